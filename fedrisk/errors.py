@@ -1,0 +1,71 @@
+"""The exceptions of fedrisk, one small tree.
+
+Every error carries two things that must not be confused. Its *text* names the thing, the rule and the
+remedy, and stays on the machine where the error arose: it may mention columns, files and counts of the
+institution concerned (never an id, a label or a value). Its *code* is one of a few generic words and is
+all that the hub and the other institutions get to see.
+
+    FedriskError                 base; code "error"
+    |-- ConfigError              a study, dictionary or institution file breaks a rule; "config"
+    |-- DataError                a table breaks its dictionary, or cannot be used; "data"
+    |-- PolicyError              this institution does not allow what was asked; "refused"
+    |   `-- BudgetError          its privacy budget does not suffice; "budget"
+    |-- ProtocolError            a message out of order, repeated with other content, or malformed; "protocol"
+    |   `-- EnvelopeError        a signature or seal does not hold, a key is not the pinned one; "envelope"
+    |-- PeerError                another institution refused or was lost; "peer"
+    `-- StoreError               the node's disk cannot be read or written; "store"
+"""
+
+
+class FedriskError(Exception):
+    """Base of all errors that fedrisk raises on purpose; ``code`` is what other parties may learn."""
+
+    code = "error"
+
+
+class ConfigError(FedriskError):
+    """A study, dictionary or institution file breaks a rule."""
+
+    code = "config"
+
+
+class DataError(FedriskError):
+    """A table breaks its dictionary, or has nothing that a study could use."""
+
+    code = "data"
+
+
+class PolicyError(FedriskError):
+    """The institution's own policy does not allow what was asked."""
+
+    code = "refused"
+
+
+class BudgetError(PolicyError):
+    """The institution's privacy budget does not suffice for a release."""
+
+    code = "budget"
+
+
+class ProtocolError(FedriskError):
+    """A message came out of order, was repeated with other content, or is malformed."""
+
+    code = "protocol"
+
+
+class EnvelopeError(ProtocolError):
+    """A signature or a seal does not hold, or a key is not the one that was pinned."""
+
+    code = "envelope"
+
+
+class PeerError(FedriskError):
+    """Another institution refused, failed or was lost; carries the codes that it gave, never its texts."""
+
+    code = "peer"
+
+
+class StoreError(FedriskError):
+    """The node's own disk cannot be read or written."""
+
+    code = "store"

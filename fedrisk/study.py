@@ -1,0 +1,293 @@
+"""A study: everything public about one run, frozen and checked when it is made.
+
+A study names the institutions and their roles, the purpose, the recipe, the privacy budget, the bins, the
+hold-out and the evaluation. It never holds a path, a column or anything else of an institution's inside:
+those stand in the institution's own file, on its own machine, and are matched by name. Study files are
+TOML; :func:`load_study` reads one and :func:`study_from` takes a mapping, both with the same checks.
+"""
+
+import hashlib
+import json
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fedrisk.errors import ConfigError
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
+Role = Literal["bank", "holder", "authority"]
+Recipe = Literal["scorecard"]
+Model = TypeVar("Model", bound=BaseModel)
+
+BANK = "bank"
+"""The role name under which all banks' common columns stand; no institution of a study with another role
+may be called so."""
+
+
+class _Frozen(BaseModel):
+    """Frozen, and strict about keys: a misspelt key is an error, never a silent default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Member(_Frozen):
+    """One institution of the study.
+
+    ``bank`` has labels and features, ``holder`` features only, ``authority`` nothing but the key of the
+    pseudonyms (a regulator, say); a bank or holder may be the authority as well.
+    """
+
+    name: Name
+    role: Role
+
+
+class Windows(_Frozen):
+    """Time windows, where the tables carry dates: features up to ``as_of``, outcome until ``outcome_end``."""
+
+    as_of: date | None = None
+    observation_start: date | None = None
+    outcome_end: date | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Windows":
+        days = [d for d in (self.observation_start, self.as_of, self.outcome_end) if d is not None]
+        if days != sorted(days):
+            raise ValueError("windows: observation_start <= as_of <= outcome_end is required; put them in order")
+        return self
+
+
+class AlignmentRule(_Frozen):
+    """How enterprises are matched: who holds the key, its epoch, and the share of enterprises kept.
+
+    With several banks an enterprise contributes through one of them, and everything is kept with
+    probability ``keep``, so that being left out is only weak evidence of banking elsewhere too; the
+    default is 1 with one bank and .8 with several.
+    """
+
+    authority: Name | None = None
+    epoch: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")] = "1"
+    keep: Annotated[float, Field(gt=0, le=1)] | None = None
+
+
+class Privacy(_Frozen):
+    """The budget per enterprise and institution, for the whole study.
+
+    ``epsilon = inf`` is the explicit choice of no privacy; institutions refuse it outside research runs.
+    ``tolerated`` is the number of colluding banks against which the noise of the others still suffices.
+    """
+
+    epsilon: Annotated[float, Field(gt=0)]
+    delta: Annotated[float, Field(gt=0, lt=1)] = 1e-6
+    tolerated: Annotated[int, Field(ge=0)] = 1
+
+    @model_validator(mode="after")
+    def _in_range(self) -> "Privacy":
+        if math.isnan(self.epsilon) or (self.epsilon > 100 and not math.isinf(self.epsilon)):
+            raise ValueError(
+                f"privacy.epsilon = {self.epsilon} is out of range (0, 100]: choose 0.5 to 8, or inf in a "
+                "research run to have no privacy at all"
+            )
+        return self
+
+
+class BinRule(_Frozen):
+    """Bins of columns whose dictionary leaves them open: how many (default: by the public size of the study),
+    and in how many cells the noisy histogram counts from which their edges come."""
+
+    count: Annotated[int, Field(ge=2, le=64)] | None = None
+    cells: Annotated[int, Field(ge=16, le=1024)] = 256
+
+
+class Holdout(_Frozen):
+    """Which enterprises are kept for evaluation.
+
+    ``pseudonym``: ``percent`` of them by keyed hash, the same in every study. ``out_of_time``: those whose
+    date at the bank is ``from_date`` or later. ``seed`` draws another hold-out and is taken in research
+    runs alone, because elsewhere an enterprise must never change sides between studies.
+    """
+
+    kind: Literal["pseudonym", "out_of_time"] = "pseudonym"
+    percent: Annotated[int, Field(ge=5, le=60)] = 30
+    from_date: date | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _dated(self) -> "Holdout":
+        if (self.kind == "out_of_time") != (self.from_date is not None):
+            raise ValueError('holdout.from_date goes with holdout.kind = "out_of_time": give both or neither')
+        return self
+
+
+class Evaluation(_Frozen):
+    """What is published of the hold-out: one noisy histogram of score bin by label, for all banks together
+    or one a bank (``by_bank``; the banks then replace the total, they do not join it)."""
+
+    bins: Annotated[int, Field(ge=4, le=100)] = 24
+    by_bank: bool = False
+
+
+class Expected(_Frozen):
+    """Declared sizes, for planning before any data is touched: ``check`` tells from them whether the study
+    can gain anything at its epsilon."""
+
+    default_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
+    enterprises: Annotated[int, Field(gt=0)] | None = None
+
+
+class Study(_Frozen):
+    """Everything public about one run. Two studies with equal :meth:`digest` are the same study."""
+
+    name: Name
+    purpose: Name
+    recipe: Recipe = "scorecard"
+    institutions: Annotated[tuple[Member, ...], Field(min_length=1)]
+    privacy: Privacy
+    windows: Windows = Windows()
+    alignment: AlignmentRule = AlignmentRule()
+    bins: BinRule = BinRule()
+    holdout: Holdout = Holdout()
+    evaluation: Evaluation = Evaluation()
+    expected: Expected = Expected()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Study":
+        names = [m.name for m in self.institutions]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ValueError(f"institutions: {', '.join(twice)} stands there more than once; names are unique")
+        if not self.banks:
+            raise ValueError("institutions: no bank; a study needs at least one institution with labels")
+        if any(m.name == BANK and m.role != "bank" for m in self.institutions):
+            raise ValueError(f'institutions: the name "{BANK}" is reserved for an institution of that role')
+        if len(self.banks) > 1 and BANK in self.banks:
+            raise ValueError(f'institutions: with several banks none may be called "{BANK}"; rename it')
+        if self.alignment.authority is not None and self.alignment.authority not in names:
+            raise ValueError(
+                f"alignment.authority = {self.alignment.authority} is not among the institutions; "
+                "add it with its role"
+            )
+        if sum(m.role == "authority" for m in self.institutions) > 1:
+            raise ValueError("institutions: more than one authority; the key of an epoch has one keeper")
+        return self
+
+    @property
+    def banks(self) -> tuple[str, ...]:
+        """Names of the banks, in the study's order."""
+        return tuple(m.name for m in self.institutions if m.role == "bank")
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """Names of the data holders, in the study's order."""
+        return tuple(m.name for m in self.institutions if m.role == "holder")
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Names of all institutions, in the study's order."""
+        return tuple(m.name for m in self.institutions)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Owners of columns: ``"bank"`` for all banks together, then each holder."""
+        return (BANK, *self.holders)
+
+    @property
+    def authority(self) -> str:
+        """Who holds the key of the pseudonyms: as stated, else the one of that role, else the first holder,
+        else the first bank."""
+        named = self.alignment.authority or next(
+            (m.name for m in self.institutions if m.role == "authority"), None
+        )
+        return named or (self.holders or self.banks)[0]
+
+    @property
+    def keep(self) -> float:
+        """Probability with which an enterprise is kept, see :class:`AlignmentRule`."""
+        return self.alignment.keep or (1.0 if len(self.banks) == 1 else 0.8)
+
+    def role_of(self, name: str) -> Role:
+        """Role of one institution; ConfigError where it is no member."""
+        for member in self.institutions:
+            if member.name == name:
+                return member.role
+        raise ConfigError(f"institution {name} is not part of study {self.name}; add it to [[institutions]]")
+
+    def canonical(self) -> str:
+        """The study as canonical JSON, the same text for the same study on every machine."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    def digest(self) -> str:
+        """SHA-256 of :meth:`canonical`, hexadecimal."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+
+def study_from(content: Mapping[str, Any], *, where: str = "study") -> Study:
+    """Check a mapping and make the study; ConfigError lists every rule that it breaks.
+
+    >>> study_from({"name": "s", "purpose": "credit_scoring", "privacy": {"epsilon": 1},
+    ...             "institutions": [{"name": "b1", "role": "bank"}]}).authority
+    'b1'
+    """
+    return checked(Study, content, where=where)
+
+
+def checked(model: type[Model], content: Mapping[str, Any], *, where: str) -> Model:
+    """Validate ``content`` as ``model``; ConfigError with one readable line a broken rule, no values of
+    nested inputs repeated."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        lines = []
+        for item in error.errors(include_url=False):
+            key = ".".join(str(part) for part in item["loc"]) or "(whole)"
+            text = item["msg"].removeprefix("Value error, ")
+            if item["type"] == "extra_forbidden":
+                text = "unknown key; look for a misspelling or remove it"
+            elif item["type"] == "missing":
+                text = "is required and missing"
+            lines.append(f"  {key}: {text}")
+        raise ConfigError(f"{where} breaks {len(lines)} rule(s):\n" + "\n".join(lines)) from None
+
+
+def load_toml(path: Path, *, what: str) -> dict[str, Any]:
+    """Read a TOML file; ConfigError names the file and, for a syntax error, the line."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{what} {path} does not exist; check the path") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{what} {path} cannot be read: {type(error).__name__}; check its permissions") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{what} {path} is not valid TOML: {error}") from None
+
+
+def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
+    """Read a study file; ``overrides`` are ``key.sub=value`` with values as in TOML.
+
+    Errors: ConfigError for a missing file, bad syntax, a broken rule or an override that is not of that form.
+    """
+    content = load_toml(Path(path), what="study")
+    for override in overrides:
+        _override(content, override)
+    return study_from(content, where=f"study {path}")
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f'--set "{override}" is not of the form key.sub=value; for example privacy.epsilon=3')
+    try:
+        value = tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a bare word is a string: --set purpose=credit_scoring
+    table = content
+    for part in parts[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f'--set "{override}": {part} is not a table, its parts cannot be set singly')
+    table[parts[-1]] = value
