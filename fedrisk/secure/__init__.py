@@ -1,0 +1,1 @@
+"""Sums over enterprises that nobody sees bare: rings, masked products and sums, sealed envelopes."""

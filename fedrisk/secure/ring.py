@@ -1,0 +1,159 @@
+"""Exact arithmetic in the rings Z/2**32 (uint32) and Z/2**64 (uint64).
+
+Addition is NumPy's own. The product a'b goes through BLAS in double precision: numbers are split into
+limbs so narrow that every partial sum stays below 2**53 and is therefore exact (the usual splitting; for
+instance Dumas, Giorgi & Pernet 2008 for finite fields). Limb pairs whose weight is a multiple of the
+modulus are never computed. Integer matrix products of NumPy do not use BLAS and are several times slower.
+
+Signed numbers live in the ring in two's complement; a result is read back right as long as its size stays
+below half the modulus, which ``check_bound`` verifies before anything is computed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fedrisk.errors import DataError, ProtocolError
+
+CHUNK = 2048  # rows of one BLAS call: 2**11, so that two limbs of together 42 bits keep sums below 2**53
+NARROW_BITS = 10  # entries below 2**10 pair with limbs of 32 bits: 10 + 32 + 11 = 53
+_RINGS: dict[np.dtype[Any], np.dtype[Any]] = {
+    np.dtype(np.uint32): np.dtype(np.int32),
+    np.dtype(np.uint64): np.dtype(np.int64),
+}
+
+
+def ring_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    """The dtype, if it is one of the two rings; ProtocolError otherwise."""
+    kind = np.dtype(dtype)
+    if kind not in _RINGS:
+        raise ProtocolError(f"dtype is {kind}; the rings are uint32 and uint64")
+    return kind
+
+
+def width(dtype: npt.DTypeLike) -> int:
+    """Bits of the ring: 32 or 64."""
+    return ring_dtype(dtype).itemsize * 8
+
+
+def ring_product(
+    a: npt.NDArray[Any], b: npt.NDArray[Any], *, right_bits: int | None = None
+) -> npt.NDArray[Any]:
+    """``a.T @ b`` modulo 2**w, exact. a: (rows, left), b: (rows, right), both uint32 or both uint64.
+
+    ``right_bits``: the caller knows that every entry of b is below 2**right_bits (labels, one-hot codes,
+    rates). Then fewer limb products are needed; the claim is checked.
+
+    >>> a = np.array([[1, 2], [3, 4]], np.uint32)
+    >>> ring_product(a, np.array([[2**32 - 1], [1]], np.uint32))
+    array([[2],
+           [2]], dtype=uint32)
+
+    Raises ProtocolError for dtypes or shapes that do not fit, DataError if an entry is wider than claimed.
+    """
+    kind = ring_dtype(a.dtype)
+    if b.dtype != kind or a.ndim != 2 or b.ndim != 2 or len(a) != len(b):
+        raise ProtocolError(
+            f"cannot multiply {a.dtype}{a.shape} by {b.dtype}{b.shape}; "
+            "both must be matrices over the same ring with the same number of rows"
+        )
+    bits = width(kind)
+    right_width = bits if right_bits is None else min(max(right_bits, 1), bits)
+    if right_width < bits and b.size and int(b.max()) >> right_width:
+        raise DataError(f"right_bits is {right_width}, but b has wider entries; leave right_bits out")
+    narrow = right_width <= NARROW_BITS
+    left_limb = np.dtype(np.uint32 if narrow else np.uint16)
+    left_step = left_limb.itemsize * 8
+    right_count = 1 if narrow else -(-right_width // 16)
+    left_count = bits // left_step
+    columns = b.shape[1]
+    # sums[p] holds limb p of a against the limbs q of b for which p and q still count modulo 2**w
+    kept = [min(right_count, -(-(bits - left_step * p) // 16)) for p in range(left_count)]
+    sums = [np.zeros((a.shape[1], columns * q), np.uint64) for q in kept]
+    for start in range(0, len(a), CHUNK):
+        # little-endian views: limb p of column c stands at position left_count * c + p
+        rows = slice(start, start + CHUNK)
+        limbs = _little_endian(a[rows]).view(left_limb.newbyteorder("<"))
+        right = _right_limbs(b[rows], right_count, narrow)
+        for p in range(left_count):
+            part = limbs[:, p::left_count].astype(np.float64).T @ right[:, : columns * kept[p]]
+            sums[p] += part.astype(np.uint64)
+    total = np.zeros((a.shape[1], columns), np.uint64)
+    for p, both in enumerate(sums):
+        for q in range(kept[p]):
+            total += both[:, columns * q : columns * (q + 1)] << np.uint64(left_step * p + 16 * q)
+    return total.astype(kind)
+
+
+def _little_endian(a: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return np.ascontiguousarray(a, a.dtype.newbyteorder("<"))
+
+
+def _right_limbs(b: npt.NDArray[Any], count: int, narrow: bool) -> npt.NDArray[np.float64]:
+    """The ``count`` lowest 16-bit limbs of b side by side as doubles; b itself if narrow."""
+    if narrow:
+        return b.astype(np.float64)
+    every = b.dtype.itemsize // 2
+    limbs = _little_endian(b).view("<u2")
+    out = np.empty((len(b), b.shape[1] * count))
+    for q in range(count):
+        out[:, b.shape[1] * q : b.shape[1] * (q + 1)] = limbs[:, q::every]
+    return out
+
+
+def to_signed(a: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Ring elements as int32 or int64 numbers in [-2**(w-1), 2**(w-1)); same shape, a copy.
+
+    >>> to_signed(np.array([1, 2**32 - 1], np.uint32))
+    array([ 1, -1], dtype=int32)
+    """
+    return a.astype(_RINGS[ring_dtype(a.dtype)])  # conversion between equal widths keeps the bits
+
+
+def from_signed(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Integers modulo 2**w, of any integer dtype or Python integers of any size (object arrays).
+
+    >>> from_signed(np.array([-1, 5]), "uint32")
+    array([4294967295,          5], dtype=uint32)
+    >>> from_signed(np.array([-(2**70) - 1], object), "uint64")
+    array([18446744073709551615], dtype=uint64)
+
+    Raises DataError for anything but integers (a silent truncation would break sensitivities).
+    """
+    kind = ring_dtype(dtype)
+    array = np.asarray(values)
+    if array.dtype == object:
+        modulus = 1 << width(kind)
+        flat = list(array.reshape(-1))
+        if not all(isinstance(v, (int, np.integer)) for v in flat):
+            raise DataError("values hold numbers that are not integers; quantise them first")
+        return np.array([int(v) % modulus for v in flat], kind).reshape(array.shape)
+    if array.dtype.kind not in "iub":
+        raise DataError(f"values have dtype {array.dtype}; the ring takes integers, quantise them first")
+    return array.astype(kind)
+
+
+def check_bound(n: int, left_max: int, right_max: int, noise_bound: int, dtype: npt.DTypeLike) -> None:
+    """Refuse a product whose sum could leave the signed range of the ring.
+
+    n rows, entries of size at most ``left_max`` and ``right_max``, all parties' noise together at most
+    ``noise_bound``: n * left_max * right_max + noise_bound must stay below 2**(w-1).
+
+    >>> check_bound(2**20, 1, 2**10, 2**20, "uint32")
+
+    Raises DataError with the rows, the bound and the remedy.
+    """
+    bits = width(dtype)
+    reach = int(n) * int(left_max) * int(right_max) + int(noise_bound)
+    if min(n, left_max, right_max, noise_bound) < 0:
+        raise DataError("rows, entry bounds and the noise bound must not be negative")
+    if reach >= 1 << (bits - 1):
+        remedy = "use the 64-bit ring, " if bits == 32 else ""
+        raise DataError(
+            f"{n} rows of entries up to {left_max} and {right_max} with noise up to {noise_bound} can reach "
+            f"2**{reach.bit_length() - 1}, but {bits} bits hold sums below 2**{bits - 1} only; {remedy}"
+            "a coarser scale or fewer rows"
+        )
