@@ -1,0 +1,184 @@
+"""Time of a whole alignment of a bank with a data holder, on the two processors of a small server.
+
+Run it on an idle machine: ``python benchmarks/alignment/run.py``. It prints JSON, writes ``results.json``
+beside itself and leaves with status 1 if a claim does not hold. An argument runs a fraction of the full size,
+``run.py 0.1``; the claims in seconds are then left out.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fedrisk.alignment import ids, matching, oprf, ristretto
+
+BANK, HOLDER, COMMON = 100_000, 1_000_000, 80_000
+WORKERS = 2
+SEED = 20250101
+PROBE = 4_000  # bare calls a worker, to know the machine's speed around each step
+
+LIMITS = {"holder is key authority": 40.0, "third party is key authority": 90.0}  # claims, in seconds
+LEAST_EFFICIENCY = 0.80  # claim: share of the processor time that bare libsodium calls need
+
+
+def codes(n: int, start: int) -> list[str]:
+    """Valid unified social credit codes, made up."""
+    body = ["91" + f"{start + i:015d}" for i in range(n)]
+    return [b + ids.uscc_check_character(b) for b in body]
+
+
+def bare_calls(n: int) -> tuple[float, float]:
+    """Seconds of one hash to the group and of one multiplication, called without anything around them."""
+    sodium = ristretto._sodium()
+    buffer = ctypes.create_string_buffer(64)
+    point, product = ctypes.addressof(buffer), ctypes.addressof(buffer) + 32
+    key, uniform = ristretto.random_scalars(1), os.urandom(64)
+    start = time.process_time()
+    for _ in range(n):
+        sodium.crypto_core_ristretto255_from_hash(point, uniform)
+    middle = time.process_time()
+    for _ in range(n):
+        sodium.crypto_scalarmult_ristretto255(product, key, point)
+    return (middle - start) / n, (time.process_time() - middle) / n
+
+
+def probe(pool: Executor) -> np.ndarray:
+    """Mean of ``bare_calls`` over workers that are all busy at once."""
+    return np.mean(list(pool.map(bare_calls, [PROBE] * WORKERS)), axis=0)
+
+
+def own_time(_: int) -> tuple[int, float]:
+    """Process id and processor seconds of the worker that takes this; it waits, so that each takes one."""
+    time.sleep(0.2)
+    return os.getpid(), time.process_time()
+
+
+def processor_time(pool: Executor) -> float:
+    """Processor seconds that all workers have used so far; the clock also counts waiting for others."""
+    seen: dict[int, float] = {}
+    while len(seen) < WORKERS:
+        seen = dict(pool.map(own_time, range(WORKERS)))
+    return sum(seen.values())
+
+
+class Clock:
+    """Seconds of each step by the clock and by the processors, and what bare libsodium would have needed.
+
+    The bare calls are timed by the processors as well, right before and after the step.
+    """
+
+    def __init__(self, pool: Executor) -> None:
+        self.pool, self.speed = pool, probe(pool)
+        self.seconds: dict[str, float] = {}
+        self.processor: dict[str, float] = {}
+        self.bare: dict[str, float] = {}
+
+    def run(self, name: str, n: int, hashes: int, products: int, step: Callable[[], Any]) -> Any:
+        used, start = processor_time(self.pool), time.perf_counter()
+        out = step()
+        self.seconds[name] = time.perf_counter() - start
+        self.processor[name] = processor_time(self.pool) - used
+        before, self.speed = self.speed, probe(self.pool)
+        self.bare[name] = n * float((before + self.speed) / 2 @ [hashes, products])
+        print(
+            f"{name}: {self.seconds[name]:.1f} s, processor {self.processor[name]:.1f} s, "
+            f"bare {self.bare[name]:.1f} s, load {os.getloadavg()[0]:.1f}",
+            file=sys.stderr,
+            flush=True,
+        )
+        return out
+
+
+def main(fraction: float) -> int:
+    bank_size, holder_size, common = (round(x * fraction) for x in (BANK, HOLDER, COMMON))
+    load = os.getloadavg()[0]
+    holder_codes = codes(holder_size, 0)
+    bank_codes = codes(bank_size, holder_size - common)
+    start = time.perf_counter()
+    spelt, refused = ids.normalise(holder_codes, "uscc")
+    normalise_seconds = time.perf_counter() - start
+    holder, bank = ([c.encode() for c in x] for x in (spelt, bank_codes))
+    key = oprf.derive_key(SEED.to_bytes(32, "big"), b"benchmark")
+
+    start = time.perf_counter()
+    with oprf.workers(WORKERS) as pool:
+        probe(pool)
+        start_up = time.perf_counter() - start
+        clock = Clock(pool)
+        blinds, points = clock.run("bank blinds", bank_size, 1, 1, lambda: oprf.blind(bank, pool=pool))
+        answer = clock.run("bank evaluated", bank_size, 0, 1, lambda: oprf.evaluate(points, key, pool=pool))
+        of_bank = clock.run(
+            "bank finalises", bank_size, 0, 1, lambda: oprf.finalise(bank, blinds, answer, pool=pool)
+        )
+        of_holder = clock.run(
+            "holder with the key", holder_size, 1, 1, lambda: oprf.pseudonyms(holder, key, pool=pool)
+        )
+        blinds, points = clock.run("holder blinds", holder_size, 1, 1, lambda: oprf.blind(holder, pool=pool))
+        answer = clock.run(
+            "holder evaluated", holder_size, 0, 1, lambda: oprf.evaluate(points, key, pool=pool)
+        )
+        again = clock.run(
+            "holder finalises", holder_size, 0, 1, lambda: oprf.finalise(holder, blinds, answer, pool=pool)
+        )
+    start = time.perf_counter()
+    found = matching.match(
+        {"bank": of_bank},
+        {"holder": of_holder},
+        holdout_key=b"h" * 32,
+        draw_key=b"d" * 32,
+        holdout_percent=30,
+        keep=0.8,
+    )
+    match_seconds = time.perf_counter() - start
+
+    bank_steps = [s for s in clock.seconds if s.startswith("bank")]
+    own = [*bank_steps, "holder with the key"]
+    third = [*bank_steps, "holder blinds", "holder evaluated", "holder finalises"]
+    totals = {
+        name: match_seconds + sum(clock.seconds[s] for s in steps)
+        for name, steps in (("holder is key authority", own), ("third party is key authority", third))
+    }
+    efficiency = sum(clock.bare.values()) / sum(clock.processor.values())
+    claims = {
+        "both ways give the same pseudonyms": bool(np.array_equal(of_holder, again)) and not refused.any(),
+        "all common enterprises are found": matching.overlaps(found)["bank"]["holder"] == common,
+        f"at least {LEAST_EFFICIENCY:.0%} of the processor time is libsodium's": efficiency
+        >= LEAST_EFFICIENCY,
+    }
+    if fraction == 1:  # the claims in seconds are for the full size only
+        for name, most in LIMITS.items():
+            claims[f"{name}: at most {most:.0f} s"] = totals[name] <= most
+    results = {
+        "bank": bank_size,
+        "holder": holder_size,
+        "workers": WORKERS,
+        "load average at start and end": [round(load, 2), round(os.getloadavg()[0], 2)],
+        "seconds": {k: round(v, 2) for k, v in clock.seconds.items()}
+        | {"normalise the holder's ids": round(normalise_seconds, 2), "match": round(match_seconds, 2)}
+        | {"start of the workers": round(start_up, 2)},
+        "processor seconds": {k: round(v, 2) for k, v in clock.processor.items()},
+        "processor seconds of bare libsodium": {k: round(v, 2) for k, v in clock.bare.items()},
+        "processor microseconds of a bare hash and product at the end": [
+            round(x * 1e6, 1) for x in clock.speed
+        ],
+        "total seconds": {k: round(v, 1) for k, v in totals.items()},
+        "efficiency": round(efficiency, 3),
+        "claims": {k: bool(v) for k, v in claims.items()},
+    }
+    text = json.dumps(results, indent=2)
+    Path(__file__).with_name("results.json").write_text(text + "\n")
+    print(text)
+    return 0 if all(claims.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(float(sys.argv[1]) if len(sys.argv) > 1 else 1.0))

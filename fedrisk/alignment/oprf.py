@@ -1,0 +1,231 @@
+"""Pseudonyms by an oblivious pseudo-random function: RFC 9497, OPRF(ristretto255, SHA-512), mode 0x00.
+
+Ids of enterprises are public and can be listed, so any hash of them that its readers can compute themselves
+can be reversed by trying them all. An oblivious pseudo-random function F_k splits that power (Freedman,
+Ishai, Pinkas & Reingold 2005; Davidson, Faz-Hernandez, Sullivan & Wood 2023, RFC 9497): an institution
+*blinds* its ids, the key authority *evaluates* the blinded points under its key k and learns nothing but
+their number, and the institution *finalises* them to F_k(id). Without k nobody can compute F_k of a further
+id.
+
+    institution                       key authority
+    blinds, points = blind(ids)  -->  evaluated = evaluate(points, key)
+    finalise(ids, blinds, evaluated)  <--
+
+The base mode proves nothing about the key that was used; an authority that changed keys would merely cause
+empty intersections, which are noticed. A blind serves one list once: never keep it for another request.
+
+Work is spread over processes, not threads: most of it is arithmetic of tens of microseconds at a time, during
+which Python can do nothing else in the same process.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fedrisk.alignment import ristretto
+from fedrisk.alignment.ristretto import ORDER, POINT
+from fedrisk.errors import ConfigError, FedriskError, ProtocolError
+
+CHUNK = 4096
+"""Ids of one task: a few tenths of a second of work, 128 kB of points."""
+
+POOL_FROM = 4096
+"""Lists shorter than this are done in place: a worker takes as long to start."""
+
+Pseudonyms = npt.NDArray[np.uint8]
+"""Shape (n, 32): the first 32 bytes of the 64-byte outputs."""
+
+T = TypeVar("T")
+
+
+def new_key() -> bytes:
+    """A fresh key of an epoch: a random scalar in [1, ORDER - 1], 32 bytes, little endian."""
+    return ristretto.random_scalars(1)
+
+
+def derive_key(seed: bytes, info: bytes) -> bytes:
+    """The key that RFC 9497 (section 3.2.1, DeriveKeyPair) derives from a seed, for research runs and tests.
+
+    Args:
+        seed: 32 bytes; whoever knows them knows the key.
+        info: public text of at most 65,535 bytes.
+
+    Raises:
+        ConfigError: a wrong length.
+
+    >>> derive_key(b"\\xa3" * 32, b"test key").hex()[:16]
+    '5ebcea5ee37023cc'
+    """
+    if len(seed) != 32:
+        raise ConfigError(f"the seed of a key has {len(seed)} bytes; give exactly 32")
+    if len(info) > ristretto.LONGEST_INPUT:
+        raise ConfigError(f"the info of a key has {len(info)} bytes; give at most {ristretto.LONGEST_INPUT}")
+    return ristretto.derive_scalar(seed, info)
+
+
+@contextmanager
+def workers(n: int | None = None) -> Iterator[Executor]:
+    """A pool of worker processes to pass as ``pool``; its processes start with the first long list.
+
+    Workers are forked from a clean server process (``forkserver``) where the platform has one, else spawned:
+    a fork of a process with threads may hang. As with every such pool of Python, a worker imports the main
+    script anew, so a script keeps its own work under ``if __name__ == "__main__"``.
+
+    Args:
+        n: number of processes, by default the number of processors that this process may use.
+
+    Raises:
+        ConfigError: n below 1.
+    """
+    count = _processors() if n is None else n
+    if count < 1:
+        raise ConfigError(f"the number of workers is {count}; give at least 1, or none for all processors")
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    with ProcessPoolExecutor(count, mp_context=context, initializer=ristretto.end_with_parent) as pool:
+        yield pool
+
+
+def blind(ids: Sequence[bytes], *, pool: Executor | None = None) -> tuple[bytes, bytes]:
+    """Blind ids, each with a fresh blind of the operating system's randomness.
+
+    Args:
+        ids: n distinct normalised ids as UTF-8 bytes, at most 65,535 bytes each.
+        pool: from ``workers``; without it, or below 4,096 ids, the work is done in this process.
+
+    Returns:
+        ``(blinds, points)`` of 32 n bytes each. The blinds are secret and serve once, with the same ids in
+        the same order; the points are uniform in the group, whatever the ids.
+
+    Raises:
+        DataError: an id that cannot be hashed.
+    """
+    parts = _spread(ristretto.blind_chunk, [(ids[a:b],) for a, b in _chunks(len(ids))], len(ids), pool)
+    return b"".join(p[0] for p in parts), b"".join(p[1] for p in parts)
+
+
+def evaluate(points: bytes, key: bytes, *, pool: Executor | None = None) -> bytes:
+    """Multiply blinded points by the key: all that the key authority ever does for another institution.
+
+    Args:
+        points: 32 n bytes from ``blind``.
+        key: of the epoch, from ``new_key`` or ``derive_key``.
+        pool: as in ``blind``.
+
+    Returns:
+        32 n bytes, in the same order.
+
+    Raises:
+        ProtocolError: not a whole number of points, or one is the identity or not canonically encoded; no
+            result is given for any of them.
+        ConfigError: not a key.
+    """
+    _check_key(key)
+    n = _count(points, "blinded points")
+    jobs = [(points[POINT * a : POINT * b], key) for a, b in _chunks(n)]
+    return b"".join(_spread(ristretto.evaluate_chunk, jobs, n, pool))
+
+
+def finalise(
+    ids: Sequence[bytes], blinds: bytes, evaluated: bytes, *, pool: Executor | None = None
+) -> Pseudonyms:
+    """Take the blinds off evaluated points and hash them to pseudonyms.
+
+    Args:
+        ids: the n ids that were blinded, in the same order.
+        blinds: theirs, 32 n bytes.
+        evaluated: the authority's answer, 32 n bytes.
+        pool: as in ``blind``.
+
+    Returns:
+        uint8 array of shape (n, 32), equal to ``pseudonyms(ids, key)`` of the authority.
+
+    Raises:
+        ProtocolError: the three do not belong together, or a point is the identity or not canonical.
+    """
+    n = len(ids)
+    if _count(blinds, "blinds") != n or _count(evaluated, "evaluated points") != n:
+        raise ProtocolError(
+            f"{n} ids came back with {len(blinds) // POINT} blinds and {len(evaluated) // POINT} evaluated "
+            "points; all three must be of one request"
+        )
+    jobs = [
+        (ids[a:b], blinds[POINT * a : POINT * b], evaluated[POINT * a : POINT * b]) for a, b in _chunks(n)
+    ]
+    return _array(_spread(ristretto.blind_pseudonyms, jobs, n, pool))
+
+
+def pseudonyms(ids: Sequence[bytes], key: bytes, *, pool: Executor | None = None) -> Pseudonyms:
+    """Pseudonyms of the key authority's own ids, without blinding: F_k(id) for each.
+
+    Args:
+        ids: n normalised ids as UTF-8 bytes.
+        key: of the epoch.
+        pool: as in ``blind``.
+
+    Returns:
+        uint8 array of shape (n, 32).
+
+    Raises:
+        ConfigError: not a key.
+        DataError: an id that cannot be hashed.
+    """
+    _check_key(key)
+    jobs = [(ids[a:b], key) for a, b in _chunks(len(ids))]
+    return _array(_spread(ristretto.key_pseudonyms, jobs, len(ids), pool))
+
+
+def _processors() -> int:
+    """Processors this process may use, which in a container are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _chunks(n: int) -> list[tuple[int, int]]:
+    return [(a, min(a + CHUNK, n)) for a in range(0, n, CHUNK)]
+
+
+def _spread(
+    function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], n: int, pool: Executor | None
+) -> list[T]:
+    """``function`` on every job, in order: in this process, or in the pool if there is enough to do."""
+    if pool is None or n < POOL_FROM:
+        return [function(*job) for job in jobs]
+    futures = []
+    try:
+        futures = [pool.submit(function, *job) for job in jobs]
+        return [future.result() for future in futures]
+    except BrokenProcessPool as error:
+        raise FedriskError(
+            "a worker process of the alignment was lost, perhaps for want of memory; open the pool again, "
+            "with fewer workers"
+        ) from error
+    finally:
+        for future in futures:  # after a refused point the rest is not worth computing
+            future.cancel()
+
+
+def _array(parts: Sequence[bytes]) -> Pseudonyms:
+    return np.frombuffer(b"".join(parts), dtype=np.uint8).reshape(-1, 32)
+
+
+def _count(points: bytes, what: str) -> int:
+    if len(points) % POINT:
+        raise ProtocolError(f"the {what} have {len(points)} bytes; it must be a multiple of {POINT}")
+    return len(points) // POINT
+
+
+def _check_key(key: bytes) -> None:
+    if len(key) != POINT or not 0 < int.from_bytes(key, "little") < ORDER:
+        raise ConfigError(
+            f"the key of the epoch ({len(key)} bytes) is not a scalar in [1, order - 1] of {POINT} bytes; "
+            "make one with new_key()"
+        )

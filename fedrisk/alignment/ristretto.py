@@ -1,0 +1,260 @@
+"""The group ristretto255 and the two hashes of RFC 9497, on chunks of ids: what a worker process runs.
+
+The group (RFC 9496) comes from libsodium (Denis et al.), which computes in constant time. This module imports
+nothing heavy, so that a worker starts quickly, and keeps the Python work per point small: buffers are made
+once a chunk, and points are addressed inside them.
+
+Nothing here wipes secrets from memory: Python cannot promise it. Keys and blinds live as long as the process
+that holds them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import hashlib
+import multiprocessing
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fedrisk.errors import ConfigError, DataError, ProtocolError
+
+ORDER = 2**252 + 27742317777372353535851937790883648493
+"""Order of the group, a prime (RFC 9496, section 4)."""
+
+POINT = 32
+"""Bytes of an encoded point, and of a scalar (little endian)."""
+
+LONGEST_INPUT = 2**16 - 1
+"""Longest input in bytes; its length is hashed as two bytes."""
+
+# RFC 9497: contextString = "OPRFV1-" || mode 0x00 || "-" || suite, section 3.1; the tags of 4.1 and 3.2.1.
+_CONTEXT = b"OPRFV1-\x00-ristretto255-SHA512"
+_TO_GROUP = b"HashToGroup-" + _CONTEXT
+_TO_KEY = b"DeriveKeyPair" + _CONTEXT
+_FUNCTIONS = {
+    "crypto_core_ristretto255_from_hash": 2,
+    "crypto_scalarmult_ristretto255": 3,
+}
+
+_FromHash = Callable[[int, bytes], int]
+_Multiply = Callable[[int, bytes, int], int]
+
+
+@functools.cache
+def _sodium() -> ctypes.PyDLL:
+    """libsodium as a ctypes library: the only place that touches another package's private parts.
+
+    The wheel ``rbcl`` carries a libsodium with ristretto255, but its public functions make new objects for
+    every point, and offer no way to work inside one buffer. It keeps the loaded library in the private
+    ``rbcl._sodium``; where a version of rbcl keeps it elsewhere, the distribution's ``libsodium.so.23``
+    (1.0.18 or later) serves as well. rbcl unpacks the library into a temporary file at every import and
+    leaves it there; once loaded it is not needed, so it is removed.
+
+    ``PyDLL`` instead of rbcl's ``CDLL``: a call of 50 microseconds need not release the interpreter lock, and
+    a thread that releases it at every call gets it back only after another thread's time slice.
+
+    Raises:
+        ConfigError: no libsodium with ristretto255 on this machine.
+    """
+    for load in (_from_rbcl, _from_distribution):
+        with contextlib.suppress(ImportError, AttributeError, OSError):
+            library = load()
+            for name, count in _FUNCTIONS.items():
+                function = getattr(library, name)
+                function.argtypes = (ctypes.c_void_p,) * count
+                function.restype = ctypes.c_int
+            if library.sodium_init() >= 0:  # 1 means: already initialised
+                return library
+    raise ConfigError(
+        "no libsodium with ristretto255 found; install the wheel rbcl, or the distribution's libsodium23"
+    )
+
+
+def _from_rbcl() -> ctypes.PyDLL:
+    import rbcl
+
+    loaded = rbcl._sodium
+    if not isinstance(loaded, ctypes.CDLL):  # the module of that name, where rbcl did not rebind it
+        loaded = loaded._sodium
+    library = ctypes.PyDLL(loaded._name, handle=loaded._handle)
+    unpacked = Path(loaded._name)
+    if os.name == "posix" and unpacked.parent == Path(tempfile.gettempdir()):
+        with contextlib.suppress(OSError):
+            unpacked.unlink()
+    return library
+
+
+def _from_distribution() -> ctypes.PyDLL:
+    return ctypes.PyDLL("libsodium.so.23")
+
+
+# ------------------------------------------------------------------------------------------------ hashes
+
+
+class _Expander:
+    """expand_message_xmd of RFC 9380 with SHA-512 and 64 bytes out; what is constant is hashed once."""
+
+    def __init__(self, tag: bytes) -> None:
+        suffix = tag + bytes([len(tag)])
+        self._start = hashlib.sha512(bytes(128))
+        self._middle = b"\x00\x40\x00" + suffix
+        self._end = b"\x01" + suffix
+
+    def __call__(self, message: bytes) -> bytes:
+        first = self._start.copy()
+        first.update(message + self._middle)
+        return hashlib.sha512(first.digest() + self._end).digest()
+
+
+_uniform_for_group = _Expander(_TO_GROUP)
+_uniform_for_key = _Expander(_TO_KEY)
+
+
+def derive_scalar(seed: bytes, info: bytes) -> bytes:
+    """DeriveKeyPair of RFC 9497, section 3.2.1, the secret part."""
+    message = seed + len(info).to_bytes(2, "big") + info
+    for counter in range(256):
+        scalar = int.from_bytes(_uniform_for_key(message + bytes([counter])), "little") % ORDER
+        if scalar:
+            return scalar.to_bytes(POINT, "little")
+    raise ConfigError("no key can be derived from this seed; take another seed")  # chance 2^-64000
+
+
+def random_scalars(count: int) -> bytes:
+    """Independent scalars in [1, ORDER - 1] from the operating system, 32 bytes each; bias below 2^-258."""
+    noise = os.urandom(64 * count)
+    return b"".join(
+        (int.from_bytes(noise[i : i + 64], "little") % (ORDER - 1) + 1).to_bytes(POINT, "little")
+        for i in range(0, 64 * count, 64)
+    )
+
+
+def inverses(scalars: bytes) -> list[bytes]:
+    """Inverses modulo ORDER with one inversion in all (Montgomery 1987: 3 products a scalar instead).
+
+    Raises:
+        ProtocolError: a scalar is 0 modulo ORDER.
+    """
+    values = [int.from_bytes(scalars[i : i + POINT], "little") for i in range(0, len(scalars), POINT)]
+    before, product = [], 1
+    for value in values:
+        before.append(product)
+        product = product * value % ORDER
+    if product == 0:
+        raise ProtocolError("a blind is zero; blind the list afresh")
+    inverse = pow(product, -1, ORDER)
+    out = [b""] * len(values)
+    for i in range(len(values) - 1, -1, -1):
+        out[i] = (inverse * before[i] % ORDER).to_bytes(POINT, "little")
+        inverse = inverse * values[i] % ORDER
+    return out
+
+
+# ------------------------------------------------------------------------------------- chunks, for workers
+
+
+def end_with_parent() -> None:
+    """In a worker: leave at once when the process that opened the pool is gone.
+
+    Otherwise a worker whose parent was killed would work off its queue, holding keys, and then wait for ever.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def blind_chunk(ids: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """Fresh blinds and blind * HashToGroup(id) for a chunk of ids."""
+    blinds = random_scalars(len(ids))
+    return blinds, hash_multiply(ids, [blinds[i : i + POINT] for i in range(0, len(blinds), POINT)])
+
+
+def evaluate_chunk(points: bytes, key: bytes) -> bytes:
+    """key * point for every point of the chunk."""
+    return _multiply(points, [key] * (len(points) // POINT))
+
+
+def finalise_chunk(ids: Sequence[bytes], blinds: bytes, evaluated: bytes) -> bytes:
+    """The 64-byte outputs of a chunk: Finalize of RFC 9497, section 3.3.1."""
+    return _outputs(ids, _multiply(evaluated, inverses(blinds)))
+
+
+def output_chunk(ids: Sequence[bytes], key: bytes) -> bytes:
+    """The same 64-byte outputs by whoever holds the key: Evaluate of RFC 9497, section 3.3.1."""
+    return _outputs(ids, hash_multiply(ids, [key] * len(ids)))
+
+
+def blind_pseudonyms(ids: Sequence[bytes], blinds: bytes, evaluated: bytes) -> bytes:
+    """``finalise_chunk`` cut to the first 32 bytes of each output."""
+    return _cut(finalise_chunk(ids, blinds, evaluated))
+
+
+def key_pseudonyms(ids: Sequence[bytes], key: bytes) -> bytes:
+    """``output_chunk`` cut to the first 32 bytes of each output."""
+    return _cut(output_chunk(ids, key))
+
+
+def hash_multiply(ids: Sequence[bytes], scalars: Sequence[bytes]) -> bytes:
+    """scalar * HashToGroup(id) for pairs of ids and scalars.
+
+    Raises:
+        DataError: an id longer than 65,535 bytes, or one whose hash is the identity (chance 2^-252).
+    """
+    count = len(ids)
+    sodium = _sodium()
+    from_hash: _FromHash = sodium.crypto_core_ristretto255_from_hash
+    multiply: _Multiply = sodium.crypto_scalarmult_ristretto255
+    hashed, out = ctypes.create_string_buffer(POINT), ctypes.create_string_buffer(POINT * max(count, 1))
+    here, there = ctypes.addressof(hashed), ctypes.addressof(out)
+    for identifier, scalar in zip(ids, scalars, strict=True):
+        if len(identifier) > LONGEST_INPUT:
+            raise DataError(f"an id has {len(identifier)} bytes; at most {LONGEST_INPUT} can be hashed")
+        if from_hash(here, _uniform_for_group(identifier)) or multiply(there, scalar, here):
+            raise DataError("an id hashes to the identity of the group; leave it out")
+        there += POINT
+    return ctypes.string_at(ctypes.addressof(out), POINT * count)
+
+
+def _multiply(points: bytes, scalars: Sequence[bytes]) -> bytes:
+    size = len(points)
+    multiply: _Multiply = _sodium().crypto_scalarmult_ristretto255
+    source = ctypes.create_string_buffer(points, max(size, 1))
+    out = ctypes.create_string_buffer(max(size, 1))
+    here, there = ctypes.addressof(source), ctypes.addressof(out)
+    for scalar in scalars:
+        if multiply(there, scalar, here):
+            raise ProtocolError(
+                "a point is the identity or not in its one canonical encoding; the sender must blind afresh"
+            )
+        here += POINT
+        there += POINT
+    return ctypes.string_at(ctypes.addressof(out), size)
+
+
+def _outputs(ids: Sequence[bytes], points: bytes) -> bytes:
+    sha512 = hashlib.sha512
+    return b"".join(
+        sha512(
+            len(identifier).to_bytes(2, "big")
+            + identifier
+            + b"\x00\x20"
+            + points[i : i + POINT]
+            + b"Finalize"
+        ).digest()
+        for identifier, i in zip(ids, range(0, len(points), POINT), strict=True)
+    )
+
+
+def _cut(outputs: bytes) -> bytes:
+    return b"".join(outputs[i : i + 32] for i in range(0, len(outputs), 64))
