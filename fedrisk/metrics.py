@@ -1,0 +1,263 @@
+"""Figures of merit of a risk score, exact from rows or from a (score bin x label) histogram.
+
+Rows exist only inside an institution; what it lets out is a histogram, usually with noise, and every
+figure here can be had from that too. Label 1 is default. *Risk* rises with the probability of default,
+so a scorecard's points (higher is safer) must be negated, or its bins reversed.
+
+Sources: AUC as the Mann-Whitney statistic with ties one half (Hanley & McNeil 1982), its variance from the
+same paper; Brier score (Brier 1950); KS, Gini and PSI as in credit practice (Siddiqi 2017).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fedrisk.errors import ConfigError, DataError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Figures of one evaluation; nan where the histogram holds too little to say.
+
+    Attributes:
+        auc, gini, ks: discrimination; gini = 2 auc - 1.
+        brier: mean squared error of the probability; nan without probabilities.
+        positives, negatives: (noisy) counts after clipping at zero.
+    """
+
+    auc: float
+    gini: float
+    ks: float
+    brier: float
+    positives: float
+    negatives: float
+
+
+@dataclass(frozen=True)
+class CalibrationRow:
+    """One row of a calibration table: rows in it, mean predicted probability, observed default rate."""
+
+    count: float
+    predicted: float
+    observed: float
+
+
+def auc(label: ArrayLike, risk: ArrayLike) -> float:
+    """Probability that a default has the higher risk than another enterprise, ties one half.
+
+    >>> auc([0, 0, 1, 1], [0.1, 0.4, 0.4, 0.8])
+    0.875
+    """
+    y, r = _rows(label, risk)
+    value, place = np.unique(r, return_inverse=True)
+    n1 = np.bincount(place, y, len(value))
+    n0 = np.bincount(place, 1 - y, len(value))
+    return _auc(n1, n0)
+
+
+def gini(label: ArrayLike, risk: ArrayLike) -> float:
+    """2 AUC - 1."""
+    return 2 * auc(label, risk) - 1
+
+
+def ks(label: ArrayLike, risk: ArrayLike) -> float:
+    """Largest distance of the two cumulative distributions of risk (Kolmogorov-Smirnov).
+
+    >>> ks([0, 0, 1, 1], [0.1, 0.4, 0.4, 0.8])
+    0.5
+    """
+    y, r = _rows(label, risk)
+    value, place = np.unique(r, return_inverse=True)
+    return _ks(np.bincount(place, y, len(value)), np.bincount(place, 1 - y, len(value)))
+
+
+def brier(label: ArrayLike, probability: ArrayLike) -> float:
+    """Mean squared difference of label and predicted probability.
+
+    >>> brier([0, 1], [0.5, 1.0])
+    0.125
+    """
+    y, p = _rows(label, probability, both=False)
+    _check_probability(p)
+    return float(np.mean((y - p) ** 2))
+
+
+def calibration_table(label: ArrayLike, probability: ArrayLike, groups: int = 10) -> list[CalibrationRow]:
+    """Predicted against observed rate in groups of about equal size by predicted probability.
+
+    Equal probabilities stay in one group, so there may be fewer groups.
+
+    >>> calibration_table([0, 1, 1, 1], [0.2, 0.2, 0.9, 0.9], groups=2)[0]
+    CalibrationRow(count=2.0, predicted=0.2, observed=0.5)
+    """
+    y, p = _rows(label, probability, both=False)
+    _check_probability(p)
+    if groups < 1:
+        raise ConfigError(f"groups is {groups}, must be at least 1")
+    inner = np.unique(np.quantile(p, np.arange(1, groups) / groups, method="inverted_cdf"))
+    group = np.searchsorted(inner, p, side="left")
+    out = []
+    for k in np.unique(group):
+        own = group == k
+        out.append(CalibrationRow(float(own.sum()), float(p[own].mean()), float(y[own].mean())))
+    return out
+
+
+def psi(expected: ArrayLike, actual: ArrayLike) -> float:
+    """Population stability index of two (noisy) histograms over the same bins.
+
+    Shares below .0001 count as .0001, so empty bins stay finite. Under .1 is called stable, above .25 a
+    shift.
+
+    >>> round(psi([50, 50], [50, 50]), 6), round(psi([50, 50], [25, 75]), 6)
+    (0.0, 0.274653)
+    """
+    a, b = _histogram(expected, "expected"), _histogram(actual, "actual")
+    if a.shape != b.shape:
+        raise ConfigError(f"psi: histograms have {len(a)} and {len(b)} bins; use the same bins")
+    if not (a.sum() > 0 and b.sum() > 0):
+        return math.nan
+    p, q = np.maximum(a / a.sum(), 1e-4), np.maximum(b / b.sum(), 1e-4)
+    return float(((q - p) * np.log(q / p)).sum())
+
+
+def from_histogram(
+    positives: ArrayLike,
+    negatives: ArrayLike,
+    probability_per_bin: ArrayLike | None = None,
+    *,
+    within_bin: bool = False,
+) -> Metrics:
+    """All figures from counts per score bin, bins in order of *rising risk*.
+
+    Args:
+        positives, negatives: counts of defaults and others, shape (bins,), possibly noisy; negative ones
+            count as zero.
+        probability_per_bin: predicted probability of each bin, for the Brier score.
+        within_bin: also credit discrimination inside bins to the AUC. In a bin whose log-odds rise by d
+            from end to end it is 1/2 + d/12 to first order; d comes from the predicted probabilities of
+            the neighbours, so it adds no noise. It assumes that the model ranks inside a bin as it does
+            across bins.
+
+    >>> from_histogram([1, 3], [3, 1]).auc
+    0.75
+    """
+    n1, n0 = _histogram(positives, "positives"), _histogram(negatives, "negatives")
+    if n1.shape != n0.shape:
+        raise ConfigError(f"histogram: {len(n1)} and {len(n0)} bins; positives and negatives need the same")
+    p = None
+    if probability_per_bin is not None:
+        p = np.asarray(probability_per_bin, dtype=np.float64)
+        if p.shape != n1.shape:
+            raise ConfigError(f"probability_per_bin has shape {p.shape}, must be {n1.shape}")
+        _check_probability(p)
+    elif within_bin:
+        raise ConfigError("within_bin needs probability_per_bin")
+    area = _auc(n1, n0)
+    if within_bin and p is not None and len(p) > 1:
+        clipped = np.clip(p, 1e-6, 1 - 1e-6)
+        rise = np.clip(np.gradient(np.log(clipped / (1 - clipped))), 0.0, 3.0)
+        if n1.sum() > 0 and n0.sum() > 0:
+            area += float((n1 * n0 * rise).sum() / 12 / (n1.sum() * n0.sum()))
+    total = float(n1.sum() + n0.sum())
+    score = math.nan
+    if p is not None and total > 0:
+        score = float((n1 * (1 - p) ** 2 + n0 * p**2).sum() / total)
+    return Metrics(area, 2 * area - 1, _ks(n1, n0), score, float(n1.sum()), float(n0.sum()))
+
+
+def calibration_from_histogram(
+    positives: ArrayLike, negatives: ArrayLike, probability_per_bin: ArrayLike
+) -> list[CalibrationRow]:
+    """Calibration table with one row a bin; the observed rate is nan in a bin that is empty after clipping."""
+    n1, n0 = _histogram(positives, "positives"), _histogram(negatives, "negatives")
+    p = np.asarray(probability_per_bin, dtype=np.float64)
+    if not n1.shape == n0.shape == p.shape:
+        raise ConfigError("calibration: positives, negatives and probabilities need the same number of bins")
+    _check_probability(p)
+    return [
+        CalibrationRow(float(a + b), float(q), float(a / (a + b)) if a + b > 0 else math.nan)
+        for a, b, q in zip(n1, n0, p, strict=True)
+    ]
+
+
+def auc_standard_error(
+    positives: ArrayLike, negatives: ArrayLike, variance: float, *, sampling: bool = True
+) -> float:
+    """Standard error of the AUC of a histogram with independent noise of the given variance a count.
+
+    First order in the noise; with `sampling` the sampling variance of the AUC itself (Hanley & McNeil
+    1982, exponential approximation) is added. Clipping of negative counts is not accounted for. nan
+    without positives or negatives.
+
+    Args:
+        variance: noise variance of each count.
+    """
+    n1, n0 = _histogram(positives, "positives"), _histogram(negatives, "negatives")
+    if n1.shape != n0.shape:
+        raise ConfigError(f"histogram: {len(n1)} and {len(n0)} bins; positives and negatives need the same")
+    if not (math.isfinite(variance) and variance >= 0):
+        raise ConfigError(f"variance is {variance}, must be finite and at least 0")
+    p, n = float(n1.sum()), float(n0.sum())
+    if p <= 0 or n <= 0:
+        return math.nan
+    area = _auc(n1, n0)
+    below = (np.cumsum(n0) - n0 / 2) / n  # chance that a default of this bin outranks another enterprise
+    above = ((p - np.cumsum(n1)) + n1 / 2) / p
+    square = variance * (
+        float(((below - area) ** 2).sum()) / p**2 + float(((above - area) ** 2).sum()) / n**2
+    )
+    if sampling:
+        q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+        spread = area * (1 - area) + (p - 1) * (q1 - area**2) + (n - 1) * (q2 - area**2)
+        square += max(spread, 0.0) / (p * n)
+    return math.sqrt(square)
+
+
+def _auc(n1: NDArray[Any], n0: NDArray[Any]) -> float:
+    p, n = float(n1.sum()), float(n0.sum())
+    if p <= 0 or n <= 0:
+        return math.nan
+    return float((n1 * (np.cumsum(n0) - n0 / 2)).sum() / (p * n))
+
+
+def _ks(n1: NDArray[Any], n0: NDArray[Any]) -> float:
+    p, n = float(n1.sum()), float(n0.sum())
+    if p <= 0 or n <= 0:
+        return math.nan
+    return float(np.abs(np.cumsum(n1) / p - np.cumsum(n0) / n).max())
+
+
+def _rows(label: ArrayLike, value: ArrayLike, *, both: bool = True) -> tuple[Floats, Floats]:
+    y, v = np.asarray(label, dtype=np.float64), np.asarray(value, dtype=np.float64)
+    if y.ndim != 1 or y.shape != v.shape or not len(y):
+        raise DataError(
+            f"labels have shape {y.shape}, scores {v.shape}; give two vectors of one length, at least 1"
+        )
+    if not np.isin(y, (0.0, 1.0)).all():
+        raise DataError("labels must be 0 or 1; leave out enterprises without an outcome")
+    if np.isnan(v).any():
+        raise DataError(f"{int(np.isnan(v).sum())} scores are missing; score every enterprise first")
+    if both and y.min() == y.max():
+        raise DataError("all labels are equal; defaults and others are needed")
+    return y, v
+
+
+def _histogram(counts: ArrayLike, name: str) -> Floats:
+    out: NDArray[Any] = np.asarray(counts, dtype=np.float64)
+    if out.ndim != 1 or not len(out) or not np.isfinite(out).all():
+        raise ConfigError(f"{name} must be a vector of finite counts, at least one")
+    clipped: Floats = np.maximum(out, 0.0)
+    return clipped
+
+
+def _check_probability(p: Floats) -> None:
+    if not ((p >= 0) & (p <= 1)).all():
+        raise DataError("probabilities must lie between 0 and 1")

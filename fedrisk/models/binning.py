@@ -1,0 +1,353 @@
+"""Bins: how a column becomes a small integer code, the same way at every institution.
+
+A feature's bins are public. Either the study's dictionary states them (integer months in arrears,
+categories, flags), which costs no privacy, or they are quantiles of a noisy histogram on a public grid.
+The histogram's cells are counts of enterprises, so one enterprise changes one cell of each feature by
+one: L2 sensitivity sqrt(F) over F features with private edges. Noise is added by the caller.
+
+The noisy histogram is cleaned by projection on the simplex, which is the maximum-likelihood histogram
+under Gaussian noise when counts cannot be negative (Duchi et al. 2008 for the projection; Hay et al. 2010
+for consistency as a post-processing step of private histograms).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fedrisk.errors import ConfigError, DataError
+
+Values = pd.Series | NDArray[Any]
+Floats = NDArray[np.float64]
+
+DEFAULT_CELLS = 128
+LOG_DECADES = 1e4  # a log grid is linear below 1/10,000 of the largest bound and logarithmic above
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """One column of a study, with everything public about it.
+
+    Attributes:
+        institution: role name: "bank" for columns that all banks share, else the holder's name.
+        column: name of the column.
+        kind: "number", "category" or "flag" (0 or 1).
+        low, high: public bounds of a number; values outside count as the bound.
+        grid: scale of the edge histogram. "log" is a symmetric log, fit for money with heavy tails.
+        bins: public inner edges (number) or categories; None lets a noisy histogram choose the edges.
+        missing: give missing values, and enterprises unknown here, a bin of their own (the last).
+        monotone: direction of the *risk* as the value rises, if the study imposes one.
+        bin_count: ordered bins wanted where the edges are private; None leaves it to the study.
+
+    Raises:
+        ConfigError: the parts contradict one another.
+    """
+
+    institution: str
+    column: str
+    kind: Literal["number", "category", "flag"] = "number"
+    low: float | None = None
+    high: float | None = None
+    grid: Literal["linear", "log"] = "linear"
+    bins: tuple[float, ...] | tuple[str, ...] | None = None
+    missing: bool = True
+    monotone: Literal["increasing", "decreasing"] | None = None
+    bin_count: int | None = None
+
+    def __post_init__(self) -> None:
+        name = f"feature {self.institution}.{self.column}"
+        if self.kind not in ("number", "category", "flag"):
+            raise ConfigError(f"{name}: kind is {self.kind!r}; use number, category or flag")
+        if self.grid not in ("linear", "log"):
+            raise ConfigError(f"{name}: grid is {self.grid!r}; use linear or log")
+        if self.monotone not in (None, "increasing", "decreasing"):
+            raise ConfigError(f"{name}: monotone is {self.monotone!r}; use increasing, decreasing or nothing")
+        if self.kind == "category":
+            self._check_categories(name)
+        elif self.kind == "flag":
+            if self.bins is not None:
+                raise ConfigError(f"{name}: a flag has its two bins already; leave bins out")
+        else:
+            self._check_number(name)
+
+    def _check_categories(self, name: str) -> None:
+        if not self.bins or not all(isinstance(b, str) for b in self.bins):
+            raise ConfigError(f"{name}: a category needs its public bins as texts")
+        if len(set(self.bins)) != len(self.bins):
+            raise ConfigError(f"{name}: bins name a category twice; list each one once")
+        if self.monotone is not None:
+            raise ConfigError(f"{name}: categories have no order; leave monotone out")
+
+    def _check_number(self, name: str) -> None:
+        if self.bins is None:
+            if self.low is None or self.high is None:
+                raise ConfigError(f"{name}: without public bins a number needs public low and high")
+        elif any(isinstance(b, str) for b in self.bins) or not _rising([float(b) for b in self.bins]):
+            raise ConfigError(f"{name}: bins of a number must be finite edges in strictly rising order")
+        for bound in (self.low, self.high):
+            if bound is not None and not math.isfinite(bound):
+                raise ConfigError(f"{name}: low and high must be finite")
+        if self.low is not None and self.high is not None and not self.low < self.high:
+            raise ConfigError(f"{name}: low is {self.low}, must be below high, {self.high}")
+
+    @property
+    def name(self) -> str:
+        """Institution and column, the feature's name in tables and messages."""
+        return f"{self.institution}.{self.column}"
+
+    @property
+    def private_edges(self) -> bool:
+        """True if the edges have to be found from a noisy histogram (and paid for)."""
+        return self.kind == "number" and self.bins is None
+
+
+@dataclass(frozen=True)
+class Bins:
+    """A feature with its final, public bins.
+
+    Order of the codes: ordered bins or categories, then "other" (categories only), then missing.
+    A value equal to an edge falls in the upper bin.
+
+    >>> age = Feature(institution="bank", column="age", low=18, high=80)
+    >>> bins = Bins(age, edges=(30.0, 45.0))
+    >>> bins.size, bins.ordered
+    (4, 3)
+    >>> bins.codes(np.array([29.0, 30.0, 90.0, np.nan])).tolist()
+    [0, 1, 2, 3]
+    """
+
+    feature: Feature
+    edges: tuple[float, ...] = ()
+    categories: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if self.feature.kind == "category":
+            if not self.categories or self.edges:
+                raise ConfigError(f"{self.feature.name}: bins of a category are categories, not edges")
+        elif self.categories or not _rising(self.edges):
+            raise ConfigError(f"{self.feature.name}: edges must be finite, in strictly rising order")
+        if self.size > 65536:
+            raise ConfigError(f"{self.feature.name}: {self.size} bins, at most 65536; state fewer")
+
+    @classmethod
+    def public(cls, feature: Feature) -> Bins:
+        """Bins of a feature whose bins the dictionary states.
+
+        Raises:
+            ConfigError: the feature's edges are private; use `edges_from_histogram`.
+        """
+        if feature.kind == "flag":
+            return cls(feature, edges=(0.5,))
+        if feature.bins is None:
+            raise ConfigError(f"{feature.name}: has no public bins; its edges come from a noisy histogram")
+        if feature.kind == "category":
+            return cls(feature, categories=tuple(str(b) for b in feature.bins))
+        return cls(feature, edges=tuple(float(b) for b in feature.bins))
+
+    @property
+    def ordered(self) -> int:
+        """Number of ordered bins; 0 for categories."""
+        return 0 if self.feature.kind == "category" else len(self.edges) + 1
+
+    @property
+    def size(self) -> int:
+        """Number of codes, with "other" and missing."""
+        own = len(self.categories) + 1 if self.feature.kind == "category" else len(self.edges) + 1
+        return own + int(self.feature.missing)
+
+    def codes(self, values: Values) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """Bin code of every value, shape (n,).
+
+        Raises:
+            DataError: a value is missing and the feature has no missing bin, or is not a number.
+        """
+        if self.feature.kind == "category":
+            out = self._category_codes(values)
+        else:
+            x = _numbers(values, self.feature)
+            out = np.searchsorted(np.asarray(self.edges), x, side="right")
+            gone = np.isnan(x)
+            if gone.any():
+                self._require_missing(int(gone.sum()))
+                out[gone] = self.size - 1
+        return out.astype(np.uint8) if self.size <= 256 else out.astype(np.uint16)
+
+    def _category_codes(self, values: Values) -> NDArray[np.int64]:
+        place, unique = pd.factorize(pd.Series(values).astype(object), use_na_sentinel=True)
+        known = {text: k for k, text in enumerate(self.categories)}
+        table = np.array([known.get(_text(u), len(self.categories)) for u in unique] + [-1], dtype=np.int64)
+        out = table[place]
+        gone = out < 0
+        if gone.any():
+            self._require_missing(int(gone.sum()))
+            out[gone] = self.size - 1
+        return out
+
+    def _require_missing(self, count: int) -> None:
+        if not self.feature.missing:
+            raise DataError(
+                f"column {self.feature.column}: {count} values are missing and the feature has no bin for "
+                "them; set missing = true in the dictionary or fill them"
+            )
+
+    def labels(self) -> list[str]:
+        """Readable text for each code, in order.
+
+        >>> Bins.public(Feature(institution="court", column="open_case", kind="flag")).labels()
+        ['no', 'yes', 'missing']
+        """
+        if self.feature.kind == "category":
+            texts = [*self.categories, "other"]
+        elif self.feature.kind == "flag":
+            texts = ["no", "yes"]
+        elif not self.edges:
+            texts = ["any"]
+        else:
+            e = [f"{edge:.6g}" for edge in self.edges]
+            texts = [f"< {e[0]}", *(f"{a} to < {b}" for a, b in pairwise(e)), f">= {e[-1]}"]
+        return texts + ["missing"] * self.feature.missing
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary of texts, numbers and lists, for JSON."""
+        f = self.feature
+        return {
+            "institution": f.institution,
+            "column": f.column,
+            "kind": f.kind,
+            "low": f.low,
+            "high": f.high,
+            "grid": f.grid,
+            "bins": None if f.bins is None else list(f.bins),
+            "missing": f.missing,
+            "monotone": f.monotone,
+            "bin_count": f.bin_count,
+            "edges": list(self.edges),
+            "categories": list(self.categories),
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Bins:
+        """Inverse of `to_dict`.
+
+        Raises:
+            ConfigError: a key is missing or unknown, or the parts contradict one another.
+        """
+        parts = dict(data)
+        try:
+            edges = tuple(float(e) for e in parts.pop("edges"))
+            categories = tuple(str(c) for c in parts.pop("categories"))
+            stated = parts.pop("bins")
+            feature = Feature(bins=None if stated is None else tuple(stated), **parts)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"bins: the stored form is malformed ({type(error).__name__})") from error
+        return cls(feature, edges, categories)
+
+
+def grid_marks(feature: Feature, cells: int = DEFAULT_CELLS) -> Floats:
+    """Borders of the grid's cells between the public bounds, shape (cells + 1,).
+
+    The log grid is equidistant in sign(x) log(1 + |x| / s), with s a 10,000th of the larger bound.
+
+    >>> grid_marks(Feature(institution="bank", column="a", low=0, high=8), 4).tolist()
+    [0.0, 2.0, 4.0, 6.0, 8.0]
+    """
+    if feature.kind != "number" or feature.low is None or feature.high is None:
+        raise ConfigError(f"{feature.name}: only a number with public low and high has a grid")
+    if cells < 2:
+        raise ConfigError(f"cells is {cells}, must be at least 2")
+    if feature.grid == "linear":
+        return np.linspace(feature.low, feature.high, cells + 1)
+    unit = max(abs(feature.low), abs(feature.high)) / LOG_DECADES
+    ends = [math.copysign(math.log1p(abs(v) / unit), v) for v in (feature.low, feature.high)]
+    t = np.linspace(ends[0], ends[1], cells + 1)
+    marks = np.sign(t) * np.expm1(np.abs(t)) * unit
+    marks[0], marks[-1] = feature.low, feature.high  # no rounding at the ends
+    return marks
+
+
+def grid_histogram(values: Values, feature: Feature, cells: int = DEFAULT_CELLS) -> NDArray[np.int64]:
+    """Exact counts on the grid, shape (cells,); runs at the institution, noise is still to be added.
+
+    Values outside the bounds count in the end cells, missing ones nowhere: an enterprise adds one to at
+    most one cell.
+    """
+    marks = grid_marks(feature, cells)
+    x = _numbers(values, feature)
+    x = x[~np.isnan(x)]
+    cell = np.clip(np.searchsorted(marks, x, side="right") - 1, 0, cells - 1)
+    return np.bincount(cell, minlength=cells).astype(np.int64)
+
+
+def edges_from_histogram(counts: Floats, feature: Feature, variance: float, bins: int) -> tuple[float, ...]:
+    """Inner edges of about equally filled bins, from noisy counts on the feature's grid.
+
+    Args:
+        counts: noisy counts, shape (cells,).
+        variance: noise variance of each count.
+        bins: number of ordered bins wanted; fewer result where one cell holds more than a bin's share.
+
+    Returns:
+        At most bins - 1 edges out of the grid's marks, strictly rising. Each quantile takes the mark whose
+        cumulated share is nearest, so a heavy cell (an atom at zero, say) gets an edge on both sides.
+    """
+    counts = np.asarray(counts, dtype=np.float64)
+    marks = grid_marks(feature, len(counts))
+    if bins < 2:
+        return ()
+    total = float(counts.sum())
+    if total <= math.sqrt(variance * len(counts)):  # nothing but noise: fall back to an even grid
+        share = np.linspace(0.0, 1.0, len(marks))
+    else:
+        share = np.r_[0.0, np.cumsum(_simplex(counts, total)) / total]
+    wanted = np.arange(1, bins) / bins
+    upper = np.clip(np.searchsorted(share, wanted), 1, len(share) - 1)
+    nearest = np.where(wanted - share[upper - 1] < share[upper] - wanted, upper - 1, upper)
+    inner = np.unique(nearest[(nearest > 0) & (nearest < len(marks) - 1)])
+    return tuple(float(marks[k]) for k in inner)
+
+
+def default_bin_count(n: int, mu_counts: float, features: int) -> int:
+    """Bins a feature: 24, 16 or 8 by the public room n mu / sqrt(F), counts a feature per noise sd.
+
+    >>> default_bin_count(21_000, 0.19, 23), default_bin_count(1_000, 0.19, 23)
+    (16, 8)
+    """
+    room = n * mu_counts / math.sqrt(max(features, 1))
+    return 24 if room > 2000 else 16 if room > 400 else 8
+
+
+def _simplex(counts: Floats, total: float) -> Floats:
+    """Nearest non-negative counts with the given sum (Duchi et al. 2008)."""
+    falling = np.sort(counts)[::-1]
+    excess = (np.cumsum(falling) - total) / np.arange(1, len(counts) + 1)
+    last = np.flatnonzero(falling > excess)[-1]
+    out: Floats = np.maximum(counts - excess[last], 0.0)
+    return out
+
+
+def _rising(edges: Sequence[float]) -> bool:
+    return all(math.isfinite(e) for e in edges) and all(a < b for a, b in pairwise(edges))
+
+
+def _numbers(values: Values, feature: Feature) -> Floats:
+    try:
+        out: Floats = pd.to_numeric(pd.Series(values)).to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"column {feature.column}: not all values are numbers; correct them or declare a category"
+        ) from None
+    return out
+
+
+def _text(value: object) -> str:
+    """A category's text; 2, 2.0 and "2" are one category."""
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    return str(value)

@@ -1,0 +1,298 @@
+"""The scorecard's estimator: from two releases of noisy sums to log-odds contributions per bin.
+
+Release A, label counts per bin, gives a smooth log-odds curve for each feature. Curves of correlated
+features must not simply be added, so release B gives the Gram matrix of *shape rows*: per feature its own
+curve and up to three smooth modes orthogonal to it. Only entries between different features are released;
+entries within a feature, and the label moment, follow from the counts. With h = rate (1 - rate) the joint
+discriminant solves h G d = b (Fisher 1936), under a prior that every feature keeps about the same share c
+of its own curve. c and the prior's spreads are averaged by their evidence, so a low budget falls back to
+shrunken naive Bayes and a high budget becomes the discriminant.
+
+With fewer defaults than ten a feature the Gram matrix would drown in noise: the same budget buys a second
+count of the stronger half of the features instead.
+
+All inputs here are released numbers; see `shapes` for what an institution computes on rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import block_diag, cho_factor, cho_solve
+
+from fedrisk.errors import ConfigError
+from fedrisk.models.binning import Bins
+from fedrisk.models.smoothing import prior_precision, smooth_log_odds
+
+Floats = NDArray[np.float64]
+
+FEW = 10.0  # defaults a feature below which release B is a second count
+SLOPE = 0.2  # scale of the curve's own column in a shape row
+BEND = 0.5  # scale of the modes, in steps of the random walk
+CENTRES = (0.1, 0.3, 0.5, 0.7, 0.9, 1.1)  # candidate shares of the marginal curve
+SLOPE_SPREADS = (0.1, 0.3, 1.0, 3.0)
+BEND_SPREADS = (0.0, 0.1, 0.3, 1.0)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Shares of mu^2 for the releases; they add up to one. The recount takes the Gram's share."""
+
+    edges: float
+    counts: float
+    gram: float
+
+
+def split_budget(*, private_edges: bool) -> Split:
+    """Shares of mu^2: 5, 65 and 30 %, or in the same proportion without edges where all bins are public.
+
+    >>> split_budget(private_edges=True)
+    Split(edges=0.05, counts=0.65, gram=0.3)
+    """
+    if private_edges:
+        return Split(edges=0.05, counts=0.65, gram=0.30)
+    return Split(edges=0.0, counts=0.65 / 0.95, gram=0.30 / 0.95)
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """Release A: noisy counts of defaults (n1) and others (n0) per feature and bin.
+
+    Attributes:
+        n1, n0: one array of shape (bins,) a feature.
+        variance: noise variance of each count of a feature, shape (features,); zero without noise.
+
+    Raises:
+        ConfigError: the shapes do not fit.
+    """
+
+    n1: tuple[Floats, ...]
+    n0: tuple[Floats, ...]
+    variance: Floats
+
+    def __post_init__(self) -> None:
+        if not self.n1 or not len(self.n1) == len(self.n0) == len(self.variance):
+            raise ConfigError("label counts: n1, n0 and variance must have one entry a feature, at least one")
+        if any(a.shape != b.shape or a.ndim != 1 for a, b in zip(self.n1, self.n0, strict=True)):
+            raise ConfigError("label counts: n1 and n0 of a feature must be vectors of the same length")
+        if not (np.isfinite(self.variance).all() and (np.asarray(self.variance) >= 0).all()):
+            raise ConfigError("label counts: variances must be finite and not negative")
+
+    @property
+    def positives(self) -> float:
+        """Defaults, averaged over features by the precision of their sums; at least 1."""
+        return self._total(self.n1)
+
+    @property
+    def negatives(self) -> float:
+        """Others, in the same way; at least 1."""
+        return self._total(self.n0)
+
+    def _total(self, parts: tuple[Floats, ...]) -> float:
+        trust = [1 / (max(v, 1e-9) * len(a)) for v, a in zip(self.variance, parts, strict=True)]
+        return max(float(np.average([a.sum() for a in parts], weights=trust)), 1.0)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What release A says about each feature by itself.
+
+    Attributes:
+        rate: default rate. total: number of enterprises, estimated from the counts.
+        curve: log-odds shift per bin, mean zero under `weight`. tau: the random walk's step, (features,).
+        weight: share of enterprises per bin. spread: variance of the curve over enterprises, (features,).
+        ordered, missing: as in the bins.
+    """
+
+    rate: float
+    total: float
+    curve: tuple[Floats, ...]
+    tau: Floats
+    weight: tuple[Floats, ...]
+    spread: Floats
+    ordered: tuple[int, ...]
+    missing: tuple[bool, ...]
+
+
+def fit_curves(counts: LabelCounts, bins: Sequence[Bins]) -> Curves:
+    """Smooth log-odds curve of every feature.
+
+    Raises:
+        ConfigError: the counts do not have the shape of the bins.
+    """
+    if len(bins) != len(counts.n1) or any(b.size != len(a) for b, a in zip(bins, counts.n1, strict=True)):
+        raise ConfigError("label counts do not have one number a bin of every feature")
+    positives, negatives = counts.positives, counts.negatives
+    rate = float(np.clip(positives / (positives + negatives), 1e-4, 0.9))
+    curve, weight, tau = [], [], []
+    for j, b in enumerate(bins):
+        n1, n0 = counts.n1[j], counts.n0[j]
+        fit = smooth_log_odds(
+            n1, n0, float(counts.variance[j]), rate, ordered=b.ordered, missing=b.feature.missing
+        )
+        filled = np.maximum(n1 + n0, 1.0)
+        share = filled / filled.sum()
+        curve.append(fit.shift - float(share @ fit.shift))
+        weight.append(share)
+        tau.append(fit.tau)
+    spread = np.array([float(w @ c**2) for w, c in zip(weight, curve, strict=True)])
+    return Curves(
+        rate=rate,
+        total=positives + negatives,
+        curve=tuple(curve),
+        tau=np.array(tau),
+        weight=tuple(weight),
+        spread=spread,
+        ordered=tuple(b.ordered for b in bins),
+        missing=tuple(b.feature.missing for b in bins),
+    )
+
+
+def shape_bases(curves: Curves, modes: int = 3) -> tuple[Floats, ...]:
+    """Columns of the shape rows: per feature its scaled curve, then smooth modes orthogonal to it.
+
+    The modes are the leading eigenvectors of the curve's prior covariance, in the metric of the bin
+    weights, orthogonal to the constant and to the curve; each scaled by its prior standard deviation.
+
+    Returns:
+        One array (bins, k) a feature, 1 <= k <= 1 + modes.
+    """
+    out = []
+    for j, curve in enumerate(curves.curve):
+        size, weight = len(curve), curves.weight[j]
+        columns = [SLOPE * curve]
+        if size > 2 and modes > 0:
+            root = np.sqrt(weight)
+            precision = prior_precision(size, curves.ordered[j], 1.0, curves.missing[j])
+            kernel = np.linalg.inv(precision) * (BEND * max(float(curves.tau[j]), 0.2)) ** 2
+            q = np.linalg.qr(np.c_[root, root * curve])[0]
+            rest = np.eye(size) - q @ q.T
+            value, vector = np.linalg.eigh(rest @ (root[:, None] * kernel * root) @ rest)
+            for k in range(size - 1, size - 1 - min(modes, size - 2), -1):
+                if value[k] > 0.01 * value[-1]:
+                    columns.append(vector[:, k] * np.sqrt(value[k]) / root)
+        out.append(np.stack(columns, 1))
+    return tuple(out)
+
+
+def radii(
+    bases: Sequence[Floats], curves: Curves, owner: Sequence[str], clip: float = 1.2
+) -> dict[str, float]:
+    """Clipping radius of every institution's block of the shape rows: clip times its root mean square norm.
+
+    A function of released numbers, hence public. Institutions come in the order of their first feature.
+
+    >>> c = Curves(.1, 100., (np.array([-1., 1.]),), np.ones(1), (np.full(2, .5),), np.ones(1), (2,), (False,))
+    >>> radii((np.array([[-3.0], [3.0]]),), c, ["tax"], clip=1.0)
+    {'tax': 3.0}
+    """
+    if not len(bases) == len(owner) == len(curves.weight):
+        raise ConfigError("radii: bases and owner must have one entry a feature")
+    square: dict[str, float] = {}
+    for base, weight, name in zip(bases, curves.weight, owner, strict=True):
+        square[name] = square.get(name, 0.0) + float(weight @ (base**2).sum(1))
+    return {name: clip * math.sqrt(max(value, 1e-12)) for name, value in square.items()}
+
+
+def fit_weights(
+    bases: Sequence[Floats], counts: LabelCounts, curves: Curves, gram: Floats, gram_variance: Floats
+) -> tuple[Floats, ...]:
+    """Log-odds contributions per feature and bin from release A and the Gram matrix of release B.
+
+    Args:
+        bases: as `shape_bases` gives them, M columns in all.
+        gram: noisy Psi' Psi, shape (M, M), symmetric; entries within a feature are ignored.
+        gram_variance: noise variance of each entry, shape (M, M); entries within a feature are ignored.
+
+    Returns:
+        One array (bins,) a feature, mean zero under the bin weights.
+    """
+    at = _offsets(bases)
+    gram = complete_gram(bases, curves, gram)
+    noise = np.array(gram_variance, dtype=np.float64)
+    if noise.shape != gram.shape:
+        raise ConfigError(f"gram_variance has shape {noise.shape}, must be {gram.shape}")
+    for a, b in pairwise(at):
+        noise[a:b, a:b] = 0.0
+    rate, h = curves.rate, curves.rate * (1 - curves.rate)
+    moment = np.concatenate(
+        [b.T @ (n1 * (1 - rate) - n0 * rate) for b, n1, n0 in zip(bases, counts.n1, counts.n0, strict=True)]
+    )
+    moment_noise = block_diag(
+        *[b.T @ b * v * ((1 - rate) ** 2 + rate**2) for b, v in zip(bases, counts.variance, strict=True)]
+    )
+    first = np.zeros(at[-1], dtype=bool)
+    first[at[:-1]] = True
+    design, gram_noise = gram * h, noise * h**2
+    evidences, candidates = [], []
+    for slope_spread in SLOPE_SPREADS:
+        for bend_spread in BEND_SPREADS:
+            prior = np.where(first, slope_spread, bend_spread) ** 2
+            base = (design * prior) @ design + design + moment_noise
+            for centre in CENTRES:
+                mean = np.where(first, centre / SLOPE, 0.0)
+                cover = base + np.diag(gram_noise @ (mean**2 + prior) + 1e-6)
+                factor = cho_factor(cover, lower=True)
+                residual = moment - design @ mean
+                solved = cho_solve(factor, residual)
+                evidences.append(-0.5 * float(residual @ solved) - float(np.log(np.diag(factor[0])).sum()))
+                candidates.append(mean + prior * (design @ solved))
+    share = np.exp(np.array(evidences) - max(evidences))
+    weights = (share / share.sum()) @ np.array(candidates)
+    parts = [b @ weights[i:k] for b, i, k in zip(bases, at, at[1:], strict=False)]
+    return tuple(p - float(w @ p) for p, w in zip(parts, curves.weight, strict=True))
+
+
+def complete_gram(bases: Sequence[Floats], curves: Curves, gram: Floats) -> Floats:
+    """The released Gram with the entries within a feature from the counts, made positive semidefinite."""
+    at = _offsets(bases)
+    out = np.array(gram, dtype=np.float64)
+    if out.shape != (at[-1], at[-1]):
+        raise ConfigError(f"gram has shape {out.shape}, must be {(at[-1], at[-1])}: one row a shape column")
+    out = (out + out.T) / 2
+    for base, weight, a, b in zip(bases, curves.weight, at, at[1:], strict=False):
+        out[a:b, a:b] = (base.T * (weight * curves.total)) @ base
+    value, vector = np.linalg.eigh(out)
+    psd: Floats = (vector * np.maximum(value, 0)) @ vector.T
+    return psd
+
+
+def few_positives(positives: float, features: int, least: float = FEW) -> bool:
+    """True if release B should be a second count instead of a Gram matrix.
+
+    >>> few_positives(155, 95), few_positives(4600, 23)
+    (True, False)
+    """
+    return positives < least * features
+
+
+def stronger_half(curves: Curves, share: float = 0.5, least: int = 4) -> tuple[int, ...]:
+    """Features to count again: those whose curves vary most over enterprises, strongest first."""
+    chosen = max(min(least, len(curves.spread)), int(share * len(curves.spread)))
+    return tuple(int(j) for j in np.argsort(-curves.spread, kind="stable")[:chosen])
+
+
+def combine_counts(first: LabelCounts, second: LabelCounts, chosen: Sequence[int]) -> LabelCounts:
+    """Both counts of the chosen features, weighted by their precision; the others as they were.
+
+    Args:
+        second: counts of the chosen features only, in the order of `chosen`.
+    """
+    if len(set(chosen)) != len(chosen) or len(chosen) != len(second.n1):
+        raise ConfigError("combine_counts: chosen must name each recounted feature once")
+    n1, n0, variance = list(first.n1), list(first.n0), np.array(first.variance, dtype=np.float64)
+    for k, j in enumerate(chosen):
+        a, b = 1 / max(first.variance[j], 1e-12), 1 / max(second.variance[k], 1e-12)
+        n1[j] = (first.n1[j] * a + second.n1[k] * b) / (a + b)
+        n0[j] = (first.n0[j] * a + second.n0[k] * b) / (a + b)
+        variance[j] = 1 / (a + b)
+    return LabelCounts(tuple(n1), tuple(n0), variance)
+
+
+def _offsets(bases: Sequence[Floats]) -> list[int]:
+    return [0, *np.cumsum([b.shape[1] for b in bases]).tolist()]

@@ -1,0 +1,362 @@
+"""The scorecard: integer points per bin, a probability, reasons, and public bands.
+
+Points follow credit practice (Siddiqi 2017): higher is safer, 20 points double the odds of repaying, 600
+points stand for odds of 30 to 1. An institution adds up its own points for an enterprise; the sum over
+institutions and the base are the score. Everything in a scorecard comes from released numbers: also the
+spread of the score, from which follow the calibration (the mean predicted probability is the released
+rate), the bins of the evaluation histogram and the coarse bands of one holder's part.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq, isotonic_regression
+from scipy.special import expit
+from scipy.stats import norm
+
+from fedrisk.errors import ConfigError, DataError
+from fedrisk.models.binning import Bins
+from fedrisk.models.estimator import Curves, LabelCounts, complete_gram
+
+Floats = NDArray[np.float64]
+Codes = Sequence[NDArray[np.integer]] | NDArray[np.integer]
+
+VERSION = 1
+DOUBLE = 20.0  # points to double the odds
+BASE_SCORE = 600.0
+BASE_ODDS = 30.0  # repaying : default at the base score
+FACTOR = DOUBLE / math.log(2)
+EXTERNAL = "external data"
+SLOPES = (0.5, 2.0)  # bounds of the calibration slope
+
+
+@dataclass(frozen=True)
+class ScoreMoments:
+    """Moments of the summed contributions (log-odds of default), from released numbers.
+
+    Attributes:
+        variance: over enterprises. gap: mean among defaults less mean among others.
+        partial: variance of every institution's part.
+    """
+
+    variance: float
+    gap: float
+    partial: dict[str, float]
+
+
+def score_moments(
+    contributions: Sequence[Floats],
+    counts: LabelCounts,
+    curves: Curves,
+    owner: Sequence[str],
+    bases: Sequence[Floats] | None = None,
+    gram: Floats | None = None,
+) -> ScoreMoments:
+    """Variance of the score, in all and by institution, and the gap between the classes.
+
+    Without bases and gram (the recount branch) features count as independent, which overstates the
+    variance where they repeat each other.
+    """
+    own = np.array([float(w @ f**2) for w, f in zip(curves.weight, contributions, strict=True)])
+    cross = np.zeros((len(own), len(own)))
+    if bases is not None and gram is not None:
+        full = complete_gram(bases, curves, gram) / curves.total
+        at = [0, *np.cumsum([b.shape[1] for b in bases]).tolist()]
+        beta = np.zeros((at[-1], len(own)))
+        for j, (base, weight, f) in enumerate(zip(bases, curves.weight, contributions, strict=True)):
+            root = np.sqrt(weight)
+            fit = np.linalg.lstsq(root[:, None] * base, root * f, rcond=None)[0]
+            beta[at[j] : at[j + 1], j] = fit
+        cross = beta.T @ full @ beta
+    np.fill_diagonal(cross, own)
+    holders = np.array(owner)
+    partial = {}
+    for name in dict.fromkeys(owner):
+        block = cross[np.ix_(holders == name, holders == name)]
+        partial[name] = max(float(block.sum()), 1e-12)
+    gap = sum(
+        float(f @ n1) / counts.positives - float(f @ n0) / counts.negatives
+        for f, n1, n0 in zip(contributions, counts.n1, counts.n0, strict=True)
+    )
+    return ScoreMoments(max(float(cross.sum()), 1e-12), gap, partial)
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """A complete scorecard; public to the institutions of its study.
+
+    Attributes:
+        study: name of the study.
+        bins: the features with their bins.
+        points: integer points per feature and bin; base_points is added once.
+        averages: mean points of each feature over enterprises, from released weights.
+        intercept: calibrated log-odds of default of a score with average points everywhere.
+        rate: released default rate.
+        sd: standard deviation of the score, in points. gap: mean of others less mean of defaults, points.
+        partial_sd: standard deviation of each institution's points.
+    """
+
+    study: str
+    bins: tuple[Bins, ...]
+    points: tuple[tuple[int, ...], ...]
+    base_points: int
+    averages: tuple[float, ...]
+    intercept: float
+    rate: float
+    sd: float
+    gap: float
+    partial_sd: dict[str, float]
+    version: int = VERSION
+
+    def __post_init__(self) -> None:
+        if not self.bins or not len(self.bins) == len(self.points) == len(self.averages):
+            raise ConfigError(
+                "scorecard: bins, points and averages must have one entry a feature, at least one"
+            )
+        if any(b.size != len(p) for b, p in zip(self.bins, self.points, strict=True)):
+            raise ConfigError("scorecard: every feature needs one number of points a bin")
+        if self.version > VERSION:
+            raise ConfigError(
+                f"scorecard: format version is {self.version}, this program reads up to {VERSION}; upgrade it"
+            )
+
+    @classmethod
+    def from_weights(
+        cls,
+        study: str,
+        bins: Sequence[Bins],
+        contributions: Sequence[Floats],
+        counts: LabelCounts,
+        curves: Curves,
+        *,
+        bases: Sequence[Floats] | None = None,
+        gram: Floats | None = None,
+    ) -> Scorecard:
+        """Scorecard from log-odds contributions per bin; monotone features are made so first.
+
+        The contributions are multiplied by the slope that a discriminant score needs to be log-odds, gap
+        over variance within the classes (within 1/2 and 2), where a Gram matrix is given.
+        """
+        shaped = [make_monotone(b, f, w) for b, f, w in zip(bins, contributions, curves.weight, strict=True)]
+        owner = [b.feature.institution for b in bins]
+        moments = score_moments(shaped, counts, curves, owner, bases, gram)
+        slope = 1.0
+        if gram is not None:
+            within = moments.variance - curves.rate * (1 - curves.rate) * moments.gap**2
+            slope = float(np.clip(moments.gap / max(within, 1e-9), *SLOPES))
+        points = [np.rint(-FACTOR * slope * f).astype(int) for f in shaped]
+        averages = [float(w @ p) for w, p in zip(curves.weight, points, strict=True)]
+        spread = slope * math.sqrt(moments.variance)
+        intercept = calibrated_intercept(curves.rate, spread)
+        base = BASE_SCORE - FACTOR * (intercept + math.log(BASE_ODDS)) - sum(averages)
+        return cls(
+            study=study,
+            bins=tuple(bins),
+            points=tuple(tuple(int(v) for v in p) for p in points),
+            base_points=round(base),
+            averages=tuple(averages),
+            intercept=intercept,
+            rate=curves.rate,
+            sd=FACTOR * spread,
+            gap=FACTOR * slope * moments.gap,
+            partial_sd={k: FACTOR * slope * math.sqrt(v) for k, v in moments.partial.items()},
+        )
+
+    def features_of(self, institution: str) -> list[int]:
+        """Positions of the institution's features.
+
+        Raises:
+            ConfigError: it has none.
+        """
+        own = [j for j, b in enumerate(self.bins) if b.feature.institution == institution]
+        if not own:
+            raise ConfigError(f"scorecard: institution {institution!r} has no feature in it")
+        return own
+
+    def institution_points(self, institution: str, codes: Codes) -> NDArray[np.int64]:
+        """Sum of one institution's points per enterprise, shape (n,), without the base.
+
+        Args:
+            codes: bin codes of its features, in the scorecard's order, one array (n,) each.
+
+        Raises:
+            DataError: a code lies outside its feature's bins, or a feature is absent.
+        """
+        own = self.features_of(institution)
+        if len(codes) != len(own):
+            raise DataError(
+                f"{institution}: {len(codes)} columns of codes, the scorecard has {len(own)} of its features"
+            )
+        return sum(
+            (self._points_at(j, c) for j, c in zip(own, codes, strict=True)),
+            start=np.zeros(len(codes[0]), dtype=np.int64),
+        )
+
+    def _points_at(self, feature: int, codes: NDArray[np.integer]) -> NDArray[np.int64]:
+        table = np.array(self.points[feature], dtype=np.int64)
+        if len(codes) and not 0 <= int(codes.min()) <= int(codes.max()) < len(table):
+            raise DataError(
+                f"{self.bins[feature].feature.name}: a code lies outside its bins; bin the table anew"
+            )
+        out: NDArray[np.int64] = table[codes]
+        return out
+
+    def probability(self, score: ArrayLike) -> Floats:
+        """Probability of default of scores (base included), shape of `score`."""
+        s = np.asarray(score, dtype=np.float64)
+        return np.asarray(expit(-(s - BASE_SCORE) / FACTOR - math.log(BASE_ODDS)), dtype=np.float64)
+
+    def score_distribution(self) -> tuple[float, float]:
+        """Mean and standard deviation of the score over enterprises, from released numbers."""
+        return self.base_points + sum(self.averages), self.sd
+
+    def score_bins(self, k: int) -> Floats:
+        """Inner edges of k score bins for an evaluation histogram, shape (k - 1,), rising in the score.
+
+        Quantiles of an even mixture of the two classes, each normal with the released means and the
+        spread within classes, so that both classes spread over all bins.
+
+        Raises:
+            ConfigError: k is below 2.
+        """
+        if k < 2:
+            raise ConfigError(f"score bins: k is {k}, must be at least 2")
+        mean, sd = self.score_distribution()
+        gap = float(np.clip(self.gap, 0.0, 3 * sd))
+        low, high = mean - (1 - self.rate) * gap, mean + self.rate * gap
+        within = math.sqrt(max(sd**2 - self.rate * (1 - self.rate) * gap**2, (sd / 4) ** 2))
+
+        def excess(x: float, share: float) -> float:
+            return float((norm.cdf(x, low, within) + norm.cdf(x, high, within)) / 2 - share)
+
+        span = (low - 8 * within, high + 8 * within)
+        return np.array([brentq(excess, *span, args=(i / k,)) for i in range(1, k)])
+
+    def risk_bins(self, score: ArrayLike, edges: ArrayLike) -> NDArray[np.int64]:
+        """Bin of each score in order of *rising risk* (0 is safest), as `metrics.from_histogram` wants it."""
+        inner = np.asarray(edges, dtype=np.float64)
+        return len(inner) - np.searchsorted(inner, np.asarray(score), side="right").astype(np.int64)
+
+    def bin_probabilities(self, edges: ArrayLike) -> Floats:
+        """Probability of default at the middle of each score bin, in order of rising risk, shape (k,)."""
+        inner = np.asarray(edges, dtype=np.float64)
+        step = np.diff(inner) if len(inner) > 1 else np.array([self.sd])
+        middle = np.r_[inner[0] - step[0] / 2, (inner[:-1] + inner[1:]) / 2, inner[-1] + step[-1] / 2]
+        return self.probability(middle)[::-1].copy()
+
+    def band_edges(self, institution: str, k: int) -> tuple[int, ...]:
+        """Inner edges, in points, of at most k coarse bands of one institution's sum; public.
+
+        Quantiles of the normal with released mean and spread; equal edges after rounding fall together.
+        """
+        if k < 2:
+            raise ConfigError(f"bands: k is {k}, must be at least 2")
+        mean = sum(self.averages[j] for j in self.features_of(institution))
+        cut = norm.ppf(np.arange(1, k) / k, mean, max(self.partial_sd[institution], 1e-9))
+        return tuple(int(v) for v in np.unique(np.ceil(cut)))
+
+    def band_points(self, institution: str, k: int) -> tuple[int, ...]:
+        """Points that stand for each band, one more than `band_edges`: the normal's mean inside the band."""
+        mean = sum(self.averages[j] for j in self.features_of(institution))
+        sd = max(self.partial_sd[institution], 1e-9)
+        z = (np.r_[-np.inf, np.array(self.band_edges(institution, k), dtype=float), np.inf] - mean) / sd
+        mass = np.maximum(np.diff(norm.cdf(z)), 1e-12)
+        inside = mean - sd * np.diff(norm.pdf(z)) / mass
+        return tuple(int(v) for v in np.rint(inside))
+
+    def banded(self, institution: str, points: ArrayLike, k: int) -> NDArray[np.int64]:
+        """Each sum replaced by the points of its band."""
+        edges = np.array(self.band_edges(institution, k))
+        place = np.searchsorted(edges, np.asarray(points), side="right")
+        return np.array(self.band_points(institution, k), dtype=np.int64)[place]
+
+    def reasons(
+        self, codes: Codes, external: ArrayLike | None = None, k: int = 4, institution: str = "bank"
+    ) -> list[tuple[str, ...]]:
+        """Up to k reasons per enterprise: where it falls furthest short of the average points.
+
+        Args:
+            codes: bin codes of the institution's own features, in order, one array (n,) each.
+            external: sum of all other institutions' points, shape (n,); one reason together, "external
+                data". None leaves it out.
+
+        Returns:
+            Columns of the institution and "external data", largest shortfall first; only real shortfalls.
+        """
+        own = self.features_of(institution)
+        if len(codes) != len(own):
+            raise DataError(
+                f"{institution}: {len(codes)} columns of codes, the scorecard has {len(own)} of its features"
+            )
+        names = [self.bins[j].feature.column for j in own]
+        short = [self.averages[j] - self._points_at(j, c) for j, c in zip(own, codes, strict=True)]
+        if external is not None:
+            others = sum(a for j, a in enumerate(self.averages) if j not in own)
+            names.append(EXTERNAL)
+            short.append(others - np.asarray(external, dtype=np.float64))
+        table = np.stack(short, 1)
+        order = np.argsort(-table, axis=1, kind="stable")[:, :k]
+        return [tuple(names[j] for j in row if table[i, j] > 1e-9) for i, row in enumerate(order.tolist())]
+
+    def to_json(self) -> str:
+        """The scorecard as JSON text."""
+        data = {**asdict(self), "bins": [b.to_dict() for b in self.bins]}
+        return json.dumps(data, indent=1, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Scorecard:
+        """Inverse of `to_json`.
+
+        Raises:
+            ConfigError: the text is malformed, or of a newer format version.
+        """
+        try:
+            data: dict[str, Any] = json.loads(text)
+            version = int(data["version"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"scorecard: not a stored scorecard ({type(error).__name__})") from error
+        if version > VERSION:
+            raise ConfigError(
+                f"scorecard: format version is {version}, this program reads up to {VERSION}; upgrade it"
+            )
+        try:
+            data["bins"] = tuple(Bins.from_dict(b) for b in data["bins"])
+            data["points"] = tuple(tuple(int(v) for v in p) for p in data["points"])
+            data["averages"] = tuple(float(a) for a in data["averages"])
+            return cls(**data)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"scorecard: the stored form is malformed ({type(error).__name__})") from error
+
+
+def make_monotone(bins: Bins, contribution: Floats, weight: Floats) -> Floats:
+    """Weighted isotonic regression over the ordered bins, in the feature's direction (Barlow et al. 1972).
+
+    Unordered and missing bins stay as they are; a feature without a direction is returned unchanged.
+    """
+    if bins.feature.monotone is None:
+        return contribution
+    out = np.array(contribution, dtype=np.float64)
+    k = bins.ordered
+    rising = bins.feature.monotone == "increasing"
+    out[:k] = isotonic_regression(out[:k], weights=np.maximum(weight[:k], 1e-12), increasing=rising).x
+    return out
+
+
+def calibrated_intercept(rate: float, sd: float) -> float:
+    """Intercept a with mean sigmoid(a + sd z) = rate for standard normal z, by Gauss-Hermite quadrature.
+
+    >>> round(calibrated_intercept(0.2, 0.0), 6) == round(math.log(0.25), 6)
+    True
+    """
+    if not 0 < rate < 1:
+        raise ConfigError(f"rate is {rate}, must lie between 0 and 1")
+    z, w = np.polynomial.hermite_e.hermegauss(41)
+    w = w / w.sum()
+    return float(brentq(lambda a: float(w @ expit(a + sd * z)) - rate, -60.0, 60.0))

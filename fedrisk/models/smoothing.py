@@ -1,0 +1,112 @@
+"""Smooth log-odds curves from noisy counts: what makes low budgets and low default rates work.
+
+Per bin the released counts are n1 (defaults) and n0 (others), each with Gaussian noise of known variance
+v. With n = n1 + n0 the model is n1 ~ Normal(m, v + m), m = rate n exp(f): f is the logarithm of the bin's
+relative risk, which at low rates is its log-odds shift, and at high rates bends as the linear discriminant
+wants it. The noise of n enters m too, but m and n1 then share noise, and v + m stays an upper bound of the
+residual's variance up to rates of one. The curve f has a Gaussian prior: a random walk of step tau over
+ordered bins (Wahba 1978; Rue & Held 2005, Gaussian Markov random fields), exchangeable shrinkage for
+categories and for the missing bin. f is the mode of the posterior by iteratively reweighted least squares; tau
+maximises the Laplace approximation of the evidence (MacKay 1992).
+
+Everything here works on released numbers, so it can be redone at no privacy cost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+STEPS = (0.03, 0.06, 0.1, 0.2, 0.4, 0.8, 1.6)
+LEVEL = 0.13  # precision of every bin's level: log-odds within about +-5 of the mean
+MISSING_SPREAD = 0.7  # prior sd of the missing bin's log-odds shift
+
+
+@dataclass(frozen=True)
+class Smooth:
+    """A smoothed curve: log-odds shift per bin against the mean rate, and the chosen step tau."""
+
+    shift: Floats
+    tau: float
+    evidence: float
+
+
+def prior_precision(size: int, ordered: int, tau: float, missing: bool) -> Floats:
+    """Precision matrix of the prior over a feature's bins, shape (size, size).
+
+    The first `ordered` bins are a random walk of step tau; the others are exchangeable, categories with
+    spread tau, a missing bin with a fixed spread.
+
+    >>> prior_precision(2, 2, 1.0, missing=False).round(2).tolist()
+    [[1.13, -1.0], [-1.0, 1.13]]
+    """
+    out = np.eye(size) * LEVEL
+    if ordered > 1:
+        steps = np.diff(np.eye(ordered), axis=0)
+        out[:ordered, :ordered] += steps.T @ steps / tau**2
+    free = np.arange(ordered, size)
+    out[free, free] += 1 / tau**2
+    if missing:
+        out[-1, -1] = LEVEL + 1 / MISSING_SPREAD**2
+    return out
+
+
+def residuals(
+    n1: Floats, n0: Floats, variance: float, rate: float, shift: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Residual, its variance and the model's mean (also its slope in the shift) per bin.
+
+    Broadcasts over leading axes of `shift`.
+    """
+    mean = np.maximum(n1 + n0, 1.0) * rate * np.exp(shift)
+    return n1 - mean, variance + mean, mean
+
+
+def smooth_log_odds(
+    n1: Floats,
+    n0: Floats,
+    variance: float,
+    rate: float,
+    *,
+    ordered: int,
+    missing: bool = False,
+    steps: tuple[float, ...] = STEPS,
+) -> Smooth:
+    """Posterior mode of the log-odds shift per bin, its scale chosen by the evidence.
+
+    Args:
+        n1, n0: noisy counts of defaults and of others, shape (size,).
+        variance: noise variance of each count.
+        rate: mean default rate, inside (0, 1).
+        ordered: number of ordered bins at the front; 0 for categories.
+        missing: the last bin holds missing values.
+        steps: candidate values of tau.
+    """
+    n1, n0 = np.asarray(n1, dtype=np.float64), np.asarray(n0, dtype=np.float64)
+    prior = np.stack([prior_precision(len(n1), ordered, tau, missing) for tau in steps])
+    shift = np.zeros((len(steps), len(n1)))
+    diagonal = np.arange(len(n1))
+    for _ in range(60):
+        residual, spread, slope = residuals(n1, n0, variance, rate, shift)
+        hessian = prior.copy()
+        hessian[:, diagonal, diagonal] += slope**2 / spread
+        gradient = residual * slope / spread - np.einsum("tij,tj->ti", prior, shift)
+        move = np.clip(np.linalg.solve(hessian, gradient[..., None])[..., 0], -0.7, 0.7)
+        shift += move
+        if np.abs(move).max() < 1e-9:
+            break
+    residual, spread, slope = residuals(n1, n0, variance, rate, shift)
+    hessian = prior.copy()
+    hessian[:, diagonal, diagonal] += slope**2 / spread
+    evidence = (
+        -0.5 * (residual**2 / spread + np.log(spread)).sum(-1)
+        - 0.5 * np.einsum("ti,tij,tj->t", shift, prior, shift)
+        + 0.5 * np.linalg.slogdet(prior)[1]
+        - 0.5 * np.linalg.slogdet(hessian)[1]
+    )
+    best = int(np.argmax(evidence))
+    return Smooth(shift[best], float(steps[best]), float(evidence[best]))

@@ -1,0 +1,137 @@
+"""Metrics: by hand, against brute force, and from histograms."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fedrisk import metrics
+from fedrisk.errors import ConfigError, DataError
+
+
+def brute_auc(y, r):
+    pairs = [
+        (a > b) + (a == b) / 2
+        for a, la in zip(r, y, strict=True)
+        if la
+        for b, lb in zip(r, y, strict=True)
+        if not lb
+    ]
+    return sum(pairs) / len(pairs)
+
+
+def test_auc_and_ks_by_hand():
+    assert metrics.auc([0, 1, 0, 1], [1, 2, 3, 4]) == 0.75
+    assert metrics.auc([0, 1], [5, 5]) == 0.5
+    assert metrics.gini([0, 1], [1, 2]) == 1.0
+    assert metrics.ks([0, 1, 0, 1], [1, 2, 3, 4]) == 0.5
+    assert metrics.ks([0, 0, 1], [1, 2, 3]) == 1.0
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=2, max_size=40))
+def test_auc_equals_pair_counting(rows):
+    y = np.array([int(a) for a, _ in rows])
+    r = [b for _, b in rows]
+    if y.min() == y.max():
+        with pytest.raises(DataError):
+            metrics.auc(y, r)
+        return
+    assert metrics.auc(y, r) == pytest.approx(brute_auc(y, r), abs=1e-12)
+    n1, n0 = np.bincount(r, y, 7), np.bincount(r, 1 - y, 7)
+    told = metrics.from_histogram(n1, n0)
+    assert told.auc == pytest.approx(brute_auc(y, r), abs=1e-12)
+    assert told.ks == pytest.approx(metrics.ks(y, r), abs=1e-12)
+
+
+def test_brier_from_histogram_equals_rows():
+    y = np.array([0, 0, 1, 0, 1, 1])
+    p = np.array([0.1, 0.1, 0.1, 0.6, 0.6, 0.6])
+    told = metrics.from_histogram([1, 2], [2, 1], [0.1, 0.6])
+    assert told.brier == pytest.approx(metrics.brier(y, p))
+    assert (told.positives, told.negatives, told.gini) == (3.0, 3.0, pytest.approx(2 * told.auc - 1))
+
+
+def test_noisy_negative_counts_are_clipped_and_empties_guarded():
+    assert metrics.from_histogram([-5, 3], [3, -2]).auc == 1.0
+    empty = metrics.from_histogram([-1, 0], [4, 4], [0.1, 0.2])
+    assert math.isnan(empty.auc)
+    assert math.isnan(empty.ks)
+    assert empty.brier == pytest.approx((4 * 0.01 + 4 * 0.04) / 8)
+    assert math.isnan(metrics.from_histogram([0], [0], [0.5]).brier)
+    assert math.isnan(metrics.psi([0, 0], [1, 1]))
+    row = metrics.calibration_from_histogram([-1, 2], [-3, 6], [0.1, 0.2])
+    assert math.isnan(row[0].observed)
+    assert row[1].observed == 0.25
+
+
+def test_within_bin_correction_recovers_the_fine_auc():
+    rng = np.random.default_rng(1)
+    score = rng.normal(0, 1, 200_000)
+    p = 1 / (1 + np.exp(1.5 - 1.2 * score))
+    y = (rng.random(len(p)) < p).astype(int)
+    fine = metrics.auc(y, score)
+    edges = np.quantile(score, np.arange(1, 8) / 8)
+    bin_ = np.searchsorted(edges, score)
+    n1, n0 = np.bincount(bin_, y, 8), np.bincount(bin_, 1 - y, 8)
+    mean = np.array([p[bin_ == k].mean() for k in range(8)])
+    plain = metrics.from_histogram(n1, n0).auc
+    better = metrics.from_histogram(n1, n0, mean, within_bin=True).auc
+    assert fine - plain > 0.003
+    assert abs(better - fine) < 0.4 * (fine - plain)
+
+
+def test_auc_standard_error_matches_simulation():
+    n1 = np.array([20.0, 40, 80, 160])
+    n0 = np.array([700.0, 400, 200, 100])
+    rng = np.random.default_rng(3)
+    drawn = [
+        metrics.from_histogram(n1 + rng.normal(0, 3, 4), n0 + rng.normal(0, 3, 4)).auc for _ in range(20_000)
+    ]
+    told = metrics.auc_standard_error(n1, n0, 9.0, sampling=False)
+    assert told == pytest.approx(np.std(drawn), rel=0.05)  # sd of 20,000 draws: 0.5 % standard error
+    assert metrics.auc_standard_error(n1, n0, 9.0) > told
+    assert metrics.auc_standard_error(n1, n0, 0.0, sampling=False) == 0.0
+
+
+def test_sampling_error_is_hanley_mcneil():
+    # A = .75, 2 + 2 rows: Q1 = .6, Q2 = .642857; (.1875 + .0375 + .080357) / 4
+    told = metrics.auc_standard_error([0.5, 1.5], [1.5, 0.5], 0.0)
+    assert metrics.from_histogram([0.5, 1.5], [1.5, 0.5]).auc == 0.75
+    assert told == pytest.approx(math.sqrt((0.1875 + 0.0375 + 0.0803571) / 4), rel=1e-5)
+
+
+def test_calibration_table_keeps_ties_together():
+    rows = metrics.calibration_table([0, 1, 0, 1], [0.5, 0.5, 0.5, 0.9], groups=4)
+    assert [r.count for r in rows] == [3.0, 1.0]
+    assert rows[0].observed == pytest.approx(1 / 3)
+
+
+def test_psi_by_hand():
+    assert metrics.psi([1, 1], [1, 3]) == pytest.approx(0.25 * math.log(1.5) + 0.25 * math.log(2))
+    assert math.isfinite(metrics.psi([0, 10], [10, 0]))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: metrics.psi([1], [1, 2]),
+        lambda: metrics.from_histogram([1], [1, 2]),
+        lambda: metrics.from_histogram([1, 2], [1, 2], within_bin=True),
+        lambda: metrics.from_histogram([1, math.nan], [1, 2]),
+        lambda: metrics.auc_standard_error([1, 2], [1, 2], -1.0),
+        lambda: metrics.calibration_table([0, 1], [0.1, 0.2], 0),
+    ],
+)
+def test_bad_histograms_are_refused(call):
+    with pytest.raises(ConfigError):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("y", "p"), [([0, 2], [0.1, 0.2]), ([0, 1], [0.1, math.nan]), ([0, 1], [0.1]), ([], [])]
+)
+def test_bad_rows_are_refused(y, p):
+    with pytest.raises(DataError):
+        metrics.auc(y, p)
