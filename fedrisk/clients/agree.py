@@ -1,0 +1,152 @@
+"""Exchange 1, describe: an institution looks at a study and its own table, and agrees or refuses.
+
+Everything that can be refused early is refused here, before a single number is computed for others: the
+study's rules against the policy, the table against the dictionary, the price against the ledger.
+"""
+
+import math
+from typing import Any
+
+from fedrisk.clients.node import Attempt, Node
+from fedrisk.errors import ConfigError, DataError, PolicyError, ProtocolError
+from fedrisk.models.plan import features_of, total_mu
+from fedrisk.privacy.accounting import check_epsilon_delta, epsilon_for
+from fedrisk.privacy.spend import Spend
+from fedrisk.protocol import Payload
+from fedrisk.secure.identity import EphemeralKey
+from fedrisk.study import BANK, Study, study_from
+from fedrisk.table import Table
+
+
+def describe(node: Node, request: Payload) -> Payload:
+    """study, attempt, research seed -> name, signed ephemeral key, public features, rows, budget left.
+
+    A node that is no member of the study says so and does nothing.
+    """
+    study = study_from(request.get("study"))
+    if node.name not in study.members:
+        return Payload({"name": node.name, "member": False})
+    research_seed = request.get("research_seed")
+    if research_seed is not None and not isinstance(research_seed, int):
+        raise ProtocolError("the research seed is no whole number; the hub runs another version of fedrisk")
+    policy, kind = node.institution.policy, node.institution.kind
+    role = study.role_of(node.name)
+    if kind != role:
+        raise ConfigError(
+            f"study {study.name} calls {node.name} a {role}, its own file says {kind}; agree on one"
+        )
+    policy.check(study, institution=node.name, research=research_seed is not None)
+
+    attempt = Attempt(
+        node,
+        node.store.begin(
+            str(request.get("attempt")),
+            {"study": study.model_dump(mode="json"), "research_seed": research_seed},
+        ),
+    )
+    body: dict[str, Any] = {"name": node.name, "member": True, "role": role, "rows": 0, "features": []}
+    if role != "authority":
+        table = attempt.read()
+        _check_table(study, node, table)
+        attempt.state.update(table=table.digest)
+        _check_budget(attempt)
+        body |= _summary(attempt, table)
+    body["key"] = _ephemeral(attempt)
+    return Payload(body)
+
+
+def _summary(attempt: Attempt, table: Table) -> dict[str, Any]:
+    node = attempt.node
+    dictionary = node.institution.dictionary
+    if dictionary is None:
+        raise ConfigError(f"institution {node.name} has no [dictionary]; add it to its file")
+    features = features_of(dictionary, BANK if node.institution.kind == "bank" else node.name)
+    attempt.state.update(declared=[vars(f) for f in features])
+    left = node.ledger.left()
+    return {
+        "rows": len(table),
+        "features": [vars(f) for f in features],
+        "meanings": {c.name: {"meaning": c.meaning, "unit": c.unit} for c in dictionary.columns if c.feature},
+        "label": None
+        if dictionary.label is None
+        else {"horizon": dictionary.label.horizon, "selection": dictionary.label.selection},
+        "scores": node.institution.policy.scores,
+        "evaluation": node.institution.policy.evaluation,
+        "budget_left": {"mu": left, "epsilon": epsilon_for(left, attempt.study.privacy.delta)},
+    }
+
+
+def _check_table(study: Study, node: Node, table: Table) -> None:
+    dictionary = node.institution.dictionary
+    least = node.institution.policy.least_rows
+    if len(table) < least:
+        raise PolicyError(
+            f"{node.name}: {len(table)} usable rows, and policy.least_rows is {least}; "
+            "wait for more, or change the policy"
+        )
+    check_epsilon_delta(study.privacy.epsilon, study.privacy.delta, len(table))
+    if dictionary is None or dictionary.as_of is None:
+        if study.windows.as_of is not None or (
+            study.holdout.kind == "out_of_time" and node.name in study.banks
+        ):
+            raise ConfigError(
+                f"{node.name}: the study goes by dates and the dictionary names no as_of column; "
+                "add dictionary.as_of, or take the dates out of the study"
+            )
+        return
+    dates = table.frame[dictionary.as_of]
+    if dates.isna().any():
+        raise DataError(
+            f"{node.name}: column {dictionary.as_of} (as_of) is missing in {int(dates.isna().sum())} rows; "
+            "fill it in or leave these rows out"
+        )
+    window = study.windows
+    for bound, late in ((window.as_of, True), (window.observation_start, False)):
+        if bound is None:
+            continue
+        days = dates.dt.date
+        wrong = int((days > bound if late else days < bound).sum())
+        if wrong:
+            raise DataError(
+                f"{node.name}: column {dictionary.as_of} is {'after' if late else 'before'} the study's window "
+                f"({bound}) in {wrong} rows; cut the table to the window, so that no later knowledge enters"
+            )
+
+
+def _check_budget(attempt: Attempt) -> None:
+    """Whether the ledger would hold the whole study; the releases are debited one by one when they come."""
+    study = attempt.study
+    if attempt.research_seed is not None:
+        return
+    mu = total_mu(study)
+    if not math.isfinite(mu):
+        raise PolicyError("privacy.epsilon = inf has no price in mu; it is for research runs only")
+    attempt.node.ledger.reserve_check(
+        [
+            Spend(
+                study=study.name,
+                attempt=attempt.state.id,
+                release="study",
+                population="training",
+                mu=mu,
+                delta=study.privacy.delta,
+                what="whole study",
+                institution=attempt.name,
+                counterparty="hub",
+                research=False,
+            )
+        ]
+    )
+
+
+def _ephemeral(attempt: Attempt) -> dict[str, Any]:
+    """The attempt's X25519 key, signed by the institution's own; the same one if asked again."""
+    if "own_key" not in attempt.state:
+        study = attempt.study
+        key, signed = EphemeralKey.generate(
+            attempt.node.store.identity, attempt.name, study.digest(), attempt.state.id
+        )
+        attempt.state.put_secret("ephemeral", key.to_bytes())
+        attempt.state.update(own_key=signed.to_dict())
+    own: dict[str, Any] = attempt.state["own_key"]
+    return own

@@ -1,0 +1,145 @@
+"""Exchanges 2 to 4, alignment: from ids to pseudonyms that only the hub may compare.
+
+Every institution blinds its ids, the key authority evaluates the blinded points, the institution unblinds
+(RFC 9497). Blinded and evaluated points travel sealed between institution and authority, so that the relaying
+hub cannot slip in ids of its own; pseudonyms travel sealed to the hub, so that the authority, which could
+invert them, cannot read them in a database.
+"""
+
+import hashlib
+import json
+
+import numpy as np
+
+from fedrisk.alignment import oprf
+from fedrisk.clients.node import Attempt, Node
+from fedrisk.errors import ProtocolError
+from fedrisk.protocol import Payload
+from fedrisk.secure.envelope import Context, open_sealed, seal
+from fedrisk.secure.identity import HubPublic, SignedKey, verify
+
+
+def blind(node: Node, request: Payload) -> Payload:
+    """Everybody's ephemeral keys -> blinded ids sealed for the authority, with the number of new ones."""
+    attempt = node.attempt(request)
+    study = attempt.study
+    keys = {name: SignedKey.from_dict(key) for name, key in request.get("keys").items()}
+    if set(keys) != set(study.members):
+        raise ProtocolError(
+            "the hub did not relay one key for each institution of the study; run the study anew"
+        )
+    pins = node.store.pins
+    for name, key in keys.items():
+        verify(key, pins.of(name), name, study.digest(), attempt.state.id)
+    attempt.begin_once("keys_digest", Payload({"keys": request.get("keys")}))
+    attempt.state.update(keys={name: key.to_dict() for name, key in keys.items()})
+    if node.institution.kind == "authority" or node.name == study.authority:
+        return Payload({"new": 0})
+    ids = attempt.read().ids
+    _, known = node.store.pseudonyms(_tag(attempt), ids)
+    new = ids[~known]
+    if not len(new):
+        return Payload({"new": 0})
+    blinds, points = oprf.blind([i.encode() for i in new], pool=oprf.shared_pool())
+    attempt.state.put_secret("blinds", blinds)
+    head = json.dumps({"declared": len(ids)}).encode()
+    sealed = seal(
+        attempt.key,
+        keys[study.authority],
+        _context(attempt, "blinded", node.name, study.authority),
+        [head, points],
+    )
+    return Payload({"new": len(new)}, {"blinded": sealed})
+
+
+def evaluate(node: Node, request: Payload) -> Payload:
+    """Authority only: sealed blinded ids of each institution -> sealed evaluated points."""
+    attempt = node.attempt(request)
+    study = attempt.study
+    if node.name != study.authority:
+        raise ProtocolError(
+            f"{node.name} is not the key authority of study {study.name}; check alignment.authority"
+        )
+    answers = {}
+    for name in request.blobs:
+        blob = request.raw(name)
+        peer = attempt.peers[name]
+        head, points = open_sealed(attempt.key, peer, _context(attempt, "blinded", name, node.name), blob)
+        count = len(points) // 32
+        node.store.quota.debit(
+            hashlib.sha256(node.store.pins.of(name)).hexdigest()[:32],
+            _tag(attempt),
+            count,
+            int(json.loads(head)["declared"]),
+            request=f"{attempt.state.id}:{name}",
+            digest=hashlib.sha256(points).digest(),
+        )
+        evaluated = oprf.evaluate(points, _key(attempt), pool=oprf.shared_pool())
+        answers[name] = seal(attempt.key, peer, _context(attempt, "evaluated", node.name, name), [evaluated])
+    if node.institution.kind == "authority":
+        attempt.state.forget_secrets()  # its part in the attempt is over
+    return Payload({}, answers)
+
+
+def pseudonyms(node: Node, request: Payload) -> Payload:
+    """Sealed evaluated points -> all own pseudonyms, sealed for the hub, in the attempt's row order.
+
+    Banks of an out-of-time study add which rows are hold-out. Everybody adds which rows were hold-out under an
+    earlier epoch's pseudonyms, so that an enterprise keeps its side when the key is renewed.
+    """
+    attempt = node.attempt(request)
+    study = attempt.study
+    table = attempt.read()
+    values, known = node.store.pseudonyms(_tag(attempt), table.ids)
+    new = [i.encode() for i in table.ids[~known]]
+    if new:
+        pool = oprf.shared_pool()
+        if node.name == study.authority:
+            values[~known] = oprf.pseudonyms(new, _key(attempt), pool=pool)
+        else:
+            context = _context(attempt, "evaluated", study.authority, node.name)
+            (points,) = open_sealed(
+                attempt.key, attempt.peers[study.authority], context, request.raw("evaluated")
+            )
+            values[~known] = oprf.finalise(new, attempt.state.secret("blinds"), points, pool=pool)
+        node.store.keep_pseudonyms(_tag(attempt), table.ids, values)
+    flags = np.zeros((2, len(table)), np.uint8)
+    if study.holdout.kind == "out_of_time" and node.name in study.banks:
+        dictionary = node.institution.dictionary
+        if dictionary is None or dictionary.as_of is None or study.holdout.from_date is None:
+            raise ProtocolError("an out-of-time hold-out needs dictionary.as_of and holdout.from_date")
+        flags[0] = (table.frame[dictionary.as_of].dt.date >= study.holdout.from_date).to_numpy()
+    if attempt.research_seed is None:
+        flags[1] = node.store.earlier_holdout(study.alignment.epoch, list(table.ids))
+    hub = HubPublic(node.store.pins.hub)
+    sealed = seal(
+        attempt.key, hub, _context(attempt, "pseudonyms", node.name, hub.institution), [values, flags]
+    )
+    return Payload({"rows": len(table)}, {"pseudonyms": sealed})
+
+
+def _context(attempt: Attempt, what: str, sender: str, receiver: str) -> Context:
+    return Context(
+        study=attempt.study.digest(),
+        release="alignment",
+        attempt=attempt.state.id,
+        direction=what,
+        sender=sender,
+        receiver=receiver,
+    )
+
+
+def _tag(attempt: Attempt) -> str:
+    """Under which name pseudonyms are kept: epoch and authority, and for research runs the hold-out's seed."""
+    study = attempt.study
+    tag = f"{study.authority}-{study.alignment.epoch}"
+    return tag if attempt.research_seed is None else f"research-{study.holdout.seed}-{tag}"
+
+
+def _key(attempt: Attempt) -> bytes:
+    """The epoch's key; in a research run one that follows from the study, so that the run can be repeated."""
+    if attempt.research_seed is None:
+        return attempt.node.store.authority_key(attempt.study.alignment.epoch)
+    return oprf.derive_key(
+        hashlib.sha256(_tag(attempt).encode()).digest(), b"fedrisk research run, no privacy"
+    )

@@ -1,0 +1,69 @@
+"""The ClientApp: one handler an action, each of which finds the node, does its work and answers.
+
+Which institution a process is comes from the node's own configuration (``institution``: path of its file),
+or, in a simulation on one machine, from the partition's number among the institution files. An error's text
+stays in the node's own log; the hub gets its code.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from flwr.app import Context, Message
+from flwr.clientapp import ClientApp
+
+from fedrisk.clients import agree, align, release, score
+from fedrisk.clients.node import Node
+from fedrisk.errors import ConfigError, FedriskError
+from fedrisk.protocol import Payload, from_record, refused, reply
+
+Handler = Callable[[Node, Payload], Payload]
+
+HANDLERS: dict[str, Handler] = {
+    "describe": agree.describe,
+    "blind": align.blind,
+    "evaluate": align.evaluate,
+    "pseudonyms": align.pseudonyms,
+    "edges": release.edges,
+    "mask": release.mask_matrices,
+    "release": release.release_sums,
+    "score": score.score,
+    "deliver": score.deliver,
+}
+
+app = ClientApp()
+
+
+def serve(action: str, message: Message, context: Context) -> Message:
+    """Answer one message; never raises, because Flower would send the text of an exception to the server."""
+    attempt = "none"
+    node = None
+    try:
+        node = Node.load(institution_file(context))
+        payload = from_record(message.content)
+        attempt = str(payload.body.get("attempt", "none"))
+        return reply(HANDLERS[action](node, payload), message)
+    except Exception as error:
+        if node is not None:
+            node.store.log_error(attempt, action, error)
+        return reply(refused(error.code if isinstance(error, FedriskError) else "internal"), message)
+
+
+def institution_file(context: Context) -> Path:
+    """Path of the own institution file; ConfigError where neither node nor run configuration tells it."""
+    if "institution" in context.node_config:
+        return Path(str(context.node_config["institution"]))
+    if "partition-id" in context.node_config and context.run_config.get("study"):
+        files = sorted(
+            (Path(str(context.run_config["study"])).resolve().parent / "institutions").glob("*.toml")
+        )
+        number = int(context.node_config["partition-id"])
+        if number < len(files):
+            return files[number]
+    raise ConfigError(
+        "this node does not know its institution: start it with --node-config 'institution=\"/path/NAME.toml\"'"
+    )
+
+
+for _action in HANDLERS:
+    app.query(_action)(partial(serve, _action))

@@ -1,0 +1,166 @@
+"""A node: one institution with its store, and what every handler needs of an attempt."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fedrisk.clients.store import AttemptState, NodeStore
+from fedrisk.errors import DataError, ProtocolError
+from fedrisk.institution import Institution, load_institution
+from fedrisk.privacy.ledger import Ledger
+from fedrisk.protocol import Payload
+from fedrisk.secure.identity import EphemeralKey, SignedKey, pair_secret
+from fedrisk.study import BANK, Study, study_from
+from fedrisk.table import Table, expand
+
+
+@dataclass(frozen=True)
+class Node:
+    """An institution on its own machine."""
+
+    institution: Institution
+    store: NodeStore
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Node":
+        """The node of an institution file."""
+        institution = load_institution(path)
+        return cls(institution, NodeStore(institution.store_path))
+
+    @property
+    def name(self) -> str:
+        """The institution's name."""
+        return self.institution.name
+
+    @property
+    def ledger(self) -> Ledger:
+        """Its privacy ledger."""
+        return self.store.ledger(self.institution.policy.cap_mu)
+
+    def attempt(self, request: Payload) -> "Attempt":
+        """The attempt that a request belongs to; ProtocolError where it was never described here."""
+        return Attempt(self, self.store.attempt(str(request.get("attempt"))))
+
+
+class Attempt:
+    """An institution's side of one attempt at a study."""
+
+    def __init__(self, node: Node, state: AttemptState) -> None:
+        self.node = node
+        self.state = state
+        self.name = node.name
+
+    @functools.cached_property
+    def study(self) -> Study:
+        """The study as it was described and agreed to."""
+        return study_from(self.state["study"])
+
+    @property
+    def role(self) -> str:
+        """Owner name of its columns: "bank" for every bank, a holder's own name."""
+        return BANK if self.study.role_of(self.name) == "bank" else self.name
+
+    @property
+    def research_seed(self) -> int | None:
+        """Seed of a research run, which has no privacy, or None."""
+        seed: int | None = self.state["research_seed"]
+        return seed
+
+    @property
+    def key(self) -> EphemeralKey:
+        """Own X25519 key of this attempt."""
+        return EphemeralKey.from_bytes(self.state.secret("ephemeral"))
+
+    @functools.cached_property
+    def peers(self) -> Mapping[str, SignedKey]:
+        """Everybody's ephemeral keys, verified against the pinned ones when they came."""
+        return {name: SignedKey.from_dict(key) for name, key in self.state["keys"].items()}
+
+    def pair_secrets(self, *names: str) -> dict[str, bytes]:
+        """Secrets shared with each of these institutions, self left out."""
+        return {name: pair_secret(self.key, self.peers[name]) for name in names if name != self.name}
+
+    def read(self) -> Table:
+        """The institution's table in the attempt's secret row order.
+
+        Files are read once and again only when they changed on the disk. DataError where the content is not
+        what it was when the attempt began.
+        """
+        institution = self.node.institution
+        if institution.table is None:
+            raise ProtocolError(f"{self.name} is an authority and has no table; check the study's roles")
+        mark = _mark(institution)
+        table = (
+            institution.read() if mark is None else _read_once(str(self.node.store.path), mark, institution)
+        )
+        if "table" in self.state and self.state["table"] != table.digest:
+            raise DataError(
+                f"the table of {self.name} changed between two exchanges of one study; nothing more is released. "
+                "Keep the table still while a study runs, and run the study anew"
+            )
+        return _arranged(table, self.state.row_order(len(table)))
+
+    def begin_once(self, name: str, request: Payload) -> None:
+        """Record a request that must not come twice with other content: masks would be used twice."""
+        digest = digest_of(request)
+        if name in self.state and self.state[name] != digest:
+            raise ProtocolError(
+                f"{name} was asked for twice with different content; masks and noise are never used twice. "
+                "Run the study anew"
+            )
+        self.state.update(**{name: digest})
+
+
+def digest_of(payload: Payload) -> str:
+    """SHA-256 over a payload's body and blobs, hexadecimal."""
+    state = hashlib.sha256(json.dumps(payload.body, sort_keys=True).encode())
+    for name in sorted(payload.blobs):
+        blob = payload.blobs[name]
+        head = f"{len(name)}:{name}:"
+        if isinstance(blob, np.ndarray):
+            blob = np.ascontiguousarray(blob)
+            head += f"{blob.dtype.str}{blob.shape}:"
+        state.update(head.encode())
+        state.update(hashlib.sha256(blob.data if isinstance(blob, np.ndarray) else blob).digest())
+    return state.hexdigest()
+
+
+def _mark(institution: Institution) -> tuple[str, int, int] | None:
+    """What tells cheaply whether a file changed; None for a database, which is read each time."""
+    source = institution.table
+    if source is None or source.is_database:
+        return None
+    path = institution.folder / expand(source.source)
+    try:
+        stat = path.stat()
+    except OSError:
+        return None  # reading it says what is wrong
+    return str(path), stat.st_mtime_ns, stat.st_size
+
+
+_cache: dict[str, tuple[Any, Table]] = {}
+
+
+def _read_once(store: str, mark: tuple[str, int, int], institution: Institution) -> Table:
+    key = (mark, institution)
+    if store not in _cache or _cache[store][0] != key:
+        _cache[store] = (key, institution.read())
+    return _cache[store][1]
+
+
+def _arranged(table: Table, order: NDArray[np.int64]) -> Table:
+    def pick(array: NDArray[Any] | None) -> Any:
+        return None if array is None else array[order]
+
+    frame: pd.DataFrame = table.frame.iloc[order].reset_index(drop=True)
+    return replace(
+        table, ids=pick(table.ids), frame=frame, label=pick(table.label), weight=pick(table.weight)
+    )

@@ -1,0 +1,316 @@
+"""Exchanges 5 to 9: edges, mask and release. Here numbers leave an institution, noisy and masked.
+
+The hub sends what a release needs (the order of rows, bins, curves, mask secrets); the institution makes its
+plan and its noise itself, from the study and from what was declared. A release is debited in the ledger
+before noise is drawn, and the answer is on the disk before it is sent: asked again, the same bytes return.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrisk.clients.matrices import (
+    HOLDOUT,
+    RingArray,
+    all_features,
+    edge_counts,
+    lists_of,
+    matrix_blocks,
+    own_counts,
+    own_features,
+    own_gram,
+    table_codes,
+    training_rows,
+)
+from fedrisk.clients.node import Attempt, Node, digest_of
+from fedrisk.errors import ProtocolError
+from fedrisk.models.binning import Bins
+from fedrisk.models.plan import (
+    Block,
+    Product,
+    Release,
+    budget,
+    counts_release,
+    edges_release,
+    features_from,
+    gram_release,
+    product_label,
+    products,
+)
+from fedrisk.privacy.noise import discrete_gaussian
+from fedrisk.privacy.spend import Spend
+from fedrisk.protocol import Payload, pack, unpack
+from fedrisk.secure.envelope import Context, open_sealed, seal
+from fedrisk.secure.keystream import Label
+from fedrisk.secure.masked_sum import pair_mask
+from fedrisk.secure.product import Shape, Side, left_share, mask, right_share
+from fedrisk.secure.product import unpack as unpack_blocks
+from fedrisk.secure.ring import check_bound, from_signed
+
+# --- exchange 5: the order of rows, and edges ---------------------------------------------------------------
+
+
+def edges(node: Node, request: Payload) -> Payload:
+    """Order of rows (``rows:BANK``, ``use:BANK``) and all public features -> noisy edge histograms."""
+    attempt = node.attempt(request)
+    take_order(attempt, request)
+    release = edges_release(attempt.study, all_features(attempt))
+    if release is None:
+        return Payload()
+    return _released(attempt, release, request, lambda _: edge_counts(attempt, release))
+
+
+def take_order(attempt: Attempt, request: Payload) -> None:
+    """Keep the order of rows and the features of all roles; a second, different order is refused."""
+    attempt.begin_once("order", request)
+    table = attempt.read()
+    for bank in lists_of(attempt):
+        rows, use = request.array(f"rows:{bank}"), request.array(f"use:{bank}")
+        known = rows[rows >= 0]
+        if len(rows) != len(use) or len(np.unique(known)) != len(known) or (rows >= len(table)).any():
+            raise ProtocolError(
+                "the order of rows names rows that are not there, or one twice; run the study anew"
+            )
+        attempt.state.put(f"rows_{bank}", rows)
+        attempt.state.put(f"use_{bank}", use)
+    attempt.state.update(features=request.get("features"), training=request.get("training"))
+    if own_features(attempt) != features_from(attempt.state["declared"]):
+        raise ProtocolError(
+            "the hub tells other columns of this institution than it declared; run the study anew"
+        )
+    _keep_holdout(attempt, table.ids)
+
+
+def _keep_holdout(attempt: Attempt, ids: NDArray[Any]) -> None:
+    """Remember who is held out, so that the side stays the same when the epoch's key is renewed."""
+    if attempt.research_seed is not None:
+        return
+    held = np.zeros(len(ids), bool)
+    for bank in lists_of(attempt):
+        rows, use = attempt.state.get(f"rows_{bank}"), attempt.state.get(f"use_{bank}")
+        held[rows[(use == HOLDOUT) & (rows >= 0)]] = True
+    attempt.node.store.keep_holdout(attempt.study.alignment.epoch, [str(i) for i in ids[held]])
+
+
+# --- exchanges 6 and 8: masks -------------------------------------------------------------------------------
+
+
+def mask_matrices(node: Node, request: Payload) -> Payload:
+    """Bins or curves, mask secrets and corrections -> own masked matrices, each sealed for its counterpart."""
+    attempt = node.attempt(request)
+    release = _plan(attempt, request)
+    attempt.begin_once(f"mask_{release.name}", request)
+    answers = {}
+    for product in products(attempt.study, release):
+        if attempt.name not in (product.left, product.right):
+            continue
+        secret = bytes.fromhex(request.get("secrets")[product.id])
+        attempt.state.put_secret(_file(release, product), secret)
+        if attempt.name == product.left:
+            attempt.state.put(f"correction_{_file(release, product)}", request.array(product.id))
+        shape = _shape(attempt, release, product)
+        side: Side = "left" if attempt.name == product.left else "right"
+        masked = mask(
+            secret,
+            product_label(attempt.study.digest(), attempt.state.id, release, product),
+            side,
+            matrix_blocks(attempt, release, product, side, shape),
+            shape,
+        )
+        partner = product.partner(attempt.name)
+        context = _context(attempt, release, product, attempt.name, partner)
+        answers[product.id] = seal(attempt.key, attempt.peers[partner], context, masked)
+    return Payload({}, answers)
+
+
+# --- exchanges 7 and 9: releases ----------------------------------------------------------------------------
+
+
+def release_sums(node: Node, request: Payload) -> Payload:
+    """Envelopes of the counterparts -> own part of every block: shares, pair masks, noise."""
+    attempt = node.attempt(request)
+    release = _plan(attempt, request)
+    return _released(attempt, release, request, lambda block: _part(attempt, release, request, block))
+
+
+def _part(attempt: Attempt, release: Release, request: Payload, block: Block) -> RingArray:
+    """Own part of one block before masks and noise: an exact sum for an own block, else the sum of shares."""
+    if block.left == block.right:
+        if release.name == "gram":
+            return own_gram(attempt, release)
+        return own_counts(attempt, release)
+    total = np.zeros(block.shape, release.ring)
+    for product in products(attempt.study, release):
+        if product.block != block.name or attempt.name not in (product.left, product.right):
+            continue
+        shape = _shape(attempt, release, product)
+        label = product_label(attempt.study.digest(), attempt.state.id, release, product)
+        secret = attempt.state.secret(_file(release, product))
+        partner = product.partner(attempt.name)
+        context = _context(attempt, release, product, partner, attempt.name)
+        blocks = open_sealed(attempt.key, attempt.peers[partner], context, request.raw(product.id))
+        if attempt.name == product.left:
+            correction = attempt.state.get(f"correction_{_file(release, product)}")
+            total += left_share(secret, label, correction, unpack_blocks(blocks, "right", shape), shape)
+        else:
+            own = matrix_blocks(attempt, release, product, "right", shape)
+            bits = release.scale_bits + 1 if release.name != "gram" else None
+            total += right_share(
+                secret, label, own, unpack_blocks(blocks, "left", shape), shape, own_bits=bits
+            )
+    return total
+
+
+# --- what a release leaves with -----------------------------------------------------------------------------
+
+
+def _released(
+    attempt: Attempt, release: Release, request: Payload, part: Callable[[Block], RingArray]
+) -> Payload:
+    """Debit, compute, add masks and noise, store, answer. ``part(block)`` is the exact own part."""
+    answer = spend_once(attempt, release, request)
+    if answer is not None:
+        return answer
+    blobs = {
+        block.name: protect(attempt, release, block, part(block))
+        for block in release.blocks
+        if attempt.name in block.contributors
+    }
+    return commit(attempt, release, Payload({}, blobs))
+
+
+def spend_once(attempt: Attempt, release: Release, request: Payload) -> Payload | None:
+    """Debit the release; the stored answer where it was made before, else None."""
+    ledger = attempt.node.ledger
+    release_id = f"{attempt.state.id}:{release.name}"
+    spend = Spend(
+        study=attempt.study.name,
+        attempt=attempt.state.id,
+        release=release.name,
+        population=release.population,
+        mu=release.mu,
+        delta=attempt.study.privacy.delta,
+        what=f"{len(release.blocks)} noisy block(s)",
+        institution=attempt.name,
+        counterparty="hub",
+        research=attempt.research_seed is not None,
+    )
+    ledger.debit(release_id, spend, digest_of(request))
+    stored = ledger.answer(release_id)
+    if stored is not None:
+        return unpack(stored)
+    attempt.state.update(**{f"spend_{release.name}": spend.to_dict()})
+    return None
+
+
+def commit(attempt: Attempt, release: Release, answer: Payload) -> Payload:
+    """Put the answer with its Spend on the disk, then hand it out."""
+    answer = Payload({**answer.body, "spend": attempt.state[f"spend_{release.name}"]}, answer.blobs)
+    attempt.node.ledger.commit(f"{attempt.state.id}:{release.name}", pack(answer))
+    return answer
+
+
+def protect(attempt: Attempt, release: Release, block: Block, exact: RingArray) -> RingArray:
+    """Add own noise and, where others contribute to the block as well, the masks shared with each of them."""
+    exact = np.asarray(exact).reshape(block.shape)
+    out = from_signed(exact, release.ring) if exact.dtype.kind == "i" else exact.astype(release.ring)
+    sigma = block.sigma[attempt.name]
+    if sigma > 0:
+        seed = None
+        if attempt.research_seed is not None:
+            text = f"{attempt.research_seed}|{attempt.name}|{release.name}|{block.name}"
+            seed = hashlib.sha256(text.encode()).digest()
+        out = out + from_signed(discrete_gaussian(sigma, block.shape, research_seed=seed), release.ring)
+    elif attempt.research_seed is None:
+        raise ProtocolError("a release without noise is for research runs only; set a finite privacy.epsilon")
+    if len(block.contributors) > 1:
+        label = Label(
+            study=attempt.study.digest(),
+            attempt=attempt.state.id,
+            release=release.name,
+            sender="",
+            counterparty="",
+            bank_list=",".join(attempt.study.banks),
+            matrix=block.name,
+        )
+        secrets = attempt.pair_secrets(*block.contributors)
+        out = out + pair_mask(secrets, attempt.name, label, block.shape, release.ring)
+    return out
+
+
+# --- the plan as this institution makes it ------------------------------------------------------------------
+
+
+def _plan(attempt: Attempt, request: Payload) -> Release:
+    """The release that a request is about; what it needs is kept when it comes for the first time."""
+    name = str(request.get("release"))
+    if "begin" in request.body:
+        _begin(attempt, name, request.get("begin"))
+    if f"begun_{name}" not in attempt.state:
+        raise ProtocolError(f"release {name} was never prepared here; run the study anew")
+    state, study = attempt.state, attempt.study
+    mus = budget(study, edges=edges_release(study, all_features(attempt)) is not None)
+    if name == "counts":
+        release = counts_release(study, state["sizes"], mus["counts"])
+    elif name == "recount":
+        sizes = {r: [state["sizes"][r][j] for j in chosen] for r, chosen in state["chosen_all"].items()}
+        release = counts_release(study, sizes, mus["gram"], "recount")
+    elif name == "gram":
+        release = gram_release(study, state["owners"], state["radii"], state["training"], mus["gram"])
+    else:
+        raise ProtocolError(f"release {name} is unknown here; hub and institution must run the same version")
+    rows = int(state["training"])
+    noise = 12 * sum(max(b.sigma.values()) * len(b.sigma) for b in release.blocks[:1])
+    largest = 2**release.scale_bits if name != "gram" else _gram_reach(state["radii"], release)
+    check_bound(rows, 1, int(largest) + 1, int(noise) + 1, release.ring)
+    return release
+
+
+def _gram_reach(radii: dict[str, float], release: Release) -> float:
+    return math.ldexp(sum(r * r for r in radii.values()), release.scale_bits)
+
+
+def _begin(attempt: Attempt, name: str, content: dict[str, Any]) -> None:
+    """Keep bins, the chosen features, or curves; refused if they came before and differ."""
+    attempt.begin_once(f"begun_{name}", Payload(content))
+    state = attempt.state
+    if name == "counts":
+        bins = [Bins.from_dict(b) for b in content["bins"]]
+        own = own_features(attempt)
+        if [b.feature for b in bins] != own:
+            raise ProtocolError("the bins are not those of this institution's columns; run the study anew")
+        state.put("codes", table_codes(attempt, bins))
+        state.update(own_bins=content["bins"], sizes=content["sizes"], chosen=list(range(len(own))))
+    elif name == "recount":
+        state.update(chosen=content["chosen"][attempt.role], chosen_all=content["chosen"])
+    elif name == "gram":
+        state.update(bases=content["bases"], owners=content["owners"], radii=content["radii"])
+    else:
+        raise ProtocolError(f"release {name} is unknown here; hub and institution must run the same version")
+
+
+def _shape(attempt: Attempt, release: Release, product: Product) -> Shape:
+    left, right = release.block(product.block).shape
+    rows = len(training_rows(attempt, product.bank_list))
+    return Shape(rows, left, right, release.ring)
+
+
+def _context(attempt: Attempt, release: Release, product: Product, sender: str, receiver: str) -> Context:
+    radii = tuple(attempt.state["radii"].values()) if release.name == "gram" else ()
+    return Context(
+        study=attempt.study.digest(),
+        release=f"{release.name}|{product.id}",
+        attempt=attempt.state.id,
+        direction=f"{sender}>{receiver}",
+        sender=sender,
+        receiver=receiver,
+        radii=radii,
+    )
+
+
+def _file(release: Release, product: Product) -> str:
+    return f"{release.name}_{product.id}"

@@ -1,0 +1,350 @@
+"""The node's own disk: keys, pins, ledger, pseudonyms, and the state of each attempt at a study.
+
+Flower's contexts live in memory and for one run only, and a message may be served by a new process each
+time. So whatever an institution has to remember stands in files of its own, in a folder that only it can
+read:
+
+    identity.key        Ed25519 key of the institution
+    pins.json           pinned keys of the hub and of the other institutions, written at registration
+    epochs/             key of the pseudonyms by epoch (key authority only)
+    pseudonyms/         own pseudonyms by epoch, so that only new enterprises cost anything
+    ledger.sqlite       privacy ledger;  quota.sqlite  evaluations granted (key authority only)
+    attempts/ID/        state of one attempt: public facts in state.json, arrays in *.npy, secrets in secrets/
+    results/ID/         what the institution keeps for itself: scores, champion, own figures
+    errors.log          full texts of errors, which never leave
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fedrisk.alignment.oprf import new_key
+from fedrisk.alignment.quota import Quota
+from fedrisk.errors import EnvelopeError, FedriskError, ProtocolError, StoreError
+from fedrisk.privacy.ledger import Ledger
+from fedrisk.secure.identity import IdentityKey
+
+Ids = Sequence[str] | NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class Pins:
+    """Keys that were checked when the institutions registered with each other: never taken from a message.
+
+    hub: X25519 public key of the hub. institutions: Ed25519 public keys by name.
+    """
+
+    hub: bytes
+    institutions: Mapping[str, bytes]
+
+    def of(self, name: str) -> bytes:
+        """Pinned key of an institution; EnvelopeError where none is."""
+        try:
+            return self.institutions[name]
+        except KeyError:
+            raise EnvelopeError(
+                f"no key is pinned for {name}; register the institutions with each other first"
+            ) from None
+
+
+class NodeStore:
+    """One institution's folder. All errors of the disk are StoreError and name the folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise StoreError(
+                f"store {path} cannot be made: {error.strerror}; check path and permissions"
+            ) from None
+
+    @property
+    def identity(self) -> IdentityKey:
+        """The institution's key, made on first use."""
+        file = self.path / "identity.key"
+        if not file.exists():
+            IdentityKey.generate().save(file)
+        return IdentityKey.load(file)
+
+    @property
+    def pins(self) -> Pins:
+        """Pinned keys; EnvelopeError where the institution was never registered with others."""
+        file = self.path / "pins.json"
+        if not file.exists():
+            raise EnvelopeError(f"{file} does not exist; register the institutions with each other first")
+        content = json.loads(file.read_text())
+        return Pins(
+            bytes.fromhex(content["hub"]),
+            {name: bytes.fromhex(key) for name, key in content["institutions"].items()},
+        )
+
+    def pin(self, hub: bytes, institutions: Mapping[str, bytes]) -> None:
+        """Add keys to the pins; EnvelopeError where one differs from the key pinned before."""
+        old = self.pins if (self.path / "pins.json").exists() else Pins(hub, {})
+        changed = [n for n, k in institutions.items() if old.institutions.get(n, k) != k]
+        if old.hub != hub:
+            changed.append("the hub")
+        if changed:
+            raise EnvelopeError(
+                f"the key of {', '.join(changed)} is not the one pinned in {self.path / 'pins.json'}; ask its "
+                "owner whether it was renewed, and remove the pin by hand only then"
+            )
+        both = {**old.institutions, **institutions}
+        if both != old.institutions:
+            write_atomic(
+                self.path / "pins.json",
+                json.dumps(
+                    {"hub": hub.hex(), "institutions": {n: k.hex() for n, k in sorted(both.items())}}
+                ).encode(),
+            )
+
+    def ledger(self, cap_mu: float) -> Ledger:
+        """The privacy ledger under its cap."""
+        return Ledger(self.path / "ledger.sqlite", cap_mu)
+
+    @property
+    def quota(self) -> Quota:
+        """Evaluations granted, at the key authority."""
+        return Quota(self.path / "quota.sqlite")
+
+    def authority_key(self, epoch: str) -> bytes:
+        """Key of the pseudonyms of an epoch, at the key authority; made on first use."""
+        file = self.path / "epochs" / f"{epoch}.key"
+        if not file.exists():
+            write_atomic(file, new_key(), replace=False)
+        return file.read_bytes()
+
+    def pseudonyms(self, tag: str, ids: Ids) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Kept pseudonyms for ids: ((n, 32), known (n,)); rows of unknown ids are zero."""
+        found = np.zeros((len(ids), 32), np.uint8)
+        file = self.path / "pseudonyms" / f"{tag}.parquet"
+        if not file.exists():
+            return found, np.zeros(len(ids), bool)
+        kept = pd.read_parquet(file)
+        place = pd.Index(kept["id"]).get_indexer(pd.Index(ids))
+        known = place >= 0
+        if known.any():
+            table = np.frombuffer(b"".join(kept["pseudonym"]), np.uint8).reshape(-1, 32)
+            found[known] = table[place[known]]
+        return found, known
+
+    def keep_pseudonyms(self, tag: str, ids: Ids, values: NDArray[np.uint8]) -> None:
+        """Replace the kept pseudonyms of an epoch."""
+        file = self.path / "pseudonyms" / f"{tag}.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = file.with_suffix(f".{os.getpid()}")
+        blob = np.ascontiguousarray(values).tobytes()
+        column = [blob[i : i + 32] for i in range(0, len(blob), 32)]
+        pd.DataFrame({"id": list(ids), "pseudonym": column}).to_parquet(draft, index=False)
+        os.replace(draft, file)
+
+    def keep_holdout(self, epoch: str, ids: Sequence[str]) -> None:
+        """Remember who was held out in an epoch, for the day when its key is renewed."""
+        file = self.path / "holdout" / f"{epoch}.parquet"
+        old = list(pd.read_parquet(file)["id"]) if file.exists() else []
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = file.with_suffix(f".{os.getpid()}")
+        pd.DataFrame({"id": sorted(set(old) | set(ids))}).to_parquet(draft, index=False)
+        os.replace(draft, file)
+
+    def earlier_holdout(self, epoch: str, ids: Sequence[str]) -> NDArray[np.bool_]:
+        """Which ids were held out in an epoch other than this one."""
+        held: set[str] = set()
+        for file in (self.path / "holdout").glob("*.parquet"):
+            if file.stem != epoch:
+                held |= set(pd.read_parquet(file)["id"])
+        return np.isin(np.asarray(ids, object).astype(str), list(held)) if held else np.zeros(len(ids), bool)
+
+    def attempt(self, attempt: str) -> "AttemptState":
+        """State of an attempt that has begun; ProtocolError where it has not."""
+        state = AttemptState(self.path / "attempts" / _safe(attempt))
+        if not state.exists:
+            raise ProtocolError(
+                "a message belongs to an attempt that was never described to this institution; run the study anew"
+            )
+        return state
+
+    def begin(self, attempt: str, content: Mapping[str, Any]) -> "AttemptState":
+        """Begin an attempt. The same id with the same content goes on; with other content it is refused."""
+        state = AttemptState(self.path / "attempts" / _safe(attempt))
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        if state.exists:
+            if state["digest"] != digest:
+                raise ProtocolError("an attempt's id was used before for another study; start a new attempt")
+            return state
+        state.create({"digest": digest, **content})
+        return state
+
+    def results(self, attempt: str) -> Path:
+        """Folder for what the institution keeps for itself of an attempt."""
+        folder = self.path / "results" / _safe(attempt)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder
+
+    def log_error(self, attempt: str, action: str, error: BaseException) -> None:
+        """Keep an error's full text at home; an unforeseen error with its traceback, a foreseen one without."""
+        text = str(error) if isinstance(error, FedriskError) else "".join(traceback.format_exception(error))
+        entry = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "attempt": attempt,
+            "action": action,
+            "code": error.code if isinstance(error, FedriskError) else "internal",
+            "text": text,
+        }
+        with (self.path / "errors.log").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(entry) + "\n")
+
+    def errors(self, attempt: str) -> list[dict[str, str]]:
+        """Errors of one attempt, oldest first."""
+        file = self.path / "errors.log"
+        if not file.exists():
+            return []
+        entries = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        return [e for e in entries if e["attempt"] == attempt]
+
+
+class AttemptState:
+    """What a node remembers of one attempt: small facts by key, arrays and secrets by name.
+
+    Facts are written through at every change, so that a new process finds them. Arrays that were just
+    written or read are kept in memory as well, for nodes that stay alive.
+    """
+
+    _arrays: dict[tuple[str, str], NDArray[Any]] = {}  # noqa: RUF012 (shared on purpose, one process a node or engine)
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._facts: dict[str, Any] = {}
+        if self.exists:
+            self._facts = json.loads((folder / "state.json").read_text())
+
+    @property
+    def exists(self) -> bool:
+        """Whether the attempt has begun."""
+        return (self.folder / "state.json").exists()
+
+    @property
+    def id(self) -> str:
+        """The attempt's id."""
+        return self.folder.name
+
+    def create(self, facts: Mapping[str, Any]) -> None:
+        """Begin with these facts."""
+        (self.folder / "secrets").mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.update(**facts)
+
+    def update(self, **facts: Any) -> None:
+        """Set facts and write them."""
+        self._facts.update(facts)
+        write_atomic(self.folder / "state.json", json.dumps(self._facts).encode())
+
+    def __getitem__(self, key: str) -> Any:
+        try:
+            return self._facts[key]
+        except KeyError:
+            raise ProtocolError(
+                "a message came out of order: an earlier exchange of this attempt is missing here; "
+                "run the study anew"
+            ) from None
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._facts
+
+    def put(self, name: str, array: NDArray[Any]) -> None:
+        """Keep an array."""
+        draft = self.folder / f".{name}.npy"
+        try:
+            np.save(draft, array, allow_pickle=False)
+            os.replace(draft, self.folder / f"{name}.npy")
+        except OSError as error:
+            raise StoreError(f"store {self.folder} cannot be written: {error.strerror}; free space") from None
+        AttemptState._arrays[(str(self.folder), name)] = array
+
+    def get(self, name: str) -> NDArray[Any]:
+        """A kept array; ProtocolError where an earlier exchange should have made it."""
+        key = (str(self.folder), name)
+        if key not in AttemptState._arrays:
+            file = self.folder / f"{name}.npy"
+            if not file.exists():
+                raise ProtocolError(f"{name} was never received in this attempt; run the study anew")
+            AttemptState._arrays[key] = np.load(file, allow_pickle=False)
+        return AttemptState._arrays[key]
+
+    def has(self, name: str) -> bool:
+        """Whether an array of that name is kept."""
+        return (self.folder / f"{name}.npy").exists()
+
+    def put_secret(self, name: str, value: bytes) -> None:
+        """Keep a secret until :meth:`forget_secrets`."""
+        write_atomic(self.folder / "secrets" / name, value)
+
+    def secret(self, name: str) -> bytes:
+        """A kept secret; ProtocolError where there is none (any more)."""
+        file = self.folder / "secrets" / name
+        if not file.exists():
+            raise ProtocolError(
+                "the secrets of this attempt are deleted or were never made; run the study anew"
+            )
+        return file.read_bytes()
+
+    def forget_secrets(self) -> None:
+        """Delete keys, seeds and arrays of the attempt, so that nothing sealed then can be opened later."""
+        shutil.rmtree(self.folder / "secrets", ignore_errors=True)
+        for file in self.folder.glob("*.npy"):
+            file.unlink()
+        for key in [k for k in AttemptState._arrays if k[0] == str(self.folder)]:
+            del AttemptState._arrays[key]
+
+    def row_order(self, rows: int) -> NDArray[np.int64]:
+        """A secret random order of the institution's rows, fixed for the attempt.
+
+        Rows are named by their place in this order, so that a place says nothing about an id.
+        """
+        if not (self.folder / "secrets" / "rows").exists():
+            self.put_secret("rows", secrets.token_bytes(32))
+        generator = np.random.Generator(
+            np.random.Philox(key=int.from_bytes(self.secret("rows")[:16], "little"))
+        )
+        return generator.permutation(rows)
+
+
+def write_atomic(file: Path, content: bytes, *, replace: bool = True) -> None:
+    """Write a file of the store so that it is whole or absent, on the disk, and readable by its owner alone."""
+    draft = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        if replace:
+            os.replace(draft, file)
+        else:
+            try:
+                os.link(draft, file)  # never over a key that another process made first
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise StoreError(f"{file} cannot be written: {error.strerror}; check space and permissions") from None
+
+
+def _safe(attempt: str) -> str:
+    if not (attempt.isascii() and attempt.isalnum() and 8 <= len(attempt) <= 64):
+        raise ProtocolError("an attempt's id must be 8 to 64 letters or digits; the hub draws it at random")
+    return attempt
