@@ -1,0 +1,159 @@
+"""Before a study runs: are tables, dictionaries and policies fit for it, what would it cost, can it gain?
+
+Touches nothing but the institutions' own tables, releases nothing and spends nothing.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedrisk.alignment.matching import left_out_likelihood_ratio
+from fedrisk.clients.node import Node
+from fedrisk.engine.local import load_nodes
+from fedrisk.errors import FedriskError
+from fedrisk.models.binning import Bins, Feature, default_bin_count
+from fedrisk.models.plan import (
+    Release,
+    budget,
+    counts_release,
+    edges_release,
+    evaluation_release,
+    expected_gain,
+    features_of,
+    total_mu,
+)
+from fedrisk.privacy.accounting import check_epsilon_delta, epsilon_for, readings
+from fedrisk.study import BANK, Study
+from fedrisk.table import check_table
+
+
+@dataclass(frozen=True)
+class Line:
+    """One institution: what it brings and what is wrong with it (``broken``) or worth knowing."""
+
+    name: str
+    role: str
+    rows: int
+    features: int
+    findings: tuple[str, ...]
+    broken: bool
+
+
+@dataclass(frozen=True)
+class Check:
+    """institutions: a line each. releases: (name, mu, noise in words). sentences: what to expect."""
+
+    institutions: tuple[Line, ...]
+    releases: tuple[tuple[str, float, str], ...]
+    sentences: tuple[str, ...]
+
+    @property
+    def broken(self) -> bool:
+        """Whether an institution would refuse."""
+        return any(line.broken for line in self.institutions)
+
+
+def check_study(study: Study, institutions: Mapping[str, Path]) -> Check:
+    """Check everything that can be checked on one machine; ConfigError where a file cannot be read at all."""
+    nodes = load_nodes(institutions)
+    lines, features = [], []
+    for name, node in nodes.items():
+        line, own = _institution(study, node)
+        lines.append(line)
+        if study.role_of(name) == "holder" or name == study.banks[0]:
+            features += own
+    if not features:
+        return Check(tuple(lines), (), ("nothing to price: no institution brings a usable column",))
+    return Check(tuple(lines), tuple(_releases(study, features)), tuple(_sentences(study, features, lines)))
+
+
+def _institution(study: Study, node: Node) -> tuple[Line, list[Feature]]:
+    institution, findings, broken = node.institution, [], False
+    rows, features = 0, []
+
+    def refuse(error: FedriskError) -> None:
+        nonlocal broken
+        broken = True
+        findings.append(str(error))
+
+    try:
+        institution.policy.check(study, institution=node.name, research=False)
+    except FedriskError as error:
+        refuse(error)
+    if institution.table is not None and institution.dictionary is not None:
+        role = BANK if institution.kind == "bank" else node.name
+        features = list(features_of(institution.dictionary, role))
+        try:
+            for found in check_table(institution.table, institution.dictionary, base=institution.folder):
+                findings.append(str(found))
+                broken = broken or found.severity == "error"
+            if not broken:
+                rows = len(institution.read())
+                check_epsilon_delta(study.privacy.epsilon, study.privacy.delta, rows)
+        except FedriskError as error:
+            refuse(error)
+        left = node.ledger.left()
+        if total_mu(study) > left:
+            broken = True
+            spare = epsilon_for(left, study.privacy.delta) if left > 0 else 0.0
+            findings.append(f"budget left is epsilon {spare:.2f}, the study asks {study.privacy.epsilon:g}")
+    return Line(node.name, study.role_of(node.name), rows, len(features), tuple(findings), broken), features
+
+
+def _releases(study: Study, features: list[Feature]) -> list[tuple[str, float, str]]:
+    edges = edges_release(study, features)
+    mus = budget(study, edges=edges is not None)
+    expected = study.expected.enterprises or 10_000
+    count = study.bins.count or default_bin_count(expected, mus["counts"], len(features))
+    sizes: dict[str, list[int]] = {role: [] for role in study.roles}
+    for f in features:
+        bins = f.bin_count or count
+        size = bins + f.missing if f.private_edges else Bins.public(f).size
+        sizes[f.institution].append(size)
+    counts = counts_release(study, sizes, mus["counts"])
+    out = [("edges", edges.mu, _noise(edges))] if edges else [("edges", 0.0, "all bins are public")]
+    out.append(("label counts", counts.mu, _noise(counts)))
+    out.append(("Gram matrix, or counts again", mus["gram"], "by the radii of the curves"))
+    evaluation = evaluation_release(study, study.evaluation.bins)
+    out.append(("evaluation (hold-out)", evaluation.mu, _noise(evaluation)))
+    return out
+
+
+def _noise(release: Release) -> str:
+    deviations = [math.sqrt(release.variance(b.name)) for b in release.blocks]
+    low, high = min(deviations), max(deviations)
+    return f"± {low:.0f}" if round(low) == round(high) else f"± {low:.0f} to {high:.0f}"
+
+
+def _sentences(study: Study, features: list[Feature], lines: list[Line]) -> list[str]:
+    privacy, mu = study.privacy, total_mu(study)
+    out = []
+    if math.isfinite(mu):
+        r = readings(mu, privacy.delta)
+        out.append(
+            f"Each institution is charged epsilon {privacy.epsilon:g} at delta {privacy.delta:g} (mu {mu:.3f}); "
+            f"with a label flipped it reads {r.label_flipped:.2f}, with an enterprise replaced {r.replaced:.2f}."
+        )
+    if len(study.banks) > 1:
+        ratio = left_out_likelihood_ratio(study.keep, 2) if study.keep < 1 else math.inf
+        meaning = (
+            f"changes the odds that it banks at a second one {ratio:.1f} times"
+            if study.keep < 1
+            else (
+                "shows that it banks elsewhere too; set alignment.keep below 1 where enterprises have several banks"
+            )
+        )
+        out.append(f"That an enterprise is left out at a bank {meaning}.")
+    rate = study.expected.default_rate
+    rows = study.expected.enterprises or sum(line.rows for line in lines if line.role == "bank")
+    if rate is None:
+        out.append("Declare expected.default_rate to learn whether the positives suffice for a gain.")
+        return out
+    training = rows * study.keep * (1 - study.holdout.percent / 100)
+    mus = budget(study, edges=any(f.private_edges for f in features))
+    room, words = expected_gain(training * rate, mus["counts"], len(features))
+    out.append(
+        f"About {training * rate:,.0f} positives in training for {len(features)} features: {words} (room {room:.0f})."
+    )
+    return out

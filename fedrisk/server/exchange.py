@@ -1,0 +1,142 @@
+"""One request to each of several institutions, one answer from each: all the hub's traffic goes through here.
+
+Counts exchanges and bytes, waits with a deadline, maps answers to institutions, and turns a refusal or a lost
+node into a PeerError that names institution, exchange and code. Nobody's word is taken for who it is: an
+institution is known by the signature of its pinned key on its ephemeral key of this attempt.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from flwr.serverapp import Grid
+
+from fedrisk.errors import EnvelopeError, PeerError
+from fedrisk.protocol import Action, Payload, from_record, request
+from fedrisk.secure.identity import SignedKey, verify
+
+Progress = Callable[[int, str, str], None]
+"""Called before each exchange with its number, action and a few words on what it does."""
+
+
+class Exchange:
+    """Request and reply over a Flower grid for one attempt at a study.
+
+    exchanges: how many were made. sent: bytes that each institution sent to the hub. received: bytes that the
+    hub sent to it. Both without Flower's own framing.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        attempt: str,
+        *,
+        timeout: float = 3600.0,
+        progress: Progress | None = None,
+    ) -> None:
+        self.attempt = attempt
+        self.exchanges = 0
+        self.sent: dict[str, int] = {}
+        self.received: dict[str, int] = {}
+        self._grid = grid
+        self._nodes: dict[str, int] = {}
+        self._timeout = timeout
+        self._progress = progress or (lambda *_: None)
+
+    def roll_call(
+        self, members: Sequence[str], content: Payload, pins: Mapping[str, bytes], study_digest: str
+    ) -> dict[str, Payload]:
+        """Describe a study to every node there is and find out who is who.
+
+        Returns the members' answers by name. PeerError for a refusal or a member that did not answer;
+        EnvelopeError for one whose key is not the pinned one.
+        """
+        deadline = time.monotonic() + min(self._timeout, 120.0)
+        while len(nodes := list(self._grid.get_node_ids())) < len(members):
+            if time.monotonic() > deadline:
+                raise PeerError(
+                    f"{len(nodes)} nodes are connected and the study has {len(members)} institutions; "
+                    "start the missing nodes"
+                )
+            time.sleep(0.2)
+        answers: dict[str, Payload] = {}
+        refusals: list[str] = []
+        named = {str(node): node for node in nodes}
+        for node, answer in self._send("describe", "agreement", dict.fromkeys(named, content), named).items():
+            if answer.refusal is not None:
+                refusals.append(answer.refusal)
+                continue
+            name = str(answer.get("name"))
+            if not answer.get("member") or name not in members:
+                continue
+            if name in answers:
+                raise PeerError(f"two nodes answer as {name}; stop one of them")
+            if name not in pins:
+                raise EnvelopeError(f"no key is pinned at the hub for {name}; register it first")
+            verify(SignedKey.from_dict(answer.get("key")), pins[name], name, study_digest, self.attempt)
+            answers[name] = answer
+            self._nodes[name] = named[node]
+        missing = [m for m in members if m not in answers]
+        if missing:
+            codes = f" ({', '.join(sorted(refusals))})" if refusals else ""
+            raise PeerError(
+                f"no agreement from {', '.join(missing)}{codes}: not connected, or refused; "
+                "the reason stands in the institution's own errors.log. Nothing was released"
+            )
+        self.sent = {self._name(n): b for n, b in self.sent.items() if self._name(n) in members}
+        self.received = {self._name(n): b for n, b in self.received.items() if self._name(n) in members}
+        return answers
+
+    def __call__(self, action: Action, what: str, content: Mapping[str, Payload]) -> dict[str, Payload]:
+        """Send each institution its request and return all answers by name, or raise PeerError."""
+        stamped = {
+            name: Payload({**payload.body, "attempt": self.attempt}, payload.blobs)
+            for name, payload in content.items()
+        }
+        answers = self._send(action, what, stamped, self._nodes)
+        refusals = {name: a.refusal for name, a in answers.items() if a.refusal is not None}
+        if refusals:
+            listed = ", ".join(f"{name} ({code})" for name, code in sorted(refusals.items()))
+            raise PeerError(
+                f"the study stopped in exchange {self.exchanges}, {action}: refused by {listed}. "
+                "The reason stands in the institution's own errors.log; what was released before stays charged"
+            )
+        return answers
+
+    def _send(
+        self, action: Action, what: str, content: Mapping[str, Payload], nodes: Mapping[str, int]
+    ) -> dict[str, Payload]:
+        self.exchanges += 1
+        self._progress(self.exchanges, action, what)
+        messages = [request(p, action, nodes[name], ttl=self._timeout) for name, p in content.items()]
+        for name, payload in content.items():
+            self.received[name] = self.received.get(name, 0) + payload.size()
+        ids = list(self._grid.push_messages(messages))
+        del messages
+        waiting = dict(zip(ids, content, strict=True))
+        answers: dict[str, Payload] = {}
+        deadline, pause = time.monotonic() + self._timeout, 0.01
+        while waiting:
+            for message in self._grid.pull_messages(list(waiting)):
+                name = waiting.pop(message.metadata.reply_to_message_id, "")
+                if not name:
+                    continue
+                if message.has_error():
+                    raise PeerError(
+                        f"{name} was lost in exchange {self.exchanges}, {action}; see that its node runs, and "
+                        "run the study anew. What was released before stays charged"
+                    )
+                answers[name] = from_record(message.content)
+                self.sent[name] = self.sent.get(name, 0) + answers[name].size()
+            if waiting:
+                if time.monotonic() > deadline:
+                    raise PeerError(
+                        f"no answer from {', '.join(sorted(waiting.values()))} within {self._timeout:.0f} s in "
+                        f"exchange {self.exchanges}, {action}; see that the node runs, and run the study anew"
+                    )
+                time.sleep(pause)
+                pause = min(pause * 1.5, 0.5)
+        return {name: answers[name] for name in content}
+
+    def _name(self, key: str) -> str:
+        by_node = {str(node): name for name, node in self._nodes.items()}
+        return by_node.get(key, key)

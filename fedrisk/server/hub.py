@@ -1,0 +1,71 @@
+"""The hub's own disk: its key, the keys of its draws, and the pinned keys of the institutions.
+
+The hub holds no key of pseudonyms and no record. Its draws (who is held out, through which bank an enterprise
+contributes) are keyed hashes of pseudonyms, with keys fixed across studies: an enterprise stays on its side,
+and repeating a study tells nobody more than running it once.
+"""
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedrisk.errors import EnvelopeError, StoreError
+from fedrisk.institution import home
+from fedrisk.secure.identity import HubKey
+
+
+@dataclass(frozen=True)
+class Hub:
+    """The hub's folder, by default ``hub`` below FEDRISK_HOME."""
+
+    path: Path
+
+    @classmethod
+    def default(cls) -> "Hub":
+        """The hub of this machine."""
+        return cls(home() / "hub")
+
+    @property
+    def key(self) -> HubKey:
+        """X25519 key to which pseudonyms are sealed; made on first use."""
+        file = self._file("hub.key")
+        if not file.exists():
+            HubKey.generate().save(file)
+        return HubKey.load(file)
+
+    def draw_key(self, purpose: str) -> bytes:
+        """32 secret bytes for one kind of draw ("holdout", "bank"); made on first use."""
+        file = self._file(f"{purpose}.key")
+        if not file.exists():
+            file.write_bytes(secrets.token_bytes(32))
+            file.chmod(0o600)
+        return file.read_bytes()
+
+    @property
+    def pins(self) -> dict[str, bytes]:
+        """Pinned Ed25519 keys of the institutions by name."""
+        file = self._file("pins.json")
+        return {n: bytes.fromhex(k) for n, k in json.loads(file.read_text()).items()} if file.exists() else {}
+
+    def pin(self, institutions: Mapping[str, bytes]) -> None:
+        """Register institutions; EnvelopeError where a key differs from the one pinned before."""
+        old = self.pins
+        changed = sorted(n for n, k in institutions.items() if old.get(n, k) != k)
+        if changed:
+            raise EnvelopeError(
+                f"the key of {', '.join(changed)} is not the one pinned in {self.path / 'pins.json'}; ask its owner "
+                "whether it was renewed, and remove the pin by hand only then"
+            )
+        both = {**old, **institutions}
+        self._file("pins.json").write_text(
+            json.dumps({n: k.hex() for n, k in sorted(both.items())}, indent=1)
+        )
+
+    def _file(self, name: str) -> Path:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise StoreError(f"the hub's store {self.path} cannot be made: {error.strerror}") from None
+        return self.path / name

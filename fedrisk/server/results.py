@@ -1,0 +1,190 @@
+"""Results of a study: the figures that may be published, and the files in which they stand."""
+
+import json
+import math
+import resource
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrisk.errors import ConfigError, StoreError
+from fedrisk.metrics import Metrics, auc_standard_error, calibration_from_histogram, from_histogram
+from fedrisk.models.plan import budget, expected_gain, total_mu
+from fedrisk.models.scorecard import Scorecard
+from fedrisk.privacy.accounting import readings
+from fedrisk.server.agreement import Roster
+from fedrisk.server.exchange import Exchange
+from fedrisk.server.scorecard import Released
+from fedrisk.study import BANK
+
+NO_PRIVACY = "research run: no privacy"
+Counts = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Results:
+    """metrics: everything of metrics.json. card: the scorecard."""
+
+    metrics: dict[str, Any]
+    card: Scorecard
+
+    def save(self, folder: Path) -> None:
+        """Write metrics.json and scorecard.json; StoreError names the folder."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "metrics.json").write_text(json.dumps(self.metrics, indent=1, allow_nan=False) + "\n")
+            (folder / "scorecard.json").write_text(self.card.to_json() + "\n")
+        except OSError as error:
+            raise StoreError(f"results cannot be written to {folder}: {error.strerror}; free space") from None
+
+    @classmethod
+    def load(cls, folder: Path) -> "Results":
+        """Read back what :meth:`save` wrote; ConfigError where it is not there or malformed."""
+        try:
+            metrics = json.loads((folder / "metrics.json").read_text())
+            return cls(metrics, Scorecard.from_json((folder / "scorecard.json").read_text()))
+        except FileNotFoundError as error:
+            raise ConfigError(
+                f"{error.filename} does not exist; name the --out folder of a finished run"
+            ) from None
+        except (ValueError, OSError):
+            raise ConfigError(f"the results in {folder} cannot be read; run the study anew") from None
+
+
+def summarise(
+    exchange: Exchange, roster: Roster, released: Released, *, engine: str, seconds: float
+) -> Results:
+    """All figures of a run. Outside research runs every one comes from the private evaluation histogram."""
+    study, research = roster.study, roster.research_seed is not None
+    privacy, mu = study.privacy, total_mu(study)
+    by_bank = _by_bank(roster, released)
+    total = _sum(released.evaluation)
+    overall = None if total is None else from_histogram(*total)
+    metrics: dict[str, Any] = {
+        "study": study.name,
+        "digest": study.digest(),
+        "attempt": exchange.attempt,
+        "engine": engine,
+        "research": research,
+        "notice": NO_PRIVACY if research else None,
+        "research_seed": roster.research_seed,
+        "seconds": round(seconds, 2),
+        "exchanges": exchange.exchanges,
+        "rows": {"training": roster.training, "holdout": roster.holdout, "overlap": _overlap(roster)},
+        "epsilon": None if research else privacy.epsilon,
+        "nominal_epsilon": _finite(privacy.epsilon),
+        "delta": privacy.delta,
+        "mu": None if research else mu,
+        "readings": None if research else vars(readings(mu, privacy.delta)),
+        "spends": released.spends,
+        "branch": released.branch,
+        "default_rate": released.card.rate,
+        "expectation": _expectation(roster, released),
+        **_figures(overall),
+        "auc_standard_error": _standard_error(total, released),
+        "calibration": None if total is None else [vars(r) for r in calibration_from_histogram(*total)],
+        "by_bank": by_bank,
+        "bank_alone_auc": _mean(released, "bank_alone_auc"),
+        "bank_champion_auc": _mean(released, "bank_champion_auc"),
+        "bytes_sent": exchange.sent,
+        "bytes_received": exchange.received,
+        "peak_mb": round(peak_mb(), 1),
+        "institutions": _institutions(roster),
+    }
+    return Results(_clean(metrics), released.card)
+
+
+def _expectation(roster: Roster, released: Released) -> str:
+    """Whether so many positives suffice for a gain at this epsilon, from the released rate."""
+    positives = released.card.rate * sum(roster.training.values())
+    mus = budget(roster.study, edges=any(f.private_edges for f in roster.features))
+    return expected_gain(positives, mus["counts"], len(roster.features))[1]
+
+
+def peak_mb() -> float:
+    """Greatest memory of this process so far plus that of its largest finished child, in MB."""
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return (own + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024
+
+
+def _figures(metrics: Metrics | None) -> dict[str, float | None]:
+    names = ("auc", "ks", "gini", "brier")
+    return {n: None if metrics is None else float(getattr(metrics, n)) for n in names}
+
+
+def _sum(evaluation: Mapping[str, Counts]) -> Counts | None:
+    """Histograms of several banks as one; exact ones stand on different scores and are laid end to end by risk."""
+    if not evaluation:
+        return None
+    parts = list(evaluation.values())
+    if len(parts) == 1:
+        return parts[0]
+    risk = np.unique(np.concatenate([p for _, _, p in parts]))
+    n1, n0 = np.zeros(len(risk)), np.zeros(len(risk))
+    for positives, negatives, probability in parts:
+        place = np.searchsorted(risk, probability)
+        n1[place] += positives
+        n0[place] += negatives
+    return n1, n0, risk
+
+
+def _by_bank(roster: Roster, released: Released) -> dict[str, Any] | None:
+    if roster.research_seed is None and not roster.study.evaluation.by_bank:
+        return None
+    table: dict[str, Any] = {}
+    for bank, counts in released.evaluation.items():
+        if bank == BANK and bank not in roster.study.banks:
+            continue
+        own = released.figures.get(bank, {})
+        table[bank] = {
+            **_figures(from_histogram(*counts)),
+            "alone_auc": own.get("bank_alone_auc"),
+            "champion_auc": own.get("bank_champion_auc"),
+            "holdout": roster.holdout[bank],
+        }
+    return table or None
+
+
+def _mean(released: Released, name: str) -> float | None:
+    values = [f[name] for f in released.figures.values() if f.get(name) is not None]
+    return float(np.mean([v for v in values if v is not None])) if values else None
+
+
+def _standard_error(total: Counts | None, released: Released) -> float | None:
+    return None if total is None else float(auc_standard_error(total[0], total[1], released.variance))
+
+
+def _overlap(roster: Roster) -> dict[str, int]:
+    return {
+        holder: sum(
+            int(((rows.holders[holder] >= 0) & (rows.use < 2)).sum()) for rows in roster.lists.values()
+        )
+        for holder in roster.study.holders
+    }
+
+
+def _institutions(roster: Roster) -> dict[str, Any]:
+    out = {}
+    for name in roster.study.members:
+        told = roster.agreed[name].body
+        out[name] = {k: told.get(k) for k in ("role", "rows", "label", "scores", "budget_left", "meanings")}
+    return out
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _clean(value: Any) -> Any:
+    """JSON has no infinity and no NaN: they become null."""
+    if isinstance(value, dict):
+        return {k: _clean(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_clean(v) for v in value]
+    if isinstance(value, (float, np.floating)):
+        return _finite(float(value))
+    return value
