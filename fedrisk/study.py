@@ -57,7 +57,9 @@ class Windows(_Frozen):
     def _ordered(self) -> "Windows":
         days = [d for d in (self.observation_start, self.as_of, self.outcome_end) if d is not None]
         if days != sorted(days):
-            raise ValueError("windows: observation_start <= as_of <= outcome_end is required; put them in order")
+            raise ValueError(
+                "windows: observation_start <= as_of <= outcome_end is required; put them in order"
+            )
         return self
 
 
@@ -159,7 +161,9 @@ class Study(_Frozen):
         names = [m.name for m in self.institutions]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
-            raise ValueError(f"institutions: {', '.join(twice)} stands there more than once; names are unique")
+            raise ValueError(
+                f"institutions: {', '.join(twice)} stands there more than once; names are unique"
+            )
         if not self.banks:
             raise ValueError("institutions: no bank; a study needs at least one institution with labels")
         if any(m.name == BANK and m.role != "bank" for m in self.institutions):
@@ -260,7 +264,9 @@ def load_toml(path: Path, *, what: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise ConfigError(f"{what} {path} does not exist; check the path") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{what} {path} cannot be read: {type(error).__name__}; check its permissions") from None
+        raise ConfigError(
+            f"{what} {path} cannot be read: {type(error).__name__}; check its permissions"
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{what} {path} is not valid TOML: {error}") from None
 
@@ -280,7 +286,9 @@ def _override(content: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
-        raise ConfigError(f'--set "{override}" is not of the form key.sub=value; for example privacy.epsilon=3')
+        raise ConfigError(
+            f'--set "{override}" is not of the form key.sub=value; for example privacy.epsilon=3'
+        )
     try:
         value = tomllib.loads(f"value = {text.strip()}")["value"]
     except tomllib.TOMLDecodeError:

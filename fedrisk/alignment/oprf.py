@@ -20,6 +20,8 @@ which Python can do nothing else in the same process.
 
 from __future__ import annotations
 
+import atexit
+import functools
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -89,10 +91,22 @@ def workers(n: int | None = None) -> Iterator[Executor]:
     count = _processors() if n is None else n
     if count < 1:
         raise ConfigError(f"the number of workers is {count}; give at least 1, or none for all processors")
+    with _executor(count) as pool:
+        yield pool
+
+
+def _executor(count: int) -> ProcessPoolExecutor:
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
-    with ProcessPoolExecutor(count, mp_context=context, initializer=ristretto.end_with_parent) as pool:
-        yield pool
+    return ProcessPoolExecutor(count, mp_context=context, initializer=ristretto.end_with_parent)
+
+
+@functools.cache
+def shared_pool() -> Executor:
+    """One pool for the life of this process, for callers that come again and again; starts when first used."""
+    pool = _executor(_processors())
+    atexit.register(pool.shutdown, cancel_futures=True)
+    return pool
 
 
 def blind(ids: Sequence[bytes], *, pool: Executor | None = None) -> tuple[bytes, bytes]:

@@ -1,0 +1,148 @@
+"""The commands: ``fedrisk check``, ``fedrisk run``, ``fedrisk show``.
+
+What a command needs is imported inside it: worker processes import this file again when they start.
+"""
+
+import logging
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fedrisk.errors import FedriskError
+
+app = typer.Typer(
+    name="fedrisk",
+    help="Privacy-preserving federated risk modelling: data are available but not visible.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+StudyFile = Annotated[Path, typer.Argument(help="Study file (TOML).")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a key of the study, for example privacy.epsilon=3."
+    ),
+]
+Institutions = Annotated[
+    Path | None,
+    typer.Option(
+        "--institutions", help="Folder of the institution files; default: institutions/ beside the study."
+    ),
+]
+
+
+@app.command()
+def check(study_file: StudyFile, overrides: Overrides = None, institutions: Institutions = None) -> None:
+    """Look before you run: tables, dictionaries and policies, what the study would cost and whether it can gain."""
+    from fedrisk.engine.check import check_study
+    from fedrisk.institution import find_institutions
+    from fedrisk.study import load_study
+
+    study = load_study(study_file, overrides or [])
+    report = check_study(study, find_institutions(study_file, study.members, institutions))
+    table = Table(
+        "institution",
+        "role",
+        "rows",
+        "columns",
+        "findings",
+        title=f"study {study.name}",
+        title_justify="left",
+    )
+    for line in report.institutions:
+        table.add_row(
+            line.name, line.role, f"{line.rows:,}", str(line.features), "\n".join(line.findings) or "none"
+        )
+    out.print(table)
+    price = Table("release", "mu", "noise, in enterprises", title="what it would cost", title_justify="left")
+    for name, mu, noise in report.releases:
+        price.add_row(name, "–" if math.isinf(mu) else f"{mu:.4f}", noise)
+    out.print(price)
+    for sentence in report.sentences:
+        out.print(sentence)
+    if report.broken:
+        err.print("[bold red]This study would be refused[/]; see the findings above.")
+        raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    study_file: StudyFile,
+    folder: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
+    overrides: Overrides = None,
+    institutions: Institutions = None,
+    research_seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Repeatable noise and exact figures: NO PRIVACY. Only where every policy says research = true.",
+        ),
+    ] = None,
+) -> None:
+    """Run a study on this machine, every institution as a Flower node in this process."""
+    from fedrisk.engine.local import run_local
+    from fedrisk.institution import find_institutions
+    from fedrisk.report.html import write_report
+    from fedrisk.report.text import summary
+    from fedrisk.study import load_study
+
+    study = load_study(study_file, overrides or [])
+    paths = find_institutions(study_file, study.members, institutions)
+    if research_seed is not None:
+        out.print("[bold white on red] research run: no privacy [/]")
+    start = time.monotonic()
+
+    def progress(number: int, action: str, what: str) -> None:
+        out.print(
+            f"[dim]{time.monotonic() - start:6.1f} s[/]  exchange {number:2d}  {action:<10} {what}",
+            highlight=False,
+        )
+
+    results = run_local(study, paths, research_seed=research_seed, progress=progress)
+    results.metrics["seconds"] = round(time.monotonic() - start, 2)
+    results.save(folder)
+    report = write_report(results, folder)
+    out.print(summary(results))
+    out.print(f"results in {folder}: metrics.json, scorecard.json, {report.name}")
+    out.print("each bank's scores, champion and own figures are in its own store", highlight=False)
+
+
+@app.command()
+def show(folder: Annotated[Path, typer.Argument(help="Folder of a finished run (--out).")]) -> None:
+    """Show the results of a finished study, and write its report anew."""
+    from fedrisk.report.html import write_report
+    from fedrisk.report.text import summary
+    from fedrisk.server.results import Results
+
+    results = Results.load(folder)
+    out.print(summary(results))
+    out.print(f"report: {write_report(results, folder)}")
+
+
+def main() -> None:
+    """Entry point: an error that fedrisk raises on purpose is a message and exit code 1, not a traceback."""
+    logging.getLogger("flwr").setLevel(logging.WARNING)
+    try:
+        app(standalone_mode=False)
+    except FedriskError as error:
+        err.print(f"[bold red]error[/] ({error.code}): {error}", highlight=False, markup=True)
+        sys.exit(1)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except typer.Abort:
+        err.print("stopped")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
