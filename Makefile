@@ -1,0 +1,45 @@
+# Two commands for a fresh machine with Python 3.11 or newer and make: `make study` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo
+export FEDRISK_HOME ?= $(CURDIR)/$(DEMO)/home
+export FLWR_TELEMETRY_ENABLED = 0
+export FLWR_DISABLE_UPDATE_CHECK = 1
+export RAY_USAGE_STATS_ENABLED = 0
+
+.PHONY: install study test lint types unit flower clean
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	touch $@
+
+# The main job: simulate a bank, a tax office and a power utility, then run the scorecard study between them.
+study: install
+	rm -rf $(DEMO)
+	$(BIN)/python -m sim_institutions --out $(DEMO)
+	$(BIN)/fedrisk check $(DEMO)/study.toml
+	$(BIN)/fedrisk run $(DEMO)/study.toml --out $(DEMO)/results
+
+test: lint types unit
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+unit: install
+	$(BIN)/python -m pytest
+
+# The same study as a plain Flower app, on Flower's own simulation engine.
+flower: install
+	test -d $(DEMO)/data || $(BIN)/python -m sim_institutions --out $(DEMO)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m fedrisk.engine.simulation $(DEMO)/study.toml --out $(DEMO)/flower
+
+clean:
+	rm -rf $(VENV) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .hypothesis
