@@ -39,7 +39,7 @@ unit: install
 # The same study as a plain Flower app, on Flower's own simulation engine.
 flower: install
 	test -d $(DEMO)/data || $(BIN)/python -m sim_institutions --out $(DEMO)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m fedrisk.engine.simulation $(DEMO)/study.toml --out $(DEMO)/flower
+	$(BIN)/fedrisk run $(DEMO)/study.toml --out $(DEMO)/flower --engine flower
 
 clean:
 	rm -rf $(VENV) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .hypothesis

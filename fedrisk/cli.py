@@ -7,11 +7,13 @@ import logging
 import math
 import sys
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from fedrisk.errors import FedriskError
@@ -25,6 +27,14 @@ app = typer.Typer(
 )
 out = Console()
 err = Console(stderr=True)
+
+
+class Engine(StrEnum):
+    """Where a study runs."""
+
+    IN_PROCESS = "in-process"
+    FLOWER = "flower"
+
 
 StudyFile = Annotated[Path, typer.Argument(help="Study file (TOML).")]
 Overrides = Annotated[
@@ -61,7 +71,11 @@ def check(study_file: StudyFile, overrides: Overrides = None, institutions: Inst
     )
     for line in report.institutions:
         table.add_row(
-            line.name, line.role, f"{line.rows:,}", str(line.features), "\n".join(line.findings) or "none"
+            line.name,
+            line.role,
+            f"{line.rows:,}",
+            str(line.features),
+            escape("\n".join(line.findings)) or "none",
         )
     out.print(table)
     price = Table("release", "mu", "noise, in enterprises", title="what it would cost", title_justify="left")
@@ -81,6 +95,10 @@ def run(
     folder: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
     overrides: Overrides = None,
     institutions: Institutions = None,
+    engine: Annotated[
+        Engine,
+        typer.Option(help="in-process (quick), or flower: the same app on Flower's simulation engine."),
+    ] = Engine.IN_PROCESS,
     research_seed: Annotated[
         int | None,
         typer.Option(
@@ -89,8 +107,9 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Run a study on this machine, every institution as a Flower node in this process."""
+    """Run a study on this machine, every institution a Flower node: in this process, or on Flower's simulation."""
     from fedrisk.engine.local import run_local
+    from fedrisk.engine.simulation import run_simulation
     from fedrisk.institution import find_institutions
     from fedrisk.report.html import write_report
     from fedrisk.report.text import summary
@@ -108,12 +127,20 @@ def run(
             highlight=False,
         )
 
-    results = run_local(study, paths, research_seed=research_seed, progress=progress)
+    if engine is Engine.FLOWER:
+        if overrides or institutions:
+            raise typer.BadParameter(
+                "--set and --institutions are for the in-process engine; write a study file"
+            )
+        out.print("running on Flower's simulation engine; this takes a minute")
+        results = run_simulation(study_file, folder, research_seed=research_seed)
+    else:
+        results = run_local(study, paths, research_seed=research_seed, progress=progress)
     results.metrics["seconds"] = round(time.monotonic() - start, 2)
     results.save(folder)
     report = write_report(results, folder)
     out.print(summary(results))
-    out.print(f"results in {folder}: metrics.json, scorecard.json, {report.name}")
+    out.print(f"results in {folder}: metrics.json, scorecard.json, {report.name}", markup=False)
     out.print("each bank's scores, champion and own figures are in its own store", highlight=False)
 
 
@@ -126,22 +153,17 @@ def show(folder: Annotated[Path, typer.Argument(help="Folder of a finished run (
 
     results = Results.load(folder)
     out.print(summary(results))
-    out.print(f"report: {write_report(results, folder)}")
+    out.print(f"report: {write_report(results, folder)}", markup=False)
 
 
 def main() -> None:
     """Entry point: an error that fedrisk raises on purpose is a message and exit code 1, not a traceback."""
     logging.getLogger("flwr").setLevel(logging.WARNING)
     try:
-        app(standalone_mode=False)
+        app()  # exits with 0, or with 1 where a command says so, or with 2 where it was called wrongly
     except FedriskError as error:
-        err.print(f"[bold red]error[/] ({error.code}): {error}", highlight=False, markup=True)
+        err.print(f"[bold red]error[/] ({error.code}): {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
-    except typer.Abort:
-        err.print("stopped")
-        sys.exit(130)
 
 
 if __name__ == "__main__":

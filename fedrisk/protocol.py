@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from numpy.typing import NDArray
 
@@ -104,7 +105,7 @@ def to_record(payload: Payload) -> RecordDict:
         if isinstance(blob, np.ndarray):
             if blob.dtype.name not in _DTYPES:
                 raise ProtocolError(f"blob {name} has dtype {blob.dtype.name}; allowed are {sorted(_DTYPES)}")
-            data = np.ascontiguousarray(blob)
+            data = np.ascontiguousarray(blob, _little_endian(blob.dtype))
             arrays[name] = Array(blob.dtype.name, tuple(blob.shape), "fedrisk.array", data.tobytes())
         else:
             arrays[name] = Array("uint8", (len(blob),), _RAW, bytes(blob))
@@ -120,10 +121,10 @@ def from_record(record: RecordDict) -> Payload:
             if array.stype == _RAW:
                 blobs[name] = array.data
             elif array.stype == "fedrisk.array" and array.dtype in _DTYPES:
-                blobs[name] = np.frombuffer(array.data, array.dtype).reshape(array.shape)
+                blobs[name] = np.frombuffer(array.data, _little_endian(array.dtype)).reshape(array.shape)
             else:
                 raise ProtocolError(f"blob {name} is of an unknown kind; update fedrisk on both sides")
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         raise ProtocolError(
             "the message is malformed; sender and receiver must run the same version"
         ) from None
@@ -138,8 +139,11 @@ def pack(payload: Payload) -> bytes:
     """A payload as bytes for a node's own disk; :func:`unpack` reads it back."""
     parts, head = [], []
     for name, blob in payload.blobs.items():
-        raw = np.ascontiguousarray(blob).tobytes() if isinstance(blob, np.ndarray) else blob
-        kind = [blob.dtype.name, list(blob.shape)] if isinstance(blob, np.ndarray) else None
+        if isinstance(blob, np.ndarray):
+            raw = np.ascontiguousarray(blob, _little_endian(blob.dtype)).tobytes()
+            kind = [blob.dtype.name, list(blob.shape)]
+        else:
+            raw, kind = blob, None
         head.append([name, kind, len(raw)])
         parts.append(raw)
     start = _dump({"body": dict(payload.body), "blobs": head}).encode()
@@ -158,7 +162,7 @@ def unpack(stored: bytes) -> Payload:
     at = 8 + size
     for name, kind, length in head["blobs"]:
         raw = stored[at : at + length]
-        blobs[name] = raw if kind is None else np.frombuffer(raw, kind[0]).reshape(kind[1])
+        blobs[name] = raw if kind is None else np.frombuffer(raw, _little_endian(kind[0])).reshape(kind[1])
         at += length
     return Payload(head["body"], blobs)
 
@@ -171,6 +175,10 @@ def request(payload: Payload, action: Action, node: int, *, ttl: float) -> Messa
 def reply(payload: Payload, to: Message) -> Message:
     """A node's answer to a message."""
     return Message(to_record(payload), reply_to=to)
+
+
+def _little_endian(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    return np.dtype(dtype).newbyteorder("<")
 
 
 def _dump(body: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ or, in a simulation on one machine, from the partition's number among the instit
 stays in the node's own log; the hub gets its code.
 """
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -45,7 +46,8 @@ def serve(action: str, message: Message, context: Context) -> Message:
         return reply(HANDLERS[action](node, payload), message)
     except Exception as error:
         if node is not None:
-            node.store.log_error(attempt, action, error)
+            with contextlib.suppress(OSError):  # a full disk must not turn the refusal into an exception
+                node.store.log_error(attempt, action, error)
         return reply(refused(error.code if isinstance(error, FedriskError) else "internal"), message)
 
 

@@ -105,14 +105,14 @@ def deliver(node: Node, request: Payload) -> Payload:
     label = table.label[rows]
     figures = _keep(attempt, card, request, rows, use, codes, own, external, total, label)
     held = use == HOLDOUT
+    if not evaluate:
+        attempt.state.forget_secrets()
+        return Payload()
     if research:
         answer = _exact(total[held], label[held])
         body = {"figures": figures, "first": answer[0]}
         attempt.state.forget_secrets()
         return Payload(body, {"positives": answer[1], "negatives": answer[2]})
-    if not evaluate:
-        attempt.state.forget_secrets()
-        return Payload()
     unit = 2**release.scale_bits
     bins = card.risk_bins(total[held], edges)
     positive = np.floor(label[held] * unit).astype(np.int64)
@@ -158,8 +158,18 @@ def _keep(
     total: NDArray[np.int64],
     label: NDArray[np.float64],
 ) -> dict[str, float | None]:
-    """Write scores, reasons and the champion's scores to the bank's own store; the bank's own figures."""
-    from fedrisk.models.champion import bank_alone, fit_champion  # only banks, and only here: scikit-learn is slow to load
+    """Write scores, reasons and the champion's scores to the bank's own store; the bank's own figures.
+
+    The probability of the scorecard comes from released numbers; the bank recalibrates it on its own labels
+    (logistic regression on the score, Platt 1999), for itself.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    from fedrisk.models.champion import (  # only banks, and only here: scikit-learn is slow to load
+        LEAST_ROWS,
+        bank_alone,
+        fit_champion,
+    )
 
     table = attempt.read()
     folder = attempt.node.store.results(attempt.state.id)
@@ -189,11 +199,15 @@ def _keep(
         "scorecard_auc": None,
     }
     fit, test = train & known, held & known
-    both = all(len(np.unique(label[part])) == 2 for part in (fit, test))
-    if both:
+    # Too few rows for boosting must not cost the bank the scores that are paid for by now.
+    enough = min(label[fit].sum(), (1 - label[fit]).sum()) >= LEAST_ROWS and len(np.unique(label[test])) == 2
+    if enough and inputs.shape[1]:
+        own_rate = LogisticRegression(C=np.inf).fit(total[fit, None] / card.sd, label[fit])
+        out["recalibrated_probability"] = own_rate.predict_proba(total[:, None] / card.sd)[:, 1]
         alone = bank_alone(inputs[fit], label[fit])
         out["alone_probability"] = alone.probability(inputs)
         figures["bank_alone_auc"] = auc(label[test], out["alone_probability"][test])
+    if enough:
         champion = alone if external is None else fit_champion(inputs[fit], label[fit], external[fit])
         out["champion_probability"] = champion.probability(inputs, external)
         figures["bank_champion_auc"] = auc(label[test], out["champion_probability"][test])

@@ -23,6 +23,7 @@ from scipy.stats import norm
 
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.binning import Bins
+from fedrisk.models.calibration import calibrated_intercept, class_scores
 from fedrisk.models.estimator import Curves, LabelCounts, complete_gram
 
 Floats = NDArray[np.float64]
@@ -154,7 +155,12 @@ class Scorecard:
         points = [np.rint(-FACTOR * slope * f).astype(int) for f in shaped]
         averages = [float(w @ p) for w, p in zip(curves.weight, points, strict=True)]
         spread = slope * math.sqrt(moments.variance)
-        intercept = calibrated_intercept(curves.rate, spread)
+        scaled = [slope * f for f in shaped]
+        positive = [w * np.exp(f) for w, f in zip(curves.weight, curves.curve, strict=True)]
+        positive = [p / p.sum() for p in positive]
+        negative = [w / w.sum() - curves.rate * p for w, p in zip(curves.weight, positive, strict=True)]
+        ones, zeros = class_scores(scaled, positive, negative, curves.rate, spread)
+        intercept = calibrated_intercept(curves.rate, ones, zeros)
         base = BASE_SCORE - FACTOR * (intercept + math.log(BASE_ODDS)) - sum(averages)
         return cls(
             study=study,
@@ -290,7 +296,9 @@ class Scorecard:
         Returns:
             Columns of the institution and "external data", largest shortfall first; only real shortfalls.
         """
-        own = self.features_of(institution)
+        own = [
+            j for j, b in enumerate(self.bins) if b.feature.institution == institution
+        ]  # none: labels alone
         if len(codes) != len(own):
             raise DataError(
                 f"{institution}: {len(codes)} columns of codes, the scorecard has {len(own)} of its features"
@@ -347,16 +355,3 @@ def make_monotone(bins: Bins, contribution: Floats, weight: Floats) -> Floats:
     rising = bins.feature.monotone == "increasing"
     out[:k] = isotonic_regression(out[:k], weights=np.maximum(weight[:k], 1e-12), increasing=rising).x
     return out
-
-
-def calibrated_intercept(rate: float, sd: float) -> float:
-    """Intercept a with mean sigmoid(a + sd z) = rate for standard normal z, by Gauss-Hermite quadrature.
-
-    >>> round(calibrated_intercept(0.2, 0.0), 6) == round(math.log(0.25), 6)
-    True
-    """
-    if not 0 < rate < 1:
-        raise ConfigError(f"rate is {rate}, must lie between 0 and 1")
-    z, w = np.polynomial.hermite_e.hermegauss(41)
-    w = w / w.sum()
-    return float(brentq(lambda a: float(w @ expit(a + sd * z)) - rate, -60.0, 60.0))

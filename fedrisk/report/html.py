@@ -70,17 +70,18 @@ def _owner(results: Results, role: str) -> str:
 
 def _calibration(rows: list[dict[str, float]] | None) -> dict[str, Any] | None:
     """Points of the calibration plot in a square of 240 units, from the published histogram."""
+    # A bin whose noisy count is not positive has no observed rate.
+    rows = [r for r in rows or () if r["count"] > 0 and r["observed"] is not None]
     if not rows:
         return None
     top = max(max(r["predicted"], r["observed"]) for r in rows) * 1.05 or 1.0
-    most = max(r["count"] for r in rows) or 1.0
+    most = max(r["count"] for r in rows)
     points = [
         (
             round(240 * r["predicted"] / top, 1),
             round(240 - 240 * r["observed"] / top, 1),
-            round(2 + 6 * (max(r["count"], 0) / most) ** 0.5, 1),
+            round(2 + 6 * (r["count"] / most) ** 0.5, 1),
         )
         for r in rows
-        if r["count"] > 0
     ]
     return {"points": points, "top": f"{top:.0%}"}

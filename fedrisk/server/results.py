@@ -86,7 +86,7 @@ def summarise(
         "expectation": _expectation(roster, released),
         **_figures(overall),
         "auc_standard_error": _standard_error(total, released),
-        "calibration": None if total is None else [vars(r) for r in calibration_from_histogram(*total)],
+        "calibration": None if total is None else _calibration(total),
         "by_bank": by_bank,
         "bank_alone_auc": _mean(released, "bank_alone_auc"),
         "bank_champion_auc": _mean(released, "bank_champion_auc"),
@@ -96,6 +96,19 @@ def summarise(
         "institutions": _institutions(roster),
     }
     return Results(_clean(metrics), released.card)
+
+
+def _calibration(counts: Counts) -> list[dict[str, float]]:
+    """Observed against predicted default rate in at most 24 groups of the hold-out, empty ones left out."""
+    n1, n0, probability = counts
+    n = n1 + n0
+    if len(n) > 24:  # exact counts by score: about equally large groups in order of risk
+        group = np.minimum((np.cumsum(np.maximum(n, 0)) / max(n.sum(), 1) * 24).astype(int), 23)
+        expected = np.bincount(group, n * probability, 24)
+        n1, n0 = np.bincount(group, n1, 24).astype(float), np.bincount(group, n0, 24).astype(float)
+        probability = expected / np.maximum(n1 + n0, 1)
+    rows = [vars(r) for r in calibration_from_histogram(n1, n0, probability)]
+    return [r for r in rows if all(math.isfinite(v) for v in r.values())]
 
 
 def _expectation(roster: Roster, released: Released) -> str:

@@ -275,6 +275,8 @@ def _score(exchange: Exchange, roster: Roster, released: Released) -> None:
     body = {"scorecard": card.to_json(), "score_edges": edges.tolist(), "evaluate": evaluate}
     requests = {bank: Payload(body, {h: partial[h].raw(bank) for h in study.holders}) for bank in study.banks}
     answers = exchange("deliver", "scores, evaluation histogram", requests)
+    if not evaluate:
+        return
     if roster.research_seed is not None:
         for bank, answer in answers.items():
             n1, n0 = answer.array("positives"), answer.array("negatives")
@@ -286,7 +288,7 @@ def _score(exchange: Exchange, roster: Roster, released: Released) -> None:
                 card.probability(scores[::-1]),
             )
             released.figures[bank] = dict(answer.get("figures"))
-    elif evaluate:
+    else:
         release = evaluation_release(study, len(edges) + 1)
         sums = _Sums(exchange, roster)
         totals = sums.total(release, answers)

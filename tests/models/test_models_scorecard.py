@@ -121,15 +121,6 @@ def test_calibration_slope_repairs_a_score_on_the_wrong_scale():
     assert np.abs(np.array(right.points[0]) + f[0] * 20 / LOG2).max() < 4
 
 
-def test_calibrated_intercept_against_simulation():
-    a = sc.calibrated_intercept(0.07, 1.1)
-    z = np.random.default_rng(0).normal(0, 1.1, 400_000)
-    p = 1 / (1 + np.exp(-(a + z)))
-    assert p.mean() == pytest.approx(0.07, abs=6 * p.std() / math.sqrt(len(p)))
-    with pytest.raises(ConfigError):
-        sc.calibrated_intercept(1.0, 1.0)
-
-
 def test_monotone_by_hand():
     bins = Bins(Feature(institution="b", column="x", low=0, high=4, monotone="increasing"), (1.0, 2.0))
     f, w = np.array([0.0, 0.6, 0.0, -9.0]), np.array([1.0, 1.0, 2.0, 1.0])
