@@ -26,6 +26,7 @@ Action = Literal[
     "mask",  # mask secrets, bins or curves -> masked matrices, sealed for their counterpart
     "release",  # sealed matrices -> masked, noisy sums
     "score",  # own points -> masked partial scores, sealed for the bank (holders only)
+    "close",  # the attempt is over, its secrets are deleted (only where a study stopped early)
     "deliver",  # partial scores, scorecard -> private evaluation histogram (banks only)
 ]
 ACTIONS: tuple[Action, ...] = (
@@ -38,6 +39,7 @@ ACTIONS: tuple[Action, ...] = (
     "release",
     "score",
     "deliver",
+    "close",
 )
 Blob = bytes | NDArray[Any]
 _RAW = "fedrisk.bytes"

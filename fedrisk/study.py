@@ -24,6 +24,9 @@ Role = Literal["bank", "holder", "authority"]
 Recipe = Literal["scorecard"]
 Model = TypeVar("Model", bound=BaseModel)
 
+NO_PRIVACY = "research run: no privacy"
+"""What every output of a research run says."""
+
 BANK = "bank"
 """The role name under which all banks' common columns stand; no institution of a study with another role
 may be called so."""
@@ -166,6 +169,8 @@ class Study(_Frozen):
             )
         if not self.banks:
             raise ValueError("institutions: no bank; a study needs at least one institution with labels")
+        if "hub" in names:
+            raise ValueError('institutions: the name "hub" is the coordinator\'s; rename the institution')
         if any(m.name == BANK and m.role != "bank" for m in self.institutions):
             raise ValueError(f'institutions: the name "{BANK}" is reserved for an institution of that role')
         if len(self.banks) > 1 and BANK in self.banks:

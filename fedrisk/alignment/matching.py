@@ -73,6 +73,7 @@ def match(
     draw_key: bytes,
     out_of_time: Mapping[str, Flags] | None = None,
     old_holdout: Mapping[str, Flags] | None = None,
+    old_training: Mapping[str, Flags] | None = None,
     rng: np.random.Generator | None = None,
 ) -> dict[str, BankList]:
     """Match all institutions of a study and draw up a list for each bank.
@@ -83,11 +84,13 @@ def match(
         holdout_key: 16 to 64 secret bytes of the hub, the same for all studies.
         holdout_percent: 0 to 99 % of the enterprises are held out, on average.
         keep: probability in (0, 1] that an enterprise contributes; 1 leaves nobody out (see the module).
-        draw_key: 16 to 64 secret bytes of the hub, fresh for every study.
+        draw_key: 16 to 64 secret bytes of the hub, fixed for a roster of banks: fresh draws in every study would
+            let a bank gather evidence, one key for all rosters would let it compare them.
         out_of_time: by bank (all banks or none), (n,) flags of its rows, 1 = hold-out; replaces the draw by
             ``holdout_key``. The flag of the bank through which the enterprise contributes decides.
         old_holdout: by institution (any of them), (n,) flags of its rows that were hold-out in an earlier
             epoch; wins over everything, at all banks, whichever institution brings it.
+        old_training: the same for rows that were trained on; wins over the draw, not over ``old_holdout``.
         rng: order of the lists from this generator, for research; by default from the operating system.
 
     Returns:
@@ -101,11 +104,14 @@ def match(
     _check(holdout_key, holdout_percent, keep, draw_key)
     institutions = _institutions(banks, holders)
     numbers, total = _number(institutions)
-    old = np.zeros(total, dtype=bool)
-    for name, flags in (old_holdout or {}).items():
-        if name not in institutions:
-            raise ProtocolError("old hold-out flags came from an institution that is not part of the study")
-        old[numbers[name][_flags(name, flags, len(institutions[name]))]] = True
+    old, trained = np.zeros(total, dtype=bool), np.zeros(total, dtype=bool)
+    for told, marks in ((old_holdout, old), (old_training, trained)):
+        for name, flags in (told or {}).items():
+            if name not in institutions:
+                raise ProtocolError(
+                    "flags of old sides came from an institution that is not part of the study"
+                )
+            marks[numbers[name][_flags(name, flags, len(institutions[name]))]] = True
     if out_of_time is not None and set(out_of_time) != set(banks):
         raise ProtocolError(
             f"out-of-time flags came from {len(set(out_of_time) & set(banks))} of {len(banks)} banks; all "
@@ -122,7 +128,9 @@ def match(
             hold = _hash(mine, holdout_key, _FOR_HOLD_OUT) % np.uint64(100) < np.uint64(holdout_percent)
         else:
             hold = _flags(name, out_of_time[name], n)
-        use = np.where(hold | old[own], HOLD_OUT, TRAINING).astype(np.uint8)
+        use = np.where(
+            (hold & ~(trained[own] & (out_of_time is None))) | old[own], HOLD_OUT, TRAINING
+        ).astype(np.uint8)
         use[chosen[own] != place] = UNUSED
         if keep < 1:
             # 53 bits, so that the comparison with a double is exact

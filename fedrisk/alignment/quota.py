@@ -105,6 +105,14 @@ class Quota:
             raise refusal
         return left
 
+    def size(self, institution: str, epoch: str) -> int | None:
+        """The agreed size, or None where nothing was asked for yet."""
+        with self._open() as connection:
+            row = connection.execute(
+                "select declared from size where institution = ? and epoch = ?", (institution, epoch)
+            ).fetchone()
+            return None if row is None else int(row[0])
+
     def redeclare(self, institution: str, epoch: str, declared: int) -> None:
         """Change an agreed size, by decision of the authority's operator; what was used stays used.
 

@@ -55,6 +55,12 @@ def describe(node: Node, request: Payload) -> Payload:
     return Payload(body)
 
 
+def close(node: Node, request: Payload) -> Payload:
+    """The study ended, well or not: secrets of the attempt are deleted."""
+    node.attempt(request).state.forget_secrets()
+    return Payload()
+
+
 def _summary(attempt: Attempt, table: Table) -> dict[str, Any]:
     node = attempt.node
     dictionary = node.institution.dictionary
@@ -69,10 +75,15 @@ def _summary(attempt: Attempt, table: Table) -> dict[str, Any]:
         "meanings": {c.name: {"meaning": c.meaning, "unit": c.unit} for c in dictionary.columns if c.feature},
         "label": None
         if dictionary.label is None
-        else {"horizon": dictionary.label.horizon, "selection": dictionary.label.selection},
+        else {
+            "horizon": dictionary.label.horizon,
+            "selection": dictionary.label.selection,
+            "weighted": dictionary.label.weight is not None,
+        },
         "scores": node.institution.policy.scores,
         "evaluation": node.institution.policy.evaluation,
-        "budget_left": {"mu": left, "epsilon": epsilon_for(left, attempt.study.privacy.delta)},
+        # Rounded: the last digits would tell which other studies the institution was in.
+        "budget_left": {"epsilon": round(epsilon_for(left, attempt.study.privacy.delta), 1)},
     }
 
 

@@ -8,6 +8,7 @@ invert them, cannot read them in a database.
 
 import hashlib
 import json
+import math
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from fedrisk.errors import ProtocolError
 from fedrisk.protocol import Payload
 from fedrisk.secure.envelope import Context, open_sealed, seal
 from fedrisk.secure.identity import HubPublic, SignedKey, verify
+
+GROWTH = 1.25
+"""By how much an institution may grow within an epoch before the authority's operator has to agree again."""
 
 
 def blind(node: Node, request: Payload) -> Payload:
@@ -36,12 +40,16 @@ def blind(node: Node, request: Payload) -> Payload:
     if node.institution.kind == "authority" or node.name == study.authority:
         return Payload({"new": 0})
     ids = attempt.read().ids
-    _, known = node.store.pseudonyms(_tag(attempt), ids)
+    _, known = node.store.pseudonyms(attempt.key_tag, ids)
     new = ids[~known]
     if not len(new):
         return Payload({"new": 0})
-    blinds, points = oprf.blind([i.encode() for i in new], pool=oprf.shared_pool())
-    attempt.state.put_secret("blinds", blinds)
+    new_ids = [i.encode() for i in new]
+    kept = node.store.pending(attempt.key_tag, new_ids)
+    if kept is None:
+        kept = oprf.blind(new_ids, pool=oprf.shared_pool())
+        node.store.keep_pending(attempt.key_tag, new_ids, *kept)
+    points = kept[1]
     head = json.dumps({"declared": len(ids)}).encode()
     sealed = seal(
         attempt.key,
@@ -66,16 +74,22 @@ def evaluate(node: Node, request: Payload) -> Payload:
         peer = attempt.peers[name]
         head, points = open_sealed(attempt.key, peer, _context(attempt, "blinded", name, node.name), blob)
         count = len(points) // 32
-        node.store.quota.debit(
+        fingerprint, digest = (
             hashlib.sha256(node.store.pins.of(name)).hexdigest()[:32],
-            _tag(attempt),
+            hashlib.sha256(points),
+        )
+        agreed = node.store.quota.size(fingerprint, attempt.key_tag)
+        node.store.quota.debit(
+            fingerprint,
+            attempt.key_tag,
             count,
-            int(json.loads(head)["declared"]),
-            request=f"{attempt.state.id}:{name}",
-            digest=hashlib.sha256(points).digest(),
+            math.ceil(GROWTH * int(json.loads(head)["declared"])) if agreed is None else agreed,
+            request=digest.hexdigest(),  # the same points again, after a study that stopped, cost nothing
+            digest=digest.digest(),
         )
         evaluated = oprf.evaluate(points, _key(attempt), pool=oprf.shared_pool())
-        answers[name] = seal(attempt.key, peer, _context(attempt, "evaluated", node.name, name), [evaluated])
+        parts = [digest.digest(), evaluated]
+        answers[name] = seal(attempt.key, peer, _context(attempt, "evaluated", node.name, name), parts)
     if node.institution.kind == "authority":
         attempt.state.forget_secrets()  # its part in the attempt is over
     return Payload({}, answers)
@@ -84,13 +98,13 @@ def evaluate(node: Node, request: Payload) -> Payload:
 def pseudonyms(node: Node, request: Payload) -> Payload:
     """Sealed evaluated points -> all own pseudonyms, sealed for the hub, in the attempt's row order.
 
-    Banks of an out-of-time study add which rows are hold-out. Everybody adds which rows were hold-out under an
-    earlier epoch's pseudonyms, so that an enterprise keeps its side when the key is renewed.
+    Banks of an out-of-time study add which rows are hold-out. Everybody adds which rows were hold-out or
+    training under another key, so that an enterprise keeps its side when the key is renewed.
     """
     attempt = node.attempt(request)
     study = attempt.study
     table = attempt.read()
-    values, known = node.store.pseudonyms(_tag(attempt), table.ids)
+    values, known = node.store.pseudonyms(attempt.key_tag, table.ids)
     new = [i.encode() for i in table.ids[~known]]
     if new:
         pool = oprf.shared_pool()
@@ -98,19 +112,25 @@ def pseudonyms(node: Node, request: Payload) -> Payload:
             values[~known] = oprf.pseudonyms(new, _key(attempt), pool=pool)
         else:
             context = _context(attempt, "evaluated", study.authority, node.name)
-            (points,) = open_sealed(
+            digest, points = open_sealed(
                 attempt.key, attempt.peers[study.authority], context, request.raw("evaluated")
             )
-            values[~known] = oprf.finalise(new, attempt.state.secret("blinds"), points, pool=pool)
-        node.store.keep_pseudonyms(_tag(attempt), table.ids, values)
-    flags = np.zeros((2, len(table)), np.uint8)
+            kept = node.store.pending(attempt.key_tag, new)
+            if kept is None or hashlib.sha256(kept[1]).digest() != digest:
+                raise ProtocolError(
+                    "the evaluated points are not those that were asked for; run the study anew"
+                )
+            values[~known] = oprf.finalise(new, kept[0], points, pool=pool)
+        node.store.keep_pseudonyms(attempt.key_tag, table.ids, values)
+        node.store.drop_pending(attempt.key_tag)
+    flags = np.zeros((3, len(table)), np.uint8)
     if study.holdout.kind == "out_of_time" and node.name in study.banks:
         dictionary = node.institution.dictionary
         if dictionary is None or dictionary.as_of is None or study.holdout.from_date is None:
             raise ProtocolError("an out-of-time hold-out needs dictionary.as_of and holdout.from_date")
         flags[0] = (table.frame[dictionary.as_of].dt.date >= study.holdout.from_date).to_numpy()
     if attempt.research_seed is None:
-        flags[1] = node.store.earlier_holdout(study.alignment.epoch, list(table.ids))
+        flags[1], flags[2] = node.store.earlier_sides(attempt.key_tag, table.ids)
     hub = HubPublic(node.store.pins.hub)
     sealed = seal(
         attempt.key, hub, _context(attempt, "pseudonyms", node.name, hub.institution), [values, flags]
@@ -129,17 +149,10 @@ def _context(attempt: Attempt, what: str, sender: str, receiver: str) -> Context
     )
 
 
-def _tag(attempt: Attempt) -> str:
-    """Under which name pseudonyms are kept: epoch and authority, and for research runs the hold-out's seed."""
-    study = attempt.study
-    tag = f"{study.authority}-{study.alignment.epoch}"
-    return tag if attempt.research_seed is None else f"research-{study.holdout.seed}-{tag}"
-
-
 def _key(attempt: Attempt) -> bytes:
     """The epoch's key; in a research run one that follows from the study, so that the run can be repeated."""
     if attempt.research_seed is None:
         return attempt.node.store.authority_key(attempt.study.alignment.epoch)
     return oprf.derive_key(
-        hashlib.sha256(_tag(attempt).encode()).digest(), b"fedrisk research run, no privacy"
+        hashlib.sha256(attempt.key_tag.encode()).digest(), b"fedrisk research run, no privacy"
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from fedrisk.clients import agree, align, release, score
+from fedrisk.clients import agree, align, deliver, release, score
 from fedrisk.clients.node import Node
 from fedrisk.errors import ConfigError, FedriskError
 from fedrisk.protocol import Payload, from_record, refused, reply
@@ -29,7 +29,8 @@ HANDLERS: dict[str, Handler] = {
     "mask": release.mask_matrices,
     "release": release.release_sums,
     "score": score.score,
-    "deliver": score.deliver,
+    "deliver": deliver.deliver,
+    "close": agree.close,
 }
 
 app = ClientApp()
@@ -48,6 +49,8 @@ def serve(action: str, message: Message, context: Context) -> Message:
         if node is not None:
             with contextlib.suppress(OSError):  # a full disk must not turn the refusal into an exception
                 node.store.log_error(attempt, action, error)
+            with contextlib.suppress(FedriskError, OSError):  # whoever refused takes no further part
+                node.store.attempt(attempt).forget_secrets()
         return reply(refused(error.code if isinstance(error, FedriskError) else "internal"), message)
 
 

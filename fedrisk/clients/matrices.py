@@ -18,7 +18,7 @@ from fedrisk.secure.product import Shape, one_hot
 from fedrisk.secure.ring import from_signed
 from fedrisk.study import BANK
 
-TRAINING, HOLDOUT = 0, 1
+TRAINING, HOLDOUT, UNUSED = 0, 1, 2
 RingArray = NDArray[Any]
 BLOCK_ROWS = 65536
 
@@ -122,8 +122,8 @@ def label_matrix(attempt: Attempt, release: Release) -> NDArray[np.int64]:
     label = table.label[rows]
     weight = np.ones(len(rows)) if table.weight is None else table.weight[rows]
     unit = 2**release.scale_bits
-    whole = np.floor(weight * unit).astype(np.int64)
-    positive = np.floor(label * whole).astype(np.int64)
+    whole = np.rint(weight * unit).astype(np.int64)
+    positive = np.rint(label * whole).astype(np.int64)  # p^2 + (w - p)^2 <= w^2 however p is rounded
     return np.stack([positive, whole - positive], 1)
 
 

@@ -75,6 +75,15 @@ class Attempt:
         return seed
 
     @property
+    def key_tag(self) -> str:
+        """Name of the key under which pseudonyms are made: authority and epoch, apart from those of research runs.
+
+        Names and epochs hold no "@", so that no study's names can make one tag look like another.
+        """
+        tag = f"{self.study.authority}@{self.study.alignment.epoch}"
+        return tag if self.research_seed is None else f"research@{self.study.holdout.seed}@{tag}"
+
+    @property
     def key(self) -> EphemeralKey:
         """Own X25519 key of this attempt."""
         return EphemeralKey.from_bytes(self.state.secret("ephemeral"))

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from fedrisk.clients.matrices import (
     HOLDOUT,
+    TRAINING,
+    UNUSED,
     RingArray,
     all_features,
     edge_counts,
@@ -27,7 +29,7 @@ from fedrisk.clients.matrices import (
     training_rows,
 )
 from fedrisk.clients.node import Attempt, Node, digest_of
-from fedrisk.errors import ProtocolError
+from fedrisk.errors import BudgetError, ProtocolError
 from fedrisk.models.binning import Bins
 from fedrisk.models.plan import (
     Block,
@@ -40,7 +42,9 @@ from fedrisk.models.plan import (
     gram_release,
     product_label,
     products,
+    total_mu,
 )
+from fedrisk.privacy.accounting import compose
 from fedrisk.privacy.noise import discrete_gaussian
 from fedrisk.privacy.spend import Spend
 from fedrisk.protocol import Payload, pack, unpack
@@ -68,13 +72,21 @@ def take_order(attempt: Attempt, request: Payload) -> None:
     """Keep the order of rows and the features of all roles; a second, different order is refused."""
     attempt.begin_once("order", request)
     table = attempt.read()
+    seen = np.zeros(len(table), bool)
     for bank in lists_of(attempt):
         rows, use = request.array(f"rows:{bank}"), request.array(f"use:{bank}")
         known = rows[rows >= 0]
-        if len(rows) != len(use) or len(np.unique(known)) != len(known) or (rows >= len(table)).any():
+        there = len(rows) == len(use) and rows.min(initial=0) >= -1 and rows.max(initial=-1) < len(table)
+        if not there or len(np.unique(known)) != len(known) or use.max(initial=0) > UNUSED:
             raise ProtocolError(
                 "the order of rows names rows that are not there, or one twice; run the study anew"
             )
+        used = rows[(use != UNUSED) & (rows >= 0)]
+        if seen[used].any():
+            raise ProtocolError(
+                "the order of rows lets an enterprise contribute through two banks; run the study anew"
+            )
+        seen[used] = True
         attempt.state.put(f"rows_{bank}", rows)
         attempt.state.put(f"use_{bank}", use)
     attempt.state.update(features=request.get("features"), training=request.get("training"))
@@ -82,18 +94,19 @@ def take_order(attempt: Attempt, request: Payload) -> None:
         raise ProtocolError(
             "the hub tells other columns of this institution than it declared; run the study anew"
         )
-    _keep_holdout(attempt, table.ids)
+    _keep_sides(attempt, table.ids)
 
 
-def _keep_holdout(attempt: Attempt, ids: NDArray[Any]) -> None:
-    """Remember who is held out, so that the side stays the same when the epoch's key is renewed."""
+def _keep_sides(attempt: Attempt, ids: NDArray[Any]) -> None:
+    """Remember who was trained on and who held out, so that sides stay when the epoch's key is renewed."""
     if attempt.research_seed is not None:
         return
-    held = np.zeros(len(ids), bool)
+    side = np.full(len(ids), UNUSED, np.uint8)
     for bank in lists_of(attempt):
         rows, use = attempt.state.get(f"rows_{bank}"), attempt.state.get(f"use_{bank}")
-        held[rows[(use == HOLDOUT) & (rows >= 0)]] = True
-    attempt.node.store.keep_holdout(attempt.study.alignment.epoch, [str(i) for i in ids[held]])
+        for value in (TRAINING, HOLDOUT):
+            side[rows[(use == value) & (rows >= 0)]] = value
+    attempt.node.store.keep_sides(attempt.key_tag, ids[side != UNUSED], side[side != UNUSED])
 
 
 # --- exchanges 6 and 8: masks -------------------------------------------------------------------------------
@@ -199,12 +212,25 @@ def spend_once(attempt: Attempt, release: Release, request: Payload) -> Payload 
         counterparty="hub",
         research=attempt.research_seed is not None,
     )
+    _within_budget(attempt, spend)
     ledger.debit(release_id, spend, digest_of(request))
     stored = ledger.answer(release_id)
     if stored is not None:
         return unpack(stored)
     attempt.state.update(**{f"spend_{release.name}": spend.to_dict()})
     return None
+
+
+def _within_budget(attempt: Attempt, spend: Spend) -> None:
+    """The study's own budget, population by population: the ledger's cap may allow more, the study does not."""
+    made = [Spend.from_dict(v) for k, v in attempt.state.facts.items() if k.startswith("spend_")]
+    others = [s for s in made if s.population == spend.population and s.release != spend.release]
+    mu, most = compose(s.mu for s in [*others, spend]), total_mu(attempt.study)
+    if mu > most * (1 + 1e-9):
+        raise BudgetError(
+            f"release {spend.release} would bring this attempt to mu {mu:.4f} and the study has {most:.4f}; "
+            "the hub asks for more than was agreed. Nothing more is released"
+        )
 
 
 def commit(attempt: Attempt, release: Release, answer: Payload) -> Payload:
@@ -264,7 +290,7 @@ def _plan(attempt: Attempt, request: Payload) -> Release:
     else:
         raise ProtocolError(f"release {name} is unknown here; hub and institution must run the same version")
     rows = int(state["training"])
-    noise = 12 * sum(max(b.sigma.values()) * len(b.sigma) for b in release.blocks[:1])
+    noise = 12 * max(sum(b.sigma.values()) for b in release.blocks)
     largest = 2**release.scale_bits if name != "gram" else _gram_reach(state["radii"], release)
     check_bound(rows, 1, int(largest) + 1, int(noise) + 1, release.ring)
     return release
@@ -276,8 +302,15 @@ def _gram_reach(radii: dict[str, float], release: Release) -> float:
 
 def _begin(attempt: Attempt, name: str, content: dict[str, Any]) -> None:
     """Keep bins, the chosen features, or curves; refused if they came before and differ."""
-    attempt.begin_once(f"begun_{name}", Payload(content))
     state = attempt.state
+    again = f"begun_{name}" in state
+    attempt.begin_once(f"begun_{name}", Payload(content))
+    if again:
+        return
+    if name in ("recount", "gram") and f"begun_{'gram' if name == 'recount' else 'recount'}" in state:
+        raise ProtocolError(
+            "a study releases a Gram matrix or a second count, never both; run the study anew"
+        )
     if name == "counts":
         bins = [Bins.from_dict(b) for b in content["bins"]]
         own = own_features(attempt)

@@ -8,6 +8,8 @@ read:
     pins.json           pinned keys of the hub and of the other institutions, written at registration
     epochs/             key of the pseudonyms by epoch (key authority only)
     pseudonyms/         own pseudonyms by epoch, so that only new enterprises cost anything
+    pending/            requests to the key authority that were not answered yet
+    sides/              who was trained on and who held out, by epoch
     ledger.sqlite       privacy ledger;  quota.sqlite  evaluations granted (key authority only)
     attempts/ID/        state of one attempt: public facts in state.json, arrays in *.npy, secrets in secrets/
     results/ID/         what the institution keeps for itself: scores, champion, own figures
@@ -151,22 +153,47 @@ class NodeStore:
         pd.DataFrame({"id": list(ids), "pseudonym": column}).to_parquet(draft, index=False)
         os.replace(draft, file)
 
-    def keep_holdout(self, epoch: str, ids: Sequence[str]) -> None:
-        """Remember who was held out in an epoch, for the day when its key is renewed."""
-        file = self.path / "holdout" / f"{epoch}.parquet"
-        old = list(pd.read_parquet(file)["id"]) if file.exists() else []
+    def keep_sides(self, tag: str, ids: Ids, side: NDArray[np.uint8]) -> None:
+        """Remember on which side (0 training, 1 hold-out) enterprises were under an epoch's key."""
+        file = self.path / "sides" / f"{tag}.parquet"
+        new = pd.Series(side, index=pd.Index(np.asarray(ids, object).astype(str)), dtype="uint8")
+        if file.exists():
+            old = pd.read_parquet(file).set_index("id")["side"]
+            new = pd.concat([old[~old.index.isin(new.index)], new])
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = file.with_suffix(f".{os.getpid()}")
-        pd.DataFrame({"id": sorted(set(old) | set(ids))}).to_parquet(draft, index=False)
+        pd.DataFrame({"id": new.index, "side": new.to_numpy()}).to_parquet(draft, index=False)
         os.replace(draft, file)
 
-    def earlier_holdout(self, epoch: str, ids: Sequence[str]) -> NDArray[np.bool_]:
-        """Which ids were held out in an epoch other than this one."""
-        held: set[str] = set()
-        for file in (self.path / "holdout").glob("*.parquet"):
-            if file.stem != epoch:
-                held |= set(pd.read_parquet(file)["id"])
-        return np.isin(np.asarray(ids, object).astype(str), list(held)) if held else np.zeros(len(ids), bool)
+    def earlier_sides(self, tag: str, ids: Ids) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which ids were held out, and which were trained on, under any other key: (n,) each."""
+        names = pd.Index(np.asarray(ids, object).astype(str))
+        held, trained = np.zeros(len(names), bool), np.zeros(len(names), bool)
+        for file in sorted((self.path / "sides").glob("*.parquet")):
+            if file.stem != tag:
+                kept = pd.read_parquet(file)
+                held |= names.isin(kept.loc[kept["side"] == 1, "id"])
+                trained |= names.isin(kept.loc[kept["side"] == 0, "id"])
+        return held, trained
+
+    def pending(self, tag: str, ids: Sequence[bytes]) -> tuple[bytes, bytes] | None:
+        """(blinds, points) of a request for the same ids in the same order that was never answered, or None."""
+        file = self.path / "pending" / tag
+        if not file.exists():
+            return None
+        content = file.read_bytes()
+        half = (len(content) - 32) // 2
+        if content[:32] != _list_digest(ids) or half != 32 * len(ids):
+            return None
+        return content[32 : 32 + half], content[32 + half :]
+
+    def keep_pending(self, tag: str, ids: Sequence[bytes], blinds: bytes, points: bytes) -> None:
+        """Keep a request to the key authority until it is answered, so that asking again costs it nothing."""
+        write_atomic(self.path / "pending" / tag, _list_digest(ids) + blinds + points)
+
+    def drop_pending(self, tag: str) -> None:
+        """Forget an answered request; its blinds are never used again."""
+        (self.path / "pending" / tag).unlink(missing_ok=True)
 
     def attempt(self, attempt: str) -> "AttemptState":
         """State of an attempt that has begun; ProtocolError where it has not."""
@@ -263,8 +290,23 @@ class AttemptState:
     def __contains__(self, key: str) -> bool:
         return key in self._facts
 
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """All facts."""
+        return self._facts
+
+    def put_answer(self, name: str, content: bytes) -> None:
+        """Keep what was answered, sealed or public, so that the same question gets the same bytes."""
+        write_atomic(self.folder / f"{name}.answer", content)
+
+    def answer(self, name: str) -> bytes | None:
+        """What was answered before, or None."""
+        file = self.folder / f"{name}.answer"
+        return file.read_bytes() if file.exists() else None
+
     def put(self, name: str, array: NDArray[Any]) -> None:
-        """Keep an array."""
+        """Keep an array; ProtocolError once the attempt is over."""
+        self._still_runs()
         draft = self.folder / f".{name}.npy"
         try:
             np.save(draft, array, allow_pickle=False)
@@ -288,7 +330,8 @@ class AttemptState:
         return (self.folder / f"{name}.npy").exists()
 
     def put_secret(self, name: str, value: bytes) -> None:
-        """Keep a secret until :meth:`forget_secrets`."""
+        """Keep a secret until :meth:`forget_secrets`; ProtocolError once the attempt is over."""
+        self._still_runs()
         write_atomic(self.folder / "secrets" / name, value)
 
     def secret(self, name: str) -> bytes:
@@ -302,11 +345,16 @@ class AttemptState:
 
     def forget_secrets(self) -> None:
         """Delete keys, seeds and arrays of the attempt, so that nothing sealed then can be opened later."""
+        self.update(over=True)
         shutil.rmtree(self.folder / "secrets", ignore_errors=True)
         for file in self.folder.glob("*.npy"):
             file.unlink()
         for key in [k for k in AttemptState._arrays if k[0] == str(self.folder)]:
             del AttemptState._arrays[key]
+
+    def _still_runs(self) -> None:
+        if "over" in self:
+            raise ProtocolError("a message came for an attempt that is over; run the study anew")
 
     def row_order(self, rows: int) -> NDArray[np.int64]:
         """A secret random order of the institution's rows, fixed for the attempt.
@@ -342,6 +390,10 @@ def write_atomic(file: Path, content: bytes, *, replace: bool = True) -> None:
     except OSError as error:
         draft.unlink(missing_ok=True)
         raise StoreError(f"{file} cannot be written: {error.strerror}; check space and permissions") from None
+
+
+def _list_digest(ids: Sequence[bytes]) -> bytes:
+    return hashlib.sha256(b"".join(len(i).to_bytes(4, "big") + i for i in ids)).digest()
 
 
 def _safe(attempt: str) -> str:

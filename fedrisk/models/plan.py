@@ -165,14 +165,20 @@ def ring_sigma(sensitivity: float, mu: float) -> float:
     return 0.0 if math.isinf(mu) else sigma_for(sensitivity, mu)
 
 
-def _scaled(sensitivity: float, mu: float, banks: int, tolerated: int) -> tuple[int, float]:
+LABEL_BITS = 8
+"""Fractional bits of labels and selection weights at least: a label of .1 is 26/256, not 0."""
+
+
+def _scaled(
+    sensitivity: float, mu: float, banks: int, tolerated: int, least_bits: int = 0
+) -> tuple[int, float]:
     """Least power of two by which sums are scaled so that every contributor's noise is fine enough."""
     if math.isinf(mu):
-        return 0, 0.0
+        return least_bits, 0.0
     finest = (
         SIGMA_MIN * math.sqrt(max(1, banks - 1 - tolerated)) * 1.01
     )  # a little more than sigma_for insists on
-    bits = max(0, math.ceil(math.log2(finest * mu / sensitivity)))
+    bits = max(least_bits, math.ceil(math.log2(finest * mu / sensitivity)))
     return bits, sigma_for(sensitivity * 2**bits, mu)
 
 
@@ -220,7 +226,7 @@ def counts_release(
     y^2 + (1 - y)^2 <= 1.
     """
     features = sum(len(s) for s in sizes.values())
-    bits, sigma = _scaled(math.sqrt(features), mu, len(study.banks), study.privacy.tolerated)
+    bits, sigma = _scaled(math.sqrt(features), mu, len(study.banks), study.privacy.tolerated, LABEL_BITS)
     blocks = tuple(
         Block(
             name=role,
@@ -323,13 +329,13 @@ def evaluation_release(study: Study, bins: int) -> Release:
     """
     mu = total_mu(study)
     if study.evaluation.by_bank:
-        bits, sigma = _scaled(1.0, mu, 1, 0)
+        bits, sigma = _scaled(1.0, mu, 1, 0, LABEL_BITS)
         blocks = tuple(
             Block(name=bank, left=BANK, right=BANK, shape=(bins, 2), sigma={bank: sigma})
             for bank in study.banks
         )
     else:
-        bits, sigma = _scaled(1.0, mu, len(study.banks), study.privacy.tolerated)
+        bits, sigma = _scaled(1.0, mu, len(study.banks), study.privacy.tolerated, LABEL_BITS)
         blocks = (
             Block(name=BANK, left=BANK, right=BANK, shape=(bins, 2), sigma=_sigmas(study, sigma, BANK)),
         )

@@ -102,6 +102,7 @@ class Scorecard:
         rate: released default rate.
         sd: standard deviation of the score, in points. gap: mean of others less mean of defaults, points.
         partial_sd: standard deviation of each institution's points.
+        notice: what a reader has to know, such as that it comes of a run without privacy.
     """
 
     study: str
@@ -114,6 +115,7 @@ class Scorecard:
     sd: float
     gap: float
     partial_sd: dict[str, float]
+    notice: str | None = None
     version: int = VERSION
 
     def __post_init__(self) -> None:

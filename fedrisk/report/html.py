@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, select_autoescape
+from jinja2 import Environment, PackageLoader
 
 from fedrisk.errors import StoreError
 from fedrisk.report.text import number, privacy_words
@@ -22,7 +22,7 @@ def write_report(results: Results, folder: Path) -> Path:
 
 def render(results: Results) -> str:
     """The report as a page."""
-    environment = Environment(loader=PackageLoader("fedrisk.report"), autoescape=select_autoescape())
+    environment = Environment(loader=PackageLoader("fedrisk.report"), autoescape=True)
     environment.filters["number"] = number
     m = results.metrics
     return environment.get_template("report.html.jinja").render(

@@ -1,6 +1,7 @@
 """Exchanges 1 to 4, from the hub's side: who takes part, and which rows belong together."""
 
 import hashlib
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -38,6 +39,11 @@ class Roster:
     def training(self) -> dict[str, int]:
         """Training rows by bank."""
         return {bank: int((rows.use == 0).sum()) for bank, rows in self.lists.items()}
+
+    @property
+    def weighted(self) -> bool:
+        """Whether a bank weighs its labels."""
+        return any((self.agreed[bank].get("label") or {}).get("weighted") for bank in self.study.banks)
 
     @property
     def holdout(self) -> dict[str, int]:
@@ -114,6 +120,7 @@ def align(
         draw_key=_draw_key(hub, study, research_seed, "bank"),
         out_of_time={b: flags[b][0] for b in study.banks} if out_of_time else None,
         old_holdout={name: f[1] for name, f in flags.items()},
+        old_training={name: f[2] for name, f in flags.items()},
         rng=None,
     )
     return Roster(study, research_seed, agreed, roster_features(study, agreed), lists)
@@ -122,7 +129,7 @@ def align(
 def _opened(
     study: Study, hub: Hub, attempt: str, key: SignedKey, answer: Payload
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """((rows, 32) pseudonyms, (2, rows) flags: out of time, old hold-out) of one institution."""
+    """((rows, 32) pseudonyms, (3, rows) flags: out of time, old hold-out, old training) of one institution."""
     own = hub.key
     context = Context(
         study=study.digest(),
@@ -134,15 +141,23 @@ def _opened(
     )
     values, flags = open_sealed(own, key, context, answer.raw("pseudonyms"))
     rows = int(answer.get("rows"))
-    if len(values) != 32 * rows or len(flags) != 2 * rows:
+    if len(values) != 32 * rows or len(flags) != 3 * rows:
         raise ProtocolError(
             f"{key.institution} sent another number of pseudonyms than it declared; run the study anew"
         )
-    return np.frombuffer(values, np.uint8).reshape(rows, 32), np.frombuffer(flags, np.uint8).reshape(2, rows)
+    return np.frombuffer(values, np.uint8).reshape(rows, 32), np.frombuffer(flags, np.uint8).reshape(3, rows)
 
 
 def _draw_key(hub: Hub, study: Study, research_seed: int | None, purpose: str) -> bytes:
-    """The hub's key for a draw; in a research run one that follows from the study's hold-out seed."""
+    """The hub's key for a draw; in a research run one that follows from the study's hold-out seed.
+
+    The draw of banks has a key of its own for every set of banks and epoch. With one key for all, a bank that saw an
+    enterprise left out beside one bank and used beside another would know for certain where it banks; with a fresh
+    one for every study, it would learn it by and by.
+    """
+    roster = "|".join(
+        [purpose, *((*sorted(study.banks), study.alignment.epoch) if purpose == "bank" else ())]
+    )
     if research_seed is None:
-        return hub.draw_key(purpose)
-    return hashlib.sha256(f"research|{study.holdout.seed}|{purpose}".encode()).digest()
+        return hmac.new(hub.draw_key(purpose), roster.encode(), hashlib.sha256).digest()
+    return hashlib.sha256(f"research|{study.holdout.seed}|{roster}".encode()).digest()

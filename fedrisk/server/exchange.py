@@ -5,6 +5,7 @@ node into a PeerError that names institution, exchange and code. Nobody's word i
 institution is known by the signature of its pinned key on its ephemeral key of this attempt.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -102,19 +103,44 @@ class Exchange:
             )
         return answers
 
+    def close(self) -> None:
+        """Tell whoever can be reached that the attempt is over; never raises, as the study has failed already."""
+        for name, node in self._nodes.items():
+            with contextlib.suppress(Exception):
+                content = {name: Payload({"attempt": self.attempt})}
+                self._send("close", "the attempt is over", content, {name: node}, timeout=10.0)
+
     def _send(
-        self, action: Action, what: str, content: Mapping[str, Payload], nodes: Mapping[str, int]
+        self,
+        action: Action,
+        what: str,
+        content: Mapping[str, Payload],
+        nodes: Mapping[str, int],
+        *,
+        timeout: float | None = None,
     ) -> dict[str, Payload]:
+        timeout = timeout or self._timeout
         self.exchanges += 1
         self._progress(self.exchanges, action, what)
-        messages = [request(p, action, nodes[name], ttl=self._timeout) for name, p in content.items()]
+        messages = [request(p, action, nodes[name], ttl=timeout) for name, p in content.items()]
         for name, payload in content.items():
             self.received[name] = self.received.get(name, 0) + payload.size()
         ids = list(self._grid.push_messages(messages))
         del messages
+        # Flower leaves out the id of a message that it could not take, or gives none in its place.
+        unsent = (
+            list(content)
+            if len(ids) != len(content)
+            else [n for n, i in zip(content, ids, strict=True) if not i]
+        )
+        if unsent:
+            raise PeerError(
+                f"exchange {self.exchanges}, {action}, could not be sent to {', '.join(sorted(unsent))}; see that its "
+                "node is connected, and run the study anew. What was released before stays charged"
+            )
         waiting = dict(zip(ids, content, strict=True))
         answers: dict[str, Payload] = {}
-        deadline, pause = time.monotonic() + self._timeout, 0.01
+        deadline, pause = time.monotonic() + timeout, 0.01
         while waiting:
             for message in self._grid.pull_messages(list(waiting)):
                 name = waiting.pop(message.metadata.reply_to_message_id, "")
@@ -130,7 +156,7 @@ class Exchange:
             if waiting:
                 if time.monotonic() > deadline:
                     raise PeerError(
-                        f"no answer from {', '.join(sorted(waiting.values()))} within {self._timeout:.0f} s in "
+                        f"no answer from {', '.join(sorted(waiting.values()))} within {timeout:.0f} s in "
                         f"exchange {self.exchanges}, {action}; see that the node runs, and run the study anew"
                     )
                 time.sleep(pause)

@@ -19,9 +19,8 @@ from fedrisk.privacy.accounting import readings
 from fedrisk.server.agreement import Roster
 from fedrisk.server.exchange import Exchange
 from fedrisk.server.scorecard import Released
-from fedrisk.study import BANK
+from fedrisk.study import BANK, NO_PRIVACY
 
-NO_PRIVACY = "research run: no privacy"
 Counts = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -74,7 +73,11 @@ def summarise(
         "research_seed": roster.research_seed,
         "seconds": round(seconds, 2),
         "exchanges": exchange.exchanges,
-        "rows": {"training": roster.training, "holdout": roster.holdout, "overlap": _overlap(roster)},
+        "rows": {
+            "training": roster.training,
+            "holdout": roster.holdout,
+            "overlap": _overlap(roster) if research else None,
+        },
         "epsilon": None if research else privacy.epsilon,
         "nominal_epsilon": _finite(privacy.epsilon),
         "delta": privacy.delta,
@@ -133,7 +136,9 @@ def _sum(evaluation: Mapping[str, Counts]) -> Counts | None:
     """Histograms of several banks as one; exact ones stand on different scores and are laid end to end by risk."""
     if not evaluation:
         return None
-    parts = list(evaluation.values())
+    parts = [counts for counts in evaluation.values() if _usable(counts)]
+    if not parts:
+        return None
     if len(parts) == 1:
         return parts[0]
     risk = np.unique(np.concatenate([p for _, _, p in parts]))
@@ -145,12 +150,18 @@ def _sum(evaluation: Mapping[str, Counts]) -> Counts | None:
     return n1, n0, risk
 
 
+def _usable(counts: Counts) -> bool:
+    return bool(counts[0].sum() > 0 and counts[1].sum() > 0)
+
+
 def _by_bank(roster: Roster, released: Released) -> dict[str, Any] | None:
     if roster.research_seed is None and not roster.study.evaluation.by_bank:
         return None
     table: dict[str, Any] = {}
     for bank, counts in released.evaluation.items():
         if bank == BANK and bank not in roster.study.banks:
+            continue
+        if not _usable(counts):  # no default or no other in the hold-out
             continue
         own = released.figures.get(bank, {})
         table[bank] = {
@@ -168,10 +179,13 @@ def _mean(released: Released, name: str) -> float | None:
 
 
 def _standard_error(total: Counts | None, released: Released) -> float | None:
-    return None if total is None else float(auc_standard_error(total[0], total[1], released.variance))
+    variance = released.variance * len(released.evaluation)  # noise of all histograms that were added up
+    return None if total is None else float(auc_standard_error(total[0], total[1], variance))
 
 
 def _overlap(roster: Roster) -> dict[str, int]:
+    """Enterprises that a holder has in common with the banks. Exact, so for research runs alone: from two studies
+    that differ by one customer it tells whether the holder knows it."""
     return {
         holder: sum(
             int(((rows.holders[holder] >= 0) & (rows.use < 2)).sum()) for rows in roster.lists.values()

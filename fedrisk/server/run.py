@@ -36,8 +36,12 @@ def run_study(
     """
     start = time.monotonic()
     exchange = Exchange(grid, attempt or new_attempt(), timeout=timeout, progress=progress)
-    agreed = agree(exchange, study, hub, research_seed)
-    roster = align(exchange, study, hub, agreed, research_seed)
-    check_overlap(roster)
-    released = fit_scorecard(exchange, roster)
+    try:
+        agreed = agree(exchange, study, hub, research_seed)
+        roster = align(exchange, study, hub, agreed, research_seed)
+        check_overlap(roster)
+        released = fit_scorecard(exchange, roster)
+    except Exception:
+        exchange.close()
+        raise
     return summarise(exchange, roster, released, engine=engine, seconds=time.monotonic() - start)

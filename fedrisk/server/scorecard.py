@@ -7,7 +7,7 @@ is computed from released numbers alone and could be redone at no further cost i
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ from fedrisk.secure.product import Shape, deal
 from fedrisk.secure.ring import to_signed
 from fedrisk.server.agreement import Roster
 from fedrisk.server.exchange import Exchange
-from fedrisk.study import BANK
+from fedrisk.study import BANK, NO_PRIVACY
 
 Floats = NDArray[np.float64]
 TRAINING, HOLDOUT = 0, 1
@@ -93,9 +93,16 @@ def fit_scorecard(exchange: Exchange, roster: Roster) -> Released:
     else:
         bases = shape_bases(curves)
         gram, variance = _gram(ask, bases, radii(bases, curves, owner), owner, mus["gram"])
+        if roster.weighted:
+            # Counts carry the selection weights and the Gram matrix does not: bring it to their scale, which is
+            # exact for constant weights and an approximation otherwise.
+            share = curves.total / sum(roster.training.values())
+            gram, variance = gram * share, variance * share**2
         weights = fit_weights(bases, counts, curves, gram, variance)
         card = Scorecard.from_weights(study.name, bins, weights, counts, curves, bases=bases, gram=gram)
         branch = "gram"
+    if roster.research_seed is not None:
+        card = replace(card, notice=NO_PRIVACY)
     released = Released(card=card, branch=branch, spends=ask.spends)
     _score(exchange, roster, released)
     return released
@@ -277,8 +284,9 @@ def _score(exchange: Exchange, roster: Roster, released: Released) -> None:
     answers = exchange("deliver", "scores, evaluation histogram", requests)
     if not evaluate:
         return
-    if roster.research_seed is not None:
+    if roster.research_seed is not None and evaluate:
         for bank, answer in answers.items():
+            released.spends.append(dict(answer.get("spend")))
             n1, n0 = answer.array("positives"), answer.array("negatives")
             scores = int(answer.get("first")) + np.arange(len(n1))
             # In order of rising risk, as the noisy histogram is.

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedrisk.dictionary import load_dictionary
+from fedrisk.models.binning import Feature
 from fedrisk.models.plan import (
     SPLIT,
     budget,
@@ -169,11 +170,19 @@ def test_every_contributor_draws_noise_that_is_fine_enough(banks, tolerated, eps
 
 def test_the_scale_is_no_finer_than_needed():
     """One power of two less would fall below the least sigma; none is used where none is needed."""
-    small = counts_release(study(epsilon=1.0), SIZES, mu_for(1.0, 1e-6))
-    assert small.scale_bits == 0
-    large = evaluation_release(study(7, epsilon=8.0, tolerated=0), 24)
+    number = Feature(institution="bank", column="x", low=0, high=1)
+    assert edges_release(study(epsilon=1.0), [number]).scale_bits == 0
+    large = edges_release(study(7, epsilon=100.0, tolerated=0), [number])
     assert large.scale_bits > 0
     assert min(large.blocks[0].sigma.values()) / 2 < SIGMA_MIN * 1.02
+
+
+def test_labels_have_at_least_eight_fractional_bits():
+    """A label or weight of .1 must not be rounded to 0, at any epsilon."""
+    for epsilon in (0.5, 1.0, math.inf):
+        asked = study(epsilon=epsilon)
+        assert counts_release(asked, SIZES, math.inf if math.isinf(epsilon) else 0.2).scale_bits >= 8
+        assert evaluation_release(asked, 24).scale_bits >= 8
 
 
 def test_banks_alone_carry_the_whole_noise_of_their_own_figures():

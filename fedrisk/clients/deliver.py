@@ -1,0 +1,222 @@
+"""Exchange 11, deliver: the bank opens its scores, keeps them, and lets one noisy histogram of the hold-out out.
+
+Whatever is fitted without noise (champion, the bank alone, recalibration) and every figure of it stays in the
+bank's own store; only a research run, which has no privacy, lets figures out.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fedrisk.clients.matrices import HOLDOUT, TRAINING
+from fedrisk.clients.node import Attempt, Node
+from fedrisk.clients.release import commit, protect, spend_once
+from fedrisk.clients.score import partial_context
+from fedrisk.errors import PolicyError, ProtocolError
+from fedrisk.metrics import auc
+from fedrisk.models.plan import Release, evaluation_release
+from fedrisk.models.scorecard import EXTERNAL, Scorecard
+from fedrisk.protocol import Payload
+from fedrisk.secure.envelope import open_sealed
+from fedrisk.secure.ring import to_signed
+from fedrisk.study import BANK, NO_PRIVACY
+
+LEAST_CLASS = 10
+"""Fewest defaults, and fewest others, on which a bank fits models of its own."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A bank's customers with their scores, in the order of its table's ids so that models do not depend on chance.
+
+    ids, codes (own bins), own (own points), external (holders' points or None), total (score), label, use: (n, ...).
+    inputs: raw columns.
+    """
+
+    ids: NDArray[Any]
+    inputs: pd.DataFrame
+    codes: NDArray[Any]
+    own: NDArray[np.int64]
+    external: NDArray[np.int64] | None
+    total: NDArray[np.int64]
+    label: NDArray[np.float64]
+    use: NDArray[np.uint8]
+
+
+def deliver(node: Node, request: Payload) -> Payload:
+    """Scorecard and sealed partial scores -> own scores (kept), champion (kept), evaluation histogram (out)."""
+    attempt = node.attempt(request)
+    card = Scorecard.from_json(request.get("scorecard"))
+    edges = np.asarray(request.get("score_edges"), float)
+    release = evaluation_release(attempt.study, len(edges) + 1)
+    evaluate = bool(request.get("evaluate"))
+    if evaluate and not node.institution.policy.evaluation:
+        raise PolicyError(f"{node.name} lets no evaluation figures out (policy.evaluation = false)")
+    if evaluate:
+        stored = spend_once(attempt, release, request)
+        if stored is not None:
+            return stored
+    scored = _scored(attempt, card, request)
+    if attempt.research_seed is not None:
+        figures = _keep(attempt, card, scored, request)
+        answer = Payload()
+        if evaluate:
+            answer = commit(attempt, release, _exact(scored, figures))
+    else:
+        answer = (
+            commit(attempt, release, _histogram(attempt, release, card, scored, edges))
+            if evaluate
+            else Payload()
+        )
+        try:  # what was released is on the disk: nothing that goes wrong with the bank's own models may lose it
+            _keep(attempt, card, scored, request)
+        except Exception as error:
+            node.store.log_error(attempt.state.id, "deliver", error)
+    attempt.state.forget_secrets()
+    return answer
+
+
+def _scored(attempt: Attempt, card: Scorecard, request: Payload) -> Scored:
+    table, dictionary = attempt.read(), attempt.node.institution.dictionary
+    if table.label is None or dictionary is None:
+        raise ProtocolError(f"{attempt.name} is a bank and has no label; name it in [dictionary.label]")
+    rows = attempt.state.get(f"rows_{attempt.name}")
+    order = np.argsort(table.ids[rows].astype(str), kind="stable")
+    external = _external(attempt, request, len(rows))
+    rows = rows[order]
+    codes = attempt.state.get("codes")[rows]
+    own = card.institution_points(BANK, list(codes.T)) if codes.shape[1] else np.zeros(len(rows), np.int64)
+    columns = [c.name for c in dictionary.columns if c.feature and c.kind != "date"]
+    return Scored(
+        ids=table.ids[rows],
+        inputs=table.frame.iloc[rows][columns].reset_index(drop=True),
+        codes=codes,
+        own=own,
+        external=None if external is None else external[order],
+        total=own + card.base_points + (0 if external is None else external[order]),
+        label=table.label[rows],
+        use=attempt.state.get(f"use_{attempt.name}")[order],
+    )
+
+
+def _external(attempt: Attempt, request: Payload, rows: int) -> NDArray[np.int64] | None:
+    """Sum of the holders' points for each place of the list; None in a study without holders."""
+    holders = attempt.study.holders
+    if not holders:
+        return None
+    total = np.zeros(rows, np.uint32)
+    for name in holders:
+        context = partial_context(attempt, name, attempt.name)
+        (block,) = open_sealed(attempt.key, attempt.peers[name], context, request.raw(name))
+        if len(block) != 4 * rows:
+            raise ProtocolError(
+                "a holder scored another number of rows than the list has; run the study anew"
+            )
+        total += np.frombuffer(block, np.uint32)
+    return to_signed(total).astype(np.int64)
+
+
+def _histogram(
+    attempt: Attempt, release: Release, card: Scorecard, scored: Scored, edges: NDArray[Any]
+) -> Payload:
+    """Label counts of the hold-out by score bin, noisy and masked."""
+    held = scored.use == HOLDOUT
+    unit = 2**release.scale_bits
+    bins = card.risk_bins(scored.total[held], edges)
+    positive = np.rint(scored.label[held] * unit).astype(np.int64)
+    sums = [np.bincount(bins, part, len(edges) + 1) for part in (positive, unit - positive)]
+    counts = np.rint(np.stack(sums, 1)).astype(np.int64)
+    mine = [block for block in release.blocks if attempt.name in block.contributors]
+    return Payload({}, {block.name: protect(attempt, release, block, counts) for block in mine})
+
+
+def _exact(scored: Scored, figures: dict[str, float | None]) -> Payload:
+    """Research runs: exact label counts by score, from the least score on, and the bank's own figures."""
+    held = scored.use == HOLDOUT
+    score, label = scored.total[held], scored.label[held]
+    first = int(score.min()) if len(score) else 0
+    counts = {
+        "positives": np.bincount(score - first, label),
+        "negatives": np.bincount(score - first, 1 - label),
+    }
+    return Payload(
+        {"figures": figures, "first": first}, {name: c.astype(float) for name, c in counts.items()}
+    )
+
+
+def _keep(attempt: Attempt, card: Scorecard, scored: Scored, request: Payload) -> dict[str, float | None]:
+    """Write scores, reasons and the bank's own models' scores to its store; the figures of those models.
+
+    The probability of the scorecard comes from released numbers; the bank recalibrates it on its own labels
+    (logistic regression on the score, Platt 1999), for itself.
+    """
+    folder = attempt.node.store.results(attempt.state.id)
+    out = pd.DataFrame(
+        {
+            "id": scored.ids,
+            "score": scored.total,
+            "probability": card.probability(scored.total),
+            "own_points": scored.own,
+            "split": np.array(["training", "holdout", "unused"])[scored.use],
+        }
+    )
+    if scored.external is not None:
+        out["external_points"] = scored.external
+    out["reasons"] = _reasons(card, scored)
+    figures: dict[str, float | None] = dict.fromkeys(("bank_alone_auc", "bank_champion_auc", "scorecard_auc"))
+    fit, test = ((scored.use == side) & np.isin(scored.label, (0.0, 1.0)) for side in (TRAINING, HOLDOUT))
+    if _two_classes(scored.label[fit], LEAST_CLASS):
+        for name, probability in _own_models(card, scored, fit).items():
+            out[f"{name}_probability"] = probability
+        if _two_classes(scored.label[test], 1):
+            truth = scored.label[test]
+            figures["bank_alone_auc"] = auc(truth, out["alone_probability"].to_numpy()[test])
+            figures["bank_champion_auc"] = auc(truth, out["champion_probability"].to_numpy()[test])
+            figures["scorecard_auc"] = auc(truth, -scored.total[test])
+    if attempt.research_seed is not None:
+        out["notice"] = NO_PRIVACY
+    out.to_parquet(folder / "scores.parquet", index=False)
+    (folder / "scorecard.json").write_text(request.get("scorecard"), encoding="utf-8")
+    pd.Series(figures, dtype=float).to_json(folder / "own_figures.json")
+    return figures
+
+
+def _own_models(card: Scorecard, scored: Scored, fit: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:
+    """Probabilities of all customers by models that the bank fits on its own rows, without noise."""
+    # Only banks need scikit-learn, only here, and it is slow to load.
+    from sklearn.linear_model import LogisticRegression
+
+    from fedrisk.models.champion import bank_alone, fit_champion
+
+    scale = scored.total[:, None] / max(card.sd, 1e-9)
+    recalibrated = LogisticRegression(C=np.inf).fit(scale[fit], scored.label[fit]).predict_proba(scale)[:, 1]
+    if not len(scored.inputs.columns):
+        return {
+            "recalibrated": recalibrated,
+            "alone": np.full(len(fit), scored.label[fit].mean()),
+            "champion": recalibrated,
+        }
+    alone = bank_alone(scored.inputs[fit], scored.label[fit])
+    champion = alone
+    if scored.external is not None:
+        champion = fit_champion(scored.inputs[fit], scored.label[fit], scored.external[fit])
+    return {
+        "recalibrated": recalibrated,
+        "alone": alone.probability(scored.inputs),
+        "champion": champion.probability(scored.inputs, scored.external),
+    }
+
+
+def _reasons(card: Scorecard, scored: Scored) -> list[str]:
+    """What speaks most against each customer: own columns, and one item for all that is external."""
+    if scored.codes.shape[1]:
+        return [", ".join(r) for r in card.reasons(list(scored.codes.T), scored.external)]
+    short = np.zeros(len(scored.own)) if scored.external is None else sum(card.averages) - scored.external
+    return [EXTERNAL if s > 0 else "" for s in short]
+
+
+def _two_classes(label: NDArray[np.float64], least: int) -> bool:
+    return bool(min((label == 0).sum(), (label == 1).sum()) >= least)

@@ -1,0 +1,170 @@
+"""A tiny consortium on the disk: one bank, a tax office and a power utility, with their files and a study."""
+
+import csv
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tables: threads only wait for one another
+
+import numpy as np
+import pytest
+
+from fedrisk.engine.local import run_local
+from fedrisk.institution import find_institutions
+from fedrisk.server.hub import Hub
+from fedrisk.server.results import Results
+from fedrisk.study import Study, load_study
+
+NAMES = ("bank", "tax", "power")
+
+STUDY = """\
+name = "tiny"
+purpose = "credit_scoring"
+institutions = [
+    {{ name = "bank", role = "bank" }},
+    {{ name = "tax", role = "holder" }},
+    {{ name = "power", role = "holder" }},
+]
+
+[privacy]
+epsilon = {epsilon}
+
+[alignment]
+authority = "tax"
+
+[expected]
+default_rate = 0.3
+"""
+
+HEAD = """\
+name = "{name}"
+kind = "{kind}"
+
+[table]
+source = "../data/{name}.csv"
+
+[policy]
+research = {research}
+max_epsilon = 8.0
+cap_epsilon = 20.0
+
+[dictionary]
+id = "id"
+id_scheme = "opaque"
+"""
+
+COLUMN = """
+[[dictionary.columns]]
+name = "{name}"
+kind = "number"
+meaning = "{meaning}"
+low = -4.0
+high = 4.0
+{bins}
+"""
+
+LABEL = """
+[dictionary.label]
+column = "bad"
+positive = [1]
+negative = [0]
+horizon = "default within a year"
+selection = "labels exist for borrowers only"
+"""
+
+COLUMNS = {
+    "bank": (("use", "share of the limit in use"), ("term", "term of the loan")),
+    "tax": (("sales", "change of <b>sales</b> & services"), ("gaps", "gaps in filing")),
+    "power": (("load", "change of the load"),),
+}
+PRIVATE_EDGES = ("use", "load")
+
+
+@dataclass(frozen=True)
+class Consortium:
+    """Where its files are; ``paths`` by name."""
+
+    folder: Path
+
+    @property
+    def study_file(self) -> Path:
+        return self.folder / "study.toml"
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        return find_institutions(self.study_file, NAMES)
+
+    def study(self, *overrides: str) -> Study:
+        return load_study(self.study_file, overrides)
+
+
+def write_tiny(
+    folder: Path, *, enterprises: int = 400, seed: int = 5, epsilon: float = 8.0, research: bool = True
+) -> Consortium:
+    """Each institution sees noisy shadows of one common risk; holders know four enterprises of five."""
+    rng = np.random.default_rng(seed)
+    risk = rng.normal(size=enterprises)
+    bad = (risk + 0.5 * rng.normal(size=enterprises) > 0.6).astype(int)
+    for sub in ("data", "institutions"):
+        (folder / sub).mkdir(parents=True, exist_ok=True)
+    for name in NAMES:
+        kind = "bank" if name == "bank" else "holder"
+        known = np.arange(enterprises) if kind == "bank" else np.flatnonzero(rng.random(enterprises) < 0.8)
+        known = rng.permutation(known)
+        names = [column for column, _ in COLUMNS[name]]
+        data: dict[str, Any] = {"id": [f"enterprise-{i:05d}" for i in known]}
+        for column in names:
+            values = 0.8 * risk + 0.6 * rng.normal(size=enterprises)
+            data[column] = np.round(np.clip(values, -4, 4), 3)[known].tolist()
+        if kind == "bank":
+            data["bad"] = bad[known].tolist()
+        with (folder / "data" / f"{name}.csv").open("w", newline="", encoding="utf-8") as handle:
+            writer = csv.writer(handle)
+            writer.writerow(data)
+            writer.writerows(zip(*data.values(), strict=True))
+        text = HEAD.format(name=name, kind=kind, research=json.dumps(research))
+        for column, meaning in COLUMNS[name]:
+            bins = 'grid = "linear"' if column in PRIVATE_EDGES else "bins = [-1.0, 0.0, 1.0]"
+            text += COLUMN.format(name=column, meaning=meaning, bins=bins)
+        if kind == "bank":
+            text += LABEL
+        (folder / "institutions" / f"{name}.toml").write_text(text, encoding="utf-8")
+    (folder / "study.toml").write_text(STUDY.format(epsilon=epsilon), encoding="utf-8")
+    return Consortium(folder)
+
+
+@pytest.fixture
+def fedrisk_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stores of the test's own."""
+    monkeypatch.setenv("FEDRISK_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def write_consortium(tmp_path: Path, fedrisk_home: Path) -> Callable[..., Consortium]:
+    """Writes a tiny consortium of the wanted kind below tmp_path."""
+    return lambda **how: write_tiny(tmp_path / "consortium", **how)
+
+
+@pytest.fixture
+def consortium(write_consortium: Callable[..., Consortium]) -> Consortium:
+    """The tiny consortium, nothing run yet."""
+    return write_consortium()
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Results]:
+    """Results of one private and one research run of the tiny consortium; made once, do not change them."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FEDRISK_HOME", str(folder / "home"))
+        tiny = write_tiny(folder / "consortium")
+        hub = Hub.default()
+        return {
+            "private": run_local(tiny.study(), tiny.paths, hub=hub),
+            "research": run_local(tiny.study(), tiny.paths, hub=hub, research_seed=3),
+        }

@@ -1,0 +1,220 @@
+"""The report and the summary: complete, escaped, without anything from outside, honest about research runs."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from rich.console import Console
+
+from fedrisk.errors import StoreError
+from fedrisk.report.html import render, write_report
+from fedrisk.report.text import number, privacy_words, summary
+from fedrisk.server.results import NO_PRIVACY, Results
+
+VOID = {"meta", "line", "circle", "br"}
+
+
+class Page(HTMLParser):
+    """Collects tags, attributes and text, and checks that what is opened is closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.text, self.open = [], "", []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture(params=["private", "research"])
+def both(request, finished):
+    return finished[request.param]
+
+
+def changed(results, **metrics):
+    return Results({**results.metrics, **metrics}, results.card)
+
+
+def shown(results):
+    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(summary(results))
+    return console.export_text()
+
+
+# --- page ---------------------------------------------------------------------------------------------------
+
+
+def test_the_page_is_well_formed_and_complete(both):
+    page = Page(render(both))
+    for word in ("Study tiny", "Privacy", "Institutions", "Scorecard", both.metrics["digest"]):
+        assert word in page.text
+    for b in both.card.bins:
+        assert b.feature.name in page.text
+    assert sum(tag == "details" for tag, _ in page.tags) == len(both.card.bins)
+    assert "NaN" not in page.text
+    assert "None" not in page.text
+
+
+def test_nothing_comes_from_outside(both):
+    text = render(both)
+    assert not re.search(r"https?:|//[a-z]|@import|url\(|<script|<link|<iframe|<img", text)
+    assert not [
+        a for _, attrs in Page(text).tags for a in attrs if a in ("src", "href") or a.startswith("on")
+    ]
+
+
+def test_a_research_run_is_marked_in_red(finished):
+    page = Page(render(finished["research"]))
+    assert NO_PRIVACY in page.text
+    assert ("p", {"class": "alarm"}) in page.tags
+    assert "none (research run)" in page.text
+    assert "at delta" not in page.text
+
+
+def test_a_private_run_states_its_guarantee(finished):
+    page = Page(render(finished["private"]))
+    assert NO_PRIVACY not in page.text
+    assert not any(attrs.get("class") == "alarm" for _, attrs in page.tags)
+    assert "epsilon 8 at delta 1e-06 per enterprise and institution" in page.text
+    assert "the hub not colluding with any of them" in page.text
+    assert "not differentially private" in page.text
+
+
+def test_text_of_institutions_is_escaped(finished):
+    """Meanings come from the institutions' own files; one of the consortium's holds markup on purpose."""
+    text = render(finished["private"])
+    assert "<b>sales</b>" not in text
+    assert "change of &lt;b&gt;sales&lt;/b&gt; &amp; services" in text
+    evil = "<script>alert('x')</script>"
+    institutions = {
+        name: {**i, "meanings": {c: {"meaning": evil, "unit": evil} for c in i["meanings"]}}
+        for name, i in finished["private"].metrics["institutions"].items()
+    }
+    institutions["bank"]["label"] = {"horizon": evil, "selection": evil}
+    results = changed(
+        finished["private"], institutions=institutions, study=evil, engine=evil, expectation=evil
+    )
+    text = render(results)
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;") >= len(results.card.bins) + 4
+
+
+def test_categories_are_escaped(finished):
+    results = finished["private"]
+    first = results.card.bins[0]
+
+    class Odd:
+        feature, size = first.feature, first.size
+
+        @staticmethod
+        def labels():
+            return ["<i onclick=x>", *first.labels()[1:]]
+
+    class Card:
+        def __getattr__(self, name):
+            return (Odd, *results.card.bins[1:]) if name == "bins" else getattr(results.card, name)
+
+    assert "<i onclick" not in render(replace(results, card=Card()))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        None,
+        [],
+        [{"predicted": 0.2, "observed": None, "count": 0.0}],
+        [{"predicted": 0.2, "observed": 0.5, "count": -3.0}],
+    ],
+)
+def test_without_calibration_there_is_no_plot(finished, rows):
+    page = Page(render(changed(finished["private"], calibration=rows)))
+    assert "Calibration" not in page.text
+    assert not any(tag == "svg" for tag, _ in page.tags)
+
+
+def test_points_of_the_calibration_plot_by_hand(finished):
+    rows = [
+        {"predicted": 0.1, "observed": 0.2, "count": 25.0},
+        {"predicted": 0.4, "observed": 0.3, "count": 100.0},
+        {"predicted": 0.9, "observed": None, "count": 0.0},
+    ]
+    page = Page(render(changed(finished["private"], calibration=rows)))
+    circles = [a for tag, a in page.tags if tag == "circle"]
+    # The square of 240 ends at 1.05 times the greatest rate, .42; areas go with counts.
+    assert [(a["cx"], a["cy"], a["r"]) for a in circles] == [
+        ("57.1", "125.7", "5.0"),
+        ("228.6", "68.6", "8.0"),
+    ]
+    assert "predicted, to 42%" in page.text
+
+
+def test_missing_figures_are_dashes(finished):
+    none = dict.fromkeys(("auc", "ks", "gini", "brier", "auc_standard_error", "calibration"))
+    page = Page(render(changed(finished["private"], **none)))
+    assert "–" in page.text
+    assert "a bank's policy does not let them out" in page.text
+    assert "None" not in page.text
+    assert "–  –  –  –" in shown(changed(finished["private"], **none))
+
+
+def test_the_table_of_banks(finished):
+    figures = {"auc": 0.7, "ks": 0.3, "brier": 0.1, "alone_auc": None, "champion_auc": None, "holdout": 13}
+    results = changed(finished["private"], by_bank={"b_one": figures})
+    assert "b_one" in Page(render(results)).text
+    assert "b_one" in shown(results)
+
+
+def test_the_report_is_written_beside_the_results(both, tmp_path):
+    path = write_report(both, tmp_path)
+    assert path == tmp_path / "report.html"
+    assert path.read_text(encoding="utf-8") == render(both)
+    with pytest.raises(StoreError, match="the report cannot be written to .*missing"):
+        write_report(both, tmp_path / "missing")
+
+
+# --- screen -------------------------------------------------------------------------------------------------
+
+
+def test_the_summary_of_a_private_run(finished):
+    text = shown(finished["private"])
+    assert "study tiny" in text
+    assert "epsilon 8 at delta 1e-06" in text
+    assert NO_PRIVACY not in text
+    assert number(finished["private"].metrics["auc"]) in text
+    for release in ("edges", "counts", "evaluation"):
+        assert release in text
+    for b in finished["private"].card.bins:
+        assert b.feature.name in text
+
+
+def test_the_summary_of_a_research_run(finished):
+    text = shown(finished["research"])
+    assert text.splitlines()[0].strip() == NO_PRIVACY
+    assert "none (research run)" in text
+    assert text.count("no privacy") >= 10  # each price, and the notice
+    assert "epsilon 8" not in text
+
+
+def test_privacy_in_words():
+    readings = {"label_flipped": 1.45, "replaced": 2.12}
+    words = privacy_words(
+        {"research": False, "epsilon": 1.0, "delta": 1e-6, "mu": 0.2368, "readings": readings}
+    )
+    assert words == (
+        "epsilon 1 at delta 1e-06 per enterprise and institution "
+        "(mu 0.237; label flipped 1.45, replaced 2.12)"
+    )

@@ -1,0 +1,166 @@
+"""Results: clean JSON, saved and read back, and a research run that can never pass for a private one."""
+
+import json
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fedrisk.errors import ConfigError, StoreError
+from fedrisk.metrics import from_histogram
+from fedrisk.models.scorecard import Scorecard
+from fedrisk.server import results as module
+from fedrisk.server.results import NO_PRIVACY, Results
+
+
+@pytest.fixture(params=["private", "research"])
+def both(request, finished):
+    return finished[request.param]
+
+
+def test_figures_are_plain_json(both):
+    text = json.dumps(both.metrics, allow_nan=False)
+    assert json.loads(text) == both.metrics
+
+
+def test_saved_and_read_back(both, tmp_path):
+    both.save(tmp_path / "deep" / "out")
+    back = Results.load(tmp_path / "deep" / "out")
+    assert back.metrics == both.metrics
+    assert back.card.to_json() == both.card.to_json()
+    assert sorted(f.name for f in (tmp_path / "deep" / "out").iterdir()) == ["metrics.json", "scorecard.json"]
+
+
+def test_a_private_run_says_what_it_cost(finished, write_consortium):
+    m = finished["private"].metrics
+    assert (m["research"], m["notice"], m["research_seed"]) == (False, None, None)
+    assert m["epsilon"] == m["nominal_epsilon"] == 8.0
+    assert m["readings"]["zeroed"] == pytest.approx(8.0, rel=1e-6)
+    for name in ("bank", "tax", "power"):
+        own = [s for s in m["spends"] if s["institution"] == name]
+        assert len({s["release"] for s in own}) == len(own)
+        training = [s["mu"] for s in own if s["population"] == "training"]
+        assert math.hypot(*training) == pytest.approx(m["mu"])  # edges, counts and Gram: the whole budget
+        held = [s["mu"] for s in own if s["population"] == "holdout"]
+        assert held == pytest.approx([m["mu"]] if name == "bank" else [])
+    assert not any(s["research"] for s in m["spends"])
+    assert m["digest"] == write_consortium().study().digest()
+
+
+def test_exact_figures_leave_a_private_run_nowhere(finished):
+    m = finished["private"].metrics
+    assert m["by_bank"] is None
+    assert m["bank_alone_auc"] is None
+    assert m["bank_champion_auc"] is None
+
+
+def test_a_research_run_is_marked_everywhere(finished):
+    m = finished["research"].metrics
+    assert (m["research"], m["notice"], m["research_seed"]) == (True, NO_PRIVACY, 3)
+    assert m["epsilon"] is None
+    assert m["mu"] is None
+    assert m["readings"] is None
+    assert m["nominal_epsilon"] == 8.0
+    assert all(s["research"] for s in m["spends"])
+    assert set(m["by_bank"]) == {"bank"}
+    assert m["by_bank"]["bank"]["alone_auc"] == m["bank_alone_auc"] > 0.5
+
+
+def test_a_research_run_leaves_the_ledgers_alone(finished):
+    """The private run came first: what was left then, less its price, is left after the research run too."""
+    left = [
+        finished[kind].metrics["institutions"]["bank"]["budget_left"]["epsilon"]
+        for kind in ("private", "research")
+    ]
+    assert left[1] < left[0]
+
+
+def test_rows_and_traffic(both):
+    m = both.metrics
+    assert sum(m["rows"]["training"].values()) + sum(m["rows"]["holdout"].values()) == 400
+    if m["research"]:
+        assert 250 < m["rows"]["overlap"]["tax"] < 400
+    else:
+        assert m["rows"]["overlap"] is None  # exact, so not for a private run
+    assert set(m["bytes_sent"]) == set(m["bytes_received"]) == {"bank", "tax", "power"}
+    assert min(m["bytes_sent"].values()) > 1000
+    assert m["exchanges"] in (10, 11)
+    assert m["peak_mb"] > 10
+    assert {n: i["role"] for n, i in m["institutions"].items()} == {
+        "bank": "bank",
+        "tax": "holder",
+        "power": "holder",
+    }
+
+
+def test_the_study_finds_the_risk(finished):
+    """Exact figures of an easy problem: the common risk explains most of the label."""
+    m = finished["research"].metrics
+    assert m["auc"] > 0.75
+    assert m["gini"] == pytest.approx(2 * m["auc"] - 1)
+
+
+def test_histograms_of_banks_are_laid_end_to_end_by_risk():
+    a = (np.array([1.0, 3.0]), np.array([5.0, 2.0]), np.array([0.1, 0.4]))
+    b = (np.array([2.0]), np.array([4.0]), np.array([0.2]))
+    n1, n0, risk = module._sum({"a": a, "b": b})
+    assert (n1.tolist(), n0.tolist(), risk.tolist()) == ([1, 2, 3], [5, 4, 2], [0.1, 0.2, 0.4])
+    same = module._sum({"a": a, "b": a})
+    assert (same[0].tolist(), same[1].tolist()) == ([2, 6], [10, 4])
+    assert module._sum({"a": a}) is a
+    assert module._sum({}) is None
+
+
+def test_figures_by_bank(finished):
+    """A private study publishes them only if it says so; never the banks' own models without noise."""
+    counts = {
+        "b1": (np.array([1.0, 4.0]), np.array([6.0, 2.0]), np.array([0.1, 0.6])),
+        "b2": (np.array([2.0, 2.0]), np.array([5.0, 5.0]), np.array([0.1, 0.6])),
+    }
+    released = SimpleNamespace(evaluation=counts, figures={})
+
+    def roster(by_bank, seed=None):
+        study = SimpleNamespace(evaluation=SimpleNamespace(by_bank=by_bank), banks=("b1", "b2"))
+        return SimpleNamespace(study=study, research_seed=seed, holdout={"b1": 13, "b2": 14})
+
+    assert module._by_bank(roster(False), released) is None
+    table = module._by_bank(roster(True), released)
+    assert list(table) == ["b1", "b2"]
+    assert table["b1"]["auc"] == pytest.approx(from_histogram(*counts["b1"]).auc)
+    assert table["b2"]["auc"] == pytest.approx(0.5)
+    assert [t["holdout"] for t in table.values()] == [13, 14]
+    assert table["b1"]["alone_auc"] is None
+    assert module._by_bank(roster(False, seed=1), released) == table
+    total = SimpleNamespace(evaluation={"bank": counts["b1"]}, figures={})
+    assert module._by_bank(roster(True), total) is None  # one histogram of all banks is no bank's
+
+
+def test_infinities_and_nan_become_null():
+    dirty = {"a": math.inf, "b": [np.float64("nan"), (1.5, -math.inf)], "c": {"d": 3, "e": "x", "f": None}}
+    assert module._clean(dirty) == {"a": None, "b": [None, [1.5, None]], "c": {"d": 3, "e": "x", "f": None}}
+
+
+def test_missing_and_damaged_results_are_told(finished, tmp_path):
+    with pytest.raises(ConfigError, match=r"metrics\.json does not exist; name the --out folder"):
+        Results.load(tmp_path)
+    finished["private"].save(tmp_path)
+    (tmp_path / "metrics.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ConfigError, match="cannot be read; run the study anew"):
+        Results.load(tmp_path)
+    finished["private"].save(tmp_path)
+    (tmp_path / "scorecard.json").write_text('{"bins": 3}', encoding="utf-8")
+    with pytest.raises(ConfigError):
+        Results.load(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written(finished, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(StoreError, match="results cannot be written to .*out"):
+        finished["private"].save(tmp_path / "out")
+
+
+def test_the_stored_scorecard_is_the_published_one(finished):
+    card = finished["private"].card
+    assert Scorecard.from_json(card.to_json()) == card
+    assert card.rate == finished["private"].metrics["default_rate"]

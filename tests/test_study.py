@@ -1,0 +1,337 @@
+"""Studies: every rule and its message, overrides from the command line, the digest."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedrisk.errors import ConfigError
+from fedrisk.study import BANK, Study, load_study, load_toml, study_from
+
+PLAIN = {
+    "name": "s",
+    "purpose": "credit_scoring",
+    "privacy": {"epsilon": 1.0},
+    "institutions": [
+        {"name": "b1", "role": "bank"},
+        {"name": "tax", "role": "holder"},
+        {"name": "power", "role": "holder"},
+    ],
+}
+
+
+def banks(*names, **more):
+    return {**PLAIN, "institutions": [{"name": n, "role": "bank"} for n in names], **more}
+
+
+def message(content):
+    with pytest.raises(ConfigError) as caught:
+        study_from(content, where="study file x")
+    text = str(caught.value)
+    assert text.startswith("study file x breaks ")
+    return text
+
+
+def test_a_plain_study_and_its_defaults():
+    study = study_from(PLAIN)
+    assert study.banks == ("b1",)
+    assert study.holders == ("tax", "power")
+    assert study.members == ("b1", "tax", "power")
+    assert study.roles == (BANK, "tax", "power")
+    assert study.recipe == "scorecard"
+    assert (study.privacy.delta, study.privacy.tolerated) == (1e-6, 1)
+    assert (study.holdout.kind, study.holdout.percent, study.holdout.seed) == ("pseudonym", 30, 0)
+    assert study.role_of("tax") == "holder"
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "says"),
+    [
+        ({"name": "Big Name"}, "name", "pattern"),
+        ({"name": "1st"}, "name", "pattern"),
+        ({"purpose": "Credit"}, "purpose", "pattern"),
+        ({"recipe": "forest"}, "recipe", "'scorecard'"),
+        ({"colour": 1}, "colour", "unknown key; look for a misspelling or remove it"),
+        ({"institutions": []}, "institutions", "at least 1"),
+        ({"institutions": [{"name": "a", "role": "spy"}]}, "institutions.0.role", "'bank'"),
+        ({"institutions": [{"name": "a"}]}, "institutions.0.role", "is required and missing"),
+        ({"privacy": {}}, "privacy.epsilon", "is required and missing"),
+        ({"privacy": {"epsilon": 0}}, "privacy.epsilon", "greater than 0"),
+        ({"privacy": {"epsilon": -1}}, "privacy.epsilon", "greater than 0"),
+        ({"privacy": {"epsilon": math.nan}}, "privacy.epsilon", "greater than 0"),
+        ({"privacy": {"epsilon": 101}}, "privacy", "out of range (0, 100]: choose 0.5 to 8, or inf"),
+        ({"privacy": {"epsilon": 1, "delta": 0}}, "privacy.delta", "greater than 0"),
+        ({"privacy": {"epsilon": 1, "delta": 1}}, "privacy.delta", "less than 1"),
+        ({"privacy": {"epsilon": 1, "tolerated": -1}}, "privacy.tolerated", "or equal to 0"),
+        ({"alignment": {"epoch": "a/b"}}, "alignment.epoch", "pattern"),
+        ({"alignment": {"keep": 0}}, "alignment.keep", "greater than 0"),
+        ({"alignment": {"keep": 1.1}}, "alignment.keep", "or equal to 1"),
+        ({"bins": {"count": 1}}, "bins.count", "or equal to 2"),
+        ({"bins": {"count": 65}}, "bins.count", "or equal to 64"),
+        ({"bins": {"cells": 15}}, "bins.cells", "or equal to 16"),
+        ({"bins": {"cells": 1025}}, "bins.cells", "or equal to 1024"),
+        ({"holdout": {"percent": 4}}, "holdout.percent", "or equal to 5"),
+        ({"holdout": {"percent": 61}}, "holdout.percent", "or equal to 60"),
+        ({"holdout": {"seed": -1}}, "holdout.seed", "or equal to 0"),
+        ({"holdout": {"kind": "random"}}, "holdout.kind", "'out_of_time'"),
+        ({"holdout": {"kind": "out_of_time"}}, "holdout", "give both or neither"),
+        ({"holdout": {"from_date": "2025-01-01"}}, "holdout", "give both or neither"),
+        ({"evaluation": {"bins": 3}}, "evaluation.bins", "or equal to 4"),
+        ({"evaluation": {"bins": 101}}, "evaluation.bins", "or equal to 100"),
+        ({"expected": {"default_rate": 1}}, "expected.default_rate", "less than 1"),
+        ({"expected": {"enterprises": 0}}, "expected.enterprises", "greater than 0"),
+        ({"windows": {"as_of": "soon"}}, "windows.as_of", "date"),
+        (
+            {"windows": {"as_of": "2025-06-01", "outcome_end": "2025-01-01"}},
+            "windows",
+            "observation_start <= as_of <= outcome_end is required; put them in order",
+        ),
+        (
+            {"windows": {"as_of": "2025-06-01", "observation_start": "2025-07-01"}},
+            "windows",
+            "put them in order",
+        ),
+    ],
+)
+def test_each_rule_names_its_key_and_what_is_wanted(change, key, says):
+    text = message({**PLAIN, **change})
+    lines = [line for line in text.splitlines()[1:] if line.strip().startswith(f"{key}:")]
+    assert lines, text
+    assert says in lines[0]
+    assert "http" not in text
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (banks("b1", "b1"), "b1 stands there more than once; names are unique"),
+        ({**PLAIN, "institutions": [{"name": "t", "role": "holder"}]}, "no bank"),
+        (
+            {**PLAIN, "institutions": [*PLAIN["institutions"], {"name": "bank", "role": "holder"}]},
+            'the name "bank" is reserved',
+        ),
+        (banks("bank", "b2"), 'with several banks none may be called "bank"; rename it'),
+        ({**PLAIN, "alignment": {"authority": "nobody"}}, "nobody is not among the institutions; add it"),
+        (
+            {
+                **PLAIN,
+                "institutions": [
+                    *PLAIN["institutions"],
+                    {"name": "r1", "role": "authority"},
+                    {"name": "r2", "role": "authority"},
+                ],
+            },
+            "more than one authority",
+        ),
+    ],
+)
+def test_rules_about_the_whole(content, says):
+    assert says in message(content)
+
+
+def test_a_single_bank_may_be_called_bank():
+    assert study_from(banks("bank")).roles == (BANK,)
+
+
+def test_all_broken_rules_are_listed():
+    text = message({**PLAIN, "name": "X", "privacy": {"epsilon": -1}, "bins": {"count": 1}})
+    assert text.startswith("study file x breaks 3 rule(s):")
+
+
+def test_infinite_epsilon_is_an_explicit_choice_and_survives_a_message():
+    study = study_from({**PLAIN, "privacy": {"epsilon": math.inf}})
+    sent = json.loads(json.dumps(study.model_dump(mode="json")))
+    assert study_from(sent) == study
+    assert study_from(sent).digest() == study.digest()
+    assert study_from(sent).privacy.epsilon == math.inf
+
+
+@pytest.mark.parametrize(
+    ("change", "authority"),
+    [
+        ({}, "tax"),  # the first holder
+        ({"alignment": {"authority": "power"}}, "power"),
+        ({"alignment": {"authority": "b1"}}, "b1"),
+        ({"institutions": [*PLAIN["institutions"], {"name": "reg", "role": "authority"}]}, "reg"),
+        ({"institutions": [{"name": "b2", "role": "bank"}, {"name": "b1", "role": "bank"}]}, "b2"),
+    ],
+)
+def test_who_keeps_the_key(change, authority):
+    assert study_from({**PLAIN, **change}).authority == authority
+
+
+def test_share_kept():
+    assert study_from(PLAIN).keep == 1.0
+    assert study_from(banks("a", "b")).keep == 0.8
+    assert study_from(banks("a", "b", alignment={"keep": 1.0})).keep == 1.0
+    assert study_from({**PLAIN, "alignment": {"keep": 0.5}}).keep == 0.5
+
+
+def test_role_of_a_stranger():
+    with pytest.raises(ConfigError, match="institution nobody is not part of study s; add it"):
+        study_from(PLAIN).role_of("nobody")
+
+
+def test_a_study_cannot_be_changed_in_place():
+    with pytest.raises(ValueError, match="frozen"):
+        study_from(PLAIN).name = "other"
+
+
+# --- digest -------------------------------------------------------------------------------------------------
+
+
+def test_the_digest_is_that_of_the_canonical_text():
+    """A fixed study has a fixed digest: a change of it breaks agreements between versions."""
+    study = study_from(banks("b1"))
+    assert json.loads(study.canonical())["institutions"] == [{"name": "b1", "role": "bank"}]
+    assert study.canonical() == json.dumps(
+        json.loads(study.canonical()), sort_keys=True, separators=(",", ":")
+    )
+    assert len(study.digest()) == 64
+    assert study.digest() == study_from(json.loads(study.canonical())).digest()
+
+
+def test_the_order_of_keys_and_explicit_defaults_do_not_matter():
+    back = dict(reversed(PLAIN.items()))
+    explicit = {**PLAIN, "recipe": "scorecard", "holdout": {"percent": 30}, "privacy": {"epsilon": 1}}
+    assert study_from(back).digest() == study_from(PLAIN).digest() == study_from(explicit).digest()
+
+
+CHANGES = [
+    {"name": "t"},
+    {"purpose": "research"},
+    {"privacy": {"epsilon": 1.5}},
+    {"privacy": {"epsilon": math.inf}},
+    {"privacy": {"epsilon": 1.0, "delta": 1e-7}},
+    {"privacy": {"epsilon": 1.0, "tolerated": 2}},
+    {"alignment": {"authority": "power"}},
+    {"alignment": {"epoch": "2"}},
+    {"alignment": {"keep": 0.9}},
+    {"bins": {"count": 8}},
+    {"bins": {"cells": 128}},
+    {"holdout": {"percent": 20}},
+    {"holdout": {"seed": 1}},
+    {"evaluation": {"by_bank": True}},
+    {"evaluation": {"bins": 10}},
+    {"expected": {"enterprises": 5}},
+    {"windows": {"as_of": "2025-01-01"}},
+    {"institutions": PLAIN["institutions"][::-1]},
+]
+
+
+def test_different_studies_have_different_digests():
+    digests = [study_from({**PLAIN, **change}).digest() for change in [{}, *CHANGES]]
+    assert len(set(digests)) == len(digests)
+
+
+@settings(max_examples=60)
+@given(
+    st.floats(1e-6, 100),
+    st.floats(1e-12, 0.99),
+    st.integers(0, 5),
+    st.integers(5, 60),
+    st.one_of(st.none(), st.floats(0.01, 1)),
+)
+def test_a_study_survives_json(epsilon, delta, tolerated, percent, keep):
+    study = study_from(
+        {
+            **PLAIN,
+            "privacy": {"epsilon": epsilon, "delta": delta, "tolerated": tolerated},
+            "holdout": {"percent": percent},
+            "alignment": {"keep": keep},
+        }
+    )
+    again = study_from(json.loads(study.canonical()))
+    assert again == study
+    assert again.digest() == study.digest()
+
+
+# --- files and overrides ------------------------------------------------------------------------------------
+
+TOML = """\
+name = "s"
+purpose = "credit_scoring"
+institutions = [{ name = "b1", role = "bank" }, { name = "b2", role = "bank" }]
+
+[privacy]
+epsilon = 1.0
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(TOML, encoding="utf-8")
+    return path
+
+
+def test_a_file_is_read(file):
+    assert load_study(file) == load_study(str(file)) == Study.model_validate(banks("b1", "b2"))
+
+
+@pytest.mark.parametrize(
+    ("override", "get", "value"),
+    [
+        ("privacy.epsilon=3", lambda s: s.privacy.epsilon, 3.0),
+        ("privacy.epsilon = 2.5", lambda s: s.privacy.epsilon, 2.5),
+        ("privacy.epsilon=inf", lambda s: s.privacy.epsilon, math.inf),
+        ("purpose=marketing", lambda s: s.purpose, "marketing"),
+        ('purpose="marketing"', lambda s: s.purpose, "marketing"),
+        ("alignment.authority=b2", lambda s: s.authority, "b2"),
+        ("evaluation.by_bank=true", lambda s: s.evaluation.by_bank, True),
+        ("windows.as_of=2025-01-31", lambda s: str(s.windows.as_of), "2025-01-31"),
+        ("institutions=[{name='x', role='bank'}]", lambda s: s.banks, ("x",)),
+        ("holdout={percent=20}", lambda s: s.holdout.percent, 20),
+    ],
+)
+def test_overrides(file, override, get, value):
+    assert get(load_study(file, [override])) == value
+
+
+def test_later_overrides_win_and_the_rest_stays(file):
+    study = load_study(file, ["privacy.epsilon=3", "privacy.delta=1e-7", "privacy.epsilon=2"])
+    assert (study.privacy.epsilon, study.privacy.delta) == (2.0, 1e-7)
+
+
+@pytest.mark.parametrize(
+    "bad", ["privacy.epsilon", "", "=3", ".epsilon=3", "privacy.=3", "privacy..epsilon=1"]
+)
+def test_overrides_of_another_form_are_refused(file, bad):
+    with pytest.raises(
+        ConfigError, match=r"is not of the form key\.sub=value; for example privacy\.epsilon=3"
+    ):
+        load_study(file, [bad])
+
+
+@pytest.mark.parametrize("bad", ["name.part=3", "institutions.0.name=x"])
+def test_parts_of_what_is_no_table_cannot_be_set(file, bad):
+    with pytest.raises(ConfigError, match="is not a table"):
+        load_study(file, [bad])
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("privacy.epsilon=high", "privacy.epsilon"),
+        ("privacy.epsilon=", "privacy.epsilon"),
+        ("privacy.epsilom=3", "privacy.epsilom: unknown key"),
+    ],
+)
+def test_overrides_pass_the_same_checks(file, override, says):
+    with pytest.raises(ConfigError, match=says):
+        load_study(file, [override])
+
+
+def test_unreadable_files_are_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"study .*none\.toml does not exist; check the path"):
+        load_study(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("name = ?\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"bad\.toml is not valid TOML: .*line 1"):
+        load_study(tmp_path / "bad.toml")
+    (tmp_path / "latin.toml").write_bytes(b'name = "\xe9"')
+    with pytest.raises(ConfigError, match=r"latin\.toml cannot be read: UnicodeDecodeError"):
+        load_study(tmp_path / "latin.toml")
+    with pytest.raises(ConfigError, match="institution file .* cannot be read: IsADirectoryError"):
+        load_toml(tmp_path, what="institution file")
