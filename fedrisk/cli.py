@@ -1,4 +1,4 @@
-"""The commands: ``fedrisk check``, ``fedrisk run``, ``fedrisk show``.
+"""The commands: ``fedrisk check``, ``run``, ``show`` for studies; ``budget``, ``policy``, ``meter``, ``audit`` for institutions.
 
 What a command needs is imported inside it: worker processes import this file again when they start.
 """
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fedrisk import cli_institution as institution
 from fedrisk.errors import FedriskError
 
 app = typer.Typer(
@@ -154,6 +155,12 @@ def show(folder: Annotated[Path, typer.Argument(help="Folder of a finished run (
     results = Results.load(folder)
     out.print(summary(results))
     out.print(f"report: {write_report(results, folder)}", markup=False)
+
+
+app.add_typer(institution.budget_app, name="budget")
+app.add_typer(institution.policy_app, name="policy")
+app.add_typer(institution.audit_app, name="audit")
+app.command(name="meter")(institution.meter)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -43,10 +43,12 @@ class Member(_Frozen):
 
     ``bank`` has labels and features, ``holder`` features only, ``authority`` nothing but the key of the
     pseudonyms (a regulator, say); a bank or holder may be the authority as well.
+    ``optional``: the study goes on without this one where it refuses or is not there.
     """
 
     name: Name
     role: Role
+    optional: bool = False
 
 
 class Windows(_Frozen):
@@ -145,10 +147,15 @@ class Expected(_Frozen):
 
 
 class Study(_Frozen):
-    """Everything public about one run. Two studies with equal :meth:`digest` are the same study."""
+    """Everything public about one run. Two studies with equal :meth:`digest` are the same study.
+
+    ``consent`` is the reference of the register in which the enterprises' consents stand; institutions may ask for
+    one before they give scores.
+    """
 
     name: Name
     purpose: Name
+    consent: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     recipe: Recipe = "scorecard"
     institutions: Annotated[tuple[Member, ...], Field(min_length=1)]
     privacy: Privacy
@@ -217,6 +224,19 @@ class Study(_Frozen):
     def keep(self) -> float:
         """Probability with which an enterprise is kept, see :class:`AlignmentRule`."""
         return self.alignment.keep or (1.0 if len(self.banks) == 1 else 0.8)
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """Names of the institutions without which the study may go on."""
+        return tuple(m.name for m in self.institutions if m.optional)
+
+    def without(self, names: Collection[str]) -> "Study":
+        """The same study without some institutions; ConfigError where it cannot be without them."""
+        content = self.model_dump(mode="json")
+        content["institutions"] = [m for m in content["institutions"] if m["name"] not in names]
+        if content["alignment"]["authority"] in names:
+            content["alignment"]["authority"] = None
+        return study_from(content, where=f"study {self.name} without {', '.join(sorted(names))}")
 
     def role_of(self, name: str) -> Role:
         """Role of one institution; ConfigError where it is no member."""

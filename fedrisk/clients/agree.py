@@ -4,11 +4,14 @@ Everything that can be refused early is refused here, before a single number is 
 study's rules against the policy, the table against the dictionary, the price against the ledger.
 """
 
+import json
 import math
 from typing import Any
 
 from fedrisk.clients.node import Attempt, Node
+from fedrisk.dictionary import Dictionary
 from fedrisk.errors import ConfigError, DataError, PolicyError, ProtocolError
+from fedrisk.models.binning import Feature
 from fedrisk.models.plan import features_of, total_mu
 from fedrisk.privacy.accounting import check_epsilon_delta, epsilon_for
 from fedrisk.privacy.spend import Spend
@@ -52,6 +55,7 @@ def describe(node: Node, request: Payload) -> Payload:
         _check_budget(attempt)
         body |= _summary(attempt, table)
     body["key"] = _ephemeral(attempt)
+    body["checkpoint"] = json.loads(node.trail.checkpoint().to_json())
     return Payload(body)
 
 
@@ -66,7 +70,7 @@ def _summary(attempt: Attempt, table: Table) -> dict[str, Any]:
     dictionary = node.institution.dictionary
     if dictionary is None:
         raise ConfigError(f"institution {node.name} has no [dictionary]; add it to its file")
-    features = features_of(dictionary, BANK if node.institution.kind == "bank" else node.name)
+    features = allowed_features(node, dictionary)
     attempt.state.update(declared=[vars(f) for f in features])
     left = node.ledger.left()
     return {
@@ -85,6 +89,20 @@ def _summary(attempt: Attempt, table: Table) -> dict[str, Any]:
         # Rounded: the last digits would tell which other studies the institution was in.
         "budget_left": {"epsilon": round(epsilon_for(left, attempt.study.privacy.delta), 1)},
     }
+
+
+def allowed_features(node: Node, dictionary: Dictionary) -> tuple[Feature, ...]:
+    """The dictionary's features that the policy lets studies use; ConfigError where it names others."""
+    features = features_of(dictionary, BANK if node.institution.kind == "bank" else node.name)
+    columns = node.institution.policy.columns
+    if columns is None:
+        return features
+    unknown = sorted(set(columns) - {f.column for f in features})
+    if unknown:
+        raise ConfigError(
+            f"{node.name}: policy.columns names {', '.join(unknown)}, which the dictionary has not as features"
+        )
+    return tuple(f for f in features if f.column in columns)
 
 
 def _check_table(study: Study, node: Node, table: Table) -> None:
@@ -146,7 +164,8 @@ def _check_budget(attempt: Attempt) -> None:
                 counterparty="hub",
                 research=False,
             )
-        ]
+        ],
+        purpose=study.purpose,
     )
 
 

@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from fedrisk.alignment import oprf
+from fedrisk.audit.log import Checkpoint
 from fedrisk.clients.node import Attempt, Node
 from fedrisk.errors import ProtocolError
 from fedrisk.protocol import Payload
@@ -37,6 +38,9 @@ def blind(node: Node, request: Payload) -> Payload:
         verify(key, pins.of(name), name, study.digest(), attempt.state.id)
     attempt.begin_once("keys_digest", Payload({"keys": request.get("keys")}))
     attempt.state.update(keys={name: key.to_dict() for name, key in keys.items()})
+    for name, checkpoint in request.body.get("checkpoints", {}).items():
+        if name != node.name:  # the others' signed heads: a trail that is rewritten later will show
+            node.trail.witness(Checkpoint.from_json(json.dumps(checkpoint)), pins.of(name))
     if node.institution.kind == "authority" or node.name == study.authority:
         return Payload({"new": 0})
     ids = attempt.read().ids

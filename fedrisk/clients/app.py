@@ -15,6 +15,7 @@ from flwr.clientapp import ClientApp
 
 from fedrisk.clients import agree, align, deliver, release, score
 from fedrisk.clients.node import Node
+from fedrisk.clients.trail import record_answer, record_refusal, record_request
 from fedrisk.errors import ConfigError, FedriskError
 from fedrisk.protocol import Payload, from_record, refused, reply
 
@@ -38,20 +39,29 @@ app = ClientApp()
 
 def serve(action: str, message: Message, context: Context) -> Message:
     """Answer one message; never raises, because Flower would send the text of an exception to the server."""
-    attempt = "none"
-    node = None
+    payload, node = None, None
     try:
         node = Node.load(institution_file(context))
         payload = from_record(message.content)
-        attempt = str(payload.body.get("attempt", "none"))
-        return reply(HANDLERS[action](node, payload), message)
+        record_request(node, action, payload)
+        answer = HANDLERS[action](node, payload)
+        record_answer(node, action, payload, answer)
+        return reply(answer, message)
     except Exception as error:
         if node is not None:
-            with contextlib.suppress(OSError):  # a full disk must not turn the refusal into an exception
-                node.store.log_error(attempt, action, error)
-            with contextlib.suppress(FedriskError, OSError):  # whoever refused takes no further part
-                node.store.attempt(attempt).forget_secrets()
+            _refuse(node, action, payload, error)
         return reply(refused(error.code if isinstance(error, FedriskError) else "internal"), message)
+
+
+def _refuse(node: Node, action: str, payload: Payload | None, error: Exception) -> None:
+    """Keep the reason at home, enter the refusal, and take no further part in the attempt."""
+    attempt = "none" if payload is None else str(payload.body.get("attempt", "none"))
+    with contextlib.suppress(OSError):  # a full disk must not turn the refusal into an exception
+        node.store.log_error(attempt, action, error)
+    with contextlib.suppress(FedriskError, OSError):
+        record_refusal(node, action, payload, error)
+    with contextlib.suppress(FedriskError, OSError):
+        node.store.attempt(attempt).forget_secrets()
 
 
 def institution_file(context: Context) -> Path:

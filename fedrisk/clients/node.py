@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fedrisk.audit.log import AuditLog
 from fedrisk.clients.store import AttemptState, NodeStore
 from fedrisk.errors import DataError, ProtocolError
 from fedrisk.institution import Institution, load_institution
@@ -42,8 +43,13 @@ class Node:
 
     @property
     def ledger(self) -> Ledger:
-        """Its privacy ledger."""
-        return self.store.ledger(self.institution.policy.cap_mu)
+        """Its privacy ledger, under the caps of its policy."""
+        return self.store.ledger(self.institution.policy.caps)
+
+    @property
+    def trail(self) -> AuditLog:
+        """Its audit trail."""
+        return AuditLog(self.store.path / "audit.jsonl", self.store.identity, self.name)
 
     def attempt(self, request: Payload) -> "Attempt":
         """The attempt that a request belongs to; ProtocolError where it was never described here."""

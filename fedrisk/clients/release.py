@@ -89,7 +89,8 @@ def take_order(attempt: Attempt, request: Payload) -> None:
         seen[used] = True
         attempt.state.put(f"rows_{bank}", rows)
         attempt.state.put(f"use_{bank}", use)
-    attempt.state.update(features=request.get("features"), training=request.get("training"))
+    listed = {bank: len(attempt.state.get(f"rows_{bank}")) for bank in lists_of(attempt)}
+    attempt.state.update(features=request.get("features"), training=request.get("training"), listed=listed)
     if own_features(attempt) != features_from(attempt.state["declared"]):
         raise ProtocolError(
             "the hub tells other columns of this institution than it declared; run the study anew"
@@ -213,7 +214,9 @@ def spend_once(attempt: Attempt, release: Release, request: Payload) -> Payload 
         research=attempt.research_seed is not None,
     )
     _within_budget(attempt, spend)
-    ledger.debit(release_id, spend, digest_of(request))
+    policy = attempt.node.institution.policy
+    policy.check(attempt.study, institution=attempt.name, research=attempt.research_seed is not None)
+    ledger.debit(release_id, spend, digest_of(request), purpose=attempt.study.purpose)
     stored = ledger.answer(release_id)
     if stored is not None:
         return unpack(stored)

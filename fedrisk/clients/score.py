@@ -5,12 +5,13 @@ Where one holder stands alone behind the sum, the bank gets coarse bands instead
 holder's policy allows points. A score is an authorised output, not a differentially private one.
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.clients.node import Attempt, Node
+from fedrisk.clients.node import Attempt, Node, digest_of
 from fedrisk.errors import PolicyError, ProtocolError
 from fedrisk.protocol import Payload, pack, unpack
 from fedrisk.secure.envelope import Context, seal
@@ -36,6 +37,7 @@ def score(node: Node, request: Payload) -> Payload:
     sizes = attempt.state["sizes"][attempt.role]
     if [len(p) for p in points] != list(sizes):
         raise ProtocolError("the points are not those of this institution's bins; run the study anew")
+    _allowed(attempt, request)
     partial = np.zeros(len(codes), np.int64)
     for j, p in enumerate(points):
         partial += p[codes[:, j]]
@@ -64,6 +66,34 @@ def score(node: Node, request: Payload) -> Payload:
     attempt.state.put_answer("score", pack(answer))
     attempt.state.forget_secrets()
     return answer
+
+
+def _allowed(attempt: Attempt, request: Payload) -> None:
+    """PolicyError unless the policy lets these scores out: a consent where it asks for one, and few enough versions."""
+    policy, study, store = attempt.node.institution.policy, attempt.study, attempt.node.store
+    policy.check(study, institution=attempt.name, research=attempt.research_seed is not None)
+    if policy.consent and study.consent is None:
+        raise PolicyError(
+            f"{attempt.name} gives scores with a consent only, and the study names no register (consent)"
+        )
+    if attempt.research_seed is not None:
+        return
+    today = datetime.now(UTC).date()
+    version = digest_of(Payload({"points": request.get("points")}))[:16]
+    ids = attempt.read().ids
+    for bank in study.banks:
+        rows = attempt.state.get(f"rows_{bank}")
+        asked = [str(i) for i in ids[rows[rows >= 0]]]
+        earlier = store.scored(bank, today - timedelta(days=policy.scored_days))
+        over = sum(len(earlier.get(i, set()) | {version}) > policy.scored_versions for i in asked)
+        if over:
+            raise PolicyError(
+                f"{bank} would get more than {policy.scored_versions} versions of scores of {over} enterprises within "
+                f"{policy.scored_days} days (policy.scored_versions); keep the deployed model, or raise the limit"
+            )
+    for bank in study.banks:
+        rows = attempt.state.get(f"rows_{bank}")
+        store.keep_scored(bank, today, version, ids[rows[rows >= 0]])
 
 
 def banded(partial: NDArray[np.int64], rows: NDArray[np.int64], bands: Any) -> NDArray[np.int64]:

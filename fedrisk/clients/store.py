@@ -10,6 +10,8 @@ read:
     pseudonyms/         own pseudonyms by epoch, so that only new enterprises cost anything
     pending/            requests to the key authority that were not answered yet
     sides/              who was trained on and who held out, by epoch
+    audit.jsonl         audit trail, with its head and checkpoints beside it
+    scored/             which enterprises were scored for which bank in which version (data holders)
     ledger.sqlite       privacy ledger;  quota.sqlite  evaluations granted (key authority only)
     attempts/ID/        state of one attempt: public facts in state.json, arrays in *.npy, secrets in secrets/
     results/ID/         what the institution keeps for itself: scores, champion, own figures
@@ -25,6 +27,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,7 @@ from numpy.typing import NDArray
 from fedrisk.alignment.oprf import new_key
 from fedrisk.alignment.quota import Quota
 from fedrisk.errors import EnvelopeError, FedriskError, ProtocolError, StoreError
+from fedrisk.privacy.caps import Caps
 from fedrisk.privacy.ledger import Ledger
 from fedrisk.secure.identity import IdentityKey
 
@@ -113,9 +117,9 @@ class NodeStore:
                 ).encode(),
             )
 
-    def ledger(self, cap_mu: float) -> Ledger:
-        """The privacy ledger under its cap."""
-        return Ledger(self.path / "ledger.sqlite", cap_mu)
+    def ledger(self, caps: Caps | float) -> Ledger:
+        """The privacy ledger under its caps. Made until the node is registered; a lost one is an error after that."""
+        return Ledger(self.path / "ledger.sqlite", caps, create=not (self.path / "pins.json").exists())
 
     @property
     def quota(self) -> Quota:
@@ -175,6 +179,25 @@ class NodeStore:
                 held |= names.isin(kept.loc[kept["side"] == 1, "id"])
                 trained |= names.isin(kept.loc[kept["side"] == 0, "id"])
         return held, trained
+
+    def scored(self, bank: str, since: date) -> dict[str, set[str]]:
+        """Versions of scores (digests) that a bank got since a day, by enterprise id."""
+        versions: dict[str, set[str]] = {}
+        for file in sorted((self.path / "scored" / bank).glob("*.parquet")):
+            if file.name[:10] >= since.isoformat():
+                kept = pd.read_parquet(file)
+                version = file.stem[11:]
+                for name in kept["id"]:
+                    versions.setdefault(name, set()).add(version)
+        return versions
+
+    def keep_scored(self, bank: str, today: date, version: str, ids: Ids) -> None:
+        """Remember that a bank gets a version of the scores of these enterprises."""
+        file = self.path / "scored" / bank / f"{today.isoformat()}-{version}.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = file.with_suffix(f".{os.getpid()}")
+        pd.DataFrame({"id": sorted({str(i) for i in ids})}).to_parquet(draft, index=False)
+        os.replace(draft, file)
 
     def pending(self, tag: str, ids: Sequence[bytes]) -> tuple[bytes, bytes] | None:
         """(blinds, points) of a request for the same ids in the same order that was never answered, or None."""

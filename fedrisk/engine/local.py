@@ -1,8 +1,10 @@
 """A study on one machine: registration of its institutions with each other, and the in-process engine."""
 
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 
+from fedrisk.audit.crosscheck import crosscheck, disclosures
 from fedrisk.clients.app import app as client_app
 from fedrisk.clients.node import Node
 from fedrisk.engine.grid import InProcessGrid
@@ -23,6 +25,7 @@ def register(nodes: Mapping[str, Node], hub: Hub) -> None:
     keys = {name: node.store.identity.public for name, node in nodes.items()}
     hub.pin(keys)
     for name, node in nodes.items():
+        _ = node.ledger  # made before the first pin: a registered node's ledger must be there
         node.store.pin(hub.key.public, {n: k for n, k in keys.items() if n != name} | {name: keys[name]})
 
 
@@ -57,7 +60,7 @@ def run_local(
     grid = InProcessGrid(client_app, institutions, wire=wire)
     attempt = new_attempt()
     try:
-        return run_study(
+        results = run_study(
             grid,
             study,
             hub,
@@ -66,6 +69,8 @@ def run_local(
             attempt=attempt,
             progress=progress,
         )
+        who_saw_what(results, nodes)
+        return results
     except FedriskError as error:
         reasons = [
             f"{name}: {entry['text']}" for name, node in nodes.items() for entry in node.store.errors(attempt)
@@ -73,3 +78,17 @@ def run_local(
         if not reasons:
             raise
         raise type(error)("\n".join([str(error), *reasons])) from None
+
+
+def who_saw_what(results: Results, nodes: Mapping[str, Node]) -> None:
+    """Add the table of disclosures, and where trails disagree, to the results: from the nodes' audit entries.
+
+    On one machine all trails are at hand; between machines each institution has its own, and hands it over.
+    """
+    attempt = str(results.metrics["attempt"])
+    trails = {name: list(node.trail.entries(attempt=attempt)) for name, node in nodes.items()}
+    rows = disclosures([entry for entries in trails.values() for entry in entries], attempt)
+    results.metrics["disclosures"] = [
+        {**vars(row), "mu": row.mu if isfinite(row.mu) else None} for row in rows
+    ]
+    results.metrics["disagreements"] = [str(found) for found in crosscheck(trails, attempt)]

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import fedrisk
-from fedrisk.engine.local import load_nodes, register
+from fedrisk.engine.local import load_nodes, register, who_saw_what
 from fedrisk.errors import ConfigError, PeerError
 from fedrisk.institution import find_institutions, home
 from fedrisk.server.hub import Hub
@@ -43,7 +43,8 @@ def run_simulation(
         )
     study = load_study(study_file)
     institutions = find_institutions(study_file, study.members)
-    register(load_nodes(institutions), Hub.default())
+    nodes = load_nodes(institutions)
+    register(nodes, Hub.default())
     files = sorted(study_file.resolve().parent.joinpath("institutions").glob("*.toml"))
     seed = -1 if research_seed is None else research_seed
     out.mkdir(parents=True, exist_ok=True)
@@ -65,7 +66,9 @@ def run_simulation(
     if not (out / "metrics.json").exists():
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
         raise PeerError(f"the Flower run ended without results; the end of its log:\n{tail}")
-    return Results.load(out)
+    results = Results.load(out)
+    who_saw_what(results, nodes)
+    return results
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -88,6 +88,17 @@ class Product:
         return self.right if name == self.left else self.left
 
 
+def parties(product: str) -> tuple[str, str]:
+    """The institutions (left, right) of a product's id.
+
+    >>> parties("tax@bank_a"), parties("tax.power@bank_a"), parties("tax.bank@bank_a")
+    (('tax', 'bank_a'), ('tax', 'power'), ('tax', 'bank_a'))
+    """
+    block, _, bank_list = product.partition("@")
+    left, _, right = block.partition(".")
+    return left, bank_list if right in ("", BANK) else right
+
+
 def products(study: Study, release: Release) -> tuple[Product, ...]:
     """The secure products of a release, one for each block of two roles and each bank's list."""
 

@@ -1,58 +1,122 @@
 """Policy: what one institution allows. Its own machine refuses the rest, whatever a study or the hub asks.
 
-The policy stands in the institution's own file and is checked before anything is computed for a study. A
-refusal's text names the rule and stays at home; the others learn the code ``refused``.
+The policy stands in the institution's own file, is read anew for every message, and is checked before anything is
+computed for a study and again before each release. The local policy beats the study. A refusal's text names the
+rule and stays at home; the others learn the code ``refused``.
 """
 
 import math
+from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from fedrisk.errors import PolicyError
-from fedrisk.privacy.accounting import mu_for
+from fedrisk.privacy.caps import Caps
 from fedrisk.study import Study
+
+Epsilon = Annotated[float, Field(gt=0, le=100)]
 
 
 class Policy(BaseModel):
     """Rules of one institution.
 
-    purposes: purposes of studies that it takes part in.
-    recipes: recipes that it computes.
+    purposes, recipes: of studies that it takes part in.
+    roles: roles in which it takes part; None allows any that its file's kind allows.
+    columns: columns of its dictionary that studies may use; None allows all that are features.
+    counterparties: institutions with which it computes; None allows all whose keys are pinned.
     max_epsilon: most epsilon of one study, at the study's delta.
-    cap_epsilon: most epsilon of all studies together, at delta 1e-6, kept by the ledger. The default of 4
-        holds twelve studies of epsilon 1 (Gaussian DP adds up mu squared; twelve make epsilon 3.9).
+    cap_epsilon: most epsilon of all studies together in one period of ``period_days``, at delta 1e-6, kept by the
+        ledger. The default of 4 a year holds monthly refits at epsilon 1 (Gaussian DP adds up mu squared; twelve
+        make epsilon 3.9). cap_per_study, cap_per_purpose: limits of single studies and purposes in a period.
     least_rows: fewest rows that its table must have before anything is computed on it.
     least_tolerated: fewest colluding banks that a study with several banks must tolerate.
     scores: what a bank gets of this holder where it stands alone behind a sum: coarse ``bands`` or ``points``.
+    scored_versions: how many different versions of a score a bank may get of one enterprise within
+        ``scored_days``; differences between versions are equations about the columns.
+    consent: whether scores need a study that names a register of consents.
     evaluation: whether the bank's private evaluation histogram may leave.
     research: whether research runs, which have no privacy, are allowed: for public or simulated data only.
+    valid_from, valid_until: first and last day (UTC) on which the institution takes part at all; with a low cap this
+        makes a trial.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     purposes: tuple[str, ...] = ("credit_scoring",)
     recipes: tuple[str, ...] = ("scorecard",)
-    max_epsilon: Annotated[float, Field(gt=0, le=100)] = 3.0
-    cap_epsilon: Annotated[float, Field(gt=0, le=100)] = 4.0
+    roles: tuple[Literal["bank", "holder", "authority"], ...] | None = None
+    columns: tuple[str, ...] | None = None
+    counterparties: tuple[str, ...] | None = None
+    max_epsilon: Epsilon = 3.0
+    cap_epsilon: Epsilon = 4.0
+    period_days: Annotated[int, Field(ge=1)] = 365
+    cap_per_study: Epsilon | None = None
+    cap_per_purpose: dict[str, Epsilon] = Field(default_factory=dict)
     least_rows: Annotated[int, Field(ge=1)] = 100
     least_tolerated: Annotated[int, Field(ge=0)] = 1
     scores: Literal["bands", "points"] = "bands"
+    scored_versions: Annotated[int, Field(ge=0)] = 12
+    scored_days: Annotated[int, Field(ge=1)] = 365
+    consent: bool = False
     evaluation: bool = True
     research: bool = False
+    valid_from: date | None = None
+    valid_until: date | None = None
 
     @property
-    def cap_mu(self) -> float:
-        """The cap as Gaussian-DP mu."""
-        return mu_for(self.cap_epsilon, 1e-6)
+    def caps(self) -> Caps:
+        """Caps of the ledger."""
+        return Caps(
+            epsilon=self.cap_epsilon,
+            period_days=self.period_days,
+            per_study=self.cap_per_study,
+            per_purpose=self.cap_per_purpose,
+        )
 
-    def check(self, study: Study, *, institution: str, research: bool) -> None:
+    def check(self, study: Study, *, institution: str, research: bool, today: date | None = None) -> None:
         """Raise PolicyError, naming every rule that the study breaks, or return."""
+        broken = self.broken(study, institution=institution, research=research, today=today)
+        if broken:
+            raise PolicyError(
+                f"{institution} takes no part in study {study.name}: {'; '.join(broken)}. "
+                "Change the study, or the policy in the institution's own file"
+            )
+
+    def broken(
+        self, study: Study, *, institution: str, research: bool, today: date | None = None
+    ) -> list[str]:
+        """Every rule that a study breaks, in words."""
+        return [
+            *self._dates(today or datetime.now(UTC).date()),
+            *self._parties(study, institution),
+            *self._privacy(study, research),
+        ]
+
+    def _dates(self, today: date) -> list[str]:
+        if self.valid_from is not None and today < self.valid_from:
+            return [f"policy.valid_from is {self.valid_from}"]
+        if self.valid_until is not None and today > self.valid_until:
+            return [f"policy.valid_until was {self.valid_until}"]
+        return []
+
+    def _parties(self, study: Study, institution: str) -> list[str]:
         broken = []
         if study.purpose not in self.purposes:
             broken.append(f"purpose {study.purpose} is not among policy.purposes")
         if study.recipe not in self.recipes:
             broken.append(f"recipe {study.recipe} is not among policy.recipes")
+        role = study.role_of(institution)
+        if self.roles is not None and role not in self.roles:
+            broken.append(f"role {role} is not among policy.roles")
+        if self.counterparties is not None:
+            strangers = [m for m in study.members if m != institution and m not in self.counterparties]
+            if strangers:
+                broken.append(f"{', '.join(strangers)} not among policy.counterparties")
+        return broken
+
+    def _privacy(self, study: Study, research: bool) -> list[str]:
+        broken = []
         if research and not self.research:
             broken.append("a research run has no privacy and policy.research is false")
         if not research:
@@ -69,8 +133,4 @@ class Policy(BaseModel):
                 f"privacy.tolerated = {study.privacy.tolerated} is below "
                 f"policy.least_tolerated = {self.least_tolerated}"
             )
-        if broken:
-            raise PolicyError(
-                f"{institution} takes no part in study {study.name}: {'; '.join(broken)}. "
-                "Change the study, or the policy in the institution's own file"
-            )
+        return broken

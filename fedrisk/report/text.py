@@ -47,6 +47,8 @@ def summary(results: Results) -> RenderableType:
             banks.add_row(name, f"{b['holdout']:,}", *figures)
         parts.append(banks)
     parts.append(_spends(m))
+    if m.get("disclosures"):
+        parts.append(_disclosures(m))
     parts.append(_features(results))
     return Group(*parts)
 
@@ -74,6 +76,19 @@ def _spends(m: dict[str, Any]) -> RenderableType:
         price = "no privacy" if s["research"] else f"{s['mu']:.4f}"
         table.add_row(s["institution"], s["release"], s["population"], price)
     return table
+
+
+def _disclosures(m: dict[str, Any]) -> RenderableType:
+    """Who saw what, from the audit trails of the run."""
+    table = Table(title="who saw what, from the audit trails", title_justify="left", box=None, pad_edge=False)
+    for column in ("from", "to", "what", "mu", "kB"):
+        table.add_column(column, justify="right" if column in ("mu", "kB") else "left")
+    for d in m["disclosures"]:
+        price = "–" if d["mu"] == 0 else ("no privacy" if d["mu"] is None else f"{d['mu']:.4f}")
+        table.add_row(d["institution"], d["counterparty"], d["kind"], price, f"{d['bytes'] / 1000:,.0f}")
+    found = m.get("disagreements") or []
+    words = "; ".join(found) if found else "what each says it sent, the other says it received"
+    return Group(table, Text(f"trails compared: {words}", style="bold red" if found else "dim"))
 
 
 def _features(results: Results) -> RenderableType:

@@ -56,7 +56,7 @@ def agree(exchange: Exchange, study: Study, hub: Hub, research_seed: int | None)
     content = Payload(
         {"study": study.model_dump(mode="json"), "attempt": exchange.attempt, "research_seed": research_seed}
     )
-    agreed = exchange.roll_call(study.members, content, hub.pins, study.digest())
+    agreed = exchange.roll_call(study.members, content, hub.pins, study.digest(), optional=study.optional)
     rows = max(int(agreed[m].get("rows")) for m in study.members)
     check_epsilon_delta(study.privacy.epsilon, study.privacy.delta, rows)
     roster_features(study, agreed)
@@ -91,9 +91,9 @@ def align(
 ) -> Roster:
     """Exchanges 2 to 4: pseudonyms of all rows, matched into one list a bank."""
     keys = {name: agreed[name].get("key") for name in study.members}
-    blinded = exchange(
-        "blind", "keys of all, blinded ids", {n: Payload({"keys": keys}) for n in study.members}
-    )
+    heads = {name: agreed[name].get("checkpoint") for name in study.members}
+    told = Payload({"keys": keys, "checkpoints": heads})
+    blinded = exchange("blind", "keys of all, blinded ids", dict.fromkeys(study.members, told))
     asked = {n: a.raw("blinded") for n, a in blinded.items() if "blinded" in a.blobs}
     evaluated: Mapping[str, Payload] = {}
     # An institution that is authority alone is told in any case: it then forgets its part in the attempt.

@@ -22,7 +22,7 @@ Progress = Callable[[int, str, str], None]
 class Exchange:
     """Request and reply over a Flower grid for one attempt at a study.
 
-    exchanges: how many were made. sent: bytes that each institution sent to the hub. received: bytes that the
+    missing: members that did not agree in the roll call. exchanges: how many were made. sent: bytes that each institution sent to the hub. received: bytes that the
     hub sent to it. Both without Flower's own framing.
     """
 
@@ -39,12 +39,18 @@ class Exchange:
         self.sent: dict[str, int] = {}
         self.received: dict[str, int] = {}
         self._grid = grid
+        self.missing: list[str] = []
         self._nodes: dict[str, int] = {}
         self._timeout = timeout
         self._progress = progress or (lambda *_: None)
 
     def roll_call(
-        self, members: Sequence[str], content: Payload, pins: Mapping[str, bytes], study_digest: str
+        self,
+        members: Sequence[str],
+        content: Payload,
+        pins: Mapping[str, bytes],
+        study_digest: str,
+        optional: Sequence[str] = (),
     ) -> dict[str, Payload]:
         """Describe a study to every node there is and find out who is who.
 
@@ -52,7 +58,7 @@ class Exchange:
         EnvelopeError for one whose key is not the pinned one.
         """
         deadline = time.monotonic() + min(self._timeout, 120.0)
-        while len(nodes := list(self._grid.get_node_ids())) < len(members):
+        while len(nodes := list(self._grid.get_node_ids())) < len(members) - len(optional):
             if time.monotonic() > deadline:
                 raise PeerError(
                     f"{len(nodes)} nodes are connected and the study has {len(members)} institutions; "
@@ -76,7 +82,7 @@ class Exchange:
             verify(SignedKey.from_dict(answer.get("key")), pins[name], name, study_digest, self.attempt)
             answers[name] = answer
             self._nodes[name] = named[node]
-        missing = [m for m in members if m not in answers]
+        self.missing = missing = [m for m in members if m not in answers]
         if missing:
             codes = f" ({', '.join(sorted(refusals))})" if refusals else ""
             raise PeerError(

@@ -5,6 +5,7 @@ import time
 
 from flwr.serverapp import Grid
 
+from fedrisk.errors import PeerError
 from fedrisk.server.agreement import agree, align
 from fedrisk.server.exchange import Exchange, Progress
 from fedrisk.server.hub import Hub
@@ -31,17 +32,31 @@ def run_study(
 ) -> Results:
     """Run a study over a grid whose nodes serve its institutions.
 
+    Where optional institutions refuse or are not there, it goes on without them, under a new attempt; the results
+    say who took part.
+
     Errors: PeerError where an institution refuses or is lost, ConfigError where public rules are broken,
     DataError where nothing is in common. Nothing is released before all agree.
     """
-    start = time.monotonic()
+    start, asked = time.monotonic(), study
     exchange = Exchange(grid, attempt or new_attempt(), timeout=timeout, progress=progress)
     try:
-        agreed = agree(exchange, study, hub, research_seed)
+        try:
+            agreed = agree(exchange, study, hub, research_seed)
+        except PeerError:
+            left_out = set(exchange.missing)
+            if not left_out or not left_out <= set(study.optional):
+                raise
+            exchange.close()
+            study = study.without(left_out)  # another study, so another attempt with keys of its own
+            exchange = Exchange(grid, new_attempt(), timeout=timeout, progress=progress)
+            agreed = agree(exchange, study, hub, research_seed)
         roster = align(exchange, study, hub, agreed, research_seed)
         check_overlap(roster)
         released = fit_scorecard(exchange, roster)
     except Exception:
         exchange.close()
         raise
-    return summarise(exchange, roster, released, engine=engine, seconds=time.monotonic() - start)
+    results = summarise(exchange, roster, released, engine=engine, seconds=time.monotonic() - start)
+    results.metrics["left_out"] = sorted(set(asked.members) - set(study.members))
+    return results

@@ -1,0 +1,166 @@
+"""Who saw what, from the audit trails of a run; and whether the institutions' trails agree.
+
+Each institution writes down what it sent to another and what it received, with digest, size and kind; the hub
+only relays. So what A says that it sent to B must be what B says that it received from A. Verify every trail
+before it is compared: this module takes entries as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from fedrisk.audit.log import AuditEntry
+from fedrisk.audit.meter import price
+from fedrisk.errors import ConfigError
+
+_SHOWS = ("answer", "sent", "release", "refusal", "score")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disagreement:
+    """One thing on which two trails do not agree.
+
+    what: ``missing`` (sender says sent, receiver does not say received), ``extra`` (the other way round), or
+    ``different`` (both name something, of another digest, size or kind). sent, received: the entries.
+    """
+
+    attempt: str
+    sender: str
+    receiver: str
+    what: Literal["missing", "extra", "different"]
+    sent: AuditEntry | None
+    received: AuditEntry | None
+
+    def __str__(self) -> str:
+        if self.sent is not None and self.received is not None:
+            names = [n for n in ("digest", "bytes", "kind") if _of(self.sent, n) != _of(self.received, n)]
+            return (
+                f"{self.sender} to {self.receiver}: entry {self.sent.index} of {self.sender} and entry "
+                f"{self.received.index} of {self.receiver} differ in {', '.join(names)}"
+            )
+        if self.sent is not None:
+            return (
+                f"{self.sender} to {self.receiver}: {self.sent.kind} sent (entry {self.sent.index}), "
+                f"but {self.receiver} has no entry of it"
+            )
+        kind, index = (self.received.kind, self.received.index) if self.received else ("", "")
+        return (
+            f"{self.sender} to {self.receiver}: {kind} received (entry {index}), but {self.sender} has no "
+            "entry of it"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DisclosureRow:
+    """What one institution let a counterparty see of one kind: how protected, at what price, how much.
+
+    mu: root of the sum of squares of the spends (Dong, Roth & Su 2022). bytes, count: summed over entries.
+    """
+
+    institution: str
+    counterparty: str
+    kind: str
+    protection: str
+    mu: float
+    bytes: int
+    count: int
+
+
+def crosscheck(logs: Mapping[str, Sequence[AuditEntry]], attempt: str) -> list[Disagreement]:
+    """Compare the trails of an attempt, each under its institution's name; an empty list if all agree.
+
+    Only pairs of which both trails are there can be compared. The same thing relayed twice counts once, since
+    a hub that asks again after a lost message shows nothing new. ConfigError if a trail holds entries of
+    another institution.
+    """
+    sent: dict[tuple[str, str], list[AuditEntry]] = defaultdict(list)
+    received: dict[tuple[str, str], list[AuditEntry]] = defaultdict(list)
+    for name, entries in logs.items():
+        for entry in entries:
+            if entry.institution != name:
+                raise ConfigError(
+                    f"the trail given for {name} holds an entry of {entry.institution}; give each trail "
+                    "under the name of its own institution"
+                )
+            if entry.attempt != attempt or entry.counterparty not in logs:
+                continue
+            if entry.event == "sent":
+                sent[name, entry.counterparty].append(entry)
+            elif entry.event == "received":
+                received[entry.counterparty, name].append(entry)
+    found: list[Disagreement] = []
+    for pair in sorted(sent.keys() | received.keys()):
+        found += _compare(attempt, pair, sent[pair], received[pair])
+    return found
+
+
+def disclosures(entries: Iterable[AuditEntry], attempt: str) -> list[DisclosureRow]:
+    """Who saw what in an attempt, from the entries of one institution or of several.
+
+    Answers, things sent, releases, refusals and scores that name a ``kind``; an answer whose whole content has
+    entries of its own names none, so that nothing stands in the table twice. Sorted by institution,
+    counterparty, kind, protection.
+    """
+    groups: dict[tuple[str, str, str, str], list[AuditEntry]] = defaultdict(list)
+    for entry in entries:
+        if entry.attempt == attempt and entry.event in _SHOWS and entry.kind:
+            groups[entry.institution, entry.counterparty, entry.kind, entry.protection].append(entry)
+    return [
+        DisclosureRow(
+            institution=institution,
+            counterparty=counterparty,
+            kind=kind,
+            protection=protection,
+            mu=math.hypot(*(price(entry) for entry in group)),
+            bytes=sum(entry.bytes for entry in group),
+            count=len(group),
+        )
+        for (institution, counterparty, kind, protection), group in sorted(groups.items())
+    ]
+
+
+def _compare(
+    attempt: str, pair: tuple[str, str], sent: list[AuditEntry], received: list[AuditEntry]
+) -> list[Disagreement]:
+    """Equal things cancel out; of the rest, those alike in digest, else in kind, are the same one changed."""
+    gone, come = _distinct(sent), _distinct(received)
+    left = [entry for what, entry in gone.items() if what not in come]
+    right = [entry for what, entry in come.items() if what not in gone]
+    found: list[Disagreement] = []
+
+    def add(
+        what: Literal["missing", "extra", "different"], one: AuditEntry | None, other: AuditEntry | None
+    ) -> None:
+        found.append(
+            Disagreement(
+                attempt=attempt, sender=pair[0], receiver=pair[1], what=what, sent=one, received=other
+            )
+        )
+
+    for name in ("digest", "kind"):
+        for one in list(left):
+            other = next((e for e in right if _of(e, name) == _of(one, name) and _of(e, name)), None)
+            if other is not None:
+                add("different", one, other)
+                left.remove(one)
+                right.remove(other)
+    for entry in left:
+        add("missing", entry, None)
+    for entry in right:
+        add("extra", None, entry)
+    return found
+
+
+def _distinct(entries: Iterable[AuditEntry]) -> dict[tuple[str, int, str], AuditEntry]:
+    things: dict[tuple[str, int, str], AuditEntry] = {}
+    for entry in entries:
+        things.setdefault((entry.digest, entry.bytes, entry.kind), entry)
+    return things
+
+
+def _of(entry: AuditEntry, name: str) -> str | int:
+    return entry.bytes if name == "bytes" else entry.digest if name == "digest" else entry.kind

@@ -1,0 +1,94 @@
+"""What was used, by counterparty, purpose and month: plain sums over one institution's audit trail.
+
+The meter keeps no books of its own, so it cannot differ from the trail. Prices add up as Gaussian
+differential privacy composes, by the root of the sum of squares (Dong, Roth & Su 2022).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+
+from fedrisk.audit.log import AuditEntry
+
+_IN, _OUT = ("request", "received"), ("answer", "sent")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeterRow:
+    """Use by one counterparty for one purpose in one month (UTC, ``YYYY-MM``).
+
+    requests, releases, refusals: number of such entries. mu: root of the sum of squares of all spends;
+    infinite where one was a research spend. rows: sum over releases of the enterprises they touched.
+    scores: sum over score entries of the enterprises scored. bytes_in: size of requests and of what was
+    received; bytes_out: of answers and of what was sent. (A release or a score travels in an answer or in
+    something sent, and its own size is not counted again.)
+    """
+
+    counterparty: str
+    purpose: str
+    month: str
+    requests: int
+    releases: int
+    refusals: int
+    mu: float
+    rows: int
+    scores: int
+    bytes_in: int
+    bytes_out: int
+
+
+def price(entry: AuditEntry) -> float:
+    """What an entry charges, in mu: 0 without a spend, infinity for a research spend."""
+    if entry.spend is None:
+        return 0.0
+    return math.inf if entry.spend["research"] or entry.spend["mu"] == "inf" else float(entry.spend["mu"])
+
+
+def meter(entries: Iterable[AuditEntry]) -> list[MeterRow]:
+    """Rows sorted by month, counterparty and purpose; the log's own notes are left out.
+
+    >>> meter([])
+    []
+    """
+    groups: dict[tuple[str, str, str], list[AuditEntry]] = defaultdict(list)
+    for entry in entries:
+        if entry.event != "note":
+            groups[entry.time[:7], entry.counterparty, entry.purpose].append(entry)
+    return [_row(*key, groups[key]) for key in sorted(groups)]
+
+
+def to_csv(rows: Iterable[MeterRow]) -> str:
+    """A table with a header, comma-separated, lines ended by ``\\n``.
+
+    >>> to_csv([])
+    'counterparty,purpose,month,requests,releases,refusals,mu,rows,scores,bytes_in,bytes_out\\n'
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(field.name for field in fields(MeterRow))
+    table.writerows(astuple(row) for row in rows)
+    return text.getvalue()
+
+
+def _row(month: str, counterparty: str, purpose: str, entries: list[AuditEntry]) -> MeterRow:
+    def number(event: str) -> int:
+        return sum(entry.event == event for entry in entries)
+
+    return MeterRow(
+        counterparty=counterparty,
+        purpose=purpose,
+        month=month,
+        requests=number("request"),
+        releases=number("release"),
+        refusals=number("refusal"),
+        mu=math.hypot(*(price(entry) for entry in entries)),
+        rows=sum(entry.rows for entry in entries if entry.event == "release"),
+        scores=sum(entry.rows for entry in entries if entry.event == "score"),
+        bytes_in=sum(entry.bytes for entry in entries if entry.event in _IN),
+        bytes_out=sum(entry.bytes for entry in entries if entry.event in _OUT),
+    )

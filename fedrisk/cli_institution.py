@@ -1,0 +1,240 @@
+"""An institution's own commands: what was spent, what is allowed, what was used, and what left.
+
+They read the institution's own file and store and nothing of anybody else. As in fedrisk.cli, what a command needs
+is imported inside it.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from click import Context
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from fedrisk.privacy.budget import BudgetReport
+
+out = Console()
+
+
+class _ShowFirst(TyperGroup):
+    """``budget FILE`` is ``budget show FILE``: a first word that is no command of the group is an argument."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+budget_app = typer.Typer(
+    cls=_ShowFirst, help="The privacy budget: spent, reserved, left, for life.", no_args_is_help=True
+)
+policy_app = typer.Typer(help="The policy: what this institution allows.", no_args_is_help=True)
+audit_app = typer.Typer(help="The audit trail: show, verify, export.", no_args_is_help=True)
+
+InstitutionFile = Annotated[Path, typer.Argument(help="The institution's own file (TOML).")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+@budget_app.command("show")
+def budget_show(institution: InstitutionFile, as_json: AsJson = False) -> None:
+    """What was spent, what is reserved, what is left and the lifetime figure, by study and by purpose."""
+    from fedrisk.clients.node import Node
+
+    node = Node.load(institution)
+    report = node.ledger.report()
+    if as_json:
+        typer.echo(json.dumps({"institution": node.name, **report.to_dict()}, indent=1))
+        return
+    _print_budget(node.name, report)
+
+
+@budget_app.command("grant")
+def budget_grant(
+    institution: InstitutionFile,
+    epsilon: Annotated[float, typer.Option(help="What to add to the cap of this period, at delta 1e-6.")],
+    reason: Annotated[str, typer.Option(help="Why; recorded for good.")],
+    who: Annotated[str, typer.Option(help="Who decides; recorded for good.")],
+) -> None:
+    """Raise the cap of the current period by an act that is recorded and cannot be taken back."""
+    from fedrisk.clients.node import Node
+
+    node = Node.load(institution)
+    _print_budget(node.name, node.ledger.grant(epsilon=epsilon, reason=reason, who=who))
+
+
+@policy_app.command("check")
+def policy_check(
+    institution: InstitutionFile,
+    study_file: Annotated[Path, typer.Argument(help="Study file (TOML).")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the study.")
+    ] = None,
+) -> None:
+    """Would this study be allowed here, what would it cost, and what would be left; exit code 1 where refused."""
+    from fedrisk.clients.node import Node
+    from fedrisk.models.plan import total_mu
+    from fedrisk.study import load_study
+
+    node, study = Node.load(institution), load_study(study_file, overrides or [])
+    study.role_of(node.name)
+    broken = node.institution.policy.broken(study, institution=node.name, research=False)
+    mu, left = total_mu(study), node.ledger.left(study=study.name, purpose=study.purpose)
+    if mu > left * (1 + 1e-9):
+        broken.append(f"it asks mu {mu:.3f} and {left:.3f} is left; see fedrisk budget show")
+    after = max(left**2 - mu**2, 0.0) ** 0.5
+    delta = study.privacy.delta
+    out.print(
+        f"{node.name}, study {study.name}: costs epsilon {study.privacy.epsilon:g} (mu {mu:.3f}); left now "
+        f"{_epsilon(left, delta)}, after it {_epsilon(after, delta)} at delta {delta:g}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for rule in broken:
+        out.print(f"  refused: {rule}", style="red", markup=False, highlight=False, soft_wrap=True)
+    if broken:
+        raise typer.Exit(1)
+    out.print("allowed", style="green")
+
+
+def meter(
+    institution: InstitutionFile,
+    csv: Annotated[bool, typer.Option("--csv", help="As CSV, for a spreadsheet.")] = False,
+) -> None:
+    """What was used, by counterparty, purpose and month: requests, releases, price, rows, scores, bytes."""
+    from fedrisk.audit.meter import meter as metered
+    from fedrisk.audit.meter import to_csv
+    from fedrisk.clients.node import Node
+
+    node = Node.load(institution)
+    rows = metered(node.trail.entries())
+    if csv:
+        typer.echo(to_csv(rows), nl=False)
+        return
+    heads = (
+        "month",
+        "with",
+        "purpose",
+        "asked",
+        "released",
+        "refused",
+        "mu",
+        "rows",
+        "scores",
+        "MB in",
+        "MB out",
+    )
+    table = Table(*heads, title=f"use of {node.name}", title_justify="left", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(
+            *(
+                row.month,
+                row.counterparty,
+                row.purpose,
+                str(row.requests),
+                str(row.releases),
+                str(row.refusals),
+            ),
+            *(f"{row.mu:.3f}", f"{row.rows:,}", f"{row.scores:,}"),
+            *(f"{row.bytes_in / 1e6:.1f}", f"{row.bytes_out / 1e6:.1f}"),
+        )
+    out.print(table, width=120)
+
+
+@audit_app.command("show")
+def audit_show(
+    institution: InstitutionFile,
+    attempt: Annotated[str | None, typer.Option(help="Only entries of this attempt at a study.")] = None,
+    last: Annotated[int, typer.Option(min=1, help="How many entries, counted from the end.")] = 40,
+) -> None:
+    """The last entries of the trail."""
+    from collections import deque
+
+    from fedrisk.clients.node import Node
+
+    node = Node.load(institution)
+    node_entries = node.trail.entries() if attempt is None else node.trail.entries(attempt=attempt)
+    for e in deque(node_entries, maxlen=last):
+        price = (
+            "" if e.spend is None else ("no privacy" if e.spend["research"] else f"mu {e.spend['mu']:.4f}")
+        )
+        what = " ".join(part for part in (e.code or e.kind, e.note, price) if part)
+        line = f"{e.index:>6}  {e.time[:19]}  {e.event:<9} {e.action:<10} {e.counterparty:<16} {e.bytes:>11,}  {what}"
+        out.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
+
+
+@audit_app.command("verify")
+def audit_verify(
+    institution: InstitutionFile,
+    checkpoint: Annotated[
+        list[Path] | None, typer.Option(help="Checkpoint files that others kept of this institution.")
+    ] = None,
+) -> None:
+    """Check the whole trail; exit code 1, with the first broken entry, where it does not hold."""
+    from fedrisk.audit.log import Checkpoint, verify
+    from fedrisk.clients.node import Node
+
+    node = Node.load(institution)
+    kept = [Checkpoint.from_json(path.read_text(encoding="utf-8")) for path in checkpoint or []]
+    found = verify(node.store.path / "audit.jsonl", node.store.identity.public, kept, node.name)
+    for note in found.notes:
+        out.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    if not found.ok:
+        where = "" if found.first_broken is None else f"entry {found.first_broken}: "
+        out.print(f"broken: {where}{found.why}", style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1)
+    out.print(f"{node.name}: {found.entries} entries hold", style="green")
+
+
+@audit_app.command("export")
+def audit_export(
+    institution: InstitutionFile,
+    to: Annotated[Path, typer.Option("--to", help="Folder for the trail, a checkpoint and the public key.")],
+) -> None:
+    """Hand the trail over: entries, a fresh signed checkpoint, and the key to check them with."""
+    import shutil
+
+    from fedrisk.clients.node import Node
+
+    node = Node.load(institution)
+    point = node.trail.checkpoint()
+    to.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(node.store.path / "audit.jsonl", to / f"{node.name}.jsonl")
+    (to / f"{node.name}.checkpoint.json").write_text(point.to_json(), encoding="utf-8")
+    (to / f"{node.name}.public").write_text(node.store.identity.public.hex() + "\n", encoding="utf-8")
+    out.print(f"{point.count} entries in {to}", markup=False)
+
+
+def _print_budget(name: str, report: "BudgetReport") -> None:
+    period = "for life" if report.period_start is None else f"{report.period_start} to {report.period_end}"
+    out.print(f"privacy budget of {name}, {period}, epsilon at delta 1e-6", highlight=False)
+    share = (report.spent.mu / report.cap.mu) ** 2 if report.cap.mu else 1.0
+    full = round(50 * min(share, 1.0))
+    out.print(f"[{'#' * full}{'.' * (50 - full)}] {share:.0%} of the cap used", markup=False, highlight=False)
+    table = Table("", "epsilon", "mu", show_header=True)
+    for label in ("cap", "granted", "spent", "reserved", "left", "lifetime"):
+        amount = getattr(report, label)
+        table.add_row(label, f"{amount.epsilon:.2f}", f"{amount.mu:.4f}")
+    out.print(table)
+    for title, parts in (("study", report.by_study), ("purpose", report.by_purpose)):
+        if parts:
+            table = Table(title, "spent, epsilon", "cap", "left")
+            for key, part in parts.items():
+                limits = ("–" if a is None else f"{a.epsilon:.2f}" for a in (part.cap, part.left))
+                table.add_row(key, f"{part.spent.epsilon:.2f}", *limits)
+            out.print(table)
+    out.print(
+        f"{report.entries} releases, {report.research} of them in research runs without privacy. Squares of mu add "
+        "up; a cap a period is no lifetime guarantee.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _epsilon(mu: float, delta: float) -> str:
+    from fedrisk.privacy.accounting import epsilon_for
+
+    return f"epsilon {epsilon_for(mu, delta):.2f}" if mu > 0 else "nothing"

@@ -1,0 +1,175 @@
+"""What every message writes into the institution's audit trail.
+
+One append when a request comes, before anything is done with it, and one before the answer leaves: a message that
+cannot be recorded is refused. Entries say what kind of thing went to whom, how it was protected, its digest, its
+size and its price, never what stood in it.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fedrisk.clients.node import Node, digest_of
+from fedrisk.errors import FedriskError
+from fedrisk.models.plan import parties
+from fedrisk.protocol import Blob, Payload
+from fedrisk.study import Study, study_from
+
+HUB = "hub"
+SEALED = "sealed for the counterpart"
+_RECEIVED = {
+    "evaluate": ("blinded ids", "blinded by a random scalar each; sealed"),
+    "pseudonyms": ("evaluated ids", "blinded by a random scalar each; sealed"),
+    "release": ("masked matrix", "masked by a secret that the receiver lacks; sealed"),
+    "deliver": ("partial scores", "masked among the holders; sealed"),
+}
+_SENT = {
+    "blind": ("blinded ids", "blinded by a random scalar each; sealed"),
+    "evaluate": ("evaluated ids", "blinded by a random scalar each; sealed"),
+    "pseudonyms": ("pseudonyms", "keyed by the authority; sealed for the hub"),
+    "mask": ("masked matrix", "masked by a secret that the receiver lacks; sealed"),
+    "score": ("partial scores", "masked among the holders; sealed"),
+}
+
+
+def record_request(node: Node, action: str, request: Payload) -> None:
+    """Before a request is served: that it came, and what other institutions sent with it through the hub."""
+    study = _study(node, request)
+    common = _common(node, action, request, study)
+    drafts = [
+        {
+            **common,
+            "event": "request",
+            "counterparty": HUB,
+            "digest": digest_of(request),
+            "bytes": request.size(),
+        }
+    ]
+    if action in _RECEIVED and study is not None:
+        kind, protection = _RECEIVED[action]
+        for name, blob in request.blobs.items():
+            sender = _partner(node, action, name, study)
+            drafts.append(
+                {
+                    **common,
+                    "event": "received",
+                    "counterparty": sender,
+                    "kind": kind,
+                    "protection": protection,
+                }
+                | _size(blob)
+            )
+    node.trail.append(drafts)
+
+
+def record_answer(node: Node, action: str, request: Payload, answer: Payload) -> None:
+    """Before an answer leaves: that it goes, what other institutions get with it, and what a release costs."""
+    study = _study(node, request)
+    common = _common(node, action, request, study)
+    whole = {"digest": digest_of(answer), "bytes": answer.size()}
+    drafts: list[dict[str, Any]] = []
+    spend = answer.body.get("spend")
+    if action in _SENT and study is not None:
+        kind, protection = _SENT[action]
+        for name, blob in answer.blobs.items():
+            receiver = _partner(node, action, name, study)
+            drafts.append(
+                {**common, "event": "sent", "counterparty": receiver, "kind": kind, "protection": protection}
+                | _size(blob)
+            )
+    if action == "score" and study is not None:
+        for bank in study.banks:
+            drafts.append(
+                {**common, "event": "score", "counterparty": bank, "rows": _listed(node, request, bank)}
+            )
+    if action == "deliver":
+        drafts.append({**common, "event": "delivery", "counterparty": HUB, "rows": _scored(node, request)})
+    if spend is not None:
+        drafts.append(_release(node, common, request, answer, dict(spend), whole))
+    described = action == "describe" and answer.body.get("member")
+    drafts.append(
+        {**common, "event": "answer", "counterparty": HUB, **whole}
+        | ({"kind": "agreement, public columns, keys", "protection": "public"} if described else {})
+    )
+    node.trail.append(drafts)
+    if spend is not None:
+        node.store.attempt(str(request.get("attempt"))).update(**{f"entered_{spend['release']}": True})
+
+
+def record_refusal(node: Node, action: str, request: Payload | None, error: BaseException) -> None:
+    """That a request was refused, with the code that the hub gets."""
+    payload = request or Payload()
+    common = _common(node, action, payload, _study(node, payload))
+    code = error.code if isinstance(error, FedriskError) else "internal"
+    node.trail.append([{**common, "event": "refusal", "counterparty": HUB, "kind": "refusal", "code": code}])
+
+
+def _release(
+    node: Node,
+    common: Mapping[str, Any],
+    request: Payload,
+    answer: Payload,
+    spend: dict[str, Any],
+    whole: Mapping[str, Any],
+) -> dict[str, Any]:
+    state = node.store.attempt(str(request.get("attempt")))
+    repeated = f"entered_{spend['release']}" in state
+    protection = "noise from a seed: no privacy" if spend["research"] else "discrete Gaussian noise"
+    return {
+        **common,
+        "event": "release",
+        "counterparty": HUB,
+        "kind": f"noisy sums ({spend['release']})",
+        "protection": f"{protection}; pair masks where others contribute",
+        "spend": None if repeated else spend,
+        "rows": int(state["training"]) if "training" in state and spend["population"] == "training" else 0,
+        **whole,
+    }
+
+
+def _common(node: Node, action: str, request: Payload, study: Study | None) -> dict[str, Any]:
+    return {
+        "study": "" if study is None else study.name,
+        "attempt": str(request.body.get("attempt", ""))[:64],
+        "purpose": "" if study is None else study.purpose,
+        "consent": None if study is None else study.consent,
+        "action": action,
+    }
+
+
+def _study(node: Node, request: Payload) -> Study | None:
+    """The study that a request is about, as it is described in it or kept from before; None where neither is so."""
+    try:
+        if "study" in request.body:
+            return study_from(request.get("study"))
+        return study_from(node.store.attempt(str(request.get("attempt")))["study"])
+    except FedriskError:
+        return None
+
+
+def _partner(node: Node, action: str, name: str, study: Study) -> str:
+    """Whose blob this is: named by the institution, by the product, or going to a place that the action tells."""
+    if action == "blind":
+        return study.authority
+    if action == "pseudonyms":
+        return study.authority if name == "evaluated" else HUB
+    if action in ("mask", "release"):
+        left, right = parties(name)
+        return right if left == node.name else left
+    return name
+
+
+def _size(blob: Blob) -> dict[str, Any]:
+    raw = np.ascontiguousarray(blob).tobytes() if isinstance(blob, np.ndarray) else blob
+    return {"digest": hashlib.sha256(raw).hexdigest(), "bytes": len(raw)}
+
+
+def _listed(node: Node, request: Payload, bank: str) -> int:
+    facts = node.store.attempt(str(request.get("attempt"))).facts
+    return int(facts.get("listed", {}).get(bank, 0))
+
+
+def _scored(node: Node, request: Payload) -> int:
+    return _listed(node, request, node.name)

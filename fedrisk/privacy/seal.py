@@ -1,0 +1,102 @@
+"""The seal: a small file beside the ledger that remembers how far the ledger had come.
+
+A ledger that is put back from an older copy would forget charges. The seal holds the number of the ledger's
+last act and the running hash over all acts; it is written after every act, before anything may be sent.
+A ledger that is behind its seal, or whose hash at that act differs, is not the one that was sealed.
+
+Two slots of 512 bytes are written in turn and synced, each with its own checksum, so that a power cut in the
+middle of a write leaves the other one. The limit: whoever puts back both files together, or deletes both, is
+not noticed here. Keep the seal out of the copies of the disk, or hand checkpoints to somebody else (the audit
+log does).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedrisk.errors import StoreError
+
+_SLOT = 512
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Number of the last sealed act (0 for none) and the running hash after it."""
+
+    count: int
+    head: str
+
+
+def seal_path(ledger: Path) -> Path:
+    """``ledger.seal`` beside ``ledger.sqlite``."""
+    return ledger.with_suffix(".seal")
+
+
+def read_seal(path: Path) -> Mark | None:
+    """The later of the two marks; None if there is no seal. StoreError if it is there and neither holds."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(
+            f"seal {path} cannot be read ({error.strerror}); give the node access to it"
+        ) from error
+    marks = [m for m in (_parse(raw[:_SLOT]), _parse(raw[_SLOT:])) if m is not None]
+    if not marks:
+        raise StoreError(
+            f"seal {path} is damaged. Nothing may be sent; compare the ledger with the audit log, then run "
+            "acknowledge_restore with the reason"
+        )
+    return max(marks, key=lambda mark: mark.count)
+
+
+def write_seal(path: Path, mark: Mark, *, both: bool = False) -> None:
+    """Write a mark durably to the slot whose turn it is, or to both; StoreError if the disk refuses."""
+    slots = (0, 1) if both else (mark.count % 2,)
+    body = json.dumps({"count": mark.count, "head": mark.head, "check": _check(mark)})
+    new = not path.exists()
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            for slot in slots:
+                os.lseek(file, slot * _SLOT, os.SEEK_SET)
+                if os.write(file, body.ljust(_SLOT - 1).encode() + b"\n") != _SLOT:
+                    raise OSError(None, "it was written in part")
+            os.fsync(file)
+        finally:
+            os.close(file)
+        if new:
+            sync_folder(path.parent)
+    except OSError as error:
+        raise StoreError(
+            f"seal {path} cannot be written ({error.strerror}). Nothing may be sent; check disk, quota and "
+            "permissions, then repeat the request: what was charged is not charged again"
+        ) from error
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable, where the system knows how."""
+    if os.name == "posix":
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _check(mark: Mark) -> str:
+    return hashlib.sha256(f"fedrisk ledger seal|{mark.count}|{mark.head}".encode()).hexdigest()[:32]
+
+
+def _parse(raw: bytes) -> Mark | None:
+    try:
+        plain = json.loads(raw)
+        mark = Mark(plain["count"], plain["head"])
+        return mark if plain["check"] == _check(mark) else None
+    except (ValueError, KeyError, TypeError):
+        return None
