@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from rich.console import Console
 
 from fedrisk import cli
 from fedrisk.engine.local import load_nodes
@@ -16,8 +17,9 @@ def fedrisk(monkeypatch, capsys, fedrisk_home):
 
     def call(*arguments):
         monkeypatch.setattr("sys.argv", ["fedrisk", *map(str, arguments)])
-        monkeypatch.setattr(cli, "out", cli.Console(width=200))
-        monkeypatch.setattr(cli, "err", cli.Console(stderr=True, width=200))
+        monkeypatch.setattr(cli.study, "out", Console(width=200))
+        monkeypatch.setattr(cli.study, "err", Console(stderr=True, width=200))
+        monkeypatch.setattr(cli.institution, "out", Console(width=200))
         with pytest.raises(SystemExit) as stop:
             cli.main()
         out, err = (re.sub(r"\x1b\[[0-9;]*m", "", text) for text in capsys.readouterr())
@@ -225,3 +227,82 @@ def test_a_changed_key_stops_a_run(fedrisk, consortium, tmp_path):
     code, _, err = fedrisk("run", consortium.study_file, "--out", tmp_path / "out")
     assert code == 1
     assert err.startswith("error (envelope): the key of tax is not the one pinned")
+
+
+# --- an institution's own commands --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def spent(fedrisk, consortium):
+    """The tiny consortium after one private study, and the caller."""
+    code, _, err = fedrisk("run", consortium.study_file, "--out", consortium.folder / "results")
+    assert code == 0, err
+    return fedrisk, consortium
+
+
+def test_budget_before_and_after_a_study(spent):
+    fedrisk, consortium = spent
+    code, out, _ = fedrisk("budget", consortium.paths["tax"], "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert report["institution"] == "tax"
+    asked = consortium.study().privacy.epsilon
+    assert report["spent"]["epsilon"] == pytest.approx(asked, rel=1e-3)
+    assert report["reserved"]["mu"] == 0
+    assert report["left"]["epsilon"] < report["cap"]["epsilon"]
+    assert list(report["by_study"]) == ["tiny"]
+    code, out, _ = fedrisk("budget", consortium.paths["tax"])
+    assert code == 0
+    assert "of the cap used" in out
+    assert "lifetime" in out
+
+
+def test_a_grant_is_recorded_and_raises_the_cap(spent):
+    fedrisk, consortium = spent
+    before = json.loads(fedrisk("budget", consortium.paths["tax"], "--json")[1])
+    code, _, _ = fedrisk(
+        *("budget", "grant", consortium.paths["tax"]),
+        *("--epsilon", "1", "--reason", "one more refit", "--who", "officer"),
+    )
+    after = json.loads(fedrisk("budget", consortium.paths["tax"], "--json")[1])
+    assert code == 0
+    assert after["granted"]["epsilon"] == pytest.approx(1, rel=1e-3)
+    assert after["cap"]["mu"] ** 2 - before["cap"]["mu"] ** 2 == pytest.approx(after["granted"]["mu"] ** 2)
+
+
+def test_policy_check_allows_and_refuses(spent):
+    fedrisk, consortium = spent
+    code, out, _ = fedrisk("policy", "check", consortium.paths["tax"], consortium.study_file, "--set", "privacy.epsilon=0.1")
+    assert (code, "allowed" in out) == (0, True)
+    code, out, _ = fedrisk("policy", "check", consortium.paths["tax"], consortium.study_file, "--set", "purpose=marketing")
+    assert code == 1
+    assert "policy.purposes" in out
+
+
+def test_meter_equals_the_trail(spent):
+    fedrisk, consortium = spent
+    code, out, _ = fedrisk("meter", consortium.paths["tax"], "--csv")
+    rows = [line.split(",") for line in out.strip().splitlines()]
+    assert code == 0
+    assert rows[0][0] == "counterparty"
+    hub = next(row for row in rows[1:] if row[0] == "hub")
+    trail = load_nodes(consortium.paths)["tax"].trail
+    assert int(hub[4]) == sum(1 for _ in trail.entries(event="release"))
+    assert "month" in fedrisk("meter", consortium.paths["tax"])[1]
+
+
+def test_the_trail_is_shown_verified_exported_and_a_changed_one_found_out(spent):
+    fedrisk, consortium = spent
+    node = load_nodes(consortium.paths)["tax"]
+    code, out, _ = fedrisk("audit", "show", consortium.paths["tax"], "--last", "3")
+    assert (code, len(out.strip().splitlines())) == (0, 3)
+    assert fedrisk("audit", "verify", consortium.paths["tax"])[0] == 0
+    code, _, _ = fedrisk("audit", "export", consortium.paths["tax"], "--to", consortium.folder / "handed")
+    assert (code, len(list((consortium.folder / "handed").iterdir()))) == (0, 3)
+    log = node.store.path / "audit.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    lines[4] = lines[4].replace(b'"bytes":', b'"bytes":1', 1)
+    log.write_bytes(b"".join(lines))
+    code, out, _ = fedrisk("audit", "verify", consortium.paths["tax"])
+    assert code == 1
+    assert "entry 4" in out

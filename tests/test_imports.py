@@ -36,7 +36,10 @@ LAYERS = {
         *("institution", "audit", "models", "protocol", "clients", "server"),
     },
     "report": {"errors", "study", "metrics", "models", "server"},
-    "cli": {"errors", "study", "institution", "server", "engine", "report"},
+    "cli": {
+        *("errors", "study", "institution", "privacy", "audit", "models", "clients", "server"),
+        *("engine", "report"),
+    },
 }
 """What each module or package may import of fedrisk, besides itself."""
 

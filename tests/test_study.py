@@ -185,7 +185,9 @@ def test_a_study_cannot_be_changed_in_place():
 def test_the_digest_is_that_of_the_canonical_text():
     """A fixed study has a fixed digest: a change of it breaks agreements between versions."""
     study = study_from(banks("b1"))
-    assert json.loads(study.canonical())["institutions"] == [{"name": "b1", "role": "bank"}]
+    assert json.loads(study.canonical())["institutions"] == [
+        {"name": "b1", "role": "bank", "optional": False}
+    ]
     assert study.canonical() == json.dumps(
         json.loads(study.canonical()), sort_keys=True, separators=(",", ":")
     )

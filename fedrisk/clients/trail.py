@@ -73,6 +73,9 @@ def record_answer(node: Node, action: str, request: Payload, answer: Payload) ->
     spend = answer.body.get("spend")
     if action in _SENT and study is not None:
         kind, protection = _SENT[action]
+        if action == "score" and len(study.holders) == 1:
+            shape = node.institution.policy.scores
+            protection = "coarse bands; sealed" if shape == "bands" else "points, as the policy allows; sealed"
         for name, blob in answer.blobs.items():
             receiver = _partner(node, action, name, study)
             drafts.append(

@@ -1,7 +1,6 @@
 """An institution's own commands: what was spent, what is allowed, what was used, and what left.
 
-They read the institution's own file and store and nothing of anybody else. As in fedrisk.cli, what a command needs
-is imported inside it.
+They read the institution's own file and store and nothing of anybody else.
 """
 
 import json
@@ -64,6 +63,23 @@ def budget_grant(
 
     node = Node.load(institution)
     _print_budget(node.name, node.ledger.grant(epsilon=epsilon, reason=reason, who=who))
+
+
+@budget_app.command("restore")
+def budget_restore(
+    institution: InstitutionFile,
+    reason: Annotated[str, typer.Option(help="What happened to the ledger; recorded for good.")],
+    who: Annotated[str, typer.Option(help="Who decides; recorded for good.")],
+) -> None:
+    """Go on after the latest ledger was lost, with an older copy or a new one. Charges since then are NOT in it."""
+    from fedrisk.clients.node import Node
+    from fedrisk.privacy.ledger import Ledger
+
+    node = Node.load(institution)
+    path = node.store.path / "ledger.sqlite"
+    ledger = Ledger.acknowledge_restore(path, node.institution.policy.caps, reason=reason, who=who)
+    out.print("recorded; charge by hand what was released since the copy was made", style="bold red")
+    _print_budget(node.name, ledger.report())
 
 
 @policy_app.command("check")

@@ -1,11 +1,6 @@
-"""The commands: ``fedrisk check``, ``run``, ``show`` for studies; ``budget``, ``policy``, ``meter``, ``audit`` for institutions.
+"""The commands for studies: ``fedrisk check``, ``fedrisk run``, ``fedrisk show``."""
 
-What a command needs is imported inside it: worker processes import this file again when they start.
-"""
-
-import logging
 import math
-import sys
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -16,16 +11,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fedrisk import cli_institution as institution
-from fedrisk.errors import FedriskError
-
-app = typer.Typer(
-    name="fedrisk",
-    help="Privacy-preserving federated risk modelling: data are available but not visible.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
 out = Console()
 err = Console(stderr=True)
 
@@ -52,7 +37,6 @@ Institutions = Annotated[
 ]
 
 
-@app.command()
 def check(study_file: StudyFile, overrides: Overrides = None, institutions: Institutions = None) -> None:
     """Look before you run: tables, dictionaries and policies, what the study would cost and whether it can gain."""
     from fedrisk.engine.check import check_study
@@ -90,7 +74,6 @@ def check(study_file: StudyFile, overrides: Overrides = None, institutions: Inst
         raise typer.Exit(1)
 
 
-@app.command()
 def run(
     study_file: StudyFile,
     folder: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
@@ -145,7 +128,6 @@ def run(
     out.print("each bank's scores, champion and own figures are in its own store", highlight=False)
 
 
-@app.command()
 def show(folder: Annotated[Path, typer.Argument(help="Folder of a finished run (--out).")]) -> None:
     """Show the results of a finished study, and write its report anew."""
     from fedrisk.report.html import write_report
@@ -155,23 +137,3 @@ def show(folder: Annotated[Path, typer.Argument(help="Folder of a finished run (
     results = Results.load(folder)
     out.print(summary(results))
     out.print(f"report: {write_report(results, folder)}", markup=False)
-
-
-app.add_typer(institution.budget_app, name="budget")
-app.add_typer(institution.policy_app, name="policy")
-app.add_typer(institution.audit_app, name="audit")
-app.command(name="meter")(institution.meter)
-
-
-def main() -> None:
-    """Entry point: an error that fedrisk raises on purpose is a message and exit code 1, not a traceback."""
-    logging.getLogger("flwr").setLevel(logging.WARNING)
-    try:
-        app()  # exits with 0, or with 1 where a command says so, or with 2 where it was called wrongly
-    except FedriskError as error:
-        err.print(f"[bold red]error[/] ({error.code}): {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,38 @@
+"""The commands: ``check``, ``run``, ``show`` for studies; ``budget``, ``policy``, ``meter``, ``audit`` for institutions.
+
+What a command needs is imported inside it: worker processes import these files again when they start.
+"""
+
+import logging
+import sys
+
+import typer
+from rich.markup import escape
+
+from fedrisk.cli import institution, study
+from fedrisk.errors import FedriskError
+
+app = typer.Typer(
+    name="fedrisk",
+    help="Privacy-preserving federated risk modelling: data are available but not visible.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for _command in (study.check, study.run, study.show, institution.meter):
+    app.command()(_command)
+app.add_typer(institution.budget_app, name="budget")
+app.add_typer(institution.policy_app, name="policy")
+app.add_typer(institution.audit_app, name="audit")
+
+
+def main() -> None:
+    """Entry point: an error that fedrisk raises on purpose is a message and exit code 1, not a traceback."""
+    logging.getLogger("flwr").setLevel(logging.WARNING)
+    try:
+        app()  # exits with 0, or with 1 where a command says so, or with 2 where it was called wrongly
+    except FedriskError as error:
+        study.err.print(
+            f"[bold red]error[/] ({error.code}): {escape(str(error))}", highlight=False, soft_wrap=True
+        )
+        sys.exit(1)

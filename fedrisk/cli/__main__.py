@@ -1,0 +1,6 @@
+"""``python -m fedrisk.cli`` is the command ``fedrisk``."""
+
+from fedrisk.cli import main
+
+if __name__ == "__main__":  # worker processes import this file again
+    main()
