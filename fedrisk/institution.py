@@ -15,7 +15,8 @@ from fedrisk.dictionary import Dictionary
 from fedrisk.errors import ConfigError
 from fedrisk.privacy.policy import Policy
 from fedrisk.study import Name, checked, load_toml
-from fedrisk.table import Table, TableSource, read_table
+from fedrisk.table import Table, read_table
+from fedrisk.table_source import TableSource
 
 
 class Institution(BaseModel):

@@ -19,13 +19,14 @@ LAYERS = {
     "alignment": {"errors"},
     "secure": {"errors"},
     "privacy": {"errors", "study"},  # a policy is checked against a study
-    "table": {"errors", "dictionary", "alignment"},  # ids of a table are brought to their public form
-    "institution": {"errors", "dictionary", "study", "privacy", "table"},
+    "table_source": {"errors", "dictionary"},
+    "table": {"errors", "dictionary", "alignment", "table_source"},  # ids of a table are brought to their public form
+    "institution": {"errors", "dictionary", "study", "privacy", "table", "table_source"},
     "models": {"errors", "dictionary", "study", "secure", "privacy", "metrics"},
     "protocol": {"errors"},
     "clients": {
         *("errors", "dictionary", "study", "alignment", "secure", "privacy", "metrics", "table"),
-        *("institution", "audit", "models", "protocol"),
+        *("table_source", "institution", "audit", "models", "protocol"),
     },
     "server": {
         *("errors", "dictionary", "study", "alignment", "secure", "privacy", "metrics", "audit"),

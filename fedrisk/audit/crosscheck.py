@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fedrisk.audit.log import AuditEntry
+from fedrisk.audit.entry import AuditEntry
 from fedrisk.audit.meter import price
 from fedrisk.errors import ConfigError
 

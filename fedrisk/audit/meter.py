@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 
-from fedrisk.audit.log import AuditEntry
+from fedrisk.audit.entry import AuditEntry
 
 _IN, _OUT = ("request", "received"), ("answer", "sent")
 

@@ -190,7 +190,8 @@ def audit_verify(
     ] = None,
 ) -> None:
     """Check the whole trail; exit code 1, with the first broken entry, where it does not hold."""
-    from fedrisk.audit.log import Checkpoint, verify
+    from fedrisk.audit.checkpoint import Checkpoint
+    from fedrisk.audit.verify import verify
     from fedrisk.clients.node import Node
 
     node = Node.load(institution)

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 out = Console()
@@ -45,24 +44,14 @@ def check(study_file: StudyFile, overrides: Overrides = None, institutions: Inst
 
     study = load_study(study_file, overrides or [])
     report = check_study(study, find_institutions(study_file, study.members, institutions))
-    table = Table(
-        "institution",
-        "role",
-        "rows",
-        "columns",
-        "findings",
-        title=f"study {study.name}",
-        title_justify="left",
-    )
+    table = Table("institution", "role", "rows", "columns", title=f"study {study.name}", title_justify="left")
     for line in report.institutions:
-        table.add_row(
-            line.name,
-            line.role,
-            f"{line.rows:,}",
-            str(line.features),
-            escape("\n".join(line.findings)) or "none",
-        )
+        table.add_row(line.name, line.role, f"{line.rows:,}", str(line.features))
     out.print(table)
+    for line in report.institutions:
+        for finding in line.findings:
+            style = "red" if line.broken and not finding.startswith(("note", "warning")) else "dim"
+            out.print(f"{line.name}: {finding}", style=style, markup=False, highlight=False, soft_wrap=True)
     price = Table("release", "mu", "noise, in enterprises", title="what it would cost", title_justify="left")
     for name, mu, noise in report.releases:
         price.add_row(name, "–" if math.isinf(mu) else f"{mu:.4f}", noise)

@@ -17,7 +17,7 @@ from fedrisk.privacy.accounting import check_epsilon_delta, epsilon_for
 from fedrisk.privacy.spend import Spend
 from fedrisk.protocol import Payload
 from fedrisk.secure.identity import EphemeralKey
-from fedrisk.study import BANK, Study, study_from
+from fedrisk.study import BANK, Role, Study, study_from
 from fedrisk.table import Table
 
 
@@ -32,14 +32,8 @@ def describe(node: Node, request: Payload) -> Payload:
     research_seed = request.get("research_seed")
     if research_seed is not None and not isinstance(research_seed, int):
         raise ProtocolError("the research seed is no whole number; the hub runs another version of fedrisk")
-    policy, kind = node.institution.policy, node.institution.kind
-    role = study.role_of(node.name)
-    if kind != role:
-        raise ConfigError(
-            f"study {study.name} calls {node.name} a {role}, its own file says {kind}; agree on one"
-        )
-    policy.check(study, institution=node.name, research=research_seed is not None)
-
+    role = check_role(study, node)
+    node.institution.policy.check(study, institution=node.name, research=research_seed is not None)
     attempt = Attempt(
         node,
         node.store.begin(
@@ -50,7 +44,7 @@ def describe(node: Node, request: Payload) -> Payload:
     body: dict[str, Any] = {"name": node.name, "member": True, "role": role, "rows": 0, "features": []}
     if role != "authority":
         table = attempt.read()
-        _check_table(study, node, table)
+        check_table_fits(study, node, table)
         attempt.state.update(table=table.digest)
         _check_budget(attempt)
         body |= _summary(attempt, table)
@@ -105,7 +99,18 @@ def allowed_features(node: Node, dictionary: Dictionary) -> tuple[Feature, ...]:
     return tuple(f for f in features if f.column in columns)
 
 
-def _check_table(study: Study, node: Node, table: Table) -> None:
+def check_role(study: Study, node: Node) -> Role:
+    """The node's role in the study; ConfigError where its own file says another."""
+    role, kind = study.role_of(node.name), node.institution.kind
+    if kind != role:
+        raise ConfigError(
+            f"study {study.name} calls {node.name} a {role}, its own file says {kind}; agree on one"
+        )
+    return role
+
+
+def check_table_fits(study: Study, node: Node, table: Table) -> None:
+    """Whether a checked table fits the study: enough rows, delta small enough, dates within the windows."""
     dictionary = node.institution.dictionary
     least = node.institution.policy.least_rows
     if len(table) < least:

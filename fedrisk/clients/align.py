@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from fedrisk.alignment import oprf
-from fedrisk.audit.log import Checkpoint
+from fedrisk.audit.checkpoint import Checkpoint
 from fedrisk.clients.node import Attempt, Node
 from fedrisk.errors import ProtocolError
 from fedrisk.protocol import Payload

@@ -20,7 +20,8 @@ from fedrisk.privacy.ledger import Ledger
 from fedrisk.protocol import Payload
 from fedrisk.secure.identity import EphemeralKey, SignedKey, pair_secret
 from fedrisk.study import BANK, Study, study_from
-from fedrisk.table import Table, expand
+from fedrisk.table import Table
+from fedrisk.table_source import expand
 
 
 @dataclass(frozen=True)

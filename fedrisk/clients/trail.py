@@ -75,7 +75,9 @@ def record_answer(node: Node, action: str, request: Payload, answer: Payload) ->
         kind, protection = _SENT[action]
         if action == "score" and len(study.holders) == 1:
             shape = node.institution.policy.scores
-            protection = "coarse bands; sealed" if shape == "bands" else "points, as the policy allows; sealed"
+            protection = (
+                "coarse bands; sealed" if shape == "bands" else "points, as the policy allows; sealed"
+            )
         for name, blob in answer.blobs.items():
             receiver = _partner(node, action, name, study)
             drafts.append(

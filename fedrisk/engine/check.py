@@ -4,11 +4,12 @@ Touches nothing but the institutions' own tables, releases nothing and spends no
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedrisk.alignment.matching import left_out_likelihood_ratio
+from fedrisk.clients.agree import allowed_features, check_role, check_table_fits
 from fedrisk.clients.node import Node
 from fedrisk.engine.local import load_nodes
 from fedrisk.errors import FedriskError
@@ -20,11 +21,10 @@ from fedrisk.models.plan import (
     edges_release,
     evaluation_release,
     expected_gain,
-    features_of,
     total_mu,
 )
-from fedrisk.privacy.accounting import check_epsilon_delta, epsilon_for, readings
-from fedrisk.study import BANK, Study
+from fedrisk.privacy.accounting import epsilon_for, readings
+from fedrisk.study import Study
 from fedrisk.table import check_table
 
 
@@ -57,9 +57,16 @@ class Check:
 def check_study(study: Study, institutions: Mapping[str, Path]) -> Check:
     """Check everything that can be checked on one machine; ConfigError where a file cannot be read at all."""
     nodes = load_nodes(institutions)
-    lines, features = [], []
+    lines: list[Line] = []
+    features: list[Feature] = []
+    banks: dict[str, list[Feature]] = {}
     for name, node in nodes.items():
         line, own = _institution(study, node)
+        if name in study.banks:
+            differ = banks.setdefault(study.banks[0], own) != own
+            if differ:
+                told = f"its columns are not those of {study.banks[0]}; banks of one study need the same dictionary"
+                line = replace(line, findings=(told, *line.findings), broken=True)
         lines.append(line)
         if study.role_of(name) == "holder" or name == study.banks[0]:
             features += own
@@ -69,36 +76,42 @@ def check_study(study: Study, institutions: Mapping[str, Path]) -> Check:
 
 
 def _institution(study: Study, node: Node) -> tuple[Line, list[Feature]]:
-    institution, findings, broken = node.institution, [], False
-    rows, features = 0, []
+    """What describe would look at, every rule instead of the first one broken."""
+    institution = node.institution
+    findings: list[str] = []
+    refused: list[str] = []
+    features: list[Feature] = []
+    rows = 0
 
-    def refuse(error: FedriskError) -> None:
-        nonlocal broken
-        broken = True
-        findings.append(str(error))
-
-    try:
-        institution.policy.check(study, institution=node.name, research=False)
-    except FedriskError as error:
-        refuse(error)
-    if institution.table is not None and institution.dictionary is not None:
-        role = BANK if institution.kind == "bank" else node.name
-        features = list(features_of(institution.dictionary, role))
+    def try_to(step: Callable[[], object]) -> None:
         try:
-            for found in check_table(institution.table, institution.dictionary, base=institution.folder):
-                findings.append(str(found))
-                broken = broken or found.severity == "error"
-            if not broken:
-                rows = len(institution.read())
-                check_epsilon_delta(study.privacy.epsilon, study.privacy.delta, rows)
+            step()
         except FedriskError as error:
-            refuse(error)
-        left = node.ledger.left()
-        if total_mu(study) > left:
-            broken = True
+            refused.append(str(error))
+
+    try_to(lambda: check_role(study, node))
+    try_to(lambda: institution.policy.check(study, institution=node.name, research=False))
+    dictionary = institution.dictionary
+    if institution.table is not None and dictionary is not None:
+        try_to(lambda: features.extend(allowed_features(node, dictionary)))
+        try:
+            found = check_table(institution.table, dictionary, base=institution.folder)
+            refused += [str(f) for f in found if f.severity == "error"]
+            findings += [str(f) for f in found if f.severity != "error"]
+            if not any(f.severity == "error" for f in found):
+                table = institution.read()
+                rows = len(table)
+                check_table_fits(study, node, table)
+        except FedriskError as error:
+            refused.append(str(error))
+        left = node.ledger.left(study=study.name, purpose=study.purpose)
+        if total_mu(study) > left * (1 + 1e-9):
             spare = epsilon_for(left, study.privacy.delta) if left > 0 else 0.0
-            findings.append(f"budget left is epsilon {spare:.2f}, the study asks {study.privacy.epsilon:g}")
-    return Line(node.name, study.role_of(node.name), rows, len(features), tuple(findings), broken), features
+            refused.append(f"budget left is epsilon {spare:.2f}, the study asks {study.privacy.epsilon:g}")
+    line = Line(
+        node.name, study.role_of(node.name), rows, len(features), (*refused, *findings), bool(refused)
+    )
+    return line, features
 
 
 def _releases(study: Study, features: list[Feature]) -> list[tuple[str, float, str]]:
@@ -147,6 +160,9 @@ def _sentences(study: Study, features: list[Feature], lines: list[Line]) -> list
         out.append(f"That an enterprise is left out at a bank {meaning}.")
     rate = study.expected.default_rate
     rows = study.expected.enterprises or sum(line.rows for line in lines if line.role == "bank")
+    if not rows:
+        out.append("Declare expected.enterprises to learn whether the positives suffice for a gain.")
+        return out
     if rate is None:
         out.append("Declare expected.default_rate to learn whether the positives suffice for a gain.")
         return out

@@ -11,6 +11,13 @@ from typing import Any
 from fedrisk.privacy.accounting import epsilon_for
 from fedrisk.privacy.caps import DELTA
 
+_MEANINGLESS = 1e4
+
+
+def epsilon_of(mu: float, delta: float = DELTA) -> float:
+    """``mu`` as epsilon for people; infinite above mu 10,000, where no figure says anything any more."""
+    return math.inf if mu > _MEANINGLESS else epsilon_for(mu, delta)
+
 
 @dataclass(frozen=True)
 class Amount:
@@ -25,7 +32,7 @@ class Amount:
     @property
     def epsilon(self) -> float:
         """The price as epsilon at delta 1e-6; infinite for infinite mu."""
-        return epsilon_for(self.mu, DELTA)
+        return epsilon_of(self.mu)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; infinity becomes the text "inf"."""

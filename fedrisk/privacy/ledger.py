@@ -27,7 +27,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from fedrisk.errors import BudgetError, ConfigError, ProtocolError
-from fedrisk.privacy.accounting import epsilon_for, mu_for
+from fedrisk.privacy.accounting import mu_for
 from fedrisk.privacy.accounts import (
     Account,
     Key,
@@ -40,7 +40,7 @@ from fedrisk.privacy.accounts import (
     square,
     write,
 )
-from fedrisk.privacy.budget import Amount, BudgetReport, Part
+from fedrisk.privacy.budget import Amount, BudgetReport, Part, epsilon_of
 from fedrisk.privacy.caps import DELTA, Calendar, Caps, limits_of
 from fedrisk.privacy.ledger_audit import audit
 from fedrisk.privacy.ledger_file import LedgerFile, add_act, entry_digest
@@ -380,7 +380,7 @@ class Ledger:
         left = _rest(cap, before)
 
         def epsilon(mu: float) -> str:
-            return f"{epsilon_for(mu, delta):.3g}"
+            return f"{epsilon_of(mu, delta):.3g}"
 
         until = "" if key.scope == "lifetime" else f", until {_calendar(db).bounds(key.period)[1]}"
         whose, remedy = {

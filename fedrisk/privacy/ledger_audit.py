@@ -54,6 +54,8 @@ def _entries(file: LedgerFile, db: sqlite3.Connection, acts: dict[str, dict[str,
     for position, name, text, digest, purpose, *copied, committed, cancel, answer_digest, answer in rows:
         spend = spend_from(text, file.path)
         mu2 = None if spend.research else square(spend.mu)
+        if not isinstance(answer, bytes | None):
+            raise damaged(file.path, f"the answer of entry {position} is not bytes")
         stored = None if answer is None else hashlib.sha256(answer).hexdigest()
         if debits.get(name) != entry_digest(text, digest, purpose):
             raise damaged(file.path, f"entry {position} is not the one that was debited")

@@ -7,6 +7,8 @@ that is behind is harmless: the next change brings it forward.
 
 Storage uses a rollback journal that is truncated, and ``synchronous = FULL``: the truncation is synced, so what
 has returned survives a power cut. (A journal that is deleted would need ``EXTRA`` and costs twice the time.)
+A debit uses ``NORMAL``: it survives the end of its process at once, and a power cut from its commit on, which
+syncs both. If the power fails between the two, charge and noise are lost together and nothing has left.
 """
 
 from __future__ import annotations
@@ -84,7 +86,7 @@ class LedgerFile:
         if not allowed:
             raise StoreError(
                 f"ledger {self.path} does not exist, though this node has one. Nothing may be sent, since a new "
-                "ledger would forget what was spent; put the file back, or run acknowledge_restore with the reason"
+                "ledger would forget what was spent; put the file back, or run 'fedrisk budget restore' with the reason"
             )
         try:
             # Never opened and closed while it exists: that would drop SQLite's locks of this whole process.
@@ -151,10 +153,13 @@ class LedgerFile:
     def transaction(self, *, guard: bool = True, seal: bool = True) -> Iterator[sqlite3.Connection]:
         """All or nothing, alone: the lock is taken before anything is read, the seal brought forward after.
 
-        seal False leaves the seal to a later act, unless there is none yet. guard False skips the check of
+        seal False leaves the seal to a later act, unless there is none yet, and the last sync with it: the
+        database stays whole in a power cut, which may take back this transaction, as if it had never been. guard False skips the check of
         the seal, and writes it anew.
         """
         with self.connection() as db:
+            if not seal:
+                db.execute("PRAGMA synchronous = NORMAL")
             db.execute("BEGIN IMMEDIATE")
             try:
                 if guard:
@@ -173,7 +178,7 @@ class LedgerFile:
         return StoreError(
             f"ledger {self.path}: {what}. An older copy was put back, or the file was lost, and charges would be "
             "forgotten. Nothing may be sent; put the latest file back, or, if there is none, run "
-            "acknowledge_restore with the reason and charge by hand what came after the copy"
+            "'fedrisk budget restore' with the reason and charge by hand what came after the copy"
         )
 
     def _bring_forward(self, db: sqlite3.Connection, *, both: bool = False) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from fedrisk.errors import StoreError
 
 _SLOT = 512
+_fdatasync = getattr(os, "fdatasync", os.fsync)
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def read_seal(path: Path) -> Mark | None:
     if not marks:
         raise StoreError(
             f"seal {path} is damaged. Nothing may be sent; compare the ledger with the audit log, then run "
-            "acknowledge_restore with the reason"
+            "'fedrisk budget restore' with the reason"
         )
     return max(marks, key=lambda mark: mark.count)
 
@@ -59,7 +60,7 @@ def write_seal(path: Path, mark: Mark, *, both: bool = False) -> None:
     """Write a mark durably to the slot whose turn it is, or to both; StoreError if the disk refuses."""
     slots = (0, 1) if both else (mark.count % 2,)
     body = json.dumps({"count": mark.count, "head": mark.head, "check": _check(mark)})
-    new = not path.exists()
+    new = not path.exists() or path.stat().st_size < 2 * _SLOT
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -67,7 +68,8 @@ def write_seal(path: Path, mark: Mark, *, both: bool = False) -> None:
                 os.lseek(file, slot * _SLOT, os.SEEK_SET)
                 if os.write(file, body.ljust(_SLOT - 1).encode() + b"\n") != _SLOT:
                     raise OSError(None, "it was written in part")
-            os.fsync(file)
+            # The size stays the same after the first time, so the data alone is enough, in a third of the time.
+            (os.fsync if new else _fdatasync)(file)
         finally:
             os.close(file)
         if new:

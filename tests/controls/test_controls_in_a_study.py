@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fedrisk.audit.crosscheck import crosscheck
-from fedrisk.audit.log import verify
+from fedrisk.audit.verify import verify
 from fedrisk.engine.local import load_nodes, run_local
 from fedrisk.errors import ConfigError, PeerError, StoreError
 from fedrisk.server.hub import Hub
@@ -121,7 +121,9 @@ def test_a_policy_that_changes_during_a_study_stops_the_next_release(consortium)
     node = load_nodes(consortium.paths)["power"]
     assert [e.spend.release for e in node.ledger.entries()] == ["edges"]
     for other in load_nodes(consortium.paths).values():
-        assert not list((other.store.path / "attempts").glob("*/secrets/*")), "secrets outlive a stopped study"
+        assert not list((other.store.path / "attempts").glob("*/secrets/*")), (
+            "secrets outlive a stopped study"
+        )
 
 
 def test_columns_that_a_policy_keeps_back_are_not_used(consortium):
@@ -153,7 +155,11 @@ def test_versions_of_scores_are_limited_by_bank_and_enterprise(consortium):
 
 
 def test_a_study_goes_on_without_an_optional_institution(consortium):
-    set_study(consortium, '{ name = "power", role = "holder" }', '{ name = "power", role = "holder", optional = true }')
+    set_study(
+        consortium,
+        '{ name = "power", role = "holder" }',
+        '{ name = "power", role = "holder", optional = true }',
+    )
     set_policy(consortium, "power", purposes=[])
     results = run(consortium)
     assert results.metrics["left_out"] == ["power"]
@@ -191,7 +197,9 @@ def test_a_hub_that_asks_for_more_than_the_study_has_is_refused(consortium, monk
     real = scorecard._gram
 
     def greedy(ask, bases, radius, owner, mu):
-        sizes = {r: [len(b) for b, o in zip(bases, owner, strict=True) if o == r] for r in ask.roster.study.roles}
+        sizes = {
+            r: [len(b) for b, o in zip(bases, owner, strict=True) if o == r] for r in ask.roster.study.roles
+        }
         chosen = {role: list(range(len(s))) for role, s in sizes.items()}
         release = scorecard.counts_release(ask.roster.study, sizes, mu, "recount")
         ask(release, {r: {"chosen": chosen} for r in ask.roster.study.roles}, "counts again")

@@ -1,0 +1,174 @@
+"""Where an audit log ends, signed and unsigned, and how the small files beside it are kept.
+
+A chain of hashes alone does not show that its end was cut off, or that its owner wrote it anew. Checkpoints
+do: a signed count and hash that others keep (tamper-evident logs, Crosby & Wallach 2009; signed tree heads,
+RFC 6962). The head file is the log's own unsigned note of its end; it shows a file that was cut off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from fedrisk.audit.entry import dump, signed_by
+from fedrisk.errors import EnvelopeError, ProtocolError, StoreError
+
+_CHECKPOINT = b"fedrisk audit checkpoint v1\n"
+PATIENCE = 10.0  # seconds to wait for another process
+_HEAD_BYTES = 256  # within one sector of the disk, so that it is written whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """An institution's signed word that its log had this head after so many entries."""
+
+    count: int
+    hash: str
+    time: str
+    institution: str
+    signature: str
+
+    def to_json(self) -> str:
+        """One line of JSON, to be handed to the other institutions or to a regulator."""
+        return dump(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Checkpoint:
+        """Inverse of ``to_json``; EnvelopeError if malformed. Nothing is verified yet: call ``holds``."""
+        try:
+            plain = json.loads(text)
+            kinds = {field.name: int if field.name == "count" else str for field in fields(cls)}
+            if set(plain) == set(kinds) and all(type(plain[n]) is k for n, k in kinds.items()):
+                return cls(**plain)
+        except (ValueError, TypeError):
+            pass
+        raise EnvelopeError("a checkpoint is malformed; ask its institution to send it anew")
+
+    def holds(self, public: bytes) -> bool:
+        """Whether this public key (32 bytes) signed it."""
+        return signed_by(public, self.signature, self.statement())
+
+    def statement(self) -> bytes:
+        """The bytes that are signed: a tag, and all fields but the signature."""
+        return _CHECKPOINT + dump([self.count, self.hash, self.time, self.institution]).encode()
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where a log ends: entries, hash of the last, its time, bytes of the file."""
+
+    count: int
+    hash: str
+    time: str
+    size: int
+
+
+def keep_witnessed(path: Path, checkpoint: Checkpoint, public: bytes) -> None:
+    """Keep another institution's checkpoint beside the log ``path``; errors as of ``AuditLog.witness``."""
+    if not checkpoint.holds(public):
+        raise EnvelopeError(
+            f"the checkpoint of {checkpoint.institution} is not signed by its pinned key; ask for it anew"
+        )
+    folder = beside(path, "witnessed") / _file_name(checkpoint.institution)
+    kept = load_checkpoints(folder)
+    if checkpoint in kept:
+        return
+    write_file(folder / f"{checkpoint.count:012d}-{checkpoint.hash[:16]}.json", checkpoint.to_json())
+    for other in kept:
+        early, late = sorted((checkpoint, other), key=lambda c: (c.time, c.count))
+        if early.count > late.count or (early.count == late.count and early.hash != late.hash):
+            raise ProtocolError(
+                f"two checkpoints of {checkpoint.institution} contradict each other (entries "
+                f"{early.count} and {late.count}): its audit log was rewritten (or its clock set back); "
+                "ask it for the whole log, and verify that against both"
+            )
+
+
+def load_witnessed(path: Path, institution: str) -> tuple[Checkpoint, ...]:
+    """Checkpoints of another institution that were kept beside the log ``path``."""
+    return load_checkpoints(beside(path, "witnessed") / _file_name(institution))
+
+
+def load_checkpoints(folder: Path) -> tuple[Checkpoint, ...]:
+    try:
+        texts = [file.read_text("utf-8") for file in sorted(folder.glob("*.json"))]
+    except (OSError, UnicodeDecodeError):
+        raise EnvelopeError(f"a checkpoint in {folder} cannot be read; bring the folder back") from None
+    return tuple(Checkpoint.from_json(text) for text in texts)
+
+
+def read_head(path: Path) -> Head | None:
+    """The head file's content; None where there is none, or where it is damaged."""
+    try:
+        head = json.loads(beside(path, "head").read_bytes())
+        kinds = {"count": int, "hash": str, "time": str, "size": int}
+        if isinstance(head, dict) and {n: type(v) for n, v in head.items()} == kinds:
+            return Head(**head)
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def write_head(path: Path, head: Head) -> None:
+    """In place and not forced to the disk: it may lag behind the log, and never runs ahead of it."""
+    file = os.open(beside(path, "head"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.pwrite(file, dump(asdict(head)).encode().ljust(_HEAD_BYTES - 1) + b"\n", 0)
+    finally:
+        os.close(file)
+
+
+def beside(path: Path, what: str) -> Path:
+    return path.with_name(f"{path.name}.{what}")
+
+
+def _file_name(institution: str) -> str:
+    """A name that is safe in a path, and one for each institution."""
+    return f"i-{hashlib.sha256(institution.encode()).hexdigest()[:32]}"
+
+
+def flock(file: int, kind: int) -> bool:
+    """Lock a file until its handle is closed; False if that was not to be had in time."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.001)
+        except OSError:
+            return False
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """A small file, whole or absent; StoreError if the disk does not take it."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content.encode() + b"\n" if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise StoreError(f"{path} cannot be written: {error.strerror}; check space and permissions") from None
+
+
+def sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

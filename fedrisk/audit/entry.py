@@ -1,0 +1,235 @@
+"""One entry of the audit trail: its fields, its one form as a line of bytes, and how it is chained and signed.
+
+Every entry holds the hash of the one before it (Haber & Stornetta 1991), so no entry can be changed, moved,
+taken out or put in without all later hashes changing; signatures are Ed25519 (RFC 8032). One line of the file
+is one entry, fields in the order of ``AuditEntry``, without spaces, in ASCII:
+
+    {"index":0,"time":...,...,"previous":HEX,"signature":HEX,"hash":HEX}
+
+``hash`` is SHA-256 over a tag and the line's bytes before ``,"hash"``; it covers the signature. ``signature``
+is over another tag and the bytes before ``,"signature"``; it is empty on entries that a later entry of the
+same append signs. ``previous`` of the first entry is a hash of the institution's name and public key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from fedrisk.errors import ConfigError
+
+Event = Literal["request", "answer", "sent", "received", "release", "refusal", "score", "delivery", "note"]
+"""What happened: a request came and its answer went; a thing was sent to, or received from, another institution
+through the hub; a release was charged; a refusal was given; partial scores were computed for a bank (score);
+scores arrived at this bank (delivery). ``note`` is the log's own: a torn tail set aside, or a head file made anew."""
+
+_GENESIS = b"fedrisk audit log v1\n"
+HASH, SIGNED = b"fedrisk audit entry v1\n", b"fedrisk audit signature v1\n"
+_LONGEST = 200
+DRAFT = {
+    **dict.fromkeys(("study", "attempt", "purpose", "action", "event", "counterparty"), ""),
+    "kind": "",
+    "protection": "",
+    "digest": "",
+    "bytes": 0,
+    "rows": 0,
+    "spend": None,
+    "consent": None,
+    "code": None,
+}
+_SPEND = {
+    *("study", "attempt", "release", "population", "mu", "delta", "what"),
+    *("institution", "counterparty", "research"),
+}
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+TAIL = re.compile(rb',"signature":"((?:[0-9a-f]{128})?)","hash":"([0-9a-f]{64})"\}')
+_TAIL_BYTES = (len(',"signature":"","hash":""}') + 64, len(',"signature":"","hash":""}') + 64 + 128)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditEntry:
+    """One thing that happened at an institution; never an id, a label or a value.
+
+    index: 0, 1, 2, ... time: UTC, ISO 8601 with milliseconds; never before the entry before it.
+    action: name of the handler. counterparty: who asked, or where it went to or came from.
+    kind: what kind of thing ("masked matrix", "noisy sums"). protection: how it was protected.
+    digest: SHA-256 (hex) of what went, or empty. bytes: its size. rows: enterprises touched.
+    spend: ``Spend.to_dict`` of what this entry charges; None where nothing is, and for a repeat.
+    consent: reference to a consent. code: code of a refusal.
+    note: of the log itself; ``clock TIME`` where the machine's clock stood before the last entry's time.
+    """
+
+    index: int
+    time: str
+    institution: str
+    study: str
+    attempt: str
+    purpose: str
+    action: str
+    event: Event
+    counterparty: str
+    kind: str
+    protection: str
+    digest: str
+    bytes: int
+    rows: int
+    spend: dict[str, Any] | None
+    consent: str | None
+    code: str | None
+    note: str
+    previous: str
+    signature: str
+    hash: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Fields as they are, for JSON."""
+        return {name: getattr(self, name) for name in FIELDS}
+
+
+FIELDS = tuple(field.name for field in fields(AuditEntry))
+_EVENTS = frozenset(get_args(Event))
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(FIELDS, (str,)),
+    **dict.fromkeys(("index", "bytes", "rows"), (int,)),
+    **dict.fromkeys(("consent", "code"), (str, type(None))),
+    "spend": (dict, type(None)),
+}
+_KINDS = frozenset(itertools.product(*(_TYPES[name] for name in FIELDS)))  # what types a line may have
+
+
+def checked_draft(draft: Mapping[str, Any]) -> dict[str, Any]:
+    """A draft with all its fields; ConfigError names the field, never its content."""
+    if set(draft) - set(DRAFT):
+        raise ConfigError(
+            f"audit: a draft has {len(set(draft) - set(DRAFT))} fields that entries do not have; "
+            f"they have {', '.join(DRAFT)}"
+        )
+    entry = {name: draft.get(name, default) for name, default in DRAFT.items()}
+    for name in ("study", "attempt", "purpose", "action", "counterparty", "kind", "protection", "digest"):
+        check_text(name, entry[name])
+    if entry["event"] not in get_args(Event) or entry["event"] == "note":
+        raise ConfigError(f"audit: event must be one of {', '.join(get_args(Event)[:-1])}")
+    for name in ("action", "counterparty"):
+        check_text(name, entry[name], empty=False)
+    if entry["digest"] and not re.fullmatch("[0-9a-f]{64}", entry["digest"], re.ASCII):
+        raise ConfigError("audit: digest must be a SHA-256 in 64 hexadecimal digits, or empty")
+    for name in ("bytes", "rows"):
+        if type(entry[name]) is not int or not 0 <= entry[name] < 2**63:
+            raise ConfigError(f"audit: {name} must be a whole number, 0 or more")
+    for name in ("consent", "code"):
+        if entry[name] is not None:
+            check_text(name, entry[name])
+    if entry["spend"] is not None:
+        entry["spend"] = _checked_spend(entry["spend"])
+    return entry
+
+
+def _checked_spend(spend: Any) -> dict[str, Any]:
+    if not isinstance(spend, Mapping) or set(spend) != _SPEND:
+        raise ConfigError("audit: spend must be what Spend.to_dict gives, or None")
+    for name in sorted(_SPEND):
+        value = spend[name]
+        if name == "research":
+            if not isinstance(value, bool):
+                raise ConfigError("audit: spend.research must be true or false")
+        elif name in ("mu", "delta"):
+            real = type(value) in (int, float) and 0 <= value < float("inf")
+            if not real and not (name == "mu" and value == "inf"):
+                raise ConfigError(f"audit: spend.{name} must be a number, 0 or more")
+        else:
+            check_text(f"spend.{name}", value, empty=False)
+    return {name: spend[name] for name in sorted(_SPEND)}
+
+
+def check_text(name: str, value: Any, *, empty: bool = True) -> None:
+    if not isinstance(value, str) or not (empty or value):
+        raise ConfigError(f"audit: {name} must be a text{'' if empty else ' that is not empty'}")
+    if len(value) > _LONGEST or not all(c.isprintable() for c in value):
+        raise ConfigError(f"audit: {name} must be one line of at most {_LONGEST} characters; log no content")
+
+
+def parse(line: bytes) -> dict[str, Any]:
+    """An entry's fields; ValueError, with the end of a sentence, unless every byte of the line is as it must be."""
+    if not line.endswith(b"\n"):
+        raise ValueError("is torn: its line has no end")
+    _, tail = cut(line)
+    if hashlib.sha256(HASH + line[: tail.start(2) - len(',"hash":"')]).hexdigest().encode() != tail.group(2):
+        raise ValueError("is not what its hash says")
+    try:
+        plain = _decode(line[:-1].decode("ascii"))
+    except ValueError:
+        raise ValueError("is not JSON") from None
+    if not isinstance(plain, dict) or tuple(plain) != FIELDS:
+        raise ValueError("does not have the form of an entry")
+    if tuple(map(type, plain.values())) not in _KINDS or plain["event"] not in _EVENTS:
+        raise ValueError("has a field of a wrong kind")
+    if not _TIME.fullmatch(plain["time"]) or (plain["spend"] and plain["spend"].keys() != _SPEND):
+        raise ValueError("has a field of a wrong kind")
+    # A field that stood twice would be read in two ways. In a text, the quote before a colon is escaped.
+    if line.count(b'":') - line.count(b'\\":') != len(FIELDS) + len(plain["spend"] or ()):
+        raise ValueError("has a field twice")
+    return plain
+
+
+def cut(line: bytes) -> tuple[bytes, re.Match[bytes]]:
+    """A line's bytes before the signature, and the tail that holds signature and hash."""
+    for size in _TAIL_BYTES:
+        tail = TAIL.fullmatch(line, max(0, len(line) - 1 - size), len(line) - 1)
+        if tail:
+            return line[: tail.start()], tail
+    raise ValueError("has no signature and hash at its end")
+
+
+def body_of(line: bytes) -> bytes:
+    return cut(line)[0]
+
+
+class Unlinked(ValueError):
+    """An entry does not follow the one before it, so one of the two was changed."""
+
+
+def check_link(entry: Mapping[str, Any], index: int, previous: str, moment: str, institution: str) -> None:
+    """ValueError, with the end of a sentence, unless an entry follows the one before it."""
+    if entry["index"] != index:
+        raise ValueError(
+            f"says that it is entry {entry['index']}: entries are missing, repeated or out of order"
+        )
+    if entry["institution"] != institution:
+        raise ValueError("is of another institution")
+    if entry["previous"] != previous:
+        raise Unlinked(
+            "does not follow the entry before it"
+            if index
+            else "does not begin a log of this institution and key"
+        )
+    if entry["time"] < moment:
+        raise Unlinked("is earlier than the entry before it")
+
+
+def genesis(institution: str, public: bytes) -> str:
+    return hashlib.sha256(_GENESIS + dump([institution, public.hex()]).encode()).hexdigest()
+
+
+def signed_by(public: bytes, signature: str, message: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(bytes.fromhex(signature), message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+_decode = json.JSONDecoder().decode
+_encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
+
+
+def dump(plain: Any) -> str:
+    """JSON without spaces, in ASCII, keys in the order given."""
+    return _encode(plain)
