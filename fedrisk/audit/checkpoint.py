@@ -97,6 +97,7 @@ def load_witnessed(path: Path, institution: str) -> tuple[Checkpoint, ...]:
 
 
 def load_checkpoints(folder: Path) -> tuple[Checkpoint, ...]:
+    """Checkpoints of a folder, in the order of its file names; EnvelopeError if one is damaged."""
     try:
         texts = [file.read_text("utf-8") for file in sorted(folder.glob("*.json"))]
     except (OSError, UnicodeDecodeError):
@@ -126,6 +127,7 @@ def write_head(path: Path, head: Head) -> None:
 
 
 def beside(path: Path, what: str) -> Path:
+    """The file or folder of a log that stands beside it, such as its ``head``."""
     return path.with_name(f"{path.name}.{what}")
 
 
@@ -167,6 +169,7 @@ def write_file(path: Path, content: str | bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
+    """Force to the disk which files a folder holds."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

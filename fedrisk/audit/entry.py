@@ -32,7 +32,10 @@ through the hub; a release was charged; a refusal was given; partial scores were
 scores arrived at this bank (delivery). ``note`` is the log's own: a torn tail set aside, or a head file made anew."""
 
 _GENESIS = b"fedrisk audit log v1\n"
-HASH, SIGNED = b"fedrisk audit entry v1\n", b"fedrisk audit signature v1\n"
+HASH, SIGNED = (
+    b"fedrisk audit entry v1\n",
+    b"fedrisk audit signature v1\n",
+)  # tags: what is hashed is never what is signed
 _LONGEST = 200
 DRAFT = {
     **dict.fromkeys(("study", "attempt", "purpose", "action", "event", "counterparty"), ""),
@@ -150,6 +153,7 @@ def _checked_spend(spend: Any) -> dict[str, Any]:
 
 
 def check_text(name: str, value: Any, *, empty: bool = True) -> None:
+    """ConfigError unless a field is one short line of text."""
     if not isinstance(value, str) or not (empty or value):
         raise ConfigError(f"audit: {name} must be a text{'' if empty else ' that is not empty'}")
     if len(value) > _LONGEST or not all(c.isprintable() for c in value):
@@ -189,6 +193,7 @@ def cut(line: bytes) -> tuple[bytes, re.Match[bytes]]:
 
 
 def body_of(line: bytes) -> bytes:
+    """A line's bytes before the signature: what is signed, after the tag ``SIGNED``."""
     return cut(line)[0]
 
 
@@ -215,10 +220,12 @@ def check_link(entry: Mapping[str, Any], index: int, previous: str, moment: str,
 
 
 def genesis(institution: str, public: bytes) -> str:
+    """What the first entry of a log has as ``previous``: SHA-256 (hex) of the institution's name and key."""
     return hashlib.sha256(_GENESIS + dump([institution, public.hex()]).encode()).hexdigest()
 
 
 def signed_by(public: bytes, signature: str, message: bytes) -> bool:
+    """Whether an Ed25519 signature (hex) of a message holds under a public key (32 bytes)."""
     try:
         Ed25519PublicKey.from_public_bytes(public).verify(bytes.fromhex(signature), message)
     except (InvalidSignature, ValueError):

@@ -40,26 +40,6 @@ BEND_SPREADS = (0.0, 0.1, 0.3, 1.0)
 
 
 @dataclass(frozen=True)
-class Split:
-    """Shares of mu^2 for the releases; they add up to one. The recount takes the Gram's share."""
-
-    edges: float
-    counts: float
-    gram: float
-
-
-def split_budget(*, private_edges: bool) -> Split:
-    """Shares of mu^2: 5, 65 and 30 %, or in the same proportion without edges where all bins are public.
-
-    >>> split_budget(private_edges=True)
-    Split(edges=0.05, counts=0.65, gram=0.3)
-    """
-    if private_edges:
-        return Split(edges=0.05, counts=0.65, gram=0.30)
-    return Split(edges=0.0, counts=0.65 / 0.95, gram=0.30 / 0.95)
-
-
-@dataclass(frozen=True)
 class LabelCounts:
     """Release A: noisy counts of defaults (n1) and others (n0) per feature and bin.
 
