@@ -58,7 +58,7 @@ def study(enterprises: int) -> str:
         _pairs({"name": "demo", "purpose": "credit_scoring", "recipe": "scorecard"}),
         *("[[institutions]]\n" + _pairs(member) for member in members),
         "[alignment]\n" + _pairs({"authority": "tax_office", "epoch": "2026"}),
-        "[privacy]\n" + _pairs({"epsilon": 1.0, "delta": 1e-6}),
+        "[privacy]\n" + _pairs({"epsilon": 1.0, "delta": 1e-6 if enterprises <= 100_000 else 1e-7}),
         "[holdout]\n" + _pairs({"percent": 30}),
         "[expected]\n" + _pairs(expected),
     ]

@@ -32,10 +32,7 @@ through the hub; a release was charged; a refusal was given; partial scores were
 scores arrived at this bank (delivery). ``note`` is the log's own: a torn tail set aside, or a head file made anew."""
 
 _GENESIS = b"fedrisk audit log v1\n"
-HASH, SIGNED = (
-    b"fedrisk audit entry v1\n",
-    b"fedrisk audit signature v1\n",
-)  # tags: what is hashed is never what is signed
+HASH, SIGNED = b"fedrisk audit entry v1\n", b"fedrisk audit signature v1\n"
 _LONGEST = 200
 DRAFT = {
     **dict.fromkeys(("study", "attempt", "purpose", "action", "event", "counterparty"), ""),

@@ -84,12 +84,12 @@ def test_what_is_allowed(policy, asked, research):
 
 
 def test_the_cap_in_mu_reads_back_as_epsilon():
-    assert epsilon_for(Policy(cap_epsilon=2.5).cap_mu, 1e-6) == pytest.approx(2.5, rel=1e-9)
+    assert epsilon_for(Policy(cap_epsilon=2.5).caps.limits().whole, 1e-6) == pytest.approx(2.5, rel=1e-9)
 
 
 def test_the_default_cap_holds_twelve_studies_of_epsilon_one_and_not_thirteen():
-    one = Policy(cap_epsilon=1.0).cap_mu
-    assert math.sqrt(12) * one <= Policy().cap_mu < math.sqrt(13) * one
+    one = Policy(cap_epsilon=1.0).caps.limits().whole
+    assert math.sqrt(12) * one <= Policy().caps.limits().whole < math.sqrt(13) * one
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,110 @@
+"""What the audit trail costs: time of an append, and of checking a long trail. See README.md."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from fedrisk.audit.crosscheck import disclosures
+from fedrisk.audit.log import AuditLog
+from fedrisk.audit.meter import meter
+from fedrisk.audit.verify import read, verify
+from fedrisk.privacy.spend import Spend
+from fedrisk.secure.identity import IdentityKey
+
+APPENDS = 1000  # appends that are timed, each forced to the disk
+BATCH = 3  # entries of one release: request, release, answer
+ENTRIES = 100_000  # length of the trail that is checked
+LONG_BATCH = 4  # entries an append while the long trail is made
+MAX_APPEND_MS = 5.0  # median, with fsync
+MAX_VERIFY_S = 5.0
+
+
+def drafts(number: int, count: int) -> list[dict[str, object]]:
+    """The entries of one release."""
+    attempt = f"{number // 20:016x}"
+    spend = Spend(
+        study="pilot",
+        attempt=attempt,
+        release=f"release {number % 20}",
+        population="training",
+        mu=0.1,
+        delta=1e-6,
+        what="3 noisy block(s)",
+        institution="tax",
+        counterparty="hub",
+    )
+    base = {"study": "pilot", "attempt": attempt, "purpose": "credit", "action": "release"}
+    common = {**base, "counterparty": "hub", "digest": f"{number:064x}", "bytes": 4096}
+    release = {
+        **common,
+        "event": "release",
+        "kind": "noisy sums",
+        "protection": "discrete Gaussian noise",
+        "spend": spend.to_dict(),
+    }
+    every = [{**common, "event": "request"}, release, {**common, "event": "answer"}]
+    return [every[i % 3] for i in range(count)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, help="a folder on the disk that is meant; else a passing one")
+    folder = parser.parse_args().folder
+    key = IdentityKey.generate()
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        log = AuditLog(Path(name) / "appends.jsonl", key, "tax")
+        took = []
+        for number in range(APPENDS):
+            begin = time.perf_counter()
+            log.append(drafts(number, BATCH))
+            took.append(1000 * (time.perf_counter() - begin))
+        long = Path(name) / "long.jsonl"
+        real, os.fsync = os.fsync, lambda handle: None  # only the making of the long trail goes unforced
+        log = AuditLog(long, key, "tax")
+        for number in range(ENTRIES // LONG_BATCH):
+            log.append(drafts(number, LONG_BATCH))
+        os.fsync = real
+        size = long.stat().st_size
+        begin = time.perf_counter()
+        checked = verify(long, key.public, [log.checkpoint()])
+        verify_s = time.perf_counter() - begin
+        entries = list(read(long))
+        begin = time.perf_counter()
+        meter(entries)
+        disclosures(entries, entries[-1].attempt)
+        sums_s = time.perf_counter() - begin
+        begin = time.perf_counter()
+        AuditLog(long, key, "tax")
+        open_ms = 1000 * (time.perf_counter() - begin)
+    results = {
+        "append_ms": {
+            "median": round(statistics.median(took), 3),
+            "p95": round(statistics.quantiles(took, n=20)[18], 3),
+            "p99": round(statistics.quantiles(took, n=100)[98], 3),
+            "entries": BATCH,
+        },
+        "verify_s": round(verify_s, 3),
+        "entries": checked.entries,
+        "bytes_an_entry": round(size / checked.entries),
+        "open_ms": round(open_ms, 3),
+        "meter_and_disclosures_s": round(sums_s, 3),
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "load": os.getloadavg(),
+    }
+    print(json.dumps(results, indent=2))
+    Path(__file__).with_name("results.json").write_text(json.dumps(results, indent=2) + "\n")
+    if not checked.ok or checked.entries != ENTRIES:
+        raise SystemExit(f"the long trail does not verify: {checked.why}")
+    if statistics.median(took) > MAX_APPEND_MS or verify_s > MAX_VERIFY_S:
+        raise SystemExit("the claim does not hold")
+
+
+if __name__ == "__main__":
+    main()
