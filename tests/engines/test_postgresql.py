@@ -1,0 +1,133 @@
+"""An institution whose table is a query to a PostgreSQL server, against the same table in a file."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import sqlalchemy
+
+pytestmark = pytest.mark.study
+FOLDERS = [*os.environ.get("PATH", "").split(os.pathsep)]
+FOLDERS += [str(p) for p in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+INITDB, PG_CTL = (shutil.which(name, path=os.pathsep.join(FOLDERS)) for name in ("initdb", "pg_ctl"))
+
+
+def other_user():
+    """The server refuses to run as root: a user without rights, or None where we are one ourselves."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    pytest.skip("PostgreSQL does not run as root, and there is neither a user postgres nor nobody")
+
+
+@pytest.fixture(scope="module")
+def server():
+    """SQLAlchemy URL of an empty database on a server of the test's own, on a loopback port."""
+    if INITDB is None or PG_CTL is None:
+        pytest.skip(
+            "PostgreSQL is not installed: no initdb and pg_ctl on PATH or in /usr/lib/postgresql/*/bin"
+        )
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'psycopg[binary]'")
+    user = other_user()
+    folder = (
+        Path("/tmp") / f"fedrisk-postgresql-{os.getpid()}"
+    )  # short: a socket's path has 107 bytes at most
+    folder.mkdir(mode=0o700)
+    if user is not None:
+        os.chown(folder, user.pw_uid, user.pw_gid)
+    data = folder / "data"
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+
+    def command(*words):
+        subprocess.run(
+            words,
+            check=True,
+            timeout=120,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            user=None if user is None else user.pw_uid,
+            group=None if user is None else user.pw_gid,
+            extra_groups=None if user is None else [],
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C", "HOME": str(folder)},
+        )
+
+    try:
+        command(INITDB, "-D", str(data), "-U", "fedrisk", "-A", "trust", "-E", "UTF8", "--no-sync")
+        options = f"-c listen_addresses=127.0.0.1 -p {port} -k {folder} -c fsync=off"
+        command(PG_CTL, "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+        try:
+            yield f"postgresql+psycopg://fedrisk:s3cret@127.0.0.1:{port}/postgres"
+        finally:
+            command(PG_CTL, "-D", str(data), "-w", "-m", "fast", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def into_database(consortium, name, url, query):
+    """Move an institution's table into the database; its file then names a URL with the password left out."""
+    table = consortium.tables.pop(name)
+    engine = sqlalchemy.create_engine(url)
+    with engine.begin() as connection:
+        table.astype(object).where(table.notna(), None).infer_objects().to_sql(
+            f"table_{name}", connection, index=False, if_exists="replace"
+        )
+    engine.dispose()
+    (consortium.folder / f"{name}.parquet").unlink()
+    consortium.content[name]["table"] = {"source": url.replace("s3cret", "${DB_PASSWORD}"), "query": query}
+    consortium.write(name)
+
+
+@pytest.fixture
+def consortium(kit, tmp_path, monkeypatch):
+    monkeypatch.setenv("DB_PASSWORD", "s3cret")
+    return kit.build(tmp_path, ("alfa",), ("tax",), enterprises=1500, study={"privacy": {"epsilon": 2.0}})
+
+
+def test_the_same_scorecard_from_a_database_as_from_a_file(server, consortium):
+    from_file = consortium.run(research_seed=3)
+    into_database(consortium, "tax", server, "SELECT id, sales, growth, audited FROM table_tax ORDER BY id")
+    into_database(consortium, "alfa", server, "SELECT * FROM table_alfa ORDER BY random()")
+    from_database = consortium.run(research_seed=3)
+    assert from_database.results.card.to_json() == from_file.results.card.to_json()
+    for key in ("auc", "rows", "bank_alone_auc", "bank_champion_auc"):
+        assert from_database.results.metrics[key] == from_file.results.metrics[key], key
+    a, b = (r.scores("alfa").sort_values("id", ignore_index=True) for r in (from_file, from_database))
+    pd.testing.assert_frame_equal(a, b)
+
+
+def test_a_row_that_changes_in_the_database_stops_the_study(server, consortium):
+    into_database(consortium, "tax", server, "SELECT * FROM table_tax ORDER BY id")
+
+    def edit(number, action, what):
+        if action == "mask":
+            engine = sqlalchemy.create_engine(server)
+            with engine.begin() as connection:
+                connection.execute(sqlalchemy.text("UPDATE table_tax SET growth = growth / 2"))
+            engine.dispose()
+
+    with pytest.raises(Exception, match=r"tax \(data\)"):
+        consortium.run(progress=edit)
+    (entry,) = consortium.nodes["tax"].store.errors(consortium.last.attempt)
+    assert "changed between two exchanges" in entry["text"]
+
+
+def test_a_database_that_cannot_be_read_says_so_without_the_password(server, consortium):
+    into_database(consortium, "tax", server, "SELECT * FROM no_such_table")
+    with pytest.raises(Exception, match=r"tax \(data\)"):
+        consortium.run()
+    (entry,) = consortium.nodes["tax"].store.errors(consortium.last.attempt)
+    assert "table from the database: cannot be read" in entry["text"] and "the query" in entry["text"]
+    assert "s3cret" not in entry["text"] and "127.0.0.1" not in entry["text"]
