@@ -155,7 +155,7 @@ class Study(_Frozen):
 
     name: Name
     purpose: Name
-    consent: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    consent: Annotated[str, Field(pattern=r"^[ -~]{1,200}$")] | None = None
     recipe: Recipe = "scorecard"
     institutions: Annotated[tuple[Member, ...], Field(min_length=1)]
     privacy: Privacy

@@ -22,8 +22,8 @@ _IN, _OUT = ("request", "received"), ("answer", "sent")
 class MeterRow:
     """Use by one counterparty for one purpose in one month (UTC, ``YYYY-MM``).
 
-    requests, releases, refusals: number of such entries. mu: root of the sum of squares of all spends;
-    infinite where one was a research spend. rows: sum over releases of the enterprises they touched.
+    requests, releases, refusals: number of such entries. mu: as the ledger charges, see
+    ``charged``; infinite where one was a research spend. rows: sum over releases of the enterprises they touched.
     scores: sum over score entries of the enterprises scored. bytes_in: size of requests and of what was
     received; bytes_out: of answers and of what was sent. (A release or a score travels in an answer or in
     something sent, and its own size is not counted again.)
@@ -47,6 +47,18 @@ def price(entry: AuditEntry) -> float:
     if entry.spend is None:
         return 0.0
     return math.inf if entry.spend["research"] or entry.spend["mu"] == "inf" else float(entry.spend["mu"])
+
+
+def charged(entries: Iterable[AuditEntry]) -> float:
+    """What entries cost together, in mu, as the ledger counts: of every attempt the dearer population.
+
+    An enterprise is in training or in the hold-out, never in both.
+    """
+    parts: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for entry in entries:
+        if entry.spend is not None:
+            parts[entry.attempt][str(entry.spend["population"])] += price(entry) ** 2
+    return math.sqrt(sum(max(populations.values()) for populations in parts.values()))
 
 
 def meter(entries: Iterable[AuditEntry]) -> list[MeterRow]:
@@ -86,7 +98,7 @@ def _row(month: str, counterparty: str, purpose: str, entries: list[AuditEntry])
         requests=number("request"),
         releases=number("release"),
         refusals=number("refusal"),
-        mu=math.hypot(*(price(entry) for entry in entries)),
+        mu=charged(entries),
         rows=sum(entry.rows for entry in entries if entry.event == "release"),
         scores=sum(entry.rows for entry in entries if entry.event == "score"),
         bytes_in=sum(entry.bytes for entry in entries if entry.event in _IN),

@@ -212,17 +212,50 @@ def audit_export(
     to: Annotated[Path, typer.Option("--to", help="Folder for the trail, a checkpoint and the public key.")],
 ) -> None:
     """Hand the trail over: entries, a fresh signed checkpoint, and the key to check them with."""
-    import shutil
-
     from fedrisk.clients.node import Node
 
     node = Node.load(institution)
     point = node.trail.checkpoint()
     to.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(node.store.path / "audit.jsonl", to / f"{node.name}.jsonl")
+    lines = (node.store.path / "audit.jsonl").read_bytes().splitlines(keepends=True)[: point.count]
+    (to / f"{node.name}.jsonl").write_bytes(b"".join(lines))
     (to / f"{node.name}.checkpoint.json").write_text(point.to_json(), encoding="utf-8")
     (to / f"{node.name}.public").write_text(node.store.identity.public.hex() + "\n", encoding="utf-8")
     out.print(f"{point.count} entries in {to}", markup=False)
+
+
+@audit_app.command("compare")
+def audit_compare(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder with exported trails (NAME.jsonl, .checkpoint.json, .public).")
+    ],
+) -> None:
+    """For whoever was handed trails: check each with its key and checkpoint, and compare what they say of each other.
+
+    Exit code 1 where one does not hold or two disagree. Compare the printed keys with the pinned ones.
+    """
+    from fedrisk.audit.checkpoint import Checkpoint
+    from fedrisk.audit.crosscheck import crosscheck
+    from fedrisk.audit.verify import read, verify
+
+    trails, broken = {}, False
+    for path in sorted(folder.glob("*.jsonl")):
+        name = path.stem
+        key = bytes.fromhex((folder / f"{name}.public").read_text(encoding="ascii").strip())
+        point = Checkpoint.from_json((folder / f"{name}.checkpoint.json").read_text(encoding="utf-8"))
+        found = verify(path, key, [point], name)
+        told = f"{found.entries} entries hold" if found.ok else f"broken at {found.first_broken}: {found.why}"
+        out.print(f"{name}: {told}; key {key.hex()}", markup=False, highlight=False, soft_wrap=True)
+        broken = broken or not found.ok
+        trails[name] = list(read(path))
+    attempts = sorted({entry.attempt for entries in trails.values() for entry in entries if entry.attempt})
+    for attempt in attempts:
+        for found_one in crosscheck(trails, attempt):
+            broken = True
+            out.print(f"{attempt}: {found_one}", style="red", markup=False, highlight=False, soft_wrap=True)
+    out.print(f"{len(trails)} trails, {len(attempts)} attempts compared")
+    if broken or not trails:
+        raise typer.Exit(1)
 
 
 def _print_budget(name: str, report: "BudgetReport") -> None:

@@ -9,16 +9,19 @@ invert them, cannot read them in a database.
 import hashlib
 import json
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from fedrisk.alignment import oprf
 from fedrisk.audit.checkpoint import Checkpoint
 from fedrisk.clients.node import Attempt, Node
-from fedrisk.errors import ProtocolError
+from fedrisk.errors import EnvelopeError, ProtocolError
 from fedrisk.protocol import Payload
 from fedrisk.secure.envelope import Context, open_sealed, seal
 from fedrisk.secure.identity import HubPublic, SignedKey, verify
+from fedrisk.study import Study
 
 GROWTH = 1.25
 """By how much an institution may grow within an epoch before the authority's operator has to agree again."""
@@ -38,17 +41,15 @@ def blind(node: Node, request: Payload) -> Payload:
         verify(key, pins.of(name), name, study.digest(), attempt.state.id)
     attempt.begin_once("keys_digest", Payload({"keys": request.get("keys")}))
     attempt.state.update(keys={name: key.to_dict() for name, key in keys.items()})
-    for name, checkpoint in request.body.get("checkpoints", {}).items():
-        if name != node.name:  # the others' signed heads: a trail that is rewritten later will show
-            node.trail.witness(Checkpoint.from_json(json.dumps(checkpoint)), pins.of(name))
+    _witness(node, study, request.get("checkpoints"))
     if node.institution.kind == "authority" or node.name == study.authority:
         return Payload({"new": 0})
     ids = attempt.read().ids
     _, known = node.store.pseudonyms(attempt.key_tag, ids)
-    new = ids[~known]
-    if not len(new):
+    # By id: the row order is another one in every attempt, and a request that was not answered is asked again as it was.
+    new_ids = [i.encode() for i in sorted(ids[~known])]
+    if not new_ids:
         return Payload({"new": 0})
-    new_ids = [i.encode() for i in new]
     kept = node.store.pending(attempt.key_tag, new_ids)
     if kept is None:
         kept = oprf.blind(new_ids, pool=oprf.shared_pool())
@@ -61,7 +62,23 @@ def blind(node: Node, request: Payload) -> Payload:
         _context(attempt, "blinded", node.name, study.authority),
         [head, points],
     )
-    return Payload({"new": len(new)}, {"blinded": sealed})
+    return Payload({"new": len(new_ids)}, {"blinded": sealed})
+
+
+def _witness(node: Node, study: Study, checkpoints: Mapping[str, Any]) -> None:
+    """Keep the others' signed heads of their trails: one that is written anew later will show."""
+    if set(checkpoints) != set(study.members):
+        raise ProtocolError(
+            "the hub did not relay one checkpoint for each institution of the study; run the study anew"
+        )
+    for name, content in checkpoints.items():
+        checkpoint = Checkpoint.from_json(json.dumps(content))
+        if checkpoint.institution != name:
+            raise EnvelopeError(
+                f"the checkpoint relayed for {name} is another institution's; tell the consortium's operator"
+            )
+        if name != node.name:
+            node.trail.witness(checkpoint, node.store.pins.of(name))
 
 
 def evaluate(node: Node, request: Payload) -> Payload:
@@ -109,11 +126,13 @@ def pseudonyms(node: Node, request: Payload) -> Payload:
     study = attempt.study
     table = attempt.read()
     values, known = node.store.pseudonyms(attempt.key_tag, table.ids)
-    new = [i.encode() for i in table.ids[~known]]
+    place = np.flatnonzero(~known)
+    place = place[np.argsort(table.ids[place].astype(str), kind="stable")]
+    new = [i.encode() for i in table.ids[place]]
     if new:
         pool = oprf.shared_pool()
         if node.name == study.authority:
-            values[~known] = oprf.pseudonyms(new, _key(attempt), pool=pool)
+            values[place] = oprf.pseudonyms(new, _key(attempt), pool=pool)
         else:
             context = _context(attempt, "evaluated", study.authority, node.name)
             digest, points = open_sealed(
@@ -124,7 +143,7 @@ def pseudonyms(node: Node, request: Payload) -> Payload:
                 raise ProtocolError(
                     "the evaluated points are not those that were asked for; run the study anew"
                 )
-            values[~known] = oprf.finalise(new, kept[0], points, pool=pool)
+            values[place] = oprf.finalise(new, kept[0], points, pool=pool)
         node.store.keep_pseudonyms(attempt.key_tag, table.ids, values)
         node.store.drop_pending(attempt.key_tag)
     flags = np.zeros((3, len(table)), np.uint8)

@@ -6,6 +6,7 @@ stays in the node's own log; the hub gets its code.
 """
 
 import contextlib
+import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -50,6 +51,8 @@ def serve(action: str, message: Message, context: Context) -> Message:
     except Exception as error:
         if node is not None:
             _refuse(node, action, payload, error)
+        else:  # the institution's own file cannot be read: there is no store to write to
+            logging.getLogger("fedrisk").error("%s refused: %s", action, error)
         return reply(refused(error.code if isinstance(error, FedriskError) else "internal"), message)
 
 

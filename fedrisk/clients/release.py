@@ -29,6 +29,7 @@ from fedrisk.clients.matrices import (
     training_rows,
 )
 from fedrisk.clients.node import Attempt, Node, digest_of
+from fedrisk.clients.score import check_versions
 from fedrisk.errors import BudgetError, ProtocolError
 from fedrisk.models.binning import Bins
 from fedrisk.models.plan import (
@@ -62,6 +63,7 @@ def edges(node: Node, request: Payload) -> Payload:
     """Order of rows (``rows:BANK``, ``use:BANK``) and all public features -> noisy edge histograms."""
     attempt = node.attempt(request)
     take_order(attempt, request)
+    check_versions(attempt)
     release = edges_release(attempt.study, all_features(attempt))
     if release is None:
         return Payload()
@@ -96,6 +98,12 @@ def take_order(attempt: Attempt, request: Payload) -> None:
             "the hub tells other columns of this institution than it declared; run the study anew"
         )
     _keep_sides(attempt, table.ids)
+    own = dict.fromkeys(("training", "holdout"), 0)
+    for bank in lists_of(attempt):
+        rows, use = attempt.state.get(f"rows_{bank}"), attempt.state.get(f"use_{bank}")
+        own["training"] += int(((use == TRAINING) & (rows >= 0)).sum())
+        own["holdout"] += int(((use == HOLDOUT) & (rows >= 0)).sum())
+    attempt.state.update(own_rows=own)
 
 
 def _keep_sides(attempt: Attempt, ids: NDArray[Any]) -> None:

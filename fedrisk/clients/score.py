@@ -18,6 +18,7 @@ from fedrisk.secure.envelope import Context, seal
 from fedrisk.secure.keystream import Label
 from fedrisk.secure.masked_sum import pair_mask
 from fedrisk.secure.ring import from_signed
+from fedrisk.study import BANK
 
 MOST_BANDS = 16
 LEAST_BAND_SHARE = 0.05
@@ -28,16 +29,19 @@ def score(node: Node, request: Payload) -> Payload:
     """Own points per bin -> for each bank, the masked partial scores of its whole list, sealed."""
     attempt = node.attempt(request)
     attempt.begin_once("scored", request)
+    policy, study = node.institution.policy, attempt.study
+    policy.check(study, institution=attempt.name, research=attempt.research_seed is not None)
+    if "spend_counts" not in attempt.state:
+        raise ProtocolError("scores were asked for before anything was released; run the study anew")
     stored = attempt.state.answer("score")
     if stored is not None:
         return unpack(stored)
-    study = attempt.study
     points = [np.asarray(p, np.int64) for p in request.get("points")]
     codes = attempt.state.get("codes")
     sizes = attempt.state["sizes"][attempt.role]
     if [len(p) for p in points] != list(sizes):
         raise ProtocolError("the points are not those of this institution's bins; run the study anew")
-    _allowed(attempt, request)
+    _count_version(attempt, request)
     partial = np.zeros(len(codes), np.int64)
     for j, p in enumerate(points):
         partial += p[codes[:, j]]
@@ -68,32 +72,39 @@ def score(node: Node, request: Payload) -> Payload:
     return answer
 
 
-def _allowed(attempt: Attempt, request: Payload) -> None:
-    """PolicyError unless the policy lets these scores out: a consent where it asks for one, and few enough versions."""
-    policy, study, store = attempt.node.institution.policy, attempt.study, attempt.node.store
-    policy.check(study, institution=attempt.name, research=attempt.research_seed is not None)
-    if policy.consent and study.consent is None:
-        raise PolicyError(
-            f"{attempt.name} gives scores with a consent only, and the study names no register (consent)"
-        )
-    if attempt.research_seed is not None:
+def check_versions(attempt: Attempt, version: str | None = None) -> None:
+    """PolicyError where a bank would get more versions of an enterprise's scores than the policy allows.
+
+    Without a version: whether one more would be too many, which is asked before anything is released.
+    """
+    if attempt.research_seed is not None or attempt.role == BANK:
         return
-    today = datetime.now(UTC).date()
-    version = digest_of(Payload({"points": request.get("points")}))[:16]
+    policy, store = attempt.node.institution.policy, attempt.node.store
+    since = datetime.now(UTC).date() - timedelta(days=policy.scored_days)
     ids = attempt.read().ids
-    for bank in study.banks:
+    for bank in attempt.study.banks:
         rows = attempt.state.get(f"rows_{bank}")
-        asked = [str(i) for i in ids[rows[rows >= 0]]]
-        earlier = store.scored(bank, today - timedelta(days=policy.scored_days))
-        over = sum(len(earlier.get(i, set()) | {version}) > policy.scored_versions for i in asked)
+        earlier = store.scored(bank, since)
+        known = (earlier.get(str(i), set()) for i in ids[rows[rows >= 0]])
+        over = sum(len(versions | {version or "next"}) > policy.scored_versions for versions in known)
         if over:
             raise PolicyError(
                 f"{bank} would get more than {policy.scored_versions} versions of scores of {over} enterprises within "
                 f"{policy.scored_days} days (policy.scored_versions); keep the deployed model, or raise the limit"
             )
-    for bank in study.banks:
+
+
+def _count_version(attempt: Attempt, request: Payload) -> None:
+    """Check and remember the version: what decides a score is points, bands and bins together."""
+    if attempt.research_seed is not None:
+        return
+    content = {k: request.get(k) for k in ("points", "bands")} | {"bins": attempt.state["own_bins"]}
+    version = digest_of(Payload(content))[:16]
+    check_versions(attempt, version)
+    ids = attempt.read().ids
+    for bank in attempt.study.banks:
         rows = attempt.state.get(f"rows_{bank}")
-        store.keep_scored(bank, today, version, ids[rows[rows >= 0]])
+        attempt.node.store.keep_scored(bank, datetime.now(UTC).date(), version, ids[rows[rows >= 0]])
 
 
 def banded(partial: NDArray[np.int64], rows: NDArray[np.int64], bands: Any) -> NDArray[np.int64]:

@@ -22,7 +22,6 @@ import hashlib
 import json
 import os
 import secrets
-import shutil
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -41,6 +40,9 @@ from fedrisk.errors import EnvelopeError, FedriskError, ProtocolError, StoreErro
 from fedrisk.privacy.caps import Caps
 from fedrisk.privacy.ledger import Ledger
 from fedrisk.secure.identity import IdentityKey
+
+OLD_SECONDS = 24 * 3600
+"""After so long without a message an attempt is taken for dead."""
 
 Ids = Sequence[str] | NDArray[np.object_]
 
@@ -148,14 +150,15 @@ class NodeStore:
         return found, known
 
     def keep_pseudonyms(self, tag: str, ids: Ids, values: NDArray[np.uint8]) -> None:
-        """Replace the kept pseudonyms of an epoch."""
+        """Add to the kept pseudonyms of an epoch; those of enterprises that left the table stay, they may return."""
         file = self.path / "pseudonyms" / f"{tag}.parquet"
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = file.with_suffix(f".{os.getpid()}")
         blob = np.ascontiguousarray(values).tobytes()
         column = [blob[i : i + 32] for i in range(0, len(blob), 32)]
-        pd.DataFrame({"id": list(ids), "pseudonym": column}).to_parquet(draft, index=False)
-        os.replace(draft, file)
+        frame = pd.DataFrame({"id": list(ids), "pseudonym": column})
+        if file.exists():
+            old = pd.read_parquet(file)
+            frame = pd.concat([old[~old["id"].isin(frame["id"])], frame])
+        _write_frame(file, frame)
 
     def keep_sides(self, tag: str, ids: Ids, side: NDArray[np.uint8]) -> None:
         """Remember on which side (0 training, 1 hold-out) enterprises were under an epoch's key."""
@@ -164,10 +167,7 @@ class NodeStore:
         if file.exists():
             old = pd.read_parquet(file).set_index("id")["side"]
             new = pd.concat([old[~old.index.isin(new.index)], new])
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = file.with_suffix(f".{os.getpid()}")
-        pd.DataFrame({"id": new.index, "side": new.to_numpy()}).to_parquet(draft, index=False)
-        os.replace(draft, file)
+        _write_frame(file, pd.DataFrame({"id": new.index, "side": new.to_numpy()}))
 
     def earlier_sides(self, tag: str, ids: Ids) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which ids were held out, and which were trained on, under any other key: (n,) each."""
@@ -181,10 +181,10 @@ class NodeStore:
         return held, trained
 
     def scored(self, bank: str, since: date) -> dict[str, set[str]]:
-        """Versions of scores (digests) that a bank got since a day, by enterprise id."""
+        """Versions of scores (digests) that a bank got after a day, by enterprise id."""
         versions: dict[str, set[str]] = {}
         for file in sorted((self.path / "scored" / bank).glob("*.parquet")):
-            if file.name[:10] >= since.isoformat():
+            if file.name[:10] > since.isoformat():
                 kept = pd.read_parquet(file)
                 version = file.stem[11:]
                 for name in kept["id"]:
@@ -194,10 +194,8 @@ class NodeStore:
     def keep_scored(self, bank: str, today: date, version: str, ids: Ids) -> None:
         """Remember that a bank gets a version of the scores of these enterprises."""
         file = self.path / "scored" / bank / f"{today.isoformat()}-{version}.parquet"
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = file.with_suffix(f".{os.getpid()}")
-        pd.DataFrame({"id": sorted({str(i) for i in ids})}).to_parquet(draft, index=False)
-        os.replace(draft, file)
+        before = set(pd.read_parquet(file)["id"]) if file.exists() else set()
+        _write_frame(file, pd.DataFrame({"id": sorted(before | {str(i) for i in ids})}))
 
     def pending(self, tag: str, ids: Sequence[bytes]) -> tuple[bytes, bytes] | None:
         """(blinds, points) of a request for the same ids in the same order that was never answered, or None."""
@@ -235,8 +233,16 @@ class NodeStore:
             if state["digest"] != digest:
                 raise ProtocolError("an attempt's id was used before for another study; start a new attempt")
             return state
+        self._forget_old()
         state.create({"digest": digest, **content})
         return state
+
+    def _forget_old(self) -> None:
+        """Forget attempts of more than a day ago that nobody closed: a hub that was killed sends no last message."""
+        for facts in (self.path / "attempts").glob("*/state.json"):
+            state = AttemptState(facts.parent)
+            if "over" not in state and time.time() - facts.stat().st_mtime > OLD_SECONDS:
+                state.forget_secrets()
 
     def results(self, attempt: str) -> Path:
         """Folder for what the institution keeps for itself of an attempt."""
@@ -368,12 +374,20 @@ class AttemptState:
 
     def forget_secrets(self) -> None:
         """Delete keys, seeds and arrays of the attempt, so that nothing sealed then can be opened later."""
-        self.update(over=True)
-        shutil.rmtree(self.folder / "secrets", ignore_errors=True)
-        for file in self.folder.glob("*.npy"):
-            file.unlink()
         for key in [k for k in AttemptState._arrays if k[0] == str(self.folder)]:
             del AttemptState._arrays[key]
+        try:  # deleting first: a full disk does not take a mark, but lets files go
+            for file in [*(self.folder / "secrets").glob("*"), *self.folder.glob("*.npy")]:
+                file.unlink()
+            if (self.folder / "secrets").exists():
+                (self.folder / "secrets").rmdir()
+        except OSError as error:
+            raise StoreError(
+                f"secrets in {self.folder} could not be deleted ({error.strerror}); delete the folder by hand"
+            ) from None
+        finally:
+            if "over" not in self:
+                self.update(over=True)
 
     def _still_runs(self) -> None:
         if "over" in self:
@@ -410,6 +424,18 @@ def write_atomic(file: Path, content: bytes, *, replace: bool = True) -> None:
                 pass
             finally:
                 draft.unlink()
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise StoreError(f"{file} cannot be written: {error.strerror}; check space and permissions") from None
+
+
+def _write_frame(file: Path, frame: pd.DataFrame) -> None:
+    """Write a Parquet file of the store so that it is whole or as it was."""
+    draft = file.with_suffix(f".{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        frame.to_parquet(draft, index=False)
+        os.replace(draft, file)
     except OSError as error:
         draft.unlink(missing_ok=True)
         raise StoreError(f"{file} cannot be written: {error.strerror}; check space and permissions") from None

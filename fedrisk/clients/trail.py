@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fedrisk.clients.node import Node, digest_of
-from fedrisk.errors import FedriskError
+from fedrisk.errors import ConfigError, FedriskError
 from fedrisk.models.plan import parties
 from fedrisk.protocol import Blob, Payload
 from fedrisk.study import Study, study_from
@@ -25,10 +25,13 @@ _RECEIVED = {
     "release": ("masked matrix", "masked by a secret that the receiver lacks; sealed"),
     "deliver": ("partial scores", "masked among the holders; sealed"),
 }
+_ANSWERED = {
+    "describe": ("agreement, public columns, row count, budget left, keys", "public to the study"),
+    "pseudonyms": ("pseudonyms", "keyed by the authority; sealed for the hub"),
+}
 _SENT = {
     "blind": ("blinded ids", "blinded by a random scalar each; sealed"),
     "evaluate": ("evaluated ids", "blinded by a random scalar each; sealed"),
-    "pseudonyms": ("pseudonyms", "keyed by the authority; sealed for the hub"),
     "mask": ("masked matrix", "masked by a secret that the receiver lacks; sealed"),
     "score": ("partial scores", "masked among the holders; sealed"),
 }
@@ -49,6 +52,8 @@ def record_request(node: Node, action: str, request: Payload) -> None:
     ]
     if action in _RECEIVED and study is not None:
         kind, protection = _RECEIVED[action]
+        if action == "deliver" and len(study.holders) == 1:
+            protection = "bands or points of one holder; sealed"
         for name, blob in request.blobs.items():
             sender = _partner(node, action, name, study)
             drafts.append(
@@ -93,22 +98,49 @@ def record_answer(node: Node, action: str, request: Payload, answer: Payload) ->
         drafts.append({**common, "event": "delivery", "counterparty": HUB, "rows": _scored(node, request)})
     if spend is not None:
         drafts.append(_release(node, common, request, answer, dict(spend), whole))
-    described = action == "describe" and answer.body.get("member")
-    drafts.append(
-        {**common, "event": "answer", "counterparty": HUB, **whole}
-        | ({"kind": "agreement, public columns, keys", "protection": "public"} if described else {})
-    )
+    itself = dict(zip(("kind", "protection"), _ANSWERED.get(action, ("", "")), strict=True))
+    if action == "describe" and not answer.body.get("member"):
+        itself = {}
+    drafts.append({**common, "event": "answer", "counterparty": HUB, **whole, **itself})
     node.trail.append(drafts)
     if spend is not None:
         node.store.attempt(str(request.get("attempt"))).update(**{f"entered_{spend['release']}": True})
 
 
 def record_refusal(node: Node, action: str, request: Payload | None, error: BaseException) -> None:
-    """That a request was refused, with the code that the hub gets."""
+    """That a request was refused, with the code that the hub gets, and what was charged for an answer never given."""
     payload = request or Payload()
-    common = _common(node, action, payload, _study(node, payload))
     code = error.code if isinstance(error, FedriskError) else "internal"
-    node.trail.append([{**common, "event": "refusal", "counterparty": HUB, "kind": "refusal", "code": code}])
+    refusal = {"event": "refusal", "counterparty": HUB, "kind": "refusal", "code": code}
+    try:
+        common = _common(node, action, payload, _study(node, payload))
+        charged = _charged(node, payload)
+        entries = [
+            {
+                **common,
+                "event": "release",
+                "counterparty": HUB,
+                "kind": f"charged, not sent ({release})",
+                "spend": spend,
+            }
+            for release, spend in charged.items()
+        ]
+        node.trail.append([*entries, {**common, **refusal}])
+        if charged:
+            state = node.store.attempt(str(payload.get("attempt")))
+            state.update(**{f"entered_{release}": True for release in charged})
+    except ConfigError:  # the message itself held what no entry may hold
+        node.trail.append([{"action": action, **refusal}])
+
+
+def _charged(node: Node, request: Payload) -> dict[str, Any]:
+    """Releases of the attempt that the ledger has and the trail has not."""
+    try:
+        facts = node.store.attempt(str(request.get("attempt"))).facts
+    except FedriskError:
+        return {}
+    made = {key.removeprefix("spend_"): value for key, value in facts.items() if key.startswith("spend_")}
+    return {release: spend for release, spend in made.items() if f"entered_{release}" not in facts}
 
 
 def _release(
@@ -121,7 +153,7 @@ def _release(
 ) -> dict[str, Any]:
     state = node.store.attempt(str(request.get("attempt")))
     repeated = f"entered_{spend['release']}" in state
-    protection = "noise from a seed: no privacy" if spend["research"] else "discrete Gaussian noise"
+    protection = "noise from a seed, or none: no privacy" if spend["research"] else "discrete Gaussian noise"
     return {
         **common,
         "event": "release",
@@ -129,7 +161,7 @@ def _release(
         "kind": f"noisy sums ({spend['release']})",
         "protection": f"{protection}; pair masks where others contribute",
         "spend": None if repeated else spend,
-        "rows": int(state["training"]) if "training" in state and spend["population"] == "training" else 0,
+        "rows": 0 if repeated else int(state.facts.get("own_rows", {}).get(spend["population"], 0)),
         **whole,
     }
 
@@ -159,7 +191,7 @@ def _partner(node: Node, action: str, name: str, study: Study) -> str:
     if action == "blind":
         return study.authority
     if action == "pseudonyms":
-        return study.authority if name == "evaluated" else HUB
+        return study.authority
     if action in ("mask", "release"):
         left, right = parties(name)
         return right if left == node.name else left

@@ -27,6 +27,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from scipy.optimize import brentq
 from scipy.special import erfcx, log_ndtr, ndtr
@@ -66,6 +67,7 @@ def delta_for(mu: float, epsilon: float) -> float:
     return math.exp(_log_delta(mu, epsilon))
 
 
+@lru_cache(maxsize=1024)
 def epsilon_for(mu: float, delta: float) -> float:
     """The least epsilon for which a mu-GDP release is (epsilon, delta)-DP; infinite for infinite ``mu``.
 
@@ -89,6 +91,7 @@ def epsilon_for(mu: float, delta: float) -> float:
     return float(brentq(lambda e: _log_delta(mu, e) - target, 0.0, top, xtol=1e-300, rtol=1e-12))
 
 
+@lru_cache(maxsize=256)
 def mu_for(epsilon: float, delta: float) -> float:
     """The largest mu that is (epsilon, delta)-DP: what a study of that budget may spend.
 

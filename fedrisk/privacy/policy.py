@@ -9,7 +9,7 @@ import math
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fedrisk.errors import PolicyError
 from fedrisk.privacy.caps import Caps
@@ -33,7 +33,8 @@ class Policy(BaseModel):
     least_tolerated: fewest colluding banks that a study with several banks must tolerate.
     scores: what a bank gets of this holder where it stands alone behind a sum: coarse ``bands`` or ``points``.
     scored_versions: how many different versions of a score a bank may get of one enterprise within
-        ``scored_days``; differences between versions are equations about the columns.
+        ``scored_days``; differences between versions are equations about the columns. The default of 13 a year
+        holds monthly refits and one more.
     consent: whether scores need a study that names a register of consents.
     evaluation: whether the bank's private evaluation histogram may leave.
     research: whether research runs, which have no privacy, are allowed: for public or simulated data only.
@@ -56,13 +57,23 @@ class Policy(BaseModel):
     least_rows: Annotated[int, Field(ge=1)] = 100
     least_tolerated: Annotated[int, Field(ge=0)] = 1
     scores: Literal["bands", "points"] = "bands"
-    scored_versions: Annotated[int, Field(ge=0)] = 12
+    scored_versions: Annotated[int, Field(ge=0)] = 13
     scored_days: Annotated[int, Field(ge=1)] = 365
     consent: bool = False
     evaluation: bool = True
     research: bool = False
     valid_from: date | None = None
     valid_until: date | None = None
+
+    @model_validator(mode="after")
+    def _dated(self) -> "Policy":
+        if (
+            self.valid_from is not None
+            and self.valid_until is not None
+            and self.valid_from > self.valid_until
+        ):
+            raise ValueError("policy.valid_from is after policy.valid_until; put them in order")
+        return self
 
     @property
     def caps(self) -> Caps:
@@ -109,6 +120,8 @@ class Policy(BaseModel):
         role = study.role_of(institution)
         if self.roles is not None and role not in self.roles:
             broken.append(f"role {role} is not among policy.roles")
+        if self.consent and role == "holder" and study.consent is None:
+            broken.append("scores need a consent and the study names no register (consent)")
         if self.counterparties is not None:
             strangers = [m for m in study.members if m != institution and m not in self.counterparties]
             if strangers:

@@ -41,6 +41,7 @@ class Exchange:
         self._grid = grid
         self.missing: list[str] = []
         self._nodes: dict[str, int] = {}
+        self._asked: dict[str, int] = {}
         self._timeout = timeout
         self._progress = progress or (lambda *_: None)
 
@@ -67,8 +68,11 @@ class Exchange:
             time.sleep(0.2)
         answers: dict[str, Payload] = {}
         refusals: list[str] = []
-        named = {str(node): node for node in nodes}
-        for node, answer in self._send("describe", "agreement", dict.fromkeys(named, content), named).items():
+        self._asked = {str(node): node for node in nodes}
+        told = self._send(
+            "describe", "agreement", dict.fromkeys(self._asked, content), self._asked, tolerant=True
+        )
+        for node, answer in told.items():
             if answer.refusal is not None:
                 refusals.append(answer.refusal)
                 continue
@@ -81,7 +85,7 @@ class Exchange:
                 raise EnvelopeError(f"no key is pinned at the hub for {name}; register it first")
             verify(SignedKey.from_dict(answer.get("key")), pins[name], name, study_digest, self.attempt)
             answers[name] = answer
-            self._nodes[name] = named[node]
+            self._nodes[name] = self._asked[node]
         self.missing = missing = [m for m in members if m not in answers]
         if missing:
             codes = f" ({', '.join(sorted(refusals))})" if refusals else ""
@@ -110,11 +114,14 @@ class Exchange:
         return answers
 
     def close(self) -> None:
-        """Tell whoever can be reached that the attempt is over; never raises, as the study has failed already."""
-        for name, node in self._nodes.items():
-            with contextlib.suppress(Exception):
-                content = {name: Payload({"attempt": self.attempt})}
-                self._send("close", "the attempt is over", content, {name: node}, timeout=10.0)
+        """Tell every node that the attempt is over, so that its secrets go; whoever cannot be reached forgets later.
+
+        Never raises, and is not counted as an exchange: nothing of the study is in it.
+        """
+        with contextlib.suppress(Exception):
+            nodes = dict(self._nodes) or self._asked
+            content = dict.fromkeys(nodes, Payload({"attempt": self.attempt}))
+            self._send("close", "", content, nodes, timeout=15.0, tolerant=True)
 
     def _send(
         self,
@@ -124,10 +131,13 @@ class Exchange:
         nodes: Mapping[str, int],
         *,
         timeout: float | None = None,
+        tolerant: bool = False,
     ) -> dict[str, Payload]:
+        """Answers by name, in the order of ``content``; ``tolerant`` leaves out nodes that fail instead of raising."""
         timeout = timeout or self._timeout
-        self.exchanges += 1
-        self._progress(self.exchanges, action, what)
+        if action != "close":
+            self.exchanges += 1
+            self._progress(self.exchanges, action, what)
         messages = [request(p, action, nodes[name], ttl=timeout) for name, p in content.items()]
         for name, payload in content.items():
             self.received[name] = self.received.get(name, 0) + payload.size()
@@ -139,7 +149,10 @@ class Exchange:
             if len(ids) != len(content)
             else [n for n, i in zip(content, ids, strict=True) if not i]
         )
-        if unsent:
+        if unsent and tolerant and len(ids) == len(content):
+            content = {n: p for n, p in content.items() if n not in unsent}
+            ids = [i for i in ids if i]
+        elif unsent:
             raise PeerError(
                 f"exchange {self.exchanges}, {action}, could not be sent to {', '.join(sorted(unsent))}; see that its "
                 "node is connected, and run the study anew. What was released before stays charged"
@@ -152,6 +165,8 @@ class Exchange:
                 name = waiting.pop(message.metadata.reply_to_message_id, "")
                 if not name:
                     continue
+                if message.has_error() and tolerant:
+                    continue
                 if message.has_error():
                     raise PeerError(
                         f"{name} was lost in exchange {self.exchanges}, {action}; see that its node runs, and "
@@ -160,6 +175,8 @@ class Exchange:
                 answers[name] = from_record(message.content)
                 self.sent[name] = self.sent.get(name, 0) + answers[name].size()
             if waiting:
+                if time.monotonic() > deadline and tolerant:
+                    break
                 if time.monotonic() > deadline:
                     raise PeerError(
                         f"no answer from {', '.join(sorted(waiting.values()))} within {timeout:.0f} s in "
@@ -167,7 +184,7 @@ class Exchange:
                     )
                 time.sleep(pause)
                 pause = min(pause * 1.5, 0.5)
-        return {name: answers[name] for name in content}
+        return {name: answers[name] for name in content if name in answers}
 
     def _name(self, key: str) -> str:
         by_node = {str(node): name for name, node in self._nodes.items()}

@@ -54,9 +54,10 @@ def run_study(
         roster = align(exchange, study, hub, agreed, research_seed)
         check_overlap(roster)
         released = fit_scorecard(exchange, roster)
-    except Exception:
+    except BaseException:  # also where somebody stops the study by hand: nobody keeps its secrets
         exchange.close()
         raise
+    exchange.close()
     results = summarise(exchange, roster, released, engine=engine, seconds=time.monotonic() - start)
     results.metrics["left_out"] = sorted(set(asked.members) - set(study.members))
     return results

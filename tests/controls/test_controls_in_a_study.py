@@ -134,9 +134,10 @@ def test_columns_that_a_policy_keeps_back_are_not_used(consortium):
 
 def test_scores_need_a_consent_where_the_policy_asks_for_one(consortium):
     set_policy(consortium, "tax", consent=True)
-    with pytest.raises(PeerError, match=r"tax \(refused\)"):
+    with pytest.raises(PeerError, match=r"no agreement from tax \(refused\)"):
         run(consortium)
     assert "consent" in reasons(consortium, "tax")
+    assert all(not node.ledger.entries() for node in load_nodes(consortium.paths).values())
     results = run(consortium, 'consent="register 7, 2026"')
     nodes = load_nodes(consortium.paths)
     (entry,) = nodes["tax"].trail.entries(event="score", attempt=results.metrics["attempt"])
@@ -147,8 +148,10 @@ def test_scores_need_a_consent_where_the_policy_asks_for_one(consortium):
 def test_versions_of_scores_are_limited_by_bank_and_enterprise(consortium):
     set_policy(consortium, "power", scored_versions=1)
     run(consortium)
-    with pytest.raises(PeerError, match=r"power \(refused\)"):
+    spent = load_nodes(consortium.paths)["power"].ledger.spent()
+    with pytest.raises(PeerError, match=r"exchange \d+, edges: refused by power \(refused\)"):
         run(consortium)
+    assert load_nodes(consortium.paths)["power"].ledger.spent() == spent  # before anything is paid
     text = reasons(consortium, "power")
     assert "policy.scored_versions" in text
     assert "enterprise-" not in text
@@ -214,3 +217,130 @@ def test_a_hub_that_asks_for_more_than_the_study_has_is_refused(consortium, monk
         from fedrisk.models.plan import total_mu
 
         assert spent <= total_mu(asked) ** 2 * (1 + 1e-9)
+
+
+# --- studies that stop --------------------------------------------------------------------------------------
+
+
+class Stop(Exception):
+    """The operator's hand."""
+
+
+def stop_at(action):
+    def progress(number, now, what):
+        if now == action:
+            raise Stop
+
+    return progress
+
+
+def secrets_left(consortium):
+    found = []
+    for node in load_nodes(consortium.paths).values():
+        found += (node.store.path / "attempts").glob("*/secrets/*")
+        found += (node.store.path / "attempts").glob("*/*.npy")
+    return found
+
+
+@pytest.mark.parametrize("action", ["blind", "pseudonyms", "mask", "release", "deliver"])
+def test_a_study_stopped_by_hand_leaves_no_secret(consortium, action):
+    with pytest.raises(Stop):
+        run(consortium, progress=stop_at(action))
+    assert secrets_left(consortium) == []
+
+
+def test_a_request_to_the_authority_that_was_not_answered_costs_no_quota_when_asked_again(consortium):
+    for _ in range(3):
+        with pytest.raises(Stop):
+            run(consortium, progress=stop_at("pseudonyms"))
+    node = load_nodes(consortium.paths)["tax"]
+    debited = [e.count for e in node.store.quota.events() if e.kind == "debited"]
+    run(consortium)
+    assert [e.count for e in node.store.quota.events() if e.kind == "debited"] == debited
+    assert len(debited) == 2  # bank and power, once each
+
+
+def test_attempts_that_nobody_closed_are_forgotten_after_a_day(consortium, monkeypatch):
+    import os
+
+    from fedrisk.server.exchange import Exchange
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Exchange, "close", lambda self: None)  # the hub was killed
+        with pytest.raises(Stop):
+            run(consortium, progress=stop_at("release"))
+    assert secrets_left(consortium)
+    for node in load_nodes(consortium.paths).values():
+        for file in (node.store.path / "attempts").glob("*/state.json"):
+            os.utime(file, (0, 0))
+    run(consortium)
+    assert secrets_left(consortium) == []
+
+
+def test_what_was_charged_and_never_sent_is_in_the_trail(consortium, monkeypatch):
+    from fedrisk.clients import release as module
+
+    def broken(*_):
+        raise OSError("disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "own_counts", broken)
+        with pytest.raises(PeerError, match=r"bank \(internal\)"):
+            run(consortium)
+    node = load_nodes(consortium.paths)["bank"]
+    charged = {e.spend["release"] for e in node.trail.entries() if e.spend}
+    assert charged == {e.spend.release for e in node.ledger.entries()} == {"edges", "counts"}
+
+
+def test_the_meter_charges_what_the_ledger_charges(consortium):
+    from fedrisk.audit.meter import meter
+
+    run(consortium)
+    run(consortium, "privacy.epsilon=2")
+    for node in load_nodes(consortium.paths).values():
+        (row,) = [r for r in meter(node.trail.entries()) if r.counterparty == "hub"]
+        assert row.mu == pytest.approx(node.ledger.spent(), rel=1e-9)
+
+
+def test_a_message_that_no_entry_may_hold_is_still_entered_as_a_refusal(consortium):
+    from fedrisk.clients.app import HANDLERS
+    from fedrisk.clients.trail import record_refusal
+    from fedrisk.errors import ProtocolError
+    from fedrisk.protocol import Payload
+
+    run(consortium)
+    node = load_nodes(consortium.paths)["tax"]
+    before = node.trail.head()[0]
+    record_refusal(node, next(iter(HANDLERS)), Payload({"attempt": "a\x00b"}), ProtocolError("no"))
+    assert node.trail.head()[0] == before + 1
+
+
+def test_a_checkpoint_under_another_name_is_refused(consortium, monkeypatch):
+    from fedrisk.server import agreement
+
+    real = agreement.agree
+
+    def swapped(*arguments):
+        agreed = dict(real(*arguments))
+        body = {**agreed["power"].body, "checkpoint": agreed["tax"].body["checkpoint"]}
+        agreed["power"] = type(agreed["power"])(body, agreed["power"].blobs)
+        return agreed
+
+    monkeypatch.setattr("fedrisk.server.run.agree", swapped)
+    with pytest.raises(PeerError, match="envelope"):
+        run(consortium)
+
+
+def test_trails_that_were_handed_over_are_compared(consortium, capsys):
+    from typer.testing import CliRunner
+
+    from fedrisk.cli import app
+
+    run(consortium)
+    folder = consortium.folder / "handed"
+    for path in consortium.paths.values():
+        assert CliRunner().invoke(app, ["audit", "export", str(path), "--to", str(folder)]).exit_code == 0
+    assert CliRunner().invoke(app, ["audit", "compare", str(folder)]).exit_code == 0
+    trail = folder / "tax.jsonl"
+    trail.write_bytes(b"".join(trail.read_bytes().splitlines(keepends=True)[:-3]))
+    assert CliRunner().invoke(app, ["audit", "compare", str(folder)]).exit_code == 1
