@@ -272,9 +272,13 @@ def test_a_grant_is_recorded_and_raises_the_cap(spent):
 
 def test_policy_check_allows_and_refuses(spent):
     fedrisk, consortium = spent
-    code, out, _ = fedrisk("policy", "check", consortium.paths["tax"], consortium.study_file, "--set", "privacy.epsilon=0.1")
+    code, out, _ = fedrisk(
+        "policy", "check", consortium.paths["tax"], consortium.study_file, "--set", "privacy.epsilon=0.1"
+    )
     assert (code, "allowed" in out) == (0, True)
-    code, out, _ = fedrisk("policy", "check", consortium.paths["tax"], consortium.study_file, "--set", "purpose=marketing")
+    code, out, _ = fedrisk(
+        "policy", "check", consortium.paths["tax"], consortium.study_file, "--set", "purpose=marketing"
+    )
     assert code == 1
     assert "policy.purposes" in out
 

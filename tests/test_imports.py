@@ -20,7 +20,12 @@ LAYERS = {
     "secure": {"errors"},
     "privacy": {"errors", "study"},  # a policy is checked against a study
     "table_source": {"errors", "dictionary"},
-    "table": {"errors", "dictionary", "alignment", "table_source"},  # ids of a table are brought to their public form
+    "table": {
+        "errors",
+        "dictionary",
+        "alignment",
+        "table_source",
+    },  # ids of a table are brought to their public form
     "institution": {"errors", "dictionary", "study", "privacy", "table", "table_source"},
     "models": {"errors", "dictionary", "study", "secure", "privacy", "metrics"},
     "protocol": {"errors"},

@@ -160,7 +160,9 @@ def test_digest_sees_every_change(tmp_path):
         seen.add(read(tmp_path, rows(**change)).digest)
     assert len(seen) == len(changes) + 1
     turned = {k: v[::-1] for k, v in rows().items()}
-    assert read(tmp_path, turned).digest == read(tmp_path, rows()).digest  # a database gives rows in any order
+    assert (
+        read(tmp_path, turned).digest == read(tmp_path, rows()).digest
+    )  # a database gives rows in any order
     assert read(tmp_path, turned).ids.tolist() == sorted(read(tmp_path, turned).ids)
     assert read(tmp_path, rows(bank=list("zzzzz"))).digest in seen  # not used, so not in the digest
 

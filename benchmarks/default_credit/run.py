@@ -35,7 +35,10 @@ BOOSTING = {"random_state": 0}  # scikit-learn's defaults, which stop early by t
 
 def reference(scores: pd.DataFrame) -> dict[str, float]:
     """AUC of boosting on the study's own rows: all columns pooled, and the bank's alone."""
-    tables = [load_institution(STUDY.parent / "institutions" / f"{n}.toml").read() for n in ("card_bank", "card_partner")]
+    tables = [
+        load_institution(STUDY.parent / "institutions" / f"{n}.toml").read()
+        for n in ("card_bank", "card_partner")
+    ]
     frames = [t.frame.set_index(pd.Index(t.ids)).apply(_numeric) for t in tables]
     label = pd.Series(tables[0].label, tables[0].ids)
     train = scores.loc[scores["split"] == "training", "id"]
@@ -63,10 +66,27 @@ def main() -> int:
                     study = load_study(STUDY, [f"privacy.epsilon={epsilon}", f"holdout.seed={holdout}"])
                     m = run_local(study, find_institutions(STUDY, study.members), research_seed=seed).metrics
                     if not pooled:
-                        kept = Path(home) / "institutions" / "card_bank" / "results" / m["attempt"] / "scores.parquet"
+                        kept = (
+                            Path(home)
+                            / "institutions"
+                            / "card_bank"
+                            / "results"
+                            / m["attempt"]
+                            / "scores.parquet"
+                        )
                         pooled = reference(pd.read_parquet(kept))
-                    row = {"holdout": holdout, "epsilon": epsilon, "noise": seed, **pooled, "scorecard": m["auc"]}
-                    row |= {"champion": m["bank_champion_auc"], "exchanges": m["exchanges"], "seconds": m["seconds"]}
+                    row = {
+                        "holdout": holdout,
+                        "epsilon": epsilon,
+                        "noise": seed,
+                        **pooled,
+                        "scorecard": m["auc"],
+                    }
+                    row |= {
+                        "champion": m["bank_champion_auc"],
+                        "exchanges": m["exchanges"],
+                        "seconds": m["seconds"],
+                    }
                     rows.append(row)
                     print({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
     table = pd.DataFrame(rows)
@@ -77,7 +97,10 @@ def main() -> int:
         gap = float((part["scorecard"] - part["pooled"]).mean())
         lift = float((part["scorecard"] - part["alone"]).mean())
         champion = float((part["champion"] - part["pooled"]).mean())
-        error = float(part.groupby("holdout").apply(lambda g: (g["scorecard"] - g["pooled"]).mean()).std() / np.sqrt(len(HOLDOUTS)))
+        error = float(
+            part.groupby("holdout").apply(lambda g: (g["scorecard"] - g["pooled"]).mean()).std()
+            / np.sqrt(len(HOLDOUTS))
+        )
         holds = gap >= -MOST_BELOW_POOLED[epsilon] and lift >= LEAST_ABOVE_ALONE
         holds = holds and (epsilon != 1 or champion >= -CHAMPION_BELOW_POOLED)
         held = held and holds
@@ -93,7 +116,9 @@ def main() -> int:
             "holds": bool(holds),
         }
         print(epsilon, json.dumps(summary[epsilon], indent=1))
-    (Path(__file__).parent / "results.json").write_text(json.dumps({"summary": summary, "runs": rows}, indent=1) + "\n")
+    (Path(__file__).parent / "results.json").write_text(
+        json.dumps({"summary": summary, "runs": rows}, indent=1) + "\n"
+    )
     return 0 if held else 1
 
 

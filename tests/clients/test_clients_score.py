@@ -40,7 +40,9 @@ def test_every_band_covers_two_sums_at_least():
                 assert len(np.unique(partial[rows][out[rows] == value])) > 1
 
 
-@pytest.mark.parametrize("bands", [None, {"edges": [], "points": [1]}, {"edges": list(range(16)), "points": [0] * 17}])
+@pytest.mark.parametrize(
+    "bands", [None, {"edges": [], "points": [1]}, {"edges": list(range(16)), "points": [0] * 17}]
+)
 def test_no_bands_or_too_many_are_refused(bands):
     with pytest.raises(PolicyError, match="bands only"):
         banded(np.arange(4), np.arange(4), bands)
