@@ -310,3 +310,22 @@ def test_the_trail_is_shown_verified_exported_and_a_changed_one_found_out(spent)
     code, out, _ = fedrisk("audit", "verify", consortium.paths["tax"])
     assert code == 1
     assert "entry 4" in out
+
+
+def test_the_authority_shows_and_raises_a_quota(spent):
+    fedrisk, consortium = spent
+    code, out, _ = fedrisk("quota", consortium.paths["tax"], "bank")
+    assert (code, "400 of 500 used" in out) == (0, True)
+    code, out, _ = fedrisk("quota", consortium.paths["tax"], "bank", "--size", "900")
+    assert (code, "400 of 900 used" in out) == (0, True)
+    code, _, err = fedrisk("quota", consortium.paths["tax"], "bank", "--size", "300")
+    assert code == 1
+    assert "400 evaluations are used already" in err
+
+
+def test_a_registered_node_that_lost_its_key_says_so(spent):
+    fedrisk, consortium = spent
+    (load_nodes(consortium.paths)["tax"].store.path / "identity.key").unlink()
+    code, _, err = fedrisk("audit", "verify", consortium.paths["tax"])
+    assert code == 1
+    assert "put it back from its copy" in err

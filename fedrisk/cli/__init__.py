@@ -1,4 +1,4 @@
-"""The commands: ``check``, ``run``, ``show`` for studies; ``budget``, ``policy``, ``meter``, ``audit`` for institutions.
+"""The commands: ``check``, ``run``, ``show`` for studies; ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions.
 
 What a command needs is imported inside it: worker processes import these files again when they start.
 """
@@ -19,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (study.check, study.run, study.show, institution.meter):
+for _command in (study.check, study.run, study.show, institution.meter, institution.quota):
     app.command()(_command)
 app.add_typer(institution.budget_app, name="budget")
 app.add_typer(institution.policy_app, name="policy")

@@ -160,6 +160,27 @@ def meter(
     out.print(table, width=120)
 
 
+def quota(
+    institution: InstitutionFile,
+    name: Annotated[str, typer.Argument(help="Which institution's quota.")],
+    epoch: Annotated[str, typer.Option(help="The epoch, as the studies name it (alignment.epoch).")] = "1",
+    size: Annotated[
+        int | None, typer.Option(min=1, help="The new agreed size; left out, it is only shown.")
+    ] = None,
+) -> None:
+    """At the key authority: how many ids an institution may have evaluated in an epoch, and has; raise it with --size."""
+    from fedrisk.clients.node import Node
+
+    node = Node.load(institution)
+    fingerprint, tag, account = node.store.fingerprint(name), f"{node.name}@{epoch}", node.store.quota
+    if size is not None:
+        account.redeclare(fingerprint, tag, size)
+    agreed = account.size(fingerprint, tag)
+    used = account.used(fingerprint, tag)
+    shown = "none agreed yet" if agreed is None else f"{used:,} of {agreed:,} used"
+    out.print(f"{name}, epoch {epoch}: {shown}", highlight=False)
+
+
 @audit_app.command("show")
 def audit_show(
     institution: InstitutionFile,

@@ -95,10 +95,7 @@ def evaluate(node: Node, request: Payload) -> Payload:
         peer = attempt.peers[name]
         head, points = open_sealed(attempt.key, peer, _context(attempt, "blinded", name, node.name), blob)
         count = len(points) // 32
-        fingerprint, digest = (
-            hashlib.sha256(node.store.pins.of(name)).hexdigest()[:32],
-            hashlib.sha256(points),
-        )
+        fingerprint, digest = node.store.fingerprint(name), hashlib.sha256(points)
         agreed = node.store.quota.size(fingerprint, attempt.key_tag)
         node.store.quota.debit(
             fingerprint,

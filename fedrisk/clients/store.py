@@ -81,8 +81,12 @@ class NodeStore:
 
     @property
     def identity(self) -> IdentityKey:
-        """The institution's key, made on first use."""
+        """The institution's key, made on first use; StoreError where a registered node has lost it."""
         file = self.path / "identity.key"
+        if not file.exists() and (self.path / "pins.json").exists():
+            raise StoreError(
+                f"{file} is gone, and others have pinned it; put it back from its copy, or register a new key with them"
+            )
         if not file.exists():
             IdentityKey.generate().save(file)
         return IdentityKey.load(file)
@@ -127,6 +131,10 @@ class NodeStore:
     def quota(self) -> Quota:
         """Evaluations granted, at the key authority."""
         return Quota(self.path / "quota.sqlite")
+
+    def fingerprint(self, name: str) -> str:
+        """Short name of an institution's pinned key, under which its quota of evaluations is kept."""
+        return hashlib.sha256(self.pins.of(name)).hexdigest()[:32]
 
     def authority_key(self, epoch: str) -> bytes:
         """Key of the pseudonyms of an epoch, at the key authority; made on first use."""
