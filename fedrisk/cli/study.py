@@ -86,9 +86,11 @@ def run(
     from fedrisk.institution import find_institutions
     from fedrisk.report.html import write_report
     from fedrisk.report.text import summary
+    from fedrisk.server.results import prepare
     from fedrisk.study import load_study
 
     study = load_study(study_file, overrides or [])
+    prepare(folder)
     paths = find_institutions(study_file, study.members, institutions)
     if research_seed is not None:
         out.print("[bold white on red] research run: no privacy [/]")

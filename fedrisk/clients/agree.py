@@ -54,8 +54,10 @@ def describe(node: Node, request: Payload) -> Payload:
 
 
 def close(node: Node, request: Payload) -> Payload:
-    """The study ended, well or not: secrets of the attempt are deleted."""
-    node.attempt(request).state.forget_secrets()
+    """The study ended, well or not: secrets of the attempt are deleted. Nothing to do where it never began here."""
+    attempt = str(request.get("attempt"))
+    if node.store.knows(attempt):
+        node.store.attempt(attempt).forget_secrets()
     return Payload()
 
 

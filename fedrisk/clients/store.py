@@ -233,6 +233,10 @@ class NodeStore:
             )
         return state
 
+    def knows(self, attempt: str) -> bool:
+        """Whether an attempt has begun here."""
+        return AttemptState(self.path / "attempts" / _safe(attempt)).exists
+
     def begin(self, attempt: str, content: Mapping[str, Any]) -> "AttemptState":
         """Begin an attempt. The same id with the same content goes on; with other content it is refused."""
         state = AttemptState(self.path / "attempts" / _safe(attempt))

@@ -33,12 +33,12 @@ class Results:
 
     def save(self, folder: Path) -> None:
         """Write metrics.json and scorecard.json; StoreError names the folder."""
+        prepare(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             (folder / "metrics.json").write_text(json.dumps(self.metrics, indent=1, allow_nan=False) + "\n")
             (folder / "scorecard.json").write_text(self.card.to_json() + "\n")
         except OSError as error:
-            raise StoreError(f"results cannot be written to {folder}: {error.strerror}; free space") from None
+            raise _unwritable(folder, error) from None
 
     @classmethod
     def load(cls, folder: Path) -> "Results":
@@ -52,6 +52,23 @@ class Results:
             ) from None
         except (ValueError, OSError):
             raise ConfigError(f"the results in {folder} cannot be read; run the study anew") from None
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder for results and try to write there: better before a study is paid for than after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".fedrisk-writable"
+        probe.write_text("x" * 65536)
+        probe.unlink()
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
+def _unwritable(folder: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"results cannot be written to {folder}: {error.strerror}; check the path, permissions and space"
+    )
 
 
 def summarise(

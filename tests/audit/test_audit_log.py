@@ -12,7 +12,7 @@ import time
 from dataclasses import asdict, fields, replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fedrisk.audit import checkpoint as checkpoint_module
@@ -416,6 +416,7 @@ def test_a_field_that_stands_twice_is_refused_even_with_a_good_signature(tmp_pat
     assert "twice" in verify(log.path, KEY.public).why
 
 
+@example(text=":")
 @given(text=st.text(max_size=200))
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_that_is_taken_is_read_back_and_verifies(tmp_path_factory, text):

@@ -134,10 +134,10 @@ class Record(Exchange):
         super().__init__(*args, **kwargs)
         self.steps: list[Step] = []
 
-    def _send(self, action: Any, what: str, content: Any, nodes: Any) -> dict[str, Payload]:
+    def _send(self, action: Any, what: str, content: Any, nodes: Any, **how: Any) -> dict[str, Payload]:
         step = Step(action, dict(content), {})
         self.steps.append(step)
-        step.answers = super()._send(action, what, content, nodes)
+        step.answers = super()._send(action, what, content, nodes, **how)
         return step.answers
 
 
