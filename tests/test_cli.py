@@ -174,7 +174,7 @@ def test_a_study_that_is_refused(fedrisk, consortium, tmp_path):
     assert code == 1
     assert err.startswith("error (peer): no agreement from bank, tax, power")
     assert "tax takes no part in study tiny: purpose marketing is not among policy.purposes" in err
-    assert not (tmp_path / "out").exists()
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_a_research_run_is_refused_where_a_policy_forbids_it(fedrisk, write_consortium, tmp_path):

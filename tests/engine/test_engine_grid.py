@@ -19,6 +19,7 @@ from fedrisk.engine.grid import InProcessGrid
 from fedrisk.engine.local import load_nodes, register, run_local
 from fedrisk.errors import ConfigError, EnvelopeError, PeerError
 from fedrisk.protocol import Payload, from_record, reply, request, to_record
+from fedrisk.secure.identity import IdentityKey
 from fedrisk.server.hub import Hub
 
 SECRET = "enterprise 4711 owes 13 yuan"
@@ -212,7 +213,12 @@ def test_a_node_without_a_readable_file_refuses_with_a_code(fedrisk_home):
     assert from_record(answer.content).refusal == "config"
 
 
-@pytest.mark.parametrize("action", [a for a in HANDLERS if a != "describe"])
+def test_closing_what_never_began_is_no_error(consortium):
+    answer = asked(InProcessGrid(client_app, consortium.paths), "close", Payload({"attempt": "a" * 16}))
+    assert dict(from_record(answer.content).body) == {}
+
+
+@pytest.mark.parametrize("action", [a for a in HANDLERS if a not in ("describe", "close")])
 def test_no_action_is_served_before_the_study_is_described(consortium, action):
     grid = InProcessGrid(client_app, consortium.paths)
     answer = asked(grid, action, Payload({"attempt": "a" * 16, "release": "counts"}))
@@ -237,6 +243,7 @@ def test_a_renewed_key_has_to_be_looked_at(consortium):
     nodes, hub = load_nodes(consortium.paths), Hub.default()
     register(nodes, hub)
     (nodes["tax"].store.path / "identity.key").unlink()
+    IdentityKey.generate().save(nodes["tax"].store.path / "identity.key")
     with pytest.raises(EnvelopeError, match="the key of tax is not the one pinned"):
         register(load_nodes(consortium.paths), hub)
 

@@ -16,6 +16,7 @@ from fedrisk.engine.local import run_local
 from fedrisk.errors import ConfigError, DataError, FedriskError, PeerError
 from fedrisk.privacy.accounting import mu_for
 from fedrisk.protocol import Payload
+from fedrisk.secure.identity import IdentityKey
 from fedrisk.study import study_from
 
 pytestmark = pytest.mark.study
@@ -354,6 +355,7 @@ def test_wrong_key(pair):
     """A node whose key is not the one that was pinned at registration is not taken for the institution."""
     pair.run()
     (pair.nodes["tax"].store.path / "identity.key").unlink()
+    IdentityKey.generate().save(pair.nodes["tax"].store.path / "identity.key")
     with pytest.raises(FedriskError) as caught:
         pair.run()
     assert caught.value.code == "envelope" and "tax" in str(caught.value)
