@@ -94,7 +94,8 @@ def fit_champion(
     categories = {c: _known(x[c]) for c in columns if _categorical(x[c])}
     table = _table(x, columns, categories, external)
     trial = _booster(max_rounds, seed, stop=True).fit(table, label)
-    rounds = max(trial.n_iter_ - PATIENCE, 1)
+    # A trial that stopped has PATIENCE rounds too many; one that ran to the end has none.
+    rounds = max(trial.n_iter_ - PATIENCE, 1) if trial.n_iter_ < max_rounds else max_rounds
     model = _booster(rounds, seed).fit(table, label)
     return Champion(columns, categories, external is not None, rounds, model)
 
