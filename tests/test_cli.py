@@ -12,7 +12,7 @@ from fedrisk.server.hub import Hub
 
 
 @pytest.fixture
-def fedrisk(monkeypatch, capsys, fedrisk_home):
+def fedrisk(monkeypatch, capsys, fedrisk_home, tmp_path):
     """Calls the entry point as the installed command does; (exit code, standard output, errors) as plain text."""
 
     def call(*arguments):
@@ -26,6 +26,7 @@ def fedrisk(monkeypatch, capsys, fedrisk_home):
         assert "Traceback" not in out + err
         return int(stop.value.code or 0), out, err
 
+    monkeypatch.chdir(tmp_path)  # whatever a call writes without a folder of its own
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("NO_COLOR", "1")
     return call
