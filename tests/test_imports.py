@@ -12,10 +12,11 @@ ROOT = Path(fedrisk.__file__).parent
 
 LAYERS = {
     "errors": set(),
+    "files": {"errors"},
     "dictionary": {"errors"},
     "study": {"errors"},
     "metrics": {"errors"},
-    "audit": {"errors"},
+    "audit": {"errors", "files"},
     "alignment": {"errors"},
     "secure": {"errors"},
     "privacy": {"errors", "study"},  # a policy is checked against a study
@@ -31,11 +32,11 @@ LAYERS = {
     "protocol": {"errors"},
     "clients": {
         *("errors", "dictionary", "study", "alignment", "secure", "privacy", "metrics", "table"),
-        *("table_source", "institution", "audit", "models", "protocol"),
+        *("files", "table_source", "institution", "audit", "models", "protocol"),
     },
     "server": {
         *("errors", "dictionary", "study", "alignment", "secure", "privacy", "metrics", "audit"),
-        *("institution", "models", "protocol"),  # of the institution's module only the home folder
+        *("files", "institution", "models", "protocol"),  # of the institution's module only the home folder
     },
     "engine": {
         *("errors", "dictionary", "study", "alignment", "secure", "privacy", "metrics", "table"),

@@ -7,18 +7,17 @@ RFC 6962). The head file is the log's own unsigned note of its end; it shows a f
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import json
 import os
-import secrets
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from fedrisk.audit.entry import dump, signed_by
 from fedrisk.errors import EnvelopeError, ProtocolError, StoreError
+from fedrisk.files import write_atomic
 
 _CHECKPOINT = b"fedrisk audit checkpoint v1\n"
 PATIENCE = 10.0  # seconds to wait for another process
@@ -152,19 +151,11 @@ def flock(file: int, kind: int) -> bool:
 
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """A small file, whole or absent; StoreError if the disk does not take it."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    """A small file, whole or absent, and its name on the disk too; StoreError if the disk does not take it."""
+    write_atomic(path, content.encode() + b"\n" if isinstance(content, str) else content)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content.encode() + b"\n" if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
         raise StoreError(f"{path} cannot be written: {error.strerror}; check space and permissions") from None
 
 

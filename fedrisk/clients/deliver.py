@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fedrisk.clients.matrices import HOLDOUT, TRAINING
+from fedrisk.alignment.matching import HOLD_OUT, TRAINING
 from fedrisk.clients.node import Attempt, Node
 from fedrisk.clients.release import commit, protect, spend_once
 from fedrisk.clients.score import partial_context
@@ -123,7 +123,7 @@ def _histogram(
     attempt: Attempt, release: Release, card: Scorecard, scored: Scored, edges: NDArray[Any]
 ) -> Payload:
     """Label counts of the hold-out by score bin, noisy and masked."""
-    held = scored.use == HOLDOUT
+    held = scored.use == HOLD_OUT
     unit = 2**release.scale_bits
     bins = card.risk_bins(scored.total[held], edges)
     positive = np.rint(scored.label[held] * unit).astype(np.int64)
@@ -135,7 +135,7 @@ def _histogram(
 
 def _exact(scored: Scored, figures: dict[str, float | None]) -> Payload:
     """Research runs: exact label counts by score, from the least score on, and the bank's own figures."""
-    held = scored.use == HOLDOUT
+    held = scored.use == HOLD_OUT
     score, label = scored.total[held], scored.label[held]
     first = int(score.min()) if len(score) else 0
     counts = {
@@ -167,7 +167,7 @@ def _keep(attempt: Attempt, card: Scorecard, scored: Scored, request: Payload) -
         out["external_points"] = scored.external
     out["reasons"] = _reasons(card, scored)
     figures: dict[str, float | None] = dict.fromkeys(("bank_alone_auc", "bank_champion_auc", "scorecard_auc"))
-    fit, test = ((scored.use == side) & np.isin(scored.label, (0.0, 1.0)) for side in (TRAINING, HOLDOUT))
+    fit, test = ((scored.use == side) & np.isin(scored.label, (0.0, 1.0)) for side in (TRAINING, HOLD_OUT))
     if _two_classes(scored.label[fit], LEAST_CLASS):
         for name, probability in _own_models(card, scored, fit).items():
             out[f"{name}_probability"] = probability

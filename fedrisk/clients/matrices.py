@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrisk.alignment.matching import TRAINING
 from fedrisk.clients.node import Attempt
 from fedrisk.errors import DataError
 from fedrisk.models.binning import Bins, Feature, grid_histogram
@@ -18,7 +19,6 @@ from fedrisk.secure.product import Shape, one_hot
 from fedrisk.secure.ring import from_signed
 from fedrisk.study import BANK
 
-TRAINING, HOLDOUT, UNUSED = 0, 1, 2
 RingArray = NDArray[Any]
 BLOCK_ROWS = 65536
 

@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrisk.alignment.matching import HOLD_OUT, TRAINING, UNUSED
 from fedrisk.clients.matrices import (
-    HOLDOUT,
-    TRAINING,
-    UNUSED,
     RingArray,
     all_features,
     edge_counts,
@@ -102,7 +100,7 @@ def take_order(attempt: Attempt, request: Payload) -> None:
     for bank in lists_of(attempt):
         rows, use = attempt.state.get(f"rows_{bank}"), attempt.state.get(f"use_{bank}")
         own["training"] += int(((use == TRAINING) & (rows >= 0)).sum())
-        own["holdout"] += int(((use == HOLDOUT) & (rows >= 0)).sum())
+        own["holdout"] += int(((use == HOLD_OUT) & (rows >= 0)).sum())
     attempt.state.update(own_rows=own)
 
 
@@ -113,7 +111,7 @@ def _keep_sides(attempt: Attempt, ids: NDArray[Any]) -> None:
     side = np.full(len(ids), UNUSED, np.uint8)
     for bank in lists_of(attempt):
         rows, use = attempt.state.get(f"rows_{bank}"), attempt.state.get(f"use_{bank}")
-        for value in (TRAINING, HOLDOUT):
+        for value in (TRAINING, HOLD_OUT):
             side[rows[(use == value) & (rows >= 0)]] = value
     attempt.node.store.keep_sides(attempt.key_tag, ids[side != UNUSED], side[side != UNUSED])
 

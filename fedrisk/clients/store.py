@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 from fedrisk.alignment.oprf import new_key
 from fedrisk.alignment.quota import Quota
 from fedrisk.errors import EnvelopeError, FedriskError, ProtocolError, StoreError
+from fedrisk.files import write_atomic
 from fedrisk.privacy.caps import Caps
 from fedrisk.privacy.ledger import Ledger
 from fedrisk.secure.identity import IdentityKey
@@ -416,29 +417,6 @@ class AttemptState:
             np.random.Philox(key=int.from_bytes(self.secret("rows")[:16], "little"))
         )
         return generator.permutation(rows)
-
-
-def write_atomic(file: Path, content: bytes, *, replace: bool = True) -> None:
-    """Write a file of the store so that it is whole or absent, on the disk, and readable by its owner alone."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-        if replace:
-            os.replace(draft, file)
-        else:
-            try:
-                os.link(draft, file)  # never over a key that another process made first
-            except FileExistsError:
-                pass
-            finally:
-                draft.unlink()
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise StoreError(f"{file} cannot be written: {error.strerror}; check space and permissions") from None
 
 
 def _write_frame(file: Path, frame: pd.DataFrame) -> None:

@@ -18,7 +18,6 @@ from fedrisk.protocol import Blob, Payload
 from fedrisk.study import Study, study_from
 
 HUB = "hub"
-SEALED = "sealed for the counterpart"
 _RECEIVED = {
     "evaluate": ("blinded ids", "blinded by a random scalar each; sealed"),
     "pseudonyms": ("evaluated ids", "blinded by a random scalar each; sealed"),

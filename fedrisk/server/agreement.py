@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.alignment.matching import BankList, match
+from fedrisk.alignment.matching import HOLD_OUT, TRAINING, BankList, match
 from fedrisk.errors import ConfigError, ProtocolError
 from fedrisk.models.binning import Feature
 from fedrisk.models.plan import features_from
@@ -38,7 +38,7 @@ class Roster:
     @property
     def training(self) -> dict[str, int]:
         """Training rows by bank."""
-        return {bank: int((rows.use == 0).sum()) for bank, rows in self.lists.items()}
+        return {bank: int((rows.use == TRAINING).sum()) for bank, rows in self.lists.items()}
 
     @property
     def weighted(self) -> bool:
@@ -48,7 +48,7 @@ class Roster:
     @property
     def holdout(self) -> dict[str, int]:
         """Hold-out rows by bank."""
-        return {bank: int((rows.use == 1).sum()) for bank, rows in self.lists.items()}
+        return {bank: int((rows.use == HOLD_OUT).sum()) for bank, rows in self.lists.items()}
 
 
 def agree(exchange: Exchange, study: Study, hub: Hub, research_seed: int | None) -> dict[str, Payload]:

@@ -5,15 +5,14 @@ contributes) are keyed hashes of pseudonyms, with keys fixed across studies: an 
 and repeating a study tells nobody more than running it once.
 """
 
-import contextlib
 import json
-import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedrisk.errors import EnvelopeError, StoreError
+from fedrisk.files import write_atomic
 from fedrisk.institution import home
 from fedrisk.secure.identity import HubKey
 
@@ -41,7 +40,7 @@ class Hub:
         """32 secret bytes for one kind of draw ("holdout", "bank"); made on first use."""
         file = self._file(f"{purpose}.key")
         if not file.exists():
-            self._write(file, secrets.token_bytes(32), replace=False)
+            write_atomic(file, secrets.token_bytes(32), replace=False)
         return file.read_bytes()
 
     @property
@@ -61,28 +60,7 @@ class Hub:
             )
         both = {**old, **institutions}
         content = json.dumps({n: k.hex() for n, k in sorted(both.items())}, indent=1)
-        self._write(self._file("pins.json"), content.encode(), replace=True)
-
-    @staticmethod
-    def _write(file: Path, content: bytes, *, replace: bool) -> None:
-        """A file of the hub's, whole or absent, for its owner alone; without ``replace`` the first one stays."""
-        draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-        try:
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
-                handle.write(content)
-                handle.flush()
-                os.fsync(handle.fileno())
-            if replace:
-                os.replace(draft, file)
-            else:
-                with contextlib.suppress(FileExistsError):
-                    os.link(draft, file)
-        except OSError as error:
-            raise StoreError(
-                f"{file} cannot be written: {error.strerror}; check space and permissions"
-            ) from None
-        finally:
-            draft.unlink(missing_ok=True)
+        write_atomic(self._file("pins.json"), content.encode())
 
     def _file(self, name: str) -> Path:
         try:

@@ -45,7 +45,6 @@ from fedrisk.server.exchange import Exchange
 from fedrisk.study import BANK, NO_PRIVACY
 
 Floats = NDArray[np.float64]
-TRAINING, HOLDOUT = 0, 1
 BANDS = 10
 
 

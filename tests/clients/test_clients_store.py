@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from fedrisk.clients import store as module
-from fedrisk.clients.store import AttemptState, NodeStore, Pins, write_atomic
+from fedrisk.clients.store import AttemptState, NodeStore, Pins
 from fedrisk.errors import EnvelopeError, PolicyError, ProtocolError, StoreError
+from fedrisk.files import write_atomic
 
 ATTEMPT = "0123456789abcdef"
 HUB, A, B = bytes(32), bytes([1]) * 32, bytes([2]) * 32
