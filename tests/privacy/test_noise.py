@@ -10,7 +10,7 @@ from opendp.mod import GLOBAL_FEATURES
 from scipy.stats import chi2, chisquare, norm
 
 from fedrisk.errors import ConfigError
-from fedrisk.privacy.noise import INT64_SIGMA, discrete_gaussian
+from fedrisk.privacy.noise import INT64_SIGMA, VECTOR_DRAWS, discrete_gaussian
 
 SEED = b"a research seed of no privacy"
 FALSE_ALARM = 1e-7  # of each test on fresh randomness, both sides together; there are about ten
@@ -38,20 +38,45 @@ def check_shape(draws, sigma, reach):
 
 
 @pytest.mark.parametrize("sigma", [4.0, 100.3, 2.0**36, INT64_SIGMA])
-def test_mean_and_variance_of_private_draws(sigma):
-    draws = discrete_gaussian(sigma, 6000)
+@pytest.mark.parametrize("count", [VECTOR_DRAWS - 1, VECTOR_DRAWS])
+def test_mean_and_variance_of_private_draws(sigma, count):
+    draws = discrete_gaussian(sigma, count)
     assert draws.dtype == np.int64
     check_moments(draws, sigma)
     assert np.abs(draws.astype(float)).max() < 40 * sigma  # nothing saturates: 40 sigma is never met
 
 
+def small_requests(sigma, times):
+    """Draws of OpenDP's sampler, which answers small requests."""
+    return np.concatenate([discrete_gaussian(sigma, VECTOR_DRAWS - 1) for _ in range(times)])
+
+
 def test_shape_of_private_draws():
+    check_shape(small_requests(4.0, 4), 4.0, 11)
     check_shape(discrete_gaussian(4.0, 15000), 4.0, 11)
 
 
-def test_a_large_scale_uses_its_lowest_bits():
+def test_which_sampler_draws(monkeypatch):
+    """The vectorised one for large requests within its scales, OpenDP for all others."""
+    asked = []
+
+    def sample(sigma, count):
+        asked.append((sigma, count))
+        return np.zeros(count, np.int64)
+
+    monkeypatch.setattr("fedrisk.privacy.vector_gaussian.sample", sample)
+    for sigma, size in [(4.0, VECTOR_DRAWS - 1), (0.5, VECTOR_DRAWS), (2.0**53, VECTOR_DRAWS)]:
+        assert discrete_gaussian(sigma, size).any()
+    assert not asked
+    assert not discrete_gaussian(4.0, (2, VECTOR_DRAWS)).any()
+    assert discrete_gaussian(4.0, VECTOR_DRAWS, research_seed=SEED).any()
+    assert asked == [(4.0, 2 * VECTOR_DRAWS)]
+
+
+@pytest.mark.parametrize("draw", [small_requests, lambda sigma, times: discrete_gaussian(sigma, 8000)])
+def test_a_large_scale_uses_its_lowest_bits(draw):
     """Draws at 2^36 must not be multiples of anything: the lowest four bits are uniform."""
-    bits = discrete_gaussian(2.0**36, 8000) & 15
+    bits = draw(2.0**36, 2) & 15
     assert chisquare(np.bincount(bits, minlength=16)).pvalue > FALSE_ALARM / 10
 
 
@@ -65,17 +90,18 @@ def test_scales_beyond_64_bits_give_python_integers():
     assert chisquare(np.bincount(bits, minlength=16)).pvalue > FALSE_ALARM / 10
 
 
-def test_private_draws_never_repeat_and_forks_do_not_share_them():
-    assert (discrete_gaussian(2.0**50, 50) != discrete_gaussian(2.0**50, 50)).all()
+@pytest.mark.parametrize("count", [50, VECTOR_DRAWS])
+def test_private_draws_never_repeat_and_forks_do_not_share_them(count):
+    assert (discrete_gaussian(2.0**50, count) != discrete_gaussian(2.0**50, count)).all()
     script = (
         "import os\n"
         "from fedrisk.privacy.noise import discrete_gaussian as g\n"
-        "g(2.0**50, 3)\n"  # the generator is seeded before the fork
+        f"g(2.0**50, {count})\n"  # the generator is seeded before the fork
         "for _ in range(2):\n"
         "    if os.fork() == 0:\n"
-        "        print(g(2.0**50, 3).tolist(), flush=True); os._exit(0)\n"
+        f"        print(g(2.0**50, {count})[:3].tolist(), flush=True); os._exit(0)\n"
         "    os.wait()\n"
-        "print(g(2.0**50, 3).tolist())\n"
+        f"print(g(2.0**50, {count})[:3].tolist())\n"
     )
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     lines = out.stdout.split("\n")[:3]
