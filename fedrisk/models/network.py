@@ -1,0 +1,438 @@
+"""The banks' risk network: a logistic regression on the encoded columns and, beside it, a small residual network.
+
+The log-odds of default are the sum of both (wide and deep, Cheng et al. 2016). The deep part begins at zero, so
+that training begins with the regression and, where privacy noise leaves no more to be learnt, hardly leaves it.
+Categories of many levels are embedded for the deep part (Guo & Berkhahn 2016). Every part is scaled so that an
+enterprise's gradient is about as long as its error, |p - y|, whatever the number of columns and neurons: one
+clipping radius and one learning rate then serve every study, and neither has to be tuned on data.
+
+Per-enterprise gradients come of Opacus (Yousefpour et al. 2021), whose hooks on the layers give them in one
+backward pass. They are clipped in fixed point, row by row, so that the bound on one enterprise is exact in the
+integers to which noise is added (secure/fixed_point). Opacus' ghost mode, which clips by norms computed in
+floating point and never makes the rows, cannot give that bound, and is not used; blocks of rows keep the memory
+flat instead.
+
+This module loads PyTorch and is imported only where a network is trained or applied.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from fedrisk.errors import ConfigError, DataError
+from fedrisk.models.binning import Bins
+from fedrisk.models.inputs import Coding, InputColumn, from_dict, input_columns, to_dict
+from fedrisk.models.personal import LinearModel
+from fedrisk.secure.fixed_point import quantise_rows
+
+Floats = NDArray[np.float64]
+
+VERSION = 1
+HIDDEN = 32
+BLOCKS = 0
+BIAS = 0.3  # size of the constant input: small, or the rate alone would limit the learning rate of all
+EMBED_LEVELS = 12  # categories with more inputs than this are embedded
+EMBED_SIZE = 8
+LEAST_HIDDEN = 4
+ROOM = 0.1  # noise, over all weights of the first layer, that the deep part may take from a step
+RATES = (6.0, 24.0)  # least and greatest learning rate
+RATE_NOISE = 1 / 64  # learning rate times noise
+MOMENTUM = 0.8
+AVERAGED = 0.3  # share of the steps, the last ones, whose models are averaged into the final one
+BLOCK_NUMBERS = 1 << 22  # gradients of so many numbers are held at once
+
+
+class NetworkRule(Protocol):
+    """What a study says of its network (study.Network)."""
+
+    @property
+    def kind(self) -> Literal["mlp", "logistic"]: ...
+    @property
+    def hidden(self) -> int | None: ...
+    @property
+    def blocks(self) -> int | None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkDesign:
+    """Everything public about a network but its weights; equal designs make equal networks anywhere.
+
+    Attributes:
+        kind: "logistic", or "mlp" with the deep part beside it.
+        columns: inputs of every column. hidden: neurons. blocks: residual layers after the first.
+
+    Raises:
+        ConfigError: no column, an unknown kind, or a part out of range.
+    """
+
+    kind: Literal["mlp", "logistic"] = "mlp"
+    columns: tuple[InputColumn, ...]
+    hidden: int = HIDDEN
+    blocks: int = BLOCKS
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("mlp", "logistic"):
+            raise ConfigError(f"network: kind is {self.kind!r}; use mlp or logistic")
+        if not self.columns:
+            raise ConfigError("network: no column to learn from; name features in the dictionaries")
+        if not (1 <= self.hidden <= 1024 and 0 <= self.blocks <= 8):
+            raise ConfigError(
+                f"network: hidden is {self.hidden} and blocks {self.blocks}; allowed are 1 to 1024 and 0 to 8"
+            )
+
+    @classmethod
+    def of(
+        cls,
+        bins: Sequence[Bins],
+        rule: NetworkRule | None = None,
+        *,
+        noise: float = 0.0,
+        coding: Coding = "steps",
+    ) -> NetworkDesign:
+        """Design for these bins; ``rule`` may set kind, hidden and blocks.
+
+        noise: as in `default_hidden`, which decides where the rule leaves hidden open; where that gives no
+        neuron, the network is the logistic regression.
+        """
+        columns = input_columns(bins, coding)
+        hidden = None if rule is None else rule.hidden
+        if hidden is None:
+            hidden = default_hidden(sum(c.width for c in columns), noise)
+        kind = "mlp" if rule is None else rule.kind
+        blocks = None if rule is None else rule.blocks
+        return cls(
+            kind=kind if hidden else "logistic",
+            columns=columns,
+            hidden=hidden or HIDDEN,
+            blocks=BLOCKS if blocks is None else blocks,
+        )
+
+    @property
+    def width(self) -> int:
+        """Number of inputs."""
+        return sum(c.width for c in self.columns)
+
+    @property
+    def size(self) -> int:
+        """Number d of weights."""
+        return sum(math.prod(shape) for _, shape, _ in _layout(self))
+
+    @property
+    def embedded(self) -> tuple[tuple[int, int], ...]:
+        """(first, end) input of every embedded category."""
+        out, at = [], 0
+        for c in self.columns:
+            if c.kind == "category" and c.width > EMBED_LEVELS:
+                out.append((at, at + c.width))
+            at += c.width
+        return tuple(out)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Texts, numbers and lists, for JSON."""
+        return {
+            "version": VERSION,
+            "kind": self.kind,
+            "columns": to_dict(self.columns),
+            "hidden": self.hidden,
+            "blocks": self.blocks,
+        }
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> NetworkDesign:
+        """Inverse of `to_dict`.
+
+        Raises:
+            ConfigError: the content is malformed, or of a newer version.
+        """
+        parts = dict(content)
+        try:
+            version = int(parts.pop("version"))
+            if version <= VERSION:
+                return cls(columns=from_dict(parts.pop("columns")), **parts)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"network: the stored design is malformed ({type(error).__name__})") from error
+        raise ConfigError(
+            f"network: design version is {version}, this program reads up to {VERSION}; upgrade it"
+        )
+
+
+def default_hidden(width: int, noise: float) -> int:
+    """Neurons that the noise leaves room for: as many as keep the noise in a step's mean gradient at ROOM.
+
+    Args:
+        width: inputs. noise: standard deviation of the noise in one number of a step's mean gradient, in units of
+            the clipping radius (all public); 0 is none.
+
+    Returns:
+        LEAST_HIDDEN to HIDDEN, or 0 where there is room for fewer: the logistic regression alone.
+
+    >>> default_hidden(250, 0.0), default_hidden(250, 1.3e-3), default_hidden(600, 4e-3)
+    (32, 23, 0)
+    """
+    if noise <= 0:
+        return HIDDEN
+    room = int((ROOM / noise) ** 2 / width)
+    return 0 if room < LEAST_HIDDEN else min(room, HIDDEN)
+
+
+def default_rate(noise: float) -> float:
+    """Learning rate of gradient steps with momentum MOMENTUM, from the noise as in `default_hidden`.
+
+    Inputs have a mean squared length of 1 by design, so the loss is curved by 1/4 at most times a share of 1, and
+    steps up to 24 proved stable on every table tried; more noise asks for smaller steps (benchmarks/networks).
+
+    >>> [round(default_rate(noise), 1) for noise in (0.0, 5e-4, 1.3e-3, 5e-3)]
+    [24.0, 24.0, 12.0, 6.0]
+    """
+    low, high = RATES
+    return high if noise <= 0 else min(max(RATE_NOISE / noise, low), high)
+
+
+def initial_weights(design: NetworkDesign, seed: int = 0) -> NDArray[np.float32]:
+    """Weights before training, float32 (d,): random first layers, zeros wherever an output is made.
+
+    The same bytes for the same design and seed; drawn by NumPy, so that they do not depend on PyTorch's version.
+    """
+    rng = np.random.default_rng([VERSION, seed])
+    parts = [rng.standard_normal(math.prod(shape)) * scale for _, shape, scale in _layout(design)]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def logits(design: NetworkDesign, weights: NDArray[Any], inputs: NDArray[Any]) -> Floats:
+    """Log-odds of default, float64 (n,), of rows as `inputs.encode` gives them.
+
+    Raises:
+        DataError: the inputs or the weights are of another design.
+    """
+    net = _loaded(design, weights)
+    x = _matrix(design, inputs)
+    with torch.no_grad():
+        parts = [net(x[rows].to(_device())).cpu().numpy() for rows in _row_blocks(len(x), 1 << 15)]
+    return np.concatenate([np.zeros(0), *parts]).astype(np.float64)
+
+
+def shared_curves(
+    design: NetworkDesign, weights: NDArray[Any], inputs: NDArray[Any]
+) -> tuple[Floats, tuple[tuple[int, int], ...]]:
+    """What each column contributes to the log-odds, and the deep part, for `personal.personal_models`.
+
+    Returns:
+        Curves (n, columns), with one more for the deep part of an mlp; and of each column its (first, end) input.
+    """
+    x = np.asarray(inputs, dtype=np.float64)
+    wide = named_weights(design, weights)["wide.weight"][0].astype(np.float64)
+    ends = np.cumsum([0, *(c.width for c in design.columns)]).tolist()
+    spans = tuple(pairwise(ends))
+    curves = [x[:, a:b] @ wide[a:b] for a, b in spans]
+    if design.kind == "mlp":
+        curves.append(logits(design, weights, inputs) - x @ wide[:-1] - wide[-1] * BIAS)
+    return np.stack(curves, 1), spans
+
+
+def personal_weights(design: NetworkDesign, weights: NDArray[Any], model: LinearModel) -> NDArray[np.float32]:
+    """A bank's own model (models/personal) as weights of the same design: the bank's export takes them."""
+    own = {name: value.copy() for name, value in named_weights(design, weights).items()}
+    ends = np.cumsum([0, *(c.width for c in design.columns)]).tolist()
+    wide = own["wide.weight"][0].astype(np.float64)
+    for slope, (a, b) in zip(model.slopes, pairwise(ends), strict=False):
+        wide[a:b] *= slope
+    wide[:-1] += model.weights
+    wide[-1] = model.intercept / BIAS
+    own["wide.weight"] = wide[None].astype(np.float32)
+    if design.kind == "mlp":
+        own["last.weight"] = own["last.weight"] * np.float32(model.slopes[-1])
+    return np.concatenate([value.ravel() for value in own.values()])
+
+
+class NetworkTrainee:
+    """A bank's training rows with the network: gives clipped sums of gradients (models/trainee).
+
+    Args:
+        design: of the network. inputs: float (n, width). label: (n,) in [0, 1].
+
+    Raises:
+        DataError: shapes differ, or a label lies outside [0, 1].
+    """
+
+    def __init__(self, design: NetworkDesign, inputs: NDArray[Any], label: NDArray[Any]) -> None:
+        y = np.asarray(label, dtype=np.float64)
+        if y.shape != (len(inputs),) or not ((y >= 0) & (y <= 1)).all():
+            raise DataError(
+                "network: one label in [0, 1] a row of inputs is needed; correct the table's label"
+            )
+        self.design = design
+        self._inputs = _matrix(design, inputs)
+        self._label = torch.from_numpy(y.astype(np.float32))
+
+    @property
+    def size(self) -> int:
+        """Number d of weights."""
+        return self.design.size
+
+    @property
+    def rows(self) -> int:
+        """Number n of enterprises."""
+        return len(self._label)
+
+    def clipped_sum(
+        self, weights: NDArray[Any], clip: float, bits: int, rows: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64]:
+        """(d,) int64: sum of the enterprises' gradients, each of integer norm at most floor(clip 2^bits).
+
+        Guarantee: zeroing one enterprise changes the sum by a vector of at most that L2 norm, exactly, whatever
+        the weights. rows: positions to take, all by default.
+
+        Raises:
+            DataError: weights of another design, or gradients that are not finite.
+        """
+        total = np.zeros(self.size, dtype=np.int64)
+        for part in self._gradients(weights, rows):
+            total += quantise_rows(part, clip, bits).sum(0)
+        return total
+
+    def gradient_norms(self, weights: NDArray[Any]) -> Floats:
+        """Length of every enterprise's gradient before clipping, (n,); for research, it never leaves the bank."""
+        return np.concatenate([np.linalg.norm(part, axis=1) for part in self._gradients(weights, None)])
+
+    def local_loss(self, weights: NDArray[Any]) -> float:
+        """Mean log loss of the own rows; exact, so for the bank alone."""
+        with torch.no_grad():
+            net = _loaded(self.design, weights)
+            parts = [
+                _loss(net(self._inputs[r].to(_device())), self._label[r].to(_device()), "sum").item()
+                for r in _row_blocks(self.rows, 1 << 15)
+            ]
+        return sum(parts) / max(self.rows, 1)
+
+    def _gradients(
+        self, weights: NDArray[Any], rows: NDArray[np.int64] | None
+    ) -> Iterator[NDArray[np.float32]]:
+        """Gradients of a block of enterprises after the other, (block, d)."""
+        x, y = self._inputs, self._label
+        if rows is not None:
+            x, y = x[torch.from_numpy(rows)], y[torch.from_numpy(rows)]
+        hooked = _hooked(self.design)
+        net = hooked._module
+        _load(net, self.design, weights)
+        for block in _row_blocks(len(y), max(1, BLOCK_NUMBERS // self.size)):
+            hooked.zero_grad(set_to_none=True)
+            _loss(hooked(x[block].to(_device())), y[block].to(_device()), "sum").backward()  # type: ignore[no-untyped-call]
+            parts = [p.grad_sample.reshape(p.grad_sample.shape[0], -1) for p in net.parameters()]
+            yield torch.cat(parts, 1).cpu().numpy()
+        hooked.zero_grad(set_to_none=True)
+
+
+class RiskNetwork(nn.Module):
+    """The network itself; parameters in the order of the flat weights."""
+
+    def __init__(self, design: NetworkDesign) -> None:
+        super().__init__()
+        self.deep = design.kind == "mlp"
+        self.spans = design.embedded if self.deep else ()
+        self.wide = nn.Linear(design.width + 1, 1, bias=False)
+        if self.deep:
+            plain = design.width - sum(b - a for a, b in self.spans)
+            self.embeddings = nn.ModuleList(nn.Linear(b - a, EMBED_SIZE, bias=False) for a, b in self.spans)
+            self.first = nn.Linear(plain + EMBED_SIZE * len(self.spans), design.hidden)
+            self.middle = nn.ModuleList(nn.Linear(design.hidden, design.hidden) for _ in range(design.blocks))
+            self.last = nn.Linear(design.hidden, 1, bias=False)
+            self.gain = math.sqrt(2 / design.hidden)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Log-odds, (n,), of inputs (n, width)."""
+        out: torch.Tensor = self.wide(torch.cat([x, torch.full_like(x[:, :1], BIAS)], 1))
+        if self.deep:
+            h = torch.relu(self.first(self._embedded(x)))
+            for layer in self.middle:
+                h = h + torch.relu(layer(h))
+            out = out + self.gain * self.last(h)
+        return out[:, 0]
+
+    def _embedded(self, x: torch.Tensor) -> torch.Tensor:
+        parts, at = [], 0
+        for (start, stop), layer in zip(self.spans, self.embeddings, strict=True):
+            parts += [x[:, at:start], layer(x[:, start:stop])]
+            at = stop
+        return torch.cat([*parts, x[:, at:]], 1)
+
+
+def named_weights(design: NetworkDesign, weights: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
+    """The flat weights by parameter name, each in its shape (out, in); views, in order."""
+    flat = np.asarray(weights, dtype=np.float32)
+    if flat.shape != (design.size,):
+        raise DataError(f"network: {flat.size} weights, the design has {design.size}; they belong together")
+    out, at = {}, 0
+    for name, shape, _ in _layout(design):
+        out[name] = flat[at : at + math.prod(shape)].reshape(shape)
+        at += math.prod(shape)
+    return out
+
+
+def _layout(design: NetworkDesign) -> list[tuple[str, tuple[int, ...], float]]:
+    """(name, shape, standard deviation at the start) of every parameter, in the module's order."""
+    out: list[tuple[str, tuple[int, ...], float]] = [("wide.weight", (1, design.width + 1), 0.0)]
+    if design.kind == "mlp":
+        h, spans = design.hidden, design.embedded
+        for k, (a, b) in enumerate(spans):
+            out.append((f"embeddings.{k}.weight", (EMBED_SIZE, b - a), 1 / math.sqrt(EMBED_SIZE)))
+        plain = design.width - sum(b - a for a, b in spans) + EMBED_SIZE * len(spans)
+        out += [("first.weight", (h, plain), 1.0), ("first.bias", (h,), 0.0)]
+        for k in range(design.blocks):
+            out += [(f"middle.{k}.weight", (h, h), 0.5 * math.sqrt(2 / h)), (f"middle.{k}.bias", (h,), 0.0)]
+        out.append(("last.weight", (1, h), 0.0))
+    return out
+
+
+@lru_cache(maxsize=1)
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@lru_cache(maxsize=4)
+def _hooked(design: NetworkDesign) -> Any:
+    """The network with Opacus' hooks for per-enterprise gradients; kept, since hooking costs more than a step."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Opacus warns of its own imports
+        from opacus import GradSampleModule
+    return GradSampleModule(RiskNetwork(design).to(_device()), loss_reduction="sum")
+
+
+def _loaded(design: NetworkDesign, weights: NDArray[Any]) -> RiskNetwork:
+    net = RiskNetwork(design).to(_device())
+    _load(net, design, weights)
+    return net
+
+
+def _load(net: nn.Module, design: NetworkDesign, weights: NDArray[Any]) -> None:
+    with torch.no_grad():
+        for p, value in zip(net.parameters(), named_weights(design, weights).values(), strict=True):
+            p.copy_(torch.from_numpy(value.copy()))
+
+
+def _loss(out: torch.Tensor, label: torch.Tensor, reduction: Literal["sum", "mean"]) -> torch.Tensor:
+    return nn.functional.binary_cross_entropy_with_logits(out, label, reduction=reduction)
+
+
+def _matrix(design: NetworkDesign, inputs: NDArray[Any]) -> torch.Tensor:
+    x = np.ascontiguousarray(inputs, dtype=np.float32)
+    if x.ndim != 2 or x.shape[1] != design.width:
+        raise DataError(
+            f"network: inputs have shape {x.shape}, the design has {design.width} inputs; encode the table with "
+            "the design's own bins"
+        )
+    return torch.from_numpy(x)
+
+
+def _row_blocks(n: int, rows: int) -> Iterator[slice]:
+    return (slice(k, min(k + rows, n)) for k in range(0, n, rows))
