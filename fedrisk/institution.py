@@ -3,20 +3,53 @@
 The file stays on the institution's machine. ``${NAME}`` in a path stands for an environment variable. The
 node keeps its keys, ledger and pseudonyms in ``store``; by default that is ``institutions/NAME`` below the
 folder that FEDRISK_HOME names (default ``~/.fedrisk``).
+
+A data holder may state sequence encoders over monthly histories (models/encoder). Once one is trained, its few
+outputs are columns of this institution like any other, ``invoicing_1`` to ``invoicing_4`` here; before, they
+are not there. ::
+
+    [[encoders]]
+    name = "invoicing"
+    months = 18
+    outputs = 4
+    histories = { source = "../histories/tax_office.parquet" }
+    series = [
+        { name = "invoices", unit = "invoices", low = 0, high = 3000 },
+        { name = "invoice_amount", unit = "yuan", low = 0, high = 1e8 },
+    ]
 """
 
+import dataclasses
+import hashlib
+import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from fedrisk.dictionary import Dictionary
-from fedrisk.errors import ConfigError
+from fedrisk.errors import ConfigError, DataError, PolicyError
+from fedrisk.files import write_atomic
+from fedrisk.models.histories import EncoderRule, Histories, arranged, scaled
+from fedrisk.models.trained import TrainedModel
 from fedrisk.privacy.policy import Policy
 from fedrisk.study import Name, checked, load_toml
 from fedrisk.table import Table, read_table
-from fedrisk.table_source import TableSource
+from fedrisk.table_source import TableSource, expand
+
+
+@dataclass(frozen=True)
+class EncoderStatus:
+    """How it stands with one encoder: whether trained, its columns (present or to come), and a sentence."""
+
+    name: str
+    trained: bool
+    columns: tuple[str, ...]
+    text: str
 
 
 class Institution(BaseModel):
@@ -30,6 +63,7 @@ class Institution(BaseModel):
     dictionary: Dictionary | None = None
     policy: Policy = Policy()
     store: str | None = None
+    encoders: tuple[EncoderRule, ...] = ()
     folder: Path = Path(".")
 
     @model_validator(mode="after")
@@ -40,6 +74,13 @@ class Institution(BaseModel):
             raise ValueError(
                 "a bank needs [dictionary.label]: which column says default, and over what horizon"
             )
+        if self.encoders and (self.kind != "holder" or self.dictionary is None):
+            raise ValueError("[[encoders]] are for holders; remove them from a bank's or authority's file")
+        if self.dictionary is not None:
+            names = [c.name for c in self.dictionary.columns] + [c for e in self.encoders for c in e.columns]
+            names += [e.name for e in self.encoders]
+            if twice := sorted({n for n in names if names.count(n) > 1}):
+                raise ValueError(f"encoders: {', '.join(twice)} is used twice; rename the encoder")
         return self
 
     @property
@@ -50,10 +91,160 @@ class Institution(BaseModel):
         return home() / "institutions" / self.name
 
     def read(self) -> Table:
-        """Read and check the table; ConfigError or DataError with every rule it breaks."""
+        """Read and check the table, with the columns of trained encoders; ConfigError or DataError with every
+        rule that a file breaks."""
         if self.table is None or self.dictionary is None:
             raise ConfigError(f"institution {self.name} is an authority and has no table to read")
-        return read_table(self.table, self.dictionary, base=self.folder)
+        table = read_table(self.table, self.dictionary, base=self.folder)
+        for rule in self.encoders:
+            trained = self.load_encoder(rule.name)
+            if trained is not None:
+                table = self._encoded(table, rule, trained)
+        return table
+
+    def described(self) -> Dictionary | None:
+        """The dictionary with the columns of trained encoders; ``dictionary`` itself is the table's alone."""
+        if self.dictionary is None:
+            return None
+        more = [c for e in self.encoders if self.load_encoder(e.name) for c in e.dictionary_columns()]
+        return self.dictionary.model_copy(update={"columns": (*self.dictionary.columns, *more)})
+
+    @property
+    def files(self) -> tuple[Path, ...] | None:
+        """Every file that :meth:`read` looks at; None where the table lies in a database."""
+        if self.table is None or self.table.is_database:
+            return None
+        found = [self.folder / Path(expand(self.table.source)).expanduser()]
+        for rule in self.encoders:
+            if self._encoder_file(rule.name).is_file():
+                found += [
+                    self._encoder_file(rule.name),
+                    self.folder / Path(expand(rule.histories.source)).expanduser(),
+                ]
+        return tuple(found)
+
+    def encoder(self, name: str) -> EncoderRule:
+        """The encoder called ``name``; ConfigError where the file has none."""
+        for rule in self.encoders:
+            if rule.name == name:
+                return rule
+        known = ", ".join(e.name for e in self.encoders) or "none"
+        raise ConfigError(
+            f"institution {self.name} has no encoder {name} (it has: {known}); add [[encoders]]"
+        )
+
+    def histories(self, name: str, ids: NDArray[np.object_]) -> Histories:
+        """Histories of an encoder in the order of ``ids`` (normalised, as in a Table): (n, months, series)
+        float32 in [0, 1], NaN where a month or the enterprise is missing.
+
+        ConfigError where the file is not there, DataError with every rule that it breaks.
+        """
+        rule = self.encoder(name)
+        if self.dictionary is None:
+            raise ConfigError(f"institution {self.name} has no [dictionary]; add it to its file")
+        try:
+            file = read_table(rule.histories, rule.file_dictionary(self.dictionary), base=self.folder)
+            return arranged(scaled(rule, file.frame), file.ids, ids)
+        except (ConfigError, DataError) as error:
+            raise type(error)(f"encoder {name} of {self.name}: {error}") from None
+
+    def encoder_design(self, name: str) -> dict[str, Any]:
+        """The public design of an encoder, as `models.encoder.EncoderDesign` writes it. Loads torch."""
+        from fedrisk.models.encoder import EncoderDesign
+
+        return EncoderDesign.of(self.encoder(name)).to_dict()
+
+    def save_encoder(self, name: str, model: TrainedModel) -> None:
+        """Install a trained encoder; the columns are there from now on, in place of an earlier one's.
+
+        ``model.about`` tells study, digest, mu, delta and research of its training. ConfigError where it was
+        trained for other histories than this institution's file states.
+        """
+        rule = self.encoder(name)
+        if lacking := {"study", "digest", "mu", "delta", "research"} - model.about.keys():
+            raise ConfigError(
+                f"encoder {name}: about lacks {', '.join(sorted(lacking))}; say how it was trained"
+            )
+        told = model.about.get("rule", rule.public_digest())
+        about = {**model.about, "rule": told}
+        _check_rule(self.name, rule, about)
+        write_atomic(self._encoder_file(name), dataclasses.replace(model, about=about).to_bytes())
+
+    def load_encoder(self, name: str) -> TrainedModel | None:
+        """The trained encoder in the own store, None where there is none; ConfigError where the file changed
+        since in what it says of the histories, or the stored one is damaged."""
+        rule, file = self.encoder(name), self._encoder_file(name)
+        if not file.is_file():
+            return None
+        model = TrainedModel.from_bytes(file.read_bytes())
+        _check_rule(self.name, rule, model.about)
+        return model
+
+    def encoder_status(self) -> tuple[EncoderStatus, ...]:
+        """For each encoder a sentence: not trained, or by which study and at which price."""
+        out = []
+        for rule in self.encoders:
+            columns = f"{rule.columns[0]} to {rule.columns[-1]}" if rule.outputs > 1 else rule.columns[0]
+            try:
+                model = self.load_encoder(rule.name)
+            except ConfigError as error:
+                out.append(EncoderStatus(rule.name, False, rule.columns, str(error)))
+                continue
+            if model is None:
+                text = (
+                    f"encoder {rule.name} is not trained yet: {columns} come with a study of recipe encoder"
+                )
+            elif _not_private(model.about):
+                text = (
+                    f"encoder {rule.name} was trained without privacy: {columns} are for research runs only"
+                )
+            else:
+                about = model.about
+                text = f"encoder {rule.name}: {columns}, trained by study {about['study']} at mu {about['mu']:.3g}"
+            out.append(EncoderStatus(rule.name, model is not None, rule.columns, text))
+        return tuple(out)
+
+    def check_encoders(self, *, research: bool) -> None:
+        """PolicyError where a release outside a research run would use an encoder trained without privacy."""
+        if research:
+            return
+        for rule in self.encoders:
+            model = self.load_encoder(rule.name)
+            if model is not None and _not_private(model.about):
+                raise PolicyError(
+                    f"{self.name}: encoder {rule.name} was trained without privacy (study {model.about['study']}), "
+                    "and outside research runs its columns may not enter a release; train it anew with a finite "
+                    f"privacy.epsilon, or remove {self._encoder_file(rule.name)}"
+                )
+
+    def _encoder_file(self, name: str) -> Path:
+        return self.store_path / "encoders" / f"{name}.npz"
+
+    def _encoded(self, table: Table, rule: EncoderRule, trained: TrainedModel) -> Table:
+        from fedrisk.models.encoder import (
+            EncoderDesign,
+            encode,
+        )  # loads torch, for holders with an encoder alone
+
+        design = EncoderDesign.from_dict(trained.design)
+        outputs = encode(design, trained.weights, self.histories(rule.name, table.ids)).astype(np.float64)
+        frame = table.frame.assign(**{c: outputs[:, k] for k, c in enumerate(rule.columns)})
+        state = hashlib.sha256(f"{table.digest}:{rule.name}:{outputs.shape}:".encode())
+        state.update(np.ascontiguousarray(outputs).data)
+        return dataclasses.replace(table, frame=frame, digest=state.hexdigest())
+
+
+def _check_rule(institution: str, rule: EncoderRule, about: dict[str, Any]) -> None:
+    if about["rule"] != rule.public_digest():
+        raise ConfigError(
+            f"{institution}: encoder {rule.name} in the store was trained for other series, bounds, months or outputs "
+            "than [[encoders]] states; restore these, or train it anew"
+        )
+
+
+def _not_private(about: dict[str, Any]) -> bool:
+    mu = about["mu"]
+    return bool(about["research"]) or mu is None or not math.isfinite(mu)
 
 
 def home() -> Path:

@@ -1,0 +1,162 @@
+"""Monthly histories of enterprises: what a holder's file says of them, and their public scaling.
+
+A history is a short sequence, say 18 months of invoices, amounts or load, with gaps where a month was not
+reported. Which series there are, their public bounds and their scale stand in the institution's file, as the
+bounds of ordinary columns do: bounds read off the data would be a release without a price. Scaled, every
+value lies in [0, 1], on a linear or a signed-logarithmic scale (the grid of `binning`), and a gap is NaN.
+
+The file is wide: one row an enterprise, columns SERIES_m01 (oldest month) to SERIES_mNN for each series.
+"""
+
+import hashlib
+import math
+from typing import Annotated, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from fedrisk.dictionary import Column, Dictionary
+from fedrisk.errors import DataError
+from fedrisk.models.binning import LOG_DECADES
+from fedrisk.study import Name
+from fedrisk.table_source import TableSource
+
+Histories = NDArray[np.float32]
+
+OUTPUT_EDGES = (-0.9, -0.8, -0.7, -0.6, -0.5, -0.4, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.45, 0.6)
+"""Public bins of every encoder column. Trouble is rare, so its bins must be fine where few enterprises are; equally
+filled bins, which noisy edges give, would put a rare twentieth of the enterprises together with ordinary ones."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Series(_Frozen):
+    """One monthly series in public terms; bounds and grid as for a number of the dictionary."""
+
+    name: Annotated[str, Field(min_length=1)]
+    unit: str = ""
+    low: float
+    high: float
+    grid: Literal["linear", "log"] = "log"
+
+    @model_validator(mode="after")
+    def _rules(self) -> "Series":
+        if not self.low < self.high:
+            raise ValueError(
+                f"series {self.name}: low = {self.low} must be below high = {self.high}; swap or widen them"
+            )
+        return self
+
+    def columns(self, months: int) -> tuple[str, ...]:
+        """Names in the file, oldest month first.
+
+        >>> Series(name="load", low=0, high=1).columns(2)
+        ('load_m01', 'load_m02')
+        """
+        return tuple(f"{self.name}_m{m:02d}" for m in range(1, months + 1))
+
+
+class EncoderRule(_Frozen):
+    """A sequence encoder of a holder: over which histories, and how many columns NAME_1.. it gives."""
+
+    name: Name
+    histories: TableSource
+    series: Annotated[tuple[Series, ...], Field(min_length=1, max_length=8)]
+    months: Annotated[int, Field(ge=6, le=60)] = 18
+    outputs: Annotated[int, Field(ge=1, le=16)] = 4
+    hidden: Annotated[int, Field(ge=4, le=128)] = 32
+
+    @model_validator(mode="after")
+    def _rules(self) -> "EncoderRule":
+        names = [s.name for s in self.series]
+        if len(set(names)) < len(names):
+            raise ValueError(f"encoder {self.name}: a series is listed twice; names are unique")
+        if self.histories.is_database:
+            raise ValueError(f"encoder {self.name}: histories are read from a .parquet or .csv file")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the encoder's columns."""
+        return tuple(f"{self.name}_{k}" for k in range(1, self.outputs + 1))
+
+    def dictionary_columns(self) -> tuple[Column, ...]:
+        """The encoder's outputs as ordinary columns: numbers in [-1, 1] with public bins."""
+        told = ", ".join(s.name for s in self.series)
+        return tuple(
+            Column(
+                name=name,
+                kind="number",
+                meaning=f"output {k} of sequence encoder {self.name} over {self.months} months of {told}",
+                low=-1.0,
+                high=1.0,
+                bins=OUTPUT_EDGES,
+            )
+            for k, name in enumerate(self.columns, 1)
+        )
+
+    def file_dictionary(self, dictionary: Dictionary) -> Dictionary:
+        """A dictionary of the histories' file, by which it is read and checked as a table is."""
+        columns = [
+            Column(
+                name=name,
+                kind="number",
+                unit=series.unit,
+                meaning=f"{series.name} of a month",
+                low=series.low,
+                high=series.high,
+            )
+            for series in self.series
+            for name in series.columns(self.months)
+        ]
+        return Dictionary(id=dictionary.id, id_scheme=dictionary.id_scheme, columns=tuple(columns))
+
+    def public_digest(self) -> str:
+        """SHA-256 of what offices that train one encoder must agree on: series, bounds, months, outputs."""
+        text = self.model_dump_json(include={"series", "months", "outputs", "hidden"})
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def scaled(rule: EncoderRule, frame: pd.DataFrame) -> Histories:
+    """(n, months, series) float32 in [0, 1], NaN where a month is missing; ``frame``: the file's columns.
+
+    The log scale is that of the bins' grid: linear below a 10,000th of the larger bound, logarithmic above.
+    """
+    out = np.empty((len(frame), rule.months, len(rule.series)), dtype=np.float32)
+    for k, series in enumerate(rule.series):
+        values = frame[list(series.columns(rule.months))].to_numpy(dtype=np.float64, na_value=np.nan)
+        out[:, :, k] = on_unit_scale(series, values)
+    return out
+
+
+def on_unit_scale(series: Series, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values between the public bounds as numbers in [0, 1]; values outside count as the bound, NaN stays.
+
+    >>> on_unit_scale(Series(name="load", low=0, high=8, grid="linear"), np.array([2.0, 9.0])).tolist()
+    [0.25, 1.0]
+    """
+    x = np.clip(values, series.low, series.high)
+    low, high = series.low, series.high
+    if series.grid == "log":
+        unit = max(abs(low), abs(high)) / LOG_DECADES
+        x = np.copysign(np.log1p(np.abs(x) / unit), x)
+        low, high = (math.copysign(math.log1p(abs(v) / unit), v) for v in (low, high))
+    return np.asarray((x - low) / (high - low))
+
+
+def arranged(histories: Histories, ids: NDArray[np.object_], wanted: NDArray[np.object_]) -> Histories:
+    """The histories in the order of the ``wanted`` ids; an enterprise without one has only gaps.
+
+    Raises DataError where an id has two histories.
+    """
+    place = pd.Index(ids)
+    if not place.is_unique:
+        raise DataError("histories: an id occurs more than once; keep one row an enterprise")
+    at = place.get_indexer(pd.Index(wanted))
+    out = np.full((len(wanted), *histories.shape[1:]), np.nan, dtype=np.float32)
+    out[at >= 0] = histories[at[at >= 0]]
+    return out
