@@ -17,7 +17,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
 	touch $@
 
-# The main job: simulate a bank, a tax office and a power utility, then run the scorecard study between them.
+# The main job: simulate three banks, tax office, power utility and social insurance, then run the study between them.
 study: install
 	rm -rf $(DEMO)
 	$(BIN)/python -m sim_institutions --out $(DEMO)

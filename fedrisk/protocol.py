@@ -26,8 +26,13 @@ Action = Literal[
     "mask",  # mask secrets, bins or curves -> masked matrices, sealed for their counterpart
     "release",  # sealed matrices -> masked, noisy sums
     "score",  # own points -> masked partial scores, sealed for the bank (holders only)
-    "close",  # the attempt is over, its secrets are deleted (only where a study stopped early)
     "deliver",  # partial scores, scorecard -> private evaluation histogram (banks only)
+    "prepare",  # bins and design of a network or encoder -> keys for the masks of all steps
+    "shares",  # everybody's keys -> shares of the own keys, sealed for each other trainer
+    "step",  # weights -> masked, noisy sum of clipped gradients, or change to the model
+    "unmask",  # who sent a vector and who was lost -> shares that open the masks of the total
+    "conclude",  # the trained weights -> private evaluation histogram (banks), or nothing
+    "close",  # the attempt is over, its secrets are deleted (only where a study stopped early)
 ]
 ACTIONS: tuple[Action, ...] = (
     "describe",
@@ -39,18 +44,23 @@ ACTIONS: tuple[Action, ...] = (
     "release",
     "score",
     "deliver",
+    "prepare",
+    "shares",
+    "step",
+    "unmask",
+    "conclude",
     "close",
 )
 Blob = bytes | NDArray[Any]
 _RAW = "fedrisk.bytes"
-_DTYPES = {"uint8", "uint16", "uint32", "uint64", "int32", "int64", "float64"}
+_DTYPES = {"uint8", "uint16", "uint32", "uint64", "int32", "int64", "float32", "float64"}
 
 
 @dataclass(frozen=True)
 class Payload:
     """One message's content: a body that JSON can hold and blobs by name.
 
-    Arrays keep dtype (unsigned and signed integers, float64) and shape; they arrive read-only.
+    Arrays keep dtype (unsigned and signed integers, float32, float64) and shape; they arrive read-only.
     """
 
     body: Mapping[str, Any] = field(default_factory=dict)

@@ -21,7 +21,7 @@ from fedrisk.errors import ConfigError
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 Role = Literal["bank", "holder", "authority"]
-Recipe = Literal["scorecard"]
+Recipe = Literal["scorecard", "neural", "encoder"]
 Model = TypeVar("Model", bound=BaseModel)
 
 NO_PRIVACY = "research run: no privacy"
@@ -138,12 +138,65 @@ class Evaluation(_Frozen):
     by_bank: bool = False
 
 
+class Training(_Frozen):
+    """How a network or an encoder is trained: full participation, one noisy sum of clipped gradients a step.
+
+    ``shared_noise``: in each step every trainer adds up its enterprises' clipped gradients and its part of the
+    noise, under masks; the hub sees the noisy sum of all alone. ``own_noise``: each trainer makes ``local_steps``
+    steps under a guarantee of its own and sends its masked difference to the shared model.
+
+    steps: rounds, two exchanges each. clip: most that one enterprise adds to a sum (L2 norm of its gradient).
+    learning_rate: by default from the public size of the study. optimiser: of the hub, over released sums.
+    proximal: pull of local steps toward the shared model (FedProx, Li et al. 2020). fewest: trainers that must be
+    left for a step to count; the noise of each is set so that so few suffice (default two thirds, at least 2).
+    """
+
+    mode: Literal["shared_noise", "own_noise"] = "shared_noise"
+    steps: Annotated[int, Field(ge=1, le=500)] | None = None
+    local_steps: Annotated[int, Field(ge=1, le=100)] = 1
+    clip: Annotated[float, Field(gt=0, le=1024)] = 1.0
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    optimiser: Literal["sgd", "momentum", "adam"] | None = None
+    proximal: Annotated[float, Field(ge=0)] = 0.0
+    fewest: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_mode(self) -> "Training":
+        if self.mode == "shared_noise" and (self.local_steps != 1 or self.proximal):
+            raise ValueError(
+                'training.local_steps and training.proximal are for mode = "own_noise"; with shared noise the hub '
+                "makes every step"
+            )
+        return self
+
+
+class Network(_Frozen):
+    """The risk network of recipe ``neural``: ``logistic`` is a regression on the encoded columns, ``mlp`` adds
+    residual layers to it. external: name of an earlier scorecard study whose external score, which the banks have
+    in their stores, is an input; its holders are members of this study as well and are charged for it."""
+
+    kind: Literal["mlp", "logistic"] = "mlp"
+    hidden: Annotated[int, Field(ge=1, le=1024)] | None = None
+    blocks: Annotated[int, Field(ge=0, le=8)] | None = None
+    external: Name | None = None
+
+
+class Encoder(_Frozen):
+    """The sequence encoder of recipe ``encoder``: its name in the institution files of the offices that train it."""
+
+    name: Name
+
+
 class Expected(_Frozen):
     """Declared sizes, for planning before any data is touched: ``check`` tells from them whether the study
     can gain anything at its epsilon."""
 
     default_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
     enterprises: Annotated[int, Field(gt=0)] | None = None
+
+
+_SECTIONS = {"training": ("neural", "encoder"), "network": ("neural",), "encoder": ("encoder",)}
+"""Sections of a study that only some recipes have."""
 
 
 class Study(_Frozen):
@@ -165,6 +218,9 @@ class Study(_Frozen):
     holdout: Holdout = Holdout()
     evaluation: Evaluation = Evaluation()
     expected: Expected = Expected()
+    training: Training = Training()
+    network: Network = Network()
+    encoder: Encoder | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
@@ -174,8 +230,7 @@ class Study(_Frozen):
             raise ValueError(
                 f"institutions: {', '.join(twice)} stands there more than once; names are unique"
             )
-        if not self.banks:
-            raise ValueError("institutions: no bank; a study needs at least one institution with labels")
+        self._recipe_fits()
         if "hub" in names:
             raise ValueError('institutions: the name "hub" is the coordinator\'s; rename the institution')
         if any(m.name == BANK and m.role != "bank" for m in self.institutions):
@@ -190,6 +245,48 @@ class Study(_Frozen):
         if sum(m.role == "authority" for m in self.institutions) > 1:
             raise ValueError("institutions: more than one authority; the key of an epoch has one keeper")
         return self
+
+    def _recipe_fits(self) -> None:
+        """Who has to take part, and which sections may be there, by recipe."""
+        if self.recipe == "encoder":
+            if self.banks or not self.holders:
+                raise ValueError(
+                    "institutions: an encoder is trained by data holders of one kind; list holders and no bank"
+                )
+            if self.encoder is None:
+                raise ValueError(
+                    "encoder.name is required: which encoder of the institution files is trained"
+                )
+        elif not self.banks:
+            raise ValueError("institutions: no bank; a study needs at least one institution with labels")
+        if self.recipe == "neural" and bool(self.holders) != (self.network.external is not None):
+            raise ValueError(
+                "institutions: a network takes holders only for the external score of an earlier study "
+                "(network.external): name that study with its holders, or leave both out"
+            )
+        for section, recipes in _SECTIONS.items():
+            stated = getattr(self, section) != type(self).model_fields[section].default
+            if stated and self.recipe not in recipes:
+                raise ValueError(
+                    f"[{section}] is for recipe {' or '.join(recipes)} and this one is {self.recipe}; remove it"
+                )
+        most = len(self.trainers)
+        if self.recipe != "scorecard" and not most < 2 * self.fewest <= 2 * most:
+            raise ValueError(
+                f"training.fewest = {self.fewest} and there are {most} trainers; it must be more than half of them, "
+                "so that no two groups can each open a sum, and not more than all"
+            )
+
+    @property
+    def trainers(self) -> tuple[str, ...]:
+        """Institutions whose rows the study is computed on: the banks, or the holders that train an encoder."""
+        return self.holders if self.recipe == "encoder" else self.banks
+
+    @property
+    def fewest(self) -> int:
+        """Trainers that must be left for a step of training to count."""
+        most = len(self.trainers)
+        return self.training.fewest or max(min(2, most), math.ceil(2 * most / 3))
 
     @property
     def banks(self) -> tuple[str, ...]:
@@ -223,7 +320,7 @@ class Study(_Frozen):
     @property
     def keep(self) -> float:
         """Probability with which an enterprise is kept, see :class:`AlignmentRule`."""
-        return self.alignment.keep or (1.0 if len(self.banks) == 1 else 0.8)
+        return self.alignment.keep or (1.0 if len(self.trainers) == 1 else 0.8)
 
     @property
     def optional(self) -> tuple[str, ...]:

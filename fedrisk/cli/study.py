@@ -79,6 +79,10 @@ def run(
             help="Repeatable noise and exact figures: NO PRIVACY. Only where every policy says research = true.",
         ),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with a training of this study that was stopped within a day."),
+    ] = False,
 ) -> None:
     """Run a study on this machine, every institution a Flower node: in this process, or on Flower's simulation."""
     from fedrisk.engine.local import run_local
@@ -103,20 +107,22 @@ def run(
         )
 
     if engine is Engine.FLOWER:
-        if overrides or institutions:
+        if overrides or institutions or resume:
             raise typer.BadParameter(
-                "--set and --institutions are for the in-process engine; write a study file"
+                "--set, --institutions and --resume are for the in-process engine; write a study file"
             )
         out.print("running on Flower's simulation engine; this takes a minute")
         results = run_simulation(study_file, folder, research_seed=research_seed)
     else:
-        results = run_local(study, paths, research_seed=research_seed, progress=progress)
+        results = run_local(study, paths, research_seed=research_seed, progress=progress, resume=resume)
     results.metrics["seconds"] = round(time.monotonic() - start, 2)
     results.save(folder)
     report = write_report(results, folder)
     out.print(summary(results))
-    out.print(f"results in {folder}: metrics.json, scorecard.json, {report.name}", markup=False)
-    out.print("each bank's scores, champion and own figures are in its own store", highlight=False)
+    model = "scorecard.json" if results.card is not None else "network.npz"
+    out.print(f"results in {folder}: metrics.json, {model}, {report.name}", markup=False)
+    if study.banks:
+        out.print("each bank's scores, own models and own figures are in its own store", highlight=False)
 
 
 def show(folder: Annotated[Path, typer.Argument(help="Folder of a finished run (--out).")]) -> None:

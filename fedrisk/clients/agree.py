@@ -8,6 +8,8 @@ import json
 import math
 from typing import Any
 
+from fedrisk.clients.external import FEATURE as EXTERNAL
+from fedrisk.clients.external import external_score
 from fedrisk.clients.node import Attempt, Node
 from fedrisk.dictionary import Dictionary
 from fedrisk.errors import ConfigError, DataError, PolicyError, ProtocolError
@@ -34,6 +36,8 @@ def describe(node: Node, request: Payload) -> Payload:
         raise ProtocolError("the research seed is no whole number; the hub runs another version of fedrisk")
     role = check_role(study, node)
     node.institution.policy.check(study, institution=node.name, research=research_seed is not None)
+    if study.recipe == "scorecard":
+        node.institution.check_encoders(research=research_seed is not None)
     attempt = Attempt(
         node,
         node.store.begin(
@@ -43,11 +47,15 @@ def describe(node: Node, request: Payload) -> Payload:
     )
     body: dict[str, Any] = {"name": node.name, "member": True, "role": role, "rows": 0, "features": []}
     if role != "authority":
+        if study.recipe != "encoder":  # training one anew is the remedy
+            node.institution.check_encoders(research=research_seed is not None)
         table = attempt.read()
         check_table_fits(study, node, table)
         attempt.state.update(table=table.digest)
         _check_budget(attempt)
         body |= _summary(attempt, table)
+        if study.network.external is not None and role == "bank":
+            external_score(node, study, table.ids[:0], attempt.research_seed)  # there, and fit to be used
     body["key"] = _ephemeral(attempt)
     body["checkpoint"] = json.loads(node.trail.checkpoint().to_json())
     return Payload(body)
@@ -63,16 +71,21 @@ def close(node: Node, request: Payload) -> Payload:
 
 def _summary(attempt: Attempt, table: Table) -> dict[str, Any]:
     node = attempt.node
-    dictionary = node.institution.dictionary
+    dictionary = node.institution.described()
     if dictionary is None:
         raise ConfigError(f"institution {node.name} has no [dictionary]; add it to its file")
-    features = allowed_features(node, dictionary)
+    features = study_features(attempt.study, node, dictionary)
     attempt.state.update(declared=[vars(f) for f in features])
     left = node.ledger.left()
-    return {
+    more = {} if attempt.study.encoder is None else {"encoder": _encoder(node, attempt.study.encoder.name)}
+    return more | {
         "rows": len(table),
         "features": [vars(f) for f in features],
-        "meanings": {c.name: {"meaning": c.meaning, "unit": c.unit} for c in dictionary.columns if c.feature},
+        "meanings": {
+            c.name: {"meaning": c.meaning, "unit": c.unit}
+            for c in (node.institution.described() or dictionary).columns
+            if c.feature
+        },
         "label": None
         if dictionary.label is None
         else {
@@ -87,13 +100,34 @@ def _summary(attempt: Attempt, table: Table) -> dict[str, Any]:
     }
 
 
+def _encoder(node: Node, name: str) -> dict[str, Any]:
+    """Public design of the encoder that a study trains, and the digest of what it reads: equal at all offices."""
+    institution = node.institution
+    return {
+        "design": institution.encoder_design(name),
+        "rule": institution.encoder(name).public_digest(),
+    }
+
+
+def study_features(study: Study, node: Node, dictionary: Dictionary) -> tuple[Feature, ...]:
+    """The features that the node brings into a study, by recipe: a network takes the banks' columns, with the external
+    score where the study says so; an encoder takes histories and no column."""
+    if study.recipe == "encoder" or (study.recipe == "neural" and node.name not in study.banks):
+        return ()
+    own = allowed_features(node, dictionary)
+    return (*own, EXTERNAL) if study.network.external is not None else own
+
+
 def allowed_features(node: Node, dictionary: Dictionary) -> tuple[Feature, ...]:
     """The dictionary's features that the policy lets studies use; ConfigError where it names others."""
-    features = features_of(dictionary, BANK if node.institution.kind == "bank" else node.name)
-    columns = node.institution.policy.columns
+    institution = node.institution
+    dictionary = institution.described() or dictionary  # with the columns of trained encoders
+    features = features_of(dictionary, BANK if institution.kind == "bank" else node.name)
+    columns = institution.policy.columns
     if columns is None:
         return features
-    unknown = sorted(set(columns) - {f.column for f in features})
+    to_come = {column for e in institution.encoders for column in e.columns}
+    unknown = sorted(set(columns) - {f.column for f in features} - to_come)
     if unknown:
         raise ConfigError(
             f"{node.name}: policy.columns names {', '.join(unknown)}, which the dictionary has not as features"

@@ -14,7 +14,7 @@ from pathlib import Path
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from fedrisk.clients import agree, align, deliver, release, score
+from fedrisk.clients import agree, align, conclude, deliver, release, score, train
 from fedrisk.clients.node import Node
 from fedrisk.clients.trail import record_answer, record_refusal, record_request
 from fedrisk.errors import ConfigError, FedriskError
@@ -32,6 +32,11 @@ HANDLERS: dict[str, Handler] = {
     "release": release.release_sums,
     "score": score.score,
     "deliver": deliver.deliver,
+    "prepare": train.prepare,
+    "shares": train.shares,
+    "step": train.step,
+    "unmask": train.unmask,
+    "conclude": conclude.conclude,
     "close": agree.close,
 }
 

@@ -17,15 +17,15 @@ from fedrisk.models.plan import Product, Release, features_from, own_pairs
 from fedrisk.models.shapes import shape_rows
 from fedrisk.secure.product import Shape, one_hot
 from fedrisk.secure.ring import from_signed
-from fedrisk.study import BANK
 
 RingArray = NDArray[Any]
 BLOCK_ROWS = 65536
 
 
 def lists_of(attempt: Attempt) -> tuple[str, ...]:
-    """Banks on whose lists the institution has rows: a bank on its own, a holder on all."""
-    return (attempt.name,) if attempt.role == BANK else attempt.study.banks
+    """Trainers on whose lists the institution has rows: a trainer on its own, another holder on all."""
+    trainers = attempt.study.trainers
+    return (attempt.name,) if attempt.name in trainers else trainers
 
 
 def all_features(attempt: Attempt) -> list[Feature]:

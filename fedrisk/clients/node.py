@@ -21,7 +21,6 @@ from fedrisk.protocol import Payload
 from fedrisk.secure.identity import EphemeralKey, SignedKey, pair_secret
 from fedrisk.study import BANK, Study, study_from
 from fedrisk.table import Table
-from fedrisk.table_source import expand
 
 
 @dataclass(frozen=True)
@@ -149,23 +148,22 @@ def digest_of(payload: Payload) -> str:
     return state.hexdigest()
 
 
-def _mark(institution: Institution) -> tuple[str, int, int] | None:
+def _mark(institution: Institution) -> tuple[tuple[str, int, int], ...] | None:
     """What tells cheaply whether a file changed; None for a database, which is read each time."""
-    source = institution.table
-    if source is None or source.is_database:
-        return None
-    path = institution.folder / expand(source.source)
-    try:
-        stat = path.stat()
-    except OSError:
-        return None  # reading it says what is wrong
-    return str(path), stat.st_mtime_ns, stat.st_size
+    marks = []
+    for path in institution.files or ():
+        try:
+            stat = path.stat()
+        except OSError:
+            return None  # reading it says what is wrong
+        marks.append((str(path), stat.st_mtime_ns, stat.st_size))
+    return tuple(marks) or None
 
 
 _cache: dict[str, tuple[Any, Table]] = {}
 
 
-def _read_once(store: str, mark: tuple[str, int, int], institution: Institution) -> Table:
+def _read_once(store: str, mark: tuple[tuple[str, int, int], ...], institution: Institution) -> Table:
     key = (mark, institution)
     if store not in _cache or _cache[store][0] != key:
         _cache[store] = (key, institution.read())

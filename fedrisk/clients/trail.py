@@ -23,16 +23,20 @@ _RECEIVED = {
     "pseudonyms": ("evaluated ids", "blinded by a random scalar each; sealed"),
     "release": ("masked matrix", "masked by a secret that the receiver lacks; sealed"),
     "deliver": ("partial scores", "masked among the holders; sealed"),
+    "step": ("shares of masking keys", "useless below the threshold; sealed"),
 }
 _ANSWERED = {
     "describe": ("agreement, public columns, row count, budget left, keys", "public to the study"),
     "pseudonyms": ("pseudonyms", "keyed by the authority; sealed for the hub"),
+    "prepare": ("public keys of masks", "public to the study"),
+    "unmask": ("shares of keys", "open the masks of one total, and of no single vector"),
 }
 _SENT = {
     "blind": ("blinded ids", "blinded by a random scalar each; sealed"),
     "evaluate": ("evaluated ids", "blinded by a random scalar each; sealed"),
     "mask": ("masked matrix", "masked by a secret that the receiver lacks; sealed"),
     "score": ("partial scores", "masked among the holders; sealed"),
+    "shares": ("shares of masking keys", "useless below the threshold; sealed"),
 }
 
 
@@ -54,6 +58,8 @@ def record_request(node: Node, action: str, request: Payload) -> None:
         if action == "deliver" and len(study.holders) == 1:
             protection = "bands or points of one holder; sealed"
         for name, blob in request.blobs.items():
+            if action == "step" and name not in study.members:
+                continue  # the shared model, which is public to the study
             sender = _partner(node, action, name, study)
             drafts.append(
                 {
@@ -157,7 +163,8 @@ def _release(
         **common,
         "event": "release",
         "counterparty": HUB,
-        "kind": f"noisy sums ({spend['release']})",
+        # One name for all steps of a training, so that tables of what was seen stay short.
+        "kind": f"noisy sums ({'training' if common['action'] == 'step' else spend['release']})",
         "protection": f"{protection}; pair masks where others contribute",
         "spend": None if repeated else spend,
         "rows": 0 if repeated else int(state.facts.get("own_rows", {}).get(spend["population"], 0)),

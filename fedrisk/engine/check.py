@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedrisk.alignment.matching import left_out_likelihood_ratio
-from fedrisk.clients.agree import allowed_features, check_role, check_table_fits
+from fedrisk.clients.agree import check_role, check_table_fits, study_features
 from fedrisk.clients.node import Node
 from fedrisk.engine.local import load_nodes
 from fedrisk.errors import FedriskError
@@ -91,9 +91,12 @@ def _institution(study: Study, node: Node) -> tuple[Line, list[Feature]]:
 
     try_to(lambda: check_role(study, node))
     try_to(lambda: institution.policy.check(study, institution=node.name, research=False))
-    dictionary = institution.dictionary
-    if institution.table is not None and dictionary is not None:
-        try_to(lambda: features.extend(allowed_features(node, dictionary)))
+    dictionary, described = institution.dictionary, institution.described()
+    if institution.table is not None and dictionary is not None and described is not None:
+        if study.recipe == "scorecard":
+            try_to(lambda: institution.check_encoders(research=False))
+            findings += [f"note: {status.text}" for status in institution.encoder_status()]
+        try_to(lambda: features.extend(study_features(study, node, described)))
         try:
             found = check_table(institution.table, dictionary, base=institution.folder)
             refused += [str(f) for f in found if f.severity == "error"]

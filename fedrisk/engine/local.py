@@ -9,6 +9,7 @@ from fedrisk.clients.app import app as client_app
 from fedrisk.clients.node import Node
 from fedrisk.engine.grid import InProcessGrid
 from fedrisk.errors import ConfigError, FedriskError
+from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.exchange import Progress
 from fedrisk.server.hub import Hub
 from fedrisk.server.results import Results
@@ -48,6 +49,7 @@ def run_local(
     research_seed: int | None = None,
     progress: Progress | None = None,
     wire: bool = True,
+    resume: bool = False,
 ) -> Results:
     """Run a study in this process, with every institution's own file, store and policy.
 
@@ -58,7 +60,7 @@ def run_local(
     nodes = load_nodes(institutions)
     register(nodes, hub)
     grid = InProcessGrid(client_app, institutions, wire=wire)
-    attempt = new_attempt()
+    attempt = Checkpoint.latest(hub, study, research_seed).attempt if resume else new_attempt()
     try:
         results = run_study(
             grid,
@@ -68,6 +70,7 @@ def run_local(
             research_seed=research_seed,
             attempt=attempt,
             progress=progress,
+            resume=resume,
         )
         who_saw_what(results, nodes)
         return results

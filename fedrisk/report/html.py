@@ -6,7 +6,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 
 from fedrisk.errors import StoreError
-from fedrisk.report.text import number, privacy_words
+from fedrisk.models.scorecard import Scorecard
+from fedrisk.report.text import grouped, number, own_models, privacy_words, training_rows
 from fedrisk.server.results import Results
 
 
@@ -29,15 +30,27 @@ def render(results: Results) -> str:
         m=m,
         card=results.card,
         privacy=privacy_words(m),
-        features=_features(results),
+        features=[] if results.card is None else _features(results, results.card),
+        spends=grouped(m["spends"]),
+        own_models=own_models(m),
+        training=training_rows(m["training"]) if m.get("training") else [],
+        norms=_norms(m.get("training")),
         calibration=_calibration(m["calibration"]),
         selection=[(n, i["label"]) for n, i in m["institutions"].items() if i["label"]],
     )
 
 
-def _features(results: Results) -> list[dict[str, Any]]:
+def _norms(training: dict[str, Any] | None) -> str | None:
+    """Points of the line of step lengths in a box of 560 by 90 units."""
+    norms = [] if training is None else training["norms"]
+    if len(norms) < 2:
+        return None
+    top = max(norms) or 1.0
+    return " ".join(f"{560 * k / (len(norms) - 1):.1f},{90 - 86 * v / top:.1f}" for k, v in enumerate(norms))
+
+
+def _features(results: Results, card: Scorecard) -> list[dict[str, Any]]:
     """Features by the spread of their points, each bin with a bar relative to the widest one."""
-    card = results.card
     widest = (
         max(max(abs(p - a) for p in points) for points, a in zip(card.points, card.averages, strict=True))
         or 1

@@ -1,11 +1,13 @@
 """Results on the screen, with rich."""
 
+import math
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from fedrisk.models.scorecard import Scorecard
 from fedrisk.server.results import Results
 
 
@@ -40,17 +42,80 @@ def summary(results: Results) -> RenderableType:
     parts.append(head)
     if m["by_bank"]:
         banks = Table(title="by bank", title_justify="left")
-        for column in ("bank", "hold-out", "AUC", "KS", "Brier", "alone", "champion"):
+        own = own_models(m)
+        for column in ("bank", "hold-out", "AUC", "KS", "Brier", *own.values()):
             banks.add_column(column, justify="left" if column == "bank" else "right")
         for name, b in m["by_bank"].items():
-            figures = [number(b[k]) for k in ("auc", "ks", "brier", "alone_auc", "champion_auc")]
+            figures = [number(b.get(k)) for k in ("auc", "ks", "brier", *own)]
             banks.add_row(name, f"{b['holdout']:,}", *figures)
         parts.append(banks)
     parts.append(_spends(m))
     if m.get("disclosures"):
         parts.append(_disclosures(m))
-    parts.append(_features(results))
+    if m.get("training"):
+        parts.append(_training(m["training"]))
+    if results.card is not None:
+        parts.append(_features(results.card))
     return Group(*parts)
+
+
+def own_models(m: dict[str, Any]) -> dict[str, str]:
+    """Figures of models that banks fit for themselves, by key of ``by_bank``, with their headings."""
+    if m.get("recipe") == "neural":
+        return {"alone_auc": "alone", "personal_auc": "personal"}
+    return {"alone_auc": "alone", "champion_auc": "champion", "personal_auc": "personal"}
+
+
+def grouped(spends: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Spends with all steps of a training as one line: prices add up as squares.
+
+    >>> step = {"institution": "a", "population": "training", "research": False, "mu": 3.0}
+    >>> [s["release"] for s in grouped([{**step, "release": "step_0"}, {**step, "release": "step_1"}])]
+    ['training, 2 steps']
+    """
+    out: list[dict[str, Any]] = []
+    steps: dict[str, list[dict[str, Any]]] = {}
+    for spend in spends:
+        if not spend["release"].startswith("step_"):
+            out.append(spend)
+            continue
+        if spend["institution"] not in steps:
+            out.append(spend)
+        steps.setdefault(spend["institution"], []).append(spend)
+    for place, spend in enumerate(out):
+        if spend["release"].startswith("step_"):
+            own = steps[spend["institution"]]
+            prices = [float(s["mu"]) if s["mu"] is not None else math.inf for s in own]
+            out[place] = {**spend, "release": f"training, {len(own)} steps", "mu": math.hypot(*prices)}
+    return out
+
+
+def training_rows(t: dict[str, Any]) -> list[tuple[str, str]]:
+    """What is to be said of a training, as pairs of name and text."""
+    mode = "noise shared by all trainers" if t["mode"] == "shared_noise" else "each trainer's own noise"
+    rows = [
+        ("model", f"{t['kind']}, {t['parameters']:,} parameters"),
+        ("mode", f"{mode}; {t['steps']} steps, {t['sums']} noisy sums a trainer"),
+        ("one enterprise", f"adds at most {t['clip']:g} to a sum (L2)"),
+        (
+            "noise in a sum",
+            "none" if not t["noise"] else f"standard deviation {t['noise']:.3g} in each number",
+        ),
+        ("learning rate", f"{t['rate']:.3g}, {t['optimiser']}"),
+    ]
+    if t["lost"]:
+        gone = ", ".join(f"{name} from step {step + 1}" for name, step in t["lost"].items())
+        rows.append(("lost on the way", gone))
+    return rows
+
+
+def _training(t: dict[str, Any]) -> RenderableType:
+    table = Table(title="training", title_justify="left", show_header=False, box=None)
+    table.add_column(style="dim")
+    table.add_column()
+    for name, text in training_rows(t):
+        table.add_row(name, text)
+    return table
 
 
 def privacy_words(m: dict[str, Any]) -> str:
@@ -72,7 +137,7 @@ def _spends(m: dict[str, Any]) -> RenderableType:
     table = Table(title="what the releases cost each institution (mu)", title_justify="left")
     for column in ("institution", "release", "of", "mu"):
         table.add_column(column, justify="right" if column == "mu" else "left")
-    for s in m["spends"]:
+    for s in grouped(m["spends"]):
         price = "no privacy" if s["research"] else f"{s['mu']:.4f}"
         table.add_row(s["institution"], s["release"], s["population"], price)
     return table
@@ -91,11 +156,10 @@ def _disclosures(m: dict[str, Any]) -> RenderableType:
     return Group(table, Text(f"trails compared: {words}", style="bold red" if found else "dim"))
 
 
-def _features(results: Results) -> RenderableType:
+def _features(card: Scorecard) -> RenderableType:
     table = Table(title="features by weight in the score", title_justify="left")
     for column in ("feature", "bins", "points from", "to"):
         table.add_column(column, justify="left" if column == "feature" else "right")
-    card = results.card
     spread = sorted(range(len(card.bins)), key=lambda j: -(max(card.points[j]) - min(card.points[j])))
     for j in spread[:12]:
         points = card.points[j]

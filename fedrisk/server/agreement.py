@@ -65,6 +65,8 @@ def agree(exchange: Exchange, study: Study, hub: Hub, research_seed: int | None)
 
 def roster_features(study: Study, agreed: Mapping[str, Payload]) -> tuple[Feature, ...]:
     """Features of all roles; ConfigError where the banks' columns differ or nobody brings any."""
+    if study.recipe == "encoder":
+        return ()
     banks = {bank: features_from(agreed[bank].get("features")) for bank in study.banks}
     first = study.banks[0]
     for bank, features in banks.items():
@@ -80,7 +82,11 @@ def roster_features(study: Study, agreed: Mapping[str, Payload]) -> tuple[Featur
         features += features_from(agreed[holder].get("features"))
     if not features:
         raise ConfigError("no institution brings a feature; mark columns with feature = true")
-    without = [r for r in study.roles if r != BANK and not any(f.institution == r for f in features)]
+    without = [
+        r
+        for r in study.roles
+        if study.recipe == "scorecard" and r != BANK and not any(f.institution == r for f in features)
+    ]
     if without:
         raise ConfigError(f"{', '.join(without)} brings no feature; add columns or leave it out of the study")
     return tuple(features)
@@ -112,13 +118,13 @@ def align(
         )
     out_of_time = study.holdout.kind == "out_of_time"
     lists = match(
-        {b: values[b] for b in study.banks},
-        {h: values[h] for h in study.holders},
+        {t: values[t] for t in study.trainers},
+        {h: values[h] for h in study.holders if h not in study.trainers},
         holdout_key=_draw_key(hub, study, research_seed, "holdout"),
         holdout_percent=study.holdout.percent,
         keep=study.keep,
         draw_key=_draw_key(hub, study, research_seed, "bank"),
-        out_of_time={b: flags[b][0] for b in study.banks} if out_of_time else None,
+        out_of_time={t: flags[t][0] for t in study.trainers} if out_of_time else None,
         old_holdout={name: f[1] for name, f in flags.items()},
         old_training={name: f[2] for name, f in flags.items()},
         rng=None,
@@ -156,7 +162,7 @@ def _draw_key(hub: Hub, study: Study, research_seed: int | None, purpose: str) -
     one for every study, it would learn it by and by.
     """
     roster = "|".join(
-        [purpose, *((*sorted(study.banks), study.alignment.epoch) if purpose == "bank" else ())]
+        [purpose, *((*sorted(study.trainers), study.alignment.epoch) if purpose == "bank" else ())]
     )
     if research_seed is None:
         return hmac.new(hub.draw_key(purpose), roster.encode(), hashlib.sha256).digest()

@@ -19,6 +19,10 @@ Progress = Callable[[int, str, str], None]
 """Called before each exchange with its number, action and a few words on what it does."""
 
 
+PATIENCE = 600.0
+"""Seconds after which an exchange that can go on without some institutions does so."""
+
+
 class Exchange:
     """Request and reply over a Flower grid for one attempt at a study.
 
@@ -112,6 +116,16 @@ class Exchange:
                 "The reason stands in the institution's own errors.log; what was released before stays charged"
             )
         return answers
+
+    def gather(self, action: Action, what: str, content: Mapping[str, Payload]) -> dict[str, Payload]:
+        """As a call, but whoever refuses, fails or is not there within `PATIENCE` seconds is left out."""
+        stamped = {
+            name: Payload({**payload.body, "attempt": self.attempt}, payload.blobs)
+            for name, payload in content.items()
+        }
+        patience = min(self._timeout, PATIENCE)
+        answers = self._send(action, what, stamped, self._nodes, timeout=patience, tolerant=True)
+        return {name: a for name, a in answers.items() if a.refusal is None}
 
     def close(self) -> None:
         """Tell every node that the attempt is over, so that its secrets go; whoever cannot be reached forgets later.

@@ -19,6 +19,7 @@ from fedrisk.privacy.accounting import readings
 from fedrisk.server.agreement import Roster
 from fedrisk.server.exchange import Exchange
 from fedrisk.server.scorecard import Released
+from fedrisk.server.training import Trained
 from fedrisk.study import BANK, NO_PRIVACY
 
 Counts = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
@@ -26,17 +27,22 @@ Counts = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Results:
-    """metrics: everything of metrics.json. card: the scorecard."""
+    """metrics: everything of metrics.json. card: the scorecard, where the recipe makes one; network: the trained
+    network or encoder with its design, as the bytes of a ``.npz`` file."""
 
     metrics: dict[str, Any]
-    card: Scorecard
+    card: Scorecard | None
+    network: bytes | None = None
 
     def save(self, folder: Path) -> None:
-        """Write metrics.json and scorecard.json; StoreError names the folder."""
+        """Write metrics.json and scorecard.json or network.npz; StoreError names the folder."""
         prepare(folder)
         try:
             (folder / "metrics.json").write_text(json.dumps(self.metrics, indent=1, allow_nan=False) + "\n")
-            (folder / "scorecard.json").write_text(self.card.to_json() + "\n")
+            if self.card is not None:
+                (folder / "scorecard.json").write_text(self.card.to_json() + "\n")
+            if self.network is not None:
+                (folder / "network.npz").write_bytes(self.network)
         except OSError as error:
             raise _unwritable(folder, error) from None
 
@@ -45,6 +51,8 @@ class Results:
         """Read back what :meth:`save` wrote; ConfigError where it is not there or malformed."""
         try:
             metrics = json.loads((folder / "metrics.json").read_text())
+            if metrics.get("recipe", "scorecard") != "scorecard":
+                return cls(metrics, None, (folder / "network.npz").read_bytes())
             return cls(metrics, Scorecard.from_json((folder / "scorecard.json").read_text()))
         except FileNotFoundError as error:
             raise ConfigError(
@@ -72,7 +80,7 @@ def _unwritable(folder: Path, error: OSError) -> StoreError:
 
 
 def summarise(
-    exchange: Exchange, roster: Roster, released: Released, *, engine: str, seconds: float
+    exchange: Exchange, roster: Roster, released: Released | Trained, *, engine: str, seconds: float
 ) -> Results:
     """All figures of a run. Outside research runs every one comes from the private evaluation histogram."""
     study, research = roster.study, roster.research_seed is not None
@@ -82,6 +90,7 @@ def summarise(
     overall = None if total is None else from_histogram(*total)
     metrics: dict[str, Any] = {
         "study": study.name,
+        "recipe": study.recipe,
         "digest": study.digest(),
         "attempt": exchange.attempt,
         "engine": engine,
@@ -102,20 +111,22 @@ def summarise(
         "readings": None if research else vars(readings(mu, privacy.delta)),
         "spends": released.spends,
         "branch": released.branch,
-        "default_rate": released.card.rate,
-        "expectation": _expectation(roster, released),
+        "default_rate": None if released.card is None else released.card.rate,
+        "expectation": None if released.card is None else _expectation(roster, released.card),
+        "training": getattr(released, "training", None),
         **_figures(overall),
         "auc_standard_error": _standard_error(total, released),
         "calibration": None if total is None else _calibration(total),
         "by_bank": by_bank,
         "bank_alone_auc": _mean(released, "bank_alone_auc"),
         "bank_champion_auc": _mean(released, "bank_champion_auc"),
+        "bank_personal_auc": _mean(released, "bank_personal_auc"),
         "bytes_sent": exchange.sent,
         "bytes_received": exchange.received,
         "peak_mb": round(peak_mb(), 1),
         "institutions": _institutions(roster),
     }
-    return Results(_clean(metrics), released.card)
+    return Results(_clean(metrics), released.card, getattr(released, "network", None))
 
 
 def _calibration(counts: Counts) -> list[dict[str, float]]:
@@ -131,9 +142,9 @@ def _calibration(counts: Counts) -> list[dict[str, float]]:
     return [r for r in rows if all(math.isfinite(v) for v in r.values())]
 
 
-def _expectation(roster: Roster, released: Released) -> str:
+def _expectation(roster: Roster, card: Scorecard) -> str:
     """Whether so many positives suffice for a gain at this epsilon, from the released rate."""
-    positives = released.card.rate * sum(roster.training.values())
+    positives = card.rate * sum(roster.training.values())
     mus = budget(roster.study, edges=any(f.private_edges for f in roster.features))
     return expected_gain(positives, mus["counts"], len(roster.features))[1]
 
@@ -171,7 +182,7 @@ def _usable(counts: Counts) -> bool:
     return bool(counts[0].sum() > 0 and counts[1].sum() > 0)
 
 
-def _by_bank(roster: Roster, released: Released) -> dict[str, Any] | None:
+def _by_bank(roster: Roster, released: Released | Trained) -> dict[str, Any] | None:
     if roster.research_seed is None and not roster.study.evaluation.by_bank:
         return None
     table: dict[str, Any] = {}
@@ -185,17 +196,18 @@ def _by_bank(roster: Roster, released: Released) -> dict[str, Any] | None:
             **_figures(from_histogram(*counts)),
             "alone_auc": own.get("bank_alone_auc"),
             "champion_auc": own.get("bank_champion_auc"),
+            "personal_auc": own.get("bank_personal_auc"),
             "holdout": roster.holdout[bank],
         }
     return table or None
 
 
-def _mean(released: Released, name: str) -> float | None:
+def _mean(released: Released | Trained, name: str) -> float | None:
     values = [f[name] for f in released.figures.values() if f.get(name) is not None]
     return float(np.mean([v for v in values if v is not None])) if values else None
 
 
-def _standard_error(total: Counts | None, released: Released) -> float | None:
+def _standard_error(total: Counts | None, released: Released | Trained) -> float | None:
     variance = released.variance * len(released.evaluation)  # noise of all histograms that were added up
     return None if total is None else float(auc_standard_error(total[0], total[1], variance))
 
@@ -208,6 +220,7 @@ def _overlap(roster: Roster) -> dict[str, int]:
             int(((rows.holders[holder] >= 0) & (rows.use < 2)).sum()) for rows in roster.lists.values()
         )
         for holder in roster.study.holders
+        if holder not in roster.lists  # who trains has rows of its own, and none in common
     }
 
 

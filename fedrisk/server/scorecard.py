@@ -311,6 +311,8 @@ def check_overlap(roster: Roster) -> None:
         if not rows:
             raise DataError(f"{bank} has no training rows after alignment; nothing was released")
     for holder in roster.study.holders:
+        if holder in roster.lists:  # it trains on rows of its own
+            continue
         if not any((rows.holders[holder] >= 0).any() for rows in roster.lists.values()):
             raise DataError(
                 f"{holder} has no enterprise in common with any bank; compare the id schemes of their "

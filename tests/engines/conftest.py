@@ -25,11 +25,12 @@ from fedrisk.engine.grid import InProcessGrid
 from fedrisk.engine.local import load_nodes, register
 from fedrisk.protocol import Payload
 from fedrisk.server.agreement import Roster, agree, align
+from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.exchange import Exchange
 from fedrisk.server.hub import Hub
 from fedrisk.server.results import Results, summarise
-from fedrisk.server.run import new_attempt
-from fedrisk.server.scorecard import check_overlap, fit_scorecard
+from fedrisk.server.run import fit, new_attempt
+from fedrisk.server.scorecard import check_overlap
 from fedrisk.study import Study, study_from
 
 # Boosting's threads would wait for each other in busy loops on a machine that has other work as well.
@@ -118,6 +119,10 @@ def toml(value: Any) -> str:
     return json.dumps(value) if isinstance(value, str) else str(value)
 
 
+Lose = Callable[[str, Any], Mapping[str, str]]
+"""Action and step to the institutions that are lost there: "dead" (never asked) or "late" (its answer comes late)."""
+
+
 @dataclass
 class Step:
     """One exchange: what was sent to whom and what came back, by institution."""
@@ -126,6 +131,11 @@ class Step:
     sent: dict[str, Payload]
     answers: dict[str, Payload]
 
+    @property
+    def sent_step(self) -> int:
+        """Number of the training step that it is about; -1 for exchanges about none."""
+        return int(next(iter(self.sent.values())).body.get("step", -1))
+
 
 class Record(Exchange):
     """An exchange that keeps everything that the hub sends and receives."""
@@ -133,11 +143,18 @@ class Record(Exchange):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.steps: list[Step] = []
+        self.lose: Lose | None = None
+        self.late: dict[tuple[str, int], dict[str, Payload]] = {}
 
     def _send(self, action: Any, what: str, content: Any, nodes: Any, **how: Any) -> dict[str, Payload]:
         step = Step(action, dict(content), {})
         self.steps.append(step)
-        step.answers = super()._send(action, what, content, nodes, **how)
+        number = next(iter(content.values())).body.get("step")
+        gone = self.lose(action, number) if self.lose is not None and how.get("tolerant") else {}
+        asked = {n: p for n, p in content.items() if gone.get(n) != "dead"}
+        answers = super()._send(action, what, asked, nodes, **how)
+        self.late[action, number] = {n: a for n, a in answers.items() if n in gone}
+        step.answers = {n: a for n, a in answers.items() if n not in gone}
         return step.answers
 
 
@@ -224,6 +241,7 @@ class Consortium:
         timeout: float = 60.0,
         without: Sequence[str] = (),
         wire: bool = True,
+        lose: "Lose | None" = None,
     ) -> Run:
         """The study from end to end, as ``run_study`` does it, with a record of all messages."""
         study = study or self.study
@@ -232,11 +250,12 @@ class Consortium:
         present = {name: path for name, path in self.paths.items() if name not in without}
         grid = InProcessGrid(client_app, present, wire=wire)
         exchange = Record(grid, new_attempt(), timeout=timeout, progress=progress)
+        exchange.lose = lose
         self.last = exchange
         agreed = agree(exchange, study, self.hub, research_seed)
         roster = align(exchange, study, self.hub, agreed, research_seed)
         check_overlap(roster)
-        released = fit_scorecard(exchange, roster)
+        released = fit(exchange, roster, Checkpoint.of(self.hub, exchange.attempt))
         results = summarise(exchange, roster, released, engine="in-process", seconds=0.0)
         return Run(study, results, roster, exchange.steps, nodes, self.hub, grid, exchange)
 

@@ -1,0 +1,197 @@
+"""The last exchange of a training: the trained model comes to its institutions.
+
+An office installs the encoder, whose outputs are columns of its table from then on. A bank scores its customers,
+keeps scores, the exported network and models of its own, and lets one noisy histogram of the hold-out out.
+Whatever is fitted without noise, and every figure of it, stays in the bank's own store; only a research run, which
+has no privacy, lets figures out.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from fedrisk.alignment.matching import HOLD_OUT, TRAINING
+from fedrisk.clients.external import with_external
+from fedrisk.clients.node import Attempt, Node
+from fedrisk.clients.release import commit, protect, spend_once
+from fedrisk.clients.train import forget_trainee, plan_of
+from fedrisk.errors import DataError, PolicyError, ProtocolError
+from fedrisk.metrics import auc
+from fedrisk.models.binning import Bins
+from fedrisk.models.plan import evaluation_release
+from fedrisk.models.trained import TrainedModel
+from fedrisk.models.training import logit_edges
+from fedrisk.protocol import Payload
+from fedrisk.study import NO_PRIVACY
+
+Floats = NDArray[np.float64]
+CHECKED_ROWS = 500
+"""Customers on which an exported model is compared with ours before it is kept."""
+STEPS_OF_LOGIT = 100
+"""Research runs tell exact counts by hundredths of the log-odds."""
+
+
+def conclude(node: Node, request: Payload) -> Payload:
+    """Trained weights -> installed encoder, or kept scores and the private evaluation histogram."""
+    attempt = node.attempt(request)
+    forget_trainee(attempt)
+    weights = request.array("weights")
+    if weights.dtype != np.float32 or weights.ndim != 1:
+        raise ProtocolError("the hub sent no weights; hub and institution must run the same version")
+    model = TrainedModel(weights, attempt.state["design"], _about(attempt, request))
+    if attempt.study.recipe == "encoder":
+        if attempt.study.encoder is None:
+            raise ProtocolError("the study names no encoder; run it anew")
+        node.institution.save_encoder(attempt.study.encoder.name, model)
+        return Payload()
+    return _bank(attempt, model, request)
+
+
+def _about(attempt: Attempt, request: Payload) -> dict[str, object]:
+    """Facts of the training as this institution knows them itself, whatever the hub says."""
+    study, research, mu = attempt.study, attempt.research_seed is not None, plan_of(attempt).mu
+    told = dict(request.get("model"))
+    return {
+        **told,
+        "study": study.name,
+        "digest": study.digest(),
+        "attempt": attempt.state.id,
+        "mu": mu if math.isfinite(mu) else None,
+        "delta": study.privacy.delta,
+        "research": research,
+        "notice": NO_PRIVACY if research else None,
+    }
+
+
+def _bank(attempt: Attempt, model: TrainedModel, request: Payload) -> Payload:
+    node, study = attempt.node, attempt.study
+    edges = logit_edges(study)
+    release = evaluation_release(study, len(edges) + 1)
+    evaluate = bool(request.get("evaluate"))
+    if evaluate and not node.institution.policy.evaluation:
+        raise PolicyError(f"{node.name} lets no evaluation figures out (policy.evaluation = false)")
+    if evaluate:
+        stored = spend_once(attempt, release, request)
+        if stored is not None:
+            return stored
+    scored = _scored(attempt, model)
+    held = scored["use"] == HOLD_OUT
+    label, logit = scored["label"][held], scored["logit"][held]
+    if attempt.research_seed is not None:
+        figures = keep(attempt, model, scored)
+        return commit(attempt, release, _exact(label, logit, figures)) if evaluate else Payload()
+    answer = Payload()
+    if evaluate:
+        unit = 2**release.scale_bits
+        bins = np.searchsorted(edges, logit, side="right")
+        positive = np.rint(label * unit).astype(np.int64)
+        sums = [np.bincount(bins, part, len(edges) + 1) for part in (positive, unit - positive)]
+        counts = np.rint(np.stack(sums, 1)).astype(np.int64)
+        mine = [b for b in release.blocks if attempt.name in b.contributors]
+        answer = commit(
+            attempt, release, Payload({}, {b.name: protect(attempt, release, b, counts) for b in mine})
+        )
+    try:  # what was released is on the disk: nothing that goes wrong with the bank's own models may lose it
+        keep(attempt, model, scored)
+    except Exception as error:
+        node.store.log_error(attempt.state.id, "conclude", error)
+    return answer
+
+
+def _scored(attempt: Attempt, model: TrainedModel) -> dict[str, Any]:
+    """The bank's customers with log-odds, labels and use, in the order of ids so that models do not depend on chance."""
+    from fedrisk.models.inputs import encode
+    from fedrisk.models.network import NetworkDesign, logits
+
+    table = attempt.read()
+    rows = attempt.state.get(f"rows_{attempt.name}")
+    order = np.argsort(table.ids[rows].astype(str), kind="stable")
+    rows = rows[order]
+    if table.label is None:
+        raise DataError(f"{attempt.name} is a bank and has no label; name it in [dictionary.label]")
+    frame = with_external(attempt, table.frame, table.ids).iloc[rows]
+    inputs = encode(frame, own_bins(attempt))
+    return {
+        "ids": table.ids[rows],
+        "frame": frame,
+        "inputs": inputs,
+        "logit": logits(NetworkDesign.from_dict(model.design), model.weights, inputs),
+        "label": table.label[rows],
+        "use": attempt.state.get(f"use_{attempt.name}")[order],
+    }
+
+
+def own_bins(attempt: Attempt) -> list[Bins]:
+    """Bins of the bank's columns, as they were sent for the training."""
+    return [Bins.from_dict(b) for b in attempt.state["own_bins"]]
+
+
+def _exact(label: Floats, logit: Floats, figures: dict[str, float | None]) -> Payload:
+    """Research runs: exact label counts by hundredths of the log-odds, rising, and the bank's own figures."""
+    place = np.rint(logit * STEPS_OF_LOGIT).astype(np.int64)
+    first = int(place.min()) if len(place) else 0
+    return Payload(
+        {"figures": figures, "first": first},
+        {
+            "positives": np.bincount(place - first, label).astype(float),
+            "negatives": np.bincount(place - first, 1 - label).astype(float),
+        },
+    )
+
+
+def keep(attempt: Attempt, model: TrainedModel, scored: Mapping[str, Any]) -> dict[str, float | None]:
+    """Write scores, network and own models' scores to the bank's store; hold-out figures of those models.
+
+    ``best`` is the model of least validated loss on the bank's own training rows, shared, local or personal: it is
+    exported with its preprocessing, as ``best.onnx``.
+    """
+    from fedrisk.models.network import NetworkDesign
+    from fedrisk.models.network_export import check_export, export_network
+    from fedrisk.models.personal import LinearModel, personal_models
+
+    folder = attempt.node.store.results(attempt.state.id)
+    logit, label, use = scored["logit"], scored["label"], scored["use"]
+    out = pd.DataFrame(
+        {
+            "id": scored["ids"],
+            "probability": expit(logit),
+            "split": np.array(["training", "holdout", "unused"])[use],
+        }
+    )
+    fit, test = ((use == side) & np.isin(label, (0.0, 1.0)) for side in (TRAINING, HOLD_OUT))
+    own = personal_models(scored["inputs"], label, fit, logit)
+    both = min((label[test] == 0).sum(), (label[test] == 1).sum()) > 0
+    figures: dict[str, float | None] = dict.fromkeys(
+        ("bank_shared_auc", "bank_alone_auc", "bank_personal_auc", "bank_best_auc")
+    )
+    for name, values in own.logits.items():
+        if name != "shared":
+            out[f"{name}_probability"] = expit(values)
+        if both:
+            key = "bank_alone_auc" if name == "local" else f"bank_{name}_auc"
+            figures[key] = auc(label[test], values[test])
+    out["best_probability"] = expit(own.logits[own.best])
+    if both:
+        figures["bank_best_auc"] = auc(label[test], own.logits[own.best][test])
+    if attempt.research_seed is not None:
+        out["notice"] = NO_PRIVACY
+    out.to_parquet(folder / "scores.parquet", index=False)
+    (folder / "network.npz").write_bytes(model.to_bytes())
+    pd.Series({**figures, "best": own.best}).to_json(folder / "own_figures.json")
+    design = NetworkDesign.from_dict(model.design)
+    about = {"study": attempt.study.name, "digest": attempt.study.digest(), "model": own.best}
+    if attempt.research_seed is not None:
+        about["notice"] = NO_PRIVACY
+    mine = own.models.get(own.best)
+    exported = export_network(
+        design, model.weights, personal=mine if isinstance(mine, LinearModel) else None, about=about
+    )
+    sample = slice(0, CHECKED_ROWS)
+    check_export(exported, design, scored["frame"].iloc[sample], own.logits[own.best][sample])
+    (folder / "best.onnx").write_bytes(exported)
+    return figures

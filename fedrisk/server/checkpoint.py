@@ -1,0 +1,111 @@
+"""What the hub keeps of a training on its disk, so that a run that was stopped goes on where it was.
+
+Everything in it was released or is public: the study, who agreed, the order of rows (pseudonymous places, as
+the hub knows them anyway), the noisy totals so far. The model of any step is redone from the totals, as all
+arithmetic after a release is free. Institutions keep their side of an attempt for a day; after that, or once
+the run has ended well, there is nothing to resume.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrisk.errors import ConfigError, StoreError
+from fedrisk.files import write_atomic
+from fedrisk.protocol import Payload, pack, unpack
+from fedrisk.server.hub import Hub
+from fedrisk.study import Study
+
+KEPT_SECONDS = 24 * 3600
+"""As long as institutions keep an attempt that nobody closed."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Folder of one attempt's training at the hub."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, hub: Hub, attempt: str) -> "Checkpoint":
+        """Where an attempt's checkpoint lies."""
+        return cls(hub.path / "checkpoints" / attempt)
+
+    @classmethod
+    def latest(cls, hub: Hub, study: Study, research_seed: int | None) -> "Checkpoint":
+        """The newest one of the same study; ConfigError where there is none that institutions still know."""
+        found = []
+        for state in (hub.path / "checkpoints").glob("*/begun"):
+            begun = unpack(state.read_bytes()).body
+            age = time.time() - state.parent.stat().st_mtime
+            same = (begun["study"], begun["research_seed"]) == (study.digest(), research_seed)
+            if same and age < KEPT_SECONDS:
+                found.append((age, state.parent))
+        if not found:
+            raise ConfigError(
+                f"no training of study {study.name} of the last day can be resumed from {hub.path}; "
+                "run it anew, without --resume"
+            )
+        return cls(min(found)[1])
+
+    @property
+    def attempt(self) -> str:
+        """The attempt that goes on."""
+        return self.path.name
+
+    def begin(self, content: Payload) -> None:
+        """Keep what was agreed and set up; once for an attempt."""
+        self._write("begun", pack(content))
+
+    @property
+    def begun(self) -> Payload | None:
+        """What :meth:`begin` kept, or None."""
+        file = self.path / "begun"
+        return unpack(file.read_bytes()) if file.exists() else None
+
+    @property
+    def recipe(self) -> Payload | None:
+        """The recipe's own part of it, or None."""
+        begun = self.begun
+        if begun is None:
+            return None
+        own = {n.removeprefix("recipe|"): b for n, b in begun.blobs.items() if n.startswith("recipe|")}
+        return Payload(dict(begun.get("recipe")), own)
+
+    def keep_step(self, step: int, total: NDArray[np.float64] | None, told: Mapping[str, Any]) -> None:
+        """Keep a round: its noisy total in plain units (None for a round that came to nothing), and notes."""
+        blobs = {} if total is None else {"total": total}
+        self._write(f"step_{step}", pack(Payload(dict(told), blobs)))
+
+    def step(self, step: int) -> Payload | None:
+        """A kept round, or None."""
+        file = self.path / f"step_{step}"
+        return unpack(file.read_bytes()) if file.exists() else None
+
+    def drop(self) -> None:
+        """The training has ended: nothing is left to resume."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _write(self, name: str, content: bytes) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise StoreError(f"the hub's store {self.path} cannot be made: {error.strerror}") from None
+        write_atomic(self.path / name, content)
+
+
+def packed(answers: Mapping[str, Payload]) -> str:
+    """Bodies of answers by name, as text for a checkpoint."""
+    return json.dumps({name: dict(answer.body) for name, answer in answers.items()})
+
+
+def unpacked(text: str) -> dict[str, Payload]:
+    """Inverse of :func:`packed`."""
+    return {name: Payload(body) for name, body in json.loads(text).items()}

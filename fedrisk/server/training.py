@@ -1,0 +1,230 @@
+"""Training over masked, noisy sums, from the hub's side: set-up, steps, recovery from drop-outs, checkpoints.
+
+The same for networks at banks and for encoders at data holders; what is trained is a vector of weights to the
+hub. It sends the weights, gets the noisy total of all trainers' clipped gradients (shared noise) or of their
+changes to the model (own noise), and moves. Each step is two exchanges, masked sums and the opening of masks
+(see secure/double_mask); a trainer alone needs no masks, as its own noise is whole.
+
+Every total is kept in the checkpoint, and the model of any step is redone from the totals: a run that was
+stopped goes on where it was, at no further price.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrisk.errors import PeerError
+from fedrisk.models.trained import TrainedModel
+from fedrisk.models.training import TrainingPlan, Tuning
+from fedrisk.protocol import Payload
+from fedrisk.secure import double_mask, step_keys
+from fedrisk.secure.fixed_point import dequantise
+from fedrisk.server.agreement import Roster
+from fedrisk.server.checkpoint import Checkpoint
+from fedrisk.server.exchange import Exchange
+from fedrisk.server.optimiser import Optimiser
+from fedrisk.study import NO_PRIVACY
+
+Floats = NDArray[np.float64]
+
+
+@dataclass
+class Trained:
+    """What a training leaves at the hub.
+
+    network: weights and design as the bytes of a ``.npz`` file. training: public numbers of it, for the results.
+    spends, evaluation, variance, figures: as in :class:`fedrisk.server.scorecard.Released`.
+    """
+
+    network: bytes
+    training: dict[str, Any]
+    branch: str
+    spends: list[dict[str, Any]]
+    about: dict[str, Any]
+    evaluation: dict[str, tuple[Floats, Floats, Floats]] = field(default_factory=dict)
+    variance: float = 0.0
+    figures: dict[str, dict[str, float | None]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rounds: "Rounds", progress: "Progress", kind: str, design: dict[str, Any]) -> "Trained":
+        """What rounds of training came to; ``kind`` of model, ``design`` as its own ``to_dict``."""
+        roster, plan, exchange = rounds.roster, rounds.plan, rounds.exchange
+        study, research = roster.study, roster.research_seed is not None
+        about = {
+            "study": study.name,
+            "digest": study.digest(),
+            "attempt": exchange.attempt,
+            "mu": plan.mu if math.isfinite(plan.mu) else None,
+            "delta": study.privacy.delta,
+            "research": research,
+            "notice": NO_PRIVACY if research else None,
+        }
+        model = TrainedModel(progress.final.astype(np.float32), design, about)
+        numbers = {
+            "kind": kind,
+            "mode": study.training.mode,
+            "parameters": len(progress.final),
+            "steps": plan.steps,
+            "sums": plan.sums,
+            "clip": study.training.clip,
+            "noise": math.sqrt(plan.variance),
+            "rate": rounds.tuning.rate,
+            "optimiser": rounds.tuning.optimiser,
+            "fewest": plan.fewest,
+            "norms": list(progress.norms),
+            "lost": dict(progress.lost),
+        }
+        return cls(model.to_bytes(), numbers, kind, rounds.spends, about)
+
+    @property
+    def card(self) -> None:
+        """No scorecard comes of a training."""
+        return None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """final: (d,) the trained weights. norms: L2 norm of the average change that each step proposed, from released
+    sums. lost: by trainer, the step from which on it was gone."""
+
+    final: Floats
+    norms: tuple[float, ...]
+    lost: Mapping[str, int]
+
+
+class Rounds:
+    """The rounds of one training over an exchange."""
+
+    def __init__(
+        self, exchange: Exchange, roster: Roster, plan: TrainingPlan, tuning: Tuning, checkpoint: Checkpoint
+    ) -> None:
+        self.exchange, self.roster, self.plan, self.checkpoint = exchange, roster, plan, checkpoint
+        self.tuning = tuning.chosen(roster.study.training)
+        self.spends: list[dict[str, Any]] = []
+        self._keys: dict[str, step_keys.StepKeys] = {}
+        self._shares: Mapping[str, Mapping[str, bytes]] = {}
+        self.active: list[str] = list(plan.trainers)
+        self.lost: dict[str, int] = {}
+
+    @property
+    def terms(self) -> step_keys.Terms:
+        """What all trainers sign."""
+        plan, study = self.plan, self.roster.study
+        return step_keys.Terms.of(
+            study.digest(), self.exchange.attempt, plan.trainers, plan.steps, plan.fewest
+        )
+
+    def set_up(self, body: Mapping[str, Any], earlier: Sequence[dict[str, Any]] = ()) -> None:
+        """Two exchanges: what is trained goes out, step keys and sealed shares of them come back.
+
+        ``earlier``: spends of releases before the training.
+        """
+        self.spends += earlier
+        study, trainers = self.roster.study, self.plan.trainers
+        rows = {name: n for name, n in self.roster.training.items() if name in trainers}
+        told = Payload({**body, "rows": rows, "rate": self.tuning.rate})
+        members = [*study.banks, *study.holders]
+        answers = self.exchange("prepare", "bins and model, keys for masks", dict.fromkeys(members, told))
+        self.spends += [dict(a.get("spend")) for a in answers.values() if "spend" in a.body]
+        if len(trainers) > 1:
+            keys = {name: answers[name].get("step_keys") for name in trainers}
+            self._keys = {name: step_keys.StepKeys.from_dict(k) for name, k in keys.items()}
+            sealed = self.exchange(
+                "shares", "sealed shares of the keys", dict.fromkeys(trainers, Payload({"step_keys": keys}))
+            )
+            self._shares = {
+                name: {giver: sealed[giver].raw(name) for giver in trainers if giver != name}
+                for name in trainers
+            }
+
+    def state(self, **more: Any) -> Payload:
+        """What has to be kept so that rounds can go on in another process; public, or sealed."""
+        blobs = {f"{to}|{giver}": blob for to, given in self._shares.items() for giver, blob in given.items()}
+        body = {"keys": {name: k.to_dict() for name, k in self._keys.items()}, "spends": list(self.spends)}
+        return Payload({**body, **more}, blobs)
+
+    def resume(self, state: Payload) -> None:
+        """Take over what :meth:`state` gave."""
+        self._keys = {n: step_keys.StepKeys.from_dict(k) for n, k in state.get("keys").items()}
+        self.spends = list(state.get("spends"))
+        shares: dict[str, dict[str, bytes]] = {}
+        for name in state.blobs:
+            to, _, giver = name.partition("|")
+            shares.setdefault(to, {})[giver] = state.raw(name)
+        self._shares = shares
+
+    def run(self, start: NDArray[np.float32]) -> Progress:
+        """All steps from these weights on; those that the checkpoint has are taken from there."""
+        optimiser = Optimiser(start.astype(float), self.tuning)
+        weights, norms = [], []
+        for number in range(self.plan.steps):
+            kept = self.checkpoint.step(number)
+            if kept is None:
+                kept = self._step(number, optimiser.weights)
+            else:
+                self.lost = dict(kept.get("lost"))
+                self.active = [n for n in self.plan.trainers if n not in self.lost]
+                self.spends += kept.get("spends")
+            change = self._change(kept)
+            norms.append(float(np.linalg.norm(change)))
+            weights.append(optimiser.step(change))
+        last = max(1, round(self.tuning.averaged * len(weights)))
+        return Progress(np.mean(weights[-last:], axis=0), tuple(norms), dict(self.lost))
+
+    def _change(self, kept: Payload) -> Floats:
+        """(d,) what a round proposes: a step against the mean gradient, or the trainers' mean change."""
+        total, rows = kept.array("total"), self.roster.training
+        there = sum(rows[name] for name in kept.get("survivors"))
+        if self.roster.study.training.mode == "shared_noise":
+            return -self.tuning.rate * total / there
+        return total * (sum(rows[name] for name in self.plan.trainers) / there)
+
+    def _step(self, number: int, weights: Floats) -> Payload:
+        """One round: vectors, then shares that open the masks; kept before it is used."""
+        trainers, what = self.plan.trainers, f"step {number + 1} of {self.plan.steps}"
+        request = {
+            name: Payload(
+                {"step": number},
+                {"weights": weights, **(self._shares.get(name, {}) if number == 0 else {})},
+            )
+            for name in self.active
+        }
+        if len(trainers) == 1:
+            answers = self.exchange("step", what, request)
+            total = answers[trainers[0]].array("update")
+        else:
+            answers = self.exchange.gather("step", what, request)
+            self._mark_lost(answers, number)
+            total = self._opened(number, {name: a.array("update") for name, a in answers.items()}, what)
+        spends = [dict(answers[name].get("spend")) for name in answers]
+        self.spends += spends
+        told = {"survivors": sorted(answers), "lost": self.lost, "spends": spends}
+        self.checkpoint.keep_step(number, dequantise(total), told)
+        return Payload(told, {"total": dequantise(total)})
+
+    def _opened(
+        self, number: int, vectors: Mapping[str, NDArray[np.uint64]], what: str
+    ) -> NDArray[np.uint64]:
+        survivors = sorted(vectors)
+        lost = [name for name in self.plan.trainers if name not in vectors]
+        request = Payload({"step": number, "survivors": survivors, "lost": lost})
+        told = self.exchange.gather("unmask", f"masks of {what}", dict.fromkeys(survivors, request))
+        self._mark_lost(told, number + 1)
+        revealed = {n: double_mask.Revealed.from_dict(a.get("revealed")) for n, a in told.items()}
+        return double_mask.recover(self.terms, self._keys, number, vectors, revealed)
+
+    def _mark_lost(self, answers: Mapping[str, Payload], number: int) -> None:
+        """Whoever did not answer is lost from this step on; PeerError where too few are left."""
+        for name in [n for n in self.active if n not in answers]:
+            self.lost.setdefault(name, number)
+        self.active = [n for n in self.active if n in answers]
+        if len(self.active) < self.plan.fewest:
+            raise PeerError(
+                f"step {number + 1}: {', '.join(sorted(self.lost))} lost, {len(self.active)} trainers are left and "
+                f"training.fewest is {self.plan.fewest}. No sum of this step was opened; see that the nodes run, and "
+                "go on with --resume within a day, or run the study anew"
+            )
