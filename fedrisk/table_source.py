@@ -35,13 +35,38 @@ _SUFFIXES = (".csv", ".csv.gz", ".parquet")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
+class Part(BaseModel):
+    """One of several equal parts into which a table's rows are cut at random, the same cut for the same ``seed``:
+    simulates several institutions with one public file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    number: int = Field(ge=1)
+    of: int = Field(ge=2)
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _rules(self) -> Part:
+        if self.number > self.of:
+            raise ValueError(f"part: number {self.number} of {self.of}; count from 1 to of")
+        return self
+
+    def rows(self, n: int) -> npt.NDArray[np.int64]:
+        """Places of the part among n rows, rising.
+
+        >>> sorted(np.concatenate([Part(number=k, of=3).rows(7) for k in (1, 2, 3)]).tolist())
+        [0, 1, 2, 3, 4, 5, 6]
+        """
+        return np.sort(np.random.default_rng(self.seed).permutation(n)[self.number - 1 :: self.of])
+
+
 class TableSource(BaseModel):
     """Where the table is: a .csv, .csv.gz or .parquet file, or a SQLAlchemy URL with a ``query``.
 
     ``${NAME}`` is replaced by the environment variable at reading time, so that a password in a URL is
     never part of a configuration. Relative paths start at the institution file's folder. ``only`` keeps
     the rows whose column equals the value (or one of the values), which cuts one file into several
-    institutions. ``encoding`` is for CSV, for example "gb18030".
+    institutions; ``part`` cuts what is left at random. ``encoding`` is for CSV, for example "gb18030".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +74,7 @@ class TableSource(BaseModel):
     source: str = Field(min_length=1)
     query: str | None = None
     only: dict[str, str | list[str]] = Field(default_factory=dict)
+    part: Part | None = None
     encoding: str = "utf-8"
 
     @model_validator(mode="after")
@@ -148,7 +174,7 @@ def read_source(source: TableSource, d: Dictionary, base: Path, checks: Checks) 
 
 
 def _wanted(source: TableSource, d: Dictionary, base: Path, checks: Checks) -> pd.DataFrame | None:
-    """The needed columns as read, indexed by row number, cut by ``only``; None if a column is missing."""
+    """The needed columns as read, indexed by row number, cut by ``only`` and ``part``; None if a column is missing."""
     needed = [] if d.id == ROW_NUMBER else [d.id]
     needed += [c.table_name for c in d.columns]
     if d.label is not None:
@@ -181,7 +207,8 @@ def _wanted(source: TableSource, d: Dictionary, base: Path, checks: Checks) -> p
                     by_value(block[name], lambda v, values=values: float(canonical(v) in values)) == 1.0
                 ]
             parts.append(block[needed])
-    return pd.concat(parts) if parts else pd.DataFrame({n: [] for n in needed})
+    whole = pd.concat(parts) if parts else pd.DataFrame({n: [] for n in needed})
+    return whole if source.part is None else whole.iloc[source.part.rows(len(whole))]
 
 
 Blocks = Callable[[list[str]], Iterator[pd.DataFrame]]
