@@ -1,5 +1,5 @@
-"""A simulated province: latent enterprises, and what a bank, a tax office and a power utility see of them.
+"""A simulated province: enterprises with a latent health, and what each institution sees of them.
 
-For demonstrations and tests. Nothing here is real: the codes carry a valid check character, but a district
-number that is not assigned, so none can belong to an existing enterprise.
+For demonstrations, tests and benchmarks. Nothing here is real: the codes carry valid check characters, but
+district numbers that are not assigned, so none can belong to an existing enterprise.
 """

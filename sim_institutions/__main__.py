@@ -1,23 +1,39 @@
-"""``python -m sim_institutions --enterprises 125000 --seed 1 --out demo``."""
+"""``python -m sim_institutions --seed 1 --out demo [--profile demo|consortium|province] [--enterprises N]``."""
 
 import argparse
+import sys
 from pathlib import Path
 
-from sim_institutions.files import write
-
-DEFAULT_ENTERPRISES = 125_000  # the bank's training rows then hold more than 3,000 defaults
+from sim_institutions.files import WORKERS, write
+from sim_institutions.profiles import PROFILES
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m sim_institutions", description=__doc__)
-    parser.add_argument("--enterprises", type=int, default=DEFAULT_ENTERPRISES)
+    parser.add_argument("--profile", choices=list(PROFILES), default="demo")
+    parser.add_argument("--enterprises", type=int, help="default: the profile's own number")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("demo"))
+    parser.add_argument("--workers", type=int, default=WORKERS, help="processes; the bytes stay the same")
     given = parser.parse_args(arguments)
-    if given.enterprises < 1000:
-        parser.error(f"--enterprises {given.enterprises} is too few for any study; give 1000 or more")
-    rows = write(given.enterprises, given.seed, given.out)
+    profile = PROFILES[given.profile]
+    enterprises = profile.enterprises if given.enterprises is None else given.enterprises
+    if enterprises < profile.smallest:
+        parser.error(
+            f"--enterprises {enterprises} is too few for profile {profile.name}; give {profile.smallest} or more"
+        )
+    if given.seed < 0:
+        parser.error(f"--seed {given.seed} is negative; give 0 or more")
+    rows = write(enterprises, given.seed, given.out, profile.name, workers=given.workers, say=_progress)
+    print(file=sys.stderr)
     print(f"{given.out}: " + ", ".join(f"{name} {n:,} rows" for name, n in rows.items()))
+
+
+def _progress(text: str) -> None:
+    # One line that is written over on a terminal, lines of their own in a log.
+    print(
+        f"\r{text}" if sys.stderr.isatty() else text, end="" if sys.stderr.isatty() else "\n", file=sys.stderr
+    )
 
 
 if __name__ == "__main__":

@@ -1,100 +1,111 @@
-"""The latent enterprises: who they are, how healthy, and who defaults.
-
-Health has three facets that correlate: liquidity, which a bank sees, sales, which a tax office sees, and
-activity, which a power utility sees. A default depends on all three, so that no institution alone can tell,
-and on two effects that no sum of single columns carries: weakness in two facets at once, and in small firms.
-Every part draws from its own stream of the seed, so that a new column never shifts another one.
-"""
+"""Who the enterprises are: everything about them that does not move within 18 months."""
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-from scipy.special import expit
 
-from fedrisk.alignment.ids import USCC_ALPHABET
+from sim_institutions.geography import (
+    CLUSTER_PREFECTURE,
+    CLUSTER_SECTORS,
+    CLUSTER_SHARE,
+    NO_CLUSTER,
+    PREFECTURE_OF_COUNTY,
+    SECTORS_OF_ENTERPRISES,
+    SECTORS_OF_INDIVIDUALS,
+    TRADE,
+    Geography,
+)
+from sim_institutions.ids import Codes, codes
+from sim_institutions.profiles import Profile
+from sim_institutions.streams import BLOCK, Bools, Floats, Ints, normal, stream, uniform
 
-Floats = npt.NDArray[np.float64]
-
-DEFAULT_RATE = 0.05
-CUSTOMER_SHARE = 0.75  # of all enterprises, those that borrow from the bank
-FACET_CORRELATION = 0.35
-LIQUIDITY, SALES, ACTIVITY = 0.85, 0.75, 0.6  # effect on the log-odds of default, per standard deviation
-BOTH_WEAK, SMALL, SMALL_AND_WEAK = 0.4, 0.15, 0.2
-PREFIX = "913699"  # 91: enterprise registered with the market authority; 36: Jiangxi; 99: not assigned
-SECTORS = ("trade and services", "light manufacturing", "farming", "crafts and technology")
-SECTOR_SHARES = (0.678, 0.182, 0.080, 0.060)
-SECTOR_RISK = (0.0, 0.15, 0.25, -0.3)
+NO_LINK = -1
+OWNED_TOGETHER = 0.12  # of enterprises, those whose owner has another one
+SUPPLIED = 0.5  # of enterprises, those that depend on one supplier among the simulated ones
+LOCAL_SUPPLIER = 0.7  # of suppliers, those in the same county
 
 
 @dataclass(frozen=True)
 class Enterprises:
-    """n latent enterprises; all arrays have n entries. The facets and size have mean 0 and variance 1."""
+    """n enterprises of one block; all arrays have n entries.
 
-    ids: npt.NDArray[np.object_]
-    liquidity: Floats
-    sales: Floats
-    activity: Floats
+    size: log scale, about mean 0 and variance 1. age: years. owner, supplier: place in the block of the
+    owner's other enterprise and of the main supplier, or NO_LINK. thin: 0 for a business of full records,
+    1 for a street vendor, below 0 in a cluster. online: propensity to sell online.
+    """
+
+    ids: Codes
+    individual: Bools
+    sector: Ints
+    county: Ints
+    prefecture: Ints
+    cluster: Ints
+    vendor: Bools
     size: Floats
     age: Floats
-    sector: npt.NDArray[np.int64]
-    customer: npt.NDArray[np.bool_]
-    default: npt.NDArray[np.bool_]
+    online: Floats
+    owner: Ints
+    supplier: Ints
+    thin: Floats
+
+    def __len__(self) -> int:
+        return len(self.size)
 
 
-def stream(seed: int, *name: str) -> np.random.Generator:
-    """A generator of its own for every part of the simulation."""
-    return np.random.default_rng([seed, *"/".join(name).encode()])
-
-
-def draw(n: int, seed: int) -> Enterprises:
-    """n enterprises; the default rate of the bank's customers is `DEFAULT_RATE` up to chance."""
-    rng = stream(seed, "health")
-    common = rng.normal(size=n)
-    own = np.sqrt(1 - FACET_CORRELATION)
-    liquidity, sales, activity = (
-        np.sqrt(FACET_CORRELATION) * common + own * rng.normal(size=n) for _ in range(3)
+def draw(profile: Profile, where: Geography, seed: int, block: int | str, n: int) -> Enterprises:
+    """The ``n`` enterprises of a block."""
+    rng = stream(seed, "enterprises", block)
+    individual = uniform(rng, n) < profile.individual
+    sector = np.where(
+        individual, _choice(SECTORS_OF_INDIVIDUALS, rng, n), _choice(SECTORS_OF_ENTERPRISES, rng, n)
     )
-    size = rng.normal(size=n)
-    sector = rng.choice(len(SECTORS), size=n, p=SECTOR_SHARES)
-    age = np.minimum(rng.gamma(1.6, 4.0, n) + 0.5, 40.0)
-    # Larger and healthier firms are likelier to be customers, so that pooling meets a selected population.
-    wish = 0.4 * size + 0.3 * common + rng.logistic(size=n)
-    customer = wish > np.quantile(wish, 1 - CUSTOMER_SHARE)
-    risk = (
-        -LIQUIDITY * liquidity
-        - SALES * sales
-        - ACTIVITY * activity
-        + BOTH_WEAK * np.maximum(-sales, 0) * np.maximum(-activity, 0)
-        - SMALL * size
-        + SMALL_AND_WEAK * np.maximum(-size, 0) * np.maximum(-liquidity, 0)
-        - 0.02 * age
-        + np.take(SECTOR_RISK, sector)
+    county = _choice(where.weights, rng, n)
+    prefecture = PREFECTURE_OF_COUNTY[county]
+    member = uniform(rng, n) < CLUSTER_SHARE
+    cluster = np.full(n, NO_CLUSTER)
+    for i, (place, sectors) in enumerate(zip(CLUSTER_PREFECTURE, CLUSTER_SECTORS, strict=True)):
+        cluster[member & (prefecture == place) & np.isin(sector, sectors)] = i
+    vendor = individual & (sector == TRADE) & (uniform(rng, n) < profile.vendors)
+    size = 0.9 * normal(rng, n) + 0.5 - individual - 0.8 * vendor
+    age = np.minimum(rng.gamma(1.6, 4.0, n) + 0.5, 40.0).astype(np.float32)
+    online = normal(rng, n) + 0.25 * size + 0.6 * (cluster >= 0) - 0.1 * age / 5
+    first = 0 if isinstance(block, str) else block * BLOCK
+    return Enterprises(
+        codes(first + np.arange(n), individual, county, seed),
+        individual,
+        sector,
+        county,
+        prefecture,
+        cluster,
+        vendor,
+        size.astype(np.float32),
+        age,
+        online.astype(np.float32),
+        _owners(rng, n),
+        _suppliers(county, rng, n),
+        (1.0 * vendor - 0.5 * (cluster >= 0) - 0.15 * size).astype(np.float32),
     )
-    default = stream(seed, "default").random(n) < expit(risk + _intercept(risk[customer], DEFAULT_RATE))
-    return Enterprises(codes(n, seed), liquidity, sales, activity, size, age, sector, customer, default)
 
 
-def codes(n: int, seed: int) -> npt.NDArray[np.object_]:
-    """n different unified social credit codes with valid check characters (GB 32100-2015)."""
-    free = 17 - len(PREFIX)
-    rng = stream(seed, "codes")
-    number = np.unique(rng.integers(0, 31**free, size=n + n // 1000 + 100))
-    number = rng.permutation(number)[:n]
-    values = np.empty((n, 18), dtype=np.int64)
-    values[:, : len(PREFIX)] = [USCC_ALPHABET.index(c) for c in PREFIX]
-    for place in range(len(PREFIX), 17):
-        values[:, place] = number % 31
-        number = number // 31
-    values[:, 17] = -(values[:, :17] @ [pow(3, i, 31) for i in range(17)]) % 31
-    letters = np.array(list(USCC_ALPHABET), dtype="U1")[values]
-    return np.ascontiguousarray(letters).view("U18").ravel().astype(object)
+def _choice(weights: Floats, rng: np.random.Generator, n: int) -> Ints:
+    bounds = np.cumsum(weights / weights.sum())
+    return np.minimum(np.searchsorted(bounds, rng.random(n), side="right"), len(bounds) - 1)
 
 
-def _intercept(risk: Floats, rate: float) -> float:
-    """The constant that makes the mean probability ``rate``, by bisection."""
-    low, high = -30.0, 30.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (low, middle) if expit(risk + middle).mean() > rate else (middle, high)
-    return low
+def _owners(rng: np.random.Generator, n: int) -> Ints:
+    """Pairs of enterprises with one owner."""
+    owner = np.full(n, NO_LINK)
+    pairs = rng.permutation(n)[: int(n * OWNED_TOGETHER) // 2 * 2].reshape(-1, 2)
+    owner[pairs[:, 0]], owner[pairs[:, 1]] = pairs[:, 1], pairs[:, 0]
+    return owner
+
+
+def _suppliers(county: Ints, rng: np.random.Generator, n: int) -> Ints:
+    """The main supplier: mostly an enterprise of the same county."""
+    order = np.argsort(county, kind="stable")
+    starts = np.searchsorted(county[order], np.arange(101))
+    low, high = starts[county], starts[county + 1]
+    local = order[low + (uniform(rng, n) * (high - low)).astype(np.int64).clip(0, high - low - 1)]
+    supplier = np.where(uniform(rng, n) < LOCAL_SUPPLIER, local, rng.integers(0, n, n))
+    none = (uniform(rng, n) >= SUPPLIED) | (supplier == np.arange(n))
+    return np.where(none, NO_LINK, supplier)

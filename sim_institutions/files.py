@@ -1,68 +1,105 @@
-"""Writes a simulated consortium: tables, institution files and a study, ready to run.
+"""Writes a simulated province: tables, institution files and a study, ready to run.
 
-The same size and seed give the same bytes, for one version of pyarrow.
+The same profile, size and seed give the same bytes, for one version of numpy and pyarrow.
 """
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
+from sim_institutions.institutions import Office, label, offices, prefecture_offices
+from sim_institutions.profiles import CORE, PROFILES, Profile
+from sim_institutions.tables import ID, write_tables
 
-from sim_institutions.enterprises import CUSTOMER_SHARE, DEFAULT_RATE, draw
-from sim_institutions.views import VIEWS, View, table
+WORKERS = 2
 
 
-def write(enterprises: int, seed: int, out: Path) -> dict[str, int]:
+def _silent(_: str) -> None:
+    """Say nothing."""
+
+
+def write(
+    enterprises: int,
+    seed: int,
+    out: Path,
+    profile: str = "demo",
+    *,
+    workers: int = WORKERS,
+    say: Callable[[str], None] = _silent,
+) -> dict[str, int]:
     """Everything into ``out``; returns the number of rows of each institution."""
-    everyone = draw(enterprises, seed)
-    rows = {}
-    for view in VIEWS:
-        data = table(view, everyone, seed)
-        path = out / "data" / f"{view.name}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(data, path, compression="zstd")
-        file = out / "institutions" / f"{view.name}.toml"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(institution(view), encoding="utf-8")
-        rows[view.name] = data.num_rows
-    (out / "study.toml").write_text(study(enterprises), encoding="utf-8")
+    chosen = PROFILES[profile]
+    rows = write_tables(profile, enterprises, seed, out, workers, say)
+    folder = out / "institutions"
+    folder.mkdir(parents=True, exist_ok=True)
+    # Not among the institutions: Flower's engine makes a node of every file there.
+    aside = out / "tax_offices"
+    aside.mkdir(exist_ok=True)
+    members = offices(chosen)
+    for office in members:
+        _write(
+            folder / f"{office.name}.toml", institution(office, {"source": f"../data/{office.name}.parquet"})
+        )
+        if office.name == "tax_office":
+            for name, prefecture in prefecture_offices().items():
+                source = {"source": "../data/tax_office.parquet", "only": {"prefecture": prefecture}}
+                _write(aside / f"{name}.toml", institution(office, source, name))
+    _write(out / "study.toml", study(chosen, enterprises, max(rows.values())))
     return rows
 
 
-def institution(view: View) -> str:
+def institution(office: Office, source: Mapping[str, Any], name: str | None = None) -> str:
     """The institution file: table, policy and dictionary. Simulated data, so research runs are allowed."""
     # A bank takes points; a holder that stands alone behind a sum lets out bands only. With two holders
     # or more the bank sees the masked sum of their points.
-    scores = "points" if view.kind == "bank" else "bands"
+    scores = "points" if office.kind == "bank" else "bands"
+    only = source.get("only")
     parts = [
-        f"# Simulated: {view.title}.",
-        _pairs({"name": view.name, "kind": view.kind}),
-        "[table]\n" + _pairs({"source": f"../data/{view.name}.parquet"}),
+        f"# Simulated: {office.title}.",
+        _pairs({"name": name or office.name, "kind": office.kind}),
+        "[table]\n" + _pairs({k: v for k, v in source.items() if k != "only"}),
+        *(["[table.only]\n" + _pairs(only)] if only else []),
         "[policy]\n" + _pairs({"research": True, "purposes": ["credit_scoring"], "scores": scores}),
-        "[dictionary]\n" + _pairs({"id": "uscc", "id_scheme": "uscc"}),
-        *("[[dictionary.columns]]\n" + _pairs(column) for column in view.columns),
+        "[dictionary]\n" + _pairs({"id": ID, "id_scheme": "uscc"}),
+        *("[[dictionary.columns]]\n" + _pairs(column) for column in office.columns),
     ]
-    if view.label:
-        parts.append("[dictionary.label]\n" + _pairs(view.label))
+    if office.kind == "bank":
+        parts.append("[dictionary.label]\n" + _pairs(label()))
     return "\n".join(parts)
 
 
-def study(enterprises: int) -> str:
-    """The study of all three institutions, a scorecard at epsilon 1."""
-    members = [{"name": v.name, "role": v.kind} for v in VIEWS]
-    expected = {"default_rate": DEFAULT_RATE, "enterprises": round(enterprises * CUSTOMER_SHARE)}
+def study(profile: Profile, enterprises: int, largest: int) -> str:
+    """The study of all institutions of the profile, a scorecard at epsilon 1; ``largest``: most rows of one."""
+    members = [{"name": o.name, "role": o.kind} for o in offices(profile)]
+    expected = {"default_rate": profile.default_rate, "enterprises": round(enterprises * profile.borrowers)}
     parts = [
-        "# A simulated study: labels of the bank, features of all three. [expected] are planning figures.",
-        _pairs({"name": "demo", "purpose": "credit_scoring", "recipe": "scorecard"}),
+        "# A simulated study: labels of the banks, features of all. [expected] are planning figures.",
+        _pairs({"name": profile.name, "purpose": "credit_scoring", "recipe": "scorecard"}),
         *("[[institutions]]\n" + _pairs(member) for member in members),
-        "[alignment]\n" + _pairs({"authority": "tax_office", "epoch": "2026"}),
-        "[privacy]\n" + _pairs({"epsilon": 1.0, "delta": 1e-6 if enterprises <= 100_000 else 1e-7}),
+        "[alignment]\n" + _pairs({"authority": CORE[0], "epoch": "2026"}),
+        "[privacy]\n" + _pairs({"epsilon": profile.epsilon, "delta": small_delta(largest)}),
         "[holdout]\n" + _pairs({"percent": 30}),
         "[expected]\n" + _pairs(expected),
     ]
     return "\n".join(parts)
+
+
+def small_delta(rows: int) -> float:
+    """At most a tenth of one over the rows of the largest table, one digit, and never above 1e-6.
+
+    >>> small_delta(1_200_000), small_delta(5_000)
+    (8e-08, 1e-06)
+    """
+    most = 0.1 / max(rows, 1)
+    power = math.floor(math.log10(most))
+    digit = math.floor(most / 10.0**power)
+    return min(float(f"{digit}e{power}"), 1e-6)
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

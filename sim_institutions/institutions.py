@@ -1,0 +1,153 @@
+"""The institutions of a profile: name, role, dictionary templates, and the function that sees."""
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sim_institutions import views
+from sim_institutions.geography import PREFECTURES
+from sim_institutions.ids import Style
+from sim_institutions.profiles import Profile
+from sim_institutions.seen import Seen
+from sim_institutions.views.banks import LABEL
+from sim_institutions.world import World
+
+TEMPLATES = Path(__file__).parent / "templates"
+View = Callable[[World, np.random.Generator], Seen]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Office:
+    """One institution.
+
+    templates: files below ``templates/`` whose columns make its dictionary. style, odd: how it writes ids,
+    and the share of rows so written. wrong: share of ids with a mistyped character.
+    """
+
+    name: str
+    kind: str
+    title: str
+    templates: tuple[str, ...]
+    view: View
+    style: Style = "plain"
+    odd: float = 0.4
+    wrong: float = 0.0005
+
+    @property
+    def columns(self) -> list[dict[str, Any]]:
+        """The columns of its dictionary."""
+        return [column for name in self.templates for column in template(name)]
+
+
+def template(name: str) -> list[dict[str, Any]]:
+    """The columns of a dictionary template."""
+    text = (TEMPLATES / f"{name}.toml").read_text(encoding="utf-8")
+    columns: list[dict[str, Any]] = tomllib.loads(text)["columns"]
+    return columns
+
+
+def offices(profile: Profile) -> tuple[Office, ...]:
+    """All institutions of a profile, banks first."""
+    banks = tuple(
+        Office(
+            name=bank.name,
+            kind="bank",
+            title=bank.title,
+            templates=("bank",),
+            view=partial(_bank, number=i),
+            style=bank.ids,
+            wrong=0.001 * bank.sloppy,
+        )
+        for i, bank in enumerate(profile.banks)
+    )
+    return banks + tuple(_HOLDERS[name] for name in profile.holders)
+
+
+def prefecture_offices() -> dict[str, str]:
+    """The eleven tax offices, name to prefecture: each reads its own rows of the provincial table."""
+    return {f"tax_office_{p}": p for p in PREFECTURES}
+
+
+def label() -> dict[str, Any]:
+    """The label of every bank."""
+    return {
+        "column": LABEL,
+        "positive": [1],
+        "negative": [0],
+        "horizon": "over 90 days late within 12 months",
+        "selection": "labels exist for enterprises to which the bank granted a loan",
+    }
+
+
+def _bank(w: World, rng: np.random.Generator, number: int) -> Seen:
+    return views.bank(w, number, w.profile.banks[number], rng)
+
+
+def _guarantor(w: World, rng: np.random.Generator, number: int) -> Seen:
+    return views.guarantor(w, number, rng)
+
+
+def _holder(name: str, title: str, view: View, *templates: str, **more: Any) -> Office:
+    return Office(name=name, kind="holder", title=title, templates=templates, view=view, **more)
+
+
+_HOLDERS = {
+    office.name: office
+    for office in (
+        _holder("tax_office", "the tax office: invoices and filings", views.tax_office, "tax"),
+        _holder(
+            "power_utility", "the power utility: load and bills", views.power_utility, "power", style="spaced"
+        ),
+        _holder(
+            "social_insurance",
+            "social insurance: headcount and contributions",
+            views.social_insurance,
+            "social_insurance",
+            style="lower",
+        ),
+        _holder("court", "the courts: cases and enforcement", views.court, "judicial", style="full_width"),
+        _holder("registry", "the registry: form, age, capital, changes", views.registry, "registration"),
+        _holder(
+            "environment_agency",
+            "the environment agency: rating and carbon",
+            views.environment_agency,
+            "environment",
+            style="lower",
+        ),
+        _holder("bureau_supply", "a credit bureau: supply chains", views.bureau_supply, "supply_chain"),
+        _holder(
+            "bureau_utilities", "a credit bureau: water, gas, rent", views.bureau_utilities, "water_gas_rent"
+        ),
+        _holder(
+            "bureau_conduct",
+            "a credit bureau: conduct and innovation",
+            views.bureau_conduct,
+            "conduct",
+            "innovation",
+        ),
+        _holder(
+            "fintech_online",
+            "a fintech company: online trade",
+            views.fintech_online,
+            "online_trade",
+            style="lower",
+        ),
+        _holder(
+            "fintech_payments", "a fintech company: payments by code", views.fintech_payments, "payments"
+        ),
+        *(
+            _holder(
+                f"guarantor_{i + 1:02d}",
+                f"guarantee institution number {i + 1}",
+                partial(_guarantor, number=i),
+                "guarantee",
+            )
+            for i in range(8)
+        ),
+    )
+}
