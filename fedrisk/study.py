@@ -110,6 +110,17 @@ class BinRule(_Frozen):
     cells: Annotated[int, Field(ge=16, le=1024)] = 256
 
 
+class GramRule(_Frozen):
+    """On how many training rows at most the Gram matrix is computed: a random sample of that size beyond it.
+
+    The matrix only says how features go together, which so many rows tell well enough; its masked matrices would
+    otherwise be most of a large study's traffic. The sample is drawn by the hub's keyed hash, from each bank in
+    proportion; every enterprise is charged in full, as if it were in it (no amplification is claimed).
+    """
+
+    rows: Annotated[int, Field(ge=1000)] = 200_000
+
+
 class Holdout(_Frozen):
     """Which enterprises are kept for evaluation.
 
@@ -145,7 +156,8 @@ class Training(_Frozen):
     noise, under masks; the hub sees the noisy sum of all alone. ``own_noise``: each trainer makes ``local_steps``
     steps under a guarantee of its own and sends its masked difference to the shared model.
 
-    steps: rounds, two exchanges each. clip: most that one enterprise adds to a sum (L2 norm of its gradient).
+    steps: rounds, two exchanges each. clip: most that one enterprise adds to a sum (L2 norm of its gradient; default
+    1, to which models are scaled, and 4 without noise).
     learning_rate: by default from the public size of the study. optimiser: of the hub, over released sums.
     proximal: pull of local steps toward the shared model (FedProx, Li et al. 2020). fewest: trainers that must be
     left for a step to count; the noise of each is set so that so few suffice (default two thirds, at least 2).
@@ -154,7 +166,7 @@ class Training(_Frozen):
     mode: Literal["shared_noise", "own_noise"] = "shared_noise"
     steps: Annotated[int, Field(ge=1, le=500)] | None = None
     local_steps: Annotated[int, Field(ge=1, le=100)] = 1
-    clip: Annotated[float, Field(gt=0, le=1024)] = 1.0
+    clip: Annotated[float, Field(gt=0, le=1024)] | None = None
     learning_rate: Annotated[float, Field(gt=0)] | None = None
     optimiser: Literal["sgd", "momentum", "adam"] | None = None
     proximal: Annotated[float, Field(ge=0)] = 0.0
@@ -215,6 +227,7 @@ class Study(_Frozen):
     windows: Windows = Windows()
     alignment: AlignmentRule = AlignmentRule()
     bins: BinRule = BinRule()
+    gram: GramRule = GramRule()
     holdout: Holdout = Holdout()
     evaluation: Evaluation = Evaluation()
     expected: Expected = Expected()

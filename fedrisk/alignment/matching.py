@@ -13,7 +13,9 @@ with one personalisation a purpose, so that every study draws the same hold-out 
   flags instead; and always where any institution brings an old hold-out flag from an earlier epoch;
 - *one bank an enterprise*: an enterprise at m banks contributes through one of them, hash under ``draw_key``
   modulo m, hold-out rows alike;
-- *subsample*: it contributes at all with probability q = ``keep``, hash under ``draw_key``.
+- *subsample*: it contributes at all with probability q = ``keep``, hash under ``draw_key``;
+- *sample*: the Gram matrix takes ``sample_rows`` of the training rows at most, from each bank in proportion those
+  with the least hashes under ``sample_key``. It saves traffic and is no protection: nothing is claimed for it.
 
 **What being left out tells.** A bank that could learn that its row was left out would have weak evidence that
 the enterprise banks elsewhere too: a row is left out with probability 1 - q if it is the bank's alone, and
@@ -44,6 +46,7 @@ _Rows = npt.NDArray[np.int64]
 A = TypeVar("A", npt.NDArray[np.int64], npt.NDArray[np.uint8])
 
 _FOR_HOLD_OUT, _FOR_BANK, _FOR_KEEP = b"fedrisk/hold-out", b"fedrisk/bank", b"fedrisk/keep"
+_FOR_SAMPLE = b"fedrisk/sample"
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,14 @@ class BankList:
         rows: int64 (n,), the bank's own row number at each place: all its customers, in fresh random order.
         use: uint8 (n,), 0 training, 1 hold-out, 2 unused (contributes through another bank, or left out).
         holders: by holder, int64 (n,), the holder's own row number or -1.
+        sample: uint8 (n,), 1 for the training rows on which the Gram matrix is computed; None means all of them.
     """
 
     bank: str
     rows: npt.NDArray[np.int64]
     use: npt.NDArray[np.uint8]
     holders: Mapping[str, npt.NDArray[np.int64]]
+    sample: npt.NDArray[np.uint8] | None = None
 
 
 def match(
@@ -74,6 +79,8 @@ def match(
     out_of_time: Mapping[str, Flags] | None = None,
     old_holdout: Mapping[str, Flags] | None = None,
     old_training: Mapping[str, Flags] | None = None,
+    sample_key: bytes | None = None,
+    sample_rows: int | None = None,
     rng: np.random.Generator | None = None,
 ) -> dict[str, BankList]:
     """Match all institutions of a study and draw up a list for each bank.
@@ -91,6 +98,8 @@ def match(
         old_holdout: by institution (any of them), (n,) flags of its rows that were hold-out in an earlier
             epoch; wins over everything, at all banks, whichever institution brings it.
         old_training: the same for rows that were trained on; wins over the draw, not over ``old_holdout``.
+        sample_key, sample_rows: key (16 to 64 secret bytes) and size of the sample of training rows; without them,
+            or with fewer rows than that, all are in it. At least one row of each bank is.
         rng: order of the lists from this generator, for research; by default from the operating system.
 
     Returns:
@@ -120,7 +129,7 @@ def match(
 
     chosen = _choose_banks(banks, numbers, total, draw_key)
     where = {name: _places(numbers[name], total) for name in holders}
-    lists = {}
+    lists, uses = {}, {}
     for place, name in enumerate(sorted(banks)):
         mine, own = banks[name], numbers[name]
         n = len(mine)
@@ -135,12 +144,16 @@ def match(
         if keep < 1:
             # 53 bits, so that the comparison with a double is exact
             use[(_hash(mine, draw_key, _FOR_KEEP) >> np.uint64(11)) >= np.uint64(keep * 2**53)] = UNUSED
-        order = _order(n, rng)
+        uses[name] = use
+    sample = _sample(banks, uses, sample_key, sample_rows)
+    for name in sorted(banks):
+        order, own = _order(len(banks[name]), rng), numbers[name]
         lists[name] = BankList(
             bank=name,
             rows=_fixed(order),
-            use=_fixed(use[order]),
+            use=_fixed(uses[name][order]),
             holders={h: _fixed(where[h][own[order]]) for h in holders},
+            sample=None if sample is None else _fixed(sample[name][order]),
         )
     return {name: lists[name] for name in banks}
 
@@ -184,10 +197,12 @@ def _number(institutions: Mapping[str, Pseudonyms]) -> tuple[dict[str, _Rows], i
     """Number the distinct pseudonyms 0, 1, ...: the numbers of each institution's rows, and how many."""
     everything = np.concatenate([np.ascontiguousarray(p) for p in institutions.values()])
     words = everything.view(np.uint64)  # four a row: numbers sort faster than texts
-    order = np.lexsort(words.T)
-    ordered = words[order]
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    # The first of the four words tells nearly all apart; only if it ties where the others differ are all sorted by.
+    order = np.argsort(words[:, 0])
+    new = _differ(words, order)
+    if np.count_nonzero(new) != np.count_nonzero(np.diff(words[order, 0])) + min(1, len(order)):
+        order = np.lexsort(words.T)
+        new = _differ(words, order)
     number = np.empty(len(order), dtype=np.int64)
     number[order] = np.cumsum(new) - 1
     total = int(new.sum())
@@ -201,6 +216,16 @@ def _number(institutions: Mapping[str, Pseudonyms]) -> tuple[dict[str, _Rows], i
                 "roll the rows of an enterprise up into one, or keep the latest by a date column"
             )
     return numbers, total
+
+
+def _differ(words: npt.NDArray[np.uint64], order: _Rows) -> npt.NDArray[np.bool_]:
+    """Which rows, in that order, differ from the row before; the first does."""
+    new = np.zeros(len(order), dtype=bool)
+    new[:1] = True
+    for column in words.T:
+        ordered = column[order]
+        new[1:] |= ordered[1:] != ordered[:-1]
+    return new
 
 
 def _choose_banks(
@@ -222,6 +247,30 @@ def _choose_banks(
         chosen[own[draw[own] == 0]] = place
         draw[own] -= 1
     return chosen
+
+
+def _sample(
+    banks: Mapping[str, Pseudonyms],
+    uses: Mapping[str, npt.NDArray[np.uint8]],
+    key: bytes | None,
+    rows: int | None,
+) -> dict[str, npt.NDArray[np.uint8]] | None:
+    """Flags of the sample by bank, in the order of its rows; None where everything is in it."""
+    training = {name: np.flatnonzero(use == TRAINING) for name, use in uses.items()}
+    total = sum(map(len, training.values()))
+    if key is None or rows is None or total <= rows:
+        return None
+    if not 16 <= len(key) <= hashlib.blake2b.MAX_KEY_SIZE:
+        raise ConfigError(f"sample_key has {len(key)} bytes; give 16 to {hashlib.blake2b.MAX_KEY_SIZE}")
+    out = {}
+    for name, places in training.items():
+        flags = np.zeros(len(uses[name]), np.uint8)
+        wanted = math.ceil(len(places) * rows / total)
+        if wanted:
+            hashed = _hash(banks[name][places], key, _FOR_SAMPLE)
+            flags[places[np.argpartition(hashed, wanted - 1)[:wanted]]] = 1
+        out[name] = flags
+    return out
 
 
 def _hash(pseudonyms: Pseudonyms, key: bytes, purpose: bytes) -> npt.NDArray[np.uint64]:

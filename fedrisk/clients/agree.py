@@ -92,6 +92,7 @@ def _summary(attempt: Attempt, table: Table) -> dict[str, Any]:
             "horizon": dictionary.label.horizon,
             "selection": dictionary.label.selection,
             "weighted": dictionary.label.weight is not None,
+            "whole": bool(dictionary.label.positive) and dictionary.label.weight is None,
         },
         "scores": node.institution.policy.scores,
         "evaluation": node.institution.policy.evaluation,

@@ -45,7 +45,7 @@ def blind(node: Node, request: Payload) -> Payload:
     if node.institution.kind == "authority" or node.name == study.authority:
         return Payload({"new": 0})
     ids = attempt.read().ids
-    _, known = node.store.pseudonyms(attempt.key_tag, ids)
+    known = node.store.known_pseudonyms(attempt.key_tag, ids)
     # By id: the row order is another one in every attempt, and a request that was not answered is asked again as it was.
     new_ids = [i.encode() for i in sorted(ids[~known])]
     if not new_ids:

@@ -101,7 +101,12 @@ class Attempt:
 
     def pair_secrets(self, *names: str) -> dict[str, bytes]:
         """Secrets shared with each of these institutions, self left out."""
-        return {name: pair_secret(self.key, self.peers[name]) for name in names if name != self.name}
+        known: dict[str, bytes] = self.__dict__.setdefault("_pairs", {})  # once a message: many blocks ask
+        key = self.key
+        for name in names:
+            if name != self.name and name not in known:
+                known[name] = pair_secret(key, self.peers[name])
+        return {name: known[name] for name in names if name != self.name}
 
     def read(self) -> Table:
         """The institution's table in the attempt's secret row order.
@@ -113,15 +118,20 @@ class Attempt:
         if institution.table is None:
             raise ProtocolError(f"{self.name} is an authority and has no table; check the study's roles")
         mark = _mark(institution)
-        table = (
-            institution.read() if mark is None else _read_once(str(self.node.store.path), mark, institution)
-        )
-        if "table" in self.state and self.state["table"] != table.digest:
+        store = str(self.node.store.path)
+        held = _held.pop(store, None) if mark is not None else None
+        if held is None or held.source != (mark, institution):
+            held = _Held((mark, institution), institution.read(), None)
+        if "table" in self.state and self.state["table"] != held.table.digest:
             raise DataError(
                 f"the table of {self.name} changed between two exchanges of one study; nothing more is released. "
                 "Keep the table still while a study runs, and run the study anew"
             )
-        return _arranged(table, self.state.row_order(len(table)))
+        order = self.state.row_order(len(held.table))
+        held = held.arranged(order)
+        if mark is not None:
+            _held[store] = held
+        return held.table
 
     def begin_once(self, name: str, request: Payload) -> None:
         """Record a request that must not come twice with other content: masks would be used twice."""
@@ -141,11 +151,20 @@ def digest_of(payload: Payload) -> str:
         blob = payload.blobs[name]
         head = f"{len(name)}:{name}:"
         if isinstance(blob, np.ndarray):
-            blob = np.ascontiguousarray(blob)
             head += f"{blob.dtype.str}{blob.shape}:"
         state.update(head.encode())
-        state.update(hashlib.sha256(blob.data if isinstance(blob, np.ndarray) else blob).digest())
+        state.update(blob_digest(payload, name))
     return state.hexdigest()
+
+
+def blob_digest(payload: Payload, name: str) -> bytes:
+    """SHA-256 of one blob's bytes, computed once for a message: trail, ledger and replay check all ask for it."""
+    known: dict[str, bytes] = payload.__dict__.setdefault("_blob_digests", {})
+    if name not in known:
+        blob = payload.blobs[name]
+        raw = np.ascontiguousarray(blob).data if isinstance(blob, np.ndarray) else blob
+        known[name] = hashlib.sha256(raw).digest()
+    return known[name]
 
 
 def _mark(institution: Institution) -> tuple[tuple[str, int, int], ...] | None:
@@ -160,14 +179,29 @@ def _mark(institution: Institution) -> tuple[tuple[str, int, int], ...] | None:
     return tuple(marks) or None
 
 
-_cache: dict[str, tuple[Any, Table]] = {}
+@dataclass(frozen=True)
+class _Held:
+    """A table in memory: where it came from, and in which order its rows are now (None: as it was read).
+
+    Only one copy is held, rearranged when another attempt asks: arranging a wide table at every message cost more
+    than the messages.
+    """
+
+    source: Any
+    table: Table
+    order: NDArray[np.int64] | None
+
+    def arranged(self, order: NDArray[np.int64]) -> "_Held":
+        if self.order is None:
+            return replace(self, table=_arranged(self.table, order), order=order)
+        if np.array_equal(self.order, order):
+            return self
+        back = np.empty_like(self.order)
+        back[self.order] = np.arange(len(back))
+        return replace(self, table=_arranged(self.table, back[order]), order=order)
 
 
-def _read_once(store: str, mark: tuple[tuple[str, int, int], ...], institution: Institution) -> Table:
-    key = (mark, institution)
-    if store not in _cache or _cache[store][0] != key:
-        _cache[store] = (key, institution.read())
-    return _cache[store][1]
+_held: dict[str, _Held] = {}
 
 
 def _arranged(table: Table, order: NDArray[np.int64]) -> Table:

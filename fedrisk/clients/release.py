@@ -6,6 +6,7 @@ before noise is drawn, and the answer is on the disk before it is sent: asked ag
 """
 
 import hashlib
+import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -18,13 +19,15 @@ from fedrisk.clients.matrices import (
     RingArray,
     all_features,
     edge_counts,
+    label_columns,
     lists_of,
     matrix_blocks,
     own_counts,
     own_features,
     own_gram,
+    own_histogram,
+    release_rows,
     table_codes,
-    training_rows,
 )
 from fedrisk.clients.node import Attempt, Node, digest_of
 from fedrisk.clients.score import check_versions
@@ -50,7 +53,7 @@ from fedrisk.protocol import Payload, pack, unpack
 from fedrisk.secure.envelope import Context, open_sealed, seal
 from fedrisk.secure.keystream import Label
 from fedrisk.secure.masked_sum import pair_mask
-from fedrisk.secure.product import Shape, Side, left_share, mask, right_share
+from fedrisk.secure.product import Shape, Side, left_share, mask, right_share, with_last
 from fedrisk.secure.product import unpack as unpack_blocks
 from fedrisk.secure.ring import check_bound, from_signed
 
@@ -77,7 +80,7 @@ def take_order(attempt: Attempt, request: Payload) -> None:
         rows, use = request.array(f"rows:{bank}"), request.array(f"use:{bank}")
         known = rows[rows >= 0]
         there = len(rows) == len(use) and rows.min(initial=0) >= -1 and rows.max(initial=-1) < len(table)
-        if not there or len(np.unique(known)) != len(known) or use.max(initial=0) > UNUSED:
+        if not there or use.max(initial=0) > UNUSED or np.bincount(known, minlength=1).max() > 1:
             raise ProtocolError(
                 "the order of rows names rows that are not there, or one twice; run the study anew"
             )
@@ -89,8 +92,16 @@ def take_order(attempt: Attempt, request: Payload) -> None:
         seen[used] = True
         attempt.state.put(f"rows_{bank}", rows)
         attempt.state.put(f"use_{bank}", use)
+        if f"sample:{bank}" in request.blobs:
+            sample = request.array(f"sample:{bank}")
+            if len(sample) != len(use) or sample.max(initial=0) > 1 or (use[sample == 1] != TRAINING).any():
+                raise ProtocolError(
+                    "the sample for the Gram matrix names rows that are not trained on; run the study anew"
+                )
+            attempt.state.put(f"sample_{bank}", sample)
     listed = {bank: len(attempt.state.get(f"rows_{bank}")) for bank in lists_of(attempt)}
     attempt.state.update(features=request.get("features"), training=request.get("training"), listed=listed)
+    attempt.state.update(sampled=request.body.get("sampled", request.get("training")))
     if own_features(attempt) != features_from(attempt.state["declared"]):
         raise ProtocolError(
             "the hub tells other columns of this institution than it declared; run the study anew"
@@ -125,11 +136,12 @@ def mask_matrices(node: Node, request: Payload) -> Payload:
     release = _plan(attempt, request)
     attempt.begin_once(f"mask_{release.name}", request)
     answers = {}
+    dealt = request.get("secrets")
+    attempt.state.put_secret(f"masks_{release.name}", json.dumps(dealt).encode())
     for product in products(attempt.study, release):
         if attempt.name not in (product.left, product.right):
             continue
-        secret = bytes.fromhex(request.get("secrets")[product.id])
-        attempt.state.put_secret(_file(release, product), secret)
+        secret = bytes.fromhex(dealt[product.id])
         if attempt.name == product.left:
             attempt.state.put(f"correction_{_file(release, product)}", request.array(product.id))
         shape = _shape(attempt, release, product)
@@ -160,16 +172,20 @@ def release_sums(node: Node, request: Payload) -> Payload:
 def _part(attempt: Attempt, release: Release, request: Payload, block: Block) -> RingArray:
     """Own part of one block before masks and noise: an exact sum for an own block, else the sum of shares."""
     if block.left == block.right:
-        if release.name == "gram":
-            return own_gram(attempt, release)
-        return own_counts(attempt, release)
-    total = np.zeros(block.shape, release.ring)
-    for product in products(attempt.study, release):
-        if product.block != block.name or attempt.name not in (product.left, product.right):
-            continue
+        if block.with_noise_of is not None:
+            return own_histogram(attempt, release, block)
+        return own_gram(attempt, release) if release.name == "gram" else own_counts(attempt, release)
+    mine = [
+        p
+        for p in products(attempt.study, release)
+        if p.block == block.name and attempt.name in (p.left, p.right)
+    ]
+    dealt = json.loads(attempt.state.secret(f"masks_{release.name}"))
+    total = np.zeros(release.columns_of(mine[0]), release.ring_of(block))
+    for product in mine:
         shape = _shape(attempt, release, product)
         label = product_label(attempt.study.digest(), attempt.state.id, release, product)
-        secret = attempt.state.secret(_file(release, product))
+        secret = bytes.fromhex(dealt[product.id])
         partner = product.partner(attempt.name)
         context = _context(attempt, release, product, partner, attempt.name)
         blocks = open_sealed(attempt.key, attempt.peers[partner], context, request.raw(product.id))
@@ -182,7 +198,11 @@ def _part(attempt: Attempt, release: Release, request: Payload, block: Block) ->
             total += right_share(
                 secret, label, own, unpack_blocks(blocks, "left", shape), shape, own_bits=bits
             )
-    return total
+    if release.name == "gram":
+        return total
+    sizes = [attempt.state["sizes"][block.left][j] for j in _chosen(attempt, release)[block.left]]
+    owner = attempt.role == block.right
+    return with_last(total, sizes, label_columns(attempt, release, mine[0]).sum(0) if owner else None)
 
 
 # --- what a release leaves with -----------------------------------------------------------------------------
@@ -195,8 +215,9 @@ def _released(
     answer = spend_once(attempt, release, request)
     if answer is not None:
         return answer
+    drawn: dict[str, NDArray[Any]] = {}
     blobs = {
-        block.name: protect(attempt, release, block, part(block))
+        block.name: protect(attempt, release, block, part(block), drawn)
         for block in release.blocks
         if attempt.name in block.contributors
     }
@@ -249,17 +270,31 @@ def commit(attempt: Attempt, release: Release, answer: Payload) -> Payload:
     return answer
 
 
-def protect(attempt: Attempt, release: Release, block: Block, exact: RingArray) -> RingArray:
-    """Add own noise and, where others contribute to the block as well, the masks shared with each of them."""
+def protect(
+    attempt: Attempt,
+    release: Release,
+    block: Block,
+    exact: RingArray,
+    drawn: dict[str, NDArray[Any]] | None = None,
+) -> RingArray:
+    """Add own noise and, where others contribute to the block as well, the masks shared with each of them.
+
+    drawn: the noise of the release's blocks so far, for a block that holds the noise of another one too.
+    """
+    drawn = {} if drawn is None else drawn
+    ring = release.ring_of(block)
     exact = np.asarray(exact).reshape(block.shape)
-    out = from_signed(exact, release.ring) if exact.dtype.kind == "i" else exact.astype(release.ring)
+    out = from_signed(exact, ring) if exact.dtype.kind == "i" else exact.astype(ring)
     sigma = block.sigma[attempt.name]
     if sigma > 0:
         seed = None
         if attempt.research_seed is not None:
             text = f"{attempt.research_seed}|{attempt.name}|{release.name}|{block.name}"
             seed = hashlib.sha256(text.encode()).digest()
-        out = out + from_signed(discrete_gaussian(sigma, block.shape, research_seed=seed), release.ring)
+        drawn[block.name] = discrete_gaussian(sigma, block.shape, research_seed=seed)
+        out = out + from_signed(drawn[block.name], ring)
+        if block.with_noise_of is not None:
+            out = out + from_signed(drawn[block.with_noise_of], ring)
     elif attempt.research_seed is None:
         raise ProtocolError("a release without noise is for research runs only; set a finite privacy.epsilon")
     if len(block.contributors) > 1:
@@ -273,7 +308,7 @@ def protect(attempt: Attempt, release: Release, block: Block, exact: RingArray) 
             matrix=block.name,
         )
         secrets = attempt.pair_secrets(*block.contributors)
-        out = out + pair_mask(secrets, attempt.name, label, block.shape, release.ring)
+        out = out + pair_mask(secrets, attempt.name, label, block.shape, ring)
     return out
 
 
@@ -289,17 +324,18 @@ def _plan(attempt: Attempt, request: Payload) -> Release:
         raise ProtocolError(f"release {name} was never prepared here; run the study anew")
     state, study = attempt.state, attempt.study
     mus = budget(study, edges=edges_release(study, all_features(attempt)) is not None)
+    rows = int(state["sampled" if name == "gram" else "training"])
+    whole = bool(state.facts.get("whole"))
     if name == "counts":
-        release = counts_release(study, state["sizes"], mus["counts"])
+        release = counts_release(study, state["sizes"], mus["counts"], whole=whole, rows=rows)
     elif name == "recount":
         sizes = {r: [state["sizes"][r][j] for j in chosen] for r, chosen in state["chosen_all"].items()}
-        release = counts_release(study, sizes, mus["gram"], "recount")
+        release = counts_release(study, sizes, mus["gram"], "recount", whole=whole, rows=rows)
     elif name == "gram":
-        release = gram_release(study, state["owners"], state["radii"], state["training"], mus["gram"])
+        release = gram_release(study, state["owners"], state["radii"], rows, mus["gram"])
     else:
         raise ProtocolError(f"release {name} is unknown here; hub and institution must run the same version")
-    rows = int(state["training"])
-    noise = 12 * max(sum(b.sigma.values()) for b in release.blocks)
+    noise = 12 * max(sum(b.sigma.values()) for b in release.blocks) * 2
     largest = 2**release.scale_bits if name != "gram" else _gram_reach(state["radii"], release)
     check_bound(rows, 1, int(largest) + 1, int(noise) + 1, release.ring)
     return release
@@ -327,6 +363,7 @@ def _begin(attempt: Attempt, name: str, content: dict[str, Any]) -> None:
             raise ProtocolError("the bins are not those of this institution's columns; run the study anew")
         state.put("codes", table_codes(attempt, bins))
         state.update(own_bins=content["bins"], sizes=content["sizes"], chosen=list(range(len(own))))
+        state.update(whole=bool(content["whole"]))
     elif name == "recount":
         state.update(chosen=content["chosen"][attempt.role], chosen_all=content["chosen"])
     elif name == "gram":
@@ -335,10 +372,18 @@ def _begin(attempt: Attempt, name: str, content: dict[str, Any]) -> None:
         raise ProtocolError(f"release {name} is unknown here; hub and institution must run the same version")
 
 
+def _chosen(attempt: Attempt, release: Release) -> dict[str, list[int]]:
+    """Features that a release of label counts is about, by role."""
+    if release.name == "recount":
+        chosen: dict[str, list[int]] = attempt.state["chosen_all"]
+        return chosen
+    return {role: list(range(len(sizes))) for role, sizes in attempt.state["sizes"].items()}
+
+
 def _shape(attempt: Attempt, release: Release, product: Product) -> Shape:
-    left, right = release.block(product.block).shape
-    rows = len(training_rows(attempt, product.bank_list))
-    return Shape(rows, left, right, release.ring)
+    left, right = release.columns_of(product)
+    rows = len(release_rows(attempt, release, product.bank_list))
+    return Shape(rows, left, right, release.ring_of(release.block(product.block)))
 
 
 def _context(attempt: Attempt, release: Release, product: Product, sender: str, receiver: str) -> Context:

@@ -84,9 +84,8 @@ def check_versions(attempt: Attempt, version: str | None = None) -> None:
     ids = attempt.read().ids
     for bank in attempt.study.banks:
         rows = attempt.state.get(f"rows_{bank}")
-        earlier = store.scored(bank, since)
-        known = (earlier.get(str(i), set()) for i in ids[rows[rows >= 0]])
-        over = sum(len(versions | {version or "next"}) > policy.scored_versions for versions in known)
+        versions = store.scored_versions(bank, since, ids[rows[rows >= 0]], version or "next")
+        over = int((versions > policy.scored_versions).sum())
         if over:
             raise PolicyError(
                 f"{bank} would get more than {policy.scored_versions} versions of scores of {over} enterprises within "

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fedrisk.dictionary import Dictionary
+from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Feature
 from fedrisk.privacy.accounting import SIGMA_MIN, contributor_sigma, mu_for, sigma_for
 from fedrisk.secure.keystream import Label
@@ -25,7 +26,7 @@ from fedrisk.study import BANK, Study
 SPLIT = {"edges": 0.05, "counts": 0.65, "gram": 0.30}
 """Shares of mu^2 that did well on several data sets; without private edges theirs goes to the others."""
 
-Ring = Literal["uint32", "uint64"]
+Ring = Literal["uint16", "uint32", "uint64"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,10 @@ class Block:
     left, right: owners (roles) of the two matrices whose product it is; equal for an owner's own block.
     shape: of the array in ring elements.
     sigma: standard deviation of each contributor's noise, in ring units; its keys are the contributors.
+    ring: its own ring, where it is not the release's.
+    columns: of the left and right matrix in its secure products, where they are not the shape.
+    with_noise_of: name of a block whose very noise is in this one too, besides its own.
+    least: the least number that its ring is read as; None reads signed numbers.
     """
 
     name: str
@@ -42,6 +47,10 @@ class Block:
     right: str
     shape: tuple[int, ...]
     sigma: Mapping[str, float]
+    ring: Ring | None = None
+    columns: tuple[int, int] | None = None
+    with_noise_of: str | None = None
+    least: int | None = None
 
     @property
     def contributors(self) -> tuple[str, ...]:
@@ -63,6 +72,15 @@ class Release:
     def block(self, name: str) -> Block:
         """The block of that name; KeyError where there is none."""
         return {b.name: b for b in self.blocks}[name]
+
+    def ring_of(self, block: Block) -> Ring:
+        """The ring of a block."""
+        return block.ring or self.ring
+
+    def columns_of(self, product: "Product") -> tuple[int, int]:
+        """Columns of the left and the right matrix of a product."""
+        block = self.block(product.block)
+        return block.columns or (block.shape[0], block.shape[1])
 
     def variance(self, name: str) -> float:
         """Variance of the noise in each number of a block once its parts are added up, in plain units."""
@@ -177,7 +195,13 @@ def ring_sigma(sensitivity: float, mu: float) -> float:
 
 
 LABEL_BITS = 8
-"""Fractional bits of labels and selection weights at least: a label of .1 is 26/256, not 0."""
+"""Fractional bits of soft labels and selection weights at least: a label of .1 is 26/256, not 0."""
+
+NOISE_REACH = 12.0
+"""Standard deviations beyond which no noise is expected: the chance is below 1e-31 a number."""
+
+RATE_REACH = 2.0
+"""How many times the study's expected default rate the 16-bit ring of label counts has room for."""
 
 
 def _scaled(
@@ -229,27 +253,109 @@ def edges_release(study: Study, features: Sequence[Feature]) -> Release | None:
 
 
 def counts_release(
-    study: Study, sizes: Mapping[str, Sequence[int]], mu: float, name: str = "counts"
+    study: Study,
+    sizes: Mapping[str, Sequence[int]],
+    mu: float,
+    name: str = "counts",
+    *,
+    whole: bool = False,
+    rows: int = 0,
 ) -> Release:
     """Label counts per bin: for each role the array (bins of all its features, 2) of X'[y, 1 - y].
 
     sizes: bins of each released feature by role. Sensitivity sqrt(features) for both columns together, since
     y^2 + (1 - y)^2 <= 1.
+
+    whole: all labels are 0 or 1 and none is weighted. Then a holder's array comes in two blocks, which together
+    say what the one says, no more and no less. Its own block holds N1 + z1, from products with the single column
+    y; the block ``HOLDER.all`` holds N + z1 + z0, with N the holder's own histogram, which needs no product, z1
+    the very noise of the first block and z0 noise of its own. So N0 + z0 is the difference, (N1 + z1, N0 + z0)
+    and (N1 + z1, N + z1 + z0) determine each other, and sensitivity, price and what the hub learns are those of
+    the one array. The gain: without N0, which is large, counts fit a ring of 16 bits, where it is safe
+    (:func:`fits_16_bits`), and the masked one-hot matrices take half the bytes.
+
+    In all cases the last bin of each feature is left out of the product; see ``product.with_last``.
     """
     features = sum(len(s) for s in sizes.values())
-    bits, sigma = _scaled(math.sqrt(features), mu, len(study.banks), study.privacy.tolerated, LABEL_BITS)
-    blocks = tuple(
-        Block(
-            name=role,
-            left=role,
-            right=BANK,
-            shape=(sum(sizes[role]), 2),
-            sigma=_sigmas(study, sigma, role, BANK),
+    least_bits = 0 if whole else LABEL_BITS
+    bits, sigma = _scaled(math.sqrt(features), mu, len(study.banks), study.privacy.tolerated, least_bits)
+    blocks = []
+    for role in study.roles:
+        if not sizes.get(role):
+            continue
+        bins, noise = sum(sizes[role]), _sigmas(study, sigma, role, BANK)
+        held = bins - len(sizes[role])
+        if role == BANK or not whole:
+            columns = None if role == BANK else (held, 2)
+            blocks.append(
+                Block(name=role, left=role, right=BANK, shape=(bins, 2), sigma=noise, columns=columns)
+            )
+            continue
+        reach = noise_reach(noise)
+        narrow = fits_16_bits(study, rows, bits, reach, checked=bool(sizes.get(BANK)))
+        blocks.append(
+            Block(
+                name=role,
+                left=role,
+                right=BANK,
+                shape=(bins, 1),
+                sigma=noise,
+                columns=(held, 1),
+                ring="uint16" if narrow else None,
+                least=-reach if narrow else None,
+            )
         )
-        for role in study.roles
-        if sizes.get(role)
+        blocks.append(
+            Block(name=f"{role}.all", left=role, right=role, shape=(bins, 1), sigma=noise, with_noise_of=role)
+        )
+    return Release(
+        name=name, population="training", mu=mu, ring="uint32", scale_bits=bits, blocks=tuple(blocks)
     )
-    return Release(name=name, population="training", mu=mu, ring="uint32", scale_bits=bits, blocks=blocks)
+
+
+def noise_reach(sigma: Mapping[str, float]) -> int:
+    """How far all contributors' noise together may be expected to reach, in ring units."""
+    return math.ceil(NOISE_REACH * math.sqrt(sum(s * s for s in sigma.values())))
+
+
+def fits_16_bits(study: Study, rows: int, scale_bits: int, reach: int, *, checked: bool) -> bool:
+    """Whether sums of 0-or-1 labels over any bin fit 16 bits, by public numbers alone.
+
+    Certainly where all rows would fit. Beyond that, where the study states an expected default rate of which
+    RATE_REACH times would fit, and the banks' own counts (32 bits) will show whether it was so: ``checked``. A bin
+    holds no more defaults than there are; :func:`check_16_bits` compares once the counts are there.
+
+    >>> from fedrisk.study import study_from
+    >>> members = [{"name": "b", "role": "bank"}, {"name": "h", "role": "holder"}]
+    >>> plain = {"name": "s", "purpose": "p", "privacy": {"epsilon": 1}, "institutions": members}
+    >>> fits_16_bits(study_from(plain), 60_000, 0, 1000, checked=True)
+    True
+    >>> fits_16_bits(study_from(plain), 600_000, 0, 1000, checked=True)
+    False
+    >>> fits_16_bits(study_from({**plain, "expected": {"default_rate": 0.03}}), 600_000, 0, 1000, checked=True)
+    True
+    """
+    rate = study.expected.default_rate
+    most = rows if rate is None or not checked else min(rows, math.ceil(RATE_REACH * rate * rows))
+    return most > 0 and (most << scale_bits) + 2 * reach < 1 << 16
+
+
+def check_16_bits(release: Release, rows: int, positives: float, variance: float) -> None:
+    """ConfigError where counts of a 16-bit ring may have wrapped around: there are more defaults than expected.
+
+    positives: noisy number of all defaults, from the banks' own counts, with the variance of its noise.
+    """
+    narrow = [b for b in release.blocks if b.ring == "uint16"]
+    if not narrow:
+        return
+    reach = max(-int(b.least or 0) for b in narrow)
+    room = ((1 << 16) - 1 - 2 * reach) >> release.scale_bits
+    if rows > room and positives + NOISE_REACH * math.sqrt(variance) > room:
+        raise ConfigError(
+            f"the banks count about {positives:.0f} defaults in {rows} training rows, more than twice what "
+            f"expected.default_rate tells, and holders' counts hold up to {room} only; state the rate as it is, or "
+            "leave it out, and run the study anew. What was released stays charged"
+        )
 
 
 def gram_fraction_bits(rows: int, radius2: float) -> int:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from fedrisk.errors import ProtocolError
 
-RingArray = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
+RingArray = npt.NDArray[np.uint16] | npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
 
 MIN_SECRET_BYTES = 32
 _VERSION = b"fedrisk key stream v1"
@@ -78,7 +78,7 @@ class Label:
 
 
 def expand(secret: bytes, label: Label, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Uniform elements of Z/2**32 or Z/2**64 from (secret, label); equal on every machine.
+    """Uniform elements of Z/2**16, Z/2**32 or Z/2**64 from (secret, label); equal on every machine.
 
     ``secret``: at least 32 bytes with full entropy. Returns a fresh, writable, C-contiguous array of
     ``shape``. The shape is no part of the label: a smaller shape gives a prefix of the same stream.
@@ -91,8 +91,8 @@ def expand(secret: bytes, label: Label, shape: tuple[int, ...], dtype: npt.DType
     Raises ProtocolError for a short secret, a dtype that is no ring, or a negative length.
     """
     kind = np.dtype(dtype)
-    if kind not in (np.dtype(np.uint32), np.dtype(np.uint64)):
-        raise ProtocolError(f"dtype is {kind}; key streams are drawn in uint32 or uint64")
+    if kind not in (np.dtype(np.uint16), np.dtype(np.uint32), np.dtype(np.uint64)):
+        raise ProtocolError(f"dtype is {kind}; key streams are drawn in uint16, uint32 or uint64")
     if any(length < 0 for length in shape):
         raise ProtocolError(f"shape is {shape}; lengths must not be negative")
     out = np.empty(shape, kind)

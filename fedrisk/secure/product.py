@@ -44,7 +44,7 @@ class Shape:
     rows: int
     left: int
     right: int
-    dtype: Literal["uint32", "uint64"]
+    dtype: Literal["uint16", "uint32", "uint64"]
     block_rows: int = DEFAULT_BLOCK_ROWS
 
     def __post_init__(self) -> None:
@@ -157,14 +157,20 @@ def one_hot(
     dtype: npt.DTypeLike,
     start: int = 0,
     stop: int | None = None,
+    *,
+    last: bool = True,
 ) -> npt.NDArray[Any]:
     """Rows start..stop of the one-hot matrix of bin codes: (rows, sum of sizes), made block by block.
 
-    codes: (n, features) unsigned integers, column f below ``sizes[f]``.
+    codes: (n, features) unsigned integers, column f below ``sizes[f]``. Without ``last`` each feature's last
+    column is left out; see ``with_last``.
 
     >>> one_hot(np.array([[0, 2], [1, 0]], np.uint8), [2, 3], "uint32")
     array([[1, 0, 0, 0, 1],
            [0, 1, 1, 0, 0]], dtype=uint32)
+    >>> one_hot(np.array([[0, 2], [1, 0]], np.uint8), [2, 3], "uint32", last=False)
+    array([[1, 0, 0],
+           [0, 1, 0]], dtype=uint32)
 
     Raises DataError, naming the column, for codes that have no bin.
     """
@@ -180,11 +186,42 @@ def one_hot(
             raise DataError(
                 f"codes of column {beyond[0]} reach beyond its {widths[beyond[0]]} bins; bin anew"
             )
-    offsets = np.concatenate([[0], np.cumsum(widths)[:-1]]).astype(np.intp)
-    columns = int(widths.sum())
+    made = widths if last else widths - 1
+    offsets = np.concatenate([[0], np.cumsum(made)[:-1]]).astype(np.intp)
+    columns = int(made.sum())
     out = np.zeros((len(part), columns), ring_dtype(dtype))
     places = part + (offsets + columns * np.arange(len(part), dtype=np.intp)[:, None])
-    out.reshape(-1)[places] = 1
+    out.reshape(-1)[places if last else places[part < made]] = 1
+    return out
+
+
+def with_last(
+    part: npt.NDArray[Any], sizes: Sequence[int], totals: npt.NDArray[Any] | None = None
+) -> npt.NDArray[Any]:
+    """A share of X'Y for the whole one-hot matrix X from a share without each feature's last column.
+
+    part: (sum of sizes - features, right) in the ring. totals: (right,) the column sums of Y in the ring, at the
+    party that owns Y; None at its counterpart. The one-hot columns of a feature add up to one in every row, so
+    its rows of X'Y add up to the column sums of Y: the owner of Y puts the difference to them in the last place,
+    its counterpart the difference to nothing, and the two shares again add up to the product.
+
+    >>> with_last(np.array([[3], [4]], np.uint16), [2, 2], np.array([10], np.uint16))[:, 0].tolist()
+    [3, 7, 4, 6]
+
+    Raises ProtocolError where the share does not have that shape.
+    """
+    widths = np.asarray(sizes, np.intp)
+    if part.ndim != 2 or len(part) != widths.sum() - len(widths) or (widths < 2).any():
+        raise ProtocolError(
+            f"a share has {len(part)} rows; features of {list(sizes)} bins leave another number"
+        )
+    out = np.empty((int(widths.sum()), part.shape[1]), part.dtype)
+    ends = np.cumsum(widths) - 1
+    others = np.ones(len(out), bool)
+    others[ends] = False
+    out[others] = part
+    sums = np.add.reduceat(part, np.concatenate([[0], np.cumsum(widths - 1)[:-1]]), axis=0, dtype=part.dtype)
+    out[ends] = -sums if totals is None else totals.astype(part.dtype) - sums
     return out
 
 

@@ -1,9 +1,10 @@
-"""Exact arithmetic in the rings Z/2**32 (uint32) and Z/2**64 (uint64).
+"""Exact arithmetic in the rings Z/2**16 (uint16), Z/2**32 (uint32) and Z/2**64 (uint64).
 
 Addition is NumPy's own. The product a'b goes through BLAS in double precision: numbers are split into
 limbs so narrow that every partial sum stays below 2**53 and is therefore exact (the usual splitting; for
 instance Dumas, Giorgi & Pernet 2008 for finite fields). Limb pairs whose weight is a multiple of the
-modulus are never computed. Integer matrix products of NumPy do not use BLAS and are several times slower.
+modulus are never computed. Integer matrix products of NumPy do not use BLAS and are several times slower; for
+one or two right columns (labels) NumPy's sums over integers, which wrap by themselves, are the faster way.
 
 Signed numbers live in the ring in two's complement; a result is read back right as long as its size stays
 below half the modulus, which ``check_bound`` verifies before anything is computed.
@@ -20,29 +21,31 @@ from fedrisk.errors import DataError, ProtocolError
 
 CHUNK = 2048  # rows of one BLAS call: 2**11, so that two limbs of together 42 bits keep sums below 2**53
 NARROW_BITS = 10  # entries below 2**10 pair with limbs of 32 bits: 10 + 32 + 11 = 53
+FEW_COLUMNS = 2  # right columns up to which sums over integers beat BLAS (measured, all rings)
 _RINGS: dict[np.dtype[Any], np.dtype[Any]] = {
+    np.dtype(np.uint16): np.dtype(np.int16),
     np.dtype(np.uint32): np.dtype(np.int32),
     np.dtype(np.uint64): np.dtype(np.int64),
 }
 
 
 def ring_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
-    """The dtype, if it is one of the two rings; ProtocolError otherwise."""
+    """The dtype, if it is one of the three rings; ProtocolError otherwise."""
     kind = np.dtype(dtype)
     if kind not in _RINGS:
-        raise ProtocolError(f"dtype is {kind}; the rings are uint32 and uint64")
+        raise ProtocolError(f"dtype is {kind}; the rings are uint16, uint32 and uint64")
     return kind
 
 
 def width(dtype: npt.DTypeLike) -> int:
-    """Bits of the ring: 32 or 64."""
+    """Bits of the ring: 16, 32 or 64."""
     return ring_dtype(dtype).itemsize * 8
 
 
 def ring_product(
     a: npt.NDArray[Any], b: npt.NDArray[Any], *, right_bits: int | None = None
 ) -> npt.NDArray[Any]:
-    """``a.T @ b`` modulo 2**w, exact. a: (rows, left), b: (rows, right), both uint32 or both uint64.
+    """``a.T @ b`` modulo 2**w, exact. a: (rows, left), b: (rows, right), both over one ring.
 
     ``right_bits``: the caller knows that every entry of b is below 2**right_bits (labels, one-hot codes,
     rates). Then fewer limb products are needed; the claim is checked.
@@ -64,7 +67,12 @@ def ring_product(
     right_width = bits if right_bits is None else min(max(right_bits, 1), bits)
     if right_width < bits and b.size and int(b.max()) >> right_width:
         raise DataError(f"right_bits is {right_width}, but b has wider entries; leave right_bits out")
-    narrow = right_width <= NARROW_BITS
+    if b.shape[1] <= FEW_COLUMNS:
+        out = np.empty((a.shape[1], b.shape[1]), kind)
+        for k in range(b.shape[1]):
+            np.einsum("ij,i->j", a, b[:, k], out=out[:, k])
+        return out
+    narrow = right_width <= NARROW_BITS and bits > 16
     left_limb = np.dtype(np.uint32 if narrow else np.uint16)
     left_step = left_limb.itemsize * 8
     right_count = 1 if narrow else -(-right_width // 16)
@@ -105,12 +113,28 @@ def _right_limbs(b: npt.NDArray[Any], count: int, narrow: bool) -> npt.NDArray[n
 
 
 def to_signed(a: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Ring elements as int32 or int64 numbers in [-2**(w-1), 2**(w-1)); same shape, a copy.
+    """Ring elements as int16, int32 or int64 numbers in [-2**(w-1), 2**(w-1)); same shape, a copy.
 
     >>> to_signed(np.array([1, 2**32 - 1], np.uint32))
     array([ 1, -1], dtype=int32)
     """
     return a.astype(_RINGS[ring_dtype(a.dtype)])  # conversion between equal widths keeps the bits
+
+
+def to_range(a: npt.NDArray[Any], least: int) -> npt.NDArray[np.int64]:
+    """Ring elements of at most 32 bits as the numbers in [least, least + 2**w) that they stand for; int64.
+
+    Counts are never far below zero: a 16-bit ring read from ``least`` = -1000 on holds counts up to 64535.
+
+    >>> to_range(np.array([1, 2**16 - 1, 40_000], np.uint16), -1000)
+    array([    1,    -1, 40000])
+
+    Raises ProtocolError for the ring of 64 bits.
+    """
+    bits = width(a.dtype)
+    if bits > 32:
+        raise ProtocolError("numbers of the 64-bit ring are read as signed ones; use to_signed")
+    return (a.astype(np.int64) - least) % (1 << bits) + least
 
 
 def from_signed(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -151,7 +175,7 @@ def check_bound(n: int, left_max: int, right_max: int, noise_bound: int, dtype: 
     if min(n, left_max, right_max, noise_bound) < 0:
         raise DataError("rows, entry bounds and the noise bound must not be negative")
     if reach >= 1 << (bits - 1):
-        remedy = "use the 64-bit ring, " if bits == 32 else ""
+        remedy = "" if bits == 64 else "use the 64-bit ring, "
         raise DataError(
             f"{n} rows of entries up to {left_max} and {right_max} with noise up to {noise_bound} can reach "
             f"2**{reach.bit_length() - 1}, but {bits} bits hold sums below 2**{bits - 1} only; {remedy}"

@@ -46,6 +46,19 @@ class Roster:
         return any((self.agreed[bank].get("label") or {}).get("weighted") for bank in self.study.banks)
 
     @property
+    def whole(self) -> bool:
+        """Whether every bank's labels are 0 or 1 and none is weighted."""
+        return all((self.agreed[bank].get("label") or {}).get("whole") for bank in self.study.banks)
+
+    @property
+    def sampled(self) -> dict[str, int]:
+        """Rows on which the Gram matrix is computed, by bank."""
+        return {
+            bank: self.training[bank] if rows.sample is None else int(rows.sample.sum())
+            for bank, rows in self.lists.items()
+        }
+
+    @property
     def holdout(self) -> dict[str, int]:
         """Hold-out rows by bank."""
         return {bank: int((rows.use == HOLD_OUT).sum()) for bank, rows in self.lists.items()}
@@ -127,6 +140,8 @@ def align(
         out_of_time={t: flags[t][0] for t in study.trainers} if out_of_time else None,
         old_holdout={name: f[1] for name, f in flags.items()},
         old_training={name: f[2] for name, f in flags.items()},
+        sample_key=_draw_key(hub, study, research_seed, "sample"),
+        sample_rows=study.gram.rows,
         rng=None,
     )
     return Roster(study, research_seed, agreed, roster_features(study, agreed), lists)

@@ -14,6 +14,7 @@ from flwr.serverapp import Grid
 from fedrisk.errors import EnvelopeError, PeerError
 from fedrisk.protocol import Action, Payload, from_record, request
 from fedrisk.secure.identity import SignedKey, verify
+from fedrisk.server.spool import Spool
 
 Progress = Callable[[int, str, str], None]
 """Called before each exchange with its number, action and a few words on what it does."""
@@ -104,7 +105,9 @@ class Exchange:
     def __call__(self, action: Action, what: str, content: Mapping[str, Payload]) -> dict[str, Payload]:
         """Send each institution its request and return all answers by name, or raise PeerError."""
         stamped = {
-            name: Payload({**payload.body, "attempt": self.attempt}, payload.blobs)
+            name: Payload(
+                {**payload.body, "attempt": self.attempt}, payload.blobs
+            )  # blobs may be fetched later
             for name, payload in content.items()
         }
         answers = self._send(action, what, stamped, self._nodes)
@@ -152,42 +155,27 @@ class Exchange:
         if action != "close":
             self.exchanges += 1
             self._progress(self.exchanges, action, what)
-        messages = [request(p, action, nodes[name], ttl=timeout) for name, p in content.items()]
-        for name, payload in content.items():
-            self.received[name] = self.received.get(name, 0) + payload.size()
-        ids = list(self._grid.push_messages(messages))
-        del messages
-        # Flower leaves out the id of a message that it could not take, or gives none in its place.
-        unsent = (
-            list(content)
-            if len(ids) != len(content)
-            else [n for n, i in zip(content, ids, strict=True) if not i]
-        )
-        if unsent and tolerant and len(ids) == len(content):
-            content = {n: p for n, p in content.items() if n not in unsent}
-            ids = [i for i in ids if i]
-        elif unsent:
+        waiting: dict[str, str] = {}
+        answers: dict[str, Payload] = {}
+        unsent = []
+        spool = Spool()
+        for (
+            name
+        ) in content:  # one at a time: what was sent, or has come, need not be in memory with all the rest
+            number = self._push(action, content[name], name, nodes[name], timeout)
+            if number is None:
+                unsent.append(name)
+            else:
+                waiting[number] = name
+                self._collect(action, waiting, answers, spool, tolerant)
+        if unsent and not tolerant:
             raise PeerError(
                 f"exchange {self.exchanges}, {action}, could not be sent to {', '.join(sorted(unsent))}; see that its "
                 "node is connected, and run the study anew. What was released before stays charged"
             )
-        waiting = dict(zip(ids, content, strict=True))
-        answers: dict[str, Payload] = {}
         deadline, pause = time.monotonic() + timeout, 0.01
         while waiting:
-            for message in self._grid.pull_messages(list(waiting)):
-                name = waiting.pop(message.metadata.reply_to_message_id, "")
-                if not name:
-                    continue
-                if message.has_error() and tolerant:
-                    continue
-                if message.has_error():
-                    raise PeerError(
-                        f"{name} was lost in exchange {self.exchanges}, {action}; see that its node runs, and "
-                        "run the study anew. What was released before stays charged"
-                    )
-                answers[name] = from_record(message.content)
-                self.sent[name] = self.sent.get(name, 0) + answers[name].size()
+            self._collect(action, waiting, answers, spool, tolerant)
             if waiting:
                 if time.monotonic() > deadline and tolerant:
                     break
@@ -199,6 +187,37 @@ class Exchange:
                 time.sleep(pause)
                 pause = min(pause * 1.5, 0.5)
         return {name: answers[name] for name in content if name in answers}
+
+    def _push(self, action: Action, payload: Payload, name: str, node: int, timeout: float) -> str | None:
+        """Send one message; its id, or None where Flower did not take it (it then gives no id, or an empty one)."""
+        payload = Payload(payload.body, dict(payload.blobs))  # relayed blobs are fetched once, here
+        self.received[name] = self.received.get(name, 0) + payload.size()
+        ids = list(self._grid.push_messages([request(payload, action, node, ttl=timeout)]))
+        return ids[0] if len(ids) == 1 and ids[0] else None
+
+    def _collect(
+        self,
+        action: Action,
+        waiting: dict[str, str],
+        answers: dict[str, Payload],
+        spool: Spool,
+        tolerant: bool,
+    ) -> None:
+        """Take the answers that are there; large envelopes in them go to the spool."""
+        for message in self._grid.pull_messages(list(waiting)):
+            name = waiting.pop(message.metadata.reply_to_message_id, "")
+            if not name:
+                continue
+            if message.has_error() and tolerant:
+                continue
+            if message.has_error():
+                raise PeerError(
+                    f"{name} was lost in exchange {self.exchanges}, {action}; see that its node runs, and "
+                    "run the study anew. What was released before stays charged"
+                )
+            answer = from_record(message.content)
+            self.sent[name] = self.sent.get(name, 0) + answer.size()
+            answers[name] = spool.keep(answer)
 
     def _name(self, key: str) -> str:
         by_node = {str(node): name for name, node in self._nodes.items()}

@@ -28,6 +28,7 @@ from fedrisk.models.estimator import (
 from fedrisk.models.plan import (
     Release,
     budget,
+    check_16_bits,
     counts_release,
     edges_release,
     evaluation_release,
@@ -39,9 +40,10 @@ from fedrisk.models.plan import (
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.protocol import Payload
 from fedrisk.secure.product import Shape, deal
-from fedrisk.secure.ring import to_signed
+from fedrisk.secure.ring import to_range, to_signed
 from fedrisk.server.agreement import Roster
 from fedrisk.server.exchange import Exchange
+from fedrisk.server.spool import Relayed
 from fedrisk.study import BANK, NO_PRIVACY
 
 Floats = NDArray[np.float64]
@@ -74,12 +76,18 @@ def fit_scorecard(exchange: Exchange, roster: Roster) -> Released:
     bins = _edges(ask, edges, mus["counts"])
 
     sizes = {role: [b.size for b in bins if b.feature.institution == role] for role in study.roles}
-    release = counts_release(study, sizes, mus["counts"])
+    rows = sum(roster.training.values())
+    release = counts_release(study, sizes, mus["counts"], whole=roster.whole, rows=rows)
     begin = {
-        role: {"bins": [b.to_dict() for b in bins if b.feature.institution == role], "sizes": sizes}
+        role: {
+            "bins": [b.to_dict() for b in bins if b.feature.institution == role],
+            "sizes": sizes,
+            "whole": roster.whole,
+        }
         for role in study.roles
     }
     counts = _label_counts(ask(release, begin, "label counts"), release, sizes)
+    _check_rings(release, counts, sizes, rows)
     curves = fit_curves(counts, bins)
 
     owner = [b.feature.institution for b in bins]
@@ -92,11 +100,10 @@ def fit_scorecard(exchange: Exchange, roster: Roster) -> Released:
     else:
         bases = shape_bases(curves)
         gram, variance = _gram(ask, bases, radii(bases, curves, owner), owner, mus["gram"])
-        if roster.weighted:
-            # Counts carry the selection weights and the Gram matrix does not: bring it to their scale, which is
-            # exact for constant weights and an approximation otherwise.
-            share = curves.total / sum(roster.training.values())
-            gram, variance = gram * share, variance * share**2
+        # The matrix of a sample stands for that of all training rows. Counts carry the selection weights and the
+        # matrix does not: bring it to their scale, which is exact for constant weights, else an approximation.
+        share = (curves.total if roster.weighted else rows) / sum(roster.sampled.values())
+        gram, variance = gram * share, variance * share**2
         weights = fit_weights(bases, counts, curves, gram, variance)
         card = Scorecard.from_weights(study.name, bins, weights, counts, curves, bases=bases, gram=gram)
         branch = "gram"
@@ -121,13 +128,13 @@ class _Sums:
         role = {name: BANK if name in study.banks else name for name in parties}
         bodies = {name: {"release": release.name, "begin": begin[role[name]]} for name in parties}
         secure = products(study, release)
-        envelopes: dict[str, dict[str, Any]] = {name: {} for name in parties}
+        envelopes = {name: Relayed() for name in parties}
         if secure:
             masked = self.exchange("mask", f"masked matrices for {what}", self._deal(release, bodies))
             bodies = {name: {"release": release.name} for name in parties}
             for product in secure:
-                envelopes[product.left][product.id] = masked[product.right].raw(product.id)
-                envelopes[product.right][product.id] = masked[product.left].raw(product.id)
+                envelopes[product.left].add(product.id, masked[product.right], product.id)
+                envelopes[product.right].add(product.id, masked[product.left], product.id)
         answers = self.exchange(
             "release", f"noisy {what}", {name: Payload(bodies[name], envelopes[name]) for name in parties}
         )
@@ -139,10 +146,15 @@ class _Sums:
             self.spends.append(dict(answer.get("spend")))
         out = {}
         for block in release.blocks:
-            total = np.zeros(block.shape, release.ring)
+            total = np.zeros(block.shape, release.ring_of(block))
             for name in block.contributors:
                 total += answers[name].array(block.name)
-            out[block.name] = to_signed(total).astype(float) / 2.0**release.scale_bits
+            signed = to_signed(total) if block.least is None else to_range(total, block.least)
+            out[block.name] = signed.astype(float) / 2.0**release.scale_bits
+        for block in release.blocks:
+            if block.with_noise_of is not None:  # all rows less those with a default leave those without
+                positives = out[block.with_noise_of]
+                out[block.with_noise_of] = np.concatenate([positives, out.pop(block.name) - positives], 1)
         return out
 
     def _deal(self, release: Release, bodies: Mapping[str, dict[str, Any]]) -> dict[str, Payload]:
@@ -150,10 +162,11 @@ class _Sums:
         study = self.roster.study
         dealt: dict[str, dict[str, str]] = {name: {} for name in bodies}
         corrections: dict[str, dict[str, Any]] = {name: {} for name in bodies}
+        rows = self.roster.sampled if release.name == "gram" else self.roster.training
         for product in products(study, release):
             left, right = secrets.token_bytes(32), secrets.token_bytes(32)
-            columns = release.block(product.block).shape
-            shape = Shape(self.roster.training[product.bank_list], columns[0], columns[1], release.ring)
+            columns, ring = release.columns_of(product), release.ring_of(release.block(product.block))
+            shape = Shape(rows[product.bank_list], columns[0], columns[1], ring)
             label = product_label(study.digest(), self.exchange.attempt, release, product)
             dealt[product.left][product.id] = left.hex()
             dealt[product.right][product.id] = right.hex()
@@ -165,14 +178,20 @@ def _edges(ask: _Sums, release: Release | None, mu_counts: float) -> list[Bins]:
     """The order goes out, noisy histograms come back; bins of all features."""
     roster, study = ask.roster, ask.roster.study
     training = sum(roster.training.values())
-    body = {"features": [vars(f) for f in roster.features], "training": training}
+    body = {
+        "features": [vars(f) for f in roster.features],
+        "training": training,
+        "sampled": sum(roster.sampled.values()),
+    }
     order: dict[str, Payload] = {}
+    flags: dict[str, Any] = {f"use:{bank}": rows.use for bank, rows in roster.lists.items()}
+    flags |= {f"sample:{b}": rows.sample for b, rows in roster.lists.items() if rows.sample is not None}
     for bank, rows in roster.lists.items():
-        order[bank] = Payload(body, {f"rows:{bank}": rows.rows, f"use:{bank}": rows.use})
-    for holder in study.holders:
-        blobs: dict[str, Any] = {f"rows:{bank}": rows.holders[holder] for bank, rows in roster.lists.items()}
-        blobs |= {f"use:{bank}": rows.use for bank, rows in roster.lists.items()}
-        order[holder] = Payload(body, blobs)
+        own = {name: array for name, array in flags.items() if name.partition(":")[2] == bank}
+        order[bank] = Payload(body, {f"rows:{bank}": rows.rows, **own})
+    for holder in (h for h in study.holders if h not in order):
+        places = {f"rows:{bank}": rows.holders[holder] for bank, rows in roster.lists.items()}
+        order[holder] = Payload(body, {**places, **flags})
     answers = ask.exchange("edges", "order of rows, noisy edge histograms", order)
     histograms: dict[str, Floats] = {} if release is None else ask.total(release, answers)
     count = study.bins.count or default_bin_count(training, mu_counts, len(roster.features))
@@ -204,6 +223,18 @@ def _label_counts(
     return LabelCounts(tuple(n1), tuple(n0), np.array(variance))
 
 
+def _check_rings(
+    release: Release, counts: LabelCounts, sizes: Mapping[str, Sequence[int]], rows: int
+) -> None:
+    """Whether there are few enough defaults for the rings of holders' counts, by the banks' own counts."""
+    banks = [(float(n1.sum()), len(n1)) for n1 in counts.n1[: len(sizes.get(BANK, ()))]]
+    if not banks:
+        return
+    bins = [size for _, size in banks]
+    variance = release.variance(BANK) * sum(bins) / len(bins) ** 2
+    check_16_bits(release, rows, sum(total for total, _ in banks) / len(bins), variance)
+
+
 def _count_again(
     ask: _Sums,
     counts: LabelCounts,
@@ -217,7 +248,8 @@ def _count_again(
     first = {role: owner.index(role) if role in owner else 0 for role in study.roles}
     by_role = {role: sorted(j - first[role] for j in chosen if owner[j] == role) for role in study.roles}
     picked = {role: [sizes[role][j] for j in by_role[role]] for role in study.roles}
-    release = counts_release(study, picked, mu, "recount")
+    whole, rows = ask.roster.whole, sum(ask.roster.training.values())
+    release = counts_release(study, picked, mu, "recount", whole=whole, rows=rows)
     again = _label_counts(
         ask(release, {r: {"chosen": by_role} for r in study.roles}, "counts again"), release, picked
     )
@@ -234,7 +266,7 @@ def _gram(
     column_owner = np.array([owner[j] for j in column_feature])
     owners = {r: [j for j in column_feature if owner[j] == r] for r in study.roles if r in owner}
     bounded = {r: max(float(radius[r]), 1e-3) for r in owners}
-    release = gram_release(study, owners, bounded, sum(ask.roster.training.values()), mu)
+    release = gram_release(study, owners, bounded, sum(ask.roster.sampled.values()), mu)
     begin = {
         r: {
             "bases": [b.tolist() for b, o in zip(bases, owner, strict=True) if o == r],
@@ -279,7 +311,12 @@ def _score(exchange: Exchange, roster: Roster, released: Released) -> None:
     evaluate = all(roster.agreed[bank].get("evaluation") for bank in study.banks)
     edges = card.score_bins(study.evaluation.bins)
     body = {"scorecard": card.to_json(), "score_edges": edges.tolist(), "evaluate": evaluate}
-    requests = {bank: Payload(body, {h: partial[h].raw(bank) for h in study.holders}) for bank in study.banks}
+    requests = {}
+    for bank in study.banks:
+        envelopes = Relayed()
+        for holder in study.holders:
+            envelopes.add(holder, partial[holder], bank)
+        requests[bank] = Payload(body, envelopes)
     answers = exchange("deliver", "scores, evaluation histogram", requests)
     if not evaluate:
         return

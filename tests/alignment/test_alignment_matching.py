@@ -106,6 +106,48 @@ def test_draws_change_with_their_keys():
     assert uses() != uses(draw_key=b"x" * 32)
 
 
+def test_pseudonyms_that_share_a_first_word_are_told_apart():
+    """The order by the first eight bytes alone would part the two that are equal."""
+    alike = names(*range(6)).copy()
+    alike[:, :8] = 7
+    found = match({"bank": alike[[2, 0, 1]]}, {"tax": alike[[5, 1, 2, 3]], "power": names(9)}, **PLAIN)[
+        "bank"
+    ]
+    assert by_row(found, found.holders["tax"]) == [2, -1, 1]
+    with pytest.raises(DataError, match="1 duplicate"):
+        match({"bank": alike[[2, 0, 2]]}, {"tax": alike}, **PLAIN)
+
+
+def test_sample_of_training_rows():
+    banks = {"a": names(*range(3000)), "b": names(*range(2500, 4000)), "c": names(*range(9000, 9003))}
+    how = {**KEYS, "holdout_percent": 30, "keep": 0.9, "sample_key": b"s" * 32}
+    found = match(banks, {"tax": names(1)}, **how, sample_rows=500)
+    sizes = {name: int(rows.sample.sum()) for name, rows in found.items()}
+    training = {name: int((rows.use == 0).sum()) for name, rows in found.items()}
+    total = sum(training.values())
+    assert sizes == {n: math.ceil(k * 500 / total) for n, k in training.items()} and sizes["c"] >= 1
+    assert all((rows.use[rows.sample == 1] == 0).all() for rows in found.values())
+    again = match(banks, {}, **how, sample_rows=500)
+    other = match(banks, {}, **{**how, "sample_key": b"t" * 32}, sample_rows=500)
+    mine = by_row(found["a"], found["a"].sample)
+    assert by_row(again["a"], again["a"].sample) == mine != by_row(other["a"], other["a"].sample)
+    for rows in (total, None):  # enough room for all, or no sample wanted
+        assert all(r.sample is None for r in match(banks, {}, **how, sample_rows=rows).values())
+    with pytest.raises(ConfigError, match="sample_key has 3 bytes"):
+        match(banks, {}, **{**how, "sample_key": b"abc"}, sample_rows=500)
+
+
+def test_sample_is_that_of_the_least_hashes():
+    found = match({"a": names(*range(200))}, {}, **PLAIN, sample_key=b"s" * 32, sample_rows=50)["a"]
+
+    def number(row: np.ndarray) -> int:
+        digest = hashlib.blake2b(row.tobytes(), digest_size=8, key=b"s" * 32, person=b"fedrisk/sample")
+        return int.from_bytes(digest.digest(), "little")
+
+    hashed = np.array([number(row) for row in names(*range(200))], dtype=np.uint64)
+    assert by_row(found, found.sample) == (hashed.argsort().argsort() < 50).astype(int).tolist()
+
+
 def test_out_of_time_flags_replace_the_draw():
     flags = {"a": np.array([1, 0, 1], np.uint8)}
     found = match({"a": names(1, 2, 3)}, {}, **{**PLAIN, "holdout_percent": 99}, out_of_time=flags)["a"]

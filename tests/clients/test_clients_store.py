@@ -3,8 +3,10 @@
 import json
 import os
 import stat
+from datetime import date
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fedrisk.clients import store as module
@@ -303,6 +305,40 @@ def test_kept_pseudonyms_are_added_to_and_the_latest_counts(store):
     assert (found == values(1, 5, 6)).all()
     assert [f.name for f in (store.path / "pseudonyms").iterdir()] == ["tax-1.parquet"]
     assert mode(store.path / "pseudonyms") == 0o700
+
+
+def test_pseudonyms_known_without_reading_them(store):
+    assert store.known_pseudonyms("tax-1", ["a"]).tolist() == [False]
+    store.keep_pseudonyms("tax-1", ["c", "a"], values(3, 1))
+    assert store.known_pseudonyms("tax-1", np.array(["b", "c", "a"], object)).tolist() == [False, True, True]
+    assert store.pseudonyms("tax-1", ["a", "c"])[0][:, 0].tolist() == [1, 3]  # the very list that is kept
+    assert pd.read_parquet(store.path / "pseudonyms" / "tax-1.parquet")["id"].tolist() == ["a", "c"]
+
+
+def test_pseudonyms_that_an_earlier_version_kept_are_read(store):
+    (store.path / "pseudonyms").mkdir()
+    frame = pd.DataFrame({"id": ["b", "a"], "pseudonym": [b"\x02" * 32, b"\x01" * 32]})
+    frame.to_parquet(store.path / "pseudonyms" / "tax-1.parquet", index=False)
+    assert store.pseudonyms("tax-1", ["a", "b", "z"])[0][:, 0].tolist() == [1, 2, 0]
+    store.keep_pseudonyms("tax-1", ["z"], values(9))
+    assert store.pseudonyms("tax-1", ["z", "b", "a"])[0][:, 0].tolist() == [9, 2, 1]
+
+
+def test_versions_of_scores_are_counted(store):
+    def counts(version, since=date(2026, 1, 1), ids=("a", "b", "c")):
+        return store.scored_versions("bank", since, list(ids), version).tolist()
+
+    assert counts("v1") == [1, 1, 1]
+    store.keep_scored("bank", date(2026, 2, 1), "v1", ["a", "b"])
+    store.keep_scored("bank", date(2026, 2, 1), "v1", ["b", "c"])  # the same day again adds to it
+    store.keep_scored("bank", date(2026, 3, 1), "v1", ["a"])
+    store.keep_scored("bank", date(2026, 4, 1), "v2", ["c"])
+    store.keep_scored("other", date(2026, 4, 1), "v9", ["a"])
+    assert counts("v1") == [1, 1, 2]
+    assert counts("v2") == [2, 2, 2]
+    assert counts("v3", ids="abcd") == [2, 2, 3, 1]
+    assert counts("v3", since=date(2026, 2, 1)) == [2, 1, 2]  # of v1 only what a got on 1 March
+    assert counts("v3", ids="") == []
 
 
 def test_sides_under_earlier_keys_are_known(store):

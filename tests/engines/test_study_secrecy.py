@@ -20,6 +20,7 @@ from fedrisk.errors import PeerError
 from fedrisk.models.plan import budget, counts_release, product_label, products
 from fedrisk.protocol import Payload, from_record, request
 from fedrisk.secure.keystream import expand
+from fedrisk.secure.product import with_last
 from fedrisk.secure.ring import from_signed, ring_product
 
 ERROR = 1e-6
@@ -206,10 +207,10 @@ def test_messages_are_uniform_given_the_totals(seen, monkeypatch):
 # --- (b) the hub's attack -----------------------------------------------------------------------------------
 
 
-def labels_of(run, consortium, bank, unit):
-    """[y, 1 - y] of the bank's training rows, in the order of the list."""
+def labels_of(run, consortium, bank, unit, ring):
+    """y of the bank's training rows as a column, in the order of the list."""
     y = consortium.tables[bank].set_index("id")["bad"].loc[run.order[bank]].to_numpy(int)
-    return from_signed(np.stack([y, 1 - y], 1) * unit, "uint32")
+    return from_signed(y[:, None] * unit, ring)
 
 
 def guesses(run, sides):
@@ -220,36 +221,40 @@ def guesses(run, sides):
     """
     study = run.study
     mus = budget(study, edges=True)
+    how = {"whole": run.roster.whole, "rows": sum(run.roster.training.values())}
     sizes = next(iter(run.step("mask", "counts").sent.values())).body["begin"]["sizes"]
     chosen = next(iter(run.step("mask", "recount").sent.values())).body["begin"]["chosen"]
     some = {role: [sizes[role][j] for j in picked] for role, picked in chosen.items()}
     out = []
-    for release in (
-        counts_release(study, sizes, mus["counts"]),
-        counts_release(study, some, mus["gram"], "recount"),
+    for release, widths in (
+        (counts_release(study, sizes, mus["counts"], **how), sizes),
+        (counts_release(study, some, mus["gram"], "recount", **how), some),
     ):
         dealt = {n: p.body["secrets"] for n, p in run.step("mask", release.name).sent.items()}
         answers = run.step("release", release.name).answers
         for holder in study.holders:
-            fits = [misfit(run, c, release, dealt, holder, answers[holder].array(holder)) for c in sides]
+            received = answers[holder].array(holder)
+            assert received.dtype == np.uint16  # the ring of all these small studies
+            fits = [misfit(run, c, release, widths[holder], dealt, holder, received) for c in sides]
             out.append(int(np.argmin(fits)))
     return out
 
 
-def misfit(run, consortium, release, dealt, holder, received):
+def misfit(run, consortium, release, sizes, dealt, holder, received):
     """Distance between a holder's array and what it would be, bare, with these labels."""
     study = run.study
-    expected = np.zeros(received.shape, np.uint32)
+    expected = 0
     for product in products(study, release):
         if product.left != holder:
             continue
         label = product_label(study.digest(), run.attempt, release, product)
-        y = labels_of(run, consortium, product.right, 2**release.scale_bits)
+        y = labels_of(run, consortium, product.right, 2**release.scale_bits, received.dtype)
         left, right = (bytes.fromhex(dealt[n][product.id]) for n in (holder, product.right))
-        r = expand(left, replace(label, role="R", block=0), (len(y), len(received)), "uint32")
-        t = expand(right, replace(label, role="T", block=0), received.shape, "uint32")
-        expected += ring_product(r, y) - t
-    return np.abs((received - expected).view(np.int32).astype(float)).sum()
+        columns = release.columns_of(product)
+        r = expand(left, replace(label, role="R", block=0), (len(y), columns[0]), received.dtype)
+        t = expand(right, replace(label, role="T", block=0), columns, received.dtype)
+        expected = expected + with_last(ring_product(r, y) - t, sizes)
+    return np.abs((received - expected).view(np.int16).astype(float)).sum()
 
 
 def test_hub_cannot_tell_which_labels(seen):

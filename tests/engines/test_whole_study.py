@@ -25,6 +25,8 @@ from fedrisk.models.plan import (
 )
 from fedrisk.privacy.accounting import mu_for
 from fedrisk.privacy.spend import charge, total
+from fedrisk.server import scorecard
+from fedrisk.server.agreement import Roster
 
 ERROR = 1e-6  # greatest rate of false alarms of any statistical test here
 NO_NOISE = {"privacy": {"epsilon": math.inf}}
@@ -127,8 +129,18 @@ def released_sum(run, release, block):
         if release == "recount":
             chosen = begun(run, "recount")["bank"]["chosen"]
             content = {role: [content[role][j] for j in picked] for role, picked in chosen.items()}
-        plan = counts_release(run.study, content, mus["gram" if release == "recount" else release], release)
-    return block_sum(step, block, plan.ring) / 2.0**plan.scale_bits
+        mu = mus["gram" if release == "recount" else release]
+        whole, rows = run.roster.whole, sum(run.roster.training.values())
+        plan = counts_release(run.study, content, mu, release, whole=whole, rows=rows)
+    unit = 2.0**plan.scale_bits
+    if not any(f"{block}.all" in a.blobs for a in step.answers.values()):
+        return block_sum(step, block, plan.ring) / unit
+    # Plain labels: defaults by themselves, in 16 bits where that is safe, and all rows in 32.
+    ring = plan.ring_of(plan.block(block))
+    assert ring == ("uint16" if rows * unit < 60_000 else "uint32")
+    positives = (block_sum(step, block, ring) + 4000) % 2 ** (8 * np.dtype(ring).itemsize) - 4000
+    everybody = block_sum(step, f"{block}.all", plan.ring)
+    return np.concatenate([positives, everybody - positives], 1) / unit
 
 
 def block_sum(step, block, ring):
@@ -184,10 +196,12 @@ def begun(run, release):
 def check_gram(plain, run):
     begin, step = begun(run, "gram"), run.step("release", "gram")
     parts, feature, clipped = {}, {}, 0
+    sampled = sampled_rows(plain, run)
     for role, content in begin.items():
         own = [c for r, c in plain.owners if r == role]
         rows = np.concatenate(
-            [np.array(b)[plain.codes(role, c)] for c, b in zip(own, content["bases"], strict=True)], axis=1
+            [np.array(b)[plain.codes(role, c)][sampled] for c, b in zip(own, content["bases"], strict=True)],
+            axis=1,
         )
         norm = np.linalg.norm(rows, axis=1, keepdims=True)
         radius = content["radii"][role]
@@ -196,7 +210,7 @@ def check_gram(plain, run):
         feature[role] = np.repeat(range(len(own)), [np.shape(b)[1] for b in content["bases"]])
     assert clipped  # clipping is part of what is compared
     radius2 = sum(r * r for r in begin["bank"]["radii"].values())
-    n = len(plain.joined)
+    n = sampled.sum()
     bits = max(4, min(20, int((60 - math.log2(max(n, 4096) * radius2)) / 2)))
     # Each factor is cut by less than one unit, so each product by less than the other's size and a bit.
     bound = n * 2.0**-bits * 2 * max(begin["bank"]["radii"].values()) + 1e-9
@@ -221,6 +235,19 @@ def check_gram(plain, run):
     assert seen == len(parts) * (len(parts) + 1) // 2
 
 
+def sampled_rows(plain, run):
+    """Which training rows the Gram matrix is about, in the order of ``plain.joined``; all without a sample."""
+    flags = []
+    for bank, ids in plain.by_bank.items():
+        listed = run.roster.lists[bank]
+        if listed.sample is None:
+            flags.append(np.ones(len(ids), bool))
+            continue
+        places = {i: k for k, i in enumerate(run.order[bank])}
+        flags.append(np.array([listed.sample[places[i]] == 1 for i in ids]))
+    return np.concatenate(flags)
+
+
 # --- (a) exact sums, (b) scores, (g) one enterprise once ----------------------------------------------------
 
 
@@ -239,6 +266,43 @@ def test_released_totals_equal_plain_recomputation(exact):
     check_edges(plain, run)
     check_counts(plain, run)
     check_gram(plain, run)
+
+
+def test_gram_matrix_of_a_sample(kit, scratch, monkeypatch):
+    """Of more training rows than gram.rows a sample is taken, the same again, and its matrix stands for all."""
+    banks, used = ("alfa", "beta"), []
+    real = scorecard.fit_weights
+
+    def fit_weights(bases, counts, curves, gram, variance):
+        used.append(gram)
+        return real(bases, counts, curves, gram, variance)
+
+    monkeypatch.setattr(scorecard, "fit_weights", fit_weights)
+    consortium = kit.build(
+        scratch(), banks, kit.HOLDERS, enterprises=4000, study={**NO_NOISE, "gram": {"rows": 1000}}
+    )
+    order = {}
+
+    def look(number, action, what):
+        if action == "score":
+            for bank in banks:
+                node = consortium.nodes[bank]
+                attempt = Attempt(node, node.store.attempt(consortium.last.attempt))
+                order[bank] = attempt.read().ids[attempt.state.get(f"rows_{bank}")]
+
+    run = consortium.run(research_seed=1, progress=look)
+    run.order = dict(order)
+    plain = Plain(consortium, run, kit)
+    flags = sampled_rows(plain, run)
+    assert 1000 <= flags.sum() <= 1001 < len(flags) - 200
+    check_counts(plain, run)
+    check_gram(plain, run)
+    again = consortium.run(research_seed=1)
+    assert again.card == run.card
+    whole = consortium.run(consortium.with_study(gram={"rows": 5000}), research_seed=1)
+    assert all(rows.sample is None for rows in whole.roster.lists.values())
+    sample, full = used[0], used[2]
+    assert np.linalg.norm(sample - full) < 0.15 * np.linalg.norm(full)  # unscaled it would be far below
 
 
 def test_training_rows_are_those_that_the_rules_say(exact):
@@ -694,3 +758,13 @@ def test_bank_with_labels_alone(kit, tmp_path):
     scores = run.scores("alfa")
     assert np.array_equal(scores["score"], scores["external_points"] + run.card["base_points"])
     assert run.results.metrics["auc"] > 0.7
+
+
+def test_a_bank_refuses_that_its_weighted_labels_be_taken_for_plain_ones(kit, tmp_path, monkeypatch):
+    """Counts of plain labels have no room for fractions: rounded weights would break the sensitivity."""
+    label = {"column": "bad", "positive": [1], "negative": [0], "horizon": "a year", "weight": "weight"}
+    consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=600, label=label)
+    assert consortium.run().roster.whole is False
+    monkeypatch.setattr(Roster, "whole", property(lambda self: True))
+    with pytest.raises(PeerError, match=r"alfa \(protocol\)"):
+        consortium.run()

@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedrisk.dictionary import load_dictionary
+from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Feature
 from fedrisk.models.plan import (
     SPLIT,
     budget,
+    check_16_bits,
     counts_release,
     edges_release,
     evaluation_release,
@@ -21,6 +23,7 @@ from fedrisk.models.plan import (
     features_of,
     gram_fraction_bits,
     gram_release,
+    noise_reach,
     own_pairs,
     product_label,
     products,
@@ -29,6 +32,7 @@ from fedrisk.models.plan import (
 )
 from fedrisk.models.shapes import shape_rows
 from fedrisk.privacy.accounting import SIGMA_MIN, compose, discreteness, mu_for
+from fedrisk.secure.ring import from_signed, to_range
 from fedrisk.study import BANK, study_from
 
 EPSILONS = st.floats(0.05, 20)
@@ -212,6 +216,75 @@ def test_blocks_of_label_counts():
     assert release.block("tax").shape == (5, 2)
     with pytest.raises(KeyError):
         release.block("nobody")
+
+
+def test_blocks_of_plain_label_counts():
+    """Defaults and all rows apart: the noise of the first is in the second, so both give what one array gave."""
+    release = counts_release(study(2), SIZES, 0.2, whole=True, rows=50_000)
+    assert [(b.name, b.left, b.right, b.shape, b.columns, b.ring) for b in release.blocks] == [
+        ("bank", "bank", "bank", (7, 2), None, None),
+        ("tax", "tax", "bank", (5, 1), (4, 1), "uint16"),
+        ("tax.all", "tax", "tax", (5, 1), None, None),
+        ("power", "power", "bank", (7, 1), (4, 1), "uint16"),
+        ("power.all", "power", "power", (7, 1), None, None),
+    ]
+    assert release.block("tax.all").with_noise_of == "tax"
+    assert release.block("tax.all").sigma == release.block("tax").sigma
+    assert [p.id for p in products(study(2), release)] == ["tax@b0", "tax@b1", "power@b0", "power@b1"]
+    soft = counts_release(study(2), SIZES, 0.2)
+    assert [release.variance(r) for r in ("bank", "tax")] == pytest.approx(
+        [soft.variance(r) for r in ("bank", "tax")], rel=2e-3
+    )  # coarser units cost a little more for being integers
+    assert [soft.columns_of(p) for p in products(study(2), soft)] == [(4, 2)] * 4
+    assert {soft.ring_of(b) for b in soft.blocks} == {"uint32"}
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 1.0, 8.0, math.inf])
+@pytest.mark.parametrize("rate", [None, 0.01, 0.03, 0.2])
+@pytest.mark.parametrize("banks", [1, 17])
+def test_sixteen_bits_hold_every_count_or_are_not_used(epsilon, rate, banks):
+    """Any number of defaults up to what the rule allows, with 12 deviations of noise either way, is read right."""
+    asked = study(banks, epsilon=epsilon)
+    asked = asked.model_copy(update={"expected": asked.expected.model_copy(update={"default_rate": rate})})
+    mu = budget(asked, edges=True)["counts"]
+    used = 0
+    for rows in (100, 10_000, 60_000, 65_536, 200_000, 560_000, 3_000_000):
+        release = counts_release(asked, SIZES, mu, whole=True, rows=rows)
+        block = release.block("tax")
+        if block.ring is None:
+            continue
+        used += 1
+        unit, reach = 2**release.scale_bits, noise_reach(block.sigma)
+        most = rows  # without a rate nothing but the rows bounds the defaults
+        if rate is not None:
+            with pytest.raises(ConfigError, match="expected.default_rate"):
+                check_16_bits(release, 10**6, 66_000, 1.0)
+            most = min(rows, max(n for n in range(0, rows + 1, 50) if passes(release, rows, n)))
+            assert most >= min(rows, 2 * rate * rows - 50)
+        check_16_bits(release, rows, most, 0.0)
+        for count in (0, most):
+            for noise in (-reach, reach):
+                got = to_range(from_signed(np.array([count * unit + noise]), "uint16"), block.least)
+                assert got == [count * unit + noise]
+    assert used
+
+
+def passes(release, rows, positives):
+    try:
+        check_16_bits(release, rows, positives, 0.0)
+    except ConfigError:
+        return False
+    return True
+
+
+def test_sixteen_bits_need_the_banks_own_counts_to_check_a_rate():
+    asked = study().model_copy(
+        update={"expected": study().expected.model_copy(update={"default_rate": 0.02})}
+    )
+    both = counts_release(asked, SIZES, 0.2, whole=True, rows=300_000)
+    alone = counts_release(asked, {**SIZES, "bank": []}, 0.2, whole=True, rows=300_000)
+    assert both.block("tax").ring == "uint16" and alone.block("tax").ring is None
+    check_16_bits(alone, 300_000, 250_000, 1.0)  # nothing to check in 32 bits
 
 
 def test_blocks_of_the_gram_matrix():

@@ -12,7 +12,7 @@ from fedrisk.errors import DataError, ProtocolError
 from fedrisk.secure import keystream, product
 from fedrisk.secure.keystream import Label
 from fedrisk.secure.masked_sum import pair_mask
-from fedrisk.secure.product import Shape, one_hot
+from fedrisk.secure.product import Shape, one_hot, with_last
 from fedrisk.secure.ring import from_signed
 
 LABEL = Label(
@@ -52,7 +52,7 @@ def test_two_rows_by_hand():
     left=st.integers(1, 6),
     right=st.integers(1, 4),
     block_rows=st.integers(1, 60),
-    dtype=st.sampled_from(["uint32", "uint64"]),
+    dtype=st.sampled_from(["uint16", "uint32", "uint64"]),
     seed=st.integers(0, 2**32),
     extreme=st.sampled_from([None, "lowest", "highest"]),
 )
@@ -227,6 +227,38 @@ def test_one_hot_rows(sizes, rows, seed):
     assert out.shape == (rows - rows // 3, sum(sizes))
     assert np.array_equal(np.nonzero(out)[1].reshape(-1, len(sizes)), codes[rows // 3 :] + offsets)
     assert out.sum() == out.shape[0] * len(sizes)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sizes=st.lists(st.integers(2, 9), min_size=1, max_size=4),
+    lists=st.lists(st.integers(1, 30), min_size=1, max_size=3),
+    right=st.integers(1, 2),
+    dtype=st.sampled_from(["uint16", "uint32"]),
+    seed=st.integers(0, 2**32),
+)
+def test_last_bins_follow_from_the_others(sizes, lists, right, dtype, seed):
+    """One holder with several lists: shares without the last columns add up to the whole product."""
+    rng = np.random.default_rng(seed)
+    mine, theirs, expected = 0, 0, 0
+    for number, rows in enumerate(lists):
+        codes = np.stack([rng.integers(0, size, rows) for size in sizes], 1).astype(np.uint8)
+        x = one_hot(codes, sizes, dtype, last=False)
+        assert np.array_equal(x, np.delete(one_hot(codes, sizes, dtype), np.cumsum(sizes) - 1, axis=1))
+        y = rng.integers(0, 2**16, (rows, right)).astype(dtype)
+        label = replace(LABEL, bank_list=str(number))
+        left, own = shares(x, y, Shape(rows, x.shape[1], right, dtype, 7), label)
+        mine = mine + left
+        theirs = theirs + with_last(own, sizes, y.sum(axis=0))
+        expected = expected + one_hot(codes, sizes, "uint64").T @ y.astype(np.uint64)
+    assert np.array_equal(with_last(mine, sizes) + theirs, expected.astype(dtype))
+
+
+def test_last_bins_of_another_shape_are_refused():
+    for sizes in ([3], [2, 2], [1, 3]):
+        with pytest.raises(ProtocolError, match="another number"):
+            with_last(np.zeros((3, 1), np.uint16), sizes)
+    assert with_last(np.zeros((3, 1), np.uint16), [4]).shape == (4, 1)
 
 
 def test_one_hot_refuses_codes_without_a_bin():

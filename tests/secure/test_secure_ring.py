@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fedrisk.errors import DataError, ProtocolError
 from fedrisk.secure import ring
 
-RINGS = ["uint32", "uint64"]
+RINGS = ["uint16", "uint32", "uint64"]
 
 
 def big_product(a, b):
@@ -97,6 +97,9 @@ def test_python_integers_reduce_modulo_the_ring(values, dtype):
 @given(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1, max_size=20), st.sampled_from(RINGS))
 def test_signed_round_trip(values, dtype):
     array = np.array(values, np.int64)
+    if dtype == "uint16":
+        array >>= 16
+        values = array.tolist()
     assert ring.to_signed(ring.from_signed(array, dtype)).tolist() == values
 
 
@@ -134,3 +137,15 @@ def test_what_the_bound_allows_is_read_back_right(n, left, right, noise):
     b = ring.from_signed(np.full((n, 1), right), "uint32")
     total = ring.ring_product(a, b) + ring.from_signed(np.array([[-noise]]), "uint32")
     assert int(ring.to_signed(total)[0, 0]) == -n * left * right - noise
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "uint32"])
+def test_range_is_read_from_its_least_number(dtype):
+    top = 2 ** (8 * np.dtype(dtype).itemsize)
+    numbers = np.array([-500, -1, 0, 7, top // 2, top - 501])
+    assert ring.to_range(ring.from_signed(numbers, dtype), -500).tolist() == numbers.tolist()
+    assert ring.to_range(ring.from_signed(np.array([top - 500]), dtype), -500).tolist() == [
+        -500
+    ]  # one too far
+    with pytest.raises(ProtocolError, match="to_signed"):
+        ring.to_range(np.zeros(1, np.uint64), 0)

@@ -13,6 +13,7 @@ from fedrisk.errors import EnvelopeError, PeerError, ProtocolError
 from fedrisk.protocol import Payload, from_record, refused, reply
 from fedrisk.secure.identity import EphemeralKey, IdentityKey
 from fedrisk.server.exchange import Exchange
+from fedrisk.server.spool import LEAST, Relayed
 
 ATTEMPT, DIGEST = "a" * 32, "d" * 64
 NAMES = ("bank", "tax")
@@ -239,19 +240,50 @@ def test_a_lost_node_is_told_without_its_text():
 
 
 @pytest.mark.parametrize(
-    ("taken", "named"),
-    [
-        (lambda ids: [ids[0], None], "tax"),  # as Flower over HTTP tells it
-        (lambda ids: [ids[0], ""], "tax"),
-        (lambda ids: ids[:1], "bank, tax"),  # as Flower in memory does; nobody knows which one
-        (lambda ids: [], "bank, tax"),  # too large for Flower
-    ],
-)
+    "taken", [[None], [""], []]
+)  # as Flower over HTTP, in memory, or for a message too large
+@pytest.mark.parametrize("named", [("tax",), ("bank", "tax")])
 def test_a_message_that_flower_does_not_take_is_told(taken, named):
     exchange, _ = called(*consortium())
-    exchange._grid.taken = taken
-    with pytest.raises(PeerError, match=f"exchange 2, release, could not be sent to {named}; see that"):
+    grid = exchange._grid
+    numbers = [exchange._nodes[name] for name in named]
+    grid.taken = lambda ids: taken if grid.asked[-1][0] in numbers else ids
+    with pytest.raises(
+        PeerError, match=f"exchange 2, release, could not be sent to {', '.join(named)}; see that"
+    ):
         exchange("release", "sums", requests())
+
+
+def test_large_envelopes_wait_in_a_file_and_are_fetched_when_they_are_sent():
+    """Neither what goes out nor what comes in is in memory all at once."""
+    large = {"bank": b"b" * LEAST, "tax": b"t" * (LEAST + 5)}
+    masked = {name: {"mask": Payload({}, {"x": blob, "y": b"small"})} for name, blob in large.items()}
+    exchange, _ = called(*consortium(**masked))
+    answers = exchange("mask", "masks", requests())
+    for name in NAMES:
+        assert list(answers[name].blobs) == ["x", "y"] and len(answers[name].blobs) == 2
+        assert not isinstance(answers[name].blobs, dict)  # the file's
+        assert answers[name].raw("x") == large[name] and answers[name].raw("y") == b"small"
+    fetched = []
+
+    class Watched(Relayed):
+        def __getitem__(self, name):
+            fetched.append(name)
+            return super().__getitem__(name)
+
+    onward = {name: Watched() for name in NAMES}
+    onward["bank"].add("from tax", answers["tax"], "x")
+    onward["tax"].add("from bank", answers["bank"], "x")
+    exchange("release", "sums", {name: Payload({}, blobs) for name, blobs in onward.items()})
+    told = {node: payload for node, action, payload in exchange._grid.asked if action == "release"}
+    assert told[exchange._nodes["bank"]].raw("from tax") == large["tax"]
+    assert told[exchange._nodes["tax"]].raw("from bank") == large["bank"]
+    assert fetched == ["from tax", "from bank"]  # once each
+
+
+def test_what_an_answer_lacks_cannot_be_relayed():
+    with pytest.raises(ProtocolError, match="lacks bytes x"):
+        Relayed().add("a", Payload(), "x")
 
 
 def test_a_silent_node_meets_the_deadline():
