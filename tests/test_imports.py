@@ -27,8 +27,11 @@ LAYERS = {
         "alignment",
         "table_source",
     },  # ids of a table are brought to their public form
-    "institution": {"errors", "dictionary", "study", "privacy", "table", "table_source"},
-    "models": {"errors", "dictionary", "study", "secure", "privacy", "metrics"},
+    "models": {"errors", "dictionary", "study", "secure", "privacy", "metrics", "table_source"},
+    "institution": {
+        *("errors", "files", "dictionary", "study", "privacy", "table", "table_source"),
+        "models",  # columns of a trained encoder; torch only once there is one
+    },
     "protocol": {"errors"},
     "clients": {
         *("errors", "dictionary", "study", "alignment", "secure", "privacy", "metrics", "table"),

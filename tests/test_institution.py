@@ -1,11 +1,16 @@
 """Institution files: what a bank, a holder and an authority need, stores, and finding the files of a study."""
 
+import math
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from fedrisk.errors import ConfigError, DataError
+from fedrisk.errors import ConfigError, DataError, PolicyError
 from fedrisk.institution import find_institutions, home, load_institution
+from fedrisk.models import encoder as en
+from fedrisk.models.trained import TrainedModel
 
 DICTIONARY = """
 [dictionary]
@@ -175,3 +180,115 @@ def test_a_folder_of_that_name_is_no_file(tmp_path):
     (tmp_path / "institutions" / "own.toml").mkdir(parents=True)
     with pytest.raises(ConfigError, match="no institution file for own"):
         find_institutions(tmp_path / "study.toml", ("own",))
+
+
+# --- encoders -----------------------------------------------------------------------------------------------
+
+ENCODER = """
+[[encoders]]
+name = "load"
+months = 6
+histories = { source = "../data/histories.parquet" }
+series = [{ name = "kwh", unit = "kWh", low = 0, high = 10 }]
+"""
+
+
+@pytest.fixture
+def power(write, tmp_path, fedrisk_home):
+    """A holder of six enterprises, five of them with histories."""
+    (tmp_path / "data").mkdir()
+    rows = "".join(f"e{i},{i % 4}\n" for i in range(6))
+    (tmp_path / "data" / "own.csv").write_text("id,x\n" + rows, encoding="utf-8")
+    content = {"id": [f"e{i}" for i in (4, 3, 2, 1, 0)]}
+    content |= {f"kwh_m{m:02d}": [float((i * m) % 7) for i in (4, 3, 2, 1, 0)] for m in range(1, 7)}
+    pd.DataFrame(content).to_parquet(tmp_path / "data" / "histories.parquet")
+    return load_institution(write("holder", TABLE, DICTIONARY, ENCODER))
+
+
+def trained(institution, **about):
+    design = en.EncoderDesign(series=1, months=6, window=3, horizon=2, hidden=4, outputs=2)
+    facts = {"study": "s", "digest": "d", "mu": 0.6, "delta": 1e-6, "research": False, **about}
+    institution.save_encoder("load", TrainedModel(en.initial_weights(design, 1), design.to_dict(), facts))
+
+
+def test_an_encoder_that_is_not_trained_adds_nothing(power):
+    assert list(power.read().frame) == ["x"]
+    assert power.described() == power.dictionary
+    (status,) = power.encoder_status()
+    assert not status.trained
+    assert "not trained yet: load_1 to load_2 come with" in status.text
+    power.check_encoders(research=False)
+
+
+def test_a_trained_encoder_is_columns_like_any_other(power):
+    before = power.read().digest
+    trained(power)
+    table = power.read()
+    assert list(table.frame) == ["x", "load_1", "load_2"]
+    assert [c.name for c in power.described().features] == ["x", "load_1", "load_2"]
+    assert [c.name for c in power.dictionary.features] == ["x"]  # what is read off the table itself
+    model = power.load_encoder("load")
+    want = en.encode(
+        en.EncoderDesign.from_dict(model.design), model.weights, power.histories("load", table.ids)
+    )
+    assert np.array_equal(table.frame[["load_1", "load_2"]].to_numpy(), want, equal_nan=True)
+    assert table.frame["load_1"].isna().tolist() == [False] * 5 + [True]  # the sixth has no history
+    assert table.digest not in (before, "")
+    assert power.read().digest == table.digest
+    assert "trained by study s at mu 0.6" in power.encoder_status()[0].text
+    assert len(power.files) == 3
+
+
+def test_histories_come_in_the_order_of_the_ids(power):
+    got = power.histories("load", np.array(["E1", "none", "E3"], dtype=object))
+    same = power.histories("load", np.array(["e1", "none", "e3"], dtype=object))
+    got = got if not np.isnan(got[0]).all() else same
+    assert np.isnan(got[1]).all()
+    assert (np.diff(got[0, :, 0]) > 0).all()  # 1, 2, .. 6 on the log scale
+    with pytest.raises(ConfigError, match=r"no encoder lod \(it has: load\)"):
+        power.histories("lod", np.array(["e1"], dtype=object))
+
+
+def test_new_weights_make_another_table(power):
+    trained(power)
+    first = power.read().digest
+    model = power.load_encoder("load")
+    power.save_encoder("load", TrainedModel(model.weights + 1, model.design, model.about))
+    assert power.read().digest != first
+
+
+@pytest.mark.parametrize("about", [{"research": True}, {"mu": None}, {"mu": math.inf}])
+def test_an_encoder_without_privacy_is_for_research_runs_only(power, about):
+    trained(power, **about)
+    power.check_encoders(research=True)
+    with pytest.raises(PolicyError, match=r"encoder load was trained without privacy .* train it anew"):
+        power.check_encoders(research=False)
+    assert "research runs only" in power.encoder_status()[0].text
+
+
+def test_a_trained_encoder_belongs_to_the_bounds_it_was_trained_under(power, write):
+    trained(power)
+    other = load_institution(write("holder", TABLE, DICTIONARY, ENCODER.replace("high = 10", "high = 20")))
+    with pytest.raises(ConfigError, match="trained for other series, bounds, months or outputs"):
+        other.read()
+    assert not other.encoder_status()[0].trained
+
+
+def test_how_an_encoder_was_trained_must_be_told(power):
+    with pytest.raises(ConfigError, match="about lacks delta, digest, mu, research"):
+        power.save_encoder("load", TrainedModel(np.zeros(2, np.float32), {}, {"study": "s"}))
+
+
+def test_histories_that_are_not_there_are_named(power, tmp_path):
+    trained(power)
+    (tmp_path / "data" / "histories.parquet").unlink()
+    with pytest.raises(ConfigError, match=r"encoder load of own: .*histories\.parquet"):
+        power.read()
+
+
+def test_encoders_are_for_holders(write):
+    with pytest.raises(ConfigError, match=r"\[\[encoders\]\] are for holders"):
+        load_institution(write("bank", TABLE, DICTIONARY, LABEL, ENCODER))
+    clash = ENCODER.replace('name = "load"', 'name = "x"')
+    with pytest.raises(ConfigError, match="x is used twice"):
+        load_institution(write("holder", TABLE, DICTIONARY, clash))

@@ -79,12 +79,21 @@ def run(
             help="Repeatable noise and exact figures: NO PRIVACY. Only where every policy says research = true.",
         ),
     ] = None,
+    beside: Annotated[
+        bool | None,
+        typer.Option(
+            "--beside/--alone",
+            help="For a network: run DP logistic regression and the scorecard on the same rows as well, each charged as "
+            "a study of its own. Default: in research runs only.",
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on with a training of this study that was stopped within a day."),
     ] = False,
 ) -> None:
     """Run a study on this machine, every institution a Flower node: in this process, or on Flower's simulation."""
+    from fedrisk.engine.beside import companions, run_beside
     from fedrisk.engine.local import run_local
     from fedrisk.engine.simulation import run_simulation
     from fedrisk.institution import find_institutions
@@ -116,6 +125,10 @@ def run(
     else:
         results = run_local(study, paths, research_seed=research_seed, progress=progress, resume=resume)
     results.metrics["seconds"] = round(time.monotonic() - start, 2)
+    if engine is Engine.IN_PROCESS and (beside if beside is not None else research_seed is not None):
+        for heading in companions(study):
+            out.print(f"[dim]beside it, on the same rows: {heading}[/]")
+        run_beside(results, study, lambda other: run_local(other, paths, research_seed=research_seed))
     results.save(folder)
     report = write_report(results, folder)
     out.print(summary(results))

@@ -150,9 +150,9 @@ def keep(attempt: Attempt, model: TrainedModel, scored: Mapping[str, Any]) -> di
     ``best`` is the model of least validated loss on the bank's own training rows, shared, local or personal: it is
     exported with its preprocessing, as ``best.onnx``.
     """
-    from fedrisk.models.network import NetworkDesign
+    from fedrisk.models.network import NetworkDesign, personal_weights, shared_curves
     from fedrisk.models.network_export import check_export, export_network
-    from fedrisk.models.personal import LinearModel, personal_models
+    from fedrisk.models.personal import personal_models
 
     folder = attempt.node.store.results(attempt.state.id)
     logit, label, use = scored["logit"], scored["label"], scored["use"]
@@ -164,7 +164,10 @@ def keep(attempt: Attempt, model: TrainedModel, scored: Mapping[str, Any]) -> di
         }
     )
     fit, test = ((use == side) & np.isin(label, (0.0, 1.0)) for side in (TRAINING, HOLD_OUT))
-    own = personal_models(scored["inputs"], label, fit, logit)
+    design = NetworkDesign.from_dict(model.design)
+    curves, spans = shared_curves(design, model.weights, scored["inputs"])
+    total = sum(attempt.state["rows"].values())
+    own = personal_models(scored["inputs"], label, fit, logit, curves, spans, total_rows=total)
     both = min((label[test] == 0).sum(), (label[test] == 1).sum()) > 0
     figures: dict[str, float | None] = dict.fromkeys(
         ("bank_shared_auc", "bank_alone_auc", "bank_personal_auc", "bank_best_auc")
@@ -183,14 +186,12 @@ def keep(attempt: Attempt, model: TrainedModel, scored: Mapping[str, Any]) -> di
     out.to_parquet(folder / "scores.parquet", index=False)
     (folder / "network.npz").write_bytes(model.to_bytes())
     pd.Series({**figures, "best": own.best}).to_json(folder / "own_figures.json")
-    design = NetworkDesign.from_dict(model.design)
     about = {"study": attempt.study.name, "digest": attempt.study.digest(), "model": own.best}
     if attempt.research_seed is not None:
         about["notice"] = NO_PRIVACY
     mine = own.models.get(own.best)
-    exported = export_network(
-        design, model.weights, personal=mine if isinstance(mine, LinearModel) else None, about=about
-    )
+    weights = model.weights if mine is None else personal_weights(design, model.weights, mine)
+    exported = export_network(design, weights, about=about)
     sample = slice(0, CHECKED_ROWS)
     check_export(exported, design, scored["frame"].iloc[sample], own.logits[own.best][sample])
     (folder / "best.onnx").write_bytes(exported)

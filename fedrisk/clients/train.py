@@ -48,9 +48,7 @@ def prepare(node: Node, request: Payload) -> Payload:
         raise ProtocolError(
             "the hub counts other training rows here than the order of rows has; run the study anew"
         )
-    check_ring(
-        sum(attempt.state["rows"].values()), attempt.study.training.clip, plan.sigma, len(plan.trainers)
-    )
+    check_ring(sum(attempt.state["rows"].values()), plan.clip, plan.sigma, len(plan.trainers))
     _make_ready(attempt, request)
     if len(plan.trainers) == 1:
         return Payload()
@@ -222,7 +220,7 @@ def _own_part(
 def _noisy_sum(
     attempt: Attempt, plan: TrainingPlan, trainee: Trainee, weights: Floats, what: str
 ) -> NDArray[np.int64]:
-    total = trainee.clipped_sum(weights, attempt.study.training.clip, FRACTION_BITS)
+    total = trainee.clipped_sum(weights, plan.clip, FRACTION_BITS)
     if plan.sigma > 0:
         seed = None
         if attempt.research_seed is not None:

@@ -23,6 +23,7 @@ from fedrisk.models.plan import (
     expected_gain,
     total_mu,
 )
+from fedrisk.models.training import training_plan
 from fedrisk.privacy.accounting import epsilon_for, readings
 from fedrisk.study import Study
 from fedrisk.table import check_table
@@ -70,6 +71,9 @@ def check_study(study: Study, institutions: Mapping[str, Path]) -> Check:
         lines.append(line)
         if study.role_of(name) == "holder" or name == study.banks[0]:
             features += own
+    if study.recipe != "scorecard":
+        priced = _training(study, features)
+        return Check(tuple(lines), tuple(priced), tuple(_training_sentences(study, lines)))
     if not features:
         return Check(tuple(lines), (), ("nothing to price: no institution brings a usable column",))
     return Check(tuple(lines), tuple(_releases(study, features)), tuple(_sentences(study, features, lines)))
@@ -117,6 +121,43 @@ def _institution(study: Study, node: Node) -> tuple[Line, list[Feature]]:
     return line, features
 
 
+def _training(study: Study, features: list[Feature]) -> list[tuple[str, float, str]]:
+    """What training and evaluation would cost."""
+    edges = edges_release(study, features)
+    plan = training_plan(study, edges=edges is not None)
+    out = [("edges", edges.mu, _noise(edges))] if edges else []
+    each = "of all trainers together" if study.training.mode == "shared_noise" else "of each trainer's own"
+    noise = f"± {math.sqrt(plan.variance):.3g} in each number {each}" if plan.sigma else "none"
+    out.append((f"training: {plan.sums} sums of clipped gradients", plan.mu, noise))
+    if study.banks:
+        evaluation = evaluation_release(study, study.evaluation.bins)
+        out.append(("evaluation (hold-out)", evaluation.mu, _noise(evaluation)))
+    return out
+
+
+def _training_sentences(study: Study, lines: list[Line]) -> list[str]:
+    out = _reading_sentences(study)
+    plan = training_plan(study, edges=study.recipe == "neural")
+    rows = sum(line.rows for line in lines if line.name in study.trainers)
+    if rows and plan.sigma:
+        training = rows * study.keep * (1 - study.holdout.percent / 100)
+        noise = math.sqrt(plan.variance) / (training * plan.clip)
+        if study.training.mode == "own_noise":
+            noise *= len(study.trainers)
+        out.append(
+            f"A number of the mean gradient has noise {noise:.2g} beside gradients of at most 1 in all: "
+            + ("little" if noise < 0.004 else "much; expect a plainer model, or raise epsilon")
+            + "."
+        )
+    left = len(study.trainers)
+    lost = left - study.fewest
+    out.append(
+        f"{left} trainers, of which {lost} may be lost on the way (training.fewest = {study.fewest}); about "
+        f"{8 + 2 * plan.steps if left > 1 else 7 + plan.steps} exchanges."
+    )
+    return out
+
+
 def _releases(study: Study, features: list[Feature]) -> list[tuple[str, float, str]]:
     edges = edges_release(study, features)
     mus = budget(study, edges=edges is not None)
@@ -142,15 +183,19 @@ def _noise(release: Release) -> str:
     return f"± {low:.0f}" if round(low) == round(high) else f"± {low:.0f} to {high:.0f}"
 
 
-def _sentences(study: Study, features: list[Feature], lines: list[Line]) -> list[str]:
+def _reading_sentences(study: Study) -> list[str]:
     privacy, mu = study.privacy, total_mu(study)
-    out = []
-    if math.isfinite(mu):
-        r = readings(mu, privacy.delta)
-        out.append(
-            f"Each institution is charged epsilon {privacy.epsilon:g} at delta {privacy.delta:g} (mu {mu:.3f}); "
-            f"with a label flipped it reads {r.label_flipped:.2f}, with an enterprise replaced {r.replaced:.2f}."
-        )
+    if not math.isfinite(mu):
+        return []
+    r = readings(mu, privacy.delta)
+    return [
+        f"Each institution is charged epsilon {privacy.epsilon:g} at delta {privacy.delta:g} (mu {mu:.3f}); "
+        f"with a label flipped it reads {r.label_flipped:.2f}, with an enterprise replaced {r.replaced:.2f}."
+    ]
+
+
+def _sentences(study: Study, features: list[Feature], lines: list[Line]) -> list[str]:
+    out = _reading_sentences(study)
     if len(study.banks) > 1:
         ratio = left_out_likelihood_ratio(study.keep, 2) if study.keep < 1 else math.inf
         meaning = (

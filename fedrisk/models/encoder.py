@@ -17,6 +17,7 @@ that its integer norm is bounded exactly, and for that it has to be there.
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -34,7 +35,7 @@ Weights = NDArray[np.floating[Any]]
 
 STEPS = 25
 CLIP = 1.0
-LEARNING_RATE = 0.02
+LEARNING_RATE = 0.06
 OPTIMISER = "adam"
 """What did well (benchmarks/encoders), for any size of study."""
 
@@ -164,7 +165,9 @@ class EncoderTrainee:
         total = np.zeros(self.size, dtype=np.int64)
         for start in range(0, self.rows, BLOCK):
             losses = self._losses(model, slice(start, start + BLOCK))
-            losses.sum().backward()  # type: ignore[no-untyped-call]
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Full backward hook")  # inputs need no gradient, weights do
+                losses.sum().backward()  # type: ignore[no-untyped-call]
             grads = [p.grad_sample.reshape(len(losses), -1) for p in model.parameters()]
             total += quantise_rows(torch.cat(grads, 1).numpy(), clip, bits).sum(axis=0)
             model.zero_grad()
@@ -185,7 +188,8 @@ class EncoderTrainee:
         values, known = self._values[rows], self._known[rows]
         windows, targets, weight = _windows(d, values, known, d.origins)
         error = (model(windows).unflatten(2, (d.horizon, d.series)) - targets) * weight
-        return (error**2).mean(dim=(1, 2, 3))
+        out: Tensor = (error**2).mean(dim=(1, 2, 3))
+        return out
 
 
 def encode(design: EncoderDesign, weights: Weights, histories: Histories) -> NDArray[np.float32]:

@@ -10,7 +10,8 @@ The file is wide: one row an enterprise, columns SERIES_m01 (oldest month) to SE
 
 import hashlib
 import math
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ from fedrisk.table_source import TableSource
 
 Histories = NDArray[np.float32]
 
-OUTPUT_EDGES = (-0.9, -0.8, -0.7, -0.6, -0.5, -0.4, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.45, 0.6)
+OUTPUT_EDGES = (-0.95, -0.9, -0.8, -0.7, -0.6, -0.5, -0.4, -0.3, -0.15, 0.0, 0.15, 0.3, 0.5, 0.7, 0.85)
 """Public bins of every encoder column. Trouble is rare, so its bins must be fine where few enterprises are; equally
 filled bins, which noisy edges give, would put a rare twentieth of the enterprises together with ordinary ones."""
 
@@ -61,14 +62,22 @@ class Series(_Frozen):
 
 
 class EncoderRule(_Frozen):
-    """A sequence encoder of a holder: over which histories, and how many columns NAME_1.. it gives."""
+    """A sequence encoder of a holder: over which histories, and how many columns NAME_1.. it gives (two a series
+    if the file does not say)."""
 
     name: Name
     histories: TableSource
     series: Annotated[tuple[Series, ...], Field(min_length=1, max_length=8)]
     months: Annotated[int, Field(ge=6, le=60)] = 18
-    outputs: Annotated[int, Field(ge=1, le=16)] = 4
+    outputs: Annotated[int, Field(ge=1, le=16)]
     hidden: Annotated[int, Field(ge=4, le=128)] = 32
+
+    @model_validator(mode="before")
+    @classmethod
+    def _two_outputs_a_series(cls, raw: Any) -> Any:
+        if isinstance(raw, Mapping) and "outputs" not in raw and isinstance(raw.get("series"), (list, tuple)):
+            return {**raw, "outputs": min(16, max(1, 2 * len(raw["series"])))}
+        return raw
 
     @model_validator(mode="after")
     def _rules(self) -> "EncoderRule":

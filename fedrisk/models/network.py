@@ -290,8 +290,10 @@ class NetworkTrainee:
     ) -> NDArray[np.int64]:
         """(d,) int64: sum of the enterprises' gradients, each of integer norm at most floor(clip 2^bits).
 
-        Guarantee: zeroing one enterprise changes the sum by a vector of at most that L2 norm, exactly, whatever
-        the weights. rows: positions to take, all by default.
+        Guarantee: an enterprise whose contribution is replaced by zeros changes the sum by a vector of at most
+        that L2 norm, exactly, whatever the weights: with the row count public, and hence the blocks, a row's gradient
+        is computed from that row alone. (With a row left out, blocks shift and others' last bits with them.)
+        rows: positions to take, all by default.
 
         Raises:
             DataError: weights of another design, or gradients that are not finite.
@@ -327,7 +329,11 @@ class NetworkTrainee:
         _load(net, self.design, weights)
         for block in _row_blocks(len(y), max(1, BLOCK_NUMBERS // self.size)):
             hooked.zero_grad(set_to_none=True)
-            _loss(hooked(x[block].to(_device())), y[block].to(_device()), "sum").backward()  # type: ignore[no-untyped-call]
+            loss = _loss(hooked(x[block].to(_device())), y[block].to(_device()), "sum")
+            with warnings.catch_warnings():
+                # Inputs need no gradients, which the hooks remark on at every block.
+                warnings.filterwarnings("ignore", message="Full backward hook")
+                loss.backward()  # type: ignore[no-untyped-call]
             parts = [p.grad_sample.reshape(p.grad_sample.shape[0], -1) for p in net.parameters()]
             yield torch.cat(parts, 1).cpu().numpy()
         hooked.zero_grad(set_to_none=True)

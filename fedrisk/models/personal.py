@@ -90,7 +90,13 @@ class PersonalModels:
 
 
 def fit_linear(
-    x: Floats, label: Floats, ridge: Floats, centre: Floats | None = None, *, rounds: int = 50
+    x: Floats,
+    label: Floats,
+    ridge: Floats,
+    centre: Floats | None = None,
+    *,
+    start: Floats | None = None,
+    rounds: int = 50,
 ) -> tuple[Floats, float]:
     """Weights (k,) and intercept of a logistic regression with ridge / 2 times (w - centre)^2, summed.
 
@@ -98,6 +104,7 @@ def fit_linear(
 
     Args:
         x: (n, k). label: (n,) in [0, 1]. ridge: (k,), positive. centre: (k,), default zeros.
+        start: (k + 1,) intercept and weights to begin with; the centre by default. The minimum is the same.
 
     >>> x = np.array([[0.0], [0.0], [1.0], [1.0]])
     >>> weights, intercept = fit_linear(x, np.array([0.0, 1.0, 1.0, 1.0]), np.array([1e9]), np.array([2.0]))
@@ -114,7 +121,7 @@ def fit_linear(
     middle = np.zeros(x.shape[1]) if centre is None else np.asarray(centre, dtype=np.float64)
     design = np.column_stack([np.ones(len(x)), x])
     target, pull = np.r_[0.0, middle], np.r_[0.0, ridge]
-    w = target.copy()
+    w = target.copy() if start is None else np.array(start, dtype=np.float64)
 
     def loss(v: Floats) -> float:
         return float(log_loss_terms(design @ v, label).sum() + 0.5 * (pull * (v - target) ** 2).sum())
@@ -131,7 +138,7 @@ def fit_linear(
         if not tried < value:
             break
         w, gain, value = w - size * step, value - tried, tried
-        if gain < 1e-9 * max(1.0, abs(value)):
+        if gain < 1e-8 * max(1.0, abs(value)):
             break
     return w[1:], float(w[0])
 
@@ -240,13 +247,15 @@ def _chosen(
     tried = x if clean is None else np.column_stack([clean, x])
     final = x if curves is None else np.column_stack([curves, x])
     best: tuple[float, Floats, Floats, Floats] | None = None
+    starts: dict[int, Floats] = {}  # neighbours on the grid are near each other
     for strength, on_curves, at in grid:
         ridge = np.r_[np.full(m, on_curves), np.full(x.shape[1], strength)]
         centre = np.r_[np.full(m, at), np.zeros(x.shape[1])]
         held = np.zeros(len(y))
         for k in range(int(folds.max()) + 1):
             inside, outside = folds != k, folds == k
-            weights, intercept = fit_linear(tried[inside], y[inside], ridge, centre)
+            weights, intercept = fit_linear(tried[inside], y[inside], ridge, centre, start=starts.get(k))
+            starts[k] = np.r_[intercept, weights]
             held[outside] = intercept + tried[outside] @ weights
         value = float(log_loss_terms(held, y).mean())
         if best is None or value < best[0]:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from fedrisk.models.plan import SPLIT, Block, Release, ring_sigma, total_mu
 from fedrisk.privacy.accounting import contributor_sigma
+from fedrisk.secure.fixed_point import bound
 from fedrisk.study import Study, Training
 
 FRACTION_BITS = 24
@@ -22,6 +23,9 @@ FRACTION_BITS = 24
 
 DEFAULT_STEPS = {"shared_noise": 25, "own_noise": 10}
 """Rounds where the study names none: with two exchanges each they stay within sixty exchanges."""
+
+EXACT_CLIP = 4.0
+"""Without noise a small radius saves nothing, and costs what it clips."""
 
 REACH = 3.0
 """How far the evaluation's score bins reach on either side of the expected log-odds."""
@@ -32,13 +36,14 @@ class TrainingPlan:
     """Public numbers of a training.
 
     steps: rounds. sums: noisy sums of gradients by each trainer in all of them. mu: price of all, mu_sum: of one.
-    radius: most that one enterprise adds to a sum, in ring units (L2). sigma: noise of one trainer in one sum, in
+    clip: most that one enterprise adds to a sum (L2); radius: the same in ring units. sigma: noise of one trainer in one sum, in
     ring units; 0 is none. variance: of the noise in each number of the total of all trainers, in plain units
     (shared noise), or in one trainer's own sum (own noise).
     """
 
     steps: int
     sums: int
+    clip: float
     mu: float
     mu_sum: float
     radius: int
@@ -98,7 +103,8 @@ def training_plan(study: Study, *, edges: bool) -> TrainingPlan:
     sums = steps * rule.local_steps
     mu = total_mu(study) * math.sqrt(1 - SPLIT["edges"] if edges else 1.0)
     mu_sum = mu / math.sqrt(sums)
-    radius = math.floor(rule.clip * 2**FRACTION_BITS)
+    clip = rule.clip or (EXACT_CLIP if math.isinf(mu) else 1.0)
+    radius = bound(clip, FRACTION_BITS)
     full = ring_sigma(float(radius), mu_sum)
     trainers, fewest = study.trainers, study.fewest
     if rule.mode == "own_noise" or not full:
@@ -109,6 +115,7 @@ def training_plan(study: Study, *, edges: bool) -> TrainingPlan:
     return TrainingPlan(
         steps=steps,
         sums=sums,
+        clip=clip,
         mu=mu,
         mu_sum=mu_sum,
         radius=radius,

@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader
 
 from fedrisk.errors import StoreError
 from fedrisk.models.scorecard import Scorecard
-from fedrisk.report.text import grouped, number, own_models, privacy_words, training_rows
+from fedrisk.report.text import beside_rows, grouped, number, own_models, privacy_words, training_rows
 from fedrisk.server.results import Results
 
 
@@ -34,6 +34,7 @@ def render(results: Results) -> str:
         spends=grouped(m["spends"]),
         own_models=own_models(m),
         training=training_rows(m["training"]) if m.get("training") else [],
+        beside=beside_rows(m) if m.get("beside") else [],
         norms=_norms(m.get("training")),
         calibration=_calibration(m["calibration"]),
         selection=[(n, i["label"]) for n, i in m["institutions"].items() if i["label"]],

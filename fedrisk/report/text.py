@@ -54,6 +54,8 @@ def summary(results: Results) -> RenderableType:
         parts.append(_disclosures(m))
     if m.get("training"):
         parts.append(_training(m["training"]))
+    if m.get("beside"):
+        parts.append(_beside(m))
     if results.card is not None:
         parts.append(_features(results.card))
     return Group(*parts)
@@ -106,6 +108,28 @@ def training_rows(t: dict[str, Any]) -> list[tuple[str, str]]:
     if t["lost"]:
         gone = ", ".join(f"{name} from step {step + 1}" for name, step in t["lost"].items())
         rows.append(("lost on the way", gone))
+    return rows
+
+
+def _beside(m: dict[str, Any]) -> RenderableType:
+    table = Table(title="beside it, on the same rows and at the same epsilon", title_justify="left")
+    for column in ("model", "AUC", "+-", "KS", "Brier", "exchanges"):
+        table.add_column(column, justify="left" if column == "model" else "right")
+    for row in beside_rows(m):
+        table.add_row(*row)
+    return table
+
+
+def beside_rows(m: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Model, AUC, its error, KS, Brier score, exchanges: of the network first, then of what ran beside it."""
+    rows: list[tuple[str, ...]] = []
+    for b in [{**m, "model": f"this network ({m['training']['kind']})"}, *m["beside"]]:
+        if "failed" in b:
+            rows.append((f"{b['model']}: {b['failed']}", *("–",) * 5))
+            continue
+        figures = (number(b[k]) for k in ("auc", "auc_standard_error", "ks", "brier"))
+        name = b["model"] if b.get("same_rows", True) else f"{b['model']} (on other rows)"
+        rows.append((name, *figures, str(b["exchanges"])))
     return rows
 
 

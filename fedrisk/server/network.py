@@ -42,7 +42,7 @@ def fit_network(exchange: Exchange, roster: Roster, checkpoint: Checkpoint, *, k
     rows = sum(roster.training.values())
     if study.training.mode == "own_noise":
         rows //= len(study.banks)  # each makes its steps alone
-    noise = math.sqrt(plan.variance) / (rows * study.training.clip)
+    noise = math.sqrt(plan.variance) / (rows * plan.clip)
     design = NetworkDesign.of(bins, study.network, noise=noise)
     rounds = Rounds(exchange, roster, plan, tuning(study, noise), checkpoint)
     if begun is None:
@@ -62,7 +62,7 @@ def tuning(study: Study, noise: float) -> Tuning:
     """Defaults that follow from public numbers; ``noise``: deviation in a number of one step's mean gradient, by clip."""
     if study.training.mode == "own_noise":
         return Tuning(rate=default_rate(noise), optimiser="sgd", momentum=0.0, averaged=AVERAGED)
-    if not noise:
+    if not noise and study.network.kind == "mlp":
         return Tuning(rate=default_rate(noise), optimiser="adam", momentum=MOMENTUM, averaged=0.1)
     return Tuning(rate=default_rate(noise), optimiser="momentum", momentum=MOMENTUM, averaged=AVERAGED)
 

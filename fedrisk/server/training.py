@@ -70,7 +70,7 @@ class Trained:
             "parameters": len(progress.final),
             "steps": plan.steps,
             "sums": plan.sums,
-            "clip": study.training.clip,
+            "clip": plan.clip,
             "noise": math.sqrt(plan.variance),
             "rate": rounds.tuning.rate,
             "optimiser": rounds.tuning.optimiser,

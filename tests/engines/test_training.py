@@ -62,7 +62,7 @@ def plain_totals(run, banks=BANKS):
     design = NetworkDesign.from_dict(model(run).design)
     trainees = [NetworkTrainee(design, *rows_of(run, bank)) for bank in banks]
     sent = [s for s in run.steps if s.action == "step"]
-    clip = run.study.training.clip
+    clip = run.results.metrics["training"]["clip"]
     totals = []
     for step in sent:
         weights = next(iter(step.sent.values())).array("weights")
