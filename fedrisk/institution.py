@@ -116,9 +116,10 @@ class Institution(BaseModel):
             return None
         found = [self.folder / Path(expand(self.table.source)).expanduser()]
         for rule in self.encoders:
-            if self._encoder_file(rule.name).is_file():
+            installed = self._installed(rule.name)
+            if installed is not None:
                 found += [
-                    self._encoder_file(rule.name),
+                    installed,
                     self.folder / Path(expand(rule.histories.source)).expanduser(),
                 ]
         return tuple(found)
@@ -155,7 +156,8 @@ class Institution(BaseModel):
         return EncoderDesign.of(self.encoder(name)).to_dict()
 
     def save_encoder(self, name: str, model: TrainedModel) -> None:
-        """Install a trained encoder; the columns are there from now on, in place of an earlier one's.
+        """Install a trained encoder; the columns are there from now on, in place of an earlier one's. One of a
+        research run never takes the place of one that was trained with privacy.
 
         ``model.about`` tells study, digest, mu, delta and research of its training. ConfigError where it was
         trained for other histories than this institution's file states.
@@ -168,13 +170,18 @@ class Institution(BaseModel):
         told = model.about.get("rule", rule.public_digest())
         about = {**model.about, "rule": told}
         _check_rule(self.name, rule, about)
-        write_atomic(self._encoder_file(name), dataclasses.replace(model, about=about).to_bytes())
+        file = self._encoder_file(name)
+        if about["research"]:
+            file = self._research_file(name)
+        else:
+            self._research_file(name).unlink(missing_ok=True)
+        write_atomic(file, dataclasses.replace(model, about=about).to_bytes())
 
     def load_encoder(self, name: str) -> TrainedModel | None:
         """The trained encoder in the own store, None where there is none; ConfigError where the file changed
         since in what it says of the histories, or the stored one is damaged."""
-        rule, file = self.encoder(name), self._encoder_file(name)
-        if not file.is_file():
+        rule, file = self.encoder(name), self._installed(name)
+        if file is None:
             return None
         model = TrainedModel.from_bytes(file.read_bytes())
         _check_rule(self.name, rule, model.about)
@@ -214,8 +221,16 @@ class Institution(BaseModel):
                 raise PolicyError(
                     f"{self.name}: encoder {rule.name} was trained without privacy (study {model.about['study']}), "
                     "and outside research runs its columns may not enter a release; train it anew with a finite "
-                    f"privacy.epsilon, or remove {self._encoder_file(rule.name)}"
+                    f"privacy.epsilon, or remove {self._installed(rule.name)}"
                 )
+
+    def _installed(self, name: str) -> Path | None:
+        """File of the encoder that is used: a private one where there is one, else that of a research run."""
+        files = (self._encoder_file(name), self._research_file(name))
+        return next((file for file in files if file.is_file()), None)
+
+    def _research_file(self, name: str) -> Path:
+        return self._encoder_file(name).with_suffix(".research.npz")
 
     def _encoder_file(self, name: str) -> Path:
         return self.store_path / "encoders" / f"{name}.npz"

@@ -9,12 +9,14 @@ import math
 from typing import Any
 
 from fedrisk.clients.external import FEATURE as EXTERNAL
-from fedrisk.clients.external import external_score
-from fedrisk.clients.node import Attempt, Node
+from fedrisk.clients.external import find_external
+from fedrisk.clients.node import Attempt, Node, forget_order
+from fedrisk.clients.train import forget_trainee
 from fedrisk.dictionary import Dictionary
 from fedrisk.errors import ConfigError, DataError, PolicyError, ProtocolError
 from fedrisk.models.binning import Feature
-from fedrisk.models.plan import features_of, total_mu
+from fedrisk.models.plan import features_of, participant_mu
+from fedrisk.models.training import training_plan
 from fedrisk.privacy.accounting import check_epsilon_delta, epsilon_for
 from fedrisk.privacy.spend import Spend
 from fedrisk.protocol import Payload
@@ -35,6 +37,8 @@ def describe(node: Node, request: Payload) -> Payload:
     if research_seed is not None and not isinstance(research_seed, int):
         raise ProtocolError("the research seed is no whole number; the hub runs another version of fedrisk")
     role = check_role(study, node)
+    if study.recipe != "scorecard":
+        training_plan(study, edges=True)  # what cannot be trained is refused before anything is paid
     node.institution.policy.check(study, institution=node.name, research=research_seed is not None)
     if study.recipe == "scorecard":
         node.institution.check_encoders(research=research_seed is not None)
@@ -55,7 +59,8 @@ def describe(node: Node, request: Payload) -> Payload:
         _check_budget(attempt)
         body |= _summary(attempt, table)
         if study.network.external is not None and role == "bank":
-            external_score(node, study, table.ids[:0], attempt.research_seed)  # there, and fit to be used
+            # The same results all along, whatever study ends in between.
+            attempt.state.update(external=find_external(node, study, attempt.research_seed))
     body["key"] = _ephemeral(attempt)
     body["checkpoint"] = json.loads(node.trail.checkpoint().to_json())
     return Payload(body)
@@ -65,7 +70,10 @@ def close(node: Node, request: Payload) -> Payload:
     """The study ended, well or not: secrets of the attempt are deleted. Nothing to do where it never began here."""
     attempt = str(request.get("attempt"))
     if node.store.knows(attempt):
-        node.store.attempt(attempt).forget_secrets()
+        state = node.store.attempt(attempt)
+        forget_trainee(state)
+        forget_order(node.store.path)
+        state.forget_secrets()
     return Payload()
 
 
@@ -187,9 +195,9 @@ def check_table_fits(study: Study, node: Node, table: Table) -> None:
 def _check_budget(attempt: Attempt) -> None:
     """Whether the ledger would hold the whole study; the releases are debited one by one when they come."""
     study = attempt.study
-    if attempt.research_seed is not None:
-        return
-    mu = total_mu(study)
+    if attempt.research_seed is not None or any(key.startswith("spend_") for key in attempt.state.facts):
+        return  # a training that goes on after a stop has paid its part already
+    mu = participant_mu(study, attempt.name)
     if not math.isfinite(mu):
         raise PolicyError("privacy.epsilon = inf has no price in mu; it is for research runs only")
     attempt.node.ledger.reserve_check(

@@ -15,7 +15,7 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from fedrisk.clients import agree, align, conclude, deliver, release, score, train
-from fedrisk.clients.node import Node
+from fedrisk.clients.node import Node, forget_order
 from fedrisk.clients.trail import record_answer, record_refusal, record_request
 from fedrisk.errors import ConfigError, FedriskError
 from fedrisk.protocol import Payload, from_record, refused, reply
@@ -49,13 +49,15 @@ def serve(action: str, message: Message, context: Context) -> Message:
     try:
         node = Node.load(institution_file(context))
         payload = from_record(message.content)
-        record_request(node, action, payload)
-        answer = HANDLERS[action](node, payload)
-        record_answer(node, action, payload, answer)
+        with node.store.one_at_a_time():
+            record_request(node, action, payload)
+            answer = HANDLERS[action](node, payload)
+            record_answer(node, action, payload, answer)
         return reply(answer, message)
     except Exception as error:
         if node is not None:
-            _refuse(node, action, payload, error)
+            with node.store.one_at_a_time():
+                _refuse(node, action, payload, error)
         else:  # the institution's own file cannot be read: there is no store to write to
             logging.getLogger("fedrisk").error("%s refused: %s", action, error)
         return reply(refused(error.code if isinstance(error, FedriskError) else "internal"), message)
@@ -69,7 +71,10 @@ def _refuse(node: Node, action: str, payload: Payload | None, error: Exception) 
     with contextlib.suppress(FedriskError, OSError):
         record_refusal(node, action, payload, error)
     with contextlib.suppress(FedriskError, OSError):
-        node.store.attempt(attempt).forget_secrets()
+        state = node.store.attempt(attempt)
+        train.forget_trainee(state)
+        forget_order(node.store.path)
+        state.forget_secrets()
 
 
 def institution_file(context: Context) -> Path:

@@ -39,11 +39,14 @@ STEPS_OF_LOGIT = 100
 def conclude(node: Node, request: Payload) -> Payload:
     """Trained weights -> installed encoder, or kept scores and the private evaluation histogram."""
     attempt = node.attempt(request)
-    forget_trainee(attempt)
+    attempt.state.still_runs()
+    forget_trainee(attempt.state)
     weights = request.array("weights")
-    if weights.dtype != np.float32 or weights.ndim != 1:
-        raise ProtocolError("the hub sent no weights; hub and institution must run the same version")
-    model = TrainedModel(weights, attempt.state["design"], _about(attempt, request))
+    if weights.shape != (_size(attempt),) or weights.dtype != np.float32 or not np.isfinite(weights).all():
+        raise ProtocolError(
+            "the hub sent weights for another model, or none; nothing was released or installed"
+        )
+    model = TrainedModel(weights, attempt.state["design"], _about(attempt))
     if attempt.study.recipe == "encoder":
         if attempt.study.encoder is None:
             raise ProtocolError("the study names no encoder; run it anew")
@@ -52,12 +55,21 @@ def conclude(node: Node, request: Payload) -> Payload:
     return _bank(attempt, model, request)
 
 
-def _about(attempt: Attempt, request: Payload) -> dict[str, object]:
-    """Facts of the training as this institution knows them itself, whatever the hub says."""
+def _size(attempt: Attempt) -> int:
+    """Number of weights of the attempt's model."""
+    if attempt.study.recipe == "encoder":
+        from fedrisk.models.encoder import EncoderDesign
+
+        return EncoderDesign.from_dict(attempt.state["design"]).size
+    from fedrisk.models.network import NetworkDesign
+
+    return NetworkDesign.from_dict(attempt.state["design"]).size
+
+
+def _about(attempt: Attempt) -> dict[str, object]:
+    """Facts of the training as this institution knows them itself."""
     study, research, mu = attempt.study, attempt.research_seed is not None, plan_of(attempt).mu
-    told = dict(request.get("model"))
     return {
-        **told,
         "study": study.name,
         "digest": study.digest(),
         "attempt": attempt.state.id,
@@ -163,10 +175,15 @@ def keep(attempt: Attempt, model: TrainedModel, scored: Mapping[str, Any]) -> di
             "split": np.array(["training", "holdout", "unused"])[use],
         }
     )
+    if attempt.research_seed is not None:
+        out["notice"] = NO_PRIVACY
     fit, test = ((use == side) & np.isin(label, (0.0, 1.0)) for side in (TRAINING, HOLD_OUT))
     design = NetworkDesign.from_dict(model.design)
     curves, spans = shared_curves(design, model.weights, scored["inputs"])
     total = sum(attempt.state["rows"].values())
+    # First what the study is for; nothing that goes wrong with the bank's own models takes it away.
+    out.to_parquet(folder / "scores.parquet", index=False)
+    (folder / "network.npz").write_bytes(model.to_bytes())
     own = personal_models(scored["inputs"], label, fit, logit, curves, spans, total_rows=total)
     both = min((label[test] == 0).sum(), (label[test] == 1).sum()) > 0
     figures: dict[str, float | None] = dict.fromkeys(
@@ -181,10 +198,7 @@ def keep(attempt: Attempt, model: TrainedModel, scored: Mapping[str, Any]) -> di
     out["best_probability"] = expit(own.logits[own.best])
     if both:
         figures["bank_best_auc"] = auc(label[test], own.logits[own.best][test])
-    if attempt.research_seed is not None:
-        out["notice"] = NO_PRIVACY
     out.to_parquet(folder / "scores.parquet", index=False)
-    (folder / "network.npz").write_bytes(model.to_bytes())
     pd.Series({**figures, "best": own.best}).to_json(folder / "own_figures.json")
     about = {"study": attempt.study.name, "digest": attempt.study.digest(), "model": own.best}
     if attempt.research_seed is not None:

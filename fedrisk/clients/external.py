@@ -4,6 +4,8 @@ The bank has it in its own store: the sum of the data holders' points for each o
 is trained on it computes on the holders' records as well, so they are members of its study and are charged.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -30,16 +32,17 @@ def with_external(attempt: Attempt, frame: pd.DataFrame, ids: NDArray[np.object_
     """The bank's columns and, where the study asks for it, the external score of each row; NaN where it has none."""
     if attempt.study.network.external is None:
         return frame
-    return frame.assign(**{COLUMN: external_score(attempt.node, attempt.study, ids, attempt.research_seed)})
+    folder = attempt.node.store.path / "results" / attempt.state["external"]
+    return frame.assign(**{COLUMN: _log_odds(folder, ids)})
 
 
-def external_score(
-    node: Node, study: Study, ids: NDArray[np.object_], research_seed: int | None
-) -> NDArray[np.float64]:
-    """(n,) log-odds by id, from the latest results of study ``network.external`` in the bank's own store.
+def find_external(node: Node, study: Study, research_seed: int | None) -> str:
+    """The attempt whose scores are the input: of study ``network.external``, with exactly these holders, the latest.
 
-    DataError where there are none; PolicyError where they come of a research run and this is none: a score fitted
-    without privacy would carry records of others past the noise.
+    DataError where there is none. PolicyError where it was a research run and this is none, since a score fitted
+    without privacy would carry records of others past the noise; and where a single holder stood behind it, since
+    coarse bands are cut by the shares of all rows in them, so that one row's score depends on others' and the
+    bound on one enterprise would not hold.
     """
     name = study.network.external
     found = []
@@ -51,20 +54,30 @@ def external_score(
         earlier = facts["study"]
         holders = {m["name"] for m in earlier["institutions"] if m["role"] == "holder"}
         if earlier["name"] == name and earlier["recipe"] == "scorecard" and holders == set(study.holders):
-            found.append((file.stat().st_mtime, file, facts["research_seed"] is not None))
+            found.append((file.stat().st_mtime, file.parent.name, facts["research_seed"] is not None))
     if not found:
         raise DataError(
             f"{node.name} has no scores of a study {name} with exactly these holders in its store; run that study "
             "first, or take network.external out"
         )
-    _, file, research = max(found)
-    if research and research_seed is None:
+    _, attempt, research = max(found)
+    if research_seed is None and research:
         raise PolicyError(
             f"the latest scores of study {name} at {node.name} come of a research run, which has no privacy; run "
             "that study without a research seed first"
         )
-    card = Scorecard.from_json((file.parent / "scorecard.json").read_text())
+    if research_seed is None and len(study.holders) == 1:
+        raise PolicyError(
+            f"network.external = {name} has a single holder, whose bands depend on other rows; take a study with two "
+            "holders or more, or leave network.external out"
+        )
+    return attempt
+
+
+def _log_odds(folder: Path, ids: NDArray[np.object_]) -> NDArray[np.float64]:
+    """(n,) log-odds of default that the holders' points add to the average, by id."""
+    card = Scorecard.from_json((folder / "scorecard.json").read_text())
     average = sum(a for a, b in zip(card.averages, card.bins, strict=True) if b.feature.institution != BANK)
-    kept = pd.read_parquet(file, columns=["id", "external_points"]).set_index("id")["external_points"]
-    points = kept.reindex(pd.Index(ids)).to_numpy(float)
-    return (average - points) / FACTOR
+    columns = ["id", "external_points"]
+    kept = pd.read_parquet(folder / "scores.parquet", columns=columns).set_index("id")["external_points"]
+    return (average - kept.reindex(pd.Index(ids)).to_numpy(float)) / FACTOR

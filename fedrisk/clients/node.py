@@ -167,7 +167,7 @@ def blob_digest(payload: Payload, name: str) -> bytes:
     return known[name]
 
 
-def _mark(institution: Institution) -> tuple[tuple[str, int, int], ...] | None:
+def _mark(institution: Institution) -> tuple[tuple[str | int, ...], ...] | None:
     """What tells cheaply whether a file changed; None for a database, which is read each time."""
     marks = []
     for path in institution.files or ():
@@ -175,7 +175,7 @@ def _mark(institution: Institution) -> tuple[tuple[str, int, int], ...] | None:
             stat = path.stat()
         except OSError:
             return None  # reading it says what is wrong
-        marks.append((str(path), stat.st_mtime_ns, stat.st_size))
+        marks.append((str(path), stat.st_ino, stat.st_ctime_ns, stat.st_mtime_ns, stat.st_size))
     return tuple(marks) or None
 
 
@@ -202,6 +202,11 @@ class _Held:
 
 
 _held: dict[str, _Held] = {}
+
+
+def forget_order(store: Path) -> None:
+    """An attempt is over: the table in memory, arranged in its secret order, goes."""
+    _held.pop(str(store), None)
 
 
 def _arranged(table: Table, order: NDArray[np.int64]) -> Table:

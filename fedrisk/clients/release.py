@@ -42,9 +42,9 @@ from fedrisk.models.plan import (
     edges_release,
     features_from,
     gram_release,
+    participant_mu,
     product_label,
     products,
-    total_mu,
 )
 from fedrisk.privacy.accounting import compose
 from fedrisk.privacy.noise import discrete_gaussian
@@ -66,7 +66,8 @@ def edges(node: Node, request: Payload) -> Payload:
     take_order(attempt, request)
     check_versions(attempt)
     release = edges_release(attempt.study, all_features(attempt))
-    if release is None:
+    behind = attempt.study.recipe == "neural" and attempt.name not in attempt.study.trainers
+    if release is None or behind:  # whose earlier score is an input is charged for the whole at once, later
         return Payload()
     return _released(attempt, release, request, lambda _: edge_counts(attempt, release))
 
@@ -79,7 +80,9 @@ def take_order(attempt: Attempt, request: Payload) -> None:
     for bank in lists_of(attempt):
         rows, use = request.array(f"rows:{bank}"), request.array(f"use:{bank}")
         known = rows[rows >= 0]
-        there = len(rows) == len(use) and rows.min(initial=0) >= -1 and rows.max(initial=-1) < len(table)
+        # A trainer knows everybody on its own list: -1 there would be its last row, over and over.
+        least = 0 if bank == attempt.name else -1
+        there = len(rows) == len(use) and rows.min(initial=0) >= least and rows.max(initial=-1) < len(table)
         if not there or use.max(initial=0) > UNUSED or np.bincount(known, minlength=1).max() > 1:
             raise ProtocolError(
                 "the order of rows names rows that are not there, or one twice; run the study anew"
@@ -255,7 +258,7 @@ def _within_budget(attempt: Attempt, spend: Spend) -> None:
     """The study's own budget, population by population: the ledger's cap may allow more, the study does not."""
     made = [Spend.from_dict(v) for k, v in attempt.state.facts.items() if k.startswith("spend_")]
     others = [s for s in made if s.population == spend.population and s.release != spend.release]
-    mu, most = compose(s.mu for s in [*others, spend]), total_mu(attempt.study)
+    mu, most = compose(s.mu for s in [*others, spend]), participant_mu(attempt.study, attempt.name)
     if mu > most * (1 + 1e-9):
         raise BudgetError(
             f"release {spend.release} would bring this attempt to mu {mu:.4f} and the study has {most:.4f}; "

@@ -18,13 +18,15 @@ read:
     errors.log          full texts of errors, which never leave
 """
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import secrets
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -277,6 +279,14 @@ class NodeStore:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return folder
 
+    @contextlib.contextmanager
+    def one_at_a_time(self) -> Iterator[None]:
+        """Messages to an institution are served one after the other, by whichever process: the state of an attempt is
+        read, changed and written as a whole."""
+        with (self.path / ".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
     def log_error(self, attempt: str, action: str, error: BaseException) -> None:
         """Keep an error's full text at home; an unforeseen error with its traceback, a foreseen one without."""
         text = str(error) if isinstance(error, FedriskError) else "".join(traceback.format_exception(error))
@@ -362,7 +372,7 @@ class AttemptState:
 
     def put(self, name: str, array: NDArray[Any]) -> None:
         """Keep an array; ProtocolError once the attempt is over."""
-        self._still_runs()
+        self.still_runs()
         draft = self.folder / f".{name}.npy"
         try:
             np.save(draft, array, allow_pickle=False)
@@ -387,7 +397,7 @@ class AttemptState:
 
     def put_secret(self, name: str, value: bytes) -> None:
         """Keep a secret until :meth:`forget_secrets`; ProtocolError once the attempt is over."""
-        self._still_runs()
+        self.still_runs()
         write_atomic(self.folder / "secrets" / name, value)
 
     def secret(self, name: str) -> bytes:
@@ -416,7 +426,8 @@ class AttemptState:
             if "over" not in self:
                 self.update(over=True)
 
-    def _still_runs(self) -> None:
+    def still_runs(self) -> None:
+        """ProtocolError once the attempt is over."""
         if "over" in self:
             raise ProtocolError("a message came for an attempt that is over; run the study anew")
 

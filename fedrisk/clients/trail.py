@@ -5,16 +5,15 @@ cannot be recorded is refused. Entries say what kind of thing went to whom, how 
 size and its price, never what stood in it.
 """
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from fedrisk.clients.node import Node, digest_of
+from fedrisk.clients.node import Node, blob_digest, digest_of
 from fedrisk.errors import ConfigError, FedriskError
 from fedrisk.models.plan import parties
-from fedrisk.protocol import Blob, Payload
+from fedrisk.protocol import Payload
 from fedrisk.study import Study, study_from
 
 HUB = "hub"
@@ -57,7 +56,7 @@ def record_request(node: Node, action: str, request: Payload) -> None:
         kind, protection = _RECEIVED[action]
         if action == "deliver" and len(study.holders) == 1:
             protection = "bands or points of one holder; sealed"
-        for name, blob in request.blobs.items():
+        for name in request.blobs:
             if action == "step" and name not in study.members:
                 continue  # the shared model, which is public to the study
             sender = _partner(node, action, name, study)
@@ -69,7 +68,7 @@ def record_request(node: Node, action: str, request: Payload) -> None:
                     "kind": kind,
                     "protection": protection,
                 }
-                | _size(blob)
+                | _size(request, name)
             )
     node.trail.append(drafts)
 
@@ -88,11 +87,11 @@ def record_answer(node: Node, action: str, request: Payload, answer: Payload) ->
             protection = (
                 "coarse bands; sealed" if shape == "bands" else "points, as the policy allows; sealed"
             )
-        for name, blob in answer.blobs.items():
+        for name in answer.blobs:
             receiver = _partner(node, action, name, study)
             drafts.append(
                 {**common, "event": "sent", "counterparty": receiver, "kind": kind, "protection": protection}
-                | _size(blob)
+                | _size(answer, name)
             )
     if action == "score" and study is not None:
         for bank in study.banks:
@@ -204,9 +203,10 @@ def _partner(node: Node, action: str, name: str, study: Study) -> str:
     return name
 
 
-def _size(blob: Blob) -> dict[str, Any]:
-    raw = np.ascontiguousarray(blob).tobytes() if isinstance(blob, np.ndarray) else blob
-    return {"digest": hashlib.sha256(raw).hexdigest(), "bytes": len(raw)}
+def _size(payload: Payload, name: str) -> dict[str, Any]:
+    blob = payload.blobs[name]
+    size = blob.nbytes if isinstance(blob, np.ndarray) else len(blob)
+    return {"digest": blob_digest(payload, name).hex(), "bytes": size}
 
 
 def _listed(node: Node, request: Payload, bank: str) -> int:

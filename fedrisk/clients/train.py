@@ -8,6 +8,7 @@ before noise is drawn, and its answer is on the disk before it is sent.
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,10 @@ from fedrisk.clients.external import with_external
 from fedrisk.clients.matrices import all_features, own_features, training_rows
 from fedrisk.clients.node import Attempt, Node
 from fedrisk.clients.release import commit, spend_once
+from fedrisk.clients.store import AttemptState
 from fedrisk.errors import ConfigError, DataError, ProtocolError
 from fedrisk.models.binning import Bins
-from fedrisk.models.plan import Release, edges_release, total_mu
+from fedrisk.models.plan import Release, edges_release, participant_mu
 from fedrisk.models.trainee import Trainee
 from fedrisk.models.training import FRACTION_BITS, TrainingPlan, training_plan
 from fedrisk.privacy.noise import discrete_gaussian
@@ -38,6 +40,7 @@ def prepare(node: Node, request: Payload) -> Payload:
     attempt = node.attempt(request)
     attempt.begin_once("prepare", request)
     plan = plan_of(attempt)
+    _check_design(attempt, request.get("design"))
     attempt.state.update(
         design=request.get("design"), rows=request.get("rows"), rate=float(request.get("rate"))
     )
@@ -60,6 +63,13 @@ def prepare(node: Node, request: Payload) -> Payload:
             attempt.state.put_secret(f"bundle_{name}", bundle)
         attempt.state.update(step_keys=made.keys.to_dict(), record=double_mask.Record().to_dict())
     return Payload({"step_keys": attempt.state["step_keys"]})
+
+
+def _check_design(attempt: Attempt, design: dict[str, Any]) -> None:
+    """ProtocolError where an office is to train another encoder than its own file states."""
+    encoder = attempt.study.encoder
+    if encoder is not None and design != attempt.node.institution.encoder_design(encoder.name):
+        raise ProtocolError("the hub sent another encoder's design than this institution states")
 
 
 def shares(node: Node, request: Payload) -> Payload:
@@ -94,10 +104,11 @@ def step(node: Node, request: Payload) -> Payload:
     plan, number = plan_of(attempt), int(request.get("step"))
     if not 0 <= number < plan.steps:
         raise ProtocolError(f"step {number} is not one of the {plan.steps} of this study; run the study anew")
+    attempt.state.still_runs()
     weights = request.array("weights")
     trainee = trainee_of(attempt)
-    if weights.shape != (trainee.size,) or weights.dtype != np.float64:
-        raise ProtocolError(f"the hub sent weights for another model; expected {trainee.size} numbers")
+    if weights.shape != (trainee.size,) or weights.dtype != np.float64 or not np.isfinite(weights).all():
+        raise ProtocolError(f"the hub sent weights for another model; expected {trainee.size} finite numbers")
     if len(plan.trainers) > 1:
         _take_shares(attempt, request)
     release = plan.release(number, trainee.size)
@@ -156,9 +167,9 @@ def trainee_of(attempt: Attempt) -> Trainee:
     return _trainees[key]
 
 
-def forget_trainee(attempt: Attempt) -> None:
-    """Training is over."""
-    _trainees.pop(str(attempt.state.folder), None)
+def forget_trainee(state: AttemptState) -> None:
+    """Training is over: records leave the memory."""
+    _trainees.pop(str(state.folder), None)
 
 
 def _trainee(attempt: Attempt) -> Trainee:
@@ -267,11 +278,11 @@ def _context(attempt: Attempt, sender: str, receiver: str) -> Context:
 
 
 def _charge_holder(attempt: Attempt, request: Payload) -> Payload:
-    """A holder whose score is an input of the banks' network: nothing of it leaves, and the whole study is charged."""
+    """A holder whose score is an input of the banks' network: nothing of it leaves, and it is charged for the whole."""
     release = Release(
         name="external",
         population="training",
-        mu=total_mu(attempt.study),
+        mu=participant_mu(attempt.study, attempt.name),
         ring="uint64",
         scale_bits=0,
         blocks=(),

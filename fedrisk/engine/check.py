@@ -21,6 +21,7 @@ from fedrisk.models.plan import (
     edges_release,
     evaluation_release,
     expected_gain,
+    participant_mu,
     total_mu,
 )
 from fedrisk.models.training import training_plan
@@ -112,7 +113,7 @@ def _institution(study: Study, node: Node) -> tuple[Line, list[Feature]]:
         except FedriskError as error:
             refused.append(str(error))
         left = node.ledger.left(study=study.name, purpose=study.purpose)
-        if total_mu(study) > left * (1 + 1e-9):
+        if participant_mu(study, node.name) > left * (1 + 1e-9):
             spare = epsilon_for(left, study.privacy.delta) if left > 0 else 0.0
             refused.append(f"budget left is epsilon {spare:.2f}, the study asks {study.privacy.epsilon:g}")
     line = Line(
@@ -143,7 +144,7 @@ def _training_sentences(study: Study, lines: list[Line]) -> list[str]:
         training = rows * study.keep * (1 - study.holdout.percent / 100)
         noise = math.sqrt(plan.variance) / (training * plan.clip)
         if study.training.mode == "own_noise":
-            noise *= len(study.trainers)
+            noise *= math.sqrt(len(study.trainers))
         out.append(
             f"A number of the mean gradient has noise {noise:.2g} beside gradients of at most 1 in all: "
             + ("little" if noise < 0.004 else "much; expect a plainer model, or raise epsilon")

@@ -329,11 +329,15 @@ class NetworkTrainee:
         _load(net, self.design, weights)
         for block in _row_blocks(len(y), max(1, BLOCK_NUMBERS // self.size)):
             hooked.zero_grad(set_to_none=True)
-            loss = _loss(hooked(x[block].to(_device())), y[block].to(_device()), "sum")
-            with warnings.catch_warnings():
-                # Inputs need no gradients, which the hooks remark on at every block.
-                warnings.filterwarnings("ignore", message="Full backward hook")
-                loss.backward()  # type: ignore[no-untyped-call]
+            try:
+                loss = _loss(hooked(x[block].to(_device())), y[block].to(_device()), "sum")
+                with warnings.catch_warnings():
+                    # Inputs need no gradients, which the hooks remark on at every block.
+                    warnings.filterwarnings("ignore", message="Full backward hook")
+                    loss.backward()  # type: ignore[no-untyped-call]
+            except Exception:
+                _hooked.cache_clear()  # half a pass leaves the hooks' counters as no later pass can use them
+                raise
             parts = [p.grad_sample.reshape(p.grad_sample.shape[0], -1) for p in net.parameters()]
             yield torch.cat(parts, 1).cpu().numpy()
         hooked.zero_grad(set_to_none=True)

@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 
 from fedrisk.errors import ConfigError, DataError
@@ -41,6 +42,7 @@ NEAR_STRENGTHS = (0.3, 1.0, 3.0, 10.0, 100.0, 1000.0)
 CURVE_STRENGTHS = (0.3, 3.0, 30.0)
 CENTRES = (0.0, 1.0)
 FOLDS = 5
+CHOICE_TOLERANCE = 1e-6  # how far fits are driven that only serve to choose strengths
 LEAST_CLASS = 10  # fewest defaults, and fewest others, on which a bank fits models of its own
 EARLY_STOP = (
     1500.0  # learning rate times steps / (1 - momentum): what early stopping leaves of a ridge is n / this
@@ -121,26 +123,61 @@ def fit_linear(
     middle = np.zeros(x.shape[1]) if centre is None else np.asarray(centre, dtype=np.float64)
     design = np.column_stack([np.ones(len(x)), x])
     target, pull = np.r_[0.0, middle], np.r_[0.0, ridge]
-    w = target.copy() if start is None else np.array(start, dtype=np.float64)
+    begin = target if start is None else np.asarray(start, dtype=np.float64)
+    w = _minimum(design, label, pull, target, begin, rounds=rounds)
+    return w[1:], float(w[0])
+
+
+def _minimum(
+    design: Floats,
+    label: Floats,
+    pull: Floats,
+    target: Floats,
+    begin: Floats,
+    *,
+    curvature: Floats | None = None,
+    rounds: int = 50,
+    tolerance: float = 1e-8,
+) -> Floats:
+    """The least of log loss plus pull / 2 times (w - target)^2, by Newton steps whose curvature is made anew only
+    where they get short of progress: it costs a hundred times as much as a gradient.
+
+    curvature: (k, k) of the log loss somewhere near, if it is known. tolerance: relative gain at which to stop.
+    """
 
     def loss(v: Floats) -> float:
         return float(log_loss_terms(design @ v, label).sum() + 0.5 * (pull * (v - target) ** 2).sum())
 
-    value = loss(w)
+    w, value = np.array(begin), loss(begin)
+    fresh, factor = False, None
     for _ in range(rounds):
-        p = expit(design @ w)
-        slope = design.T @ (p - label) + pull * (w - target)
-        curve = (design.T * np.maximum(p * (1 - p), 1e-9)) @ design + np.diag(pull + 1e-9)
-        step = np.linalg.solve(curve, slope)
+        if factor is None:
+            fresh = curvature is None
+            made = _curvature(design, w) if curvature is None else curvature
+            factor, curvature = cho_factor(made + np.diag(pull + 1e-9)), None
+        slope = design.T @ (expit(design @ w) - label) + pull * (w - target)
+        step = cho_solve(factor, slope)
         size = 1.0
         while (tried := loss(w - size * step)) > value and size > 1e-6:
             size /= 2
-        if not tried < value:
+        gain = value - tried
+        if gain > 0:
+            w, value = w - size * step, tried
+        done = not gain > tolerance * max(1.0, abs(value))
+        if done and (fresh or tolerance > 1e-8):
             break
-        w, gain, value = w - size * step, value - tried, tried
-        if gain < 1e-8 * max(1.0, abs(value)):
-            break
-    return w[1:], float(w[0])
+        # what a true Newton step promises to gain is half of slope times step; far less calls for a new curvature
+        if done or size < 1 or gain < 0.25 * float(slope @ step):
+            factor = None
+        else:
+            fresh = False
+    return w
+
+
+def _curvature(design: Floats, w: Floats) -> Floats:
+    p = expit(design @ w)
+    out: Floats = (design.T * np.maximum(p * (1 - p), 1e-9)) @ design
+    return out
 
 
 def personal_models(
@@ -247,16 +284,30 @@ def _chosen(
     tried = x if clean is None else np.column_stack([clean, x])
     final = x if curves is None else np.column_stack([curves, x])
     best: tuple[float, Floats, Floats, Floats] | None = None
-    starts: dict[int, Floats] = {}  # neighbours on the grid are near each other
+    both = np.column_stack([np.ones(len(y)), tried])
+    parts = [(both[folds != k], y[folds != k], folds == k) for k in range(int(folds.max()) + 1)]
+    starts: list[Floats | None] = [None] * len(parts)  # neighbours on the grid are near each other
+    curvatures: list[Floats | None] = [None] * len(parts)
     for strength, on_curves, at in grid:
         ridge = np.r_[np.full(m, on_curves), np.full(x.shape[1], strength)]
         centre = np.r_[np.full(m, at), np.zeros(x.shape[1])]
         held = np.zeros(len(y))
-        for k in range(int(folds.max()) + 1):
-            inside, outside = folds != k, folds == k
-            weights, intercept = fit_linear(tried[inside], y[inside], ridge, centre, start=starts.get(k))
-            starts[k] = np.r_[intercept, weights]
-            held[outside] = intercept + tried[outside] @ weights
+        for k, (inside, truth, outside) in enumerate(parts):
+            begin = starts[k]
+            begin = np.r_[0.0, centre] if begin is None else begin
+            w = _minimum(
+                inside,
+                truth,
+                np.r_[0.0, ridge],
+                np.r_[0.0, centre],
+                begin,
+                curvature=curvatures[k],
+                tolerance=CHOICE_TOLERANCE,
+            )
+            starts[k] = w
+            if curvatures[k] is None:
+                curvatures[k] = _curvature(inside, w)
+            held[outside] = both[outside] @ w
         value = float(log_loss_terms(held, y).mean())
         if best is None or value < best[0]:
             best = value, held, ridge, centre

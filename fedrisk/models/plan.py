@@ -189,6 +189,17 @@ def total_mu(study: Study) -> float:
     )
 
 
+def participant_mu(study: Study, name: str) -> float:
+    """What an institution is charged for a whole study.
+
+    The study's mu; twice that for a holder behind an external score that is an input of the banks' network: a
+    record of its own made zero, or another, leaves the bank's part of the enterprise in place, so its clipped
+    gradient goes from one vector to another instead of to zero.
+    """
+    behind = study.recipe == "neural" and name not in study.trainers
+    return total_mu(study) * (2 if behind else 1)
+
+
 def ring_sigma(sensitivity: float, mu: float) -> float:
     """Sigma in ring units at which a release of that sensitivity costs mu; 0, no noise, where mu is infinite."""
     return 0.0 if math.isinf(mu) else sigma_for(sensitivity, mu)

@@ -59,7 +59,8 @@ def quantise_rows(rows: npt.NDArray[Any], radius: float, bits: int = BITS) -> np
     array([[ 8, -4],
            [ 9, 12]])
 
-    Raises DataError for NaN or infinite entries (naming none of them) and for anything but a float matrix.
+    A row with NaN or infinite entries counts as zeros: it keeps the bound, and a refusal would be a number about
+    that row without noise. Raises DataError for anything but a float matrix.
     """
     limit = bound(radius, bits)
     if rows.ndim != 2 or rows.dtype.kind != "f":
@@ -123,14 +124,16 @@ def _clip(block: npt.NDArray[np.float64], radius: float, bits: int) -> None:
     for i in large.tolist():
         # NaN, infinite, or finite with squares beyond the range of doubles: such a row is longer than any radius
         if not np.isfinite(block[i]).all():
-            raise DataError("a row has NaN or infinite entries; lower the learning rate, or check the inputs")
+            block[i] = 0.0  # an error here would tell the hub of one row, without noise
+            squares[i] = 0.0
+            continue
         block[i] /= np.abs(block[i]).max()
         block[i] *= radius
         squares[i] = np.vecdot(block[i], block[i])
     # Squares too small for a double make the norm too small, but such rows are zero after truncation anyway.
     norms = np.sqrt(squares)
     long = norms > radius
-    long[large] = True
+    long[large] = norms[large] > 0
     scale = np.full(len(block), math.ldexp(1.0, bits))
     scale[long] *= radius / norms[long]
     block *= scale[:, None]

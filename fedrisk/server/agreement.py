@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,11 +64,22 @@ class Roster:
         return {bank: int((rows.use == HOLD_OUT).sum()) for bank, rows in self.lists.items()}
 
 
-def agree(exchange: Exchange, study: Study, hub: Hub, research_seed: int | None) -> dict[str, Payload]:
-    """Exchange 1: every member's agreement, with public rules checked across institutions."""
+def agree(
+    exchange: Exchange,
+    study: Study,
+    hub: Hub,
+    research_seed: int | None,
+    members: Sequence[str] | None = None,
+) -> dict[str, Payload]:
+    """Exchange 1: every member's agreement, with public rules checked across institutions.
+
+    members: only these are needed, for a training that goes on after a stop; all agreed before.
+    """
     content = Payload(
         {"study": study.model_dump(mode="json"), "attempt": exchange.attempt, "research_seed": research_seed}
     )
+    if members is not None:
+        return exchange.roll_call(members, content, hub.pins, study.digest())
     agreed = exchange.roll_call(study.members, content, hub.pins, study.digest(), optional=study.optional)
     rows = max(int(agreed[m].get("rows")) for m in study.members)
     check_epsilon_delta(study.privacy.epsilon, study.privacy.delta, rows)

@@ -9,7 +9,7 @@ the run has ended well, there is nothing to resume.
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class Checkpoint:
         for state in (hub.path / "checkpoints").glob("*/begun"):
             begun = unpack(state.read_bytes()).body
             age = time.time() - state.parent.stat().st_mtime
-            same = (begun["study"], begun["research_seed"]) == (study.digest(), research_seed)
+            same = (begun["asked"], begun["research_seed"]) == (study.digest(), research_seed)
             if same and age < KEPT_SECONDS:
                 found.append((age, state.parent))
         if not found:
@@ -61,7 +61,10 @@ class Checkpoint:
         return self.path.name
 
     def begin(self, content: Payload) -> None:
-        """Keep what was agreed and set up; once for an attempt."""
+        """Keep what was agreed and set up; once for an attempt. Those that nobody can resume any more are deleted."""
+        for other in self.path.parent.glob("*"):
+            if time.time() - other.stat().st_mtime > KEPT_SECONDS:
+                shutil.rmtree(other, ignore_errors=True)
         self._write("begun", pack(content))
 
     @property
@@ -84,10 +87,34 @@ class Checkpoint:
         blobs = {} if total is None else {"total": total}
         self._write(f"step_{step}", pack(Payload(dict(told), blobs)))
 
+    def keep_survivors(self, step: int, names: Sequence[str]) -> None:
+        """Keep who sent a vector in a round, before any mask is opened: nodes answer for one list of survivors only."""
+        self._write(f"survivors_{step}", json.dumps(sorted(names)).encode())
+
+    def survivors(self, step: int) -> list[str] | None:
+        """Who sent a vector in a round whose masks were about to be opened, or None."""
+        file = self.path / f"survivors_{step}"
+        return None if not file.exists() else list(json.loads(file.read_text()))
+
     def step(self, step: int) -> Payload | None:
         """A kept round, or None."""
         file = self.path / f"step_{step}"
         return unpack(file.read_bytes()) if file.exists() else None
+
+    @property
+    def active(self) -> list[str]:
+        """Members without whom the training cannot go on: trainers that were not lost."""
+        begun = self.begun
+        lost: set[str] = set()
+        trainers: list[str] = [] if begun is None else list(begun.get("trainers"))
+        for number in range(len(list(self.path.glob("step_*")))):
+            kept = self.step(number)
+            lost |= set() if kept is None else set(kept.get("lost"))
+            there = self.survivors(number + 1)
+            lost |= set() if there is None else set(trainers) - set(there)
+        first = self.survivors(0)
+        lost |= set() if first is None else set(trainers) - set(first)
+        return [name for name in trainers if name not in lost]
 
     def drop(self) -> None:
         """The training has ended: nothing is left to resume."""

@@ -49,7 +49,7 @@ def fit_encoder(exchange: Exchange, roster: Roster, checkpoint: Checkpoint, *, k
         rounds.resume(begun)
     progress = rounds.run(initial_weights(design, roster.research_seed or 0))
     trained = Trained.of(rounds, progress, "sequence encoder", design.to_dict())
-    content = Payload({"model": trained.about}, {"weights": progress.final.astype(np.float32)})
+    content = Payload({}, {"weights": progress.final.astype(np.float32)})
     ask = exchange.gather if rounds.lost else exchange
     ask("conclude", "the encoder", dict.fromkeys(rounds.active, content))
     return trained

@@ -34,15 +34,15 @@ def fit_network(exchange: Exchange, roster: Roster, checkpoint: Checkpoint, *, k
     study, begun = roster.study, checkpoint.recipe
     sums = _Sums(exchange, roster)
     release = edges_release(study, roster.features)
+    plan = training_plan(study, edges=release is not None)  # before anything is paid: it may not be possible
     if begun is None:
         bins = _edges(sums, release, budget(study, edges=release is not None)["counts"])
     else:
         bins = [Bins.from_dict(b) for b in begun.get("bins")]
-    plan = training_plan(study, edges=release is not None)
     rows = sum(roster.training.values())
-    if study.training.mode == "own_noise":
-        rows //= len(study.banks)  # each makes its steps alone
-    noise = math.sqrt(plan.variance) / (rows * plan.clip)
+    # With own noise each bank's steps carry its own; the average of their changes has the mean of it.
+    parts = len(study.banks) if study.training.mode == "own_noise" else 1
+    noise = math.sqrt(plan.variance * parts) / (rows * plan.clip)
     design = NetworkDesign.of(bins, study.network, noise=noise)
     rounds = Rounds(exchange, roster, plan, tuning(study, noise), checkpoint)
     if begun is None:
@@ -61,7 +61,13 @@ def fit_network(exchange: Exchange, roster: Roster, checkpoint: Checkpoint, *, k
 def tuning(study: Study, noise: float) -> Tuning:
     """Defaults that follow from public numbers; ``noise``: deviation in a number of one step's mean gradient, by clip."""
     if study.training.mode == "own_noise":
-        return Tuning(rate=default_rate(noise), optimiser="sgd", momentum=0.0, averaged=AVERAGED)
+        once = study.training.local_steps == 1  # then a round is a step, and momentum helps as it does there
+        return Tuning(
+            rate=default_rate(noise),
+            optimiser="momentum" if once else "sgd",
+            momentum=MOMENTUM,
+            averaged=AVERAGED,
+        )
     if not noise and study.network.kind == "mlp":
         return Tuning(rate=default_rate(noise), optimiser="adam", momentum=MOMENTUM, averaged=0.1)
     return Tuning(rate=default_rate(noise), optimiser="momentum", momentum=MOMENTUM, averaged=AVERAGED)
@@ -74,7 +80,7 @@ def _conclude(rounds: Rounds, trained: Trained, weights: Any) -> None:
     evaluate = all(roster.agreed[bank].get("evaluation") for bank in study.banks) and not rounds.lost
     edges = logit_edges(study)
     told = Payload(
-        {"edges": edges, "evaluate": evaluate, "model": trained.about},
+        {"edges": edges, "evaluate": evaluate},
         {"weights": weights.astype(np.float32)},
     )
     ask = exchange.gather if rounds.lost else exchange

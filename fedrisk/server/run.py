@@ -18,7 +18,7 @@ from fedrisk.server.hub import Hub
 from fedrisk.server.results import Results, summarise
 from fedrisk.server.scorecard import Released, check_overlap, fit_scorecard
 from fedrisk.server.training import Trained
-from fedrisk.study import Study
+from fedrisk.study import Study, study_from
 
 
 def new_attempt() -> str:
@@ -48,12 +48,13 @@ def run_study(
     """
     start, asked = time.monotonic(), study
     checkpoint = Checkpoint.latest(hub, study, research_seed) if resume else None
-    if checkpoint is not None:
-        attempt = checkpoint.attempt
+    if checkpoint is not None and checkpoint.begun is not None:
+        attempt, study = checkpoint.attempt, study_from(checkpoint.begun.get("content"))
     exchange = Exchange(grid, attempt or new_attempt(), timeout=timeout, progress=progress)
     try:
         try:
-            agreed = agree(exchange, study, hub, research_seed)
+            members = None if checkpoint is None else checkpoint.active
+            agreed = agree(exchange, study, hub, research_seed, members)
         except PeerError:
             left_out = set(exchange.missing)
             if resume or not left_out or not left_out <= set(study.optional):
@@ -68,7 +69,7 @@ def run_study(
             roster = align(exchange, study, hub, agreed, research_seed)
             check_overlap(roster)
         checkpoint = checkpoint or Checkpoint.of(hub, exchange.attempt)
-        released = fit(exchange, roster, checkpoint)
+        released = fit(exchange, roster, checkpoint, asked)
     except BaseException:  # also where somebody stops the study by hand: nobody keeps its secrets
         if checkpoint is None or checkpoint.begun is None:
             exchange.close()  # else it may be resumed, and nodes forget it after a day
@@ -80,27 +81,38 @@ def run_study(
     return results
 
 
-def fit(exchange: Exchange, roster: Roster, checkpoint: Checkpoint) -> Released | Trained:
-    """The study's recipe. Those that need torch load it here, and not with this module."""
+def fit(
+    exchange: Exchange, roster: Roster, checkpoint: Checkpoint, asked: Study | None = None
+) -> Released | Trained:
+    """The study's recipe. Those that need torch load it here, and not with this module.
+
+    asked: the study before optional members were left out of it.
+    """
+
+    def keep(state: Payload) -> None:
+        _keep(checkpoint, roster, state, asked or roster.study)
+
     if roster.study.recipe == "neural":
         from fedrisk.server.network import fit_network
 
-        return fit_network(exchange, roster, checkpoint, keep=lambda state: _keep(checkpoint, roster, state))
+        return fit_network(exchange, roster, checkpoint, keep=keep)
     if roster.study.recipe == "encoder":
         from fedrisk.server.encoder import fit_encoder
 
-        return fit_encoder(exchange, roster, checkpoint, keep=lambda state: _keep(checkpoint, roster, state))
+        return fit_encoder(exchange, roster, checkpoint, keep=keep)
     return fit_scorecard(exchange, roster)
 
 
-def _keep(checkpoint: Checkpoint, roster: Roster, state: Payload) -> None:
+def _keep(checkpoint: Checkpoint, roster: Roster, state: Payload, asked: Study) -> None:
     """Begin the checkpoint: who agreed, the order of rows, and what the recipe needs to go on."""
     blobs: dict[str, Any] = {f"recipe|{name}": blob for name, blob in state.blobs.items()}
     for name, rows in roster.lists.items():
         blobs |= {f"rows:{name}": rows.rows, f"use:{name}": rows.use}
         blobs |= {f"holder:{name}:{holder}": there for holder, there in rows.holders.items()}
     body: Mapping[str, Any] = {
-        "study": roster.study.digest(),
+        "asked": asked.digest(),
+        "content": roster.study.model_dump(mode="json"),
+        "trainers": list(roster.study.trainers),
         "research_seed": roster.research_seed,
         "agreed": packed(roster.agreed),
         "recipe": dict(state.body),

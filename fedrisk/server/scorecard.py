@@ -142,8 +142,7 @@ class _Sums:
 
     def total(self, release: Release, answers: Mapping[str, Payload]) -> dict[str, Floats]:
         """Sum of the contributors' parts of each block, read back as signed numbers in plain units."""
-        for answer in answers.values():
-            self.spends.append(dict(answer.get("spend")))
+        self.spends += [dict(a.get("spend")) for a in answers.values() if "spend" in a.body]
         out = {}
         for block in release.blocks:
             total = np.zeros(block.shape, release.ring_of(block))
@@ -253,6 +252,7 @@ def _count_again(
     again = _label_counts(
         ask(release, {r: {"chosen": by_role} for r in study.roles}, "counts again"), release, picked
     )
+    _check_rings(release, again, picked, rows)
     order = [first[role] + j for role in study.roles for j in by_role[role]]
     return combine_counts(counts, again, order)
 

@@ -8,7 +8,9 @@ vanishes with the process, and are read one message at a time when they go on to
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
+from typing import IO
 
+from fedrisk.errors import StoreError
 from fedrisk.protocol import Blob, Payload
 
 LEAST = 1 << 16
@@ -16,18 +18,27 @@ LEAST = 1 << 16
 
 
 class Spool:
-    """One unnamed file, written at its end."""
+    """One unnamed file, made when it is first needed and written at its end. All errors of the disk are StoreError."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="fedrisk-")  # noqa: SIM115 (closed when nobody refers to it)
-        weakref.finalize(self, self._file.close)
+        self._opened: IO[bytes] | None = None
         self._end = 0
+
+    @property
+    def _file(self) -> IO[bytes]:
+        if self._opened is None:
+            self._opened = tempfile.TemporaryFile(prefix="fedrisk-")  # noqa: SIM115 (closed when nobody refers to it)
+            weakref.finalize(self, self._opened.close)
+        return self._opened
 
     def put(self, blob: bytes) -> tuple[int, int]:
         """Write a blob; its place, for :meth:`get`."""
-        self._file.seek(self._end)
-        self._file.write(blob)
-        self._file.flush()
+        try:
+            self._file.seek(self._end)
+            self._file.write(blob)
+            self._file.flush()
+        except OSError as error:
+            raise _unusable(error) from None
         place = (self._end, len(blob))
         self._end += len(blob)
         return place
@@ -35,8 +46,11 @@ class Spool:
     def get(self, place: tuple[int, int]) -> bytes:
         """The blob at a place."""
         start, size = place
-        self._file.seek(start)
-        return self._file.read(size)
+        try:
+            self._file.seek(start)
+            return self._file.read(size)
+        except OSError as error:
+            raise _unusable(error) from None
 
     def keep(self, payload: Payload) -> Payload:
         """The same payload with its large raw blobs in the file; they are read anew at each access."""
@@ -46,6 +60,13 @@ class Spool:
             if isinstance(blob, bytes) and len(blob) >= LEAST
         }
         return Payload(payload.body, _Kept(self, large, payload.blobs)) if large else payload
+
+
+def _unusable(error: OSError) -> StoreError:
+    return StoreError(
+        f"the hub cannot keep envelopes in {tempfile.gettempdir()}: {error.strerror}; free space there or set TMPDIR to "
+        "another disk, and run the study anew. What was released before stays charged"
+    )
 
 
 class _Kept(Mapping[str, Blob]):
@@ -66,6 +87,9 @@ class _Kept(Mapping[str, Blob]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+    def __contains__(self, name: object) -> bool:  # the mixin's would read the blob
+        return name in self._places or name in self._small
 
 
 class Relayed(Mapping[str, Blob]):

@@ -10,7 +10,7 @@ stopped goes on where it was, at no further price.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -197,8 +197,13 @@ class Rounds:
             answers = self.exchange("step", what, request)
             total = answers[trainers[0]].array("update")
         else:
+            before = self.checkpoint.survivors(number)  # of a run that stopped while masks were opened
+            if before is not None:
+                self._mark_lost(before, number, what)
+                request = {name: request[name] for name in self.active}
             answers = self.exchange.gather("step", what, request)
-            self._mark_lost(answers, number)
+            self._mark_lost(answers, number, what)
+            self.checkpoint.keep_survivors(number, list(answers))
             total = self._opened(number, {name: a.array("update") for name, a in answers.items()}, what)
         spends = [dict(answers[name].get("spend")) for name in answers]
         self.spends += spends
@@ -213,18 +218,18 @@ class Rounds:
         lost = [name for name in self.plan.trainers if name not in vectors]
         request = Payload({"step": number, "survivors": survivors, "lost": lost})
         told = self.exchange.gather("unmask", f"masks of {what}", dict.fromkeys(survivors, request))
-        self._mark_lost(told, number + 1)
+        self._mark_lost(told, number + 1, what)
         revealed = {n: double_mask.Revealed.from_dict(a.get("revealed")) for n, a in told.items()}
         return double_mask.recover(self.terms, self._keys, number, vectors, revealed)
 
-    def _mark_lost(self, answers: Mapping[str, Payload], number: int) -> None:
+    def _mark_lost(self, answers: Collection[str], number: int, what: str) -> None:
         """Whoever did not answer is lost from this step on; PeerError where too few are left."""
         for name in [n for n in self.active if n not in answers]:
             self.lost.setdefault(name, number)
         self.active = [n for n in self.active if n in answers]
         if len(self.active) < self.plan.fewest:
             raise PeerError(
-                f"step {number + 1}: {', '.join(sorted(self.lost))} lost, {len(self.active)} trainers are left and "
-                f"training.fewest is {self.plan.fewest}. No sum of this step was opened; see that the nodes run, and "
-                "go on with --resume within a day, or run the study anew"
+                f"{what}: {', '.join(sorted(self.lost))} lost, {len(self.active)} trainers are left and "
+                f"training.fewest is {self.plan.fewest}. The sum of this step was not opened; see that the nodes run, "
+                "and go on with --resume within a day, or run the study anew"
             )

@@ -123,6 +123,10 @@ Lose = Callable[[str, Any], Mapping[str, str]]
 """Action and step to the institutions that are lost there: "dead" (never asked) or "late" (its answer comes late)."""
 
 
+Change = Callable[["Record", "Step"], None]
+"""What a hub that deviates does to a step's messages before they are sent."""
+
+
 @dataclass
 class Step:
     """One exchange: what was sent to whom and what came back, by institution."""
@@ -144,11 +148,15 @@ class Record(Exchange):
         super().__init__(*args, **kwargs)
         self.steps: list[Step] = []
         self.lose: Lose | None = None
+        self.change: Change | None = None
         self.late: dict[tuple[str, int], dict[str, Payload]] = {}
 
     def _send(self, action: Any, what: str, content: Any, nodes: Any, **how: Any) -> dict[str, Payload]:
-        step = Step(action, dict(content), {})
+        step = Step(action, {n: Payload(dict(p.body), dict(p.blobs)) for n, p in content.items()}, {})
         self.steps.append(step)
+        if self.change is not None:
+            self.change(self, step)
+            content = step.sent
         number = next(iter(content.values())).body.get("step")
         gone = self.lose(action, number) if self.lose is not None and how.get("tolerant") else {}
         asked = {n: p for n, p in content.items() if gone.get(n) != "dead"}
@@ -242,6 +250,7 @@ class Consortium:
         without: Sequence[str] = (),
         wire: bool = True,
         lose: "Lose | None" = None,
+        change: "Change | None" = None,
     ) -> Run:
         """The study from end to end, as ``run_study`` does it, with a record of all messages."""
         study = study or self.study
@@ -250,7 +259,7 @@ class Consortium:
         present = {name: path for name, path in self.paths.items() if name not in without}
         grid = InProcessGrid(client_app, present, wire=wire)
         exchange = Record(grid, new_attempt(), timeout=timeout, progress=progress)
-        exchange.lose = lose
+        exchange.lose, exchange.change = lose, change
         self.last = exchange
         agreed = agree(exchange, study, self.hub, research_seed)
         roster = align(exchange, study, self.hub, agreed, research_seed)

@@ -81,7 +81,7 @@ def test_without_noise_a_step_is_the_exact_sum_of_all_offices(kit, tmp_path):
         order = used.row_order(len(ids))
         mine = ids[order][rows.rows[rows.use == 0]]
         total += EncoderTrainee(design, institution.histories("months", mine)).clipped_sum(
-            initial_weights(design, 1), 1.0, 24
+            initial_weights(design, 1), run.results.metrics["training"]["clip"], 24
         )
     told = run.results.metrics["training"]["norms"][0]
     assert told == pytest.approx(

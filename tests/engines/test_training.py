@@ -130,7 +130,7 @@ def test_the_noise_of_a_step_is_what_the_plan_says(kit, tmp_path):
 
 def test_with_own_noise_every_bank_carries_it_whole(kit, tmp_path):
     """One local step of rate r: a bank's change is - r (gradient + its own noise) / rows, and so is the average."""
-    training = {"mode": "own_noise", "steps": 6, "local_steps": 1, "learning_rate": 2.0}
+    training = {"mode": "own_noise", "steps": 6, "learning_rate": 2.0, "optimiser": "sgd"}
     run = consortium(kit, tmp_path, privacy={"epsilon": 1.0}, training=training).run(research_seed=3)
     plan = training_plan(run.study, edges=True)
     sent = [next(iter(s.sent.values())).array("weights") for s in run.steps if s.action == "step"]
@@ -147,7 +147,7 @@ def test_with_own_noise_every_bank_carries_it_whole(kit, tmp_path):
 
 def test_local_steps_move_the_model_and_proximity_holds_it_back(kit, tmp_path):
     def moved(**training):
-        rule = {"mode": "own_noise", "steps": 2, "learning_rate": 2.0, **training}
+        rule = {"mode": "own_noise", "steps": 2, "learning_rate": 2.0, "optimiser": "sgd", **training}
         changed = consortium(kit, tmp_path / str(len(list(tmp_path.iterdir()))), training=rule)
         study = changed.with_study(privacy={"epsilon": math.inf})
         return float(np.linalg.norm(model(changed.run(study, research_seed=1)).weights))
@@ -229,7 +229,7 @@ def test_too_few_banks_open_nothing_and_training_goes_on_later(kit, tmp_path):
         return {"beta": "dead", "gama": "late"} if asked == "step" and step == 1 else {}
 
     own = consortium(kit, tmp_path / "b", privacy={"epsilon": 8.0})
-    with pytest.raises(PeerError, match=r"step 2: beta, gama lost.*fewest is 2.*--resume"):
+    with pytest.raises(PeerError, match=r"step 2 of 3: beta, gama lost.*fewest is 2.*--resume"):
         own.run(research_seed=4, lose=lose)
     assert [s.action for s in own.last.steps][-1] == "step"  # nothing was unmasked
     results = run_local(own.study, own.paths, hub=own.hub, research_seed=4, resume=True)
@@ -238,6 +238,63 @@ def test_too_few_banks_open_nothing_and_training_goes_on_later(kit, tmp_path):
     assert not list((own.hub.path / "checkpoints").iterdir())
     with pytest.raises(ConfigError, match="run it anew, without --resume"):
         run_local(own.study, own.paths, hub=own.hub, research_seed=4, resume=True)
+
+
+def test_a_run_that_stops_while_masks_are_opened_goes_on_with_the_same_survivors(kit, tmp_path):
+    """Nodes answer for one list of survivors: a resumed run must not ask the lost one again and name another list."""
+
+    def lose(asked, step):
+        if step != 1:
+            return {}
+        return {"beta": "late"} if asked == "step" else {"gama": "late"}
+
+    own = consortium(kit, tmp_path, privacy={"epsilon": 8.0})
+    with pytest.raises(PeerError, match=r"step 2 of 3: beta, gama lost"):
+        own.run(research_seed=4, lose=lose)
+    results = run_local(own.study, own.paths, hub=own.hub, research_seed=4, resume=True)
+    assert results.metrics["training"]["lost"] == {"beta": 1}
+    assert len(results.metrics["training"]["norms"]) == 3
+
+
+def test_going_on_asks_for_no_budget_that_was_paid(kit, tmp_path):
+    """Half of the cap is spent when the run stops; the whole study again would be above it."""
+
+    def lose(asked, step):
+        return {"beta": "dead", "gama": "dead"} if asked == "step" and step == 2 else {}
+
+    policy = {**POLICY, "cap_epsilon": 8.2, "max_epsilon": 8.0}
+    own = kit.build(
+        tmp_path, BANKS, (), enterprises=900, policy=policy, study={**STUDY, "privacy": {"epsilon": 8.0}}
+    )
+    with pytest.raises(PeerError, match="--resume"):
+        own.run(lose=lose)
+    results = run_local(own.study, own.paths, hub=own.hub, resume=True)
+    assert 0.5 < results.metrics["auc"] < 1
+
+
+def test_a_bank_refuses_an_order_that_names_one_row_again_and_again(kit, tmp_path):
+    """-1 stands for "unknown here", which nobody is on a bank's own list; as an index it would be the last row."""
+
+    def repeat(run, step):
+        if step.action != "edges":
+            return
+        rows = step.sent["alfa"].blobs["rows:alfa"].copy()
+        rows[: len(rows) // 2] = -1
+        step.sent["alfa"].blobs["rows:alfa"] = rows
+
+    own = consortium(kit, tmp_path)
+    with pytest.raises(PeerError, match=r"edges: refused by alfa \(protocol\)"):
+        own.run(change=repeat)
+
+
+def test_weights_that_are_no_numbers_are_refused(kit, tmp_path):
+    def poison(run, step):
+        if step.action == "step" and "alfa" in step.sent:
+            step.sent["alfa"].blobs["weights"] = step.sent["alfa"].blobs["weights"] * np.nan
+
+    own = consortium(kit, tmp_path)
+    run = own.run(change=poison)
+    assert run.results.metrics["training"]["lost"] == {"alfa": 0}
 
 
 def test_a_step_is_answered_once(private):
@@ -370,6 +427,6 @@ def test_exchanges_are_two_a_step(private):
 
 def test_checkpoints_of_another_study_are_not_taken(kit, tmp_path):
     own = consortium(kit, tmp_path)
-    Checkpoint.of(own.hub, "a" * 32).begin(Payload({"study": "other", "research_seed": None}))
+    Checkpoint.of(own.hub, "a" * 32).begin(Payload({"asked": "other", "research_seed": None}))
     with pytest.raises(ConfigError, match="can be resumed"):
         Checkpoint.latest(own.hub, own.study, None)
