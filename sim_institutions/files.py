@@ -14,6 +14,11 @@ from sim_institutions.profiles import CORE, PROFILES, Profile
 from sim_institutions.tables import ID, write_tables
 
 WORKERS = 2
+POLICY = {
+    "research": True,
+    "purposes": ["credit_scoring"],
+    "recipes": ["scorecard", "neural", "encoder"],
+}
 
 
 def _silent(_: str) -> None:
@@ -61,12 +66,16 @@ def institution(office: Office, source: Mapping[str, Any], name: str | None = No
         _pairs({"name": name or office.name, "kind": office.kind}),
         "[table]\n" + _pairs({k: v for k, v in source.items() if k != "only"}),
         *(["[table.only]\n" + _pairs(only)] if only else []),
-        "[policy]\n" + _pairs({"research": True, "purposes": ["credit_scoring"], "scores": scores}),
+        "[policy]\n" + _pairs({**POLICY, "scores": scores}),
         "[dictionary]\n" + _pairs({"id": ID, "id_scheme": "uscc"}),
         *("[[dictionary.columns]]\n" + _pairs(column) for column in office.columns),
     ]
     if office.kind == "bank":
         parts.append("[dictionary.label]\n" + _pairs(label()))
+    if office.series:
+        parts.append("[[encoders]]\n" + _pairs({"name": "months"}))
+        parts.append(f'histories = {{ source = "../histories/{office.name}.parquet" }}\n')
+        parts += ["[[encoders.series]]\n" + _pairs(dict(one)) for one in office.series]
     return "\n".join(parts)
 
 

@@ -1,7 +1,7 @@
 """The institutions of a profile: name, role, dictionary templates, and the function that sees."""
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,8 @@ class Office:
     """One institution.
 
     templates: files below ``templates/`` whose columns make its dictionary. style, odd: how it writes ids,
-    and the share of rows so written. wrong: share of ids with a mistyped character.
+    and the share of rows so written. wrong: share of ids with a mistyped character. series: monthly histories
+    that a sequence encoder may be trained on, with their public bounds.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Office:
     style: Style = "plain"
     odd: float = 0.4
     wrong: float = 0.0005
+    series: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def columns(self) -> list[dict[str, Any]]:
@@ -96,12 +98,30 @@ def _holder(name: str, title: str, view: View, *templates: str, **more: Any) -> 
     return Office(name=name, kind="holder", title=title, templates=templates, view=view, **more)
 
 
+def _series(name: str, unit: str, high: float) -> dict[str, Any]:
+    return {"name": name, "unit": unit, "low": 0, "high": high}
+
+
 _HOLDERS = {
     office.name: office
     for office in (
-        _holder("tax_office", "the tax office: invoices and filings", views.tax_office, "tax"),
         _holder(
-            "power_utility", "the power utility: load and bills", views.power_utility, "power", style="spaced"
+            "tax_office",
+            "the tax office: invoices and filings",
+            views.tax_office,
+            "tax",
+            series=(
+                _series("invoices", "invoices", 30_000),
+                _series("invoice_amount", "yuan", 1e9),
+            ),
+        ),
+        _holder(
+            "power_utility",
+            "the power utility: load and bills",
+            views.power_utility,
+            "power",
+            style="spaced",
+            series=(_series("load", "kWh", 1e7),),
         ),
         _holder(
             "social_insurance",
@@ -109,6 +129,7 @@ _HOLDERS = {
             views.social_insurance,
             "social_insurance",
             style="lower",
+            series=(_series("headcount", "persons", 5_000),),
         ),
         _holder("court", "the courts: cases and enforcement", views.court, "judicial", style="full_width"),
         _holder("registry", "the registry: form, age, capital, changes", views.registry, "registration"),

@@ -95,6 +95,10 @@ def grouped(spends: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def training_rows(t: dict[str, Any]) -> list[tuple[str, str]]:
     """What is to be said of a training, as pairs of name and text."""
     mode = "noise shared by all trainers" if t["mode"] == "shared_noise" else "each trainer's own noise"
+    mode = "one trainer, its own noise" if t["trainers"] == 1 else mode
+    rate = f"{t['rate']:.3g}, {t['optimiser']}"
+    if t["optimiser"] == "adam":
+        rate = f"adam, a weight moves by about {t['adam_step']:g} in a step at most"
     rows = [
         ("model", f"{t['kind']}, {t['parameters']:,} parameters"),
         ("mode", f"{mode}; {t['steps']} steps, {t['sums']} noisy sums a trainer"),
@@ -103,7 +107,7 @@ def training_rows(t: dict[str, Any]) -> list[tuple[str, str]]:
             "noise in a sum",
             "none" if not t["noise"] else f"standard deviation {t['noise']:.3g} in each number",
         ),
-        ("learning rate", f"{t['rate']:.3g}, {t['optimiser']}"),
+        ("learning rate", rate),
     ]
     if t["lost"]:
         gone = ", ".join(f"{name} from step {step + 1}" for name, step in t["lost"].items())

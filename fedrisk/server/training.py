@@ -74,6 +74,8 @@ class Trained:
             "noise": math.sqrt(plan.variance),
             "rate": rounds.tuning.rate,
             "optimiser": rounds.tuning.optimiser,
+            "adam_step": rounds.tuning.adam_step,
+            "trainers": len(plan.trainers),
             "fewest": plan.fewest,
             "norms": list(progress.norms),
             "lost": dict(progress.lost),
