@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from fedrisk.alignment.matching import HOLD_OUT, TRAINING
 from fedrisk.clients.node import Attempt, Node
@@ -18,7 +19,7 @@ from fedrisk.clients.score import partial_context
 from fedrisk.errors import PolicyError, ProtocolError
 from fedrisk.metrics import auc
 from fedrisk.models.plan import Release, evaluation_release
-from fedrisk.models.scorecard import EXTERNAL, Scorecard
+from fedrisk.models.scorecard import EXTERNAL, FACTOR, Scorecard
 from fedrisk.protocol import Payload
 from fedrisk.secure.envelope import open_sealed
 from fedrisk.secure.ring import to_signed
@@ -169,13 +170,19 @@ def _keep(attempt: Attempt, card: Scorecard, scored: Scored, request: Payload) -
     figures: dict[str, float | None] = dict.fromkeys(("bank_alone_auc", "bank_champion_auc", "scorecard_auc"))
     fit, test = ((scored.use == side) & np.isin(scored.label, (0.0, 1.0)) for side in (TRAINING, HOLD_OUT))
     if _two_classes(scored.label[fit], LEAST_CLASS):
-        for name, probability in _own_models(card, scored, fit).items():
+        models = _own_models(card, scored, fit)
+        if len(attempt.study.banks) > 1 and scored.codes.shape[1]:
+            models |= _personal(card, scored, fit, int(attempt.state["training"]))
+        for name, probability in models.items():
             out[f"{name}_probability"] = probability
         if _two_classes(scored.label[test], 1):
             truth = scored.label[test]
             figures["bank_alone_auc"] = auc(truth, out["alone_probability"].to_numpy()[test])
             figures["bank_champion_auc"] = auc(truth, out["champion_probability"].to_numpy()[test])
             figures["scorecard_auc"] = auc(truth, -scored.total[test])
+            if "personal" in models:
+                figures["bank_personal_auc"] = auc(truth, models["personal"][test])
+                figures["bank_best_auc"] = auc(truth, models["best"][test])
     if attempt.research_seed is not None:
         out["notice"] = NO_PRIVACY
     out.to_parquet(folder / "scores.parquet", index=False)
@@ -208,6 +215,26 @@ def _own_models(card: Scorecard, scored: Scored, fit: NDArray[np.bool_]) -> dict
         "alone": alone.probability(scored.inputs),
         "champion": champion.probability(scored.inputs, scored.external),
     }
+
+
+def _personal(
+    card: Scorecard, scored: Scored, fit: NDArray[np.bool_], total_rows: int
+) -> dict[str, NDArray[np.float64]]:
+    """Probabilities by the bank's own model near the consortium's scorecard, and by the best of shared, local and
+    personal on its own training rows (models/personal): banks differ, and pooling does not help every one."""
+    from fedrisk.models.personal import personal_models
+
+    own = card.features_of(BANK)
+    columns = [
+        (card.averages[j] - np.asarray(card.points[j])[scored.codes[:, k]]) / FACTOR
+        for k, j in enumerate(own)
+    ]
+    rows = np.stack(columns, 1)  # log-odds that each column adds to the average
+    shared = logit(card.probability(scored.total))
+    spans = [(k, k + 1) for k in range(len(columns))]
+    models = personal_models(rows, scored.label, fit, shared, rows, spans, total_rows=total_rows)
+    probability = {name: expit(values) for name, values in models.logits.items()}
+    return {"personal": probability.get("personal", probability["shared"]), "best": probability[models.best]}
 
 
 def _reasons(card: Scorecard, scored: Scored) -> list[str]:
