@@ -78,7 +78,7 @@ def exact(kit, scratch):
 
 @pytest.fixture(scope="module")
 def private(kit, scratch):
-    return consortium(kit, scratch(), privacy={"epsilon": 8.0}).run()
+    return consortium(kit, scratch(), enterprises=2000, privacy={"epsilon": 8.0}).run()
 
 
 def norms_of(run, totals):
