@@ -101,8 +101,14 @@ class EncoderDesign:
 
     @classmethod
     def of(cls, rule: EncoderRule) -> EncoderDesign:
-        """The design that belongs to a holder's rule."""
-        return cls(series=len(rule.series), months=rule.months, hidden=rule.hidden, outputs=rule.outputs)
+        """The design that belongs to a holder's rule; short histories get a shorter window."""
+        return cls(
+            series=len(rule.series),
+            months=rule.months,
+            window=min(cls.window, rule.months - cls.horizon),
+            hidden=rule.hidden,
+            outputs=rule.outputs,
+        )
 
 
 class _Forecaster(nn.Module):

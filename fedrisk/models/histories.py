@@ -68,7 +68,7 @@ class EncoderRule(_Frozen):
     name: Name
     histories: TableSource
     series: Annotated[tuple[Series, ...], Field(min_length=1, max_length=8)]
-    months: Annotated[int, Field(ge=15, le=60)] = 18
+    months: Annotated[int, Field(ge=6, le=60)] = 18
     outputs: Annotated[int, Field(ge=1, le=16)]
     hidden: Annotated[int, Field(ge=4, le=128)] = 32
 

@@ -19,7 +19,7 @@ from fedrisk.protocol import Payload
 from fedrisk.server.agreement import Roster
 from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.exchange import Exchange
-from fedrisk.server.scorecard import _edges, _Sums
+from fedrisk.server.scorecard import Sums, find_bins
 from fedrisk.server.training import Rounds, Trained
 from fedrisk.study import Study
 
@@ -32,11 +32,11 @@ def fit_network(exchange: Exchange, roster: Roster, checkpoint: Checkpoint, *, k
     Raises PeerError where a bank refuses, or too few are left to open a step's sum.
     """
     study, begun = roster.study, checkpoint.recipe
-    sums = _Sums(exchange, roster)
+    sums = Sums(exchange, roster)
     release = edges_release(study, roster.features)
     plan = training_plan(study, edges=release is not None)  # before anything is paid: it may not be possible
     if begun is None:
-        bins = _edges(sums, release, budget(study, edges=release is not None)["counts"])
+        bins = find_bins(sums, release, budget(study, edges=release is not None)["counts"])
     else:
         bins = [Bins.from_dict(b) for b in begun.get("bins")]
     rows = sum(roster.training.values())
@@ -53,7 +53,7 @@ def fit_network(exchange: Exchange, roster: Roster, checkpoint: Checkpoint, *, k
         rounds.resume(begun)
     start = initial_weights(design, roster.research_seed or 0)
     progress = rounds.run(start)
-    trained = Trained.of(rounds, progress, study.network.kind, design.to_dict())
+    trained = Trained.of(rounds, progress, design.kind, design.to_dict())
     _conclude(rounds, trained, progress.final)
     return trained
 
@@ -95,7 +95,7 @@ def _conclude(rounds: Rounds, trained: Trained, weights: Any) -> None:
             trained.figures[bank] = dict(answer.get("figures"))
         return
     release = evaluation_release(study, len(edges) + 1)
-    sums = _Sums(exchange, roster)
+    sums = Sums(exchange, roster)
     totals = sums.total(release, answers)
     trained.spends += sums.spends
     half = (edges[1] - edges[0]) / 2

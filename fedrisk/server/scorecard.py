@@ -70,10 +70,10 @@ class Released:
 def fit_scorecard(exchange: Exchange, roster: Roster) -> Released:
     """Run the recipe on an aligned study; raises PeerError where an institution refuses or is lost."""
     study, features = roster.study, roster.features
-    ask = _Sums(exchange, roster)
+    ask = Sums(exchange, roster)
     edges = edges_release(study, features)
     mus = budget(study, edges=edges is not None)
-    bins = _edges(ask, edges, mus["counts"])
+    bins = find_bins(ask, edges, mus["counts"])
 
     sizes = {role: [b.size for b in bins if b.feature.institution == role] for role in study.roles}
     rows = sum(roster.training.values())
@@ -114,7 +114,7 @@ def fit_scorecard(exchange: Exchange, roster: Roster) -> Released:
     return released
 
 
-class _Sums:
+class Sums:
     """Asks for releases: deals masks, relays envelopes, adds up what comes."""
 
     def __init__(self, exchange: Exchange, roster: Roster) -> None:
@@ -173,7 +173,7 @@ class _Sums:
         return {name: Payload({**bodies[name], "secrets": dealt[name]}, corrections[name]) for name in bodies}
 
 
-def _edges(ask: _Sums, release: Release | None, mu_counts: float) -> list[Bins]:
+def find_bins(ask: Sums, release: Release | None, mu_counts: float) -> list[Bins]:
     """The order goes out, noisy histograms come back; bins of all features."""
     roster, study = ask.roster, ask.roster.study
     training = sum(roster.training.values())
@@ -235,7 +235,7 @@ def _check_rings(
 
 
 def _count_again(
-    ask: _Sums,
+    ask: Sums,
     counts: LabelCounts,
     sizes: Mapping[str, list[int]],
     owner: Sequence[str],
@@ -258,7 +258,7 @@ def _count_again(
 
 
 def _gram(
-    ask: _Sums, bases: Sequence[Floats], radius: Mapping[str, float], owner: Sequence[str], mu: float
+    ask: Sums, bases: Sequence[Floats], radius: Mapping[str, float], owner: Sequence[str], mu: float
 ) -> tuple[Floats, Floats]:
     """(M, M) noisy Gram matrix of all shape columns and the variance of its entries."""
     study = ask.roster.study
@@ -334,7 +334,7 @@ def _score(exchange: Exchange, roster: Roster, released: Released) -> None:
             released.figures[bank] = dict(answer.get("figures"))
     else:
         release = evaluation_release(study, len(edges) + 1)
-        sums = _Sums(exchange, roster)
+        sums = Sums(exchange, roster)
         totals = sums.total(release, answers)
         released.spends.extend(sums.spends)
         probability = card.bin_probabilities(edges)
