@@ -229,6 +229,11 @@ def _personal(
         (card.averages[j] - np.asarray(card.points[j])[scored.codes[:, k]]) / FACTOR
         for k, j in enumerate(own)
     ]
+    if scored.external is not None:  # what the holders say stands as one column more
+        average = sum(
+            a for a, b in zip(card.averages, card.bins, strict=True) if b.feature.institution != BANK
+        )
+        columns.append((average - scored.external) / FACTOR)
     rows = np.stack(columns, 1)  # log-odds that each column adds to the average
     shared = logit(card.probability(scored.total))
     spans = [(k, k + 1) for k in range(len(columns))]
