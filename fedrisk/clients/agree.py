@@ -16,7 +16,7 @@ from fedrisk.dictionary import Dictionary
 from fedrisk.errors import ConfigError, DataError, PolicyError, ProtocolError
 from fedrisk.models.binning import Feature
 from fedrisk.models.plan import features_of, participant_mu
-from fedrisk.models.training import training_plan
+from fedrisk.models.training import require_torch, training_plan
 from fedrisk.privacy.accounting import check_epsilon_delta, epsilon_for
 from fedrisk.privacy.spend import Spend
 from fedrisk.protocol import Payload
@@ -38,6 +38,7 @@ def describe(node: Node, request: Payload) -> Payload:
         raise ProtocolError("the research seed is no whole number; the hub runs another version of fedrisk")
     role = check_role(study, node)
     if study.recipe != "scorecard":
+        require_torch()
         training_plan(study, edges=True)  # what cannot be trained is refused before anything is paid
     node.institution.policy.check(study, institution=node.name, research=research_seed is not None)
     if study.recipe == "scorecard":

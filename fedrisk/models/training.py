@@ -11,8 +11,10 @@ trusts nobody for it.
 
 import math
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Literal
 
+from fedrisk.errors import ConfigError
 from fedrisk.models.plan import SPLIT, Block, Release, ring_sigma, total_mu
 from fedrisk.privacy.accounting import contributor_sigma
 from fedrisk.secure.fixed_point import bound
@@ -29,6 +31,15 @@ EXACT_CLIP = 4.0
 
 REACH = 3.0
 """How far the evaluation's score bins reach on either side of the expected log-odds."""
+
+
+def require_torch() -> None:
+    """ConfigError where PyTorch or Opacus is not installed, which only training needs."""
+    lacking = [name for name in ("torch", "opacus", "onnx") if find_spec(name) is None]
+    if lacking:
+        raise ConfigError(
+            f"networks and encoders need {', '.join(lacking)}, which is not installed here; pip install fedrisk[neural]"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from flwr.serverapp import Grid
 
 from fedrisk.alignment.matching import BankList
 from fedrisk.errors import PeerError
+from fedrisk.models.training import require_torch
 from fedrisk.protocol import Payload
 from fedrisk.server.agreement import Roster, agree, align, roster_features
 from fedrisk.server.checkpoint import Checkpoint, packed, unpacked
@@ -47,6 +48,8 @@ def run_study(
     is nothing to resume, DataError where nothing is in common. Nothing is released before all agree.
     """
     start, asked = time.monotonic(), study
+    if study.recipe != "scorecard":
+        require_torch()
     checkpoint = Checkpoint.latest(hub, study, research_seed) if resume else None
     if checkpoint is not None and checkpoint.begun is not None:
         attempt, study = checkpoint.attempt, study_from(checkpoint.begun.get("content"))
