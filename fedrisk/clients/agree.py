@@ -10,8 +10,7 @@ from typing import Any
 
 from fedrisk.clients.external import FEATURE as EXTERNAL
 from fedrisk.clients.external import find_external
-from fedrisk.clients.node import Attempt, Node, forget_order
-from fedrisk.clients.train import forget_trainee
+from fedrisk.clients.node import Attempt, Node
 from fedrisk.dictionary import Dictionary
 from fedrisk.errors import ConfigError, DataError, PolicyError, ProtocolError
 from fedrisk.models.binning import Feature
@@ -71,10 +70,7 @@ def close(node: Node, request: Payload) -> Payload:
     """The study ended, well or not: secrets of the attempt are deleted. Nothing to do where it never began here."""
     attempt = str(request.get("attempt"))
     if node.store.knows(attempt):
-        state = node.store.attempt(attempt)
-        forget_trainee(state)
-        forget_order(node.store.path)
-        state.forget_secrets()
+        node.store.attempt(attempt).forget_secrets()
     return Payload()
 
 

@@ -15,7 +15,7 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from fedrisk.clients import agree, align, conclude, deliver, release, score, train
-from fedrisk.clients.node import Node, forget_order
+from fedrisk.clients.node import Node
 from fedrisk.clients.trail import record_answer, record_refusal, record_request
 from fedrisk.errors import ConfigError, FedriskError
 from fedrisk.protocol import Payload, from_record, refused, reply
@@ -71,10 +71,7 @@ def _refuse(node: Node, action: str, payload: Payload | None, error: Exception) 
     with contextlib.suppress(FedriskError, OSError):
         record_refusal(node, action, payload, error)
     with contextlib.suppress(FedriskError, OSError):
-        state = node.store.attempt(attempt)
-        train.forget_trainee(state)
-        forget_order(node.store.path)
-        state.forget_secrets()
+        node.store.attempt(attempt).forget_secrets()
 
 
 def institution_file(context: Context) -> Path:

@@ -19,7 +19,7 @@ from fedrisk.alignment.matching import HOLD_OUT, TRAINING
 from fedrisk.clients.external import with_external
 from fedrisk.clients.node import Attempt, Node
 from fedrisk.clients.release import commit, protect, spend_once
-from fedrisk.clients.train import forget_trainee, plan_of
+from fedrisk.clients.train import plan_of
 from fedrisk.errors import DataError, PolicyError, ProtocolError
 from fedrisk.metrics import auc
 from fedrisk.models.binning import Bins
@@ -40,7 +40,6 @@ def conclude(node: Node, request: Payload) -> Payload:
     """Trained weights -> installed encoder, or kept scores and the private evaluation histogram."""
     attempt = node.attempt(request)
     attempt.state.still_runs()
-    forget_trainee(attempt.state)
     weights = request.array("weights")
     if weights.shape != (_size(attempt),) or weights.dtype != np.float32 or not np.isfinite(weights).all():
         raise ProtocolError(
@@ -122,7 +121,7 @@ def _scored(attempt: Attempt, model: TrainedModel) -> dict[str, Any]:
 
     table = attempt.read()
     rows = attempt.state.get(f"rows_{attempt.name}")
-    order = np.argsort(table.ids[rows].astype(str), kind="stable")
+    order = attempt.by_id(rows)
     rows = rows[order]
     if table.label is None:
         raise DataError(f"{attempt.name} is a bank and has no label; name it in [dictionary.label]")

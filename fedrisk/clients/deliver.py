@@ -85,7 +85,7 @@ def _scored(attempt: Attempt, card: Scorecard, request: Payload) -> Scored:
     if table.label is None or dictionary is None:
         raise ProtocolError(f"{attempt.name} is a bank and has no label; name it in [dictionary.label]")
     rows = attempt.state.get(f"rows_{attempt.name}")
-    order = np.argsort(attempt.state.row_order(len(table))[rows])  # tables are read in the order of their ids
+    order = attempt.by_id(rows)
     external = _external(attempt, request, len(rows))
     rows = rows[order]
     codes = attempt.state.get("codes")[rows]

@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fedrisk.audit.log import AuditLog
-from fedrisk.clients.store import AttemptState, NodeStore
+from fedrisk.clients.attempt_state import AttemptState
+from fedrisk.clients.store import NodeStore
 from fedrisk.errors import DataError, ProtocolError
 from fedrisk.institution import Institution, load_institution
 from fedrisk.privacy.ledger import Ledger
@@ -118,20 +119,25 @@ class Attempt:
         if institution.table is None:
             raise ProtocolError(f"{self.name} is an authority and has no table; check the study's roles")
         mark = _mark(institution)
-        store = str(self.node.store.path)
-        held = _held.pop(store, None) if mark is not None else None
-        if held is None or held.source != (mark, institution):
-            held = _Held((mark, institution), institution.read(), None)
-        if "table" in self.state and self.state["table"] != held.table.digest:
+
+        def arranged() -> Table:
+            table = institution.read()
+            return _arranged(table, self.state.row_order(len(table)))
+
+        table = arranged() if mark is None else self.state.held("table", (mark, institution), arranged)
+        if "table" in self.state and self.state["table"] != table.digest:
             raise DataError(
                 f"the table of {self.name} changed between two exchanges of one study; nothing more is released. "
                 "Keep the table still while a study runs, and run the study anew"
             )
-        order = self.state.row_order(len(held.table))
-        held = held.arranged(order)
-        if mark is not None:
-            _held[store] = held
-        return held.table
+        return table
+
+    def by_id(self, rows: NDArray[np.int64]) -> NDArray[np.intp]:
+        """Places of own row numbers in the order of their ids: what is fitted must not depend on the attempt's order.
+
+        A table is read in the order of its ids, so the secret order itself tells.
+        """
+        return np.argsort(self.state.row_order(len(self.read()))[rows])
 
     def begin_once(self, name: str, request: Payload) -> None:
         """Record a request that must not come twice with other content: masks would be used twice."""
@@ -177,36 +183,6 @@ def _mark(institution: Institution) -> tuple[tuple[str | int, ...], ...] | None:
             return None  # reading it says what is wrong
         marks.append((str(path), stat.st_ino, stat.st_ctime_ns, stat.st_mtime_ns, stat.st_size))
     return tuple(marks) or None
-
-
-@dataclass(frozen=True)
-class _Held:
-    """A table in memory: where it came from, and in which order its rows are now (None: as it was read).
-
-    Only one copy is held, rearranged when another attempt asks: arranging a wide table at every message cost more
-    than the messages.
-    """
-
-    source: Any
-    table: Table
-    order: NDArray[np.int64] | None
-
-    def arranged(self, order: NDArray[np.int64]) -> "_Held":
-        if self.order is None:
-            return replace(self, table=_arranged(self.table, order), order=order)
-        if np.array_equal(self.order, order):
-            return self
-        back = np.empty_like(self.order)
-        back[self.order] = np.arange(len(back))
-        return replace(self, table=_arranged(self.table, back[order]), order=order)
-
-
-_held: dict[str, _Held] = {}
-
-
-def forget_order(store: Path) -> None:
-    """An attempt is over: the table in memory, arranged in its secret order, goes."""
-    _held.pop(str(store), None)
 
 
 def _arranged(table: Table, order: NDArray[np.int64]) -> Table:

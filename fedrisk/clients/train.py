@@ -17,7 +17,6 @@ from fedrisk.clients.external import with_external
 from fedrisk.clients.matrices import all_features, own_features, training_rows
 from fedrisk.clients.node import Attempt, Node
 from fedrisk.clients.release import commit, spend_once
-from fedrisk.clients.store import AttemptState
 from fedrisk.errors import ConfigError, DataError, ProtocolError
 from fedrisk.models.binning import Bins
 from fedrisk.models.plan import Release, edges_release, participant_mu
@@ -31,8 +30,6 @@ from fedrisk.secure.fixed_point import check_ring, dequantise
 from fedrisk.secure.ring import from_signed
 
 Floats = NDArray[np.float64]
-
-_trainees: dict[str, Trainee] = {}  # of the attempts that this process is training in
 
 
 def prepare(node: Node, request: Payload) -> Payload:
@@ -160,16 +157,7 @@ def terms_of(attempt: Attempt) -> step_keys.Terms:
 
 def trainee_of(attempt: Attempt) -> Trainee:
     """What is trained: the model's design and the own training rows; kept while the process stays alive."""
-    key = str(attempt.state.folder)
-    if key not in _trainees:
-        _trainees.clear()  # one attempt at a time: rows of others would only fill the memory
-        _trainees[key] = _trainee(attempt)
-    return _trainees[key]
-
-
-def forget_trainee(state: AttemptState) -> None:
-    """Training is over: records leave the memory."""
-    _trainees.pop(str(state.folder), None)
+    return attempt.state.held("trainee", None, lambda: _trainee(attempt))
 
 
 def _trainee(attempt: Attempt) -> Trainee:
@@ -187,7 +175,7 @@ def _make_ready(attempt: Attempt, request: Payload) -> None:
     """Inputs of the training rows, on the own disk until the attempt is over."""
     table, rows = attempt.read(), training_rows(attempt, attempt.name)
     # By id: single precision depends on the place in a block, and the row order is another one in every attempt.
-    rows = rows[np.argsort(table.ids[rows].astype(str), kind="stable")]
+    rows = rows[attempt.by_id(rows)]
     if attempt.study.recipe == "encoder":
         name = "" if attempt.study.encoder is None else attempt.study.encoder.name
         histories = attempt.node.institution.histories(name, table.ids[rows])

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from fedrisk.clients import store as module
-from fedrisk.clients.store import AttemptState, NodeStore, Pins
+from fedrisk.clients.attempt_state import AttemptState
+from fedrisk.clients.store import NodeStore, Pins
 from fedrisk.errors import EnvelopeError, PolicyError, ProtocolError, StoreError
 from fedrisk.files import write_atomic
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fedrisk.clients import node as module
+from fedrisk.clients.attempt_state import AttemptState
 from fedrisk.clients.node import Attempt, blob_digest, digest_of
 from fedrisk.errors import DataError
 from fedrisk.protocol import Payload
@@ -40,7 +41,7 @@ def test_each_attempt_sees_its_own_order_again_and_again(attempts):
         assert np.array_equal(table.frame["debt"].to_numpy(), expected, equal_nan=True)
     assert one.read() is not first and same(one.read(), first) and same(two.read(), second)
     assert two.read() is two.read()  # the same attempt again costs nothing
-    module._held.clear()  # a new process
+    AttemptState._held.clear()  # a new process
     assert same(one.read(), first)
 
 
