@@ -40,8 +40,6 @@ def describe(node: Node, request: Payload) -> Payload:
         require_torch()
         training_plan(study, edges=True)  # what cannot be trained is refused before anything is paid
     node.institution.policy.check(study, institution=node.name, research=research_seed is not None)
-    if study.recipe == "scorecard":
-        node.institution.check_encoders(research=research_seed is not None)
     attempt = Attempt(
         node,
         node.store.begin(
@@ -86,11 +84,7 @@ def _summary(attempt: Attempt, table: Table) -> dict[str, Any]:
     return more | {
         "rows": len(table),
         "features": [vars(f) for f in features],
-        "meanings": {
-            c.name: {"meaning": c.meaning, "unit": c.unit}
-            for c in (node.institution.described() or dictionary).columns
-            if c.feature
-        },
+        "meanings": {c.name: {"meaning": c.meaning, "unit": c.unit} for c in dictionary.columns if c.feature},
         "label": None
         if dictionary.label is None
         else {
@@ -117,7 +111,8 @@ def _encoder(node: Node, name: str) -> dict[str, Any]:
 
 def study_features(study: Study, node: Node, dictionary: Dictionary) -> tuple[Feature, ...]:
     """The features that the node brings into a study, by recipe: a network takes the banks' columns, with the external
-    score where the study says so; an encoder takes histories and no column."""
+    score where the study says so; an encoder takes histories and no column. dictionary: as the institution's
+    ``described`` gives it, with the columns of trained encoders."""
     if study.recipe == "encoder" or (study.recipe == "neural" and node.name not in study.banks):
         return ()
     own = allowed_features(node, dictionary)
@@ -127,7 +122,6 @@ def study_features(study: Study, node: Node, dictionary: Dictionary) -> tuple[Fe
 def allowed_features(node: Node, dictionary: Dictionary) -> tuple[Feature, ...]:
     """The dictionary's features that the policy lets studies use; ConfigError where it names others."""
     institution = node.institution
-    dictionary = institution.described() or dictionary  # with the columns of trained encoders
     features = features_of(dictionary, BANK if institution.kind == "bank" else node.name)
     columns = institution.policy.columns
     if columns is None:

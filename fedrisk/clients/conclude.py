@@ -16,24 +16,22 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from fedrisk.alignment.matching import HOLD_OUT, TRAINING
+from fedrisk.clients import evaluation
 from fedrisk.clients.external import with_external
 from fedrisk.clients.node import Attempt, Node
-from fedrisk.clients.release import commit, protect, spend_once
 from fedrisk.clients.train import plan_of
-from fedrisk.errors import DataError, PolicyError, ProtocolError
+from fedrisk.errors import DataError, ProtocolError
 from fedrisk.metrics import auc
 from fedrisk.models.binning import Bins
 from fedrisk.models.plan import evaluation_release
 from fedrisk.models.trained import TrainedModel
-from fedrisk.models.training import logit_edges
+from fedrisk.models.training import LOGIT_STEPS, logit_edges
 from fedrisk.protocol import Payload
 from fedrisk.study import NO_PRIVACY
 
 Floats = NDArray[np.float64]
 CHECKED_ROWS = 500
 """Customers on which an exported model is compared with ours before it is kept."""
-STEPS_OF_LOGIT = 100
-"""Research runs tell exact counts by hundredths of the log-odds."""
 
 
 def conclude(node: Node, request: Payload) -> Payload:
@@ -80,38 +78,25 @@ def _about(attempt: Attempt) -> dict[str, object]:
 
 
 def _bank(attempt: Attempt, model: TrainedModel, request: Payload) -> Payload:
-    node, study = attempt.node, attempt.study
+    study = attempt.study
     edges = logit_edges(study)
     release = evaluation_release(study, len(edges) + 1)
-    evaluate = bool(request.get("evaluate"))
-    if evaluate and not node.institution.policy.evaluation:
-        raise PolicyError(f"{node.name} lets no evaluation figures out (policy.evaluation = false)")
-    if evaluate:
-        stored = spend_once(attempt, release, request)
-        if stored is not None:
-            return stored
+    stored = evaluation.begin(attempt, release, request)
+    if stored is not None:
+        return stored
     scored = _scored(attempt, model)
     held = scored["use"] == HOLD_OUT
-    label, logit = scored["label"][held], scored["logit"][held]
-    if attempt.research_seed is not None:
-        figures = keep(attempt, model, scored)
-        return commit(attempt, release, _exact(label, logit, figures)) if evaluate else Payload()
-    answer = Payload()
-    if evaluate:
-        unit = 2**release.scale_bits
-        bins = np.searchsorted(edges, logit, side="right")
-        positive = np.rint(label * unit).astype(np.int64)
-        sums = [np.bincount(bins, part, len(edges) + 1) for part in (positive, unit - positive)]
-        counts = np.rint(np.stack(sums, 1)).astype(np.int64)
-        mine = [b for b in release.blocks if attempt.name in b.contributors]
-        answer = commit(
-            attempt, release, Payload({}, {b.name: protect(attempt, release, b, counts) for b in mine})
-        )
-    try:  # what was released is on the disk: nothing that goes wrong with the bank's own models may lose it
-        keep(attempt, model, scored)
-    except Exception as error:
-        node.store.log_error(attempt.state.id, "conclude", error)
-    return answer
+    logit = scored["logit"][held]
+    return evaluation.conclude(
+        attempt,
+        release,
+        request,
+        action="conclude",
+        label=scored["label"][held],
+        bins=np.searchsorted(edges, logit, side="right"),
+        exact=np.rint(logit * LOGIT_STEPS).astype(np.int64),
+        keep=lambda: keep(attempt, model, scored),
+    )
 
 
 def _scored(attempt: Attempt, model: TrainedModel) -> dict[str, Any]:
@@ -140,19 +125,6 @@ def _scored(attempt: Attempt, model: TrainedModel) -> dict[str, Any]:
 def own_bins(attempt: Attempt) -> list[Bins]:
     """Bins of the bank's columns, as they were sent for the training."""
     return [Bins.from_dict(b) for b in attempt.state["own_bins"]]
-
-
-def _exact(label: Floats, logit: Floats, figures: dict[str, float | None]) -> Payload:
-    """Research runs: exact label counts by hundredths of the log-odds, rising, and the bank's own figures."""
-    place = np.rint(logit * STEPS_OF_LOGIT).astype(np.int64)
-    first = int(place.min()) if len(place) else 0
-    return Payload(
-        {"figures": figures, "first": first},
-        {
-            "positives": np.bincount(place - first, label).astype(float),
-            "negatives": np.bincount(place - first, 1 - label).astype(float),
-        },
-    )
 
 
 def keep(attempt: Attempt, model: TrainedModel, scored: Mapping[str, Any]) -> dict[str, float | None]:

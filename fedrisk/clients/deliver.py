@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from fedrisk.alignment.matching import HOLD_OUT, TRAINING
+from fedrisk.clients import evaluation
 from fedrisk.clients.node import Attempt, Node
-from fedrisk.clients.release import commit, protect, spend_once
 from fedrisk.clients.score import partial_context
-from fedrisk.errors import PolicyError, ProtocolError
+from fedrisk.errors import ProtocolError
 from fedrisk.metrics import auc
-from fedrisk.models.plan import Release, evaluation_release
+from fedrisk.models.plan import evaluation_release
 from fedrisk.models.scorecard import EXTERNAL, FACTOR, Scorecard
 from fedrisk.protocol import Payload
 from fedrisk.secure.envelope import open_sealed
@@ -53,29 +53,21 @@ def deliver(node: Node, request: Payload) -> Payload:
     card = Scorecard.from_json(request.get("scorecard"))
     edges = np.asarray(request.get("score_edges"), float)
     release = evaluation_release(attempt.study, len(edges) + 1)
-    evaluate = bool(request.get("evaluate"))
-    if evaluate and not node.institution.policy.evaluation:
-        raise PolicyError(f"{node.name} lets no evaluation figures out (policy.evaluation = false)")
-    if evaluate:
-        stored = spend_once(attempt, release, request)
-        if stored is not None:
-            return stored
+    stored = evaluation.begin(attempt, release, request)
+    if stored is not None:
+        return stored
     scored = _scored(attempt, card, request)
-    if attempt.research_seed is not None:
-        figures = _keep(attempt, card, scored, request)
-        answer = Payload()
-        if evaluate:
-            answer = commit(attempt, release, _exact(scored, figures))
-    else:
-        answer = (
-            commit(attempt, release, _histogram(attempt, release, card, scored, edges))
-            if evaluate
-            else Payload()
-        )
-        try:  # what was released is on the disk: nothing that goes wrong with the bank's own models may lose it
-            _keep(attempt, card, scored, request)
-        except Exception as error:
-            node.store.log_error(attempt.state.id, "deliver", error)
+    held = scored.use == HOLD_OUT
+    answer = evaluation.conclude(
+        attempt,
+        release,
+        request,
+        action="deliver",
+        label=scored.label[held],
+        bins=card.risk_bins(scored.total[held], edges),
+        exact=scored.total[held],
+        keep=lambda: _keep(attempt, card, scored, request),
+    )
     attempt.state.forget_secrets()
     return answer
 
@@ -118,34 +110,6 @@ def _external(attempt: Attempt, request: Payload, rows: int) -> NDArray[np.int64
             )
         total += np.frombuffer(block, np.uint32)
     return to_signed(total).astype(np.int64)
-
-
-def _histogram(
-    attempt: Attempt, release: Release, card: Scorecard, scored: Scored, edges: NDArray[Any]
-) -> Payload:
-    """Label counts of the hold-out by score bin, noisy and masked."""
-    held = scored.use == HOLD_OUT
-    unit = 2**release.scale_bits
-    bins = card.risk_bins(scored.total[held], edges)
-    positive = np.rint(scored.label[held] * unit).astype(np.int64)
-    sums = [np.bincount(bins, part, len(edges) + 1) for part in (positive, unit - positive)]
-    counts = np.rint(np.stack(sums, 1)).astype(np.int64)
-    mine = [block for block in release.blocks if attempt.name in block.contributors]
-    return Payload({}, {block.name: protect(attempt, release, block, counts) for block in mine})
-
-
-def _exact(scored: Scored, figures: dict[str, float | None]) -> Payload:
-    """Research runs: exact label counts by score, from the least score on, and the bank's own figures."""
-    held = scored.use == HOLD_OUT
-    score, label = scored.total[held], scored.label[held]
-    first = int(score.min()) if len(score) else 0
-    counts = {
-        "positives": np.bincount(score - first, label),
-        "negatives": np.bincount(score - first, 1 - label),
-    }
-    return Payload(
-        {"figures": figures, "first": first}, {name: c.astype(float) for name, c in counts.items()}
-    )
 
 
 def _keep(attempt: Attempt, card: Scorecard, scored: Scored, request: Payload) -> dict[str, float | None]:
@@ -230,10 +194,7 @@ def _personal(
         for k, j in enumerate(own)
     ]
     if scored.external is not None:  # what the holders say stands as one column more
-        average = sum(
-            a for a, b in zip(card.averages, card.bins, strict=True) if b.feature.institution != BANK
-        )
-        columns.append((average - scored.external) / FACTOR)
+        columns.append(card.external_log_odds(scored.external))
     rows = np.stack(columns, 1)  # log-odds that each column adds to the average
     shared = logit(card.probability(scored.total))
     spans = [(k, k + 1) for k in range(len(columns))]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fedrisk.clients.node import Attempt, Node
 from fedrisk.errors import DataError, FedriskError, PolicyError
 from fedrisk.models.binning import Feature
-from fedrisk.models.scorecard import FACTOR, Scorecard
+from fedrisk.models.scorecard import Scorecard
 from fedrisk.study import BANK, Study
 
 COLUMN = "external_score"
@@ -77,7 +77,6 @@ def find_external(node: Node, study: Study, research_seed: int | None) -> str:
 def _log_odds(folder: Path, ids: NDArray[np.object_]) -> NDArray[np.float64]:
     """(n,) log-odds of default that the holders' points add to the average, by id."""
     card = Scorecard.from_json((folder / "scorecard.json").read_text())
-    average = sum(a for a, b in zip(card.averages, card.bins, strict=True) if b.feature.institution != BANK)
     columns = ["id", "external_points"]
     kept = pd.read_parquet(folder / "scores.parquet", columns=columns).set_index("id")["external_points"]
-    return (average - kept.reindex(pd.Index(ids)).to_numpy(float)) / FACTOR
+    return card.external_log_odds(kept.reindex(pd.Index(ids)).to_numpy(float))

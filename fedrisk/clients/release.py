@@ -273,6 +273,22 @@ def commit(attempt: Attempt, release: Release, answer: Payload) -> Payload:
     return answer
 
 
+def own_noise(attempt: Attempt, sigma: float, shape: int | tuple[int, ...], what: str) -> NDArray[Any] | None:
+    """The institution's noise for one array, in ring units; None for none, which is for research runs alone.
+
+    what: names the array within the attempt, so that a research seed gives each its own noise.
+    """
+    if sigma > 0:
+        seed = None
+        if attempt.research_seed is not None:
+            text = f"{attempt.research_seed}|{attempt.name}|{what}"
+            seed = hashlib.sha256(text.encode()).digest()
+        return discrete_gaussian(sigma, shape, research_seed=seed)
+    if attempt.research_seed is None:
+        raise ProtocolError("a release without noise is for research runs only; set a finite privacy.epsilon")
+    return None
+
+
 def protect(
     attempt: Attempt,
     release: Release,
@@ -288,18 +304,12 @@ def protect(
     ring = release.ring_of(block)
     exact = np.asarray(exact).reshape(block.shape)
     out = from_signed(exact, ring) if exact.dtype.kind == "i" else exact.astype(ring)
-    sigma = block.sigma[attempt.name]
-    if sigma > 0:
-        seed = None
-        if attempt.research_seed is not None:
-            text = f"{attempt.research_seed}|{attempt.name}|{release.name}|{block.name}"
-            seed = hashlib.sha256(text.encode()).digest()
-        drawn[block.name] = discrete_gaussian(sigma, block.shape, research_seed=seed)
-        out = out + from_signed(drawn[block.name], ring)
+    noise = own_noise(attempt, block.sigma[attempt.name], block.shape, f"{release.name}|{block.name}")
+    if noise is not None:
+        drawn[block.name] = noise
+        out = out + from_signed(noise, ring)
         if block.with_noise_of is not None:
             out = out + from_signed(drawn[block.with_noise_of], ring)
-    elif attempt.research_seed is None:
-        raise ProtocolError("a release without noise is for research runs only; set a finite privacy.epsilon")
     if len(block.contributors) > 1:
         label = Label(
             study=attempt.study.digest(),

@@ -6,7 +6,6 @@ Noise, price and the bound on one enterprise follow from the study alone (models
 before noise is drawn, and its answer is on the disk before it is sent.
 """
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,17 +15,16 @@ from numpy.typing import NDArray
 from fedrisk.clients.external import with_external
 from fedrisk.clients.matrices import all_features, own_features, training_rows
 from fedrisk.clients.node import Attempt, Node
-from fedrisk.clients.release import commit, spend_once
+from fedrisk.clients.release import commit, own_noise, spend_once
 from fedrisk.errors import ConfigError, DataError, ProtocolError
 from fedrisk.models.binning import Bins
 from fedrisk.models.plan import Release, edges_release, participant_mu
 from fedrisk.models.trainee import Trainee
-from fedrisk.models.training import FRACTION_BITS, TrainingPlan, training_plan
-from fedrisk.privacy.noise import discrete_gaussian
+from fedrisk.models.training import TrainingPlan, training_plan
 from fedrisk.protocol import Payload
 from fedrisk.secure import double_mask, step_keys
 from fedrisk.secure.envelope import Context, open_sealed, seal
-from fedrisk.secure.fixed_point import check_ring, dequantise
+from fedrisk.secure.fixed_point import BITS, check_ring, dequantise
 from fedrisk.secure.ring import from_signed
 
 Floats = NDArray[np.float64]
@@ -209,25 +207,19 @@ def _own_part(
     own = weights.copy()
     for k in range(rule.local_steps):
         noisy = _noisy_sum(attempt, plan, trainee, own, f"step {number}.{k}")
-        gradient = dequantise(noisy, FRACTION_BITS) / trainee.rows
+        gradient = dequantise(noisy) / trainee.rows
         own -= rate * (gradient + rule.proximal * (own - weights))
     share = trainee.rows / sum(attempt.state["rows"].values())
-    change: NDArray[np.int64] = np.rint((own - weights) * share * 2.0**FRACTION_BITS).astype(np.int64)
+    change: NDArray[np.int64] = np.rint((own - weights) * share * 2.0**BITS).astype(np.int64)
     return change
 
 
 def _noisy_sum(
     attempt: Attempt, plan: TrainingPlan, trainee: Trainee, weights: Floats, what: str
 ) -> NDArray[np.int64]:
-    total = trainee.clipped_sum(weights, plan.clip, FRACTION_BITS)
-    if plan.sigma > 0:
-        seed = None
-        if attempt.research_seed is not None:
-            seed = hashlib.sha256(f"{attempt.research_seed}|{attempt.name}|{what}".encode()).digest()
-        total = total + discrete_gaussian(plan.sigma, total.shape, research_seed=seed)
-    elif attempt.research_seed is None:
-        raise ProtocolError("a release without noise is for research runs only; set a finite privacy.epsilon")
-    return total
+    total = trainee.clipped_sum(weights, plan.clip, BITS)
+    noise = own_noise(attempt, plan.sigma, total.shape, what)
+    return total if noise is None else total + noise
 
 
 def _take_shares(attempt: Attempt, request: Payload) -> None:

@@ -98,8 +98,9 @@ def _institution(study: Study, node: Node) -> tuple[Line, list[Feature]]:
     try_to(lambda: institution.policy.check(study, institution=node.name, research=False))
     dictionary, described = institution.dictionary, institution.described()
     if institution.table is not None and dictionary is not None and described is not None:
-        if study.recipe == "scorecard":
+        if study.recipe != "encoder":
             try_to(lambda: institution.check_encoders(research=False))
+        if study.recipe == "scorecard":
             findings += [f"note: {status.text}" for status in institution.encoder_status()]
         try_to(lambda: features.extend(study_features(study, node, described)))
         try:
@@ -142,9 +143,7 @@ def _training_sentences(study: Study, lines: list[Line]) -> list[str]:
     rows = sum(line.rows for line in lines if line.name in study.trainers)
     if rows and plan.sigma:
         training = rows * study.keep * (1 - study.holdout.percent / 100)
-        noise = math.sqrt(plan.variance) / (training * plan.clip)
-        if study.training.mode == "own_noise":
-            noise *= math.sqrt(len(study.trainers))
+        noise = plan.gradient_noise(training)
         out.append(
             f"A number of the mean gradient has noise {noise:.2g} beside gradients of at most 1 in all: "
             + ("little" if noise < 0.004 else "much; expect a plainer model, or raise epsilon")

@@ -25,6 +25,7 @@ from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.binning import Bins
 from fedrisk.models.calibration import calibrated_intercept, class_scores
 from fedrisk.models.estimator import Curves, LabelCounts, complete_gram
+from fedrisk.study import BANK
 
 Floats = NDArray[np.float64]
 Codes = Sequence[NDArray[np.integer]] | NDArray[np.integer]
@@ -176,6 +177,13 @@ class Scorecard:
             gap=FACTOR * slope * moments.gap,
             partial_sd={k: FACTOR * slope * math.sqrt(v) for k, v in moments.partial.items()},
         )
+
+    def external_log_odds(self, points: NDArray[np.integer] | Floats) -> Floats:
+        """Log-odds of default that sums of the holders' points add to the average, in the points' shape."""
+        average = sum(
+            a for a, b in zip(self.averages, self.bins, strict=True) if b.feature.institution != BANK
+        )
+        return (average - np.asarray(points, dtype=np.float64)) / FACTOR
 
     def features_of(self, institution: str) -> list[int]:
         """Positions of the institution's features.

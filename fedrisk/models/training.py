@@ -17,17 +17,17 @@ from typing import Literal
 from fedrisk.errors import ConfigError
 from fedrisk.models.plan import SPLIT, Block, Release, ring_sigma, total_mu
 from fedrisk.privacy.accounting import contributor_sigma
-from fedrisk.secure.fixed_point import bound
+from fedrisk.secure.fixed_point import BITS, bound
 from fedrisk.study import Study, Training
-
-FRACTION_BITS = 24
-"""Fractional bits of gradients and model differences in the ring of 64 bits."""
 
 DEFAULT_STEPS = {"shared_noise": 25, "own_noise": 10}
 """Rounds where the study names none: with two exchanges each they stay within sixty exchanges."""
 
 EXACT_CLIP = 4.0
 """Without noise a small radius saves nothing, and costs what it clips."""
+
+LOGIT_STEPS = 100
+"""Steps of a unit of log-odds in which research runs tell exact counts."""
 
 REACH = 3.0
 """How far the evaluation's score bins reach on either side of the expected log-odds."""
@@ -49,7 +49,8 @@ class TrainingPlan:
     steps: rounds. sums: noisy sums of gradients by each trainer in all of them. mu: price of all, mu_sum: of one.
     clip: most that one enterprise adds to a sum (L2); radius: the same in ring units. sigma: noise of one trainer in one sum, in
     ring units; 0 is none. variance: of the noise in each number of the total of all trainers, in plain units
-    (shared noise), or in one trainer's own sum (own noise).
+    (shared noise), or in one trainer's own sum (own noise). shared: whether the
+    trainers share the noise.
     """
 
     steps: int
@@ -60,12 +61,21 @@ class TrainingPlan:
     radius: int
     sigma: float
     variance: float
+    shared: bool
     trainers: tuple[str, ...]
     fewest: int
 
-    def release(self, step: int, size: int, population_mu: float | None = None) -> Release:
+    def gradient_noise(self, rows: float) -> float:
+        """Deviation in one number of the mean gradient of a step over ``rows`` enterprises of all trainers, by clip.
+
+        With own noise each trainer's steps carry its own, and the average of their changes the mean of it.
+        """
+        parts = 1 if self.shared else len(self.trainers)
+        return math.sqrt(self.variance * parts) / (rows * self.clip)
+
+    def release(self, step: int, size: int) -> Release:
         """The release of one round: a vector of ``size`` numbers from all trainers."""
-        mu = population_mu if population_mu is not None else self.mu_sum * math.sqrt(self.sums / self.steps)
+        mu = self.mu_sum * math.sqrt(self.sums / self.steps)
         block = Block(
             name="update",
             left=self.trainers[0],
@@ -78,7 +88,7 @@ class TrainingPlan:
             population="training",
             mu=mu,
             ring="uint64",
-            scale_bits=FRACTION_BITS,
+            scale_bits=BITS,
             blocks=(block,),
         )
 
@@ -115,7 +125,7 @@ def training_plan(study: Study, *, edges: bool) -> TrainingPlan:
     mu = total_mu(study) * math.sqrt(1 - SPLIT["edges"] if edges else 1.0)
     mu_sum = mu / math.sqrt(sums)
     clip = rule.clip or (EXACT_CLIP if math.isinf(mu) else 1.0)
-    radius = bound(clip, FRACTION_BITS)
+    radius = bound(clip)
     full = ring_sigma(float(radius), mu_sum)
     trainers, fewest = study.trainers, study.fewest
     if rule.mode == "own_noise" or not full:
@@ -131,7 +141,8 @@ def training_plan(study: Study, *, edges: bool) -> TrainingPlan:
         mu_sum=mu_sum,
         radius=radius,
         sigma=sigma,
-        variance=(total / 2.0**FRACTION_BITS) ** 2,
+        variance=(total / 2.0**BITS) ** 2,
+        shared=rule.mode == "shared_noise",
         trainers=trainers,
         fewest=fewest,
     )

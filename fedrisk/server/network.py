@@ -4,7 +4,6 @@ Exchanges: describe, (blind, evaluate, pseudonyms), edges, prepare, shares, two 
 trained and what the hub knows of it are weights and noisy sums; the banks' models of their own stay with them.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ from scipy.special import expit
 from fedrisk.models.binning import Bins
 from fedrisk.models.network import AVERAGED, MOMENTUM, NetworkDesign, default_rate, initial_weights
 from fedrisk.models.plan import budget, edges_release, evaluation_release
-from fedrisk.models.training import Tuning, logit_edges, training_plan
+from fedrisk.models.training import LOGIT_STEPS, Tuning, logit_edges, training_plan
 from fedrisk.protocol import Payload
 from fedrisk.server.agreement import Roster
 from fedrisk.server.checkpoint import Checkpoint
@@ -39,10 +38,7 @@ def fit_network(exchange: Exchange, roster: Roster, checkpoint: Checkpoint, *, k
         bins = find_bins(sums, release, budget(study, edges=release is not None)["counts"])
     else:
         bins = [Bins.from_dict(b) for b in begun.get("bins")]
-    rows = sum(roster.training.values())
-    # With own noise each bank's steps carry its own; the average of their changes has the mean of it.
-    parts = len(study.banks) if study.training.mode == "own_noise" else 1
-    noise = math.sqrt(plan.variance * parts) / (rows * plan.clip)
+    noise = plan.gradient_noise(sum(roster.training.values()))
     design = NetworkDesign.of(bins, study.network, noise=noise)
     rounds = Rounds(exchange, roster, plan, tuning(study, noise), checkpoint)
     if begun is None:
@@ -90,7 +86,7 @@ def _conclude(rounds: Rounds, trained: Trained, weights: Any) -> None:
     if roster.research_seed is not None:
         for bank, answer in answers.items():
             trained.spends.append(dict(answer.get("spend")))
-            points = (int(answer.get("first")) + np.arange(len(answer.array("positives")))) / 100
+            points = (int(answer.get("first")) + np.arange(len(answer.array("positives")))) / LOGIT_STEPS
             trained.evaluation[bank] = (answer.array("positives"), answer.array("negatives"), expit(points))
             trained.figures[bank] = dict(answer.get("figures"))
         return

@@ -6,8 +6,9 @@ import pytest
 
 from fedrisk.errors import ConfigError
 from fedrisk.models import training
-from fedrisk.models.training import FRACTION_BITS, logit_edges, training_plan
+from fedrisk.models.training import logit_edges, training_plan
 from fedrisk.privacy.accounting import mu_for
+from fedrisk.secure.fixed_point import BITS
 from fedrisk.study import study_from
 
 BASE = {"name": "n", "purpose": "p", "recipe": "neural", "privacy": {"epsilon": 1.0}}
@@ -34,7 +35,7 @@ def test_own_noise_is_whole_at_each_trainer():
     """By hand: clip 1 over one sum of price mu has deviation 1 / mu, in units of 2^-24."""
     rule = {"mode": "own_noise", "steps": 1}
     plan = training_plan(study(banks=6, training=rule), edges=False)
-    assert plan.sigma == pytest.approx(2**FRACTION_BITS / mu_for(1.0, 1e-6), rel=1e-6)
+    assert plan.sigma == pytest.approx(2**BITS / mu_for(1.0, 1e-6), rel=1e-6)
     shared = training_plan(study(banks=6, training={"steps": 1}), edges=False)
     assert shared.sigma == pytest.approx(plan.sigma / math.sqrt(2), rel=1e-6)  # four left, one tolerated
 
