@@ -1,7 +1,7 @@
 """fedrisk: privacy-preserving federated risk modelling across banks, tax offices and utilities.
 
 The public names live in their modules: ``fedrisk.study`` (what is run), ``fedrisk.institution`` and
-``fedrisk.dictionary`` (who takes part), ``fedrisk.engine.local`` (a study on one machine),
+``fedrisk.data.dictionary`` (who takes part), ``fedrisk.engine.in_process`` (a study on one machine),
 ``fedrisk.server.app`` and ``fedrisk.clients.app`` (the Flower apps), ``fedrisk.models.scorecard`` (what comes
 out), ``fedrisk.errors``. This file imports nothing, so that worker processes start quickly.
 """

@@ -31,15 +31,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from fedrisk.dictionary import Dictionary
+from fedrisk.data.dictionary import Dictionary
+from fedrisk.data.source import TableSource, expand
+from fedrisk.data.table import Table, read_table
 from fedrisk.errors import ConfigError, DataError, PolicyError
 from fedrisk.files import write_atomic
 from fedrisk.models.histories import EncoderRule, Histories, arranged, scaled
-from fedrisk.models.trained import TrainedModel
+from fedrisk.models.trainable import TrainedModel
 from fedrisk.privacy.policy import Policy
 from fedrisk.study import Name, checked, load_toml
-from fedrisk.table import Table, read_table
-from fedrisk.table_source import TableSource, expand
 
 
 @dataclass(frozen=True)

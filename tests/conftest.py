@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tables: threads only wait 
 import numpy as np
 import pytest
 
-from fedrisk.engine.local import run_local
+from fedrisk.engine.in_process import run_local
 from fedrisk.institution import find_institutions
 from fedrisk.server.hub import Hub
 from fedrisk.server.results import Results

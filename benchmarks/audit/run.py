@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fedrisk.audit.crosscheck import disclosures
 from fedrisk.audit.log import AuditLog
-from fedrisk.audit.meter import meter
+from fedrisk.audit.usage import meter
 from fedrisk.audit.verify import read, verify
 from fedrisk.privacy.spend import Spend
 from fedrisk.secure.identity import IdentityKey

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from fedrisk.engine.local import run_local
+from fedrisk.engine.in_process import run_local
 from fedrisk.institution import find_institutions, load_institution
 from fedrisk.metrics import auc
 from fedrisk.study import load_study

@@ -22,11 +22,12 @@ import pandas as pd
 import torch
 
 from fedrisk.alignment.ids import normalise
+from fedrisk.data.features import Feature
 from fedrisk.institution import load_institution
 from fedrisk.metrics import auc
 from fedrisk.models import encoder as en
 from fedrisk.models import estimator as es
-from fedrisk.models.binning import Bins, Feature
+from fedrisk.models.binning import Bins
 from fedrisk.models.histories import OUTPUT_EDGES, EncoderRule, Series, scaled
 from fedrisk.models.plan import SPLIT
 from fedrisk.privacy.accounting import mu_for

@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from fedrisk.privacy.caps import Caps
-from fedrisk.privacy.ledger import Ledger
+from fedrisk.privacy.ledger.caps import Caps
+from fedrisk.privacy.ledger.ledger import Ledger
 from fedrisk.privacy.spend import Spend
 
 SIZES = (0, 1_000, 100_000)

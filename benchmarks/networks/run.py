@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fedrisk.data.features import Feature
 from fedrisk.institution import load_institution
 from fedrisk.metrics import auc
-from fedrisk.models.binning import Bins, Feature, edges_from_histogram, grid_histogram
+from fedrisk.models.binning import Bins, edges_from_histogram, grid_histogram
 from fedrisk.models.champion import bank_alone
-from fedrisk.models.inputs import encode
 from fedrisk.models.network import (
     AVERAGED,
     MOMENTUM,
@@ -30,6 +30,7 @@ from fedrisk.models.network import (
     logits,
     shared_curves,
 )
+from fedrisk.models.network_inputs import encode
 from fedrisk.models.personal import personal_models
 from fedrisk.privacy.accounting import contributor_sigma, mu_for
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from fedrisk.engine.beside import companions
-from fedrisk.engine.local import run_local
+from fedrisk.engine.in_process import run_local
 from fedrisk.institution import find_institutions
 from fedrisk.study import load_study
 

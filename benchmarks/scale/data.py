@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fedrisk.clients.store import NodeStore
+from fedrisk.clients.store.store import NodeStore
 from fedrisk.study import Study, load_study
 
 HOLDERS = ("tax_office", "power_utility", "social_insurance", "court", "registry", "bureau", "environment")

@@ -31,7 +31,7 @@ def one(enterprises: int, features: int, banks: int, holders: int) -> dict[str, 
     """Build a consortium in a temporary folder, run its study, and tell what each exchange took."""
     import data
 
-    from fedrisk.engine.local import run_local
+    from fedrisk.engine.in_process import run_local
     from fedrisk.server import run as server_run
     from fedrisk.server.exchange import Exchange
     from fedrisk.server.hub import Hub

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fedrisk.audit.entry import AuditEntry
-from fedrisk.audit.meter import price
+from fedrisk.audit.usage import price
 from fedrisk.errors import ConfigError
 
 _SHOWS = ("answer", "sent", "release", "refusal", "score")

@@ -23,20 +23,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from fedrisk.audit.checkpoint import (
-    PATIENCE,
-    Checkpoint,
-    Head,
-    beside,
-    flock,
-    keep_witnessed,
-    load_checkpoints,
-    load_witnessed,
-    read_head,
-    sync_folder,
-    write_file,
-    write_head,
-)
 from fedrisk.audit.entry import (
     DRAFT,
     FIELDS,
@@ -52,6 +38,20 @@ from fedrisk.audit.entry import (
     genesis,
     parse,
     signed_by,
+)
+from fedrisk.audit.signed_head import (
+    PATIENCE,
+    Checkpoint,
+    Head,
+    beside,
+    flock,
+    keep_witnessed,
+    load_checkpoints,
+    load_witnessed,
+    read_head,
+    sync_folder,
+    write_file,
+    write_head,
 )
 from fedrisk.audit.verify import read
 from fedrisk.errors import ConfigError, StoreError

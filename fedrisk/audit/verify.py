@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedrisk.audit.checkpoint import Checkpoint, beside, flock, load_checkpoints, read_head
 from fedrisk.audit.entry import (
     SIGNED,
     AuditEntry,
@@ -26,6 +25,7 @@ from fedrisk.audit.entry import (
     parse,
     signed_by,
 )
+from fedrisk.audit.signed_head import Checkpoint, beside, flock, load_checkpoints, read_head
 from fedrisk.errors import EnvelopeError, StoreError
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
-    from fedrisk.privacy.budget import BudgetReport
+    from fedrisk.privacy.ledger.report import BudgetReport
 
 out = Console()
 
@@ -73,7 +73,7 @@ def budget_restore(
 ) -> None:
     """Go on after the latest ledger was lost, with an older copy or a new one. Charges since then are NOT in it."""
     from fedrisk.clients.node import Node
-    from fedrisk.privacy.ledger import Ledger
+    from fedrisk.privacy.ledger.ledger import Ledger
 
     node = Node.load(institution)
     path = node.store.path / "ledger.sqlite"
@@ -121,8 +121,8 @@ def meter(
     csv: Annotated[bool, typer.Option("--csv", help="As CSV, for a spreadsheet.")] = False,
 ) -> None:
     """What was used, by counterparty, purpose and month: requests, releases, price, rows, scores, bytes."""
-    from fedrisk.audit.meter import meter as metered
-    from fedrisk.audit.meter import to_csv
+    from fedrisk.audit.usage import meter as metered
+    from fedrisk.audit.usage import to_csv
     from fedrisk.clients.node import Node
 
     node = Node.load(institution)
@@ -211,7 +211,7 @@ def audit_verify(
     ] = None,
 ) -> None:
     """Check the whole trail; exit code 1, with the first broken entry, where it does not hold."""
-    from fedrisk.audit.checkpoint import Checkpoint
+    from fedrisk.audit.signed_head import Checkpoint
     from fedrisk.audit.verify import verify
     from fedrisk.clients.node import Node
 
@@ -255,8 +255,8 @@ def audit_compare(
 
     Exit code 1 where one does not hold or two disagree. Compare the printed keys with the pinned ones.
     """
-    from fedrisk.audit.checkpoint import Checkpoint
     from fedrisk.audit.crosscheck import crosscheck
+    from fedrisk.audit.signed_head import Checkpoint
     from fedrisk.audit.verify import read, verify
 
     trails, broken = {}, False

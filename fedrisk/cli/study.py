@@ -94,7 +94,7 @@ def run(
 ) -> None:
     """Run a study on this machine, every institution a Flower node: in this process, or on Flower's simulation."""
     from fedrisk.engine.beside import companions, run_beside
-    from fedrisk.engine.local import run_local
+    from fedrisk.engine.in_process import run_local
     from fedrisk.engine.simulation import run_simulation
     from fedrisk.institution import find_institutions
     from fedrisk.report.html import write_report

@@ -11,17 +11,17 @@ from typing import Any
 from fedrisk.clients.external import FEATURE as EXTERNAL
 from fedrisk.clients.external import find_external
 from fedrisk.clients.node import Attempt, Node
-from fedrisk.dictionary import Dictionary
+from fedrisk.data.dictionary import Dictionary
+from fedrisk.data.features import Feature, features_of
+from fedrisk.data.table import Table
 from fedrisk.errors import ConfigError, DataError, PolicyError, ProtocolError
-from fedrisk.models.binning import Feature
-from fedrisk.models.plan import features_of, participant_mu
+from fedrisk.models.plan import participant_mu
 from fedrisk.models.training import require_torch, training_plan
 from fedrisk.privacy.accounting import check_epsilon_delta, epsilon_for
 from fedrisk.privacy.spend import Spend
 from fedrisk.protocol import Payload
 from fedrisk.secure.identity import EphemeralKey
 from fedrisk.study import BANK, Role, Study, study_from
-from fedrisk.table import Table
 
 
 def describe(node: Node, request: Payload) -> Payload:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fedrisk.alignment import oprf
-from fedrisk.audit.checkpoint import Checkpoint
+from fedrisk.audit.signed_head import Checkpoint
 from fedrisk.clients.node import Attempt, Node
 from fedrisk.errors import EnvelopeError, ProtocolError
 from fedrisk.protocol import Payload

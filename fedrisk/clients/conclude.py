@@ -24,7 +24,7 @@ from fedrisk.errors import DataError, ProtocolError
 from fedrisk.metrics import auc
 from fedrisk.models.binning import Bins
 from fedrisk.models.plan import evaluation_release
-from fedrisk.models.trained import TrainedModel
+from fedrisk.models.trainable import TrainedModel
 from fedrisk.models.training import LOGIT_STEPS, logit_edges
 from fedrisk.protocol import Payload
 from fedrisk.study import NO_PRIVACY
@@ -101,8 +101,8 @@ def _bank(attempt: Attempt, model: TrainedModel, request: Payload) -> Payload:
 
 def _scored(attempt: Attempt, model: TrainedModel) -> dict[str, Any]:
     """The bank's customers with log-odds, labels and use, in the order of ids so that models do not depend on chance."""
-    from fedrisk.models.inputs import encode
     from fedrisk.models.network import NetworkDesign, logits
+    from fedrisk.models.network_inputs import encode
 
     table = attempt.read()
     rows = attempt.state.get(f"rows_{attempt.name}")

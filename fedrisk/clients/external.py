@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fedrisk.clients.node import Attempt, Node
+from fedrisk.data.features import Feature
 from fedrisk.errors import DataError, FedriskError, PolicyError
-from fedrisk.models.binning import Feature
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.study import BANK, Study
 

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from fedrisk.alignment.matching import TRAINING
 from fedrisk.clients.node import Attempt
+from fedrisk.data.features import Feature, features_from
 from fedrisk.errors import DataError, ProtocolError
-from fedrisk.models.binning import Bins, Feature, grid_histogram
-from fedrisk.models.plan import Block, Product, Release, features_from, own_pairs
-from fedrisk.models.shapes import shape_rows
+from fedrisk.models.binning import Bins, grid_histogram
+from fedrisk.models.plan import Block, Product, Release, own_pairs
+from fedrisk.models.shape_rows import shape_rows
 from fedrisk.secure.product import Shape, one_hot
 from fedrisk.secure.ring import from_signed
 

@@ -13,15 +13,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fedrisk.audit.log import AuditLog
-from fedrisk.clients.attempt_state import AttemptState
-from fedrisk.clients.store import NodeStore
+from fedrisk.clients.store.attempt_store import AttemptState
+from fedrisk.clients.store.store import NodeStore
+from fedrisk.data.table import Table
 from fedrisk.errors import DataError, ProtocolError
 from fedrisk.institution import Institution, load_institution
-from fedrisk.privacy.ledger import Ledger
+from fedrisk.privacy.ledger.ledger import Ledger
 from fedrisk.protocol import Payload
 from fedrisk.secure.identity import EphemeralKey, SignedKey, pair_secret
 from fedrisk.study import BANK, Study, study_from
-from fedrisk.table import Table
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from fedrisk.clients.matrices import (
 )
 from fedrisk.clients.node import Attempt, Node, digest_of
 from fedrisk.clients.score import check_versions
+from fedrisk.data.features import features_from
 from fedrisk.errors import BudgetError, ProtocolError
 from fedrisk.models.binning import Bins
 from fedrisk.models.plan import (
@@ -40,7 +41,6 @@ from fedrisk.models.plan import (
     budget,
     counts_release,
     edges_release,
-    features_from,
     gram_release,
     participant_mu,
     product_label,

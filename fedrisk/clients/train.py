@@ -19,7 +19,7 @@ from fedrisk.clients.release import commit, own_noise, spend_once
 from fedrisk.errors import ConfigError, DataError, ProtocolError
 from fedrisk.models.binning import Bins
 from fedrisk.models.plan import Release, edges_release, participant_mu
-from fedrisk.models.trainee import Trainee
+from fedrisk.models.trainable import Trainee
 from fedrisk.models.training import TrainingPlan, training_plan
 from fedrisk.protocol import Payload
 from fedrisk.secure import double_mask, step_keys
@@ -189,7 +189,7 @@ def _make_ready(attempt: Attempt, request: Payload) -> None:
     bins = [Bins.from_dict(b) for b in request.get("bins")]
     if [b.feature for b in bins] != own_features(attempt):
         raise ProtocolError("the bins are not those of this institution's columns; run the study anew")
-    from fedrisk.models.inputs import encode
+    from fedrisk.models.network_inputs import encode
 
     attempt.state.update(own_bins=request.get("bins"))
     attempt.state.put("inputs", encode(with_external(attempt, table.frame, table.ids).iloc[rows], bins))

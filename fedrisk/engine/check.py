@@ -11,9 +11,11 @@ from pathlib import Path
 from fedrisk.alignment.matching import left_out_likelihood_ratio
 from fedrisk.clients.agree import check_role, check_table_fits, study_features
 from fedrisk.clients.node import Node
-from fedrisk.engine.local import load_nodes
+from fedrisk.data.features import Feature
+from fedrisk.data.table import check_table
+from fedrisk.engine.in_process import load_nodes
 from fedrisk.errors import FedriskError
-from fedrisk.models.binning import Bins, Feature, default_bin_count
+from fedrisk.models.binning import Bins, default_bin_count
 from fedrisk.models.plan import (
     Release,
     budget,
@@ -27,7 +29,6 @@ from fedrisk.models.plan import (
 from fedrisk.models.training import training_plan
 from fedrisk.privacy.accounting import epsilon_for, readings
 from fedrisk.study import Study
-from fedrisk.table import check_table
 
 
 @dataclass(frozen=True)

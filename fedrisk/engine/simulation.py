@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import fedrisk
-from fedrisk.engine.local import load_nodes, register, who_saw_what
+from fedrisk.engine.in_process import load_nodes, register, who_saw_what
 from fedrisk.errors import ConfigError, PeerError
 from fedrisk.institution import find_institutions, home
 from fedrisk.server.hub import Hub

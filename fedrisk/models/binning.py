@@ -13,99 +13,21 @@ for consistency as a post-processing step of private histograms).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fedrisk.data.features import LOG_DECADES, Feature, rising
 from fedrisk.errors import ConfigError, DataError
 
 Values = pd.Series | NDArray[Any]
 Floats = NDArray[np.float64]
 
 DEFAULT_CELLS = 128
-LOG_DECADES = 1e4  # a log grid is linear below 1/10,000 of the largest bound and logarithmic above
-
-
-@dataclass(frozen=True, kw_only=True)
-class Feature:
-    """One column of a study, with everything public about it.
-
-    Attributes:
-        institution: role name: "bank" for columns that all banks share, else the holder's name.
-        column: name of the column.
-        kind: "number", "category" or "flag" (0 or 1).
-        low, high: public bounds of a number; values outside count as the bound.
-        grid: scale of the edge histogram. "log" is a symmetric log, fit for money with heavy tails.
-        bins: public inner edges (number) or categories; None lets a noisy histogram choose the edges.
-        missing: give missing values, and enterprises unknown here, a bin of their own (the last).
-        monotone: direction of the *risk* as the value rises, if the study imposes one.
-        bin_count: ordered bins wanted where the edges are private; None leaves it to the study.
-
-    Raises:
-        ConfigError: the parts contradict one another.
-    """
-
-    institution: str
-    column: str
-    kind: Literal["number", "category", "flag"] = "number"
-    low: float | None = None
-    high: float | None = None
-    grid: Literal["linear", "log"] = "linear"
-    bins: tuple[float, ...] | tuple[str, ...] | None = None
-    missing: bool = True
-    monotone: Literal["increasing", "decreasing"] | None = None
-    bin_count: int | None = None
-
-    def __post_init__(self) -> None:
-        name = f"feature {self.institution}.{self.column}"
-        if self.kind not in ("number", "category", "flag"):
-            raise ConfigError(f"{name}: kind is {self.kind!r}; use number, category or flag")
-        if self.grid not in ("linear", "log"):
-            raise ConfigError(f"{name}: grid is {self.grid!r}; use linear or log")
-        if self.monotone not in (None, "increasing", "decreasing"):
-            raise ConfigError(f"{name}: monotone is {self.monotone!r}; use increasing, decreasing or nothing")
-        if self.kind == "category":
-            self._check_categories(name)
-        elif self.kind == "flag":
-            if self.bins is not None:
-                raise ConfigError(f"{name}: a flag has its two bins already; leave bins out")
-        else:
-            self._check_number(name)
-
-    def _check_categories(self, name: str) -> None:
-        if not self.bins or not all(isinstance(b, str) for b in self.bins):
-            raise ConfigError(f"{name}: a category needs its public bins as texts")
-        if len(set(self.bins)) != len(self.bins):
-            raise ConfigError(f"{name}: bins name a category twice; list each one once")
-        if self.monotone is not None:
-            raise ConfigError(f"{name}: categories have no order; leave monotone out")
-
-    def _check_number(self, name: str) -> None:
-        if self.bins is None:
-            if self.low is None or self.high is None:
-                raise ConfigError(f"{name}: without public bins a number needs public low and high")
-        elif any(isinstance(b, str) for b in self.bins) or not _rising([float(b) for b in self.bins]):
-            raise ConfigError(f"{name}: bins of a number must be finite edges in strictly rising order")
-        for bound in (self.low, self.high):
-            if bound is not None and not math.isfinite(bound):
-                raise ConfigError(f"{name}: low and high must be finite")
-        if self.low is not None and self.high is not None and not self.low < self.high:
-            raise ConfigError(f"{name}: low is {self.low}, must be below high, {self.high}")
-
-    @property
-    def name(self) -> str:
-        """Institution and column, the feature's name in tables and messages."""
-        return f"{self.institution}.{self.column}"
-
-    @property
-    def private_edges(self) -> bool:
-        """True if the edges have to be found from a noisy histogram (and paid for)."""
-        return self.kind == "number" and self.bins is None
 
 
 @dataclass(frozen=True)
@@ -131,7 +53,7 @@ class Bins:
         if self.feature.kind == "category":
             if not self.categories or self.edges:
                 raise ConfigError(f"{self.feature.name}: bins of a category are categories, not edges")
-        elif self.categories or not _rising(self.edges):
+        elif self.categories or not rising(self.edges):
             raise ConfigError(f"{self.feature.name}: edges must be finite, in strictly rising order")
         if self.size > 65536:
             raise ConfigError(f"{self.feature.name}: {self.size} bins, at most 65536; state fewer")
@@ -330,10 +252,6 @@ def _simplex(counts: Floats, total: float) -> Floats:
     last = np.flatnonzero(falling > excess)[-1]
     out: Floats = np.maximum(counts - excess[last], 0.0)
     return out
-
-
-def _rising(edges: Sequence[float]) -> bool:
-    return all(math.isfinite(e) for e in edges) and all(a < b for a, b in pairwise(edges))
 
 
 def _numbers(values: Values, feature: Feature) -> Floats:

@@ -18,11 +18,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from fedrisk.dictionary import Column, Dictionary
+from fedrisk.data.dictionary import Column, Dictionary
+from fedrisk.data.features import LOG_DECADES
+from fedrisk.data.source import TableSource
 from fedrisk.errors import DataError
-from fedrisk.models.binning import LOG_DECADES
 from fedrisk.study import Name
-from fedrisk.table_source import TableSource
 
 Histories = NDArray[np.float32]
 

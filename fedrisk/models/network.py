@@ -32,7 +32,7 @@ from torch import nn
 
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.binning import Bins
-from fedrisk.models.inputs import Coding, InputColumn, from_dict, input_columns, to_dict
+from fedrisk.models.network_inputs import Coding, InputColumn, from_dict, input_columns, to_dict
 from fedrisk.models.personal import LinearModel
 from fedrisk.secure.fixed_point import quantise_rows
 

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from fedrisk.errors import ConfigError, DataError
-from fedrisk.models.inputs import InputColumn, category_texts, missing_size
 from fedrisk.models.network import BIAS, NetworkDesign, named_weights
+from fedrisk.models.network_inputs import InputColumn, category_texts, missing_size
 
 Categories = Literal["texts", "codes"]
 

@@ -14,11 +14,10 @@ includes a charge for the noise being discrete; see privacy/accounting.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from fedrisk.dictionary import Dictionary
+from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError
-from fedrisk.models.binning import Feature
 from fedrisk.privacy.accounting import SIGMA_MIN, contributor_sigma, mu_for, sigma_for
 from fedrisk.secure.keystream import Label
 from fedrisk.study import BANK, Study
@@ -142,34 +141,6 @@ def product_label(study: str, attempt: str, release: Release, product: Product) 
         bank_list=product.bank_list,
         matrix=product.block,
     )
-
-
-def features_of(dictionary: Dictionary, role: str) -> tuple[Feature, ...]:
-    """The public features of an institution, in its dictionary's order.
-
-    A holder's features always have a bin for the missing: the enterprises that it does not know fall there.
-    """
-    return tuple(
-        Feature(
-            institution=role,
-            column=c.name,
-            kind=c.kind,
-            low=c.low,
-            high=c.high,
-            grid=c.grid,
-            bins=c.categories if c.kind == "category" else c.bins,
-            missing=role != BANK or c.missing == "bin",
-            monotone=c.monotone,
-            bin_count=c.bin_count,
-        )
-        for c in dictionary.columns
-        if c.feature and c.kind != "date"
-    )
-
-
-def features_from(content: Sequence[Mapping[str, Any]]) -> list[Feature]:
-    """Features as a message or file holds them; JSON has no tuples, so bins become what they were."""
-    return [Feature(**{**f, "bins": None if f["bins"] is None else tuple(f["bins"])}) for f in content]
 
 
 def budget(study: Study, *, edges: bool) -> dict[str, float]:

@@ -8,7 +8,7 @@ are.
 Up to a few thousand draws come from OpenDP's sampler, whose bytes are those of OpenSSL's generator, which the
 operating system seeds and which reseeds itself in a forked process. It takes about 20 microseconds a draw, too
 slow for the 100,000 parameters of a network at every step; vectors of ``VECTOR_DRAWS`` and more come from
-``vector_gaussian``, as exact, on whole arrays and the operating system's bytes, some 70 times as fast. Scales that
+``noise_vector``, as exact, on whole arrays and the operating system's bytes, some 70 times as fast. Scales that
 might leave 64 bits use the same published algorithm as OpenDP on Python's integers and ``secrets``. A seed drives
 noise only where it is asked for by name, for research runs that give no privacy.
 """
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.errors import ConfigError
-from fedrisk.privacy import vector_gaussian
+from fedrisk.privacy import noise_vector
 
 INT64_SIGMA = 2.0**56
 """Up to here draws fit in 64 bits: the ends lie 128 sigma away, with probability below 1e-3500 a draw."""
@@ -74,8 +74,8 @@ def discrete_gaussian(
         return _research(float(sigma), count, research_seed).reshape(shape)
     if sigma > INT64_SIGMA:
         return _big(int(sigma), count, secrets.randbelow).reshape(shape)
-    if count >= VECTOR_DRAWS and vector_gaussian.SIGMA_MIN <= sigma <= vector_gaussian.SIGMA_MAX:
-        return vector_gaussian.sample(float(sigma), count).reshape(shape)
+    if count >= VECTOR_DRAWS and noise_vector.SIGMA_MIN <= sigma <= noise_vector.SIGMA_MAX:
+        return noise_vector.sample(float(sigma), count).reshape(shape)
     drawn = np.array(_opendp(float(sigma))([0] * count), dtype=np.int64)
     return drawn.reshape(shape)
 

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fedrisk.errors import PolicyError
-from fedrisk.privacy.caps import Caps
+from fedrisk.privacy.ledger.caps import Caps
 from fedrisk.study import Study
 
 Epsilon = Annotated[float, Field(gt=0, le=100)]

@@ -10,10 +10,10 @@ from fedrisk.errors import ConfigError
 from fedrisk.models.encoder import LEARNING_RATE, EncoderDesign, initial_weights
 from fedrisk.models.training import Tuning, training_plan
 from fedrisk.protocol import Payload
-from fedrisk.server.agreement import Roster
 from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.exchange import Exchange
 from fedrisk.server.network import Keep
+from fedrisk.server.roster import Roster
 from fedrisk.server.training import Rounds, Trained
 
 

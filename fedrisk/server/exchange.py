@@ -14,7 +14,7 @@ from flwr.serverapp import Grid
 from fedrisk.errors import EnvelopeError, PeerError
 from fedrisk.protocol import Action, Payload, from_record, request
 from fedrisk.secure.identity import SignedKey, verify
-from fedrisk.server.spool import Spool
+from fedrisk.server.envelope_file import Spool
 
 Progress = Callable[[int, str, str], None]
 """Called before each exchange with its number, action and a few words on what it does."""

@@ -15,9 +15,9 @@ from fedrisk.models.network import AVERAGED, MOMENTUM, NetworkDesign, default_ra
 from fedrisk.models.plan import budget, edges_release, evaluation_release
 from fedrisk.models.training import LOGIT_STEPS, Tuning, logit_edges, training_plan
 from fedrisk.protocol import Payload
-from fedrisk.server.agreement import Roster
 from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.exchange import Exchange
+from fedrisk.server.roster import Roster
 from fedrisk.server.scorecard import Sums, find_bins
 from fedrisk.server.training import Rounds, Trained
 from fedrisk.study import Study

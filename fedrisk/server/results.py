@@ -16,8 +16,8 @@ from fedrisk.metrics import Metrics, auc_standard_error, calibration_from_histog
 from fedrisk.models.plan import budget, expected_gain, total_mu
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.privacy.accounting import readings
-from fedrisk.server.agreement import Roster
 from fedrisk.server.exchange import Exchange
+from fedrisk.server.roster import Roster
 from fedrisk.server.scorecard import Released
 from fedrisk.server.training import Trained
 from fedrisk.study import BANK, NO_PRIVACY

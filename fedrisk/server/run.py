@@ -12,11 +12,11 @@ from fedrisk.alignment.matching import BankList
 from fedrisk.errors import PeerError
 from fedrisk.models.training import require_torch
 from fedrisk.protocol import Payload
-from fedrisk.server.agreement import Roster, agree, align, roster_features
 from fedrisk.server.checkpoint import Checkpoint, packed, unpacked
 from fedrisk.server.exchange import Exchange, Progress
 from fedrisk.server.hub import Hub
 from fedrisk.server.results import Results, summarise
+from fedrisk.server.roster import Roster, agree, align, roster_features
 from fedrisk.server.scorecard import Released, check_overlap, fit_scorecard
 from fedrisk.server.training import Trained
 from fedrisk.study import Study, study_from

@@ -41,9 +41,9 @@ from fedrisk.models.scorecard import Scorecard
 from fedrisk.protocol import Payload
 from fedrisk.secure.product import Shape, deal
 from fedrisk.secure.ring import to_range, to_signed
-from fedrisk.server.agreement import Roster
+from fedrisk.server.envelope_file import Relayed
 from fedrisk.server.exchange import Exchange
-from fedrisk.server.spool import Relayed
+from fedrisk.server.roster import Roster
 from fedrisk.study import BANK, NO_PRIVACY
 
 Floats = NDArray[np.float64]

@@ -18,15 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.errors import PeerError
-from fedrisk.models.trained import TrainedModel
+from fedrisk.models.trainable import TrainedModel
 from fedrisk.models.training import TrainingPlan, Tuning
 from fedrisk.protocol import Payload
 from fedrisk.secure import double_mask, step_keys
 from fedrisk.secure.fixed_point import dequantise
-from fedrisk.server.agreement import Roster
 from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.exchange import Exchange
 from fedrisk.server.optimiser import Optimiser
+from fedrisk.server.roster import Roster
 from fedrisk.study import NO_PRIVACY
 
 Floats = NDArray[np.float64]

@@ -1,0 +1,1 @@
+"""Tables and what their columns are: dictionaries, sources, checked tables."""

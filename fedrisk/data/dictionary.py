@@ -1,0 +1,414 @@
+"""The data dictionary of one institution: what its columns mean, in public terms.
+
+A dictionary says of every column its kind, unit, public bounds, public bins or their number, and what
+happens to missing values. Everything that a release needs to know about a column before it has seen a
+single value stands here: bounds and categories taken from the data would themselves be a release without
+a price (Dwork & Roth 2014, section 3; Wilson et al. 2020 on bounds). So a number needs public bounds or
+public edges, a category its public list, and integer codes with few values are best given public edges,
+which cost no privacy.
+
+A dictionary describes a table; it never holds a value of one. `fedrisk.data.table` reads and checks the table.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fedrisk.errors import ConfigError
+
+MAX_BINS = 64  # one-hot columns travel masked; more bins cost traffic and noise, and help no curve
+ROW_NUMBER = "@row"
+
+Value = str | int | float
+
+_NUMBER_ONLY = ("low", "high", "bins", "bin_count", "monotone")
+_CATEGORY_ONLY = ("categories", "prefix")
+# What two banks must agree on before their sums over a feature may be added up.
+_SHARED = (
+    "kind",
+    "unit",
+    "low",
+    "high",
+    "bins",
+    "bin_count",
+    "categories",
+    "prefix",
+    "grid",
+    "missing",
+    "monotone",
+)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Column(_Frozen):
+    """One column in public terms.
+
+    Numbers have public bounds ``low`` and ``high`` (values outside are clipped; more than the share
+    ``outside`` of them is an error) and either public edges ``bins`` (an edge belongs to the bin on its
+    right) or a number of bins ``bin_count``, whose edges are then found privately on a ``grid`` that is
+    linear or signed-logarithmic between the bounds. In a file ``bins`` may be either, a list or a number;
+    without both the recipe chooses the number. Categories have a public list; values not in it count as
+    missing. Flags are yes or no. Dates are never features. ``monotone`` is the way risk moves as the number
+    grows, where that is known beforehand.
+
+    >>> Column(name="age", kind="number", meaning="years", low=18, high=100, bins=8).bin_count
+    8
+    """
+
+    name: str = Field(min_length=1)
+    kind: Literal["number", "category", "flag", "date"]
+    unit: str = ""
+    meaning: str = Field(min_length=1)
+    low: float | None = None
+    high: float | None = None
+    bins: tuple[float, ...] | None = None
+    bin_count: int | None = Field(default=None, ge=2, le=MAX_BINS)
+    categories: tuple[str, ...] | None = None
+    grid: Literal["linear", "log"] = "linear"
+    missing: Literal["refuse", "bin"] = "bin"
+    outside: float = Field(default=0.01, ge=0, le=1)
+    monotone: Literal["increasing", "decreasing"] | None = None
+    source: str | None = Field(default=None, min_length=1)
+    prefix: int | None = Field(default=None, ge=1)
+    missing_values: tuple[Value, ...] = ()
+    feature: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bins_list_or_number(cls, raw: Any) -> Any:
+        if isinstance(raw, Mapping) and isinstance(raw.get("bins"), int) and "bin_count" not in raw:
+            return {**{k: v for k, v in raw.items() if k != "bins"}, "bin_count": raw["bins"]}
+        return raw
+
+    @model_validator(mode="after")
+    def _rules(self) -> Column:
+        _refuse(_column_problems(self))
+        return self
+
+    @property
+    def table_name(self) -> str:
+        """The name of the column in the institution's own table."""
+        return self.source or self.name
+
+
+class Label(_Frozen):
+    """The outcome, known to a bank alone.
+
+    ``positive`` lists the values that mean default and ``negative`` those that mean none; a row with any
+    other value is not labelled, is dropped and counted. With both lists empty the column is itself a
+    number in [0, 1]. ``selection`` states whom labels exist for, ``weight`` names a column of selection
+    weights in [0, 1] (larger ones would raise the sensitivity of every sum).
+    """
+
+    column: str = Field(min_length=1)
+    positive: tuple[Value, ...] = ()
+    negative: tuple[Value, ...] = ()
+    horizon: str = Field(min_length=1)
+    weight: str | None = None
+    selection: str = "labels exist for approved borrowers only"
+
+    @model_validator(mode="after")
+    def _rules(self) -> Label:
+        problems = []
+        if bool(self.positive) != bool(self.negative):
+            problems.append(
+                "positive and negative are given together or not at all; list the values of both sides, or "
+                "leave both out if the column is a number in [0, 1]"
+            )
+        if both := {canonical(v) for v in self.positive} & {canonical(v) for v in self.negative}:
+            problems.append(
+                f"positive and negative share {', '.join(map(repr, sorted(both)))}; a value means one or "
+                "the other, so remove it from one list"
+            )
+        _refuse(problems)
+        return self
+
+
+class Dictionary(_Frozen):
+    """All columns of one institution, its id column and, at a bank, its label.
+
+    ``id`` names the column with enterprise ids (``id_scheme`` "uscc": unified social credit codes with a
+    check character; "opaque": any text). ``id = "@row"`` takes the row number of the file as id: for test
+    data only, since it matches institutions by the order of their files. ``as_of`` names a date column.
+    """
+
+    id: str = Field(min_length=1)
+    id_scheme: Literal["uscc", "opaque"] = "uscc"
+    columns: tuple[Column, ...]
+    label: Label | None = None
+    as_of: str | None = None
+
+    @model_validator(mode="after")
+    def _rules(self) -> Dictionary:
+        _refuse(_dictionary_problems(self))
+        return self
+
+    @property
+    def features(self) -> tuple[Column, ...]:
+        """The columns that models may use, in the order of the dictionary."""
+        return tuple(c for c in self.columns if c.feature)
+
+    def column(self, name: str) -> Column:
+        """The column called ``name``; ConfigError if there is none."""
+        for c in self.columns:
+            if c.name == name:
+                return c
+        raise ConfigError(
+            f'column "{name}" is not in the dictionary; {_did_you_mean(name, [c.name for c in self.columns])}'
+        )
+
+    def public(self) -> dict[str, Any]:
+        """What other institutions and the hub may see: no names or codes of the table itself.
+
+        Left out are ``id``, ``source``, ``missing_values`` and the label's column and codes.
+        """
+        columns = [c.model_dump(mode="json", exclude={"source", "missing_values"}) for c in self.columns]
+        label = None
+        if self.label is not None:
+            label = {
+                "horizon": self.label.horizon,
+                "selection": self.label.selection,
+                "weighted": self.label.weight is not None,
+            }
+        return {"id_scheme": self.id_scheme, "columns": columns, "label": label, "as_of": self.as_of}
+
+    def public_digest(self) -> str:
+        """SHA-256 (hex) of `public` in canonical JSON; equal dictionaries have equal digests anywhere."""
+        text = json.dumps(
+            self.public(), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+        )
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def load_dictionary(source: str | Path | Mapping[str, Any]) -> Dictionary:
+    """A dictionary from a TOML file (its ``[dictionary]`` table, if it has one) or from a mapping.
+
+    Raises ConfigError with all problems at once, each naming the column, the rule and the remedy.
+    """
+    if isinstance(source, Mapping):
+        where, raw = "dictionary", source
+    else:
+        where = f"dictionary in {source}"
+        try:
+            raw = tomllib.loads(Path(source).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"{where}: the file cannot be read ({type(error).__name__}); check path and encoding"
+            ) from error
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{where}: not valid TOML: {error}") from error
+    if isinstance(raw.get("dictionary"), Mapping):
+        raw = raw["dictionary"]
+    try:
+        return Dictionary.model_validate(raw)
+    except ValidationError as error:
+        problems = list(_readable(error, raw))
+    lines = "\n".join(f"  - {p}" for p in problems)
+    raise ConfigError(f"{where}: {len(problems)} problem{'s' * (len(problems) > 1)}\n{lines}")
+
+
+def same_features(a: Dictionary, b: Dictionary) -> list[str]:
+    """Differences that forbid adding up sums of two banks over their features, in words; [] if none.
+
+    Compared are the features with everything that shapes their bins, their order, and the label's horizon.
+    Names in the table, codes for missing values, wording and tolerances are each institution's own.
+
+    >>> one = dict(id="id", columns=[dict(name="x", kind="number", meaning="m", low=0, high=1)])
+    >>> two = dict(id="id", columns=[dict(name="x", kind="number", meaning="m", low=0, high=2)])
+    >>> same_features(load_dictionary(one), load_dictionary(two))
+    ['column "x": high is 1.0 in the first, 2.0 in the second']
+    """
+    first, second = ({c.name: c for c in d.features} for d in (a, b))
+    found = [f'column "{n}": only in the first' for n in first if n not in second]
+    found += [f'column "{n}": only in the second' for n in second if n not in first]
+    for name in first:
+        if name in second:
+            pairs = ((key, getattr(first[name], key), getattr(second[name], key)) for key in _SHARED)
+            found += [
+                f'column "{name}": {k} is {_say(x)} in the first, {_say(y)} in the second'
+                for k, x, y in pairs
+                if x != y
+            ]
+    if not found and list(first) != list(second):
+        found.append("the features are the same but in another order; list them in the same order")
+    if a.label and b.label and a.label.horizon != b.label.horizon:
+        found.append(f'label: horizon is "{a.label.horizon}" in the first, "{b.label.horizon}" in the second')
+    return found
+
+
+def canonical(value: object) -> str:
+    """One spelling for a code, however it is stored: 1, 1.0, "1" and " 1.0 " are all "1".
+
+    >>> [canonical(v) for v in (1, "1.0", " P I F ", "01", True)]
+    ['1', '1', 'P I F', '1', '1']
+    """
+    text = str(value).strip() if isinstance(value, str) else value
+    try:
+        number = float(text)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return str(text)
+    return str(int(number)) if math.isfinite(number) and number == int(number) else str(number)
+
+
+# --- rules ------------------------------------------------------------------------------------------------
+
+
+def _refuse(problems: list[str]) -> None:
+    # pydantic carries one text per validator; the loader splits it into one line per problem.
+    if problems:
+        raise ValueError("\n".join(problems))
+
+
+def _column_problems(c: Column) -> list[str]:
+    found = []
+    given = {k for k in c.model_fields_set if getattr(c, k) is not None}
+    for keys, kind in ((_NUMBER_ONLY, "number"), (_CATEGORY_ONLY, "category")):
+        if c.kind != kind:
+            found += [f'{k} is for kind "{kind}", not "{c.kind}"; remove it' for k in keys if k in given]
+    if c.grid == "log" and c.kind != "number":
+        found.append(f'grid = "log" is for kind "number", not "{c.kind}"; remove it')
+    if c.kind == "number":
+        found += _number_problems(c)
+    if c.kind == "category":
+        found += _category_problems(c)
+    if c.kind == "date" and c.feature:
+        found.append("a date is never a feature; write feature = false")
+    return found
+
+
+def _number_problems(c: Column) -> list[str]:
+    found = []
+    if c.bins is not None and c.bin_count is not None:
+        found.append("bins (public edges) and bin_count (private edges) exclude each other; remove one")
+    if (c.low is None) != (c.high is None):
+        found.append("low and high are given together; add the other bound")
+    elif c.low is None and c.bins is None and c.feature:
+        found.append(
+            "a number needs public bounds low and high, or public edges in bins; bounds "
+            "read off the data would leak"
+        )
+    elif c.low is not None and c.high is not None and c.low >= c.high:
+        found.append(f"low = {c.low} must be below high = {c.high}; swap or widen them")
+    if c.bins is not None:
+        if not 1 <= len(c.bins) < MAX_BINS:
+            found.append(f"bins has {len(c.bins)} edges, allowed are 1 to {MAX_BINS - 1}; merge bins")
+        if any(x >= y for x, y in zip(c.bins, c.bins[1:], strict=False)):
+            found.append("bins must be strictly increasing; sort the edges and remove repeated ones")
+        if c.low is not None and c.high is not None and any(not c.low < e < c.high for e in c.bins):
+            found.append(
+                f"bins must lie strictly between low = {c.low} and high = {c.high}; remove the edges outside"
+            )
+    return found
+
+
+def _category_problems(c: Column) -> list[str]:
+    found: list[str] = []
+    if c.categories is None:
+        if c.feature:
+            found.append(
+                "a category needs its public list in categories; a list read off the data would leak"
+            )
+        return found
+    if not 1 <= len(c.categories) <= MAX_BINS:
+        found.append(
+            f"categories has {len(c.categories)} entries, allowed are 1 to {MAX_BINS}; shorten with prefix, "
+            "or group them"
+        )
+    if twice := sorted({x for x in c.categories if c.categories.count(x) > 1}):
+        found.append(f"categories repeats {', '.join(map(repr, twice))}; remove the repetition")
+    if any(x != x.strip() or not x for x in c.categories):
+        found.append(
+            "categories must be non-empty and without space around them; tables are read with it stripped"
+        )
+    if c.prefix is not None and (long := [x for x in c.categories if len(x) > c.prefix]):
+        found.append(
+            f"categories {', '.join(map(repr, long))} are longer than prefix = {c.prefix}, so no value can "
+            "match; shorten them"
+        )
+    return found
+
+
+def _dictionary_problems(d: Dictionary) -> list[str]:
+    found = []
+    names = [c.name for c in d.columns]
+    if not names and d.label is None:
+        found.append("columns is empty and there is no label; describe at least one column")
+    found += [
+        f'column "{n}": the name is used {names.count(n)} times; rename the others'
+        for n in sorted({n for n in names if names.count(n) > 1})
+    ]
+    if d.id == ROW_NUMBER and d.id_scheme != "opaque":
+        found.append(f'id = "{ROW_NUMBER}" needs id_scheme = "opaque"; row numbers are no credit codes')
+    if d.as_of is not None:
+        dates = [c.name for c in d.columns if c.kind == "date"]
+        if d.as_of not in dates:
+            found.append(
+                f'as_of = "{d.as_of}" is not a date column; add it with kind = "date" '
+                f"({len(dates)} date columns given)"
+            )
+    own = {d.id: "the id"}
+    if d.label is not None:
+        own |= {d.label.column: "the label"} | (
+            {d.label.weight: "the selection weight"} if d.label.weight else {}
+        )
+    found += [
+        f'column "{c.name}": reads {own[c.table_name]} as a feature, which leaks it; remove the column'
+        for c in d.features
+        if c.table_name in own
+    ]
+    return found
+
+
+# --- from pydantic's errors to sentences ------------------------------------------------------------------
+
+
+def _readable(error: ValidationError, raw: Mapping[str, Any]) -> Iterator[str]:
+    for item in error.errors(include_url=False):
+        loc = item["loc"]
+        where, rest = "", list(loc)
+        model: type[BaseModel] = Dictionary
+        if loc[:1] == ("columns",) and len(loc) > 1 and isinstance(loc[1], int):
+            columns = raw["columns"]
+            entry = columns[loc[1]] if isinstance(columns, (list, tuple)) else None
+            name = entry.get("name") if isinstance(entry, Mapping) else None
+            where, rest, model = (
+                f'column "{name}": ' if name else f"column number {loc[1] + 1}: ",
+                rest[2:],
+                Column,
+            )
+        elif loc[:1] == ("label",):
+            where, rest, model = "label: ", rest[1:], Label
+        key = str(rest[0]) if rest else ""
+        if item["type"] == "extra_forbidden":
+            yield f"{where}{key} is not a known setting; {_did_you_mean(key, list(model.model_fields))}"
+        elif item["type"] == "missing":
+            yield f"{where}{key} is missing; add it"
+        elif item["type"] == "value_error":
+            yield from (where + line for line in str(item["ctx"]["error"]).split("\n"))
+        else:
+            value = item["input"]
+            shown = f" = {value!r}" if isinstance(value, (str, int, float)) else ""
+            yield f"{where}{key}{shown}: {item['msg'][:1].lower()}{item['msg'][1:]}"
+
+
+def _did_you_mean(word: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f'did you mean "{near[0]}"?' if near else f"known are: {', '.join(known)}"
+
+
+def _say(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]"
+    return "not given" if value is None else f'"{value}"' if isinstance(value, str) else str(value)

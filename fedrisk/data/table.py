@@ -1,0 +1,336 @@
+"""One institution's table: read at its own machine, checked against its dictionary, and typed.
+
+Only the columns that the dictionary names are read, in blocks, from CSV, Parquet or a database. Every rule
+that a table can break becomes a `Check` with a count, a share and a remedy, so that one run shows all that
+is wrong. No text made here holds a value or an id; the readers' own messages quote the offending row, so
+they are dropped, not chained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from fedrisk.alignment.ids import normalise
+from fedrisk.data.dictionary import ROW_NUMBER, Column, Dictionary, Label, canonical
+from fedrisk.data.source import Check, Checks, TableSource, by_value, read_source, where
+from fedrisk.errors import DataError
+
+Floats = npt.NDArray[np.float64]
+Objects = npt.NDArray[np.object_]
+Bools = npt.NDArray[np.bool_]
+
+REFUSED_SHARE = 0.01  # ids that break their scheme: up to this share they are dropped, above it is an error
+_FLAGS = {"1": 1.0, "true": 1.0, "t": 1.0, "yes": 1.0, "y": 1.0}
+_FLAGS |= {"0": 0.0, "false": 0.0, "f": 0.0, "no": 0.0, "n": 0.0}
+_WANTED = {
+    "number": ("a number", "1234.5"),
+    "flag": ("yes or no", "1 or 0"),
+    "date": ("a date", "2025-01-31"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The checked table of one institution, n rows. Its representation shows sizes, never contents.
+
+    ids: (n,) object, normalised. frame: n typed columns by their dictionary names (numbers and flags
+    float64 with NaN, categories object with None, dates datetime64). label: (n,) float64 in [0, 1] or
+    None. weight: (n,) float64 in [0, 1] or None. Rows are in the order of their ids. digest: SHA-256 over all of these, so that a table that changed between two exchanges of a study is noticed.
+    """
+
+    ids: Objects = field(repr=False)
+    frame: pd.DataFrame = field(repr=False)
+    label: Floats | None = field(repr=False)
+    weight: Floats | None = field(repr=False)
+    digest: str
+    checks: tuple[Check, ...] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def read_table(source: TableSource, dictionary: Dictionary, *, base: str | Path) -> Table:
+    """The table behind ``source``, typed and checked; ``base`` is the folder of the institution file.
+
+    Raises ConfigError if the source cannot be found (names the environment variable or the file), and
+    DataError with all rules that the table breaks. Warnings and notes stay in ``Table.checks``.
+    """
+    table, checks = _examine(source, dictionary, Path(base))
+    raise_for(checks, where=where(source))
+    if table is None:  # a missing table always comes with an error above
+        raise DataError(f"{where(source)}: cannot be read; run the check of the institution file")
+    return table
+
+
+def check_table(source: TableSource, dictionary: Dictionary, *, base: str | Path) -> tuple[Check, ...]:
+    """All checks of the table, errors first; raises only if the source cannot be read at all."""
+    rank = {"error": 0, "warning": 1, "note": 2}
+    _, checks = _examine(source, dictionary, Path(base))
+    return tuple(sorted(checks, key=lambda c: rank[c.severity]))
+
+
+def raise_for(checks: Iterable[Check], *, where: str = "table") -> None:
+    """DataError with every check of severity "error"; nothing if there is none."""
+    errors = [c for c in checks if c.severity == "error"]
+    if errors:
+        lines = "\n".join(f"  - {c}" for c in errors)
+        raise DataError(f"{where}: {len(errors)} rule{'s' * (len(errors) > 1)} broken\n{lines}")
+
+
+# --- the steps --------------------------------------------------------------------------------------------
+
+
+def _examine(source: TableSource, dictionary: Dictionary, base: Path) -> tuple[Table | None, list[Check]]:
+    checks = Checks()
+    raw = read_source(source, dictionary, base, checks)
+    if raw is None:
+        return None, checks
+    checks.total = len(raw)
+    if not len(raw):
+        remedy = "check path, query and only" if source.only or source.query else "check the path"
+        checks.always("table", "has no rows", remedy)
+        return None, checks
+
+    label, weight, keep = _label(raw, dictionary.label, checks)
+    ids, known = _ids(raw, dictionary, keep, checks)
+    keep &= known
+    ids = ids[keep]
+    repeated = pd.Series(ids, dtype=object).duplicated(keep=False).to_numpy()
+    latest = f'"{dictionary.as_of}"' if dictionary.as_of else "a date column"
+    checks.note(
+        dictionary.id,
+        "id occurs more than once",
+        int(repeated.sum()),
+        f"roll the rows of an enterprise up to one, or keep the latest by {latest}",
+    )
+    if not keep.any():
+        checks.always("table", "has no row that a study could use", "repair the rules above first")
+    raw = raw[keep] if not keep.all() else raw
+    checks.total = len(raw)
+    frame = pd.DataFrame(
+        {c.name: _typed(raw[c.table_name], c, checks) for c in dictionary.columns}, copy=False
+    )
+    label = None if label is None else label[keep]
+    weight = None if weight is None else weight[keep]
+    if label is not None and len(label):
+        for side, absent in (("positive", label.max() <= 0), ("negative", label.min() >= 1)):
+            if absent:
+                checks.always(
+                    "label", f"no {side} label", f"check the values listed as {side}, or the rows kept"
+                )
+    # By id: a database gives its rows in any order, and the same table must be the same table.
+    order = np.argsort(ids.astype(str), kind="stable")
+    ids, frame = ids[order], frame.iloc[order].reset_index(drop=True)
+    label = None if label is None else label[order]
+    weight = None if weight is None else weight[order]
+    return Table(
+        ids, frame, label, weight, _digest(ids, frame, label, weight, dictionary), tuple(checks)
+    ), checks
+
+
+def _ids(raw: pd.DataFrame, d: Dictionary, keep: Bools, checks: Checks) -> tuple[Objects, Bools]:
+    if d.id == ROW_NUMBER:
+        numbers = raw.index.to_numpy()
+        return np.array([f"ROW{i:09d}" for i in numbers], dtype=object), np.ones(len(raw), dtype=bool)
+    text = _text(raw[d.id])
+    present = text.notna().to_numpy()
+    checks.note(
+        d.id, "id is missing", int((~present & keep).sum()), "fill the id in, or leave these rows out"
+    )
+    ids = np.full(len(raw), "", dtype=object)
+    normal, refused = normalise(text[present].to_numpy(dtype=object), d.id_scheme)
+    ids[present] = normal
+    good = present.copy()
+    good[present] = ~np.asarray(refused, dtype=bool)
+    bad = int((present & ~good & keep).sum())
+    checks.note(
+        d.id,
+        "check character wrong or not a unified social credit code"
+        if d.id_scheme == "uscc"
+        else "id unusable",
+        bad,
+        f"correct the ids; up to {REFUSED_SHARE:.0%} of such rows are left out, more are refused",
+        "warning" if bad <= REFUSED_SHARE * len(raw) else "error",
+    )
+    return ids, good
+
+
+def _label(
+    raw: pd.DataFrame, rule: Label | None, checks: Checks
+) -> tuple[Floats | None, Floats | None, Bools]:
+    keep = np.ones(len(raw), dtype=bool)
+    if rule is None:
+        return None, None, keep
+    if rule.positive:
+        sides = {canonical(v): 1.0 for v in rule.positive} | {canonical(v): 0.0 for v in rule.negative}
+        label = by_value(raw[rule.column], lambda v: sides.get(canonical(v), np.nan))
+        remedy = "dropped; list the value under positive or negative if it is an outcome"
+        keep = ~np.isnan(label)
+        checks.note(
+            rule.column,
+            "no label: value neither positive nor negative",
+            int((~keep).sum()),
+            remedy,
+            "warning",
+        )
+    else:
+        label, unreadable = _numbers(raw[rule.column])
+        checks.note(rule.column, "label is not a number", int(unreadable.sum()), "write a number in [0, 1]")
+        keep = ~np.isnan(label)
+        checks.note(rule.column, "no label", int((~keep & ~unreadable).sum()), "dropped", "warning")
+        wide = int(((label < 0) | (label > 1)).sum())
+        checks.note(rule.column, "label outside [0, 1]", wide, "list its values under positive and negative")
+    if rule.weight is None:
+        return label, None, keep
+    weight, _ = _numbers(raw[rule.weight])
+    wide = int((keep & ~((weight >= 0) & (weight <= 1))).sum())
+    remedy = "divide by a public upper bound; larger weights would raise the sensitivity"
+    checks.note(rule.weight, "selection weight missing or outside [0, 1]", wide, remedy)
+    return label, weight, keep
+
+
+def _typed(values: pd.Series[Any], c: Column, checks: Checks) -> Any:
+    if c.missing_values:
+        codes = {canonical(v) for v in c.missing_values}
+        values = values.mask(by_value(values, lambda v: float(canonical(v) in codes)) == 1.0)
+    typed: Any
+    if c.kind == "number":
+        typed, unreadable = _numbers(values)
+        _check_number(typed, c, checks)
+        if c.low is not None:
+            np.clip(typed, c.low, c.high, out=typed)
+    elif c.kind == "flag":
+        typed = by_value(values, lambda v: _FLAGS.get(canonical(v).lower(), np.inf))
+        unreadable = np.isinf(typed)
+        typed[unreadable] = np.nan
+    elif c.kind == "category":
+        typed, unreadable = _categories(values, c)
+    else:
+        moments = _text(values) if pd.api.types.is_numeric_dtype(values) else values
+        typed = pd.to_datetime(moments, format="ISO8601", errors="coerce", utc=True)
+        unreadable = (typed.isna() & values.notna()).to_numpy()
+        typed = typed.dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
+    if c.kind == "category":
+        _tolerate(
+            c, "not in the list of categories", int(unreadable.sum()), values, "add the category", checks
+        )
+    else:
+        wanted, example = _WANTED[c.kind]
+        remedy = f"write it as {example}, or list the code in missing_values"
+        checks.note(c.name, f"not {wanted}", int(unreadable.sum()), remedy)
+    missing = pd.isna(typed) & ~unreadable
+    if c.missing == "refuse":
+        checks.note(
+            c.name, "missing, which this column refuses", int(missing.sum()), 'fill in, or missing = "bin"'
+        )
+    elif c.feature and missing.all():
+        checks.note(
+            c.name, "missing in every row", int(missing.sum()), "check the column's source", "warning"
+        )
+    return typed
+
+
+def _check_number(x: Floats, c: Column, checks: Checks) -> None:
+    infinite = np.isinf(x)
+    checks.note(c.name, "infinite", int(infinite.sum()), "replace by a missing value or a finite bound")
+    if c.low is None or c.high is None:
+        return
+    outside = int((((x < c.low) | (x > c.high)) & ~infinite).sum())
+    rule = f"outside the public bounds [{c.low:g}, {c.high:g}]"
+    _tolerate(c, rule, outside, x, "widen the public bounds or correct the unit", checks)
+
+
+def _tolerate(c: Column, rule: str, rows: int, values: Any, remedy: str, checks: Checks) -> None:
+    """Up to the share ``c.outside`` a note, above it an error; where missing is refused, none."""
+    lost = c.kind == "category"
+    allowed = 0.0 if lost and c.missing == "refuse" else c.outside
+    if rows > allowed * max(int(pd.notna(values).sum()), 1):
+        checks.note(c.name, rule, rows, f"{remedy}, or raise outside = {c.outside:g}")
+    else:
+        checks.note(c.name, rule, rows, "counted as missing" if lost else "clipped", "note")
+
+
+def _categories(values: pd.Series[Any], c: Column) -> tuple[Objects, Bools]:
+    listed = None if c.categories is None else set(c.categories)
+
+    def name_of(value: object) -> str | None:
+        # The text as it stands comes first ("01" is not "1"); a number that a reader made of it second.
+        for text in (str(value).strip(), canonical(value)):
+            text = text[: c.prefix] if c.prefix else text
+            if listed is None or text in listed:
+                return text
+        return None
+
+    codes, distinct = pd.factorize(values)
+    names = np.array([*(name_of(v) for v in distinct), None], dtype=object)
+    typed: Objects = names[codes]
+    return typed, np.asarray(pd.isna(typed)) & (codes >= 0)
+
+
+# --- values, whatever the reader made of them -------------------------------------------------------------
+
+
+def _text(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Text without surrounding space, missing where empty; whole numbers without a decimal point."""
+    if pd.api.types.is_float_dtype(values):
+        whole = values.dropna()
+        values = values.astype("Int64") if bool((whole == whole.round()).all()) else values
+    text = values.astype("string").str.strip()
+    return text.mask(text == "")
+
+
+def _numbers(values: pd.Series[Any]) -> tuple[Floats, Bools]:
+    """float64 with NaN where missing or unreadable, and which were unreadable."""
+    if pd.api.types.is_numeric_dtype(values):
+        return values.to_numpy(dtype=np.float64, na_value=np.nan, copy=True), np.zeros(
+            len(values), dtype=bool
+        )
+    if isinstance(values.dtype, pd.StringDtype):
+        try:  # the common case, all readable, is fast in Arrow
+            parsed = pa.array(values, from_pandas=True).cast(pa.float64())
+        except pa.ArrowInvalid:
+            values = _text(values)
+        else:
+            if isinstance(parsed, pa.ChunkedArray):
+                parsed = parsed.combine_chunks()
+            return np.array(parsed.to_numpy(zero_copy_only=False), dtype=np.float64), np.zeros(
+                len(values), bool
+            )
+    number = pd.to_numeric(values.astype(object), errors="coerce").to_numpy(dtype=np.float64, copy=True)
+    return number, np.isnan(number) & values.notna().to_numpy(dtype=bool)
+
+
+def _digest(
+    ids: Objects, frame: pd.DataFrame, label: Floats | None, weight: Floats | None, d: Dictionary
+) -> str:
+    """Every part with its name and length, so that no two tables run together to the same bytes."""
+    sha = hashlib.sha256()
+
+    def add(name: str, content: bytes | memoryview) -> None:
+        sha.update(f"{name}:{len(content)};".encode())
+        sha.update(content)
+
+    add("id lengths", np.fromiter(map(len, ids), dtype=np.int32, count=len(ids)).tobytes())
+    add("ids", "".join(ids).encode())
+    for c in d.columns:
+        values = frame[c.name].to_numpy()
+        if c.kind == "category":
+            codes, distinct = pd.factorize(values)
+            add(f"names of {c.name}", "\0".join(distinct).encode())
+            values = codes.astype(np.int32)
+        add(c.name, values.tobytes())
+    for name, part in (("label", label), ("weight", weight)):
+        if part is not None:
+            add(name, part.tobytes())
+    return sha.hexdigest()

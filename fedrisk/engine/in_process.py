@@ -1,0 +1,97 @@
+"""A study on one machine: registration of its institutions with each other, and the in-process engine."""
+
+from collections.abc import Mapping
+from math import isfinite
+from pathlib import Path
+
+from fedrisk.audit.crosscheck import crosscheck, disclosures
+from fedrisk.clients.app import app as client_app
+from fedrisk.clients.node import Node
+from fedrisk.engine.in_process_grid import InProcessGrid
+from fedrisk.errors import ConfigError, FedriskError
+from fedrisk.server.checkpoint import Checkpoint
+from fedrisk.server.exchange import Progress
+from fedrisk.server.hub import Hub
+from fedrisk.server.results import Results
+from fedrisk.server.run import new_attempt, run_study
+from fedrisk.study import Study
+
+
+def register(nodes: Mapping[str, Node], hub: Hub) -> None:
+    """Pin everybody's keys at everybody, as operators do by hand when institutions are on their own machines.
+
+    On one machine the files are all in one hand anyway; between machines keys must be compared by another
+    channel. EnvelopeError where a key differs from one pinned before.
+    """
+    keys = {name: node.store.identity.public for name, node in nodes.items()}
+    hub.pin(keys)
+    for name, node in nodes.items():
+        _ = node.ledger  # made before the first pin: a registered node's ledger must be there
+        node.store.pin(hub.key.public, {n: k for n, k in keys.items() if n != name} | {name: keys[name]})
+
+
+def load_nodes(institutions: Mapping[str, Path]) -> dict[str, Node]:
+    """The nodes behind institution files; ConfigError where a file's name and content disagree."""
+    nodes = {}
+    for name, path in institutions.items():
+        node = Node.load(path)
+        if node.name != name:
+            raise ConfigError(f"institution file {path} says name = {node.name}; the study expects {name}")
+        nodes[name] = node
+    return nodes
+
+
+def run_local(
+    study: Study,
+    institutions: Mapping[str, Path],
+    *,
+    hub: Hub | None = None,
+    research_seed: int | None = None,
+    progress: Progress | None = None,
+    wire: bool = True,
+    resume: bool = False,
+) -> Results:
+    """Run a study in this process, with every institution's own file, store and policy.
+
+    Where a node refused, the error repeats the text from that node's own log: on one machine they are one
+    person's. Errors as in :func:`fedrisk.server.run.run_study`.
+    """
+    hub = hub or Hub.default()
+    nodes = load_nodes(institutions)
+    register(nodes, hub)
+    grid = InProcessGrid(client_app, institutions, wire=wire)
+    attempt = Checkpoint.latest(hub, study, research_seed).attempt if resume else new_attempt()
+    try:
+        results = run_study(
+            grid,
+            study,
+            hub,
+            engine="in-process",
+            research_seed=research_seed,
+            attempt=attempt,
+            progress=progress,
+            resume=resume,
+        )
+        who_saw_what(results, nodes)
+        return results
+    except FedriskError as error:
+        reasons = [
+            f"{name}: {entry['text']}" for name, node in nodes.items() for entry in node.store.errors(attempt)
+        ]
+        if not reasons:
+            raise
+        raise type(error)("\n".join([str(error), *reasons])) from None
+
+
+def who_saw_what(results: Results, nodes: Mapping[str, Node]) -> None:
+    """Add the table of disclosures, and where trails disagree, to the results: from the nodes' audit entries.
+
+    On one machine all trails are at hand; between machines each institution has its own, and hands it over.
+    """
+    attempt = str(results.metrics["attempt"])
+    trails = {name: list(node.trail.entries(attempt=attempt)) for name, node in nodes.items()}
+    rows = disclosures([entry for entries in trails.values() for entry in entries], attempt)
+    results.metrics["disclosures"] = [
+        {**vars(row), "mu": row.mu if isfinite(row.mu) else None} for row in rows
+    ]
+    results.metrics["disagreements"] = [str(found) for found in crosscheck(trails, attempt)]

@@ -1,0 +1,229 @@
+"""Inputs of a network: a bank's columns as numbers of about equal weight, by a public rule.
+
+Every number is coded by where it stands among its bins, one input an edge. Steps (also called a thermometer
+code) are 1 above the edge and 0 below; piecewise-linear inputs rise from 0 to 1 within the bin (Gorishniy, Rubachev &
+Babenko 2022, On embeddings for numerical features in tabular deep learning). Codes and counts, whose edges are
+public and lie between the values, get steps; amounts, whose edges are quantiles, get steps as well by default,
+since a few dozen noisy steps of training fit them faster (benchmarks/networks). A weight a step is a random walk over
+the bins, so a small penalty on the weights is smoothness of the curve. Categories are one-hot: the first layer of
+a network on a one-hot input is an embedding.
+
+Clipping bounds every enterprise's gradient by the same number, so inputs should have even lengths. Centres and
+scales follow from the bins alone and cost no privacy: the k-th of K quantile steps is 1 for a share 1 - k / (K + 1)
+of the enterprises, columns of K inputs are divided by sqrt(K), and the whole so that the mean squared length of
+a row is about 1. Missing values, and enterprises unknown at a bank, have an input of their own and zeros elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fedrisk.data.dictionary import canonical
+from fedrisk.data.features import LOG_DECADES
+from fedrisk.errors import ConfigError, DataError
+from fedrisk.models.binning import Bins
+
+Coding = Literal["steps", "piecewise"]
+Floats = NDArray[np.float64]
+
+ONE_HOT = 0.5  # size of the input of a category, a flag's side or a missing value, before the common scale
+STEP_SQUARE = 1 / 6  # mean squared length of centred quantile steps, divided by their number
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputColumn:
+    """One column's inputs; everything in it is public.
+
+    Attributes:
+        column: name in the table. kind: "number" (flags are numbers) or "category".
+        edges: of a number's bins. marks: the same with both ends, on the coding's scale, rising, (K + 2,).
+        log: 0, or the unit s of the scale sign(x) log(1 + |x| / s). coding: of a number.
+        categories: of a category; one more input stands for all others. missing: has an input for missing.
+        centre: (inputs,) subtracted before scaling, not from missing values. scale: factor.
+    """
+
+    column: str
+    kind: Literal["number", "category"]
+    edges: tuple[float, ...] = ()
+    marks: tuple[float, ...] = ()
+    log: float = 0.0
+    coding: Coding = "steps"
+    categories: tuple[str, ...] = ()
+    missing: bool = True
+    centre: tuple[float, ...] = ()
+    scale: float = 1.0
+
+    @property
+    def width(self) -> int:
+        """Number of inputs, missing included."""
+        return len(self.centre) + int(self.missing)
+
+
+def input_columns(bins: Sequence[Bins], coding: Coding = "steps") -> tuple[InputColumn, ...]:
+    """The inputs of every column, from public bins alone; the same at hub and banks.
+
+    Raises:
+        ConfigError: no column, or an unknown coding.
+    """
+    if not bins or coding not in ("steps", "piecewise"):
+        raise ConfigError("inputs: at least one column, and coding steps or piecewise, are needed")
+    square = sum(ONE_HOT**2 if b.feature.kind == "category" else STEP_SQUARE for b in bins if b.size > 1)
+    return tuple(_column(b, coding, 1 / math.sqrt(max(square, STEP_SQUARE))) for b in bins)
+
+
+def width(bins: Sequence[Bins], coding: Coding = "steps") -> int:
+    """Number of inputs of all columns together."""
+    return sum(c.width for c in input_columns(bins, coding))
+
+
+def encode(frame: pd.DataFrame, bins: Sequence[Bins], coding: Coding = "steps") -> NDArray[np.float32]:
+    """Inputs of every row, float32 (n, width).
+
+    Args:
+        frame: typed columns by dictionary name, as `table.Table.frame` has them; others are not read.
+        bins: public bins of the columns, in the design's order.
+
+    Raises:
+        DataError: a column is absent, is not a number, or is missing where the dictionary allows none.
+
+    >>> from fedrisk.models.binning import Feature
+    >>> age = Bins(Feature(institution="bank", column="age", low=0, high=80), edges=(30.0, 45.0))
+    >>> encode(pd.DataFrame({"age": [20.0, 30.0, 80.0, np.nan]}), [age]).round(2).astype(str).tolist()
+    [['-1.15', '-0.58', '0.0'], ['0.58', '-0.58', '0.0'], ['0.58', '1.15', '0.0'], ['0.0', '0.0', '1.22']]
+    """
+    columns = input_columns(bins, coding)
+    out = np.zeros((len(frame), sum(c.width for c in columns)), dtype=np.float32)
+    at = 0
+    for column, b in zip(columns, bins, strict=True):
+        if column.column not in frame.columns:
+            raise DataError(f"column {column.column} is absent; the network was made for a table that has it")
+        values = frame[column.column]
+        part, gone = _category(column, b, values) if column.kind == "category" else _number(column, b, values)
+        stop = at + len(column.centre)
+        out[:, at:stop] = (part - np.array(column.centre)) * (column.scale * ~gone[:, None])
+        if column.missing:
+            out[gone, stop] = column.scale * missing_size(column)
+        at += column.width
+    return out
+
+
+def to_dict(columns: Sequence[InputColumn]) -> list[dict[str, Any]]:
+    """The columns as texts, numbers and lists, for JSON."""
+    return [
+        {
+            "column": c.column,
+            "kind": c.kind,
+            "edges": list(c.edges),
+            "marks": list(c.marks),
+            "log": c.log,
+            "coding": c.coding,
+            "categories": list(c.categories),
+            "missing": c.missing,
+            "centre": list(c.centre),
+            "scale": c.scale,
+        }
+        for c in columns
+    ]
+
+
+def from_dict(content: Sequence[dict[str, Any]]) -> tuple[InputColumn, ...]:
+    """Inverse of `to_dict`.
+
+    Raises:
+        ConfigError: the content is malformed.
+    """
+    try:
+        return tuple(
+            InputColumn(
+                **{
+                    **c,
+                    "edges": tuple(float(e) for e in c["edges"]),
+                    "marks": tuple(float(m) for m in c["marks"]),
+                    "categories": tuple(str(t) for t in c["categories"]),
+                    "centre": tuple(float(v) for v in c["centre"]),
+                }
+            )
+            for c in content
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"inputs: the stored form is malformed ({type(error).__name__})") from error
+
+
+def _column(b: Bins, coding: Coding, common: float) -> InputColumn:
+    f = b.feature
+    if f.kind == "category":
+        n = len(b.categories) + 1
+        return InputColumn(
+            column=f.column,
+            kind="category",
+            categories=b.categories,
+            missing=f.missing,
+            centre=(1 / n,) * n,
+            scale=common * ONE_HOT,
+        )
+    edges = b.edges
+    low = f.low if f.low is not None else (edges[0] - 1 if edges else 0.0)
+    high = f.high if f.high is not None else (edges[-1] + 1 if edges else 1.0)
+    unit = max(abs(low), abs(high)) / LOG_DECADES if f.grid == "log" else 0.0
+    marks = on_scale(np.array([min(low, *edges, high), *edges, max(low, *edges, high)]), unit)
+    inputs = len(edges) if coding == "steps" else len(edges) + 1
+    # Steps at edges 1 .. K; a piecewise-linear input of a quantile bin is on average half way within its bin.
+    shift = 1.0 if coding == "steps" else 0.5
+    centre = tuple(1 - (k + shift) / (len(edges) + 1) for k in range(inputs))
+    return InputColumn(
+        column=f.column,
+        kind="number",
+        edges=edges,
+        marks=tuple(float(m) for m in marks),
+        log=unit,
+        coding=coding,
+        missing=f.missing,
+        centre=centre,
+        scale=common / math.sqrt(max(inputs, 1)),
+    )
+
+
+def category_texts(values: pd.Series) -> NDArray[np.object_]:
+    """Each value as the text that stands in a dictionary's list, "" where missing, (n,) object.
+
+    >>> category_texts(pd.Series([2.0, "Y", None], dtype=object)).tolist()
+    ['2', 'Y', '']
+    """
+    place, unique = pd.factorize(values.astype(object), use_na_sentinel=True)
+    texts = np.array([*(canonical(u) for u in unique), ""], dtype=object)
+    out: NDArray[np.object_] = texts[place]
+    return out
+
+
+def on_scale(values: Floats, unit: float) -> Floats:
+    """Values on the coding's scale: themselves for unit 0, else sign(x) log(1 + |x| / unit)."""
+    return values if unit == 0 else np.sign(values) * np.log1p(np.abs(values) / unit)
+
+
+def missing_size(column: InputColumn) -> float:
+    """Missing inputs are as large as a category's, whatever the number of inputs beside them."""
+    return 1.0 if column.kind == "category" else ONE_HOT * math.sqrt(max(len(column.centre), 1))
+
+
+def _number(column: InputColumn, b: Bins, values: pd.Series) -> tuple[Floats, NDArray[np.bool_]]:
+    codes = b.codes(values)  # refuses texts, and missing values where the dictionary allows none
+    gone = codes == b.ordered if column.missing else np.zeros(len(codes), dtype=bool)
+    if column.coding == "steps":
+        return (codes[:, None] > np.arange(len(column.centre))).astype(np.float64), gone
+    x = pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan)
+    marks = np.array(column.marks)
+    t = on_scale(np.where(gone, 0.0, x), column.log)[:, None]
+    return np.clip((t - marks[:-1]) / np.maximum(np.diff(marks), 1e-300), 0.0, 1.0), gone
+
+
+def _category(column: InputColumn, b: Bins, values: pd.Series) -> tuple[Floats, NDArray[np.bool_]]:
+    codes = b.codes(values)
+    n = len(column.centre)
+    return (codes[:, None] == np.arange(n)).astype(np.float64), codes == n

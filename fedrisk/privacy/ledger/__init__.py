@@ -1,0 +1,1 @@
+"""The privacy ledger: an institution's durable account of what it spent."""

@@ -1,0 +1,194 @@
+"""Exchanges 1 to 4, from the hub's side: who takes part, and which rows belong together."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrisk.alignment.matching import HOLD_OUT, TRAINING, BankList, match
+from fedrisk.data.features import Feature, features_from
+from fedrisk.errors import ConfigError, ProtocolError
+from fedrisk.privacy.accounting import check_epsilon_delta
+from fedrisk.protocol import Payload
+from fedrisk.secure.envelope import Context, open_sealed
+from fedrisk.secure.identity import SignedKey
+from fedrisk.server.exchange import Exchange
+from fedrisk.server.hub import Hub
+from fedrisk.study import BANK, Study
+
+
+@dataclass(frozen=True)
+class Roster:
+    """A study that everybody agreed to, aligned.
+
+    agreed: answers to describe. features: of all roles, the bank's first. lists: order of rows by bank.
+    training, holdout: rows by bank.
+    """
+
+    study: Study
+    research_seed: int | None
+    agreed: Mapping[str, Payload]
+    features: tuple[Feature, ...]
+    lists: Mapping[str, BankList]
+
+    @property
+    def training(self) -> dict[str, int]:
+        """Training rows by bank."""
+        return {bank: int((rows.use == TRAINING).sum()) for bank, rows in self.lists.items()}
+
+    @property
+    def weighted(self) -> bool:
+        """Whether a bank weighs its labels."""
+        return any((self.agreed[bank].get("label") or {}).get("weighted") for bank in self.study.banks)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every bank's labels are 0 or 1 and none is weighted."""
+        return all((self.agreed[bank].get("label") or {}).get("whole") for bank in self.study.banks)
+
+    @property
+    def sampled(self) -> dict[str, int]:
+        """Rows on which the Gram matrix is computed, by bank."""
+        return {
+            bank: self.training[bank] if rows.sample is None else int(rows.sample.sum())
+            for bank, rows in self.lists.items()
+        }
+
+    @property
+    def holdout(self) -> dict[str, int]:
+        """Hold-out rows by bank."""
+        return {bank: int((rows.use == HOLD_OUT).sum()) for bank, rows in self.lists.items()}
+
+
+def agree(
+    exchange: Exchange,
+    study: Study,
+    hub: Hub,
+    research_seed: int | None,
+    members: Sequence[str] | None = None,
+) -> dict[str, Payload]:
+    """Exchange 1: every member's agreement, with public rules checked across institutions.
+
+    members: only these are needed, for a training that goes on after a stop; all agreed before.
+    """
+    content = Payload(
+        {"study": study.model_dump(mode="json"), "attempt": exchange.attempt, "research_seed": research_seed}
+    )
+    if members is not None:
+        return exchange.roll_call(members, content, hub.pins, study.digest())
+    agreed = exchange.roll_call(study.members, content, hub.pins, study.digest(), optional=study.optional)
+    rows = max(int(agreed[m].get("rows")) for m in study.members)
+    check_epsilon_delta(study.privacy.epsilon, study.privacy.delta, rows)
+    roster_features(study, agreed)
+    return agreed
+
+
+def roster_features(study: Study, agreed: Mapping[str, Payload]) -> tuple[Feature, ...]:
+    """Features of all roles; ConfigError where the banks' columns differ or nobody brings any."""
+    if study.recipe == "encoder":
+        return ()
+    banks = {bank: features_from(agreed[bank].get("features")) for bank in study.banks}
+    first = study.banks[0]
+    for bank, features in banks.items():
+        if features != banks[first]:
+            mine, theirs = {f.column: f for f in features}, {f.column: f for f in banks[first]}
+            differ = sorted(c for c in mine.keys() | theirs.keys() if mine.get(c) != theirs.get(c))
+            raise ConfigError(
+                f"the dictionaries of {first} and {bank} disagree on {', '.join(differ) or 'the order of columns'}; "
+                "banks of one study need the same columns with the same kinds, bounds, bins and missing rules"
+            )
+    features = list(banks[first])
+    for holder in study.holders:
+        features += features_from(agreed[holder].get("features"))
+    if not features:
+        raise ConfigError("no institution brings a feature; mark columns with feature = true")
+    without = [
+        r
+        for r in study.roles
+        if study.recipe == "scorecard" and r != BANK and not any(f.institution == r for f in features)
+    ]
+    if without:
+        raise ConfigError(f"{', '.join(without)} brings no feature; add columns or leave it out of the study")
+    return tuple(features)
+
+
+def align(
+    exchange: Exchange, study: Study, hub: Hub, agreed: Mapping[str, Payload], research_seed: int | None
+) -> Roster:
+    """Exchanges 2 to 4: pseudonyms of all rows, matched into one list a bank."""
+    keys = {name: agreed[name].get("key") for name in study.members}
+    heads = {name: agreed[name].get("checkpoint") for name in study.members}
+    told = Payload({"keys": keys, "checkpoints": heads})
+    blinded = exchange("blind", "keys of all, blinded ids", dict.fromkeys(study.members, told))
+    asked = {n: a.raw("blinded") for n, a in blinded.items() if "blinded" in a.blobs}
+    evaluated: Mapping[str, Payload] = {}
+    # An institution that is authority alone is told in any case: it then forgets its part in the attempt.
+    if asked or study.role_of(study.authority) == "authority":
+        evaluated = exchange("evaluate", "blinded ids evaluated", {study.authority: Payload({}, asked)})
+    requests = {}
+    for name in [*study.banks, *study.holders]:
+        blobs = {"evaluated": evaluated[study.authority].raw(name)} if name in asked else {}
+        requests[name] = Payload({}, blobs)
+    answers = exchange("pseudonyms", "pseudonyms, sealed for the hub", requests)
+    values: dict[str, NDArray[np.uint8]] = {}
+    flags: dict[str, NDArray[np.uint8]] = {}
+    for name, answer in answers.items():
+        values[name], flags[name] = _opened(
+            study, hub, exchange.attempt, SignedKey.from_dict(keys[name]), answer
+        )
+    out_of_time = study.holdout.kind == "out_of_time"
+    lists = match(
+        {t: values[t] for t in study.trainers},
+        {h: values[h] for h in study.holders if h not in study.trainers},
+        holdout_key=_draw_key(hub, study, research_seed, "holdout"),
+        holdout_percent=study.holdout.percent,
+        keep=study.keep,
+        draw_key=_draw_key(hub, study, research_seed, "bank"),
+        out_of_time={t: flags[t][0] for t in study.trainers} if out_of_time else None,
+        old_holdout={name: f[1] for name, f in flags.items()},
+        old_training={name: f[2] for name, f in flags.items()},
+        sample_key=_draw_key(hub, study, research_seed, "sample"),
+        sample_rows=study.gram.rows,
+        rng=None,
+    )
+    return Roster(study, research_seed, agreed, roster_features(study, agreed), lists)
+
+
+def _opened(
+    study: Study, hub: Hub, attempt: str, key: SignedKey, answer: Payload
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """((rows, 32) pseudonyms, (3, rows) flags: out of time, old hold-out, old training) of one institution."""
+    own = hub.key
+    context = Context(
+        study=study.digest(),
+        release="alignment",
+        attempt=attempt,
+        direction="pseudonyms",
+        sender=key.institution,
+        receiver=own.institution,
+    )
+    values, flags = open_sealed(own, key, context, answer.raw("pseudonyms"))
+    rows = int(answer.get("rows"))
+    if len(values) != 32 * rows or len(flags) != 3 * rows:
+        raise ProtocolError(
+            f"{key.institution} sent another number of pseudonyms than it declared; run the study anew"
+        )
+    return np.frombuffer(values, np.uint8).reshape(rows, 32), np.frombuffer(flags, np.uint8).reshape(3, rows)
+
+
+def _draw_key(hub: Hub, study: Study, research_seed: int | None, purpose: str) -> bytes:
+    """The hub's key for a draw; in a research run one that follows from the study's hold-out seed.
+
+    The draw of banks has a key of its own for every set of banks and epoch. With one key for all, a bank that saw an
+    enterprise left out beside one bank and used beside another would know for certain where it banks; with a fresh
+    one for every study, it would learn it by and by.
+    """
+    roster = "|".join(
+        [purpose, *((*sorted(study.trainers), study.alignment.epoch) if purpose == "bank" else ())]
+    )
+    if research_seed is None:
+        return hmac.new(hub.draw_key(purpose), roster.encode(), hashlib.sha256).digest()
+    return hashlib.sha256(f"research|{study.holdout.seed}|{roster}".encode()).digest()

@@ -1,0 +1,414 @@
+"""Tables, studies and institutions that are wrong: who learns what, and that nothing is released.
+
+The institution's own log names file, column, rule, count and remedy; the hub learns a code; no text anywhere
+holds an id, a label or a value.
+"""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fedrisk.clients.node import Attempt
+from fedrisk.clients.release import _plan
+from fedrisk.engine.in_process import run_local
+from fedrisk.errors import ConfigError, DataError, FedriskError, PeerError
+from fedrisk.privacy.accounting import mu_for
+from fedrisk.protocol import Payload
+from fedrisk.secure.identity import IdentityKey
+from fedrisk.study import study_from
+
+pytestmark = pytest.mark.study
+CANARY = 7742.191337
+SECRETS = ("canary", "7742", "ent00", "b0rrower")
+
+
+@pytest.fixture
+def pair(kit, tmp_path):
+    """A bank and a tax office, 600 enterprises, nothing wrong yet."""
+    return kit.build(tmp_path, enterprises=600, study={"privacy": {"epsilon": 1.0}})
+
+
+def spoil(consortium, name, change):
+    """Change an institution's table or file and write it."""
+    change(consortium.tables[name], consortium.content[name]["dictionary"])
+    consortium.write(name)
+
+
+def clean(text):
+    assert not [s for s in SECRETS if s in text.lower()], text
+    return text
+
+
+def released(consortium):
+    """Training releases that an institution has debited; research ones too."""
+    return [e for n in consortium.nodes.values() for e in n.ledger.entries()]
+
+
+def refusal(consortium, name, code, *, steps=("describe",), nothing=True, **how):
+    """Run, expect that the institution refuses; its own text. The hub sees the code and no reason."""
+    with pytest.raises(PeerError) as caught:
+        consortium.run(**how)
+    told = clean(str(caught.value))
+    record = consortium.last
+    assert [s.action for s in record.steps] == list(steps)
+    assert code in told and name in told
+    answers = [a for s in record.steps for a in s.answers.values() if a.refusal is not None]
+    assert all(set(a.body) == {"refused"} and not a.blobs for a in answers)
+    assert code in {a.refusal for a in answers}
+    (entry,) = consortium.nodes[name].store.errors(record.attempt)
+    assert entry["code"] == code and entry["action"] == steps[-1]
+    log = (consortium.nodes[name].store.path / "errors.log").read_text()
+    clean(log)
+    assert entry["text"] not in told  # the reason stays at home
+    if nothing:
+        assert not released(consortium)
+    return entry["text"]
+
+
+# --- tables -------------------------------------------------------------------------------------------------
+
+
+def put(column, value, rows):
+    def change(table, dictionary):
+        values = table[column].astype(object) if isinstance(value, str) else table[column].copy()
+        values.iloc[:rows] = value
+        table[column] = values
+
+    return change
+
+
+def twice(table, dictionary):
+    table.loc[:4, "id"] = "B0RROWER1"
+
+
+def unknown_column(table, dictionary):
+    dictionary["columns"].append(
+        {"name": "staff", "source": "employees", "kind": "number", "meaning": "m", "low": 0, "high": 9}
+    )
+
+
+def refuse_missing(table, dictionary):
+    dictionary["columns"][0]["missing"] = "refuse"
+
+
+def only_one_label(value):
+    def change(table, dictionary):
+        table["bad"] = value
+
+    return change
+
+
+def not_a_number(table, dictionary):
+    table["late"] = table["late"].astype(str)
+    table.loc[3, "late"] = "7742x"
+
+
+TABLES = {
+    "missing ids": ("alfa", put("id", None, 3), ["id is missing", "3 rows", "fill the id in"]),
+    "duplicate ids": ("tax", twice, ["id occurs more than once", "5 rows", "roll the rows"]),
+    "unknown column": ("alfa", unknown_column, ["employees", "not in the table", "correct its name"]),
+    "outside the bounds": (
+        "tax",
+        put("growth", CANARY, 40),
+        ["growth", "outside the public bounds", "40 rows"],
+    ),
+    "infinite": ("alfa", put("debt", np.inf, 2), ["debt", "infinite", "2 rows", "missing value"]),
+    "no positives": ("alfa", only_one_label(0), ["label", "no positive label", "positive"]),
+    "no negatives": ("alfa", only_one_label(1), ["label", "no negative label", "negative"]),
+    "missing refused": ("tax", refuse_missing, ["sales", "missing, which this column refuses", "fill in"]),
+    "category unknown": (
+        "alfa",
+        put("grade", "CANARY", 60),
+        ["grade", "not in the list of categories", "60 rows"],
+    ),
+    "not a number": ("alfa", not_a_number, ["late", "not a number", "1 rows"]),
+}
+
+
+@pytest.mark.parametrize("case", TABLES)
+def test_tables_that_break_their_dictionary(pair, case):
+    name, change, words = TABLES[case]
+    spoil(pair, name, change)
+    text = refusal(pair, name, "data")
+    for word in [f"{name}.parquet", *words]:
+        assert word in text, word
+
+
+def test_all_rules_are_told_at_once(pair):
+    spoil(pair, "alfa", lambda t, d: (twice(t, d), put("debt", np.inf, 2)(t, d), only_one_label(0)(t, d)))
+    text = refusal(pair, "alfa", "data")
+    assert "3 rules broken" in text
+
+
+def test_a_few_values_outside_are_no_error(pair):
+    """Below the share that the dictionary tolerates they are clipped, and the study runs."""
+    spoil(pair, "tax", lambda t, d: put("growth", CANARY, 2)(t, d))
+    assert pair.run(research_seed=1).results.metrics["auc"] is not None
+
+
+def test_missing_file_and_too_few_rows(pair):
+    (pair.folder / "tax.parquet").unlink()
+    text = refusal(pair, "tax", "config")
+    assert "no file" in text and "tax.parquet" in text
+    pair.tables["tax"] = pair.tables["tax"].iloc[:50]
+    pair.write("tax")
+    text = refusal(pair, "tax", "refused")
+    assert "50 usable rows" in text and "least_rows is 100" in text
+
+
+def test_a_file_that_is_no_table(pair):
+    (pair.folder / "tax.parquet").write_bytes(b"CANARY 7742.191337 no parquet")
+    assert "tax.parquet" in refusal(pair, "tax", "data")
+
+
+# --- budgets ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("privacy", "word"),
+    [
+        ({"epsilon": 0.0}, "privacy.epsilon"),
+        ({"epsilon": -1.0}, "privacy.epsilon"),
+        ({"epsilon": float("nan")}, "epsilon"),
+        ({"epsilon": 101.0}, "out of range"),
+        ({"epsilon": 1.0, "delta": 0.0}, "privacy.delta"),
+        ({"epsilon": 1.0, "delta": 1.0}, "privacy.delta"),
+        ({"epsilon": 1.0, "tolerated": -1}, "privacy.tolerated"),
+    ],
+)
+def test_budgets_out_of_range_never_make_a_study(pair, privacy, word):
+    with pytest.raises(ConfigError, match=word):
+        pair.with_study(privacy=privacy)
+
+
+def test_delta_above_a_tenth_of_an_enterprise(pair):
+    rows = len(pair.tables["alfa"])
+    study = pair.with_study(privacy={"delta": 0.11 / rows})
+    text = refusal(pair, "alfa", "config", study=study)
+    assert "delta" in text and f"{rows} enterprises" in text and "Lower delta" in text
+
+
+def test_epsilon_above_the_policy_or_infinite(kit, tmp_path):
+    pair = kit.build(
+        tmp_path, enterprises=600, policy={"max_epsilon": 2.0}, study={"privacy": {"epsilon": 3.0}}
+    )
+    assert "above policy.max_epsilon = 2.0" in refusal(pair, "alfa", "refused")
+    text = refusal(pair, "tax", "refused", study=pair.with_study(privacy={"epsilon": float("inf")}))
+    assert "research runs only" in text
+
+
+def test_research_run_where_a_policy_forbids_it(kit, tmp_path):
+    pair = kit.build(tmp_path, enterprises=600, policy={"research": False})
+    assert "policy.research is false" in refusal(pair, "tax", "refused", research_seed=1)
+
+
+def test_purpose_that_is_not_allowed(pair):
+    study = pair.with_study(purpose="marketing")
+    text = refusal(pair, "tax", "refused", study=study)
+    assert (
+        "purpose marketing is not among policy.purposes" in text and "Change the study, or the policy" in text
+    )
+
+
+# --- studies and rosters ------------------------------------------------------------------------------------
+
+
+def test_a_role_that_contradicts_the_institutions_file(pair):
+    members = [{"name": "alfa", "role": "bank"}, {"name": "tax", "role": "bank"}]
+    text = refusal(pair, "tax", "config", study=pair.with_study(institutions=members))
+    assert "calls tax a bank" in text and "says holder" in text
+
+
+def test_an_institution_that_is_not_there(pair):
+    with pytest.raises(PeerError, match=r"1 nodes are connected and the study has 2 institutions; start"):
+        pair.run(without=["tax"], timeout=0.5)
+    assert not released(pair)
+
+
+def test_an_institution_that_is_lost_on_the_way(pair):
+    """The node goes away after it agreed: the hub names it, what was released before stays charged."""
+
+    def leave(number, action, what):
+        if action == "mask":
+            del pair.last._grid._contexts[pair.last._nodes["tax"]]
+
+    with pytest.raises(
+        PeerError, match=r"tax was lost in exchange 6, mask.*What was released before stays charged"
+    ):
+        pair.run(progress=leave)
+    assert {e.spend.release for e in released(pair)} == {"edges"}
+
+
+def test_an_institution_that_is_no_member_stays_out(kit, tmp_path):
+    """A connected node that the study does not name neither refuses nor computes."""
+    trio = kit.build(tmp_path, ("alfa",), ("tax", "power"), enterprises=600)
+    study = trio.with_study(
+        institutions=[{"name": "alfa", "role": "bank"}, {"name": "tax", "role": "holder"}]
+    )
+    run = trio.run(study)
+    assert not trio.nodes["power"].ledger.entries()
+    assert not (trio.nodes["power"].store.path / "attempts").exists()
+    assert set(run.results.metrics["bytes_sent"]) == {"alfa", "tax"}
+
+
+def test_banks_whose_dictionaries_disagree(kit, tmp_path):
+    banks = kit.build(tmp_path, ("alfa", "beta"), (), enterprises=600)
+    words = json.loads(json.dumps(banks.content["beta"]["dictionary"]))
+    words["columns"][0]["high"] = 2_000_000
+    banks.content["beta"]["dictionary"] = words
+    banks.write("beta")
+    with pytest.raises(
+        ConfigError, match=r"dictionaries of alfa and beta disagree on debt; banks of one study need"
+    ):
+        banks.run()
+    assert [s.action for s in banks.last.steps] == ["describe"] and not released(banks)
+
+
+def test_nothing_in_common(pair):
+    """Ids spelt in two ways: nobody meets, and the hub says what to compare before anything is released."""
+    spoil(pair, "tax", lambda t, d: t.update({"id": "B0RROWER" + t["id"]}))
+    with pytest.raises(DataError) as caught:
+        pair.run()
+    assert "tax has no enterprise in common with any bank" in clean(str(caught.value))
+    assert "id schemes" in str(caught.value) and not released(pair)
+
+
+def test_a_bank_without_training_rows(kit, tmp_path):
+    """All of a bank's customers lie after the out-of-time date."""
+    columns = {r: [*c, {"name": "day", "kind": "date", "feature": False}] for r, c in kit.COLUMNS.items()}
+    pair = kit.build(
+        tmp_path,
+        enterprises=600,
+        columns=columns,
+        dictionary={"as_of": "day"},
+        study={"holdout": {"kind": "out_of_time", "from_date": "2020-01-01"}},
+    )
+    with pytest.raises(DataError, match="alfa has no training rows after alignment; nothing was released"):
+        pair.run()
+    assert not released(pair)
+
+
+def test_an_out_of_time_study_needs_dates(pair):
+    study = pair.with_study(holdout={"kind": "out_of_time", "from_date": "2024-01-01"})
+    assert "dictionary names no as_of column" in refusal(pair, "alfa", "config", study=study)
+
+
+def test_a_table_that_knows_the_future(kit, tmp_path):
+    columns = {r: [*c, {"name": "day", "kind": "date", "feature": False}] for r, c in kit.COLUMNS.items()}
+    pair = kit.build(tmp_path, enterprises=600, columns=columns, dictionary={"as_of": "day"})
+    late = int((pair.tables["alfa"]["day"] > "2024-06-30").sum())
+    study = pair.with_study(windows={"as_of": "2024-06-30"})
+    text = refusal(pair, "alfa", "data", study=study)
+    assert "day is after the study's window" in text and f"in {late} rows" in text
+
+
+def test_more_rows_than_the_ring_holds(pair):
+    """The bound is checked against the declared number of rows before a single mask is drawn."""
+
+    def look(number, action, what):
+        if action == "mask":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pair.run(progress=look)
+    node = pair.nodes["tax"]
+    attempt = Attempt(node, node.store.attempt(pair.last.attempt))
+    attempt.state.update(sizes={"bank": [7, 5, 5], "tax": [8, 9, 3]}, begun_counts="x", training=600)
+    assert _plan(attempt, Payload({"release": "counts"})).name == "counts"
+    attempt.state.update(training=2**31)
+    with pytest.raises(
+        DataError, match=r"2147483648 rows .* but 32 bits hold sums below 2\*\*31 only; use the 64-bit"
+    ):
+        _plan(attempt, Payload({"release": "counts"}))
+
+
+@pytest.mark.parametrize("when", ["blind", "edges", "mask", "release", "deliver"])
+def test_a_table_that_changes_between_two_exchanges(kit, tmp_path, when):
+    """The bank's table is edited while the study runs: it stops, and what was charged stays charged."""
+    banks = kit.build(tmp_path, ("alfa", "beta"), ("tax",), enterprises=900)
+    done = []
+
+    def edit(number, action, what):
+        if action == when and not done:
+            done.append(number)
+            table = banks.tables["alfa"]
+            table.loc[5, "late"] = 11.0 if table["late"][5] != 11 else 12.0
+            banks.write("alfa")
+
+    with pytest.raises(PeerError) as caught:
+        banks.run(progress=edit)
+    assert "alfa (data)" in clean(str(caught.value))
+    (entry,) = banks.nodes["alfa"].store.errors(banks.last.attempt)
+    assert "changed between two exchanges" in clean(entry["text"]) and "run the study anew" in entry["text"]
+    committed = {e.spend.release for e in banks.nodes["alfa"].ledger.entries() if e.committed}
+    before = [s.action for s in banks.last.steps[:-1]]
+    assert len(committed) == sum(a in ("edges", "release") for a in before)
+    charged = sum(
+        e.spend.mu**2 for e in banks.nodes["beta"].ledger.entries() if e.spend.population == "training"
+    )
+    assert charged <= mu_for(8.0, 1e-6) ** 2 * (1 + 1e-9)
+
+
+def test_wrong_key(pair):
+    """A node whose key is not the one that was pinned at registration is not taken for the institution."""
+    pair.run()
+    (pair.nodes["tax"].store.path / "identity.key").unlink()
+    IdentityKey.generate().save(pair.nodes["tax"].store.path / "identity.key")
+    with pytest.raises(FedriskError) as caught:
+        pair.run()
+    assert caught.value.code == "envelope" and "tax" in str(caught.value)
+
+
+def test_on_one_machine_the_reason_is_shown(pair):
+    """run_local joins the institutions' own texts: there they are one person's."""
+    spoil(pair, "alfa", only_one_label(0))
+    with pytest.raises(
+        PeerError, match=r"(?s)no agreement from alfa \(data\).*alfa: table alfa.parquet.*no positive"
+    ):
+        run_local(pair.study, pair.paths, hub=pair.hub)
+
+
+def test_institution_files_that_are_wrong(pair):
+    """Found before a node starts: the file, the column, the rule and the remedy in one text."""
+    words = pair.content["alfa"]["dictionary"]
+    words["columns"][0].pop("high")
+    words["columns"][1]["knid"] = "number"
+    pair.write("alfa")
+    with pytest.raises(ConfigError) as caught:
+        pair.run()
+    for word in ("alfa.toml", "columns.0", "low and high are given together", "columns.1", "unknown key"):
+        assert word in clean(str(caught.value)), word
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ({"name": "s", "purpose": "p"}, "institutions: is required"),
+        ({"institutions": [{"name": "tax", "role": "holder"}]}, "no bank"),
+        ({"institutions": [{"name": "b", "role": "bank"}] * 2}, "more than once"),
+        ({"alignment": {"authority": "x"}}, "not among the institutions"),
+        ({"holdout": {"percent": 99}}, "holdout.percent"),
+        ({"privcy": {"epsilon": 1}}, "privcy: unknown key"),
+    ],
+)
+def test_studies_that_are_wrong(content, word):
+    whole = {"name": "s", "purpose": "p", "privacy": {"epsilon": 1.0}}
+    whole |= {"institutions": [{"name": "b", "role": "bank"}]} if "purpose" not in content else {}
+    with pytest.raises(ConfigError, match=word):
+        study_from({**whole, **content})
+
+
+def test_refusals_tell_no_more_than_a_code(pair):
+    """Whatever is wrong with the data, the hub receives the very same bytes."""
+    seen = set()
+    for change in (only_one_label(0), only_one_label(1), put("debt", np.inf, 2), put("id", None, 9)):
+        table = pair.tables["alfa"].copy()
+        spoil(pair, "alfa", change)
+        with pytest.raises(PeerError) as caught:
+            pair.run()
+        answers = [a for a in pair.last.steps[0].answers.values() if a.refusal]
+        seen.add((str(caught.value), *(json.dumps(a.body) for a in answers)))
+        pair.tables["alfa"] = pd.DataFrame(table)
+    assert len(seen) == 1

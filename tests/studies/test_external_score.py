@@ -1,0 +1,66 @@
+"""The external score of an earlier scorecard study as an input of the banks' network."""
+
+import pytest
+
+from fedrisk.errors import PeerError
+from fedrisk.models.trainable import TrainedModel
+from fedrisk.privacy.accounting import compose, mu_for
+from fedrisk.privacy.spend import Spend
+
+pytestmark = pytest.mark.study
+
+BANKS = ("alfa", "beta", "gama")
+POLICY = {"recipes": ["scorecard", "neural"], "scores": "points", "cap_epsilon": 40.0}
+NEURAL = {
+    "name": "net",
+    "recipe": "neural",
+    "network": {"kind": "logistic", "external": "whole"},
+    "training": {"steps": 2},
+}
+
+
+def consortium(kit, folder, holders=("tax", "power")):
+    study = {"privacy": {"epsilon": 3.0}, "alignment": {"keep": 0.8}}
+    return kit.build(folder, BANKS, holders, enterprises=900, policy=POLICY, study=study)
+
+
+def test_the_score_is_an_input_and_its_holders_are_charged_for_it(kit, tmp_path):
+    own = consortium(kit, tmp_path)
+    own.run()
+    run = own.run(own.with_study(**NEURAL))
+    design = TrainedModel.from_bytes(run.results.network).design
+    assert design["columns"][-1]["column"] == "external_score"
+    spends = [Spend.from_dict(s) for s in run.results.metrics["spends"]]
+    mu = mu_for(3.0, 1e-6)
+    for holder in ("tax", "power"):
+        (charged,) = [s for s in spends if s.institution == holder]
+        assert charged.release == "external"
+        # what is left of an enterprise at its bank is not zero when the holder's record is: twice the bound
+        assert charged.mu == pytest.approx(2 * mu)
+    own_training = [s for s in spends if s.institution == "alfa" and s.population == "training"]
+    assert compose(s.mu for s in own_training) == pytest.approx(mu)
+
+
+def test_without_the_earlier_study_a_bank_refuses(kit, tmp_path):
+    own = consortium(kit, tmp_path)
+    with pytest.raises(PeerError, match="no agreement"):
+        own.run(own.with_study(**NEURAL))
+    assert "has no scores of a study whole" in own.nodes["alfa"].store.errors(own.last.attempt)[0]["text"]
+
+
+def test_scores_of_a_research_run_are_no_input_of_a_private_study(kit, tmp_path):
+    own = consortium(kit, tmp_path)
+    own.run(research_seed=1)
+    with pytest.raises(PeerError, match="no agreement"):
+        own.run(own.with_study(**NEURAL))
+    assert "come of a research run" in own.nodes["alfa"].store.errors(own.last.attempt)[0]["text"]
+    assert own.run(own.with_study(**NEURAL), research_seed=1).results.metrics["research"]
+
+
+def test_the_score_of_a_single_holder_is_no_input(kit, tmp_path):
+    """Its bands are cut by the shares of all rows, so one row's score would depend on others."""
+    own = consortium(kit, tmp_path, holders=("tax",))
+    own.run()
+    with pytest.raises(PeerError, match="no agreement"):
+        own.run(own.with_study(**NEURAL))
+    assert "single holder" in own.nodes["alfa"].store.errors(own.last.attempt)[0]["text"]

@@ -1,0 +1,432 @@
+"""Networks trained by several banks over masked, noisy sums: exactness, noise, drop-outs, budgets, what stays at home."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import chi2
+
+from fedrisk.clients import train
+from fedrisk.clients.node import Attempt
+from fedrisk.engine.in_process import run_local
+from fedrisk.errors import ConfigError, PeerError
+from fedrisk.models.binning import Bins
+from fedrisk.models.network import NetworkDesign, NetworkTrainee, initial_weights
+from fedrisk.models.network_inputs import encode
+from fedrisk.models.trainable import TrainedModel
+from fedrisk.models.training import training_plan
+from fedrisk.privacy.accounting import compose, epsilon_for, mu_for
+from fedrisk.privacy.spend import Spend
+from fedrisk.protocol import Payload
+from fedrisk.secure.fixed_point import dequantise
+from fedrisk.secure.ring import to_signed
+from fedrisk.server.checkpoint import Checkpoint
+from fedrisk.study import NO_PRIVACY
+
+pytestmark = pytest.mark.study
+
+BANKS = ("alfa", "beta", "gama")
+FALSE_ALARM = 1e-6
+POLICY = {"recipes": ["scorecard", "neural"]}
+STUDY = {
+    "recipe": "neural",
+    "network": {"kind": "logistic"},
+    "training": {"steps": 3},
+    "alignment": {"keep": 0.8},
+    "expected": {"default_rate": 0.2},
+}
+
+
+def consortium(kit, folder, *, banks=BANKS, enterprises=900, **changes):
+    study = {**STUDY, **changes}
+    return kit.build(folder, banks, (), enterprises=enterprises, policy=POLICY, study=study)
+
+
+def model(run):
+    return TrainedModel.from_bytes(run.results.network)
+
+
+def rows_of(run, bank):
+    """(inputs, label) of a bank's training rows, from its own table, in any order."""
+    attempt = Attempt(run.nodes[bank], run.nodes[bank].store.attempt(run.attempt))
+    rows = train.training_rows(attempt, bank)
+    table = attempt.read()
+    bins = [Bins.from_dict(b) for b in attempt.state["own_bins"]]
+    return encode(table.frame.iloc[rows], bins), table.label[rows]
+
+
+def plain_totals(run, banks=BANKS):
+    """By step, the exact sum of these banks' clipped gradients at the weights that the hub sent."""
+    design = NetworkDesign.from_dict(model(run).design)
+    trainees = [NetworkTrainee(design, *rows_of(run, bank)) for bank in banks]
+    sent = [s for s in run.steps if s.action == "step"]
+    clip = run.results.metrics["training"]["clip"]
+    totals = []
+    for step in sent:
+        weights = next(iter(step.sent.values())).array("weights")
+        totals.append(dequantise(sum(t.clipped_sum(weights, clip, 24) for t in trainees)))
+    return totals
+
+
+@pytest.fixture(scope="module")
+def exact(kit, scratch):
+    """No noise: every number can be recomputed."""
+    return consortium(kit, scratch(), privacy={"epsilon": math.inf}).run(research_seed=1)
+
+
+@pytest.fixture(scope="module")
+def private(kit, scratch):
+    return consortium(kit, scratch(), enterprises=2000, privacy={"epsilon": 8.0}).run()
+
+
+def norms_of(run, totals):
+    rows = sum(run.roster.training.values())
+    rate = run.results.metrics["training"]["rate"]
+    return [rate * float(np.linalg.norm(t)) / rows for t in totals]
+
+
+# --- sums ---------------------------------------------------------------------------------------------------
+
+
+def test_without_noise_a_step_is_the_exact_sum_of_all_banks(exact):
+    told = exact.results.metrics["training"]["norms"]
+    assert told == pytest.approx(norms_of(exact, plain_totals(exact)), rel=1e-6)
+
+
+def test_the_first_step_is_the_gradient_of_the_log_loss(exact):
+    """By hand: at zero weights every probability is a half, and the gradient is the sum of (1/2 - y) x."""
+    total = plain_totals(exact)[0]
+    x, y = (np.concatenate(parts) for parts in zip(*(rows_of(exact, b) for b in BANKS), strict=True))
+    design = NetworkDesign.from_dict(model(exact).design)
+    assert np.all(initial_weights(design, 1) == 0)
+    both = np.column_stack([x, np.full(len(x), 0.3)]).astype(float)
+    rows = (0.5 - y)[:, None] * both
+    rows /= np.maximum(np.linalg.norm(rows, axis=1), 1.0)[:, None]
+    assert total == pytest.approx(rows.sum(0), abs=len(x) * 2.0**-22)
+
+
+def test_the_noise_of_a_step_is_what_the_plan_says(kit, tmp_path):
+    """The canary of the noise: released totals less the exact ones have the plan's variance, not less."""
+    run = consortium(kit, tmp_path, privacy={"epsilon": 1.0}, training={"steps": 8}).run(research_seed=3)
+    plan = training_plan(run.study, edges=True)
+    rows, rate = sum(run.roster.training.values()), run.results.metrics["training"]["rate"]
+    sent = [next(iter(s.sent.values())).array("weights") for s in run.steps if s.action == "step"]
+    assert len(sent) == 8
+    # heavy ball: the change of step k is rate * total / rows; weights tell it back from three in a row
+    changes = [np.diff(sent, axis=0)[0]]
+    steps = np.diff(sent, axis=0)
+    changes += [steps[k] - 0.8 * steps[k - 1] for k in range(1, len(steps))]
+    z = np.concatenate(
+        [
+            (-c * rows / rate - t) / math.sqrt(plan.variance)
+            for c, t in zip(changes, plain_totals(run), strict=False)
+        ]
+    )
+    low, high = chi2.ppf([FALSE_ALARM / 2, 1 - FALSE_ALARM / 2], len(z)) / len(z)
+    assert low < float((z**2).mean()) < high
+
+
+def test_with_own_noise_every_bank_carries_it_whole(kit, tmp_path):
+    """One local step of rate r: a bank's change is - r (gradient + its own noise) / rows, and so is the average."""
+    training = {"mode": "own_noise", "steps": 6, "learning_rate": 2.0, "optimiser": "sgd"}
+    run = consortium(kit, tmp_path, privacy={"epsilon": 1.0}, training=training).run(research_seed=3)
+    plan = training_plan(run.study, edges=True)
+    sent = [next(iter(s.sent.values())).array("weights") for s in run.steps if s.action == "step"]
+    rows = sum(run.roster.training.values())
+    z = np.concatenate(
+        [
+            (-step * rows / 2.0 - total) / (math.sqrt(3) * math.sqrt(plan.variance))
+            for step, total in zip(np.diff(sent, axis=0), plain_totals(run), strict=False)
+        ]
+    )
+    low, high = chi2.ppf([FALSE_ALARM / 2, 1 - FALSE_ALARM / 2], len(z)) / len(z)
+    assert low < float((z**2).mean()) < high
+
+
+def test_local_steps_move_the_model_and_proximity_holds_it_back(kit, tmp_path):
+    def moved(**training):
+        rule = {"mode": "own_noise", "steps": 2, "learning_rate": 2.0, "optimiser": "sgd", **training}
+        changed = consortium(kit, tmp_path / str(len(list(tmp_path.iterdir()))), training=rule)
+        study = changed.with_study(privacy={"epsilon": math.inf})
+        return float(np.linalg.norm(model(changed.run(study, research_seed=1)).weights))
+
+    once, often, held = moved(local_steps=1), moved(local_steps=5), moved(local_steps=5, proximal=0.3)
+    assert once < held < often
+
+
+def test_a_research_seed_repeats_the_weights(kit, tmp_path):
+    both = consortium(kit, tmp_path, network={"kind": "mlp", "hidden": 4})
+    first, again, other = (model(both.run(research_seed=s)).weights for s in (5, 5, 6))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+# --- masks and drop-outs ------------------------------------------------------------------------------------
+
+
+def test_what_a_bank_sends_is_covered_twice(exact):
+    """Without noise a bare vector would be the gradient itself; what travels is far from it, and from the sum."""
+    step = next(s for s in exact.steps if s.action == "step")
+    exact_total = plain_totals(exact)[0]
+    for answer in step.answers.values():
+        vector = to_signed(answer.array("update")).astype(float)
+        assert np.median(np.abs(vector)) > 2.0**58  # uniform on 64 bits has its median size at 2^62
+    bare = sum(a.array("update") for a in step.answers.values())  # pair masks are gone, self masks are not
+    assert np.median(np.abs(to_signed(bare).astype(float))) > 2.0**58
+    assert not np.allclose(dequantise(bare), exact_total)
+
+
+@pytest.mark.parametrize(
+    ("action", "how"), [("step", "dead"), ("step", "late"), ("unmask", "dead"), ("unmask", "late")]
+)
+def test_a_lost_bank_leaves_the_sum_of_the_others_right(kit, tmp_path, action, how):
+    def lose(asked, step):
+        return {"beta": how} if asked == action and step == 1 else {}
+
+    own = consortium(kit, tmp_path)
+    study = own.with_study(privacy={"epsilon": math.inf})
+    run = own.run(study, research_seed=1, lose=lose)
+    here, without = plain_totals(run), plain_totals(run, ("alfa", "gama"))
+    lost_from = 1 if action == "step" else 2
+    totals = [here[k] if k < lost_from else without[k] for k in range(3)]
+    rows = run.roster.training
+    counted = [sum(n for b, n in rows.items() if k < lost_from or b != "beta") for k in range(3)]
+    rate = run.results.metrics["training"]["rate"]
+    expected = [rate * float(np.linalg.norm(t)) / n for t, n in zip(totals, counted, strict=True)]
+    assert run.results.metrics["training"]["norms"] == pytest.approx(expected, rel=1e-6)
+    assert run.results.metrics["training"]["lost"] == {"beta": lost_from}
+    assert all("beta" not in s.sent for s in run.steps if s.action == "step" and s.sent_step == 2)
+
+
+def test_a_late_vector_stays_covered(kit, tmp_path):
+    """The hub holds every share that it was ever given, and the late vector: its self mask stays on it."""
+
+    def lose(asked, step):
+        return {"beta": "late"} if asked == "step" and step == 1 else {}
+
+    own = consortium(kit, tmp_path)
+    run = own.run(own.with_study(privacy={"epsilon": math.inf}), research_seed=1, lose=lose)
+    assert "update" in run.exchange.late["step", 1]["beta"].blobs
+    told = next(s for s in run.steps if s.action == "unmask" and s.sent_step == 1)
+    for answer in told.answers.values():
+        revealed = answer.get("revealed")
+        assert set(revealed["key_shares"]) == {"beta"}
+        assert set(revealed["seed_shares"]) == {"alfa", "gama"}  # never beta's, which would open its vector
+    # and asked for beta's seed as well, now that the vector is there, the nodes refuse
+    again = Payload({"attempt": run.attempt, "step": 1, "survivors": list(BANKS), "lost": []})
+    for bank in ("alfa", "gama"):
+        with pytest.raises(Exception, match="other survivors"):
+            train.unmask(run.nodes[bank], again)
+
+
+def test_too_few_banks_open_nothing_and_training_goes_on_later(kit, tmp_path):
+    whole = consortium(kit, tmp_path / "a", privacy={"epsilon": 8.0})
+    uninterrupted = model(whole.run(research_seed=4)).weights
+
+    def lose(asked, step):
+        return {"beta": "dead", "gama": "late"} if asked == "step" and step == 1 else {}
+
+    own = consortium(kit, tmp_path / "b", privacy={"epsilon": 8.0})
+    with pytest.raises(PeerError, match=r"step 2 of 3: beta, gama lost.*fewest is 2.*--resume"):
+        own.run(research_seed=4, lose=lose)
+    assert [s.action for s in own.last.steps][-1] == "step"  # nothing was unmasked
+    results = run_local(own.study, own.paths, hub=own.hub, research_seed=4, resume=True)
+    assert np.array_equal(TrainedModel.from_bytes(results.network).weights, uninterrupted)
+    assert results.metrics["training"]["lost"] == {}
+    assert not list((own.hub.path / "checkpoints").iterdir())
+    with pytest.raises(ConfigError, match="run it anew, without --resume"):
+        run_local(own.study, own.paths, hub=own.hub, research_seed=4, resume=True)
+
+
+def test_a_run_that_stops_while_masks_are_opened_goes_on_with_the_same_survivors(kit, tmp_path):
+    """Nodes answer for one list of survivors: a resumed run must not ask the lost one again and name another list."""
+
+    def lose(asked, step):
+        if step != 1:
+            return {}
+        return {"beta": "late"} if asked == "step" else {"gama": "late"}
+
+    own = consortium(kit, tmp_path, privacy={"epsilon": 8.0})
+    with pytest.raises(PeerError, match=r"step 2 of 3: beta, gama lost"):
+        own.run(research_seed=4, lose=lose)
+    results = run_local(own.study, own.paths, hub=own.hub, research_seed=4, resume=True)
+    assert results.metrics["training"]["lost"] == {"beta": 1}
+    assert len(results.metrics["training"]["norms"]) == 3
+
+
+def test_going_on_asks_for_no_budget_that_was_paid(kit, tmp_path):
+    """Half of the cap is spent when the run stops; the whole study again would be above it."""
+
+    def lose(asked, step):
+        return {"beta": "dead", "gama": "dead"} if asked == "step" and step == 2 else {}
+
+    policy = {**POLICY, "cap_epsilon": 8.2, "max_epsilon": 8.0}
+    own = kit.build(
+        tmp_path, BANKS, (), enterprises=900, policy=policy, study={**STUDY, "privacy": {"epsilon": 8.0}}
+    )
+    with pytest.raises(PeerError, match="--resume"):
+        own.run(lose=lose)
+    results = run_local(own.study, own.paths, hub=own.hub, resume=True)
+    assert 0.5 < results.metrics["auc"] < 1
+
+
+def test_a_bank_refuses_an_order_that_names_one_row_again_and_again(kit, tmp_path):
+    """-1 stands for "unknown here", which nobody is on a bank's own list; as an index it would be the last row."""
+
+    def repeat(run, step):
+        if step.action != "edges":
+            return
+        rows = step.sent["alfa"].blobs["rows:alfa"].copy()
+        rows[: len(rows) // 2] = -1
+        step.sent["alfa"].blobs["rows:alfa"] = rows
+
+    own = consortium(kit, tmp_path)
+    with pytest.raises(PeerError, match=r"edges: refused by alfa \(protocol\)"):
+        own.run(change=repeat)
+
+
+def test_weights_that_are_no_numbers_are_refused(kit, tmp_path):
+    def poison(run, step):
+        if step.action == "step" and "alfa" in step.sent:
+            step.sent["alfa"].blobs["weights"] = step.sent["alfa"].blobs["weights"] * np.nan
+
+    own = consortium(kit, tmp_path)
+    run = own.run(change=poison)
+    assert run.results.metrics["training"]["lost"] == {"alfa": 0}
+
+
+def test_a_step_is_answered_once(private):
+    """The same request gets the same bytes and pays nothing; other weights under the same masks are refused."""
+    node = private.nodes["alfa"]
+    step = next(s for s in private.steps if s.action == "step" and s.sent_step == 1)
+    request = Payload({**step.sent["alfa"].body, "attempt": private.attempt}, step.sent["alfa"].blobs)
+    left = node.ledger.left()
+    again = train.step(node, request)
+    assert np.array_equal(again.array("update"), step.answers["alfa"].array("update"))
+    assert node.ledger.left() == left
+    other = Payload(request.body, {**request.blobs, "weights": request.array("weights") + 1})
+    with pytest.raises(Exception, match="needs a new attempt"):
+        train.step(node, other)
+
+
+# --- prices -------------------------------------------------------------------------------------------------
+
+
+def test_the_whole_training_costs_the_study_and_no_more(private):
+    spends = [Spend.from_dict(s) for s in private.results.metrics["spends"]]
+    for bank in BANKS:
+        own = [s for s in spends if s.institution == bank and s.population == "training"]
+        assert compose(s.mu for s in own) == pytest.approx(mu_for(8.0, 1e-6), rel=1e-9)
+        assert [s.release for s in own] == ["edges", "step_0", "step_1", "step_2"]
+
+
+def test_prices_agree_with_another_accountant():
+    """dp-accounting composes the same Gaussian events to the same epsilon, from below by its own discretisation."""
+    dp = pytest.importorskip("dp_accounting")
+    from dp_accounting.pld import PLDAccountant
+
+    from fedrisk.study import study_from
+
+    study = study_from(
+        {
+            "name": "n",
+            "purpose": "p",
+            "recipe": "neural",
+            "privacy": {"epsilon": 1.0},
+            "institutions": [{"name": b, "role": "bank"} for b in BANKS],
+        }
+    )
+    plan = training_plan(study, edges=False)
+    event = dp.SelfComposedDpEvent(dp.GaussianDpEvent(plan.sigma / plan.radius), plan.sums)
+    theirs = PLDAccountant(neighboring_relation=dp.NeighboringRelation.REPLACE_SPECIAL).compose(event)
+    assert theirs.get_epsilon(1e-6) == pytest.approx(1.0, abs=2e-3)
+    assert epsilon_for(plan.mu_sum * math.sqrt(plan.sums), 1e-6) == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("banks", "tolerated", "fewest", "share"),
+    [(3, 1, 2, 1.0), (6, 1, 4, 2.0), (17, 1, 12, 10.0), (17, 3, 12, 8.0)],
+)
+def test_the_noise_of_the_fewest_left_suffices(banks, tolerated, fewest, share):
+    """Whoever subtracts its own noise and that of the tolerated still faces the whole sigma of the others."""
+    from fedrisk.study import study_from
+
+    members = [{"name": f"b{k}", "role": "bank"} for k in range(banks)]
+    content = {"name": "n", "purpose": "p", "recipe": "neural", "institutions": members}
+    study = study_from({**content, "privacy": {"epsilon": 1.0, "tolerated": tolerated}})
+    plan = training_plan(study, edges=False)
+    assert plan.fewest == fewest
+    needed = plan.radius / plan.mu_sum
+    others = max(1, fewest - 1 - tolerated)
+    assert others == share
+    assert plan.sigma**2 * others == pytest.approx(needed**2, rel=1e-9)
+
+
+# --- what stays at home -------------------------------------------------------------------------------------
+
+
+def test_a_bank_keeps_scores_models_and_figures(private):
+    for bank in BANKS:
+        folder = private.nodes[bank].store.results(private.attempt)
+        scores = pd.read_parquet(folder / "scores.parquet")
+        assert {"id", "probability", "local_probability", "personal_probability", "best_probability"} <= {
+            *scores.columns
+        }
+        assert scores["probability"].between(0, 1).all()
+        own = json.loads((folder / "own_figures.json").read_text())
+        assert own["best"] in ("local", "shared", "personal")
+        assert 0.5 < own["bank_best_auc"] < 1
+        assert (folder / "network.npz").exists()
+        assert (folder / "best.onnx").stat().st_size > 500
+
+
+def test_the_hub_sees_no_figure_of_a_model_without_noise(private):
+    said = json.dumps([{n: dict(a.body) for n, a in s.answers.items()} for s in private.steps])
+    assert "_auc" not in said
+    assert private.results.metrics["bank_alone_auc"] is None
+    assert private.results.metrics["bank_personal_auc"] is None
+    assert private.results.metrics["by_bank"] is None
+    assert 0.5 < private.results.metrics["auc"] < 1
+
+
+def test_a_research_run_says_so_everywhere(exact):
+    assert exact.results.metrics["notice"] == NO_PRIVACY
+    assert model(exact).about["research"] is True
+    assert model(exact).about["notice"] == NO_PRIVACY
+    assert set(exact.scores("alfa")["notice"]) == {NO_PRIVACY}
+
+
+def test_secrets_are_gone_when_the_study_is_over(kit, tmp_path):
+    own = consortium(kit, tmp_path)
+    run_local(own.study, own.paths, hub=own.hub)
+    for bank in BANKS:
+        (attempt,) = (tmp_path / "home" / bank / "attempts").iterdir()
+        assert not (attempt / "secrets").exists()
+        assert not list(attempt.glob("*.npy"))
+
+
+def test_one_bank_trains_alone_under_its_own_noise(kit, tmp_path):
+    run = consortium(kit, tmp_path, banks=("alfa",), alignment={}).run()
+    assert "shares" not in [s.action for s in run.steps]
+    assert run.results.metrics["exchanges"] == 3 + 1 + 1 + 3 + 1
+    spends = [Spend.from_dict(s) for s in run.results.metrics["spends"]]
+    assert compose(s.mu for s in spends if s.population == "training") == pytest.approx(mu_for(8.0, 1e-6))
+
+
+def test_a_bank_that_allows_no_networks_refuses(kit, tmp_path):
+    own = kit.build(tmp_path, BANKS, (), enterprises=900, study=STUDY)
+    with pytest.raises(PeerError, match="refused"):
+        own.run()
+
+
+def test_exchanges_are_two_a_step(private):
+    assert private.results.metrics["exchanges"] == 4 + 1 + 2 + 2 * 3 + 1
+
+
+def test_checkpoints_of_another_study_are_not_taken(kit, tmp_path):
+    own = consortium(kit, tmp_path)
+    Checkpoint.of(own.hub, "a" * 32).begin(Payload({"asked": "other", "research_seed": None}))
+    with pytest.raises(ConfigError, match="can be resumed"):
+        Checkpoint.latest(own.hub, own.study, None)

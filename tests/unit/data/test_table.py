@@ -1,0 +1,353 @@
+"""Tables: what is read, what is refused, and that no text ever holds a value."""
+
+import gzip
+import logging
+import os
+import tomllib
+import traceback
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy
+from pydantic import ValidationError
+
+from fedrisk.alignment.ids import uscc_check_character
+from fedrisk.data.dictionary import load_dictionary
+from fedrisk.data.source import Check, TableSource, expand
+from fedrisk.data.table import check_table, raise_for, read_table
+from fedrisk.errors import ConfigError, DataError
+
+CONFIGS = Path(__file__).parents[3] / "configs" / "institutions"
+CANARY = "7742191337"  # planted as ids, values and labels; must never show in a text
+
+COLUMNS = [
+    {"name": "income", "kind": "number", "meaning": "m", "low": 0, "high": 100, "missing_values": [-9, "?"]},
+    {
+        "name": "sector",
+        "source": "naics",
+        "kind": "category",
+        "meaning": "m",
+        "prefix": 2,
+        "categories": ["01", "45"],
+        "missing_values": [0],
+    },
+    {"name": "own", "kind": "flag", "meaning": "m"},
+    {"name": "day", "kind": "date", "meaning": "m", "feature": False},
+]
+LABEL = {"column": "status", "positive": ["BAD"], "negative": ["GOOD"], "horizon": "h"}
+
+
+def dictionary(columns=COLUMNS, label=LABEL, scheme="opaque", **more):
+    return load_dictionary(
+        {"id": "id", "id_scheme": scheme, "columns": columns, **({"label": label} if label else {}), **more}
+    )
+
+
+def rows(**change):
+    base = {
+        "id": ["a1", " b2 ", "c3", "d4", "e5"],
+        "income": ["10", " 20.5", "-9", "?", ""],
+        "naics": ["0111", "451120", "45", "0", ""],
+        "own": ["Y", "no", "1", "FALSE", ""],
+        "day": ["2024-01-31", "20240201", "", "2024-03-01", "2024-04-01"],
+        "status": ["BAD", "GOOD", "GOOD", "pending", "GOOD"],
+        "bank": ["x", "x", "y", "x", "x"],
+    }
+    return base | change
+
+
+def save(folder, data, name="t.csv"):
+    pd.DataFrame(data).to_csv(folder / name, index=False)
+    return TableSource(source=name)
+
+
+def read(folder, data, d=None):
+    return read_table(save(folder, data), d or dictionary(), base=folder)
+
+
+def errors(folder, data, d=None):
+    return [
+        c for c in check_table(save(folder, data), d or dictionary(), base=folder) if c.severity == "error"
+    ]
+
+
+def refusal(folder, data, d=None):
+    with pytest.raises(DataError) as caught:
+        read(folder, data, d)
+    # Whole traceback: a reader's own error, chained, would quote the row.
+    text = "".join(traceback.format_exception(caught.value))
+    assert CANARY not in text
+    assert caught.value.__context__ is None
+    return str(caught.value)
+
+
+def test_types_and_labels(tmp_path):
+    table = read(tmp_path, rows())
+    assert table.ids.tolist() == ["A1", "B2", "C3", "E5"]  # d4 has no label
+    np.testing.assert_array_equal(table.frame["income"], [10, 20.5, np.nan, np.nan])
+    assert [None if pd.isna(v) else v for v in table.frame["sector"]] == ["01", "45", "45", None]
+    np.testing.assert_array_equal(table.frame["own"], [1, 0, 1, np.nan])
+    assert table.frame["day"].dtype.kind == "M"
+    assert str(table.frame["day"].iloc[1])[:10] == "2024-02-01"
+    np.testing.assert_array_equal(table.label, [1, 0, 0, 0])
+    dropped = [c for c in table.checks if "no label" in c.rule]
+    assert [(c.rows, c.severity) for c in dropped] == [(1, "warning")]
+    assert len(table) == 4
+
+
+def test_every_reader_gives_the_same_table(tmp_path):
+    data = rows()
+    plain = read(tmp_path, data)
+    frame = pd.DataFrame(data)
+    frame.to_parquet(tmp_path / "t.parquet")
+    with gzip.open(tmp_path / "t.csv.gz", "wt") as file:
+        frame.to_csv(file, index=False)
+    frame.to_csv(tmp_path / "g.csv", index=False, encoding="utf-16")
+    url = f"sqlite:///{tmp_path}/t.db"
+    with sqlalchemy.create_engine(url).begin() as connection:
+        frame.replace("", None).to_sql("t", connection, index=False)
+    sources = [
+        TableSource(source="t.parquet"),
+        TableSource(source="t.csv.gz"),
+        TableSource(source="g.csv", encoding="utf-16"),
+        TableSource(source=url, query="SELECT * FROM t"),
+    ]
+    for source in sources:
+        assert read_table(source, dictionary(), base=tmp_path).digest == plain.digest, source.source
+
+
+def test_numbers_that_a_reader_typed_keep_their_codes(tmp_path):
+    frame = pd.DataFrame({"id": [10**17 + 1, 10**17 + 2], "naics": [45.0, None], "own": [True, False]})
+    frame.to_parquet(tmp_path / "t.parquet")
+    table = read_table(TableSource(source="t.parquet"), dictionary(COLUMNS[1:3], None), base=tmp_path)
+    assert table.ids.tolist() == [str(10**17 + 1), str(10**17 + 2)]
+    assert table.frame["sector"].iloc[0] == "45"
+    assert table.frame["own"].tolist() == [1, 0]
+
+
+def test_only_cuts_one_file_into_institutions(tmp_path):
+    save(tmp_path, rows())
+    d = dictionary(label=None)
+    assert read_table(TableSource(source="t.csv", only={"bank": "y"}), d, base=tmp_path).ids.tolist() == [
+        "C3"
+    ]
+    both = read_table(TableSource(source="t.csv", only={"bank": ["x", "y"]}), d, base=tmp_path)
+    assert len(both) == 5
+    with pytest.raises(DataError, match=r"has no rows.*check path, query and only"):
+        read_table(TableSource(source="t.csv", only={"bank": "z"}), d, base=tmp_path)
+
+
+def test_row_numbers_as_ids_survive_the_cut(tmp_path):
+    save(tmp_path, rows())
+    d = load_dictionary({"id": "@row", "id_scheme": "opaque", "columns": COLUMNS[:1]})
+    kept = read_table(TableSource(source="t.csv", only={"bank": "y"}), d, base=tmp_path)
+    assert kept.ids.tolist() == ["ROW000000002"]
+
+
+def test_digest_sees_every_change(tmp_path):
+    seen = {read(tmp_path, rows()).digest}
+    changes = [
+        {"income": ["11", "20.5", "", "", ""]},
+        {"naics": ["4511", "451120", "45", "0", ""]},
+        {"own": ["N", "no", "1", "0", ""]},
+        {"id": ["a1", "b2", "c3", "d4", "e6"]},
+        {"status": ["BAD", "BAD", "GOOD", "?", "GOOD"]},
+        {"day": ["2024-01-30", "20240201", "", "2024-03-01", "2024-04-01"]},
+    ]
+    for change in changes:
+        seen.add(read(tmp_path, rows(**change)).digest)
+    assert len(seen) == len(changes) + 1
+    turned = {k: v[::-1] for k, v in rows().items()}
+    assert (
+        read(tmp_path, turned).digest == read(tmp_path, rows()).digest
+    )  # a database gives rows in any order
+    assert read(tmp_path, turned).ids.tolist() == sorted(read(tmp_path, turned).ids)
+    assert read(tmp_path, rows(bank=list("zzzzz"))).digest in seen  # not used, so not in the digest
+
+
+@pytest.mark.parametrize(
+    ("change", "column", "rule", "count"),
+    [
+        ({"id": ["a1", "", "c3", "d4", "e5"]}, "id", "id is missing", 1),
+        ({"id": [CANARY, CANARY, "c3", "d4", CANARY]}, "id", "more than once", 3),
+        ({"income": ["1", CANARY + "x", "x", "4", "5"]}, "income", "not a number", 2),
+        ({"income": ["1", "inf", "-inf", "4", "5"]}, "income", "infinite", 2),
+        ({"income": ["1", CANARY, "3", "4", "5"]}, "income", "outside the public bounds", 1),
+        ({"naics": [CANARY, "45", "45", "45", "45"]}, "sector", "not in the list", 1),
+        ({"own": [CANARY, "1", "0", "1", "0"]}, "own", "not yes or no", 1),
+        ({"day": [CANARY + "-", "", "", "", ""]}, "day", "not a date", 1),
+        ({"status": ["GOOD"] * 5}, "label", "no positive label", 0),
+        ({"status": ["BAD"] * 5}, "label", "no negative label", 0),
+        ({"status": [CANARY] * 5}, "table", "no row that a study could use", 0),
+    ],
+)
+def test_each_broken_rule_is_counted_and_named_without_values(tmp_path, change, column, rule, count):
+    found = [c for c in errors(tmp_path, rows(**change)) if c.column == column and rule in c.rule]
+    assert [c.rows for c in found] == [count]
+    assert found[0].remedy
+    text = refusal(tmp_path, rows(**change))
+    assert "table t.csv" in text
+    assert column in text
+    assert rule in text
+    assert all(
+        CANARY not in str(c) for c in check_table(TableSource(source="t.csv"), dictionary(), base=tmp_path)
+    )
+
+
+def test_duplicates_name_the_remedy_with_the_date_column(tmp_path):
+    text = refusal(tmp_path, rows(id=["a", "A ", "c", "d", "e"]), dictionary(as_of="day"))
+    assert 'keep the latest by "day"' in text
+    assert "(2 rows" in text
+
+
+def test_uscc_codes_are_checked_and_a_few_bad_ones_left_out(tmp_path):
+    good = [first + uscc_check_character(first) for first in (f"91369900{i:09d}" for i in range(200))]
+    d = dictionary([COLUMNS[0]], None, "uscc")
+    data = {"id": [good[0].lower() + " ", *good[1:]], "income": ["1"] * 200}
+    assert read(tmp_path, data, d).ids.tolist() == good
+    wrong = good[5][:17] + ("0" if good[5][17] != "0" else "1")
+    table = read(tmp_path, data | {"id": [*good[:5], wrong, *good[6:]]}, d)
+    assert len(table) == 199
+    assert [(c.rows, c.severity) for c in table.checks if "check character" in c.rule] == [(1, "warning")]
+    text = refusal(tmp_path, data | {"id": [CANARY] * 3 + good[3:]}, d)
+    assert "check character" in text
+    assert "(3 rows" in text
+
+
+def test_bounds_clip_up_to_the_stated_share(tmp_path):
+    data = {"id": [f"i{k}" for k in range(100)], "income": ["50"] * 98 + ["-3", "900"]}
+    loose = dictionary([{**COLUMNS[0], "outside": 0.02}], None)
+    table = read(tmp_path, data, loose)
+    assert table.frame["income"].iloc[-2:].tolist() == [0, 100]
+    assert [(c.rows, c.severity) for c in table.checks] == [(2, "note")]
+    assert "outside = 0.01" in refusal(tmp_path, data, dictionary(COLUMNS[:1], None))
+
+
+def test_missing_may_be_refused(tmp_path):
+    d = dictionary([{**COLUMNS[0], "missing": "refuse"}], None)
+    assert "missing, which this column refuses (3 rows, 60.00%)" in refusal(tmp_path, rows(), d)
+    category = {**COLUMNS[1], "missing": "refuse", "outside": 1, "missing_values": []}
+    assert "not in the list" in refusal(
+        tmp_path, rows(naics=["01", "45", "99", "45", "45"]), dictionary([category], None)
+    )
+
+
+def test_soft_labels_and_weights(tmp_path):
+    label = {"column": "y", "weight": "w", "horizon": "h"}
+    d = dictionary(COLUMNS[:1], label)
+    good = rows(y=["0.25", "1", "0", "", "0.5"], w=["1", "0.5", "0.1", "", "0"])
+    table = read(tmp_path, good, d)
+    np.testing.assert_array_equal(table.label, [0.25, 1, 0, 0.5])
+    np.testing.assert_array_equal(table.weight, [1, 0.5, 0.1, 0])
+    assert "label outside [0, 1] (2 rows" in refusal(
+        tmp_path, good | {"y": ["2", "-1", "0", "", CANARY + "x"]}, d
+    )
+    assert "weight missing or outside [0, 1] (2 rows" in refusal(
+        tmp_path, good | {"w": ["3", "", "0", "", "0"]}, d
+    )
+
+
+def test_columns_of_the_table(tmp_path):
+    data = rows()
+    del data["naics"], data["status"]
+    text = refusal(tmp_path, data)
+    assert "naics: column is not in the table" in text
+    assert "status: column is not in the table" in text
+    (tmp_path / "t.csv").write_text("id,income,income\n1,2,3\n")
+    with pytest.raises(DataError, match="several columns"):
+        read_table(TableSource(source="t.csv"), dictionary(COLUMNS[:1], None), base=tmp_path)
+    (tmp_path / "t.csv").write_text("id,income\n")
+    with pytest.raises(DataError, match="has no rows"):
+        read_table(TableSource(source="t.csv"), dictionary(COLUMNS[:1], None), base=tmp_path)
+    extra = [c for c in read(tmp_path, rows()).checks if "not in the dictionary" in c.rule]
+    assert [c.severity for c in extra] == ["note"]
+
+
+def test_a_reader_that_fails_quotes_nothing(tmp_path, caplog, capfd):
+    caplog.set_level(logging.DEBUG)
+    d = dictionary(COLUMNS[:1], None)
+    broken = {
+        "fields.csv": (f"id,income\na,1\nb,{CANARY},{CANARY}\n".encode(), "row 3 has 3 fields, the header 2"),
+        "bytes.csv": (f"id,income\n{CANARY}\xe9,1\n".encode("latin-1"), "check the file, its encoding"),
+        "broken.parquet": (f"PAR1{CANARY}".encode(), "cannot be read"),
+    }
+    for name, (content, words) in broken.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError) as caught:
+            read_table(TableSource(source=name), d, base=tmp_path)
+        assert words in str(caught.value)
+        assert CANARY not in "".join(traceback.format_exception(caught.value))
+        assert caught.value.__context__ is None
+    url = f"sqlite:///{tmp_path}/t.db"
+    with pytest.raises(DataError, match="table from the database: cannot be read") as caught:
+        read_table(TableSource(source=url, query=f"SELECT {CANARY} FROM nowhere"), d, base=tmp_path)
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
+    assert CANARY not in caplog.text + "".join(capfd.readouterr())
+
+
+def test_the_representation_shows_no_content(tmp_path):
+    table = read(tmp_path, rows(id=[CANARY, "b", "c", "d", "e"]))
+    assert CANARY in table.ids
+    assert CANARY not in repr(table)
+    assert CANARY not in str(table)
+
+
+def test_environment_variables(tmp_path, monkeypatch):
+    monkeypatch.setenv("FEDRISK_TEST_PLACE", str(tmp_path))
+    save(tmp_path, rows())
+    assert len(read_table(TableSource(source="${FEDRISK_TEST_PLACE}/t.csv"), dictionary(), base="/")) == 4
+    monkeypatch.delenv("FEDRISK_TEST_PLACE")
+    with pytest.raises(ConfigError, match=r"FEDRISK_TEST_PLACE is not set; set it"):
+        expand("${FEDRISK_TEST_PLACE}/t.csv")
+    with pytest.raises(ConfigError, match=r"no file .*absent\.csv; correct the path"):
+        read_table(TableSource(source="absent.csv"), dictionary(), base=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"source": "sqlite:///x.db"}, "needs a query"),
+        ({"source": "x.csv", "query": "SELECT 1"}, "remove it"),
+        ({"source": "x.xlsx"}, "must end in"),
+        ({"source": "x.csv", "sheet": "1"}, "Extra inputs"),
+    ],
+)
+def test_sources_are_checked(fields, words):
+    with pytest.raises(ValidationError, match=words):
+        TableSource(**fields)
+
+
+def test_raise_for_ignores_notes():
+    raise_for([Check("a", "r", 1, 0.1, "note", "x"), Check("a", "r", 1, 0.1, "warning", "x")])
+    with pytest.raises(DataError, match=r"place: 1 rule broken\n  - error: a: r \(1 rows, 10.00%\); x"):
+        raise_for([Check("a", "r", 1, 0.1, "error", "x")], where="place")
+
+
+EXPECTED = {
+    "card_bank": (30000, 0.2212),
+    "card_partner": (30000, None),
+    "card3_bank": (30000, 0.2212),
+    "card3_bureau": (30000, None),
+    "card3_registry": (30000, None),
+    "sba_bank_of_america": (6602, 0.2819),
+    "sba_capital_one": (2458, 0.3385),
+    "sba_wells_fargo": (1190, 0.1529),
+    "sba_pnc": (1166, 0.2050),
+    "sba_citizens": (927, 0.2492),
+    "sba_jpmorgan_chase": (849, 0.1991),
+}
+
+
+@pytest.mark.skipif("FEDRISK_DATA" not in os.environ, reason="FEDRISK_DATA is not set: real data absent")
+@pytest.mark.parametrize("name", EXPECTED)
+def test_shipped_institutions_read_their_tables(name):
+    file = CONFIGS / f"{name}.toml"
+    source = TableSource(**tomllib.loads(file.read_text(encoding="utf-8"))["table"])
+    table = read_table(source, load_dictionary(file), base=file.parent)
+    count, rate = EXPECTED[name]
+    assert len(table) == count
+    assert (table.label is None) == (rate is None)
+    if rate is not None:
+        assert table.label.mean() == pytest.approx(rate, abs=1e-4)

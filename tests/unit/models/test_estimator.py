@@ -1,0 +1,196 @@
+"""Estimator: the noiseless limit, the fall-back under noise, and the recount branch."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from fedrisk.data.features import Feature
+from fedrisk.errors import ConfigError
+from fedrisk.metrics import auc
+from fedrisk.models import estimator as es
+from fedrisk.models.binning import Bins
+
+
+def simulate(n=12_000, seed=0, features=8):
+    """Correlated features, half at the bank and half at a holder, additive log-odds with curved parts."""
+    rng = np.random.default_rng(seed)
+    common = rng.normal(0, 1, (n, 1))
+    x = 0.7 * common + 0.7 * rng.normal(0, 1, (n, features))
+    z = -2 + x @ np.linspace(0.5, -0.4, features) + 0.4 * (x[:, 0] ** 2 - 1)
+    y = (rng.random(n) < 1 / (1 + np.exp(-z))).astype(int)
+    bins = [
+        Bins(
+            Feature(institution="bank" if j % 2 else "tax", column=f"x{j}", low=-4, high=4, missing=False),
+            edges=tuple(np.linspace(-1.5, 1.5, 9)),
+        )
+        for j in range(features)
+    ]
+    codes = [b.codes(x[:, j]) for j, b in enumerate(bins)]
+    return y, bins, codes
+
+
+def exact_counts(y, bins, codes, variance=0.0, rng=None):
+    def noisy(label, size, c):
+        out = np.bincount(c, label, size)
+        return out if rng is None else out + rng.normal(0, variance**0.5, size)
+
+    n1 = tuple(noisy(y, b.size, c) for b, c in zip(bins, codes, strict=True))
+    n0 = tuple(noisy(1 - y, b.size, c) for b, c in zip(bins, codes, strict=True))
+    return es.LabelCounts(n1, n0, np.full(len(bins), variance))
+
+
+def gram_of(bases, codes):
+    x = np.concatenate([b[c] for b, c in zip(bases, codes, strict=True)], axis=1)
+    return x.T @ x
+
+
+def fit(y, bins, codes, variance=0.0, gram_sd=0.0, seed=0):
+    rng = np.random.default_rng(seed)
+    counts = exact_counts(y, bins, codes, variance, rng)
+    curves = es.fit_curves(counts, bins)
+    bases = es.shape_bases(curves)
+    gram = gram_of(bases, codes)
+    noise = np.triu(rng.normal(0, 1, gram.shape), 1) * gram_sd
+    return es.fit_weights(bases, counts, curves, gram + noise + noise.T, np.full(gram.shape, gram_sd**2))
+
+
+def score(contributions, codes):
+    return sum(f[c] for f, c in zip(contributions, codes, strict=True))
+
+
+def test_without_noise_it_matches_pooled_logistic_regression_on_the_same_bins():
+    y, bins, codes = simulate()
+    y2, _, codes2 = simulate(seed=1)
+    hot = [
+        np.concatenate([np.eye(b.size)[c] for b, c in zip(bins, cs, strict=True)], 1)
+        for cs in (codes, codes2)
+    ]
+    pooled = LogisticRegression(C=1.0, max_iter=500).fit(hot[0], y)
+    best = auc(y2, pooled.decision_function(hot[1]))
+    got = auc(y2, score(fit(y, bins, codes), codes2))
+    assert got > best - 0.004
+    naive = auc(y2, score(es.fit_curves(exact_counts(y, bins, codes), bins).curve, codes2))
+    assert got > naive + 0.01  # correlated features: adding the curves up is worse
+
+
+def test_huge_gram_noise_falls_back_to_shrunken_curves():
+    y, bins, codes = simulate()
+    curves = es.fit_curves(exact_counts(y, bins, codes), bins)
+    got = fit(y, bins, codes, gram_sd=1e7)
+    for f, c in zip(got, curves.curve, strict=True):
+        slope = float(f @ c / (c @ c))
+        assert 0.0 < slope < 1.2
+        assert np.abs(f - slope * c).max() < 0.05
+
+
+def test_a_noisy_gram_matrix_still_beats_adding_curves_up():
+    """Seeds are fixed. Noise 20 against entries of about 80: .67, the sum of curves .65, no noise .71."""
+    y, bins, codes = simulate()
+    y2, _, codes2 = simulate(seed=1)
+    naive = auc(y2, score(es.fit_curves(exact_counts(y, bins, codes), bins).curve, codes2))
+    noisy = [auc(y2, score(fit(y, bins, codes, 100.0, 20.0, k), codes2)) for k in range(3)]
+    assert min(noisy) > naive + 0.01
+
+
+def test_weights_solve_the_discriminant_when_the_prior_is_idle():
+    """One curve column a feature and no noise: h G d = b, by plain linear algebra."""
+    y, bins, codes = simulate(n=200_000)
+    counts = exact_counts(y, bins, codes)
+    curves = es.fit_curves(counts, bins)
+    bases = es.shape_bases(curves, modes=0)
+    gram = gram_of(bases, codes)
+    got = es.fit_weights(bases, counts, curves, gram, np.zeros_like(gram))
+    x = np.concatenate([b[c] for b, c in zip(bases, codes, strict=True)], axis=1)
+    d = np.linalg.solve(x.T @ x * curves.rate * (1 - curves.rate), x.T @ (y - curves.rate))
+    told = np.array([f @ b[:, 0] / (b[:, 0] @ b[:, 0]) for f, b in zip(got, bases, strict=True)])
+    assert np.allclose(told, d, atol=0.05 * np.abs(d).max())
+
+
+def test_entries_within_a_feature_are_ignored():
+    y, bins, codes = simulate(n=3000)
+    counts = exact_counts(y, bins, codes)
+    curves = es.fit_curves(counts, bins)
+    bases = es.shape_bases(curves)
+    gram, noise = gram_of(bases, codes), np.ones((sum(b.shape[1] for b in bases),) * 2)
+    other, other_noise = gram.copy(), noise.copy()
+    k = bases[0].shape[1]
+    other[:k, :k] = 1e6
+    other_noise[:k, :k] = 1e6
+    a = es.fit_weights(bases, counts, curves, gram, noise)
+    b = es.fit_weights(bases, counts, curves, other, other_noise)
+    assert all(np.array_equal(p, q) for p, q in zip(a, b, strict=True))
+
+
+def test_curves_and_bases_have_their_stated_properties():
+    y, bins, codes = simulate(n=4000)
+    curves = es.fit_curves(exact_counts(y, bins, codes), bins)
+    assert curves.rate == pytest.approx(y.mean())
+    assert curves.total == pytest.approx(4000)
+    for j, base in enumerate(es.shape_bases(curves)):
+        w = curves.weight[j]
+        assert w.sum() == pytest.approx(1)
+        assert w @ curves.curve[j] == pytest.approx(0, abs=1e-12)
+        assert np.allclose(base[:, 0], es.SLOPE * curves.curve[j])
+        assert 1 <= base.shape[1] <= 4
+        cross = base.T @ (w[:, None] * base)
+        assert np.allclose(cross, np.diag(np.diag(cross)), atol=1e-9 * cross.max())
+        assert np.allclose(w @ base, 0, atol=1e-9)
+
+
+def test_radii_add_up_by_institution():
+    y, bins, codes = simulate(n=4000)
+    curves = es.fit_curves(exact_counts(y, bins, codes), bins)
+    bases = es.shape_bases(curves)
+    got = es.radii(bases, curves, [b.feature.institution for b in bins], clip=1.0)
+    assert list(got) == ["tax", "bank"]
+    rows = np.concatenate([b[c] for b, c in zip(bases[1::2], codes[1::2], strict=True)], 1)
+    assert got["bank"] == pytest.approx(np.sqrt((rows**2).sum(1).mean()))  # no noise: exact root mean square
+
+
+def test_recount_by_hand():
+    first = es.LabelCounts(
+        (np.array([10.0, 20.0]), np.array([5.0])),
+        (np.array([1.0, 2.0]), np.array([3.0])),
+        np.array([4.0, 9.0]),
+    )
+    second = es.LabelCounts((np.array([14.0, 24.0]),), (np.array([5.0, 6.0]),), np.array([12.0]))
+    both = es.combine_counts(first, second, [0])
+    assert both.n1[0].tolist() == pytest.approx([11.0, 21.0])
+    assert both.n0[0].tolist() == pytest.approx([2.0, 3.0])
+    assert both.n1[1].tolist() == [5.0]
+    assert both.variance.tolist() == pytest.approx([3.0, 9.0])
+    with pytest.raises(ConfigError):
+        es.combine_counts(first, second, [0, 1])
+
+
+def test_recount_rule_and_stronger_half():
+    assert es.few_positives(79, 8)
+    assert not es.few_positives(80, 8)
+    y, bins, codes = simulate(n=4000)
+    curves = es.fit_curves(exact_counts(y, bins, codes), bins)
+    chosen = es.stronger_half(curves)
+    assert len(chosen) == 4
+    assert set(chosen) == set(np.argsort(curves.spread)[-4:].tolist())
+
+
+def test_counts_are_weighted_by_precision():
+    """A feature with a thousandfold variance must not spoil the rate."""
+    n1 = (np.array([50.0, 50.0]), np.array([400.0, 500.0]))
+    n0 = (np.array([450.0, 450.0]), np.array([450.0, 450.0]))
+    counts = es.LabelCounts(n1, n0, np.array([1.0, 1000.0]))
+    assert counts.positives == pytest.approx(100, abs=1)
+
+
+def test_bad_shapes_are_refused():
+    y, bins, codes = simulate(n=500)
+    counts = exact_counts(y, bins, codes)
+    with pytest.raises(ConfigError):
+        es.fit_curves(counts, bins[:-1])
+    with pytest.raises(ConfigError):
+        es.LabelCounts((np.ones(2),), (np.ones(3),), np.ones(1))
+    with pytest.raises(ConfigError):
+        es.LabelCounts((np.ones(2),), (np.ones(2),), np.array([-1.0]))
+    curves = es.fit_curves(counts, bins)
+    bases = es.shape_bases(curves)
+    with pytest.raises(ConfigError):
+        es.fit_weights(bases, counts, curves, np.eye(3), np.eye(3))

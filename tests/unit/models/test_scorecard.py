@@ -1,0 +1,215 @@
+"""Scorecard: points, probability, reasons, bands, monotone curves and the stored form, by hand."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fedrisk.data.features import Feature
+from fedrisk.errors import ConfigError, DataError
+from fedrisk.metrics import auc, from_histogram
+from fedrisk.models import scorecard as sc
+from fedrisk.models.binning import Bins
+from fedrisk.models.estimator import Curves, LabelCounts
+
+LOG2 = math.log(2)
+
+
+def flag(institution, column):
+    return Bins.public(Feature(institution=institution, column=column, kind="flag", missing=False))
+
+
+def card(**parts):
+    """Two bank features and one holder feature with round numbers."""
+    given = {
+        "study": "s",
+        "bins": (flag("bank", "late"), flag("bank", "new"), flag("tax", "gap")),
+        "points": ((10, -30), (5, -5), (20, -40)),
+        "base_points": 550,
+        "averages": (2.0, 0.0, 8.0),
+        "intercept": -2.0,
+        "rate": 0.1,
+        "sd": 30.0,
+        "gap": 25.0,
+        "partial_sd": {"bank": 18.0, "tax": 22.0},
+    }
+    return sc.Scorecard(**{**given, **parts})
+
+
+def fitted(n=8000, seed=0, monotone=None):
+    """Two independent flags and one ordered feature; contributions are the true log-odds."""
+    rng = np.random.default_rng(seed)
+    bins = [
+        flag("bank", "late"),
+        Bins(
+            Feature(institution="tax", column="x", low=0, high=4, missing=False, monotone=monotone),
+            (1.0, 2.0, 3.0),
+        ),
+    ]
+    truth = [np.array([-0.3, 1.0]), np.array([-0.8, -0.1, -0.2, 1.0])]
+    codes = [rng.choice(2, n, p=[0.8, 0.2]), rng.integers(0, 4, n)]
+    z = -2.2 + truth[0][codes[0]] + truth[1][codes[1]]
+    y = (rng.random(n) < 1 / (1 + np.exp(-z))).astype(int)
+    n1 = tuple(np.bincount(c, y, b.size) for c, b in zip(codes, bins, strict=True))
+    n0 = tuple(np.bincount(c, 1 - y, b.size) for c, b in zip(codes, bins, strict=True))
+    weight = tuple((a + b) / n for a, b in zip(n1, n0, strict=True))
+    f = tuple(t - w @ t for t, w in zip(truth, weight, strict=True))
+    spread = np.array([w @ g**2 for w, g in zip(weight, f, strict=True)])
+    curves = Curves(float(y.mean()), n, f, np.ones(2), weight, spread, (2, 4), (False, False))
+    return y, codes, bins, f, LabelCounts(n1, n0, np.zeros(2)), curves
+
+
+def test_points_and_partial_sums_by_hand():
+    c = card()
+    bank = c.institution_points("bank", [np.array([0, 1]), np.array([1, 0])])
+    tax = c.institution_points("tax", [np.array([0, 1])])
+    assert bank.tolist() == [5, -25]
+    assert bank.dtype == np.int64
+    assert (550 + bank + tax).tolist() == [575, 485]
+
+
+def test_probability_scale_by_hand():
+    """600 points are odds of 30 to 1, 20 points double the odds."""
+    c = card()
+    assert c.probability(600) == pytest.approx(1 / 31)
+    assert c.probability([620, 580]).tolist() == pytest.approx([1 / 61, 1 / 16])
+
+
+def test_from_weights_turns_log_odds_into_points():
+    _, _, bins, f, counts, curves = fitted()
+    got = sc.Scorecard.from_weights("s", bins, f, counts, curves)
+    for points, g in zip(got.points, f, strict=True):
+        assert np.abs(np.array(points) + g * 20 / LOG2).max() <= 0.5
+    mean, sd = got.score_distribution()
+    log_odds = -(mean - 600) * LOG2 / 20 - math.log(30)
+    assert log_odds == pytest.approx(got.intercept, abs=0.02)  # the base is rounded to a point
+    assert sd == pytest.approx(20 / LOG2 * math.sqrt(curves.spread.sum()))
+
+
+def test_mean_probability_is_the_released_rate():
+    y, codes, bins, f, counts, curves = fitted()
+    got = sc.Scorecard.from_weights("s", bins, f, counts, curves)
+    score = (
+        got.base_points + got.institution_points("bank", codes[:1]) + got.institution_points("tax", codes[1:])
+    )
+    assert got.probability(score).mean() == pytest.approx(y.mean(), rel=0.05)
+
+
+def test_moments_equal_those_of_the_rows():
+    """Exact Gram and counts: variance, gap and partial variances are those over the rows."""
+    y, codes, _, f, counts, curves = fitted()
+    bases = tuple(np.eye(len(g))[:, 1:] - w[1:] for g, w in zip(f, curves.weight, strict=True))
+    x = np.concatenate([b[c] for b, c in zip(bases, codes, strict=True)], 1)
+    owner = ["bank", "tax"]
+    got = sc.score_moments(f, counts, curves, owner, bases, x.T @ x)
+    s = f[0][codes[0]] + f[1][codes[1]]
+    assert got.variance == pytest.approx(s.var(), rel=1e-9)
+    assert got.gap == pytest.approx(s[y == 1].mean() - s[y == 0].mean(), rel=1e-9)
+    assert got.partial["tax"] == pytest.approx(f[1][codes[1]].var(), rel=1e-9)
+    assert sc.score_moments(f, counts, curves, owner).variance == pytest.approx(curves.spread.sum())
+
+
+def test_calibration_slope_repairs_a_score_on_the_wrong_scale():
+    _, codes, bins, f, counts, curves = fitted(n=40_000)
+    bases = tuple(np.eye(len(g))[:, 1:] - w[1:] for g, w in zip(f, curves.weight, strict=True))
+    x = np.concatenate([b[c] for b, c in zip(bases, codes, strict=True)], 1)
+    half = tuple(0.7 * g for g in f)
+    right = sc.Scorecard.from_weights("s", bins, f, counts, curves, bases=bases, gram=x.T @ x)
+    wrong = sc.Scorecard.from_weights("s", bins, half, counts, curves, bases=bases, gram=x.T @ x)
+    assert all(np.abs(np.array(a) - b).max() <= 1 for a, b in zip(right.points, wrong.points, strict=True))
+    assert np.abs(np.array(right.points[0]) + f[0] * 20 / LOG2).max() < 4
+
+
+def test_monotone_by_hand():
+    bins = Bins(Feature(institution="b", column="x", low=0, high=4, monotone="increasing"), (1.0, 2.0))
+    f, w = np.array([0.0, 0.6, 0.0, -9.0]), np.array([1.0, 1.0, 2.0, 1.0])
+    assert sc.make_monotone(bins, f, w).tolist() == pytest.approx([0.0, 0.2, 0.2, -9.0])
+    down = replace(bins, feature=replace(bins.feature, monotone="decreasing"))
+    assert sc.make_monotone(down, f, w).tolist() == pytest.approx([0.3, 0.3, 0.0, -9.0])
+    free = replace(bins, feature=replace(bins.feature, monotone=None))
+    assert sc.make_monotone(free, f, w) is f
+
+
+@pytest.mark.parametrize("direction", ["increasing", "decreasing"])
+def test_points_of_a_monotone_feature_are_monotone(direction):
+    _, _, bins, f, counts, curves = fitted(monotone=direction)
+    points = np.array(sc.Scorecard.from_weights("s", bins, f, counts, curves).points[1])
+    step = np.diff(points) if direction == "decreasing" else -np.diff(points)
+    assert (step >= 0).all()
+
+
+def test_reasons_by_hand():
+    # row 0: late falls 2 - -30 = 32 short, new 5, external 8 - -40 = 48; row 1: late exceeds, external 0
+    got = card().reasons([np.array([1, 0]), np.array([1, 0])], np.array([-40, 8]))
+    assert got == [("external data", "late", "new"), ()]
+    assert card().reasons([np.array([1]), np.array([1])], np.array([-40]), k=1) == [("external data",)]
+    assert card().reasons([np.array([1]), np.array([0])]) == [("late",)]
+
+
+def test_json_round_trip_and_newer_version():
+    _, _, bins, f, counts, curves = fitted(monotone="increasing")
+    got = sc.Scorecard.from_weights("s", bins, f, counts, curves)
+    assert sc.Scorecard.from_json(got.to_json()) == got
+    newer = {**json.loads(got.to_json()), "version": 2, "shiny": True}
+    with pytest.raises(ConfigError, match=r"version is 2.*upgrade"):
+        sc.Scorecard.from_json(json.dumps(newer))
+    for text in ("", "[]", "{}", '{"version": 1}'):
+        with pytest.raises(ConfigError):
+            sc.Scorecard.from_json(text)
+
+
+def test_score_bins_rise_and_risk_bins_reverse_them():
+    c = card()
+    edges = c.score_bins(10)
+    assert len(edges) == 9
+    assert (np.diff(edges) > 0).all()
+    assert c.risk_bins([edges[0] - 1, edges[-1] + 1, edges[0]], edges).tolist() == [9, 0, 8]
+    p = c.bin_probabilities(edges)
+    assert len(p) == 10
+    assert (np.diff(p) > 0).all()
+    with pytest.raises(ConfigError):
+        c.score_bins(1)
+
+
+def test_a_binned_evaluation_agrees_with_the_rows():
+    y, codes, bins, f, counts, curves = fitted(n=20_000)
+    got = sc.Scorecard.from_weights("s", bins, f, counts, curves)
+    score = (
+        got.base_points + got.institution_points("bank", codes[:1]) + got.institution_points("tax", codes[1:])
+    )
+    edges = got.score_bins(20)
+    place = got.risk_bins(score, edges)
+    told = from_histogram(
+        np.bincount(place, y, 20), np.bincount(place, 1 - y, 20), got.bin_probabilities(edges)
+    )
+    assert told.auc == pytest.approx(auc(y, -score), abs=0.01)
+    assert told.brier == pytest.approx(np.mean((y - got.probability(score)) ** 2), abs=0.003)
+
+
+def test_bands_are_ordered_public_values():
+    c = card()
+    edges, points = c.band_edges("tax", 4), c.band_points("tax", 4)
+    assert len(points) == len(edges) + 1 == 4
+    assert list(points) == sorted(points)
+    assert edges[1] == 8  # the median is the released mean
+    assert points[0] < edges[0] <= points[1]
+    assert c.banded("tax", [edges[0] - 1, edges[0]], 4).tolist() == [points[0], points[1]]
+    with pytest.raises(ConfigError):
+        c.band_edges("power", 4)
+
+
+def test_bad_cards_and_codes_are_refused():
+    with pytest.raises(ConfigError):
+        card(points=((1, 2), (1, 2)))
+    with pytest.raises(ConfigError):
+        card(points=((1,), (1, 2), (1, 2)))
+    with pytest.raises(ConfigError):
+        card(version=2)
+    with pytest.raises(DataError):
+        card().institution_points("tax", [np.array([2])])
+    with pytest.raises(DataError):
+        card().institution_points("bank", [np.array([0])])
+    with pytest.raises(DataError):
+        card().reasons([np.array([0])])

@@ -1,0 +1,332 @@
+"""The commands: what they print, where they stop, and that no error is a traceback."""
+
+import json
+import re
+
+import pytest
+from rich.console import Console
+
+from fedrisk import cli
+from fedrisk.engine.in_process import load_nodes
+from fedrisk.server.hub import Hub
+
+
+@pytest.fixture
+def fedrisk(monkeypatch, capsys, fedrisk_home, tmp_path):
+    """Calls the entry point as the installed command does; (exit code, standard output, errors) as plain text."""
+
+    def call(*arguments):
+        monkeypatch.setattr("sys.argv", ["fedrisk", *map(str, arguments)])
+        monkeypatch.setattr(cli.study, "out", Console(width=200))
+        monkeypatch.setattr(cli.study, "err", Console(stderr=True, width=200))
+        monkeypatch.setattr(cli.institution, "out", Console(width=200))
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        out, err = (re.sub(r"\x1b\[[0-9;]*m", "", text) for text in capsys.readouterr())
+        assert "Traceback" not in out + err
+        return int(stop.value.code or 0), out, err
+
+    monkeypatch.chdir(tmp_path)  # whatever a call writes without a folder of its own
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+    return call
+
+
+# --- help ---------------------------------------------------------------------------------------------------
+
+
+def test_help_names_the_commands(fedrisk):
+    code, out, _ = fedrisk("--help")
+    assert code == 0
+    for word in ("check", "run", "show", "available but not visible"):
+        assert word in out
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("check", ["Look before you run", "--set", "--institutions", "STUDY_FILE"]),
+        ("run", ["--out", "--set", "--institutions", "--research-seed", "NO PRIVACY", "research = true"]),
+        ("show", ["FOLDER", "write its report anew"]),
+    ],
+)
+def test_help_of_each_command(fedrisk, command, words):
+    code, out, _ = fedrisk(command, "--help")
+    assert code == 0
+    assert not [word for word in words if word not in out]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "study.toml"], "--out"),
+        (["run", "study.toml", "--out", "x", "--research-seed", "-1"], "--research-seed"),
+        (["show"], "FOLDER"),
+        (["check", "study.toml", "--colour"], "--colour"),
+        (["destroy"], "destroy"),
+    ],
+)
+def test_wrong_calls_are_told_in_words(fedrisk, arguments, says):
+    code, _, err = fedrisk(*arguments)
+    assert code == 2
+    assert says in err
+
+
+# --- check --------------------------------------------------------------------------------------------------
+
+
+def test_check_of_a_good_study(fedrisk, consortium):
+    code, out, err = fedrisk("check", consortium.study_file)
+    assert (code, err) == (0, "")
+    for word in (
+        "study tiny",
+        "bank",
+        "400",
+        "label counts",
+        "evaluation (hold-out)",
+        "epsilon 8 at delta 1e-06",
+    ):
+        assert word in out
+    assert "About 84 positives in training for 5 features" in out
+
+
+def test_check_releases_and_spends_nothing(fedrisk, consortium, fedrisk_home):
+    fedrisk("check", consortium.study_file)
+    assert all(node.ledger.spent() == 0 for node in load_nodes(consortium.paths).values())
+    assert not (fedrisk_home / "hub").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("purpose=marketing", "purpose marketing is not among policy.purposes"),
+        ("privacy.epsilon=9", "privacy.epsilon = 9.0 is above policy.max_epsilon = 8.0"),
+        ("privacy.epsilon=inf", "for research runs only"),
+        ("privacy.delta=0.01", "Lower delta"),
+    ],
+)
+def test_check_of_a_study_that_would_be_refused(fedrisk, consortium, override, says):
+    code, out, err = fedrisk("check", consortium.study_file, "--set", override)
+    assert code == 1
+    assert says in re.sub(r"[│┃\s]+", " ", out)
+    assert "This study would be refused" in err
+
+
+def test_check_tells_a_budget_that_is_used_up(fedrisk, write_consortium):
+    tiny = write_consortium()
+    for path in tiny.paths.values():
+        path.write_text(path.read_text().replace("cap_epsilon = 20.0", "cap_epsilon = 2.0"))
+    code, out, _ = fedrisk("check", tiny.study_file)
+    assert code == 1
+    assert "budget left is epsilon 2.00, the study asks 8" in re.sub(r"[│┃\s]+", " ", out)
+
+
+def test_check_tells_what_is_wrong_with_a_table(fedrisk, consortium):
+    table = consortium.folder / "data" / "power.csv"
+    table.write_text(table.read_text().replace("load", "laod", 1))
+    code, out, _ = fedrisk("check", consortium.study_file)
+    assert code == 1
+    assert "load" in out
+
+
+# --- run and show -------------------------------------------------------------------------------------------
+
+
+def test_run_and_show(fedrisk, consortium, tmp_path):
+    folder = tmp_path / "out [1]"
+    code, out, err = fedrisk("run", consortium.study_file, "--out", folder, "--set", "privacy.epsilon=4")
+    assert (code, err) == (0, "")
+    assert "exchange  1  describe" in out
+    assert f"results in {folder}: metrics.json, scorecard.json, report.html" in out.replace("\n", "")
+    assert "epsilon 4 at delta 1e-06" in out
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["epsilon"] == 4.0
+    assert metrics["engine"] == "in-process"
+
+    nodes = load_nodes(consortium.paths)
+    spent = [node.ledger.spent() for node in nodes.values()]
+    assert min(spent) == pytest.approx(metrics["mu"])
+    scores = list((nodes["bank"].store.path / "results").glob("*/scores.parquet"))
+    assert len(scores) == 1
+    for node in nodes.values():  # nothing that could open old envelopes is left
+        assert not list((node.store.path / "attempts").glob("*/secrets/*")), node.name
+        assert not list((node.store.path / "attempts").glob("*/*.npy")), node.name
+
+    (folder / "report.html").unlink()
+    code, again, err = fedrisk("show", folder)
+    assert (code, err) == (0, "")
+    assert (folder / "report.html").is_file()
+    assert "study tiny" in again
+    assert "epsilon 4 at delta 1e-06" in again
+
+
+def test_a_research_run_says_so(fedrisk, consortium, tmp_path):
+    code, out, _ = fedrisk("run", consortium.study_file, "--out", tmp_path / "out", "--research-seed", "1")
+    assert code == 0
+    assert out.lstrip().startswith("research run: no privacy")
+    assert all(node.ledger.spent() == 0 for node in load_nodes(consortium.paths).values())
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["notice"] == "research run: no privacy"
+
+
+def test_a_study_that_is_refused(fedrisk, consortium, tmp_path):
+    code, _, err = fedrisk(
+        "run", consortium.study_file, "--out", tmp_path / "out", "--set", "purpose=marketing"
+    )
+    assert code == 1
+    assert err.startswith("error (peer): no agreement from bank, tax, power")
+    assert "tax takes no part in study tiny: purpose marketing is not among policy.purposes" in err
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_research_run_is_refused_where_a_policy_forbids_it(fedrisk, write_consortium, tmp_path):
+    tiny = write_consortium(research=False)
+    code, _, err = fedrisk("run", tiny.study_file, "--out", tmp_path / "out", "--research-seed", "1")
+    assert code == 1
+    assert "policy.research is false" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["check", "none.toml"], "study none.toml does not exist; check the path"),
+        (["show", "none"], "does not exist; name the --out folder of a finished run"),
+    ],
+)
+def test_missing_files(fedrisk, arguments, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = fedrisk(*arguments)
+    assert code == 1
+    assert err.startswith("error (config): ")
+    assert says in err
+
+
+def test_brackets_of_a_message_are_printed(fedrisk, consortium):
+    """Texts name sections as [table]; on the screen they must not be taken for colours."""
+    path = consortium.paths["bank"]
+    path.write_text('name = "bank"\nkind = "bank"\n')
+    code, _, err = fedrisk("check", consortium.study_file)
+    assert code == 1
+    assert "a bank needs [table] and [dictionary]" in err
+
+
+def test_missing_institution_files_are_named(fedrisk, consortium):
+    consortium.paths["tax"].unlink()
+    code, _, err = fedrisk("run", consortium.study_file, "--out", "x")
+    assert code == 1
+    assert "no institution file for tax" in err
+    assert "--institutions" in err
+
+
+def test_bad_overrides_are_told(fedrisk, consortium):
+    code, _, err = fedrisk("check", consortium.study_file, "--set", "privacy.epsilon")
+    assert code == 1
+    assert "is not of the form key.sub=value" in err
+
+
+def test_a_changed_key_stops_a_run(fedrisk, consortium, tmp_path):
+    Hub.default().pin({"tax": bytes(32)})
+    code, _, err = fedrisk("run", consortium.study_file, "--out", tmp_path / "out")
+    assert code == 1
+    assert err.startswith("error (envelope): the key of tax is not the one pinned")
+
+
+# --- an institution's own commands --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def spent(fedrisk, consortium):
+    """The tiny consortium after one private study, and the caller."""
+    code, _, err = fedrisk("run", consortium.study_file, "--out", consortium.folder / "results")
+    assert code == 0, err
+    return fedrisk, consortium
+
+
+def test_budget_before_and_after_a_study(spent):
+    fedrisk, consortium = spent
+    code, out, _ = fedrisk("budget", consortium.paths["tax"], "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert report["institution"] == "tax"
+    asked = consortium.study().privacy.epsilon
+    assert report["spent"]["epsilon"] == pytest.approx(asked, rel=1e-3)
+    assert report["reserved"]["mu"] == 0
+    assert report["left"]["epsilon"] < report["cap"]["epsilon"]
+    assert list(report["by_study"]) == ["tiny"]
+    code, out, _ = fedrisk("budget", consortium.paths["tax"])
+    assert code == 0
+    assert "of the cap used" in out
+    assert "lifetime" in out
+
+
+def test_a_grant_is_recorded_and_raises_the_cap(spent):
+    fedrisk, consortium = spent
+    before = json.loads(fedrisk("budget", consortium.paths["tax"], "--json")[1])
+    code, _, _ = fedrisk(
+        *("budget", "grant", consortium.paths["tax"]),
+        *("--epsilon", "1", "--reason", "one more refit", "--who", "officer"),
+    )
+    after = json.loads(fedrisk("budget", consortium.paths["tax"], "--json")[1])
+    assert code == 0
+    assert after["granted"]["epsilon"] == pytest.approx(1, rel=1e-3)
+    assert after["cap"]["mu"] ** 2 - before["cap"]["mu"] ** 2 == pytest.approx(after["granted"]["mu"] ** 2)
+
+
+def test_policy_check_allows_and_refuses(spent):
+    fedrisk, consortium = spent
+    code, out, _ = fedrisk(
+        "policy", "check", consortium.paths["tax"], consortium.study_file, "--set", "privacy.epsilon=0.1"
+    )
+    assert (code, "allowed" in out) == (0, True)
+    code, out, _ = fedrisk(
+        "policy", "check", consortium.paths["tax"], consortium.study_file, "--set", "purpose=marketing"
+    )
+    assert code == 1
+    assert "policy.purposes" in out
+
+
+def test_meter_equals_the_trail(spent):
+    fedrisk, consortium = spent
+    code, out, _ = fedrisk("meter", consortium.paths["tax"], "--csv")
+    rows = [line.split(",") for line in out.strip().splitlines()]
+    assert code == 0
+    assert rows[0][0] == "counterparty"
+    hub = next(row for row in rows[1:] if row[0] == "hub")
+    trail = load_nodes(consortium.paths)["tax"].trail
+    assert int(hub[4]) == sum(1 for _ in trail.entries(event="release"))
+    assert "month" in fedrisk("meter", consortium.paths["tax"])[1]
+
+
+def test_the_trail_is_shown_verified_exported_and_a_changed_one_found_out(spent):
+    fedrisk, consortium = spent
+    node = load_nodes(consortium.paths)["tax"]
+    code, out, _ = fedrisk("audit", "show", consortium.paths["tax"], "--last", "3")
+    assert (code, len(out.strip().splitlines())) == (0, 3)
+    assert fedrisk("audit", "verify", consortium.paths["tax"])[0] == 0
+    code, _, _ = fedrisk("audit", "export", consortium.paths["tax"], "--to", consortium.folder / "handed")
+    assert (code, len(list((consortium.folder / "handed").iterdir()))) == (0, 3)
+    log = node.store.path / "audit.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    lines[4] = lines[4].replace(b'"bytes":', b'"bytes":1', 1)
+    log.write_bytes(b"".join(lines))
+    code, out, _ = fedrisk("audit", "verify", consortium.paths["tax"])
+    assert code == 1
+    assert "entry 4" in out
+
+
+def test_the_authority_shows_and_raises_a_quota(spent):
+    fedrisk, consortium = spent
+    code, out, _ = fedrisk("quota", consortium.paths["tax"], "bank")
+    assert (code, "400 of 500 used" in out) == (0, True)
+    code, out, _ = fedrisk("quota", consortium.paths["tax"], "bank", "--size", "900")
+    assert (code, "400 of 900 used" in out) == (0, True)
+    code, _, err = fedrisk("quota", consortium.paths["tax"], "bank", "--size", "300")
+    assert code == 1
+    assert "400 evaluations are used already" in err
+
+
+def test_a_registered_node_that_lost_its_key_says_so(spent):
+    fedrisk, consortium = spent
+    (load_nodes(consortium.paths)["tax"].store.path / "identity.key").unlink()
+    code, _, err = fedrisk("audit", "verify", consortium.paths["tax"])
+    assert code == 1
+    assert "put it back from its copy" in err
