@@ -1,12 +1,18 @@
 """fedrisk: privacy-preserving federated risk modelling across banks, tax offices and utilities.
 
-The public names live in their modules: ``fedrisk.study`` (what is run), ``fedrisk.institution`` and
-``fedrisk.data.dictionary`` (who takes part), ``fedrisk.engine.in_process`` (a study on one machine),
-``fedrisk.server.app`` and ``fedrisk.clients.app`` (the Flower apps), ``fedrisk.models.scorecard`` (what comes
-out), ``fedrisk.errors``. This file imports nothing, so that worker processes start quickly.
+The public names are below and are loaded when they are first used, so that ``import fedrisk`` is quick and worker
+processes start quickly::
+
+    import fedrisk
+
+    print(fedrisk.check("demo/study.toml").expectations)
+    results = fedrisk.run("demo/study.toml", out="demo/results")
+    record = fedrisk.load_record("demo/results")
 """
 
+import importlib
 import os
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -17,3 +23,67 @@ for _name, _value in (
     ("RAY_USAGE_STATS_ENABLED", "0"),
 ):
     os.environ.setdefault(_name, _value)
+
+_PUBLIC = {
+    "run": "fedrisk.api",
+    "check": "fedrisk.api",
+    "load_study": "fedrisk.api",
+    "load_results": "fedrisk.api",
+    "load_record": "fedrisk.api",
+    "Check": "fedrisk.engine.check",
+    "Dictionary": "fedrisk.data.dictionary",
+    "FedriskError": "fedrisk.errors",
+    "Institution": "fedrisk.institution",
+    "Ledger": "fedrisk.privacy.ledger.ledger",
+    "Policy": "fedrisk.privacy.policy",
+    "Recipe": "fedrisk.recipe",
+    "ReleaseRecord": "fedrisk.releases.record",
+    "Results": "fedrisk.server.results",
+    "Scorecard": "fedrisk.models.scorecard",
+    "Study": "fedrisk.study",
+    "load_institution": "fedrisk.institution",
+}
+__all__ = [
+    "Check",
+    "Dictionary",
+    "FedriskError",
+    "Institution",
+    "Ledger",
+    "Policy",
+    "Recipe",
+    "ReleaseRecord",
+    "Results",
+    "Scorecard",
+    "Study",
+    "check",
+    "load_institution",
+    "load_record",
+    "load_results",
+    "load_study",
+    "run",
+]
+
+if TYPE_CHECKING:
+    from fedrisk.api import check, load_record, load_results, load_study, run
+    from fedrisk.data.dictionary import Dictionary
+    from fedrisk.engine.check import Check
+    from fedrisk.errors import FedriskError
+    from fedrisk.institution import Institution, load_institution
+    from fedrisk.models.scorecard import Scorecard
+    from fedrisk.privacy.ledger.ledger import Ledger
+    from fedrisk.privacy.policy import Policy
+    from fedrisk.recipe import Recipe
+    from fedrisk.releases.record import ReleaseRecord
+    from fedrisk.server.results import Results
+    from fedrisk.study import Study
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used (PEP 562)."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module fedrisk has no attribute {name}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

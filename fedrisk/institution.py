@@ -39,6 +39,7 @@ from fedrisk.files import write_atomic
 from fedrisk.models.histories import EncoderRule, Histories, arranged, scaled
 from fedrisk.models.trainable import TrainedModel
 from fedrisk.privacy.policy import Policy
+from fedrisk.renamed import INSTITUTION_KEYS, INSTITUTION_VALUES, renamed
 from fedrisk.study import Name, checked, load_toml
 
 
@@ -271,6 +272,7 @@ def load_institution(path: str | Path) -> Institution:
     """Read an institution file; ConfigError names the file and every rule that it breaks."""
     path = Path(path)
     content: dict[str, Any] = load_toml(path, what="institution file")
+    content = renamed(content, INSTITUTION_KEYS, INSTITUTION_VALUES, where=f"institution file {path}")
     content.setdefault("folder", path.resolve().parent)
     return checked(Institution, content, where=f"institution file {path}")
 

@@ -13,15 +13,15 @@ import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fedrisk.errors import ConfigError
+from fedrisk.renamed import STUDY_KEYS, STUDY_VALUES, renamed
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 Role = Literal["bank", "holder", "authority"]
-Recipe = Literal["scorecard", "neural", "encoder"]
 Model = TypeVar("Model", bound=BaseModel)
 
 NO_PRIVACY = "research run: no privacy"
@@ -32,13 +32,21 @@ BANK = "bank"
 may be called so."""
 
 
-class _Frozen(BaseModel):
-    """Frozen, and strict about keys: a misspelt key is an error, never a silent default."""
+class Settings(BaseModel):
+    """Frozen, and strict about keys: a misspelt key is an error, never a silent default.
+
+    Base of every section of a study file; each recipe has one for a section of its own name.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @classmethod
+    def of(cls, study: "Study") -> Self:
+        """A recipe's settings as a study has them."""
+        return cls.model_validate(study.settings)
 
-class Member(_Frozen):
+
+class Member(Settings):
     """One institution of the study.
 
     ``bank`` has labels and features, ``holder`` features only, ``authority`` nothing but the key of the
@@ -51,7 +59,7 @@ class Member(_Frozen):
     optional: bool = False
 
 
-class Windows(_Frozen):
+class Windows(Settings):
     """Time windows, where the tables carry dates: features up to ``as_of``, outcome until ``outcome_end``."""
 
     as_of: date | None = None
@@ -68,29 +76,29 @@ class Windows(_Frozen):
         return self
 
 
-class AlignmentRule(_Frozen):
-    """How enterprises are matched: who holds the key, its epoch, and the share of enterprises kept.
+class AlignmentRule(Settings):
+    """How enterprises are matched: who holds the key, its epoch, and the share of enterprises that take part.
 
-    With several banks an enterprise contributes through one of them, and everything is kept with
-    probability ``keep``, so that being left out is only weak evidence of banking elsewhere too; the
-    default is 1 with one bank and .8 with several.
+    With several banks an enterprise contributes through one of them, and each contribution is included with
+    probability ``inclusion_probability``, so that being left out is only weak evidence of banking elsewhere too. No
+    amplification of privacy is claimed for it. The default is 1 with one bank and .8 with several.
     """
 
     authority: Name | None = None
     epoch: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")] = "1"
-    keep: Annotated[float, Field(gt=0, le=1)] | None = None
+    inclusion_probability: Annotated[float, Field(gt=0, le=1)] | None = None
 
 
-class Privacy(_Frozen):
+class Privacy(Settings):
     """The budget per enterprise and institution, for the whole study.
 
     ``epsilon = inf`` is the explicit choice of no privacy; institutions refuse it outside research runs.
-    ``tolerated`` is the number of colluding banks against which the noise of the others still suffices.
+    ``colluders`` is the number of colluding banks against which the noise of the others still suffices.
     """
 
     epsilon: Annotated[float, Field(gt=0)]
     delta: Annotated[float, Field(gt=0, lt=1)] = 1e-6
-    tolerated: Annotated[int, Field(ge=0)] = 1
+    colluders: Annotated[int, Field(ge=0)] = 1
 
     @model_validator(mode="after")
     def _in_range(self) -> "Privacy":
@@ -102,7 +110,7 @@ class Privacy(_Frozen):
         return self
 
 
-class BinRule(_Frozen):
+class BinRule(Settings):
     """Bins of columns whose dictionary leaves them open: how many (default: by the public size of the study),
     and in how many cells the noisy histogram counts from which their edges come."""
 
@@ -110,18 +118,7 @@ class BinRule(_Frozen):
     cells: Annotated[int, Field(ge=16, le=1024)] = 256
 
 
-class GramRule(_Frozen):
-    """On how many training rows at most the Gram matrix is computed: a random sample of that size beyond it.
-
-    The matrix only says how features go together, which so many rows tell well enough; its masked matrices would
-    otherwise be most of a large study's traffic. The sample is drawn by the hub's keyed hash, from each bank in
-    proportion; every enterprise is charged in full, as if it were in it (no amplification is claimed).
-    """
-
-    rows: Annotated[int, Field(ge=1000)] = 200_000
-
-
-class Holdout(_Frozen):
+class Holdout(Settings):
     """Which enterprises are kept for evaluation.
 
     ``pseudonym``: ``percent`` of them by keyed hash, the same in every study. ``out_of_time``: those whose
@@ -141,7 +138,7 @@ class Holdout(_Frozen):
         return self
 
 
-class Evaluation(_Frozen):
+class Evaluation(Settings):
     """What is published of the hold-out: one noisy histogram of score bin by label, for all banks together
     or one a bank (``by_bank``; the banks then replace the total, they do not join it)."""
 
@@ -149,57 +146,43 @@ class Evaluation(_Frozen):
     by_bank: bool = False
 
 
-class Training(_Frozen):
+class Training(Settings):
     """How a network or an encoder is trained: full participation, one noisy sum of clipped gradients a step.
 
-    ``shared_noise``: in each step every trainer adds up its enterprises' clipped gradients and its part of the
-    noise, under masks; the hub sees the noisy sum of all alone. ``own_noise``: each trainer makes ``local_steps``
-    steps under a guarantee of its own and sends its masked difference to the shared model.
+    ``distributed`` (distributed differential privacy): in each step every trainer adds up the clipped gradients of its
+    enterprises and its part of the noise, under masks; the hub sees only the noisy sum of all trainers. ``silo``
+    (record-level differential privacy at each silo; not local differential privacy, where every individual adds
+    noise): each trainer makes ``local_steps`` steps with the whole noise and sends its masked difference to the
+    shared model.
 
     steps: rounds, two exchanges each. clip: most that one enterprise adds to a sum (L2 norm of its gradient; default
     1, to which models are scaled, and 4 without noise).
     learning_rate: by default from the public size of the study. optimiser: of the hub, over released sums.
-    proximal: pull of local steps toward the shared model (FedProx, Li et al. 2020). fewest: trainers that must be
-    left for a step to count; the noise of each is set so that so few suffice (default two thirds, at least 2).
+    proximal: pull of local steps toward the shared model (FedProx, Li et al. 2020). threshold: trainers that must be
+    left for a step to count, the t of t-of-n secret sharing; the noise of each trainer is set so that so few suffice
+    (default two thirds, at least 2).
     """
 
-    mode: Literal["shared_noise", "own_noise"] = "shared_noise"
+    mode: Literal["distributed", "silo"] = "distributed"
     steps: Annotated[int, Field(ge=1, le=500)] | None = None
     local_steps: Annotated[int, Field(ge=1, le=100)] = 1
     clip: Annotated[float, Field(gt=0, le=1024)] | None = None
     learning_rate: Annotated[float, Field(gt=0)] | None = None
     optimiser: Literal["sgd", "momentum", "adam"] | None = None
     proximal: Annotated[float, Field(ge=0)] = 0.0
-    fewest: Annotated[int, Field(ge=1)] | None = None
+    threshold: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _one_mode(self) -> "Training":
-        if self.mode == "shared_noise" and (self.local_steps != 1 or self.proximal):
+        if self.mode == "distributed" and (self.local_steps != 1 or self.proximal):
             raise ValueError(
-                'training.local_steps and training.proximal are for mode = "own_noise"; with shared noise the hub '
-                "makes every step"
+                'training.local_steps and training.proximal are for mode = "silo"; with distributed noise '
+                "the hub makes every step"
             )
         return self
 
 
-class Network(_Frozen):
-    """The risk network of recipe ``neural``: ``logistic`` is a regression on the encoded columns, ``mlp`` adds
-    residual layers to it. external: name of an earlier scorecard study whose external score, which the banks have
-    in their stores, is an input; its holders are members of this study as well and are charged for it."""
-
-    kind: Literal["mlp", "logistic"] = "mlp"
-    hidden: Annotated[int, Field(ge=1, le=1024)] | None = None
-    blocks: Annotated[int, Field(ge=0, le=8)] | None = None
-    external: Name | None = None
-
-
-class Encoder(_Frozen):
-    """The sequence encoder of recipe ``encoder``: its name in the institution files of the offices that train it."""
-
-    name: Name
-
-
-class Expected(_Frozen):
+class Expected(Settings):
     """Declared sizes, for planning before any data is touched: ``check`` tells from them whether the study
     can gain anything at its epsilon."""
 
@@ -207,12 +190,11 @@ class Expected(_Frozen):
     enterprises: Annotated[int, Field(gt=0)] | None = None
 
 
-_SECTIONS = {"training": ("neural", "encoder"), "network": ("neural",), "encoder": ("encoder",)}
-"""Sections of a study that only some recipes have."""
-
-
-class Study(_Frozen):
+class Study(Settings):
     """Everything public about one run. Two studies with equal :meth:`digest` are the same study.
+
+    ``settings`` are the recipe's: in the file a section named as the recipe, such as ``[network]``. The recipe checks
+    them and fills in defaults (:meth:`fedrisk.recipe.Recipe.checked`).
 
     ``consent`` is the reference of the register in which the enterprises' consents stand; institutions may ask for
     one before they give scores.
@@ -221,19 +203,32 @@ class Study(_Frozen):
     name: Name
     purpose: Name
     consent: Annotated[str, Field(pattern=r"^[ -~]{1,200}$")] | None = None
-    recipe: Recipe = "scorecard"
+    recipe: Name = "scorecard"
     institutions: Annotated[tuple[Member, ...], Field(min_length=1)]
     privacy: Privacy
     windows: Windows = Windows()
     alignment: AlignmentRule = AlignmentRule()
     bins: BinRule = BinRule()
-    gram: GramRule = GramRule()
     holdout: Holdout = Holdout()
     evaluation: Evaluation = Evaluation()
     expected: Expected = Expected()
     training: Training = Training()
-    network: Network = Network()
-    encoder: Encoder | None = None
+    settings: Mapping[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _recipe_section(cls, content: Any) -> Any:
+        """The section named as the recipe becomes ``settings``."""
+        if not isinstance(content, Mapping):
+            return content
+        section = content.get("recipe", "scorecard")
+        if section not in content or section in cls.model_fields:
+            return content
+        if "settings" in content:
+            raise ValueError(f"[{section}] and settings are the same; give one of them")
+        return {key: value for key, value in content.items() if key != section} | {
+            "settings": content[section]
+        }
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
@@ -243,7 +238,6 @@ class Study(_Frozen):
             raise ValueError(
                 f"institutions: {', '.join(twice)} stands there more than once; names are unique"
             )
-        self._recipe_fits()
         if "hub" in names:
             raise ValueError('institutions: the name "hub" is the coordinator\'s; rename the institution')
         if any(m.name == BANK and m.role != "bank" for m in self.institutions):
@@ -259,47 +253,16 @@ class Study(_Frozen):
             raise ValueError("institutions: more than one authority; the key of an epoch has one keeper")
         return self
 
-    def _recipe_fits(self) -> None:
-        """Who has to take part, and which sections may be there, by recipe."""
-        if self.recipe == "encoder":
-            if self.banks or not self.holders:
-                raise ValueError(
-                    "institutions: an encoder is trained by data holders of one kind; list holders and no bank"
-                )
-            if self.encoder is None:
-                raise ValueError(
-                    "encoder.name is required: which encoder of the institution files is trained"
-                )
-        elif not self.banks:
-            raise ValueError("institutions: no bank; a study needs at least one institution with labels")
-        if self.recipe == "neural" and bool(self.holders) != (self.network.external is not None):
-            raise ValueError(
-                "institutions: a network takes holders only for the external score of an earlier study "
-                "(network.external): name that study with its holders, or leave both out"
-            )
-        for section, recipes in _SECTIONS.items():
-            stated = getattr(self, section) != type(self).model_fields[section].default
-            if stated and self.recipe not in recipes:
-                raise ValueError(
-                    f"[{section}] is for recipe {' or '.join(recipes)} and this one is {self.recipe}; remove it"
-                )
-        most = len(self.trainers)
-        if self.recipe != "scorecard" and not most < 2 * self.fewest <= 2 * most:
-            raise ValueError(
-                f"training.fewest = {self.fewest} and there are {most} trainers; it must be more than half of them, "
-                "so that no two groups can each open a sum, and not more than all"
-            )
-
     @property
     def trainers(self) -> tuple[str, ...]:
-        """Institutions whose rows the study is computed on: the banks, or the holders that train an encoder."""
-        return self.holders if self.recipe == "encoder" else self.banks
+        """Institutions whose rows the study is computed on: the banks, or the holders of a study without banks."""
+        return self.banks or self.holders
 
     @property
-    def fewest(self) -> int:
+    def threshold(self) -> int:
         """Trainers that must be left for a step of training to count."""
         most = len(self.trainers)
-        return self.training.fewest or max(min(2, most), math.ceil(2 * most / 3))
+        return self.training.threshold or max(min(2, most), math.ceil(2 * most / 3))
 
     @property
     def banks(self) -> tuple[str, ...]:
@@ -331,9 +294,9 @@ class Study(_Frozen):
         return named or (self.holders or self.banks)[0]
 
     @property
-    def keep(self) -> float:
-        """Probability with which an enterprise is kept, see :class:`AlignmentRule`."""
-        return self.alignment.keep or (1.0 if len(self.trainers) == 1 else 0.8)
+    def inclusion_probability(self) -> float:
+        """Probability with which an enterprise takes part, see :class:`AlignmentRule`."""
+        return self.alignment.inclusion_probability or (1.0 if len(self.trainers) == 1 else 0.8)
 
     @property
     def optional(self) -> tuple[str, ...]:
@@ -371,7 +334,7 @@ def study_from(content: Mapping[str, Any], *, where: str = "study") -> Study:
     ...             "institutions": [{"name": "b1", "role": "bank"}]}).authority
     'b1'
     """
-    return checked(Study, content, where=where)
+    return checked(Study, renamed(content, STUDY_KEYS, STUDY_VALUES, where=where), where=where)
 
 
 def checked(model: type[Model], content: Mapping[str, Any], *, where: str) -> Model:
@@ -385,7 +348,7 @@ def checked(model: type[Model], content: Mapping[str, Any], *, where: str) -> Mo
             key = ".".join(str(part) for part in item["loc"]) or "(whole)"
             text = item["msg"].removeprefix("Value error, ")
             if item["type"] == "extra_forbidden":
-                text = "unknown key; look for a misspelling or remove it"
+                text = "unknown key; look for a misspelling, or a section of another recipe, or remove it"
             elif item["type"] == "missing":
                 text = "is required and missing"
             lines.append(f"  {key}: {text}")

@@ -17,7 +17,7 @@ WORKERS = 2
 POLICY = {
     "research": True,
     "purposes": ["credit_scoring"],
-    "recipes": ["scorecard", "neural", "encoder"],
+    "recipes": ["scorecard", "network", "encoder"],
 }
 
 

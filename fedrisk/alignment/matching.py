@@ -13,7 +13,7 @@ with one personalisation a purpose, so that every study draws the same hold-out 
   flags instead; and always where any institution brings an old hold-out flag from an earlier epoch;
 - *one bank an enterprise*: an enterprise at m banks contributes through one of them, hash under ``draw_key``
   modulo m, hold-out rows alike;
-- *subsample*: it contributes at all with probability q = ``keep``, hash under ``draw_key``;
+- *subsample*: it contributes at all with probability q = ``inclusion_probability``, hash under ``draw_key``;
 - *sample*: the Gram matrix takes ``sample_rows`` of the training rows at most, from each bank in proportion those
   with the least hashes under ``sample_key``. It saves traffic and is no protection: nothing is claimed for it.
 
@@ -74,7 +74,7 @@ def match(
     *,
     holdout_key: bytes,
     holdout_percent: int,
-    keep: float,
+    inclusion_probability: float,
     draw_key: bytes,
     out_of_time: Mapping[str, Flags] | None = None,
     old_holdout: Mapping[str, Flags] | None = None,
@@ -90,7 +90,7 @@ def match(
             epoch. Names differ across both.
         holdout_key: 16 to 64 secret bytes of the hub, the same for all studies.
         holdout_percent: 0 to 99 % of the enterprises are held out, on average.
-        keep: probability in (0, 1] that an enterprise contributes; 1 leaves nobody out (see the module).
+        inclusion_probability: probability in (0, 1] that an enterprise contributes; 1 leaves nobody out (see the module).
         draw_key: 16 to 64 secret bytes of the hub, fixed for a roster of banks: fresh draws in every study would
             let a bank gather evidence, one key for all rosters would let it compare them.
         out_of_time: by bank (all banks or none), (n,) flags of its rows, 1 = hold-out; replaces the draw by
@@ -110,7 +110,7 @@ def match(
         ProtocolError: pseudonyms or flags of a wrong shape, type or value, or for an unknown institution.
         ConfigError: a parameter out of its bounds.
     """
-    _check(holdout_key, holdout_percent, keep, draw_key)
+    _check(holdout_key, holdout_percent, inclusion_probability, draw_key)
     institutions = _institutions(banks, holders)
     numbers, total = _number(institutions)
     old, trained = np.zeros(total, dtype=bool), np.zeros(total, dtype=bool)
@@ -141,9 +141,12 @@ def match(
             (hold & ~(trained[own] & (out_of_time is None))) | old[own], HOLD_OUT, TRAINING
         ).astype(np.uint8)
         use[chosen[own] != place] = UNUSED
-        if keep < 1:
+        if inclusion_probability < 1:
             # 53 bits, so that the comparison with a double is exact
-            use[(_hash(mine, draw_key, _FOR_KEEP) >> np.uint64(11)) >= np.uint64(keep * 2**53)] = UNUSED
+            use[
+                (_hash(mine, draw_key, _FOR_KEEP) >> np.uint64(11))
+                >= np.uint64(inclusion_probability * 2**53)
+            ] = UNUSED
         uses[name] = use
     sample = _sample(banks, uses, sample_key, sample_rows)
     for name in sorted(banks):
@@ -170,24 +173,28 @@ def overlaps(lists: Mapping[str, BankList]) -> dict[str, dict[str, int]]:
     }
 
 
-def left_out_likelihood_ratio(keep: float, banks: int) -> float:
+def left_out_likelihood_ratio(inclusion_probability: float, banks: int) -> float:
     """How much likelier it is to be left out at m = ``banks`` banks than at one: (1 - q / m) / (1 - q).
 
     It is infinite for q = 1 and more than one bank.
 
     Raises:
-        ConfigError: keep outside (0, 1] or banks below 1.
+        ConfigError: inclusion_probability outside (0, 1] or banks below 1.
 
     >>> round(left_out_likelihood_ratio(0.8, 2), 6)
     3.0
     """
-    if not 0 < keep <= 1:
-        raise ConfigError(f"keep is {keep}; it must lie in (0, 1]")
+    if not 0 < inclusion_probability <= 1:
+        raise ConfigError(f"inclusion_probability is {inclusion_probability}; it must lie in (0, 1]")
     if banks < 1:
         raise ConfigError(f"the number of banks is {banks}; it must be at least 1")
     if banks == 1:
         return 1.0
-    return math.inf if keep == 1 else (1 - keep / banks) / (1 - keep)
+    return (
+        math.inf
+        if inclusion_probability == 1
+        else (1 - inclusion_probability / banks) / (1 - inclusion_probability)
+    )
 
 
 # ------------------------------------------------------------------------------------------------ parts
@@ -213,7 +220,7 @@ def _number(institutions: Mapping[str, Pseudonyms]) -> tuple[dict[str, _Rows], i
         if distinct != own.size:
             raise DataError(
                 f"the list of {name} has {own.size - distinct} duplicate enterprises among {own.size} rows; "
-                "roll the rows of an enterprise up into one, or keep the latest by a date column"
+                "roll the rows of an enterprise up into one, or inclusion_probability the latest by a date column"
             )
     return numbers, total
 
@@ -327,11 +334,11 @@ def _institutions(
     return institutions
 
 
-def _check(holdout_key: bytes, holdout_percent: int, keep: float, draw_key: bytes) -> None:
+def _check(holdout_key: bytes, holdout_percent: int, inclusion_probability: float, draw_key: bytes) -> None:
     for what, key in (("holdout_key", holdout_key), ("draw_key", draw_key)):
         if not 16 <= len(key) <= hashlib.blake2b.MAX_KEY_SIZE:
             raise ConfigError(f"{what} has {len(key)} bytes; give 16 to {hashlib.blake2b.MAX_KEY_SIZE}")
     if not 0 <= holdout_percent <= 99:
         raise ConfigError(f"holdout_percent is {holdout_percent}; it must lie in 0 to 99")
-    if not 0 < keep <= 1:
-        raise ConfigError(f"keep is {keep}; it must lie in (0, 1]")
+    if not 0 < inclusion_probability <= 1:
+        raise ConfigError(f"inclusion_probability is {inclusion_probability}; it must lie in (0, 1]")

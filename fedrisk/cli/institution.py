@@ -92,13 +92,13 @@ def policy_check(
 ) -> None:
     """Would this study be allowed here, what would it cost, and what would be left; exit code 1 where refused."""
     from fedrisk.clients.node import Node
-    from fedrisk.models.plan import total_mu
-    from fedrisk.study import load_study
+    from fedrisk.recipes import load_study, recipe_of
 
     node, study = Node.load(institution), load_study(study_file, overrides or [])
     study.role_of(node.name)
     broken = node.institution.policy.broken(study, institution=node.name, research=False)
-    mu, left = total_mu(study), node.ledger.left(study=study.name, purpose=study.purpose)
+    mu = recipe_of(study).plan(study, ()).price[node.name]
+    left = node.ledger.left(study=study.name, purpose=study.purpose)
     if mu > left * (1 + 1e-9):
         broken.append(f"it asks mu {mu:.3f} and {left:.3f} is left; see fedrisk budget show")
     after = max(left**2 - mu**2, 0.0) ** 0.5
@@ -121,12 +121,11 @@ def meter(
     csv: Annotated[bool, typer.Option("--csv", help="As CSV, for a spreadsheet.")] = False,
 ) -> None:
     """What was used, by counterparty, purpose and month: requests, releases, price, rows, scores, bytes."""
-    from fedrisk.audit.usage import meter as metered
-    from fedrisk.audit.usage import to_csv
+    from fedrisk.audit.usage import to_csv, usage_rows
     from fedrisk.clients.node import Node
 
     node = Node.load(institution)
-    rows = metered(node.trail.entries())
+    rows = usage_rows(node.trail.entries())
     if csv:
         typer.echo(to_csv(rows), nl=False)
         return
@@ -191,6 +190,7 @@ def audit_show(
     from collections import deque
 
     from fedrisk.clients.node import Node
+    from fedrisk.report.words import word
 
     node = Node.load(institution)
     node_entries = node.trail.entries() if attempt is None else node.trail.entries(attempt=attempt)
@@ -198,7 +198,7 @@ def audit_show(
         price = (
             "" if e.spend is None else ("no privacy" if e.spend["research"] else f"mu {e.spend['mu']:.4f}")
         )
-        what = " ".join(part for part in (e.code or e.kind, e.note, price) if part)
+        what = " ".join(part for part in (e.code or word("kind", e.kind), e.note, price) if part)
         line = f"{e.index:>6}  {e.time[:19]}  {e.event:<9} {e.action:<10} {e.counterparty:<16} {e.bytes:>11,}  {what}"
         out.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
 
@@ -206,17 +206,18 @@ def audit_show(
 @audit_app.command("verify")
 def audit_verify(
     institution: InstitutionFile,
-    checkpoint: Annotated[
-        list[Path] | None, typer.Option(help="Checkpoint files that others kept of this institution.")
+    head: Annotated[
+        list[Path] | None,
+        typer.Option("--head", "--checkpoint", help="Signed heads that others kept of this institution."),
     ] = None,
 ) -> None:
     """Check the whole trail; exit code 1, with the first broken entry, where it does not hold."""
-    from fedrisk.audit.signed_head import Checkpoint
+    from fedrisk.audit.signed_head import SignedHead
     from fedrisk.audit.verify import verify
     from fedrisk.clients.node import Node
 
     node = Node.load(institution)
-    kept = [Checkpoint.from_json(path.read_text(encoding="utf-8")) for path in checkpoint or []]
+    kept = [SignedHead.from_json(path.read_text(encoding="utf-8")) for path in head or []]
     found = verify(node.store.path / "audit.jsonl", node.store.identity.public, kept, node.name)
     for note in found.notes:
         out.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
@@ -230,17 +231,17 @@ def audit_verify(
 @audit_app.command("export")
 def audit_export(
     institution: InstitutionFile,
-    to: Annotated[Path, typer.Option("--to", help="Folder for the trail, a checkpoint and the public key.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder for the trail, a signed head and the public key.")],
 ) -> None:
-    """Hand the trail over: entries, a fresh signed checkpoint, and the key to check them with."""
+    """Hand the trail over: entries, a fresh signed head, and the key to check them with."""
     from fedrisk.clients.node import Node
 
     node = Node.load(institution)
-    point = node.trail.checkpoint()
+    point = node.trail.signed_head()
     to.mkdir(parents=True, exist_ok=True)
     lines = (node.store.path / "audit.jsonl").read_bytes().splitlines(keepends=True)[: point.count]
     (to / f"{node.name}.jsonl").write_bytes(b"".join(lines))
-    (to / f"{node.name}.checkpoint.json").write_text(point.to_json(), encoding="utf-8")
+    (to / f"{node.name}.head.json").write_text(point.to_json(), encoding="utf-8")
     (to / f"{node.name}.public").write_text(node.store.identity.public.hex() + "\n", encoding="utf-8")
     out.print(f"{point.count} entries in {to}", markup=False)
 
@@ -248,22 +249,24 @@ def audit_export(
 @audit_app.command("compare")
 def audit_compare(
     folder: Annotated[
-        Path, typer.Argument(help="Folder with exported trails (NAME.jsonl, .checkpoint.json, .public).")
+        Path, typer.Argument(help="Folder with exported trails (NAME.jsonl, .head.json, .public).")
     ],
 ) -> None:
-    """For whoever was handed trails: check each with its key and checkpoint, and compare what they say of each other.
+    """For whoever was handed trails: check each with its key and signed head, and compare what they say of each other.
 
     Exit code 1 where one does not hold or two disagree. Compare the printed keys with the pinned ones.
     """
     from fedrisk.audit.crosscheck import crosscheck
-    from fedrisk.audit.signed_head import Checkpoint
+    from fedrisk.audit.signed_head import SignedHead
     from fedrisk.audit.verify import read, verify
+    from fedrisk.engine.in_process import disagreement_finding
+    from fedrisk.report.words import sentence
 
     trails, broken = {}, False
     for path in sorted(folder.glob("*.jsonl")):
         name = path.stem
         key = bytes.fromhex((folder / f"{name}.public").read_text(encoding="ascii").strip())
-        point = Checkpoint.from_json((folder / f"{name}.checkpoint.json").read_text(encoding="utf-8"))
+        point = SignedHead.from_json((folder / f"{name}.head.json").read_text(encoding="utf-8"))
         found = verify(path, key, [point], name)
         told = f"{found.entries} entries hold" if found.ok else f"broken at {found.first_broken}: {found.why}"
         out.print(f"{name}: {told}; key {key.hex()}", markup=False, highlight=False, soft_wrap=True)
@@ -273,7 +276,8 @@ def audit_compare(
     for attempt in attempts:
         for found_one in crosscheck(trails, attempt):
             broken = True
-            out.print(f"{attempt}: {found_one}", style="red", markup=False, highlight=False, soft_wrap=True)
+            words = sentence(disagreement_finding(found_one))
+            out.print(f"{attempt}: {words}", style="red", markup=False, highlight=False, soft_wrap=True)
     out.print(f"{len(trails)} trails, {len(attempts)} attempts compared")
     if broken or not trails:
         raise typer.Exit(1)

@@ -4,11 +4,14 @@ import math
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from fedrisk.server.exchange import Report
 
 out = Console()
 err = Console(stderr=True)
@@ -38,29 +41,43 @@ Institutions = Annotated[
 
 def check(study_file: StudyFile, overrides: Overrides = None, institutions: Institutions = None) -> None:
     """Look before you run: tables, dictionaries and policies, what the study would cost and whether it can gain."""
-    from fedrisk.engine.check import check_study
-    from fedrisk.institution import find_institutions
-    from fedrisk.study import load_study
+    from fedrisk.api import check as check_study
+    from fedrisk.report.words import sentence, word
 
-    study = load_study(study_file, overrides or [])
-    report = check_study(study, find_institutions(study_file, study.members, institutions))
-    table = Table("institution", "role", "rows", "columns", title=f"study {study.name}", title_justify="left")
-    for line in report.institutions:
+    found = check_study(study_file, overrides or [], institutions=institutions)
+    table = Table("institution", "role", "rows", "columns", title=f"study {study_file}", title_justify="left")
+    for line in found.institutions:
         table.add_row(line.name, line.role, f"{line.rows:,}", str(line.features))
     out.print(table)
-    for line in report.institutions:
+    for line in found.institutions:
         for finding in line.findings:
             style = "red" if line.broken and not finding.startswith(("note", "warning")) else "dim"
             out.print(f"{line.name}: {finding}", style=style, markup=False, highlight=False, soft_wrap=True)
-    price = Table("release", "mu", "noise, in enterprises", title="what it would cost", title_justify="left")
-    for name, mu, noise in report.releases:
-        price.add_row(name, "–" if math.isinf(mu) else f"{mu:.4f}", noise)
-    out.print(price)
-    for sentence in report.sentences:
-        out.print(sentence)
-    if report.broken:
+    if found.plan is not None:
+        price = Table(
+            "release", "mu", "noise, in enterprises", title="what it would cost", title_justify="left"
+        )
+        for planned in found.plan.planned:
+            mu = "–" if math.isinf(planned.mu) else f"{planned.mu:.4f}"
+            price.add_row(word("release", planned.name), mu, _noise(planned.deviation))
+        out.print(price)
+    for expectation in found.expectations:
+        out.print(sentence(expectation))
+    if found.broken:
         err.print("[bold red]This study would be refused[/]; see the findings above.")
         raise typer.Exit(1)
+
+
+def _noise(deviation: tuple[float, float] | None) -> str:
+    """Noise of a planned release in words."""
+    if deviation is None:
+        return "follows from earlier releases"
+    low, high = deviation
+    if high == 0:
+        return "none"
+    if high < 10:
+        return f"± {high:.3g}"
+    return f"± {low:.0f}" if round(low) == round(high) else f"± {low:.0f} to {high:.0f}"
 
 
 def run(
@@ -79,10 +96,10 @@ def run(
             help="Repeatable noise and exact figures: NO PRIVACY. Only where every policy says research = true.",
         ),
     ] = None,
-    beside: Annotated[
+    baselines: Annotated[
         bool | None,
         typer.Option(
-            "--beside/--alone",
+            "--baselines/--no-baselines",
             help="For a network: run DP logistic regression and the scorecard on the same rows as well, each charged as "
             "a study of its own. Default: in research runs only.",
         ),
@@ -93,57 +110,53 @@ def run(
     ] = False,
 ) -> None:
     """Run a study on this machine, every institution a Flower node: in this process, or on Flower's simulation."""
-    from fedrisk.engine.beside import companions, run_beside
-    from fedrisk.engine.in_process import run_local
-    from fedrisk.engine.simulation import run_simulation
-    from fedrisk.institution import find_institutions
-    from fedrisk.report.html import write_report
+    from fedrisk import api
     from fedrisk.report.text import summary
-    from fedrisk.server.results import prepare
-    from fedrisk.study import load_study
 
-    study = load_study(study_file, overrides or [])
-    prepare(folder)
-    paths = find_institutions(study_file, study.members, institutions)
+    if engine is Engine.FLOWER and (overrides or institutions or resume):
+        raise typer.BadParameter(
+            "--set, --institutions and --resume are for the in-process engine; write a study file"
+        )
     if research_seed is not None:
         out.print("[bold white on red] research run: no privacy [/]")
-    start = time.monotonic()
+    if engine is Engine.FLOWER:
+        out.print("running on Flower's simulation engine; this takes a minute")
+    results = api.run(
+        study_file,
+        overrides or [],
+        out=folder,
+        institutions=institutions,
+        engine="flower" if engine is Engine.FLOWER else "in-process",
+        research_seed=research_seed,
+        baselines=baselines,
+        resume=resume,
+        report=_progress(time.monotonic()),
+    )
+    out.print(summary(results))
+    files = f"metrics.json, {results.model_file}, release_record.npz, report.html"
+    out.print(f"results in {folder}: {files}", markup=False)
+    if results.evaluated:
+        out.print("each bank's scores, own models and own figures are in its own store", highlight=False)
 
-    def progress(number: int, action: str, what: str) -> None:
+
+def _progress(start: float) -> "Report":
+    """Prints a line before each exchange, with the seconds since ``start``."""
+
+    def line(number: int, action: str, what: str) -> None:
         out.print(
             f"[dim]{time.monotonic() - start:6.1f} s[/]  exchange {number:2d}  {action:<10} {what}",
             highlight=False,
         )
 
-    if engine is Engine.FLOWER:
-        if overrides or institutions or resume:
-            raise typer.BadParameter(
-                "--set, --institutions and --resume are for the in-process engine; write a study file"
-            )
-        out.print("running on Flower's simulation engine; this takes a minute")
-        results = run_simulation(study_file, folder, research_seed=research_seed)
-    else:
-        results = run_local(study, paths, research_seed=research_seed, progress=progress, resume=resume)
-    results.metrics["seconds"] = round(time.monotonic() - start, 2)
-    if engine is Engine.IN_PROCESS and (beside if beside is not None else research_seed is not None):
-        for heading in companions(study):
-            out.print(f"[dim]beside it, on the same rows: {heading}[/]")
-        run_beside(results, study, lambda other: run_local(other, paths, research_seed=research_seed))
-    results.save(folder)
-    report = write_report(results, folder)
-    out.print(summary(results))
-    model = "scorecard.json" if results.card is not None else "network.npz"
-    out.print(f"results in {folder}: metrics.json, {model}, {report.name}", markup=False)
-    if study.banks:
-        out.print("each bank's scores, own models and own figures are in its own store", highlight=False)
+    return line
 
 
 def show(folder: Annotated[Path, typer.Argument(help="Folder of a finished run (--out).")]) -> None:
-    """Show the results of a finished study, and write its report anew."""
+    """Show the results of a finished study, and write its report again."""
+    from fedrisk.api import load_results
     from fedrisk.report.html import write_report
     from fedrisk.report.text import summary
-    from fedrisk.server.results import Results
 
-    results = Results.load(folder)
+    results = load_results(folder)
     out.print(summary(results))
     out.print(f"report: {write_report(results, folder)}", markup=False)

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from fedrisk.alignment import oprf
-from fedrisk.audit.signed_head import Checkpoint
-from fedrisk.clients.node import Attempt, Node
+from fedrisk.audit.signed_head import SignedHead
+from fedrisk.clients.attempt import Attempt, Peers
+from fedrisk.clients.node import Node
 from fedrisk.errors import EnvelopeError, ProtocolError
-from fedrisk.protocol import Payload
+from fedrisk.protocol.actions import Action, Disclosure, authority
+from fedrisk.protocol.payload import Payload
 from fedrisk.secure.envelope import Context, open_sealed, seal
 from fedrisk.secure.identity import HubPublic, SignedKey, verify
 from fedrisk.study import Study
@@ -34,26 +36,26 @@ def blind(node: Node, request: Payload) -> Payload:
     keys = {name: SignedKey.from_dict(key) for name, key in request.get("keys").items()}
     if set(keys) != set(study.members):
         raise ProtocolError(
-            "the hub did not relay one key for each institution of the study; run the study anew"
+            "the hub did not relay one key for each institution of the study; run the study again"
         )
     pins = node.store.pins
     for name, key in keys.items():
         verify(key, pins.of(name), name, study.digest(), attempt.state.id)
     attempt.begin_once("keys_digest", Payload({"keys": request.get("keys")}))
-    attempt.state.update(keys={name: key.to_dict() for name, key in keys.items()})
-    _witness(node, study, request.get("checkpoints"))
+    attempt.state.save(Peers(keys={name: key.to_dict() for name, key in keys.items()}))
+    _witness(node, study, request.get("signed_heads"))
     if node.institution.kind == "authority" or node.name == study.authority:
         return Payload({"new": 0})
     ids = attempt.read().ids
-    known = node.store.known_pseudonyms(attempt.key_tag, ids)
+    known = node.store.pseudonyms.known(attempt.key_tag, ids)
     # By id: the row order is another one in every attempt, and a request that was not answered is asked again as it was.
     new_ids = [i.encode() for i in sorted(ids[~known])]
     if not new_ids:
         return Payload({"new": 0})
-    kept = node.store.pending(attempt.key_tag, new_ids)
+    kept = node.store.pseudonyms.pending(attempt.key_tag, new_ids)
     if kept is None:
         kept = oprf.blind(new_ids, pool=oprf.shared_pool())
-        node.store.keep_pending(attempt.key_tag, new_ids, *kept)
+        node.store.pseudonyms.keep_pending(attempt.key_tag, new_ids, *kept)
     points = kept[1]
     head = json.dumps({"declared": len(ids)}).encode()
     sealed = seal(
@@ -65,20 +67,20 @@ def blind(node: Node, request: Payload) -> Payload:
     return Payload({"new": len(new_ids)}, {"blinded": sealed})
 
 
-def _witness(node: Node, study: Study, checkpoints: Mapping[str, Any]) -> None:
+def _witness(node: Node, study: Study, heads: Mapping[str, Any]) -> None:
     """Keep the others' signed heads of their trails: one that is written anew later will show."""
-    if set(checkpoints) != set(study.members):
+    if set(heads) != set(study.members):
         raise ProtocolError(
-            "the hub did not relay one checkpoint for each institution of the study; run the study anew"
+            "the hub did not relay one signed head for each institution of the study; run the study again"
         )
-    for name, content in checkpoints.items():
-        checkpoint = Checkpoint.from_json(json.dumps(content))
-        if checkpoint.institution != name:
+    for name, content in heads.items():
+        head = SignedHead.from_json(json.dumps(content))
+        if head.institution != name:
             raise EnvelopeError(
-                f"the checkpoint relayed for {name} is another institution's; tell the consortium's operator"
+                f"the signed head relayed for {name} is another institution's; tell the consortium's operator"
             )
         if name != node.name:
-            node.trail.witness(checkpoint, node.store.pins.of(name))
+            node.trail.witness(head, node.store.pins.of(name))
 
 
 def evaluate(node: Node, request: Payload) -> Payload:
@@ -122,7 +124,7 @@ def pseudonyms(node: Node, request: Payload) -> Payload:
     attempt = node.attempt(request)
     study = attempt.study
     table = attempt.read()
-    values, known = node.store.pseudonyms(attempt.key_tag, table.ids)
+    values, known = node.store.pseudonyms.of(attempt.key_tag, table.ids)
     place = np.flatnonzero(~known)
     place = place[np.argsort(table.ids[place].astype(str), kind="stable")]
     new = [i.encode() for i in table.ids[place]]
@@ -135,22 +137,22 @@ def pseudonyms(node: Node, request: Payload) -> Payload:
             digest, points = open_sealed(
                 attempt.key, attempt.peers[study.authority], context, request.raw("evaluated")
             )
-            kept = node.store.pending(attempt.key_tag, new)
+            kept = node.store.pseudonyms.pending(attempt.key_tag, new)
             if kept is None or hashlib.sha256(kept[1]).digest() != digest:
                 raise ProtocolError(
-                    "the evaluated points are not those that were asked for; run the study anew"
+                    "the evaluated points are not those that were asked for; run the study again"
                 )
             values[place] = oprf.finalise(new, kept[0], points, pool=pool)
-        node.store.keep_pseudonyms(attempt.key_tag, table.ids, values)
-        node.store.drop_pending(attempt.key_tag)
+        node.store.pseudonyms.keep(attempt.key_tag, table.ids, values)
+        node.store.pseudonyms.drop_pending(attempt.key_tag)
     flags = np.zeros((3, len(table)), np.uint8)
     if study.holdout.kind == "out_of_time" and node.name in study.banks:
         dictionary = node.institution.dictionary
         if dictionary is None or dictionary.as_of is None or study.holdout.from_date is None:
             raise ProtocolError("an out-of-time hold-out needs dictionary.as_of and holdout.from_date")
         flags[0] = (table.frame[dictionary.as_of].dt.date >= study.holdout.from_date).to_numpy()
-    if attempt.research_seed is None:
-        flags[1], flags[2] = node.store.earlier_sides(attempt.key_tag, table.ids)
+    if not attempt.research:
+        flags[1], flags[2] = node.store.pseudonyms.earlier_split(attempt.key_tag, table.ids)
     hub = HubPublic(node.store.pins.hub)
     sealed = seal(
         attempt.key, hub, _context(attempt, "pseudonyms", node.name, hub.institution), [values, flags]
@@ -171,8 +173,28 @@ def _context(attempt: Attempt, what: str, sender: str, receiver: str) -> Context
 
 def _key(attempt: Attempt) -> bytes:
     """The epoch's key; in a research run one that follows from the study, so that the run can be repeated."""
-    if attempt.research_seed is None:
+    if not attempt.research:
         return attempt.node.store.authority_key(attempt.study.alignment.epoch)
     return oprf.derive_key(
         hashlib.sha256(attempt.key_tag.encode()).digest(), b"fedrisk research run, no privacy"
     )
+
+
+_BLINDED = "blinded"
+_SEALED_FOR_HUB = "keyed_sealed_for_hub"
+
+ACTIONS: tuple[Action, ...] = (
+    Action(name="blind", serve=blind, sends=Disclosure("blinded_ids", _BLINDED, authority)),
+    Action(
+        name="evaluate",
+        serve=evaluate,
+        receives=Disclosure("blinded_ids", _BLINDED),
+        sends=Disclosure("evaluated_ids", _BLINDED),
+    ),
+    Action(
+        name="pseudonyms",
+        serve=pseudonyms,
+        receives=Disclosure("evaluated_ids", _BLINDED, authority),
+        answers=Disclosure("pseudonyms", _SEALED_FOR_HUB),
+    ),
+)

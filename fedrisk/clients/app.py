@@ -1,81 +1,102 @@
-"""The ClientApp: one handler an action, each of which finds the node, does its work and answers.
+"""The ClientApp: finds the node and the handler of an action, serves it, and answers.
 
-Which institution a process is comes from the node's own configuration (``institution``: path of its file),
-or, in a simulation on one machine, from the partition's number among the institution files. An error's text
-stays in the node's own log; the hub gets its code.
+Which institution a process is comes from the node's configuration (``institution``: path of its file), or, in a
+simulation on one machine, from the partition's number among the institution files. An error's text stays in the node's
+log; the hub gets its code.
 """
 
 import contextlib
 import logging
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from flwr.app import Context, Message
+from flwr.app import Context
+from flwr.app import Message as FlowerMessage
 from flwr.clientapp import ClientApp
 
-from fedrisk.clients import agree, align, conclude, deliver, release, score, train
+from fedrisk.clients import align
+from fedrisk.clients.describe import close, describe
 from fedrisk.clients.node import Node
-from fedrisk.clients.trail import record_answer, record_refusal, record_request
-from fedrisk.errors import ConfigError, FedriskError
-from fedrisk.protocol import Payload, from_record, refused, reply
+from fedrisk.clients.trail import Message, record_answer, record_refusal, record_request
+from fedrisk.errors import ConfigError, FedriskError, ProtocolError
+from fedrisk.protocol.actions import Action, Disclosure
+from fedrisk.protocol.payload import Payload, from_record, refused, reply
+from fedrisk.recipes import RECIPES, find_recipe, recipe_of
 
-Handler = Callable[[Node, Payload], Payload]
-
-HANDLERS: dict[str, Handler] = {
-    "describe": agree.describe,
-    "blind": align.blind,
-    "evaluate": align.evaluate,
-    "pseudonyms": align.pseudonyms,
-    "edges": release.edges,
-    "mask": release.mask_matrices,
-    "release": release.release_sums,
-    "score": score.score,
-    "deliver": deliver.deliver,
-    "prepare": train.prepare,
-    "shares": train.shares,
-    "step": train.step,
-    "unmask": train.unmask,
-    "conclude": conclude.conclude,
-    "close": agree.close,
-}
+SHARED: tuple[Action, ...] = (
+    Action(
+        name="describe",
+        serve=partial(describe, find=find_recipe),
+        answers=Disclosure("agreement", "public_to_study"),
+    ),
+    *align.ACTIONS,
+    Action(name="close", serve=close),
+)
+"""What every node answers, whatever the recipe."""
 
 app = ClientApp()
 
 
-def serve(action: str, message: Message, context: Context) -> Message:
+def action_of(node: Node, name: str, request: Payload) -> Action:
+    """The action of that name: one of all recipes, or one of the recipe of the attempt's study; ProtocolError."""
+    for action in SHARED:
+        if action.name == name:
+            return action
+    study = node.attempt(request).study
+    for action in recipe_of(study).actions():
+        if action.name == name:
+            return action
+    raise ProtocolError(
+        f"recipe {study.recipe} has no action {name}; hub and institution must run the same version"
+    )
+
+
+def serve(name: str, message: FlowerMessage, context: Context) -> FlowerMessage:
     """Answer one message; never raises, because Flower would send the text of an exception to the server."""
     payload, node = None, None
     try:
         node = Node.load(institution_file(context))
         payload = from_record(message.content)
         with node.store.one_at_a_time():
-            record_request(node, action, payload)
-            answer = HANDLERS[action](node, payload)
-            record_answer(node, action, payload, answer)
+            answer = _answer(node, name, payload)
         return reply(answer, message)
     except Exception as error:
         if node is not None:
             with node.store.one_at_a_time():
-                _refuse(node, action, payload, error)
-        else:  # the institution's own file cannot be read: there is no store to write to
-            logging.getLogger("fedrisk").error("%s refused: %s", action, error)
+                _refuse(node, name, payload, error)
+        else:
+            # The institution's file cannot be read: there is no store to write to.
+            logging.getLogger("fedrisk").error("%s refused: %s", name, error)
         return reply(refused(error.code if isinstance(error, FedriskError) else "internal"), message)
 
 
-def _refuse(node: Node, action: str, payload: Payload | None, error: Exception) -> None:
+def _answer(node: Node, name: str, payload: Payload) -> Payload:
+    try:
+        action = action_of(node, name, payload)
+    except FedriskError:
+        record_request(Message(node, name, payload, None))
+        raise
+    message = Message(node, name, payload, action)
+    record_request(message)
+    answer = action.serve(node, payload)
+    record_answer(message, answer)
+    return answer
+
+
+def _refuse(node: Node, name: str, payload: Payload | None, error: Exception) -> None:
     """Keep the reason at home, enter the refusal, and take no further part in the attempt."""
     attempt = "none" if payload is None else str(payload.body.get("attempt", "none"))
-    with contextlib.suppress(OSError):  # a full disk must not turn the refusal into an exception
-        node.store.log_error(attempt, action, error)
+    # A full disk must not turn the refusal into an exception.
+    with contextlib.suppress(OSError):
+        node.store.log_error(attempt, name, error)
     with contextlib.suppress(FedriskError, OSError):
-        record_refusal(node, action, payload, error)
+        record_refusal(Message(node, name, payload or Payload(), None), error)
     with contextlib.suppress(FedriskError, OSError):
         node.store.attempt(attempt).forget_secrets()
 
 
 def institution_file(context: Context) -> Path:
-    """Path of the own institution file; ConfigError where neither node nor run configuration tells it."""
+    """Path of the institution's file; ConfigError where neither node nor run configuration names it."""
     if "institution" in context.node_config:
         return Path(str(context.node_config["institution"]))
     if "partition-id" in context.node_config and context.run_config.get("study"):
@@ -90,5 +111,11 @@ def institution_file(context: Context) -> Path:
     )
 
 
-for _action in HANDLERS:
-    app.query(_action)(partial(serve, _action))
+def action_names() -> tuple[str, ...]:
+    """Names of all actions of all recipes, each once."""
+    every = [*SHARED, *(action for recipe in RECIPES for action in recipe.actions())]
+    return tuple(dict.fromkeys(action.name for action in every))
+
+
+for _name in action_names():
+    app.query(_name)(partial(serve, _name))

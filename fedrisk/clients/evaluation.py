@@ -1,59 +1,69 @@
 """What a bank lets out of its hold-out, whatever the model: one histogram of score bin by label, noisy and masked.
 
-The order is the same for every recipe. The release is debited first; its answer is on the disk before the bank fits
-models of its own, so that nothing that goes wrong with those may lose it. Research runs, which have no privacy, let
-exact counts and the figures of the bank's own models out instead.
+The order is the same for every recipe. The release is paid first; its answer is on the disk before the bank fits models
+for itself, so that nothing that goes wrong with those may lose it. Research runs, which have no privacy, let exact
+counts and the figures of the bank's models out instead.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.clients.node import Attempt
-from fedrisk.clients.release import commit, protect, spend_once
-from fedrisk.errors import PolicyError
-from fedrisk.models.plan import Release
-from fedrisk.protocol import Payload
+from fedrisk.clients import outlet
+from fedrisk.clients.attempt import Attempt
+from fedrisk.errors import PolicyError, ProtocolError
+from fedrisk.protocol.payload import Payload
+from fedrisk.releases.release import Block, Release
 
 Figures = dict[str, float | None]
 
 
-def begin(attempt: Attempt, release: Release, request: Payload) -> Payload | None:
-    """Debit the evaluation where the request asks for one; the stored answer where it was made before, else None.
+@dataclass(frozen=True, kw_only=True)
+class HoldOut:
+    """A bank's hold-out, scored: (n,) labels, score bins of the noisy histogram, and the whole numbers by which a
+    research run counts."""
 
-    PolicyError where the bank's policy lets no evaluation out.
-    """
-    if not request.get("evaluate"):
-        return None
-    if not attempt.node.institution.policy.evaluation:
-        raise PolicyError(f"{attempt.name} lets no evaluation figures out (policy.evaluation = false)")
-    return spend_once(attempt, release, request)
+    label: NDArray[np.float64]
+    bins: NDArray[np.integer]
+    exact: NDArray[np.int64]
 
 
-def conclude(
+def evaluate(
     attempt: Attempt,
-    release: Release,
     request: Payload,
-    *,
     action: str,
-    label: NDArray[np.float64],
-    bins: NDArray[np.integer],
-    exact: NDArray[np.int64],
+    score: Callable[[], HoldOut],
     keep: Callable[[], Figures],
 ) -> Payload:
-    """The answer, committed, with the bank's own models fitted and kept.
+    """The answer to the last exchange at a bank.
 
-    label, bins, exact: of the hold-out, (n,): labels, score bins of the noisy histogram, and the whole numbers by
-    which a research run counts. keep: writes the bank's own results, and gives figures of its own models.
+    score: the bank's scored hold-out, computed once the release is paid. keep: writes the bank's results to its store
+    and gives figures of the models that it fits for itself.
+
+    PolicyError where the bank's policy lets no evaluation out and the hub asks for one.
     """
-    evaluate = bool(request.get("evaluate"))
-    if attempt.research_seed is not None:
-        figures = keep()
-        return commit(attempt, release, _exact(label, exact, figures)) if evaluate else Payload()
-    answer = Payload()
-    if evaluate:
-        answer = commit(attempt, release, _noisy(attempt, release, label, bins))
+    wanted = bool(request.get("evaluate"))
+    if wanted and not attempt.node.institution.policy.evaluation:
+        raise PolicyError(f"{attempt.name} lets no evaluation figures out (policy.evaluation = false)")
+    release = attempt.plan.release("evaluation")
+    if attempt.research and wanted:
+        return outlet.release_exact(attempt, release, request, lambda: _exact(score(), keep()))
+    computed: list[bool] = []
+
+    def part(block: Block, noise: outlet.Noise) -> NDArray[Any]:
+        computed.append(True)
+        return noise.add(block, _counts(release, block, score()))
+
+    answer = outlet.release(attempt, release, request, part) if wanted else Payload()
+    if wanted and not computed:
+        # Asked a second time: the stored answer, and the bank has its results already.
+        return answer
+    if attempt.research:
+        keep()
+        return answer
     try:
         keep()
     except Exception as error:
@@ -61,23 +71,25 @@ def conclude(
     return answer
 
 
-def _noisy(
-    attempt: Attempt, release: Release, label: NDArray[np.float64], bins: NDArray[np.integer]
-) -> Payload:
-    unit, size = 2**release.scale_bits, release.blocks[0].shape[0]
-    positive = np.rint(label * unit).astype(np.int64)
-    sums = [np.bincount(bins, part, size) for part in (positive, unit - positive)]
-    counts = np.rint(np.stack(sums, 1)).astype(np.int64)
-    mine = [block for block in release.blocks if attempt.name in block.contributors]
-    return Payload({}, {block.name: protect(attempt, release, block, counts) for block in mine})
+def _counts(release: Release, block: Block, held: HoldOut) -> NDArray[np.int64]:
+    """(score bins, 2) label counts in ring units."""
+    unit, size = 2**release.scale_bits, block.shape[0]
+    if held.bins.max(initial=0) >= size:
+        raise ProtocolError(
+            f"the hub sent other score bins than the {size} of the study; run the study again"
+        )
+    positive = np.rint(held.label * unit).astype(np.int64)
+    sums = [np.bincount(held.bins, part, size) for part in (positive, unit - positive)]
+    counts: NDArray[np.int64] = np.rint(np.stack(sums, 1)).astype(np.int64)
+    return counts
 
 
-def _exact(label: NDArray[np.float64], exact: NDArray[np.int64], figures: Figures) -> Payload:
-    """Exact label counts by whole number, from the least on, and the bank's own figures."""
-    first = int(exact.min()) if len(exact) else 0
+def _exact(held: HoldOut, figures: Figures) -> Payload:
+    """Exact label counts by whole number, from the least number on, and figures of the bank's models."""
+    first = int(held.exact.min()) if len(held.exact) else 0
     counts = {
-        "positives": np.bincount(exact - first, label),
-        "negatives": np.bincount(exact - first, 1 - label),
+        "positives": np.bincount(held.exact - first, held.label),
+        "negatives": np.bincount(held.exact - first, 1 - held.label),
     }
     return Payload(
         {"figures": figures, "first": first}, {name: c.astype(float) for name, c in counts.items()}

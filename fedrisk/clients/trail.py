@@ -1,218 +1,203 @@
 """What every message writes into the institution's audit trail.
 
 One append when a request comes, before anything is done with it, and one before the answer leaves: a message that
-cannot be recorded is refused. Entries say what kind of thing went to whom, how it was protected, its digest, its
-size and its price, never what stood in it.
+cannot be recorded is refused. Entries say in codes what kind of thing went to whom, how it was protected, its digest,
+its size and its price, never what was in it. The codes stand with the actions (protocol/actions).
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from fedrisk.clients.node import Node, blob_digest, digest_of
+from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.node import Node
+from fedrisk.clients.outlet import Charges
+from fedrisk.clients.row_order import RowOrder
+from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.errors import ConfigError, FedriskError
-from fedrisk.models.plan import parties
-from fedrisk.protocol import Payload
+from fedrisk.protocol.actions import Action, Disclosure
+from fedrisk.protocol.payload import Payload
 from fedrisk.study import Study, study_from
 
 HUB = "hub"
-_RECEIVED = {
-    "evaluate": ("blinded ids", "blinded by a random scalar each; sealed"),
-    "pseudonyms": ("evaluated ids", "blinded by a random scalar each; sealed"),
-    "release": ("masked matrix", "masked by a secret that the receiver lacks; sealed"),
-    "deliver": ("partial scores", "masked among the holders; sealed"),
-    "step": ("shares of masking keys", "useless below the threshold; sealed"),
-}
-_ANSWERED = {
-    "describe": ("agreement, public columns, row count, budget left, keys", "public to the study"),
-    "pseudonyms": ("pseudonyms", "keyed by the authority; sealed for the hub"),
-    "prepare": ("public keys of masks", "public to the study"),
-    "unmask": ("shares of keys", "open the masks of one total, and of no single vector"),
-}
-_SENT = {
-    "blind": ("blinded ids", "blinded by a random scalar each; sealed"),
-    "evaluate": ("evaluated ids", "blinded by a random scalar each; sealed"),
-    "mask": ("masked matrix", "masked by a secret that the receiver lacks; sealed"),
-    "score": ("partial scores", "masked among the holders; sealed"),
-    "shares": ("shares of masking keys", "useless below the threshold; sealed"),
-}
+STEP = "step_"
 
 
-def record_request(node: Node, action: str, request: Payload) -> None:
-    """Before a request is served: that it came, and what other institutions sent with it through the hub."""
-    study = _study(node, request)
-    common = _common(node, action, request, study)
-    drafts = [
-        {
-            **common,
-            "event": "request",
-            "counterparty": HUB,
-            "digest": digest_of(request),
-            "bytes": request.size(),
+@dataclass(frozen=True)
+class Message:
+    """One message to a node, with the action that it asks for, None where there is no such action."""
+
+    node: Node
+    name: str
+    request: Payload
+    action: Action | None
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The attempt that it belongs to; None where it has not begun here."""
+        try:
+            return self.node.attempt(self.request)
+        except FedriskError:
+            return None
+
+    @property
+    def study(self) -> Study | None:
+        """The study that it is about, as it is described in it or kept from before; None where neither is so."""
+        try:
+            if "study" in self.request.body:
+                return study_from(self.request.get("study"))
+            return study_from(self.node.attempt(self.request).state.load(Begun).study)
+        except FedriskError:
+            return None
+
+    def common(self, study: Study | None) -> dict[str, Any]:
+        """Fields that all entries of this message share."""
+        return {
+            "study": "" if study is None else study.name,
+            "attempt": str(self.request.body.get("attempt", ""))[:64],
+            "purpose": "" if study is None else study.purpose,
+            "consent": None if study is None else study.consent,
+            "action": self.name,
         }
-    ]
-    if action in _RECEIVED and study is not None:
-        kind, protection = _RECEIVED[action]
-        if action == "deliver" and len(study.holders) == 1:
-            protection = "bands or points of one holder; sealed"
-        for name in request.blobs:
-            if action == "step" and name not in study.members:
-                continue  # the shared model, which is public to the study
-            sender = _partner(node, action, name, study)
-            drafts.append(
-                {
-                    **common,
-                    "event": "received",
-                    "counterparty": sender,
-                    "kind": kind,
-                    "protection": protection,
-                }
-                | _size(request, name)
-            )
-    node.trail.append(drafts)
 
 
-def record_answer(node: Node, action: str, request: Payload, answer: Payload) -> None:
+def record_request(message: Message) -> None:
+    """Before a request is served: that it came, and what other institutions sent with it through the hub."""
+    study, request = message.study, message.request
+    common = message.common(study)
+    whole = {"digest": request.digest(), "bytes": request.size()}
+    drafts = [{**common, "event": "request", "counterparty": HUB, **whole}]
+    if message.action is not None:
+        drafts += _relayed(message, study, common, "received", message.action.receives, request)
+    message.node.trail.append(drafts)
+
+
+def record_answer(message: Message, answer: Payload) -> None:
     """Before an answer leaves: that it goes, what other institutions get with it, and what a release costs."""
-    study = _study(node, request)
-    common = _common(node, action, request, study)
-    whole = {"digest": digest_of(answer), "bytes": answer.size()}
-    drafts: list[dict[str, Any]] = []
+    study, action = message.study, message.action
+    if action is None:
+        raise ConfigError(f"{message.name} is no action; nothing is answered")
+    common = message.common(study)
+    whole = {"digest": answer.digest(), "bytes": answer.size()}
+    drafts = _relayed(message, study, common, "sent", action.sends, answer)
+    drafts += _scores(message, study, common)
     spend = answer.body.get("spend")
-    if action in _SENT and study is not None:
-        kind, protection = _SENT[action]
-        if action == "score" and len(study.holders) == 1:
-            shape = node.institution.policy.scores
-            protection = (
-                "coarse bands; sealed" if shape == "bands" else "points, as the policy allows; sealed"
-            )
-        for name in answer.blobs:
-            receiver = _partner(node, action, name, study)
-            drafts.append(
-                {**common, "event": "sent", "counterparty": receiver, "kind": kind, "protection": protection}
-                | _size(answer, name)
-            )
-    if action == "score" and study is not None:
-        for bank in study.banks:
-            drafts.append(
-                {**common, "event": "score", "counterparty": bank, "rows": _listed(node, request, bank)}
-            )
-    if action == "deliver":
-        drafts.append({**common, "event": "delivery", "counterparty": HUB, "rows": _scored(node, request)})
     if spend is not None:
-        drafts.append(_release(node, common, request, answer, dict(spend), whole))
-    itself = dict(zip(("kind", "protection"), _ANSWERED.get(action, ("", "")), strict=True))
-    if action == "describe" and not answer.body.get("member"):
-        itself = {}
+        drafts.append(_release(message, common, dict(spend), whole))
+    itself = {}
+    if action.answers is not None and study is not None and message.node.name in study.members:
+        protection = action.answers.protection_in(study, message.node.institution.policy)
+        itself = {"kind": action.answers.kind, "protection": protection}
     drafts.append({**common, "event": "answer", "counterparty": HUB, **whole, **itself})
-    node.trail.append(drafts)
+    message.node.trail.append(drafts)
     if spend is not None:
-        node.store.attempt(str(request.get("attempt"))).update(**{f"entered_{spend['release']}": True})
+        _mark_entered(message, [str(spend["release"])])
 
 
-def record_refusal(node: Node, action: str, request: Payload | None, error: BaseException) -> None:
+def record_refusal(message: Message, error: BaseException) -> None:
     """That a request was refused, with the code that the hub gets, and what was charged for an answer never given."""
-    payload = request or Payload()
     code = error.code if isinstance(error, FedriskError) else "internal"
     refusal = {"event": "refusal", "counterparty": HUB, "kind": "refusal", "code": code}
     try:
-        common = _common(node, action, payload, _study(node, payload))
-        charged = _charged(node, payload)
+        common = message.common(message.study)
+        charged = _charged(message)
         entries = [
             {
                 **common,
                 "event": "release",
                 "counterparty": HUB,
-                "kind": f"charged, not sent ({release})",
+                "kind": f"charged_not_sent.{name}",
                 "spend": spend,
             }
-            for release, spend in charged.items()
+            for name, spend in charged.items()
         ]
-        node.trail.append([*entries, {**common, **refusal}])
-        if charged:
-            state = node.store.attempt(str(payload.get("attempt")))
-            state.update(**{f"entered_{release}": True for release in charged})
-    except ConfigError:  # the message itself held what no entry may hold
-        node.trail.append([{"action": action, **refusal}])
+        message.node.trail.append([*entries, {**common, **refusal}])
+        _mark_entered(message, list(charged))
+    except ConfigError:
+        # The message itself held what no entry may hold.
+        message.node.trail.append([{"action": message.name, **refusal}])
 
 
-def _charged(node: Node, request: Payload) -> dict[str, Any]:
-    """Releases of the attempt that the ledger has and the trail has not."""
-    try:
-        facts = node.store.attempt(str(request.get("attempt"))).facts
-    except FedriskError:
-        return {}
-    made = {key.removeprefix("spend_"): value for key, value in facts.items() if key.startswith("spend_")}
-    return {release: spend for release, spend in made.items() if f"entered_{release}" not in facts}
+def _relayed(
+    message: Message,
+    study: Study | None,
+    common: Mapping[str, Any],
+    event: str,
+    disclosure: Disclosure | None,
+    payload: Payload,
+) -> list[dict[str, Any]]:
+    """An entry for each blob of another institution, or for another institution."""
+    if disclosure is None or study is None:
+        return []
+    protection = disclosure.protection_in(study, message.node.institution.policy)
+    drafts = []
+    for name in payload.blobs:
+        other = disclosure.counterparty(study, message.node.name, name)
+        if other is None:
+            continue
+        what = {"kind": disclosure.kind, "protection": protection, **_size(payload, name)}
+        drafts.append({**common, "event": event, "counterparty": other, **what})
+    return drafts
+
+
+def _scores(message: Message, study: Study | None, common: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Entries of scores that were given to banks, or that this bank took."""
+    if message.action is None or message.action.scores is None or study is None:
+        return []
+    if message.action.scores == "taken":
+        rows = _listed(message, message.node.name)
+        return [{**common, "event": "delivery", "counterparty": HUB, "rows": rows}]
+    return [
+        {**common, "event": "score", "counterparty": bank, "rows": _listed(message, bank)}
+        for bank in study.banks
+    ]
 
 
 def _release(
-    node: Node,
-    common: Mapping[str, Any],
-    request: Payload,
-    answer: Payload,
-    spend: dict[str, Any],
-    whole: Mapping[str, Any],
+    message: Message, common: Mapping[str, Any], spend: dict[str, Any], whole: Mapping[str, Any]
 ) -> dict[str, Any]:
-    state = node.store.attempt(str(request.get("attempt")))
-    repeated = f"entered_{spend['release']}" in state
-    protection = "noise from a seed, or none: no privacy" if spend["research"] else "discrete Gaussian noise"
+    attempt, name = message.attempt, str(spend["release"])
+    charges = Charges() if attempt is None else attempt.state.find(Charges) or Charges()
+    order = None if attempt is None else attempt.state.find(RowOrder)
+    repeated = name in charges.entered
     return {
         **common,
         "event": "release",
         "counterparty": HUB,
         # One name for all steps of a training, so that tables of what was seen stay short.
-        "kind": f"noisy sums ({'training' if common['action'] == 'step' else spend['release']})",
-        "protection": f"{protection}; pair masks where others contribute",
+        "kind": f"noisy_sums.{'training' if name.startswith(STEP) else name}",
+        "protection": "no_privacy" if spend["research"] else "discrete_gaussian_masked",
         "spend": None if repeated else spend,
-        "rows": 0 if repeated else int(state.facts.get("own_rows", {}).get(spend["population"], 0)),
+        "rows": 0 if repeated or order is None else order.touched[spend["population"]],
         **whole,
     }
 
 
-def _common(node: Node, action: str, request: Payload, study: Study | None) -> dict[str, Any]:
-    return {
-        "study": "" if study is None else study.name,
-        "attempt": str(request.body.get("attempt", ""))[:64],
-        "purpose": "" if study is None else study.purpose,
-        "consent": None if study is None else study.consent,
-        "action": action,
-    }
+def _charged(message: Message) -> dict[str, Any]:
+    """Releases of the attempt that the ledger has and the trail has not."""
+    attempt = message.attempt
+    charges = None if attempt is None else attempt.state.find(Charges)
+    if charges is None:
+        return {}
+    return {name: spend for name, spend in charges.spends.items() if name not in charges.entered}
 
 
-def _study(node: Node, request: Payload) -> Study | None:
-    """The study that a request is about, as it is described in it or kept from before; None where neither is so."""
-    try:
-        if "study" in request.body:
-            return study_from(request.get("study"))
-        return study_from(node.store.attempt(str(request.get("attempt")))["study"])
-    except FedriskError:
-        return None
-
-
-def _partner(node: Node, action: str, name: str, study: Study) -> str:
-    """Whose blob this is: named by the institution, by the product, or going to a place that the action tells."""
-    if action == "blind":
-        return study.authority
-    if action == "pseudonyms":
-        return study.authority
-    if action in ("mask", "release"):
-        left, right = parties(name)
-        return right if left == node.name else left
-    return name
+def _mark_entered(message: Message, names: list[str]) -> None:
+    attempt = message.attempt
+    charges = None if attempt is None else attempt.state.find(Charges)
+    if attempt is not None and charges is not None and set(names) - set(charges.entered):
+        attempt.state.save(Charges(spends=charges.spends, entered=tuple(sorted({*charges.entered, *names}))))
 
 
 def _size(payload: Payload, name: str) -> dict[str, Any]:
     blob = payload.blobs[name]
     size = blob.nbytes if isinstance(blob, np.ndarray) else len(blob)
-    return {"digest": blob_digest(payload, name).hex(), "bytes": size}
+    return {"digest": payload.blob_digest(name).hex(), "bytes": size}
 
 
-def _listed(node: Node, request: Payload, bank: str) -> int:
-    facts = node.store.attempt(str(request.get("attempt"))).facts
-    return int(facts.get("listed", {}).get(bank, 0))
-
-
-def _scored(node: Node, request: Payload) -> int:
-    return _listed(node, request, node.name)
+def _listed(message: Message, bank: str) -> int:
+    attempt = message.attempt
+    order = None if attempt is None else attempt.state.find(RowOrder)
+    return 0 if order is None else order.listed.get(bank, 0)

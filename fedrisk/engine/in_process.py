@@ -1,18 +1,21 @@
 """A study on one machine: registration of its institutions with each other, and the in-process engine."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
-from fedrisk.audit.crosscheck import crosscheck, disclosures
+from fedrisk.audit.crosscheck import Disagreement, crosscheck, disclosures
 from fedrisk.clients.app import app as client_app
 from fedrisk.clients.node import Node
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.errors import ConfigError, FedriskError
+from fedrisk.findings import Finding
+from fedrisk.recipes import recipe_of
 from fedrisk.server.checkpoint import Checkpoint
-from fedrisk.server.exchange import Progress
+from fedrisk.server.exchange import Report
 from fedrisk.server.hub import Hub
-from fedrisk.server.results import Results
+from fedrisk.server.results import DisclosureLine, Results
 from fedrisk.server.run import new_attempt, run_study
 from fedrisk.study import Study
 
@@ -47,7 +50,7 @@ def run_local(
     *,
     hub: Hub | None = None,
     research_seed: int | None = None,
-    progress: Progress | None = None,
+    report: Report | None = None,
     wire: bool = True,
     resume: bool = False,
 ) -> Results:
@@ -56,6 +59,7 @@ def run_local(
     Where a node refused, the error repeats the text from that node's own log: on one machine they are one
     person's. Errors as in :func:`fedrisk.server.run.run_study`.
     """
+    study = recipe_of(study).checked(study)
     hub = hub or Hub.default()
     nodes = load_nodes(institutions)
     register(nodes, hub)
@@ -65,15 +69,15 @@ def run_local(
         results = run_study(
             grid,
             study,
+            recipe_of(study),
             hub,
             engine="in-process",
             research_seed=research_seed,
             attempt=attempt,
-            progress=progress,
+            report=report,
             resume=resume,
         )
-        who_saw_what(results, nodes)
-        return results
+        return who_saw_what(results, nodes)
     except FedriskError as error:
         reasons = [
             f"{name}: {entry['text']}" for name, node in nodes.items() for entry in node.store.errors(attempt)
@@ -83,15 +87,31 @@ def run_local(
         raise type(error)("\n".join([str(error), *reasons])) from None
 
 
-def who_saw_what(results: Results, nodes: Mapping[str, Node]) -> None:
-    """Add the table of disclosures, and where trails disagree, to the results: from the nodes' audit entries.
+def who_saw_what(results: Results, nodes: Mapping[str, Node]) -> Results:
+    """The results with the table of disclosures, and where trails disagree, from the nodes' audit entries.
 
     On one machine all trails are at hand; between machines each institution has its own, and hands it over.
     """
-    attempt = str(results.metrics["attempt"])
-    trails = {name: list(node.trail.entries(attempt=attempt)) for name, node in nodes.items()}
-    rows = disclosures([entry for entries in trails.values() for entry in entries], attempt)
-    results.metrics["disclosures"] = [
-        {**vars(row), "mu": row.mu if isfinite(row.mu) else None} for row in rows
-    ]
-    results.metrics["disagreements"] = [str(found) for found in crosscheck(trails, attempt)]
+    trails = {name: list(node.trail.entries(attempt=results.attempt)) for name, node in nodes.items()}
+    rows = disclosures([entry for entries in trails.values() for entry in entries], results.attempt)
+    lines = [DisclosureLine(**{**vars(row), "mu": row.mu if isfinite(row.mu) else None}) for row in rows]
+    found = crosscheck(trails, results.attempt)
+    return replace(
+        results,
+        disclosures=tuple(lines),
+        disagreements=tuple(disagreement_finding(d) for d in found),
+    )
+
+
+def disagreement_finding(found: Disagreement) -> Finding:
+    """A disagreement of two trails as a code with figures."""
+    entry = found.sent or found.received
+    values = {
+        "sender": found.sender,
+        "receiver": found.receiver,
+        "sent": None if found.sent is None else found.sent.index,
+        "received": None if found.received is None else found.received.index,
+        "kind": "" if entry is None else entry.kind,
+        "differs": ", ".join(found.differs),
+    }
+    return Finding(f"trails_{found.what}", values)

@@ -21,9 +21,9 @@ import fedrisk
 from fedrisk.engine.in_process import load_nodes, register, who_saw_what
 from fedrisk.errors import ConfigError, PeerError
 from fedrisk.institution import find_institutions, home
+from fedrisk.recipes import load_study
 from fedrisk.server.hub import Hub
 from fedrisk.server.results import Results
-from fedrisk.study import load_study
 
 START_SECONDS = 60.0
 
@@ -67,8 +67,7 @@ def run_simulation(
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
         raise PeerError(f"the Flower run ended without results; the end of its log:\n{tail}")
     results = Results.load(out)
-    who_saw_what(results, nodes)
-    return results
+    return who_saw_what(results, nodes)
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -8,6 +8,7 @@ with the weights as float32 and everything else as JSON; nothing in it is pickle
 
 import io
 import json
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.errors import ConfigError
+from fedrisk.study import NO_PRIVACY, Study
 
 
 class Trainee(Protocol):
@@ -70,3 +72,16 @@ class TrainedModel:
                 return cls(file["weights"].astype(np.float32), dict(told["design"]), dict(told["about"]))
         except (ValueError, KeyError, OSError, TypeError):
             raise ConfigError("the file holds no trained network or encoder; train it anew") from None
+
+
+def about_training(study: Study, attempt: str, mu: float, *, research: bool) -> dict[str, Any]:
+    """Public facts of a training for :class:`TrainedModel`; ``mu``: its price, null in JSON where it is infinite."""
+    return {
+        "study": study.name,
+        "digest": study.digest(),
+        "attempt": attempt,
+        "mu": mu if math.isfinite(mu) else None,
+        "delta": study.privacy.delta,
+        "research": research,
+        "notice": NO_PRIVACY if research else None,
+    }

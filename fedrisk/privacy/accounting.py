@@ -189,7 +189,7 @@ def contributor_sigma(sigma: float, banks: int, tolerated: int = 1) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Readings:
+class EpsilonByRelation:
     """One price, read as epsilon at ``delta`` for three different things to hide about an enterprise.
 
     ``zeroed``: its whole contribution (mu, the unit of all accounts); ``label_flipped``: a default where
@@ -203,14 +203,14 @@ class Readings:
     replaced: float
 
 
-def readings(mu: float, delta: float) -> Readings:
+def epsilon_by_relation(mu: float, delta: float) -> EpsilonByRelation:
     """The epsilons of ``mu`` under the three adjacencies that the documentation promises.
 
-    >>> r = readings(mu_for(1.0, 1e-6), 1e-6)
+    >>> r = epsilon_by_relation(mu_for(1.0, 1e-6), 1e-6)
     >>> round(r.zeroed, 2), round(r.label_flipped, 2), round(r.replaced, 2)
     (1.0, 1.45, 2.12)
     """
-    return Readings(
+    return EpsilonByRelation(
         mu=mu,
         delta=delta,
         zeroed=epsilon_for(mu, delta),

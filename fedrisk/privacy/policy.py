@@ -30,7 +30,7 @@ class Policy(BaseModel):
         ledger. The default of 4 a year holds monthly refits at epsilon 1 (Gaussian DP adds up mu squared; twelve
         make epsilon 3.9). cap_per_study, cap_per_purpose: limits of single studies and purposes in a period.
     least_rows: fewest rows that its table must have before anything is computed on it.
-    least_tolerated: fewest colluding banks that a study with several must tolerate (or offices, that train an encoder together).
+    least_colluders: fewest colluding banks that a study with several must withstand (or holders that train an encoder together).
     scores: what a bank gets of this holder where it stands alone behind a sum: coarse ``bands`` or ``points``.
     scored_versions: how many different versions of a score a bank may get of one enterprise within
         ``scored_days``; differences between versions are equations about the columns. The default of 13 a year
@@ -55,7 +55,7 @@ class Policy(BaseModel):
     cap_per_study: Epsilon | None = None
     cap_per_purpose: dict[str, Epsilon] = Field(default_factory=dict)
     least_rows: Annotated[int, Field(ge=1)] = 100
-    least_tolerated: Annotated[int, Field(ge=0)] = 1
+    least_colluders: Annotated[int, Field(ge=0)] = 1
     scores: Literal["bands", "points"] = "bands"
     scored_versions: Annotated[int, Field(ge=0)] = 13
     scored_days: Annotated[int, Field(ge=1)] = 365
@@ -141,9 +141,9 @@ class Policy(BaseModel):
                 )
             if study.holdout.seed:
                 broken.append("holdout.seed draws a second hold-out and is for research runs only; remove it")
-        if len(study.trainers) > 1 and study.privacy.tolerated < self.least_tolerated:
+        if len(study.trainers) > 1 and study.privacy.colluders < self.least_colluders:
             broken.append(
-                f"privacy.tolerated = {study.privacy.tolerated} is below "
-                f"policy.least_tolerated = {self.least_tolerated}"
+                f"privacy.colluders = {study.privacy.colluders} is below "
+                f"policy.least_colluders = {self.least_colluders}"
             )
         return broken

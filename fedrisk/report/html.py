@@ -7,7 +7,9 @@ from jinja2 import Environment, PackageLoader
 
 from fedrisk.errors import StoreError
 from fedrisk.models.scorecard import Scorecard
-from fedrisk.report.text import beside_rows, grouped, number, own_models, privacy_words, training_rows
+from fedrisk.recipe import Section
+from fedrisk.report.text import baseline_rows, grouped, number, own_models, price_words, privacy_words
+from fedrisk.report.words import cell, sentence, word
 from fedrisk.server.results import Results
 
 
@@ -24,30 +26,32 @@ def write_report(results: Results, folder: Path) -> Path:
 def render(results: Results) -> str:
     """The report as a page."""
     environment = Environment(loader=PackageLoader("fedrisk.report"), autoescape=True)
-    environment.filters["number"] = number
-    m = results.metrics
+    environment.filters.update(number=number, cell=cell, sentence=sentence, price=price_words)
+    environment.globals.update(word=word)
+    card = results.card
     return environment.get_template("report.html.jinja").render(
-        m=m,
-        card=results.card,
-        privacy=privacy_words(m),
-        features=[] if results.card is None else _features(results, results.card),
-        spends=grouped(m["spends"]),
-        own_models=own_models(m),
-        training=training_rows(m["training"]) if m.get("training") else [],
-        beside=beside_rows(m) if m.get("beside") else [],
-        norms=_norms(m.get("training")),
-        calibration=_calibration(m["calibration"]),
-        selection=[(n, i["label"]) for n, i in m["institutions"].items() if i["label"]],
+        m=results,
+        card=card,
+        privacy=privacy_words(results),
+        features=[] if card is None else _features(results, card),
+        spends=grouped(results.spends),
+        own_models=own_models(results.by_bank),
+        sections=[(s, _line(s)) for s in results.sections if card is None or s.code != "features"],
+        baselines=baseline_rows(results) if results.baselines else [],
+        calibration=_calibration(results),
+        selection=[(n, i.label) for n, i in results.institutions.items() if i.label],
     )
 
 
-def _norms(training: dict[str, Any] | None) -> str | None:
-    """Points of the line of step lengths in a box of 560 by 90 units."""
-    norms = [] if training is None else training["norms"]
-    if len(norms) < 2:
+def _line(section: Section) -> str | None:
+    """Points of a section's line in a box of 560 by 90 units."""
+    values = section.line
+    if len(values) < 2:
         return None
-    top = max(norms) or 1.0
-    return " ".join(f"{560 * k / (len(norms) - 1):.1f},{90 - 86 * v / top:.1f}" for k, v in enumerate(norms))
+    top = max(values) or 1.0
+    return " ".join(
+        f"{560 * k / (len(values) - 1):.1f},{90 - 86 * v / top:.1f}" for k, v in enumerate(values)
+    )
 
 
 def _features(results: Results, card: Scorecard) -> list[dict[str, Any]]:
@@ -58,10 +62,8 @@ def _features(results: Results, card: Scorecard) -> list[dict[str, Any]]:
     )
     table = []
     for b, points, average in zip(card.bins, card.points, card.averages, strict=True):
-        meaning = (
-            results.metrics["institutions"].get(_owner(results, b.feature.institution), {}).get("meanings")
-            or {}
-        )
+        facts = results.institutions.get(_owner(results, b.feature.institution))
+        meaning = (facts.meanings if facts else None) or {}
         bars = [
             (label, p, round(50 * (p - average) / widest, 1))
             for label, p in zip(b.labels(), points, strict=True)
@@ -78,23 +80,24 @@ def _features(results: Results, card: Scorecard) -> list[dict[str, Any]]:
 
 
 def _owner(results: Results, role: str) -> str:
-    institutions = results.metrics["institutions"]
-    return role if role in institutions else next(n for n, i in institutions.items() if i["role"] == "bank")
+    """An institution of that role name: the role itself, or for the banks' common columns the first bank."""
+    institutions = results.institutions
+    return role if role in institutions else next(n for n, i in institutions.items() if i.role == "bank")
 
 
-def _calibration(rows: list[dict[str, float]] | None) -> dict[str, Any] | None:
+def _calibration(results: Results) -> dict[str, Any] | None:
     """Points of the calibration plot in a square of 240 units, from the published histogram."""
     # A bin whose noisy count is not positive has no observed rate.
-    rows = [r for r in rows or () if r["count"] > 0 and r["observed"] is not None]
+    rows = [r for r in results.calibration or () if r.count > 0]
     if not rows:
         return None
-    top = max(max(r["predicted"], r["observed"]) for r in rows) * 1.05 or 1.0
-    most = max(r["count"] for r in rows)
+    top = max(max(r.predicted, r.observed) for r in rows) * 1.05 or 1.0
+    most = max(r.count for r in rows)
     points = [
         (
-            round(240 * r["predicted"] / top, 1),
-            round(240 - 240 * r["observed"] / top, 1),
-            round(2 + 6 * (r["count"] / most) ** 0.5, 1),
+            round(240 * r.predicted / top, 1),
+            round(240 - 240 * r.observed / top, 1),
+            round(2 + 6 * (r.count / most) ** 0.5, 1),
         )
         for r in rows
     ]

@@ -1,14 +1,19 @@
 """Results on the screen, with rich."""
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from fedrisk.models.scorecard import Scorecard
-from fedrisk.server.results import Results
+from fedrisk.recipe import Section
+from fedrisk.report.words import cell, sentence, word
+from fedrisk.server.results import BankFigures, Baseline, DisclosureLine, Results
+
+MOST_ROWS = 12
+"""Rows of a section that are shown on the screen; the report has all."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -22,53 +27,67 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def summary(results: Results) -> RenderableType:
     """The main figures of a study."""
-    m = results.metrics
     parts: list[RenderableType] = []
-    if m["notice"]:
-        parts.append(Text(f" {m['notice']} ", style="bold white on red"))
-    head = Table(title=f"study {m['study']}", title_justify="left", show_header=False, box=None)
-    head.add_column(style="dim")
-    head.add_column()
-    rows = m["rows"]
-    head.add_row(
-        "enterprises",
-        f"{sum(rows['training'].values()):,} training, {sum(rows['holdout'].values()):,} hold-out",
-    )
-    head.add_row("AUC, KS, Gini, Brier", "  ".join(number(m[k]) for k in ("auc", "ks", "gini", "brier")))
-    head.add_row("standard error of AUC", number(m["auc_standard_error"], 4))
-    head.add_row("privacy", privacy_words(m))
-    head.add_row("time", f"{m['seconds']} s, {m['exchanges']} exchanges, {m['peak_mb']:.0f} MB at most")
-    head.add_row("sent to the hub", ", ".join(f"{n} {b / 1e6:.1f} MB" for n, b in m["bytes_sent"].items()))
-    parts.append(head)
-    if m["by_bank"]:
-        banks = Table(title="by bank", title_justify="left")
-        own = own_models(m)
-        for column in ("bank", "hold-out", "AUC", "KS", "Brier", *own.values()):
-            banks.add_column(column, justify="left" if column == "bank" else "right")
-        for name, b in m["by_bank"].items():
-            figures = [number(b.get(k)) for k in ("auc", "ks", "brier", *own)]
-            banks.add_row(name, f"{b['holdout']:,}", *figures)
-        parts.append(banks)
-    parts.append(_spends(m))
-    if m.get("disclosures"):
-        parts.append(_disclosures(m))
-    if m.get("training"):
-        parts.append(_training(m["training"]))
-    if m.get("beside"):
-        parts.append(_beside(m))
-    if results.card is not None:
-        parts.append(_features(results.card))
+    if results.notice:
+        parts.append(Text(f" {results.notice} ", style="bold white on red"))
+    parts.append(_head(results))
+    if results.by_bank:
+        parts.append(_banks(results.by_bank))
+    parts.append(_spends(results))
+    if results.disclosures:
+        parts.append(_disclosures(results))
+    if results.baselines:
+        parts.append(_baselines(results))
+    parts += [_section(section) for section in results.sections]
     return Group(*parts)
 
 
-def own_models(m: dict[str, Any]) -> dict[str, str]:
-    """Figures of models that banks fit for themselves, by key of ``by_bank``, with their headings."""
-    if m.get("recipe") == "neural":
-        return {"alone_auc": "alone", "personal_auc": "personal"}
-    return {"alone_auc": "alone", "champion_auc": "champion", "personal_auc": "personal"}
+def _head(r: Results) -> Table:
+    head = _pairs(f"study {r.study}")
+    rows = r.rows
+    head.add_row(
+        "enterprises", f"{sum(rows.training.values()):,} training, {sum(rows.holdout.values()):,} hold-out"
+    )
+    head.add_row("AUC, KS, Gini, Brier", "  ".join(number(v) for v in (r.auc, r.ks, r.gini, r.brier)))
+    head.add_row("standard error of AUC", number(r.auc_standard_error, 4))
+    head.add_row("privacy", privacy_words(r))
+    head.add_row("time", f"{r.seconds} s, {r.exchanges} exchanges, {r.peak_mb:.0f} MB at most")
+    head.add_row("sent to the hub", ", ".join(f"{n} {b / 1e6:.1f} MB" for n, b in r.bytes_sent.items()))
+    return head
 
 
-def grouped(spends: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _pairs(title: str) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False, box=None)
+    table.add_column(style="dim")
+    table.add_column()
+    return table
+
+
+OWN_MODELS = {"alone_auc": "alone", "champion_auc": "champion", "personal_auc": "personal"}
+
+
+def own_models(by_bank: Mapping[str, BankFigures] | None) -> dict[str, str]:
+    """Figures of models that banks fit for themselves, by name with their headings: those that any bank has."""
+    banks = (by_bank or {}).values()
+    return {
+        name: heading
+        for name, heading in OWN_MODELS.items()
+        if name != "champion_auc" or any(getattr(b, name) is not None for b in banks)
+    }
+
+
+def _banks(by_bank: Mapping[str, BankFigures]) -> Table:
+    own = own_models(by_bank)
+    table = Table(title="by bank", title_justify="left")
+    for column in ("bank", "hold-out", "AUC", "KS", "Brier", *own.values()):
+        table.add_column(column, justify="left" if column == "bank" else "right")
+    for name, b in by_bank.items():
+        figures = [number(getattr(b, k)) for k in ("auc", "ks", "brier", *own)]
+        table.add_row(name, f"{b.holdout:,}", *figures)
+    return table
+
+
+def grouped(spends: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Spends with all steps of a training as one line: prices add up as squares.
 
     >>> step = {"institution": "a", "population": "training", "research": False, "mu": 3.0}
@@ -79,11 +98,11 @@ def grouped(spends: list[dict[str, Any]]) -> list[dict[str, Any]]:
     steps: dict[str, list[dict[str, Any]]] = {}
     for spend in spends:
         if not spend["release"].startswith("step_"):
-            out.append(spend)
+            out.append(dict(spend))
             continue
         if spend["institution"] not in steps:
-            out.append(spend)
-        steps.setdefault(spend["institution"], []).append(spend)
+            out.append(dict(spend))
+        steps.setdefault(spend["institution"], []).append(dict(spend))
     for place, spend in enumerate(out):
         if spend["release"].startswith("step_"):
             own = steps[spend["institution"]]
@@ -92,104 +111,84 @@ def grouped(spends: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return out
 
 
-def training_rows(t: dict[str, Any]) -> list[tuple[str, str]]:
-    """What is to be said of a training, as pairs of name and text."""
-    mode = "noise shared by all trainers" if t["mode"] == "shared_noise" else "each trainer's own noise"
-    mode = "one trainer, its own noise" if t["trainers"] == 1 else mode
-    rate = f"{t['rate']:.3g}, {t['optimiser']}"
-    if t["optimiser"] == "adam":
-        rate = f"adam, a weight moves by about {t['adam_step']:g} in a step at most"
-    rows = [
-        ("model", f"{t['kind']}, {t['parameters']:,} parameters"),
-        ("mode", f"{mode}; {t['steps']} steps, {t['sums']} noisy sums a trainer"),
-        ("one enterprise", f"adds at most {t['clip']:g} to a sum (L2)"),
-        (
-            "noise in a sum",
-            "none" if not t["noise"] else f"standard deviation {t['noise']:.3g} in each number",
-        ),
-        ("learning rate", rate),
-    ]
-    if t["lost"]:
-        gone = ", ".join(f"{name} from step {step + 1}" for name, step in t["lost"].items())
-        rows.append(("lost on the way", gone))
-    return rows
-
-
-def _beside(m: dict[str, Any]) -> RenderableType:
-    table = Table(title="beside it, on the same rows and at the same epsilon", title_justify="left")
+def _baselines(results: Results) -> RenderableType:
+    title = "baselines on the same rows, at the same epsilon"
+    table = Table(title=title, title_justify="left")
     for column in ("model", "AUC", "+-", "KS", "Brier", "exchanges"):
         table.add_column(column, justify="left" if column == "model" else "right")
-    for row in beside_rows(m):
+    for row in baseline_rows(results):
         table.add_row(*row)
     return table
 
 
-def beside_rows(m: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Model, AUC, its error, KS, Brier score, exchanges: of the network first, then of what ran beside it."""
+def baseline_rows(r: Results) -> list[tuple[str, ...]]:
+    """Model, AUC, its error, KS, Brier score, exchanges: of this study first, then of its baselines."""
+    kind = r.recipe if r.training is None else f"{r.recipe} ({r.training.kind})"
     rows: list[tuple[str, ...]] = []
-    for b in [{**m, "model": f"this network ({m['training']['kind']})"}, *m["beside"]]:
-        if "failed" in b:
-            rows.append((f"{b['model']}: {b['failed']}", *("–",) * 5))
+    this = Baseline(
+        model=f"this {kind}",
+        auc=r.auc,
+        auc_standard_error=r.auc_standard_error,
+        ks=r.ks,
+        brier=r.brier,
+        exchanges=r.exchanges,
+    )
+    for b in (this, *r.baselines):
+        if b.failed:
+            rows.append((f"{b.model}: {b.failed}", *("–",) * 5))
             continue
-        figures = (number(b[k]) for k in ("auc", "auc_standard_error", "ks", "brier"))
-        name = b["model"] if b.get("same_rows", True) else f"{b['model']} (on other rows)"
-        rows.append((name, *figures, str(b["exchanges"])))
+        figures = (number(v) for v in (b.auc, b.auc_standard_error, b.ks, b.brier))
+        rows.append((b.model if b.same_rows else f"{b.model} (on other rows)", *figures, str(b.exchanges)))
     return rows
 
 
-def _training(t: dict[str, Any]) -> RenderableType:
-    table = Table(title="training", title_justify="left", show_header=False, box=None)
-    table.add_column(style="dim")
-    table.add_column()
-    for name, text in training_rows(t):
-        table.add_row(name, text)
+def _section(section: Section) -> RenderableType:
+    title = word("section", section.code)
+    if not section.columns:
+        table = _pairs(title.lower())
+    else:
+        table = Table(title=title.lower(), title_justify="left")
+        for k, column in enumerate(section.columns):
+            table.add_column(word("column", column), justify="left" if k == 0 else "right")
+    for row in section.rows[:MOST_ROWS]:
+        table.add_row(*(cell(value) for value in row))
     return table
 
 
-def privacy_words(m: dict[str, Any]) -> str:
-    """The guarantee in one line; a research run says that it has none.
-
-    >>> privacy_words({"research": True})
-    'none (research run)'
-    """
-    if m["research"]:
+def privacy_words(r: Results) -> str:
+    """The guarantee in one line; a research run says that it has none."""
+    by = r.epsilon_by_relation
+    if r.research or by is None or r.epsilon is None or r.mu is None:
         return "none (research run)"
-    r = m["readings"]
     return (
-        f"epsilon {m['epsilon']:g} at delta {m['delta']:g} per enterprise and institution "
-        f"(mu {m['mu']:.3f}; label flipped {r['label_flipped']:.2f}, replaced {r['replaced']:.2f})"
+        f"epsilon {r.epsilon:g} at delta {r.delta:g} per enterprise and institution "
+        f"(mu {r.mu:.3f}; label flipped {by.label_flipped:.2f}, replaced {by.replaced:.2f})"
     )
 
 
-def _spends(m: dict[str, Any]) -> RenderableType:
+def _spends(results: Results) -> RenderableType:
     table = Table(title="what the releases cost each institution (mu)", title_justify="left")
     for column in ("institution", "release", "of", "mu"):
         table.add_column(column, justify="right" if column == "mu" else "left")
-    for s in grouped(m["spends"]):
+    for s in grouped(results.spends):
         price = "no privacy" if s["research"] else f"{s['mu']:.4f}"
         table.add_row(s["institution"], s["release"], s["population"], price)
     return table
 
 
-def _disclosures(m: dict[str, Any]) -> RenderableType:
+def price_words(line: DisclosureLine) -> str:
+    """The price of what was seen."""
+    return "–" if line.mu == 0 else ("no privacy" if line.mu is None else f"{line.mu:.4f}")
+
+
+def _disclosures(results: Results) -> RenderableType:
     """Who saw what, from the audit trails of the run."""
     table = Table(title="who saw what, from the audit trails", title_justify="left", box=None, pad_edge=False)
     for column in ("from", "to", "what", "mu", "kB"):
         table.add_column(column, justify="right" if column in ("mu", "kB") else "left")
-    for d in m["disclosures"]:
-        price = "–" if d["mu"] == 0 else ("no privacy" if d["mu"] is None else f"{d['mu']:.4f}")
-        table.add_row(d["institution"], d["counterparty"], d["kind"], price, f"{d['bytes'] / 1000:,.0f}")
-    found = m.get("disagreements") or []
+    for d in results.disclosures:
+        what = word("kind", d.kind)
+        table.add_row(d.institution, d.counterparty, what, price_words(d), f"{d.bytes / 1000:,.0f}")
+    found = [sentence(f) for f in results.disagreements]
     words = "; ".join(found) if found else "what each says it sent, the other says it received"
     return Group(table, Text(f"trails compared: {words}", style="bold red" if found else "dim"))
-
-
-def _features(card: Scorecard) -> RenderableType:
-    table = Table(title="features by weight in the score", title_justify="left")
-    for column in ("feature", "bins", "points from", "to"):
-        table.add_column(column, justify="left" if column == "feature" else "right")
-    spread = sorted(range(len(card.bins)), key=lambda j: -(max(card.points[j]) - min(card.points[j])))
-    for j in spread[:12]:
-        points = card.points[j]
-        table.add_row(card.bins[j].feature.name, str(card.bins[j].size), str(min(points)), str(max(points)))
-    return table

@@ -16,7 +16,7 @@ may come back at the next.
 **What the threshold t of n protects.** With an honest-but-curious hub, and even if it joins fewer than t
 trainers, nothing but the total of the survivors is learnt (the paper, section 6). t must exceed n / 2, so that
 two disjoint groups of nodes cannot open both secrets of one trainer, and no total has fewer than t vectors under
-it, which is the fewest noises that the accounting may count on (``accounting.contributor_sigma`` with t banks).
+it, which is the threshold noises that the accounting may count on (``accounting.contributor_sigma`` with t banks).
 ``default_threshold`` takes the paper's two thirds, or all but one trainer where that is less.
 
 *The consistency round of the paper's malicious variant is left out.* It is not needed against a hub that follows

@@ -38,7 +38,7 @@ _HALF = 16  # bytes of one secret of pycryptodome's Shamir
 
 
 def default_threshold(trainers: int) -> int:
-    """Shares that open a secret, and fewest survivors: floor(2 n / 3) + 1, or n - 1 where that is less.
+    """Shares that open a secret, and threshold survivors: floor(2 n / 3) + 1, or n - 1 where that is less.
 
     One and two trainers give 1 (no masks) and 2 (no recovery).
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
+from fedrisk.recipes import load_study, recipe_of
 from fedrisk.server.hub import Hub
 from fedrisk.server.run import run_study
-from fedrisk.study import load_study
 
 app = ServerApp()
 
@@ -17,13 +17,15 @@ def main(grid: Grid, context: Context) -> None:
     """Run configuration: ``study`` and ``out`` (paths at the hub), ``research-seed`` (negative for none)."""
     config = context.run_config
     seed = int(str(config.get("research-seed", -1)))
+    study = load_study(str(config["study"]))
     results = run_study(
         grid,
-        load_study(str(config["study"])),
+        study,
+        recipe_of(study),
         Hub.default(),
         engine="flower",
         research_seed=seed if seed >= 0 else None,
-        progress=lambda number, action, what: print(f"exchange {number}: {action} ({what})", flush=True),
+        report=lambda number, action, what: print(f"exchange {number}: {action} ({what})", flush=True),
     )
     results.save(Path(str(config["out"])))
     print(f"results in {config['out']}", flush=True)

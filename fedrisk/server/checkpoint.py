@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fedrisk.errors import ConfigError, StoreError
 from fedrisk.files import write_atomic
-from fedrisk.protocol import Payload, pack, unpack
+from fedrisk.protocol.payload import Payload, pack, unpack
 from fedrisk.server.hub import Hub
 from fedrisk.study import Study
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO
 
 from fedrisk.errors import StoreError
-from fedrisk.protocol import Blob, Payload
+from fedrisk.protocol.payload import Blob, Payload
 
 LEAST = 1 << 16
 """Raw blobs from this size on, in bytes, go to the file."""
@@ -92,7 +92,7 @@ class _Kept(Mapping[str, Blob]):
         return name in self._places or name in self._small
 
 
-class Relayed(Mapping[str, Blob]):
+class RelayedBlobs(Mapping[str, Blob]):
     """Blobs of a message to come: each named blob is one of another institution's answers, fetched when it is sent."""
 
     def __init__(self) -> None:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from flwr.serverapp import Grid
 
 from fedrisk.errors import EnvelopeError, PeerError
-from fedrisk.protocol import Action, Payload, from_record, request
+from fedrisk.protocol.payload import Payload, from_record, request
 from fedrisk.secure.identity import SignedKey, verify
 from fedrisk.server.envelope_file import Spool
 
-Progress = Callable[[int, str, str], None]
+Report = Callable[[int, str, str], None]
 """Called before each exchange with its number, action and a few words on what it does."""
 
 
@@ -37,7 +37,7 @@ class Exchange:
         attempt: str,
         *,
         timeout: float = 3600.0,
-        progress: Progress | None = None,
+        report: Report | None = None,
     ) -> None:
         self.attempt = attempt
         self.exchanges = 0
@@ -48,7 +48,7 @@ class Exchange:
         self._nodes: dict[str, int] = {}
         self._asked: dict[str, int] = {}
         self._timeout = timeout
-        self._progress = progress or (lambda *_: None)
+        self._report = report or (lambda *_: None)
 
     def roll_call(
         self,
@@ -102,7 +102,7 @@ class Exchange:
         self.received = {self._name(n): b for n, b in self.received.items() if self._name(n) in members}
         return answers
 
-    def __call__(self, action: Action, what: str, content: Mapping[str, Payload]) -> dict[str, Payload]:
+    def __call__(self, action: str, what: str, content: Mapping[str, Payload]) -> dict[str, Payload]:
         """Send each institution its request and return all answers by name, or raise PeerError."""
         stamped = {
             name: Payload(
@@ -120,7 +120,7 @@ class Exchange:
             )
         return answers
 
-    def gather(self, action: Action, what: str, content: Mapping[str, Payload]) -> dict[str, Payload]:
+    def gather(self, action: str, what: str, content: Mapping[str, Payload]) -> dict[str, Payload]:
         """As a call, but whoever refuses, fails or is not there within `PATIENCE` seconds is left out."""
         stamped = {
             name: Payload({**payload.body, "attempt": self.attempt}, payload.blobs)
@@ -142,7 +142,7 @@ class Exchange:
 
     def _send(
         self,
-        action: Action,
+        action: str,
         what: str,
         content: Mapping[str, Payload],
         nodes: Mapping[str, int],
@@ -154,7 +154,7 @@ class Exchange:
         timeout = timeout or self._timeout
         if action != "close":
             self.exchanges += 1
-            self._progress(self.exchanges, action, what)
+            self._report(self.exchanges, action, what)
         waiting: dict[str, str] = {}
         answers: dict[str, Payload] = {}
         unsent = []
@@ -171,7 +171,7 @@ class Exchange:
         if unsent and not tolerant:
             raise PeerError(
                 f"exchange {self.exchanges}, {action}, could not be sent to {', '.join(sorted(unsent))}; see that its "
-                "node is connected, and run the study anew. What was released before stays charged"
+                "node is connected, and run the study again. What was released before stays charged"
             )
         deadline, pause = time.monotonic() + timeout, 0.01
         while waiting:
@@ -182,13 +182,13 @@ class Exchange:
                 if time.monotonic() > deadline:
                     raise PeerError(
                         f"no answer from {', '.join(sorted(waiting.values()))} within {timeout:.0f} s in "
-                        f"exchange {self.exchanges}, {action}; see that the node runs, and run the study anew"
+                        f"exchange {self.exchanges}, {action}; see that the node runs, and run the study again"
                     )
                 time.sleep(pause)
                 pause = min(pause * 1.5, 0.5)
         return {name: answers[name] for name in content if name in answers}
 
-    def _push(self, action: Action, payload: Payload, name: str, node: int, timeout: float) -> str | None:
+    def _push(self, action: str, payload: Payload, name: str, node: int, timeout: float) -> str | None:
         """Send one message; its id, or None where Flower did not take it (it then gives no id, or an empty one)."""
         payload = Payload(payload.body, dict(payload.blobs))  # relayed blobs are fetched once, here
         self.received[name] = self.received.get(name, 0) + payload.size()
@@ -197,7 +197,7 @@ class Exchange:
 
     def _collect(
         self,
-        action: Action,
+        action: str,
         waiting: dict[str, str],
         answers: dict[str, Payload],
         spool: Spool,
@@ -213,7 +213,7 @@ class Exchange:
             if message.has_error():
                 raise PeerError(
                     f"{name} was lost in exchange {self.exchanges}, {action}; see that its node runs, and "
-                    "run the study anew. What was released before stays charged"
+                    "run the study again. What was released before stays charged"
                 )
             answer = from_record(message.content)
             self.sent[name] = self.sent.get(name, 0) + answer.size()

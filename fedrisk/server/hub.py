@@ -14,7 +14,7 @@ from pathlib import Path
 from fedrisk.errors import EnvelopeError, StoreError
 from fedrisk.files import write_atomic
 from fedrisk.institution import home
-from fedrisk.secure.identity import HubKey
+from fedrisk.secure.identity import HubKey, IdentityKey
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,14 @@ class Hub:
         if not file.exists():
             HubKey.generate().save(file)
         return HubKey.load(file)
+
+    @property
+    def identity(self) -> IdentityKey:
+        """Ed25519 key with which release records are signed; made on first use."""
+        file = self._file("identity.key")
+        if not file.exists():
+            IdentityKey.generate().save(file)
+        return IdentityKey.load(file)
 
     def draw_key(self, purpose: str) -> bytes:
         """32 secret bytes for one kind of draw ("holdout", "bank"); made on first use."""

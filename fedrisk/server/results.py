@@ -4,45 +4,192 @@ import json
 import math
 import resource
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from fedrisk.errors import ConfigError, StoreError
+from fedrisk.files import write_atomic
+from fedrisk.findings import Finding
 from fedrisk.metrics import Metrics, auc_standard_error, calibration_from_histogram, from_histogram
-from fedrisk.models.plan import budget, expected_gain, total_mu
 from fedrisk.models.scorecard import Scorecard
-from fedrisk.privacy.accounting import readings
-from fedrisk.server.exchange import Exchange
+from fedrisk.privacy.accounting import EpsilonByRelation, epsilon_by_relation
+from fedrisk.recipe import Section
+from fedrisk.releases.budget import total_mu
+from fedrisk.releases.record import FILE as RECORD_FILE
+from fedrisk.releases.record import ReleaseRecord
+from fedrisk.server.outcome import Counts, HubSession, Outcome, TrainingFigures
 from fedrisk.server.roster import Roster
-from fedrisk.server.scorecard import Released
-from fedrisk.server.training import Trained
 from fedrisk.study import BANK, NO_PRIVACY
 
-Counts = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Enterprises by bank; overlap: those a holder has in common with the banks, in research runs only."""
+
+    training: dict[str, int]
+    holdout: dict[str, int]
+    overlap: dict[str, int] | None = None
 
 
-@dataclass(frozen=True)
-class Results:
-    """metrics: everything of metrics.json. card: the scorecard, where the recipe makes one; network: the trained
-    network or encoder with its design, as the bytes of a ``.npz`` file."""
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """Quality of scores on a hold-out; None where nothing may be said."""
 
-    metrics: dict[str, Any]
-    card: Scorecard | None
-    network: bytes | None = None
+    auc: float | None = None
+    ks: float | None = None
+    gini: float | None = None
+    brier: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BankFigures(Figures):
+    """The same at one bank, and AUC of the models that it fits for itself (research runs only)."""
+
+    holdout: int
+    alone_auc: float | None = None
+    champion_auc: float | None = None
+    personal_auc: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationGroup:
+    """One group of the hold-out: mean predicted and observed default rate, and size."""
+
+    predicted: float
+    observed: float
+    count: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstitutionFacts:
+    """What an institution said of itself when it agreed."""
+
+    role: str
+    rows: int
+    label: dict[str, Any] | None = None
+    scores: str | None = None
+    budget_left: dict[str, float] | None = None
+    meanings: dict[str, dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DisclosureLine:
+    """What one institution let another, or the hub, see of one kind; codes, price (None is no privacy), bytes."""
+
+    institution: str
+    counterparty: str
+    kind: str
+    protection: str
+    mu: float | None
+    bytes: int
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """Another model on the same rows at the same epsilon, or why it failed."""
+
+    model: str
+    auc: float | None = None
+    ks: float | None = None
+    brier: float | None = None
+    auc_standard_error: float | None = None
+    exchanges: int = 0
+    seconds: float = 0.0
+    same_rows: bool = True
+    failed: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFigures:
+    """All figures of a run: what metrics.json holds.
+
+    Outside research runs every figure comes from the private evaluation histogram. evaluated: whether the recipe has a
+    model whose scores can be evaluated.
+    """
+
+    study: str
+    recipe: str
+    digest: str
+    attempt: str
+    engine: str
+    research: bool
+    notice: str | None
+    research_seed: int | None
+    seconds: float
+    exchanges: int
+    rows: Rows
+    epsilon: float | None
+    nominal_epsilon: float | None
+    delta: float
+    mu: float | None
+    epsilon_by_relation: EpsilonByRelation | None
+    spends: tuple[dict[str, Any], ...]
+    second_release: str | None
+    default_rate: float | None
+    expectation: Finding | None
+    training: TrainingFigures | None
+    auc: float | None
+    ks: float | None
+    gini: float | None
+    brier: float | None
+    auc_standard_error: float | None
+    calibration: tuple[CalibrationGroup, ...] | None
+    by_bank: dict[str, BankFigures] | None
+    bank_alone_auc: float | None
+    bank_champion_auc: float | None
+    bank_personal_auc: float | None
+    bytes_sent: dict[str, int]
+    bytes_received: dict[str, int]
+    peak_mb: float
+    institutions: dict[str, InstitutionFacts]
+    sections: tuple[Section, ...] = ()
+    left_out: tuple[str, ...] = ()
+    disclosures: tuple[DisclosureLine, ...] = ()
+    disagreements: tuple[Finding, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
+    evaluated: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything of metrics.json: JSON has no infinity and no NaN, they become null."""
+        figures = {f.name: getattr(self, f.name) for f in fields(StudyFigures)}
+        plain: dict[str, Any] = _clean(_adapter().dump_python(StudyFigures(**figures)))
+        return plain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results(StudyFigures):
+    """The figures of a run with the model and the record of what was released.
+
+    card: the scorecard, where the recipe makes one; network: the trained network or encoder with its design, as the
+    bytes of a ``.npz`` file.
+    """
+
+    card: Scorecard | None = field(default=None, repr=False)
+    network: bytes | None = field(default=None, repr=False)
+    record: ReleaseRecord | None = field(default=None, repr=False)
+
+    @property
+    def model_file(self) -> str:
+        """Name of the file in which the model is saved."""
+        return "scorecard.json" if self.card is not None else "network.npz"
 
     def save(self, folder: Path) -> None:
-        """Write metrics.json and scorecard.json or network.npz; StoreError names the folder."""
+        """Write metrics.json, the model and the release record; StoreError names the folder."""
         prepare(folder)
         try:
-            (folder / "metrics.json").write_text(json.dumps(self.metrics, indent=1, allow_nan=False) + "\n")
+            (folder / "metrics.json").write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
             if self.card is not None:
                 (folder / "scorecard.json").write_text(self.card.to_json() + "\n")
             if self.network is not None:
                 (folder / "network.npz").write_bytes(self.network)
+            if self.record is not None:
+                write_atomic(folder / RECORD_FILE, self.record.to_bytes())
         except OSError as error:
             raise _unwritable(folder, error) from None
 
@@ -50,16 +197,25 @@ class Results:
     def load(cls, folder: Path) -> "Results":
         """Read back what :meth:`save` wrote; ConfigError where it is not there or malformed."""
         try:
-            metrics = json.loads((folder / "metrics.json").read_text())
-            if metrics.get("recipe", "scorecard") != "scorecard":
-                return cls(metrics, None, (folder / "network.npz").read_bytes())
-            return cls(metrics, Scorecard.from_json((folder / "scorecard.json").read_text()))
+            metrics = _adapter().validate_json((folder / "metrics.json").read_bytes())
+            card, network, record = (folder / n for n in ("scorecard.json", "network.npz", RECORD_FILE))
+            return cls(
+                **vars(metrics),
+                card=Scorecard.from_json(card.read_text()) if card.exists() else None,
+                network=network.read_bytes() if network.exists() else None,
+                record=ReleaseRecord.load(record) if record.exists() else None,
+            )
         except FileNotFoundError as error:
             raise ConfigError(
                 f"{error.filename} does not exist; name the --out folder of a finished run"
             ) from None
-        except (ValueError, OSError):
-            raise ConfigError(f"the results in {folder} cannot be read; run the study anew") from None
+        except (ValidationError, ValueError, OSError):
+            raise ConfigError(f"the results in {folder} cannot be read; run the study again") from None
+
+
+@cache
+def _adapter() -> TypeAdapter[StudyFigures]:
+    return TypeAdapter(StudyFigures)
 
 
 def prepare(folder: Path) -> None:
@@ -80,56 +236,59 @@ def _unwritable(folder: Path, error: OSError) -> StoreError:
 
 
 def summarise(
-    exchange: Exchange, roster: Roster, released: Released | Trained, *, engine: str, seconds: float
+    session: HubSession, outcome: Outcome, sections: tuple[Section, ...], *, engine: str, seconds: float
 ) -> Results:
     """All figures of a run. Outside research runs every one comes from the private evaluation histogram."""
+    exchange, roster = session.exchange, session.roster
     study, research = roster.study, roster.research_seed is not None
     privacy, mu = study.privacy, total_mu(study)
-    by_bank = _by_bank(roster, released)
-    total = _sum(released.evaluation)
-    overall = None if total is None else from_histogram(*total)
-    metrics: dict[str, Any] = {
-        "study": study.name,
-        "recipe": study.recipe,
-        "digest": study.digest(),
-        "attempt": exchange.attempt,
-        "engine": engine,
-        "research": research,
-        "notice": NO_PRIVACY if research else None,
-        "research_seed": roster.research_seed,
-        "seconds": round(seconds, 2),
-        "exchanges": exchange.exchanges,
-        "rows": {
-            "training": roster.training,
-            "holdout": roster.holdout,
-            "overlap": _overlap(roster) if research else None,
-        },
-        "epsilon": None if research else privacy.epsilon,
-        "nominal_epsilon": _finite(privacy.epsilon),
-        "delta": privacy.delta,
-        "mu": None if research else mu,
-        "readings": None if research else vars(readings(mu, privacy.delta)),
-        "spends": released.spends,
-        "branch": released.branch,
-        "default_rate": None if released.card is None else released.card.rate,
-        "expectation": None if released.card is None else _expectation(roster, released.card),
-        "training": getattr(released, "training", None),
-        **_figures(overall),
-        "auc_standard_error": _standard_error(total, released),
-        "calibration": None if total is None else _calibration(total),
-        "by_bank": by_bank,
-        "bank_alone_auc": _mean(released, "bank_alone_auc"),
-        "bank_champion_auc": _mean(released, "bank_champion_auc"),
-        "bank_personal_auc": _mean(released, "bank_personal_auc"),
-        "bytes_sent": exchange.sent,
-        "bytes_received": exchange.received,
-        "peak_mb": round(peak_mb(), 1),
-        "institutions": _institutions(roster),
-    }
-    return Results(_clean(metrics), released.card, getattr(released, "network", None))
+    total = _sum(outcome.evaluation)
+    return Results(
+        study=study.name,
+        recipe=study.recipe,
+        digest=study.digest(),
+        attempt=exchange.attempt,
+        engine=engine,
+        research=research,
+        notice=NO_PRIVACY if research else None,
+        research_seed=roster.research_seed,
+        seconds=round(seconds, 2),
+        exchanges=exchange.exchanges,
+        rows=Rows(
+            training=roster.training,
+            holdout=roster.holdout,
+            overlap=_overlap(roster) if research else None,
+        ),
+        epsilon=None if research else privacy.epsilon,
+        nominal_epsilon=_finite(privacy.epsilon),
+        delta=privacy.delta,
+        mu=None if research else mu,
+        epsilon_by_relation=None if research else epsilon_by_relation(mu, privacy.delta),
+        spends=tuple(outcome.record.spends),
+        second_release=outcome.second_release,
+        default_rate=None if outcome.card is None else outcome.card.rate,
+        expectation=outcome.expectation,
+        training=outcome.training,
+        **vars(_figures(None if total is None else from_histogram(*total))),
+        auc_standard_error=_standard_error(total, outcome),
+        calibration=None if total is None else _calibration(total),
+        by_bank=_by_bank(roster, outcome),
+        bank_alone_auc=_mean(outcome, "bank_alone_auc"),
+        bank_champion_auc=_mean(outcome, "bank_champion_auc"),
+        bank_personal_auc=_mean(outcome, "bank_personal_auc"),
+        bytes_sent=exchange.sent,
+        bytes_received=exchange.received,
+        peak_mb=round(peak_mb(), 1),
+        institutions=_institutions(roster),
+        sections=sections,
+        evaluated=bool(study.banks),
+        card=outcome.card,
+        network=outcome.network,
+        record=outcome.record,
+    )
 
 
-def _calibration(counts: Counts) -> list[dict[str, float]]:
+def _calibration(counts: Counts) -> tuple[CalibrationGroup, ...]:
     """Observed against predicted default rate in at most 24 groups of the hold-out, empty ones left out."""
     n1, n0, probability = counts
     n = n1 + n0
@@ -139,14 +298,7 @@ def _calibration(counts: Counts) -> list[dict[str, float]]:
         n1, n0 = np.bincount(group, n1, 24).astype(float), np.bincount(group, n0, 24).astype(float)
         probability = expected / np.maximum(n1 + n0, 1)
     rows = [vars(r) for r in calibration_from_histogram(n1, n0, probability)]
-    return [r for r in rows if all(math.isfinite(v) for v in r.values())]
-
-
-def _expectation(roster: Roster, card: Scorecard) -> str:
-    """Whether so many positives suffice for a gain at this epsilon, from the released rate."""
-    positives = card.rate * sum(roster.training.values())
-    mus = budget(roster.study, edges=any(f.private_edges for f in roster.features))
-    return expected_gain(positives, mus["counts"], len(roster.features))[1]
+    return tuple(CalibrationGroup(**r) for r in rows if all(math.isfinite(v) for v in r.values()))
 
 
 def peak_mb() -> float:
@@ -155,9 +307,15 @@ def peak_mb() -> float:
     return (own + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024
 
 
-def _figures(metrics: Metrics | None) -> dict[str, float | None]:
-    names = ("auc", "ks", "gini", "brier")
-    return {n: None if metrics is None else float(getattr(metrics, n)) for n in names}
+def _figures(metrics: Metrics | None) -> Figures:
+    if metrics is None:
+        return Figures()
+    return Figures(
+        auc=_finite(float(metrics.auc)),
+        ks=_finite(float(metrics.ks)),
+        gini=_finite(float(metrics.gini)),
+        brier=_finite(float(metrics.brier)),
+    )
 
 
 def _sum(evaluation: Mapping[str, Counts]) -> Counts | None:
@@ -182,33 +340,33 @@ def _usable(counts: Counts) -> bool:
     return bool(counts[0].sum() > 0 and counts[1].sum() > 0)
 
 
-def _by_bank(roster: Roster, released: Released | Trained) -> dict[str, Any] | None:
+def _by_bank(roster: Roster, outcome: Outcome) -> dict[str, BankFigures] | None:
     if roster.research_seed is None and not roster.study.evaluation.by_bank:
         return None
-    table: dict[str, Any] = {}
-    for bank, counts in released.evaluation.items():
+    table: dict[str, BankFigures] = {}
+    for bank, counts in outcome.evaluation.items():
         if bank == BANK and bank not in roster.study.banks:
             continue
         if not _usable(counts):  # no default or no other in the hold-out
             continue
-        own = released.figures.get(bank, {})
-        table[bank] = {
-            **_figures(from_histogram(*counts)),
-            "alone_auc": own.get("bank_alone_auc"),
-            "champion_auc": own.get("bank_champion_auc"),
-            "personal_auc": own.get("bank_personal_auc"),
-            "holdout": roster.holdout[bank],
-        }
+        own = outcome.figures.get(bank, {})
+        table[bank] = BankFigures(
+            **vars(_figures(from_histogram(*counts))),
+            alone_auc=own.get("bank_alone_auc"),
+            champion_auc=own.get("bank_champion_auc"),
+            personal_auc=own.get("bank_personal_auc"),
+            holdout=roster.holdout[bank],
+        )
     return table or None
 
 
-def _mean(released: Released | Trained, name: str) -> float | None:
-    values = [f[name] for f in released.figures.values() if f.get(name) is not None]
+def _mean(outcome: Outcome, name: str) -> float | None:
+    values = [f[name] for f in outcome.figures.values() if f.get(name) is not None]
     return float(np.mean([v for v in values if v is not None])) if values else None
 
 
-def _standard_error(total: Counts | None, released: Released | Trained) -> float | None:
-    variance = released.variance * len(released.evaluation)  # noise of all histograms that were added up
+def _standard_error(total: Counts | None, outcome: Outcome) -> float | None:
+    variance = outcome.variance * len(outcome.evaluation)  # noise of all histograms that were added up
     return None if total is None else float(auc_standard_error(total[0], total[1], variance))
 
 
@@ -224,11 +382,12 @@ def _overlap(roster: Roster) -> dict[str, int]:
     }
 
 
-def _institutions(roster: Roster) -> dict[str, Any]:
+def _institutions(roster: Roster) -> dict[str, InstitutionFacts]:
     out = {}
     for name in roster.study.members:
-        told = roster.agreed[name].body
-        out[name] = {k: told.get(k) for k in ("role", "rows", "label", "scores", "budget_left", "meanings")}
+        said = roster.agreed[name].body
+        facts = {k: said.get(k) for k in ("label", "scores", "budget_left", "meanings")}
+        out[name] = InstitutionFacts(role=str(said.get("role")), rows=int(said.get("rows", 0)), **facts)
     return out
 
 

@@ -10,28 +10,27 @@ from numpy.typing import NDArray
 
 from fedrisk.alignment.matching import HOLD_OUT, TRAINING, BankList, match
 from fedrisk.data.features import Feature, features_from
-from fedrisk.errors import ConfigError, ProtocolError
+from fedrisk.errors import ConfigError, DataError, ProtocolError
 from fedrisk.privacy.accounting import check_epsilon_delta
-from fedrisk.protocol import Payload
+from fedrisk.protocol.payload import Payload
 from fedrisk.secure.envelope import Context, open_sealed
 from fedrisk.secure.identity import SignedKey
 from fedrisk.server.exchange import Exchange
 from fedrisk.server.hub import Hub
-from fedrisk.study import BANK, Study
+from fedrisk.study import Study
 
 
 @dataclass(frozen=True)
 class Roster:
     """A study that everybody agreed to, aligned.
 
-    agreed: answers to describe. features: of all roles, the bank's first. lists: order of rows by bank.
+    agreed: answers to describe. lists: order of rows by bank.
     training, holdout: rows by bank.
     """
 
     study: Study
     research_seed: int | None
     agreed: Mapping[str, Payload]
-    features: tuple[Feature, ...]
     lists: Mapping[str, BankList]
 
     @property
@@ -45,9 +44,9 @@ class Roster:
         return any((self.agreed[bank].get("label") or {}).get("weighted") for bank in self.study.banks)
 
     @property
-    def whole(self) -> bool:
+    def binary_labels(self) -> bool:
         """Whether every bank's labels are 0 or 1 and none is weighted."""
-        return all((self.agreed[bank].get("label") or {}).get("whole") for bank in self.study.banks)
+        return all((self.agreed[bank].get("label") or {}).get("binary") for bank in self.study.banks)
 
     @property
     def sampled(self) -> dict[str, int]:
@@ -87,11 +86,9 @@ def agree(
 
 
 def roster_features(study: Study, agreed: Mapping[str, Payload]) -> tuple[Feature, ...]:
-    """Features of all roles; ConfigError where the banks' columns differ or nobody brings any."""
-    if study.recipe == "encoder":
-        return ()
+    """Features of all roles, the banks' first; ConfigError where the banks' columns differ."""
     banks = {bank: features_from(agreed[bank].get("features")) for bank in study.banks}
-    first = study.banks[0]
+    first = next(iter(banks), "")
     for bank, features in banks.items():
         if features != banks[first]:
             mine, theirs = {f.column: f for f in features}, {f.column: f for f in banks[first]}
@@ -100,29 +97,28 @@ def roster_features(study: Study, agreed: Mapping[str, Payload]) -> tuple[Featur
                 f"the dictionaries of {first} and {bank} disagree on {', '.join(differ) or 'the order of columns'}; "
                 "banks of one study need the same columns with the same kinds, bounds, bins and missing rules"
             )
-    features = list(banks[first])
+    features = list(banks.get(first, ()))
     for holder in study.holders:
         features += features_from(agreed[holder].get("features"))
-    if not features:
-        raise ConfigError("no institution brings a feature; mark columns with feature = true")
-    without = [
-        r
-        for r in study.roles
-        if study.recipe == "scorecard" and r != BANK and not any(f.institution == r for f in features)
-    ]
-    if without:
-        raise ConfigError(f"{', '.join(without)} brings no feature; add columns or leave it out of the study")
     return tuple(features)
 
 
 def align(
-    exchange: Exchange, study: Study, hub: Hub, agreed: Mapping[str, Payload], research_seed: int | None
+    exchange: Exchange,
+    study: Study,
+    hub: Hub,
+    agreed: Mapping[str, Payload],
+    research_seed: int | None,
+    sample_rows: int | None = None,
 ) -> Roster:
-    """Exchanges 2 to 4: pseudonyms of all rows, matched into one list a bank."""
+    """Exchanges 2 to 4: pseudonyms of all rows, matched into one list per trainer.
+
+    sample_rows: size beyond which training rows are sampled for a release; None for no sample.
+    """
     keys = {name: agreed[name].get("key") for name in study.members}
-    heads = {name: agreed[name].get("checkpoint") for name in study.members}
-    told = Payload({"keys": keys, "checkpoints": heads})
-    blinded = exchange("blind", "keys of all, blinded ids", dict.fromkeys(study.members, told))
+    heads = {name: agreed[name].get("signed_head") for name in study.members}
+    known = Payload({"keys": keys, "signed_heads": heads})
+    blinded = exchange("blind", "keys of all, blinded ids", dict.fromkeys(study.members, known))
     asked = {n: a.raw("blinded") for n, a in blinded.items() if "blinded" in a.blobs}
     evaluated: Mapping[str, Payload] = {}
     # An institution that is authority alone is told in any case: it then forgets its part in the attempt.
@@ -145,16 +141,16 @@ def align(
         {h: values[h] for h in study.holders if h not in study.trainers},
         holdout_key=_draw_key(hub, study, research_seed, "holdout"),
         holdout_percent=study.holdout.percent,
-        keep=study.keep,
+        inclusion_probability=study.inclusion_probability,
         draw_key=_draw_key(hub, study, research_seed, "bank"),
         out_of_time={t: flags[t][0] for t in study.trainers} if out_of_time else None,
         old_holdout={name: f[1] for name, f in flags.items()},
         old_training={name: f[2] for name, f in flags.items()},
         sample_key=_draw_key(hub, study, research_seed, "sample"),
-        sample_rows=study.gram.rows,
+        sample_rows=sample_rows,
         rng=None,
     )
-    return Roster(study, research_seed, agreed, roster_features(study, agreed), lists)
+    return Roster(study, research_seed, agreed, lists)
 
 
 def _opened(
@@ -174,7 +170,7 @@ def _opened(
     rows = int(answer.get("rows"))
     if len(values) != 32 * rows or len(flags) != 3 * rows:
         raise ProtocolError(
-            f"{key.institution} sent another number of pseudonyms than it declared; run the study anew"
+            f"{key.institution} sent another number of pseudonyms than it declared; run the study again"
         )
     return np.frombuffer(values, np.uint8).reshape(rows, 32), np.frombuffer(flags, np.uint8).reshape(3, rows)
 
@@ -192,3 +188,18 @@ def _draw_key(hub: Hub, study: Study, research_seed: int | None, purpose: str) -
     if research_seed is None:
         return hmac.new(hub.draw_key(purpose), roster.encode(), hashlib.sha256).digest()
     return hashlib.sha256(f"research|{study.holdout.seed}|{roster}".encode()).digest()
+
+
+def check_overlap(roster: Roster) -> None:
+    """DataError where a holder shares no enterprise with any bank, or a bank has no training rows."""
+    for bank, rows in roster.training.items():
+        if not rows:
+            raise DataError(f"{bank} has no training rows after alignment; nothing was released")
+    for holder in roster.study.holders:
+        if holder in roster.lists:  # it trains on rows of its own
+            continue
+        if not any((rows.holders[holder] >= 0).any() for rows in roster.lists.values()):
+            raise DataError(
+                f"{holder} has no enterprise in common with any bank; compare the id schemes of their "
+                "dictionaries. Nothing was released"
+            )

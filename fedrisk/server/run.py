@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,15 @@ from flwr.serverapp import Grid
 
 from fedrisk.alignment.matching import BankList
 from fedrisk.errors import PeerError
-from fedrisk.models.training import require_torch
-from fedrisk.protocol import Payload
+from fedrisk.protocol.payload import Payload
+from fedrisk.recipe import Recipe
+from fedrisk.releases.plan import Plan
 from fedrisk.server.checkpoint import Checkpoint, packed, unpacked
-from fedrisk.server.exchange import Exchange, Progress
+from fedrisk.server.exchange import Exchange, Report
 from fedrisk.server.hub import Hub
+from fedrisk.server.outcome import HubSession
 from fedrisk.server.results import Results, summarise
-from fedrisk.server.roster import Roster, agree, align, roster_features
-from fedrisk.server.scorecard import Released, check_overlap, fit_scorecard
-from fedrisk.server.training import Trained
+from fedrisk.server.roster import Roster, agree, align, check_overlap, roster_features
 from fedrisk.study import Study, study_from
 
 
@@ -30,30 +31,32 @@ def new_attempt() -> str:
 def run_study(
     grid: Grid,
     study: Study,
+    recipe: Recipe,
     hub: Hub,
     *,
     engine: str,
     research_seed: int | None = None,
     attempt: str | None = None,
     timeout: float = 3600.0,
-    progress: Progress | None = None,
+    report: Report | None = None,
     resume: bool = False,
 ) -> Results:
     """Run a study over a grid whose nodes serve its institutions.
 
-    Where optional institutions refuse or are not there, it goes on without them, under a new attempt; the results
-    say who took part. ``resume``: go on with a training of the same study that was stopped, from its last step.
+    Where optional institutions refuse or are not there, it goes on without them, under a
+    new attempt; the results say who took part. ``resume``: go on with a training of the same study that was stopped,
+    from its last step.
 
     Errors: PeerError where an institution refuses or is lost, ConfigError where public rules are broken or there
     is nothing to resume, DataError where nothing is in common. Nothing is released before all agree.
     """
+    recipe.require()
+    study = recipe.checked(study)
     start, asked = time.monotonic(), study
-    if study.recipe != "scorecard":
-        require_torch()
     checkpoint = Checkpoint.latest(hub, study, research_seed) if resume else None
     if checkpoint is not None and checkpoint.begun is not None:
         attempt, study = checkpoint.attempt, study_from(checkpoint.begun.get("content"))
-    exchange = Exchange(grid, attempt or new_attempt(), timeout=timeout, progress=progress)
+    exchange = Exchange(grid, attempt or new_attempt(), timeout=timeout, report=report)
     try:
         try:
             members = None if checkpoint is None else checkpoint.active
@@ -63,47 +66,52 @@ def run_study(
             if resume or not left_out or not left_out <= set(study.optional):
                 raise
             exchange.close()
-            study = study.without(left_out)  # another study, so another attempt with keys of its own
-            exchange = Exchange(grid, new_attempt(), timeout=timeout, progress=progress)
+            # Another study, so another attempt with keys of its own.
+            study = recipe.checked(study.without(left_out))
+            exchange = Exchange(grid, new_attempt(), timeout=timeout, report=report)
             agreed = agree(exchange, study, hub, research_seed)
-        if checkpoint is not None and checkpoint.begun is not None:
-            roster = _restored(study, research_seed, checkpoint.begun)
-        else:
-            roster = align(exchange, study, hub, agreed, research_seed)
-            check_overlap(roster)
-        checkpoint = checkpoint or Checkpoint.of(hub, exchange.attempt)
-        released = fit(exchange, roster, checkpoint, asked)
-    except BaseException:  # also where somebody stops the study by hand: nobody keeps its secrets
+        session, plan = _session(exchange, study, recipe, hub, agreed, research_seed, checkpoint, asked)
+        checkpoint = session.checkpoint
+        outcome = recipe.hub(session, plan)
+    except BaseException:
+        # Also where somebody stops the study by hand: nobody keeps its secrets. A training that can be resumed is
+        # another thing, and nodes forget it after a day.
         if checkpoint is None or checkpoint.begun is None:
-            exchange.close()  # else it may be resumed, and nodes forget it after a day
+            exchange.close()
         raise
     exchange.close()
     checkpoint.drop()
-    results = summarise(exchange, roster, released, engine=engine, seconds=time.monotonic() - start)
-    results.metrics["left_out"] = sorted(set(asked.members) - set(study.members))
-    return results
+    outcome.record = outcome.record.signed(hub.identity)
+    results = summarise(
+        session, outcome, recipe.summary(outcome), engine=engine, seconds=time.monotonic() - start
+    )
+    return replace(results, left_out=tuple(sorted(set(asked.members) - set(study.members))))
 
 
-def fit(
-    exchange: Exchange, roster: Roster, checkpoint: Checkpoint, asked: Study | None = None
-) -> Released | Trained:
-    """The study's recipe. Those that need torch load it here, and not with this module.
-
-    asked: the study before optional members were left out of it.
-    """
-
-    def keep(state: Payload) -> None:
-        _keep(checkpoint, roster, state, asked or roster.study)
-
-    if roster.study.recipe == "neural":
-        from fedrisk.server.network import fit_network
-
-        return fit_network(exchange, roster, checkpoint, keep=keep)
-    if roster.study.recipe == "encoder":
-        from fedrisk.server.encoder import fit_encoder
-
-        return fit_encoder(exchange, roster, checkpoint, keep=keep)
-    return fit_scorecard(exchange, roster)
+def _session(
+    exchange: Exchange,
+    study: Study,
+    recipe: Recipe,
+    hub: Hub,
+    agreed: Mapping[str, Payload],
+    research_seed: int | None,
+    checkpoint: Checkpoint | None,
+    asked: Study,
+) -> tuple[HubSession, Plan]:
+    """The aligned study and its plan, made here once; taken from the checkpoint where a training is resumed."""
+    begun = None if checkpoint is None else checkpoint.begun
+    known = agreed if begun is None else unpacked(begun.get("agreed"))
+    features = roster_features(study, known)
+    recipe.members(study, features)
+    plan = recipe.plan(study, features)
+    if begun is None:
+        roster = align(exchange, study, hub, agreed, research_seed, plan.sample_rows)
+        check_overlap(roster)
+    else:
+        roster = _restored(study, research_seed, begun)
+    kept = checkpoint or Checkpoint.of(hub, exchange.attempt)
+    session = HubSession(exchange, roster, kept, lambda state: _keep(kept, roster, state, asked))
+    return session, plan
 
 
 def _keep(checkpoint: Checkpoint, roster: Roster, state: Payload, asked: Study) -> None:
@@ -136,4 +144,4 @@ def _restored(study: Study, research_seed: int | None, begun: Payload) -> Roster
             {h: there.astype(np.int64) for h, there in holders.items()},
         )
     agreed = unpacked(begun.get("agreed"))
-    return Roster(study, research_seed, agreed, roster_features(study, agreed), lists)
+    return Roster(study, research_seed, agreed, lists)

@@ -1,8 +1,8 @@
 """Training over masked, noisy sums, from the hub's side: set-up, steps, recovery from drop-outs, checkpoints.
 
 The same for networks at banks and for encoders at data holders; what is trained is a vector of weights to the
-hub. It sends the weights, gets the noisy total of all trainers' clipped gradients (shared noise) or of their
-changes to the model (own noise), and moves. Each step is two exchanges, masked sums and the opening of masks
+hub. It sends the weights, gets the noisy total of all trainers' clipped gradients (distributed) or of their
+changes to the model (silo), and moves. Each step is two exchanges, masked sums and the opening of masks
 (see secure/double_mask); a trainer alone needs no masks, as its own noise is whole.
 
 Every total is kept in the checkpoint, and the model of any step is redone from the totals: a run that was
@@ -10,88 +10,37 @@ stopped goes on where it was, at no further price.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.errors import PeerError
-from fedrisk.models.trainable import TrainedModel
-from fedrisk.models.training import TrainingPlan, Tuning
-from fedrisk.protocol import Payload
+from fedrisk.models.trainable import TrainedModel, about_training
+from fedrisk.protocol.payload import Payload
+from fedrisk.releases.gradient_sums import TrainingPlan
+from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
 from fedrisk.secure import double_mask, step_keys
 from fedrisk.secure.fixed_point import dequantise
 from fedrisk.server.checkpoint import Checkpoint
-from fedrisk.server.exchange import Exchange
-from fedrisk.server.optimiser import Optimiser
-from fedrisk.server.roster import Roster
-from fedrisk.study import NO_PRIVACY
+from fedrisk.server.noisy_sums import NoisySums
+from fedrisk.server.optimiser import Optimiser, Tuning
+from fedrisk.server.outcome import TrainingFigures
 
 Floats = NDArray[np.float64]
-
-
-@dataclass
-class Trained:
-    """What a training leaves at the hub.
-
-    network: weights and design as the bytes of a ``.npz`` file. training: public numbers of it, for the results.
-    spends, evaluation, variance, figures: as in :class:`fedrisk.server.scorecard.Released`.
-    """
-
-    network: bytes
-    training: dict[str, Any]
-    branch: str
-    spends: list[dict[str, Any]]
-    about: dict[str, Any]
-    evaluation: dict[str, tuple[Floats, Floats, Floats]] = field(default_factory=dict)
-    variance: float = 0.0
-    figures: dict[str, dict[str, float | None]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, rounds: "Rounds", progress: "Progress", kind: str, design: dict[str, Any]) -> "Trained":
-        """What rounds of training came to; ``kind`` of model, ``design`` as its own ``to_dict``."""
-        roster, plan, exchange = rounds.roster, rounds.plan, rounds.exchange
-        study, research = roster.study, roster.research_seed is not None
-        about = {
-            "study": study.name,
-            "digest": study.digest(),
-            "attempt": exchange.attempt,
-            "mu": plan.mu if math.isfinite(plan.mu) else None,
-            "delta": study.privacy.delta,
-            "research": research,
-            "notice": NO_PRIVACY if research else None,
-        }
-        model = TrainedModel(progress.final.astype(np.float32), design, about)
-        numbers = {
-            "kind": kind,
-            "mode": study.training.mode,
-            "parameters": len(progress.final),
-            "steps": plan.steps,
-            "sums": plan.sums,
-            "clip": plan.clip,
-            "noise": math.sqrt(plan.variance),
-            "rate": rounds.tuning.rate,
-            "optimiser": rounds.tuning.optimiser,
-            "adam_step": rounds.tuning.adam_step,
-            "trainers": len(plan.trainers),
-            "fewest": plan.fewest,
-            "norms": list(progress.norms),
-            "lost": dict(progress.lost),
-        }
-        return cls(model.to_bytes(), numbers, kind, rounds.spends, about)
-
-    @property
-    def card(self) -> None:
-        """No scorecard comes of a training."""
-        return None
+RECORD = "release_record"
+"""Name of the record so far in a checkpoint."""
 
 
 @dataclass(frozen=True)
-class Progress:
-    """final: (d,) the trained weights. norms: L2 norm of the average change that each step proposed, from released
-    sums. lost: by trainer, the step from which on it was gone."""
+class Trained:
+    """What rounds of training came to.
+
+    final: (d,) the trained weights. norms: L2 norm of the average change that each step proposed, from released
+    sums. lost: by trainer, the step from which on it was gone.
+    """
 
     final: Floats
     norms: tuple[float, ...]
@@ -101,12 +50,10 @@ class Progress:
 class Rounds:
     """The rounds of one training over an exchange."""
 
-    def __init__(
-        self, exchange: Exchange, roster: Roster, plan: TrainingPlan, tuning: Tuning, checkpoint: Checkpoint
-    ) -> None:
-        self.exchange, self.roster, self.plan, self.checkpoint = exchange, roster, plan, checkpoint
-        self.tuning = tuning.chosen(roster.study.training)
-        self.spends: list[dict[str, Any]] = []
+    def __init__(self, sums: NoisySums, plan: TrainingPlan, tuning: Tuning, checkpoint: Checkpoint) -> None:
+        self.exchange, self.roster, self.sums = sums.exchange, sums.roster, sums
+        self.plan, self.checkpoint = plan, checkpoint
+        self.tuning = tuning.chosen(sums.roster.study.training)
         self._keys: dict[str, step_keys.StepKeys] = {}
         self._shares: Mapping[str, Mapping[str, bytes]] = {}
         self.active: list[str] = list(plan.trainers)
@@ -117,21 +64,27 @@ class Rounds:
         """What all trainers sign."""
         plan, study = self.plan, self.roster.study
         return step_keys.Terms.of(
-            study.digest(), self.exchange.attempt, plan.trainers, plan.steps, plan.fewest
+            study.digest(), self.exchange.attempt, plan.trainers, plan.steps, plan.threshold
         )
 
-    def set_up(self, body: Mapping[str, Any], earlier: Sequence[dict[str, Any]] = ()) -> None:
-        """Two exchanges: what is trained goes out, step keys and sealed shares of them come back.
-
-        ``earlier``: spends of releases before the training.
-        """
-        self.spends += earlier
+    def set_up(self, body: Mapping[str, Any]) -> None:
+        """Two exchanges: what is trained goes out, step keys and sealed shares of them come back."""
         study, trainers = self.roster.study, self.plan.trainers
         rows = {name: n for name, n in self.roster.training.items() if name in trainers}
         told = Payload({**body, "rows": rows, "rate": self.tuning.rate})
         members = [*study.banks, *study.holders]
         answers = self.exchange("prepare", "bins and model, keys for masks", dict.fromkeys(members, told))
-        self.spends += [dict(a.get("spend")) for a in answers.values() if "spend" in a.body]
+        charged = [dict(a.get("spend")) for a in answers.values() if "spend" in a.body]
+        if charged:
+            self.sums.record = self.sums.record.with_release(
+                ReleasedSums(
+                    name=charged[0]["release"],
+                    population="training",
+                    mu=float(charged[0]["mu"]),
+                    blocks=(),
+                    spends=tuple(charged),
+                )
+            )
         if len(trainers) > 1:
             keys = {name: answers[name].get("step_keys") for name in trainers}
             self._keys = {name: step_keys.StepKeys.from_dict(k) for name, k in keys.items()}
@@ -146,20 +99,20 @@ class Rounds:
     def state(self, **more: Any) -> Payload:
         """What has to be kept so that rounds can go on in another process; public, or sealed."""
         blobs = {f"{to}|{giver}": blob for to, given in self._shares.items() for giver, blob in given.items()}
-        body = {"keys": {name: k.to_dict() for name, k in self._keys.items()}, "spends": list(self.spends)}
-        return Payload({**body, **more}, blobs)
+        body = {"keys": {name: k.to_dict() for name, k in self._keys.items()}}
+        return Payload({**body, **more}, {**blobs, RECORD: self.sums.record.to_bytes()})
 
     def resume(self, state: Payload) -> None:
         """Take over what :meth:`state` gave."""
         self._keys = {n: step_keys.StepKeys.from_dict(k) for n, k in state.get("keys").items()}
-        self.spends = list(state.get("spends"))
+        self.sums.record = ReleaseRecord.from_bytes(state.raw(RECORD))
         shares: dict[str, dict[str, bytes]] = {}
-        for name in state.blobs:
+        for name in (n for n in state.blobs if n != RECORD):
             to, _, giver = name.partition("|")
             shares.setdefault(to, {})[giver] = state.raw(name)
         self._shares = shares
 
-    def run(self, start: NDArray[np.float32]) -> Progress:
+    def run(self, start: NDArray[np.float32]) -> Trained:
         """All steps from these weights on; those that the checkpoint has are taken from there."""
         optimiser = Optimiser(start.astype(float), self.tuning)
         weights, norms = [], []
@@ -170,18 +123,66 @@ class Rounds:
             else:
                 self.lost = dict(kept.get("lost"))
                 self.active = [n for n in self.plan.trainers if n not in self.lost]
-                self.spends += kept.get("spends")
+            self._record(number, kept)
             change = self._change(kept)
             norms.append(float(np.linalg.norm(change)))
             weights.append(optimiser.step(change))
         last = max(1, round(self.tuning.averaged * len(weights)))
-        return Progress(np.mean(weights[-last:], axis=0), tuple(norms), dict(self.lost))
+        return Trained(np.mean(weights[-last:], axis=0), tuple(norms), dict(self.lost))
+
+    def _record(self, number: int, kept: Payload) -> None:
+        """Enter a round's total into the record, also one that the checkpoint had."""
+        total = kept.array("total")
+        block = ReleasedBlock(
+            name="update", left="trainers", right="trainers", total=total, variance=self.plan.variance
+        )
+        release = self.plan.release(number, len(total))
+        self.sums.record = self.sums.record.with_release(
+            ReleasedSums(
+                name=release.name,
+                population=release.population,
+                mu=release.mu,
+                blocks=(block,),
+                spends=tuple(kept.get("spends")),
+                about={"survivors": list(kept.get("survivors"))},
+            )
+        )
+
+    def figures(self, trained: Trained, kind: str) -> TrainingFigures:
+        """Public numbers of the training for the results; ``kind`` of model."""
+        plan = self.plan
+        return TrainingFigures(
+            kind=kind,
+            mode=self.roster.study.training.mode,
+            parameters=len(trained.final),
+            steps=plan.steps,
+            sums=plan.sums,
+            clip=plan.clip,
+            noise=math.sqrt(plan.variance),
+            rate=self.tuning.rate,
+            optimiser=self.tuning.optimiser,
+            adam_step=self.tuning.adam_step,
+            trainers=len(plan.trainers),
+            threshold=plan.threshold,
+            norms=tuple(trained.norms),
+            lost=dict(trained.lost),
+        )
+
+    def model(self, trained: Trained, design: dict[str, Any]) -> bytes:
+        """The trained weights with their design, as the bytes of a ``.npz`` file."""
+        about = about_training(
+            self.roster.study,
+            self.exchange.attempt,
+            self.plan.mu,
+            research=self.roster.research_seed is not None,
+        )
+        return TrainedModel(trained.final.astype(np.float32), design, about).to_bytes()
 
     def _change(self, kept: Payload) -> Floats:
         """(d,) what a round proposes: a step against the mean gradient, or the trainers' mean change."""
         total, rows = kept.array("total"), self.roster.training
         there = sum(rows[name] for name in kept.get("survivors"))
-        if self.roster.study.training.mode == "shared_noise":
+        if self.plan.distributed:
             return -self.tuning.rate * total / there
         return total * (sum(rows[name] for name in self.plan.trainers) / there)
 
@@ -208,7 +209,6 @@ class Rounds:
             self.checkpoint.keep_survivors(number, list(answers))
             total = self._opened(number, {name: a.array("update") for name, a in answers.items()}, what)
         spends = [dict(answers[name].get("spend")) for name in answers]
-        self.spends += spends
         told = {"survivors": sorted(answers), "lost": self.lost, "spends": spends}
         self.checkpoint.keep_step(number, dequantise(total), told)
         return Payload(told, {"total": dequantise(total)})
@@ -229,9 +229,9 @@ class Rounds:
         for name in [n for n in self.active if n not in answers]:
             self.lost.setdefault(name, number)
         self.active = [n for n in self.active if n in answers]
-        if len(self.active) < self.plan.fewest:
+        if len(self.active) < self.plan.threshold:
             raise PeerError(
                 f"{what}: {', '.join(sorted(self.lost))} lost, {len(self.active)} trainers are left and "
-                f"training.fewest is {self.plan.fewest}. The sum of this step was not opened; see that the nodes run, "
-                "and go on with --resume within a day, or run the study anew"
+                f"training.threshold is {self.plan.threshold}. The sum of this step was not opened; see that the nodes run, "
+                "and go on with --resume within a day, or run the study again"
             )

@@ -23,7 +23,7 @@ from fedrisk.clients.app import app as client_app
 from fedrisk.clients.node import Node
 from fedrisk.engine.in_process import load_nodes, register
 from fedrisk.engine.in_process_grid import InProcessGrid
-from fedrisk.protocol import Payload
+from fedrisk.protocol.payload import Payload
 from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.exchange import Exchange
 from fedrisk.server.hub import Hub

@@ -9,7 +9,7 @@ from fedrisk.clients import node as module
 from fedrisk.clients.node import Attempt, blob_digest, digest_of
 from fedrisk.clients.store.attempt_store import AttemptState
 from fedrisk.errors import DataError
-from fedrisk.protocol import Payload
+from fedrisk.protocol.payload import Payload
 
 pytestmark = pytest.mark.study
 

@@ -15,7 +15,7 @@ from fedrisk.clients.release import _plan
 from fedrisk.engine.in_process import run_local
 from fedrisk.errors import ConfigError, DataError, FedriskError, PeerError
 from fedrisk.privacy.accounting import mu_for
-from fedrisk.protocol import Payload
+from fedrisk.protocol.payload import Payload
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.study import study_from
 

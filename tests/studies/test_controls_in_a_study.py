@@ -306,7 +306,7 @@ def test_a_message_that_no_entry_may_hold_is_still_entered_as_a_refusal(consorti
     from fedrisk.clients.app import HANDLERS
     from fedrisk.clients.trail import record_refusal
     from fedrisk.errors import ProtocolError
-    from fedrisk.protocol import Payload
+    from fedrisk.protocol.payload import Payload
 
     run(consortium)
     node = load_nodes(consortium.paths)["tax"]

@@ -18,7 +18,7 @@ from fedrisk.clients.matrices import training_rows
 from fedrisk.clients.node import Attempt
 from fedrisk.errors import PeerError
 from fedrisk.models.plan import budget, counts_release, product_label, products
-from fedrisk.protocol import Payload, from_record, request
+from fedrisk.protocol.payload import Payload, from_record, request
 from fedrisk.secure.keystream import expand
 from fedrisk.secure.product import with_last
 from fedrisk.secure.ring import from_signed, ring_product

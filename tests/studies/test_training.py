@@ -19,7 +19,7 @@ from fedrisk.models.trainable import TrainedModel
 from fedrisk.models.training import training_plan
 from fedrisk.privacy.accounting import compose, epsilon_for, mu_for
 from fedrisk.privacy.spend import Spend
-from fedrisk.protocol import Payload
+from fedrisk.protocol.payload import Payload
 from fedrisk.secure.fixed_point import dequantise
 from fedrisk.secure.ring import to_signed
 from fedrisk.server.checkpoint import Checkpoint

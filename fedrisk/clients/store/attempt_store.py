@@ -1,74 +1,119 @@
-"""What a node remembers of one attempt at a study, on its disk and, while it stays alive, in memory."""
+"""What a node remembers of one attempt at a study, on its disk and, while it stays alive, in memory.
+
+Small facts are frozen dataclasses, one of a kind, each saved and loaded whole; arrays and secrets have files of their
+own. Everything is written through at once, so that a new process finds it.
+"""
 
 import json
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from fedrisk.errors import ProtocolError, StoreError
 from fedrisk.files import write_atomic
 
-Held = TypeVar("Held")
+State = TypeVar("State")
+Made = TypeVar("Made")
+
+_OVER = "over"
 
 
-class AttemptState:
-    """What a node remembers of one attempt: small facts by key, arrays and secrets by name.
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """What an attempt is about: the study as it was described, and the seed of a research run."""
 
-    Facts are written through at every change, so that a new process finds them. Arrays that were just
-    written or read are kept in memory as well, for nodes that stay alive, and so are a few larger things (:meth:`held`).
-    """
+    study: dict[str, Any]
+    research_seed: int | None
 
-    # Shared on purpose, one process a node or engine: arrays by attempt, held things by store.
+
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
+
+
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
+
+
+def _dump(state: Any) -> bytes:
+    # Python's JSON has infinity, which a plan without privacy holds; reading it back accepts it.
+    return json.dumps(_adapter(type(state)).dump_python(state), separators=(",", ":")).encode()
+
+
+class AttemptStore:
+    """One attempt's folder. All errors of the disk are StoreError and name the folder."""
+
+    # Shared on purpose, one process per node or engine: arrays by attempt, cached things by store.
     _arrays: dict[tuple[str, str], NDArray[Any]] = {}  # noqa: RUF012
-    _held: dict[tuple[str, str], tuple[str, Any, Any]] = {}  # noqa: RUF012
+    _cached: dict[tuple[str, str], tuple[str, Any, Any]] = {}  # noqa: RUF012
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._facts: dict[str, Any] = {}
-        if self.exists:
-            self._facts = json.loads((folder / "state.json").read_text())
+        self._states: dict[type[Any], Any] = {}
 
     @property
     def exists(self) -> bool:
         """Whether the attempt has begun."""
-        return (self.folder / "state.json").exists()
+        return (self.folder / "Begun.json").exists()
+
+    @property
+    def over(self) -> bool:
+        """Whether the attempt has ended here."""
+        return (self.folder / _OVER).exists()
+
+    @property
+    def touched(self) -> float:
+        """When the attempt's facts last changed, in seconds since the epoch."""
+        return max((file.stat().st_mtime for file in self.folder.glob("*.json")), default=0.0)
 
     @property
     def id(self) -> str:
         """The attempt's id."""
         return self.folder.name
 
-    def create(self, facts: Mapping[str, Any]) -> None:
-        """Begin with these facts."""
-        (self.folder / "secrets").mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.update(**facts)
-
-    def update(self, **facts: Any) -> None:
-        """Set facts and write them."""
-        self._facts.update(facts)
-        write_atomic(self.folder / "state.json", json.dumps(self._facts).encode())
-
-    def __getitem__(self, key: str) -> Any:
+    def create(self, begun: Begun) -> None:
+        """Begin."""
         try:
-            return self._facts[key]
-        except KeyError:
+            (self.folder / "secrets").mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise StoreError(f"store {self.folder} cannot be made: {error.strerror}; free space") from None
+        self.save(begun)
+
+    def save(self, state: Any) -> None:
+        """Write a state whole, in the place of an earlier one of its kind; ``state`` is a dataclass."""
+        kind = type(state)
+        write_atomic(self.folder / f"{kind.__name__}.json", _dump(state))
+        self._states[kind] = state
+
+    def load(self, kind: type[State]) -> State:
+        """The state of that kind; ProtocolError where an earlier exchange should have made it."""
+        found = self.find(kind)
+        if found is None:
             raise ProtocolError(
                 "a message came out of order: an earlier exchange of this attempt is missing here; "
-                "run the study anew"
-            ) from None
+                "run the study again"
+            )
+        return found
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._facts
-
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        """All facts."""
-        return self._facts
+    def find(self, kind: type[State]) -> State | None:
+        """The state of that kind, or None; StoreError where its file is damaged."""
+        if kind not in self._states:
+            file = self.folder / f"{kind.__name__}.json"
+            if not file.exists():
+                return None
+            try:
+                self._states[kind] = _adapter(kind).validate_json(file.read_bytes())
+            except (ValidationError, OSError):
+                raise StoreError(f"{file} is damaged or of another version; run the study again") from None
+        found: State = self._states[kind]
+        return found
 
     def put_answer(self, name: str, content: bytes) -> None:
         """Keep what was answered, sealed or public, so that the same question gets the same bytes."""
@@ -88,31 +133,31 @@ class AttemptState:
             os.replace(draft, self.folder / f"{name}.npy")
         except OSError as error:
             raise StoreError(f"store {self.folder} cannot be written: {error.strerror}; free space") from None
-        AttemptState._arrays[(str(self.folder), name)] = array
+        AttemptStore._arrays[(str(self.folder), name)] = array
 
     def get(self, name: str) -> NDArray[Any]:
         """A kept array; ProtocolError where an earlier exchange should have made it."""
         key = (str(self.folder), name)
-        if key not in AttemptState._arrays:
+        if key not in AttemptStore._arrays:
             file = self.folder / f"{name}.npy"
             if not file.exists():
-                raise ProtocolError(f"{name} was never received in this attempt; run the study anew")
-            AttemptState._arrays[key] = np.load(file, allow_pickle=False)
-        return AttemptState._arrays[key]
+                raise ProtocolError(f"{name} was never received in this attempt; run the study again")
+            AttemptStore._arrays[key] = np.load(file, allow_pickle=False)
+        return AttemptStore._arrays[key]
 
     def has(self, name: str) -> bool:
         """Whether an array of that name is kept."""
         return (self.folder / f"{name}.npy").exists()
 
-    def held(self, name: str, version: Any, make: Callable[[], Held]) -> Held:
-        """What ``make`` makes of the attempt's records, kept in memory: until the attempt is over, ``version`` is another
-        one, or another attempt at this institution needs its own, since two of a kind would only fill the memory."""
+    def cached(self, name: str, version: Any, make: Callable[[], Made]) -> Made:
+        """What ``make`` makes of the attempt's records, kept in memory until the attempt is over, ``version`` is
+        another one, or another attempt at this institution needs its own: two of a kind would only fill the memory."""
         key, mine = (str(self.folder.parent), name), str(self.folder)
-        kept = AttemptState._held.get(key)
+        kept = AttemptStore._cached.get(key)
         if kept is None or (kept[0], kept[1]) != (mine, version):
-            AttemptState._held.pop(key, None)
-            kept = AttemptState._held[key] = (mine, version, make())
-        made: Held = kept[2]
+            AttemptStore._cached.pop(key, None)
+            kept = AttemptStore._cached[key] = (mine, version, make())
+        made: Made = kept[2]
         return made
 
     def put_secret(self, name: str, value: bytes) -> None:
@@ -125,17 +170,18 @@ class AttemptState:
         file = self.folder / "secrets" / name
         if not file.exists():
             raise ProtocolError(
-                "the secrets of this attempt are deleted or were never made; run the study anew"
+                "the secrets of this attempt are deleted or were never made; run the study again"
             )
         return file.read_bytes()
 
     def forget_secrets(self) -> None:
-        """Delete keys, seeds, arrays and what is held of the attempt, so that nothing sealed then can be opened later."""
-        for key in [k for k in AttemptState._arrays if k[0] == str(self.folder)]:
-            del AttemptState._arrays[key]
-        for key in [k for k, kept in AttemptState._held.items() if kept[0] == str(self.folder)]:
-            del AttemptState._held[key]
-        try:  # deleting first: a full disk does not take a mark, but lets files go
+        """Delete keys, seeds, arrays and what is cached of the attempt, so that nothing sealed then can be opened later."""
+        for key in [k for k in AttemptStore._arrays if k[0] == str(self.folder)]:
+            del AttemptStore._arrays[key]
+        for key in [k for k, kept in AttemptStore._cached.items() if kept[0] == str(self.folder)]:
+            del AttemptStore._cached[key]
+        try:
+            # Deleting first: a full disk does not take a mark, but lets files go.
             for file in [*(self.folder / "secrets").glob("*"), *self.folder.glob("*.npy")]:
                 file.unlink()
             if (self.folder / "secrets").exists():
@@ -145,13 +191,13 @@ class AttemptState:
                 f"secrets in {self.folder} could not be deleted ({error.strerror}); delete the folder by hand"
             ) from None
         finally:
-            if "over" not in self:
-                self.update(over=True)
+            if not self.over:
+                write_atomic(self.folder / _OVER, b"")
 
     def still_runs(self) -> None:
         """ProtocolError once the attempt is over."""
-        if "over" in self:
-            raise ProtocolError("a message came for an attempt that is over; run the study anew")
+        if self.over:
+            raise ProtocolError("a message came for an attempt that is over; run the study again")
 
     def row_order(self, rows: int) -> NDArray[np.int64]:
         """A secret random order of the institution's rows, fixed for the attempt.

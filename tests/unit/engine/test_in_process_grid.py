@@ -18,7 +18,7 @@ from fedrisk.engine import in_process_grid as module
 from fedrisk.engine.in_process import load_nodes, register, run_local
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.errors import ConfigError, EnvelopeError, PeerError
-from fedrisk.protocol import Payload, from_record, reply, request, to_record
+from fedrisk.protocol.payload import Payload, from_record, reply, request, to_record
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.server.hub import Hub
 

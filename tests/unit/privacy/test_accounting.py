@@ -22,7 +22,7 @@ from fedrisk.privacy.accounting import (
     discreteness,
     epsilon_for,
     mu_for,
-    readings,
+    epsilon_by_relation,
     sigma_for,
 )
 
@@ -96,10 +96,10 @@ def test_compose_adds_squares():
 
 def test_readings_of_epsilon_one():
     mu = mu_for(1.0, 1e-6)
-    r = readings(mu, 1e-6)
+    r = epsilon_by_relation(mu, 1e-6)
     assert (round(r.zeroed, 2), round(r.label_flipped, 2), round(r.replaced, 2)) == (1.0, 1.45, 2.12)
     assert (r.mu, r.delta) == (mu, 1e-6)
-    assert readings(math.inf, 1e-6).zeroed == math.inf
+    assert epsilon_by_relation(math.inf, 1e-6).zeroed == math.inf
 
 
 # --- integer noise

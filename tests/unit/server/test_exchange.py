@@ -10,7 +10,7 @@ from flwr.serverapp import Grid
 
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.errors import EnvelopeError, PeerError, ProtocolError
-from fedrisk.protocol import Payload, from_record, refused, reply
+from fedrisk.protocol.payload import Payload, from_record, refused, reply
 from fedrisk.secure.identity import EphemeralKey, IdentityKey
 from fedrisk.server.envelope_file import LEAST, Relayed
 from fedrisk.server.exchange import Exchange

@@ -1,0 +1,109 @@
+"""fedrisk from Python: check and run a study, and read what it left. The commands do nothing else.
+
+>>> import fedrisk
+>>> callable(fedrisk.run) and callable(fedrisk.load_record)
+True
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from fedrisk.engine.baselines import run_baselines
+from fedrisk.engine.check import Check, check_study
+from fedrisk.engine.in_process import run_local
+from fedrisk.engine.simulation import run_simulation
+from fedrisk.errors import ConfigError
+from fedrisk.institution import find_institutions
+from fedrisk.recipes import load_study as load_study
+from fedrisk.releases.record import ReleaseRecord
+from fedrisk.report.html import write_report
+from fedrisk.server.exchange import Report
+from fedrisk.server.results import Results, prepare
+from fedrisk.study import Study
+
+Institutions = Mapping[str, Path] | Path | None
+"""Paths of institution files by name, or the folder with NAME.toml for each; None looks beside the study file."""
+
+
+def check(study: str | Path, overrides: Sequence[str] = (), *, institutions: Institutions = None) -> Check:
+    """What a study would cost, what is wrong with it, and what to expect; nothing is released or spent.
+
+    study: path of a study file. overrides: ``key.sub=value``, as after ``--set``.
+
+    Errors: ConfigError where the study or an institution's file cannot be read.
+    """
+    loaded = load_study(study, overrides)
+    return check_study(loaded, _found(Path(study), loaded, institutions))
+
+
+def run(
+    study: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    out: str | Path | None = None,
+    institutions: Institutions = None,
+    engine: Literal["in-process", "flower"] = "in-process",
+    research_seed: int | None = None,
+    baselines: bool | None = None,
+    resume: bool = False,
+    report: Report | None = None,
+) -> Results:
+    """Run a study on this machine, every institution a Flower node with its file, store and policy.
+
+    study: path of a study file. overrides: ``key.sub=value``, as after ``--set``. out: folder for results, release
+    record and report; None writes nothing at the hub (banks keep their scores in their stores in any case).
+    engine: in this process, or the same app on Flower's simulation engine. research_seed: repeatable noise and exact
+    figures, NO PRIVACY; only where every policy allows research. baselines: run the recipe's baselines on the same rows
+    as well, each charged as a study of its own; None does so in research runs alone. resume: go on with a training that
+    was stopped. report: called before each exchange with its number, action and a few words.
+
+    Errors: PeerError where an institution refuses or is lost, ConfigError, DataError; nothing is released before all
+    agree.
+    """
+    start, file = time.monotonic(), Path(study)
+    loaded = load_study(file, overrides)
+    folder = None if out is None else Path(out)
+    if folder is not None:
+        prepare(folder)
+    if engine == "flower":
+        if overrides or institutions is not None or resume or folder is None:
+            raise ConfigError(
+                "the flower engine needs a folder for results and takes no overrides, other institutions or resume; "
+                "write a study file"
+            )
+        results = run_simulation(file, folder, research_seed=research_seed)
+    else:
+        paths = _found(file, loaded, institutions)
+        results = run_local(loaded, paths, research_seed=research_seed, report=report, resume=resume)
+        if baselines if baselines is not None else research_seed is not None:
+            results = run_baselines(
+                results, loaded, lambda other: run_local(other, paths, research_seed=research_seed)
+            )
+    results = replace(results, seconds=round(time.monotonic() - start, 2))
+    if folder is not None:
+        results.save(folder)
+        write_report(results, folder)
+    return results
+
+
+def load_results(folder: str | Path) -> Results:
+    """The results of a finished run; ConfigError where the folder holds none."""
+    return Results.load(Path(folder))
+
+
+def load_record(path: str | Path, *, hub: bytes | None = None) -> ReleaseRecord:
+    """The release record of a finished run, verified; ``path``: its folder, or the file.
+
+    hub: the hub's pinned Ed25519 key; without it the signature shows only that the file is as its signer made it.
+    Errors: ConfigError where it cannot be read, EnvelopeError where it is not what the hub signed.
+    """
+    return ReleaseRecord.load(Path(path), hub=hub)
+
+
+def _found(file: Path, study: Study, institutions: Institutions) -> Mapping[str, Path]:
+    if isinstance(institutions, Mapping):
+        return institutions
+    return find_institutions(file, study.members, institutions)

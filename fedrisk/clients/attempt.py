@@ -1,0 +1,198 @@
+"""An institution's side of one attempt at a study: what was agreed, whose keys are known, what was asked.
+
+What is remembered between exchanges is typed: frozen dataclasses, each saved and loaded whole.
+"""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fedrisk.clients.store.attempt_store import AttemptStore, Begun
+from fedrisk.data.features import Feature
+from fedrisk.data.table import Table
+from fedrisk.errors import DataError, ProtocolError
+from fedrisk.institution import Institution
+from fedrisk.protocol.payload import Payload
+from fedrisk.releases.plan import Plan
+from fedrisk.secure.identity import EphemeralKey, SignedKey, pair_secret
+from fedrisk.study import BANK, Study, study_from
+
+if TYPE_CHECKING:
+    from fedrisk.clients.node import Node
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """What the institution agreed to when the study was described to it.
+
+    table: digest of the table as it was then, None at an authority. features: its public columns. remembered: what the
+    recipe keeps. key: the attempt's signed public key, as a dictionary.
+    """
+
+    table: str | None
+    features: tuple[Feature, ...]
+    remembered: dict[str, Any]
+    key: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peers:
+    """Everybody's signed ephemeral keys, verified against the pinned ones when they came."""
+
+    keys: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requests:
+    """Digests of requests that must not come a second time with other content."""
+
+    digests: dict[str, str] = field(default_factory=dict)
+
+
+class Attempt:
+    """An institution's side of one attempt at a study, for the time of one message."""
+
+    def __init__(self, node: "Node", state: AttemptStore) -> None:
+        self.node = node
+        self.state = state
+        self.name = node.name
+        self._secrets: dict[str, bytes] = {}
+
+    @functools.cached_property
+    def study(self) -> Study:
+        """The study as it was described and agreed to."""
+        return study_from(self.state.load(Begun).study)
+
+    @functools.cached_property
+    def agreement(self) -> Agreement:
+        """What was agreed; ProtocolError where the study was not described to the end."""
+        return self.state.load(Agreement)
+
+    @property
+    def role(self) -> str:
+        """Owner name of its columns: "bank" for every bank, a holder's own name."""
+        return BANK if self.study.role_of(self.name) == "bank" else self.name
+
+    @property
+    def research_seed(self) -> int | None:
+        """Seed of a research run, which has no privacy, or None."""
+        return self.state.load(Begun).research_seed
+
+    @property
+    def research(self) -> bool:
+        """Whether this is a research run, which has no privacy."""
+        return self.research_seed is not None
+
+    @property
+    def plan(self) -> Plan:
+        """The plan as this institution made it when the order of rows came, with what was prepared since."""
+        return self.state.load(Plan)
+
+    @property
+    def lists(self) -> tuple[str, ...]:
+        """Trainers on whose lists the institution has rows: a trainer on its own list, another holder on all."""
+        trainers = self.study.trainers
+        return (self.name,) if self.name in trainers else trainers
+
+    @property
+    def key_tag(self) -> str:
+        """Name of the key under which pseudonyms are made: authority and epoch, apart from those of research runs.
+
+        Names and epochs hold no "@", so that no study's names can make one tag look like another.
+        """
+        tag = f"{self.study.authority}@{self.study.alignment.epoch}"
+        return f"research@{self.study.holdout.seed}@{tag}" if self.research else tag
+
+    @property
+    def key(self) -> EphemeralKey:
+        """The institution's X25519 key of this attempt."""
+        return EphemeralKey.from_bytes(self.state.secret("ephemeral"))
+
+    @functools.cached_property
+    def peers(self) -> Mapping[str, SignedKey]:
+        """Everybody's ephemeral keys, verified against the pinned ones when they came."""
+        return {name: SignedKey.from_dict(key) for name, key in self.state.load(Peers).keys.items()}
+
+    def pair_secrets(self, *names: str) -> dict[str, bytes]:
+        """Secrets shared with each of these institutions, this one left out; derived once for a message."""
+        key = self.key
+        others = [name for name in names if name != self.name]
+        for name in others:
+            if name not in self._secrets:
+                self._secrets[name] = pair_secret(key, self.peers[name])
+        return {name: self._secrets[name] for name in others}
+
+    def read(self) -> Table:
+        """The institution's table in the attempt's secret row order.
+
+        Files are read once and again only when they changed on the disk. DataError where the content is not
+        what it was when the attempt began.
+        """
+        institution = self.node.institution
+        if institution.table is None:
+            raise ProtocolError(f"{self.name} is an authority and has no table; check the study's roles")
+        mark = _mark(institution)
+
+        def make() -> Table:
+            table = institution.read()
+            return _arranged(table, self.state.row_order(len(table)))
+
+        table = make() if mark is None else self.state.cached("table", (mark, institution), make)
+        agreed = self.state.find(Agreement)
+        if agreed is not None and agreed.table not in (None, table.digest):
+            raise DataError(
+                f"the table of {self.name} changed between two exchanges of one study; nothing more is released. "
+                "Keep the table still while a study runs, and run the study again"
+            )
+        return table
+
+    def by_id(self, rows: NDArray[np.int64]) -> NDArray[np.intp]:
+        """Places of the institution's row numbers in the order of their ids.
+
+        What is fitted must not depend on the attempt's secret order. A table is read in the order of its ids, so the
+        secret order itself says which place belongs to which id.
+        """
+        return np.argsort(self.state.row_order(len(self.read()))[rows])
+
+    def begin_once(self, name: str, request: Payload) -> None:
+        """Record a request that must not come twice with other content: masks would be used twice."""
+        asked, digest = self.state.find(Requests) or Requests(), request.digest()
+        if asked.digests.get(name, digest) != digest:
+            raise ProtocolError(
+                f"{name} was asked for twice with different content; masks and noise are never used twice. "
+                "Run the study again"
+            )
+        if name not in asked.digests:
+            self.state.save(Requests(digests={**asked.digests, name: digest}))
+
+    def begun(self, name: str) -> bool:
+        """Whether that request came before."""
+        return name in (self.state.find(Requests) or Requests()).digests
+
+
+def _mark(institution: Institution) -> tuple[tuple[str | int, ...], ...] | None:
+    """What tells cheaply whether a file changed; None for a database, which is read each time."""
+    marks = []
+    for path in institution.files or ():
+        try:
+            stat = path.stat()
+        except OSError:
+            # Reading it says what is wrong.
+            return None
+        marks.append((str(path), stat.st_ino, stat.st_ctime_ns, stat.st_mtime_ns, stat.st_size))
+    return tuple(marks) or None
+
+
+def _arranged(table: Table, order: NDArray[np.int64]) -> Table:
+    def pick(array: NDArray[Any] | None) -> Any:
+        return None if array is None else array[order]
+
+    frame: pd.DataFrame = table.frame.iloc[order].reset_index(drop=True)
+    return replace(
+        table, ids=pick(table.ids), frame=frame, label=pick(table.label), weight=pick(table.weight)
+    )

@@ -1,0 +1,210 @@
+"""Exchange 1, describe: an institution looks at a study and its own table, and agrees or refuses.
+
+Everything that can be refused early is refused here, before a single number is computed for others: the
+study's rules against the policy, the table against the dictionary, the price against the ledger.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fedrisk.clients.attempt import Agreement, Attempt
+from fedrisk.clients.node import Node
+from fedrisk.clients.outlet import Charges
+from fedrisk.clients.store.attempt_store import Begun
+from fedrisk.data.dictionary import Dictionary
+from fedrisk.data.features import Feature, features_of
+from fedrisk.data.table import Table
+from fedrisk.errors import ConfigError, DataError, PolicyError, ProtocolError
+from fedrisk.privacy.accounting import check_epsilon_delta, epsilon_for
+from fedrisk.privacy.spend import Spend
+from fedrisk.protocol.payload import Payload
+from fedrisk.recipe import Brought, Recipe
+from fedrisk.releases.plan import Plan
+from fedrisk.secure.identity import EphemeralKey
+from fedrisk.study import BANK, Role, Study
+
+Find = Callable[[Mapping[str, Any]], tuple[Study, Recipe]]
+"""Content of a study -> the study, checked by its recipe, and the recipe."""
+
+
+def describe(node: Node, request: Payload, *, find: Find) -> Payload:
+    """study, attempt, research seed -> name, signed ephemeral key, public features, rows, budget left.
+
+    A node that is no member of the study says so and does nothing.
+    """
+    study, recipe = find(request.get("study"))
+    if node.name not in study.members:
+        return Payload({"name": node.name, "member": False})
+    research_seed = request.get("research_seed")
+    if research_seed is not None and not isinstance(research_seed, int):
+        raise ProtocolError("the research seed is no whole number; the hub runs another version of fedrisk")
+    role = check_role(study, node)
+    recipe.require()
+    node.institution.policy.check(study, institution=node.name, research=research_seed is not None)
+    begun = Begun(study=study.model_dump(mode="json"), research_seed=research_seed)
+    attempt = Attempt(node, node.store.begin(str(request.get("attempt")), begun))
+    body: dict[str, Any] = {"name": node.name, "member": True, "role": role, "rows": 0, "features": []}
+    table, brought = None, Brought()
+    if role != "authority":
+        brought = recipe.brings(node, study, research_seed)
+        table = attempt.read()
+        check_table_fits(study, node, table)
+        check_budget(attempt, recipe.plan(study, brought.features))
+        body |= _summary(attempt, table, brought)
+    agreement = Agreement(
+        table=None if table is None else table.digest,
+        features=brought.features,
+        remembered=dict(brought.remembered),
+        key=_ephemeral(attempt),
+    )
+    if attempt.state.find(Agreement) is None:
+        attempt.state.save(agreement)
+    body["key"] = agreement.key
+    body["signed_head"] = json.loads(node.trail.signed_head().to_json())
+    return Payload(body)
+
+
+def close(node: Node, request: Payload) -> Payload:
+    """The study ended, well or not: secrets of the attempt are deleted. Nothing to do where it never began here."""
+    attempt = str(request.get("attempt"))
+    if node.store.knows(attempt):
+        node.store.attempt(attempt).forget_secrets()
+    return Payload()
+
+
+def _summary(attempt: Attempt, table: Table, brought: Brought) -> dict[str, Any]:
+    node = attempt.node
+    dictionary = described(node)
+    left = node.ledger.left()
+    return {
+        **brought.stated,
+        "rows": len(table),
+        "features": [vars(f) for f in brought.features],
+        "meanings": {c.name: {"meaning": c.meaning, "unit": c.unit} for c in dictionary.columns if c.feature},
+        "label": None
+        if dictionary.label is None
+        else {
+            "horizon": dictionary.label.horizon,
+            "selection": dictionary.label.selection,
+            "weighted": dictionary.label.weight is not None,
+            "binary": bool(dictionary.label.positive) and dictionary.label.weight is None,
+        },
+        "scores": node.institution.policy.scores,
+        "evaluation": node.institution.policy.evaluation,
+        # Rounded: the last digits would tell which other studies the institution was in.
+        "budget_left": {"epsilon": round(epsilon_for(left, attempt.study.privacy.delta), 1)},
+    }
+
+
+def described(node: Node) -> Dictionary:
+    """The institution's dictionary with the columns of trained encoders; ConfigError where it has none."""
+    dictionary = node.institution.described()
+    if dictionary is None:
+        raise ConfigError(f"institution {node.name} has no [dictionary]; add it to its file")
+    return dictionary
+
+
+def allowed_features(node: Node, dictionary: Dictionary) -> tuple[Feature, ...]:
+    """The dictionary's features that the policy lets studies use; ConfigError where it names others."""
+    institution = node.institution
+    features = features_of(dictionary, BANK if institution.kind == "bank" else node.name)
+    columns = institution.policy.columns
+    if columns is None:
+        return features
+    to_come = {column for e in institution.encoders for column in e.columns}
+    unknown = sorted(set(columns) - {f.column for f in features} - to_come)
+    if unknown:
+        raise ConfigError(
+            f"{node.name}: policy.columns names {', '.join(unknown)}, which are no features of the dictionary"
+        )
+    return tuple(f for f in features if f.column in columns)
+
+
+def check_role(study: Study, node: Node) -> Role:
+    """The node's role in the study; ConfigError where its own file says another."""
+    role, kind = study.role_of(node.name), node.institution.kind
+    if kind != role:
+        raise ConfigError(
+            f"study {study.name} calls {node.name} a {role}, its own file says {kind}; agree on one"
+        )
+    return role
+
+
+def check_table_fits(study: Study, node: Node, table: Table) -> None:
+    """Whether a checked table fits the study: enough rows, delta small enough, dates within the windows."""
+    dictionary = node.institution.dictionary
+    least = node.institution.policy.least_rows
+    if len(table) < least:
+        raise PolicyError(
+            f"{node.name}: {len(table)} usable rows, and policy.least_rows is {least}; "
+            "wait for more, or change the policy"
+        )
+    check_epsilon_delta(study.privacy.epsilon, study.privacy.delta, len(table))
+    if dictionary is None or dictionary.as_of is None:
+        if study.windows.as_of is not None or (
+            study.holdout.kind == "out_of_time" and node.name in study.banks
+        ):
+            raise ConfigError(
+                f"{node.name}: the study goes by dates and the dictionary names no as_of column; "
+                "add dictionary.as_of, or take the dates out of the study"
+            )
+        return
+    dates = table.frame[dictionary.as_of]
+    if dates.isna().any():
+        raise DataError(
+            f"{node.name}: column {dictionary.as_of} (as_of) is missing in {int(dates.isna().sum())} rows; "
+            "fill it in or leave these rows out"
+        )
+    window = study.windows
+    for bound, late in ((window.as_of, True), (window.observation_start, False)):
+        if bound is None:
+            continue
+        days = dates.dt.date
+        wrong = int((days > bound if late else days < bound).sum())
+        if wrong:
+            raise DataError(
+                f"{node.name}: column {dictionary.as_of} is {'after' if late else 'before'} the study's window "
+                f"({bound}) in {wrong} rows; cut the table to the window, so that no later knowledge enters"
+            )
+
+
+def check_budget(attempt: Attempt, plan: Plan) -> None:
+    """Whether the ledger would hold the whole study; the releases are debited one by one when they come."""
+    study = attempt.study
+    if attempt.research or attempt.state.find(Charges) is not None:
+        # A training that goes on after a stop has paid its part already.
+        return
+    mu = plan.price[attempt.name]
+    if not math.isfinite(mu):
+        raise PolicyError("privacy.epsilon = inf has no price in mu; it is for research runs only")
+    attempt.node.ledger.reserve_check(
+        [
+            Spend(
+                study=study.name,
+                attempt=attempt.state.id,
+                release="study",
+                population="training",
+                mu=mu,
+                delta=study.privacy.delta,
+                what="whole study",
+                institution=attempt.name,
+                counterparty="hub",
+                research=False,
+            )
+        ],
+        purpose=study.purpose,
+    )
+
+
+def _ephemeral(attempt: Attempt) -> dict[str, Any]:
+    """The attempt's X25519 key, signed by the institution's identity key; the same one if asked again."""
+    agreed = attempt.state.find(Agreement)
+    if agreed is not None:
+        return agreed.key
+    key, signed = EphemeralKey.generate(
+        attempt.node.store.identity, attempt.name, attempt.study.digest(), attempt.state.id
+    )
+    attempt.state.put_secret("ephemeral", key.to_bytes())
+    return signed.to_dict()

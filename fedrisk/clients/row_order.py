@@ -1,0 +1,153 @@
+"""The order of rows of an attempt: which of the institution's rows belong to each list, and what each is used for.
+
+A list is a trainer's customers in the order that the hub drew. Rows are named by their place in the institution's
+secret order, -1 for an enterprise that it does not know.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrisk.alignment.matching import HOLD_OUT, TRAINING, UNUSED
+from fedrisk.clients.attempt import Attempt
+from fedrisk.data.features import Feature, features_from
+from fedrisk.errors import ProtocolError
+from fedrisk.protocol.payload import Payload
+from fedrisk.releases.plan import Plan
+from fedrisk.study import Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowOrder:
+    """Sizes that follow from the order.
+
+    training, sampled: training rows of all lists, and those of the sample, as the hub counts them. listed: length of
+    each list on which the institution has rows. touched: the institution's rows by population.
+    """
+
+    training: int
+    sampled: int
+    listed: dict[str, int]
+    touched: dict[str, int]
+
+    def rows(self, sampled: bool) -> int:
+        """Training rows that a release is computed on."""
+        return self.sampled if sampled else self.training
+
+
+def take_order(
+    attempt: Attempt, request: Payload, plan: Callable[[Study, Sequence[Feature]], Plan]
+) -> RowOrder:
+    """Check and keep the order of rows, and make the plan from the features of all roles.
+
+    Request: ``rows:LIST`` and ``use:LIST`` (and ``sample:LIST``) arrays, the features of all roles, counts. A second,
+    different order is refused.
+    """
+    again = attempt.begun("order")
+    attempt.begin_once("order", request)
+    if again and attempt.state.find(Plan) is not None:
+        return attempt.state.load(RowOrder)
+    table = attempt.read()
+    seen = np.zeros(len(table), bool)
+    for name in attempt.lists:
+        _take_list(attempt, request, name, len(table), seen)
+    features = tuple(features_from(request.get("features")))
+    if own_features(features, attempt.role) != list(attempt.agreement.features):
+        raise ProtocolError(
+            "the hub sends other columns of this institution than it declared; run the study again"
+        )
+    _keep_split(attempt, table.ids)
+    training = int(request.get("training"))
+    order = RowOrder(
+        training=training,
+        sampled=int(request.body.get("sampled", training)),
+        listed={name: len(listed(attempt, name)) for name in attempt.lists},
+        touched=_touched(attempt),
+    )
+    attempt.state.save(order)
+    attempt.state.save(plan(attempt.study, features))
+    return order
+
+
+def own_features(features: Sequence[Feature], role: str) -> list[Feature]:
+    """The features of one role."""
+    return [f for f in features if f.institution == role]
+
+
+def listed(attempt: Attempt, name: str) -> NDArray[np.int64]:
+    """The institution's row number for each place of a list; -1 for an enterprise that it does not know."""
+    rows: NDArray[np.int64] = attempt.state.get(f"rows_{name}")
+    return rows
+
+
+def use_of(attempt: Attempt, name: str) -> NDArray[np.uint8]:
+    """What each place of a list is used for: training, hold-out or nothing."""
+    use: NDArray[np.uint8] = attempt.state.get(f"use_{name}")
+    return use
+
+
+def training_rows(attempt: Attempt, name: str, *, sample: bool = False) -> NDArray[np.int64]:
+    """The institution's row numbers of a list's training places; -1 for unknown enterprises.
+
+    ``sample``: only those of the sample, where the order has one.
+    """
+    wanted = use_of(attempt, name) == TRAINING
+    if sample and attempt.state.has(f"sample_{name}"):
+        wanted &= attempt.state.get(f"sample_{name}") == 1
+    training: NDArray[np.int64] = listed(attempt, name)[wanted]
+    return training
+
+
+def all_training_rows(attempt: Attempt) -> NDArray[np.int64]:
+    """Training rows of all lists, one list after the other."""
+    return np.concatenate([training_rows(attempt, name) for name in attempt.lists])
+
+
+def _take_list(attempt: Attempt, request: Payload, name: str, size: int, seen: NDArray[np.bool_]) -> None:
+    rows, use = request.array(f"rows:{name}"), request.array(f"use:{name}")
+    known = rows[rows >= 0]
+    # A trainer knows everybody on its own list: -1 there would be its last row, over and over.
+    least = 0 if name == attempt.name else -1
+    there = len(rows) == len(use) and rows.min(initial=0) >= least and rows.max(initial=-1) < size
+    if not there or use.max(initial=0) > UNUSED or np.bincount(known, minlength=1).max() > 1:
+        raise ProtocolError(
+            "the order of rows names rows that are not there, or one twice; run the study again"
+        )
+    used = rows[(use != UNUSED) & (rows >= 0)]
+    if seen[used].any():
+        raise ProtocolError(
+            "the order of rows lets an enterprise contribute through two banks; run the study again"
+        )
+    seen[used] = True
+    attempt.state.put(f"rows_{name}", rows)
+    attempt.state.put(f"use_{name}", use)
+    if f"sample:{name}" in request.blobs:
+        sample = request.array(f"sample:{name}")
+        if len(sample) != len(use) or sample.max(initial=0) > 1 or (use[sample == 1] != TRAINING).any():
+            raise ProtocolError("the sample names rows that are not trained on; run the study again")
+        attempt.state.put(f"sample_{name}", sample)
+
+
+def _touched(attempt: Attempt) -> dict[str, int]:
+    """The institution's rows of all lists, by population."""
+    touched = {"training": 0, "holdout": 0}
+    for name in attempt.lists:
+        rows, use = listed(attempt, name), use_of(attempt, name)
+        touched["training"] += int(((use == TRAINING) & (rows >= 0)).sum())
+        touched["holdout"] += int(((use == HOLD_OUT) & (rows >= 0)).sum())
+    return touched
+
+
+def _keep_split(attempt: Attempt, ids: NDArray[Any]) -> None:
+    """Remember who was trained on and who held out, so that sides stay when the epoch's key is renewed."""
+    if attempt.research:
+        return
+    side = np.full(len(ids), UNUSED, np.uint8)
+    for name in attempt.lists:
+        rows, use = listed(attempt, name), use_of(attempt, name)
+        for value in (TRAINING, HOLD_OUT):
+            side[rows[(use == value) & (rows >= 0)]] = value
+    attempt.node.store.pseudonyms.keep_split(attempt.key_tag, ids[side != UNUSED], side[side != UNUSED])

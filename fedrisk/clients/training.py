@@ -1,0 +1,290 @@
+"""Training, at a trainer: keys for masks, noisy sums of clipped gradients, shares that open masks.
+
+The hub sends weights; the trainer answers with one masked vector, which holds its enterprises' clipped gradients and its
+part of the noise (distributed), or its change to the model after steps with the whole noise (silo). Noise, price and the
+bound on one enterprise follow from the plan. The vector leaves through the outlet like any other release.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrisk.clients import outlet
+from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.node import Node
+from fedrisk.clients.row_order import training_rows
+from fedrisk.errors import ProtocolError
+from fedrisk.models.trainable import TrainedModel, Trainee, about_training
+from fedrisk.protocol.actions import Action, Disclosure, named
+from fedrisk.protocol.payload import Payload
+from fedrisk.releases.gradient_sums import TrainingPlan
+from fedrisk.releases.release import Block
+from fedrisk.secure import double_mask, step_keys
+from fedrisk.secure.envelope import Context, open_sealed, seal
+from fedrisk.secure.fixed_point import BITS, check_ring, dequantise
+
+Floats = NDArray[np.float64]
+
+SHARES = Disclosure("key_shares", "useless_below_threshold", named)
+MASK_KEYS = Disclosure("mask_keys", "public_to_study")
+OPENED_SHARES = Disclosure("opened_key_shares", "open_one_total")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingState:
+    """What is trained, as the hub sent it: design of the model, rows of all trainers, learning rate."""
+
+    design: dict[str, Any]
+    rows: dict[str, int]
+    rate: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnStepKeys:
+    """This trainer's signed public keys for the masks of all steps."""
+
+    keys: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllStepKeys:
+    """Every trainer's public keys for the masks of all steps, verified."""
+
+    keys: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharesTaken:
+    """The others' shares were opened and are kept as secrets."""
+
+    taken: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskRecord:
+    """Which steps were sent and whose shares were revealed: each at most once."""
+
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """What a recipe hands in.
+
+    ready: (attempt, request, training rows in the order of ids) -> checks what the hub sent, and keeps the inputs on
+    the institution's disk until the attempt is over. trainee: the model with the rows, from what ``ready`` kept.
+    """
+
+    ready: Callable[[Attempt, Payload, NDArray[np.int64]], None]
+    trainee: Callable[[Attempt, Mapping[str, Any]], Trainee]
+
+
+def prepare(node: Node, request: Payload, *, side: Side) -> Payload:
+    """Design of the model, rows of all trainers -> this trainer's step keys; what is trained on is made ready."""
+    attempt = node.attempt(request)
+    attempt.begin_once("prepare", request)
+    plan = attempt.plan.trained
+    state = TrainingState(
+        design=request.get("design"), rows=request.get("rows"), rate=float(request.get("rate"))
+    )
+    rows = training_rows(attempt, attempt.name)
+    if state.rows.get(attempt.name) != len(rows) or not len(rows):
+        raise ProtocolError(
+            "the hub counts other training rows here than the order of rows has; run the study again"
+        )
+    check_ring(sum(state.rows.values()), plan.clip, plan.sigma, len(plan.trainers))
+    # By id: single precision depends on the place in a block, and the row order is another one in every attempt.
+    side.ready(attempt, request, rows[attempt.by_id(rows)])
+    attempt.state.save(state)
+    if len(plan.trainers) == 1:
+        return Payload()
+    made = attempt.state.find(OwnStepKeys)
+    if made is None:
+        fresh = step_keys.prepare(node.store.identity, attempt.name, terms_of(attempt))
+        attempt.state.put_secret("step_secrets", fresh.secrets.to_bytes())
+        for name, bundle in fresh.bundles.items():
+            attempt.state.put_secret(f"bundle_{name}", bundle)
+        attempt.state.save(MaskRecord(record=double_mask.Record().to_dict()))
+        made = OwnStepKeys(keys=fresh.keys.to_dict())
+        attempt.state.save(made)
+    return Payload({"step_keys": made.keys})
+
+
+def shares(node: Node, request: Payload) -> Payload:
+    """Everybody's step keys -> shares of this trainer's keys and seeds, sealed for each other trainer."""
+    attempt = node.attempt(request)
+    attempt.begin_once("shares", request)
+    terms, pins = terms_of(attempt), node.store.pins
+    sent = request.get("step_keys")
+    if set(sent) != set(terms.trainers) or sent[attempt.name] != attempt.state.load(OwnStepKeys).keys:
+        raise ProtocolError(
+            "the hub did not relay every trainer's step keys as they are; run the study again"
+        )
+    for name, keys in sent.items():
+        step_keys.verify_keys(step_keys.StepKeys.from_dict(keys), pins.of(name), name, terms)
+    attempt.state.save(AllStepKeys(keys=sent))
+    sealed = {}
+    for name in terms.trainers:
+        if name != attempt.name:
+            context = _context(attempt, attempt.name, name)
+            bundle = attempt.state.secret(f"bundle_{name}")
+            sealed[name] = seal(attempt.key, attempt.peers[name], context, [bundle])
+    return Payload({}, sealed)
+
+
+def step(node: Node, request: Payload, *, side: Side) -> Payload:
+    """Weights (and, the first time, the others' sealed shares) -> the masked, noisy vector of this step."""
+    attempt = node.attempt(request)
+    plan, number = attempt.plan.trained, int(request.get("step"))
+    if not 0 <= number < plan.steps:
+        raise ProtocolError(
+            f"step {number} is not one of the {plan.steps} of this study; run the study again"
+        )
+    attempt.state.still_runs()
+    weights, trainee = request.array("weights"), trainee_of(attempt, side)
+    if weights.shape != (trainee.size,) or weights.dtype != np.float64 or not np.isfinite(weights).all():
+        raise ProtocolError(f"the hub sent weights for another model; expected {trainee.size} finite numbers")
+    masked = len(plan.trainers) > 1
+    if masked:
+        _take_shares(attempt, request)
+
+    def part(block: Block, noise: outlet.Noise) -> NDArray[Any]:
+        return _part(attempt, plan, trainee, weights, number, block, noise)
+
+    def mask(block: Block, vector: NDArray[Any]) -> NDArray[Any]:
+        if not masked:
+            return vector
+        out, _ = double_mask.masked(vector, *_masking(attempt), terms_of(attempt), number, _record(attempt))
+        return out
+
+    answer = outlet.release(attempt, plan.release(number, trainee.size), request, part, mask)
+    if masked and number not in _record(attempt).sent:
+        # After the answer is on the disk and before it leaves.
+        record = _record(attempt)
+        sent = double_mask.Record(record.sent | {number}, record.revealed)
+        attempt.state.save(MaskRecord(record=sent.to_dict()))
+    return answer
+
+
+def unmask(node: Node, request: Payload) -> Payload:
+    """Who sent a vector in a step and who was lost -> shares of the survivors' seeds and of the lost ones' keys."""
+    attempt = node.attempt(request)
+    terms = terms_of(attempt)
+    opened = {name: attempt.state.secret(f"held_{name}") for name in terms.trainers}
+    revealed, record = double_mask.reveal(
+        step_keys.hold(attempt.name, terms, opened),
+        attempt.name,
+        terms,
+        int(request.get("step")),
+        request.get("survivors"),
+        request.get("lost"),
+        _record(attempt),
+    )
+    attempt.state.save(MaskRecord(record=record.to_dict()))
+    return Payload({"revealed": revealed.to_dict()})
+
+
+def trained_model(attempt: Attempt, request: Payload, size: int) -> TrainedModel:
+    """The trained model as the hub sent it in the last exchange, with the facts of its training as known here.
+
+    ProtocolError unless it is ``size`` finite numbers.
+    """
+    attempt.state.still_runs()
+    weights = request.array("weights")
+    if weights.shape != (size,) or weights.dtype != np.float32 or not np.isfinite(weights).all():
+        raise ProtocolError(
+            "the hub sent weights for another model, or none; nothing was released or installed"
+        )
+    about = about_training(
+        attempt.study, attempt.state.id, attempt.plan.trained.mu, research=attempt.research
+    )
+    return TrainedModel(weights, attempt.state.load(TrainingState).design, about)
+
+
+def trainee_of(attempt: Attempt, side: Side) -> Trainee:
+    """What is trained: the model's design and the training rows; kept while the process stays alive."""
+    design = attempt.state.load(TrainingState).design
+    return attempt.state.cached("trainee", None, lambda: side.trainee(attempt, design))
+
+
+def terms_of(attempt: Attempt) -> step_keys.Terms:
+    """What all trainers sign."""
+    plan = attempt.plan.trained
+    return step_keys.Terms.of(
+        attempt.study.digest(), attempt.state.id, plan.trainers, plan.steps, plan.threshold
+    )
+
+
+def _part(
+    attempt: Attempt,
+    plan: TrainingPlan,
+    trainee: Trainee,
+    weights: Floats,
+    number: int,
+    block: Block,
+    noise: outlet.Noise,
+) -> NDArray[Any]:
+    """(d,) this trainer's contribution in ring units, noise included."""
+
+    def noisy_sum(at: Floats, what: str) -> NDArray[Any]:
+        return noise.add(block, trainee.clipped_sum(at, plan.clip, BITS), what)
+
+    if plan.distributed:
+        return noisy_sum(weights, f"step {number}")
+    rule, state = attempt.study.training, attempt.state.load(TrainingState)
+    local = weights.copy()
+    for k in range(rule.local_steps):
+        gradient = dequantise(noisy_sum(local, f"step {number}.{k}")) / trainee.rows
+        local -= state.rate * (gradient + rule.proximal * (local - weights))
+    share = trainee.rows / sum(state.rows.values())
+    change: NDArray[np.int64] = np.rint((local - weights) * share * 2.0**BITS).astype(np.int64)
+    return change
+
+
+def _take_shares(attempt: Attempt, request: Payload) -> None:
+    """Open and keep the others' shares, which come with the first step."""
+    terms = terms_of(attempt)
+    if attempt.state.find(SharesTaken) is not None:
+        return
+    for name in terms.trainers:
+        if name == attempt.name:
+            opened = attempt.state.secret(f"bundle_{name}")
+        else:
+            context = _context(attempt, name, attempt.name)
+            (opened,) = open_sealed(attempt.key, attempt.peers[name], context, request.raw(name))
+        attempt.state.put_secret(f"held_{name}", opened)
+    attempt.state.save(SharesTaken())
+
+
+def _masking(attempt: Attempt) -> tuple[step_keys.StepSecrets, Mapping[str, step_keys.StepKeys]]:
+    keys = {n: step_keys.StepKeys.from_dict(k) for n, k in attempt.state.load(AllStepKeys).keys.items()}
+    return step_keys.StepSecrets.from_bytes(attempt.state.secret("step_secrets")), keys
+
+
+def _record(attempt: Attempt) -> double_mask.Record:
+    return double_mask.Record.from_dict(attempt.state.load(MaskRecord).record)
+
+
+def _context(attempt: Attempt, sender: str, receiver: str) -> Context:
+    return Context(
+        study=attempt.study.digest(),
+        release="shares of step keys",
+        attempt=attempt.state.id,
+        direction=f"{sender}>{receiver}",
+        sender=sender,
+        receiver=receiver,
+    )
+
+
+def actions(side: Side) -> tuple[Action, ...]:
+    """What a trainer answers in every recipe that trains, besides the order of rows and the last exchange."""
+    return (
+        Action(name="prepare", serve=partial(prepare, side=side), answers=MASK_KEYS),
+        Action(name="shares", serve=shares, sends=SHARES),
+        Action(name="step", serve=partial(step, side=side), receives=SHARES),
+        Action(name="unmask", serve=unmask, answers=OPENED_SHARES),
+    )

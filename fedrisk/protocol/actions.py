@@ -1,0 +1,67 @@
+"""The actions that a hub can ask an institution for, each with what it discloses, said once where its handler is.
+
+A message names an action. What other institutions' blobs in the request are, what the answer's blobs are for them, and
+what the answer itself says to the hub stands here as codes: they go into the audit trail, and words for them are in
+report/words.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fedrisk.privacy.policy import Policy
+from fedrisk.protocol.payload import Payload
+from fedrisk.releases.release import parties
+from fedrisk.study import Study
+
+Counterparty = Callable[[Study, str, str], str | None]
+"""(study, this institution, name of a blob) -> the institution whose blob it is, or None where it is nobody's."""
+
+
+def named(study: Study, institution: str, blob: str) -> str | None:
+    """The blob is named by an institution; other names (the shared model) are nobody's."""
+    return blob if blob in study.members else None
+
+
+def authority(study: Study, institution: str, blob: str) -> str | None:
+    """The key authority of the pseudonyms."""
+    return study.authority
+
+
+def partner(study: Study, institution: str, blob: str) -> str | None:
+    """The blob is named by a secure product; its other side."""
+    left, right = parties(blob)
+    return right if left == institution else left
+
+
+@dataclass(frozen=True)
+class Disclosure:
+    """What kind of thing goes from one institution to another or to the hub, and how it is protected, as codes.
+
+    protection: a code, or a function of study and policy where it depends on them.
+    """
+
+    kind: str
+    protection: str | Callable[[Study, Policy], str]
+    counterparty: Counterparty = named
+
+    def protection_in(self, study: Study, policy: Policy) -> str:
+        """The protection's code in a study at an institution with this policy."""
+        return self.protection if isinstance(self.protection, str) else self.protection(study, policy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action:
+    """One thing that a node answers.
+
+    serve: (node, request) -> answer. receives: what other institutions sent with the request, through the hub.
+    sends: what goes to other institutions with the answer. answers: what the answer itself says to the hub, where that
+    is not a release. scores: whether scores are given to banks, or taken by one.
+    """
+
+    name: str
+    serve: Callable[[Any, Payload], Payload]
+    receives: Disclosure | None = None
+    sends: Disclosure | None = None
+    answers: Disclosure | None = None
+    scores: Literal["given", "taken"] | None = None

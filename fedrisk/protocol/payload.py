@@ -1,0 +1,185 @@
+"""The only translation between the domain and Flower's messages.
+
+What the hub asks and an institution answers is a :class:`Payload`: a JSON body and named blobs (raw bytes or
+arrays). It travels as a RecordDict: the body as one string of a ConfigRecord, the blobs as an ArrayRecord,
+raw, so that nothing is pickled. An institution that refuses answers with a code (errors.py) and nothing else.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from numpy.typing import NDArray
+
+from fedrisk.errors import ProtocolError
+
+Blob = bytes | NDArray[Any]
+_RAW = "fedrisk.bytes"
+_DTYPES = {"uint8", "uint16", "uint32", "uint64", "int32", "int64", "float32", "float64"}
+
+
+@dataclass(frozen=True)
+class Payload:
+    """One message's content: a body that JSON can hold and blobs by name.
+
+    Arrays keep dtype (unsigned and signed integers, float32, float64) and shape; they arrive read-only.
+    """
+
+    body: Mapping[str, Any] = field(default_factory=dict)
+    blobs: Mapping[str, Blob] = field(default_factory=dict)
+    _digests: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def refusal(self) -> str | None:
+        """The code with which an institution refused, or None."""
+        code = self.body.get("refused")
+        return None if code is None else str(code)
+
+    def array(self, name: str) -> NDArray[Any]:
+        """A blob that has to be an array; ProtocolError where it is missing or bytes."""
+        blob = self.blobs.get(name)
+        if not isinstance(blob, np.ndarray):
+            raise ProtocolError(
+                f"the message lacks array {name}; sender and receiver must run the same version"
+            )
+        return blob
+
+    def raw(self, name: str) -> bytes:
+        """A blob that has to be bytes; ProtocolError where it is missing or an array."""
+        blob = self.blobs.get(name)
+        if not isinstance(blob, bytes):
+            raise ProtocolError(
+                f"the message lacks bytes {name}; sender and receiver must run the same version"
+            )
+        return blob
+
+    def get(self, key: str) -> Any:
+        """An entry of the body that has to be there; ProtocolError where it is missing."""
+        try:
+            return self.body[key]
+        except KeyError:
+            raise ProtocolError(
+                f"the message lacks entry {key}; sender and receiver must run the same version"
+            ) from None
+
+    def digest(self) -> str:
+        """SHA-256 over body and blobs, hexadecimal."""
+        state = hashlib.sha256(json.dumps(self.body, sort_keys=True).encode())
+        for name in sorted(self.blobs):
+            blob = self.blobs[name]
+            head = f"{len(name)}:{name}:"
+            if isinstance(blob, np.ndarray):
+                head += f"{blob.dtype.str}{blob.shape}:"
+            state.update(head.encode())
+            state.update(self.blob_digest(name))
+        return state.hexdigest()
+
+    def blob_digest(self, name: str) -> bytes:
+        """SHA-256 of one blob's bytes, computed once: trail, ledger and the check for repeats all ask for it."""
+        if name not in self._digests:
+            blob = self.blobs[name]
+            raw = np.ascontiguousarray(blob).data if isinstance(blob, np.ndarray) else blob
+            self._digests[name] = hashlib.sha256(raw).digest()
+        return self._digests[name]
+
+    def size(self) -> int:
+        """Bytes of body and blobs, without Flower's own framing."""
+        blobs = sum(b.nbytes if isinstance(b, np.ndarray) else len(b) for b in self.blobs.values())
+        return len(_dump(self.body)) + blobs
+
+
+def refused(code: str) -> Payload:
+    """The answer of an institution that refuses: a code, nothing else."""
+    return Payload({"refused": code})
+
+
+def to_record(payload: Payload) -> RecordDict:
+    """A payload as Flower sends it."""
+    arrays = ArrayRecord()
+    for name, blob in payload.blobs.items():
+        if isinstance(blob, np.ndarray):
+            if blob.dtype.name not in _DTYPES:
+                raise ProtocolError(f"blob {name} has dtype {blob.dtype.name}; allowed are {sorted(_DTYPES)}")
+            data = np.ascontiguousarray(blob, _little_endian(blob.dtype))
+            arrays[name] = Array(blob.dtype.name, tuple(blob.shape), "fedrisk.array", data.tobytes())
+        else:
+            arrays[name] = Array("uint8", (len(blob),), _RAW, bytes(blob))
+    return RecordDict({"body": ConfigRecord({"json": _dump(payload.body)}), "blobs": arrays})
+
+
+def from_record(record: RecordDict) -> Payload:
+    """The payload of a message's content; ProtocolError for content that :func:`to_record` did not make."""
+    try:
+        body = json.loads(str(record.config_records["body"]["json"]))
+        blobs: dict[str, Blob] = {}
+        for name, array in record.array_records["blobs"].items():
+            if array.stype == _RAW:
+                blobs[name] = array.data
+            elif array.stype == "fedrisk.array" and array.dtype in _DTYPES:
+                blobs[name] = np.frombuffer(array.data, _little_endian(array.dtype)).reshape(array.shape)
+            else:
+                raise ProtocolError(f"blob {name} is of an unknown kind; update fedrisk on both sides")
+    except (KeyError, ValueError, TypeError, RecursionError):
+        raise ProtocolError(
+            "the message is malformed; sender and receiver must run the same version"
+        ) from None
+    if not isinstance(body, dict):
+        raise ProtocolError(
+            "the message's body is not an object; sender and receiver must run the same version"
+        )
+    return Payload(body, blobs)
+
+
+def pack(payload: Payload) -> bytes:
+    """A payload as bytes for a node's own disk; :func:`unpack` reads it back."""
+    parts, head = [], []
+    for name, blob in payload.blobs.items():
+        if isinstance(blob, np.ndarray):
+            raw = np.ascontiguousarray(blob, _little_endian(blob.dtype)).tobytes()
+            kind = [blob.dtype.name, list(blob.shape)]
+        else:
+            raw, kind = blob, None
+        head.append([name, kind, len(raw)])
+        parts.append(raw)
+    start = _dump({"body": dict(payload.body), "blobs": head}).encode()
+    return b"".join([len(start).to_bytes(8, "big"), start, *parts])
+
+
+def unpack(stored: bytes) -> Payload:
+    """Inverse of :func:`pack`.
+
+    >>> unpack(pack(Payload({"a": 1}, {"x": np.arange(3, dtype=np.uint32), "y": b"raw"}))).array("x").tolist()
+    [0, 1, 2]
+    """
+    size = int.from_bytes(stored[:8], "big")
+    head = json.loads(stored[8 : 8 + size])
+    blobs: dict[str, Blob] = {}
+    at = 8 + size
+    for name, kind, length in head["blobs"]:
+        raw = stored[at : at + length]
+        blobs[name] = raw if kind is None else np.frombuffer(raw, _little_endian(kind[0])).reshape(kind[1])
+        at += length
+    return Payload(head["body"], blobs)
+
+
+def request(payload: Payload, action: str, node: int, *, ttl: float) -> Message:
+    """A message of the hub to one node; ``ttl`` in seconds."""
+    return Message(to_record(payload), node, f"query.{action}", ttl=ttl)
+
+
+def reply(payload: Payload, to: Message) -> Message:
+    """A node's answer to a message."""
+    return Message(to_record(payload), reply_to=to)
+
+
+def _little_endian(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    return np.dtype(dtype).newbyteorder("<")
+
+
+def _dump(body: Mapping[str, Any]) -> str:
+    return json.dumps(body, sort_keys=True, separators=(",", ":"))

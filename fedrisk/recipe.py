@@ -1,0 +1,99 @@
+"""A recipe: one kind of study, with its public settings, its price and its two sides.
+
+A recipe is one dataclass of functions (cf. fedjax's ``FederatedAlgorithm``), in a folder of :mod:`fedrisk.recipes`.
+Everything that asks "which kind of study is this" asks here.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from fedrisk.data.features import Feature
+from fedrisk.errors import ConfigError
+from fedrisk.findings import Finding
+from fedrisk.protocol.actions import Action
+from fedrisk.releases.plan import Plan
+from fedrisk.study import Settings, Study, checked
+
+if TYPE_CHECKING:
+    from fedrisk.clients.node import Node
+    from fedrisk.server.outcome import HubSession, Outcome
+
+
+Cell = str | int | float | Finding | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One table of a report, as codes and figures: a heading, columns, and rows of cells.
+
+    A cell is a text, a number, a :class:`Finding` or None. ``line``: numbers for a small line plot below the table.
+    """
+
+    code: str
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[Cell, ...], ...] = ()
+    line: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Brought:
+    """What an institution brings into a study, found when the study is described to it.
+
+    features: its public columns. stated: more public facts for the hub. remembered: what it keeps for itself until the
+    attempt is over.
+    """
+
+    features: tuple[Feature, ...] = ()
+    stated: Mapping[str, Any] = field(default_factory=dict)
+    remembered: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _no_baselines(study: Study) -> Mapping[str, Study]:
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One kind of study.
+
+    name: as study files say it. settings: the section of the study file with that name; checks itself.
+    members: who has to take part and to bring columns (once these are known), and which shared sections may be there;
+        ConfigError.
+    plan: every release, its noise and its price, from public numbers alone; ConfigError where it cannot be.
+    expect: what ``check`` says beforehand, from the plan and the rows of each institution.
+    brings: at an institution, what it brings into the study; its errors refuse the study.
+    hub: the hub's side, exchanges and then arithmetic. actions: what a node answers, besides what all recipes share.
+    summary: sections for the report. baselines: studies to hold a research run against, by heading. requires: optional packages, asked for before anything is paid.
+
+    The functions import what they need when they are called: a node that never trains never loads torch.
+    """
+
+    name: str
+    settings: type[Settings]
+    members: Callable[[Study, Sequence[Feature] | None], None]
+    plan: Callable[[Study, Sequence[Feature]], Plan]
+    expect: Callable[[Study, Plan, Mapping[str, int]], tuple[Finding, ...]]
+    brings: Callable[["Node", Study, int | None], Brought]
+    hub: Callable[["HubSession", Plan], "Outcome"]
+    actions: Callable[[], tuple[Action, ...]]
+    summary: Callable[["Outcome"], tuple[Section, ...]]
+    requires: tuple[str, ...] = ()
+    baselines: Callable[[Study], Mapping[str, Study]] = _no_baselines
+
+    def checked(self, study: Study, *, where: str = "study") -> Study:
+        """The study with this recipe's settings checked and filled in; ConfigError lists what is wrong."""
+        settings = checked(self.settings, study.settings, where=f"{where}, section [{self.name}],")
+        full = study.model_copy(update={"settings": settings.model_dump(mode="json")})
+        self.members(full, None)
+        return full
+
+    def require(self) -> None:
+        """ConfigError where an optional package that the recipe needs is not installed."""
+        missing = [name for name in self.requires if find_spec(name) is None]
+        if missing:
+            raise ConfigError(
+                f"recipe {self.name} needs {', '.join(missing)}, which is not installed; "
+                "run pip install fedrisk[neural]"
+            )

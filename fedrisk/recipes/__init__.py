@@ -1,0 +1,49 @@
+"""The recipes: what kinds of study there are. A further recipe is a folder here and one line in ``RECIPES``."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fedrisk import study as studies
+from fedrisk.errors import ConfigError
+from fedrisk.recipe import Recipe
+from fedrisk.recipes import encoder, network, scorecard
+from fedrisk.study import Study
+
+RECIPES: tuple[Recipe, ...] = (scorecard.RECIPE, network.RECIPE, encoder.RECIPE)
+
+
+def recipe_of(study: Study) -> Recipe:
+    """The recipe of a study; ConfigError where there is none of that name."""
+    for recipe in RECIPES:
+        if recipe.name == study.recipe:
+            return recipe
+    known = ", ".join(r.name for r in RECIPES)
+    raise ConfigError(f"recipe {study.recipe} is unknown; this version has {known}")
+
+
+def find_recipe(content: Mapping[str, Any]) -> tuple[Study, Recipe]:
+    """A study from its content, checked by its recipe, and the recipe."""
+    study = studies.study_from(content)
+    recipe = recipe_of(study)
+    return recipe.checked(study), recipe
+
+
+def study_from(content: Mapping[str, Any], *, where: str = "study") -> Study:
+    """Check a mapping and make the study; ConfigError lists what is wrong with it.
+
+    >>> study_from({"name": "s", "purpose": "credit_scoring", "privacy": {"epsilon": 1},
+    ...             "institutions": [{"name": "b1", "role": "bank"}]}).settings
+    {'gram_rows': 200000}
+    """
+    study = studies.study_from(content, where=where)
+    return recipe_of(study).checked(study, where=where)
+
+
+def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
+    """Read a study file; ``overrides`` are ``key.sub=value`` with values as in TOML.
+
+    Errors: ConfigError for a missing file, bad syntax, a broken rule or an override that is not of that form.
+    """
+    study = studies.load_study(path, overrides)
+    return recipe_of(study).checked(study, where=f"study {path}")

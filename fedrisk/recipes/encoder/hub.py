@@ -1,0 +1,53 @@
+"""The encoder recipe at the hub: data holders of one kind train one sequence encoder over noisy sums.
+
+Exchanges: describe, (blind, evaluate, pseudonyms), edges (the order of rows alone), prepare, shares, two for each step,
+conclude. No labels and no banks take part; what comes out are public weights, which every holder installs.
+"""
+
+import numpy as np
+
+from fedrisk.errors import ConfigError
+from fedrisk.models.encoder import LEARNING_RATE, EncoderDesign, initial_weights
+from fedrisk.protocol.payload import Payload
+from fedrisk.releases.plan import Plan
+from fedrisk.server.noisy_sums import NoisySums, send_order
+from fedrisk.server.optimiser import Tuning
+from fedrisk.server.outcome import HubSession, Outcome
+from fedrisk.server.training import Rounds
+
+
+def fit(session: HubSession, plan: Plan) -> Outcome:
+    """Train and hand the encoder to its holders.
+
+    ConfigError where holders state different encoders; PeerError where one refuses or too few are left for a step.
+    """
+    roster, begun = session.roster, session.checkpoint.recipe
+    study = roster.study
+    stated = {name: roster.agreed[name].get("encoder") for name in study.trainers}
+    first = stated[study.trainers[0]]
+    differ = sorted(name for name, rule in stated.items() if rule != first)
+    if differ:
+        raise ConfigError(
+            f"{', '.join(differ)} and {study.trainers[0]} state different encoders; holders that train one need the "
+            "same series, bounds, months and outputs"
+        )
+    design = EncoderDesign.from_dict(first["design"])
+    tuning = Tuning(rate=1.0, optimiser="adam", momentum=0.9, averaged=0.0, adam_step=LEARNING_RATE)
+    sums = NoisySums(session.exchange, roster)
+    rounds = Rounds(sums, plan.trained, tuning, session.checkpoint)
+    if begun is None:
+        send_order(sums, plan)
+        rounds.set_up({"design": design.to_dict()})
+        session.keep(rounds.state())
+    else:
+        rounds.resume(begun)
+    trained = rounds.run(initial_weights(design, roster.research_seed or 0))
+    content = Payload({}, {"weights": trained.final.astype(np.float32)})
+    ask = session.exchange.gather if rounds.lost else session.exchange
+    ask("conclude", "the encoder", dict.fromkeys(rounds.active, content))
+    return Outcome(
+        record=sums.record,
+        network=rounds.model(trained, design.to_dict()),
+        training=rounds.figures(trained, "sequence encoder"),
+        second_release="sequence encoder",
+    )

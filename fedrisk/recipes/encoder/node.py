@@ -1,0 +1,70 @@
+"""The encoder recipe at a data holder: histories instead of columns; the trained encoder is installed at the end."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrisk.clients import training
+from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.node import Node
+from fedrisk.clients.row_order import take_order
+from fedrisk.errors import ProtocolError
+from fedrisk.models.trainable import Trainee
+from fedrisk.protocol.actions import Action
+from fedrisk.protocol.payload import Payload
+from fedrisk.recipe import Brought
+from fedrisk.recipes.encoder.plan import make_plan
+from fedrisk.recipes.encoder.settings import EncoderSettings
+from fedrisk.study import Study
+
+
+def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
+    """The public design of the encoder, and the digest of what it reads: equal at all holders.
+
+    An encoder that was trained without privacy does not matter here: training it again is the remedy.
+    """
+    name, institution = EncoderSettings.of(study).name, node.institution
+    rule = {"design": institution.encoder_design(name), "rule": institution.encoder(name).public_digest()}
+    return Brought(stated={"encoder": rule})
+
+
+def order(node: Node, request: Payload) -> Payload:
+    """Order of rows -> nothing; no histogram is needed."""
+    take_order(node.attempt(request), request, make_plan)
+    return Payload()
+
+
+def conclude(node: Node, request: Payload) -> Payload:
+    """Trained weights -> nothing; the encoder is installed, and its outputs are columns of the table from then on."""
+    from fedrisk.models.encoder import EncoderDesign
+
+    attempt = node.attempt(request)
+    attempt.state.still_runs()
+    design = attempt.state.load(training.TrainingState).design
+    model = training.trained_model(attempt, request, EncoderDesign.from_dict(design).size)
+    node.institution.save_encoder(EncoderSettings.of(attempt.study).name, model)
+    return Payload()
+
+
+def _ready(attempt: Attempt, request: Payload, rows: NDArray[np.int64]) -> None:
+    name, institution = EncoderSettings.of(attempt.study).name, attempt.node.institution
+    if request.get("design") != institution.encoder_design(name):
+        raise ProtocolError("the hub sent another encoder's design than this institution states")
+    attempt.state.put("histories", institution.histories(name, attempt.read().ids[rows]))
+
+
+def _trainee(attempt: Attempt, design: Mapping[str, Any]) -> Trainee:
+    from fedrisk.models.encoder import EncoderDesign, EncoderTrainee
+
+    return EncoderTrainee(EncoderDesign.from_dict(dict(design)), attempt.state.get("histories"))
+
+
+SIDE = training.Side(ready=_ready, trainee=_trainee)
+
+ACTIONS: tuple[Action, ...] = (
+    Action(name="edges", serve=order),
+    *training.actions(SIDE),
+    Action(name="conclude", serve=conclude),
+)

@@ -1,0 +1,246 @@
+"""The network recipe at an institution: edges, inputs of the training rows, and the bank's use of the trained model.
+
+A bank scores its customers, keeps scores, the exported network and models that it fits for itself, and lets one noisy
+histogram of the hold-out out. Whatever is fitted without noise, and every figure of it, stays in the bank's store; only
+a research run, which has no privacy, lets figures out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from fedrisk.alignment.matching import HOLD_OUT, TRAINING
+from fedrisk.clients import outlet, training
+from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.describe import allowed_features, described
+from fedrisk.clients.edges import release_edges
+from fedrisk.clients.evaluation import Figures, HoldOut, evaluate
+from fedrisk.clients.node import Node
+from fedrisk.clients.row_order import listed, own_features, take_order, use_of
+from fedrisk.errors import ConfigError, DataError, ProtocolError
+from fedrisk.metrics import auc
+from fedrisk.models.binning import Bins
+from fedrisk.models.trainable import TrainedModel, Trainee
+from fedrisk.protocol.actions import Action
+from fedrisk.protocol.payload import Payload
+from fedrisk.recipe import Brought
+from fedrisk.recipes.network.external_score import FEATURE, find_external, with_external
+from fedrisk.recipes.network.plan import external_release, make_plan
+from fedrisk.recipes.network.settings import NetworkSettings
+from fedrisk.releases.evaluation import LOGIT_STEPS, logit_edges
+from fedrisk.study import NO_PRIVACY, Study
+
+Floats = NDArray[np.float64]
+CHECKED_ROWS = 500
+"""Customers on which an exported model is compared with ours before it is kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkState:
+    """bins: of the bank's columns, as dictionaries."""
+
+    bins: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """A bank's customers in the order of ids, so that models do not depend on chance: columns, encoded inputs, log-odds,
+    labels and use, (n, ...)."""
+
+    ids: NDArray[Any]
+    frame: pd.DataFrame
+    inputs: Any
+    logit: Floats
+    label: Floats
+    use: NDArray[np.uint8]
+
+
+def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
+    """A bank brings its columns, and the external score where the study says so; a holder behind that brings none."""
+    node.institution.check_encoders(research=research_seed is not None)
+    if node.name not in study.banks:
+        return Brought()
+    features = allowed_features(node, described(node))
+    if NetworkSettings.of(study).external is None:
+        return Brought(features=features)
+    # The same results all along, whatever study ends in between.
+    remembered = {"external": find_external(node, study, research_seed)}
+    return Brought(features=(*features, FEATURE), remembered=remembered)
+
+
+def edges(node: Node, request: Payload) -> Payload:
+    """Order of rows and all public features -> noisy histograms of a bank's columns without public bins."""
+    attempt = node.attempt(request)
+    take_order(attempt, request, make_plan)
+    if attempt.name not in attempt.study.trainers:
+        # A holder behind an external score is charged for the whole study at once, later.
+        return Payload()
+    return release_edges(attempt, request)
+
+
+def prepare(node: Node, request: Payload) -> Payload:
+    """Bins and design -> step keys at a bank; at a holder behind an external score, its charge for the whole study."""
+    attempt = node.attempt(request)
+    if attempt.name in attempt.study.trainers:
+        return training.prepare(node, request, side=SIDE)
+    attempt.begin_once("prepare", request)
+    return outlet.charge(attempt, external_release(attempt.plan), request)
+
+
+def conclude(node: Node, request: Payload) -> Payload:
+    """Trained weights -> the bank's scores and models (kept), the private evaluation histogram (out)."""
+    from fedrisk.models.network import NetworkDesign
+
+    attempt = node.attempt(request)
+    attempt.state.still_runs()
+    design = NetworkDesign.from_dict(attempt.state.load(training.TrainingState).design)
+    model = training.trained_model(attempt, request, design.size)
+    edges = logit_edges(attempt.study)
+    scored = cache(lambda: score(attempt, model))
+
+    def held() -> HoldOut:
+        part = scored().use == HOLD_OUT
+        logit = scored().logit[part]
+        return HoldOut(
+            label=scored().label[part],
+            bins=np.searchsorted(edges, logit, side="right"),
+            exact=np.rint(logit * LOGIT_STEPS).astype(np.int64),
+        )
+
+    return evaluate(attempt, request, "conclude", held, lambda: keep(attempt, model, scored()))
+
+
+def score(attempt: Attempt, model: TrainedModel) -> Scored:
+    """The bank's customers with the model's log-odds."""
+    from fedrisk.models.network import NetworkDesign, logits
+    from fedrisk.models.network_inputs import encode
+
+    table = attempt.read()
+    rows = listed(attempt, attempt.name)
+    order = attempt.by_id(rows)
+    rows = rows[order]
+    if table.label is None:
+        raise DataError(f"{attempt.name} is a bank and has no label; name it in [dictionary.label]")
+    frame = with_external(attempt, table.frame, table.ids).iloc[rows]
+    inputs = encode(frame, own_bins(attempt))
+    return Scored(
+        ids=table.ids[rows],
+        frame=frame,
+        inputs=inputs,
+        logit=logits(NetworkDesign.from_dict(model.design), model.weights, inputs),
+        label=table.label[rows],
+        use=use_of(attempt, attempt.name)[order],
+    )
+
+
+def own_bins(attempt: Attempt) -> list[Bins]:
+    """Bins of the bank's columns, as they were sent for the training."""
+    return [Bins.from_dict(b) for b in attempt.state.load(NetworkState).bins]
+
+
+def keep(attempt: Attempt, model: TrainedModel, scored: Scored) -> Figures:
+    """Write scores, network and the bank's own models to its store; hold-out figures of those models.
+
+    ``best`` is the model of least validated loss on the bank's training rows, shared, local or personal: it is exported
+    with its preprocessing, as ``best.onnx``.
+    """
+    from fedrisk.models.network import NetworkDesign, shared_curves
+    from fedrisk.models.personal import personal_models
+
+    folder = attempt.node.store.results(attempt.state.id)
+    label, use = scored.label, scored.use
+    split = np.array(["training", "holdout", "unused"])[use]
+    out = pd.DataFrame({"id": scored.ids, "probability": expit(scored.logit), "split": split})
+    if attempt.research:
+        out["notice"] = NO_PRIVACY
+    fit, test = ((use == side) & np.isin(label, (0.0, 1.0)) for side in (TRAINING, HOLD_OUT))
+    design = NetworkDesign.from_dict(model.design)
+    curves, spans = shared_curves(design, model.weights, scored.inputs)
+    total = sum(attempt.state.load(training.TrainingState).rows.values())
+    # First what the study is for; nothing that goes wrong with the bank's own models takes it away.
+    out.to_parquet(folder / "scores.parquet", index=False)
+    (folder / "network.npz").write_bytes(model.to_bytes())
+    own = personal_models(scored.inputs, label, fit, scored.logit, curves, spans, total_rows=total)
+    for name, values in own.logits.items():
+        if name != "shared":
+            out[f"{name}_probability"] = expit(values)
+    out["best_probability"] = expit(own.logits[own.best])
+    out.to_parquet(folder / "scores.parquet", index=False)
+    figures = _figures(own, label, test)
+    pd.Series({**figures, "best": own.best}).to_json(folder / "own_figures.json")
+    _export(attempt, model, scored, own)
+    return figures
+
+
+def _figures(own: Any, label: Floats, test: NDArray[np.bool_]) -> Figures:
+    """AUC on the hold-out of the shared, the local, the personal and the best model."""
+    names = {"local": "bank_alone_auc"}
+    figures: Figures = dict.fromkeys(
+        ("bank_shared_auc", "bank_alone_auc", "bank_personal_auc", "bank_best_auc")
+    )
+    if min((label[test] == 0).sum(), (label[test] == 1).sum()) == 0:
+        return figures
+    for name, values in own.logits.items():
+        figures[names.get(name, f"bank_{name}_auc")] = auc(label[test], values[test])
+    figures["bank_best_auc"] = auc(label[test], own.logits[own.best][test])
+    return figures
+
+
+def _export(attempt: Attempt, model: TrainedModel, scored: Scored, own: Any) -> None:
+    """Write the best model as ONNX, once it gives the same log-odds as ours."""
+    from fedrisk.models.network import NetworkDesign, personal_weights
+    from fedrisk.models.network_export import check_export, export_network
+
+    design = NetworkDesign.from_dict(model.design)
+    about = {"study": attempt.study.name, "digest": attempt.study.digest(), "model": own.best}
+    if attempt.research:
+        about["notice"] = NO_PRIVACY
+    mine = own.models.get(own.best)
+    weights = model.weights if mine is None else personal_weights(design, model.weights, mine)
+    exported = export_network(design, weights, about=about)
+    sample = slice(0, CHECKED_ROWS)
+    check_export(exported, design, scored.frame.iloc[sample], own.logits[own.best][sample])
+    (attempt.node.store.results(attempt.state.id) / "best.onnx").write_bytes(exported)
+
+
+def _ready(attempt: Attempt, request: Payload, rows: NDArray[np.int64]) -> None:
+    """Encoded inputs and labels of the training rows, on the bank's disk until the attempt is over."""
+    from fedrisk.models.network_inputs import encode
+
+    table = attempt.read()
+    if table.weight is not None:
+        raise ConfigError(
+            f"{attempt.name}: the dictionary's label has weights, which recipe network does not take; "
+            "remove dictionary.label.weight, or use the scorecard"
+        )
+    if table.label is None:
+        raise DataError(f"{attempt.name} is a bank and has no label; name it in [dictionary.label]")
+    bins = [Bins.from_dict(b) for b in request.get("bins")]
+    if [b.feature for b in bins] != own_features(attempt.plan.features, attempt.role):
+        raise ProtocolError("the bins are not those of this institution's columns; run the study again")
+    attempt.state.save(NetworkState(bins=list(request.get("bins"))))
+    attempt.state.put("inputs", encode(with_external(attempt, table.frame, table.ids).iloc[rows], bins))
+    attempt.state.put("label", table.label[rows])
+
+
+def _trainee(attempt: Attempt, design: Mapping[str, Any]) -> Trainee:
+    from fedrisk.models.network import NetworkDesign, NetworkTrainee
+
+    state = attempt.state
+    return NetworkTrainee(NetworkDesign.from_dict(dict(design)), state.get("inputs"), state.get("label"))
+
+
+SIDE = training.Side(ready=_ready, trainee=_trainee)
+
+ACTIONS: tuple[Action, ...] = (
+    Action(name="edges", serve=edges),
+    Action(name="prepare", serve=prepare, answers=training.MASK_KEYS),
+    *(action for action in training.actions(SIDE) if action.name != "prepare"),
+    Action(name="conclude", serve=conclude),
+)

@@ -1,0 +1,61 @@
+"""What the training of a network releases: histograms for bins, noisy sums of gradients, one evaluation."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from fedrisk.data.features import Feature
+from fedrisk.findings import Finding
+from fedrisk.releases.budget import EDGES_SHARE, total_mu
+from fedrisk.releases.edges import edges_release
+from fedrisk.releases.evaluation import evaluation_release
+from fedrisk.releases.gradient_sums import planned_training, training_findings, training_plan
+from fedrisk.releases.plan import Plan
+from fedrisk.releases.release import Planned, Release
+from fedrisk.study import Study
+
+BINS_SHARE = 0.65
+"""Share of mu^2 by whose counts the number of private bins is chosen, as in a scorecard."""
+
+
+def make_plan(study: Study, features: Sequence[Feature]) -> Plan:
+    """All releases. A holder behind an external score is charged twice the study's mu.
+
+    A record of its own made zero, or another, leaves the bank's part of the enterprise in place, so its clipped gradient
+    goes from one vector to another instead of to zero.
+    """
+    total = total_mu(study)
+    private = any(f.private_edges for f in features)
+    edges = edges_release(study, features, total * math.sqrt(EDGES_SHARE)) if private else None
+    training = training_plan(study, total * math.sqrt(1 - EDGES_SHARE if private else 1.0))
+    planned = [
+        *([Planned.of(edges)] if edges is not None else []),
+        planned_training(training),
+        Planned.of(evaluation_release(study, study.evaluation.bins)),
+    ]
+    if study.holders:
+        planned.append(Planned(name="external", population="training", mu=2 * total))
+    price = {name: total * (1 if name in study.trainers else 2) for name in study.members}
+    return Plan(planned=tuple(planned), price=price, features=tuple(features), training=training)
+
+
+def external_release(plan: Plan) -> Release:
+    """What a holder behind an external score is charged for: nothing leaves there, so it has no blocks."""
+    return Release(
+        name="external",
+        population="training",
+        mu=plan.mu("external"),
+        ring="uint64",
+        scale_bits=0,
+        blocks=(),
+    )
+
+
+def mu_of_counts(study: Study, plan: Plan) -> float:
+    """Price of label counts in a scorecard of this budget, by which the number of private bins is chosen."""
+    share = BINS_SHARE if plan.prepared("edges") else BINS_SHARE / (1 - EDGES_SHARE)
+    return total_mu(study) * math.sqrt(share)
+
+
+def expect(study: Study, plan: Plan, rows: Mapping[str, int]) -> tuple[Finding, ...]:
+    """What can be said before the study: of the noise beside gradients, and of trainers that may be lost."""
+    return training_findings(study, plan.trained, rows)

@@ -1,0 +1,51 @@
+"""Recipe ``scorecard``: banks and data holders build a scorecard from two releases of noisy sums."""
+
+from typing import TYPE_CHECKING
+
+from fedrisk.protocol.actions import Action
+from fedrisk.recipe import Brought, Recipe, Section
+from fedrisk.recipes.scorecard.plan import expect, make_plan
+from fedrisk.recipes.scorecard.settings import ScorecardSettings, check_members
+from fedrisk.releases.plan import Plan
+from fedrisk.study import Study
+
+if TYPE_CHECKING:
+    from fedrisk.clients.node import Node
+    from fedrisk.server.outcome import HubSession, Outcome
+
+
+def _brings(node: "Node", study: Study, research_seed: int | None) -> Brought:
+    from fedrisk.recipes.scorecard.node import brings
+
+    return brings(node, study, research_seed)
+
+
+def _hub(session: "HubSession", plan: Plan) -> "Outcome":
+    from fedrisk.recipes.scorecard.hub import fit
+
+    return fit(session, plan)
+
+
+def _actions() -> tuple[Action, ...]:
+    from fedrisk.recipes.scorecard.node import ACTIONS
+
+    return ACTIONS
+
+
+def _summary(outcome: "Outcome") -> tuple[Section, ...]:
+    from fedrisk.recipes.scorecard.summary import summarise
+
+    return summarise(outcome)
+
+
+RECIPE = Recipe(
+    name="scorecard",
+    settings=ScorecardSettings,
+    members=check_members,
+    plan=make_plan,
+    expect=expect,
+    brings=_brings,
+    hub=_hub,
+    actions=_actions,
+    summary=_summary,
+)

@@ -1,0 +1,209 @@
+"""Delivery: the bank opens its scores, keeps them, and lets one noisy histogram of the hold-out out.
+
+Whatever is fitted without noise (champion, the bank alone, recalibration) and every figure of it stays in the
+bank's own store; only a research run, which has no privacy, lets figures out.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from fedrisk.alignment.matching import HOLD_OUT, TRAINING
+from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.evaluation import HoldOut, evaluate
+from fedrisk.clients.node import Node
+from fedrisk.clients.row_order import RowOrder, listed, use_of
+from fedrisk.errors import ProtocolError
+from fedrisk.metrics import auc
+from fedrisk.models.scorecard import EXTERNAL, FACTOR, Scorecard
+from fedrisk.protocol.payload import Payload
+from fedrisk.recipes.scorecard.scoring import partial_context
+from fedrisk.secure.envelope import open_sealed
+from fedrisk.secure.ring import to_signed
+from fedrisk.study import BANK, NO_PRIVACY
+
+LEAST_CLASS = 10
+"""Fewest defaults, and fewest others, on which a bank fits models of its own."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A bank's customers with their scores, in the order of its table's ids so that models do not depend on chance.
+
+    ids, codes (own bins), own (own points), external (holders' points or None), total (score), label, use: (n, ...).
+    inputs: raw columns.
+    """
+
+    ids: NDArray[Any]
+    inputs: pd.DataFrame
+    codes: NDArray[Any]
+    own: NDArray[np.int64]
+    external: NDArray[np.int64] | None
+    total: NDArray[np.int64]
+    label: NDArray[np.float64]
+    use: NDArray[np.uint8]
+
+
+def deliver(node: Node, request: Payload) -> Payload:
+    """Scorecard and sealed partial scores -> the bank's scores and models (kept), evaluation histogram (out)."""
+    attempt = node.attempt(request)
+    card = Scorecard.from_json(request.get("scorecard"))
+    edges = np.asarray(request.get("score_edges"), float)
+    scored = cache(lambda: _scored(attempt, card, request))
+
+    def held() -> HoldOut:
+        part = scored().use == HOLD_OUT
+        total = scored().total[part]
+        return HoldOut(label=scored().label[part], bins=card.risk_bins(total, edges), exact=total)
+
+    answer = evaluate(attempt, request, "deliver", held, lambda: _keep(attempt, card, scored(), request))
+    attempt.state.forget_secrets()
+    return answer
+
+
+def _scored(attempt: Attempt, card: Scorecard, request: Payload) -> Scored:
+    table, dictionary = attempt.read(), attempt.node.institution.dictionary
+    if table.label is None or dictionary is None:
+        raise ProtocolError(f"{attempt.name} is a bank and has no label; name it in [dictionary.label]")
+    rows = listed(attempt, attempt.name)
+    order = attempt.by_id(rows)
+    external = _external(attempt, request, len(rows))
+    rows = rows[order]
+    codes = attempt.state.get("codes")[rows]
+    own = card.institution_points(BANK, list(codes.T)) if codes.shape[1] else np.zeros(len(rows), np.int64)
+    columns = [c.name for c in dictionary.columns if c.feature and c.kind != "date"]
+    return Scored(
+        ids=table.ids[rows],
+        inputs=table.frame.iloc[rows][columns].reset_index(drop=True),
+        codes=codes,
+        own=own,
+        external=None if external is None else external[order],
+        total=own + card.base_points + (0 if external is None else external[order]),
+        label=table.label[rows],
+        use=use_of(attempt, attempt.name)[order],
+    )
+
+
+def _external(attempt: Attempt, request: Payload, rows: int) -> NDArray[np.int64] | None:
+    """Sum of the holders' points for each place of the list; None in a study without holders."""
+    holders = attempt.study.holders
+    if not holders:
+        return None
+    total = np.zeros(rows, np.uint32)
+    for name in holders:
+        context = partial_context(attempt, name, attempt.name)
+        (block,) = open_sealed(attempt.key, attempt.peers[name], context, request.raw(name))
+        if len(block) != 4 * rows:
+            raise ProtocolError(
+                "a holder scored another number of rows than the list has; run the study again"
+            )
+        total += np.frombuffer(block, np.uint32)
+    return to_signed(total).astype(np.int64)
+
+
+def _keep(attempt: Attempt, card: Scorecard, scored: Scored, request: Payload) -> dict[str, float | None]:
+    """Write scores, reasons and the bank's own models' scores to its store; the figures of those models.
+
+    The probability of the scorecard comes from released numbers; the bank recalibrates it on its own labels
+    (logistic regression on the score, Platt 1999), for itself.
+    """
+    folder = attempt.node.store.results(attempt.state.id)
+    out = pd.DataFrame(
+        {
+            "id": scored.ids,
+            "score": scored.total,
+            "probability": card.probability(scored.total),
+            "own_points": scored.own,
+            "split": np.array(["training", "holdout", "unused"])[scored.use],
+        }
+    )
+    if scored.external is not None:
+        out["external_points"] = scored.external
+    out["reasons"] = _reasons(card, scored)
+    figures: dict[str, float | None] = dict.fromkeys(("bank_alone_auc", "bank_champion_auc", "scorecard_auc"))
+    fit, test = ((scored.use == side) & np.isin(scored.label, (0.0, 1.0)) for side in (TRAINING, HOLD_OUT))
+    if _two_classes(scored.label[fit], LEAST_CLASS):
+        models = _own_models(card, scored, fit)
+        if len(attempt.study.banks) > 1 and scored.codes.shape[1]:
+            models |= _personal(card, scored, fit, attempt.state.load(RowOrder).training)
+        for name, probability in models.items():
+            out[f"{name}_probability"] = probability
+        if _two_classes(scored.label[test], 1):
+            truth = scored.label[test]
+            figures["bank_alone_auc"] = auc(truth, out["alone_probability"].to_numpy()[test])
+            figures["bank_champion_auc"] = auc(truth, out["champion_probability"].to_numpy()[test])
+            figures["scorecard_auc"] = auc(truth, -scored.total[test])
+            if "personal" in models:
+                figures["bank_personal_auc"] = auc(truth, models["personal"][test])
+                figures["bank_best_auc"] = auc(truth, models["best"][test])
+    if attempt.research:
+        out["notice"] = NO_PRIVACY
+    out.to_parquet(folder / "scores.parquet", index=False)
+    (folder / "scorecard.json").write_text(request.get("scorecard"), encoding="utf-8")
+    pd.Series(figures, dtype=float).to_json(folder / "own_figures.json")
+    return figures
+
+
+def _own_models(card: Scorecard, scored: Scored, fit: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:
+    """Probabilities of all customers by models that the bank fits on its own rows, without noise."""
+    # Only banks need scikit-learn, only here, and it is slow to load.
+    from sklearn.linear_model import LogisticRegression
+
+    from fedrisk.models.champion import bank_alone, fit_champion
+
+    scale = scored.total[:, None] / max(card.sd, 1e-9)
+    recalibrated = LogisticRegression(C=np.inf).fit(scale[fit], scored.label[fit]).predict_proba(scale)[:, 1]
+    if not len(scored.inputs.columns):
+        return {
+            "recalibrated": recalibrated,
+            "alone": np.full(len(fit), scored.label[fit].mean()),
+            "champion": recalibrated,
+        }
+    alone = bank_alone(scored.inputs[fit], scored.label[fit])
+    champion = alone
+    if scored.external is not None:
+        champion = fit_champion(scored.inputs[fit], scored.label[fit], scored.external[fit])
+    return {
+        "recalibrated": recalibrated,
+        "alone": alone.probability(scored.inputs),
+        "champion": champion.probability(scored.inputs, scored.external),
+    }
+
+
+def _personal(
+    card: Scorecard, scored: Scored, fit: NDArray[np.bool_], total_rows: int
+) -> dict[str, NDArray[np.float64]]:
+    """Probabilities by the bank's own model near the consortium's scorecard, and by the best of shared, local and
+    personal on its own training rows (models/personal): banks differ, and pooling does not help every one."""
+    from fedrisk.models.personal import personal_models
+
+    own = card.features_of(BANK)
+    columns = [
+        (card.averages[j] - np.asarray(card.points[j])[scored.codes[:, k]]) / FACTOR
+        for k, j in enumerate(own)
+    ]
+    if scored.external is not None:  # what the holders say stands as one column more
+        columns.append(card.external_log_odds(scored.external))
+    rows = np.stack(columns, 1)  # log-odds that each column adds to the average
+    shared = logit(card.probability(scored.total))
+    spans = [(k, k + 1) for k in range(len(columns))]
+    models = personal_models(rows, scored.label, fit, shared, rows, spans, total_rows=total_rows)
+    probability = {name: expit(values) for name, values in models.logits.items()}
+    return {"personal": probability.get("personal", probability["shared"]), "best": probability[models.best]}
+
+
+def _reasons(card: Scorecard, scored: Scored) -> list[str]:
+    """What speaks most against each customer: own columns, and one item for all that is external."""
+    if scored.codes.shape[1]:
+        return [", ".join(r) for r in card.reasons(list(scored.codes.T), scored.external)]
+    short = np.zeros(len(scored.own)) if scored.external is None else sum(card.averages) - scored.external
+    return [EXTERNAL if s > 0 else "" for s in short]
+
+
+def _two_classes(label: NDArray[np.float64], least: int) -> bool:
+    return bool(min((label == 0).sum(), (label == 1).sum()) >= least)

@@ -1,0 +1,1 @@
+"""What leaves an institution, as data: blocks, releases, plans, prices, and the record of what was released."""

@@ -1,0 +1,72 @@
+"""What a recipe's hub side gets, and what it leaves: the session of a study, and its outcome."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrisk.findings import Finding
+from fedrisk.models.scorecard import Scorecard
+from fedrisk.protocol.payload import Payload
+from fedrisk.releases.record import ReleaseRecord
+from fedrisk.server.checkpoint import Checkpoint
+from fedrisk.server.exchange import Exchange
+from fedrisk.server.roster import Roster
+
+Floats = NDArray[np.float64]
+Counts = tuple[Floats, Floats, Floats]
+"""Positives, negatives and probability of default by score bin, in order of rising risk."""
+
+
+@dataclass(frozen=True)
+class HubSession:
+    """The hub's side of one aligned study. keep: begins the checkpoint with what a recipe set up."""
+
+    exchange: Exchange
+    roster: Roster
+    checkpoint: Checkpoint
+    keep: Callable[[Payload], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingFigures:
+    """Public numbers of a training: kind of model, noise, steps, and how it went."""
+
+    kind: str
+    mode: str
+    parameters: int
+    steps: int
+    sums: int
+    clip: float
+    noise: float
+    rate: float
+    optimiser: str
+    adam_step: float
+    trainers: int
+    threshold: int
+    norms: tuple[float, ...]
+    lost: dict[str, int]
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What a study leaves at the hub.
+
+    record: every released number. card: a scorecard. network: a trained network or encoder with its design, as the
+    bytes of a ``.npz`` file. training: public numbers of a training. evaluation: noisy counts of the hold-out by bank,
+    or for all (``"bank"``), with the variance of each number; exact ones by score in a research run. figures: what banks
+    send of their own models, in research runs only. second_release: which form a scorecard's second release had.
+    expectation: whether so many positives suffice for a gain, from released numbers.
+    """
+
+    record: ReleaseRecord
+    card: Scorecard | None = None
+    network: bytes | None = None
+    training: TrainingFigures | None = None
+    evaluation: dict[str, Counts] = field(default_factory=dict)
+    variance: float = 0.0
+    figures: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    second_release: str | None = None
+    expectation: Finding | None = None
