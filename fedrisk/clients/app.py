@@ -21,7 +21,7 @@ from fedrisk.clients.trail import Message, record_answer, record_refusal, record
 from fedrisk.errors import ConfigError, FedriskError, ProtocolError
 from fedrisk.protocol.actions import Action, Disclosure
 from fedrisk.protocol.payload import Payload, from_record, refused, reply
-from fedrisk.recipes import RECIPES, find_recipe, recipe_of
+from fedrisk.recipes import find_recipe, recipe_actions, recipe_of
 
 SHARED: tuple[Action, ...] = (
     Action(
@@ -33,9 +33,6 @@ SHARED: tuple[Action, ...] = (
     Action(name="close", serve=close),
 )
 """What every node answers, whatever the recipe."""
-
-app = ClientApp()
-
 
 def action_of(node: Node, name: str, request: Payload) -> Action:
     """The action of that name: one of all recipes, or one of the recipe of the attempt's study; ProtocolError."""
@@ -111,11 +108,13 @@ def institution_file(context: Context) -> Path:
     )
 
 
-def action_names() -> tuple[str, ...]:
-    """Names of all actions of all recipes, each once."""
-    every = [*SHARED, *(action for recipe in RECIPES for action in recipe.actions())]
-    return tuple(dict.fromkeys(action.name for action in every))
+def make_app() -> ClientApp:
+    """A ClientApp that answers the actions of all recipes."""
+    made = ClientApp()
+    every = [*SHARED, *recipe_actions()]
+    for name in dict.fromkeys(action.name for action in every):
+        made.query(name)(partial(serve, name))
+    return made
 
 
-for _name in action_names():
-    app.query(_name)(partial(serve, _name))
+app = make_app()

@@ -6,6 +6,7 @@ from typing import Any
 
 from fedrisk import study as studies
 from fedrisk.errors import ConfigError
+from fedrisk.protocol.actions import Action
 from fedrisk.recipe import Recipe
 from fedrisk.recipes import encoder, network, scorecard
 from fedrisk.study import Study
@@ -20,6 +21,11 @@ def recipe_of(study: Study) -> Recipe:
             return recipe
     known = ", ".join(r.name for r in RECIPES)
     raise ConfigError(f"recipe {study.recipe} is unknown; this version has {known}")
+
+
+def recipe_actions() -> tuple[Action, ...]:
+    """What nodes answer in any recipe, besides what all recipes share."""
+    return tuple(action for recipe in RECIPES for action in recipe.actions())
 
 
 def find_recipe(content: Mapping[str, Any]) -> tuple[Study, Recipe]:

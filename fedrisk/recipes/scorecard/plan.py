@@ -11,6 +11,7 @@ from fedrisk.alignment.matching import left_out_likelihood_ratio
 from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError
 from fedrisk.findings import Finding
+from fedrisk.models.shape_rows import gram_sensitivity, radius_units
 from fedrisk.recipes.scorecard.settings import ScorecardSettings
 from fedrisk.releases.budget import (
     EDGES_SHARE,
@@ -188,7 +189,7 @@ def gram_release(
     Sensitivity: :func:`fedrisk.models.shape_rows.gram_sensitivity` of the integer radii, to which institutions clip.
     """
     bits = gram_fraction_bits(rows, sum(r * r for r in radii.values()))
-    sigma = ring_sigma(sum(r * r for r in radii.values()) / math.sqrt(2) * 4.0**bits, mu)
+    sigma = ring_sigma(gram_sensitivity([radius_units(r, bits) for r in radii.values()]), mu)
     roles = [role for role in study.roles if owners.get(role)]
     blocks = []
     for i, left in enumerate(roles):
