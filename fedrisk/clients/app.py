@@ -34,6 +34,7 @@ SHARED: tuple[Action, ...] = (
 )
 """What every node answers, whatever the recipe."""
 
+
 def action_of(node: Node, name: str, request: Payload) -> Action:
     """The action of that name: one of all recipes, or one of the recipe of the attempt's study; ProtocolError."""
     for action in SHARED:

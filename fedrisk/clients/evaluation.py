@@ -23,8 +23,10 @@ Figures = dict[str, float | None]
 
 @dataclass(frozen=True, kw_only=True)
 class HoldOut:
-    """A bank's hold-out, scored: (n,) labels, score bins of the noisy histogram, and the whole numbers by which a
-    research run counts."""
+    """A bank's hold-out, scored, (n,) each.
+
+    label: labels. bins: score bins of the noisy histogram. exact: whole numbers by which a research run counts.
+    """
 
     label: NDArray[np.float64]
     bins: NDArray[np.integer]

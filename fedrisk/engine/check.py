@@ -38,8 +38,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Check:
-    """institutions: a line each. plan: releases with price and noise, None where nothing can be priced. expectations:
-    what to expect, as codes with figures."""
+    """What can be said of a study before it runs.
+
+    institutions: a line each. plan: releases with price and noise, None where nothing can be priced. expectations: what
+    to expect, as codes with figures.
+    """
 
     institutions: tuple[Line, ...]
     plan: Plan | None

@@ -39,8 +39,11 @@ class Signer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ReleasedBlock:
-    """One array of a release, added up over its contributors: totals in plain units, and the variance of the noise in
-    each number. left, right: owners (roles) of the matrices whose product it is."""
+    """One array of a release, added up over its contributors.
+
+    total: in plain units. variance: of the noise in each number. left, right: owners (roles) of the matrices whose
+    product it is.
+    """
 
     name: str
     left: str
@@ -51,8 +54,10 @@ class ReleasedBlock:
 
 @dataclass(frozen=True, kw_only=True)
 class ReleasedSums:
-    """One release: its blocks, its price and the Spends with which it came. about: what else gives it meaning (who
-    contributed, score bins)."""
+    """One release: its blocks, its price and the Spends with which it came.
+
+    about: what else gives it meaning (bins, who contributed, score edges).
+    """
 
     name: str
     population: str

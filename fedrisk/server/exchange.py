@@ -63,14 +63,7 @@ class Exchange:
         Returns the members' answers by name. PeerError for a refusal or a member that did not answer;
         EnvelopeError for one whose key is not the pinned one.
         """
-        deadline = time.monotonic() + min(self._timeout, 120.0)
-        while len(nodes := list(self._grid.get_node_ids())) < len(members) - len(optional):
-            if time.monotonic() > deadline:
-                raise PeerError(
-                    f"{len(nodes)} nodes are connected and the study has {len(members)} institutions; "
-                    "start the missing nodes"
-                )
-            time.sleep(0.2)
+        nodes = self._connected(len(members), len(optional))
         answers: dict[str, Payload] = {}
         refusals: list[str] = []
         self._asked = {str(node): node for node in nodes}
@@ -101,6 +94,18 @@ class Exchange:
         self.sent = {self._name(n): b for n, b in self.sent.items() if self._name(n) in members}
         self.received = {self._name(n): b for n, b in self.received.items() if self._name(n) in members}
         return answers
+
+    def _connected(self, members: int, optional: int) -> list[int]:
+        """Nodes that are connected, once there are enough; PeerError after two minutes."""
+        deadline = time.monotonic() + min(self._timeout, 120.0)
+        while len(nodes := list(self._grid.get_node_ids())) < members - optional:
+            if time.monotonic() > deadline:
+                raise PeerError(
+                    f"{len(nodes)} nodes are connected and the study has {members} institutions; "
+                    "start the missing nodes"
+                )
+            time.sleep(0.2)
+        return nodes
 
     def __call__(self, action: str, what: str, content: Mapping[str, Payload]) -> dict[str, Payload]:
         """Send each institution its request and return all answers by name, or raise PeerError."""

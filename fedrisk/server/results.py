@@ -254,11 +254,7 @@ def summarise(
         research_seed=roster.research_seed,
         seconds=round(seconds, 2),
         exchanges=exchange.exchanges,
-        rows=Rows(
-            training=roster.training,
-            holdout=roster.holdout,
-            overlap=_overlap(roster) if research else None,
-        ),
+        rows=_rows(roster),
         epsilon=None if research else privacy.epsilon,
         nominal_epsilon=_finite(privacy.epsilon),
         delta=privacy.delta,
@@ -368,6 +364,11 @@ def _mean(outcome: Outcome, name: str) -> float | None:
 def _standard_error(total: Counts | None, outcome: Outcome) -> float | None:
     variance = outcome.variance * len(outcome.evaluation)  # noise of all histograms that were added up
     return None if total is None else float(auc_standard_error(total[0], total[1], variance))
+
+
+def _rows(roster: Roster) -> Rows:
+    overlap = None if roster.research_seed is None else _overlap(roster)
+    return Rows(training=roster.training, holdout=roster.holdout, overlap=overlap)
 
 
 def _overlap(roster: Roster) -> dict[str, int]:

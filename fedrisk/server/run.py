@@ -44,8 +44,7 @@ def run_study(
     """Run a study over a grid whose nodes serve its institutions.
 
     Where optional institutions refuse or are not there, it goes on without them, under a
-    new attempt; the results say who took part. ``resume``: go on with a training of the same study that was stopped,
-    from its last step.
+    new attempt; the results say who took part. ``resume``: go on with a training of the study that was stopped.
 
     Errors: PeerError where an institution refuses or is lost, ConfigError where public rules are broken or there
     is nothing to resume, DataError where nothing is in common. Nothing is released before all agree.
@@ -57,17 +56,15 @@ def run_study(
     if checkpoint is not None and checkpoint.begun is not None:
         attempt, study = checkpoint.attempt, study_from(checkpoint.begun.get("content"))
     exchange = Exchange(grid, attempt or new_attempt(), timeout=timeout, report=report)
+    members = None if checkpoint is None else checkpoint.active
     try:
         try:
-            members = None if checkpoint is None else checkpoint.active
             agreed = agree(exchange, study, hub, research_seed, members)
         except PeerError:
-            left_out = set(exchange.missing)
-            if resume or not left_out or not left_out <= set(study.optional):
+            smaller = None if resume else _without_missing(exchange, study, recipe)
+            if smaller is None:
                 raise
-            exchange.close()
-            # Another study, so another attempt with keys of its own.
-            study = recipe.checked(study.without(left_out))
+            study = smaller
             exchange = Exchange(grid, new_attempt(), timeout=timeout, report=report)
             agreed = agree(exchange, study, hub, research_seed)
         session, plan = _session(exchange, study, recipe, hub, agreed, research_seed, checkpoint, asked)
@@ -86,6 +83,18 @@ def run_study(
         session, outcome, recipe.summary(outcome), engine=engine, seconds=time.monotonic() - start
     )
     return replace(results, left_out=tuple(sorted(set(asked.members) - set(study.members))))
+
+
+def _without_missing(exchange: Exchange, study: Study, recipe: Recipe) -> Study | None:
+    """The study without the optional institutions that did not agree: another study, so another attempt.
+
+    None where an institution is missing that is not optional.
+    """
+    left_out = set(exchange.missing)
+    if not left_out or not left_out <= set(study.optional):
+        return None
+    exchange.close()
+    return recipe.checked(study.without(left_out))
 
 
 def _session(

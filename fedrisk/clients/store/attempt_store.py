@@ -150,8 +150,11 @@ class AttemptStore:
         return (self.folder / f"{name}.npy").exists()
 
     def cached(self, name: str, version: Any, make: Callable[[], Made]) -> Made:
-        """What ``make`` makes of the attempt's records, kept in memory until the attempt is over, ``version`` is
-        another one, or another attempt at this institution needs its own: two of a kind would only fill the memory."""
+        """What ``make`` makes of the attempt's records, kept in memory.
+
+        Kept until the attempt is over, ``version`` is another one, or another attempt at this institution needs its
+        own: two of a kind would only fill the memory.
+        """
         key, mine = (str(self.folder.parent), name), str(self.folder)
         kept = AttemptStore._cached.get(key)
         if kept is None or (kept[0], kept[1]) != (mine, version):

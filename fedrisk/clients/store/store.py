@@ -187,8 +187,10 @@ class NodeStore:
 
     @contextlib.contextmanager
     def one_at_a_time(self) -> Iterator[None]:
-        """Messages to an institution are served one after the other, by whichever process: the state of an attempt is
-        read, changed and written as a whole."""
+        """Messages to an institution are served one after the other, by whichever process.
+
+        The state of an attempt is read, changed and written as a whole.
+        """
         with (self.path / ".lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -50,8 +50,10 @@ class NetworkState:
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """A bank's customers in the order of ids, so that models do not depend on chance: columns, encoded inputs, log-odds,
-    labels and use, (n, ...)."""
+    """A bank's customers in the order of ids, so that models do not depend on chance.
+
+    Columns, encoded inputs, log-odds, labels and use, (n, ...) each.
+    """
 
     ids: NDArray[Any]
     frame: pd.DataFrame

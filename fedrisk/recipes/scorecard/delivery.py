@@ -178,8 +178,11 @@ def _own_models(card: Scorecard, scored: Scored, fit: NDArray[np.bool_]) -> dict
 def _personal(
     card: Scorecard, scored: Scored, fit: NDArray[np.bool_], total_rows: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Probabilities by the bank's own model near the consortium's scorecard, and by the best of shared, local and
-    personal on its own training rows (models/personal): banks differ, and pooling does not help every one."""
+    """Probabilities by the bank's personal model near the consortium's scorecard, and by its best model.
+
+    The best of shared, local and personal on the bank's training rows (models/personal): banks differ, and pooling does
+    not help every one.
+    """
     from fedrisk.models.personal import personal_models
 
     own = card.features_of(BANK)

@@ -19,7 +19,7 @@ from fedrisk.models.estimator import (
     shape_bases,
 )
 from fedrisk.models.scorecard import Scorecard
-from fedrisk.recipes.scorecard.plan import own_pairs
+from fedrisk.recipes.scorecard.forms import own_pairs
 from fedrisk.releases.record import ReleasedSums, ReleaseRecord
 from fedrisk.study import BANK, NO_PRIVACY
 

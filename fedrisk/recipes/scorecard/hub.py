@@ -22,7 +22,8 @@ from fedrisk.recipes.scorecard.fitting import (
     label_counts,
     sizes_of,
 )
-from fedrisk.recipes.scorecard.plan import check_16_bits, counts_release, expected_gain, gram_release
+from fedrisk.recipes.scorecard.forms import check_16_bits, counts_release, gram_release
+from fedrisk.recipes.scorecard.plan import expected_gain
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedBlock
 from fedrisk.releases.release import Release

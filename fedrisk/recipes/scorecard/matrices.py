@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fedrisk.errors import ProtocolError
 from fedrisk.models.binning import Bins
-from fedrisk.recipes.scorecard.plan import own_pairs
+from fedrisk.recipes.scorecard.forms import own_pairs
 from fedrisk.secure.product import Shape, one_hot
 from fedrisk.secure.ring import from_signed
 

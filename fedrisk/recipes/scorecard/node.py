@@ -33,7 +33,8 @@ from fedrisk.protocol.payload import Payload
 from fedrisk.recipe import Brought
 from fedrisk.recipes.scorecard import matrices
 from fedrisk.recipes.scorecard.delivery import deliver
-from fedrisk.recipes.scorecard.plan import counts_release, gram_release, make_plan
+from fedrisk.recipes.scorecard.forms import counts_release, gram_release
+from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.recipes.scorecard.scoring import (
     check_versions,
     received_protection,
