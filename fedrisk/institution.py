@@ -36,6 +36,7 @@ from fedrisk.data.source import TableSource, expand
 from fedrisk.data.table import Table, read_table
 from fedrisk.errors import ConfigError, DataError, PolicyError
 from fedrisk.files import write_atomic
+from fedrisk.findings import Finding
 from fedrisk.models.histories import EncoderRule, Histories, arranged, scaled
 from fedrisk.models.trainable import TrainedModel
 from fedrisk.privacy.policy import Policy
@@ -45,12 +46,12 @@ from fedrisk.study import Name, checked, load_toml
 
 @dataclass(frozen=True)
 class EncoderStatus:
-    """How it stands with one encoder: whether trained, its columns (present or to come), and a sentence."""
+    """The state of one encoder: whether it is trained, its columns (present or to come), and a finding about it."""
 
     name: str
     trained: bool
     columns: tuple[str, ...]
-    text: str
+    finding: Finding
 
 
 class Institution(BaseModel):
@@ -92,8 +93,10 @@ class Institution(BaseModel):
         return home() / "institutions" / self.name
 
     def read(self) -> Table:
-        """Read and check the table, with the columns of trained encoders; ConfigError or DataError with every
-        rule that a file breaks."""
+        """Read and check the table, with the columns of trained encoders.
+
+        ConfigError or DataError with every rule that a file breaks.
+        """
         if self.table is None or self.dictionary is None:
             raise ConfigError(f"institution {self.name} is an authority and has no table to read")
         table = read_table(self.table, self.dictionary, base=self.folder)
@@ -136,10 +139,9 @@ class Institution(BaseModel):
         )
 
     def histories(self, name: str, ids: NDArray[np.object_]) -> Histories:
-        """Histories of an encoder in the order of ``ids`` (normalised, as in a Table): (n, months, series)
-        float32 in [0, 1], NaN where a month or the enterprise is missing.
+        """Histories of an encoder in the order of ``ids`` (normalised, as in a Table).
 
-        ConfigError where the file is not there, DataError with every rule that it breaks.
+        (n, months, series) float32 in [0, 1], NaN where a month or the enterprise is missing. ConfigError where the file is not there, DataError with every rule that it breaks.
         """
         rule = self.encoder(name)
         if self.dictionary is None:
@@ -157,10 +159,9 @@ class Institution(BaseModel):
         return EncoderDesign.of(self.encoder(name)).to_dict()
 
     def save_encoder(self, name: str, model: TrainedModel) -> None:
-        """Install a trained encoder; the columns are there from now on, in place of an earlier one's. One of a
-        research run never takes the place of one that was trained with privacy.
+        """Install a trained encoder; the columns are there from now on, in place of an earlier one's.
 
-        ``model.about`` tells study, digest, mu, delta and research of its training. ConfigError where it was
+        One of a research run never takes the place of one that was trained with privacy. ``model.about`` says study, digest, mu, delta and research of its training. ConfigError where it was
         trained for other histories than this institution's file states.
         """
         rule = self.encoder(name)
@@ -179,8 +180,10 @@ class Institution(BaseModel):
         write_atomic(file, dataclasses.replace(model, about=about).to_bytes())
 
     def load_encoder(self, name: str) -> TrainedModel | None:
-        """The trained encoder in the own store, None where there is none; ConfigError where the file changed
-        since in what it says of the histories, or the stored one is damaged."""
+        """The trained encoder in the institution's store, None where there is none.
+
+        ConfigError where the file changed since in what it says of the histories, or the stored one is damaged.
+        """
         rule, file = self.encoder(name), self._installed(name)
         if file is None:
             return None
@@ -189,28 +192,26 @@ class Institution(BaseModel):
         return model
 
     def encoder_status(self) -> tuple[EncoderStatus, ...]:
-        """For each encoder a sentence: not trained, or by which study and at which price."""
-        out = []
-        for rule in self.encoders:
-            columns = f"{rule.columns[0]} to {rule.columns[-1]}" if rule.outputs > 1 else rule.columns[0]
-            try:
-                model = self.load_encoder(rule.name)
-            except ConfigError as error:
-                out.append(EncoderStatus(rule.name, False, rule.columns, str(error)))
-                continue
+        """For each encoder: not trained, damaged, or by which study it was trained and at which price."""
+        return tuple(self._status(rule) for rule in self.encoders)
+
+    def _status(self, rule: EncoderRule) -> EncoderStatus:
+        columns = f"{rule.columns[0]} to {rule.columns[-1]}" if rule.outputs > 1 else rule.columns[0]
+        values: dict[str, Any] = {"encoder": rule.name, "columns": columns}
+        model = None
+        try:
+            model = self.load_encoder(rule.name)
+        except ConfigError as error:
+            finding = Finding("encoder_damaged", {**values, "reason": str(error)})
+        else:
             if model is None:
-                text = (
-                    f"encoder {rule.name} is not trained yet: {columns} come with a study of recipe encoder"
-                )
+                finding = Finding("encoder_untrained", values)
             elif _not_private(model.about):
-                text = (
-                    f"encoder {rule.name} was trained without privacy: {columns} are for research runs only"
-                )
+                finding = Finding("encoder_without_privacy", values)
             else:
-                about = model.about
-                text = f"encoder {rule.name}: {columns}, trained by study {about['study']} at mu {about['mu']:.3g}"
-            out.append(EncoderStatus(rule.name, model is not None, rule.columns, text))
-        return tuple(out)
+                about = {"study": model.about["study"], "mu": model.about["mu"]}
+                finding = Finding("encoder_trained", {**values, **about})
+        return EncoderStatus(rule.name, model is not None, rule.columns, finding)
 
     def check_encoders(self, *, research: bool) -> None:
         """PolicyError where a release outside a research run would use an encoder trained without privacy."""
@@ -221,7 +222,7 @@ class Institution(BaseModel):
             if model is not None and _not_private(model.about):
                 raise PolicyError(
                     f"{self.name}: encoder {rule.name} was trained without privacy (study {model.about['study']}), "
-                    "and outside research runs its columns may not enter a release; train it anew with a finite "
+                    "and outside research runs its columns may not enter a release; train it again with a finite "
                     f"privacy.epsilon, or remove {self._installed(rule.name)}"
                 )
 
@@ -254,7 +255,7 @@ def _check_rule(institution: str, rule: EncoderRule, about: dict[str, Any]) -> N
     if about["rule"] != rule.public_digest():
         raise ConfigError(
             f"{institution}: encoder {rule.name} in the store was trained for other series, bounds, months or outputs "
-            "than [[encoders]] states; restore these, or train it anew"
+            "than [[encoders]] states; restore these, or train it again"
         )
 
 

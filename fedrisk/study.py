@@ -111,8 +111,10 @@ class Privacy(Settings):
 
 
 class BinRule(Settings):
-    """Bins of columns whose dictionary leaves them open: how many (default: by the public size of the study),
-    and in how many cells the noisy histogram counts from which their edges come."""
+    """Bins of columns whose dictionary leaves them open.
+
+    count: how many (default: by the public size of the study). cells: of the noisy histogram from which edges come.
+    """
 
     count: Annotated[int, Field(ge=2, le=64)] | None = None
     cells: Annotated[int, Field(ge=16, le=1024)] = 256
@@ -139,8 +141,10 @@ class Holdout(Settings):
 
 
 class Evaluation(Settings):
-    """What is published of the hold-out: one noisy histogram of score bin by label, for all banks together
-    or one a bank (``by_bank``; the banks then replace the total, they do not join it)."""
+    """What is published of the hold-out: one noisy histogram of score bin by label.
+
+    by_bank: one for each bank, in place of one for all banks together.
+    """
 
     bins: Annotated[int, Field(ge=4, le=100)] = 24
     by_bank: bool = False
@@ -183,8 +187,10 @@ class Training(Settings):
 
 
 class Expected(Settings):
-    """Declared sizes, for planning before any data is touched: ``check`` tells from them whether the study
-    can gain anything at its epsilon."""
+    """Declared sizes, for planning before any data is touched.
+
+    ``check`` says from them whether the study can gain anything at its epsilon.
+    """
 
     default_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
     enterprises: Annotated[int, Field(gt=0)] | None = None
@@ -286,8 +292,10 @@ class Study(Settings):
 
     @property
     def authority(self) -> str:
-        """Who holds the key of the pseudonyms: as stated, else the one of that role, else the first holder,
-        else the first bank."""
+        """Who holds the key of the pseudonyms.
+
+        As stated, else the one of that role, else the first holder, else the first bank.
+        """
         named = self.alignment.authority or next(
             (m.name for m in self.institutions if m.role == "authority"), None
         )
@@ -338,8 +346,10 @@ def study_from(content: Mapping[str, Any], *, where: str = "study") -> Study:
 
 
 def checked(model: type[Model], content: Mapping[str, Any], *, where: str) -> Model:
-    """Validate ``content`` as ``model``; ConfigError with one readable line a broken rule, no values of
-    nested inputs repeated."""
+    """Validate ``content`` as ``model``.
+
+    ConfigError with one readable line for each broken rule; values of nested inputs are not repeated in it.
+    """
     try:
         return model.model_validate(content)
     except ValidationError as error:

@@ -20,7 +20,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from fedrisk.engine.in_process import run_local
 from fedrisk.institution import find_institutions, load_institution
 from fedrisk.metrics import auc
-from fedrisk.study import load_study
+from fedrisk.recipes import load_study
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STUDY = ROOT / "configs" / "default_credit.toml"
@@ -64,7 +64,9 @@ def main() -> int:
             for epsilon in EPSILONS:
                 for seed in NOISE:
                     study = load_study(STUDY, [f"privacy.epsilon={epsilon}", f"holdout.seed={holdout}"])
-                    m = run_local(study, find_institutions(STUDY, study.members), research_seed=seed).metrics
+                    m = run_local(
+                        study, find_institutions(STUDY, study.members), research_seed=seed
+                    ).to_dict()
                     if not pooled:
                         kept = (
                             Path(home)

@@ -29,9 +29,9 @@ from fedrisk.models import encoder as en
 from fedrisk.models import estimator as es
 from fedrisk.models.binning import Bins
 from fedrisk.models.histories import OUTPUT_EDGES, EncoderRule, Series, scaled
-from fedrisk.models.plan import SPLIT
 from fedrisk.privacy.accounting import mu_for
-from fedrisk.study import load_study
+from fedrisk.recipes import load_study
+from fedrisk.recipes.scorecard.plan import SHARES
 from sim_institutions.files import write
 
 PROVINCES = (101, 102, 103, 104, 105, 106)
@@ -111,7 +111,7 @@ def scorecard(columns: list, y: np.ndarray, train: np.ndarray, epsilon: float, s
     mu = np.inf if np.isinf(epsilon) else mu_for(epsilon, DELTA)
     bins = [bins_of(o, n, x[train]) for o, n, x in columns]
     codes = [b.codes(x) for b, (_, _, x) in zip(bins, columns, strict=True)]
-    sd = np.sqrt(2 * len(columns)) / (mu * np.sqrt(SPLIT["counts"]))
+    sd = np.sqrt(2 * len(columns)) / (mu * np.sqrt(SHARES["counts"]))
 
     def counts(label: np.ndarray) -> tuple:
         return tuple(
@@ -131,7 +131,7 @@ def scorecard(columns: list, y: np.ndarray, train: np.ndarray, epsilon: float, s
         norm = np.linalg.norm(psi[:, part], axis=1, keepdims=True)
         psi[:, part] *= np.minimum(1, radius / np.maximum(norm, 1e-12))
     gram = psi.T @ psi
-    noise_sd = np.sqrt(2) * sum(r * r for r in radii.values()) / np.sqrt(2) / (mu * np.sqrt(SPLIT["gram"]))
+    noise_sd = np.sqrt(2) * sum(r * r for r in radii.values()) / np.sqrt(2) / (mu * np.sqrt(SHARES["gram"]))
     noise = np.triu(rng.normal(size=gram.shape), 1) * noise_sd
     fit = es.fit_weights(bases, released, curves, gram + noise + noise.T, np.full(gram.shape, noise_sd**2))
     return auc(y[~train], sum(f[c[~train]] for f, c in zip(fit, codes, strict=True)))

@@ -1,4 +1,4 @@
-"""Whole fedrisk runs of configs/default_credit_neural.toml: network, DP logistic regression and scorecard on the same rows.
+"""Whole fedrisk runs of configs/default_credit_network.toml: network, DP logistic regression and scorecard on the same rows.
 
 Every party, message, mask, ledger and trail is real; noise comes from research seeds. Prints a table and writes
 studies.json beside itself; leaves with status 1 where a claim does not hold. Needs FEDRISK_DATA.
@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fedrisk.engine.beside import companions
 from fedrisk.engine.in_process import run_local
 from fedrisk.institution import find_institutions
-from fedrisk.study import load_study
+from fedrisk.recipes import load_study
+from fedrisk.recipes.network.baselines import baselines
 
 HERE = Path(__file__).resolve().parent
-CONFIG = HERE.parent.parent / "configs" / "default_credit_neural.toml"
+CONFIG = HERE.parent.parent / "configs" / "default_credit_network.toml"
 CLAIMS = {"1": 0.763, "3": 0.768, "inf": 0.775}  # least AUC of the network by epsilon, mean of the seeds
 MOST_SECONDS, MOST_EXCHANGES = 90.0, 60
 
@@ -35,9 +35,9 @@ def main(seeds: int) -> int:
         study = load_study(CONFIG, [f"privacy.epsilon={epsilon}"])
         paths = find_institutions(CONFIG, study.members)
         for seed in range(seeds):
-            for name, one in {"network": study, **companions(study)}.items():
+            for name, one in {"network": study, **baselines(study)}.items():
                 start = time.monotonic()
-                m = run_local(one, paths, research_seed=seed).metrics
+                m = run_local(one, paths, research_seed=seed).to_dict()
                 if name == "network":
                     seconds.append(time.monotonic() - start)
                     exchanges = max(exchanges, m["exchanges"])

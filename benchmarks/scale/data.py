@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from fedrisk.clients.store.store import NodeStore
-from fedrisk.study import Study, load_study
+from fedrisk.recipes import load_study
+from fedrisk.study import Study
 
 HOLDERS = ("tax_office", "power_utility", "social_insurance", "court", "registry", "bureau", "environment")
 BANK_SHARE = 0.3  # of the features

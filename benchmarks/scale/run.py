@@ -59,11 +59,11 @@ def one(enterprises: int, features: int, banks: int, holders: int) -> dict[str, 
         _peak()
         mark("start", "")
         results = run_local(
-            study, paths, hub=Hub(Path(home) / "hub"), progress=lambda _, action, what: mark(action, what)
+            study, paths, hub=Hub(Path(home) / "hub"), report=lambda _, action, what: mark(action, what)
         )
         mark("end", "")
     stages.pop()
-    m = results.metrics
+    m = results.to_dict()
     assert not any(s["action"] == "evaluate" for s in stages), "pseudonyms were not cached"
     sent, received = m["bytes_sent"], m["bytes_received"]
     return {

@@ -37,6 +37,27 @@ Institutions = Annotated[
         "--institutions", help="Folder of the institution files; default: institutions/ beside the study."
     ),
 ]
+EngineOption = Annotated[
+    Engine, typer.Option(help="in-process (quick), or flower: the same app on Flower's simulation engine.")
+]
+ResearchSeed = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Repeatable noise and exact figures: NO PRIVACY. Only where every policy says research = true.",
+    ),
+]
+Baselines = Annotated[
+    bool | None,
+    typer.Option(
+        "--baselines/--no-baselines",
+        help="For a network: run DP logistic regression and the scorecard on the same rows as well, each charged as a "
+        "study of its own. Default: in research runs only.",
+    ),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with a training of this study that was stopped within a day.")
+]
 
 
 def check(study_file: StudyFile, overrides: Overrides = None, institutions: Institutions = None) -> None:
@@ -50,7 +71,7 @@ def check(study_file: StudyFile, overrides: Overrides = None, institutions: Inst
         table.add_row(line.name, line.role, f"{line.rows:,}", str(line.features))
     out.print(table)
     for line in found.institutions:
-        for finding in line.findings:
+        for finding in (*line.findings, *(f"note: {sentence(note)}" for note in line.notes)):
             style = "red" if line.broken and not finding.startswith(("note", "warning")) else "dim"
             out.print(f"{line.name}: {finding}", style=style, markup=False, highlight=False, soft_wrap=True)
     if found.plan is not None:
@@ -85,29 +106,10 @@ def run(
     folder: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
     overrides: Overrides = None,
     institutions: Institutions = None,
-    engine: Annotated[
-        Engine,
-        typer.Option(help="in-process (quick), or flower: the same app on Flower's simulation engine."),
-    ] = Engine.IN_PROCESS,
-    research_seed: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="Repeatable noise and exact figures: NO PRIVACY. Only where every policy says research = true.",
-        ),
-    ] = None,
-    baselines: Annotated[
-        bool | None,
-        typer.Option(
-            "--baselines/--no-baselines",
-            help="For a network: run DP logistic regression and the scorecard on the same rows as well, each charged as "
-            "a study of its own. Default: in research runs only.",
-        ),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on with a training of this study that was stopped within a day."),
-    ] = False,
+    engine: EngineOption = Engine.IN_PROCESS,
+    research_seed: ResearchSeed = None,
+    baselines: Baselines = None,
+    resume: Resume = False,
 ) -> None:
     """Run a study on this machine, every institution a Flower node: in this process, or on Flower's simulation."""
     from fedrisk import api

@@ -26,7 +26,7 @@ from fedrisk.study import Study
 
 @dataclass(frozen=True)
 class Line:
-    """One institution: what it brings and what is wrong with it (``broken``) or worth knowing."""
+    """One institution: what it brings, what is wrong with it (``broken``) or worth knowing, and notes as codes."""
 
     name: str
     role: str
@@ -34,6 +34,7 @@ class Line:
     features: int
     findings: tuple[str, ...]
     broken: bool
+    notes: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def _institution(study: Study, recipe: Recipe, node: Node) -> tuple[Line, list[F
     """What describe looks at, every rule instead of the first one broken."""
     institution = node.institution
     findings: list[str] = []
+    notes: tuple[Finding, ...] = ()
     refused: list[str] = []
     features: list[Feature] = []
     rows = 0
@@ -96,7 +98,7 @@ def _institution(study: Study, recipe: Recipe, node: Node) -> tuple[Line, list[F
     attempt(lambda: check_role(study, node))
     attempt(lambda: institution.policy.check(study, institution=node.name, research=False))
     if institution.table is not None and institution.dictionary is not None:
-        findings += [f"note: {status.text}" for status in institution.encoder_status()]
+        notes = tuple(status.finding for status in institution.encoder_status())
         attempt(lambda: features.extend(recipe.brings(node, study, None).features))
         try:
             found = check_table(institution.table, institution.dictionary, base=institution.folder)
@@ -113,7 +115,8 @@ def _institution(study: Study, recipe: Recipe, node: Node) -> tuple[Line, list[F
             spare = epsilon_for(left, study.privacy.delta) if left > 0 else 0.0
             refused.append(f"budget left is epsilon {spare:.2f}, the study asks {study.privacy.epsilon:g}")
     role = study.role_of(node.name)
-    return Line(node.name, role, rows, len(features), (*refused, *findings), bool(refused)), features
+    line = Line(node.name, role, rows, len(features), (*refused, *findings), bool(refused), notes)
+    return line, features
 
 
 def _charge(study: Study) -> tuple[Finding, ...]:

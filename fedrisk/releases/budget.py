@@ -29,7 +29,7 @@ def total_mu(study: Study) -> float:
 
 
 def split(total: float, shares: Mapping[str, float], *, without: Collection[str] = ()) -> dict[str, float]:
-    """mu of each release by its share of mu squared; the shares of those left ``without`` go to the others.
+    """Price mu of each release by its share of mu squared; the shares of those left ``without`` go to the others.
 
     >>> split(1.0, {"a": 0.2, "b": 0.64, "c": 0.16}, without=["a"])["b"]
     0.8944271909999159

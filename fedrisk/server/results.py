@@ -372,8 +372,10 @@ def _rows(roster: Roster) -> Rows:
 
 
 def _overlap(roster: Roster) -> dict[str, int]:
-    """Enterprises that a holder has in common with the banks. Exact, so for research runs alone: from two studies
-    that differ by one customer it tells whether the holder knows it."""
+    """Enterprises that a holder has in common with the banks.
+
+    Exact, so for research runs alone: two studies that differ by one customer would tell whether the holder knows it.
+    """
     return {
         holder: sum(
             int(((rows.holders[holder] >= 0) & (rows.use < 2)).sum()) for rows in roster.lists.values()

@@ -64,24 +64,21 @@ def run_study(
             smaller = None if resume else _without_missing(exchange, study, recipe)
             if smaller is None:
                 raise
-            study = smaller
-            exchange = Exchange(grid, new_attempt(), timeout=timeout, report=report)
+            study, exchange = smaller, Exchange(grid, new_attempt(), timeout=timeout, report=report)
             agreed = agree(exchange, study, hub, research_seed)
         session, plan = _session(exchange, study, recipe, hub, agreed, research_seed, checkpoint, asked)
         checkpoint = session.checkpoint
         outcome = recipe.hub(session, plan)
     except BaseException:
-        # Also where somebody stops the study by hand: nobody keeps its secrets. A training that can be resumed is
-        # another thing, and nodes forget it after a day.
+        # Also where somebody stops it by hand: nobody keeps its secrets, but of a training that can be resumed.
         if checkpoint is None or checkpoint.begun is None:
             exchange.close()
         raise
     exchange.close()
     checkpoint.drop()
     outcome.record = outcome.record.signed(hub.identity)
-    results = summarise(
-        session, outcome, recipe.summary(outcome), engine=engine, seconds=time.monotonic() - start
-    )
+    seconds, sections = time.monotonic() - start, recipe.summary(outcome)
+    results = summarise(session, outcome, sections, engine=engine, seconds=seconds)
     return replace(results, left_out=tuple(sorted(set(asked.members) - set(study.members))))
 
 

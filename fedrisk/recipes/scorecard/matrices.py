@@ -72,7 +72,7 @@ def gram_vector(lists: Sequence[NDArray[np.int64]], owners: Sequence[int]) -> ND
 
 
 def _gram(psi: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """psi'psi exactly, modulo 2^64; entries of psi are small, so 21-bit halves multiply exactly in BLAS."""
+    """Gram matrix psi'psi exactly, modulo 2^64; entries of psi are small, so 21-bit halves multiply exactly in BLAS."""
     high = psi >> 20
     low = (psi - (high << 20)).astype(float)
     top = high.astype(float)
