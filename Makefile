@@ -8,7 +8,7 @@ export FLWR_TELEMETRY_ENABLED = 0
 export FLWR_DISABLE_UPDATE_CHECK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: install study test lint types unit flower clean
+.PHONY: install study test quick lint types unit flower clean
 
 install: $(VENV)/installed
 
@@ -25,6 +25,12 @@ study: install
 	$(BIN)/fedrisk run $(DEMO)/study.toml --out $(DEMO)/results
 
 test: lint types unit
+
+# While you work: format, and the tests of single files, without whole studies.
+quick: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n 2 tests/unit
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """An institution's own file: its name, where its table lies, what the columns are, what it allows.
 
-The file stays on the institution's machine. ``${NAME}`` in a path stands for an environment variable. The
+The file stays on the institution's machine. ``${NAME}`` in a path is an environment variable. The
 node keeps its keys, ledger and pseudonyms in ``store``; by default that is ``institutions/NAME`` below the
 folder that FEDRISK_HOME names (default ``~/.fedrisk``).
 
@@ -169,8 +169,8 @@ class Institution(BaseModel):
             raise ConfigError(
                 f"encoder {name}: about lacks {', '.join(sorted(lacking))}; say how it was trained"
             )
-        told = model.about.get("rule", rule.public_digest())
-        about = {**model.about, "rule": told}
+        trained_for = model.about.get("rule", rule.public_digest())
+        about = {**model.about, "rule": trained_for}
         _check_rule(self.name, rule, about)
         file = self._encoder_file(name)
         if about["research"]:

@@ -241,9 +241,7 @@ class Study(Settings):
         names = [m.name for m in self.institutions]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
-            raise ValueError(
-                f"institutions: {', '.join(twice)} stands there more than once; names are unique"
-            )
+            raise ValueError(f"institutions: {', '.join(twice)} is listed more than once; names are unique")
         if "hub" in names:
             raise ValueError('institutions: the name "hub" is the coordinator\'s; rename the institution')
         if any(m.name == BANK and m.role != "bank" for m in self.institutions):

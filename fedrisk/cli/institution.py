@@ -268,8 +268,8 @@ def audit_compare(
         key = bytes.fromhex((folder / f"{name}.public").read_text(encoding="ascii").strip())
         point = SignedHead.from_json((folder / f"{name}.head.json").read_text(encoding="utf-8"))
         found = verify(path, key, [point], name)
-        told = f"{found.entries} entries hold" if found.ok else f"broken at {found.first_broken}: {found.why}"
-        out.print(f"{name}: {told}; key {key.hex()}", markup=False, highlight=False, soft_wrap=True)
+        held = f"{found.entries} entries hold" if found.ok else f"broken at {found.first_broken}: {found.why}"
+        out.print(f"{name}: {held}; key {key.hex()}", markup=False, highlight=False, soft_wrap=True)
         broken = broken or not found.ok
         trails[name] = list(read(path))
     attempts = sorted({entry.attempt for entries in trails.values() for entry in entries if entry.attempt})

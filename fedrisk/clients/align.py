@@ -68,7 +68,7 @@ def blind(node: Node, request: Payload) -> Payload:
 
 
 def _witness(node: Node, study: Study, heads: Mapping[str, Any]) -> None:
-    """Keep the others' signed heads of their trails: one that is written anew later will show."""
+    """Keep the others' signed heads of their trails: one that is rewritten later will show."""
     if set(heads) != set(study.members):
         raise ProtocolError(
             "the hub did not relay one signed head for each institution of the study; run the study again"

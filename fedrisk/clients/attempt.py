@@ -176,7 +176,7 @@ class Attempt:
 
 
 def _mark(institution: Institution) -> tuple[tuple[str | int, ...], ...] | None:
-    """What tells cheaply whether a file changed; None for a database, which is read each time."""
+    """What shows cheaply whether a file changed; None for a database, which is read each time."""
     marks = []
     for path in institution.files or ():
         try:

@@ -1,7 +1,7 @@
 """A study as a plain Flower app on Flower's own simulation engine, on one machine.
 
 Does what a person does by hand: starts a SuperLink for simulations, submits the app in the repository's root
-with ``flwr run``, waits, and stops the SuperLink. One simulated SuperNode stands for each institution file
+with ``flwr run``, waits, and stops the SuperLink. There is one simulated SuperNode for each institution file
 beside the study. Slower than the in-process engine (Ray, processes), and the proof that nothing in fedrisk
 needs an engine of its own.
 """

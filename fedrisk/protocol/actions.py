@@ -1,7 +1,7 @@
 """The actions that a hub can ask an institution for, each with what it discloses, said once where its handler is.
 
 A message names an action. What other institutions' blobs in the request are, what the answer's blobs are for them, and
-what the answer itself says to the hub stands here as codes: they go into the audit trail, and words for them are in
+what the answer itself says to the hub is said here in codes: they go into the audit trail, and words for them are in
 report/words.
 """
 

@@ -51,7 +51,7 @@ class Checkpoint:
         if not found:
             raise ConfigError(
                 f"no training of study {study.name} of the last day can be resumed from {hub.path}; "
-                "run it anew, without --resume"
+                "run it again, without --resume"
             )
         return cls(min(found)[1])
 
@@ -82,10 +82,10 @@ class Checkpoint:
         own = {n.removeprefix("recipe|"): b for n, b in begun.blobs.items() if n.startswith("recipe|")}
         return Payload(dict(begun.get("recipe")), own)
 
-    def keep_step(self, step: int, total: NDArray[np.float64] | None, told: Mapping[str, Any]) -> None:
+    def keep_step(self, step: int, total: NDArray[np.float64] | None, notes: Mapping[str, Any]) -> None:
         """Keep a round: its noisy total in plain units (None for a round that came to nothing), and notes."""
         blobs = {} if total is None else {"total": total}
-        self._write(f"step_{step}", pack(Payload(dict(told), blobs)))
+        self._write(f"step_{step}", pack(Payload(dict(notes), blobs)))
 
     def keep_survivors(self, step: int, names: Sequence[str]) -> None:
         """Keep who sent a vector in a round, before any mask is opened: nodes answer for one list of survivors only."""

@@ -53,7 +53,7 @@ class Spool:
             raise _unusable(error) from None
 
     def keep(self, payload: Payload) -> Payload:
-        """The same payload with its large raw blobs in the file; they are read anew at each access."""
+        """The same payload with its large raw blobs in the file; they are read again at each access."""
         large = {
             name: self.put(blob)
             for name, blob in payload.blobs.items()
@@ -65,7 +65,7 @@ class Spool:
 def _unusable(error: OSError) -> StoreError:
     return StoreError(
         f"the hub cannot keep envelopes in {tempfile.gettempdir()}: {error.strerror}; free space there or set TMPDIR to "
-        "another disk, and run the study anew. What was released before stays charged"
+        "another disk, and run the study again. What was released before stays charged"
     )
 
 

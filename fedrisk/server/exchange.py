@@ -67,10 +67,10 @@ class Exchange:
         answers: dict[str, Payload] = {}
         refusals: list[str] = []
         self._asked = {str(node): node for node in nodes}
-        told = self._send(
+        replies = self._send(
             "describe", "agreement", dict.fromkeys(self._asked, content), self._asked, tolerant=True
         )
-        for node, answer in told.items():
+        for node, answer in replies.items():
             if answer.refusal is not None:
                 refusals.append(answer.refusal)
                 continue
@@ -89,7 +89,7 @@ class Exchange:
             codes = f" ({', '.join(sorted(refusals))})" if refusals else ""
             raise PeerError(
                 f"no agreement from {', '.join(missing)}{codes}: not connected, or refused; "
-                "the reason stands in the institution's own errors.log. Nothing was released"
+                "the reason is in the institution's own errors.log. Nothing was released"
             )
         self.sent = {self._name(n): b for n, b in self.sent.items() if self._name(n) in members}
         self.received = {self._name(n): b for n, b in self.received.items() if self._name(n) in members}
@@ -121,7 +121,7 @@ class Exchange:
             listed = ", ".join(f"{name} ({code})" for name, code in sorted(refusals.items()))
             raise PeerError(
                 f"the study stopped in exchange {self.exchanges}, {action}: refused by {listed}. "
-                "The reason stands in the institution's own errors.log; what was released before stays charged"
+                "The reason is in the institution's own errors.log; what was released before stays charged"
             )
         return answers
 

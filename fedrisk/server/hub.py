@@ -2,7 +2,7 @@
 
 The hub holds no key of pseudonyms and no record. Its draws (who is held out, through which bank an enterprise
 contributes) are keyed hashes of pseudonyms, with keys fixed across studies: an enterprise stays on its side,
-and repeating a study tells nobody more than running it once.
+and repeating a study shows nobody more than running it once.
 """
 
 import json

@@ -74,9 +74,8 @@ class Optimiser:
 
 
 def _strategy(tuning: Tuning) -> FedAvg:
-    logging.getLogger("flwr").setLevel(
-        logging.WARNING
-    )  # a strategy tells of every round; the hub does so itself
+    # A strategy logs every round; the hub reports them itself.
+    logging.getLogger("flwr").setLevel(logging.WARNING)
     if tuning.optimiser == "momentum":
         return FedAvgM(server_momentum=tuning.momentum)
     if tuning.optimiser == "adam":

@@ -121,7 +121,7 @@ def align(
     blinded = exchange("blind", "keys of all, blinded ids", dict.fromkeys(study.members, known))
     asked = {n: a.raw("blinded") for n, a in blinded.items() if "blinded" in a.blobs}
     evaluated: Mapping[str, Payload] = {}
-    # An institution that is authority alone is told in any case: it then forgets its part in the attempt.
+    # An institution that is authority alone is asked in any case: it then forgets its part in the attempt.
     if asked or study.role_of(study.authority) == "authority":
         evaluated = exchange("evaluate", "blinded ids evaluated", {study.authority: Payload({}, asked)})
     requests = {}

@@ -43,11 +43,11 @@ def run_study(
 ) -> Results:
     """Run a study over a grid whose nodes serve its institutions.
 
-    Where optional institutions refuse or are not there, it goes on without them, under a
-    new attempt; the results say who took part. ``resume``: go on with a training of the study that was stopped.
+    Where optional institutions refuse or are not there, it goes on without them, under a new attempt; the results say
+    who took part. resume: go on with a training of the study that was stopped.
 
-    Errors: PeerError where an institution refuses or is lost, ConfigError where public rules are broken or there
-    is nothing to resume, DataError where nothing is in common. Nothing is released before all agree.
+    Errors: PeerError where an institution refuses or is lost, ConfigError where public rules are broken or there is
+    nothing to resume, DataError where nothing is in common. Nothing is released before all agree.
     """
     recipe.require()
     study = recipe.checked(study)

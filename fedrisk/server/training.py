@@ -71,9 +71,9 @@ class Rounds:
         """Two exchanges: what is trained goes out, step keys and sealed shares of them come back."""
         study, trainers = self.roster.study, self.plan.trainers
         rows = {name: n for name, n in self.roster.training.items() if name in trainers}
-        told = Payload({**body, "rows": rows, "rate": self.tuning.rate})
+        content = Payload({**body, "rows": rows, "rate": self.tuning.rate})
         members = [*study.banks, *study.holders]
-        answers = self.exchange("prepare", "bins and model, keys for masks", dict.fromkeys(members, told))
+        answers = self.exchange("prepare", "bins and model, keys for masks", dict.fromkeys(members, content))
         charged = [dict(a.get("spend")) for a in answers.values() if "spend" in a.body]
         if charged:
             self.sums.record = self.sums.record.with_release(
@@ -209,9 +209,9 @@ class Rounds:
             self.checkpoint.keep_survivors(number, list(answers))
             total = self._opened(number, {name: a.array("update") for name, a in answers.items()}, what)
         spends = [dict(answers[name].get("spend")) for name in answers]
-        told = {"survivors": sorted(answers), "lost": self.lost, "spends": spends}
-        self.checkpoint.keep_step(number, dequantise(total), told)
-        return Payload(told, {"total": dequantise(total)})
+        notes = {"survivors": sorted(answers), "lost": self.lost, "spends": spends}
+        self.checkpoint.keep_step(number, dequantise(total), notes)
+        return Payload(notes, {"total": dequantise(total)})
 
     def _opened(
         self, number: int, vectors: Mapping[str, NDArray[np.uint64]], what: str
@@ -219,9 +219,9 @@ class Rounds:
         survivors = sorted(vectors)
         lost = [name for name in self.plan.trainers if name not in vectors]
         request = Payload({"step": number, "survivors": survivors, "lost": lost})
-        told = self.exchange.gather("unmask", f"masks of {what}", dict.fromkeys(survivors, request))
-        self._mark_lost(told, number + 1, what)
-        revealed = {n: double_mask.Revealed.from_dict(a.get("revealed")) for n, a in told.items()}
+        answers = self.exchange.gather("unmask", f"masks of {what}", dict.fromkeys(survivors, request))
+        self._mark_lost(answers, number + 1, what)
+        revealed = {n: double_mask.Revealed.from_dict(a.get("revealed")) for n, a in answers.items()}
         return double_mask.recover(self.terms, self._keys, number, vectors, revealed)
 
     def _mark_lost(self, answers: Collection[str], number: int, what: str) -> None:

@@ -128,7 +128,7 @@ def _texts(ids: Ids) -> Any:
 
 
 def _places(wanted: Any, kept: Any) -> NDArray[np.int64]:
-    """Where each wanted id stands among the kept ones, or -1: (n,)."""
+    """Where each wanted id is among the kept ones, or -1: (n,)."""
     if len(wanted) == len(kept) and wanted.equals(kept):
         return np.arange(len(wanted))
     found = pc.fill_null(pc.index_in(wanted, value_set=kept), -1)

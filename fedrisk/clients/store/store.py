@@ -1,7 +1,7 @@
 """The node's own disk: keys, pins, ledger, pseudonyms, and the state of each attempt at a study.
 
 Flower's contexts live in memory and for one run only, and a message may be served by a new process each
-time. So whatever an institution has to remember stands in files of its own, in a folder that only it can
+time. So whatever an institution has to remember is in files of its own, in a folder that only it can
 read:
 
     identity.key        Ed25519 key of the institution

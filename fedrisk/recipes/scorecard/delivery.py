@@ -190,7 +190,8 @@ def _personal(
         (card.averages[j] - np.asarray(card.points[j])[scored.codes[:, k]]) / FACTOR
         for k, j in enumerate(own)
     ]
-    if scored.external is not None:  # what the holders say stands as one column more
+    if scored.external is not None:
+        # What the holders' points say is one column more.
         columns.append(card.external_log_odds(scored.external))
     rows = np.stack(columns, 1)  # log-odds that each column adds to the average
     shared = logit(card.probability(scored.total))

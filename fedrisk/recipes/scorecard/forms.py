@@ -118,8 +118,8 @@ def check_16_bits(release: Release, rows: int, positives: float, variance: float
     if rows > room and positives + NOISE_REACH * math.sqrt(variance) > room:
         raise ConfigError(
             f"the banks count about {positives:.0f} defaults in {rows} training rows, more than twice what "
-            f"expected.default_rate tells, and holders' counts hold up to {room} only; state the rate as it is, or "
-            "leave it out, and run the study anew. What was released stays charged"
+            f"expected.default_rate says, and holders' counts hold up to {room} only; state the rate as it is, or "
+            "leave it out, and run the study again. What was released stays charged"
         )
 
 

@@ -1,7 +1,7 @@
 """Scores: holders add up the points of their columns; the masked sum reaches the bank alone.
 
 Masks come from the holders' pair keys, so the bank opens the sum and no single part, and the hub nothing.
-Where one holder stands alone behind the sum, the bank gets coarse bands instead of points, unless that
+Where a single holder is behind the sum, the bank gets coarse bands instead of points, unless that
 holder's policy allows points. A score is an authorised output, not a differentially private one.
 """
 
