@@ -5,12 +5,14 @@ What a command needs is imported inside it: worker processes import these files 
 
 import logging
 import sys
+import warnings
 
 import typer
 from rich.markup import escape
 
 from fedrisk.cli import institution, study
 from fedrisk.errors import FedriskError
+from fedrisk.renamed import OldWord
 
 app = typer.Typer(
     name="fedrisk",
@@ -26,9 +28,16 @@ app.add_typer(institution.policy_app, name="policy")
 app.add_typer(institution.audit_app, name="audit")
 
 
+def _note(message: Warning | str, category: type[Warning], *place: object) -> None:
+    """Show a warning as a note, without the place in the code that raised it."""
+    if issubclass(category, OldWord):
+        study.err.print(f"note: {message}", markup=False, highlight=False, soft_wrap=True)
+
+
 def main() -> None:
     """Entry point: an error that fedrisk raises on purpose is a message and exit code 1, not a traceback."""
     logging.getLogger("flwr").setLevel(logging.WARNING)
+    warnings.showwarning = _note
     try:
         app()  # exits with 0, or with 1 where a command says so, or with 2 where it was called wrongly
     except FedriskError as error:

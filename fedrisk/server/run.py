@@ -44,14 +44,13 @@ def run_study(
     """Run a study over a grid whose nodes serve its institutions.
 
     Where optional institutions refuse or are not there, it goes on without them, under a new attempt; the results say
-    who took part. resume: go on with a training of the study that was stopped.
-
+    who took part. resume: go on with a training that was stopped.
     Errors: PeerError where an institution refuses or is lost, ConfigError where public rules are broken or there is
     nothing to resume, DataError where nothing is in common. Nothing is released before all agree.
     """
     recipe.require()
-    study = recipe.checked(study)
-    start, asked = time.monotonic(), study
+    start, asked = time.monotonic(), recipe.checked(study)
+    study = asked
     checkpoint = Checkpoint.latest(hub, study, research_seed) if resume else None
     if checkpoint is not None and checkpoint.begun is not None:
         attempt, study = checkpoint.attempt, study_from(checkpoint.begun.get("content"))
@@ -61,8 +60,7 @@ def run_study(
         try:
             agreed = agree(exchange, study, hub, research_seed, members)
         except PeerError:
-            smaller = None if resume else _without_missing(exchange, study, recipe)
-            if smaller is None:
+            if resume or (smaller := _without_missing(exchange, study, recipe)) is None:
                 raise
             study, exchange = smaller, Exchange(grid, new_attempt(), timeout=timeout, report=report)
             agreed = agree(exchange, study, hub, research_seed)
@@ -77,9 +75,9 @@ def run_study(
     exchange.close()
     checkpoint.drop()
     outcome.record = outcome.record.signed(hub.identity)
-    seconds, sections = time.monotonic() - start, recipe.summary(outcome)
-    results = summarise(session, outcome, sections, engine=engine, seconds=seconds)
-    return replace(results, left_out=tuple(sorted(set(asked.members) - set(study.members))))
+    seconds, left_out = time.monotonic() - start, set(asked.members) - set(study.members)
+    results = summarise(session, outcome, recipe.summary(outcome), engine=engine, seconds=seconds)
+    return replace(results, left_out=tuple(sorted(left_out)))
 
 
 def _without_missing(exchange: Exchange, study: Study, recipe: Recipe) -> Study | None:

@@ -50,8 +50,8 @@ LAYERS = {
     "report": {"errors", "findings", "study", "models", "recipe", "server"},
     "api": {"errors", "institution", "recipes", "releases", "report", "server", "study", "engine"},
     "cli": {
-        *("errors", "study", "institution", "privacy", "audit", "models", "clients", "server"),
-        *("engine", "report", "recipes", "api"),
+        *("errors", "renamed", "study", "institution", "privacy", "audit", "models", "clients"),
+        *("server", "engine", "report", "recipes", "api"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
