@@ -6,6 +6,7 @@ What a command needs is imported inside it: worker processes import these files 
 import logging
 import sys
 import warnings
+from typing import TextIO
 
 import typer
 from rich.markup import escape
@@ -28,7 +29,14 @@ app.add_typer(institution.policy_app, name="policy")
 app.add_typer(institution.audit_app, name="audit")
 
 
-def _note(message: Warning | str, category: type[Warning], *place: object) -> None:
+def _note(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """Show a warning as a note, without the place in the code that raised it."""
     if issubclass(category, OldWord):
         study.err.print(f"note: {message}", markup=False, highlight=False, soft_wrap=True)

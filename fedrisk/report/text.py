@@ -172,7 +172,7 @@ def _spends(results: Results) -> RenderableType:
         table.add_column(column, justify="right" if column == "mu" else "left")
     for s in grouped(results.spends):
         price = "no privacy" if s["research"] else f"{s['mu']:.4f}"
-        table.add_row(s["institution"], s["release"], s["population"], price)
+        table.add_row(s["institution"], word("release", s["release"]), s["population"], price)
     return table
 
 
