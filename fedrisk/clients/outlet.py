@@ -1,6 +1,6 @@
-"""The outlet: the only door through which a number leaves an institution.
+"""The outlet: the only door through which a number computed on records leaves an institution for the hub.
 
-Policy, budget of the study, debit, noise, masks, commit, in this order, for every recipe. Noise is made by the debit
+Budget of the study, policy, debit, noise, masks, commit, in this order, for every recipe. Noise is made by the debit
 and by nothing else: a :class:`Noise` exists only after its release was paid, and gives out no more vectors than the
 price covers. The answer with its price is on the disk before it is sent: asked again, the same bytes return. The audit
 trail enters it when the answer leaves (clients/trail).

@@ -41,7 +41,7 @@ class Signer(Protocol):
 class ReleasedBlock:
     """One array of a release, added up over its contributors.
 
-    total: in plain units. variance: of the noise in each number. left, right: owners (roles) of the matrices whose
+    total: in plain units. variance: of the noise in each number, None where it is not known. left, right: owners (roles) of the matrices whose
     product it is.
     """
 
@@ -49,7 +49,7 @@ class ReleasedBlock:
     left: str
     right: str
     total: NDArray[np.float64]
-    variance: float
+    variance: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ stopped goes on where it was, at no further price.
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from fedrisk.protocol.payload import Payload
 from fedrisk.releases.gradient_sums import TrainingPlan
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
 from fedrisk.secure import double_mask, step_keys
-from fedrisk.secure.fixed_point import dequantise
+from fedrisk.secure.fixed_point import BITS, dequantise
 from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.noisy_sums import NoisySums
 from fedrisk.server.optimiser import Optimiser, Tuning
@@ -70,6 +70,8 @@ class Rounds:
     def set_up(self, body: Mapping[str, Any]) -> None:
         """Two exchanges: what is trained goes out, step keys and sealed shares of them come back."""
         study, trainers = self.roster.study, self.plan.trainers
+        # What the numbers of all steps refer to: the design of the model, and bins of its columns.
+        self.sums.record = replace(self.sums.record, context=dict(body))
         rows = {name: n for name, n in self.roster.training.items() if name in trainers}
         content = Payload({**body, "rows": rows, "rate": self.tuning.rate})
         members = [*study.banks, *study.holders]
@@ -133,8 +135,12 @@ class Rounds:
     def _record(self, number: int, kept: Payload) -> None:
         """Enter a round's total into the record, also one that the checkpoint had."""
         total = kept.array("total")
+        survivors = list(kept.get("survivors"))
+        # In silo mode noise went through each trainer's steps, so that its variance in the total is not known here.
+        one = (self.plan.sigma / 2.0**BITS) ** 2
+        variance = one * len(survivors) if self.plan.distributed else None
         block = ReleasedBlock(
-            name="update", left="trainers", right="trainers", total=total, variance=self.plan.variance
+            name="update", left="trainers", right="trainers", total=total, variance=variance
         )
         release = self.plan.release(number, len(total))
         self.sums.record = self.sums.record.with_release(
@@ -144,7 +150,7 @@ class Rounds:
                 mu=release.mu,
                 blocks=(block,),
                 spends=tuple(kept.get("spends")),
-                about={"survivors": list(kept.get("survivors"))},
+                about={"survivors": survivors},
             )
         )
 

@@ -49,5 +49,4 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
         record=sums.record,
         network=rounds.model(trained, design.to_dict()),
         training=rounds.figures(trained, "sequence encoder"),
-        second_release="sequence encoder",
     )

@@ -51,7 +51,6 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
         record=sums.record,
         network=rounds.model(trained, design.to_dict()),
         training=rounds.figures(trained, design.kind),
-        second_release=design.kind,
     )
     _conclude(rounds, plan, outcome, trained)
     outcome.record = sums.record

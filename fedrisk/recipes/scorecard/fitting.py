@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import (
     Curves,
@@ -20,7 +21,7 @@ from fedrisk.models.estimator import (
 )
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.scorecard.forms import own_pairs
-from fedrisk.releases.record import ReleasedSums, ReleaseRecord
+from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
 from fedrisk.study import BANK, NO_PRIVACY
 
 Floats = NDArray[np.float64]
@@ -46,8 +47,16 @@ def label_counts(released: ReleasedSums, sizes: Mapping[str, Sequence[int]]) -> 
         for part in np.split(block.total, np.cumsum(widths)[:-1]):
             n1.append(part[:, 0])
             n0.append(part[:, 1])
-            variance.append(block.variance)
+            variance.append(_variance(block))
     return LabelCounts(tuple(n1), tuple(n0), np.array(variance))
+
+
+def _variance(block: ReleasedBlock) -> float:
+    if block.variance is None:
+        raise ConfigError(
+            f"block {block.name} of the record says no variance; a scorecard's counts always have one"
+        )
+    return block.variance
 
 
 def sizes_of(bins: Sequence[Bins], roles: Sequence[str]) -> dict[str, list[int]]:
@@ -79,7 +88,7 @@ def gram_matrix(
     variance = np.zeros_like(gram)
     for block in released.blocks:
         rows, columns = (np.flatnonzero(column_owner == role) for role in (block.left, block.right))
-        value, noise = block.total, np.full(block.total.shape, block.variance)
+        value, noise = block.total, np.full(block.total.shape, _variance(block))
         if block.left == block.right:
             i, j = own_pairs([column_feature[k] for k in rows])
             upper = (rows[list(i)], rows[list(j)])
