@@ -6,18 +6,16 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tables: threads only wait for one another
 
 import numpy as np
 import pytest
 
-from fedrisk.engine.in_process import run_local
-from fedrisk.institution import find_institutions
-from fedrisk.server.hub import Hub
-from fedrisk.server.results import Results
-from fedrisk.study import Study, load_study
+if TYPE_CHECKING:
+    from fedrisk.server.results import Results
+    from fedrisk.study import Study
 
 NAMES = ("bank", "tax", "power")
 
@@ -96,9 +94,13 @@ class Consortium:
 
     @property
     def paths(self) -> dict[str, Path]:
+        from fedrisk.institution import find_institutions
+
         return find_institutions(self.study_file, NAMES)
 
-    def study(self, *overrides: str) -> Study:
+    def study(self, *overrides: str) -> "Study":
+        from fedrisk.recipes import load_study
+
         return load_study(self.study_file, overrides)
 
 
@@ -157,8 +159,11 @@ def consortium(write_consortium: Callable[..., Consortium]) -> Consortium:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Results]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> "dict[str, Results]":
     """Results of one private and one research run of the tiny consortium; made once, do not change them."""
+    from fedrisk.engine.in_process import run_local
+    from fedrisk.server.hub import Hub
+
     folder = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FEDRISK_HOME", str(folder / "home"))

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -114,8 +114,13 @@ def _session(
     else:
         roster = _restored(study, research_seed, begun)
     kept = checkpoint or Checkpoint.of(hub, exchange.attempt)
-    session = HubSession(exchange, roster, kept, lambda state: _keep(kept, roster, state, asked))
+    session = HubSession(exchange, roster, kept, keep_in(kept, roster, asked))
     return session, plan
+
+
+def keep_in(checkpoint: Checkpoint, roster: Roster, asked: Study) -> Callable[[Payload], None]:
+    """Begins a checkpoint with what a recipe set up; ``asked``: the study before members were left out of it."""
+    return lambda state: _keep(checkpoint, roster, state, asked)
 
 
 def _keep(checkpoint: Checkpoint, roster: Roster, state: Payload, asked: Study) -> None:

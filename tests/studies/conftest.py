@@ -24,14 +24,16 @@ from fedrisk.clients.node import Node
 from fedrisk.engine.in_process import load_nodes, register
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.protocol.payload import Payload
+from fedrisk.recipes import recipe_of, study_from
+from fedrisk.releases.plan import Plan
 from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.exchange import Exchange
 from fedrisk.server.hub import Hub
+from fedrisk.server.outcome import HubSession
 from fedrisk.server.results import Results, summarise
-from fedrisk.server.roster import Roster, agree, align
-from fedrisk.server.run import fit, new_attempt
-from fedrisk.server.scorecard import check_overlap
-from fedrisk.study import Study, study_from
+from fedrisk.server.roster import Roster, agree, align, check_overlap, roster_features
+from fedrisk.server.run import keep_in, new_attempt
+from fedrisk.study import Study
 
 # Boosting's threads would wait for each other in busy loops on a machine that has other work as well.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -173,6 +175,7 @@ class Run:
     study: Study
     results: Results
     roster: Roster
+    plan: Plan
     steps: list[Step]
     nodes: dict[str, Node]
     hub: Hub
@@ -236,6 +239,9 @@ class Consortium:
     def with_study(self, **changes: Any) -> Study:
         """The study with some of its tables changed: ``privacy={"epsilon": 1}``."""
         content = self.study.model_dump(mode="python", exclude_defaults=True)
+        settings = content.pop("settings", {})
+        if "recipe" not in changes:
+            content[self.study.recipe] = settings
         for key, value in changes.items():
             content[key] = {**content.get(key, {}), **value} if isinstance(value, Mapping) else value
         return study_from(content)
@@ -245,7 +251,7 @@ class Consortium:
         study: Study | None = None,
         *,
         research_seed: int | None = None,
-        progress: Any = None,
+        report: Any = None,
         timeout: float = 60.0,
         without: Sequence[str] = (),
         wire: bool = True,
@@ -258,15 +264,21 @@ class Consortium:
         register(nodes, self.hub)
         present = {name: path for name, path in self.paths.items() if name not in without}
         grid = InProcessGrid(client_app, present, wire=wire)
-        exchange = Record(grid, new_attempt(), timeout=timeout, progress=progress)
+        exchange = Record(grid, new_attempt(), timeout=timeout, report=report)
         exchange.lose, exchange.change = lose, change
         self.last = exchange
+        recipe = recipe_of(study)
         agreed = agree(exchange, study, self.hub, research_seed)
-        roster = align(exchange, study, self.hub, agreed, research_seed)
+        features = roster_features(study, agreed)
+        recipe.members(study, features)
+        plan = recipe.plan(study, features)
+        roster = align(exchange, study, self.hub, agreed, research_seed, plan.sample_rows)
         check_overlap(roster)
-        released = fit(exchange, roster, Checkpoint.of(self.hub, exchange.attempt))
-        results = summarise(exchange, roster, released, engine="in-process", seconds=0.0)
-        return Run(study, results, roster, exchange.steps, nodes, self.hub, grid, exchange)
+        checkpoint = Checkpoint.of(self.hub, exchange.attempt)
+        session = HubSession(exchange, roster, checkpoint, keep_in(checkpoint, roster, study))
+        outcome = recipe.hub(session, plan)
+        results = summarise(session, outcome, recipe.summary(outcome), engine="in-process", seconds=0.0)
+        return Run(study, results, roster, plan, exchange.steps, nodes, self.hub, grid, exchange)
 
 
 def build(

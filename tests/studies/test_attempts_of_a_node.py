@@ -5,10 +5,10 @@ import os
 import numpy as np
 import pytest
 
-from fedrisk.clients import node as module
-from fedrisk.clients.node import Attempt, blob_digest, digest_of
-from fedrisk.clients.store.attempt_store import AttemptState
+from fedrisk.clients.attempt import Agreement, Attempt
+from fedrisk.clients.store.attempt_store import AttemptStore, Begun
 from fedrisk.errors import DataError
+from fedrisk.protocol import payload as module
 from fedrisk.protocol.payload import Payload
 
 pytestmark = pytest.mark.study
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.study
 def attempts(kit, tmp_path):
     consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=400)
     node = consortium.nodes["alfa"]
-    facts = {"study": consortium.study.model_dump(mode="json"), "research_seed": None}
+    facts = Begun(study=consortium.study.model_dump(mode="json"), research_seed=None)
     return consortium, [Attempt(node, node.store.begin(letter * 16, facts)) for letter in "ab"]
 
 
@@ -41,13 +41,13 @@ def test_each_attempt_sees_its_own_order_again_and_again(attempts):
         assert np.array_equal(table.frame["debt"].to_numpy(), expected, equal_nan=True)
     assert one.read() is not first and same(one.read(), first) and same(two.read(), second)
     assert two.read() is two.read()  # the same attempt again costs nothing
-    AttemptState._held.clear()  # a new process
+    AttemptStore._cached.clear()  # a new process
     assert same(one.read(), first)
 
 
 def test_a_table_that_changes_is_noticed(attempts, tmp_path):
     consortium, (one, _) = attempts
-    one.state.update(table=one.read().digest)
+    one.state.save(Agreement(table=one.read().digest, features=(), remembered={}, key={}))
     one.read()
     changed = consortium.tables["alfa"].copy()
     changed.loc[0, "debt"] = 1.0
@@ -60,13 +60,13 @@ def test_a_table_that_changes_is_noticed(attempts, tmp_path):
 def test_digests_of_a_message_are_computed_once(monkeypatch):
     blob = np.arange(6, dtype=np.uint32).reshape(2, 3)
     payload = Payload({"a": 1}, {"x": b"raw", "y": blob})
-    whole = digest_of(payload)
-    assert blob_digest(payload, "y") == module.hashlib.sha256(blob.tobytes()).digest()
+    whole = payload.digest()
+    assert payload.blob_digest("y") == module.hashlib.sha256(blob.tobytes()).digest()
     made = []
     real = module.hashlib.sha256
     monkeypatch.setattr(module.hashlib, "sha256", lambda *a: made.append(len(a[0]) if a else 0) or real(*a))
-    assert digest_of(payload) == whole and len(made) == 1  # the body alone
+    assert payload.digest() == whole and len(made) == 1  # the body alone
     assert (
-        digest_of(Payload({"a": 1}, {"x": b"raw", "y": blob.T.copy().T})) == whole
+        Payload({"a": 1}, {"x": b"raw", "y": blob.T.copy().T}).digest() == whole
     )  # by content, not by layout
-    assert digest_of(Payload({"a": 1}, {"x": b"raw", "y": blob.reshape(3, 2)})) != whole
+    assert Payload({"a": 1}, {"x": b"raw", "y": blob.reshape(3, 2)}).digest() != whole

@@ -5,19 +5,20 @@ holds an id, a label or a value.
 """
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from fedrisk.clients.node import Attempt
-from fedrisk.clients.release import _plan
+from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.row_order import RowOrder
 from fedrisk.engine.in_process import run_local
 from fedrisk.errors import ConfigError, DataError, FedriskError, PeerError
 from fedrisk.privacy.accounting import mu_for
-from fedrisk.protocol.payload import Payload
+from fedrisk.recipes import study_from
+from fedrisk.recipes.scorecard.node import begin
 from fedrisk.secure.identity import IdentityKey
-from fedrisk.study import study_from
 
 pytestmark = pytest.mark.study
 CANARY = 7742.191337
@@ -145,7 +146,7 @@ def test_all_rules_are_told_at_once(pair):
 def test_a_few_values_outside_are_no_error(pair):
     """Below the share that the dictionary tolerates they are clipped, and the study runs."""
     spoil(pair, "tax", lambda t, d: put("growth", CANARY, 2)(t, d))
-    assert pair.run(research_seed=1).results.metrics["auc"] is not None
+    assert pair.run(research_seed=1).results.to_dict()["auc"] is not None
 
 
 def test_missing_file_and_too_few_rows(pair):
@@ -175,7 +176,7 @@ def test_a_file_that_is_no_table(pair):
         ({"epsilon": 101.0}, "out of range"),
         ({"epsilon": 1.0, "delta": 0.0}, "privacy.delta"),
         ({"epsilon": 1.0, "delta": 1.0}, "privacy.delta"),
-        ({"epsilon": 1.0, "tolerated": -1}, "privacy.tolerated"),
+        ({"epsilon": 1.0, "colluders": -1}, "privacy.tolerated"),
     ],
 )
 def test_budgets_out_of_range_never_make_a_study(pair, privacy, word):
@@ -237,7 +238,7 @@ def test_an_institution_that_is_lost_on_the_way(pair):
     with pytest.raises(
         PeerError, match=r"tax was lost in exchange 6, mask.*What was released before stays charged"
     ):
-        pair.run(progress=leave)
+        pair.run(report=leave)
     assert {e.spend.release for e in released(pair)} == {"edges"}
 
 
@@ -250,7 +251,7 @@ def test_an_institution_that_is_no_member_stays_out(kit, tmp_path):
     run = trio.run(study)
     assert not trio.nodes["power"].ledger.entries()
     assert not (trio.nodes["power"].store.path / "attempts").exists()
-    assert set(run.results.metrics["bytes_sent"]) == {"alfa", "tax"}
+    assert set(run.results.to_dict()["bytes_sent"]) == {"alfa", "tax"}
 
 
 def test_banks_whose_dictionaries_disagree(kit, tmp_path):
@@ -312,16 +313,17 @@ def test_more_rows_than_the_ring_holds(pair):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pair.run(progress=look)
+        pair.run(report=look)
     node = pair.nodes["tax"]
     attempt = Attempt(node, node.store.attempt(pair.last.attempt))
-    attempt.state.update(sizes={"bank": [7, 5, 5], "tax": [8, 9, 3]}, begun_counts="x", training=600)
-    assert _plan(attempt, Payload({"release": "counts"})).name == "counts"
-    attempt.state.update(training=2**31)
+    order, bins = attempt.state.load(RowOrder), pair.last.steps[-1].sent["tax"].body["begin"]["bins"]
+    sizes = {"bank": [7, 5, 5], "tax": [8, 9, 3]}
+    content = {"bins": bins, "sizes": sizes, "binary_labels": True}
+    assert begin("counts", attempt, content, order).name == "counts"
     with pytest.raises(
         DataError, match=r"2147483648 rows .* but 32 bits hold sums below 2\*\*31 only; use the 64-bit"
     ):
-        _plan(attempt, Payload({"release": "counts"}))
+        begin("counts", attempt, content, replace(order, training=2**31))
 
 
 @pytest.mark.parametrize("when", ["blind", "edges", "mask", "release", "deliver"])
@@ -338,10 +340,10 @@ def test_a_table_that_changes_between_two_exchanges(kit, tmp_path, when):
             banks.write("alfa")
 
     with pytest.raises(PeerError) as caught:
-        banks.run(progress=edit)
+        banks.run(report=edit)
     assert "alfa (data)" in clean(str(caught.value))
     (entry,) = banks.nodes["alfa"].store.errors(banks.last.attempt)
-    assert "changed between two exchanges" in clean(entry["text"]) and "run the study anew" in entry["text"]
+    assert "changed between two exchanges" in clean(entry["text"]) and "run the study again" in entry["text"]
     committed = {e.spend.release for e in banks.nodes["alfa"].ledger.entries() if e.committed}
     before = [s.action for s in banks.last.steps[:-1]]
     assert len(committed) == sum(a in ("edges", "release") for a in before)

@@ -41,10 +41,10 @@ def reasons(consortium, name):
 def test_trails_agree_hold_and_hold_every_charge(consortium):
     results = run(consortium)
     nodes = load_nodes(consortium.paths)
-    attempt = results.metrics["attempt"]
+    attempt = results.to_dict()["attempt"]
     trails = {name: list(node.trail.entries()) for name, node in nodes.items()}
     assert crosscheck(trails, attempt) == []
-    assert results.metrics["disagreements"] == []
+    assert results.to_dict()["disagreements"] == []
     for name, node in nodes.items():
         found = verify(node.store.path / "audit.jsonl", node.store.identity.public, institution=name)
         assert found.ok, found.why
@@ -52,9 +52,9 @@ def test_trails_agree_hold_and_hold_every_charge(consortium):
         assert charged == {e.spend.release: e.spend.mu for e in node.ledger.entries()}
         others = {n for n in nodes if n != name}
         assert all(node.trail.witnessed(other) for other in others)
-    table = {(d["institution"], d["counterparty"], d["kind"]) for d in results.metrics["disclosures"]}
-    assert ("tax", "bank", "partial scores") in table
-    assert ("power", "tax", "blinded ids") in table
+    table = {(d["institution"], d["counterparty"], d["kind"]) for d in results.to_dict()["disclosures"]}
+    assert ("tax", "bank", "partial_scores") in table
+    assert ("power", "tax", "blinded_ids") in table
     assert not [row for row in table if row[0] == row[1]]
 
 
@@ -117,7 +117,7 @@ def test_a_policy_that_changes_during_a_study_stops_the_next_release(consortium)
             set_policy(consortium, "power", valid_until="2020-01-01")
 
     with pytest.raises(PeerError, match=r"power \(refused\)"):
-        run(consortium, progress=tighten)
+        run(consortium, report=tighten)
     node = load_nodes(consortium.paths)["power"]
     assert [e.spend.release for e in node.ledger.entries()] == ["edges"]
     for other in load_nodes(consortium.paths).values():
@@ -140,7 +140,7 @@ def test_scores_need_a_consent_where_the_policy_asks_for_one(consortium):
     assert all(not node.ledger.entries() for node in load_nodes(consortium.paths).values())
     results = run(consortium, 'consent="register 7, 2026"')
     nodes = load_nodes(consortium.paths)
-    (entry,) = nodes["tax"].trail.entries(event="score", attempt=results.metrics["attempt"])
+    (entry,) = nodes["tax"].trail.entries(event="score", attempt=results.to_dict()["attempt"])
     assert entry.consent == "register 7, 2026"
     assert entry.rows == 400
 
@@ -165,7 +165,7 @@ def test_a_study_goes_on_without_an_optional_institution(consortium):
     )
     set_policy(consortium, "power", purposes=[])
     results = run(consortium)
-    assert results.metrics["left_out"] == ["power"]
+    assert results.to_dict()["left_out"] == ["power"]
     assert {b.feature.institution for b in results.card.bins} == {"bank", "tax"}
     assert not load_nodes(consortium.paths)["power"].ledger.entries()
 
@@ -195,26 +195,25 @@ def test_a_cap_of_the_purpose_refuses_what_the_whole_would_allow(consortium):
 
 def test_a_hub_that_asks_for_more_than_the_study_has_is_refused(consortium, monkeypatch):
     """Gram and recount in one attempt would exceed the budget that everybody agreed to."""
-    from fedrisk.server import scorecard
+    from fedrisk.recipes.scorecard import hub
 
-    real = scorecard._gram
+    real = hub._release_gram
 
-    def greedy(ask, bases, radius, owner, mu):
-        sizes = {
-            r: [len(b) for b, o in zip(bases, owner, strict=True) if o == r] for r in ask.roster.study.roles
-        }
+    def greedy(sums, plan, bases, radius, owner, share):
+        study = sums.roster.study
+        sizes = {r: [len(b) for b, o in zip(bases, owner, strict=True) if o == r] for r in study.roles}
         chosen = {role: list(range(len(s))) for role, s in sizes.items()}
-        release = scorecard.counts_release(ask.roster.study, sizes, mu, "recount")
-        ask(release, {r: {"chosen": chosen} for r in ask.roster.study.roles}, "counts again")
-        return real(ask, bases, radius, owner, mu)
+        release = hub.counts_release(study, sizes, plan.mu("recount"), "recount")
+        sums.ask(release, {r: {"chosen": chosen} for r in study.roles}, "counts again")
+        return real(sums, plan, bases, radius, owner, share)
 
-    monkeypatch.setattr(scorecard, "_gram", greedy)
+    monkeypatch.setattr(hub, "_release_gram", greedy)
     with pytest.raises(PeerError, match="protocol"):
         run(consortium)
     asked = consortium.study()
     for node in load_nodes(consortium.paths).values():
         spent = sum(e.spend.mu**2 for e in node.ledger.entries() if e.spend.population == "training")
-        from fedrisk.models.plan import total_mu
+        from fedrisk.releases.budget import total_mu
 
         assert spent <= total_mu(asked) ** 2 * (1 + 1e-9)
 
@@ -245,14 +244,14 @@ def secrets_left(consortium):
 @pytest.mark.parametrize("action", ["blind", "pseudonyms", "mask", "release", "deliver"])
 def test_a_study_stopped_by_hand_leaves_no_secret(consortium, action):
     with pytest.raises(Stop):
-        run(consortium, progress=stop_at(action))
+        run(consortium, report=stop_at(action))
     assert secrets_left(consortium) == []
 
 
 def test_a_request_to_the_authority_that_was_not_answered_costs_no_quota_when_asked_again(consortium):
     for _ in range(3):
         with pytest.raises(Stop):
-            run(consortium, progress=stop_at("pseudonyms"))
+            run(consortium, report=stop_at("pseudonyms"))
     node = load_nodes(consortium.paths)["tax"]
     debited = [e.count for e in node.store.quota.events() if e.kind == "debited"]
     run(consortium)
@@ -268,23 +267,23 @@ def test_attempts_that_nobody_closed_are_forgotten_after_a_day(consortium, monke
     with monkeypatch.context() as patch:
         patch.setattr(Exchange, "close", lambda self: None)  # the hub was killed
         with pytest.raises(Stop):
-            run(consortium, progress=stop_at("release"))
+            run(consortium, report=stop_at("release"))
     assert secrets_left(consortium)
     for node in load_nodes(consortium.paths).values():
-        for file in (node.store.path / "attempts").glob("*/state.json"):
+        for file in (node.store.path / "attempts").glob("*/*.json"):
             os.utime(file, (0, 0))
     run(consortium)
     assert secrets_left(consortium) == []
 
 
 def test_what_was_charged_and_never_sent_is_in_the_trail(consortium, monkeypatch):
-    from fedrisk.clients import release as module
+    from fedrisk.recipes.scorecard import matrices as module
 
     def broken(*_):
         raise OSError("disk")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "own_counts", broken)
+        patch.setattr(module, "label_counts", broken)
         with pytest.raises(PeerError, match=r"bank \(internal\)"):
             run(consortium)
     node = load_nodes(consortium.paths)["bank"]
@@ -293,36 +292,36 @@ def test_what_was_charged_and_never_sent_is_in_the_trail(consortium, monkeypatch
 
 
 def test_the_meter_charges_what_the_ledger_charges(consortium):
-    from fedrisk.audit.usage import meter
+    from fedrisk.audit.usage import usage_rows
 
     run(consortium)
     run(consortium, "privacy.epsilon=2")
     for node in load_nodes(consortium.paths).values():
-        (row,) = [r for r in meter(node.trail.entries()) if r.counterparty == "hub"]
+        (row,) = [r for r in usage_rows(node.trail.entries()) if r.counterparty == "hub"]
         assert row.mu == pytest.approx(node.ledger.spent(), rel=1e-9)
 
 
 def test_a_message_that_no_entry_may_hold_is_still_entered_as_a_refusal(consortium):
-    from fedrisk.clients.app import HANDLERS
-    from fedrisk.clients.trail import record_refusal
+    from fedrisk.clients.trail import Message, record_refusal
     from fedrisk.errors import ProtocolError
     from fedrisk.protocol.payload import Payload
 
     run(consortium)
     node = load_nodes(consortium.paths)["tax"]
     before = node.trail.head()[0]
-    record_refusal(node, next(iter(HANDLERS)), Payload({"attempt": "a\x00b"}), ProtocolError("no"))
+    message = Message(node, "describe", Payload({"attempt": "a\x00b"}), None)
+    record_refusal(message, ProtocolError("no"))
     assert node.trail.head()[0] == before + 1
 
 
-def test_a_checkpoint_under_another_name_is_refused(consortium, monkeypatch):
+def test_a_signed_head_under_another_name_is_refused(consortium, monkeypatch):
     from fedrisk.server import roster as agreement
 
     real = agreement.agree
 
     def swapped(*arguments):
         agreed = dict(real(*arguments))
-        body = {**agreed["power"].body, "checkpoint": agreed["tax"].body["checkpoint"]}
+        body = {**agreed["power"].body, "signed_head": agreed["tax"].body["signed_head"]}
         agreed["power"] = type(agreed["power"])(body, agreed["power"].blobs)
         return agreed
 

@@ -26,7 +26,7 @@ STUDY = {
     "recipe": "encoder",
     "encoder": {"name": "months"},
     "training": {"steps": 2},
-    "alignment": {"keep": 1.0},
+    "alignment": {"inclusion_probability": 1.0},
 }
 
 
@@ -81,9 +81,9 @@ def test_without_noise_a_step_is_the_exact_sum_of_all_offices(kit, tmp_path):
         order = used.row_order(len(ids))
         mine = ids[order][rows.rows[rows.use == 0]]
         total += EncoderTrainee(design, institution.histories("months", mine)).clipped_sum(
-            initial_weights(design, 1), run.results.metrics["training"]["clip"], 24
+            initial_weights(design, 1), run.results.to_dict()["training"]["clip"], 24
         )
-    told = run.results.metrics["training"]["norms"][0]
+    told = run.results.to_dict()["training"]["norms"][0]
     assert told == pytest.approx(
         float(np.linalg.norm(dequantise(total))) / sum(run.roster.training.values()), rel=1e-4
     )
@@ -105,7 +105,7 @@ def test_every_office_has_the_same_encoder_and_its_columns(trained):
 
 def test_the_training_is_charged_to_each_office(trained):
     _, run = trained
-    spends = [Spend.from_dict(s) for s in run.results.metrics["spends"]]
+    spends = [Spend.from_dict(s) for s in run.results.to_dict()["spends"]]
     for name in OFFICES:
         own = [s for s in spends if s.institution == name]
         assert compose(s.mu for s in own) == pytest.approx(mu_for(8.0, 1e-6), rel=1e-9)
@@ -132,7 +132,7 @@ def test_an_encoder_of_a_research_run_feeds_no_private_study(kit, tmp_path):
         load_institution(own.paths["tax"]).check_encoders(research=False)
     with pytest.raises(PeerError, match="refused"):
         own.run()
-    assert own.run(research_seed=2).results.metrics["research"]
+    assert own.run(research_seed=2).results.to_dict()["research"]
 
 
 def test_offices_with_different_encoders_cannot_train_together(kit, tmp_path):

@@ -10,17 +10,17 @@ from fedrisk.privacy.spend import Spend
 pytestmark = pytest.mark.study
 
 BANKS = ("alfa", "beta", "gama")
-POLICY = {"recipes": ["scorecard", "neural"], "scores": "points", "cap_epsilon": 40.0}
+POLICY = {"recipes": ["scorecard", "network"], "scores": "points", "cap_epsilon": 40.0}
 NEURAL = {
     "name": "net",
-    "recipe": "neural",
+    "recipe": "network",
     "network": {"kind": "logistic", "external": "whole"},
     "training": {"steps": 2},
 }
 
 
 def consortium(kit, folder, holders=("tax", "power")):
-    study = {"privacy": {"epsilon": 3.0}, "alignment": {"keep": 0.8}}
+    study = {"privacy": {"epsilon": 3.0}, "alignment": {"inclusion_probability": 0.8}}
     return kit.build(folder, BANKS, holders, enterprises=900, policy=POLICY, study=study)
 
 
@@ -30,7 +30,7 @@ def test_the_score_is_an_input_and_its_holders_are_charged_for_it(kit, tmp_path)
     run = own.run(own.with_study(**NEURAL))
     design = TrainedModel.from_bytes(run.results.network).design
     assert design["columns"][-1]["column"] == "external_score"
-    spends = [Spend.from_dict(s) for s in run.results.metrics["spends"]]
+    spends = [Spend.from_dict(s) for s in run.results.to_dict()["spends"]]
     mu = mu_for(3.0, 1e-6)
     for holder in ("tax", "power"):
         (charged,) = [s for s in spends if s.institution == holder]
@@ -54,7 +54,7 @@ def test_scores_of_a_research_run_are_no_input_of_a_private_study(kit, tmp_path)
     with pytest.raises(PeerError, match="no agreement"):
         own.run(own.with_study(**NEURAL))
     assert "come of a research run" in own.nodes["alfa"].store.errors(own.last.attempt)[0]["text"]
-    assert own.run(own.with_study(**NEURAL), research_seed=1).results.metrics["research"]
+    assert own.run(own.with_study(**NEURAL), research_seed=1).results.to_dict()["research"]
 
 
 def test_the_score_of_a_single_holder_is_no_input(kit, tmp_path):

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.study
 
 @pytest.fixture(scope="module")
 def run(kit, scratch):
-    study = {"privacy": {"epsilon": math.inf}, "alignment": {"keep": 1.0}}
+    study = {"privacy": {"epsilon": math.inf}, "alignment": {"inclusion_probability": 1.0}}
     policy = {"recipes": ["scorecard"]}
     own = kit.build(
         scratch(), ("alfa", "beta"), ("tax", "power"), enterprises=6000, policy=policy, study=study
@@ -26,7 +26,7 @@ def test_it_keeps_what_the_holders_say(run):
         assert figures["bank_personal_auc"] > figures["bank_alone_auc"] + 0.02
         assert figures["bank_personal_auc"] == pytest.approx(figures["scorecard_auc"], abs=0.02)
         assert {"personal_probability", "best_probability"} <= {*run.scores(bank).columns}
-    assert run.results.metrics["by_bank"]["alfa"]["personal_auc"] is not None
+    assert run.results.to_dict()["by_bank"]["alfa"]["personal_auc"] is not None
 
 
 def test_it_is_for_studies_of_several_banks(kit, tmp_path):

@@ -103,7 +103,7 @@ def test_the_same_scorecard_from_a_database_as_from_a_file(server, consortium):
     from_database = consortium.run(research_seed=3)
     assert from_database.results.card.to_json() == from_file.results.card.to_json()
     for key in ("auc", "rows", "bank_alone_auc", "bank_champion_auc"):
-        assert from_database.results.metrics[key] == from_file.results.metrics[key], key
+        assert from_database.results.to_dict()[key] == from_file.results.to_dict()[key], key
     a, b = (r.scores("alfa").sort_values("id", ignore_index=True) for r in (from_file, from_database))
     pd.testing.assert_frame_equal(a, b)
 
@@ -119,7 +119,7 @@ def test_a_row_that_changes_in_the_database_stops_the_study(server, consortium):
             engine.dispose()
 
     with pytest.raises(Exception, match=r"tax \(data\)"):
-        consortium.run(progress=edit)
+        consortium.run(report=edit)
     (entry,) = consortium.nodes["tax"].store.errors(consortium.last.attempt)
     assert "changed between two exchanges" in entry["text"]
 

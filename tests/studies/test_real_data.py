@@ -7,7 +7,7 @@ import pytest
 
 from fedrisk.engine.in_process import run_local
 from fedrisk.institution import find_institutions
-from fedrisk.study import load_study
+from fedrisk.recipes import load_study
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 DATA = os.environ.get("FEDRISK_DATA")
@@ -31,7 +31,7 @@ def run(name, *overrides):
     if not table.is_file():
         pytest.skip(f"{table} does not exist; see configs/institutions for the source of the data")
     study = load_study(file, list(overrides))
-    return run_local(study, find_institutions(file, study.members), research_seed=0).metrics
+    return run_local(study, find_institutions(file, study.members), research_seed=0).to_dict()
 
 
 def test_default_credit_gains_over_the_bank_alone_at_epsilon_one():
@@ -40,7 +40,7 @@ def test_default_credit_gains_over_the_bank_alone_at_epsilon_one():
     assert metrics["auc"] >= 0.755
     assert metrics["bank_champion_auc"] > metrics["bank_alone_auc"] + 0.02
     assert metrics["exchanges"] <= 12
-    assert metrics["branch"] == "gram"
+    assert metrics["second_release"] == "gram"
     assert sum(metrics["rows"]["training"].values()) + sum(metrics["rows"]["holdout"].values()) == 30_000
     assert metrics["default_rate"] == pytest.approx(0.2212, abs=0.01)
     assert metrics["research"] and metrics["nominal_epsilon"] == 1.0 and metrics["epsilon"] is None

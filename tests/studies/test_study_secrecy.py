@@ -13,12 +13,15 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from fedrisk.clients import release as client_release
-from fedrisk.clients.matrices import training_rows
-from fedrisk.clients.node import Attempt
+from fedrisk.clients import outlet as client_release
+from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.row_order import training_rows
 from fedrisk.errors import PeerError
-from fedrisk.models.plan import budget, counts_release, product_label, products
 from fedrisk.protocol.payload import Payload, from_record, request
+from fedrisk.recipes.scorecard.forms import counts_release
+from fedrisk.recipes.scorecard.plan import SHARES
+from fedrisk.releases.budget import split, total_mu
+from fedrisk.releases.release import product_label, products
 from fedrisk.secure.keystream import expand
 from fedrisk.secure.product import with_last
 from fedrisk.secure.ring import from_signed, ring_product
@@ -107,7 +110,7 @@ class Twins:
                 attempt = Attempt(node, node.store.attempt(consortium.last.attempt))
                 order[bank] = attempt.read().ids[training_rows(attempt, bank)]
 
-        run = consortium.run(research_seed=1, wire=False, progress=look)
+        run = consortium.run(research_seed=1, wire=False, report=look)
         run.order = order
         return run
 
@@ -220,8 +223,8 @@ def guesses(run, sides):
     can compute for any labels Y that it suspects; here it even suspects the right ones or their twin.
     """
     study = run.study
-    mus = budget(study, edges=True)
-    how = {"whole": run.roster.whole, "rows": sum(run.roster.training.values())}
+    mus = split(total_mu(study), SHARES)
+    how = {"binary_labels": run.roster.binary_labels, "rows": sum(run.roster.training.values())}
     sizes = next(iter(run.step("mask", "counts").sent.values())).body["begin"]["sizes"]
     chosen = next(iter(run.step("mask", "recount").sent.values())).body["begin"]["chosen"]
     some = {role: [sizes[role][j] for j in picked] for role, picked in chosen.items()}
@@ -361,7 +364,7 @@ def test_no_canary_in_a_refusal(kit, tmp_path, broken):
             consortium.write("alfa")
 
     with pytest.raises(Exception) as caught:
-        consortium.run(progress=change)
+        consortium.run(report=change)
     node = consortium.nodes["alfa"]
     (entry,) = node.store.errors(consortium.last.attempt)
     assert entry["code"] == "data"
@@ -401,7 +404,7 @@ def test_no_secret_is_left_after_a_study(kit, tmp_path, how):
         during.append(sum(len(left_over(n)) for n in consortium.nodes.values()))
 
     for _ in range(2):
-        run = consortium.run(research_seed=1 if how == "research" else None, progress=look)
+        run = consortium.run(research_seed=1 if how == "research" else None, report=look)
         assert not [f for node in run.nodes.values() for f in left_over(node)]
     assert max(during) > 10  # there was something to forget
 
@@ -463,7 +466,7 @@ def test_replays_change_nothing(kit, tmp_path, seed):
             assert (ledger.spent(), len(ledger.entries())) == before
             tried.append((last.action, name))
 
-    run = consortium.run(research_seed=seed, progress=replay)
+    run = consortium.run(research_seed=seed, report=replay)
     assert len(tried) == 5 * 4 + 2 and run.steps[-1].action == "deliver"
 
 
@@ -489,7 +492,7 @@ def test_other_content_under_the_same_name_is_refused(kit, tmp_path, seed, actio
             tried.append(name)
 
     with pytest.raises(PeerError, match="protocol"):
-        consortium.run(research_seed=seed, progress=tamper)
+        consortium.run(research_seed=seed, report=tamper)
     assert sorted(tried) == sorted(consortium.study.members)
 
 
@@ -525,4 +528,4 @@ def test_a_message_of_another_attempt_is_refused(kit, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        consortium.run(progress=mix)
+        consortium.run(report=mix)

@@ -8,18 +8,20 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2
 
-from fedrisk.clients import train
-from fedrisk.clients.node import Attempt
+from fedrisk.clients import training
+from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.row_order import training_rows
 from fedrisk.engine.in_process import run_local
 from fedrisk.errors import ConfigError, PeerError
-from fedrisk.models.binning import Bins
 from fedrisk.models.network import NetworkDesign, NetworkTrainee, initial_weights
 from fedrisk.models.network_inputs import encode
 from fedrisk.models.trainable import TrainedModel
-from fedrisk.models.training import training_plan
 from fedrisk.privacy.accounting import compose, epsilon_for, mu_for
 from fedrisk.privacy.spend import Spend
 from fedrisk.protocol.payload import Payload
+from fedrisk.recipes.network.node import SIDE, own_bins
+from fedrisk.releases.budget import total_mu
+from fedrisk.releases.gradient_sums import training_plan
 from fedrisk.secure.fixed_point import dequantise
 from fedrisk.secure.ring import to_signed
 from fedrisk.server.checkpoint import Checkpoint
@@ -29,12 +31,12 @@ pytestmark = pytest.mark.study
 
 BANKS = ("alfa", "beta", "gama")
 FALSE_ALARM = 1e-6
-POLICY = {"recipes": ["scorecard", "neural"]}
+POLICY = {"recipes": ["scorecard", "network"]}
 STUDY = {
-    "recipe": "neural",
+    "recipe": "network",
     "network": {"kind": "logistic"},
     "training": {"steps": 3},
-    "alignment": {"keep": 0.8},
+    "alignment": {"inclusion_probability": 0.8},
     "expected": {"default_rate": 0.2},
 }
 
@@ -51,10 +53,9 @@ def model(run):
 def rows_of(run, bank):
     """(inputs, label) of a bank's training rows, from its own table, in any order."""
     attempt = Attempt(run.nodes[bank], run.nodes[bank].store.attempt(run.attempt))
-    rows = train.training_rows(attempt, bank)
+    rows = training_rows(attempt, bank)
     table = attempt.read()
-    bins = [Bins.from_dict(b) for b in attempt.state["own_bins"]]
-    return encode(table.frame.iloc[rows], bins), table.label[rows]
+    return encode(table.frame.iloc[rows], own_bins(attempt)), table.label[rows]
 
 
 def plain_totals(run, banks=BANKS):
@@ -62,7 +63,7 @@ def plain_totals(run, banks=BANKS):
     design = NetworkDesign.from_dict(model(run).design)
     trainees = [NetworkTrainee(design, *rows_of(run, bank)) for bank in banks]
     sent = [s for s in run.steps if s.action == "step"]
-    clip = run.results.metrics["training"]["clip"]
+    clip = run.results.to_dict()["training"]["clip"]
     totals = []
     for step in sent:
         weights = next(iter(step.sent.values())).array("weights")
@@ -83,7 +84,7 @@ def private(kit, scratch):
 
 def norms_of(run, totals):
     rows = sum(run.roster.training.values())
-    rate = run.results.metrics["training"]["rate"]
+    rate = run.results.to_dict()["training"]["rate"]
     return [rate * float(np.linalg.norm(t)) / rows for t in totals]
 
 
@@ -91,7 +92,7 @@ def norms_of(run, totals):
 
 
 def test_without_noise_a_step_is_the_exact_sum_of_all_banks(exact):
-    told = exact.results.metrics["training"]["norms"]
+    told = exact.results.to_dict()["training"]["norms"]
     assert told == pytest.approx(norms_of(exact, plain_totals(exact)), rel=1e-6)
 
 
@@ -110,8 +111,8 @@ def test_the_first_step_is_the_gradient_of_the_log_loss(exact):
 def test_the_noise_of_a_step_is_what_the_plan_says(kit, tmp_path):
     """The canary of the noise: released totals less the exact ones have the plan's variance, not less."""
     run = consortium(kit, tmp_path, privacy={"epsilon": 1.0}, training={"steps": 8}).run(research_seed=3)
-    plan = training_plan(run.study, edges=True)
-    rows, rate = sum(run.roster.training.values()), run.results.metrics["training"]["rate"]
+    plan = run.plan.trained
+    rows, rate = sum(run.roster.training.values()), run.results.to_dict()["training"]["rate"]
     sent = [next(iter(s.sent.values())).array("weights") for s in run.steps if s.action == "step"]
     assert len(sent) == 8
     # heavy ball: the change of step k is rate * total / rows; weights tell it back from three in a row
@@ -128,11 +129,11 @@ def test_the_noise_of_a_step_is_what_the_plan_says(kit, tmp_path):
     assert low < float((z**2).mean()) < high
 
 
-def test_with_own_noise_every_bank_carries_it_whole(kit, tmp_path):
+def test_in_silo_mode_every_bank_carries_the_whole_noise(kit, tmp_path):
     """One local step of rate r: a bank's change is - r (gradient + its own noise) / rows, and so is the average."""
-    training = {"mode": "own_noise", "steps": 6, "learning_rate": 2.0, "optimiser": "sgd"}
+    training = {"mode": "silo", "steps": 6, "learning_rate": 2.0, "optimiser": "sgd"}
     run = consortium(kit, tmp_path, privacy={"epsilon": 1.0}, training=training).run(research_seed=3)
-    plan = training_plan(run.study, edges=True)
+    plan = run.plan.trained
     sent = [next(iter(s.sent.values())).array("weights") for s in run.steps if s.action == "step"]
     rows = sum(run.roster.training.values())
     z = np.concatenate(
@@ -147,7 +148,7 @@ def test_with_own_noise_every_bank_carries_it_whole(kit, tmp_path):
 
 def test_local_steps_move_the_model_and_proximity_holds_it_back(kit, tmp_path):
     def moved(**training):
-        rule = {"mode": "own_noise", "steps": 2, "learning_rate": 2.0, "optimiser": "sgd", **training}
+        rule = {"mode": "silo", "steps": 2, "learning_rate": 2.0, "optimiser": "sgd", **training}
         changed = consortium(kit, tmp_path / str(len(list(tmp_path.iterdir()))), training=rule)
         study = changed.with_study(privacy={"epsilon": math.inf})
         return float(np.linalg.norm(model(changed.run(study, research_seed=1)).weights))
@@ -193,10 +194,10 @@ def test_a_lost_bank_leaves_the_sum_of_the_others_right(kit, tmp_path, action, h
     totals = [here[k] if k < lost_from else without[k] for k in range(3)]
     rows = run.roster.training
     counted = [sum(n for b, n in rows.items() if k < lost_from or b != "beta") for k in range(3)]
-    rate = run.results.metrics["training"]["rate"]
+    rate = run.results.to_dict()["training"]["rate"]
     expected = [rate * float(np.linalg.norm(t)) / n for t, n in zip(totals, counted, strict=True)]
-    assert run.results.metrics["training"]["norms"] == pytest.approx(expected, rel=1e-6)
-    assert run.results.metrics["training"]["lost"] == {"beta": lost_from}
+    assert run.results.to_dict()["training"]["norms"] == pytest.approx(expected, rel=1e-6)
+    assert run.results.to_dict()["training"]["lost"] == {"beta": lost_from}
     assert all("beta" not in s.sent for s in run.steps if s.action == "step" and s.sent_step == 2)
 
 
@@ -218,7 +219,7 @@ def test_a_late_vector_stays_covered(kit, tmp_path):
     again = Payload({"attempt": run.attempt, "step": 1, "survivors": list(BANKS), "lost": []})
     for bank in ("alfa", "gama"):
         with pytest.raises(Exception, match="other survivors"):
-            train.unmask(run.nodes[bank], again)
+            training.unmask(run.nodes[bank], again)
 
 
 def test_too_few_banks_open_nothing_and_training_goes_on_later(kit, tmp_path):
@@ -234,7 +235,7 @@ def test_too_few_banks_open_nothing_and_training_goes_on_later(kit, tmp_path):
     assert [s.action for s in own.last.steps][-1] == "step"  # nothing was unmasked
     results = run_local(own.study, own.paths, hub=own.hub, research_seed=4, resume=True)
     assert np.array_equal(TrainedModel.from_bytes(results.network).weights, uninterrupted)
-    assert results.metrics["training"]["lost"] == {}
+    assert results.to_dict()["training"]["lost"] == {}
     assert not list((own.hub.path / "checkpoints").iterdir())
     with pytest.raises(ConfigError, match="run it anew, without --resume"):
         run_local(own.study, own.paths, hub=own.hub, research_seed=4, resume=True)
@@ -252,8 +253,8 @@ def test_a_run_that_stops_while_masks_are_opened_goes_on_with_the_same_survivors
     with pytest.raises(PeerError, match=r"step 2 of 3: beta, gama lost"):
         own.run(research_seed=4, lose=lose)
     results = run_local(own.study, own.paths, hub=own.hub, research_seed=4, resume=True)
-    assert results.metrics["training"]["lost"] == {"beta": 1}
-    assert len(results.metrics["training"]["norms"]) == 3
+    assert results.to_dict()["training"]["lost"] == {"beta": 1}
+    assert len(results.to_dict()["training"]["norms"]) == 3
 
 
 def test_going_on_asks_for_no_budget_that_was_paid(kit, tmp_path):
@@ -269,7 +270,7 @@ def test_going_on_asks_for_no_budget_that_was_paid(kit, tmp_path):
     with pytest.raises(PeerError, match="--resume"):
         own.run(lose=lose)
     results = run_local(own.study, own.paths, hub=own.hub, resume=True)
-    assert 0.5 < results.metrics["auc"] < 1
+    assert 0.5 < results.to_dict()["auc"] < 1
 
 
 def test_a_bank_refuses_an_order_that_names_one_row_again_and_again(kit, tmp_path):
@@ -294,7 +295,7 @@ def test_weights_that_are_no_numbers_are_refused(kit, tmp_path):
 
     own = consortium(kit, tmp_path)
     run = own.run(change=poison)
-    assert run.results.metrics["training"]["lost"] == {"alfa": 0}
+    assert run.results.to_dict()["training"]["lost"] == {"alfa": 0}
 
 
 def test_a_step_is_answered_once(private):
@@ -303,19 +304,19 @@ def test_a_step_is_answered_once(private):
     step = next(s for s in private.steps if s.action == "step" and s.sent_step == 1)
     request = Payload({**step.sent["alfa"].body, "attempt": private.attempt}, step.sent["alfa"].blobs)
     left = node.ledger.left()
-    again = train.step(node, request)
+    again = training.step(node, request, side=SIDE)
     assert np.array_equal(again.array("update"), step.answers["alfa"].array("update"))
     assert node.ledger.left() == left
     other = Payload(request.body, {**request.blobs, "weights": request.array("weights") + 1})
     with pytest.raises(Exception, match="needs a new attempt"):
-        train.step(node, other)
+        training.step(node, other, side=SIDE)
 
 
 # --- prices -------------------------------------------------------------------------------------------------
 
 
 def test_the_whole_training_costs_the_study_and_no_more(private):
-    spends = [Spend.from_dict(s) for s in private.results.metrics["spends"]]
+    spends = [Spend.from_dict(s) for s in private.results.to_dict()["spends"]]
     for bank in BANKS:
         own = [s for s in spends if s.institution == bank and s.population == "training"]
         assert compose(s.mu for s in own) == pytest.approx(mu_for(8.0, 1e-6), rel=1e-9)
@@ -327,18 +328,18 @@ def test_prices_agree_with_another_accountant():
     dp = pytest.importorskip("dp_accounting")
     from dp_accounting.pld import PLDAccountant
 
-    from fedrisk.study import study_from
+    from fedrisk.recipes import study_from
 
     study = study_from(
         {
             "name": "n",
             "purpose": "p",
-            "recipe": "neural",
+            "recipe": "network",
             "privacy": {"epsilon": 1.0},
             "institutions": [{"name": b, "role": "bank"} for b in BANKS],
         }
     )
-    plan = training_plan(study, edges=False)
+    plan = training_plan(study, total_mu(study))
     event = dp.SelfComposedDpEvent(dp.GaussianDpEvent(plan.sigma / plan.radius), plan.sums)
     theirs = PLDAccountant(neighboring_relation=dp.NeighboringRelation.REPLACE_SPECIAL).compose(event)
     assert theirs.get_epsilon(1e-6) == pytest.approx(1.0, abs=2e-3)
@@ -346,20 +347,20 @@ def test_prices_agree_with_another_accountant():
 
 
 @pytest.mark.parametrize(
-    ("banks", "tolerated", "fewest", "share"),
+    ("banks", "colluders", "threshold", "share"),
     [(3, 1, 2, 1.0), (6, 1, 4, 2.0), (17, 1, 12, 10.0), (17, 3, 12, 8.0)],
 )
-def test_the_noise_of_the_fewest_left_suffices(banks, tolerated, fewest, share):
-    """Whoever subtracts its own noise and that of the tolerated still faces the whole sigma of the others."""
-    from fedrisk.study import study_from
+def test_the_noise_of_the_fewest_left_suffices(banks, colluders, threshold, share):
+    """Whoever subtracts its own noise and that of the colluders still faces the whole sigma of the others."""
+    from fedrisk.recipes import study_from
 
     members = [{"name": f"b{k}", "role": "bank"} for k in range(banks)]
-    content = {"name": "n", "purpose": "p", "recipe": "neural", "institutions": members}
-    study = study_from({**content, "privacy": {"epsilon": 1.0, "tolerated": tolerated}})
-    plan = training_plan(study, edges=False)
-    assert plan.fewest == fewest
+    content = {"name": "n", "purpose": "p", "recipe": "network", "institutions": members}
+    study = study_from({**content, "privacy": {"epsilon": 1.0, "colluders": colluders}})
+    plan = training_plan(study, total_mu(study))
+    assert plan.threshold == threshold
     needed = plan.radius / plan.mu_sum
-    others = max(1, fewest - 1 - tolerated)
+    others = max(1, threshold - 1 - colluders)
     assert others == share
     assert plan.sigma**2 * others == pytest.approx(needed**2, rel=1e-9)
 
@@ -385,14 +386,14 @@ def test_a_bank_keeps_scores_models_and_figures(private):
 def test_the_hub_sees_no_figure_of_a_model_without_noise(private):
     said = json.dumps([{n: dict(a.body) for n, a in s.answers.items()} for s in private.steps])
     assert "_auc" not in said
-    assert private.results.metrics["bank_alone_auc"] is None
-    assert private.results.metrics["bank_personal_auc"] is None
-    assert private.results.metrics["by_bank"] is None
-    assert 0.5 < private.results.metrics["auc"] < 1
+    assert private.results.to_dict()["bank_alone_auc"] is None
+    assert private.results.to_dict()["bank_personal_auc"] is None
+    assert private.results.to_dict()["by_bank"] is None
+    assert 0.5 < private.results.to_dict()["auc"] < 1
 
 
 def test_a_research_run_says_so_everywhere(exact):
-    assert exact.results.metrics["notice"] == NO_PRIVACY
+    assert exact.results.to_dict()["notice"] == NO_PRIVACY
     assert model(exact).about["research"] is True
     assert model(exact).about["notice"] == NO_PRIVACY
     assert set(exact.scores("alfa")["notice"]) == {NO_PRIVACY}
@@ -407,11 +408,11 @@ def test_secrets_are_gone_when_the_study_is_over(kit, tmp_path):
         assert not list(attempt.glob("*.npy"))
 
 
-def test_one_bank_trains_alone_under_its_own_noise(kit, tmp_path):
+def test_one_bank_trains_alone_under_its_whole_noise(kit, tmp_path):
     run = consortium(kit, tmp_path, banks=("alfa",), alignment={}).run()
     assert "shares" not in [s.action for s in run.steps]
-    assert run.results.metrics["exchanges"] == 3 + 1 + 1 + 3 + 1
-    spends = [Spend.from_dict(s) for s in run.results.metrics["spends"]]
+    assert run.results.to_dict()["exchanges"] == 3 + 1 + 1 + 3 + 1
+    spends = [Spend.from_dict(s) for s in run.results.to_dict()["spends"]]
     assert compose(s.mu for s in spends if s.population == "training") == pytest.approx(mu_for(8.0, 1e-6))
 
 
@@ -422,7 +423,7 @@ def test_a_bank_that_allows_no_networks_refuses(kit, tmp_path):
 
 
 def test_exchanges_are_two_a_step(private):
-    assert private.results.metrics["exchanges"] == 4 + 1 + 2 + 2 * 3 + 1
+    assert private.results.to_dict()["exchanges"] == 4 + 1 + 2 + 2 * 3 + 1
 
 
 def test_checkpoints_of_another_study_are_not_taken(kit, tmp_path):

@@ -11,21 +11,18 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from fedrisk.clients.node import Attempt
-from fedrisk.clients.release import protect
+from fedrisk.clients import outlet
+from fedrisk.clients.attempt import Attempt
 from fedrisk.errors import PeerError
-from fedrisk.models.plan import (
-    Block,
-    Release,
-    budget,
-    counts_release,
-    edges_release,
-    evaluation_release,
-    total_mu,
-)
 from fedrisk.privacy.accounting import mu_for
 from fedrisk.privacy.spend import charge, total
-from fedrisk.server import scorecard
+from fedrisk.recipes.scorecard import fitting
+from fedrisk.recipes.scorecard.forms import counts_release
+from fedrisk.recipes.scorecard.plan import SHARES
+from fedrisk.releases.budget import split, total_mu
+from fedrisk.releases.edges import edges_release
+from fedrisk.releases.evaluation import evaluation_release
+from fedrisk.releases.release import Block, Release
 from fedrisk.server.roster import Roster
 
 ERROR = 1e-6  # greatest rate of false alarms of any statistical test here
@@ -121,17 +118,17 @@ class Plain:
 def released_sum(run, release, block):
     """Sum of everybody's part of a block, as the hub adds them up, in plain units."""
     step = run.step("edges") if release == "edges" else run.step("release", release)
-    mus = budget(run.study, edges=True)
+    mus = split(total_mu(run.study), SHARES)
     if release == "edges":
-        plan = edges_release(run.study, run.roster.features)
+        plan = edges_release(run.study, run.plan.features, mus["edges"])
     else:
         content = begun(run, "counts")["bank"]["sizes"]
         if release == "recount":
             chosen = begun(run, "recount")["bank"]["chosen"]
             content = {role: [content[role][j] for j in picked] for role, picked in chosen.items()}
         mu = mus["gram" if release == "recount" else release]
-        whole, rows = run.roster.whole, sum(run.roster.training.values())
-        plan = counts_release(run.study, content, mu, release, whole=whole, rows=rows)
+        binary, rows = run.roster.binary_labels, sum(run.roster.training.values())
+        plan = counts_release(run.study, content, mu, release, binary_labels=binary, rows=rows)
     unit = 2.0**plan.scale_bits
     if not any(f"{block}.all" in a.blobs for a in step.answers.values()):
         return block_sum(step, block, plan.ring) / unit
@@ -262,24 +259,24 @@ def exact(request, kit, scratch):
 
 def test_released_totals_equal_plain_recomputation(exact):
     _, run, plain = exact
-    assert run.results.metrics["branch"] == "gram"
+    assert run.results.to_dict()["second_release"] == "gram"
     check_edges(plain, run)
     check_counts(plain, run)
     check_gram(plain, run)
 
 
 def test_gram_matrix_of_a_sample(kit, scratch, monkeypatch):
-    """Of more training rows than gram.rows a sample is taken, the same again, and its matrix stands for all."""
+    """Of more training rows than gram_rows a sample is taken, the same again, and its matrix stands for all."""
     banks, used = ("alfa", "beta"), []
-    real = scorecard.fit_weights
+    real = fitting.fit_weights
 
     def fit_weights(bases, counts, curves, gram, variance):
         used.append(gram)
         return real(bases, counts, curves, gram, variance)
 
-    monkeypatch.setattr(scorecard, "fit_weights", fit_weights)
+    monkeypatch.setattr(fitting, "fit_weights", fit_weights)
     consortium = kit.build(
-        scratch(), banks, kit.HOLDERS, enterprises=4000, study={**NO_NOISE, "gram": {"rows": 1000}}
+        scratch(), banks, kit.HOLDERS, enterprises=4000, study={**NO_NOISE, "scorecard": {"gram_rows": 1000}}
     )
     order = {}
 
@@ -290,7 +287,7 @@ def test_gram_matrix_of_a_sample(kit, scratch, monkeypatch):
                 attempt = Attempt(node, node.store.attempt(consortium.last.attempt))
                 order[bank] = attempt.read().ids[attempt.state.get(f"rows_{bank}")]
 
-    run = consortium.run(research_seed=1, progress=look)
+    run = consortium.run(research_seed=1, report=look)
     run.order = dict(order)
     plain = Plain(consortium, run, kit)
     flags = sampled_rows(plain, run)
@@ -299,7 +296,7 @@ def test_gram_matrix_of_a_sample(kit, scratch, monkeypatch):
     check_gram(plain, run)
     again = consortium.run(research_seed=1)
     assert again.card == run.card
-    whole = consortium.run(consortium.with_study(gram={"rows": 5000}), research_seed=1)
+    whole = consortium.run(consortium.with_study(scorecard={"gram_rows": 5000}), research_seed=1)
     assert all(rows.sample is None for rows in whole.roster.lists.values())
     sample, full = used[0], used[2]
     assert np.linalg.norm(sample - full) < 0.15 * np.linalg.norm(full)  # unscaled it would be far below
@@ -316,8 +313,8 @@ def test_training_rows_are_those_that_the_rules_say(exact):
         assert sorted(scores["id"]) == sorted(consortium.tables[bank]["id"])  # all customers are scored
         used += list(scores["id"][scores["split"] != "unused"])
         held += list(scores["id"][scores["split"] == "holdout"])
-        assert run.results.metrics["rows"]["training"][bank] == (scores["split"] == "training").sum()
-        assert run.results.metrics["rows"]["holdout"][bank] == (scores["split"] == "holdout").sum()
+        assert run.results.to_dict()["rows"]["training"][bank] == (scores["split"] == "training").sum()
+        assert run.results.to_dict()["rows"]["holdout"][bank] == (scores["split"] == "holdout").sum()
     assert len(used) == len(set(used))  # nobody twice, though banks overlap
     n = len(everybody)
     low, high = stats.binom.ppf([ERROR / 2, 1 - ERROR / 2], n, study.keep)
@@ -376,10 +373,10 @@ def test_figures_equal_recomputation_from_scores(exact):
         alone.append(area(label[held], scores["alone_probability"][held]))
         if run.study.holders:
             champion = area(label[held], scores["champion_probability"][held])
-            told = run.results.metrics["by_bank"][bank]
+            told = run.results.to_dict()["by_bank"][bank]
             assert told["champion_auc"] == pytest.approx(champion)
     both = pd.concat(frames)
-    metrics = run.results.metrics
+    metrics = run.results.to_dict()
     assert metrics["auc"] == pytest.approx(area(both["y"], both["risk"]), abs=1e-9)
     assert metrics["bank_alone_auc"] == pytest.approx(np.mean(alone))
     assert metrics["auc"] > 0.7
@@ -462,15 +459,20 @@ def test_noise_of_whole_studies_has_the_promised_variance(kit, tmp_path):
 @pytest.mark.parametrize("seed", [None, 7])
 @pytest.mark.parametrize("sigma", [4.5, 1000.0, 2.0**45])
 @pytest.mark.parametrize("contributors", [("alfa",), ("alfa", "tax")])
-def test_every_part_carries_its_own_noise(kit, tmp_path, seed, sigma, contributors):
-    """What clients.release.protect adds, masks cancelled: variance sigma^2 a contributor (real sampler too)."""
+def test_every_part_carries_its_noise(kit, tmp_path, seed, sigma, contributors):
+    """What the outlet adds, masks cancelled: variance sigma^2 for each contributor (real sampler too)."""
     consortium = kit.build(tmp_path, enterprises=300)
     attempts = agreed(consortium, seed)
     shape = (60, 50)
     block = Block(name="b", left="alfa", right="tax", shape=shape, sigma=dict.fromkeys(contributors, sigma))
     release = Release(name="r", population="training", mu=1.0, ring="uint64", scale_bits=0, blocks=(block,))
     exact = np.arange(3000).reshape(shape).astype(np.uint64)
-    total = sum(protect(attempts[n], release, block, exact) for n in contributors)
+
+    def leaves(attempt):
+        noisy = outlet.Noise(attempt, release).add(block, exact)
+        return outlet._pair_mask(attempt, release)(block, noisy)
+
+    total = sum(leaves(attempts[n]) for n in contributors)
     noise = (total - np.uint64(len(contributors)) * exact).view(np.int64).astype(float)
     x = noise.ravel() / sigma / math.sqrt(len(contributors))
     tests = 12 * 2
@@ -493,7 +495,7 @@ def agreed(consortium, research_seed=None):
             raise Stop
 
     with pytest.raises(Stop):
-        consortium.run(research_seed=research_seed, progress=stop)
+        consortium.run(research_seed=research_seed, report=stop)
     attempt = consortium.last.attempt
     return {n: Attempt(node, node.store.attempt(attempt)) for n, node in consortium.nodes.items()}
 
@@ -506,21 +508,25 @@ def test_spends_add_up_to_the_budget_and_all_pay_the_same(kit, tmp_path, banks):
     consortium = kit.build(tmp_path, banks, kit.HOLDERS, study={"privacy": {"epsilon": 1.0}})
     run = consortium.run()
     mu = mu_for(1.0, 1e-6)
-    assert total_mu(run.study) == mu == run.results.metrics["mu"]
+    assert total_mu(run.study) == mu == run.results.to_dict()["mu"]
     for name, node in run.nodes.items():
         entries = node.ledger.entries()
         assert all(e.committed for e in entries)
         training = [e.spend for e in entries if e.spend.population == "training"]
-        assert sorted(s.release for s in training) == ["counts", "edges", run.results.metrics["branch"]]
+        assert sorted(s.release for s in training) == [
+            "counts",
+            "edges",
+            run.results.to_dict()["second_release"],
+        ]
         assert total(training) == pytest.approx(mu, rel=1e-9)
         assert math.hypot(*(s.mu for s in training)) <= mu * (1 + 1e-12)
         held = [e.spend for e in entries if e.spend.population == "holdout"]
         assert [s.mu for s in held] == ([mu] if name in banks else [])
         assert node.ledger.spent() == pytest.approx(mu, rel=1e-9)
         assert {s.institution for s in training} == {name} and not any(s.research for s in training)
-    told = [s for s in run.results.metrics["spends"] if s["population"] == "training"]
+    told = [s for s in run.results.to_dict()["spends"] if s["population"] == "training"]
     assert len(told) == 3 * len(run.nodes)
-    shares = budget(run.study, edges=True)
+    shares = split(total_mu(run.study), SHARES)
     assert sum(m**2 for m in shares.values()) == pytest.approx(mu**2, rel=1e-12)
 
 
@@ -573,7 +579,7 @@ def test_research_seed_repeats_the_scorecard(kit, tmp_path):
     assert again.results.card.to_json() == card == anew.results.card.to_json()
     assert other.results.card.to_json() != card
     for key in ("auc", "ks", "brier", "rows"):
-        assert first.results.metrics[key] == again.results.metrics[key] == anew.results.metrics[key]
+        assert first.results.to_dict()[key] == again.results.to_dict()[key] == anew.results.to_dict()[key]
 
 
 def test_private_runs_differ(kit, tmp_path):
@@ -581,7 +587,7 @@ def test_private_runs_differ(kit, tmp_path):
     runs = [consortium.run() for _ in range(2)]
     a, b = (r.results.card.to_json() for r in runs)
     assert a != b
-    metrics = runs[0].results.metrics
+    metrics = runs[0].results.to_dict()
     assert not metrics["research"] and metrics["notice"] is None and metrics["epsilon"] == 8.0
     assert metrics["bank_alone_auc"] is None and metrics["bank_champion_auc"] is None
     assert metrics["auc"] > 0.6  # from the noisy histogram, nine standard errors below what is expected
@@ -596,7 +602,7 @@ def test_recount_where_positives_are_few(kit, tmp_path):
     """Fewer than ten positives a feature: the second count is exact too, of the stronger half."""
     consortium = kit.build(tmp_path, ("alfa", "beta"), kit.HOLDERS, tables=rare(kit), study=NO_NOISE)
     run = consortium.run(research_seed=1)
-    assert run.results.metrics["branch"] == "recount"
+    assert run.results.to_dict()["second_release"] == "recount"
     plain = Plain(consortium, run, kit)
     assert 0 < plain.joined["bank.bad"].sum() < 80
     check_counts(plain, run)
@@ -617,7 +623,7 @@ def rare(kit):
 def test_recount_is_charged_like_the_gram_matrix(kit, tmp_path):
     consortium = kit.build(tmp_path, tables=rare(kit))
     run = consortium.run()
-    assert run.results.metrics["branch"] == "recount"
+    assert run.results.to_dict()["second_release"] == "recount"
     for node in run.nodes.values():
         assert node.ledger.spent() == pytest.approx(total_mu(run.study), rel=1e-9)
 
@@ -673,8 +679,8 @@ def test_evaluation_by_bank(kit, tmp_path):
         assert sd == pytest.approx(1 / mu_for(8.0, 1e-6), rel=0.01)  # one enterprise, one cell
         assert np.abs(got - exact).max() < sd * stats.norm.isf(ERROR / 4 / got.size)
         assert not np.array_equal(got, exact)
-        assert 0.4 < run.results.metrics["by_bank"][bank]["auc"] < 1
-        assert run.results.metrics["by_bank"][bank]["champion_auc"] is None
+        assert 0.4 < run.results.to_dict()["by_bank"][bank]["auc"] < 1
+        assert run.results.to_dict()["by_bank"][bank]["champion_auc"] is None
 
 
 @pytest.mark.parametrize("seed", [None, 3])
@@ -684,7 +690,7 @@ def test_no_evaluation_leaves_where_a_policy_forbids_it(kit, tmp_path, seed):
     consortium.write("beta")
     run = consortium.run(research_seed=seed)
     assert all(not a.blobs and "figures" not in a.body for a in run.step("deliver").answers.values())
-    assert run.results.metrics["auc"] is None and run.results.metrics["by_bank"] is None
+    assert run.results.to_dict()["auc"] is None and run.results.to_dict()["by_bank"] is None
     assert {"score", "probability", "reasons"} <= set(run.scores("beta").columns)  # the banks have theirs
     holdout = [e for e in run.nodes["alfa"].ledger.entries() if e.spend.population == "holdout"]
     assert not holdout
@@ -757,14 +763,14 @@ def test_bank_with_labels_alone(kit, tmp_path):
     assert {b["institution"] for b in run.card["bins"]} == set(kit.HOLDERS)
     scores = run.scores("alfa")
     assert np.array_equal(scores["score"], scores["external_points"] + run.card["base_points"])
-    assert run.results.metrics["auc"] > 0.7
+    assert run.results.to_dict()["auc"] > 0.7
 
 
 def test_a_bank_refuses_that_its_weighted_labels_be_taken_for_plain_ones(kit, tmp_path, monkeypatch):
     """Counts of plain labels have no room for fractions: rounded weights would break the sensitivity."""
     label = {"column": "bad", "positive": [1], "negative": [0], "horizon": "a year", "weight": "weight"}
     consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=600, label=label)
-    assert consortium.run().roster.whole is False
-    monkeypatch.setattr(Roster, "whole", property(lambda self: True))
+    assert consortium.run().roster.binary_labels is False
+    monkeypatch.setattr(Roster, "binary_labels", property(lambda self: True))
     with pytest.raises(PeerError, match=r"alfa \(protocol\)"):
         consortium.run()

@@ -258,19 +258,25 @@ def _begin(attempt: Attempt, name: str, content: Mapping[str, Any]) -> None:
     attempt.begin_once(f"begin_{name}", Payload(content))
     if attempt.plan.prepared(name):
         return
-    order = attempt.state.load(RowOrder)
-    if name == "counts":
-        release = _begin_counts(attempt, content, order)
-    elif name in ("recount", "gram"):
-        if attempt.plan.prepared("gram" if name == "recount" else "recount"):
-            raise ProtocolError(
-                "a study releases a Gram matrix or a second count, never both; run the study again"
-            )
-        begin = _begin_recount if name == "recount" else _begin_gram
-        release = begin(attempt, content, order)
-    else:
-        raise ProtocolError(f"release {name} is unknown here; hub and institution must run the same version")
+    release = begin(name, attempt, content, attempt.state.load(RowOrder))
     attempt.state.save(attempt.plan.with_released(release))
+
+
+def begin(name: str, attempt: Attempt, content: Mapping[str, Any], order: RowOrder) -> Release:
+    """The form of one release, from what the hub sent; what it needs is kept.
+
+    Errors: ProtocolError for a release that is not this study's, DataError where sums could leave the ring.
+    """
+    if name == "counts":
+        return _begin_counts(attempt, content, order)
+    if name not in ("recount", "gram"):
+        raise ProtocolError(f"release {name} is unknown here; hub and institution must run the same version")
+    if attempt.plan.prepared("gram" if name == "recount" else "recount"):
+        raise ProtocolError(
+            "a study releases a Gram matrix or a second count, never both; run the study again"
+        )
+    make = _begin_recount if name == "recount" else _begin_gram
+    return make(attempt, content, order)
 
 
 def _begin_counts(attempt: Attempt, content: Mapping[str, Any], order: RowOrder) -> Release:
