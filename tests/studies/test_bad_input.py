@@ -176,7 +176,7 @@ def test_a_file_that_is_no_table(pair):
         ({"epsilon": 101.0}, "out of range"),
         ({"epsilon": 1.0, "delta": 0.0}, "privacy.delta"),
         ({"epsilon": 1.0, "delta": 1.0}, "privacy.delta"),
-        ({"epsilon": 1.0, "colluders": -1}, "privacy.tolerated"),
+        ({"epsilon": 1.0, "colluders": -1}, "privacy.colluders"),
     ],
 )
 def test_budgets_out_of_range_never_make_a_study(pair, privacy, word):

@@ -171,8 +171,11 @@ def test_a_study_goes_on_without_an_optional_institution(consortium):
 
 
 def test_a_study_cannot_do_without_its_only_bank(consortium):
+    from fedrisk.recipes import recipe_of
+
+    study = consortium.study()
     with pytest.raises(ConfigError, match="no bank"):
-        consortium.study().without({"bank"})
+        recipe_of(study).checked(study.without({"bank"}))
 
 
 # --- the ledger ---------------------------------------------------------------------------------------------

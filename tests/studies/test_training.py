@@ -230,14 +230,14 @@ def test_too_few_banks_open_nothing_and_training_goes_on_later(kit, tmp_path):
         return {"beta": "dead", "gama": "late"} if asked == "step" and step == 1 else {}
 
     own = consortium(kit, tmp_path / "b", privacy={"epsilon": 8.0})
-    with pytest.raises(PeerError, match=r"step 2 of 3: beta, gama lost.*fewest is 2.*--resume"):
+    with pytest.raises(PeerError, match=r"step 2 of 3: beta, gama lost.*threshold is 2.*--resume"):
         own.run(research_seed=4, lose=lose)
     assert [s.action for s in own.last.steps][-1] == "step"  # nothing was unmasked
     results = run_local(own.study, own.paths, hub=own.hub, research_seed=4, resume=True)
     assert np.array_equal(TrainedModel.from_bytes(results.network).weights, uninterrupted)
     assert results.to_dict()["training"]["lost"] == {}
     assert not list((own.hub.path / "checkpoints").iterdir())
-    with pytest.raises(ConfigError, match="run it anew, without --resume"):
+    with pytest.raises(ConfigError, match="run it again, without --resume"):
         run_local(own.study, own.paths, hub=own.hub, research_seed=4, resume=True)
 
 

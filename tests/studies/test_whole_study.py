@@ -303,7 +303,7 @@ def test_gram_matrix_of_a_sample(kit, scratch, monkeypatch):
 
 
 def test_training_rows_are_those_that_the_rules_say(exact):
-    """About 70 % in training, every enterprise through one bank, ``keep`` of them, the same split everywhere."""
+    """About 70 % in training, every enterprise through one bank, ``inclusion_probability`` of them, the same split everywhere."""
     consortium, run, plain = exact
     study = run.study
     everybody = set().union(*(set(consortium.tables[b]["id"]) for b in study.banks))
@@ -317,7 +317,7 @@ def test_training_rows_are_those_that_the_rules_say(exact):
         assert run.results.to_dict()["rows"]["holdout"][bank] == (scores["split"] == "holdout").sum()
     assert len(used) == len(set(used))  # nobody twice, though banks overlap
     n = len(everybody)
-    low, high = stats.binom.ppf([ERROR / 2, 1 - ERROR / 2], n, study.keep)
+    low, high = stats.binom.ppf([ERROR / 2, 1 - ERROR / 2], n, study.inclusion_probability)
     assert low <= len(used) <= high
     low, high = stats.binom.ppf([ERROR / 2, 1 - ERROR / 2], len(used), 0.3)
     assert low <= len(held) <= high
