@@ -284,9 +284,7 @@ def recover(
             f"step {step}: {len(survivors)} trainers sent vectors and {len(used)} of them sent shares; "
             f"{terms.threshold} are needed. Start a new attempt"
         )
-    shape = vectors[survivors[0]].shape
-    if any(v.dtype != np.dtype(np.uint64) or v.shape != shape for v in vectors.values()):
-        raise ProtocolError(f"step {step}: masked vectors differ in shape or are not uint64")
+    shape = _common_shape(vectors, step)
     for name in used:
         _check_answer(answers[name], name, step, survivors, lost)
     places = [terms.trainers.index(name) + 1 for name in used]
@@ -302,6 +300,14 @@ def recover(
         # The survivors' pair masks with the lost trainer add up to minus this trainer's pair masks with them.
         total += _pair_masks(key, survivors, keys, terms, step, shape)
     return total
+
+
+def _common_shape(vectors: Mapping[str, RingVector], step: int) -> tuple[int, ...]:
+    """The shape of all vectors; ProtocolError where they differ or are not uint64."""
+    shapes = {vector.shape for vector in vectors.values()}
+    if len(shapes) != 1 or any(vector.dtype != np.dtype(np.uint64) for vector in vectors.values()):
+        raise ProtocolError(f"step {step}: masked vectors differ in shape or are not uint64")
+    return shapes.pop()
 
 
 def _survivors_seed(
