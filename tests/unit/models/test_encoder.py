@@ -1,4 +1,4 @@
-"""The sequence encoder: gradients of single enterprises and their bound, gaps, meaning of outputs, training."""
+"""The sequence encoder: gradients of single enterprises and their bound, gaps, what outputs mean, training."""
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def test_the_sum_is_that_of_autograd_enterprise_by_enterprise():
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10**6), st.floats(0.01, 100.0), st.floats(0.1, 30.0))
 def test_no_enterprise_moves_the_sum_by_more_than_the_bound(seed, clip, size):
-    """Zeroing one enterprise moves the sum by an integer norm within the bound, whatever weights and values."""
+    """Zeroing one enterprise moves the sum by a vector within the bound, whatever weights and values."""
     rng = np.random.default_rng(seed)
     x = histories(4, seed=seed) * np.float32(size)
     w = (size * rng.normal(size=SMALL.size)).astype(np.float32)
