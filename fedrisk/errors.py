@@ -1,9 +1,9 @@
 """The exceptions of fedrisk, one small tree.
 
-Every error carries two things that must not be confused. Its *text* names the thing, the rule and the
-remedy, and stays on the machine where the error arose: it may mention columns, files and counts of the
-institution concerned (never an id, a label or a value). Its *code* is one of a few generic words and is
-all that the hub and the other institutions get to see.
+Every error carries two things that must not be confused. Its *text* names the thing, the rule and the remedy.
+It stays on the machine where the error arose, so it may mention columns, files and counts of the institution
+concerned (never an id, a label or a value). Its *code* is one of a few generic words, and is all that the hub
+and the other institutions see.
 
     FedriskError                 base; code "error"
     |-- ConfigError              a study, dictionary or institution file breaks a rule; "config"
@@ -18,7 +18,7 @@ all that the hub and the other institutions get to see.
 
 
 class FedriskError(Exception):
-    """Base of all errors that fedrisk raises on purpose; ``code`` is what other parties may learn."""
+    """Base of all errors that fedrisk raises on purpose; only ``code`` is shown to other parties."""
 
     code = "error"
 
@@ -60,7 +60,7 @@ class EnvelopeError(ProtocolError):
 
 
 class PeerError(FedriskError):
-    """Another institution refused, failed or was lost; carries the codes that it gave, never its texts."""
+    """Another institution refused, failed or was lost; holds the codes that it gave, never its texts."""
 
     code = "peer"
 

@@ -1,5 +1,6 @@
-"""Small private files that are whole or absent, whatever happens while they are written."""
+"""Small private files that are complete or absent, whatever happens while they are written."""
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -8,9 +9,12 @@ from fedrisk.errors import StoreError
 
 
 def write_atomic(file: Path, content: bytes, *, replace: bool = True) -> None:
-    """Write a file so that it is whole or absent, on the disk, and readable by its owner alone.
+    """Write a file so that it is complete or absent, on the disk, and readable only by its owner.
 
-    Without ``replace`` a file that another process made first stays as it is. StoreError if the disk does not take it.
+    Without ``replace`` a file that another process made first stays as it is.
+
+    Raises:
+        StoreError: the file cannot be written.
     """
     draft = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
@@ -22,12 +26,14 @@ def write_atomic(file: Path, content: bytes, *, replace: bool = True) -> None:
         if replace:
             os.replace(draft, file)
         else:
+            # A link never replaces a key that another process made first.
             try:
-                os.link(draft, file)  # never over a key that another process made first
+                os.link(draft, file)
             except FileExistsError:
                 pass
             finally:
                 draft.unlink()
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink()
         raise StoreError(f"{file} cannot be written: {error.strerror}; check space and permissions") from None

@@ -1,8 +1,8 @@
 """Figures of merit of a risk score, exact from rows or from a (score bin x label) histogram.
 
-Rows exist only inside an institution; what it lets out is a histogram, usually with noise, and every
-figure here can be had from that too. Label 1 is default. *Risk* rises with the probability of default,
-so a scorecard's points (higher is safer) must be negated, or its bins reversed.
+Rows exist only inside an institution. What it releases is a histogram, usually with noise, and all figures
+can be computed from that too. Label 1 is default. *Risk* rises with the probability of default, so a
+scorecard's points (higher is safer) must be negated, or its bins reversed.
 
 Sources: AUC as the Mann-Whitney statistic with ties one half (Hanley & McNeil 1982), its variance from the
 same paper; Brier score (Brier 1950); KS, Gini and PSI as in credit practice (Siddiqi 2017).
@@ -24,12 +24,15 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Metrics:
-    """Figures of one evaluation; nan where the histogram holds too little to say.
+    """Figures of one evaluation; nan where the histogram has too few counts.
 
     Attributes:
-        auc, gini, ks: discrimination; gini = 2 auc - 1.
+        auc: area under the ROC curve.
+        gini: 2 auc - 1.
+        ks: largest distance of the two cumulative distributions.
         brier: mean squared error of the probability; nan without probabilities.
-        positives, negatives: (noisy) counts after clipping at zero.
+        positives: (noisy) number of defaults, after clipping counts at zero.
+        negatives: (noisy) number of other enterprises, likewise.
     """
 
     auc: float
@@ -42,7 +45,13 @@ class Metrics:
 
 @dataclass(frozen=True)
 class CalibrationRow:
-    """One row of a calibration table: rows in it, mean predicted probability, observed default rate."""
+    """One row of a calibration table.
+
+    Attributes:
+        count: (noisy) number of enterprises.
+        predicted: predicted probability of default.
+        observed: observed default rate.
+    """
 
     count: float
     predicted: float
@@ -50,7 +59,7 @@ class CalibrationRow:
 
 
 def auc(label: ArrayLike, risk: ArrayLike) -> float:
-    """Probability that a default has the higher risk than another enterprise, ties one half.
+    """Probability that a default has a higher risk than another enterprise; ties count one half.
 
     >>> auc([0, 0, 1, 1], [0.1, 0.4, 0.4, 0.8])
     0.875
@@ -60,11 +69,6 @@ def auc(label: ArrayLike, risk: ArrayLike) -> float:
     n1 = np.bincount(place, y, len(value))
     n0 = np.bincount(place, 1 - y, len(value))
     return _auc(n1, n0)
-
-
-def gini(label: ArrayLike, risk: ArrayLike) -> float:
-    """2 AUC - 1."""
-    return 2 * auc(label, risk) - 1
 
 
 def ks(label: ArrayLike, risk: ArrayLike) -> float:
@@ -89,32 +93,11 @@ def brier(label: ArrayLike, probability: ArrayLike) -> float:
     return float(np.mean((y - p) ** 2))
 
 
-def calibration_table(label: ArrayLike, probability: ArrayLike, groups: int = 10) -> list[CalibrationRow]:
-    """Predicted against observed rate in groups of about equal size by predicted probability.
-
-    Equal probabilities stay in one group, so there may be fewer groups.
-
-    >>> calibration_table([0, 1, 1, 1], [0.2, 0.2, 0.9, 0.9], groups=2)[0]
-    CalibrationRow(count=2.0, predicted=0.2, observed=0.5)
-    """
-    y, p = _rows(label, probability, both=False)
-    _check_probability(p)
-    if groups < 1:
-        raise ConfigError(f"groups is {groups}, must be at least 1")
-    inner = np.unique(np.quantile(p, np.arange(1, groups) / groups, method="inverted_cdf"))
-    group = np.searchsorted(inner, p, side="left")
-    out = []
-    for k in np.unique(group):
-        own = group == k
-        out.append(CalibrationRow(float(own.sum()), float(p[own].mean()), float(y[own].mean())))
-    return out
-
-
 def psi(expected: ArrayLike, actual: ArrayLike) -> float:
     """Population stability index of two (noisy) histograms over the same bins.
 
-    Shares below .0001 count as .0001, so empty bins stay finite. Under .1 is called stable, above .25 a
-    shift.
+    Shares below .0001 count as .0001, so that empty bins stay finite. A value below .1 is called stable,
+    above .25 a shift.
 
     >>> round(psi([50, 50], [50, 50]), 6), round(psi([50, 50], [25, 75]), 6)
     (0.0, 0.274653)
@@ -138,12 +121,12 @@ def from_histogram(
     """All figures from counts per score bin, bins in order of *rising risk*.
 
     Args:
-        positives, negatives: counts of defaults and others, shape (bins,), possibly noisy; negative ones
-            count as zero.
+        positives: counts of defaults, shape (bins,), possibly noisy; negative counts count as zero.
+        negatives: counts of other enterprises, likewise.
         probability_per_bin: predicted probability of each bin, for the Brier score.
-        within_bin: also credit discrimination inside bins to the AUC. In a bin whose log-odds rise by d
-            from end to end it is 1/2 + d/12 to first order; d comes from the predicted probabilities of
-            the neighbours, so it adds no noise. It assumes that the model ranks inside a bin as it does
+        within_bin: whether to add discrimination inside bins to the AUC. In a bin whose log-odds rise by d
+            from end to end it is 1/2 + d/12 to first order; d comes from the predicted probabilities of the
+            neighbouring bins, so it adds no noise. It assumes that the model ranks inside a bin as it does
             across bins.
 
     >>> from_histogram([1, 3], [3, 1]).auc
@@ -152,20 +135,12 @@ def from_histogram(
     n1, n0 = _histogram(positives, "positives"), _histogram(negatives, "negatives")
     if n1.shape != n0.shape:
         raise ConfigError(f"histogram: {len(n1)} and {len(n0)} bins; positives and negatives need the same")
-    p = None
-    if probability_per_bin is not None:
-        p = np.asarray(probability_per_bin, dtype=np.float64)
-        if p.shape != n1.shape:
-            raise ConfigError(f"probability_per_bin has shape {p.shape}, must be {n1.shape}")
-        _check_probability(p)
-    elif within_bin:
+    p = None if probability_per_bin is None else _bin_probabilities(probability_per_bin, n1.shape)
+    if within_bin and p is None:
         raise ConfigError("within_bin needs probability_per_bin")
     area = _auc(n1, n0)
-    if within_bin and p is not None and len(p) > 1:
-        clipped = np.clip(p, 1e-6, 1 - 1e-6)
-        rise = np.clip(np.gradient(np.log(clipped / (1 - clipped))), 0.0, 3.0)
-        if n1.sum() > 0 and n0.sum() > 0:
-            area += float((n1 * n0 * rise).sum() / 12 / (n1.sum() * n0.sum()))
+    if within_bin and p is not None and len(p) > 1 and n1.sum() > 0 and n0.sum() > 0:
+        area += _area_within_bins(n1, n0, p)
     total = float(n1.sum() + n0.sum())
     score = math.nan
     if p is not None and total > 0:
@@ -176,7 +151,7 @@ def from_histogram(
 def calibration_from_histogram(
     positives: ArrayLike, negatives: ArrayLike, probability_per_bin: ArrayLike
 ) -> list[CalibrationRow]:
-    """Calibration table with one row a bin; the observed rate is nan in a bin that is empty after clipping."""
+    """Calibration table with one row per bin; observed is nan where a bin is empty after clipping."""
     n1, n0 = _histogram(positives, "positives"), _histogram(negatives, "negatives")
     p = np.asarray(probability_per_bin, dtype=np.float64)
     if not n1.shape == n0.shape == p.shape:
@@ -191,14 +166,16 @@ def calibration_from_histogram(
 def auc_standard_error(
     positives: ArrayLike, negatives: ArrayLike, variance: float, *, sampling: bool = True
 ) -> float:
-    """Standard error of the AUC of a histogram with independent noise of the given variance a count.
+    """Standard error of the AUC of a histogram with independent noise in every count, to first order.
 
-    First order in the noise; with `sampling` the sampling variance of the AUC itself (Hanley & McNeil
-    1982, exponential approximation) is added. Clipping of negative counts is not accounted for. nan
-    without positives or negatives.
+    Clipping of negative counts is not accounted for. The result is nan without positives or negatives.
 
     Args:
+        positives: noisy counts of defaults, shape (bins,), bins in order of rising risk.
+        negatives: noisy counts of other enterprises.
         variance: noise variance of each count.
+        sampling: whether to add the sampling variance of the AUC itself (Hanley & McNeil 1982, exponential
+            approximation).
     """
     n1, n0 = _histogram(positives, "positives"), _histogram(negatives, "negatives")
     if n1.shape != n0.shape:
@@ -209,7 +186,8 @@ def auc_standard_error(
     if p <= 0 or n <= 0:
         return math.nan
     area = _auc(n1, n0)
-    below = (np.cumsum(n0) - n0 / 2) / n  # chance that a default of this bin outranks another enterprise
+    # Per bin, the probability that a default in it outranks another enterprise, and the reverse.
+    below = (np.cumsum(n0) - n0 / 2) / n
     above = ((p - np.cumsum(n1)) + n1 / 2) / p
     square = variance * (
         float(((below - area) ** 2).sum()) / p**2 + float(((above - area) ** 2).sum()) / n**2
@@ -219,6 +197,20 @@ def auc_standard_error(
         spread = area * (1 - area) + (p - 1) * (q1 - area**2) + (n - 1) * (q2 - area**2)
         square += max(spread, 0.0) / (p * n)
     return math.sqrt(square)
+
+
+def _bin_probabilities(probability_per_bin: ArrayLike, shape: tuple[int, ...]) -> Floats:
+    p = np.asarray(probability_per_bin, dtype=np.float64)
+    if p.shape != shape:
+        raise ConfigError(f"probability_per_bin has shape {p.shape}, must be {shape}")
+    _check_probability(p)
+    return p
+
+
+def _area_within_bins(n1: Floats, n0: Floats, p: Floats) -> float:
+    clipped = np.clip(p, 1e-6, 1 - 1e-6)
+    rise = np.clip(np.gradient(np.log(clipped / (1 - clipped))), 0.0, 3.0)
+    return float((n1 * n0 * rise).sum() / 12 / (n1.sum() * n0.sum()))
 
 
 def _auc(n1: NDArray[Any], n0: NDArray[Any]) -> float:

@@ -1,14 +1,14 @@
 """Enterprise ids: one spelling for each, and a check of the unified social credit code.
 
-Two institutions can only meet in an id if both spell it alike, byte for byte. Ids are therefore brought
-to Unicode normal form NFKC (full-width digits become plain ones), upper case, and freed of white space and
-of the invisible marks that spreadsheets leave behind. Ids of the scheme ``uscc`` are in addition checked
-against GB 32100-2015, the Chinese standard of the unified social credit code: 18 characters of an alphabet
-without I, O, S, V, Z, the last of which is a check character: the one that makes the sum of value_i * 3^i a
-multiple of 31 (it has weight 1 itself).
+Two institutions match an id only if both spell it alike, byte for byte. Ids are therefore brought to Unicode
+normal form NFKC (full-width digits become plain ones) and to upper case, and white space and the invisible
+marks that spreadsheets leave behind are removed. Ids of the scheme ``uscc`` are also checked against GB
+32100-2015, the Chinese standard of the unified social credit code: 18 characters of an alphabet without I, O,
+S, V, Z. The last one is a check character: it makes the sum of value_i * 3^i a multiple of 31 (its own weight
+is 1).
 
-All ids are treated as one long text with a separator between them, because a handful of calls on 20 MB cost
-a fraction of a call per id.
+All ids are processed as one long text with a separator between them, because a handful of calls on 20 MB is
+much faster than a call per id.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Scheme = Literal["uscc", "opaque"]
 USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 USCC_LENGTH = 18
 
-_SEPARATOR = (
-    "\0"  # neither white space nor touched by NFKC or upper case, and never composes with a neighbour
-)
-_INVISIBLE = dict.fromkeys([0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF])  # zero-width marks, byte order mark
+# Neither white space nor changed by NFKC or upper case, and it never composes with a neighbour.
+_SEPARATOR = "\0"
+# Zero-width marks and the byte order mark.
+_INVISIBLE = dict.fromkeys([0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF])
 
 _NOT_A_DIGIT = 255
 _VALUE = np.full(256, _NOT_A_DIGIT, dtype=np.uint8)
@@ -48,14 +48,14 @@ def normalise(
         scheme: ``"uscc"`` checks length, alphabet and check character; ``"opaque"`` takes any text.
 
     Returns:
-        The n spellings (object array of ``str``; the empty text where refused, so that a refused id can never
-        meet anything) and n flags, True where refused: missing, empty, holding a NUL character, or (``uscc``)
-        not a valid code.
+        The n spellings (object array of ``str``; the empty text where refused, so that a refused id never
+        matches anything) and n flags, True where refused: missing, empty, holding a NUL character, or
+        (``uscc``) not a valid code.
 
     Raises:
         ConfigError: unknown scheme.
-        DataError: some id is neither text nor missing. Numbers are not turned into text on purpose: a column
-            that was read as numbers has lost its leading zeros.
+        DataError: some id is neither text nor missing. Numbers are deliberately not turned into text: a
+            column that was read as numbers has lost its leading zeros.
 
     >>> spelt, refused = normalise([" 91350100m000100y43", "91350100M000100Y44", None], "uscc")
     >>> spelt.tolist(), refused.tolist()
@@ -78,32 +78,22 @@ def uscc_check_character(first17: str) -> str:
     """The 18th character of a unified social credit code, from its first 17 (GB 32100-2015).
 
     Raises:
-        DataError: not 17 characters of the code's alphabet.
+        DataError: ``first17`` is not 17 characters of the code's alphabet.
 
     >>> uscc_check_character("91350100M000100Y4")
     '3'
     """
     if len(first17) != USCC_LENGTH - 1 or not set(first17) <= set(USCC_ALPHABET):
         raise DataError(
-            f"a check character needs {USCC_LENGTH - 1} characters out of {USCC_ALPHABET}; the text given "
-            f"has {len(first17)} characters, or others"
+            f"a check character needs {USCC_LENGTH - 1} characters out of {USCC_ALPHABET}; the given text "
+            f"has {len(first17)} characters, or others than these"
         )
     total = sum(USCC_ALPHABET.index(c) * int(w) for c, w in zip(first17, _WEIGHTS, strict=True))
     return USCC_ALPHABET[-total % 31]
 
 
-def duplicates(ids: Sequence[str] | npt.NDArray[Any]) -> int:
-    """How many ids repeat an earlier one; empty ones (refused by ``normalise``) do not count.
-
-    >>> duplicates(["A", "B", "A", "A", "", ""])
-    2
-    """
-    present = [i for i in ids if i]
-    return len(present) - len(set(present))
-
-
 def _texts(ids: Sequence[str | None] | npt.NDArray[Any]) -> list[str]:
-    """The ids as a list of texts, missing ones as the empty text."""
+    """The ids as a list of texts; missing ones become the empty text."""
     given: list[Any] = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
     if set(map(type, given)) <= {str}:
         return given
@@ -118,7 +108,7 @@ def _texts(ids: Sequence[str | None] | npt.NDArray[Any]) -> list[str]:
 
 
 def _missing(value: object) -> bool:
-    """None, not-a-number, NaT and pandas' NA, without importing pandas: none of them equals itself."""
+    """Whether it is None, not-a-number, NaT or pandas' NA; the last three do not equal themselves."""
     if value is None or type(value).__name__ == "NAType":
         return True
     return isinstance(value, float | np.floating | np.datetime64) and bool(value != value)
@@ -126,12 +116,13 @@ def _missing(value: object) -> bool:
 
 def _spell(texts: list[str]) -> list[str]:
     text = _SEPARATOR.join(texts)
-    if text.count(_SEPARATOR) != len(texts) - 1:  # an id with the separator in it would shift all that follow
+    if text.count(_SEPARATOR) != len(texts) - 1:
+        # An id that holds the separator would shift all that follow.
         text = _SEPARATOR.join("" if _SEPARATOR in t else t for t in texts)
     if text.isascii():
         return "".join(text.upper().split()).split(_SEPARATOR)
     text = unicodedata.normalize("NFKC", text).upper().translate(_INVISIBLE)
-    # Once more: capitals may come out decomposed, and white space may have kept two characters apart.
+    # NFKC again: capitals may be decomposed, and white space may have kept two characters apart.
     return unicodedata.normalize("NFKC", "".join(text.split())).split(_SEPARATOR)
 
 

@@ -1,18 +1,18 @@
 """Pseudonyms by an oblivious pseudo-random function: RFC 9497, OPRF(ristretto255, SHA-512), mode 0x00.
 
-Ids of enterprises are public and can be listed, so any hash of them that its readers can compute themselves
-can be reversed by trying them all. An oblivious pseudo-random function F_k splits that power (Freedman,
-Ishai, Pinkas & Reingold 2005; Davidson, Faz-Hernandez, Sullivan & Wood 2023, RFC 9497): an institution
-*blinds* its ids, the key authority *evaluates* the blinded points under its key k and learns nothing but
-their number, and the institution *finalises* them to F_k(id). Without k nobody can compute F_k of a further
-id.
+Ids of enterprises are public and can be listed, so any hash that its readers can compute themselves can be
+reversed by trying all ids. An oblivious pseudo-random function F_k splits that power (Freedman, Ishai, Pinkas
+& Reingold 2005; Davidson, Faz-Hernandez, Sullivan & Wood 2023, RFC 9497): an institution *blinds* its ids,
+the key authority *evaluates* the blinded points under its key k and learns nothing but their number, and the
+institution *finalises* them to F_k(id). Without k nobody can compute F_k of another id.
 
     institution                       key authority
     blinds, points = blind(ids)  -->  evaluated = evaluate(points, key)
     finalise(ids, blinds, evaluated)  <--
 
-The base mode proves nothing about the key that was used; an authority that changed keys would merely cause
-empty intersections, which are noticed. A blind serves one list once: never keep it for another request.
+The base mode proves nothing about the key that was used. An authority that changed keys would merely cause
+empty intersections, which are noticed. A blind is for one list and one request: never keep it for another
+one.
 
 Work is spread over processes, not threads: most of it is arithmetic of tens of microseconds at a time, during
 which Python can do nothing else in the same process.
@@ -38,10 +38,10 @@ from fedrisk.alignment.ristretto import ORDER, POINT
 from fedrisk.errors import ConfigError, FedriskError, ProtocolError
 
 CHUNK = 4096
-"""Ids of one task: a few tenths of a second of work, 128 kB of points."""
+"""Ids per task: a few tenths of a second of work, 128 kB of points."""
 
 POOL_FROM = 4096
-"""Lists shorter than this are done in place: a worker takes as long to start."""
+"""Shorter lists are done in this process: a worker takes as long to start."""
 
 Pseudonyms = npt.NDArray[np.uint8]
 """Shape (n, 32): the first 32 bytes of the 64-byte outputs."""
@@ -50,21 +50,21 @@ T = TypeVar("T")
 
 
 def new_key() -> bytes:
-    """A fresh key of an epoch: a random scalar in [1, ORDER - 1], 32 bytes, little endian."""
+    """A fresh key for an epoch: a random scalar in [1, ORDER - 1], 32 bytes, little endian."""
     return ristretto.random_scalars(1)
 
 
 def derive_key(seed: bytes, info: bytes) -> bytes:
-    """The key that RFC 9497 (section 3.2.1, DeriveKeyPair) derives from a seed, for research runs and tests.
+    r"""The key that RFC 9497 (section 3.2.1, DeriveKeyPair) derives from a seed, for research runs and tests.
 
     Args:
         seed: 32 bytes; whoever knows them knows the key.
         info: public text of at most 65,535 bytes.
 
     Raises:
-        ConfigError: a wrong length.
+        ConfigError: seed or info has a wrong length.
 
-    >>> derive_key(b"\\xa3" * 32, b"test key").hex()[:16]
+    >>> derive_key(b"\xa3" * 32, b"test key").hex()[:16]
     '5ebcea5ee37023cc'
     """
     if len(seed) != 32:
@@ -80,13 +80,13 @@ def workers(n: int | None = None) -> Iterator[Executor]:
 
     Workers are forked from a clean server process (``forkserver``) where the platform has one, else spawned:
     a fork of a process with threads may hang. As with every such pool of Python, a worker imports the main
-    script anew, so a script keeps its own work under ``if __name__ == "__main__"``.
+    script again, so a script keeps its work under ``if __name__ == "__main__"``.
 
     Args:
         n: number of processes, by default the number of processors that this process may use.
 
     Raises:
-        ConfigError: n below 1.
+        ConfigError: n is below 1.
     """
     count = _processors() if n is None else n
     if count < 1:
@@ -103,22 +103,22 @@ def _executor(count: int) -> ProcessPoolExecutor:
 
 @functools.cache
 def shared_pool() -> Executor:
-    """One pool for the life of this process, for callers that come again and again; starts when first used."""
+    """One pool for the life of this process, for callers that need it again and again; made on first use."""
     pool = _executor(_processors())
     atexit.register(pool.shutdown, cancel_futures=True)
     return pool
 
 
 def blind(ids: Sequence[bytes], *, pool: Executor | None = None) -> tuple[bytes, bytes]:
-    """Blind ids, each with a fresh blind of the operating system's randomness.
+    """Blind ids, each with a fresh blind from the operating system's randomness.
 
     Args:
         ids: n distinct normalised ids as UTF-8 bytes, at most 65,535 bytes each.
         pool: from ``workers``; without it, or below 4,096 ids, the work is done in this process.
 
     Returns:
-        ``(blinds, points)`` of 32 n bytes each. The blinds are secret and serve once, with the same ids in
-        the same order; the points are uniform in the group, whatever the ids.
+        ``(blinds, points)`` of 32 n bytes each. The blinds are secret and may be used once, with the same ids
+        in the same order; the points are uniform in the group, whatever the ids.
 
     Raises:
         DataError: an id that cannot be hashed.
@@ -128,20 +128,20 @@ def blind(ids: Sequence[bytes], *, pool: Executor | None = None) -> tuple[bytes,
 
 
 def evaluate(points: bytes, key: bytes, *, pool: Executor | None = None) -> bytes:
-    """Multiply blinded points by the key: all that the key authority ever does for another institution.
+    """Multiply blinded points by the key; this is all that the key authority does for another institution.
 
     Args:
         points: 32 n bytes from ``blind``.
-        key: of the epoch, from ``new_key`` or ``derive_key``.
+        key: the epoch's key, from ``new_key`` or ``derive_key``.
         pool: as in ``blind``.
 
     Returns:
         32 n bytes, in the same order.
 
     Raises:
-        ProtocolError: not a whole number of points, or one is the identity or not canonically encoded; no
-            result is given for any of them.
-        ConfigError: not a key.
+        ProtocolError: ``points`` is not a whole number of points, or one of them is the identity or not
+            canonically encoded; no result is given for any of them.
+        ConfigError: ``key`` is not a key.
     """
     _check_key(key)
     n = _count(points, "blinded points")
@@ -156,12 +156,12 @@ def finalise(
 
     Args:
         ids: the n ids that were blinded, in the same order.
-        blinds: theirs, 32 n bytes.
+        blinds: the blinds of these ids, 32 n bytes.
         evaluated: the authority's answer, 32 n bytes.
         pool: as in ``blind``.
 
     Returns:
-        uint8 array of shape (n, 32), equal to ``pseudonyms(ids, key)`` of the authority.
+        uint8 array of shape (n, 32), equal to the authority's ``pseudonyms(ids, key)``.
 
     Raises:
         ProtocolError: the three do not belong together, or a point is the identity or not canonical.
@@ -170,7 +170,7 @@ def finalise(
     if _count(blinds, "blinds") != n or _count(evaluated, "evaluated points") != n:
         raise ProtocolError(
             f"{n} ids came back with {len(blinds) // POINT} blinds and {len(evaluated) // POINT} evaluated "
-            "points; all three must be of one request"
+            "points; all three must belong to one request"
         )
     jobs = [
         (ids[a:b], blinds[POINT * a : POINT * b], evaluated[POINT * a : POINT * b]) for a, b in _chunks(n)
@@ -179,18 +179,18 @@ def finalise(
 
 
 def pseudonyms(ids: Sequence[bytes], key: bytes, *, pool: Executor | None = None) -> Pseudonyms:
-    """Pseudonyms of the key authority's own ids, without blinding: F_k(id) for each.
+    """Pseudonyms of ids that the key authority itself has, without blinding: F_k(id) for each.
 
     Args:
         ids: n normalised ids as UTF-8 bytes.
-        key: of the epoch.
+        key: the epoch's key.
         pool: as in ``blind``.
 
     Returns:
         uint8 array of shape (n, 32).
 
     Raises:
-        ConfigError: not a key.
+        ConfigError: ``key`` is not a key.
         DataError: an id that cannot be hashed.
     """
     _check_key(key)
@@ -199,7 +199,7 @@ def pseudonyms(ids: Sequence[bytes], key: bytes, *, pool: Executor | None = None
 
 
 def _processors() -> int:
-    """Processors this process may use, which in a container are fewer than the machine has."""
+    """Processors that this process may use; in a container they are fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -219,11 +219,12 @@ def _spread(
         return [future.result() for future in futures]
     except BrokenProcessPool as error:
         raise FedriskError(
-            "a worker process of the alignment was lost, perhaps for want of memory; open the pool again, "
-            "with fewer workers"
+            "a worker process of the alignment was lost, perhaps because memory ran out; open the pool "
+            "again, with fewer workers"
         ) from error
     finally:
-        for future in futures:  # after a refused point the rest is not worth computing
+        # After a refused point the rest is not worth computing.
+        for future in futures:
             future.cancel()
 
 

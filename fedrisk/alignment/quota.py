@@ -1,12 +1,13 @@
 """The key authority's count of evaluations: how many ids each institution may have evaluated in an epoch.
 
-An institution that could ask without end would run the whole public registry through the authority and hold
-everybody's pseudonym. So the authority agrees a size with each institution for each epoch, counts what it
-evaluates against it, and refuses the rest, before it computes anything. The count is bound to the
-fingerprint of the institution's pinned key, kept in a file (SQLite, synchronised to the disk at every debit)
-together with a log of all debits, refusals and changes of size, and it never goes down within an epoch.
+An institution that could request evaluations without end would run the whole public registry through the
+authority and hold everybody's pseudonym. So the authority agrees a size with each institution for each epoch,
+counts the evaluations against it, and refuses any that exceed it before it computes anything. The count is
+bound to the fingerprint of the institution's pinned key. It is kept in a file (SQLite, synchronised to the
+disk at every debit) together with a log of all debits, refusals and changes of size, and it never goes down
+within an epoch.
 
-A request that is repeated after a lost answer costs nothing again: it carries the same id and digest.
+A request that is repeated after a lost answer costs nothing: it carries the same id and digest.
 """
 
 from __future__ import annotations
@@ -38,9 +39,15 @@ create table if not exists event (
 
 @dataclass(frozen=True)
 class Event:
-    """One line of the log: ``kind`` is declared, debited, repeated, refused or redeclared.
+    """One line of the log.
 
-    ``count`` is a number of ids: the size (declared, redeclared) or that of the request (the others).
+    Attributes:
+        time: in ISO format, UTC.
+        institution: fingerprint of its pinned key.
+        epoch: the key's epoch.
+        kind: declared, debited, repeated, refused or redeclared.
+        request: the request's id; None for declared and redeclared.
+        count: number of ids: the agreed size for declared and redeclared, else the size of the request.
     """
 
     time: str
@@ -57,7 +64,7 @@ class Quota:
     Every call opens, locks and closes the file, so that several processes and threads may share it.
 
     Args:
-        path: the SQLite file; it is made if it is not there, its folder must be.
+        path: the SQLite file; it is made if it does not exist, in a folder that must exist.
 
     Raises:
         StoreError: from every method, if the file cannot be read or written.
@@ -76,19 +83,19 @@ class Quota:
 
         Args:
             institution: fingerprint of its pinned key.
-            epoch: of the key.
+            epoch: the key's epoch.
             count: number of points in the request, at least 1.
             declared: the size agreed for this institution and epoch; the first one is binding.
             request: the request's id, unique for the institution.
-            digest: of the request's whole content, at least 16 bytes.
+            digest: hash of the request's whole content, at least 16 bytes.
 
         Returns:
-            How many evaluations are left. A repeated request returns the same without being counted again.
+            How many evaluations are left. A repeated request is not counted again.
 
         Raises:
             PolicyError: the request exceeds what is left, or ``declared`` differs from the binding size.
-            ProtocolError: the id was used for another content, epoch or count.
-            ConfigError: count below 1, declared below 0, or a digest below 16 bytes.
+            ProtocolError: the request's id was used for other content, another epoch or another count.
+            ConfigError: count is below 1, declared below 0, or the digest shorter than 16 bytes.
         """
         if count < 1 or declared < 0 or len(digest) < 16:
             raise ConfigError(
@@ -101,24 +108,22 @@ class Quota:
             if refusal is None:
                 used = self._used(connection, institution, epoch)
                 left = self._declared(connection, institution, epoch) - used
-        if refusal is not None:  # raised only now, so that the refusal is in the log on the disk
+        # Raised only now, so that the refusal is in the log on the disk.
+        if refusal is not None:
             raise refusal
         return left
 
     def size(self, institution: str, epoch: str) -> int | None:
-        """The agreed size, or None where nothing was asked for yet."""
+        """The agreed size, or None before the first request."""
         with self._open() as connection:
-            row = connection.execute(
-                "select declared from size where institution = ? and epoch = ?", (institution, epoch)
-            ).fetchone()
-            return None if row is None else int(row[0])
+            return self._agreed(connection, institution, epoch)
 
     def redeclare(self, institution: str, epoch: str, declared: int) -> None:
-        """Change an agreed size, by decision of the authority's operator; what was used stays used.
+        """Change an agreed size, by decision of the authority's operator; evaluations used so far stay used.
 
         Raises:
-            ConfigError: below 0.
-            PolicyError: no size was agreed before, or more is used already.
+            ConfigError: the size is below 0.
+            PolicyError: no size was agreed before, or more evaluations are used already.
         """
         if declared < 0:
             raise ConfigError(f"the declared size is {declared}; it must be at least 0")
@@ -134,7 +139,7 @@ class Quota:
             self._note(connection, institution, epoch, "redeclared", None, declared)
 
     def used(self, institution: str, epoch: str) -> int:
-        """Evaluations counted so far."""
+        """Number of evaluations counted so far."""
         with self._open() as connection:
             return self._used(connection, institution, epoch)
 
@@ -156,7 +161,7 @@ class Quota:
         request: str,
         digest: bytes,
     ) -> PolicyError | ProtocolError | None:
-        """Book the request or say why not; either way the log gets its line."""
+        """Book the request, or return the error that refuses it; either way the log gets a line."""
         before = connection.execute(
             "select epoch, digest, count from debit where institution = ? and request = ?",
             (institution, request),
@@ -167,26 +172,24 @@ class Quota:
             if same:
                 return None
             return ProtocolError(
-                "a request id came again with other content; send new content under a new id"
+                "a request's id was used before for other content; send new content under a new id"
             )
-        known = connection.execute(
-            "select declared from size where institution = ? and epoch = ?", (institution, epoch)
-        ).fetchone()
-        if known is None:
+        agreed = self._agreed(connection, institution, epoch)
+        if agreed is None:
             connection.execute("insert into size values (?, ?, ?)", (institution, epoch, declared))
             self._note(connection, institution, epoch, "declared", None, declared)
-        elif known[0] != declared:
+        elif agreed != declared:
             self._note(connection, institution, epoch, "refused", request, count)
             return PolicyError(
-                f"the declared size is {declared}, but {known[0]} was agreed for this epoch; the authority's "
+                f"the declared size is {declared}, but {agreed} was agreed for this epoch; the authority's "
                 "operator may change it with redeclare"
             )
         used = self._used(connection, institution, epoch)
         if used + count > declared:
             self._note(connection, institution, epoch, "refused", request, count)
             return PolicyError(
-                f"{count} evaluations were asked for, {declared - used} of {declared} are left in this "
-                "epoch; ask only for new ids, or have the authority's operator raise the size"
+                f"{count} evaluations were requested, but {declared - used} of {declared} are left in this "
+                "epoch; request only new ids, or have the authority's operator raise the size"
             )
         connection.execute(
             "insert into debit values (?, ?, ?, ?, ?)", (institution, request, epoch, digest, count)
@@ -194,13 +197,17 @@ class Quota:
         self._note(connection, institution, epoch, "debited", request, count)
         return None
 
-    def _declared(self, connection: sqlite3.Connection, institution: str, epoch: str) -> int:
+    def _agreed(self, connection: sqlite3.Connection, institution: str, epoch: str) -> int | None:
         row = connection.execute(
             "select declared from size where institution = ? and epoch = ?", (institution, epoch)
         ).fetchone()
-        if row is None:
+        return None if row is None else int(row[0])
+
+    def _declared(self, connection: sqlite3.Connection, institution: str, epoch: str) -> int:
+        agreed = self._agreed(connection, institution, epoch)
+        if agreed is None:
             raise PolicyError("no size is agreed for this institution and epoch; the first debit sets it")
-        return int(row[0])
+        return agreed
 
     def _used(self, connection: sqlite3.Connection, institution: str, epoch: str) -> int:
         row = connection.execute(
@@ -227,7 +234,7 @@ class Quota:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: written and synchronised on leaving, undone on an error."""
+        """One transaction: written and synchronised at its end, undone on an error."""
         try:
             connection = sqlite3.connect(self._path, timeout=30, isolation_level=None)
         except sqlite3.Error as error:

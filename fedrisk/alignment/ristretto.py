@@ -2,10 +2,10 @@
 
 The group (RFC 9496) comes from libsodium (Denis et al.), which computes in constant time. This module imports
 nothing heavy, so that a worker starts quickly, and keeps the Python work per point small: buffers are made
-once a chunk, and points are addressed inside them.
+once per chunk, and points are addressed inside them.
 
-Nothing here wipes secrets from memory: Python cannot promise it. Keys and blinds live as long as the process
-that holds them.
+Nothing here wipes secrets from memory, since Python cannot guarantee it. Keys and blinds live as long as the
+process that holds them.
 """
 
 from __future__ import annotations
@@ -47,16 +47,17 @@ _Multiply = Callable[[int, bytes, int], int]
 
 @functools.cache
 def _sodium() -> ctypes.PyDLL:
-    """libsodium as a ctypes library: the only place that touches another package's private parts.
+    """The library libsodium through ctypes; no other code touches another package's private parts.
 
     The wheel ``rbcl`` carries a libsodium with ristretto255, but its public functions make new objects for
     every point, and offer no way to work inside one buffer. It keeps the loaded library in the private
-    ``rbcl._sodium``; where a version of rbcl keeps it elsewhere, the distribution's ``libsodium.so.23``
-    (1.0.18 or later) serves as well. rbcl unpacks the library into a temporary file at every import and
-    leaves it there; once loaded it is not needed, so it is removed.
+    ``rbcl._sodium``. Where a version of rbcl keeps it elsewhere, the distribution's ``libsodium.so.23``
+    (1.0.18 or later) is used instead. rbcl unpacks the library into a temporary file at every import and
+    leaves it there; once loaded the file is not needed, so it is removed.
 
-    ``PyDLL`` instead of rbcl's ``CDLL``: a call of 50 microseconds need not release the interpreter lock, and
-    a thread that releases it at every call gets it back only after another thread's time slice.
+    It is loaded by ``PyDLL`` instead of rbcl's ``CDLL``: a call of 50 microseconds need not release the
+    interpreter lock, and a thread that releases it at every call gets it back only after another thread's
+    time slice.
 
     Raises:
         ConfigError: no libsodium with ristretto255 on this machine.
@@ -68,7 +69,8 @@ def _sodium() -> ctypes.PyDLL:
                 function = getattr(library, name)
                 function.argtypes = (ctypes.c_void_p,) * count
                 function.restype = ctypes.c_int
-            if library.sodium_init() >= 0:  # 1 means: already initialised
+            # A result of 1 means that the library was initialised before.
+            if library.sodium_init() >= 0:
                 return library
     raise ConfigError(
         "no libsodium with ristretto255 found; install the wheel rbcl, or the distribution's libsodium23"
@@ -79,7 +81,8 @@ def _from_rbcl() -> ctypes.PyDLL:
     import rbcl
 
     loaded = rbcl._sodium
-    if not isinstance(loaded, ctypes.CDLL):  # the module of that name, where rbcl did not rebind it
+    if not isinstance(loaded, ctypes.CDLL):
+        # It is the module of that name, which rbcl has not rebound to the library.
         loaded = loaded._sodium
     library = ctypes.PyDLL(loaded._name, handle=loaded._handle)
     unpacked = Path(loaded._name)
@@ -97,7 +100,10 @@ def _from_distribution() -> ctypes.PyDLL:
 
 
 class _Expander:
-    """expand_message_xmd of RFC 9380 with SHA-512 and 64 bytes out; what is constant is hashed once."""
+    """The function expand_message_xmd of RFC 9380 with SHA-512 and 64 bytes of output.
+
+    The constant beginning is hashed only once.
+    """
 
     def __init__(self, tag: bytes) -> None:
         suffix = tag + bytes([len(tag)])
@@ -116,13 +122,14 @@ _uniform_for_key = _Expander(_TO_KEY)
 
 
 def derive_scalar(seed: bytes, info: bytes) -> bytes:
-    """DeriveKeyPair of RFC 9497, section 3.2.1, the secret part."""
+    """The secret key that DeriveKeyPair of RFC 9497, section 3.2.1, derives from a seed."""
     message = seed + len(info).to_bytes(2, "big") + info
     for counter in range(256):
         scalar = int.from_bytes(_uniform_for_key(message + bytes([counter])), "little") % ORDER
         if scalar:
             return scalar.to_bytes(POINT, "little")
-    raise ConfigError("no key can be derived from this seed; take another seed")  # chance 2^-64000
+    # This happens with probability 2^-64000.
+    raise ConfigError("no key can be derived from this seed; take another seed")
 
 
 def random_scalars(count: int) -> bytes:
@@ -135,7 +142,7 @@ def random_scalars(count: int) -> bytes:
 
 
 def inverses(scalars: bytes) -> list[bytes]:
-    """Inverses modulo ORDER with one inversion in all (Montgomery 1987: 3 products a scalar instead).
+    """Inverses modulo ORDER with a single inversion, and 3 products per scalar (Montgomery 1987).
 
     Raises:
         ProtocolError: a scalar is 0 modulo ORDER.
@@ -146,7 +153,7 @@ def inverses(scalars: bytes) -> list[bytes]:
         before.append(product)
         product = product * value % ORDER
     if product == 0:
-        raise ProtocolError("a blind is zero; blind the list afresh")
+        raise ProtocolError("a blind is zero; blind the list again")
     inverse = pow(product, -1, ORDER)
     out = [b""] * len(values)
     for i in range(len(values) - 1, -1, -1):
@@ -159,9 +166,10 @@ def inverses(scalars: bytes) -> list[bytes]:
 
 
 def end_with_parent() -> None:
-    """In a worker: leave at once when the process that opened the pool is gone.
+    """Make a worker process exit at once when the process that opened the pool is gone.
 
-    Otherwise a worker whose parent was killed would work off its queue, holding keys, and then wait for ever.
+    Otherwise a worker whose parent was killed would finish its queue while it holds keys, and then wait
+    forever.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
@@ -175,23 +183,23 @@ def end_with_parent() -> None:
 
 
 def blind_chunk(ids: Sequence[bytes]) -> tuple[bytes, bytes]:
-    """Fresh blinds and blind * HashToGroup(id) for a chunk of ids."""
+    """Fresh blinds, and blind * HashToGroup(id), for a chunk of ids."""
     blinds = random_scalars(len(ids))
     return blinds, hash_multiply(ids, [blinds[i : i + POINT] for i in range(0, len(blinds), POINT)])
 
 
 def evaluate_chunk(points: bytes, key: bytes) -> bytes:
-    """key * point for every point of the chunk."""
+    """The product key * point for every point of the chunk."""
     return _multiply(points, [key] * (len(points) // POINT))
 
 
 def finalise_chunk(ids: Sequence[bytes], blinds: bytes, evaluated: bytes) -> bytes:
-    """The 64-byte outputs of a chunk: Finalize of RFC 9497, section 3.3.1."""
+    """The 64-byte outputs of a chunk from evaluated points: Finalize of RFC 9497, section 3.3.1."""
     return _outputs(ids, _multiply(evaluated, inverses(blinds)))
 
 
 def output_chunk(ids: Sequence[bytes], key: bytes) -> bytes:
-    """The same 64-byte outputs by whoever holds the key: Evaluate of RFC 9497, section 3.3.1."""
+    """The same 64-byte outputs from the key itself: Evaluate of RFC 9497, section 3.3.1."""
     return _outputs(ids, hash_multiply(ids, [key] * len(ids)))
 
 
@@ -206,10 +214,10 @@ def key_pseudonyms(ids: Sequence[bytes], key: bytes) -> bytes:
 
 
 def hash_multiply(ids: Sequence[bytes], scalars: Sequence[bytes]) -> bytes:
-    """scalar * HashToGroup(id) for pairs of ids and scalars.
+    """The product scalar * HashToGroup(id) for pairs of ids and scalars.
 
     Raises:
-        DataError: an id longer than 65,535 bytes, or one whose hash is the identity (chance 2^-252).
+        DataError: an id is longer than 65,535 bytes, or its hash is the identity (probability 2^-252).
     """
     count = len(ids)
     sodium = _sodium()
@@ -235,7 +243,7 @@ def _multiply(points: bytes, scalars: Sequence[bytes]) -> bytes:
     for scalar in scalars:
         if multiply(there, scalar, here):
             raise ProtocolError(
-                "a point is the identity or not in its one canonical encoding; the sender must blind afresh"
+                "a point is the identity or not canonically encoded; the sender must blind its list again"
             )
         here += POINT
         there += POINT

@@ -1,13 +1,14 @@
 """The data dictionary of one institution: what its columns mean, in public terms.
 
-A dictionary says of every column its kind, unit, public bounds, public bins or their number, and what
-happens to missing values. Everything that a release needs to know about a column before it has seen a
-single value stands here: bounds and categories taken from the data would themselves be a release without
-a price (Dwork & Roth 2014, section 3; Wilson et al. 2020 on bounds). So a number needs public bounds or
-public edges, a category its public list, and integer codes with few values are best given public edges,
-which cost no privacy.
+A dictionary gives for every column its kind, unit, public bounds, public bins or their number, and how
+missing values are treated. It holds everything that a release needs to know about a column before it has seen
+a single value: bounds and categories taken from the data would themselves be a release without a price (Dwork
+& Roth 2014, section 3; Wilson et al. 2020 on bounds). So a number needs public bounds or public edges, a
+category its public list, and integer codes with few values are best given public edges, which cost no
+privacy.
 
-A dictionary describes a table; it never holds a value of one. `fedrisk.data.table` reads and checks the table.
+A dictionary describes a table; it never holds a value of one. `fedrisk.data.table` reads and checks the
+table.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fedrisk.errors import ConfigError
 
-MAX_BINS = 64  # one-hot columns travel masked; more bins cost traffic and noise, and help no curve
+MAX_BINS = 64
+"""Most bins of a column: one-hot columns travel masked, and more bins cost traffic and noise for no gain."""
+
 ROW_NUMBER = "@row"
+"""Stands for the row number of the file in ``Dictionary.id``."""
 
 Value = str | int | float
 
@@ -55,13 +59,13 @@ class _Frozen(BaseModel):
 class Column(_Frozen):
     """One column in public terms.
 
-    Numbers have public bounds ``low`` and ``high`` (values outside are clipped; more than the share
-    ``outside`` of them is an error) and either public edges ``bins`` (an edge belongs to the bin on its
-    right) or a number of bins ``bin_count``, whose edges are then found privately on a ``grid`` that is
-    linear or signed-logarithmic between the bounds. In a file ``bins`` may be either, a list or a number;
-    without both the recipe chooses the number. Categories have a public list; values not in it count as
-    missing. Flags are yes or no. Dates are never features. ``monotone`` is the way risk moves as the number
-    grows, where that is known beforehand.
+    Numbers have public bounds ``low`` and ``high``. Values outside are clipped; more than the share
+    ``outside`` of them is an error. A number also has either public edges ``bins`` (an edge belongs to the
+    bin on its right) or a number of bins ``bin_count``, whose edges are then found privately on a ``grid``
+    that is linear or signed-logarithmic between the bounds. In a file ``bins`` may be a list or a number; if
+    neither is given, the recipe chooses the number. Categories have a public list; values that are not in it
+    count as missing. Flags are yes or no. Dates are never features. ``monotone`` is the direction in which
+    risk moves as the number grows, where that is known beforehand.
 
     >>> Column(name="age", kind="number", meaning="years", low=18, high=100, bins=8).bin_count
     8
@@ -99,17 +103,17 @@ class Column(_Frozen):
 
     @property
     def table_name(self) -> str:
-        """The name of the column in the institution's own table."""
+        """The name of the column in the institution's table."""
         return self.source or self.name
 
 
 class Label(_Frozen):
-    """The outcome, known to a bank alone.
+    """The outcome, which only a bank knows.
 
-    ``positive`` lists the values that mean default and ``negative`` those that mean none; a row with any
-    other value is not labelled, is dropped and counted. With both lists empty the column is itself a
-    number in [0, 1]. ``selection`` states whom labels exist for, ``weight`` names a column of selection
-    weights in [0, 1] (larger ones would raise the sensitivity of every sum).
+    ``positive`` lists the values that mean default and ``negative`` those that mean no default. A row with
+    any other value has no label; such rows are dropped and counted. With both lists empty the column is
+    itself a number in [0, 1]. ``selection`` states for whom labels exist. ``weight`` names a column of
+    selection weights in [0, 1] (larger weights would raise the sensitivity of every sum).
     """
 
     column: str = Field(min_length=1)
@@ -124,8 +128,8 @@ class Label(_Frozen):
         problems = []
         if bool(self.positive) != bool(self.negative):
             problems.append(
-                "positive and negative are given together or not at all; list the values of both sides, or "
-                "leave both out if the column is a number in [0, 1]"
+                "positive and negative are given together or not at all; list the values of both, or leave "
+                "both out if the column is a number in [0, 1]"
             )
         if both := {canonical(v) for v in self.positive} & {canonical(v) for v in self.negative}:
             problems.append(
@@ -140,8 +144,8 @@ class Dictionary(_Frozen):
     """All columns of one institution, its id column and, at a bank, its label.
 
     ``id`` names the column with enterprise ids (``id_scheme`` "uscc": unified social credit codes with a
-    check character; "opaque": any text). ``id = "@row"`` takes the row number of the file as id: for test
-    data only, since it matches institutions by the order of their files. ``as_of`` names a date column.
+    check character; "opaque": any text). ``id = "@row"`` uses the row number of the file as id. This is for
+    test data only, since it matches institutions by the order of their files. ``as_of`` names a date column.
     """
 
     id: str = Field(min_length=1)
@@ -157,7 +161,7 @@ class Dictionary(_Frozen):
 
     @property
     def features(self) -> tuple[Column, ...]:
-        """The columns that models may use, in the order of the dictionary."""
+        """The columns that models may use, in the dictionary's order."""
         return tuple(c for c in self.columns if c.feature)
 
     def column(self, name: str) -> Column:
@@ -172,7 +176,7 @@ class Dictionary(_Frozen):
     def public(self) -> dict[str, Any]:
         """What other institutions and the hub may see: no names or codes of the table itself.
 
-        Left out are ``id``, ``source``, ``missing_values`` and the label's column and codes.
+        It leaves out ``id``, ``source``, ``missing_values`` and the label's column and codes.
         """
         columns = [c.model_dump(mode="json", exclude={"source", "missing_values"}) for c in self.columns]
         label = None
@@ -195,20 +199,14 @@ class Dictionary(_Frozen):
 def load_dictionary(source: str | Path | Mapping[str, Any]) -> Dictionary:
     """A dictionary from a TOML file (its ``[dictionary]`` table, if it has one) or from a mapping.
 
-    Raises ConfigError with all problems at once, each naming the column, the rule and the remedy.
+    Raises:
+        ConfigError: lists all problems, each with the column, the rule and the remedy.
     """
     if isinstance(source, Mapping):
         where, raw = "dictionary", source
     else:
         where = f"dictionary in {source}"
-        try:
-            raw = tomllib.loads(Path(source).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"{where}: the file cannot be read ({type(error).__name__}); check path and encoding"
-            ) from error
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{where}: not valid TOML: {error}") from error
+        raw = _toml(source, where)
     if isinstance(raw.get("dictionary"), Mapping):
         raw = raw["dictionary"]
     try:
@@ -219,11 +217,22 @@ def load_dictionary(source: str | Path | Mapping[str, Any]) -> Dictionary:
     raise ConfigError(f"{where}: {len(problems)} problem{'s' * (len(problems) > 1)}\n{lines}")
 
 
-def same_features(a: Dictionary, b: Dictionary) -> list[str]:
-    """Differences that forbid adding up sums of two banks over their features, in words; [] if none.
+def _toml(path: str | Path, where: str) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{where}: the file cannot be read ({type(error).__name__}); check path and encoding"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where}: not valid TOML: {error}") from error
 
-    Compared are the features with everything that shapes their bins, their order, and the label's horizon.
-    Names in the table, codes for missing values, wording and tolerances are each institution's own.
+
+def same_features(a: Dictionary, b: Dictionary) -> list[str]:
+    """Differences in words that forbid adding up sums of two banks over their features; [] if there are none.
+
+    Everything that shapes the features' bins, their order, and the label's horizon are compared. Names in the
+    table, codes for missing values, wording and tolerances may differ between institutions.
 
     >>> one = dict(id="id", columns=[dict(name="x", kind="number", meaning="m", low=0, high=1)])
     >>> two = dict(id="id", columns=[dict(name="x", kind="number", meaning="m", low=0, high=2)])
@@ -266,7 +275,7 @@ def canonical(value: object) -> str:
 
 
 def _refuse(problems: list[str]) -> None:
-    # pydantic carries one text per validator; the loader splits it into one line per problem.
+    # Pydantic carries one text per validator; the loader splits it into one line per problem.
     if problems:
         raise ValueError("\n".join(problems))
 
@@ -297,7 +306,7 @@ def _number_problems(c: Column) -> list[str]:
     elif c.low is None and c.bins is None and c.feature:
         found.append(
             "a number needs public bounds low and high, or public edges in bins; bounds "
-            "read off the data would leak"
+            "taken from the data would leak"
         )
     elif c.low is not None and c.high is not None and c.low >= c.high:
         found.append(f"low = {c.low} must be below high = {c.high}; swap or widen them")
@@ -318,7 +327,7 @@ def _category_problems(c: Column) -> list[str]:
     if c.categories is None:
         if c.feature:
             found.append(
-                "a category needs its public list in categories; a list read off the data would leak"
+                "a category needs its public list in categories; a list taken from the data would leak"
             )
         return found
     if not 1 <= len(c.categories) <= MAX_BINS:
@@ -330,7 +339,8 @@ def _category_problems(c: Column) -> list[str]:
         found.append(f"categories repeats {', '.join(map(repr, twice))}; remove the repetition")
     if any(x != x.strip() or not x for x in c.categories):
         found.append(
-            "categories must be non-empty and without space around them; tables are read with it stripped"
+            "categories must be non-empty and without space around them; such space is removed when tables "
+            "are read"
         )
     if c.prefix is not None and (long := [x for x in c.categories if len(x) > c.prefix]):
         found.append(
@@ -350,7 +360,7 @@ def _dictionary_problems(d: Dictionary) -> list[str]:
         for n in sorted({n for n in names if names.count(n) > 1})
     ]
     if d.id == ROW_NUMBER and d.id_scheme != "opaque":
-        found.append(f'id = "{ROW_NUMBER}" needs id_scheme = "opaque"; row numbers are no credit codes')
+        found.append(f'id = "{ROW_NUMBER}" needs id_scheme = "opaque"; row numbers are not credit codes')
     if d.as_of is not None:
         dates = [c.name for c in d.columns if c.kind == "date"]
         if d.as_of not in dates:
@@ -358,15 +368,15 @@ def _dictionary_problems(d: Dictionary) -> list[str]:
                 f'as_of = "{d.as_of}" is not a date column; add it with kind = "date" '
                 f"({len(dates)} date columns given)"
             )
-    own = {d.id: "the id"}
+    reserved = {d.id: "the id"}
     if d.label is not None:
-        own |= {d.label.column: "the label"} | (
-            {d.label.weight: "the selection weight"} if d.label.weight else {}
-        )
+        reserved[d.label.column] = "the label"
+        if d.label.weight:
+            reserved[d.label.weight] = "the selection weight"
     found += [
-        f'column "{c.name}": reads {own[c.table_name]} as a feature, which leaks it; remove the column'
+        f'column "{c.name}": reads {reserved[c.table_name]} as a feature, which leaks it; remove the column'
         for c in d.features
-        if c.table_name in own
+        if c.table_name in reserved
     ]
     return found
 
@@ -375,22 +385,9 @@ def _dictionary_problems(d: Dictionary) -> list[str]:
 
 
 def _readable(error: ValidationError, raw: Mapping[str, Any]) -> Iterator[str]:
+    """One sentence for each problem that pydantic found: where it is, the rule, and the remedy."""
     for item in error.errors(include_url=False):
-        loc = item["loc"]
-        where, rest = "", list(loc)
-        model: type[BaseModel] = Dictionary
-        if loc[:1] == ("columns",) and len(loc) > 1 and isinstance(loc[1], int):
-            columns = raw["columns"]
-            entry = columns[loc[1]] if isinstance(columns, (list, tuple)) else None
-            name = entry.get("name") if isinstance(entry, Mapping) else None
-            where, rest, model = (
-                f'column "{name}": ' if name else f"column number {loc[1] + 1}: ",
-                rest[2:],
-                Column,
-            )
-        elif loc[:1] == ("label",):
-            where, rest, model = "label: ", rest[1:], Label
-        key = str(rest[0]) if rest else ""
+        where, key, model = _place(item["loc"], raw)
         if item["type"] == "extra_forbidden":
             yield f"{where}{key} is not a known setting; {_did_you_mean(key, list(model.model_fields))}"
         elif item["type"] == "missing":
@@ -401,6 +398,21 @@ def _readable(error: ValidationError, raw: Mapping[str, Any]) -> Iterator[str]:
             value = item["input"]
             shown = f" = {value!r}" if isinstance(value, (str, int, float)) else ""
             yield f"{where}{key}{shown}: {item['msg'][:1].lower()}{item['msg'][1:]}"
+
+
+def _place(loc: tuple[int | str, ...], raw: Mapping[str, Any]) -> tuple[str, str, type[BaseModel]]:
+    """Where an error is: the beginning of its sentence, the setting, and the model that has the setting."""
+    where, rest = "", loc
+    model: type[BaseModel] = Dictionary
+    if loc[:1] == ("columns",) and len(loc) > 1 and isinstance(loc[1], int):
+        columns = raw["columns"]
+        entry = columns[loc[1]] if isinstance(columns, (list, tuple)) else None
+        name = entry.get("name") if isinstance(entry, Mapping) else None
+        where = f'column "{name}": ' if name else f"column number {loc[1] + 1}: "
+        rest, model = loc[2:], Column
+    elif loc[:1] == ("label",):
+        where, rest, model = "label: ", loc[1:], Label
+    return where, str(rest[0]) if rest else "", model
 
 
 def _did_you_mean(word: str, known: list[str]) -> str:

@@ -13,7 +13,7 @@ from fedrisk.errors import ConfigError
 from fedrisk.study import BANK
 
 LOG_DECADES = 1e4
-"""A log grid is linear below 1/10,000 of the largest bound and logarithmic above."""
+"""A log grid is linear below 1/10,000 of the largest bound, and logarithmic above it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +24,13 @@ class Feature:
         institution: role name: "bank" for columns that all banks share, else the holder's name.
         column: name of the column.
         kind: "number", "category" or "flag" (0 or 1).
-        low, high: public bounds of a number; values outside count as the bound.
-        grid: scale of the edge histogram. "log" is a symmetric log, fit for money with heavy tails.
+        low: lower public bound of a number; values below count as the bound.
+        high: upper public bound of a number; values above count as the bound.
+        grid: scale of the edge histogram. "log" is a symmetric logarithm, for money with heavy tails.
         bins: public inner edges (number) or categories; None lets a noisy histogram choose the edges.
-        missing: give missing values, and enterprises unknown here, a bin of their own (the last).
+        missing: whether missing values, and enterprises unknown here, get a separate bin (the last one).
         monotone: direction of the *risk* as the value rises, if the study imposes one.
-        bin_count: ordered bins wanted where the edges are private; None leaves it to the study.
+        bin_count: number of ordered bins where the edges are private; None leaves it to the study.
 
     Raises:
         ConfigError: the parts contradict one another.
@@ -89,14 +90,15 @@ class Feature:
 
     @property
     def private_edges(self) -> bool:
-        """True if the edges have to be found from a noisy histogram (and paid for)."""
+        """True if the edges come from a noisy histogram, which has a privacy price."""
         return self.kind == "number" and self.bins is None
 
 
 def features_of(dictionary: Dictionary, role: str) -> tuple[Feature, ...]:
     """The public features of an institution, in its dictionary's order.
 
-    A holder's features always have a bin for the missing: the enterprises that it does not know fall there.
+    A holder's features always have a bin for missing values: the enterprises that it does not know fall
+    there.
     """
     return tuple(
         Feature(
@@ -117,9 +119,14 @@ def features_of(dictionary: Dictionary, role: str) -> tuple[Feature, ...]:
 
 
 def features_from(content: Sequence[Mapping[str, Any]]) -> list[Feature]:
-    """Features as a message or file holds them; JSON has no tuples, so bins become what they were."""
+    """Features from a message or file; JSON has no tuples, so bins become tuples again."""
     return [Feature(**{**f, "bins": None if f["bins"] is None else tuple(f["bins"])}) for f in content]
 
 
 def rising(edges: Sequence[float]) -> bool:
+    """Whether all edges are finite and each is greater than the one before.
+
+    >>> rising([1.0, 2.0]), rising([1.0, 1.0]), rising([])
+    (True, False, True)
+    """
     return all(math.isfinite(e) for e in edges) and all(a < b for a, b in pairwise(edges))

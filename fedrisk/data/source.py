@@ -1,7 +1,7 @@
-"""Where an institution's table lies, and reading it: CSV, Parquet or a database, in blocks, only what is needed.
+"""An institution's table: where it is, and how it is read from CSV, Parquet or a database.
 
-No text made here holds a value or an id; the readers' own messages quote the offending row, so they are dropped,
-not chained.
+It is read in blocks, and only the columns that are needed. No text made here holds a value or an id. The
+readers' own messages quote the offending row, so they are dropped, not chained.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class Part(BaseModel):
-    """One of several equal parts into which a table's rows are cut at random, the same cut for the same ``seed``:
-    simulates several institutions with one public file."""
+    """One of several equal parts of a table's rows, cut at random to simulate several institutions.
+
+    The same ``seed`` gives the same cut.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,7 +54,7 @@ class Part(BaseModel):
         return self
 
     def rows(self, n: int) -> npt.NDArray[np.int64]:
-        """Places of the part among n rows, rising.
+        """Positions of the part's rows among n rows, in rising order.
 
         >>> sorted(np.concatenate([Part(number=k, of=3).rows(7) for k in (1, 2, 3)]).tolist())
         [0, 1, 2, 3, 4, 5, 6]
@@ -63,10 +65,10 @@ class Part(BaseModel):
 class TableSource(BaseModel):
     """Where the table is: a .csv, .csv.gz or .parquet file, or a SQLAlchemy URL with a ``query``.
 
-    ``${NAME}`` is replaced by the environment variable at reading time, so that a password in a URL is
-    never part of a configuration. Relative paths start at the institution file's folder. ``only`` keeps
-    the rows whose column equals the value (or one of the values), which cuts one file into several
-    institutions; ``part`` cuts what is left at random. ``encoding`` is for CSV, for example "gb18030".
+    ``${NAME}`` is replaced by the environment variable when the table is read, so that a password in a URL is
+    never part of a configuration. Relative paths start at the institution file's folder. ``only`` selects the
+    rows whose column equals the value (or one of the values), which cuts one file into several institutions;
+    ``part`` cuts the selected rows at random. ``encoding`` is for CSV, for example "gb18030".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -95,7 +97,7 @@ class TableSource(BaseModel):
 
 @dataclass(frozen=True)
 class Check:
-    """One rule that rows of the table break: how many, which share, how bad, and what to do about it."""
+    """One rule that rows of the table break: how many rows, which share, how severe it is, and the remedy."""
 
     column: str
     rule: str
@@ -110,7 +112,7 @@ class Check:
 
 
 class Checks(list[Check]):
-    """Collects checks of a table with ``total`` rows; zero rows broken means no check."""
+    """The checks of a table with ``total`` rows."""
 
     total: int = 0
 
@@ -122,15 +124,17 @@ class Checks(list[Check]):
         remedy: str,
         severity: Literal["error", "warning", "note"] = "error",
     ) -> None:
+        """Add a check that ``rows`` rows break; nothing for zero rows."""
         if rows:
             self.append(Check(column, rule, rows, rows / max(self.total, rows), severity, remedy))
 
     def always(self, column: str, rule: str, remedy: str) -> None:
+        """Add an error that concerns the whole table or column, not single rows."""
         self.append(Check(column, rule, 0, 0.0, "error", remedy))
 
 
 def expand(text: str) -> str:
-    """``text`` with every ${NAME} replaced; ConfigError that names a variable that is not set."""
+    """``text`` with every ${NAME} replaced; ConfigError names a variable that is not set."""
 
     def value(match: re.Match[str]) -> str:
         found = os.environ.get(match[1])
@@ -145,21 +149,25 @@ def expand(text: str) -> str:
 
 
 def by_value(values: pd.Series[Any], meaning: Any) -> Floats:
-    """``meaning`` of every value, computed once for each distinct one; NaN where missing."""
+    """``meaning`` of every value, computed once for each distinct value; NaN where missing."""
     codes, distinct = pd.factorize(values)
     table = np.array([*(meaning(v) for v in distinct), np.nan], dtype=np.float64)
     return np.asarray(table[codes])
 
 
 def where(source: TableSource) -> str:
-    # A database URL may hold a password; the name of a file says enough to its own institution.
+    """The table's name in error texts: a file's name, but never a database URL, which may hold a password."""
     return "table from the database" if source.is_database else f"table {Path(source.source).name}"
 
 
 def read_source(source: TableSource, d: Dictionary, base: Path, checks: Checks) -> pd.DataFrame | None:
-    """As `_wanted`, with the readers' own texts dropped: they quote rows, queries and passwords."""
+    """The needed columns as they are in the table, indexed by row number; None if a column is missing.
+
+    The rows are those that ``only`` and ``part`` select. The readers' own error texts are dropped: they quote
+    rows, queries and passwords.
+    """
     try:
-        return _wanted(source, d, base, checks)
+        return _selected(source, d, base, checks)
     except sqlalchemy.exc.SQLAlchemyError as error:
         reason = type(error).__name__
     except pa.ArrowException as error:
@@ -169,46 +177,56 @@ def read_source(source: TableSource, d: Dictionary, base: Path, checks: Checks) 
         )
     except (UnicodeError, LookupError) as error:
         reason = f"{type(error).__name__}, encoding {source.encoding}"
-    # Outside the handlers, so that the reader's error does not follow as the context of this one.
+    # Raised outside the handlers, so that the reader's error does not become the context of this one.
     raise DataError(f"{where(source)}: cannot be read ({reason}); check the file, its encoding, or the query")
 
 
-def _wanted(source: TableSource, d: Dictionary, base: Path, checks: Checks) -> pd.DataFrame | None:
-    """The needed columns as read, indexed by row number, cut by ``only`` and ``part``; None if a column is missing."""
-    needed = [] if d.id == ROW_NUMBER else [d.id]
-    needed += [c.table_name for c in d.columns]
-    if d.label is not None:
-        needed += [d.label.column] + ([d.label.weight] if d.label.weight else [])
-    needed = list(dict.fromkeys(needed))
+def _selected(source: TableSource, d: Dictionary, base: Path, checks: Checks) -> pd.DataFrame | None:
+    needed = _needed(d)
     wanted = list(dict.fromkeys([*needed, *source.only]))
-    kept = {k: {canonical(v) for v in ([v] if isinstance(v, str) else v)} for k, v in source.only.items()}
-
     with _open(source, base) as (header, blocks):
-        lacking = [n for n in wanted if n not in header]
-        for name in lacking:
-            checks.always(
-                name, "column is not in the table", "correct its name, or give the table's name as source"
-            )
-        for name in (n for n in wanted if header.count(n) > 1):
-            checks.always(name, "several columns of the table have this name", "rename all but one")
-        if checks:
+        _check_header(header, wanted, checks)
+        if any(check.severity == "error" for check in checks):
             return None
-        if extra := len(set(header) - set(wanted)):
-            remedy = "they are not read; describe those that a study may use"
-            checks.append(
-                Check("table", f"{extra} columns are not in the dictionary", 0, 0.0, "note", remedy)
-            )
         parts, start = [], 0
         for block in blocks(wanted):
             block.index = pd.RangeIndex(start, start + len(block))
             start += len(block)
-            for name, values in kept.items():
-                block = block[
-                    by_value(block[name], lambda v, values=values: float(canonical(v) in values)) == 1.0
-                ]
-            parts.append(block[needed])
-    whole = pd.concat(parts) if parts else pd.DataFrame({n: [] for n in needed})
-    return whole if source.part is None else whole.iloc[source.part.rows(len(whole))]
+            parts.append(_only(block, source)[needed])
+    table = pd.concat(parts) if parts else pd.DataFrame({n: [] for n in needed})
+    return table if source.part is None else table.iloc[source.part.rows(len(table))]
+
+
+def _needed(d: Dictionary) -> list[str]:
+    """Names, in the table, of the columns that the dictionary describes: id, columns, label and weight."""
+    needed = [] if d.id == ROW_NUMBER else [d.id]
+    needed += [c.table_name for c in d.columns]
+    if d.label is not None:
+        needed += [d.label.column] + ([d.label.weight] if d.label.weight else [])
+    return list(dict.fromkeys(needed))
+
+
+def _check_header(header: list[str], wanted: list[str], checks: Checks) -> None:
+    """Errors for columns that are missing or ambiguous; where there are none, a note on columns not read."""
+    for name in (n for n in wanted if n not in header):
+        checks.always(
+            name, "column is not in the table", "correct its name, or give the table's name as source"
+        )
+    for name in (n for n in wanted if header.count(n) > 1):
+        checks.always(name, "several columns of the table have this name", "rename all but one")
+    extra = len(set(header) - set(wanted))
+    if extra and not checks:
+        remedy = "they are not read; describe those that a study may use"
+        checks.append(Check("table", f"{extra} columns are not in the dictionary", 0, 0.0, "note", remedy))
+
+
+def _only(block: pd.DataFrame, source: TableSource) -> pd.DataFrame:
+    """The rows of a block whose columns have the values that ``only`` names."""
+    for name, given in source.only.items():
+        values = {canonical(v) for v in ([given] if isinstance(given, str) else given)}
+        chosen = by_value(block[name], lambda v, values=values: float(canonical(v) in values)) == 1.0
+        block = block[chosen]
+    return block
 
 
 Blocks = Callable[[list[str]], Iterator[pd.DataFrame]]
@@ -241,7 +259,8 @@ def _open(source: TableSource, base: Path) -> Iterator[tuple[list[str], Blocks]]
 
 
 def _csv(path: Path, encoding: str, columns: list[str] | None) -> Any:
-    # All as text: a type guessed from the first block fails on a later one, quoting the value.
+    # All columns as text: a type guessed from the first block fails on a later one, with an error that quotes
+    # it.
     texts = None if columns is None else dict.fromkeys(columns, pa.string())
     return pa.csv.open_csv(
         path,
@@ -260,11 +279,12 @@ def _arrow_blocks(batches: Iterable[Any]) -> Iterator[pd.DataFrame]:
 
 
 def _plain(column: Any) -> Any:
-    """Blank text is missing; dictionaries are unpacked; whole numbers with gaps stay exact, as text."""
+    """A column with blank text as missing, dictionaries unpacked, and integers with gaps as (exact) text."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         column, kind = column.dictionary_decode(), kind.value_type
-    if pa.types.is_integer(kind) and column.null_count:  # as floats they could not hold long ids
+    if pa.types.is_integer(kind) and column.null_count:
+        # As floats they could not hold long ids.
         return column.cast(pa.string())
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         blank = pc.equal(pc.utf8_trim_whitespace(column), "")

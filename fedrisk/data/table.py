@@ -1,15 +1,15 @@
-"""One institution's table: read at its own machine, checked against its dictionary, and typed.
+"""One institution's table: read on its machine, checked against its dictionary, and typed.
 
 Only the columns that the dictionary names are read, in blocks, from CSV, Parquet or a database. Every rule
-that a table can break becomes a `Check` with a count, a share and a remedy, so that one run shows all that
-is wrong. No text made here holds a value or an id; the readers' own messages quote the offending row, so
+that a table can break becomes a `Check` with a count, a share and a remedy, so that one run shows everything
+that is wrong. No text made here holds a value or an id. The readers' own messages quote the offending row, so
 they are dropped, not chained.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,12 @@ Floats = npt.NDArray[np.float64]
 Objects = npt.NDArray[np.object_]
 Bools = npt.NDArray[np.bool_]
 
-REFUSED_SHARE = 0.01  # ids that break their scheme: up to this share they are dropped, above it is an error
+REFUSED_SHARE = 0.01
+"""Rows whose id breaks its scheme are dropped up to this share; a larger share is an error."""
+
 _FLAGS = {"1": 1.0, "true": 1.0, "t": 1.0, "yes": 1.0, "y": 1.0}
 _FLAGS |= {"0": 0.0, "false": 0.0, "f": 0.0, "no": 0.0, "n": 0.0}
+# By kind: what a value must be, and an example for the remedy.
 _WANTED = {
     "number": ("a number", "1234.5"),
     "flag": ("yes or no", "1 or 0"),
@@ -42,11 +45,19 @@ _WANTED = {
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The checked table of one institution, n rows. Its representation shows sizes, never contents.
+    """The checked table of one institution, n rows in the order of their ids.
 
-    ids: (n,) object, normalised. frame: n typed columns by their dictionary names (numbers and flags
-    float64 with NaN, categories object with None, dates datetime64). label: (n,) float64 in [0, 1] or
-    None. weight: (n,) float64 in [0, 1] or None. Rows are in the order of their ids. digest: SHA-256 over all of these, so that a table that changed between two exchanges of a study is noticed.
+    Its representation never shows contents.
+
+    Attributes:
+        ids: (n,) object, normalised.
+        frame: n rows of typed columns by their dictionary names: numbers and flags float64 with NaN,
+            categories object with None, dates datetime64.
+        label: (n,) float64 in [0, 1], or None.
+        weight: (n,) float64 in [0, 1], or None.
+        digest: SHA-256 over all of these, so that a table that changes between two exchanges of a study is
+            noticed.
+        checks: warnings and notes.
     """
 
     ids: Objects = field(repr=False)
@@ -61,14 +72,18 @@ class Table:
 
 
 def read_table(source: TableSource, dictionary: Dictionary, *, base: str | Path) -> Table:
-    """The table behind ``source``, typed and checked; ``base`` is the folder of the institution file.
+    """The table at ``source``, typed and checked; ``base`` is the folder of the institution file.
 
-    Raises ConfigError if the source cannot be found (names the environment variable or the file), and
-    DataError with all rules that the table breaks. Warnings and notes stay in ``Table.checks``.
+    Warnings and notes are in ``Table.checks``.
+
+    Raises:
+        ConfigError: the source cannot be found; names the environment variable or the file.
+        DataError: lists all rules that the table breaks.
     """
     table, checks = _examine(source, dictionary, Path(base))
     raise_for(checks, where=where(source))
-    if table is None:  # a missing table always comes with an error above
+    if table is None:
+        # Not expected: a missing table always comes with an error, which was raised above.
         raise DataError(f"{where(source)}: cannot be read; run the check of the institution file")
     return table
 
@@ -81,7 +96,7 @@ def check_table(source: TableSource, dictionary: Dictionary, *, base: str | Path
 
 
 def raise_for(checks: Iterable[Check], *, where: str = "table") -> None:
-    """DataError with every check of severity "error"; nothing if there is none."""
+    """Raise DataError with all checks of severity "error"; do nothing if there is none."""
     errors = [c for c in checks if c.severity == "error"]
     if errors:
         lines = "\n".join(f"  - {c}" for c in errors)
@@ -92,6 +107,7 @@ def raise_for(checks: Iterable[Check], *, where: str = "table") -> None:
 
 
 def _examine(source: TableSource, dictionary: Dictionary, base: Path) -> tuple[Table | None, list[Check]]:
+    """The table, if it can be read and has rows, and everything that is wrong or notable about it."""
     checks = Checks()
     raw = read_source(source, dictionary, base, checks)
     if raw is None:
@@ -106,14 +122,7 @@ def _examine(source: TableSource, dictionary: Dictionary, base: Path) -> tuple[T
     ids, known = _ids(raw, dictionary, keep, checks)
     keep &= known
     ids = ids[keep]
-    repeated = pd.Series(ids, dtype=object).duplicated(keep=False).to_numpy()
-    latest = f'"{dictionary.as_of}"' if dictionary.as_of else "a date column"
-    checks.note(
-        dictionary.id,
-        "id occurs more than once",
-        int(repeated.sum()),
-        f"roll the rows of an enterprise up to one, or keep the latest by {latest}",
-    )
+    _check_repeated(ids, dictionary, checks)
     if not keep.any():
         checks.always("table", "has no row that a study could use", "repair the rules above first")
     raw = raw[keep] if not keep.all() else raw
@@ -123,23 +132,39 @@ def _examine(source: TableSource, dictionary: Dictionary, base: Path) -> tuple[T
     )
     label = None if label is None else label[keep]
     weight = None if weight is None else weight[keep]
-    if label is not None and len(label):
-        for side, absent in (("positive", label.max() <= 0), ("negative", label.min() >= 1)):
-            if absent:
-                checks.always(
-                    "label", f"no {side} label", f"check the values listed as {side}, or the rows kept"
-                )
-    # By id: a database gives its rows in any order, and the same table must be the same table.
+    _check_classes(label, checks)
+    # By id: a database returns its rows in any order, and the same rows must give the same digest.
     order = np.argsort(ids.astype(str), kind="stable")
     ids, frame = ids[order], frame.iloc[order].reset_index(drop=True)
     label = None if label is None else label[order]
     weight = None if weight is None else weight[order]
-    return Table(
-        ids, frame, label, weight, _digest(ids, frame, label, weight, dictionary), tuple(checks)
-    ), checks
+    digest = _digest(ids, frame, label, weight, dictionary)
+    return Table(ids, frame, label, weight, digest, tuple(checks)), checks
+
+
+def _check_repeated(ids: Objects, d: Dictionary, checks: Checks) -> None:
+    repeated = pd.Series(ids, dtype=object).duplicated(keep=False).to_numpy()
+    latest = f'"{d.as_of}"' if d.as_of else "a date column"
+    checks.note(
+        d.id,
+        "id occurs more than once",
+        int(repeated.sum()),
+        f"roll the rows of an enterprise up into one, or keep the latest by {latest}",
+    )
+
+
+def _check_classes(label: Floats | None, checks: Checks) -> None:
+    if label is None or not len(label):
+        return
+    for name, absent in (("positive", label.max() <= 0), ("negative", label.min() >= 1)):
+        if absent:
+            checks.always(
+                "label", f"no {name} label", f"check the values listed as {name}, or which rows are selected"
+            )
 
 
 def _ids(raw: pd.DataFrame, d: Dictionary, keep: Bools, checks: Checks) -> tuple[Objects, Bools]:
+    """The spelling of every row's id, and which rows have a usable one."""
     if d.id == ROW_NUMBER:
         numbers = raw.index.to_numpy()
         return np.array([f"ROW{i:09d}" for i in numbers], dtype=object), np.ones(len(raw), dtype=bool)
@@ -169,12 +194,13 @@ def _ids(raw: pd.DataFrame, d: Dictionary, keep: Bools, checks: Checks) -> tuple
 def _label(
     raw: pd.DataFrame, rule: Label | None, checks: Checks
 ) -> tuple[Floats | None, Floats | None, Bools]:
+    """Label, selection weight, and which rows have a label."""
     keep = np.ones(len(raw), dtype=bool)
     if rule is None:
         return None, None, keep
     if rule.positive:
-        sides = {canonical(v): 1.0 for v in rule.positive} | {canonical(v): 0.0 for v in rule.negative}
-        label = by_value(raw[rule.column], lambda v: sides.get(canonical(v), np.nan))
+        classes = {canonical(v): 1.0 for v in rule.positive} | {canonical(v): 0.0 for v in rule.negative}
+        label = by_value(raw[rule.column], lambda v: classes.get(canonical(v), np.nan))
         remedy = "dropped; list the value under positive or negative if it is an outcome"
         keep = ~np.isnan(label)
         checks.note(
@@ -201,26 +227,15 @@ def _label(
 
 
 def _typed(values: pd.Series[Any], c: Column, checks: Checks) -> Any:
+    """One column's values in their type, checked against the dictionary."""
     if c.missing_values:
         codes = {canonical(v) for v in c.missing_values}
         values = values.mask(by_value(values, lambda v: float(canonical(v) in codes)) == 1.0)
-    typed: Any
+    typed, unreadable = _READERS[c.kind](values, c)
     if c.kind == "number":
-        typed, unreadable = _numbers(values)
         _check_number(typed, c, checks)
         if c.low is not None:
             np.clip(typed, c.low, c.high, out=typed)
-    elif c.kind == "flag":
-        typed = by_value(values, lambda v: _FLAGS.get(canonical(v).lower(), np.inf))
-        unreadable = np.isinf(typed)
-        typed[unreadable] = np.nan
-    elif c.kind == "category":
-        typed, unreadable = _categories(values, c)
-    else:
-        moments = _text(values) if pd.api.types.is_numeric_dtype(values) else values
-        typed = pd.to_datetime(moments, format="ISO8601", errors="coerce", utc=True)
-        unreadable = (typed.isna() & values.notna()).to_numpy()
-        typed = typed.dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
     if c.kind == "category":
         _tolerate(
             c, "not in the list of categories", int(unreadable.sum()), values, "add the category", checks
@@ -229,7 +244,11 @@ def _typed(values: pd.Series[Any], c: Column, checks: Checks) -> Any:
         wanted, example = _WANTED[c.kind]
         remedy = f"write it as {example}, or list the code in missing_values"
         checks.note(c.name, f"not {wanted}", int(unreadable.sum()), remedy)
-    missing = pd.isna(typed) & ~unreadable
+    _check_missing(pd.isna(typed) & ~unreadable, c, checks)
+    return typed
+
+
+def _check_missing(missing: Bools, c: Column, checks: Checks) -> None:
     if c.missing == "refuse":
         checks.note(
             c.name, "missing, which this column refuses", int(missing.sum()), 'fill in, or missing = "bin"'
@@ -238,7 +257,6 @@ def _typed(values: pd.Series[Any], c: Column, checks: Checks) -> Any:
         checks.note(
             c.name, "missing in every row", int(missing.sum()), "check the column's source", "warning"
         )
-    return typed
 
 
 def _check_number(x: Floats, c: Column, checks: Checks) -> None:
@@ -252,7 +270,10 @@ def _check_number(x: Floats, c: Column, checks: Checks) -> None:
 
 
 def _tolerate(c: Column, rule: str, rows: int, values: Any, remedy: str, checks: Checks) -> None:
-    """Up to the share ``c.outside`` a note, above it an error; where missing is refused, none."""
+    """A note for at most the share ``c.outside`` of the rows, an error for more.
+
+    A category that is not listed counts as missing; where missing values are refused, it is always an error.
+    """
     lost = c.kind == "category"
     allowed = 0.0 if lost and c.missing == "refuse" else c.outside
     if rows > allowed * max(int(pd.notna(values).sum()), 1):
@@ -261,11 +282,28 @@ def _tolerate(c: Column, rule: str, rows: int, values: Any, remedy: str, checks:
         checks.note(c.name, rule, rows, "counted as missing" if lost else "clipped", "note")
 
 
+# Each returns the typed values and which of them are unreadable (or not listed).
+
+
+def _flags(values: pd.Series[Any], c: Column) -> tuple[Floats, Bools]:
+    typed = by_value(values, lambda v: _FLAGS.get(canonical(v).lower(), np.inf))
+    unreadable = np.isinf(typed)
+    typed[unreadable] = np.nan
+    return typed, unreadable
+
+
+def _dates(values: pd.Series[Any], c: Column) -> tuple[npt.NDArray[np.datetime64], Bools]:
+    moments = _text(values) if pd.api.types.is_numeric_dtype(values) else values
+    typed: Any = pd.to_datetime(moments, format="ISO8601", errors="coerce", utc=True)
+    unreadable = (typed.isna() & values.notna()).to_numpy()
+    return typed.dt.tz_localize(None).to_numpy(dtype="datetime64[us]"), unreadable
+
+
 def _categories(values: pd.Series[Any], c: Column) -> tuple[Objects, Bools]:
     listed = None if c.categories is None else set(c.categories)
 
     def name_of(value: object) -> str | None:
-        # The text as it stands comes first ("01" is not "1"); a number that a reader made of it second.
+        # The unchanged text comes first ("01" is not "1"); a number that a reader made of it comes second.
         for text in (str(value).strip(), canonical(value)):
             text = text[: c.prefix] if c.prefix else text
             if listed is None or text in listed:
@@ -278,11 +316,8 @@ def _categories(values: pd.Series[Any], c: Column) -> tuple[Objects, Bools]:
     return typed, np.asarray(pd.isna(typed)) & (codes >= 0)
 
 
-# --- values, whatever the reader made of them -------------------------------------------------------------
-
-
 def _text(values: pd.Series[Any]) -> pd.Series[Any]:
-    """Text without surrounding space, missing where empty; whole numbers without a decimal point."""
+    """Text without surrounding space, missing where empty; integers without a decimal point."""
     if pd.api.types.is_float_dtype(values):
         whole = values.dropna()
         values = values.astype("Int64") if bool((whole == whole.round()).all()) else values
@@ -291,13 +326,14 @@ def _text(values: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _numbers(values: pd.Series[Any]) -> tuple[Floats, Bools]:
-    """float64 with NaN where missing or unreadable, and which were unreadable."""
+    """Values as float64 with NaN where missing or unreadable, and which values were unreadable."""
     if pd.api.types.is_numeric_dtype(values):
         return values.to_numpy(dtype=np.float64, na_value=np.nan, copy=True), np.zeros(
             len(values), dtype=bool
         )
     if isinstance(values.dtype, pd.StringDtype):
-        try:  # the common case, all readable, is fast in Arrow
+        # The common case, all values readable, is fast in Arrow.
+        try:
             parsed = pa.array(values, from_pandas=True).cast(pa.float64())
         except pa.ArrowInvalid:
             values = _text(values)
@@ -311,10 +347,18 @@ def _numbers(values: pd.Series[Any]) -> tuple[Floats, Bools]:
     return number, np.isnan(number) & values.notna().to_numpy(dtype=bool)
 
 
+_READERS: dict[str, Callable[[pd.Series[Any], Column], tuple[Any, Bools]]] = {
+    "number": lambda values, c: _numbers(values),
+    "flag": _flags,
+    "category": _categories,
+    "date": _dates,
+}
+
+
 def _digest(
     ids: Objects, frame: pd.DataFrame, label: Floats | None, weight: Floats | None, d: Dictionary
 ) -> str:
-    """Every part with its name and length, so that no two tables run together to the same bytes."""
+    """SHA-256 of all parts, each with its name and length, so that no two tables give the same bytes."""
     sha = hashlib.sha256()
 
     def add(name: str, content: bytes | memoryview) -> None:

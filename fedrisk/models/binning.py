@@ -1,13 +1,13 @@
 """Bins: how a column becomes a small integer code, the same way at every institution.
 
-A feature's bins are public. Either the study's dictionary states them (integer months in arrears,
-categories, flags), which costs no privacy, or they are quantiles of a noisy histogram on a public grid.
-The histogram's cells are counts of enterprises, so one enterprise changes one cell of each feature by
-one: L2 sensitivity sqrt(F) over F features with private edges. Noise is added by the caller.
+A feature's bins are public. Either the institution's dictionary states them (integer months in arrears,
+categories, flags), which costs no privacy, or they are quantiles of a noisy histogram on a public grid. The
+histogram's cells are counts of enterprises, so one enterprise changes one cell of each feature by one: the L2
+sensitivity is sqrt(F) over F features with private edges. The caller adds the noise.
 
-The noisy histogram is cleaned by projection on the simplex, which is the maximum-likelihood histogram
-under Gaussian noise when counts cannot be negative (Duchi et al. 2008 for the projection; Hay et al. 2010
-for consistency as a post-processing step of private histograms).
+The noisy histogram is cleaned by projection on the simplex, which is the maximum-likelihood histogram under
+Gaussian noise when counts cannot be negative (Duchi et al. 2008 for the projection; Hay et al. 2010 for
+consistency as a post-processing step of private histograms).
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ Values = pd.Series | NDArray[Any]
 Floats = NDArray[np.float64]
 
 DEFAULT_CELLS = 128
+"""Cells of the grid on which private edges are found."""
 
 
 @dataclass(frozen=True)
 class Bins:
     """A feature with its final, public bins.
 
-    Order of the codes: ordered bins or categories, then "other" (categories only), then missing.
-    A value equal to an edge falls in the upper bin.
+    The codes are in this order: ordered bins or categories, then "other" (categories only), then missing. A
+    value equal to an edge falls in the upper bin.
 
     >>> age = Feature(institution="bank", column="age", low=18, high=80)
     >>> bins = Bins(age, edges=(30.0, 45.0))
@@ -63,7 +64,7 @@ class Bins:
         """Bins of a feature whose bins the dictionary states.
 
         Raises:
-            ConfigError: the feature's edges are private; use `edges_from_histogram`.
+            ConfigError: the feature's edges are private; get them from `edges_from_histogram`.
         """
         if feature.kind == "flag":
             return cls(feature, edges=(0.5,))
@@ -80,9 +81,9 @@ class Bins:
 
     @property
     def size(self) -> int:
-        """Number of codes, with "other" and missing."""
-        own = len(self.categories) + 1 if self.feature.kind == "category" else len(self.edges) + 1
-        return own + int(self.feature.missing)
+        """Number of codes, including "other" and missing."""
+        values = len(self.categories) + 1 if self.feature.kind == "category" else len(self.edges) + 1
+        return values + int(self.feature.missing)
 
     def codes(self, values: Values) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Bin code of every value, shape (n,).
@@ -116,7 +117,7 @@ class Bins:
         if not self.feature.missing:
             raise DataError(
                 f"column {self.feature.column}: {count} values are missing and the feature has no bin for "
-                "them; set missing = true in the dictionary or fill them"
+                'them; set missing = "bin" in the dictionary or fill them in'
             )
 
     def labels(self) -> list[str]:
@@ -137,7 +138,7 @@ class Bins:
         return texts + ["missing"] * self.feature.missing
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dictionary of texts, numbers and lists, for JSON."""
+        """Plain dictionary for JSON."""
         f = self.feature
         return {
             "institution": f.institution,
@@ -159,7 +160,7 @@ class Bins:
         """Inverse of `to_dict`.
 
         Raises:
-            ConfigError: a key is missing or unknown, or the parts contradict one another.
+            ConfigError: a key is missing or unknown, or the parts contradict each other.
         """
         parts = dict(data)
         try:
@@ -175,7 +176,7 @@ class Bins:
 def grid_marks(feature: Feature, cells: int = DEFAULT_CELLS) -> Floats:
     """Borders of the grid's cells between the public bounds, shape (cells + 1,).
 
-    The log grid is equidistant in sign(x) log(1 + |x| / s), with s a 10,000th of the larger bound.
+    The log grid is equidistant in sign(x) log(1 + |x| / s), where s is a 10,000th of the larger bound.
 
     >>> grid_marks(Feature(institution="bank", column="a", low=0, high=8), 4).tolist()
     [0.0, 2.0, 4.0, 6.0, 8.0]
@@ -190,14 +191,15 @@ def grid_marks(feature: Feature, cells: int = DEFAULT_CELLS) -> Floats:
     ends = [math.copysign(math.log1p(abs(v) / unit), v) for v in (feature.low, feature.high)]
     t = np.linspace(ends[0], ends[1], cells + 1)
     marks = np.sign(t) * np.expm1(np.abs(t)) * unit
-    marks[0], marks[-1] = feature.low, feature.high  # no rounding at the ends
+    # The ends are set exactly, without rounding.
+    marks[0], marks[-1] = feature.low, feature.high
     return marks
 
 
 def grid_histogram(values: Values, feature: Feature, cells: int = DEFAULT_CELLS) -> NDArray[np.int64]:
-    """Exact counts on the grid, shape (cells,); runs at the institution, noise is still to be added.
+    """Exact counts on the grid, shape (cells,), without noise; they must not leave the institution like this.
 
-    Values outside the bounds count in the end cells, missing ones nowhere: an enterprise adds one to at
+    Values outside the bounds count in the end cells, missing values in no cell: an enterprise adds one to at
     most one cell.
     """
     marks = grid_marks(feature, cells)
@@ -212,19 +214,21 @@ def edges_from_histogram(counts: Floats, feature: Feature, variance: float, bins
 
     Args:
         counts: noisy counts, shape (cells,).
+        feature: a number with public bounds.
         variance: noise variance of each count.
-        bins: number of ordered bins wanted; fewer result where one cell holds more than a bin's share.
+        bins: wanted number of ordered bins; there are fewer where one cell holds more than a bin's share.
 
     Returns:
-        At most bins - 1 edges out of the grid's marks, strictly rising. Each quantile takes the mark whose
-        cumulated share is nearest, so a heavy cell (an atom at zero, say) gets an edge on both sides.
+        At most bins - 1 of the grid's marks, strictly rising. Each quantile takes the mark whose cumulative
+        share is nearest, so a heavy cell (for instance a point mass at zero) gets an edge on both sides.
     """
     counts = np.asarray(counts, dtype=np.float64)
     marks = grid_marks(feature, len(counts))
     if bins < 2:
         return ()
     total = float(counts.sum())
-    if total <= math.sqrt(variance * len(counts)):  # nothing but noise: fall back to an even grid
+    if total <= math.sqrt(variance * len(counts)):
+        # The counts are nothing but noise: fall back to an even grid.
         share = np.linspace(0.0, 1.0, len(marks))
     else:
         share = np.r_[0.0, np.cumsum(_simplex(counts, total)) / total]
@@ -236,7 +240,7 @@ def edges_from_histogram(counts: Floats, feature: Feature, variance: float, bins
 
 
 def default_bin_count(n: int, mu_counts: float, features: int) -> int:
-    """Bins a feature: 24, 16 or 8 by the public room n mu / sqrt(F), counts a feature per noise sd.
+    """Bins per feature: 24, 16 or 8, by n mu / sqrt(F), the counts per feature in units of the noise's sd.
 
     >>> default_bin_count(21_000, 0.19, 23), default_bin_count(1_000, 0.19, 23)
     (16, 8)

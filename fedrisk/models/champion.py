@@ -1,11 +1,11 @@
-"""The bank's own champion: gradient boosting on its raw features plus the external score.
+"""A bank's champion: gradient boosting on its raw features plus the external score, for the bank's use alone.
 
-It runs at one bank, without noise, for that bank's own use. It never leaves the bank and never feeds a
-release: its values depend on other rows, so the sensitivity of one row would not hold. Neither do figures
-computed from it leave the bank (zeroing one training row can move such a figure by far more than one).
+It runs at one bank, without noise. It never leaves the bank and never feeds a release: its values depend on
+other rows, so the sensitivity of one row would not hold. Figures computed from it do not leave the bank
+either (zeroing one training row can move such a figure by far more than one).
 
-Histogram gradient boosting (Ke et al. 2017) with a small step and small trees; the number of rounds is
-the one after which the log loss on a fifth of the rows stops falling; the model is then fitted on all.
+Histogram gradient boosting (Ke et al. 2017) with a small step and small trees. The number of rounds is the
+one after which the log loss on a fifth of the rows stops falling; the model is then fitted on all rows.
 """
 
 from __future__ import annotations
@@ -28,9 +28,14 @@ LEAVES = 15
 LEAF_ROWS = 20
 RIDGE = 1.0
 LEAST_ROWS = 10
-VALIDATION = 0.2  # share of the rows on which the number of rounds is chosen
-PATIENCE = 15  # rounds without a better loss there before the trial stops
-MAX_CATEGORIES = 255  # of the boosting's native categorical splits
+VALIDATION = 0.2
+"""Share of the rows on which the number of rounds is chosen."""
+
+PATIENCE = 15
+"""Rounds without a better loss on these rows before the trial stops."""
+
+MAX_CATEGORIES = 255
+"""Most categories that the boosting can split natively."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,11 @@ class Champion:
     """A fitted champion; stays at the bank.
 
     Attributes:
-        columns: the bank's raw columns, in order. categories: known categories of each categorical one.
-        external: whether it takes the external score. rounds: boosting rounds chosen.
+        columns: the bank's raw columns, in order.
+        categories: known categories of each categorical column.
+        external: whether it takes the external score.
+        rounds: chosen number of boosting rounds.
+        model: the fitted boosting model.
     """
 
     columns: tuple[str, ...]
@@ -55,7 +63,7 @@ class Champion:
             DataError: a column or the external score is absent, or its length differs.
         """
         if (external is not None) != self.external:
-            raise DataError("champion: give the external score exactly if it was fitted with one")
+            raise DataError("champion: give the external score if, and only if, it was fitted with one")
         table = _table(x, self.columns, self.categories, external)
         return np.asarray(self.model.predict_proba(table)[:, 1], dtype=np.float64)
 
@@ -68,33 +76,35 @@ def fit_champion(
     max_rounds: int = 300,
     seed: int = 0,
 ) -> Champion:
-    """Fit the champion on the bank's own rows.
+    """Fit the champion on the bank's rows.
 
     Args:
         x: raw features, (n, columns); text, boolean-object and categorical columns are split natively.
-        y: labels 0 or 1, (n,). external: external score, (n,), or None.
-        max_rounds: most boosting rounds. seed: of the draw of the validation rows.
+        y: labels 0 or 1, (n,).
+        external: external score, (n,), or None.
+        max_rounds: largest number of boosting rounds.
+        seed: of the draw of the validation rows.
 
     Raises:
         DataError: shapes differ, or a class has fewer than 10 rows.
     """
     label = np.asarray(y)
     if label.ndim != 1 or len(label) != len(x) or not np.isin(label, (0, 1)).all():
-        raise DataError("champion: y must hold one label, 0 or 1, a row of x")
+        raise DataError("champion: y must hold one label, 0 or 1, for each row of x")
     if max_rounds < 1:
         raise ConfigError(f"champion: max_rounds is {max_rounds}, must be at least 1")
     if EXTERNAL_COLUMN in x.columns:
         raise ConfigError(f"champion: column {EXTERNAL_COLUMN} is reserved; rename it")
-    few = int(min(label.sum(), len(label) - label.sum()))
-    if few < LEAST_ROWS:
+    smaller = int(min(label.sum(), len(label) - label.sum()))
+    if smaller < LEAST_ROWS:
         raise DataError(
-            f"champion: {few} rows in the smaller class, at least {LEAST_ROWS} needed; use more rows"
+            f"champion: the smaller class has {smaller} rows, at least {LEAST_ROWS} are needed; use more rows"
         )
     columns = tuple(str(c) for c in x.columns)
     categories = {c: _known(x[c]) for c in columns if _categorical(x[c])}
     table = _table(x, columns, categories, external)
     trial = _booster(max_rounds, seed, stop=True).fit(table, label)
-    # A trial that stopped has PATIENCE rounds too many; one that ran to the end has none.
+    # A trial that stopped early has PATIENCE rounds too many; one that ran to the end has none too many.
     rounds = max(trial.n_iter_ - PATIENCE, 1) if trial.n_iter_ < max_rounds else max_rounds
     model = _booster(rounds, seed).fit(table, label)
     return Champion(columns, categories, external is not None, rounds, model)
@@ -144,7 +154,8 @@ def _table(
     for c in columns:
         if c in categories:
             text = x[c].astype(str)
-            known = x[c].notna() & text.isin(categories[c])  # a category not seen in training is missing
+            # A category that training did not see counts as missing.
+            known = x[c].notna() & text.isin(categories[c])
             parts[c] = pd.Categorical(text.where(known, None), categories=list(categories[c]))
         else:
             parts[c] = x[c].to_numpy(dtype=np.float64, na_value=np.nan)

@@ -1,17 +1,19 @@
 """A small sequence encoder over monthly histories, trained without labels by private gradient descent.
 
 From a window of months a network of one hidden layer forecasts the months that follow. What it must know for
-that, whether a fall will last, whether a peak is the season's, is what a trend or a variation coefficient
-does not say. An enterprise's outputs are, series by series, the level that is expected for the coming
-months against its own past, then how far the latest months fell short of what was forecast for them, then the
-bottleneck of the network itself (contrastive and predictive coding: van den Oord, Li & Vinyals 2018; forecasting
-as pretext for representations of time series: Franceschi, Dieuleveut & Jaggi 2019).
+that, whether a fall will last, whether a peak is seasonal, is what a trend or a variation coefficient does
+not express. An enterprise's outputs are, for each series, the level that is expected for the coming months
+relative to the enterprise's past; then, for each series, how far the latest months differ from what was
+forecast for them; then the bottleneck of the network itself (contrastive and predictive coding: van den Oord,
+Li & Vinyals 2018; forecasting as pretext for representations of time series: Franceschi, Dieuleveut & Jaggi
+2019).
 
-Every enterprise is brought to its own level and its own variation beforehand, by a rule without data of others,
-so that gradients have even lengths and the network small; gaps are zeros beside a mask. Gradients are per
-enterprise (all its windows together), by Opacus (Yousefpour et al. 2021) with hooks on linear layers. Ghost
-clipping (Li et al. 2022) finds norms without the gradients themselves; here every gradient is rounded by itself, so
-that its integer norm is bounded exactly, and for that it has to be there.
+Every enterprise is first brought to its own level and variation, by a rule that uses no data of others, so
+that gradients have similar lengths and the network can be small. Gaps are zeros, with a mask beside them.
+Gradients are per enterprise (all its windows together), by Opacus (Yousefpour et al. 2021) with hooks on
+linear layers. Ghost clipping (Li et al. 2022) finds norms without the gradients themselves. Here every
+gradient is rounded separately, so that its integer norm is bounded exactly, and for that the gradient itself
+is needed.
 """
 
 from __future__ import annotations
@@ -36,21 +38,33 @@ Weights = NDArray[np.floating[Any]]
 STEPS = 25
 CLIP = 1.0
 LEARNING_RATE = 0.06
-OPTIMISER = "adam"
-"""What did well (benchmarks/encoders), for any size of study."""
+"""Steps, clipping radius and rate of Adam that worked well for any size of study (benchmarks/encoders)."""
 
-FLOOR = 0.01  # of an enterprise's variation, in units of the public scale
-REACH = 4.0  # deviations of more than so many variations count as so many
-BLOCK = 2048  # enterprises whose gradients are in memory at once
+FLOOR = 0.01
+"""Added to an enterprise's variation, in units of the public scale."""
+
+REACH = 4.0
+"""Deviations of more than this number of variations are cut to it."""
+
+BLOCK = 2048
+"""Enterprises whose gradients are in memory at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderDesign:
-    """What an encoder looks like; public, the same at every office and the hub.
+    """The shape of an encoder; public, and the same at every holder and the hub.
 
-    series, months: shape of a history. window: months that a forecast looks at. horizon: months that it
-    forecasts. hidden: width of the hidden layer. bottleneck: numbers that a window is brought down to.
-    outputs: columns.
+    Attributes:
+        series: number of series in a history.
+        months: number of months in a history.
+        window: months from which a forecast is made.
+        horizon: months that are forecast.
+        hidden: width of the hidden layer.
+        bottleneck: numbers to which a window is reduced.
+        outputs: number of columns.
+
+    Raises:
+        ConfigError: a number is too small, or the numbers do not fit together.
     """
 
     series: int
@@ -68,8 +82,8 @@ class EncoderDesign:
                 raise ConfigError(f"encoder: {name} is {getattr(self, name)}, must be at least {low}")
         if self.window + self.horizon > self.months:
             raise ConfigError(
-                f"encoder: window {self.window} and horizon {self.horizon} do not fit in {self.months} months; "
-                "shorten them"
+                f"encoder: window {self.window} and horizon {self.horizon} do not fit in {self.months} "
+                "months; shorten them"
             )
         most = 2 * self.series + self.bottleneck
         if self.outputs > most:
@@ -84,7 +98,7 @@ class EncoderDesign:
 
     @property
     def origins(self) -> tuple[int, ...]:
-        """Months at which forecasts are made, counted from 0: the window ends before, the target starts there."""
+        """Months at which forecasts start, counted from 0; the window ends just before."""
         return tuple(range(self.window, self.months - self.horizon + 1))
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,7 +126,7 @@ class EncoderDesign:
 
 
 class _Forecaster(nn.Module):
-    """Windows (..., 2 * window * series) -> bottleneck -> forecasts (..., horizon * series)."""
+    """From windows (..., 2 * window * series) over a bottleneck to forecasts (..., horizon * series)."""
 
     def __init__(self, d: EncoderDesign) -> None:
         super().__init__()
@@ -121,18 +135,21 @@ class _Forecaster(nn.Module):
         self.last = nn.Linear(d.bottleneck, d.horizon * d.series)
 
     def states(self, windows: Tensor) -> Tensor:
+        """The bottleneck."""
         out: Tensor = torch.tanh(self.second(torch.tanh(self.first(windows))))
         return out
 
     def forward(self, windows: Tensor) -> Tensor:
+        """The forecasts."""
         out: Tensor = self.last(self.states(windows))
         return out
 
 
 def initial_weights(design: EncoderDesign, seed: int) -> NDArray[np.float32]:
-    """Weights to start from, (size,): Glorot & Bengio (2010), the same bytes wherever they are drawn.
+    """Weights before training, (size,), by Glorot & Bengio (2010); the same bytes on every machine.
 
-    >>> initial_weights(EncoderDesign(series=1, hidden=4), 1).shape == (EncoderDesign(series=1, hidden=4).size,)
+    >>> design = EncoderDesign(series=1, hidden=4)
+    >>> initial_weights(design, 1).shape == (design.size,)
     True
     """
     rng = np.random.default_rng(seed)
@@ -145,9 +162,13 @@ def initial_weights(design: EncoderDesign, seed: int) -> NDArray[np.float32]:
 
 
 class EncoderTrainee:
-    """An office's histories as something to train on (see `trainee`); holds records, stays in its process.
+    """A holder's histories with the encoder: gives clipped sums of gradients (models/trainable).
 
-    histories: (n, months, series) float32 on the public scale, NaN for gaps.
+    It holds records, so it stays in the holder's process.
+
+    Args:
+        design: of the encoder.
+        histories: (n, months, series) float32 on the public scale, NaN for gaps.
     """
 
     def __init__(self, design: EncoderDesign, histories: Histories) -> None:
@@ -165,31 +186,26 @@ class EncoderTrainee:
         return len(self._values)
 
     def clipped_sum(self, weights: Weights, clip: float, bits: int) -> NDArray[np.int64]:
-        """(d,) sum over enterprises of the gradient of its own loss, each clipped in fixed point to norm
-        clip 2^bits (secure/fixed_point); an enterprise without any history adds zero."""
+        """Sum over enterprises of the gradient of the enterprise's loss, (d,) int64.
+
+        Each gradient is clipped in fixed point to integer norm clip 2^bits (secure/fixed_point); an
+        enterprise without any history adds zero.
+        """
         model = GradSampleModule(_loaded(self._design, weights), loss_reduction="sum")
         total = np.zeros(self.size, dtype=np.int64)
         for start in range(0, self.rows, BLOCK):
             losses = self._losses(model, slice(start, start + BLOCK))
             with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Full backward hook")  # inputs need no gradient, weights do
+                # The hooks warn that inputs need no gradients.
+                warnings.filterwarnings("ignore", "Full backward hook")
                 losses.sum().backward()  # type: ignore[no-untyped-call]
             grads = [p.grad_sample.reshape(len(losses), -1) for p in model.parameters()]
             total += quantise_rows(torch.cat(grads, 1).numpy(), clip, bits).sum(axis=0)
             model.zero_grad()
         return total
 
-    def local_loss(self, weights: Weights) -> float:
-        """Mean squared error of the forecasts over the own rows, in squared variations; no noise is in it."""
-        model = _loaded(self._design, weights)
-        with torch.no_grad():
-            parts = [
-                self._losses(model, slice(s, s + BLOCK)).sum().item() for s in range(0, self.rows, BLOCK)
-            ]
-        return sum(parts) / max(self.rows, 1)
-
     def _losses(self, model: nn.Module, rows: slice) -> Tensor:
-        """(rows,) mean over origins, months and series of each enterprise's squared error."""
+        """Mean squared error of each enterprise over origins, months and series, (rows,)."""
         d = self._design
         values, known = self._values[rows], self._known[rows]
         windows, targets, weight = _windows(d, values, known, d.origins)
@@ -199,11 +215,12 @@ class EncoderTrainee:
 
 
 def encode(design: EncoderDesign, weights: Weights, histories: Histories) -> NDArray[np.float32]:
-    """An encoder's columns: (n, outputs) in [-1, 1]; NaN where an enterprise has no value at all.
+    """An encoder's columns, (n, outputs) in [-1, 1]; NaN where an enterprise has no value at all.
 
-    In this order, as far as ``outputs`` goes: for each series the tanh of its expected level over the coming
-    months against its own mean; for each series the tanh of how the last months' level differs from what was
-    forecast for them; the bottleneck of the latest window. Both levels are in variations of the enterprise.
+    They are the first ``outputs`` of these: for each series, tanh of its expected level over the coming
+    months relative to its mean; for each series, tanh of the difference of the last months' level from the
+    forecast for them; the bottleneck of the latest window. Both levels are in units of the enterprise's
+    variation.
     """
     model = _loaded(design, weights)
     parts = []
@@ -227,7 +244,7 @@ def _outputs(d: EncoderDesign, model: _Forecaster, histories: Histories) -> NDAr
 
 
 def _own_scale(d: EncoderDesign, histories: Histories) -> tuple[Tensor, Tensor]:
-    """Values in the enterprise's own variations around its own mean, zero in gaps, and the mask of known ones."""
+    """Values less each enterprise's mean, in units of its variation, zero in gaps; and which are known."""
     if histories.ndim != 3 or histories.shape[1:] != (d.months, d.series):
         raise DataError(
             f"histories have shape {histories.shape}; the encoder reads (enterprises, {d.months}, {d.series})"
@@ -248,7 +265,7 @@ def _own_scale(d: EncoderDesign, histories: Histories) -> tuple[Tensor, Tensor]:
 
 
 def _window(d: EncoderDesign, values: Tensor, known: Tensor, end: int) -> tuple[Tensor, Tensor]:
-    """Inputs of the window before month ``end``, (n, 2 * window * series), and its level, (n, series)."""
+    """Inputs from the window before month ``end``, (n, 2 * window * series), and its level, (n, series)."""
     x, mask = values[:, end - d.window : end], known[:, end - d.window : end].float()
     level = (x * mask).sum(1) / mask.sum(1).clamp(min=1)
     return torch.cat([(x - level[:, None]) * mask, mask - 1], 2).flatten(1), level
@@ -257,7 +274,11 @@ def _window(d: EncoderDesign, values: Tensor, known: Tensor, end: int) -> tuple[
 def _windows(
     d: EncoderDesign, values: Tensor, known: Tensor, origins: tuple[int, ...]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Inputs (n, origins, .), targets around the window's level and their mask, (n, origins, horizon, series)."""
+    """Inputs, targets and mask for every origin.
+
+    Inputs are (n, origins, .); targets, relative to the window's level, and their mask are (n, origins,
+    horizon, series).
+    """
     inputs, targets, weight = [], [], []
     for o in origins:
         x, level = _window(d, values, known, o)

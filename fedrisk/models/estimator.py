@@ -1,17 +1,17 @@
 """The scorecard's estimator: from two releases of noisy sums to log-odds contributions per bin.
 
-Release A, label counts per bin, gives a smooth log-odds curve for each feature. Curves of correlated
-features must not simply be added, so release B gives the Gram matrix of *shape rows*: per feature its own
-curve and up to three smooth modes orthogonal to it. Only entries between different features are released;
-entries within a feature, and the label moment, follow from the counts. With h = rate (1 - rate) the joint
-discriminant solves h G d = b (Fisher 1936), under a prior that every feature keeps about the same share c
-of its own curve. c and the prior's spreads are averaged by their evidence, so a low budget falls back to
-shrunken naive Bayes and a high budget becomes the discriminant.
+Release A, label counts per bin, gives a smooth log-odds curve for each feature. Curves of correlated features
+must not simply be added, so release B gives the Gram matrix of *shape rows*: per feature, its curve and up to
+three smooth modes orthogonal to it. Only entries between different features are released; entries within a
+feature, and the label moment, follow from the counts. With h = rate (1 - rate) the joint discriminant solves
+h G d = b (Fisher 1936), under a prior that every feature keeps about the same share c of its curve. The share
+c and the prior's spreads are averaged by their evidence, so that a low budget falls back to shrunken naive
+Bayes and a high budget becomes the discriminant.
 
-With fewer defaults than ten a feature the Gram matrix would drown in noise: the same budget buys a second
-count of the stronger half of the features instead.
+With fewer than ten defaults per feature the Gram matrix would drown in noise: the same budget then buys a
+second count of the stronger half of the features instead.
 
-All inputs here are released numbers; see `shapes` for what an institution computes on rows.
+All inputs here are released numbers; `shape_rows` has what an institution computes on rows.
 """
 
 from __future__ import annotations
@@ -31,12 +31,23 @@ from fedrisk.models.smoothing import prior_precision, smooth_log_odds
 
 Floats = NDArray[np.float64]
 
-FEW = 10.0  # defaults a feature below which release B is a second count
-SLOPE = 0.2  # scale of the curve's own column in a shape row
-BEND = 0.5  # scale of the modes, in steps of the random walk
-CENTRES = (0.1, 0.3, 0.5, 0.7, 0.9, 1.1)  # candidate shares of the marginal curve
+FEW = 10.0
+"""Defaults per feature below which release B is a second count."""
+
+SLOPE = 0.2
+"""Scale of the curve's column in a shape row."""
+
+BEND = 0.5
+"""Scale of the modes, in steps of the random walk."""
+
+CENTRES = (0.1, 0.3, 0.5, 0.7, 0.9, 1.1)
+"""Candidate shares of the marginal curve."""
+
 SLOPE_SPREADS = (0.1, 0.3, 1.0, 3.0)
+"""Candidate prior standard deviations of a feature's share of its curve."""
+
 BEND_SPREADS = (0.0, 0.1, 0.3, 1.0)
+"""Candidate prior standard deviations of the modes."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +55,8 @@ class LabelCounts:
     """Release A: noisy counts of defaults (n1) and others (n0) per feature and bin.
 
     Attributes:
-        n1, n0: one array of shape (bins,) a feature.
+        n1: counts of defaults, one array of shape (bins,) per feature.
+        n0: counts of others, likewise.
         variance: noise variance of each count of a feature, shape (features,); zero without noise.
 
     Raises:
@@ -57,7 +69,9 @@ class LabelCounts:
 
     def __post_init__(self) -> None:
         if not self.n1 or not len(self.n1) == len(self.n0) == len(self.variance):
-            raise ConfigError("label counts: n1, n0 and variance must have one entry a feature, at least one")
+            raise ConfigError(
+                "label counts: n1, n0 and variance must have one entry per feature, at least one"
+            )
         if any(a.shape != b.shape or a.ndim != 1 for a, b in zip(self.n1, self.n0, strict=True)):
             raise ConfigError("label counts: n1 and n0 of a feature must be vectors of the same length")
         if not (np.isfinite(self.variance).all() and (np.asarray(self.variance) >= 0).all()):
@@ -65,17 +79,17 @@ class LabelCounts:
 
     @property
     def positives(self) -> float:
-        """Defaults, averaged over features by the precision of their sums; at least 1."""
+        """Number of defaults, averaged over features by the precision of their sums; at least 1."""
         return self._total(self.n1)
 
     @property
     def negatives(self) -> float:
-        """Others, in the same way; at least 1."""
+        """Number of others, averaged in the same way; at least 1."""
         return self._total(self.n0)
 
     def _total(self, parts: tuple[Floats, ...]) -> float:
-        trust = [1 / (max(v, 1e-9) * len(a)) for v, a in zip(self.variance, parts, strict=True)]
-        return max(float(np.average([a.sum() for a in parts], weights=trust)), 1.0)
+        precision = [1 / (max(v, 1e-9) * len(a)) for v, a in zip(self.variance, parts, strict=True)]
+        return max(float(np.average([a.sum() for a in parts], weights=precision)), 1.0)
 
 
 @dataclass(frozen=True)
@@ -83,10 +97,14 @@ class Curves:
     """What release A says about each feature by itself.
 
     Attributes:
-        rate: default rate. total: number of enterprises, estimated from the counts.
-        curve: log-odds shift per bin, mean zero under `weight`. tau: the random walk's step, (features,).
-        weight: share of enterprises per bin. spread: variance of the curve over enterprises, (features,).
-        ordered, missing: as in the bins.
+        rate: default rate.
+        total: number of enterprises, estimated from the counts.
+        curve: per feature, log-odds shift per bin, with mean zero under ``weight``.
+        tau: the random walk's step, (features,).
+        weight: per feature, share of enterprises per bin.
+        spread: variance of the curve over enterprises, (features,).
+        ordered: number of ordered bins of each feature.
+        missing: whether a feature has a bin for missing values.
     """
 
     rate: float
@@ -106,7 +124,7 @@ def fit_curves(counts: LabelCounts, bins: Sequence[Bins]) -> Curves:
         ConfigError: the counts do not have the shape of the bins.
     """
     if len(bins) != len(counts.n1) or any(b.size != len(a) for b, a in zip(bins, counts.n1, strict=True)):
-        raise ConfigError("label counts do not have one number a bin of every feature")
+        raise ConfigError("label counts do not have one number per bin of every feature")
     positives, negatives = counts.positives, counts.negatives
     rate = float(np.clip(positives / (positives + negatives), 1e-4, 0.9))
     curve, weight, tau = [], [], []
@@ -136,11 +154,11 @@ def fit_curves(counts: LabelCounts, bins: Sequence[Bins]) -> Curves:
 def shape_bases(curves: Curves, modes: int = 3) -> tuple[Floats, ...]:
     """Columns of the shape rows: per feature its scaled curve, then smooth modes orthogonal to it.
 
-    The modes are the leading eigenvectors of the curve's prior covariance, in the metric of the bin
-    weights, orthogonal to the constant and to the curve; each scaled by its prior standard deviation.
+    The modes are the leading eigenvectors of the curve's prior covariance, in the metric of the bin weights,
+    orthogonal to the constant and to the curve; each is scaled by its prior standard deviation.
 
     Returns:
-        One array (bins, k) a feature, 1 <= k <= 1 + modes.
+        One array (bins, k) per feature, 1 <= k <= 1 + modes.
     """
     out = []
     for j, curve in enumerate(curves.curve):
@@ -165,14 +183,15 @@ def radii(
 ) -> dict[str, float]:
     """Clipping radius of every institution's block of the shape rows: clip times its root mean square norm.
 
-    A function of released numbers, hence public. Institutions come in the order of their first feature.
+    It is a function of released numbers, hence public. Institutions are in the order of their first feature.
 
-    >>> c = Curves(.1, 100., (np.array([-1., 1.]),), np.ones(1), (np.full(2, .5),), np.ones(1), (2,), (False,))
-    >>> radii((np.array([[-3.0], [3.0]]),), c, ["tax"], clip=1.0)
+    >>> curve, half, one = (np.array([-1.0, 1.0]),), (np.full(2, 0.5),), np.ones(1)
+    >>> curves = Curves(0.1, 100.0, curve, one, half, one, (2,), (False,))
+    >>> radii((np.array([[-3.0], [3.0]]),), curves, ["tax"], clip=1.0)
     {'tax': 3.0}
     """
     if not len(bases) == len(owner) == len(curves.weight):
-        raise ConfigError("radii: bases and owner must have one entry a feature")
+        raise ConfigError("radii: bases and owner must have one entry per feature")
     square: dict[str, float] = {}
     for base, weight, name in zip(bases, curves.weight, owner, strict=True):
         square[name] = square.get(name, 0.0) + float(weight @ (base**2).sum(1))
@@ -185,12 +204,14 @@ def fit_weights(
     """Log-odds contributions per feature and bin from release A and the Gram matrix of release B.
 
     Args:
-        bases: as `shape_bases` gives them, M columns in all.
+        bases: from `shape_bases`, M columns in all.
+        counts: release A.
+        curves: from `fit_curves`, for the same counts.
         gram: noisy Psi' Psi, shape (M, M), symmetric; entries within a feature are ignored.
         gram_variance: noise variance of each entry, shape (M, M); entries within a feature are ignored.
 
     Returns:
-        One array (bins,) a feature, mean zero under the bin weights.
+        One array (bins,) per feature, with mean zero under the bin weights.
     """
     at = _offsets(bases)
     gram = complete_gram(bases, curves, gram)
@@ -208,7 +229,18 @@ def fit_weights(
     )
     first = np.zeros(at[-1], dtype=bool)
     first[at[:-1]] = True
-    design, gram_noise = gram * h, noise * h**2
+    weights = _averaged(gram * h, noise * h**2, moment, moment_noise, first)
+    parts = [b @ weights[i:k] for b, i, k in zip(bases, at, at[1:], strict=False)]
+    return tuple(p - float(w @ p) for p, w in zip(parts, curves.weight, strict=True))
+
+
+def _averaged(
+    design: Floats, gram_noise: Floats, moment: Floats, moment_noise: Floats, first: NDArray[np.bool_]
+) -> Floats:
+    """Weights of all shape columns, averaged over the candidate priors by their evidence.
+
+    ``first``: which columns are the curves themselves.
+    """
     evidences, candidates = [], []
     for slope_spread in SLOPE_SPREADS:
         for bend_spread in BEND_SPREADS:
@@ -223,17 +255,16 @@ def fit_weights(
                 evidences.append(-0.5 * float(residual @ solved) - float(np.log(np.diag(factor[0])).sum()))
                 candidates.append(mean + prior * (design @ solved))
     share = np.exp(np.array(evidences) - max(evidences))
-    weights = (share / share.sum()) @ np.array(candidates)
-    parts = [b @ weights[i:k] for b, i, k in zip(bases, at, at[1:], strict=False)]
-    return tuple(p - float(w @ p) for p, w in zip(parts, curves.weight, strict=True))
+    weights: Floats = (share / share.sum()) @ np.array(candidates)
+    return weights
 
 
 def complete_gram(bases: Sequence[Floats], curves: Curves, gram: Floats) -> Floats:
-    """The released Gram with the entries within a feature from the counts, made positive semidefinite."""
+    """The released Gram matrix with entries within a feature from the counts, made positive semidefinite."""
     at = _offsets(bases)
     out = np.array(gram, dtype=np.float64)
     if out.shape != (at[-1], at[-1]):
-        raise ConfigError(f"gram has shape {out.shape}, must be {(at[-1], at[-1])}: one row a shape column")
+        raise ConfigError(f"gram has shape {out.shape}, must be {(at[-1], at[-1])}: one row per shape column")
     out = (out + out.T) / 2
     for base, weight, a, b in zip(bases, curves.weight, at, at[1:], strict=False):
         out[a:b, a:b] = (base.T * (weight * curves.total)) @ base
@@ -252,16 +283,18 @@ def few_positives(positives: float, features: int, least: float = FEW) -> bool:
 
 
 def stronger_half(curves: Curves, share: float = 0.5, least: int = 4) -> tuple[int, ...]:
-    """Features to count again: those whose curves vary most over enterprises, strongest first."""
+    """The features to count again: those whose curves vary most over enterprises, strongest first."""
     chosen = max(min(least, len(curves.spread)), int(share * len(curves.spread)))
     return tuple(int(j) for j in np.argsort(-curves.spread, kind="stable")[:chosen])
 
 
 def combine_counts(first: LabelCounts, second: LabelCounts, chosen: Sequence[int]) -> LabelCounts:
-    """Both counts of the chosen features, weighted by their precision; the others as they were.
+    """Both counts of the chosen features, weighted by their precision; the other features unchanged.
 
     Args:
-        second: counts of the chosen features only, in the order of `chosen`.
+        first: counts of all features.
+        second: counts of the chosen features only, in the order of ``chosen``.
+        chosen: positions of the features that were counted again.
     """
     if len(set(chosen)) != len(chosen) or len(chosen) != len(second.n1):
         raise ConfigError("combine_counts: chosen must name each recounted feature once")

@@ -1,11 +1,11 @@
-"""Monthly histories of enterprises: what a holder's file says of them, and their public scaling.
+"""Monthly histories of enterprises: what a holder's file states about them, and their public scaling.
 
 A history is a short sequence, say 18 months of invoices, amounts or load, with gaps where a month was not
-reported. Which series there are, their public bounds and their scale stand in the institution's file, as the
-bounds of ordinary columns do: bounds read off the data would be a release without a price. Scaled, every
-value lies in [0, 1], on a linear or a signed-logarithmic scale (the grid of `binning`), and a gap is NaN.
+reported. The institution's file states which series there are, their public bounds and their scale, as it
+states the bounds of ordinary columns: bounds taken from the data would be a release without a price. Scaled
+values lie in [0, 1], on a linear or a signed-logarithmic scale (the grid of `binning`), and a gap is NaN.
 
-The file is wide: one row an enterprise, columns SERIES_m01 (oldest month) to SERIES_mNN for each series.
+The file is wide: one row per enterprise, columns SERIES_m01 (oldest month) to SERIES_mNN for each series.
 """
 
 import hashlib
@@ -27,8 +27,11 @@ from fedrisk.study import Name
 Histories = NDArray[np.float32]
 
 OUTPUT_EDGES = (-0.95, -0.9, -0.8, -0.7, -0.6, -0.5, -0.4, -0.3, -0.15, 0.0, 0.15, 0.3, 0.5, 0.7, 0.85)
-"""Public bins of every encoder column. Trouble is rare, so its bins must be fine where few enterprises are; equally
-filled bins, which noisy edges give, would put a rare twentieth of the enterprises together with ordinary ones."""
+"""Public bins of every encoder column.
+
+Distress is rare, so the bins must be fine where few enterprises are. Noisy edges give equally filled bins,
+which would put a rare twentieth of the enterprises together with ordinary ones.
+"""
 
 
 class _Frozen(BaseModel):
@@ -36,7 +39,7 @@ class _Frozen(BaseModel):
 
 
 class Series(_Frozen):
-    """One monthly series in public terms; bounds and grid as for a number of the dictionary."""
+    """One monthly series in public terms; bounds and grid are those of a number in the dictionary."""
 
     name: Annotated[str, Field(min_length=1)]
     unit: str = ""
@@ -62,8 +65,10 @@ class Series(_Frozen):
 
 
 class EncoderRule(_Frozen):
-    """A sequence encoder of a holder: over which histories, and how many columns NAME_1.. it gives (two a series
-    if the file does not say)."""
+    """A holder's sequence encoder: which histories it reads, and how many columns NAME_1.. it gives.
+
+    Unless the file states ``outputs``, there are two columns per series.
+    """
 
     name: Name
     histories: TableSource
@@ -95,12 +100,12 @@ class EncoderRule(_Frozen):
 
     def dictionary_columns(self) -> tuple[Column, ...]:
         """The encoder's outputs as ordinary columns: numbers in [-1, 1] with public bins."""
-        told = ", ".join(s.name for s in self.series)
+        names = ", ".join(s.name for s in self.series)
         return tuple(
             Column(
                 name=name,
                 kind="number",
-                meaning=f"output {k} of sequence encoder {self.name} over {self.months} months of {told}",
+                meaning=f"output {k} of sequence encoder {self.name} over {self.months} months of {names}",
                 low=-1.0,
                 high=1.0,
                 bins=OUTPUT_EDGES,
@@ -109,7 +114,7 @@ class EncoderRule(_Frozen):
         )
 
     def file_dictionary(self, dictionary: Dictionary) -> Dictionary:
-        """A dictionary of the histories' file, by which it is read and checked as a table is."""
+        """A dictionary of the histories' file, by which it is read and checked like a table."""
         columns = [
             Column(
                 name=name,
@@ -125,13 +130,13 @@ class EncoderRule(_Frozen):
         return Dictionary(id=dictionary.id, id_scheme=dictionary.id_scheme, columns=tuple(columns))
 
     def public_digest(self) -> str:
-        """SHA-256 of what offices that train one encoder must agree on: series, bounds, months, outputs."""
+        """SHA-256 of what holders that train one encoder must agree on: series, bounds, months, outputs."""
         text = self.model_dump_json(include={"series", "months", "outputs", "hidden"})
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def scaled(rule: EncoderRule, frame: pd.DataFrame) -> Histories:
-    """(n, months, series) float32 in [0, 1], NaN where a month is missing; ``frame``: the file's columns.
+    """The file's histories, (n, months, series) float32 in [0, 1], NaN where a month is missing.
 
     The log scale is that of the bins' grid: linear below a 10,000th of the larger bound, logarithmic above.
     """
@@ -143,7 +148,7 @@ def scaled(rule: EncoderRule, frame: pd.DataFrame) -> Histories:
 
 
 def on_unit_scale(series: Series, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values between the public bounds as numbers in [0, 1]; values outside count as the bound, NaN stays.
+    """Values between the public bounds as numbers in [0, 1]; values outside count as the bound; NaN stays.
 
     >>> on_unit_scale(Series(name="load", low=0, high=8, grid="linear"), np.array([2.0, 9.0])).tolist()
     [0.25, 1.0]
@@ -158,13 +163,14 @@ def on_unit_scale(series: Series, values: NDArray[np.float64]) -> NDArray[np.flo
 
 
 def arranged(histories: Histories, ids: NDArray[np.object_], wanted: NDArray[np.object_]) -> Histories:
-    """The histories in the order of the ``wanted`` ids; an enterprise without one has only gaps.
+    """The histories in the order of the ``wanted`` ids; an enterprise without a history has only gaps.
 
-    Raises DataError where an id has two histories.
+    Raises:
+        DataError: an id has two histories.
     """
     place = pd.Index(ids)
     if not place.is_unique:
-        raise DataError("histories: an id occurs more than once; keep one row an enterprise")
+        raise DataError("histories: an id occurs more than once; keep one row per enterprise")
     at = place.get_indexer(pd.Index(wanted))
     out = np.full((len(wanted), *histories.shape[1:]), np.nan, dtype=np.float32)
     out[at >= 0] = histories[at[at >= 0]]

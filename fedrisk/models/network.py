@@ -1,16 +1,17 @@
-"""The banks' risk network: a logistic regression on the encoded columns and, beside it, a small residual network.
+"""The banks' risk network: a logistic regression on the encoded columns plus a small residual network.
 
-The log-odds of default are the sum of both (wide and deep, Cheng et al. 2016). The deep part begins at zero, so
-that training begins with the regression and, where privacy noise leaves no more to be learnt, hardly leaves it.
-Categories of many levels are embedded for the deep part (Guo & Berkhahn 2016). Every part is scaled so that an
-enterprise's gradient is about as long as its error, |p - y|, whatever the number of columns and neurons: one
-clipping radius and one learning rate then serve every study, and neither has to be tuned on data.
+The log-odds of default are the sum of both (wide and deep, Cheng et al. 2016). The deep part is zero at the
+start, so that training begins with the regression and, where privacy noise leaves no more to be learnt,
+hardly leaves it. Categories of many levels are embedded for the deep part (Guo & Berkhahn 2016). Every part
+is scaled so that an enterprise's gradient is about as long as its error, |p - y|, whatever the number of
+columns and neurons. One clipping radius and one learning rate then fit every study, and neither has to be
+tuned on data.
 
-Per-enterprise gradients come of Opacus (Yousefpour et al. 2021), whose hooks on the layers give them in one
-backward pass. They are clipped in fixed point, row by row, so that the bound on one enterprise is exact in the
-integers to which noise is added (secure/fixed_point). Opacus' ghost mode, which clips by norms computed in
-floating point and never makes the rows, cannot give that bound, and is not used; blocks of rows keep the memory
-flat instead.
+Per-enterprise gradients come from Opacus (Yousefpour et al. 2021), whose hooks on the layers compute them in
+one backward pass. They are clipped in fixed point, row by row, so that the bound on one enterprise is exact
+in the integers to which noise is added (secure/fixed_point). Opacus' ghost mode clips by norms computed in
+floating point and never makes the rows; it cannot give that bound, and is not used. Blocks of rows keep the
+memory flat instead.
 
 This module loads PyTorch and is imported only where a network is trained or applied.
 """
@@ -39,38 +40,69 @@ from fedrisk.secure.fixed_point import quantise_rows
 Floats = NDArray[np.float64]
 
 VERSION = 1
+"""Of the stored design."""
+
 HIDDEN = 32
+"""Most neurons that a study gets unless it asks for more."""
+
 BLOCKS = 0
-BIAS = 0.3  # size of the constant input: small, or the rate alone would limit the learning rate of all
-EMBED_LEVELS = 12  # categories with more inputs than this are embedded
+"""Residual layers unless the study asks for some."""
+
+BIAS = 0.3
+"""Size of the constant input; it is small, since otherwise the rate alone would limit the learning rate."""
+
+EMBED_LEVELS = 12
+"""Categories with more inputs than this are embedded."""
+
 EMBED_SIZE = 8
+"""Dimensions of an embedding."""
+
 LEAST_HIDDEN = 4
-ROOM = 0.1  # noise, over all weights of the first layer, that the deep part may take from a step
-RATES = (6.0, 24.0)  # least and greatest learning rate
-RATE_NOISE = 1 / 64  # learning rate times noise
+"""Fewest neurons of a deep part."""
+
+ROOM = 0.1
+"""Noise, over all weights of the first layer, that a step's mean gradient may hold for the deep part."""
+
+RATES = (6.0, 24.0)
+"""Smallest and largest learning rate."""
+
+RATE_NOISE = 1 / 64
+"""Learning rate times noise."""
+
 MOMENTUM = 0.8
-AVERAGED = 0.3  # share of the steps, the last ones, whose models are averaged into the final one
-BLOCK_NUMBERS = 1 << 22  # gradients of so many numbers are held at once
+
+AVERAGED = 0.3
+"""Share of the steps, at the end, whose models are averaged into the final one."""
+
+BLOCK_NUMBERS = 1 << 22
+"""Numbers of all gradients that are in memory at once."""
 
 
 class NetworkRule(Protocol):
-    """What a study says of its network (study.Network)."""
+    """What a study states about its network (study.Network)."""
 
     @property
-    def kind(self) -> Literal["mlp", "logistic"]: ...
+    def kind(self) -> Literal["mlp", "logistic"]:
+        """Logistic regression alone, or with the deep part beside it."""
+
     @property
-    def hidden(self) -> int | None: ...
+    def hidden(self) -> int | None:
+        """Neurons; None leaves the number to the noise."""
+
     @property
-    def blocks(self) -> int | None: ...
+    def blocks(self) -> int | None:
+        """Residual layers after the first; None for the default."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkDesign:
-    """Everything public about a network but its weights; equal designs make equal networks anywhere.
+    """Everything public about a network except its weights; equal designs make equal networks anywhere.
 
     Attributes:
         kind: "logistic", or "mlp" with the deep part beside it.
-        columns: inputs of every column. hidden: neurons. blocks: residual layers after the first.
+        columns: inputs of every column.
+        hidden: number of neurons.
+        blocks: number of residual layers after the first.
 
     Raises:
         ConfigError: no column, an unknown kind, or a part out of range.
@@ -102,8 +134,8 @@ class NetworkDesign:
     ) -> NetworkDesign:
         """Design for these bins; ``rule`` may set kind, hidden and blocks.
 
-        noise: as in `default_hidden`, which decides where the rule leaves hidden open; where that gives no
-        neuron, the network is the logistic regression.
+        ``noise`` is that of `default_hidden`, which chooses the neurons where the rule does not. Where it
+        leaves no room for neurons, the network is the logistic regression.
         """
         columns = input_columns(bins, coding)
         hidden = None if rule is None else rule.hidden
@@ -130,7 +162,7 @@ class NetworkDesign:
 
     @property
     def embedded(self) -> tuple[tuple[int, int], ...]:
-        """(first, end) input of every embedded category."""
+        """First input, and the one after the last, of every embedded category."""
         out, at = [], 0
         for c in self.columns:
             if c.kind == "category" and c.width > EMBED_LEVELS:
@@ -139,7 +171,7 @@ class NetworkDesign:
         return tuple(out)
 
     def to_dict(self) -> dict[str, Any]:
-        """Texts, numbers and lists, for JSON."""
+        """Plain dictionary for JSON."""
         return {
             "version": VERSION,
             "kind": self.kind,
@@ -168,14 +200,16 @@ class NetworkDesign:
 
 
 def default_hidden(width: int, noise: float) -> int:
-    """Neurons that the noise leaves room for: as many as keep the noise in a step's mean gradient at ROOM.
+    """Number of neurons that the noise leaves room for: it keeps the noise in a step's mean gradient at ROOM.
 
     Args:
-        width: inputs. noise: standard deviation of the noise in one number of a step's mean gradient, in units of
-            the clipping radius (all public); 0 is none.
+        width: number of inputs.
+        noise: standard deviation of the noise in one number of a step's mean gradient, in units of the
+            clipping radius (all public); 0 for no noise.
 
     Returns:
-        LEAST_HIDDEN to HIDDEN, or 0 where there is room for fewer: the logistic regression alone.
+        LEAST_HIDDEN to HIDDEN, or 0 where there is room for fewer: then the network is the logistic
+        regression.
 
     >>> default_hidden(250, 0.0), default_hidden(250, 1.3e-3), default_hidden(600, 4e-3)
     (32, 23, 0)
@@ -187,10 +221,11 @@ def default_hidden(width: int, noise: float) -> int:
 
 
 def default_rate(noise: float) -> float:
-    """Learning rate of gradient steps with momentum MOMENTUM, from the noise as in `default_hidden`.
+    """Learning rate of gradient steps with momentum MOMENTUM, for the noise of `default_hidden`.
 
-    Inputs have a mean squared length of 1 by design, so the loss is curved by 1/4 at most times a share of 1, and
-    steps up to 24 proved stable on every table tried; more noise asks for smaller steps (benchmarks/networks).
+    Inputs have a mean squared length of 1 by design, so the loss has a curvature of at most 1/4 times a share
+    of 1. Rates up to 24 proved stable on every table tried; more noise needs smaller steps
+    (benchmarks/networks).
 
     >>> [round(default_rate(noise), 1) for noise in (0.0, 5e-4, 1.3e-3, 5e-3)]
     [24.0, 24.0, 12.0, 6.0]
@@ -200,9 +235,10 @@ def default_rate(noise: float) -> float:
 
 
 def initial_weights(design: NetworkDesign, seed: int = 0) -> NDArray[np.float32]:
-    """Weights before training, float32 (d,): random first layers, zeros wherever an output is made.
+    """Weights before training, float32 (d,): random first layers, zeros in the layers that make an output.
 
-    The same bytes for the same design and seed; drawn by NumPy, so that they do not depend on PyTorch's version.
+    The same design and seed give the same bytes. NumPy draws them, so that they do not depend on PyTorch's
+    version.
     """
     rng = np.random.default_rng([VERSION, seed])
     parts = [rng.standard_normal(math.prod(shape)) * scale for _, shape, scale in _layout(design)]
@@ -210,7 +246,7 @@ def initial_weights(design: NetworkDesign, seed: int = 0) -> NDArray[np.float32]
 
 
 def logits(design: NetworkDesign, weights: NDArray[Any], inputs: NDArray[Any]) -> Floats:
-    """Log-odds of default, float64 (n,), of rows as `inputs.encode` gives them.
+    """Log-odds of default, float64 (n,), of rows from `network_inputs.encode`.
 
     Raises:
         DataError: the inputs or the weights are of another design.
@@ -225,10 +261,11 @@ def logits(design: NetworkDesign, weights: NDArray[Any], inputs: NDArray[Any]) -
 def shared_curves(
     design: NetworkDesign, weights: NDArray[Any], inputs: NDArray[Any]
 ) -> tuple[Floats, tuple[tuple[int, int], ...]]:
-    """What each column contributes to the log-odds, and the deep part, for `personal.personal_models`.
+    """What each column and the deep part contribute to the log-odds, for `personal.personal_models`.
 
     Returns:
-        Curves (n, columns), with one more for the deep part of an mlp; and of each column its (first, end) input.
+        Curves (n, columns), with one more for the deep part of an mlp; and of each column its first input and
+        the one after its last.
     """
     x = np.asarray(inputs, dtype=np.float64)
     wide = named_weights(design, weights)["wide.weight"][0].astype(np.float64)
@@ -241,25 +278,27 @@ def shared_curves(
 
 
 def personal_weights(design: NetworkDesign, weights: NDArray[Any], model: LinearModel) -> NDArray[np.float32]:
-    """A bank's own model (models/personal) as weights of the same design: the bank's export takes them."""
-    own = {name: value.copy() for name, value in named_weights(design, weights).items()}
+    """A bank's personal model (models/personal) as weights of the same design, for the bank's export."""
+    named = {name: value.copy() for name, value in named_weights(design, weights).items()}
     ends = np.cumsum([0, *(c.width for c in design.columns)]).tolist()
-    wide = own["wide.weight"][0].astype(np.float64)
+    wide = named["wide.weight"][0].astype(np.float64)
     for slope, (a, b) in zip(model.slopes, pairwise(ends), strict=False):
         wide[a:b] *= slope
     wide[:-1] += model.weights
     wide[-1] = model.intercept / BIAS
-    own["wide.weight"] = wide[None].astype(np.float32)
+    named["wide.weight"] = wide[None].astype(np.float32)
     if design.kind == "mlp":
-        own["last.weight"] = own["last.weight"] * np.float32(model.slopes[-1])
-    return np.concatenate([value.ravel() for value in own.values()])
+        named["last.weight"] = named["last.weight"] * np.float32(model.slopes[-1])
+    return np.concatenate([value.ravel() for value in named.values()])
 
 
 class NetworkTrainee:
-    """A bank's training rows with the network: gives clipped sums of gradients (models/trainee).
+    """A bank's training rows with the network: gives clipped sums of gradients (models/trainable).
 
     Args:
-        design: of the network. inputs: float (n, width). label: (n,) in [0, 1].
+        design: of the network.
+        inputs: float (n, width).
+        label: (n,) in [0, 1].
 
     Raises:
         DataError: shapes differ, or a label lies outside [0, 1].
@@ -269,7 +308,7 @@ class NetworkTrainee:
         y = np.asarray(label, dtype=np.float64)
         if y.shape != (len(inputs),) or not ((y >= 0) & (y <= 1)).all():
             raise DataError(
-                "network: one label in [0, 1] a row of inputs is needed; correct the table's label"
+                "network: every row of inputs needs one label in [0, 1]; correct the table's label"
             )
         self.design = design
         self._inputs = _matrix(design, inputs)
@@ -288,39 +327,31 @@ class NetworkTrainee:
     def clipped_sum(
         self, weights: NDArray[Any], clip: float, bits: int, rows: NDArray[np.int64] | None = None
     ) -> NDArray[np.int64]:
-        """(d,) int64: sum of the enterprises' gradients, each of integer norm at most floor(clip 2^bits).
+        """Sum of the enterprises' gradients, (d,) int64, each of integer norm at most floor(clip 2^bits).
 
-        Guarantee: an enterprise whose contribution is replaced by zeros changes the sum by a vector of at most
-        that L2 norm, exactly, whatever the weights: with the row count public, and hence the blocks, a row's gradient
-        is computed from that row alone. (With a row left out, blocks shift and others' last bits with them.)
-        rows: positions to take, all by default.
+        Guarantee: replacing an enterprise's contribution by zeros changes the sum by a vector of at most that
+        L2 norm, exactly, whatever the weights. The row count, and hence the blocks, are public, and a row's
+        gradient is computed from that row alone. (If a row were left out, blocks would shift, and with them
+        the last bits of other rows.) A gradient that is not finite counts as zeros.
+
+        Args:
+            weights: (d,).
+            clip: clipping radius.
+            bits: fractional bits of the sum.
+            rows: positions of the rows to take; None for all.
 
         Raises:
-            DataError: weights of another design, or gradients that are not finite.
+            DataError: the weights are of another design.
         """
         total = np.zeros(self.size, dtype=np.int64)
         for part in self._gradients(weights, rows):
             total += quantise_rows(part, clip, bits).sum(0)
         return total
 
-    def gradient_norms(self, weights: NDArray[Any]) -> Floats:
-        """Length of every enterprise's gradient before clipping, (n,); for research, it never leaves the bank."""
-        return np.concatenate([np.linalg.norm(part, axis=1) for part in self._gradients(weights, None)])
-
-    def local_loss(self, weights: NDArray[Any]) -> float:
-        """Mean log loss of the own rows; exact, so for the bank alone."""
-        with torch.no_grad():
-            net = _loaded(self.design, weights)
-            parts = [
-                _loss(net(self._inputs[r].to(_device())), self._label[r].to(_device()), "sum").item()
-                for r in _row_blocks(self.rows, 1 << 15)
-            ]
-        return sum(parts) / max(self.rows, 1)
-
     def _gradients(
         self, weights: NDArray[Any], rows: NDArray[np.int64] | None
     ) -> Iterator[NDArray[np.float32]]:
-        """Gradients of a block of enterprises after the other, (block, d)."""
+        """The enterprises' gradients, one block after the other, each (block, d)."""
         x, y = self._inputs, self._label
         if rows is not None:
             x, y = x[torch.from_numpy(rows)], y[torch.from_numpy(rows)]
@@ -330,13 +361,14 @@ class NetworkTrainee:
         for block in _row_blocks(len(y), max(1, BLOCK_NUMBERS // self.size)):
             hooked.zero_grad(set_to_none=True)
             try:
-                loss = _loss(hooked(x[block].to(_device())), y[block].to(_device()), "sum")
+                loss = _loss(hooked(x[block].to(_device())), y[block].to(_device()))
                 with warnings.catch_warnings():
-                    # Inputs need no gradients, which the hooks remark on at every block.
+                    # The hooks warn at every block that inputs need no gradients.
                     warnings.filterwarnings("ignore", message="Full backward hook")
                     loss.backward()  # type: ignore[no-untyped-call]
             except Exception:
-                _hooked.cache_clear()  # half a pass leaves the hooks' counters as no later pass can use them
+                # Half a pass leaves the hooks' counters in a state that no later pass can use.
+                _hooked.cache_clear()
                 raise
             parts = [p.grad_sample.reshape(p.grad_sample.shape[0], -1) for p in net.parameters()]
             yield torch.cat(parts, 1).cpu().numpy()
@@ -344,7 +376,7 @@ class NetworkTrainee:
 
 
 class RiskNetwork(nn.Module):
-    """The network itself; parameters in the order of the flat weights."""
+    """The network itself; its parameters are in the order of the flat weights."""
 
     def __init__(self, design: NetworkDesign) -> None:
         super().__init__()
@@ -390,7 +422,7 @@ def named_weights(design: NetworkDesign, weights: NDArray[Any]) -> dict[str, NDA
 
 
 def _layout(design: NetworkDesign) -> list[tuple[str, tuple[int, ...], float]]:
-    """(name, shape, standard deviation at the start) of every parameter, in the module's order."""
+    """Name, shape and initial standard deviation of every parameter, in the module's order."""
     out: list[tuple[str, tuple[int, ...], float]] = [("wide.weight", (1, design.width + 1), 0.0)]
     if design.kind == "mlp":
         h, spans = design.hidden, design.embedded
@@ -411,9 +443,10 @@ def _device() -> torch.device:
 
 @lru_cache(maxsize=4)
 def _hooked(design: NetworkDesign) -> Any:
-    """The network with Opacus' hooks for per-enterprise gradients; kept, since hooking costs more than a step."""
+    """The network with Opacus' hooks for gradients; cached, since hooking costs more than a step."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Opacus warns of its own imports
+        # Opacus' imports cause warnings.
+        warnings.simplefilter("ignore")
         from opacus import GradSampleModule
     return GradSampleModule(RiskNetwork(design).to(_device()), loss_reduction="sum")
 
@@ -430,16 +463,16 @@ def _load(net: nn.Module, design: NetworkDesign, weights: NDArray[Any]) -> None:
             p.copy_(torch.from_numpy(value.copy()))
 
 
-def _loss(out: torch.Tensor, label: torch.Tensor, reduction: Literal["sum", "mean"]) -> torch.Tensor:
-    return nn.functional.binary_cross_entropy_with_logits(out, label, reduction=reduction)
+def _loss(out: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    return nn.functional.binary_cross_entropy_with_logits(out, label, reduction="sum")
 
 
 def _matrix(design: NetworkDesign, inputs: NDArray[Any]) -> torch.Tensor:
     x = np.ascontiguousarray(inputs, dtype=np.float32)
     if x.ndim != 2 or x.shape[1] != design.width:
         raise DataError(
-            f"network: inputs have shape {x.shape}, the design has {design.width} inputs; encode the table with "
-            "the design's own bins"
+            f"network: inputs have shape {x.shape}, the design has {design.width} inputs; encode the table "
+            "with the design's bins"
         )
     return torch.from_numpy(x)
 

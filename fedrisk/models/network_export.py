@@ -1,10 +1,11 @@
 """A network as one ONNX file that takes a bank's raw columns and gives a probability of default.
 
-The preprocessing is inside: bins, missing values, categories as texts or codes. The graph is put together with
-`onnx.helper` from the public design and the weights: it needs the `onnx` package alone, no tracing and none of
-the packages for it (torch.onnx needs onnxscript), and every node in the file is one that is written here. Its
-predictions are compared with the network's own by the evaluator that comes with `onnx`, which is plain NumPy, so
-that no runtime need be installed where a model is exported. Any ONNX runtime may apply the file.
+The file includes the preprocessing: bins, missing values, categories as texts or codes. The graph is built
+with `onnx.helper` from the public design and the weights. This needs only the `onnx` package, no tracing and
+none of the packages for it (torch.onnx needs onnxscript), and every node in the file is one that is written
+here. The file's predictions are compared with the network's by the evaluator that comes with `onnx`, which is
+plain NumPy, so that no runtime has to be installed where a model is exported. Any ONNX runtime may apply the
+file.
 
 Standard operators, opset 17, and the label encoder of ai.onnx.ml 2 (texts to codes).
 """
@@ -12,7 +13,6 @@ Standard operators, opset 17, and the label encoder of ai.onnx.ml 2 (texts to co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -27,9 +27,9 @@ from fedrisk.models.network_inputs import InputColumn, category_texts, missing_s
 Categories = Literal["texts", "codes"]
 
 OPSET, ML_OPSET, IR_VERSION = 17, 2, 8
-TOLERANCE = (
-    1e-5  # largest difference in probability between file and network; arithmetic is in single precision
-)
+
+TOLERANCE = 1e-5
+"""Largest difference in probability between file and network; the arithmetic is in single precision."""
 
 
 def export_network(
@@ -41,18 +41,23 @@ def export_network(
 ) -> bytes:
     """The network as the bytes of an ONNX file.
 
-    Inputs, one a column and named like it: numbers and flags double (n, 1), NaN where missing; categories text
-    (n, 1), as in the dictionary and empty where missing, or with ``categories="codes"`` int64 (n, 1), the position in
-    the dictionary's list, -1 where missing and any other number for "other". Where the dictionary allows no missing
-    values a missing one counts as below the first edge, or as another category: refuse it before.
-    Outputs: "log_odds" and "probability", float (n, 1).
+    There is one input per column, with the column's name. Numbers and flags are double (n, 1), NaN where
+    missing. Categories are text (n, 1), as in the dictionary and empty where missing; or with
+    ``categories="codes"`` int64 (n, 1), the position in the dictionary's list, -1 where missing and any other
+    number for "other". Where the dictionary allows no missing values, a missing value counts as below the
+    first edge, or as another category: refuse it beforehand. Outputs: "log_odds" and "probability", float (n,
+    1).
 
     Args:
-        weights: of the shared network, or of a bank's own (`network.personal_weights`); the file is then the bank's.
+        design: of the network.
+        weights: of the shared network, or of a bank's personal model (`network.personal_weights`); then the
+            file belongs to that bank alone.
+        categories: whether categories are texts or codes.
         about: public facts kept in the file, such as study and digest.
 
     Raises:
-        ConfigError: an unknown form of categories. DataError: weights of another design.
+        ConfigError: an unknown form of categories.
+        DataError: the weights are of another design.
     """
     import onnx
     from onnx import helper
@@ -81,7 +86,7 @@ def export_network(
 def feeds(
     design: NetworkDesign, frame: pd.DataFrame, categories: Categories = "texts"
 ) -> dict[str, NDArray[Any]]:
-    """What the exported file takes for the rows of a typed table, by input name."""
+    """The exported file's inputs for the rows of a typed table, by name."""
     out: dict[str, NDArray[Any]] = {}
     for c in design.columns:
         if c.column not in frame.columns:
@@ -99,7 +104,7 @@ def feeds(
 
 
 def predict_exported(content: bytes, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
-    """Probability, (n,), by ONNX's own evaluator."""
+    """Probability, (n,), by ONNX's evaluator."""
     import onnx
     from onnx.reference import ReferenceEvaluator
 
@@ -114,10 +119,17 @@ def check_export(
     log_odds: NDArray[Any],
     categories: Categories = "texts",
 ) -> float:
-    """Largest difference between the file's probabilities of these rows and our own, of log-odds (n,).
+    """Largest difference between the file's probabilities for these rows and the network's.
+
+    Args:
+        content: the file.
+        design: of the network.
+        frame: rows of a typed table.
+        log_odds: the network's log-odds of these rows, (n,).
+        categories: whether the file takes texts or codes.
 
     Raises:
-        DataError: it exceeds TOLERANCE; the file must not be used.
+        DataError: the difference exceeds TOLERANCE; the file must not be used.
     """
     if not len(frame):
         return 0.0
@@ -125,17 +137,16 @@ def check_export(
     difference = float(np.abs(theirs - expit(np.asarray(log_odds, dtype=np.float64))).max())
     if not difference <= TOLERANCE:
         raise DataError(
-            f"the exported network differs from the trained one by {difference:.2g} in probability, allowed is "
-            f"{TOLERANCE:g}; export it anew and report the case"
+            f"the exported network differs from the trained one by {difference:.2g} in probability, at most "
+            f"{TOLERANCE:g} is allowed; export it again and report the case"
         )
     return difference
 
 
-@dataclass
 class _Graph:
-    """Nodes and constants under construction; every result gets a number as its name."""
+    """Nodes and constants of a graph that is being built; every result gets a number as its name."""
 
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
@@ -154,7 +165,7 @@ class _Graph:
         return name
 
     def column(self, c: InputColumn, categories: Categories) -> str:
-        """One column's inputs as float (n, width); in double precision until the end, like `inputs.encode`."""
+        """One column's inputs as float (n, width), computed in doubles like `network_inputs.encode`."""
         from onnx import TensorProto
 
         if c.kind == "category":
@@ -165,8 +176,8 @@ class _Graph:
         centre = self.constant(np.array([c.centre], dtype=np.float64).reshape(1, -1))
         moved = self.node("Mul", self.node("Sub", raw, centre), self.constant(np.array([[c.scale]])))
         if c.missing:
-            own = self.constant(np.array([[c.scale * missing_size(c)]]))
-            flag = self.node("Where", gone, own, zero)
+            size = self.constant(np.array([[c.scale * missing_size(c)]]))
+            flag = self.node("Where", gone, size, zero)
             moved = self.node("Concat", self.node("Where", gone, zero, moved), flag, axis=1)
         return self.node("Cast", moved, to=TensorProto.FLOAT)
 
@@ -176,7 +187,8 @@ class _Graph:
         x = c.column
         gone = self.node("IsNaN", x)
         if c.coding == "steps":
-            if not c.centre:  # a column without edges: nothing but whether it is missing
+            if not c.centre:
+                # A column without edges has no input but the one for missing values.
                 none = self.constant(np.zeros((1, 0)))
                 return self.node("Mul", self.node("Cast", gone, to=TensorProto.DOUBLE), none), gone
             edges = self.constant(np.array([c.edges], dtype=np.float64))
@@ -213,8 +225,8 @@ class _Graph:
         known = self.node("Less", codes, self.constant(np.array([[n - 1]], dtype=np.int64)))
         positive = self.node("GreaterOrEqual", codes, self.constant(np.array([[0]], dtype=np.int64)))
         other = self.constant(np.array([[n - 1]], dtype=np.int64))
-        own = self.node("Where", self.node("And", known, positive), codes, other)
-        return self.node("Cast", self.node("Equal", own, places), to=TensorProto.DOUBLE), gone
+        place = self.node("Where", self.node("And", known, positive), codes, other)
+        return self.node("Cast", self.node("Equal", place, places), to=TensorProto.DOUBLE), gone
 
 
 def _input(c: InputColumn, categories: Categories) -> Any:

@@ -1,17 +1,18 @@
 """Inputs of a network: a bank's columns as numbers of about equal weight, by a public rule.
 
-Every number is coded by where it stands among its bins, one input an edge. Steps (also called a thermometer
-code) are 1 above the edge and 0 below; piecewise-linear inputs rise from 0 to 1 within the bin (Gorishniy, Rubachev &
-Babenko 2022, On embeddings for numerical features in tabular deep learning). Codes and counts, whose edges are
-public and lie between the values, get steps; amounts, whose edges are quantiles, get steps as well by default,
-since a few dozen noisy steps of training fit them faster (benchmarks/networks). A weight a step is a random walk over
-the bins, so a small penalty on the weights is smoothness of the curve. Categories are one-hot: the first layer of
-a network on a one-hot input is an embedding.
+Every number is coded by its place among its bins, with one input per edge. Steps (also called a thermometer
+code) are 1 above the edge and 0 below; piecewise-linear inputs rise from 0 to 1 within the bin (Gorishniy,
+Rubachev & Babenko 2022, On embeddings for numerical features in tabular deep learning). Codes and counts,
+whose edges are public and lie between the values, get steps. Amounts, whose edges are quantiles, get steps as
+well by default, since a few dozen noisy steps of training fit them faster (benchmarks/networks). One weight
+per step is a random walk over the bins, so a small penalty on the weights makes the curve smooth. Categories
+are one-hot: the first layer of a network on a one-hot input is an embedding.
 
-Clipping bounds every enterprise's gradient by the same number, so inputs should have even lengths. Centres and
-scales follow from the bins alone and cost no privacy: the k-th of K quantile steps is 1 for a share 1 - k / (K + 1)
-of the enterprises, columns of K inputs are divided by sqrt(K), and the whole so that the mean squared length of
-a row is about 1. Missing values, and enterprises unknown at a bank, have an input of their own and zeros elsewhere.
+Clipping bounds every enterprise's gradient by the same number, so inputs should have similar lengths. Centres
+and scales follow from the bins alone and cost no privacy: the k-th of K quantile steps is 1 for a share 1 - k
+/ (K + 1) of the enterprises. Columns of K inputs are divided by sqrt(K), and all columns are scaled so that
+the mean squared length of a row is about 1. Missing values, and enterprises unknown at a bank, have a
+separate input, and zeros elsewhere.
 """
 
 from __future__ import annotations
@@ -33,8 +34,11 @@ from fedrisk.models.binning import Bins
 Coding = Literal["steps", "piecewise"]
 Floats = NDArray[np.float64]
 
-ONE_HOT = 0.5  # size of the input of a category, a flag's side or a missing value, before the common scale
-STEP_SQUARE = 1 / 6  # mean squared length of centred quantile steps, divided by their number
+ONE_HOT = 0.5
+"""Size of the input of a category or a missing value, before the common scale."""
+
+STEP_SQUARE = 1 / 6
+"""Mean squared length of centred quantile steps, divided by their number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +46,16 @@ class InputColumn:
     """One column's inputs; everything in it is public.
 
     Attributes:
-        column: name in the table. kind: "number" (flags are numbers) or "category".
-        edges: of a number's bins. marks: the same with both ends, on the coding's scale, rising, (K + 2,).
-        log: 0, or the unit s of the scale sign(x) log(1 + |x| / s). coding: of a number.
-        categories: of a category; one more input stands for all others. missing: has an input for missing.
-        centre: (inputs,) subtracted before scaling, not from missing values. scale: factor.
+        column: name in the table.
+        kind: "number" (flags are numbers) or "category".
+        edges: edges of a number's bins.
+        marks: the edges with both ends, on the coding's scale, rising, (K + 2,).
+        log: 0, or the unit s of the scale sign(x) log(1 + |x| / s).
+        coding: of a number.
+        categories: listed categories; one more input stands for all others.
+        missing: whether it has an input for missing values.
+        centre: (inputs,) subtracted before scaling, but not from missing values.
+        scale: factor of all inputs.
     """
 
     column: str
@@ -62,7 +71,7 @@ class InputColumn:
 
     @property
     def width(self) -> int:
-        """Number of inputs, missing included."""
+        """Number of inputs, including the one for missing values."""
         return len(self.centre) + int(self.missing)
 
 
@@ -89,9 +98,11 @@ def encode(frame: pd.DataFrame, bins: Sequence[Bins], coding: Coding = "steps") 
     Args:
         frame: typed columns by dictionary name, as `table.Table.frame` has them; others are not read.
         bins: public bins of the columns, in the design's order.
+        coding: of numbers.
 
     Raises:
-        DataError: a column is absent, is not a number, or is missing where the dictionary allows none.
+        DataError: a column is absent, is not a number, or has missing values where the dictionary allows
+            none.
 
     >>> from fedrisk.models.binning import Feature
     >>> age = Bins(Feature(institution="bank", column="age", low=0, high=80), edges=(30.0, 45.0))
@@ -115,7 +126,7 @@ def encode(frame: pd.DataFrame, bins: Sequence[Bins], coding: Coding = "steps") 
 
 
 def to_dict(columns: Sequence[InputColumn]) -> list[dict[str, Any]]:
-    """The columns as texts, numbers and lists, for JSON."""
+    """Plain form for JSON."""
     return [
         {
             "column": c.column,
@@ -174,7 +185,8 @@ def _column(b: Bins, coding: Coding, common: float) -> InputColumn:
     unit = max(abs(low), abs(high)) / LOG_DECADES if f.grid == "log" else 0.0
     marks = on_scale(np.array([min(low, *edges, high), *edges, max(low, *edges, high)]), unit)
     inputs = len(edges) if coding == "steps" else len(edges) + 1
-    # Steps at edges 1 .. K; a piecewise-linear input of a quantile bin is on average half way within its bin.
+    # Steps are at edges 1 .. K; a piecewise-linear input of a quantile bin is on average half way within its
+    # bin.
     shift = 1.0 if coding == "steps" else 0.5
     centre = tuple(1 - (k + shift) / (len(edges) + 1) for k in range(inputs))
     return InputColumn(
@@ -191,7 +203,7 @@ def _column(b: Bins, coding: Coding, common: float) -> InputColumn:
 
 
 def category_texts(values: pd.Series) -> NDArray[np.object_]:
-    """Each value as the text that stands in a dictionary's list, "" where missing, (n,) object.
+    """Each value as its text in a dictionary's list, "" where missing, (n,) object.
 
     >>> category_texts(pd.Series([2.0, "Y", None], dtype=object)).tolist()
     ['2', 'Y', '']
@@ -203,17 +215,18 @@ def category_texts(values: pd.Series) -> NDArray[np.object_]:
 
 
 def on_scale(values: Floats, unit: float) -> Floats:
-    """Values on the coding's scale: themselves for unit 0, else sign(x) log(1 + |x| / unit)."""
+    """Values on the coding's scale: unchanged for unit 0, else sign(x) log(1 + |x| / unit)."""
     return values if unit == 0 else np.sign(values) * np.log1p(np.abs(values) / unit)
 
 
 def missing_size(column: InputColumn) -> float:
-    """Missing inputs are as large as a category's, whatever the number of inputs beside them."""
+    """Size of the input for missing values: that of a category, whatever the column's other inputs are."""
     return 1.0 if column.kind == "category" else ONE_HOT * math.sqrt(max(len(column.centre), 1))
 
 
 def _number(column: InputColumn, b: Bins, values: pd.Series) -> tuple[Floats, NDArray[np.bool_]]:
-    codes = b.codes(values)  # refuses texts, and missing values where the dictionary allows none
+    # This refuses texts, and missing values where the dictionary allows none.
+    codes = b.codes(values)
     gone = codes == b.ordered if column.missing else np.zeros(len(codes), dtype=bool)
     if column.coding == "steps":
         return (codes[:, None] > np.arange(len(column.centre))).astype(np.float64), gone

@@ -1,26 +1,28 @@
-"""A bank's own model near the shared one, fitted without noise, by the bank, for itself.
+"""A bank's personal model near the shared one, which the bank fits without noise for its own use.
 
-Banks differ. Where pooling helps a bank its own model should stay near the shared one, where it hurts it should
-leave it: mean-regularised multi-task learning (Evgeniou & Pontil 2004; Liu, Hu, Wu & Smith 2022, On privacy and
-personalization in cross-silo federated learning) adds to the bank's own loss a multiple of the squared distance
-from the shared model, and the bank chooses it on its own rows by cross-validation. The shared model was released
-with privacy; what the bank adds stays inside it and is no release. Its figures stay inside too: they come of a
-model without noise, and must reach nobody else outside research runs.
+Banks differ. Where pooling helps a bank, its model should stay near the shared one; where pooling hurts, it
+should not. Mean-regularised multi-task learning (Evgeniou & Pontil 2004; Liu, Hu, Wu & Smith 2022, On privacy
+and personalization in cross-silo federated learning) adds to the bank's loss a multiple of the squared
+distance from the shared model, and the bank chooses the multiple on its rows by cross-validation. The shared
+model was released with privacy; what the bank adds stays inside the bank and is no release. The figures stay
+inside too: they come from a model without noise, and must reach nobody else outside research runs.
 
-The shared model enters by its *curves*, the log-odds that each column contributes (and a network's deep part):
-near = b + sum of a_j curve_j + d'x. One ridge holds the a_j to 1, or to 0 where the lenders have little in common,
-a second one holds d to 0: at great strength the model is the shared one recalibrated (Platt 1999), at small strength
-the bank's own. The shapes of curves carry over from bank to bank more often than their weights. The personal model
-is the mean of this one and of the bank's own, which halves what a wrong choice can cost (Wolpert 1992 on stacking).
+The shared model enters by its *curves*, the log-odds that each column (and a network's deep part)
+contributes: near = b + sum of a_j curve_j + d'x. One ridge draws the a_j to 1, or to 0 where the lenders have
+little in common; a second one draws d to 0. At great strength the model is the shared one recalibrated (Platt
+1999), at small strength it is the model that the bank would fit alone. The shapes of curves carry over from
+bank to bank more often than their weights. The personal model is the mean of this model and the bank's local
+one, which halves what a wrong choice can cost (Wolpert 1992 on stacking).
 
-The shared model has seen the bank's own rows, in a consortium without noise far enough to flatter it on them. Each
-fold's rows are therefore taken out of the shared curves to first order before the fold is predicted (infinitesimal
-jackknife, Jaeckel 1972; Koh & Liang 2017), with the other banks' curvature taken as like the own.
+The shared model was trained on the bank's rows too, so it may look better on them than it is, especially in a
+consortium without noise. Each fold's rows are therefore taken out of the shared curves, to first order,
+before the fold is predicted (infinitesimal jackknife, Jaeckel 1972; Koh & Liang 2017); the other banks'
+curvature is assumed to be like this bank's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -36,24 +38,37 @@ Floats = NDArray[np.float64]
 Choice = Literal["local", "shared", "personal"]
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
-"""Ridges tried on the own weights, in enterprises: one of 30 weighs like the curvature of about 30 of them."""
+"""Candidate ridges of the local model, in enterprises: 30 weighs like the curvature of about 30 of them."""
 
 NEAR_STRENGTHS = (0.3, 1.0, 3.0, 10.0, 100.0, 1000.0)
+"""Candidate ridges on the weights d of the model near the shared one."""
+
 CURVE_STRENGTHS = (0.3, 3.0, 30.0)
+"""Candidate ridges on the slopes of the shared curves."""
+
 CENTRES = (0.0, 1.0)
+"""Candidate values to which the slopes are drawn."""
+
 FOLDS = 5
-CHOICE_TOLERANCE = 1e-6  # how far fits are driven that only serve to choose strengths
-LEAST_CLASS = 10  # fewest defaults, and fewest others, on which a bank fits models of its own
-EARLY_STOP = (
-    1500.0  # learning rate times steps / (1 - momentum): what early stopping leaves of a ridge is n / this
-)
+
+CHOICE_TOLERANCE = 1e-6
+"""Relative gain at which fits stop that only serve to choose strengths."""
+
+LEAST_CLASS = 10
+"""Fewest defaults, and fewest others, on which a bank fits models."""
+
+EARLY_STOP = 1500.0
+"""Learning rate times steps / (1 - momentum); early stopping acts like a ridge of n / EARLY_STOP."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one model on the bank's own training rows, out of fold where it was fitted on them.
+    """Figures of one model on the bank's training rows, out of fold where it was fitted on them.
 
-    auc and log_loss; gap_error: standard error, over enterprises, of its log loss less the local model's.
+    Attributes:
+        auc: area under the ROC curve.
+        log_loss: mean log loss.
+        gap_error: standard error, over enterprises, of its log loss less the local model's.
     """
 
     auc: float
@@ -63,7 +78,10 @@ class Figures:
 
 @dataclass(frozen=True)
 class LinearModel:
-    """Log-odds = intercept + curves'slopes + x'weights; slopes (m,) of zero are a model of the bank alone."""
+    """A model with log-odds intercept + curves'slopes + x'weights.
+
+    Slopes (m,) of zero make a model that does not use the shared one.
+    """
 
     intercept: float
     slopes: Floats
@@ -80,9 +98,11 @@ class PersonalModels:
     """A bank's models side by side; they and their figures stay at the bank.
 
     Attributes:
-        logits: log-odds of default by model, each (n,), for all rows. models: those that the bank fitted.
-        validation: figures by model; empty where the bank has too few labels, and then the best is the shared one.
-        best: the model of least validated log loss; the bank's export.
+        logits: log-odds of default by model, each (n,), for all rows.
+        models: the models that the bank fitted.
+        validation: figures by model; empty where the bank has too few labels, and then the best is the shared
+            one.
+        best: the model with the smallest validated log loss, which the bank exports.
     """
 
     logits: dict[Choice, Floats]
@@ -100,13 +120,18 @@ def fit_linear(
     start: Floats | None = None,
     rounds: int = 50,
 ) -> tuple[Floats, float]:
-    """Weights (k,) and intercept of a logistic regression with ridge / 2 times (w - centre)^2, summed.
+    """Weights (k,) and intercept of a logistic regression with penalty sum of ridge / 2 times (w - centre)^2.
 
-    Newton steps, halved where the loss does not fall. The intercept is free.
+    The fit takes Newton steps, halved where the loss does not fall. The intercept has no penalty.
 
     Args:
-        x: (n, k). label: (n,) in [0, 1]. ridge: (k,), positive. centre: (k,), default zeros.
-        start: (k + 1,) intercept and weights to begin with; the centre by default. The minimum is the same.
+        x: (n, k).
+        label: (n,) in [0, 1].
+        ridge: (k,), positive.
+        centre: (k,); None for zeros.
+        start: (k + 1,) intercept and weights to begin with; by default zero and the centre. The minimum is
+            the same.
+        rounds: largest number of steps.
 
     >>> x = np.array([[0.0], [0.0], [1.0], [1.0]])
     >>> weights, intercept = fit_linear(x, np.array([0.0, 1.0, 1.0, 1.0]), np.array([1e9]), np.array([2.0]))
@@ -114,7 +139,8 @@ def fit_linear(
     (2.0, 0.75)
 
     Raises:
-        ConfigError: a ridge is not positive. DataError: shapes differ.
+        ConfigError: a ridge is not positive.
+        DataError: shapes differ.
     """
     if x.ndim != 2 or label.shape != (len(x),) or ridge.shape != (x.shape[1],):
         raise DataError("fit_linear: x must be (n, k), label (n,) and ridge (k,)")
@@ -139,10 +165,19 @@ def _minimum(
     rounds: int = 50,
     tolerance: float = 1e-8,
 ) -> Floats:
-    """The least of log loss plus pull / 2 times (w - target)^2, by Newton steps whose curvature is made anew only
-    where they get short of progress: it costs a hundred times as much as a gradient.
+    """Weights that minimise log loss plus the sum of pull / 2 times (w - target)^2.
 
-    curvature: (k, k) of the log loss somewhere near, if it is known. tolerance: relative gain at which to stop.
+    A curvature costs a hundred gradients, so a new one is computed only where Newton steps gain too little.
+
+    Args:
+        design: (n, k), with the constant.
+        label: (n,) in [0, 1].
+        pull: (k,), the ridge of each weight.
+        target: (k,), the values to which the ridge draws the weights.
+        begin: (k,), the weights to begin with.
+        curvature: (k, k) of the log loss at some point nearby, if it is known.
+        rounds: largest number of steps.
+        tolerance: relative gain at which to stop.
     """
 
     def loss(v: Floats) -> float:
@@ -157,24 +192,30 @@ def _minimum(
             factor, curvature = cho_factor(made + np.diag(pull + 1e-9)), None
         slope = design.T @ (expit(design @ w) - label) + pull * (w - target)
         step = cho_solve(factor, slope)
-        size = 1.0
-        while (tried := loss(w - size * step)) > value and size > 1e-6:
-            size /= 2
+        size, tried = _halved(loss, w, step, value)
         gain = value - tried
         if gain > 0:
             w, value = w - size * step, tried
         done = not gain > tolerance * max(1.0, abs(value))
         if done and (fresh or tolerance > 1e-8):
             break
-        # what a true Newton step promises to gain is half of slope times step; far less calls for a new curvature
+        # A true Newton step is expected to gain half of slope times step; far less calls for a new curvature.
         if done or size < 1 or gain < 0.25 * float(slope @ step):
             factor = None
-        else:
-            fresh = False
+        fresh = fresh and factor is None
     return w
 
 
+def _halved(loss: Callable[[Floats], float], w: Floats, step: Floats, value: float) -> tuple[float, float]:
+    """The largest of 1, 1/2, 1/4, ... at which the step does not raise the loss, and the loss there."""
+    size = 1.0
+    while (tried := loss(w - size * step)) > value and size > 1e-6:
+        size /= 2
+    return size, tried
+
+
 def _curvature(design: Floats, w: Floats) -> Floats:
+    """Second derivative of the log loss, (k, k)."""
     p = expit(design @ w)
     out: Floats = (design.T * np.maximum(p * (1 - p), 1e-9)) @ design
     return out
@@ -191,19 +232,21 @@ def personal_models(
     total_rows: int,
     seed: int = 0,
 ) -> PersonalModels:
-    """Local, shared and personal model of one bank, their figures on its own training rows, and the best.
+    """Local, shared and personal model of one bank, their figures on its training rows, and the best model.
+
+    Figures are out of fold; strengths are chosen on the same folds, which makes the figures slightly too
+    good.
 
     Args:
-        x: rows of inputs, (n, k), of a mean squared length of about 1, as `inputs.encode` gives them; for a
-            scorecard the log-odds contributions of the bank's own columns.
-        label: (n,), 0 or 1 where ``train``. train: (n,), rows to fit and validate on.
-        shared: log-odds by the shared model, (n,). curves: its parts, (n, m), as `network.shared_curves` gives
-            them; for a scorecard x itself.
-        spans: of each of the first curves, its columns of x; curves beyond them (a deep part) have none.
+        x: inputs, (n, k), of a mean squared length of about 1, from `network_inputs.encode`; for a scorecard
+            the log-odds contributions of the bank's columns.
+        label: (n,), 0 or 1 where ``train``.
+        train: (n,), the rows to fit and validate on.
+        shared: the shared model's log-odds, (n,).
+        curves: the shared model's parts, (n, m), from `network.shared_curves`; for a scorecard x itself.
+        spans: for each of the first curves, its columns of x; the remaining curves (a deep part) have none.
         total_rows: training rows of all banks together.
         seed: of the draw of the folds.
-
-    Figures are out of fold; strengths are chosen on the same folds, which flatters them by little.
 
     Raises:
         DataError: shapes differ.
@@ -212,34 +255,40 @@ def personal_models(
     rows, parts = np.asarray(x, dtype=np.float64), np.asarray(curves, dtype=np.float64)
     if not len(rows) == len(y) == len(train) == len(s) == len(parts) or len(spans) > parts.shape[1]:
         raise DataError(
-            "personal models: x, label, train, shared and curves must have one entry an enterprise"
+            "personal models: x, label, train, shared and curves must have one entry per enterprise"
         )
     fit = np.flatnonzero(train)
     if int(min((y[fit] == 0).sum(), (y[fit] == 1).sum())) < LEAST_CLASS:
         return PersonalModels({"shared": s}, {}, {}, "shared")
-    z, c, truth = rows[fit], parts[fit], y[fit]
-    folds = stratified_folds(truth, FOLDS, seed)
-    clean, clean_shared = without_fold(z, truth, s[fit], c, spans, folds, total_rows)
-    none = np.zeros(parts.shape[1])
-    local, held_local = _chosen(z, truth, None, None, folds, [(g, 0.0, 0.0) for g in STRENGTHS])
-    alone = LinearModel(local.intercept, none, local.weights)
+    folds = stratified_folds(y[fit], FOLDS, seed)
+    clean = without_fold(rows[fit], y[fit], s[fit], parts[fit], spans, folds, total_rows)
+    models, held = _fitted(rows[fit], y[fit], parts[fit], clean, folds)
+    validation = {name: _figures(logit, held["local"], y[fit]) for name, logit in held.items()}
+    logits = {name: s if name == "shared" else models[name].logits(rows, parts) for name in held}
+    best = min(validation, key=lambda name: validation[name].log_loss)
+    return PersonalModels(logits, models, validation, best)
+
+
+def _fitted(
+    x: Floats, label: Floats, curves: Floats, clean: tuple[Floats, Floats], folds: NDArray[np.int64]
+) -> tuple[dict[Choice, LinearModel], dict[Choice, Floats]]:
+    """Local and personal model, and the out-of-fold log-odds of these and of the shared one.
+
+    ``clean``: the shared curves and log-odds of every row as if its fold had not been trained on.
+    """
+    local, held_local = _chosen(x, label, None, None, folds, [(g, 0.0, 0.0) for g in STRENGTHS])
+    alone = LinearModel(local.intercept, np.zeros(curves.shape[1]), local.weights)
     grid = [(g, k, a) for g in NEAR_STRENGTHS for k in CURVE_STRENGTHS for a in CENTRES]
-    near, held_near = _chosen(z, truth, clean, c, folds, grid)
+    near, held_near = _chosen(x, label, clean[0], curves, folds, grid)
     personal = LinearModel(
         (alone.intercept + near.intercept) / 2, near.slopes / 2, (alone.weights + near.weights) / 2
     )
     held: dict[Choice, Floats] = {
         "local": held_local,
-        "shared": clean_shared,
+        "shared": clean[1],
         "personal": (held_local + held_near) / 2,
     }
-    validation = {name: _figures(h, held_local, truth) for name, h in held.items()}
-    return PersonalModels(
-        {"local": alone.logits(rows, parts), "shared": s, "personal": personal.logits(rows, parts)},
-        {"local": alone, "personal": personal},
-        validation,
-        min(validation, key=lambda name: validation[name].log_loss),
-    )
+    return {"local": alone, "personal": personal}, held
 
 
 def without_fold(
@@ -251,10 +300,10 @@ def without_fold(
     folds: NDArray[np.int64],
     total_rows: int,
 ) -> tuple[Floats, Floats]:
-    """Curves (n, m) and shared log-odds (n,) of every row as if its fold had not been trained on, to first order.
+    """Curves (n, m) and shared log-odds (n,) of every row as if its fold had not been trained on.
 
-    Taking rows with gradients g out moves the weights by H^-1 sum g; H is the bank's own curvature times
-    total_rows / n, plus the ridge that early stopping amounts to.
+    It is exact to first order: taking out rows with gradients g moves the weights by H^-1 sum g, where H is
+    the bank's curvature times total_rows / n, plus the ridge that early stopping amounts to.
     """
     p = expit(shared)
     both = np.column_stack([np.ones(len(x)), x])
@@ -262,12 +311,49 @@ def without_fold(
     inverse = np.linalg.inv(curvature + np.eye(both.shape[1]) * (total_rows / EARLY_STOP))
     out, total = curves.copy(), shared.copy()
     for k in range(int(folds.max()) + 1):
-        own = folds == k
-        move = inverse @ (both[own].T @ (p[own] - label[own]))
-        total[own] += both[own] @ move
+        fold = folds == k
+        move = inverse @ (both[fold].T @ (p[fold] - label[fold]))
+        total[fold] += both[fold] @ move
         for j, (start, stop) in enumerate(spans):
-            out[own, j] += x[own, start:stop] @ move[1 + start : 1 + stop]
+            out[fold, j] += x[fold, start:stop] @ move[1 + start : 1 + stop]
     return out, total
+
+
+class _CrossValidation:
+    """Out-of-fold log-odds for one ridge after the other.
+
+    Neighbours on a grid of ridges have similar weights, so every fit begins at the fold's last one, and uses
+    the curvature at its first one.
+    """
+
+    def __init__(self, x: Floats, y: Floats, folds: NDArray[np.int64]) -> None:
+        self._design = np.column_stack([np.ones(len(y)), x])
+        self._parts = [
+            (self._design[folds != k], y[folds != k], folds == k) for k in range(int(folds.max()) + 1)
+        ]
+        self._starts: list[Floats | None] = [None] * len(self._parts)
+        self._curvatures: list[Floats | None] = [None] * len(self._parts)
+
+    def held_out(self, ridge: Floats, centre: Floats) -> Floats:
+        """Log-odds of every row, (n,), by the model fitted to the other folds."""
+        target = np.r_[0.0, centre]
+        held = np.zeros(len(self._design))
+        for k, (inside, label, outside) in enumerate(self._parts):
+            start = self._starts[k]
+            w = _minimum(
+                inside,
+                label,
+                np.r_[0.0, ridge],
+                target,
+                target if start is None else start,
+                curvature=self._curvatures[k],
+                tolerance=CHOICE_TOLERANCE,
+            )
+            self._starts[k] = w
+            if self._curvatures[k] is None:
+                self._curvatures[k] = _curvature(inside, w)
+            held[outside] = self._design[outside] @ w
+        return held
 
 
 def _chosen(
@@ -278,36 +364,20 @@ def _chosen(
     folds: NDArray[np.int64],
     grid: Sequence[tuple[float, float, float]],
 ) -> tuple[LinearModel, Floats]:
-    """The model of the grid's (strength, strength on curves, centre) of least log loss out of fold, fitted to all
-    rows, and its log-odds out of fold."""
+    """The model of the grid with the smallest log loss out of fold, and its log-odds out of fold.
+
+    A point of the grid is (strength, strength on the curves, centre of the slopes). The model is fitted to
+    all rows. Out of fold the ``clean`` curves are used, for the final fit the shared ones.
+    """
     m = 0 if curves is None else curves.shape[1]
     tried = x if clean is None else np.column_stack([clean, x])
     final = x if curves is None else np.column_stack([curves, x])
+    validation = _CrossValidation(tried, y, folds)
     best: tuple[float, Floats, Floats, Floats] | None = None
-    both = np.column_stack([np.ones(len(y)), tried])
-    parts = [(both[folds != k], y[folds != k], folds == k) for k in range(int(folds.max()) + 1)]
-    starts: list[Floats | None] = [None] * len(parts)  # neighbours on the grid are near each other
-    curvatures: list[Floats | None] = [None] * len(parts)
     for strength, on_curves, at in grid:
         ridge = np.r_[np.full(m, on_curves), np.full(x.shape[1], strength)]
         centre = np.r_[np.full(m, at), np.zeros(x.shape[1])]
-        held = np.zeros(len(y))
-        for k, (inside, truth, outside) in enumerate(parts):
-            begin = starts[k]
-            begin = np.r_[0.0, centre] if begin is None else begin
-            w = _minimum(
-                inside,
-                truth,
-                np.r_[0.0, ridge],
-                np.r_[0.0, centre],
-                begin,
-                curvature=curvatures[k],
-                tolerance=CHOICE_TOLERANCE,
-            )
-            starts[k] = w
-            if curvatures[k] is None:
-                curvatures[k] = _curvature(inside, w)
-            held[outside] = both[outside] @ w
+        held = validation.held_out(ridge, centre)
         value = float(log_loss_terms(held, y).mean())
         if best is None or value < best[0]:
             best = value, held, ridge, centre
@@ -318,15 +388,15 @@ def _chosen(
 
 
 def stratified_folds(label: Floats, folds: int, seed: int) -> NDArray[np.int64]:
-    """Fold of every row, (n,): each class is spread evenly, in an order drawn from the seed.
+    """Fold of every row, (n,): each class is spread evenly over the folds, in an order drawn from the seed.
 
     >>> sorted(stratified_folds(np.array([0, 0, 1, 1]), 2, 0)[:2].tolist())
     [0, 1]
     """
     rng = np.random.default_rng(seed)
     out = np.zeros(len(label), dtype=np.int64)
-    for side in (0.0, 1.0):
-        place = np.flatnonzero(label == side)
+    for value in (0.0, 1.0):
+        place = np.flatnonzero(label == value)
         out[rng.permutation(place)] = np.arange(len(place)) % folds
     return out
 

@@ -1,10 +1,10 @@
 """The scorecard: integer points per bin, a probability, reasons, and public bands.
 
-Points follow credit practice (Siddiqi 2017): higher is safer, 20 points double the odds of repaying, 600
-points stand for odds of 30 to 1. An institution adds up its own points for an enterprise; the sum over
-institutions and the base are the score. Everything in a scorecard comes from released numbers: also the
-spread of the score, from which follow the calibration (the mean predicted probability is the released
-rate), the bins of the evaluation histogram and the coarse bands of one holder's part.
+Points follow credit practice (Siddiqi 2017): higher is safer, 20 points double the odds of repaying, and 600
+points mean odds of 30 to 1. An institution adds up its points for an enterprise; the sum over institutions
+and the base are the score. Everything in a scorecard comes from released numbers. This includes the spread of
+the score, which determines the calibration (the mean predicted probability is the released rate), the bins of
+the evaluation histogram and the coarse bands of one holder's part.
 """
 
 from __future__ import annotations
@@ -31,12 +31,21 @@ Floats = NDArray[np.float64]
 Codes = Sequence[NDArray[np.integer]] | NDArray[np.integer]
 
 VERSION = 1
-DOUBLE = 20.0  # points to double the odds
+DOUBLE = 20.0
+"""Points that double the odds of repaying."""
+
 BASE_SCORE = 600.0
-BASE_ODDS = 30.0  # repaying : default at the base score
+BASE_ODDS = 30.0
+"""Odds of repaying at the base score."""
+
 FACTOR = DOUBLE / math.log(2)
+"""Points per unit of log-odds."""
+
 EXTERNAL = "external data"
-SLOPES = (0.5, 2.0)  # bounds of the calibration slope
+"""Name of the reason that stands for all other institutions."""
+
+SLOPES = (0.5, 2.0)
+"""Bounds of the calibration slope."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +53,9 @@ class ScoreMoments:
     """Moments of the summed contributions (log-odds of default), from released numbers.
 
     Attributes:
-        variance: over enterprises. gap: mean among defaults less mean among others.
-        partial: variance of every institution's part.
+        variance: over enterprises.
+        gap: mean among defaults less mean among others.
+        partial: by institution, variance of its part.
     """
 
     variance: float
@@ -61,23 +71,23 @@ def score_moments(
     bases: Sequence[Floats] | None = None,
     gram: Floats | None = None,
 ) -> ScoreMoments:
-    """Variance of the score, in all and by institution, and the gap between the classes.
+    """Variance of the score, in total and by institution, and the gap between the classes.
 
-    Without bases and gram (the recount branch) features count as independent, which overstates the
-    variance where they repeat each other.
+    Without bases and gram (where release B was a second count) features count as independent, which gives a
+    wrong variance where they repeat each other.
     """
-    own = np.array([float(w @ f**2) for w, f in zip(curves.weight, contributions, strict=True)])
-    cross = np.zeros((len(own), len(own)))
+    variances = np.array([float(w @ f**2) for w, f in zip(curves.weight, contributions, strict=True)])
+    cross = np.zeros((len(variances), len(variances)))
     if bases is not None and gram is not None:
         full = complete_gram(bases, curves, gram) / curves.total
         at = [0, *np.cumsum([b.shape[1] for b in bases]).tolist()]
-        beta = np.zeros((at[-1], len(own)))
+        beta = np.zeros((at[-1], len(variances)))
         for j, (base, weight, f) in enumerate(zip(bases, curves.weight, contributions, strict=True)):
             root = np.sqrt(weight)
             fit = np.linalg.lstsq(root[:, None] * base, root * f, rcond=None)[0]
             beta[at[j] : at[j + 1], j] = fit
         cross = beta.T @ full @ beta
-    np.fill_diagonal(cross, own)
+    np.fill_diagonal(cross, variances)
     holders = np.array(owner)
     partial = {}
     for name in dict.fromkeys(owner):
@@ -97,13 +107,16 @@ class Scorecard:
     Attributes:
         study: name of the study.
         bins: the features with their bins.
-        points: integer points per feature and bin; base_points is added once.
+        points: integer points per feature and bin.
+        base_points: added once to every score.
         averages: mean points of each feature over enterprises, from released weights.
-        intercept: calibrated log-odds of default of a score with average points everywhere.
+        intercept: calibrated log-odds of default at average points in every feature.
         rate: released default rate.
-        sd: standard deviation of the score, in points. gap: mean of others less mean of defaults, points.
+        sd: standard deviation of the score, in points.
+        gap: mean of others less mean of defaults, in points.
         partial_sd: standard deviation of each institution's points.
-        notice: what a reader has to know, such as that it comes of a run without privacy.
+        notice: what a reader must know, for instance that the scorecard is from a run without privacy.
+        version: of the stored form.
     """
 
     study: str
@@ -122,10 +135,10 @@ class Scorecard:
     def __post_init__(self) -> None:
         if not self.bins or not len(self.bins) == len(self.points) == len(self.averages):
             raise ConfigError(
-                "scorecard: bins, points and averages must have one entry a feature, at least one"
+                "scorecard: bins, points and averages must have one entry per feature, at least one"
             )
         if any(b.size != len(p) for b, p in zip(self.bins, self.points, strict=True)):
-            raise ConfigError("scorecard: every feature needs one number of points a bin")
+            raise ConfigError("scorecard: every feature needs one number of points per bin")
         if self.version > VERSION:
             raise ConfigError(
                 f"scorecard: format version is {self.version}, this program reads up to {VERSION}; upgrade it"
@@ -143,10 +156,10 @@ class Scorecard:
         bases: Sequence[Floats] | None = None,
         gram: Floats | None = None,
     ) -> Scorecard:
-        """Scorecard from log-odds contributions per bin; monotone features are made so first.
+        """Scorecard from log-odds contributions per bin; features with a direction are made monotone first.
 
-        The contributions are multiplied by the slope that a discriminant score needs to be log-odds, gap
-        over variance within the classes (within 1/2 and 2), where a Gram matrix is given.
+        Where a Gram matrix is given, the contributions are multiplied by the slope that turns a discriminant
+        score into log-odds: gap over variance within the classes, limited to 1/2 to 2.
         """
         shaped = [make_monotone(b, f, w) for b, f, w in zip(bins, contributions, curves.weight, strict=True)]
         owner = [b.feature.institution for b in bins]
@@ -158,12 +171,7 @@ class Scorecard:
         points = [np.rint(-FACTOR * slope * f).astype(int) for f in shaped]
         averages = [float(w @ p) for w, p in zip(curves.weight, points, strict=True)]
         spread = slope * math.sqrt(moments.variance)
-        scaled = [slope * f for f in shaped]
-        positive = [w * np.exp(f) for w, f in zip(curves.weight, curves.curve, strict=True)]
-        positive = [p / p.sum() for p in positive]
-        negative = [w / w.sum() - curves.rate * p for w, p in zip(curves.weight, positive, strict=True)]
-        ones, zeros = class_scores(scaled, positive, negative, curves.rate, spread)
-        intercept = calibrated_intercept(curves.rate, ones, zeros)
+        intercept = _intercept([slope * f for f in shaped], curves, spread)
         base = BASE_SCORE - FACTOR * (intercept + math.log(BASE_ODDS)) - sum(averages)
         return cls(
             study=study,
@@ -179,7 +187,7 @@ class Scorecard:
         )
 
     def external_log_odds(self, points: NDArray[np.integer] | Floats) -> Floats:
-        """Log-odds of default that sums of the holders' points add to the average, in the points' shape."""
+        """Log-odds of default that the holders' points add to the average, in the shape of ``points``."""
         average = sum(
             a for a, b in zip(self.averages, self.bins, strict=True) if b.feature.institution != BANK
         )
@@ -189,29 +197,30 @@ class Scorecard:
         """Positions of the institution's features.
 
         Raises:
-            ConfigError: it has none.
+            ConfigError: the institution has no feature.
         """
-        own = [j for j, b in enumerate(self.bins) if b.feature.institution == institution]
-        if not own:
+        places = self._places(institution)
+        if not places:
             raise ConfigError(f"scorecard: institution {institution!r} has no feature in it")
-        return own
+        return places
+
+    def _places(self, institution: str) -> list[int]:
+        return [j for j, b in enumerate(self.bins) if b.feature.institution == institution]
 
     def institution_points(self, institution: str, codes: Codes) -> NDArray[np.int64]:
         """Sum of one institution's points per enterprise, shape (n,), without the base.
 
         Args:
+            institution: role name of the institution.
             codes: bin codes of its features, in the scorecard's order, one array (n,) each.
 
         Raises:
             DataError: a code lies outside its feature's bins, or a feature is absent.
         """
-        own = self.features_of(institution)
-        if len(codes) != len(own):
-            raise DataError(
-                f"{institution}: {len(codes)} columns of codes, the scorecard has {len(own)} of its features"
-            )
+        places = self.features_of(institution)
+        _check_codes(institution, codes, places)
         return sum(
-            (self._points_at(j, c) for j, c in zip(own, codes, strict=True)),
+            (self._points_at(j, c) for j, c in zip(places, codes, strict=True)),
             start=np.zeros(len(codes[0]), dtype=np.int64),
         )
 
@@ -219,13 +228,13 @@ class Scorecard:
         table = np.array(self.points[feature], dtype=np.int64)
         if len(codes) and not 0 <= int(codes.min()) <= int(codes.max()) < len(table):
             raise DataError(
-                f"{self.bins[feature].feature.name}: a code lies outside its bins; bin the table anew"
+                f"{self.bins[feature].feature.name}: a code lies outside its bins; bin the table again"
             )
         out: NDArray[np.int64] = table[codes]
         return out
 
     def probability(self, score: ArrayLike) -> Floats:
-        """Probability of default of scores (base included), shape of `score`."""
+        """Probability of default for scores that include the base; same shape as ``score``."""
         s = np.asarray(score, dtype=np.float64)
         return np.asarray(expit(-(s - BASE_SCORE) / FACTOR - math.log(BASE_ODDS)), dtype=np.float64)
 
@@ -236,8 +245,8 @@ class Scorecard:
     def score_bins(self, k: int) -> Floats:
         """Inner edges of k score bins for an evaluation histogram, shape (k - 1,), rising in the score.
 
-        Quantiles of an even mixture of the two classes, each normal with the released means and the
-        spread within classes, so that both classes spread over all bins.
+        They are quantiles of an even mixture of the two classes, each normal with the released means and the
+        spread within classes, so that both classes cover all bins.
 
         Raises:
             ConfigError: k is below 2.
@@ -256,7 +265,7 @@ class Scorecard:
         return np.array([brentq(excess, *span, args=(i / k,)) for i in range(1, k)])
 
     def risk_bins(self, score: ArrayLike, edges: ArrayLike) -> NDArray[np.int64]:
-        """Bin of each score in order of *rising risk* (0 is safest), as `metrics.from_histogram` wants it."""
+        """Bin of each score in order of *rising risk* (0 is safest), as `metrics.from_histogram` needs it."""
         inner = np.asarray(edges, dtype=np.float64)
         return len(inner) - np.searchsorted(inner, np.asarray(score), side="right").astype(np.int64)
 
@@ -268,9 +277,10 @@ class Scorecard:
         return self.probability(middle)[::-1].copy()
 
     def band_edges(self, institution: str, k: int) -> tuple[int, ...]:
-        """Inner edges, in points, of at most k coarse bands of one institution's sum; public.
+        """Public inner edges, in points, of at most k coarse bands of one institution's sum.
 
-        Quantiles of the normal with released mean and spread; equal edges after rounding fall together.
+        They are quantiles of the normal with released mean and spread; edges that are equal after rounding
+        become one.
         """
         if k < 2:
             raise ConfigError(f"bands: k is {k}, must be at least 2")
@@ -279,7 +289,7 @@ class Scorecard:
         return tuple(int(v) for v in np.unique(np.ceil(cut)))
 
     def band_points(self, institution: str, k: int) -> tuple[int, ...]:
-        """Points that stand for each band, one more than `band_edges`: the normal's mean inside the band."""
+        """Points that represent each band, one more than `band_edges`: the normal's mean inside the band."""
         mean = sum(self.averages[j] for j in self.features_of(institution))
         sd = max(self.partial_sd[institution], 1e-9)
         z = (np.r_[-np.inf, np.array(self.band_edges(institution, k), dtype=float), np.inf] - mean) / sd
@@ -287,36 +297,28 @@ class Scorecard:
         inside = mean - sd * np.diff(norm.pdf(z)) / mass
         return tuple(int(v) for v in np.rint(inside))
 
-    def banded(self, institution: str, points: ArrayLike, k: int) -> NDArray[np.int64]:
-        """Each sum replaced by the points of its band."""
-        edges = np.array(self.band_edges(institution, k))
-        place = np.searchsorted(edges, np.asarray(points), side="right")
-        return np.array(self.band_points(institution, k), dtype=np.int64)[place]
-
     def reasons(
         self, codes: Codes, external: ArrayLike | None = None, k: int = 4, institution: str = "bank"
     ) -> list[tuple[str, ...]]:
-        """Up to k reasons per enterprise: where it falls furthest short of the average points.
+        """Up to k reasons per enterprise: features in which it falls furthest short of the average points.
 
         Args:
-            codes: bin codes of the institution's own features, in order, one array (n,) each.
-            external: sum of all other institutions' points, shape (n,); one reason together, "external
-                data". None leaves it out.
+            codes: bin codes of the institution's features, in order, one array (n,) each; none for a bank
+                that has labels only.
+            external: sum of all other institutions' points, shape (n,), which is one reason, "external data".
+                None leaves it out.
+            k: largest number of reasons.
+            institution: whose features are the reasons.
 
         Returns:
-            Columns of the institution and "external data", largest shortfall first; only real shortfalls.
+            Columns of the institution and "external data", largest shortfall first; only positive shortfalls.
         """
-        own = [
-            j for j, b in enumerate(self.bins) if b.feature.institution == institution
-        ]  # none: labels alone
-        if len(codes) != len(own):
-            raise DataError(
-                f"{institution}: {len(codes)} columns of codes, the scorecard has {len(own)} of its features"
-            )
-        names = [self.bins[j].feature.column for j in own]
-        short = [self.averages[j] - self._points_at(j, c) for j, c in zip(own, codes, strict=True)]
+        places = self._places(institution)
+        _check_codes(institution, codes, places)
+        names = [self.bins[j].feature.column for j in places]
+        short = [self.averages[j] - self._points_at(j, c) for j, c in zip(places, codes, strict=True)]
         if external is not None:
-            others = sum(a for j, a in enumerate(self.averages) if j not in own)
+            others = sum(a for j, a in enumerate(self.averages) if j not in places)
             names.append(EXTERNAL)
             short.append(others - np.asarray(external, dtype=np.float64))
         table = np.stack(short, 1)
@@ -353,10 +355,26 @@ class Scorecard:
             raise ConfigError(f"scorecard: the stored form is malformed ({type(error).__name__})") from error
 
 
+def _check_codes(institution: str, codes: Codes, places: list[int]) -> None:
+    if len(codes) != len(places):
+        raise DataError(
+            f"{institution}: {len(codes)} columns of codes, the scorecard has {len(places)} of its features"
+        )
+
+
+def _intercept(contributions: Sequence[Floats], curves: Curves, spread: float) -> float:
+    """Calibrated intercept of a score with these contributions and this standard deviation."""
+    positive = [w * np.exp(f) for w, f in zip(curves.weight, curves.curve, strict=True)]
+    positive = [p / p.sum() for p in positive]
+    negative = [w / w.sum() - curves.rate * p for w, p in zip(curves.weight, positive, strict=True)]
+    ones, zeros = class_scores(contributions, positive, negative, curves.rate, spread)
+    return calibrated_intercept(curves.rate, ones, zeros)
+
+
 def make_monotone(bins: Bins, contribution: Floats, weight: Floats) -> Floats:
     """Weighted isotonic regression over the ordered bins, in the feature's direction (Barlow et al. 1972).
 
-    Unordered and missing bins stay as they are; a feature without a direction is returned unchanged.
+    Unordered and missing bins are not changed; a feature without a direction is returned unchanged.
     """
     if bins.feature.monotone is None:
         return contribution

@@ -1,15 +1,15 @@
 """Smooth log-odds curves from noisy counts: what makes low budgets and low default rates work.
 
-Per bin the released counts are n1 (defaults) and n0 (others), each with Gaussian noise of known variance
-v. With n = n1 + n0 the model is n1 ~ Normal(m, v + m), m = rate n exp(f): f is the logarithm of the bin's
-relative risk, which at low rates is its log-odds shift, and at high rates bends as the linear discriminant
-wants it. The noise of n enters m too, but m and n1 then share noise, and v + m stays an upper bound of the
+Per bin the released counts are n1 (defaults) and n0 (others), each with Gaussian noise of known variance v.
+With n = n1 + n0 the model is n1 ~ Normal(m, v + m), m = rate n exp(f). Here f is the logarithm of the bin's
+relative risk, which at low rates is its log-odds shift; at high rates it bends as the linear discriminant
+needs it. The noise of n enters m too, but m and n1 then share noise, and v + m stays an upper bound of the
 residual's variance up to rates of one. The curve f has a Gaussian prior: a random walk of step tau over
-ordered bins (Wahba 1978; Rue & Held 2005, Gaussian Markov random fields), exchangeable shrinkage for
-categories and for the missing bin. f is the mode of the posterior by iteratively reweighted least squares; tau
-maximises the Laplace approximation of the evidence (MacKay 1992).
+ordered bins (Wahba 1978; Rue & Held 2005, Gaussian Markov random fields), and exchangeable shrinkage for
+categories and for the missing bin. f is the mode of the posterior by iteratively reweighted least squares;
+tau maximises the Laplace approximation of the evidence (MacKay 1992).
 
-Everything here works on released numbers, so it can be redone at no privacy cost.
+Everything here works on released numbers, so it can be repeated at no privacy cost.
 """
 
 from __future__ import annotations
@@ -22,13 +22,24 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 STEPS = (0.03, 0.06, 0.1, 0.2, 0.4, 0.8, 1.6)
-LEVEL = 0.13  # precision of every bin's level: log-odds within about +-5 of the mean
-MISSING_SPREAD = 0.7  # prior sd of the missing bin's log-odds shift
+"""Candidate steps of the random walk."""
+
+LEVEL = 0.13
+"""Prior precision of every bin's level: log-odds are within about +-5 of the mean."""
+
+MISSING_SPREAD = 0.7
+"""Prior standard deviation of the missing bin's log-odds shift."""
 
 
 @dataclass(frozen=True)
 class Smooth:
-    """A smoothed curve: log-odds shift per bin against the mean rate, and the chosen step tau."""
+    """A smoothed curve.
+
+    Attributes:
+        shift: log-odds shift per bin, relative to the mean rate.
+        tau: the chosen step of the random walk.
+        evidence: its log evidence.
+    """
 
     shift: Floats
     tau: float
@@ -79,11 +90,12 @@ def smooth_log_odds(
     """Posterior mode of the log-odds shift per bin, its scale chosen by the evidence.
 
     Args:
-        n1, n0: noisy counts of defaults and of others, shape (size,).
+        n1: noisy counts of defaults, shape (size,).
+        n0: noisy counts of others, shape (size,).
         variance: noise variance of each count.
         rate: mean default rate, inside (0, 1).
-        ordered: number of ordered bins at the front; 0 for categories.
-        missing: the last bin holds missing values.
+        ordered: number of ordered bins, which come first; 0 for categories.
+        missing: whether the last bin holds missing values.
         steps: candidate values of tau.
     """
     n1, n0 = np.asarray(n1, dtype=np.float64), np.asarray(n0, dtype=np.float64)

@@ -1,14 +1,14 @@
-"""What can be trained over noisy sums, and what comes of it.
+"""What can be trained over noisy sums, and the trained model.
 
-A :class:`Trainee` is a vector of weights and enterprises whose gradients can be added up: networks at banks and
-encoders at data holders are trained by the same code, and this is all that it knows of them. A
-:class:`TrainedModel` is one file with weights, design, and under what privacy they were trained: NumPy's ``.npz``
-with the weights as float32 and everything else as JSON; nothing in it is pickled.
+A :class:`Trainee` is a vector of weights, and enterprises whose gradients can be added up: networks at banks
+and encoders at data holders are trained by the same code, and this is all that the code knows of them. A
+:class:`TrainedModel` is one file with weights, design, and under what privacy they were trained: NumPy's
+``.npz`` with the weights as float32 and everything else as JSON; nothing in it is pickled.
 """
 
 import io
 import json
-import math
+import zipfile
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ from fedrisk.study import NO_PRIVACY, Study
 
 
 class Trainee(Protocol):
-    """A model with the rows of one institution. Holds records, so it stays in the institution's own process."""
+    """A model with the rows of one institution; it holds records, so it stays in their process."""
 
     @property
     def size(self) -> int:
@@ -31,21 +31,24 @@ class Trainee(Protocol):
         """Number n of enterprises."""
 
     def clipped_sum(self, weights: NDArray[Any], clip: float, bits: int) -> NDArray[Any]:
-        """(d,) int64: sum over enterprises of the gradient of its own loss at ``weights``, in fixed point.
+        """Sum over enterprises of the gradient of each one's loss at ``weights``, (d,) int64 in fixed point.
 
-        Each enterprise's gradient is clipped to L2 norm ``clip`` and truncated to ``bits`` fractional bits, so
-        that its integer norm is at most ``clip * 2**bits`` whatever the weights: the sensitivity of the sum
-        (secure/fixed_point). Rows go through in blocks, so that memory stays flat.
+        Each enterprise's gradient is clipped to L2 norm ``clip`` and truncated to ``bits`` fractional bits,
+        so that its integer norm is at most ``clip * 2**bits`` whatever the weights: the sensitivity of the
+        sum (secure/fixed_point). Rows are processed in blocks, so that memory stays flat.
         """
-
-    def local_loss(self, weights: NDArray[Any]) -> float:
-        """Mean loss over the own rows; for the institution itself, since no noise is in it."""
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """weights: float32 (d,). design: of the network or encoder, as its ``to_dict`` gives it. about: public facts of
-    the training (study, digest, attempt, mu, delta, research); notice among them where it gave no privacy."""
+    """A trained network or encoder with its design.
+
+    Attributes:
+        weights: float32 (d,).
+        design: of the network or encoder, as its ``to_dict`` gives it.
+        about: public facts of the training (study, digest, attempt, mu, delta, research), and a notice where
+            the training gave no privacy.
+    """
 
     weights: NDArray[np.float32]
     design: dict[str, Any]
@@ -68,20 +71,7 @@ class TrainedModel:
         """Inverse of :meth:`to_bytes`; ConfigError where the content is something else."""
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as file:
-                told = json.loads(file["json"].tobytes())
-                return cls(file["weights"].astype(np.float32), dict(told["design"]), dict(told["about"]))
-        except (ValueError, KeyError, OSError, TypeError):
-            raise ConfigError("the file holds no trained network or encoder; train it anew") from None
-
-
-def about_training(study: Study, attempt: str, mu: float, *, research: bool) -> dict[str, Any]:
-    """Public facts of a training for :class:`TrainedModel`; ``mu``: its price, null in JSON where it is infinite."""
-    return {
-        "study": study.name,
-        "digest": study.digest(),
-        "attempt": attempt,
-        "mu": mu if math.isfinite(mu) else None,
-        "delta": study.privacy.delta,
-        "research": research,
-        "notice": NO_PRIVACY if research else None,
-    }
+                stored = json.loads(file["json"].tobytes())
+                return cls(file["weights"].astype(np.float32), dict(stored["design"]), dict(stored["about"]))
+        except (ValueError, KeyError, OSError, EOFError, TypeError, zipfile.BadZipFile):
+            raise ConfigError("the file holds no trained network or encoder; train it again") from None

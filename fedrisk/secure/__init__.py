@@ -1,1 +1,1 @@
-"""Sums over enterprises that nobody sees bare: rings, masked products and sums, sealed envelopes."""
+"""Sums over enterprises of which nobody sees the terms: rings, masked products and sums, envelopes."""

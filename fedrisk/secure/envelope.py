@@ -3,8 +3,8 @@
 HPKE (RFC 9180) in auth mode, from the library ``pyhpke``: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256,
 AES-256-GCM (on processors with AES instructions faster than ChaCha20-Poly1305; see
 benchmarks/secure_product). Only the holder of the sender's attempt key could have made the envelope and
-only the holder of the receiver's can open it; study, release, attempt, direction, names and radii are bound
-as HPKE's ``info``, so an envelope opens in its own place only.
+only the holder of the receiver's can open it. Study, release, attempt, direction, names and radii are bound
+as HPKE's ``info``, so an envelope opens only in the place that it was made for.
 
 A payload of several blocks is one HPKE context with one AEAD message per block. HPKE's sequence number
 fixes the order; the associated data holds the block's number and whether it is the last, so that leaving
@@ -41,10 +41,16 @@ _SUITE = CipherSuite.new(KEMId.DHKEM_X25519_HKDF_SHA256, KDFId.HKDF_SHA256, AEAD
 
 @dataclass(frozen=True)
 class Context:
-    """Where an envelope belongs; both ends must name the same, or it does not open.
+    """Where an envelope belongs; it opens only if both ends name the same context.
 
-    ``direction`` says what the payload is (for instance "masked labels"); ``radii`` are the clipping radii
-    that both sides computed their noise from.
+    Attributes:
+        study: digest of the study.
+        release: name of the release.
+        attempt: id of the attempt.
+        direction: what the payload is, for instance "masked labels".
+        sender: name of the sender.
+        receiver: name of the receiver.
+        radii: clipping radii from which both ends computed their noise.
     """
 
     study: str
@@ -60,20 +66,27 @@ class Context:
             raise ProtocolError("radii of an envelope must be finite numbers; compute them from the study")
 
     def encode(self) -> bytes:
-        """Version tag and every field behind its length; radii as big-endian doubles."""
+        """Version tag and every field after its length; radii as big-endian doubles."""
         names = (self.study, self.release, self.attempt, self.direction, self.sender, self.receiver)
         radii = struct.pack(f">{len(self.radii)}d", *self.radii)
         return encode_fields(_INFO, *(name.encode() for name in names), radii)
 
 
 def seal(own: OwnKey, peer: PeerKey, context: Context, blocks: Iterable[bytes | npt.NDArray[Any]]) -> bytes:
-    """One envelope with the blocks in order; arrays go as little-endian bytes, row by row.
+    """One envelope with the blocks in order; arrays become little-endian bytes, row by row.
 
-    ``own``: my attempt key or the hub's key. ``peer``: the receiver's key, which must have passed
-    ``identity.verify`` (or be the pinned hub key). Blocks are drawn one at a time; the envelope is the only
-    thing held whole. Overhead: 36 bytes and 25 a block.
+    Blocks are taken one at a time, so that only the envelope is in memory as a whole. Overhead: 36 bytes, and
+    25 bytes per block.
 
-    Raises ProtocolError without any block, EnvelopeError if keys and context do not belong together.
+    Args:
+        own: the sender's attempt key, or the hub's key.
+        peer: the receiver's key, which must have passed ``identity.verify`` or be the pinned hub key.
+        context: where the envelope belongs.
+        blocks: at least one.
+
+    Raises:
+        ProtocolError: there is no block.
+        EnvelopeError: keys and context do not belong together.
     """
     _check_ends(context, sender=own, receiver=peer)
     try:
@@ -84,7 +97,8 @@ def seal(own: OwnKey, peer: PeerKey, context: Context, blocks: Iterable[bytes | 
         raise EnvelopeError(
             f"the key of {peer.institution} is degenerate; ask for a new attempt key"
         ) from None
-    out = BytesIO()  # grows in place, and hands out its bytes without a copy
+    # BytesIO grows in place, and hands out its bytes without a copy.
+    out = BytesIO()
     out.write(_MAGIC + encapsulated)
     rest = iter(blocks)
     block = next(rest, None)
@@ -106,10 +120,11 @@ def open_sealed(
 ) -> Iterator[bytes]:
     """The blocks in order, each authenticated before it is handed out.
 
-    The keys and the frames (also a cut-off end) are checked before this returns; a block that was changed
-    raises when it is reached, so nothing computed from the blocks may be used until all have been read.
+    The keys and the frames (also a cut-off end) are checked before this returns. A block that was changed
+    raises only when it is reached, so nothing computed from the blocks may be used until all have been read.
 
-    Raises EnvelopeError that names the sender for any change, truncation, wrong key or wrong context.
+    Raises:
+        EnvelopeError: for any change, truncation, wrong key or wrong context; it names the sender.
     """
     _check_ends(context, sender=peer, receiver=own)
     view = memoryview(envelope)
@@ -127,7 +142,8 @@ def open_sealed(
     def opened() -> Iterator[bytes]:
         for index, (start, stop) in enumerate(frames):
             try:
-                block = opener.open(view[start:stop], _associated(index, index == len(frames) - 1))  # type: ignore[arg-type]
+                sealed: Any = view[start:stop]
+                block = opener.open(sealed, _associated(index, index == len(frames) - 1))
             except PyHPKEError:
                 raise _broken(peer.institution) from None
             yield block
@@ -136,7 +152,7 @@ def open_sealed(
 
 
 def _frames(view: memoryview, sender: str) -> list[tuple[int, int]]:
-    """Where the sealed blocks stand; EnvelopeError unless exactly the last one is marked last."""
+    """Start and end of every sealed block; EnvelopeError unless exactly the last one is marked last."""
     if len(view) < _HEAD or bytes(view[: len(_MAGIC)]) != _MAGIC:
         raise _broken(sender)
     places: list[tuple[int, int]] = []
@@ -158,7 +174,7 @@ def _frames(view: memoryview, sender: str) -> list[tuple[int, int]]:
 def _check_ends(context: Context, *, sender: OwnKey | PeerKey, receiver: OwnKey | PeerKey) -> None:
     if (context.sender, context.receiver) != (sender.institution, receiver.institution):
         raise EnvelopeError(
-            f"an envelope from {context.sender} to {context.receiver} was asked for with the keys of "
+            f"an envelope from {context.sender} to {context.receiver} was requested with the keys of "
             f"{sender.institution} and {receiver.institution}; use the keys of its two ends"
         )
     for end in (sender, receiver):
@@ -171,8 +187,8 @@ def _check_ends(context: Context, *, sender: OwnKey | PeerKey, receiver: OwnKey 
 
 def _broken(sender: str) -> EnvelopeError:
     return EnvelopeError(
-        f"the envelope from {sender} was changed, cut off, or made for another place; "
-        "nothing of it was used, start a new attempt"
+        f"the envelope from {sender} was changed, cut off, or made for another place; nothing of it was "
+        "used. Start a new attempt"
     )
 
 

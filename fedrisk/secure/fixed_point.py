@@ -1,14 +1,14 @@
 """Real vectors as ring integers, with a bound on their length that no rounding breaks.
 
-A differentially private sum needs the most that one enterprise can move it, in the units in which noise is
-added. Clipping in floating point gives that bound up to rounding, and rounding to integers may add to it. Here the
-bound is checked on the integers themselves: every row's integer L2 norm is at most floor(radius * 2**bits), whatever
-the floating-point unit did. Rounding goes toward zero and so never lengthens a row; the rare row that the clipping
-left too long is shortened in integers.
+A differentially private sum needs a bound on how far one enterprise can move it, in the units in which noise
+is added. Clipping in floating point gives that bound up to rounding, and rounding to integers may add to it.
+Here the bound is checked on the integers themselves: every row's integer L2 norm is at most floor(radius *
+2**bits), whatever the floating-point unit did. Rounding goes toward zero and so never lengthens a row; the
+rare row that clipping left too long is shortened in integers.
 
 Sums of clipped gradients: Abadi et al. (2016). Integers and discrete noise under secure sums: Kairouz, Liu &
-Steinke (2021); where they round at random and condition on the norm, truncation needs no allowance at all and costs
-less than one unit of 2**-bits a coordinate.
+Steinke (2021). They round at random and condition on the norm; truncation needs no allowance at all, and
+costs less than one unit of 2**-bits per coordinate.
 """
 
 from __future__ import annotations
@@ -23,20 +23,26 @@ from fedrisk.errors import ConfigError, DataError
 from fedrisk.secure.ring import check_bound, to_signed
 
 BITS = 24
-BOUND_MAX = 1 << 52  # integers of this size are exact in double precision
-NOISE_REACH = 40.0
-"""Deviations that one contributor's noise may reach: beyond with probability below 1e-340 a draw."""
+"""Fractional bits unless stated otherwise."""
 
-_BLOCK = 1 << 16  # numbers handled at once; their arrays stay in the processor's cache
+BOUND_MAX = 1 << 52
+"""Integers of this size are exact in double precision."""
+
+NOISE_REACH = 40.0
+"""Standard deviations that one contributor's noise may reach: beyond with probability below 1e-340."""
+
+# Numbers handled at once; their arrays stay in the processor's cache.
+_BLOCK = 1 << 16
 
 
 def bound(radius: float, bits: int = BITS) -> int:
-    """floor(radius * 2**bits): the integer norm that ``quantise_rows`` keeps to, the sensitivity in ring units.
+    """floor(radius * 2**bits): the largest integer norm of ``quantise_rows``, the sensitivity in ring units.
 
     >>> bound(1.0), bound(0.3, 2)
     (16777216, 1)
 
-    Raises ConfigError unless 1 <= bound <= 2**52 and 0 <= bits <= 52.
+    Raises:
+        ConfigError: unless 1 <= bound <= 2**52 and 0 <= bits <= 52.
     """
     if not 0 <= bits <= 52:
         raise ConfigError(f"bits is {bits}; fixed point has 0 to 52 fractional bits, 24 by default")
@@ -52,31 +58,35 @@ def quantise_rows(rows: npt.NDArray[Any], radius: float, bits: int = BITS) -> np
     """Rows clipped to L2 norm ``radius``, times 2**bits, truncated toward zero: (n, d) int64.
 
     Guarantee: the exact integer norm of every row is at most ``bound(radius, bits)``. Rows within the radius
-    are truncated only; longer ones keep their direction to within rounding. ``rows``: (n, d) float32 or
-    float64; worked through in blocks, so beside the result memory is flat.
+    are only truncated; longer ones keep their direction to within rounding. ``rows``: (n, d) float32 or
+    float64. They are processed in blocks, so that memory beyond the result stays flat.
 
     >>> quantise_rows(np.array([[0.5, -0.25], [3.0, 4.0]]), 1.0, 4)
     array([[ 8, -4],
            [ 9, 12]])
 
-    A row with NaN or infinite entries counts as zeros: it keeps the bound, and a refusal would be a number about
-    that row without noise. Raises DataError for anything but a float matrix.
+    A row with NaN or infinite entries counts as zeros. It keeps the bound, and refusing it would tell the hub
+    something about that row without noise.
+
+    Raises:
+        DataError: ``rows`` is not a matrix of floats.
     """
     limit = bound(radius, bits)
     if rows.ndim != 2 or rows.dtype.kind != "f":
-        raise DataError(f"rows are {rows.dtype}{rows.shape}; expected a matrix of floats, one row each")
+        raise DataError(f"rows are {rows.dtype}{rows.shape}; expected a matrix of floats")
     out = np.empty(rows.shape, np.int64)
     if not rows.size:
         return out
     step = max(1, _BLOCK // rows.shape[1])
     for start in range(0, len(rows), step):
-        block = rows[start : start + step].astype(np.float64)  # a copy, worked on in place
+        # A copy, which is changed in place.
+        block = rows[start : start + step].astype(np.float64)
         _clip(block, radius, bits)
         np.trunc(block, out=block)
         part = out[start : start + step]
         part[...] = block
-        # The float sum of squares of integers below 2**53 is within (d + 2) 2**-53 of the true one. Where that
-        # leaves no doubt nothing more is computed; the others are added up exactly.
+        # The float sum of squares of integers below 2**53 is within (d + 2) 2**-53 of the true one. Where
+        # that leaves no doubt nothing more is computed; the other rows' squares are added up exactly.
         squares = np.vecdot(block, block)
         certain = squares <= float(limit) * float(limit) * (1.0 - (rows.shape[1] + 8) * 2.0**-52)
         for i in np.flatnonzero(~certain).tolist():
@@ -100,13 +110,18 @@ def dequantise(total: npt.NDArray[Any], bits: int = BITS) -> npt.NDArray[np.floa
 def check_ring(rows: int, radius: float, sigma: float, contributors: int, bits: int = BITS) -> None:
     """Refuse a sum that could leave the signed range of the 64-bit ring.
 
-    ``rows``: enterprises of all contributors together, each at most ``bound(radius, bits)`` in a coordinate;
-    ``sigma``: deviation of ONE contributor's noise in ring units, taken up to 40 deviations of every
-    contributor at once.
+    Args:
+        rows: enterprises of all contributors together, each at most ``bound(radius, bits)`` in a coordinate.
+        radius: clipping radius.
+        sigma: standard deviation of ONE contributor's noise in ring units; up to 40 deviations of every
+            contributor at once are allowed for.
+        contributors: number of contributors.
+        bits: fractional bits.
 
     >>> check_ring(10**6, 1.0, 2.0**36, 17)
 
-    Raises DataError with the rows, the bound and the remedy.
+    Raises:
+        DataError: names the rows, the bound and the remedy.
     """
     if not 0.0 <= sigma < 2.0**62 or contributors < 1:
         raise DataError(
@@ -117,14 +132,16 @@ def check_ring(rows: int, radius: float, sigma: float, contributors: int, bits: 
 
 
 def _clip(block: npt.NDArray[np.float64], radius: float, bits: int) -> None:
-    """Every row times 2**bits and, if longer than the radius, radius / norm; in place."""
+    """Multiply every row by 2**bits and, if it is longer than the radius, by radius / norm; in place."""
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.vecdot(block, block)
     large = np.flatnonzero(~np.isfinite(squares))
     for i in large.tolist():
-        # NaN, infinite, or finite with squares beyond the range of doubles: such a row is longer than any radius
+        # NaN, infinite, or finite with squares beyond the range of doubles: such a row is longer than any
+        # radius
         if not np.isfinite(block[i]).all():
-            block[i] = 0.0  # an error here would tell the hub of one row, without noise
+            # An error here would tell the hub something about one row, without noise.
+            block[i] = 0.0
             squares[i] = 0.0
             continue
         block[i] /= np.abs(block[i]).max()
@@ -140,10 +157,10 @@ def _clip(block: npt.NDArray[np.float64], radius: float, bits: int) -> None:
 
 
 def _shorten(row: npt.NDArray[np.int64], limit: int) -> None:
-    """Bring one row's exact norm to at most ``limit`` by taking a millionth off, as often as it takes."""
+    """Bring one row's exact norm to at most ``limit`` by taking off about a millionth as often as needed."""
     while True:
         kept = np.flatnonzero(row)
         if sum(value * value for value in row[kept].tolist()) <= limit * limit:
             return
-        # at least one unit off every entry that is not zero, so this ends
+        # At least one unit is taken off every entry that is not zero, so the loop ends.
         row[kept] -= np.sign(row[kept]) * (np.abs(row[kept]) // (1 << 20) + 1)

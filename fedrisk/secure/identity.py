@@ -1,10 +1,10 @@
 """Keys of institutions and hub: a pinned Ed25519 identity, and X25519 keys that live for one attempt.
 
 An institution's identity key is pinned at registration and only signs. For every attempt it signs a fresh
-X25519 key together with its name, the study and the attempt; the hub relays these keys and can neither
-change them nor bring in its own. Secrets and envelopes hang on the fresh keys, so they are gone for good
-when the attempt's keys are deleted (forward secrecy; the sign-then-Diffie-Hellman idea of Diffie, van
-Oorschot & Wiener 1992). The hub has a static X25519 key of its own, pinned at every institution.
+X25519 key together with its name, the study and the attempt. The hub relays these keys and can neither change
+them nor bring in other ones. Secrets and envelopes depend on the fresh keys, so they are lost for good when
+the attempt's keys are deleted (forward secrecy; the sign-then-Diffie-Hellman idea of Diffie, van Oorschot &
+Wiener 1992). The hub has a static X25519 key, which is pinned at every institution.
 
 Ed25519: RFC 8032. X25519: RFC 7748. HKDF: RFC 5869.
 """
@@ -33,27 +33,39 @@ _STORED = b"fedrisk stored attempt key v1"
 
 
 class OwnKey(Protocol):
-    """What opens and seals envelopes: an EphemeralKey or a HubKey."""
+    """The key with which a party opens and seals envelopes: an EphemeralKey or a HubKey."""
 
     @property
-    def institution(self) -> str: ...
+    def institution(self) -> str:
+        """Name of the owner."""
+
     @property
-    def attempt(self) -> str | None: ...
+    def attempt(self) -> str | None:
+        """Id of the attempt that the key is for; None for the hub's static key."""
+
     @property
-    def public(self) -> bytes: ...
+    def public(self) -> bytes:
+        """The 32 public bytes."""
+
     @property
-    def private(self) -> bytes: ...
+    def private(self) -> bytes:
+        """The 32 private bytes."""
 
 
 class PeerKey(Protocol):
-    """The other end of an envelope: a verified SignedKey or the pinned HubPublic."""
+    """The key of an envelope's other end: a verified SignedKey or the pinned HubPublic."""
 
     @property
-    def institution(self) -> str: ...
+    def institution(self) -> str:
+        """Name of the owner."""
+
     @property
-    def attempt(self) -> str | None: ...
+    def attempt(self) -> str | None:
+        """Id of the attempt that the key is for; None for the hub's static key."""
+
     @property
-    def public(self) -> bytes: ...
+    def public(self) -> bytes:
+        """The 32 public bytes."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +81,7 @@ class IdentityKey:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> IdentityKey:
-        """Read a key that ``save`` wrote; StoreError if it is missing, damaged or readable to others."""
+        """Read a key that ``save`` wrote; StoreError if it is missing, damaged or readable by others."""
         return cls(_read_private(Path(path)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -97,7 +109,7 @@ class SignedKey:
     signature: bytes
 
     def to_dict(self) -> dict[str, str]:
-        """Names as they are, bytes in hexadecimal."""
+        """Plain dictionary for JSON; bytes in hexadecimal."""
         return {
             "institution": self.institution,
             "study_digest": self.study_digest,
@@ -108,16 +120,16 @@ class SignedKey:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, str]) -> SignedKey:
-        """Inverse of ``to_dict``; EnvelopeError if malformed. Nothing is verified yet: call ``verify``."""
+        """Inverse of ``to_dict``; EnvelopeError if malformed. Verify the result with ``verify``."""
         try:
             institution, digest, attempt = data["institution"], data["study_digest"], data["attempt"]
             public, signature = bytes.fromhex(data["public"]), bytes.fromhex(data["signature"])
         except (KeyError, TypeError, ValueError):
-            raise EnvelopeError("a signed key is malformed; ask its institution to send it anew") from None
+            raise EnvelopeError("a signed key is malformed; ask its institution to send it again") from None
         if not all(isinstance(name, str) for name in (institution, digest, attempt)):
-            raise EnvelopeError("a signed key is malformed; ask its institution to send it anew")
+            raise EnvelopeError("a signed key is malformed; ask its institution to send it again")
         if len(public) != 32 or len(signature) != 64:
-            raise EnvelopeError("a signed key has a wrong length; ask its institution to send it anew")
+            raise EnvelopeError("a signed key has the wrong length; ask its institution to send it again")
         return cls(institution, digest, attempt, public, signature)
 
 
@@ -151,7 +163,7 @@ class EphemeralKey:
         return _x25519_public(self.private)
 
     def to_bytes(self) -> bytes:
-        """For the node's own disk: holds the private key in the clear."""
+        """Form for the node's own disk; it holds the private key unencrypted."""
         names = (self.institution.encode(), self.study_digest.encode(), self.attempt.encode())
         return encode_fields(_STORED, *names, self.private)
 
@@ -187,7 +199,7 @@ class HubPublic:
 
 @dataclass(frozen=True)
 class HubKey:
-    """The hub's static X25519 key; opens what institutions seal to the hub, and seals what it sends."""
+    """The hub's static X25519 key: opens what institutions seal for the hub, and seals what the hub sends."""
 
     private: bytes = field(repr=False)
     institution: str = "hub"
@@ -199,7 +211,7 @@ class HubKey:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> HubKey:
-        """Read a key that ``save`` wrote; StoreError if it is missing, damaged or readable to others."""
+        """Read a key that ``save`` wrote; StoreError if it is missing, damaged or readable by others."""
         return cls(_read_private(Path(path)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -208,13 +220,8 @@ class HubKey:
 
     @property
     def public(self) -> bytes:
-        """The 32 bytes to pin; ``peer`` wraps them for envelopes."""
+        """The 32 bytes to pin; ``HubPublic`` wraps them for envelopes."""
         return _x25519_public(self.private)
-
-    @property
-    def peer(self) -> HubPublic:
-        """The public half as the other end of an envelope."""
-        return HubPublic(self.public, self.institution)
 
     @property
     def attempt(self) -> None:
@@ -227,13 +234,16 @@ def verify(
 ) -> SignedKey:
     """The key, if the pinned identity signed it for this institution, study and attempt.
 
-    Raises EnvelopeError that names the institution and the remedy. Use no relayed key before this.
+    Use no relayed key before this.
+
+    Raises:
+        EnvelopeError: names the institution and the remedy.
     """
-    told = (signed_key.institution, signed_key.study_digest, signed_key.attempt)
-    if told != (institution, study_digest, attempt):
+    stated = (signed_key.institution, signed_key.study_digest, signed_key.attempt)
+    if stated != (institution, study_digest, attempt):
         raise EnvelopeError(
             f"the attempt key relayed for {institution} is for another institution, study or attempt; "
-            "start a new attempt, and tell the consortium's operator if it happens again"
+            "start a new attempt, and inform the consortium's operator if it happens again"
         )
     try:
         key = Ed25519PublicKey.from_public_bytes(pinned)
@@ -247,14 +257,17 @@ def verify(
 
 
 def pair_secret(own: EphemeralKey, peer: SignedKey) -> bytes:
-    """32 bytes that own and peer share, and nobody else; ``peer`` must have passed ``verify``.
+    """32 bytes that ``own`` and ``peer`` share, and nobody else; ``peer`` must have passed ``verify``.
 
     HKDF-SHA256 over the X25519 shared secret, bound to both names and public keys (sorted by name), study
-    and attempt. Raises EnvelopeError for a peer of another study or attempt, oneself, or a degenerate key
-    (all-zero shared secret, RFC 7748 section 6.1).
+    and attempt.
+
+    Raises:
+        EnvelopeError: the peer is of another study or attempt, is the owner itself, or has a degenerate key
+            (all-zero shared secret, RFC 7748 section 6.1).
     """
     if (peer.study_digest, peer.attempt) != (own.study_digest, own.attempt):
-        raise EnvelopeError(f"the key of {peer.institution} is for another study or attempt; relay it anew")
+        raise EnvelopeError(f"the key of {peer.institution} is for another study or attempt; relay it again")
     if peer.institution == own.institution or peer.public == own.public:
         raise EnvelopeError(
             f"{own.institution} cannot share a pair secret with itself; check the relayed keys"
@@ -262,7 +275,8 @@ def pair_secret(own: EphemeralKey, peer: SignedKey) -> bytes:
     try:
         private = X25519PrivateKey.from_private_bytes(own.private)
         shared = private.exchange(X25519PublicKey.from_public_bytes(peer.public))
-    except ValueError:  # the library refuses an all-zero result
+    except ValueError:
+        # The library refuses an all-zero result.
         shared = bytes(32)
     if shared == bytes(32):
         raise EnvelopeError(f"the key of {peer.institution} is degenerate; ask for a new attempt key")
@@ -281,19 +295,19 @@ def _x25519_public(private: bytes) -> bytes:
 
 
 def _write_private(path: Path, private: bytes) -> None:
-    """Whole file under a passing name, then a hard link: it appears complete, and never replaces another."""
-    passing = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    """Write a whole temporary file, then link it: the key appears complete, and never replaces another."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        handle = os.open(passing, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         try:
             os.write(handle, private.hex().encode() + b"\n")
             os.fsync(handle)
         finally:
             os.close(handle)
         try:
-            os.link(passing, path)
+            os.link(temporary, path)
         finally:
-            passing.unlink()
+            temporary.unlink()
     except FileExistsError:
         raise StoreError(f"{path} exists; a key is never overwritten, move the old one away first") from None
     except OSError as error:

@@ -1,10 +1,10 @@
-"""Key streams: one secret and one label give one matrix of uniform ring elements, and no other.
+"""Key streams: one secret and one label determine one matrix of uniform ring elements.
 
-A secret is stretched by HKDF-SHA256 (RFC 5869) with the encoded label as ``info`` to an AES-256 key, and
-that key runs AES in counter mode (NIST SP 800-38A) from counter zero. Every label therefore has a key of
-its own, and the counter never has to be shared between two uses. A label names all that a mask may depend
-on; two masks drawn under one secret and one label are the same mask, and whoever adds the same mask to two
-matrices shows their difference. So a new attempt, roster, partner or direction means a new label.
+HKDF-SHA256 (RFC 5869) derives an AES-256 key from the secret, with the encoded label as ``info``, and that
+key runs AES in counter mode (NIST SP 800-38A) from counter zero. Every label therefore has a separate key,
+and two uses never have to share the counter. A label names everything that a mask may depend on. Two masks
+drawn under one secret and one label are the same mask, and whoever adds the same mask to two matrices shows
+their difference. So a new attempt, roster, partner or direction means a new label.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import struct
 import sys
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -23,15 +23,14 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from fedrisk.errors import ProtocolError
 
-RingArray = npt.NDArray[np.uint16] | npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
-
 MIN_SECRET_BYTES = 32
 _VERSION = b"fedrisk key stream v1"
-_ZEROS = bytes(1 << 20)  # the plain text of the counter mode; small enough to stay in the cache
+# The plain text of the counter mode; small enough to stay in the processor's cache.
+_ZEROS = bytes(1 << 20)
 
 
 def encode_fields(version: bytes, *parts: bytes) -> bytes:
-    """Version tag and parts, each behind its length in four bytes, so that no two lists share an encoding.
+    """Version tag and parts, each after its length in four bytes, so that no two lists share an encoding.
 
     >>> encode_fields(b"v", b"ab", b"") != encode_fields(b"v", b"a", b"b")
     True
@@ -41,10 +40,18 @@ def encode_fields(version: bytes, *parts: bytes) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """What one mask is for. All names are public; the secret is what hides the stream.
+    """What one mask is for. All names are public; only the secret hides the stream.
 
-    ``bank_list`` names the list of rows, ``matrix`` the product or sum within the release, ``role`` the
-    matrix of the protocol (set by the functions that draw: R, S, T, Z), ``block`` the row block.
+    Attributes:
+        study: digest of the study.
+        attempt: id of the attempt.
+        release: name of the release.
+        sender: institution that sends the masked matrix.
+        counterparty: institution that it is masked for or with.
+        bank_list: name of the list of rows.
+        matrix: name of the product or sum within the release.
+        role: matrix of the protocol (R, S, T or Z); the functions that draw set it.
+        block: number of the row block.
     """
 
     study: str
@@ -61,18 +68,8 @@ class Label:
         if not 0 <= self.block < 1 << 63:
             raise ProtocolError(f"label block is {self.block}; it must be a row block's number from 0 on")
 
-    def at(self, block: int) -> Label:
-        """The same label for another row block.
-
-        >>> names = dict(study="s", attempt="1", release="A", sender="b", counterparty="h")
-        >>> label = Label(**names, bank_list="b", matrix="counts")
-        >>> label.at(3).block, label.at(3) == label
-        (3, False)
-        """
-        return replace(self, block=block)
-
     def encode(self) -> bytes:
-        """Version tag, then every field behind its length: two labels have one encoding only if equal."""
+        """Version tag, then every field after its length: two labels have one encoding only if equal."""
         names = [getattr(self, f.name).encode() for f in fields(self) if f.name != "block"]
         return encode_fields(_VERSION, *names, struct.pack(">Q", self.block))
 
@@ -81,14 +78,15 @@ def expand(secret: bytes, label: Label, shape: tuple[int, ...], dtype: npt.DType
     """Uniform elements of Z/2**16, Z/2**32 or Z/2**64 from (secret, label); equal on every machine.
 
     ``secret``: at least 32 bytes with full entropy. Returns a fresh, writable, C-contiguous array of
-    ``shape``. The shape is no part of the label: a smaller shape gives a prefix of the same stream.
+    ``shape``. The shape is not part of the label: a smaller shape gives a prefix of the same stream.
 
     >>> names = dict(study="s", attempt="1", release="A", sender="b", counterparty="h")
     >>> label = Label(**names, bank_list="b", matrix="counts")
     >>> expand(bytes(32), label, (2, 3), "uint32").shape
     (2, 3)
 
-    Raises ProtocolError for a short secret, a dtype that is no ring, or a negative length.
+    Raises:
+        ProtocolError: a short secret, a dtype that is not a ring, or a negative length.
     """
     kind = np.dtype(dtype)
     if kind not in (np.dtype(np.uint16), np.dtype(np.uint32), np.dtype(np.uint64)):
@@ -103,13 +101,14 @@ def expand(secret: bytes, label: Label, shape: tuple[int, ...], dtype: npt.DType
     for start in range(0, size, len(zeros)):
         stop = min(start + len(zeros), size)
         stream.update_into(zeros[: stop - start], buffer[start:stop])
-    if sys.byteorder == "big":  # the stream is read as little-endian numbers everywhere
+    if sys.byteorder == "big":
+        # The stream is read as little-endian numbers on every machine.
         out.byteswap(inplace=True)
     return out
 
 
 def _stream_key(secret: bytes, label: Label) -> bytes:
-    """The AES-256 key of one label; the one place through which every stream passes."""
+    """The AES-256 key of one label; every stream gets its key here and nowhere else."""
     if len(secret) < MIN_SECRET_BYTES:
         raise ProtocolError(f"secret has {len(secret)} bytes; draw at least {MIN_SECRET_BYTES} at random")
     return HKDF(hashes.SHA256(), 32, salt=None, info=label.encode()).derive(secret)

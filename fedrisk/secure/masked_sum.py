@@ -1,9 +1,10 @@
 """Pairwise additive masks: the hub learns the sum of several arrays and nothing else about them.
 
-Bonawitz et al. (2017), without their recovery from drop-outs: every two contributors share a secret, draw
-the same mask from it, and one adds what the other subtracts. The masks of all contributors sum to zero. If
-the contributors' secrets connect them all, what the hub receives is uniform given the total. A contributor
-that is lost means a new attempt with new labels; masks of an attempt are never used for another roster.
+Bonawitz et al. (2017), without their recovery from drop-outs: every two contributors share a secret and draw
+the same mask from it; one adds the mask, the other subtracts it. The masks of all contributors sum to zero.
+If the pair secrets connect all contributors, what the hub receives is uniform given the total. When a
+contributor is lost, a new attempt with new labels is needed; masks of an attempt are never used for another
+roster.
 """
 
 from __future__ import annotations
@@ -23,12 +24,21 @@ from fedrisk.secure.ring import ring_dtype
 def pair_mask(
     pair_secrets: Mapping[str, bytes], me: str, label: Label, shape: tuple[int, ...], dtype: npt.DTypeLike
 ) -> npt.NDArray[Any]:
-    """My mask: over all partners, the pair's stream, added where my name sorts first and else subtracted.
+    """One contributor's mask: the streams of all its pairs, added or subtracted.
 
-    ``pair_secrets``: partner name to the secret shared with it (see ``identity.pair_secret``). The label's
-    sender, counterparty and role are set here, so that both ends name the pair alike; its other fields must
-    be equal at all contributors and new for every array that is sent. Two products between the same two
-    institutions in one release (say, in both directions) therefore need two matrix names.
+    A pair's stream is added by the contributor whose name sorts first, and subtracted by the other.
+
+    The label's sender, counterparty and role are set here, so that both ends of a pair use the same label.
+    Its other fields must be equal at all contributors and new for every array that is sent. Two products
+    between the same two institutions in one release (say, in both directions) therefore need two matrix
+    names.
+
+    Args:
+        pair_secrets: by partner, the secret shared with it (see ``identity.pair_secret``).
+        me: name of the contributor.
+        label: what the mask is for.
+        shape: of the array to be masked.
+        dtype: the ring.
 
     >>> names = dict(study="s", attempt="1", release="A", sender="", counterparty="")
     >>> label = Label(**names, bank_list="all", matrix="counts")
@@ -37,10 +47,12 @@ def pair_mask(
     >>> a + b
     array([0, 0], dtype=uint32)
 
-    Raises ProtocolError without partners (the array would travel bare) or with oneself as partner.
+    Raises:
+        ProtocolError: there is no partner, so that the array would travel without a mask, or the contributor
+            is listed as its own partner.
     """
     if not pair_secrets:
-        raise ProtocolError(f"{me} has no partner to mask with; a masked sum needs two contributors or more")
+        raise ProtocolError(f"{me} has no partner to mask with; a masked sum needs at least two contributors")
     if me in pair_secrets:
         raise ProtocolError(f"{me} is among its own partners; pair secrets are shared with others only")
     total = np.zeros(shape, ring_dtype(dtype))

@@ -1,17 +1,18 @@
-"""The product X'Y of two institutions' matrices, seen by nobody, exact in a ring.
+"""The product X'Y of two institutions' matrices, which neither of them sees, exact in a ring.
 
-Commodity-server multiplication (Beaver 1991, 1998). The hub deals correlated randomness before any data:
-R to the left party, S and T to the right party (as one secret each), and the correction R'S - T to the left.
-The parties exchange D = X - R and E = Y - S in sealed envelopes that the hub cannot open. Then
+Commodity-server multiplication (Beaver 1991, 1998). Before any data is used, the hub deals correlated
+randomness: R to the left party, S and T to the right party (as one secret each), and the correction R'S - T
+to the left party. The parties exchange D = X - R and E = Y - S in sealed envelopes that the hub cannot open.
+Then
 
     left share   R'E + (R'S - T) = R'Y - T
     right share  D'Y + T         = X'Y - R'Y + T
 
-and the shares add up to X'Y. **The hub knows R, S and T, so a bare share tells it R'Y or D'Y.** No share may
-leave an institution without the pair masks of ``masked_sum`` and its noise.
+and the shares add up to X'Y. **The hub knows R, S and T, so an unmasked share gives it R'Y or D'Y.** No share
+may leave an institution without the pair masks of ``masked_sum`` and the institution's noise.
 
-Everything runs over blocks of rows, so memory stays flat: matrices come and go as iterables of blocks.
-The label's role and block are set here (R, S per block; T once); all other fields are the caller's.
+Everything runs over blocks of rows, so that memory stays flat: matrices are passed as iterables of blocks.
+The label's role and block are set here (R, S per block; T once); the caller sets all other fields.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ DEFAULT_BLOCK_ROWS = 16_384
 
 @dataclass(frozen=True)
 class Shape:
-    """The public sizes of one product: X is (rows, left), Y is (rows, right), over the ring ``dtype``.
+    """The public sizes of one product: X is (rows, left) and Y is (rows, right), over the ring ``dtype``.
 
     >>> Shape(40_000, 80, 2, "uint32").blocks
     3
@@ -59,7 +60,7 @@ class Shape:
         return -(-self.rows // self.block_rows)
 
     def span(self, block: int) -> tuple[int, int]:
-        """First row and end of a block."""
+        """First row of a block, and the row after its last."""
         return block * self.block_rows, min((block + 1) * self.block_rows, self.rows)
 
     def of(self, side: Side, block: int) -> tuple[int, int]:
@@ -69,9 +70,10 @@ class Shape:
 
 
 def deal(left_secret: bytes, right_secret: bytes, label: Label, shape: Shape) -> npt.NDArray[Any]:
-    """The hub's part, before any data: the left party's correction R'S - T, (left, right) in the ring.
+    """The left party's correction R'S - T, (left, right) in the ring; the hub makes it before any data.
 
-    Raises ProtocolError for one secret on both sides: each party could then open the other's matrix.
+    Raises:
+        ProtocolError: both secrets are equal, so that each party could open the other's matrix.
     """
     if left_secret == right_secret:
         raise ProtocolError("left_secret and right_secret are equal; draw one for each party")
@@ -86,10 +88,12 @@ def deal(left_secret: bytes, right_secret: bytes, label: Label, shape: Shape) ->
 def mask(
     secret: bytes, label: Label, side: Side, blocks: Iterable[npt.NDArray[Any]], shape: Shape
 ) -> Iterator[npt.NDArray[Any]]:
-    """D = X - R (left) or E = Y - S (right), one block at a time, for the counterpart's eyes only.
+    """D = X - R (left) or E = Y - S (right), one block at a time; only the counterpart may see it.
 
-    Each masked block is uniform to whoever lacks the secret; the hub has it, so blocks travel sealed. Raises
-    ProtocolError, at the block concerned, for wrong shapes, dtypes or numbers of blocks.
+    Each masked block is uniform to whoever lacks the secret. The hub has the secret, so blocks travel sealed.
+
+    Raises:
+        ProtocolError: wrong shape, dtype or number of blocks; raised when the block concerned is reached.
     """
     for k, block in enumerate(_checked(blocks, side, shape, "own")):
         masked = _draw(secret, label, side, k, shape)
@@ -104,7 +108,7 @@ def left_share(
     counterpart_blocks: Iterable[npt.NDArray[Any]],
     shape: Shape,
 ) -> npt.NDArray[Any]:
-    """sum of R'E over the blocks, plus the correction; (left, right). X itself is not needed any more."""
+    """Sum of R'E over the blocks, plus the correction; (left, right). X itself is no longer needed."""
     if correction.shape != (shape.left, shape.right) or correction.dtype != np.dtype(shape.dtype):
         raise ProtocolError(
             f"the correction is {correction.dtype}{correction.shape}; "
@@ -125,13 +129,13 @@ def right_share(
     *,
     own_bits: int | None = None,
 ) -> npt.NDArray[Any]:
-    """sum of D'Y over the blocks, plus T; (left, right).
+    """Sum of D'Y over the blocks, plus T; (left, right).
 
-    ``own_bits``: every entry of Y is below 2**own_bits, which saves time (see ``ring_product``).
+    ``own_bits``: states that every entry of Y is below 2**own_bits, which saves time (see ``ring_product``).
     """
     total = _draw_t(right_secret, label, shape)
     theirs = _checked(counterpart_blocks, "left", shape, "counterpart")
-    # strict: each side checks its own number of blocks, and both must have been used up
+    # Strict, so that both iterators are used up: each checks its number of blocks at its end.
     for y, d in zip(_checked(own_blocks, "right", shape, "own"), theirs, strict=True):
         total += ring_product(d, y, right_bits=own_bits)
     return total
@@ -140,7 +144,8 @@ def right_share(
 def unpack(chunks: Iterable[bytes], side: Side, shape: Shape) -> Iterator[npt.NDArray[Any]]:
     """Opened envelope blocks as ring matrices of ``side``, without copies (read-only arrays).
 
-    Raises ProtocolError for a block of the wrong size; the number of blocks is checked by whoever uses them.
+    Raises:
+        ProtocolError: a block of the wrong size. Whoever uses the blocks checks their number.
     """
     for k, chunk in enumerate(chunks):
         expected = shape.of(side, k) if k < shape.blocks else (0, 0)
@@ -160,10 +165,15 @@ def one_hot(
     *,
     last: bool = True,
 ) -> npt.NDArray[Any]:
-    """Rows start..stop of the one-hot matrix of bin codes: (rows, sum of sizes), made block by block.
+    """Rows ``start`` to ``stop`` of the one-hot matrix of bin codes: (rows, sum of sizes).
 
-    codes: (n, features) unsigned integers, column f below ``sizes[f]``. Without ``last`` each feature's last
-    column is left out; see ``with_last``.
+    Args:
+        codes: (n, features) unsigned integers; column f is below ``sizes[f]``.
+        sizes: number of bins of each feature.
+        dtype: the ring.
+        start: first row.
+        stop: the row after the last; None for the end.
+        last: False leaves out the last column of each feature; see ``with_last``.
 
     >>> one_hot(np.array([[0, 2], [1, 0]], np.uint8), [2, 3], "uint32")
     array([[1, 0, 0, 0, 1],
@@ -172,7 +182,8 @@ def one_hot(
     array([[1, 0, 0],
            [0, 1, 0]], dtype=uint32)
 
-    Raises DataError, naming the column, for codes that have no bin.
+    Raises:
+        DataError: a code has no bin; the error names the column.
     """
     if codes.ndim != 2 or codes.dtype.kind != "u" or codes.shape[1] != len(sizes):
         raise DataError(
@@ -184,7 +195,7 @@ def one_hot(
         beyond = np.flatnonzero(part.max(axis=0) >= widths)
         if len(beyond):
             raise DataError(
-                f"codes of column {beyond[0]} reach beyond its {widths[beyond[0]]} bins; bin anew"
+                f"codes of column {beyond[0]} reach beyond its {widths[beyond[0]]} bins; bin the table again"
             )
     made = widths if last else widths - 1
     offsets = np.concatenate([[0], np.cumsum(made)[:-1]]).astype(np.intp)
@@ -198,22 +209,27 @@ def one_hot(
 def with_last(
     part: npt.NDArray[Any], sizes: Sequence[int], totals: npt.NDArray[Any] | None = None
 ) -> npt.NDArray[Any]:
-    """A share of X'Y for the whole one-hot matrix X from a share without each feature's last column.
+    """A share of X'Y for the full one-hot matrix X, from a share without each feature's last column.
 
-    part: (sum of sizes - features, right) in the ring. totals: (right,) the column sums of Y in the ring, at the
-    party that owns Y; None at its counterpart. The one-hot columns of a feature add up to one in every row, so
-    its rows of X'Y add up to the column sums of Y: the owner of Y puts the difference to them in the last place,
-    its counterpart the difference to nothing, and the two shares again add up to the product.
+    The one-hot columns of a feature add up to one in every row, so its rows of X'Y add up to the column sums
+    of Y. For a feature's last row the owner of Y takes the column sums less the feature's other rows, and its
+    counterpart takes zero less the other rows; the two shares again add up to the product.
+
+    Args:
+        part: (sum of sizes - features, right) in the ring.
+        sizes: number of bins of each feature.
+        totals: (right,) the column sums of Y in the ring at the party that owns Y; None at its counterpart.
 
     >>> with_last(np.array([[3], [4]], np.uint16), [2, 2], np.array([10], np.uint16))[:, 0].tolist()
     [3, 7, 4, 6]
 
-    Raises ProtocolError where the share does not have that shape.
+    Raises:
+        ProtocolError: the share does not have that shape.
     """
     widths = np.asarray(sizes, np.intp)
     if part.ndim != 2 or len(part) != widths.sum() - len(widths) or (widths < 2).any():
         raise ProtocolError(
-            f"a share has {len(part)} rows; features of {list(sizes)} bins leave another number"
+            f"a share has {len(part)} rows; features of {list(sizes)} bins have another number of rows"
         )
     out = np.empty((int(widths.sum()), part.shape[1]), part.dtype)
     ends = np.cumsum(widths) - 1
@@ -226,7 +242,7 @@ def with_last(
 
 
 def _draw(secret: bytes, label: Label, side: Side, block: int, shape: Shape) -> npt.NDArray[Any]:
-    """R (left) or S (right) of one block."""
+    """R (left) or S (right) for one block."""
     role = "R" if side == "left" else "S"
     return expand(secret, replace(label, role=role, block=block), shape.of(side, block), shape.dtype)
 
@@ -238,7 +254,7 @@ def _draw_t(secret: bytes, label: Label, shape: Shape) -> npt.NDArray[Any]:
 def _checked(
     blocks: Iterable[npt.NDArray[Any]], side: Side, shape: Shape, whose: str
 ) -> Iterator[npt.NDArray[Any]]:
-    """The blocks one by one, each compared with the shape; their number when they end."""
+    """The blocks one by one, each compared with the shape; their number is checked at the end."""
     count = 0
     for block in blocks:
         if count == shape.blocks:

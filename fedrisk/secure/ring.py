@@ -1,13 +1,13 @@
 """Exact arithmetic in the rings Z/2**16 (uint16), Z/2**32 (uint32) and Z/2**64 (uint64).
 
-Addition is NumPy's own. The product a'b goes through BLAS in double precision: numbers are split into
-limbs so narrow that every partial sum stays below 2**53 and is therefore exact (the usual splitting; for
-instance Dumas, Giorgi & Pernet 2008 for finite fields). Limb pairs whose weight is a multiple of the
-modulus are never computed. Integer matrix products of NumPy do not use BLAS and are several times slower; for
-one or two right columns (labels) NumPy's sums over integers, which wrap by themselves, are the faster way.
+Addition is NumPy's. The product a'b goes through BLAS in double precision: numbers are split into limbs so
+narrow that every partial sum stays below 2**53 and is therefore exact (the usual splitting; for instance
+Dumas, Giorgi & Pernet 2008 for finite fields). Limb pairs whose weight is a multiple of the modulus are never
+computed. NumPy's matrix products of integers do not use BLAS and are several times slower. For one or two
+right columns (labels), however, NumPy's sums over integers, which wrap by themselves, are faster.
 
-Signed numbers live in the ring in two's complement; a result is read back right as long as its size stays
-below half the modulus, which ``check_bound`` verifies before anything is computed.
+Signed numbers are stored in two's complement. A result is read back correctly as long as its size stays below
+half the modulus, which ``check_bound`` verifies before anything is computed.
 """
 
 from __future__ import annotations
@@ -19,9 +19,15 @@ import numpy.typing as npt
 
 from fedrisk.errors import DataError, ProtocolError
 
-CHUNK = 2048  # rows of one BLAS call: 2**11, so that two limbs of together 42 bits keep sums below 2**53
-NARROW_BITS = 10  # entries below 2**10 pair with limbs of 32 bits: 10 + 32 + 11 = 53
-FEW_COLUMNS = 2  # right columns up to which sums over integers beat BLAS (measured, all rings)
+CHUNK = 2048
+"""Rows of one BLAS call: 2**11, so that two limbs of 42 bits together keep sums below 2**53."""
+
+NARROW_BITS = 10
+"""Entries below 2**10 are paired with limbs of 32 bits: 10 + 32 + 11 = 53."""
+
+FEW_COLUMNS = 2
+"""Right columns up to which sums over integers beat BLAS (measured for all rings)."""
+
 _RINGS: dict[np.dtype[Any], np.dtype[Any]] = {
     np.dtype(np.uint16): np.dtype(np.int16),
     np.dtype(np.uint32): np.dtype(np.int32),
@@ -30,7 +36,7 @@ _RINGS: dict[np.dtype[Any], np.dtype[Any]] = {
 
 
 def ring_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
-    """The dtype, if it is one of the three rings; ProtocolError otherwise."""
+    """The dtype if it is one of the three rings; ProtocolError otherwise."""
     kind = np.dtype(dtype)
     if kind not in _RINGS:
         raise ProtocolError(f"dtype is {kind}; the rings are uint16, uint32 and uint64")
@@ -47,15 +53,17 @@ def ring_product(
 ) -> npt.NDArray[Any]:
     """``a.T @ b`` modulo 2**w, exact. a: (rows, left), b: (rows, right), both over one ring.
 
-    ``right_bits``: the caller knows that every entry of b is below 2**right_bits (labels, one-hot codes,
-    rates). Then fewer limb products are needed; the claim is checked.
+    ``right_bits``: states that every entry of b is below 2**right_bits (labels, one-hot codes, rates). Fewer
+    limb products are needed then; the statement is checked.
 
     >>> a = np.array([[1, 2], [3, 4]], np.uint32)
     >>> ring_product(a, np.array([[2**32 - 1], [1]], np.uint32))
     array([[2],
            [2]], dtype=uint32)
 
-    Raises ProtocolError for dtypes or shapes that do not fit, DataError if an entry is wider than claimed.
+    Raises:
+        ProtocolError: dtypes or shapes do not fit.
+        DataError: an entry of b is wider than stated.
     """
     kind = ring_dtype(a.dtype)
     if b.dtype != kind or a.ndim != 2 or b.ndim != 2 or len(a) != len(b):
@@ -72,17 +80,23 @@ def ring_product(
         for k in range(b.shape[1]):
             np.einsum("ij,i->j", a, b[:, k], out=out[:, k])
         return out
+    return _limb_product(a, b, right_width)
+
+
+def _limb_product(a: npt.NDArray[Any], b: npt.NDArray[Any], right_width: int) -> npt.NDArray[Any]:
+    """``a.T @ b`` by limbs in double precision; entries of b are below 2**right_width."""
+    bits = width(a.dtype)
     narrow = right_width <= NARROW_BITS and bits > 16
     left_limb = np.dtype(np.uint32 if narrow else np.uint16)
     left_step = left_limb.itemsize * 8
     right_count = 1 if narrow else -(-right_width // 16)
     left_count = bits // left_step
     columns = b.shape[1]
-    # sums[p] holds limb p of a against the limbs q of b for which p and q still count modulo 2**w
+    # sums[p] holds limb p of a times those limbs q of b whose product is not a multiple of 2**w
     kept = [min(right_count, -(-(bits - left_step * p) // 16)) for p in range(left_count)]
     sums = [np.zeros((a.shape[1], columns * q), np.uint64) for q in kept]
     for start in range(0, len(a), CHUNK):
-        # little-endian views: limb p of column c stands at position left_count * c + p
+        # in little-endian views limb p of column c is at position left_count * c + p
         rows = slice(start, start + CHUNK)
         limbs = _little_endian(a[rows]).view(left_limb.newbyteorder("<"))
         right = _right_limbs(b[rows], right_count, narrow)
@@ -93,7 +107,7 @@ def ring_product(
     for p, both in enumerate(sums):
         for q in range(kept[p]):
             total += both[:, columns * q : columns * (q + 1)] << np.uint64(left_step * p + 16 * q)
-    return total.astype(kind)
+    return total.astype(a.dtype)
 
 
 def _little_endian(a: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -101,7 +115,7 @@ def _little_endian(a: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _right_limbs(b: npt.NDArray[Any], count: int, narrow: bool) -> npt.NDArray[np.float64]:
-    """The ``count`` lowest 16-bit limbs of b side by side as doubles; b itself if narrow."""
+    """The ``count`` lowest 16-bit limbs of b, side by side, as doubles; b itself if ``narrow``."""
     if narrow:
         return b.astype(np.float64)
     every = b.dtype.itemsize // 2
@@ -118,22 +132,25 @@ def to_signed(a: npt.NDArray[Any]) -> npt.NDArray[Any]:
     >>> to_signed(np.array([1, 2**32 - 1], np.uint32))
     array([ 1, -1], dtype=int32)
     """
-    return a.astype(_RINGS[ring_dtype(a.dtype)])  # conversion between equal widths keeps the bits
+    # A conversion between equal widths keeps the bits.
+    return a.astype(_RINGS[ring_dtype(a.dtype)])
 
 
 def to_range(a: npt.NDArray[Any], least: int) -> npt.NDArray[np.int64]:
-    """Ring elements of at most 32 bits as the numbers in [least, least + 2**w) that they stand for; int64.
+    """Ring elements of at most 32 bits as numbers in [least, least + 2**w); int64.
 
-    Counts are never far below zero: a 16-bit ring read from ``least`` = -1000 on holds counts up to 64535.
+    Counts are never far below zero: a 16-bit ring that is read from ``least`` = -1000 on holds counts up to
+    64535.
 
     >>> to_range(np.array([1, 2**16 - 1, 40_000], np.uint16), -1000)
     array([    1,    -1, 40000])
 
-    Raises ProtocolError for the ring of 64 bits.
+    Raises:
+        ProtocolError: the ring has 64 bits.
     """
     bits = width(a.dtype)
     if bits > 32:
-        raise ProtocolError("numbers of the 64-bit ring are read as signed ones; use to_signed")
+        raise ProtocolError("numbers of the 64-bit ring are read as signed numbers; use to_signed")
     return (a.astype(np.int64) - least) % (1 << bits) + least
 
 
@@ -145,7 +162,8 @@ def from_signed(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]
     >>> from_signed(np.array([-(2**70) - 1], object), "uint64")
     array([18446744073709551615], dtype=uint64)
 
-    Raises DataError for anything but integers (a silent truncation would break sensitivities).
+    Raises:
+        DataError: a value is not an integer (a silent truncation would break sensitivities).
     """
     kind = ring_dtype(dtype)
     array = np.asarray(values)
@@ -163,12 +181,13 @@ def from_signed(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]
 def check_bound(n: int, left_max: int, right_max: int, noise_bound: int, dtype: npt.DTypeLike) -> None:
     """Refuse a product whose sum could leave the signed range of the ring.
 
-    n rows, entries of size at most ``left_max`` and ``right_max``, all parties' noise together at most
-    ``noise_bound``: n * left_max * right_max + noise_bound must stay below 2**(w-1).
+    For n rows with entries of size at most ``left_max`` and ``right_max``, and noise of all parties together
+    of at most ``noise_bound``, n * left_max * right_max + noise_bound must stay below 2**(w-1).
 
     >>> check_bound(2**20, 1, 2**10, 2**20, "uint32")
 
-    Raises DataError with the rows, the bound and the remedy.
+    Raises:
+        DataError: names the rows, the bound and the remedy.
     """
     bits = width(dtype)
     reach = int(n) * int(left_max) * int(right_max) + int(noise_bound)

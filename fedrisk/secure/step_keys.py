@@ -1,13 +1,15 @@
 """Keys and shares of double masking: dealt once by every trainer, for all steps of an attempt.
 
-The advertising and sharing of keys in Bonawitz et al. (2017), rounds 0 and 1; ``double_mask`` says what they are
-for. **Every step has its own X25519 key pair and its own self-mask seed.** Public keys and commitments of all steps
-go under one signature of the institution's pinned identity key, together with the study, the attempt, the
-trainers, the threshold and the number of steps: nobody is brought in, left out or told other terms unnoticed.
+These are rounds 0 and 1 of Bonawitz et al. (2017), advertising keys and sharing them; ``double_mask`` says
+what they are for. **Every step has a separate X25519 key pair and a separate self-mask seed.** The public
+keys and commitments of all steps are under one signature of the institution's pinned identity key, together
+with the study, the attempt, the trainers, the threshold and the number of steps. Nobody can be brought in,
+left out or given other terms unnoticed.
 
-Shares are Shamir's (1979) over GF(2^128), from pycryptodome, whose coefficients are the operating system's random
-bytes; a secret of 32 bytes is two of its secrets. Shares alone show no tampering, so what is put together from them
-is held against the signed keys: a private key against its public one, a seed against its SHA-256 commitment.
+Shares are Shamir's (1979) over GF(2^128), from pycryptodome, whose coefficients are the operating system's
+random bytes. A secret of 32 bytes is shared as two secrets of 16 bytes. Shares alone do not show that they
+were changed, so every reconstructed secret is compared with what its owner signed: a private key with its
+public key, a seed with its SHA-256 commitment.
 """
 
 from __future__ import annotations
@@ -28,19 +30,21 @@ from fedrisk.secure.identity import EphemeralKey, IdentityKey
 from fedrisk.secure.keystream import encode_fields
 
 SECRET_BYTES = 32
-"""Of a private key, a seed, and of a share of either."""
+"""Length of a private key, of a seed, and of a share of either."""
 
 _SIGNED = b"fedrisk step keys v1"
 _COMMITTED = b"fedrisk self mask seed v1"
 _BUNDLE = b"fedrisk share bundle v1"
 _STORED = b"fedrisk stored step secrets v1"
-_HALF = 16  # bytes of one secret of pycryptodome's Shamir
+# Bytes of one secret in pycryptodome's Shamir scheme.
+_HALF = 16
 
 
 def default_threshold(trainers: int) -> int:
-    """Shares that open a secret, and threshold survivors: floor(2 n / 3) + 1, or n - 1 where that is less.
+    """Number of shares that reconstruct a secret, which is also the least number of survivors.
 
-    One and two trainers give 1 (no masks) and 2 (no recovery).
+    It is floor(2 n / 3) + 1 for n trainers, or n - 1 where that is less. One trainer gives 1 (no masks), two
+    trainers give 2 (no recovery).
 
     >>> [default_threshold(n) for n in (1, 2, 3, 4, 5, 6, 17)]
     [1, 2, 2, 3, 4, 5, 12]
@@ -52,11 +56,17 @@ def default_threshold(trainers: int) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What all parties agree on for one attempt: who takes part, how many steps, how many open a secret.
+    """What all parties agree on for one attempt; every trainer's signature covers all of it.
 
-    ``trainers`` in sorted order. Every trainer's signature covers all of it.
+    Attributes:
+        study_digest: digest of the study.
+        attempt: id of the attempt.
+        trainers: names in sorted order.
+        threshold: number of shares that reconstruct a secret.
+        steps: number of masked vectors that each trainer may send.
 
-    Raises ProtocolError for fewer than two trainers, a threshold outside (n / 2, n], or no step.
+    Raises:
+        ProtocolError: fewer than two trainers, a threshold outside (n / 2, n], or no step.
     """
 
     study_digest: str
@@ -74,7 +84,7 @@ class Terms:
         steps: int,
         threshold: int | None = None,
     ) -> Terms:
-        """Terms with the trainers sorted and, unless given, the default threshold.
+        """Terms with the trainers sorted; the threshold is the default one unless it is given.
 
         >>> Terms.of("0" * 64, "1", ["c", "a", "b"], 25).threshold
         2
@@ -87,7 +97,8 @@ class Terms:
         count = len(self.trainers)
         if count < 2:
             raise ProtocolError(
-                f"{count} trainers cannot mask; the sum of one travels bare, under its own full noise"
+                f"{count} trainers cannot mask; the sum of one trainer travels without masks, "
+                "under its full noise"
             )
         if list(self.trainers) != sorted(set(self.trainers)):
             raise ProtocolError("trainers must be distinct and sorted; build the terms with Terms.of")
@@ -99,14 +110,14 @@ class Terms:
             raise ProtocolError(f"steps is {self.steps}; it must be at least 1")
 
     def check_step(self, step: int) -> None:
-        """ProtocolError unless 0 <= step < steps."""
+        """Raise ProtocolError unless 0 <= step < steps."""
         if not 0 <= step < self.steps:
             raise ProtocolError(f"step is {step}; this attempt has steps 0 to {self.steps - 1}")
 
 
 @dataclass(frozen=True)
 class StepSecrets:
-    """A trainer's private keys and self-mask seeds, one of each a step; on its own disk until the study ends."""
+    """A trainer's private keys and seeds, one of each per step; on its disk until the study ends."""
 
     institution: str
     study_digest: str
@@ -115,7 +126,7 @@ class StepSecrets:
     seeds: tuple[bytes, ...] = field(repr=False)
 
     def to_bytes(self) -> bytes:
-        """For the node's own disk: holds the secrets in the clear."""
+        """Form for the node's own disk; it holds the secrets unencrypted."""
         names = (self.institution.encode(), self.study_digest.encode(), self.attempt.encode())
         return encode_fields(_STORED, *names, b"".join(self.privates), b"".join(self.seeds))
 
@@ -134,10 +145,17 @@ class StepSecrets:
 
 @dataclass(frozen=True)
 class StepKeys:
-    """The public side of all steps of one trainer, under one signature of its identity key.
+    """The public part of all steps of one trainer, under one signature of its identity key.
 
-    ``publics``: X25519 keys. ``commitments``: SHA-256 of the self-mask seeds, which are random and so stay
-    hidden; a seed put together from wrong shares does not fit, and no wrong total is opened unnoticed.
+    Attributes:
+        institution: the trainer's name.
+        study_digest: digest of the study.
+        attempt: id of the attempt.
+        publics: X25519 public keys, one per step.
+        commitments: SHA-256 of the self-mask seeds, one per step. Seeds are random, so their hashes do not
+            reveal them. A seed reconstructed from wrong shares does not fit, so that a wrong total is
+            noticed.
+        signature: Ed25519 signature over all of this and the terms.
     """
 
     institution: str
@@ -148,7 +166,7 @@ class StepKeys:
     signature: bytes
 
     def to_dict(self) -> dict[str, str]:
-        """Names as they are, bytes of all steps one after the other in hexadecimal."""
+        """Plain dictionary for JSON; the bytes of all steps one after the other, in hexadecimal."""
         return {
             "institution": self.institution,
             "study_digest": self.study_digest,
@@ -160,22 +178,28 @@ class StepKeys:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, str]) -> StepKeys:
-        """Inverse of ``to_dict``; EnvelopeError if malformed. Nothing is verified yet: ``verify_keys``."""
+        """Inverse of ``to_dict``; EnvelopeError if malformed. Verify the result with ``verify_keys``."""
         try:
             names = (data["institution"], data["study_digest"], data["attempt"])
             publics, commitments = bytes.fromhex(data["publics"]), bytes.fromhex(data["commitments"])
             signature = bytes.fromhex(data["signature"])
         except (KeyError, TypeError, ValueError):
-            raise EnvelopeError("step keys are malformed; ask their institution to send them anew") from None
+            raise EnvelopeError("step keys are malformed; ask their institution to send them again") from None
         if not all(isinstance(name, str) for name in names) or len(signature) != 64:
-            raise EnvelopeError("step keys are malformed; ask their institution to send them anew")
+            raise EnvelopeError("step keys are malformed; ask their institution to send them again")
         return cls(*names, _pieces(publics), _pieces(commitments), signature)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a trainer makes at the start: ``secrets`` stay, ``keys`` go to everybody through the hub, and
-    ``bundles`` hold each trainer's shares: seal the others' in envelopes (HPKE), keep the own as it is."""
+    """What a trainer makes at the start of an attempt.
+
+    Attributes:
+        secrets: private keys and seeds; they never leave the trainer.
+        keys: go to everybody through the hub.
+        bundles: by trainer, its shares of this trainer's secrets. Bundles for others travel in sealed
+            envelopes (HPKE); the trainer keeps its own bundle as it is.
+    """
 
     secrets: StepSecrets
     keys: StepKeys
@@ -185,8 +209,8 @@ class Prepared:
 def prepare(identity: IdentityKey, me: str, terms: Terms) -> Prepared:
     """Fresh keys and seeds for every step, signed, and shared among all trainers.
 
-    Call it once an attempt, store ``secrets`` and the own bundle before anything is sent, and never call it
-    again for the same attempt. Bundle: 64 bytes a step and recipient, and its names.
+    Call it once per attempt. Store ``secrets`` and this trainer's own bundle before anything is sent, and
+    never call it again for the same attempt. A bundle has 64 bytes per step, and its names.
     """
     index = place_of(me, terms)
     privates = tuple(X25519PrivateKey.generate().private_bytes_raw() for _ in range(terms.steps))
@@ -211,13 +235,16 @@ def prepare(identity: IdentityKey, me: str, terms: Terms) -> Prepared:
 def verify_keys(keys: StepKeys, pinned: bytes, institution: str, terms: Terms) -> StepKeys:
     """The keys, if the pinned identity signed them for this institution and exactly these terms.
 
-    Raises EnvelopeError that names the institution and the remedy. Use no relayed keys before this.
+    Use no relayed keys before this.
+
+    Raises:
+        EnvelopeError: names the institution and the remedy.
     """
-    told = (keys.institution, keys.study_digest, keys.attempt)
-    if told != (institution, terms.study_digest, terms.attempt) or institution not in terms.trainers:
+    stated = (keys.institution, keys.study_digest, keys.attempt)
+    if stated != (institution, terms.study_digest, terms.attempt) or institution not in terms.trainers:
         raise EnvelopeError(
             f"the step keys relayed for {institution} are for another institution, study or attempt; "
-            "start a new attempt, and tell the consortium's operator if it happens again"
+            "start a new attempt, and inform the consortium's operator if it happens again"
         )
     for kind in (keys.publics, keys.commitments):
         if len(set(kind)) != terms.steps or len(kind) != terms.steps:
@@ -236,14 +263,20 @@ def verify_keys(keys: StepKeys, pinned: bytes, institution: str, terms: Terms) -
 
 
 def hold(me: str, terms: Terms, bundles: Mapping[str, bytes]) -> Mapping[str, bytes]:
-    """The shares that I hold of every trainer (by dealer), from their opened bundles and my own one.
+    """The shares that this node holds of every trainer's secrets, by dealer, from the opened bundles.
 
-    Raises ProtocolError unless there is one well-formed bundle of every trainer for me and these terms.
+    Args:
+        me: this node's name.
+        terms: of this attempt.
+        bundles: one from every trainer, this node included.
+
+    Raises:
+        ProtocolError: a bundle is missing, malformed, or for another recipient or other terms.
     """
     place_of(me, terms)
     if set(bundles) != set(terms.trainers):
         raise ProtocolError(
-            "share bundles must come from every trainer, myself included; start a new attempt"
+            "share bundles must come from every trainer, this one included; start a new attempt"
         )
     held = {}
     for dealer, bundle in bundles.items():
@@ -260,7 +293,7 @@ def hold(me: str, terms: Terms, bundles: Mapping[str, bytes]) -> Mapping[str, by
 
 
 def place_of(me: str, terms: Terms) -> int:
-    """Position among the trainers (its Shamir point is one more); ProtocolError for anybody else."""
+    """Position among the trainers; its Shamir point is one more. ProtocolError for anybody else."""
     if me not in terms.trainers:
         raise ProtocolError(f"{me} is not among the trainers of this attempt")
     return terms.trainers.index(me)
@@ -272,13 +305,16 @@ def own_key(own: StepSecrets, step: int) -> EphemeralKey:
 
 
 def commitment(name: str, terms: Terms, step: int, seed: bytes) -> bytes:
-    """SHA-256 of a seed with its owner, study, attempt and step: binds it, and hides it since it is random."""
+    """SHA-256 of a seed with its owner, study, attempt and step.
+
+    It binds the owner to the seed, and hides the seed because the seed is random.
+    """
     names = (name.encode(), terms.study_digest.encode(), terms.attempt.encode(), struct.pack(">Q", step))
     return hashlib.sha256(encode_fields(_COMMITTED, *names, seed)).digest()
 
 
 def _statement(name: str, terms: Terms, publics: Iterable[bytes], commitments: Iterable[bytes]) -> bytes:
-    """What the identity key signs: tag, name, all the terms, keys and commitments of all steps."""
+    """What the identity key signs: tag, name, all terms, and the keys and commitments of all steps."""
     trainers = encode_fields(b"", *(trainer.encode() for trainer in terms.trainers))
     numbers = struct.pack(">QQ", terms.threshold, terms.steps)
     names = (name.encode(), terms.study_digest.encode(), terms.attempt.encode(), trainers, numbers)
@@ -290,7 +326,7 @@ def _bundle_names(dealer: str, recipient: str, terms: Terms) -> list[bytes]:
 
 
 def _split(secret: bytes, terms: Terms) -> list[bytes]:
-    """One share of 32 bytes for every trainer in order; trainer i has the point i + 1 of both halves."""
+    """One share of 32 bytes for every trainer, in order; trainer i has the point i + 1 of both halves."""
     halves = [
         Shamir.split(terms.threshold, len(terms.trainers), secret[start : start + _HALF], ssss=False)
         for start in (0, _HALF)
@@ -299,9 +335,12 @@ def _split(secret: bytes, terms: Terms) -> list[bytes]:
 
 
 def combine(places: list[int], shares: list[bytes], name: str, step: int) -> bytes:
-    """The secret of ``name`` from shares at Shamir's points ``places``, a threshold of them.
+    """The secret of ``name`` from ``threshold`` shares at Shamir's points ``places``.
 
-    Wrong shares give a wrong secret: compare with the signed key or commitment. ProtocolError for lengths.
+    Wrong shares give a wrong secret, so compare the result with the signed key or commitment.
+
+    Raises:
+        ProtocolError: a share has the wrong length.
     """
     if any(len(share) != SECRET_BYTES for share in shares):
         raise mismatch("share", name, step)
@@ -315,7 +354,7 @@ def combine(places: list[int], shares: list[bytes], name: str, step: int) -> byt
 def mismatch(what: str, name: str, step: int) -> ProtocolError:
     """The error for a secret that does not fit what its owner signed."""
     return ProtocolError(
-        f"the {what} of {name} put together for step {step} is not the one it signed: a share was changed. "
+        f"the {what} of {name} reconstructed for step {step} is not the one it signed: a share was changed. "
         "No total was opened; start a new attempt"
     )
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedrisk.alignment.ids import USCC_ALPHABET, duplicates, normalise, uscc_check_character
+from fedrisk.alignment.ids import USCC_ALPHABET, normalise, uscc_check_character
 from fedrisk.errors import ConfigError, DataError
 
 STANDARD = "91350100M000100Y43"  # the example of GB 32100-2015
@@ -132,8 +132,3 @@ def test_spelling_many_at_once_is_spelling_each(texts):
 def test_spelling_again_changes_nothing(texts):
     once, _ = normalise(texts, "opaque")
     assert normalise(once, "opaque")[0].tolist() == once.tolist()
-
-
-def test_duplicates_counts_the_surplus_and_not_the_refused():
-    assert duplicates(["A", "B"]) == 0
-    assert duplicates(np.array(["A", "B", "A", "A", "", ""], dtype=object)) == 2

@@ -12,7 +12,7 @@ from fedrisk.alignment.matching import BankList, left_out_likelihood_ratio, matc
 from fedrisk.errors import ConfigError, DataError, ProtocolError
 
 KEYS = {"holdout_key": b"h" * 32, "draw_key": b"d" * 32}
-PLAIN = {**KEYS, "holdout_percent": 0, "keep": 1.0}
+PLAIN = {**KEYS, "holdout_percent": 0, "inclusion_probability": 1.0}
 
 
 def names(*numbers: int) -> np.ndarray:
@@ -22,7 +22,7 @@ def names(*numbers: int) -> np.ndarray:
 
 
 def by_row(found: BankList, values: np.ndarray) -> list[int]:
-    """Values of a list, back in the bank's own order."""
+    """Values of a list, back in the order of the bank's table."""
     out = np.empty(len(values), dtype=np.int64)
     out[found.rows] = values
     return out.tolist()
@@ -71,7 +71,7 @@ def test_each_of_several_banks_is_drawn_equally_often():
 
 def test_frequencies_of_hold_out_and_subsample_are_independent():
     n = 10000
-    found = match({"a": names(*range(n))}, {}, **KEYS, holdout_percent=30, keep=0.8)["a"]
+    found = match({"a": names(*range(n))}, {}, **KEYS, holdout_percent=30, inclusion_probability=0.8)["a"]
     for value, share in ((0, 0.56), (1, 0.24), (2, 0.2)):  # 6 standard deviations: error 2e-9 each
         assert abs(np.mean(found.use == value) - share) < 6 * math.sqrt(share * (1 - share) / n)
 
@@ -98,7 +98,9 @@ def test_draws_change_with_their_keys():
     rows = {"a": names(*range(400))}
 
     def uses(**changed: object) -> list[int]:
-        found = match(rows, {}, **{**KEYS, "holdout_percent": 30, "keep": 0.5, **changed})["a"]
+        found = match(rows, {}, **{**KEYS, "holdout_percent": 30, "inclusion_probability": 0.5, **changed})[
+            "a"
+        ]
         return by_row(found, found.use)
 
     assert uses() == uses()
@@ -106,7 +108,7 @@ def test_draws_change_with_their_keys():
     assert uses() != uses(draw_key=b"x" * 32)
 
 
-def test_pseudonyms_that_share_a_first_word_are_told_apart():
+def test_pseudonyms_that_share_a_first_word_are_distinguished():
     """The order by the first eight bytes alone would part the two that are equal."""
     alike = names(*range(6)).copy()
     alike[:, :8] = 7
@@ -120,7 +122,7 @@ def test_pseudonyms_that_share_a_first_word_are_told_apart():
 
 def test_sample_of_training_rows():
     banks = {"a": names(*range(3000)), "b": names(*range(2500, 4000)), "c": names(*range(9000, 9003))}
-    how = {**KEYS, "holdout_percent": 30, "keep": 0.9, "sample_key": b"s" * 32}
+    how = {**KEYS, "holdout_percent": 30, "inclusion_probability": 0.9, "sample_key": b"s" * 32}
     found = match(banks, {"tax": names(1)}, **how, sample_rows=500)
     sizes = {name: int(rows.sample.sum()) for name, rows in found.items()}
     training = {name: int((rows.use == 0).sum()) for name, rows in found.items()}
@@ -216,9 +218,9 @@ def test_lists_cannot_be_changed():
 @pytest.mark.parametrize(
     ("changed", "what"),
     [
-        ({"keep": 0.0}, "keep"),
-        ({"keep": 1.5}, "keep"),
-        ({"keep": math.nan}, "keep"),
+        ({"inclusion_probability": 0.0}, "inclusion_probability"),
+        ({"inclusion_probability": 1.5}, "inclusion_probability"),
+        ({"inclusion_probability": math.nan}, "inclusion_probability"),
         ({"holdout_percent": 100}, "holdout_percent"),
         ({"holdout_percent": -1}, "holdout_percent"),
         ({"holdout_key": b"short"}, "holdout_key"),
@@ -233,7 +235,7 @@ def test_parameters_out_of_bounds(changed, what):
 def test_malformed_messages():
     with pytest.raises(ConfigError, match="no bank"):
         match({}, {"tax": names(1)}, **PLAIN)
-    with pytest.raises(ConfigError, match="at once"):
+    with pytest.raises(ConfigError, match="both banks and holders"):
         match({"a": names(1)}, {"a": names(1)}, **PLAIN)
     for wrong in (np.zeros((2, 31), np.uint8), np.zeros(32, np.uint8), np.zeros((2, 32), np.int64)):
         with pytest.raises(ProtocolError, match="pseudonyms of tax"):
@@ -254,10 +256,10 @@ subsets = st.lists(st.integers(0, 25), unique=True, max_size=20)
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(subsets, min_size=1, max_size=3), st.lists(subsets, max_size=2), st.floats(0.2, 1.0))
-def test_against_dictionaries(banks, holders, keep):
+def test_against_dictionaries(banks, holders, probability):
     banks_of = {f"b{i}": names(*b) for i, b in enumerate(banks)}
     holders_of = {f"h{i}": names(*h) for i, h in enumerate(holders)}
-    found = match(banks_of, holders_of, **KEYS, holdout_percent=40, keep=keep)
+    found = match(banks_of, holders_of, **KEYS, holdout_percent=40, inclusion_probability=probability)
     seen: list[int] = []
     for i, bank in enumerate(banks):
         one = found[f"b{i}"]
@@ -268,7 +270,7 @@ def test_against_dictionaries(banks, holders, keep):
             assert one.holders[f"h{j}"].tolist() == [where.get(number, -1) for number in order]
         seen += [number for number, use in zip(order, one.use, strict=True) if use != 2]
     assert len(seen) == len(set(seen))
-    if keep == 1:
+    if probability == 1:
         assert set(seen) == {number for bank in banks for number in bank}
 
 
@@ -278,17 +280,17 @@ def test_likelihood_ratio_of_being_left_out():
     assert left_out_likelihood_ratio(0.8, 3) == pytest.approx((1 - 0.8 / 3) / 0.2)
     assert left_out_likelihood_ratio(1.0, 1) == 1
     assert left_out_likelihood_ratio(1.0, 2) == math.inf
-    for keep, banks in ((0.0, 2), (1.1, 2), (0.5, 0)):
+    for probability, banks in ((0.0, 2), (1.1, 2), (0.5, 0)):
         with pytest.raises(ConfigError):
-            left_out_likelihood_ratio(keep, banks)
+            left_out_likelihood_ratio(probability, banks)
 
 
 def test_the_likelihood_ratio_is_that_of_the_draw():
-    n, keep = 10000, 0.6
+    n, probability = 10000, 0.6
     banks = {"a": names(*range(2 * n)), "b": names(*range(n))}
-    found = match(banks, {}, **KEYS, holdout_percent=0, keep=keep)["a"]
+    found = match(banks, {}, **KEYS, holdout_percent=0, inclusion_probability=probability)["a"]
     out = np.array(by_row(found, found.use)) == 2
     # 6 standard deviations of a mean of 10,000: error 2e-9 each
-    assert abs(out[:n].mean() - (1 - keep / 2)) < 6 * math.sqrt(0.7 * 0.3 / n)
-    assert abs(out[n:].mean() - (1 - keep)) < 6 * math.sqrt(0.6 * 0.4 / n)
-    assert left_out_likelihood_ratio(keep, 2) == pytest.approx(0.7 / 0.4)
+    assert abs(out[:n].mean() - (1 - probability / 2)) < 6 * math.sqrt(0.7 * 0.3 / n)
+    assert abs(out[n:].mean() - (1 - probability)) < 6 * math.sqrt(0.6 * 0.4 / n)
+    assert left_out_likelihood_ratio(probability, 2) == pytest.approx(0.7 / 0.4)

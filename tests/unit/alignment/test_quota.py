@@ -19,7 +19,7 @@ def path(tmp_path):
 def test_counts_down_to_the_declared_size_and_no_further(path):
     quota = Quota(path)
     assert quota.debit("bank", "2025", 60, 100, request="r1", digest=DIGEST) == 40
-    with pytest.raises(PolicyError, match="41 evaluations were asked for, 40 of 100 are left"):
+    with pytest.raises(PolicyError, match="41 evaluations were requested, but 40 of 100 are left"):
         quota.debit("bank", "2025", 41, 100, request="r2", digest=DIGEST)
     assert quota.used("bank", "2025") == 60
     assert quota.debit("bank", "2025", 40, 100, request="r3", digest=DIGEST) == 0

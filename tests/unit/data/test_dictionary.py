@@ -81,7 +81,7 @@ def test_all_problems_come_at_once():
 
 def test_rules_of_the_whole():
     assert "used 2 times" in refused(number("a"), number("a"))
-    assert "no credit codes" in refused(number(), id="@row")
+    assert "not credit codes" in refused(number(), id="@row")
     assert "not a date column" in refused(number(), as_of="day")
     label = {"column": "y", "positive": [1], "negative": [0], "horizon": "h"}
     assert "reads the label as a feature" in refused(number("a", source="y"), label=label)

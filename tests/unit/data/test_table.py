@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy
-from pydantic import ValidationError
 
 from fedrisk.alignment.ids import uscc_check_character
 from fedrisk.data.dictionary import load_dictionary
-from fedrisk.data.source import Check, TableSource, expand
+from fedrisk.data.source import Check, TableSource
 from fedrisk.data.table import check_table, raise_for, read_table
-from fedrisk.errors import ConfigError, DataError
+from fedrisk.errors import DataError
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "institutions"
 CANARY = "7742191337"  # planted as ids, values and labels; must never show in a text
@@ -292,31 +291,6 @@ def test_the_representation_shows_no_content(tmp_path):
     assert CANARY in table.ids
     assert CANARY not in repr(table)
     assert CANARY not in str(table)
-
-
-def test_environment_variables(tmp_path, monkeypatch):
-    monkeypatch.setenv("FEDRISK_TEST_PLACE", str(tmp_path))
-    save(tmp_path, rows())
-    assert len(read_table(TableSource(source="${FEDRISK_TEST_PLACE}/t.csv"), dictionary(), base="/")) == 4
-    monkeypatch.delenv("FEDRISK_TEST_PLACE")
-    with pytest.raises(ConfigError, match=r"FEDRISK_TEST_PLACE is not set; set it"):
-        expand("${FEDRISK_TEST_PLACE}/t.csv")
-    with pytest.raises(ConfigError, match=r"no file .*absent\.csv; correct the path"):
-        read_table(TableSource(source="absent.csv"), dictionary(), base=tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({"source": "sqlite:///x.db"}, "needs a query"),
-        ({"source": "x.csv", "query": "SELECT 1"}, "remove it"),
-        ({"source": "x.xlsx"}, "must end in"),
-        ({"source": "x.csv", "sheet": "1"}, "Extra inputs"),
-    ],
-)
-def test_sources_are_checked(fields, words):
-    with pytest.raises(ValidationError, match=words):
-        TableSource(**fields)
 
 
 def test_raise_for_ignores_notes():

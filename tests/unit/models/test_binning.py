@@ -58,31 +58,7 @@ def test_missing_without_a_bin_is_an_error_that_hides_values():
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "parts",
-    [
-        {"low": None},
-        {"low": 5.0, "high": 5.0},
-        {"low": float("-inf")},
-        {"bins": (2.0, 1.0)},
-        {"bins": ("a",)},
-        {"kind": "category"},
-        {"kind": "category", "bins": ("a", "a")},
-        {"kind": "category", "bins": ("a",), "monotone": "increasing"},
-        {"kind": "flag", "bins": (0.5,)},
-        {"kind": "date"},
-        {"grid": "square"},
-        {"monotone": "up"},
-    ],
-)
-def test_contradictory_features_are_refused(parts):
-    with pytest.raises(ConfigError):
-        number(**parts)
-
-
 def test_private_edges_have_no_public_bins():
-    assert number().private_edges
-    assert not number(bins=(1.0,)).private_edges
     with pytest.raises(ConfigError):
         Bins.public(number())
     with pytest.raises(ConfigError):

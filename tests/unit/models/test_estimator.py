@@ -102,8 +102,8 @@ def test_weights_solve_the_discriminant_when_the_prior_is_idle():
     got = es.fit_weights(bases, counts, curves, gram, np.zeros_like(gram))
     x = np.concatenate([b[c] for b, c in zip(bases, codes, strict=True)], axis=1)
     d = np.linalg.solve(x.T @ x * curves.rate * (1 - curves.rate), x.T @ (y - curves.rate))
-    told = np.array([f @ b[:, 0] / (b[:, 0] @ b[:, 0]) for f, b in zip(got, bases, strict=True)])
-    assert np.allclose(told, d, atol=0.05 * np.abs(d).max())
+    found = np.array([f @ b[:, 0] / (b[:, 0] @ b[:, 0]) for f, b in zip(got, bases, strict=True)])
+    assert np.allclose(found, d, atol=0.05 * np.abs(d).max())
 
 
 def test_entries_within_a_feature_are_ignored():

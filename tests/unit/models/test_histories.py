@@ -17,13 +17,13 @@ from fedrisk.models.histories import EncoderRule, Series, arranged, on_unit_scal
 
 
 def rule(**change):
-    told = {
+    stated = {
         "name": "load",
         "histories": {"source": "h.parquet"},
         "series": [{"name": "kwh", "low": 0, "high": 8, "grid": "linear"}],
         "months": 6,
     }
-    return EncoderRule.model_validate({**told, **change})
+    return EncoderRule.model_validate({**stated, **change})
 
 
 def test_a_linear_series_by_hand():
@@ -83,12 +83,12 @@ def test_outputs_are_features_with_public_bins_so_that_edges_cost_nothing():
     assert codes.tolist() == [0, 0, 10, bins.ordered - 1, bins.size - 1]
 
 
-def test_two_outputs_a_series_by_default():
+def test_two_outputs_per_series_by_default():
     both = [{"name": n, "low": 0, "high": 1} for n in "ab"]
     assert (rule().outputs, rule(series=both).outputs, rule(outputs=1).outputs) == (2, 4, 1)
 
 
-def test_offices_agree_on_what_shapes_an_encoder_and_not_on_paths():
+def test_holders_agree_on_what_shapes_an_encoder_and_not_on_paths():
     assert rule().public_digest() == rule(histories={"source": "other.csv"}, name="other").public_digest()
     assert rule().public_digest() != rule(months=7).public_digest()
     wider = [{"name": "kwh", "low": 0, "high": 9, "grid": "linear"}]

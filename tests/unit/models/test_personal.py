@@ -1,4 +1,4 @@
-"""Personal models: the regression by hand, what strengths do, and banks that agree or differ with the others."""
+"""Personal models: the regression by hand, what strengths do, and banks that are like the others or not."""
 
 import numpy as np
 import pytest
@@ -118,7 +118,7 @@ def test_a_bank_that_differs_loses_little():
         assert found.best != "shared"
 
 
-def test_with_too_few_labels_the_shared_model_stands():
+def test_with_too_few_labels_the_shared_model_is_best():
     x, y = bank(np.ones(3), 60)
     y[:] = 0
     y[:9] = 1

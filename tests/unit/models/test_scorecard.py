@@ -181,11 +181,11 @@ def test_a_binned_evaluation_agrees_with_the_rows():
     )
     edges = got.score_bins(20)
     place = got.risk_bins(score, edges)
-    told = from_histogram(
+    found = from_histogram(
         np.bincount(place, y, 20), np.bincount(place, 1 - y, 20), got.bin_probabilities(edges)
     )
-    assert told.auc == pytest.approx(auc(y, -score), abs=0.01)
-    assert told.brier == pytest.approx(np.mean((y - got.probability(score)) ** 2), abs=0.003)
+    assert found.auc == pytest.approx(auc(y, -score), abs=0.01)
+    assert found.brier == pytest.approx(np.mean((y - got.probability(score)) ** 2), abs=0.003)
 
 
 def test_bands_are_ordered_public_values():
@@ -195,7 +195,6 @@ def test_bands_are_ordered_public_values():
     assert list(points) == sorted(points)
     assert edges[1] == 8  # the median is the released mean
     assert points[0] < edges[0] <= points[1]
-    assert c.banded("tax", [edges[0] - 1, edges[0]], 4).tolist() == [points[0], points[1]]
     with pytest.raises(ConfigError):
         c.band_edges("power", 4)
 

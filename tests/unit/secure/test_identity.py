@@ -165,6 +165,6 @@ def test_degenerate_keys_are_refused(bank, tax, point):
 
 def test_hub_key():
     hub = HubKey.generate()
-    assert hub.peer == HubPublic(hub.public)
-    assert hub.institution == hub.peer.institution == "hub"
-    assert hub.attempt is hub.peer.attempt is None
+    peer = HubPublic(hub.public)
+    assert hub.institution == peer.institution == "hub"
+    assert hub.attempt is peer.attempt is None

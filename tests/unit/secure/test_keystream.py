@@ -93,4 +93,4 @@ def test_refusals(secret, shape, dtype, text):
 
 def test_negative_block_is_refused():
     with pytest.raises(ProtocolError, match="block"):
-        LABEL.at(-1)
+        replace(LABEL, block=-1)

@@ -1,5 +1,6 @@
 """The product of two parties: exact with noise, blocked, and no key stream used twice."""
 
+import itertools
 from collections import Counter
 from dataclasses import replace
 
@@ -97,58 +98,54 @@ def test_blocks_are_drawn_one_at_a_time():
     assert drawn == [0]
 
 
-def test_no_key_stream_is_used_twice(monkeypatch):
-    """Whole products over attempts, releases, lists, directions and blocks: each mask covers one matrix."""
-    drawn = []
+@pytest.fixture
+def drawn(monkeypatch):
+    """(secret, encoded label, key) of every stream, in the order in which they were drawn."""
+    seen = []
     original = keystream._stream_key
 
     def observed(secret, label):
         key = original(secret, label)
-        drawn.append((secret, label.encode(), key))
+        seen.append((secret, label.encode(), key))
         return key
 
     monkeypatch.setattr(keystream, "_stream_key", observed)
-    shape = Shape(7, 2, 2, "uint32", 3)
-    x, y = np.ones((7, 2), np.uint32), np.ones((7, 2), np.uint32)
-    pads, dealt, runs = [], [], 0
+    return seen
+
+
+def streams_of_one_product(drawn, label, shape):
+    """(streams that the hub deals, streams that cover matrices) of one product and its masked sum."""
 
     def during(work):
         drawn.clear()
-        result = work()
-        return result, list(drawn)
+        work()
+        return list(drawn)
 
-    for attempt in ("1", "2"):
-        for release in ("A", "B"):
-            for bank in ("bank1", "bank2"):
-                for sender, receiver in (("tax", bank), (bank, "tax")):
-                    label = replace(
-                        LABEL,
-                        attempt=attempt,
-                        release=release,
-                        sender=sender,
-                        counterparty=receiver,
-                        bank_list=bank,
-                    )
-                    runs += 1
-                    # one list per pair would give both directions the same Z: the sum's own label differs
-                    summed = replace(label, matrix=f"counts, {sender} left")
-                    _, used = during(lambda at=label: product.deal(TO_LEFT, TO_RIGHT, at, shape))
-                    dealt += used
-                    for side, secret, own in (("left", TO_LEFT, x), ("right", TO_RIGHT, y)):
-                        args = (secret, label, side, split(own, shape), shape)
-                        _, used = during(lambda args=args: list(product.mask(*args)))
-                        pads += used
-                    for me, other in ((sender, receiver), (receiver, sender)):
-                        _, used = during(
-                            lambda me=me, other=other, at=summed: pair_mask(
-                                {other: PAIR}, me, at, (2, 2), "uint32"
-                            )
-                        )
-                        if me == sender:  # the partner draws the very same mask, that is its purpose
-                            pads += used
-                            mine = used
-                        else:
-                            assert used == mine
+    x, y = np.ones((7, 2), np.uint32), np.ones((7, 2), np.uint32)
+    me, other = label.sender, label.counterparty
+    # One label for both directions would give them the same Z, so the sum's label names the direction.
+    summed = replace(label, matrix=f"counts, {me} left")
+    dealt = during(lambda: product.deal(TO_LEFT, TO_RIGHT, label, shape))
+    pads = during(lambda: list(product.mask(TO_LEFT, label, "left", split(x, shape), shape)))
+    pads += during(lambda: list(product.mask(TO_RIGHT, label, "right", split(y, shape), shape)))
+    mine = during(lambda: pair_mask({other: PAIR}, me, summed, (2, 2), "uint32"))
+    # The partner draws the very same mask: that is its purpose.
+    assert during(lambda: pair_mask({me: PAIR}, other, summed, (2, 2), "uint32")) == mine
+    return dealt, pads + mine
+
+
+def test_no_key_stream_is_used_twice(drawn):
+    """Whole products over attempts, releases, lists, directions and blocks: each mask covers one matrix."""
+    shape = Shape(7, 2, 2, "uint32", 3)
+    pads, dealt, runs = [], [], 0
+    for attempt, release, bank in itertools.product("12", "AB", ("bank1", "bank2")):
+        for sender, receiver in (("tax", bank), (bank, "tax")):
+            names = {"sender": sender, "counterparty": receiver, "bank_list": bank}
+            label = replace(LABEL, attempt=attempt, release=release, **names)
+            hub, parties = streams_of_one_product(drawn, label, shape)
+            dealt += hub
+            pads += parties
+            runs += 1
     assert len(pads) == runs * (2 * shape.blocks + 1)
     assert len(dealt) == runs * (2 * shape.blocks + 1)
     assert max(Counter((secret, label) for secret, label, _ in pads).values()) == 1
@@ -156,7 +153,7 @@ def test_no_key_stream_is_used_twice(monkeypatch):
     assert max(Counter(key for *_, key in dealt).values()) == 1
     masks_of_the_hub = {key for *_, key in dealt}
     once = {key for *_, key in pads}
-    # R and S cover the matrices; T (dealt only) and Z (pads only) are streams of their own
+    # R and S cover the matrices; T (only dealt) and Z (only in pads) are separate streams
     assert len(masks_of_the_hub & once) == runs * 2 * shape.blocks
     assert len(masks_of_the_hub - once) == runs
     assert len(once - masks_of_the_hub) == runs

@@ -1,0 +1,81 @@
+"""Pinned keys: the public keys that a node or the hub trusts because they were compared at registration.
+
+A key that arrives in a message proves nothing by itself. Every signature and envelope is therefore checked
+against a key that the institutions compared by another channel when they registered with each other. A pinned
+key never changes silently: a different key under a pinned name is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedrisk.errors import EnvelopeError, StoreError
+
+
+@dataclass(frozen=True)
+class Pins:
+    """Keys that were checked when the institutions registered with each other, never taken from a message.
+
+    Attributes:
+        hub: X25519 public key of the hub.
+        institutions: Ed25519 public keys by institution.
+    """
+
+    hub: bytes
+    institutions: Mapping[str, bytes]
+
+    def of(self, name: str) -> bytes:
+        """Pinned key of an institution; EnvelopeError where none is pinned.
+
+        >>> Pins(b"h" * 32, {"bank": b"b" * 32}).of("bank") == b"b" * 32
+        True
+        """
+        try:
+            return self.institutions[name]
+        except KeyError:
+            raise EnvelopeError(
+                f"no key is pinned for {name}; register the institutions with each other first"
+            ) from None
+
+    def with_new(self, hub: bytes, institutions: Mapping[str, bytes], where: Path | str) -> Pins:
+        """These pins and the given ones together; keys that are pinned already stay.
+
+        Args:
+            hub: the hub's public key.
+            institutions: public keys by institution.
+            where: the file of the pins, for the error's text.
+
+        Raises:
+            EnvelopeError: a given key differs from the pinned one; the error names its owners.
+        """
+        changed = [name for name, key in institutions.items() if self.institutions.get(name, key) != key]
+        if self.hub != hub:
+            changed.append("the hub")
+        if changed:
+            raise EnvelopeError(
+                f"the key of {', '.join(changed)} is not the one pinned in {where}; ask its owner whether it "
+                "was renewed, and remove the pin by hand only then"
+            )
+        return Pins(hub, {**self.institutions, **institutions})
+
+    def to_json(self) -> str:
+        """The content of a ``pins.json``: keys in hexadecimal, institutions sorted by name.
+
+        >>> Pins(bytes(2), {"tax": b"t", "bank": b"b"}).to_json()
+        '{"hub": "0000", "institutions": {"bank": "62", "tax": "74"}}'
+        """
+        institutions = {name: key.hex() for name, key in sorted(self.institutions.items())}
+        return json.dumps({"hub": self.hub.hex(), "institutions": institutions})
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Pins:
+        """Inverse of ``to_json``; StoreError if the text is damaged."""
+        try:
+            content = json.loads(text)
+            institutions = {str(name): bytes.fromhex(key) for name, key in content["institutions"].items()}
+            return cls(bytes.fromhex(content["hub"]), institutions)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise StoreError("the file of pinned keys is damaged; restore it from its copy") from None

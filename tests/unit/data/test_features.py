@@ -1,0 +1,96 @@
+"""Features: what a dictionary makes of its columns, and which parts contradict each other."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from fedrisk.data.dictionary import load_dictionary
+from fedrisk.data.features import Feature, features_from, features_of, rising
+from fedrisk.errors import ConfigError
+
+
+def number(**parts):
+    return Feature(**{"institution": "bank", "column": "x", "low": 0.0, "high": 100.0, **parts})
+
+
+DICTIONARY = load_dictionary(
+    {
+        "id": "id",
+        "id_scheme": "opaque",
+        "columns": [
+            {
+                "name": "age",
+                "kind": "number",
+                "meaning": "m",
+                "low": 18,
+                "high": 80,
+                "bins": 8,
+                "missing": "refuse",
+            },
+            {"name": "code", "kind": "number", "meaning": "m", "bins": [1.0, 2.0], "monotone": "increasing"},
+            {
+                "name": "town",
+                "kind": "category",
+                "meaning": "m",
+                "categories": ["a", "b"],
+                "missing": "refuse",
+            },
+            {"name": "open", "kind": "flag", "meaning": "m"},
+            {"name": "day", "kind": "date", "meaning": "m", "feature": False},
+            {"name": "note", "kind": "flag", "meaning": "m", "feature": False},
+        ],
+    }
+)
+
+
+def test_features_of_a_bank_and_of_a_holder_by_hand():
+    bank = features_of(DICTIONARY, "bank")
+    assert bank == (
+        Feature(institution="bank", column="age", low=18, high=80, bin_count=8, missing=False),
+        Feature(institution="bank", column="code", bins=(1.0, 2.0), monotone="increasing"),
+        Feature(institution="bank", column="town", kind="category", bins=("a", "b"), missing=False),
+        Feature(institution="bank", column="open", kind="flag"),
+    )
+    # a holder does not know every enterprise, so it has a bin for missing values whatever its dictionary says
+    assert all(f.missing and f.institution == "tax" for f in features_of(DICTIONARY, "tax"))
+    assert [f.name for f in bank] == ["bank.age", "bank.code", "bank.town", "bank.open"]
+
+
+def test_only_a_number_without_public_bins_has_private_edges():
+    assert [f.private_edges for f in features_of(DICTIONARY, "bank")] == [True, False, False, False]
+
+
+def test_features_survive_json():
+    features = list(features_of(DICTIONARY, "bank"))
+    assert features_from(json.loads(json.dumps([asdict(f) for f in features]))) == features
+
+
+@pytest.mark.parametrize(
+    ("edges", "expected"),
+    [([], True), ([1.0], True), ([1, 2], True), ([2, 1], False), ([1, float("inf")], False)],
+)
+def test_rising(edges, expected):
+    assert rising(edges) is expected
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"low": None},
+        {"low": 5.0, "high": 5.0},
+        {"low": float("-inf")},
+        {"bins": (2.0, 1.0)},
+        {"bins": ("a",)},
+        {"kind": "category"},
+        {"kind": "category", "bins": ("a", "a")},
+        {"kind": "category", "bins": ("a",), "monotone": "increasing"},
+        {"kind": "flag", "bins": (0.5,)},
+        {"kind": "date"},
+        {"grid": "square"},
+        {"monotone": "up"},
+    ],
+)
+def test_contradictory_features_are_refused(parts):
+    with pytest.raises(ConfigError):
+        number(**parts)
