@@ -8,6 +8,7 @@ and encoders at data holders are trained by the same code, and this is all that 
 
 import io
 import json
+import math
 import zipfile
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -75,3 +76,16 @@ class TrainedModel:
                 return cls(file["weights"].astype(np.float32), dict(stored["design"]), dict(stored["about"]))
         except (ValueError, KeyError, OSError, EOFError, TypeError, zipfile.BadZipFile):
             raise ConfigError("the file holds no trained network or encoder; train it again") from None
+
+
+def about_training(study: Study, attempt: str, mu: float, *, research: bool) -> dict[str, Any]:
+    """Public facts of a training for :class:`TrainedModel`; ``mu``: its price, null in JSON where it is infinite."""
+    return {
+        "study": study.name,
+        "digest": study.digest(),
+        "attempt": attempt,
+        "mu": mu if math.isfinite(mu) else None,
+        "delta": study.privacy.delta,
+        "research": research,
+        "notice": NO_PRIVACY if research else None,
+    }
