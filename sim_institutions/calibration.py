@@ -11,15 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
+from sim_institutions.achievable_accuracy import (
+    AchievableAccuracy,
+    achievable_accuracy,
+    history_lift,
+    warning_recall,
+)
 from sim_institutions.geography import (
     NO_CLUSTER,
     SECTORS,
     SECTORS_OF_ENTERPRISES,
     SECTORS_OF_INDIVIDUALS,
 )
-from sim_institutions.reach import Reach, history_lift, reach, warning_recall
+from sim_institutions.random_streams import Bools, Floats
 from sim_institutions.sample import Sample, sample
-from sim_institutions.streams import Bools, Floats
 
 README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- calibration: begin -->", "<!-- calibration: end -->"
@@ -76,9 +81,11 @@ def facts(s: Sample) -> Iterator[Fact]:
     yield from _credit(s)
 
 
-def requirements(demo: Sample, consortium: Reach, province: Reach) -> Iterator[Fact]:
+def requirements(
+    demo: Sample, consortium: AchievableAccuracy, province: AchievableAccuracy
+) -> Iterator[Fact]:
     """What models must reach, on a sample of each profile."""
-    at_demo = reach(demo)
+    at_demo = achievable_accuracy(demo)
     for name, r in (("demo", at_demo), ("consortium", consortium), ("province", province)):
         banks = f"mean of {len(r.alone)} banks"
         yield Fact(f"{name}: boosting on everything, AUC", r.everything, low=0.80, high=0.86, unit="auc")
@@ -252,8 +259,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     lines = list(facts(sample("province", given.enterprises, given.seed, histories=False)))
     # Most of the province do not borrow: with fewer enterprises a bank alone would lack defaults to learn from.
-    at_province = reach(sample("province", 2 * given.enterprises, given.seed, histories=False))
-    at_consortium = reach(sample("consortium", given.enterprises, given.seed, histories=False))
+    at_province = achievable_accuracy(sample("province", 2 * given.enterprises, given.seed, histories=False))
+    at_consortium = achievable_accuracy(sample("consortium", given.enterprises, given.seed, histories=False))
     lines += requirements(sample("demo", given.enterprises // 2, given.seed), at_consortium, at_province)
     text = table(lines)
     print(text)

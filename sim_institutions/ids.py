@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fedrisk.alignment.ids import USCC_ALPHABET
-from sim_institutions.streams import Bools, Ints, uniform
+from sim_institutions.random_streams import Bools, Ints, uniform
 
 Style = Literal["plain", "lower", "spaced", "full_width"]
 Codes = npt.NDArray[np.uint8]

@@ -5,20 +5,20 @@ import pytest
 
 from sim_institutions.calibration import BEGIN, END, README, Fact, facts, table
 from sim_institutions.health import DECLINE, DIP, DISTRESS
-from sim_institutions.reach import reach, warning_recall
+from sim_institutions.achievable_accuracy import achievable_accuracy, warning_recall
 from sim_institutions.sample import sample
-from sim_institutions.seen import growth, skipped, variation, year_gaps, year_total
-from sim_institutions.streams import BLOCK, MONTHS
+from sim_institutions.observations import growth, skipped, variation, year_gaps, year_total
+from sim_institutions.random_streams import BLOCK_SIZE, MONTHS
 
 
 @pytest.fixture(scope="module")
 def province():
-    return sample("province", 2 * BLOCK, 2)
+    return sample("province", 2 * BLOCK_SIZE, 2)
 
 
 @pytest.fixture(scope="module")
 def demo():
-    return sample("demo", BLOCK, 2)
+    return sample("demo", BLOCK_SIZE, 2)
 
 
 def test_facts_of_the_report_are_met(province):
@@ -28,7 +28,7 @@ def test_facts_of_the_report_are_met(province):
 
 
 def test_models_reach_what_they_should(demo):
-    r = reach(demo)
+    r = achievable_accuracy(demo)
     assert 0.80 <= r.everything <= 0.86
     assert 0.04 <= r.gain <= 0.10
     assert r.additive_share > 0.5

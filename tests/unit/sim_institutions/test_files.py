@@ -16,7 +16,7 @@ from sim_institutions.__main__ import main
 from sim_institutions.files import small_delta, write
 from sim_institutions.institutions import TEMPLATES, label, offices, prefecture_offices, template
 from sim_institutions.profiles import PROFILES
-from sim_institutions.streams import BLOCK, MONTHS
+from sim_institutions.random_streams import BLOCK_SIZE, MONTHS
 
 N = 70_000  # more than one block
 
@@ -176,7 +176,7 @@ def test_templates_cover_twelve_classes_of_non_financial_indicators():
 
 
 def test_blocks_are_not_larger_than_what_the_readme_says():
-    assert BLOCK == 65_536
+    assert BLOCK_SIZE == 65_536
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from fedrisk.metrics import auc
 from fedrisk.models.champion import bank_alone
 from sim_institutions.health import DISTRESS
+from sim_institutions.random_streams import Bools, Floats
 from sim_institutions.sample import Sample
-from sim_institutions.streams import Bools, Floats
 
 TRAINING = 0.7
 FALSE_ALARMS = 0.052
@@ -25,7 +25,7 @@ LEAST_DEFAULTS = 300  # of a bank, so that it can fit a model and its AUC is kno
 
 
 @dataclass(frozen=True)
-class Reach:
+class AchievableAccuracy:
     """AUC on enterprises kept aside. alone: by bank with enough defaults. pooled, additive: of models on all
     institutions' columns, on the same banks' customers. everything: pooled, on all customers. best_column: the
     greatest of a single column, and its name."""
@@ -47,7 +47,7 @@ class Reach:
         return (_mean(self.additive) - _mean(self.alone)) / self.gain
 
 
-def reach(s: Sample) -> Reach:
+def achievable_accuracy(s: Sample) -> AchievableAccuracy:
     """All figures of a sample; those of banks with fewer than LEAST_DEFAULTS defaults are left out."""
     holders = list(s.profile.holders)
     own, _ = s.features(["bank"])
@@ -66,7 +66,7 @@ def reach(s: Sample) -> Reach:
         pooled[bank.name] = auc(label[kept], everything[kept])
         additive[bank.name] = auc(label[kept], straight[kept])
     kept = loan & ~train
-    return Reach(
+    return AchievableAccuracy(
         alone, pooled, additive, auc(label[kept], everything[kept]), _best_column(x, names, label, loan)
     )
 
