@@ -1,4 +1,4 @@
-"""What an institution observes of a block of enterprises, and the columns that institutions derive alike.
+"""What an institution observes of a block of enterprises, and how institutions make their columns.
 
 An institution observes some of the block's enterprises (rows). Of each it keeps columns as of the observation
 date ("point-in-time columns") and perhaps monthly histories.
@@ -120,6 +120,19 @@ def skipped(series: Floats, gap: Bools, made_up: Bools) -> Floats:
     out[:, 1:] += np.where(carried, series[:, :-1], 0)
     out[gap] = np.nan
     return out
+
+
+def seasonal(rng: np.random.Generator, n: int) -> Floats:
+    """How strongly each enterprise follows the seasons of its sector, (n, 1)."""
+    return (0.6 + 0.5 * uniform(rng, n, 1)).astype(np.float32)
+
+
+def rare(leaning: Floats, share: float, rng: np.random.Generator, *, most: int) -> Floats:
+    """A count that is above zero in about ``share`` of the rows, more often where ``leaning`` is high."""
+    spread = 0.8 * leaning
+    chance = share * np.exp(np.minimum(spread - np.var(spread) / 2, 4))
+    hit = uniform(rng, len(leaning)) < chance
+    return np.minimum(hit * (1 + rng.poisson(0.5, len(leaning))), most).astype(np.float32)
 
 
 def arrow(values: Floats | Category) -> pa.Array:

@@ -1,4 +1,4 @@
-"""The departments: tax office, power utility, social insurance, courts, registry, environment agency."""
+"""What departments observe: tax office, power utility, social insurance, courts, registry, environment agency."""
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from sim_institutions.observations import (
     Sheet,
     covered,
     growth,
+    rare,
+    seasonal,
     skipped,
     variation,
     year_gaps,
@@ -19,20 +21,19 @@ from sim_institutions.random_streams import MONTHS, Bools, Floats, Ints, logisti
 
 LEGAL_FORMS = ("enterprise", "individually owned business")
 RATINGS = ("green", "blue", "yellow", "red")
-HEAVY = np.array([0.0, 1.4, 0.3, 0.7], dtype=np.float32)  # log load by sector
+# Log load by sector, against trade and services.
+HEAVY = np.array([0.0, 1.4, 0.3, 0.7], dtype=np.float32)
 
 
 def tax_office(block: Block, rng: np.random.Generator) -> Observations:
-    """Invoices and filings. Healthy firms make up for a missing filing in the month after, others do not."""
-    rows = covered(block.enterprises, 0.93, rng)
-    sheet, n = Sheet(block.enterprises, rows, rng), len(rows)
-    level, size = block.health.levels["sales"][rows], block.enterprises.size[rows]
-    trade = (
-        block.health.paths["sales"][rows] * 0.25 + block.effects["sales"][rows] + block.health.bunched[rows]
-    )
-    trade += block.geography.seasons[block.enterprises.sector[rows]] * seasonal(rng, n) + 0.15 * normal(
-        rng, n, MONTHS
-    )
+    """Invoices and filings. Healthy enterprises make up for a missing filing in the next month, others do not."""
+    enterprises, health = block.enterprises, block.health
+    rows = covered(enterprises, 0.93, rng)
+    sheet, n = Sheet(enterprises, rows, rng), len(rows)
+    level, size = health.levels["sales"][rows], enterprises.size[rows]
+    trade = health.paths["sales"][rows] * 0.25 + block.effects["sales"][rows] + health.bunched[rows]
+    seasons = block.geography.seasons[enterprises.sector[rows]]
+    trade += seasons * seasonal(rng, n) + 0.15 * normal(rng, n, MONTHS)
     base = 2.7 + 0.7 * size + 0.4 * normal(rng, n)
     invoices = rng.poisson(np.exp(np.minimum(base[:, None] + trade, 8))).astype(np.float32)
     ticket = 8.0 + 0.5 * size + 0.5 * normal(rng, n)
@@ -43,7 +44,7 @@ def tax_office(block: Block, rng: np.random.Generator) -> Observations:
     sheet.history("invoices", invoices, delayed=late)
     sheet.history("invoice_amount", amount, delayed=late)
     total = year_total(amount)
-    sheet.category("sector", block.enterprises.sector[rows], SECTORS)
+    sheet.category("sector", enterprises.sector[rows], SECTORS)
     sheet.number("invoice_amount", total)
     sheet.number("invoice_growth", np.clip(growth(amount), -1, 5), gap=0.03)
     sheet.number("invoice_variation", variation(amount), gap=0.02)
@@ -51,23 +52,21 @@ def tax_office(block: Block, rng: np.random.Generator) -> Observations:
     sheet.number("tax_paid", total * 0.02 * np.exp(0.4 * noisy(level, 0.65, rng)), gap=0.01)
     concentration = logistic(-0.9 - 0.5 * noisy(level, 0.5, rng) - 0.3 * size)
     sheet.number("customer_concentration", concentration, gap=0.08, digits=3)
-    sheet.category("prefecture", block.enterprises.prefecture[rows], PREFECTURES)
+    sheet.category("prefecture", enterprises.prefecture[rows], PREFECTURES)
     return sheet.observations()
 
 
 def power_utility(block: Block, rng: np.random.Generator) -> Observations:
-    """Load and bills. A meter that was not read is made up for by the next reading."""
-    rows = covered(block.enterprises, 0.92, rng)
-    sheet, n = Sheet(block.enterprises, rows, rng), len(rows)
-    level, size, sector = (
-        block.health.levels["activity"][rows],
-        block.enterprises.size[rows],
-        block.enterprises.sector[rows],
-    )
-    curve = 0.25 * block.health.paths["activity"][rows] + 0.9 * block.effects["activity"][rows]
+    """Load and bills. If a meter was not read, the next reading covers both months."""
+    enterprises, health = block.enterprises, block.health
+    rows = covered(enterprises, 0.92, rng)
+    sheet, n = Sheet(enterprises, rows, rng), len(rows)
+    level = health.levels["activity"][rows]
+    size, sector = enterprises.size[rows], enterprises.sector[rows]
+    curve = 0.25 * health.paths["activity"][rows] + 0.9 * block.effects["activity"][rows]
     curve += 0.5 * block.geography.seasons[sector] * seasonal(rng, n) + 0.09 * normal(rng, n, MONTHS)
     load = np.exp(6.3 + HEAVY[sector, None] + 0.7 * size[:, None] + 0.4 * normal(rng, n, 1) + curve)
-    unread = uniform(rng, n, MONTHS) < 0.006 * (1 + np.maximum(block.enterprises.thin[rows], 0))[:, None]
+    unread = uniform(rng, n, MONTHS) < 0.006 * (1 + np.maximum(enterprises.thin[rows], 0))[:, None]
     load = skipped(load, unread, np.ones(n, dtype=bool))
     sheet.history("load", load, delayed=uniform(rng, n) < 0.08)
     sheet.number("monthly_load", year_total(load) / 12)
@@ -76,31 +75,27 @@ def power_utility(block: Block, rng: np.random.Generator) -> Observations:
     night = logistic(-1.3 + 0.5 * HEAVY[sector] + 0.4 * noisy(level, 0.6, rng))
     sheet.number("night_share", night, gap=0.06, digits=3)
     sheet.number("outages", np.minimum(rng.poisson(0.5, n), 20))
-    weak = (
-        -0.8 * level
-        - 0.5 * block.health.levels["liquidity"][rows]
-        + 1.2 * (block.health.course[rows] == DISTRESS)
-    )
+    weak = -0.8 * level - 0.5 * health.levels["liquidity"][rows] + 1.2 * (health.course[rows] == DISTRESS)
     sheet.number("late_bills", rare(weak, 0.0183, rng, most=12))
     return sheet.observations()
 
 
 def social_insurance(block: Block, rng: np.random.Generator) -> Observations:
-    """Insured staff by month; the offices of two prefectures deliver a month late."""
-    rows = covered(block.enterprises, 0.82, rng, thin=2.0)
-    rows = rows[~block.enterprises.individual[rows] | (uniform(rng, len(rows)) < 0.75)]
-    sheet, n = Sheet(block.enterprises, rows, rng), len(rows)
-    level, size = block.health.levels["staffing"][rows], block.enterprises.size[rows]
-    path = 0.1 * block.health.paths["staffing"][rows] + 0.7 * block.effects["staffing"][rows]
+    """Insured staff by month. The offices of two prefectures deliver a month late."""
+    enterprises, health = block.enterprises, block.health
+    rows = covered(enterprises, 0.82, rng, thin=2.0)
+    rows = rows[~enterprises.individual[rows] | (uniform(rng, len(rows)) < 0.75)]
+    sheet, n = Sheet(enterprises, rows, rng), len(rows)
+    level, size = health.levels["staffing"][rows], enterprises.size[rows]
+    path = 0.1 * health.paths["staffing"][rows] + 0.7 * block.effects["staffing"][rows]
     drawn = np.exp(1.9 + 0.7 * size[:, None] + 0.3 * normal(rng, n, 1) + path)
     headcount = np.maximum(np.floor(drawn + 0.5 + 0.15 * normal(rng, n, MONTHS)), 1).astype(np.float32)
-    troubled = (block.health.course[rows] == DISTRESS)[:, None] & (
-        np.arange(MONTHS) >= block.health.since[rows][:, None] + 1
-    )
-    often = np.exp(-4.22 - 0.5 * level + 0.9 * normal(rng, n) + 0.3 * block.enterprises.thin[rows])
+    begun = np.arange(MONTHS) >= health.since[rows][:, None] + 1
+    troubled = (health.course[rows] == DISTRESS)[:, None] & begun
+    often = np.exp(-4.22 - 0.5 * level + 0.9 * normal(rng, n) + 0.3 * enterprises.thin[rows])
     unpaid = uniform(rng, n, MONTHS) < np.minimum(often[:, None] + 0.12 * troubled, 0.8)
     headcount[unpaid] = np.nan
-    delayed = np.isin(block.enterprises.prefecture[rows], (4, 9))
+    delayed = np.isin(enterprises.prefecture[rows], (4, 9))
     sheet.history("headcount", headcount, delayed=delayed)
     average = year_total(headcount) / 12
     sheet.number("headcount", average, digits=3)
@@ -114,47 +109,49 @@ def social_insurance(block: Block, rng: np.random.Generator) -> Observations:
 
 
 def court(block: Block, rng: np.random.Generator) -> Observations:
-    """Enterprises with a case within two years; all others are unknown to it."""
+    """Enterprises with a court case within two years; the courts know no others."""
+    enterprises = block.enterprises
     trouble = _trouble(block)
     sued = rng.poisson(0.075 * np.exp(np.minimum(0.6 * trouble - 0.18, 3)))
     executed = rare(trouble, 0.032, rng, most=9)
     sued = np.maximum(sued, executed).astype(np.float32)
-    rows = rng.permutation(np.flatnonzero((sued > 0) | (uniform(rng, len(block.enterprises)) < 0.02)))
-    sheet, n = Sheet(block.enterprises, rows, rng), len(rows)
+    rows = rng.permutation(np.flatnonzero((sued > 0) | (uniform(rng, len(enterprises)) < 0.02)))
+    sheet, n = Sheet(enterprises, rows, rng), len(rows)
     sheet.number("cases_as_defendant", np.minimum(sued[rows], 20))
     sheet.number("open_cases", np.minimum(rng.binomial(sued[rows].astype(np.int64), 0.5), 20))
     sheet.number("enforcement_cases", executed[rows])
-    amount = np.where(sued[rows] > 0, np.exp(10.5 + 0.6 * block.enterprises.size[rows] + normal(rng, n)), 0)
+    amount = np.where(sued[rows] > 0, np.exp(10.5 + 0.6 * enterprises.size[rows] + normal(rng, n)), 0)
     sheet.number("claimed_amount", amount, gap=0.04)
     sheet.number("cases_as_plaintiff", np.minimum(rng.poisson(0.3, n), 20))
     return sheet.observations()
 
 
 def registry(block: Block, rng: np.random.Generator) -> Observations:
-    """Everybody who is registered: form, age, capital, changes, notes."""
-    rows = covered(block.enterprises, 0.995, rng, thin=0.5)
-    sheet, n = Sheet(block.enterprises, rows, rng), len(rows)
+    """Almost every enterprise: legal form, age, capital, changes, entries in the register."""
+    enterprises = block.enterprises
+    rows = covered(enterprises, 0.995, rng, thin=0.5)
+    sheet, n = Sheet(enterprises, rows, rng), len(rows)
     trouble = _trouble(block)[rows]
-    individual = block.enterprises.individual[rows]
+    individual = enterprises.individual[rows]
     sheet.category("legal_form", individual.astype(np.int64), LEGAL_FORMS)
-    sheet.number("age", block.enterprises.age[rows], digits=3)
-    capital = np.exp(12.5 - 1.5 * individual + 0.6 * block.enterprises.size[rows] + 0.8 * normal(rng, n))
+    sheet.number("age", enterprises.age[rows], digits=3)
+    capital = np.exp(12.5 - 1.5 * individual + 0.6 * enterprises.size[rows] + 0.8 * normal(rng, n))
     sheet.number("registered_capital", capital, gap=0.03, digits=3)
     sheet.number("changes", np.minimum(rng.poisson(0.35 * np.exp(0.3 * noisy(trouble, 0.7, rng))), 20))
-    sheet.flag("listed_abnormal", rare(trouble + block.enterprises.thin[rows], 0.045, rng, most=1) > 0)
+    sheet.flag("listed_abnormal", rare(trouble + enterprises.thin[rows], 0.045, rng, most=1) > 0)
     sheet.number("chattel_mortgages", np.minimum(rng.poisson(0.08 * np.exp(0.4 * trouble), n), 9))
     return sheet.observations()
 
 
 def environment_agency(block: Block, rng: np.random.Generator) -> Observations:
-    """Enterprises whose emissions are watched: manufacturing, some crafts."""
-    watched = uniform(rng, len(block.enterprises)) < np.select(
-        [block.enterprises.sector == MANUFACTURING, block.enterprises.sector == CRAFTS], [0.75, 0.25], 0.03
-    )
-    rows = rng.permutation(np.flatnonzero(watched & ~block.enterprises.vendor))
-    sheet, n = Sheet(block.enterprises, rows, rng), len(rows)
-    carbon = noisy(block.health.carbon[rows], 0.9, rng)
-    conduct = noisy(block.health.conduct[rows], 0.6, rng)
+    """Enterprises whose emissions are watched: mostly manufacturing and some crafts."""
+    enterprises, health = block.enterprises, block.health
+    sectors = [enterprises.sector == MANUFACTURING, enterprises.sector == CRAFTS]
+    watched = uniform(rng, len(enterprises)) < np.select(sectors, [0.75, 0.25], 0.03)
+    rows = rng.permutation(np.flatnonzero(watched & ~enterprises.vendor))
+    sheet, n = Sheet(enterprises, rows, rng), len(rows)
+    carbon = noisy(health.carbon[rows], 0.9, rng)
+    conduct = noisy(health.conduct[rows], 0.6, rng)
     rating = np.searchsorted([-1.7, -0.9, 0.7], -(0.5 * carbon + 0.15 * conduct + 0.8 * normal(rng, n)))
     sheet.category("environmental_rating", np.clip(rating, 0, 3), RATINGS, gap=0.03)
     sheet.number("carbon_intensity", 0.9 * np.exp(-0.5 * carbon), gap=0.05, digits=3)
@@ -162,32 +159,19 @@ def environment_agency(block: Block, rng: np.random.Generator) -> Observations:
     return sheet.observations()
 
 
-def seasonal(rng: np.random.Generator, n: int) -> Floats:
-    """How strongly each enterprise follows the seasons of its sector, (n, 1)."""
-    return (0.6 + 0.5 * uniform(rng, n, 1)).astype(np.float32)
-
-
-def rare(leaning: Floats, share: float, rng: np.random.Generator, *, most: int) -> Floats:
-    """A count that is above zero at about ``share`` of the rows, rather where ``leaning`` is high."""
-    spread = 0.8 * leaning
-    chance = share * np.exp(np.minimum(spread - np.var(spread) / 2, 4))
-    hit = uniform(rng, len(leaning)) < chance
-    return np.minimum(hit * (1 + rng.poisson(0.5, len(leaning))), most).astype(np.float32)
-
-
 def _trouble(block: Block) -> Floats:
-    """What courts and registries hear of: conduct, a little liquidity, distress that is some months old."""
-    old = (block.health.course == DISTRESS) & (block.health.since <= MONTHS - 4)
-    return (-0.9 * block.health.conduct - 0.3 * block.health.levels["liquidity"] + 0.8 * old).astype(
-        np.float32
-    )
+    """What courts and the registry hear of: conduct, a little liquidity, distress that is some months old."""
+    health = block.health
+    old = (health.course == DISTRESS) & (health.since <= MONTHS - 4)
+    return (-0.9 * health.conduct - 0.3 * health.levels["liquidity"] + 0.8 * old).astype(np.float32)
 
 
 def _filing_gaps(block: Block, rows: Ints, rng: np.random.Generator) -> tuple[Bools, Bools]:
-    """Months without a filing, and who makes up for them."""
+    """Months without a filing, (rows, 18), and which enterprises make up for them, (rows,)."""
+    enterprises, health = block.enterprises, block.health
     n = len(rows)
-    level, distress = block.health.levels["sales"][rows], block.health.course[rows] == DISTRESS
-    often = np.exp(-5.62 - 0.4 * level + 0.5 * block.enterprises.thin[rows] + 0.9 * normal(rng, n))
-    begun = distress[:, None] & (np.arange(MONTHS) >= block.health.since[rows][:, None])
+    level, distress = health.levels["sales"][rows], health.course[rows] == DISTRESS
+    often = np.exp(-5.62 - 0.4 * level + 0.5 * enterprises.thin[rows] + 0.9 * normal(rng, n))
+    begun = distress[:, None] & (np.arange(MONTHS) >= health.since[rows][:, None])
     gap = uniform(rng, n, MONTHS) < np.minimum(often[:, None] + 0.05 * begun, 0.6)
     return gap, ~distress & (uniform(rng, n) < 0.9)
