@@ -19,7 +19,7 @@ TRIES = 3
 TRIES_AGAIN = 0.7
 # Share of borrowers that ask for a further loan at a second and at a third bank.
 SECOND_LOAN, THIRD_LOAN = 0.14, 0.03
-# Probability that a defaulter with several loans defaults at each further bank too.
+# Probability with which a defaulter with several loans defaults on each of them; one is certain.
 DEFAULTS_THERE_TOO = 0.8
 # How much better a bank is liked in its home prefectures, on the log scale.
 HOME = 0.9
@@ -84,8 +84,8 @@ def lend(
 def bank_defaults(lending: Lending, default: Bools, seed: int, number: int | str) -> Bools:
     """Who is over 90 days late at each bank, (n, banks).
 
-    A defaulter with several loans defaults on one of them for certain, and on each other one with probability
-    DEFAULTS_THERE_TOO.
+    A defaulter defaults on each of its loans with probability DEFAULTS_THERE_TOO, and on at least one for
+    certain.
     """
     rng = stream(seed, "labels", number)
     draws = np.where(lending.loan, uniform(rng, *lending.loan.shape), 2.0)
