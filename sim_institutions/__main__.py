@@ -1,4 +1,4 @@
-"""``python -m sim_institutions --seed 1 --out demo [--profile demo|consortium|province] [--enterprises N]``."""
+"""``python -m sim_institutions --seed 1 --out demo [--profile NAME] [--enterprises N]``."""
 
 import argparse
 import sys
@@ -9,9 +9,10 @@ from sim_institutions.profiles import PROFILES
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Write the files of a simulated province."""
     parser = argparse.ArgumentParser(prog="python -m sim_institutions", description=__doc__)
     parser.add_argument("--profile", choices=list(PROFILES), default="demo")
-    parser.add_argument("--enterprises", type=int, help="default: the profile's own number")
+    parser.add_argument("--enterprises", type=int, help="default: the number of the profile")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("demo"))
     parser.add_argument("--workers", type=int, default=WORKERS, help="processes; the bytes stay the same")
@@ -19,9 +20,8 @@ def main(arguments: list[str] | None = None) -> None:
     profile = PROFILES[given.profile]
     enterprises = profile.enterprises if given.enterprises is None else given.enterprises
     if enterprises < profile.smallest:
-        parser.error(
-            f"--enterprises {enterprises} is too few for profile {profile.name}; give {profile.smallest} or more"
-        )
+        too_few = f"--enterprises {enterprises} is too few for profile {profile.name}"
+        parser.error(f"{too_few}; give {profile.smallest} or more")
     if given.seed < 0:
         parser.error(f"--seed {given.seed} is negative; give 0 or more")
     rows = write(enterprises, given.seed, given.out, profile.name, workers=given.workers, say=_progress)
@@ -30,10 +30,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _progress(text: str) -> None:
-    # One line that is written over on a terminal, lines of their own in a log.
-    print(
-        f"\r{text}" if sys.stderr.isatty() else text, end="" if sys.stderr.isatty() else "\n", file=sys.stderr
-    )
+    """On a terminal, overwrite one line; elsewhere, as in a log, print a line each time."""
+    if sys.stderr.isatty():
+        print(f"\r{text}", end="", file=sys.stderr)
+    else:
+        print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

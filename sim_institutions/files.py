@@ -1,6 +1,6 @@
 """Writes a simulated province: tables, institution files and a study, ready to run.
 
-The same profile, size and seed give the same bytes, for one version of numpy and pyarrow.
+The same profile, size and seed give the same bytes with the same versions of numpy and pyarrow.
 """
 
 import json
@@ -34,12 +34,12 @@ def write(
     workers: int = WORKERS,
     say: Callable[[str], None] = _silent,
 ) -> dict[str, int]:
-    """Everything into ``out``; returns the number of rows of each institution."""
+    """Write everything into ``out``; returns the number of rows of each institution."""
     chosen = PROFILES[profile]
     rows = write_tables(profile, enterprises, seed, out, workers, say)
     folder = out / "institutions"
     folder.mkdir(parents=True, exist_ok=True)
-    # Not among the institutions: Flower's engine makes a node of every file there.
+    # In a separate folder, because Flower's engine starts a node for every file in ``institutions``.
     aside = out / "tax_offices"
     aside.mkdir(exist_ok=True)
     members = offices(chosen)
@@ -56,9 +56,9 @@ def write(
 
 
 def institution(office: Office, source: Mapping[str, Any], name: str | None = None) -> str:
-    """The institution file: table, policy and dictionary. Simulated data, so research runs are allowed."""
-    # A bank takes points; a holder that stands alone behind a sum lets out bands only. With two holders
-    # or more the bank sees the masked sum of their points.
+    """The institution file: table, policy and dictionary. The data are simulated, so it allows research runs."""
+    # A bank takes points. A holder lets out bands only, in case it is the only one behind a sum; with two
+    # holders or more the bank sees the masked sum of their points.
     scores = "points" if office.kind == "bank" else "bands"
     only = source.get("only")
     parts = [
@@ -80,7 +80,10 @@ def institution(office: Office, source: Mapping[str, Any], name: str | None = No
 
 
 def study(profile: Profile, enterprises: int, largest: int) -> str:
-    """The study of all institutions of the profile, a scorecard at epsilon 1; ``largest``: most rows of one."""
+    """The study file: a scorecard of all institutions of the profile.
+
+    ``largest`` is the number of rows of the largest table.
+    """
     members = [{"name": o.name, "role": o.kind} for o in offices(profile)]
     expected = {"default_rate": profile.default_rate, "enterprises": round(enterprises * profile.borrowers)}
     parts = [
@@ -96,7 +99,9 @@ def study(profile: Profile, enterprises: int, largest: int) -> str:
 
 
 def small_delta(rows: int) -> float:
-    """At most a tenth of one over the rows of the largest table, one digit, and never above 1e-6.
+    """The delta of a study: at most 0.1 over ``rows`` and at most 1e-6, with one significant digit.
+
+    ``rows`` are those of the largest table.
 
     >>> small_delta(1_200_000), small_delta(5_000)
     (8e-08, 1e-06)

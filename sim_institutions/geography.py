@@ -1,13 +1,13 @@
-"""The province: 11 prefectures, 100 counties, four sectors, three clusters, and the shocks they share.
+"""The province: 11 prefectures, 100 counties, four sectors, three export clusters, and their common shocks.
 
-These are drawn once for a seed and are the same for all blocks of enterprises.
+These are drawn once per seed and are the same for all blocks of enterprises.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from sim_institutions.streams import MONTHS, Floats, Ints, autoregressive, normal, stream
+from sim_institutions.random_streams import MONTHS, Floats, Ints, autoregressive, normal, stream
 
 COUNTIES_OF_PREFECTURES = (9, 4, 5, 13, 2, 3, 18, 13, 10, 11, 12)
 PREFECTURES = tuple(f"p{i:02d}" for i in range(1, 12))
@@ -23,11 +23,12 @@ SECTOR_RISK = np.array([0.05, 0.05, 0.15, -0.2], dtype=np.float32)
 CLUSTERS = ("ceramics", "navel oranges", "lithium")
 CLUSTER_PREFECTURE = (1, 6, 8)
 CLUSTER_SECTORS = ((MANUFACTURING, CRAFTS), (FARMING,), (MANUFACTURING,))
-CLUSTER_SHARE = 0.7  # of the enterprises of its sectors there
+# Of the enterprises in a cluster's prefecture and sectors, the share that belongs to the cluster.
+CLUSTER_SHARE = 0.7
 NO_CLUSTER = -1
 
-# Factor on the log scale by calendar month, January first; farms sell oranges from November on, trade
-# slumps after the spring festival.
+# Seasonal effect on the log scale: one row per sector, one column per calendar month, January first.
+# Farms sell oranges from November on; trade slumps after the spring festival.
 SEASONS = np.array(
     [
         [0.25, -0.35, -0.05, 0.0, 0.05, 0.0, 0.0, 0.05, 0.0, 0.1, 0.0, 0.1],
@@ -37,13 +38,17 @@ SEASONS = np.array(
     ],
     dtype=np.float32,
 )
-FIRST_MONTH = 0  # m01 is a January, so m18 is the June after next
+# Month m01 is a January, so m18 is the June of the following year.
+FIRST_MONTH = 0
 
 
 @dataclass(frozen=True)
 class Geography:
-    """weights: share of each county. rural: how rural, about -1 to 2. shocks: by (sector, month),
-    (county, month) and (cluster, month), on the scale of health."""
+    """What all blocks of a seed share.
+
+    weights: share of the enterprises in each county. rural: how rural each county is, about -1 to 2. shocks:
+    by (sector, month), (county, month) and (cluster, month), on the scale of health.
+    """
 
     weights: Floats
     rural: Floats
@@ -53,12 +58,12 @@ class Geography:
 
     @property
     def seasons(self) -> Floats:
-        """(sector, 18): the season of each month of the history."""
+        """Seasonal effect in each month of the history, (sector, 18)."""
         return np.take(SEASONS, (FIRST_MONTH + np.arange(MONTHS)) % 12, axis=1)
 
 
-def geography(seed: int) -> Geography:
-    """The province of a seed."""
+def draw_geography(seed: int) -> Geography:
+    """The province that belongs to a seed."""
     rng = stream(seed, "geography")
     size = normal(rng, 100)
     weights = np.exp(0.5 * size)
@@ -72,7 +77,9 @@ def geography(seed: int) -> Geography:
 
 
 def _shocks(rng: np.random.Generator, groups: int, size: float) -> Floats:
-    """A slow path for each group. Its last six months are zero on average: what sectors and clusters are worth
-    when loans are judged is stated, not drawn with the seed."""
+    """A slow path for each group, whose last six months are zero on average.
+
+    So the seed does not decide how sectors and clusters fare when loans are judged; constants do.
+    """
     path = autoregressive(normal(rng, groups, MONTHS), 0.9)
     return np.float32(size) * (path - path[:, -6:].mean(axis=1, keepdims=True))

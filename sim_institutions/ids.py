@@ -1,9 +1,9 @@
 """Unified social credit codes (GB 32100-2015) and the ways in which institutions write them.
 
 A code: 9 (market authority), 1 (enterprise) or 2 (individually owned business), six digits of the district,
-nine characters of the organisation, a check character. The districts are 369900 to 369999, one a county:
+nine characters of the organisation, a check character. The districts are 369900 to 369999, one per county:
 36 is the province, 99 is not assigned. The organisation's nine characters are a keyed permutation of the
-enterprise's number, so that codes are different in all blocks without any block knowing another one.
+enterprise's number. So codes differ across all blocks, although every block is generated without the others.
 """
 
 from typing import Literal
@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fedrisk.alignment.ids import USCC_ALPHABET
-from sim_institutions.streams import Bools, Ints, uniform
+from sim_institutions.random_streams import Bools, Ints, uniform
 
 Style = Literal["plain", "lower", "spaced", "full_width"]
 Codes = npt.NDArray[np.uint8]
@@ -27,7 +27,10 @@ _ROUNDS = 4
 
 
 def codes(number: Ints, individual: Bools, county: Ints, seed: int) -> Codes:
-    """Values 0 to 30 of the 18 characters of each code, (n, 18). ``number``: the enterprises' own, below 2^44."""
+    """Values 0 to 30 of the 18 characters of each code, (n, 18).
+
+    ``number`` numbers the enterprises of all blocks; every number is below 2^44.
+    """
     values = np.empty((len(number), LENGTH), dtype=np.int64)
     values[:, 0] = 9
     values[:, 1] = np.where(individual, 2, 1)
@@ -42,7 +45,7 @@ def codes(number: Ints, individual: Bools, county: Ints, seed: int) -> Codes:
 
 
 def written(values: Codes, style: Style, share: float, rng: np.random.Generator) -> pa.Array:
-    """The codes as an institution writes them: a ``share`` of rows in its style, the others plainly."""
+    """The codes as an institution writes them: a ``share`` of the rows in its style, the others plain."""
     letters = _LETTERS[values]
     if style == "plain" or share <= 0:
         return _strings(letters, np.ones_like(letters, dtype=bool))
@@ -50,14 +53,24 @@ def written(values: Codes, style: Style, share: float, rng: np.random.Generator)
     if style == "lower":
         capital = odd[:, None] & (letters >= ord("A"))
         return _strings(letters + 32 * capital.astype(np.uint8), np.ones_like(letters, dtype=bool))
-    if style == "spaced":  # in groups of 2, 6, 9 and 1, as on the certificate
-        wide = np.full((len(letters), LENGTH + 3), ord(" "), dtype=np.uint8)
-        spaces = np.array([2, 9, 19])
-        wide[:, np.setdiff1d(np.arange(LENGTH + 3), spaces)] = letters
-        kept = np.ones_like(wide, dtype=bool)
-        kept[np.ix_(~odd, spaces)] = False
-        return _strings(wide, kept)
-    # Full-width characters U+FF10 and up are three bytes of UTF-8: EF, then BC or BD, then the rest.
+    return _spaced(letters, odd) if style == "spaced" else _full_width(letters, odd)
+
+
+def _spaced(letters: Codes, odd: Bools) -> pa.Array:
+    """Codes in groups of 2, 6, 9 and 1, as on the certificate, where ``odd``."""
+    wide = np.full((len(letters), LENGTH + 3), ord(" "), dtype=np.uint8)
+    spaces = np.array([2, 9, 19])
+    wide[:, np.setdiff1d(np.arange(LENGTH + 3), spaces)] = letters
+    kept = np.ones_like(wide, dtype=bool)
+    kept[np.ix_(~odd, spaces)] = False
+    return _strings(wide, kept)
+
+
+def _full_width(letters: Codes, odd: Bools) -> pa.Array:
+    """Codes in full-width characters where ``odd``.
+
+    Full-width characters, U+FF10 and up, take three bytes in UTF-8: EF, then BC or BD, then the rest.
+    """
     point = letters.astype(np.int64) - 0x20 + 0xFF00
     wide = np.stack([0xE0 | point >> 12, 0x80 | point >> 6 & 0x3F, 0x80 | point & 0x3F], axis=2).astype(
         np.uint8
@@ -69,7 +82,10 @@ def written(values: Codes, style: Style, share: float, rng: np.random.Generator)
 
 
 def mistyped(values: Codes, share: float, rng: np.random.Generator) -> Codes:
-    """A ``share`` of rows with one character of the organisation's part wrong: the check character shows it."""
+    """A ``share`` of the rows with one wrong character in the organisation's part.
+
+    The check character reveals it.
+    """
     out = values.copy()
     rows = np.flatnonzero(uniform(rng, len(values)) < share)
     places = rng.integers(8, 17, len(rows))
@@ -97,6 +113,7 @@ def _mixed(x: Ints, seed: int, salt: int) -> Ints:
 
 
 def _strings(text: npt.NDArray[np.uint8], kept: Bools) -> pa.Array:
+    """One string per row, of the bytes that are ``kept``."""
     offsets = np.zeros(len(text) + 1, dtype=np.int32)
     np.cumsum(kept.sum(axis=1), out=offsets[1:])
     data = text[kept]

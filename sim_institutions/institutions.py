@@ -1,4 +1,4 @@
-"""The institutions of a profile: name, role, dictionary templates, and the function that sees."""
+"""The institutions of a profile: name, role, dictionary templates, and the function that observes a block."""
 
 import tomllib
 from collections.abc import Callable, Mapping
@@ -10,24 +10,25 @@ from typing import Any
 import numpy as np
 
 from sim_institutions import views
+from sim_institutions.block import Block
 from sim_institutions.geography import PREFECTURES
 from sim_institutions.ids import Style
+from sim_institutions.observations import Observations
 from sim_institutions.profiles import Profile
-from sim_institutions.seen import Seen
 from sim_institutions.views.banks import LABEL
-from sim_institutions.world import World
 
 TEMPLATES = Path(__file__).parent / "templates"
-View = Callable[[World, np.random.Generator], Seen]
+View = Callable[[Block, np.random.Generator], Observations]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Office:
     """One institution.
 
-    templates: files below ``templates/`` whose columns make its dictionary. style, odd: how it writes ids,
-    and the share of rows so written. wrong: share of ids with a mistyped character. series: monthly histories
-    that a sequence encoder may be trained on, with their public bounds.
+    templates: files below ``templates/`` whose columns make its dictionary. view: what it observes of a
+    block. style, odd: how it writes ids, and the share of rows in which it writes them so. wrong: share of
+    ids with a mistyped character. series: monthly histories that a sequence encoder may be trained on, with
+    their public bounds.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Office:
 
     @property
     def columns(self) -> list[dict[str, Any]]:
-        """The columns of its dictionary."""
+        """The columns of the institution's dictionary."""
         return [column for name in self.templates for column in template(name)]
 
 
@@ -71,7 +72,7 @@ def offices(profile: Profile) -> tuple[Office, ...]:
 
 
 def prefecture_offices() -> dict[str, str]:
-    """The eleven tax offices, name to prefecture: each reads its own rows of the provincial table."""
+    """The eleven tax offices, name to prefecture; each reads its prefecture's rows of the provincial table."""
     return {f"tax_office_{p}": p for p in PREFECTURES}
 
 
@@ -86,12 +87,12 @@ def label() -> dict[str, Any]:
     }
 
 
-def _bank(w: World, rng: np.random.Generator, number: int) -> Seen:
-    return views.bank(w, number, w.profile.banks[number], rng)
+def _bank(block: Block, rng: np.random.Generator, number: int) -> Observations:
+    return views.bank(block, number, block.profile.banks[number], rng)
 
 
-def _guarantor(w: World, rng: np.random.Generator, number: int) -> Seen:
-    return views.guarantor(w, number, rng)
+def _guarantor(block: Block, rng: np.random.Generator, number: int) -> Observations:
+    return views.guarantor(block, number, rng)
 
 
 def _holder(name: str, title: str, view: View, *templates: str, **more: Any) -> Office:

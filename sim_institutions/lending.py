@@ -1,7 +1,7 @@
-"""Who borrows where: applications, each bank's own selective approval, loans at several banks.
+"""Who borrows where: applications, approval by each bank's standards, loans at several banks.
 
-Labels exist for approved borrowers only. An enterprise asks the bank it likes best; refused there, it may
-try the next, so that careless banks gather those whom others did not want.
+Labels exist for approved borrowers only. An enterprise asks the bank that it likes best. If that bank refuses,
+it may try the next one, so careless banks gather the enterprises that others did not want.
 """
 
 from dataclasses import dataclass
@@ -12,18 +12,25 @@ from sim_institutions.enterprises import Enterprises
 from sim_institutions.geography import FARMING, NO_CLUSTER, Geography
 from sim_institutions.health import Health
 from sim_institutions.profiles import Bank, Profile
-from sim_institutions.streams import Bools, Floats, logistic, normal, stream, uniform
+from sim_institutions.random_streams import Bools, Floats, logistic, normal, stream, uniform
 
+# Banks that an enterprise asks at most, and the probability that it asks another after a refusal.
 TRIES = 3
-TRIES_AGAIN = 0.7  # after a refusal
-SECOND_LOAN, THIRD_LOAN = 0.14, 0.03  # of borrowers, loans at a further bank
-DEFAULTS_THERE_TOO = 0.8  # of defaulters with several loans, at each further bank
-HOME = 0.9  # a bank's strength in its own prefectures, on the log scale
+TRIES_AGAIN = 0.7
+# Share of borrowers that ask for a further loan at a second and at a third bank.
+SECOND_LOAN, THIRD_LOAN = 0.14, 0.03
+# Probability with which a defaulter with several loans defaults on each of them; one is certain.
+DEFAULTS_THERE_TOO = 0.8
+# How much better a bank is liked in its home prefectures, on the log scale.
+HOME = 0.9
 
 
 @dataclass(frozen=True)
 class Lending:
-    """visible: known to lenders at all, (n,). applied: (n,). loan: (n, banks), approved."""
+    """Applications and loans of a block.
+
+    visible: known to lenders at all, (n,). applied: asked for a loan, (n,). loan: got one, (n, banks).
+    """
 
     visible: Bools
     applied: Bools
@@ -31,33 +38,33 @@ class Lending:
 
     @property
     def borrower(self) -> Bools:
-        """With a loan anywhere."""
+        """Who has a loan at any bank, (n,)."""
         return self.loan.any(axis=1)
 
 
 def merit(health: Health, rng: np.random.Generator) -> Floats:
-    """What a lender without shared data sees: liquidity and conduct, less of the rest, about variance 1."""
+    """What a lender without shared data sees: liquidity, some sales and conduct, noise; variance about 1."""
     levels = health.levels
-    seen = 0.5 * levels["liquidity"] + 0.25 * levels["sales"] + 0.25 * levels["conduct"]
-    return (seen + 0.7 * normal(rng, len(seen))).astype(np.float32)
+    signal = 0.5 * levels["liquidity"] + 0.25 * levels["sales"] + 0.25 * levels["conduct"]
+    return (signal + 0.7 * normal(rng, len(signal))).astype(np.float32)
 
 
 def lend(
     profile: Profile,
-    e: Enterprises,
+    enterprises: Enterprises,
     health: Health,
-    where: Geography,
+    geography: Geography,
     asked: float,
     seed: int,
-    block: int | str,
+    number: int | str,
 ) -> Lending:
-    """All banks' decisions; ``asked`` is the merit that an average bank asks for."""
-    rng = stream(seed, "lending", block)
-    n, banks = len(e), profile.banks
-    visible = uniform(rng, n) >= _hidden(e, profile.invisible)
+    """All banks' decisions on block ``number``; ``asked`` is the merit that an average bank asks for."""
+    rng = stream(seed, "lending", number)
+    n, banks = len(enterprises), profile.banks
+    visible = uniform(rng, n) >= _hidden(enterprises, profile.invisible)
     applied = visible & (uniform(rng, n) < profile.applying)
-    seen = merit(health, rng)
-    liked = np.argsort(-_liking(banks, e, where, seed, rng), axis=1)[:, :TRIES]
+    shown = merit(health, rng)
+    liked = np.argsort(-_liking(banks, enterprises, geography, seed, rng), axis=1)[:, :TRIES]
     rows = np.arange(n)
     loan = np.zeros((n, len(banks)), dtype=bool)
     asking, extra = applied.copy(), uniform(rng, n)
@@ -65,7 +72,7 @@ def lend(
     blind = np.array([b.blind for b in banks], dtype=np.float32)
     for turn in range(liked.shape[1]):
         bank = liked[:, turn]
-        approved = seen + 0.5 * blind[bank] * normal(rng, n) > asked + strict[bank]
+        approved = shown + 0.5 * blind[bank] * normal(rng, n) > asked + strict[bank]
         got = asking & approved
         loan[rows[got], bank[got]] = True
         has = loan.any(axis=1)
@@ -74,21 +81,28 @@ def lend(
     return Lending(visible, applied, loan)
 
 
-def bank_defaults(lending: Lending, default: Bools, seed: int, block: int | str) -> Bools:
-    """(n, banks): over 90 days late at that bank. A defaulter with several loans defaults on one of them for
-    certain and on each other one with probability DEFAULTS_THERE_TOO."""
-    rng = stream(seed, "labels", block)
+def bank_defaults(lending: Lending, default: Bools, seed: int, number: int | str) -> Bools:
+    """Who is over 90 days late at each bank, (n, banks).
+
+    A defaulter defaults on each of its loans with probability DEFAULTS_THERE_TOO, and on at least one for
+    certain.
+    """
+    rng = stream(seed, "labels", number)
     draws = np.where(lending.loan, uniform(rng, *lending.loan.shape), 2.0)
     certain = draws == draws.min(axis=1, keepdims=True)
     return lending.loan & default[:, None] & (certain | (draws < DEFAULTS_THERE_TOO))
 
 
-def _hidden(e: Enterprises, share: float) -> Floats:
-    """Probability that no lender knows the enterprise: above all vendors, individuals, the small and young."""
+def _hidden(enterprises: Enterprises, share: float) -> Floats:
+    """Probability that no lender knows the enterprise: high for vendors, individuals, the small and the young."""
     if share <= 0:
-        return np.zeros(len(e), dtype=np.float32)
+        return np.zeros(len(enterprises), dtype=np.float32)
     leaning = (
-        2.2 * e.vendor + 0.7 * e.individual - 0.5 * e.size - 0.04 * e.age - 0.8 * (e.cluster != NO_CLUSTER)
+        2.2 * enterprises.vendor
+        + 0.7 * enterprises.individual
+        - 0.5 * enterprises.size
+        - 0.04 * enterprises.age
+        - 0.8 * (enterprises.cluster != NO_CLUSTER)
     )
     low, high = -12.0, 12.0
     for _ in range(40):
@@ -98,17 +112,21 @@ def _hidden(e: Enterprises, share: float) -> Floats:
 
 
 def _liking(
-    banks: tuple[Bank, ...], e: Enterprises, where: Geography, seed: int, rng: np.random.Generator
+    banks: tuple[Bank, ...],
+    enterprises: Enterprises,
+    geography: Geography,
+    seed: int,
+    rng: np.random.Generator,
 ) -> Floats:
-    """(n, banks): how much each enterprise likes each bank (a multinomial logit)."""
+    """How much each enterprise likes each bank, (n, banks): a multinomial logit."""
     home = stream(seed, "home").integers(0, 11, (len(banks), 4))
-    liking = -np.log(-np.log(uniform(rng, len(e), len(banks)).clip(1e-7, 1 - 1e-7)))
-    rural = where.rural[e.county] + 1.0 * (e.sector == FARMING)
+    liking = -np.log(-np.log(uniform(rng, len(enterprises), len(banks)).clip(1e-7, 1 - 1e-7)))
+    rural = geography.rural[enterprises.county] + 1.0 * (enterprises.sector == FARMING)
     for i, bank in enumerate(banks):
         liking[:, i] += (
             np.log(bank.weight)
             + bank.rural * (rural - 0.5)
-            + bank.cluster * (e.cluster != NO_CLUSTER)
-            + HOME * np.isin(e.prefecture, home[i])
+            + bank.cluster * (enterprises.cluster != NO_CLUSTER)
+            + HOME * np.isin(enterprises.prefecture, home[i])
         )
     return liking

@@ -12,9 +12,10 @@ Name = Literal["demo", "consortium", "province"]
 class Bank:
     """One bank's size and taste.
 
-    weight: share of the market, up to a constant. rural, cluster: taste for farms and small counties, for
-    enterprises of the export clusters. strict: how much more it asks than the average bank, in standard
-    deviations of its view of the applicant. blind: noise in that view. sloppy: its gaps against the average.
+    weight: share of the market, up to a constant. rural: taste for farms and small counties. cluster: taste
+    for enterprises of the export clusters. strict: how much more merit it asks for than the average bank, in
+    standard deviations of its view of the applicant. blind: noise in that view. sloppy: how many gaps its
+    records have, against 1 at the average bank. ids: how it writes ids.
     """
 
     name: str
@@ -66,11 +67,11 @@ def _others() -> tuple[Bank, ...]:
 class Profile:
     """What is simulated.
 
-    default_rate: over 90 days late within 12 months, among borrowers. vendors: street vendors among the
-    individually owned businesses of trade, catering and services. invisible: enterprises unknown to any lender.
-    applying: of the others, those that apply for a loan. approval: of those, the ones that get one.
-    individual: share of individually owned businesses. smallest: enterprises below which its study has
-    too few rows or defaults at some bank.
+    banks, holders: the institutions. default_rate: share of borrowers over 90 days late within 12 months.
+    individual: share of individually owned businesses. vendors: share of street vendors among the individually
+    owned businesses of trade and services. invisible: share of enterprises that no lender knows. applying: of
+    the others, the share that applies for a loan. approval: of those, the share that gets one. smallest: with
+    fewer enterprises the study has too few rows or defaults at some bank. epsilon: of the study.
     """
 
     name: Name
@@ -88,7 +89,7 @@ class Profile:
 
     @property
     def borrowers(self) -> float:
-        """Share of enterprises with a loan, about."""
+        """Share of enterprises with a loan, approximately."""
         return (1 - self.invisible) * self.applying * self.approval
 
 

@@ -1,8 +1,8 @@
-"""Writes the Parquet tables, block by block, with two processes at most that draw and one that writes.
+"""Writes the Parquet tables block by block: worker processes generate blocks, this one writes them.
 
-Every block is drawn by itself from streams of its own, and the blocks are written in their order, so the
-bytes are the same whoever draws them. For each block an institution's rows are in a random order of its own;
-the point-in-time table and the history of one institution have the same order.
+Every block comes from separate random streams, and the blocks are written in order, so the bytes do not depend
+on which process generates which block. Within a block the rows of each institution are in a random order that
+no other institution shares. The point-in-time table and the histories of one institution have the same order.
 """
 
 import time
@@ -15,66 +15,74 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sim_institutions.block import Constants, generate_block, pilot_constants
 from sim_institutions.ids import mistyped, written
 from sim_institutions.institutions import Office, offices
+from sim_institutions.observations import Observations, arrow
 from sim_institutions.profiles import PROFILES
-from sim_institutions.seen import Seen, arrow
-from sim_institutions.streams import BLOCK, MONTHS, stream
+from sim_institutions.random_streams import BLOCK_SIZE, MONTHS, stream
 from sim_institutions.views.banks import LABEL
-from sim_institutions.world import Constants, pilot, world
 
 ID = "uscc"
-Pair = tuple[bytes, bytes | None]  # point-in-time table and history, as Arrow streams
+# Profile, seed, number of the block, its number of enterprises, and the constants of all blocks.
+Job = tuple[str, int, int, int, Constants]
+# Point-in-time table and histories of one institution, as Arrow streams.
+Pair = tuple[bytes, bytes | None]
 
 
 def write_tables(
     profile: str, enterprises: int, seed: int, out: Path, workers: int, say: Callable[[str], None]
 ) -> dict[str, int]:
-    """Tables below ``out/data`` and histories below ``out/histories``; rows of each institution."""
-    constants = pilot(PROFILES[profile], seed)
-    blocks = -(-enterprises // BLOCK)
-    jobs = [(profile, seed, i, min(BLOCK, enterprises - i * BLOCK), constants) for i in range(blocks)]
+    """Write tables below ``out/data`` and histories below ``out/histories``.
+
+    Returns the number of rows of each institution. ``say`` is called with one line of progress per block.
+    """
+    constants = pilot_constants(PROFILES[profile], seed)
+    blocks = -(-enterprises // BLOCK_SIZE)
+    jobs = [
+        (profile, seed, i, min(BLOCK_SIZE, enterprises - i * BLOCK_SIZE), constants) for i in range(blocks)
+    ]
     files = {o.name: _Files(out, o) for o in offices(PROFILES[profile])}
     started = time.monotonic()
     try:
-        for done, pairs in enumerate(_drawn(jobs, min(workers, blocks)), start=1):
+        for done, pairs in enumerate(_generated(jobs, min(workers, blocks)), start=1):
             for name, pair in pairs.items():
                 files[name].write(pair)
-            say(
-                f"{min(done * BLOCK, enterprises):,} of {enterprises:,} enterprises, {time.monotonic() - started:.0f} s"
-            )
+            finished, passed = min(done * BLOCK_SIZE, enterprises), time.monotonic() - started
+            say(f"{finished:,} of {enterprises:,} enterprises, {passed:.0f} s")
     finally:
         for file in files.values():
             file.close()
     return {name: file.rows for name, file in files.items()}
 
 
-def draw_block(job: tuple[str, int, int, int, Constants]) -> dict[str, Pair]:
+def block_tables(job: Job) -> dict[str, Pair]:
     """All institutions' tables of one block."""
-    profile, seed, block, n, constants = job
-    w = world(PROFILES[profile], seed, block, n, constants)
+    profile, seed, number, n, constants = job
+    block = generate_block(PROFILES[profile], seed, number, n, constants)
     out = {}
-    for office in offices(w.profile):
-        rng = stream(seed, office.name, block)
-        seen = office.view(w, rng)
-        ids = written(mistyped(w.e.ids[seen.rows], office.wrong, rng), office.style, office.odd, rng)
-        history = _bytes(history_table(ids, seen)) if seen.histories else None
-        out[office.name] = (_bytes(point_table(ids, seen)), history)
+    for office in offices(block.profile):
+        rng = stream(seed, office.name, number)
+        observed = office.view(block, rng)
+        codes = mistyped(block.enterprises.ids[observed.rows], office.wrong, rng)
+        ids = written(codes, office.style, office.odd, rng)
+        history = _bytes(history_table(ids, observed)) if observed.histories else None
+        out[office.name] = (_bytes(point_table(ids, observed)), history)
     return out
 
 
-def point_table(ids: pa.Array, seen: Seen) -> pa.Table:
+def point_table(ids: pa.Array, observed: Observations) -> pa.Table:
     """Ids and point-in-time columns; the label as whole numbers."""
-    columns = {ID: ids, **{name: arrow(values) for name, values in seen.columns.items()}}
+    columns = {ID: ids, **{name: arrow(values) for name, values in observed.columns.items()}}
     if LABEL in columns:
         columns[LABEL] = columns[LABEL].cast(pa.int8())
     return pa.table(columns)
 
 
-def history_table(ids: pa.Array, seen: Seen) -> pa.Table:
+def history_table(ids: pa.Array, observed: Observations) -> pa.Table:
     """Ids and, for each series, the columns SERIES_m01 (oldest) to SERIES_m18."""
     columns = {ID: ids}
-    for name, values in seen.histories.items():
+    for name, values in observed.histories.items():
         columns |= {f"{name}_m{t + 1:02d}": arrow(values[:, t].copy()) for t in range(MONTHS)}
     return pa.table(columns)
 
@@ -106,16 +114,16 @@ class _Files:
             writer.close()
 
 
-def _drawn(jobs: list[tuple[str, int, int, int, Constants]], workers: int) -> Iterator[dict[str, Pair]]:
-    """The blocks in their order; at most one more than there are workers is kept waiting."""
+def _generated(jobs: list[Job], workers: int) -> Iterator[dict[str, Pair]]:
+    """The blocks in order. At most one block more than there are workers is under way at a time."""
     if workers <= 1:
-        yield from map(draw_block, jobs)
+        yield from map(block_tables, jobs)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         waiting: deque[Future[dict[str, Pair]]] = deque()
         rest = iter(jobs)
         for job in rest:
-            waiting.append(pool.submit(draw_block, job))
+            waiting.append(pool.submit(block_tables, job))
             if len(waiting) > workers:
                 yield waiting.popleft().result()
         while waiting:

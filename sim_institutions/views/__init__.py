@@ -1,4 +1,4 @@
-"""What each institution sees of a block of the province, one function a kind of institution."""
+"""What institutions observe of a block, one function per kind of institution."""
 
 from sim_institutions.views.banks import bank
 from sim_institutions.views.companies import (

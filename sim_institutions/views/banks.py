@@ -1,28 +1,29 @@
-"""A bank: its borrowers, what their accounts show, and who was over 90 days late afterwards."""
+"""What a bank observes: its borrowers, what their accounts show, and who was over 90 days late afterwards."""
 
 import numpy as np
 
+from sim_institutions.block import Block
 from sim_institutions.health import DISTRESS
+from sim_institutions.observations import Observations, Sheet, rare, seasonal, variation, year_total
 from sim_institutions.profiles import Bank
-from sim_institutions.seen import Seen, Sheet, variation, year_total
-from sim_institutions.streams import MONTHS, logistic, noisy, normal, uniform
-from sim_institutions.views.departments import rare, seasonal
-from sim_institutions.world import World
+from sim_institutions.random_streams import MONTHS, logistic, noisy, normal, uniform
 
 TERMS = np.array([3, 6, 9, 12], dtype=np.float32)
 LABEL = "late_90_days"
 
 
-def bank(w: World, number: int, taste: Bank, rng: np.random.Generator) -> Seen:
-    """Bank ``number`` of the profile. All banks share one dictionary, so that their sums can be added up."""
-    rows = rng.permutation(np.flatnonzero(w.lending.loan[:, number]))
-    sheet, n = Sheet(w.e, rows, rng, taste.sloppy), len(rows)
-    liquidity, size = w.health.levels["liquidity"][rows], w.e.size[rows]
-    flow = 0.2 * w.health.paths["sales"][rows] + 0.2 * w.health.paths["liquidity"][rows]
-    flow += 0.6 * w.effects["sales"][rows] + 0.5 * w.where.seasons[w.e.sector[rows]] * seasonal(rng, n)
+def bank(block: Block, number: int, taste: Bank, rng: np.random.Generator) -> Observations:
+    """Bank ``number`` of the profile. All banks have the same dictionary, so their sums can be added up."""
+    enterprises, health = block.enterprises, block.health
+    rows = rng.permutation(np.flatnonzero(block.lending.loan[:, number]))
+    sheet, n = Sheet(enterprises, rows, rng, taste.sloppy), len(rows)
+    liquidity, size = health.levels["liquidity"][rows], enterprises.size[rows]
+    flow = 0.2 * health.paths["sales"][rows] + 0.2 * health.paths["liquidity"][rows]
+    seasons = block.geography.seasons[enterprises.sector[rows]]
+    flow += 0.6 * block.effects["sales"][rows] + 0.5 * seasons * seasonal(rng, n)
     flow += 0.42 * normal(rng, n, MONTHS)
     turnover = np.exp(10.9 + 0.8 * size[:, None] + 0.5 * normal(rng, n, 1) + flow)
-    strain = -0.8 * w.health.paths["liquidity"][rows] - 0.7 * w.effects["liquidity"][rows]
+    strain = -0.8 * health.paths["liquidity"][rows] - 0.7 * block.effects["liquidity"][rows]
     overdrawn = rng.poisson(np.exp(np.minimum(-1.6 + strain + 0.9 * normal(rng, n, 1), 3)))
     overdrawn = np.minimum(overdrawn, 30).astype(np.float32)
     # A careless bank loses whole months, and books some amounts in tens of thousands.
@@ -40,13 +41,13 @@ def bank(w: World, number: int, taste: Bank, rng: np.random.Generator) -> Seen:
     sheet.number("monthly_turnover", year_total(turnover) / 12, gap=0.01)
     sheet.number("turnover_variation", variation(turnover), gap=0.02)
     sheet.number("overdraft_days", overdrawn[:, 6:].sum(axis=1))
-    strained = -0.7 * liquidity + 0.6 * (w.health.course[rows] == DISTRESS)
+    strained = -0.7 * liquidity + 0.6 * (health.course[rows] == DISTRESS)
     late = rare(strained, 0.087, rng, most=9)
     days = np.where(late > 0, np.minimum(np.exp(2.83 + 0.8 * normal(rng, n) + 0.15 * strained), 89), 0)
     sheet.number("days_late", np.ceil(days))
     debt = logistic(-0.8 - 0.35 * noisy(liquidity, 0.63, rng))
     sheet.number("debt_to_assets", debt, gap=0.025, digits=3)
-    sheet.number("tenure", w.e.age[rows] * rng.beta(2, 2, n), gap=0.005, digits=3)
-    seen = sheet.seen()
-    columns = {**seen.columns, LABEL: w.bank_default[rows, number].astype(np.float32)}
-    return Seen(rows, columns, seen.histories)
+    sheet.number("tenure", enterprises.age[rows] * rng.beta(2, 2, n), gap=0.005, digits=3)
+    observed = sheet.observations()
+    columns = {**observed.columns, LABEL: block.bank_default[rows, number].astype(np.float32)}
+    return Observations(rows, columns, observed.histories)

@@ -5,7 +5,7 @@ import pytest
 
 from fedrisk.alignment.ids import normalise
 from sim_institutions.ids import _HIGH, _LOW, _permuted, codes, mistyped, written
-from sim_institutions.streams import stream
+from sim_institutions.random_streams import stream
 
 N = 5000
 

@@ -1,7 +1,7 @@
-"""Random streams and time series in float32.
+"""Random streams, and arithmetic on time series in float32.
 
-Every part of every block draws from a stream of its own, so that a new column never shifts another one and
-the bytes written do not depend on who computes which block.
+Every part of every block draws from a separate stream. So a new column never shifts another one, and the
+bytes written do not depend on which process generates which block.
 """
 
 import numpy as np
@@ -11,12 +11,14 @@ Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
-MONTHS = 18  # of history; column m18 is the last month before the observation date
-BLOCK = 1 << 16  # enterprises that are drawn together; links stay within a block
+# Months of history; column m18 is the last month before the observation date.
+MONTHS = 18
+# Enterprises that are generated together; links between enterprises stay within a block.
+BLOCK_SIZE = 1 << 16
 
 
 def stream(seed: int, *name: str | int) -> np.random.Generator:
-    """The generator of one part, for example ``stream(seed, "tax_office", 3)`` for its block 3."""
+    """The generator of one part, for example ``stream(seed, "tax_office", 3)`` for the office's block 3."""
     return np.random.default_rng([seed, *"/".join(map(str, name)).encode()])
 
 
@@ -40,7 +42,7 @@ def autoregressive(noise: Floats, memory: float) -> Floats:
 
 
 def lagged(path: Floats, months: int) -> Floats:
-    """The path ``months`` later, zero before it begins.
+    """The path moved ``months`` later, zero before it begins.
 
     >>> lagged(np.array([[1, 2, 3]], dtype=np.float32), 1).tolist()
     [[0.0, 1.0, 2.0]]
@@ -51,12 +53,12 @@ def lagged(path: Floats, months: int) -> Floats:
 
 
 def noisy(level: Floats, share: float, rng: np.random.Generator) -> Floats:
-    """A reading of ``level`` (variance about 1): correlation ``share`` with it, variance about 1."""
+    """A reading of ``level`` (variance about 1): its correlation with it is ``share``, its variance about 1."""
     return np.float32(share) * level + np.float32(np.sqrt(1 - share**2)) * normal(rng, *level.shape)
 
 
 def logistic(x: Floats) -> Floats:
-    """1 / (1 + exp(-x)), which stays float32."""
+    """1 / (1 + exp(-x)), computed and returned in float32."""
     return (1 / (1 + np.exp(-np.clip(x, -30, 30)))).astype(np.float32)
 
 
@@ -73,7 +75,7 @@ def significant(x: Floats, digits: int) -> Floats:
 
 
 def coarse(x: Floats) -> Floats:
-    """Rounded to 11 binary digits, about three decimal ones; whole numbers up to 2,048 stay as they are.
+    """Rounded to 11 binary digits, about three decimal ones; whole numbers up to 2,048 do not change.
 
     >>> coarse(np.array([17.0, 1234.5678], dtype=np.float32)).tolist()
     [17.0, 1235.0]
