@@ -25,7 +25,6 @@ import json
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -40,31 +39,12 @@ from fedrisk.files import write_atomic
 from fedrisk.privacy.ledger.caps import Caps
 from fedrisk.privacy.ledger.ledger import Ledger
 from fedrisk.secure.identity import IdentityKey
+from fedrisk.secure.pins import Pins
 
 OLD_SECONDS = 24 * 3600
 """After so long without a message an attempt is taken for dead."""
 
 Ids = Sequence[str] | NDArray[np.object_]
-
-
-@dataclass(frozen=True)
-class Pins:
-    """Keys that were checked when the institutions registered with each other: never taken from a message.
-
-    hub: X25519 public key of the hub. institutions: Ed25519 public keys by name.
-    """
-
-    hub: bytes
-    institutions: Mapping[str, bytes]
-
-    def of(self, name: str) -> bytes:
-        """Pinned key of an institution; EnvelopeError where none is."""
-        try:
-            return self.institutions[name]
-        except KeyError:
-            raise EnvelopeError(
-                f"no key is pinned for {name}; register the institutions with each other first"
-            ) from None
 
 
 class NodeStore:
@@ -97,31 +77,15 @@ class NodeStore:
         file = self.path / "pins.json"
         if not file.exists():
             raise EnvelopeError(f"{file} does not exist; register the institutions with each other first")
-        content = json.loads(file.read_text())
-        return Pins(
-            bytes.fromhex(content["hub"]),
-            {name: bytes.fromhex(key) for name, key in content["institutions"].items()},
-        )
+        return Pins.from_json(file.read_text())
 
     def pin(self, hub: bytes, institutions: Mapping[str, bytes]) -> None:
         """Add keys to the pins; EnvelopeError where one differs from the key pinned before."""
-        old = self.pins if (self.path / "pins.json").exists() else Pins(hub, {})
-        changed = [n for n, k in institutions.items() if old.institutions.get(n, k) != k]
-        if old.hub != hub:
-            changed.append("the hub")
-        if changed:
-            raise EnvelopeError(
-                f"the key of {', '.join(changed)} is not the one pinned in {self.path / 'pins.json'}; ask its "
-                "owner whether it was renewed, and remove the pin by hand only then"
-            )
-        both = {**old.institutions, **institutions}
-        if both != old.institutions:
-            write_atomic(
-                self.path / "pins.json",
-                json.dumps(
-                    {"hub": hub.hex(), "institutions": {n: k.hex() for n, k in sorted(both.items())}}
-                ).encode(),
-            )
+        file = self.path / "pins.json"
+        old = self.pins if file.exists() else Pins(hub, {})
+        new = old.with_new(hub, institutions, file)
+        if new != old or not file.exists():
+            write_atomic(file, new.to_json().encode())
 
     def ledger(self, caps: Caps | float) -> Ledger:
         """The privacy ledger under its caps. Made until the node is registered; a lost one is an error after that."""

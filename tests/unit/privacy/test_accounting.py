@@ -20,9 +20,9 @@ from fedrisk.privacy.accounting import (
     contributor_sigma,
     delta_for,
     discreteness,
+    epsilon_by_relation,
     epsilon_for,
     mu_for,
-    epsilon_by_relation,
     sigma_for,
 )
 
