@@ -41,12 +41,12 @@ from fedrisk.audit.entry import (
 )
 from fedrisk.audit.signed_head import (
     PATIENCE,
-    Checkpoint,
     Head,
+    SignedHead,
     beside,
     flock,
     keep_witnessed,
-    load_checkpoints,
+    load_signed_heads,
     load_witnessed,
     read_head,
     sync_folder,
@@ -112,16 +112,16 @@ class AuditLog:
             head = self._sync(file)
         return head.count, head.hash
 
-    def checkpoint(self) -> Checkpoint:
+    def signed_head(self) -> SignedHead:
         """A signed statement of the present head, to be given away."""
         with self._locked() as file:
-            return self._checkpoint(self._sync(file))
+            return self._sign_head(self._sync(file))
 
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def signed_heads(self) -> tuple[SignedHead, ...]:
         """The own daily checkpoints, oldest first."""
-        return load_checkpoints(beside(self.path, "checkpoints"))
+        return load_signed_heads(beside(self.path, "checkpoints"))
 
-    def witness(self, checkpoint: Checkpoint, public: bytes) -> None:
+    def witness(self, checkpoint: SignedHead, public: bytes) -> None:
         """Keep another institution's checkpoint; ``public`` is its pinned key.
 
         EnvelopeError if it is not signed with that key. ProtocolError if it contradicts one that was kept
@@ -129,8 +129,8 @@ class AuditLog:
         """
         keep_witnessed(self.path, checkpoint, public)
 
-    def witnessed(self, institution: str) -> tuple[Checkpoint, ...]:
-        """Checkpoints of another institution that were kept here."""
+    def witnessed(self, institution: str) -> tuple[SignedHead, ...]:
+        """SignedHeads of another institution that were kept here."""
         return load_witnessed(self.path, institution)
 
     @contextlib.contextmanager
@@ -275,12 +275,12 @@ class AuditLog:
             if self._day != moment[:10]:
                 daily = beside(self.path, "checkpoints") / f"{moment[:10]}.json"
                 if not daily.exists():
-                    write_file(daily, self._checkpoint(self._known).to_json())
+                    write_file(daily, self._sign_head(self._known).to_json())
                 self._day = moment[:10]
         return tuple(entries)
 
-    def _checkpoint(self, head: Head) -> Checkpoint:
-        draft = Checkpoint(
+    def _sign_head(self, head: Head) -> SignedHead:
+        draft = SignedHead(
             count=head.count,
             hash=head.hash,
             time=max(_now(), head.time),
@@ -288,7 +288,7 @@ class AuditLog:
             signature="",
         )
         signature = self._identity.sign(draft.statement()).hex()
-        return Checkpoint(**{**asdict(draft), "signature": signature})
+        return SignedHead(**{**asdict(draft), "signature": signature})
 
     def _broken(self, what: str) -> StoreError:
         return StoreError(f"audit log {self.path} {what}")

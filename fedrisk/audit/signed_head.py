@@ -1,6 +1,6 @@
 """Where an audit log ends, signed and unsigned, and how the small files beside it are kept.
 
-A chain of hashes alone does not show that its end was cut off, or that its owner wrote it anew. Checkpoints
+A chain of hashes alone does not show that its end was cut off, or that its owner wrote it anew. SignedHeads
 do: a signed count and hash that others keep (tamper-evident logs, Crosby & Wallach 2009; signed tree heads,
 RFC 6962). The head file is the log's own unsigned note of its end; it shows a file that was cut off.
 """
@@ -19,13 +19,13 @@ from fedrisk.audit.entry import dump, signed_by
 from fedrisk.errors import EnvelopeError, ProtocolError, StoreError
 from fedrisk.files import write_atomic
 
-_CHECKPOINT = b"fedrisk audit checkpoint v1\n"
+_TAG = b"fedrisk audit checkpoint v1\n"
 PATIENCE = 10.0  # seconds to wait for another process
 _HEAD_BYTES = 256  # within one sector of the disk, so that it is written whole
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint:
+class SignedHead:
     """An institution's signed word that its log had this head after so many entries."""
 
     count: int
@@ -39,7 +39,7 @@ class Checkpoint:
         return dump(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> Checkpoint:
+    def from_json(cls, text: str) -> SignedHead:
         """Inverse of ``to_json``; EnvelopeError if malformed. Nothing is verified yet: call ``holds``."""
         try:
             plain = json.loads(text)
@@ -56,7 +56,7 @@ class Checkpoint:
 
     def statement(self) -> bytes:
         """The bytes that are signed: a tag, and all fields but the signature."""
-        return _CHECKPOINT + dump([self.count, self.hash, self.time, self.institution]).encode()
+        return _TAG + dump([self.count, self.hash, self.time, self.institution]).encode()
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,14 @@ class Head:
     size: int
 
 
-def keep_witnessed(path: Path, checkpoint: Checkpoint, public: bytes) -> None:
+def keep_witnessed(path: Path, checkpoint: SignedHead, public: bytes) -> None:
     """Keep another institution's checkpoint beside the log ``path``; errors as of ``AuditLog.witness``."""
     if not checkpoint.holds(public):
         raise EnvelopeError(
             f"the checkpoint of {checkpoint.institution} is not signed by its pinned key; ask for it anew"
         )
     folder = beside(path, "witnessed") / _file_name(checkpoint.institution)
-    kept = load_checkpoints(folder)
+    kept = load_signed_heads(folder)
     if checkpoint in kept:
         return
     write_file(folder / f"{checkpoint.count:012d}-{checkpoint.hash[:16]}.json", checkpoint.to_json())
@@ -90,18 +90,18 @@ def keep_witnessed(path: Path, checkpoint: Checkpoint, public: bytes) -> None:
             )
 
 
-def load_witnessed(path: Path, institution: str) -> tuple[Checkpoint, ...]:
-    """Checkpoints of another institution that were kept beside the log ``path``."""
-    return load_checkpoints(beside(path, "witnessed") / _file_name(institution))
+def load_witnessed(path: Path, institution: str) -> tuple[SignedHead, ...]:
+    """SignedHeads of another institution that were kept beside the log ``path``."""
+    return load_signed_heads(beside(path, "witnessed") / _file_name(institution))
 
 
-def load_checkpoints(folder: Path) -> tuple[Checkpoint, ...]:
-    """Checkpoints of a folder, in the order of its file names; EnvelopeError if one is damaged."""
+def load_signed_heads(folder: Path) -> tuple[SignedHead, ...]:
+    """SignedHeads of a folder, in the order of its file names; EnvelopeError if one is damaged."""
     try:
         texts = [file.read_text("utf-8") for file in sorted(folder.glob("*.json"))]
     except (OSError, UnicodeDecodeError):
         raise EnvelopeError(f"a checkpoint in {folder} cannot be read; bring the folder back") from None
-    return tuple(Checkpoint.from_json(text) for text in texts)
+    return tuple(SignedHead.from_json(text) for text in texts)
 
 
 def read_head(path: Path) -> Head | None:

@@ -19,7 +19,7 @@ _IN, _OUT = ("request", "received"), ("answer", "sent")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeterRow:
+class UsageRow:
     """Use by one counterparty for one purpose in one month (UTC, ``YYYY-MM``).
 
     requests, releases, refusals: number of such entries. mu: as the ledger charges, see
@@ -61,10 +61,10 @@ def charged(entries: Iterable[AuditEntry]) -> float:
     return math.sqrt(sum(max(populations.values()) for populations in parts.values()))
 
 
-def meter(entries: Iterable[AuditEntry]) -> list[MeterRow]:
+def usage_rows(entries: Iterable[AuditEntry]) -> list[UsageRow]:
     """Rows sorted by month, counterparty and purpose; the log's own notes are left out.
 
-    >>> meter([])
+    >>> usage_rows([])
     []
     """
     groups: dict[tuple[str, str, str], list[AuditEntry]] = defaultdict(list)
@@ -74,7 +74,7 @@ def meter(entries: Iterable[AuditEntry]) -> list[MeterRow]:
     return [_row(*key, groups[key]) for key in sorted(groups)]
 
 
-def to_csv(rows: Iterable[MeterRow]) -> str:
+def to_csv(rows: Iterable[UsageRow]) -> str:
     """A table with a header, comma-separated, lines ended by ``\\n``.
 
     >>> to_csv([])
@@ -82,16 +82,16 @@ def to_csv(rows: Iterable[MeterRow]) -> str:
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(field.name for field in fields(MeterRow))
+    table.writerow(field.name for field in fields(UsageRow))
     table.writerows(astuple(row) for row in rows)
     return text.getvalue()
 
 
-def _row(month: str, counterparty: str, purpose: str, entries: list[AuditEntry]) -> MeterRow:
+def _row(month: str, counterparty: str, purpose: str, entries: list[AuditEntry]) -> UsageRow:
     def number(event: str) -> int:
         return sum(entry.event == event for entry in entries)
 
-    return MeterRow(
+    return UsageRow(
         counterparty=counterparty,
         purpose=purpose,
         month=month,

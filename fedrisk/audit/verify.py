@@ -25,7 +25,7 @@ from fedrisk.audit.entry import (
     parse,
     signed_by,
 )
-from fedrisk.audit.signed_head import Checkpoint, beside, flock, load_checkpoints, read_head
+from fedrisk.audit.signed_head import SignedHead, beside, flock, load_signed_heads, read_head
 from fedrisk.errors import EnvelopeError, StoreError
 
 
@@ -64,12 +64,12 @@ def read(path: str | os.PathLike[str], size: int | None = None) -> Iterator[Audi
 def verify(
     path: str | os.PathLike[str],
     public_key: bytes,
-    checkpoints: Iterable[Checkpoint] = (),
+    heads: Iterable[SignedHead] = (),
     institution: str | None = None,
 ) -> VerifyResult:
     """Check a log, one's own or one handed over, and name the first entry that is not vouched for.
 
-    public_key: the institution's pinned Ed25519 key (32 bytes). checkpoints: those that others kept; daily
+    public_key: the institution's pinned Ed25519 key (32 bytes). heads: those that others kept; daily
     checkpoints and head file beside the log are used as well where they are there.
 
     Guarantee: without the key no entry can be changed, moved, left out, put in or repeated unnoticed, and the
@@ -82,11 +82,11 @@ def verify(
     """
     path = Path(path)
     try:
-        daily = load_checkpoints(beside(path, "checkpoints"))
+        daily = load_signed_heads(beside(path, "checkpoints"))
         damaged = ""
     except EnvelopeError:
         daily, damaged = (), "a daily checkpoint beside the log is damaged"
-    points = [*daily, *checkpoints]
+    points = [*daily, *heads]
     marks: dict[int, str] = {}
     notes: list[str] = []
     count, previous, moment = 0, "", ""

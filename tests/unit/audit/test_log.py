@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from fedrisk.audit import entry as entry_module
 from fedrisk.audit import log as log_module
-from fedrisk.audit import signed_head as checkpoint_module
+from fedrisk.audit import signed_head as signed_head_module
 from fedrisk.audit.entry import AuditEntry
 from fedrisk.audit.log import AuditLog
-from fedrisk.audit.signed_head import Checkpoint, Head, write_head
+from fedrisk.audit.signed_head import Head, SignedHead, write_head
 from fedrisk.audit.verify import read, verify
 from fedrisk.errors import ConfigError, EnvelopeError, ProtocolError, StoreError
 from fedrisk.privacy.spend import Spend
@@ -214,30 +214,30 @@ def test_a_checkpoint_is_written_once_a_day(tmp_path, monkeypatch):
     log = make(tmp_path, (2, 1))
     now[0] = "2026-05-02T10:00:00.000Z"
     log.append([draft()])
-    assert [(c.count, c.time[:10]) for c in log.checkpoints()] == [(2, "2026-05-01"), (4, "2026-05-02")]
-    assert all(c.holds(KEY.public) and not c.holds(OTHER.public) for c in log.checkpoints())
+    assert [(c.count, c.time[:10]) for c in log.signed_heads()] == [(2, "2026-05-01"), (4, "2026-05-02")]
+    assert all(c.holds(KEY.public) and not c.holds(OTHER.public) for c in log.signed_heads())
 
 
 # ---- checkpoints
 
 
 def test_a_checkpoint_survives_json_and_nothing_else(tmp_path):
-    point = make(tmp_path).checkpoint()
-    assert Checkpoint.from_json(point.to_json()) == point
+    point = make(tmp_path).signed_head()
+    assert SignedHead.from_json(point.to_json()) == point
     assert point.holds(KEY.public)
     for name, value in asdict(point).items():
         changed = replace(point, **{name: value + 1 if name == "count" else "0" + value[1:]})
         assert changed == point or not changed.holds(KEY.public)
     for text in ("", "[]", "{}", point.to_json().replace('"count":7', '"count":"7"')):
         with pytest.raises(EnvelopeError):
-            Checkpoint.from_json(text)
+            SignedHead.from_json(text)
 
 
 def test_history_written_anew_by_the_owner_shows_against_a_checkpoint(tmp_path):
     log = make(tmp_path, (2,))
-    early = log.checkpoint()
+    early = log.signed_head()
     log.append([draft(50), draft(51)])
-    late = log.checkpoint()
+    late = log.signed_head()
     (tmp_path / "new").mkdir()
     forged = AuditLog(tmp_path / "new" / "audit.jsonl", KEY, "tax")
     (tmp_path / "new" / "audit.jsonl").write_bytes(b"".join(lines_of(log.path)[:2]))
@@ -252,7 +252,7 @@ def test_history_written_anew_by_the_owner_shows_against_a_checkpoint(tmp_path):
 def test_a_checkpoint_of_another_key_counts_against_nobody(tmp_path):
     log = make(tmp_path)
     (tmp_path / "b").mkdir()
-    other = make(tmp_path / "b", key=OTHER, institution="bank").checkpoint()
+    other = make(tmp_path / "b", key=OTHER, institution="bank").signed_head()
     result = verify(log.path, KEY.public, [other])
     assert (result.ok, result.first_broken) == (False, None)
     assert "not signed" in result.why
@@ -263,17 +263,17 @@ def test_checkpoints_of_others_are_kept_and_contradictions_shown(tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "c").mkdir()
     bank = make(tmp_path / "b", (2,), OTHER, "bank")
-    first = bank.checkpoint()
+    first = bank.signed_head()
     log.witness(first, OTHER.public)
     log.witness(first, OTHER.public)
     bank.append([draft()])
-    second = bank.checkpoint()
+    second = bank.signed_head()
     log.witness(second, OTHER.public)
     assert log.witnessed("bank") == (first, second)
     assert log.witnessed("../bank") == ()
     with pytest.raises(EnvelopeError):
         log.witness(second, KEY.public)
-    twin = make(tmp_path / "c", (3,), OTHER, "bank").checkpoint()
+    twin = make(tmp_path / "c", (3,), OTHER, "bank").signed_head()
     with pytest.raises(ProtocolError, match="contradict"):
         log.witness(twin, OTHER.public)
     assert twin in log.witnessed("bank")
@@ -299,7 +299,7 @@ def test_bit_flips_all_over_a_small_log_are_found_at_their_entry(tmp_path):
 @pytest.fixture(scope="module")
 def long_log(tmp_path_factory):
     log = make(tmp_path_factory.mktemp("long"), (1, 3, 2, 1, 4, 1, 2, 5, 1))
-    return log, lines_of(log.path), log.checkpoint()
+    return log, lines_of(log.path), log.signed_head()
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -357,7 +357,7 @@ def test_no_tampering_goes_unnoticed(long_log, data):
 
 def test_a_cut_at_a_signed_entry_shows_against_head_or_checkpoint_only(tmp_path):
     log = make(tmp_path, (1, 2, 1))
-    point = log.checkpoint()
+    point = log.signed_head()
     log.path.write_bytes(b"".join(lines_of(log.path)[:3]))
     assert verify(log.path, KEY.public).first_broken == 3
     forget_head(log.path)
@@ -574,7 +574,7 @@ def test_a_read_only_disk_is_a_clear_error(tmp_path, monkeypatch):
 
 def test_a_log_that_stays_locked_is_a_clear_error(tmp_path, monkeypatch):
     log = make(tmp_path, (1,))
-    monkeypatch.setattr(checkpoint_module, "PATIENCE", 0.05)
+    monkeypatch.setattr(signed_head_module, "PATIENCE", 0.05)
     with log._locked(), pytest.raises(StoreError, match="locked by another process"):
         AuditLog(log.path, KEY, "tax")
 
