@@ -24,8 +24,9 @@ _SHOWS = ("answer", "sent", "release", "refusal", "score")
 class Disagreement:
     """One thing on which two trails do not agree.
 
-    what: ``missing`` (sender says sent, receiver does not say received), ``extra`` (the other way round), or
-    ``different`` (both name something, of another digest, size or kind). sent, received: the entries.
+    what: ``missing`` (the sender says sent, the receiver does not say received), ``extra`` (the other way
+    round), or ``different`` (both name something, of another digest, size or kind). sent: the sender's entry,
+    None where the thing is extra. received: the receiver's entry, None where the thing is missing.
     """
 
     attempt: str
@@ -35,23 +36,12 @@ class Disagreement:
     sent: AuditEntry | None
     received: AuditEntry | None
 
-    def __str__(self) -> str:
-        if self.sent is not None and self.received is not None:
-            names = [n for n in ("digest", "bytes", "kind") if _of(self.sent, n) != _of(self.received, n)]
-            return (
-                f"{self.sender} to {self.receiver}: entry {self.sent.index} of {self.sender} and entry "
-                f"{self.received.index} of {self.receiver} differ in {', '.join(names)}"
-            )
-        if self.sent is not None:
-            return (
-                f"{self.sender} to {self.receiver}: {self.sent.kind} sent (entry {self.sent.index}), "
-                f"but {self.receiver} has no entry of it"
-            )
-        kind, index = (self.received.kind, self.received.index) if self.received else ("", "")
-        return (
-            f"{self.sender} to {self.receiver}: {kind} received (entry {index}), but {self.sender} has no "
-            "entry of it"
-        )
+    @property
+    def differs(self) -> tuple[str, ...]:
+        """Which of ``digest``, ``bytes``, ``kind`` the two entries differ in; empty unless ``different``."""
+        if self.sent is None or self.received is None:
+            return ()
+        return _differs(self.sent, self.received)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +64,8 @@ def crosscheck(logs: Mapping[str, Sequence[AuditEntry]], attempt: str) -> list[D
     """Compare the trails of an attempt, each under its institution's name; an empty list if all agree.
 
     Only pairs of which both trails are there can be compared. The same thing relayed twice counts once, since
-    a hub that asks again after a lost message shows nothing new. ConfigError if a trail holds entries of
+    a hub that asks again after a lost message shows nothing new. Kinds are compared between entries of one
+    format only: the two formats name the same kind in different ways. ConfigError if a trail holds entries of
     another institution.
     """
     sent: dict[tuple[str, str], list[AuditEntry]] = defaultdict(list)
@@ -101,9 +92,9 @@ def crosscheck(logs: Mapping[str, Sequence[AuditEntry]], attempt: str) -> list[D
 def disclosures(entries: Iterable[AuditEntry], attempt: str) -> list[DisclosureRow]:
     """Who saw what in an attempt, from the entries of one institution or of several.
 
-    Answers, things sent, releases, refusals and scores that name a ``kind``; an answer whose whole content has
-    entries of its own names none, so that nothing stands in the table twice. Sorted by institution,
-    counterparty, kind, protection.
+    Answers, things sent, releases, refusals and scores that name a ``kind``. An answer whose whole content is
+    in other entries names none, so that nothing is in the table twice. Sorted by institution, counterparty,
+    kind, protection.
     """
     groups: dict[tuple[str, str, str, str], list[AuditEntry]] = defaultdict(list)
     for entry in entries:
@@ -143,11 +134,13 @@ def _compare(
 
     for name in ("digest", "kind"):
         for one in list(left):
-            other = next((e for e in right if _of(e, name) == _of(one, name) and _of(e, name)), None)
+            alike = getattr(one, name)
+            other = next((e for e in right if alike and getattr(e, name) == alike), None)
             if other is not None:
-                add("different", one, other)
                 left.remove(one)
                 right.remove(other)
+                if _differs(one, other):
+                    add("different", one, other)
     for entry in left:
         add("missing", entry, None)
     for entry in right:
@@ -156,11 +149,18 @@ def _compare(
 
 
 def _distinct(entries: Iterable[AuditEntry]) -> dict[tuple[str, int, str], AuditEntry]:
+    """Each thing once, under its digest, size and kind; the first entry of it counts."""
     things: dict[tuple[str, int, str], AuditEntry] = {}
+    of_content: dict[tuple[str, int], list[AuditEntry]] = defaultdict(list)
     for entry in entries:
-        things.setdefault((entry.digest, entry.bytes, entry.kind), entry)
+        alike = of_content[entry.digest, entry.bytes]
+        if all(_differs(entry, other) for other in alike):
+            alike.append(entry)
+            things[entry.digest, entry.bytes, entry.kind] = entry
     return things
 
 
-def _of(entry: AuditEntry, name: str) -> str | int:
-    return entry.bytes if name == "bytes" else entry.digest if name == "digest" else entry.kind
+def _differs(one: AuditEntry, other: AuditEntry) -> tuple[str, ...]:
+    """Names of the fields in which two entries say different things of what went between two institutions."""
+    compared = ("digest", "bytes", "kind") if one.format == other.format else ("digest", "bytes")
+    return tuple(name for name in compared if getattr(one, name) != getattr(other, name))

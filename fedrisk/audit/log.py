@@ -1,13 +1,13 @@
 """The audit trail of one institution: an append-only, hash-chained, signed file of JSON lines.
 
-Every entry holds the hash of the one before it (Haber & Stornetta 1991), and every append signs its last entry
-with the institution's Ed25519 key (RFC 8032), which vouches for all entries up to there. This module appends;
-``entry`` has the form of a line, ``checkpoint`` the signed statements of where a log ends, ``verify`` the
-reading and checking. Beside the file NAME stand
+Every entry holds the hash of the one before it (Haber & Stornetta 1991), and every append signs its last
+entry with the institution's Ed25519 key (RFC 8032), which vouches for all entries up to there. This module
+appends; ``entry`` has the form of a line, ``signed_head`` the signed statements of where a log ends,
+``verify`` the reading and checking. Beside the file NAME there are
 
     NAME.head               count, hash and size after the last append: shows a file that was cut off
-    NAME.checkpoints/       one checkpoint a day
-    NAME.witnessed/         checkpoints of other institutions
+    NAME.checkpoints/       one signed head per day
+    NAME.witnessed/         signed heads of other institutions
     NAME.torn-*             bytes of an append that was broken off by a crash and never acknowledged
 """
 
@@ -26,10 +26,14 @@ from typing import Any, Protocol
 from fedrisk.audit.entry import (
     DRAFT,
     FIELDS,
+    FORMAT,
     HASH,
+    HEAD_MADE_ANEW,
     SIGNED,
     TAIL,
+    TORN_TAIL,
     AuditEntry,
+    LaterFormat,
     body_of,
     check_link,
     check_text,
@@ -43,7 +47,7 @@ from fedrisk.audit.signed_head import (
     PATIENCE,
     Head,
     SignedHead,
-    beside,
+    daily_folder,
     flock,
     keep_witnessed,
     load_signed_heads,
@@ -61,15 +65,20 @@ class Signer(Protocol):
     """The institution's ``IdentityKey``: what signs, and the 32 public bytes."""
 
     @property
-    def public(self) -> bytes: ...
-    def sign(self, message: bytes) -> bytes: ...
+    def public(self) -> bytes:
+        """The 32 bytes that others pin."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """An Ed25519 signature of 64 bytes."""
+        ...
 
 
 class AuditLog:
-    """The institution's own log, open for appending; any number of processes may have it open.
+    """The institution's log, open for appending; any number of processes may have it open.
 
-    Raises StoreError where the file cannot be read or written, or was cut off or changed at its end; what a
-    crash left half-written is set aside and noted.
+    Raises StoreError where the file cannot be read or written, was cut off or changed at its end, or ends in
+    entries of a later format; what a crash left half-written is set aside and noted.
     """
 
     def __init__(self, path: str | os.PathLike[str], identity: Signer, institution: str) -> None:
@@ -87,7 +96,8 @@ class AuditLog:
 
         A draft has study, attempt, purpose, action, event and counterparty, and where they apply kind,
         protection, digest, bytes, rows, spend, consent and code. ConfigError, before anything is written, for
-        other fields and for texts of more than 200 characters; StoreError if the disk does not take them.
+        other fields, for a kind or protection that is not a code (see ``entry.is_code``), and for texts of
+        more than 200 characters; StoreError if the disk does not take them.
         """
         complete = [checked_draft(draft) for draft in drafts]
         if not complete:
@@ -118,19 +128,19 @@ class AuditLog:
             return self._sign_head(self._sync(file))
 
     def signed_heads(self) -> tuple[SignedHead, ...]:
-        """The own daily checkpoints, oldest first."""
-        return load_signed_heads(beside(self.path, "checkpoints"))
+        """The daily signed heads of this log, oldest first."""
+        return load_signed_heads(daily_folder(self.path))
 
-    def witness(self, checkpoint: SignedHead, public: bytes) -> None:
-        """Keep another institution's checkpoint; ``public`` is its pinned key.
+    def witness(self, signed_head: SignedHead, public: bytes) -> None:
+        """Keep another institution's signed head; ``public`` is its pinned key.
 
         EnvelopeError if it is not signed with that key. ProtocolError if it contradicts one that was kept
         before (it is kept all the same: the two together are the evidence).
         """
-        keep_witnessed(self.path, checkpoint, public)
+        keep_witnessed(self.path, signed_head, public)
 
     def witnessed(self, institution: str) -> tuple[SignedHead, ...]:
-        """SignedHeads of another institution that were kept here."""
+        """Signed heads of another institution that were kept here."""
         return load_witnessed(self.path, institution)
 
     @contextlib.contextmanager
@@ -150,8 +160,8 @@ class AuditLog:
         try:
             if not flock(file, fcntl.LOCK_EX):
                 raise self._broken(
-                    f"has been locked by another process for {PATIENCE:g} s, or lies on a disk without locks; "
-                    "end that process, or use a local disk"
+                    f"has been locked by another process for {PATIENCE:g} s, or lies on a disk without "
+                    "locks; end that process, or use a local disk"
                 )
             if fresh:
                 sync_folder(self.path.parent)
@@ -160,46 +170,52 @@ class AuditLog:
             os.close(file)
 
     def _sync(self, file: int) -> Head:
-        """Where the log ends, after entries of other processes were taken in and a torn tail set aside."""
+        """Where the log ends, after entries of other processes were read and a torn tail was set aside."""
         try:
             size = os.fstat(file).st_size
             if self._known is not None and self._known.size == size:
                 return self._known
-            head, missing = self._known, False
-            if head is None or head.size > size:
-                head = read_head(self.path)
-                missing = head is None and size > 0
-            head = head or self._start
+            head, missing = self._last_head(size)
             if head.size > size or not self._ends(file, head):
                 raise self._broken(
-                    f"no longer holds the {head.count} entries that were written; it was cut off, replaced or "
-                    "changed. Run 'fedrisk audit verify', and bring back the whole file"
+                    f"no longer holds the {head.count} entries that were written; it was cut off, replaced "
+                    "or changed. Run 'fedrisk audit verify', and bring back the whole file"
                 )
             rest = os.pread(file, size - head.size, head.size)
             good = self._take(head, rest)
-            notes = []
             if good.size < size:
-                if missing and not self._is_tail(rest[good.size - head.size :]):
+                torn = rest[good.size - head.size :]
+                if missing and not self._is_tail(torn):
                     raise self._broken("is damaged and has no head file; bring back the whole file")
-                self._set_aside(file, good, rest[good.size - head.size :])
+                self._set_aside(file, good, torn)
             if good != self._known:
                 write_head(self.path, good)
             self._known = good
-            for torn in sorted(self.path.parent.glob(f"{self.path.name}.torn-*.new")):
-                content = torn.read_bytes()
-                digest = hashlib.sha256(content).hexdigest()
-                notes.append({"kind": "torn tail", "digest": digest, "bytes": len(content)})
-            if missing:
-                notes.append({"kind": "head file made anew"})
-            if notes:
-                notes = [{**DRAFT, "action": "recover", "event": "note", **note} for note in notes]
-                good = self._known
-                self._write(file, good, notes)
-                for torn in self.path.parent.glob(f"{self.path.name}.torn-*.new"):
-                    torn.rename(torn.with_suffix(""))
+            self._note_repairs(file, good, head_made=missing)
         except OSError as error:
-            raise self._broken(f"cannot be read or mended: {error.strerror}; check the disk") from None
+            raise self._broken(f"cannot be read or repaired: {error.strerror}; check the disk") from None
         return self._known
+
+    def _last_head(self, size: int) -> tuple[Head, bool]:
+        """The last known head of a log of so many bytes, and whether its head file is missing."""
+        if self._known is not None and self._known.size <= size:
+            return self._known, False
+        head = read_head(self.path)
+        return head or self._start, head is None and size > 0
+
+    def _note_repairs(self, file: int, head: Head, *, head_made: bool) -> None:
+        """Append a note for each torn tail that was set aside, and for a head file that was written again."""
+        notes: list[dict[str, Any]] = []
+        for torn in sorted(self.path.parent.glob(f"{self.path.name}.torn-*.new")):
+            content = torn.read_bytes()
+            digest = hashlib.sha256(content).hexdigest()
+            notes.append({"kind": TORN_TAIL, "digest": digest, "bytes": len(content)})
+        if head_made:
+            notes.append({"kind": HEAD_MADE_ANEW})
+        if notes:
+            self._write(file, head, [{**DRAFT, "action": "recover", "event": "note", **n} for n in notes])
+            for torn in self.path.parent.glob(f"{self.path.name}.torn-*.new"):
+                torn.rename(torn.with_suffix(""))
 
     def _ends(self, file: int, head: Head) -> bool:
         """Whether the entry that ends where the head says is the one that it names."""
@@ -208,12 +224,18 @@ class AuditLog:
         return os.pread(file, 67, max(0, head.size - 67)) == f'{head.hash}"}}\n'.encode()
 
     def _take(self, head: Head, rest: bytes) -> Head:
-        """The head after those entries of ``rest`` that hang together and are closed by a good signature."""
+        """The head after those entries of ``rest`` that hang together and are closed by a good signature.
+
+        StoreError for an entry of a later format, which a later version of fedrisk appended: to take it for a
+        torn tail would cut it off.
+        """
         good, at = head, head
         for line in rest.splitlines(keepends=True):
             try:
                 entry = parse(line)
                 check_link(entry, at.count, at.hash, at.time, self.institution)
+            except LaterFormat as error:
+                raise self._broken(f"cannot be appended to: entry {at.count} {error}") from None
             except ValueError:
                 break
             at = Head(at.count + 1, entry["hash"], entry["time"], at.size + len(line))
@@ -228,18 +250,48 @@ class AuditLog:
         return not any(m.group(1) for m in TAIL.finditer(rest))
 
     def _set_aside(self, file: int, good: Head, rest: bytes) -> None:
-        """Move a torn tail to a file of its own, then cut it off; done again if broken off in between."""
+        """Move a torn tail to a file beside the log, then cut it off; done again if a crash comes between."""
         name = f"{self.path.name}.torn-{good.count}-{hashlib.sha256(rest).hexdigest()[:16]}.new"
         write_file(self.path.with_name(name), rest)
         os.ftruncate(file, good.size)
         os.fsync(file)
 
     def _write(self, file: int, head: Head, drafts: Sequence[Mapping[str, Any]]) -> tuple[AuditEntry, ...]:
+        """Append checked drafts after a head, as entries of which the last is signed."""
+        entries, content = self._chained(head, drafts)
+        try:
+            written = 0
+            while written < len(content):
+                written += os.write(file, content[written:])
+            os.fsync(file)
+        except OSError as error:
+            # Where even the cut fails, the next opening sets the torn tail aside.
+            with contextlib.suppress(OSError):
+                os.ftruncate(file, head.size)
+            self._known = None
+            raise self._broken(
+                f"cannot be written: {error.strerror}; nothing was appended. Free space or repair the disk, "
+                "then run the study again"
+            ) from None
+        last = entries[-1]
+        self._known = Head(head.count + len(entries), last.hash, last.time, head.size + len(content))
+        # The entries are safe by now. A head file or a signed head that cannot be written is made up for
+        # later.
+        with contextlib.suppress(OSError, StoreError):
+            write_head(self.path, self._known)
+            self._keep_daily(self._known)
+        return entries
+
+    def _chained(
+        self, head: Head, drafts: Sequence[Mapping[str, Any]]
+    ) -> tuple[tuple[AuditEntry, ...], bytes]:
+        """The entries that drafts become after a head, and their lines."""
         now = _now()
         moment, note = max(now, head.time), f"clock {now}" if now < head.time else ""
         entries, lines, previous = [], [], head.hash
         for place, draft in enumerate(drafts):
             entry = {
+                "format": FORMAT,
                 "index": head.count + place,
                 "time": moment,
                 "institution": self.institution,
@@ -254,30 +306,16 @@ class AuditLog:
             previous = entry["hash"] = hashlib.sha256(HASH + body).hexdigest()
             lines.append(body + f',"hash":"{previous}"}}\n'.encode())
             entries.append(AuditEntry(**entry))
-        content = b"".join(lines)
-        try:
-            written = 0
-            while written < len(content):
-                written += os.write(file, content[written:])
-            os.fsync(file)
-        except OSError as error:
-            with contextlib.suppress(OSError):  # where even this fails, the next opening sets it aside
-                os.ftruncate(file, head.size)
-            self._known = None
-            raise self._broken(
-                f"cannot be written: {error.strerror}; nothing was appended. Free space or mend the disk, then "
-                "run the study anew"
-            ) from None
-        self._known = Head(head.count + len(entries), previous, moment, head.size + len(content))
-        # The entries are safe by now: a head file or a checkpoint that fails to be written is made up for later.
-        with contextlib.suppress(OSError, StoreError):
-            write_head(self.path, self._known)
-            if self._day != moment[:10]:
-                daily = beside(self.path, "checkpoints") / f"{moment[:10]}.json"
-                if not daily.exists():
-                    write_file(daily, self._sign_head(self._known).to_json())
-                self._day = moment[:10]
-        return tuple(entries)
+        return tuple(entries), b"".join(lines)
+
+    def _keep_daily(self, head: Head) -> None:
+        """Write the day's signed head, once per day."""
+        day = head.time[:10]
+        if self._day != day:
+            daily = daily_folder(self.path) / f"{day}.json"
+            if not daily.exists():
+                write_file(daily, self._sign_head(head).to_json())
+            self._day = day
 
     def _sign_head(self, head: Head) -> SignedHead:
         draft = SignedHead(

@@ -1,8 +1,8 @@
 """Where an audit log ends, signed and unsigned, and how the small files beside it are kept.
 
-A chain of hashes alone does not show that its end was cut off, or that its owner wrote it anew. SignedHeads
-do: a signed count and hash that others keep (tamper-evident logs, Crosby & Wallach 2009; signed tree heads,
-RFC 6962). The head file is the log's own unsigned note of its end; it shows a file that was cut off.
+A chain of hashes alone does not show that its end was cut off, or that its owner rewrote it. Signed heads do:
+a signed count and hash that others keep (tamper-evident logs, Crosby & Wallach 2009; signed tree heads, RFC
+6962). The head file is the log's unsigned note of its end; it shows a file that was cut off.
 """
 
 from __future__ import annotations
@@ -19,14 +19,21 @@ from fedrisk.audit.entry import dump, signed_by
 from fedrisk.errors import EnvelopeError, ProtocolError, StoreError
 from fedrisk.files import write_atomic
 
+# Signed heads were called checkpoints once. The tag under their signature and the folder NAME.checkpoints
+# keep that word, since signatures and folders made then must still hold and be found.
 _TAG = b"fedrisk audit checkpoint v1\n"
-PATIENCE = 10.0  # seconds to wait for another process
-_HEAD_BYTES = 256  # within one sector of the disk, so that it is written whole
+_DAILY = "checkpoints"
+
+PATIENCE = 10.0
+"""Seconds to wait for another process."""
+
+# Within one sector of the disk, so that the head file is written whole.
+_HEAD_BYTES = 256
 
 
 @dataclass(frozen=True, kw_only=True)
 class SignedHead:
-    """An institution's signed word that its log had this head after so many entries."""
+    """An institution's signed statement that its log had this head after so many entries."""
 
     count: int
     hash: str
@@ -48,7 +55,7 @@ class SignedHead:
                 return cls(**plain)
         except (ValueError, TypeError):
             pass
-        raise EnvelopeError("a checkpoint is malformed; ask its institution to send it anew")
+        raise EnvelopeError("a signed head is malformed; ask its institution to send it again")
 
     def holds(self, public: bytes) -> bool:
         """Whether this public key (32 bytes) signed it."""
@@ -61,7 +68,7 @@ class SignedHead:
 
 @dataclass(frozen=True)
 class Head:
-    """Where a log ends: entries, hash of the last, its time, bytes of the file."""
+    """Where a log ends: number of entries, hash of the last, its time, size of the file in bytes."""
 
     count: int
     hash: str
@@ -69,39 +76,44 @@ class Head:
     size: int
 
 
-def keep_witnessed(path: Path, checkpoint: SignedHead, public: bytes) -> None:
-    """Keep another institution's checkpoint beside the log ``path``; errors as of ``AuditLog.witness``."""
-    if not checkpoint.holds(public):
+def keep_witnessed(path: Path, signed_head: SignedHead, public: bytes) -> None:
+    """Keep another institution's signed head beside the log ``path``; errors as of ``AuditLog.witness``."""
+    if not signed_head.holds(public):
         raise EnvelopeError(
-            f"the checkpoint of {checkpoint.institution} is not signed by its pinned key; ask for it anew"
+            f"the signed head of {signed_head.institution} is not signed by its pinned key; ask for it again"
         )
-    folder = beside(path, "witnessed") / _file_name(checkpoint.institution)
+    folder = beside(path, "witnessed") / _file_name(signed_head.institution)
     kept = load_signed_heads(folder)
-    if checkpoint in kept:
+    if signed_head in kept:
         return
-    write_file(folder / f"{checkpoint.count:012d}-{checkpoint.hash[:16]}.json", checkpoint.to_json())
+    write_file(folder / f"{signed_head.count:012d}-{signed_head.hash[:16]}.json", signed_head.to_json())
     for other in kept:
-        early, late = sorted((checkpoint, other), key=lambda c: (c.time, c.count))
+        early, late = sorted((signed_head, other), key=lambda head: (head.time, head.count))
         if early.count > late.count or (early.count == late.count and early.hash != late.hash):
             raise ProtocolError(
-                f"two checkpoints of {checkpoint.institution} contradict each other (entries "
+                f"two signed heads of {signed_head.institution} contradict each other (entries "
                 f"{early.count} and {late.count}): its audit log was rewritten (or its clock set back); "
                 "ask it for the whole log, and verify that against both"
             )
 
 
 def load_witnessed(path: Path, institution: str) -> tuple[SignedHead, ...]:
-    """SignedHeads of another institution that were kept beside the log ``path``."""
+    """Signed heads of another institution that were kept beside the log ``path``."""
     return load_signed_heads(beside(path, "witnessed") / _file_name(institution))
 
 
 def load_signed_heads(folder: Path) -> tuple[SignedHead, ...]:
-    """SignedHeads of a folder, in the order of its file names; EnvelopeError if one is damaged."""
+    """Signed heads of a folder, in the order of its file names; EnvelopeError if one is damaged."""
     try:
         texts = [file.read_text("utf-8") for file in sorted(folder.glob("*.json"))]
     except (OSError, UnicodeDecodeError):
-        raise EnvelopeError(f"a checkpoint in {folder} cannot be read; bring the folder back") from None
+        raise EnvelopeError(f"a signed head in {folder} cannot be read; bring the folder back") from None
     return tuple(SignedHead.from_json(text) for text in texts)
+
+
+def daily_folder(path: Path) -> Path:
+    """The folder in which the log ``path`` keeps its daily signed heads."""
+    return beside(path, _DAILY)
 
 
 def read_head(path: Path) -> Head | None:
@@ -117,7 +129,7 @@ def read_head(path: Path) -> Head | None:
 
 
 def write_head(path: Path, head: Head) -> None:
-    """In place and not forced to the disk: it may lag behind the log, and never runs ahead of it."""
+    """Write in place, not forced to the disk: the file may lag behind the log and never runs ahead of it."""
     file = os.open(beside(path, "head"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.pwrite(file, dump(asdict(head)).encode().ljust(_HEAD_BYTES - 1) + b"\n", 0)
@@ -126,17 +138,17 @@ def write_head(path: Path, head: Head) -> None:
 
 
 def beside(path: Path, what: str) -> Path:
-    """The file or folder of a log that stands beside it, such as its ``head``."""
+    """The file or folder beside a log that has its name with an ending, such as ``head``."""
     return path.with_name(f"{path.name}.{what}")
 
 
 def _file_name(institution: str) -> str:
-    """A name that is safe in a path, and one for each institution."""
+    """A name that is safe in a path, and a different one for each institution."""
     return f"i-{hashlib.sha256(institution.encode()).hexdigest()[:32]}"
 
 
 def flock(file: int, kind: int) -> bool:
-    """Lock a file until its handle is closed; False if that was not to be had in time."""
+    """Lock a file until its handle is closed; False if the lock could not be had in time."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -151,7 +163,7 @@ def flock(file: int, kind: int) -> bool:
 
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """A small file, whole or absent, and its name on the disk too; StoreError if the disk does not take it."""
+    """Write a small file, whole or not at all, and make its name durable; StoreError if the disk refuses."""
     write_atomic(path, content.encode() + b"\n" if isinstance(content, str) else content)
     try:
         sync_folder(path.parent)

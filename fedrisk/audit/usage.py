@@ -1,6 +1,6 @@
 """What was used, by counterparty, purpose and month: plain sums over one institution's audit trail.
 
-The meter keeps no books of its own, so it cannot differ from the trail. Prices add up as Gaussian
+No books are kept beside the trail, so the figures cannot differ from it. Prices add up as Gaussian
 differential privacy composes, by the root of the sum of squares (Dong, Roth & Su 2022).
 """
 
@@ -22,11 +22,11 @@ _IN, _OUT = ("request", "received"), ("answer", "sent")
 class UsageRow:
     """Use by one counterparty for one purpose in one month (UTC, ``YYYY-MM``).
 
-    requests, releases, refusals: number of such entries. mu: as the ledger charges, see
-    ``charged``; infinite where one was a research spend. rows: sum over releases of the enterprises they touched.
-    scores: sum over score entries of the enterprises scored. bytes_in: size of requests and of what was
-    received; bytes_out: of answers and of what was sent. (A release or a score travels in an answer or in
-    something sent, and its own size is not counted again.)
+    requests, releases, refusals: number of such entries. mu: as the ledger charges, see ``charged``; infinite
+    where one was a research spend. rows: sum over releases of the enterprises they touched. scores: sum over
+    score entries of the enterprises scored. bytes_in: size of requests and of what was received. bytes_out:
+    size of answers and of what was sent. (A release or a score travels in an answer or in something sent, and
+    its size is not counted a second time.)
     """
 
     counterparty: str
@@ -62,7 +62,7 @@ def charged(entries: Iterable[AuditEntry]) -> float:
 
 
 def usage_rows(entries: Iterable[AuditEntry]) -> list[UsageRow]:
-    """Rows sorted by month, counterparty and purpose; the log's own notes are left out.
+    """Rows sorted by month, counterparty and purpose; the log's notes about itself are left out.
 
     >>> usage_rows([])
     []
@@ -75,10 +75,10 @@ def usage_rows(entries: Iterable[AuditEntry]) -> list[UsageRow]:
 
 
 def to_csv(rows: Iterable[UsageRow]) -> str:
-    """A table with a header, comma-separated, lines ended by ``\\n``.
+    r"""A table with a header, comma-separated, with lines ended by ``\n``.
 
     >>> to_csv([])
-    'counterparty,purpose,month,requests,releases,refusals,mu,rows,scores,bytes_in,bytes_out\\n'
+    'counterparty,purpose,month,requests,releases,refusals,mu,rows,scores,bytes_in,bytes_out\n'
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")

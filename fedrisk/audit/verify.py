@@ -1,8 +1,8 @@
-"""Reading an audit log, and checking one: one's own, or one that was handed over.
+"""Reading an audit log, and checking one: the institution's log on its machine, or one that was handed over.
 
-Entries are read in full by those who check them, so a plain chain of hashes (Haber & Stornetta 1991) serves as
-well as a Merkle tree, with less to trust. What the chain cannot show, that its end was cut off or that its
-owner wrote it anew, checkpoints do (Crosby & Wallach 2009).
+Those who check entries read them in full, so a plain chain of hashes (Haber & Stornetta 1991) serves as well
+as a Merkle tree, and there is less to trust. What the chain cannot show, that its end was cut off or that its
+owner rewrote it, signed heads do (Crosby & Wallach 2009).
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from fedrisk.audit.entry import (
     SIGNED,
@@ -25,7 +26,7 @@ from fedrisk.audit.entry import (
     parse,
     signed_by,
 )
-from fedrisk.audit.signed_head import SignedHead, beside, flock, load_signed_heads, read_head
+from fedrisk.audit.signed_head import Head, SignedHead, daily_folder, flock, load_signed_heads, read_head
 from fedrisk.errors import EnvelopeError, StoreError
 
 
@@ -33,7 +34,8 @@ from fedrisk.errors import EnvelopeError, StoreError
 class VerifyResult:
     """What ``verify`` found: ``first_broken`` is the index of the first entry that is not vouched for.
 
-    notes: what the log says about itself (clock set back, torn tails), and checks that could not be made.
+    notes: what the log says about itself (a clock that was set back; the kinds of its own notes, such as
+    ``torn_tail``), and checks that could not be made.
     """
 
     ok: bool
@@ -44,9 +46,9 @@ class VerifyResult:
 
 
 def read(path: str | os.PathLike[str], size: int | None = None) -> Iterator[AuditEntry]:
-    """Entries of a log file, up to ``size`` bytes of it; checked for their form only, see ``verify``.
+    """Entries of a log file, up to ``size`` bytes of it; only their form is checked, see ``verify``.
 
-    StoreError names the line that is no entry.
+    StoreError names the first line that is not an entry.
     """
     done = 0
     for number, line in enumerate(_lines(Path(path))):
@@ -67,41 +69,92 @@ def verify(
     heads: Iterable[SignedHead] = (),
     institution: str | None = None,
 ) -> VerifyResult:
-    """Check a log, one's own or one handed over, and name the first entry that is not vouched for.
+    """Check a log and name the first entry that is not vouched for.
 
-    public_key: the institution's pinned Ed25519 key (32 bytes). heads: those that others kept; daily
-    checkpoints and head file beside the log are used as well where they are there.
+    public_key: the institution's pinned Ed25519 key (32 bytes). heads: signed heads that others kept. Daily
+    signed heads and the head file beside the log are used as well where they are there.
 
     Guarantee: without the key no entry can be changed, moved, left out, put in or repeated unnoticed, and the
-    end can be cut off only at a signed entry, and only as far back as no known checkpoint (or head file)
-    reaches. The key's owner can write the log anew from its last checkpoint that is known here, no further.
+    end can be cut off only at a signed entry, and only as far back as no known signed head (or head file)
+    reaches. The key's owner can rewrite the log from the last signed head that is known here, no further.
     The last signature covers all entries through the chain; the others are looked at only if it fails, to
-    tell how far the log still holds.
+    find out how far the log still holds.
 
     StoreError if there is no such file. Source: Haber & Stornetta (1991), Crosby & Wallach (2009).
     """
     path = Path(path)
     try:
-        daily = load_signed_heads(beside(path, "checkpoints"))
-        damaged = ""
+        daily, damaged = load_signed_heads(daily_folder(path)), None
     except EnvelopeError:
-        daily, damaged = (), "a daily checkpoint beside the log is damaged"
-    points = [*daily, *heads]
-    marks: dict[int, str] = {}
-    notes: list[str] = []
-    count, previous, moment = 0, "", ""
-    wanted = {point.count for point in points}
+        daily, damaged = (), _Fault(None, "a daily signed head beside the log is damaged")
+    points = sorted([*daily, *heads], key=lambda point: point.count)
     head = read_head(path)
-    if head is None:
-        notes.append("no head file: only checkpoints can show that the end was cut off")
-    wanted.add(head.count if head else 0)
+    wanted = {point.count for point in points} | {0 if head is None else head.count}
+    chain = _walk(_lines(path), public_key, institution, wanted)
+    fault = (
+        _signature_fault(chain, path, public_key)
+        or _chain_fault(chain)
+        or _signed_heads_fault(chain, points, public_key)
+        or _head_file_fault(chain, head, max((point.count for point in points), default=0))
+        or damaged
+    )
+    unchecked = ["no head file: only signed heads can show that the end was cut off"] if head is None else []
+    return VerifyResult(
+        ok=fault is None,
+        entries=chain.count,
+        first_broken=None if fault is None else fault.first_broken,
+        why="" if fault is None else fault.why,
+        notes=(*unchecked, *chain.notes),
+    )
 
-    def broken(index: int | None, why: str) -> VerifyResult:
-        return VerifyResult(ok=False, entries=count, first_broken=index, why=why, notes=tuple(notes))
 
+class _Fault(NamedTuple):
+    """Index of the first entry that is not vouched for (None where no entry can be named), and why."""
+
+    first_broken: int | None
+    why: str
+
+
+class _Signed(NamedTuple):
+    """A signed entry: where it is in the log, its line, its signature (hex)."""
+
+    at: int
+    line: bytes
+    signature: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chain:
+    """The entries that hang together from the beginning on.
+
+    count: number of these entries. last_signed: the last one with a signature, not verified yet. hashes: of
+    the entries that end at a wanted count; of no entries, the genesis. notes: what they say about the log.
+    why: what is wrong with the entry after them, or empty. exact: whether it is that entry that was changed;
+    otherwise one before it may have been.
+    """
+
+    institution: str | None
+    count: int
+    last_signed: _Signed | None
+    hashes: Mapping[int, str]
+    notes: Sequence[str]
+    why: str
+    exact: bool
+
+    @property
+    def vouched(self) -> int:
+        """Number of entries up to the last signed one."""
+        return 0 if self.last_signed is None else self.last_signed.at + 1
+
+
+def _walk(lines: Iterable[bytes], public_key: bytes, institution: str | None, wanted: set[int]) -> _Chain:
+    """Read entries as far as each follows the one before it."""
+    count, previous, moment = 0, "", ""
     why, exact = "", True
-    last: tuple[int, bytes, str] | None = None  # the last signed entry
-    for line in _lines(path):
+    last_signed: _Signed | None = None
+    hashes: dict[int, str] = {}
+    notes: list[str] = []
+    for line in lines:
         try:
             entry = parse(line)
             if count == 0:
@@ -112,46 +165,87 @@ def verify(
             why, exact = f"entry {count} {error}", not isinstance(error, Unlinked)
             break
         if entry["signature"]:
-            last = count, line, entry["signature"]
-        if entry["note"]:
-            notes.append(f"entry {count}: clock set back, it showed {entry['note'].removeprefix('clock ')}")
-        if entry["event"] == "note":
-            notes.append(f"entry {count}: {entry['kind']}")
+            last_signed = _Signed(count, line, entry["signature"])
+        if entry["note"] or entry["event"] == "note":
+            notes += _notes_of(entry)
         count, previous, moment = count + 1, entry["hash"], entry["time"]
         if count in wanted:
-            marks[count] = entry["hash"]
+            hashes[count] = previous
     if institution is not None:
-        marks[0] = genesis(institution, public_key)
-    # An entry changed and hashed anew, with all after it, breaks the first signature that follows it.
-    if last is not None and not signed_by(public_key, last[2], SIGNED + body_of(last[1])):
-        vouched = _vouched(path, public_key)
-        return broken(
-            vouched, f"the first signature from entry {vouched} on does not hold: changed, or not its own"
-        )
-    vouched = 0 if last is None else last[0] + 1
-    if why:
+        hashes[0] = genesis(institution, public_key)
+    return _Chain(
+        institution=institution,
+        count=count,
+        last_signed=last_signed,
+        hashes=hashes,
+        notes=notes,
+        why=why,
+        exact=exact,
+    )
+
+
+def _notes_of(entry: Mapping[str, Any]) -> list[str]:
+    """What an entry says about the log itself."""
+    notes, index = [], entry["index"]
+    if entry["note"]:
+        notes.append(f"entry {index}: clock set back, it showed {entry['note'].removeprefix('clock ')}")
+    if entry["event"] == "note":
+        notes.append(f"entry {index}: {entry['kind']}")
+    return notes
+
+
+def _signature_fault(chain: _Chain, path: Path, public_key: bytes) -> _Fault | None:
+    """An entry that was changed and hashed again, with all after it, breaks the next signature."""
+    last = chain.last_signed
+    if last is None or signed_by(public_key, last.signature, SIGNED + body_of(last.line)):
+        return None
+    vouched = _vouched(path, public_key)
+    return _Fault(
+        vouched,
+        f"the first signature from entry {vouched} on does not hold: the entries were changed, or the "
+        "signature is of another key",
+    )
+
+
+def _chain_fault(chain: _Chain) -> _Fault | None:
+    """An entry that is not well formed or does not follow, or entries at the end that no signature closes."""
+    vouched, count = chain.vouched, chain.count
+    if chain.why:
         open_end = f" (no signature closes entries {vouched} to {count - 1})" if vouched < count else ""
-        return broken(count if exact else vouched, why + open_end)
+        return _Fault(count if chain.exact else vouched, chain.why + open_end)
     if vouched < count:
-        return broken(vouched, f"entries from {vouched} on are not closed by a signature")
-    agreed = 0
-    for point in sorted(points, key=lambda p: p.count):
-        if not point.holds(public_key) or (institution is not None and point.institution != institution):
-            return broken(None, f"the checkpoint of {point.count} entries is not signed by this institution")
+        return _Fault(vouched, f"entries from {vouched} on are not closed by a signature")
+    return None
+
+
+def _signed_heads_fault(chain: _Chain, points: Iterable[SignedHead], public_key: bytes) -> _Fault | None:
+    """The first signed head, in the order of their counts, that is forged or that the log contradicts."""
+    agreed, count = 0, chain.count
+    for point in points:
+        of_another = chain.institution is not None and point.institution != chain.institution
+        if of_another or not point.holds(public_key):
+            return _Fault(None, f"the signed head of {point.count} entries is not signed by this institution")
         if point.count > count:
-            return broken(count, f"a checkpoint says {point.count} entries; the log was cut off at {count}")
-        if point.count in marks and marks[point.count] != point.hash:
-            return broken(
-                agreed, f"a checkpoint of {point.count} entries names another history from {agreed} on"
+            return _Fault(count, f"a signed head says {point.count} entries; the log was cut off at {count}")
+        if point.count in chain.hashes and chain.hashes[point.count] != point.hash:
+            return _Fault(
+                agreed, f"a signed head of {point.count} entries names another history from {agreed} on"
             )
         agreed = point.count
-    if head is not None and head.count > count:
-        return broken(count, f"the head file says {head.count} entries; the log was cut off at {count}")
-    if head is not None and count and head.count in marks and marks[head.count] != head.hash:
-        return broken(agreed, f"the head file names another entry {head.count - 1}; the log was replaced")
-    if damaged:
-        return broken(None, damaged)
-    return VerifyResult(ok=True, entries=count, first_broken=None, why="", notes=tuple(notes))
+    return None
+
+
+def _head_file_fault(chain: _Chain, head: Head | None, agreed: int) -> _Fault | None:
+    """The head file against the log; on the first ``agreed`` entries all signed heads agree with the log."""
+    if head is None:
+        return None
+    if head.count > chain.count:
+        return _Fault(
+            chain.count, f"the head file says {head.count} entries; the log was cut off at {chain.count}"
+        )
+    if chain.count and head.count in chain.hashes and chain.hashes[head.count] != head.hash:
+        return _Fault(agreed, f"the head file names another entry {head.count - 1}; the log was replaced")
+    return None
 
 
 def _vouched(path: Path, public: bytes) -> int:
@@ -167,10 +261,11 @@ def _vouched(path: Path, public: bytes) -> int:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """Lines of a log as it stood at the beginning; an append that is under way is waited for."""
+    """Lines of a log as it was when the reading began; an append that is under way is waited for."""
     try:
         with path.open("rb") as file:
-            flock(file.fileno(), fcntl.LOCK_SH)  # on a disk without locks: read all the same
+            # On a disk without locks: read all the same.
+            flock(file.fileno(), fcntl.LOCK_SH)
             left = os.fstat(file.fileno()).st_size
             with contextlib.suppress(OSError):
                 fcntl.flock(file.fileno(), fcntl.LOCK_UN)

@@ -1,4 +1,4 @@
-"""The meter equals the sums over the trail."""
+"""Usage equals the sums over the trail."""
 
 import csv
 import io
@@ -15,6 +15,7 @@ from fedrisk.secure.identity import IdentityKey
 
 def entry(event="release", **changes):
     base = {
+        "format": 2,
         "index": 0,
         "time": "2026-05-01T00:00:00.000Z",
         "institution": "tax",
@@ -90,7 +91,7 @@ def test_a_research_spend_is_infinite_whatever_its_nominal_mu():
     assert usage_rows([entry(spend=spend(0.1, True))])[0].mu == math.inf
 
 
-def test_the_meter_reads_a_log(tmp_path):
+def test_usage_is_read_from_a_log(tmp_path):
     log = AuditLog(tmp_path / "audit.jsonl", IdentityKey.generate(), "tax")
     base = {"study": "s", "attempt": "a", "purpose": "p", "action": "release", "counterparty": "hub"}
     log.append([{**base, "event": "request", "bytes": 3}, {**base, "event": "release", "spend": spend(0.5)}])
@@ -113,19 +114,19 @@ ENTRIES = st.builds(
 
 
 @given(st.lists(ENTRIES, max_size=40))
-def test_the_meter_equals_the_sums_over_the_trail(trail):
+def test_usage_equals_the_sums_over_the_trail(trail):
     rows = usage_rows(trail)
     keys = [(row.month, row.counterparty, row.purpose) for row in rows]
     assert keys == sorted(set(keys))
     trail = [e for e in trail if e.event != "note"]
     for row in rows:
-        own = [
+        of_row = [
             e
             for e in trail
             if (e.time[:7], e.counterparty, e.purpose) == (row.month, row.counterparty, row.purpose)
         ]
-        assert own
-        squares = sum(float(e.spend["mu"]) ** 2 for e in own if e.spend)
+        assert of_row
+        squares = sum(float(e.spend["mu"]) ** 2 for e in of_row if e.spend)
         assert math.isclose(row.mu**2, squares, rel_tol=1e-9, abs_tol=1e-300)
     for event, name in (("request", "requests"), ("release", "releases"), ("refusal", "refusals")):
         assert sum(getattr(row, name) for row in rows) == sum(e.event == event for e in trail)
