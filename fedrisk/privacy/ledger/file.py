@@ -106,6 +106,7 @@ class LedgerFile:
         with self.connection() as db:
             version = self._version(db)
             if version == SCHEMA_VERSION:
+                db.execute("BEGIN")  # one view of state, acts and totals, whatever others add meanwhile
                 if guard:
                     self._check_seal(db, mark)
                 return _calendar_of(db)

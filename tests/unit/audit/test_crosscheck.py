@@ -13,6 +13,7 @@ from fedrisk.errors import ConfigError
 
 def entry(institution, event, counterparty, digest="d1", index=0, **changes):
     base = {
+        "format": 2,
         "index": index,
         "time": "2026-05-01T00:00:00.000Z",
         "institution": institution,
@@ -22,8 +23,8 @@ def entry(institution, event, counterparty, digest="d1", index=0, **changes):
         "action": "mask",
         "event": event,
         "counterparty": counterparty,
-        "kind": "masked matrix",
-        "protection": "one-time mask",
+        "kind": "masked_matrix",
+        "protection": "masked.sealed",
         "digest": digest,
         "bytes": 100,
         "rows": 0,
@@ -64,14 +65,37 @@ def test_missing_extra_and_different_are_told_apart():
     assert (found[0].sent, found[0].received) == (None, odd)
     assert (found[1].sent, found[1].received) == (lost, None)
     assert (found[2].sent, found[2].received) == (one, other)
-    assert "entry 5 of tax and entry 6 of court differ in bytes" in str(found[2])
-    assert "entry 3" in str(found[1]) and "entry 4" in str(found[0])
+    assert [d.differs for d in found] == [(), (), ("bytes",)]
 
 
 def test_content_changed_on_the_way_is_different_not_missing_and_extra():
     logs = {"tax": [entry("tax", "sent", "bank", "d1")], "bank": [entry("bank", "received", "tax", "d2")]}
     (found,) = crosscheck(logs, "a")
-    assert found.what == "different" and "differ in digest" in str(found)
+    assert (found.what, found.differs) == ("different", ("digest",))
+
+
+def test_all_that_differs_is_named_in_one_order():
+    logs = {
+        "tax": [entry("tax", "sent", "bank", "d1", kind="a")],
+        "bank": [entry("bank", "received", "tax", "d1", kind="b", bytes=7)],
+    }
+    (found,) = crosscheck(logs, "a")
+    assert found.differs == ("bytes", "kind")
+
+
+def test_the_kinds_of_two_formats_are_not_compared():
+    """One of the two was updated in the middle of an attempt, and sends what it had sent before again."""
+    prose = {"format": 1, "kind": "prose"}
+    logs = {
+        "tax": [entry("tax", "sent", "bank", "d1", **prose), entry("tax", "sent", "bank", "d1")],
+        "bank": [entry("bank", "received", "tax", "d1", **prose)],
+    }
+    assert crosscheck(logs, "a") == []
+    logs["bank"] = [entry("bank", "received", "tax", "d1")]
+    assert crosscheck(logs, "a") == []
+    logs["bank"] = [entry("bank", "received", "tax", "d1", bytes=101)]
+    (found,) = crosscheck(logs, "a")
+    assert (found.what, found.differs) == ("different", ("bytes",))
 
 
 def test_relayed_to_the_wrong_institution_is_missing_here_and_extra_there():
@@ -140,7 +164,7 @@ def test_each_fault_is_found_where_it_is_and_nothing_else(messages, data):
 
 
 def test_who_saw_what_by_hand():
-    noisy = {"kind": "noisy sums", "protection": "noise"}
+    noisy = {"kind": "noisy_sums", "protection": "noise"}
     trail = [
         entry("tax", "request", "hub", kind="study"),
         entry("tax", "release", "hub", **noisy, spend=spend(3.0)),
@@ -150,7 +174,7 @@ def test_who_saw_what_by_hand():
         entry("tax", "received", "bank"),
         entry("tax", "delivery", "hub"),
         entry("tax", "sent", "bank", attempt="other"),
-        entry("bank", "refusal", "hub", kind="refusal code", protection="none", bytes=5, code="budget"),
+        entry("bank", "refusal", "hub", kind="refusal", protection="none", bytes=5, code="budget"),
         entry("bank", "release", "hub", **noisy, spend=spend("inf", True)),
     ]
 
@@ -166,8 +190,8 @@ def test_who_saw_what_by_hand():
         )
 
     assert disclosures(trail, "a") == [
-        row("bank", "hub", "noisy sums", "noise", math.inf, 100, 1),
-        row("bank", "hub", "refusal code", "none", 0.0, 5, 1),
-        row("tax", "bank", "masked matrix", "one-time mask", 0.0, 100, 1),
-        row("tax", "hub", "noisy sums", "noise", 5.0, 200, 2),
+        row("bank", "hub", "noisy_sums", "noise", math.inf, 100, 1),
+        row("bank", "hub", "refusal", "none", 0.0, 5, 1),
+        row("tax", "bank", "masked_matrix", "masked.sealed", 0.0, 100, 1),
+        row("tax", "hub", "noisy_sums", "noise", 5.0, 200, 2),
     ]

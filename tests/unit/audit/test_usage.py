@@ -1,4 +1,4 @@
-"""The meter equals the sums over the trail."""
+"""Usage equals the sums over the trail."""
 
 import csv
 import io
@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from fedrisk.audit.entry import AuditEntry
 from fedrisk.audit.log import AuditLog
-from fedrisk.audit.usage import MeterRow, meter, to_csv
+from fedrisk.audit.usage import UsageRow, to_csv, usage_rows
 from fedrisk.secure.identity import IdentityKey
 
 
 def entry(event="release", **changes):
     base = {
+        "format": 2,
         "index": 0,
         "time": "2026-05-01T00:00:00.000Z",
         "institution": "tax",
@@ -72,29 +73,29 @@ def test_a_small_trail_by_hand():
     may, june = {"purpose": "credit", "month": "2026-05"}, {"purpose": "credit", "month": "2026-06"}
     none = {"requests": 0, "releases": 0, "refusals": 0, "mu": 0.0, "rows": 0, "scores": 0}
     none |= {"bytes_in": 0, "bytes_out": 0}
-    assert meter(trail) == [
-        MeterRow(counterparty="bank", **{**none, **may, "scores": 20, "bytes_in": 9, "bytes_out": 7}),
-        MeterRow(
+    assert usage_rows(trail) == [
+        UsageRow(counterparty="bank", **{**none, **may, "scores": 20, "bytes_in": 9, "bytes_out": 7}),
+        UsageRow(
             **{**none, **may, "counterparty": "hub", "requests": 1, "releases": 2, "refusals": 1, "mu": 5.0}
             | {"rows": 110, "bytes_in": 10, "bytes_out": 1200}
         ),
-        MeterRow(
+        UsageRow(
             counterparty="hub",
             **{**none, "month": "2026-05", "purpose": "supervision", "requests": 1, "bytes_in": 5},
         ),
-        MeterRow(counterparty="hub", **{**none, **june, "releases": 1, "mu": math.inf}),
+        UsageRow(counterparty="hub", **{**none, **june, "releases": 1, "mu": math.inf}),
     ]
 
 
 def test_a_research_spend_is_infinite_whatever_its_nominal_mu():
-    assert meter([entry(spend=spend(0.1, True))])[0].mu == math.inf
+    assert usage_rows([entry(spend=spend(0.1, True))])[0].mu == math.inf
 
 
-def test_the_meter_reads_a_log(tmp_path):
+def test_usage_is_read_from_a_log(tmp_path):
     log = AuditLog(tmp_path / "audit.jsonl", IdentityKey.generate(), "tax")
     base = {"study": "s", "attempt": "a", "purpose": "p", "action": "release", "counterparty": "hub"}
     log.append([{**base, "event": "request", "bytes": 3}, {**base, "event": "release", "spend": spend(0.5)}])
-    (row,) = meter(log.entries())
+    (row,) = usage_rows(log.entries())
     assert (row.requests, row.releases, row.mu, row.bytes_in) == (1, 1, 0.5, 3)
 
 
@@ -113,19 +114,19 @@ ENTRIES = st.builds(
 
 
 @given(st.lists(ENTRIES, max_size=40))
-def test_the_meter_equals_the_sums_over_the_trail(trail):
-    rows = meter(trail)
+def test_usage_equals_the_sums_over_the_trail(trail):
+    rows = usage_rows(trail)
     keys = [(row.month, row.counterparty, row.purpose) for row in rows]
     assert keys == sorted(set(keys))
     trail = [e for e in trail if e.event != "note"]
     for row in rows:
-        own = [
+        of_row = [
             e
             for e in trail
             if (e.time[:7], e.counterparty, e.purpose) == (row.month, row.counterparty, row.purpose)
         ]
-        assert own
-        squares = sum(float(e.spend["mu"]) ** 2 for e in own if e.spend)
+        assert of_row
+        squares = sum(float(e.spend["mu"]) ** 2 for e in of_row if e.spend)
         assert math.isclose(row.mu**2, squares, rel_tol=1e-9, abs_tol=1e-300)
     for event, name in (("request", "requests"), ("release", "releases"), ("refusal", "refusals")):
         assert sum(getattr(row, name) for row in rows) == sum(e.event == event for e in trail)

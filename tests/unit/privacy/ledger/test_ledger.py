@@ -1,5 +1,6 @@
 """The institution's ledger: charges, refusals, repetition, two processes at once, broken disks."""
 
+import contextlib
 import math
 import os
 import sqlite3
@@ -280,6 +281,30 @@ def test_two_processes_cannot_overspend_together(path):
     assert [process.returncode for process in running] == [0, 0]
     assert sum(counts) == 25  # 25 unit prices make exactly mu 5
     assert Ledger(path, caps=5.0).spent() == pytest.approx(5.0, rel=1e-12)
+
+
+def test_a_charge_between_two_looks_of_an_opening_is_not_taken_for_damage(path, monkeypatch):
+    """Another process charges after the opening has read the number of acts and before it reads the totals."""
+    other = Ledger(path, caps=5.0, wait_seconds=0.05)
+    other.debit("a", BASE, "d")
+    connect, looks = sqlite3.connect, []
+
+    def meanwhile(statement):
+        if statement.startswith("SELECT a.head") and not looks:
+            looks.append(statement)
+            with contextlib.suppress(StoreError):  # it may have to wait
+                other.debit("b", replace(BASE, attempt="2", mu=1.0), "d")
+
+    def traced(*args, **kwargs):
+        db = connect(*args, **kwargs)
+        db.set_trace_callback(meanwhile)
+        return db
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", traced)
+        Ledger(path, caps=5.0)
+    assert looks
+    Ledger(path, caps=5.0).audit()
 
 
 def test_a_process_killed_in_the_middle_leaves_a_whole_ledger(path):
