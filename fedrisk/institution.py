@@ -141,7 +141,8 @@ class Institution(BaseModel):
     def histories(self, name: str, ids: NDArray[np.object_]) -> Histories:
         """Histories of an encoder in the order of ``ids`` (normalised, as in a Table).
 
-        (n, months, series) float32 in [0, 1], NaN where a month or the enterprise is missing. ConfigError where the file is not there, DataError with every rule that it breaks.
+        (n, months, series) float32 in [0, 1], NaN where a month or the enterprise is missing. ConfigError where the
+        file is not there, DataError with every rule that it breaks.
         """
         rule = self.encoder(name)
         if self.dictionary is None:
@@ -161,8 +162,9 @@ class Institution(BaseModel):
     def save_encoder(self, name: str, model: TrainedModel) -> None:
         """Install a trained encoder; the columns are there from now on, in place of an earlier one's.
 
-        One of a research run never takes the place of one that was trained with privacy. ``model.about`` says study, digest, mu, delta and research of its training. ConfigError where it was
-        trained for other histories than this institution's file states.
+        One of a research run never takes the place of one that was trained with privacy. ``model.about`` says study,
+        digest, mu, delta and research of its training. ConfigError where it was trained for other histories than
+        this institution's file states.
         """
         rule = self.encoder(name)
         if lacking := {"study", "digest", "mu", "delta", "research"} - model.about.keys():

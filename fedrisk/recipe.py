@@ -65,7 +65,8 @@ class Recipe:
     expect: what ``check`` says beforehand, from the plan and the rows of each institution.
     brings: at an institution, what it brings into the study; its errors refuse the study.
     hub: the hub's side, exchanges and then arithmetic. actions: what a node answers, besides what all recipes share.
-    summary: sections for the report. baselines: studies to hold a research run against, by heading. requires: optional packages, asked for before anything is paid.
+    summary: sections for the report. baselines: studies to hold a research run against, by heading. requires:
+    optional packages, asked for before anything is paid.
 
     The functions import what they need when they are called: a node that never trains never loads torch.
     """

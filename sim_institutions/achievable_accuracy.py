@@ -32,8 +32,8 @@ class AchievableAccuracy:
     """AUC on enterprises kept aside.
 
     alone: by bank with enough defaults, of a model on the bank's columns. pooled, additive: on the customers of
-    the same banks, of models on all institutions' columns. everything: pooled, on the customers of all banks. best_column: the
-    greatest AUC of a single column, and the column's name.
+    the same banks, of models on all institutions' columns. everything: pooled, on the customers of all banks.
+    best_column: the greatest AUC of a single column, and the column's name.
     """
 
     alone: dict[str, float]

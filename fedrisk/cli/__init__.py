@@ -1,4 +1,6 @@
-"""The commands: ``check``, ``run``, ``show`` for studies; ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions.
+"""The commands.
+
+``check``, ``run``, ``show`` for studies; ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions.
 
 What a command needs is imported inside it: worker processes import these files again when they start.
 """

@@ -167,7 +167,7 @@ def quota(
         int | None, typer.Option(min=1, help="The new agreed size; left out, it is only shown.")
     ] = None,
 ) -> None:
-    """At the key authority: how many ids an institution may have evaluated in an epoch, and has; raise it with --size."""
+    """At the key authority: how many ids an institution may have evaluated in an epoch; raise it with --size."""
     from fedrisk.clients.node import Node
 
     node = Node.load(institution)

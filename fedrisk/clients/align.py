@@ -48,7 +48,7 @@ def blind(node: Node, request: Payload) -> Payload:
         return Payload({"new": 0})
     ids = attempt.read().ids
     known = node.store.pseudonyms.known(attempt.key_tag, ids)
-    # By id: the row order is another one in every attempt, and a request that was not answered is asked again as it was.
+    # By id: the row order is another one in every attempt, and a request without an answer is asked again as it was.
     new_ids = [i.encode() for i in sorted(ids[~known])]
     if not new_ids:
         return Payload({"new": 0})

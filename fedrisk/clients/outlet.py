@@ -135,7 +135,7 @@ def release_exact(
 
 
 def charge(attempt: Attempt, release: Release, request: Payload) -> Payload:
-    """Charge for what others release of this institution's records, while nothing leaves here: a release without blocks."""
+    """Charge for what others release of this institution's records: a release without blocks, nothing leaves here."""
     stored = _debit(attempt, release, request)
     return stored if stored is not None else _commit(attempt, release, Payload())
 

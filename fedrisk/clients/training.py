@@ -1,8 +1,8 @@
 """Training, at a trainer: keys for masks, noisy sums of clipped gradients, shares that open masks.
 
-The hub sends weights; the trainer answers with one masked vector, which holds its enterprises' clipped gradients and its
-part of the noise (distributed), or its change to the model after steps with the whole noise (silo). Noise, price and the
-bound on one enterprise follow from the plan. The vector leaves through the outlet like any other release.
+The hub sends weights; the trainer answers with one masked vector, which holds its enterprises' clipped gradients and
+its part of the noise (distributed), or its change to the model after steps with the whole noise (silo). Noise, price
+and the bound on one enterprise follow from the plan. The vector leaves through the outlet like any other release.
 """
 
 from collections.abc import Callable, Mapping

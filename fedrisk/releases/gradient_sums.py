@@ -30,10 +30,10 @@ class TrainingPlan:
     """Public numbers of a training.
 
     steps: rounds. sums: noisy sums of gradients by each trainer in all of them. mu: price of all, mu_sum: of one.
-    clip: most that one enterprise adds to a sum (L2); radius: the same in ring units. sigma: noise of one trainer in one
-    sum, in ring units; 0 is none. distributed: whether the trainers share the noise; otherwise each adds the whole noise
-    (silo). variance: of the noise in each number of the total of all trainers (distributed) or of one trainer's sum
-    (silo), in plain units. threshold: trainers that must be left for a step to count.
+    clip: most that one enterprise adds to a sum (L2); radius: the same in ring units. sigma: noise of one trainer in
+    one sum, in ring units; 0 is none. distributed: whether the trainers share the noise; otherwise each adds the
+    whole noise (silo). variance: of the noise in each number of the total of all trainers (distributed) or of one
+    trainer's sum (silo), in plain units. threshold: trainers that must be left for a step to count.
     """
 
     steps: int

@@ -18,9 +18,10 @@ from fedrisk.releases.release import Planned, Release
 class Plan:
     """All releases of a study, in the order in which they are made.
 
-    planned: the releases; where two of them share a part of the budget, a study makes one of the two. price: most that each institution may be charged, as Gaussian-DP mu for each
-    population. features: public columns of all roles. training: the noisy sums of gradients, where the recipe trains a
-    model. sample_rows: rows on which a release is computed at most, where it takes a sample.
+    planned: the releases; where two of them share a part of the budget, a study makes one of the two. price: most
+    that each institution may be charged, as Gaussian-DP mu for each population. features: public columns of all
+    roles. training: the noisy sums of gradients, where the recipe trains a model. sample_rows: rows on which a
+    release is computed at most, where it takes a sample.
     """
 
     planned: tuple[Planned, ...]

@@ -33,16 +33,19 @@ class Signer(Protocol):
     """Holds an Ed25519 key, as :class:`fedrisk.secure.identity.IdentityKey` does."""
 
     @property
-    def public(self) -> bytes: ...
-    def sign(self, message: bytes) -> bytes: ...
+    def public(self) -> bytes:
+        """The public key, 32 bytes."""
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature of a message, 64 bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReleasedBlock:
     """One array of a release, added up over its contributors.
 
-    total: in plain units. variance: of the noise in each number, None where it is not known. left, right: owners (roles) of the matrices whose
-    product it is.
+    total: in plain units. variance: of the noise in each number, None where it is not known. left, right: owners
+    (roles) of the matrices whose product it is.
     """
 
     name: str

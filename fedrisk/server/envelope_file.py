@@ -64,8 +64,8 @@ class Spool:
 
 def _unusable(error: OSError) -> StoreError:
     return StoreError(
-        f"the hub cannot keep envelopes in {tempfile.gettempdir()}: {error.strerror}; free space there or set TMPDIR to "
-        "another disk, and run the study again. What was released before stays charged"
+        f"the hub cannot keep envelopes in {tempfile.gettempdir()}: {error.strerror}; free space there or set "
+        "TMPDIR to another disk, and run the study again. What was released before stays charged"
     )
 
 

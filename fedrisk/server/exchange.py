@@ -27,8 +27,8 @@ PATIENCE = 600.0
 class Exchange:
     """Request and reply over a Flower grid for one attempt at a study.
 
-    missing: members that did not agree in the roll call. exchanges: how many were made. sent: bytes that each institution sent to the hub. received: bytes that the
-    hub sent to it. Both without Flower's own framing.
+    missing: members that did not agree in the roll call. exchanges: how many were made. sent: bytes that each
+    institution sent to the hub. received: bytes that the hub sent to it. Both without Flower's own framing.
     """
 
     def __init__(

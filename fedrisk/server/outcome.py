@@ -56,9 +56,9 @@ class Outcome:
 
     record: every released number. card: a scorecard. network: a trained network or encoder with its design, as the
     bytes of a ``.npz`` file. training: public numbers of a training. evaluation: noisy counts of the hold-out by bank,
-    or for all (``"bank"``), with the variance of each number; exact ones by score in a research run. figures: what banks
-    send of their own models, in research runs only. second_release: which form a scorecard's second release had, None for other recipes.
-    expectation: whether so many positives suffice for a gain, from released numbers.
+    or for all (``"bank"``), with the variance of each number; exact ones by score in a research run. figures: what
+    banks send of their own models, in research runs only. second_release: which form a scorecard's second release
+    had, None for other recipes. expectation: whether so many positives suffice for a gain, from released numbers.
     """
 
     record: ReleaseRecord

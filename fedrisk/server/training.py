@@ -238,6 +238,6 @@ class Rounds:
         if len(self.active) < self.plan.threshold:
             raise PeerError(
                 f"{what}: {', '.join(sorted(self.lost))} lost, {len(self.active)} trainers are left and "
-                f"training.threshold is {self.plan.threshold}. The sum of this step was not opened; see that the nodes run, "
-                "and go on with --resume within a day, or run the study again"
+                f"training.threshold is {self.plan.threshold}. The sum of this step was not opened; see that the nodes "
+                "run, and go on with --resume within a day, or run the study again"
             )

@@ -27,7 +27,7 @@ LAYERS = {
     "releases": {"errors", "files", "findings", "study", "data", "secure", "privacy"},
     "models": {"errors", "study", "data", "secure", "privacy", "metrics"},
     # Columns of a trained encoder; torch only once there is one.
-    "institution": {"errors", "files", "renamed", "study", "data", "privacy", "models"},
+    "institution": {"errors", "files", "findings", "renamed", "study", "data", "privacy", "models"},
     "protocol": {"errors", "study", "privacy", "releases"},
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     "clients": {

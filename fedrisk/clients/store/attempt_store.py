@@ -178,7 +178,7 @@ class AttemptStore:
         return file.read_bytes()
 
     def forget_secrets(self) -> None:
-        """Delete keys, seeds, arrays and what is cached of the attempt, so that nothing sealed then can be opened later."""
+        """Delete keys, seeds, arrays and what is cached, so that nothing sealed in the attempt can be opened later."""
         for key in [k for k in AttemptStore._arrays if k[0] == str(self.folder)]:
             del AttemptStore._arrays[key]
         for key in [k for k, kept in AttemptStore._cached.items() if kept[0] == str(self.folder)]:

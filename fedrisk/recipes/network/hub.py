@@ -58,7 +58,10 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
 
 
 def tuning(study: Study, noise: float) -> Tuning:
-    """Defaults that follow from public numbers; ``noise``: deviation in a number of one step's mean gradient, by clip."""
+    """Defaults that follow from public numbers.
+
+    noise: deviation in a number of one step's mean gradient, by clip.
+    """
     if study.training.mode == "silo":
         # With one local step a round is a step, and momentum helps as it does there.
         once = study.training.local_steps == 1

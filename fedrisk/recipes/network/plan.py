@@ -20,8 +20,8 @@ BINS_SHARE = 0.65
 def make_plan(study: Study, features: Sequence[Feature]) -> Plan:
     """All releases. A holder behind an external score is charged twice the study's mu.
 
-    A record of its own made zero, or another, leaves the bank's part of the enterprise in place, so its clipped gradient
-    goes from one vector to another instead of to zero.
+    A record of its own made zero, or another, leaves the bank's part of the enterprise in place, so its clipped
+    gradient goes from one vector to another instead of to zero.
     """
     total = total_mu(study)
     private = any(f.private_edges for f in features)

@@ -125,10 +125,10 @@ def _count_version(attempt: Attempt, request: Payload) -> None:
 def banded(partial: NDArray[np.int64], rows: NDArray[np.int64], bands: Any) -> NDArray[np.int64]:
     """Points replaced by those that stand for their band.
 
-    partial: (table rows + 1,) this holder's points. rows: places of the lists, indices into partial. bands: edges and points
-    as the hub sends them, from released numbers. A band that would hold less than two different sums, or less than
-    LEAST_BAND_SHARE of the listed rows, is merged with the next: otherwise the bands of a holder with one yes-or-no
-    column would be that column.
+    partial: (table rows + 1,) this holder's points. rows: places of the lists, indices into partial. bands: edges
+    and points as the hub sends them, from released numbers. A band that would hold less than two different sums, or
+    less than LEAST_BAND_SHARE of the listed rows, is merged with the next: otherwise the bands of a holder with one
+    yes-or-no column would be that column.
 
     Raises PolicyError where the hub sent none or too many, ProtocolError where they are malformed.
     """
