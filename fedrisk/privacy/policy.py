@@ -30,7 +30,8 @@ class Policy(BaseModel):
         ledger. The default of 4 a year holds monthly refits at epsilon 1 (Gaussian DP adds up mu squared; twelve
         make epsilon 3.9). cap_per_study, cap_per_purpose: limits of single studies and purposes in a period.
     least_rows: fewest rows that its table must have before anything is computed on it.
-    least_colluders: fewest colluding banks that a study with several must withstand (or holders that train an encoder together).
+    least_colluders: fewest colluding banks that a study with several must withstand (or holders that train an encoder
+        together).
     scores: what a bank gets of this holder where it stands alone behind a sum: coarse ``bands`` or ``points``.
     scored_versions: how many different versions of a score a bank may get of one enterprise within
         ``scored_days``; differences between versions are equations about the columns. The default of 13 a year
