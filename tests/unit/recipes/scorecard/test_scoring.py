@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fedrisk.clients.score import LEAST_BAND_SHARE, banded
+from fedrisk.recipes.scorecard.scoring import LEAST_BAND_SHARE, banded
 from fedrisk.errors import PolicyError, ProtocolError
 
 BANDS = {"edges": [-20, 0, 20], "points": [-30, -10, 10, 30]}
