@@ -61,6 +61,11 @@ def test_a_plain_study_and_its_defaults():
             "colour",
             "unknown key; look for a misspelling, or a section of another recipe, or remove it",
         ),
+        (
+            {"privacy": {"epsilon": 1, "colour": 1}},
+            "privacy.colour",
+            "unknown key; look for a misspelling or remove it",
+        ),
         ({"institutions": []}, "institutions", "at least 1"),
         ({"institutions": [{"name": "a", "role": "spy"}]}, "institutions.0.role", "'bank'"),
         ({"institutions": [{"name": "a"}]}, "institutions.0.role", "is required and missing"),
