@@ -87,7 +87,10 @@ class Recipe:
         """The study with this recipe's settings checked and filled in; ConfigError lists what is wrong."""
         settings = checked(self.settings, study.settings, where=f"{where}, section [{self.name}],")
         full = study.model_copy(update={"settings": settings.model_dump(mode="json")})
-        self.members(full, None)
+        try:
+            self.members(full, None)
+        except ConfigError as error:
+            raise ConfigError(f"{where} breaks 1 rule(s):\n  {error}") from None
         return full
 
     def require(self) -> None:

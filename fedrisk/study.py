@@ -356,7 +356,10 @@ def checked(model: type[Model], content: Mapping[str, Any], *, where: str) -> Mo
             key = ".".join(str(part) for part in item["loc"]) or "(whole)"
             text = item["msg"].removeprefix("Value error, ")
             if item["type"] == "extra_forbidden":
-                text = "unknown key; look for a misspelling, or a section of another recipe, or remove it"
+                section = (
+                    ", or a section of another recipe," if model is Study and len(item["loc"]) == 1 else ""
+                )
+                text = f"unknown key; look for a misspelling{section} or remove it"
             elif item["type"] == "missing":
                 text = "is required and missing"
             lines.append(f"  {key}: {text}")

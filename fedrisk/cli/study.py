@@ -66,7 +66,9 @@ def check(study_file: StudyFile, overrides: Overrides = None, institutions: Inst
     from fedrisk.report.words import sentence, word
 
     found = check_study(study_file, overrides or [], institutions=institutions)
-    table = Table("institution", "role", "rows", "columns", title=f"study {study_file}", title_justify="left")
+    table = Table(
+        "institution", "role", "rows", "columns", title=f"study {found.study}", title_justify="left"
+    )
     for line in found.institutions:
         table.add_row(line.name, line.role, f"{line.rows:,}", str(line.features))
     out.print(table)

@@ -39,12 +39,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Check:
-    """What can be said of a study before it runs.
+    """study: its name. institutions: a line each. plan: releases with price and noise, None where nothing can be priced. expectations:
+    what to expect, as codes with figures."""
 
-    institutions: a line each. plan: releases with price and noise, None where nothing can be priced. expectations: what
-    to expect, as codes with figures.
-    """
-
+    study: str
     institutions: tuple[Line, ...]
     plan: Plan | None
     expectations: tuple[Finding, ...]
@@ -74,10 +72,10 @@ def check_study(study: Study, institutions: Mapping[str, Path]) -> Check:
     try:
         recipe.members(study, features)
     except FedriskError:
-        return Check(tuple(lines), None, (Finding("nothing_to_price"),))
+        return Check(study.name, tuple(lines), None, (Finding("nothing_to_price"),))
     plan = recipe.plan(study, features)
     rows = {line.name: line.rows for line in lines}
-    return Check(tuple(lines), plan, (*_charge(study), *recipe.expect(study, plan, rows)))
+    return Check(study.name, tuple(lines), plan, (*_charge(study), *recipe.expect(study, plan, rows)))
 
 
 def _institution(study: Study, recipe: Recipe, node: Node) -> tuple[Line, list[Feature]]:

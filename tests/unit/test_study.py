@@ -8,7 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedrisk.errors import ConfigError
-from fedrisk.study import BANK, Study, load_study, load_toml, study_from
+from fedrisk.recipes import load_study, study_from
+from fedrisk.study import BANK, Study, load_toml
+from fedrisk.study import load_study as generic_load_study
+from fedrisk.study import study_from as generic_study_from
 
 PLAIN = {
     "name": "s",
@@ -41,7 +44,7 @@ def test_a_plain_study_and_its_defaults():
     assert study.members == ("b1", "tax", "power")
     assert study.roles == (BANK, "tax", "power")
     assert study.recipe == "scorecard"
-    assert (study.privacy.delta, study.privacy.tolerated) == (1e-6, 1)
+    assert (study.privacy.delta, study.privacy.colluders) == (1e-6, 1)
     assert (study.holdout.kind, study.holdout.percent, study.holdout.seed) == ("pseudonym", 30, 0)
     assert study.role_of("tax") == "holder"
 
@@ -52,8 +55,17 @@ def test_a_plain_study_and_its_defaults():
         ({"name": "Big Name"}, "name", "pattern"),
         ({"name": "1st"}, "name", "pattern"),
         ({"purpose": "Credit"}, "purpose", "pattern"),
-        ({"recipe": "forest"}, "recipe", "'scorecard'"),
-        ({"colour": 1}, "colour", "unknown key; look for a misspelling or remove it"),
+        ({"recipe": "Big Forest"}, "recipe", "pattern"),
+        (
+            {"colour": 1},
+            "colour",
+            "unknown key; look for a misspelling, or a section of another recipe, or remove it",
+        ),
+        (
+            {"privacy": {"epsilon": 1, "colour": 1}},
+            "privacy.colour",
+            "unknown key; look for a misspelling or remove it",
+        ),
         ({"institutions": []}, "institutions", "at least 1"),
         ({"institutions": [{"name": "a", "role": "spy"}]}, "institutions.0.role", "'bank'"),
         ({"institutions": [{"name": "a"}]}, "institutions.0.role", "is required and missing"),
@@ -64,10 +76,10 @@ def test_a_plain_study_and_its_defaults():
         ({"privacy": {"epsilon": 101}}, "privacy", "out of range (0, 100]: choose 0.5 to 8, or inf"),
         ({"privacy": {"epsilon": 1, "delta": 0}}, "privacy.delta", "greater than 0"),
         ({"privacy": {"epsilon": 1, "delta": 1}}, "privacy.delta", "less than 1"),
-        ({"privacy": {"epsilon": 1, "tolerated": -1}}, "privacy.tolerated", "or equal to 0"),
+        ({"privacy": {"epsilon": 1, "colluders": -1}}, "privacy.colluders", "or equal to 0"),
         ({"alignment": {"epoch": "a/b"}}, "alignment.epoch", "pattern"),
-        ({"alignment": {"keep": 0}}, "alignment.keep", "greater than 0"),
-        ({"alignment": {"keep": 1.1}}, "alignment.keep", "or equal to 1"),
+        ({"alignment": {"inclusion_probability": 0}}, "alignment.inclusion_probability", "greater than 0"),
+        ({"alignment": {"inclusion_probability": 1.1}}, "alignment.inclusion_probability", "or equal to 1"),
         ({"bins": {"count": 1}}, "bins.count", "or equal to 2"),
         ({"bins": {"count": 65}}, "bins.count", "or equal to 64"),
         ({"bins": {"cells": 15}}, "bins.cells", "or equal to 16"),
@@ -131,6 +143,44 @@ def test_rules_about_the_whole(content, says):
     assert says in message(content)
 
 
+def test_an_unknown_recipe_is_refused_with_those_there_are():
+    with pytest.raises(
+        ConfigError, match=r"^recipe forest is unknown; this version has scorecard, network, encoder$"
+    ):
+        study_from({**PLAIN, "recipe": "forest"})
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"scorecard": {"gram_rows": 10}}, "gram_rows: Input should be greater than or equal to 1000"),
+        ({"scorecard": {"kind": "mlp"}}, "kind: unknown key; look for a misspelling"),
+        (
+            {"network": {"kind": "mlp"}},
+            "network: unknown key; look for a misspelling, or a section of another",
+        ),
+        (
+            {"training": {"steps": 3}},
+            r"\[training\] is for recipes that train a model and this one is scorecard",
+        ),
+        ({"recipe": "network"}, "a network takes holders only for the external score of an earlier study"),
+    ],
+)
+def test_rules_of_the_recipe(change, says):
+    with pytest.raises(ConfigError, match=says) as caught:
+        study_from({**PLAIN, **change}, where="study file x")
+    assert str(caught.value).startswith("study file x")
+
+
+def test_the_generic_half_leaves_the_recipes_section_as_it_is():
+    loose = {**PLAIN, "scorecard": {"gram_rows": 5000}}
+    assert generic_study_from(loose).settings == {"gram_rows": 5000} == study_from(loose).settings
+    assert generic_study_from(PLAIN).settings == {}
+    assert study_from(PLAIN).settings == {"gram_rows": 200_000}
+    with pytest.raises(ConfigError, match="are the same; give one of them"):
+        generic_study_from({**loose, "settings": {}})
+
+
 def test_a_single_bank_may_be_called_bank():
     assert study_from(banks("bank")).roles == (BANK,)
 
@@ -162,11 +212,11 @@ def test_who_keeps_the_key(change, authority):
     assert study_from({**PLAIN, **change}).authority == authority
 
 
-def test_share_kept():
-    assert study_from(PLAIN).keep == 1.0
-    assert study_from(banks("a", "b")).keep == 0.8
-    assert study_from(banks("a", "b", alignment={"keep": 1.0})).keep == 1.0
-    assert study_from({**PLAIN, "alignment": {"keep": 0.5}}).keep == 0.5
+def test_the_inclusion_probability():
+    assert study_from(PLAIN).inclusion_probability == 1.0
+    assert study_from(banks("a", "b")).inclusion_probability == 0.8
+    assert study_from(banks("a", "b", alignment={"inclusion_probability": 1.0})).inclusion_probability == 1.0
+    assert study_from({**PLAIN, "alignment": {"inclusion_probability": 0.5}}).inclusion_probability == 0.5
 
 
 def test_role_of_a_stranger():
@@ -207,10 +257,10 @@ CHANGES = [
     {"privacy": {"epsilon": 1.5}},
     {"privacy": {"epsilon": math.inf}},
     {"privacy": {"epsilon": 1.0, "delta": 1e-7}},
-    {"privacy": {"epsilon": 1.0, "tolerated": 2}},
+    {"privacy": {"epsilon": 1.0, "colluders": 2}},
     {"alignment": {"authority": "power"}},
     {"alignment": {"epoch": "2"}},
-    {"alignment": {"keep": 0.9}},
+    {"alignment": {"inclusion_probability": 0.9}},
     {"bins": {"count": 8}},
     {"bins": {"cells": 128}},
     {"holdout": {"percent": 20}},
@@ -236,13 +286,13 @@ def test_different_studies_have_different_digests():
     st.integers(5, 60),
     st.one_of(st.none(), st.floats(0.01, 1)),
 )
-def test_a_study_survives_json(epsilon, delta, tolerated, percent, keep):
+def test_a_study_survives_json(epsilon, delta, colluders, percent, inclusion):
     study = study_from(
         {
             **PLAIN,
-            "privacy": {"epsilon": epsilon, "delta": delta, "tolerated": tolerated},
+            "privacy": {"epsilon": epsilon, "delta": delta, "colluders": colluders},
             "holdout": {"percent": percent},
-            "alignment": {"keep": keep},
+            "alignment": {"inclusion_probability": inclusion},
         }
     )
     again = study_from(json.loads(study.canonical()))
@@ -270,7 +320,8 @@ def file(tmp_path):
 
 
 def test_a_file_is_read(file):
-    assert load_study(file) == load_study(str(file)) == Study.model_validate(banks("b1", "b2"))
+    assert load_study(file) == load_study(str(file)) == study_from(banks("b1", "b2"))
+    assert generic_load_study(file) == Study.model_validate(banks("b1", "b2"))
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,15 @@ from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 
-from fedrisk.clients.app import HANDLERS
+from fedrisk.clients import app as app_module
+from fedrisk.clients.app import action_names
 from fedrisk.clients.app import app as client_app
 from fedrisk.clients.node import Node
 from fedrisk.engine import in_process_grid as module
 from fedrisk.engine.in_process import load_nodes, register, run_local
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.errors import ConfigError, EnvelopeError, PeerError
+from fedrisk.protocol.actions import Action
 from fedrisk.protocol.payload import Payload, from_record, reply, request, to_record
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.server.hub import Hub
@@ -188,7 +190,8 @@ def test_errors_of_a_real_node_stay_in_its_log(consortium, monkeypatch):
     def fail(node, payload):
         raise ValueError(SECRET)
 
-    monkeypatch.setitem(HANDLERS, "describe", fail)
+    describe = Action(name="describe", serve=fail)
+    monkeypatch.setattr(app_module, "SHARED", (describe, *app_module.SHARED[1:]))
     grid = InProcessGrid(client_app, consortium.paths)
     answer = asked(grid, "describe", Payload({"attempt": "a" * 16}))
     assert not answer.has_error()
@@ -218,7 +221,7 @@ def test_closing_what_never_began_is_no_error(consortium):
     assert dict(from_record(answer.content).body) == {}
 
 
-@pytest.mark.parametrize("action", [a for a in HANDLERS if a not in ("describe", "close")])
+@pytest.mark.parametrize("action", [a for a in action_names() if a not in ("describe", "close")])
 def test_no_action_is_served_before_the_study_is_described(consortium, action):
     grid = InProcessGrid(client_app, consortium.paths)
     answer = asked(grid, action, Payload({"attempt": "a" * 16, "release": "counts"}))

@@ -21,10 +21,10 @@ def study(**parts):
     return study_from({**content, **parts})
 
 
-def two_banks(tolerated):
+def two_banks(colluders):
     return study(
         institutions=[{"name": "b1", "role": "bank"}, {"name": "b2", "role": "bank"}],
-        privacy={"epsilon": 1.0, "tolerated": tolerated},
+        privacy={"epsilon": 1.0, "colluders": colluders},
     )
 
 
@@ -51,8 +51,8 @@ def test_a_plain_study_is_allowed_by_default():
         (Policy(), study(privacy={"epsilon": 3.01}), False, "3.01 is above policy.max_epsilon = 3.0"),
         (Policy(research=True), study(privacy={"epsilon": math.inf}), False, "research runs only"),
         (Policy(research=True), study(holdout={"seed": 1}), False, "holdout.seed draws a second hold-out"),
-        (Policy(), two_banks(0), False, "privacy.tolerated = 0 is below policy.least_tolerated = 1"),
-        (Policy(research=True), two_banks(0), True, "policy.least_tolerated = 1"),
+        (Policy(), two_banks(0), False, "privacy.colluders = 0 is below policy.least_colluders = 1"),
+        (Policy(research=True), two_banks(0), True, "policy.least_colluders = 1"),
     ],
 )
 def test_each_rule_refuses_alone(policy, asked, research, says):
@@ -74,8 +74,8 @@ def test_all_broken_rules_are_named_together():
         (Policy(research=True), study(holdout={"seed": 1}), True),
         (Policy(research=True), study(privacy={"epsilon": 50.0}), True),
         (Policy(), two_banks(1), False),
-        (Policy(least_tolerated=0), two_banks(0), False),
-        (Policy(), study(privacy={"epsilon": 1.0, "tolerated": 0}), False),  # one bank has no fellow banks
+        (Policy(least_colluders=0), two_banks(0), False),
+        (Policy(), study(privacy={"epsilon": 1.0, "colluders": 0}), False),  # one bank has no fellow banks
         (Policy(purposes=("a", "b")), study(purpose="b"), False),
     ],
 )
@@ -100,7 +100,7 @@ def test_the_default_cap_holds_twelve_studies_of_epsilon_one_and_not_thirteen():
         {"cap_epsilon": -1},
         {"cap_epsilon": 101},
         {"least_rows": 0},
-        {"least_tolerated": -1},
+        {"least_colluders": -1},
         {"scores": "exact"},
         {"reserch": True},
     ],

@@ -12,7 +12,6 @@ from hypothesis.extra import numpy as npst
 
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.errors import ProtocolError
-from fedrisk.protocol import ACTIONS
 from fedrisk.protocol.payload import Payload, from_record, pack, refused, reply, request, to_record, unpack
 
 DTYPES = ("uint8", "uint16", "uint32", "uint64", "int32", "int64", "float64")
@@ -188,9 +187,3 @@ def test_messages_and_their_answers():
     assert isinstance(answer, Message)
     assert answer.metadata.reply_to_message_id == "m1"
     assert from_record(answer.content).refusal == "data"
-
-
-def test_every_action_has_a_handler():
-    from fedrisk.clients.app import HANDLERS
-
-    assert tuple(HANDLERS) == ACTIONS

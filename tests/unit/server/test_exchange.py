@@ -12,7 +12,7 @@ from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.errors import EnvelopeError, PeerError, ProtocolError
 from fedrisk.protocol.payload import Payload, from_record, refused, reply
 from fedrisk.secure.identity import EphemeralKey, IdentityKey
-from fedrisk.server.envelope_file import LEAST, Relayed
+from fedrisk.server.envelope_file import LEAST, RelayedBlobs
 from fedrisk.server.exchange import Exchange
 
 ATTEMPT, DIGEST = "a" * 32, "d" * 64
@@ -103,8 +103,8 @@ def consortium(**odd):
     return nodes, pins
 
 
-def called(nodes, pins, *, late=0, timeout=5.0, progress=None):
-    exchange = Exchange(FakeGrid(nodes, late), ATTEMPT, timeout=timeout, progress=progress)
+def called(nodes, pins, *, late=0, timeout=5.0, report=None):
+    exchange = Exchange(FakeGrid(nodes, late), ATTEMPT, timeout=timeout, report=report)
     answers = exchange.roll_call(NAMES, Payload({"study": {}, "attempt": ATTEMPT}), pins, DIGEST)
     return exchange, answers
 
@@ -217,7 +217,7 @@ def test_bytes_by_hand():
 
 def test_progress_is_told_before_each_exchange():
     told = []
-    exchange, _ = called(*consortium(), progress=lambda *what: told.append(what))
+    exchange, _ = called(*consortium(), report=lambda *what: told.append(what))
     exchange("mask", "masks for counts", requests())
     assert told == [(1, "describe", "agreement"), (2, "mask", "masks for counts")]
 
@@ -266,7 +266,7 @@ def test_large_envelopes_wait_in_a_file_and_are_fetched_when_they_are_sent():
         assert answers[name].raw("x") == large[name] and answers[name].raw("y") == b"small"
     fetched = []
 
-    class Watched(Relayed):
+    class Watched(RelayedBlobs):
         def __getitem__(self, name):
             fetched.append(name)
             return super().__getitem__(name)
@@ -283,7 +283,7 @@ def test_large_envelopes_wait_in_a_file_and_are_fetched_when_they_are_sent():
 
 def test_what_an_answer_lacks_cannot_be_relayed():
     with pytest.raises(ProtocolError, match="lacks bytes x"):
-        Relayed().add("a", Payload(), "x")
+        RelayedBlobs().add("a", Payload(), "x")
 
 
 def test_a_silent_node_meets_the_deadline():

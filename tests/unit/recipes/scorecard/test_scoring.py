@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fedrisk.clients.score import LEAST_BAND_SHARE, banded
 from fedrisk.errors import PolicyError, ProtocolError
+from fedrisk.recipes.scorecard.scoring import LEAST_BAND_SHARE, banded
 
 BANDS = {"edges": [-20, 0, 20], "points": [-30, -10, 10, 30]}
 

@@ -1,4 +1,4 @@
-"""The release plan: prices, noise and scale, and the claimed sensitivities against adversarial rows."""
+"""The plan of a scorecard study: prices, noise and scale, and the claimed sensitivities against adversarial rows."""
 
 import math
 from itertools import pairwise
@@ -9,41 +9,45 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedrisk.data.dictionary import load_dictionary
-from fedrisk.data.features import Feature, features_from, features_of
+from fedrisk.data.features import features_of
 from fedrisk.errors import ConfigError
-from fedrisk.models.plan import (
-    SPLIT,
-    budget,
+from fedrisk.models.shape_rows import shape_rows
+from fedrisk.privacy.accounting import SIGMA_MIN, compose, discreteness, mu_for
+from fedrisk.recipes import study_from
+from fedrisk.recipes.scorecard.plan import (
+    SHARES,
     check_16_bits,
     counts_release,
-    edges_release,
-    evaluation_release,
+    expect,
     expected_gain,
     gram_fraction_bits,
     gram_release,
-    noise_reach,
+    make_plan,
     own_pairs,
-    product_label,
-    products,
-    ring_sigma,
-    total_mu,
+    room_for_gain,
 )
-from fedrisk.models.shape_rows import shape_rows
-from fedrisk.privacy.accounting import SIGMA_MIN, compose, discreteness, mu_for
+from fedrisk.releases.budget import noise_reach, split, total_mu
+from fedrisk.releases.edges import edges_release
+from fedrisk.releases.evaluation import evaluation_release
+from fedrisk.releases.release import products
+from fedrisk.report.words import sentence
 from fedrisk.secure.ring import from_signed, to_range
-from fedrisk.study import BANK, study_from
+from fedrisk.study import BANK
 
 EPSILONS = st.floats(0.05, 20)
 DELTAS = st.floats(1e-10, 1e-5)
+SIZES = {"bank": [3, 4], "tax": [5], "power": [2, 2, 3]}
+OWNERS = {"bank": [0, 0, 1], "tax": [2, 2], "power": [3, 4, 4]}
+RADII = {"bank": 1.5, "tax": 0.75, "power": 2.0}
 
 
-def study(banks=1, holders=("tax", "power"), *, epsilon=1.0, delta=1e-6, tolerated=1, by_bank=False):
+def study(banks=1, holders=("tax", "power"), *, epsilon=1.0, delta=1e-6, colluders=1, by_bank=False):
     names = ["bank"] if banks == 1 else [f"b{i}" for i in range(banks)]
     return study_from(
         {
             "name": "s",
             "purpose": "credit_scoring",
-            "privacy": {"epsilon": epsilon, "delta": delta, "tolerated": tolerated},
+            "privacy": {"epsilon": epsilon, "delta": delta, "colluders": colluders},
             "evaluation": {"by_bank": by_bank},
             "institutions": [
                 *({"name": n, "role": "bank"} for n in names),
@@ -53,9 +57,9 @@ def study(banks=1, holders=("tax", "power"), *, epsilon=1.0, delta=1e-6, tolerat
     )
 
 
-SIZES = {"bank": [3, 4], "tax": [5], "power": [2, 2, 3]}
-OWNERS = {"bank": [0, 0, 1], "tax": [2, 2], "power": [3, 4, 4]}
-RADII = {"bank": 1.5, "tax": 0.75, "power": 2.0}
+def mus(asked, *, edges=True):
+    """Price of each release on training rows."""
+    return split(total_mu(asked), SHARES, without=() if edges else ("edges",))
 
 
 def features():
@@ -73,48 +77,68 @@ def features():
     return [*features_of(dictionary, BANK), *features_of(dictionary, "tax")]
 
 
-# --- budget -------------------------------------------------------------------------------------------------
-
-
 @settings(max_examples=100, deadline=None)
 @given(EPSILONS, DELTAS, st.booleans())
 def test_the_squares_of_the_prices_add_up_to_the_studys(epsilon, delta, edges):
     asked = study(epsilon=epsilon, delta=delta)
-    mus = budget(asked, edges=edges)
-    assert set(mus) == (set(SPLIT) if edges else {"counts", "gram"})
-    assert compose(mus.values()) == pytest.approx(mu_for(epsilon, delta), rel=1e-12)
+    prices = mus(asked, edges=edges)
+    assert set(prices) == (set(SHARES) if edges else {"counts", "gram"})
+    assert compose(prices.values()) == pytest.approx(mu_for(epsilon, delta), rel=1e-12)
     # What public bins save goes to the others in proportion.
-    assert mus["counts"] ** 2 / mus["gram"] ** 2 == pytest.approx(SPLIT["counts"] / SPLIT["gram"])
+    assert prices["counts"] ** 2 / prices["gram"] ** 2 == pytest.approx(SHARES["counts"] / SHARES["gram"])
 
 
 def test_shares_add_up():
-    assert sum(SPLIT.values()) == pytest.approx(1.0)
+    assert sum(SHARES.values()) == pytest.approx(1.0)
 
 
 def test_no_privacy_has_no_price_and_no_noise():
     asked = study(epsilon=math.inf)
-    assert total_mu(asked) == math.inf
-    assert set(budget(asked, edges=True).values()) == {math.inf}
-    assert ring_sigma(3.0, math.inf) == 0.0
+    assert set(mus(asked).values()) == {math.inf}
     for release in (
         counts_release(asked, SIZES, math.inf),
         gram_release(asked, OWNERS, RADII, 1000, math.inf),
         evaluation_release(asked, 8),
-        edges_release(asked, features()),
+        edges_release(asked, features(), math.inf),
     ):
         assert {s for b in release.blocks for s in b.sigma.values()} == {0.0}
 
 
-# --- noise --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("epsilon", [0.1, 1.0, 8.0, math.inf])
+@pytest.mark.parametrize("private", [True, False])
+def test_a_plan_holds_every_release_at_its_price(epsilon, private):
+    """Recount and Gram matrix share a part of the budget: a study makes one of the two."""
+    asked = study(epsilon=epsilon)
+    columns = [f for f in features() if private or not f.private_edges]
+    plan = make_plan(asked, columns)
+    prices = mus(asked, edges=private)
+    names = ["counts", "recount", "gram", "evaluation"]
+    assert [p.name for p in plan.planned] == (["edges", *names] if private else names)
+    assert plan.mu("recount") == plan.mu("gram") == prices["gram"]
+    training = [plan.mu(name) for name in prices]
+    assert compose(training) == pytest.approx(total_mu(asked), rel=1e-12)
+    assert plan.mu("evaluation") == total_mu(asked)
+    assert plan.price == dict.fromkeys(("bank", "tax", "power"), total_mu(asked))
+    assert plan.prepared("evaluation") and not plan.prepared("counts") and not plan.prepared("gram")
+    assert plan.prepared("edges") == private
+    assert plan.sample_rows == 200_000
+
+
+def test_the_planned_noise_of_counts_is_that_of_the_release_to_come():
+    """It depends on the number of features, not on their bins."""
+    asked = study()
+    plan = make_plan(asked, features())
+    sizes = {"bank": [9, 5, 7], "tax": [2, 4, 3], "power": []}
+    assert plan.find("counts").deviation == counts_release(asked, sizes, plan.mu("counts")).deviation()
 
 
 def releases(asked):
-    mus = budget(asked, edges=True)
+    prices = mus(asked)
     owners = {r: OWNERS[r] for r in asked.roles}
     return (
-        edges_release(asked, features()),
-        counts_release(asked, {r: SIZES[r] for r in asked.roles}, mus["counts"]),
-        gram_release(asked, owners, {r: RADII[r] for r in asked.roles}, 5000, mus["gram"]),
+        edges_release(asked, features(), prices["edges"]),
+        counts_release(asked, {r: SIZES[r] for r in asked.roles}, prices["counts"]),
+        gram_release(asked, owners, {r: RADII[r] for r in asked.roles}, 5000, prices["gram"]),
         evaluation_release(asked, 24),
     )
 
@@ -132,11 +156,11 @@ def needed(asked, release):
     return sensitivity * 2**release.scale_bits / release.mu
 
 
-@pytest.mark.parametrize("tolerated", range(4))
+@pytest.mark.parametrize("colluders", range(4))
 @pytest.mark.parametrize("banks", range(1, 8))
-def test_the_rest_of_the_noise_suffices_against_a_bank_and_tolerated_others(banks, tolerated):
-    """A bank that reads a block takes off its own noise and that of ``tolerated`` colluding ones."""
-    asked = study(banks, tolerated=tolerated)
+def test_the_rest_of_the_noise_suffices_against_a_bank_and_its_colluders(banks, colluders):
+    """A bank that reads a block takes off its own noise and that of ``colluders`` others."""
+    asked = study(banks, colluders=colluders)
     for release in releases(asked):
         wanted = needed(asked, release)
         for block in release.blocks:
@@ -148,7 +172,7 @@ def test_the_rest_of_the_noise_suffices_against_a_bank_and_tolerated_others(bank
                 continue
             assert len(own) == banks
             assert len(set(own)) == 1
-            others = max(1, banks - 1 - tolerated)
+            others = max(1, banks - 1 - colluders)
             assert math.sqrt(others) * own[0] >= wanted * (1 - 1e-12)
             assert math.sqrt(others) * own[0] <= wanted * 1.01  # and it is not wasted
             price = discreteness(
@@ -159,8 +183,8 @@ def test_the_rest_of_the_noise_suffices_against_a_bank_and_tolerated_others(bank
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 7), st.integers(0, 3), EPSILONS, DELTAS, st.booleans())
-def test_every_contributor_draws_noise_that_is_fine_enough(banks, tolerated, epsilon, delta, by_bank):
-    asked = study(banks, epsilon=epsilon, delta=delta, tolerated=tolerated, by_bank=by_bank)
+def test_every_contributor_draws_noise_that_is_fine_enough(banks, colluders, epsilon, delta, by_bank):
+    asked = study(banks, epsilon=epsilon, delta=delta, colluders=colluders, by_bank=by_bank)
     for release in releases(asked):
         assert release.scale_bits >= 0
         for block in release.blocks:
@@ -170,33 +194,12 @@ def test_every_contributor_draws_noise_that_is_fine_enough(banks, tolerated, eps
             )
 
 
-def test_the_scale_is_no_finer_than_needed():
-    """One power of two less would fall below the least sigma; none is used where none is needed."""
-    number = Feature(institution="bank", column="x", low=0, high=1)
-    assert edges_release(study(epsilon=1.0), [number]).scale_bits == 0
-    large = edges_release(study(7, epsilon=100.0, tolerated=0), [number])
-    assert large.scale_bits > 0
-    assert min(large.blocks[0].sigma.values()) / 2 < SIGMA_MIN * 1.02
-
-
 def test_labels_have_at_least_eight_fractional_bits():
     """A label or weight of .1 must not be rounded to 0, at any epsilon."""
     for epsilon in (0.5, 1.0, math.inf):
         asked = study(epsilon=epsilon)
         assert counts_release(asked, SIZES, math.inf if math.isinf(epsilon) else 0.2).scale_bits >= 8
         assert evaluation_release(asked, 24).scale_bits >= 8
-
-
-def test_banks_alone_carry_the_whole_noise_of_their_own_figures():
-    asked = study(5, by_bank=True)
-    release = evaluation_release(asked, 8)
-    assert [b.name for b in release.blocks] == list(asked.banks)
-    for block in release.blocks:
-        assert block.contributors == (block.name,)
-        assert block.sigma[block.name] >= needed(asked, release)
-
-
-# --- blocks and products ------------------------------------------------------------------------------------
 
 
 def test_blocks_of_label_counts():
@@ -218,7 +221,7 @@ def test_blocks_of_label_counts():
 
 def test_blocks_of_plain_label_counts():
     """Defaults and all rows apart: the noise of the first is in the second, so both give what one array gave."""
-    release = counts_release(study(2), SIZES, 0.2, whole=True, rows=50_000)
+    release = counts_release(study(2), SIZES, 0.2, binary_labels=True, rows=50_000)
     assert [(b.name, b.left, b.right, b.shape, b.columns, b.ring) for b in release.blocks] == [
         ("bank", "bank", "bank", (7, 2), None, None),
         ("tax", "tax", "bank", (5, 1), (4, 1), "uint16"),
@@ -244,10 +247,10 @@ def test_sixteen_bits_hold_every_count_or_are_not_used(epsilon, rate, banks):
     """Any number of defaults up to what the rule allows, with 12 deviations of noise either way, is read right."""
     asked = study(banks, epsilon=epsilon)
     asked = asked.model_copy(update={"expected": asked.expected.model_copy(update={"default_rate": rate})})
-    mu = budget(asked, edges=True)["counts"]
+    mu = mus(asked)["counts"]
     used = 0
     for rows in (100, 10_000, 60_000, 65_536, 200_000, 560_000, 3_000_000):
-        release = counts_release(asked, SIZES, mu, whole=True, rows=rows)
+        release = counts_release(asked, SIZES, mu, binary_labels=True, rows=rows)
         block = release.block("tax")
         if block.ring is None:
             continue
@@ -279,8 +282,8 @@ def test_sixteen_bits_need_the_banks_own_counts_to_check_a_rate():
     asked = study().model_copy(
         update={"expected": study().expected.model_copy(update={"default_rate": 0.02})}
     )
-    both = counts_release(asked, SIZES, 0.2, whole=True, rows=300_000)
-    alone = counts_release(asked, {**SIZES, "bank": []}, 0.2, whole=True, rows=300_000)
+    both = counts_release(asked, SIZES, 0.2, binary_labels=True, rows=300_000)
+    alone = counts_release(asked, {**SIZES, "bank": []}, 0.2, binary_labels=True, rows=300_000)
     assert both.block("tax").ring == "uint16" and alone.block("tax").ring is None
     check_16_bits(alone, 300_000, 250_000, 1.0)  # nothing to check in 32 bits
 
@@ -303,59 +306,6 @@ def test_roles_without_columns_have_no_block():
     release = counts_release(study(), {"bank": [], "tax": [3], "power": []}, 0.2)
     assert [b.name for b in release.blocks] == ["tax"]
     assert [b.name for b in gram_release(study(), {"tax": [0, 1]}, {"tax": 1.0}, 9, 0.2).blocks] == ["tax"]
-
-
-def test_products_are_one_a_block_of_two_and_list():
-    asked = study(2)
-    counts = products(asked, counts_release(asked, SIZES, 0.2))
-    assert [(p.id, p.left, p.right) for p in counts] == [
-        ("tax@b0", "tax", "b0"),
-        ("tax@b1", "tax", "b1"),
-        ("power@b0", "power", "b0"),
-        ("power@b1", "power", "b1"),
-    ]
-    gram = products(asked, gram_release(asked, OWNERS, RADII, 1000, 0.2))
-    assert [(p.id, p.left, p.right) for p in gram] == [
-        ("tax.bank@b0", "tax", "b0"),
-        ("tax.bank@b1", "tax", "b1"),
-        ("power.bank@b0", "power", "b0"),
-        ("power.bank@b1", "power", "b1"),
-        ("tax.power@b0", "tax", "power"),
-        ("tax.power@b1", "tax", "power"),
-    ]
-    assert (gram[0].partner("tax"), gram[0].partner("b0")) == ("b0", "tax")
-    assert products(asked, evaluation_release(asked, 8)) == ()
-    assert products(study(3, ()), counts_release(study(3, ()), {"bank": [3]}, 0.2)) == ()
-
-
-def test_no_two_products_of_a_study_share_a_label():
-    """Streams drawn under one label twice would uncover their difference."""
-    asked = study(2)
-    labels = [
-        product_label(asked.digest(), attempt, release, product).encode()
-        for attempt in ("a" * 16, "b" * 16)
-        for release in (*releases(asked), counts_release(asked, SIZES, 0.2, "recount"))
-        for product in products(asked, release)
-    ]
-    assert len(set(labels)) == len(labels) == 2 * (4 + 6 + 4)
-
-
-def test_edges_only_of_columns_that_want_them():
-    release = edges_release(study(), features())
-    assert [(b.name, b.shape) for b in release.blocks] == [("bank", (1, 256)), ("tax", (1, 256))]
-    public = [f for f in features() if not f.private_edges]
-    assert edges_release(study(), public) is None
-
-
-def test_features_of_a_dictionary_and_back():
-    found = features()
-    assert [f.name for f in found] == ["bank.x", "bank.y", "bank.late", "tax.x", "tax.y", "tax.late"]
-    assert all(f.missing for f in found if f.institution == "tax")  # enterprises unknown there need a bin
-    plain = [{**vars(f), "bins": None if f.bins is None else list(f.bins)} for f in found]
-    assert features_from(plain) == found
-
-
-# --- sensitivity, in integers -------------------------------------------------------------------------------
 
 
 @settings(max_examples=150, deadline=None)
@@ -462,16 +412,44 @@ def test_sums_of_the_gram_matrix_stay_inside_the_ring(rows, radius2):
 
 
 @pytest.mark.parametrize(
-    ("positives", "mu", "count", "word"),
+    ("positives", "mu", "count", "code", "words"),
     [
-        (600, 0.2, 4, "is to be expected"),  # room 60
-        (599, 0.2, 4, "uncertain"),
-        (200, 0.2, 4, "uncertain"),  # room 20
-        (199, 0.2, 4, "no gain"),
-        (0, 0.2, 0, "no gain"),
+        (600, 0.2, 4, "gain_likely", "is to be expected"),  # room 60
+        (599, 0.2, 4, "gain_uncertain", "uncertain"),
+        (200, 0.2, 4, "gain_uncertain", "uncertain"),  # room 20
+        (199, 0.2, 4, "gain_none", "no gain"),
+        (0, 0.2, 0, "gain_none", "no gain"),
     ],
 )
-def test_expected_gain_by_hand(positives, mu, count, word):
-    room, says = expected_gain(positives, mu, count)
-    assert room == pytest.approx(positives * mu / math.sqrt(max(count, 1)))
-    assert word in says
+def test_expected_gain_by_hand(positives, mu, count, code, words):
+    found = expected_gain(positives, mu, count)
+    room = positives * mu / math.sqrt(max(count, 1))
+    assert room_for_gain(positives, mu, count) == pytest.approx(room)
+    assert found.code == code
+    assert found.values == {"room": pytest.approx(room), "positives": positives, "features": count}
+    assert words in sentence(found)
+
+
+def test_what_is_expected_before_a_study():
+    """By hand: 1,000 enterprises, .8 of them included, .7 of these trained on, .05 positives: 28."""
+    asked = study(2)
+    plan = make_plan(asked, features())
+
+    def codes(rows, **expected):
+        changed = asked.model_copy(update={"expected": asked.expected.model_copy(update=expected)})
+        return expect(changed, plan, rows)
+
+    assert [f.code for f in codes({})] == ["left_out_odds", "declare_enterprises"]
+    assert [f.code for f in codes({"b0": 600, "b1": 400})] == ["left_out_odds", "declare_default_rate"]
+    for found in (
+        codes({"b0": 600, "b1": 400}, default_rate=0.05),
+        codes({}, enterprises=1000, default_rate=0.05),
+    ):
+        assert found[1].code == "gain_none"
+        assert found[1].values["positives"] == pytest.approx(28)
+        assert found[1].values["features"] == 6
+    whole = asked.model_copy(
+        update={"alignment": asked.alignment.model_copy(update={"inclusion_probability": 1.0})}
+    )
+    assert expect(whole, plan, {})[0].code == "left_out_certain"
+    assert [f.code for f in expect(study(), make_plan(study(), features()), {})] == ["declare_enterprises"]
