@@ -39,8 +39,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Check:
-    """study: its name. institutions: a line each. plan: releases with price and noise, None where nothing can be priced. expectations:
-    what to expect, as codes with figures."""
+    """What can be said of a study before it runs.
+
+    study: its name. institutions: a line each. plan: releases with price and noise, None where nothing can be priced.
+    expectations: what to expect, as codes with figures.
+    """
 
     study: str
     institutions: tuple[Line, ...]
