@@ -118,7 +118,7 @@ def test_each_rule_names_its_key_and_what_is_wanted(change, key, says):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (banks("b1", "b1"), "b1 stands there more than once; names are unique"),
+        (banks("b1", "b1"), "b1 is listed more than once; names are unique"),
         ({**PLAIN, "institutions": [{"name": "t", "role": "holder"}]}, "no bank"),
         (
             {**PLAIN, "institutions": [*PLAIN["institutions"], {"name": "bank", "role": "holder"}]},
