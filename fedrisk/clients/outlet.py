@@ -1,6 +1,6 @@
 """The outlet: the only door through which a number leaves an institution.
 
-Policy, budget of the study, debit, noise, masks, commit, in this order, for every recipe. Noise is made by the debit
+Budget of the study, policy, debit, noise, masks, commit, in this order, for every recipe. Noise is made by the debit
 and by nothing else: a :class:`Noise` exists only after its release was paid, and gives out no more vectors than the
 price covers. The answer with its price is on the disk before it is sent: asked again, the same bytes return. The audit
 trail enters it when the answer leaves (clients/trail).
@@ -37,9 +37,11 @@ class Charges:
 
 
 class Noise:
-    """The institution's noise for one paid release; made by :func:`release` alone."""
+    """The institution's noise for one paid release; ProtocolError where it was not paid for."""
 
     def __init__(self, attempt: Attempt, release: Release) -> None:
+        if not charged(attempt, release.name):
+            raise ProtocolError(f"noise of release {release.name} was asked for before it was paid")
         self._attempt, self._release = attempt, release
         self._drawn: dict[str, list[NDArray[Any] | None]] = {}
 
