@@ -137,7 +137,10 @@ def test_run_and_show(fedrisk, consortium, tmp_path):
     code, out, err = fedrisk("run", consortium.study_file, "--out", folder, "--set", "privacy.epsilon=4")
     assert (code, err) == (0, "")
     assert "exchange  1  describe" in out
-    assert f"results in {folder}: metrics.json, scorecard.json, release_record.npz, report.html" in out.replace("\n", "")
+    assert (
+        f"results in {folder}: metrics.json, scorecard.json, release_record.npz, report.html"
+        in out.replace("\n", "")
+    )
     assert "epsilon 4 at delta 1e-06" in out
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["epsilon"] == 4.0

@@ -136,7 +136,9 @@ def test_a_part_that_draws_too_little_noise_is_refused_and_nothing_is_sent(begin
             noise.add(block, EXACT)
         return EXACT
 
-    with pytest.raises(ProtocolError, match="block bank of release counts has not all its noise; nothing is sent"):
+    with pytest.raises(
+        ProtocolError, match="block bank of release counts has not all its noise; nothing is sent"
+    ):
         outlet.release(attempt, made(draws=draws), REQUEST, lazy)
     (entry,) = node.ledger.entries()
     assert entry.committed is None
