@@ -37,9 +37,11 @@ class Charges:
 
 
 class Noise:
-    """The institution's noise for one paid release; made by :func:`release` alone."""
+    """The institution's noise for one paid release; ProtocolError where it was not paid for."""
 
     def __init__(self, attempt: Attempt, release: Release) -> None:
+        if not charged(attempt, release.name):
+            raise ProtocolError(f"noise of release {release.name} was asked for before it was paid")
         self._attempt, self._release = attempt, release
         self._drawn: dict[str, list[NDArray[Any] | None]] = {}
 

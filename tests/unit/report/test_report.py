@@ -8,9 +8,12 @@ import pytest
 from rich.console import Console
 
 from fedrisk.errors import StoreError
+from fedrisk.findings import Finding
+from fedrisk.privacy.accounting import EpsilonByRelation
 from fedrisk.report.html import render, write_report
 from fedrisk.report.text import number, privacy_words, summary
-from fedrisk.server.results import NO_PRIVACY, Results
+from fedrisk.server.results import BankFigures, CalibrationGroup
+from fedrisk.study import NO_PRIVACY
 
 VOID = {"meta", "line", "circle", "br"}
 
@@ -45,8 +48,8 @@ def both(request, finished):
     return finished[request.param]
 
 
-def changed(results, **metrics):
-    return Results({**results.metrics, **metrics}, results.card)
+def changed(results, **figures):
+    return replace(results, **figures)
 
 
 def shown(results):
@@ -60,7 +63,7 @@ def shown(results):
 
 def test_the_page_is_well_formed_and_complete(both):
     page = Page(render(both))
-    for word in ("Study tiny", "Privacy", "Institutions", "Scorecard", both.metrics["digest"]):
+    for word in ("Study tiny", "Privacy", "Institutions", "Scorecard", both.digest):
         assert word in page.text
     for b in both.card.bins:
         assert b.feature.name in page.text
@@ -101,12 +104,13 @@ def test_text_of_institutions_is_escaped(finished):
     assert "change of &lt;b&gt;sales&lt;/b&gt; &amp; services" in text
     evil = "<script>alert('x')</script>"
     institutions = {
-        name: {**i, "meanings": {c: {"meaning": evil, "unit": evil} for c in i["meanings"]}}
-        for name, i in finished["private"].metrics["institutions"].items()
+        name: replace(i, meanings={c: {"meaning": evil, "unit": evil} for c in i.meanings})
+        for name, i in finished["private"].institutions.items()
     }
-    institutions["bank"]["label"] = {"horizon": evil, "selection": evil}
+    label = {"horizon": evil, "selection": evil}
+    institutions["bank"] = replace(institutions["bank"], label=label)
     results = changed(
-        finished["private"], institutions=institutions, study=evil, engine=evil, expectation=evil
+        finished["private"], institutions=institutions, study=evil, engine=evil, expectation=Finding(evil)
     )
     text = render(results)
     assert "<script" not in text
@@ -135,9 +139,9 @@ def test_categories_are_escaped(finished):
     "rows",
     [
         None,
-        [],
-        [{"predicted": 0.2, "observed": None, "count": 0.0}],
-        [{"predicted": 0.2, "observed": 0.5, "count": -3.0}],
+        (),
+        (CalibrationGroup(predicted=0.2, observed=0.5, count=0.0),),
+        (CalibrationGroup(predicted=0.2, observed=0.5, count=-3.0),),
     ],
 )
 def test_without_calibration_there_is_no_plot(finished, rows):
@@ -147,11 +151,11 @@ def test_without_calibration_there_is_no_plot(finished, rows):
 
 
 def test_points_of_the_calibration_plot_by_hand(finished):
-    rows = [
-        {"predicted": 0.1, "observed": 0.2, "count": 25.0},
-        {"predicted": 0.4, "observed": 0.3, "count": 100.0},
-        {"predicted": 0.9, "observed": None, "count": 0.0},
-    ]
+    rows = (
+        CalibrationGroup(predicted=0.1, observed=0.2, count=25.0),
+        CalibrationGroup(predicted=0.4, observed=0.3, count=100.0),
+        CalibrationGroup(predicted=0.9, observed=0.0, count=0.0),
+    )
     page = Page(render(changed(finished["private"], calibration=rows)))
     circles = [a for tag, a in page.tags if tag == "circle"]
     # The square of 240 ends at 1.05 times the greatest rate, .42; areas go with counts.
@@ -172,7 +176,7 @@ def test_missing_figures_are_dashes(finished):
 
 
 def test_the_table_of_banks(finished):
-    figures = {"auc": 0.7, "ks": 0.3, "brier": 0.1, "alone_auc": None, "champion_auc": None, "holdout": 13}
+    figures = BankFigures(auc=0.7, ks=0.3, brier=0.1, holdout=13)
     results = changed(finished["private"], by_bank={"b_one": figures})
     assert "b_one" in Page(render(results)).text
     assert "b_one" in shown(results)
@@ -194,7 +198,7 @@ def test_the_summary_of_a_private_run(finished):
     assert "study tiny" in text
     assert "epsilon 8 at delta 1e-06" in text
     assert NO_PRIVACY not in text
-    assert number(finished["private"].metrics["auc"]) in text
+    assert number(finished["private"].auc) in text
     for release in ("edges", "counts", "evaluation"):
         assert release in text
     for b in finished["private"].card.bins:
@@ -209,11 +213,17 @@ def test_the_summary_of_a_research_run(finished):
     assert "epsilon 8" not in text
 
 
-def test_privacy_in_words():
-    readings = {"label_flipped": 1.45, "replaced": 2.12}
-    words = privacy_words(
-        {"research": False, "epsilon": 1.0, "delta": 1e-6, "mu": 0.2368, "readings": readings}
+def test_privacy_in_words(finished):
+    by_relation = EpsilonByRelation(mu=0.2368, delta=1e-6, zeroed=1.0, label_flipped=1.45, replaced=2.12)
+    results = changed(
+        finished["private"],
+        research=False,
+        epsilon=1.0,
+        delta=1e-6,
+        mu=0.2368,
+        epsilon_by_relation=by_relation,
     )
+    words = privacy_words(results)
     assert words == (
         "epsilon 1 at delta 1e-06 per enterprise and institution "
         "(mu 0.237; label flipped 1.45, replaced 2.12)"

@@ -10,8 +10,10 @@ import pytest
 from fedrisk.errors import ConfigError, StoreError
 from fedrisk.metrics import from_histogram
 from fedrisk.models.scorecard import Scorecard
+from fedrisk.recipes import load_study
 from fedrisk.server import results as module
-from fedrisk.server.results import NO_PRIVACY, Results
+from fedrisk.server.results import Results
+from fedrisk.study import NO_PRIVACY
 
 
 @pytest.fixture(params=["private", "research"])
@@ -20,23 +22,31 @@ def both(request, finished):
 
 
 def test_figures_are_plain_json(both):
-    text = json.dumps(both.metrics, allow_nan=False)
-    assert json.loads(text) == both.metrics
+    metrics = both.to_dict()
+    assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
+    assert not {"card", "network", "record"} & set(metrics)
 
 
 def test_saved_and_read_back(both, tmp_path):
     both.save(tmp_path / "deep" / "out")
     back = Results.load(tmp_path / "deep" / "out")
-    assert back.metrics == both.metrics
+    assert back.to_dict() == both.to_dict()
+    assert vars(back).keys() == vars(both).keys()
     assert back.card.to_json() == both.card.to_json()
-    assert sorted(f.name for f in (tmp_path / "deep" / "out").iterdir()) == ["metrics.json", "scorecard.json"]
+    assert back.record.to_bytes() == both.record.to_bytes()
+    assert (back.rows, back.spends, back.sections) == (both.rows, both.spends, both.sections)
+    assert sorted(f.name for f in (tmp_path / "deep" / "out").iterdir()) == [
+        "metrics.json",
+        "release_record.npz",
+        "scorecard.json",
+    ]
 
 
 def test_a_private_run_says_what_it_cost(finished, write_consortium):
-    m = finished["private"].metrics
+    m = finished["private"].to_dict()
     assert (m["research"], m["notice"], m["research_seed"]) == (False, None, None)
     assert m["epsilon"] == m["nominal_epsilon"] == 8.0
-    assert m["readings"]["zeroed"] == pytest.approx(8.0, rel=1e-6)
+    assert m["epsilon_by_relation"]["zeroed"] == pytest.approx(8.0, rel=1e-6)
     for name in ("bank", "tax", "power"):
         own = [s for s in m["spends"] if s["institution"] == name]
         assert len({s["release"] for s in own}) == len(own)
@@ -45,22 +55,22 @@ def test_a_private_run_says_what_it_cost(finished, write_consortium):
         held = [s["mu"] for s in own if s["population"] == "holdout"]
         assert held == pytest.approx([m["mu"]] if name == "bank" else [])
     assert not any(s["research"] for s in m["spends"])
-    assert m["digest"] == write_consortium().study().digest()
+    assert m["digest"] == load_study(write_consortium().study_file).digest()
 
 
 def test_exact_figures_leave_a_private_run_nowhere(finished):
-    m = finished["private"].metrics
+    m = finished["private"].to_dict()
     assert m["by_bank"] is None
     assert m["bank_alone_auc"] is None
     assert m["bank_champion_auc"] is None
 
 
 def test_a_research_run_is_marked_everywhere(finished):
-    m = finished["research"].metrics
+    m = finished["research"].to_dict()
     assert (m["research"], m["notice"], m["research_seed"]) == (True, NO_PRIVACY, 3)
     assert m["epsilon"] is None
     assert m["mu"] is None
-    assert m["readings"] is None
+    assert m["epsilon_by_relation"] is None
     assert m["nominal_epsilon"] == 8.0
     assert all(s["research"] for s in m["spends"])
     assert set(m["by_bank"]) == {"bank"}
@@ -69,15 +79,12 @@ def test_a_research_run_is_marked_everywhere(finished):
 
 def test_a_research_run_leaves_the_ledgers_alone(finished):
     """The private run came first: what was left then, less its price, is left after the research run too."""
-    left = [
-        finished[kind].metrics["institutions"]["bank"]["budget_left"]["epsilon"]
-        for kind in ("private", "research")
-    ]
+    left = [finished[kind].institutions["bank"].budget_left["epsilon"] for kind in ("private", "research")]
     assert left[1] < left[0]
 
 
 def test_rows_and_traffic(both):
-    m = both.metrics
+    m = both.to_dict()
     assert sum(m["rows"]["training"].values()) + sum(m["rows"]["holdout"].values()) == 400
     if m["research"]:
         assert 250 < m["rows"]["overlap"]["tax"] < 400
@@ -96,7 +103,7 @@ def test_rows_and_traffic(both):
 
 def test_the_study_finds_the_risk(finished):
     """Exact figures of an easy problem: the common risk explains most of the label."""
-    m = finished["research"].metrics
+    m = finished["research"].to_dict()
     assert m["auc"] > 0.75
     assert m["gini"] == pytest.approx(2 * m["auc"] - 1)
 
@@ -127,10 +134,10 @@ def test_figures_by_bank(finished):
     assert module._by_bank(roster(False), released) is None
     table = module._by_bank(roster(True), released)
     assert list(table) == ["b1", "b2"]
-    assert table["b1"]["auc"] == pytest.approx(from_histogram(*counts["b1"]).auc)
-    assert table["b2"]["auc"] == pytest.approx(0.5)
-    assert [t["holdout"] for t in table.values()] == [13, 14]
-    assert table["b1"]["alone_auc"] is None
+    assert table["b1"].auc == pytest.approx(from_histogram(*counts["b1"]).auc)
+    assert table["b2"].auc == pytest.approx(0.5)
+    assert [t.holdout for t in table.values()] == [13, 14]
+    assert table["b1"].alone_auc is None
     assert module._by_bank(roster(False, seed=1), released) == table
     total = SimpleNamespace(evaluation={"bank": counts["b1"]}, figures={})
     assert module._by_bank(roster(True), total) is None  # one histogram of all banks is no bank's
@@ -146,7 +153,7 @@ def test_missing_and_damaged_results_are_told(finished, tmp_path):
         Results.load(tmp_path)
     finished["private"].save(tmp_path)
     (tmp_path / "metrics.json").write_text("{", encoding="utf-8")
-    with pytest.raises(ConfigError, match="cannot be read; run the study anew"):
+    with pytest.raises(ConfigError, match="cannot be read; run the study again"):
         Results.load(tmp_path)
     finished["private"].save(tmp_path)
     (tmp_path / "scorecard.json").write_text('{"bins": 3}', encoding="utf-8")
@@ -163,4 +170,4 @@ def test_a_folder_that_cannot_be_written(finished, tmp_path):
 def test_the_stored_scorecard_is_the_published_one(finished):
     card = finished["private"].card
     assert Scorecard.from_json(card.to_json()) == card
-    assert card.rate == finished["private"].metrics["default_rate"]
+    assert card.rate == finished["private"].default_rate

@@ -1,0 +1,209 @@
+"""Words: every code that the package uses has some, with the figures that come with it."""
+
+import ast
+import string
+from functools import cache
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import pytest
+
+import fedrisk
+from fedrisk.audit.crosscheck import Disagreement
+from fedrisk.clients.app import SHARED
+from fedrisk.errors import ConfigError
+from fedrisk.findings import Finding
+from fedrisk.privacy.policy import Policy
+from fedrisk.recipes import RECIPES, study_from
+from fedrisk.report.words import _table, cell, sentence, word
+
+ROOT = Path(fedrisk.__file__).parent
+
+
+@cache
+def trees():
+    return {p: ast.parse(p.read_text(encoding="utf-8")) for p in ROOT.rglob("*.py")}
+
+
+def texts(node):
+    """String constants below a node."""
+    return {n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+
+
+def values_of(node, scope):
+    """Codes that an expression may have; a name stands for what is assigned to it in its function.
+
+    An f-string gives its constant beginning with a star.
+    """
+    if isinstance(node, ast.Constant):
+        return {node.value}
+    if isinstance(node, ast.IfExp):
+        return values_of(node.body, scope) | values_of(node.orelse, scope)
+    if isinstance(node, ast.JoinedStr):
+        return {str(node.values[0].value) + "*"}
+    assert isinstance(node, ast.Name), ast.dump(node)
+    found = set()
+    for n in ast.walk(scope):
+        if isinstance(n, ast.Assign) and any(isinstance(t, ast.Name) and t.id == node.id for t in n.targets):
+            found |= values_of(n.value, scope)
+    assert found, f"where does {node.id} come from?"
+    return found
+
+
+def calls(name):
+    """(call, function around it, or module) of every call of that name."""
+    for tree in trees().values():
+        scopes = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)] or [tree]
+        seen = set()
+        for scope in [*scopes, tree]:
+            for n in ast.walk(scope):
+                if isinstance(n, ast.Call) and getattr(n.func, "id", "") == name and id(n) not in seen:
+                    seen.add(id(n))
+                    yield n, scope
+
+
+def finding_codes():
+    return sorted(code for call, scope in calls("Finding") for code in values_of(call.args[0], scope))
+
+
+def actions():
+    return [*SHARED, *(action for recipe in RECIPES for action in recipe.actions())]
+
+
+def disclosures():
+    return [d for a in actions() for d in (a.receives, a.sends, a.answers) if d is not None]
+
+
+def known(group, code):
+    if code.endswith("*"):
+        return any(c.startswith(code[:-1]) for c in _table("en")[group])
+    return code in _table("en")[group] or code.partition(".")[0] in _table("en")[group]
+
+
+def test_the_codes_are_found():
+    assert {"gain_likely", "gain_none", "rate", "rate_adam", "trails_*", "charged"} <= set(finding_codes())
+    assert len(actions()) > 15
+    assert len({d.kind for d in disclosures()}) > 5
+
+
+@pytest.mark.parametrize("code", finding_codes())
+def test_every_finding_has_words(code):
+    assert known("finding", code)
+
+
+@pytest.mark.parametrize("code", [f"trails_{w}" for w in get_args(get_type_hints(Disagreement)["what"])])
+def test_every_disagreement_of_trails_has_words(code):
+    assert known("finding", code)
+
+
+@pytest.mark.parametrize("mode", ["distributed", "silo", "one_trainer"])
+def test_every_mode_of_training_has_words(mode):
+    assert known("finding", f"mode_{mode}")
+
+
+def test_every_kind_of_disclosure_has_words():
+    for disclosure in disclosures():
+        assert known("kind", disclosure.kind), disclosure
+
+
+def test_every_protection_has_words():
+    members = [{"name": "b", "role": "bank"}, {"name": "h", "role": "holder"}]
+    plain = {"name": "s", "purpose": "p", "privacy": {"epsilon": 1.0}}
+    one = study_from({**plain, "institutions": members})
+    two = study_from({**plain, "institutions": [*members, {"name": "g", "role": "holder"}]})
+    for disclosure in disclosures():
+        for study in (one, two):
+            for policy in (Policy(), Policy(scores="points"), Policy(scores="bands")):
+                assert known("protection", disclosure.protection_in(study, policy)), disclosure
+
+
+@pytest.mark.parametrize("group", ["kind", "protection"])
+def test_codes_of_the_trail_have_words(group):
+    """What clients/trail and audit/ write by themselves: keywords kind= and protection= with a text."""
+    found = set()
+    for path, tree in trees().items():
+        if path.parent.name == "audit" or path.name == "trail.py":
+            for n in ast.walk(tree):
+                if isinstance(n, ast.keyword) and n.arg == group and isinstance(n.value, ast.Constant):
+                    found.add(n.value.value)
+                elif isinstance(n, ast.keyword) and n.arg == group and isinstance(n.value, ast.IfExp):
+                    found |= {v for v in texts(n.value) if v}
+    for code in found - {""}:
+        assert known(group, code), code
+
+
+def test_every_release_of_every_plan_has_words():
+    banks = [{"name": name, "role": "bank"} for name in ("b1", "b2")]
+    holders = [{"name": name, "role": "holder"} for name in ("h1", "h2")]
+    plain = {"name": "s", "purpose": "p", "privacy": {"epsilon": 1.0}}
+    for recipe in RECIPES:
+        members = holders if recipe.name == "encoder" else banks
+        study = study_from({**plain, "recipe": recipe.name, "institutions": members, **_section(recipe.name)})
+        for planned in recipe.plan(study, ()).planned:
+            assert known("release", planned.name), (recipe.name, planned.name)
+    assert known("release", "edges") and known("release", "external")
+
+
+def _section(recipe):
+    return (
+        {"encoder": {"encoder": "x"}}
+        if False
+        else ({"encoder": {"name": "x"}} if recipe == "encoder" else {})
+    )
+
+
+def test_sections_columns_and_rows_have_words():
+    for path, tree in trees().items():
+        if path.name not in ("summary.py", "training_summary.py"):
+            continue
+        for n in ast.walk(tree):
+            if isinstance(n, ast.keyword) and n.arg == "code":
+                assert known("section", n.value.value)
+            elif isinstance(n, ast.keyword) and n.arg == "columns":
+                assert all(known("column", c) for c in texts(n.value))
+            elif (
+                isinstance(n, ast.Tuple) and len(n.elts) == 2 and isinstance(n.elts[1], ast.Call | ast.IfExp)
+            ):
+                first = n.elts[0]
+                assert not isinstance(first, ast.Constant) or known("row", first.value)
+
+
+def test_every_text_of_the_language_is_well_formed():
+    for group, table in _table("en").items():
+        for code, text in table.items():
+            fields = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+            assert all(name.isidentifier() for name in fields), (group, code)
+            if group not in ("finding", "kind"):
+                assert fields == [], (group, code)
+
+
+# --- asking for words ---------------------------------------------------------------------------------------
+
+
+def test_details_and_strangers():
+    assert (
+        word("kind", "charged_not_sent.external") == "charged, not sent (external score of an earlier study)"
+    )
+    assert word("kind", "noisy_sums.step_3") == "noisy sums (step_3)"
+    assert word("kind", "nobody.knows") == "nobody.knows"
+    assert word("nothing", "x") == "x"
+    assert sentence(Finding("of another version", {"a": 1})) == "of another version"
+
+
+def test_words_are_never_looked_for_in_a_figure():
+    assert sentence(Finding("{evil}", {"evil": "x"})) == "{evil}"
+    found = Finding("trails_missing", {"sender": "{x}", "receiver": "b", "kind": "pseudonyms", "sent": 3})
+    assert sentence(found) == "{x} to b: pseudonyms sent (entry 3), but b has no entry of it"
+
+
+def test_cells():
+    assert cell(None) == "–"
+    assert cell(3) == "3"
+    assert cell("learning_rate") == "learning rate"
+    assert cell("bank.use") == "bank.use"
+    assert cell(Finding("no_noise")) == "none"
+
+
+def test_an_unknown_language_is_refused():
+    with pytest.raises(ConfigError, match="no words for language xx; choose en"):
+        word("kind", "pseudonyms", "xx")
