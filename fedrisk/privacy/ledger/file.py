@@ -40,7 +40,8 @@ class LedgerFile:
         """Make the file, empty, for its owner only, if it is not there; StoreError if that is not allowed."""
         if self.path.exists():
             return
-        if check_guard and self.guard_path.exists():
+        # Another process may make the ledger and its guard between two looks: the path is looked for again.
+        if check_guard and self.guard_path.exists() and not self.path.exists():
             raise lost(self.path, f"it is gone, but its guard {self.guard_path.name} is there")
         if not allowed:
             raise StoreError(
@@ -68,6 +69,11 @@ class LedgerFile:
             if version_of(db, self.path) == SCHEMA_VERSION:
                 # One view of state, acts and totals, whatever other processes add meanwhile.
                 db.execute("BEGIN")
+                if check_guard and mark is None and db.execute("SELECT sealed FROM state").fetchone() == (1,):
+                    # Another process may have written the first guard since: the guard first, then the view.
+                    mark = read_guard(self.guard_path)
+                    db.execute("ROLLBACK")
+                    db.execute("BEGIN")
                 if check_guard:
                     self._check_guard(db, mark)
                 return calendar_of(db)

@@ -96,6 +96,22 @@ def test_a_charge_between_two_looks_of_an_opening_is_not_taken_for_damage(path, 
     Ledger(path, caps=5.0).audit()
 
 
+def test_a_first_guard_written_during_an_opening_is_not_taken_for_a_lost_one(path, monkeypatch, base):
+    """Another process makes the ledger's first charge after the opening has looked for the guard."""
+    other, read, looks = Ledger(path, caps=5.0), ledger_file.read_guard, []
+
+    def looked(guard):
+        mark = read(guard)
+        if not looks:
+            looks.append(mark)
+            other.debit("a", base, "d")
+        return mark
+
+    monkeypatch.setattr(ledger_file, "read_guard", looked)
+    assert Ledger(path, caps=5.0).spent() == 3.0
+    assert looks == [None]
+
+
 def test_a_process_killed_in_the_middle_leaves_a_whole_ledger(path, base):
     Ledger(path, caps=5.0).debit("a", base, "d")
     script = (
