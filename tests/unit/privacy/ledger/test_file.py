@@ -61,7 +61,7 @@ def test_damage_is_noticed(path, base):
 
 
 def test_a_folder_that_cannot_be_written(path, used, base):
-    """Root may write anywhere, so a folder in the journal's place stands for the refusal."""
+    """Root may write anywhere, so a folder in the journal's place takes the place of the refusal."""
     ledger = used
     journal = path.with_name(path.name + "-journal")
     journal.unlink(missing_ok=True)
@@ -123,7 +123,8 @@ def test_a_process_killed_in_the_middle_leaves_a_whole_ledger(path, base):
         "os._exit(9)\n"
     )
     assert subprocess.run([sys.executable, "-c", script, str(path)]).returncode == 9
-    assert path.with_name(path.name + "-journal").stat().st_size  # the crash left its half-done work behind
+    # The crash left its half-done work behind.
+    assert path.with_name(path.name + "-journal").stat().st_size
     assert [entry.release_id for entry in Ledger(path, caps=5.0).entries()] == ["a"]
 
 

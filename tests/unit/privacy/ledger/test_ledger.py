@@ -44,7 +44,8 @@ def test_an_attempt_is_charged_its_larger_population(path, base):
     assert ledger.spent() == pytest.approx(5.0, rel=1e-15)
     with pytest.raises(BudgetError):
         ledger.debit("e", replace(base, attempt="3", population="holdout", mu=0.1), "d")
-    ledger.debit("f", replace(base, mu=0.5), "d")  # free: the training side of attempt 1 is the smaller one
+    # Free: the training side of attempt 1 is the smaller one.
+    ledger.debit("f", replace(base, mu=0.5), "d")
     assert ledger.spent() == pytest.approx(5.0, rel=1e-15)
 
 
@@ -70,7 +71,8 @@ def test_research_is_recorded_at_no_charge(path, base):
     ledger.debit("b", replace(base, research=True, mu=50.0), "d")
     assert ledger.spent() == 0.0
     assert [entry.spend.price for entry in ledger.entries()] == [math.inf, math.inf]
-    with pytest.raises(ProtocolError):  # the mark cannot be taken off afterwards
+    # The mark cannot be taken off afterwards.
+    with pytest.raises(ProtocolError):
         ledger.debit("b", replace(base, mu=50.0), "d")
 
 
@@ -248,7 +250,8 @@ def test_another_calendar_refunds_nothing(path, clock, refit, one):
     year = Ledger(path, Caps(), clock=clock)
     assert year.spent() == pytest.approx(one)
     year.audit()
-    assert Ledger(path, 2.0, clock=clock).spent() == pytest.approx(one)  # a lifetime cap takes any calendar
+    # A lifetime cap takes any calendar.
+    assert Ledger(path, 2.0, clock=clock).spent() == pytest.approx(one)
 
 
 def test_a_grant_pays_exactly_one_more_study_in_this_period_only(path, clock, refit, one):
@@ -343,7 +346,8 @@ def test_an_older_copy_is_noticed_and_can_be_acknowledged(path, used, base):
     with pytest.raises(ConfigError, match="reason"):
         Ledger.acknowledge_restore(path, 5.0, reason="", who="w")
     again = Ledger.acknowledge_restore(path, 5.0, reason="disk died", who="A. Officer")
-    assert again.spent() == 3.0  # what came after the copy is not known
+    # What came after the copy is not known.
+    assert again.spent() == 3.0
     again.debit("c", replace(base, attempt="3", mu=1.0), "d")
     again.commit("c", b"z")
     again.audit()

@@ -122,16 +122,18 @@ def run(path, plan, enough=None):
         last = number + 1 == len(plan) or killed == enough
         ledger = Ledger(path, CAPS, create=False)  # it opens again
         for i, answer in lines:
-            assert sent.setdefault(i, answer) == answer  # the stored bytes, whenever it is asked again
+            # The stored bytes, whenever it is asked again.
+            assert sent.setdefault(i, answer) == answer
         entries = {entry.release_id: entry for entry in ledger.entries()}
         for i, answer in sent.items() if last else lines:
             assert entries[f"r{i}"].committed is not None
             assert ledger.answer(f"r{i}") == answer
-        # each release that is known was charged once, however often it was asked for
+        # Each release that is known was charged once, however often it was asked for
         assert ledger.spent() == pytest.approx(0.01 * len(entries) ** 0.5, rel=1e-9)
         if number % 10 == 0:
             ledger.audit()
-        first = max(sent, default=0)  # the next child repeats what was sent last
+        # The next child repeats what was sent last.
+        first = max(sent, default=0)
         if last:
             break
     ledger.audit()
@@ -141,7 +143,8 @@ def run(path, plan, enough=None):
 def test_killed_before_every_statement_guard_and_send(tmp_path):
     """The step moves by one, so each point of reserve, noise, commit and send of a release is met."""
     killed, sent = run(tmp_path / "ledger.sqlite", [{"step": 1 + n % 110} for n in range(130)])
-    assert killed >= 100  # a child with stored answers has fewer points and may end by itself
+    # A child with stored answers has fewer points and may end by itself.
+    assert killed >= 100
     assert sent > 10
 
 
@@ -187,7 +190,7 @@ def test_two_processes_cannot_overspend_together(path):
 
 
 def test_a_full_disk_at_any_size_loses_nothing(path, base):
-    """A limit on the size of files stands for the full disk; it stops the ledger or its journal."""
+    """A limit on the size of files takes the place of a full disk; it stops the ledger or its journal."""
     script = (
         "import resource, sys\n"
         "from dataclasses import replace\n"
@@ -219,7 +222,7 @@ def test_a_full_disk_at_any_size_loses_nothing(path, base):
 
 
 def test_a_full_disk_is_a_store_error_and_charges_stay_whole(path, base):
-    """A file size limit stands for the full disk: the commit that does not fit fails."""
+    """A file size limit takes the place of a full disk: the commit that does not fit fails."""
     script = (
         "import resource, sys\n"
         "from fedrisk.privacy.ledger.ledger import Ledger\n"
