@@ -1,10 +1,10 @@
 """Exact discrete Gaussian draws by the hundred thousand: whole arrays, integers only.
 
-Karney (2016), Sampling exactly from the normal distribution, algorithm D, for the integers: with sigma = M /
-D, a draw's size is i = ceil(k sigma) + j, where k is the number of whole sigmas in it and j is uniform on
-0 .. ceil(sigma) - 1; x = i / sigma - k must lie in [0, 1). Every i >= 0 has exactly one such k and j. A
-candidate comes with probability proportional to exp(-k^2 / 2) and is kept with probability exp(-x^2 / 2)
-exp(-x)^k, together
+Karney (2016), Sampling exactly from the normal distribution, algorithm D, for the integers: with
+sigma = M / D, a draw's size is i = ceil(k sigma) + j, where k is the number of whole sigmas in it and j is
+uniform on 0 .. ceil(sigma) - 1; x = i / sigma - k must lie in [0, 1). Every i >= 0 has exactly one such k and
+j. A candidate comes with probability proportional to exp(-k^2 / 2) and is kept with probability
+exp(-x^2 / 2) exp(-x)^k, together
 
     exp(-k^2 / 2 - k x - x^2 / 2) = exp(-(k + x)^2 / 2) = exp(-i^2 / (2 sigma^2)),
 
@@ -16,16 +16,14 @@ first 32 (63 for j) are drawn at once, and more only when they are needed.
 
 1. *j*: a 63-bit word reduced modulo ceil(sigma); words of the last, incomplete round are thrown away.
 2. *k*: inversion. k is the number of C_m = P(k <= m) that u has reached. floor(2^32 C_m) is computed by
-integer
-   interval arithmetic. A word that is none of these floors, and not the largest word, decides. One that
-   equals a floor, or is the largest, goes on with more bits of u and tighter intervals.
-3. *exp(-g), 0 <= g < 1*: the parity of the run in which successive uniforms stay below g / 1, g / 2, g / 3,
-...
-   (von Neumann 1951; algorithm 1 of Canonne, Kamath & Steinke 2020). u < g / r is decided on the first word U
-   of u where (U + 1) r <= low or U r >= high for integers low <= 2^32 g <= high. Only in between (a few in
-   2^32) more bits of u are compared with the rational g on Python's integers. For g = x, low is F =
-   floor(2^32 x), by exact long division, and high is F + 1. For g = x^2 / 2, low is F^2 / 2^33 rounded down,
-   and high is low + 2, since (F + 1)^2 < F^2 + 2^33. No number here exceeds 64 bits.
+   integer interval arithmetic. A word that is none of these floors, and not the largest word, decides. One
+   that equals a floor, or is the largest, goes on with more bits of u and tighter intervals.
+3. *exp(-g), 0 <= g < 1*: the parity of the run in which successive uniforms stay below g / 1, g / 2,
+   g / 3, ... (von Neumann 1951; algorithm 1 of Canonne, Kamath & Steinke 2020). u < g / r is decided on the
+   first word U of u where (U + 1) r <= low or U r >= high for integers low <= 2^32 g <= high. Only in between
+   (a few in 2^32) more bits of u are compared with the rational g on Python's integers. For g = x, low is
+   F = floor(2^32 x), by exact long division, and high is F + 1. For g = x^2 / 2, low is F^2 / 2^33 rounded
+   down, and high is low + 2, since (F + 1)^2 < F^2 + 2^33. No number here exceeds 64 bits.
 
 No floating-point number takes part. Sizes of 64 sigma and more (k >= 64) are thrown away, which changes the
 distribution by less than 1e-880. The bits are the operating system's (``os.urandom``), also after a fork. As
@@ -251,8 +249,8 @@ def _shares(bits: int) -> list[tuple[int, int]]:
     """Integers around 2^bits P(k <= m), m below 64, less than 2 apart: interval arithmetic on integers."""
     scale = bits + 64
     one = 1 << scale
-    # e^(1/2) = sum 1 / (2^n n!): every term comes out less than 2 too small, and so do those left out
-    # together.
+    # e^(1/2) = sum 1 / (2^n n!): every term comes out less than 2 too small, and so do all that are left
+    # out, together.
     low, term, n = 0, one, 0
     while term:
         low += term

@@ -10,9 +10,8 @@ January"), and the day on which budget returns is known to everybody. The price 
 neighbouring periods may both be spent within a few days, so over any stretch as long as one period the bound
 is sqrt(2) times the cap in mu (epsilon 5.93 instead of 4). A sliding window would bound that stretch, but it
 refunds budget by the hour, in amounts that nobody can explain. For a lifetime it guarantees no more than
-fixed periods
-do: neither bounds it. What an enterprise has lost in all is the lifetime figure, which the ledger's report
-always shows.
+fixed periods do: neither bounds it. What an enterprise has lost in all is the lifetime figure, which the
+ledger's report always shows.
 """
 
 from __future__ import annotations
