@@ -77,8 +77,9 @@ class Signer(Protocol):
 class AuditLog:
     """The institution's log, open for appending; any number of processes may have it open.
 
-    Raises StoreError where the file cannot be read or written, was cut off or changed at its end, or ends in
-    entries of a later format; what a crash left half-written is set aside and noted.
+    Raises StoreError where the file cannot be read or written, was cut off or changed at its end, or where a
+    later version of fedrisk has appended entries of a later format that are not in the head file yet. What a
+    crash left half-written is set aside and noted.
     """
 
     def __init__(self, path: str | os.PathLike[str], identity: Signer, institution: str) -> None:
@@ -275,8 +276,7 @@ class AuditLog:
             ) from None
         last = entries[-1]
         self._known = Head(head.count + len(entries), last.hash, last.time, head.size + len(content))
-        # The entries are safe by now. A head file or a signed head that cannot be written is made up for
-        # later.
+        # The entries are safe by now. A head file or a signed head that cannot be written now comes later.
         with contextlib.suppress(OSError, StoreError):
             write_head(self.path, self._known)
             self._keep_daily(self._known)

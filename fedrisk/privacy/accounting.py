@@ -15,11 +15,11 @@ Mu and the usual (epsilon, delta) are two views of one curve, converted exactly 
     delta(epsilon) = Phi(mu / 2 - epsilon / mu) - exp(epsilon) Phi(-mu / 2 - epsilon / mu)
 
 **Integer noise.** Noise is drawn on the integers of a ring, from the discrete Gaussian (Canonne, Kamath &
-Steinke 2020), which is a trifle less private than the continuous one of the same sigma. The hockey-stick
+Steinke 2020), which is slightly less private than the continuous one of the same sigma. The hockey-stick
 divergence, summed directly, says by how much: shifted by an integer k it lies under the curve of mu = (k /
 sigma)(1 + c / sigma^2) with c = .0419 at sigma 4 and c -> 1/24 from above as sigma grows. We charge c = 1/20.
 A vector whose coordinates are shifted by k_1, k_2, ... is then the composition of its coordinates, so the
-same factor holds for its L2 norm. The test module and ``benchmarks/noise`` repeat the sums.
+same factor holds for its L2 norm. The tests of this module and ``benchmarks/noise`` repeat the sums.
 """
 
 from __future__ import annotations
@@ -138,10 +138,10 @@ def discreteness(mu: float, sigma_ring: float) -> float:
 
 
 def sigma_for(sensitivity: float, mu: float) -> float:
-    """The deviation, in ring units, at which a release of that L2 ``sensitivity`` costs ``mu`` all told.
+    """The deviation, in ring units, at which a release of that L2 ``sensitivity`` costs ``mu`` in all.
 
     Solves ``discreteness(sensitivity / sigma, sigma) = mu``; rounding goes to more noise, never to less, so
-    the price computed back never exceeds ``mu``. ``sensitivity`` is in ring units.
+    the price computed from the result never exceeds ``mu``. ``sensitivity`` is in ring units.
 
     >>> sigma = sigma_for(100.0, 1.0)
     >>> round(sigma, 6), discreteness(100.0 / sigma, sigma)
@@ -168,9 +168,9 @@ def sigma_for(sensitivity: float, mu: float) -> float:
 def contributor_sigma(sigma: float, banks: int, tolerated: int = 1) -> float:
     """What each of several banks adds so that the others' noise suffices: ``sigma / sqrt(banks - 1 - t)``.
 
-    A bank that looks at the sum knows its own noise, and ``tolerated`` colluders tell it theirs; the
-    remaining ``banks - 1 - tolerated`` must add up to ``sigma``. ``banks`` is the fewest left after
-    drop-outs. With too few banks each adds the whole ``sigma``. All in ring units.
+    A bank that looks at the sum knows the noise that it added, and ``tolerated`` colluders share theirs with
+    it; the remaining ``banks - 1 - tolerated`` must add up to ``sigma``. ``banks`` is the smallest number
+    that may be left after drop-outs. With too few banks each adds the whole ``sigma``. All in ring units.
 
     ConfigError where a contribution falls below ``SIGMA_MIN``. Above it a sum of discrete Gaussians differs
     from one discrete Gaussian of the summed variance by a factor within 1 +- 1e-60 (Kairouz, Liu & Steinke
@@ -244,7 +244,7 @@ def check_epsilon_delta(epsilon: float, delta: float, enterprises: int) -> None:
 
 
 def _log_delta(mu: float, epsilon: float) -> float:
-    """log delta(epsilon) for finite positive ``mu``; minus infinity where no digits are left."""
+    """Logarithm of delta(epsilon) for finite positive ``mu``; minus infinity where no digits are left."""
     t = epsilon / mu
     near, far = t - 0.5 * mu, t + 0.5 * mu
     if near < -1.0:

@@ -2,15 +2,16 @@
 
 The discrete Gaussian has P(x) proportional to exp(-x^2 / (2 sigma^2)) on the integers (Canonne, Kamath &
 Steinke 2020). Drawn exactly, with no floating-point number on the way, it leaves none of the gaps by which
-noise made of rounded reals gives the data away (Mironov 2012), and it adds to numbers of the ring as they
-are.
+noise made of rounded reals gives the data away (Mironov 2012), and it is added to numbers of the ring
+directly.
 
 Up to a few thousand draws come from OpenDP's sampler, whose bytes are those of OpenSSL's generator, which the
-operating system seeds and which reseeds itself in a forked process. It takes about 20 microseconds a draw, too
-slow for the 100,000 parameters of a network at every step; vectors of ``VECTOR_DRAWS`` and more come from
-``noise_vector``, as exact, on whole arrays and the operating system's bytes, some 70 times as fast. Scales that
-might leave 64 bits use the same published algorithm as OpenDP on Python's integers and ``secrets``. A seed drives
-noise only where it is asked for by name, for research runs that give no privacy.
+operating system seeds and which reseeds itself in a forked process. It takes about 20 microseconds per draw,
+too slow for the 100,000 parameters of a network at every step. Vectors of ``VECTOR_DRAWS`` and more therefore
+come from ``noise_vector``, which is as exact and some 70 times as fast: it works on whole arrays, with the
+operating system's bytes. Scales that might leave 64 bits use the same published algorithm as OpenDP on
+Python's integers and ``secrets``. A seed drives noise only where it is asked for by name, for research runs
+that give no privacy.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ from fedrisk.errors import ConfigError
 from fedrisk.privacy import noise_vector
 
 INT64_SIGMA = 2.0**56
-"""Up to here draws fit in 64 bits: the ends lie 128 sigma away, with probability below 1e-3500 a draw."""
+"""Up to here draws fit in 64 bits: the ends are 128 sigma away, with probability below 1e-3500 per draw."""
 
 SIGMA_CEILING = 2.0**512
 
 VECTOR_DRAWS = 4096
-"""From so many draws on the vectorised sampler is used, for sigma from 1 to 2^52; OpenDP otherwise."""
+"""For this many draws and more the vectorised sampler is used, for sigma from 1 to 2^52; OpenDP otherwise."""
 
 _features = threading.Lock()
 
@@ -49,13 +50,13 @@ def discrete_gaussian(
     ring. The scale is honoured exactly: sigma is taken as the rational number that the float is. For sigma >=
     4 the variance equals sigma^2 to within 1e-130 relatively.
 
-    Guarantee: exact draws from unpredictable bits. What privacy that gives is said by
-    ``accounting.discreteness``; debit the ledger before calling.
+    Guarantee: exact draws from unpredictable bits. ``accounting.discreteness`` says what privacy that gives;
+    debit the ledger before calling.
 
     With ``research_seed`` (at least 16 bytes) the draws repeat and there is NO PRIVACY: whoever knows the
     seed subtracts the noise, and the sampler is exact only up to floating-point rounding. The caller must
     mark every output that comes of it as research. The same seed, sigma and size give the same draws on one
-    version of NumPy; derive a seed of its own for every release, or two releases share their noise.
+    version of NumPy. Derive another seed for every release, or two releases share their noise.
 
     Raises ConfigError if sigma is not positive and finite, a size is negative or a seed too short. Sources:
     Canonne, Kamath & Steinke (2020), algorithms 1 to 3; OpenDP, ``make_gaussian``; Karney (2016).
@@ -95,7 +96,7 @@ def _opendp(sigma: float) -> Callable[[list[int]], list[int]]:
 
 @contextmanager
 def _contrib() -> Iterator[None]:
-    """OpenDP's "contrib" feature for one construction, left as it was found for everybody else."""
+    """OpenDP's "contrib" feature for one construction; afterwards it is as it was before."""
     from opendp.mod import GLOBAL_FEATURES, disable_features, enable_features
 
     with _features:
@@ -120,7 +121,7 @@ def _big(sigma: int, count: int, randbelow: Callable[[int], int]) -> NDArray[np.
 
 
 def _big_gaussian(sigma: int, randbelow: Callable[[int], int]) -> int:
-    """Algorithm 3: discrete Laplace y of scale t = sigma + 1, kept with exp(-(|y| - sigma^2/t)^2/2sigma^2)."""
+    """Algorithm 3: discrete Laplace y of scale t = sigma + 1, kept with exp(-(|y|-sigma^2/t)^2/2sigma^2)."""
     t = sigma + 1
     while True:
         y = _big_laplace(t, randbelow)
@@ -140,7 +141,8 @@ def _big_laplace(t: int, randbelow: Callable[[int], int]) -> int:
         x = u + t * v
         negative = randbelow(2) == 1
         if negative and x == 0:
-            continue  # zero would otherwise be drawn twice as often
+            # Zero would otherwise be drawn twice as often.
+            continue
         return -x if negative else x
 
 
@@ -175,7 +177,7 @@ def _research_int64(sigma: float, count: int, rng: np.random.Generator) -> NDArr
     kept: list[NDArray[np.int64]] = []
     missing = count
     while missing > 0:
-        # About .63 of the Laplace proposals and at least .5 of the rest survive; round up to need few turns.
+        # About .63 of the Laplace proposals and at least .5 of the rest survive; enough tries for few turns.
         tries = 4 * missing + 64
         u = rng.integers(0, t, tries)
         v = rng.geometric(-math.expm1(-1.0), tries) - 1

@@ -31,7 +31,7 @@ class Spend:
     study, attempt: the run it belongs to; a repeated run is a new attempt and a new charge.
     release: which release of the attempt, for example ``"counts"``.
     population: whose rows it touches; every enterprise is on one side only.
-    mu: the charged price, discreteness included (0 or more). In a research spend it is the nominal figure,
+    mu: the charged price, discreteness included (0 or more). In a research spend it is the nominal figure
     that
         an honest release of the same noise would cost, and may be infinite (exact figures).
     delta: the policy's delta, at which the price is shown as epsilon.
@@ -112,10 +112,10 @@ class Spend:
 
 
 def total(spends: Iterable[Spend]) -> float:
-    """The price of one attempt at a study: per population the root of the sum of squares, and the larger
-    counts.
+    """The price of one attempt at a study: of its two populations the dearer one.
 
-    Infinite as soon as one spend is a research one; 0 for none. Several attempts together: see ``charge``.
+    Each population costs the root of the sum of its squares. Infinite as soon as one spend is a research one;
+    0 for none. Several attempts together: see ``charge``.
 
     >>> def spend(population, mu):
     ...     return Spend(study="s", attempt="1", release="r", population=population, mu=mu, delta=1e-6,
@@ -132,8 +132,8 @@ def total(spends: Iterable[Spend]) -> float:
 def charge(spends: Iterable[Spend]) -> float:
     """The price of any number of attempts: the root of the sum over attempts of ``total`` squared.
 
-    It is at least ``total`` of the same spends, so it stays right even where a later study drew its hold-out
-    afresh and an enterprise changed sides.
+    It is at least ``total`` of the same spends, so it stays right even where a later study drew another
+    hold-out and an enterprise changed sides.
     """
     attempts: dict[tuple[str, str], list[Spend]] = defaultdict(list)
     for spend in spends:

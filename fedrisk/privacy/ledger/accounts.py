@@ -17,7 +17,11 @@ _SMALL, _LARGE = 1e-300, 1e300
 
 
 class Key(NamedTuple):
-    """Names an account: scope "lifetime", "period", "purpose" or "study"; its name; its period (0 for life)."""
+    """Names an account.
+
+    scope: "lifetime", "period", "purpose" or "study". name: of the purpose or study, else empty. period: its
+    number, 0 for life.
+    """
 
     scope: str
     name: str
@@ -55,7 +59,7 @@ def square(mu: float) -> float:
 
 
 def keys_of(row: Row) -> tuple[Key, ...]:
-    """The accounts that a row is charged to, the life's first."""
+    """The accounts that a row is charged to, the lifetime account first."""
     return (
         Key("lifetime", "", 0),
         Key("period", "", row.period),
@@ -65,7 +69,7 @@ def keys_of(row: Row) -> tuple[Key, ...]:
 
 
 def add(accounts: dict[Key, Account], row: Row, db: sqlite3.Connection | None = None) -> None:
-    """Charge a row to its accounts in memory; what is not there is read from ``db``, or starts at zero."""
+    """Charge a row to its accounts in memory; one that is not there is read from ``db`` or starts at zero."""
     for key in keys_of(row):
         if key not in accounts:
             accounts[key] = Account() if db is None else read(db, key)
@@ -79,7 +83,7 @@ def add(accounts: dict[Key, Account], row: Row, db: sqlite3.Connection | None = 
 
 
 def read(db: sqlite3.Connection, key: Key) -> Account:
-    """An account as it stands; zero if it was never charged."""
+    """An account as the file has it; zero if it was never charged."""
     row = db.execute(
         "SELECT id, mu2 FROM account WHERE scope = ? AND name = ? AND period = ?", tuple(key)
     ).fetchone()

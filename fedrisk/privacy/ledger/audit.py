@@ -1,4 +1,4 @@
-"""A whole check of a ledger: every figure in it against every other that must agree with it."""
+"""A full check of a ledger: every figure in it against every other that must agree with it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ import math
 import sqlite3
 
 from fedrisk.privacy.ledger.accounts import charged_rows, recompute, square
-from fedrisk.privacy.ledger.file import LedgerFile, damaged, entry_digest, next_head
-from fedrisk.privacy.ledger.migration import spend_from
+from fedrisk.privacy.ledger.faults import damaged
+from fedrisk.privacy.ledger.file import LedgerFile
+from fedrisk.privacy.ledger.records import entry_digest, next_head, spend_from
 
 
 def audit(file: LedgerFile) -> int:
-    """Number of acts of a ledger that holds; StoreError names the first fault.
+    """Check a ledger and return its number of acts; StoreError names the first fault.
 
     Source of the chain: Haber & Stornetta (1991). It shows changes by accident and by people who do not know
-    it; whoever rewrites the whole file and its seal is shown only by copies held elsewhere.
+    of it. A rewriting of the whole file and its guard is shown only by copies that are kept elsewhere.
     """
-    with file.transaction() as db:  # checks the seal, and nobody writes meanwhile
+    # The transaction checks the guard, and nobody writes meanwhile.
+    with file.transaction() as db:
         if db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
             raise damaged(file.path, "pages contradict each other")
         acts = _chain(file, db)
@@ -29,7 +31,7 @@ def audit(file: LedgerFile) -> int:
 
 
 def _chain(file: LedgerFile, db: sqlite3.Connection) -> dict[str, dict[str, str]]:
-    """Details of the acts by kind and name, the chain having been checked."""
+    """Check the chain of acts; their details by kind and name."""
     head, last, acts = "0" * 64, 0, dict[str, dict[str, str]]()
     rows = db.execute("SELECT position, kind, name, time, detail, lifetime, head FROM act ORDER BY position")
     for position, kind, name, time, detail, lifetime, written in rows:
@@ -47,8 +49,8 @@ def _entries(file: LedgerFile, db: sqlite3.Connection, acts: dict[str, dict[str,
     debits, commits = acts.get("debit", {}), acts.get("commit", {})
     cancelled, count, answered = acts.get("cancel", {}), 0, 0
     rows = db.execute(
-        "SELECT r.position, r.release_id, r.spend, r.digest, r.purpose, r.study, r.attempt, r.population, r.mu2, "
-        "r.committed, r.cancelled, r.answer_digest, a.bytes "
+        "SELECT r.position, r.release_id, r.spend, r.digest, r.purpose, r.study, r.attempt, r.population, "
+        "r.mu2, r.committed, r.cancelled, r.answer_digest, a.bytes "
         "FROM release r LEFT JOIN answer a USING (release_id) ORDER BY r.position"
     )
     for position, name, text, digest, purpose, *copied, committed, cancel, answer_digest, answer in rows:
@@ -81,6 +83,6 @@ def _totals(file: LedgerFile, db: sqlite3.Connection) -> None:
     found = {row[:3]: row[3] for row in db.execute("SELECT scope, name, period, mu2 FROM account")}
     wanted = {tuple(key): account.mu2 for key, account in recompute(charged_rows(db)).items()}
     for key in found.keys() | wanted.keys():
-        # 1e-300 is the price of a square that underflows
+        # 1e-300 is the price of a square that underflows.
         if not math.isclose(found.get(key, 0.0), wanted.get(key, 0.0), rel_tol=1e-9, abs_tol=1e-299):
             raise damaged(file.path, f"the total of an account ({key[0]}) is not the sum of its entries")

@@ -1,16 +1,17 @@
 """Caps: how much an institution gives away at most, per accounting period, purpose and study.
 
 A cap is stated in epsilon at delta 1e-6, which people can compare, and kept in Gaussian-DP mu, whose squares
-add up (Dong, Roth & Su 2022). The default of epsilon 4 a year holds twelve monthly refits at epsilon 1, which
-are epsilon 3.9 together: twelve times mu .237 squared is .820 squared, and epsilon 4 is mu .838.
+add up (Dong, Roth & Su 2022). The default of epsilon 4 per year holds twelve monthly refits at epsilon 1,
+which are epsilon 3.9 together: twelve times mu .237 squared is .820 squared, and epsilon 4 is mu .838.
 
 **Fixed periods, not a sliding window.** Periods of ``period_days`` are counted from ``epoch``, a date of the
 institution's choice. Each figure can then be checked by hand ("spent since 1 January, next budget on 1
-January"), and the day on which budget returns is known to everybody. The price is the border: two neighbouring
-periods may both be spent within a few days, so over any stretch as long as one period the bound is sqrt(2)
-times the cap in mu (epsilon 5.93 instead of 4). A sliding window would bound that stretch, but it refunds budget
-by the hour, in amounts nobody can explain, and gives no better lifetime guarantee: neither does. What an enterprise
-has lost in all is the lifetime figure, which the ledger's report always shows.
+January"), and the day on which budget returns is known to everybody. The price is paid at the border: two
+neighbouring periods may both be spent within a few days, so over any stretch as long as one period the bound
+is sqrt(2) times the cap in mu (epsilon 5.93 instead of 4). A sliding window would bound that stretch, but it
+refunds budget by the hour, in amounts that nobody can explain. For a lifetime it guarantees no more than
+fixed periods do: neither bounds it. What an enterprise has lost in all is the lifetime figure, which the
+ledger's report always shows.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ DELTA = 1e-6
 EPOCH = date(2026, 1, 1)
 
 _MU_MAX = 1e100
-"""Finite caps end here: squares must stay finite. Infinity is an explicit choice and allowed."""
+"""The largest finite cap: squares must stay finite. Infinity is an explicit choice and allowed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caps:
     """What an institution allows, in epsilon at delta 1e-6, in every accounting period.
 
-    epsilon: everything together. per_study: all attempts at studies of one name; None sets no limit of its
-    own. The study's author chooses the name, so this guards against mistakes and ``epsilon`` against intent.
-    per_purpose: limits of single purposes; a purpose that is not named has none of its own.
+    epsilon: everything together. per_study: all attempts at studies of one name; None sets no such limit. The
+    study's author chooses the name, so this limit guards against mistakes and ``epsilon`` against intent.
+    per_purpose: limits of single purposes; a purpose that is not named has only the limit on everything.
     period_days: length of a period. epoch: the first day of one of the periods.
 
     Raises ConfigError for a number that is not positive (infinity is allowed, and is no cap) or a period
@@ -57,11 +58,8 @@ class Caps:
     epoch: date = EPOCH
 
     def __post_init__(self) -> None:
-        if (
-            isinstance(self.period_days, bool)
-            or not isinstance(self.period_days, int)
-            or self.period_days < 1
-        ):
+        whole_days = isinstance(self.period_days, int) and not isinstance(self.period_days, bool)
+        if not whole_days or self.period_days < 1:
             raise ConfigError(
                 f"caps: period_days is {self.period_days}; it must be a whole number, 1 or more"
             )

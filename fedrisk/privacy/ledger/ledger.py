@@ -1,4 +1,4 @@
-"""An institution's own account of what it has given away, on its own disk.
+"""An institution's account of what it has given away, on a disk of its machine.
 
 A release is debited before its noise is drawn and stays charged whatever happens afterwards: a share that may
 have left cannot be called back. Prices are Gaussian-DP mu and add as squares against caps that were fixed
@@ -8,11 +8,11 @@ chosen after seeing earlier results, and the whole stays cap-GDP.
 The life of a release: ``debit`` (reserved and charged), noise, ``commit`` of the bytes, then sending. If the
 same request comes again, ``answer`` returns the stored bytes; noise is never drawn twice for one charge.
 
-Totals are kept beside the entries (``fedrisk.privacy.ledger.accounts``), so that no call reads the whole history;
-``audit`` recomputes them. Processes and threads share one ledger and cannot overspend together. An older copy
-that was put back, or a file that vanished, is noticed by the seal (``fedrisk.privacy.ledger.rollback_guard``, with its limits).
-A clock set back does not bring back an earlier period: the ledger's time never falls. Network disks with
-broken locks void the protection.
+Totals are kept beside the entries (``fedrisk.privacy.ledger.accounts``), so that no call reads the whole
+history; ``audit`` recomputes them. Processes and threads share one ledger and cannot overspend together. An
+older copy that was put back, or a file that vanished, is noticed by the guard
+(``fedrisk.privacy.ledger.rollback_guard``, with its limits). A clock set back does not bring back an earlier
+period: the ledger's time never falls. Network disks with broken locks void the protection.
 """
 
 from __future__ import annotations
@@ -23,33 +23,28 @@ import math
 import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
-from fedrisk.errors import BudgetError, ConfigError, ProtocolError
+from fedrisk.errors import ConfigError, ProtocolError, StoreError
 from fedrisk.privacy.accounting import mu_for
-from fedrisk.privacy.ledger.accounts import (
-    Account,
-    Key,
-    Row,
-    add,
-    charged_rows,
-    read,
-    rebuild,
-    reserved,
-    square,
-    write,
+from fedrisk.privacy.ledger.account_caps import (
+    LIFETIME,
+    cap_of,
+    fitting,
+    left_under,
+    report_of,
+    whole_key,
 )
+from fedrisk.privacy.ledger.accounts import Key, charged_rows, read, rebuild, square, write
 from fedrisk.privacy.ledger.audit import audit
 from fedrisk.privacy.ledger.caps import DELTA, Calendar, Caps, limits_of
-from fedrisk.privacy.ledger.file import LedgerFile, add_act, entry_digest
-from fedrisk.privacy.ledger.migration import spend_from
-from fedrisk.privacy.ledger.report import Amount, BudgetReport, Part, epsilon_of
-from fedrisk.privacy.ledger.rollback_guard import read_seal
-from fedrisk.privacy.spend import Spend, charge
-
-_ROUNDING = 1e-9
-"""Relative slack on a cap, so that a budget split into parts can be spent to its end in floating point."""
+from fedrisk.privacy.ledger.file import LedgerFile
+from fedrisk.privacy.ledger.records import add_act, entry_digest, spend_from
+from fedrisk.privacy.ledger.report import BudgetReport
+from fedrisk.privacy.ledger.rollback_guard import read_guard
+from fedrisk.privacy.ledger.schema import calendar_of
+from fedrisk.privacy.spend import Spend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,14 +64,14 @@ class Entry:
 class Ledger:
     """The account of one institution in one file, against its caps.
 
-    path: the SQLite file, for its owner only; the seal lies beside it as ``*.seal``. caps: a ``Caps``, or a
-    plain mu as lifetime cap on everything; part of the policy, so it is given anew each time and may be
-    changed there. create: whether to make a file that is not there; a node that was registered passes False,
-    so that a lost ledger cannot start at zero. wait_seconds: how long to wait for another process that holds
-    the lock. clock: gives the present time (aware); for tests.
+    path: the SQLite file, for its owner only; the guard is beside it as ``*.seal``. caps: a ``Caps``, or a
+    plain mu as lifetime cap on everything; part of the policy, so it is given each time and may be changed
+    there. create: whether to make a file that is not there; a node that was registered passes False, so that
+    a lost ledger cannot start at zero. wait_seconds: how long to wait for another process that holds the
+    lock. clock: gives the present time (aware); for tests.
 
     Holds no open connection between calls, so it may be used from threads and after a fork. Raises StoreError
-    if the file cannot be used, is missing (see create), is damaged, older than its seal, something else, or
+    if the file cannot be used, is missing (see create), is damaged, older than its guard, something else, or
     was written by a newer version. A file of an older version is migrated, and its copy kept beside it.
     """
 
@@ -94,9 +89,9 @@ class Ledger:
         self._clock = clock or _utc_now
         self._file = LedgerFile(self.path, wait_seconds)
         self._file.make(allowed=create)
-        days, epoch = self._file.open_schema(allowed=create)
+        calendar = self._file.open_schema(allowed=create)
         wanted = self.limits.calendar
-        if wanted is not None and (days, epoch) != (wanted.days, wanted.epoch.isoformat()):
+        if wanted is not None and calendar != wanted:
             self._change_calendar(wanted)
 
     # --- the life of a release ------------------------------------------------------------------------------
@@ -115,13 +110,14 @@ class Ledger:
         """
         if not release_id or not digest:
             raise ProtocolError("a debit needs a release id and a digest that are not empty")
-        with self._file.transaction(seal=False) as db:
+        with self._file.transaction(advance_guard=False) as db:
             known = db.execute(
                 "SELECT spend, digest, purpose, cancelled FROM release WHERE release_id = ?", (release_id,)
             ).fetchone()
             if known is not None:
                 same = (spend_from(known[0], self.path), known[1]) == (spend, digest)
-                if not same or known[2] not in (purpose, ""):  # empty: of an older version
+                # An entry of an older version has no purpose.
+                if not same or known[2] not in (purpose, ""):
                     raise ProtocolError(
                         f"release {release_id} was debited before with another spend, purpose or digest; "
                         "a changed request needs a new attempt, with its own id and charge"
@@ -135,7 +131,8 @@ class Ledger:
         """Store the bytes of a debited release durably and return their SHA-256; to be called before sending.
 
         The same bytes again change nothing. Raises ProtocolError if the release was never debited, was
-        cancelled, or was committed with other bytes; StoreError if the disk fails (then nothing must be sent).
+        cancelled, or was committed with other bytes; StoreError if the disk fails (then nothing must be
+        sent).
         """
         answered = hashlib.sha256(answer).hexdigest()
         with self._file.transaction() as db:
@@ -185,12 +182,12 @@ class Ledger:
         ``entries``.
         """
         with self._file.connection() as db:
-            return math.sqrt(read(db, self._whole(self._period(db))).mu2)
+            return math.sqrt(read(db, whole_key(self.limits, self._period(db))).mu2)
 
     def lifetime(self) -> float:
         """Mu charged ever, over all periods."""
         with self._file.connection() as db:
-            return math.sqrt(read(db, Key("lifetime", "", 0)).mu2)
+            return math.sqrt(read(db, LIFETIME).mu2)
 
     def left(self, *, study: str | None = None, purpose: str | None = None) -> float:
         """Mu that one further attempt may cost: ``sqrt(cap^2 - spent^2)``, 0 if the cap is below spent.
@@ -199,10 +196,10 @@ class Ledger:
         """
         with self._file.connection() as db:
             period = self._period(db)
-            keys = [self._whole(period)]
+            keys = [whole_key(self.limits, period)]
             keys += [Key("study", study, period)] if study is not None else []
             keys += [Key("purpose", purpose, period)] if purpose is not None else []
-            return min(_rest(self._cap(db, key), math.sqrt(read(db, key).mu2)) for key in keys)
+            return min(left_under(cap_of(db, self.limits, key), math.sqrt(read(db, key).mu2)) for key in keys)
 
     def reserve_check(self, spends: Iterable[Spend], *, purpose: str = "") -> None:
         """Whether a whole study would fit, before it starts; BudgetError as in ``debit`` if it would not.
@@ -211,8 +208,9 @@ class Ledger:
         not debited yet, as those of the same attempt that are debited count already.
         """
         with self._file.connection() as db:
-            db.execute("BEGIN")  # one view of all totals
-            self._fitting(db, list(spends), purpose, self._period(db))
+            # One view of all totals.
+            db.execute("BEGIN")
+            fitting(db, self.limits, list(spends), purpose, self._period(db))
 
     def entries(self) -> tuple[Entry, ...]:
         """All lines in the order in which they were debited, research and cancelled ones among them."""
@@ -236,31 +234,12 @@ class Ledger:
         )
 
     def report(self) -> BudgetReport:
-        """Spent, reserved, left, for life, by study and by purpose, in the current period; one view of all."""
+        """What is spent, reserved and left, for life, by study and by purpose, at one moment."""
         with self._file.connection() as db:
             db.execute("BEGIN")
-            period, calendar = self._period(db), self.limits.calendar
-            start, end = (None, None) if calendar is None else calendar.bounds(period)
-            whole = self._whole(period)
-            spent, cap = math.sqrt(read(db, whole).mu2), self._cap(db, whole)
-            entries = db.execute("SELECT COUNT(*) FROM release").fetchone()[0]
-            research = db.execute("SELECT COUNT(*) FROM release WHERE mu2 IS NULL").fetchone()[0]
             behind = (_last_time(db) - self._clock()).total_seconds()
-            return BudgetReport(
-                period_start=start,
-                period_end=end,
-                cap=Amount(cap),
-                granted=Amount(self._granted(db, period)),
-                spent=Amount(spent),
-                reserved=Amount(math.sqrt(reserved(db, None if calendar is None else period))),
-                left=Amount(_rest(cap, spent)),
-                lifetime=Amount(math.sqrt(read(db, Key("lifetime", "", 0)).mu2)),
-                by_study=self._parts(db, "study", period),
-                by_purpose=self._parts(db, "purpose", period),
-                entries=entries,
-                research=research,
-                clock_behind=max(0.0, behind) if behind >= 1.0 else 0.0,
-            )
+            clock_behind = max(0.0, behind) if behind >= 1.0 else 0.0
+            return report_of(db, self.limits, self._period(db), clock_behind)
 
     # --- acts of the institution's people -------------------------------------------------------------------
 
@@ -269,8 +248,8 @@ class Ledger:
     ) -> BudgetReport:
         """Raise the whole cap of the current period (under a lifetime cap: for good) by a recorded act.
 
-        Give epsilon (at delta 1e-6) or mu. Squares add: a grant of epsilon 1 pays one more study of epsilon 1.
-        The caps of purposes and studies stay as they are. It cannot be taken back. Returns the new report.
+        Give epsilon (at delta 1e-6) or mu. Squares add: a grant of epsilon 1 pays one more study of epsilon
+        1. The caps of purposes and studies stay as they are. It cannot be taken back. Returns the new report.
         ConfigError if the amount is not positive and finite, or reason or who is empty.
         """
         if (epsilon is None) == (mu is None):
@@ -282,7 +261,7 @@ class Ledger:
         amount = mu_for(epsilon, DELTA) if epsilon is not None else float(mu or 0.0)
         with self._file.transaction() as db:
             time = self._time(db)
-            period = _calendar(db).period(datetime.fromisoformat(time))
+            period = calendar_of(db).period(datetime.fromisoformat(time))
             detail = json.dumps({"mu": amount, "reason": reason, "who": who})
             position = add_act(db, "grant", "", time, detail)
             db.execute(
@@ -292,10 +271,10 @@ class Ledger:
         return self.report()
 
     def audit(self) -> int:
-        """Check everything against everything and return the number of acts; StoreError names the first fault.
+        """Check the whole file and return the number of acts; StoreError names the first fault.
 
         Pages of the file, the chain of acts, entries and answers against it, totals against entries, the
-        seal. Reads the whole file: about two seconds for 100,000 entries with short answers.
+        guard. Reads the whole file: about two seconds for 100,000 entries with short answers.
         """
         return audit(self._file)
 
@@ -306,24 +285,26 @@ class Ledger:
         """Go on with an older copy, or a new ledger, after the latest one was lost; a recorded act.
 
         Charges nothing back: what was spent after the copy is not in it, so compare with the audit log first
-        and lower the caps accordingly. Returns the ledger, sealed anew. ConfigError without a reason.
+        and lower the caps accordingly. Returns the ledger, with a new guard. ConfigError without a reason.
         """
         if not reason.strip() or not who.strip():
             raise ConfigError("acknowledge_restore needs a reason and the name of the person who takes it on")
         file = LedgerFile(Path(path), wait_seconds)
-        file.make(allowed=True, guard=False)
-        file.open_schema(allowed=True, guard=False)
+        file.make(allowed=True, check_guard=False)
+        file.open_schema(allowed=True, check_guard=False)
         try:
-            mark = read_seal(file.seal)
-            sealed = 0 if mark is None else mark.count
-        except Exception:  # a damaged seal is one of the reasons to be here
-            sealed = 0
-        with file.transaction(guard=False) as db:
+            mark = read_guard(file.guard_path)
+            guarded = 0 if mark is None else mark.count
+        except StoreError:
+            # A damaged guard is one of the reasons to be here.
+            guarded = 0
+        with file.transaction(check_guard=False) as db:
             count, last = db.execute("SELECT count, last_time FROM state").fetchone()
-            detail = json.dumps({"from": count, "sealed": sealed, "reason": reason, "who": who})
+            # "sealed" in acts of every age: the guard was called a seal once.
+            detail = json.dumps({"from": count, "sealed": guarded, "reason": reason, "who": who})
             rebuild(db)
             time = max(last, _utc_now().isoformat(timespec="seconds"))
-            add_act(db, "restore", "", time, detail, position=max(count, sealed) + 1)
+            add_act(db, "restore", "", time, detail, position=max(count, guarded) + 1)
         return cls(path, caps, create=False, wait_seconds=wait_seconds)
 
     # --- inside ---------------------------------------------------------------------------------------------
@@ -333,8 +314,8 @@ class Ledger:
     ) -> None:
         """Charge a release that is not known yet, in the caller's transaction."""
         time = self._time(db)
-        period = _calendar(db).period(datetime.fromisoformat(time))
-        write(db, self._fitting(db, [spend], purpose, period))
+        period = calendar_of(db).period(datetime.fromisoformat(time))
+        write(db, fitting(db, self.limits, [spend], purpose, period))
         text = json.dumps(spend.to_dict(), allow_nan=False)
         db.execute(
             "INSERT INTO release (release_id, spend, digest, purpose, study, attempt, population, mu2, "
@@ -356,90 +337,12 @@ class Ledger:
         )
         add_act(db, "commit", release_id, time, answered)
 
-    def _fitting(
-        self, db: sqlite3.Connection, spends: list[Spend], purpose: str, period: int
-    ) -> dict[Key, Account]:
-        """The accounts after these spends; BudgetError if they pass a cap."""
-        asked = [spend for spend in spends if not spend.research]
-        accounts: dict[Key, Account] = {}
-        for spend in asked:
-            row = Row(spend.study, spend.attempt, spend.population, square(spend.mu), purpose, period)
-            add(accounts, row, db)
-        for key, account in accounts.items():
-            cap = self._cap(db, key)
-            if math.sqrt(account.mu2) > cap * (1.0 + _ROUNDING):
-                of_key = [s for s in asked if key.scope != "study" or s.study == key.name]
-                raise self._refusal(db, key, account, cap, of_key)
-        return accounts
-
-    def _refusal(
-        self, db: sqlite3.Connection, key: Key, account: Account, cap: float, asked: list[Spend]
-    ) -> BudgetError:
-        delta = min(spend.delta for spend in asked)
-        before, after = math.sqrt(account.old), math.sqrt(account.mu2)
-        left = _rest(cap, before)
-
-        def epsilon(mu: float) -> str:
-            return f"{epsilon_of(mu, delta):.3g}"
-
-        until = "" if key.scope == "lifetime" else f", until {_calendar(db).bounds(key.period)[1]}"
-        whose, remedy = {
-            "lifetime": ("for life", "raise its cap"),
-            "period": ("of the accounting period", "grant more for this period, or wait for the next"),
-            "purpose": (f"of purpose {key.name!r} in this period", "raise the cap of this purpose"),
-            "study": (f"of study {key.name!r} in this period", "raise the cap a study"),
-        }[key.scope]
-        return BudgetError(
-            f"privacy budget {whose}{until}: spent epsilon {epsilon(before)}, asked {epsilon(charge(asked))}, "
-            f"together {epsilon(after)}, cap {epsilon(cap)}, left {epsilon(left)}, all at delta {delta:g} (in "
-            f"mu, whose squares add up: {before:.4g}, {charge(asked):.4g}, {after:.4g}, cap {cap:.4g}, left "
-            f"{left:.4g}). Lower the study's epsilon to {epsilon(left)} or less, or have the institution {remedy}"
-        )
-
-    def _whole(self, period: int) -> Key:
-        return Key("lifetime", "", 0) if self.limits.calendar is None else Key("period", "", period)
-
-    def _cap(self, db: sqlite3.Connection, key: Key) -> float:
-        """What an account may hold, in mu; infinite where it has no cap."""
-        if key.scope == "study":
-            return math.inf if self.limits.per_study is None else self.limits.per_study
-        if key.scope == "purpose":
-            return self.limits.per_purpose.get(key.name, math.inf)
-        if key.scope != self._whole(0).scope:
-            return math.inf
-        return math.hypot(self.limits.whole, self._granted(db, key.period))
-
-    def _granted(self, db: sqlite3.Connection, period: int) -> float:
-        rows = db.execute(
-            "SELECT mu FROM allowance" + ("" if self.limits.calendar is None else " WHERE period = ?"),
-            () if self.limits.calendar is None else (period,),
-        )
-        return math.hypot(*(row[0] for row in rows))
-
-    def _parts(self, db: sqlite3.Connection, scope: str, period: int) -> dict[str, Part]:
-        parts = {}
-        rows = db.execute(
-            "SELECT name, mu2 FROM account WHERE scope = ? AND period = ? ORDER BY name", (scope, period)
-        )
-        spent = {name: math.sqrt(mu2) for name, mu2 in rows}
-        if scope == "purpose":
-            spent = dict.fromkeys(sorted(self.limits.per_purpose), 0.0) | spent
-        for name, mu in spent.items():
-            cap = self._cap(db, Key(scope, name, period))
-            bounded = cap < math.inf
-            parts[name] = Part(
-                spent=Amount(mu),
-                cap=Amount(cap) if bounded else None,
-                left=Amount(_rest(cap, mu)) if bounded else None,
-            )
-        return parts
-
     def _time(self, db: sqlite3.Connection) -> str:
         """Now in UTC, but never before the last act."""
         return max(self._clock().astimezone(UTC), _last_time(db)).isoformat(timespec="seconds")
 
     def _period(self, db: sqlite3.Connection) -> int:
-        return _calendar(db).period(datetime.fromisoformat(self._time(db)))
+        return calendar_of(db).period(datetime.fromisoformat(self._time(db)))
 
     def _known(self, db: sqlite3.Connection, release_id: str) -> tuple[str | None, str | None, str | None]:
         row = db.execute(
@@ -452,7 +355,7 @@ class Ledger:
     def _change_calendar(self, wanted: Calendar) -> None:
         """Sort all entries and grants into the periods of another calendar: a change refunds nothing."""
         with self._file.transaction() as db:
-            if _calendar(db) == wanted:
+            if calendar_of(db) == wanted:
                 return
             for table, column in (("release", "debited"), ("allowance", "granted")):
                 times = db.execute(f"SELECT position, {column} FROM {table}").fetchall()
@@ -467,17 +370,8 @@ class Ledger:
                 add_act(db, "calendar", "", self._time(db), detail)
 
 
-def _calendar(db: sqlite3.Connection) -> Calendar:
-    days, epoch = db.execute("SELECT days, epoch FROM state").fetchone()
-    return Calendar(days=days, epoch=date.fromisoformat(epoch))
-
-
 def _last_time(db: sqlite3.Connection) -> datetime:
     return datetime.fromisoformat(db.execute("SELECT last_time FROM state").fetchone()[0])
-
-
-def _rest(cap: float, spent: float) -> float:
-    return math.inf if cap == math.inf else math.sqrt(max(0.0, (cap - spent) * (cap + spent)))
 
 
 def _utc_now() -> datetime:

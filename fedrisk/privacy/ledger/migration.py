@@ -1,4 +1,4 @@
-"""Migrations of the ledger's file, one function a step, each within the caller's transaction.
+"""Migrations of the ledger's file, one function per step, each within the caller's transaction.
 
 Version 1 had one table of releases with their answers and recomputed every total. Its entries become acts of
 the chain in their order, with the purpose left empty, and totals are made from them.
@@ -7,16 +7,15 @@ the chain in their order, with the purpose left empty, and totals are made from 
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
 from datetime import datetime
 from pathlib import Path
 
-from fedrisk.errors import ConfigError, StoreError
 from fedrisk.privacy.ledger.accounts import rebuild, square
 from fedrisk.privacy.ledger.caps import Calendar
-from fedrisk.privacy.ledger.file import FIRST_TIME, add_act, create, damaged, entry_digest
-from fedrisk.privacy.spend import Spend
+from fedrisk.privacy.ledger.faults import damaged
+from fedrisk.privacy.ledger.records import add_act, entry_digest, spend_from
+from fedrisk.privacy.ledger.schema import FIRST_TIME, create
 
 
 def migrate_from_1(db: sqlite3.Connection, path: Path) -> None:
@@ -56,14 +55,3 @@ def migrate_from_1(db: sqlite3.Connection, path: Path) -> None:
             row = db.execute("SELECT answer_digest FROM release WHERE release_id = ?", (name,)).fetchone()
             add_act(db, "commit", name, latest, row[0])
     db.execute("DROP TABLE release_1")
-
-
-def spend_from(text: str, path: Path) -> Spend:
-    """The Spend of an entry; StoreError if it cannot be read."""
-    try:
-        return Spend.from_dict(json.loads(text))
-    except (ConfigError, ValueError, TypeError, AttributeError) as error:
-        raise StoreError(
-            f"ledger {path} holds an entry that cannot be read; restore the latest copy and "
-            "charge by hand what came after it"
-        ) from error

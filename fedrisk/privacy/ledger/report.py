@@ -15,7 +15,7 @@ _MEANINGLESS = 1e4
 
 
 def epsilon_of(mu: float, delta: float = DELTA) -> float:
-    """``mu`` as epsilon for people; infinite above mu 10,000, where no figure says anything any more."""
+    """``mu`` as epsilon for people; infinite above mu 10,000, where no figure means anything."""
     return math.inf if mu > _MEANINGLESS else epsilon_for(mu, delta)
 
 
@@ -41,7 +41,7 @@ class Amount:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One purpose or one study in the current period; ``cap`` and ``left`` are None where it has no own cap."""
+    """One purpose or one study in the current period; ``cap`` and ``left`` are None where it has no cap."""
 
     spent: Amount
     cap: Amount | None
@@ -56,10 +56,10 @@ class BudgetReport:
     lifetime cap. cap: what the period may cost, grants included. granted: the grants alone. spent: what was
     charged in the period. reserved: the part of it whose answer was never stored; it stays charged, as it may
     have left. left: what one further attempt may cost. lifetime: everything ever charged; no cap of a period
-    bounds it. by_study, by_purpose: of the period. entries: releases ever debited, research ones and
-    cancelled ones among them. research: those of them without privacy and without charge.
-    clock_behind: seconds by which the machine's clock is behind the ledger's last act; above 0 somebody set it
-    back, and the ledger stays at its last time until the clock has caught up.
+    bounds it. by_study, by_purpose: of the period. entries: number of releases ever debited,
+    research ones and cancelled ones among them. research: how many of them are without privacy and charge.
+    clock_behind: seconds by which the machine's clock is behind the ledger's last act. Where it is above 0,
+    somebody set the clock back, and the ledger stays at its last time until the clock has caught up.
     """
 
     period_start: date | None

@@ -137,7 +137,7 @@ MESSAGES = st.lists(
 
 @given(MESSAGES, st.data())
 def test_each_fault_is_found_where_it_is_and_nothing_else(messages, data):
-    """Each message has a kind of its own, so that a fault can be told exactly."""
+    """Every message has another kind, so that each fault is recognised exactly."""
     logs = {name: [] for name in NAMES}
     for number, (sender, receiver, size) in enumerate(messages):
         same = {"digest": f"d{number}", "bytes": size, "kind": f"kind {number}"}

@@ -46,7 +46,7 @@ def test_kill_9_at_random_points_loses_nothing_that_was_acknowledged(tmp_path, d
     """Twenty processes are killed as they append; the trail verifies and has all that they acknowledged."""
     chance = random.Random(7)
     path = tmp_path / "audit.jsonl"
-    told = set()
+    acknowledged = set()
     for batch in range(10):
         pair = [start(path, f"{batch}-{i}", 10**6) for i in range(2)]
         first = [worker.stdout.readline().strip() for worker in pair]  # both have begun
@@ -56,13 +56,13 @@ def test_kill_9_at_random_points_loses_nothing_that_was_acknowledged(tmp_path, d
         for i, worker in enumerate(pair):
             rest = worker.stdout.read().split("\n")[:-1]
             worker.wait()
-            told |= {f"{batch}-{i}.{n}.{k}" for n in [first[i], *rest] for k in range(3)}
+            acknowledged |= {f"{batch}-{i}.{n}.{k}" for n in [first[i], *rest] for k in range(3)}
     log = AuditLog(path, KEY, "tax")
     assert verify(path, KEY.public).ok
     actions = [e.action for e in log.entries() if e.event != "note"]
     assert len(actions) == len(set(actions))
-    assert told <= set(actions)
-    assert len(told) >= 60
+    assert acknowledged <= set(actions)
+    assert len(acknowledged) >= 60
     log.append([draft()])
     assert verify(path, KEY.public).ok
 

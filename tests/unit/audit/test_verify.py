@@ -108,7 +108,7 @@ def test_no_tampering_goes_unnoticed(long_log, data, rehash):
             changed.insert(i, lines[data.draw(st.integers(0, size - 1))])
         changed = rehash(changed, i)
         same = next(n for n, line in enumerate(changed) if lines[n : n + 1] != [line])
-        # Hashed again, nothing tells the entries since the last good signature apart.
+        # After hashing again, any entry since the last good signature may be the changed one.
         lowest, expected = max([s + 1 for s in signed if s < same], default=0), same
     log.path.write_bytes(b"".join(changed))
     result = verify(log.path, KEY.public, [point])

@@ -106,7 +106,7 @@ def test_readings_of_epsilon_one():
 
 
 def worst_excess(sigma: float, shift: int, least_log_delta: float = -1500.0) -> float:
-    """c such that the discrete Gaussian shifted by ``shift`` touches the curve of mu (1 + c / sigma^2).
+    """The c with which the discrete Gaussian shifted by ``shift`` touches the curve of mu (1 + c / sigma^2).
 
     Direct summation of sum_x max(p(x) - e^epsilon p(x - shift), 0), on a grid of epsilons that is fine
     against the steps of the privacy loss, down to log delta ``least_log_delta``; everything in logarithms.
@@ -117,7 +117,8 @@ def worst_excess(sigma: float, shift: int, least_log_delta: float = -1500.0) -> 
     norm = logsumexp(log_p)
     log_p = log_p - norm
     log_q = -((x - shift).astype(float) ** 2) / (2 * sigma**2) - norm
-    loss = log_p - log_q  # falls linearly in x, in steps of shift / sigma^2
+    # The loss falls linearly in x, in steps of shift / sigma^2.
+    loss = log_p - log_q
     mu = shift / sigma
     step = shift / sigma**2
     last = 0.5 * mu * mu + mu * math.sqrt(-2.0 * least_log_delta)
@@ -155,7 +156,8 @@ def test_discreteness_covers_the_discrete_gaussian(sigma, shift):
     excess = worst_excess(sigma, shift)
     assert excess < 1.0 / 20.0
     if shift == 1:
-        assert excess > 1.0 / 25.0  # the charge is no luxury: 1/25 would not cover it
+        # A smaller charge would not do: 1/25 does not cover it.
+        assert excess > 1.0 / 25.0
 
 
 def test_three_coordinates_by_convolution_stay_under_the_curve():
@@ -177,7 +179,8 @@ def test_three_coordinates_by_convolution_stay_under_the_curve():
     for epsilon in np.linspace(0.0, 12.0, 500):
         above = losses > epsilon
         delta = float(np.sum(dist[above] * -np.expm1(epsilon - losses[above])))
-        if delta < 1e-12:  # below, the convolution's own rounding would be tested
+        # Below, the convolution's own rounding would be tested.
+        if delta < 1e-12:
             break
         assert delta <= delta_for(charged, epsilon)
         assert delta >= 0.9 * delta_for(mu, epsilon) - 1e-13

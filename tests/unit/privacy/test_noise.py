@@ -13,7 +13,8 @@ from fedrisk.errors import ConfigError
 from fedrisk.privacy.noise import INT64_SIGMA, VECTOR_DRAWS, discrete_gaussian
 
 SEED = b"a research seed of no privacy"
-FALSE_ALARM = 1e-7  # of each test on fresh randomness, both sides together; there are about ten
+# The rate of each test on fresh randomness, both sides together; there are about ten.
+FALSE_ALARM = 1e-7
 
 
 def check_moments(draws, sigma):
@@ -43,7 +44,8 @@ def test_mean_and_variance_of_private_draws(sigma, count):
     draws = discrete_gaussian(sigma, count)
     assert draws.dtype == np.int64
     check_moments(draws, sigma)
-    assert np.abs(draws.astype(float)).max() < 40 * sigma  # nothing saturates: 40 sigma is never met
+    # Nothing saturates: 40 sigma is never met.
+    assert np.abs(draws.astype(float)).max() < 40 * sigma
 
 
 def small_requests(sigma, times):
@@ -96,7 +98,8 @@ def test_private_draws_never_repeat_and_forks_do_not_share_them(count):
     script = (
         "import os\n"
         "from fedrisk.privacy.noise import discrete_gaussian as g\n"
-        f"g(2.0**50, {count})\n"  # the generator is seeded before the fork
+        # The generator is seeded before the fork.
+        f"g(2.0**50, {count})\n"
         "for _ in range(2):\n"
         "    if os.fork() == 0:\n"
         f"        print(g(2.0**50, {count})[:3].tolist(), flush=True); os._exit(0)\n"

@@ -77,7 +77,8 @@ def test_digits_are_compared_exactly():
     for p, q in [(1, 3), (1, 2), (255, 256), (1, 257), (65535, 65536), (1, 65537), (6, 7)]:
         yes = left_open = 0
         for first in range(256):
-            try:  # one byte decides for all that may follow
+            # One byte decides for all that may follow.
+            try:
                 yes += 256 * vg._below(p, q, script(bytes([first])), size=1)
             except IndexError:
                 for second in range(256):
@@ -150,7 +151,7 @@ def test_words_at_the_edges_of_the_table():
 
 
 def test_an_open_word_in_a_run_is_decided_by_the_fraction():
-    """g = 1/3: the word floor(2^32 / 3) leaves open; 64 more bits below or above a third decide."""
+    """With g = 1/3: the word floor(2^32 / 3) leaves open; 64 more bits below or above a third decide."""
     g = (1, 3)
     floor = 2**32 // 3
     low, high = np.array([floor], np.uint64), np.array([floor + 1], np.uint64)
@@ -161,8 +162,10 @@ def test_an_open_word_in_a_run_is_decided_by_the_fraction():
     ones = b"\xff" * 4
     for parts, kept in [
         ((word, more), True),  # not below: a run of one
-        ((word, less, ones), False),  # below g, then not below g / 2: a run of two
-        ((word, third, less, zero, ones), True),  # equal digits, then below; a run of three
+        # Below g, then not below g / 2: a run of two.
+        ((word, less, ones), False),
+        # Equal digits, then below; a run of three.
+        ((word, third, less, zero, ones), True),
         ((ones,), True),
         ((zero, zero, zero, ones), False),
     ]:
@@ -211,12 +214,14 @@ def test_moments_cells_tails_and_lowest_bits_of_large_scales(sigma):
     assert abs(z.mean()) * math.sqrt(n) < norm.isf(FALSE_ALARM / 2)
     # sixty-four cells of equal probability, and the tails beyond 3.5 and 4 deviations
     edges = np.r_[norm.ppf(np.arange(1, 64) / 64), 3.5, 4.0, -3.5, -4.0]
-    edges = np.sort((np.floor(edges * sigma) + 0.5) / sigma)  # between integers, where the step is exact
+    # Between integers, where the step is exact.
+    edges = np.sort((np.floor(edges * sigma) + 0.5) / sigma)
     p = np.diff(np.r_[0.0, norm.cdf(edges), 1.0])
     observed = np.bincount(np.searchsorted(edges, z), minlength=len(p))
     assert chisquare(observed, p * n / p.sum()).pvalue > FALSE_ALARM
     if sigma > 1000:
-        for shift in (0, math.floor(math.log2(sigma)) - 8):  # lowest bits, and bits just below the scale
+        # Lowest bits, and bits just below the scale.
+        for shift in (0, math.floor(math.log2(sigma)) - 8):
             assert chisquare(np.bincount((draws >> shift) & 15, minlength=16)).pvalue > FALSE_ALARM
 
 
@@ -245,7 +250,7 @@ def test_the_distribution_is_that_of_opendp(sigma):
 def test_any_scale_and_count(sigma, count, seed):
     draws = vg.sample(sigma, count, fixed(seed))
     assert draws.shape == (count,) and draws.dtype == np.int64
-    assert (np.abs(draws.astype(float)) <= 12 * sigma).all()  # beyond: 1e-32 a draw
+    assert (np.abs(draws.astype(float)) <= 12 * sigma).all()  # beyond: 1e-32 per draw
 
 
 def test_more_than_one_block(monkeypatch):

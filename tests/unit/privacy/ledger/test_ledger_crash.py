@@ -1,9 +1,14 @@
-"""kill -9 at every step of reserve, noise, commit and send: nothing is sent without its charge."""
+"""kill -9 at every step of reserve, noise, commit and send, full disks, processes at once; takes seconds.
+
+Nothing is sent without its charge, and two processes never spend more than the cap together.
+"""
 
 import os
 import random
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -25,8 +30,13 @@ BASE = Spend(
     institution="tax",
     counterparty="hub",
 )
+
+
 CAPS = Caps()
+
+
 PER_CHILD = 4
+
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -36,7 +46,7 @@ def spend(i):
 
 
 def die_at(step):
-    """Have this process killed before its ``step``-th SQL statement, seal write or send."""
+    """Have this process killed before its ``step``-th SQL statement, guard write or send."""
     left = [step]
 
     def pass_point(*_):
@@ -44,19 +54,19 @@ def die_at(step):
         if left[0] <= 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    connect, write_seal = sqlite3.connect, ledger_file.write_seal
+    connect, write_guard = sqlite3.connect, ledger_file.write_guard
 
     def traced(*args, **kwargs):
         db = connect(*args, **kwargs)
         db.set_trace_callback(pass_point)
         return db
 
-    def sealed(*args, **kwargs):
+    def written(*args, **kwargs):
         pass_point()
-        write_seal(*args, **kwargs)
+        write_guard(*args, **kwargs)
         pass_point()
 
-    sqlite3.connect, ledger_file.write_seal = traced, sealed
+    sqlite3.connect, ledger_file.write_guard = traced, written
     return pass_point
 
 
@@ -112,26 +122,29 @@ def run(path, plan, enough=None):
         last = number + 1 == len(plan) or killed == enough
         ledger = Ledger(path, CAPS, create=False)  # it opens again
         for i, answer in lines:
-            assert sent.setdefault(i, answer) == answer  # the stored bytes, whenever it is asked again
+            # The stored bytes, whenever it is asked again.
+            assert sent.setdefault(i, answer) == answer
         entries = {entry.release_id: entry for entry in ledger.entries()}
         for i, answer in sent.items() if last else lines:
             assert entries[f"r{i}"].committed is not None
             assert ledger.answer(f"r{i}") == answer
-        # each release that is known was charged once, however often it was asked for
+        # Each release that is known was charged once, however often it was asked for
         assert ledger.spent() == pytest.approx(0.01 * len(entries) ** 0.5, rel=1e-9)
         if number % 10 == 0:
             ledger.audit()
-        first = max(sent, default=0)  # the next child repeats what was sent last
+        # The next child repeats what was sent last.
+        first = max(sent, default=0)
         if last:
             break
     ledger.audit()
     return killed, len(sent)
 
 
-def test_killed_before_every_statement_seal_and_send(tmp_path):
+def test_killed_before_every_statement_guard_and_send(tmp_path):
     """The step moves by one, so each point of reserve, noise, commit and send of a release is met."""
     killed, sent = run(tmp_path / "ledger.sqlite", [{"step": 1 + n % 110} for n in range(130)])
-    assert killed >= 100  # a child with stored answers has fewer points and may end by itself
+    # A child with stored answers has fewer points and may end by itself.
+    assert killed >= 100
     assert sent > 10
 
 
@@ -142,3 +155,89 @@ def test_killed_at_random_times(tmp_path):
     killed, sent = run(tmp_path / "ledger.sqlite", list(plan), enough=100)
     assert killed >= 100
     assert sent > 5
+
+
+SPENDER = """
+import sys
+from dataclasses import replace
+from fedrisk.errors import BudgetError
+from fedrisk.privacy.ledger.ledger import Ledger
+from fedrisk.privacy.spend import Spend
+name, path = sys.argv[1:]
+base = Spend(study="s", attempt=name, release="r", population="training", mu=1.0, delta=1e-6, what="w",
+             institution="i", counterparty="c")
+ledger = Ledger(path, caps=5.0)
+done = 0
+for i in range(40):
+    try:
+        ledger.debit(f"{name}-{i}", base, "d")
+        done += 1
+    except BudgetError:
+        pass
+print(done)
+"""
+
+
+def test_two_processes_cannot_overspend_together(path):
+    running = [
+        subprocess.Popen([sys.executable, "-c", SPENDER, name, str(path)], stdout=subprocess.PIPE, text=True)
+        for name in ("one", "two")
+    ]
+    counts = [int(process.communicate(timeout=60)[0]) for process in running]
+    assert [process.returncode for process in running] == [0, 0]
+    assert sum(counts) == 25  # 25 unit prices make exactly mu 5
+    assert Ledger(path, caps=5.0).spent() == pytest.approx(5.0, rel=1e-12)
+
+
+def test_a_full_disk_at_any_size_loses_nothing(path, base):
+    """A limit on the size of files takes the place of a full disk; it stops the ledger or its journal."""
+    script = (
+        "import resource, sys\n"
+        "from dataclasses import replace\n"
+        "from fedrisk.errors import StoreError\n"
+        "from fedrisk.privacy.ledger.ledger import Ledger\n"
+        "from fedrisk.privacy.spend import Spend\n"
+        f"base = Spend(**{base.to_dict()!r})\n"
+        "ledger = Ledger(sys.argv[1], 5.0)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)\n"
+        "try:\n"
+        "    for i in range(1000):\n"
+        "        ledger.debit(f'r{i}', replace(base, attempt=str(i), mu=0.01), 'd')\n"
+        "        ledger.commit(f'r{i}', bytes(3000))\n"
+        "        print(i, flush=True)\n"
+        "except StoreError as error:\n"
+        "    print(error)\n"
+    )
+    for kilobytes in (20, 100, 150):
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(path), str(kilobytes * 1024)], capture_output=True, text=True
+        )
+        *sent, error = done.stdout.splitlines()
+        assert "Nothing may be sent" in error and "repeat the request" in error
+        ledger = Ledger(path, 5.0)
+        ledger.audit()
+        assert all(ledger.answer(f"r{i}") == bytes(3000) for i in sent)
+    assert len(sent) > 3
+    ledger.debit("after", replace(base, mu=0.01, attempt="after"), "d")
+
+
+def test_a_full_disk_is_a_store_error_and_charges_stay_whole(path, base):
+    """A file size limit takes the place of a full disk: the commit that does not fit fails."""
+    script = (
+        "import resource, sys\n"
+        "from fedrisk.privacy.ledger.ledger import Ledger\n"
+        "from fedrisk.errors import StoreError\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        "ledger = Ledger(sys.argv[1], caps=5.0)\n"
+        "try:\n"
+        "    ledger.commit('a', bytes(1_000_000))\n"
+        "except StoreError as error:\n"
+        "    print(error)\n"
+    )
+    ledger = Ledger(path, caps=5.0)
+    ledger.debit("a", base, "d")
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True)
+    assert "Nothing may be sent" in done.stdout
+    assert "repeat the request" in done.stdout
+    assert ledger.answer("a") is None
+    assert ledger.spent() == 3.0
