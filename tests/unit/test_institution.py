@@ -11,6 +11,7 @@ from fedrisk.errors import ConfigError, DataError, PolicyError
 from fedrisk.institution import find_institutions, home, load_institution
 from fedrisk.models import encoder as en
 from fedrisk.models.trainable import TrainedModel
+from fedrisk.report.words import sentence
 
 DICTIONARY = """
 [dictionary]
@@ -216,7 +217,7 @@ def test_an_encoder_that_is_not_trained_adds_nothing(power):
     assert power.described() == power.dictionary
     (status,) = power.encoder_status()
     assert not status.trained
-    assert "not trained yet: load_1 to load_2 come with" in status.text
+    assert "not trained yet: load_1 to load_2 come with" in sentence(status.finding)
     power.check_encoders(research=False)
 
 
@@ -235,7 +236,7 @@ def test_a_trained_encoder_is_columns_like_any_other(power):
     assert table.frame["load_1"].isna().tolist() == [False] * 5 + [True]  # the sixth has no history
     assert table.digest not in (before, "")
     assert power.read().digest == table.digest
-    assert "trained by study s at mu 0.6" in power.encoder_status()[0].text
+    assert "trained by study s at mu 0.6" in sentence(power.encoder_status()[0].finding)
     assert len(power.files) == 3
 
 
@@ -261,9 +262,9 @@ def test_new_weights_make_another_table(power):
 def test_an_encoder_without_privacy_is_for_research_runs_only(power, about):
     trained(power, **about)
     power.check_encoders(research=True)
-    with pytest.raises(PolicyError, match=r"encoder load was trained without privacy .* train it anew"):
+    with pytest.raises(PolicyError, match=r"encoder load was trained without privacy .* train it again"):
         power.check_encoders(research=False)
-    assert "research runs only" in power.encoder_status()[0].text
+    assert "research runs only" in sentence(power.encoder_status()[0].finding)
 
 
 def test_a_trained_encoder_belongs_to_the_bounds_it_was_trained_under(power, write):

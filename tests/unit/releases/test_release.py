@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from fedrisk.recipes.scorecard.plan import counts_release, gram_release
+from fedrisk.recipes.scorecard.forms import counts_release, gram_release
 from fedrisk.releases.evaluation import evaluation_release
 from fedrisk.releases.release import Block, Planned, Release, parties, product_label, products
 from fedrisk.study import study_from

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from fedrisk.data.features import Feature
 from fedrisk.errors import ProtocolError
 from fedrisk.models.binning import Bins
+from fedrisk.recipes.scorecard.forms import own_pairs
 from fedrisk.recipes.scorecard.matrices import (
     blocks_of,
     gram_vector,
@@ -18,7 +19,6 @@ from fedrisk.recipes.scorecard.matrices import (
     one_hot_blocks,
     table_codes,
 )
-from fedrisk.recipes.scorecard.plan import own_pairs
 from fedrisk.secure.product import Shape
 
 CODES = np.array([[0, 1], [1, 0], [1, 2], [0, 2]], np.uint8)

@@ -14,18 +14,14 @@ from fedrisk.errors import ConfigError
 from fedrisk.models.shape_rows import shape_rows
 from fedrisk.privacy.accounting import SIGMA_MIN, compose, discreteness, mu_for
 from fedrisk.recipes import study_from
-from fedrisk.recipes.scorecard.plan import (
-    SHARES,
+from fedrisk.recipes.scorecard.forms import (
     check_16_bits,
     counts_release,
-    expect,
-    expected_gain,
     gram_fraction_bits,
     gram_release,
-    make_plan,
     own_pairs,
-    room_for_gain,
 )
+from fedrisk.recipes.scorecard.plan import SHARES, expect, expected_gain, make_plan, room_for_gain
 from fedrisk.releases.budget import noise_reach, split, total_mu
 from fedrisk.releases.edges import edges_release
 from fedrisk.releases.evaluation import evaluation_release
