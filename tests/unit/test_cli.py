@@ -83,7 +83,7 @@ def test_check_of_a_good_study(fedrisk, consortium):
         "bank",
         "400",
         "label counts",
-        "evaluation (hold-out)",
+        "evaluation on the hold-out",
         "epsilon 8 at delta 1e-06",
     ):
         assert word in out
