@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fedrisk.audit.crosscheck import disclosures
 from fedrisk.audit.log import AuditLog
-from fedrisk.audit.usage import meter
+from fedrisk.audit.usage import usage_rows
 from fedrisk.audit.verify import read, verify
 from fedrisk.privacy.spend import Spend
 from fedrisk.secure.identity import IdentityKey
@@ -73,11 +73,11 @@ def main() -> None:
         os.fsync = real
         size = long.stat().st_size
         begin = time.perf_counter()
-        checked = verify(long, key.public, [log.checkpoint()])
+        checked = verify(long, key.public, [log.signed_head()])
         verify_s = time.perf_counter() - begin
         entries = list(read(long))
         begin = time.perf_counter()
-        meter(entries)
+        usage_rows(entries)
         disclosures(entries, entries[-1].attempt)
         sums_s = time.perf_counter() - begin
         begin = time.perf_counter()
