@@ -45,8 +45,8 @@ def drafts(number: int, count: int) -> list[dict[str, object]]:
     release = {
         **common,
         "event": "release",
-        "kind": "noisy sums",
-        "protection": "discrete Gaussian noise",
+        "kind": "noisy_sums.counts",
+        "protection": "discrete_gaussian_masked",
         "spend": spend.to_dict(),
     }
     every = [{**common, "event": "request"}, release, {**common, "event": "answer"}]
