@@ -469,6 +469,8 @@ def test_every_part_carries_its_noise(kit, tmp_path, seed, sigma, contributors):
     exact = np.arange(3000).reshape(shape).astype(np.uint64)
 
     def leaves(attempt):
+        # As if it were paid for: the ledger is not what is tested here.
+        attempt.state.save(outlet.Charges(spends={release.name: {}}))
         noisy = outlet.Noise(attempt, release).add(block, exact)
         return outlet._pair_mask(attempt, release)(block, noisy)
 
