@@ -282,7 +282,7 @@ def _tolerate(c: Column, rule: str, rows: int, values: Any, remedy: str, checks:
         checks.note(c.name, rule, rows, "counted as missing" if lost else "clipped", "note")
 
 
-# Each returns the typed values and which of them are unreadable (or not listed).
+# The readers by kind: each returns the typed values, and which of them are unreadable or not listed.
 
 
 def _flags(values: pd.Series[Any], c: Column) -> tuple[Floats, Bools]:

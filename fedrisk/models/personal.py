@@ -207,7 +207,7 @@ def _minimum(
 
 
 def _halved(loss: Callable[[Floats], float], w: Floats, step: Floats, value: float) -> tuple[float, float]:
-    """The largest of 1, 1/2, 1/4, ... at which the step does not raise the loss, and the loss there."""
+    """The largest of 1, 1/2, ... 2^-20 at which the step does not raise the loss, and the loss there."""
     size = 1.0
     while (tried := loss(w - size * step)) > value and size > 1e-6:
         size /= 2
@@ -260,10 +260,11 @@ def personal_models(
     fit = np.flatnonzero(train)
     if int(min((y[fit] == 0).sum(), (y[fit] == 1).sum())) < LEAST_CLASS:
         return PersonalModels({"shared": s}, {}, {}, "shared")
-    folds = stratified_folds(y[fit], FOLDS, seed)
-    clean = without_fold(rows[fit], y[fit], s[fit], parts[fit], spans, folds, total_rows)
-    models, held = _fitted(rows[fit], y[fit], parts[fit], clean, folds)
-    validation = {name: _figures(logit, held["local"], y[fit]) for name, logit in held.items()}
+    z, c, truth = rows[fit], parts[fit], y[fit]
+    folds = stratified_folds(truth, FOLDS, seed)
+    clean = without_fold(z, truth, s[fit], c, spans, folds, total_rows)
+    models, held = _fitted(z, truth, c, clean, folds)
+    validation = {name: _figures(logit, held["local"], truth) for name, logit in held.items()}
     logits = {name: s if name == "shared" else models[name].logits(rows, parts) for name in held}
     best = min(validation, key=lambda name: validation[name].log_loss)
     return PersonalModels(logits, models, validation, best)

@@ -1,4 +1,4 @@
-"""The sequence encoder: gradients of single enterprises and their bound, gaps, what outputs mean, training."""
+"""The sequence encoder: gradients of single enterprises and their bound, gaps, outputs, training."""
 
 import numpy as np
 import pytest
