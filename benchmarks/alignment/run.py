@@ -136,7 +136,7 @@ def main(fraction: float) -> int:
         holdout_key=b"h" * 32,
         draw_key=b"d" * 32,
         holdout_percent=30,
-        keep=0.8,
+        inclusion_probability=0.8,
     )
     match_seconds = time.perf_counter() - start
 

@@ -1,6 +1,6 @@
 """Policy: what one institution allows. Its own machine refuses the rest, whatever a study or the hub asks.
 
-The policy stands in the institution's own file, is read anew for every message, and is checked before anything is
+The policy stands in the institution's own file, is read again for every message, and is checked before anything is
 computed for a study and again before each release. The local policy beats the study. A refusal's text names the
 rule and stays at home; the others learn the code ``refused``.
 """
