@@ -26,11 +26,11 @@ study: install
 
 test: lint types unit
 
-# While you work: format, and the tests of single files, without whole studies.
+# While you work: format, and the tests of single files that are quick.
 quick: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2 tests/unit
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not study' tests/unit
 
 lint: install
 	$(BIN)/ruff check .

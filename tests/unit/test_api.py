@@ -12,6 +12,8 @@ from fedrisk.errors import ConfigError, EnvelopeError
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.server.hub import Hub
 
+pytestmark = pytest.mark.slow
+
 HEAVY = ("flwr", "torch", "pandas", "numpy", "pydantic", "ray")
 
 

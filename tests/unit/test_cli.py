@@ -10,6 +10,8 @@ from fedrisk import cli
 from fedrisk.engine.in_process import load_nodes
 from fedrisk.server.hub import Hub
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def fedrisk(monkeypatch, capsys, fedrisk_home, tmp_path):

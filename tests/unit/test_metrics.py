@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from fedrisk import metrics
 from fedrisk.errors import ConfigError, DataError
 
+pytestmark = pytest.mark.slow
+
 
 def brute_auc(y, r):
     pairs = [

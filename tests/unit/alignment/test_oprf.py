@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from fedrisk.alignment import oprf, ristretto
 from fedrisk.errors import ConfigError, DataError, FedriskError, ProtocolError
 
+pytestmark = pytest.mark.slow
+
 # RFC 9497, appendix A.1.1: ristretto255-SHA512, OPRF mode.
 SEED, INFO = bytes.fromhex("a3" * 32), b"test key"
 KEY = bytes.fromhex("5ebcea5ee37023ccb9fc2d2019f9d7737be85591ae8652ffa9ef0f4d37063b0e")

@@ -25,6 +25,8 @@ from fedrisk.recipes import recipe_actions
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.server.hub import Hub
 
+pytestmark = pytest.mark.slow
+
 SECRET = "enterprise 4711 owes 13 yuan"
 
 ACTION_NAMES = sorted({action.name for action in (*SHARED, *recipe_actions())})

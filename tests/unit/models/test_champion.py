@@ -8,6 +8,8 @@ from fedrisk.errors import ConfigError, DataError
 from fedrisk.metrics import auc
 from fedrisk.models.champion import EXTERNAL_COLUMN, bank_alone, fit_champion
 
+pytestmark = pytest.mark.slow
+
 FAST = {"max_rounds": 60}
 
 

@@ -26,6 +26,8 @@ from fedrisk.models.network_inputs import encode, input_columns
 from fedrisk.models.personal import LinearModel
 from fedrisk.secure.fixed_point import bound, quantise_rows
 
+pytestmark = pytest.mark.slow
+
 BINS = [
     Bins(Feature(institution="bank", column="age", low=0, high=80), edges=(20.0, 40.0, 60.0)),
     Bins.public(Feature(institution="bank", column="sector", kind="category", bins=tuple("ABCDEFGHIJKLMN"))),

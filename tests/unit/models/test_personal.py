@@ -16,6 +16,8 @@ from fedrisk.models.personal import (
     without_fold,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def bank(weights, n=600, seed=0, intercept=-1.0):
     rng = np.random.default_rng(seed)

@@ -12,6 +12,8 @@ from scipy.stats import chi2, chisquare, norm
 from fedrisk.errors import ConfigError
 from fedrisk.privacy.noise import INT64_SIGMA, VECTOR_DRAWS, discrete_gaussian
 
+pytestmark = pytest.mark.slow
+
 SEED = b"a research seed of no privacy"
 # The rate of each test on fresh randomness, both sides together; there are about ten.
 FALSE_ALARM = 1e-7

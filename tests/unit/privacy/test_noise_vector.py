@@ -16,6 +16,8 @@ from fedrisk.errors import ConfigError
 from fedrisk.privacy import noise_vector as vg
 from fedrisk.privacy.noise import VECTOR_DRAWS, discrete_gaussian
 
+pytestmark = pytest.mark.slow
+
 FALSE_ALARM = 1e-7
 
 

@@ -15,6 +15,8 @@ from fedrisk.report.text import number, privacy_words, summary
 from fedrisk.server.results import BankFigures, CalibrationGroup
 from fedrisk.study import NO_PRIVACY
 
+pytestmark = pytest.mark.slow
+
 VOID = {"meta", "line", "circle", "br"}
 
 

@@ -15,6 +15,8 @@ from fedrisk.server import results as module
 from fedrisk.server.results import Results
 from fedrisk.study import NO_PRIVACY
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=["private", "research"])
 def both(request, finished):

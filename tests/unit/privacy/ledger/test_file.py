@@ -14,6 +14,8 @@ from fedrisk.errors import StoreError
 from fedrisk.privacy.ledger import file as ledger_file
 from fedrisk.privacy.ledger.ledger import Ledger
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_registered_node_makes_no_new_ledger(path):
     with pytest.raises(StoreError, match="does not exist, though"):

@@ -11,6 +11,8 @@ from fedrisk.recipes.scorecard.fitting import gram_matrix, label_counts, refit, 
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
 from fedrisk.study import NO_PRIVACY
 
+pytestmark = pytest.mark.slow
+
 
 def released(name, *blocks):
     made = tuple(

@@ -30,6 +30,8 @@ from fedrisk.report.words import sentence
 from fedrisk.secure.ring import from_signed, to_range
 from fedrisk.study import BANK
 
+pytestmark = pytest.mark.slow
+
 EPSILONS = st.floats(0.05, 20)
 DELTAS = st.floats(1e-10, 1e-5)
 SIZES = {"bank": [3, 4], "tax": [5], "power": [2, 2, 3]}
