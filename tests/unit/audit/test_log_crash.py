@@ -7,9 +7,13 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from fedrisk.audit.log import AuditLog
 from fedrisk.audit.verify import read, verify
 from fedrisk.secure.identity import IdentityKey
+
+pytestmark = pytest.mark.slow
 
 KEY = IdentityKey(b"\1" * 32)
 

@@ -38,7 +38,7 @@ CAPS = Caps()
 PER_CHILD = 4
 
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")]
 
 
 def spend(i):
