@@ -1,7 +1,7 @@
-"""How accurate models on the simulated data can get: one bank alone, all data pooled, histories, early warning.
+"""How accurate models on the simulated data get: a bank alone, all data pooled, histories, early warning.
 
-All models are histogram gradient boosting (Ke et al. 2017). The additive models are the same, but every tree uses
-one column only, so the two kinds differ in interactions alone.
+All models are histogram gradient boosting (Ke et al. 2017). The additive models are the same, but every tree
+uses one column only, so the two kinds differ in interactions alone.
 """
 
 import warnings
@@ -31,9 +31,9 @@ LEAST_DEFAULTS = 300
 class AchievableAccuracy:
     """AUC on enterprises kept aside.
 
-    alone: by bank with enough defaults, of a model on the bank's columns. pooled, additive: on the customers of
-    the same banks, of models on all institutions' columns. everything: pooled, on the customers of all banks. best_column: the
-    greatest AUC of a single column, and the column's name.
+    alone: by bank with enough defaults, of a model on the bank's columns. pooled, additive: on the customers
+    of the same banks, of models on all institutions' columns. everything: pooled, on the customers of all
+    banks. best_column: the greatest AUC of a single column, and the column's name.
     """
 
     alone: dict[str, float]
@@ -153,7 +153,10 @@ def _fitted(x: Floats, y: Floats, rows: Bools, *, additive: bool = False, rounds
 
 
 def _alone(x: Floats, y: Floats, rows: Bools) -> Floats:
-    """Scores of all rows, by what a study's report calls the bank alone; it chooses its number of rounds itself."""
+    """Scores of all rows by the model that a study's report calls the bank alone.
+
+    The model chooses its number of rounds itself.
+    """
     model = bank_alone(pd.DataFrame(x[rows], columns=_names(x)), y[rows])
     return model.probability(pd.DataFrame(x, columns=_names(x)))
 
