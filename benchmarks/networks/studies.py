@@ -1,6 +1,6 @@
 """Whole runs of configs/default_credit_neural.toml: network, DP logistic regression and scorecard.
 
-All three are trained and measured on the same rows. Every party, message, mask, ledger and trail is real; noise
+All three use the same rows. Every party, message, mask, ledger and trail is real; noise
 comes from research seeds. Prints a table, writes studies.json next to this file, and exits with status 1 if a
 claim does not hold. Needs FEDRISK_DATA.
 
