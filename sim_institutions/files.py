@@ -56,7 +56,7 @@ def write(
 
 
 def institution(office: Office, source: Mapping[str, Any], name: str | None = None) -> str:
-    """The institution file: table, policy and dictionary. The data are simulated, so it allows research runs."""
+    """The institution file: table, policy and dictionary. As data are simulated, it allows research runs."""
     # A bank takes points. A holder lets out bands only, in case it is the only one behind a sum; with two
     # holders or more the bank sees the masked sum of their points.
     scores = "points" if office.kind == "bank" else "bands"

@@ -43,7 +43,8 @@ MOVING = ("liquidity", "sales", "activity", "staffing")
 
 # Share of the variance of a facet's lasting part that all facets have in common.
 COMMON = 0.4
-# Factors of a facet's lasting part and of the enterprise's monthly shocks, and how long shocks are remembered.
+# Factors of a facet's lasting part and of the enterprise's monthly shocks, and how long shocks are
+# remembered.
 LASTING, ENTERPRISE_SHOCKS, MEMORY = 0.8, 0.5, 0.8
 # What a cluster adds to the common part; credit scores there come out .8 standard deviations above the mean.
 CLUSTER_HEALTH = 1.12
@@ -132,7 +133,10 @@ def defaults(health: Health, intercept: float, seed: int, number: int | str) -> 
 
 
 def staggered(health: Health) -> dict[str, Floats]:
-    """Effect of the course on each moving facet, on its log scale: activity a month later, staff two months."""
+    """Effect of the course on each moving facet, on its log scale.
+
+    Activity reacts a month later than sales and liquidity, and staffing two months later.
+    """
     return {
         "liquidity": health.effect,
         "sales": health.effect,
@@ -185,7 +189,7 @@ def _effect(course: Ints, since: Ints, depth: Floats, rng: np.random.Generator) 
 
 
 def _bunched(course: Ints, since: Ints, rng: np.random.Generator) -> Floats:
-    """Quarterly rhythm of log sales: in distress, and always at some enterprises, so that it alone says little."""
+    """Quarterly rhythm of log sales: in distress, and always at some enterprises, so it alone says little."""
     months = np.arange(MONTHS)
     rhythm = np.where(months % 3 == 2, np.float32(BUNCHING), np.float32(-BUNCHING / 2))
     bunched = rhythm * ((course == DISTRESS)[:, None] & (months >= since[:, None]))

@@ -72,7 +72,7 @@ def offices(profile: Profile) -> tuple[Office, ...]:
 
 
 def prefecture_offices() -> dict[str, str]:
-    """The eleven tax offices, name to prefecture; each reads its prefecture's rows of the provincial table."""
+    """Eleven tax offices, name to prefecture; each reads one prefecture's rows of the provincial table."""
     return {f"tax_office_{p}": p for p in PREFECTURES}
 
 

@@ -1,7 +1,7 @@
 """Who borrows where: applications, approval by each bank's standards, loans at several banks.
 
-Labels exist for approved borrowers only. An enterprise asks the bank that it likes best. If that bank refuses,
-it may try the next one, so careless banks gather the enterprises that others did not want.
+Labels exist for approved borrowers only. An enterprise asks the bank that it likes best. If that bank
+refuses, it may try the next one, so careless banks gather the enterprises that others did not want.
 """
 
 from dataclasses import dataclass
@@ -94,7 +94,7 @@ def bank_defaults(lending: Lending, default: Bools, seed: int, number: int | str
 
 
 def _hidden(enterprises: Enterprises, share: float) -> Floats:
-    """Probability that no lender knows the enterprise: high for vendors, individuals, the small and the young."""
+    """Chance that no lender knows the enterprise: high for vendors, individuals, the small and young."""
     if share <= 0:
         return np.zeros(len(enterprises), dtype=np.float32)
     leaning = (

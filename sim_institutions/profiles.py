@@ -68,10 +68,11 @@ class Profile:
     """What is simulated.
 
     banks, holders: the institutions. default_rate: share of borrowers over 90 days late within 12 months.
-    individual: share of individually owned businesses. vendors: share of street vendors among the individually
-    owned businesses of trade and services. invisible: share of enterprises that no lender knows. applying: of
-    the others, the share that applies for a loan. approval: of those, the share that gets one. smallest: with
-    fewer enterprises the study has too few rows or defaults at some bank. epsilon: of the study.
+    individual: share of individually owned businesses. vendors: share of street vendors among the
+    individually owned businesses of trade and services. invisible: share of enterprises that no lender knows.
+    applying: of the others, the share that applies for a loan. approval: of those, the share that gets one.
+    smallest: with fewer enterprises the study has too few rows or defaults at some bank. epsilon: of the
+    study.
     """
 
     name: Name

@@ -53,7 +53,7 @@ def lagged(path: Floats, months: int) -> Floats:
 
 
 def noisy(level: Floats, share: float, rng: np.random.Generator) -> Floats:
-    """A reading of ``level`` (variance about 1): its correlation with it is ``share``, its variance about 1."""
+    """A noisy reading of ``level``, both of variance about 1; their correlation is ``share``."""
     return np.float32(share) * level + np.float32(np.sqrt(1 - share**2)) * normal(rng, *level.shape)
 
 

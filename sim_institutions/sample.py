@@ -1,4 +1,4 @@
-"""A sample of the province in memory: for each enterprise the truth and what every institution observes of it.
+"""A sample of the province in memory: the truth about each enterprise, and what institutions observe of it.
 
 For calibration and tests only: no file that is written for institutions contains this truth.
 """

@@ -1,8 +1,9 @@
 """Writes the Parquet tables block by block: worker processes generate blocks, this one writes them.
 
-Every block comes from separate random streams, and the blocks are written in order, so the bytes do not depend
-on which process generates which block. Within a block the rows of each institution are in a random order that
-no other institution shares. The point-in-time table and the histories of one institution have the same order.
+Every block comes from separate random streams, and the blocks are written in order, so the bytes do not
+depend on which process generates which block. Within a block the rows of each institution are in a random
+order that no other institution shares. The point-in-time table and the histories of one institution have the
+same order.
 """
 
 import time

@@ -1,8 +1,8 @@
-"""Time of a whole alignment of a bank with a data holder, on the two processors of a small server.
+"""How long the alignment of a bank with a data holder takes on a small server with two processors.
 
 Run it on an idle machine: ``python benchmarks/alignment/run.py``. It prints JSON, writes ``results.json``
-beside itself and leaves with status 1 if a claim does not hold. An argument runs a fraction of the full size,
-``run.py 0.1``; the claims in seconds are then left out.
+next to this file, and exits with status 1 if a claim does not hold. With an argument, as in ``run.py 0.1``,
+it runs that fraction of the full size and does not check the claims in seconds.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,12 @@ from fedrisk.alignment import ids, matching, oprf, ristretto
 BANK, HOLDER, COMMON = 100_000, 1_000_000, 80_000
 WORKERS = 2
 SEED = 20250101
-PROBE = 4_000  # bare calls a worker, to know the machine's speed around each step
+# Bare calls per worker that measure the machine's speed before and after each step.
+PROBE = 4_000
 
-LIMITS = {"holder is key authority": 40.0, "third party is key authority": 90.0}  # claims, in seconds
-LEAST_EFFICIENCY = 0.80  # claim: share of the processor time that bare libsodium calls need
+# Claims: seconds at most, and the least share of the processor time that bare libsodium calls need.
+LIMITS = {"holder is key authority": 40.0, "third party is key authority": 90.0}
+LEAST_EFFICIENCY = 0.80
 
 
 def codes(n: int, start: int) -> list[str]:
@@ -37,7 +40,7 @@ def codes(n: int, start: int) -> list[str]:
 
 
 def bare_calls(n: int) -> tuple[float, float]:
-    """Seconds of one hash to the group and of one multiplication, called without anything around them."""
+    """Seconds of one bare hash to the group and of one bare multiplication."""
     sodium = ristretto._sodium()
     buffer = ctypes.create_string_buffer(64)
     point, product = ctypes.addressof(buffer), ctypes.addressof(buffer) + 32
@@ -52,28 +55,31 @@ def bare_calls(n: int) -> tuple[float, float]:
 
 
 def probe(pool: Executor) -> np.ndarray:
-    """Mean of ``bare_calls`` over workers that are all busy at once."""
+    """Mean of ``bare_calls`` over the workers, all busy at the same time."""
     return np.mean(list(pool.map(bare_calls, [PROBE] * WORKERS)), axis=0)
 
 
-def own_time(_: int) -> tuple[int, float]:
-    """Process id and processor seconds of the worker that takes this; it waits, so that each takes one."""
+def worker_time(_: int) -> tuple[int, float]:
+    """Process id and processor seconds of the worker that runs this.
+
+    It sleeps, so that each worker runs one.
+    """
     time.sleep(0.2)
     return os.getpid(), time.process_time()
 
 
 def processor_time(pool: Executor) -> float:
-    """Processor seconds that all workers have used so far; the clock also counts waiting for others."""
+    """Processor seconds that all workers have used so far, without the time that they waited."""
     seen: dict[int, float] = {}
     while len(seen) < WORKERS:
-        seen = dict(pool.map(own_time, range(WORKERS)))
+        seen = dict(pool.map(worker_time, range(WORKERS)))
     return sum(seen.values())
 
 
 class Clock:
-    """Seconds of each step by the clock and by the processors, and what bare libsodium would have needed.
+    """Wall-clock and processor seconds of each step, and the seconds that bare libsodium would have needed.
 
-    The bare calls are timed by the processors as well, right before and after the step.
+    The bare calls are timed in processor time as well, right before and right after the step.
     """
 
     def __init__(self, pool: Executor) -> None:
@@ -83,6 +89,7 @@ class Clock:
         self.bare: dict[str, float] = {}
 
     def run(self, name: str, n: int, hashes: int, products: int, step: Callable[[], Any]) -> Any:
+        """Time ``step`` over ``n`` ids, each of which takes so many hashes and products."""
         used, start = processor_time(self.pool), time.perf_counter()
         out = step()
         self.seconds[name] = time.perf_counter() - start
@@ -98,7 +105,54 @@ class Clock:
         return out
 
 
+@dataclass(frozen=True)
+class Timed:
+    """What the steps took, and the pseudonyms that they made.
+
+    of_holder: by the holder with the key. again: the same, by the way of a third party.
+    """
+
+    clock: Clock
+    start_up: float
+    of_bank: np.ndarray
+    of_holder: np.ndarray
+    again: np.ndarray
+
+
+def run_steps(bank: list[bytes], holder: list[bytes]) -> Timed:
+    """Every step of both settings."""
+    key = oprf.derive_key(SEED.to_bytes(32, "big"), b"benchmark")
+    n, m = len(bank), len(holder)
+    start = time.perf_counter()
+    with oprf.workers(WORKERS) as pool:
+        probe(pool)
+        start_up = time.perf_counter() - start
+        clock = Clock(pool)
+        blinds, points = clock.run("bank blinds", n, 1, 1, lambda: oprf.blind(bank, pool=pool))
+        answer = clock.run("bank evaluated", n, 0, 1, lambda: oprf.evaluate(points, key, pool=pool))
+        of_bank = clock.run("bank finalises", n, 0, 1, lambda: oprf.finalise(bank, blinds, answer, pool=pool))
+        of_holder = clock.run("holder with the key", m, 1, 1, lambda: oprf.pseudonyms(holder, key, pool=pool))
+        blinds, points = clock.run("holder blinds", m, 1, 1, lambda: oprf.blind(holder, pool=pool))
+        answer = clock.run("holder evaluated", m, 0, 1, lambda: oprf.evaluate(points, key, pool=pool))
+        again = clock.run(
+            "holder finalises", m, 0, 1, lambda: oprf.finalise(holder, blinds, answer, pool=pool)
+        )
+    return Timed(clock, start_up, of_bank, of_holder, again)
+
+
+def total_seconds(clock: Clock, match_seconds: float) -> dict[str, float]:
+    """Seconds of the whole alignment in each of the two settings."""
+    bank_steps = [s for s in clock.seconds if s.startswith("bank")]
+    with_key = [*bank_steps, "holder with the key"]
+    third = [*bank_steps, "holder blinds", "holder evaluated", "holder finalises"]
+    return {
+        name: match_seconds + sum(clock.seconds[s] for s in steps)
+        for name, steps in (("holder is key authority", with_key), ("third party is key authority", third))
+    }
+
+
 def main(fraction: float) -> int:
+    """Run, write the results, and check the claims."""
     bank_size, holder_size, common = (round(x * fraction) for x in (BANK, HOLDER, COMMON))
     load = os.getloadavg()[0]
     holder_codes = codes(holder_size, 0)
@@ -107,54 +161,30 @@ def main(fraction: float) -> int:
     spelt, refused = ids.normalise(holder_codes, "uscc")
     normalise_seconds = time.perf_counter() - start
     holder, bank = ([c.encode() for c in x] for x in (spelt, bank_codes))
-    key = oprf.derive_key(SEED.to_bytes(32, "big"), b"benchmark")
+    timed = run_steps(bank, holder)
+    clock = timed.clock
 
     start = time.perf_counter()
-    with oprf.workers(WORKERS) as pool:
-        probe(pool)
-        start_up = time.perf_counter() - start
-        clock = Clock(pool)
-        blinds, points = clock.run("bank blinds", bank_size, 1, 1, lambda: oprf.blind(bank, pool=pool))
-        answer = clock.run("bank evaluated", bank_size, 0, 1, lambda: oprf.evaluate(points, key, pool=pool))
-        of_bank = clock.run(
-            "bank finalises", bank_size, 0, 1, lambda: oprf.finalise(bank, blinds, answer, pool=pool)
-        )
-        of_holder = clock.run(
-            "holder with the key", holder_size, 1, 1, lambda: oprf.pseudonyms(holder, key, pool=pool)
-        )
-        blinds, points = clock.run("holder blinds", holder_size, 1, 1, lambda: oprf.blind(holder, pool=pool))
-        answer = clock.run(
-            "holder evaluated", holder_size, 0, 1, lambda: oprf.evaluate(points, key, pool=pool)
-        )
-        again = clock.run(
-            "holder finalises", holder_size, 0, 1, lambda: oprf.finalise(holder, blinds, answer, pool=pool)
-        )
-    start = time.perf_counter()
     found = matching.match(
-        {"bank": of_bank},
-        {"holder": of_holder},
+        {"bank": timed.of_bank},
+        {"holder": timed.of_holder},
         holdout_key=b"h" * 32,
         draw_key=b"d" * 32,
         holdout_percent=30,
         inclusion_probability=0.8,
     )
     match_seconds = time.perf_counter() - start
-
-    bank_steps = [s for s in clock.seconds if s.startswith("bank")]
-    own = [*bank_steps, "holder with the key"]
-    third = [*bank_steps, "holder blinds", "holder evaluated", "holder finalises"]
-    totals = {
-        name: match_seconds + sum(clock.seconds[s] for s in steps)
-        for name, steps in (("holder is key authority", own), ("third party is key authority", third))
-    }
+    totals = total_seconds(clock, match_seconds)
     efficiency = sum(clock.bare.values()) / sum(clock.processor.values())
+    same = bool(np.array_equal(timed.of_holder, timed.again)) and not refused.any()
     claims = {
-        "both ways give the same pseudonyms": bool(np.array_equal(of_holder, again)) and not refused.any(),
+        "both ways give the same pseudonyms": same,
         "all common enterprises are found": matching.overlaps(found)["bank"]["holder"] == common,
         f"at least {LEAST_EFFICIENCY:.0%} of the processor time is libsodium's": efficiency
         >= LEAST_EFFICIENCY,
     }
-    if fraction == 1:  # the claims in seconds are for the full size only
+    # The claims in seconds are about the full size only.
+    if fraction == 1:
         for name, most in LIMITS.items():
             claims[f"{name}: at most {most:.0f} s"] = totals[name] <= most
     results = {
@@ -162,14 +192,7 @@ def main(fraction: float) -> int:
         "holder": holder_size,
         "workers": WORKERS,
         "load average at start and end": [round(load, 2), round(os.getloadavg()[0], 2)],
-        "seconds": {k: round(v, 2) for k, v in clock.seconds.items()}
-        | {"normalise the holder's ids": round(normalise_seconds, 2), "match": round(match_seconds, 2)}
-        | {"start of the workers": round(start_up, 2)},
-        "processor seconds": {k: round(v, 2) for k, v in clock.processor.items()},
-        "processor seconds of bare libsodium": {k: round(v, 2) for k, v in clock.bare.items()},
-        "processor microseconds of a bare hash and product at the end": [
-            round(x * 1e6, 1) for x in clock.speed
-        ],
+        **seconds_of(timed, normalise_seconds, match_seconds),
         "total seconds": {k: round(v, 1) for k, v in totals.items()},
         "efficiency": round(efficiency, 3),
         "claims": {k: bool(v) for k, v in claims.items()},
@@ -178,6 +201,20 @@ def main(fraction: float) -> int:
     Path(__file__).with_name("results.json").write_text(text + "\n")
     print(text)
     return 0 if all(claims.values()) else 1
+
+
+def seconds_of(timed: Timed, normalise_seconds: float, match_seconds: float) -> dict[str, Any]:
+    """The steps' seconds, as they go into ``results.json``."""
+    clock = timed.clock
+    bare = [round(x * 1e6, 1) for x in clock.speed]
+    return {
+        "seconds": {k: round(v, 2) for k, v in clock.seconds.items()}
+        | {"normalise the holder's ids": round(normalise_seconds, 2), "match": round(match_seconds, 2)}
+        | {"start of the workers": round(timed.start_up, 2)},
+        "processor seconds": {k: round(v, 2) for k, v in clock.processor.items()},
+        "processor seconds of bare libsodium": {k: round(v, 2) for k, v in clock.bare.items()},
+        "processor microseconds of a bare hash and product at the end": bare,
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the audit trail costs: time of an append, and of checking a long trail. See README.md."""
+"""What the audit trail costs: the time of an append, and of checking a long trail. See README.md."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from fedrisk.audit.verify import read, verify
 from fedrisk.privacy.spend import Spend
 from fedrisk.secure.identity import IdentityKey
 
-APPENDS = 1000  # appends that are timed, each forced to the disk
-BATCH = 3  # entries of one release: request, release, answer
-ENTRIES = 100_000  # length of the trail that is checked
-LONG_BATCH = 4  # entries an append while the long trail is made
-MAX_APPEND_MS = 5.0  # median, with fsync
+# Appends that are timed, each forced to the disk, and the entries of each: request, release, answer.
+APPENDS = 1000
+BATCH = 3
+# Length of the trail that is checked, and entries per append while it is made.
+ENTRIES = 100_000
+LONG_BATCH = 4
+# Claims: median of an append, with fsync, and the time of verifying the long trail.
+MAX_APPEND_MS = 5.0
 MAX_VERIFY_S = 5.0
 
 
@@ -53,24 +56,39 @@ def drafts(number: int, count: int) -> list[dict[str, object]]:
     return [every[i % 3] for i in range(count)]
 
 
+def append_times(path: Path, key: IdentityKey) -> list[float]:
+    """Milliseconds of each append, forced to the disk."""
+    log = AuditLog(path, key, "tax")
+    took = []
+    for number in range(APPENDS):
+        begin = time.perf_counter()
+        log.append(drafts(number, BATCH))
+        took.append(1000 * (time.perf_counter() - begin))
+    return took
+
+
+def long_trail(path: Path, key: IdentityKey) -> AuditLog:
+    """A trail of ENTRIES entries; while it is made, and only then, nothing is forced to the disk."""
+    real, os.fsync = os.fsync, lambda handle: None
+    log = AuditLog(path, key, "tax")
+    for number in range(ENTRIES // LONG_BATCH):
+        log.append(drafts(number, LONG_BATCH))
+    os.fsync = real
+    return log
+
+
 def main() -> None:
+    """Measure, write the results, and check the claims."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, help="a folder on the disk that is meant; else a passing one")
+    parser.add_argument(
+        "--folder", type=Path, help="a folder on the disk to measure; default: a temporary one"
+    )
     folder = parser.parse_args().folder
     key = IdentityKey.generate()
     with tempfile.TemporaryDirectory(dir=folder) as name:
-        log = AuditLog(Path(name) / "appends.jsonl", key, "tax")
-        took = []
-        for number in range(APPENDS):
-            begin = time.perf_counter()
-            log.append(drafts(number, BATCH))
-            took.append(1000 * (time.perf_counter() - begin))
+        took = append_times(Path(name) / "appends.jsonl", key)
         long = Path(name) / "long.jsonl"
-        real, os.fsync = os.fsync, lambda handle: None  # only the making of the long trail goes unforced
-        log = AuditLog(long, key, "tax")
-        for number in range(ENTRIES // LONG_BATCH):
-            log.append(drafts(number, LONG_BATCH))
-        os.fsync = real
+        log = long_trail(long, key)
         size = long.stat().st_size
         begin = time.perf_counter()
         checked = verify(long, key.public, [log.signed_head()])

@@ -1,12 +1,14 @@
 """Encoder columns against hand-made columns, on simulated institutions with 18 monthly histories.
 
-Per simulated province (profile demo, 140,000 enterprises): a sequence encoder at each of three holders, trained by
-25 noisy full-batch steps at epsilon 3 and, for comparison, without noise; then the scorecard's estimator on pooled
-arrays with the protocol's noise at epsilon 3 and without, on 70 % of the borrowers, AUC on the others. Compared
-are the columns of the institutions' dictionaries alone, these with hand-made columns (trend, volatility,
-seasonality, gaps, last three months against earlier ones), with encoder columns, and with both. Prints a
-table and writes results.json beside itself; leaves with status 1 if the claim (at epsilon
-3, encoder columns in place of hand-made ones gain more than two standard errors) does not hold.
+For each simulated province (profile demo, 140,000 enterprises) a sequence encoder is trained at each of three
+holders by 25 noisy full-batch steps, at epsilon 3 and, for comparison, without noise. Then the scorecard's
+estimator is fitted on pooled arrays, with the protocol's noise at epsilon 3 and without noise, on 70 % of the
+borrowers; AUC is measured on the others. Four sets of columns are compared: those of the institutions'
+dictionaries, and these together with hand-made columns (trend, volatility, seasonality, gaps, last three
+months against earlier ones), with encoder columns, or with both.
+
+Prints a table and writes results.json next to this file. Exits with status 1 if the claim does not hold: at
+epsilon 3, encoder columns in place of hand-made ones gain more than two standard errors.
 
     OMP_NUM_THREADS=1 python benchmarks/encoders/run.py [province ...]
 """
@@ -15,6 +17,7 @@ import json
 import sys
 import tempfile
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +39,8 @@ from sim_institutions.files import write
 
 PROVINCES = (101, 102, 103, 104, 105, 106)
 ENTERPRISES = 140_000
-OFFICE_ROWS = 20_000  # enterprises that an encoder is trained on; offices have five to six times as many
+# Enterprises that an encoder is trained on; offices have five to six times as many.
+OFFICE_ROWS = 20_000
 NOISE = (1, 2)
 EPSILON, DELTA = 3.0, 1e-6
 SERIES = {
@@ -57,7 +61,7 @@ def rule_of(holder: str) -> EncoderRule:
 
 
 def train(holder: str, histories: np.ndarray, mu: float, seed: int) -> np.ndarray:
-    """Weights after STEPS full-batch steps of Adam over sums with noise at mu in all."""
+    """Weights after STEPS full-batch steps of Adam over noisy sums, which together are mu-Gaussian-DP."""
     design = en.EncoderDesign.of(rule_of(holder))
     rng = np.random.default_rng(seed)
     trainee = en.EncoderTrainee(design, histories[rng.permutation(len(histories))[:OFFICE_ROWS]])
@@ -73,7 +77,7 @@ def train(holder: str, histories: np.ndarray, mu: float, seed: int) -> np.ndarra
 
 
 def hand_made(holder: str, histories: np.ndarray) -> list[tuple[str, str, np.ndarray]]:
-    """Trend, volatility, seasonality, last three months against earlier ones of each series, and gaps."""
+    """For each series trend, volatility, seasonality, last three months against earlier ones; and gaps."""
     known = ~np.isnan(histories)
     out = [(holder, "gaps", (~known[:, :, 0]).sum(1).astype(float))]
     months = np.arange(histories.shape[1], dtype=float)
@@ -96,7 +100,7 @@ def hand_made(holder: str, histories: np.ndarray) -> list[tuple[str, str, np.nda
 
 
 def bins_of(owner: str, name: str, x: np.ndarray) -> Bins:
-    """Equally filled bins, or an encoder column's public ones."""
+    """Equally filled bins, or the public bins of an encoder column."""
     if name.startswith("history_"):
         edges = OUTPUT_EDGES
     else:
@@ -106,7 +110,7 @@ def bins_of(owner: str, name: str, x: np.ndarray) -> Bins:
 
 
 def scorecard(columns: list, y: np.ndarray, train: np.ndarray, epsilon: float, seed: int) -> float:
-    """AUC on the hold-out of the estimator, with the noise of a bank and a holder on every sum."""
+    """AUC of the estimator on the hold-out, with the noise of a bank and of a holder on every sum."""
     rng = np.random.default_rng(seed)
     mu = np.inf if np.isinf(epsilon) else mu_for(epsilon, DELTA)
     bins = [bins_of(o, n, x[train]) for o, n, x in columns]
@@ -137,8 +141,24 @@ def scorecard(columns: list, y: np.ndarray, train: np.ndarray, epsilon: float, s
     return auc(y[~train], sum(f[c[~train]] for f, c in zip(fit, codes, strict=True)))
 
 
-def province(seed: int) -> list[dict]:
-    """All figures of one simulated province."""
+@dataclass(frozen=True)
+class Offices:
+    """One simulated province, as its institutions hold it.
+
+    index: ids of the banks' borrowers. y: their labels. training: which of them to train on. base: their
+    dictionary columns as (institution, name, values). histories: by holder, ids and months of all enterprises
+    that it knows.
+    """
+
+    index: pd.Index
+    y: np.ndarray
+    training: np.ndarray
+    base: list[tuple[str, str, np.ndarray]]
+    histories: dict[str, tuple[pd.Index, np.ndarray]]
+
+
+def simulated(seed: int) -> Offices:
+    """Simulate a province and read its files."""
     with tempfile.TemporaryDirectory() as folder:
         write(ENTERPRISES, seed, Path(folder), profile="demo")
         study = load_study(Path(folder) / "study.toml")
@@ -158,19 +178,25 @@ def province(seed: int) -> list[dict]:
     banks, y = banks[once], y[once].astype(int)
     training = np.random.default_rng(seed).random(len(y)) < 0.7
     base = [("bank", c, banks[c].to_numpy(float)) for c in banks]
-    hand, encoded = [], {"private": [], "none": []}
     for h in SERIES:
-        told = frames[h].reindex(banks.index)
-        base += [(h, c, told[c].to_numpy(float)) for c in told]
-        ids, every = files[h]
-        at = ids.get_indexer(banks.index)
-        own = np.where((at >= 0)[:, None, None], every[at], np.float32(np.nan))
-        hand += hand_made(h, own)
+        joined = frames[h].reindex(banks.index)
+        base += [(h, c, joined[c].to_numpy(float)) for c in joined]
+    return Offices(banks.index, y, training, base, files)
+
+
+def columns_of(offices: Offices, seed: int) -> dict[str, list[tuple[str, str, np.ndarray]]]:
+    """The sets of columns that are compared, by name."""
+    base, hand, encoded = offices.base, [], {"private": [], "none": []}
+    for h in SERIES:
+        ids, every = offices.histories[h]
+        at = ids.get_indexer(offices.index)
+        of_borrowers = np.where((at >= 0)[:, None, None], every[at], np.float32(np.nan))
+        hand += hand_made(h, of_borrowers)
         design = en.EncoderDesign.of(rule_of(h))
         for privacy, mu in (("private", mu_for(EPSILON, DELTA)), ("none", np.inf)):
-            out = en.encode(design, train(h, every, mu, seed), own)
+            out = en.encode(design, train(h, every, mu, seed), of_borrowers)
             encoded[privacy] += [(h, f"history_{k}", out[:, k]) for k in range(design.outputs)]
-    sets = {
+    return {
         "dictionary": base,
         "hand": base + hand,
         "encoder": base + encoded["private"],
@@ -178,11 +204,17 @@ def province(seed: int) -> list[dict]:
         "encoder_no_privacy": base + encoded["none"],
         "both_no_privacy": base + hand + encoded["none"],
     }
+
+
+def province(seed: int) -> list[dict]:
+    """All figures of one simulated province."""
+    offices = simulated(seed)
+    sets = columns_of(offices, seed)
     rows = []
     for epsilon, seeds in ((EPSILON, NOISE), (np.inf, (0,))):
         row = {"province": seed, "epsilon": epsilon if np.isfinite(epsilon) else "none"}
         row |= {
-            name: float(np.mean([scorecard(c, y, training, epsilon, s) for s in seeds]))
+            name: float(np.mean([scorecard(c, offices.y, offices.training, epsilon, s) for s in seeds]))
             for name, c in sets.items()
         }
         print({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
@@ -191,6 +223,7 @@ def province(seed: int) -> list[dict]:
 
 
 def as_number(column: pd.Series) -> pd.Series:
+    """The column as numbers; a category becomes the place of its value in alphabetical order."""
     if pd.api.types.is_numeric_dtype(column):
         return column
     codes, _ = pd.factorize(column, sort=True)
@@ -198,7 +231,7 @@ def as_number(column: pd.Series) -> pd.Series:
 
 
 def main(provinces: list[int]) -> int:
-    """All provinces; 0 where encoder columns lift the scorecard over hand-made ones beyond the error."""
+    """All provinces; returns 0 if encoder columns beat hand-made ones by more than two standard errors."""
     warnings.simplefilter("ignore", RuntimeWarning)
     torch.set_num_threads(1)
     rows = [row for seed in provinces for row in province(seed)]
@@ -206,7 +239,7 @@ def main(provinces: list[int]) -> int:
 
 
 def summary(rows: list[dict]) -> int:
-    """Paired differences over provinces with their standard errors, to results.json."""
+    """Write paired differences over provinces, with their standard errors, to results.json."""
     table, out, holds = pd.DataFrame(rows), {}, True
     pairs = {
         "encoder_minus_hand": ("encoder", "hand"),

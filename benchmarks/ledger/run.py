@@ -1,8 +1,8 @@
 """Ledger: time of a release, and of every question at 100,000 spends. Prints a table, then checks the claims.
 
-Run from the root of the project: ``python benchmarks/ledger/run.py [FOLDER]``; the folder names the disk to
-measure. About a minute on one core. A release waits for the disk nine times; what that takes is the disk's own
-and is printed beside.
+Run from the root of the project: ``python benchmarks/ledger/run.py [FOLDER]``, where FOLDER is on the disk to
+measure. Takes about a minute on one core. A release waits for the disk nine times; the time of one such wait
+is measured separately and printed too.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ CAPS = Caps(per_study=3.0, per_purpose={"credit_scoring": 3.5})
 
 
 def spend(i: int) -> Spend:
-    """The i-th spend: four releases an attempt, a hundred studies."""
+    """The i-th spend: four releases per attempt, a hundred studies."""
     attempt = i // RELEASES_AN_ATTEMPT
     return replace(BASE, study=f"study{attempt % 100}", attempt=str(attempt))
 
 
 def fill(ledger: Ledger, count: int) -> None:
-    """Enter and commit ``count`` spends by the ledger's own code, all in one transaction."""
+    """Enter and commit ``count`` spends with the ledger's code, all in one transaction."""
     with ledger._file.transaction() as db:
         for i in range(count):
             ledger._enter(db, f"old{i}", spend(i), "d", "credit_scoring")
@@ -69,7 +69,7 @@ def milliseconds(call: Callable[[int], object], repeats: int = REPEATS) -> float
 
 
 def sync_time(folder: Path) -> float:
-    """Median time of writing 4 KiB and syncing them: the disk's own share."""
+    """Median time of writing and syncing 4 KiB: the disk's share."""
     with open(folder / "probe", "wb") as file:
 
         def write(_: int) -> None:
@@ -80,12 +80,12 @@ def sync_time(folder: Path) -> float:
 
 
 def measure(path: Path, size: int) -> dict[str, float]:
-    """Median milliseconds of each call at a ledger of ``size`` spends."""
+    """Median milliseconds of each call to a ledger of ``size`` spends."""
     ledger = Ledger(path, CAPS)
     fill(ledger, size)
 
     def release(i: int) -> None:
-        """As a node does it: the ledger is opened for each exchange."""
+        """As a node does it: the ledger is opened for every exchange."""
         node = Ledger(path, CAPS, create=False)
         node.debit(f"r{i}", spend(size + i), "d", purpose="credit_scoring")
         node.answer(f"r{i}")
@@ -117,9 +117,8 @@ def main() -> None:
     print("| --- |" + " --- |" * len(SIZES))
     for row in results[0]:
         print(f"| {row} | " + " | ".join(f"{results[size][row]:.2f}" for size in SIZES) + " |")
-    print(
-        f"one synced write of 4 KiB: {sync:.2f} ms, {SYNCS_A_RELEASE} of them: {SYNCS_A_RELEASE * sync:.2f} ms"
-    )
+    all_syncs = SYNCS_A_RELEASE * sync
+    print(f"one synced write of 4 KiB: {sync:.2f} ms, {SYNCS_A_RELEASE} of them: {all_syncs:.2f} ms")
     print(f"file at {SIZES[-1]:,} spends: {megabytes:.0f} MB")
     for row in ("of it debit", "spent", "left", "reserve_check", "open", "report"):
         if results[SIZES[-1]][row] > MOST_MS_AN_ANSWER:

@@ -1,4 +1,4 @@
-"""Cost of one masked, noisy step at 17 banks and 100,000 parameters. See README.md."""
+"""What one masked, noisy step costs with 17 banks and 100,000 parameters. See README.md."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,19 @@ from fedrisk.secure.ring import from_signed, to_signed
 BANKS = 17
 PARAMETERS = 100_000
 STEPS = 25
-SIGMA = 2.0**31 * 1.234  # ring units: clip 1 at 24 bits, 25 steps, epsilon 1, one bank's part
+# One bank's part of the noise in ring units: clip 1 at 24 bits, 25 steps, epsilon 1.
+SIGMA = 2.0**31 * 1.234
 REPEATS = 5
-ROWS = 200  # enterprises in the timing of the clipping
-MAX_BANK_SECONDS = 1.0  # noise, masks and unmasking of one bank in one step
-MAX_HUB_SECONDS = 5.0  # opening one total, two banks lost
+# Enterprises in the timing of the clipping.
+ROWS = 200
+# Claims: noise, masks and unmasking of one bank in one step; opening one total with two banks lost.
+MAX_BANK_SECONDS = 1.0
+MAX_HUB_SECONDS = 5.0
 DIGEST, ATTEMPT = "0" * 64, "1"
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Wall-clock seconds of the work, and its result."""
     start = time.perf_counter()
     result = work()
     return time.perf_counter() - start, result
@@ -43,8 +48,24 @@ def seconds(work: Callable[[], Any], repeats: int = REPEATS) -> float:
     return statistics.median(timed(work)[0] for _ in range(repeats))
 
 
-def main() -> None:
-    load = os.getloadavg()
+@dataclass(frozen=True)
+class Prepared:
+    """What everybody has before the first step.
+
+    prepared: by bank, its secrets and keys. held: by bank, the shares that it keeps for the others.
+    envelopes: the sealed bundles from one bank to another, whose seconds are in ``once``.
+    """
+
+    terms: dm.Terms
+    prepared: dict[str, Any]
+    keys: dict[str, Any]
+    held: dict[str, Any]
+    envelopes: list[bytes]
+    once: dict[str, float]
+
+
+def prepare() -> Prepared:
+    """Keys, seeds and shares of all steps; seconds of what a bank does once per attempt."""
     terms = dm.Terms.of(DIGEST, ATTEMPT, [f"bank{i:02}" for i in range(BANKS)], STEPS)
     identities = {name: IdentityKey.generate() for name in terms.trainers}
     me, other = terms.trainers[0], terms.trainers[1]
@@ -69,57 +90,89 @@ def main() -> None:
         name: dm.hold(name, terms, {d: p.bundles[name] for d, p in prepared.items()})
         for name in terms.trainers
     }
+    return Prepared(terms, prepared, keys, held, envelopes, once)
 
-    # a bank's step
+
+@dataclass(frozen=True)
+class Step:
+    """One step of all banks: their noisy values, these under masks, and the seconds of one bank."""
+
+    values: dict[str, Any]
+    vectors: dict[str, Any]
+    noise: float
+    noise_with_opendp: float
+    masks: float
+    clip: float
+
+
+def one_step(at: Prepared) -> Step:
+    """Noise, masks and clipping."""
+    terms, me = at.terms, at.terms.trainers[0]
     rng = np.random.default_rng(0)
     gradient_sum = rng.integers(-(2**30), 2**30, PARAMETERS)
     noise_seconds = seconds(lambda: discrete_gaussian(SIGMA, PARAMETERS))
+    # Vectors shorter than VECTOR_DRAWS are drawn by OpenDP.
     part = VECTOR_DRAWS - 1
     opendp_seconds = seconds(lambda: discrete_gaussian(SIGMA, part), 3) * PARAMETERS / part
     values = {
         name: from_signed(gradient_sum + discrete_gaussian(SIGMA, PARAMETERS), "uint64")
         for name in terms.trainers
     }
-    mask_seconds = seconds(lambda: dm.masked(values[me], prepared[me].secrets, keys, terms, 0, dm.Record()))
+    mask_seconds = seconds(
+        lambda: dm.masked(values[me], at.prepared[me].secrets, at.keys, terms, 0, dm.Record())
+    )
     vectors = {
-        name: dm.masked(values[name], prepared[name].secrets, keys, terms, 0, dm.Record())[0]
+        name: dm.masked(values[name], at.prepared[name].secrets, at.keys, terms, 0, dm.Record())[0]
         for name in terms.trainers
     }
-    sent = dm.Record(sent=frozenset({0}))
     rows = rng.normal(size=(ROWS, PARAMETERS)).astype(np.float32)
     clip_seconds = seconds(lambda: quantise_rows(rows, 1.0), 3) / ROWS
+    return Step(values, vectors, noise_seconds, opendp_seconds, mask_seconds, clip_seconds)
 
-    # the hub's
+
+def opening_seconds(
+    at: Prepared, step: Step, lost_count: int
+) -> tuple[float, Callable[[], dm.Revealed], dict[str, dm.Revealed]]:
+    """Seconds in which the hub opens the total with so many banks lost; fails if the total is not exact.
+
+    Also returns the first surviving bank's part of the unmasking, as a call, and all banks' answers.
+    """
+    terms, sent = at.terms, dm.Record(sent=frozenset({0}))
+    survivors, lost = terms.trainers[lost_count:], terms.trainers[:lost_count]
+
+    def answer(name: str) -> dm.Revealed:
+        return dm.reveal(at.held[name], name, terms, 0, survivors, lost, sent)[0]
+
+    answers = {name: answer(name) for name in survivors}
+    received = {name: step.vectors[name] for name in survivors}
+
+    def opening() -> np.ndarray[Any, np.dtype[np.uint64]]:
+        return dm.recover(terms, at.keys, 0, received, answers)
+
+    took = seconds(opening, 3)
+    exact = sum((to_signed(step.values[name]) for name in survivors), np.zeros(PARAMETERS, np.int64))
+    if not np.array_equal(to_signed(opening()), exact):
+        raise SystemExit(f"the total with {lost_count} lost is not exact")
+    return took, lambda: answer(survivors[0]), answers
+
+
+def main() -> None:
+    """Measure, write the results, and check the claims."""
+    load = os.getloadavg()
+    at = prepare()
+    terms, me = at.terms, at.terms.trainers[0]
+    step = one_step(at)
     hub: dict[str, float] = {}
-    bank_step: dict[str, float] = {"noise": noise_seconds, "masks": mask_seconds}
+    bank_step: dict[str, float] = {"noise": step.noise, "masks": step.masks}
     for lost_count in (0, 2, BANKS - terms.threshold):
-        survivors = terms.trainers[lost_count:]
-        lost = terms.trainers[:lost_count]
-
-        def answer(
-            name: str, survivors: tuple[str, ...] = survivors, lost: tuple[str, ...] = lost
-        ) -> dm.Revealed:
-            return dm.reveal(held[name], name, terms, 0, survivors, lost, sent)[0]
-
-        answers = {name: answer(name) for name in survivors}
+        took, unmask, answers = opening_seconds(at, step, lost_count)
+        hub[f"recover, {lost_count} lost"] = took
         if lost_count == 2:
-            bank_step["unmask"] = seconds(lambda survivors=survivors, answer=answer: answer(survivors[0]))
-        seen = {name: vectors[name] for name in survivors}
-
-        def opening(
-            seen: dict[str, Any] = seen, answers: dict[str, dm.Revealed] = answers
-        ) -> np.ndarray[Any, np.dtype[np.uint64]]:
-            return dm.recover(terms, keys, 0, seen, answers)
-
-        hub[f"recover, {lost_count} lost"] = seconds(opening, 3)
-        exact = sum((to_signed(values[name]) for name in survivors), np.zeros(PARAMETERS, np.int64))
-        if not np.array_equal(to_signed(opening()), exact):
-            raise SystemExit(f"the total with {lost_count} lost is not exact")
-
+            bank_step["unmask"] = seconds(unmask)
     sizes = {
-        "step keys, all steps (JSON)": len(json.dumps(keys[me].to_dict())),
-        "share bundle in its envelope, all steps": len(envelopes[0]),
-        "masked vector a step": vectors[me].nbytes,
+        "step keys, all steps (JSON)": len(json.dumps(at.keys[me].to_dict())),
+        "share bundle in its envelope, all steps": len(at.envelopes[0]),
+        "masked vector a step": step.vectors[me].nbytes,
         "unmasking answer a step (JSON)": len(json.dumps(answers[terms.trainers[-1]].to_dict())),
     }
     result = {
@@ -127,10 +180,10 @@ def main() -> None:
         "threshold": terms.threshold,
         "parameters": PARAMETERS,
         "steps": STEPS,
-        "once_an_attempt_s": {name: round(value, 4) for name, value in once.items()},
+        "once_an_attempt_s": {name: round(value, 4) for name, value in at.once.items()},
         "bank_a_step_s": {name: round(value, 5) for name, value in bank_step.items()},
-        "noise_with_opendp_s": round(opendp_seconds, 2),
-        "clip_and_quantise_s_a_row": round(clip_seconds, 6),
+        "noise_with_opendp_s": round(step.noise_with_opendp, 2),
+        "clip_and_quantise_s_a_row": round(step.clip, 6),
         "hub_a_step_s": {name: round(value, 3) for name, value in hub.items()},
         "bytes": sizes,
         "load_before": load,

@@ -1,7 +1,7 @@
-"""Networks trained over noisy sums: accuracy by epsilon in both modes, and personal models on six real lenders.
+"""Networks trained over noisy sums: accuracy by epsilon in both modes; personal models of six real lenders.
 
-No Flower: the trainees' own clipped sums, noise of the study's sizes, the hub's step. Prints tables and adds what it
-found to results.json beside itself. Needs FEDRISK_DATA.
+Runs without Flower: it calls the trainees' clipped sums, adds noise of the sizes that a study has, and takes
+the hub's step. Prints tables and adds them to results.json next to this file. Needs FEDRISK_DATA.
 
     FEDRISK_DATA=... OMP_NUM_THREADS=1 python benchmarks/networks/run.py credit|sba|own [seeds]
 """
@@ -43,13 +43,17 @@ BANKS = {
 HELD = {"credit": 0.2, "sba": 0.3}
 EPSILONS = (1.0, 3.0, math.inf)
 STEPS, CELLS, BIN_COUNT, EDGES, BITS, TOLERATED = 25, 256, 16, 0.05, 24, 1
-ADAM_CLIP = 4.0  # without noise there is nothing that a small radius would save
+# Radius of clipping without noise, where a small one would save nothing.
+ADAM_CLIP = 4.0
 RESULTS = Path(__file__).parent / "results.json"
 
 
 @dataclass(frozen=True)
 class Bank:
-    """One bank's table; inputs (n, k) by the study's bins; train: rows that are trained on."""
+    """One bank's table.
+
+    train: rows that are trained on. inputs: (n, k), by the study's bins.
+    """
 
     frame: pd.DataFrame
     label: np.ndarray
@@ -59,7 +63,7 @@ class Bank:
 
 @dataclass(frozen=True)
 class Rule:
-    """kind, optimiser and noise of a run; noise: of one number of a step's mean gradient, in radii."""
+    """Kind and size of the network; a size of None follows from public numbers."""
 
     kind: str
     hidden: int | None = None
@@ -67,7 +71,7 @@ class Rule:
 
 
 def banks_of(name: str, seed: int) -> tuple[list[Bank], list[Feature]]:
-    """The banks with a hold-out drawn by the seed."""
+    """The banks, with hold-outs drawn by the seed, and their features."""
     rng, out, features = np.random.default_rng(seed), [], []
     for member in BANKS[name]:
         institution = load_institution(ROOT / "configs" / "institutions" / f"{member}.toml")
@@ -108,13 +112,13 @@ def bins_of(banks: list[Bank], features: list[Feature], mu: float, rng: np.rando
 
 
 def total_sigma(sensitivity: float, mu: float, banks: int) -> float:
-    """Deviation of the total when every bank adds its part, colluders tolerated."""
+    """Standard deviation of the total when every bank adds its part and colluders are tolerated."""
     fewest = max(min(2, banks), math.ceil(2 * banks / 3))
     return contributor_sigma(sensitivity / mu, fewest, TOLERATED) * math.sqrt(banks)
 
 
 def shared_noise(banks: list[Bank], design: NetworkDesign, mu: float, seed: int) -> np.ndarray:
-    """Mode (a): 25 noisy sums, momentum; without noise Adam."""
+    """Mode (a), shared noise: 25 noisy sums with momentum; without noise, Adam."""
     rng = np.random.default_rng(1000 + seed)
     trainees = [NetworkTrainee(design, b.inputs[b.train], b.label[b.train]) for b in banks]
     rows, clip = sum(t.rows for t in trainees), 1.0 if math.isfinite(mu) else ADAM_CLIP
@@ -139,7 +143,10 @@ def shared_noise(banks: list[Bank], design: NetworkDesign, mu: float, seed: int)
 def own_noise(
     banks: list[Bank], design: NetworkDesign, mu: float, seed: int, rounds: int, local: int, proximal: float
 ) -> np.ndarray:
-    """Mode (b): every bank makes local steps with its whole noise, the hub averages by rows (FedAvg, FedProx)."""
+    """Mode (b), own noise: each bank adds all its noise to its local steps, and the hub averages by rows.
+
+    As in FedAvg, and with a proximal term as in FedProx.
+    """
     rng = np.random.default_rng(2000 + seed)
     trainees = [NetworkTrainee(design, b.inputs[b.train], b.label[b.train]) for b in banks]
     rows = sum(t.rows for t in trainees)
@@ -162,7 +169,7 @@ def own_noise(
 
 
 def prepared(name: str, seed: int, epsilon: float) -> tuple[list[Bank], list[Bins], float]:
-    """Banks with inputs, bins, and the mu that is left for the training."""
+    """Banks with inputs, the bins, and the mu that is left for training."""
     banks, features = banks_of(name, seed)
     mu = mu_for(epsilon, 1e-6)
     bins = bins_of(banks, features, mu * math.sqrt(EDGES), np.random.default_rng(500 + seed))
@@ -228,7 +235,7 @@ def own(seeds: int) -> list[dict]:
 
 
 def sba(seeds: int) -> list[dict]:
-    """Personal models at six lenders, beside the shared one, the own one, and boosting alone."""
+    """Personal models of six lenders, against the shared model, a local one, and boosting on one bank."""
     rows = []
     for kind in ("mlp", "logistic"):
         for epsilon in EPSILONS:
@@ -256,7 +263,10 @@ def sba(seeds: int) -> list[dict]:
 
 
 def paired_error(label: np.ndarray, found, held: np.ndarray) -> float:
-    """Standard error of AUC(personal) - AUC(local) over enterprises (DeLong, DeLong & Clarke-Pearson 1988)."""
+    """Standard error over enterprises of AUC(personal) - AUC(local).
+
+    After DeLong, DeLong & Clarke-Pearson (1988).
+    """
     parts = []
     for name in ("personal", "local"):
         v = found.logits[name][held]
@@ -286,7 +296,7 @@ def show(what: str, rows: list[dict]) -> None:
 
 
 def main() -> int:
-    """One experiment by name."""
+    """Run one experiment, by name."""
     what, seeds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 5
     rows = {"credit": credit, "own": own, "sba": sba}[what](seeds)
     show(what, rows)

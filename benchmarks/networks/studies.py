@@ -1,7 +1,8 @@
-"""Whole fedrisk runs of configs/default_credit_network.toml: network, DP logistic regression and scorecard on the same rows.
+"""Whole runs of configs/default_credit_network.toml: network, DP logistic regression and scorecard.
 
-Every party, message, mask, ledger and trail is real; noise comes from research seeds. Prints a table and writes
-studies.json beside itself; leaves with status 1 where a claim does not hold. Needs FEDRISK_DATA.
+All three use the same rows. Every party, message, mask, ledger and trail is real; noise
+comes from research seeds. Prints a table, writes studies.json next to this file, and exits with status 1 if a
+claim does not hold. Needs FEDRISK_DATA.
 
     FEDRISK_DATA=... OMP_NUM_THREADS=1 python benchmarks/networks/studies.py [seeds]
 """
@@ -22,12 +23,15 @@ from fedrisk.recipes.network.baselines import baselines
 
 HERE = Path(__file__).resolve().parent
 CONFIG = HERE.parent.parent / "configs" / "default_credit_network.toml"
-CLAIMS = {"1": 0.763, "3": 0.768, "inf": 0.775}  # least AUC of the network by epsilon, mean of the seeds
+# Least AUC of the network by epsilon, mean over the seeds.
+CLAIMS = {"1": 0.763, "3": 0.768, "inf": 0.775}
 MOST_SECONDS, MOST_EXCHANGES = 90.0, 60
 
 
 def main(seeds: int) -> int:
-    os.environ["FEDRISK_HOME"] = tempfile.mkdtemp()  # a consortium of its own; pseudonyms are made once
+    """Run every epsilon and seed, write the results, and check the claims."""
+    # A consortium apart from any other on this machine; its pseudonyms are made once.
+    os.environ["FEDRISK_HOME"] = tempfile.mkdtemp()
     table: dict[str, dict[str, list[float]]] = {}
     seconds: list[float] = []
     exchanges = 0

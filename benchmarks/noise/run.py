@@ -28,7 +28,7 @@ CHARGED = 1.0 / 20.0
 
 
 def log_delta(mu: float, epsilon: float) -> float:
-    """log of the hockey-stick divergence of N(mu, 1) from N(0, 1), apart from the library's own."""
+    """Logarithm of the hockey-stick divergence of N(mu, 1) from N(0, 1), apart from the library's code."""
     near, far = epsilon / mu - mu / 2, epsilon / mu + mu / 2
     if near < -20:
         return math.log1p(-math.exp(-near * near / 2) * float(erfcx(-near / math.sqrt(2)) / 2))
@@ -55,14 +55,15 @@ def excess(sigma: float, shift: int) -> float:
         if target < LEAST_LOG_DELTA:
             break
         if log_delta(mu * (1 + max(worst, -0.1) / sigma**2), epsilon) >= target:
-            continue  # covered by what is charged so far
+            # The c found so far covers this epsilon too.
+            continue
         c = brentq(lambda c, e=epsilon, t=target: log_delta(mu * (1 + c / sigma**2), e) - t, -0.2, 0.5)
         worst = max(worst, float(c))
     return worst
 
 
 def speed(sigma: float, count: int, seed: bytes | None) -> tuple[float, float]:
-    """Draws a second of processor time, and the variance over sigma^2."""
+    """Draws per second of processor time, and the variance over sigma^2."""
     discrete_gaussian(sigma, 10, research_seed=seed)
     start = time.process_time()
     draws = discrete_gaussian(sigma, count, research_seed=seed)
@@ -71,9 +72,9 @@ def speed(sigma: float, count: int, seed: bytes | None) -> tuple[float, float]:
 
 
 def main() -> None:
-    print(
-        "| sigma | draws a second | variance / sigma^2 | seeded, draws a second |\n| --- | --- | --- | --- |"
-    )
+    """Measure, print the tables, and check the claims."""
+    print("| sigma | draws per second | variance / sigma^2 | seeded, draws per second |")
+    print("| --- | --- | --- | --- |")
     rates, deviations = [], []
     for sigma in SCALES:
         count = DRAWS if sigma <= 2.0**56 else BIG_DRAWS
@@ -93,12 +94,14 @@ def main() -> None:
         print(f"| {sigma:g} | {c:.5f} | {shift} | {24 * c:.4f} |", flush=True)
 
     if min(rates) < LEAST_DRAWS_A_SECOND:
-        raise SystemExit(f"too slow: {min(rates):,.0f} draws a second")
-    if max(deviations) > 5.5:  # false alarm about 2e-7 in all
+        raise SystemExit(f"too slow: {min(rates):,.0f} draws per second")
+    # False alarms have a probability of about 2e-7 in all.
+    if max(deviations) > 5.5:
         raise SystemExit(f"variance off by {max(deviations):.1f} standard errors")
     if max(worst) > CHARGED:
         raise SystemExit(f"c = {max(worst):.4f} is above the {CHARGED} that is charged")
-    print(f"\nclaims hold: {min(rates):,.0f} draws a second or more, c at most {max(worst):.4f} < {CHARGED}")
+    slowest, most = f"{min(rates):,.0f} draws per second or more", f"c at most {max(worst):.4f} < {CHARGED}"
+    print(f"\nclaims hold: {slowest}, {most}")
 
 
 if __name__ == "__main__":

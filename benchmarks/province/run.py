@@ -1,9 +1,11 @@
-"""How long does a province take, and the demo? Writes results.json beside itself; 1 where a claim does not hold.
+"""How long does simulating a province take, and how long the demo?
+
+Writes results.json next to this file, and exits with status 1 if a claim does not hold.
 
     python benchmarks/province/run.py province [--enterprises 131072 1048576 5291000]
     python benchmarks/province/run.py demo          # simulate, check, run, as `make study` does
 
-Claims hold at full size on 2 idle cores; smaller sizes are measured and not judged.
+The claims are about the full size on 2 idle cores; smaller sizes are measured and not judged.
 """
 
 import argparse
@@ -22,13 +24,15 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 FULL = 5_291_000
 SIZES = (131_072, 1_048_576, FULL)
-MOST_SECONDS, MOST_GB = 480, 8.0  # claim: simulating the province at full size
-DEMO_SECONDS, DEMO_POSITIVES = 120, 3000  # claim: simulate, check and run
+# Claim about simulating the province at full size.
+MOST_SECONDS, MOST_GB = 480, 8.0
+# Claim about the demo: simulate, check and run.
+DEMO_SECONDS, DEMO_POSITIVES = 120, 3000
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def measured(command: list[str], environment: dict[str, str]) -> dict[str, float]:
-    """Clock, processor seconds and greatest memory of a command with all its processes."""
+    """Wall-clock seconds, processor seconds and peak memory of a command with all its processes."""
     before, started = os.times(), time.monotonic()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, cwd=ROOT)
     peak, stop = [0], threading.Event()
@@ -44,7 +48,7 @@ def measured(command: list[str], environment: dict[str, str]) -> dict[str, float
     watcher.join()
     after = os.times()
     if code:
-        raise SystemExit(f"{' '.join(command)} left with {code}")
+        raise SystemExit(f"{' '.join(command)} exited with status {code}")
     spent = after.children_user + after.children_system - before.children_user - before.children_system
     return {
         "seconds": round(time.monotonic() - started, 1),
@@ -80,7 +84,7 @@ def province(sizes: list[int], profile: str = "province") -> dict[str, Any]:
 
 
 def demo() -> dict[str, Any]:
-    """What `make study` does, with a fresh store; the gain is the study's own AUC over boosting at a bank alone."""
+    """What `make study` does, with a new store."""
     folder = Path(tempfile.mkdtemp())
     environment = {**_environment(), "FEDRISK_HOME": str(folder / "home")}
     fedrisk = [sys.executable, "-m", "fedrisk.cli"]
@@ -134,7 +138,7 @@ def _environment() -> dict[str, str]:
 
 
 def _tree(pid: int) -> list[int]:
-    """A process and all below it."""
+    """A process and all its descendants."""
     out, parents = [pid], {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -155,7 +159,7 @@ def _resident(pid: int) -> int:
 
 
 def main() -> int:
-    """Measure a part, merge it into results.json, judge."""
+    """Measure one part, merge it into results.json, and check the claims."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", choices=["province", "demo"])
     parser.add_argument("--enterprises", type=int, nargs="+", default=list(SIZES))

@@ -1,8 +1,8 @@
 """A consortium of any size on disk, for timing only: random columns that share one hidden risk.
 
-Nothing here resembles a real province (see sim_institutions for that); sizes, kinds of columns and overlaps do.
-The stores' caches of pseudonyms are filled with SHA-256 of the ids, which is what "pseudonyms cached" means in the
-figures: no protection at all, and no call of the oblivious function is paid for.
+Sizes, kinds of columns and overlaps are realistic, the values are not (for those see sim_institutions). The
+stores' caches of pseudonyms are filled with SHA-256 of the ids. That is what "pseudonyms cached" means in the
+figures: the pseudonyms protect nothing, and the time of the oblivious function is not included.
 """
 
 import hashlib
@@ -20,16 +20,22 @@ from fedrisk.recipes import load_study
 from fedrisk.study import Study
 
 HOLDERS = ("tax_office", "power_utility", "social_insurance", "court", "registry", "bureau", "environment")
-BANK_SHARE = 0.3  # of the features
-COVERED = 0.95  # share of the customers that a holder knows
-SECOND, THIRD = 0.2, 0.05  # customers with a second, and with a third bank
+# Share of the features that are the banks'.
+BANK_SHARE = 0.3
+# Share of the customers that a holder knows.
+COVERED = 0.95
+# Share of the customers with a second, and with a third bank.
+SECOND, THIRD = 0.2, 0.05
 DEFAULTS = 0.03
 KINDS = ("number", "number", "public", "flag", "number", "category")
 
 
 @dataclass(frozen=True)
 class Size:
-    """enterprises: distinct customers of all banks together. features: over all roles."""
+    """Size of a consortium.
+
+    enterprises: distinct customers of all banks together. features: those of a bank and of all holders.
+    """
 
     enterprises: int
     features: int = 32
@@ -45,29 +51,64 @@ def build(folder: Path, size: Size, seed: int = 1) -> tuple[Study, dict[str, Pat
     folder.mkdir(parents=True, exist_ok=True)
     banks = [f"bank_{i:02d}" for i in range(1, size.banks + 1)]
     holders = [HOLDERS[i] if i < len(HOLDERS) else f"holder_{i}" for i in range(size.holders)]
-    study_file = _study(folder, size, banks, holders)
-    study = load_study(study_file)
-    risk = rng.normal(size=n).astype(np.float32)
-    ids = np.char.add("E", np.char.zfill(rng.permutation(n).astype(str), 9))
-    hashed = b"".join(hashlib.sha256(i.encode()).digest() for i in ids.tolist())
-    pseudonyms = np.frombuffer(hashed, np.uint8).reshape(n, 32)
-    bad = rng.random(n) < 1 / (1 + np.exp(-(np.log(DEFAULTS) - 0.6 + 1.2 * risk)))
+    study = load_study(_study(folder, size, banks, holders))
+    people = _Customers(rng, n)
+    writer = _Writer(folder, f"{study.authority}@{study.alignment.epoch}", rng, people)
+    of_bank = max(1, round(BANK_SHARE * size.features)) if holders else size.features
+    # A few large banks, many small ones.
+    pull = 1 / np.arange(1, size.banks + 1) ** 0.7
+    at = np.zeros((n, size.banks), bool)
+    for share in (1.0, SECOND, THIRD):
+        drawn = np.flatnonzero(rng.random(n) < share)
+        at[drawn, rng.choice(size.banks, len(drawn), p=pull / pull.sum())] = True
     paths: dict[str, Path] = {}
+    for k, name in enumerate(banks):
+        rows = rng.permutation(np.flatnonzero(at[:, k]))
+        paths[name] = writer.institution(name, rows, of_bank, 0, bank=True)
+    for k, name in enumerate(holders):
+        columns = len(range(k, size.features - of_bank, len(holders)))
+        rows = rng.permutation(np.flatnonzero(rng.random(n) < COVERED))
+        paths[name] = writer.institution(name, rows, columns, k, bank=False)
+    return study, paths
 
-    def institution(name: str, rows: Any, columns: int, offset: int, bank: bool) -> None:
-        frame = {"id": ids[rows]}
+
+class _Customers:
+    """Ids, pseudonyms, hidden risk and defaults of all customers."""
+
+    def __init__(self, rng: Any, n: int) -> None:
+        self.risk = rng.normal(size=n).astype(np.float32)
+        self.ids = np.char.add("E", np.char.zfill(rng.permutation(n).astype(str), 9))
+        hashed = b"".join(hashlib.sha256(i.encode()).digest() for i in self.ids.tolist())
+        self.pseudonyms = np.frombuffer(hashed, np.uint8).reshape(n, 32)
+        self.bad = rng.random(n) < 1 / (1 + np.exp(-(np.log(DEFAULTS) - 0.6 + 1.2 * self.risk)))
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """Writes what institutions have; tag: of the study's pseudonyms in an institution's store."""
+
+    folder: Path
+    tag: str
+    rng: Any
+    people: _Customers
+
+    def institution(self, name: str, rows: Any, columns: int, offset: int, *, bank: bool) -> Path:
+        """Write table, institution file and store; ``offset`` shifts the kinds of the columns."""
+        people = self.people
+        frame = {"id": people.ids[rows]}
         described = []
         for j in range(columns):
             kind = KINDS[(offset + j) % len(KINDS)]
-            column, words = _column(rng, risk[rows], kind, 0.15 + 0.35 * ((7 * j + offset) % 10) / 10)
+            weight = 0.15 + 0.35 * ((7 * j + offset) % 10) / 10
+            column, words = _column(self.rng, people.risk[rows], kind, weight)
             frame[f"x{j:03d}"] = column
             described.append({"name": f"x{j:03d}", "meaning": "random", **words})
         dictionary: dict[str, Any] = {"id": "id", "id_scheme": "opaque", "columns": described}
         if bank:
-            frame["bad"] = bad[rows].astype(np.int8)
+            frame["bad"] = people.bad[rows].astype(np.int8)
             dictionary["label"] = {"column": "bad", "positive": [1], "negative": [0], "horizon": "12 months"}
-        pd.DataFrame(frame).to_parquet(folder / f"{name}.parquet", index=False)
-        store = folder / "stores" / name
+        pd.DataFrame(frame).to_parquet(self.folder / f"{name}.parquet", index=False)
+        store = self.folder / "stores" / name
         content = {
             "name": name,
             "kind": "bank" if bank else "holder",
@@ -76,23 +117,10 @@ def build(folder: Path, size: Size, seed: int = 1) -> tuple[Study, dict[str, Pat
             "policy": {"cap_epsilon": 20.0},
             "dictionary": dictionary,
         }
-        paths[name] = folder / f"{name}.toml"
-        paths[name].write_text("".join(f"{key} = {toml(value)}\n" for key, value in content.items()))
-        tag = f"{study.authority}@{study.alignment.epoch}"
-        NodeStore(store).keep_pseudonyms(tag, ids[rows].astype(object), pseudonyms[rows])
-
-    own = max(1, round(BANK_SHARE * size.features)) if holders else size.features
-    pull = 1 / np.arange(1, size.banks + 1) ** 0.7  # a few large banks, many small ones
-    at = np.zeros((n, size.banks), bool)
-    for share in (1.0, SECOND, THIRD):
-        drawn = np.flatnonzero(rng.random(n) < share)
-        at[drawn, rng.choice(size.banks, len(drawn), p=pull / pull.sum())] = True
-    for k, name in enumerate(banks):
-        institution(name, rng.permutation(np.flatnonzero(at[:, k])), own, 0, True)
-    for k, name in enumerate(holders):
-        columns = len(range(k, size.features - own, len(holders)))
-        institution(name, rng.permutation(np.flatnonzero(rng.random(n) < COVERED)), columns, k, False)
-    return study, paths
+        path = self.folder / f"{name}.toml"
+        path.write_text("".join(f"{key} = {toml(value)}\n" for key, value in content.items()))
+        NodeStore(store).keep_pseudonyms(self.tag, people.ids[rows].astype(object), people.pseudonyms[rows])
+        return path
 
 
 def _column(rng: Any, risk: Any, kind: str, weight: float) -> tuple[Any, dict[str, Any]]:

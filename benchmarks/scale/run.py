@@ -4,8 +4,8 @@
     python benchmarks/scale/run.py consortium           # the 1,000,000 customers alone
     python benchmarks/scale/run.py --case 100000 32 17 5
 
-Every case runs in a process of its own, so that its peak memory is its own. Runs are private ones (epsilon 1): real
-noise, ledgers and trails.
+Every case runs in a separate process, so that peak memory is that of the case. Runs are private ones (epsilon
+1), with real noise, ledgers and trails.
 """
 
 import json
@@ -24,11 +24,44 @@ CASES = {
     "features": [(100_000, f, 17, 5) for f in (20, 50, 100, 200, 400)],
     "institutions": [(100_000, 32, 2, 1), (100_000, 32, 7, 3), (100_000, 32, 23, 7)],
 }
-MOST_SECONDS, MOST_GIGABYTES = 360.0, 8.0  # claim for the consortium
+# Claim for the consortium.
+MOST_SECONDS, MOST_GIGABYTES = 360.0, 8.0
+
+
+class Stages:
+    """What the run does between two exchanges: seconds, bytes and peak memory of each stage."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[Any] = []
+        self.stages: list[dict[str, Any]] = []
+
+    def mark(self, action: str, what: str) -> None:
+        """End the last stage and begin another."""
+        moved = sum(sum(e.sent.values()) + sum(e.received.values()) for e in self.exchanges)
+        now = {"wall": time.monotonic(), "cpu": _cpu(), "moved": moved}
+        if self.stages:
+            last = self.stages[-1]
+            last |= {key: now[key] - value for key, value in last.pop("start").items()}
+            last["peak_gb"] = _peak()
+        self.stages.append({"action": action, "what": what, "start": now})
+
+    def figures(self) -> list[dict[str, Any]]:
+        """The stages, rounded."""
+        return [
+            {
+                "action": s["action"],
+                "what": s["what"],
+                "seconds": round(s["wall"], 1),
+                "cpu_seconds": round(s["cpu"], 1),
+                "megabytes": round(s["moved"] / 1e6, 1),
+                "peak_gb": round(s["peak_gb"], 2),
+            }
+            for s in self.stages
+        ]
 
 
 def one(enterprises: int, features: int, banks: int, holders: int) -> dict[str, Any]:
-    """Build a consortium in a temporary folder, run its study, and tell what each exchange took."""
+    """Build a consortium in a temporary folder, run its study, and return what each exchange took."""
     import data
 
     from fedrisk.engine.in_process import run_local
@@ -36,32 +69,27 @@ def one(enterprises: int, features: int, banks: int, holders: int) -> dict[str, 
     from fedrisk.server.exchange import Exchange
     from fedrisk.server.hub import Hub
 
-    stages: list[dict[str, Any]] = []
-    exchanges: list[Exchange] = []
+    watch = Stages()
 
     class Watched(Exchange):
         def __init__(self, *args: Any, **how: Any) -> None:
             super().__init__(*args, **how)
-            exchanges.append(self)
-
-    def mark(action: str, what: str) -> None:
-        moved = sum(sum(e.sent.values()) + sum(e.received.values()) for e in exchanges)
-        now = {"wall": time.monotonic(), "cpu": _cpu(), "moved": moved}
-        if stages:
-            stages[-1] |= {key: now[key] - value for key, value in stages[-1].pop("start").items()}
-            stages[-1]["peak_gb"] = _peak()
-        stages.append({"action": action, "what": what, "start": now})
+            watch.exchanges.append(self)
 
     server_run.Exchange = Watched  # type: ignore[misc,attr-defined]
     with tempfile.TemporaryDirectory() as home:
         study, paths = data.build(Path(home), data.Size(enterprises, features, banks, holders))
         load = os.getloadavg()
         _peak()
-        mark("start", "")
+        watch.mark("start", "")
         results = run_local(
-            study, paths, hub=Hub(Path(home) / "hub"), report=lambda _, action, what: mark(action, what)
+            study,
+            paths,
+            hub=Hub(Path(home) / "hub"),
+            report=lambda _, action, what: watch.mark(action, what),
         )
-        mark("end", "")
+        watch.mark("end", "")
+    stages = watch.stages
     stages.pop()
     m = results.to_dict()
     assert not any(s["action"] == "evaluate" for s in stages), "pseudonyms were not cached"
@@ -79,17 +107,7 @@ def one(enterprises: int, features: int, banks: int, holders: int) -> dict[str, 
         "exchanges": m["exchanges"],
         "branch": m["branch"],
         "load": [round(x, 1) for x in (*load[:1], *os.getloadavg()[:1])],
-        "stages": [
-            {
-                "action": s["action"],
-                "what": s["what"],
-                "seconds": round(s["wall"], 1),
-                "cpu_seconds": round(s["cpu"], 1),
-                "megabytes": round(s["moved"] / 1e6, 1),
-                "peak_gb": round(s["peak_gb"], 2),
-            }
-            for s in stages
-        ],
+        "stages": watch.figures(),
     }
 
 
@@ -110,7 +128,10 @@ def _peak() -> float:
 
 
 def main(asked: list[str]) -> int:
-    """Run what is asked for, print a line a case, merge into results.json; 1 where the consortium misses its claim."""
+    """Run what is asked for, print one line per case, and merge the results into results.json.
+
+    Returns 1 if the consortium misses its claim.
+    """
     if asked[:1] == ["--case"]:
         print(json.dumps(one(*map(int, asked[1:5]))))
         return 0

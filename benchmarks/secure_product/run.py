@@ -22,18 +22,71 @@ from fedrisk.secure.keystream import Label
 from fedrisk.secure.masked_sum import pair_mask
 
 ROWS = 1_000_000
-COUNTS = {"features": 10, "bins": 8, "right": 2}  # X one-hot, Y = (y, 1 - y), ring of 32 bits
-GRAM = {"left": 40, "right": 52}  # fixed-point log-odds, ring of 64 bits
-MAX_SECONDS = 12.0  # wall clock, all parties one after the other, 32-bit case
-MAX_GIGABYTES = 1.5  # peak resident memory of the process that plays all parties
+# X one-hot, Y = (y, 1 - y), ring of 32 bits.
+COUNTS = {"features": 10, "bins": 8, "right": 2}
+# Fixed-point log-odds, ring of 64 bits.
+GRAM = {"left": 40, "right": 52}
+# Claims about the 32-bit case: wall-clock time, all parties one after the other, and peak resident memory of
+# the process that plays all parties.
+MAX_SECONDS = 12.0
+MAX_GIGABYTES = 1.5
 DIGEST, ATTEMPT = "0" * 64, "1"
 Blocks = Callable[[], Iterator[np.ndarray]]
+
+
+class Parties:
+    """A holder, a bank and a dealing hub, with the keys that one product takes."""
+
+    def __init__(self) -> None:
+        self.label = Label(
+            study=DIGEST,
+            attempt=ATTEMPT,
+            release="A",
+            sender="holder",
+            counterparty="bank",
+            bank_list="bank",
+            matrix="benchmark",
+        )
+        self.to_holder, self.to_bank = secrets.token_bytes(32), secrets.token_bytes(32)
+        self.holder, self.holder_signed = _party("holder")
+        self.bank, self.bank_signed = _party("bank")
+        self.there = Context(DIGEST, "A", ATTEMPT, "masked matrix", "holder", "bank")
+        self.back = Context(DIGEST, "A", ATTEMPT, "masked matrix", "bank", "holder")
+        self.pair = secrets.token_bytes(32)
+
+    def seal_left(self, x: Blocks, shape: product.Shape) -> Any:
+        """The holder masks its matrix and seals it for the bank."""
+        masked = product.mask(self.to_holder, self.label, "left", x(), shape)
+        return seal(self.holder, self.bank_signed, self.there, masked)
+
+    def seal_right(self, y: Blocks, shape: product.Shape) -> Any:
+        """The bank masks its matrix and seals it for the holder."""
+        masked = product.mask(self.to_bank, self.label, "right", y(), shape)
+        return seal(self.bank, self.holder_signed, self.back, masked)
+
+    def left_share(self, sealed: Any, correction: Any, shape: product.Shape) -> Any:
+        """The holder's share of the product, under its pair mask."""
+        theirs = product.unpack(open_sealed(self.holder, self.bank_signed, self.back, sealed), "right", shape)
+        share = product.left_share(self.to_holder, self.label, correction, theirs, shape)
+        size = (shape.left, shape.right)
+        return share + pair_mask({"bank": self.pair}, "holder", self.label, size, shape.dtype)
+
+    def right_share(self, sealed: Any, y: Blocks, shape: product.Shape, own_bits: int | None) -> Any:
+        """The bank's share of the product, under its pair mask."""
+        theirs = product.unpack(open_sealed(self.bank, self.holder_signed, self.there, sealed), "left", shape)
+        share = product.right_share(self.to_bank, self.label, y(), theirs, shape, own_bits=own_bits)
+        size = (shape.left, shape.right)
+        return share + pair_mask({"holder": self.pair}, "bank", self.label, size, shape.dtype)
+
+
+def _party(name: str) -> tuple[Any, Any]:
+    return EphemeralKey.generate(IdentityKey.generate(), name, DIGEST, ATTEMPT)
 
 
 def run_product(
     shape: product.Shape, x: Blocks, y: Blocks, own_bits: int | None
 ) -> tuple[Any, dict[str, Any]]:
-    """One product through every party; the shares' total and what each step took."""
+    """One product through every party: the total of the shares, and what each step took."""
     steps: dict[str, dict[str, float]] = {}
 
     def timed(name: str, work: Callable[[], Any]) -> Any:
@@ -45,44 +98,12 @@ def run_product(
         }
         return result
 
-    label = Label(
-        study=DIGEST,
-        attempt=ATTEMPT,
-        release="A",
-        sender="holder",
-        counterparty="bank",
-        bank_list="bank",
-        matrix="benchmark",
-    )
-    to_holder, to_bank = secrets.token_bytes(32), secrets.token_bytes(32)
-    holder, holder_signed = EphemeralKey.generate(IdentityKey.generate(), "holder", DIGEST, ATTEMPT)
-    bank, bank_signed = EphemeralKey.generate(IdentityKey.generate(), "bank", DIGEST, ATTEMPT)
-    there = Context(DIGEST, "A", ATTEMPT, "masked matrix", "holder", "bank")
-    back = Context(DIGEST, "A", ATTEMPT, "masked matrix", "bank", "holder")
-    pair = secrets.token_bytes(32)
-    size = (shape.left, shape.right)
-
-    correction = timed("hub: deal", lambda: product.deal(to_holder, to_bank, label, shape))
-    sealed_d = timed(
-        "holder: mask and seal",
-        lambda: seal(holder, bank_signed, there, product.mask(to_holder, label, "left", x(), shape)),
-    )
-    sealed_e = timed(
-        "bank: mask and seal",
-        lambda: seal(bank, holder_signed, back, product.mask(to_bank, label, "right", y(), shape)),
-    )
-
-    def holder_share() -> Any:
-        theirs = product.unpack(open_sealed(holder, bank_signed, back, sealed_e), "right", shape)
-        share = product.left_share(to_holder, label, correction, theirs, shape)
-        return share + pair_mask({"bank": pair}, "holder", label, size, shape.dtype)
-
-    def bank_share() -> Any:
-        theirs = product.unpack(open_sealed(bank, holder_signed, there, sealed_d), "left", shape)
-        share = product.right_share(to_bank, label, y(), theirs, shape, own_bits=own_bits)
-        return share + pair_mask({"holder": pair}, "bank", label, size, shape.dtype)
-
-    total = timed("holder: open and share", holder_share) + timed("bank: open and share", bank_share)
+    at = Parties()
+    correction = timed("hub: deal", lambda: product.deal(at.to_holder, at.to_bank, at.label, shape))
+    sealed_d = timed("holder: mask and seal", lambda: at.seal_left(x, shape))
+    sealed_e = timed("bank: mask and seal", lambda: at.seal_right(y, shape))
+    total = timed("holder: open and share", lambda: at.left_share(sealed_e, correction, shape))
+    total = total + timed("bank: open and share", lambda: at.right_share(sealed_d, y, shape, own_bits))
     figures = {
         "rows": shape.rows,
         "left": shape.left,
@@ -102,7 +123,7 @@ def run_product(
 
 
 def counts() -> dict[str, Any]:
-    """The 32-bit case: label counts per bin."""
+    """The 32-bit case: label counts by bin."""
     rng = np.random.default_rng(0)
     features, bins = COUNTS["features"], COUNTS["bins"]
     codes = rng.integers(0, bins, (ROWS, features), dtype=np.uint8)
@@ -130,7 +151,10 @@ def counts() -> dict[str, Any]:
 
 
 def plain_counts() -> dict[str, Any]:
-    """The same counts as studies with plain labels make them: 16 bits, y alone, each feature's last bin left out."""
+    """The same counts as studies with plain labels make them.
+
+    They take a ring of 16 bits, y alone, and leave the last bin of each feature out.
+    """
     rng = np.random.default_rng(0)
     features, bins = COUNTS["features"], COUNTS["bins"]
     sizes = [bins] * features
@@ -166,15 +190,16 @@ def gram() -> dict[str, Any]:
             yield matrix[slice(*shape.span(k))].astype(np.uint64)
 
     total, figures = run_product(shape, lambda: blocks(left), lambda: blocks(right), own_bits=None)
+    # Below 2**52, hence exact in doubles.
     expected = sum(
         left[i : i + 4096].astype(float).T @ right[i : i + 4096].astype(float) for i in range(0, ROWS, 4096)
-    )  # below 2**52, hence exact in doubles
+    )
     figures["exact"] = bool(np.array_equal(total.view(np.int64), np.asarray(expected).astype(np.int64)))
     return figures
 
 
 def ciphers() -> dict[str, float]:
-    """Gigabytes a second of the two ciphers that HPKE offers, on blocks of 5 MB."""
+    """Gigabytes per second of the two ciphers that HPKE offers, on blocks of 5 MB."""
     block, speeds = bytes(5_242_880), {}
     for name, cipher in (
         ("AES-256-GCM", AESGCM(bytes(32))),
@@ -188,7 +213,7 @@ def ciphers() -> dict[str, float]:
 
 
 def main() -> None:
-    """Run both cases, write results.json, and fail if the claim does not hold."""
+    """Run all cases, write results.json, and fail if the claim does not hold."""
     load = Path("/proc/loadavg")
     results: dict[str, Any] = {
         "load_before": load.read_text().split()[:3] if load.exists() else None,
@@ -200,7 +225,7 @@ def main() -> None:
     }
     for name, case in (("counts", counts), ("plain_counts", plain_counts), ("gram", gram)):
         results[name] = case()
-        # ru_maxrss is the highest so far: kilobytes on Linux; the first case is the claim's
+        # ru_maxrss is the highest so far, in kilobytes on Linux. The claim is about the first case.
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         results[name]["peak_gb_so_far"] = round(peak, 2)
         print(name, json.dumps(results[name], indent=2))

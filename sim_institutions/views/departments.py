@@ -1,4 +1,4 @@
-"""What departments observe: tax office, power utility, social insurance, courts, registry, environment agency."""
+"""What departments observe: tax, power, social insurance, courts, registry, environment agency."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ HEAVY = np.array([0.0, 1.4, 0.3, 0.7], dtype=np.float32)
 
 
 def tax_office(block: Block, rng: np.random.Generator) -> Observations:
-    """Invoices and filings. Healthy enterprises make up for a missing filing in the next month, others do not."""
+    """Invoices and filings. Healthy enterprises make up for a missing filing a month later, others do not."""
     enterprises, health = block.enterprises, block.health
     rows = covered(enterprises, 0.93, rng)
     sheet, n = Sheet(enterprises, rows, rng), len(rows)

@@ -1,4 +1,4 @@
-"""The simulated province at full scale: its facts, what models reach on it, and the files of all institutions."""
+"""The simulated province at scale: its facts, what models reach on it, the files of all institutions."""
 
 import hashlib
 

@@ -92,7 +92,8 @@ def test_rows_of_two_institutions_are_in_unrelated_orders(demo):
     ]
     place = [pd.Series(range(len(i)), index=i) for i in (i[:20_000] for i in ids)]
     both = place[0].index.intersection(place[1].index).difference([""])
-    # Rank correlation of some thousands of random orders: standard deviation below .02, so .12 is six of them.
+    # Rank correlation of some thousands of random orders: its standard deviation is below .02, and .12 is six
+    # of them.
     assert len(both) > 3000
     assert abs(np.corrcoef(place[0][both], place[1][both])[0, 1]) < 0.12
 
