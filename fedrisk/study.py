@@ -310,7 +310,7 @@ class Study(Settings):
         return tuple(m.name for m in self.institutions if m.optional)
 
     def without(self, names: Collection[str]) -> "Study":
-        """The same study without some institutions; ConfigError where it cannot be without them."""
+        """The same study without some institutions; whether its recipe can do without them, the recipe checks."""
         content = self.model_dump(mode="json")
         content["institutions"] = [m for m in content["institutions"] if m["name"] not in names]
         if content["alignment"]["authority"] in names:

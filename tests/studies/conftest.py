@@ -277,6 +277,7 @@ class Consortium:
         checkpoint = Checkpoint.of(self.hub, exchange.attempt)
         session = HubSession(exchange, roster, checkpoint, keep_in(checkpoint, roster, study))
         outcome = recipe.hub(session, plan)
+        outcome.record = outcome.record.signed(self.hub.identity)
         results = summarise(session, outcome, recipe.summary(outcome), engine="in-process", seconds=0.0)
         return Run(study, results, roster, plan, exchange.steps, nodes, self.hub, grid, exchange)
 
