@@ -59,8 +59,13 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
         remembered=dict(brought.remembered),
         key=_ephemeral(attempt),
     )
-    if attempt.state.find(Agreement) is None:
+    agreed = attempt.state.find(Agreement)
+    if agreed is None:
         attempt.state.save(agreement)
+    elif agreed.features != agreement.features:
+        raise ProtocolError(
+            f"the columns of {node.name} changed since it agreed to this attempt; run the study again"
+        )
     body["key"] = agreement.key
     body["signed_head"] = json.loads(node.trail.signed_head().to_json())
     return Payload(body)

@@ -7,6 +7,7 @@ trail enters it when the answer leaves (clients/trail).
 """
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,7 +58,13 @@ class Noise:
             raise ProtocolError(
                 f"release {self._release.name} was paid for {self._release.draws} draw(s) of noise"
             )
-        noise = self._draw(block, np.shape(exact), what or f"{self._release.name}|{block.name}")
+        exact = np.asarray(exact)
+        if exact.size != math.prod(block.shape):
+            raise ProtocolError(
+                f"block {block.name} has {exact.size} numbers and is planned with {block.shape}"
+            )
+        exact = exact.reshape(block.shape)
+        noise = self._draw(block, what or f"{self._release.name}|{block.name}")
         drawn.append(noise)
         ring = self._release.ring_of(block)
         out = from_signed(exact, ring) if exact.dtype.kind == "i" else exact.astype(ring)
@@ -71,7 +78,7 @@ class Noise:
         """Whether noise was drawn for a block as often as its price says."""
         return len(self._drawn.get(block.name, ())) == self._release.draws
 
-    def _draw(self, block: Block, shape: tuple[int, ...], what: str) -> NDArray[Any] | None:
+    def _draw(self, block: Block, what: str) -> NDArray[Any] | None:
         """None for no noise, which is for research runs alone."""
         sigma, attempt = block.sigma[self._attempt.name], self._attempt
         if sigma > 0:
@@ -79,7 +86,7 @@ class Noise:
             if attempt.research_seed is not None:
                 text = f"{attempt.research_seed}|{attempt.name}|{what}"
                 seed = hashlib.sha256(text.encode()).digest()
-            return discrete_gaussian(sigma, shape, research_seed=seed)
+            return discrete_gaussian(sigma, block.shape, research_seed=seed)
         if not attempt.research:
             raise ProtocolError(
                 "a release without noise is for research runs only; set a finite privacy.epsilon"
@@ -195,6 +202,9 @@ def _debit(attempt: Attempt, release: Release, request: Payload) -> Payload | No
     )
     _within_budget(attempt, spend)
     node.institution.policy.check(attempt.study, institution=attempt.name, research=attempt.research)
+    if ledger.answer(release_id) is None:
+        # Asked again, the same bytes return; but nothing more is paid for once the attempt is over.
+        attempt.state.still_runs()
     ledger.debit(release_id, spend, request.digest(), purpose=attempt.study.purpose)
     stored = ledger.answer(release_id)
     if stored is not None:

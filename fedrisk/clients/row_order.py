@@ -46,6 +46,7 @@ def take_order(
     Request: ``rows:LIST`` and ``use:LIST`` (and ``sample:LIST``) arrays, the features of all roles, counts. A second,
     different order is refused.
     """
+    attempt.state.still_runs()
     again = attempt.begun("order")
     attempt.begin_once("order", request)
     if again and attempt.state.find(Plan) is not None:

@@ -16,6 +16,7 @@ from fedrisk.clients.row_order import RowOrder
 from fedrisk.engine.in_process import run_local
 from fedrisk.errors import ConfigError, DataError, FedriskError, PeerError
 from fedrisk.privacy.accounting import mu_for
+from fedrisk.protocol.payload import Payload
 from fedrisk.recipes import study_from
 from fedrisk.recipes.scorecard.node import begin
 from fedrisk.secure.identity import IdentityKey
@@ -414,3 +415,88 @@ def test_refusals_tell_no_more_than_a_code(pair):
         seen.add((str(caught.value), *(json.dumps(a.body) for a in answers)))
         pair.tables["alfa"] = pd.DataFrame(table)
     assert len(seen) == 1
+
+
+@pytest.mark.parametrize("asked", ["evaluation", "edges"])
+@pytest.mark.parametrize("action", ["mask", "release"])
+def test_a_release_of_another_exchange_is_not_made_by_this_one(kit, tmp_path, action, asked):
+    """Counts of training rows under the price and noise of the hold-out's histogram, which has as many bins.
+
+    The bank's columns have 17 bins, so that nothing but the check stops the arrays from fitting.
+    """
+    study = {"evaluation": {"bins": 17}}
+    consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900, study=study)
+    done = []
+
+    def swap(run, step):
+        if step.action == action and not done:
+            done.append(action)
+            body = {**step.sent["alfa"].body, "release": asked, "begin": {}}
+            step.sent["alfa"] = Payload(body, step.sent["alfa"].blobs)
+
+    with pytest.raises(PeerError, match=r"alfa \(protocol\)"):
+        consortium.run(change=swap)
+    node = consortium.nodes["alfa"]
+    assert done
+    assert "evaluation" not in {e.spend.release for e in node.ledger.entries()}
+
+
+def test_a_hub_that_states_other_bins_of_the_others_is_refused(kit, tmp_path):
+    """Noise follows from the number of all features: leaving out another role's would make everybody's smaller."""
+    consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
+
+    def shrink(run, step):
+        if step.action == "mask":
+            for name, payload in step.sent.items():
+                begin = payload.body["begin"]
+                own = "bank" if name == "alfa" else name
+                sizes = {role: s if role == own else [] for role, s in begin["sizes"].items()}
+                body = {**payload.body, "begin": {**begin, "sizes": sizes}}
+                step.sent[name] = Payload(body, payload.blobs)
+
+    with pytest.raises(PeerError, match="protocol"):
+        consortium.run(change=shrink)
+    for node in consortium.nodes.values():
+        assert "counts" not in {e.spend.release for e in node.ledger.entries()}
+
+
+@pytest.mark.parametrize("edges", [[0.0] * 30, [0.0] * 3, [float("nan")] * 23, list(range(23, 0, -1))])
+def test_score_edges_of_another_number_or_order_cost_nothing(kit, tmp_path, edges):
+    consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
+
+    def change(run, step):
+        if step.action == "deliver":
+            for name, payload in step.sent.items():
+                step.sent[name] = Payload({**payload.body, "score_edges": edges}, payload.blobs)
+
+    with pytest.raises(PeerError, match=r"alfa \(protocol\)"):
+        consortium.run(change=change)
+    assert "evaluation" not in {e.spend.release for e in consortium.nodes["alfa"].ledger.entries()}
+
+
+def test_scores_that_cannot_be_opened_are_refused_also_where_no_evaluation_is_wanted(kit, tmp_path):
+    consortium = kit.build(
+        tmp_path, ("alfa",), ("tax",), enterprises=900, policy={"evaluation": False, "research": True}
+    )
+
+    def spoil(run, step):
+        if step.action == "deliver":
+            blobs = {"tax": step.sent["alfa"].blobs["tax"][:-1]}
+            step.sent["alfa"] = Payload(step.sent["alfa"].body, blobs)
+
+    with pytest.raises(PeerError, match=r"alfa \(envelope\)"):
+        consortium.run(change=spoil)
+
+
+def test_an_attempt_that_is_over_is_charged_nothing_more(kit, tmp_path):
+    """The order of rows comes again after the attempt has ended: no price for histograms that cannot be made."""
+    from fedrisk.errors import ProtocolError
+    from fedrisk.recipes.scorecard.node import edges
+
+    consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
+    run = consortium.run()
+    node, sent = run.nodes["alfa"], run.step("edges").sent["alfa"]
+    spent = len(node.ledger.entries())
+    with pytest.raises(ProtocolError, match="over"):
+        edges(node, Payload({**sent.body, "attempt": run.attempt}, sent.blobs))
+    assert len(node.ledger.entries()) == spent

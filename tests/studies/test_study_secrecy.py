@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from fedrisk.clients import outlet as client_release
+from fedrisk.clients import outlet
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.row_order import training_rows
 from fedrisk.errors import PeerError
@@ -156,9 +156,7 @@ def seen(request, kit, scratch):
 
 def bare(twins, monkeypatch, runs=2):
     """The same with the pair masks of releases switched off: what a broken institution would send."""
-    monkeypatch.setattr(
-        client_release, "pair_mask", lambda secrets, me, label, shape, dtype: np.zeros(shape, dtype)
-    )
+    monkeypatch.setattr(outlet, "_pair_mask", lambda attempt, release: lambda block, part: part)
     coins = np.array([0, 1] * runs)
     return coins, [twins.run(coin) for coin in coins]
 

@@ -16,12 +16,14 @@ from fedrisk.clients.attempt import Attempt
 from fedrisk.errors import PeerError
 from fedrisk.privacy.accounting import mu_for
 from fedrisk.privacy.spend import charge, total
+from fedrisk.protocol.payload import Payload
 from fedrisk.recipes.scorecard import fitting
 from fedrisk.recipes.scorecard.forms import counts_release
 from fedrisk.recipes.scorecard.plan import SHARES
 from fedrisk.releases.budget import split, total_mu
 from fedrisk.releases.edges import edges_release
 from fedrisk.releases.evaluation import evaluation_release
+from fedrisk.releases.plan import Plan
 from fedrisk.releases.release import Block, Release
 from fedrisk.server.roster import Roster
 
@@ -469,10 +471,9 @@ def test_every_part_carries_its_noise(kit, tmp_path, seed, sigma, contributors):
     exact = np.arange(3000).reshape(shape).astype(np.uint64)
 
     def leaves(attempt):
-        # As if it were paid for: the ledger is not what is tested here.
-        attempt.state.save(outlet.Charges(spends={release.name: {}}))
-        noisy = outlet.Noise(attempt, release).add(block, exact)
-        return outlet._pair_mask(attempt, release)(block, noisy)
+        attempt.state.save(Plan(planned=(), price={attempt.name: release.mu}))
+        answer = outlet.release(attempt, release, Payload(), lambda block, noise: noise.add(block, exact))
+        return answer.array("b")
 
     total = sum(leaves(attempts[n]) for n in contributors)
     noise = (total - np.uint64(len(contributors)) * exact).view(np.int64).astype(float)

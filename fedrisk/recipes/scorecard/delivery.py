@@ -54,6 +54,12 @@ def deliver(node: Node, request: Payload) -> Payload:
     attempt = node.attempt(request)
     card = Scorecard.from_json(request.get("scorecard"))
     edges = np.asarray(request.get("score_edges"), float)
+    inner = attempt.study.evaluation.bins - 1
+    if edges.shape != (inner,) or not np.isfinite(edges).all() or (np.diff(edges) < 0).any():
+        # Before anything is paid: whether a score falls beyond the last bin would tell of the hold-out.
+        raise ProtocolError(
+            f"the hub sent other score edges than {inner} rising numbers; run the study again"
+        )
     scored = cache(lambda: _scored(attempt, card, request))
 
     def held() -> HoldOut:

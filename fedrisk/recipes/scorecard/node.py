@@ -5,7 +5,7 @@ its noise itself, from the study and from what was declared.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +96,10 @@ def release_sums(node: Node, request: Payload) -> Payload:
         request,
         lambda block, noise: noise.add(block, inputs.part(block, request)),
     )
+
+
+SUMS = ("counts", "recount", "gram")
+"""Releases that the actions mask and release make."""
 
 
 @dataclass
@@ -246,6 +250,10 @@ class Inputs:
 def prepared(attempt: Attempt, request: Payload) -> Release:
     """The release that a request is about; what it needs is checked and kept when it comes for the first time."""
     name = str(request.get("release"))
+    if name not in SUMS:
+        # Edges and evaluation are in the plan too, and are made by handlers of their own: computed here, they would
+        # leave with another release's numbers under their price.
+        raise ProtocolError(f"release {name} is unknown here; hub and institution must run the same version")
     if "begin" in request.body:
         _begin(attempt, name, request.get("begin"))
     if not attempt.begun(f"begin_{name}"):
@@ -265,12 +273,11 @@ def _begin(attempt: Attempt, name: str, content: Mapping[str, Any]) -> None:
 def begin(name: str, attempt: Attempt, content: Mapping[str, Any], order: RowOrder) -> Release:
     """The form of one release, from what the hub sent; what it needs is kept.
 
-    Errors: ProtocolError for a release that is not this study's, DataError where sums could leave the ring.
+    name: one of ``SUMS``. Errors: ProtocolError where the content does not fit the columns of all roles, DataError
+    where sums could leave the ring.
     """
     if name == "counts":
         return _begin_counts(attempt, content, order)
-    if name not in ("recount", "gram"):
-        raise ProtocolError(f"release {name} is unknown here; hub and institution must run the same version")
     if attempt.plan.prepared("gram" if name == "recount" else "recount"):
         raise ProtocolError(
             "a study releases a Gram matrix or a second count, never both; run the study again"
@@ -283,6 +290,7 @@ def _begin_counts(attempt: Attempt, content: Mapping[str, Any], order: RowOrder)
     bins = [Bins.from_dict(b) for b in content["bins"]]
     if [b.feature for b in bins] != own_features(attempt.plan.features, attempt.role):
         raise ProtocolError("the bins are not those of this institution's columns; run the study again")
+    _check_sizes(attempt, content["sizes"], [b.size for b in bins])
     attempt.state.put("codes", matrices.table_codes(attempt.read().frame, bins))
     state = ScorecardState(
         bins=list(content["bins"]), sizes=content["sizes"], binary_labels=bool(content["binary_labels"])
@@ -296,9 +304,30 @@ def _begin_counts(attempt: Attempt, content: Mapping[str, Any], order: RowOrder)
     return release
 
 
+def _check_sizes(attempt: Attempt, sizes: Mapping[str, Sequence[int]], own: Sequence[int]) -> None:
+    """ProtocolError unless the numbers of bins are those of the columns of all roles: the noise follows from them."""
+    features, roles = attempt.plan.features, attempt.study.roles
+    expected = {role: len(own_features(features, role)) for role in roles}
+    if {role: len(of_role) for role, of_role in sizes.items()} != expected or list(
+        sizes[attempt.role]
+    ) != list(own):
+        raise ProtocolError("the numbers of bins are not those of the study's columns; run the study again")
+
+
+def _check_chosen(chosen: Mapping[str, Sequence[int]], sizes: Mapping[str, Sequence[int]]) -> None:
+    """ProtocolError unless each feature that is counted a second time is one of its role's, and named once."""
+    fits = set(chosen) == set(sizes) and all(
+        len(set(picked)) == len(picked) and set(picked) <= set(range(len(sizes[role])))
+        for role, picked in chosen.items()
+    )
+    if not fits:
+        raise ProtocolError("the features to count again are not the study's; run the study again")
+
+
 def _begin_recount(attempt: Attempt, content: Mapping[str, Any], order: RowOrder) -> Release:
     state = attempt.state.load(ScorecardState)
     recount = RecountState(chosen=content["chosen"])
+    _check_chosen(recount.chosen, state.sizes)
     sizes = {role: [state.sizes[role][j] for j in chosen] for role, chosen in recount.chosen.items()}
     attempt.state.save(recount)
     mu, binary = attempt.plan.mu("recount"), state.binary_labels
