@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from fedrisk.server.results import Results
     from fedrisk.study import Study
 
+# Its assertions then say what was compared, as those of test modules do.
+pytest.register_assert_rewrite("support")
+
 NAMES = ("bank", "tax", "power")
 
 STUDY = """\

@@ -7,6 +7,7 @@ its size and its price, never what was in it. The codes stand with the actions (
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,10 @@ from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.errors import ConfigError, FedriskError
 from fedrisk.protocol.actions import Action, Disclosure
 from fedrisk.protocol.payload import Payload
+from fedrisk.releases.gradient_sums import STEP
 from fedrisk.study import Study, study_from
 
 HUB = "hub"
-STEP = "step_"
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,13 @@ class Message:
 
     @property
     def attempt(self) -> Attempt | None:
-        """The attempt that it belongs to; None where it has not begun here."""
+        """The attempt that it belongs to, as it is now; None where it has not begun here."""
         try:
             return self.node.attempt(self.request)
         except FedriskError:
             return None
 
-    @property
+    @cached_property
     def study(self) -> Study | None:
         """The study that it is about, as it is described in it or kept from before; None where neither is so."""
         try:

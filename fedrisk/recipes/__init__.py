@@ -28,11 +28,11 @@ def recipe_actions() -> tuple[Action, ...]:
     return tuple(action for recipe in RECIPES for action in recipe.actions())
 
 
-def find_recipe(content: Mapping[str, Any]) -> tuple[Study, Recipe]:
+def find_recipe(content: Mapping[str, Any], *, where: str = "study") -> tuple[Study, Recipe]:
     """A study from its content, checked by its recipe, and the recipe."""
-    study = studies.study_from(content)
+    study = studies.study_from(content, where=where)
     recipe = recipe_of(study)
-    return recipe.checked(study), recipe
+    return recipe.checked(study, where=where), recipe
 
 
 def study_from(content: Mapping[str, Any], *, where: str = "study") -> Study:
@@ -42,8 +42,7 @@ def study_from(content: Mapping[str, Any], *, where: str = "study") -> Study:
     ...             "institutions": [{"name": "b1", "role": "bank"}]}).settings
     {'gram_rows': 200000}
     """
-    study = studies.study_from(content, where=where)
-    return recipe_of(study).checked(study, where=where)
+    return find_recipe(content, where=where)[0]
 
 
 def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:

@@ -18,6 +18,9 @@ from fedrisk.releases.release import Block, Planned, Release
 from fedrisk.secure.fixed_point import BITS, bound
 from fedrisk.study import Study
 
+STEP = "step_"
+"""Releases of the steps of a training are named so, with the number of the step."""
+
 DEFAULT_STEPS = {"distributed": 25, "silo": 10}
 """Rounds where the study names none: with two exchanges each they stay within sixty exchanges."""
 
@@ -67,7 +70,7 @@ class TrainingPlan:
             sigma=dict.fromkeys(self.trainers, self.sigma),
         )
         return Release(
-            name=f"step_{step}",
+            name=f"{STEP}{step}",
             population="training",
             mu=mu,
             ring="uint64",

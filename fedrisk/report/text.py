@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fedrisk.recipe import Section
+from fedrisk.releases.gradient_sums import STEP
 from fedrisk.report.words import cell, sentence, word
 from fedrisk.server.results import BankFigures, Baseline, DisclosureLine, Results
 
@@ -97,14 +98,14 @@ def grouped(spends: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
     steps: dict[str, list[dict[str, Any]]] = {}
     for spend in spends:
-        if not spend["release"].startswith("step_"):
+        if not spend["release"].startswith(STEP):
             out.append(dict(spend))
             continue
         if spend["institution"] not in steps:
             out.append(dict(spend))
         steps.setdefault(spend["institution"], []).append(dict(spend))
     for place, spend in enumerate(out):
-        if spend["release"].startswith("step_"):
+        if spend["release"].startswith(STEP):
             own = steps[spend["institution"]]
             prices = [float(s["mu"]) if s["mu"] is not None else math.inf for s in own]
             out[place] = {**spend, "release": f"training, {len(own)} steps", "mu": math.hypot(*prices)}

@@ -8,7 +8,7 @@ key never changes silently: a different key under a pinned name is refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,11 +54,7 @@ class Pins:
         changed = [name for name, key in institutions.items() if self.institutions.get(name, key) != key]
         if self.hub != hub:
             changed.append("the hub")
-        if changed:
-            raise EnvelopeError(
-                f"the key of {', '.join(changed)} is not the one pinned in {where}; ask its owner whether it "
-                "was renewed, and remove the pin by hand only then"
-            )
+        refuse_changed(changed, where)
         return Pins(hub, {**self.institutions, **institutions})
 
     def to_json(self) -> str:
@@ -79,3 +75,17 @@ class Pins:
             return cls(bytes.fromhex(content["hub"]), institutions)
         except (AttributeError, KeyError, TypeError, ValueError):
             raise StoreError("the file of pinned keys is damaged; restore it from its copy") from None
+
+
+def refuse_changed(changed: Sequence[str], where: Path | str) -> None:
+    """EnvelopeError that names whose key is not the pinned one, where there is any.
+
+    Args:
+        changed: names whose key differs from the one pinned before.
+        where: the file of the pins.
+    """
+    if changed:
+        raise EnvelopeError(
+            f"the key of {', '.join(changed)} is not the one pinned in {where}; ask its owner whether it "
+            "was renewed, and remove the pin by hand only then"
+        )

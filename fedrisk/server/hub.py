@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedrisk.errors import EnvelopeError, StoreError
+from fedrisk.errors import StoreError
 from fedrisk.files import write_atomic
 from fedrisk.institution import home
 from fedrisk.secure.identity import HubKey, IdentityKey
+from fedrisk.secure.pins import refuse_changed
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,7 @@ class Hub:
         """Register institutions; EnvelopeError where a key differs from the one pinned before."""
         old = self.pins
         changed = sorted(n for n, k in institutions.items() if old.get(n, k) != k)
-        if changed:
-            raise EnvelopeError(
-                f"the key of {', '.join(changed)} is not the one pinned in {self.path / 'pins.json'}; ask its owner "
-                "whether it was renewed, and remove the pin by hand only then"
-            )
+        refuse_changed(changed, self.path / "pins.json")
         both = {**old, **institutions}
         content = json.dumps({n: k.hex() for n, k in sorted(both.items())}, indent=1)
         write_atomic(self._file("pins.json"), content.encode())

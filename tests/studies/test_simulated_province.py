@@ -3,20 +3,17 @@
 import hashlib
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
-from fedrisk.data.dictionary import load_dictionary, same_features
-from fedrisk.institution import load_institution
 from fedrisk.study import load_study
 from sim_institutions.achievable_accuracy import achievable_accuracy, warning_recall
 from sim_institutions.calibration import BEGIN, END, README, facts
 from sim_institutions.files import write
 from sim_institutions.health import DECLINE, DIP, DISTRESS
-from sim_institutions.institutions import prefecture_offices
 from sim_institutions.profiles import PROFILES
-from sim_institutions.random_streams import BLOCK_SIZE, MONTHS
+from sim_institutions.random_streams import BLOCK_SIZE
 from sim_institutions.sample import sample
+from support.simulation import check_histories, check_prefectures, check_tables
 
 pytestmark = pytest.mark.study
 
@@ -143,46 +140,13 @@ def test_the_provinces_institutions_are_those_of_the_report(province):
 
 
 def test_files_agree_with_their_tables(province):
-    study = load_study(province / "study.toml")
-    rows = []
-    for name in study.members:
-        institution = load_institution(province / "institutions" / f"{name}.toml")
-        assert institution.name == name
-        assert institution.kind == study.role_of(name)
-        assert institution.policy.research
-        # Raises on any error.
-        table = institution.read()
-        # Nothing but mistyped ids, which are a warning.
-        assert all(c.column == "uscc" or c.severity == "note" for c in table.checks), name
-        rows.append(len(table))
-        # A recovered share is known only where the guarantor paid.
-        gaps = table.frame.isna().mean().drop("recovered_share", errors="ignore")
-        assert gaps.max() < 0.2, name
-    assert study.privacy.delta <= 0.1 / max(rows)
-    dictionaries = [load_dictionary(province / "institutions" / f"{b}.toml") for b in study.banks]
-    assert all(not same_features(dictionaries[0], d) for d in dictionaries[1:])
+    check_tables(province)
 
 
 def test_prefecture_offices_share_the_provincial_table(province):
-    whole = load_institution(province / "institutions" / "tax_office.toml").read()
-    parts = [load_institution(province / "tax_offices" / f"{n}.toml").read() for n in prefecture_offices()]
-    assert sum(map(len, parts)) == len(whole)
-    assert set().union(*(p.ids for p in parts)) == set(whole.ids)
+    check_prefectures(province)
 
 
 def test_histories_have_the_tables_rows_and_eighteen_months(province):
-    kept = {}
-    for path in sorted((province / "histories").glob("*.parquet")):
-        history = pq.read_table(path)
-        table = pq.read_table(province / "data" / path.name)
-        assert history["uscc"].equals(table["uscc"]), path.name
-        series = {c[:-4] for c in history.column_names if c != "uscc"}
-        months = {f"{s}_m{t + 1:02d}" for s in series for t in range(MONTHS)}
-        assert months == set(history.column_names) - {"uscc"}
-        assert all(str(f.type) == "float" for f in history.schema if f.name != "uscc")
-        kept[path.stem] = series
-    assert kept["tax_office"] == {"invoices", "invoice_amount"}
-    assert kept["power_utility"] == {"load"}
-    assert kept["social_insurance"] == {"headcount"}
-    assert kept["bank_05"] == {"turnover", "overdraft_days"}
+    kept = check_histories(province, "bank_05")
     assert "court" not in kept

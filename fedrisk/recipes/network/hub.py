@@ -4,8 +4,6 @@ Exchanges: describe, (blind, evaluate, pseudonyms), edges, prepare, shares, two 
 and what the hub knows of it are weights and noisy sums; the banks' models of their own stay with them.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 from scipy.special import expit
 
@@ -16,8 +14,7 @@ from fedrisk.recipes.network.plan import mu_of_counts
 from fedrisk.recipes.network.settings import NetworkSettings
 from fedrisk.releases.evaluation import LOGIT_STEPS, logit_edges
 from fedrisk.releases.plan import Plan
-from fedrisk.releases.record import ReleasedBlock
-from fedrisk.releases.release import Release
+from fedrisk.server.evaluation import take_evaluation
 from fedrisk.server.noisy_sums import NoisySums, find_bins
 from fedrisk.server.optimiser import Tuning
 from fedrisk.server.outcome import HubSession, Outcome
@@ -86,26 +83,14 @@ def _conclude(rounds: Rounds, plan: Plan, outcome: Outcome, trained: Trained) ->
     answers = ask("conclude", "the model, evaluation histogram", dict.fromkeys(rounds.active, content))
     if not evaluate:
         return
-    release, edges = plan.release("evaluation"), logit_edges(study)
-    if roster.research_seed is not None:
-        _exact(rounds.sums, release, outcome, answers)
-        return
-    totals = rounds.sums.total(release, answers, about={"logit_edges": edges})
+    edges = logit_edges(study)
     half = (edges[1] - edges[0]) / 2
-    middles = expit(np.array([edges[0] - half, *(e + half for e in edges)]))
-    outcome.evaluation = {name: (t[:, 0], t[:, 1], middles) for name, t in totals.items()}
-    outcome.variance = release.variance(release.blocks[0].name)
-
-
-def _exact(sums: NoisySums, release: Release, outcome: Outcome, answers: Mapping[str, Payload]) -> None:
-    """Exact counts by hundredths of the log-odds of a research run."""
-    blocks = []
-    for bank, answer in answers.items():
-        n1, n0 = answer.array("positives"), answer.array("negatives")
-        points = (int(answer.get("first")) + np.arange(len(n1))) / LOGIT_STEPS
-        outcome.evaluation[bank] = (n1, n0, expit(points))
-        outcome.figures[bank] = dict(answer.get("figures"))
-        total = np.stack([n1, n0], 1)
-        blocks.append(ReleasedBlock(name=bank, left=bank, right=bank, total=total, variance=0.0))
-    first = {bank: int(answer.get("first")) for bank, answer in answers.items()}
-    sums.keep(release, tuple(blocks), answers, about={"first": first})
+    take_evaluation(
+        rounds.sums,
+        plan.release("evaluation"),
+        answers,
+        outcome,
+        probability=expit(np.array([edges[0] - half, *(e + half for e in edges)])),
+        about={"logit_edges": edges},
+        exact=lambda n1, n0, steps: (n1, n0, expit(steps / LOGIT_STEPS)),
+    )

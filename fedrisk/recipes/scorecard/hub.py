@@ -25,9 +25,9 @@ from fedrisk.recipes.scorecard.fitting import (
 from fedrisk.recipes.scorecard.forms import check_16_bits, counts_release, gram_release
 from fedrisk.recipes.scorecard.plan import expected_gain
 from fedrisk.releases.plan import Plan
-from fedrisk.releases.record import ReleasedBlock
 from fedrisk.releases.release import Release
 from fedrisk.server.envelope_file import RelayedBlobs
+from fedrisk.server.evaluation import take_evaluation
 from fedrisk.server.noisy_sums import NoisySums, find_bins
 from fedrisk.server.outcome import HubSession, Outcome
 from fedrisk.study import BANK, NO_PRIVACY
@@ -166,33 +166,19 @@ def _deliver(sums: NoisySums, plan: Plan, outcome: Outcome, card: Scorecard) -> 
             envelopes.add(holder, partial[holder], bank)
         requests[bank] = Payload(body, envelopes)
     answers = exchange("deliver", "scores, evaluation histogram", requests)
-    release = plan.release("evaluation")
     if not evaluate:
         return
-    if roster.research_seed is not None:
-        _exact(sums, release, outcome, card, answers)
-        return
-    probability = card.bin_probabilities(edges)
-    totals = sums.total(release, answers, about={"score_edges": edges.tolist()})
-    outcome.evaluation = {name: (t[:, 0], t[:, 1], probability) for name, t in totals.items()}
-    outcome.variance = release.variance(release.blocks[0].name)
-
-
-def _exact(
-    sums: NoisySums, release: Release, outcome: Outcome, card: Scorecard, answers: Mapping[str, Payload]
-) -> None:
-    """Exact counts by score of a research run, in order of rising risk as the noisy histogram is."""
-    blocks = []
-    for bank, answer in answers.items():
-        n1, n0 = answer.array("positives"), answer.array("negatives")
-        scores = int(answer.get("first")) + np.arange(len(n1))
-        outcome.evaluation[bank] = (
+    take_evaluation(
+        sums,
+        plan.release("evaluation"),
+        answers,
+        outcome,
+        probability=card.bin_probabilities(edges),
+        about={"score_edges": edges.tolist()},
+        # A high score is a low risk.
+        exact=lambda n1, n0, scores: (
             n1[::-1].astype(float),
             n0[::-1].astype(float),
             card.probability(scores[::-1]),
-        )
-        outcome.figures[bank] = dict(answer.get("figures"))
-        total = np.stack([n1, n0], 1)
-        blocks.append(ReleasedBlock(name=bank, left=bank, right=bank, total=total, variance=0.0))
-    first = {bank: int(answer.get("first")) for bank, answer in answers.items()}
-    sums.keep(release, tuple(blocks), answers, about={"first": first})
+        ),
+    )

@@ -2,47 +2,15 @@
 
 import pytest
 
-from fedrisk.data.dictionary import load_dictionary
-from fedrisk.data.features import Feature, features_from, features_of
+from fedrisk.data.features import Feature, features_from
 from fedrisk.privacy.accounting import SIGMA_MIN
 from fedrisk.releases.budget import EDGES_SHARE, split, total_mu
 from fedrisk.releases.edges import edges_release
-from fedrisk.study import BANK, study_from
-
-
-def study(banks=1, holders=("tax", "power"), *, epsilon=1.0, delta=1e-6, colluders=1, by_bank=False):
-    names = ["bank"] if banks == 1 else [f"b{i}" for i in range(banks)]
-    return study_from(
-        {
-            "name": "s",
-            "purpose": "credit_scoring",
-            "privacy": {"epsilon": epsilon, "delta": delta, "colluders": colluders},
-            "evaluation": {"by_bank": by_bank},
-            "institutions": [
-                *({"name": n, "role": "bank"} for n in names),
-                *({"name": n, "role": "holder"} for n in holders),
-            ],
-        }
-    )
+from support.studies import features, study
 
 
 def mu_of(asked):
     return split(total_mu(asked), {"edges": EDGES_SHARE})["edges"]
-
-
-def features():
-    dictionary = load_dictionary(
-        {
-            "id": "id",
-            "id_scheme": "opaque",
-            "columns": [
-                {"name": "x", "kind": "number", "meaning": "x", "low": 0.0, "high": 1.0, "grid": "linear"},
-                {"name": "y", "kind": "number", "meaning": "y", "low": 0.0, "high": 4.0, "bins": [1.0, 2.0]},
-                {"name": "late", "kind": "flag", "meaning": "late"},
-            ],
-        }
-    )
-    return [*features_of(dictionary, BANK), *features_of(dictionary, "tax")]
 
 
 def test_the_scale_is_no_finer_than_needed():

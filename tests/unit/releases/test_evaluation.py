@@ -7,22 +7,7 @@ import pytest
 from fedrisk.releases.budget import total_mu
 from fedrisk.releases.evaluation import evaluation_release, logit_edges
 from fedrisk.study import study_from
-
-
-def study(banks=1, holders=("tax", "power"), *, epsilon=1.0, delta=1e-6, colluders=1, by_bank=False):
-    names = ["bank"] if banks == 1 else [f"b{i}" for i in range(banks)]
-    return study_from(
-        {
-            "name": "s",
-            "purpose": "credit_scoring",
-            "privacy": {"epsilon": epsilon, "delta": delta, "colluders": colluders},
-            "evaluation": {"by_bank": by_bank},
-            "institutions": [
-                *({"name": n, "role": "bank"} for n in names),
-                *({"name": n, "role": "holder"} for n in holders),
-            ],
-        }
-    )
+from support.studies import study
 
 
 def test_banks_alone_carry_the_whole_noise_of_their_own_figures():

@@ -7,27 +7,7 @@ import pytest
 from fedrisk.recipes.scorecard.forms import counts_release, gram_release
 from fedrisk.releases.evaluation import evaluation_release
 from fedrisk.releases.release import Block, Planned, Release, parties, product_label, products
-from fedrisk.study import study_from
-
-SIZES = {"bank": [3, 4], "tax": [5], "power": [2, 2, 3]}
-OWNERS = {"bank": [0, 0, 1], "tax": [2, 2], "power": [3, 4, 4]}
-RADII = {"bank": 1.5, "tax": 0.75, "power": 2.0}
-
-
-def study(banks=1, holders=("tax", "power"), *, epsilon=1.0, delta=1e-6, colluders=1, by_bank=False):
-    names = ["bank"] if banks == 1 else [f"b{i}" for i in range(banks)]
-    return study_from(
-        {
-            "name": "s",
-            "purpose": "credit_scoring",
-            "privacy": {"epsilon": epsilon, "delta": delta, "colluders": colluders},
-            "evaluation": {"by_bank": by_bank},
-            "institutions": [
-                *({"name": n, "role": "bank"} for n in names),
-                *({"name": n, "role": "holder"} for n in holders),
-            ],
-        }
-    )
+from support.studies import OWNERS, RADII, SIZES, study
 
 
 def small(**sigma):

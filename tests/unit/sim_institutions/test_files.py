@@ -8,13 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from fedrisk.alignment.ids import normalise
-from fedrisk.data.dictionary import load_dictionary, same_features
 from fedrisk.institution import load_institution
-from fedrisk.study import load_study
 from sim_institutions.files import small_delta, write
-from sim_institutions.institutions import prefecture_offices
 from sim_institutions.profiles import PROFILES
-from sim_institutions.random_streams import MONTHS
+from support.simulation import check_histories, check_prefectures, check_tables
 
 N = 6000
 
@@ -27,48 +24,15 @@ def demo(tmp_path_factory):
 
 
 def test_files_agree_with_their_tables(demo):
-    study = load_study(demo / "study.toml")
-    rows = []
-    for name in study.members:
-        institution = load_institution(demo / "institutions" / f"{name}.toml")
-        assert institution.name == name
-        assert institution.kind == study.role_of(name)
-        assert institution.policy.research
-        # Raises on any error.
-        table = institution.read()
-        # Nothing but mistyped ids, which are a warning.
-        assert all(c.column == "uscc" or c.severity == "note" for c in table.checks), name
-        rows.append(len(table))
-        # A recovered share is known only where the guarantor paid.
-        gaps = table.frame.isna().mean().drop("recovered_share", errors="ignore")
-        assert gaps.max() < 0.2, name
-    assert study.privacy.delta <= 0.1 / max(rows)
-    dictionaries = [load_dictionary(demo / "institutions" / f"{b}.toml") for b in study.banks]
-    assert all(not same_features(dictionaries[0], d) for d in dictionaries[1:])
+    check_tables(demo)
 
 
 def test_prefecture_offices_share_the_provincial_table(demo):
-    whole = load_institution(demo / "institutions" / "tax_office.toml").read()
-    parts = [load_institution(demo / "tax_offices" / f"{n}.toml").read() for n in prefecture_offices()]
-    assert sum(map(len, parts)) == len(whole)
-    assert set().union(*(p.ids for p in parts)) == set(whole.ids)
+    check_prefectures(demo)
 
 
 def test_histories_have_the_tables_rows_and_eighteen_months(demo):
-    kept = {}
-    for path in sorted((demo / "histories").glob("*.parquet")):
-        history = pq.read_table(path)
-        table = pq.read_table(demo / "data" / path.name)
-        assert history["uscc"].equals(table["uscc"]), path.name
-        series = {c[:-4] for c in history.column_names if c != "uscc"}
-        months = {f"{s}_m{t + 1:02d}" for s in series for t in range(MONTHS)}
-        assert months == set(history.column_names) - {"uscc"}
-        assert all(str(f.type) == "float" for f in history.schema if f.name != "uscc")
-        kept[path.stem] = series
-    assert kept["tax_office"] == {"invoices", "invoice_amount"}
-    assert kept["power_utility"] == {"load"}
-    assert kept["social_insurance"] == {"headcount"}
-    assert kept["city_bank"] == {"turnover", "overdraft_days"}
+    check_histories(demo, "city_bank")
 
 
 def test_point_in_time_columns_follow_from_the_histories(demo):

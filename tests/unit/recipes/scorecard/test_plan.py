@@ -8,12 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedrisk.data.dictionary import load_dictionary
-from fedrisk.data.features import features_of
 from fedrisk.errors import ConfigError
 from fedrisk.models.shape_rows import shape_rows
 from fedrisk.privacy.accounting import SIGMA_MIN, compose, discreteness, mu_for
-from fedrisk.recipes import study_from
 from fedrisk.recipes.scorecard.forms import (
     check_16_bits,
     counts_release,
@@ -29,50 +26,17 @@ from fedrisk.releases.release import products
 from fedrisk.report.words import sentence
 from fedrisk.secure.ring import from_signed, to_range
 from fedrisk.study import BANK
+from support.studies import OWNERS, RADII, SIZES, features, study
 
 pytestmark = pytest.mark.slow
 
 EPSILONS = st.floats(0.05, 20)
 DELTAS = st.floats(1e-10, 1e-5)
-SIZES = {"bank": [3, 4], "tax": [5], "power": [2, 2, 3]}
-OWNERS = {"bank": [0, 0, 1], "tax": [2, 2], "power": [3, 4, 4]}
-RADII = {"bank": 1.5, "tax": 0.75, "power": 2.0}
-
-
-def study(banks=1, holders=("tax", "power"), *, epsilon=1.0, delta=1e-6, colluders=1, by_bank=False):
-    names = ["bank"] if banks == 1 else [f"b{i}" for i in range(banks)]
-    return study_from(
-        {
-            "name": "s",
-            "purpose": "credit_scoring",
-            "privacy": {"epsilon": epsilon, "delta": delta, "colluders": colluders},
-            "evaluation": {"by_bank": by_bank},
-            "institutions": [
-                *({"name": n, "role": "bank"} for n in names),
-                *({"name": n, "role": "holder"} for n in holders),
-            ],
-        }
-    )
 
 
 def mus(asked, *, edges=True):
     """Price of each release on training rows."""
     return split(total_mu(asked), SHARES, without=() if edges else ("edges",))
-
-
-def features():
-    dictionary = load_dictionary(
-        {
-            "id": "id",
-            "id_scheme": "opaque",
-            "columns": [
-                {"name": "x", "kind": "number", "meaning": "x", "low": 0.0, "high": 1.0, "grid": "linear"},
-                {"name": "y", "kind": "number", "meaning": "y", "low": 0.0, "high": 4.0, "bins": [1.0, 2.0]},
-                {"name": "late", "kind": "flag", "meaning": "late"},
-            ],
-        }
-    )
-    return [*features_of(dictionary, BANK), *features_of(dictionary, "tax")]
 
 
 @settings(max_examples=100, deadline=None)
