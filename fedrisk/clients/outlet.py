@@ -202,11 +202,12 @@ def _debit(attempt: Attempt, release: Release, request: Payload) -> Payload | No
     )
     _within_budget(attempt, spend)
     node.institution.policy.check(attempt.study, institution=attempt.name, research=attempt.research)
-    if ledger.answer(release_id) is None:
+    stored = ledger.answer(release_id)
+    if stored is None:
         # Asked again, the same bytes return; but nothing more is paid for once the attempt is over.
         attempt.state.still_runs()
+    # Also for a stored answer: the same release asked for with other content is refused.
     ledger.debit(release_id, spend, request.digest(), purpose=attempt.study.purpose)
-    stored = ledger.answer(release_id)
     if stored is not None:
         return unpack(stored)
     before = attempt.state.find(Charges) or Charges()
