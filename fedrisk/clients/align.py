@@ -20,7 +20,9 @@ from fedrisk.clients.attempt import Attempt, Peers
 from fedrisk.clients.node import Node
 from fedrisk.errors import EnvelopeError, ProtocolError
 from fedrisk.protocol.actions import Action, Disclosure, authority
+from fedrisk.protocol.form import SEALED, Body, Form, Hex, Seed
 from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.statements import Statement, features_of_roles
 from fedrisk.secure.envelope import Context, open_sealed, seal
 from fedrisk.secure.identity import HubPublic, SignedKey, verify
 from fedrisk.study import Study
@@ -32,18 +34,9 @@ GROWTH = 1.25
 def blind(node: Node, request: Payload) -> Payload:
     """Everybody's ephemeral keys -> blinded ids sealed for the authority, with the number of new ones."""
     attempt = node.attempt(request)
-    study = attempt.study
-    keys = {name: SignedKey.from_dict(key) for name, key in request.get("keys").items()}
-    if set(keys) != set(study.members):
-        raise ProtocolError(
-            "the hub did not relay one key for each institution of the study; run the study again"
-        )
-    pins = node.store.pins
-    for name, key in keys.items():
-        verify(key, pins.of(name), name, study.digest(), attempt.state.id)
-    attempt.begin_once("keys_digest", Payload({"keys": request.get("keys")}))
-    attempt.state.save(Peers(keys={name: key.to_dict() for name, key in keys.items()}))
-    _witness(node, study, request.get("signed_heads"))
+    study, told = attempt.study, attempt.told("members")
+    keys = _take_members(attempt, told)
+    _witness(node, study, told.get("signed_heads"))
     if node.institution.kind == "authority" or node.name == study.authority:
         return Payload({"new": 0})
     ids = attempt.read().ids
@@ -65,6 +58,37 @@ def blind(node: Node, request: Payload) -> Payload:
         [head, points],
     )
     return Payload({"new": len(new_ids)}, {"blinded": sealed})
+
+
+def _take_members(attempt: Attempt, told: Payload) -> dict[str, SignedKey]:
+    """Check what the hub tells of the members, and keep their keys.
+
+    Own statement, study and kind of run have to be those of this institution; that the others were told the same, they
+    confirm (clients/common_view).
+    """
+    study, pins = attempt.study, attempt.node.store.pins
+    if (told.get("study"), told.get("research_seed")) != (study.digest(), attempt.research_seed):
+        raise ProtocolError(
+            "the hub tells members of another study, or another kind of run, than this institution agreed to; "
+            "nothing is answered. Ask the consortium's operator"
+        )
+    keys = {name: SignedKey.from_dict(key) for name, key in told.get("keys").items()}
+    if set(keys) != set(study.members) or set(attempt.statements) != set(study.members):
+        raise ProtocolError(
+            "the hub did not relay one key and one statement for each institution of the study; run the study again"
+        )
+    if told.get("statements")[attempt.name] != attempt.agreement.statement:
+        raise ProtocolError(
+            f"the hub tells other facts of {attempt.name} than it stated; nothing is answered. Ask the "
+            "consortium's operator"
+        )
+    for name, key in keys.items():
+        verify(key, pins.of(name), name, study.digest(), attempt.state.id)
+        if attempt.statements[name].role != study.role_of(name):
+            raise ProtocolError(f"{name} states another role than the study says; agree on one")
+    features_of_roles(study, attempt.statements)
+    attempt.state.save(Peers(keys={name: key.to_dict() for name, key in keys.items()}))
+    return keys
 
 
 def _witness(node: Node, study: Study, heads: Mapping[str, Any]) -> None:
@@ -183,17 +207,45 @@ def _key(attempt: Attempt) -> bytes:
 _BLINDED = "blinded"
 _SEALED_FOR_HUB = "keyed_sealed_for_hub"
 
+
+class RelayedKey(Body):
+    """A member's key of the attempt, signed by its identity (secure/identity.SignedKey)."""
+
+    institution: str
+    study_digest: str
+    attempt: str
+    public: Hex
+    signature: Hex
+
+
+class Members(Body):
+    """Who takes part: keys, heads of trails, and what each states of itself."""
+
+    study: str
+    research_seed: Seed | None
+    keys: dict[str, RelayedKey]
+    signed_heads: dict[str, dict[str, str | int]]
+    statements: dict[str, Statement]
+
+
 ACTIONS: tuple[Action, ...] = (
-    Action(name="blind", serve=blind, sends=Disclosure("blinded_ids", _BLINDED, authority)),
+    Action(
+        name="blind",
+        serve=blind,
+        tells={"members": Form(body=Members)},
+        sends=Disclosure("blinded_ids", _BLINDED, authority),
+    ),
     Action(
         name="evaluate",
         serve=evaluate,
+        form=Form(blobs={"*": SEALED}),
         receives=Disclosure("blinded_ids", _BLINDED),
         sends=Disclosure("evaluated_ids", _BLINDED),
     ),
     Action(
         name="pseudonyms",
         serve=pseudonyms,
+        form=Form(blobs={"evaluated": SEALED}),
         receives=Disclosure("evaluated_ids", _BLINDED, authority),
         answers=Disclosure("pseudonyms", _SEALED_FOR_HUB),
     ),

@@ -14,12 +14,13 @@ from flwr.app import Context
 from flwr.app import Message as FlowerMessage
 from flwr.clientapp import ClientApp
 
-from fedrisk.clients import align
-from fedrisk.clients.describe import close, describe
+from fedrisk.clients import align, common_view
+from fedrisk.clients.describe import Described, close, describe
 from fedrisk.clients.node import Node
 from fedrisk.clients.trail import Message, record_answer, record_refusal, record_request
 from fedrisk.errors import ConfigError, FedriskError, ProtocolError
 from fedrisk.protocol.actions import Action, Disclosure
+from fedrisk.protocol.form import Form
 from fedrisk.protocol.payload import Payload, from_record, refused, reply
 from fedrisk.recipes import find_recipe, recipe_actions, recipe_of
 
@@ -27,10 +28,12 @@ SHARED: tuple[Action, ...] = (
     Action(
         name="describe",
         serve=partial(describe, find=find_recipe),
+        form=Form(body=Described),
+        in_attempt=False,
         answers=Disclosure("agreement", "public_to_study"),
     ),
     *align.ACTIONS,
-    Action(name="close", serve=close),
+    Action(name="close", serve=close, in_attempt=False),
 )
 """What every node answers, whatever the recipe."""
 
@@ -76,7 +79,8 @@ def _answer(node: Node, name: str, payload: Payload) -> Payload:
         raise
     message = Message(node, name, payload, action)
     record_request(message)
-    answer = action.serve(node, payload)
+    request = common_view.take(node, payload, action)
+    answer = common_view.confirmed(node, request, action.serve(node, request))
     record_answer(message, answer)
     return answer
 

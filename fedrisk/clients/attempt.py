@@ -4,7 +4,7 @@ What is remembered between exchanges is typed: frozen dataclasses, each saved an
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,9 @@ from fedrisk.data.features import Feature
 from fedrisk.data.table import Table
 from fedrisk.errors import DataError, ProtocolError
 from fedrisk.institution import Institution
-from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.common_view import first_digest
+from fedrisk.protocol.payload import Payload, unpack
+from fedrisk.protocol.statements import Statement, statements_from
 from fedrisk.releases.plan import Plan
 from fedrisk.secure.identity import EphemeralKey, SignedKey, pair_secret
 from fedrisk.study import BANK, Study, study_from
@@ -31,13 +33,26 @@ class Agreement:
     """What the institution agreed to when the study was described to it.
 
     table: digest of the table as it was then, None at an authority. features: its public columns. remembered: what the
-    recipe keeps. key: the attempt's signed public key, as a dictionary.
+    recipe keeps. key: the attempt's signed public key, as a dictionary. statement: what it states of itself to all.
     """
 
     table: str | None
     features: tuple[Feature, ...]
     remembered: dict[str, Any]
     key: dict[str, Any]
+    statement: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """The common view so far (protocol/common_view).
+
+    digests: after each part. names: of the parts. confirmed: by member, the number of parts that it has confirmed.
+    """
+
+    digests: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    confirmed: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +132,30 @@ class Attempt:
     def peers(self) -> Mapping[str, SignedKey]:
         """Everybody's ephemeral keys, verified against the pinned ones when they came."""
         return {name: SignedKey.from_dict(key) for name, key in self.state.load(Peers).keys.items()}
+
+    @property
+    def view(self) -> str:
+        """Digest of everything that the hub has told all members alike, study and attempt included.
+
+        Masks and seals are made for it: with members that were told different things nothing opens.
+        """
+        return self.view_after((self.state.find(View) or View()).digests)
+
+    def view_after(self, digests: Sequence[str]) -> str:
+        """The last of the view's digests, or the one before anything was told."""
+        return digests[-1] if digests else first_digest(self.study.digest(), self.state.id)
+
+    def told(self, name: str) -> Payload:
+        """A part of the common view; ProtocolError where it was never told."""
+        content = self.state.message(f"told_{name}")
+        if content is None:
+            raise ProtocolError(f"the hub never told part {name} of the study; run the study again")
+        return unpack(content)
+
+    @functools.cached_property
+    def statements(self) -> dict[str, Statement]:
+        """What each member states of itself to all others (protocol/statements)."""
+        return statements_from(self.told("members").get("statements"))
 
     def pair_secrets(self, *names: str) -> dict[str, bytes]:
         """Secrets shared with each of these institutions, this one left out; derived once for a message."""

@@ -19,18 +19,29 @@ from fedrisk.data.table import Table
 from fedrisk.errors import ConfigError, DataError, PolicyError, ProtocolError
 from fedrisk.privacy.accounting import check_epsilon_delta, epsilon_for
 from fedrisk.privacy.spend import Spend
+from fedrisk.protocol.form import AttemptId, Body, Seed
 from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.statements import LabelFacts, Statement
 from fedrisk.recipe import Brought, Recipe
 from fedrisk.releases.plan import Plan
 from fedrisk.secure.identity import EphemeralKey
 from fedrisk.study import BANK, Role, Study
+
+
+class Described(Body):
+    """A study, as it is described to every node there is."""
+
+    attempt: AttemptId
+    study: dict[str, Any]
+    research_seed: Seed | None
+
 
 Find = Callable[[Mapping[str, Any]], tuple[Study, Recipe]]
 """Content of a study -> the study, checked by its recipe, and the recipe."""
 
 
 def describe(node: Node, request: Payload, *, find: Find) -> Payload:
-    """study, attempt, research seed -> name, signed ephemeral key, public features, rows, budget left.
+    """study, attempt, research seed -> name, signed ephemeral key, what it states to all members, budget left.
 
     A node that is no member of the study says so and does nothing.
     """
@@ -45,27 +56,32 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
     node.institution.policy.check(study, institution=node.name, research=research_seed is not None)
     begun = Begun(study=study.model_dump(mode="json"), research_seed=research_seed)
     attempt = Attempt(node, node.store.begin(str(request.get("attempt")), begun))
-    body: dict[str, Any] = {"name": node.name, "member": True, "role": role, "rows": 0, "features": []}
+    body: dict[str, Any] = {"name": node.name, "member": True}
+    statement = Statement(role=role, evaluation_key=evaluation_key(attempt))
     table, brought = None, Brought()
     if role != "authority":
         brought = recipe.brings(node, study, research_seed)
         table = attempt.read()
         check_table_fits(study, node, table)
         check_budget(attempt, recipe.plan(study, brought.features))
-        body |= _summary(attempt, table, brought)
+        statement = _statement(attempt, table, brought)
+        body |= _for_report(attempt)
+    stated = statement.model_dump(mode="json")
     agreement = Agreement(
         table=None if table is None else table.digest,
         features=brought.features,
         remembered=dict(brought.remembered),
         key=_ephemeral(attempt),
+        statement=stated,
     )
     agreed = attempt.state.find(Agreement)
     if agreed is None:
         attempt.state.save(agreement)
-    elif agreed.features != agreement.features:
+    elif (agreed.features, agreed.statement) != (agreement.features, agreement.statement):
         raise ProtocolError(
-            f"the columns of {node.name} changed since it agreed to this attempt; run the study again"
+            f"the columns, rows or policy of {node.name} changed since it agreed to this attempt; run the study again"
         )
+    body["statement"] = stated
     body["key"] = agreement.key
     body["signed_head"] = json.loads(node.trail.signed_head().to_json())
     return Payload(body)
@@ -79,25 +95,42 @@ def close(node: Node, request: Payload) -> Payload:
     return Payload()
 
 
-def _summary(attempt: Attempt, table: Table, brought: Brought) -> dict[str, Any]:
+def _statement(attempt: Attempt, table: Table, brought: Brought) -> Statement:
+    """What the institution states to all members: public facts from which every member makes the same plan."""
+    policy, label = attempt.node.institution.policy, described(attempt.node).label
+    facts = None
+    if label is not None:
+        facts = LabelFacts(
+            horizon=label.horizon,
+            selection=label.selection,
+            weighted=label.weight is not None,
+            binary=bool(label.positive) and label.weight is None,
+        )
+    return Statement(
+        role=attempt.study.role_of(attempt.name),
+        rows=len(table),
+        features=json.loads(json.dumps([vars(f) for f in brought.features])),
+        label=facts,
+        scores=policy.scores,
+        score_values=policy.score_values,
+        evaluation=policy.evaluation,
+        evaluation_key=evaluation_key(attempt),
+        **json.loads(json.dumps(dict(brought.stated))),
+    )
+
+
+def evaluation_key(attempt: Attempt) -> str | None:
+    """Public key of the pseudonyms' evaluations, at the study's key authority."""
+    return None
+
+
+def _for_report(attempt: Attempt) -> dict[str, Any]:
+    """What the hub shows in the report besides: meanings of columns, and the budget left."""
     node = attempt.node
-    dictionary = described(node)
     left = node.ledger.left()
+    columns = [c for c in described(node).columns if c.feature]
     return {
-        **brought.stated,
-        "rows": len(table),
-        "features": [vars(f) for f in brought.features],
-        "meanings": {c.name: {"meaning": c.meaning, "unit": c.unit} for c in dictionary.columns if c.feature},
-        "label": None
-        if dictionary.label is None
-        else {
-            "horizon": dictionary.label.horizon,
-            "selection": dictionary.label.selection,
-            "weighted": dictionary.label.weight is not None,
-            "binary": bool(dictionary.label.positive) and dictionary.label.weight is None,
-        },
-        "scores": node.institution.policy.scores,
-        "evaluation": node.institution.policy.evaluation,
+        "meanings": {c.name: {"meaning": c.meaning, "unit": c.unit} for c in columns},
         # Rounded: the last digits would tell which other studies the institution was in.
         "budget_left": {"epsilon": round(epsilon_for(left, attempt.study.privacy.delta), 1)},
     }

@@ -16,6 +16,7 @@ from fedrisk.clients import outlet
 from fedrisk.clients.attempt import Attempt
 from fedrisk.errors import PolicyError
 from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.statements import evaluated
 from fedrisk.releases.release import Block, Release
 
 Figures = dict[str, float | None]
@@ -41,18 +42,23 @@ def evaluate(
     action: str,
     score: Callable[[], HoldOut],
     keep: Callable[[], Figures],
+    *,
+    allowed: bool = True,
 ) -> Payload:
     """The answer to the last exchange at a bank.
 
-    score: the bank's scored hold-out, computed once the release is paid. keep: writes the bank's results to its store
-    and gives figures of the models that it fits for itself.
-
-    PolicyError where the bank's policy lets no evaluation out and the hub asks for one.
+    score: the bank's scored hold-out, computed once. keep: writes the bank's results to its store and gives figures of
+    the models that it fits for itself. allowed: whether the state of the study lets the hold-out be evaluated; besides,
+    all members whose records stand behind the scores have to let it.
     """
-    wanted = bool(request.get("evaluate"))
+    wanted = allowed and evaluated(attempt.study, attempt.statements)
     if wanted and not attempt.node.institution.policy.evaluation:
         raise PolicyError(f"{attempt.name} lets no evaluation figures out (policy.evaluation = false)")
     release = attempt.plan.release("evaluation")
+    results = attempt.node.store.results(attempt.state.id) / SCORES
+    if not results.exists():
+        # Before anything is paid: what cannot be scored refuses the exchange.
+        score()
     if attempt.research and wanted:
         return outlet.release_exact(attempt, release, request, lambda: _exact(score(), keep()))
     computed: list[bool] = []
@@ -61,13 +67,8 @@ def evaluate(
         computed.append(True)
         return noise.add(block, _counts(release, block, score()))
 
-    if wanted:
-        answer = outlet.release(attempt, release, request, part)
-    else:
-        # What cannot be scored refuses the exchange; only the bank's models, fitted in addition, may fail quietly.
-        score()
-        answer = Payload()
-    if wanted and not computed and (attempt.node.store.results(attempt.state.id) / SCORES).exists():
+    answer = outlet.release(attempt, release, request, part) if wanted else Payload()
+    if wanted and not computed and results.exists():
         # Asked a second time: the stored answer, and the bank has its results already.
         return answer
     if attempt.research:

@@ -152,9 +152,13 @@ def charge(attempt: Attempt, release: Release, request: Payload) -> Payload:
 def pair_masked(
     attempt: Attempt, numbers: RingArray, names: tuple[str, ...], *, release: str, bank_list: str, matrix: str
 ) -> RingArray:
-    """Ring elements under masks that cancel in the sum over the institutions ``names``."""
+    """Ring elements under masks that cancel in the sum over the institutions ``names``.
+
+    They cancel only where all of these were told the same (the masks are drawn for the common view): a hub that tells
+    them different rows, radii or kinds of run gets a sum of random numbers.
+    """
     label = Label(
-        study=attempt.study.digest(),
+        study=attempt.view,
         attempt=attempt.state.id,
         release=release,
         sender="",

@@ -13,11 +13,16 @@ from numpy.typing import NDArray
 
 from fedrisk.alignment.matching import HOLD_OUT, TRAINING, UNUSED
 from fedrisk.clients.attempt import Attempt
-from fedrisk.data.features import Feature, features_from
-from fedrisk.errors import ProtocolError
+from fedrisk.data.features import Feature
+from fedrisk.errors import PolicyError, ProtocolError
+from fedrisk.protocol.order import uses_digest
 from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.statements import features_of_roles
 from fedrisk.releases.plan import Plan
 from fedrisk.study import Study
+
+LEAST_SHARE = 0.5
+"""Share of the rows that a draw is expected to leave for training below which it is not believed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,35 +46,34 @@ class RowOrder:
 def take_order(
     attempt: Attempt, request: Payload, plan: Callable[[Study, Sequence[Feature]], Plan]
 ) -> RowOrder:
-    """Check and keep the order of rows, and make the plan from the features of all roles.
+    """Check and keep the order of rows, and make the plan from the features that all members state.
 
-    Request: ``rows:LIST`` and ``use:LIST`` (and ``sample:LIST``) arrays, the features of all roles, counts. A second,
-    different order is refused.
+    Request: ``rows:LIST``, ``use:LIST`` and ``salt:LIST`` (and ``sample:LIST``) arrays for the lists on which the
+    institution has rows, and no others. A second, different order is refused.
     """
     attempt.state.still_runs()
     again = attempt.begun("order")
     attempt.begin_once("order", request)
     if again and attempt.state.find(Plan) is not None:
         return attempt.state.load(RowOrder)
-    table = attempt.read()
+    table, told = attempt.read(), attempt.told("order")
+    if set(told.get("training")) != set(attempt.study.trainers) or {
+        name.partition(":")[2] for name in request.blobs
+    } != set(attempt.lists):
+        raise ProtocolError("the order of rows is not about the lists of this study; run the study again")
     seen = np.zeros(len(table), bool)
     for name in attempt.lists:
-        _take_list(attempt, request, name, len(table), seen)
-    features = tuple(features_from(request.get("features")))
-    if own_features(features, attempt.role) != list(attempt.agreement.features):
-        raise ProtocolError(
-            "the hub sends other columns of this institution than it declared; run the study again"
-        )
+        _take_list(attempt, request, told, name, len(table), seen)
     _keep_split(attempt, table.ids)
-    training = int(request.get("training"))
     order = RowOrder(
-        training=training,
-        sampled=int(request.body.get("sampled", training)),
+        training=sum(told.get("training").values()),
+        sampled=sum(told.get("sampled").values()),
         listed={name: len(listed(attempt, name)) for name in attempt.lists},
         touched=_touched(attempt),
     )
+    _check_enough(attempt, order)
     attempt.state.save(order)
-    attempt.state.save(plan(attempt.study, features))
+    attempt.state.save(plan(attempt.study, features_of_roles(attempt.study, attempt.statements)))
     return order
 
 
@@ -107,15 +111,32 @@ def all_training_rows(attempt: Attempt) -> NDArray[np.int64]:
     return np.concatenate([training_rows(attempt, name) for name in attempt.lists])
 
 
-def _take_list(attempt: Attempt, request: Payload, name: str, size: int, seen: NDArray[np.bool_]) -> None:
+def _take_list(
+    attempt: Attempt, request: Payload, told: Payload, name: str, size: int, seen: NDArray[np.bool_]
+) -> None:
     rows, use = request.array(f"rows:{name}"), request.array(f"use:{name}")
+    sample = request.array(f"sample:{name}") if f"sample:{name}" in request.blobs else None
     known = rows[rows >= 0]
     # A trainer knows everybody on its own list: -1 there would be its last row, over and over.
-    least = 0 if name == attempt.name else -1
-    there = len(rows) == len(use) and rows.min(initial=0) >= least and rows.max(initial=-1) < size
-    if not there or use.max(initial=0) > UNUSED or np.bincount(known, minlength=1).max() > 1:
+    own = name == attempt.name
+    fits = len(rows) == len(use) == attempt.statements[name].rows and rows.max(initial=-1) < size
+    if not fits or (own and len(known) < size) or np.bincount(known, minlength=1).max() > 1:
         raise ProtocolError(
-            "the order of rows names rows that are not there, or one twice; run the study again"
+            "the order of rows names rows that are not there, one twice, or not all; run the study again"
+        )
+    if sample is not None and (len(sample) != len(use) or (use[sample == 1] != TRAINING).any()):
+        raise ProtocolError("the sample names rows that are not trained on; run the study again")
+    training = int((use == TRAINING).sum())
+    counts = {
+        "training": training,
+        "holdout": int((use == HOLD_OUT).sum()),
+        "sampled": training if sample is None else int(sample.sum()),
+    }
+    digest = uses_digest(request.array(f"salt:{name}"), use, sample)
+    if any(told.get(k).get(name) != n for k, n in counts.items()) or told.get("uses")[name] != digest:
+        raise ProtocolError(
+            f"what the rows on the list of {name} are used for is not what the hub tells all members; run the study "
+            "again, and ask the consortium's operator"
         )
     used = rows[(use != UNUSED) & (rows >= 0)]
     if seen[used].any():
@@ -125,11 +146,20 @@ def _take_list(attempt: Attempt, request: Payload, name: str, size: int, seen: N
     seen[used] = True
     attempt.state.put(f"rows_{name}", rows)
     attempt.state.put(f"use_{name}", use)
-    if f"sample:{name}" in request.blobs:
-        sample = request.array(f"sample:{name}")
-        if len(sample) != len(use) or sample.max(initial=0) > 1 or (use[sample == 1] != TRAINING).any():
-            raise ProtocolError("the sample names rows that are not trained on; run the study again")
+    if sample is not None:
         attempt.state.put(f"sample_{name}", sample)
+
+
+def _check_enough(attempt: Attempt, order: RowOrder) -> None:
+    """PolicyError where a trainer's list leaves it few rows to train on: half of what its least rows would leave."""
+    study, least = attempt.study, attempt.node.institution.policy.least_rows
+    share = study.inclusion_probability * (1 - study.holdout.percent / 100) / len(study.trainers)
+    own = int((use_of(attempt, attempt.name) == TRAINING).sum()) if attempt.name in attempt.lists else None
+    if own is not None and own < LEAST_SHARE * share * least:
+        raise PolicyError(
+            f"{attempt.name}: {own} of its rows would be trained on, and policy.least_rows = {least} asks for "
+            f"{LEAST_SHARE * share * least:.0f}; let more enterprises take part, or change the policy"
+        )
 
 
 def _touched(attempt: Attempt) -> dict[str, int]:
@@ -151,4 +181,17 @@ def _keep_split(attempt: Attempt, ids: NDArray[Any]) -> None:
         rows, use = listed(attempt, name), use_of(attempt, name)
         for value in (TRAINING, HOLD_OUT):
             side[rows[(use == value) & (rows >= 0)]] = value
+    if attempt.study.holdout.kind == "pseudonym":
+        _check_sides(attempt, ids, side)
     attempt.node.store.pseudonyms.keep_split(attempt.key_tag, ids[side != UNUSED], side[side != UNUSED])
+
+
+def _check_sides(attempt: Attempt, ids: NDArray[Any], side: NDArray[np.uint8]) -> None:
+    """ProtocolError where an enterprise changes sides under one key: training and hold-out have a budget each."""
+    before = attempt.node.store.pseudonyms.sides(attempt.key_tag, ids)
+    changed = int(((before != side) & (before != UNUSED) & (side != UNUSED)).sum())
+    if changed:
+        raise ProtocolError(
+            f"{changed} enterprises of {attempt.name} would change between training and hold-out, which have a budget "
+            "each; keep holdout.percent as it was in earlier studies of this epoch, or renew the epoch of the pseudonyms"
+        )

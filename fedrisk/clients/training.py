@@ -8,10 +8,11 @@ and the bound on one enterprise follow from the plan. The vector leaves through 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from fedrisk.clients import outlet
 from fedrisk.clients.attempt import Attempt
@@ -20,6 +21,7 @@ from fedrisk.clients.row_order import training_rows
 from fedrisk.errors import ProtocolError
 from fedrisk.models.trainable import TrainedModel, Trainee, about_training
 from fedrisk.protocol.actions import Action, Disclosure, named
+from fedrisk.protocol.form import SEALED, BlobForm, Body, Form, Name, OfAttempt
 from fedrisk.protocol.payload import Payload
 from fedrisk.releases.gradient_sums import TrainingPlan
 from fedrisk.releases.release import Block
@@ -83,14 +85,47 @@ class Side:
     trainee: Callable[[Attempt, Mapping[str, Any]], Trainee]
 
 
+class TrainingPart(Body):
+    """What is trained: design of the model, and the learning rate."""
+
+    design: dict[str, Any]
+    rate: Annotated[float, Field(gt=0, le=1000)]
+
+
+class RelayedStepKeys(OfAttempt):
+    """Every trainer's public keys for the masks of all steps (secure/step_keys)."""
+
+    step_keys: dict[str, dict[str, str]]
+
+
+class OfStep(OfAttempt):
+    """Which step a message is about."""
+
+    step: Annotated[int, Field(ge=0, lt=1 << 20)]
+
+
+class Survivors(OfStep):
+    """Who sent a vector in a step, and who did not."""
+
+    survivors: Annotated[list[Name], Field(max_length=10_000)]
+    lost: Annotated[list[Name], Field(max_length=10_000)]
+
+
+MOST_WEIGHT = 1e6
+TRAINING = Form(body=TrainingPart)
+WEIGHTS = BlobForm(dtype="float64", low=-MOST_WEIGHT, high=MOST_WEIGHT)
+TRAINED = BlobForm(dtype="float32", low=-MOST_WEIGHT, high=MOST_WEIGHT)
+"""Weights of a model in training, and trained."""
+
+
 def prepare(node: Node, request: Payload, *, side: Side) -> Payload:
     """Design of the model, rows of all trainers -> this trainer's step keys; what is trained on is made ready."""
     attempt = node.attempt(request)
     attempt.begin_once("prepare", request)
     plan = attempt.plan.trained
-    state = TrainingState(
-        design=request.get("design"), rows=request.get("rows"), rate=float(request.get("rate"))
-    )
+    told, order = attempt.told("training"), attempt.told("order")
+    counts = {name: n for name, n in order.get("training").items() if name in plan.trainers}
+    state = TrainingState(design=told.get("design"), rows=counts, rate=float(told.get("rate")))
     rows = training_rows(attempt, attempt.name)
     if state.rows.get(attempt.name) != len(rows) or not len(rows):
         raise ProtocolError(
@@ -283,8 +318,15 @@ def _context(attempt: Attempt, sender: str, receiver: str) -> Context:
 def actions(side: Side) -> tuple[Action, ...]:
     """What a trainer answers in every recipe that trains, besides the order of rows and the last exchange."""
     return (
-        Action(name="prepare", serve=partial(prepare, side=side), answers=MASK_KEYS),
-        Action(name="shares", serve=shares, sends=SHARES),
-        Action(name="step", serve=partial(step, side=side), receives=SHARES),
-        Action(name="unmask", serve=unmask, answers=OPENED_SHARES),
+        Action(
+            name="prepare", serve=partial(prepare, side=side), tells={"training": TRAINING}, answers=MASK_KEYS
+        ),
+        Action(name="shares", serve=shares, form=Form(body=RelayedStepKeys), sends=SHARES),
+        Action(
+            name="step",
+            serve=partial(step, side=side),
+            form=Form(body=OfStep, blobs={"weights": WEIGHTS, "*": SEALED}),
+            receives=SHARES,
+        ),
+        Action(name="unmask", serve=unmask, form=Form(body=Survivors), answers=OPENED_SHARES),
     )

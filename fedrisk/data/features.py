@@ -119,8 +119,16 @@ def features_of(dictionary: Dictionary, role: str) -> tuple[Feature, ...]:
 
 
 def features_from(content: Sequence[Mapping[str, Any]]) -> list[Feature]:
-    """Features from a message or file; JSON has no tuples, so bins become tuples again."""
-    return [Feature(**{**f, "bins": None if f["bins"] is None else tuple(f["bins"])}) for f in content]
+    """Features from a message or file; JSON has no tuples, so bins become tuples again.
+
+    ConfigError where one is malformed, or contradicts itself.
+    """
+    try:
+        return [Feature(**{**f, "bins": None if f["bins"] is None else tuple(f["bins"])}) for f in content]
+    except (KeyError, TypeError, ValueError):
+        raise ConfigError(
+            "the stated features are malformed; all must run the same version of fedrisk"
+        ) from None
 
 
 def rising(edges: Sequence[float]) -> bool:

@@ -13,6 +13,7 @@ consistency as a post-processing step of private histograms).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -237,6 +238,32 @@ def edges_from_histogram(counts: Floats, feature: Feature, variance: float, bins
     nearest = np.where(wanted - share[upper - 1] < share[upper] - wanted, upper - 1, upper)
     inner = np.unique(nearest[(nearest > 0) & (nearest < len(marks) - 1)])
     return tuple(float(marks[k]) for k in inner)
+
+
+def bins_of(
+    features: Sequence[Feature],
+    histograms: Mapping[str, Floats],
+    variances: Mapping[str, float],
+    count: int,
+) -> list[Bins]:
+    """Bins of all features: public ones as stated, the others from noisy histograms.
+
+    Args:
+        features: of all roles, in order.
+        histograms: by role, noisy counts of its features without public bins, (features, cells).
+        variances: by role, noise variance of each count.
+        count: wanted number of ordered bins where a feature states none.
+    """
+    out, place = [], dict.fromkeys(histograms, 0)
+    for f in features:
+        if not histograms or not f.private_edges:
+            out.append(Bins.public(f))
+            continue
+        cells = histograms[f.institution][place[f.institution]]
+        place[f.institution] += 1
+        wanted = f.bin_count or count
+        out.append(Bins(f, edges=edges_from_histogram(cells, f, variances[f.institution], wanted)))
+    return out
 
 
 def default_bin_count(n: int, mu_counts: float, features: int) -> int:

@@ -44,6 +44,12 @@ FACTOR = DOUBLE / math.log(2)
 EXTERNAL = "external data"
 """Name of the reason that stands for all other institutions."""
 
+MOST_POINTS = 200
+"""Most points that one feature gives or takes."""
+
+CLOSE = 1e-6
+"""How far a number may be from another machine's for the same computation, in proportion and by itself."""
+
 SLOPES = (0.5, 2.0)
 """Bounds of the calibration slope."""
 
@@ -155,11 +161,16 @@ class Scorecard:
         *,
         bases: Sequence[Floats] | None = None,
         gram: Floats | None = None,
+        rounded: Sequence[Sequence[int]] | None = None,
     ) -> Scorecard:
         """Scorecard from log-odds contributions per bin; features with a direction are made monotone first.
 
         Where a Gram matrix is given, the contributions are multiplied by the slope that turns a discriminant
-        score into log-odds: gap over variance within the classes, limited to 1/2 to 2.
+        score into log-odds: gap over variance within the classes, limited to 1/2 to 2. No feature gives or takes
+        more than MOST_POINTS.
+
+        rounded: points as another machine rounded them, taken where they are within rounding of those here, so that
+        all machines have the same card. ConfigError where they are not.
         """
         shaped = [make_monotone(b, f, w) for b, f, w in zip(bins, contributions, curves.weight, strict=True)]
         owner = [b.feature.institution for b in bins]
@@ -168,7 +179,7 @@ class Scorecard:
         if gram is not None:
             within = moments.variance - curves.rate * (1 - curves.rate) * moments.gap**2
             slope = float(np.clip(moments.gap / max(within, 1e-9), *SLOPES))
-        points = [np.rint(-FACTOR * slope * f).astype(int) for f in shaped]
+        points = _rounded([-FACTOR * slope * f for f in shaped], rounded)
         averages = [float(w @ p) for w, p in zip(curves.weight, points, strict=True)]
         spread = slope * math.sqrt(moments.variance)
         intercept = _intercept([slope * f for f in shaped], curves, spread)
@@ -185,6 +196,18 @@ class Scorecard:
             gap=FACTOR * slope * moments.gap,
             partial_sd={k: FACTOR * slope * math.sqrt(v) for k, v in moments.partial.items()},
         )
+
+    def same_as(self, other: Scorecard) -> bool:
+        """Whether two cards say the same within rounding: same bins and points, every other number nearly so."""
+        if (self.study, self.bins, self.points) != (other.study, other.bins, other.points):
+            return False
+        names = [*self.partial_sd]
+        if names != [*other.partial_sd] or abs(self.base_points - other.base_points) > 1:
+            return False
+        mine, theirs = (
+            [*c.averages, c.intercept, c.rate, c.sd, c.gap, *c.partial_sd.values()] for c in (self, other)
+        )
+        return bool(np.allclose(mine, theirs, rtol=CLOSE, atol=CLOSE))
 
     def external_log_odds(self, points: NDArray[np.integer] | Floats) -> Floats:
         """Log-odds of default that the holders' points add to the average, in the shape of ``points``."""
@@ -353,6 +376,20 @@ class Scorecard:
             return cls(**data)
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"scorecard: the stored form is malformed ({type(error).__name__})") from error
+
+
+def _rounded(raw: Sequence[Floats], rounded: Sequence[Sequence[int]] | None) -> list[NDArray[np.int64]]:
+    """Whole points: rounded here, or as another machine rounded them where that is rounding and no more."""
+    clipped = [np.clip(r, -MOST_POINTS, MOST_POINTS) for r in raw]
+    if rounded is None:
+        return [np.rint(r).astype(np.int64) for r in clipped]
+    out = [np.asarray(r, np.int64) for r in rounded]
+    fits = len(out) == len(clipped) and all(
+        o.shape == r.shape and (np.abs(o - r) <= 0.5 + CLOSE).all() for o, r in zip(out, clipped, strict=True)
+    )
+    if not fits:
+        raise ConfigError("the points are not those that follow from the released numbers")
+    return out
 
 
 def _check_codes(institution: str, codes: Codes, places: list[int]) -> None:

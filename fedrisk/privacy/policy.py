@@ -32,7 +32,10 @@ class Policy(BaseModel):
     least_rows: fewest rows that its table must have before anything is computed on it.
     least_colluders: fewest colluding banks that a study with several must withstand (or holders that train an encoder
         together).
-    scores: what a bank gets of this holder where it stands alone behind a sum: coarse ``bands`` or ``points``.
+    scores: what a bank gets of this holder where there are not two holders of ``band_columns`` columns or more behind
+        a sum, in which one hides the other: coarse ``bands`` or ``points``.
+    score_points: most points that one of its columns may give or take. score_values: most different values that the sum
+        of all holders' points may have, so that a version of a score tells a bank log2 of it in bits at most.
     scored_versions: how many different versions of a score a bank may get of one enterprise within
         ``scored_days``; differences between versions are equations about the columns. The default of 13 a year
         holds monthly refits and one more.
@@ -58,6 +61,9 @@ class Policy(BaseModel):
     least_rows: Annotated[int, Field(ge=1)] = 100
     least_colluders: Annotated[int, Field(ge=0)] = 1
     scores: Literal["bands", "points"] = "bands"
+    band_columns: Annotated[int, Field(ge=1)] = 3
+    score_points: Annotated[int, Field(ge=1)] = 200
+    score_values: Annotated[int, Field(ge=16, le=1 << 16)] = 512
     scored_versions: Annotated[int, Field(ge=0)] = 13
     scored_days: Annotated[int, Field(ge=1)] = 365
     consent: bool = False

@@ -5,11 +5,12 @@ what the answer itself says to the hub is said here in codes: they go into the a
 report/words.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fedrisk.privacy.policy import Policy
+from fedrisk.protocol.form import Form
 from fedrisk.protocol.payload import Payload
 from fedrisk.releases.release import parties
 from fedrisk.study import Study
@@ -50,17 +51,26 @@ class Disclosure:
         return self.protection if isinstance(self.protection, str) else self.protection(study, policy)
 
 
+NOTHING_ELSE = Form()
+"""A request that names its attempt and says nothing else."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Action:
     """One thing that a node answers.
 
-    serve: (node, request) -> answer. receives: what other institutions sent with the request, through the hub.
+    serve: (node, request) -> answer. form: of the request without what belongs to the common view; checked before
+    ``serve`` is called. tells: parts of the common view that may come with it, with their forms. in_attempt: whether
+    the attempt has begun before it comes. receives: what other institutions sent with the request, through the hub.
     sends: what goes to other institutions with the answer. answers: what the answer itself says to the hub, where that
     is not a release. scores: whether scores are given to banks, or taken by one.
     """
 
     name: str
     serve: Callable[[Any, Payload], Payload]
+    form: Form = NOTHING_ELSE
+    tells: Mapping[str, Form] = field(default_factory=dict)
+    in_attempt: bool = True
     receives: Disclosure | None = None
     sends: Disclosure | None = None
     answers: Disclosure | None = None

@@ -115,7 +115,7 @@ def to_record(payload: Payload) -> RecordDict:
 def from_record(record: RecordDict) -> Payload:
     """The payload of a message's content; ProtocolError for content that :func:`to_record` did not make."""
     try:
-        body = json.loads(str(record.config_records["body"]["json"]))
+        body = json.loads(str(record.config_records["body"]["json"]), parse_constant=_constant)
         blobs: dict[str, Blob] = {}
         for name, array in record.array_records["blobs"].items():
             if array.stype == _RAW:
@@ -175,6 +175,13 @@ def request(payload: Payload, action: str, node: int, *, ttl: float) -> Message:
 def reply(payload: Payload, to: Message) -> Message:
     """A node's answer to a message."""
     return Message(to_record(payload), reply_to=to)
+
+
+def _constant(name: str) -> float:
+    """Python's JSON knows NaN and infinity. Infinity is the epsilon of a study without privacy; NaN is nothing."""
+    if name == "NaN":
+        raise ValueError("NaN is no number")
+    return float(name)
 
 
 def _little_endian(dtype: npt.DTypeLike) -> np.dtype[Any]:

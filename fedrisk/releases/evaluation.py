@@ -14,19 +14,21 @@ REACH = 3.0
 
 
 def evaluation_release(study: Study, bins: int) -> Release:
-    """Histogram of the hold-out, (score bins, 2), all banks together or one block a bank; sensitivity 1.
+    """Histogram of the hold-out, (score bins, 2), all banks together or one block a bank.
 
-    Banks alone carry the full noise each, as nobody else's covers them.
+    Sensitivity 1 for a bank's record, which is in one cell or in none. A holder's record, made zero or another, moves
+    the enterprise from one cell to another of the same label: sqrt(2) wherever holders stand behind the scores. Banks
+    alone carry the full noise each, as nobody else's covers them.
     """
-    mu = total_mu(study)
+    mu, sensitivity = total_mu(study), math.sqrt(2) if study.holders else 1.0
     if study.evaluation.by_bank:
-        bits, sigma = scaled(1.0, mu, 1, 0, LABEL_BITS)
+        bits, sigma = scaled(sensitivity, mu, 1, 0, LABEL_BITS)
         blocks = tuple(
             Block(name=bank, left=BANK, right=BANK, shape=(bins, 2), sigma={bank: sigma})
             for bank in study.banks
         )
     else:
-        bits, sigma = scaled(1.0, mu, len(study.banks), study.privacy.colluders, LABEL_BITS)
+        bits, sigma = scaled(sensitivity, mu, len(study.banks), study.privacy.colluders, LABEL_BITS)
         blocks = (Block(name=BANK, left=BANK, right=BANK, shape=(bins, 2), sigma=sigmas(study, sigma, BANK)),)
     return Release(
         name="evaluation", population="holdout", mu=mu, ring="uint32", scale_bits=bits, blocks=blocks

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.protocol.payload import Payload
-from fedrisk.releases.record import ReleasedBlock
+from fedrisk.releases.record import ReleasedBlock, ReleasedSums
 from fedrisk.releases.release import Release
 from fedrisk.server.noisy_sums import NoisySums
 from fedrisk.server.outcome import Counts, Floats, Outcome
@@ -26,24 +26,32 @@ def take_evaluation(
     outcome: Outcome,
     *,
     probability: Floats,
+    charged: Mapping[str, Payload] | None = None,
     about: Mapping[str, Any],
     exact: Exact,
 ) -> None:
     """Enter the evaluation of all banks that answered.
 
+    charged: answers of holders whose records stand behind the scores, and who were charged for the release.
     probability: of default by bin of the noisy histogram. about: what its bins are. exact: how a research run's exact
     counts, which have no noise and no privacy, are read.
     """
+    everybody = {**(charged or {}), **answers}
     if sums.roster.research_seed is not None:
-        _take_exact(sums, release, answers, outcome, exact)
+        _take_exact(sums, release, answers, outcome, exact, everybody)
         return
-    totals = sums.total(release, answers, about=about)
-    outcome.evaluation = {name: (t[:, 0], t[:, 1], probability) for name, t in totals.items()}
+    released = sums.total(release, everybody, about=about)
+    outcome.evaluation = {b.name: (b.total[:, 0], b.total[:, 1], probability) for b in released.blocks}
     outcome.variance = release.variance(release.blocks[0].name)
 
 
 def _take_exact(
-    sums: NoisySums, release: Release, answers: Mapping[str, Payload], outcome: Outcome, exact: Exact
+    sums: NoisySums,
+    release: Release,
+    answers: Mapping[str, Payload],
+    outcome: Outcome,
+    exact: Exact,
+    charged: Mapping[str, Payload],
 ) -> None:
     blocks, first = [], {}
     for bank, answer in answers.items():
@@ -53,4 +61,14 @@ def _take_exact(
         outcome.figures[bank] = dict(answer.get("figures"))
         total = np.stack([n1, n0], 1)
         blocks.append(ReleasedBlock(name=bank, left=bank, right=bank, total=total, variance=0.0))
-    sums.keep(release, tuple(blocks), answers, about={"first": first})
+    spends = [dict(a.get("spend")) for a in charged.values() if "spend" in a.body]
+    sums.keep(
+        ReleasedSums(
+            name=release.name,
+            population=release.population,
+            mu=release.mu,
+            blocks=tuple(blocks),
+            spends=tuple(spends),
+            about={"first": first},
+        )
+    )

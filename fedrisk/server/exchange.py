@@ -8,11 +8,13 @@ institution is known by the signature of its pinned key on its ephemeral key of 
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from flwr.serverapp import Grid
 
 from fedrisk.errors import EnvelopeError, PeerError
-from fedrisk.protocol.payload import Payload, from_record, request
+from fedrisk.protocol.common_view import CONFIRM, Part, first_digest, next_digest, with_parts
+from fedrisk.protocol.payload import Blob, Payload, from_record, request
 from fedrisk.secure.identity import SignedKey, verify
 from fedrisk.server.envelope_file import Spool
 
@@ -29,6 +31,9 @@ class Exchange:
 
     missing: members that did not agree in the roll call. exchanges: how many were made. sent: bytes that each
     institution sent to the hub. received: bytes that the hub sent to it. Both without Flower's own framing.
+
+    view: digest of what was told to all members alike (protocol/common_view); the hub hands on each part and the
+    members' confirmations with the next message to each.
     """
 
     def __init__(
@@ -49,6 +54,27 @@ class Exchange:
         self._asked: dict[str, int] = {}
         self._timeout = timeout
         self._report = report or (lambda *_: None)
+        self.view = ""
+        self._first = 0
+        self._parts: list[Part] = []
+        self._told: dict[str, int] = {}
+        self._codes: dict[str, Mapping[str, Any]] = {}
+
+    def begin_view(self, study_digest: str, digest: str = "", told: int = 0) -> None:
+        """Begin the common view, or go on with one of ``told`` parts that all members have (after a stop)."""
+        self.view = digest or first_digest(study_digest, self.attempt)
+        self._first = told
+
+    def tell(self, name: str, content: Mapping[str, Any], blobs: Mapping[str, Blob] | None = None) -> None:
+        """Add a part to the common view; it goes out with the next message to each institution."""
+        part = Part(self.told + 1, name, Payload(dict(content), dict(blobs or {})))
+        self.view = next_digest(self.view, part)
+        self._parts.append(part)
+
+    @property
+    def told(self) -> int:
+        """Number of parts of the view so far."""
+        return self._first + len(self._parts)
 
     def roll_call(
         self,
@@ -84,6 +110,8 @@ class Exchange:
             verify(SignedKey.from_dict(answer.get("key")), pins[name], name, study_digest, self.attempt)
             answers[name] = answer
             self._nodes[name] = self._asked[node]
+            if CONFIRM in answer.body:  # of an attempt that goes on after a stop
+                self._codes[name] = answer.get(CONFIRM)
         self.missing = missing = [m for m in members if m not in answers]
         if missing:
             codes = f" ({', '.join(sorted(refusals))})" if refusals else ""
@@ -109,13 +137,7 @@ class Exchange:
 
     def __call__(self, action: str, what: str, content: Mapping[str, Payload]) -> dict[str, Payload]:
         """Send each institution its request and return all answers by name, or raise PeerError."""
-        stamped = {
-            name: Payload(
-                {**payload.body, "attempt": self.attempt}, payload.blobs
-            )  # blobs may be fetched later
-            for name, payload in content.items()
-        }
-        answers = self._send(action, what, stamped, self._nodes)
+        answers = self._send(action, what, self._stamped(content), self._nodes)
         refusals = {name: a.refusal for name, a in answers.items() if a.refusal is not None}
         if refusals:
             listed = ", ".join(f"{name} ({code})" for name, code in sorted(refusals.items()))
@@ -127,13 +149,25 @@ class Exchange:
 
     def gather(self, action: str, what: str, content: Mapping[str, Payload]) -> dict[str, Payload]:
         """As a call, but whoever refuses, fails or is not there within `PATIENCE` seconds is left out."""
-        stamped = {
-            name: Payload({**payload.body, "attempt": self.attempt}, payload.blobs)
-            for name, payload in content.items()
-        }
+        stamped = self._stamped(content)
         patience = min(self._timeout, PATIENCE)
         answers = self._send(action, what, stamped, self._nodes, timeout=patience, tolerant=True)
         return {name: a for name, a in answers.items() if a.refusal is None}
+
+    def _stamped(self, content: Mapping[str, Payload]) -> dict[str, Payload]:
+        """Requests with the attempt, with the parts of the view that are new to each, and with the others' codes."""
+        out = {}
+        for name, payload in content.items():
+            new = self._parts[max(0, self._told.get(name, 0) - self._first) :]
+            self._told[name] = self.told
+            codes = {
+                sender: {"number": said["number"], "code": said["codes"][name]}
+                for sender, said in self._codes.items()
+                if sender != name and name in said["codes"]
+            }
+            stamped = Payload({**payload.body, "attempt": self.attempt}, payload.blobs)
+            out[name] = with_parts(stamped, new, codes)
+        return out
 
     def close(self) -> None:
         """Tell every node that the attempt is over, so that its secrets go; whoever cannot be reached forgets later.
@@ -222,6 +256,8 @@ class Exchange:
                 )
             answer = from_record(message.content)
             self.sent[name] = self.sent.get(name, 0) + answer.size()
+            if CONFIRM in answer.body and action != "describe":
+                self._codes[name] = answer.get(CONFIRM)
             answers[name] = spool.keep(answer)
 
     def _name(self, key: str) -> str:

@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.models.binning import Bins, default_bin_count, edges_from_histogram
+from fedrisk.protocol.order import SALT_BYTES, uses_digest
 from fedrisk.protocol.payload import Payload
 from fedrisk.releases.plan import Plan
-from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
+from fedrisk.releases.record import ReleasedSums, ReleaseRecord
 from fedrisk.releases.release import Release, product_label, products
+from fedrisk.releases.totals import combined, released_sums
 from fedrisk.secure.product import Shape, deal
 from fedrisk.secure.ring import to_range, to_signed
 from fedrisk.server.envelope_file import RelayedBlobs
 from fedrisk.server.exchange import Exchange
 from fedrisk.server.roster import Roster
-from fedrisk.study import BANK, NO_PRIVACY
+from fedrisk.study import NO_PRIVACY
 
 Floats = NDArray[np.float64]
 
@@ -37,72 +38,50 @@ class NoisySums:
         )
 
     def ask(
-        self, release: Release, begin: Mapping[str, Any], what: str, *, sample: bool = False, **context: Any
-    ) -> dict[str, Floats]:
-        """Totals of a release's blocks, in plain units.
+        self,
+        release: Release,
+        what: str,
+        *,
+        sample: bool = False,
+        about: Mapping[str, Any] | None = None,
+    ) -> ReleasedSums:
+        """Totals of a release's blocks, in plain units, recorded.
 
-        begin: by role, what goes with the first message. what: a few words for the progress line. sample: whether it is
-        computed on the sample of rows. context: public things that the numbers refer to, for the record.
+        The members know its form by themselves, from what they were told. what: a few words for the progress line.
+        sample: whether it is computed on the sample of rows. about: what gives the numbers meaning, for the record.
         """
         study = self.roster.study
         members = [*study.banks, *study.holders]
-        role = {name: BANK if name in study.banks else name for name in members}
-        bodies = {name: {"release": release.name, "begin": begin[role[name]]} for name in members}
+        bodies = {name: {"release": release.name} for name in members}
         secure = products(study, release)
         envelopes = {name: RelayedBlobs() for name in members}
         if secure:
             rows = self.roster.sampled if sample else self.roster.training
-            dealt = self._deal(release, bodies, rows)
-            masked = self.exchange("mask", f"masked matrices for {what}", dealt)
-            bodies = {name: {"release": release.name} for name in members}
+            masked = self.exchange("mask", f"masked matrices for {what}", self._deal(release, bodies, rows))
             for product in secure:
                 envelopes[product.left].add(product.id, masked[product.right], product.id)
                 envelopes[product.right].add(product.id, masked[product.left], product.id)
         requests = {name: Payload(bodies[name], envelopes[name]) for name in members}
-        return self.total(release, self.exchange("release", f"noisy {what}", requests), **context)
+        return self.total(release, self.exchange("release", f"noisy {what}", requests), about)
 
-    def total(self, release: Release, answers: Mapping[str, Payload], **context: Any) -> dict[str, Floats]:
+    def total(
+        self, release: Release, answers: Mapping[str, Payload], about: Mapping[str, Any] | None = None
+    ) -> ReleasedSums:
         """Sum of the contributors' parts of each block, read back as signed numbers in plain units, and recorded."""
-        out = {}
+        sums = {}
         for block in release.blocks:
             total = np.zeros(block.shape, release.ring_of(block))
             for name in block.contributors:
                 total += answers[name].array(block.name)
             signed = to_signed(total) if block.least is None else to_range(total, block.least)
-            out[block.name] = signed.astype(float) / 2.0**release.scale_bits
-        for block in release.blocks:
-            if block.with_noise_of is not None:
-                # All rows less those with a default leave those without.
-                positives = out[block.with_noise_of]
-                out[block.with_noise_of] = np.concatenate([positives, out.pop(block.name) - positives], 1)
-        blocks = tuple(
-            ReleasedBlock(
-                name=b.name, left=b.left, right=b.right, total=out[b.name], variance=release.variance(b.name)
-            )
-            for b in release.blocks
-            if b.name in out
-        )
-        self.keep(release, blocks, answers, **context)
-        return out
+            sums[block.name] = signed.astype(float) / 2.0**release.scale_bits
+        spends = [dict(a.get("spend")) for a in answers.values() if "spend" in a.body]
+        return self.keep(released_sums(release, combined(release, sums), spends, about))
 
-    def keep(
-        self,
-        release: Release,
-        blocks: tuple[ReleasedBlock, ...],
-        answers: Mapping[str, Payload],
-        about: Mapping[str, Any] | None = None,
-        **context: Any,
-    ) -> None:
-        """Add a release to the record, with the prices that came with its answers."""
-        released = ReleasedSums(
-            name=release.name,
-            population=release.population,
-            mu=release.mu,
-            blocks=blocks,
-            spends=tuple(dict(a.get("spend")) for a in answers.values() if "spend" in a.body),
-            about=about or {},
-        )
-        self.record = self.record.with_release(released, **context)
+    def keep(self, released: ReleasedSums) -> ReleasedSums:
+        """Add a release to the record."""
+        self.record = self.record.with_release(released)
+        return released
 
     def _deal(
         self, release: Release, bodies: Mapping[str, dict[str, Any]], rows: Mapping[str, int]
@@ -122,44 +101,38 @@ class NoisySums:
         return {name: Payload({**bodies[name], "secrets": dealt[name]}, corrections[name]) for name in bodies}
 
 
-def send_order(sums: NoisySums, plan: Plan, what: str = "order of rows") -> dict[str, Payload]:
-    """The order of rows and the features of all roles go out; answers with edge histograms, where the plan has any."""
+def send_order(sums: NoisySums, what: str = "order of rows") -> dict[str, Payload]:
+    """The order of rows goes out; answers with edge histograms, where the plan has any.
+
+    To all alike: counts of rows, and a digest of what each list's rows are used for, under a salt that only those who
+    have the list know.
+    """
     roster, study = sums.roster, sums.roster.study
-    body = {
-        "features": [vars(f) for f in plan.features],
-        "training": sum(roster.training.values()),
-        "sampled": sum(roster.sampled.values()),
-    }
+    salts = {bank: np.frombuffer(secrets.token_bytes(SALT_BYTES), np.uint8) for bank in roster.lists}
+    counts = {"training": roster.training, "holdout": roster.holdout, "sampled": roster.sampled}
+    digests = {b: uses_digest(salts[b], rows.use, rows.sample) for b, rows in roster.lists.items()}
+    sums.exchange.tell("order", {**counts, "uses": digests})
     order: dict[str, Payload] = {}
-    flags: dict[str, Any] = {f"use:{bank}": rows.use for bank, rows in roster.lists.items()}
-    flags |= {f"sample:{b}": rows.sample for b, rows in roster.lists.items() if rows.sample is not None}
+    flags: dict[str, dict[str, Any]] = {}
     for bank, rows in roster.lists.items():
-        own = {name: array for name, array in flags.items() if name.partition(":")[2] == bank}
-        order[bank] = Payload(body, {f"rows:{bank}": rows.rows, **own})
+        flags[bank] = {f"use:{bank}": rows.use, f"salt:{bank}": salts[bank]}
+        if rows.sample is not None:
+            flags[bank][f"sample:{bank}"] = rows.sample
+        order[bank] = Payload({}, {f"rows:{bank}": rows.rows, **flags[bank]})
     for holder in (h for h in study.holders if h not in order):
-        places = {f"rows:{bank}": rows.holders[holder] for bank, rows in roster.lists.items()}
-        order[holder] = Payload(body, {**places, **flags})
+        blobs = {f"rows:{bank}": rows.holders[holder] for bank, rows in roster.lists.items()}
+        for of_bank in flags.values():
+            blobs |= of_bank
+        order[holder] = Payload({}, blobs)
     return sums.exchange("edges", what, order)
 
 
-def find_bins(sums: NoisySums, plan: Plan, mu_counts: float) -> list[Bins]:
-    """The order goes out, noisy histograms come back; bins of all features.
+def release_edges(sums: NoisySums, plan: Plan) -> ReleasedSums | None:
+    """The order goes out, noisy histograms come back: None where all bins are public."""
+    answers = send_order(sums, "order of rows, noisy edge histograms")
+    return sums.total(plan.release("edges"), answers) if plan.prepared("edges") else None
 
-    mu_counts: price of the label counts, by which the number of bins is chosen.
-    """
-    roster, study = sums.roster, sums.roster.study
-    answers = send_order(sums, plan, "order of rows, noisy edge histograms")
-    release = plan.release("edges") if plan.prepared("edges") else None
-    histograms: dict[str, Floats] = {} if release is None else sums.total(release, answers)
-    training = sum(roster.training.values())
-    count = study.bins.count or default_bin_count(training, mu_counts, len(plan.features))
-    bins, place = [], dict.fromkeys(histograms, 0)
-    for f in plan.features:
-        if release is None or not f.private_edges:
-            bins.append(Bins.public(f))
-            continue
-        cells = histograms[f.institution][place[f.institution]]
-        place[f.institution] += 1
-        wanted = f.bin_count or count
-        bins.append(Bins(f, edges=edges_from_histogram(cells, f, release.variance(f.institution), wanted)))
-    return bins
+
+def blobs_of(released: ReleasedSums | None) -> dict[str, Floats]:
+    """Totals of a release as arrays for a part of the common view."""
+    return {} if released is None else {b.name: b.total for b in released.blocks}

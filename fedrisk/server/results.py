@@ -388,9 +388,16 @@ def _overlap(roster: Roster) -> dict[str, int]:
 def _institutions(roster: Roster) -> dict[str, InstitutionFacts]:
     out = {}
     for name in roster.study.members:
-        said = roster.agreed[name].body
-        facts = {k: said.get(k) for k in ("label", "scores", "budget_left", "meanings")}
-        out[name] = InstitutionFacts(role=str(said.get("role")), rows=int(said.get("rows", 0)), **facts)
+        said, statement = roster.agreed[name].body, roster.statements[name]
+        has_table = statement.role != "authority"
+        out[name] = InstitutionFacts(
+            role=statement.role,
+            rows=statement.rows,
+            label=None if statement.label is None else statement.label.model_dump(),
+            scores=statement.scores if has_table else None,
+            budget_left=said.get("budget_left"),
+            meanings=said.get("meanings"),
+        )
     return out
 
 

@@ -1,5 +1,6 @@
 """Exchanges 1 to 4, from the hub's side: who takes part, and which rows belong together."""
 
+import functools
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
@@ -9,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.alignment.matching import HOLD_OUT, TRAINING, BankList, match
-from fedrisk.data.features import Feature, features_from
-from fedrisk.errors import ConfigError, DataError, ProtocolError
+from fedrisk.data.features import Feature
+from fedrisk.errors import DataError, ProtocolError
 from fedrisk.privacy.accounting import check_epsilon_delta
 from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.statements import Statement, Statements, features_of_roles, statements_from
 from fedrisk.secure.envelope import Context, open_sealed
 from fedrisk.secure.identity import SignedKey
 from fedrisk.server.exchange import Exchange
@@ -38,15 +40,10 @@ class Roster:
         """Training rows by bank."""
         return {bank: int((rows.use == TRAINING).sum()) for bank, rows in self.lists.items()}
 
-    @property
-    def weighted(self) -> bool:
-        """Whether a bank weighs its labels."""
-        return any((self.agreed[bank].get("label") or {}).get("weighted") for bank in self.study.banks)
-
-    @property
-    def binary_labels(self) -> bool:
-        """Whether every bank's labels are 0 or 1 and none is weighted."""
-        return all((self.agreed[bank].get("label") or {}).get("binary") for bank in self.study.banks)
+    @functools.cached_property
+    def statements(self) -> Statements:
+        """What each member states of itself to all."""
+        return stated(self.agreed, self.study)
 
     @property
     def sampled(self) -> dict[str, int]:
@@ -79,28 +76,21 @@ def agree(
     if members is not None:
         return exchange.roll_call(members, content, hub.pins, study.digest())
     agreed = exchange.roll_call(study.members, content, hub.pins, study.digest(), optional=study.optional)
-    rows = max(int(agreed[m].get("rows")) for m in study.members)
+    statements = stated(agreed, study)
+    rows = max(said.rows for said in statements.values())
     check_epsilon_delta(study.privacy.epsilon, study.privacy.delta, rows)
-    roster_features(study, agreed)
+    features_of_roles(study, statements)
     return agreed
+
+
+def stated(agreed: Mapping[str, Payload], study: Study) -> dict[str, Statement]:
+    """What each member states of itself; ProtocolError where a statement is malformed."""
+    return statements_from({name: agreed[name].get("statement") for name in study.members})
 
 
 def roster_features(study: Study, agreed: Mapping[str, Payload]) -> tuple[Feature, ...]:
     """Features of all roles, the banks' first; ConfigError where the banks' columns differ."""
-    banks = {bank: features_from(agreed[bank].get("features")) for bank in study.banks}
-    first = next(iter(banks), "")
-    for bank, features in banks.items():
-        if features != banks[first]:
-            mine, theirs = {f.column: f for f in features}, {f.column: f for f in banks[first]}
-            differ = sorted(c for c in mine.keys() | theirs.keys() if mine.get(c) != theirs.get(c))
-            raise ConfigError(
-                f"the dictionaries of {first} and {bank} disagree on {', '.join(differ) or 'the order of columns'}; "
-                "banks of one study need the same columns with the same kinds, bounds, bins and missing rules"
-            )
-    features = list(banks.get(first, ()))
-    for holder in study.holders:
-        features += features_from(agreed[holder].get("features"))
-    return tuple(features)
+    return features_of_roles(study, stated(agreed, study))
 
 
 def align(
@@ -117,8 +107,11 @@ def align(
     """
     keys = {name: agreed[name].get("key") for name in study.members}
     heads = {name: agreed[name].get("signed_head") for name in study.members}
-    known = Payload({"keys": keys, "signed_heads": heads})
-    blinded = exchange("blind", "keys of all, blinded ids", dict.fromkeys(study.members, known))
+    exchange.begin_view(study.digest())
+    statements = {name: agreed[name].get("statement") for name in study.members}
+    members = {"study": study.digest(), "research_seed": research_seed, "keys": keys, "signed_heads": heads}
+    exchange.tell("members", {**members, "statements": statements})
+    blinded = exchange("blind", "keys of all, blinded ids", dict.fromkeys(study.members, Payload()))
     asked = {n: a.raw("blinded") for n, a in blinded.items() if "blinded" in a.blobs}
     evaluated: Mapping[str, Payload] = {}
     # An institution that is authority alone is asked in any case: it then forgets its part in the attempt.

@@ -67,15 +67,18 @@ class Rounds:
             study.digest(), self.exchange.attempt, plan.trainers, plan.steps, plan.threshold
         )
 
-    def set_up(self, body: Mapping[str, Any]) -> None:
-        """Two exchanges: what is trained goes out, step keys and sealed shares of them come back."""
+    def set_up(self, design: Mapping[str, Any], context: Mapping[str, Any]) -> None:
+        """Two exchanges: what is trained is told to all, step keys and sealed shares of them come back.
+
+        context: what the numbers of all steps refer to, for the record: the design, and bins of the model's columns.
+        """
         study, trainers = self.roster.study, self.plan.trainers
-        # What the numbers of all steps refer to: the design of the model, and bins of its columns.
-        self.sums.record = replace(self.sums.record, context=dict(body))
-        rows = {name: n for name, n in self.roster.training.items() if name in trainers}
-        content = Payload({**body, "rows": rows, "rate": self.tuning.rate})
+        self.sums.record = replace(self.sums.record, context=dict(context))
+        self.exchange.tell("training", {"design": dict(design), "rate": self.tuning.rate})
         members = [*study.banks, *study.holders]
-        answers = self.exchange("prepare", "bins and model, keys for masks", dict.fromkeys(members, content))
+        answers = self.exchange(
+            "prepare", "bins and model, keys for masks", dict.fromkeys(members, Payload())
+        )
         charged = [dict(a.get("spend")) for a in answers.values() if "spend" in a.body]
         if charged:
             self.sums.record = self.sums.record.with_release(
@@ -101,12 +104,15 @@ class Rounds:
     def state(self, **more: Any) -> Payload:
         """What has to be kept so that rounds can go on in another process; public, or sealed."""
         blobs = {f"{to}|{giver}": blob for to, given in self._shares.items() for giver, blob in given.items()}
-        body = {"keys": {name: k.to_dict() for name, k in self._keys.items()}}
+        view = {"digest": self.exchange.view, "told": self.exchange.told}
+        body = {"keys": {name: k.to_dict() for name, k in self._keys.items()}, "view": view}
         return Payload({**body, **more}, {**blobs, RECORD: self.sums.record.to_bytes()})
 
     def resume(self, state: Payload) -> None:
         """Take over what :meth:`state` gave."""
         self._keys = {n: step_keys.StepKeys.from_dict(k) for n, k in state.get("keys").items()}
+        view = state.get("view")
+        self.exchange.begin_view(self.roster.study.digest(), view["digest"], view["told"])
         self.sums.record = ReleaseRecord.from_bytes(state.raw(RECORD))
         shares: dict[str, dict[str, bytes]] = {}
         for name in (n for n in state.blobs if n != RECORD):

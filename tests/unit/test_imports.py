@@ -28,7 +28,7 @@ LAYERS = {
     "models": {"errors", "study", "data", "secure", "privacy", "metrics"},
     # Columns of a trained encoder; torch only once there is one.
     "institution": {"errors", "files", "findings", "renamed", "study", "data", "privacy", "models"},
-    "protocol": {"errors", "study", "privacy", "releases"},
+    "protocol": {"errors", "study", "data", "secure", "privacy", "releases"},
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     "clients": {
         *("errors", "files", "findings", "study", "alignment", "secure", "audit", "data", "privacy"),

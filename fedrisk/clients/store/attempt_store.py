@@ -115,13 +115,13 @@ class AttemptStore:
         found: State = self._states[kind]
         return found
 
-    def put_answer(self, name: str, content: bytes) -> None:
-        """Keep what was answered, sealed or public, so that the same question gets the same bytes."""
-        write_atomic(self.folder / f"{name}.answer", content)
+    def put_message(self, name: str, content: bytes) -> None:
+        """Keep what was told or answered, sealed or public: a part of the view, an answer that is given again."""
+        write_atomic(self.folder / f"{name}.message", content)
 
-    def answer(self, name: str) -> bytes | None:
-        """What was answered before, or None."""
-        file = self.folder / f"{name}.answer"
+    def message(self, name: str) -> bytes | None:
+        """What was told or answered before, or None."""
+        file = self.folder / f"{name}.message"
         return file.read_bytes() if file.exists() else None
 
     def put(self, name: str, array: NDArray[Any]) -> None:

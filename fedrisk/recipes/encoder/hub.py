@@ -23,10 +23,10 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
     """
     roster, begun = session.roster, session.checkpoint.recipe
     study = roster.study
-    stated = {name: roster.agreed[name].get("encoder") for name in study.trainers}
+    stated = {name: roster.statements[name].encoder for name in study.trainers}
     first = stated[study.trainers[0]]
     differ = sorted(name for name, rule in stated.items() if rule != first)
-    if differ:
+    if first is None or differ:
         raise ConfigError(
             f"{', '.join(differ)} and {study.trainers[0]} state different encoders; holders that train one need the "
             "same series, bounds, months and outputs"
@@ -36,8 +36,8 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
     sums = NoisySums(session.exchange, roster)
     rounds = Rounds(sums, plan.trained, tuning, session.checkpoint)
     if begun is None:
-        send_order(sums, plan)
-        rounds.set_up({"design": design.to_dict()})
+        send_order(sums)
+        rounds.set_up(design.to_dict(), {"design": design.to_dict()})
         session.keep(rounds.state())
     else:
         rounds.resume(begun)

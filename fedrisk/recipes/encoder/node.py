@@ -13,6 +13,8 @@ from fedrisk.clients.row_order import take_order
 from fedrisk.errors import ProtocolError
 from fedrisk.models.trainable import Trainee
 from fedrisk.protocol.actions import Action
+from fedrisk.protocol.form import Form
+from fedrisk.protocol.order import ORDER, ROWS
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipe import Brought
 from fedrisk.recipes.encoder.plan import make_plan
@@ -50,7 +52,7 @@ def conclude(node: Node, request: Payload) -> Payload:
 
 def _ready(attempt: Attempt, request: Payload, rows: NDArray[np.int64]) -> None:
     name, institution = EncoderSettings.of(attempt.study).name, attempt.node.institution
-    if request.get("design") != institution.encoder_design(name):
+    if attempt.told("training").get("design") != institution.encoder_design(name):
         raise ProtocolError("the hub sent another encoder's design than this institution states")
     attempt.state.put("histories", institution.histories(name, attempt.read().ids[rows]))
 
@@ -64,7 +66,7 @@ def _trainee(attempt: Attempt, design: Mapping[str, Any]) -> Trainee:
 SIDE = training.Side(ready=_ready, trainee=_trainee)
 
 ACTIONS: tuple[Action, ...] = (
-    Action(name="edges", serve=order),
+    Action(name="edges", serve=order, form=ROWS, tells={"order": ORDER}),
     *training.actions(SIDE),
-    Action(name="conclude", serve=conclude),
+    Action(name="conclude", serve=conclude, form=Form(blobs={"weights": training.TRAINED})),
 )

@@ -10,12 +10,14 @@ from scipy.special import expit
 from fedrisk.models.binning import Bins
 from fedrisk.models.network import AVERAGED, MOMENTUM, NetworkDesign, default_rate, initial_weights
 from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.statements import evaluated
+from fedrisk.recipes.bins import find_bins
 from fedrisk.recipes.network.plan import mu_of_counts
 from fedrisk.recipes.network.settings import NetworkSettings
 from fedrisk.releases.evaluation import LOGIT_STEPS, logit_edges
 from fedrisk.releases.plan import Plan
 from fedrisk.server.evaluation import take_evaluation
-from fedrisk.server.noisy_sums import NoisySums, find_bins
+from fedrisk.server.noisy_sums import NoisySums, blobs_of, release_edges
 from fedrisk.server.optimiser import Tuning
 from fedrisk.server.outcome import HubSession, Outcome
 from fedrisk.server.training import Rounds, Trained
@@ -31,16 +33,18 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
     study, training = roster.study, plan.trained
     sums = NoisySums(session.exchange, roster)
     if begun is None:
-        bins = find_bins(sums, plan, mu_of_counts(study, plan))
+        released = release_edges(sums, plan)
+        bins = find_bins(study, plan, released, sum(roster.training.values()), mu_of_counts(study, plan))
+        session.exchange.tell("bins", {"bins": [b.to_dict() for b in bins]}, blobs_of(released))
     else:
         bins = [Bins.from_dict(b) for b in begun.get("bins")]
     noise = training.gradient_noise(sum(roster.training.values()))
     design = NetworkDesign.of(bins, NetworkSettings.of(study), noise=noise)
     rounds = Rounds(sums, training, tuning(study, noise), session.checkpoint)
     if begun is None:
-        content = {"bins": [b.to_dict() for b in bins], "design": design.to_dict()}
-        rounds.set_up(content)
-        session.keep(rounds.state(bins=content["bins"]))
+        context = {"bins": [b.to_dict() for b in bins], "design": design.to_dict()}
+        rounds.set_up(design.to_dict(), context)
+        session.keep(rounds.state(bins=context["bins"]))
     else:
         rounds.resume(begun)
     trained = rounds.run(initial_weights(design, roster.research_seed or 0))
@@ -77,7 +81,7 @@ def _conclude(rounds: Rounds, plan: Plan, outcome: Outcome, trained: Trained) ->
     """The model goes to the banks; one noisy histogram of the hold-out comes back, as far as policies let it."""
     exchange, roster = rounds.exchange, rounds.roster
     study = roster.study
-    evaluate = all(roster.agreed[bank].get("evaluation") for bank in study.banks) and not rounds.lost
+    evaluate = evaluated(study, roster.statements) and not rounds.lost
     content = Payload({"evaluate": evaluate}, {"weights": trained.final.astype(np.float32)})
     ask = exchange.gather if rounds.lost else exchange
     answers = ask("conclude", "the model, evaluation histogram", dict.fromkeys(rounds.active, content))

@@ -22,16 +22,20 @@ from fedrisk.clients.describe import allowed_features, described
 from fedrisk.clients.edges import release_edges
 from fedrisk.clients.evaluation import Figures, HoldOut, evaluate
 from fedrisk.clients.node import Node
-from fedrisk.clients.row_order import listed, own_features, take_order, use_of
-from fedrisk.errors import ConfigError, DataError, ProtocolError
+from fedrisk.clients.row_order import RowOrder, listed, take_order, use_of
+from fedrisk.errors import ConfigError, DataError
 from fedrisk.metrics import auc
 from fedrisk.models.binning import Bins
 from fedrisk.models.trainable import TrainedModel, Trainee
 from fedrisk.protocol.actions import Action
+from fedrisk.protocol.form import Form, OfAttempt
+from fedrisk.protocol.order import ORDER, ROWS
 from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.statements import evaluated
 from fedrisk.recipe import Brought
+from fedrisk.recipes.bins import BINS, check_bins, find_bins, told_edges
 from fedrisk.recipes.network.external_score import FEATURE, find_external, with_external
-from fedrisk.recipes.network.plan import external_release, make_plan
+from fedrisk.recipes.network.plan import external_release, make_plan, mu_of_counts
 from fedrisk.recipes.network.settings import NetworkSettings
 from fedrisk.releases.evaluation import LOGIT_STEPS, logit_edges
 from fedrisk.study import NO_PRIVACY, Study
@@ -39,13 +43,6 @@ from fedrisk.study import NO_PRIVACY, Study
 Floats = NDArray[np.float64]
 CHECKED_ROWS = 500
 """Customers on which an exported model is compared with ours before it is kept."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkState:
-    """bins: of the bank's columns, as dictionaries."""
-
-    bins: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +78,11 @@ def edges(node: Node, request: Payload) -> Payload:
     attempt = node.attempt(request)
     take_order(attempt, request, make_plan)
     if attempt.name not in attempt.study.trainers:
-        # A holder behind an external score is charged for the whole study at once, later.
-        return Payload()
+        # A holder behind an external score is charged for the whole study: for the evaluation here, for the training
+        # in the next exchange.
+        if not evaluated(attempt.study, attempt.statements):
+            return Payload()
+        return outlet.charge(attempt, attempt.plan.release("evaluation"), request)
     return release_edges(attempt, request)
 
 
@@ -103,7 +103,7 @@ def conclude(node: Node, request: Payload) -> Payload:
     attempt.state.still_runs()
     design = NetworkDesign.from_dict(attempt.state.load(training.TrainingState).design)
     model = training.trained_model(attempt, request, design.size)
-    edges = logit_edges(attempt.study)
+    edges, allowed = logit_edges(attempt.study), bool(request.get("evaluate"))
     scored = cache(lambda: score(attempt, model))
 
     def held() -> HoldOut:
@@ -115,7 +115,9 @@ def conclude(node: Node, request: Payload) -> Payload:
             exact=np.rint(logit * LOGIT_STEPS).astype(np.int64),
         )
 
-    return evaluate(attempt, request, "conclude", held, lambda: keep(attempt, model, scored()))
+    return evaluate(
+        attempt, request, "conclude", held, lambda: keep(attempt, model, scored()), allowed=allowed
+    )
 
 
 def score(attempt: Attempt, model: TrainedModel) -> Scored:
@@ -142,8 +144,11 @@ def score(attempt: Attempt, model: TrainedModel) -> Scored:
 
 
 def own_bins(attempt: Attempt) -> list[Bins]:
-    """Bins of the bank's columns, as they were sent for the training."""
-    return [Bins.from_dict(b) for b in attempt.state.load(NetworkState).bins]
+    """Bins of the banks' columns, once they are those that follow from the released histograms; ProtocolError."""
+    told, plan, training = attempt.told("bins"), attempt.plan, attempt.state.load(RowOrder).training
+    edges = told_edges(plan, told, training)
+    found = find_bins(attempt.study, plan, edges, training, mu_of_counts(attempt.study, plan))
+    return check_bins(found, told.get("bins"))
 
 
 def keep(attempt: Attempt, model: TrainedModel, scored: Scored) -> Figures:
@@ -223,10 +228,7 @@ def _ready(attempt: Attempt, request: Payload, rows: NDArray[np.int64]) -> None:
         )
     if table.label is None:
         raise DataError(f"{attempt.name} is a bank and has no label; name it in [dictionary.label]")
-    bins = [Bins.from_dict(b) for b in request.get("bins")]
-    if [b.feature for b in bins] != own_features(attempt.plan.features, attempt.role):
-        raise ProtocolError("the bins are not those of this institution's columns; run the study again")
-    attempt.state.save(NetworkState(bins=list(request.get("bins"))))
+    bins = own_bins(attempt)
     attempt.state.put("inputs", encode(with_external(attempt, table.frame, table.ids).iloc[rows], bins))
     attempt.state.put("label", table.label[rows])
 
@@ -240,9 +242,25 @@ def _trainee(attempt: Attempt, design: Mapping[str, Any]) -> Trainee:
 
 SIDE = training.Side(ready=_ready, trainee=_trainee)
 
+
+class Conclude(OfAttempt):
+    """The end of a training. evaluate: whether all trainers are there, so that the hold-out can be evaluated."""
+
+    evaluate: bool
+
+
 ACTIONS: tuple[Action, ...] = (
-    Action(name="edges", serve=edges),
-    Action(name="prepare", serve=prepare, answers=training.MASK_KEYS),
+    Action(name="edges", serve=edges, form=ROWS, tells={"order": ORDER}),
+    Action(
+        name="prepare",
+        serve=prepare,
+        tells={"bins": BINS, "training": training.TRAINING},
+        answers=training.MASK_KEYS,
+    ),
     *(action for action in training.actions(SIDE) if action.name != "prepare"),
-    Action(name="conclude", serve=conclude),
+    Action(
+        name="conclude",
+        serve=conclude,
+        form=Form(body=Conclude, blobs={"weights": training.TRAINED}),
+    ),
 )

@@ -22,6 +22,7 @@ from fedrisk.errors import ProtocolError
 from fedrisk.metrics import auc
 from fedrisk.models.scorecard import EXTERNAL, FACTOR, Scorecard
 from fedrisk.protocol.payload import Payload
+from fedrisk.recipes.scorecard.prepared import told_card
 from fedrisk.recipes.scorecard.scoring import partial_context
 from fedrisk.secure.envelope import open_sealed
 from fedrisk.secure.ring import to_signed
@@ -50,16 +51,10 @@ class Scored:
 
 
 def deliver(node: Node, request: Payload) -> Payload:
-    """Scorecard and sealed partial scores -> the bank's scores and models (kept), evaluation histogram (out)."""
+    """Sealed partial scores -> the bank's scores and models (kept), evaluation histogram (out)."""
     attempt = node.attempt(request)
-    card = Scorecard.from_json(request.get("scorecard"))
-    edges = np.asarray(request.get("score_edges"), float)
-    inner = attempt.study.evaluation.bins - 1
-    if edges.shape != (inner,) or not np.isfinite(edges).all() or (np.diff(edges) < 0).any():
-        # Before anything is paid: whether a score falls beyond the last bin would tell of the hold-out.
-        raise ProtocolError(
-            f"the hub sent other score edges than {inner} rising numbers; run the study again"
-        )
+    card = told_card(attempt)
+    edges = card.score_bins(attempt.study.evaluation.bins)
     scored = cache(lambda: _scored(attempt, card, request))
 
     def held() -> HoldOut:
@@ -67,7 +62,7 @@ def deliver(node: Node, request: Payload) -> Payload:
         total = scored().total[part]
         return HoldOut(label=scored().label[part], bins=card.risk_bins(total, edges), exact=total)
 
-    answer = evaluate(attempt, request, "deliver", held, lambda: _keep(attempt, card, scored(), request))
+    answer = evaluate(attempt, request, "deliver", held, lambda: _keep(attempt, card, scored()))
     attempt.state.forget_secrets()
     return answer
 
@@ -112,7 +107,7 @@ def _external(attempt: Attempt, request: Payload, rows: int) -> NDArray[np.int64
     return to_signed(total).astype(np.int64)
 
 
-def _keep(attempt: Attempt, card: Scorecard, scored: Scored, request: Payload) -> dict[str, float | None]:
+def _keep(attempt: Attempt, card: Scorecard, scored: Scored) -> dict[str, float | None]:
     """Write scores, reasons and the bank's own models' scores to its store; the figures of those models.
 
     The probability of the scorecard comes from released numbers; the bank recalibrates it on its own labels
@@ -150,7 +145,7 @@ def _keep(attempt: Attempt, card: Scorecard, scored: Scored, request: Payload) -
     if attempt.research:
         out["notice"] = NO_PRIVACY
     out.to_parquet(folder / "scores.parquet", index=False)
-    (folder / "scorecard.json").write_text(request.get("scorecard"), encoding="utf-8")
+    (folder / "scorecard.json").write_text(card.to_json(), encoding="utf-8")
     pd.Series(figures, dtype=float).to_json(folder / "own_figures.json")
     return figures
 

@@ -4,27 +4,162 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.errors import ConfigError
+from fedrisk.errors import ConfigError, ProtocolError
 from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import (
     Curves,
     LabelCounts,
     combine_counts,
+    few_positives,
     fit_curves,
     fit_weights,
+    radii,
     shape_bases,
+    stronger_half,
 )
 from fedrisk.models.scorecard import Scorecard
-from fedrisk.recipes.scorecard.forms import own_pairs
+from fedrisk.recipes.scorecard.forms import counts_release, gram_release, own_pairs
+from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
-from fedrisk.study import BANK, NO_PRIVACY
+from fedrisk.releases.release import Release
+from fedrisk.study import BANK, NO_PRIVACY, Study
 
 Floats = NDArray[np.float64]
+
+LEAST_RADIUS = 1e-3
+"""Least clipping radius of a role's part of a shape row."""
+
+CLOSE = 1e-6
+"""How far a number may be from another machine's for the same computation, in proportion and by itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """Public facts of an aligned study, the same at hub and members.
+
+    training, sampled: rows of all lists, and of the sample. weighted: whether a bank weighs its labels. binary: whether
+    all labels are 0 or 1 and none is weighted.
+    """
+
+    study: Study
+    plan: Plan
+    training: int
+    sampled: int
+    weighted: bool
+    binary: bool
+
+    def counts(self, bins: Sequence[Bins]) -> Release:
+        """The release of the label counts."""
+        sizes = sizes_of(bins, self.study.roles)
+        mu = self.plan.mu("counts")
+        return counts_release(self.study, sizes, mu, binary_labels=self.binary, rows=self.training)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Second:
+    """The second release, as it follows from the label counts.
+
+    chosen: features that are counted again, by role, where positives are few. Otherwise bases: of all features,
+    (bins, k) each; radii: greatest norm of each role's part of a shape row; share: brings the matrix of a sample to the
+    scale of the counts.
+    """
+
+    release: Release
+    chosen: dict[str, list[int]] | None = None
+    bases: tuple[Floats, ...] = ()
+    radii: dict[str, float] = field(default_factory=dict)
+    share: float = 1.0
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What gives the released numbers meaning, for the record."""
+        if self.chosen is not None:
+            return {"chosen": self.chosen}
+        return {"share": self.share, "radii": self.radii}
+
+
+def second_release(
+    facts: Facts,
+    bins: Sequence[Bins],
+    counts: LabelCounts,
+    curves: Curves,
+    told: Mapping[str, Any] | None = None,
+) -> Second:
+    """Where positives are few, a second count of the stronger features; else the Gram matrix of all shape columns.
+
+    told: chosen features, or bases and radii, as the hub has them: they are taken, so that all members have the same
+    numbers to the last digit, once they are those that follow here within rounding. ProtocolError where they are not.
+    """
+    owner = [b.feature.institution for b in bins]
+    if few_positives(counts.positives, len(bins)):
+        chosen = _chosen(facts.study, owner, stronger_half(curves))
+        if told is not None and told != {"chosen": chosen}:
+            raise _other_numbers()
+        sizes = sizes_of(bins, facts.study.roles)
+        picked = {role: [sizes[role][j] for j in own] for role, own in chosen.items()}
+        mu = facts.plan.mu("recount")
+        release = counts_release(
+            facts.study, picked, mu, "recount", binary_labels=facts.binary, rows=facts.training
+        )
+        return Second(release=release, chosen=chosen)
+    bases = shape_bases(curves)
+    radius = {r: max(float(v), LEAST_RADIUS) for r, v in radii(bases, curves, owner).items()}
+    if told is not None:
+        bases, radius = _adopted(bases, radius, told)
+    # Counts carry the selection weights and the matrix does not: bring it to their scale, which is exact for constant
+    # weights, else an approximation.
+    share = (curves.total if facts.weighted else facts.training) / facts.sampled
+    owners = owners_of(facts.study, bases, owner)
+    release = gram_release(
+        facts.study, owners, {r: radius[r] for r in owners}, facts.sampled, facts.plan.mu("gram")
+    )
+    return Second(release=release, bases=bases, radii=radius, share=share)
+
+
+def owners_of(study: Study, bases: Sequence[Floats], owner: Sequence[str]) -> dict[str, list[int]]:
+    """By role, the feature number of each of its shape columns."""
+    column_feature = [j for j, b in enumerate(bases) for _ in range(b.shape[1])]
+    return {r: [j for j in column_feature if owner[j] == r] for r in study.roles if r in owner}
+
+
+def _chosen(study: Study, owner: Sequence[str], strong: Sequence[int]) -> dict[str, list[int]]:
+    first = {role: owner.index(role) if role in owner else 0 for role in study.roles}
+    return {role: sorted(j - first[role] for j in strong if owner[j] == role) for role in study.roles}
+
+
+def _adopted(
+    own: tuple[Floats, ...], radius: dict[str, float], told: Mapping[str, Any]
+) -> tuple[tuple[Floats, ...], dict[str, float]]:
+    """Bases and radii as the hub has them, once they are those here within rounding; the sign of a mode is free."""
+    if set(told) != {"bases", "radii"} or set(told["radii"]) != set(radius):
+        raise _other_numbers()
+    theirs = tuple(np.asarray(b, float) for b in told["bases"])
+    radii_there = {role: float(told["radii"][role]) for role in radius}
+    same = len(own) == len(theirs) and all(
+        a.shape == b.shape
+        and all(_close(a[:, k], b[:, k]) or (k > 0 and _close(a[:, k], -b[:, k])) for k in range(a.shape[1]))
+        for a, b in zip(own, theirs, strict=True)
+    )
+    if not same or not all(_close(radius[r], radii_there[r]) for r in radius):
+        raise _other_numbers()
+    return theirs, radii_there
+
+
+def _close(one: Any, other: Any) -> bool:
+    return bool(np.allclose(one, other, rtol=CLOSE, atol=CLOSE))
+
+
+def _other_numbers() -> ProtocolError:
+    return ProtocolError(
+        "what the hub tells of the second release does not follow from the label counts; run the study again, and ask "
+        "the consortium's operator"
+    )
 
 
 @dataclass(frozen=True)
@@ -102,14 +237,42 @@ def gram_matrix(
 
 
 def fit_card(
-    study: str, bins: Sequence[Bins], counts: LabelCounts, curves: Curves, second: GramMatrix | None
+    study: str,
+    bins: Sequence[Bins],
+    counts: LabelCounts,
+    second: GramMatrix | None,
+    bases: Sequence[Floats] = (),
+    rounded: Sequence[Sequence[int]] | None = None,
 ) -> Scorecard:
-    """The scorecard; without a Gram matrix the curves are added up as they are (few positives)."""
+    """The scorecard; without a Gram matrix the curves are added up as they are (few positives).
+
+    counts: both counts as one, where features were counted a second time. rounded: points as another machine rounded
+    them.
+    """
+    curves = fit_curves(counts, bins)
     if second is None:
-        return Scorecard.from_weights(study, bins, curves.curve, counts, curves)
-    bases = shape_bases(curves)
+        return Scorecard.from_weights(study, bins, curves.curve, counts, curves, rounded=rounded)
     weights = fit_weights(bases, counts, curves, second.gram, second.variance)
-    return Scorecard.from_weights(study, bins, weights, counts, curves, bases=bases, gram=second.gram)
+    return Scorecard.from_weights(
+        study, bins, weights, counts, curves, bases=bases, gram=second.gram, rounded=rounded
+    )
+
+
+def card_from(
+    facts: Facts,
+    bins: Sequence[Bins],
+    counts: LabelCounts,
+    second: Second,
+    released: ReleasedSums,
+    rounded: Sequence[Sequence[int]] | None = None,
+) -> Scorecard:
+    """The scorecard from label counts and second release; a research run's says that it has no privacy."""
+    if second.chosen is not None:
+        both = combine_recount(counts, released, bins, second.chosen)
+        return fit_card(facts.study.name, bins, both, None, rounded=rounded)
+    owner = [b.feature.institution for b in bins]
+    matrix = gram_matrix(released, second.bases, owner, second.share)
+    return fit_card(facts.study.name, bins, counts, matrix, second.bases, rounded)
 
 
 def refit(record: ReleaseRecord) -> Scorecard:
@@ -121,9 +284,10 @@ def refit(record: ReleaseRecord) -> Scorecard:
     second = None
     if again is not None:
         counts = combine_recount(counts, again, bins, {r: again.about["chosen"][r] for r in roles})
-    curves = fit_curves(counts, bins)
+    bases: tuple[Floats, ...] = ()
     if gram is not None:
         owner = [b.feature.institution for b in bins]
-        second = gram_matrix(gram, shape_bases(curves), owner, gram.about["share"])
-    card = fit_card(str(record.study["name"]), bins, counts, curves, second)
+        bases = shape_bases(fit_curves(counts, bins))
+        second = gram_matrix(gram, bases, owner, gram.about["share"])
+    card = fit_card(str(record.study["name"]), bins, counts, second, bases)
     return replace(card, notice=NO_PRIVACY) if record.research else card

@@ -1,16 +1,18 @@
 """The scorecard recipe at an institution: edges, masked matrices, releases, partial scores.
 
-The hub sends what a release needs (the order of rows, bins, curves, mask secrets); the institution makes its plan and
-its noise itself, from the study and from what was declared.
+The hub sends the order of rows, secrets of masks, and the totals of what was released. Plan, noise, bins, curves, radii
+and points the institution works out itself, from the study, from what members state, and from these totals.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import StringConstraints
 
 from fedrisk.clients import outlet
 from fedrisk.clients.attempt import Attempt
@@ -19,34 +21,34 @@ from fedrisk.clients.edges import release_edges
 from fedrisk.clients.node import Node
 from fedrisk.clients.outlet import RingArray
 from fedrisk.clients.row_order import (
-    RowOrder,
     all_training_rows,
-    own_features,
     take_order,
     training_rows,
 )
 from fedrisk.errors import DataError, ProtocolError
-from fedrisk.models.binning import Bins
 from fedrisk.models.shape_rows import shape_rows
 from fedrisk.protocol.actions import Action, Disclosure, named, partner
+from fedrisk.protocol.form import SEALED, BlobForm, Form, OfAttempt
+from fedrisk.protocol.order import ORDER, ROWS
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipe import Brought
+from fedrisk.recipes.bins import BINS
 from fedrisk.recipes.scorecard import matrices
 from fedrisk.recipes.scorecard.delivery import deliver
-from fedrisk.recipes.scorecard.forms import counts_release, gram_release
 from fedrisk.recipes.scorecard.plan import make_plan
+from fedrisk.recipes.scorecard.prepared import CARD, COUNTS, prepared
 from fedrisk.recipes.scorecard.scoring import (
     check_versions,
     received_protection,
     score,
     score_protection,
 )
-from fedrisk.recipes.scorecard.state import GramState, RecountState, ScorecardState
+from fedrisk.recipes.scorecard.state import ScorecardState, SecondState
 from fedrisk.releases.release import Block, Product, Release, product_label, products
 from fedrisk.secure.envelope import Context, open_sealed, seal
 from fedrisk.secure.product import Shape, left_share, mask, right_share, with_last
 from fedrisk.secure.product import unpack as unpack_blocks
-from fedrisk.secure.ring import check_bound, from_signed
+from fedrisk.secure.ring import from_signed
 from fedrisk.study import Study
 
 
@@ -71,6 +73,7 @@ def mask_matrices(node: Node, request: Payload) -> Payload:
     release = inputs.release
     attempt.begin_once(f"mask_{release.name}", request)
     dealt = request.get("secrets")
+    _check_dealt(attempt, inputs, request)
     attempt.state.put_secret(f"masks_{release.name}", json.dumps(dealt).encode())
     answers = {}
     for product in inputs.products:
@@ -90,16 +93,45 @@ def release_sums(node: Node, request: Payload) -> Payload:
     """Envelopes of the counterparts -> this institution's part of every block: shares, pair masks, noise."""
     attempt = node.attempt(request)
     inputs = Inputs(attempt, prepared(attempt, request))
+    exact = cache(lambda block: inputs.part(inputs.release.block(block), request))
+    if not outlet.charged(attempt, inputs.release.name):
+        # Before anything is paid: what does not open, or has another size, costs no budget.
+        for block in inputs.release.blocks:
+            if attempt.name in block.contributors:
+                exact(block.name)
     return outlet.release(
         attempt,
         inputs.release,
         request,
-        lambda block, noise: noise.add(block, inputs.part(block, request)),
+        lambda block, noise: noise.add(block, exact(block.name)),
     )
 
 
-SUMS = ("counts", "recount", "gram")
-"""Releases that the actions mask and release make."""
+class OfRelease(OfAttempt):
+    """Which release a message is about."""
+
+    release: Literal["counts", "recount", "gram"]
+
+
+class ToMask(OfRelease):
+    """Secrets of the masks, by product."""
+
+    secrets: dict[str, Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]]
+
+
+def _check_dealt(attempt: Attempt, inputs: "Inputs", request: Payload) -> None:
+    """ProtocolError unless there is a secret for each product, and a correction of its size for each left side."""
+    products_here = {p.id: p for p in inputs.products}
+    lefts = {name for name, p in products_here.items() if p.left == attempt.name}
+    fits = set(request.get("secrets")) == set(products_here) and set(request.blobs) == lefts
+    for name in lefts if fits else ():
+        shape = inputs.shape(products_here[name])
+        correction = request.array(name)
+        fits &= correction.shape == (shape.left, shape.right) and correction.dtype == np.dtype(shape.dtype)
+    if not fits:
+        raise ProtocolError(
+            "the secrets dealt for the secure products are not those of the release; run the study again"
+        )
 
 
 @dataclass
@@ -131,15 +163,13 @@ class Inputs:
 
     def context(self, product: Product, sender: str, receiver: str) -> Context:
         """Where the envelope with a masked matrix belongs."""
-        radii = tuple(self.attempt.state.load(GramState).radii.values()) if self._gram else ()
         return Context(
-            study=self.attempt.study.digest(),
+            study=self.attempt.view,
             release=f"{self.release.name}|{product.id}",
             attempt=self.attempt.state.id,
             direction=f"{sender}>{receiver}",
             sender=sender,
             receiver=receiver,
-            radii=radii,
         )
 
     def rows(self, bank: str) -> NDArray[np.int64]:
@@ -166,7 +196,7 @@ class Inputs:
         if block.with_noise_of is not None:
             return self._histogram(block)
         if self._gram:
-            owners = self.attempt.state.load(GramState).owners[self.attempt.role]
+            owners = self.attempt.state.load(SecondState).owners[self.attempt.role]
             return matrices.gram_vector([self.shapes(name) for name in self.attempt.lists], owners)
         codes, sizes = self.codes()
         return matrices.label_counts(codes[self.rows(self.attempt.name)], sizes, self.labels())
@@ -197,9 +227,9 @@ class Inputs:
     def shapes(self, bank: str) -> NDArray[np.int64]:
         """Shape rows of a list in fixed point, each of norm at most this role's radius; made once for a message."""
         if bank not in self._shape_rows:
-            state = self.attempt.state.load(GramState)
+            state = self.attempt.state.load(SecondState)
             codes = self.attempt.state.get("codes")[self.rows(bank)]
-            bases = [np.asarray(b, float) for b in state.bases]
+            bases = [np.asarray(b, float) for b in state.own]
             radius = float(state.radii[self.attempt.role])
             self._shape_rows[bank] = shape_rows(list(codes.T), bases, radius, self.release.scale_bits // 2)
         return self._shape_rows[bank]
@@ -240,133 +270,43 @@ class Inputs:
     def _chosen(self, role: str) -> list[int]:
         """Features of a role that a release of label counts is about."""
         if self.release.name == "recount":
-            return self.attempt.state.load(RecountState).chosen[role]
+            return self.attempt.state.load(SecondState).chosen[role]
         return list(range(len(self.attempt.state.load(ScorecardState).sizes[role])))
-
-
-# --- the plan, filled in with what earlier releases decided --------------------------------------------------
-
-
-def prepared(attempt: Attempt, request: Payload) -> Release:
-    """The release that a request is about; what it needs is checked and kept when it comes for the first time."""
-    name = str(request.get("release"))
-    if name not in SUMS:
-        # Edges and evaluation are in the plan too, and are made by handlers of their own: computed here, they would
-        # leave with another release's numbers under their price.
-        raise ProtocolError(f"release {name} is unknown here; hub and institution must run the same version")
-    if "begin" in request.body:
-        _begin(attempt, name, request.get("begin"))
-    if not attempt.begun(f"begin_{name}"):
-        raise ProtocolError(f"release {name} was never prepared here; run the study again")
-    return attempt.plan.release(name)
-
-
-def _begin(attempt: Attempt, name: str, content: Mapping[str, Any]) -> None:
-    """Keep bins, the chosen features, or curves, and complete the plan; refused if they came before and differ."""
-    attempt.begin_once(f"begin_{name}", Payload(content))
-    if attempt.plan.prepared(name):
-        return
-    release = begin(name, attempt, content, attempt.state.load(RowOrder))
-    attempt.state.save(attempt.plan.with_released(release))
-
-
-def begin(name: str, attempt: Attempt, content: Mapping[str, Any], order: RowOrder) -> Release:
-    """The form of one release, from what the hub sent; what it needs is kept.
-
-    name: one of ``SUMS``. Errors: ProtocolError where the content does not fit the columns of all roles, DataError
-    where sums could leave the ring.
-    """
-    if name == "counts":
-        return _begin_counts(attempt, content, order)
-    if attempt.plan.prepared("gram" if name == "recount" else "recount"):
-        raise ProtocolError(
-            "a study releases a Gram matrix or a second count, never both; run the study again"
-        )
-    make = _begin_recount if name == "recount" else _begin_gram
-    return make(attempt, content, order)
-
-
-def _begin_counts(attempt: Attempt, content: Mapping[str, Any], order: RowOrder) -> Release:
-    bins = [Bins.from_dict(b) for b in content["bins"]]
-    if [b.feature for b in bins] != own_features(attempt.plan.features, attempt.role):
-        raise ProtocolError("the bins are not those of this institution's columns; run the study again")
-    _check_sizes(attempt, content["sizes"], [b.size for b in bins])
-    attempt.state.put("codes", matrices.table_codes(attempt.read().frame, bins))
-    state = ScorecardState(
-        bins=list(content["bins"]), sizes=content["sizes"], binary_labels=bool(content["binary_labels"])
-    )
-    attempt.state.save(state)
-    mu = attempt.plan.mu("counts")
-    release = counts_release(
-        attempt.study, state.sizes, mu, binary_labels=state.binary_labels, rows=order.training
-    )
-    _check_reach(release, order.training, 2**release.scale_bits)
-    return release
-
-
-def _check_sizes(attempt: Attempt, sizes: Mapping[str, Sequence[int]], own: Sequence[int]) -> None:
-    """ProtocolError unless the numbers of bins are those of the columns of all roles: the noise follows from them."""
-    features, roles = attempt.plan.features, attempt.study.roles
-    expected = {role: len(own_features(features, role)) for role in roles}
-    if {role: len(of_role) for role, of_role in sizes.items()} != expected or list(
-        sizes[attempt.role]
-    ) != list(own):
-        raise ProtocolError("the numbers of bins are not those of the study's columns; run the study again")
-
-
-def _check_chosen(chosen: Mapping[str, Sequence[int]], sizes: Mapping[str, Sequence[int]]) -> None:
-    """ProtocolError unless each feature that is counted a second time is one of its role's, and named once."""
-    fits = set(chosen) == set(sizes) and all(
-        len(set(picked)) == len(picked) and set(picked) <= set(range(len(sizes[role])))
-        for role, picked in chosen.items()
-    )
-    if not fits:
-        raise ProtocolError("the features to count again are not the study's; run the study again")
-
-
-def _begin_recount(attempt: Attempt, content: Mapping[str, Any], order: RowOrder) -> Release:
-    state = attempt.state.load(ScorecardState)
-    recount = RecountState(chosen=content["chosen"])
-    _check_chosen(recount.chosen, state.sizes)
-    sizes = {role: [state.sizes[role][j] for j in chosen] for role, chosen in recount.chosen.items()}
-    attempt.state.save(recount)
-    mu, binary = attempt.plan.mu("recount"), state.binary_labels
-    release = counts_release(attempt.study, sizes, mu, "recount", binary_labels=binary, rows=order.training)
-    _check_reach(release, order.training, 2**release.scale_bits)
-    return release
-
-
-def _begin_gram(attempt: Attempt, content: Mapping[str, Any], order: RowOrder) -> Release:
-    state = GramState(bases=content["bases"], owners=content["owners"], radii=content["radii"])
-    attempt.state.save(state)
-    mu = attempt.plan.mu("gram")
-    release = gram_release(attempt.study, state.owners, state.radii, order.sampled, mu)
-    squares = sum(r * r for r in state.radii.values())
-    _check_reach(release, order.sampled, int(np.ldexp(squares, release.scale_bits)))
-    return release
-
-
-def _check_reach(release: Release, rows: int, largest: int) -> None:
-    """DataError where sums with all noise could leave the ring."""
-    noise = 12 * max(sum(b.sigma.values()) for b in release.blocks) * 2
-    check_bound(rows, 1, largest + 1, int(noise) + 1, release.ring)
 
 
 MASKED = Disclosure("masked_matrix", "masked_sealed", partner)
 
+CORRECTION = BlobForm(dtype=("uint16", "uint32", "uint64"), ndim=(2,))
+SUMS_TOLD = {"bins": BINS, "counts": COUNTS}
+
 ACTIONS: tuple[Action, ...] = (
-    Action(name="edges", serve=edges),
-    Action(name="mask", serve=mask_matrices, sends=MASKED),
-    Action(name="release", serve=release_sums, receives=MASKED),
+    Action(name="edges", serve=edges, form=ROWS, tells={"order": ORDER}),
+    Action(
+        name="mask",
+        serve=mask_matrices,
+        form=Form(body=ToMask, blobs={"*@*": CORRECTION}),
+        tells=SUMS_TOLD,
+        sends=MASKED,
+    ),
+    Action(
+        name="release",
+        serve=release_sums,
+        form=Form(body=OfRelease, blobs={"*": SEALED}),
+        tells=SUMS_TOLD,
+        receives=MASKED,
+    ),
     Action(
         name="score",
         serve=score,
+        tells={"card": CARD},
         sends=Disclosure("partial_scores", score_protection, named),
         scores="given",
     ),
     Action(
         name="deliver",
         serve=deliver,
+        form=Form(blobs={"*": SEALED}),
+        tells={"card": CARD},
         receives=Disclosure("partial_scores", received_protection, named),
         scores="taken",
     ),

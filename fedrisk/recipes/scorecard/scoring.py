@@ -1,12 +1,15 @@
 """Scores: holders add up the points of their columns; the masked sum reaches the bank alone.
 
 Masks come from the holders' pair keys, so the bank opens the sum and no single part, and the hub nothing.
-Where a single holder is behind the sum, the bank gets coarse bands instead of points, unless that
-holder's policy allows points. A score is an authorised output, not a differentially private one.
+Where there are not two holders with several columns each behind the sum, a holder gives coarse bands instead of points,
+unless its policy allows points; points are on a grid of a limited number of values. So a version of a score tells a bank
+no more of an enterprise than the logarithm of that number in bits. A score is an authorised output, not a differentially
+private one.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,30 +19,40 @@ from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import listed
 from fedrisk.errors import PolicyError, ProtocolError
+from fedrisk.models.scorecard import Scorecard
 from fedrisk.privacy.policy import Policy
 from fedrisk.protocol.payload import Payload, pack, unpack
-from fedrisk.recipes.scorecard.state import ScorecardState
+from fedrisk.protocol.statements import evaluated
+from fedrisk.recipes.scorecard.prepared import institution_bins, told_card, told_counts
 from fedrisk.secure.envelope import Context, seal
 from fedrisk.secure.ring import from_signed
 from fedrisk.study import BANK, Study
 
-MOST_BANDS = 16
+BANDS = 10
+"""Bands that a card's coarse scores are drawn up in."""
+
 LEAST_BAND_SHARE = 0.05
-"""Least share of the listed rows in a band; thinner bands are merged with their neighbour."""
+"""Least share of enterprises in a band; thinner bands are merged with their neighbour."""
+
+MOST_OF_BAND = 0.9
+"""Most that a single sum of points may be of its band."""
 
 
 def score(node: Node, request: Payload) -> Payload:
-    """This holder's points per bin -> for each bank, the masked partial scores of its whole list, sealed."""
+    """The card -> for each bank, this holder's masked partial scores of the bank's whole list, sealed."""
     attempt = node.attempt(request)
-    attempt.begin_once("scored", request)
     study = attempt.study
     node.institution.policy.check(study, institution=attempt.name, research=attempt.research)
     if not outlet.charged(attempt, "counts"):
         raise ProtocolError("scores were asked for before anything was released; run the study again")
-    stored = attempt.state.answer("score")
+    stored = attempt.state.message("score")
     if stored is not None:
         return unpack(stored)
-    partial = _partial(attempt, request)
+    partial = _partial(attempt, told_card(attempt))
+    charged = Payload()
+    if evaluated(study, attempt.statements):
+        # Its records stand behind the scores by which the banks' hold-out is counted.
+        charged = outlet.charge(attempt, attempt.plan.release("evaluation"), request)
     answers = {}
     for bank in study.banks:
         sums = from_signed(partial[listed(attempt, bank)], "uint32")
@@ -49,8 +62,8 @@ def score(node: Node, request: Payload) -> Payload:
             )
         context = partial_context(attempt, attempt.name, bank)
         answers[bank] = seal(attempt.key, attempt.peers[bank], context, [sums])
-    answer = Payload({}, answers)
-    attempt.state.put_answer("score", pack(answer))
+    answer = Payload(charged.body, answers)
+    attempt.state.put_message("score", pack(answer))
     attempt.state.forget_secrets()
     return answer
 
@@ -67,21 +80,111 @@ def received_protection(study: Study, policy: Policy) -> str:
     return "masked_among_holders" if len(study.holders) > 1 else "bands_or_points"
 
 
-def _partial(attempt: Attempt, request: Payload) -> NDArray[np.int64]:
-    """(table rows + 1,) this holder's points, or the points of bands where it is alone behind a score."""
-    points = [np.asarray(p, np.int64) for p in request.get("points")]
-    codes, sizes = attempt.state.get("codes"), attempt.state.load(ScorecardState).sizes[attempt.role]
-    if [len(p) for p in points] != list(sizes):
-        raise ProtocolError("the points are not those of this institution's bins; run the study again")
-    _count_version(attempt, request)
-    partial = np.zeros(len(codes), np.int64)
+def _partial(attempt: Attempt, card: Scorecard) -> NDArray[np.int64]:
+    """(table rows + 1,) what this holder gives of each enterprise: points on the common grid, or points of its band."""
+    policy = attempt.node.institution.policy
+    points = [np.asarray(card.points[j], np.int64) for j in card.features_of(attempt.role)]
+    if max(int(np.abs(p).max()) for p in points) > policy.score_points:
+        raise PolicyError(
+            f"{attempt.name}: a column gives or takes more than {policy.score_points} points "
+            "(policy.score_points); no score is given"
+        )
+    codes = attempt.state.get("codes")
+    exact = np.zeros(len(codes), np.int64)
     for j, p in enumerate(points):
-        partial += p[codes[:, j]]
-    study = attempt.study
-    if len(study.holders) > 1 or attempt.node.institution.policy.scores != "bands":
-        return partial
-    places = np.concatenate([listed(attempt, bank) for bank in study.banks])
-    return banded(partial, places, request.get("bands"))
+        exact += p[codes[:, j]]
+    table = given_points(attempt, card)
+    _count_version(attempt, points, table)
+    return table.of(exact)
+
+
+def given_points(attempt: Attempt, card: Scorecard) -> "GivenPoints":
+    """What this holder gives for each sum of its points, from released numbers and the points alone."""
+    study, role, policy = attempt.study, attempt.role, attempt.node.institution.policy
+    columns = {h: len(card.features_of(h)) for h in study.holders}
+    if policy.scores == "bands" and sum(n >= policy.band_columns for n in columns.values()) < 2:
+        curves = told_counts(attempt)[2]
+        places = card.features_of(role)
+        shares = sum_shares([card.points[j] for j in places], [curves.weight[j] for j in places])
+        return merged_bands(card.band_edges(role, BANDS), card.band_points(role, BANDS), shares)
+    values = min([policy.score_values, *(attempt.statements[h].score_values for h in study.holders)])
+    spans = {h: _span([card.points[j] for j in card.features_of(h)]) for h in study.holders}
+    width = sum(high - low for low, high in spans.values())
+    return GivenPoints.grid(*spans[role], step=max(1, -(-width // (values - len(study.holders)))))
+
+
+@dataclass(frozen=True)
+class GivenPoints:
+    """Points that stand for a sum of points: ``values[k]`` for sums from ``edges[k - 1]`` to below ``edges[k]``."""
+
+    edges: tuple[int, ...]
+    values: tuple[int, ...]
+
+    def of(self, sums: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Given points of each sum, (n,)."""
+        out: NDArray[np.int64] = np.array(self.values, np.int64)[
+            np.searchsorted(np.array(self.edges, np.int64), sums, side="right")
+        ]
+        return out
+
+    @classmethod
+    def grid(cls, low: int, high: int, *, step: int) -> "GivenPoints":
+        """Every ``step``-th number from ``low`` to ``high``, each for the sums around it.
+
+        >>> GivenPoints.grid(0, 7, step=3).of(np.arange(8)).tolist()
+        [0, 0, 3, 3, 3, 6, 6, 6]
+        """
+        values = tuple(range(low, high + 1, step))
+        return cls(tuple(v - step // 2 for v in values[1:]), values)
+
+
+def _span(points: Sequence[Sequence[int]]) -> tuple[int, int]:
+    """Least and greatest sum of one number of each feature's points."""
+    return sum(min(p) for p in points), sum(max(p) for p in points)
+
+
+def sum_shares(points: Sequence[Sequence[int]], weights: Sequence[NDArray[np.float64]]) -> dict[int, float]:
+    """Share of enterprises by sum of points, from released shares of bins, as if columns were independent.
+
+    >>> sum_shares([(0, 5), (1, 2)], [np.array([0.5, 0.5]), np.array([0.25, 0.75])])
+    {1: 0.125, 2: 0.375, 6: 0.125, 7: 0.375}
+    """
+    low, shares = 0, np.ones(1)
+    for p, w in zip(points, weights, strict=True):
+        one = np.bincount(np.asarray(p) - min(p), w)
+        shares, low = np.convolve(shares, one), low + min(p)
+    return {low + k: float(v) for k, v in enumerate(shares) if v > 0}
+
+
+def merged_bands(edges: Sequence[int], values: Sequence[int], shares: Mapping[int, float]) -> GivenPoints:
+    """Bands of which none holds few enterprises, or nearly one sum of points alone, by released shares.
+
+    edges, values: of the bands as they are drawn up, one value more than edges. shares: of enterprises by sum. A band
+    of less than LEAST_BAND_SHARE, or of which one sum is more than MOST_OF_BAND, is merged with the next: otherwise the
+    bands of a holder with one yes-or-no column would be that column. No row is looked at: which bands there are must
+    not depend on records, or one record would move the scores of others.
+    """
+    sums = np.array(sorted(shares), np.int64)
+    mass = np.array([shares[int(s)] for s in sums])
+    mass = mass / mass.sum()
+
+    def enough(part: NDArray[np.bool_]) -> bool:
+        return bool(
+            mass[part].sum() >= LEAST_BAND_SHARE
+            and mass[part].max(initial=0) <= MOST_OF_BAND * mass[part].sum()
+        )
+
+    kept: list[int] = []
+    groups: list[list[int]] = [[values[0]]]
+    low = int(sums[0])
+    for edge, value in zip(edges, values[1:], strict=True):
+        if enough((sums >= low) & (sums < edge)) and enough(sums >= edge):
+            kept.append(edge)
+            groups.append([value])
+            low = edge
+        else:
+            groups[-1].append(value)
+    return GivenPoints(tuple(kept), tuple(round(sum(g) / len(g)) for g in groups))
 
 
 def check_versions(attempt: Attempt, version: str | None = None) -> None:
@@ -105,12 +208,14 @@ def check_versions(attempt: Attempt, version: str | None = None) -> None:
             )
 
 
-def _count_version(attempt: Attempt, request: Payload) -> None:
-    """Check and remember the version: what decides a score is points, bands and bins together."""
+def _count_version(attempt: Attempt, points: Sequence[NDArray[np.int64]], table: "GivenPoints") -> None:
+    """Check and remember the version: what decides a score is points, what is given for their sums, and bins."""
     if attempt.research:
         return
-    content = {k: request.get(k) for k in ("points", "bands")} | {
-        "bins": attempt.state.load(ScorecardState).bins
+    content = {
+        "points": [p.tolist() for p in points],
+        "given": [list(table.edges), list(table.values)],
+        "bins": [b.to_dict() for b in institution_bins(attempt)],
     }
     version = Payload(content).digest()[:16]
     check_versions(attempt, version)
@@ -122,43 +227,10 @@ def _count_version(attempt: Attempt, request: Payload) -> None:
         )
 
 
-def banded(partial: NDArray[np.int64], rows: NDArray[np.int64], bands: Any) -> NDArray[np.int64]:
-    """Points replaced by those that stand for their band.
-
-    partial: (table rows + 1,) this holder's points. rows: places of the lists, indices into partial. bands: edges
-    and points as the hub sends them, from released numbers. A band that would hold less than two different sums, or
-    less than LEAST_BAND_SHARE of the listed rows, is merged with the next: otherwise the bands of a holder with one
-    yes-or-no column would be that column.
-
-    Raises PolicyError where the hub sent none or too many, ProtocolError where they are malformed.
-    """
-    if not bands or not bands["edges"] or len(bands["edges"]) >= MOST_BANDS:
-        raise PolicyError(
-            f"this institution's policy lets scores out in bands only, 2 to {MOST_BANDS}; the hub sent none"
-        )
-    edges, values = [int(e) for e in bands["edges"]], [int(v) for v in bands["points"]]
-    if len(values) != len(edges) + 1 or edges != sorted(set(edges)):
-        raise ProtocolError("the bands are malformed: rising edges and one value more are needed")
-    seen = partial[rows]
-    kept: list[int] = []
-    groups: list[list[int]] = [[values[0]]]
-    low = -np.inf
-    for edge, value in zip(edges, values[1:], strict=True):
-        below, above = seen[(seen >= low) & (seen < edge)], seen[seen >= edge]
-        if all(len(np.unique(s)) > 1 and len(s) >= LEAST_BAND_SHARE * len(seen) for s in (below, above)):
-            kept.append(edge)
-            groups.append([value])
-            low = edge
-        else:
-            groups[-1].append(value)
-    points = np.array([round(sum(g) / len(g)) for g in groups], np.int64)
-    return points[np.searchsorted(np.array(kept, np.int64), partial, side="right")]
-
-
 def partial_context(attempt: Attempt, sender: str, receiver: str) -> Context:
     """Where an envelope with partial scores belongs."""
     return Context(
-        study=attempt.study.digest(),
+        study=attempt.view,
         release="score",
         attempt=attempt.state.id,
         direction="partial",

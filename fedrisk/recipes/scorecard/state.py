@@ -1,6 +1,6 @@
 """What an institution remembers of a scorecard study between exchanges, besides what all recipes keep."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -8,8 +8,8 @@ from typing import Any
 class ScorecardState:
     """What the label counts are about.
 
-    bins: of the institution's features, as dictionaries. sizes: bins of each feature by role. binary_labels: all labels
-    are 0 or 1 and none is weighted.
+    bins: of all features, as dictionaries. sizes: bins of each feature by role. binary_labels: all labels are 0 or 1
+    and none is weighted.
     """
 
     bins: list[dict[str, Any]]
@@ -18,20 +18,17 @@ class ScorecardState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecountState:
-    """What the second count is about. chosen: features that are counted a second time, by role."""
+class SecondState:
+    """What the second release is about.
 
-    chosen: dict[str, list[int]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class GramState:
-    """What the Gram matrix is about.
-
-    bases: shape bases of the institution's features, (bins, k) each. owners: feature number of each shape column by
-    role. radii: greatest norm of a role's part of a shape row.
+    chosen: features that are counted a second time, by role; empty where it is a Gram matrix. Then bases: shape bases
+    of all features, (bins, k) each; own: of this institution's; owners: feature number of each shape column by role;
+    radii: greatest norm of a role's part of a shape row.
     """
 
-    bases: list[list[list[float]]]
-    owners: dict[str, list[int]]
-    radii: dict[str, float]
+    chosen: dict[str, list[int]] = field(default_factory=dict)
+    bases: list[list[list[float]]] = field(default_factory=list)
+    own: list[list[list[float]]] = field(default_factory=list)
+    owners: dict[str, list[int]] = field(default_factory=dict)
+    radii: dict[str, float] = field(default_factory=dict)
+    share: float = 1.0

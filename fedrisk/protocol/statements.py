@@ -1,0 +1,98 @@
+"""What every member states of itself to all others when it agrees to a study: public facts from which plans follow.
+
+The hub relays the statements in the first part of the common view. Each member finds its own there as it made it, and
+all confirm the same view to each other: so nobody's statement can be changed on the way.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from fedrisk.data.features import Feature, features_from
+from fedrisk.errors import ConfigError, ProtocolError
+from fedrisk.protocol.form import Body, Count, Digest
+from fedrisk.study import BANK, Study
+
+
+class LabelFacts(Body):
+    """Facts of a bank's label."""
+
+    horizon: Annotated[str, Field(max_length=1000)]
+    selection: Annotated[str, Field(max_length=1000)] | None = None
+    weighted: bool
+    binary: bool
+
+
+class Statement(Body):
+    """One member's statement.
+
+    rows: usable rows of its table. features: its public columns. label: at a bank. scores: bands or points.
+    score_values: most different values of holders' points that it takes part in. evaluation: whether its policy lets the evaluation of a hold-out with its records out. encoder: design and digest of the encoder
+    that is to be trained.
+    """
+
+    role: Literal["bank", "holder", "authority"]
+    rows: Count = 0
+    features: Annotated[list[dict[str, Any]], Field(max_length=10_000)] = Field(default_factory=list)
+    label: LabelFacts | None = None
+    scores: Literal["bands", "points"] = "bands"
+    score_values: Annotated[int, Field(ge=16, le=1 << 16)] = 512
+    evaluation: bool = True
+    encoder: dict[str, Any] | None = None
+    evaluation_key: Digest | None = None
+
+
+Statements = Mapping[str, Statement]
+
+
+def statements_from(content: Mapping[str, Any]) -> dict[str, Statement]:
+    """Statements by member, from JSON; ProtocolError where one is malformed."""
+    try:
+        return {str(name): Statement.model_validate(said) for name, said in content.items()}
+    except ValidationError:
+        raise ProtocolError(
+            "a member's statement is malformed; all must run the same version of fedrisk"
+        ) from None
+
+
+def features_of_roles(study: Study, statements: Statements) -> tuple[Feature, ...]:
+    """Features of all roles, the banks' first; ConfigError where the banks' columns differ, or are no columns."""
+    banks = {bank: _features(study, bank, statements) for bank in study.banks}
+    first = next(iter(banks), "")
+    for bank, features in banks.items():
+        if features != banks[first]:
+            mine, theirs = {f.column: f for f in features}, {f.column: f for f in banks[first]}
+            differ = sorted(c for c in mine.keys() | theirs.keys() if mine.get(c) != theirs.get(c))
+            raise ConfigError(
+                f"the dictionaries of {first} and {bank} disagree on {', '.join(differ) or 'the order of columns'}; "
+                "banks of one study need the same columns with the same kinds, bounds, bins and missing rules"
+            )
+    features = list(banks.get(first, ()))
+    for holder in study.holders:
+        features += _features(study, holder, statements)
+    return tuple(features)
+
+
+def _features(study: Study, name: str, statements: Statements) -> list[Feature]:
+    features = list(features_from(statements[name].features))
+    role = BANK if name in study.banks else name
+    if any(f.institution != role for f in features):
+        raise ConfigError(f"{name} states columns of another institution; check its dictionary")
+    return features
+
+
+def weighted(study: Study, statements: Statements) -> bool:
+    """Whether a bank weighs its labels."""
+    return any(label.weighted for bank in study.banks if (label := statements[bank].label) is not None)
+
+
+def binary_labels(study: Study, statements: Statements) -> bool:
+    """Whether every bank's labels are 0 or 1 and none is weighted."""
+    labels = [statements[bank].label for bank in study.banks]
+    return all(label is not None and label.binary for label in labels)
+
+
+def evaluated(study: Study, statements: Statements) -> bool:
+    """Whether the hold-out is evaluated: every member whose records stand behind the scores allows it."""
+    return all(statements[name].evaluation for name in (*study.banks, *study.holders))

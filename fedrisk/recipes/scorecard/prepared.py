@@ -1,0 +1,230 @@
+"""What an institution works out from the totals that it was told: bins, forms of releases, the card.
+
+By the same code as the hub (recipes/scorecard/fitting). What the hub says besides totals is taken, so that all members
+have the same numbers to the last digit, but only where it is what follows here, within rounding.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+import numpy as np
+from pydantic import Field
+
+from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.row_order import RowOrder, own_features
+from fedrisk.errors import FedriskError, ProtocolError
+from fedrisk.models.binning import Bins
+from fedrisk.models.estimator import Curves, LabelCounts, fit_curves
+from fedrisk.models.scorecard import Scorecard
+from fedrisk.protocol.form import Body, Form
+from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.statements import binary_labels, weighted
+from fedrisk.recipes.bins import TOTALS, check_bins, find_bins, told_edges
+from fedrisk.recipes.scorecard import matrices
+from fedrisk.recipes.scorecard.fitting import (
+    Facts,
+    Second,
+    card_from,
+    label_counts,
+    owners_of,
+    second_release,
+    sizes_of,
+)
+from fedrisk.recipes.scorecard.state import ScorecardState, SecondState
+from fedrisk.releases.record import ReleasedSums
+from fedrisk.releases.release import Release
+from fedrisk.releases.totals import checked_totals
+from fedrisk.secure.ring import check_bound
+
+Made = TypeVar("Made")
+
+
+class CountsPart(Body):
+    """What follows from the label counts: features to count again, or bases and radii of the Gram matrix."""
+
+    chosen: dict[str, list[Annotated[int, Field(ge=0, le=10_000)]]] | None = None
+    bases: (
+        Annotated[list[list[Annotated[list[float], Field(max_length=16)]]], Field(max_length=10_000)] | None
+    ) = None
+    radii: dict[str, Annotated[float, Field(gt=0, le=1e6)]] | None = None
+
+
+class CardPart(Body):
+    """The scorecard, as JSON."""
+
+    scorecard: Annotated[str, Field(max_length=1 << 26)]
+
+
+COUNTS = Form(body=CountsPart, blobs={"*": TOTALS})
+"""Form of the part ``counts``: totals of the label counts, and what follows from them."""
+
+CARD = Form(body=CardPart, blobs={"*": TOTALS})
+"""Form of the part ``card``: totals of the second release, and the scorecard that follows."""
+
+_made: dict[str, object] = {}
+"""What was worked out lately in this process, by view: several institutions of one process compute it once."""
+
+
+def prepared(attempt: Attempt, request: Payload) -> Release:
+    """The release that a request is about, in the form that follows from what was told before.
+
+    ProtocolError where it is not the one that comes next by the totals, or where these do not fit.
+    """
+    name = str(request.get("release"))
+    if not attempt.plan.prepared(name):
+        if name == "counts":
+            _prepare_counts(attempt)
+        else:
+            _prepare_second(attempt, name)
+    return attempt.plan.release(name)
+
+
+def facts_of(attempt: Attempt) -> Facts:
+    """Public facts of the study, as this institution knows them."""
+    order = attempt.state.load(RowOrder)
+    return Facts(
+        study=attempt.study,
+        plan=attempt.plan,
+        training=order.training,
+        sampled=order.sampled,
+        weighted=weighted(attempt.study, attempt.statements),
+        binary=binary_labels(attempt.study, attempt.statements),
+    )
+
+
+def told_counts(attempt: Attempt) -> tuple[list[Bins], LabelCounts, Curves]:
+    """Bins of all features, label counts and curves, from the totals that were told."""
+    bins = [Bins.from_dict(b) for b in attempt.state.load(ScorecardState).bins]
+    facts = facts_of(attempt)
+    released = checked_totals(
+        attempt.plan.release("counts"), attempt.told("counts").blobs, float(facts.training), signed=False
+    )
+    counts = label_counts(released, sizes_of(bins, attempt.study.roles))
+    return bins, counts, fit_curves(counts, bins)
+
+
+def told_card(attempt: Attempt) -> Scorecard:
+    """The scorecard, once it is the one that follows from all totals; ProtocolError where it is not."""
+    told = attempt.told("card")
+    return _once(f"card|{attempt.view}", lambda: _card(attempt, told))
+
+
+def _card(attempt: Attempt, told: Payload) -> Scorecard:
+    card = Scorecard.from_json(told.get("scorecard"))
+    facts, (bins, counts, _) = facts_of(attempt), told_counts(attempt)
+    second = _second(attempt)
+    own = _computed(
+        lambda: card_from(facts, bins, counts, second, _told_second(attempt, told, second), card.points)
+    )
+    if not own.same_as(card):
+        raise ProtocolError(
+            "the scorecard is not the one that follows from the released numbers; nothing is scored by it. Run the "
+            "study again, and ask the consortium's operator"
+        )
+    return card
+
+
+def _told_second(attempt: Attempt, told: Payload, second: Second) -> ReleasedSums:
+    facts, release = facts_of(attempt), attempt.plan.release(second.release.name)
+    if second.chosen is not None:
+        return checked_totals(release, told.blobs, float(facts.training), signed=False)
+    largest = facts.sampled * sum(r * r for r in second.radii.values())
+    return checked_totals(release, told.blobs, largest, signed=True)
+
+
+def _prepare_counts(attempt: Attempt) -> None:
+    """Bins from the edge histograms; keep the codes of the table, and complete the plan."""
+    told, facts = attempt.told("bins"), facts_of(attempt)
+    edges = told_edges(attempt.plan, told, facts.training)
+    own = find_bins(attempt.study, attempt.plan, edges, facts.training, attempt.plan.mu("counts"))
+    bins = check_bins(own, told.get("bins"))
+    mine = [b for b in bins if b.feature.institution == attempt.role]
+    if [b.feature for b in mine] != own_features(attempt.plan.features, attempt.role):
+        raise ProtocolError("the bins are not those of this institution's columns; run the study again")
+    attempt.state.put("codes", matrices.table_codes(attempt.read().frame, mine))
+    sizes = sizes_of(bins, attempt.study.roles)
+    attempt.state.save(
+        ScorecardState(bins=[b.to_dict() for b in bins], sizes=sizes, binary_labels=facts.binary)
+    )
+    release = facts.counts(bins)
+    _check_reach(release, facts.training, 2**release.scale_bits)
+    attempt.state.save(attempt.plan.with_released(release))
+
+
+def _prepare_second(attempt: Attempt, name: str) -> None:
+    """The form of the second release from the label counts; what it needs is kept, and the plan completed."""
+    facts, told = facts_of(attempt), attempt.told("counts")
+    second = _once(f"second|{attempt.view}", lambda: _follows(attempt, told))
+    if second.release.name != name:
+        raise ProtocolError(
+            f"the hub asks for release {name} where {second.release.name} follows from the label counts; run the "
+            "study again"
+        )
+    if second.chosen is not None:
+        attempt.state.save(SecondState(chosen=second.chosen))
+        _check_reach(second.release, facts.training, 2**second.release.scale_bits)
+    else:
+        owner = [b["institution"] for b in attempt.state.load(ScorecardState).bins]
+        every = [b.tolist() for b in second.bases]
+        attempt.state.save(
+            SecondState(
+                bases=every,
+                own=[b for b, o in zip(every, owner, strict=True) if o == attempt.role],
+                owners=owners_of(attempt.study, second.bases, owner),
+                radii=second.radii,
+                share=second.share,
+            )
+        )
+        squares = sum(r * r for r in second.radii.values())
+        _check_reach(second.release, facts.sampled, int(np.ldexp(squares, second.release.scale_bits)))
+    attempt.state.save(attempt.plan.with_released(second.release))
+
+
+def _follows(attempt: Attempt, told: Payload) -> Second:
+    bins, counts, curves = told_counts(attempt)
+    said = {k: v for k, v in told.body.items() if v is not None}
+    return _computed(lambda: second_release(facts_of(attempt), bins, counts, curves, said))
+
+
+def _second(attempt: Attempt) -> Second:
+    """The second release as it was prepared; the card is told one exchange after it was asked for."""
+    state, plan = attempt.state.load(SecondState), attempt.plan
+    if state.chosen:
+        return Second(release=plan.release("recount"), chosen=state.chosen)
+    bases = tuple(np.asarray(b, float) for b in state.bases)
+    return Second(release=plan.release("gram"), bases=bases, radii=state.radii, share=state.share)
+
+
+def _once(key: str, make: Callable[[], Made]) -> Made:
+    if key not in _made:
+        while len(_made) >= 4:
+            del _made[next(iter(_made))]
+        _made[key] = make()
+    made: Made = _made[key]  # type: ignore[assignment]
+    return made
+
+
+def _computed(make: Callable[[], Made]) -> Made:
+    """What follows from told totals; ProtocolError where nothing follows, since numbers are beyond all sense."""
+    try:
+        with np.errstate(all="ignore"):
+            return make()
+    except FedriskError:
+        raise
+    except (ArithmeticError, ValueError, np.linalg.LinAlgError):
+        raise ProtocolError(
+            "nothing follows from the totals that the hub tells; nothing more is answered. Run the study again, and "
+            "ask the consortium's operator"
+        ) from None
+
+
+def _check_reach(release: Release, rows: int, largest: int) -> None:
+    """DataError where sums with all noise could leave the ring."""
+    noise = 12 * max(sum(b.sigma.values()) for b in release.blocks) * 2
+    check_bound(rows, 1, largest + 1, int(noise) + 1, release.ring)
+
+
+def institution_bins(attempt: Attempt) -> list[Bins]:
+    """Bins of this institution's columns."""
+    bins = [Bins.from_dict(b) for b in attempt.state.load(ScorecardState).bins]
+    return [b for b in bins if b.feature.institution == attempt.role]
