@@ -134,10 +134,12 @@ class Product:
 def parties(product: str) -> tuple[str, str]:
     """The institutions (left, right) of a product's id.
 
+    A prefix up to a colon, of products beside those of the release, says nothing about them.
+
     >>> parties("tax@bank_a"), parties("tax.power@bank_a"), parties("tax.bank@bank_a")
     (('tax', 'bank_a'), ('tax', 'power'), ('tax', 'bank_a'))
     """
-    block, _, bank_list = product.partition("@")
+    block, _, bank_list = product.rpartition(":")[2].partition("@")
     left, _, right = block.partition(".")
     return left, bank_list if right in ("", BANK) else right
 

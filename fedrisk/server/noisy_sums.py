@@ -1,7 +1,7 @@
 """Asking for releases, from the hub's side: deals masks, relays envelopes, adds up what comes, keeps the record."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fedrisk.protocol.order import SALT_BYTES, uses_digest
 from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.row_check import RowCheck, row_checks
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedSums, ReleaseRecord
 from fedrisk.releases.release import Release, product_label, products
@@ -25,6 +26,9 @@ Floats = NDArray[np.float64]
 
 class NoisySums:
     """Releases of one attempt. record: all of them so far."""
+
+    _shares: Mapping[str, Payload] | None = None
+    """Answers with the banks' shares of the checks of rows."""
 
     def __init__(self, exchange: Exchange, roster: Roster) -> None:
         self.exchange, self.roster = exchange, roster
@@ -55,14 +59,30 @@ class NoisySums:
         bodies = {name: {"release": release.name} for name in members}
         secure = products(study, release)
         envelopes = {name: RelayedBlobs() for name in members}
+        checks = row_checks(study) if secure else ()
         if secure:
             rows = self.roster.sampled if sample else self.roster.training
-            masked = self.exchange("mask", f"masked matrices for {what}", self._deal(release, bodies, rows))
+            dealt = self._deal(release, bodies, rows, checks if self._shares is None else ())
+            if self._shares is not None:
+                dealt = self._with_shares(dealt, checks)
+            masked = self.exchange("mask", f"masked matrices for {what}", dealt)
             for product in secure:
                 envelopes[product.left].add(product.id, masked[product.right], product.id)
                 envelopes[product.right].add(product.id, masked[product.left], product.id)
+            for check in checks if self._shares is None else ():
+                envelopes[check.holder].add(check.id, masked[check.bank], check.id)
+                envelopes[check.bank].add(check.id, masked[check.holder], check.id)
         requests = {name: Payload(bodies[name], envelopes[name]) for name in members}
-        return self.total(release, self.exchange("release", f"noisy {what}", requests), about)
+        answers = self.exchange("release", f"noisy {what}", requests)
+        self._shares = answers if self._shares is None else self._shares
+        return self.total(release, answers, about)
+
+    def _with_shares(self, dealt: dict[str, Payload], checks: Sequence[RowCheck]) -> dict[str, Payload]:
+        """Requests to holders with the banks' shares of the checks of rows."""
+        shares: dict[str, dict[str, Any]] = {name: {} for name in dealt}
+        for check in checks:
+            shares[check.holder][check.checked] = (self._shares or {})[check.bank].raw(check.checked)
+        return {name: Payload(p.body, {**p.blobs, **shares[name]}) for name, p in dealt.items()}
 
     def total(
         self, release: Release, answers: Mapping[str, Payload], about: Mapping[str, Any] | None = None
@@ -84,7 +104,11 @@ class NoisySums:
         return released
 
     def _deal(
-        self, release: Release, bodies: Mapping[str, dict[str, Any]], rows: Mapping[str, int]
+        self,
+        release: Release,
+        bodies: Mapping[str, dict[str, Any]],
+        rows: Mapping[str, int],
+        checks: Sequence[RowCheck],
     ) -> dict[str, Payload]:
         """Correlated randomness for every product: fresh secrets to both, the correction to the left party."""
         study = self.roster.study
@@ -98,6 +122,12 @@ class NoisySums:
             dealt[product.left][product.id] = left.hex()
             dealt[product.right][product.id] = right.hex()
             corrections[product.left][product.id] = deal(left, right, label, shape)
+        for check in checks:
+            left, right = secrets.token_bytes(32), secrets.token_bytes(32)
+            shape = check.shape(len(self.roster.lists[check.bank].rows))
+            dealt[check.holder][check.id], dealt[check.bank][check.id] = left.hex(), right.hex()
+            label = check.label(study, self.exchange.attempt)
+            corrections[check.holder][check.id] = deal(left, right, label, shape)
         return {name: Payload({**bodies[name], "secrets": dealt[name]}, corrections[name]) for name in bodies}
 
 

@@ -168,6 +168,10 @@ class AttemptStore:
         self.still_runs()
         write_atomic(self.folder / "secrets" / name, value)
 
+    def has_secret(self, name: str) -> bool:
+        """Whether a secret of that name is kept."""
+        return (self.folder / "secrets" / name).exists()
+
     def secret(self, name: str) -> bytes:
         """A kept secret; ProtocolError where there is none (any more)."""
         file = self.folder / "secrets" / name

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import StringConstraints
 
-from fedrisk.clients import outlet
+from fedrisk.clients import outlet, row_check
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.describe import allowed_features, described
 from fedrisk.clients.edges import release_edges
@@ -31,6 +31,7 @@ from fedrisk.protocol.actions import Action, Disclosure, named, partner
 from fedrisk.protocol.form import SEALED, BlobForm, Form, OfAttempt
 from fedrisk.protocol.order import ORDER, ROWS
 from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.row_check import CHECK, CHECKED
 from fedrisk.recipe import Brought
 from fedrisk.recipes.bins import BINS
 from fedrisk.recipes.scorecard import matrices
@@ -74,8 +75,11 @@ def mask_matrices(node: Node, request: Payload) -> Payload:
     attempt.begin_once(f"mask_{release.name}", request)
     dealt = request.get("secrets")
     _check_dealt(attempt, inputs, request)
+    first = release_of_counts(inputs.release)
+    if not first:
+        row_check.verify(attempt, request)
     attempt.state.put_secret(f"masks_{release.name}", json.dumps(dealt).encode())
-    answers = {}
+    answers = row_check.take_dealt(attempt, dealt, request) if first else {}
     for product in inputs.products:
         secret, left = bytes.fromhex(dealt[product.id]), attempt.name == product.left
         if left:
@@ -94,17 +98,26 @@ def release_sums(node: Node, request: Payload) -> Payload:
     attempt = node.attempt(request)
     inputs = Inputs(attempt, prepared(attempt, request))
     exact = cache(lambda block: inputs.part(inputs.release.block(block), request))
+    checked: dict[str, bytes] = {}
     if not outlet.charged(attempt, inputs.release.name):
         # Before anything is paid: what does not open, or has another size, costs no budget.
         for block in inputs.release.blocks:
             if attempt.name in block.contributors:
                 exact(block.name)
-    return outlet.release(
+    if release_of_counts(inputs.release) and not attempt.state.over:
+        checked = row_check.share(attempt, request)
+    answer = outlet.release(
         attempt,
         inputs.release,
         request,
         lambda block, noise: noise.add(block, exact(block.name)),
     )
+    return Payload(answer.body, {**answer.blobs, **checked})
+
+
+def release_of_counts(release: Release) -> bool:
+    """Whether it is the first release of a study, beside which rows are checked."""
+    return release.name == "counts"
 
 
 class OfRelease(OfAttempt):
@@ -123,7 +136,10 @@ def _check_dealt(attempt: Attempt, inputs: "Inputs", request: Payload) -> None:
     """ProtocolError unless there is a secret for each product, and a correction of its size for each left side."""
     products_here = {p.id: p for p in inputs.products}
     lefts = {name for name, p in products_here.items() if p.left == attempt.name}
-    fits = set(request.get("secrets")) == set(products_here) and set(request.blobs) == lefts
+    wanted, beside = set(products_here), {n for n in request.blobs if n.startswith((CHECK, CHECKED))}
+    if release_of_counts(inputs.release):
+        wanted |= {c.id for c in row_check.own_checks(attempt)}
+    fits = set(request.get("secrets")) == wanted and set(request.blobs) - beside == lefts
     for name in lefts if fits else ():
         shape = inputs.shape(products_here[name])
         correction = request.array(name)
@@ -284,8 +300,9 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         name="mask",
         serve=mask_matrices,
-        form=Form(body=ToMask, blobs={"*@*": CORRECTION}),
+        form=Form(body=ToMask, blobs={f"{CHECKED}*": SEALED, "*@*": CORRECTION}),
         tells=SUMS_TOLD,
+        receives=row_check.SHARE,
         sends=MASKED,
     ),
     Action(
@@ -294,6 +311,7 @@ ACTIONS: tuple[Action, ...] = (
         form=Form(body=OfRelease, blobs={"*": SEALED}),
         tells=SUMS_TOLD,
         receives=MASKED,
+        sends=row_check.SHARE,
     ),
     Action(
         name="score",

@@ -2,9 +2,9 @@
 
 Masks come from the holders' pair keys, so the bank opens the sum and no single part, and the hub nothing.
 Where there are not two holders with several columns each behind the sum, a holder gives coarse bands instead of points,
-unless its policy allows points; points are on a grid of a limited number of values. So a version of a score tells a bank
-no more of an enterprise than the logarithm of that number in bits. A score is an authorised output, not a differentially
-private one.
+unless its policy allows points; points are on a grid of a limited number of values. So a version of a score tells a
+bank no more of an enterprise than the logarithm of that number in bits. A score is an authorised output, not a
+differentially private one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.clients import outlet
+from fedrisk.clients import outlet, row_check
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import listed
@@ -48,6 +48,7 @@ def score(node: Node, request: Payload) -> Payload:
     stored = attempt.state.message("score")
     if stored is not None:
         return unpack(stored)
+    row_check.check_passed(attempt)
     partial = _partial(attempt, told_card(attempt))
     charged = Payload()
     if evaluated(study, attempt.statements):
