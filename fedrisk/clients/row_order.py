@@ -71,7 +71,7 @@ def take_order(
         listed={name: len(listed(attempt, name)) for name in attempt.lists},
         touched=_touched(attempt),
     )
-    _check_enough(attempt, order)
+    _check_enough(attempt)
     attempt.state.save(order)
     attempt.state.save(plan(attempt.study, features_of_roles(attempt.study, attempt.statements)))
     return order
@@ -150,16 +150,20 @@ def _take_list(
         attempt.state.put(f"sample_{name}", sample)
 
 
-def _check_enough(attempt: Attempt, order: RowOrder) -> None:
-    """PolicyError where a trainer's list leaves it few rows to train on: half of what its least rows would leave."""
+def _check_enough(attempt: Attempt) -> None:
+    """PolicyError where a list has few rows to train on.
+
+    Few is less than half of what the least rows of the policy, or all rows of the list, would be expected to leave.
+    """
     study, least = attempt.study, attempt.node.institution.policy.least_rows
     share = study.inclusion_probability * (1 - study.holdout.percent / 100) / len(study.trainers)
-    own = int((use_of(attempt, attempt.name) == TRAINING).sum()) if attempt.name in attempt.lists else None
-    if own is not None and own < LEAST_SHARE * share * least:
-        raise PolicyError(
-            f"{attempt.name}: {own} of its rows would be trained on, and policy.least_rows = {least} asks for "
-            f"{LEAST_SHARE * share * least:.0f}; let more enterprises take part, or change the policy"
-        )
+    for name, training in attempt.told("order").get("training").items():
+        wanted = LEAST_SHARE * share * min(least, attempt.statements[name].rows)
+        if training < wanted:
+            raise PolicyError(
+                f"{attempt.name}: {training} rows of {name} would be trained on, and policy.least_rows = {least} asks "
+                f"for {wanted:.0f}; let more enterprises take part, or change the policy"
+            )
 
 
 def _touched(attempt: Attempt) -> dict[str, int]:
