@@ -10,7 +10,6 @@ from fedrisk.clients import training
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import take_order
-from fedrisk.errors import ProtocolError
 from fedrisk.models.trainable import Trainee
 from fedrisk.protocol.actions import Action
 from fedrisk.protocol.payload import Payload
@@ -48,10 +47,16 @@ def conclude(node: Node, request: Payload) -> Payload:
     return Payload()
 
 
+def _agreed(attempt: Attempt, request: Payload, rows: int) -> tuple[dict[str, Any], float]:
+    """The design that this institution states, and the learning rate by the code of the hub."""
+    from fedrisk.recipes.encoder.design import tuning
+
+    name = EncoderSettings.of(attempt.study).name
+    return attempt.node.institution.encoder_design(name), tuning(attempt.study).rate
+
+
 def _ready(attempt: Attempt, request: Payload, rows: NDArray[np.int64]) -> None:
     name, institution = EncoderSettings.of(attempt.study).name, attempt.node.institution
-    if request.get("design") != institution.encoder_design(name):
-        raise ProtocolError("the hub sent another encoder's design than this institution states")
     attempt.state.put("histories", institution.histories(name, attempt.read().ids[rows]))
 
 
@@ -61,7 +66,7 @@ def _trainee(attempt: Attempt, design: Mapping[str, Any]) -> Trainee:
     return EncoderTrainee(EncoderDesign.from_dict(dict(design)), attempt.state.get("histories"))
 
 
-SIDE = training.Side(ready=_ready, trainee=_trainee)
+SIDE = training.Side(agreed=_agreed, ready=_ready, trainee=_trainee)
 
 ACTIONS: tuple[Action, ...] = (
     Action(name="edges", serve=order),

@@ -211,6 +211,23 @@ def _export(attempt: Attempt, model: TrainedModel, scored: Scored, own: Any) -> 
     (attempt.node.store.results(attempt.state.id) / "best.onnx").write_bytes(exported)
 
 
+def _sent_bins(attempt: Attempt, request: Payload) -> list[Bins]:
+    """Bins of the bank's columns; ProtocolError where they are of others."""
+    bins = [Bins.from_dict(b) for b in request.get("bins")]
+    if [b.feature for b in bins] != own_features(attempt.plan.features, attempt.role):
+        raise ProtocolError("the bins are not those of this institution's columns; run the study again")
+    return bins
+
+
+def _agreed(attempt: Attempt, request: Payload, rows: int) -> tuple[dict[str, Any], float]:
+    """Design and learning rate, by the code of the hub."""
+    from fedrisk.recipes.network.design import design_of, tuning
+
+    study, plan = attempt.study, attempt.plan.trained
+    design = design_of(study, plan, rows, _sent_bins(attempt, request))
+    return design.to_dict(), tuning(study, plan, rows).rate
+
+
 def _ready(attempt: Attempt, request: Payload, rows: NDArray[np.int64]) -> None:
     """Encoded inputs and labels of the training rows, on the bank's disk until the attempt is over."""
     from fedrisk.models.network_inputs import encode
@@ -223,9 +240,7 @@ def _ready(attempt: Attempt, request: Payload, rows: NDArray[np.int64]) -> None:
         )
     if table.label is None:
         raise DataError(f"{attempt.name} is a bank and has no label; name it in [dictionary.label]")
-    bins = [Bins.from_dict(b) for b in request.get("bins")]
-    if [b.feature for b in bins] != own_features(attempt.plan.features, attempt.role):
-        raise ProtocolError("the bins are not those of this institution's columns; run the study again")
+    bins = _sent_bins(attempt, request)
     attempt.state.save(NetworkState(bins=list(request.get("bins"))))
     attempt.state.put("inputs", encode(with_external(attempt, table.frame, table.ids).iloc[rows], bins))
     attempt.state.put("label", table.label[rows])
@@ -238,7 +253,7 @@ def _trainee(attempt: Attempt, design: Mapping[str, Any]) -> Trainee:
     return NetworkTrainee(NetworkDesign.from_dict(dict(design)), state.get("inputs"), state.get("label"))
 
 
-SIDE = training.Side(ready=_ready, trainee=_trainee)
+SIDE = training.Side(agreed=_agreed, ready=_ready, trainee=_trainee)
 
 ACTIONS: tuple[Action, ...] = (
     Action(name="edges", serve=edges),
