@@ -25,7 +25,7 @@ from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import RowOrder, training_rows
 from fedrisk.errors import ProtocolError
-from fedrisk.models.trainable import TrainedModel, Trainee, about_training
+from fedrisk.models.trainable import MOST_WEIGHT, TrainedModel, Trainee, about_training
 from fedrisk.protocol.actions import Action, Disclosure, named
 from fedrisk.protocol.payload import Payload
 from fedrisk.releases.gradient_sums import TrainingPlan
@@ -40,9 +40,6 @@ SHARES = Disclosure("key_shares", "useless_below_threshold", named)
 MASK_KEYS = Disclosure("mask_keys", "public_to_study")
 OPENED_SHARES = Disclosure("opened_key_shares", "open_one_total")
 SURVIVORS = Disclosure("survivors", "public_to_study")
-
-MOST_WEIGHT = 1e6
-"""Largest weight, in absolute value, that a trainer takes: far beyond any model that learnt something."""
 
 MOST_RATE = 1000.0
 """Largest learning rate that a trainer takes."""
@@ -110,7 +107,7 @@ def prepare(node: Node, request: Payload, *, side: Side) -> Payload:
     attempt.begin_once("prepare", request)
     plan = attempt.plan.trained
     rows = training_rows(attempt, attempt.name)
-    state = _what_is_trained(attempt, request, side, len(rows))
+    state = what_is_trained(attempt, request, side, len(rows))
     check_ring(sum(state.rows.values()), plan.clip, plan.sigma, len(plan.trainers))
     # By id: single precision depends on the place in a block, and the row order is another one in every attempt.
     side.ready(attempt, request, rows[attempt.by_id(rows)])
@@ -251,7 +248,7 @@ def view_of(attempt: Attempt) -> str:
     return str(getattr(attempt, "view", ""))
 
 
-def _what_is_trained(attempt: Attempt, request: Payload, side: Side, own_rows: int) -> TrainingState:
+def what_is_trained(attempt: Attempt, request: Payload, side: Side, own_rows: int) -> TrainingState:
     """What the hub sent, checked; ProtocolError where it does not follow from public facts."""
     rows, order = request.get("rows"), attempt.state.load(RowOrder)
     if not isinstance(rows, dict) or set(rows) != set(attempt.plan.trained.trainers):
@@ -306,8 +303,7 @@ def _weights(request: Payload, size: int, dtype: type[np.floating[Any]]) -> NDAr
     weights = request.array("weights")
     if weights.shape != (size,) or weights.dtype != dtype or not (np.abs(weights) <= MOST_WEIGHT).all():
         raise ProtocolError(
-            f"the hub sent weights for another model; expected {size} finite numbers of at most {MOST_WEIGHT:g}. "
-            "Where training drifted so far, lower training.learning_rate"
+            f"the hub sent weights for another model; expected {size} finite numbers of at most {MOST_WEIGHT:g}"
         )
     return weights
 

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.errors import PeerError
-from fedrisk.models.trainable import TrainedModel, about_training
+from fedrisk.errors import ConfigError, PeerError
+from fedrisk.models.trainable import MOST_WEIGHT, TrainedModel, about_training
 from fedrisk.models.tuning import Tuning
 from fedrisk.protocol.payload import Payload
 from fedrisk.releases.gradient_sums import TrainingPlan
@@ -202,6 +202,12 @@ class Rounds:
     def _step(self, number: int, weights: Floats) -> Payload:
         """One round: vectors, then shares that open the masks; kept before it is used."""
         trainers, what = self.plan.trainers, f"step {number + 1} of {self.plan.steps}"
+        if not (np.abs(weights) <= MOST_WEIGHT).all():
+            raise ConfigError(
+                f"{what}: the weights went beyond {MOST_WEIGHT:g}, which no trainer takes. Lower "
+                "training.learning_rate; where the study leaves it open, trainers were sent different weights, or "
+                "one of them changed its sum"
+            )
         request = {
             name: Payload(
                 {"step": number},

@@ -193,18 +193,14 @@ def test_no_hub_opens_fewer_than_the_threshold(n, t, c):
             assert keys <= honest - told[0][0] and seeds <= told[0][0] & honest
         assert not breach(n, t, honest, told)  # (c)
         seen += 1
-    # every list with t signatures was tried, and that everybody survived
-    assert seen > sum(1 for s in some(range(n), t) if len(s) < n and len(s - honest) <= t)
+    # every list was tried, and that everybody survived
+    assert seen > sum(len(s) < n for s in some(range(n), t))
 
 
-@pytest.mark.parametrize(
-    ("n", "t", "c"), [case for case in CASES if 2 * case[1] <= case[0] + case[2] < 2 * case[0]]
-)
+@pytest.mark.parametrize(("n", "t", "c"), [case for case in CASES if 2 * case[1] <= case[0] + case[2]])
 def test_the_condition_is_sharp(n, t, c):
     """With one colluder more some hub opens a single vector or a smaller total."""
     honest = frozenset(range(n - c))
-    if len(honest) < 2:
-        return  # the one honest vector is what the colluders' own leave of any total
     assert any(breach(n, t, honest, told) for told in choices(n, t, honest))
 
 
