@@ -1,7 +1,7 @@
 """What it costs that survivors confirm who they are: five banks, ten steps, one bank lost from the third step on.
 
 Every party, message, mask, ledger and trail is real, over Flower's message format, in one process. Data are
-random. Prints exchanges and seconds by kind of exchange, writes lost_bank.json next to this file, and exits with
+random. Prints exchanges and seconds (wall clock, and of the processor) by kind of exchange, writes lost_bank.json next to this file, and exits with
 status 1 if the claim does not hold.
 
     OMP_NUM_THREADS=1 python benchmarks/networks/lost_bank.py
@@ -23,8 +23,8 @@ import pandas as pd
 HERE = Path(__file__).resolve().parent
 BANKS, ROWS, STEPS, LOST_FROM = 5, 1500, 10, 2
 REPEATS = 3
-# Claim: seconds of one exchange of confirmations among the four banks that are left.
-MOST_SECONDS = 0.15
+# Claim: processor seconds of one exchange of confirmations, with the hub's side and those of the four banks left.
+MOST_SECONDS = 0.1
 
 INSTITUTION = """
 name = "{name}"
@@ -66,18 +66,19 @@ def one_run(lose: bool) -> dict[str, dict[str, float]]:
     from fedrisk.server.exchange import Exchange
     from fedrisk.server.hub import Hub
 
-    spent: dict[str, dict[str, float]] = defaultdict(lambda: {"exchanges": 0, "seconds": 0.0})
+    spent: dict[str, dict[str, float]] = defaultdict(lambda: {"exchanges": 0, "seconds": 0.0, "cpu": 0.0})
 
     class Timed(Exchange):
         def _send(self, action: Any, what: Any, content: Any, nodes: Any, **how: Any) -> Any:
             number = next(iter(content.values())).body.get("step", -1)
             if lose and number >= LOST_FROM:
                 content = {name: c for name, c in content.items() if name != "bank0"}
-            start = time.perf_counter()
+            start, cpu = time.perf_counter(), time.process_time()
             answers = super()._send(action, what, content, nodes, **how)
             if number >= LOST_FROM:
                 spent[action]["exchanges"] += 1
                 spent[action]["seconds"] += time.perf_counter() - start
+                spent[action]["cpu"] += time.process_time() - cpu
             return answers
 
     folder = Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
@@ -93,11 +94,13 @@ def one_run(lose: bool) -> dict[str, dict[str, float]]:
             "training": {"steps": STEPS},
         }
     )
+    cpu = time.process_time()
     with mock.patch("fedrisk.server.run.Exchange", Timed):
         results = run_local(study, write(folder), hub=Hub(folder / "home" / "hub"), research_seed=1).to_dict()
     if results["training"]["lost"] != ({"bank0": LOST_FROM} if lose else {}):
         raise SystemExit("another bank was lost than meant")
-    spent["whole study"] = {"exchanges": results["exchanges"], "seconds": results["seconds"]}
+    whole = {"exchanges": results["exchanges"], "seconds": results["seconds"]}
+    spent["whole study"] = {**whole, "cpu": time.process_time() - cpu}
     return dict(spent)
 
 
@@ -110,7 +113,10 @@ def main() -> int:
         found[name] = {
             action: {
                 "exchanges": runs[0][action]["exchanges"],
-                "seconds": round(float(np.median([run[action]["seconds"] for run in runs])), 3),
+                **{
+                    clock: round(float(np.median([run[action][clock] for run in runs])), 3)
+                    for clock in ("seconds", "cpu")
+                },
             }
             for action in runs[0]
         }
@@ -118,7 +124,7 @@ def main() -> int:
     print(json.dumps(found, indent=2))
     (HERE / "lost_bank.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     confirm = found["one bank lost"]["confirm"]
-    return int(confirm["seconds"] > MOST_SECONDS * confirm["exchanges"])
+    return int(confirm["cpu"] > MOST_SECONDS * confirm["exchanges"])
 
 
 if __name__ == "__main__":
