@@ -33,6 +33,7 @@ ROWS = 200
 MAX_BANK_SECONDS = 1.0
 MAX_HUB_SECONDS = 5.0
 DIGEST, ATTEMPT = "0" * 64, "1"
+BOUND = dm.weights_digest(np.zeros(PARAMETERS))
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -52,11 +53,12 @@ def seconds(work: Callable[[], Any], repeats: int = REPEATS) -> float:
 class Prepared:
     """What everybody has before the first step.
 
-    prepared: by bank, its secrets and keys. held: by bank, the shares that it keeps for the others.
+    identities: by bank. prepared: by bank, its secrets and keys. held: by bank, the shares that it keeps for the others.
     envelopes: the sealed bundles from one bank to another, whose seconds are in ``once``.
     """
 
     terms: dm.Terms
+    identities: dict[str, IdentityKey]
     prepared: dict[str, Any]
     keys: dict[str, Any]
     held: dict[str, Any]
@@ -90,7 +92,7 @@ def prepare() -> Prepared:
         name: dm.hold(name, terms, {d: p.bundles[name] for d, p in prepared.items()})
         for name in terms.trainers
     }
-    return Prepared(terms, prepared, keys, held, envelopes, once)
+    return Prepared(terms, identities, prepared, keys, held, envelopes, once)
 
 
 @dataclass(frozen=True)
@@ -119,10 +121,10 @@ def one_step(at: Prepared) -> Step:
         for name in terms.trainers
     }
     mask_seconds = seconds(
-        lambda: dm.masked(values[me], at.prepared[me].secrets, at.keys, terms, 0, dm.Record())
+        lambda: dm.masked(values[me], at.prepared[me].secrets, at.keys, terms, 0, dm.Record(), BOUND)
     )
     vectors = {
-        name: dm.masked(values[name], at.prepared[name].secrets, at.keys, terms, 0, dm.Record())[0]
+        name: dm.masked(values[name], at.prepared[name].secrets, at.keys, terms, 0, dm.Record(), BOUND)[0]
         for name in terms.trainers
     }
     rows = rng.normal(size=(ROWS, PARAMETERS)).astype(np.float32)
@@ -139,15 +141,18 @@ def opening_seconds(
     """
     terms, sent = at.terms, dm.Record(sent=frozenset({0}))
     survivors, lost = terms.trainers[lost_count:], terms.trainers[:lost_count]
+    lists = dm.Survivors.of(0, survivors, lost)
+    pinned = {name: identity.public for name, identity in at.identities.items()}
+    signatures = {name: dm.confirm(at.identities[name], name, terms, lists, sent)[0] for name in survivors}
 
     def answer(name: str) -> dm.Revealed:
-        return dm.reveal(at.held[name], name, terms, 0, survivors, lost, sent)[0]
+        return dm.reveal(at.held[name], name, terms, lists, sent, signatures, pinned)[0]
 
     answers = {name: answer(name) for name in survivors}
     received = {name: step.vectors[name] for name in survivors}
 
     def opening() -> np.ndarray[Any, np.dtype[np.uint64]]:
-        return dm.recover(terms, at.keys, 0, received, answers)
+        return dm.recover(terms, at.keys, 0, received, answers, BOUND)
 
     took = seconds(opening, 3)
     exact = sum((to_signed(step.values[name]) for name in survivors), np.zeros(PARAMETERS, np.int64))

@@ -1,16 +1,16 @@
 """Do the rows of bank and holder belong to the same enterprises? Found out with the hub's help, without its word.
 
-The hub tells bank and holder which of their rows stand at each place of a list. It could name rows of other enterprises:
-then a bank would get scores of enterprises that are not its customers. Both know the pseudonyms of their own rows, and
-must not see each other's (the key authority could name them). So they compute one random linear combination: the holder
-draws a secret 64-bit factor for each place where it has a row, 0 elsewhere; the bank's numbers are 64-bit hashes of its
-pseudonyms under a key of the two (BLAKE2, RFC 7693). Their product comes from the same secure product as the sums of a
-study (secure/product); the bank hands its share to the holder, sealed. The holder compares with the combination of its
-own pseudonyms' hashes (a random linear check, Freivalds 1979).
+The hub tells bank and holder which of their rows stand at each place of a list. It could name rows of other
+enterprises: then a bank would get scores of enterprises that are not its customers. Both know the pseudonyms of
+their own rows, and must not see each other's (the key authority could name them). So they compute one random linear
+combination: the holder draws a secret 64-bit factor for each place where it has a row, 0 elsewhere; the bank's
+numbers are 64-bit hashes of its pseudonyms under a key of the two (BLAKE2, RFC 7693). Their product comes from the
+same secure product as the sums of a study (secure/product); the bank hands its share to the holder, sealed. The
+holder compares with the combination of its own pseudonyms' hashes (a random linear check, Freivalds 1979).
 
 Guarantee: a hub that names other rows, or changes what it deals, passes with probability 2^-58 at most, as it knows
-neither factors nor hashes (a difference of hashes that 2^v divides passes with probability 2^(v-64)). Bank and hub learn nothing; the holder learns a number that it could compute itself, or, where the hub
-lied, one random combination.
+neither factors nor hashes (a difference of hashes that 2^v divides passes with probability 2^(v-64)). Bank and hub
+learn nothing; the holder learns a number that it could compute itself, or, where the hub lied, one random combination.
 
 The masks are dealt and exchanged with those of the label counts; the holder checks before it goes on.
 """
@@ -79,7 +79,9 @@ def take_dealt(attempt: Attempt, dealt: Mapping[str, str], request: Payload) -> 
         left = attempt.name == check.holder
         own = _factors(attempt, check) if left else _hashes(attempt, check)
         blocks = (own[slice(*shape.span(k)), None] for k in range(shape.blocks))
-        masked = mask(secret, check.label(attempt.study, attempt.state.id), "left" if left else "right", blocks, shape)
+        masked = mask(
+            secret, check.label(attempt.study, attempt.state.id), "left" if left else "right", blocks, shape
+        )
         receiver = check.partner(attempt.name)
         answers[check.id] = seal(
             attempt.key, attempt.peers[receiver], _context(attempt, check, "masked", attempt.name), masked

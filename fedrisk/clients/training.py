@@ -3,8 +3,15 @@
 The hub sends weights; the trainer answers with one masked vector, which holds its enterprises' clipped gradients and
 its part of the noise (distributed), or its change to the model after steps with the whole noise (silo). Noise, price
 and the bound on one enterprise follow from the plan. The vector leaves through the outlet like any other release.
+
+What follows from public facts is not taken from the hub: design and learning rate are made again here and compared
+(``Side.agreed``), rows of all trainers must add up to those of the order, and weights, steps and names that are out of
+range are refused. Trainers that were told different things refuse each other's keys (``step_keys.Terms.view``); those
+that were sent different weights in a step have masks that do not cancel; and the trainers confirm to each other who
+survived a step before they give shares of keys (secure/survivors).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +26,7 @@ from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import training_rows
 from fedrisk.errors import ProtocolError
-from fedrisk.models.trainable import TrainedModel, Trainee, about_training
+from fedrisk.models.trainable import MOST_WEIGHT, TrainedModel, Trainee, about_training
 from fedrisk.protocol.actions import Action, Disclosure, named
 from fedrisk.protocol.form import SEALED, BlobForm, Body, Form, Name, OfAttempt
 from fedrisk.protocol.payload import Payload
@@ -34,15 +41,23 @@ Floats = NDArray[np.float64]
 SHARES = Disclosure("key_shares", "useless_below_threshold", named)
 MASK_KEYS = Disclosure("mask_keys", "public_to_study")
 OPENED_SHARES = Disclosure("opened_key_shares", "open_one_total")
+SURVIVORS = Disclosure("survivors", "public_to_study")
+
+MOST_RATE = 1000.0
+"""Largest learning rate that a trainer takes."""
+
+ROUNDING = 1e-9
+"""Relative difference that counts as rounding where both sides compute a number from the same public ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingState:
-    """What is trained, as the hub sent it: design of the model, rows of all trainers, learning rate."""
+    """What is trained: design of the model, rows of all trainers, learning rate; view: digest when keys were made."""
 
     design: dict[str, Any]
     rows: dict[str, int]
     rate: float
+    view: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +83,7 @@ class SharesTaken:
 
 @dataclass(frozen=True, kw_only=True)
 class MaskRecord:
-    """Which steps were sent and whose shares were revealed: each at most once."""
+    """Which steps were sent, and for which survivors of a step this trainer stood: each at most once."""
 
     record: dict[str, Any]
 
@@ -77,11 +92,13 @@ class MaskRecord:
 class Side:
     """What a recipe hands in.
 
-    ready: (attempt, request, training rows in the order of ids) -> checks what the hub sent, and keeps the inputs on
+    agreed: (attempt, number of training rows of all trainers) -> design of the model and learning rate as they follow
+    from public facts; others are refused. ready: (attempt, training rows in the order of ids) -> keeps the inputs on
     the institution's disk until the attempt is over. trainee: the model with the rows, from what ``ready`` kept.
     """
 
-    ready: Callable[[Attempt, Payload, NDArray[np.int64]], None]
+    agreed: Callable[[Attempt, int], tuple[dict[str, Any], float]]
+    ready: Callable[[Attempt, NDArray[np.int64]], None]
     trainee: Callable[[Attempt, Mapping[str, Any]], Trainee]
 
 
@@ -89,7 +106,7 @@ class TrainingPart(Body):
     """What is trained: design of the model, and the learning rate."""
 
     design: dict[str, Any]
-    rate: Annotated[float, Field(gt=0, le=1000)]
+    rate: Annotated[float, Field(gt=0, le=MOST_RATE)]
 
 
 class RelayedStepKeys(OfAttempt):
@@ -104,14 +121,13 @@ class OfStep(OfAttempt):
     step: Annotated[int, Field(ge=0, lt=1 << 20)]
 
 
-class Survivors(OfStep):
+class OfSurvivors(OfStep):
     """Who sent a vector in a step, and who did not."""
 
     survivors: Annotated[list[Name], Field(max_length=10_000)]
     lost: Annotated[list[Name], Field(max_length=10_000)]
 
 
-MOST_WEIGHT = 1e6
 TRAINING = Form(body=TrainingPart)
 WEIGHTS = BlobForm(dtype="float64", low=-MOST_WEIGHT, high=MOST_WEIGHT)
 TRAINED = BlobForm(dtype="float32", low=-MOST_WEIGHT, high=MOST_WEIGHT)
@@ -123,18 +139,14 @@ def prepare(node: Node, request: Payload, *, side: Side) -> Payload:
     attempt = node.attempt(request)
     attempt.begin_once("prepare", request)
     plan = attempt.plan.trained
-    told, order = attempt.told("training"), attempt.told("order")
-    counts = {name: n for name, n in order.get("training").items() if name in plan.trainers}
-    state = TrainingState(design=told.get("design"), rows=counts, rate=float(told.get("rate")))
     rows = training_rows(attempt, attempt.name)
-    if state.rows.get(attempt.name) != len(rows) or not len(rows):
-        raise ProtocolError(
-            "the hub counts other training rows here than the order of rows has; run the study again"
-        )
+    state = what_is_trained(attempt, side, len(rows))
     check_ring(sum(state.rows.values()), plan.clip, plan.sigma, len(plan.trainers))
     # By id: single precision depends on the place in a block, and the row order is another one in every attempt.
-    side.ready(attempt, request, rows[attempt.by_id(rows)])
-    attempt.state.save(state)
+    side.ready(attempt, rows[attempt.by_id(rows)])
+    if attempt.state.find(TrainingState) is None:
+        # Only once: the keys are signed under the view of this moment.
+        attempt.state.save(state)
     if len(plan.trainers) == 1:
         return Payload()
     made = attempt.state.find(OwnStepKeys)
@@ -143,7 +155,7 @@ def prepare(node: Node, request: Payload, *, side: Side) -> Payload:
         attempt.state.put_secret("step_secrets", fresh.secrets.to_bytes())
         for name, bundle in fresh.bundles.items():
             attempt.state.put_secret(f"bundle_{name}", bundle)
-        attempt.state.save(MaskRecord(record=double_mask.Record().to_dict()))
+        _keep(attempt, double_mask.Record())
         made = OwnStepKeys(keys=fresh.keys.to_dict())
         attempt.state.save(made)
     return Payload({"step_keys": made.keys})
@@ -174,15 +186,10 @@ def shares(node: Node, request: Payload) -> Payload:
 def step(node: Node, request: Payload, *, side: Side) -> Payload:
     """Weights (and, the first time, the others' sealed shares) -> the masked, noisy vector of this step."""
     attempt = node.attempt(request)
-    plan, number = attempt.plan.trained, int(request.get("step"))
-    if not 0 <= number < plan.steps:
-        raise ProtocolError(
-            f"step {number} is not one of the {plan.steps} of this study; run the study again"
-        )
+    plan, number = attempt.plan.trained, _step_number(attempt, request)
     attempt.state.still_runs()
-    weights, trainee = request.array("weights"), trainee_of(attempt, side)
-    if weights.shape != (trainee.size,) or weights.dtype != np.float64 or not np.isfinite(weights).all():
-        raise ProtocolError(f"the hub sent weights for another model; expected {trainee.size} finite numbers")
+    trainee = trainee_of(attempt, side)
+    weights = _weights(request, trainee.size, np.float64)
     masked = len(plan.trainers) > 1
     if masked:
         _take_shares(attempt, request)
@@ -193,47 +200,62 @@ def step(node: Node, request: Payload, *, side: Side) -> Payload:
     def mask(block: Block, vector: NDArray[Any]) -> NDArray[Any]:
         if not masked:
             return vector
-        out, _ = double_mask.masked(vector, *_masking(attempt), terms_of(attempt), number, _record(attempt))
+        bound = double_mask.weights_digest(weights)
+        own, keys = _masking(attempt)
+        out, _ = double_mask.masked(vector, own, keys, terms_of(attempt), number, _record(attempt), bound)
         return out
 
     answer = outlet.release(attempt, plan.release(number, trainee.size), request, part, mask)
     if masked and number not in _record(attempt).sent:
         # After the answer is on the disk and before it leaves.
-        record = _record(attempt)
-        sent = double_mask.Record(record.sent | {number}, record.revealed)
-        attempt.state.save(MaskRecord(record=sent.to_dict()))
+        _keep(attempt, _record(attempt).with_sent(number))
     return answer
 
 
-def unmask(node: Node, request: Payload) -> Payload:
-    """Who sent a vector in a step and who was lost -> shares of the survivors' seeds and of the lost ones' keys."""
+def confirm(node: Node, request: Payload) -> Payload:
+    """Who sent a vector in a step and who was lost -> this trainer's signature of it, the only one that it gives.
+
+    Asked where somebody was lost: every survivor signs, and shares of keys are given for what enough have signed.
+    """
     attempt = node.attempt(request)
-    terms = terms_of(attempt)
+    attempt.state.still_runs()
+    lists = _survivors(attempt, request)
+    signature, record = double_mask.confirm(
+        node.store.identity, attempt.name, terms_of(attempt), lists, _record(attempt)
+    )
+    _keep(attempt, record)
+    return Payload({}, {"signature": signature})
+
+
+def unmask(node: Node, request: Payload) -> Payload:
+    """Who sent a vector in a step and who was lost -> shares of the survivors' seeds and of the lost ones' keys.
+
+    Where somebody was lost, the survivors' signatures of these lists come with the request.
+    """
+    attempt = node.attempt(request)
+    terms, pins = terms_of(attempt), node.store.pins
+    lists = _survivors(attempt, request)
     opened = {name: attempt.state.secret(f"held_{name}") for name in terms.trainers}
     revealed, record = double_mask.reveal(
         step_keys.hold(attempt.name, terms, opened),
         attempt.name,
         terms,
-        int(request.get("step")),
-        request.get("survivors"),
-        request.get("lost"),
+        lists,
         _record(attempt),
+        {name: request.raw(name) for name in lists.survivors if name in request.blobs},
+        {name: pins.of(name) for name in terms.trainers},
     )
-    attempt.state.save(MaskRecord(record=record.to_dict()))
+    _keep(attempt, record)
     return Payload({"revealed": revealed.to_dict()})
 
 
 def trained_model(attempt: Attempt, request: Payload, size: int) -> TrainedModel:
     """The trained model as the hub sent it in the last exchange, with the facts of its training as known here.
 
-    ProtocolError unless it is ``size`` finite numbers.
+    ProtocolError unless it is ``size`` finite numbers of at most MOST_WEIGHT; nothing is released or installed then.
     """
     attempt.state.still_runs()
-    weights = request.array("weights")
-    if weights.shape != (size,) or weights.dtype != np.float32 or not np.isfinite(weights).all():
-        raise ProtocolError(
-            "the hub sent weights for another model, or none; nothing was released or installed"
-        )
+    weights = _weights(request, size, np.float32)
     about = about_training(
         attempt.study, attempt.state.id, attempt.plan.trained.mu, research=attempt.research
     )
@@ -248,10 +270,81 @@ def trainee_of(attempt: Attempt, side: Side) -> Trainee:
 
 def terms_of(attempt: Attempt) -> step_keys.Terms:
     """What all trainers sign."""
-    plan = attempt.plan.trained
+    plan, view = attempt.plan.trained, attempt.state.load(TrainingState).view
     return step_keys.Terms.of(
-        attempt.study.digest(), attempt.state.id, plan.trainers, plan.steps, plan.threshold
+        attempt.study.digest(), attempt.state.id, plan.trainers, plan.steps, plan.threshold, view
     )
+
+
+def what_is_trained(attempt: Attempt, side: Side, own_rows: int) -> TrainingState:
+    """What the hub tells all trainers to train, checked; ProtocolError where it does not follow from public facts."""
+    told, order = attempt.told("training"), attempt.told("order")
+    rows = {name: int(order.get("training")[name]) for name in attempt.plan.trained.trainers}
+    if rows[attempt.name] != own_rows:
+        raise ProtocolError(
+            "the hub counts other training rows than the order of rows has; run the study again"
+        )
+    design, rate = side.agreed(attempt, sum(rows.values()))
+    if not _same(told.get("rate"), rate):
+        raise ProtocolError(
+            f"the hub sent another learning rate than follows from the study and its size ({rate:.6g}); hub and "
+            "institution must run the same version"
+        )
+    if not _same(told.get("design"), design):
+        raise ProtocolError(
+            "the hub sent another design of the model than follows from the study; hub and institution must run the "
+            "same version"
+        )
+    return TrainingState(
+        design=told.get("design"), rows=rows, rate=float(told.get("rate")), view=attempt.view
+    )
+
+
+def _same(sent: Any, mine: Any) -> bool:
+    """Whether what came as JSON is what was computed here, numbers within rounding."""
+    if isinstance(mine, dict):
+        return (
+            isinstance(sent, dict)
+            and sent.keys() == mine.keys()
+            and all(_same(sent[k], mine[k]) for k in mine)
+        )
+    if isinstance(mine, list | tuple):
+        there = isinstance(sent, list) and len(sent) == len(mine)
+        return there and all(_same(a, b) for a, b in zip(sent, mine, strict=True))
+    if isinstance(mine, float):
+        return type(sent) is float and math.isclose(sent, mine, rel_tol=ROUNDING, abs_tol=ROUNDING)
+    return type(sent) is type(mine) and bool(sent == mine)
+
+
+def _step_number(attempt: Attempt, request: Payload) -> int:
+    number, steps = request.get("step"), attempt.plan.trained.steps
+    if type(number) is not int or not 0 <= number < steps:
+        raise ProtocolError(
+            f"the step asked for is not one of the {steps} of this study; run the study again"
+        )
+    return number
+
+
+def _weights(request: Payload, size: int, dtype: type[np.floating[Any]]) -> NDArray[Any]:
+    weights = request.array("weights")
+    if weights.shape != (size,) or weights.dtype != dtype or not (np.abs(weights) <= MOST_WEIGHT).all():
+        raise ProtocolError(
+            f"the hub sent weights for another model; expected {size} finite numbers of at most {MOST_WEIGHT:g}"
+        )
+    return weights
+
+
+def _survivors(attempt: Attempt, request: Payload) -> double_mask.Survivors:
+    """The lists of a step, as the hub names them: distinct names each."""
+    lists = []
+    for kind in ("survivors", "lost"):
+        names = request.get(kind)
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ProtocolError("survivors and lost must be lists of names; run the study again")
+        if len(set(names)) != len(names):
+            raise ProtocolError("survivors or lost name a trainer twice; run the study again")
+        lists.append(names)
+    return double_mask.Survivors.of(_step_number(attempt, request), *lists)
 
 
 def _part(
@@ -263,7 +356,12 @@ def _part(
     block: Block,
     noise: outlet.Noise,
 ) -> NDArray[Any]:
-    """(d,) this trainer's contribution in ring units, noise included."""
+    """(d,) this trainer's contribution in ring units, noise included.
+
+    In silo mode the change is computed from noisy sums and public numbers alone. Each sum has its whole noise, and
+    there are as many as the study says. Weights, rate and rows, whoever chose them, change what the vector is good
+    for and not what it costs.
+    """
 
     def noisy_sum(at: Floats, what: str) -> NDArray[Any]:
         return noise.add(block, trainee.clipped_sum(at, plan.clip, BITS), what)
@@ -304,6 +402,10 @@ def _record(attempt: Attempt) -> double_mask.Record:
     return double_mask.Record.from_dict(attempt.state.load(MaskRecord).record)
 
 
+def _keep(attempt: Attempt, record: double_mask.Record) -> None:
+    attempt.state.save(MaskRecord(record=record.to_dict()))
+
+
 def _context(attempt: Attempt, sender: str, receiver: str) -> Context:
     return Context(
         study=attempt.study.digest(),
@@ -328,5 +430,11 @@ def actions(side: Side) -> tuple[Action, ...]:
             form=Form(body=OfStep, blobs={"weights": WEIGHTS, "*": SEALED}),
             receives=SHARES,
         ),
-        Action(name="unmask", serve=unmask, form=Form(body=Survivors), answers=OPENED_SHARES),
+        Action(name="confirm", serve=confirm, form=Form(body=OfSurvivors), answers=SURVIVORS),
+        Action(
+            name="unmask",
+            serve=unmask,
+            form=Form(body=OfSurvivors, blobs={"*": SEALED}),
+            answers=OPENED_SHARES,
+        ),
     )

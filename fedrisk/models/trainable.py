@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from fedrisk.errors import ConfigError
 from fedrisk.study import NO_PRIVACY, Study
 
+MOST_WEIGHT = 1e6
+"""Largest weight, in absolute value, that a trainer takes: far beyond any model that learnt something."""
+
 
 class Trainee(Protocol):
     """A model with the rows of one institution; it holds records, so it stays in their process."""

@@ -10,42 +10,43 @@ OR its step key (if it was lost). A vector of a lost trainer that arrives late i
 its self mask.
 
 Keys and shares are dealt once for all steps of an attempt (``step_keys``, whose names are also offered here).
-Each step is one masked vector (``masked``) and one unmasking (``reveal`` at the nodes, ``recover`` at the
-hub). **Every step has a separate key pair and a separate seed**, so what is opened for one step opens no
-other step, and a trainer that was lost at one step may come back at the next.
+Each step is one masked vector (``masked``), where somebody was lost one confirmation of the survivors
+(``survivors``), and one unmasking (``reveal`` at the nodes, ``recover`` at the hub). **Every step has a
+separate key pair and a separate seed**, so what is opened for one step opens no other step, and a trainer that
+was lost at one step may come back at the next.
 
-**What the threshold t of n protects.** With an honest-but-curious hub, and even if it colludes with fewer
-than t trainers, nothing but the total of the survivors is learnt (the paper, section 6). t must exceed n / 2,
-so that two disjoint groups of nodes cannot open both secrets of one trainer. No total is made of fewer than t
-vectors, so it carries the noise of at least t trainers, and the accounting may count on that
-(``accounting.contributor_sigma`` with t banks). ``default_threshold`` takes the paper's two thirds, or all
-trainers but one where that is less.
+**What the threshold t of n protects.** If the hub follows the protocol, and even if it colludes with fewer
+than t trainers, nothing but the total of the survivors is learnt (the paper, section 6). If the hub lies, the same
+holds for 2 t > n + c, where c trainers collude with it: shares of lost trainers' keys are given for one list of
+survivors only, which at least t of them have confirmed to each other. ``survivors`` has the argument. In either case
+no total is made of fewer than t vectors, so it carries the noise of at least t trainers, and the accounting may
+count on that (``accounting.contributor_sigma`` with t banks). ``default_threshold`` takes the paper's two thirds, or
+all trainers but one where that is less.
 
-*The consistency round of the paper's malicious variant is left out.* It is not needed against a hub that
-follows the protocol. If the hub lies, signed keys and 2 t > n + c (c trainers collude with it) still ensure
-that no trainer's two secrets are both opened. But a hub that names different survivors to different nodes
-could open the total of fewer than t trainers: of s of them where (n - s) t <= n (n - t), for instance 2 of 17
-at t = 9 and 10 of 17 at t = 12. Such a total has too little noise. A hub that is not trusted to name the same
-survivors to everyone therefore needs that round (every node signs the list of survivors, and answers only
-after it has seen t signatures of one list).
+**What masks are bound to.** ``bound`` is part of the label of all masks of a step: the digest of the weights that
+a trainer was sent (``weights_digest``). A hub that sends different weights to different trainers, so that one
+of them contributes gradients that the others' do not hide (Pasquini, Francati & Ateniese 2022, Eluding secure
+aggregation in federated learning via model inconsistency), gets vectors whose pair masks do not cancel.
 
-**Few trainers.** Three: t = 2, and one may be lost; at most one trainer may collude with the hub. Two: t = 2,
-nobody may be lost, and a loss means a new attempt; the self mask is used all the same. One: there is nobody
-to mask with, ``Terms`` refuses, and the trainer's noisy sum travels without masks, under its full noise.
+**Few trainers.** Three: t = 2, and one may be lost; one trainer may collude with a hub that follows the protocol,
+and none with a hub that lies. Two: t = 2, nobody may be lost, and a loss means a new attempt; the self mask is
+used all the same. One: there is nobody to mask with, ``Terms`` refuses, and the trainer's noisy sum travels
+without masks, under its full noise.
 
 The guarantee is computational: it rests on X25519, HKDF-SHA256, AES-256 and SHA-256.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fedrisk.errors import EnvelopeError, PeerError, ProtocolError, StoreError
+from fedrisk.errors import EnvelopeError, PeerError, ProtocolError
 from fedrisk.secure.identity import EphemeralKey, SignedKey, pair_secret
 from fedrisk.secure.keystream import Label, expand
 from fedrisk.secure.masked_sum import pair_mask
@@ -65,6 +66,13 @@ from fedrisk.secure.step_keys import (
     prepare,
     verify_keys,
 )
+from fedrisk.secure.survivors import (
+    Record,
+    Survivors,
+    check_confirmed,
+    check_lists,
+    confirm,
+)
 
 __all__ = [
     "Prepared",
@@ -72,7 +80,9 @@ __all__ = [
     "Revealed",
     "StepKeys",
     "StepSecrets",
+    "Survivors",
     "Terms",
+    "confirm",
     "default_threshold",
     "hold",
     "masked",
@@ -80,36 +90,10 @@ __all__ = [
     "recover",
     "reveal",
     "verify_keys",
+    "weights_digest",
 ]
 
 RingVector = npt.NDArray[np.uint64]
-
-
-@dataclass(frozen=True)
-class Record:
-    """What a node has done in this attempt; it is stored BEFORE the vector or the shares leave the node.
-
-    Attributes:
-        sent: steps for which the masked vector was made.
-        revealed: by step, the trainers that the hub named as lost when this node gave its shares.
-    """
-
-    sent: frozenset[int] = frozenset()
-    revealed: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionary for JSON."""
-        revealed = {str(step): list(lost) for step, lost in sorted(self.revealed.items())}
-        return {"sent": sorted(self.sent), "revealed": revealed}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Record:
-        """Inverse of ``to_dict``; StoreError if damaged."""
-        try:
-            revealed = {int(step): tuple(map(str, lost)) for step, lost in data["revealed"].items()}
-            return cls(frozenset(map(int, data["sent"])), revealed)
-        except (AttributeError, KeyError, TypeError, ValueError):
-            raise StoreError("the record of masked steps is damaged; start a new attempt") from None
 
 
 @dataclass(frozen=True)
@@ -148,6 +132,11 @@ class Revealed:
         return answer
 
 
+def weights_digest(weights: npt.NDArray[Any]) -> str:
+    """SHA-256 of an array's bytes in little-endian order, hexadecimal: what masks of a step are bound to."""
+    return hashlib.sha256(np.ascontiguousarray(weights, weights.dtype.newbyteorder("<")).data).hexdigest()
+
+
 def masked(
     values: RingVector,
     own: StepSecrets,
@@ -155,6 +144,7 @@ def masked(
     terms: Terms,
     step: int,
     record: Record,
+    bound: str,
 ) -> tuple[RingVector, Record]:
     """Values plus self mask and pair masks modulo 2**64, and the record to store before the vector is sent.
 
@@ -168,6 +158,8 @@ def masked(
         terms: of this attempt.
         step: number of the step, from 0.
         record: what this node has done so far.
+        bound: what this trainer was sent for the step (``weights_digest``); masks cancel among trainers with the
+            same.
 
     Raises:
         ProtocolError: the step was masked before, or values, secrets, keys and terms do not fit together.
@@ -183,20 +175,21 @@ def masked(
         raise ProtocolError(f"values are {values.dtype}; give ring elements as uint64 (ring.from_signed)")
     me = own.institution
     others = [name for name in terms.trainers if name != me]
-    out = _pair_masks(own_key(own, step), others, keys, terms, step, values.shape)
-    out += _self_mask(me, own.seeds[step], terms, step, values.shape)
+    label = _label(terms, step, bound)
+    out = _pair_masks(own_key(own, step), others, keys, step, label, values.shape)
+    out += _self_mask(me, own.seeds[step], label, values.shape)
     out += values
-    return out, replace(record, sent=record.sent | {step})
+    return out, record.with_sent(step)
 
 
 def reveal(
     held: Mapping[str, bytes],
     me: str,
     terms: Terms,
-    step: int,
-    survivors: Collection[str],
-    lost: Collection[str],
+    lists: Survivors,
     record: Record,
+    signatures: Mapping[str, bytes],
+    pinned: Mapping[str, bytes],
 ) -> tuple[Revealed, Record]:
     """This node's shares for one unmasking, and the record to store before they are sent.
 
@@ -207,48 +200,25 @@ def reveal(
         held: this node's shares by dealer, from ``hold``.
         me: this node's name.
         terms: of this attempt.
-        step: number of the step.
-        survivors: trainers whose masked vectors the hub has.
-        lost: all other trainers.
+        lists: who survived the step and who was lost.
         record: what this node has done so far.
+        signatures: the survivors' confirmations of the lists (``confirm``), by name; not looked at where nobody
+            was lost.
+        pinned: public identity keys of the trainers, by name.
 
     Raises:
-        ProtocolError: the lists do not name every trainer exactly once, fewer than the threshold survive,
-            this node is named as lost or sent no vector in this step, or other lists were answered before.
+        ProtocolError: the lists are not to be answered (``check_lists``), or somebody was lost and fewer than the
+            threshold have confirmed it.
     """
-    terms.check_step(step)
-    place_of(me, terms)
-    alive, gone = set(survivors), tuple(sorted(set(lost)))
-    _check_reveal(me, terms, step, alive, gone, record)
-    start = 2 * SECRET_BYTES * step
-    key_shares = {name: held[name][start : start + SECRET_BYTES] for name in gone}
+    check_lists(me, terms, lists, record)
+    if lists.lost:
+        check_confirmed(terms, lists, signatures, pinned)
+    start = 2 * SECRET_BYTES * lists.step
+    key_shares = {name: held[name][start : start + SECRET_BYTES] for name in lists.lost}
     seed_shares = {
-        name: held[name][start + SECRET_BYTES : start + 2 * SECRET_BYTES] for name in sorted(alive)
+        name: held[name][start + SECRET_BYTES : start + 2 * SECRET_BYTES] for name in lists.survivors
     }
-    return (
-        Revealed(me, step, seed_shares, key_shares),
-        replace(record, revealed={**record.revealed, step: gone}),
-    )
-
-
-def _check_reveal(
-    me: str, terms: Terms, step: int, alive: set[str], gone: tuple[str, ...], record: Record
-) -> None:
-    """Refuse to reveal anything unless the lists are complete, large enough and the same as before."""
-    if alive & set(gone) or alive | set(gone) != set(terms.trainers):
-        raise ProtocolError("survivors and lost must name every trainer once; nothing was revealed")
-    if len(alive) < terms.threshold:
-        raise ProtocolError(
-            f"{len(alive)} trainers survived; at least {terms.threshold} must, or the total has too little "
-            "noise. Start a new attempt"
-        )
-    if me not in alive or step not in record.sent:
-        raise ProtocolError(f"{me} is not among the survivors of step {step}; nothing was revealed")
-    if record.revealed.get(step, gone) != gone:
-        raise ProtocolError(
-            f"step {step} was unmasked with other survivors before; a trainer's seed and key are never both "
-            "revealed. Start a new attempt"
-        )
+    return Revealed(me, lists.step, seed_shares, key_shares), record.with_named(lists)
 
 
 def recover(
@@ -257,6 +227,7 @@ def recover(
     step: int,
     vectors: Mapping[str, RingVector],
     answers: Mapping[str, Revealed],
+    bound: str,
 ) -> RingVector:
     """The exact total of the survivors' vectors modulo 2**64, computed by the hub.
 
@@ -267,6 +238,7 @@ def recover(
         vectors: the masked vectors, by survivor.
         answers: the survivors' answers, at least ``threshold`` of them; the first ``threshold`` by name are
             used.
+        bound: what all trainers were sent for the step, as in ``masked``.
 
     Raises:
         PeerError: too few trainers survived or answered.
@@ -288,17 +260,18 @@ def recover(
     for name in used:
         _check_answer(answers[name], name, step, survivors, lost)
     places = [terms.trainers.index(name) + 1 for name in used]
+    label = _label(terms, step, bound)
     total = np.zeros(shape, np.uint64)
     for name in survivors:
         shares = [answers[giver].seed_shares[name] for giver in used]
         seed = _survivors_seed(name, terms, keys[name], step, places, shares)
         total += vectors[name]
-        total -= _self_mask(name, seed, terms, step, shape)
+        total -= _self_mask(name, seed, label, shape)
     for name in lost:
         shares = [answers[giver].key_shares[name] for giver in used]
         key = _lost_key(name, terms, keys[name], step, places, shares)
         # The survivors' pair masks with the lost trainer add up to minus this trainer's pair masks with them.
-        total += _pair_masks(key, survivors, keys, terms, step, shape)
+        total += _pair_masks(key, survivors, keys, step, label, shape)
     return total
 
 
@@ -341,27 +314,24 @@ def _pair_masks(
     own: EphemeralKey,
     partners: Iterable[str],
     keys: Mapping[str, StepKeys],
-    terms: Terms,
     step: int,
+    label: Label,
     shape: tuple[int, ...],
 ) -> RingVector:
     # The signature covers the keys of all steps at once; verify_keys has checked it.
     peers = {
-        name: SignedKey(
-            name, terms.study_digest, terms.attempt, keys[name].publics[step], keys[name].signature
-        )
+        name: SignedKey(name, own.study_digest, own.attempt, keys[name].publics[step], keys[name].signature)
         for name in partners
     }
     shared = {name: pair_secret(own, peer) for name, peer in peers.items()}
-    return pair_mask(shared, own.institution, _label(terms, step), shape, np.uint64)
+    return pair_mask(shared, own.institution, label, shape, np.uint64)
 
 
-def _self_mask(name: str, seed: bytes, terms: Terms, step: int, shape: tuple[int, ...]) -> RingVector:
-    label = replace(_label(terms, step), sender=name, counterparty=name, role="self")
-    return expand(seed, label, shape, np.uint64)
+def _self_mask(name: str, seed: bytes, label: Label, shape: tuple[int, ...]) -> RingVector:
+    return expand(seed, replace(label, sender=name, counterparty=name, role="self"), shape, np.uint64)
 
 
-def _label(terms: Terms, step: int) -> Label:
+def _label(terms: Terms, step: int, bound: str) -> Label:
     return Label(
         study=terms.study_digest,
         attempt=terms.attempt,
@@ -369,7 +339,7 @@ def _label(terms: Terms, step: int) -> Label:
         sender="",
         counterparty="",
         bank_list="",
-        matrix="double mask",
+        matrix=f"double mask of {bound}",
     )
 
 

@@ -3,8 +3,9 @@
 These are rounds 0 and 1 of Bonawitz et al. (2017), advertising keys and sharing them; ``double_mask`` says
 what they are for. **Every step has a separate X25519 key pair and a separate self-mask seed.** The public
 keys and commitments of all steps are under one signature of the institution's pinned identity key, together
-with the study, the attempt, the trainers, the threshold and the number of steps. Nobody can be brought in,
-left out or given other terms unnoticed.
+with the study, the attempt, the trainers, the threshold, the number of steps and the digest of what the hub
+told every member alike. Nobody can be brought in, left out or given other terms unnoticed, and trainers that
+were told different things refuse each other's keys before any of them sends a vector.
 
 Shares are Shamir's (1979) over GF(2^128), from pycryptodome, whose coefficients are the operating system's
 random bytes. A secret of 32 bytes is shared as two secrets of 16 bytes. Shares alone do not show that they
@@ -32,7 +33,8 @@ from fedrisk.secure.keystream import encode_fields
 SECRET_BYTES = 32
 """Length of a private key, of a seed, and of a share of either."""
 
-_SIGNED = b"fedrisk step keys v1"
+_SIGNED = b"fedrisk step keys v2"
+_TERMS = b"fedrisk terms of masks v1"
 _COMMITTED = b"fedrisk self mask seed v1"
 _BUNDLE = b"fedrisk share bundle v1"
 _STORED = b"fedrisk stored step secrets v1"
@@ -64,6 +66,8 @@ class Terms:
         trainers: names in sorted order.
         threshold: number of shares that reconstruct a secret.
         steps: number of masked vectors that each trainer may send.
+        view: digest of what the hub told all members alike until the keys were made; "" where nothing is
+            compared.
 
     Raises:
         ProtocolError: fewer than two trainers, a threshold outside (n / 2, n], or no step.
@@ -74,6 +78,7 @@ class Terms:
     trainers: tuple[str, ...]
     threshold: int
     steps: int
+    view: str = ""
 
     @classmethod
     def of(
@@ -83,6 +88,7 @@ class Terms:
         trainers: Iterable[str],
         steps: int,
         threshold: int | None = None,
+        view: str = "",
     ) -> Terms:
         """Terms with the trainers sorted; the threshold is the default one unless it is given.
 
@@ -91,7 +97,14 @@ class Terms:
         """
         names = tuple(sorted(trainers))
         chosen = default_threshold(len(names)) if threshold is None and names else threshold or 0
-        return cls(study_digest=study_digest, attempt=attempt, trainers=names, threshold=chosen, steps=steps)
+        return cls(
+            study_digest=study_digest,
+            attempt=attempt,
+            trainers=names,
+            threshold=chosen,
+            steps=steps,
+            view=view,
+        )
 
     def __post_init__(self) -> None:
         count = len(self.trainers)
@@ -108,6 +121,13 @@ class Terms:
             )
         if self.steps < 1:
             raise ProtocolError(f"steps is {self.steps}; it must be at least 1")
+
+    def encode(self) -> bytes:
+        """All fields, each after its length: two terms have one encoding only if equal. Part of what is signed."""
+        trainers = encode_fields(b"", *(trainer.encode() for trainer in self.trainers))
+        numbers = struct.pack(">QQ", self.threshold, self.steps)
+        texts = (self.study_digest.encode(), self.attempt.encode(), self.view.encode())
+        return encode_fields(_TERMS, *texts, trainers, numbers)
 
     def check_step(self, step: int) -> None:
         """Raise ProtocolError unless 0 <= step < steps."""
@@ -257,7 +277,8 @@ def verify_keys(keys: StepKeys, pinned: bytes, institution: str, terms: Terms) -
     except (InvalidSignature, ValueError):
         raise EnvelopeError(
             f"the step keys relayed for {institution} are not signed by its pinned identity key for the same "
-            f"trainers, threshold and steps; compare the pinned key with {institution} by another channel"
+            "trainers, threshold and steps and the same view of what the hub told everybody. Run the study again; "
+            f"where it happens again, compare the pinned key with {institution} by another channel"
         ) from None
     return keys
 
@@ -315,10 +336,7 @@ def commitment(name: str, terms: Terms, step: int, seed: bytes) -> bytes:
 
 def _statement(name: str, terms: Terms, publics: Iterable[bytes], commitments: Iterable[bytes]) -> bytes:
     """What the identity key signs: tag, name, all terms, and the keys and commitments of all steps."""
-    trainers = encode_fields(b"", *(trainer.encode() for trainer in terms.trainers))
-    numbers = struct.pack(">QQ", terms.threshold, terms.steps)
-    names = (name.encode(), terms.study_digest.encode(), terms.attempt.encode(), trainers, numbers)
-    return encode_fields(_SIGNED, *names, b"".join(publics), b"".join(commitments))
+    return encode_fields(_SIGNED, name.encode(), terms.encode(), b"".join(publics), b"".join(commitments))
 
 
 def _bundle_names(dealer: str, recipient: str, terms: Terms) -> list[bytes]:

@@ -6,42 +6,16 @@ parameter (Reddi et al. 2021). All of it is arithmetic on released numbers and c
 """
 
 import logging
-from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAdam, FedAvg, FedAvgM
 from numpy.typing import NDArray
 
-from fedrisk.study import Training
+from fedrisk.models.tuning import Tuning
 
 Floats = NDArray[np.float64]
 _KEY = "weights"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tuning:
-    """How released sums move the model; public, and free of charge.
-
-    rate: learning rate of a step. optimiser: of the hub. momentum: of ``momentum`` and ``adam``. averaged: share of
-    the last models whose mean is the trained one, which takes out noise of single steps (Polyak & Juditsky 1992).
-    adam_step: most that ``adam`` moves a weight in a step, about; to it a proposal is only a direction.
-    """
-
-    rate: float
-    optimiser: Literal["sgd", "momentum", "adam"]
-    momentum: float
-    averaged: float
-    adam_step: float = 0.1
-
-    def chosen(self, rule: Training) -> "Tuning":
-        """With what the study itself chose."""
-        return replace(
-            self,
-            rate=rule.learning_rate or self.rate,
-            optimiser=rule.optimiser or self.optimiser,
-        )
 
 
 class Optimiser:

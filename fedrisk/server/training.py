@@ -3,7 +3,8 @@
 The same for networks at banks and for encoders at data holders; what is trained is a vector of weights to the
 hub. It sends the weights, gets the noisy total of all trainers' clipped gradients (distributed) or of their
 changes to the model (silo), and moves. Each step is two exchanges, masked sums and the opening of masks
-(see secure/double_mask); a trainer alone needs no masks, as its own noise is whole.
+(see secure/double_mask), and a third between them where somebody was lost: the survivors confirm to each other who they
+are (secure/survivors). A trainer alone needs no masks, as its own noise is whole.
 
 Every total is kept in the checkpoint, and the model of any step is redone from the totals: a run that was
 stopped goes on where it was, at no further price.
@@ -17,8 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.errors import PeerError
-from fedrisk.models.trainable import TrainedModel, about_training
+from fedrisk.errors import ConfigError, PeerError
+from fedrisk.models.trainable import MOST_WEIGHT, TrainedModel, about_training
+from fedrisk.models.tuning import Tuning
 from fedrisk.protocol.payload import Payload
 from fedrisk.releases.gradient_sums import TrainingPlan
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
@@ -26,7 +28,7 @@ from fedrisk.secure import double_mask, step_keys
 from fedrisk.secure.fixed_point import BITS, dequantise
 from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.noisy_sums import NoisySums
-from fedrisk.server.optimiser import Optimiser, Tuning
+from fedrisk.server.optimiser import Optimiser
 from fedrisk.server.outcome import TrainingFigures
 
 Floats = NDArray[np.float64]
@@ -51,9 +53,10 @@ class Rounds:
     """The rounds of one training over an exchange."""
 
     def __init__(self, sums: NoisySums, plan: TrainingPlan, tuning: Tuning, checkpoint: Checkpoint) -> None:
+        """``tuning``: what the recipe takes by default and the study chose."""
         self.exchange, self.roster, self.sums = sums.exchange, sums.roster, sums
         self.plan, self.checkpoint = plan, checkpoint
-        self.tuning = tuning.chosen(sums.roster.study.training)
+        self.tuning = tuning
         self._keys: dict[str, step_keys.StepKeys] = {}
         self._shares: Mapping[str, Mapping[str, bytes]] = {}
         self.active: list[str] = list(plan.trainers)
@@ -64,7 +67,12 @@ class Rounds:
         """What all trainers sign."""
         plan, study = self.plan, self.roster.study
         return step_keys.Terms.of(
-            study.digest(), self.exchange.attempt, plan.trainers, plan.steps, plan.threshold
+            study.digest(),
+            self.exchange.attempt,
+            plan.trainers,
+            plan.steps,
+            plan.threshold,
+            self.exchange.view,
         )
 
     def set_up(self, design: Mapping[str, Any], context: Mapping[str, Any]) -> None:
@@ -201,6 +209,12 @@ class Rounds:
     def _step(self, number: int, weights: Floats) -> Payload:
         """One round: vectors, then shares that open the masks; kept before it is used."""
         trainers, what = self.plan.trainers, f"step {number + 1} of {self.plan.steps}"
+        if not (np.abs(weights) <= MOST_WEIGHT).all():
+            raise ConfigError(
+                f"{what}: the weights went beyond {MOST_WEIGHT:g}, which no trainer takes. Lower "
+                "training.learning_rate; where the study leaves it open, trainers were sent different weights, or "
+                "one of them changed its sum"
+            )
         request = {
             name: Payload(
                 {"step": number},
@@ -219,22 +233,32 @@ class Rounds:
             answers = self.exchange.gather("step", what, request)
             self._mark_lost(answers, number, what)
             self.checkpoint.keep_survivors(number, list(answers))
-            total = self._opened(number, {name: a.array("update") for name, a in answers.items()}, what)
+            vectors = {name: a.array("update") for name, a in answers.items()}
+            total = self._opened(number, vectors, double_mask.weights_digest(weights), what)
         spends = [dict(answers[name].get("spend")) for name in answers]
         notes = {"survivors": sorted(answers), "lost": self.lost, "spends": spends}
         self.checkpoint.keep_step(number, dequantise(total), notes)
         return Payload(notes, {"total": dequantise(total)})
 
     def _opened(
-        self, number: int, vectors: Mapping[str, NDArray[np.uint64]], what: str
+        self, number: int, vectors: Mapping[str, NDArray[np.uint64]], bound: str, what: str
     ) -> NDArray[np.uint64]:
-        survivors = sorted(vectors)
         lost = [name for name in self.plan.trainers if name not in vectors]
-        request = Payload({"step": number, "survivors": survivors, "lost": lost})
-        answers = self.exchange.gather("unmask", f"masks of {what}", dict.fromkeys(survivors, request))
+        lists = {"step": number, "survivors": sorted(vectors), "lost": lost}
+        signatures = self._confirmed(lists, what) if lost else {}
+        request = Payload(lists, signatures)
+        asked = [name for name in sorted(vectors) if name in self.active]
+        answers = self.exchange.gather("unmask", f"masks of {what}", dict.fromkeys(asked, request))
         self._mark_lost(answers, number + 1, what)
         revealed = {n: double_mask.Revealed.from_dict(a.get("revealed")) for n, a in answers.items()}
-        return double_mask.recover(self.terms, self._keys, number, vectors, revealed)
+        return double_mask.recover(self.terms, self._keys, number, vectors, revealed, bound)
+
+    def _confirmed(self, lists: Mapping[str, Any], what: str) -> dict[str, bytes]:
+        """The survivors' signatures of who they are; whoever gives none is lost from the next step on."""
+        request = dict.fromkeys(lists["survivors"], Payload(lists))
+        answers = self.exchange.gather("confirm", f"survivors of {what}", request)
+        self._mark_lost(answers, lists["step"] + 1, what)
+        return {name: answer.raw("signature") for name, answer in answers.items()}
 
     def _mark_lost(self, answers: Collection[str], number: int, what: str) -> None:
         """Whoever did not answer is lost from this step on; PeerError where too few are left."""

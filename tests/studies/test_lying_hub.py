@@ -32,7 +32,9 @@ def refused(consortium, change, codes=("protocol",), **how):
 
 @pytest.mark.parametrize("value", NOT_FINITE)
 @pytest.mark.parametrize(("action", "name"), [("mask", "counts"), ("score", "card")])
-def test_totals_that_are_no_numbers_are_refused_before_anything_is_computed(kit, tmp_path, action, name, value):
+def test_totals_that_are_no_numbers_are_refused_before_anything_is_computed(
+    kit, tmp_path, action, name, value
+):
     """NaN in a curve became -2^63 in a shape row, its square 0, and noise no longer hid the parity of a count."""
     consortium = kit.build(tmp_path, enterprises=900)
 
@@ -330,7 +332,9 @@ def test_banks_that_are_told_other_totals_make_a_sum_of_random_numbers(kit, tmp_
 
     with pytest.raises(PeerError, match="protocol"):
         consortium.run(change=lie)
-    step = next(s for s in consortium.last.steps if s.action == "release" and "gram" in str(dict(s.sent["alfa"].body)))
+    step = next(
+        s for s in consortium.last.steps if s.action == "release" and "gram" in str(dict(s.sent["alfa"].body))
+    )
     if all(a.refusal is None for a in step.answers.values()):
         total = np.sum([a.array("bank") for a in step.answers.values()], axis=0, dtype=np.uint64)
         # Uniform 64-bit numbers are all but never as small as sums of a few thousand rows.

@@ -12,7 +12,7 @@ from fedrisk.clients import training
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.row_order import training_rows
 from fedrisk.engine.in_process import run_local
-from fedrisk.errors import ConfigError, PeerError
+from fedrisk.errors import ConfigError, PeerError, ProtocolError
 from fedrisk.models.network import NetworkDesign, NetworkTrainee, initial_weights
 from fedrisk.models.network_inputs import encode
 from fedrisk.models.trainable import TrainedModel
@@ -220,6 +220,8 @@ def test_a_late_vector_stays_covered(kit, tmp_path):
     for bank in ("alfa", "gama"):
         with pytest.raises(Exception, match="other survivors"):
             training.unmask(run.nodes[bank], again)
+        with pytest.raises(Exception, match="other survivors"):
+            training.confirm(run.nodes[bank], again)
 
 
 def test_too_few_banks_open_nothing_and_training_goes_on_later(kit, tmp_path):
@@ -241,13 +243,14 @@ def test_too_few_banks_open_nothing_and_training_goes_on_later(kit, tmp_path):
         run_local(own.study, own.paths, hub=own.hub, research_seed=4, resume=True)
 
 
-def test_a_run_that_stops_while_masks_are_opened_goes_on_with_the_same_survivors(kit, tmp_path):
+@pytest.mark.parametrize("where", ["confirm", "unmask"])
+def test_a_run_that_stops_while_masks_are_opened_goes_on_with_the_same_survivors(kit, tmp_path, where):
     """Nodes answer for one list of survivors: a resumed run must not ask the lost one again and name another list."""
 
     def lose(asked, step):
         if step != 1:
             return {}
-        return {"beta": "late"} if asked == "step" else {"gama": "late"}
+        return {"step": {"beta": "late"}, where: {"gama": "late"}}.get(asked, {})
 
     own = consortium(kit, tmp_path, privacy={"epsilon": 8.0})
     with pytest.raises(PeerError, match=r"step 2 of 3: beta, gama lost"):
@@ -310,6 +313,233 @@ def test_a_step_is_answered_once(private):
     other = Payload(request.body, {**request.blobs, "weights": request.array("weights") + 1})
     with pytest.raises(Exception, match="needs a new attempt"):
         training.step(node, other, side=SIDE)
+
+
+# --- a hub that lies ----------------------------------------------------------------------------------------
+
+FIVE = (*BANKS, "delta", "epsilon")
+
+
+def five(kit, folder, **changes):
+    """Five banks, of which three suffice; the last two have the tables of the first two."""
+    tables = kit.province(900)
+    tables |= {"delta": tables["alfa"], "epsilon": tables["beta"]}
+    study = {**STUDY, "training": {"steps": 3, "threshold": 3}, **changes}
+    return kit.build(folder, FIVE, (), tables=tables, policy=POLICY, study=study)
+
+
+def reason(folder, bank):
+    """What a bank wrote down at home about its refusal."""
+    return (folder / "home" / bank / "errors.log").read_text()
+
+
+def test_survivors_are_confirmed_where_somebody_is_lost_and_only_there(kit, tmp_path):
+    """One bank is lost before its vector, one after it, before the confirmation: sums stay right, t are left."""
+
+    def lose(asked, step):
+        gone = {("step", 1): {"beta": "dead"}, ("confirm", 1): {"gama": "late"}}
+        return gone.get((asked, step), {})
+
+    own = five(kit, tmp_path)
+    run = own.run(own.with_study(privacy={"epsilon": math.inf}), research_seed=1, lose=lose)
+    asked = [(s.action, s.sent_step, len(s.sent)) for s in run.steps if s.sent_step >= 0]
+    first = [("step", 0, 5), ("unmask", 0, 5)]
+    lossy = [("step", 1, 5), ("confirm", 1, 4), ("unmask", 1, 3)]
+    assert asked == [*first, *lossy, ("step", 2, 3), ("confirm", 2, 3), ("unmask", 2, 3)]
+    assert run.results.to_dict()["training"]["lost"] == {"beta": 1, "gama": 2}
+    there = [FIVE, [b for b in FIVE if b != "beta"], ["alfa", "delta", "epsilon"]]
+    totals = [plain_totals(run, banks)[k] for k, banks in enumerate(there)]
+    rows, rate = run.roster.training, run.results.to_dict()["training"]["rate"]
+    norms = [
+        rate * float(np.linalg.norm(t)) / sum(rows[b] for b in banks)
+        for t, banks in zip(totals, there, strict=True)
+    ]
+    assert run.results.to_dict()["training"]["norms"] == pytest.approx(norms, rel=1e-6)
+
+
+LIES = {
+    "alfa": ("delta", "gama"),
+    "beta": ("epsilon",),
+    "delta": ("epsilon", "gama"),
+    "epsilon": ("delta", "gama"),
+    "gama": ("delta", "epsilon"),
+}
+"""By bank, who was lost as the hub says; without confirmations the sum of alfa and beta came open (n = 5, t = 3)."""
+
+
+def test_a_hub_that_names_different_survivors_gets_no_share(kit, tmp_path):
+    def lie(run, step):
+        if step.action not in ("confirm", "unmask"):
+            return
+        for bank in step.sent:
+            lost = list(LIES[bank])
+            body = {**step.sent[bank].body, "lost": lost, "survivors": [b for b in FIVE if b not in lost]}
+            step.sent[bank] = Payload(body, step.sent[bank].blobs)
+
+    own = five(kit, tmp_path)
+    with pytest.raises(PeerError, match="step 1 of 3"):
+        own.run(change=lie)
+    last = own.last.steps[-1]
+    assert last.action == "unmask" and all(a.body == {"refused": "protocol"} for a in last.answers.values())
+
+    def also_confirm(run, step):
+        """The hub asks for confirmations as well, although nobody was lost, and hands on all of them."""
+        lie(run, step)
+        if step.action == "unmask":
+            asked = {b: Payload({**step.sent[b].body}) for b in step.sent}
+            confirmed = super(type(run), run)._send("confirm", "", asked, run._nodes, tolerant=True)
+            signatures = {b: a.raw("signature") for b, a in confirmed.items()}
+            assert set(signatures) == set(FIVE)
+            for b in step.sent:
+                step.sent[b] = Payload(step.sent[b].body, signatures)
+
+    again = five(kit, tmp_path / "again")
+    with pytest.raises(PeerError, match="step 1 of 3"):
+        again.run(change=also_confirm)
+    assert all(a.body == {"refused": "protocol"} for a in again.last.steps[-1].answers.values())
+    for bank in FIVE:
+        assert "have confirmed the survivors of step 0" in reason(tmp_path / "again", bank)
+
+
+def test_other_weights_for_one_bank_leave_noise_and_no_sum(kit, tmp_path):
+    """The masks of a step are bound to the weights: the smallest difference leaves them in the total."""
+
+    def differ(run, step):
+        if step.action == "step" and step.sent_step == 1:
+            weights = step.sent["beta"].array("weights").copy()
+            weights[0] = np.nextafter(weights[0], 1)
+            step.sent["beta"] = Payload(
+                step.sent["beta"].body, {**step.sent["beta"].blobs, "weights": weights}
+            )
+
+    own = consortium(kit, tmp_path, training={"steps": 3, "optimiser": "sgd"})
+    with pytest.raises(
+        ConfigError, match="step 3 of 3.*learning_rate"
+    ):  # no trainer takes weights of such a size
+        own.run(own.with_study(privacy={"epsilon": math.inf}), research_seed=1, change=differ)
+    total = Checkpoint.of(own.hub, own.last.attempt).step(1).array("total")
+    assert (
+        np.median(np.abs(total)) > 2.0**34
+    )  # uniform on 64 bits has its median size at 2^62, in units of 2^-24
+
+
+def test_banks_that_were_told_different_things_refuse_each_others_keys(kit, tmp_path, monkeypatch):
+    told = dict.fromkeys(BANKS, "a")
+    monkeypatch.setattr(training, "view_of", lambda attempt: told[attempt.name])
+    consortium(kit, tmp_path / "alike").run()
+    told["gama"] = "b"
+    own = consortium(kit, tmp_path / "apart")
+    with pytest.raises(PeerError, match=r"shares: refused by alfa \(envelope\), beta \(envelope\), gama"):
+        own.run()
+    assert own.last.steps[-1].action == "shares"
+
+
+ROWS = {
+    "a bank is missing": lambda rows: {b: n for b, n in rows.items() if b != "beta"},
+    "somebody else": lambda rows: {**rows, "x": 1},
+    "not a number": lambda rows: {**rows, "beta": str(rows["beta"])},
+    "a fraction": lambda rows: {**rows, "beta": float(rows["beta"])},
+    "none": lambda rows: {**rows, "beta": 0, "gama": rows["beta"] + rows["gama"]},
+    "true": lambda rows: {**rows, "beta": True, "gama": rows["beta"] + rows["gama"] - 1},
+    "own": lambda rows: {**rows, "alfa": rows["alfa"] + 1, "beta": rows["beta"] - 1},
+    "more in all": lambda rows: {**rows, "beta": 10 * rows["beta"]},
+    "a list": lambda rows: list(rows.values()),
+}
+RATE = {
+    "another": lambda rate: rate * (1 + 1e-6),
+    "text": str,
+    "not a number": lambda rate: math.nan,
+    "infinite": lambda rate: math.inf,
+    "a long integer": lambda rate: 10**400,
+    "nothing": lambda rate: None,
+}
+DESIGN = {
+    "a neuron more": lambda design: {**design, "hidden": design["hidden"] + 1},
+    "another kind": lambda design: {**design, "kind": "mlp"},
+    "a column less": lambda design: {**design, "columns": design["columns"][1:]},
+    "another edge": lambda design: {
+        **design,
+        "columns": [
+            {**design["columns"][0], "scale": 2 * design["columns"][0]["scale"]},
+            *design["columns"][1:],
+        ],
+    },
+    "more fields": lambda design: {**design, "more": 1},
+    "text": str,
+}
+
+
+@pytest.mark.parametrize(
+    ("entry", "how"),
+    [(entry, how) for entry, hows in (("rows", ROWS), ("rate", RATE), ("design", DESIGN)) for how in hows],
+)
+def test_what_does_not_follow_from_public_facts_is_refused(private, entry, how):
+    """To a bank whose study went well, the request as the hub sent it but for one entry."""
+    change = {"rows": ROWS, "rate": RATE, "design": DESIGN}[entry][how]
+    sent = private.step("prepare").sent["alfa"].body
+    attempt = private.nodes["alfa"].attempt(Payload({"attempt": private.attempt}))
+    own = sent["rows"]["alfa"]
+    kept = training.what_is_trained(attempt, Payload(sent), SIDE, own)
+    assert kept == attempt.state.load(training.TrainingState)
+    with pytest.raises(ProtocolError):
+        training.what_is_trained(attempt, Payload({**sent, entry: change(sent[entry])}), SIDE, own)
+
+
+def test_a_bank_that_is_sent_another_rate_makes_no_step(kit, tmp_path):
+    def lie(run, step):
+        if step.action == "prepare":
+            body = step.sent["alfa"].body
+            step.sent["alfa"] = Payload({**body, "rate": body["rate"] / 2})
+
+    own = consortium(kit, tmp_path, training={"steps": 1, "mode": "silo"})
+    with pytest.raises(PeerError, match=r"prepare: refused by alfa \(protocol\)"):
+        own.run(change=lie)
+    assert {e.spend.release for e in own.nodes["alfa"].ledger.entries()} == {"edges"}
+
+
+@pytest.mark.parametrize(
+    ("action", "change"),
+    [
+        ("step", {"step": True}),
+        ("step", {"step": 1.0}),
+        ("step", {"step": -1}),
+        ("step", {"step": 3}),
+        ("step", {"step": "1"}),
+        ("unmask", {"step": True}),
+        ("unmask", {"survivors": "alfa"}),
+        ("unmask", {"survivors": [*BANKS, "alfa"]}),
+        ("unmask", {"survivors": [["alfa"], "beta", "gama"]}),
+        ("unmask", {"survivors": dict.fromkeys(BANKS, 1)}),
+        ("unmask", {"survivors": ["alfa", "beta"], "lost": ["gama", "gama"]}),
+        ("unmask", {"survivors": ["alfa", "beta"], "lost": ["gama"]}),
+        ("confirm", {"survivors": ["alfa", "gama"], "lost": []}),
+    ],
+)
+def test_messages_of_a_step_that_are_refused(private, action, change):
+    """To a bank whose study went well, as the hub sent it but for one field."""
+    node = private.nodes["alfa"]
+    old = next(
+        s
+        for s in private.steps
+        if s.action == ("step" if action == "step" else "unmask") and s.sent_step == 1
+    )
+    request = Payload({**old.sent["alfa"].body, "attempt": private.attempt, **change}, old.sent["alfa"].blobs)
+    before = node.attempt(request).state.load(training.MaskRecord)
+    serve = {a.name: a.serve for a in training.actions(SIDE)}[action]
+    with pytest.raises(ProtocolError):
+        serve(node, request)
+    assert node.attempt(request).state.load(training.MaskRecord) == before
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1.0000001e6, -1e300])
+def test_weights_out_of_range_are_refused(private, value):
+    node = private.nodes["alfa"]
+    old = next(s for s in private.steps if s.action == "step" and s.sent_step == 1).sent["alfa"]
+    weights = old.array("weights").copy()
+    weights[-1] = value
+    request = Payload({**old.body, "attempt": private.attempt}, {**old.blobs, "weights": weights})
+    with pytest.raises(ProtocolError, match="finite numbers of at most"):
+        training.step(node, request, side=SIDE)
 
 
 # --- prices -------------------------------------------------------------------------------------------------

@@ -1,17 +1,18 @@
 """The encoder recipe at the hub: data holders of one kind train one sequence encoder over noisy sums.
 
-Exchanges: describe, (blind, evaluate, pseudonyms), edges (the order of rows alone), prepare, shares, two for each step,
-conclude. No labels and no banks take part; what comes out are public weights, which every holder installs.
+Exchanges: describe, (blind, evaluate, pseudonyms), edges (the order of rows alone), prepare, shares, two for each step
+(three once a holder was lost), conclude. No labels and no banks take part; what comes out are public weights, which
+every holder installs.
 """
 
 import numpy as np
 
 from fedrisk.errors import ConfigError
-from fedrisk.models.encoder import LEARNING_RATE, EncoderDesign, initial_weights
+from fedrisk.models.encoder import EncoderDesign, initial_weights
 from fedrisk.protocol.payload import Payload
+from fedrisk.recipes.encoder.design import tuning
 from fedrisk.releases.plan import Plan
 from fedrisk.server.noisy_sums import NoisySums, send_order
-from fedrisk.server.optimiser import Tuning
 from fedrisk.server.outcome import HubSession, Outcome
 from fedrisk.server.training import Rounds
 
@@ -32,9 +33,8 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
             "same series, bounds, months and outputs"
         )
     design = EncoderDesign.from_dict(first["design"])
-    tuning = Tuning(rate=1.0, optimiser="adam", momentum=0.9, averaged=0.0, adam_step=LEARNING_RATE)
     sums = NoisySums(session.exchange, roster)
-    rounds = Rounds(sums, plan.trained, tuning, session.checkpoint)
+    rounds = Rounds(sums, plan.trained, tuning(study), session.checkpoint)
     if begun is None:
         send_order(sums)
         rounds.set_up(design.to_dict(), {"design": design.to_dict()})

@@ -50,10 +50,19 @@ def conclude(node: Node, request: Payload) -> Payload:
     return Payload()
 
 
-def _ready(attempt: Attempt, request: Payload, rows: NDArray[np.int64]) -> None:
+def _agreed(attempt: Attempt, rows: int) -> tuple[dict[str, Any], float]:
+    """The design that this institution states, and the learning rate by the code of the hub."""
+    from fedrisk.recipes.encoder.design import tuning
+
+    name = EncoderSettings.of(attempt.study).name
+    stated = [said.encoder for said in attempt.statements.values() if said.role == "holder"]
+    if any(encoder != stated[0] for encoder in stated):
+        raise ProtocolError("the holders of this study state different encoders; agree on one")
+    return attempt.node.institution.encoder_design(name), tuning(attempt.study).rate
+
+
+def _ready(attempt: Attempt, rows: NDArray[np.int64]) -> None:
     name, institution = EncoderSettings.of(attempt.study).name, attempt.node.institution
-    if attempt.told("training").get("design") != institution.encoder_design(name):
-        raise ProtocolError("the hub sent another encoder's design than this institution states")
     attempt.state.put("histories", institution.histories(name, attempt.read().ids[rows]))
 
 
@@ -63,7 +72,7 @@ def _trainee(attempt: Attempt, design: Mapping[str, Any]) -> Trainee:
     return EncoderTrainee(EncoderDesign.from_dict(dict(design)), attempt.state.get("histories"))
 
 
-SIDE = training.Side(ready=_ready, trainee=_trainee)
+SIDE = training.Side(agreed=_agreed, ready=_ready, trainee=_trainee)
 
 ACTIONS: tuple[Action, ...] = (
     Action(name="edges", serve=order, form=ROWS, tells={"order": ORDER}),

@@ -1,27 +1,26 @@
 """The network recipe at the hub: bins, a network trained over noisy sums, one private evaluation.
 
-Exchanges: describe, (blind, evaluate, pseudonyms), edges, prepare, shares, two for each step, conclude. What is trained
-and what the hub knows of it are weights and noisy sums; the banks' models of their own stay with them.
+Exchanges: describe, (blind, evaluate, pseudonyms), edges, prepare, shares, two for each step (three once a bank was
+lost), conclude. What is trained and what the hub knows of it are weights and noisy sums; the banks' models of their own
+stay with them.
 """
 
 import numpy as np
 from scipy.special import expit
 
 from fedrisk.models.binning import Bins
-from fedrisk.models.network import AVERAGED, MOMENTUM, NetworkDesign, default_rate, initial_weights
+from fedrisk.models.network import initial_weights
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import evaluated
 from fedrisk.recipes.bins import find_bins
+from fedrisk.recipes.network.design import design_of, tuning
 from fedrisk.recipes.network.plan import mu_of_counts
-from fedrisk.recipes.network.settings import NetworkSettings
 from fedrisk.releases.evaluation import LOGIT_STEPS, logit_edges
 from fedrisk.releases.plan import Plan
 from fedrisk.server.evaluation import take_evaluation
 from fedrisk.server.noisy_sums import NoisySums, blobs_of, release_edges
-from fedrisk.server.optimiser import Tuning
 from fedrisk.server.outcome import HubSession, Outcome
 from fedrisk.server.training import Rounds, Trained
-from fedrisk.study import Study
 
 
 def fit(session: HubSession, plan: Plan) -> Outcome:
@@ -38,9 +37,9 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
         session.exchange.tell("bins", {"bins": [b.to_dict() for b in bins]}, blobs_of(released))
     else:
         bins = [Bins.from_dict(b) for b in begun.get("bins")]
-    noise = training.gradient_noise(sum(roster.training.values()))
-    design = NetworkDesign.of(bins, NetworkSettings.of(study), noise=noise)
-    rounds = Rounds(sums, training, tuning(study, noise), session.checkpoint)
+    rows = sum(roster.training.values())
+    design = design_of(study, training, rows, bins)
+    rounds = Rounds(sums, training, tuning(study, training, rows), session.checkpoint)
     if begun is None:
         context = {"bins": [b.to_dict() for b in bins], "design": design.to_dict()}
         rounds.set_up(design.to_dict(), context)
@@ -56,25 +55,6 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
     _conclude(rounds, plan, outcome, trained)
     outcome.record = sums.record
     return outcome
-
-
-def tuning(study: Study, noise: float) -> Tuning:
-    """Defaults that follow from public numbers.
-
-    noise: deviation in a number of one step's mean gradient, by clip.
-    """
-    if study.training.mode == "silo":
-        # With one local step a round is a step, and momentum helps as it does there.
-        once = study.training.local_steps == 1
-        return Tuning(
-            rate=default_rate(noise),
-            optimiser="momentum" if once else "sgd",
-            momentum=MOMENTUM,
-            averaged=AVERAGED,
-        )
-    if not noise and NetworkSettings.of(study).kind == "mlp":
-        return Tuning(rate=default_rate(noise), optimiser="adam", momentum=MOMENTUM, averaged=0.1)
-    return Tuning(rate=default_rate(noise), optimiser="momentum", momentum=MOMENTUM, averaged=AVERAGED)
 
 
 def _conclude(rounds: Rounds, plan: Plan, outcome: Outcome, trained: Trained) -> None:

@@ -216,7 +216,16 @@ def _export(attempt: Attempt, model: TrainedModel, scored: Scored, own: Any) -> 
     (attempt.node.store.results(attempt.state.id) / "best.onnx").write_bytes(exported)
 
 
-def _ready(attempt: Attempt, request: Payload, rows: NDArray[np.int64]) -> None:
+def _agreed(attempt: Attempt, rows: int) -> tuple[dict[str, Any], float]:
+    """Design and learning rate, by the code of the hub."""
+    from fedrisk.recipes.network.design import design_of, tuning
+
+    study, plan = attempt.study, attempt.plan.trained
+    design = design_of(study, plan, rows, own_bins(attempt))
+    return design.to_dict(), tuning(study, plan, rows).rate
+
+
+def _ready(attempt: Attempt, rows: NDArray[np.int64]) -> None:
     """Encoded inputs and labels of the training rows, on the bank's disk until the attempt is over."""
     from fedrisk.models.network_inputs import encode
 
@@ -240,7 +249,7 @@ def _trainee(attempt: Attempt, design: Mapping[str, Any]) -> Trainee:
     return NetworkTrainee(NetworkDesign.from_dict(dict(design)), state.get("inputs"), state.get("label"))
 
 
-SIDE = training.Side(ready=_ready, trainee=_trainee)
+SIDE = training.Side(agreed=_agreed, ready=_ready, trainee=_trainee)
 
 
 class Conclude(OfAttempt):

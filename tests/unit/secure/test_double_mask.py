@@ -1,5 +1,6 @@
 """Double masks: exact totals whoever is lost, nothing opened twice, wrong shares noticed."""
 
+import hashlib
 import json
 from dataclasses import replace
 from itertools import chain, combinations
@@ -10,16 +11,17 @@ from Crypto.Protocol.SecretSharing import Shamir
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedrisk.errors import EnvelopeError, PeerError, ProtocolError, StoreError
+from fedrisk.errors import EnvelopeError, PeerError, ProtocolError
 from fedrisk.secure import double_mask as dm
 from fedrisk.secure import step_keys
-from fedrisk.secure.double_mask import Record, Revealed, Terms
+from fedrisk.secure.double_mask import Record, Revealed, Survivors, Terms
 from fedrisk.secure.identity import EphemeralKey, IdentityKey, SignedKey, pair_secret
 from fedrisk.secure.keystream import Label, expand
 from fedrisk.secure.masked_sum import pair_mask
 
 DIGEST = "d" * 64
 SIZE = 5
+BOUND = dm.weights_digest(np.zeros(2))
 
 
 class Group:
@@ -38,22 +40,42 @@ class Group:
             me: dm.hold(me, self.terms, {d: p.bundles[me] for d, p in self.prepared.items()})
             for me in self.names
         }
+        self.pinned = {name: identity.public for name, identity in self.identities.items()}
         self.records = dict.fromkeys(self.names, Record())
 
-    def mask(self, name, values, step=0):
-        own = self.prepared[name].secrets
-        out, self.records[name] = dm.masked(values, own, self.keys, self.terms, step, self.records[name])
+    def mask(self, name, values, step=0, bound=BOUND):
+        own, record = self.prepared[name].secrets, self.records[name]
+        out, self.records[name] = dm.masked(values, own, self.keys, self.terms, step, record, bound)
         return out
 
-    def reveal(self, name, survivors, step=0):
-        lost = set(self.names) - set(survivors)
+    def lists(self, survivors, step=0):
+        return Survivors.of(step, survivors, set(self.names) - set(survivors))
+
+    def confirm(self, name, survivors, step=0):
+        """A trainer's signature, as it gives it itself."""
+        lists, record = self.lists(survivors, step), self.records[name]
+        signature, self.records[name] = dm.confirm(self.identities[name], name, self.terms, lists, record)
+        return signature
+
+    def signed(self, survivors, step=0):
+        """Signatures of all survivors, without their records: what a hub has after an honest confirmation."""
+        lists = self.lists(survivors, step)
+        sent = Record(sent=frozenset({step}))
+        who = {n: self.identities[n] for n in survivors}
+        return {n: dm.confirm(identity, n, self.terms, lists, sent)[0] for n, identity in who.items()}
+
+    def reveal(self, name, survivors, step=0, signatures=None):
+        enough = len(survivors) >= self.terms.threshold
+        if signatures is None:
+            signatures = self.signed(survivors, step) if enough else {}
+        lists, record = self.lists(survivors, step), self.records[name]
         answer, self.records[name] = dm.reveal(
-            self.held[name], name, self.terms, step, survivors, lost, self.records[name]
+            self.held[name], name, self.terms, lists, record, signatures, self.pinned
         )
         return answer
 
-    def recover(self, vectors, answers, step=0):
-        return dm.recover(self.terms, self.keys, step, vectors, answers)
+    def recover(self, vectors, answers, step=0, bound=BOUND):
+        return dm.recover(self.terms, self.keys, step, vectors, answers, bound)
 
 
 def values_of(names, seed=0):
@@ -63,6 +85,10 @@ def values_of(names, seed=0):
 
 def total_of(values, names):
     return sum((values[name] for name in names), np.zeros(SIZE, np.uint64))
+
+
+def label_of(group, step=0):
+    return dm._label(group.terms, step, BOUND)
 
 
 def subsets(names, least):
@@ -90,7 +116,7 @@ def test_masks_by_hand():
         sender="",
         counterparty="",
         bank_list="",
-        matrix="double mask",
+        matrix=f"double mask of {BOUND}",
     )
     expected = values["b1"] + expand(
         own.seeds[1], replace(label, sender="b1", counterparty="b1", role="self"), (SIZE,), "uint64"
@@ -185,9 +211,9 @@ def test_a_late_vector_stays_masked_by_the_seed_that_nobody_revealed():
     )
     assert private == group.prepared[late].secrets.privates[0]
     key = EphemeralKey(late, DIGEST, "1", private)
-    peeled = vectors[late] - dm._pair_masks(key, survivors, group.keys, group.terms, 0, (SIZE,))
+    peeled = vectors[late] - dm._pair_masks(key, survivors, group.keys, 0, label_of(group), (SIZE,))
     mask = peeled - values[late]
-    assert np.array_equal(mask, dm._self_mask(late, secret_seed, group.terms, 0, (SIZE,)))
+    assert np.array_equal(mask, dm._self_mask(late, secret_seed, label_of(group), (SIZE,)))
     assert mask.all()  # a zero by chance: 5 / 2**64
     # with the opened total and the others' seeds there is still one unknown stream for the one unknown value:
     # any other value explains the view with another stream
@@ -195,7 +221,7 @@ def test_a_late_vector_stays_masked_by_the_seed_that_nobody_revealed():
     assert np.array_equal(other + (peeled - other), peeled)
     # and no node gives the share that is missing
     for name in survivors:
-        with pytest.raises(ProtocolError, match="never both"):
+        with pytest.raises(ProtocolError, match="one list"):
             group.reveal(name, group.names)
 
 
@@ -231,11 +257,11 @@ def test_what_is_opened_for_one_step_opens_no_other():
     wrong = pair_mask(
         {n: pair_secret(key, SignedKey(n, DIGEST, "1", group.keys[n].publics[1], b"")) for n in ("b0", "b1")},
         "b2",
-        dm._label(group.terms, 1),
+        label_of(group, 1),
         (SIZE,),
         "uint64",
     )
-    right = second - dm._self_mask("b2", group.prepared["b2"].secrets.seeds[1], group.terms, 1, (SIZE,))
+    right = second - dm._self_mask("b2", group.prepared["b2"].secrets.seeds[1], label_of(group, 1), (SIZE,))
     assert (right - wrong != values["b2"]).all()
 
 
@@ -245,10 +271,10 @@ def test_a_vector_is_uniform_without_its_seed():
 
     group = fresh(3)
     out, _ = dm.masked(
-        np.zeros(20_000, np.uint64), group.prepared["b0"].secrets, group.keys, group.terms, 0, Record()
+        np.zeros(20_000, np.uint64), group.prepared["b0"].secrets, group.keys, group.terms, 0, Record(), BOUND
     )
     key = EphemeralKey("b0", DIGEST, "1", group.prepared["b0"].secrets.privates[0])
-    peeled = out - dm._pair_masks(key, ["b1", "b2"], group.keys, group.terms, 0, out.shape)
+    peeled = out - dm._pair_masks(key, ["b1", "b2"], group.keys, 0, label_of(group), out.shape)
     for left in (out, peeled):  # fresh keys each run: each fails with probability 5e-7
         assert chisquare(np.bincount(left.view(np.uint8), minlength=256)).pvalue > 5e-7
 
@@ -269,7 +295,7 @@ def test_a_second_unmasking_with_other_lists_is_refused_and_the_same_one_is_answ
     assert group.reveal("b0", ["b2", "b1", "b0"]) == first
     assert group.records["b0"] == record
     for survivors in (["b0", "b1", "b3"], ["b0", "b2", "b3"], list(group.names)):
-        with pytest.raises(ProtocolError, match="never both"):
+        with pytest.raises(ProtocolError, match="one list"):
             group.reveal("b0", survivors)
     assert group.records["b0"] == record
 
@@ -290,69 +316,108 @@ def test_no_node_ever_gives_both_shares_of_one_trainer(requests):
         assert not seeds & keys
 
 
-def test_a_hub_that_lies_gets_a_smaller_total_but_no_single_vector():
-    """The limit that the module states: 5 trainers, t = 3, other lists for each node; s = 2 are opened."""
+LIES = {"b0": "b2 b3", "b1": "b4", "b2": "b3 b4", "b3": "b2 b4", "b4": "b2 b3"}
+"""By trainer, who was lost, as a hub says that lies: 5 trainers, t = 3. Without confirmations b0 + b1 comes open."""
+
+
+def test_without_confirmations_these_lies_would_open_two_vectors():
+    """What the confirmation is for: every trainer answers its list, and the sum of two of five is recovered."""
     group = Group(5, threshold=3)
     values = values_of(group.names)
     vectors = {name: group.mask(name, values[name]) for name in group.names}
-    named_lost = {"b0": "b2 b3", "b1": "b4", "b2": "b3 b4", "b3": "b2 b4", "b4": "b2 b3"}
-    answers = {
-        name: group.reveal(name, set(group.names) - set(lost.split())) for name, lost in named_lost.items()
-    }
+    answers = {}
+    for name, lost in LIES.items():
+        survivors = set(group.names) - set(lost.split())
+        answers[name] = group.reveal(name, survivors)  # signatures of all survivors are forged here
     keys = {w: [n for n in group.names if w in answers[n].key_shares] for w in group.names}
     seeds = {w: [n for n in group.names if w in answers[n].seed_shares] for w in group.names}
     assert all(len(keys[w]) < 3 or len(seeds[w]) < 3 for w in group.names)  # 2 t > n: never both
     opened = [w for w in group.names if len(seeds[w]) >= 3]
-    assert opened == ["b0", "b1"] and all(len(keys[w]) == 3 for w in ("b2", "b3", "b4"))
-    chosen = {
-        name: Revealed(
-            name,
-            0,
-            {w: answers[seeds[w][i]].seed_shares[w] for w in opened},
-            {w: answers[keys[w][i]].key_shares[w] for w in ("b2", "b3", "b4")},
-        )
-        for i, name in enumerate(["b0", "b1", "b2"])
-    }
+    assert opened == ["b0", "b1"]
+
+    def secret(of, givers, kind):
+        points = [group.names.index(n) + 1 for n in givers[:3]]
+        return step_keys.combine(points, [getattr(answers[n], kind)[of] for n in givers[:3]], of, 0)
+
     total = np.zeros(SIZE, np.uint64)
     for w in opened:
-        points = [group.names.index(n) + 1 for n in seeds[w][:3]]
-        seed = step_keys.combine(points, [a.seed_shares[w] for a in chosen.values()], w, 0)
-        total += vectors[w] - dm._self_mask(w, seed, group.terms, 0, (SIZE,))
+        total += vectors[w] - dm._self_mask(w, secret(w, seeds[w], "seed_shares"), label_of(group), (SIZE,))
     for w in ("b2", "b3", "b4"):
-        points = [group.names.index(n) + 1 for n in keys[w]]
-        private = step_keys.combine(points, [a.key_shares[w] for a in chosen.values()], w, 0)
-        key = EphemeralKey(w, DIGEST, "1", private)
-        total += dm._pair_masks(key, opened, group.keys, group.terms, 0, (SIZE,))
-    assert np.array_equal(
-        total, total_of(values, opened)
-    )  # too little noise: hence the honest-hub assumption
-    # at the default threshold every list has one lost at most, and what comes open is 4 of 5 as stated
-    assert group.terms.threshold < dm.default_threshold(5) == 4
+        key = EphemeralKey(w, DIGEST, "1", secret(w, keys[w], "key_shares"))
+        total += dm._pair_masks(key, opened, group.keys, 0, label_of(group), (SIZE,))
+    assert np.array_equal(total, total_of(values, opened))
 
 
-def test_lists_that_are_refused():
+def test_a_hub_that_lies_gets_no_share():
+    """The same lies to trainers that confirm: each signs one list, no list has three signatures, nothing is given."""
+    group = Group(5, threshold=3)
+    for name in group.names:
+        group.mask(name, values_of(group.names)[name])
+    told = {name: set(group.names) - set(lost.split()) for name, lost in LIES.items()}
+    signatures = {name: group.confirm(name, told[name]) for name in group.names}
+    for name in group.names:
+        with pytest.raises(ProtocolError, match="have confirmed"):
+            group.reveal(name, told[name], signatures=signatures)
+        with pytest.raises(ProtocolError, match="one list"):
+            group.reveal(name, group.names, signatures=signatures)
+    # b0 and b4 were told the same; with a third signature of it they answer, and nobody else does
+    group.records["b1"] = Record(sent=frozenset({0}))
+    signatures["b1"] = group.confirm("b1", told["b4"])
+    assert group.reveal("b4", told["b4"], signatures=signatures).key_shares.keys() == {"b2", "b3"}
+    for name in ("b2", "b3"):
+        with pytest.raises(ProtocolError):
+            group.reveal(name, told[name], signatures=signatures)
+
+
+def test_shares_of_keys_need_signatures_of_the_threshold():
+    group, _ = masked_group(5)  # t = 4
+    survivors = group.names[:4]
+    signatures = group.signed(survivors)
+    for missing in survivors:
+        fewer = {n: s for n, s in signatures.items() if n != missing}
+        for wrong in (fewer, {**fewer, missing: bytes(64)}, {**fewer, missing: signatures["b0"][:-1] + b"x"}):
+            with pytest.raises(
+                ProtocolError, match="3 trainers have confirmed the survivors of step 0 and 4"
+            ):
+                group.reveal("b0", survivors, signatures=wrong)
+    assert 0 not in group.records["b0"].named  # a refusal leaves no mark
+    assert set(group.reveal("b0", survivors, signatures=signatures).key_shares) == {"b4"}
+    # where nobody is lost there is no key share, and no signature is needed
+    assert not group.reveal("b1", group.names, signatures={}).key_shares
+
+
+def test_weights_that_differ_leave_masks_that_do_not_cancel():
+    group = fresh(3)
+    values = values_of(group.names)
+    other = dm.weights_digest(np.array([0.0, 1e-300]))
+    told = {"b0": BOUND, "b1": BOUND, "b2": other}
+    vectors = {name: group.mask(name, values[name], bound=told[name]) for name in group.names}
+    answers = {name: group.reveal(name, group.names) for name in group.names}
+    for bound in (BOUND, other):
+        total = group.recover(vectors, answers, bound=bound)
+        assert (total != total_of(values, group.names)).all()
+    # the best that a hub can do: each self mask with its own label; what is left are pair masks of b2 with the rest
+    peeled = {
+        n: vectors[n]
+        - dm._self_mask(n, group.prepared[n].secrets.seeds[0], dm._label(group.terms, 0, told[n]), (SIZE,))
+        for n in group.names
+    }
+    assert (peeled["b2"] != values["b2"]).all()
+    assert (peeled["b0"] + peeled["b1"] != total_of(values, ("b0", "b1"))).all()
+    assert (sum(peeled.values()) != total_of(values, group.names)).all()
+
+
+def test_the_digest_of_weights_is_that_of_their_bytes():
+    weights = np.arange(3.0)
+    assert dm.weights_digest(weights) == hashlib.sha256(weights.astype("<f8").tobytes()).hexdigest()
+    assert dm.weights_digest(weights.astype(">f8")) == dm.weights_digest(weights)
+    assert dm.weights_digest(np.arange(6.0)[::2]) == dm.weights_digest(np.array([0.0, 2.0, 4.0]))
+
+
+def test_revealing_for_somebody_who_is_no_trainer():
     group, _ = masked_group()
-    held, terms, record = group.held["b0"], group.terms, group.records["b0"]
-
-    def ask(survivors, lost, record=record, step=0):
-        return dm.reveal(held, "b0", terms, step, survivors, lost, record)
-
-    with pytest.raises(ProtocolError, match="every trainer once"):
-        ask(["b0", "b1", "b2", "b3"], ["b3"])
-    with pytest.raises(ProtocolError, match="every trainer once"):
-        ask(["b0", "b1", "b2"], [])
-    with pytest.raises(ProtocolError, match="every trainer once"):
-        ask(["b0", "b1", "b2"], ["b3", "x"])
-    with pytest.raises(ProtocolError, match="at least 3"):
-        ask(["b0", "b1"], ["b2", "b3"])
-    with pytest.raises(ProtocolError, match="not among the survivors"):
-        ask(["b1", "b2", "b3"], ["b0"])
-    with pytest.raises(ProtocolError, match="not among the survivors"):
-        ask(group.names, [], Record())  # it sent nothing in this step
-    with pytest.raises(ProtocolError, match="steps 0 to 1"):
-        ask(group.names, [], step=2)
     with pytest.raises(ProtocolError, match="not among the trainers"):
-        dm.reveal(held, "x", terms, 0, group.names, [], record)
+        dm.reveal(group.held["b0"], "x", group.terms, group.lists(group.names), group.records["b0"], {}, {})
 
 
 def test_vectors_that_are_refused():
@@ -365,12 +430,12 @@ def test_vectors_that_are_refused():
     with pytest.raises(ProtocolError, match="steps 0 to 1"):
         group.mask("b0", values, 2)
     with pytest.raises(ProtocolError, match="missing for a trainer"):
-        dm.masked(values, own, {"b0": group.keys["b0"]}, group.terms, 1, Record())
+        dm.masked(values, own, {"b0": group.keys["b0"]}, group.terms, 1, Record(), BOUND)
     with pytest.raises(ProtocolError, match="another study or attempt"):
-        dm.masked(values, replace(own, attempt="2"), group.keys, group.terms, 1, Record())
+        dm.masked(values, replace(own, attempt="2"), group.keys, group.terms, 1, Record(), BOUND)
     swapped = {**group.keys, "b0": group.keys["b1"]}
     with pytest.raises(EnvelopeError, match="not the ones it sent"):
-        dm.masked(values, own, swapped, group.terms, 1, Record())
+        dm.masked(values, own, swapped, group.terms, 1, Record(), BOUND)
 
 
 # What the hub refuses.
@@ -415,18 +480,13 @@ def test_other_refusals_of_the_hub():
         group.recover({}, {})
 
 
-# What is stored and sent.
+# What is sent.
 
 
-def test_records_and_answers_come_back_from_json():
+def test_answers_come_back_from_json():
     group, _ = masked_group()
     answer = group.reveal("b0", ["b0", "b1", "b2"])
-    record = group.records["b0"]
-    assert Record.from_dict(json.loads(json.dumps(record.to_dict()))) == record
-    assert record == Record(frozenset({0}), {0: ("b3",)})
     assert Revealed.from_dict(json.loads(json.dumps(answer.to_dict()))) == answer
-    with pytest.raises(StoreError):
-        Record.from_dict({"sent": [0]})
     for wrong in ({}, {**answer.to_dict(), "seed_shares": {"b0": "00"}}):
         with pytest.raises(ProtocolError):
             Revealed.from_dict(wrong)

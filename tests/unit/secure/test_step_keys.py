@@ -71,6 +71,7 @@ def test_keys_are_bound_to_name_terms_and_identity():
         replace(terms, study_digest="e" * 64),
         replace(terms, threshold=3),
         replace(terms, steps=3),
+        replace(terms, view="told something else"),
         replace(terms, trainers=("b0", "b1", "b2", "b3"), threshold=3),
     ]
     for other in others:
