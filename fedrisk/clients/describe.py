@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fedrisk.clients.attempt import Agreement, Attempt
+from fedrisk.clients.evaluation_key import own_statement
 from fedrisk.clients.node import Node
 from fedrisk.clients.outlet import Charges
 from fedrisk.clients.store.attempt_store import Begun
@@ -66,6 +67,8 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
         raise ProtocolError(
             f"the columns of {node.name} changed since it agreed to this attempt; run the study again"
         )
+    if node.name == study.authority:
+        body["evaluation_key"] = own_statement(attempt)
     body["key"] = agreement.key
     body["signed_head"] = json.loads(node.trail.signed_head().to_json())
     return Payload(body)
