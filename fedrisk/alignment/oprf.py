@@ -1,4 +1,4 @@
-"""Pseudonyms by an oblivious pseudo-random function: RFC 9497, OPRF(ristretto255, SHA-512), mode 0x00.
+"""Pseudonyms by a verifiable oblivious pseudo-random function: RFC 9497, VOPRF(ristretto255, SHA-512), mode 0x01.
 
 Ids of enterprises are public and can be listed, so any hash that its readers can compute themselves can be
 reversed by trying all ids. An oblivious pseudo-random function F_k splits that power (Freedman, Ishai, Pinkas
@@ -6,13 +6,14 @@ reversed by trying all ids. An oblivious pseudo-random function F_k splits that 
 the key authority *evaluates* the blinded points under its key k and learns nothing but their number, and the
 institution *finalises* them to F_k(id). Without k nobody can compute F_k of another id.
 
-    institution                       key authority
-    blinds, points = blind(ids)  -->  evaluated = evaluate(points, key)
-    finalise(ids, blinds, evaluated)  <--
+    institution                               key authority, which has stated public_key(key)
+    blinds, points = blind(ids)          -->  evaluated, proofs = evaluate(points, key)
+    finalise(ids, blinds, points, evaluated, proofs, public)  <--
 
-The base mode proves nothing about the key that was used. An authority that changed keys would merely cause
-empty intersections, which are noticed. A blind is for one list and one request: never keep it for another
-one.
+The authority proves that it used the key behind its public key for every single id (``dleq``), so it can
+neither lose nor mark one of them by another key; ``finalise`` uses no point before the proofs hold. A proof is
+for one batch of ``BATCH`` points, longer requests have several. A blind is for one list and one request: never
+keep it for another one.
 
 Work is spread over processes, not threads: most of it is arithmetic of tens of microseconds at a time, during
 which Python can do nothing else in the same process.
@@ -33,12 +34,18 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fedrisk.alignment import ristretto
+from fedrisk.alignment import dleq, ristretto
 from fedrisk.alignment.ristretto import ORDER, POINT
 from fedrisk.errors import ConfigError, FedriskError, ProtocolError
 
 CHUNK = 4096
 """Ids per task: a few tenths of a second of work, 128 kB of points."""
+
+TERMS = 7680
+"""Points per task of a proof: with fewer, sums of products take longer per point; with more, cores wait."""
+
+BATCH = 8 * TERMS
+"""Points per proof, at most 65,535."""
 
 POOL_FROM = 4096
 """Shorter lists are done in this process: a worker takes as long to start."""
@@ -127,8 +134,18 @@ def blind(ids: Sequence[bytes], *, pool: Executor | None = None) -> tuple[bytes,
     return b"".join(p[0] for p in parts), b"".join(p[1] for p in parts)
 
 
-def evaluate(points: bytes, key: bytes, *, pool: Executor | None = None) -> bytes:
-    """Multiply blinded points by the key; this is all that the key authority does for another institution.
+def public_key(key: bytes) -> bytes:
+    """The public key of an epoch's key, 32 bytes: what the authority states before it evaluates anything.
+
+    Raises:
+        ConfigError: ``key`` is not a key.
+    """
+    _check_key(key)
+    return ristretto.times_generator(key)
+
+
+def evaluate(points: bytes, key: bytes, *, pool: Executor | None = None) -> tuple[bytes, bytes]:
+    """Multiply blinded points by the key and prove it; all that the authority does for another institution.
 
     Args:
         points: 32 n bytes from ``blind``.
@@ -136,42 +153,88 @@ def evaluate(points: bytes, key: bytes, *, pool: Executor | None = None) -> byte
         pool: as in ``blind``.
 
     Returns:
-        32 n bytes, in the same order.
+        ``(evaluated, proofs)``: 32 n bytes in the same order, and 64 bytes for every batch.
 
     Raises:
         ProtocolError: ``points`` is not a whole number of points, or one of them is the identity or not
             canonically encoded; no result is given for any of them.
         ConfigError: ``key`` is not a key.
     """
-    _check_key(key)
+    seed = dleq.seed_of(public_key(key))
     n = _count(points, "blinded points")
     jobs = [(points[POINT * a : POINT * b], key) for a, b in _chunks(n)]
-    return b"".join(_spread(ristretto.evaluate_chunk, jobs, n, pool))
+    evaluated = b"".join(_spread(ristretto.evaluate_chunk, jobs, n, pool))
+    parts = _spread(dleq.fold_blinded, _terms(seed, points, evaluated), n, pool)
+    return evaluated, b"".join(dleq.prove(key, _sum(batch)) for batch in _by_batch(parts))
+
+
+def verify(
+    points: bytes, evaluated: bytes, proofs: bytes, public: bytes, *, pool: Executor | None = None
+) -> None:
+    """Check that all points were evaluated under the key behind ``public``.
+
+    Args:
+        points: blinded points, 32 n bytes.
+        evaluated: the authority's answer, 32 n bytes.
+        proofs: the authority's proofs, 64 bytes for every batch.
+        public: the authority's public key, as it was stated before.
+        pool: as in ``blind``.
+
+    Raises:
+        ProtocolError: a proof does not hold, or the lists do not belong together.
+    """
+    n = _count(points, "blinded points")
+    if len(evaluated) != len(points) or len(proofs) != dleq.PROOF * -(-n // BATCH):
+        raise ProtocolError(
+            f"{n} blinded points came back with {len(evaluated) // POINT} evaluated points and {len(proofs)} "
+            f"bytes of proofs; there must be one point for each, and {dleq.PROOF} bytes for every {BATCH} of them"
+        )
+    parts = _spread(dleq.fold, _terms(dleq.seed_of(public), points, evaluated), n, pool)
+    for number, batch in enumerate(_by_batch(parts)):
+        m, z = _sum([part[0] for part in batch]), _sum([part[1] for part in batch])
+        if not dleq.holds(public, m, z, proofs[dleq.PROOF * number : dleq.PROOF * (number + 1)]):
+            raise ProtocolError(
+                "the key authority did not evaluate every id under the key that it stated (the proof of RFC "
+                "9497 does not hold); nothing of its answer was used. Tell the consortium's operator, and run "
+                "no study with this authority before it is explained"
+            )
 
 
 def finalise(
-    ids: Sequence[bytes], blinds: bytes, evaluated: bytes, *, pool: Executor | None = None
+    ids: Sequence[bytes],
+    blinds: bytes,
+    points: bytes,
+    evaluated: bytes,
+    proofs: bytes,
+    public: bytes,
+    *,
+    pool: Executor | None = None,
 ) -> Pseudonyms:
-    """Take the blinds off evaluated points and hash them to pseudonyms.
+    """Verify the authority's answer, take the blinds off, and hash to pseudonyms.
 
     Args:
         ids: the n ids that were blinded, in the same order.
         blinds: the blinds of these ids, 32 n bytes.
+        points: the blinded points of these ids, 32 n bytes.
         evaluated: the authority's answer, 32 n bytes.
+        proofs: the authority's proofs.
+        public: the authority's public key, as it was stated before.
         pool: as in ``blind``.
 
     Returns:
         uint8 array of shape (n, 32), equal to the authority's ``pseudonyms(ids, key)``.
 
     Raises:
-        ProtocolError: the three do not belong together, or a point is the identity or not canonical.
+        ProtocolError: the lists do not belong together, a point is the identity or not canonical, or a proof
+            does not hold.
     """
     n = len(ids)
-    if _count(blinds, "blinds") != n or _count(evaluated, "evaluated points") != n:
+    if any(_count(part, "points and blinds") != n for part in (blinds, points, evaluated)):
         raise ProtocolError(
-            f"{n} ids came back with {len(blinds) // POINT} blinds and {len(evaluated) // POINT} evaluated "
-            "points; all three must belong to one request"
+            f"{n} ids came back with {len(blinds) // POINT} blinds, {len(points) // POINT} blinded and "
+            f"{len(evaluated) // POINT} evaluated points; all must belong to one request"
         )
+    verify(points, evaluated, proofs, public, pool=pool)
     jobs = [
         (ids[a:b], blinds[POINT * a : POINT * b], evaluated[POINT * a : POINT * b]) for a, b in _chunks(n)
     ]
@@ -205,6 +268,25 @@ def _processors() -> int:
 
 def _chunks(n: int) -> list[tuple[int, int]]:
     return [(a, min(a + CHUNK, n)) for a in range(0, n, CHUNK)]
+
+
+def _terms(seed: bytes, points: bytes, evaluated: bytes) -> list[tuple[bytes, int, bytes, bytes]]:
+    """Tasks of the proofs: seed, index of the first point in its batch, blinded and evaluated points."""
+    step = POINT * TERMS
+    return [
+        (seed, i // POINT % BATCH, points[i : i + step], evaluated[i : i + step])
+        for i in range(0, len(points), step)
+    ]
+
+
+def _by_batch(parts: Sequence[T]) -> list[Sequence[T]]:
+    """Results of the tasks of ``_terms``, those of one proof together."""
+    per = BATCH // TERMS
+    return [parts[i : i + per] for i in range(0, len(parts), per)]
+
+
+def _sum(points: Sequence[bytes]) -> bytes:
+    return functools.reduce(ristretto.add, points)
 
 
 def _spread(

@@ -32,13 +32,26 @@ POINT = 32
 LONGEST_INPUT = 2**16 - 1
 """Longest input in bytes; its length is hashed as two bytes."""
 
-# RFC 9497: contextString = "OPRFV1-" || mode 0x00 || "-" || suite, section 3.1; the tags of 4.1 and 3.2.1.
-_CONTEXT = b"OPRFV1-\x00-ristretto255-SHA512"
-_TO_GROUP = b"HashToGroup-" + _CONTEXT
-_TO_KEY = b"DeriveKeyPair" + _CONTEXT
+IDENTITY = bytes(POINT)
+"""Encoding of the group's identity, which no party may send."""
+
+CONTEXT = b"OPRFV1-\x01-ristretto255-SHA512"
+"""RFC 9497, section 3.1: "OPRFV1-", mode 0x01 (VOPRF), "-", suite. It is part of every hash."""
+
+# The tags of RFC 9497, sections 4.1 and 3.2.1.
+_TO_GROUP = b"HashToGroup-" + CONTEXT
+_TO_SCALAR = b"HashToScalar-" + CONTEXT
+_TO_KEY = b"DeriveKeyPair" + CONTEXT
 _FUNCTIONS = {
     "crypto_core_ristretto255_from_hash": 2,
     "crypto_scalarmult_ristretto255": 3,
+    "crypto_scalarmult_ristretto255_base": 2,
+    "crypto_core_ristretto255_add": 3,
+    "crypto_core_ristretto255_is_valid_point": 1,
+    "crypto_core_ristretto255_scalar_mul": 3,
+    "crypto_core_ristretto255_scalar_sub": 3,
+    # Of the curve under the group, for sums of many products.
+    "crypto_core_ed25519_add": 3,
 }
 
 _FromHash = Callable[[int, bytes], int]
@@ -46,7 +59,7 @@ _Multiply = Callable[[int, bytes, int], int]
 
 
 @functools.cache
-def _sodium() -> ctypes.PyDLL:
+def libsodium() -> ctypes.PyDLL:
     """The library libsodium through ctypes; no other code touches another package's private parts.
 
     The wheel ``rbcl`` carries a libsodium with ristretto255, but its public functions make new objects for
@@ -118,7 +131,13 @@ class _Expander:
 
 
 _uniform_for_group = _Expander(_TO_GROUP)
+_uniform_for_scalar = _Expander(_TO_SCALAR)
 _uniform_for_key = _Expander(_TO_KEY)
+
+
+def hash_to_scalar(message: bytes) -> int:
+    """HashToScalar of RFC 9497, section 4.1: a number in [0, ORDER - 1]."""
+    return int.from_bytes(_uniform_for_scalar(message), "little") % ORDER
 
 
 def derive_scalar(seed: bytes, info: bytes) -> bytes:
@@ -160,6 +179,46 @@ def inverses(scalars: bytes) -> list[bytes]:
         out[i] = (inverse * before[i] % ORDER).to_bytes(POINT, "little")
         inverse = inverse * values[i] % ORDER
     return out
+
+
+# --------------------------------------------------------------------------------------- single points
+
+
+def is_point(encoded: bytes) -> bool:
+    """Whether 32 bytes are the canonical encoding of a point that is not the identity."""
+    valid = libsodium().crypto_core_ristretto255_is_valid_point
+    return len(encoded) == POINT and encoded != IDENTITY and valid(encoded) == 1
+
+
+def add(one: bytes, other: bytes) -> bytes:
+    """Sum of two valid points; either may be the identity."""
+    out = ctypes.create_string_buffer(POINT)
+    if libsodium().crypto_core_ristretto255_add(out, one, other):
+        raise ProtocolError("a point is not canonically encoded; the sender must compute its list again")
+    return out.raw
+
+
+def times(scalar: bytes, point: bytes) -> bytes:
+    """Product of a scalar below ORDER and a valid point, both possibly zero."""
+    out = ctypes.create_string_buffer(POINT)
+    # libsodium reports a product that is the identity as an error, and writes zeros, its encoding.
+    libsodium().crypto_scalarmult_ristretto255(out, scalar, point)
+    return out.raw
+
+
+def times_generator(scalar: bytes) -> bytes:
+    """Product of a scalar below ORDER and the generator; of a key its public key."""
+    out = ctypes.create_string_buffer(POINT)
+    libsodium().crypto_scalarmult_ristretto255_base(out, scalar)
+    return out.raw
+
+
+def minus_product(one: bytes, factor: bytes, other: bytes) -> bytes:
+    """The scalar one - factor * other modulo ORDER, in constant time."""
+    out = ctypes.create_string_buffer(POINT)
+    libsodium().crypto_core_ristretto255_scalar_mul(out, factor, other)
+    libsodium().crypto_core_ristretto255_scalar_sub(out, one, out)
+    return out.raw
 
 
 # ------------------------------------------------------------------------------------- chunks, for workers
@@ -220,7 +279,7 @@ def hash_multiply(ids: Sequence[bytes], scalars: Sequence[bytes]) -> bytes:
         DataError: an id is longer than 65,535 bytes, or its hash is the identity (probability 2^-252).
     """
     count = len(ids)
-    sodium = _sodium()
+    sodium = libsodium()
     from_hash: _FromHash = sodium.crypto_core_ristretto255_from_hash
     multiply: _Multiply = sodium.crypto_scalarmult_ristretto255
     hashed, out = ctypes.create_string_buffer(POINT), ctypes.create_string_buffer(POINT * max(count, 1))
@@ -236,7 +295,7 @@ def hash_multiply(ids: Sequence[bytes], scalars: Sequence[bytes]) -> bytes:
 
 def _multiply(points: bytes, scalars: Sequence[bytes]) -> bytes:
     size = len(points)
-    multiply: _Multiply = _sodium().crypto_scalarmult_ristretto255
+    multiply: _Multiply = libsodium().crypto_scalarmult_ristretto255
     source = ctypes.create_string_buffer(points, max(size, 1))
     out = ctypes.create_string_buffer(max(size, 1))
     here, there = ctypes.addressof(source), ctypes.addressof(out)

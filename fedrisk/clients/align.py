@@ -1,9 +1,10 @@
 """Exchanges 2 to 4, alignment: from ids to pseudonyms that only the hub may compare.
 
-Every institution blinds its ids, the key authority evaluates the blinded points, the institution unblinds
-(RFC 9497). Blinded and evaluated points travel sealed between institution and authority, so that the relaying
-hub cannot slip in ids of its own; pseudonyms travel sealed to the hub, so that the authority, which could
-invert them, cannot read them in a database.
+Every institution blinds its ids, the key authority evaluates the blinded points and proves that it used the key
+that it stated, the institution verifies and unblinds (RFC 9497, verifiable mode). Blinded and evaluated points
+travel sealed between institution and authority, so that the relaying hub cannot slip in ids of its own; pseudonyms
+travel sealed to a key that the hub draws for the attempt and signs, so that the authority, which could invert them,
+cannot read them in a database, and nobody can once the attempt is over.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ import numpy as np
 from fedrisk.alignment import oprf
 from fedrisk.audit.signed_head import SignedHead
 from fedrisk.clients.attempt import Attempt, Peers
+from fedrisk.clients.evaluation_key import secret_key, stated_key, take_statement
 from fedrisk.clients.node import Node
 from fedrisk.errors import EnvelopeError, ProtocolError
 from fedrisk.protocol.actions import Action, Disclosure, authority
@@ -24,7 +26,7 @@ from fedrisk.protocol.form import SEALED, Body, Form, Hex, Seed
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import Statement, features_of_roles
 from fedrisk.secure.envelope import Context, open_sealed, seal
-from fedrisk.secure.identity import HubPublic, SignedKey, verify
+from fedrisk.secure.identity import HUB, SignedKey, verify
 from fedrisk.study import Study
 
 GROWTH = 1.25
@@ -32,10 +34,11 @@ GROWTH = 1.25
 
 
 def blind(node: Node, request: Payload) -> Payload:
-    """Everybody's ephemeral keys -> blinded ids sealed for the authority, with the number of new ones."""
+    """Everybody's and the hub's ephemeral keys -> blinded ids sealed for the authority, with the number of new ones."""
     attempt = node.attempt(request)
     study, told = attempt.study, attempt.told("members")
     keys = _take_members(attempt, told)
+    take_statement(attempt, attempt.statements[study.authority].evaluation_key)
     _witness(node, study, told.get("signed_heads"))
     if node.institution.kind == "authority" or node.name == study.authority:
         return Payload({"new": 0})
@@ -87,7 +90,9 @@ def _take_members(attempt: Attempt, told: Payload) -> dict[str, SignedKey]:
         if attempt.statements[name].role != study.role_of(name):
             raise ProtocolError(f"{name} states another role than the study says; agree on one")
     features_of_roles(study, attempt.statements)
-    attempt.state.save(Peers(keys={name: key.to_dict() for name, key in keys.items()}))
+    hub = SignedKey.from_dict(told.get("hub_key"))
+    verify(hub, pins.of_hub(), HUB, study.digest(), attempt.state.id)
+    attempt.state.save(Peers(keys={name: key.to_dict() for name, key in keys.items()}, hub=hub.to_dict()))
     return keys
 
 
@@ -108,7 +113,7 @@ def _witness(node: Node, study: Study, heads: Mapping[str, Any]) -> None:
 
 
 def evaluate(node: Node, request: Payload) -> Payload:
-    """Authority only: sealed blinded ids of each institution -> sealed evaluated points."""
+    """Authority only: sealed blinded ids of each institution -> sealed evaluated points with their proofs."""
     attempt = node.attempt(request)
     study = attempt.study
     if node.name != study.authority:
@@ -131,8 +136,8 @@ def evaluate(node: Node, request: Payload) -> Payload:
             request=digest.hexdigest(),  # the same points again, after a study that stopped, cost nothing
             digest=digest.digest(),
         )
-        evaluated = oprf.evaluate(points, _key(attempt), pool=oprf.shared_pool())
-        parts = [digest.digest(), evaluated]
+        evaluated, proofs = oprf.evaluate(points, secret_key(attempt), pool=oprf.shared_pool())
+        parts = [digest.digest(), evaluated, proofs]
         answers[name] = seal(attempt.key, peer, _context(attempt, "evaluated", node.name, name), parts)
     if node.institution.kind == "authority":
         attempt.state.forget_secrets()  # its part in the attempt is over
@@ -141,6 +146,8 @@ def evaluate(node: Node, request: Payload) -> Payload:
 
 def pseudonyms(node: Node, request: Payload) -> Payload:
     """Sealed evaluated points -> all own pseudonyms, sealed for the hub, in the attempt's row order.
+
+    ProtocolError where the authority's proofs do not hold; nothing of its answer is used then.
 
     Banks of an out-of-time study add which rows are hold-out. Everybody adds which rows were hold-out or
     training under another key, so that an enterprise keeps its side when the key is renewed.
@@ -153,20 +160,7 @@ def pseudonyms(node: Node, request: Payload) -> Payload:
     place = place[np.argsort(table.ids[place].astype(str), kind="stable")]
     new = [i.encode() for i in table.ids[place]]
     if new:
-        pool = oprf.shared_pool()
-        if node.name == study.authority:
-            values[place] = oprf.pseudonyms(new, _key(attempt), pool=pool)
-        else:
-            context = _context(attempt, "evaluated", study.authority, node.name)
-            digest, points = open_sealed(
-                attempt.key, attempt.peers[study.authority], context, request.raw("evaluated")
-            )
-            kept = node.store.pseudonyms.pending(attempt.key_tag, new)
-            if kept is None or hashlib.sha256(kept[1]).digest() != digest:
-                raise ProtocolError(
-                    "the evaluated points are not those that were asked for; run the study again"
-                )
-            values[place] = oprf.finalise(new, kept[0], points, pool=pool)
+        values[place] = _pseudonyms_of(attempt, new, request)
         node.store.pseudonyms.keep(attempt.key_tag, table.ids, values)
         node.store.pseudonyms.drop_pending(attempt.key_tag)
     flags = np.zeros((3, len(table)), np.uint8)
@@ -177,11 +171,27 @@ def pseudonyms(node: Node, request: Payload) -> Payload:
         flags[0] = (table.frame[dictionary.as_of].dt.date >= study.holdout.from_date).to_numpy()
     if not attempt.research:
         flags[1], flags[2] = node.store.pseudonyms.earlier_split(attempt.key_tag, table.ids)
-    hub = HubPublic(node.store.pins.hub)
-    sealed = seal(
-        attempt.key, hub, _context(attempt, "pseudonyms", node.name, hub.institution), [values, flags]
+    context = _context(attempt, "pseudonyms", node.name, HUB)
+    return Payload(
+        {"rows": len(table)}, {"pseudonyms": seal(attempt.key, attempt.hub, context, [values, flags])}
     )
-    return Payload({"rows": len(table)}, {"pseudonyms": sealed})
+
+
+def _pseudonyms_of(attempt: Attempt, ids: list[bytes], request: Payload) -> oprf.Pseudonyms:
+    """Pseudonyms of new ids under the stated key, which the institution keeps as its epoch's from then on: (n, 32)."""
+    kept, pool, public = attempt.node.store.pseudonyms, oprf.shared_pool(), stated_key(attempt)
+    if attempt.name == attempt.study.authority:
+        found = oprf.pseudonyms(ids, secret_key(attempt), pool=pool)
+    else:
+        context = _context(attempt, "evaluated", attempt.study.authority, attempt.name)
+        peer = attempt.peers[attempt.study.authority]
+        digest, evaluated, proofs = open_sealed(attempt.key, peer, context, request.raw("evaluated"))
+        asked = kept.pending(attempt.key_tag, ids)
+        if asked is None or hashlib.sha256(asked[1]).digest() != digest:
+            raise ProtocolError("the evaluated points are not those that were asked for; run the study again")
+        found = oprf.finalise(ids, *asked, evaluated, proofs, public, pool=pool)
+    kept.keep_key(attempt.key_tag, public)
+    return found
 
 
 def _context(attempt: Attempt, what: str, sender: str, receiver: str) -> Context:
@@ -192,15 +202,6 @@ def _context(attempt: Attempt, what: str, sender: str, receiver: str) -> Context
         direction=what,
         sender=sender,
         receiver=receiver,
-    )
-
-
-def _key(attempt: Attempt) -> bytes:
-    """The epoch's key; in a research run one that follows from the study, so that the run can be repeated."""
-    if not attempt.research:
-        return attempt.node.store.authority_key(attempt.study.alignment.epoch)
-    return oprf.derive_key(
-        hashlib.sha256(attempt.key_tag.encode()).digest(), b"fedrisk research run, no privacy"
     )
 
 
@@ -219,11 +220,12 @@ class RelayedKey(Body):
 
 
 class Members(Body):
-    """Who takes part: keys, heads of trails, and what each states of itself."""
+    """Who takes part: keys of all and of the hub, heads of trails, and what each states of itself."""
 
     study: str
     research_seed: Seed | None
     keys: dict[str, RelayedKey]
+    hub_key: RelayedKey
     signed_heads: dict[str, dict[str, str | int]]
     statements: dict[str, Statement]
 

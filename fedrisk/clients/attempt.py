@@ -57,9 +57,10 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class Peers:
-    """Everybody's signed ephemeral keys, verified against the pinned ones when they came."""
+    """Everybody's and the hub's signed ephemeral keys, verified against the pinned ones when they came."""
 
     keys: dict[str, dict[str, Any]]
+    hub: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,11 +117,13 @@ class Attempt:
 
     @property
     def key_tag(self) -> str:
-        """Name of the key under which pseudonyms are made: authority and epoch, apart from those of research runs.
+        """Name of the key under which pseudonyms are made: authority, epoch and function, apart from research runs'.
 
-        Names and epochs hold no "@", so that no study's names can make one tag look like another.
+        Names and epochs hold no "@", so that no study's names can make one tag look like another. Tags without a
+        function are of an older version, whose function (RFC 9497, mode 0x00) gave other pseudonyms: for pseudonyms
+        and quotas they are other epochs, and their sides of the split count as an earlier epoch's.
         """
-        tag = f"{self.study.authority}@{self.study.alignment.epoch}"
+        tag = f"{self.study.authority}@{self.study.alignment.epoch}@voprf"
         return f"research@{self.study.holdout.seed}@{tag}" if self.research else tag
 
     @property
@@ -156,6 +159,11 @@ class Attempt:
     def statements(self) -> dict[str, Statement]:
         """What each member states of itself to all others (protocol/statements)."""
         return statements_from(self.told("members").get("statements"))
+
+    @property
+    def hub(self) -> SignedKey:
+        """The hub's ephemeral key, verified against its pinned identity when it came."""
+        return SignedKey.from_dict(self.state.load(Peers).hub)
 
     def pair_secrets(self, *names: str) -> dict[str, bytes]:
         """Secrets shared with each of these institutions, this one left out; derived once for a message."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fedrisk.clients.attempt import Agreement, Attempt
+from fedrisk.clients.evaluation_key import own_statement
 from fedrisk.clients.node import Node
 from fedrisk.clients.outlet import Charges
 from fedrisk.clients.store.attempt_store import Begun
@@ -121,7 +122,7 @@ def _statement(attempt: Attempt, table: Table, brought: Brought) -> Statement:
 
 def evaluation_key(attempt: Attempt) -> str | None:
     """Public key of the pseudonyms' evaluations, at the study's key authority."""
-    return None
+    return own_statement(attempt) if attempt.name == attempt.study.authority else None
 
 
 def _for_report(attempt: Attempt) -> dict[str, Any]:

@@ -28,9 +28,9 @@ def register(nodes: Mapping[str, Node], hub: Hub) -> None:
     """
     keys = {name: node.store.identity.public for name, node in nodes.items()}
     hub.pin(keys)
-    for name, node in nodes.items():
+    for node in nodes.values():
         _ = node.ledger  # made before the first pin: a registered node's ledger must be there
-        node.store.pin(hub.key.public, {n: k for n, k in keys.items() if n != name} | {name: keys[name]})
+        node.store.pin(hub.identity.public, keys)
 
 
 def load_nodes(institutions: Mapping[str, Path]) -> dict[str, Node]:

@@ -27,7 +27,7 @@ from pyhpke import AEADId, CipherSuite, KDFId, KEMId, KEMKeyInterface
 from pyhpke.exceptions import PyHPKEError
 
 from fedrisk.errors import EnvelopeError, ProtocolError
-from fedrisk.secure.identity import OwnKey, PeerKey
+from fedrisk.secure.identity import EphemeralKey, SignedKey
 from fedrisk.secure.keystream import encode_fields
 
 _MAGIC = b"FRE1"
@@ -72,15 +72,17 @@ class Context:
         return encode_fields(_INFO, *(name.encode() for name in names), radii)
 
 
-def seal(own: OwnKey, peer: PeerKey, context: Context, blocks: Iterable[bytes | npt.NDArray[Any]]) -> bytes:
+def seal(
+    own: EphemeralKey, peer: SignedKey, context: Context, blocks: Iterable[bytes | npt.NDArray[Any]]
+) -> bytes:
     """One envelope with the blocks in order; arrays become little-endian bytes, row by row.
 
     Blocks are taken one at a time, so that only the envelope is in memory as a whole. Overhead: 36 bytes, and
     25 bytes per block.
 
     Args:
-        own: the sender's attempt key, or the hub's key.
-        peer: the receiver's key, which must have passed ``identity.verify`` or be the pinned hub key.
+        own: the sender's attempt key.
+        peer: the receiver's key, which must have passed ``identity.verify``.
         context: where the envelope belongs.
         blocks: at least one.
 
@@ -116,7 +118,7 @@ def seal(own: OwnKey, peer: PeerKey, context: Context, blocks: Iterable[bytes | 
 
 
 def open_sealed(
-    own: OwnKey, peer: PeerKey, context: Context, envelope: bytes | bytearray | memoryview
+    own: EphemeralKey, peer: SignedKey, context: Context, envelope: bytes | bytearray | memoryview
 ) -> Iterator[bytes]:
     """The blocks in order, each authenticated before it is handed out.
 
@@ -171,14 +173,16 @@ def _frames(view: memoryview, sender: str) -> list[tuple[int, int]]:
     return places
 
 
-def _check_ends(context: Context, *, sender: OwnKey | PeerKey, receiver: OwnKey | PeerKey) -> None:
+def _check_ends(
+    context: Context, *, sender: EphemeralKey | SignedKey, receiver: EphemeralKey | SignedKey
+) -> None:
     if (context.sender, context.receiver) != (sender.institution, receiver.institution):
         raise EnvelopeError(
             f"an envelope from {context.sender} to {context.receiver} was requested with the keys of "
             f"{sender.institution} and {receiver.institution}; use the keys of its two ends"
         )
     for end in (sender, receiver):
-        if end.attempt is not None and end.attempt != context.attempt:
+        if end.attempt != context.attempt:
             raise EnvelopeError(
                 f"the key of {end.institution} is for another attempt than the envelope; "
                 "use the keys of one attempt"

@@ -1,10 +1,10 @@
 """Keys of institutions and hub: a pinned Ed25519 identity, and X25519 keys that live for one attempt.
 
-An institution's identity key is pinned at registration and only signs. For every attempt it signs a fresh
-X25519 key together with its name, the study and the attempt. The hub relays these keys and can neither change
-them nor bring in other ones. Secrets and envelopes depend on the fresh keys, so they are lost for good when
-the attempt's keys are deleted (forward secrecy; the sign-then-Diffie-Hellman idea of Diffie, van Oorschot &
-Wiener 1992). The hub has a static X25519 key, which is pinned at every institution.
+The identity key of an institution, and that of the hub, is pinned at registration and only signs. For every
+attempt it signs a fresh X25519 key together with its owner's name, the study and the attempt. The hub relays the
+institutions' keys and can neither change them nor bring in other ones. Secrets and envelopes depend on the fresh
+keys, so they are lost for good when the attempt's keys are deleted (forward secrecy; the sign-then-Diffie-Hellman
+idea of Diffie, van Oorschot & Wiener 1992). The hub's own fresh key is never written to a disk.
 
 Ed25519: RFC 8032. X25519: RFC 7748. HKDF: RFC 5869.
 """
@@ -16,7 +16,6 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -27,50 +26,17 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from fedrisk.errors import EnvelopeError, StoreError
 from fedrisk.secure.keystream import encode_fields
 
+HUB = "hub"
+"""The name under which the hub signs and opens envelopes; no institution may have it."""
+
 _SIGNED = b"fedrisk attempt key v1"
 _PAIR = b"fedrisk pair secret v1"
 _STORED = b"fedrisk stored attempt key v1"
 
 
-class OwnKey(Protocol):
-    """The key with which a party opens and seals envelopes: an EphemeralKey or a HubKey."""
-
-    @property
-    def institution(self) -> str:
-        """Name of the owner."""
-
-    @property
-    def attempt(self) -> str | None:
-        """Id of the attempt that the key is for; None for the hub's static key."""
-
-    @property
-    def public(self) -> bytes:
-        """The 32 public bytes."""
-
-    @property
-    def private(self) -> bytes:
-        """The 32 private bytes."""
-
-
-class PeerKey(Protocol):
-    """The key of an envelope's other end: a verified SignedKey or the pinned HubPublic."""
-
-    @property
-    def institution(self) -> str:
-        """Name of the owner."""
-
-    @property
-    def attempt(self) -> str | None:
-        """Id of the attempt that the key is for; None for the hub's static key."""
-
-    @property
-    def public(self) -> bytes:
-        """The 32 public bytes."""
-
-
 @dataclass(frozen=True)
 class IdentityKey:
-    """An institution's Ed25519 key; 32 private bytes that never leave its machine."""
+    """The Ed25519 key of an institution or of the hub; 32 private bytes that never leave its machine."""
 
     private: bytes = field(repr=False)
 
@@ -135,7 +101,7 @@ class SignedKey:
 
 @dataclass(frozen=True)
 class EphemeralKey:
-    """The private half, for one attempt; kept on the node's own disk until the study ends, then deleted."""
+    """The private half, for one attempt; kept on a node's own disk until the study ends, at the hub in memory alone."""
 
     institution: str
     study_digest: str
@@ -182,51 +148,6 @@ class EphemeralKey:
             return cls(parts[1].decode(), parts[2].decode(), parts[3].decode(), parts[4])
         except UnicodeDecodeError:
             raise StoreError("a stored attempt key is damaged; start a new attempt of the study") from None
-
-
-@dataclass(frozen=True)
-class HubPublic:
-    """The hub's static X25519 key as institutions pin it."""
-
-    public: bytes
-    institution: str = "hub"
-
-    @property
-    def attempt(self) -> None:
-        """The hub's key is not bound to an attempt."""
-        return None
-
-
-@dataclass(frozen=True)
-class HubKey:
-    """The hub's static X25519 key: opens what institutions seal for the hub, and seals what the hub sends."""
-
-    private: bytes = field(repr=False)
-    institution: str = "hub"
-
-    @classmethod
-    def generate(cls) -> HubKey:
-        """A fresh key from the operating system's randomness."""
-        return cls(X25519PrivateKey.generate().private_bytes_raw())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> HubKey:
-        """Read a key that ``save`` wrote; StoreError if it is missing, damaged or readable by others."""
-        return cls(_read_private(Path(path)))
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the key with mode 0600, complete or not at all; StoreError if the file exists."""
-        _write_private(Path(path), self.private)
-
-    @property
-    def public(self) -> bytes:
-        """The 32 bytes to pin; ``HubPublic`` wraps them for envelopes."""
-        return _x25519_public(self.private)
-
-    @property
-    def attempt(self) -> None:
-        """The hub's key is not bound to an attempt."""
-        return None
 
 
 def verify(

@@ -20,11 +20,11 @@ class Pins:
     """Keys that were checked when the institutions registered with each other, never taken from a message.
 
     Attributes:
-        hub: X25519 public key of the hub.
+        hub: Ed25519 public key of the hub's identity; None where an older version pinned none.
         institutions: Ed25519 public keys by institution.
     """
 
-    hub: bytes
+    hub: bytes | None
     institutions: Mapping[str, bytes]
 
     def of(self, name: str) -> bytes:
@@ -40,11 +40,22 @@ class Pins:
                 f"no key is pinned for {name}; register the institutions with each other first"
             ) from None
 
+    def of_hub(self) -> bytes:
+        """Pinned identity of the hub; EnvelopeError where none is pinned."""
+        if self.hub is None:
+            raise EnvelopeError(
+                "no identity of the hub is pinned (an older version pinned another key of it); compare the hub's "
+                "key by another channel and register again"
+            )
+        return self.hub
+
     def with_new(self, hub: bytes, institutions: Mapping[str, bytes], where: Path | str) -> Pins:
         """These pins and the given ones together; keys that are pinned already stay.
 
+        Where no identity of the hub is pinned yet, the given one is, this once.
+
         Args:
-            hub: the hub's public key.
+            hub: Ed25519 public key of the hub's identity.
             institutions: public keys by institution.
             where: the file of the pins, for the error's text.
 
@@ -52,7 +63,7 @@ class Pins:
             EnvelopeError: a given key differs from the pinned one; the error names its owners.
         """
         changed = [name for name, key in institutions.items() if self.institutions.get(name, key) != key]
-        if self.hub != hub:
+        if self.hub not in (None, hub):
             changed.append("the hub")
         refuse_changed(changed, where)
         return Pins(hub, {**self.institutions, **institutions})
@@ -61,18 +72,27 @@ class Pins:
         """The content of a ``pins.json``: keys in hexadecimal, institutions sorted by name.
 
         >>> Pins(bytes(2), {"tax": b"t", "bank": b"b"}).to_json()
-        '{"hub": "0000", "institutions": {"bank": "62", "tax": "74"}}'
+        '{"hub_identity": "0000", "institutions": {"bank": "62", "tax": "74"}}'
         """
         institutions = {name: key.hex() for name, key in sorted(self.institutions.items())}
-        return json.dumps({"hub": self.hub.hex(), "institutions": institutions})
+        hub = {} if self.hub is None else {"hub_identity": self.hub.hex()}
+        return json.dumps({**hub, "institutions": institutions})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Pins:
-        """Inverse of ``to_json``; StoreError if the text is damaged."""
+        """Inverse of ``to_json``; StoreError if the text is damaged.
+
+        A file of an older version has an entry ``hub``, the static X25519 key to which pseudonyms were sealed
+        then. It says nothing about the hub's identity and is left out: the identity is pinned when the
+        institution registers again (``with_new``), and until then nothing is answered to the hub (``of_hub``).
+        """
         try:
             content = json.loads(text)
             institutions = {str(name): bytes.fromhex(key) for name, key in content["institutions"].items()}
-            return cls(bytes.fromhex(content["hub"]), institutions)
+            if "hub_identity" not in content:
+                bytes.fromhex(content["hub"])
+                return cls(None, institutions)
+            return cls(bytes.fromhex(content["hub_identity"]), institutions)
         except (AttributeError, KeyError, TypeError, ValueError):
             raise StoreError("the file of pinned keys is damaged; restore it from its copy") from None
 

@@ -1,8 +1,8 @@
-"""The hub's own disk: its key, the keys of its draws, and the pinned keys of the institutions.
+"""The hub's own disk: its identity, the keys of its draws, and the pinned keys of the institutions.
 
-The hub holds no key of pseudonyms and no record. Its draws (who is held out, through which bank an enterprise
-contributes) are keyed hashes of pseudonyms, with keys fixed across studies: an enterprise stays on its side,
-and repeating a study shows nobody more than running it once.
+The hub holds no key of pseudonyms, none that opens an envelope, and no record. Its draws (who is held out, through
+which bank an enterprise contributes) are keyed hashes of pseudonyms, with keys fixed across studies: an enterprise
+stays on its side, and repeating a study shows nobody more than running it once.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 from fedrisk.errors import StoreError
 from fedrisk.files import write_atomic
 from fedrisk.institution import home
-from fedrisk.secure.identity import HubKey, IdentityKey
+from fedrisk.secure.identity import IdentityKey
 from fedrisk.secure.pins import refuse_changed
 
 
@@ -30,16 +30,8 @@ class Hub:
         return cls(home() / "hub")
 
     @property
-    def key(self) -> HubKey:
-        """X25519 key to which pseudonyms are sealed; made on first use."""
-        file = self._file("hub.key")
-        if not file.exists():
-            HubKey.generate().save(file)
-        return HubKey.load(file)
-
-    @property
     def identity(self) -> IdentityKey:
-        """Ed25519 key with which release records are signed; made on first use."""
+        """Ed25519 key that signs release records and the hub's key of each attempt; made on first use."""
         file = self._file("identity.key")
         if not file.exists():
             IdentityKey.generate().save(file)
@@ -59,7 +51,11 @@ class Hub:
         return {n: bytes.fromhex(k) for n, k in json.loads(file.read_text()).items()} if file.exists() else {}
 
     def pin(self, institutions: Mapping[str, bytes]) -> None:
-        """Register institutions; EnvelopeError where a key differs from the one pinned before."""
+        """Register institutions; EnvelopeError where a key differs from the one pinned before.
+
+        The static key of an older version is deleted: it would still open recorded pseudonyms of that time.
+        """
+        self._file("hub.key").unlink(missing_ok=True)
         old = self.pins
         changed = sorted(n for n, k in institutions.items() if old.get(n, k) != k)
         refuse_changed(changed, self.path / "pins.json")

@@ -16,7 +16,7 @@ from fedrisk.privacy.accounting import check_epsilon_delta
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import Statement, Statements, features_of_roles, statements_from
 from fedrisk.secure.envelope import Context, open_sealed
-from fedrisk.secure.identity import SignedKey
+from fedrisk.secure.identity import HUB, EphemeralKey, SignedKey
 from fedrisk.server.exchange import Exchange
 from fedrisk.server.hub import Hub
 from fedrisk.study import Study
@@ -107,10 +107,12 @@ def align(
     """
     keys = {name: agreed[name].get("key") for name in study.members}
     heads = {name: agreed[name].get("signed_head") for name in study.members}
+    # Only in memory, and gone when this returns: nothing on the hub's disk opens the pseudonyms afterwards.
+    own, signed = EphemeralKey.generate(hub.identity, HUB, study.digest(), exchange.attempt)
     exchange.begin_view(study.digest())
     statements = {name: agreed[name].get("statement") for name in study.members}
     members = {"study": study.digest(), "research_seed": research_seed, "keys": keys, "signed_heads": heads}
-    exchange.tell("members", {**members, "statements": statements})
+    exchange.tell("members", {**members, "hub_key": signed.to_dict(), "statements": statements})
     blinded = exchange("blind", "keys of all, blinded ids", dict.fromkeys(study.members, Payload()))
     asked = {n: a.raw("blinded") for n, a in blinded.items() if "blinded" in a.blobs}
     evaluated: Mapping[str, Payload] = {}
@@ -125,9 +127,7 @@ def align(
     values: dict[str, NDArray[np.uint8]] = {}
     flags: dict[str, NDArray[np.uint8]] = {}
     for name, answer in answers.items():
-        values[name], flags[name] = _opened(
-            study, hub, exchange.attempt, SignedKey.from_dict(keys[name]), answer
-        )
+        values[name], flags[name] = _opened(own, SignedKey.from_dict(keys[name]), answer)
     out_of_time = study.holdout.kind == "out_of_time"
     lists = match(
         {t: values[t] for t in study.trainers},
@@ -147,14 +147,13 @@ def align(
 
 
 def _opened(
-    study: Study, hub: Hub, attempt: str, key: SignedKey, answer: Payload
+    own: EphemeralKey, key: SignedKey, answer: Payload
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """((rows, 32) pseudonyms, (3, rows) flags: out of time, old hold-out, old training) of one institution."""
-    own = hub.key
     context = Context(
-        study=study.digest(),
+        study=own.study_digest,
         release="alignment",
-        attempt=attempt,
+        attempt=own.attempt,
         direction="pseudonyms",
         sender=key.institution,
         receiver=own.institution,

@@ -16,14 +16,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from fedrisk.errors import StoreError
+from fedrisk.errors import ProtocolError, StoreError
 from fedrisk.files import write_atomic
 
 Ids = Sequence[str] | NDArray[np.object_]
 
 
 class PseudonymStore:
-    """The folders ``pseudonyms``, ``pending``, ``sides`` and ``scored`` of a node's store."""
+    """The folders ``pseudonyms``, ``evaluation_keys``, ``pending``, ``sides`` and ``scored`` of a node's store."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -53,6 +53,25 @@ class PseudonymStore:
 
     def _file(self, tag: str) -> Path:
         return self.path / "pseudonyms" / f"{tag}.parquet"
+
+    def check_key(self, tag: str, public: bytes) -> None:
+        """ProtocolError where the epoch's pseudonyms were made under another key than this public one (32 bytes)."""
+        file = self._key_file(tag)
+        if file.exists() and file.read_bytes() != public.hex().encode():
+            raise ProtocolError(
+                "the key authority stated another evaluation key than the one under which the pseudonyms of this "
+                "epoch were made; all pseudonyms of an epoch must be of one key. Ask the authority whether its key "
+                "was lost or renewed, and give the study a new alignment.epoch if so"
+            )
+
+    def keep_key(self, tag: str, public: bytes) -> None:
+        """Keep the public key of an epoch on first use; ProtocolError where another one is kept."""
+        if not self._key_file(tag).exists():
+            write_atomic(self._key_file(tag), public.hex().encode(), replace=False)
+        self.check_key(tag, public)
+
+    def _key_file(self, tag: str) -> Path:
+        return self.path / "evaluation_keys" / f"{tag}.public"
 
     def keep_split(self, tag: str, ids: Ids, side: NDArray[np.uint8]) -> None:
         """Remember on which side (0 training, 1 hold-out) enterprises were under an epoch's key."""

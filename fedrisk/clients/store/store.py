@@ -6,7 +6,8 @@ read:
 
     identity.key        Ed25519 key of the institution
     pins.json           pinned keys of the hub and of the other institutions, written at registration
-    epochs/             key of the pseudonyms by epoch (key authority only)
+    epochs/             key of the pseudonyms by epoch, EPOCH.voprf (key authority only)
+    evaluation_keys/    public key under which the pseudonyms of an epoch were made
     pseudonyms/         own pseudonyms by epoch, so that only new enterprises cost anything
     pending/            requests to the key authority that were not answered yet
     sides/              who was trained on and who held out, by epoch
@@ -80,7 +81,10 @@ class NodeStore:
         return Pins.from_json(file.read_text())
 
     def pin(self, hub: bytes, institutions: Mapping[str, bytes]) -> None:
-        """Add keys to the pins; EnvelopeError where one differs from the key pinned before."""
+        """Add keys to the pins, of the hub its identity; EnvelopeError where one differs from the one pinned before.
+
+        A file of an older version pins no identity of the hub; it is added here, once.
+        """
         file = self.path / "pins.json"
         old = self.pins if file.exists() else Pins(hub, {})
         new = old.with_new(hub, institutions, file)
@@ -101,8 +105,11 @@ class NodeStore:
         return hashlib.sha256(self.pins.of(name)).hexdigest()[:32]
 
     def authority_key(self, epoch: str) -> bytes:
-        """Key of the pseudonyms of an epoch, at the key authority; made on first use."""
-        file = self.path / "epochs" / f"{epoch}.key"
+        """Key of the pseudonyms of an epoch, at the key authority; made on first use.
+
+        A key serves one function alone: EPOCH.key, which an older version used in RFC 9497's mode 0x00, is not used.
+        """
+        file = self.path / "epochs" / f"{epoch}.voprf"
         if not file.exists():
             write_atomic(file, new_key(), replace=False)
         return file.read_bytes()

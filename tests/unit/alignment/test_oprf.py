@@ -1,4 +1,4 @@
-"""The oblivious pseudo-random function: the RFC's own vectors first."""
+"""The verifiable oblivious pseudo-random function: the RFC's own vectors first."""
 
 import os
 import subprocess
@@ -11,29 +11,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedrisk.alignment import oprf, ristretto
+from fedrisk.alignment import dleq, multiscalar, oprf, ristretto
 from fedrisk.errors import ConfigError, DataError, FedriskError, ProtocolError
 
 pytestmark = pytest.mark.slow
 
-# RFC 9497, appendix A.1.1: ristretto255-SHA512, OPRF mode.
+# RFC 9497, appendix A.1.2: ristretto255-SHA512, VOPRF mode.
 SEED, INFO = bytes.fromhex("a3" * 32), b"test key"
-KEY = bytes.fromhex("5ebcea5ee37023ccb9fc2d2019f9d7737be85591ae8652ffa9ef0f4d37063b0e")
+KEY = bytes.fromhex("e6f73f344b79b379f1a0dd37e07ff62e38d9f71345ce62ae3a9bc60b04ccd909")
+PUBLIC = bytes.fromhex("c803e2cc6b05fc15064549b5920659ca4a77b2cca6f04f6b357009335476ad4e")
 BLIND = bytes.fromhex("64d37aed22a27f5191de1c1d69fadb899d8862b58eb4220029e036ec4c1f6706")
 VECTORS = [
     (
         b"\x00",
-        "609a0ae68c15a3cf6903766461307e5c8bb2f95e7e6550e1ffa2dc99e412803c",
-        "7ec6578ae5120958eb2db1745758ff379e77cb64fe77b0b2d8cc917ea0869c7e",
-        "527759c3d9366f277d8c6020418d96bb393ba2afb20ff90df23fb7708264e2f3"
-        "ab9135e3bd69955851de4b1f9fe8a0973396719b7912ba9ee8aa7d0b5e24bcf6",
+        "863f330cc1a1259ed5a5998a23acfd37fb4351a793a5b3c090b642ddc439b945",
+        "aa8fa048764d5623868679402ff6108d2521884fa138cd7f9c7669a9a014267e",
+        "b58cfbe118e0cb94d79b5fd6a6dafb98764dff49c14e1770b566e42402da1a7d"
+        "a4d8527693914139caee5bd03903af43a491351d23b430948dd50cde10d32b3c",
     ),
     (
         b"\x5a" * 17,
-        "da27ef466870f5f15296299850aa088629945a17d1f5b7f5ff043f76b3c06418",
-        "b4cbf5a4f1eeda5a63ce7b77c7d23f461db3fcab0dd28e4e17cecb5c90d02c25",
-        "f4a74c9c592497375e796aa837e907b1a045d34306a749db9f34221f7e750cb4"
-        "f2a6413a6bf6fa5e19ba6348eb673934a722a7ede2e7621306d18951e7cf2c73",
+        "cc0b2a350101881d8a4cba4c80241d74fb7dcbfde4a61fde2f91443c2bf9ef0c",
+        "60a59a57208d48aca71e9e850d22674b611f752bed48b36f7a91b372bd7ad468",
+        "8a9a2f3c7f085b65933594309041fc1898d42d0858e59f90814ae90571a6df60"
+        "356f4610bf816f27afdd84f47719e480906d27ecd994985890e5f539e7ea74b6",
     ),
 ]
 # RFC 9496, appendix A.1 (generator) and A.2 (encodings that must be refused).
@@ -47,14 +48,21 @@ BAD_POINTS = {
 }
 
 
+def answer_of(points, key):
+    """The four last arguments of ``finalise``."""
+    return points, *oprf.evaluate(points, key), oprf.public_key(key)
+
+
 def test_vector_key():
     assert oprf.derive_key(SEED, INFO) == KEY
+    assert oprf.public_key(KEY) == PUBLIC
 
 
 @pytest.mark.parametrize(("text", "blinded", "evaluated", "output"), VECTORS, ids=["00", "5a x 17"])
 def test_vectors(text, blinded, evaluated, output):
-    assert oprf.evaluate(bytes.fromhex(blinded), KEY).hex() == evaluated
-    assert oprf.finalise([text], BLIND, bytes.fromhex(evaluated))[0].tobytes().hex() == output[:64]
+    answer = answer_of(bytes.fromhex(blinded), KEY)
+    assert answer[1].hex() == evaluated
+    assert oprf.finalise([text], BLIND, *answer)[0].tobytes().hex() == output[:64]
     assert oprf.pseudonyms([text], KEY)[0].tobytes().hex() == output[:64]
 
 
@@ -64,10 +72,78 @@ def test_blinding_gives_what_the_authority_computes_itself(ids):
     key = oprf.new_key()
     blinds, points = oprf.blind(ids)
     assert len(blinds) == len(points) == 32 * len(ids)
-    found = oprf.finalise(ids, blinds, oprf.evaluate(points, key))
+    found = oprf.finalise(ids, blinds, *answer_of(points, key))
     assert found.dtype == np.uint8
     assert found.shape == (len(ids), 32)
     assert np.array_equal(found, oprf.pseudonyms(ids, key))
+
+
+IDS = [b"%d" % i for i in range(35)]
+BLINDS, POINTS = oprf.blind(IDS)
+EVALUATED, PROOFS = oprf.evaluate(POINTS, KEY)
+OTHER = oprf.evaluate(POINTS, oprf.new_key())[0]
+
+
+def refused(evaluated=EVALUATED, proofs=PROOFS, public=PUBLIC, points=POINTS):
+    with pytest.raises(ProtocolError) as caught:
+        oprf.finalise(IDS, BLINDS, points, evaluated, proofs, public)
+    assert caught.value.code == "protocol"
+    return str(caught.value)
+
+
+def swapped(one, other, i):
+    return one[: 32 * i] + other[32 * i : 32 * i + 32] + one[32 * i + 32 :]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, len(IDS) - 1), st.integers(0, 255), st.integers(0, 511), st.integers(0, len(IDS) - 1))
+def test_any_single_change_is_refused(place, bit, proof_bit, other_place):
+    """One id under another key, one changed bit of a point or of the proof, two points exchanged."""
+    assert oprf.finalise(IDS, BLINDS, POINTS, EVALUATED, PROOFS, PUBLIC).shape == (len(IDS), 32)
+    assert "Tell the consortium's operator" in refused(evaluated=swapped(EVALUATED, OTHER, place))
+    changed = bytearray(EVALUATED)
+    changed[32 * place + bit // 8] ^= 1 << bit % 8
+    refused(evaluated=bytes(changed))
+    changed = bytearray(PROOFS)
+    changed[proof_bit // 8] ^= 1 << proof_bit % 8
+    refused(proofs=bytes(changed))
+    if place != other_place:
+        mine, theirs = (EVALUATED[32 * i : 32 * i + 32] for i in (place, other_place))
+        refused(evaluated=swapped(swapped(EVALUATED, theirs * len(IDS), place), mine * len(IDS), other_place))
+
+
+def test_a_change_is_refused_in_long_batches_too(monkeypatch):
+    """Where sums are computed in buckets; they give the same proofs."""
+    monkeypatch.setattr(multiscalar, "BUCKETS_FROM", 1)
+    oprf.verify(POINTS, EVALUATED, PROOFS, PUBLIC)
+    oprf.verify(POINTS, *oprf.evaluate(POINTS, KEY), PUBLIC)
+    refused(evaluated=swapped(EVALUATED, OTHER, 17))
+    refused(proofs=PROOFS[:40] + bytes([PROOFS[40] ^ 1]) + PROOFS[41:])
+    refused(public=oprf.public_key(oprf.new_key()))
+
+
+def test_another_stated_key_or_another_request_is_refused():
+    refused(public=oprf.public_key(oprf.new_key()))
+    refused(public=bytes(32))
+    refused(points=oprf.blind(IDS)[1])
+
+
+def test_proofs_of_several_batches(monkeypatch):
+    """Each batch has its own proof, which holds nowhere else; indices begin anew in each."""
+    monkeypatch.setattr(oprf, "TERMS", 4)
+    monkeypatch.setattr(oprf, "BATCH", 12)
+    evaluated, proofs = oprf.evaluate(POINTS, KEY)
+    assert (evaluated, len(proofs)) == (EVALUATED, 64 * 3)
+    found = oprf.finalise(IDS, BLINDS, POINTS, evaluated, proofs, PUBLIC)
+    assert np.array_equal(found, oprf.pseudonyms(IDS, KEY))
+    one_batch = oprf.evaluate(POINTS[: 32 * 12], KEY)[1]
+    oprf.verify(POINTS[: 32 * 12], EVALUATED[: 32 * 12], one_batch, PUBLIC)
+    refused(evaluated=swapped(EVALUATED, OTHER, 34), proofs=proofs)
+    refused(proofs=proofs[64:128] + proofs[:64] + proofs[128:])
+
+
+def test_a_batch_is_no_longer_than_the_rfc_allows():
+    assert oprf.BATCH <= dleq.LONGEST_BATCH
 
 
 def test_every_id_and_every_call_gets_a_fresh_blind():
@@ -93,31 +169,46 @@ def test_bad_points_are_refused_wherever_they_stand(bad):
     for points in (bad, bad + GENERATOR, GENERATOR + bad):
         with pytest.raises(ProtocolError, match="canonical"):
             oprf.evaluate(points, KEY)
-    with pytest.raises(ProtocolError, match="canonical"):
-        oprf.finalise([b"id"], BLIND, bad)
+    points, evaluated, proofs, public = answer_of(GENERATOR, KEY)
+    for wrong in ((bad, evaluated), (points, bad)):
+        with pytest.raises(ProtocolError, match="canonical"):
+            oprf.finalise([b"id"], BLIND, *wrong, proofs, public)
 
 
 def test_no_points_give_no_points():
-    assert oprf.evaluate(b"", KEY) == b""
+    assert oprf.evaluate(b"", KEY) == (b"", b"")
+    assert oprf.finalise([], b"", b"", b"", b"", PUBLIC).shape == (0, 32)
 
 
 def test_a_zero_blind_is_refused():
     with pytest.raises(ProtocolError, match="zero"):
-        oprf.finalise([b"a", b"b"], BLIND + bytes(32), GENERATOR * 2)
+        oprf.finalise([b"a", b"b"], BLIND + bytes(32), *answer_of(GENERATOR * 2, KEY))
 
 
 def test_what_does_not_belong_together_is_refused():
-    with pytest.raises(ProtocolError, match="one request"):
-        oprf.finalise([b"a", b"b"], BLIND, GENERATOR * 2)
-    with pytest.raises(ProtocolError, match="one request"):
-        oprf.finalise([b"a"], BLIND, GENERATOR * 2)
+    points, evaluated, proofs, public = answer_of(GENERATOR * 2, KEY)
+    for ids, blinds, parts in (
+        ([b"a", b"b"], BLIND, (points, evaluated)),
+        ([b"a"], BLIND, (points, evaluated)),
+        ([b"a", b"b"], BLIND * 2, (points[:32], evaluated)),
+        ([b"a", b"b"], BLIND * 2, (points, evaluated[:32])),
+    ):
+        with pytest.raises(ProtocolError, match="one request"):
+            oprf.finalise(ids, blinds, *parts, proofs, public)
+    for wrong in (b"", proofs[:-1], proofs * 2):
+        with pytest.raises(ProtocolError, match="bytes of proofs"):
+            oprf.finalise([b"a", b"b"], BLIND * 2, points, evaluated, wrong, public)
     with pytest.raises(ProtocolError, match="multiple of 32"):
         oprf.evaluate(GENERATOR[:31], KEY)
 
 
 @pytest.mark.parametrize("key", [b"", bytes(32), b"\x01" * 31, ristretto.ORDER.to_bytes(32, "little")])
 def test_wrong_keys_are_refused_and_not_shown(key):
-    for call in (lambda: oprf.evaluate(GENERATOR, key), lambda: oprf.pseudonyms([b"id"], key)):
+    for call in (
+        lambda: oprf.evaluate(GENERATOR, key),
+        lambda: oprf.pseudonyms([b"id"], key),
+        lambda: oprf.public_key(key),
+    ):
         with pytest.raises(ConfigError, match="key of the epoch") as caught:
             call()
         assert not key or key.hex() not in str(caught.value)
@@ -141,8 +232,8 @@ def test_workers_give_the_same_in_the_same_order():
         assert not pool._processes  # a short list starts no process
         blinds, points = oprf.blind(ids, pool=pool)
         assert pool._processes
-        evaluated = oprf.evaluate(points, KEY, pool=pool)
-        found = oprf.finalise(ids, blinds, evaluated, pool=pool)
+        answer = oprf.evaluate(points, KEY, pool=pool)
+        found = oprf.finalise(ids, blinds, points, *answer, PUBLIC, pool=pool)
         with pytest.raises(ProtocolError, match="canonical"):
             oprf.evaluate(points[:-32] + bytes(32), KEY, pool=pool)
     for i in (0, 1, oprf.CHUNK - 1, oprf.CHUNK, len(ids) - 1):

@@ -9,24 +9,25 @@ from hypothesis import strategies as st
 from fedrisk.alignment import ristretto
 from fedrisk.errors import ConfigError, ProtocolError
 
-# RFC 9497, appendix A.1.1: ristretto255-SHA512, OPRF mode.
+# RFC 9497, appendix A.1.2: ristretto255-SHA512, VOPRF mode.
 SEED, INFO = bytes.fromhex("a3" * 32), b"test key"
-KEY = bytes.fromhex("5ebcea5ee37023ccb9fc2d2019f9d7737be85591ae8652ffa9ef0f4d37063b0e")
+KEY = bytes.fromhex("e6f73f344b79b379f1a0dd37e07ff62e38d9f71345ce62ae3a9bc60b04ccd909")
+PUBLIC = bytes.fromhex("c803e2cc6b05fc15064549b5920659ca4a77b2cca6f04f6b357009335476ad4e")
 BLIND = bytes.fromhex("64d37aed22a27f5191de1c1d69fadb899d8862b58eb4220029e036ec4c1f6706")
 VECTORS = [
     (
         b"\x00",
-        "609a0ae68c15a3cf6903766461307e5c8bb2f95e7e6550e1ffa2dc99e412803c",
-        "7ec6578ae5120958eb2db1745758ff379e77cb64fe77b0b2d8cc917ea0869c7e",
-        "527759c3d9366f277d8c6020418d96bb393ba2afb20ff90df23fb7708264e2f3"
-        "ab9135e3bd69955851de4b1f9fe8a0973396719b7912ba9ee8aa7d0b5e24bcf6",
+        "863f330cc1a1259ed5a5998a23acfd37fb4351a793a5b3c090b642ddc439b945",
+        "aa8fa048764d5623868679402ff6108d2521884fa138cd7f9c7669a9a014267e",
+        "b58cfbe118e0cb94d79b5fd6a6dafb98764dff49c14e1770b566e42402da1a7d"
+        "a4d8527693914139caee5bd03903af43a491351d23b430948dd50cde10d32b3c",
     ),
     (
         b"\x5a" * 17,
-        "da27ef466870f5f15296299850aa088629945a17d1f5b7f5ff043f76b3c06418",
-        "b4cbf5a4f1eeda5a63ce7b77c7d23f461db3fcab0dd28e4e17cecb5c90d02c25",
-        "f4a74c9c592497375e796aa837e907b1a045d34306a749db9f34221f7e750cb4"
-        "f2a6413a6bf6fa5e19ba6348eb673934a722a7ede2e7621306d18951e7cf2c73",
+        "cc0b2a350101881d8a4cba4c80241d74fb7dcbfde4a61fde2f91443c2bf9ef0c",
+        "60a59a57208d48aca71e9e850d22674b611f752bed48b36f7a91b372bd7ad468",
+        "8a9a2f3c7f085b65933594309041fc1898d42d0858e59f90814ae90571a6df60"
+        "356f4610bf816f27afdd84f47719e480906d27ecd994985890e5f539e7ea74b6",
     ),
 ]
 # RFC 9496, appendix A.1: the generator.
@@ -35,6 +36,7 @@ GENERATOR = bytes.fromhex("e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65
 
 def test_the_key_of_the_vectors():
     assert ristretto.derive_scalar(SEED, INFO) == KEY
+    assert ristretto.times_generator(KEY) == PUBLIC
 
 
 @pytest.mark.parametrize(("text", "blinded", "evaluated", "output"), VECTORS, ids=["00", "5a x 17"])
@@ -71,6 +73,25 @@ def test_vectors_together():
     assert ristretto.finalise_chunk(texts, BLIND * 2, answer).hex() == VECTORS[0][3] + VECTORS[1][3]
 
 
+def test_single_points():
+    two, zero = (2).to_bytes(32, "little"), bytes(32)
+    assert ristretto.times_generator(two) == ristretto.add(GENERATOR, GENERATOR)
+    assert ristretto.times(two, PUBLIC) == ristretto.add(PUBLIC, PUBLIC)
+    assert ristretto.times(zero, PUBLIC) == ristretto.times_generator(zero) == ristretto.IDENTITY
+    assert ristretto.add(ristretto.IDENTITY, PUBLIC) == PUBLIC
+    assert ristretto.is_point(PUBLIC)
+    assert not any(map(ristretto.is_point, (ristretto.IDENTITY, PUBLIC[:31], b"\x01" + bytes(31))))
+    with pytest.raises(ProtocolError, match="canonical"):
+        ristretto.add(PUBLIC, b"\x01" + bytes(31))
+
+
+@given(*[st.integers(0, ristretto.ORDER - 1)] * 3)
+def test_minus_product(one, factor, other):
+    parts = [value.to_bytes(32, "little") for value in (one, factor, other)]
+    found = int.from_bytes(ristretto.minus_product(*parts), "little")
+    assert found == (one - factor * other) % ristretto.ORDER
+
+
 def test_one_times_the_generator():
     assert ristretto.evaluate_chunk(GENERATOR, (1).to_bytes(32, "little")) == GENERATOR
     assert ristretto.evaluate_chunk(b"", KEY) == b""
@@ -90,7 +111,7 @@ def test_without_any_libsodium_the_remedy_is_named(monkeypatch):
     monkeypatch.setattr(ristretto, "_from_rbcl", nothing)
     monkeypatch.setattr(ristretto, "_from_distribution", nothing)
     with pytest.raises(ConfigError, match="rbcl"):
-        ristretto._sodium.__wrapped__()
+        ristretto.libsodium.__wrapped__()
 
 
 def test_the_distributions_library_serves_as_well(monkeypatch):
@@ -103,8 +124,8 @@ def test_the_distributions_library_serves_as_well(monkeypatch):
         raise AttributeError
 
     monkeypatch.setattr(ristretto, "_from_rbcl", nothing)
-    library = ristretto._sodium.__wrapped__()
-    monkeypatch.setattr(ristretto, "_sodium", lambda: library)
+    library = ristretto.libsodium.__wrapped__()
+    monkeypatch.setattr(ristretto, "libsodium", lambda: library)
     assert ristretto.hash_multiply([VECTORS[0][0]], [BLIND]).hex() == VECTORS[0][1]
 
 

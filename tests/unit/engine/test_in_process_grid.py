@@ -243,7 +243,7 @@ def test_registration_pins_everybody_at_everybody(consortium):
     keys = {name: node.store.identity.public for name, node in nodes.items()}
     assert hub.pins == keys
     for node in nodes.values():
-        assert node.store.pins.hub == hub.key.public
+        assert node.store.pins.hub == hub.identity.public
         assert dict(node.store.pins.institutions) == keys
 
 

@@ -14,7 +14,7 @@ from pyhpke import AEADId, CipherSuite, KDFId, KEMId, KEMKeyPair
 
 from fedrisk.errors import EnvelopeError, ProtocolError
 from fedrisk.secure.envelope import Context, open_sealed, seal
-from fedrisk.secure.identity import EphemeralKey, HubKey, HubPublic, IdentityKey
+from fedrisk.secure.identity import EphemeralKey, IdentityKey
 
 DIGEST = "ab" * 32
 CONTEXT = Context("s", "A", "1", "masked labels", "bank", "tax", (1.5, 2.0))
@@ -106,15 +106,6 @@ def test_arrays_travel_as_little_endian_rows():
 def test_two_envelopes_of_the_same_blocks_have_nothing_in_common():
     assert sealed()[4:36] != sealed()[4:36]
     assert b"three" not in sealed()
-
-
-def test_hub_seals_and_opens_with_its_static_key():
-    hub = HubKey.generate()
-    peer = HubPublic(hub.public)
-    up = Context("s", "A", "1", "pseudonyms", "bank", "hub")
-    assert list(open_sealed(hub, BANK_SIGNED, up, seal(BANK, peer, up, [b"x"]))) == [b"x"]
-    down = Context("s", "A", "1", "mask secrets", "hub", "bank")
-    assert list(open_sealed(BANK, peer, down, seal(hub, BANK_SIGNED, down, [b"y"]))) == [b"y"]
 
 
 def test_every_flipped_bit_is_noticed():

@@ -7,8 +7,6 @@ import pytest
 from fedrisk.errors import EnvelopeError, StoreError
 from fedrisk.secure.identity import (
     EphemeralKey,
-    HubKey,
-    HubPublic,
     IdentityKey,
     SignedKey,
     pair_secret,
@@ -34,8 +32,8 @@ def test_rfc_8032_first_vector():
     assert key.sign(b"").hex().startswith("e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901")
 
 
-@pytest.mark.parametrize("kind", [IdentityKey, HubKey])
-def test_keys_on_disk(tmp_path, kind):
+def test_keys_on_disk(tmp_path):
+    kind = IdentityKey
     key, path = kind.generate(), tmp_path / "key"
     key.save(path)
     assert path.stat().st_mode & 0o777 == 0o600
@@ -59,8 +57,7 @@ def test_keys_on_disk(tmp_path, kind):
 
 def test_private_bytes_are_not_shown(bank):
     own, _ = EphemeralKey.generate(bank, "bank", DIGEST, "1")
-    hub = HubKey.generate()
-    for key in (bank, own, hub):
+    for key in (bank, own):
         assert "private" not in repr(key)
         assert repr(key.private) not in repr(key)
 
@@ -161,10 +158,3 @@ def test_degenerate_keys_are_refused(bank, tax, point):
     _, b_signed = EphemeralKey.generate(tax, "tax", DIGEST, "1")
     with pytest.raises(EnvelopeError, match="tax is degenerate"):
         pair_secret(a, replace(b_signed, public=point))
-
-
-def test_hub_key():
-    hub = HubKey.generate()
-    peer = HubPublic(hub.public)
-    assert hub.institution == peer.institution == "hub"
-    assert hub.attempt is peer.attempt is None

@@ -36,14 +36,32 @@ def test_a_changed_key_is_refused_with_its_owner_and_the_file():
 
 def test_the_stored_form_by_hand_and_back():
     pins = Pins(HUB, {"tax": TAX, "bank": BANK})
-    expected = {"hub": "68" * 32, "institutions": {"bank": "62" * 32, "tax": "74" * 32}}
+    expected = {"hub_identity": "68" * 32, "institutions": {"bank": "62" * 32, "tax": "74" * 32}}
     assert pins.to_json() == json.dumps(expected)
     assert Pins.from_json(pins.to_json()) == pins
     assert Pins.from_json(pins.to_json().encode()) == pins
 
 
+def test_the_hubs_identity_is_added_once_to_the_pins_of_an_older_version():
+    """Its entry is another kind of key, which nothing may be verified with."""
+    old = Pins.from_json(json.dumps({"hub": "11" * 32, "institutions": {"tax": "74" * 32}}))
+    assert old == Pins(None, {"tax": TAX})
+    with pytest.raises(EnvelopeError, match="no identity of the hub is pinned"):
+        old.of_hub()
+    new = old.with_new(HUB, {}, "pins.json")
+    assert (new, new.of_hub()) == (PINS, HUB)
+    with pytest.raises(EnvelopeError, match="key of the hub is not"):
+        new.with_new(BANK, {}, "pins.json")
+    with pytest.raises(EnvelopeError, match="key of tax is not"):
+        old.with_new(HUB, {"tax": BANK}, "pins.json")
+
+
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"hub": "zz", "institutions": {}}', '{"hub": "00", "institutions": {"a": 1}}']
+    "text",
+    [
+        *("", "[]", "{}", '{"institutions": {}}', '{"hub": "zz", "institutions": {}}'),
+        *('{"hub_identity": "zz", "institutions": {}}', '{"hub_identity": "00", "institutions": {"a": 1}}'),
+    ],
 )
 def test_a_damaged_file_is_refused(text):
     with pytest.raises(StoreError, match="damaged"):

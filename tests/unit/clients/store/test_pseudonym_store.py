@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from fedrisk.clients.store.pseudonym_store import PseudonymStore
+from fedrisk.errors import ProtocolError
 
 
 def mode(path):
@@ -103,3 +104,15 @@ def test_a_pending_request_is_for_one_list_only_and_goes_when_answered(kept):
     assert kept.pending("k@2", ids) is None
     kept.drop_pending("k@1")
     assert kept.pending("k@1", ids) is None
+
+
+def test_an_epochs_pseudonyms_are_of_one_key(kept):
+    one, other = bytes(range(32)), bytes(32)
+    kept.check_key("k@1@voprf", one)
+    kept.keep_key("k@1@voprf", one)
+    kept.keep_key("k@1@voprf", one)
+    kept.keep_key("k@2@voprf", other)
+    for call in (kept.check_key, kept.keep_key):
+        with pytest.raises(ProtocolError, match=r"another evaluation key .* new alignment\.epoch"):
+            call("k@1@voprf", other)
+    assert mode(kept.path / "evaluation_keys" / "k@1@voprf.public") == 0o600

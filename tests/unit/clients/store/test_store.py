@@ -87,12 +87,27 @@ def test_the_key_of_an_epoch_is_made_once(store):
     assert len(key) == 32
     assert store.authority_key("2026") == key
     assert store.authority_key("2027") != key
-    assert mode(store.path / "epochs" / "2026.key") == 0o600
+    assert mode(store.path / "epochs" / "2026.voprf") == 0o600
+
+
+def test_the_epochs_key_of_an_older_version_is_of_another_function(store):
+    (store.path / "epochs").mkdir()
+    (store.path / "epochs" / "2026.key").write_bytes(b"o" * 32)
+    assert store.authority_key("2026") != b"o" * 32
+
+
+def test_pins_of_an_older_version_get_the_hubs_identity_at_the_next_registration(store):
+    write_atomic(
+        store.path / "pins.json", json.dumps({"hub": "11" * 32, "institutions": {"a": A.hex()}}).encode()
+    )
+    assert store.pins.hub is None
+    store.pin(HUB, {"b": B})
+    assert store.pins == Pins(HUB, {"a": A, "b": B})
 
 
 def test_two_processes_that_make_an_epochs_key_agree_on_one(store, monkeypatch):
     """The other process writes its key after this one saw that there is none."""
-    file = store.path / "epochs" / "2026.key"
+    file = store.path / "epochs" / "2026.voprf"
 
     def late():
         write_atomic(file, b"o" * 32)
@@ -100,7 +115,7 @@ def test_two_processes_that_make_an_epochs_key_agree_on_one(store, monkeypatch):
 
     monkeypatch.setattr(module, "new_key", late)
     assert store.authority_key("2026") == b"o" * 32
-    assert [f.name for f in file.parent.iterdir()] == ["2026.key"]  # no draft is left
+    assert [f.name for f in file.parent.iterdir()] == ["2026.voprf"]  # no draft is left
 
 
 # --- attempts -----------------------------------------------------------------------------------------------
