@@ -88,7 +88,8 @@ class AuditEntry:
     action: name of the handler. counterparty: who asked, or where something went to or came from.
     kind: what kind of thing it was, protection: how it was protected; each a code (see ``is_code``) or empty,
     in format 1 a sentence.
-    digest: SHA-256 (hex) of what went, or empty. bytes: its size. rows: number of enterprises touched.
+    digest: SHA-256 (hex) of what went, or empty. bytes: its size. rows: length of the lists that it was computed on,
+    which is public; never how many of their enterprises the institution knows.
     spend: ``Spend.to_dict`` of what this entry charges; None where nothing is charged, and for a repeat.
     consent: reference to a consent. code: code of a refusal.
     note: written by the log; ``clock TIME`` where the machine's clock showed a time before the last entry's.

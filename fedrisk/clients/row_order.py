@@ -25,13 +25,14 @@ class RowOrder:
     """Sizes that follow from the order.
 
     training, sampled: training rows of all lists, and those of the sample, as the hub counts them. listed: length of
-    each list on which the institution has rows. touched: the institution's rows by population.
+    each list on which the institution has rows. places: places of all these lists by population, those of enterprises
+    that the institution does not know among them: the exact overlap is written down nowhere.
     """
 
     training: int
     sampled: int
     listed: dict[str, int]
-    touched: dict[str, int]
+    places: dict[str, int]
 
     def rows(self, sampled: bool) -> int:
         """Training rows that a release is computed on."""
@@ -66,7 +67,7 @@ def take_order(
         training=training,
         sampled=int(request.body.get("sampled", training)),
         listed={name: len(listed(attempt, name)) for name in attempt.lists},
-        touched=_touched(attempt),
+        places=_places(attempt),
     )
     attempt.state.save(order)
     attempt.state.save(plan(attempt.study, features))
@@ -132,14 +133,10 @@ def _take_list(attempt: Attempt, request: Payload, name: str, size: int, seen: N
         attempt.state.put(f"sample_{name}", sample)
 
 
-def _touched(attempt: Attempt) -> dict[str, int]:
-    """The institution's rows of all lists, by population."""
-    touched = {"training": 0, "holdout": 0}
-    for name in attempt.lists:
-        rows, use = listed(attempt, name), use_of(attempt, name)
-        touched["training"] += int(((use == TRAINING) & (rows >= 0)).sum())
-        touched["holdout"] += int(((use == HOLD_OUT) & (rows >= 0)).sum())
-    return touched
+def _places(attempt: Attempt) -> dict[str, int]:
+    """Places of all lists by population, whether the institution knows the enterprise there or not."""
+    use = np.concatenate([use_of(attempt, name) for name in attempt.lists])
+    return {"training": int((use == TRAINING).sum()), "holdout": int((use == HOLD_OUT).sum())}
 
 
 def _keep_split(attempt: Attempt, ids: NDArray[Any]) -> None:

@@ -171,7 +171,8 @@ def _release(
         "kind": f"noisy_sums.{'training' if name.startswith(STEP) else name}",
         "protection": "no_privacy" if spend["research"] else "discrete_gaussian_masked",
         "spend": None if repeated else spend,
-        "rows": 0 if repeated or order is None else order.touched[spend["population"]],
+        # Of the lists, which are public: the institution's own rows on them would be the exact overlap.
+        "rows": 0 if repeated or order is None else order.places[spend["population"]],
         **whole,
     }
 
