@@ -38,7 +38,8 @@ Event = Literal["request", "answer", "sent", "received", "release", "refusal", "
 ``request``, ``answer``: a request came, and its answer went. ``sent``, ``received``: something went to, or
 came from, another institution through the hub. ``release``: a release was charged. ``refusal``: a refusal was
 given. ``score``: partial scores were computed for a bank. ``delivery``: scores arrived at this bank.
-``note``: written by the log about itself; its kind is ``TORN_TAIL`` or ``HEAD_MADE_ANEW``.
+``note``: written by the log about itself; its kind is ``TORN_TAIL``, ``HEAD_MADE_ANEW`` or
+``CONTRADICTION_ANSWERED``.
 """
 
 FORMAT = 2
@@ -49,6 +50,9 @@ TORN_TAIL = "torn_tail"
 
 HEAD_MADE_ANEW = "head_made_anew"
 """Kind of a note: the head file was lost and was written again from the log."""
+
+CONTRADICTION_ANSWERED = "contradiction_answered"
+"""Kind of a note: a person answered for signed heads, of the counterparty, that contradict each other."""
 
 # The tags of the hashes name version 1 in format 2 too: a line says its format itself, in its first field,
 # and one set of tags keeps one chain.

@@ -9,28 +9,25 @@ invert them, cannot read them in a database.
 import hashlib
 import json
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from fedrisk.alignment import oprf
-from fedrisk.audit.signed_head import SignedHead
 from fedrisk.clients.attempt import Attempt, Peers
 from fedrisk.clients.node import Node
-from fedrisk.errors import EnvelopeError, ProtocolError
+from fedrisk.clients.witness import check_heads
+from fedrisk.errors import ProtocolError
 from fedrisk.protocol.actions import Action, Disclosure, authority
 from fedrisk.protocol.payload import Payload
 from fedrisk.secure.envelope import Context, open_sealed, seal
 from fedrisk.secure.identity import HubPublic, SignedKey, verify
-from fedrisk.study import Study
 
 GROWTH = 1.25
 """By how much an institution may grow within an epoch before the authority's operator has to agree again."""
 
 
 def blind(node: Node, request: Payload) -> Payload:
-    """Everybody's ephemeral keys -> blinded ids sealed for the authority, with the number of new ones."""
+    """Everybody's keys and signed heads -> blinded ids sealed for the authority, with the number of new ones."""
     attempt = node.attempt(request)
     study = attempt.study
     keys = {name: SignedKey.from_dict(key) for name, key in request.get("keys").items()}
@@ -43,7 +40,7 @@ def blind(node: Node, request: Payload) -> Payload:
         verify(key, pins.of(name), name, study.digest(), attempt.state.id)
     attempt.begin_once("keys_digest", Payload({"keys": request.get("keys")}))
     attempt.state.save(Peers(keys={name: key.to_dict() for name, key in keys.items()}))
-    _witness(node, study, request.get("signed_heads"))
+    check_heads(attempt, request)
     if node.institution.kind == "authority" or node.name == study.authority:
         return Payload({"new": 0})
     ids = attempt.read().ids
@@ -65,22 +62,6 @@ def blind(node: Node, request: Payload) -> Payload:
         [head, points],
     )
     return Payload({"new": len(new_ids)}, {"blinded": sealed})
-
-
-def _witness(node: Node, study: Study, heads: Mapping[str, Any]) -> None:
-    """Keep the others' signed heads of their trails: one that is rewritten later will show."""
-    if set(heads) != set(study.members):
-        raise ProtocolError(
-            "the hub did not relay one signed head for each institution of the study; run the study again"
-        )
-    for name, content in heads.items():
-        head = SignedHead.from_json(json.dumps(content))
-        if head.institution != name:
-            raise EnvelopeError(
-                f"the signed head relayed for {name} is another institution's; tell the consortium's operator"
-            )
-        if name != node.name:
-            node.trail.witness(head, node.store.pins.of(name))
 
 
 def evaluate(node: Node, request: Payload) -> Payload:

@@ -4,7 +4,6 @@ Everything that can be refused early is refused here, before a single number is 
 study's rules against the policy, the table against the dictionary, the price against the ledger.
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,6 +12,7 @@ from fedrisk.clients.attempt import Agreement, Attempt
 from fedrisk.clients.node import Node
 from fedrisk.clients.outlet import Charges
 from fedrisk.clients.store.attempt_store import Begun
+from fedrisk.clients.witness import refuse_marked, stated_heads
 from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.features import Feature, features_of
 from fedrisk.data.table import Table
@@ -43,6 +43,7 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
     role = check_role(study, node)
     recipe.require()
     node.institution.policy.check(study, institution=node.name, research=research_seed is not None)
+    refuse_marked(node, study)
     begun = Begun(study=study.model_dump(mode="json"), research_seed=research_seed)
     attempt = Attempt(node, node.store.begin(str(request.get("attempt")), begun))
     body: dict[str, Any] = {"name": node.name, "member": True, "role": role, "rows": 0, "features": []}
@@ -67,7 +68,7 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
             f"the columns of {node.name} changed since it agreed to this attempt; run the study again"
         )
     body["key"] = agreement.key
-    body["signed_head"] = json.loads(node.trail.signed_head().to_json())
+    body |= stated_heads(attempt)
     return Payload(body)
 
 

@@ -117,7 +117,8 @@ def align(
     """
     keys = {name: agreed[name].get("key") for name in study.members}
     heads = {name: agreed[name].get("signed_head") for name in study.members}
-    known = Payload({"keys": keys, "signed_heads": heads})
+    witnessed = {name: agreed[name].get("witnessed") for name in study.members}
+    known = Payload({"keys": keys, "signed_heads": heads, "witnessed": witnessed})
     blinded = exchange("blind", "keys of all, blinded ids", dict.fromkeys(study.members, known))
     asked = {n: a.raw("blinded") for n, a in blinded.items() if "blinded" in a.blobs}
     evaluated: Mapping[str, Payload] = {}
