@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from fedrisk.alignment import oprf
+from fedrisk.clients import out_of_time
 from fedrisk.clients.attempt import Attempt, Peers
 from fedrisk.clients.node import Node
 from fedrisk.clients.witness import check_heads
@@ -21,6 +22,7 @@ from fedrisk.protocol.actions import Action, Disclosure, authority
 from fedrisk.protocol.payload import Payload
 from fedrisk.secure.envelope import Context, open_sealed, seal
 from fedrisk.secure.identity import HubPublic, SignedKey, verify
+from fedrisk.study import Study
 
 GROWTH = 1.25
 """By how much an institution may grow within an epoch before the authority's operator has to agree again."""
@@ -127,11 +129,7 @@ def pseudonyms(node: Node, request: Payload) -> Payload:
         node.store.pseudonyms.keep(attempt.key_tag, table.ids, values)
         node.store.pseudonyms.drop_pending(attempt.key_tag)
     flags = np.zeros((3, len(table)), np.uint8)
-    if study.holdout.kind == "out_of_time" and node.name in study.banks:
-        dictionary = node.institution.dictionary
-        if dictionary is None or dictionary.as_of is None or study.holdout.from_date is None:
-            raise ProtocolError("an out-of-time hold-out needs dictionary.as_of and holdout.from_date")
-        flags[0] = (table.frame[dictionary.as_of].dt.date >= study.holdout.from_date).to_numpy()
+    flags[0] = out_of_time.flags(attempt, table)
     if not attempt.research:
         flags[1], flags[2] = node.store.pseudonyms.earlier_split(attempt.key_tag, table.ids)
     hub = HubPublic(node.store.pins.hub)
@@ -164,6 +162,12 @@ def _key(attempt: Attempt) -> bytes:
 _BLINDED = "blinded"
 _SEALED_FOR_HUB = "keyed_sealed_for_hub"
 
+
+def _told(study: Study, institution: str) -> str:
+    """What the hub learns with the pseudonyms: at a bank of an out-of-time study also a column, on which side it is."""
+    return "pseudonyms_and_date_side" if out_of_time.asked(study, institution) else "pseudonyms"
+
+
 ACTIONS: tuple[Action, ...] = (
     Action(name="blind", serve=blind, sends=Disclosure("blinded_ids", _BLINDED, authority)),
     Action(
@@ -176,6 +180,6 @@ ACTIONS: tuple[Action, ...] = (
         name="pseudonyms",
         serve=pseudonyms,
         receives=Disclosure("evaluated_ids", _BLINDED, authority),
-        answers=Disclosure("pseudonyms", _SEALED_FOR_HUB),
+        answers=Disclosure(_told, _SEALED_FOR_HUB),
     ),
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 from fedrisk.clients.attempt import Agreement, Attempt
 from fedrisk.clients.node import Node
+from fedrisk.clients.out_of_time import check_boundary
 from fedrisk.clients.outlet import Charges
 from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.clients.witness import refuse_marked, stated_heads
@@ -44,6 +45,7 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
     recipe.require()
     node.institution.policy.check(study, institution=node.name, research=research_seed is not None)
     refuse_marked(node, study)
+    check_boundary(node, study, research=research_seed is not None)
     begun = Begun(study=study.model_dump(mode="json"), research_seed=research_seed)
     attempt = Attempt(node, node.store.begin(str(request.get("attempt")), begun))
     body: dict[str, Any] = {"name": node.name, "member": True, "role": role, "rows": 0, "features": []}
