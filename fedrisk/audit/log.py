@@ -59,6 +59,7 @@ from fedrisk.audit.signed_head import (
 from fedrisk.audit.verify import hash_from_end, read
 from fedrisk.audit.witness import keep_witnessed, load_witnessed
 from fedrisk.errors import ConfigError, StoreError
+from fedrisk.files import make_folders
 
 
 class Signer(Protocol):
@@ -174,7 +175,7 @@ class AuditLog:
         """
         try:
             fresh = not self.path.exists()
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folders(self.path.parent)
             file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise self._broken(
