@@ -130,6 +130,42 @@ def test_a_hub_that_relays_an_old_head_in_place_of_the_new_one_is_refused(restor
     assert not marks_of(log_of(restored, "alfa"), "tax")  # a hub cannot make a mark
 
 
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_head_that_the_institution_never_signed_makes_no_mark(kit, tmp_path, signed):
+    """A hub, or another institution, cannot block anybody with a head of its own making."""
+    consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=400, policy=ROOMY)
+    consortium.run()
+
+    def forge(record, step):
+        if step.action == "blind":
+            kept = step.sent["tax"].body["witnessed"]
+            one = dict(kept["alfa"]["tax"], count=10**6) if signed else record_of_alfa
+            step.sent["tax"].body["witnessed"] = {**kept, "alfa": {"tax": one}}
+
+    record_of_alfa = json.loads(consortium.nodes["alfa"].trail.signed_head().to_json())
+    ran, said = tries(consortium, 1, change=forge)
+    assert ran == [False] and "that tax never signed" in said["tax"][0]
+    assert not marks_of(log_of(consortium, "tax"), "tax")
+    assert tries(consortium, 1)[0] == [True]
+
+
+def test_a_ledger_that_alone_is_put_back_with_its_guard_shows(kit, tmp_path):
+    """The trail is whole; the figures are not."""
+    consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=400, policy=ROOMY)
+    consortium.run()
+    store = consortium.nodes["tax"].store.path
+    for file in ("ledger.sqlite", "ledger.seal"):
+        shutil.copy(store / file, tmp_path / file)
+    consortium.run()
+    consortium.run()
+    for file in ("ledger.sqlite", "ledger.seal"):
+        shutil.copy(tmp_path / file, store / file)
+    ran, said = tries(consortium, 3)
+    assert ran == [False] * 3
+    assert "entries of the ledger, and later" in said["alfa"][0]
+    assert "entries of the ledger, and here are" in said["tax"][0]
+
+
 def test_a_clock_that_is_ahead_of_everybody_stops_the_study(kit, tmp_path, monkeypatch):
     consortium = kit.build(tmp_path, ("alfa",), ("tax", "power"), enterprises=400, policy=ROOMY)
     consortium.run()

@@ -10,7 +10,8 @@ read:
     pseudonyms/         own pseudonyms by epoch, so that only new enterprises cost anything
     pending/            requests to the key authority that were not answered yet
     sides/              who was trained on and who held out, by epoch
-    audit.jsonl         audit trail, with its head and checkpoints beside it
+    audit.jsonl         audit trail, with its head, signed heads and marks beside it
+    out_of_time.json    boundaries of hold-outs by date for which flags were given (banks only)
     scored/             which enterprises were scored for which bank in which version (data holders)
     ledger.sqlite       privacy ledger;  quota.sqlite  evaluations granted (key authority only)
     attempts/ID/        state of one attempt: public facts in *.json, arrays in *.npy, secrets in secrets/
