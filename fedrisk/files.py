@@ -1,11 +1,93 @@
-"""Small private files that are complete or absent, whatever happens while they are written."""
+"""Private folders and files: for their owner only, and whole or absent, whatever happens while they are written.
+
+Modes are given when a thing is made, so that there is no moment at which others can read it, and whatever the
+process's umask is.
+"""
 
 import contextlib
 import os
 import secrets
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from fedrisk.errors import StoreError
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def make_folders(folder: Path) -> None:
+    """Make a folder and those above it that are missing, for their owner only; OSError where that fails.
+
+    Folders that are there stay as they are.
+    """
+    for missing in reversed([folder, *folder.parents]):
+        with contextlib.suppress(FileExistsError):
+            if not missing.exists():
+                missing.mkdir(mode=0o700)
+    # Raises where a file is in the way.
+    folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder for its owner only. One that is there and open to others is closed, with all that is in it.
+
+    StoreError where it belongs to another user, or lies on a disk that keeps no permissions; OSError where it cannot be
+    made.
+    """
+    make_folders(folder)
+    if not folder.stat().st_mode & _OTHERS:
+        return
+    # The folder first: from then on nobody reaches what is in it.
+    tighten(folder)
+    for path in folder.rglob("*"):
+        # Drafts of another process may be gone by now.
+        with contextlib.suppress(FileNotFoundError):
+            if not path.is_symlink():
+                tighten(path)
+
+
+def tighten(path: Path) -> None:
+    """Close a folder or file to everybody but its owner; StoreError where that is not possible."""
+    found = path.stat()
+    if not found.st_mode & _OTHERS:
+        return
+    if found.st_uid != os.geteuid():
+        raise StoreError(
+            f"{path} is open to other users and belongs to another one; have its owner run chmod -R go= on it, "
+            "or choose another folder"
+        )
+    try:
+        path.chmod(stat.S_IMODE(found.st_mode) & ~_OTHERS)
+    except OSError as error:
+        raise StoreError(f"{path} is open to other users and cannot be closed: {error.strerror}") from None
+    if path.stat().st_mode & _OTHERS:
+        raise StoreError(
+            f"{path} is open to other users, and its disk keeps no permissions; choose a folder on another disk"
+        )
+
+
+def private_file(file: Path) -> None:
+    """Make an empty file for its owner only, or close one that is there; StoreError where that is not possible.
+
+    One that is there is not opened: closing it again would drop this process's locks on it.
+    """
+    try:
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        tighten(file)
+    except OSError as error:
+        raise StoreError(f"{file} cannot be written: {error.strerror}; check space and permissions") from None
+
+
+@contextlib.contextmanager
+def private_append(file: Path) -> Iterator[int]:
+    """A file open for appending, made for its owner only where it is not there."""
+    handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def write_atomic(file: Path, content: bytes, *, replace: bool = True) -> None:
@@ -18,7 +100,7 @@ def write_atomic(file: Path, content: bytes, *, replace: bool = True) -> None:
     """
     draft = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folders(file.parent)
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
             handle.write(content)
             handle.flush()

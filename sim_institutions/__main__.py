@@ -1,4 +1,4 @@
-"""``python -m sim_institutions --seed 1 --out demo [--profile NAME] [--enterprises N]``."""
+"""``python -m sim_institutions --seed 1 --out demo [--profile NAME] [--enterprises N] [--research]``."""
 
 import argparse
 import sys
@@ -16,6 +16,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("demo"))
     parser.add_argument("--workers", type=int, default=WORKERS, help="processes; the bytes stay the same")
+    parser.add_argument(
+        "--research",
+        action="store_true",
+        help="institutions whose policies allow research runs, which have no privacy",
+    )
     given = parser.parse_args(arguments)
     profile = PROFILES[given.profile]
     enterprises = profile.enterprises if given.enterprises is None else given.enterprises
@@ -24,7 +29,15 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"{too_few}; give {profile.smallest} or more")
     if given.seed < 0:
         parser.error(f"--seed {given.seed} is negative; give 0 or more")
-    rows = write(enterprises, given.seed, given.out, profile.name, workers=given.workers, say=_progress)
+    rows = write(
+        enterprises,
+        given.seed,
+        given.out,
+        profile.name,
+        workers=given.workers,
+        research=given.research,
+        say=_progress,
+    )
     print(file=sys.stderr)
     print(f"{given.out}: " + ", ".join(f"{name} {n:,} rows" for name, n in rows.items()))
 

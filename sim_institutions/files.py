@@ -15,7 +15,6 @@ from sim_institutions.tables import ID, write_tables
 
 WORKERS = 2
 POLICY = {
-    "research": True,
     "purposes": ["credit_scoring"],
     "recipes": ["scorecard", "network", "encoder"],
 }
@@ -32,9 +31,13 @@ def write(
     profile: str = "demo",
     *,
     workers: int = WORKERS,
+    research: bool = False,
     say: Callable[[str], None] = _silent,
 ) -> dict[str, int]:
-    """Write everything into ``out``; returns the number of rows of each institution."""
+    """Write everything into ``out``; returns the number of rows of each institution.
+
+    research: whether the institutions' policies allow research runs, which have no privacy.
+    """
     chosen = PROFILES[profile]
     rows = write_tables(profile, enterprises, seed, out, workers, say)
     folder = out / "institutions"
@@ -45,28 +48,32 @@ def write(
     members = offices(chosen)
     for office in members:
         _write(
-            folder / f"{office.name}.toml", institution(office, {"source": f"../data/{office.name}.parquet"})
+            folder / f"{office.name}.toml",
+            institution(office, {"source": f"../data/{office.name}.parquet"}, research=research),
         )
         if office.name == "tax_office":
             for name, prefecture in prefecture_offices().items():
                 source = {"source": "../data/tax_office.parquet", "only": {"prefecture": prefecture}}
-                _write(aside / f"{name}.toml", institution(office, source, name))
+                _write(aside / f"{name}.toml", institution(office, source, name, research=research))
     _write(out / "study.toml", study(chosen, enterprises, max(rows.values())))
     return rows
 
 
-def institution(office: Office, source: Mapping[str, Any], name: str | None = None) -> str:
-    """The institution file: table, policy and dictionary. As data are simulated, it allows research runs."""
-    # A bank takes points. A holder lets out bands only, in case it is the only one behind a sum; with two
-    # holders or more the bank sees the masked sum of their points.
-    scores = "points" if office.kind == "bank" else "bands"
+def institution(
+    office: Office, source: Mapping[str, Any], name: str | None = None, *, research: bool = False
+) -> str:
+    """The institution file: table, policy and dictionary.
+
+    The policy is one for real data, though these are simulated: people start from such files. No research runs unless
+    they are asked for, and bands, in case a holder is the only one behind a sum.
+    """
     only = source.get("only")
     parts = [
         f"# Simulated: {office.title}.",
         _pairs({"name": name or office.name, "kind": office.kind}),
         "[table]\n" + _pairs({k: v for k, v in source.items() if k != "only"}),
         *(["[table.only]\n" + _pairs(only)] if only else []),
-        "[policy]\n" + _pairs({**POLICY, "scores": scores}),
+        "[policy]\n" + _pairs({"research": research, **POLICY, "scores": "bands"}),
         "[dictionary]\n" + _pairs({"id": ID, "id_scheme": "uscc"}),
         *("[[dictionary.columns]]\n" + _pairs(column) for column in office.columns),
     ]

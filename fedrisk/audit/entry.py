@@ -38,7 +38,8 @@ Event = Literal["request", "answer", "sent", "received", "release", "refusal", "
 ``request``, ``answer``: a request came, and its answer went. ``sent``, ``received``: something went to, or
 came from, another institution through the hub. ``release``: a release was charged. ``refusal``: a refusal was
 given. ``score``: partial scores were computed for a bank. ``delivery``: scores arrived at this bank.
-``note``: written by the log about itself; its kind is ``TORN_TAIL`` or ``HEAD_MADE_ANEW``.
+``note``: written by the log about itself; its kind is ``TORN_TAIL``, ``HEAD_MADE_ANEW`` or
+``CONTRADICTION_ANSWERED``.
 """
 
 FORMAT = 2
@@ -49,6 +50,9 @@ TORN_TAIL = "torn_tail"
 
 HEAD_MADE_ANEW = "head_made_anew"
 """Kind of a note: the head file was lost and was written again from the log."""
+
+CONTRADICTION_ANSWERED = "contradiction_answered"
+"""Kind of a note: a person answered for signed heads, of the counterparty, that contradict each other."""
 
 # The tags of the hashes name version 1 in format 2 too: a line says its format itself, in its first field,
 # and one set of tags keeps one chain.
@@ -88,7 +92,8 @@ class AuditEntry:
     action: name of the handler. counterparty: who asked, or where something went to or came from.
     kind: what kind of thing it was, protection: how it was protected; each a code (see ``is_code``) or empty,
     in format 1 a sentence.
-    digest: SHA-256 (hex) of what went, or empty. bytes: its size. rows: number of enterprises touched.
+    digest: SHA-256 (hex) of what went, or empty. bytes: its size. rows: length of the lists that it was computed on,
+    which is public; never how many of their enterprises the institution knows.
     spend: ``Spend.to_dict`` of what this entry charges; None where nothing is charged, and for a repeat.
     consent: reference to a consent. code: code of a refusal.
     note: written by the log; ``clock TIME`` where the machine's clock showed a time before the last entry's.

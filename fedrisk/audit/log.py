@@ -7,7 +7,7 @@ appends; ``entry`` has the form of a line, ``signed_head`` the signed statements
 
     NAME.head               count, hash and size after the last append: shows a file that was cut off
     NAME.checkpoints/       one signed head per day
-    NAME.witnessed/         signed heads of other institutions
+    NAME.witnessed/         signed heads of other institutions, and NAME.contradictions/: see ``witness``
     NAME.torn-*             bytes of an append that was broken off by a crash and never acknowledged
 """
 
@@ -18,7 +18,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -47,18 +47,19 @@ from fedrisk.audit.signed_head import (
     PATIENCE,
     Head,
     SignedHead,
+    Stated,
     daily_folder,
     flock,
-    keep_witnessed,
     load_signed_heads,
-    load_witnessed,
     read_head,
     sync_folder,
     write_file,
     write_head,
 )
-from fedrisk.audit.verify import read
+from fedrisk.audit.verify import hash_from_end, read
+from fedrisk.audit.witness import keep_witnessed, load_witnessed
 from fedrisk.errors import ConfigError, StoreError
+from fedrisk.files import make_folders
 
 
 class Signer(Protocol):
@@ -123,10 +124,32 @@ class AuditLog:
             head = self._sync(file)
         return head.count, head.hash
 
-    def signed_head(self) -> SignedHead:
+    def hash_at(self, count: int) -> str | None:
+        """Hash of the last of the first ``count`` entries; None where the log is shorter.
+
+        Reads the file from its end to there and verifies nothing.
+        """
+        with self._locked() as file:
+            head = self._sync(file)
+            if count == 0:
+                return self._start.hash
+            if count > head.count:
+                return None
+            return hash_from_end(file, head.size, head.count - count + 1)
+
+    def note(self, kind: str, *, counterparty: str, digest: str) -> AuditEntry:
+        """Append a note about the log itself, on an act of the institution's people; ``kind`` is a code."""
+        told = {"action": "answer", "counterparty": counterparty, "kind": kind, "digest": digest}
+        # Drafts of others are never notes; this one is checked as any other first.
+        draft = {**checked_draft({**told, "event": "request"}), "event": "note"}
+        with self._locked() as file:
+            (entry,) = self._write(file, self._sync(file), [draft])
+        return entry
+
+    def signed_head(self, stated: Stated | None = None) -> SignedHead:
         """A signed statement of the present head, to be given away."""
         with self._locked() as file:
-            return self._sign_head(self._sync(file))
+            return self._sign_head(self._sync(file), stated)
 
     def signed_heads(self) -> tuple[SignedHead, ...]:
         """The daily signed heads of this log, oldest first."""
@@ -136,7 +159,7 @@ class AuditLog:
         """Keep another institution's signed head; ``public`` is its pinned key.
 
         EnvelopeError if it is not signed with that key. ProtocolError if it contradicts one that was kept
-        before (it is kept all the same: the two together are the evidence).
+        before (it is kept all the same, and a mark is left: see ``witness.marks_of``).
         """
         keep_witnessed(self.path, signed_head, public)
 
@@ -152,7 +175,7 @@ class AuditLog:
         """
         try:
             fresh = not self.path.exists()
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folders(self.path.parent)
             file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise self._broken(
@@ -317,16 +340,19 @@ class AuditLog:
                 write_file(daily, self._sign_head(head).to_json())
             self._day = day
 
-    def _sign_head(self, head: Head) -> SignedHead:
+    def _sign_head(self, head: Head, stated: Stated | None = None) -> SignedHead:
+        # In a study the time is the last entry's, which never goes back where a clock does: heads that others keep
+        # are compared in the order of their times.
+        within = stated is not None and bool(stated.attempt)
         draft = SignedHead(
             count=head.count,
             hash=head.hash,
-            time=max(_now(), head.time),
+            time=head.time if within and head.time else max(_now(), head.time),
             institution=self.institution,
             signature="",
+            **({} if stated is None else asdict(stated)),
         )
-        signature = self._identity.sign(draft.statement()).hex()
-        return SignedHead(**{**asdict(draft), "signature": signature})
+        return replace(draft, signature=self._identity.sign(draft.statement()).hex())
 
     def _broken(self, what: str) -> StoreError:
         return StoreError(f"audit log {self.path} {what}")

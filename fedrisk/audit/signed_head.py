@@ -3,6 +3,9 @@
 A chain of hashes alone does not show that its end was cut off, or that its owner rewrote it. Signed heads do:
 a signed count and hash that others keep (tamper-evident logs, Crosby & Wallach 2009; signed tree heads, RFC
 6962). The head file is the log's unsigned note of its end; it shows a file that was cut off.
+
+A head that is given to others in a study also states how far the privacy ledger had come, so that a ledger that
+was put back from a copy shows too, and names the attempt, so that nobody can relay an earlier one in its place.
 """
 
 from __future__ import annotations
@@ -10,18 +13,21 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import math
 import os
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from fedrisk.audit.entry import dump, signed_by
-from fedrisk.errors import EnvelopeError, ProtocolError, StoreError
+from fedrisk.errors import EnvelopeError, StoreError
 from fedrisk.files import write_atomic
 
 # Signed heads were called checkpoints once. The tag under their signature and the folder NAME.checkpoints
 # keep that word, since signatures and folders made then must still hold and be found.
 _TAG = b"fedrisk audit checkpoint v1\n"
+_TAG_STATED = b"fedrisk audit signed head v2\n"
 _DAILY = "checkpoints"
 
 PATIENCE = 10.0
@@ -32,27 +38,60 @@ _HEAD_BYTES = 256
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stated:
+    """What a signed head says besides the trail.
+
+    entries: releases that the ledger has ever entered. lifetime_mu: what it ever charged, see ``coarse``. attempt: the
+    attempt at a study for which the head was signed, or empty.
+    """
+
+    entries: int
+    lifetime_mu: float
+    attempt: str = ""
+
+
+def coarse(mu: float) -> float:
+    """``mu`` rounded down to tenths, as signed heads state it.
+
+    Rounding down never makes a later figure smaller than an earlier one. A tenth is several studies' worth once some
+    studies were made, so that the last digits do not tell the members of one study what others cost; a budget left is
+    shown more finely in each study. The number of entries shows smaller losses. The millionth keeps the rounding
+    of sums that were added up in another order away from the borders, on which plain figures lie.
+
+    >>> coarse(0.0), coarse(0.237), coarse(0.3), coarse(1.2345)
+    (0.0, 0.2, 0.3, 1.2)
+    """
+    return math.floor(10.0 * mu + 1e-6) / 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class SignedHead:
-    """An institution's signed statement that its log had this head after so many entries."""
+    """An institution's signed statement that its log had this head after so many entries.
+
+    entries, lifetime_mu, attempt: see ``Stated``; None in the log's own daily heads and in those of earlier versions.
+    """
 
     count: int
     hash: str
     time: str
     institution: str
     signature: str
+    entries: int | None = None
+    lifetime_mu: float | None = None
+    attempt: str | None = None
 
     def to_json(self) -> str:
         """One line of JSON, to be handed to the other institutions or to a regulator."""
-        return dump(asdict(self))
+        return dump({name: value for name, value in asdict(self).items() if value is not None})
 
     @classmethod
     def from_json(cls, text: str) -> SignedHead:
         """Inverse of ``to_json``; EnvelopeError if malformed. Nothing is verified yet: call ``holds``."""
         try:
             plain = json.loads(text)
-            kinds = {field.name: int if field.name == "count" else str for field in fields(cls)}
-            if set(plain) == set(kinds) and all(type(plain[n]) is k for n, k in kinds.items()):
-                return cls(**plain)
+            for kinds in (_KINDS, _KINDS | _KINDS_STATED):
+                if set(plain) == set(kinds) and all(type(plain[n]) is k for n, k in kinds.items()):
+                    return cls(**_in_range(plain))
         except (ValueError, TypeError):
             pass
         raise EnvelopeError("a signed head is malformed; ask its institution to send it again")
@@ -63,7 +102,22 @@ class SignedHead:
 
     def statement(self) -> bytes:
         """The bytes that are signed: a tag, and all fields but the signature."""
-        return _TAG + dump([self.count, self.hash, self.time, self.institution]).encode()
+        plain = [self.count, self.hash, self.time, self.institution]
+        if self.entries is None:
+            return _TAG + dump(plain).encode()
+        return _TAG_STATED + dump([*plain, self.entries, self.lifetime_mu, self.attempt]).encode()
+
+
+_KINDS: dict[str, type] = {"count": int, **dict.fromkeys(("hash", "time", "institution", "signature"), str)}
+_KINDS_STATED: dict[str, type] = {"entries": int, "lifetime_mu": float, "attempt": str}
+
+
+def _in_range(plain: dict[str, Any]) -> dict[str, Any]:
+    """The fields; ValueError where a number is negative or not finite."""
+    numbers = [plain["count"], plain.get("entries", 0), plain.get("lifetime_mu", 0.0)]
+    if not all(0 <= number < math.inf for number in numbers):
+        raise ValueError
+    return plain
 
 
 @dataclass(frozen=True)
@@ -74,32 +128,6 @@ class Head:
     hash: str
     time: str
     size: int
-
-
-def keep_witnessed(path: Path, signed_head: SignedHead, public: bytes) -> None:
-    """Keep another institution's signed head beside the log ``path``; errors as of ``AuditLog.witness``."""
-    if not signed_head.holds(public):
-        raise EnvelopeError(
-            f"the signed head of {signed_head.institution} is not signed by its pinned key; ask for it again"
-        )
-    folder = beside(path, "witnessed") / _file_name(signed_head.institution)
-    kept = load_signed_heads(folder)
-    if signed_head in kept:
-        return
-    write_file(folder / f"{signed_head.count:012d}-{signed_head.hash[:16]}.json", signed_head.to_json())
-    for other in kept:
-        early, late = sorted((signed_head, other), key=lambda head: (head.time, head.count))
-        if early.count > late.count or (early.count == late.count and early.hash != late.hash):
-            raise ProtocolError(
-                f"two signed heads of {signed_head.institution} contradict each other (entries "
-                f"{early.count} and {late.count}): its audit log was rewritten (or its clock set back); "
-                "ask it for the whole log, and verify that against both"
-            )
-
-
-def load_witnessed(path: Path, institution: str) -> tuple[SignedHead, ...]:
-    """Signed heads of another institution that were kept beside the log ``path``."""
-    return load_signed_heads(beside(path, "witnessed") / _file_name(institution))
 
 
 def load_signed_heads(folder: Path) -> tuple[SignedHead, ...]:
@@ -142,7 +170,7 @@ def beside(path: Path, what: str) -> Path:
     return path.with_name(f"{path.name}.{what}")
 
 
-def _file_name(institution: str) -> str:
+def safe_name(institution: str) -> str:
     """A name that is safe in a path, and a different one for each institution."""
     return f"i-{hashlib.sha256(institution.encode()).hexdigest()[:32]}"
 

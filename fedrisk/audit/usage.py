@@ -23,10 +23,10 @@ class UsageRow:
     """Use by one counterparty for one purpose in one month (UTC, ``YYYY-MM``).
 
     requests, releases, refusals: number of such entries. mu: as the ledger charges, see ``charged``; infinite
-    where one was a research spend. rows: sum over releases of the enterprises they touched. scores: sum over
-    score entries of the enterprises scored. bytes_in: size of requests and of what was received. bytes_out:
-    size of answers and of what was sent. (A release or a score travels in an answer or in something sent, and
-    its size is not counted a second time.)
+    where one was a research spend. rows: sum over releases of the lengths of the lists that they
+    were computed on. scores: sum over score entries of the lengths of the lists scored. bytes_in: size of
+    requests and of what was received. bytes_out: size of answers and of what was sent. (A release or a score
+    travels in an answer or in something sent, and its size is not counted a second time.)
     """
 
     counterparty: str

@@ -29,6 +29,8 @@ from fedrisk.audit.entry import (
 from fedrisk.audit.signed_head import Head, SignedHead, daily_folder, flock, load_signed_heads, read_head
 from fedrisk.errors import EnvelopeError, StoreError
 
+_BLOCK = 1 << 20
+
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyResult:
@@ -61,6 +63,24 @@ def read(path: str | os.PathLike[str], size: int | None = None) -> Iterator[Audi
             raise StoreError(
                 f"audit log {path}: entry {number} {error}; run 'fedrisk audit verify'"
             ) from None
+
+
+def hash_from_end(file: int, size: int, back: int) -> str:
+    """The hash that a log's ``back``-th line from its end holds, 1 the last; ``file``: open, of ``size`` bytes."""
+    at = size
+    while at > 0:
+        step = min(_BLOCK, at)
+        at -= step
+        block = os.pread(file, step, at)
+        if block.count(b"\n") < back:
+            back -= block.count(b"\n")
+            continue
+        place = step
+        for _ in range(back):
+            place = block.rindex(b"\n", 0, place)
+        # A line ends with HASH"} and its newline.
+        return os.pread(file, 64, at + place - 66).decode("ascii", "replace")
+    return ""
 
 
 def verify(

@@ -32,7 +32,9 @@ budget_app = typer.Typer(
     cls=_ShowFirst, help="The privacy budget: spent, reserved, left, for life.", no_args_is_help=True
 )
 policy_app = typer.Typer(help="The policy: what this institution allows.", no_args_is_help=True)
-audit_app = typer.Typer(help="The audit trail: show, verify, export.", no_args_is_help=True)
+audit_app = typer.Typer(
+    help="The audit trail: show, verify, export, answer for contradictions.", no_args_is_help=True
+)
 
 InstitutionFile = Annotated[Path, typer.Argument(help="The institution's own file (TOML).")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
@@ -235,15 +237,39 @@ def audit_export(
 ) -> None:
     """Hand the trail over: entries, a fresh signed head, and the key to check them with."""
     from fedrisk.clients.node import Node
+    from fedrisk.clients.witness import own_head
 
     node = Node.load(institution)
-    point = node.trail.signed_head()
+    point = own_head(node)
     to.mkdir(parents=True, exist_ok=True)
     lines = (node.store.path / "audit.jsonl").read_bytes().splitlines(keepends=True)[: point.count]
     (to / f"{node.name}.jsonl").write_bytes(b"".join(lines))
     (to / f"{node.name}.head.json").write_text(point.to_json(), encoding="utf-8")
     (to / f"{node.name}.public").write_text(node.store.identity.public.hex() + "\n", encoding="utf-8")
     out.print(f"{point.count} entries in {to}", markup=False)
+
+
+@audit_app.command("answer")
+def audit_answer(
+    institution: InstitutionFile,
+    peer: Annotated[
+        str, typer.Argument(help="Whose heads contradict each other; the own name after a loss here.")
+    ],
+    reason: Annotated[str, typer.Option(help="What happened and what was compared; recorded for good.")],
+    who: Annotated[
+        str | None, typer.Option(help="Who answers; the name of the login where left out.")
+    ] = None,
+) -> None:
+    """Answer for signed heads that contradict each other, so that studies with PEER are taken again."""
+    from fedrisk.clients.node import Node
+    from fedrisk.clients.witness import answer
+
+    node = Node.load(institution)
+    with node.store.one_at_a_time():
+        answer(node, peer, reason=reason, who=who)
+    out.print(f"recorded in the trail of {node.name}; the heads are kept as evidence", markup=False)
+    if peer == node.name:
+        out.print("charge by hand what was released since the copy was made", style="bold red")
 
 
 @audit_app.command("compare")

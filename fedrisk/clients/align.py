@@ -10,17 +10,16 @@ cannot read them in a database, and nobody can once the attempt is over.
 import hashlib
 import json
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from fedrisk.alignment import oprf
-from fedrisk.audit.signed_head import SignedHead
+from fedrisk.clients import out_of_time
 from fedrisk.clients.attempt import Attempt, Peers
 from fedrisk.clients.evaluation_key import secret_key, stated_key, take_statement
 from fedrisk.clients.node import Node
-from fedrisk.errors import EnvelopeError, ProtocolError
+from fedrisk.clients.witness import check_heads
+from fedrisk.errors import ProtocolError
 from fedrisk.protocol.actions import Action, Disclosure, authority
 from fedrisk.protocol.form import SEALED, Body, Form, Hex, Seed
 from fedrisk.protocol.payload import Payload
@@ -39,7 +38,7 @@ def blind(node: Node, request: Payload) -> Payload:
     study, told = attempt.study, attempt.told("members")
     keys = _take_members(attempt, told)
     take_statement(attempt, attempt.statements[study.authority].evaluation_key)
-    _witness(node, study, told.get("signed_heads"))
+    check_heads(attempt, told)
     if node.institution.kind == "authority" or node.name == study.authority:
         return Payload({"new": 0})
     ids = attempt.read().ids
@@ -96,22 +95,6 @@ def _take_members(attempt: Attempt, told: Payload) -> dict[str, SignedKey]:
     return keys
 
 
-def _witness(node: Node, study: Study, heads: Mapping[str, Any]) -> None:
-    """Keep the others' signed heads of their trails: one that is rewritten later will show."""
-    if set(heads) != set(study.members):
-        raise ProtocolError(
-            "the hub did not relay one signed head for each institution of the study; run the study again"
-        )
-    for name, content in heads.items():
-        head = SignedHead.from_json(json.dumps(content))
-        if head.institution != name:
-            raise EnvelopeError(
-                f"the signed head relayed for {name} is another institution's; tell the consortium's operator"
-            )
-        if name != node.name:
-            node.trail.witness(head, node.store.pins.of(name))
-
-
 def evaluate(node: Node, request: Payload) -> Payload:
     """Authority only: sealed blinded ids of each institution -> sealed evaluated points with their proofs."""
     attempt = node.attempt(request)
@@ -120,6 +103,8 @@ def evaluate(node: Node, request: Payload) -> Payload:
         raise ProtocolError(
             f"{node.name} is not the key authority of study {study.name}; check alignment.authority"
         )
+    if set(request.blobs) - set(study.members):
+        raise ProtocolError("blinded ids came under a name that is no member's; run the study again")
     answers = {}
     for name in request.blobs:
         blob = request.raw(name)
@@ -153,7 +138,6 @@ def pseudonyms(node: Node, request: Payload) -> Payload:
     training under another key, so that an enterprise keeps its side when the key is renewed.
     """
     attempt = node.attempt(request)
-    study = attempt.study
     table = attempt.read()
     values, known = node.store.pseudonyms.of(attempt.key_tag, table.ids)
     place = np.flatnonzero(~known)
@@ -164,11 +148,7 @@ def pseudonyms(node: Node, request: Payload) -> Payload:
         node.store.pseudonyms.keep(attempt.key_tag, table.ids, values)
         node.store.pseudonyms.drop_pending(attempt.key_tag)
     flags = np.zeros((3, len(table)), np.uint8)
-    if study.holdout.kind == "out_of_time" and node.name in study.banks:
-        dictionary = node.institution.dictionary
-        if dictionary is None or dictionary.as_of is None or study.holdout.from_date is None:
-            raise ProtocolError("an out-of-time hold-out needs dictionary.as_of and holdout.from_date")
-        flags[0] = (table.frame[dictionary.as_of].dt.date >= study.holdout.from_date).to_numpy()
+    flags[0] = out_of_time.flags(attempt, table)
     if not attempt.research:
         flags[1], flags[2] = node.store.pseudonyms.earlier_split(attempt.key_tag, table.ids)
     context = _context(attempt, "pseudonyms", node.name, HUB)
@@ -219,6 +199,10 @@ class RelayedKey(Body):
     signature: Hex
 
 
+Head = dict[str, str | int | float | None]
+"""A signed head of a trail (audit/signed_head)."""
+
+
 class Members(Body):
     """Who takes part: keys of all and of the hub, heads of trails, and what each states of itself."""
 
@@ -226,8 +210,14 @@ class Members(Body):
     research_seed: Seed | None
     keys: dict[str, RelayedKey]
     hub_key: RelayedKey
-    signed_heads: dict[str, dict[str, str | int]]
+    signed_heads: dict[str, Head]
+    witnessed: dict[str, dict[str, Head]]
     statements: dict[str, Statement]
+
+
+def _told(study: Study, institution: str) -> str:
+    """What the hub learns with the pseudonyms: at a bank of an out-of-time study also a column, on which side it is."""
+    return "pseudonyms_and_date_side" if out_of_time.asked(study, institution) else "pseudonyms"
 
 
 ACTIONS: tuple[Action, ...] = (
@@ -249,6 +239,6 @@ ACTIONS: tuple[Action, ...] = (
         serve=pseudonyms,
         form=Form(blobs={"evaluated": SEALED}),
         receives=Disclosure("evaluated_ids", _BLINDED, authority),
-        answers=Disclosure("pseudonyms", _SEALED_FOR_HUB),
+        answers=Disclosure(_told, _SEALED_FOR_HUB),
     ),
 )

@@ -12,8 +12,10 @@ from typing import Any
 from fedrisk.clients.attempt import Agreement, Attempt
 from fedrisk.clients.evaluation_key import own_statement
 from fedrisk.clients.node import Node
+from fedrisk.clients.out_of_time import check_boundary
 from fedrisk.clients.outlet import Charges
 from fedrisk.clients.store.attempt_store import Begun
+from fedrisk.clients.witness import refuse_marked, stated_heads
 from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.features import Feature, features_of
 from fedrisk.data.table import Table
@@ -55,6 +57,8 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
     role = check_role(study, node)
     recipe.require()
     node.institution.policy.check(study, institution=node.name, research=research_seed is not None)
+    refuse_marked(node, study)
+    check_boundary(node, study, research=research_seed is not None)
     begun = Begun(study=study.model_dump(mode="json"), research_seed=research_seed)
     attempt = Attempt(node, node.store.begin(str(request.get("attempt")), begun))
     body: dict[str, Any] = {"name": node.name, "member": True}
@@ -84,7 +88,7 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
         )
     body["statement"] = stated
     body["key"] = agreement.key
-    body["signed_head"] = json.loads(node.trail.signed_head().to_json())
+    body |= stated_heads(attempt)
     return Payload(body)
 
 

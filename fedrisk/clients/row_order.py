@@ -30,13 +30,14 @@ class RowOrder:
     """Sizes that follow from the order.
 
     training, sampled: training rows of all lists, and those of the sample, as the hub counts them. listed: length of
-    each list on which the institution has rows. touched: the institution's rows by population.
+    each list on which the institution has rows. places: places of all these lists by population, those of enterprises
+    that the institution does not know among them: the exact overlap is written down nowhere.
     """
 
     training: int
     sampled: int
     listed: dict[str, int]
-    touched: dict[str, int]
+    places: dict[str, int]
 
     def rows(self, sampled: bool) -> int:
         """Training rows that a release is computed on."""
@@ -69,7 +70,7 @@ def take_order(
         training=sum(told.get("training").values()),
         sampled=sum(told.get("sampled").values()),
         listed={name: len(listed(attempt, name)) for name in attempt.lists},
-        touched=_touched(attempt),
+        places=_places(attempt),
     )
     _check_enough(attempt)
     attempt.state.save(order)
@@ -166,14 +167,10 @@ def _check_enough(attempt: Attempt) -> None:
             )
 
 
-def _touched(attempt: Attempt) -> dict[str, int]:
-    """The institution's rows of all lists, by population."""
-    touched = {"training": 0, "holdout": 0}
-    for name in attempt.lists:
-        rows, use = listed(attempt, name), use_of(attempt, name)
-        touched["training"] += int(((use == TRAINING) & (rows >= 0)).sum())
-        touched["holdout"] += int(((use == HOLD_OUT) & (rows >= 0)).sum())
-    return touched
+def _places(attempt: Attempt) -> dict[str, int]:
+    """Places of all lists by population, whether the institution knows the enterprise there or not."""
+    use = np.concatenate([use_of(attempt, name) for name in attempt.lists])
+    return {"training": int((use == TRAINING).sum()), "holdout": int((use == HOLD_OUT).sum())}
 
 
 def _keep_split(attempt: Attempt, ids: NDArray[Any]) -> None:

@@ -90,7 +90,7 @@ def record_answer(message: Message, answer: Payload) -> None:
     itself = {}
     if action.answers is not None and study is not None and message.node.name in study.members:
         protection = action.answers.protection_in(study, message.node.institution.policy)
-        itself = {"kind": action.answers.kind, "protection": protection}
+        itself = {"kind": action.answers.kind_in(study, message.node.name), "protection": protection}
     drafts.append({**common, "event": "answer", "counterparty": HUB, **whole, **itself})
     message.node.trail.append(drafts)
     if spend is not None:
@@ -138,7 +138,8 @@ def _relayed(
         other = disclosure.counterparty(study, message.node.name, name)
         if other is None:
             continue
-        what = {"kind": disclosure.kind, "protection": protection, **_size(payload, name)}
+        kind = disclosure.kind_in(study, message.node.name)
+        what = {"kind": kind, "protection": protection, **_size(payload, name)}
         drafts.append({**common, "event": event, "counterparty": other, **what})
     return drafts
 
@@ -171,7 +172,8 @@ def _release(
         "kind": f"noisy_sums.{'training' if name.startswith(STEP) else name}",
         "protection": "no_privacy" if spend["research"] else "discrete_gaussian_masked",
         "spend": None if repeated else spend,
-        "rows": 0 if repeated or order is None else order.touched[spend["population"]],
+        # Of the lists, which are public: the institution's own rows on them would be the exact overlap.
+        "rows": 0 if repeated or order is None else order.places[spend["population"]],
         **whole,
     }
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from fedrisk.clients.describe import check_role, check_table_fits
 from fedrisk.clients.node import Node
+from fedrisk.clients.out_of_time import check_boundary
+from fedrisk.clients.witness import refuse_marked
 from fedrisk.data.features import Feature
 from fedrisk.data.table import check_table
 from fedrisk.engine.in_process import load_nodes
@@ -98,6 +100,8 @@ def _institution(study: Study, recipe: Recipe, node: Node) -> tuple[Line, list[F
 
     attempt(lambda: check_role(study, node))
     attempt(lambda: institution.policy.check(study, institution=node.name, research=False))
+    attempt(lambda: refuse_marked(node, study))
+    attempt(lambda: check_boundary(node, study, research=False))
     if institution.table is not None and institution.dictionary is not None:
         notes = tuple(status.finding for status in institution.encoder_status())
         attempt(lambda: features.extend(recipe.brings(node, study, None).features))

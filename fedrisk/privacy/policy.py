@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fedrisk.errors import PolicyError
-from fedrisk.privacy.ledger.caps import Caps
+from fedrisk.privacy.accounting import epsilon_for, mu_for
+from fedrisk.privacy.ledger.caps import DELTA, Caps
 from fedrisk.study import Study
 
 Epsilon = Annotated[float, Field(gt=0, le=100)]
@@ -25,7 +26,8 @@ class Policy(BaseModel):
     roles: roles in which it takes part; None allows any that its file's kind allows.
     columns: columns of its dictionary that studies may use; None allows all that are features.
     counterparties: institutions with which it computes; None allows all whose keys are pinned.
-    max_epsilon: most epsilon of one study, at the study's delta.
+    max_epsilon: most epsilon of one study, read at delta 1e-6 whatever the study's own delta is: the same epsilon is
+        a far weaker promise at a larger delta.
     cap_epsilon: most epsilon of all studies together in one period of ``period_days``, at delta 1e-6, kept by the
         ledger. The default of 4 a year holds monthly refits at epsilon 1 (Gaussian DP adds up mu squared; twelve
         make epsilon 3.9). cap_per_study, cap_per_purpose: limits of single studies and purposes in a period.
@@ -41,6 +43,9 @@ class Policy(BaseModel):
         holds monthly refits and one more.
     consent: whether scores need a study that names a register of consents.
     evaluation: whether the bank's private evaluation histogram may leave.
+    out_of_time: whether, at a bank, studies may hold out enterprises by date. The hub and every data holder then learn
+        of each of the bank's enterprises whether its date is before the boundary: an exact bit, no noise. One
+        boundary a period (clients/out_of_time).
     research: whether research runs, which have no privacy, are allowed: for public or simulated data only.
     valid_from, valid_until: first and last day (UTC) on which the institution takes part at all; with a low cap this
         makes a trial.
@@ -68,6 +73,7 @@ class Policy(BaseModel):
     scored_days: Annotated[int, Field(ge=1)] = 365
     consent: bool = False
     evaluation: bool = True
+    out_of_time: bool = False
     research: bool = False
     valid_from: date | None = None
     valid_until: date | None = None
@@ -109,6 +115,7 @@ class Policy(BaseModel):
             *self._dates(today or datetime.now(UTC).date()),
             *self._parties(study, institution),
             *self._privacy(study, research),
+            *self._holdout(study, institution, research),
         ]
 
     def _dates(self, today: date) -> list[str]:
@@ -142,15 +149,37 @@ class Policy(BaseModel):
         if not research:
             if math.isinf(study.privacy.epsilon):
                 broken.append("privacy.epsilon = inf means no privacy and is for research runs only")
-            elif study.privacy.epsilon > self.max_epsilon:
-                broken.append(
-                    f"privacy.epsilon = {study.privacy.epsilon} is above policy.max_epsilon = {self.max_epsilon}"
-                )
-            if study.holdout.seed:
-                broken.append("holdout.seed draws a second hold-out and is for research runs only; remove it")
+            else:
+                broken += self._epsilon(study)
         if len(study.trainers) > 1 and study.privacy.colluders < self.least_colluders:
             broken.append(
                 f"privacy.colluders = {study.privacy.colluders} is below "
                 f"policy.least_colluders = {self.least_colluders}"
+            )
+        return broken
+
+    def _epsilon(self, study: Study) -> list[str]:
+        """The study's price against ``max_epsilon``, both as mu, so that no choice of delta makes it look smaller."""
+        privacy = study.privacy
+        mu = mu_for(privacy.epsilon, privacy.delta)
+        # The conversion there and back is exact to nine digits.
+        if mu <= mu_for(self.max_epsilon, DELTA) * (1 + 1e-8):
+            return []
+        return [
+            f"privacy.epsilon = {privacy.epsilon:g} at delta {privacy.delta:g} is epsilon {epsilon_for(mu, DELTA):.4g} "
+            f"at delta {DELTA:g}, which is above policy.max_epsilon = {self.max_epsilon:g}"
+        ]
+
+    def _holdout(self, study: Study, institution: str, research: bool) -> list[str]:
+        """Rules on who is held out; a research run has no privacy, and its hold-out is apart."""
+        if research:
+            return []
+        broken = []
+        if study.holdout.seed:
+            broken.append("holdout.seed draws a second hold-out and is for research runs only; remove it")
+        if study.holdout.kind == "out_of_time" and institution in study.banks and not self.out_of_time:
+            broken.append(
+                'holdout.kind = "out_of_time" tells the hub and every data holder which enterprises have a date '
+                "at this bank on or after holdout.from_date, and policy.out_of_time is false"
             )
         return broken

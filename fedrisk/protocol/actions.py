@@ -39,12 +39,17 @@ def partner(study: Study, institution: str, blob: str) -> str | None:
 class Disclosure:
     """What kind of thing goes from one institution to another or to the hub, and how it is protected, as codes.
 
-    protection: a code, or a function of study and policy where it depends on them.
+    kind: a code, or a function of study and institution where it depends on them. protection: a code, or a function of
+    study and policy.
     """
 
-    kind: str
+    kind: str | Callable[[Study, str], str]
     protection: str | Callable[[Study, Policy], str]
     counterparty: Counterparty = named
+
+    def kind_in(self, study: Study, institution: str) -> str:
+        """The kind's code in a study at an institution."""
+        return self.kind if isinstance(self.kind, str) else self.kind(study, institution)
 
     def protection_in(self, study: Study, policy: Policy) -> str:
         """The protection's code in a study at an institution with this policy."""

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.errors import ConfigError, StoreError
-from fedrisk.files import write_atomic
+from fedrisk.files import private_folder, write_atomic
 from fedrisk.protocol.payload import Payload, pack, unpack
 from fedrisk.server.hub import Hub
 from fedrisk.study import Study
@@ -122,7 +122,7 @@ class Checkpoint:
 
     def _write(self, name: str, content: bytes) -> None:
         try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(self.path)
         except OSError as error:
             raise StoreError(f"the hub's store {self.path} cannot be made: {error.strerror}") from None
         write_atomic(self.path / name, content)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedrisk.errors import StoreError
-from fedrisk.files import write_atomic
+from fedrisk.files import private_folder, write_atomic
 from fedrisk.institution import home
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.secure.pins import refuse_changed
@@ -65,7 +65,7 @@ class Hub:
 
     def _file(self, name: str) -> Path:
         try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(self.path)
         except OSError as error:
             raise StoreError(f"the hub's store {self.path} cannot be made: {error.strerror}") from None
         return self.path / name

@@ -111,8 +111,16 @@ def align(
     own, signed = EphemeralKey.generate(hub.identity, HUB, study.digest(), exchange.attempt)
     exchange.begin_view(study.digest())
     statements = {name: agreed[name].get("statement") for name in study.members}
-    members = {"study": study.digest(), "research_seed": research_seed, "keys": keys, "signed_heads": heads}
-    exchange.tell("members", {**members, "hub_key": signed.to_dict(), "statements": statements})
+    members = {
+        "study": study.digest(),
+        "research_seed": research_seed,
+        "keys": keys,
+        "hub_key": signed.to_dict(),
+        "signed_heads": heads,
+        "witnessed": {name: agreed[name].get("witnessed") for name in study.members},
+        "statements": statements,
+    }
+    exchange.tell("members", members)
     blinded = exchange("blind", "keys of all, blinded ids", dict.fromkeys(study.members, Payload()))
     asked = {n: a.raw("blinded") for n, a in blinded.items() if "blinded" in a.blobs}
     evaluated: Mapping[str, Payload] = {}

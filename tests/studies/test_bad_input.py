@@ -196,7 +196,7 @@ def test_epsilon_above_the_policy_or_infinite(kit, tmp_path):
     pair = kit.build(
         tmp_path, enterprises=600, policy={"max_epsilon": 2.0}, study={"privacy": {"epsilon": 3.0}}
     )
-    assert "above policy.max_epsilon = 2.0" in refusal(pair, "alfa", "refused")
+    assert "above policy.max_epsilon = 2" in refusal(pair, "alfa", "refused")
     text = refusal(pair, "tax", "refused", study=pair.with_study(privacy={"epsilon": float("inf")}))
     assert "research runs only" in text
 
@@ -285,6 +285,7 @@ def test_a_bank_without_training_rows(kit, tmp_path):
         enterprises=600,
         columns=columns,
         dictionary={"as_of": "day"},
+        policy={"out_of_time": True},
         study={"holdout": {"kind": "out_of_time", "from_date": "2020-01-01"}},
     )
     with pytest.raises(DataError, match="alfa has no training rows after alignment; nothing was released"):
@@ -293,6 +294,8 @@ def test_a_bank_without_training_rows(kit, tmp_path):
 
 
 def test_an_out_of_time_study_needs_dates(pair):
+    pair.content["alfa"]["policy"] = {**pair.content["alfa"]["policy"], "out_of_time": True}
+    pair.write("alfa")
     study = pair.with_study(holdout={"kind": "out_of_time", "from_date": "2024-01-01"})
     assert "dictionary names no as_of column" in refusal(pair, "alfa", "config", study=study)
 

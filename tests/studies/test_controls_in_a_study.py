@@ -58,6 +58,25 @@ def test_trails_agree_hold_and_hold_every_charge(consortium):
     assert not [row for row in table if row[0] == row[1]]
 
 
+def test_no_trail_and_no_meter_holds_the_exact_overlap(kit, tmp_path):
+    """How many of a bank's customers a holder knows is withheld in the results; so it is here."""
+    from fedrisk.audit.usage import usage_rows
+
+    consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=600)
+    run = consortium.run()
+    (rows,) = run.roster.lists.values()
+    known = rows.holders["tax"] >= 0
+    overlaps = {int((known & (rows.use == use)).sum()) for use in (0, 1)} | {int(known.sum())}
+    lists = {"training": int((rows.use == 0).sum()), "holdout": int((rows.use == 1).sum())}
+    assert not overlaps & set(lists.values())
+    for node in run.nodes.values():
+        entries = list(node.trail.entries())
+        released = {(e.spend["population"], e.rows) for e in entries if e.event == "release" and e.spend}
+        assert released and released <= set(lists.items())
+        assert not overlaps & {e.rows for e in entries}
+        assert not overlaps & {n for row in usage_rows(entries) for n in (row.rows, row.scores)}
+
+
 def test_no_id_and_no_value_is_in_a_trail(consortium):
     run(consortium)
     for node in load_nodes(consortium.paths).values():

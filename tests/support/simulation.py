@@ -17,7 +17,9 @@ def check_tables(out):
         institution = load_institution(out / "institutions" / f"{name}.toml")
         assert institution.name == name
         assert institution.kind == study.role_of(name)
-        assert institution.policy.research
+        # As for real data: people start from these files.
+        assert not institution.policy.research
+        assert institution.policy.scores == "bands"
         # Raises on any error.
         table = institution.read()
         # Nothing but mistyped ids, which are a warning.

@@ -102,7 +102,7 @@ def test_check_releases_and_spends_nothing(fedrisk, consortium, fedrisk_home):
     ("override", "says"),
     [
         ("purpose=marketing", "purpose marketing is not among policy.purposes"),
-        ("privacy.epsilon=9", "privacy.epsilon = 9.0 is above policy.max_epsilon = 8.0"),
+        ("privacy.epsilon=9", "which is above policy.max_epsilon = 8"),
         ("privacy.epsilon=inf", "for research runs only"),
         ("privacy.delta=0.01", "Lower delta"),
     ],

@@ -13,6 +13,7 @@ from fedrisk.models import encoder as en
 from fedrisk.models.trainable import TrainedModel
 from fedrisk.report.words import sentence
 
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 DICTIONARY = """
 [dictionary]
 id = "id"
@@ -293,3 +294,19 @@ def test_encoders_are_for_holders(write):
     clash = ENCODER.replace('name = "load"', 'name = "x"')
     with pytest.raises(ConfigError, match="x is used twice"):
         load_institution(write("holder", TABLE, DICTIONARY, clash))
+
+
+def test_templates_are_valid_and_made_for_real_data():
+    templates = sorted((CONFIGS / "templates").glob("*.toml"))
+    assert {load_institution(file).kind for file in templates} == {"bank", "holder"}
+    for file in templates:
+        policy = load_institution(file).policy
+        assert (policy.research, policy.scores, policy.out_of_time) == (False, "bands", False)
+
+
+def test_only_examples_on_public_data_allow_research_runs_and_say_so():
+    for file in CONFIGS.rglob("*.toml"):
+        text = file.read_text(encoding="utf-8")
+        if "research = true" in text:
+            assert "research = true  # public data" in text, file
+            assert "${FEDRISK_DATA}" in text, file

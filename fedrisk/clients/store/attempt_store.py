@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from fedrisk.errors import ProtocolError, StoreError
-from fedrisk.files import write_atomic
+from fedrisk.files import make_folders, write_atomic
 
 State = TypeVar("State")
 Made = TypeVar("Made")
@@ -81,7 +81,7 @@ class AttemptStore:
     def create(self, begun: Begun) -> None:
         """Begin."""
         try:
-            (self.folder / "secrets").mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folders(self.folder / "secrets")
         except OSError as error:
             raise StoreError(f"store {self.folder} cannot be made: {error.strerror}; free space") from None
         self.save(begun)
@@ -129,7 +129,8 @@ class AttemptStore:
         self.still_runs()
         draft = self.folder / f".{name}.npy"
         try:
-            np.save(draft, array, allow_pickle=False)
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                np.save(file, array, allow_pickle=False)
             os.replace(draft, self.folder / f"{name}.npy")
         except OSError as error:
             raise StoreError(f"store {self.folder} cannot be written: {error.strerror}; free space") from None

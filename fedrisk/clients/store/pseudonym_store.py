@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fedrisk.errors import ProtocolError, StoreError
-from fedrisk.files import write_atomic
+from fedrisk.files import make_folders, write_atomic
 
 Ids = Sequence[str] | NDArray[np.object_]
 
@@ -199,8 +199,9 @@ def _write_columns(file: Path, columns: Mapping[str, Any]) -> None:
     # By id: the order of rows of an attempt is a secret, and ids in order compress.
     table = table.take(pc.sort_indices(table["id"]))
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        pq.write_table(table, draft, use_dictionary=False)
+        make_folders(file.parent)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as handle:
+            pq.write_table(table, handle, use_dictionary=False)
         os.replace(draft, file)
     except OSError as error:
         draft.unlink(missing_ok=True)

@@ -11,7 +11,8 @@ read:
     pseudonyms/         own pseudonyms by epoch, so that only new enterprises cost anything
     pending/            requests to the key authority that were not answered yet
     sides/              who was trained on and who held out, by epoch
-    audit.jsonl         audit trail, with its head and checkpoints beside it
+    audit.jsonl         audit trail, with its head, signed heads and marks beside it
+    out_of_time.json    boundaries of hold-outs by date for which flags were given (banks only)
     scored/             which enterprises were scored for which bank in which version (data holders)
     ledger.sqlite       privacy ledger;  quota.sqlite  evaluations granted (key authority only)
     attempts/ID/        state of one attempt: public facts in *.json, arrays in *.npy, secrets in secrets/
@@ -23,6 +24,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import os
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +38,7 @@ from fedrisk.alignment.quota import Quota
 from fedrisk.clients.store.attempt_store import AttemptStore, Begun
 from fedrisk.clients.store.pseudonym_store import PseudonymStore
 from fedrisk.errors import EnvelopeError, FedriskError, ProtocolError, StoreError
-from fedrisk.files import write_atomic
+from fedrisk.files import make_folders, private_append, private_file, private_folder, write_atomic
 from fedrisk.privacy.ledger.caps import Caps
 from fedrisk.privacy.ledger.ledger import Ledger
 from fedrisk.secure.identity import IdentityKey
@@ -54,7 +56,7 @@ class NodeStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(path)
         except OSError as error:
             raise StoreError(
                 f"store {path} cannot be made: {error.strerror}; check path and permissions"
@@ -98,7 +100,10 @@ class NodeStore:
     @property
     def quota(self) -> Quota:
         """Evaluations granted, at the key authority."""
-        return Quota(self.path / "quota.sqlite")
+        file = self.path / "quota.sqlite"
+        # SQLite makes a file as the umask says, and its journals as the file is.
+        private_file(file)
+        return Quota(file)
 
     def fingerprint(self, name: str) -> str:
         """Short name of an institution's pinned key, under which its quota of evaluations is kept."""
@@ -153,8 +158,12 @@ class NodeStore:
     def results(self, attempt: str) -> Path:
         """Folder for what the institution keeps for itself of an attempt."""
         folder = self.path / "results" / _safe(attempt)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folders(folder)
         return folder
+
+    def put_result(self, attempt: str, name: str, content: bytes) -> None:
+        """Keep a file in that folder, whole or not at all."""
+        write_atomic(self.results(attempt) / name, content)
 
     @contextlib.contextmanager
     def one_at_a_time(self) -> Iterator[None]:
@@ -162,7 +171,7 @@ class NodeStore:
 
         The state of an attempt is read, changed and written as a whole.
         """
-        with (self.path / ".lock").open("a") as lock:
+        with private_append(self.path / ".lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -176,8 +185,8 @@ class NodeStore:
             "code": error.code if isinstance(error, FedriskError) else "internal",
             "text": text,
         }
-        with (self.path / "errors.log").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(entry) + "\n")
+        with private_append(self.path / "errors.log") as log:
+            os.write(log, (json.dumps(entry) + "\n").encode())
 
     def errors(self, attempt: str) -> list[dict[str, str]]:
         """Errors of one attempt, oldest first."""

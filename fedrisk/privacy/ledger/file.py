@@ -17,10 +17,11 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from fedrisk.errors import StoreError
+from fedrisk.files import tighten
 from fedrisk.privacy.ledger.caps import Calendar
 from fedrisk.privacy.ledger.faults import damaged, lost, store_error
 from fedrisk.privacy.ledger.migration import migrate_from_1
@@ -39,6 +40,9 @@ class LedgerFile:
     def make(self, *, allowed: bool, check_guard: bool = True) -> None:
         """Make the file, empty, for its owner only, if it is not there; StoreError if that is not allowed."""
         if self.path.exists():
+            for file in (self.path, self.guard_path):
+                with suppress(FileNotFoundError):
+                    tighten(file)
             return
         # Another process may make the ledger and its guard between two looks: the path is looked for again.
         if check_guard and self.guard_path.exists() and not self.path.exists():

@@ -189,6 +189,16 @@ class Ledger:
         with self._file.connection() as db:
             return math.sqrt(read(db, LIFETIME).mu2)
 
+    def figures(self) -> tuple[int, float]:
+        """Number of releases ever entered, and mu charged ever, at one moment.
+
+        Neither falls while the file goes on, unless a reservation is cancelled.
+        """
+        with self._file.connection() as db:
+            db.execute("BEGIN")
+            entries = db.execute("SELECT COUNT(*) FROM release").fetchone()[0]
+            return int(entries), math.sqrt(read(db, LIFETIME).mu2)
+
     def left(self, *, study: str | None = None, purpose: str | None = None) -> float:
         """Mu that one further attempt may cost: ``sqrt(cap^2 - spent^2)``, 0 if the cap is below spent.
 

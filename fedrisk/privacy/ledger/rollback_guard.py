@@ -7,8 +7,8 @@ for.
 
 Two slots of 512 bytes are written in turn and synced, each with a checksum, so that a power cut in the middle
 of a write leaves the other slot whole. The limit: whoever puts back both files together, or deletes both, is
-not noticed here. Leave the guard out of the copies of the disk, or hand signed heads of the audit log to
-somebody else.
+not noticed here, but by the other members of the next study, which keep signed heads with the ledger's figures
+(fedrisk.audit.witness). Leave the guard out of the copies of the disk all the same.
 """
 
 from __future__ import annotations

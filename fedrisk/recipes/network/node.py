@@ -7,7 +7,7 @@ a research run, which has no privacy, lets figures out.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -160,7 +160,7 @@ def keep(attempt: Attempt, model: TrainedModel, scored: Scored) -> Figures:
     from fedrisk.models.network import NetworkDesign, shared_curves
     from fedrisk.models.personal import personal_models
 
-    folder = attempt.node.store.results(attempt.state.id)
+    put = partial(attempt.node.store.put_result, attempt.state.id)
     label, use = scored.label, scored.use
     split = np.array(["training", "holdout", "unused"])[use]
     out = pd.DataFrame({"id": scored.ids, "probability": expit(scored.logit), "split": split})
@@ -171,16 +171,16 @@ def keep(attempt: Attempt, model: TrainedModel, scored: Scored) -> Figures:
     curves, spans = shared_curves(design, model.weights, scored.inputs)
     total = sum(attempt.state.load(training.TrainingState).rows.values())
     # First what the study is for; nothing that goes wrong with the bank's own models takes it away.
-    out.to_parquet(folder / "scores.parquet", index=False)
-    (folder / "network.npz").write_bytes(model.to_bytes())
+    put("scores.parquet", out.to_parquet(index=False))
+    put("network.npz", model.to_bytes())
     own = personal_models(scored.inputs, label, fit, scored.logit, curves, spans, total_rows=total)
     for name, values in own.logits.items():
         if name != "shared":
             out[f"{name}_probability"] = expit(values)
     out["best_probability"] = expit(own.logits[own.best])
-    out.to_parquet(folder / "scores.parquet", index=False)
+    put("scores.parquet", out.to_parquet(index=False))
     figures = _figures(own, label, test)
-    pd.Series({**figures, "best": own.best}).to_json(folder / "own_figures.json")
+    put("own_figures.json", pd.Series({**figures, "best": own.best}).to_json().encode())
     _export(attempt, model, scored, own)
     return figures
 
@@ -213,7 +213,7 @@ def _export(attempt: Attempt, model: TrainedModel, scored: Scored, own: Any) -> 
     exported = export_network(design, weights, about=about)
     sample = slice(0, CHECKED_ROWS)
     check_export(exported, design, scored.frame.iloc[sample], own.logits[own.best][sample])
-    (attempt.node.store.results(attempt.state.id) / "best.onnx").write_bytes(exported)
+    attempt.node.store.put_result(attempt.state.id, "best.onnx", exported)
 
 
 def _agreed(attempt: Attempt, rows: int) -> tuple[dict[str, Any], float]:

@@ -5,7 +5,7 @@ bank's own store; only a research run, which has no privacy, lets figures out.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -113,7 +113,7 @@ def _keep(attempt: Attempt, card: Scorecard, scored: Scored) -> dict[str, float 
     The probability of the scorecard comes from released numbers; the bank recalibrates it on its own labels
     (logistic regression on the score, Platt 1999), for itself.
     """
-    folder = attempt.node.store.results(attempt.state.id)
+    put = partial(attempt.node.store.put_result, attempt.state.id)
     out = pd.DataFrame(
         {
             "id": scored.ids,
@@ -144,9 +144,9 @@ def _keep(attempt: Attempt, card: Scorecard, scored: Scored) -> dict[str, float 
                 figures["bank_best_auc"] = auc(truth, models["best"][test])
     if attempt.research:
         out["notice"] = NO_PRIVACY
-    out.to_parquet(folder / "scores.parquet", index=False)
-    (folder / "scorecard.json").write_text(card.to_json(), encoding="utf-8")
-    pd.Series(figures, dtype=float).to_json(folder / "own_figures.json")
+    put("scores.parquet", out.to_parquet(index=False))
+    put("scorecard.json", card.to_json().encode())
+    put("own_figures.json", pd.Series(figures, dtype=float).to_json().encode())
     return figures
 
 

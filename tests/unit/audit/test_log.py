@@ -9,10 +9,12 @@ import pytest
 
 from fedrisk.audit import log as log_module
 from fedrisk.audit import signed_head as signed_head_module
+from fedrisk.audit import verify as verify_module
+from fedrisk.audit.entry import genesis
 from fedrisk.audit.log import AuditLog
 from fedrisk.audit.signed_head import Head, write_head
 from fedrisk.audit.verify import read, verify
-from fedrisk.errors import StoreError
+from fedrisk.errors import ConfigError, StoreError
 from fedrisk.privacy.spend import Spend
 from fedrisk.secure.identity import IdentityKey
 
@@ -212,3 +214,23 @@ def test_a_log_that_was_cut_off_or_changed_at_its_end_takes_no_more_entries(tmp_
         log.append([draft()])
     log.path.write_bytes(content)
     assert len(log.append([draft()])) == 1
+
+
+def test_the_hash_at_any_count_is_that_of_its_entry(tmp_path, make, monkeypatch):
+    log = make(tmp_path, (1, 2, 3, 1))
+    hashes = [entry.hash for entry in log.entries()]
+    for block in (1 << 20, 1000, 7):  # also where a line lies across two blocks
+        monkeypatch.setattr(verify_module, "_BLOCK", block)
+        assert [log.hash_at(n + 1) for n in range(len(hashes))] == hashes
+    assert log.hash_at(0) == genesis("tax", KEY.public)
+    assert log.hash_at(len(hashes) + 1) is None
+
+
+def test_a_note_of_the_people_is_a_note_like_others(tmp_path, make):
+    log = make(tmp_path)
+    note = log.note("contradiction_answered", counterparty="bank", digest="a" * 64)
+    assert (note.event, note.counterparty, note.digest) == ("note", "bank", "a" * 64)
+    found = verify(log.path, KEY.public)
+    assert found.ok and any("contradiction_answered" in text for text in found.notes)
+    with pytest.raises(ConfigError):
+        log.note("no code", counterparty="bank", digest="")

@@ -77,11 +77,11 @@ GOOD = (
 
 
 def test_sizes_by_hand(begin):
-    """Place 1 of the bank's list is unknown here; row 4 is on both lists and used on one."""
+    """Place 1 of the bank's list is unknown here, and counts: the overlap is written nowhere."""
     attempt = begin("tax")
     taken = take_order(attempt, order(attempt, *GOOD, sampled=2), make_plan)
     assert taken == RowOrder(
-        training=3, sampled=2, listed={"alfa": 4, "other": 3}, touched={"training": 3, "holdout": 1}
+        training=3, sampled=2, listed={"alfa": 4, "other": 3}, places={"training": 4, "holdout": 2}
     )
     assert (taken.rows(sampled=False), taken.rows(sampled=True)) == (3, 2)
     assert listed(attempt, "alfa").tolist() == [4, -1, 2, 0]
@@ -111,7 +111,7 @@ def test_a_bank_has_its_list_alone(begin):
     attempt = begin("alfa")
     use = [TRAINING, HOLD_OUT, UNUSED]
     taken = take_order(attempt, order(attempt, {"alfa": [2, 0, 1]}, {"alfa": use}), make_plan)
-    assert (taken.listed, taken.touched) == ({"alfa": 3}, {"training": 1, "holdout": 1})
+    assert (taken.listed, taken.places) == ({"alfa": 3}, {"training": 1, "holdout": 1})
 
 
 BAD_ROWS = "names rows that are not there, or one twice"

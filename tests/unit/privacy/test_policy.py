@@ -10,6 +10,8 @@ from fedrisk.privacy.accounting import epsilon_for
 from fedrisk.privacy.policy import Policy
 from fedrisk.study import study_from
 
+BY_DATE = {"kind": "out_of_time", "from_date": "2025-01-01"}
+
 
 def study(**parts):
     content = {
@@ -48,7 +50,14 @@ def test_a_plain_study_is_allowed_by_default():
         (Policy(), study(purpose="marketing"), False, "purpose marketing is not among policy.purposes"),
         (Policy(recipes=("other",)), study(), False, "recipe scorecard is not among policy.recipes"),
         (Policy(), study(), True, "policy.research is false"),
-        (Policy(), study(privacy={"epsilon": 3.01}), False, "3.01 is above policy.max_epsilon = 3.0"),
+        (Policy(), study(privacy={"epsilon": 3.01}), False, "above policy.max_epsilon = 3"),
+        (
+            Policy(),
+            study(privacy={"epsilon": 3.0, "delta": 1e-3}),
+            False,
+            "privacy.epsilon = 3 at delta 0.001 is epsilon 4.688 at delta 1e-06, which is above policy.max_epsilon = 3",
+        ),
+        (Policy(), study(holdout=BY_DATE), False, "policy.out_of_time is false"),
         (Policy(research=True), study(privacy={"epsilon": math.inf}), False, "research runs only"),
         (Policy(research=True), study(holdout={"seed": 1}), False, "holdout.seed draws a second hold-out"),
         (Policy(), two_banks(0), False, "privacy.colluders = 0 is below policy.least_colluders = 1"),
@@ -71,7 +80,14 @@ def test_all_broken_rules_are_named_together():
     [
         (Policy(), study(privacy={"epsilon": 3.0}), False),  # the bound itself is allowed
         (Policy(research=True), study(privacy={"epsilon": math.inf}), True),
+        (
+            Policy(),
+            study(privacy={"epsilon": 3.5, "delta": 1e-9}),
+            False,
+        ),  # less than epsilon 3 at delta 1e-6
         (Policy(research=True), study(holdout={"seed": 1}), True),
+        (Policy(out_of_time=True), study(holdout=BY_DATE), False),
+        (Policy(research=True), study(holdout=BY_DATE), True),
         (Policy(research=True), study(privacy={"epsilon": 50.0}), True),
         (Policy(), two_banks(1), False),
         (Policy(least_colluders=0), two_banks(0), False),
@@ -81,6 +97,14 @@ def test_all_broken_rules_are_named_together():
 )
 def test_what_is_allowed(policy, asked, research):
     policy.check(asked, institution="b1", research=research)
+
+
+def test_the_rule_on_dates_is_for_banks_whose_dates_they_are():
+    asked = study(
+        institutions=[{"name": "b1", "role": "bank"}, {"name": "tax", "role": "holder"}], holdout=BY_DATE
+    )
+    Policy().check(asked, institution="tax", research=False)
+    refusal(Policy(), asked)
 
 
 def test_the_cap_in_mu_reads_back_as_epsilon():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from fedrisk.institution import load_institution
 from sim_institutions.__main__ import main
 
 
@@ -22,3 +23,10 @@ def test_a_negative_seed_is_refused(capsys, tmp_path):
     with pytest.raises(SystemExit):
         main(["--seed", "-1", "--out", str(tmp_path)])
     assert "give 0 or more" in capsys.readouterr().err
+
+
+def test_research_runs_are_allowed_only_where_they_are_asked_for(tmp_path):
+    for name, more in (("plain", []), ("research", ["--research"])):
+        main(["--enterprises", "1000", "--out", str(tmp_path / name), *more])
+        for file in (tmp_path / name).glob("*/*.toml"):
+            assert load_institution(file).policy.research == (name == "research")
