@@ -28,8 +28,8 @@ class Statement(Body):
     """One member's statement.
 
     rows: usable rows of its table. features: its public columns. label: at a bank. scores: bands or points.
-    score_values: most different values of holders' points that it takes part in. evaluation: whether its policy lets the evaluation of a hold-out with its records out. encoder: design and digest of the encoder
-    that is to be trained.
+    score_values: most different values of holders' points that it takes part in. evaluation: whether its policy lets
+    the evaluation of a hold-out with its records out. encoder: design and digest of the encoder that is to be trained.
     """
 
     role: Literal["bank", "holder", "authority"]

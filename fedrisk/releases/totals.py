@@ -82,10 +82,8 @@ def checked_totals(
         if not isinstance(total, np.ndarray) or total.dtype != np.float64 or total.shape != shape:
             raise _impossible(release)
         low = -largest if signed else 0.0
-        if (
-            not np.isfinite(total).all()
-            or (total.size
-            and not low - reach <= total.min() <= total.max() <= largest + reach)
+        if not np.isfinite(total).all() or (
+            total.size and not low - reach <= total.min() <= total.max() <= largest + reach
         ):
             raise _impossible(release)
     return released_sums(release, dict(told))

@@ -357,7 +357,9 @@ def test_an_enterprise_that_would_change_sides_is_refused(begin, use, seed):
     if (use, seed) != (TRAINING, None):
         take_order(second, order(second, rows, uses), make_plan)
         return
-    with pytest.raises(ProtocolError, match=r"1 enterprises of tax would change between training and hold-out"):
+    with pytest.raises(
+        ProtocolError, match=r"1 enterprises of tax would change between training and hold-out"
+    ):
         take_order(second, order(second, rows, uses), make_plan)
     assert second.state.find(Plan) is None
 

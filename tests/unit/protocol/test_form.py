@@ -99,7 +99,9 @@ def test_bodies_of_the_form_pass(body):
     ],
 )
 def test_bodies_of_another_form_are_refused(body):
-    with pytest.raises(ProtocolError, match=r"^request x: field \w+(\.\d+)? is missing, unknown, of another type"):
+    with pytest.raises(
+        ProtocolError, match=r"^request x: field \w+(\.\d+)? is missing, unknown, of another type"
+    ):
         check(body)
 
 

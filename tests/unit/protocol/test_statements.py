@@ -7,7 +7,6 @@ import pytest
 from fedrisk.errors import ConfigError, ProtocolError
 from fedrisk.protocol.statements import (
     LabelFacts,
-    Statement,
     binary_labels,
     evaluated,
     features_of_roles,
@@ -95,7 +94,11 @@ def test_features_are_the_banks_once_and_then_each_holders_in_the_studys_order()
 def test_banks_state_the_same_columns(change):
     own = columns("bank")
     told = {"bounds": [{**own[0], "high": 9.0}, *own[1:]], "fewer": own[:2], "order": own[::-1]}[change]
-    says = {"bounds": "disagree on x;", "fewer": "disagree on late;", "order": "disagree on the order of columns"}
+    says = {
+        "bounds": "disagree on x;",
+        "fewer": "disagree on late;",
+        "order": "disagree on the order of columns",
+    }
     with pytest.raises(ConfigError, match=f"b0 and b1 {says[change]}"):
         roles(b1={"features": told})
 
