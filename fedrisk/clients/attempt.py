@@ -48,11 +48,14 @@ class View:
     """The common view so far (protocol/common_view).
 
     digests: after each part. names: of the parts. confirmed: by member, the number of parts that it has confirmed.
+    message: action and digest of the message that told the last parts; earlier: number of parts before it.
     """
 
     digests: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     confirmed: dict[str, int] = field(default_factory=dict)
+    message: str = ""
+    earlier: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

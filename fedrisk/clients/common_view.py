@@ -6,6 +6,8 @@ masks and seals of the answer are made for the view (:attr:`fedrisk.clients.atte
 were told different things make a sum that opens to random numbers, and an envelope that does not open.
 """
 
+from dataclasses import replace
+
 from fedrisk.clients.attempt import Attempt, View
 from fedrisk.clients.node import Node
 from fedrisk.errors import FedriskError, ProtocolError
@@ -41,9 +43,14 @@ def take(node: Node, request: Payload, action: Action) -> Payload:
         if part.name not in action.tells:
             raise malformed()
         action.tells[part.name].check(part.content, f"part {part.name}")
+    # The very message that told the last parts may come again before the others have confirmed these.
+    message = f"{action.name} {request.digest()}" if parts else ""
+    earlier = before.earlier if message and message == before.message else len(before.digests)
     view = _with_parts(attempt, before, parts)
     view = _with_codes(attempt, view, codes)
-    _check_confirmed(attempt, view, len(before.digests))
+    _check_confirmed(attempt, view, earlier)
+    if len(view.digests) > len(before.digests):
+        view = replace(view, message=message, earlier=earlier)
     for part in parts:
         if part.number > len(before.digests):
             attempt.state.put_message(f"told_{part.name}", pack(part.content))
@@ -88,7 +95,7 @@ def _with_parts(attempt: Attempt, view: View, parts: list[Part]) -> View:
             raise malformed()
         digests.append(digest)
         names.append(part.name)
-    return View(digests=tuple(digests), names=tuple(names), confirmed=view.confirmed)
+    return replace(view, digests=tuple(digests), names=tuple(names))
 
 
 def _with_codes(attempt: Attempt, view: View, codes: dict[str, object]) -> View:
@@ -118,7 +125,7 @@ def _with_codes(attempt: Attempt, view: View, codes: dict[str, object]) -> View:
         if not same(expected, code.code):
             raise _different(name)
         kept[name] = max(kept.get(name, 0), code.number)
-    return View(digests=view.digests, names=view.names, confirmed=kept)
+    return replace(view, confirmed=kept)
 
 
 def _check_confirmed(attempt: Attempt, view: View, earlier: int) -> None:

@@ -1,9 +1,15 @@
 """Scores: holders add up the points of their columns; the masked sum reaches the bank alone.
 
 Masks come from the holders' pair keys, so the bank opens the sum and no single part, and the hub nothing.
+<<<<<<< HEAD
 Where there are not two holders with several columns each behind the sum, a holder gives coarse bands instead of points,
 unless its policy allows points; points are on a grid of a limited number of values. So a version of a score tells a
 bank no more of an enterprise than the logarithm of that number in bits. A score is an authorised output, not a
+=======
+Where there are not two holders with several columns each behind the sum, a holder gives coarse bands instead of
+points, unless its policy allows points; points are on a grid of a limited number of values. So a version of a score
+tells a bank no more of an enterprise than the logarithm of that number in bits. A score is an authorised output, not a
+>>>>>>> h-tests
 differentially private one.
 """
 
@@ -111,7 +117,8 @@ def given_points(attempt: Attempt, card: Scorecard) -> "GivenPoints":
     values = min([policy.score_values, *(attempt.statements[h].score_values for h in study.holders)])
     spans = {h: _span([card.points[j] for j in card.features_of(h)]) for h in study.holders}
     width = sum(high - low for low, high in spans.values())
-    return GivenPoints.grid(*spans[role], step=max(1, -(-width // (values - len(study.holders)))))
+    # Sums of all grids lie on one, from the least to the greatest: no more than ``values`` of them.
+    return GivenPoints.grid(*spans[role], step=max(1, -(-width // (values - 1))))
 
 
 @dataclass(frozen=True)

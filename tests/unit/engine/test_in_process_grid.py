@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,6 @@ from fedrisk.engine import in_process_grid as module
 from fedrisk.engine.in_process import load_nodes, register, run_local
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.errors import ConfigError, EnvelopeError, PeerError
-from fedrisk.protocol.actions import Action
 from fedrisk.protocol.payload import Payload, from_record, reply, request, to_record
 from fedrisk.recipes import recipe_actions
 from fedrisk.secure.identity import IdentityKey
@@ -195,10 +195,11 @@ def test_errors_of_a_real_node_stay_in_its_log(consortium, monkeypatch):
     def fail(node, payload):
         raise ValueError(SECRET)
 
-    describe = Action(name="describe", serve=fail)
+    describe = replace(app_module.SHARED[0], serve=fail)
     monkeypatch.setattr(app_module, "SHARED", (describe, *app_module.SHARED[1:]))
     grid = InProcessGrid(client_app, consortium.paths)
-    answer = asked(grid, "describe", Payload({"attempt": "a" * 16}))
+    described = {"attempt": "a" * 16, "study": {}, "research_seed": None}
+    answer = asked(grid, "describe", Payload(described))
     assert not answer.has_error()
     assert dict(from_record(answer.content).body) == {"refused": "internal"}
     assert SECRET not in repr(answer.content)

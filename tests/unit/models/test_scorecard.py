@@ -212,3 +212,95 @@ def test_bad_cards_and_codes_are_refused():
         card().institution_points("bank", [np.array([0])])
     with pytest.raises(DataError):
         card().reasons([np.array([0])])
+
+
+# --- the card of another machine ----------------------------------------------------------------------------
+
+
+def raw_points(f):
+    return [-20 / LOG2 * g for g in f]
+
+
+def test_points_that_another_machine_rounded_are_taken():
+    """Where a number lies in the middle, a last digit decides between two whole ones: both are rounding."""
+    _, _, bins, f, counts, curves = fitted()
+    middle = tuple(-np.round(r - 0.5) / (20 / LOG2) - 0.5 * LOG2 / 20 for r in raw_points(f))
+    own = sc.Scorecard.from_weights("s", bins, middle, counts, curves)
+    lower = [np.floor(r + 1e-9).astype(int).tolist() for r in raw_points(middle)]
+    for rounded in (lower, [[p + 1 for p in feature] for feature in lower]):
+        got = sc.Scorecard.from_weights("s", bins, middle, counts, curves, rounded=rounded)
+        assert [list(p) for p in got.points] == rounded
+    again = sc.Scorecard.from_weights("s", bins, middle, counts, curves, rounded=own.points)
+    assert again == own
+
+
+@pytest.mark.parametrize("step", [1, -1, 40])
+@pytest.mark.parametrize("place", [(0, 0), (1, 3)])
+def test_points_beyond_rounding_are_refused(place, step):
+    _, _, bins, f, counts, curves = fitted()
+    own = sc.Scorecard.from_weights("s", bins, f, counts, curves)
+    rounded = [list(p) for p in own.points]
+    rounded[place[0]][place[1]] += step
+    with pytest.raises(ConfigError, match="not those that follow from the released numbers"):
+        sc.Scorecard.from_weights("s", bins, f, counts, curves, rounded=rounded)
+
+
+@pytest.mark.parametrize(
+    "change", ["a feature less", "a feature more", "a bin less", "a bin more", "swapped"]
+)
+def test_points_of_another_shape_are_refused(change):
+    _, _, bins, f, counts, curves = fitted()
+    points = [list(p) for p in sc.Scorecard.from_weights("s", bins, f, counts, curves).points]
+    rounded = {
+        "a feature less": points[:1],
+        "a feature more": [*points, [0]],
+        "a bin less": [points[0], points[1][:-1]],
+        "a bin more": [points[0], [*points[1], 0]],
+        "swapped": points[::-1],
+    }[change]
+    with pytest.raises(ConfigError, match="not those that follow from the released numbers"):
+        sc.Scorecard.from_weights("s", bins, f, counts, curves, rounded=rounded)
+
+
+def test_no_feature_gives_or_takes_more_than_the_limit():
+    """Also where another machine says so."""
+    _, _, bins, f, counts, curves = fitted()
+    steep = tuple(20 * g for g in f)
+    assert max(np.abs(r).max() for r in raw_points(steep)) > 2 * sc.MOST_POINTS
+    got = sc.Scorecard.from_weights("s", bins, steep, counts, curves)
+    assert max(abs(p) for points in got.points for p in points) == sc.MOST_POINTS == 200
+    for points, raw in zip(got.points, raw_points(steep), strict=True):
+        assert list(points) == np.rint(np.clip(raw, -200, 200)).tolist()
+    beyond = [np.rint(r).astype(int).tolist() for r in raw_points(steep)]
+    with pytest.raises(ConfigError, match="not those that follow"):
+        sc.Scorecard.from_weights("s", bins, steep, counts, curves, rounded=beyond)
+
+
+def test_cards_are_the_same_within_rounding():
+    own = card()
+    assert own.same_as(card())
+    assert own.same_as(card(base_points=551))
+    assert own.same_as(card(intercept=-2.0 - 1e-7, sd=30.0 + 1e-6, averages=(2.0, 1e-7, 8.0)))
+    assert own.same_as(replace(own, notice="no privacy"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"study": "t"},
+        {"points": ((10, -30), (5, -5), (20, -41))},
+        {"bins": (flag("bank", "late"), flag("bank", "old"), flag("tax", "gap"))},
+        {"base_points": 552},
+        {"averages": (2.0, 0.1, 8.0)},
+        {"intercept": -2.001},
+        {"rate": 0.101},
+        {"sd": 30.01},
+        {"gap": 25.01},
+        {"sd": float("nan")},
+        {"partial_sd": {"bank": 18.0, "tax": 22.1}},
+        {"partial_sd": {"bank": 18.0, "power": 22.0}},
+        {"partial_sd": {"bank": 18.0}},
+    ],
+)
+def test_cards_that_differ_beyond_rounding_are_others(change):
+    assert not card().same_as(card(**change))

@@ -16,7 +16,17 @@ def test_banks_alone_carry_the_whole_noise_of_their_own_figures():
     assert [b.name for b in release.blocks] == list(asked.banks)
     for block in release.blocks:
         assert block.contributors == (block.name,)
-        assert block.sigma[block.name] >= 1.0 * 2**release.scale_bits / release.mu
+        assert block.sigma[block.name] >= math.sqrt(2) * 2**release.scale_bits / release.mu
+
+
+@pytest.mark.parametrize("by_bank", [True, False])
+def test_a_record_behind_the_scores_moves_an_enterprise_between_two_cells(by_bank):
+    """By hand: one cell less and one more, sqrt(2), where holders stand behind the scores; one cell where none does."""
+    alone, joint = (evaluation_release(study(3, h, by_bank=by_bank), 8) for h in ((), ("tax",)))
+    units = [b.sigma["b0"] / 2**r.scale_bits for r in (alone, joint) for b in r.blocks[:1]]
+    assert units[1] / units[0] == pytest.approx(math.sqrt(2), rel=1e-3)
+    assert units[0] * alone.mu == pytest.approx(1.0, rel=1e-3)
+    assert alone.mu == joint.mu
 
 
 @pytest.mark.parametrize("epsilon", [0.5, 1.0, math.inf])

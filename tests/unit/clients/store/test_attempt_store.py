@@ -74,10 +74,12 @@ def test_a_damaged_fact_is_a_store_error(store, state, content):
         store.attempt(ATTEMPT).find(Fact)
 
 
-def test_an_answer_is_kept_as_it_was(store, state):
-    assert state.answer("blind") is None
-    state.put_answer("blind", b"sealed")
-    assert store.attempt(ATTEMPT).answer("blind") == b"sealed"
+def test_a_message_is_kept_as_it_was(store, state):
+    assert state.message("score") is None
+    state.put_message("score", b"sealed")
+    assert store.attempt(ATTEMPT).message("score") == b"sealed"
+    state.forget_secrets()
+    assert state.message("score") == b"sealed"  # told or answered, so it is no secret
 
 
 def test_what_is_cached_is_made_once_a_version_and_forgotten_with_the_attempt(store, state):

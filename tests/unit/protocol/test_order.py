@@ -1,0 +1,91 @@
+"""The order of rows as it travels: its two forms, and the digest by which bank and holders compare uses."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from fedrisk.errors import ProtocolError
+from fedrisk.protocol.order import ORDER, ROWS, SALT_BYTES, uses_digest
+from fedrisk.protocol.payload import Payload
+
+TOLD = {
+    "training": {"alfa": 3, "beta": 1},
+    "holdout": {"alfa": 0, "beta": 2},
+    "sampled": {"alfa": 2, "beta": 1},
+    "uses": {"alfa": "0" * 64, "beta": "a" * 64},
+}
+SENT = {
+    "rows:alfa": np.array([-1, 3, 0]),
+    "use:alfa": np.array([0, 1, 2], np.uint8),
+    "sample:alfa": np.array([1, 0, 0], np.uint8),
+    "salt:alfa": np.zeros(SALT_BYTES, np.uint8),
+}
+
+
+def test_the_part_and_the_arrays_have_their_forms():
+    ORDER.check(Payload(TOLD), "part order")
+    ROWS.check(Payload({"attempt": "0123456789abcdef"}, SENT), "request edges")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"training": {"alfa": 0, "beta": 1}},  # a list without training rows
+        {"sampled": {"alfa": 0, "beta": 1}},
+        {"holdout": {"alfa": -1, "beta": 1}},
+        {"training": {"alfa": 3.0, "beta": 1}},
+        {"uses": {"alfa": "0" * 63}},
+        {"training": [3, 1]},
+        {"features": []},
+    ],
+)
+def test_counts_that_cannot_be_are_refused(change):
+    with pytest.raises(ProtocolError):
+        ORDER.check(Payload({**TOLD, **change}), "part order")
+
+
+def test_the_part_brings_no_arrays():
+    with pytest.raises(ProtocolError):
+        ORDER.check(Payload(TOLD, {"rows:alfa": SENT["rows:alfa"]}), "part order")
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("rows:alfa", np.array([-2])),
+        ("rows:alfa", np.array([0.0])),
+        ("use:alfa", np.array([3], np.uint8)),
+        ("use:alfa", np.array([0])),
+        ("sample:alfa", np.array([2], np.uint8)),
+        ("salt:alfa", np.zeros(SALT_BYTES + 1, np.uint8)),
+        ("salt:alfa", b"0" * SALT_BYTES),
+        ("more:alfa", np.array([0], np.uint8)),
+    ],
+)
+def test_arrays_of_another_kind_are_refused(name, array):
+    with pytest.raises(ProtocolError):
+        ROWS.check(Payload({"attempt": "0123456789abcdef"}, {**SENT, name: array}), "request edges")
+
+
+def test_the_digest_by_hand():
+    """SHA-256 over the tag, salt, uses and sample, each after its length in four bytes."""
+    salt, use = np.arange(SALT_BYTES, dtype=np.uint8), np.array([0, 2], np.uint8)
+    fields = [b"fedrisk uses of a list v1", salt.tobytes(), use.tobytes(), b""]
+    text = b"".join(len(f).to_bytes(4, "big") + f for f in fields)
+    assert uses_digest(salt, use, None) == hashlib.sha256(text).hexdigest()
+
+
+def test_the_digest_depends_on_salt_uses_and_sample():
+    salt, use = np.zeros(SALT_BYTES, np.uint8), np.array([0, 1, 2, 0], np.uint8)
+    digests = {
+        uses_digest(salt, use, None),
+        uses_digest(salt + 1, use, None),
+        uses_digest(salt, use[::-1], None),
+        uses_digest(salt, use[:3], None),
+        uses_digest(salt, use, np.array([1, 0, 0, 0], np.uint8)),
+        uses_digest(salt, use, np.array([0, 0, 0, 1], np.uint8)),
+        # What is moved from one array to the next is another digest.
+        uses_digest(salt, use[:2], use[2:]),
+    }
+    assert len(digests) == 7

@@ -1,0 +1,155 @@
+"""What members state: form, features of all roles, and what follows for labels and evaluation."""
+
+import json
+
+import pytest
+
+from fedrisk.errors import ConfigError, ProtocolError
+from fedrisk.protocol.statements import (
+    LabelFacts,
+    binary_labels,
+    evaluated,
+    features_of_roles,
+    statements_from,
+    weighted,
+)
+from support.studies import features, study
+
+PLAIN = LabelFacts(horizon="a year", weighted=False, binary=True)
+
+
+def columns(role):
+    """The example features as if this role had them."""
+    return [
+        {**f, "institution": role}
+        for f in json.loads(json.dumps([vars(f) for f in features()]))
+        if f["institution"] == "tax"
+    ]
+
+
+def stated(**change):
+    """Statements of two banks, the tax office and the power utility; ``change`` by member."""
+    said = {
+        "b0": {"role": "bank", "rows": 400, "features": columns("bank"), "label": PLAIN.model_dump()},
+        "b1": {"role": "bank", "rows": 300, "features": columns("bank"), "label": PLAIN.model_dump()},
+        "tax": {"role": "holder", "rows": 500, "features": columns("tax")},
+        "power": {"role": "holder", "rows": 200, "features": columns("power")[:1]},
+    }
+    for name, values in change.items():
+        said[name] = {**said[name], **values}
+    return said
+
+
+def test_statements_are_read_back_as_they_were_made():
+    said = statements_from(stated())
+    assert statements_from({n: s.model_dump(mode="json") for n, s in said.items()}) == said
+    assert (said["tax"].scores, said["tax"].score_values, said["tax"].evaluation) == ("bands", 512, True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"role": "hub"},
+        {"rows": -1},
+        {"rows": "400"},
+        {"rows": 400.0},
+        {"rows": 1 << 40},
+        {"features": {}},
+        {"label": {"horizon": "a year"}},
+        {"label": {**PLAIN.model_dump(), "binary": 1}},
+        {"label": {**PLAIN.model_dump(), "more": 1}},
+        {"scores": "all"},
+        {"score_values": 15},
+        {"score_values": (1 << 16) + 1},
+        {"evaluation": 1},
+        {"encoder": "x"},
+        {"evaluation_key": "0"},
+        {"policy": {}},
+    ],
+)
+def test_a_malformed_statement_is_refused(change):
+    with pytest.raises(ProtocolError, match="statement is malformed"):
+        statements_from(stated(b0=change))
+
+
+@pytest.mark.parametrize("said", [{"b0": None}, {"b0": []}, {"b0": {}}])
+def test_something_else_than_a_statement_is_refused(said):
+    with pytest.raises(ProtocolError, match="statement is malformed"):
+        statements_from(said)
+
+
+def roles(**change):
+    return features_of_roles(study(banks=2), statements_from(stated(**change)))
+
+
+def test_features_are_the_banks_once_and_then_each_holders_in_the_studys_order():
+    assert [f.name for f in roles()] == [
+        *("bank.x", "bank.y", "bank.late"),
+        *("tax.x", "tax.y", "tax.late"),
+        "power.x",
+    ]
+
+
+@pytest.mark.parametrize("change", ["bounds", "fewer", "order"])
+def test_banks_state_the_same_columns(change):
+    own = columns("bank")
+    told = {"bounds": [{**own[0], "high": 9.0}, *own[1:]], "fewer": own[:2], "order": own[::-1]}[change]
+    says = {
+        "bounds": "disagree on x;",
+        "fewer": "disagree on late;",
+        "order": "disagree on the order of columns",
+    }
+    with pytest.raises(ConfigError, match=f"b0 and b1 {says[change]}"):
+        roles(b1={"features": told})
+
+
+@pytest.mark.parametrize(("member", "role"), [("tax", "bank"), ("tax", "power"), ("b0", "tax"), ("b0", "b0")])
+def test_columns_of_another_role_are_refused(member, role):
+    with pytest.raises(ConfigError, match=f"{member} states columns of another institution"):
+        roles(**{member: {"features": columns(role)}})
+
+
+@pytest.mark.parametrize("change", [{"bins": 3}, {"shiny": 1}, {"kind": None}, {"low": "x"}])
+def test_malformed_features_are_refused(change):
+    broken = columns("tax")
+    broken[0] = {**broken[0], **change}
+    with pytest.raises((ConfigError, ProtocolError)):
+        roles(tax={"features": broken})
+
+
+def test_a_missing_key_of_a_feature_is_refused():
+    broken = columns("tax")
+    del broken[0]["bins"]
+    with pytest.raises(ConfigError, match="malformed"):
+        roles(tax={"features": broken})
+
+
+def facts(**change):
+    return {"label": {**PLAIN.model_dump(), **change}}
+
+
+@pytest.mark.parametrize(
+    ("change", "weighs", "binary"),
+    [
+        ({}, False, True),
+        ({"b1": facts(weighted=True, binary=False)}, True, False),
+        ({"b1": facts(binary=False)}, False, False),
+        ({"b1": {"label": None}}, False, False),
+        ({"tax": facts(weighted=True, binary=False)}, False, True),  # a holder's label is nobody's
+    ],
+)
+def test_labels_are_plain_where_every_banks_are(change, weighs, binary):
+    said = statements_from(stated(**change))
+    assert weighted(study(banks=2), said) is weighs
+    assert binary_labels(study(banks=2), said) is binary
+
+
+@pytest.mark.parametrize("name", ["b0", "b1", "tax", "power"])
+def test_one_member_that_lets_no_evaluation_out_is_enough(name):
+    assert evaluated(study(banks=2), statements_from(stated()))
+    assert not evaluated(study(banks=2), statements_from(stated(**{name: {"evaluation": False}})))
+
+
+def test_an_authority_has_no_say_in_the_evaluation():
+    said = statements_from({**stated(), "office": {"role": "authority", "evaluation": False}})
+    assert evaluated(study(banks=2), said)
