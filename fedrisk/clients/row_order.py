@@ -194,9 +194,5 @@ def _check_sides(attempt: Attempt, ids: NDArray[Any], side: NDArray[np.uint8]) -
     if changed:
         raise ProtocolError(
             f"{changed} enterprises of {attempt.name} would change between training and hold-out, which have a budget "
-<<<<<<< HEAD
             "each; keep holdout.percent as it was in earlier studies of this epoch, or renew the epoch of pseudonyms"
-=======
-            "each; keep holdout.percent as it was in earlier studies of this epoch, or renew the pseudonyms' epoch"
->>>>>>> h-tests
         )

@@ -8,11 +8,11 @@ import json
 
 import numpy as np
 import pytest
-from support.lies import part, retell, spends
 
 from fedrisk.clients.row_order import uses_digest
 from fedrisk.errors import PeerError
 from fedrisk.protocol.payload import Payload
+from support.lies import part, retell, spends
 
 pytestmark = pytest.mark.study
 NOT_FINITE = [float("nan"), float("inf"), float("-inf"), 1e300]

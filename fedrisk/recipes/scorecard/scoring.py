@@ -1,15 +1,9 @@
 """Scores: holders add up the points of their columns; the masked sum reaches the bank alone.
 
 Masks come from the holders' pair keys, so the bank opens the sum and no single part, and the hub nothing.
-<<<<<<< HEAD
-Where there are not two holders with several columns each behind the sum, a holder gives coarse bands instead of points,
-unless its policy allows points; points are on a grid of a limited number of values. So a version of a score tells a
-bank no more of an enterprise than the logarithm of that number in bits. A score is an authorised output, not a
-=======
 Where there are not two holders with several columns each behind the sum, a holder gives coarse bands instead of
 points, unless its policy allows points; points are on a grid of a limited number of values. So a version of a score
 tells a bank no more of an enterprise than the logarithm of that number in bits. A score is an authorised output, not a
->>>>>>> h-tests
 differentially private one.
 """
 

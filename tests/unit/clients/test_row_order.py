@@ -129,19 +129,11 @@ GOOD = (
 
 
 def test_sizes_by_hand(begin):
-<<<<<<< HEAD
-    """Place 1 of the bank's list is unknown here, and counts: the overlap is written nowhere."""
-=======
     """Place 1 of the bank's list is unknown here; row 3 is on a list and not used."""
->>>>>>> h-tests
     attempt = begin("tax")
     taken = take_order(attempt, order(attempt, *GOOD), make_plan)
     assert taken == RowOrder(
-<<<<<<< HEAD
-        training=3, sampled=2, listed={"alfa": 4, "other": 3}, places={"training": 4, "holdout": 2}
-=======
-        training=4, sampled=4, listed={"alfa": 400, "other": 3}, touched={"training": 3, "holdout": 1}
->>>>>>> h-tests
+        training=4, sampled=4, listed={"alfa": 400, "other": 3}, places={"training": 4, "holdout": 2}
     )
     assert (taken.rows(sampled=False), taken.rows(sampled=True)) == (4, 4)
     assert listed(attempt, "alfa")[:5].tolist() == [4, -1, 2, 0, -1]
@@ -177,16 +169,10 @@ def test_without_a_sample_all_training_rows_are_it(begin):
 
 def test_a_bank_has_its_list_alone(begin):
     attempt = begin("alfa")
-<<<<<<< HEAD
-    use = [TRAINING, HOLD_OUT, UNUSED]
-    taken = take_order(attempt, order(attempt, {"alfa": [2, 0, 1]}, {"alfa": use}), make_plan)
-    assert (taken.listed, taken.places) == ({"alfa": 3}, {"training": 1, "holdout": 1})
-=======
     rows, use = whole([2, 0, 1], [TRAINING, HOLD_OUT, UNUSED])
     taken = take_order(attempt, order(attempt, rows, use), make_plan)
-    assert (taken.listed, taken.touched) == ({"alfa": 400}, {"training": 398, "holdout": 1})
+    assert (taken.listed, taken.places) == ({"alfa": 400}, {"training": 398, "holdout": 1})
     assert taken.training == 398 + 3
->>>>>>> h-tests
 
 
 BAD_ROWS = "names rows that are not there, one twice, or not all"
