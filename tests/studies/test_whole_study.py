@@ -25,7 +25,6 @@ from fedrisk.releases.edges import edges_release
 from fedrisk.releases.evaluation import evaluation_release
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.release import Block, Release
-from fedrisk.server.roster import Roster
 
 ERROR = 1e-6  # greatest rate of false alarms of any statistical test here
 NO_NOISE = {"privacy": {"epsilon": math.inf}}
@@ -124,12 +123,12 @@ def released_sum(run, release, block):
     if release == "edges":
         plan = edges_release(run.study, run.plan.features, mus["edges"])
     else:
-        content = begun(run, "counts")["bank"]["sizes"]
+        content = run.sizes
         if release == "recount":
-            chosen = begun(run, "recount")["bank"]["chosen"]
+            chosen = run.told("counts").get("chosen")
             content = {role: [content[role][j] for j in picked] for role, picked in chosen.items()}
         mu = mus["gram" if release == "recount" else release]
-        binary, rows = run.roster.binary_labels, sum(run.roster.training.values())
+        binary, rows = run.binary_labels, sum(run.roster.training.values())
         plan = counts_release(run.study, content, mu, release, binary_labels=binary, rows=rows)
     unit = 2.0**plan.scale_bits
     if not any(f"{block}.all" in a.blobs for a in step.answers.values()):
@@ -185,15 +184,17 @@ def check_counts(plain, run, name="counts", chosen=None, weight=1.0):
             assert np.array_equal(released_sum(run, name, role), exact), role
 
 
-def begun(run, release):
-    """What the hub told everybody at the beginning of a release, by role."""
-    first = next(s for s in run.steps if next(iter(s.sent.values())).body.get("release") == release)
-    banks = run.study.banks
-    return {("bank" if n in banks else n): p.body["begin"] for n, p in first.sent.items()}
+def told_of_gram(run):
+    """Bases of each role's columns, and the radii of all roles, as all members were told them."""
+    told, bins = run.told("counts"), run.told("bins").get("bins")
+    bases = {role: [] for role in run.study.roles}
+    for of_feature, basis in zip(bins, told.get("bases"), strict=True):
+        bases[of_feature["institution"]].append(basis)
+    return {role: {"bases": own, "radii": told.get("radii")} for role, own in bases.items()}
 
 
 def check_gram(plain, run):
-    begin, step = begun(run, "gram"), run.step("release", "gram")
+    begin, step = told_of_gram(run), run.step("release", "gram")
     parts, feature, clipped = {}, {}, 0
     sampled = sampled_rows(plain, run)
     for role, content in begin.items():
@@ -524,7 +525,7 @@ def test_spends_add_up_to_the_budget_and_all_pay_the_same(kit, tmp_path, banks):
         assert total(training) == pytest.approx(mu, rel=1e-9)
         assert math.hypot(*(s.mu for s in training)) <= mu * (1 + 1e-12)
         held = [e.spend for e in entries if e.spend.population == "holdout"]
-        assert [s.mu for s in held] == ([mu] if name in banks else [])
+        assert [(s.release, s.mu) for s in held] == [("evaluation", mu)]  # holders' records decide the scores
         assert node.ledger.spent() == pytest.approx(mu, rel=1e-9)
         assert {s.institution for s in training} == {name} and not any(s.research for s in training)
     told = [s for s in run.results.to_dict()["spends"] if s["population"] == "training"]
@@ -609,7 +610,7 @@ def test_recount_where_positives_are_few(kit, tmp_path):
     plain = Plain(consortium, run, kit)
     assert 0 < plain.joined["bank.bad"].sum() < 80
     check_counts(plain, run)
-    chosen = begun(run, "recount")["bank"]["chosen"]
+    chosen = run.told("counts").get("chosen")
     assert sum(map(len, chosen.values())) == 4
     check_counts(plain, run, "recount", chosen)
     assert all(s.sent[next(iter(s.sent))].body.get("release") != "gram" for s in run.steps)
@@ -669,7 +670,7 @@ def test_evaluation_by_bank(kit, tmp_path):
     run = consortium.run()
     step = run.step("deliver")
     assert {n: list(a.blobs) for n, a in step.answers.items()} == {"alfa": ["alfa"], "beta": ["beta"]}
-    edges = np.array(next(iter(step.sent.values())).body["score_edges"])
+    edges = run.results.card.score_bins(run.study.evaluation.bins)
     release = evaluation_release(run.study, len(edges) + 1)
     for bank in run.study.banks:
         scores = run.scores(bank)
@@ -679,7 +680,8 @@ def test_evaluation_by_bank(kit, tmp_path):
         bins = len(edges) - np.searchsorted(edges, held["score"], side="right")
         exact = np.stack([np.bincount(bins, v, len(edges) + 1) for v in (y, 1 - y)], 1)
         sd = math.sqrt(release.variance(bank))
-        assert sd == pytest.approx(1 / mu_for(8.0, 1e-6), rel=0.01)  # one enterprise, one cell
+        # A holder's record moves an enterprise from one cell to another.
+        assert sd == pytest.approx(math.sqrt(2) / mu_for(8.0, 1e-6), rel=0.01)
         assert np.abs(got - exact).max() < sd * stats.norm.isf(ERROR / 4 / got.size)
         assert not np.array_equal(got, exact)
         assert 0.4 < run.results.to_dict()["by_bank"][bank]["auc"] < 1
@@ -695,8 +697,8 @@ def test_no_evaluation_leaves_where_a_policy_forbids_it(kit, tmp_path, seed):
     assert all(not a.blobs and "figures" not in a.body for a in run.step("deliver").answers.values())
     assert run.results.to_dict()["auc"] is None and run.results.to_dict()["by_bank"] is None
     assert {"score", "probability", "reasons"} <= set(run.scores("beta").columns)  # the banks have theirs
-    holdout = [e for e in run.nodes["alfa"].ledger.entries() if e.spend.population == "holdout"]
-    assert not holdout
+    for name in ("alfa", "beta", "tax"):
+        assert not [e for e in run.nodes[name].ledger.entries() if e.spend.population == "holdout"]
 
 
 def test_monotone_column_categories_and_missing_values(kit, tmp_path):
@@ -769,11 +771,16 @@ def test_bank_with_labels_alone(kit, tmp_path):
     assert run.results.to_dict()["auc"] > 0.7
 
 
-def test_a_bank_refuses_that_its_weighted_labels_be_taken_for_plain_ones(kit, tmp_path, monkeypatch):
+def test_a_bank_refuses_that_its_weighted_labels_be_taken_for_plain_ones(kit, tmp_path):
     """Counts of plain labels have no room for fractions: rounded weights would break the sensitivity."""
     label = {"column": "bad", "positive": [1], "negative": [0], "horizon": "a year", "weight": "weight"}
     consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=600, label=label)
-    assert consortium.run().roster.binary_labels is False
-    monkeypatch.setattr(Roster, "binary_labels", property(lambda self: True))
-    with pytest.raises(PeerError, match=r"alfa \(protocol\)"):
-        consortium.run()
+    assert consortium.run().binary_labels is False
+
+    def plain(told):
+        said = told.get("statements")
+        label = {**said["alfa"]["label"], "weighted": False, "binary": True}
+        return Payload({**told.body, "statements": {**said, "alfa": {**said["alfa"], "label": label}}})
+
+    with pytest.raises(PeerError, match=r"blind: refused by alfa \(protocol\)"):
+        consortium.run(change=lambda run, step: kit.retold(step, "members", plain))
