@@ -455,6 +455,11 @@ NOT_CONFIRMED = "does not confirm that it was told the same"
 PAIR = {"alfa": "protocol", "tax": "protocol"}
 
 
+def alike(*releases, names=PAIR):
+    """All were charged for these."""
+    return {name: set(releases) for name in names}
+
+
 @pytest.mark.parametrize("asked", ["evaluation", "edges"])
 @pytest.mark.parametrize("action", ["mask", "release"])
 def test_a_release_of_another_exchange_is_not_made_by_this_one(kit, tmp_path, action, asked):
@@ -488,7 +493,7 @@ def test_a_second_release_that_does_not_follow_is_not_made(kit, tmp_path, asked)
         return found
 
     lied_to(consortium, swap, refuses=PAIR, at="mask")
-    assert charged(consortium) == dict.fromkeys(PAIR, {"edges", "counts"})
+    assert charged(consortium) == alike("edges", "counts")
 
 
 # What the hub tells all alike and does not follow: by part, the change, and what is not charged then.
@@ -565,22 +570,25 @@ COUNTS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("part", "change"), [*(("bins", c) for c in BINS), *(("counts", c) for c in COUNTS)]
-)
+@pytest.mark.parametrize(("part", "change"), [*(("bins", c) for c in BINS), *(("counts", c) for c in COUNTS)])
 def test_what_does_not_follow_from_the_totals_is_refused_by_all(kit, tmp_path, part, change):
     """All are told the same lie, so all confirm it to each other; none believes it, and nothing more is charged."""
     consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
     lied_to(consortium, lambda step: kit.retold(step, part, change), refuses=PAIR, at="mask")
     before = {"bins": {"edges"}, "counts": {"edges", "counts"}}[part]
-    assert charged(consortium) == dict.fromkeys(PAIR, before)
+    assert charged(consortium) == alike(*before)
 
 
 @pytest.mark.parametrize("liar", ["alfa", "tax"])
 @pytest.mark.parametrize(
     ("part", "change"),
     [
-        ("bins", lambda c: of(c, bins=[{**b, "edges": [e * (1 + 1e-14) for e in b["edges"]]} for b in c.get("bins")])),
+        (
+            "bins",
+            lambda c: of(
+                c, bins=[{**b, "edges": [e * (1 + 1e-14) for e in b["edges"]]} for b in c.get("bins")]
+            ),
+        ),
         ("counts", lambda c: of(c, radii={r: v * (1 + 1e-12) for r, v in c.get("radii").items()})),
     ],
 )
@@ -593,7 +601,7 @@ def test_another_truth_for_one_member_is_refused_by_all(kit, tmp_path, part, cha
 
     lied_to(consortium, lie, refuses=PAIR, at="release", why=NOT_CONFIRMED)
     before = {"bins": {"edges"}, "counts": {"edges", "counts"}}[part]
-    assert charged(consortium) == dict.fromkeys(PAIR, before)
+    assert charged(consortium) == alike(*before)
 
 
 def test_other_rows_for_one_member_are_refused_by_all(kit, tmp_path):
@@ -608,7 +616,7 @@ def test_other_rows_for_one_member_are_refused_by_all(kit, tmp_path):
 
     lied_to(trio, lie, refuses=dict.fromkeys(trio.nodes, "protocol"), at="mask", why=NOT_CONFIRMED)
     # The histograms were released with the order itself; their masks are for what each was told, and do not cancel.
-    assert charged(trio) == dict.fromkeys(trio.nodes, {"edges"})
+    assert charged(trio) == alike("edges", names=trio.nodes)
 
 
 def test_sums_of_members_that_were_told_different_orders_are_random(kit, tmp_path):
@@ -657,7 +665,7 @@ def stated(name, **change):
 def test_members_that_are_told_other_facts_of_themselves_refuse(kit, tmp_path, change, refuses):
     consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=600)
     lied_to(consortium, lambda step: kit.retold(step, "members", change), refuses=refuses, at="blind")
-    assert charged(consortium) == dict.fromkeys(PAIR, set())
+    assert charged(consortium) == alike()
 
 
 def test_other_facts_of_a_member_told_to_the_others_alone_are_noticed(kit, tmp_path):
@@ -678,7 +686,7 @@ def test_other_facts_of_a_member_told_to_the_others_alone_are_noticed(kit, tmp_p
     assert [s.action for s in consortium.last.steps] == ["describe", "blind", "evaluate"]
     (entry,) = consortium.nodes["tax"].store.errors(consortium.last.attempt)
     assert NOT_CONFIRMED in entry["text"]
-    assert charged(consortium) == dict.fromkeys(PAIR, set())
+    assert charged(consortium) == alike()
 
 
 def other_card(**change):
@@ -718,28 +726,38 @@ def test_a_card_that_does_not_follow_is_scored_by_nobody(kit, tmp_path, change):
     with pytest.raises(PeerError, match=r"tax \((protocol|config)\)"):
         consortium.run(change=lambda run, step: kit.retold(step, "card", change))
     assert consortium.last.steps[-1].action == "score"
-    assert charged(consortium) == dict.fromkeys(PAIR, {"edges", "counts", "gram"})
+    assert charged(consortium) == alike("edges", "counts", "gram")
 
 
-@pytest.mark.parametrize("change", [other_card(points=7), other_card(sd=0.5), other_card(rate=1 + 1e-9)])
-def test_a_bank_refuses_another_card_than_the_holders_have(kit, tmp_path, change):
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (other_card(points=7), "config"),
+        (other_card(sd=0.5), "protocol"),
+        # Within rounding it believes the card; but the holders' scores are sealed for what they were told.
+        (other_card(rate=1 + 1e-9), "envelope"),
+    ],
+)
+def test_a_bank_refuses_another_card_than_the_holders_have(kit, tmp_path, change, code):
     consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
 
     def lie(step):
         return kit.retold(step, "card", change, only=["alfa"])
 
-    lied_to(consortium, lie, refuses={"alfa": "protocol"}, at="deliver")
+    lied_to(consortium, lie, refuses={"alfa": code}, at="deliver")
     assert charged(consortium)["alfa"] == {"edges", "counts", "gram"}
 
 
-@pytest.mark.parametrize("change", [other_card(points=7), other_card(sd=0.5)])
-def test_a_bank_alone_refuses_a_card_that_does_not_follow(kit, tmp_path, change):
+@pytest.mark.parametrize(
+    ("change", "code"), [(other_card(points=7), "config"), (other_card(sd=0.5), "protocol")]
+)
+def test_a_bank_alone_refuses_a_card_that_does_not_follow(kit, tmp_path, change, code):
     consortium = kit.build(tmp_path, ("alfa",), (), enterprises=900)
 
     def lie(step):
         return kit.retold(step, "card", change)
 
-    lied_to(consortium, lie, refuses={"alfa": "protocol"}, at="deliver")
+    lied_to(consortium, lie, refuses={"alfa": code}, at="deliver")
     assert charged(consortium)["alfa"] == {"edges", "counts", "gram"}
 
 

@@ -102,7 +102,10 @@ RECIPE = Recipe(
     expect=expect,
     brings=lambda node, study, seed: Brought(features=allowed_features(node, described(node))),
     hub=fit,
-    actions=lambda: (Action(name="edges", serve=order, form=ROWS, tells={"order": ORDER}), Action(name="count", serve=count)),
+    actions=lambda: (
+        Action(name="edges", serve=order, form=ROWS, tells={"order": ORDER}),
+        Action(name="count", serve=count),
+    ),
     summary=summary,
 )
 
