@@ -157,6 +157,17 @@ def test_versions_of_scores_are_limited_by_bank_and_enterprise(consortium):
     assert "enterprise-" not in text
 
 
+def test_points_of_a_column_beyond_the_policy_are_not_given(consortium):
+    """What one column may give is limited, and nothing is charged for an evaluation without scores."""
+    set_policy(consortium, "power", score_points=1)
+    with pytest.raises(PeerError, match=r"score: refused by power \(refused\)"):
+        run(consortium)
+    text = reasons(consortium, "power")
+    assert "policy.score_points" in text and "no score is given" in text
+    spends = [e.spend.release for e in load_nodes(consortium.paths)["power"].ledger.entries()]
+    assert "evaluation" not in spends and len(spends) == 3
+
+
 def test_a_study_goes_on_without_an_optional_institution(consortium):
     set_study(
         consortium,

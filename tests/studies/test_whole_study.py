@@ -394,6 +394,49 @@ def area(label, risk):
     return (ranks[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0)
 
 
+def sums_by_hand(plain, card, holder, table):
+    """A holder's sum of points of each row of a table, the mean of its points, and shares of its sums."""
+    exact, mean, shares = np.zeros(len(table)), 0.0, {0: 1.0}
+    for (role, column), points, average in zip(plain.owners, card["points"], card["averages"], strict=True):
+        if role != holder:
+            continue
+        exact += np.array(points)[
+            codes_of(column, plain.edges.get((role, column["name"])), table[column["name"]])
+        ]
+        mean += average
+        # Released shares of bins are those of the training rows where there is no noise.
+        weight = np.bincount(plain.codes(role, column), minlength=len(points)) / len(plain.joined)
+        after = defaultdict(float)
+        for s, mass in shares.items():
+            for p, w in zip(points, weight, strict=True):
+                after[s + p] += mass * w
+        shares = {s: m for s, m in after.items() if m > 0}
+    return exact, mean, shares
+
+
+def band_by_hand(plain, card, holder, table):
+    """Points of the band of each row: deciles of a normal curve, merged where thin or nearly one sum alone."""
+    exact, mean, shares = sums_by_hand(plain, card, holder, table)
+    spread = card["partial_sd"][holder]
+    cuts = np.unique(np.ceil(stats.norm.ppf(np.arange(1, 10) / 10, mean, spread)))
+    z = (np.r_[-np.inf, cuts, np.inf] - mean) / spread
+    inside = np.rint(mean - spread * np.diff(stats.norm.pdf(z)) / np.diff(stats.norm.cdf(z)))
+
+    def enough(low, high):
+        band = [m for s, m in shares.items() if low <= s < high]
+        return band and sum(band) >= 0.05 and max(band) <= 0.9 * sum(band)
+
+    kept, groups = [-np.inf], [[inside[0]]]
+    for cut, value in zip(cuts, inside[1:], strict=True):
+        if enough(kept[-1], cut) and enough(cut, np.inf):
+            kept.append(cut)
+            groups.append([value])
+        else:
+            groups[-1].append(value)
+    values = np.array([round(np.mean(g)) for g in groups])
+    return values[np.searchsorted(kept[1:], exact, side="right")], exact
+
+
 def test_one_holder_in_bands(kit, tmp_path):
     """Where one holder stands alone behind the sum and its policy says so, the bank sees at most ten values."""
     consortium = kit.build(tmp_path, policy={"scores": "bands"}, study=NO_NOISE)
@@ -401,22 +444,55 @@ def test_one_holder_in_bands(kit, tmp_path):
     plain = Plain(consortium, run, kit)
     scores, card = run.scores("alfa").set_index("id"), run.card
     table = consortium.tables["tax"].set_index("id").reindex(scores.index)
-    exact, mean = np.zeros(len(scores)), 0.0
-    for (role, column), points, average in zip(plain.owners, card["points"], card["averages"], strict=True):
-        if role == "tax":
-            edges = plain.edges.get((role, column["name"]))
-            exact += np.array(points)[codes_of(column, edges, table[column["name"]])]
-            mean += average
-    spread = card["partial_sd"]["tax"]
-    cuts = np.unique(np.ceil(stats.norm.ppf(np.arange(1, 10) / 10, mean, spread)))
-    z = (np.r_[-np.inf, cuts, np.inf] - mean) / spread
-    inside = mean - spread * np.diff(stats.norm.pdf(z)) / np.diff(stats.norm.cdf(z))
-    band = np.rint(inside)[np.searchsorted(cuts, exact, side="right")]
+    band, exact = band_by_hand(plain, card, "tax", table)
     assert np.array_equal(scores["external_points"], band)
     assert 2 < scores["external_points"].nunique() <= 10 < len(np.unique(exact))
     assert np.array_equal(
         scores["score"], scores["own_points"] + scores["external_points"] + card["base_points"]
     )
+
+
+@pytest.mark.parametrize(("columns", "in_bands"), [(3, True), (2, False)])
+def test_two_holders_hide_each_other_where_each_has_columns_enough(kit, tmp_path, columns, in_bands):
+    """Tax has three columns and power two: by the default of three, one holder alone would stand behind the sum."""
+    policy = {"scores": "bands", **({} if columns == 3 else {"band_columns": columns})}
+    consortium = kit.build(tmp_path, ("alfa",), kit.HOLDERS, policy=policy, study=NO_NOISE)
+    run = consortium.run(research_seed=1)
+    plain = Plain(consortium, run, kit)
+    scores = run.scores("alfa").set_index("id")
+    bands, sums = 0, 0
+    for holder in kit.HOLDERS:
+        table = consortium.tables[holder].set_index("id").reindex(scores.index)
+        band, exact = band_by_hand(plain, run.card, holder, table)
+        bands, sums = bands + band, sums + exact
+    assert not np.array_equal(bands, sums)
+    assert np.array_equal(scores["external_points"], bands if in_bands else sums)
+
+
+def test_the_sum_of_points_has_no_more_values_than_any_holder_allows(kit, tmp_path):
+    """A grid from the least to the greatest sum, by public numbers; the least of the holders' limits counts."""
+    consortium = kit.build(tmp_path, ("alfa", "beta"), kit.HOLDERS, study=NO_NOISE)
+    rules = consortium.content["power"]["policy"]
+    consortium.content["power"]["policy"] = {**rules, "score_values": 16}
+    consortium.write("power")
+    run = consortium.run(research_seed=1)
+    plain = Plain(consortium, run, kit)
+    reach = {h: [0, 0] for h in kit.HOLDERS}
+    for (role, _), points in zip(plain.owners, run.card["points"], strict=True):
+        if role in reach:
+            reach[role] = [reach[role][0] + min(points), reach[role][1] + max(points)]
+    step = math.ceil(sum(high - low for low, high in reach.values()) / 15)
+    assert step > 3
+    for bank in run.study.banks:
+        scores = run.scores(bank).set_index("id")
+        given = 0
+        for holder, (low, high) in reach.items():
+            table = consortium.tables[holder].set_index("id").reindex(scores.index)
+            exact, _, _ = sums_by_hand(plain, run.card, holder, table)
+            place = np.minimum(np.floor((exact - low + step // 2) / step), (high - low) // step)
+            given = given + low + step * place
+        assert np.array_equal(scores["external_points"], given)
+        assert 3 < scores["external_points"].nunique() <= 16
 
 
 # --- (c) the noise ------------------------------------------------------------------------------------------
@@ -688,11 +764,12 @@ def test_evaluation_by_bank(kit, tmp_path):
         assert run.results.to_dict()["by_bank"][bank]["champion_auc"] is None
 
 
-@pytest.mark.parametrize("seed", [None, 3])
-def test_no_evaluation_leaves_where_a_policy_forbids_it(kit, tmp_path, seed):
+@pytest.mark.parametrize(("name", "seed"), [("beta", None), ("beta", 3), ("tax", None)])
+def test_no_evaluation_leaves_where_a_policy_forbids_it(kit, tmp_path, name, seed):
+    """A bank's, or a holder's, whose records decide the scores."""
     consortium = kit.build(tmp_path, ("alfa", "beta"), ("tax",), enterprises=1500)
-    consortium.content["beta"]["policy"] = {**consortium.content["beta"]["policy"], "evaluation": False}
-    consortium.write("beta")
+    consortium.content[name]["policy"] = {**consortium.content[name]["policy"], "evaluation": False}
+    consortium.write(name)
     run = consortium.run(research_seed=seed)
     assert all(not a.blobs and "figures" not in a.body for a in run.step("deliver").answers.values())
     assert run.results.to_dict()["auc"] is None and run.results.to_dict()["by_bank"] is None
