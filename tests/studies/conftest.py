@@ -23,8 +23,12 @@ from fedrisk.clients.app import app as client_app
 from fedrisk.clients.node import Node
 from fedrisk.engine.in_process import load_nodes, register
 from fedrisk.engine.in_process_grid import InProcessGrid
+from fedrisk.models.binning import Bins
+from fedrisk.protocol.common_view import Part, split, with_parts
 from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.statements import binary_labels
 from fedrisk.recipes import recipe_of, study_from
+from fedrisk.recipes.scorecard.fitting import sizes_of
 from fedrisk.releases.plan import Plan
 from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.exchange import Exchange
@@ -143,6 +147,23 @@ class Step:
         return int(next(iter(self.sent.values())).body.get("step", -1))
 
 
+def retold(step: Step, name: str, change: Callable[[Payload], Payload], *, only: Sequence[str] = ()) -> bool:
+    """Change a part of the common view on its way, for all who are told it with this step or for ``only`` some.
+
+    Whether it was in the step at all. Told alike to all, members confirm it to each other: what is left to them is
+    whether it follows from the totals.
+    """
+    found = False
+    for member, payload in step.sent.items():
+        own, parts, codes = split(payload)
+        if (only and member not in only) or name not in [p.name for p in parts]:
+            continue
+        found = True
+        new = [Part(p.number, p.name, change(p.content)) if p.name == name else p for p in parts]
+        step.sent[member] = with_parts(own, new, codes)
+    return found
+
+
 class Record(Exchange):
     """An exchange that keeps everything that the hub sends and receives."""
 
@@ -194,6 +215,22 @@ class Run:
 
     def scores(self, bank: str) -> pd.DataFrame:
         return pd.read_parquet(self.nodes[bank].store.results(self.attempt) / "scores.parquet")
+
+    def told(self, name: str) -> Payload:
+        """A part of the common view, as the hub told it to all members alike."""
+        (found,) = [p.content for p in self.exchange._parts if p.name == name]
+        return found
+
+    @property
+    def binary_labels(self) -> bool:
+        """Whether all labels are 0 or 1 and none is weighted, as the banks state."""
+        return binary_labels(self.study, self.roster.statements)
+
+    @property
+    def sizes(self) -> dict[str, list[int]]:
+        """Number of bins of each feature by role, by the bins that all were told."""
+        bins = [Bins.from_dict(b) for b in self.told("bins").get("bins")]
+        return sizes_of(bins, self.study.roles)
 
     def step(self, action: str, release: str | None = None) -> Step:
         """The exchange of that action, and for mask and release of that release."""
@@ -346,6 +383,7 @@ class Kit:
 
     province = staticmethod(province)
     build = staticmethod(build)
+    retold = staticmethod(retold)
     BANKS, HOLDERS, COLUMNS = BANKS, HOLDERS, COLUMNS
 
 

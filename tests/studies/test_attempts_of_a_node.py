@@ -47,7 +47,7 @@ def test_each_attempt_sees_its_own_order_again_and_again(attempts):
 
 def test_a_table_that_changes_is_noticed(attempts, tmp_path):
     consortium, (one, _) = attempts
-    one.state.save(Agreement(table=one.read().digest, features=(), remembered={}, key={}))
+    one.state.save(Agreement(table=one.read().digest, features=(), remembered={}, key={}, statement={}))
     one.read()
     changed = consortium.tables["alfa"].copy()
     changed.loc[0, "debt"] = 1.0

@@ -16,9 +16,9 @@ from fedrisk.clients.row_order import RowOrder
 from fedrisk.engine.in_process import run_local
 from fedrisk.errors import ConfigError, DataError, FedriskError, PeerError
 from fedrisk.privacy.accounting import mu_for
+from fedrisk.protocol.common_view import split
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipes import study_from
-from fedrisk.recipes.scorecard.node import begin
 from fedrisk.secure.identity import IdentityKey
 
 pytestmark = pytest.mark.study
@@ -309,25 +309,23 @@ def test_a_table_that_knows_the_future(kit, tmp_path):
     assert "day is after the study's window" in text and f"in {late} rows" in text
 
 
-def test_more_rows_than_the_ring_holds(pair):
+def test_more_rows_than_the_ring_holds(kit, tmp_path):
     """The bound is checked against the declared number of rows before a single mask is drawn."""
+    study = {"privacy": {"epsilon": 1.0}, "bins": {"count": 6}}
+    pair = kit.build(tmp_path, enterprises=600, study=study)
 
-    def look(number, action, what):
+    def grow(number, action, what):
         if action == "mask":
-            raise KeyboardInterrupt
+            node = pair.nodes["tax"]
+            state = Attempt(node, node.store.attempt(pair.last.attempt)).state
+            state.save(replace(state.load(RowOrder), training=2**31))
 
-    with pytest.raises(KeyboardInterrupt):
-        pair.run(report=look)
-    node = pair.nodes["tax"]
-    attempt = Attempt(node, node.store.attempt(pair.last.attempt))
-    order, bins = attempt.state.load(RowOrder), pair.last.steps[-1].sent["tax"].body["begin"]["bins"]
-    sizes = {"bank": [7, 5, 5], "tax": [8, 9, 3]}
-    content = {"bins": bins, "sizes": sizes, "binary_labels": True}
-    assert begin("counts", attempt, content, order).name == "counts"
-    with pytest.raises(
-        DataError, match=r"2147483648 rows .* but 32 bits hold sums below 2\*\*31 only; use the 64-bit"
-    ):
-        begin("counts", attempt, content, replace(order, training=2**31))
+    with pytest.raises(PeerError, match=r"tax \(data\)"):
+        pair.run(report=grow)
+    (entry,) = pair.nodes["tax"].store.errors(pair.last.attempt)
+    assert "2147483648 rows" in entry["text"]
+    assert "but 32 bits hold sums below 2**31 only; use the 64-bit" in entry["text"]
+    assert charged(pair) == {"alfa": {"edges"}, "tax": {"edges"}}
 
 
 @pytest.mark.parametrize("when", ["blind", "edges", "mask", "release", "deliver"])
@@ -420,6 +418,51 @@ def test_refusals_tell_no_more_than_a_code(pair):
     assert len(seen) == 1
 
 
+# --- hubs that lie ------------------------------------------------------------------------------------------
+
+
+def charged(consortium):
+    """Names of the releases that each institution was charged for in the last attempt."""
+    return {
+        name: {e.spend.release for e in node.ledger.entries() if e.spend.attempt == consortium.last.attempt}
+        for name, node in consortium.nodes.items()
+    }
+
+
+def lied_to(consortium, change, *, refuses, at, why="", **how):
+    """A study with a hub that changes messages: the exchange at which it ends, who refuses there, and their reasons."""
+    done = []
+
+    def lie(run, step):
+        if change(step):
+            done.append(step.action)
+
+    with pytest.raises(PeerError) as caught:
+        consortium.run(change=lie, **how)
+    assert done
+    last = consortium.last.steps[-1]
+    assert last.action == at
+    refusals = {name: answer.refusal for name, answer in last.answers.items() if answer.refusal is not None}
+    assert refusals == refuses, str(caught.value)
+    for name in refusals:
+        (entry,) = consortium.nodes[name].store.errors(consortium.last.attempt)
+        assert why in clean(entry["text"])
+
+
+def of(content, **body):
+    """A part with other fields."""
+    return Payload({**content.body, **body}, content.blobs)
+
+
+NOT_CONFIRMED = "does not confirm that it was told the same"
+PAIR = {"alfa": "protocol", "tax": "protocol"}
+
+
+def alike(*releases, names=PAIR):
+    """All were charged for these."""
+    return {name: set(releases) for name in names}
+
+
 @pytest.mark.parametrize("asked", ["evaluation", "edges"])
 @pytest.mark.parametrize("action", ["mask", "release"])
 def test_a_release_of_another_exchange_is_not_made_by_this_one(kit, tmp_path, action, asked):
@@ -429,52 +472,296 @@ def test_a_release_of_another_exchange_is_not_made_by_this_one(kit, tmp_path, ac
     """
     study = {"evaluation": {"bins": 17}}
     consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900, study=study)
-    done = []
 
-    def swap(run, step):
-        if step.action == action and not done:
-            done.append(action)
-            body = {**step.sent["alfa"].body, "release": asked, "begin": {}}
+    def swap(step):
+        if step.action == action:
+            body = {**step.sent["alfa"].body, "release": asked}
             step.sent["alfa"] = Payload(body, step.sent["alfa"].blobs)
+        return step.action == action
 
-    with pytest.raises(PeerError, match=r"alfa \(protocol\)"):
-        consortium.run(change=swap)
-    node = consortium.nodes["alfa"]
-    assert done
-    assert "evaluation" not in {e.spend.release for e in node.ledger.entries()}
+    lied_to(consortium, swap, refuses={"alfa": "protocol"}, at=action, why="field release")
+    assert charged(consortium)["alfa"] == {"edges"}
 
 
-def test_a_hub_that_states_other_bins_of_the_others_is_refused(kit, tmp_path):
-    """Noise follows from the number of all features: leaving out another role's would make everybody's smaller."""
+@pytest.mark.parametrize("asked", ["recount", "counts"])
+def test_a_second_release_that_does_not_follow_is_not_made(kit, tmp_path, asked):
+    """Counts again where the Gram matrix follows, or the same counts with fresh noise."""
     consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
 
-    def shrink(run, step):
-        if step.action == "mask":
-            for name, payload in step.sent.items():
-                begin = payload.body["begin"]
-                own = "bank" if name == "alfa" else name
-                sizes = {role: s if role == own else [] for role, s in begin["sizes"].items()}
-                body = {**payload.body, "begin": {**begin, "sizes": sizes}}
-                step.sent[name] = Payload(body, payload.blobs)
+    def swap(step):
+        if not (found := step.action == "mask" and step.sent["tax"].body["release"] == "gram"):
+            return False
+        for name, payload in step.sent.items():
+            step.sent[name] = Payload({**payload.body, "release": asked}, payload.blobs)
+        return found
+
+    lied_to(consortium, swap, refuses=PAIR, at="mask")
+    assert charged(consortium) == alike("edges", "counts")
+
+
+# What the hub tells all alike and does not follow: by part, the change, and what is not charged then.
+
+
+def fewer_bins(content):
+    """Noise follows from the number of all features: leaving out another role's would make everybody's smaller."""
+    return of(content, bins=[b for b in content.get("bins") if b["institution"] != "bank"])
+
+
+def narrow_bin(content):
+    """Cuts around a value that only one enterprise has."""
+    first, *rest = content.get("bins")
+    return of(content, bins=[{**first, "edges": [*first["edges"][:-1], first["edges"][-1] + 1e-3]}, *rest])
+
+
+def other_histogram(content):
+    """Bins that follow from totals that nobody released."""
+    return Payload(content.body, {**content.blobs, "tax": content.array("tax")[:, ::-1].copy()})
+
+
+def impossible_histogram(content):
+    return Payload(content.body, {**content.blobs, "tax": content.array("tax") + 1e6})
+
+
+def larger_radius(content):
+    """Noise of the Gram matrix follows from the radii: a larger one lets more of an enterprise in."""
+    radii = {role: 2 * r for role, r in content.get("radii").items()}
+    return of(content, radii=radii)
+
+
+def smaller_radius(content):
+    return of(content, radii={**content.get("radii"), "tax": 1e-3})
+
+
+def other_bases(content):
+    """A shape that singles out one bin."""
+    bases = [[list(row) for row in b] for b in content.get("bases")]
+    bases[0] = [[1.0 if k == 0 else 0.0 for _ in row] for k, row in enumerate(bases[0])]
+    return of(content, bases=bases)
+
+
+def fewer_bases(content):
+    return of(content, bases=content.get("bases")[:-1])
+
+
+def recount_instead(content):
+    return of(content, bases=None, radii=None, chosen={"bank": [0], "tax": [0]})
+
+
+def other_counts(content):
+    """Totals that the releases did not have: something else follows from them."""
+    return Payload(content.body, {**content.blobs, "tax": content.array("tax")[::-1].copy()})
+
+
+def impossible_counts(content):
+    return Payload(content.body, {**content.blobs, "bank": content.array("bank") - 1e6})
+
+
+def missing_counts(content):
+    return Payload(content.body, {"bank": content.array("bank")})
+
+
+BINS = [fewer_bins, narrow_bin, other_histogram, impossible_histogram]
+COUNTS = [
+    larger_radius,
+    smaller_radius,
+    other_bases,
+    fewer_bases,
+    recount_instead,
+    other_counts,
+    impossible_counts,
+    missing_counts,
+]
+
+
+@pytest.mark.parametrize(("part", "change"), [*(("bins", c) for c in BINS), *(("counts", c) for c in COUNTS)])
+def test_what_does_not_follow_from_the_totals_is_refused_by_all(kit, tmp_path, part, change):
+    """All are told the same lie, so all confirm it to each other; none believes it, and nothing more is charged."""
+    consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
+    lied_to(consortium, lambda step: kit.retold(step, part, change), refuses=PAIR, at="mask")
+    before = {"bins": {"edges"}, "counts": {"edges", "counts"}}[part]
+    assert charged(consortium) == alike(*before)
+
+
+@pytest.mark.parametrize("liar", ["alfa", "tax"])
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        (
+            "bins",
+            lambda c: of(
+                c, bins=[{**b, "edges": [e * (1 + 1e-14) for e in b["edges"]]} for b in c.get("bins")]
+            ),
+        ),
+        ("counts", lambda c: of(c, radii={r: v * (1 + 1e-12) for r, v in c.get("radii").items()})),
+    ],
+)
+def test_another_truth_for_one_member_is_refused_by_all(kit, tmp_path, part, change, liar):
+    """Within rounding each believes what it is told; but the members see that it is not the same."""
+    consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
+
+    def lie(step):
+        return kit.retold(step, part, change, only=[liar])
+
+    lied_to(consortium, lie, refuses=PAIR, at="release", why=NOT_CONFIRMED)
+    before = {"bins": {"edges"}, "counts": {"edges", "counts"}}[part]
+    assert charged(consortium) == alike(*before)
+
+
+def test_other_rows_for_one_member_are_refused_by_all(kit, tmp_path):
+    """Counts of the order differ in what one is told; its own list is as it should be."""
+    trio = kit.build(tmp_path, ("alfa", "beta"), ("tax",), enterprises=900)
+
+    def change(content):
+        return of(content, training={**content.get("training"), "beta": content.get("training")["beta"] + 1})
+
+    def lie(step):
+        return kit.retold(step, "order", change, only=["alfa"])
+
+    lied_to(trio, lie, refuses=dict.fromkeys(trio.nodes, "protocol"), at="mask", why=NOT_CONFIRMED)
+    # The histograms were released with the order itself; their masks are for what each was told, and do not cancel.
+    assert charged(trio) == alike("edges", names=trio.nodes)
+
+
+def test_sums_of_members_that_were_told_different_orders_are_random(kit, tmp_path):
+    """The order comes with the message that asks for histograms: the banks' masks do not cancel then."""
+    duo = kit.build(tmp_path, ("alfa", "beta"), (), enterprises=900)
+
+    def change(content):
+        return of(content, training={**content.get("training"), "beta": content.get("training")["beta"] + 1})
+
+    with pytest.raises(PeerError):
+        duo.run(change=lambda run, step: kit.retold(step, "order", change, only=["alfa"]))
+    answers = next(s for s in duo.last.steps if s.action == "edges").answers
+    total = sum(a.array("bank") for a in answers.values()).view(np.int32)
+    # Uniform over 32 bits: honest ones are below 2^20. False alarm: 128 numbers below 2^24 in size, (1/128)^128.
+    assert np.abs(total.astype(float)).max() > 2**24
+
+
+def fewer_statements(content):
+    said = dict(content.get("statements"))
+    return of(content, statements={n: s for n, s in said.items() if n != "tax"})
+
+
+def stated(name, **change):
+    def lie(content):
+        said = content.get("statements")
+        return of(content, statements={**said, name: {**said[name], **change}})
+
+    return lie
+
+
+@pytest.mark.parametrize(
+    ("change", "refuses"),
+    [
+        (fewer_statements, PAIR),
+        (stated("tax", rows=5000), {"tax": "protocol"}),  # what it states itself, it knows
+        (stated("tax", features=[]), {"tax": "protocol"}),
+        (stated("alfa", label=None), {"alfa": "protocol"}),
+        (stated("tax", scores="bands"), {"tax": "protocol"}),
+        (stated("tax", score_values=1 << 16), {"tax": "protocol"}),
+        (stated("alfa", evaluation=False), {"alfa": "protocol"}),
+        (stated("tax", role="bank"), PAIR),
+        (lambda c: of(c, research_seed=1), PAIR),
+        (lambda c: of(c, study="0" * 64), PAIR),
+    ],
+)
+def test_members_that_are_told_other_facts_of_themselves_refuse(kit, tmp_path, change, refuses):
+    consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=600)
+    lied_to(consortium, lambda step: kit.retold(step, "members", change), refuses=refuses, at="blind")
+    assert charged(consortium) == alike()
+
+
+def test_other_facts_of_a_member_told_to_the_others_alone_are_noticed(kit, tmp_path):
+    """A bank whose weights the holders do not know of: the noise would be made for plain labels."""
+    label = {"column": "bad", "positive": [1], "negative": [0], "horizon": "a year", "weight": "weight"}
+    consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=600, label=label)
+
+    def change(content):
+        said = content.get("statements")
+        facts = {**said["alfa"]["label"], "weighted": False, "binary": True}
+        return stated("alfa", label=facts)(content)
+
+    def lie(step):
+        return kit.retold(step, "members", change, only=["tax"])
 
     with pytest.raises(PeerError, match="protocol"):
-        consortium.run(change=shrink)
-    for node in consortium.nodes.values():
-        assert "counts" not in {e.spend.release for e in node.ledger.entries()}
+        consortium.run(change=lambda run, step: lie(step))
+    assert [s.action for s in consortium.last.steps] == ["describe", "blind", "evaluate"]
+    (entry,) = consortium.nodes["tax"].store.errors(consortium.last.attempt)
+    assert NOT_CONFIRMED in entry["text"]
+    assert charged(consortium) == alike()
 
 
-@pytest.mark.parametrize("edges", [[0.0] * 30, [0.0] * 3, [float("nan")] * 23, list(range(23, 0, -1))])
-def test_score_edges_of_another_number_or_order_cost_nothing(kit, tmp_path, edges):
+def other_card(**change):
+    """The card with other numbers; points get 7 more in the first bin of the first feature."""
+
+    def lie(content):
+        card = json.loads(content.get("scorecard"))
+        if "points" in change:
+            card["points"][-1][0] += change["points"]
+        card |= {k: card[k] * v for k, v in change.items() if k != "points"}
+        return of(content, scorecard=json.dumps(card))
+
+    return lie
+
+
+def other_second(content):
+    """Another Gram matrix than was released: other weights would follow from it, and other points."""
+    return Payload(content.body, {n: 3 * b for n, b in content.blobs.items()})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        other_card(points=7),
+        other_card(points=-1),
+        other_card(rate=1.01),
+        other_card(sd=0.5),  # the bins of the evaluation follow from it
+        other_card(base_points=2),
+        other_second,
+        lambda c: of(c, scorecard="{}"),
+        lambda c: Payload(c.body),
+    ],
+)
+def test_a_card_that_does_not_follow_is_scored_by_nobody(kit, tmp_path, change):
+    """Points in which a column's value can be read, bins of the evaluation that single an enterprise out."""
+    consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
+    with pytest.raises(PeerError, match=r"tax \((protocol|config)\)"):
+        consortium.run(change=lambda run, step: kit.retold(step, "card", change))
+    assert consortium.last.steps[-1].action == "score"
+    assert charged(consortium) == alike("edges", "counts", "gram")
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (other_card(points=7), "config"),
+        (other_card(sd=0.5), "protocol"),
+        # Within rounding it believes the card; but the holders' scores are sealed for what they were told.
+        (other_card(rate=1 + 1e-9), "envelope"),
+    ],
+)
+def test_a_bank_refuses_another_card_than_the_holders_have(kit, tmp_path, change, code):
     consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
 
-    def change(run, step):
-        if step.action == "deliver":
-            for name, payload in step.sent.items():
-                step.sent[name] = Payload({**payload.body, "score_edges": edges}, payload.blobs)
+    def lie(step):
+        return kit.retold(step, "card", change, only=["alfa"])
 
-    with pytest.raises(PeerError, match=r"alfa \(protocol\)"):
-        consortium.run(change=change)
-    assert "evaluation" not in {e.spend.release for e in consortium.nodes["alfa"].ledger.entries()}
+    lied_to(consortium, lie, refuses={"alfa": code}, at="deliver")
+    assert charged(consortium)["alfa"] == {"edges", "counts", "gram"}
+
+
+@pytest.mark.parametrize(
+    ("change", "code"), [(other_card(points=7), "config"), (other_card(sd=0.5), "protocol")]
+)
+def test_a_bank_alone_refuses_a_card_that_does_not_follow(kit, tmp_path, change, code):
+    consortium = kit.build(tmp_path, ("alfa",), (), enterprises=900)
+
+    def lie(step):
+        return kit.retold(step, "card", change)
+
+    lied_to(consortium, lie, refuses={"alfa": code}, at="deliver")
+    assert charged(consortium)["alfa"] == {"edges", "counts", "gram"}
 
 
 def test_scores_that_cannot_be_opened_are_refused_also_where_no_evaluation_is_wanted(kit, tmp_path):
@@ -484,8 +771,8 @@ def test_scores_that_cannot_be_opened_are_refused_also_where_no_evaluation_is_wa
 
     def spoil(run, step):
         if step.action == "deliver":
-            blobs = {"tax": step.sent["alfa"].blobs["tax"][:-1]}
-            step.sent["alfa"] = Payload(step.sent["alfa"].body, blobs)
+            sent = step.sent["alfa"]
+            step.sent["alfa"] = Payload(sent.body, {**sent.blobs, "tax": sent.blobs["tax"][:-1]})
 
     with pytest.raises(PeerError, match=r"alfa \(envelope\)"):
         consortium.run(change=spoil)
@@ -498,8 +785,9 @@ def test_an_attempt_that_is_over_is_charged_nothing_more(kit, tmp_path):
 
     consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
     run = consortium.run()
-    node, sent = run.nodes["alfa"], run.step("edges").sent["alfa"]
+    node = run.nodes["alfa"]
+    sent, _, _ = split(run.step("edges").sent["alfa"])
     spent = len(node.ledger.entries())
     with pytest.raises(ProtocolError, match="over"):
-        edges(node, Payload({**sent.body, "attempt": run.attempt}, sent.blobs))
+        edges(node, sent)
     assert len(node.ledger.entries()) == spent

@@ -176,6 +176,17 @@ def test_versions_of_scores_are_limited_by_bank_and_enterprise(consortium):
     assert "enterprise-" not in text
 
 
+def test_points_of_a_column_beyond_the_policy_are_not_given(consortium):
+    """What one column may give is limited, and nothing is charged for an evaluation without scores."""
+    set_policy(consortium, "power", score_points=1)
+    with pytest.raises(PeerError, match=r"score: refused by power \(refused\)"):
+        run(consortium)
+    text = reasons(consortium, "power")
+    assert "policy.score_points" in text and "no score is given" in text
+    spends = [e.spend.release for e in load_nodes(consortium.paths)["power"].ledger.entries()]
+    assert "evaluation" not in spends and len(spends) == 3
+
+
 def test_a_study_goes_on_without_an_optional_institution(consortium):
     set_study(
         consortium,
@@ -218,22 +229,26 @@ def test_a_cap_of_the_purpose_refuses_what_the_whole_would_allow(consortium):
 def test_a_hub_that_asks_for_more_than_the_study_has_is_refused(consortium, monkeypatch):
     """Gram and recount in one attempt would exceed the budget that everybody agreed to."""
     from fedrisk.recipes.scorecard import hub
+    from fedrisk.recipes.scorecard.forms import counts_release
 
-    real = hub._release_gram
+    real = hub._ask_second
+    asked_for = []
 
-    def greedy(sums, plan, bases, radius, owner, share):
-        study = sums.roster.study
-        sizes = {r: [len(b) for b, o in zip(bases, owner, strict=True) if o == r] for r in study.roles}
-        chosen = {role: list(range(len(s))) for role, s in sizes.items()}
-        release = hub.counts_release(study, sizes, plan.mu("recount"), "recount")
-        sums.ask(release, {r: {"chosen": chosen} for r in study.roles}, "counts again")
-        return real(sums, plan, bases, radius, owner, share)
+    def greedy(sums, second, bins_sizes, rows):
+        assert second.release.name == "gram"
+        answer = real(sums, second, bins_sizes, rows)
+        release = counts_release(sums.roster.study, bins_sizes, second.release.mu, "recount")
+        asked_for.append(release.name)
+        sums.ask(release, "counts again")
+        return answer
 
-    monkeypatch.setattr(hub, "_release_gram", greedy)
+    monkeypatch.setattr(hub, "_ask_second", greedy)
     with pytest.raises(PeerError, match="protocol"):
         run(consortium)
+    assert asked_for == ["recount"]
     asked = consortium.study()
     for node in load_nodes(consortium.paths).values():
+        assert [e.spend.release for e in node.ledger.entries()] == ["edges", "counts", "gram"]
         spent = sum(e.spend.mu**2 for e in node.ledger.entries() if e.spend.population == "training")
         from fedrisk.releases.budget import total_mu
 
@@ -299,6 +314,25 @@ def test_attempts_that_nobody_closed_are_forgotten_after_a_day(consortium, monke
 
 
 def test_what_was_charged_and_never_sent_is_in_the_trail(consortium, monkeypatch):
+    from fedrisk.clients.outlet import Noise
+
+    real = Noise.add
+
+    def broken(noise, block, *arguments):
+        if noise._release.name == "counts":
+            raise OSError("disk")
+        return real(noise, block, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Noise, "add", broken)
+        with pytest.raises(PeerError, match=r"bank \(internal\)"):
+            run(consortium)
+    node = load_nodes(consortium.paths)["bank"]
+    charged = {e.spend["release"] for e in node.trail.entries() if e.spend}
+    assert charged == {e.spend.release for e in node.ledger.entries()} == {"edges", "counts"}
+
+
+def test_what_cannot_be_computed_is_not_charged(consortium, monkeypatch):
     from fedrisk.recipes.scorecard import matrices as module
 
     def broken(*_):
@@ -310,7 +344,7 @@ def test_what_was_charged_and_never_sent_is_in_the_trail(consortium, monkeypatch
             run(consortium)
     node = load_nodes(consortium.paths)["bank"]
     charged = {e.spend["release"] for e in node.trail.entries() if e.spend}
-    assert charged == {e.spend.release for e in node.ledger.entries()} == {"edges", "counts"}
+    assert charged == {e.spend.release for e in node.ledger.entries()} == {"edges"}
 
 
 def test_the_meter_charges_what_the_ledger_charges(consortium):

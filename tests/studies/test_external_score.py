@@ -33,10 +33,11 @@ def test_the_score_is_an_input_and_its_holders_are_charged_for_it(kit, tmp_path)
     spends = [Spend.from_dict(s) for s in run.results.to_dict()["spends"]]
     mu = mu_for(3.0, 1e-6)
     for holder in ("tax", "power"):
-        (charged,) = [s for s in spends if s.institution == holder]
-        assert charged.release == "external"
+        charged = {s.release: s.mu for s in spends if s.institution == holder}
         # what is left of an enterprise at its bank is not zero when the holder's record is: twice the bound
-        assert charged.mu == pytest.approx(2 * mu)
+        assert charged == pytest.approx({"external": 2 * mu, "evaluation": mu})
+        entries = run.nodes[holder].ledger.entries()
+        assert {e.spend.release: e.spend.mu for e in entries if e.spend.attempt == run.attempt} == charged
     own_training = [s for s in spends if s.institution == "alfa" and s.population == "training"]
     assert compose(s.mu for s in own_training) == pytest.approx(mu)
 

@@ -21,6 +21,7 @@ from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.errors import PeerError
 from fedrisk.findings import Finding
 from fedrisk.protocol.actions import Action
+from fedrisk.protocol.order import ORDER, ROWS
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipe import Brought, Recipe, Section
 from fedrisk.releases.budget import ring_sigma, sigmas, total_mu
@@ -77,7 +78,7 @@ def order(node: Any, request: Payload) -> Payload:
 def fit(session: HubSession, plan: Plan) -> Outcome:
     """Asks once and adds up."""
     sums = NoisySums(session.exchange, session.roster)
-    send_order(sums, plan)
+    send_order(sums)
     members = [*session.roster.study.banks, *session.roster.study.holders]
     answers = session.exchange("count", "noisy rows", dict.fromkeys(members, Payload()))
     sums.total(plan.release("rows"), answers)
@@ -101,7 +102,10 @@ RECIPE = Recipe(
     expect=expect,
     brings=lambda node, study, seed: Brought(features=allowed_features(node, described(node))),
     hub=fit,
-    actions=lambda: (Action(name="edges", serve=order), Action(name="count", serve=count)),
+    actions=lambda: (
+        Action(name="edges", serve=order, form=ROWS, tells={"order": ORDER}),
+        Action(name="count", serve=count),
+    ),
     summary=summary,
 )
 

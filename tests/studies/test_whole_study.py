@@ -25,7 +25,6 @@ from fedrisk.releases.edges import edges_release
 from fedrisk.releases.evaluation import evaluation_release
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.release import Block, Release
-from fedrisk.server.roster import Roster
 
 ERROR = 1e-6  # greatest rate of false alarms of any statistical test here
 NO_NOISE = {"privacy": {"epsilon": math.inf}}
@@ -124,12 +123,12 @@ def released_sum(run, release, block):
     if release == "edges":
         plan = edges_release(run.study, run.plan.features, mus["edges"])
     else:
-        content = begun(run, "counts")["bank"]["sizes"]
+        content = run.sizes
         if release == "recount":
-            chosen = begun(run, "recount")["bank"]["chosen"]
+            chosen = run.told("counts").get("chosen")
             content = {role: [content[role][j] for j in picked] for role, picked in chosen.items()}
         mu = mus["gram" if release == "recount" else release]
-        binary, rows = run.roster.binary_labels, sum(run.roster.training.values())
+        binary, rows = run.binary_labels, sum(run.roster.training.values())
         plan = counts_release(run.study, content, mu, release, binary_labels=binary, rows=rows)
     unit = 2.0**plan.scale_bits
     if not any(f"{block}.all" in a.blobs for a in step.answers.values()):
@@ -185,15 +184,17 @@ def check_counts(plain, run, name="counts", chosen=None, weight=1.0):
             assert np.array_equal(released_sum(run, name, role), exact), role
 
 
-def begun(run, release):
-    """What the hub told everybody at the beginning of a release, by role."""
-    first = next(s for s in run.steps if next(iter(s.sent.values())).body.get("release") == release)
-    banks = run.study.banks
-    return {("bank" if n in banks else n): p.body["begin"] for n, p in first.sent.items()}
+def told_of_gram(run):
+    """Bases of each role's columns, and the radii of all roles, as all members were told them."""
+    told, bins = run.told("counts"), run.told("bins").get("bins")
+    bases = {role: [] for role in run.study.roles}
+    for of_feature, basis in zip(bins, told.get("bases"), strict=True):
+        bases[of_feature["institution"]].append(basis)
+    return {role: {"bases": own, "radii": told.get("radii")} for role, own in bases.items()}
 
 
 def check_gram(plain, run):
-    begin, step = begun(run, "gram"), run.step("release", "gram")
+    begin, step = told_of_gram(run), run.step("release", "gram")
     parts, feature, clipped = {}, {}, 0
     sampled = sampled_rows(plain, run)
     for role, content in begin.items():
@@ -393,6 +394,49 @@ def area(label, risk):
     return (ranks[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0)
 
 
+def sums_by_hand(plain, card, holder, table):
+    """A holder's sum of points of each row of a table, the mean of its points, and shares of its sums."""
+    exact, mean, shares = np.zeros(len(table)), 0.0, {0: 1.0}
+    for (role, column), points, average in zip(plain.owners, card["points"], card["averages"], strict=True):
+        if role != holder:
+            continue
+        exact += np.array(points)[
+            codes_of(column, plain.edges.get((role, column["name"])), table[column["name"]])
+        ]
+        mean += average
+        # Released shares of bins are those of the training rows where there is no noise.
+        weight = np.bincount(plain.codes(role, column), minlength=len(points)) / len(plain.joined)
+        after = defaultdict(float)
+        for s, mass in shares.items():
+            for p, w in zip(points, weight, strict=True):
+                after[s + p] += mass * w
+        shares = {s: m for s, m in after.items() if m > 0}
+    return exact, mean, shares
+
+
+def band_by_hand(plain, card, holder, table):
+    """Points of the band of each row: deciles of a normal curve, merged where thin or nearly one sum alone."""
+    exact, mean, shares = sums_by_hand(plain, card, holder, table)
+    spread = card["partial_sd"][holder]
+    cuts = np.unique(np.ceil(stats.norm.ppf(np.arange(1, 10) / 10, mean, spread)))
+    z = (np.r_[-np.inf, cuts, np.inf] - mean) / spread
+    inside = np.rint(mean - spread * np.diff(stats.norm.pdf(z)) / np.diff(stats.norm.cdf(z)))
+
+    def enough(low, high):
+        band = [m for s, m in shares.items() if low <= s < high]
+        return band and sum(band) >= 0.05 and max(band) <= 0.9 * sum(band)
+
+    kept, groups = [-np.inf], [[inside[0]]]
+    for cut, value in zip(cuts, inside[1:], strict=True):
+        if enough(kept[-1], cut) and enough(cut, np.inf):
+            kept.append(cut)
+            groups.append([value])
+        else:
+            groups[-1].append(value)
+    values = np.array([round(np.mean(g)) for g in groups])
+    return values[np.searchsorted(kept[1:], exact, side="right")], exact
+
+
 def test_one_holder_in_bands(kit, tmp_path):
     """Where one holder stands alone behind the sum and its policy says so, the bank sees at most ten values."""
     consortium = kit.build(tmp_path, policy={"scores": "bands"}, study=NO_NOISE)
@@ -400,22 +444,55 @@ def test_one_holder_in_bands(kit, tmp_path):
     plain = Plain(consortium, run, kit)
     scores, card = run.scores("alfa").set_index("id"), run.card
     table = consortium.tables["tax"].set_index("id").reindex(scores.index)
-    exact, mean = np.zeros(len(scores)), 0.0
-    for (role, column), points, average in zip(plain.owners, card["points"], card["averages"], strict=True):
-        if role == "tax":
-            edges = plain.edges.get((role, column["name"]))
-            exact += np.array(points)[codes_of(column, edges, table[column["name"]])]
-            mean += average
-    spread = card["partial_sd"]["tax"]
-    cuts = np.unique(np.ceil(stats.norm.ppf(np.arange(1, 10) / 10, mean, spread)))
-    z = (np.r_[-np.inf, cuts, np.inf] - mean) / spread
-    inside = mean - spread * np.diff(stats.norm.pdf(z)) / np.diff(stats.norm.cdf(z))
-    band = np.rint(inside)[np.searchsorted(cuts, exact, side="right")]
+    band, exact = band_by_hand(plain, card, "tax", table)
     assert np.array_equal(scores["external_points"], band)
     assert 2 < scores["external_points"].nunique() <= 10 < len(np.unique(exact))
     assert np.array_equal(
         scores["score"], scores["own_points"] + scores["external_points"] + card["base_points"]
     )
+
+
+@pytest.mark.parametrize(("columns", "in_bands"), [(3, True), (2, False)])
+def test_two_holders_hide_each_other_where_each_has_columns_enough(kit, tmp_path, columns, in_bands):
+    """Tax has three columns and power two: by the default of three, one holder alone would stand behind the sum."""
+    policy = {"scores": "bands", **({} if columns == 3 else {"band_columns": columns})}
+    consortium = kit.build(tmp_path, ("alfa",), kit.HOLDERS, policy=policy, study=NO_NOISE)
+    run = consortium.run(research_seed=1)
+    plain = Plain(consortium, run, kit)
+    scores = run.scores("alfa").set_index("id")
+    bands, sums = 0, 0
+    for holder in kit.HOLDERS:
+        table = consortium.tables[holder].set_index("id").reindex(scores.index)
+        band, exact = band_by_hand(plain, run.card, holder, table)
+        bands, sums = bands + band, sums + exact
+    assert not np.array_equal(bands, sums)
+    assert np.array_equal(scores["external_points"], bands if in_bands else sums)
+
+
+def test_the_sum_of_points_has_no_more_values_than_any_holder_allows(kit, tmp_path):
+    """A grid from the least to the greatest sum, by public numbers; the least of the holders' limits counts."""
+    consortium = kit.build(tmp_path, ("alfa", "beta"), kit.HOLDERS, study=NO_NOISE)
+    rules = consortium.content["power"]["policy"]
+    consortium.content["power"]["policy"] = {**rules, "score_values": 16}
+    consortium.write("power")
+    run = consortium.run(research_seed=1)
+    plain = Plain(consortium, run, kit)
+    reach = {h: [0, 0] for h in kit.HOLDERS}
+    for (role, _), points in zip(plain.owners, run.card["points"], strict=True):
+        if role in reach:
+            reach[role] = [reach[role][0] + min(points), reach[role][1] + max(points)]
+    step = math.ceil(sum(high - low for low, high in reach.values()) / 15)
+    assert step > 3
+    for bank in run.study.banks:
+        scores = run.scores(bank).set_index("id")
+        given = 0
+        for holder, (low, high) in reach.items():
+            table = consortium.tables[holder].set_index("id").reindex(scores.index)
+            exact, _, _ = sums_by_hand(plain, run.card, holder, table)
+            place = np.minimum(np.floor((exact - low + step // 2) / step), (high - low) // step)
+            given = given + low + step * place
+        assert np.array_equal(scores["external_points"], given)
+        assert 3 < scores["external_points"].nunique() <= 16
 
 
 # --- (c) the noise ------------------------------------------------------------------------------------------
@@ -524,7 +601,7 @@ def test_spends_add_up_to_the_budget_and_all_pay_the_same(kit, tmp_path, banks):
         assert total(training) == pytest.approx(mu, rel=1e-9)
         assert math.hypot(*(s.mu for s in training)) <= mu * (1 + 1e-12)
         held = [e.spend for e in entries if e.spend.population == "holdout"]
-        assert [s.mu for s in held] == ([mu] if name in banks else [])
+        assert [(s.release, s.mu) for s in held] == [("evaluation", mu)]  # holders' records decide the scores
         assert node.ledger.spent() == pytest.approx(mu, rel=1e-9)
         assert {s.institution for s in training} == {name} and not any(s.research for s in training)
     told = [s for s in run.results.to_dict()["spends"] if s["population"] == "training"]
@@ -609,7 +686,7 @@ def test_recount_where_positives_are_few(kit, tmp_path):
     plain = Plain(consortium, run, kit)
     assert 0 < plain.joined["bank.bad"].sum() < 80
     check_counts(plain, run)
-    chosen = begun(run, "recount")["bank"]["chosen"]
+    chosen = run.told("counts").get("chosen")
     assert sum(map(len, chosen.values())) == 4
     check_counts(plain, run, "recount", chosen)
     assert all(s.sent[next(iter(s.sent))].body.get("release") != "gram" for s in run.steps)
@@ -669,7 +746,7 @@ def test_evaluation_by_bank(kit, tmp_path):
     run = consortium.run()
     step = run.step("deliver")
     assert {n: list(a.blobs) for n, a in step.answers.items()} == {"alfa": ["alfa"], "beta": ["beta"]}
-    edges = np.array(next(iter(step.sent.values())).body["score_edges"])
+    edges = run.results.card.score_bins(run.study.evaluation.bins)
     release = evaluation_release(run.study, len(edges) + 1)
     for bank in run.study.banks:
         scores = run.scores(bank)
@@ -679,24 +756,26 @@ def test_evaluation_by_bank(kit, tmp_path):
         bins = len(edges) - np.searchsorted(edges, held["score"], side="right")
         exact = np.stack([np.bincount(bins, v, len(edges) + 1) for v in (y, 1 - y)], 1)
         sd = math.sqrt(release.variance(bank))
-        assert sd == pytest.approx(1 / mu_for(8.0, 1e-6), rel=0.01)  # one enterprise, one cell
+        # A holder's record moves an enterprise from one cell to another.
+        assert sd == pytest.approx(math.sqrt(2) / mu_for(8.0, 1e-6), rel=0.01)
         assert np.abs(got - exact).max() < sd * stats.norm.isf(ERROR / 4 / got.size)
         assert not np.array_equal(got, exact)
         assert 0.4 < run.results.to_dict()["by_bank"][bank]["auc"] < 1
         assert run.results.to_dict()["by_bank"][bank]["champion_auc"] is None
 
 
-@pytest.mark.parametrize("seed", [None, 3])
-def test_no_evaluation_leaves_where_a_policy_forbids_it(kit, tmp_path, seed):
+@pytest.mark.parametrize(("name", "seed"), [("beta", None), ("beta", 3), ("tax", None)])
+def test_no_evaluation_leaves_where_a_policy_forbids_it(kit, tmp_path, name, seed):
+    """A bank's, or a holder's, whose records decide the scores."""
     consortium = kit.build(tmp_path, ("alfa", "beta"), ("tax",), enterprises=1500)
-    consortium.content["beta"]["policy"] = {**consortium.content["beta"]["policy"], "evaluation": False}
-    consortium.write("beta")
+    consortium.content[name]["policy"] = {**consortium.content[name]["policy"], "evaluation": False}
+    consortium.write(name)
     run = consortium.run(research_seed=seed)
     assert all(not a.blobs and "figures" not in a.body for a in run.step("deliver").answers.values())
     assert run.results.to_dict()["auc"] is None and run.results.to_dict()["by_bank"] is None
     assert {"score", "probability", "reasons"} <= set(run.scores("beta").columns)  # the banks have theirs
-    holdout = [e for e in run.nodes["alfa"].ledger.entries() if e.spend.population == "holdout"]
-    assert not holdout
+    for name in ("alfa", "beta", "tax"):
+        assert not [e for e in run.nodes[name].ledger.entries() if e.spend.population == "holdout"]
 
 
 def test_monotone_column_categories_and_missing_values(kit, tmp_path):
@@ -769,11 +848,16 @@ def test_bank_with_labels_alone(kit, tmp_path):
     assert run.results.to_dict()["auc"] > 0.7
 
 
-def test_a_bank_refuses_that_its_weighted_labels_be_taken_for_plain_ones(kit, tmp_path, monkeypatch):
+def test_a_bank_refuses_that_its_weighted_labels_be_taken_for_plain_ones(kit, tmp_path):
     """Counts of plain labels have no room for fractions: rounded weights would break the sensitivity."""
     label = {"column": "bad", "positive": [1], "negative": [0], "horizon": "a year", "weight": "weight"}
     consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=600, label=label)
-    assert consortium.run().roster.binary_labels is False
-    monkeypatch.setattr(Roster, "binary_labels", property(lambda self: True))
-    with pytest.raises(PeerError, match=r"alfa \(protocol\)"):
-        consortium.run()
+    assert consortium.run().binary_labels is False
+
+    def plain(told):
+        said = told.get("statements")
+        label = {**said["alfa"]["label"], "weighted": False, "binary": True}
+        return Payload({**told.body, "statements": {**said, "alfa": {**said["alfa"], "label": label}}})
+
+    with pytest.raises(PeerError, match=r"blind: refused by alfa \(protocol\)"):
+        consortium.run(change=lambda run, step: kit.retold(step, "members", plain))

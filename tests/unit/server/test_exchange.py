@@ -10,6 +10,7 @@ from flwr.serverapp import Grid
 
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.errors import EnvelopeError, PeerError, ProtocolError
+from fedrisk.protocol.common_view import Part, first_digest, next_digest, split
 from fedrisk.protocol.payload import Payload, from_record, refused, reply
 from fedrisk.secure.identity import EphemeralKey, IdentityKey
 from fedrisk.server.envelope_file import LEAST, RelayedBlobs
@@ -296,3 +297,80 @@ def test_a_malformed_answer_is_a_protocol_error():
     exchange, _ = called(*consortium(tax={"release": RecordDict()}))
     with pytest.raises(ProtocolError, match="malformed"):
         exchange("release", "sums", requests())
+
+
+# --- the common view ----------------------------------------------------------------------------------------
+
+
+def told_by(exchange, name, **content):
+    exchange.tell(name, content)
+    return Part(exchange.told, name, Payload(content))
+
+
+def received(exchange, node):
+    """Parts and codes of the last message to a node."""
+    (payload,) = [p for n, _, p in exchange._grid.asked[-2:] if n == node]
+    _, parts, codes = split(payload)
+    return [(p.number, p.name, dict(p.content.body)) for p in parts], codes
+
+
+def ask_all(exchange):
+    exchange("mask", "a few words", requests())
+
+
+def test_a_part_goes_once_to_each_with_the_next_message():
+    exchange, _ = called(*consortium())
+    exchange.begin_view(DIGEST)
+    told_by(exchange, "one", x=1)
+    exchange("mask", "to one alone", {"bank": Payload()})
+    told_by(exchange, "two", x=2)
+    ask_all(exchange)
+    assert received(exchange, 10)[0] == [(2, "two", {"x": 2})]
+    assert received(exchange, 11)[0] == [(1, "one", {"x": 1}), (2, "two", {"x": 2})]
+    ask_all(exchange)
+    assert received(exchange, 10)[0] == received(exchange, 11)[0] == []
+
+
+def test_parts_bring_their_arrays():
+    exchange, _ = called(*consortium())
+    exchange.begin_view(DIGEST)
+    exchange.tell("one", {}, {"bank": np.arange(3.0)})
+    ask_all(exchange)
+    _, parts, _ = split([p for n, _, p in exchange._grid.asked if n == 11][-1])
+    assert parts[0].content.array("bank").tolist() == [0, 1, 2]
+
+
+def test_the_hub_has_the_digest_that_members_have():
+    exchange, _ = called(*consortium())
+    exchange.begin_view(DIGEST)
+    digest = first_digest(DIGEST, ATTEMPT)
+    assert exchange.view == digest
+    for name in ("one", "two"):
+        digest = next_digest(digest, told_by(exchange, name, x=name))
+        assert exchange.view == digest
+    assert exchange.told == 2
+
+
+def test_codes_go_to_those_whom_they_are_for():
+    nodes, pins = consortium()
+    codes = {10: {"tax": "a" * 64, "power": "b" * 64}, 11: {"bank": "c" * 64}}
+    for node, said in codes.items():
+        nodes[node].odd["mask"] = Payload({"confirm": {"number": 1, "codes": said}})
+    exchange, _ = called(nodes, pins)
+    exchange.begin_view(DIGEST)
+    ask_all(exchange)
+    assert received(exchange, 10)[1] == received(exchange, 11)[1] == {}
+    ask_all(exchange)
+    assert received(exchange, 10)[1] == {"tax": {"number": 1, "code": "c" * 64}}
+    assert received(exchange, 11)[1] == {"bank": {"number": 1, "code": "a" * 64}}
+
+
+def test_the_view_goes_on_after_a_stop():
+    """All members have the first two parts; the next has number three."""
+    exchange, _ = called(*consortium())
+    exchange.begin_view(DIGEST, "e" * 64, 2)
+    part = told_by(exchange, "three", x=3)
+    assert part.number == 3
+    assert exchange.view == next_digest("e" * 64, part)
+    ask_all(exchange)
+    assert received(exchange, 10)[0] == [(3, "three", {"x": 3})]

@@ -5,11 +5,22 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fedrisk.errors import ConfigError
+from fedrisk.errors import ConfigError, ProtocolError
 from fedrisk.models.binning import Bins
-from fedrisk.recipes.scorecard.fitting import gram_matrix, label_counts, refit, sizes_of
+from fedrisk.models.estimator import LabelCounts, fit_curves
+from fedrisk.recipes.scorecard.fitting import (
+    LEAST_RADIUS,
+    Facts,
+    gram_matrix,
+    label_counts,
+    refit,
+    second_release,
+    sizes_of,
+)
+from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
 from fedrisk.study import NO_PRIVACY
+from support.studies import features, study
 
 pytestmark = pytest.mark.slow
 
@@ -93,3 +104,155 @@ def test_the_gram_matrix_by_hand():
         [16, 16, 0, 64],
         [64, 64, 64, 0],
     ]
+
+
+# --- the second release -------------------------------------------------------------------------------------
+
+
+def after_counts(rows=3000, rate=0.2):
+    """Facts, bins, counts and curves of six features at the banks and at the tax office."""
+    small = study(banks=2, holders=("tax",))
+    columns = features()
+    bins = [Bins(f, edges=(0.2, 0.5, 0.7)) if f.private_edges else Bins.public(f) for f in columns]
+    rng = np.random.default_rng(2)
+    n1, n0 = [], []
+    for b in bins:
+        share = rng.dirichlet(np.full(b.size, 20.0))
+        risk = np.clip(rate * (1 + 0.5 * rng.normal(size=b.size)), 0.001, 0.9)
+        n1.append(rows * share * risk)
+        n0.append(rows * share * (1 - risk))
+    counts = LabelCounts(tuple(n1), tuple(n0), np.full(len(bins), 4.0))
+    facts = Facts(
+        study=small,
+        plan=make_plan(small, columns),
+        training=rows,
+        sampled=rows // 2,
+        weighted=False,
+        binary=True,
+    )
+    return facts, bins, counts, fit_curves(counts, bins)
+
+
+def as_told(second):
+    """What the hub tells of it, as it travels."""
+    if second.chosen is not None:
+        return {"chosen": second.chosen}
+    return {"bases": [b.tolist() for b in second.bases], "radii": dict(second.radii)}
+
+
+def test_the_second_release_is_a_gram_matrix_where_positives_suffice():
+    facts, *given = after_counts()
+    second = second_release(facts, *given)
+    assert second.release.name == "gram" and second.chosen is None
+    assert set(second.radii) == {"bank", "tax"} and min(second.radii.values()) >= LEAST_RADIUS
+    assert second.share == 2.0  # half of the rows stand for all
+    assert second.release.mu == facts.plan.mu("gram")
+    assert second.about == {"share": 2.0, "radii": second.radii}
+
+
+def test_the_second_release_is_a_count_of_the_stronger_features_where_positives_are_few():
+    facts, *given = after_counts(rows=200)
+    second = second_release(facts, *given)
+    assert second.release.name == "recount"
+    assert sum(map(len, second.chosen.values())) == 4
+    assert all(places == sorted(places) for places in second.chosen.values())
+    assert second.about == {"chosen": second.chosen}
+
+
+def alike(one, other):
+    return one.release == other.release and as_told(one) == as_told(other)
+
+
+def test_what_is_told_of_it_is_taken_to_the_last_digit():
+    """Machines differ in the last digits and in the signs of modes; one shape row must be one everywhere."""
+    facts, *given = after_counts()
+    own = second_release(facts, *given)
+    assert alike(second_release(facts, *given, as_told(own)), own)
+    told = as_told(own)
+    told["radii"] = {r: v * (1 + 1e-9) for r, v in own.radii.items()}
+    told["bases"] = [[[v * (1 + 1e-9) for v in row] for row in b] for b in told["bases"]]
+    assert any(len(row) > 1 for b in told["bases"] for row in b)
+    told["bases"] = [[[row[0], *(-v for v in row[1:])] for row in b] for b in told["bases"]]
+    taken = second_release(facts, *given, told)
+    assert as_told(taken) == told != as_told(own)
+
+
+def curve_turned(told):
+    """The sign of a curve says where the risk is."""
+    told["bases"][0] = [[-row[0], *row[1:]] for row in told["bases"][0]]
+
+
+def one_bin_alone(told):
+    told["bases"][0] = [[float(k == 0), *row[1:]] for k, row in enumerate(told["bases"][0])]
+
+
+def modes_swapped(told):
+    place = next(j for j, b in enumerate(told["bases"]) if len(b[0]) > 2)
+    told["bases"][place] = [[row[0], row[2], row[1], *row[3:]] for row in told["bases"][place]]
+
+
+def a_mode_less(told):
+    place = next(j for j, b in enumerate(told["bases"]) if len(b[0]) > 1)
+    told["bases"][place] = [row[:-1] for row in told["bases"][place]]
+
+
+def a_feature_less(told):
+    del told["bases"][-1]
+
+
+def radius_larger(told):
+    told["radii"]["tax"] *= 1.001
+
+
+def radius_smaller(told):
+    told["radii"]["bank"] *= 0.999
+
+
+def radius_missing(told):
+    del told["radii"]["tax"]
+
+
+def radius_more(told):
+    told["radii"]["power"] = 1.0
+
+
+def no_bases(told):
+    del told["bases"]
+
+
+def chosen_instead(told):
+    told.clear()
+    told["chosen"] = {"bank": [0], "tax": [0]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        curve_turned,
+        one_bin_alone,
+        modes_swapped,
+        a_mode_less,
+        a_feature_less,
+        radius_larger,
+        radius_smaller,
+        radius_missing,
+        radius_more,
+        no_bases,
+        chosen_instead,
+    ],
+)
+def test_what_does_not_follow_is_refused(change):
+    facts, *given = after_counts()
+    told = as_told(second_release(facts, *given))
+    change(told)
+    with pytest.raises(ProtocolError, match="does not follow from the label counts"):
+        second_release(facts, *given, told)
+
+
+@pytest.mark.parametrize("told", [{}, {"chosen": {"bank": [0], "tax": []}}, {"bases": [], "radii": {}}])
+def test_other_features_than_the_stronger_ones_are_not_counted_again(told):
+    facts, *given = after_counts(rows=200)
+    own = second_release(facts, *given)
+    assert alike(second_release(facts, *given, as_told(own)), own)
+    with pytest.raises(ProtocolError, match="does not follow from the label counts"):
+        second_release(facts, *given, told)
