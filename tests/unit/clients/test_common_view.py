@@ -68,7 +68,7 @@ class Members:
             state.put_secret("ephemeral", own.to_bytes())
             keys[name] = signed.to_dict()
         for name in self.nodes:
-            self.state(name).save(Peers(keys=keys))
+            self.state(name).save(Peers(keys=keys, hub=next(iter(keys.values()))))
         self.said: dict[str, dict[str, Any]] = {}
 
     def state(self, name):
