@@ -28,6 +28,7 @@ from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.releases.plan import Plan
 
 ATTEMPT = "0123456789abcdef"
+LEAST_ROWS = 3
 STUDY = {
     "name": "s",
     "purpose": "credit_scoring",
@@ -45,6 +46,8 @@ STUDY = {
 @pytest.fixture
 def begin(consortium):
     bank = consortium.paths["bank"]
+    for path in consortium.paths.values():
+        path.write_text(path.read_text().replace("[policy]", f"[policy]\nleast_rows = {LEAST_ROWS}", 1))
     bank.with_name("alfa.toml").write_text(bank.read_text().replace('name = "bank"', 'name = "alfa"', 1))
 
     def begin(name, research_seed=None):
@@ -276,15 +279,17 @@ def test_two_uses_that_change_places_are_noticed(begin):
         take_order(attempt, Payload(request.body, {**request.blobs, "use:other": use}), make_plan)
 
 
-@pytest.mark.parametrize(("rows", "refused"), [(13, True), (14, False)])
-def test_a_bank_asks_for_half_of_the_rows_that_its_policy_leaves_it(begin, rows, refused):
-    """By hand: least_rows 100, four in five take part, 70 % are trained on, one of two banks: 28, and half of it."""
+@pytest.mark.parametrize(("rows", "refused"), [(1, True), (2, False)])
+def test_everybody_asks_for_half_of_the_rows_that_a_policy_leaves_a_list(begin, rows, refused):
+    """By hand: least_rows 10, four in five take part, 70 % are trained on, one of two banks: 2.8, and half of it."""
+    file = begin("alfa").node.institution.folder / "alfa.toml"
+    file.write_text(file.read_text().replace(f"least_rows = {LEAST_ROWS}", "least_rows = 10"))
     attempt = begin("alfa")
     request = order(attempt, *whole(list(range(rows)), [TRAINING] * rows, UNUSED))
     if not refused:
-        assert take_order(attempt, request, make_plan).touched["training"] == rows
+        assert take_order(attempt, request, make_plan).training == rows + 3
         return
-    with pytest.raises(PolicyError, match=r"13 of its rows would be trained on, and policy.least_rows = 100"):
+    with pytest.raises(PolicyError, match=r"1 rows of alfa would be trained on, and policy.least_rows = 10 asks for 1;"):
         take_order(attempt, request, make_plan)
     assert attempt.state.find(RowOrder) is None
 
