@@ -17,7 +17,7 @@ from fedrisk.clients import outlet
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.row_order import training_rows
 from fedrisk.errors import PeerError
-from fedrisk.protocol import common_view
+from fedrisk.protocol.common_view import split as without_view
 from fedrisk.protocol.payload import Payload, from_record, request
 from fedrisk.recipes.scorecard.forms import counts_release
 from fedrisk.recipes.scorecard.plan import SHARES
@@ -519,7 +519,7 @@ def test_a_message_of_another_attempt_is_refused(kit, tmp_path):
     consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=800)
     first = consortium.run()
     sent = first.step("release", "counts").sent["tax"]
-    old, _, _ = common_view.split(sent)
+    old, _, _ = without_view(sent)
 
     def mix(number, action, what):
         record = consortium.last

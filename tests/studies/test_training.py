@@ -18,6 +18,7 @@ from fedrisk.models.network_inputs import encode
 from fedrisk.models.trainable import TrainedModel
 from fedrisk.privacy.accounting import compose, epsilon_for, mu_for
 from fedrisk.privacy.spend import Spend
+from fedrisk.protocol.common_view import split
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipes.network.node import SIDE, own_bins
 from fedrisk.releases.budget import total_mu
@@ -305,7 +306,7 @@ def test_a_step_is_answered_once(private):
     """The same request gets the same bytes and pays nothing; other weights under the same masks are refused."""
     node = private.nodes["alfa"]
     step = next(s for s in private.steps if s.action == "step" and s.sent_step == 1)
-    request = Payload({**step.sent["alfa"].body, "attempt": private.attempt}, step.sent["alfa"].blobs)
+    request, _, _ = split(step.sent["alfa"])
     left = node.ledger.left()
     again = training.step(node, request, side=SIDE)
     assert np.array_equal(again.array("update"), step.answers["alfa"].array("update"))

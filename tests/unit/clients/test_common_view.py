@@ -398,6 +398,21 @@ def test_the_first_message_again_goes_on(members):
     assert view(members).names == ("one",)
 
 
+def test_after_the_end_what_was_asked_before_may_come_again_and_nothing_new(members):
+    """The keys are gone, so no code can be checked: what a handler has on the disk it may give again."""
+    members.all(FIRST, part(1, "one"))
+    requests = [members.request("bank", [part(2, "two")]), members.request("bank")]
+    members.send("bank", NEXT, requests[0])
+    members.state("bank").forget_secrets()
+    for request in requests:
+        assert members.send("bank", NEXT, request) == Payload({"attempt": ATTEMPT})
+    with pytest.raises(ProtocolError, match="an attempt that is over"):
+        members.send("bank", NEXT, members.request("bank", [part(3, "three")]))
+    with pytest.raises(ProtocolError, match="told part two before, with other content"):
+        members.send("bank", NEXT, members.request("bank", [part(2, "two", "y")]))
+    assert view(members).names == ("one", "two")
+
+
 # --- answers ------------------------------------------------------------------------------------------------
 
 
