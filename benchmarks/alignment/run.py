@@ -28,9 +28,11 @@ SEED = 20250101
 # Bare calls per worker that measure the machine's speed before and after each step.
 PROBE = 4_000
 
-# Claims: seconds at most, and the least share of the processor time that bare libsodium calls need.
+# Claims: seconds at most, and the least share of the processor time that bare libsodium calls need; that in steps
+# without proofs, whose sums are not libsodium's (see verifiable.py for them).
 LIMITS = {"holder is key authority": 40.0, "third party is key authority": 90.0}
 LEAST_EFFICIENCY = 0.80
+WITHOUT_PROOFS = ("bank blinds", "holder with the key", "holder blinds")
 
 
 def codes(n: int, start: int) -> list[str]:
@@ -41,7 +43,7 @@ def codes(n: int, start: int) -> list[str]:
 
 def bare_calls(n: int) -> tuple[float, float]:
     """Seconds of one bare hash to the group and of one bare multiplication."""
-    sodium = ristretto._sodium()
+    sodium = ristretto.libsodium()
     buffer = ctypes.create_string_buffer(64)
     point, product = ctypes.addressof(buffer), ctypes.addressof(buffer) + 32
     key, uniform = ristretto.random_scalars(1), os.urandom(64)
@@ -122,6 +124,7 @@ class Timed:
 def run_steps(bank: list[bytes], holder: list[bytes]) -> Timed:
     """Every step of both settings."""
     key = oprf.derive_key(SEED.to_bytes(32, "big"), b"benchmark")
+    public = oprf.public_key(key)
     n, m = len(bank), len(holder)
     start = time.perf_counter()
     with oprf.workers(WORKERS) as pool:
@@ -130,12 +133,18 @@ def run_steps(bank: list[bytes], holder: list[bytes]) -> Timed:
         clock = Clock(pool)
         blinds, points = clock.run("bank blinds", n, 1, 1, lambda: oprf.blind(bank, pool=pool))
         answer = clock.run("bank evaluated", n, 0, 1, lambda: oprf.evaluate(points, key, pool=pool))
-        of_bank = clock.run("bank finalises", n, 0, 1, lambda: oprf.finalise(bank, blinds, answer, pool=pool))
+        of_bank = clock.run(
+            "bank finalises", n, 0, 1, lambda: oprf.finalise(bank, blinds, points, *answer, public, pool=pool)
+        )
         of_holder = clock.run("holder with the key", m, 1, 1, lambda: oprf.pseudonyms(holder, key, pool=pool))
         blinds, points = clock.run("holder blinds", m, 1, 1, lambda: oprf.blind(holder, pool=pool))
         answer = clock.run("holder evaluated", m, 0, 1, lambda: oprf.evaluate(points, key, pool=pool))
         again = clock.run(
-            "holder finalises", m, 0, 1, lambda: oprf.finalise(holder, blinds, answer, pool=pool)
+            "holder finalises",
+            m,
+            0,
+            1,
+            lambda: oprf.finalise(holder, blinds, points, *answer, public, pool=pool),
         )
     return Timed(clock, start_up, of_bank, of_holder, again)
 
@@ -175,12 +184,12 @@ def main(fraction: float) -> int:
     )
     match_seconds = time.perf_counter() - start
     totals = total_seconds(clock, match_seconds)
-    efficiency = sum(clock.bare.values()) / sum(clock.processor.values())
+    efficiency = sum(clock.bare[s] for s in WITHOUT_PROOFS) / sum(clock.processor[s] for s in WITHOUT_PROOFS)
     same = bool(np.array_equal(timed.of_holder, timed.again)) and not refused.any()
     claims = {
         "both ways give the same pseudonyms": same,
         "all common enterprises are found": matching.overlaps(found)["bank"]["holder"] == common,
-        f"at least {LEAST_EFFICIENCY:.0%} of the processor time is libsodium's": efficiency
+        f"at least {LEAST_EFFICIENCY:.0%} of the processor time without proofs is libsodium's": efficiency
         >= LEAST_EFFICIENCY,
     }
     # The claims in seconds are about the full size only.

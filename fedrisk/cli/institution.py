@@ -170,11 +170,11 @@ def quota(
     ] = None,
 ) -> None:
     """At the key authority: how many ids an institution may have evaluated in an epoch; raise it with --size."""
-    from fedrisk.clients.attempt import key_tag
+    from fedrisk.clients.attempt import epoch_tag
     from fedrisk.clients.node import Node
 
     node = Node.load(institution)
-    fingerprint, tag, account = node.store.fingerprint(name), key_tag(node.name, epoch), node.store.quota
+    fingerprint, tag, account = node.store.fingerprint(name), epoch_tag(node.name, epoch), node.store.quota
     if size is not None:
         account.redeclare(fingerprint, tag, size)
     agreed = account.size(fingerprint, tag)

@@ -73,12 +73,15 @@ class Requests:
     digests: dict[str, str] = field(default_factory=dict)
 
 
-def key_tag(authority: str, epoch: str) -> str:
-    """Name of the key under which pseudonyms are made: authority, epoch and function.
+def epoch_tag(authority: str, epoch: str) -> str:
+    """Name of a key of pseudonyms, in stores and quotas: authority, epoch and function.
 
     Names and epochs hold no "@", so that no study's names can make one tag look like another. Tags without a function
-    are of an older version, whose function (RFC 9497, mode 0x00) gave other pseudonyms: for pseudonyms and quotas they
-    are other epochs, and their sides of the split count as an earlier epoch's.
+    are of an older version, whose function (RFC 9497, mode 0x00) gave other pseudonyms: for pseudonyms and quotas
+    they are other epochs, and their sides of the split count as an earlier epoch's.
+
+    >>> epoch_tag("tax", "2026")
+    'tax@2026@voprf'
     """
     return f"{authority}@{epoch}@voprf"
 
@@ -130,8 +133,8 @@ class Attempt:
 
     @property
     def key_tag(self) -> str:
-        """Name of the key under which pseudonyms are made (:func:`key_tag`), apart from research runs'."""
-        tag = key_tag(self.study.authority, self.study.alignment.epoch)
+        """Name of the key under which pseudonyms are made, apart from the names in research runs."""
+        tag = epoch_tag(self.study.authority, self.study.alignment.epoch)
         return f"research@{self.study.holdout.seed}@{tag}" if self.research else tag
 
     @property
