@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fedrisk.protocol.payload import Payload
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums
 from fedrisk.releases.release import Release
-from fedrisk.server.noisy_sums import NoisySums
+from fedrisk.server.noisy_sums import NoisySums, spends_of
 from fedrisk.server.outcome import Counts, Floats, Outcome
 
 Exact = Callable[[Floats, Floats, NDArray[np.int64]], Counts]
@@ -61,14 +61,13 @@ def _take_exact(
         outcome.figures[bank] = dict(answer.get("figures"))
         total = np.stack([n1, n0], 1)
         blocks.append(ReleasedBlock(name=bank, left=bank, right=bank, total=total, variance=0.0))
-    spends = [dict(a.get("spend")) for a in charged.values() if "spend" in a.body]
     sums.keep(
         ReleasedSums(
             name=release.name,
             population=release.population,
             mu=release.mu,
             blocks=tuple(blocks),
-            spends=tuple(spends),
+            spends=tuple(spends_of(release.name, charged)),
             about={"first": first},
         )
     )

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -95,13 +96,22 @@ class NoisySums:
                 total += answers[name].array(block.name)
             signed = to_signed(total) if block.least is None else to_range(total, block.least)
             sums[block.name] = signed.astype(float) / 2.0**release.scale_bits
-        spends = [dict(a.get("spend")) for a in answers.values() if "spend" in a.body]
+        spends = spends_of(release.name, answers)
         return self.keep(released_sums(release, combined(release, sums), spends, about))
 
     def keep(self, released: ReleasedSums) -> ReleasedSums:
-        """Add a release to the record."""
+        """Add a release to the record, with what was charged for it before anything of it was there."""
+        before = self.record.find(released.name)
+        if before is not None and not before.blocks:
+            released = replace(released, spends=(*before.spends, *released.spends))
         self.record = self.record.with_release(released)
         return released
+
+    def keep_charged(self, release: Release, answers: Mapping[str, Payload]) -> None:
+        """Enter prices of a release that some were charged for before it is made, such as holders for an evaluation."""
+        spends = spends_of(release.name, answers)
+        if spends:
+            self.keep(released_sums(release, {}, spends))
 
     def _deal(
         self,
@@ -157,9 +167,18 @@ def send_order(sums: NoisySums, what: str = "order of rows") -> dict[str, Payloa
     return sums.exchange("edges", what, order)
 
 
+def spends_of(release: str, answers: Mapping[str, Payload]) -> list[dict[str, Any]]:
+    """Prices of a release in answers."""
+    spends = [dict(a.get("spend")) for a in answers.values() if "spend" in a.body]
+    return [spend for spend in spends if spend["release"] == release]
+
+
 def release_edges(sums: NoisySums, plan: Plan) -> ReleasedSums | None:
     """The order goes out, noisy histograms come back: None where all bins are public."""
     answers = send_order(sums, "order of rows, noisy edge histograms")
+    if plan.prepared("evaluation"):
+        # Holders behind an external score are charged for it here, as they take part in nothing later.
+        sums.keep_charged(plan.release("evaluation"), answers)
     return sums.total(plan.release("edges"), answers) if plan.prepared("edges") else None
 
 

@@ -58,10 +58,27 @@ def test_scores_of_a_research_run_are_no_input_of_a_private_study(kit, tmp_path)
     assert own.run(own.with_study(**NEURAL), research_seed=1).results.to_dict()["research"]
 
 
-def test_the_score_of_a_single_holder_is_no_input(kit, tmp_path):
-    """Its bands are cut by the shares of all rows, so one row's score would depend on others."""
+def test_the_score_of_a_single_holder_is_an_input_and_its_charges_are_in_the_record(kit, tmp_path):
+    """Its bands follow from released numbers, so one row's score depends on no other row."""
     own = consortium(kit, tmp_path, holders=("tax",))
     own.run()
-    with pytest.raises(PeerError, match="no agreement"):
-        own.run(own.with_study(**NEURAL))
-    assert "single holder" in own.nodes["alfa"].store.errors(own.last.attempt)[0]["text"]
+    run = own.run(own.with_study(**NEURAL))
+    released = {r.name: r for r in run.results.record.releases}
+    charged = {name: {s["institution"] for s in released[name].spends} for name in ("external", "evaluation")}
+    assert charged == {"external": {"tax"}, "evaluation": {"tax", *run.study.banks}}
+    assert all(s["release"] == r.name for r in released.values() for s in r.spends)
+
+
+def test_a_holder_that_is_not_asked_for_its_charge_stops_the_banks(kit, tmp_path):
+    """It is charged with the answer that confirms what is trained; without that no bank makes a step."""
+    own = consortium(kit, tmp_path, holders=("tax",))
+    own.run()
+
+    def leave_out(run, step):
+        if step.action == "prepare":
+            step.sent.pop("tax")
+
+    with pytest.raises((PeerError, KeyError)):
+        own.run(own.with_study(**NEURAL), change=leave_out)
+    made = {e.spend.release for e in own.nodes["alfa"].ledger.entries() if e.spend.attempt == own.last.attempt}
+    assert not any(name.startswith("step") for name in made)

@@ -43,9 +43,7 @@ def find_external(node: Node, study: Study, research_seed: int | None) -> str:
     """The attempt whose scores are the input: of study ``network.external``, with exactly these holders, the latest.
 
     DataError where there is none. PolicyError where it was a research run and this is none, since a score fitted
-    without privacy would carry records of others past the noise; and where a single holder stood behind it, since
-    coarse bands are cut by the shares of all rows in them, so that one row's score depends on others' and the
-    bound on one enterprise would not hold.
+    without privacy would carry records of others past the noise.
     """
     name = NetworkSettings.of(study).external
     found = []
@@ -68,11 +66,6 @@ def find_external(node: Node, study: Study, research_seed: int | None) -> str:
         raise PolicyError(
             f"the latest scores of study {name} at {node.name} come of a research run, which has no privacy; run "
             "that study without a research seed first"
-        )
-    if research_seed is None and len(study.holders) == 1:
-        raise PolicyError(
-            f"network.external = {name} has a single holder, whose bands depend on other rows; take a study with two "
-            "holders or more, or leave network.external out"
         )
     return attempt
 

@@ -136,14 +136,19 @@ def _chosen(study: Study, owner: Sequence[str], strong: Sequence[int]) -> dict[s
 def _adopted(
     own: tuple[Floats, ...], radius: dict[str, float], told: Mapping[str, Any]
 ) -> tuple[tuple[Floats, ...], dict[str, float]]:
-    """Bases and radii as the hub has them, once they are those here within rounding; the sign of a mode is free."""
+    """Bases and radii as the hub has them, once they are those here within rounding.
+
+    Curves have to agree. Modes may be turned among themselves, as eigenvectors may be on another machine: norms of rows
+    stay, and with them the sensitivity.
+    """
     if set(told) != {"bases", "radii"} or set(told["radii"]) != set(radius):
         raise _other_numbers()
     theirs = tuple(np.asarray(b, float) for b in told["bases"])
     radii_there = {role: float(told["radii"][role]) for role in radius}
     same = len(own) == len(theirs) and all(
         a.shape == b.shape
-        and all(_close(a[:, k], b[:, k]) or (k > 0 and _close(a[:, k], -b[:, k])) for k in range(a.shape[1]))
+        and _close(a[:, 0], b[:, 0])
+        and _close(a[:, 1:] @ a[:, 1:].T, b[:, 1:] @ b[:, 1:].T)
         for a, b in zip(own, theirs, strict=True)
     )
     if not same or not all(_close(radius[r], radii_there[r]) for r in radius):
