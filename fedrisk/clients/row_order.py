@@ -182,17 +182,4 @@ def _keep_split(attempt: Attempt, ids: NDArray[Any]) -> None:
         rows, use = listed(attempt, name), use_of(attempt, name)
         for value in (TRAINING, HOLD_OUT):
             side[rows[(use == value) & (rows >= 0)]] = value
-    if attempt.study.holdout.kind == "pseudonym":
-        _check_sides(attempt, ids, side)
     attempt.node.store.pseudonyms.keep_split(attempt.key_tag, ids[side != UNUSED], side[side != UNUSED])
-
-
-def _check_sides(attempt: Attempt, ids: NDArray[Any], side: NDArray[np.uint8]) -> None:
-    """ProtocolError where an enterprise changes sides under one key: training and hold-out have a budget each."""
-    before = attempt.node.store.pseudonyms.sides(attempt.key_tag, ids)
-    changed = int(((before != side) & (before != UNUSED) & (side != UNUSED)).sum())
-    if changed:
-        raise ProtocolError(
-            f"{changed} enterprises of {attempt.name} would change between training and hold-out, which have a budget "
-            "each; keep holdout.percent as it was in earlier studies of this epoch, or renew the epoch of pseudonyms"
-        )

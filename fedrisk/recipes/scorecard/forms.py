@@ -30,12 +30,18 @@ def counts_release(
     sizes: bins of each released feature by role. Sensitivity sqrt(features) for both columns together, since
     y^2 + (1 - y)^2 <= 1.
 
-    binary_labels: all labels are 0 or 1 and none is weighted. Then a holder's array comes in two blocks, which together
-    say what the one says, no more and no less. Its own block holds N1 + z1, from products with the single column
-    y; the block ``HOLDER.all`` holds N + z1 + z0, with N the holder's own histogram, which needs no product, z1
-    the very noise of the first block and z0 noise of its own. So N0 + z0 is the difference, (N1 + z1, N0 + z0)
-    and (N1 + z1, N + z1 + z0) determine each other, and sensitivity, price and what the hub learns are those of
-    the one array. The gain: without N0, which is large, counts fit a ring of 16 bits, where it is safe
+    binary_labels: all labels are 0 or 1 and none is weighted. Then a holder's array comes in two blocks. Its own block
+    holds N1 + zh + zb, from products with the single column y, with noise zh of the holder and zb of the banks. The
+    block ``HOLDER.all`` holds N + zh + z0 from the holder alone, with N its own histogram, which needs no product, zh
+    the very noise of the first block and z0 noise of its own. The difference is N0 + z0 - zb. What a record costs:
+
+    - a holder's record, made zero, takes (y, 1 - y) from (N1, N0). To a bank, which knows zb, the noises zh and z0 are
+      independent: sensitivity 1 a feature, as for the one array;
+    - a bank's record, made zero, changes N1 alone, by 1 a feature. The holder knows N, zh and z0, and sees N1 + zb: the
+      banks' noise is whole. (With noise of the banks in ``HOLDER.all`` it would see N1 twice, at half the variance.)
+    - to the hub the noise is larger in both cases.
+
+    The gain: without N0, which is large, counts fit a ring of 16 bits, where it is safe
     (:func:`fits_16_bits`), and the masked one-hot matrices take half the bytes.
 
     In all cases the last bin of each feature is left out of the product; see ``product.with_last``.
@@ -78,7 +84,12 @@ def _holder_blocks(
         least=None if reach is None else -reach,
     )
     everybody = Block(
-        name=f"{role}.all", left=role, right=role, shape=(bins, 1), sigma=noise, with_noise_of=role
+        name=f"{role}.all",
+        left=role,
+        right=role,
+        shape=(bins, 1),
+        sigma={role: noise[role]},
+        with_noise_of=role,
     )
     return positives, everybody
 

@@ -210,7 +210,7 @@ class Inputs:
         if block.left != block.right:
             return self._shares(block, request)
         if block.with_noise_of is not None:
-            return self._histogram(block)
+            return self._histogram()
         if self._gram:
             owners = self.attempt.state.load(SecondState).owners[self.attempt.role]
             return matrices.gram_vector([self.shapes(name) for name in self.attempt.lists], owners)
@@ -250,10 +250,8 @@ class Inputs:
             self._shape_rows[bank] = shape_rows(list(codes.T), bases, radius, self.release.scale_bits // 2)
         return self._shape_rows[bank]
 
-    def _histogram(self, block: Block) -> NDArray[np.int64]:
-        """(bins, 1) rows per bin of a holder's columns; zeros at a bank, which only adds noise."""
-        if block.left != self.attempt.role:
-            return np.zeros(block.shape, np.int64)
+    def _histogram(self) -> NDArray[np.int64]:
+        """(bins, 1) rows per bin of this holder's columns."""
         codes, sizes = self.codes()
         return matrices.histogram(codes[all_training_rows(self.attempt)], sizes, self.release.scale_bits)
 
