@@ -58,7 +58,9 @@ class Mangled:
     other: bool = False
 
 
-def manglings(payload: Payload, names: list[str], foreign: list[Payload], attempts: list[str]) -> Iterator[Mangled]:
+def manglings(
+    payload: Payload, names: list[str], foreign: list[Payload], attempts: list[str]
+) -> Iterator[Mangled]:
     """All manglings of a message.
 
     names: of the study's members. foreign: messages of other actions. attempts: ids of other attempts.
@@ -252,7 +254,7 @@ def _of_blobs(payload: Payload, names: list[str]) -> Iterator[Mangled]:
 
 def _blob_place(name: str, parts: dict[str, str], names: list[str]) -> str:
     if name.startswith("common/"):
-        _, number, rest = name.split("/", 2)
+        _, number, _rest = name.split("/", 2)
         return f"common.{parts[number]}.[blob]"
     for member in sorted(names, key=len, reverse=True):
         name = name.replace(member, "NAME")
@@ -332,7 +334,9 @@ def _blobs(payload: Payload, where: str, how: str, change: dict[str, Any], *, ot
         return to_record(Payload(payload.body, blobs))
 
     # What is equal to the true one is no mangling; two cannot be told apart by whoever reads the name alone.
-    same = all(n in payload.blobs and b is not None and _equal(payload.blobs[n], b) for n, b in change.items())
+    same = all(
+        n in payload.blobs and b is not None and _equal(payload.blobs[n], b) for n, b in change.items()
+    )
     return Mangled(where, "as it is" if same else how, make, other or same)
 
 
@@ -361,7 +365,9 @@ def _of_whole(payload: Payload, foreign: list[Payload], attempts: list[str]) -> 
     for field in ("common", "confirmed"):
         if field in payload.body:
             rest = {k: v for k, v in payload.body.items() if k != field}
-            blobs = {n: b for n, b in payload.blobs.items() if field != "common" or not n.startswith("common/")}
+            blobs = {
+                n: b for n, b in payload.blobs.items() if field != "common" or not n.startswith("common/")
+            }
             yield _whole("(message)", f"without {field}", rest, blobs)
 
 

@@ -4,11 +4,9 @@ The true study goes on beside, on nodes that see true messages only. What a copy
 compared with its store before: see :class:`Mangler`.
 """
 
-import hashlib
 import os
 import re
 import shutil
-import secrets
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -208,7 +206,10 @@ class Mangler:
         count = int(wanted)
         self.carry = wanted - count
         foreign = [p for key, p in self.seen.items() if not key.startswith(f"{action}/")][-6:]
-        attempts = ["neverdescribed00", *(a for a in self._attempts(copy) if a != payload.body.get("attempt"))]
+        attempts = [
+            "neverdescribed00",
+            *(a for a in self._attempts(copy) if a != payload.body.get("attempt")),
+        ]
         every = manglings(payload, names, foreign, attempts)
         for mangled in sample(every, count, f"{self.seed}|{self.number}"):
             self._try(grid, copy, action, mangled, true)
@@ -288,7 +289,9 @@ class Mangler:
             if action == "close":
                 continue
             if got.code is None:
-                self.failures.append(f"{waiting.what}: answered, and so was the true {action}, {got.spends[charged:]}")
+                self.failures.append(
+                    f"{waiting.what}: answered, and so was the true {action}, {got.spends[charged:]}"
+                )
             elif wrong := self._wrong_refusal(copy, got, got.spends[charged:]):
                 self.failures.append(f"{waiting.what}, then the true {action}: {wrong}")
 

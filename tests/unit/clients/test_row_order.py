@@ -289,7 +289,9 @@ def test_everybody_asks_for_half_of_the_rows_that_a_policy_leaves_a_list(begin, 
     if not refused:
         assert take_order(attempt, request, make_plan).training == rows + 3
         return
-    with pytest.raises(PolicyError, match=r"1 rows of alfa would be trained on, and policy.least_rows = 10 asks for 1;"):
+    with pytest.raises(
+        PolicyError, match=r"1 rows of alfa would be trained on, and policy.least_rows = 10 asks for 1;"
+    ):
         take_order(attempt, request, make_plan)
     assert attempt.state.find(RowOrder) is None
 
