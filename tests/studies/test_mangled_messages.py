@@ -3,11 +3,71 @@ from pathlib import Path
 
 import pytest
 
-from support.mangling_hub import Mangler, Rules
+from support.mangling_hub import Mangler, Rule
 
 pytestmark = pytest.mark.study
 
-RULES = Rules()
+RULES = (
+    Rule(
+        "describe",
+        r"study.*|research_seed",
+        "later",
+        "any study may be described; the others agreed to another one",
+    ),
+    Rule(
+        "describe",
+        r"attempt|\(message\)|\(record body\)",
+        "later",
+        "the same study under another id: nobody else has an attempt of that id",
+    ),
+    Rule(
+        "close",
+        r"attempt|\(message\)|\(record body\)",
+        "hub",
+        "another attempt is closed, or one that never began here",
+    ),
+    Rule(
+        "blind",
+        r"common\.members\.(statements|signed_heads|witnessed).*",
+        "later",
+        "what others say of themselves and keep of each other: they confirm it in the next exchange",
+    ),
+    Rule("evaluate", r"\[NAME\]", "hub", "a member whose envelope is not there asks for nothing", "removed"),
+    Rule("evaluate", r"\(message\)", "hub", "nobody asks for anything", "without blobs"),
+    Rule(
+        "edges",
+        r"common\.order\.(training|holdout|sampled|uses).*",
+        "bound",
+        "counts of other members' lists, told in the message that asks for the edges",
+    ),
+    Rule(
+        "edges",
+        r"\[(rows|use|sample):NAME\]",
+        "hub",
+        "which rows: what the hub draws; the check of rows comes later",
+    ),
+    Rule("mask", r"common\.(bins|counts).*", "later", "totals by which the same follows"),
+    Rule("mask", r"secrets.*|\[.*NAME@NAME.*\]", "hub", "random numbers of the hub; others make wrong sums"),
+    Rule(
+        "release",
+        r"common\.(bins|counts).*",
+        "bound",
+        "without holders totals come with the request for a release",
+    ),
+    Rule("score|deliver", r"common\.card.*", "bound", "totals by which the same card follows"),
+    Rule(
+        "prepare",
+        r"common\.(bins|training).*",
+        "bound",
+        "numbers within rounding; totals by which the same follows",
+    ),
+    Rule("confirm|unmask", r"(survivors|lost).*", "same", "sets, in whatever order", "swapped.*|backwards"),
+    Rule("step", r"step", "bound", "another step, at its own price"),
+    Rule("step|conclude", r"\[weights\]", "hub", "the model is the hub's; masks are bound to it"),
+    Rule("conclude", r"evaluate", "hub", "whether the hold-out is evaluated"),
+    Rule(".*", ".*", "same", "no mangling at all", "as it is"),
+)
+"""Where a mangled message may be answered."""
 
 
 def vertical(kit, folder):

@@ -357,11 +357,12 @@ def _of_whole(payload: Payload, foreign: list[Payload], attempts: list[str]) -> 
         if message.blobs:
             yield _whole("(message)", "blobs of another action", payload.body, message.blobs, other=True)
     for attempt in attempts:
-        yield _whole("(message)", "of another attempt", {**payload.body, "attempt": attempt}, payload.blobs)
+        body = {**payload.body, "attempt": attempt}
+        yield _whole("(message)", "of another attempt", body, payload.blobs, other=True)
     yield _whole("(message)", "empty", {}, {})
     yield _whole("(message)", "without a body", {}, payload.blobs)
     if payload.blobs:
-        yield _whole("(message)", "without blobs", payload.body, {})
+        yield _whole("(message)", "without blobs", payload.body, {}, other=True)
     for field in ("common", "confirmed"):
         if field in payload.body:
             rest = {k: v for k, v in payload.body.items() if k != field}
@@ -400,7 +401,7 @@ def _of_record(payload: Payload) -> Iterator[Mangled]:
         "bytes": lambda text: text.encode(),
     }
     for how, change in texts.items():
-        yield Mangled("(record body)", how, body(change))
+        yield Mangled("(record body)", how, body(change), how == "a key twice")
 
     def without(key: str) -> Callable[[], RecordDict]:
         def make() -> RecordDict:

@@ -4,11 +4,13 @@ The true study goes on beside, on nodes that see true messages only. What a copy
 compared with its store before: see :class:`Mangler`.
 """
 
+import json
 import os
 import re
 import shutil
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -145,26 +147,29 @@ def _scan(folder: Path) -> dict[str, tuple[int, int, int]]:
     return found
 
 
-@dataclass
-class Rules:
-    """What may be answered. Each by (action, pattern of the place, of what was done) with its reason.
+@dataclass(frozen=True)
+class Rule:
+    """A place at which a mangled message may be answered, and why.
 
-    same: the field means nothing there, so that the answer is the true message's. later: nothing can be told from it
-    yet, nothing is charged, and the next exchange is refused. hub: the hub may choose it freely; charged is what the
-    true message is charged.
+    action, where, how: patterns. kind: one of
+
+    same: the field means nothing there, or not more than the set of its values: the answer is the true message's.
+    later: no member can tell it from a true value yet. Nothing is charged, and the next exchange is refused.
+    bound: the same, told in the very message that asks for a release: charged is what the true message is charged, what
+    leaves is masked and sealed for another view than the others', and the next exchange is refused.
+    hub: the hub may choose it freely, and the others need not know. Charged is at most what the true message is charged.
     """
 
-    same: list[tuple[str, str, str, str]] = field(default_factory=list)
-    later: list[tuple[str, str, str, str]] = field(default_factory=list)
-    hub: list[tuple[str, str, str, str]] = field(default_factory=list)
+    action: str
+    where: str
+    kind: str
+    why: str
+    how: str = ".*"
 
-    def kind(self, action: str, where: str, how: str) -> str | None:
-        """The list that a mangling is in."""
-        for kind in ("same", "later", "hub"):
-            for act, place, done, _ in getattr(self, kind):
-                if all(re.fullmatch(p, t) for p, t in ((act, action), (place, where), (done, how))):
-                    return kind
-        return None
+    def fits(self, action: str, mangled: Mangled) -> bool:
+        """Whether a mangling is at this place; what the hub chooses has to be a valid value."""
+        pairs = ((self.action, action), (self.where, mangled.where), (self.how, mangled.how))
+        return all(re.fullmatch(p, t) for p, t in pairs) and (self.kind != "hub" or mangled.other)
 
 
 class Mangler:
@@ -173,7 +178,9 @@ class Mangler:
     failures: what went wrong, in words. counts: mangled messages by (action, outcome).
     """
 
-    def __init__(self, consortium: Any, rules: Rules, *, share: float, seed: str, folder: Path) -> None:
+    def __init__(
+        self, consortium: Any, rules: Sequence[Rule], *, share: float, seed: str, folder: Path
+    ) -> None:
         self.consortium, self.rules, self.share, self.seed = consortium, rules, share, seed
         self.folder = folder
         self.failures: list[str] = []
@@ -197,7 +204,9 @@ class Mangler:
             self.seen.setdefault(f"{step.action}/{name}", payload)
 
     def _one(self, grid: InProcessGrid, name: str, action: str, payload: Payload, names: list[str]) -> None:
-        copy = self.copies.setdefault(name, Copy(self.consortium, name, self.folder))
+        if name not in self.copies:
+            self.copies[name] = Copy(self.consortium, name, self.folder)
+        copy = self.copies[name]
         self._next_is_refused(grid, copy, action, payload)
         copy.sync()
         true = self._deliver(grid, copy, action, to_record(payload))
@@ -230,38 +239,59 @@ class Mangler:
         what = f"{action} to {copy.name}: {mangled.where}: {mangled.how}"
         charged = len(copy.spends())
         got = self._deliver(grid, copy, action, mangled.make())
-        wrong = self._wrong(copy, action, mangled, true, got, charged)
+        kind = None if got.code else self._kind(copy, action, mangled, true, got)
+        wrong = self._wrong(copy, mangled, true, got, charged, kind)
         if wrong:
             self.failures.append(f"{what}: {wrong}")
-        outcome = got.code or self.rules.kind(action, mangled.where, mangled.how) or "answered"
-        self.counts[action, outcome] += 1
-        if got.code is None and not wrong and outcome == "later":
+        self.counts[action, got.code or f"answered: {kind}"] += 1
+        if not wrong and kind in ("later", "bound"):
             tree = {rel: c for rel, c in {**copy.before, **got.changed}.items() if c is not None}
             self.waiting.setdefault(copy.name, []).append(Waiting(what, tree))
         copy.restore(got.changed)
 
+    def _kind(self, copy: Copy, action: str, mangled: Mangled, true: Outcome, got: Outcome) -> str | None:
+        if action == "describe" and _studies(got) and _studies(got) == _studies(true):
+            # The same study, written in another way.
+            return "same"
+        if mangled.where.startswith("confirmed") or mangled.how == "without confirmed":
+            # Codes of what was confirmed before may be left out.
+            return "same" if self._confirmed(copy) else None
+        return next((r.kind for r in self.rules if r.fits(action, mangled)), None)
+
+    def _confirmed(self, copy: Copy) -> bool:
+        """Whether all other members have confirmed all that the copy was told, as its store says."""
+        file = f"attempts/{self.consortium.last.attempt}/View.json"
+        views = [json.loads(c) for rel, c in copy.before.items() if rel == file]
+        others = [
+            n for n, c in self.consortium.content.items() if n != copy.name and c["kind"] != "authority"
+        ]
+        return any(all(v["confirmed"].get(o, 0) >= len(v["digests"]) for o in others) for v in views)
+
     def _wrong(
-        self, copy: Copy, action: str, mangled: Mangled, true: Outcome, got: Outcome, charged: int
+        self, copy: Copy, mangled: Mangled, true: Outcome, got: Outcome, charged: int, kind: str | None
     ) -> str:
         """What is not as it has to be; empty where all is."""
-        public = copy.node.store.identity.public
-        if not verify(copy.path / "audit.jsonl", public).ok:
+        if not verify(copy.path / "audit.jsonl", copy.node.store.identity.public).ok:
             return "the trail does not verify any more"
-        new = got.spends[charged:]
+        new, usual = got.spends[charged:], true.spends[charged:]
         if got.code is not None:
             return self._wrong_refusal(copy, got, new)
-        kind = self.rules.kind(action, mangled.where, mangled.how)
+        about = f"charged {new}, same answer: {_same(true, got)}, changed {_extra(true, got)}"
         if kind is None:
-            return f"answered, charged {new}, answer as the true one's: {_same(true, got)}, changed {_extra(true, got)}"
-        if not mangled.other and kind == "hub":
-            return "answered, and it is no valid value"
+            return f"answered, {about}"
+        fine = {
+            "same": _same(true, got) and new == usual,
+            "later": not new,
+            "bound": sorted(m for _, m in new) == sorted(m for _, m in usual),
+            "hub": sum(m for _, m in new) <= sum(m for _, m in usual),
+        }
+        beyond = [rel for rel in _extra(true, got) if NEVER.match(rel) and not rel.startswith("sides/")]
         if kind == "same" and not _same(true, got):
-            return f"the answer is another one, changed {_extra(true, got)}"
-        if kind == "later" and new:
-            return f"charged {new}"
-        if kind == "hub" and sorted(m for _, m in new) != sorted(m for _, m in true.spends[charged:]):
-            return f"charged {new}"
-        return ""
+            differs = [k for k, v in _plain(got.answer).items() if v != _plain(true.answer).get(k)]
+            about += (
+                f", differs in {differs}: {[(got.answer.body[k], true.answer.body.get(k)) for k in differs]}"
+            )
+        return "" if fine[kind] and not beyond else f"answered as {kind}, {about}"
 
     def _wrong_refusal(self, copy: Copy, got: Outcome, new: list[tuple[str, float]]) -> str:
         if got.code not in CODES:
@@ -299,6 +329,12 @@ class Mangler:
 def grid_names(grid: InProcessGrid) -> list[str]:
     """Names of the institutions of a grid, in the order of its nodes."""
     return [Path(str(c.node_config["institution"])).stem for c in grid._contexts.values()]
+
+
+def _studies(outcome: Outcome) -> list[Any]:
+    """What an attempt that was begun by a message is about."""
+    begun = {rel: c for rel, c in outcome.changed.items() if rel.endswith("Begun.json") and c is not None}
+    return [(rel, json.loads(content)) for rel, content in begun.items()]
 
 
 def _same(true: Outcome, got: Outcome) -> bool:
