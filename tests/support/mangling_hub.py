@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from fedrisk.clients.app import app as client_app
 from fedrisk.clients.node import Node
 from fedrisk.clients.store.attempt_store import AttemptStore
 from fedrisk.engine.in_process_grid import InProcessGrid
+from fedrisk.errors import ProtocolError
 from fedrisk.protocol.payload import Payload, from_record, to_record
 from support.mangling import Mangled, manglings, sample
 
@@ -32,11 +33,8 @@ CODES = {
 }
 """What the hub may get to see of a refusal."""
 
-NEVER = re.compile(
-    r"^(ledger\.sqlite|quota\.sqlite|pins\.json|identity\.key|results/|scored/|sides/|out_of_time\.json|epochs/|"
-    r"evaluation_keys/|pseudonyms/|pending/|encoders/)"
-)
-"""What a message that is refused must not touch; in fact it may touch nothing but the trail and its own attempt."""
+NEVER = re.compile(r"(ledger|quota)\.sqlite|pins\.json|identity\.key|results/|scored/|out_of_time\.json")
+"""What a message that is answered must not touch where the true one in its place does not."""
 
 MAY = re.compile(r"^(audit\.jsonl(\.head|\.checkpoints/.*)?|errors\.log|\.lock|attempts/[A-Za-z0-9]+/.*)$")
 """Trail, log of errors, lock, and the attempt's own folder."""
@@ -44,10 +42,10 @@ MAY = re.compile(r"^(audit\.jsonl(\.head|\.checkpoints/.*)?|errors\.log|\.lock|a
 
 @dataclass
 class Outcome:
-    """What a message did to a copy of a node."""
+    """What a message did to a copy of a node. spends: all that was ever charged there."""
 
     code: str | None
-    answer: Payload | None
+    answer: Payload
     changed: dict[str, bytes | None]
     spends: list[tuple[str, float]]
 
@@ -172,158 +170,176 @@ class Rule:
         return all(re.fullmatch(p, t) for p, t in pairs) and (self.kind != "hub" or mangled.other)
 
 
+@dataclass(frozen=True)
+class Moment:
+    """A message about to be delivered in its place of a run, and what it does to the copy of its node."""
+
+    grid: InProcessGrid
+    copy: Copy
+    action: str
+    payload: Payload
+    true: Outcome
+    charged: int
+
+
 class Mangler:
     """Plays as ``change`` of a run: before each exchange, mangled copies of all its messages.
 
-    failures: what went wrong, in words. counts: mangled messages by (action, outcome).
+    share: how many of a message, spread over its places. only: pattern of places, for tests of a few.
+    failures: what went wrong, in words. counts: mangled messages by (action, outcome): a code, or the kind of the rule
+    by which they were answered. later: how many of these made the next true message be refused, or not.
     """
 
     def __init__(
-        self, consortium: Any, rules: Sequence[Rule], *, share: float, seed: str, folder: Path
+        self,
+        consortium: Any,
+        rules: Sequence[Rule],
+        *,
+        share: float,
+        seed: str,
+        folder: Path,
+        only: str = ".*",
     ) -> None:
         self.consortium, self.rules, self.share, self.seed = consortium, rules, share, seed
-        self.folder = folder
+        self._only = re.compile(only)
         self.failures: list[str] = []
         self.counts: Counter[tuple[str, str]] = Counter()
-        self.seen: dict[str, Payload] = {}
-        self.waiting: dict[str, list[Waiting]] = {}
-        self.copies: dict[str, Copy] = {}
-        self.number = 0
-        self.carry = 0.0
+        self.later: Counter[str] = Counter()
+        self._folder = folder
+        self._seen: dict[str, Payload] = {}
+        self._waiting: dict[str, list[Waiting]] = {}
+        self._copies: dict[str, Copy] = {}
+        self._number = 0
+        self._carry = 0.0
 
     def __call__(self, run: Any, step: Any) -> None:
         """All messages of an exchange."""
         grid = run._grid
-        names = list(self.consortium.content)
         by_node = dict(zip(map(str, grid._contexts), grid_names(grid), strict=True))
         for key, payload in step.sent.items():
             name = by_node.get(key, key)
-            self.number += 1
             payload = Payload(dict(payload.body), dict(payload.blobs))
-            self._one(grid, name, step.action, payload, names)
-            self.seen.setdefault(f"{step.action}/{name}", payload)
+            self._one(grid, name, step.action, payload)
+            self._seen.setdefault(f"{step.action}/{name}", payload)
 
-    def _one(self, grid: InProcessGrid, name: str, action: str, payload: Payload, names: list[str]) -> None:
-        if name not in self.copies:
-            self.copies[name] = Copy(self.consortium, name, self.folder)
-        copy = self.copies[name]
+    def _one(self, grid: InProcessGrid, name: str, action: str, payload: Payload) -> None:
+        if name not in self._copies:
+            self._copies[name] = Copy(self.consortium, name, self._folder)
+        copy = self._copies[name]
         self._next_is_refused(grid, copy, action, payload)
         copy.sync()
+        charged = len(copy.spends())
         true = self._deliver(grid, copy, action, to_record(payload))
         copy.restore(true.changed)
-        wanted = self.share + self.carry
-        count = int(wanted)
-        self.carry = wanted - count
-        foreign = [p for key, p in self.seen.items() if not key.startswith(f"{action}/")][-6:]
-        attempts = [
-            "neverdescribed00",
-            *(a for a in self._attempts(copy) if a != payload.body.get("attempt")),
-        ]
-        every = manglings(payload, names, foreign, attempts)
-        for mangled in sample(every, count, f"{self.seed}|{self.number}"):
-            self._try(grid, copy, action, mangled, true)
+        moment = Moment(grid, copy, action, payload, true, charged)
+        wanted = self.share + self._carry
+        self._number, self._carry = self._number + 1, wanted - int(wanted)
+        for mangled in sample(self._manglings(moment), int(wanted), f"{self.seed}|{self._number}"):
+            self._try(moment, mangled)
 
-    def _attempts(self, copy: Copy) -> list[str]:
-        return sorted({rel.split("/")[1] for rel in copy.before if rel.startswith("attempts/")})
+    def _manglings(self, moment: Moment) -> Iterator[Mangled]:
+        foreign = [p for key, p in self._seen.items() if not key.startswith(f"{moment.action}/")][-6:]
+        kept = {rel.split("/")[1] for rel in moment.copy.before if rel.startswith("attempts/")}
+        attempts = ["neverdescribed00", *sorted(kept - {moment.payload.body.get("attempt")})]
+        every = manglings(moment.payload, list(self.consortium.content), foreign, attempts)
+        return (mangled for mangled in every if self._only.fullmatch(mangled.where))
 
     def _deliver(self, grid: InProcessGrid, copy: Copy, action: str, record: RecordDict) -> Outcome:
         message = Message(record, 1, f"query.{action}", ttl=60.0)
         message.metadata.__dict__["_message_id"] = "mangled"
+        # Raises where the app does: Flower would send the text of the exception.
         reply = client_app(grid._copy(message), copy.context)
-        if reply.has_error():
-            raise AssertionError("the ClientApp raised")
         answer = from_record(grid._copy(reply).content)
         return Outcome(answer.refusal, answer, copy.changes(), copy.spends())
 
-    def _try(self, grid: InProcessGrid, copy: Copy, action: str, mangled: Mangled, true: Outcome) -> None:
-        what = f"{action} to {copy.name}: {mangled.where}: {mangled.how}"
-        charged = len(copy.spends())
-        got = self._deliver(grid, copy, action, mangled.make())
-        kind = None if got.code else self._kind(copy, action, mangled, true, got)
-        wrong = self._wrong(copy, mangled, true, got, charged, kind)
+    def _try(self, moment: Moment, mangled: Mangled) -> None:
+        copy = moment.copy
+        what = f"{moment.action} to {copy.name}: {mangled.where}: {mangled.how}"
+        try:
+            got = self._deliver(moment.grid, copy, moment.action, mangled.make())
+        except Exception as error:
+            self.failures.append(f"{what}: the app raised {type(error).__name__}")
+            copy.restore(copy.changes())
+            return
+        kind = None if got.code else self._kind(moment, mangled, got)
+        wrong = self._wrong(moment, got, kind)
         if wrong:
             self.failures.append(f"{what}: {wrong}")
-        self.counts[action, got.code or f"answered: {kind}"] += 1
+        self.counts[moment.action, got.code or f"answered: {kind}"] += 1
         if not wrong and kind in ("later", "bound"):
             tree = {rel: c for rel, c in {**copy.before, **got.changed}.items() if c is not None}
-            self.waiting.setdefault(copy.name, []).append(Waiting(what, tree))
+            self._waiting.setdefault(copy.name, []).append(Waiting(what, tree))
         copy.restore(got.changed)
 
-    def _kind(self, copy: Copy, action: str, mangled: Mangled, true: Outcome, got: Outcome) -> str | None:
-        if action == "describe" and _studies(got) and _studies(got) == _studies(true):
+    def _kind(self, moment: Moment, mangled: Mangled, got: Outcome) -> str | None:
+        """As what a message was answered: a kind of :class:`Rule`, or None where there is no reason to answer it."""
+        if moment.action == "describe" and _studies(got) and _studies(got) == _studies(moment.true):
             # The same study, written in another way.
             return "same"
-        if mangled.where.startswith("confirmed") or mangled.how == "without confirmed":
+        if _but_for_codes(mangled, moment.payload) and self._confirmed(moment.copy):
             # Codes of what was confirmed before may be left out.
-            return "same" if self._confirmed(copy) else None
-        return next((r.kind for r in self.rules if r.fits(action, mangled)), None)
+            return "same"
+        return next((r.kind for r in self.rules if r.fits(moment.action, mangled)), None)
 
     def _confirmed(self, copy: Copy) -> bool:
         """Whether all other members have confirmed all that the copy was told, as its store says."""
-        file = f"attempts/{self.consortium.last.attempt}/View.json"
-        views = [json.loads(c) for rel, c in copy.before.items() if rel == file]
-        others = [
-            n for n, c in self.consortium.content.items() if n != copy.name and c["kind"] != "authority"
-        ]
-        return any(all(v["confirmed"].get(o, 0) >= len(v["digests"]) for o in others) for v in views)
+        view = copy.before.get(f"attempts/{self.consortium.last.attempt}/View.json")
+        if view is None:
+            return True
+        kept, content = json.loads(view), self.consortium.content
+        others = [n for n, c in content.items() if n != copy.name and c["kind"] != "authority"]
+        return all(kept["confirmed"].get(other, 0) >= len(kept["digests"]) for other in others)
 
-    def _wrong(
-        self, copy: Copy, mangled: Mangled, true: Outcome, got: Outcome, charged: int, kind: str | None
-    ) -> str:
+    def _wrong(self, moment: Moment, got: Outcome, kind: str | None) -> str:
         """What is not as it has to be; empty where all is."""
+        copy, true = moment.copy, moment.true
         if not verify(copy.path / "audit.jsonl", copy.node.store.identity.public).ok:
             return "the trail does not verify any more"
-        new, usual = got.spends[charged:], true.spends[charged:]
+        new, usual = got.spends[moment.charged :], true.spends[moment.charged :]
         if got.code is not None:
             return self._wrong_refusal(copy, got, new)
-        about = f"charged {new}, same answer: {_same(true, got)}, changed {_extra(true, got)}"
+        extra = sorted(set(got.changed) - set(true.changed))
+        about = f"charged {new}, changed {extra}, answers differ in {_differences(true, got)}"
         if kind is None:
             return f"answered, {about}"
         fine = {
-            "same": _same(true, got) and new == usual,
+            "same": not extra and not _differences(true, got) and new == usual,
             "later": not new,
             "bound": sorted(m for _, m in new) == sorted(m for _, m in usual),
             "hub": sum(m for _, m in new) <= sum(m for _, m in usual),
         }
-        beyond = [rel for rel in _extra(true, got) if NEVER.match(rel) and not rel.startswith("sides/")]
-        if kind == "same" and not _same(true, got):
-            differs = [k for k, v in _plain(got.answer).items() if v != _plain(true.answer).get(k)]
-            about += (
-                f", differs in {differs}: {[(got.answer.body[k], true.answer.body.get(k)) for k in differs]}"
-            )
+        beyond = [rel for rel in extra if NEVER.match(rel)]
         return "" if fine[kind] and not beyond else f"answered as {kind}, {about}"
 
     def _wrong_refusal(self, copy: Copy, got: Outcome, new: list[tuple[str, float]]) -> str:
         if got.code not in CODES:
-            text = copy.node.store.path / "errors.log"
-            return f"code {got.code}: {text.read_text()[-1500:]}"
+            return f"code {got.code}: {(copy.path / 'errors.log').read_text()[-1500:]}"
         if new:
             return f"refused and charged {new}"
         beyond = sorted(rel for rel in got.changed if not MAY.match(rel) or rel.endswith("Charges.json"))
         if beyond:
             return f"refused ({got.code}) and changed {beyond}"
-        entries = list(read(copy.path / "audit.jsonl"))
-        if entries[-1].event != "refusal" or entries[-1].code != got.code:
+        last = list(read(copy.path / "audit.jsonl"))[-1]
+        if last.event != "refusal" or last.code != got.code:
             return "the trail has no entry of the refusal"
-        if {"spend", "score"} & set(got.answer.body) or got.answer.blobs or len(got.answer.body) != 1:
+        if got.answer.blobs or set(got.answer.body) != {"refused"}:
             return "a refusal with more than a code"
         return ""
 
     def _next_is_refused(self, grid: InProcessGrid, copy: Copy, action: str, payload: Payload) -> None:
         """Members that answered a mangled message refuse the next true one, with the others' true confirmations."""
-        for waiting in self.waiting.pop(copy.name, []):
+        for waiting in self._waiting.pop(copy.name, []):
+            if action == "close":
+                self.later["nothing more was asked"] += 1
+                continue
             copy.put(waiting.tree)
             charged = len(copy.spends())
             got = self._deliver(grid, copy, action, to_record(payload))
-            self.counts[action, "refused next" if got.code else "answered next"] += 1
-            if action == "close":
-                continue
-            if got.code is None:
-                self.failures.append(
-                    f"{waiting.what}: answered, and so was the true {action}, {got.spends[charged:]}"
-                )
-            elif wrong := self._wrong_refusal(copy, got, got.spends[charged:]):
-                self.failures.append(f"{waiting.what}, then the true {action}: {wrong}")
+            new = got.spends[charged:]
+            self.later["refused" if got.code else "answered"] += 1
+            wrong = f"answered, charged {new}" if got.code is None else self._wrong_refusal(copy, got, new)
+            if wrong:
+                self.failures.append(f"{waiting.what}: answered, and then the true {action}: {wrong}")
 
 
 def grid_names(grid: InProcessGrid) -> list[str]:
@@ -337,16 +353,32 @@ def _studies(outcome: Outcome) -> list[Any]:
     return [(rel, json.loads(content)) for rel, content in begun.items()]
 
 
-def _same(true: Outcome, got: Outcome) -> bool:
-    """Whether two answers say the same; envelopes are other bytes every time."""
-    if true.answer is None or got.answer is None or set(true.answer.blobs) != set(got.answer.blobs):
-        return False
-    return _plain(true.answer) == _plain(got.answer) and not _extra(true, got)
+def _differences(true: Outcome, got: Outcome) -> list[str]:
+    """Where two answers differ; envelopes are other bytes every time."""
+    one, other = _plain(true.answer), _plain(got.answer)
+    body = [key for key in one.keys() | other.keys() if one.get(key) != other.get(key)]
+    return sorted([*body, *(set(true.answer.blobs) ^ set(got.answer.blobs))])
 
 
 def _plain(answer: Payload) -> dict[str, Any]:
-    return {k: v for k, v in answer.body.items() if k not in ("key", "signed_head", "confirm", "step_keys")}
+    """The body without what is drawn at random or is of the moment."""
+    body = {k: v for k, v in answer.body.items() if k not in ("key", "signed_head", "confirm", "step_keys")}
+    if "statement" in body:
+        body["statement"] = {k: v for k, v in body["statement"].items() if k != "evaluation_key"}
+    return body
 
 
-def _extra(true: Outcome, got: Outcome) -> list[str]:
-    return sorted(set(got.changed) - set(true.changed))
+def _but_for_codes(mangled: Mangled, payload: Payload) -> bool:
+    """Whether a mangled message is the true one with fewer of the others' codes, or with codes of before."""
+    if not mangled.where.startswith("confirmed") and mangled.where != "(message)":
+        return False
+    try:
+        got = from_record(mangled.make())
+    except ProtocolError:
+        return False
+    codes, before = got.body.get("confirmed", {}), payload.body.get("confirmed", {})
+    fewer = isinstance(codes, dict) and all(before.get(name) == code for name, code in codes.items())
+    one, other = (
+        Payload({k: v for k, v in p.body.items() if k != "confirmed"}, p.blobs) for p in (got, payload)
+    )
+    return one.digest() == other.digest() and (fewer or mangled.where == "(message)")
