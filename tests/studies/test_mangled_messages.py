@@ -208,11 +208,12 @@ def test_mangled_messages_change_and_cost_nothing(kit, scratch, make):
     told(mangler)
 
 
+@pytest.mark.mangle
 @pytest.mark.parametrize("what", ["forms", "confirmations"])
 def test_a_node_that_checks_less_is_found_out(kit, scratch, monkeypatch, what):
     if what == "forms":
         monkeypatch.setattr(Form, "check", lambda self, payload, what: None)
     else:
         monkeypatch.setattr(common_view, "_check_confirmed", lambda attempt, view, earlier: None)
-    places = {"forms": r"secrets.*|\(extra.*", "confirmations": "confirmed.*"}
-    assert play(kit, scratch, recount, share=2, only=places[what]).failures
+    places, share = {"forms": (r"secrets.*|\(extra.*", 4), "confirmations": ("confirmed.*", 20)}[what]
+    assert play(kit, scratch, recount, share=share, only=places).failures
