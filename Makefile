@@ -8,7 +8,7 @@ export FLWR_TELEMETRY_ENABLED = 0
 export FLWR_DISABLE_UPDATE_CHECK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: install study test quick lint types unit flower clean
+.PHONY: install study test quick lint types unit mangle flower clean
 
 install: $(VENV)/installed
 
@@ -41,6 +41,10 @@ types: install
 
 unit: install
 	$(BIN)/python -m pytest
+
+# Every message of whole studies, mangled in more than ten thousand ways; a sample of it is part of the tests.
+mangle: install
+	$(BIN)/python -m pytest -n 2 -m mangle -rP tests/studies/test_mangled_messages.py
 
 # The same study as a plain Flower app, on Flower's own simulation engine.
 flower: install

@@ -42,13 +42,17 @@ def renamed(
     ...     renamed({"alignment": {"keep": 1.0}}, STUDY_KEYS, STUDY_VALUES, where="study")
     {'alignment': {'inclusion_probability': 1.0}}
     """
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{where} is no table of sections; see the example files")
     out = {key: dict(value) if isinstance(value, Mapping) else value for key, value in content.items()}
     for old, new in keys.items():
         section, name = old.split(".")
         target, new_name = new.split(".")
         if not isinstance(out.get(section), dict) or name not in out[section]:
             continue
-        if new_name in (out.get(target) or {}):
+        if not isinstance(out.get(target, {}), dict):
+            raise ConfigError(f"{where}: [{target}] is no section; see the example files")
+        if new_name in out.get(target, {}):
             raise ConfigError(f"{where} states {old} and {new}, which are the same; remove {old}")
         out.setdefault(target, {})[new_name] = out[section].pop(name)
         if not out[section]:

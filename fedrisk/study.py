@@ -228,7 +228,7 @@ class Study(Settings):
         if not isinstance(content, Mapping):
             return content
         section = content.get("recipe", "scorecard")
-        if section not in content or section in cls.model_fields:
+        if not isinstance(section, str) or section not in content or section in cls.model_fields:
             return content
         if "settings" in content:
             raise ValueError(f"[{section}] and settings are the same; give one of them")

@@ -21,7 +21,7 @@ from fedrisk.clients.node import Node
 from fedrisk.clients.witness import check_heads
 from fedrisk.errors import ProtocolError
 from fedrisk.protocol.actions import Action, Disclosure, authority
-from fedrisk.protocol.form import SEALED, Body, Form, Hex, Seed
+from fedrisk.protocol.form import MOST_ROWS, SEALED, Body, Form, Hex, Seed
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import Statement, features_of_roles
 from fedrisk.secure.envelope import Context, open_sealed, seal
@@ -105,19 +105,18 @@ def evaluate(node: Node, request: Payload) -> Payload:
         )
     if set(request.blobs) - set(study.members):
         raise ProtocolError("blinded ids came under a name that is no member's; run the study again")
+    # All envelopes are opened before anything is debited.
+    asked = {name: _blinded(attempt, name, request.raw(name)) for name in request.blobs}
     answers = {}
-    for name in request.blobs:
-        blob = request.raw(name)
-        peer = attempt.peers[name]
-        head, points = open_sealed(attempt.key, peer, _context(attempt, "blinded", name, node.name), blob)
-        count = len(points) // 32
+    for name, (declared, points) in asked.items():
+        peer, count = attempt.peers[name], len(points) // 32
         fingerprint, digest = node.store.fingerprint(name), hashlib.sha256(points)
         agreed = node.store.quota.size(fingerprint, attempt.key_tag)
         node.store.quota.debit(
             fingerprint,
             attempt.key_tag,
             count,
-            math.ceil(GROWTH * int(json.loads(head)["declared"])) if agreed is None else agreed,
+            math.ceil(GROWTH * declared) if agreed is None else agreed,
             request=digest.hexdigest(),  # the same points again, after a study that stopped, cost nothing
             digest=digest.digest(),
         )
@@ -127,6 +126,19 @@ def evaluate(node: Node, request: Payload) -> Payload:
     if node.institution.kind == "authority":
         attempt.state.forget_secrets()  # its part in the attempt is over
     return Payload({}, answers)
+
+
+def _blinded(attempt: Attempt, name: str, sealed: bytes) -> tuple[int, bytes]:
+    """How many ids an institution declares, and its blinded points; ProtocolError where the envelope does not open."""
+    context = _context(attempt, "blinded", name, attempt.name)
+    try:
+        head, points = open_sealed(attempt.key, attempt.peers[name], context, sealed)
+        declared = json.loads(head)["declared"]
+    except (ValueError, KeyError, TypeError):
+        declared = None
+    if type(declared) is not int or not 0 <= declared <= MOST_ROWS or len(points) % 32:
+        raise ProtocolError(f"what {name} asks the key authority for is malformed; run the study again")
+    return declared, points
 
 
 def pseudonyms(node: Node, request: Payload) -> Payload:

@@ -88,12 +88,12 @@ def _answer(node: Node, name: str, payload: Payload) -> Payload:
 def _refuse(node: Node, name: str, payload: Payload | None, error: Exception) -> None:
     """Keep the reason at home, enter the refusal, and take no further part in the attempt."""
     attempt = "none" if payload is None else str(payload.body.get("attempt", "none"))
-    # A full disk must not turn the refusal into an exception.
-    with contextlib.suppress(OSError):
+    # Nothing, be it a full disk or a message that no entry can hold, may turn the refusal into an exception.
+    with contextlib.suppress(Exception):
         node.store.log_error(attempt, name, error)
-    with contextlib.suppress(FedriskError, OSError):
+    with contextlib.suppress(Exception):
         record_refusal(Message(node, name, payload or Payload(), None), error)
-    with contextlib.suppress(FedriskError, OSError):
+    with contextlib.suppress(Exception):
         node.store.attempt(attempt).forget_secrets()
 
 

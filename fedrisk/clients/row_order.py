@@ -58,9 +58,8 @@ def take_order(
     if again and attempt.state.find(Plan) is not None:
         return attempt.state.load(RowOrder)
     table, told = attempt.read(), attempt.told("order")
-    if set(told.get("training")) != set(attempt.study.trainers) or {
-        name.partition(":")[2] for name in request.blobs
-    } != set(attempt.lists):
+    trainers, lists = set(attempt.study.trainers), {name.partition(":")[2] for name in request.blobs}
+    if any(set(content) != trainers for content in told.body.values()) or lists != set(attempt.lists):
         raise ProtocolError("the order of rows is not about the lists of this study; run the study again")
     seen = np.zeros(len(table), bool)
     for name in attempt.lists:

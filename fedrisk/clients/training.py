@@ -140,7 +140,11 @@ def prepare(node: Node, request: Payload, *, side: Side) -> Payload:
     attempt.begin_once("prepare", request)
     plan = attempt.plan.trained
     rows = training_rows(attempt, attempt.name)
-    state = what_is_trained(attempt, side, len(rows))
+    state = what_is_trained(attempt, side)
+    if state.rows[attempt.name] != len(rows):
+        raise ProtocolError(
+            "the hub counts other training rows than the order of rows has; run the study again"
+        )
     check_ring(sum(state.rows.values()), plan.clip, plan.sigma, len(plan.trainers))
     # By id: single precision depends on the place in a block, and the row order is another one in every attempt.
     side.ready(attempt, rows[attempt.by_id(rows)])
@@ -188,9 +192,10 @@ def step(node: Node, request: Payload, *, side: Side) -> Payload:
     attempt = node.attempt(request)
     plan, number = attempt.plan.trained, _step_number(attempt, request)
     attempt.state.still_runs()
+    masked, others = len(plan.trainers) > 1, set(plan.trainers) - {attempt.name}
+    request.only({"weights", *others})
     trainee = trainee_of(attempt, side)
     weights = _weights(request, trainee.size, np.float64)
-    masked = len(plan.trainers) > 1
     if masked:
         _take_shares(attempt, request)
 
@@ -235,6 +240,7 @@ def unmask(node: Node, request: Payload) -> Payload:
     attempt = node.attempt(request)
     terms, pins = terms_of(attempt), node.store.pins
     lists = _survivors(attempt, request)
+    request.only(lists.survivors if lists.lost else ())
     opened = {name: attempt.state.secret(f"held_{name}") for name in terms.trainers}
     revealed, record = double_mask.reveal(
         step_keys.hold(attempt.name, terms, opened),
@@ -276,14 +282,10 @@ def terms_of(attempt: Attempt) -> step_keys.Terms:
     )
 
 
-def what_is_trained(attempt: Attempt, side: Side, own_rows: int) -> TrainingState:
-    """What the hub tells all trainers to train, checked; ProtocolError where it does not follow from public facts."""
+def what_is_trained(attempt: Attempt, side: Side) -> TrainingState:
+    """What the hub tells all members to train, checked; ProtocolError where it does not follow from public facts."""
     told, order = attempt.told("training"), attempt.told("order")
     rows = {name: int(order.get("training")[name]) for name in attempt.plan.trained.trainers}
-    if rows[attempt.name] != own_rows:
-        raise ProtocolError(
-            "the hub counts other training rows than the order of rows has; run the study again"
-        )
     design, rate = side.agreed(attempt, sum(rows.values()))
     if not _same(told.get("rate"), rate):
         raise ProtocolError(

@@ -77,7 +77,7 @@ def check_heads(attempt: Attempt, request: Payload) -> None:
     is ahead; ProtocolError where heads contradict each other, after a mark is left; EnvelopeError, without a mark, for
     a head that is not what it is relayed as: anybody could bring in such a one.
     """
-    heads = _relayed(attempt, request)
+    heads, kept = _relayed(attempt, request), _kept_of_own(attempt, request.get("witnessed"))
     node, others = attempt.node, [head for name, head in heads.items() if name != attempt.name]
     _check_clock(node.name, [head.time for head in others])
     found = []
@@ -89,7 +89,7 @@ def check_heads(attempt: Attempt, request: Payload) -> None:
         except ProtocolError as error:
             # The others are compared too: each contradiction leaves its mark.
             found.append(str(error))
-    found += _check_own(attempt, request.get("witnessed"))
+    found += _check_own(attempt, kept)
     if found:
         raise ProtocolError("; ".join(found))
 
@@ -131,28 +131,49 @@ def _relayed(attempt: Attempt, request: Payload) -> dict[str, SignedHead]:
         )
     heads = {name: SignedHead.from_json(json.dumps(content)) for name, content in plain.items()}
     for name, head in heads.items():
-        if head.institution != name or head.attempt != attempt.state.id:
+        fits = head.institution == name and head.attempt == attempt.state.id
+        if not fits or not head.holds(_key_of(attempt, name)):
             raise EnvelopeError(
-                f"the signed head relayed for {name} is another institution's, or of another attempt; "
-                "tell the consortium's operator"
+                f"the signed head relayed for {name} is another institution's, of another attempt, or not signed by "
+                "its pinned key; tell the consortium's operator"
             )
     return heads
 
 
-def _check_own(attempt: Attempt, witnessed: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What others keep of this node against its own trail and ledger: contradictions in words, each with its mark."""
-    node = attempt.node
-    trail, public, known = node.trail, node.store.identity.public, answered_until(_log(node), node.name)
-    now = own_head(node)
-    found = []
-    for giver, heads in witnessed.items():
-        if giver == node.name or giver not in attempt.study.members or node.name not in heads:
-            continue
-        head = SignedHead.from_json(json.dumps(heads[node.name]))
-        if head.institution != node.name or not head.holds(public):
+def _key_of(attempt: Attempt, name: str) -> bytes:
+    store = attempt.node.store
+    return store.identity.public if name == attempt.name else store.pins.of(name)
+
+
+def _kept_of_own(attempt: Attempt, witnessed: Mapping[str, Mapping[str, Any]]) -> dict[str, SignedHead]:
+    """Heads of this node that others keep, by giver, verified; EnvelopeError where any head relayed is malformed."""
+    node, members = attempt.node, attempt.study.members
+    if any(name not in members for heads in (witnessed, *witnessed.values()) for name in heads):
+        raise EnvelopeError(
+            "signed heads of institutions that are no members are relayed; run the study again"
+        )
+    every = {
+        giver: {name: SignedHead.from_json(json.dumps(head)) for name, head in heads.items()}
+        for giver, heads in witnessed.items()
+    }
+    own = {
+        giver: heads[node.name] for giver, heads in every.items() if giver != node.name and node.name in heads
+    }
+    for giver, head in own.items():
+        if head.institution != node.name or not head.holds(node.store.identity.public):
             raise EnvelopeError(
                 f"{giver} keeps a head of {node.name} that {node.name} never signed; compare keys with {giver}"
             )
+    return own
+
+
+def _check_own(attempt: Attempt, kept: Mapping[str, SignedHead]) -> list[str]:
+    """What others keep of this node against its own trail and ledger: contradictions in words, each with its mark."""
+    node = attempt.node
+    trail, known = node.trail, answered_until(_log(node), node.name)
+    now = own_head(node)
+    found = []
+    for giver, head in kept.items():
         if head.time <= known:
             continue
         what = _own_contradiction(head, trail.hash_at(head.count), now)

@@ -7,7 +7,7 @@ raw, so that nothing is pickled. An institution that refuses answers with a code
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,14 @@ class Payload:
                 f"the message lacks bytes {name}; sender and receiver must run the same version"
             )
         return blob
+
+    def only(self, names: Collection[str]) -> None:
+        """ProtocolError where there are other blobs than these: what nobody reads may say anything to anybody."""
+        if set(self.blobs) - set(names):
+            raise ProtocolError(
+                "the message brings arrays or envelopes that nobody asked for; sender and receiver must run the same "
+                "version. Nothing was used of it"
+            )
 
     def get(self, key: str) -> Any:
         """An entry of the body that has to be there; ProtocolError where it is missing."""
@@ -115,6 +123,8 @@ def to_record(payload: Payload) -> RecordDict:
 def from_record(record: RecordDict) -> Payload:
     """The payload of a message's content; ProtocolError for content that :func:`to_record` did not make."""
     try:
+        if set(record) != {"body", "blobs"} or set(record.config_records["body"]) != {"json"}:
+            raise ValueError("a record more or less")
         body = json.loads(str(record.config_records["body"]["json"]), parse_constant=_constant)
         blobs: dict[str, Blob] = {}
         for name, array in record.array_records["blobs"].items():

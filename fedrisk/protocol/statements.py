@@ -7,11 +7,11 @@ all confirm the same view to each other: so nobody's statement can be changed on
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from fedrisk.data.features import Feature, features_from
 from fedrisk.errors import ConfigError, ProtocolError
-from fedrisk.protocol.form import Body, Count, Digest
+from fedrisk.protocol.form import Body, Count, Digest, Name
 from fedrisk.study import BANK, Study
 
 
@@ -24,6 +24,30 @@ class LabelFacts(Body):
     binary: bool
 
 
+class FeatureOf(Body):
+    """One public column (data/features.Feature)."""
+
+    institution: Name
+    column: Annotated[str, Field(min_length=1, max_length=1000)]
+    kind: Literal["number", "category", "flag"]
+    low: float | None
+    high: float | None
+    grid: Literal["linear", "log"]
+    bins: Annotated[list[float | str], Field(max_length=65_536)] | None
+    missing: bool
+    monotone: Literal["increasing", "decreasing"] | None
+    bin_count: Annotated[int, Field(ge=2, le=65_536)] | None
+
+
+def _checked(content: dict[str, Any]) -> dict[str, Any]:
+    FeatureOf.model_validate(content)
+    return content
+
+
+Stated = Annotated[dict[str, Any], AfterValidator(_checked)]
+"""A feature as its institution stated it, to the last digit."""
+
+
 class Statement(Body):
     """One member's statement.
 
@@ -34,7 +58,7 @@ class Statement(Body):
 
     role: Literal["bank", "holder", "authority"]
     rows: Count = 0
-    features: Annotated[list[dict[str, Any]], Field(max_length=10_000)] = Field(default_factory=list)
+    features: Annotated[list[Stated], Field(max_length=10_000)] = Field(default_factory=list)
     label: LabelFacts | None = None
     scores: Literal["bands", "points"] = "bands"
     score_values: Annotated[int, Field(ge=16, le=1 << 16)] = 512

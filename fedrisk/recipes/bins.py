@@ -1,7 +1,7 @@
 """Bins of all columns from what was released: the same at hub and members, for recipes that put columns into bins."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -10,6 +10,7 @@ from fedrisk.errors import ProtocolError
 from fedrisk.models.binning import Bins, bins_of, default_bin_count
 from fedrisk.protocol.form import BlobForm, Body, Form
 from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.statements import FeatureOf
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedSums
 from fedrisk.releases.totals import checked_totals
@@ -19,19 +20,9 @@ TOTALS = BlobForm(dtype="float64", ndim=(1, 2), low=-1e15, high=1e15, most=1 << 
 """An array of released totals; shape and range of each are checked against its release (releases/totals)."""
 
 
-class BinsOf(Body):
+class BinsOf(FeatureOf):
     """The bins of one feature, as :meth:`fedrisk.models.binning.Bins.to_dict` gives them."""
 
-    institution: str
-    column: str
-    kind: Literal["number", "category", "flag"]
-    low: float | None
-    high: float | None
-    grid: Literal["linear", "log"]
-    bins: list[Any] | None
-    missing: bool
-    monotone: Literal["increasing", "decreasing"] | None
-    bin_count: int | None
     edges: Annotated[list[float], Field(max_length=4096)]
     categories: Annotated[list[str], Field(max_length=65_536)]
 

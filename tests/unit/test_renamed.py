@@ -112,6 +112,12 @@ def test_what_is_malformed_is_left_to_the_checks(content):
         assert renamed(content, STUDY_KEYS, STUDY_VALUES, where="here") == content
 
 
+@pytest.mark.parametrize("content", [3, None, ["a"], "text", {"gram": {"rows": 1}, "scorecard": "text"}])
+def test_what_is_no_table_of_sections_is_an_error_of_configuration(content):
+    with pytest.raises(ConfigError, match="section"):
+        renamed(content, STUDY_KEYS, STUDY_VALUES, where="here")
+
+
 def test_old_words_of_an_institutions_file(tmp_path):
     assert set(INSTITUTION_KEYS) == {"policy.least_tolerated"}
     assert set(INSTITUTION_VALUES) == {"policy.recipes"}

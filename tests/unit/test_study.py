@@ -56,6 +56,7 @@ def test_a_plain_study_and_its_defaults():
         ({"name": "1st"}, "name", "pattern"),
         ({"purpose": "Credit"}, "purpose", "pattern"),
         ({"recipe": "Big Forest"}, "recipe", "pattern"),
+        ({"recipe": {"a": 1}}, "recipe", "string"),
         (
             {"colour": 1},
             "colour",

@@ -92,6 +92,8 @@ def prepare(node: Node, request: Payload) -> Payload:
     if attempt.name in attempt.study.trainers:
         return training.prepare(node, request, side=SIDE)
     attempt.begin_once("prepare", request)
+    # What it is charged for follows from public facts here as at the banks.
+    training.what_is_trained(attempt, SIDE)
     return outlet.charge(attempt, external_release(attempt.plan), request)
 
 

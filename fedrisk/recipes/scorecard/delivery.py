@@ -53,6 +53,7 @@ class Scored:
 def deliver(node: Node, request: Payload) -> Payload:
     """Sealed partial scores -> the bank's scores and models (kept), evaluation histogram (out)."""
     attempt = node.attempt(request)
+    request.only(attempt.study.holders)
     card = told_card(attempt)
     edges = card.score_bins(attempt.study.evaluation.bins)
     scored = cache(lambda: _scored(attempt, card, request))

@@ -31,7 +31,7 @@ from fedrisk.protocol.actions import Action, Disclosure, named, partner
 from fedrisk.protocol.form import SEALED, BlobForm, Form, OfAttempt
 from fedrisk.protocol.order import ORDER, ROWS
 from fedrisk.protocol.payload import Payload
-from fedrisk.protocol.row_check import CHECK, CHECKED
+from fedrisk.protocol.row_check import CHECKED
 from fedrisk.recipe import Brought
 from fedrisk.recipes.bins import BINS
 from fedrisk.recipes.scorecard import matrices
@@ -97,6 +97,7 @@ def release_sums(node: Node, request: Payload) -> Payload:
     """Envelopes of the counterparts -> this institution's part of every block: shares, pair masks, noise."""
     attempt = node.attempt(request)
     inputs = Inputs(attempt, prepared(attempt, request))
+    request.only(_envelopes(attempt, inputs))
     exact = cache(lambda block: inputs.part(inputs.release.block(block), request))
     checked: dict[str, bytes] = {}
     if not outlet.charged(attempt, inputs.release.name):
@@ -113,6 +114,12 @@ def release_sums(node: Node, request: Payload) -> Payload:
         lambda block, noise: noise.add(block, exact(block.name)),
     )
     return Payload(answer.body, {**answer.blobs, **checked})
+
+
+def _envelopes(attempt: Attempt, inputs: "Inputs") -> set[str]:
+    """Names of the envelopes that come with the request for a release."""
+    checks = row_check.own_checks(attempt) if release_of_counts(inputs.release) else []
+    return {p.id for p in inputs.products} | {c.id for c in checks}
 
 
 def release_of_counts(release: Release) -> bool:
@@ -136,10 +143,12 @@ def _check_dealt(attempt: Attempt, inputs: "Inputs", request: Payload) -> None:
     """ProtocolError unless there is a secret for each product, and a correction of its size for each left side."""
     products_here = {p.id: p for p in inputs.products}
     lefts = {name for name, p in products_here.items() if p.left == attempt.name}
-    wanted, beside = set(products_here), {n for n in request.blobs if n.startswith((CHECK, CHECKED))}
+    wanted, checks = set(products_here), row_check.own_checks(attempt)
+    beside = {c.checked for c in checks if c.holder == attempt.name}
     if release_of_counts(inputs.release):
-        wanted |= {c.id for c in row_check.own_checks(attempt)}
-    fits = set(request.get("secrets")) == wanted and set(request.blobs) - beside == lefts
+        wanted |= {c.id for c in checks}
+        beside = {c.id for c in checks if c.holder == attempt.name}
+    fits = set(request.get("secrets")) == wanted and set(request.blobs) == lefts | beside
     for name in lefts if fits else ():
         shape = inputs.shape(products_here[name])
         correction = request.array(name)

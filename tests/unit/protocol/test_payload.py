@@ -187,3 +187,22 @@ def test_messages_and_their_answers():
     assert isinstance(answer, Message)
     assert answer.metadata.reply_to_message_id == "m1"
     assert from_record(answer.content).refusal == "data"
+
+
+def test_a_message_holds_a_body_and_blobs_and_nothing_else():
+    for key, value in (("more", ConfigRecord({"x": 1})), ("other", ArrayRecord())):
+        record = to_record(Payload({"a": 1}))
+        record[key] = value
+        with pytest.raises(ProtocolError, match="malformed"):
+            from_record(record)
+    record = to_record(Payload({"a": 1}))
+    record.config_records["body"]["second"] = "{}"
+    with pytest.raises(ProtocolError, match="malformed"):
+        from_record(record)
+
+
+def test_blobs_that_nobody_asked_for_are_refused():
+    payload = Payload({}, {"a": b"1", "b": b"2"})
+    payload.only(("a", "b", "c"))
+    with pytest.raises(ProtocolError, match="nobody asked for"):
+        payload.only(("a",))

@@ -120,7 +120,7 @@ def test_malformed_features_are_refused(change):
 def test_a_missing_key_of_a_feature_is_refused():
     broken = columns("tax")
     del broken[0]["bins"]
-    with pytest.raises(ConfigError, match="malformed"):
+    with pytest.raises(ProtocolError, match="malformed"):
         roles(tax={"features": broken})
 
 

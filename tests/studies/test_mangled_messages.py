@@ -1,0 +1,219 @@
+"""Every message of whole studies of every recipe, mangled: generic codes, no state change, no charge.
+
+A hub plays an honest study. Right before a message is delivered, mangled copies of it go to a copy of its node, through
+the same ClientApp: every field at every depth removed, renamed, or replaced; every array and envelope broken; parts and
+blobs swapped; messages of other actions and attempts; records that no sender makes (support/mangling). Each has to be
+refused with one of the codes of fedrisk/errors.py, with nothing charged, and with a store that is byte for byte as
+before but for the trail, which still verifies, the log of errors, and the attempt's own folder. ``RULES`` names what may
+be answered instead, and why; then the charge is at most the true message's, and where the others see another view the
+next true message is refused.
+
+``make test`` runs a sample. ``make mangle`` runs all: FIGURES
+"""
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fedrisk.clients import common_view
+from fedrisk.protocol.form import Form
+from support.mangling_hub import Mangler, Rule
+
+pytestmark = pytest.mark.study
+
+RULES = (
+    Rule(
+        "describe",
+        r"study.*|research_seed",
+        "later",
+        "any study may be described; the others agreed to another one",
+    ),
+    Rule(
+        "describe",
+        r"attempt|\(message\)|\(record body\)",
+        "later",
+        "the same study under another id: nobody else has an attempt of that id",
+    ),
+    Rule(
+        "close",
+        r"attempt|\(message\)|\(record body\)",
+        "hub",
+        "another attempt is closed, or one that never began here",
+    ),
+    Rule(
+        "blind",
+        r"common\.members\.(statements|signed_heads|witnessed).*",
+        "later",
+        "what others say of themselves and keep of each other: they confirm it in the next exchange",
+    ),
+    Rule("evaluate", r"\[NAME\]", "hub", "a member whose envelope is not there asks for nothing", "removed"),
+    Rule("evaluate", r"\(message\)", "hub", "nobody asks for anything", "without blobs"),
+    Rule(
+        "edges",
+        r"common\.order\.(training|holdout|sampled|uses).*",
+        "bound",
+        "counts of other members' lists, told in the message that asks for the edges",
+    ),
+    Rule(
+        "edges",
+        r"\[(rows|use|sample):NAME\]",
+        "hub",
+        "which rows: what the hub draws; the check of rows comes later",
+    ),
+    Rule("mask", r"common\.(bins|counts).*", "later", "totals by which the same follows"),
+    Rule("mask", r"secrets.*|\[.*@NAME\]", "hub", "random numbers of the hub; others make wrong sums"),
+    Rule(
+        "release",
+        r"common\.(bins|counts).*",
+        "bound",
+        "without holders totals come with the request for a release",
+    ),
+    Rule("score|deliver", r"common\.card.*", "bound", "totals by which the same card follows"),
+    Rule(
+        "prepare",
+        r"common\.(bins|training).*",
+        "bound",
+        "numbers within rounding; totals by which the same follows",
+    ),
+    Rule("confirm|unmask", r"(survivors|lost).*", "same", "sets, in whatever order", "swapped.*|backwards"),
+    Rule("step", r"step", "bound", "another step, at its own price"),
+    Rule("step|conclude", r"\[weights\]", "hub", "the model is the hub's; masks are bound to it"),
+    Rule("conclude", r"evaluate", "hub", "whether the hold-out is evaluated"),
+    Rule(".*", ".*", "same", "no mangling at all", "as it is"),
+)
+"""Where a mangled message may be answered."""
+
+
+def vertical(kit, folder):
+    few = {"bank": kit.COLUMNS["bank"][:2], "tax": kit.COLUMNS["tax"][::2], "power": kit.COLUMNS["power"][:1]}
+    return kit.build(folder, ("alfa",), ("tax", "power"), enterprises=900, columns=few), {}
+
+
+def horizontal(kit, folder):
+    """Without holders, and with a hold-out by date."""
+    dated = {"bank": [*kit.COLUMNS["bank"], {"name": "day", "kind": "date", "feature": False}]}
+    study = {
+        "alignment": {"inclusion_probability": 0.8},
+        "holdout": {"kind": "out_of_time", "from_date": date(2024, 7, 1)},
+    }
+    return kit.build(
+        folder,
+        kit.BANKS,
+        (),
+        enterprises=900,
+        study=study,
+        columns=dated,
+        dictionary={"as_of": "day"},
+        policy={"out_of_time": True},
+    ), {}
+
+
+def several(kit, folder):
+    study = {"alignment": {"inclusion_probability": 0.8}}
+    return kit.build(folder, ("alfa", "beta"), ("tax",), enterprises=900, authority="notary", study=study), {}
+
+
+def recount(kit, folder):
+    return kit.build(folder, ("alfa",), ("tax",), enterprises=400), {}
+
+
+NETWORK = {
+    "recipe": "network",
+    "network": {"kind": "logistic"},
+    "training": {"steps": 2},
+    "alignment": {"inclusion_probability": 0.8},
+    "expected": {"default_rate": 0.2},
+}
+ALLOWED = {"recipes": ["scorecard", "network", "encoder"]}
+
+
+def network(kit, folder):
+    def lose(action, step):
+        return {"beta": "dead"} if action == "step" and step == 1 else {}
+
+    return kit.build(folder, kit.BANKS, (), enterprises=700, policy=ALLOWED, study=NETWORK), {"lose": lose}
+
+
+def external(kit, folder):
+    policy = {**ALLOWED, "cap_epsilon": 40.0}
+    study = {"privacy": {"epsilon": 3.0}, "alignment": {"inclusion_probability": 0.8}}
+    own = kit.build(folder, ("alfa", "beta"), ("tax", "power"), enterprises=700, policy=policy, study=study)
+    own.run()
+    neural = {**NETWORK, "name": "net", "network": {"kind": "logistic", "external": "whole"}}
+    return own, {"study": own.with_study(**neural)}
+
+
+def encoder(kit, folder):
+    """Two data holders train on histories of their own."""
+    names = ("tax", "power")
+    study = {**ENCODER, "alignment": {"inclusion_probability": 1.0}}
+    own = kit.build(folder, (), names, enterprises=400, policy=ALLOWED, study=study)
+    for k, name in enumerate(names):
+        wide(own.tables[name]["id"].to_numpy(), k).to_parquet(folder / f"{name}_months.parquet", index=False)
+        histories = {"source": f"{name}_months.parquet"}
+        own.content[name]["encoders"] = [
+            {"name": "months", "outputs": 2, "histories": histories, "series": SERIES}
+        ]
+        own.write(name)
+    return own, {}
+
+
+ENCODER = {"recipe": "encoder", "encoder": {"name": "months"}, "training": {"steps": 2}}
+SERIES = [{"name": "invoices", "unit": "invoices", "low": 0, "high": 5000}]
+
+
+def wide(ids, seed):
+    """Eighteen months of one series, one row an enterprise."""
+    values = np.random.default_rng(seed).lognormal(3, 1, (len(ids), 18)).astype(np.float32)
+    return pd.DataFrame({"id": ids} | {f"invoices_m{t + 1:02d}": values[:, t] for t in range(18)})
+
+
+STUDIES = (encoder, vertical, several, horizontal, recount, network, external)
+SAMPLED = (vertical, network)
+"""Studies of the sample: sums of secure products, scores, training with a trainer lost."""
+
+
+def play(kit, scratch, make, share, **how_mangled):
+    """A study of which every message is mangled ``share`` times."""
+    consortium, how = make(kit, scratch())
+    mangler = Mangler(consortium, RULES, share=share, seed=make.__name__, folder=scratch(), **how_mangled)
+    consortium.run(change=mangler, **how)
+    consortium.last.close()
+    return mangler
+
+
+def told(mangler):
+    """Failures in words, the first of them; counts go to the output."""
+    for (action, outcome), count in sorted(mangler.counts.items()):
+        print(f"{action:12} {outcome:20} {count}")
+    print("after an answer, the next true message:", dict(mangler.later))
+    return "\n".join(failure[:1500] for failure in mangler.failures[:30])
+
+
+@pytest.mark.parametrize("make", SAMPLED, ids=lambda make: make.__name__)
+def test_a_sample_of_mangled_messages_changes_and_costs_nothing(kit, scratch, make):
+    mangler = play(kit, scratch, make, share=4)
+    assert not mangler.failures, told(mangler)
+    assert mangler.counts.total() > 100
+
+
+@pytest.mark.mangle
+@pytest.mark.parametrize("make", STUDIES, ids=lambda make: make.__name__)
+def test_mangled_messages_change_and_cost_nothing(kit, scratch, make):
+    mangler = play(kit, scratch, make, share=60)
+    assert not mangler.failures, told(mangler)
+    assert mangler.counts.total() > 1000
+    told(mangler)
+
+
+@pytest.mark.mangle
+@pytest.mark.parametrize("what", ["forms", "confirmations"])
+def test_a_node_that_checks_less_is_found_out(kit, scratch, monkeypatch, what):
+    if what == "forms":
+        monkeypatch.setattr(Form, "check", lambda self, payload, what: None)
+    else:
+        monkeypatch.setattr(common_view, "_check_confirmed", lambda attempt, view, earlier: None)
+    places, share = {"forms": (r"secrets.*|\(extra.*", 4), "confirmations": ("confirmed.*", 20)}[what]
+    assert play(kit, scratch, recount, share=share, only=places).failures
