@@ -158,7 +158,9 @@ def _hashes(attempt: Attempt, check: RowCheck) -> NDArray[np.uint64]:
     values, known = attempt.node.store.pseudonyms.of(attempt.key_tag, attempt.read().ids)
     if not known.all():
         # Rows without a pseudonym would all have one hash, and any rows would fit any others.
-        raise ProtocolError("rows have no pseudonyms yet; the hub left the alignment out. Run the study again")
+        raise ProtocolError(
+            "rows have no pseudonyms yet; the hub left the alignment out. Run the study again"
+        )
     digests = [hashlib.blake2b(v, key=key, digest_size=8).digest() for v in np.ascontiguousarray(values)]
     every: NDArray[np.uint64] = np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
     return every[rows]

@@ -22,7 +22,10 @@ from fedrisk.releases.plan import Plan
 from fedrisk.study import Study
 
 LEAST_SHARE = 0.5
-"""Share of the rows that a draw is expected to leave for training below which it is not believed."""
+"""Share of the rows that a draw is expected to leave below which it is not believed."""
+
+LEAST_INCLUDED = 0.5
+"""Least share of enterprises taking part that is reckoned with, whatever the study says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,16 +67,17 @@ def take_order(
     seen = np.zeros(len(table), bool)
     for name in attempt.lists:
         _take_list(attempt, request, told, name, len(table), seen)
-    _keep_split(attempt, table.ids)
     order = RowOrder(
         training=sum(told.get("training").values()),
         sampled=sum(told.get("sampled").values()),
         listed={name: len(listed(attempt, name)) for name in attempt.lists},
         places=_places(attempt),
     )
-    _check_enough(attempt)
+    made = plan(attempt.study, features_of_roles(attempt.study, attempt.statements))
+    _check_enough(attempt, made)
+    _keep_split(attempt, table.ids)
     attempt.state.save(order)
-    attempt.state.save(plan(attempt.study, features_of_roles(attempt.study, attempt.statements)))
+    attempt.state.save(made)
     return order
 
 
@@ -150,20 +154,46 @@ def _take_list(
         attempt.state.put(f"sample_{name}", sample)
 
 
-def _check_enough(attempt: Attempt) -> None:
-    """PolicyError where a list has few rows to train on.
+def _check_enough(attempt: Attempt, plan: Plan) -> None:
+    """PolicyError where the hub's draw leaves too few rows: in a list's training or hold-out, here, or in a sample.
 
-    Few is less than half of what the least rows of the policy, or all rows of the list, would be expected to leave.
+    Too few is less than half of what the least rows of the policy, or all rows of the list, would be expected to leave;
+    of the share of enterprises that take part, which the study says, no less than LEAST_INCLUDED is taken.
     """
-    study, least = attempt.study, attempt.node.institution.policy.least_rows
-    share = study.inclusion_probability * (1 - study.holdout.percent / 100) / len(study.trainers)
-    for name, training in attempt.told("order").get("training").items():
-        wanted = LEAST_SHARE * share * min(least, attempt.statements[name].rows)
-        if training < wanted:
-            raise PolicyError(
-                f"{attempt.name}: {training} rows of {name} would be trained on, and policy.least_rows = {least} asks "
-                f"for {wanted:.0f}; let more enterprises take part, or change the policy"
-            )
+    study, told = attempt.study, attempt.told("order")
+    included = max(study.inclusion_probability, LEAST_INCLUDED) / len(study.trainers)
+    share = {"training": 1 - study.holdout.percent / 100, "holdout": study.holdout.percent / 100}
+    if study.holdout.kind == "out_of_time":
+        share["holdout"] = 0.0  # a date decides, and may leave few
+    for what, part in share.items():
+        for name, there in told.get(what).items():
+            _enough(attempt, there, included * part, attempt.statements[name].rows, f"rows of {name}: {what}")
+    known = sum(int((training_rows(attempt, name) >= 0).sum()) for name in attempt.lists)
+    _enough(attempt, known, included * share["training"], len(attempt.read()), "own rows: training")
+    _check_sample(told, plan.sample_rows)
+
+
+def _enough(attempt: Attempt, there: int, share: float, most: int, what: str) -> None:
+    least = attempt.node.institution.policy.least_rows
+    wanted = LEAST_SHARE * share * min(least, most)
+    if there < wanted:
+        raise PolicyError(
+            f"{attempt.name}: too few {what} ({wanted:.0f} are wanted, as policy.least_rows = {least}); let more "
+            "enterprises take part, or change the policy"
+        )
+
+
+def _check_sample(told: Payload, sample_rows: int | None) -> None:
+    """ProtocolError where the sample is not all training rows, or about as large as the plan says."""
+    training, sampled = (sum(told.get(what).values()) for what in ("training", "sampled"))
+    whole = all(told.get("sampled")[name] == n for name, n in told.get("training").items())
+    planned = (
+        sample_rows is not None and training > sample_rows and abs(sampled - sample_rows) <= 0.1 * sample_rows
+    )
+    if not (whole or planned) or any(
+        told.get("sampled")[name] > n for name, n in told.get("training").items()
+    ):
+        raise ProtocolError("the sample of rows is not as large as the study says; run the study again")
 
 
 def _places(attempt: Attempt) -> dict[str, int]:

@@ -47,7 +47,7 @@ class Message:
     def study(self) -> Study | None:
         """The study that it is about, as it is described in it or kept from before; None where neither is so."""
         try:
-            if "study" in self.request.body:
+            if self.name == "describe":
                 return study_from(self.request.get("study"))
             return study_from(self.node.attempt(self.request).state.load(Begun).study)
         except FedriskError:

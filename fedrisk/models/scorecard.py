@@ -199,7 +199,12 @@ class Scorecard:
 
     def same_as(self, other: Scorecard) -> bool:
         """Whether two cards say the same within rounding: same bins and points, every other number nearly so."""
-        if (self.study, self.bins, self.points) != (other.study, other.bins, other.points):
+        if (self.study, self.bins, self.points, self.notice) != (
+            other.study,
+            other.bins,
+            other.points,
+            other.notice,
+        ):
             return False
         names = [*self.partial_sd]
         if names != [*other.partial_sd] or abs(self.base_points - other.base_points) > 1:

@@ -79,17 +79,6 @@ class PseudonymStore:
         new = {"id": _texts(ids), "side": pa.array(np.asarray(side, np.uint8))}
         _write_columns(file, _added(file, new))
 
-    def sides(self, tag: str, ids: Ids) -> NDArray[np.uint8]:
-        """The side (0 training, 1 hold-out) on which ids were under an epoch's key, 2 where they were on none: (n,)."""
-        kept = _read_columns(self.path / "sides" / f"{tag}.parquet", "id", "side")
-        if kept is None:
-            return np.full(len(ids), 2, np.uint8)
-        place = _places(_texts(ids), kept["id"])
-        out: NDArray[np.uint8] = np.append(kept["side"].to_numpy(zero_copy_only=False), 2).astype(np.uint8)[
-            place
-        ]
-        return out
-
     def earlier_split(self, tag: str, ids: Ids) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which ids were held out, and which were trained on, under any other key: (n,) each."""
         held, trained = np.zeros(len(ids), bool), np.zeros(len(ids), bool)

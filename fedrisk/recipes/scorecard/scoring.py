@@ -49,11 +49,13 @@ def score(node: Node, request: Payload) -> Payload:
     if stored is not None:
         return unpack(stored)
     row_check.check_passed(attempt)
-    partial = _partial(attempt, told_card(attempt))
+    partial, version = _partial(attempt, told_card(attempt))
+    check_versions(attempt, version)
     charged = Payload()
     if evaluated(study, attempt.statements):
         # Its records stand behind the scores by which the banks' hold-out is counted.
         charged = outlet.charge(attempt, attempt.plan.release("evaluation"), request)
+    _keep_version(attempt, version)
     answers = {}
     for bank in study.banks:
         sums = from_signed(partial[listed(attempt, bank)], "uint32")
@@ -81,8 +83,11 @@ def received_protection(study: Study, policy: Policy) -> str:
     return "masked_among_holders" if len(study.holders) > 1 else "bands_or_points"
 
 
-def _partial(attempt: Attempt, card: Scorecard) -> NDArray[np.int64]:
-    """(table rows + 1,) what this holder gives of each enterprise: points on the common grid, or points of its band."""
+def _partial(attempt: Attempt, card: Scorecard) -> tuple[NDArray[np.int64], str]:
+    """What this holder gives of each enterprise, (table rows + 1,), and the version of it.
+
+    Points on the common grid, or points of its band.
+    """
     policy = attempt.node.institution.policy
     points = [np.asarray(card.points[j], np.int64) for j in card.features_of(attempt.role)]
     if max(int(np.abs(p).max()) for p in points) > policy.score_points:
@@ -95,24 +100,25 @@ def _partial(attempt: Attempt, card: Scorecard) -> NDArray[np.int64]:
     for j, p in enumerate(points):
         exact += p[codes[:, j]]
     table = given_points(attempt, card)
-    _count_version(attempt, points, table)
-    return table.of(exact)
+    return table.of(exact), _version(attempt, points, table)
 
 
 def given_points(attempt: Attempt, card: Scorecard) -> "GivenPoints":
     """What this holder gives for each sum of its points, from released numbers and the points alone."""
     study, role, policy = attempt.study, attempt.role, attempt.node.institution.policy
-    columns = {h: len(card.features_of(h)) for h in study.holders}
-    if policy.scores == "bands" and sum(n >= policy.band_columns for n in columns.values()) < 2:
-        curves = told_counts(attempt)[2]
-        places = card.features_of(role)
-        shares = sum_shares([card.points[j] for j in places], [curves.weight[j] for j in places])
-        return merged_bands(card.band_edges(role, BANDS), card.band_points(role, BANDS), shares)
+    # Columns whose points are all the same hide nobody.
+    columns = {h: sum(len(set(card.points[j])) > 1 for j in card.features_of(h)) for h in study.holders}
     values = min([policy.score_values, *(attempt.statements[h].score_values for h in study.holders)])
     spans = {h: _span([card.points[j] for j in card.features_of(h)]) for h in study.holders}
     width = sum(high - low for low, high in spans.values())
-    # Sums of all grids lie on one, from the least to the greatest: no more than ``values`` of them.
-    return GivenPoints.grid(*spans[role], step=max(1, -(-width // (values - 1))))
+    step = max(1, -(-width // (values - 1)))
+    if policy.scores == "points" or sum(n >= policy.band_columns for n in columns.values()) >= 2:
+        return GivenPoints.grid(*spans[role], step=step)
+    curves = told_counts(attempt)[2]
+    places = card.features_of(role)
+    shares = sum_shares([card.points[j] for j in places], [curves.weight[j] for j in places])
+    bands = merged_bands(card.band_edges(role, BANDS), card.band_points(role, BANDS), shares)
+    return bands.on_grid(*spans[role], step=step)
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,16 @@ class GivenPoints:
             np.searchsorted(np.array(self.edges, np.int64), sums, side="right")
         ]
         return out
+
+    def on_grid(self, low: int, high: int, *, step: int) -> "GivenPoints":
+        """The same with each value at the nearest number of the grid from ``low``, none above ``high``.
+
+        >>> GivenPoints((3,), (1, 9)).on_grid(0, 7, step=3).values
+        (0, 6)
+        """
+        most = (high - low) // step
+        places = (min(max(round((v - low) / step), 0), most) for v in self.values)
+        return GivenPoints(self.edges, tuple(low + step * k for k in places))
 
     @classmethod
     def grid(cls, low: int, high: int, *, step: int) -> "GivenPoints":
@@ -210,17 +226,20 @@ def check_versions(attempt: Attempt, version: str | None = None) -> None:
             )
 
 
-def _count_version(attempt: Attempt, points: Sequence[NDArray[np.int64]], table: "GivenPoints") -> None:
-    """Check and remember the version: what decides a score is points, what is given for their sums, and bins."""
-    if attempt.research:
-        return
+def _version(attempt: Attempt, points: Sequence[NDArray[np.int64]], table: "GivenPoints") -> str:
+    """The version of a score: what decides it is points, what is given for their sums, and bins."""
     content = {
         "points": [p.tolist() for p in points],
         "given": [list(table.edges), list(table.values)],
         "bins": [b.to_dict() for b in institution_bins(attempt)],
     }
-    version = Payload(content).digest()[:16]
-    check_versions(attempt, version)
+    return Payload(content).digest()[:16]
+
+
+def _keep_version(attempt: Attempt, version: str) -> None:
+    """Remember that the banks get this version."""
+    if attempt.research:
+        return
     ids = attempt.read().ids
     for bank in attempt.study.banks:
         rows = listed(attempt, bank)
