@@ -354,3 +354,49 @@ def test_budget_is_not_spent_on_envelopes_that_do_not_open(kit, tmp_path):
 
     assert refused(consortium, lie, ("envelope",)) == "release"
     assert "counts" not in spends(consortium)["tax"]
+
+
+def test_rows_without_pseudonyms_are_not_checked(kit, tmp_path, monkeypatch):
+    """A hub that leaves the alignment out: all rows would have one and the same hash, and fit any others."""
+    from fedrisk.server import roster
+
+    consortium = kit.build(tmp_path)
+    honest = consortium.run()
+    places = dict(honest.roster.lists)
+
+    def made_up(exchange, study, hub, agreed, research_seed, sample_rows=None):
+        own = roster.align
+
+        def skip(action, what, content):
+            if action in ("evaluate", "pseudonyms"):
+                raise StopIteration
+            return type(exchange).__call__(exchange, action, what, content)
+
+        with pytest.raises(StopIteration):
+            own(_Skipping(exchange, skip), study, hub, agreed, research_seed, sample_rows)
+        return roster.Roster(study, research_seed, agreed, places)
+
+    monkeypatch.setitem(consortium.run.__func__.__globals__, "align", made_up)
+    study = consortium.with_study(alignment={"epoch": "fresh"})
+    with pytest.raises(PeerError, match="protocol"):
+        consortium.run(study)
+    assert consortium.last.steps[-1].action == "mask"
+    made = {
+        e.spend.release
+        for e in consortium.nodes["tax"].ledger.entries()
+        if e.spend.attempt == consortium.last.attempt
+    }
+    assert not made & {"counts", "gram", "evaluation"}
+
+
+class _Skipping:
+    """An exchange of which some actions are never asked."""
+
+    def __init__(self, exchange, call):
+        self._exchange, self._call = exchange, call
+
+    def __getattr__(self, name):
+        return getattr(self._exchange, name)
+
+    def __call__(self, action, what, content):
+        return self._call(action, what, content)
