@@ -7,6 +7,7 @@ were told different things make a sum that opens to random numbers, and an envel
 """
 
 from dataclasses import replace
+from itertools import pairwise
 
 from fedrisk.clients.attempt import Attempt, View
 from fedrisk.clients.node import Node
@@ -84,6 +85,8 @@ def confirmed(node: Node, request: Payload, answer: Payload) -> Payload:
 def _with_parts(attempt: Attempt, view: View, parts: list[Part]) -> View:
     digests = list(view.digests)
     names = list(view.names)
+    if any(later.number <= part.number for part, later in pairwise(parts)):
+        raise malformed()
     for part in parts:
         if not 1 <= part.number <= len(digests) + 1:
             raise malformed()

@@ -62,9 +62,10 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
     begun = Begun(study=study.model_dump(mode="json"), research_seed=research_seed)
     attempt = Attempt(node, node.store.begin(str(request.get("attempt")), begun))
     body: dict[str, Any] = {"name": node.name, "member": True}
-    statement = Statement(role=role, evaluation_key=evaluation_key(attempt))
     table, brought = None, Brought()
-    if role != "authority":
+    if role == "authority":
+        statement = Statement(role=role, evaluation_key=evaluation_key(attempt))
+    else:
         brought = recipe.brings(node, study, research_seed)
         table = attempt.read()
         check_table_fits(study, node, table)

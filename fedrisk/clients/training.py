@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from fedrisk.clients import outlet
 from fedrisk.clients.attempt import Attempt
@@ -28,7 +28,17 @@ from fedrisk.clients.row_order import training_rows
 from fedrisk.errors import ProtocolError
 from fedrisk.models.trainable import MOST_WEIGHT, TrainedModel, Trainee, about_training
 from fedrisk.protocol.actions import Action, Disclosure, named
-from fedrisk.protocol.form import SEALED, BlobForm, Body, Form, Name, OfAttempt
+from fedrisk.protocol.form import (
+    SEALED,
+    AttemptId,
+    BlobForm,
+    Body,
+    Digest,
+    Form,
+    Hex,
+    Name,
+    OfAttempt,
+)
 from fedrisk.protocol.payload import Payload
 from fedrisk.releases.gradient_sums import TrainingPlan
 from fedrisk.releases.release import Block
@@ -109,10 +119,25 @@ class TrainingPart(Body):
     rate: Annotated[float, Field(gt=0, le=MOST_RATE)]
 
 
-class RelayedStepKeys(OfAttempt):
-    """Every trainer's public keys for the masks of all steps (secure/step_keys)."""
+AllSteps = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})+$", max_length=1 << 26)]
+"""32 bytes for each step, in hexadecimal."""
 
-    step_keys: dict[str, dict[str, str]]
+
+class KeysOfTrainer(Body):
+    """A trainer's public keys for the masks of all steps (secure/step_keys.StepKeys)."""
+
+    institution: Name
+    study_digest: Digest
+    attempt: AttemptId
+    publics: AllSteps
+    commitments: AllSteps
+    signature: Hex
+
+
+class RelayedStepKeys(OfAttempt):
+    """Every trainer's public keys for the masks of all steps."""
+
+    step_keys: dict[str, KeysOfTrainer]
 
 
 class OfStep(OfAttempt):

@@ -80,7 +80,7 @@ RULES = (
     Rule("confirm|unmask", r"(survivors|lost).*", "same", "sets, in whatever order", "swapped.*|backwards"),
     Rule("step", r"step", "bound", "another step, at its own price"),
     Rule("step|conclude", r"\[weights\]", "hub", "the model is the hub's; masks are bound to it"),
-    Rule("conclude", r"evaluate", "hub", "whether the hold-out is evaluated"),
+    Rule("conclude", r"evaluate", "asked", "whether the hold-out is evaluated"),
     Rule(".*", ".*", "same", "no mangling at all", "as it is"),
 )
 """Where a mangled message may be answered."""

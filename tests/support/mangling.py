@@ -103,7 +103,8 @@ def _of_body(payload: Payload, names: list[str]) -> Iterator[Mangled]:
             yield _changed(payload, path, where, "extra field beside", _beside)
         else:
             yield _changed(payload, path, where, "twice", _double, other=True)
-            yield _changed(payload, path, where, "swapped with the next", _swap, other=True)
+            if len(_at(body, path[:-1])) > 1:
+                yield _changed(payload, path, where, "swapped with the next", _swap, other=True)
 
 
 def _replaced(payload: Payload, path: tuple[Any, ...], where: str, names: list[str]) -> Iterator[Mangled]:

@@ -155,6 +155,7 @@ class Rule:
     later: no member can tell it from a true value yet. Nothing is charged, and the next exchange is refused.
     bound: the same, told in the very message that asks for a release: charged is what the true message is charged, what
     leaves is masked and sealed for another view than the others', and the next exchange is refused.
+    asked: the hub may ask for a planned release or leave it, at the planned price.
     hub: the hub may choose it freely, and the others need not know. Charged is at most what the true message is charged.
     """
 
@@ -167,7 +168,9 @@ class Rule:
     def fits(self, action: str, mangled: Mangled) -> bool:
         """Whether a mangling is at this place; what the hub chooses has to be a valid value."""
         pairs = ((self.action, action), (self.where, mangled.where), (self.how, mangled.how))
-        return all(re.fullmatch(p, t) for p, t in pairs) and (self.kind != "hub" or mangled.other)
+        return all(re.fullmatch(p, t) for p, t in pairs) and (
+            self.kind not in ("hub", "asked") or mangled.other
+        )
 
 
 @dataclass(frozen=True)
@@ -306,9 +309,10 @@ class Mangler:
             "same": not extra and not _differences(true, got) and new == usual,
             "later": not new,
             "bound": sorted(m for _, m in new) == sorted(m for _, m in usual),
+            "asked": len(new) <= 1,
             "hub": sum(m for _, m in new) <= sum(m for _, m in usual),
         }
-        beyond = [rel for rel in extra if NEVER.match(rel)]
+        beyond = [rel for rel in extra if NEVER.match(rel) and not (kind == "asked" and "ledger" in rel)]
         return "" if fine[kind] and not beyond else f"answered as {kind}, {about}"
 
     def _wrong_refusal(self, copy: Copy, got: Outcome, new: list[tuple[str, float]]) -> str:

@@ -306,6 +306,13 @@ def test_a_part_told_twice_with_other_content_is_refused(members):
     assert members.of("bank").told("one").get("text") == "x"
 
 
+def test_a_message_tells_a_part_once(members):
+    one = part(1, "one")
+    with pytest.raises(ProtocolError, match="malformed"):
+        members.send("bank", FIRST, members.request("bank", [one, one]))
+    assert view(members) == View()
+
+
 def test_a_name_told_under_a_second_number_is_refused(members):
     members.all(FIRST, part(1, "one"))
     members.all(NEXT, part(2, "two"))
