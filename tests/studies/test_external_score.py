@@ -80,5 +80,7 @@ def test_a_holder_that_is_not_asked_for_its_charge_stops_the_banks(kit, tmp_path
 
     with pytest.raises((PeerError, KeyError)):
         own.run(own.with_study(**NEURAL), change=leave_out)
-    made = {e.spend.release for e in own.nodes["alfa"].ledger.entries() if e.spend.attempt == own.last.attempt}
+    made = {
+        e.spend.release for e in own.nodes["alfa"].ledger.entries() if e.spend.attempt == own.last.attempt
+    }
     assert not any(name.startswith("step") for name in made)
