@@ -10,6 +10,7 @@ from fedrisk.alignment import dleq, oprf, ristretto
 from fedrisk.errors import EnvelopeError, PeerError
 from fedrisk.secure.envelope import Context, open_sealed
 from fedrisk.secure.identity import HUB, EphemeralKey, IdentityKey, SignedKey
+from support.lies import part, retell
 
 pytestmark = pytest.mark.study
 
@@ -96,20 +97,23 @@ def test_another_key_in_the_same_epoch_is_refused(pair):
 @pytest.mark.parametrize(
     ("deceived", "stated", "when", "said"),
     [
-        ("alfa", "another", "pseudonyms", "under the key that it stated"),
-        ("tax", "another", "blind", "than this authority stated"),
-        ("alfa", None, "blind", "stated no public key"),
-        ("alfa", "zz", "blind", "stated no public key"),
+        (["alfa"], "another", "evaluate", "alfa does not confirm that it was told the same"),
+        (["tax"], "another", "blind", "other facts of tax than it stated"),
+        (["alfa", "tax"], "another", "blind", "other facts of tax than it stated"),
+        (["alfa"], None, "blind", "stated no public key"),
+        (["alfa"], "zz", "blind", "field statements.tax.evaluation_key is missing, unknown, of another type"),
     ],
 )
 def test_a_hub_that_relays_another_evaluation_key_is_refused(pair, deceived, stated, when, said):
-    def lie(record, step):
-        if step.action == "blind":
-            key = oprf.public_key(oprf.new_key()).hex() if stated == "another" else stated
-            step.sent[deceived].body["evaluation_key"] = key
+    """To the bank alone: the authority evaluates nothing before the bank has confirmed what it was told."""
+    key = oprf.public_key(oprf.new_key()).hex() if stated == "another" else stated
 
-    action, _, text = refusal(pair, lambda: pair.run(change=lie))
-    assert action == when and said in text
+    def lie(record, step):
+        retell(step, "members", lambda c: c["statements"]["tax"].update(evaluation_key=key), members=deceived)
+
+    action, code, text = refusal(pair, lambda: pair.run(change=lie))
+    assert (action, code) == (when, "protocol") and said in text
+    assert not (pair.nodes["alfa"].store.path / "evaluation_keys").exists()
 
 
 # --- the hub's key of the attempt -----------------------------------------------------------------------------
@@ -130,7 +134,7 @@ def keys_on_disk(folder):
 def opens(private, run, name):
     """Whether a private key opens an institution's recorded pseudonyms."""
     own = EphemeralKey(HUB, run.study.digest(), run.attempt, private)
-    signed = SignedKey.from_dict(run.step("blind").sent[name].body["keys"][name])
+    signed = SignedKey.from_dict(run.told("members").get("keys")[name])
     context = Context(run.study.digest(), "alignment", run.attempt, "pseudonyms", name, HUB)
     try:
         return bool(
@@ -161,7 +165,7 @@ def test_nothing_on_the_hubs_disk_opens_recorded_pseudonyms_afterwards(pair, mon
 
 
 def test_each_attempt_has_another_hub_key(pair):
-    keys = [pair.run().step("blind").sent["alfa"].body["hub_key"]["public"] for _ in range(2)]
+    keys = [pair.run().told("members").get("hub_key")["public"] for _ in range(2)]
     assert keys[0] != keys[1]
 
 
@@ -171,32 +175,38 @@ def resigned(record, study, identity, **changes):
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "refused", "said"),
     [
-        (lambda r, c: resigned(r, c.study, IdentityKey.generate()), "not signed by its pinned identity"),
+        (
+            lambda r, c: resigned(r, c.study, IdentityKey.generate()),
+            "envelope",
+            "not signed by its pinned identity",
+        ),
         (
             lambda r, c: resigned(r, c.study, c.hub.identity, public=bytes(32)),
+            "envelope",
             "not signed by its pinned identity",
         ),
         (
             lambda r, c: resigned(r, c.study, c.hub.identity, attempt="another"),
+            "envelope",
             "for another institution, study or",
         ),
         (
-            lambda r, c: r.steps[-1].sent["tax"].body["keys"]["tax"],
+            lambda r, c: part(r.steps[-1].sent["tax"], "members")[1]["keys"]["tax"],
+            "envelope",
             "for another institution, study or attempt",
         ),
-        (lambda r, c: {"institution": HUB}, "malformed"),
+        (lambda r, c: {"institution": HUB}, "protocol", "field hub_key.study_digest is missing"),
     ],
     ids=["another identity", "another key", "another attempt", "an institution's", "malformed"],
 )
-def test_a_hub_key_that_the_pinned_identity_did_not_sign_is_refused(pair, make, said):
+def test_a_hub_key_that_the_pinned_identity_did_not_sign_is_refused(pair, make, refused, said):
     def lie(record, step):
-        if step.action == "blind":
-            step.sent["alfa"].body["hub_key"] = make(record, pair)
+        retell(step, "members", lambda c: c.update(hub_key=make(record, pair)), members=["alfa"])
 
     action, code, text = refusal(pair, lambda: pair.run(change=lie))
-    assert (action, code) == ("blind", "envelope") and said in text
+    assert (action, code) == ("blind", refused) and said in text
 
 
 # --- stores of an older version ---------------------------------------------------------------------------------

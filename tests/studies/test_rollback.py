@@ -11,6 +11,7 @@ from fedrisk.audit.witness import marks_of
 from fedrisk.cli import app
 from fedrisk.clients import witness
 from fedrisk.errors import PeerError
+from support.lies import retell
 
 pytestmark = pytest.mark.study
 
@@ -107,9 +108,7 @@ def test_a_hub_that_keeps_the_others_heads_back_is_noticed(restored):
     """Without them a node cannot see that it was put back; whoever gave a head sees that it was not relayed."""
 
     def hide(record, step):
-        if step.action == "blind":
-            for payload in step.sent.values():
-                payload.body["witnessed"] = {name: {} for name in payload.body["witnessed"]}
+        retell(step, "members", lambda c: c.update(witnessed={name: {} for name in c["witnessed"]}))
 
     _, said = tries(restored, 1, change=hide)
     assert "did not relay the signed heads that alfa gave" in said["alfa"][0]
@@ -120,10 +119,7 @@ def test_a_hub_that_relays_an_old_head_in_place_of_the_new_one_is_refused(restor
     old = restored.nodes["alfa"].trail.witnessed("tax")[-1]
 
     def replay(record, step):
-        if step.action == "blind":
-            for payload in step.sent.values():
-                heads = dict(payload.body["signed_heads"], tax=json.loads(old.to_json()))
-                payload.body["signed_heads"] = heads
+        retell(step, "members", lambda c: c["signed_heads"].update(tax=json.loads(old.to_json())))
 
     _, said = tries(restored, 1, change=replay)
     assert "another institution's, or of another attempt" in said["alfa"][0]
@@ -137,10 +133,11 @@ def test_a_head_that_the_institution_never_signed_makes_no_mark(kit, tmp_path, s
     consortium.run()
 
     def forge(record, step):
-        if step.action == "blind":
-            kept = step.sent["tax"].body["witnessed"]
-            one = dict(kept["alfa"]["tax"], count=10**6) if signed else record_of_alfa
-            step.sent["tax"].body["witnessed"] = {**kept, "alfa": {"tax": one}}
+        def change(content):
+            kept = content["witnessed"]["alfa"]
+            kept["tax"] = {**kept["tax"], "count": 10**6} if signed else record_of_alfa
+
+        retell(step, "members", change, members=["tax"])
 
     record_of_alfa = json.loads(consortium.nodes["alfa"].trail.signed_head().to_json())
     ran, said = tries(consortium, 1, change=forge)

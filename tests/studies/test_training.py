@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -425,27 +426,38 @@ def test_other_weights_for_one_bank_leave_noise_and_no_sum(kit, tmp_path):
 
 
 def test_banks_that_were_told_different_things_refuse_each_others_keys(kit, tmp_path, monkeypatch):
-    told = dict.fromkeys(BANKS, "a")
-    monkeypatch.setattr(training, "view_of", lambda attempt: told[attempt.name])
+    """Step keys are signed under the view of their moment; the confirmations of the view are not needed for it."""
+    told, honest = dict.fromkeys(BANKS, ""), training.what_is_trained
+
+    def what_is_trained(attempt, side):
+        state = honest(attempt, side)
+        return replace(state, view=told[attempt.name] or state.view)
+
+    monkeypatch.setattr(training, "what_is_trained", what_is_trained)
     consortium(kit, tmp_path / "alike").run()
-    told["gama"] = "b"
+    told["gama"] = "b" * 64
     own = consortium(kit, tmp_path / "apart")
     with pytest.raises(PeerError, match=r"shares: refused by alfa \(envelope\), beta \(envelope\), gama"):
         own.run()
     assert own.last.steps[-1].action == "shares"
 
 
-ROWS = {
-    "a bank is missing": lambda rows: {b: n for b, n in rows.items() if b != "beta"},
-    "somebody else": lambda rows: {**rows, "x": 1},
-    "not a number": lambda rows: {**rows, "beta": str(rows["beta"])},
-    "a fraction": lambda rows: {**rows, "beta": float(rows["beta"])},
-    "none": lambda rows: {**rows, "beta": 0, "gama": rows["beta"] + rows["gama"]},
-    "true": lambda rows: {**rows, "beta": True, "gama": rows["beta"] + rows["gama"] - 1},
-    "own": lambda rows: {**rows, "alfa": rows["alfa"] + 1, "beta": rows["beta"] - 1},
-    "more in all": lambda rows: {**rows, "beta": 10 * rows["beta"]},
-    "a list": lambda rows: list(rows.values()),
-}
+def with_rate(change):
+    return lambda content: Payload({**content.body, "rate": change(content.get("rate"))}, content.blobs)
+
+
+def test_a_bank_that_is_told_another_rate_within_rounding_gets_no_shares(kit, tmp_path):
+    """The rate passes as one that follows from public facts, and is another view all the same."""
+
+    def lie(run, step):
+        kit.retold(step, "training", with_rate(lambda rate: math.nextafter(rate, 0)), only=["gama"])
+
+    own = consortium(kit, tmp_path)
+    with pytest.raises(PeerError, match=r"shares: refused by alfa \(protocol\), beta \(protocol\), gama"):
+        own.run(change=lie)
+    assert "does not confirm that it was told the same" in reason(tmp_path, "gama")
+
+
 RATE = {
     "another": lambda rate: rate * (1 + 1e-6),
     "text": str,
@@ -472,25 +484,31 @@ DESIGN = {
 
 @pytest.mark.parametrize(
     ("entry", "how"),
-    [(entry, how) for entry, hows in (("rows", ROWS), ("rate", RATE), ("design", DESIGN)) for how in hows],
+    [(entry, how) for entry, hows in (("rate", RATE), ("design", DESIGN)) for how in hows],
 )
-def test_what_does_not_follow_from_public_facts_is_refused(private, entry, how):
-    """To a bank whose study went well, the request as the hub sent it but for one entry."""
-    change = {"rows": ROWS, "rate": RATE, "design": DESIGN}[entry][how]
-    sent = private.step("prepare").sent["alfa"].body
+def test_what_does_not_follow_from_public_facts_is_refused(private, monkeypatch, entry, how):
+    """To a bank whose study went well, the part as the hub told it but for one entry: by its form, or by what follows."""
+    change, part = {"rate": RATE, "design": DESIGN}[entry][how], private.told("training")
     attempt = private.nodes["alfa"].attempt(Payload({"attempt": private.attempt}))
-    own = sent["rows"]["alfa"]
-    kept = training.what_is_trained(attempt, Payload(sent), SIDE, own)
-    assert kept == attempt.state.load(training.TrainingState)
+    honest = Attempt.told
+
+    def take(content):
+        training.TRAINING.check(content, "part training")
+        monkeypatch.setattr(
+            Attempt, "told", lambda self, name: content if name == "training" else honest(self, name)
+        )
+        return training.what_is_trained(attempt, SIDE)
+
+    kept = attempt.state.load(training.TrainingState)
+    assert replace(take(part), view=kept.view) == kept
+    assert kept.rows == private.roster.training
     with pytest.raises(ProtocolError):
-        training.what_is_trained(attempt, Payload({**sent, entry: change(sent[entry])}), SIDE, own)
+        take(Payload({**part.body, entry: change(part.get(entry))}, part.blobs))
 
 
 def test_a_bank_that_is_sent_another_rate_makes_no_step(kit, tmp_path):
     def lie(run, step):
-        if step.action == "prepare":
-            body = step.sent["alfa"].body
-            step.sent["alfa"] = Payload({**body, "rate": body["rate"] / 2})
+        kit.retold(step, "training", with_rate(lambda rate: rate / 2), only=["alfa"])
 
     own = consortium(kit, tmp_path, training={"steps": 1, "mode": "silo"})
     with pytest.raises(PeerError, match=r"prepare: refused by alfa \(protocol\)"):

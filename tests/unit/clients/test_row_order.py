@@ -1,6 +1,7 @@
 """The order of rows: what is refused, whose rows belong where, and that it is taken once."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,10 +105,10 @@ def order(attempt, rows, use, sample=None, *, telling=None, salts=None):
 
 
 def counts(attempt, use, sample):
-    """The part ``order`` by hand; lists that are not this institution's have three training rows."""
+    """The part ``order`` by hand; lists that are not this institution's have two training rows and one held out."""
     told = {"training": {}, "holdout": {}, "sampled": {}, "uses": {}}
     for name in attempt.study.banks:
-        u = np.array(use.get(name, [TRAINING] * 3), np.uint8)
+        u = np.array(use.get(name, [TRAINING, TRAINING, HOLD_OUT]), np.uint8)
         s = None if sample is None or name not in sample else np.array(sample[name], np.uint8)
         told["training"][name] = int((u == TRAINING).sum())
         told["holdout"][name] = int((u == HOLD_OUT).sum())
@@ -153,10 +154,18 @@ def test_the_plan_follows_from_what_all_members_state(begin):
     assert {f.institution for f in features} == {"bank", "tax"}
 
 
+def sampling(rows):
+    """A plan with a release that is computed on so many rows."""
+    return lambda study, features: replace(make_plan(study, features), sample_rows=rows)
+
+
+SAMPLE = {"alfa": [1, 0, 0, 1, *[0] * 396], "other": [1, 0, 0]}
+"""Three of the four training rows of GOOD."""
+
+
 def test_the_sample_is_of_training_places_alone(begin):
     attempt = begin("tax")
-    sample = {"alfa": [1, 0, 0, 1, *[0] * 396], "other": [1, 0, 0]}
-    taken = take_order(attempt, order(attempt, *GOOD, sample), make_plan)
+    taken = take_order(attempt, order(attempt, *GOOD, SAMPLE), sampling(3))
     assert (taken.rows(sampled=False), taken.rows(sampled=True)) == (4, 3)
     assert training_rows(attempt, "alfa", sample=True).tolist() == [4, 0]
     assert training_rows(attempt, "alfa").tolist() == [4, -1, 0]
@@ -170,12 +179,44 @@ def test_without_a_sample_all_training_rows_are_it(begin):
     assert training_rows(attempt, "alfa", sample=True).tolist() == [4, -1, 0]
 
 
+@pytest.mark.parametrize("planned", [None, 2, 4, 5])
+def test_a_sample_of_another_size_than_the_studys_is_refused(begin, planned):
+    """Three rows where the study has no sample, asks for others, or for more than there are."""
+    attempt = begin("tax")
+    with pytest.raises(ProtocolError, match="the sample of rows is not as large as the study says"):
+        take_order(attempt, order(attempt, *GOOD, SAMPLE), sampling(planned))
+    assert attempt.state.find(RowOrder) is None
+
+
+@pytest.mark.parametrize(("sampled", "refused"), [(39, False), (42, False), (35, True), (45, True)])
+def test_a_sample_may_miss_its_size_by_a_tenth(begin, sampled, refused):
+    """By the share of each bank, rounded; two more are of the other bank's list."""
+    attempt = begin("alfa")
+    request = order(
+        attempt, *whole([0], [HOLD_OUT]), {"alfa": [0, *[1] * (sampled - 2), *[0] * (401 - sampled)]}
+    )
+    if not refused:
+        assert take_order(attempt, request, sampling(40)).sampled == sampled
+        return
+    with pytest.raises(ProtocolError, match="the sample of rows is not as large as the study says"):
+        take_order(attempt, request, sampling(40))
+
+
+def test_a_list_has_no_more_rows_in_the_sample_than_are_trained_on(begin):
+    """Told of another bank's list, which this bank does not see: 38 of its own and two of these would be right."""
+    attempt = begin("alfa")
+    sample = {"alfa": [0, *[1] * 37, *[0] * 362]}
+    request = order(attempt, *whole([0], [HOLD_OUT]), sample, telling={"sampled": {"other": 3}})
+    with pytest.raises(ProtocolError, match="the sample of rows is not as large as the study says"):
+        take_order(attempt, request, sampling(40))
+
+
 def test_a_bank_has_its_list_alone(begin):
     attempt = begin("alfa")
     rows, use = whole([2, 0, 1], [TRAINING, HOLD_OUT, UNUSED])
     taken = take_order(attempt, order(attempt, rows, use), make_plan)
     assert (taken.listed, taken.places) == ({"alfa": 400}, {"training": 398, "holdout": 1})
-    assert taken.training == 398 + 3
+    assert taken.training == 398 + 2
 
 
 BAD_ROWS = "names rows that are not there, one twice, or not all"
@@ -279,20 +320,53 @@ def test_two_uses_that_change_places_are_noticed(begin):
         take_order(attempt, Payload(request.body, {**request.blobs, "use:other": use}), make_plan)
 
 
-@pytest.mark.parametrize(("rows", "refused"), [(1, True), (2, False)])
-def test_everybody_asks_for_half_of_the_rows_that_a_policy_leaves_a_list(begin, rows, refused):
-    """By hand: least_rows 10, four in five take part, 70 % are trained on, one of two banks: 2.8, and half of it."""
+@pytest.mark.parametrize(
+    ("rows", "held", "few"),
+    [(1, 1, "rows of alfa: training"), (2, 0, "rows of alfa: holdout"), (2, 1, None)],
+)
+def test_everybody_asks_for_half_of_the_rows_that_a_policy_leaves_a_list(begin, rows, held, few):
+    """By hand: least_rows 10, four in five take part, one of two banks: 2.8 trained on, 1.2 held out, half of each."""
     file = begin("alfa").node.institution.folder / "alfa.toml"
     file.write_text(file.read_text().replace(f"least_rows = {LEAST_ROWS}", "least_rows = 10"))
     attempt = begin("alfa")
-    request = order(attempt, *whole(list(range(rows)), [TRAINING] * rows, UNUSED))
-    if not refused:
-        assert take_order(attempt, request, make_plan).training == rows + 3
+    use = [*[TRAINING] * rows, *[HOLD_OUT] * held]
+    request = order(attempt, *whole(list(range(rows + held)), use, UNUSED))
+    if few is None:
+        assert take_order(attempt, request, make_plan).training == rows + 2
         return
-    with pytest.raises(
-        PolicyError, match=r"1 rows of alfa would be trained on, and policy.least_rows = 10 asks for 1;"
-    ):
+    with pytest.raises(PolicyError, match=rf"too few {few} \(1 are wanted, as policy.least_rows = 10\)"):
         take_order(attempt, request, make_plan)
+    assert attempt.state.find(RowOrder) is None
+    assert not (attempt.node.store.path / "sides").exists()
+
+
+@pytest.mark.parametrize("name", ["alfa", "tax"])
+@pytest.mark.parametrize("what", ["training", "holdout"])
+def test_lists_that_an_institution_does_not_see_have_their_least_size_too(begin, name, what):
+    """A bank sees its own list alone; what all are told of the others has to be enough."""
+    attempt = begin(name)
+    other = [TRAINING] * 3 if what == "holdout" else [HOLD_OUT] * 3
+    rows, use = whole([0], [HOLD_OUT]) if name == "alfa" else GOOD
+    if name == "tax":
+        use = {**use, "other": other}
+        rows = {**rows, "other": [5, 6, -1]}
+    told = (
+        {}
+        if name == "tax"
+        else {"training": {"other": 0}}
+        if what == "training"
+        else {"holdout": {"other": 0}}
+    )
+    with pytest.raises(PolicyError, match=f"too few rows of other: {what}"):
+        take_order(attempt, order(attempt, rows, use, telling=told), make_plan)
+
+
+def test_a_holder_that_would_train_on_none_of_its_rows_refuses(begin):
+    """Places there are enough; but this institution knows none of them, or next to none."""
+    attempt = begin("tax")
+    rows = {"alfa": [-1, -1, 2, -1, *[-1] * 396], "other": [-1, 3, 5]}
+    with pytest.raises(PolicyError, match="too few own rows: training"):
+        take_order(attempt, order(attempt, rows, GOOD[1]), make_plan)
     assert attempt.state.find(RowOrder) is None
 
 
@@ -331,44 +405,6 @@ def test_a_second_different_order_is_refused(begin):
     other = {**GOOD[1], "other": [UNUSED, UNUSED, HOLD_OUT]}
     with pytest.raises(ProtocolError, match="order was asked for twice with different content"):
         take_order(attempt, order(attempt, GOOD[0], other), make_plan)
-
-
-def again(attempt):
-    """Another attempt at the same study."""
-    node, other = attempt.node, ATTEMPT[::-1]
-    study = attempt.study.model_dump(mode="json")
-    state = node.store.begin(other, Begun(study=study, research_seed=attempt.research_seed))
-    state.save(attempt.agreement)
-    tell(state, statements(node.institution.folder))
-    return node.attempt(Payload({"attempt": other}))
-
-
-def by_place(rows, use):
-    """GOOD with the given rows on the bank's first four places."""
-    return (
-        {**GOOD[0], "alfa": [*rows, *[-1] * 396]},
-        {**GOOD[1], "alfa": [*use, *[UNUSED] * 396]},
-    )
-
-
-@pytest.mark.parametrize(("use", "seed"), [(TRAINING, None), (TRAINING, 1), (HOLD_OUT, None), (UNUSED, None)])
-def test_an_enterprise_that_would_change_sides_is_refused(begin, use, seed):
-    """Each side has a budget of its own; research runs have none and remember nothing."""
-    attempt = begin("tax", research_seed=seed)
-    take_order(attempt, order(attempt, *GOOD), make_plan)
-    held = attempt.read().ids[2]
-    second = again(attempt)
-    (row,) = np.flatnonzero(second.read().ids == held)
-    rows, uses = by_place([row, -1, -1, -1], [use, TRAINING, UNUSED, UNUSED])
-    rows["other"] = [-1, -1, -1]
-    if (use, seed) != (TRAINING, None):
-        take_order(second, order(second, rows, uses), make_plan)
-        return
-    with pytest.raises(
-        ProtocolError, match=r"1 enterprises of tax would change between training and hold-out"
-    ):
-        take_order(second, order(second, rows, uses), make_plan)
-    assert second.state.find(Plan) is None
 
 
 def test_sides_are_remembered_by_id_except_in_research_runs(begin):

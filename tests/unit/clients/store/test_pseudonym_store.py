@@ -116,12 +116,3 @@ def test_an_epochs_pseudonyms_are_of_one_key(kept):
         with pytest.raises(ProtocolError, match=r"another evaluation key .* new alignment\.epoch"):
             call("k@1@voprf", other)
     assert mode(kept.path / "evaluation_keys" / "k@1@voprf.public") == 0o600
-
-
-def test_sides_under_one_key_by_id(kept):
-    assert kept.sides("tax-1", ["a", "b"]).tolist() == [2, 2]
-    kept.keep_split("tax-1", ["c", "a"], np.array([1, 0], np.uint8))
-    assert kept.sides("tax-1", np.array(["a", "b", "c"], object)).tolist() == [0, 2, 1]
-    assert kept.sides("tax-2", ["a", "c"]).tolist() == [2, 2]  # another key, which has sides of its own
-    kept.keep_split("tax-1", ["b"], np.array([1], np.uint8))
-    assert kept.sides("tax-1", ["a", "b", "c"]).tolist() == [0, 1, 1]
