@@ -36,8 +36,8 @@ CODES = {
 NEVER = re.compile(r"(ledger|quota)\.sqlite|pins\.json|identity\.key|results/|scored/|out_of_time\.json")
 """What a message that is answered must not touch where the true one in its place does not."""
 
-MAY = re.compile(r"^(audit\.jsonl(\.head|\.checkpoints/.*)?|errors\.log|\.lock|attempts/[A-Za-z0-9]+/.*)$")
-"""Trail, log of errors, lock, and the attempt's own folder."""
+MAY = re.compile(r"^(audit\.jsonl(\.head|\.checkpoints/.*)?|errors\.log)$")
+"""Trail and log of errors: what a refusal may write to, besides the folder of the attempt that the message names."""
 
 
 @dataclass
@@ -265,7 +265,7 @@ class Mangler:
             copy.restore(copy.changes())
             return
         kind = None if got.code else self._kind(moment, mangled, got)
-        wrong = self._wrong(moment, got, kind)
+        wrong = self._wrong(moment, got, kind, _attempt_of(mangled))
         if wrong:
             self.failures.append(f"{what}: {wrong}")
         self.counts[moment.action, got.code or f"answered: {kind}"] += 1
@@ -293,14 +293,14 @@ class Mangler:
         others = [n for n, c in content.items() if n != copy.name and c["kind"] != "authority"]
         return all(kept["confirmed"].get(other, 0) >= len(kept["digests"]) for other in others)
 
-    def _wrong(self, moment: Moment, got: Outcome, kind: str | None) -> str:
-        """What is not as it has to be; empty where all is."""
+    def _wrong(self, moment: Moment, got: Outcome, kind: str | None, named: str) -> str:
+        """What is not as it has to be; empty where all is. named: the attempt that the message names."""
         copy, true = moment.copy, moment.true
         if not verify(copy.path / "audit.jsonl", copy.node.store.identity.public).ok:
             return "the trail does not verify any more"
         new, usual = got.spends[moment.charged :], true.spends[moment.charged :]
         if got.code is not None:
-            return self._wrong_refusal(copy, got, new)
+            return self._wrong_refusal(copy, got, new, named)
         extra = sorted(set(got.changed) - set(true.changed))
         about = f"charged {new}, changed {extra}, answers differ in {_differences(true, got)}"
         if kind is None:
@@ -315,14 +315,19 @@ class Mangler:
         beyond = [rel for rel in extra if NEVER.match(rel) and not (kind == "asked" and "ledger" in rel)]
         return "" if fine[kind] and not beyond else f"answered as {kind}, {about}"
 
-    def _wrong_refusal(self, copy: Copy, got: Outcome, new: list[tuple[str, float]]) -> str:
+    def _wrong_refusal(self, copy: Copy, got: Outcome, new: list[tuple[str, float]], named: str) -> str:
         if got.code not in CODES:
             return f"code {got.code}: {(copy.path / 'errors.log').read_text()[-1500:]}"
         if new:
             return f"refused and charged {new}"
-        beyond = sorted(rel for rel in got.changed if not MAY.match(rel) or rel.endswith("Charges.json"))
-        if beyond:
-            return f"refused ({got.code}) and changed {beyond}"
+        own = f"attempts/{named}/" if named else "none"
+        beyond = sorted(rel for rel in got.changed if not MAY.match(rel) and not rel.startswith(own))
+        if beyond or f"{own}Charges.json" in got.changed:
+            return f"refused ({got.code}) and changed {beyond or 'charges'}"
+        after = {**dict.fromkeys(copy.before), **got.changed}
+        kept = [rel for rel in after if rel.startswith(own) and _secret(rel)]
+        if any((copy.path / rel).exists() for rel in kept):
+            return f"refused ({got.code}), and the attempt keeps its secrets"
         last = list(read(copy.path / "audit.jsonl"))[-1]
         if last.event != "refusal" or last.code != got.code:
             return "the trail has no entry of the refusal"
@@ -341,7 +346,9 @@ class Mangler:
             got = self._deliver(grid, copy, action, to_record(payload))
             new = got.spends[charged:]
             self.later["refused" if got.code else "answered"] += 1
-            wrong = f"answered, charged {new}" if got.code is None else self._wrong_refusal(copy, got, new)
+            wrong = f"answered, charged {new}"
+            if got.code is not None:
+                wrong = self._wrong_refusal(copy, got, new, str(payload.body["attempt"]))
             if wrong:
                 self.failures.append(f"{waiting.what}: answered, and then the true {action}: {wrong}")
 
@@ -349,6 +356,19 @@ class Mangler:
 def grid_names(grid: InProcessGrid) -> list[str]:
     """Names of the institutions of a grid, in the order of its nodes."""
     return [Path(str(c.node_config["institution"])).stem for c in grid._contexts.values()]
+
+
+def _secret(rel: str) -> bool:
+    return "/secrets/" in rel or rel.endswith(".npy")
+
+
+def _attempt_of(mangled: Mangled) -> str:
+    """The attempt that a message names; empty where it names none that could be."""
+    try:
+        named = from_record(mangled.make()).body.get("attempt")
+    except ProtocolError:
+        return ""
+    return str(named) if re.fullmatch("[A-Za-z0-9]{8,64}", str(named)) else ""
 
 
 def _studies(outcome: Outcome) -> list[Any]:
