@@ -54,21 +54,29 @@ def action_of(node: Node, name: str, request: Payload) -> Action:
 
 def serve(name: str, message: FlowerMessage, context: Context) -> FlowerMessage:
     """Answer one message; never raises, because Flower would send the text of an exception to the server."""
-    payload, node = None, None
     try:
         node = Node.load(institution_file(context))
-        payload = from_record(message.content)
         with node.store.one_at_a_time():
-            answer = _answer(node, name, payload)
-        return reply(answer, message)
+            return reply(_answer_or_refuse(node, name, message), message)
     except Exception as error:
-        if node is not None:
-            with node.store.one_at_a_time():
-                _refuse(node, name, payload, error)
-        else:
-            # The institution's file cannot be read: there is no store to write to.
-            logging.getLogger("fedrisk").error("%s refused: %s", name, error)
-        return reply(refused(error.code if isinstance(error, FedriskError) else "internal"), message)
+        # The institution's file or its store cannot be opened: there is nowhere to write to.
+        logging.getLogger("fedrisk").error("%s refused: %s", name, error)
+        return reply(refused(_code(error)), message)
+
+
+def _answer_or_refuse(node: Node, name: str, message: FlowerMessage) -> Payload:
+    """The answer, or the refusal; the attempt is over before any other message is served."""
+    payload = None
+    try:
+        payload = from_record(message.content)
+        return _answer(node, name, payload)
+    except Exception as error:
+        _refuse(node, name, payload, error)
+        return refused(_code(error))
+
+
+def _code(error: Exception) -> str:
+    return error.code if isinstance(error, FedriskError) else "internal"
 
 
 def _answer(node: Node, name: str, payload: Payload) -> Payload:
@@ -80,7 +88,7 @@ def _answer(node: Node, name: str, payload: Payload) -> Payload:
     message = Message(node, name, payload, action)
     record_request(message)
     request = common_view.take(node, payload, action)
-    answer = common_view.confirmed(node, request, action.serve(node, request))
+    answer = common_view.confirmed(node, payload, action, action.serve(node, request))
     record_answer(message, answer)
     return answer
 

@@ -49,6 +49,7 @@ class View:
 
     digests: after each part. names: of the parts. confirmed: by member, the number of parts that it has confirmed.
     message: action and digest of the message that told the last parts; earlier: number of parts before it.
+    answered: number of parts whose messages were answered. What was told with a refused message is never confirmed.
     """
 
     digests: tuple[str, ...] = ()
@@ -56,6 +57,7 @@ class View:
     confirmed: dict[str, int] = field(default_factory=dict)
     message: str = ""
     earlier: int = 0
+    answered: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,7 +45,7 @@ def take(node: Node, request: Payload, action: Action) -> Payload:
             raise malformed()
         action.tells[part.name].check(part.content, f"part {part.name}")
     # The very message that told the last parts may come again before the others have confirmed these.
-    message = f"{action.name} {request.digest()}" if parts else ""
+    message = _identity(request, action) if parts else ""
     earlier = before.earlier if message and message == before.message else len(before.digests)
     view = _with_parts(attempt, before, parts)
     if attempt.state.over and view == before:
@@ -64,14 +64,23 @@ def take(node: Node, request: Payload, action: Action) -> Payload:
     return own
 
 
-def confirmed(node: Node, request: Payload, answer: Payload) -> Payload:
-    """The answer with this member's codes for each other member; as it is where nothing was told yet."""
+def confirmed(node: Node, request: Payload, action: Action, answer: Payload) -> Payload:
+    """The answer with this member's codes for each other member; as it is where nothing was told yet.
+
+    request: as it came. Codes are for the parts whose own messages were answered: where a charge goes with such a
+    message, whoever gets a code knows that it was paid.
+    """
     try:
         attempt = node.attempt(request)
         view = attempt.state.find(View)
         if view is None or not view.digests or attempt.state.over:
             return answer
-        number, digest = len(view.digests), view.digests[-1]
+        if view.answered < len(view.digests) and view.message == _identity(request, action):
+            view = replace(view, answered=len(view.digests))
+            attempt.state.save(view)
+        if not view.answered:
+            return answer
+        number, digest = view.answered, view.digests[view.answered - 1]
         codes = {
             other: confirmation(secret, sender=node.name, receiver=other, number=number, digest=digest)
             for other, secret in attempt.pair_secrets(*_others(attempt, number)).items()
@@ -80,6 +89,10 @@ def confirmed(node: Node, request: Payload, answer: Payload) -> Payload:
         # A message of no attempt, or of one whose keys are not known yet.
         return answer
     return Payload({**answer.body, CONFIRM: {"number": number, "codes": codes}}, answer.blobs)
+
+
+def _identity(request: Payload, action: Action) -> str:
+    return f"{action.name} {request.digest()}"
 
 
 def _with_parts(attempt: Attempt, view: View, parts: list[Part]) -> View:

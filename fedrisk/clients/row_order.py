@@ -4,6 +4,7 @@ A list is a trainer's customers in the order that the hub drew. Rows are named b
 secret order, -1 for an enterprise that it does not know.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ from fedrisk.releases.plan import Plan
 from fedrisk.study import Study
 
 LEAST_SHARE = 0.5
-"""Share of the rows that a draw is expected to leave below which it is not believed."""
+"""Share of the rows that a draw leaves below which it is not believed; rows of an earlier epoch keep their sides."""
 
 LEAST_INCLUDED = 0.5
 """Least share of enterprises taking part that is reckoned with, whatever the study says."""
@@ -155,10 +156,11 @@ def _take_list(
 
 
 def _check_enough(attempt: Attempt, plan: Plan) -> None:
-    """PolicyError where the hub's draw leaves too few rows: in a list's training or hold-out, here, or in a sample.
+    """PolicyError where the hub's draw leaves too few rows: in a list's training or hold-out, or here.
 
-    Too few is less than half of what the least rows of the policy, or all rows of the list, would be expected to leave;
-    of the share of enterprises that take part, which the study says, no less than LEAST_INCLUDED is taken.
+    Too few is less than half of what a fair draw would leave of the policy's least rows (or of the list, where that is
+    shorter) but once in a million times; of the share of enterprises that take part, which the study says, no less than
+    LEAST_INCLUDED is taken. ProtocolError where the sample is not of the size that the study says.
     """
     study, told = attempt.study, attempt.told("order")
     included = max(study.inclusion_probability, LEAST_INCLUDED) / len(study.trainers)
@@ -174,8 +176,10 @@ def _check_enough(attempt: Attempt, plan: Plan) -> None:
 
 
 def _enough(attempt: Attempt, there: int, share: float, most: int, what: str) -> None:
+    from scipy.stats import binom
+
     least = attempt.node.institution.policy.least_rows
-    wanted = LEAST_SHARE * share * min(least, most)
+    wanted = LEAST_SHARE * float(binom.ppf(CHANCE, min(least, most), share))
     if there < wanted:
         raise PolicyError(
             f"{attempt.name}: too few {what} ({wanted:.0f} are wanted, as policy.least_rows = {least}); let more "
@@ -184,15 +188,10 @@ def _enough(attempt: Attempt, there: int, share: float, most: int, what: str) ->
 
 
 def _check_sample(told: Payload, sample_rows: int | None) -> None:
-    """ProtocolError where the sample is not all training rows, or about as large as the plan says."""
-    training, sampled = (sum(told.get(what).values()) for what in ("training", "sampled"))
-    whole = all(told.get("sampled")[name] == n for name, n in told.get("training").items())
-    planned = (
-        sample_rows is not None and training > sample_rows and abs(sampled - sample_rows) <= 0.1 * sample_rows
-    )
-    if not (whole or planned) or any(
-        told.get("sampled")[name] > n for name, n in told.get("training").items()
-    ):
+    """ProtocolError where the sample is not all training rows, or of each list in proportion as the plan says."""
+    training, total = told.get("training"), sum(told.get("training").values())
+    most = total if sample_rows is None else min(sample_rows, total)
+    if any(told.get("sampled")[name] != math.ceil(n * most / total) for name, n in training.items()):
         raise ProtocolError("the sample of rows is not as large as the study says; run the study again")
 
 

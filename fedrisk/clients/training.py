@@ -155,8 +155,10 @@ class OfSurvivors(OfStep):
 
 TRAINING = Form(body=TrainingPart)
 WEIGHTS = BlobForm(dtype="float64", low=-MOST_WEIGHT, high=MOST_WEIGHT)
-TRAINED = BlobForm(dtype="float32", low=-MOST_WEIGHT, high=MOST_WEIGHT)
-"""Weights of a model in training, and trained."""
+"""Weights of a model in training."""
+
+TRAINED = Form(body=Body, blobs={"weights": BlobForm(dtype="float32", low=-MOST_WEIGHT, high=MOST_WEIGHT)})
+"""Form of the part ``trained`` of the common view: the trained weights, the same for all."""
 
 
 def prepare(node: Node, request: Payload, *, side: Side) -> Payload:
@@ -280,13 +282,13 @@ def unmask(node: Node, request: Payload) -> Payload:
     return Payload({"revealed": revealed.to_dict()})
 
 
-def trained_model(attempt: Attempt, request: Payload, size: int) -> TrainedModel:
-    """The trained model as the hub sent it in the last exchange, with the facts of its training as known here.
+def trained_model(attempt: Attempt, size: int) -> TrainedModel:
+    """The trained model as the hub told it to all in the last exchange, with the facts of its training as known here.
 
     ProtocolError unless it is ``size`` finite numbers of at most MOST_WEIGHT; nothing is released or installed then.
     """
     attempt.state.still_runs()
-    weights = _weights(request, size, np.float32)
+    weights = _weights(attempt.told("trained"), size, np.float32)
     about = about_training(
         attempt.study, attempt.state.id, attempt.plan.trained.mu, research=attempt.research
     )

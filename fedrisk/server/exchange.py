@@ -60,10 +60,15 @@ class Exchange:
         self._told: dict[str, int] = {}
         self._codes: dict[str, Mapping[str, Any]] = {}
 
-    def begin_view(self, study_digest: str, digest: str = "", told: int = 0) -> None:
-        """Begin the common view, or go on with one of ``told`` parts that all members have (after a stop)."""
-        self.view = digest or first_digest(study_digest, self.attempt)
-        self._first = told
+    def begin_view(self, study_digest: str, kept: Mapping[str, Any] | None = None) -> None:
+        """Begin the common view, or go on with the one that :meth:`view_state` gave, which all members have."""
+        self.view = first_digest(study_digest, self.attempt) if kept is None else str(kept["digest"])
+        self._first = 0 if kept is None else int(kept["told"])
+        self._codes = {} if kept is None else {**kept["codes"], **self._codes}
+
+    def view_state(self) -> dict[str, Any]:
+        """The view so far, with the members' codes, for a checkpoint; public."""
+        return {"digest": self.view, "told": self.told, "codes": dict(self._codes)}
 
     def tell(self, name: str, content: Mapping[str, Any], blobs: Mapping[str, Blob] | None = None) -> None:
         """Add a part to the common view; it goes out with the next message to each institution."""

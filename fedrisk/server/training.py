@@ -112,15 +112,14 @@ class Rounds:
     def state(self, **more: Any) -> Payload:
         """What has to be kept so that rounds can go on in another process; public, or sealed."""
         blobs = {f"{to}|{giver}": blob for to, given in self._shares.items() for giver, blob in given.items()}
-        view = {"digest": self.exchange.view, "told": self.exchange.told}
-        body = {"keys": {name: k.to_dict() for name, k in self._keys.items()}, "view": view}
+        keys = {name: k.to_dict() for name, k in self._keys.items()}
+        body = {"keys": keys, "view": self.exchange.view_state()}
         return Payload({**body, **more}, {**blobs, RECORD: self.sums.record.to_bytes()})
 
     def resume(self, state: Payload) -> None:
         """Take over what :meth:`state` gave."""
         self._keys = {n: step_keys.StepKeys.from_dict(k) for n, k in state.get("keys").items()}
-        view = state.get("view")
-        self.exchange.begin_view(self.roster.study.digest(), view["digest"], view["told"])
+        self.exchange.begin_view(self.roster.study.digest(), state.get("view"))
         self.sums.record = ReleaseRecord.from_bytes(state.raw(RECORD))
         shares: dict[str, dict[str, bytes]] = {}
         for name in (n for n in state.blobs if n != RECORD):

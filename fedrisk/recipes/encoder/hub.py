@@ -42,9 +42,9 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
     else:
         rounds.resume(begun)
     trained = rounds.run(initial_weights(design, roster.research_seed or 0))
-    content = Payload({}, {"weights": trained.final.astype(np.float32)})
+    session.exchange.tell("trained", {}, {"weights": trained.final.astype(np.float32)})
     ask = session.exchange.gather if rounds.lost else session.exchange
-    ask("conclude", "the encoder", dict.fromkeys(rounds.active, content))
+    ask("conclude", "the encoder", dict.fromkeys(rounds.active, Payload()))
     return Outcome(
         record=sums.record,
         network=rounds.model(trained, design.to_dict()),

@@ -13,7 +13,6 @@ from fedrisk.clients.row_order import take_order
 from fedrisk.errors import ProtocolError
 from fedrisk.models.trainable import Trainee
 from fedrisk.protocol.actions import Action
-from fedrisk.protocol.form import Form
 from fedrisk.protocol.order import ORDER, ROWS
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipe import Brought
@@ -45,7 +44,7 @@ def conclude(node: Node, request: Payload) -> Payload:
     attempt = node.attempt(request)
     attempt.state.still_runs()
     design = attempt.state.load(training.TrainingState).design
-    model = training.trained_model(attempt, request, EncoderDesign.from_dict(design).size)
+    model = training.trained_model(attempt, EncoderDesign.from_dict(design).size)
     node.institution.save_encoder(EncoderSettings.of(attempt.study).name, model)
     return Payload()
 
@@ -77,5 +76,5 @@ SIDE = training.Side(agreed=_agreed, ready=_ready, trainee=_trainee)
 ACTIONS: tuple[Action, ...] = (
     Action(name="edges", serve=order, form=ROWS, tells={"order": ORDER}),
     *training.actions(SIDE),
-    Action(name="conclude", serve=conclude, form=Form(blobs={"weights": training.TRAINED})),
+    Action(name="conclude", serve=conclude, tells={"trained": training.TRAINED}),
 )

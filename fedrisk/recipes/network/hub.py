@@ -62,7 +62,8 @@ def _conclude(rounds: Rounds, plan: Plan, outcome: Outcome, trained: Trained) ->
     exchange, roster = rounds.exchange, rounds.roster
     study = roster.study
     evaluate = evaluated(study, roster.statements) and not rounds.lost
-    content = Payload({"evaluate": evaluate}, {"weights": trained.final.astype(np.float32)})
+    exchange.tell("trained", {}, {"weights": trained.final.astype(np.float32)})
+    content = Payload({"evaluate": evaluate})
     ask = exchange.gather if rounds.lost else exchange
     answers = ask("conclude", "the model, evaluation histogram", dict.fromkeys(rounds.active, content))
     if not evaluate:

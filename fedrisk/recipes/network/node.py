@@ -104,7 +104,7 @@ def conclude(node: Node, request: Payload) -> Payload:
     attempt = node.attempt(request)
     attempt.state.still_runs()
     design = NetworkDesign.from_dict(attempt.state.load(training.TrainingState).design)
-    model = training.trained_model(attempt, request, design.size)
+    model = training.trained_model(attempt, design.size)
     edges, allowed = logit_edges(attempt.study), bool(request.get("evaluate"))
     scored = cache(lambda: score(attempt, model))
 
@@ -272,6 +272,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         name="conclude",
         serve=conclude,
-        form=Form(body=Conclude, blobs={"weights": training.TRAINED}),
+        form=Form(body=Conclude),
+        tells={"trained": training.TRAINED},
     ),
 )

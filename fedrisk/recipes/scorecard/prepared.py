@@ -226,9 +226,3 @@ def _check_reach(release: Release, rows: int, largest: int) -> None:
     """DataError where sums with all noise could leave the ring."""
     noise = 12 * max(sum(b.sigma.values()) for b in release.blocks) * 2
     check_bound(rows, 1, largest + 1, int(noise) + 1, release.ring)
-
-
-def institution_bins(attempt: Attempt) -> list[Bins]:
-    """Bins of this institution's columns."""
-    bins = [Bins.from_dict(b) for b in attempt.state.load(ScorecardState).bins]
-    return [b for b in bins if b.feature.institution == attempt.role]

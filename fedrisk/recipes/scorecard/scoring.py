@@ -23,7 +23,7 @@ from fedrisk.models.scorecard import Scorecard
 from fedrisk.privacy.policy import Policy
 from fedrisk.protocol.payload import Payload, pack, unpack
 from fedrisk.protocol.statements import evaluated
-from fedrisk.recipes.scorecard.prepared import institution_bins, told_card, told_counts
+from fedrisk.recipes.scorecard.prepared import told_card, told_counts
 from fedrisk.secure.envelope import Context, seal
 from fedrisk.secure.ring import from_signed
 from fedrisk.study import BANK, Study
@@ -100,7 +100,7 @@ def _partial(attempt: Attempt, card: Scorecard) -> tuple[NDArray[np.int64], str]
     for j, p in enumerate(points):
         exact += p[codes[:, j]]
     table = given_points(attempt, card)
-    return table.of(exact), _version(attempt, points, table)
+    return table.of(exact), _version(card, table)
 
 
 def given_points(attempt: Attempt, card: Scorecard) -> "GivenPoints":
@@ -208,7 +208,8 @@ def merged_bands(edges: Sequence[int], values: Sequence[int], shares: Mapping[in
 def check_versions(attempt: Attempt, version: str | None = None) -> None:
     """PolicyError where a bank would get more versions of an enterprise's scores than the policy allows.
 
-    Without a version: whether one more would be too many, which is asked before anything is released.
+    A version counts for all enterprises of the table: which of them are on a bank's list, the hub says. Without a
+    version: whether one more would be too many, which is asked before anything is released.
     """
     if attempt.research or attempt.role == BANK:
         return
@@ -216,8 +217,7 @@ def check_versions(attempt: Attempt, version: str | None = None) -> None:
     since = datetime.now(UTC).date() - timedelta(days=policy.scored_days)
     ids = attempt.read().ids
     for bank in attempt.study.banks:
-        rows = listed(attempt, bank)
-        versions = store.scored_versions(bank, since, ids[rows[rows >= 0]], version or "next")
+        versions = store.scored_versions(bank, since, ids, version or "next")
         over = int((versions > policy.scored_versions).sum())
         if over:
             raise PolicyError(
@@ -226,13 +226,9 @@ def check_versions(attempt: Attempt, version: str | None = None) -> None:
             )
 
 
-def _version(attempt: Attempt, points: Sequence[NDArray[np.int64]], table: "GivenPoints") -> str:
-    """The version of a score: what decides it is points, what is given for their sums, and bins."""
-    content = {
-        "points": [p.tolist() for p in points],
-        "given": [list(table.edges), list(table.values)],
-        "bins": [b.to_dict() for b in institution_bins(attempt)],
-    }
+def _version(card: Scorecard, table: "GivenPoints") -> str:
+    """The version of a score: what decides it is the card, all holders' points in it, and what is given for sums."""
+    content = {"card": card.to_json(), "given": [list(table.edges), list(table.values)]}
     return Payload(content).digest()[:16]
 
 
@@ -242,10 +238,7 @@ def _keep_version(attempt: Attempt, version: str) -> None:
         return
     ids = attempt.read().ids
     for bank in attempt.study.banks:
-        rows = listed(attempt, bank)
-        attempt.node.store.pseudonyms.keep_scored(
-            bank, datetime.now(UTC).date(), version, ids[rows[rows >= 0]]
-        )
+        attempt.node.store.pseudonyms.keep_scored(bank, datetime.now(UTC).date(), version, ids)
 
 
 def partial_context(attempt: Attempt, sender: str, receiver: str) -> Context:
