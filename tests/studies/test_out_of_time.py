@@ -11,7 +11,8 @@ from fedrisk.errors import PeerError, StoreError
 
 pytestmark = pytest.mark.study
 
-DATES = ("2023-03-01", "2023-06-01", "2023-09-01", "2024-01-01", "2024-06-01")
+DATES = ("2023-07-01", "2023-09-01", "2023-11-01", "2024-01-01", "2024-06-01")
+"""The first leaves a quarter of the rows for training, which is enough for the policies."""
 
 
 class Stop(Exception):
