@@ -25,6 +25,9 @@ from fedrisk.study import Study
 LEAST_SHARE = 0.5
 """Share of the rows that a draw leaves below which it is not believed; rows of an earlier epoch keep their sides."""
 
+CHANCE = 1e-6
+"""Chance with which a fair draw may be taken for none, before half of it is taken off."""
+
 LEAST_INCLUDED = 0.5
 """Least share of enterprises taking part that is reckoned with, whatever the study says."""
 
