@@ -25,6 +25,9 @@ from fedrisk.study import Study
 LEAST_SHARE = 0.5
 """Share of the rows that a draw leaves below which it is not believed; rows of an earlier epoch keep their sides."""
 
+DATED_SHARE = 0.2
+"""Share for training that is reckoned with where a date decides."""
+
 CHANCE = 1e-6
 """Chance with which a fair draw may be taken for none, before half of it is taken off."""
 
@@ -169,7 +172,7 @@ def _check_enough(attempt: Attempt, plan: Plan) -> None:
     included = max(study.inclusion_probability, LEAST_INCLUDED) / len(study.trainers)
     share = {"training": 1 - study.holdout.percent / 100, "holdout": study.holdout.percent / 100}
     if study.holdout.kind == "out_of_time":
-        share["holdout"] = 0.0  # a date decides, and may leave few
+        share = {"training": DATED_SHARE}  # a date decides, and may leave few
     for what, part in share.items():
         for name, there in told.get(what).items():
             _enough(attempt, there, included * part, attempt.statements[name].rows, f"rows of {name}: {what}")
@@ -185,8 +188,8 @@ def _enough(attempt: Attempt, there: int, share: float, most: int, what: str) ->
     wanted = LEAST_SHARE * float(binom.ppf(CHANCE, min(least, most), share))
     if there < wanted:
         raise PolicyError(
-            f"{attempt.name}: too few {what} ({wanted:.0f} are wanted, as policy.least_rows = {least}); let more "
-            "enterprises take part, or change the policy"
+            f"{attempt.name}: too few {what} ({math.ceil(wanted)} are wanted, as policy.least_rows = {least}); let "
+            "more enterprises take part, or change the policy"
         )
 
 
