@@ -93,7 +93,7 @@ class Members:
         """One message to one member: its answer without the codes, which the hub keeps."""
         node = self.nodes[name]
         own = common_view.take(node, request, action)
-        answer = common_view.confirmed(node, own, action.serve(node, own))
+        answer = common_view.confirmed(node, request, action, action.serve(node, own))
         if "confirm" in answer.body:
             self.said[name] = answer.get("confirm")
         return own
@@ -425,13 +425,13 @@ def test_after_the_end_what_was_asked_before_may_come_again_and_nothing_new(memb
 
 def test_before_anything_was_told_an_answer_brings_no_codes(members):
     own = members.send("bank", PLAIN, members.request("bank"))
-    assert common_view.confirmed(members.nodes["bank"], own, Payload({"x": 1})) == Payload({"x": 1})
+    assert common_view.confirmed(members.nodes["bank"], own, PLAIN, Payload({"x": 1})) == Payload({"x": 1})
 
 
 def test_an_answer_keeps_what_it_says(members):
     members.all(FIRST, part(1, "one"))
     node, request = members.nodes["bank"], Payload({"attempt": ATTEMPT})
-    answer = common_view.confirmed(node, request, Payload({"x": 1}, {"y": b"z"}))
+    answer = common_view.confirmed(node, request, PLAIN, Payload({"x": 1}, {"y": b"z"}))
     assert answer.get("x") == 1 and answer.raw("y") == b"z"
     assert answer.get("confirm")["number"] == 1 and set(answer.get("confirm")["codes"]) == {"tax", "power"}
 
@@ -439,10 +439,10 @@ def test_an_answer_keeps_what_it_says(members):
 def test_an_attempt_that_is_over_or_unknown_confirms_nothing(members):
     members.all(FIRST, part(1, "one"))
     node, answer = members.nodes["bank"], Payload({"x": 1})
-    assert common_view.confirmed(node, Payload({"attempt": OTHER}), answer) == answer
-    assert common_view.confirmed(node, Payload(), answer) == answer
+    assert common_view.confirmed(node, Payload({"attempt": OTHER}), PLAIN, answer) == answer
+    assert common_view.confirmed(node, Payload(), PLAIN, answer) == answer
     members.state("bank").forget_secrets()
-    assert common_view.confirmed(node, Payload({"attempt": ATTEMPT}), answer) == answer
+    assert common_view.confirmed(node, Payload({"attempt": ATTEMPT}), PLAIN, answer) == answer
 
 
 # --- an institution that is the key authority alone ---------------------------------------------------------
@@ -470,3 +470,21 @@ def test_an_authority_that_was_told_other_members_stops_all(with_office):
     without = {n: c for n, c in members.codes("bank").items() if n != "office"}
     with pytest.raises(ProtocolError, match=f"office {DIFFERENT}"):
         members.send("bank", PLAIN, members.request("bank", codes=without))
+
+
+def test_what_was_told_with_a_message_that_failed_is_never_confirmed(members):
+    """A charge may go with such a message: no other message, and no replay, gives a code for it."""
+    members.all(FIRST, part(1, "one"))
+    node = members.nodes["bank"]
+    # Taken, and never answered: the handler refused, or the process died.
+    common_view.take(node, members.request("bank", [part(2, "two")]), NEXT)
+    assert len(view(members).digests) == 2
+    for name in ("tax", "power"):
+        members.send(name, NEXT, members.request(name, [part(2, "two")]))
+    members.said.pop("bank")
+    members.send("bank", PLAIN, members.request("bank"))
+    assert members.said["bank"]["number"] == 1
+    with pytest.raises(ProtocolError, match="bank does not confirm"):
+        members.send("tax", PLAIN, members.request("tax"))
+    # The very message again, answered this time.
+    members.send("bank", NEXT, members.request("bank", [part(2, "two")]))
