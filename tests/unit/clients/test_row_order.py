@@ -1,10 +1,12 @@
 """The order of rows: what is refused, whose rows belong where, and that it is taken once."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from fedrisk.alignment.matching import HOLD_OUT, TRAINING, UNUSED
 from fedrisk.clients.attempt import Agreement
@@ -165,7 +167,7 @@ SAMPLE = {"alfa": [1, 0, 0, 1, *[0] * 396], "other": [1, 0, 0]}
 
 def test_the_sample_is_of_training_places_alone(begin):
     attempt = begin("tax")
-    taken = take_order(attempt, order(attempt, *GOOD, SAMPLE), sampling(3))
+    taken = take_order(attempt, order(attempt, *GOOD, SAMPLE), sampling(2))
     assert (taken.rows(sampled=False), taken.rows(sampled=True)) == (4, 3)
     assert training_rows(attempt, "alfa", sample=True).tolist() == [4, 0]
     assert training_rows(attempt, "alfa").tolist() == [4, -1, 0]
@@ -179,7 +181,7 @@ def test_without_a_sample_all_training_rows_are_it(begin):
     assert training_rows(attempt, "alfa", sample=True).tolist() == [4, -1, 0]
 
 
-@pytest.mark.parametrize("planned", [None, 2, 4, 5])
+@pytest.mark.parametrize("planned", [None, 1, 3, 4, 5])
 def test_a_sample_of_another_size_than_the_studys_is_refused(begin, planned):
     """Three rows where the study has no sample, asks for others, or for more than there are."""
     attempt = begin("tax")
@@ -188,15 +190,16 @@ def test_a_sample_of_another_size_than_the_studys_is_refused(begin, planned):
     assert attempt.state.find(RowOrder) is None
 
 
-@pytest.mark.parametrize(("sampled", "refused"), [(39, False), (42, False), (35, True), (45, True)])
-def test_a_sample_may_miss_its_size_by_a_tenth(begin, sampled, refused):
-    """By the share of each bank, rounded; two more are of the other bank's list."""
+@pytest.mark.parametrize(
+    ("alfa", "other", "refused"), [(40, 1, False), (41, 1, True), (40, 0, True), (1, 1, True)]
+)
+def test_each_list_has_its_part_of_the_sample(begin, alfa, other, refused):
+    """By hand: 40 of 399 + 2 training rows are 39.8 and .2, rounded up."""
     attempt = begin("alfa")
-    request = order(
-        attempt, *whole([0], [HOLD_OUT]), {"alfa": [0, *[1] * (sampled - 2), *[0] * (401 - sampled)]}
-    )
+    sample = {"alfa": [0, *[1] * alfa, *[0] * (399 - alfa)]}
+    request = order(attempt, *whole([0], [HOLD_OUT]), sample, telling={"sampled": {"other": other}})
     if not refused:
-        assert take_order(attempt, request, sampling(40)).sampled == sampled
+        assert take_order(attempt, request, sampling(40)).sampled == alfa + other
         return
     with pytest.raises(ProtocolError, match="the sample of rows is not as large as the study says"):
         take_order(attempt, request, sampling(40))
@@ -320,53 +323,55 @@ def test_two_uses_that_change_places_are_noticed(begin):
         take_order(attempt, Payload(request.body, {**request.blobs, "use:other": use}), make_plan)
 
 
-@pytest.mark.parametrize(
-    ("rows", "held", "few"),
-    [(1, 1, "rows of alfa: training"), (2, 0, "rows of alfa: holdout"), (2, 1, None)],
-)
-def test_everybody_asks_for_half_of_the_rows_that_a_policy_leaves_a_list(begin, rows, held, few):
-    """By hand: least_rows 10, four in five take part, one of two banks: 2.8 trained on, 1.2 held out, half of each."""
+def fewest(rows, share):
+    """Half of what a fair draw of so many rows leaves but once in a million times, rounded up."""
+    return math.ceil(0.5 * binom.ppf(1e-6, rows, share))
+
+
+@pytest.mark.parametrize("few", ["training", "holdout", None])
+def test_everybody_asks_for_half_of_what_a_fair_draw_leaves_a_list(begin, few):
+    """Least rows 300; four in five take part, through one of two banks: 28 % trained on, 12 % held out."""
     file = begin("alfa").node.institution.folder / "alfa.toml"
-    file.write_text(file.read_text().replace(f"least_rows = {LEAST_ROWS}", "least_rows = 10"))
+    file.write_text(file.read_text().replace(f"least_rows = {LEAST_ROWS}", "least_rows = 300"))
     attempt = begin("alfa")
-    use = [*[TRAINING] * rows, *[HOLD_OUT] * held]
-    request = order(attempt, *whole(list(range(rows + held)), use, UNUSED))
+    wanted = {"training": fewest(300, 0.28), "holdout": fewest(300, 0.12)}
+    there = {what: n - (what == few) for what, n in wanted.items()}
+    use = [*[TRAINING] * there["training"], *[HOLD_OUT] * there["holdout"]]
+    request = order(attempt, *whole(list(range(len(use))), use, UNUSED))
     if few is None:
-        assert take_order(attempt, request, make_plan).training == rows + 2
+        assert take_order(attempt, request, make_plan).training == there["training"] + 2
         return
-    with pytest.raises(PolicyError, match=rf"too few {few} \(1 are wanted, as policy.least_rows = 10\)"):
+    text = rf"too few rows of alfa: {few} \({wanted[few]} are wanted, as policy.least_rows = 300\)"
+    with pytest.raises(PolicyError, match=text):
         take_order(attempt, request, make_plan)
     assert attempt.state.find(RowOrder) is None
     assert not (attempt.node.store.path / "sides").exists()
 
 
-@pytest.mark.parametrize("name", ["alfa", "tax"])
 @pytest.mark.parametrize("what", ["training", "holdout"])
-def test_lists_that_an_institution_does_not_see_have_their_least_size_too(begin, name, what):
+def test_lists_that_an_institution_does_not_see_have_their_least_size_too(begin, what):
     """A bank sees its own list alone; what all are told of the others has to be enough."""
-    attempt = begin(name)
-    other = [TRAINING] * 3 if what == "holdout" else [HOLD_OUT] * 3
-    rows, use = whole([0], [HOLD_OUT]) if name == "alfa" else GOOD
-    if name == "tax":
-        use = {**use, "other": other}
-        rows = {**rows, "other": [5, 6, -1]}
-    told = (
-        {}
-        if name == "tax"
-        else {"training": {"other": 0}}
-        if what == "training"
-        else {"holdout": {"other": 0}}
-    )
+    file = begin("alfa").node.institution.folder / "alfa.toml"
+    file.write_text(file.read_text().replace(f"least_rows = {LEAST_ROWS}", "least_rows = 300"))
+    attempt = begin("alfa")
+    tell(attempt.state, statements(attempt.node.institution.folder, {"other": 400}))
+    enough = {"training": {"other": 200}, "holdout": {"other": 80}, "sampled": {"other": 200}}
+    told = {**enough, what: {"other": 2}} | ({"sampled": {"other": 2}} if what == "training" else {})
+    uses = [*[TRAINING] * 250, *[HOLD_OUT] * 100]
+    request = order(attempt, *whole(list(range(350)), uses), telling=told)
     with pytest.raises(PolicyError, match=f"too few rows of other: {what}"):
-        take_order(attempt, order(attempt, rows, use, telling=told), make_plan)
+        take_order(attempt, request, make_plan)
 
 
-def test_a_holder_that_would_train_on_none_of_its_rows_refuses(begin):
-    """Places there are enough; but this institution knows none of them, or next to none."""
+def test_a_holder_that_would_train_on_few_of_its_rows_refuses(begin):
+    """Places there are enough; but this institution knows next to none of them."""
+    file = begin("tax").node.institution.folder / "tax.toml"
+    file.write_text(file.read_text().replace(f"least_rows = {LEAST_ROWS}", "least_rows = 300"))
     attempt = begin("tax")
     rows = {"alfa": [-1, -1, 2, -1, *[-1] * 396], "other": [-1, 3, 5]}
+    use = {"alfa": [*[TRAINING] * 200, *[HOLD_OUT] * 200], "other": GOOD[1]["other"]}
     with pytest.raises(PolicyError, match="too few own rows: training"):
-        take_order(attempt, order(attempt, rows, GOOD[1]), make_plan)
+        take_order(attempt, order(attempt, rows, use), make_plan)
     assert attempt.state.find(RowOrder) is None
 
 
