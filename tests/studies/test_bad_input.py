@@ -612,7 +612,11 @@ def test_other_rows_for_one_member_are_refused_by_all(kit, tmp_path):
     trio = kit.build(tmp_path, ("alfa", "beta"), ("tax",), enterprises=900)
 
     def change(content):
-        return of(content, training={**content.get("training"), "beta": content.get("training")["beta"] + 1})
+        more = {
+            what: {**content.get(what), "beta": content.get(what)["beta"] + 1}
+            for what in ("training", "sampled")
+        }
+        return of(content, **more)
 
     def lie(step):
         return kit.retold(step, "order", change, only=["alfa"])
@@ -627,7 +631,11 @@ def test_sums_of_members_that_were_told_different_orders_are_random(kit, tmp_pat
     duo = kit.build(tmp_path, ("alfa", "beta"), (), enterprises=900)
 
     def change(content):
-        return of(content, training={**content.get("training"), "beta": content.get("training")["beta"] + 1})
+        more = {
+            what: {**content.get(what), "beta": content.get(what)["beta"] + 1}
+            for what in ("training", "sampled")
+        }
+        return of(content, **more)
 
     with pytest.raises(PeerError):
         duo.run(change=lambda run, step: kit.retold(step, "order", change, only=["alfa"]))
