@@ -28,6 +28,7 @@ from fedrisk.secure.fixed_point import dequantise
 from fedrisk.secure.ring import to_signed
 from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.study import NO_PRIVACY
+from support.lies import retell
 
 pytestmark = pytest.mark.study
 
@@ -681,3 +682,23 @@ def test_checkpoints_of_another_study_are_not_taken(kit, tmp_path):
     Checkpoint.of(own.hub, "a" * 32).begin(Payload({"asked": "other", "research_seed": None}))
     with pytest.raises(ConfigError, match="can be resumed"):
         Checkpoint.latest(own.hub, own.study, None)
+
+
+def test_another_trained_model_for_some_banks_opens_no_evaluation(kit, tmp_path):
+    """A model that puts all of the others' customers into one bin would leave one bank's histogram by itself."""
+    own = consortium(kit, tmp_path, privacy={"epsilon": 8.0}, training={"steps": 2, "optimiser": "sgd"})
+
+    def differ(run, step):
+        def flat(name, weights):
+            weights[:] = 0
+            weights[-1] = 1e5
+            return weights
+
+        if step.action == "conclude":
+            assert retell(step, "trained", blobs=flat, members=["beta", "gama"])
+
+    own.run(change=differ)
+    answers = own.last.steps[-1].answers
+    total = np.sum([a.array("bank") for a in answers.values()], axis=0, dtype=np.uint32).view(np.int32)
+    # Uniform over 32 bits: an honest histogram of so few customers stays far below 2^24.
+    assert np.median(np.abs(total.astype(float))) > 2**24
