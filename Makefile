@@ -40,7 +40,7 @@ types: install
 	$(BIN)/mypy
 
 unit: install
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Every message of whole studies, mangled in more than ten thousand ways; a sample of it is part of the tests.
 mangle: install

@@ -368,7 +368,8 @@ def test_codes_go_to_those_whom_they_are_for():
 def test_the_view_goes_on_after_a_stop():
     """All members have the first two parts; the next has number three."""
     exchange, _ = called(*consortium())
-    exchange.begin_view(DIGEST, "e" * 64, 2)
+    exchange.begin_view(DIGEST, {"digest": "e" * 64, "told": 2, "codes": {}})
+    assert exchange.view_state() == {"digest": "e" * 64, "told": 2, "codes": {}}
     part = told_by(exchange, "three", x=3)
     assert part.number == 3
     assert exchange.view == next_digest("e" * 64, part)
