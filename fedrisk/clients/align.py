@@ -16,7 +16,7 @@ import numpy as np
 from fedrisk.alignment import oprf
 from fedrisk.clients import out_of_time
 from fedrisk.clients.attempt import Attempt, Peers
-from fedrisk.clients.evaluation_key import secret_key, stated_key, take_statement
+from fedrisk.clients.evaluation_key import check_stated, secret_key, stated_key
 from fedrisk.clients.node import Node
 from fedrisk.clients.witness import check_heads
 from fedrisk.errors import ProtocolError
@@ -37,7 +37,7 @@ def blind(node: Node, request: Payload) -> Payload:
     attempt = node.attempt(request)
     study, told = attempt.study, attempt.told("members")
     keys = _take_members(attempt, told)
-    take_statement(attempt, attempt.statements[study.authority].evaluation_key)
+    check_stated(attempt)
     check_heads(attempt, told)
     if node.institution.kind == "authority" or node.name == study.authority:
         return Payload({"new": 0})

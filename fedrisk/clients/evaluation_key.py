@@ -6,18 +6,10 @@ keeps the public key with which a proof first held, and takes no other one for t
 """
 
 import hashlib
-from dataclasses import dataclass
 
 from fedrisk.alignment import oprf
 from fedrisk.clients.attempt import Attempt
 from fedrisk.errors import ProtocolError
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationKey:
-    """The authority's public key as it was stated in this attempt, 32 bytes in hexadecimal."""
-
-    public: str
 
 
 def secret_key(attempt: Attempt) -> bytes:
@@ -34,30 +26,27 @@ def own_statement(attempt: Attempt) -> str:
     return oprf.public_key(secret_key(attempt)).hex()
 
 
-def take_statement(attempt: Attempt, stated: object) -> None:
-    """Keep what the authority stated, for this attempt.
+def check_stated(attempt: Attempt) -> None:
+    """Whether the key that the authority states to all members may be used in this attempt.
 
     Raises:
         ProtocolError: it is no key, another one than this authority's own, or another one than this
             institution's pseudonyms of the epoch were made with.
     """
-    try:
-        public = bytes.fromhex(str(stated))
-    except ValueError:
-        public = b""
-    if len(public) != 32:
-        raise ProtocolError(
-            "the key authority stated no public key for its evaluations; it runs another version of fedrisk, "
-            "or the hub left the key out. Bring all to one version and run the study again"
-        )
+    public = stated_key(attempt)
     if attempt.name == attempt.study.authority and public.hex() != own_statement(attempt):
         raise ProtocolError(
             "the hub relays another evaluation key than this authority stated; tell the consortium's operator"
         )
     attempt.node.store.pseudonyms.check_key(attempt.key_tag, public)
-    attempt.state.save(EvaluationKey(public=public.hex()))
 
 
 def stated_key(attempt: Attempt) -> bytes:
-    """The authority's public key of this attempt, 32 bytes; ProtocolError where none was stated."""
-    return bytes.fromhex(attempt.state.load(EvaluationKey).public)
+    """The public key that the authority states to all members, 32 bytes; ProtocolError where it states none."""
+    stated = attempt.statements[attempt.study.authority].evaluation_key  # its form: 64 hexadecimal digits
+    if stated is None:
+        raise ProtocolError(
+            "the key authority stated no public key for its evaluations; it runs another version of fedrisk, "
+            "or the hub left the key out. Bring all to one version and run the study again"
+        )
+    return bytes.fromhex(stated)

@@ -60,29 +60,30 @@ class NoisySums:
         bodies = {name: {"release": release.name} for name in members}
         secure = products(study, release)
         envelopes = {name: RelayedBlobs() for name in members}
-        checks = row_checks(study) if secure else ()
+        # Rows are checked beside the first release; the banks' shares of that go out with the second.
+        checks = row_checks(study) if self._shares is None else ()
         if secure:
             rows = self.roster.sampled if sample else self.roster.training
-            dealt = self._deal(release, bodies, rows, checks if self._shares is None else ())
+            dealt = self._deal(release, bodies, rows, checks)
             if self._shares is not None:
-                dealt = self._with_shares(dealt, checks)
+                dealt = self._with_shares(dealt, self._shares)
             masked = self.exchange("mask", f"masked matrices for {what}", dealt)
             for product in secure:
                 envelopes[product.left].add(product.id, masked[product.right], product.id)
                 envelopes[product.right].add(product.id, masked[product.left], product.id)
-            for check in checks if self._shares is None else ():
+            for check in checks:
                 envelopes[check.holder].add(check.id, masked[check.bank], check.id)
                 envelopes[check.bank].add(check.id, masked[check.holder], check.id)
         requests = {name: Payload(bodies[name], envelopes[name]) for name in members}
         answers = self.exchange("release", f"noisy {what}", requests)
-        self._shares = answers if self._shares is None else self._shares
+        self._shares = self._shares or answers
         return self.total(release, answers, about)
 
-    def _with_shares(self, dealt: dict[str, Payload], checks: Sequence[RowCheck]) -> dict[str, Payload]:
+    def _with_shares(self, dealt: dict[str, Payload], answers: Mapping[str, Payload]) -> dict[str, Payload]:
         """Requests to holders with the banks' shares of the checks of rows."""
         shares: dict[str, dict[str, Any]] = {name: {} for name in dealt}
-        for check in checks:
-            shares[check.holder][check.checked] = (self._shares or {})[check.bank].raw(check.checked)
+        for check in row_checks(self.roster.study):
+            shares[check.holder][check.checked] = answers[check.bank].raw(check.checked)
         return {name: Payload(p.body, {**p.blobs, **shares[name]}) for name, p in dealt.items()}
 
     def total(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fedrisk.clients.row_order import uses_digest
+from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.errors import PeerError
 from fedrisk.protocol.payload import Payload
 from support.lies import part, retell, spends
@@ -177,43 +178,33 @@ def test_bands_do_not_depend_on_rows(kit, tmp_path):
 # --- members are told different things ----------------------------------------------------------------------
 
 
+def research_for_all_but_one(run, step):
+    if step.action == "describe":
+        for node, payload in list(step.sent.items())[:-1]:
+            step.sent[node] = Payload({**payload.body, "research_seed": 7}, payload.blobs)
+
+
 def test_a_research_run_told_to_four_of_five_banks(kit, tmp_path):
     """Four banks whose noise is seeded, the fifth not: the hub takes four noises off."""
-    banks = kit.BANKS[:3]
-    consortium = kit.build(tmp_path, banks, ())
-
-    def lie(run, step):
-        if step.action == "describe":
-            for node, payload in list(step.sent.items())[:-1]:
-                step.sent[node] = Payload({**payload.body, "research_seed": 7}, payload.blobs)
-
+    consortium = kit.build(tmp_path, kit.BANKS[:3], ())
     with pytest.raises(PeerError, match="protocol"):
-        consortium.run(change=lie)
+        consortium.run(change=research_for_all_but_one)
     assert not any(spends(consortium).values())
 
 
 def test_a_research_run_with_a_roster_for_each_member(kit, tmp_path):
     """The same lie kept up in the common view, to each member as it was told: the others do not confirm."""
-    banks = kit.BANKS[:3]
-    consortium = kit.build(tmp_path, banks, ())
+    consortium = kit.build(tmp_path, kit.BANKS[:3], ())
 
     def lie(run, step):
-        if step.action == "describe":
-            for node, payload in list(step.sent.items())[:-1]:
-                step.sent[node] = Payload({**payload.body, "research_seed": 7}, payload.blobs)
+        research_for_all_but_one(run, step)
         if step.action == "blind":
             for member in step.sent:
-                if consortium.nodes[member].store.attempt(run.attempt).load(begun()).research_seed == 7:
+                if consortium.nodes[member].store.attempt(run.attempt).load(Begun).research_seed == 7:
                     retell(step, "members", lambda c: c.update(research_seed=7), members=[member])
 
     assert refused(consortium, lie) == "evaluate"
     assert not any(spends(consortium).values())
-
-
-def begun():
-    from fedrisk.clients.store.attempt_store import Begun
-
-    return Begun
 
 
 @pytest.mark.parametrize("what", ["features", "rows", "label"])

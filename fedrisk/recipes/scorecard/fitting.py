@@ -23,7 +23,8 @@ from fedrisk.models.estimator import (
     shape_bases,
     stronger_half,
 )
-from fedrisk.models.scorecard import Scorecard
+from fedrisk.models.scorecard import CLOSE, Scorecard
+from fedrisk.protocol.statements import Statements, binary_labels, weighted
 from fedrisk.recipes.scorecard.forms import counts_release, gram_release, own_pairs
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
@@ -34,9 +35,6 @@ Floats = NDArray[np.float64]
 
 LEAST_RADIUS = 1e-3
 """Least clipping radius of a role's part of a shape row."""
-
-CLOSE = 1e-6
-"""How far a number may be from another machine's for the same computation, in proportion and by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +51,18 @@ class Facts:
     sampled: int
     weighted: bool
     binary: bool
+
+    @classmethod
+    def of(cls, study: Study, plan: Plan, statements: Statements, training: int, sampled: int) -> "Facts":
+        """Facts from what all members state, and from the counts of the order of rows."""
+        return cls(
+            study=study,
+            plan=plan,
+            training=training,
+            sampled=sampled,
+            weighted=weighted(study, statements),
+            binary=binary_labels(study, statements),
+        )
 
     def counts(self, bins: Sequence[Bins]) -> Release:
         """The release of the label counts."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from fedrisk.models.estimator import LabelCounts, fit_curves
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.protocol.payload import Payload
-from fedrisk.protocol.statements import binary_labels, evaluated, weighted
+from fedrisk.protocol.statements import evaluated
 from fedrisk.recipes.bins import find_bins
 from fedrisk.recipes.scorecard.fitting import (
     Facts,
@@ -65,14 +65,8 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
 
 def facts_of(roster: Roster, plan: Plan) -> Facts:
     """Public facts of the aligned study."""
-    return Facts(
-        study=roster.study,
-        plan=plan,
-        training=sum(roster.training.values()),
-        sampled=sum(roster.sampled.values()),
-        weighted=weighted(roster.study, roster.statements),
-        binary=binary_labels(roster.study, roster.statements),
-    )
+    training, sampled = sum(roster.training.values()), sum(roster.sampled.values())
+    return Facts.of(roster.study, plan, roster.statements, training, sampled)
 
 
 def _told_second(second: Second) -> dict[str, object]:

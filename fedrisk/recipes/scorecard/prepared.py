@@ -19,7 +19,6 @@ from fedrisk.models.estimator import Curves, LabelCounts, fit_curves
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.protocol.form import Body, Form
 from fedrisk.protocol.payload import Payload
-from fedrisk.protocol.statements import binary_labels, weighted
 from fedrisk.recipes.bins import TOTALS, check_bins, find_bins, told_edges
 from fedrisk.recipes.scorecard import matrices
 from fedrisk.recipes.scorecard.fitting import (
@@ -84,14 +83,7 @@ def prepared(attempt: Attempt, request: Payload) -> Release:
 def facts_of(attempt: Attempt) -> Facts:
     """Public facts of the study, as this institution knows them."""
     order = attempt.state.load(RowOrder)
-    return Facts(
-        study=attempt.study,
-        plan=attempt.plan,
-        training=order.training,
-        sampled=order.sampled,
-        weighted=weighted(attempt.study, attempt.statements),
-        binary=binary_labels(attempt.study, attempt.statements),
-    )
+    return Facts.of(attempt.study, attempt.plan, attempt.statements, order.training, order.sampled)
 
 
 def told_counts(attempt: Attempt) -> tuple[list[Bins], LabelCounts, Curves]:
