@@ -18,13 +18,23 @@ from scipy.special import expit, logit
 from fedrisk.data.features import Feature
 from fedrisk.metrics import auc
 from fedrisk.models.binning import Bins, grid_histogram
-from fedrisk.models.estimator import fit_curves
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.models.shape_rows import shape_rows
 from fedrisk.recipes.bins import find_bins
 from fedrisk.recipes.scorecard import matrices
-from fedrisk.recipes.scorecard.fitting import Facts, Second, card_from, label_counts, second_release, sizes_of
-from fedrisk.recipes.scorecard.forms import own_pairs
+from fedrisk.recipes.scorecard.fitting import (
+    Facts,
+    Second,
+    calibrate,
+    card_bins,
+    card_from,
+    columns_of,
+    curves_of,
+    label_counts,
+    second_release,
+    sizes_of,
+)
+from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, own_pairs
 from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.releases.record import ReleasedSums
 from fedrisk.releases.release import Release
@@ -112,37 +122,37 @@ def emulate(data: Portfolio, *, holdout: int, noise: int) -> Emulated:
     sampled = min(len(train), plan.sample_rows or len(train))
     facts = Facts(study=study, plan=plan, training=len(train), sampled=sampled, weighted=False, binary=True)
     edges = _edges(facts, part, rng)
-    bins = find_bins(study, plan, edges, len(train), plan.mu("counts"))
+    bins = card_bins(find_bins(study, plan, edges, len(train), plan.mu("counts")))
     codes = part.codes(bins)
+    counted = [c for c, b in zip(codes, bins, strict=True) if b.feature.kind != "known"]
     sizes = sizes_of(bins, study.roles)
-    counts = label_counts(_counts(facts.counts(bins), sizes, codes, part.label, rng), sizes)
-    second = second_release(facts, bins, counts, fit_curves(counts, bins))
+    counts = label_counts(_counts(facts.counts(bins), sizes, counted, part.label, rng), sizes)
+    second = second_release(facts, bins, counts, curves_of(counts, bins))
     card = card_from(facts, bins, counts, second, _second(facts, second, bins, codes, part.label, rng))
-    return scored(data, card, second, bins, train, held)
-
-
-def scored(
-    data: Portfolio,
-    card: Scorecard,
-    second: Second,
-    bins: list[Bins],
-    train: NDArray[np.int64],
-    held: NDArray[np.int64],
-) -> Emulated:
-    """The card's points of all rows."""
-    parts = {BANK: np.zeros(len(data)), "external": np.zeros(len(data))}
-    for j, c in enumerate(data.codes(bins)):
-        role = BANK if bins[j].feature.institution == BANK else "external"
-        parts[role] += np.asarray(card.points[j])[c]
+    first = _points(data, card, bins)
+    training = first.sum(1)[train] + card.base_points
+    place = np.searchsorted(card.calibration_bins(CALIBRATION_BINS), training, side="right")
+    exact = np.stack([np.bincount(place, w, CALIBRATION_BINS) for w in (part.label, 1 - part.label)], 1)
+    card = calibrate(card, noisy(plan.release("calibration"), {BANK: exact}, rng))
+    # Holders give points by the first card; a bank brings their sum to the scale of the calibrated one.
+    external = card.scaled_points(card.calibration, first[:, 1]).astype(float)
     return Emulated(
         card=card,
         second=second,
         bins=bins,
         train=train,
         held=held,
-        total=card.base_points + parts[BANK] + parts["external"],
-        external=parts["external"],
+        total=card.base_points + _points(data, card, bins)[:, 0] + external,
+        external=external,
     )
+
+
+def _points(data: Portfolio, card: Scorecard, bins: Sequence[Bins]) -> Floats:
+    """Points of all rows, (n, 2): the bank's, and those of all holders."""
+    out = np.zeros((len(data), 2))
+    for j, c in enumerate(data.codes(bins)):
+        out[:, int(bins[j].feature.institution != BANK)] += np.asarray(card.points[j])[c]
+    return out
 
 
 def noisy(release: Release, exact: Mapping[str, Floats], rng: np.random.Generator) -> ReleasedSums:
@@ -197,6 +207,9 @@ def _second(
 ) -> ReleasedSums:
     owner = [b.feature.institution for b in bins]
     if second.chosen is not None:
+        codes = [c for c, b in zip(codes, bins, strict=True) if b.feature.kind != "known"]
+        bins = columns_of(bins)
+        owner = [b.feature.institution for b in bins]
         picked = [owner.index(r) + j for r, own in second.chosen.items() for j in own]
         sizes = {
             r: [bins[owner.index(r) + j].size for j in own] if own else [] for r, own in second.chosen.items()

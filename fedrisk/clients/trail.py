@@ -19,7 +19,7 @@ from fedrisk.clients.row_order import RowOrder
 from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.errors import ConfigError, FedriskError
 from fedrisk.protocol.actions import Action, Disclosure
-from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.payload import Payload, spends_in
 from fedrisk.releases.gradient_sums import STEP
 from fedrisk.study import Study, study_from
 
@@ -84,17 +84,16 @@ def record_answer(message: Message, answer: Payload) -> None:
     whole = {"digest": answer.digest(), "bytes": answer.size()}
     drafts = _relayed(message, study, common, "sent", action.sends, answer)
     drafts += _scores(message, study, common)
-    spend = answer.body.get("spend")
-    if spend is not None:
-        drafts.append(_release(message, common, dict(spend), whole))
+    spends = spends_in(answer)
+    drafts += [_release(message, common, spend, whole) for spend in spends]
     itself = {}
     if action.answers is not None and study is not None and message.node.name in study.members:
         protection = action.answers.protection_in(study, message.node.institution.policy)
         itself = {"kind": action.answers.kind_in(study, message.node.name), "protection": protection}
     drafts.append({**common, "event": "answer", "counterparty": HUB, **whole, **itself})
     message.node.trail.append(drafts)
-    if spend is not None:
-        _mark_entered(message, [str(spend["release"])])
+    if spends:
+        _mark_entered(message, [str(spend["release"]) for spend in spends])
 
 
 def record_refusal(message: Message, error: BaseException) -> None:

@@ -10,10 +10,13 @@ from typing import Any, Literal
 
 from fedrisk.data.dictionary import Dictionary
 from fedrisk.errors import ConfigError
-from fedrisk.study import BANK
 
 LOG_DECADES = 1e4
 """A log grid is linear below 1/10,000 of the largest bound, and logarithmic above it."""
+
+
+KNOWN = "(known)"
+"""Column name of the feature that says whether a holder knows the enterprise; no real column may be called so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +26,13 @@ class Feature:
     Attributes:
         institution: role name: "bank" for columns that all banks share, else the holder's name.
         column: name of the column.
-        kind: "number", "category" or "flag" (0 or 1).
+        kind: "number", "category" or "flag" (0 or 1); "known" is no column but whether a holder knows the enterprise
+            at all (:func:`known_feature`).
         low: lower public bound of a number; values below count as the bound.
         high: upper public bound of a number; values above count as the bound.
         grid: scale of the edge histogram. "log" is a symmetric logarithm, for money with heavy tails.
         bins: public inner edges (number) or categories; None lets a noisy histogram choose the edges.
-        missing: whether missing values, and enterprises unknown here, get a separate bin (the last one).
+        missing: whether missing values get a separate bin, after all others.
         monotone: direction of the *risk* as the value rises, if the study imposes one.
         bin_count: number of ordered bins where the edges are private; None leaves it to the study.
 
@@ -38,7 +42,7 @@ class Feature:
 
     institution: str
     column: str
-    kind: Literal["number", "category", "flag"] = "number"
+    kind: Literal["number", "category", "flag", "known"] = "number"
     low: float | None = None
     high: float | None = None
     grid: Literal["linear", "log"] = "linear"
@@ -49,7 +53,7 @@ class Feature:
 
     def __post_init__(self) -> None:
         name = f"feature {self.institution}.{self.column}"
-        if self.kind not in ("number", "category", "flag"):
+        if self.kind not in ("number", "category", "flag", "known"):
             raise ConfigError(f"{name}: kind is {self.kind!r}; use number, category or flag")
         if self.grid not in ("linear", "log"):
             raise ConfigError(f"{name}: grid is {self.grid!r}; use linear or log")
@@ -57,7 +61,7 @@ class Feature:
             raise ConfigError(f"{name}: monotone is {self.monotone!r}; use increasing, decreasing or nothing")
         if self.kind == "category":
             self._check_categories(name)
-        elif self.kind == "flag":
+        elif self.kind in ("flag", "known"):
             if self.bins is not None:
                 raise ConfigError(f"{name}: a flag has its two bins already; leave bins out")
         else:
@@ -94,12 +98,16 @@ class Feature:
         return self.kind == "number" and self.bins is None
 
 
-def features_of(dictionary: Dictionary, role: str) -> tuple[Feature, ...]:
-    """The public features of an institution, in its dictionary's order.
+def known_feature(institution: str) -> Feature:
+    """Whether a holder knows an enterprise: one event, however many columns the holder has.
 
-    A holder's features always have a bin for missing values: the enterprises that it does not know fall
-    there.
+    It is made up from the counts of the holder's columns, so no institution states it and it costs no privacy.
     """
+    return Feature(institution=institution, column=KNOWN, kind="known", missing=False)
+
+
+def features_of(dictionary: Dictionary, role: str) -> tuple[Feature, ...]:
+    """The public features of an institution, in its dictionary's order."""
     return tuple(
         Feature(
             institution=role,
@@ -109,7 +117,7 @@ def features_of(dictionary: Dictionary, role: str) -> tuple[Feature, ...]:
             high=c.high,
             grid=c.grid,
             bins=c.categories if c.kind == "category" else c.bins,
-            missing=role != BANK or c.missing == "bin",
+            missing=c.missing == "bin",
             monotone=c.monotone,
             bin_count=c.bin_count,
         )

@@ -36,8 +36,8 @@ DEFAULT_CELLS = 128
 class Bins:
     """A feature with its final, public bins.
 
-    The codes are in this order: ordered bins or categories, then "other" (categories only), then missing. A
-    value equal to an edge falls in the upper bin.
+    The codes are in this order: ordered bins or categories, then "other" (categories only), then missing, then
+    enterprises that the holder does not know (``unknown``). A value equal to an edge falls in the upper bin.
 
     >>> age = Feature(institution="bank", column="age", low=18, high=80)
     >>> bins = Bins(age, edges=(30.0, 45.0))
@@ -50,6 +50,7 @@ class Bins:
     feature: Feature
     edges: tuple[float, ...] = ()
     categories: tuple[str, ...] = field(default=())
+    unknown: bool = False
 
     def __post_init__(self) -> None:
         if self.feature.kind == "category":
@@ -69,6 +70,8 @@ class Bins:
         """
         if feature.kind == "flag":
             return cls(feature, edges=(0.5,))
+        if feature.kind == "known":
+            return cls(feature, unknown=True)
         if feature.bins is None:
             raise ConfigError(f"{feature.name}: has no public bins; its edges come from a noisy histogram")
         if feature.kind == "category":
@@ -78,13 +81,18 @@ class Bins:
     @property
     def ordered(self) -> int:
         """Number of ordered bins; 0 for categories."""
-        return 0 if self.feature.kind == "category" else len(self.edges) + 1
+        return 0 if self.feature.kind in ("category", "known") else len(self.edges) + 1
+
+    @property
+    def known(self) -> int:
+        """Number of codes of enterprises that the institution knows, including "other" and missing."""
+        values = len(self.categories) + 1 if self.feature.kind == "category" else len(self.edges) + 1
+        return values + int(self.feature.missing)
 
     @property
     def size(self) -> int:
-        """Number of codes, including "other" and missing."""
-        values = len(self.categories) + 1 if self.feature.kind == "category" else len(self.edges) + 1
-        return values + int(self.feature.missing)
+        """Number of all codes."""
+        return self.known + int(self.unknown)
 
     def codes(self, values: Values) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Bin code of every value, shape (n,).
@@ -94,13 +102,15 @@ class Bins:
         """
         if self.feature.kind == "category":
             out = self._category_codes(values)
+        elif self.feature.kind == "known":
+            out = np.zeros(len(values), np.int64)
         else:
             x = _numbers(values, self.feature)
             out = np.searchsorted(np.asarray(self.edges), x, side="right")
             gone = np.isnan(x)
             if gone.any():
                 self._require_missing(int(gone.sum()))
-                out[gone] = self.size - 1
+                out[gone] = self.known - 1
         return out.astype(np.uint8) if self.size <= 256 else out.astype(np.uint16)
 
     def _category_codes(self, values: Values) -> NDArray[np.int64]:
@@ -111,7 +121,7 @@ class Bins:
         gone = out < 0
         if gone.any():
             self._require_missing(int(gone.sum()))
-            out[gone] = self.size - 1
+            out[gone] = self.known - 1
         return out
 
     def _require_missing(self, count: int) -> None:
@@ -131,12 +141,14 @@ class Bins:
             texts = [*self.categories, "other"]
         elif self.feature.kind == "flag":
             texts = ["no", "yes"]
+        elif self.feature.kind == "known":
+            texts = ["known"]
         elif not self.edges:
             texts = ["any"]
         else:
             e = [f"{edge:.6g}" for edge in self.edges]
             texts = [f"< {e[0]}", *(f"{a} to < {b}" for a, b in pairwise(e)), f">= {e[-1]}"]
-        return texts + ["missing"] * self.feature.missing
+        return texts + ["missing"] * self.feature.missing + ["unknown"] * self.unknown
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary for JSON."""
@@ -154,6 +166,7 @@ class Bins:
             "bin_count": f.bin_count,
             "edges": list(self.edges),
             "categories": list(self.categories),
+            "unknown": self.unknown,
         }
 
     @classmethod
@@ -167,11 +180,12 @@ class Bins:
         try:
             edges = tuple(float(e) for e in parts.pop("edges"))
             categories = tuple(str(c) for c in parts.pop("categories"))
+            unknown = bool(parts.pop("unknown", False))  # absent in cards of earlier versions
             stated = parts.pop("bins")
             feature = Feature(bins=None if stated is None else tuple(stated), **parts)
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"bins: the stored form is malformed ({type(error).__name__})") from error
-        return cls(feature, edges, categories)
+        return cls(feature, edges, categories, unknown)
 
 
 def grid_marks(feature: Feature, cells: int = DEFAULT_CELLS) -> Floats:

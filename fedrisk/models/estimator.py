@@ -11,6 +11,11 @@ Bayes and a high budget becomes the discriminant.
 With fewer than ten defaults per feature the Gram matrix would drown in noise: the same budget then buys a
 second count of the stronger half of the features instead.
 
+An enterprise that a holder does not know is one event, not one for each of the holder's columns. Every column of a
+holder has a last bin for it, whose counts say the same in all columns, so that their mean is better than each. From it
+follow the counts of a further feature of the holder, whether it knows the enterprise (`with_known`), at no cost in
+privacy. The columns' curves are about known enterprises only and zero for the others.
+
 All inputs here are released numbers; `shape_rows` has what an institution computes on rows.
 """
 
@@ -48,6 +53,12 @@ SLOPE_SPREADS = (0.1, 0.3, 1.0, 3.0)
 
 BEND_SPREADS = (0.0, 0.1, 0.3, 1.0)
 """Candidate prior standard deviations of the modes."""
+
+RATES = (1e-4, 0.9)
+"""Bounds of a default rate that is read from noisy counts."""
+
+EMPTY = 2.0
+"""Noise, in standard deviations, that the enterprises in a bin have to exceed for the bin to say something."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +116,7 @@ class Curves:
         spread: variance of the curve over enterprises, (features,).
         ordered: number of ordered bins of each feature.
         missing: whether a feature has a bin for missing values.
+        unknown: whether a feature's last bin is of enterprises that its holder does not know, where it is zero.
     """
 
     rate: float
@@ -115,40 +127,92 @@ class Curves:
     spread: Floats
     ordered: tuple[int, ...]
     missing: tuple[bool, ...]
+    unknown: tuple[bool, ...] = ()
+
+
+def with_known(counts: LabelCounts, bins: Sequence[Bins]) -> LabelCounts:
+    """Counts of all features from those of the columns: where ``bins`` has a feature "known", they are made up.
+
+    Args:
+        counts: of the columns, in the order of ``bins`` without features of kind "known".
+        bins: of all features; "known" after the columns of its institution.
+    """
+    n1, n0, variance = list(counts.n1), list(counts.n0), [float(v) for v in counts.variance]
+    for place, b in enumerate(bins):
+        if b.feature.kind != "known":
+            continue
+        institution = b.feature.institution
+        own = [j for j, a in enumerate(bins[:place]) if a.feature.institution == institution]
+        unknown = [np.mean([part[j][-1] for j in own]) for part in (n1, n0)]
+        totals = counts.positives, counts.negatives
+        one, zero = (np.array([t - u, u]) for t, u in zip(totals, unknown, strict=True))
+        n1.insert(place, one)
+        n0.insert(place, zero)
+        variance.insert(place, variance[own[0]] / len(own))
+    return LabelCounts(tuple(n1), tuple(n0), np.array(variance))
 
 
 def fit_curves(counts: LabelCounts, bins: Sequence[Bins]) -> Curves:
-    """Smooth log-odds curve of every feature.
+    """Smooth log-odds curve of every feature; zero in bins that hold no more enterprises than their noise.
 
     Raises:
         ConfigError: the counts do not have the shape of the bins.
     """
     if len(bins) != len(counts.n1) or any(b.size != len(a) for b, a in zip(bins, counts.n1, strict=True)):
         raise ConfigError("label counts do not have one number per bin of every feature")
-    positives, negatives = counts.positives, counts.negatives
-    rate = float(np.clip(positives / (positives + negatives), 1e-4, 0.9))
+    total = counts.positives + counts.negatives
+    rate = float(np.clip(counts.positives / total, *RATES))
+    known = {
+        b.feature.institution: _known(counts, j) for j, b in enumerate(bins) if b.feature.kind == "known"
+    }
     curve, weight, tau = [], [], []
     for j, b in enumerate(bins):
-        n1, n0 = counts.n1[j], counts.n0[j]
-        fit = smooth_log_odds(
-            n1, n0, float(counts.variance[j]), rate, ordered=b.ordered, missing=b.feature.missing
+        part, among = (
+            (1.0, rate) if b.feature.kind == "known" else known.get(b.feature.institution, (1.0, rate))
         )
-        filled = np.maximum(n1 + n0, 1.0)
-        share = filled / filled.sum()
-        curve.append(fit.shift - float(share @ fit.shift))
-        weight.append(share)
-        tau.append(fit.tau)
+        fit = _curve(counts, j, b, among)
+        curve.append(fit[0])
+        weight.append(fit[1] if b.feature.kind == "known" else _with_unknown(fit[1], part, b))
+        tau.append(fit[2])
     spread = np.array([float(w @ c**2) for w, c in zip(weight, curve, strict=True)])
     return Curves(
         rate=rate,
-        total=positives + negatives,
+        total=total,
         curve=tuple(curve),
         tau=np.array(tau),
         weight=tuple(weight),
         spread=spread,
         ordered=tuple(b.ordered for b in bins),
         missing=tuple(b.feature.missing for b in bins),
+        unknown=tuple(b.unknown and b.feature.kind != "known" for b in bins),
     )
+
+
+def _known(counts: LabelCounts, place: int) -> tuple[float, float]:
+    """Share of enterprises that a holder knows, and the default rate among them; place: of its feature "known"."""
+    n1, n0 = counts.n1[place], counts.n0[place]
+    total = n1[0] + n0[0]
+    share = float(np.clip(total / max(total + n1[1] + n0[1], 1.0), 1e-3, 1.0))
+    return share, float(np.clip(n1[0] / max(total, 1.0), *RATES))
+
+
+def _curve(counts: LabelCounts, j: int, b: Bins, rate: float) -> tuple[Floats, Floats, float]:
+    """Curve (size,), shares of the bins among enterprises that it is about, and the random walk's step."""
+    inside = slice(0, b.size if b.feature.kind == "known" else b.known)
+    n1, n0, variance = counts.n1[j][inside], counts.n0[j][inside], float(counts.variance[j])
+    fit = smooth_log_odds(n1, n0, variance, rate, ordered=b.ordered, missing=b.feature.missing)
+    filled = np.maximum(n1 + n0, 1.0)
+    share = filled / filled.sum()
+    # A bin by itself (a category, missing) with no more in it than noise says nothing.
+    empty = (np.arange(len(n1)) >= b.ordered) & (n1 + n0 <= max(EMPTY * np.sqrt(2 * variance), 0.5))
+    middle = share * ~empty
+    shift = np.where(empty, 0.0, fit.shift - float(middle @ fit.shift) / max(float(middle.sum()), 1e-12))
+    return np.pad(shift, (0, b.size - len(shift))), share, fit.tau
+
+
+def _with_unknown(share: Floats, known: float, b: Bins) -> Floats:
+    """Shares of all bins from those among known enterprises."""
+    return np.append(share * known, 1 - known) if b.unknown else share
 
 
 def shape_bases(curves: Curves, modes: int = 3) -> tuple[Floats, ...]:
@@ -161,8 +225,10 @@ def shape_bases(curves: Curves, modes: int = 3) -> tuple[Floats, ...]:
         One array (bins, k) per feature, 1 <= k <= 1 + modes.
     """
     out = []
-    for j, curve in enumerate(curves.curve):
-        size, weight = len(curve), curves.weight[j]
+    for j, whole in enumerate(curves.curve):
+        outside = int(bool(curves.unknown) and curves.unknown[j])
+        size = len(whole) - outside
+        curve, weight = whole[:size], curves.weight[j][:size] / curves.weight[j][:size].sum()
         columns = [SLOPE * curve]
         if size > 2 and modes > 0:
             root = np.sqrt(weight)
@@ -174,7 +240,7 @@ def shape_bases(curves: Curves, modes: int = 3) -> tuple[Floats, ...]:
             for k in range(size - 1, size - 1 - min(modes, size - 2), -1):
                 if value[k] > 0.01 * value[-1]:
                     columns.append(vector[:, k] * np.sqrt(value[k]) / root)
-        out.append(np.stack(columns, 1))
+        out.append(np.pad(np.stack(columns, 1), ((0, outside), (0, 0))))
     return tuple(out)
 
 
@@ -282,10 +348,16 @@ def few_positives(positives: float, features: int, least: float = FEW) -> bool:
     return positives < least * features
 
 
-def stronger_half(curves: Curves, share: float = 0.5, least: int = 4) -> tuple[int, ...]:
-    """The features to count again: those whose curves vary most over enterprises, strongest first."""
-    chosen = max(min(least, len(curves.spread)), int(share * len(curves.spread)))
-    return tuple(int(j) for j in np.argsort(-curves.spread, kind="stable")[:chosen])
+def stronger_half(
+    curves: Curves, among: Sequence[int], share: float = 0.5, least: int = 4
+) -> tuple[int, ...]:
+    """The columns to count again: those ``among`` whose curves vary most over enterprises, strongest first.
+
+    Their positions among the columns.
+    """
+    spread = curves.spread[list(among)]
+    chosen = max(min(least, len(spread)), int(share * len(spread)))
+    return tuple(int(j) for j in np.argsort(-spread, kind="stable")[:chosen])
 
 
 def combine_counts(first: LabelCounts, second: LabelCounts, chosen: Sequence[int]) -> LabelCounts:

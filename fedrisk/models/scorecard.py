@@ -1,10 +1,11 @@
 """The scorecard: integer points per bin, a probability, reasons, and public bands.
 
-Points follow credit practice (Siddiqi 2017): higher is safer, 20 points double the odds of repaying, and 600
-points mean odds of 30 to 1. An institution adds up its points for an enterprise; the sum over institutions
-and the base are the score. Everything in a scorecard comes from released numbers. This includes the spread of
-the score, which determines the calibration (the mean predicted probability is the released rate), the bins of
-the evaluation histogram and the coarse bands of one holder's part.
+A card is made twice: first from the sums (`Scorecard.from_weights`), by which rows are scored, then on the scale of its
+calibration (`Scorecard.calibrated`). Points follow credit practice (Siddiqi 2017): higher is safer, 20 points double
+the odds of repaying, and 600 points mean odds of 30 to 1. An institution adds up its points for an enterprise; the
+sum over institutions and the base are the score. Everything in a scorecard comes from released numbers. This
+includes the spread of the score, which determines the calibration (the mean predicted probability is the released
+rate), the bins of the evaluation histogram and the coarse bands of one holder's part.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,14 +24,15 @@ from scipy.stats import norm
 
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.binning import Bins
-from fedrisk.models.calibration import calibrated_intercept, class_scores
-from fedrisk.models.estimator import Curves, LabelCounts, complete_gram
+from fedrisk.models.calibration import Calibration
+from fedrisk.models.estimator import Curves, LabelCounts
+from fedrisk.models.score_moments import first_calibration, score_moments, unknown_log_odds
 from fedrisk.study import BANK
 
 Floats = NDArray[np.float64]
 Codes = Sequence[NDArray[np.integer]] | NDArray[np.integer]
 
-VERSION = 1
+VERSION = 2
 DOUBLE = 20.0
 """Points that double the odds of repaying."""
 
@@ -50,60 +52,11 @@ MOST_POINTS = 200
 CLOSE = 1e-6
 """How far a number may be from another machine's for the same computation, in proportion and by itself."""
 
-SLOPES = (0.5, 2.0)
-"""Bounds of the calibration slope."""
+SLOPES = (0.05, 2.0)
+"""Bounds of the slope of the first calibration."""
 
-
-@dataclass(frozen=True)
-class ScoreMoments:
-    """Moments of the summed contributions (log-odds of default), from released numbers.
-
-    Attributes:
-        variance: over enterprises.
-        gap: mean among defaults less mean among others.
-        partial: by institution, variance of its part.
-    """
-
-    variance: float
-    gap: float
-    partial: dict[str, float]
-
-
-def score_moments(
-    contributions: Sequence[Floats],
-    counts: LabelCounts,
-    curves: Curves,
-    owner: Sequence[str],
-    bases: Sequence[Floats] | None = None,
-    gram: Floats | None = None,
-) -> ScoreMoments:
-    """Variance of the score, in total and by institution, and the gap between the classes.
-
-    Without bases and gram (where release B was a second count) features count as independent, which gives a
-    wrong variance where they repeat each other.
-    """
-    variances = np.array([float(w @ f**2) for w, f in zip(curves.weight, contributions, strict=True)])
-    cross = np.zeros((len(variances), len(variances)))
-    if bases is not None and gram is not None:
-        full = complete_gram(bases, curves, gram) / curves.total
-        at = [0, *np.cumsum([b.shape[1] for b in bases]).tolist()]
-        beta = np.zeros((at[-1], len(variances)))
-        for j, (base, weight, f) in enumerate(zip(bases, curves.weight, contributions, strict=True)):
-            root = np.sqrt(weight)
-            fit = np.linalg.lstsq(root[:, None] * base, root * f, rcond=None)[0]
-            beta[at[j] : at[j + 1], j] = fit
-        cross = beta.T @ full @ beta
-    np.fill_diagonal(cross, variances)
-    holders = np.array(owner)
-    partial = {}
-    for name in dict.fromkeys(owner):
-        block = cross[np.ix_(holders == name, holders == name)]
-        partial[name] = max(float(block.sum()), 1e-12)
-    gap = sum(
-        float(f @ n1) / counts.positives - float(f @ n0) / counts.negatives
-        for f, n1, n0 in zip(contributions, counts.n1, counts.n0, strict=True)
-    )
-    return ScoreMoments(max(float(cross.sum()), 1e-12), gap, partial)
+CALIBRATION_REACH = (-2.5, 4.5)
+"""How far calibration bins reach towards safety and towards risk, in standard deviations of the score."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +75,7 @@ class Scorecard:
         gap: mean of others less mean of defaults, in points.
         partial_sd: standard deviation of each institution's points.
         notice: what a reader must know, for instance that the scorecard is from a run without privacy.
+        calibration: fitted to training rows; None on a card that was not calibrated yet (and on those of version 1).
         version: of the stored form.
     """
 
@@ -136,6 +90,7 @@ class Scorecard:
     gap: float
     partial_sd: dict[str, float]
     notice: str | None = None
+    calibration: Calibration | None = None
     version: int = VERSION
 
     def __post_init__(self) -> None:
@@ -165,24 +120,26 @@ class Scorecard:
     ) -> Scorecard:
         """Scorecard from log-odds contributions per bin; features with a direction are made monotone first.
 
-        Where a Gram matrix is given, the contributions are multiplied by the slope that turns a discriminant
-        score into log-odds: gap over variance within the classes, limited to 1/2 to 2. No feature gives or takes
-        more than MOST_POINTS.
+        The contributions are multiplied by the slope of the first calibration, within SLOPES, and an enterprise that a
+        holder does not know gets the mean odds of those that it knows, times what being unknown says by itself. No
+        feature gives or takes more than MOST_POINTS.
 
         rounded: points as another machine rounded them, taken where they are within rounding of those here, so that
         all machines have the same card. ConfigError where they are not.
         """
         shaped = [make_monotone(b, f, w) for b, f, w in zip(bins, contributions, curves.weight, strict=True)]
-        owner = [b.feature.institution for b in bins]
-        moments = score_moments(shaped, counts, curves, owner, bases, gram)
-        slope = 1.0
-        if gram is not None:
-            within = moments.variance - curves.rate * (1 - curves.rate) * moments.gap**2
-            slope = float(np.clip(moments.gap / max(within, 1e-9), *SLOPES))
-        points = _rounded([-FACTOR * slope * f for f in shaped], rounded)
+        moments = score_moments(shaped, counts, curves, bins, bases, gram)
+        spread = math.sqrt(moments.variance)
+        intercept, slope = first_calibration(shaped, curves, spread)
+        slope = float(np.clip(slope, *SLOPES))
+        scaled = [slope * f for f in shaped]
+        for j, b in enumerate(bins):
+            if b.feature.kind == "known":
+                variance = slope**2 * moments.columns[b.feature.institution]
+                extra = unknown_log_odds(scaled, curves, bins, b.feature.institution, variance)
+                scaled[j] = scaled[j] + np.array([0.0, extra])
+        points = _rounded([np.clip(-FACTOR * f, -MOST_POINTS, MOST_POINTS) for f in scaled], rounded)
         averages = [float(w @ p) for w, p in zip(curves.weight, points, strict=True)]
-        spread = slope * math.sqrt(moments.variance)
-        intercept = _intercept([slope * f for f in shaped], curves, spread)
         base = BASE_SCORE - FACTOR * (intercept + math.log(BASE_ODDS)) - sum(averages)
         return cls(
             study=study,
@@ -192,7 +149,7 @@ class Scorecard:
             averages=tuple(averages),
             intercept=intercept,
             rate=curves.rate,
-            sd=FACTOR * spread,
+            sd=FACTOR * slope * spread,
             gap=FACTOR * slope * moments.gap,
             partial_sd={k: FACTOR * slope * math.sqrt(v) for k, v in moments.partial.items()},
         )
@@ -209,10 +166,53 @@ class Scorecard:
         names = [*self.partial_sd]
         if names != [*other.partial_sd] or abs(self.base_points - other.base_points) > 1:
             return False
-        mine, theirs = (
-            [*c.averages, c.intercept, c.rate, c.sd, c.gap, *c.partial_sd.values()] for c in (self, other)
-        )
+        if (self.calibration is None) != (other.calibration is None):
+            return False
+        mine, theirs = (c._numbers() for c in (self, other))
         return bool(np.allclose(mine, theirs, rtol=CLOSE, atol=CLOSE))
+
+    def _numbers(self) -> list[float]:
+        c = self.calibration
+        fitted = [] if c is None else [c.centre, c.level, c.slope, c.bend, *c.line]
+        return [
+            *self.averages,
+            self.intercept,
+            self.rate,
+            self.sd,
+            self.gap,
+            *self.partial_sd.values(),
+            *fitted,
+        ]
+
+    def calibrated(
+        self, calibration: Calibration, rounded: Sequence[Sequence[int]] | None = None
+    ) -> Scorecard:
+        """The card on the scale of its calibration: 20 points double the odds, by the straight line that fits best.
+
+        Points are multiplied by the line's slope and rounded again. A curvature stays out of the points, which would
+        not add up any more; it is in `probability`. ``rounded``: as for `from_weights`.
+        """
+        level, slope = calibration.line
+        constant = math.log(BASE_ODDS)
+        base = BASE_SCORE - FACTOR * (constant + level - slope * calibration.centre)
+        base += slope * (self.base_points - BASE_SCORE + FACTOR * constant)
+        points = _rounded([slope * np.asarray(p, dtype=np.float64) for p in self.points], rounded)
+        return replace(
+            self,
+            points=tuple(tuple(int(v) for v in p) for p in points),
+            base_points=round(base),
+            averages=tuple(slope * a for a in self.averages),
+            intercept=level + slope * (self.intercept - calibration.centre),
+            sd=slope * self.sd,
+            gap=slope * self.gap,
+            partial_sd={name: slope * sd for name, sd in self.partial_sd.items()},
+            calibration=calibration,
+        )
+
+    @staticmethod
+    def scaled_points(calibration: Calibration, points: ArrayLike) -> NDArray[np.int64]:
+        """Points, or sums of points, of a card without calibration on the scale of the calibrated one."""
+        return np.rint(calibration.line[1] * np.asarray(points, dtype=np.float64)).astype(np.int64)
 
     def external_log_odds(self, points: NDArray[np.integer] | Floats) -> Floats:
         """Log-odds of default that the holders' points add to the average, in the shape of ``points``."""
@@ -231,6 +231,10 @@ class Scorecard:
         if not places:
             raise ConfigError(f"scorecard: institution {institution!r} has no feature in it")
         return places
+
+    def columns_of(self, institution: str) -> list[int]:
+        """Positions of the institution's columns: its features without whether it knows the enterprise."""
+        return [j for j in self._places(institution) if self.bins[j].feature.kind != "known"]
 
     def _places(self, institution: str) -> list[int]:
         return [j for j, b in enumerate(self.bins) if b.feature.institution == institution]
@@ -263,8 +267,31 @@ class Scorecard:
 
     def probability(self, score: ArrayLike) -> Floats:
         """Probability of default for scores that include the base; same shape as ``score``."""
+        log_odds = self.stated_log_odds(score)
+        if self.calibration is not None and not self.calibration.straight:
+            level, slope = self.calibration.line
+            log_odds = self.calibration.log_odds(self.calibration.centre + (log_odds - level) / slope)
+        return np.asarray(expit(log_odds), dtype=np.float64)
+
+    def calibration_bins(self, k: int) -> Floats:
+        """Inner edges of k score bins for a calibration histogram, shape (k - 1,), rising in the score.
+
+        Evenly spaced, further towards risk: what has to be right there is the tail, whatever its shape.
+
+        Raises:
+            ConfigError: k is below 3.
+        """
+        if k < 3:
+            raise ConfigError(f"calibration bins: k is {k}, must be at least 3")
+        mean, sd = self.score_distribution()
+        return mean + sd * np.linspace(-CALIBRATION_REACH[1], -CALIBRATION_REACH[0], k - 1)
+
+    @staticmethod
+    def stated_log_odds(score: ArrayLike) -> Floats:
+        """Log-odds of default that scores stand for by their scale: 600 for odds of 30 to 1, 20 to double them."""
         s = np.asarray(score, dtype=np.float64)
-        return np.asarray(expit(-(s - BASE_SCORE) / FACTOR - math.log(BASE_ODDS)), dtype=np.float64)
+        out: Floats = -(s - BASE_SCORE) / FACTOR - math.log(BASE_ODDS)
+        return out
 
     def score_distribution(self) -> tuple[float, float]:
         """Mean and standard deviation of the score over enterprises, from released numbers."""
@@ -299,10 +326,14 @@ class Scorecard:
 
     def bin_probabilities(self, edges: ArrayLike) -> Floats:
         """Probability of default at the middle of each score bin, in order of rising risk, shape (k,)."""
+        return self.probability(self.bin_middles(edges))[::-1].copy()
+
+    def bin_middles(self, edges: ArrayLike) -> Floats:
+        """Middle of each score bin, rising in the score, (k,); half a step beyond the last edges in the outer bins."""
         inner = np.asarray(edges, dtype=np.float64)
         step = np.diff(inner) if len(inner) > 1 else np.array([self.sd])
-        middle = np.r_[inner[0] - step[0] / 2, (inner[:-1] + inner[1:]) / 2, inner[-1] + step[-1] / 2]
-        return self.probability(middle)[::-1].copy()
+        middle: Floats = np.r_[inner[0] - step[0] / 2, (inner[:-1] + inner[1:]) / 2, inner[-1] + step[-1] / 2]
+        return middle
 
     def band_edges(self, institution: str, k: int) -> tuple[int, ...]:
         """Public inner edges, in points, of at most k coarse bands of one institution's sum.
@@ -378,6 +409,11 @@ class Scorecard:
             data["bins"] = tuple(Bins.from_dict(b) for b in data["bins"])
             data["points"] = tuple(tuple(int(v) for v in p) for p in data["points"])
             data["averages"] = tuple(float(a) for a in data["averages"])
+            fitted = data.get("calibration")
+            if fitted is not None:
+                fitted = {**fitted, "line": tuple(float(v) for v in fitted["line"])}
+                data["calibration"] = Calibration(**fitted)
+            data["version"] = VERSION
             return cls(**data)
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"scorecard: the stored form is malformed ({type(error).__name__})") from error
@@ -385,12 +421,11 @@ class Scorecard:
 
 def _rounded(raw: Sequence[Floats], rounded: Sequence[Sequence[int]] | None) -> list[NDArray[np.int64]]:
     """Whole points: rounded here, or as another machine rounded them where that is rounding and no more."""
-    clipped = [np.clip(r, -MOST_POINTS, MOST_POINTS) for r in raw]
     if rounded is None:
-        return [np.rint(r).astype(np.int64) for r in clipped]
+        return [np.rint(r).astype(np.int64) for r in raw]
     out = [np.asarray(r, np.int64) for r in rounded]
-    fits = len(out) == len(clipped) and all(
-        o.shape == r.shape and (np.abs(o - r) <= 0.5 + CLOSE).all() for o, r in zip(out, clipped, strict=True)
+    fits = len(out) == len(raw) and all(
+        o.shape == r.shape and (np.abs(o - r) <= 0.5 + CLOSE).all() for o, r in zip(out, raw, strict=True)
     )
     if not fits:
         raise ConfigError("the points are not those that follow from the released numbers")
@@ -402,15 +437,6 @@ def _check_codes(institution: str, codes: Codes, places: list[int]) -> None:
         raise DataError(
             f"{institution}: {len(codes)} columns of codes, the scorecard has {len(places)} of its features"
         )
-
-
-def _intercept(contributions: Sequence[Floats], curves: Curves, spread: float) -> float:
-    """Calibrated intercept of a score with these contributions and this standard deviation."""
-    positive = [w * np.exp(f) for w, f in zip(curves.weight, curves.curve, strict=True)]
-    positive = [p / p.sum() for p in positive]
-    negative = [w / w.sum() - curves.rate * p for w, p in zip(curves.weight, positive, strict=True)]
-    ones, zeros = class_scores(contributions, positive, negative, curves.rate, spread)
-    return calibrated_intercept(curves.rate, ones, zeros)
 
 
 def make_monotone(bins: Bins, contribution: Floats, weight: Floats) -> Floats:

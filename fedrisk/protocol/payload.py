@@ -177,6 +177,12 @@ def unpack(stored: bytes) -> Payload:
     return Payload(head["body"], blobs)
 
 
+def spends_in(answer: Payload) -> list[dict[str, Any]]:
+    """Prices that an answer says its institution was charged: of its own release, and of what others release of it."""
+    own = [answer.body["spend"]] if "spend" in answer.body else []
+    return [dict(spend) for spend in (*own, *answer.body.get("further_spends", ()))]
+
+
 def request(payload: Payload, action: str, node: int, *, ttl: float) -> Message:
     """A message of the hub to one node; ``ttl`` in seconds."""
     return Message(to_record(payload), node, f"query.{action}", ttl=ttl)

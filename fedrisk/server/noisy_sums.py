@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.protocol.order import SALT_BYTES, uses_digest
-from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.payload import Payload, spends_in
 from fedrisk.protocol.row_check import RowCheck, row_checks
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedSums, ReleaseRecord
@@ -170,8 +170,7 @@ def send_order(sums: NoisySums, what: str = "order of rows") -> dict[str, Payloa
 
 def spends_of(release: str, answers: Mapping[str, Payload]) -> list[dict[str, Any]]:
     """Prices of a release in answers."""
-    spends = [dict(a.get("spend")) for a in answers.values() if "spend" in a.body]
-    return [spend for spend in spends if spend["release"] == release]
+    return [spend for a in answers.values() for spend in spends_in(a) if spend["release"] == release]
 
 
 def release_edges(sums: NoisySums, plan: Plan) -> ReleasedSums | None:

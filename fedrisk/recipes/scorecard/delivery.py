@@ -1,4 +1,6 @@
-"""Delivery: the bank opens its scores, keeps them, and lets one noisy histogram of the hold-out out.
+"""Delivery: the bank opens its scores and keeps them; two noisy histograms of them leave.
+
+The first is of training rows, by which the card is calibrated; the second is of the hold-out, by the calibrated card.
 
 Whatever is fitted without noise (champion, the bank alone, recalibration) and every figure of it stays in the
 bank's own store; only a research run, which has no privacy, lets figures out.
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from fedrisk.alignment.matching import HOLD_OUT, TRAINING
+from fedrisk.clients import outlet
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.evaluation import HoldOut, evaluate
 from fedrisk.clients.node import Node
@@ -22,8 +25,11 @@ from fedrisk.errors import ProtocolError
 from fedrisk.metrics import auc
 from fedrisk.models.scorecard import EXTERNAL, FACTOR, Scorecard
 from fedrisk.protocol.payload import Payload
-from fedrisk.recipes.scorecard.prepared import told_card
+from fedrisk.recipes.scorecard import matrices
+from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS
+from fedrisk.recipes.scorecard.prepared import told_calibration, told_card
 from fedrisk.recipes.scorecard.scoring import partial_context
+from fedrisk.releases.release import Block, Release
 from fedrisk.secure.envelope import open_sealed
 from fedrisk.secure.ring import to_signed
 from fedrisk.study import BANK, NO_PRIVACY
@@ -50,13 +56,43 @@ class Scored:
     use: NDArray[np.uint8]
 
 
-def deliver(node: Node, request: Payload) -> Payload:
-    """Sealed partial scores -> the bank's scores and models (kept), evaluation histogram (out)."""
+def calibration(node: Node, request: Payload) -> Payload:
+    """Sealed partial scores (kept) -> noisy histogram of the scores of training rows, by label (out)."""
     attempt = node.attempt(request)
     request.only(attempt.study.holders)
     card = told_card(attempt)
+    # Before anything is paid: what does not open, or has another size, refuses the exchange.
+    external = _external(attempt, request, len(listed(attempt, attempt.name)))
+    if external is not None:
+        attempt.state.put("external", external)
+    release = attempt.plan.release("calibration")
+
+    def part(block: Block, noise: outlet.Noise) -> NDArray[np.int64]:
+        return noise.add(block, _calibration_counts(attempt, card, release))
+
+    return outlet.release(attempt, release, request, part)
+
+
+def _calibration_counts(attempt: Attempt, card: Scorecard, release: Release) -> NDArray[np.int64]:
+    """(score bins, 2) label counts of the bank's training rows, in ring units; bins rise in the score."""
+    edges = card.calibration_bins(CALIBRATION_BINS)
+    table, (rows, total) = attempt.read(), _totals(attempt, card)
+    training = use_of(attempt, attempt.name) == TRAINING
+    weight = None if table.weight is None else table.weight[rows][training]
+    label = _label(attempt)[rows][training]
+    labels = matrices.label_matrix(label, weight, release.scale_bits, binary=False)
+    place = np.searchsorted(edges, total[training], side="right")
+    counts = np.zeros((CALIBRATION_BINS, 2), np.int64)
+    np.add.at(counts, place, labels)
+    return counts
+
+
+def deliver(node: Node, request: Payload) -> Payload:
+    """The calibrated card -> the bank's scores and models (kept), evaluation histogram (out)."""
+    attempt = node.attempt(request)
+    card = told_calibration(attempt)
     edges = card.score_bins(attempt.study.evaluation.bins)
-    scored = cache(lambda: _scored(attempt, card, request))
+    scored = cache(lambda: _scored(attempt, card))
 
     def held() -> HoldOut:
         part = scored().use == HOLD_OUT
@@ -68,16 +104,40 @@ def deliver(node: Node, request: Payload) -> Payload:
     return answer
 
 
-def _scored(attempt: Attempt, card: Scorecard, request: Payload) -> Scored:
-    table, dictionary = attempt.read(), attempt.node.institution.dictionary
-    if table.label is None or dictionary is None:
+def _label(attempt: Attempt) -> NDArray[np.float64]:
+    """Labels of the bank's table, (rows,)."""
+    label = attempt.read().label
+    if label is None:
         raise ProtocolError(f"{attempt.name} is a bank and has no label; name it in [dictionary.label]")
+    return label
+
+
+def _totals(attempt: Attempt, card: Scorecard) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row numbers of the bank's list, and the scores by a card that is not calibrated yet, (n,) each."""
+    rows = listed(attempt, attempt.name)
+    total = card.base_points + _own_points(card, attempt.state.get("codes")[rows])
+    return rows, total if not attempt.study.holders else total + attempt.state.get("external")
+
+
+def _own_points(card: Scorecard, codes: NDArray[Any]) -> NDArray[np.int64]:
+    """Points of the bank's own columns, (n,)."""
+    if not codes.shape[1]:
+        return np.zeros(len(codes), np.int64)
+    return card.institution_points(BANK, list(codes.T))
+
+
+def _scored(attempt: Attempt, card: Scorecard) -> Scored:
+    table, dictionary = attempt.read(), attempt.node.institution.dictionary
+    if dictionary is None or card.calibration is None:
+        raise ProtocolError(f"{attempt.name} has no dictionary, or a card that is not calibrated")
     rows = listed(attempt, attempt.name)
     order = attempt.by_id(rows)
-    external = _external(attempt, request, len(rows))
+    external = None
+    if attempt.study.holders:
+        external = card.scaled_points(card.calibration, attempt.state.get("external"))
     rows = rows[order]
     codes = attempt.state.get("codes")[rows]
-    own = card.institution_points(BANK, list(codes.T)) if codes.shape[1] else np.zeros(len(rows), np.int64)
+    own = _own_points(card, codes)
     columns = [c.name for c in dictionary.columns if c.feature and c.kind != "date"]
     return Scored(
         ids=table.ids[rows],
@@ -86,7 +146,7 @@ def _scored(attempt: Attempt, card: Scorecard, request: Payload) -> Scored:
         own=own,
         external=None if external is None else external[order],
         total=own + card.base_points + (0 if external is None else external[order]),
-        label=table.label[rows],
+        label=_label(attempt)[rows],
         use=use_of(attempt, attempt.name)[order],
     )
 

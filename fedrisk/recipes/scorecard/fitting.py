@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrisk.data.features import known_feature
 from fedrisk.errors import ConfigError, ProtocolError
 from fedrisk.models.binning import Bins
+from fedrisk.models.calibration import fit_calibration
 from fedrisk.models.estimator import (
     Curves,
     LabelCounts,
@@ -22,10 +24,11 @@ from fedrisk.models.estimator import (
     radii,
     shape_bases,
     stronger_half,
+    with_known,
 )
-from fedrisk.models.scorecard import CLOSE, Scorecard
+from fedrisk.models.scorecard import CLOSE, FACTOR, Scorecard
 from fedrisk.protocol.statements import Statements, binary_labels, weighted
-from fedrisk.recipes.scorecard.forms import counts_release, gram_release, own_pairs
+from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, counts_release, gram_release, own_pairs
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
 from fedrisk.releases.release import Release
@@ -107,8 +110,9 @@ def second_release(
     numbers to the last digit, once they are those that follow here within rounding. ProtocolError where they are not.
     """
     owner = [b.feature.institution for b in bins]
-    if few_positives(counts.positives, len(bins)):
-        chosen = _chosen(facts.study, owner, stronger_half(curves))
+    columns = [j for j, b in enumerate(bins) if b.feature.kind != "known"]
+    if few_positives(counts.positives, len(columns)):
+        chosen = _chosen(facts.study, owner, stronger_half(curves, columns))
         if told is not None and told != {"chosen": chosen}:
             raise _other_numbers()
         sizes = sizes_of(bins, facts.study.roles)
@@ -209,15 +213,41 @@ def _variance(block: ReleasedBlock) -> float:
     return block.variance
 
 
+def card_bins(columns: Sequence[Bins]) -> list[Bins]:
+    """Bins of all features of a card from those of its columns.
+
+    A holder's columns get a last bin for enterprises that it does not know, and after them comes whether it knows them.
+    """
+    out: list[Bins] = []
+    for j, b in enumerate(columns):
+        institution = b.feature.institution
+        out.append(b if institution == BANK else replace(b, unknown=True))
+        last = j + 1 == len(columns) or columns[j + 1].feature.institution != institution
+        if institution != BANK and last:
+            out.append(Bins.public(known_feature(institution)))
+    return out
+
+
+def columns_of(bins: Sequence[Bins]) -> list[Bins]:
+    """The bins of columns, which are counted; the others are made up from their counts."""
+    return [b for b in bins if b.feature.kind != "known"]
+
+
 def sizes_of(bins: Sequence[Bins], roles: Sequence[str]) -> dict[str, list[int]]:
-    """Number of bins of each feature, by role."""
-    return {role: [b.size for b in bins if b.feature.institution == role] for role in roles}
+    """Number of bins of each column, by role."""
+    return {role: [b.size for b in columns_of(bins) if b.feature.institution == role] for role in roles}
+
+
+def curves_of(counts: LabelCounts, bins: Sequence[Bins]) -> Curves:
+    """Curves of all features from the label counts of the columns."""
+    return fit_curves(with_known(counts, bins), bins)
 
 
 def combine_recount(
     counts: LabelCounts, released: ReleasedSums, bins: Sequence[Bins], chosen: Mapping[str, Sequence[int]]
 ) -> LabelCounts:
     """Both counts as one. chosen: features that were counted a second time, by role."""
+    bins = columns_of(bins)
     owner = [b.feature.institution for b in bins]
     first = {role: owner.index(role) if role in owner else 0 for role in chosen}
     sizes = {role: [bins[first[role] + j].size for j in own] for role, own in chosen.items()}
@@ -261,9 +291,10 @@ def fit_card(
 ) -> Scorecard:
     """The scorecard; without a Gram matrix the curves are added up as they are (few positives).
 
-    counts: both counts as one, where features were counted a second time. rounded: points as another machine rounded
-    them.
+    counts: of the columns; both counts as one, where they were counted a second time. rounded: points as another
+    machine rounded them.
     """
+    counts = with_known(counts, bins)
     curves = fit_curves(counts, bins)
     if second is None:
         return Scorecard.from_weights(study, bins, curves.curve, counts, curves, rounded=rounded)
@@ -281,7 +312,7 @@ def card_from(
     released: ReleasedSums,
     rounded: Sequence[Sequence[int]] | None = None,
 ) -> Scorecard:
-    """The scorecard from label counts and second release; a research run's says that it has no privacy."""
+    """The scorecard from label counts and second release, not calibrated yet."""
     if second.chosen is not None:
         both = combine_recount(counts, released, bins, second.chosen)
         return fit_card(facts.study.name, bins, both, None, rounded=rounded)
@@ -302,7 +333,24 @@ def refit(record: ReleaseRecord) -> Scorecard:
     bases: tuple[Floats, ...] = ()
     if gram is not None:
         owner = [b.feature.institution for b in bins]
-        bases = shape_bases(fit_curves(counts, bins))
+        bases = shape_bases(curves_of(counts, bins))
         second = gram_matrix(gram, bases, owner, gram.about["share"])
     card = fit_card(str(record.study["name"]), bins, counts, second, bases)
-    return replace(card, notice=NO_PRIVACY) if record.research else card
+    card = replace(card, notice=NO_PRIVACY) if record.research else card
+    rows = record.find("calibration")
+    return card if rows is None else calibrate(card, rows)
+
+
+def calibrate(
+    card: Scorecard, released: ReleasedSums, rounded: Sequence[Sequence[int]] | None = None
+) -> Scorecard:
+    """The card on the scale of its calibration histogram; see `fedrisk.models.calibration`.
+
+    rounded: points as another machine rounded them.
+    """
+    block = released.block(BANK)
+    # Bins rise in the score.
+    stated = card.stated_log_odds(card.bin_middles(card.calibration_bins(CALIBRATION_BINS)))
+    centre = card.intercept + card.sd / FACTOR
+    fitted = fit_calibration(block.total[:, 0], block.total[:, 1], _variance(block), stated, centre)
+    return card.calibrated(fitted, rounded)

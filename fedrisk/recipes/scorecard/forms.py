@@ -12,6 +12,9 @@ from fedrisk.releases.budget import LABEL_BITS, NOISE_REACH, noise_reach, ring_s
 from fedrisk.releases.release import Block, Release
 from fedrisk.study import BANK, Study
 
+CALIBRATION_BINS = 12
+"""Score bins of the calibration histogram: few, as each brings noise of its own."""
+
 RATE_REACH = 2.0
 """How many times the study's expected default rate the 16-bit ring of label counts has room for."""
 
@@ -92,6 +95,23 @@ def _holder_blocks(
         with_noise_of=role,
     )
     return positives, everybody
+
+
+def calibration_release(study: Study, mu: float) -> Release:
+    """Histogram of the banks' training rows, (score bins, 2), all banks together.
+
+    A bank's record is in one cell or in none, with labels (y, 1 - y) and a weight of at most 1: sensitivity 1. A
+    holder's record, made zero or another, moves an enterprise from one cell to another of the same labels: sqrt(2)
+    wherever holders stand behind the scores.
+    """
+    sensitivity = math.sqrt(2) if study.holders else 1.0
+    bits, sigma = scaled(sensitivity, mu, len(study.banks), study.privacy.colluders, LABEL_BITS)
+    block = Block(
+        name=BANK, left=BANK, right=BANK, shape=(CALIBRATION_BINS, 2), sigma=sigmas(study, sigma, BANK)
+    )
+    return Release(
+        name="calibration", population="training", mu=mu, ring="uint32", scale_bits=bits, blocks=(block,)
+    )
 
 
 def fits_16_bits(study: Study, rows: int, scale_bits: int, reach: int, *, checked: bool) -> bool:

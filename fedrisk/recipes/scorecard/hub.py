@@ -1,14 +1,14 @@
 """The scorecard recipe at the hub: two releases of noisy sums, then arithmetic.
 
 Exchanges: describe, (blind, evaluate, pseudonyms), edges, mask and release of the label counts, mask and release of the
-Gram matrix (or of a second count where positives are few), score, deliver. Everything between is computed from released
-numbers alone, and told to all members, who compute it as well and refuse what does not follow.
+Gram matrix (or of a second count where positives are few), score, calibrate, deliver. Everything between is
+computed from released numbers alone, and told to all members, who compute it as well and refuse what does not follow.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from fedrisk.models.estimator import LabelCounts, fit_curves
+from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import evaluated
@@ -16,12 +16,15 @@ from fedrisk.recipes.bins import find_bins
 from fedrisk.recipes.scorecard.fitting import (
     Facts,
     Second,
+    calibrate,
+    card_bins,
     card_from,
+    curves_of,
     label_counts,
     second_release,
     sizes_of,
 )
-from fedrisk.recipes.scorecard.forms import check_16_bits
+from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, check_16_bits
 from fedrisk.recipes.scorecard.plan import expected_gain
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedSums
@@ -39,26 +42,29 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
     roster, tell = session.roster, session.exchange.tell
     sums, facts = NoisySums(session.exchange, roster), facts_of(roster, plan)
     edges = release_edges(sums, plan)
-    bins = find_bins(roster.study, plan, edges, facts.training, plan.mu("counts"))
-    tell("bins", {"bins": [b.to_dict() for b in bins]}, blobs_of(edges))
+    columns = find_bins(roster.study, plan, edges, facts.training, plan.mu("counts"))
+    tell("bins", {"bins": [b.to_dict() for b in columns]}, blobs_of(edges))
+    bins = card_bins(columns)
     first = facts.counts(bins)
     released = sums.ask(first, "label counts", about={"bins": [b.to_dict() for b in bins]})
     counts = label_counts(released, sizes_of(bins, roster.study.roles))
     _check_rings(first, counts, sizes_of(bins, roster.study.roles), facts.training)
-    second = second_release(facts, bins, counts, fit_curves(counts, bins))
+    second = second_release(facts, bins, counts, curves_of(counts, bins))
     tell("counts", _told_second(second), blobs_of(released))
     again = _ask_second(sums, second, bins_sizes=sizes_of(bins, roster.study.roles), rows=facts.training)
     card = card_from(facts, bins, counts, second, again)
     if roster.research_seed is not None:
         card = replace(card, notice=NO_PRIVACY)
     tell("card", {"scorecard": card.to_json()}, blobs_of(again))
+    partial = _scored(sums)
+    card = _calibrated(sums, plan, card, partial)
     outcome = Outcome(
         record=sums.record,
         card=card,
         second_release=second.release.name,
         expectation=expected_gain(card.rate * facts.training, plan.mu("counts"), len(plan.features)),
     )
-    _deliver(sums, plan, outcome, card)
+    _deliver(sums, plan, outcome, card, partial)
     outcome.record = sums.record
     return outcome
 
@@ -100,20 +106,39 @@ def _check_rings(
     check_16_bits(release, rows, sum(total for total, _ in banks) / len(bins), variance)
 
 
-def _deliver(sums: NoisySums, plan: Plan, outcome: Outcome, card: Scorecard) -> None:
-    """The card to all, sealed sums from the holders to the banks, the evaluation histogram back."""
-    exchange, roster = sums.exchange, sums.roster
-    study = roster.study
-    partial: dict[str, Payload] = {}
-    if study.holders:
-        partial = exchange("score", "partial scores under masks", dict.fromkeys(study.holders, Payload()))
-    requests = {}
+def _scored(sums: NoisySums) -> dict[str, Payload]:
+    """The card to the holders, their sealed sums of points back."""
+    holders = sums.roster.study.holders
+    if not holders:
+        return {}
+    return sums.exchange("score", "partial scores under masks", dict.fromkeys(holders, Payload()))
+
+
+def _calibrated(sums: NoisySums, plan: Plan, card: Scorecard, partial: Mapping[str, Payload]) -> Scorecard:
+    """Sealed sums to the banks, the calibration histogram back; the card that follows is told."""
+    study, requests = sums.roster.study, {}
     for bank in study.banks:
         envelopes = RelayedBlobs()
         for holder in study.holders:
             envelopes.add(holder, partial[holder], bank)
         requests[bank] = Payload({}, envelopes)
-    answers = exchange("deliver", "scores, evaluation histogram", requests)
+    answers = sums.exchange("calibrate", "scores, noisy calibration histogram", requests)
+    edges = card.calibration_bins(CALIBRATION_BINS)
+    released = sums.total(
+        plan.release("calibration"), {**partial, **answers}, {"score_edges": edges.tolist()}
+    )
+    card = calibrate(card, released)
+    sums.exchange.tell("calibration", {"scorecard": card.to_json()}, blobs_of(released))
+    return card
+
+
+def _deliver(
+    sums: NoisySums, plan: Plan, outcome: Outcome, card: Scorecard, partial: Mapping[str, Payload]
+) -> None:
+    """The calibrated card to the banks, the evaluation histogram back."""
+    exchange, roster = sums.exchange, sums.roster
+    study = roster.study
+    answers = exchange("deliver", "card, evaluation histogram", dict.fromkeys(study.banks, Payload()))
     if not evaluated(study, roster.statements):
         return
     edges = card.score_bins(study.evaluation.bins)

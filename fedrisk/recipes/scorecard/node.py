@@ -35,9 +35,9 @@ from fedrisk.protocol.row_check import CHECKED
 from fedrisk.recipe import Brought
 from fedrisk.recipes.bins import BINS
 from fedrisk.recipes.scorecard import matrices
-from fedrisk.recipes.scorecard.delivery import deliver
+from fedrisk.recipes.scorecard.delivery import calibration, deliver
 from fedrisk.recipes.scorecard.plan import make_plan
-from fedrisk.recipes.scorecard.prepared import CARD, COUNTS, prepared
+from fedrisk.recipes.scorecard.prepared import CALIBRATED, CARD, COUNTS, prepared
 from fedrisk.recipes.scorecard.scoring import (
     check_versions,
     received_protection,
@@ -328,11 +328,12 @@ ACTIONS: tuple[Action, ...] = (
         scores="given",
     ),
     Action(
-        name="deliver",
-        serve=deliver,
+        name="calibrate",
+        serve=calibration,
         form=Form(blobs={"*": SEALED}),
         tells={"card": CARD},
         receives=Disclosure("partial_scores", received_protection, named),
         scores="taken",
     ),
+    Action(name="deliver", serve=deliver, tells={"calibration": CALIBRATED}),
 )

@@ -15,7 +15,7 @@ from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.row_order import RowOrder, own_features
 from fedrisk.errors import FedriskError, ProtocolError
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import Curves, LabelCounts, fit_curves
+from fedrisk.models.estimator import Curves, LabelCounts
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.protocol.form import Body, Form
 from fedrisk.protocol.payload import Payload
@@ -24,7 +24,11 @@ from fedrisk.recipes.scorecard import matrices
 from fedrisk.recipes.scorecard.fitting import (
     Facts,
     Second,
+    calibrate,
+    card_bins,
     card_from,
+    columns_of,
+    curves_of,
     label_counts,
     owners_of,
     second_release,
@@ -60,7 +64,10 @@ COUNTS = Form(body=CountsPart, blobs={"*": TOTALS})
 """Form of the part ``counts``: totals of the label counts, and what follows from them."""
 
 CARD = Form(body=CardPart, blobs={"*": TOTALS})
-"""Form of the part ``card``: totals of the second release, and the scorecard that follows."""
+"""Form of the part ``card``: totals of the second release, and the scorecard that follows, by which rows are scored."""
+
+CALIBRATED = Form(body=CardPart, blobs={"*": TOTALS})
+"""Form of the part ``calibration``: totals of the calibration histogram, and the calibrated scorecard that follows."""
 
 _made: dict[str, object] = {}
 """What was worked out lately in this process, by view: several institutions of one process compute it once."""
@@ -94,7 +101,7 @@ def told_counts(attempt: Attempt) -> tuple[list[Bins], LabelCounts, Curves]:
         attempt.plan.release("counts"), attempt.told("counts").blobs, float(facts.training), signed=False
     )
     counts = label_counts(released, sizes_of(bins, attempt.study.roles))
-    return bins, counts, fit_curves(counts, bins)
+    return bins, counts, curves_of(counts, bins)
 
 
 def told_card(attempt: Attempt) -> Scorecard:
@@ -112,6 +119,25 @@ def _card(attempt: Attempt, told: Payload) -> Scorecard:
     )
     if attempt.research:
         own = replace(own, notice=NO_PRIVACY)
+    return _same(own, card)
+
+
+def told_calibration(attempt: Attempt) -> Scorecard:
+    """The calibrated scorecard, once it is the one that follows from all totals; ProtocolError where it is not."""
+    told = attempt.told("calibration")
+    return _once(f"calibration|{attempt.view}", lambda: _calibrated(attempt, told))
+
+
+def _calibrated(attempt: Attempt, told: Payload) -> Scorecard:
+    card = _computed(lambda: Scorecard.from_json(told.get("scorecard")))
+    rows = float(facts_of(attempt).training)
+    released = checked_totals(attempt.plan.release("calibration"), told.blobs, rows, signed=False)
+    first = told_card(attempt)
+    return _same(_computed(lambda: calibrate(first, released, card.points)), card)
+
+
+def _same(own: Scorecard, card: Scorecard) -> Scorecard:
+    """The card that was told, where it is the one that was worked out here."""
     if not _computed(lambda: own.same_as(card)):
         raise ProtocolError(
             "the scorecard is not the one that follows from the released numbers; nothing is scored by it. Run the "
@@ -133,9 +159,9 @@ def _prepare_counts(attempt: Attempt) -> None:
     told, facts = attempt.told("bins"), facts_of(attempt)
     edges = told_edges(attempt.plan, told, facts.training)
     own = find_bins(attempt.study, attempt.plan, edges, facts.training, attempt.plan.mu("counts"))
-    bins = check_bins(own, told.get("bins"))
+    bins = card_bins(check_bins(own, told.get("bins")))
     mine = [b for b in bins if b.feature.institution == attempt.role]
-    if [b.feature for b in mine] != own_features(attempt.plan.features, attempt.role):
+    if [b.feature for b in columns_of(mine)] != own_features(attempt.plan.features, attempt.role):
         raise ProtocolError("the bins are not those of this institution's columns; run the study again")
     attempt.state.put("codes", matrices.table_codes(attempt.read().frame, mine))
     sizes = sizes_of(bins, attempt.study.roles)

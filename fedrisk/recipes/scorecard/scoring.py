@@ -21,7 +21,7 @@ from fedrisk.clients.row_order import listed
 from fedrisk.errors import PolicyError, ProtocolError
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.privacy.policy import Policy
-from fedrisk.protocol.payload import Payload, pack, unpack
+from fedrisk.protocol.payload import Payload, pack, spends_in, unpack
 from fedrisk.protocol.statements import evaluated
 from fedrisk.recipes.scorecard.prepared import told_card, told_counts
 from fedrisk.secure.envelope import Context, seal
@@ -51,10 +51,11 @@ def score(node: Node, request: Payload) -> Payload:
     row_check.check_passed(attempt)
     partial, version = _partial(attempt, told_card(attempt))
     check_versions(attempt, version)
-    charged = Payload()
+    # Its records stand behind the scores by which the banks' training rows and hold-out are counted.
+    charged = outlet.charge(attempt, attempt.plan.release("calibration"), request)
+    further = []
     if evaluated(study, attempt.statements):
-        # Its records stand behind the scores by which the banks' hold-out is counted.
-        charged = outlet.charge(attempt, attempt.plan.release("evaluation"), request)
+        further = spends_in(outlet.charge(attempt, attempt.plan.release("evaluation"), request))
     _keep_version(attempt, version)
     answers = {}
     for bank in study.banks:
@@ -65,7 +66,7 @@ def score(node: Node, request: Payload) -> Payload:
             )
         context = partial_context(attempt, attempt.name, bank)
         answers[bank] = seal(attempt.key, attempt.peers[bank], context, [sums])
-    answer = Payload(charged.body, answers)
+    answer = Payload({**charged.body, "further_spends": further}, answers)
     attempt.state.put_message("score", pack(answer))
     attempt.state.forget_secrets()
     return answer
@@ -107,7 +108,7 @@ def given_points(attempt: Attempt, card: Scorecard) -> "GivenPoints":
     """What this holder gives for each sum of its points, from released numbers and the points alone."""
     study, role, policy = attempt.study, attempt.role, attempt.node.institution.policy
     # Columns whose points are all the same hide nobody.
-    columns = {h: sum(len(set(card.points[j])) > 1 for j in card.features_of(h)) for h in study.holders}
+    columns = {h: sum(len(set(card.points[j])) > 1 for j in card.columns_of(h)) for h in study.holders}
     values = min([policy.score_values, *(attempt.statements[h].score_values for h in study.holders)])
     spans = {h: _span([card.points[j] for j in card.features_of(h)]) for h in study.holders}
     width = sum(high - low for low, high in spans.values())
