@@ -104,7 +104,7 @@ class Curves:
         weight: per feature, share of enterprises per bin.
         spread: variance of the curve over enterprises, (features,).
         ordered: number of ordered bins of each feature.
-        missing: whether a feature has a bin for missing values.
+        apart: number of a feature's last bins with levels of their own: special codes and missing.
     """
 
     rate: float
@@ -114,7 +114,7 @@ class Curves:
     weight: tuple[Floats, ...]
     spread: Floats
     ordered: tuple[int, ...]
-    missing: tuple[bool, ...]
+    apart: tuple[int, ...]
 
 
 def fit_curves(counts: LabelCounts, bins: Sequence[Bins]) -> Curves:
@@ -130,9 +130,7 @@ def fit_curves(counts: LabelCounts, bins: Sequence[Bins]) -> Curves:
     curve, weight, tau = [], [], []
     for j, b in enumerate(bins):
         n1, n0 = counts.n1[j], counts.n0[j]
-        fit = smooth_log_odds(
-            n1, n0, float(counts.variance[j]), rate, ordered=b.ordered, missing=b.feature.missing
-        )
+        fit = smooth_log_odds(n1, n0, float(counts.variance[j]), rate, ordered=b.ordered, apart=b.apart)
         filled = np.maximum(n1 + n0, 1.0)
         share = filled / filled.sum()
         curve.append(fit.shift - float(share @ fit.shift))
@@ -147,7 +145,7 @@ def fit_curves(counts: LabelCounts, bins: Sequence[Bins]) -> Curves:
         weight=tuple(weight),
         spread=spread,
         ordered=tuple(b.ordered for b in bins),
-        missing=tuple(b.feature.missing for b in bins),
+        apart=tuple(b.apart for b in bins),
     )
 
 
@@ -166,7 +164,7 @@ def shape_bases(curves: Curves, modes: int = 3) -> tuple[Floats, ...]:
         columns = [SLOPE * curve]
         if size > 2 and modes > 0:
             root = np.sqrt(weight)
-            precision = prior_precision(size, curves.ordered[j], 1.0, curves.missing[j])
+            precision = prior_precision(size, curves.ordered[j], 1.0, curves.apart[j])
             kernel = np.linalg.inv(precision) * (BEND * max(float(curves.tau[j]), 0.2)) ** 2
             q = np.linalg.qr(np.c_[root, root * curve])[0]
             rest = np.eye(size) - q @ q.T
@@ -186,7 +184,7 @@ def radii(
     It is a function of released numbers, hence public. Institutions are in the order of their first feature.
 
     >>> curve, half, one = (np.array([-1.0, 1.0]),), (np.full(2, 0.5),), np.ones(1)
-    >>> curves = Curves(0.1, 100.0, curve, one, half, one, (2,), (False,))
+    >>> curves = Curves(0.1, 100.0, curve, one, half, one, (2,), (0,))
     >>> radii((np.array([[-3.0], [3.0]]),), curves, ["tax"], clip=1.0)
     {'tax': 3.0}
     """

@@ -57,7 +57,7 @@ def fitted(n=8000, seed=0, monotone=None):
     weight = tuple((a + b) / n for a, b in zip(n1, n0, strict=True))
     f = tuple(t - w @ t for t, w in zip(truth, weight, strict=True))
     spread = np.array([w @ g**2 for w, g in zip(weight, f, strict=True)])
-    curves = Curves(float(y.mean()), n, f, np.ones(2), weight, spread, (2, 4), (False, False))
+    curves = Curves(float(y.mean()), n, f, np.ones(2), weight, spread, (2, 4), (0, 0))
     return y, codes, bins, f, LabelCounts(n1, n0, np.zeros(2)), curves
 
 

@@ -13,7 +13,7 @@ def test_curve_is_the_posterior_mode(ordered, missing):
     n = rng.integers(200, 900, 8).astype(float)
     n1 = np.rint(n * np.linspace(0.05, 0.4, 8)) + rng.normal(0, 15, 8)
     n0 = n - n1 + rng.normal(0, 15, 8)
-    got = smooth_log_odds(n1, n0, 225.0, 0.2, ordered=ordered, missing=missing, steps=(0.3,))
+    got = smooth_log_odds(n1, n0, 225.0, 0.2, ordered=ordered, apart=missing, steps=(0.3,))
     prior = prior_precision(8, ordered, 0.3, missing)
     spread = residuals(n1, n0, 225.0, 0.2, got.shift)[1]  # variances as at the solution
 
@@ -57,7 +57,7 @@ def test_denoises():
 
 def test_empty_and_negative_bins_stay_finite_and_near_their_neighbours():
     got = smooth_log_odds(
-        np.array([-40.0, 60, 0, 55]), np.array([-30.0, 500, 0, 520]), 900.0, 0.1, ordered=3, missing=True
+        np.array([-40.0, 60, 0, 55]), np.array([-30.0, 500, 0, 520]), 900.0, 0.1, ordered=3, apart=1
     )
     assert np.isfinite(got.shift).all()
     assert np.abs(got.shift).max() < 1.0
