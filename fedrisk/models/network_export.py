@@ -42,11 +42,11 @@ def export_network(
     """The network as the bytes of an ONNX file.
 
     There is one input per column, with the column's name. Numbers and flags are double (n, 1), NaN where
-    missing, special codes as the numbers that they are. Categories are text (n, 1), as in the dictionary and empty where missing; or with
-    ``categories="codes"`` int64 (n, 1), the position in the dictionary's list, -1 where missing and any other
-    number for "other". Where the dictionary allows no missing values, a missing value counts as below the
-    first edge, or as another category: refuse it beforehand. Outputs: "log_odds" and "probability", float (n,
-    1).
+    missing, special codes as the numbers that they are. Categories are text (n, 1), as in the dictionary
+    and empty where missing; or with ``categories="codes"`` int64 (n, 1), the position in the dictionary's
+    list, -1 where missing and any other number for "other". Where the dictionary allows no missing values,
+    a missing value counts as below the first edge, or as another category: refuse it beforehand. Outputs:
+    "log_odds" and "probability", float (n, 1).
 
     Args:
         design: of the network.

@@ -241,7 +241,8 @@ def _number(
     column: InputColumn, codes: NDArray[np.integer], values: pd.Series, gone: NDArray[np.bool_]
 ) -> Floats:
     if column.coding == "steps":
-        return (codes[:, None] > np.arange(len(column.centre))).astype(np.float64)
+        out: Floats = (codes[:, None] > np.arange(len(column.centre))).astype(np.float64)
+        return out
     x = pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan)
     marks = np.array(column.marks)
     t = on_scale(np.where(gone, 0.0, x), column.log)[:, None]
@@ -249,4 +250,5 @@ def _number(
 
 
 def _category(column: InputColumn, codes: NDArray[np.integer]) -> Floats:
-    return (codes[:, None] == np.arange(len(column.centre))).astype(np.float64)
+    out: Floats = (codes[:, None] == np.arange(len(column.centre))).astype(np.float64)
+    return out

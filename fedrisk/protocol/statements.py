@@ -25,9 +25,8 @@ class LabelFacts(Body):
     binary: bool
 
 
-SpecialOf = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=MOST_TEXT)]], Field(min_length=2, max_length=2)
-]
+Text = Annotated[str, Field(min_length=1, max_length=MOST_TEXT)]
+SpecialOf = Annotated[list[Text], Field(min_length=2, max_length=2)]
 """A special code with its meaning."""
 
 
@@ -98,7 +97,7 @@ def features_of_roles(study: Study, statements: Statements) -> tuple[Feature, ..
             differ = sorted(c for c in mine.keys() | theirs.keys() if mine.get(c) != theirs.get(c))
             raise ConfigError(
                 f"the dictionaries of {first} and {bank} disagree on {', '.join(differ) or 'the order of columns'}; "
-                "banks of one study need the same columns with the same kinds, bounds, bins, special codes and missing rules"
+                "banks of one study need the same columns with the same kinds, bounds, bins, codes and missing rules"
             )
     features = list(banks.get(first, ()))
     for holder in study.holders:
