@@ -198,7 +198,11 @@ class Dictionary(_Frozen):
         It leaves out ``id``, ``source``, ``missing_values`` and the label's column and codes. Special codes are in it:
         bins are public.
         """
-        columns = [c.model_dump(mode="json", exclude={"source", "missing_values"}) for c in self.columns]
+        own = {"source", "missing_values"}
+        # Left out where there are none, so that dictionaries from before there were any keep their digest.
+        columns = [
+            c.model_dump(mode="json", exclude=own if c.special else own | {"special"}) for c in self.columns
+        ]
         label = None
         if self.label is not None:
             label = {

@@ -246,7 +246,8 @@ def _number(
     x = pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan)
     marks = np.array(column.marks)
     t = on_scale(np.where(gone, 0.0, x), column.log)[:, None]
-    return np.clip((t - marks[:-1]) / np.maximum(np.diff(marks), 1e-300), 0.0, 1.0)
+    rising: Floats = np.clip((t - marks[:-1]) / np.maximum(np.diff(marks), 1e-300), 0.0, 1.0)
+    return rising
 
 
 def _category(column: InputColumn, codes: NDArray[np.integer]) -> Floats:
