@@ -43,7 +43,7 @@ class FeatureOf(Body):
     missing: bool
     monotone: Literal["increasing", "decreasing"] | None
     bin_count: Annotated[int, Field(ge=2, le=65_536)] | None
-    special: Annotated[list[SpecialOf], Field(max_length=MOST_SPECIAL)] = Field(default_factory=list)
+    special: Annotated[list[SpecialOf], Field(max_length=MOST_SPECIAL)]
 
 
 def _checked(content: dict[str, Any]) -> dict[str, Any]:
