@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from fedrisk.errors import ConfigError
+from fedrisk.models.trainable import TrainedModel
 from fedrisk.report.html import render
 
 pytestmark = pytest.mark.study
@@ -149,3 +150,24 @@ def test_banks_that_disagree_on_codes_are_told_so(kit, tmp_path, tables, columns
     consortium.write("beta")
     with pytest.raises(ConfigError, match=r"alfa and beta disagree on debt; .*codes"):
         consortium.run(research_seed=1)
+
+
+def test_a_network_reads_codes_as_inputs_of_their_own(kit, tmp_path, tables, columns):
+    """Design, training, personal models and the exported file, which a bank checks against the trained network."""
+    study = {
+        "recipe": "network",
+        "network": {"kind": "logistic"},
+        "training": {"steps": 3},
+        "expected": {"default_rate": 0.2},
+    }
+    policy = {"recipes": ["network"]}
+    consortium = kit.build(
+        tmp_path, ("alfa", "beta"), (), tables=tables, columns=columns, policy=policy, study=study
+    )
+    run = consortium.run(research_seed=1)
+    design = {c["column"]: c for c in TrainedModel.from_bytes(run.results.network).design["columns"]}
+    assert design["debt"]["special"] == [-9.0, -8.0]
+    assert design["late"]["special"] == [12.0]
+    assert all(edge > 0 for edge in design["debt"]["edges"])
+    for bank in BANKS:
+        assert (run.nodes[bank].store.results(run.attempt) / "best.onnx").exists()
