@@ -104,7 +104,7 @@ class Bins:
     @property
     def apart(self) -> int:
         """Number of bins behind those of values, each with a level of its own: special codes and missing."""
-        return self.size - self.levels
+        return len(self.feature.special) + int(self.feature.missing)
 
     def codes(self, values: Values) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Bin code of every value, shape (n,).
