@@ -187,7 +187,7 @@ def _environment(sample: Sample) -> Iterator[Fact]:
 def _guarantees(sample: Sample) -> Iterator[Fact]:
     guarantors = [name for name in sample.profile.holders if name.startswith("guarantor")]
     recovered = np.concatenate([sample.columns[name, "recovered_share"] for name in guarantors])
-    yield Fact("recovered, of what guarantors paid", np.nanmean(recovered), 0.684, 0.03)
+    yield Fact("recovered, of what guarantors paid", np.mean(recovered[recovered >= 0]), 0.684, 0.03)
 
 
 def _histories(demo: Sample) -> Iterator[Fact]:

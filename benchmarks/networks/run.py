@@ -92,6 +92,7 @@ def _feature(c) -> Feature:
         grid=c.grid,
         bins=c.categories if c.kind == "category" else c.bins,
         missing=c.missing == "bin",
+        special=c.special,
         bin_count=c.bin_count,
     )
 

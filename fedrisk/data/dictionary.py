@@ -22,8 +22,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from fedrisk.data.special import Special, special_problems
 from fedrisk.errors import ConfigError
 
 MAX_BINS = 64
@@ -49,6 +50,7 @@ _SHARED = (
     "grid",
     "missing",
     "monotone",
+    "special",
 )
 
 
@@ -65,10 +67,15 @@ class Column(_Frozen):
     that is linear or signed-logarithmic between the bounds. In a file ``bins`` may be a list or a number; if
     neither is given, the recipe chooses the number. Categories have a public list; values that are not in it
     count as missing. Flags are yes or no. Dates are never features. ``monotone`` is the direction in which
-    risk moves as the number grows, where that is known beforehand.
+    risk moves as the number grows, where that is known beforehand. ``special`` are codes among the numbers, or
+    among a flag's 0 and 1, with the meaning of each (in a file a table): every one is a bin of its own, apart
+    from the numbers and from missing values. ``missing_values`` are codes that count as missing.
 
     >>> Column(name="age", kind="number", meaning="years", low=18, high=100, bins=8).bin_count
     8
+    >>> trades = {"-9.0": "no record", "-8": "no usable trade"}
+    >>> Column(name="trades", kind="number", meaning="open trades", low=0, high=100, special=trades).special
+    (('-9', 'no record'), ('-8', 'no usable trade'))
     """
 
     name: str = Field(min_length=1)
@@ -87,6 +94,7 @@ class Column(_Frozen):
     source: str | None = Field(default=None, min_length=1)
     prefix: int | None = Field(default=None, ge=1)
     missing_values: tuple[Value, ...] = ()
+    special: Special = ()
     feature: bool = True
 
     @model_validator(mode="before")
@@ -95,6 +103,17 @@ class Column(_Frozen):
         if isinstance(raw, Mapping) and isinstance(raw.get("bins"), int) and "bin_count" not in raw:
             return {**{k: v for k, v in raw.items() if k != "bins"}, "bin_count": raw["bins"]}
         return raw
+
+    @field_validator("special", mode="before")
+    @classmethod
+    def _codes_and_meanings(cls, raw: Any) -> Any:
+        pairs = list(raw.items()) if isinstance(raw, Mapping) else raw
+        if not isinstance(pairs, (list, tuple)) or not all(_is_code(p) for p in pairs):
+            raise ValueError(
+                'special is a table of codes and their meanings as texts; write special = { "-9" = "no record" }, '
+                "with every code in quotes"
+            )
+        return tuple((canonical(code), meaning) for code, meaning in pairs)
 
     @model_validator(mode="after")
     def _rules(self) -> Column:
@@ -176,9 +195,14 @@ class Dictionary(_Frozen):
     def public(self) -> dict[str, Any]:
         """What other institutions and the hub may see: no names or codes of the table itself.
 
-        It leaves out ``id``, ``source``, ``missing_values`` and the label's column and codes.
+        It leaves out ``id``, ``source``, ``missing_values`` and the label's column and codes. Special codes are in it:
+        bins are public.
         """
-        columns = [c.model_dump(mode="json", exclude={"source", "missing_values"}) for c in self.columns]
+        own = {"source", "missing_values"}
+        # Left out where there are none, so that dictionaries from before there were any keep their digest.
+        columns = [
+            c.model_dump(mode="json", exclude=own if c.special else own | {"special"}) for c in self.columns
+        ]
         label = None
         if self.label is not None:
             label = {
@@ -294,6 +318,12 @@ def _column_problems(c: Column) -> list[str]:
         found += _category_problems(c)
     if c.kind == "date" and c.feature:
         found.append("a date is never a feature; write feature = false")
+    found += special_problems(c.kind, c.special, c.low, c.high, c.bins)
+    if both := {code for code, _ in c.special} & {canonical(v) for v in c.missing_values}:
+        found.append(
+            f"special and missing_values share {', '.join(map(repr, sorted(both)))}; a code has a bin of its own or "
+            "counts as missing, so remove it from one of them"
+        )
     return found
 
 
@@ -420,7 +450,16 @@ def _did_you_mean(word: str, known: list[str]) -> str:
     return f'did you mean "{near[0]}"?' if near else f"known are: {', '.join(known)}"
 
 
+def _is_code(pair: Any) -> bool:
+    """Whether this is a special code, as a text or number, with its meaning."""
+    if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+        return False
+    return isinstance(pair[0], (str, int, float)) and isinstance(pair[1], str)
+
+
 def _say(value: object) -> str:
+    if isinstance(value, tuple) and value and all(isinstance(v, tuple) for v in value):
+        return "{" + ", ".join(f'"{code}" = "{meaning}"' for code, meaning in value) + "}"
     if isinstance(value, tuple):
         return f"[{', '.join(map(str, value))}]"
     return "not given" if value is None else f'"{value}"' if isinstance(value, str) else str(value)

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from fedrisk.data.dictionary import Dictionary
+from fedrisk.data.special import Special, special_problems
 from fedrisk.errors import ConfigError
 
 LOG_DECADES = 1e4
@@ -35,6 +36,7 @@ class Feature:
         missing: whether missing values get a separate bin, after all others.
         monotone: direction of the *risk* as the value rises, if the study imposes one.
         bin_count: number of ordered bins where the edges are private; None leaves it to the study.
+        special: codes among the values of a number or flag, each a bin of its own, with their meanings.
 
     Raises:
         ConfigError: the parts contradict one another.
@@ -50,6 +52,7 @@ class Feature:
     missing: bool = True
     monotone: Literal["increasing", "decreasing"] | None = None
     bin_count: int | None = None
+    special: Special = ()
 
     def __post_init__(self) -> None:
         name = f"feature {self.institution}.{self.column}"
@@ -66,6 +69,7 @@ class Feature:
                 raise ConfigError(f"{name}: a flag has its two bins already; leave bins out")
         else:
             self._check_number(name)
+        self._check_special(name)
 
     def _check_categories(self, name: str) -> None:
         if not self.bins or not all(isinstance(b, str) for b in self.bins):
@@ -86,6 +90,12 @@ class Feature:
                 raise ConfigError(f"{name}: low and high must be finite")
         if self.low is not None and self.high is not None and not self.low < self.high:
             raise ConfigError(f"{name}: low is {self.low}, must be below high, {self.high}")
+
+    def _check_special(self, name: str) -> None:
+        edges = [float(b) for b in self.bins or ()] if self.kind == "number" else None
+        problems = special_problems(self.kind, self.special, self.low, self.high, edges)
+        if problems:
+            raise ConfigError(f"{name}: {problems[0]}")
 
     @property
     def name(self) -> str:
@@ -120,6 +130,7 @@ def features_of(dictionary: Dictionary, role: str) -> tuple[Feature, ...]:
             missing=c.missing == "bin",
             monotone=c.monotone,
             bin_count=c.bin_count,
+            special=c.special,
         )
         for c in dictionary.columns
         if c.feature and c.kind != "date"
@@ -127,16 +138,28 @@ def features_of(dictionary: Dictionary, role: str) -> tuple[Feature, ...]:
 
 
 def features_from(content: Sequence[Mapping[str, Any]]) -> list[Feature]:
-    """Features from a message or file; JSON has no tuples, so bins become tuples again.
+    """Features from a message or file; JSON has no tuples, so bins and special codes become tuples again.
 
     ConfigError where one is malformed, or contradicts itself.
     """
     try:
-        return [Feature(**{**f, "bins": None if f["bins"] is None else tuple(f["bins"])}) for f in content]
+        return [Feature(**{**f, **tuples_of(f)}) for f in content]
     except (KeyError, TypeError, ValueError):
         raise ConfigError(
             "the stated features are malformed; all must run the same version of fedrisk"
         ) from None
+
+
+def tuples_of(stated: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a feature that JSON keeps as lists; special codes are absent where an older version wrote it.
+
+    KeyError, TypeError or ValueError where they are malformed.
+    """
+    bins = stated["bins"]
+    special = tuple((code, meaning) for code, meaning in stated.get("special", ()))
+    if not all(isinstance(text, str) for pair in special for text in pair):
+        raise ValueError("special codes and meanings are texts")
+    return {"bins": None if bins is None else tuple(bins), "special": special}
 
 
 def rising(edges: Sequence[float]) -> bool:

@@ -24,6 +24,7 @@ import pyarrow.parquet
 from fedrisk.alignment.ids import normalise
 from fedrisk.data.dictionary import ROW_NUMBER, Column, Dictionary, Label, canonical
 from fedrisk.data.source import Check, Checks, TableSource, by_value, read_source, where
+from fedrisk.data.special import special_values
 from fedrisk.errors import DataError
 
 Floats = npt.NDArray[np.float64]
@@ -32,6 +33,12 @@ Bools = npt.NDArray[np.bool_]
 
 REFUSED_SHARE = 0.01
 """Rows whose id breaks its scheme are dropped up to this share; a larger share is an error."""
+
+MOST_CODES = 5
+"""Most different values outside the bounds that may be codes nobody declared."""
+
+REPEATED = 3
+"""Fewest rows of a value that may be such a code."""
 
 _FLAGS = {"1": 1.0, "true": 1.0, "t": 1.0, "yes": 1.0, "y": 1.0}
 _FLAGS |= {"0": 0.0, "false": 0.0, "f": 0.0, "no": 0.0, "n": 0.0}
@@ -51,8 +58,8 @@ class Table:
 
     Attributes:
         ids: (n,) object, normalised.
-        frame: n rows of typed columns by their dictionary names: numbers and flags float64 with NaN,
-            categories object with None, dates datetime64.
+        frame: n rows of typed columns by their dictionary names: numbers and flags float64 with NaN, and with
+            special codes as the numbers that they are; categories object with None, dates datetime64.
         label: (n,) float64 in [0, 1], or None.
         weight: (n,) float64 in [0, 1], or None.
         digest: SHA-256 over all of these, so that a table that changes between two exchanges of a study is
@@ -233,16 +240,20 @@ def _typed(values: pd.Series[Any], c: Column, checks: Checks) -> Any:
         values = values.mask(by_value(values, lambda v: float(canonical(v) in codes)) == 1.0)
     typed, unreadable = _READERS[c.kind](values, c)
     if c.kind == "number":
-        _check_number(typed, c, checks)
+        plain = ~_take_codes(typed, values, c) if c.special else slice(None)
+        _check_number(typed[plain], c, checks)
         if c.low is not None:
-            np.clip(typed, c.low, c.high, out=typed)
+            typed[plain] = np.clip(typed[plain], *_ends(c))
     if c.kind == "category":
         _tolerate(
             c, "not in the list of categories", int(unreadable.sum()), values, "add the category", checks
         )
     else:
         wanted, example = _WANTED[c.kind]
-        remedy = f"write it as {example}, or list the code in missing_values"
+        number = (
+            ", or recode it as a number and declare it in special" if c.kind in ("number", "flag") else ""
+        )
+        remedy = f"write it as {example}, or list the code in missing_values{number}"
         checks.note(c.name, f"not {wanted}", int(unreadable.sum()), remedy)
     _check_missing(pd.isna(typed) & ~unreadable, c, checks)
     return typed
@@ -264,29 +275,94 @@ def _check_number(x: Floats, c: Column, checks: Checks) -> None:
     checks.note(c.name, "infinite", int(infinite.sum()), "replace by a missing value or a finite bound")
     if c.low is None or c.high is None:
         return
-    outside = int((((x < c.low) | (x > c.high)) & ~infinite).sum())
+    outside = x[((x < c.low) | (x > c.high)) & ~infinite]
     rule = f"outside the public bounds [{c.low:g}, {c.high:g}]"
-    _tolerate(c, rule, outside, x, "widen the public bounds or correct the unit", checks)
+    hint = _codes_hint(outside)
+    if _tolerated(c, len(outside), x):
+        checks.note(c.name, rule, len(outside), f"counted as the bound{hint}", "warning" if hint else "note")
+    else:
+        checks.note(c.name, rule, len(outside), f"{_bounds_remedy(c)}{hint}")
 
 
 def _tolerate(c: Column, rule: str, rows: int, values: Any, remedy: str, checks: Checks) -> None:
-    """A note for at most the share ``c.outside`` of the rows, an error for more.
-
-    A category that is not listed counts as missing; where missing values are refused, it is always an error.
-    """
-    lost = c.kind == "category"
-    allowed = 0.0 if lost and c.missing == "refuse" else c.outside
-    if rows > allowed * max(int(pd.notna(values).sum()), 1):
-        checks.note(c.name, rule, rows, f"{remedy}, or raise outside = {c.outside:g}")
+    """A note where the rows are tolerated, else an error; for categories, whose values then count as missing."""
+    if _tolerated(c, rows, values):
+        checks.note(c.name, rule, rows, "counted as missing", "note")
     else:
-        checks.note(c.name, rule, rows, "counted as missing" if lost else "clipped", "note")
+        checks.note(c.name, rule, rows, f"{remedy}, or raise outside = {c.outside:g}")
+
+
+def _tolerated(c: Column, rows: int, values: Any) -> bool:
+    """Whether so many rows are at most the share ``c.outside`` of those that have a value.
+
+    A category that is not listed counts as missing; where missing values are refused, no row is tolerated.
+    """
+    allowed = 0.0 if c.kind == "category" and c.missing == "refuse" else c.outside
+    return rows <= allowed * max(int(pd.notna(values).sum()), 1)
+
+
+def _bounds_remedy(c: Column) -> str:
+    """What helps against values outside the bounds of such a column.
+
+    A linear grid has cells of one width: bounds that hold a long tail leave few cells where most values are, and
+    the curve is lost. A log grid over the same bounds loses next to nothing, and public edges nothing at all.
+    """
+    share = f"raise outside = {c.outside:g}"
+    if c.bins is not None:
+        return f"correct the unit, or widen low and high, which costs nothing beside public edges, or {share}"
+    if c.grid == "log":
+        return f"correct the unit, or widen the bounds, which costs little on a log grid, or {share}"
+    return (
+        'correct the unit; for money and whatever else has a long tail, write grid = "log" with wide bounds; else keep '
+        f"the bounds tight and {share} (values beyond count as the bound): wide bounds on a linear grid would leave "
+        "few cells where most values are"
+    )
+
+
+def _codes_hint(outside: Floats) -> str:
+    """What to do where a few values make up most of those outside the bounds, as codes do; "" where they do not."""
+    counts = np.sort(np.unique(outside, return_counts=True)[1])[::-1][:MOST_CODES]
+    counts = counts[counts >= REPEATED]
+    if counts.sum() * 2 <= len(outside):
+        return ""
+    few = "one value makes" if len(counts) == 1 else f"{len(counts)} values make"
+    return (
+        f"; {few} up {int(counts.sum()):,} of these rows, as codes do: if so, declare each with its meaning in special "
+        "(a bin of its own), or list it in missing_values"
+    )
+
+
+def _take_codes(typed: Floats, values: pd.Series[Any], c: Column) -> Bools:
+    """Which rows of a number hold a special code; where single precision stored one, it becomes the exact code."""
+    found = np.zeros(len(typed), dtype=bool)
+    kind = values.dtype
+    for code in special_values(c.special):
+        stored = float(kind.type(code)) if kind in (np.float16, np.float32) else code
+        here = typed == stored
+        typed[here] = code
+        found |= here
+    return found
+
+
+def _ends(c: Column) -> tuple[float, float]:
+    """Where a column's numbers are cut off: at its bounds, or beside a bound that is a special code.
+
+    A number beyond such a bound must not become the code.
+    """
+    codes = special_values(c.special)
+    low, high = float(c.low or 0.0), float(c.high or 0.0)
+    return (
+        float(np.nextafter(low, high)) if low in codes else low,
+        float(np.nextafter(high, low)) if high in codes else high,
+    )
 
 
 # The readers by kind: each returns the typed values, and which of them are unreadable or not listed.
 
 
 def _flags(values: pd.Series[Any], c: Column) -> tuple[Floats, Bools]:
-    typed = by_value(values, lambda v: _FLAGS.get(canonical(v).lower(), np.inf))
+    known = {**_FLAGS, **{code: float(code) for code, _ in c.special}}
+    typed = by_value(values, lambda v: known.get(canonical(v).lower(), np.inf))
     unreadable = np.isinf(typed)
     typed[unreadable] = np.nan
     return typed, unreadable

@@ -22,7 +22,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fedrisk.data.features import LOG_DECADES, Feature, rising
+from fedrisk.data.features import LOG_DECADES, Feature, rising, tuples_of
+from fedrisk.data.special import special_values
 from fedrisk.errors import ConfigError, DataError
 
 Values = pd.Series | NDArray[Any]
@@ -36,8 +37,10 @@ DEFAULT_CELLS = 128
 class Bins:
     """A feature with its final, public bins.
 
-    The codes are in this order: ordered bins or categories, then "other" (categories only), then missing, then
-    enterprises that the holder does not know (``unknown``). A value equal to an edge falls in the upper bin.
+    The codes are in this order: ordered bins or categories, then "other" (categories only), then special codes in
+    the order of declaration, then missing, then enterprises that the holder does not know (``unknown``). A value equal
+    to an edge falls in the upper bin; a value equal to a special code falls in the bin of that code, whatever the edges
+    are.
 
     >>> age = Feature(institution="bank", column="age", low=18, high=80)
     >>> bins = Bins(age, edges=(30.0, 45.0))
@@ -45,6 +48,10 @@ class Bins:
     (4, 3)
     >>> bins.codes(np.array([29.0, 30.0, 90.0, np.nan])).tolist()
     [0, 1, 2, 3]
+    >>> trades = Feature(institution="bureau", column="trades", low=0, high=80, special=(("-9", "no record"),))
+    >>> bins = Bins(trades, edges=(30.0,))
+    >>> bins.labels(), bins.codes(np.array([29.0, 30.0, -9.0, np.nan])).tolist()
+    (['< 30', '>= 30', 'no record', 'missing'], [0, 1, 2, 3])
     """
 
     feature: Feature
@@ -84,15 +91,29 @@ class Bins:
         return 0 if self.feature.kind in ("category", "known") else len(self.edges) + 1
 
     @property
-    def known(self) -> int:
-        """Number of codes of enterprises that the institution knows, including "other" and missing."""
-        values = len(self.categories) + 1 if self.feature.kind == "category" else len(self.edges) + 1
-        return values + int(self.feature.missing)
+    def levels(self) -> int:
+        """Number of bins of values, which come first: ordered bins, or categories and "other"."""
+        return len(self.categories) + 1 if self.feature.kind == "category" else len(self.edges) + 1
+
+    @property
+    def missing_place(self) -> int:
+        """Code of missing values, where the feature has a bin for them: behind values and special codes."""
+        return self.levels + len(self.feature.special)
 
     @property
     def size(self) -> int:
-        """Number of all codes."""
+        """Number of all codes: of enterprises that the institution knows, and of those that it does not know."""
         return self.known + int(self.unknown)
+
+    @property
+    def known(self) -> int:
+        """Number of codes of enterprises that the institution knows: values, "other", special codes and missing."""
+        return self.missing_place + int(self.feature.missing)
+
+    @property
+    def apart(self) -> int:
+        """Number of bins behind those of values, each with a level of its own: special codes and missing."""
+        return len(self.feature.special) + int(self.feature.missing)
 
     def codes(self, values: Values) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Bin code of every value, shape (n,).
@@ -107,10 +128,12 @@ class Bins:
         else:
             x = _numbers(values, self.feature)
             out = np.searchsorted(np.asarray(self.edges), x, side="right")
+            for k, value in enumerate(special_values(self.feature.special)):
+                out[x == value] = self.levels + k
             gone = np.isnan(x)
             if gone.any():
                 self._require_missing(int(gone.sum()))
-                out[gone] = self.known - 1
+                out[gone] = self.missing_place
         return out.astype(np.uint8) if self.size <= 256 else out.astype(np.uint16)
 
     def _category_codes(self, values: Values) -> NDArray[np.int64]:
@@ -121,7 +144,7 @@ class Bins:
         gone = out < 0
         if gone.any():
             self._require_missing(int(gone.sum()))
-            out[gone] = self.known - 1
+            out[gone] = self.missing_place
         return out
 
     def _require_missing(self, count: int) -> None:
@@ -148,7 +171,16 @@ class Bins:
         else:
             e = [f"{edge:.6g}" for edge in self.edges]
             texts = [f"< {e[0]}", *(f"{a} to < {b}" for a, b in pairwise(e)), f">= {e[-1]}"]
-        return texts + ["missing"] * self.feature.missing + ["unknown"] * self.unknown
+        gone = ["missing"] * self.feature.missing + ["unknown"] * self.unknown
+        return texts + [meaning for _, meaning in self.feature.special] + gone
+
+    def reasons(self) -> list[str]:
+        """What a reason of each code is called: the column, with the meaning where the value is a special code."""
+        column = self.feature.column
+        out = [column] * self.size
+        for k, (_, meaning) in enumerate(self.feature.special):
+            out[self.levels + k] = f"{column} ({meaning})"
+        return out
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary for JSON."""
@@ -164,6 +196,7 @@ class Bins:
             "missing": f.missing,
             "monotone": f.monotone,
             "bin_count": f.bin_count,
+            "special": [list(pair) for pair in f.special],
             "edges": list(self.edges),
             "categories": list(self.categories),
             "unknown": self.unknown,
@@ -171,7 +204,7 @@ class Bins:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Bins:
-        """Inverse of `to_dict`.
+        """Inverse of `to_dict`; special codes may be absent, as in cards of version 0.1.0 before there were any.
 
         Raises:
             ConfigError: a key is missing or unknown, or the parts contradict each other.
@@ -181,8 +214,7 @@ class Bins:
             edges = tuple(float(e) for e in parts.pop("edges"))
             categories = tuple(str(c) for c in parts.pop("categories"))
             unknown = bool(parts.pop("unknown", False))  # absent in cards of earlier versions
-            stated = parts.pop("bins")
-            feature = Feature(bins=None if stated is None else tuple(stated), **parts)
+            feature = Feature(**{**parts, **tuples_of(parts)})
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"bins: the stored form is malformed ({type(error).__name__})") from error
         return cls(feature, edges, categories, unknown)
@@ -214,12 +246,12 @@ def grid_marks(feature: Feature, cells: int = DEFAULT_CELLS) -> Floats:
 def grid_histogram(values: Values, feature: Feature, cells: int = DEFAULT_CELLS) -> NDArray[np.int64]:
     """Exact counts on the grid, shape (cells,), without noise; they must not leave the institution like this.
 
-    Values outside the bounds count in the end cells, missing values in no cell: an enterprise adds one to at
-    most one cell.
+    Values outside the bounds count in the end cells, missing values and special codes in no cell: an enterprise
+    adds one to at most one cell.
     """
     marks = grid_marks(feature, cells)
     x = _numbers(values, feature)
-    x = x[~np.isnan(x)]
+    x = x[~(np.isnan(x) | np.isin(x, special_values(feature.special)))]
     cell = np.clip(np.searchsorted(marks, x, side="right") - 1, 0, cells - 1)
     return np.bincount(cell, minlength=cells).astype(np.int64)
 

@@ -115,7 +115,7 @@ class Curves:
         weight: per feature, share of enterprises per bin.
         spread: variance of the curve over enterprises, (features,).
         ordered: number of ordered bins of each feature.
-        missing: whether a feature has a bin for missing values.
+        apart: number of a feature's bins with levels of their own, behind those of values: special codes and missing.
         unknown: whether a feature's last bin is of enterprises that its holder does not know, where it is zero.
     """
 
@@ -126,7 +126,7 @@ class Curves:
     weight: tuple[Floats, ...]
     spread: Floats
     ordered: tuple[int, ...]
-    missing: tuple[bool, ...]
+    apart: tuple[int, ...]
     unknown: tuple[bool, ...] = ()
 
 
@@ -183,7 +183,7 @@ def fit_curves(counts: LabelCounts, bins: Sequence[Bins]) -> Curves:
         weight=tuple(weight),
         spread=spread,
         ordered=tuple(b.ordered for b in bins),
-        missing=tuple(b.feature.missing for b in bins),
+        apart=tuple(b.apart for b in bins),
         unknown=tuple(b.unknown and b.feature.kind != "known" for b in bins),
     )
 
@@ -200,7 +200,7 @@ def _curve(counts: LabelCounts, j: int, b: Bins, rate: float) -> tuple[Floats, F
     """Curve (size,), shares of the bins among enterprises that it is about, and the random walk's step."""
     inside = slice(0, b.size if b.feature.kind == "known" else b.known)
     n1, n0, variance = counts.n1[j][inside], counts.n0[j][inside], float(counts.variance[j])
-    fit = smooth_log_odds(n1, n0, variance, rate, ordered=b.ordered, missing=b.feature.missing)
+    fit = smooth_log_odds(n1, n0, variance, rate, ordered=b.ordered, apart=b.apart)
     filled = np.maximum(n1 + n0, 1.0)
     share = filled / filled.sum()
     # A bin by itself (a category, missing) with no more in it than noise says nothing.
@@ -232,7 +232,7 @@ def shape_bases(curves: Curves, modes: int = 3) -> tuple[Floats, ...]:
         columns = [SLOPE * curve]
         if size > 2 and modes > 0:
             root = np.sqrt(weight)
-            precision = prior_precision(size, curves.ordered[j], 1.0, curves.missing[j])
+            precision = prior_precision(size, curves.ordered[j], 1.0, curves.apart[j])
             kernel = np.linalg.inv(precision) * (BEND * max(float(curves.tau[j]), 0.2)) ** 2
             q = np.linalg.qr(np.c_[root, root * curve])[0]
             rest = np.eye(size) - q @ q.T
@@ -252,7 +252,7 @@ def radii(
     It is a function of released numbers, hence public. Institutions are in the order of their first feature.
 
     >>> curve, half, one = (np.array([-1.0, 1.0]),), (np.full(2, 0.5),), np.ones(1)
-    >>> curves = Curves(0.1, 100.0, curve, one, half, one, (2,), (False,))
+    >>> curves = Curves(0.1, 100.0, curve, one, half, one, (2,), (0,))
     >>> radii((np.array([[-3.0], [3.0]]),), curves, ["tax"], clip=1.0)
     {'tax': 3.0}
     """

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from fedrisk.data.dictionary import Column, Dictionary
+from fedrisk.data.dictionary import Column, Dictionary, Value
 from fedrisk.data.features import LOG_DECADES
 from fedrisk.data.source import TableSource
 from fedrisk.errors import DataError
@@ -39,13 +39,17 @@ class _Frozen(BaseModel):
 
 
 class Series(_Frozen):
-    """One monthly series in public terms; bounds and grid are those of a number in the dictionary."""
+    """One monthly series in public terms; bounds and grid are those of a number in the dictionary.
+
+    ``missing_values`` are codes in the institution's file that count as a gap: an encoder reads numbers and gaps.
+    """
 
     name: Annotated[str, Field(min_length=1)]
     unit: str = ""
     low: float
     high: float
     grid: Literal["linear", "log"] = "log"
+    missing_values: tuple[Value, ...] = ()
 
     @model_validator(mode="after")
     def _rules(self) -> "Series":
@@ -123,6 +127,8 @@ class EncoderRule(_Frozen):
                 meaning=f"{series.name} of a month",
                 low=series.low,
                 high=series.high,
+                grid=series.grid,
+                missing_values=series.missing_values,
             )
             for series in self.series
             for name in series.columns(self.months)
@@ -130,8 +136,12 @@ class EncoderRule(_Frozen):
         return Dictionary(id=dictionary.id, id_scheme=dictionary.id_scheme, columns=tuple(columns))
 
     def public_digest(self) -> str:
-        """SHA-256 of what holders that train one encoder must agree on: series, bounds, months, outputs."""
-        text = self.model_dump_json(include={"series", "months", "outputs", "hidden"})
+        """SHA-256 of what holders that train one encoder must agree on: series, bounds, months, outputs.
+
+        Codes of gaps may differ between their files.
+        """
+        own = {"series": {"__all__": {"missing_values"}}}
+        text = self.model_dump_json(include={"series", "months", "outputs", "hidden"}, exclude=own)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

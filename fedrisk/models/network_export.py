@@ -22,7 +22,7 @@ from scipy.special import expit
 
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.network import BIAS, NetworkDesign, named_weights
-from fedrisk.models.network_inputs import InputColumn, category_texts, missing_size
+from fedrisk.models.network_inputs import InputColumn, apart_size, category_texts
 
 Categories = Literal["texts", "codes"]
 
@@ -42,11 +42,11 @@ def export_network(
     """The network as the bytes of an ONNX file.
 
     There is one input per column, with the column's name. Numbers and flags are double (n, 1), NaN where
-    missing. Categories are text (n, 1), as in the dictionary and empty where missing; or with
-    ``categories="codes"`` int64 (n, 1), the position in the dictionary's list, -1 where missing and any other
-    number for "other". Where the dictionary allows no missing values, a missing value counts as below the
-    first edge, or as another category: refuse it beforehand. Outputs: "log_odds" and "probability", float (n,
-    1).
+    missing, special codes as the numbers that they are. Categories are text (n, 1), as in the dictionary
+    and empty where missing; or with ``categories="codes"`` int64 (n, 1), the position in the dictionary's
+    list, -1 where missing and any other number for "other". Where the dictionary allows no missing values,
+    a missing value counts as below the first edge, or as another category: refuse it beforehand. Outputs:
+    "log_odds" and "probability", float (n, 1).
 
     Args:
         design: of the network.
@@ -175,10 +175,14 @@ class _Graph:
         zero = self.constant(np.zeros((1, 1)))
         centre = self.constant(np.array([c.centre], dtype=np.float64).reshape(1, -1))
         moved = self.node("Mul", self.node("Sub", raw, centre), self.constant(np.array([[c.scale]])))
-        if c.missing:
-            size = self.constant(np.array([[c.scale * missing_size(c)]]))
-            flag = self.node("Where", gone, size, zero)
-            moved = self.node("Concat", self.node("Where", gone, zero, moved), flag, axis=1)
+        apart = [self.node("Equal", c.column, self.constant(np.array([[code]]))) for code in c.special]
+        apart += [gone] if c.missing else []
+        if apart:
+            size = self.constant(np.array([[c.scale * apart_size(c)]]))
+            for here in apart:
+                moved = self.node("Where", here, zero, moved)
+            own = [self.node("Where", here, size, zero) for here in apart]
+            moved = self.node("Concat", moved, *own, axis=1)
         return self.node("Cast", moved, to=TensorProto.FLOAT)
 
     def _number(self, c: InputColumn) -> tuple[str, str]:

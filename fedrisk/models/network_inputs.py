@@ -12,7 +12,7 @@ Clipping bounds every enterprise's gradient by the same number, so inputs should
 and scales follow from the bins alone and cost no privacy: the k-th of K quantile steps is 1 for a share 1 - k
 / (K + 1) of the enterprises. Columns of K inputs are divided by sqrt(K), and all columns are scaled so that
 the mean squared length of a row is about 1. Missing values, and enterprises unknown at a bank, have a
-separate input, and zeros elsewhere.
+separate input, and zeros elsewhere. So has every special code: it is no number.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from fedrisk.data.dictionary import canonical
 from fedrisk.data.features import LOG_DECADES
+from fedrisk.data.special import special_values
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.binning import Bins
 
@@ -35,7 +36,7 @@ Coding = Literal["steps", "piecewise"]
 Floats = NDArray[np.float64]
 
 ONE_HOT = 0.5
-"""Size of the input of a category or a missing value, before the common scale."""
+"""Size of the input of a category, a special code or a missing value, before the common scale."""
 
 STEP_SQUARE = 1 / 6
 """Mean squared length of centred quantile steps, divided by their number."""
@@ -54,7 +55,8 @@ class InputColumn:
         coding: of a number.
         categories: listed categories; one more input stands for all others.
         missing: whether it has an input for missing values.
-        centre: (inputs,) subtracted before scaling, but not from missing values.
+        special: special codes among a number's values; each has an input of its own.
+        centre: (inputs,) subtracted before scaling, but not from special codes and missing values.
         scale: factor of all inputs.
     """
 
@@ -66,13 +68,19 @@ class InputColumn:
     coding: Coding = "steps"
     categories: tuple[str, ...] = ()
     missing: bool = True
+    special: tuple[float, ...] = ()
     centre: tuple[float, ...] = ()
     scale: float = 1.0
 
     @property
     def width(self) -> int:
-        """Number of inputs, including the one for missing values."""
-        return len(self.centre) + int(self.missing)
+        """Number of inputs, including those of special codes and the one for missing values."""
+        return len(self.centre) + self.apart
+
+    @property
+    def apart(self) -> int:
+        """Number of inputs of special codes and missing values, which come last in this order."""
+        return len(self.special) + int(self.missing)
 
 
 def input_columns(bins: Sequence[Bins], coding: Coding = "steps") -> tuple[InputColumn, ...]:
@@ -116,12 +124,14 @@ def encode(frame: pd.DataFrame, bins: Sequence[Bins], coding: Coding = "steps") 
         if column.column not in frame.columns:
             raise DataError(f"column {column.column} is absent; the network was made for a table that has it")
         values = frame[column.column]
-        part, gone = _category(column, b, values) if column.kind == "category" else _number(column, b, values)
+        codes = b.codes(values)  # refuses texts, and missing values where the dictionary allows none
+        apart = codes[:, None] == b.levels + np.arange(column.apart)
+        gone = apart.any(axis=1)
+        part = _number(column, codes, values, gone) if column.kind == "number" else _category(column, codes)
         stop = at + len(column.centre)
         out[:, at:stop] = (part - np.array(column.centre)) * (column.scale * ~gone[:, None])
-        if column.missing:
-            out[gone, stop] = column.scale * missing_size(column)
         at += column.width
+        out[:, stop:at] = apart * (column.scale * apart_size(column))
     return out
 
 
@@ -137,6 +147,7 @@ def to_dict(columns: Sequence[InputColumn]) -> list[dict[str, Any]]:
             "coding": c.coding,
             "categories": list(c.categories),
             "missing": c.missing,
+            "special": list(c.special),
             "centre": list(c.centre),
             "scale": c.scale,
         }
@@ -145,7 +156,7 @@ def to_dict(columns: Sequence[InputColumn]) -> list[dict[str, Any]]:
 
 
 def from_dict(content: Sequence[dict[str, Any]]) -> tuple[InputColumn, ...]:
-    """Inverse of `to_dict`.
+    """Inverse of `to_dict`; special codes may be absent, as in designs from before there were any.
 
     Raises:
         ConfigError: the content is malformed.
@@ -155,6 +166,7 @@ def from_dict(content: Sequence[dict[str, Any]]) -> tuple[InputColumn, ...]:
             InputColumn(
                 **{
                     **c,
+                    "special": tuple(float(v) for v in c.get("special", ())),
                     "edges": tuple(float(e) for e in c["edges"]),
                     "marks": tuple(float(m) for m in c["marks"]),
                     "categories": tuple(str(t) for t in c["categories"]),
@@ -197,6 +209,7 @@ def _column(b: Bins, coding: Coding, common: float) -> InputColumn:
         log=unit,
         coding=coding,
         missing=f.missing,
+        special=special_values(f.special),
         centre=centre,
         scale=common / math.sqrt(max(inputs, 1)),
     )
@@ -219,24 +232,24 @@ def on_scale(values: Floats, unit: float) -> Floats:
     return values if unit == 0 else np.sign(values) * np.log1p(np.abs(values) / unit)
 
 
-def missing_size(column: InputColumn) -> float:
-    """Size of the input for missing values: that of a category, whatever the column's other inputs are."""
+def apart_size(column: InputColumn) -> float:
+    """Size of the input of a special code or a missing value: a category's, whatever the other inputs are."""
     return 1.0 if column.kind == "category" else ONE_HOT * math.sqrt(max(len(column.centre), 1))
 
 
-def _number(column: InputColumn, b: Bins, values: pd.Series) -> tuple[Floats, NDArray[np.bool_]]:
-    # This refuses texts, and missing values where the dictionary allows none.
-    codes = b.codes(values)
-    gone = codes == b.ordered if column.missing else np.zeros(len(codes), dtype=bool)
+def _number(
+    column: InputColumn, codes: NDArray[np.integer], values: pd.Series, gone: NDArray[np.bool_]
+) -> Floats:
     if column.coding == "steps":
-        return (codes[:, None] > np.arange(len(column.centre))).astype(np.float64), gone
+        out: Floats = (codes[:, None] > np.arange(len(column.centre))).astype(np.float64)
+        return out
     x = pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan)
     marks = np.array(column.marks)
     t = on_scale(np.where(gone, 0.0, x), column.log)[:, None]
-    return np.clip((t - marks[:-1]) / np.maximum(np.diff(marks), 1e-300), 0.0, 1.0), gone
+    rising: Floats = np.clip((t - marks[:-1]) / np.maximum(np.diff(marks), 1e-300), 0.0, 1.0)
+    return rising
 
 
-def _category(column: InputColumn, b: Bins, values: pd.Series) -> tuple[Floats, NDArray[np.bool_]]:
-    codes = b.codes(values)
-    n = len(column.centre)
-    return (codes[:, None] == np.arange(n)).astype(np.float64), codes == n
+def _category(column: InputColumn, codes: NDArray[np.integer]) -> Floats:
+    out: Floats = (codes[:, None] == np.arange(len(column.centre))).astype(np.float64)
+    return out

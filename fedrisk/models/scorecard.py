@@ -370,19 +370,23 @@ class Scorecard:
             institution: whose features are the reasons.
 
         Returns:
-            Columns of the institution and "external data", largest shortfall first; only positive shortfalls.
+            Columns of the institution, a special code with its meaning, and "external data", largest shortfall
+            first; only positive shortfalls.
         """
         places = self._places(institution)
         _check_codes(institution, codes, places)
-        names = [self.bins[j].feature.column for j in places]
         short = [self.averages[j] - self._points_at(j, c) for j, c in zip(places, codes, strict=True)]
         if external is not None:
             others = sum(a for j, a in enumerate(self.averages) if j not in places)
-            names.append(EXTERNAL)
             short.append(others - np.asarray(external, dtype=np.float64))
         table = np.stack(short, 1)
         order = np.argsort(-table, axis=1, kind="stable")[:, :k]
-        return [tuple(names[j] for j in row if table[i, j] > 1e-9) for i, row in enumerate(order.tolist())]
+        names = [self.bins[j].reasons() for j in places]
+
+        def name(row: int, column: int) -> str:
+            return names[column][codes[column][row]] if column < len(places) else EXTERNAL
+
+        return [tuple(name(i, j) for j in row if table[i, j] > 1e-9) for i, row in enumerate(order.tolist())]
 
     def to_json(self) -> str:
         """The scorecard as JSON text."""
@@ -442,7 +446,7 @@ def _check_codes(institution: str, codes: Codes, places: list[int]) -> None:
 def make_monotone(bins: Bins, contribution: Floats, weight: Floats) -> Floats:
     """Weighted isotonic regression over the ordered bins, in the feature's direction (Barlow et al. 1972).
 
-    Unordered and missing bins are not changed; a feature without a direction is returned unchanged.
+    Unordered bins, special codes and the missing bin are not changed, nor is a feature without a direction.
     """
     if bins.feature.monotone is None:
         return contribution

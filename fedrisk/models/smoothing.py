@@ -6,8 +6,8 @@ relative risk, which at low rates is its log-odds shift; at high rates it bends 
 needs it. The noise of n enters m too, but m and n1 then share noise, and v + m stays an upper bound of the
 residual's variance up to rates of one. The curve f has a Gaussian prior: a random walk of step tau over
 ordered bins (Wahba 1978; Rue & Held 2005, Gaussian Markov random fields), and exchangeable shrinkage for
-categories and for the missing bin. f is the mode of the posterior by iteratively reweighted least squares;
-tau maximises the Laplace approximation of the evidence (MacKay 1992).
+categories, for special codes and for the missing bin. f is the mode of the posterior by iteratively
+reweighted least squares; tau maximises the Laplace approximation of the evidence (MacKay 1992).
 
 Everything here works on released numbers, so it can be repeated at no privacy cost.
 """
@@ -28,7 +28,7 @@ LEVEL = 0.13
 """Prior precision of every bin's level: log-odds are within about +-5 of the mean."""
 
 MISSING_SPREAD = 0.7
-"""Prior standard deviation of the missing bin's log-odds shift."""
+"""Prior standard deviation of the log-odds shift of the missing bin, and of each special code's."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ class Smooth:
     evidence: float
 
 
-def prior_precision(size: int, ordered: int, tau: float, missing: bool) -> Floats:
+def prior_precision(size: int, ordered: int, tau: float, apart: int) -> Floats:
     """Precision matrix of the prior over a feature's bins, shape (size, size).
 
     The first `ordered` bins are a random walk of step tau; the others are exchangeable, categories with
-    spread tau, a missing bin with a fixed spread.
+    spread tau, the last `apart` bins (special codes and missing) each with a fixed spread.
 
-    >>> prior_precision(2, 2, 1.0, missing=False).round(2).tolist()
+    >>> prior_precision(2, 2, 1.0, apart=0).round(2).tolist()
     [[1.13, -1.0], [-1.0, 1.13]]
     """
     out = np.eye(size) * LEVEL
@@ -61,8 +61,8 @@ def prior_precision(size: int, ordered: int, tau: float, missing: bool) -> Float
         out[:ordered, :ordered] += steps.T @ steps / tau**2
     free = np.arange(ordered, size)
     out[free, free] += 1 / tau**2
-    if missing:
-        out[-1, -1] = LEVEL + 1 / MISSING_SPREAD**2
+    own = np.arange(size - apart, size)
+    out[own, own] = LEVEL + 1 / MISSING_SPREAD**2
     return out
 
 
@@ -84,7 +84,7 @@ def smooth_log_odds(
     rate: float,
     *,
     ordered: int,
-    missing: bool = False,
+    apart: int = 0,
     steps: tuple[float, ...] = STEPS,
 ) -> Smooth:
     """Posterior mode of the log-odds shift per bin, its scale chosen by the evidence.
@@ -95,11 +95,11 @@ def smooth_log_odds(
         variance: noise variance of each count.
         rate: mean default rate, inside (0, 1).
         ordered: number of ordered bins, which come first; 0 for categories.
-        missing: whether the last bin holds missing values.
+        apart: number of last bins with levels of their own: special codes and missing.
         steps: candidate values of tau.
     """
     n1, n0 = np.asarray(n1, dtype=np.float64), np.asarray(n0, dtype=np.float64)
-    prior = np.stack([prior_precision(len(n1), ordered, tau, missing) for tau in steps])
+    prior = np.stack([prior_precision(len(n1), ordered, tau, apart) for tau in steps])
     shift = np.zeros((len(steps), len(n1)))
     diagonal = np.arange(len(n1))
     for _ in range(60):

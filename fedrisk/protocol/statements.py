@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError
 
 from fedrisk.data.features import Feature, features_from
+from fedrisk.data.special import MOST_SPECIAL, MOST_TEXT
 from fedrisk.errors import ConfigError, ProtocolError
 from fedrisk.protocol.form import Body, Count, Digest, Name
 from fedrisk.study import BANK, Study
@@ -22,6 +23,11 @@ class LabelFacts(Body):
     selection: Annotated[str, Field(max_length=1000)] | None = None
     weighted: bool
     binary: bool
+
+
+Text = Annotated[str, Field(min_length=1, max_length=MOST_TEXT)]
+SpecialOf = Annotated[list[Text], Field(min_length=2, max_length=2)]
+"""A special code with its meaning."""
 
 
 class FeatureOf(Body):
@@ -37,6 +43,7 @@ class FeatureOf(Body):
     missing: bool
     monotone: Literal["increasing", "decreasing"] | None
     bin_count: Annotated[int, Field(ge=2, le=65_536)] | None
+    special: Annotated[list[SpecialOf], Field(max_length=MOST_SPECIAL)]
 
 
 def _checked(content: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +97,7 @@ def features_of_roles(study: Study, statements: Statements) -> tuple[Feature, ..
             differ = sorted(c for c in mine.keys() | theirs.keys() if mine.get(c) != theirs.get(c))
             raise ConfigError(
                 f"the dictionaries of {first} and {bank} disagree on {', '.join(differ) or 'the order of columns'}; "
-                "banks of one study need the same columns with the same kinds, bounds, bins and missing rules"
+                "banks of one study need the same columns with the same kinds, bounds, bins, codes and missing rules"
             )
     features = list(banks.get(first, ()))
     for holder in study.holders:

@@ -121,7 +121,8 @@ def guarantor(block: Block, number: int, rng: np.random.Generator) -> Observatio
     sheet.number("share_guaranteed", np.clip(0.6 + 0.15 * normal(rng, n), 0.1, 0.9), digits=2)
     paid = rare(-liquidity - 0.5 * health.conduct[rows], 0.05, rng, most=9)
     sheet.number("compensations", paid)
-    recovered = np.where(paid > 0, rng.beta(4.1, 1.9, n), np.nan)
+    # -1: nothing had to be paid, as the dictionary says.
+    recovered = np.where(paid > 0, rng.beta(4.1, 1.9, n), -1)
     sheet.number("recovered_share", recovered, digits=3)
     sheet.flag("counter_guarantee", uniform(rng, n) < logistic(0.3 * noisy(liquidity, 0.4, rng)))
     return sheet.observations()

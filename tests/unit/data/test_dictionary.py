@@ -176,3 +176,52 @@ def test_the_six_lenders_have_the_same_dictionary():
     assert all(d == lenders[0] for d in lenders)
     sources = {c.table_name for c in lenders[0].features}
     assert not sources & {"Term", "ChgOffDate", "ChgOffPrinGr", "DisbursementDate", "MIS_Status"}
+
+
+SPECIAL = {"-9": "no record", "-8.0": "no usable trade"}
+
+
+def test_special_codes_keep_their_order_and_have_one_spelling(tmp_path):
+    kept = (("-9", "no record"), ("-8", "no usable trade"))
+    assert make(number("x", special=SPECIAL)).column("x").special == kept
+    assert make(number("x", special={-9: "no record", -8.0: "no usable trade"})).column("x").special == kept
+    assert make(number("x", special=[list(pair) for pair in kept])).column("x").special == kept
+    file = tmp_path / "d.toml"
+    file.write_text(
+        'id = "i"\n[[columns]]\nname = "x"\nkind = "number"\nmeaning = "m"\nlow = 0\nhigh = 9\n'
+        'special = { "-9" = "no record", "-8.0" = "no usable trade" }\n'
+    )
+    assert load_dictionary(file).column("x").special == kept
+
+
+@pytest.mark.parametrize(
+    ("change", "rule", "remedy"),
+    [
+        ({"special": {"-9": 3}}, "codes and their meanings as texts", "every code in quotes"),
+        ({"special": {"-9": {"5": "m"}}}, "codes and their meanings as texts", "every code in quotes"),
+        ({"special": ["-9"]}, "codes and their meanings as texts", "every code in quotes"),
+        ({"special": "-9"}, "codes and their meanings as texts", "every code in quotes"),
+        ({"special": SPECIAL, "missing_values": [-8]}, "share '-8'", "remove it from one of them"),
+        ({"special": SPECIAL, "missing_values": [" -9.0"]}, "share '-9'", "remove it from one of them"),
+        ({"special": {"3": "m"}}, "strictly within the public bounds", "begin or end at the code"),
+        ({"special": {"-9": "m", "-9.0": "n"}}, "given twice", "remove one"),
+    ],
+)
+def test_special_codes_that_contradict_are_refused(change, rule, remedy):
+    text = refused(number("x", **change))
+    assert 'column "x": ' in text
+    assert rule in text
+    assert remedy in text
+
+
+def test_special_codes_are_public_and_agreed_upon():
+    plain, coded = make(number("x")), make(number("x", special=SPECIAL))
+    assert "special" not in plain.public()["columns"][0]  # digests from before there were codes stay
+    assert coded.public()["columns"][0]["special"] == [["-9", "no record"], ["-8", "no usable trade"]]
+    assert len({d.public_digest() for d in (plain, coded)}) == 2
+    turned = make(number("x", special=dict(reversed(SPECIAL.items()))))
+    assert same_features(coded, coded) == []
+    assert same_features(coded, plain) == [
+        'column "x": special is {"-9" = "no record", "-8" = "no usable trade"} in the first, [] in the second'
+    ]
+    assert len(same_features(coded, turned)) == 1  # their order is that of the bins

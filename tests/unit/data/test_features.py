@@ -94,3 +94,41 @@ def test_rising(edges, expected):
 def test_contradictory_features_are_refused(parts):
     with pytest.raises(ConfigError):
         number(**parts)
+
+
+CODED = {
+    "id": "id",
+    "id_scheme": "opaque",
+    "columns": [
+        {"name": "x", "kind": "number", "meaning": "m", "low": 0, "high": 9, "special": {"-9": "no record"}},
+        {"name": "f", "kind": "flag", "meaning": "m", "special": {"9": "not stated"}},
+    ],
+}
+
+
+def test_special_codes_are_of_the_features_and_survive_json():
+    features = list(features_of(load_dictionary(CODED), "tax"))
+    assert [f.special for f in features] == [(("-9", "no record"),), (("9", "not stated"),)]
+    stated = json.loads(json.dumps([vars(f) for f in features]))
+    assert features_from(stated) == features
+    older = [{k: v for k, v in f.items() if k != "special"} for f in stated]
+    assert [f.special for f in features_from(older)] == [(), ()]
+
+
+@pytest.mark.parametrize(
+    "special",
+    [
+        [["-9"]],
+        [["-9", "a", "b"]],
+        [[-9, "a"]],
+        ["-9"],
+        5,
+        [["5", "within"]],
+        [["-9", "missing"]],
+        [["x", "m"]],
+    ],
+)
+def test_special_codes_that_are_stated_wrongly_are_refused(special):
+    stated = json.loads(json.dumps(asdict(number())))
+    with pytest.raises(ConfigError):
+        features_from([{**stated, "special": special}])

@@ -325,3 +325,121 @@ def test_shipped_institutions_read_their_tables(name):
     assert (table.label is None) == (rate is None)
     if rate is not None:
         assert table.label.mean() == pytest.approx(rate, abs=1e-4)
+
+
+TRADES = {
+    "name": "trades",
+    "kind": "number",
+    "meaning": "m",
+    "low": 0,
+    "high": 80,
+    "special": {"-9": "no record", "-8": "no usable trade", "99.99": "not asked"},
+    "missing_values": [-7],
+    "outside": 0,
+}
+SPELLINGS = ["-9", " -9.0 ", "-9e0", "-8.00", "99.99", "99.990", "-7.0", "", "12.5", "0"]
+READ = [-9, -9, -9, -8, 99.99, 99.99, np.nan, np.nan, 12.5, 0]
+
+
+def coded(values, column=TRADES):
+    """The column as it was read, from the rows with these values."""
+    return {"id": [f"i{k:05d}" for k in range(len(values))], column["name"]: values}, dictionary(
+        [column], None
+    )
+
+
+def test_special_codes_are_read_however_they_are_spelled_and_lie_outside_no_bound(tmp_path):
+    data, d = coded(SPELLINGS)
+    table = read(tmp_path, data, d)
+    np.testing.assert_array_equal(table.frame["trades"], READ)
+    assert not [c for c in table.checks if c.severity != "note"]
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32", "Int64", "int64"])
+def test_special_codes_of_typed_columns(tmp_path, kind):
+    whole = kind.lower().startswith("int")
+    values = [-9, -8, -7, 12, 0] if whole else READ
+    gaps = [None] if kind != "int64" else []
+    frame = pd.DataFrame({"trades": pd.array([*values, *gaps], dtype=kind)})
+    frame["id"] = [f"i{k:05d}" for k in range(len(frame))]
+    frame.to_parquet(tmp_path / "t.parquet")
+    table = read_table(TableSource(source="t.parquet"), coded([])[1], base=tmp_path)
+    # single precision cannot hold 99.99; the table has the code itself
+    wanted = [np.nan if v == -7 else v for v in values] + [np.nan] * len(gaps)
+    np.testing.assert_array_equal(table.frame["trades"], wanted)
+
+
+def test_what_is_nearly_a_code_is_a_value_and_outside_the_bounds(tmp_path):
+    near = ["-9.0000001", "-90", "9", "\N{MINUS SIGN}9"]
+    data, d = coded(near)
+    text = refusal(tmp_path, data, d)
+    assert "outside the public bounds [0, 80] (2 rows" in text
+    assert "not a number (1 rows" in text
+
+
+def test_a_number_beyond_a_bound_that_is_a_code_does_not_become_the_code(tmp_path):
+    column = {**TRADES, "special": {"0": "closed", "80": "full"}, "missing_values": [], "outside": 1}
+    table = read(tmp_path, *coded(["0", "-3", "80", "95", "40"], column))
+    x = table.frame["trades"].to_numpy()
+    assert x[[0, 2, 4]].tolist() == [0, 80, 40]
+    assert 0 < x[1] < 1e-300
+    assert 79.999 < x[3] < 80
+
+
+def test_special_codes_of_flags(tmp_path):
+    column = {"name": "own", "kind": "flag", "meaning": "m", "special": {"9": "not stated"}}
+    data, d = coded(["1", "no", "9", "9.0", ""], column)
+    np.testing.assert_array_equal(read(tmp_path, data, d).frame["own"], [1, 0, 9, 9, np.nan])
+    data["own"][0] = "8"
+    assert "not yes or no (1 rows" in refusal(tmp_path, data, d)
+
+
+def test_rows_with_special_codes_do_not_raise_the_tolerated_share(tmp_path):
+    column = {**TRADES, "outside": 0.1}
+    values = ["-9"] * 90 + ["50"] * 8 + ["200", "300"]
+    assert "outside the public bounds [0, 80] (2 rows" in refusal(tmp_path, *coded(values, column))
+
+
+SHAPES = {
+    "private edges, linear grid": ({}, 'grid = "log"', "keep the bounds tight and raise outside = 0.01"),
+    "private edges, log grid": ({"grid": "log"}, "widen the bounds", "costs little on a log grid"),
+    "public edges": ({"bins": [10, 20]}, "widen low and high", "costs nothing beside public edges"),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_values_outside_the_bounds_name_the_remedy_that_helps_by_the_columns_shape(tmp_path, shape):
+    more, first, second = SHAPES[shape]
+    column = {"name": "income", "kind": "number", "meaning": "m", "low": 0, "high": 100, **more}
+    values = [str(k % 100) for k in range(60)] + [CANARY, "901.5", "-3", "112"]
+    text = refusal(tmp_path, *coded(values, column))
+    assert first in text
+    assert second in text
+    assert "raise outside = 0.01" in text
+    assert ("widen" in text) == (shape != "private edges, linear grid")
+    assert "special" not in text  # four different values are no codes
+    assert not any(v in text for v in ("901.5", "-3", "112"))
+
+
+@pytest.mark.parametrize(
+    ("codes", "words"), [([-999], "one value makes"), ([-999, -998, 7777], "3 values make")]
+)
+def test_values_that_repeat_outside_the_bounds_are_taken_for_codes(tmp_path, codes, words):
+    column = {"name": "income", "kind": "number", "meaning": "m", "low": 0, "high": 100}
+    values = [str(k) for k in range(90)] + [str(c) for c in codes for _ in range(4)] + ["1234"]
+    text = refusal(tmp_path, *coded(values, column))
+    assert f"{words} up {4 * len(codes)} of these rows, as codes do" in text
+    assert "special" in text
+    assert "missing_values" in text
+    assert not any(str(abs(c)) in text for c in [*codes, 1234])
+    tolerated = read(tmp_path, *coded(values, {**column, "outside": 0.5}))
+    (check,) = tolerated.checks
+    assert check.severity == "warning"
+    assert "counted as the bound" in check.remedy
+    assert words in check.remedy
+
+
+def test_a_text_code_in_a_number_names_both_remedies(tmp_path):
+    column = {"name": "income", "kind": "number", "meaning": "m", "low": 0, "high": 100}
+    text = refusal(tmp_path, *coded(["1", CANARY + "x"], column))
+    assert "list the code in missing_values, or recode it as a number and declare it in special" in text

@@ -1,5 +1,7 @@
 """Binning: codes, labels, round trips and private edges."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -151,3 +153,42 @@ def test_default_bin_count_steps():
     assert default_bin_count(100_000, 1.0, 25) == 24
     assert default_bin_count(10_000, 1.0, 25) == 16
     assert default_bin_count(2_000, 1.0, 25) == 8
+
+
+TRADES = (("-9", "no record"), ("-8", "no usable trade"))
+
+
+def test_special_codes_have_bins_behind_the_values_and_before_missing():
+    bins = Bins(number(special=TRADES), edges=(10.0, 20.0))
+    assert bins.labels() == ["< 10", "10 to < 20", ">= 20", "no record", "no usable trade", "missing"]
+    assert bins.codes(np.array([-9.0, -8.0, -8.5, -10.0, 15.0, np.nan])).tolist() == [3, 4, 0, 0, 1, 5]
+    assert (bins.ordered, bins.levels, bins.missing_place, bins.apart, bins.size) == (3, 3, 5, 3, 6)
+    assert bins.reasons() == ["x", "x", "x", "x (no record)", "x (no usable trade)", "x"]
+    strict = Bins(number(special=TRADES, missing=False), edges=(10.0,))
+    assert (strict.size, strict.apart, strict.labels()[-1]) == (4, 2, "no usable trade")
+    with pytest.raises(DataError, match="1 values are missing"):
+        strict.codes(np.array([-9.0, np.nan]))
+
+
+def test_a_code_at_a_bound_or_beside_public_edges_is_no_value():
+    at_bound = Bins.public(number(special=(("0", "closed"),), bins=(10.0,)))
+    assert at_bound.codes(np.array([0.0, -0.0, 5e-324, 10.0])).tolist() == [2, 2, 0, 1]
+    flag = Bins.public(Feature(institution="tax", column="f", kind="flag", special=(("9", "not stated"),)))
+    assert (flag.ordered, flag.labels()) == (2, ["no", "yes", "not stated", "missing"])
+    assert flag.codes(np.array([0.0, 1.0, 9.0, np.nan])).tolist() == [0, 1, 2, 3]
+
+
+def test_special_codes_count_in_no_cell_of_the_edge_histogram():
+    f = number(low=0.0, high=4.0, special=(*TRADES, ("4", "full"), ("99", "never")))
+    x = np.array([-9.0, -8.0, 99.0, 4.0, np.nan, 0.5, 3.9, -3.0, 7.0])
+    assert grid_histogram(x, f, 4).tolist() == [2, 0, 0, 2]
+
+
+def test_bins_with_special_codes_go_round_and_older_ones_still_load():
+    coded = Bins(number(special=TRADES), edges=(1.5,))
+    assert Bins.from_dict(json.loads(json.dumps(coded.to_dict()))) == coded
+    older = Bins(number(), edges=(1.5,)).to_dict()
+    del older["special"]
+    assert Bins.from_dict(older) == Bins(number(), edges=(1.5,))
+    with pytest.raises(ConfigError, match="malformed"):
+        Bins.from_dict({**coded.to_dict(), "special": [["-9"]]})

@@ -11,9 +11,13 @@ from pydantic import ValidationError
 
 from fedrisk.data.dictionary import load_dictionary
 from fedrisk.data.features import features_of
+from fedrisk.data.source import TableSource
+from fedrisk.data.table import read_table
 from fedrisk.errors import DataError
 from fedrisk.models.binning import Bins
 from fedrisk.models.histories import EncoderRule, Series, arranged, on_unit_scale, scaled
+
+COLUMN = [{"name": "f", "kind": "flag", "meaning": "m"}]
 
 
 def rule(**change):
@@ -109,3 +113,19 @@ def test_holders_agree_on_what_shapes_an_encoder_and_not_on_paths():
 def test_broken_rules(change, says):
     with pytest.raises(ValidationError, match=says):
         rule(**change)
+
+
+def test_codes_of_gaps_are_the_holders_own_and_no_numbers(tmp_path):
+    coded = rule(series=[{"name": "kwh", "low": 0, "high": 8, "grid": "linear", "missing_values": [-9, "x"]}])
+    assert coded.public_digest() == rule().public_digest()
+    dictionary = coded.file_dictionary(
+        load_dictionary({"id": "id", "id_scheme": "opaque", "columns": COLUMN})
+    )
+    months = [f"kwh_m{m:02d}" for m in range(1, 7)]
+    pd.DataFrame({"id": ["a"]} | {m: ["-9.0" if m == months[2] else "4"] for m in months}).to_csv(
+        tmp_path / "h.csv", index=False
+    )
+    table = read_table(TableSource(source="h.csv"), dictionary, base=tmp_path)
+    got = scaled(coded, table.frame)[0, :, 0]
+    assert np.isnan(got[2])
+    assert np.delete(got, 2).tolist() == [0.5] * 5

@@ -101,3 +101,24 @@ def test_what_does_not_fit_is_refused():
         export_network(design, weights[:-1])
     with pytest.raises(DataError, match="column town is absent"):
         feeds(design, FRAME.drop(columns="town"))
+
+
+@pytest.mark.parametrize("coding", ["steps", "piecewise"])
+@pytest.mark.parametrize("missing", [True, False])
+def test_special_codes_are_read_by_the_file_as_by_the_network(coding, missing):
+    feature = Feature(
+        institution="bank",
+        column="trades",
+        low=0,
+        high=80,
+        special=(("-9", "no record"), ("99", "never asked")),
+        missing=missing,
+    )
+    bins = [Bins(feature, edges=(20.0, 40.0))]
+    values = [-9.0, 99.0, 5.0, 30.0, -8.0, 80.0]
+    frame = pd.DataFrame({"trades": values + [np.nan] * missing})
+    design = NetworkDesign(kind="logistic", columns=input_columns(bins, coding))
+    weights = np.random.default_rng(3).normal(size=design.size)
+    ours = logits(design, weights, encode(frame, bins, coding))
+    assert len(set(np.round(ours[:4], 6))) == 4
+    assert check_export(export_network(design, weights), design, frame, ours) <= TOLERANCE

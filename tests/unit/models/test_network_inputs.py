@@ -116,3 +116,37 @@ def test_malformed_forms_are_refused():
         input_columns([AGE], "splines")
     with pytest.raises(ConfigError, match="at least one column"):
         input_columns([])
+
+
+TRADES = Bins(
+    Feature(
+        institution="bank",
+        column="trades",
+        low=0,
+        high=80,
+        special=(("-9", "no record"), ("99", "never asked")),
+    ),
+    edges=(20.0, 40.0, 60.0),
+)
+
+
+@pytest.mark.parametrize("coding", ["steps", "piecewise"])
+def test_a_special_code_is_no_number_but_an_input_of_its_own(coding):
+    got = encode(table(trades=[-9.0, 99.0, np.nan, 5.0]), [TRADES], coding)
+    plain = encode(table(age=[5.0]), [AGE], coding)
+    inputs = plain.shape[1] - 1
+    assert got.shape[1] == inputs + 3
+    np.testing.assert_allclose(got[3, :inputs], plain[0, :inputs], rtol=1e-6)
+    assert not got[:3, :inputs].any() and not got[3, inputs:].any()
+    own = got[:3, inputs:]
+    assert (own[own > 0] == own[0, 0]).all()
+    assert ((own > 0) == np.eye(3, dtype=bool)).all()
+
+
+def test_inputs_with_special_codes_go_round_and_older_designs_load():
+    columns = input_columns([TRADES, AGE])
+    assert columns[0].special == (-9.0, 99.0)
+    stored = json.loads(json.dumps(to_dict(columns)))
+    assert from_dict(stored) == columns
+    del stored[1]["special"]
+    assert from_dict(stored) == columns

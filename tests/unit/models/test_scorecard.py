@@ -57,7 +57,7 @@ def fitted(n=8000, seed=0, monotone=None):
     weight = tuple((a + b) / n for a, b in zip(n1, n0, strict=True))
     f = tuple(t - w @ t for t, w in zip(truth, weight, strict=True))
     spread = np.array([w @ g**2 for w, g in zip(weight, f, strict=True)])
-    curves = Curves(float(y.mean()), n, f, np.ones(2), weight, spread, (2, 4), (False, False))
+    curves = Curves(float(y.mean()), n, f, np.ones(2), weight, spread, (2, 4), (0, 0))
     return y, codes, bins, f, LabelCounts(n1, n0, np.zeros(2)), curves
 
 
@@ -304,3 +304,42 @@ def test_cards_are_the_same_within_rounding():
 )
 def test_cards_that_differ_beyond_rounding_are_others(change):
     assert not card().same_as(card(**change))
+
+
+TRADES = (("-9", "no record"), ("-8", "no usable trade"))
+
+
+def coded_bins(**parts):
+    feature = Feature(institution="bank", column="trades", low=0, high=80, special=TRADES, **parts)
+    return Bins(feature, edges=(10.0, 20.0))
+
+
+def test_a_direction_leaves_special_codes_and_missing_alone():
+    f = np.array([0.1, -0.2, 0.3, -5.0, 5.0, -7.0])
+    got = sc.make_monotone(coded_bins(monotone="increasing"), f, np.ones(6))
+    assert got.tolist() == pytest.approx([-0.05, -0.05, 0.3, -5.0, 5.0, -7.0])
+
+
+def test_a_reason_says_what_a_special_code_means():
+    plain = card()
+    coded = replace(
+        plain,
+        bins=(coded_bins(), *plain.bins[1:]),
+        points=((9, 5, 1, -30, 4, -2), *plain.points[1:]),
+        averages=(6.0, *plain.averages[1:]),
+    )
+    codes = [np.array([3, 2, 4, 5]), np.array([0, 0, 0, 0])]
+    assert [r[0] for r in coded.reasons(codes)] == [
+        "trades (no record)",
+        "trades",
+        "trades (no usable trade)",
+        "trades",
+    ]
+    assert sc.Scorecard.from_json(coded.to_json()) == coded
+
+
+def test_a_card_of_before_special_codes_still_loads():
+    stored = json.loads(card().to_json())
+    for b in stored["bins"]:
+        del b["special"]
+    assert sc.Scorecard.from_json(json.dumps(stored)) == card()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from fedrisk.models.smoothing import prior_precision, residuals, smooth_log_odds
+from fedrisk.models.smoothing import LEVEL, MISSING_SPREAD, prior_precision, residuals, smooth_log_odds
 
 
 @pytest.mark.parametrize(("ordered", "missing"), [(8, False), (7, True), (0, False), (0, True)])
@@ -13,7 +13,7 @@ def test_curve_is_the_posterior_mode(ordered, missing):
     n = rng.integers(200, 900, 8).astype(float)
     n1 = np.rint(n * np.linspace(0.05, 0.4, 8)) + rng.normal(0, 15, 8)
     n0 = n - n1 + rng.normal(0, 15, 8)
-    got = smooth_log_odds(n1, n0, 225.0, 0.2, ordered=ordered, missing=missing, steps=(0.3,))
+    got = smooth_log_odds(n1, n0, 225.0, 0.2, ordered=ordered, apart=missing, steps=(0.3,))
     prior = prior_precision(8, ordered, 0.3, missing)
     spread = residuals(n1, n0, 225.0, 0.2, got.shift)[1]  # variances as at the solution
 
@@ -57,7 +57,27 @@ def test_denoises():
 
 def test_empty_and_negative_bins_stay_finite_and_near_their_neighbours():
     got = smooth_log_odds(
-        np.array([-40.0, 60, 0, 55]), np.array([-30.0, 500, 0, 520]), 900.0, 0.1, ordered=3, missing=True
+        np.array([-40.0, 60, 0, 55]), np.array([-30.0, 500, 0, 520]), 900.0, 0.1, ordered=3, apart=1
     )
     assert np.isfinite(got.shift).all()
     assert np.abs(got.shift).max() < 1.0
+
+
+def test_special_codes_and_missing_have_levels_of_their_own():
+    """Neither neighbours of ordered bins nor of one another, each with the same fixed spread whatever tau is."""
+    for tau in (0.1, 1.0):
+        got = prior_precision(6, 3, tau, apart=3)
+        assert np.allclose(got[3:, 3:], np.eye(3) * (LEVEL + 1 / MISSING_SPREAD**2))
+        assert not got[:3, 3:].any()
+    with_other = prior_precision(5, 0, 0.5, apart=2)  # two categories and "other", then two apart
+    assert np.allclose(np.diag(with_other)[:3], LEVEL + 4)
+    assert np.allclose(np.diag(with_other)[3:], LEVEL + 1 / MISSING_SPREAD**2)
+
+
+def test_a_special_code_does_not_move_its_neighbours():
+    n = np.full(6, 5000.0)
+    rate = np.array([0.05, 0.06, 0.07, 0.08, 0.4, 0.02])
+    with_codes = smooth_log_odds(n * rate, n * (1 - rate), 400.0, 0.1, ordered=4, apart=2, steps=(0.2,)).shift
+    alone = smooth_log_odds((n * rate)[:4], (n * (1 - rate))[:4], 400.0, 0.1, ordered=4, steps=(0.2,)).shift
+    assert np.allclose(with_codes[:4], alone, atol=1e-8)
+    assert with_codes[4] > 1 > 0 > -1 > with_codes[5]

@@ -50,4 +50,6 @@ def test_a_share_is_recovered_only_where_the_guarantor_paid(block):
     observed = views.guarantor(block, 0, rng("guarantor_01"))
     paid = observed.columns["compensations"] > 0
     assert paid.any()
-    assert np.array_equal(paid, ~np.isnan(observed.columns["recovered_share"]))
+    recovered = observed.columns["recovered_share"]
+    assert (recovered[~paid] == -1).all()  # the special code of the dictionary
+    assert ((recovered[paid] >= 0) & (recovered[paid] <= 1)).all()
