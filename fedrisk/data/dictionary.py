@@ -49,6 +49,7 @@ _SHARED = (
     "grid",
     "missing",
     "monotone",
+    "strength",
 )
 
 
@@ -65,7 +66,9 @@ class Column(_Frozen):
     that is linear or signed-logarithmic between the bounds. In a file ``bins`` may be a list or a number; if
     neither is given, the recipe chooses the number. Categories have a public list; values that are not in it
     count as missing. Flags are yes or no. Dates are never features. ``monotone`` is the direction in which
-    risk moves as the number grows, where that is known beforehand.
+    risk moves as the number grows, where that is known beforehand. ``strength`` is how much an expert expects the
+    column to tell about default, never what a table shows: a study with too few defaults for all of its columns
+    leaves weak ones out first.
 
     >>> Column(name="age", kind="number", meaning="years", low=18, high=100, bins=8).bin_count
     8
@@ -84,6 +87,7 @@ class Column(_Frozen):
     missing: Literal["refuse", "bin"] = "bin"
     outside: float = Field(default=0.01, ge=0, le=1)
     monotone: Literal["increasing", "decreasing"] | None = None
+    strength: Literal["strong", "medium", "weak"] | None = None
     source: str | None = Field(default=None, min_length=1)
     prefix: int | None = Field(default=None, ge=1)
     missing_values: tuple[Value, ...] = ()
@@ -292,6 +296,8 @@ def _column_problems(c: Column) -> list[str]:
         found += _number_problems(c)
     if c.kind == "category":
         found += _category_problems(c)
+    if c.strength is not None and not c.feature:
+        found.append("strength is for columns that models may use; remove it, or write feature = true")
     if c.kind == "date" and c.feature:
         found.append("a date is never a feature; write feature = false")
     return found

@@ -31,6 +31,9 @@ class Feature:
         missing: whether missing values, and enterprises unknown here, get a separate bin (the last one).
         monotone: direction of the *risk* as the value rises, if the study imposes one.
         bin_count: number of ordered bins where the edges are private; None leaves it to the study.
+        strength: predictive power that an expert expects, in the usual bands of the information value (Siddiqi 2006:
+            weak below .1, strong above .3); None counts as medium. Where a study cannot bear all columns, weak ones
+            are left out first.
 
     Raises:
         ConfigError: the parts contradict one another.
@@ -46,6 +49,7 @@ class Feature:
     missing: bool = True
     monotone: Literal["increasing", "decreasing"] | None = None
     bin_count: int | None = None
+    strength: Literal["strong", "medium", "weak"] | None = None
 
     def __post_init__(self) -> None:
         name = f"feature {self.institution}.{self.column}"
@@ -55,6 +59,8 @@ class Feature:
             raise ConfigError(f"{name}: grid is {self.grid!r}; use linear or log")
         if self.monotone not in (None, "increasing", "decreasing"):
             raise ConfigError(f"{name}: monotone is {self.monotone!r}; use increasing, decreasing or nothing")
+        if self.strength not in (None, "strong", "medium", "weak"):
+            raise ConfigError(f"{name}: strength is {self.strength!r}; use strong, medium, weak or nothing")
         if self.kind == "category":
             self._check_categories(name)
         elif self.kind == "flag":
@@ -112,6 +118,7 @@ def features_of(dictionary: Dictionary, role: str) -> tuple[Feature, ...]:
             missing=role != BANK or c.missing == "bin",
             monotone=c.monotone,
             bin_count=c.bin_count,
+            strength=c.strength,
         )
         for c in dictionary.columns
         if c.feature and c.kind != "date"

@@ -1,13 +1,21 @@
-"""Bins of all columns from what was released: the same at hub and members, for recipes that put columns into bins."""
+"""Bins of all columns, the same at hub and members, for recipes that put columns into bins.
 
+From what was released, or, where a noisy histogram would tell nothing, even ones on the declared grid: which, the plan
+says beforehand by public numbers.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
+from fedrisk.data.features import Feature
 from fedrisk.errors import ProtocolError
-from fedrisk.models.binning import Bins, bins_of, default_bin_count
+from fedrisk.findings import Finding
+from fedrisk.models.binning import Bins, bins_of, default_bin_count, drowned, even_edges
 from fedrisk.protocol.form import BlobForm, Body, Form
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import FeatureOf
@@ -15,6 +23,9 @@ from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedSums
 from fedrisk.releases.totals import checked_totals
 from fedrisk.study import Study
+
+EDGE_ROOM = 2.0
+"""Room (:func:`edge_room`) below which edges of a noisy histogram are no better than even ones; benchmarks/columns."""
 
 TOTALS = BlobForm(dtype="float64", ndim=(1, 2), low=-1e15, high=1e15, most=1 << 24)
 """An array of released totals; shape and range of each are checked against its release (releases/totals)."""
@@ -37,6 +48,58 @@ BINS = Form(body=BinsPart, blobs={"*": TOTALS})
 """Form of the part ``bins`` of the common view: bins, and the totals of the edge histograms that they follow from."""
 
 
+def training_rows(study: Study, rows: int | None) -> float | None:
+    """Rows that will be trained on, about: of the stated ones, or of the declared enterprises where these are fewer.
+
+    None where neither is known.
+
+    >>> from fedrisk.study import study_from
+    >>> content = {"name": "s", "purpose": "p", "privacy": {"epsilon": 1}}
+    >>> study = study_from({**content, "institutions": [{"name": "b", "role": "bank"}]})
+    >>> training_rows(study, 1000), training_rows(study, None)
+    (700.0, None)
+    """
+    known = [n for n in (rows, study.expected.enterprises) if n]
+    if not known:
+        return None
+    return min(known) * study.inclusion_probability * (1 - study.holdout.percent / 100)
+
+
+def edge_room(training: float, mu_edges: float, features: int, cells: int) -> float:
+    """Rows in units of the noise of the sum of a histogram's cells; about 1 is what noise alone makes of its size.
+
+    >>> round(edge_room(10_500, 0.0425, 14, 256), 1)
+    7.5
+    """
+    return training * mu_edges / math.sqrt(max(features, 1) * cells)
+
+
+def with_even_edges(
+    study: Study, features: Sequence[Feature], training: float | None, mu_edges: float, mu_counts: float
+) -> tuple[tuple[Feature, ...], tuple[Finding, ...]]:
+    """The columns with even, public edges where the noisy histograms would tell nothing, and what to say of it.
+
+    All or none: then no edges are released at all, and their share of the budget goes to what comes after. mu_edges:
+    price of the histograms. mu_counts: of label counts without them, by which the number of bins is chosen.
+    """
+    private, cells = [f for f in features if f.private_edges], study.bins.cells
+    drowned = training is not None and edge_room(training, mu_edges, len(private), cells) < EDGE_ROOM
+    if not private or training is None or not drowned:
+        return tuple(features), ()
+    count = study.bins.count or default_bin_count(round(training), mu_counts, len(features))
+    binned = tuple(
+        replace(f, bins=even_edges(f, f.bin_count or count), bin_count=None) if f.private_edges else f
+        for f in features
+    )
+    values = {
+        "columns": len(private),
+        "names": ", ".join(f.name for f in private),
+        "rows": training / cells,
+        "noise": math.sqrt(len(private)) / mu_edges,
+    }
+    return binned, (Finding("even_edges", values),)
+
+
 def find_bins(
     study: Study, plan: Plan, edges: ReleasedSums | None, training: int, mu_counts: float
 ) -> list[Bins]:
@@ -50,6 +113,21 @@ def find_bins(
     histograms = {b.name: b.total for b in blocks}
     variances = {b.name: float(b.variance or 0.0) for b in blocks}
     return bins_of(plan.features, histograms, variances, count)
+
+
+def drowned_edges(plan: Plan, edges: ReleasedSums | None) -> tuple[Finding, ...]:
+    """What to say of released histograms that were nothing but noise: columns which few enterprises have a value of."""
+    names = [
+        f.name
+        for block in (() if edges is None else edges.blocks)
+        for f, counts in zip(_private(plan.features, block.name), block.total, strict=True)
+        if drowned(counts, float(block.variance or 0.0))
+    ]
+    return (Finding("edges_drowned", {"columns": len(names), "names": ", ".join(names)}),) if names else ()
+
+
+def _private(features: Sequence[Feature], role: str) -> list[Feature]:
+    return [f for f in features if f.private_edges and f.institution == role]
 
 
 def told_edges(plan: Plan, told: Payload, training: int) -> ReleasedSums | None:

@@ -4,35 +4,33 @@ Edges (histograms, where bins are not public), label counts per bin, then the Gr
 where positives are few, a second count of the stronger features; last one histogram of the hold-out.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
 from fedrisk.alignment.matching import left_out_likelihood_ratio
 from fedrisk.data.features import Feature
 from fedrisk.findings import Finding
+from fedrisk.recipes.scorecard.columns import SHARES, choose, room_for_gain, training_rows
 from fedrisk.recipes.scorecard.forms import counts_release
 from fedrisk.recipes.scorecard.settings import ScorecardSettings
-from fedrisk.releases.budget import (
-    EDGES_SHARE,
-    split,
-    total_mu,
-)
+from fedrisk.releases.budget import split, total_mu
 from fedrisk.releases.edges import edges_release
 from fedrisk.releases.evaluation import evaluation_release
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.release import Planned
 from fedrisk.study import Study
 
-SHARES = {"edges": EDGES_SHARE, "counts": 0.65, "gram": 0.30}
-"""Shares of mu^2 that did well on several data sets; without private edges theirs goes to the others."""
-
 GAIN_LIKELY, GAIN_UNCERTAIN = 60.0, 20.0
 """Room from which a gain over a bank alone is likely, or possible; see :func:`room_for_gain`."""
 
 
-def make_plan(study: Study, features: Sequence[Feature]) -> Plan:
-    """All releases of a scorecard study. The forms of counts and Gram matrix follow from what is released before."""
-    private = any(f.private_edges for f in features)
+def make_plan(study: Study, features: Sequence[Feature], rows: int | None = None) -> Plan:
+    """All releases of a scorecard study. The forms of counts and Gram matrix follow from what is released before.
+
+    rows: on all banks' lists, as they state them. Columns and edges are those that such a study can bear
+    (:func:`fedrisk.recipes.scorecard.columns.choose`); the price does not depend on them.
+    """
+    chosen = choose(study, features, rows)
+    features, private = chosen.features, chosen.private
     total = total_mu(study)
     mus = split(total, SHARES, without=() if private else ("edges",))
     edges = edges_release(study, features, mus["edges"]) if private else None
@@ -53,18 +51,10 @@ def make_plan(study: Study, features: Sequence[Feature]) -> Plan:
     return Plan(
         planned=tuple(planned),
         price=dict.fromkeys(study.members, total),
-        features=tuple(features),
+        features=features,
         sample_rows=ScorecardSettings.of(study).gram_rows,
+        findings=chosen.findings,
     )
-
-
-def room_for_gain(positives: float, mu_counts: float, features: int) -> float:
-    """Signal of all positives in units of the noise of one number: positives times mu of the counts by sqrt(features).
-
-    Measured with this recipe: 150 to 190 gained .03 to .04 AUC (130,000 and 30,000 enterprises at epsilon 1), 19
-    gained nothing (640 positives, 40 features), 3 lost (150 positives, 95 features).
-    """
-    return positives * mu_counts / math.sqrt(max(features, 1))
 
 
 def expected_gain(positives: float, mu_counts: float, features: int) -> Finding:
@@ -89,11 +79,12 @@ def expect(study: Study, plan: Plan, rows: Mapping[str, int]) -> tuple[Finding, 
         out.append(
             Finding("left_out_certain") if ratio is None else Finding("left_out_odds", {"ratio": ratio})
         )
-    enterprises = study.expected.enterprises or sum(rows.get(bank, 0) for bank in study.banks)
-    rate = study.expected.default_rate
-    if not enterprises:
+    training, rate = (
+        training_rows(study, sum(rows.get(bank, 0) for bank in study.banks)),
+        study.expected.default_rate,
+    )
+    if training is None:
         return (*out, Finding("declare_enterprises"))
     if rate is None:
         return (*out, Finding("declare_default_rate"))
-    training = enterprises * study.inclusion_probability * (1 - study.holdout.percent / 100)
     return (*out, expected_gain(training * rate, plan.mu("counts"), len(plan.features)))
