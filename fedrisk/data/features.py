@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -93,6 +93,10 @@ class Feature:
     def name(self) -> str:
         """Institution and column, the feature's name in tables and messages."""
         return f"{self.institution}.{self.column}"
+
+    def with_bins(self, edges: tuple[float, ...]) -> Feature:
+        """The same number with public inner edges in place of edges from a noisy histogram."""
+        return replace(self, bins=edges, bin_count=None)
 
     @property
     def private_edges(self) -> bool:

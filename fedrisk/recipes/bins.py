@@ -6,7 +6,7 @@ says beforehand by public numbers.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -24,8 +24,14 @@ from fedrisk.releases.record import ReleasedSums
 from fedrisk.releases.totals import checked_totals
 from fedrisk.study import Study
 
-EDGE_ROOM = 2.0
-"""Room (:func:`edge_room`) below which edges of a noisy histogram are no better than even ones; benchmarks/columns."""
+CELLS_ROOM = 2.0
+"""Room (:func:`edge_room`) that a histogram is given by fewer cells; benchmarks/columns."""
+
+FEWEST_CELLS = 32
+"""Cells below which a histogram is too coarse for amounts and ratios, whose rows are in few of them."""
+
+LEAST_ROOM = 1.0
+"""Room of a histogram of the fewest cells below which its edges are no better than even ones."""
 
 TOTALS = BlobForm(dtype="float64", ndim=(1, 2), low=-1e15, high=1e15, most=1 << 24)
 """An array of released totals; shape and range of each are checked against its release (releases/totals)."""
@@ -74,30 +80,43 @@ def edge_room(training: float, mu_edges: float, features: int, cells: int) -> fl
     return training * mu_edges / math.sqrt(max(features, 1) * cells)
 
 
-def with_even_edges(
-    study: Study, features: Sequence[Feature], training: float | None, mu_edges: float, mu_counts: float
-) -> tuple[tuple[Feature, ...], tuple[Finding, ...]]:
-    """The columns with even, public edges where the noisy histograms would tell nothing, and what to say of it.
+@dataclass(frozen=True, kw_only=True)
+class Edges:
+    """How edges are found. features: all columns, those with even edges stating them. cells: of a noisy histogram."""
 
-    All or none: then no edges are released at all, and their share of the budget goes to what comes after. mu_edges:
-    price of the histograms. mu_counts: of label counts without them, by which the number of bins is chosen.
+    features: tuple[Feature, ...]
+    cells: int
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def private(self) -> bool:
+        """Whether any edges come from a noisy histogram."""
+        return any(f.private_edges for f in self.features)
+
+
+def choose_edges(
+    study: Study, features: Sequence[Feature], training: float | None, mu_edges: float, mu_counts: float
+) -> Edges:
+    """Cells of the noisy histograms by what their noise leaves, or even edges where it leaves nothing.
+
+    Even edges are for all columns or none: then no edges are released, and their share of the budget goes to what comes
+    after. training: rows; None where they are not known yet. mu_edges: price of the histograms. mu_counts: of label
+    counts without them, by which the number of bins is chosen.
     """
     private, cells = [f for f in features if f.private_edges], study.bins.cells
-    drowned = training is not None and edge_room(training, mu_edges, len(private), cells) < EDGE_ROOM
-    if not private or training is None or not drowned:
-        return tuple(features), ()
+    if not private or training is None:
+        return Edges(features=tuple(features), cells=cells)
+    while cells >= 2 * FEWEST_CELLS and edge_room(training, mu_edges, len(private), cells) < CELLS_ROOM:
+        cells //= 2
+    values = {"columns": len(private), "cells": cells, "asked": study.bins.cells}
+    if edge_room(training, mu_edges, len(private), cells) >= LEAST_ROOM:
+        fewer = (Finding("fewer_cells", values),) if cells < study.bins.cells else ()
+        return Edges(features=tuple(features), cells=cells, findings=fewer)
+    values |= {"names": ", ".join(f.name for f in private), "rows": training / cells}
+    found = Finding("even_edges", {**values, "noise": math.sqrt(len(private)) / mu_edges})
     count = study.bins.count or default_bin_count(round(training), mu_counts, len(features))
-    binned = tuple(
-        replace(f, bins=even_edges(f, f.bin_count or count), bin_count=None) if f.private_edges else f
-        for f in features
-    )
-    values = {
-        "columns": len(private),
-        "names": ", ".join(f.name for f in private),
-        "rows": training / cells,
-        "noise": math.sqrt(len(private)) / mu_edges,
-    }
-    return binned, (Finding("even_edges", values),)
+    even = tuple(f.with_bins(even_edges(f, f.bin_count or count)) if f.private_edges else f for f in features)
+    return Edges(features=even, cells=cells, findings=(found,))
 
 
 def find_bins(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from fedrisk.data.features import Feature
 from fedrisk.findings import Finding
-from fedrisk.recipes.bins import training_rows, with_even_edges
+from fedrisk.recipes.bins import choose_edges, training_rows
 from fedrisk.releases.budget import EDGES_SHARE, total_mu
 from fedrisk.releases.edges import edges_release
 from fedrisk.releases.evaluation import evaluation_release
@@ -26,10 +26,9 @@ def make_plan(study: Study, features: Sequence[Feature], rows: int | None = None
     """
     total = total_mu(study)
     mu_edges, mu_counts = total * math.sqrt(EDGES_SHARE), total * math.sqrt(BINS_SHARE / (1 - EDGES_SHARE))
-    features, findings = with_even_edges(study, features, training_rows(study, rows), mu_edges, mu_counts)
-    private = any(f.private_edges for f in features)
-    edges = edges_release(study, features, mu_edges) if private else None
-    training = training_plan(study, total * math.sqrt(1 - EDGES_SHARE if private else 1.0))
+    chosen = choose_edges(study, features, training_rows(study, rows), mu_edges, mu_counts)
+    edges = edges_release(study, chosen.features, mu_edges, chosen.cells)
+    training = training_plan(study, total * math.sqrt(1.0 if edges is None else 1 - EDGES_SHARE))
     planned = [
         *([Planned.of(edges)] if edges is not None else []),
         planned_training(training),
@@ -38,7 +37,13 @@ def make_plan(study: Study, features: Sequence[Feature], rows: int | None = None
     if study.holders:
         planned.append(Planned(name="external", population="training", mu=2 * total))
     price = {name: total * (1 if name in study.trainers else 2) for name in study.members}
-    return Plan(planned=tuple(planned), price=price, features=features, training=training, findings=findings)
+    return Plan(
+        planned=tuple(planned),
+        price=price,
+        features=chosen.features,
+        training=training,
+        findings=chosen.findings,
+    )
 
 
 def external_release(plan: Plan) -> Release:

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from fedrisk.alignment.matching import left_out_likelihood_ratio
 from fedrisk.data.features import Feature
 from fedrisk.findings import Finding
-from fedrisk.recipes.scorecard.columns import SHARES, choose, room_for_gain, training_rows
+from fedrisk.recipes.bins import choose_edges, training_rows
+from fedrisk.recipes.scorecard.columns import SHARES, choose_columns, room_for_gain
 from fedrisk.recipes.scorecard.forms import counts_release
 from fedrisk.recipes.scorecard.settings import ScorecardSettings
 from fedrisk.releases.budget import split, total_mu
@@ -27,13 +28,16 @@ def make_plan(study: Study, features: Sequence[Feature], rows: int | None = None
     """All releases of a scorecard study. The forms of counts and Gram matrix follow from what is released before.
 
     rows: on all banks' lists, as they state them. Columns and edges are those that such a study can bear
-    (:func:`fedrisk.recipes.scorecard.columns.choose`); the price does not depend on them.
+    (``choose_columns``, ``choose_edges``); the price does not depend on them.
     """
-    chosen = choose(study, features, rows)
-    features, private = chosen.features, chosen.private
-    total = total_mu(study)
-    mus = split(total, SHARES, without=() if private else ("edges",))
-    edges = edges_release(study, features, mus["edges"]) if private else None
+    total, training = total_mu(study), training_rows(study, rows)
+    prices = {
+        private: split(total, SHARES, without=() if private else ("edges",)) for private in (True, False)
+    }
+    counted = choose_columns(study, features, training, prices[True]["counts"])
+    bearable = choose_edges(study, counted.features, training, prices[True]["edges"], prices[False]["counts"])
+    features, mus = bearable.features, prices[bearable.private]
+    edges = edges_release(study, features, mus["edges"], bearable.cells) if bearable.private else None
     each = {role: [2] * sum(f.institution == role for f in features) for role in study.roles}
     counts = counts_release(study, each, mus["counts"]) if features else None
     planned = [
@@ -53,7 +57,7 @@ def make_plan(study: Study, features: Sequence[Feature], rows: int | None = None
         price=dict.fromkeys(study.members, total),
         features=features,
         sample_rows=ScorecardSettings.of(study).gram_rows,
-        findings=chosen.findings,
+        findings=(*counted.findings, *bearable.findings),
     )
 
 
