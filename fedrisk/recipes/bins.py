@@ -114,7 +114,7 @@ def choose_edges(
         return Edges(features=tuple(features), cells=cells, findings=fewer)
     values |= {"names": ", ".join(f.name for f in private), "rows": training / cells}
     found = Finding("even_edges", {**values, "noise": math.sqrt(len(private)) / mu_edges})
-    count = study.bins.count or default_bin_count(round(training), mu_counts, len(features))
+    count = _bin_count(study, round(training), mu_counts, len(features))
     even = tuple(f.with_bins(even_edges(f, f.bin_count or count)) if f.private_edges else f for f in features)
     return Edges(features=even, cells=cells, findings=(found,))
 
@@ -127,7 +127,7 @@ def find_bins(
     edges: released histograms, None where all bins are public. training: rows of all lists. mu_counts: price of label
     counts, by which the number of bins is chosen.
     """
-    count = study.bins.count or default_bin_count(training, mu_counts, len(plan.features))
+    count = _bin_count(study, training, mu_counts, len(plan.features))
     blocks = () if edges is None else edges.blocks
     histograms = {b.name: b.total for b in blocks}
     variances = {b.name: float(b.variance or 0.0) for b in blocks}
@@ -143,6 +143,11 @@ def drowned_edges(plan: Plan, edges: ReleasedSums | None) -> tuple[Finding, ...]
         if drowned(counts, float(block.variance or 0.0))
     ]
     return (Finding("edges_drowned", {"columns": len(names), "names": ", ".join(names)}),) if names else ()
+
+
+def _bin_count(study: Study, training: int, mu_counts: float, features: int) -> int:
+    """Bins of a column that states none."""
+    return study.bins.count or default_bin_count(training, mu_counts, features, study.expected.default_rate)
 
 
 def _private(features: Sequence[Feature], role: str) -> list[Feature]:
