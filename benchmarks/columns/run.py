@@ -30,6 +30,7 @@ from fedrisk.metrics import auc
 from fedrisk.models import binning
 from fedrisk.models.binning import Bins, edges_from_histogram, even_edges, grid_histogram
 from fedrisk.recipes.scorecard import columns
+from fedrisk.recipes.scorecard.plan import make_plan
 
 Floats = NDArray[np.float64]
 
@@ -37,7 +38,7 @@ ROOMS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 8.0)
 """Rows in units of the noise of 256 cells."""
 
 CELLS = (256, 128, 64, 32)
-COLUMN_ROOMS = (0.0, 8.0, 15.0, 25.0, 40.0)
+COLUMN_ROOMS = (0.0, 8.0, 15.0, 25.0)
 MOST_ROWS = 12_000
 CHOSEN_ON, CONFIRMED_ON = (1, 2, 3), (11, 12, 13)
 
@@ -54,10 +55,18 @@ def sets(province: Path | None) -> dict[str, Callable[[], Portfolio]]:
     return out
 
 
-def prepared(data: Portfolio) -> Portfolio:
-    """At most MOST_ROWS rows, true sizes declared, and private edges wherever a number has bounds."""
-    if len(data) > MOST_ROWS:
-        data = data.rows(np.sort(np.random.default_rng(77).permutation(len(data))[:MOST_ROWS]))
+def rare(province: Path | None) -> dict[str, Callable[[], Portfolio]]:
+    """Portfolios with many rows and 600 defaults."""
+    out = {"thin": sets(None)["thin"]}
+    if province is not None:
+        out["province, rare"] = lambda: thinned(from_config(province), 600)
+    return out
+
+
+def prepared(data: Portfolio, most: int = MOST_ROWS) -> Portfolio:
+    """At most so many rows, true sizes declared, and private edges wherever a number has bounds."""
+    if len(data) > most:
+        data = data.rows(np.sort(np.random.default_rng(77).permutation(len(data))[:most]))
     features = tuple(
         replace(f, bins=None) if f.kind == "number" and f.bins is not None and f.low is not None else f
         for f in data.features
@@ -118,7 +127,7 @@ def edges(data: Portfolio, bins: int, draws: int, seed: int) -> dict[str, Any]:
 
 
 def edge_thresholds(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """By cells, least room of its own from which the histogram tells at least as much as the next coarser one.
+    """By cells, least room of its own from which the histogram tells as much as the next coarser one, within .005.
 
     The coarsest is held against even edges. On the mean of all sets and numbers of bins.
     """
@@ -127,7 +136,7 @@ def edge_thresholds(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     even = np.full(len(ROOMS), np.mean([one["even"] for one in every]))
     out = {}
     for cells, coarser in zip(CELLS, (*(mean[c] for c in CELLS[1:]), even), strict=True):
-        better = mean[cells] >= coarser
+        better = mean[cells] >= coarser - 0.005
         first = next((k for k in range(len(ROOMS)) if better[k:].all()), None)
         out[str(cells)] = None if first is None else ROOMS[first] * float(np.sqrt(CELLS[0] / cells))
     return out
@@ -167,8 +176,18 @@ def rule(module: Any, name: str, value: float) -> Iterator[None]:
         setattr(module, name, before)
 
 
-def study_auc(data: Portfolio, holdout: int, noise: int) -> float:
-    """AUC of one study on its hold-out."""
+def study_auc(data: Portfolio, holdout: int, noise: int, known: dict[Any, float]) -> float:
+    """AUC of one study on its hold-out. known: of studies with the same plan and number of bins, taken from there."""
+    plan = make_plan(data.study, data.features)
+    rate, mu = data.study.expected.default_rate, plan.mu("counts")
+    training = round(len(data) * (1 - data.study.holdout.percent / 100))
+    key = (plan.features, binning.default_bin_count(training, mu, len(plan.features), rate), holdout, noise)
+    if key not in known:
+        known[key] = _study_auc(data, holdout, noise)
+    return known[key]
+
+
+def _study_auc(data: Portfolio, holdout: int, noise: int) -> float:
     _, held = split(len(data), holdout, data.study.holdout.percent)
     return auc(data.label[held], -emulate(data, holdout=holdout, noise=1000 * holdout + noise).total[held])
 
@@ -185,27 +204,36 @@ def column_rooms(
     data: Portfolio, rooms: Sequence[float], holdouts: Sequence[int], seeds: int
 ) -> dict[str, Any]:
     """Studies by the room below which columns are left out; 0 leaves none out."""
-    rows = []
+    rows: list[dict[str, Any]] = []
+    known: dict[Any, float] = {}
     for holdout in holdouts:
         declared = strengths(data, holdout)
         for noise in range(seeds):
             for room in rooms:
                 with rule(columns, "COLUMN_ROOM", max(room, 1e-9)):
-                    value = study_auc(declared, holdout, noise)
+                    value = study_auc(declared, holdout, noise, known)
                 rows.append({"variant": f"{room:g}", "holdout": holdout, "noise": noise, "auc": value})
     return paired(rows, "0")
 
 
 def bin_counts(data: Portfolio, holdouts: Sequence[int], seeds: int) -> dict[str, Any]:
     """Studies with the number of bins by rows alone (rows), and by the declared positives as well (positives)."""
-    rows = []
+    rows: list[dict[str, Any]] = []
+    known: dict[Any, float] = {}
     for holdout in holdouts:
         for noise in range(seeds):
             for name, room in (("rows", 0.0), ("positives", binning.FEW_POSITIVES)):
                 with rule(binning, "FEW_POSITIVES", room), rule(columns, "COLUMN_ROOM", 1e-9):
-                    value = study_auc(data, holdout, noise)
+                    value = study_auc(data, holdout, noise, known)
                 rows.append({"variant": name, "holdout": holdout, "noise": noise, "auc": value})
     return paired(rows, "rows")
+
+
+def said(part: str, name: str, epsilon: float, figures: dict[str, Any]) -> dict[str, Any]:
+    """The figures, once they are printed."""
+    short = {k: {a: round(float(b), 4) for a, b in v.items()} for k, v in figures.items()}
+    print(part, name, epsilon, short, flush=True)
+    return figures
 
 
 def main() -> None:
@@ -224,30 +252,26 @@ def main() -> None:
     start = time.monotonic()
     holdouts = CHOSEN_ON if asked.choose else CONFIRMED_ON
     rooms = COLUMN_ROOMS if asked.choose else (0.0, columns.COLUMN_ROOM)
-    data = {name: prepared(make()) for name, make in sets(asked.province).items()}
-    out: dict[str, Any] = {"holdouts": holdouts, "seeds": asked.seeds}
     parts = asked.parts.split(",")
+    out: dict[str, Any] = {"holdouts": holdouts, "seeds": asked.seeds}
+    whole = {"edges", "columns"} & set(parts)
+    data = {name: prepared(make()) for name, make in sets(asked.province).items() if whole}
     if "edges" in parts:
         found = {name: [edges(d, bins, 1, 5 + asked.choose) for bins in (8, 16)] for name, d in data.items()}
         out["edges"] = {"sets": found, "least_room": edge_thresholds(found)}
         print(json.dumps(out["edges"]["least_room"]), flush=True)
-    for part in ("columns", "bins"):
-        for name, d in data.items() if part in parts else ():
+    if "columns" in parts:
+        out["columns"] = {}
+        for name, d in data.items():
             for epsilon in (0.5, 1.0, 3.0):
-                at = at_epsilon(d, epsilon)
-                figures = (
-                    column_rooms(at, rooms, holdouts, asked.seeds)
-                    if part == "columns"
-                    else bin_counts(at, holdouts, asked.seeds)
-                )
-                out.setdefault(part, {})[f"{name} {epsilon:g}"] = figures
-                print(
-                    part,
-                    name,
-                    epsilon,
-                    {k: {a: round(b, 4) for a, b in v.items()} for k, v in figures.items()},
-                    flush=True,
-                )
+                figures = column_rooms(at_epsilon(d, epsilon), rooms, holdouts, asked.seeds)
+                out["columns"][f"{name} {epsilon:g}"] = said("columns", name, epsilon, figures)
+    if "bins" in parts:
+        out["bins"] = {}
+        for name, make in rare(asked.province).items():
+            for epsilon in (0.8, 1.0):
+                figures = bin_counts(at_epsilon(prepared(make(), 30_000), epsilon), holdouts, asked.seeds)
+                out["bins"][f"{name} {epsilon:g}"] = said("bins", name, epsilon, figures)
     out["seconds"] = round(time.monotonic() - start)
     asked.out.write_text(json.dumps(out, indent=1, default=float) + "\n", encoding="utf-8")
 

@@ -24,7 +24,7 @@ from fedrisk.releases.record import ReleasedSums
 from fedrisk.releases.totals import checked_totals
 from fedrisk.study import Study
 
-CELLS_ROOM = 2.0
+CELLS_ROOM = 2.5
 """Room (:func:`edge_room`) that a histogram is given by fewer cells; benchmarks/columns."""
 
 FEWEST_CELLS = 32

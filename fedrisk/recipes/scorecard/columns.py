@@ -86,7 +86,7 @@ def _left_out(features: Sequence[Feature], number: int) -> list[str]:
     goes = [[f for f in features if f.strength == "weak"]]
     if strong:
         goes.append([f for f in features if f.strength not in ("weak", "strong")])
-    out = set()
+    out: set[str] = set()
     for group in goes:
         for f in reversed(group):
             if len(out) < number and left[f.institution] > 1:
