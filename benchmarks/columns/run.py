@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 from portfolios import ROOT, at_epsilon, from_config, taiwan, thinned
 
 from fedrisk.metrics import auc
-from fedrisk.models import binning
 from fedrisk.models.binning import Bins, edges_from_histogram, even_edges, grid_histogram
 from fedrisk.recipes.scorecard import columns
 from fedrisk.recipes.scorecard.plan import make_plan
@@ -39,6 +38,7 @@ ROOMS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 8.0)
 
 CELLS = (256, 128, 64, 32)
 COLUMN_ROOMS = (0.0, 8.0, 15.0, 25.0)
+COUNTS = (8, 24)
 MOST_ROWS = 12_000
 CHOSEN_ON, CONFIRMED_ON = (1, 2, 3), (11, 12, 13)
 
@@ -177,11 +177,8 @@ def rule(module: Any, name: str, value: float) -> Iterator[None]:
 
 
 def study_auc(data: Portfolio, holdout: int, noise: int, known: dict[Any, float]) -> float:
-    """AUC of one study on its hold-out. known: of studies with the same plan and number of bins, taken from there."""
-    plan = make_plan(data.study, data.features)
-    rate, mu = data.study.expected.default_rate, plan.mu("counts")
-    training = round(len(data) * (1 - data.study.holdout.percent / 100))
-    key = (plan.features, binning.default_bin_count(training, mu, len(plan.features), rate), holdout, noise)
+    """AUC of one study on its hold-out. known: of studies with the same plan, taken from there."""
+    key = (make_plan(data.study, data.features).features, holdout, noise)
     if key not in known:
         known[key] = _study_auc(data, holdout, noise)
     return known[key]
@@ -217,14 +214,16 @@ def column_rooms(
 
 
 def bin_counts(data: Portfolio, holdouts: Sequence[int], seeds: int) -> dict[str, Any]:
-    """Studies with the number of bins by rows alone (rows), and by the declared positives as well (positives)."""
+    """Studies by the number of bins of columns that state none; "rows" is the plan's own, by rows alone."""
     rows: list[dict[str, Any]] = []
-    known: dict[Any, float] = {}
     for holdout in holdouts:
         for noise in range(seeds):
-            for name, room in (("rows", 0.0), ("positives", binning.FEW_POSITIVES)):
-                with rule(binning, "FEW_POSITIVES", room), rule(columns, "COLUMN_ROOM", 1e-9):
-                    value = study_auc(data, holdout, noise, known)
+            for count in (None, *COUNTS):
+                bins = data.study.bins.model_copy(update={"count": count})
+                other = replace(data, study=data.study.model_copy(update={"bins": bins}))
+                with rule(columns, "COLUMN_ROOM", 1e-9):
+                    value = _study_auc(other, holdout, noise)
+                name = "rows" if count is None else str(count)
                 rows.append({"variant": name, "holdout": holdout, "noise": noise, "auc": value})
     return paired(rows, "rows")
 
@@ -269,9 +268,8 @@ def main() -> None:
     if "bins" in parts:
         out["bins"] = {}
         for name, make in rare(asked.province).items():
-            for epsilon in (0.8, 1.0):
-                figures = bin_counts(at_epsilon(prepared(make(), 30_000), epsilon), holdouts, asked.seeds)
-                out["bins"][f"{name} {epsilon:g}"] = said("bins", name, epsilon, figures)
+            figures = bin_counts(at_epsilon(prepared(make(), 30_000), 1.0), holdouts, asked.seeds)
+            out["bins"][f"{name} 1"] = said("bins", name, 1.0, figures)
     out["seconds"] = round(time.monotonic() - start)
     asked.out.write_text(json.dumps(out, indent=1, default=float) + "\n", encoding="utf-8")
 

@@ -32,10 +32,6 @@ DEFAULT_CELLS = 128
 """Cells of the grid on which private edges are found."""
 
 
-FEW_POSITIVES = 20.0
-"""Positives in units of the noise of a count below which more than 8 bins cost more than they tell."""
-
-
 @dataclass(frozen=True)
 class Bins:
     """A feature with its final, public bins.
@@ -289,19 +285,13 @@ def bins_of(
     return out
 
 
-def default_bin_count(n: int, mu_counts: float, features: int, rate: float | None = None) -> int:
+def default_bin_count(n: int, mu_counts: float, features: int) -> int:
     """Bins per feature: 24, 16 or 8, by n mu / sqrt(F), the counts per feature in units of the noise's sd.
-
-    rate: declared default rate; 8 also where the positives alone have room FEW_POSITIVES or less.
 
     >>> default_bin_count(21_000, 0.19, 23), default_bin_count(1_000, 0.19, 23)
     (16, 8)
-    >>> default_bin_count(21_000, 0.19, 23, 0.2), default_bin_count(21_000, 0.19, 23, 0.02)
-    (16, 8)
     """
     room = n * mu_counts / math.sqrt(max(features, 1))
-    if rate is not None and room * rate < FEW_POSITIVES:
-        return 8
     return 24 if room > 2000 else 16 if room > 400 else 8
 
 

@@ -147,7 +147,7 @@ def drowned_edges(plan: Plan, edges: ReleasedSums | None) -> tuple[Finding, ...]
 
 def _bin_count(study: Study, training: int, mu_counts: float, features: int) -> int:
     """Bins of a column that states none."""
-    return study.bins.count or default_bin_count(training, mu_counts, features, study.expected.default_rate)
+    return study.bins.count or default_bin_count(training, mu_counts, features)
 
 
 def _private(features: Sequence[Feature], role: str) -> list[Feature]:
