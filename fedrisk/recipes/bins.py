@@ -108,7 +108,7 @@ def choose_edges(
         return Edges(features=tuple(features), cells=cells)
     while cells >= 2 * FEWEST_CELLS and edge_room(training, mu_edges, len(private), cells) < CELLS_ROOM:
         cells //= 2
-    values = {"columns": len(private), "cells": cells, "asked": study.bins.cells}
+    values: dict[str, Any] = {"columns": len(private), "cells": cells, "asked": study.bins.cells}
     if edge_room(training, mu_edges, len(private), cells) >= LEAST_ROOM:
         fewer = (Finding("fewer_cells", values),) if cells < study.bins.cells else ()
         return Edges(features=tuple(features), cells=cells, findings=fewer)
