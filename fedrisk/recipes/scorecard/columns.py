@@ -1,4 +1,4 @@
-"""Columns and bins by what a study can bear, from public numbers alone: rows and rate as stated, columns, budget.
+"""Columns by what a study can bear, from public numbers alone: rows and rate as stated, columns, budget.
 
 Noise of a count grows with the square root of the number of columns, since an enterprise is in one bin of each. Where
 positives are few, columns that tell little cost the others more than they bring. Which these are no row may say, so
