@@ -7,7 +7,7 @@ Everything that asks "which kind of study is this" asks here.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError
@@ -19,6 +19,17 @@ from fedrisk.study import Settings, Study, checked
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
     from fedrisk.server.outcome import HubSession, Outcome
+
+
+class MakePlan(Protocol):
+    """Study, public columns and rows -> every release, its noise and its price.
+
+    rows: on all trainers' lists, as these state them (protocol/statements.trainer_rows); None where they are not known
+    yet. The price must not depend on them.
+    """
+
+    def __call__(self, study: Study, features: Sequence[Feature], rows: int | None = None) -> Plan:
+        """The plan; ConfigError where there can be none."""
 
 
 Cell = str | int | float | Finding | None
@@ -74,7 +85,7 @@ class Recipe:
     name: str
     settings: type[Settings]
     members: Callable[[Study, Sequence[Feature] | None], None]
-    plan: Callable[[Study, Sequence[Feature]], Plan]
+    plan: MakePlan
     expect: Callable[[Study, Plan, Mapping[str, int]], tuple[Finding, ...]]
     brings: Callable[["Node", Study, int | None], Brought]
     hub: Callable[["HubSession", Plan], "Outcome"]

@@ -113,7 +113,8 @@ class Privacy(Settings):
 class BinRule(Settings):
     """Bins of columns whose dictionary leaves them open.
 
-    count: how many (default: by the public size of the study). cells: of the noisy histogram from which edges come.
+    count: how many (default: by the public size of the study). cells: of the noisy histogram from which edges come, at
+    most; a plan takes fewer where noise would hide the rows.
     """
 
     count: Annotated[int, Field(ge=2, le=64)] | None = None

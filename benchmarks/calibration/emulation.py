@@ -168,13 +168,12 @@ def _edges(facts: Facts, part: Portfolio, rng: np.random.Generator) -> ReleasedS
     planned = facts.plan.find("edges")
     if planned is None or planned.release is None:
         return None
-    cells = facts.study.bins.cells
     exact = {}
     for block in planned.release.blocks:
         frame, known = part.frames[block.name], part.known.get(block.name)
         frame = frame if known is None else frame[known]
-        mine = [f for f in part.features if f.institution == block.name and f.private_edges]
-        exact[block.name] = np.stack([grid_histogram(frame[f.column], f, cells) for f in mine])
+        mine = [f for f in facts.plan.features if f.institution == block.name and f.private_edges]
+        exact[block.name] = np.stack([grid_histogram(frame[f.column], f, block.shape[1]) for f in mine])
     return noisy(planned.release, exact, rng)
 
 

@@ -26,8 +26,7 @@ def release_edges(attempt: Attempt, request: Payload) -> Payload:
 
     def part(block: Block, noise: Noise) -> RingArray:
         private = [f for f in own_features(attempt.plan.features, attempt.role) if f.private_edges]
-        rows, cells = all_training_rows(attempt), attempt.study.bins.cells
-        counts = edge_counts(attempt.read().frame, rows, private, cells)
+        counts = edge_counts(attempt.read().frame, all_training_rows(attempt), private, block.shape[1])
         return noise.add(block, counts << release.scale_bits)
 
     return outlet.release(attempt, release, request, part)

@@ -5,7 +5,7 @@ secret order, -1 for an enterprise that it does not know.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,9 @@ from fedrisk.data.features import Feature
 from fedrisk.errors import PolicyError, ProtocolError
 from fedrisk.protocol.order import uses_digest
 from fedrisk.protocol.payload import Payload
-from fedrisk.protocol.statements import features_of_roles
+from fedrisk.protocol.statements import features_of_roles, trainer_rows
+from fedrisk.recipe import MakePlan
 from fedrisk.releases.plan import Plan
-from fedrisk.study import Study
 
 LEAST_SHARE = 0.5
 """Share of the rows that a draw leaves below which it is not believed; rows of an earlier epoch keep their sides."""
@@ -54,10 +54,8 @@ class RowOrder:
         return self.sampled if sampled else self.training
 
 
-def take_order(
-    attempt: Attempt, request: Payload, plan: Callable[[Study, Sequence[Feature]], Plan]
-) -> RowOrder:
-    """Check and keep the order of rows, and make the plan from the features that all members state.
+def take_order(attempt: Attempt, request: Payload, plan: MakePlan) -> RowOrder:
+    """Check and keep the order of rows, and make the plan from the features and rows that all members state.
 
     Request: ``rows:LIST``, ``use:LIST`` and ``salt:LIST`` (and ``sample:LIST``) arrays for the lists on which the
     institution has rows, and no others. A second, different order is refused.
@@ -80,7 +78,8 @@ def take_order(
         listed={name: len(listed(attempt, name)) for name in attempt.lists},
         places=_places(attempt),
     )
-    made = plan(attempt.study, features_of_roles(attempt.study, attempt.statements))
+    study, stated = attempt.study, attempt.statements
+    made = plan(study, features_of_roles(study, stated), trainer_rows(study, stated))
     _check_enough(attempt, made)
     _keep_split(attempt, table.ids)
     attempt.state.save(order)

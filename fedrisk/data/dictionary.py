@@ -51,6 +51,7 @@ _SHARED = (
     "missing",
     "monotone",
     "special",
+    "strength",
 )
 
 
@@ -69,7 +70,9 @@ class Column(_Frozen):
     count as missing. Flags are yes or no. Dates are never features. ``monotone`` is the direction in which
     risk moves as the number grows, where that is known beforehand. ``special`` are codes among the numbers, or
     among a flag's 0 and 1, with the meaning of each (in a file a table): every one is a bin of its own, apart
-    from the numbers and from missing values. ``missing_values`` are codes that count as missing.
+    from the numbers and from missing values. ``missing_values`` are codes that count as missing. ``strength`` is
+    how much an expert expects the column to tell about default, never what a table shows: a study with too few
+    defaults for all of its columns leaves weak ones out first.
 
     >>> Column(name="age", kind="number", meaning="years", low=18, high=100, bins=8).bin_count
     8
@@ -91,6 +94,7 @@ class Column(_Frozen):
     missing: Literal["refuse", "bin"] = "bin"
     outside: float = Field(default=0.01, ge=0, le=1)
     monotone: Literal["increasing", "decreasing"] | None = None
+    strength: Literal["strong", "medium", "weak"] | None = None
     source: str | None = Field(default=None, min_length=1)
     prefix: int | None = Field(default=None, ge=1)
     missing_values: tuple[Value, ...] = ()
@@ -316,6 +320,8 @@ def _column_problems(c: Column) -> list[str]:
         found += _number_problems(c)
     if c.kind == "category":
         found += _category_problems(c)
+    if c.strength is not None and not c.feature:
+        found.append("strength is for columns that models may use; remove it, or write feature = true")
     if c.kind == "date" and c.feature:
         found.append("a date is never a feature; write feature = false")
     found += special_problems(c.kind, c.special, c.low, c.high, c.bins)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -37,6 +37,9 @@ class Feature:
         monotone: direction of the *risk* as the value rises, if the study imposes one.
         bin_count: number of ordered bins where the edges are private; None leaves it to the study.
         special: codes among the values of a number or flag, each a bin of its own, with their meanings.
+        strength: predictive power that an expert expects, in the usual bands of the information value (Siddiqi 2006:
+            weak below .1, strong above .3); None counts as medium. Where a study cannot bear all columns, weak ones
+            are left out first.
 
     Raises:
         ConfigError: the parts contradict one another.
@@ -53,6 +56,7 @@ class Feature:
     monotone: Literal["increasing", "decreasing"] | None = None
     bin_count: int | None = None
     special: Special = ()
+    strength: Literal["strong", "medium", "weak"] | None = None
 
     def __post_init__(self) -> None:
         name = f"feature {self.institution}.{self.column}"
@@ -62,6 +66,8 @@ class Feature:
             raise ConfigError(f"{name}: grid is {self.grid!r}; use linear or log")
         if self.monotone not in (None, "increasing", "decreasing"):
             raise ConfigError(f"{name}: monotone is {self.monotone!r}; use increasing, decreasing or nothing")
+        if self.strength not in (None, "strong", "medium", "weak"):
+            raise ConfigError(f"{name}: strength is {self.strength!r}; use strong, medium, weak or nothing")
         if self.kind == "category":
             self._check_categories(name)
         elif self.kind in ("flag", "known"):
@@ -102,6 +108,10 @@ class Feature:
         """Institution and column, the feature's name in tables and messages."""
         return f"{self.institution}.{self.column}"
 
+    def with_bins(self, edges: tuple[float, ...]) -> Feature:
+        """The same number with public inner edges in place of edges from a noisy histogram."""
+        return replace(self, bins=edges, bin_count=None)
+
     @property
     def private_edges(self) -> bool:
         """True if the edges come from a noisy histogram, which has a privacy price."""
@@ -131,6 +141,7 @@ def features_of(dictionary: Dictionary, role: str) -> tuple[Feature, ...]:
             monotone=c.monotone,
             bin_count=c.bin_count,
             special=c.special,
+            strength=c.strength,
         )
         for c in dictionary.columns
         if c.feature and c.kind != "date"

@@ -78,9 +78,11 @@ def check_study(study: Study, institutions: Mapping[str, Path]) -> Check:
         recipe.members(study, features)
     except FedriskError:
         return Check(study.name, tuple(lines), None, (Finding("nothing_to_price"),))
-    plan = recipe.plan(study, features)
     rows = {line.name: line.rows for line in lines}
-    return Check(study.name, tuple(lines), plan, (*_charge(study), *recipe.expect(study, plan, rows)))
+    plan = recipe.plan(study, features, sum(rows[name] for name in study.trainers))
+    return Check(
+        study.name, tuple(lines), plan, (*_charge(study), *plan.findings, *recipe.expect(study, plan, rows))
+    )
 
 
 def _institution(study: Study, recipe: Recipe, node: Node) -> tuple[Line, list[Feature]]:

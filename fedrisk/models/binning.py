@@ -197,6 +197,7 @@ class Bins:
             "monotone": f.monotone,
             "bin_count": f.bin_count,
             "special": [list(pair) for pair in f.special],
+            "strength": f.strength,
             "edges": list(self.edges),
             "categories": list(self.categories),
             "unknown": self.unknown,
@@ -243,6 +244,15 @@ def grid_marks(feature: Feature, cells: int = DEFAULT_CELLS) -> Floats:
     return marks
 
 
+def even_edges(feature: Feature, bins: int) -> tuple[float, ...]:
+    """Inner edges of bins that are even on the declared grid: public, whatever the rows are.
+
+    >>> even_edges(Feature(institution="bank", column="a", low=0, high=8), 4)
+    (2.0, 4.0, 6.0)
+    """
+    return tuple(float(mark) for mark in grid_marks(feature, bins)[1:-1])
+
+
 def grid_histogram(values: Values, feature: Feature, cells: int = DEFAULT_CELLS) -> NDArray[np.int64]:
     """Exact counts on the grid, shape (cells,), without noise; they must not leave the institution like this.
 
@@ -274,8 +284,8 @@ def edges_from_histogram(counts: Floats, feature: Feature, variance: float, bins
     if bins < 2:
         return ()
     total = float(counts.sum())
-    if total <= math.sqrt(variance * len(counts)):
-        # The counts are nothing but noise: fall back to an even grid.
+    if drowned(counts, variance):
+        # Nothing but noise: fall back to an even grid.
         share = np.linspace(0.0, 1.0, len(marks))
     else:
         share = np.r_[0.0, np.cumsum(_simplex(counts, total)) / total]
@@ -284,6 +294,15 @@ def edges_from_histogram(counts: Floats, feature: Feature, variance: float, bins
     nearest = np.where(wanted - share[upper - 1] < share[upper] - wanted, upper - 1, upper)
     inner = np.unique(nearest[(nearest > 0) & (nearest < len(marks) - 1)])
     return tuple(float(marks[k]) for k in inner)
+
+
+def drowned(counts: Floats, variance: float) -> bool:
+    """Whether noisy counts of a histogram are no more in all than their noise, so that its edges are even ones.
+
+    >>> drowned(np.full(4, 10.0), 400.0), drowned(np.full(4, 11.0), 400.0)
+    (True, False)
+    """
+    return float(np.sum(counts)) <= math.sqrt(variance * len(counts))
 
 
 def bins_of(

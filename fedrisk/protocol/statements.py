@@ -44,6 +44,7 @@ class FeatureOf(Body):
     monotone: Literal["increasing", "decreasing"] | None
     bin_count: Annotated[int, Field(ge=2, le=65_536)] | None
     special: Annotated[list[SpecialOf], Field(max_length=MOST_SPECIAL)]
+    strength: Literal["strong", "medium", "weak"] | None = None
 
 
 def _checked(content: dict[str, Any]) -> dict[str, Any]:
@@ -85,6 +86,11 @@ def statements_from(content: Mapping[str, Any]) -> dict[str, Statement]:
         raise ProtocolError(
             "a member's statement is malformed; all must run the same version of fedrisk"
         ) from None
+
+
+def trainer_rows(study: Study, statements: Statements) -> int:
+    """Usable rows of all trainers' tables, as they state them; an enterprise of two banks is counted twice."""
+    return sum(statements[name].rows for name in study.trainers)
 
 
 def features_of_roles(study: Study, statements: Statements) -> tuple[Feature, ...]:

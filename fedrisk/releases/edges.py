@@ -9,10 +9,13 @@ from fedrisk.releases.release import Block, Release
 from fedrisk.study import Study
 
 
-def edges_release(study: Study, features: Sequence[Feature], mu: float) -> Release | None:
+def edges_release(
+    study: Study, features: Sequence[Feature], mu: float, cells: int | None = None
+) -> Release | None:
     """Noisy histograms of the features without public bins, or None where all bins are public.
 
     Sensitivity sqrt(features): an enterprise is in one cell of each. Own block of each role, (features, cells).
+    cells: of a histogram; the study's ``bins.cells`` where the plan found no reason for fewer.
     """
     private = [f for f in features if f.private_edges]
     if not private:
@@ -23,7 +26,7 @@ def edges_release(study: Study, features: Sequence[Feature], mu: float) -> Relea
             name=role,
             left=role,
             right=role,
-            shape=(sum(f.institution == role for f in private), study.bins.cells),
+            shape=(sum(f.institution == role for f in private), cells or study.bins.cells),
             sigma=sigmas(study, sigma, role),
         )
         for role in study.roles

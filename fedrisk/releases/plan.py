@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from fedrisk.data.features import Feature
 from fedrisk.errors import ProtocolError
+from fedrisk.findings import Finding
 from fedrisk.releases.gradient_sums import TrainingPlan
 from fedrisk.releases.release import Planned, Release
 
@@ -20,8 +21,9 @@ class Plan:
 
     planned: the releases; where two of them share a part of the budget, a study makes one of the two. price: most
     that each institution may be charged, as Gaussian-DP mu for each population. features: public columns of all
-    roles. training: the noisy sums of gradients, where the recipe trains a model. sample_rows: rows on which a
-    release is computed at most, where it takes a sample.
+    roles that the study uses, with the bins that the plan gives them. training: the noisy sums of gradients, where the
+    recipe trains a model. sample_rows: rows on which a release is computed at most, where it takes a sample. findings:
+    what the plan does otherwise than the dictionaries ask, and why.
     """
 
     planned: tuple[Planned, ...]
@@ -29,6 +31,7 @@ class Plan:
     features: tuple[Feature, ...] = ()
     training: TrainingPlan | None = None
     sample_rows: int | None = None
+    findings: tuple[Finding, ...] = ()
 
     def find(self, name: str) -> Planned | None:
         """The planned release of that name, or None."""

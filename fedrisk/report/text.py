@@ -32,6 +32,7 @@ def summary(results: Results) -> RenderableType:
     if results.notice:
         parts.append(Text(f" {results.notice} ", style="bold white on red"))
     parts.append(_head(results))
+    parts += [Text(sentence(finding), style="bold") for finding in results.findings]
     if results.by_bank:
         parts.append(_banks(results.by_bank))
     parts.append(_spends(results))

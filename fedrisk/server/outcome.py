@@ -59,6 +59,7 @@ class Outcome:
     or for all (``"bank"``), with the variance of each number; exact ones by score in a research run. figures: what
     banks send of their own models, in research runs only. second_release: which form a scorecard's second release
     had, None for other recipes. expectation: whether so many positives suffice for a gain, from released numbers.
+    findings: what the study did otherwise than the dictionaries ask, and why.
     """
 
     record: ReleaseRecord
@@ -70,3 +71,4 @@ class Outcome:
     figures: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     second_release: str | None = None
     expectation: Finding | None = None
+    findings: tuple[Finding, ...] = ()

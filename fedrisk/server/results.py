@@ -152,6 +152,7 @@ class StudyFigures:
     left_out: tuple[str, ...] = ()
     disclosures: tuple[DisclosureLine, ...] = ()
     disagreements: tuple[Finding, ...] = ()
+    findings: tuple[Finding, ...] = ()
     baselines: tuple[Baseline, ...] = ()
     evaluated: bool = True
 
@@ -264,6 +265,7 @@ def summarise(
         second_release=outcome.second_release,
         default_rate=None if outcome.card is None else outcome.card.rate,
         expectation=outcome.expectation,
+        findings=outcome.findings,
         training=outcome.training,
         **vars(_figures(None if total is None else from_histogram(*total))),
         auc_standard_error=_standard_error(total, outcome),

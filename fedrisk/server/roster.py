@@ -14,7 +14,15 @@ from fedrisk.data.features import Feature
 from fedrisk.errors import DataError, ProtocolError
 from fedrisk.privacy.accounting import check_epsilon_delta
 from fedrisk.protocol.payload import Payload
-from fedrisk.protocol.statements import Statement, Statements, features_of_roles, statements_from
+from fedrisk.protocol.statements import (
+    Statement,
+    Statements,
+    features_of_roles,
+    statements_from,
+    trainer_rows,
+)
+from fedrisk.recipe import MakePlan
+from fedrisk.releases.plan import Plan
 from fedrisk.secure.envelope import Context, open_sealed
 from fedrisk.secure.identity import HUB, EphemeralKey, SignedKey
 from fedrisk.server.exchange import Exchange
@@ -91,6 +99,12 @@ def stated(agreed: Mapping[str, Payload], study: Study) -> dict[str, Statement]:
 def roster_features(study: Study, agreed: Mapping[str, Payload]) -> tuple[Feature, ...]:
     """Features of all roles, the banks' first; ConfigError where the banks' columns differ."""
     return features_of_roles(study, stated(agreed, study))
+
+
+def planned(study: Study, agreed: Mapping[str, Payload], plan: MakePlan) -> Plan:
+    """The plan of a study that all agreed to, from what they state."""
+    statements = stated(agreed, study)
+    return plan(study, features_of_roles(study, statements), trainer_rows(study, statements))
 
 
 def align(

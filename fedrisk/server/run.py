@@ -19,7 +19,7 @@ from fedrisk.server.exchange import Exchange, Report
 from fedrisk.server.hub import Hub
 from fedrisk.server.outcome import HubSession
 from fedrisk.server.results import Results, summarise
-from fedrisk.server.roster import Roster, agree, align, check_overlap, roster_features
+from fedrisk.server.roster import Roster, agree, align, check_overlap, planned, roster_features
 from fedrisk.study import Study, study_from
 
 
@@ -105,9 +105,8 @@ def _session(
     """The aligned study and its plan, made here once; taken from the checkpoint where a training is resumed."""
     begun = None if checkpoint is None else checkpoint.begun
     known = agreed if begun is None else unpacked(begun.get("agreed"))
-    features = roster_features(study, known)
-    recipe.members(study, features)
-    plan = recipe.plan(study, features)
+    recipe.members(study, roster_features(study, known))
+    plan = planned(study, known, recipe.plan)
     if begun is None:
         roster = align(exchange, study, hub, agreed, research_seed, plan.sample_rows)
         check_overlap(roster)

@@ -35,7 +35,7 @@ from fedrisk.server.exchange import Exchange
 from fedrisk.server.hub import Hub
 from fedrisk.server.outcome import HubSession
 from fedrisk.server.results import Results, summarise
-from fedrisk.server.roster import Roster, agree, align, check_overlap, roster_features
+from fedrisk.server.roster import Roster, agree, align, check_overlap, planned, roster_features
 from fedrisk.server.run import keep_in, new_attempt
 from fedrisk.study import Study
 
@@ -306,9 +306,8 @@ class Consortium:
         self.last = exchange
         recipe = recipe_of(study)
         agreed = agree(exchange, study, self.hub, research_seed)
-        features = roster_features(study, agreed)
-        recipe.members(study, features)
-        plan = recipe.plan(study, features)
+        recipe.members(study, roster_features(study, agreed))
+        plan = planned(study, agreed, recipe.plan)
         roster = align(exchange, study, self.hub, agreed, research_seed, plan.sample_rows)
         check_overlap(roster)
         checkpoint = Checkpoint.of(self.hub, exchange.attempt)

@@ -43,7 +43,7 @@ class ToySettings(Settings):
     scale: int = 1
 
 
-def make_plan(study: Study, features: Sequence[Any]) -> Plan:
+def make_plan(study: Study, features: Sequence[Any], rows: int | None = None) -> Plan:
     """One release of sensitivity ``scale``: rows of all institutions together."""
     mu, scale = total_mu(study), ToySettings.of(study).scale
     sigma = ring_sigma(scale * 2.0**BITS, mu)

@@ -10,7 +10,7 @@ from fedrisk.releases.plan import Plan
 from fedrisk.study import Study
 
 
-def make_plan(study: Study, features: Sequence[Feature]) -> Plan:
+def make_plan(study: Study, features: Sequence[Feature], rows: int | None = None) -> Plan:
     """All releases. Histories are no columns, so there are no features."""
     total = total_mu(study)
     training = training_plan(study, total)

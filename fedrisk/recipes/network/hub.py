@@ -51,6 +51,7 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
         record=sums.record,
         network=rounds.model(trained, design.to_dict()),
         training=rounds.figures(trained, design.kind),
+        findings=plan.findings,
     )
     _conclude(rounds, plan, outcome, trained)
     outcome.record = sums.record

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from fedrisk.data.features import Feature
 from fedrisk.findings import Finding
+from fedrisk.recipes.bins import choose_edges, training_rows
 from fedrisk.releases.budget import EDGES_SHARE, total_mu
 from fedrisk.releases.edges import edges_release
 from fedrisk.releases.evaluation import evaluation_release
@@ -17,16 +18,17 @@ BINS_SHARE = 0.65
 """Share of mu^2 by whose counts the number of private bins is chosen, as in a scorecard."""
 
 
-def make_plan(study: Study, features: Sequence[Feature]) -> Plan:
+def make_plan(study: Study, features: Sequence[Feature], rows: int | None = None) -> Plan:
     """All releases. A holder behind an external score is charged twice the study's mu.
 
     A record of its own made zero, or another, leaves the bank's part of the enterprise in place, so its clipped
     gradient goes from one vector to another instead of to zero.
     """
     total = total_mu(study)
-    private = any(f.private_edges for f in features)
-    edges = edges_release(study, features, total * math.sqrt(EDGES_SHARE)) if private else None
-    training = training_plan(study, total * math.sqrt(1 - EDGES_SHARE if private else 1.0))
+    mu_edges, mu_counts = total * math.sqrt(EDGES_SHARE), total * math.sqrt(BINS_SHARE / (1 - EDGES_SHARE))
+    chosen = choose_edges(study, features, training_rows(study, rows), mu_edges, mu_counts)
+    edges = edges_release(study, chosen.features, mu_edges, chosen.cells)
+    training = training_plan(study, total * math.sqrt(1.0 if edges is None else 1 - EDGES_SHARE))
     planned = [
         *([Planned.of(edges)] if edges is not None else []),
         planned_training(training),
@@ -35,7 +37,13 @@ def make_plan(study: Study, features: Sequence[Feature]) -> Plan:
     if study.holders:
         planned.append(Planned(name="external", population="training", mu=2 * total))
     price = {name: total * (1 if name in study.trainers else 2) for name in study.members}
-    return Plan(planned=tuple(planned), price=price, features=tuple(features), training=training)
+    return Plan(
+        planned=tuple(planned),
+        price=price,
+        features=chosen.features,
+        training=training,
+        findings=chosen.findings,
+    )
 
 
 def external_release(plan: Plan) -> Release:

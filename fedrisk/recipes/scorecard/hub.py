@@ -12,7 +12,7 @@ from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import evaluated
-from fedrisk.recipes.bins import find_bins
+from fedrisk.recipes.bins import drowned_edges, find_bins
 from fedrisk.recipes.scorecard.fitting import (
     Facts,
     Second,
@@ -62,6 +62,7 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
         record=sums.record,
         card=card,
         second_release=second.release.name,
+        findings=(*plan.findings, *drowned_edges(plan, edges)),
         expectation=expected_gain(card.rate * facts.training, plan.mu("counts"), len(plan.features)),
     )
     _deliver(sums, plan, outcome, card, partial)

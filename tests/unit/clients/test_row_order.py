@@ -152,13 +152,13 @@ def test_the_plan_follows_from_what_all_members_state(begin):
     attempt = begin("tax")
     take_order(attempt, order(attempt, *GOOD), make_plan)
     features = (*begin("alfa").agreement.features, *attempt.agreement.features)
-    assert attempt.state.load(Plan) == make_plan(attempt.study, features)
+    assert attempt.state.load(Plan) == make_plan(attempt.study, features, 403)
     assert {f.institution for f in features} == {"bank", "tax"}
 
 
 def sampling(rows):
     """A plan with a release that is computed on so many rows."""
-    return lambda study, features: replace(make_plan(study, features), sample_rows=rows)
+    return lambda study, features, stated: replace(make_plan(study, features, stated), sample_rows=rows)
 
 
 SAMPLE = {"alfa": [1, 0, 0, 1, *[0] * 396], "other": [1, 0, 0]}

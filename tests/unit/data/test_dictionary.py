@@ -63,6 +63,12 @@ def test_bins_may_be_edges_or_a_number():
         ({"name": "x", "kind": "flag", "meaning": "m", "grid": "log"}, "grid", "remove it"),
         ({"name": "x", "kind": "date", "meaning": "m"}, "never a feature", "feature = false"),
         ({"name": "x", "kind": "number", "low": 0, "high": 1}, "meaning is missing", "add it"),
+        (number("x", strength="huge"), "strength", "'strong', 'medium' or 'weak'"),
+        (
+            number("x", strength="weak", feature=False),
+            "strength is for columns that models may use",
+            "remove it",
+        ),
         (number("x", higth=3), "higth is not a known setting", 'did you mean "high"?'),
     ],
 )
@@ -158,6 +164,12 @@ def test_same_features_in_words():
 @given(st.integers(-(10**12), 10**12))
 def test_a_code_has_one_spelling(value):
     assert canonical(value) == canonical(float(value)) == canonical(f" {value} ") == canonical(f"{value}.0")
+
+
+def test_banks_agree_on_the_strength_of_a_column():
+    a, b = (load_dictionary({"id": "id", "columns": [number(strength=s)]}) for s in ("strong", "weak"))
+    assert same_features(a, b) == ['column "age": strength is "strong" in the first, "weak" in the second']
+    assert a.public()["columns"][0]["strength"] == "strong"
 
 
 def test_frozen():

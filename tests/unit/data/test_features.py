@@ -57,6 +57,19 @@ def test_features_of_a_bank_and_of_a_holder_by_hand():
     assert [f.name for f in bank] == ["bank.age", "bank.code", "bank.town", "bank.open"]
 
 
+def test_public_edges_take_the_place_of_private_ones():
+    before = number(bin_count=8, strength="weak", grid="log")
+    after = before.with_bins((1.0, 10.0))
+    assert after == number(bins=(1.0, 10.0), strength="weak", grid="log")
+    assert before.private_edges and not after.private_edges
+
+
+def test_the_strength_of_a_column_is_public():
+    column = {"name": "x", "kind": "flag", "meaning": "m", "strength": "weak"}
+    (found,) = features_of(load_dictionary({"id": "id", "columns": [column]}), "tax")
+    assert found.strength == "weak"
+
+
 def test_only_a_number_without_public_bins_has_private_edges():
     assert [f.private_edges for f in features_of(DICTIONARY, "bank")] == [True, False, False, False]
 
@@ -89,6 +102,7 @@ def test_rising(edges, expected):
         {"kind": "date"},
         {"grid": "square"},
         {"monotone": "up"},
+        {"strength": "huge"},
     ],
 )
 def test_contradictory_features_are_refused(parts):

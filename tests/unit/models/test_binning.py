@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError, DataError
-from fedrisk.models.binning import Bins, default_bin_count, edges_from_histogram, grid_histogram, grid_marks
+from fedrisk.models.binning import (
+    Bins,
+    default_bin_count,
+    drowned,
+    edges_from_histogram,
+    even_edges,
+    grid_histogram,
+    grid_marks,
+)
 
 
 def number(**parts):
@@ -74,10 +82,32 @@ def test_private_edges_have_no_public_bins():
         Bins.public(Feature(institution="t", column="c", kind="category", bins=("é", "b"), missing=False)),
         Bins.public(Feature(institution="t", column="f", kind="flag")),
         Bins.public(number(bins=(1.0, 2.0))),
+        Bins(number(strength="weak"), edges=(1.5,)),
     ],
 )
 def test_round_trip(bins):
     assert Bins.from_dict(bins.to_dict()) == bins
+
+
+def test_bins_of_an_older_card_have_no_strength():
+    stored = Bins(number(), edges=(1.0,)).to_dict()
+    del stored["strength"]
+    assert Bins.from_dict(stored) == Bins(number(), edges=(1.0,))
+
+
+def test_even_edges_are_even_on_the_declared_grid():
+    """By hand: linear from 0 to 4; on the log grid the middle of symmetric bounds is zero."""
+    assert even_edges(number(low=0.0, high=4.0), 4) == (1.0, 2.0, 3.0)
+    log = even_edges(number(low=-100.0, high=100.0, grid="log"), 4)
+    assert log[1] == pytest.approx(0.0) and log[0] == pytest.approx(-log[2])
+    assert 0.9 < log[2] < 1.0  # a hundredth of the bound, halfway between it and a 10,000th
+
+
+def test_a_histogram_drowns_where_it_is_no_more_than_its_noise():
+    """By hand: 100 cells of deviation 5 have a sum of deviation 50."""
+    assert drowned(np.full(100, 0.5), 25.0) and not drowned(np.full(100, 0.51), 25.0)
+    f = number(low=0.0, high=8.0)
+    assert edges_from_histogram(np.r_[7.0, np.zeros(7)], f, 8.0, 4) == even_edges(f, 4)
 
 
 def test_malformed_form_is_refused():

@@ -11,6 +11,7 @@ from fedrisk.protocol.statements import (
     evaluated,
     features_of_roles,
     statements_from,
+    trainer_rows,
     weighted,
 )
 from support.studies import features, study
@@ -76,6 +77,25 @@ def test_a_malformed_statement_is_refused(change):
 def test_something_else_than_a_statement_is_refused(said):
     with pytest.raises(ProtocolError, match="statement is malformed"):
         statements_from(said)
+
+
+def test_rows_of_trainers_are_those_of_the_banks():
+    assert trainer_rows(study(banks=2), statements_from(stated())) == 700
+
+
+def test_a_columns_strength_is_stated_and_may_be_left_out():
+    """Members of an older version state none."""
+    own = columns("bank")
+    assert {f["strength"] for f in own} == {None}
+    old = [{k: v for k, v in f.items() if k != "strength"} for f in own]
+    both = {name: {"features": old} for name in ("b0", "b1")}
+    assert roles(**both) == roles()
+    weak = [{**f, "strength": "weak"} for f in own]
+    assert {f.strength for f in roles(b0={"features": weak}, b1={"features": weak})[:3]} == {"weak"}
+    with pytest.raises(ConfigError, match="disagree on x, y, late|disagree on late, x, y"):
+        roles(b0={"features": weak})
+    with pytest.raises(ProtocolError, match="statement is malformed"):
+        statements_from(stated(b0={"features": [{**own[0], "strength": "huge"}]}))
 
 
 def roles(**change):

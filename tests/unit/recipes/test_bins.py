@@ -7,9 +7,21 @@ import numpy as np
 import pytest
 
 from fedrisk.errors import ProtocolError
-from fedrisk.models.binning import default_bin_count, edges_from_histogram
+from fedrisk.models.binning import default_bin_count, edges_from_histogram, even_edges
 from fedrisk.protocol.payload import Payload
-from fedrisk.recipes.bins import BINS, check_bins, find_bins, told_edges
+from fedrisk.recipes.bins import (
+    BINS,
+    CELLS_ROOM,
+    FEWEST_CELLS,
+    LEAST_ROOM,
+    check_bins,
+    choose_edges,
+    drowned_edges,
+    edge_room,
+    find_bins,
+    told_edges,
+    training_rows,
+)
 from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.releases.totals import released_sums, total_shapes
 from support.studies import features, study
@@ -72,6 +84,81 @@ def test_public_bins_need_no_histogram():
     bins = find_bins(small, plan, None, TRAINING, MU)
     assert [b.feature for b in bins] == columns
     assert told_edges(plan, Payload(), TRAINING) is None
+
+
+def chosen(training, mu_edges=0.05, columns=None):
+    return choose_edges(study(), features() if columns is None else columns, training, mu_edges, 0.2)
+
+
+def rows_of(room, cells, mu_edges=0.05):
+    """Rows with which the two columns without public bins have that room."""
+    return room / edge_room(1.0, mu_edges, 2, cells)
+
+
+@pytest.mark.parametrize("cells", [256, 128, 64, 32])
+def test_a_histogram_has_the_most_cells_with_room(cells):
+    """By hand: 2 columns at mu .05 have noise 28.3 a cell and 453 over 256 cells, so 256 cells need 1,131 rows."""
+    assert rows_of(CELLS_ROOM, 256) == pytest.approx(2.5 * 2**0.5 / 0.05 * 16)
+    found = chosen(rows_of(CELLS_ROOM, cells) + 0.01)
+    assert (found.cells, found.private, list(found.features)) == (cells, True, features())
+    assert [f.code for f in found.findings] == (["fewer_cells"] if cells < 256 else [])
+    if cells > FEWEST_CELLS:
+        assert chosen(rows_of(CELLS_ROOM, cells) - 0.01).cells == cells // 2
+
+
+def test_without_room_edges_are_even_and_public_and_it_is_said():
+    enough, few = (chosen(rows_of(LEAST_ROOM, FEWEST_CELLS) + d) for d in (0.01, -0.01))
+    assert (enough.private, enough.cells) == (True, FEWEST_CELLS)
+    assert not few.private
+    count = default_bin_count(round(rows_of(LEAST_ROOM, FEWEST_CELLS)), 0.2, 6)
+    for before, after in zip(features(), few.features, strict=True):
+        assert after == (before.with_bins(even_edges(before, count)) if before.private_edges else before)
+    (found,) = few.findings
+    assert (found.code, found.values["columns"], found.values["names"]) == ("even_edges", 2, "bank.x, tax.x")
+
+
+def test_a_stated_number_of_bins_holds_for_even_edges_too():
+    columns = [replace(f, bin_count=5) if f.private_edges else f for f in features()]
+    assert [len(f.bins) for f in chosen(10.0, columns=columns).features if f.column == "x"] == [4, 4]
+
+
+def test_no_edges_are_chosen_where_rows_are_not_known_or_bins_are_public():
+    public = [f for f in features() if not f.private_edges]
+    assert chosen(None).findings == () and chosen(None).features == tuple(features())
+    assert chosen(5.0, columns=public).findings == ()
+
+
+def test_a_plan_without_room_for_edges_spends_their_share_on_the_counts():
+    asked = study()
+    plan, poor = make_plan(asked, features(), 5000), make_plan(asked, features(), 200)
+    assert plan.release("edges").blocks[0].shape == (1, 256)
+    assert poor.find("edges") is None and [f.code for f in poor.findings] == ["even_edges"]
+    assert poor.mu("counts") > plan.mu("counts")
+    assert poor.price == plan.price
+    bins = find_bins(asked, poor, None, 140, poor.mu("counts"))
+    assert bins[0].edges == tuple(poor.features[0].bins)
+    assert bins == check_bins(bins, as_told(bins))
+    coarse = make_plan(asked, features(), 600)
+    assert coarse.release("edges").blocks[0].shape[1] < 256
+
+
+def test_rows_are_the_fewer_of_stated_and_declared_ones():
+    """By hand: two banks include .8 of the enterprises, and .7 of these are trained on."""
+    two = study(banks=2)
+    assert training_rows(two, 1000) == pytest.approx(560)
+    assert training_rows(two, None) is None and training_rows(two, 0) is None
+    declared = two.model_copy(update={"expected": two.expected.model_copy(update={"enterprises": 500})})
+    assert [training_rows(declared, n) for n in (None, 1000, 250)] == pytest.approx([280, 280, 140])
+
+
+def test_histograms_of_few_values_are_named():
+    _, plan, _ = setting()
+    totals = histograms(plan)
+    assert drowned_edges(plan, None) == ()
+    assert drowned_edges(plan, released_sums(plan.release("edges"), totals)) == ()
+    totals["tax"] *= 0.0
+    (found,) = drowned_edges(plan, released_sums(plan.release("edges"), totals))
+    assert (found.code, found.values) == ("edges_drowned", {"columns": 1, "names": "tax.x"})
 
 
 def test_told_histograms_are_read_as_the_hub_reads_them():
