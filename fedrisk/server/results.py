@@ -133,6 +133,7 @@ class StudyFigures:
     second_release: str | None
     default_rate: float | None
     expectation: Finding | None
+    verdict: tuple[Finding, ...]
     training: TrainingFigures | None
     auc: float | None
     ks: float | None
@@ -242,7 +243,7 @@ def summarise(
     exchange, roster = session.exchange, session.roster
     study, research = roster.study, roster.research_seed is not None
     privacy, mu = study.privacy, total_mu(study)
-    total = _sum(outcome.evaluation)
+    total = pooled(outcome.evaluation)
     return Results(
         study=study.name,
         recipe=study.recipe,
@@ -264,6 +265,7 @@ def summarise(
         second_release=outcome.second_release,
         default_rate=None if outcome.card is None else outcome.card.rate,
         expectation=outcome.expectation,
+        verdict=outcome.verdict,
         training=outcome.training,
         **vars(_figures(None if total is None else from_histogram(*total))),
         auc_standard_error=_standard_error(total, outcome),
@@ -314,7 +316,7 @@ def _figures(metrics: Metrics | None) -> Figures:
     )
 
 
-def _sum(evaluation: Mapping[str, Counts]) -> Counts | None:
+def pooled(evaluation: Mapping[str, Counts]) -> Counts | None:
     """Histograms of several banks as one; exact ones stand on different scores and are laid end to end by risk."""
     if not evaluation:
         return None

@@ -4,12 +4,12 @@ Edges (histograms, where bins are not public), label counts per bin, then the Gr
 where positives are few, a second count of the stronger features; last one histogram of the hold-out.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
 from fedrisk.alignment.matching import left_out_likelihood_ratio
 from fedrisk.data.features import Feature
 from fedrisk.findings import Finding
+from fedrisk.recipes.scorecard.expectation import GainSizes, expected_gain
 from fedrisk.recipes.scorecard.forms import counts_release
 from fedrisk.recipes.scorecard.settings import ScorecardSettings
 from fedrisk.releases.budget import (
@@ -21,13 +21,10 @@ from fedrisk.releases.edges import edges_release
 from fedrisk.releases.evaluation import evaluation_release
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.release import Planned
-from fedrisk.study import Study
+from fedrisk.study import BANK, Study
 
 SHARES = {"edges": EDGES_SHARE, "counts": 0.65, "gram": 0.30}
 """Shares of mu^2 that did well on several data sets; without private edges theirs goes to the others."""
-
-GAIN_LIKELY, GAIN_UNCERTAIN = 60.0, 20.0
-"""Room from which a gain over a bank alone is likely, or possible; see :func:`room_for_gain`."""
 
 
 def make_plan(study: Study, features: Sequence[Feature]) -> Plan:
@@ -58,30 +55,22 @@ def make_plan(study: Study, features: Sequence[Feature]) -> Plan:
     )
 
 
-def room_for_gain(positives: float, mu_counts: float, features: int) -> float:
-    """Signal of all positives in units of the noise of one number: positives times mu of the counts by sqrt(features).
-
-    Measured with this recipe: 150 to 190 gained .03 to .04 AUC (130,000 and 30,000 enterprises at epsilon 1), 19
-    gained nothing (640 positives, 40 features), 3 lost (150 positives, 95 features).
-    """
-    return positives * mu_counts / math.sqrt(max(features, 1))
-
-
-def expected_gain(positives: float, mu_counts: float, features: int) -> Finding:
-    """Whether a study of this size can gain over a bank alone.
-
-    >>> expected_gain(4600, 0.19, 23).code
-    'gain_likely'
-    """
-    room = room_for_gain(positives, mu_counts, features)
-    code = (
-        "gain_likely" if room >= GAIN_LIKELY else "gain_uncertain" if room >= GAIN_UNCERTAIN else "gain_none"
+def gain_sizes(study: Study, plan: Plan, positives: float, held: float) -> GainSizes:
+    """Public sizes of a study from which its gain is expected. positives, held: defaults in training and hold-out."""
+    own = sum(f.institution == BANK for f in plan.features)
+    return GainSizes(
+        positives=positives,
+        mu=plan.mu("counts"),
+        own=own,
+        external=len(plan.features) - own,
+        banks=len(study.banks),
+        known=1.0 if study.expected.known is None else study.expected.known,
+        held=held,
     )
-    return Finding(code, {"room": room, "positives": positives, "features": features})
 
 
 def expect(study: Study, plan: Plan, rows: Mapping[str, int]) -> tuple[Finding, ...]:
-    """What can be said before the study: of being left out, and whether the positives suffice for a gain."""
+    """What can be said before the study: of being left out, and between which bounds the gain will lie."""
     out = []
     if len(study.banks) > 1:
         share = study.inclusion_probability
@@ -95,5 +84,6 @@ def expect(study: Study, plan: Plan, rows: Mapping[str, int]) -> tuple[Finding, 
         return (*out, Finding("declare_enterprises"))
     if rate is None:
         return (*out, Finding("declare_default_rate"))
-    training = enterprises * study.inclusion_probability * (1 - study.holdout.percent / 100)
-    return (*out, expected_gain(training * rate, plan.mu("counts"), len(plan.features)))
+    held = study.holdout.percent / 100
+    defaults = enterprises * study.inclusion_probability * rate
+    return (*out, *expected_gain(gain_sizes(study, plan, defaults * (1 - held), defaults * held)))
