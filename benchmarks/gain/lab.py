@@ -11,7 +11,7 @@ from emulation import Emulated, emulate, scored
 from settings import Setting
 
 from fedrisk.metrics import auc
-from fedrisk.models.champion import bank_alone, fit_champion
+from fedrisk.models.champion import bank_alone
 from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.releases.evaluation import evaluation_release
 from fedrisk.study import BANK
@@ -83,7 +83,7 @@ def _gains(
     setting: Setting, made: Emulated, pool: np.ndarray | None, alone: dict[str, Any]
 ) -> dict[str, Any]:
     label, rows = setting.study.label, []
-    for bank, own in alone.items():
+    for own in alone.values():
         test, there = own["test"], own["pool"]
         y = label[test]
         row = [y.sum(), auc(y, -made.total[test]), auc(y, own["risk"]), math.nan, math.nan]
@@ -140,8 +140,3 @@ def released(setting: Setting, made: Emulated) -> dict[str, Any]:
         "card_gap": card.gap,
         "released_positives": card.rate * len(made.train),
     }
-
-
-def champion_of(x: Any, label: np.ndarray, external: np.ndarray) -> Any:
-    """The bank's champion on its own rows."""
-    return fit_champion(x, label, external)

@@ -1,6 +1,7 @@
 """The commands.
 
-``check``, ``run``, ``show`` for studies; ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions.
+``check``, ``run``, ``show`` for studies; ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for
+institutions.
 
 What a command needs is imported inside it: worker processes import these files again when they start.
 """

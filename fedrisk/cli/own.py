@@ -75,26 +75,20 @@ def _print_plain(figures: dict[str, Any]) -> None:
 
 
 def _print_verdict(verdict: dict[str, Any]) -> None:
-    from fedrisk.findings import Finding
-    from fedrisk.report.text import number, signed
-    from fedrisk.report.words import sentence, word
+    from fedrisk.report.text import number, own_sentences, signed
+    from fedrisk.report.words import word
 
     defaults, others = verdict["defaults"], verdict["others"]
     title = f"own hold-out: {defaults:,} defaults, {others:,} others"
-    table = Table(
-        "model", "AUC", "±", "log loss", "AUC less own", "from", "to", title=title, title_justify="left"
-    )
+    columns = ("model", "AUC", "±", "log loss", "AUC less own", "from", "to")
+    table = Table(*columns, title=title, title_justify="left")
     for name, figures in verdict["models"].items():
         beside = verdict["against_own"].get(name, {}).get("auc")
         shown = ("", "", "") if beside is None else [signed(beside[k]) for k in ("value", "low", "high")]
-        table.add_row(
-            word("model", name),
-            number(figures["auc"]),
-            number(figures["auc_error"]),
-            number(figures["log_loss"], 4),
-            *shown,
-        )
+        main = (number(figures["auc"]), number(figures["auc_error"]), number(figures["log_loss"], 4))
+        table.add_row(word("model", name), *main, *shown)
     out.print(table)
-    for number_, found in enumerate(verdict["findings"]):
-        line = sentence(Finding(found["code"], found["values"]))
-        out.print(line, style="bold" if number_ == 0 else None, markup=False, highlight=False, soft_wrap=True)
+    first, *others_said = own_sentences(verdict)
+    out.print(first, style="bold", markup=False, highlight=False, soft_wrap=True)
+    for line in others_said:
+        out.print(line, markup=False, highlight=False, soft_wrap=True)

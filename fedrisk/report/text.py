@@ -36,6 +36,11 @@ def signed(value: float, digits: int = 3) -> str:
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
+def own_sentences(verdict: Mapping[str, Any]) -> list[str]:
+    """What a bank's own comparison says to it, the model to use first (own_figures.json, ``verdict``)."""
+    return [sentence(Finding(f["code"], f["values"])) for f in verdict["findings"]]
+
+
 def summary(results: Results) -> RenderableType:
     """The main figures of a study."""
     parts: list[RenderableType] = []

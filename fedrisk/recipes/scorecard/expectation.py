@@ -1,8 +1,8 @@
 """Before a study: between which bounds will the gain over the banks alone lie? From public sizes alone.
 
-The gain is the AUC of the consortium's card less that of boosting on a bank's own columns and rows, on the average bank's
-hold-out. Three things move it, and each is one term of a line whose constants were fitted on many settings of several
-public sets (benchmarks/gain), with the spread of what came out about the line:
+The gain is the AUC of the consortium's card less that of boosting on a bank's own columns and rows, on the average
+bank's hold-out. Three things move it, and each is one term of a line whose constants were fitted on many settings of
+several public sets (benchmarks/gain), with the spread of what came out about the line:
 
 - *noise*, by room = positives times mu of the label counts by sqrt(features), the signal of all positives in units of
   the noise of one number: noise / (1 + (room / HALF)^POWER) of the ranking is lost;

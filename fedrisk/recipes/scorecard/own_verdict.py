@@ -51,8 +51,8 @@ def own_figures(
 ) -> bytes:
     """What the bank keeps as own_figures.json: AUC by model, and the verdict of its hold-out.
 
-    label: (n,) of all customers. test: (n,) which of them are the hold-out. scores: the bank's scores, a column for each
-    model. It stays in the bank's store: it comes from models without noise.
+    label: (n,) of all customers. test: (n,) which of them are the hold-out. scores: the bank's scores, a column for
+    each model. It stays in the bank's store: it comes from models without noise.
     """
     models = {
         name: scores[column].to_numpy()[test] for column, name in PROBABILITIES.items() if column in scores

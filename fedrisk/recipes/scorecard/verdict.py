@@ -70,10 +70,10 @@ def expected_auc(flattered: float, noise: float, recount: bool) -> Estimate:
 def released_auc(counts: Sequence[Floats], variance: float, rows: int, rate: float) -> Estimate | None:
     """AUC of a noisy histogram, nearly unbiased, with an error for noise and sampling; None where it says nothing.
 
-    Counts below zero stay as they are: clipped, they would draw the AUC to one half. Of the number of defaults, the noisy
-    total and rate times rows (both public) are weighed by their precision, for the total alone has the noise of all bins.
-    counts: defaults and others by score bin, in order of rising risk. variance: of the noise of each number. rows: of the
-    hold-out.
+    Counts below zero stay as they are: clipped, they would draw the AUC to one half. Of the number of defaults, the
+    noisy total and rate times rows (both public) are weighed by their precision, for the total alone has the noise of
+    all bins. counts: defaults and others by score bin, in order of rising risk. variance: of the noise of each number.
+    rows: of the hold-out.
     """
     n1, n0 = counts
     expected = rate * rows
@@ -142,8 +142,8 @@ def verdict(
 ) -> tuple[Finding, ...]:
     """Whether a card is worth using, first; then what to do where it is not, and what its probabilities are worth.
 
-    rows: of the hold-out. recount: whether the second release was a second count. histogram: of the hold-out, None where
-    no bank lets it out; variance: of the noise of each of its numbers.
+    rows: of the hold-out. recount: whether the second release was a second count. histogram: of the hold-out, None
+    where no bank lets it out; variance: of the noise of each of its numbers.
     """
     flattered = flattered_auc(card.sd, card.gap, card.rate)
     evidence = [expected_auc(flattered, sizes.noise, recount)]
