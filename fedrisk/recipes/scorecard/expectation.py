@@ -91,8 +91,8 @@ def terms(sizes: GainSizes, noise: float) -> list[float]:
 
 def spread_terms(sizes: GainSizes, noise: float) -> list[float]:
     """What the squared spread adds up, in the order of ``SPREAD``: one, noise, columns of holders, hold-out."""
-    one, part, columns, _ = terms(sizes, noise)
-    return [one, part**2, columns**2, 1 / max(sizes.held, 1.0)]
+    _, part, columns, _ = terms(sizes, noise)
+    return [1.0, part**2, columns**2, 1 / max(sizes.held, 1.0)]
 
 
 def line(sizes: GainSizes, noise: float | None = None) -> tuple[float, float]:

@@ -117,18 +117,15 @@ def joined(estimates: Sequence[Estimate]) -> Estimate:
     return Estimate(value=value, error=float(1 / math.sqrt(weight.sum())))
 
 
-def code_of(found: Estimate) -> str:
+def judged(found: Estimate) -> Finding:
     """The verdict on a card of that AUC.
 
-    >>> [code_of(Estimate(value=v, error=0.02)) for v in (0.59, 0.61, 0.7)]
+    >>> [judged(Estimate(value=v, error=0.02)).code for v in (0.59, 0.61, 0.7)]
     ['card_worthless', 'card_doubtful', 'card_worth']
     """
-    below = _chance_below(found)
-    return "card_worthless" if below > 0.5 else "card_doubtful" if below > DOUBT else "card_worth"
-
-
-def _chance_below(found: Estimate) -> float:
-    return float(norm.cdf((LEAST_AUC - found.value) / max(found.error, 1e-9)))
+    below = float(norm.cdf((LEAST_AUC - found.value) / max(found.error, 1e-9)))
+    code = "card_worthless" if below > 0.5 else "card_doubtful" if below > DOUBT else "card_worth"
+    return Finding(code, {"auc": found.value, "error": found.error, "least": LEAST_AUC, "chance": below})
 
 
 def verdict(
@@ -150,15 +147,8 @@ def verdict(
     seen = None if histogram is None else released_auc(histogram[:2], variance, rows, card.rate)
     if seen is not None:
         evidence.append(seen)
-    found = joined(evidence)
-    code = code_of(found)
-    out = [
-        Finding(
-            code,
-            {"auc": found.value, "error": found.error, "least": LEAST_AUC, "chance": _chance_below(found)},
-        )
-    ]
-    if code != "card_worth":
+    out = [judged(joined(evidence))]
+    if out[0].code != "card_worth":
         noisy = math.isfinite(sizes.mu)
         facts = {
             "features": sizes.features,

@@ -43,9 +43,9 @@ def test_by_hand():
 
 @settings(max_examples=80, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(0, 1), st.integers(0, 4), st.integers(0, 4)), min_size=4, max_size=30).filter(
-        lambda rows: 2 <= sum(r[0] for r in rows) <= len(rows) - 2
-    )
+    st.lists(
+        st.tuples(st.integers(0, 1), st.integers(0, 4), st.integers(0, 4)), min_size=4, max_size=30
+    ).filter(lambda rows: 2 <= sum(r[0] for r in rows) <= len(rows) - 2)
 )
 def test_midranks_give_the_sum_over_all_pairs(rows):
     y, a, b = (np.array(v, float) for v in zip(*rows, strict=True))

@@ -12,10 +12,10 @@ from fedrisk.recipes.scorecard.expectation import GainSizes
 from fedrisk.recipes.scorecard.verdict import (
     LEAST_AUC,
     Estimate,
-    code_of,
     expected_auc,
     flattered_auc,
     joined,
+    judged,
     log_loss_gain,
     released_auc,
     verdict,
@@ -123,11 +123,11 @@ def test_the_more_precise_weighs_more():
 )
 def test_thresholds(value, error, code):
     """A chance of one half at .60, of one in ten 1.28 errors above it."""
-    assert code_of(Estimate(value=value, error=error)) == code
+    assert judged(Estimate(value=value, error=error)).code == code
 
 
-def said(card, counts, variance=1.0):
-    return verdict(card, SIZES, rows=1800, recount=False, histogram=counts, variance=variance)
+def said(card, counts, variance=1.0, sizes=SIZES):
+    return verdict(card, sizes, rows=1800, recount=False, histogram=counts, variance=variance)
 
 
 def test_a_good_card():
@@ -141,7 +141,8 @@ def test_a_card_that_noise_made_worthless_is_published_as_such():
     """The points look strong on the counts that they were chosen on, the hold-out says that they rank nobody."""
     n1, n0, _ = histogram(0.1)
     p = histogram(2.0)[2]
-    found = said(Card(2.0), (n1, n0, p), variance=25.0)
+    few = GainSizes(positives=100, mu=0.1, own=8, external=8, banks=1, held=180)
+    found = said(Card(2.0), (n1, n0, p), variance=25.0, sizes=few)
     assert [f.code for f in found] == ["card_worthless", "card_fall_back", "probabilities_worse"]
     assert found[0].values["auc"] < LEAST_AUC
     assert "NOT WORTH USING" in sentence(found[0])
