@@ -1,6 +1,6 @@
 """What a scorecard study gains, before and after: settings, constants, and whether both verdicts hold.
 
-    FEDRISK_DATA=... OMP_NUM_THREADS=1 python benchmarks/gain/run.py [--draws 12] [--own 20] [--fresh]
+    FEDRISK_DATA=... OMP_NUM_THREADS=1 python benchmarks/gain/run.py [--draws 10] [--own 20] [--fresh]
 
 Settings are emulated (a second each) and kept in FEDRISK_CACHE, so that only what is missing is done again; --fresh
 does all of them anew, as is due after a change of the estimator. Constants go to fedrisk/recipes/scorecard/
@@ -266,7 +266,7 @@ def test_verdict(table: pd.DataFrame) -> dict[str, Any]:
     for name, with_histogram in (("with hold-out", True), ("without hold-out", False)):
         codes, z = [], []
         for row, auc in zip(table.itertuples(), true, strict=True):
-            found = verdict.joined(_evidence(row, with_histogram))
+            found = verdict.joined(evidence(row, with_histogram))
             z.append((found.value - auc) / found.error)
             codes.append(verdict.judged(found).code)
         t = pd.DataFrame({"code": codes, "low": true < verdict.LEAST_AUC, "good": true > 0.65})
@@ -300,7 +300,8 @@ def _histogram(row: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.array(row.n1), np.array(row.n0), np.array(row.bin_probability)
 
 
-def _evidence(row: Any, with_histogram: bool) -> list[verdict.Estimate]:
+def evidence(row: Any, with_histogram: bool) -> list[verdict.Estimate]:
+    """What released numbers say of a card's AUC."""
     flat = verdict.flattered_auc(row.card_sd, row.card_gap, row.card_rate)
     found = [verdict.expected_auc(flat, sizes_of(row).noise, row.branch == "recount")]
     seen = verdict.released_auc(_histogram(row)[:2], row.noise**2, row.holdout, row.card_rate)

@@ -122,13 +122,15 @@ def expected_gain(sizes: GainSizes) -> tuple[Finding, ...]:
     if not sizes.own:
         return (Finding("gain_nothing_own"),)
     mean, spread = line(sizes)
-    low, middle, high = (mean + fitted.QUANTILES[k] * spread for k in (0, 3, -1))
+    low, lower, middle, upper, high = (mean + fitted.QUANTILES[k] * spread for k in (0, 2, 3, 4, -1))
     lose = share_below(-mean / spread, fitted.QUANTILES)
     found = Finding(
         "gain_between",
         {
             "low": max(low, -0.5),
+            "lower": lower,
             "middle": middle,
+            "upper": upper,
             "high": min(high, 0.5),
             "lose": lose,
             "positives": sizes.positives,

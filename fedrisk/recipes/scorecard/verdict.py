@@ -89,7 +89,7 @@ def released_auc(counts: Sequence[Floats], variance: float, rows: int, rate: flo
     # The error's formula takes counts; the noisy ones, clipped and scaled to the totals, are near enough for it.
     kept = [np.maximum(n, 0.0) for n in counts]
     scaled = [k * total / max(k.sum(), 1e-9) for k, total in zip(kept, (positives, negatives), strict=True)]
-    error = auc_standard_error(*scaled, variance)
+    error = auc_standard_error(scaled[0], scaled[1], variance)
     if not math.isfinite(error):
         return None
     of_total = (area - 0.5) / positives / math.sqrt(float(weights.sum())) if variance > 0 else 0.0

@@ -47,6 +47,8 @@ def test_by_hand(constants):
     assert found.values["low"] == pytest.approx(mean - 2 * spread)
     assert found.values["middle"] == pytest.approx(mean)
     assert found.values["high"] == pytest.approx(mean + 2 * spread)
+    assert found.values["lower"] == pytest.approx(mean - spread)
+    assert found.values["upper"] == pytest.approx(mean + spread)
     # Zero is .334 spreads above the mean: a third of the way from one half to three quarters.
     assert found.values["lose"] == pytest.approx(0.5 + 0.25 * 0.035 / spread)
     # Without noise: .05 + .4 / 8 - .02 = .08, and .035 below it with.
