@@ -335,7 +335,9 @@ def main() -> None:
     }
     (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     print(json.dumps({k: v for k, v in results.items() if k != "table"}, indent=1))
-    print("claims:", {k: "met" if v else "NOT MET" for k, v in _claims(results).items()})
+    claims = _claims(results)
+    print("claims:", {k: "met" if v else "NOT MET" for k, v in claims.items()})
+    sys.exit(0 if all(claims.values()) else 1)
 
 
 def _claims(results: dict[str, Any]) -> dict[str, bool]:

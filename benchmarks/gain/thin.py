@@ -1,4 +1,4 @@
-"""default_credit with 420 defaults in training at epsilon .5: is a card that noise made worthless published as such?
+"""Few defaults at epsilon .5: is a card that noise made worthless published as such?
 
 FEDRISK_DATA=... OMP_NUM_THREADS=1 python benchmarks/gain/thin.py
 """
@@ -15,7 +15,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "calibration"), str(HERE.parent.par
 
 from types import SimpleNamespace  # noqa: E402
 
-from emulation import emulate  # noqa: E402
+from emulation import Portfolio, emulate  # noqa: E402
 from lab import released  # noqa: E402
 from portfolios import at_epsilon, thinned  # noqa: E402
 from run import evidence  # noqa: E402
@@ -30,12 +30,21 @@ DRAWS = 24
 
 def main() -> None:
     """Verdicts by the AUC that the card has on the exact hold-out."""
-    data = at_epsilon(thinned(load("default_credit"), 600), 0.5)
+    few = thinned(load("default_credit"), 600)
+    cases = {
+        "default_credit, 420 defaults, epsilon .5": (few, 0.5),
+        "taiwan, epsilon .5": (load("taiwan"), 0.5),
+    }
+    print(json.dumps({name: verdicts(at_epsilon(*case)) for name, case in cases.items()}, indent=1))
+
+
+def verdicts(data: Portfolio) -> dict[str, dict[str, int]]:
+    """Number of draws by true AUC and by what is said."""
     plan = make_plan(data.study, data.features)
     own = sum(f.institution == BANK for f in data.features)
     said: dict[str, collections.Counter[str]] = {}
     for k in range(DRAWS):
-        setting = Setting(name="thin", study=data, pool=data, known=1.0, holdout=1 + k % 3, noise=k)
+        setting = Setting(name="few", study=data, pool=data, known=1.0, holdout=1 + k % 3, noise=k)
         made = emulate(data, holdout=setting.holdout, noise=setting.noise)
         row = SimpleNamespace(
             **released(setting, made),
@@ -52,7 +61,7 @@ def main() -> None:
         found = verdict.judged(verdict.joined(evidence(row, True)))
         band = "below .60" if row.held_auc < 0.6 else ".60 to .65" if row.held_auc < 0.65 else "above .65"
         said.setdefault(band, collections.Counter())[found.code] += 1
-    print(json.dumps(said, indent=1))
+    return {band: dict(count) for band, count in said.items()}
 
 
 if __name__ == "__main__":
