@@ -133,7 +133,7 @@ class StudyFigures:
     second_release: str | None
     default_rate: float | None
     expectation: Finding | None
-    verdict: tuple[Finding, ...]
+    verdict: tuple[Finding, ...] = ()
     training: TrainingFigures | None
     auc: float | None
     ks: float | None

@@ -109,7 +109,7 @@ def log_loss_gain(histogram: Histogram, variance: float, rows: int, rate: float)
 def joined(estimates: Sequence[Estimate]) -> Estimate:
     """Independent estimates of one figure, weighed by their precision.
 
-    >>> joined([Estimate(value=0.6, error=0.1), Estimate(value=0.8, error=0.1)]).value
+    >>> round(joined([Estimate(value=0.6, error=0.1), Estimate(value=0.8, error=0.1)]).value, 9)
     0.7
     """
     weight = np.array([1 / max(e.error, 1e-9) ** 2 for e in estimates])
