@@ -190,11 +190,13 @@ class Training(Settings):
 class Expected(Settings):
     """Declared sizes, for planning before any data is touched.
 
-    ``check`` says from them whether the study can gain anything at its epsilon.
+    ``check`` says from them between which bounds the gain will lie. known: share of the banks' enterprises that a data
+    holder knows, on average; all of them where it is left out.
     """
 
     default_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
     enterprises: Annotated[int, Field(gt=0)] | None = None
+    known: Annotated[float, Field(gt=0, le=1)] | None = None
 
 
 class Study(Settings):

@@ -1,6 +1,7 @@
 """The commands.
 
-``check``, ``run``, ``show`` for studies; ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions.
+``check``, ``run``, ``show`` for studies; ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for
+institutions.
 
 What a command needs is imported inside it: worker processes import these files again when they start.
 """
@@ -14,6 +15,7 @@ import typer
 from rich.markup import escape
 
 from fedrisk.cli import institution, study
+from fedrisk.cli.own import own
 from fedrisk.errors import FedriskError
 from fedrisk.renamed import OldWord
 
@@ -24,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (study.check, study.run, study.show, institution.meter, institution.quota):
+for _command in (study.check, study.run, study.show, own, institution.meter, institution.quota):
     app.command()(_command)
 app.add_typer(institution.budget_app, name="budget")
 app.add_typer(institution.policy_app, name="policy")

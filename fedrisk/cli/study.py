@@ -140,7 +140,10 @@ def run(
     files = f"metrics.json, {results.model_file}, release_record.npz, report.html"
     out.print(f"results in {folder}: {files}", markup=False)
     if results.evaluated:
-        out.print("each bank's scores, own models and own figures are in its own store", highlight=False)
+        out.print(
+            "each bank's scores, own models and own figures are in its own store: fedrisk own",
+            highlight=False,
+        )
 
 
 def _progress(start: float) -> "Report":

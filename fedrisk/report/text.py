@@ -4,10 +4,12 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pydantic import TypeAdapter
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from fedrisk.findings import Finding
 from fedrisk.recipe import Section
 from fedrisk.releases.gradient_sums import STEP
 from fedrisk.report.words import cell, sentence, word
@@ -26,11 +28,26 @@ def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
+def signed(value: float, digits: int = 3) -> str:
+    """A difference with its sign and a true minus.
+
+    >>> signed(-0.0213), signed(0.04)
+    ('−0.021', '+0.040')
+    """
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def own_sentences(verdict: Mapping[str, Any]) -> list[str]:
+    """What a bank's own comparison says to it, the model to use first (own_figures.json, ``verdict``)."""
+    return [sentence(f) for f in TypeAdapter(list[Finding]).validate_python(verdict["findings"])]
+
+
 def summary(results: Results) -> RenderableType:
     """The main figures of a study."""
     parts: list[RenderableType] = []
     if results.notice:
         parts.append(Text(f" {results.notice} ", style="bold white on red"))
+    parts += [_verdict_line(f, first=k == 0) for k, f in enumerate(results.verdict)]
     parts.append(_head(results))
     parts += [Text(sentence(finding), style="bold") for finding in results.findings]
     if results.by_bank:
@@ -42,6 +59,11 @@ def summary(results: Results) -> RenderableType:
         parts.append(_baselines(results))
     parts += [_section(section) for section in results.sections]
     return Group(*parts)
+
+
+def _verdict_line(found: Finding, *, first: bool) -> Text:
+    style = {"card_worthless": "bold white on red", "card_doubtful": "bold yellow"}.get(found.code)
+    return Text(sentence(found), style=style or ("bold" if first else "dim"))
 
 
 def _head(r: Results) -> Table:

@@ -50,6 +50,9 @@ def sentence(finding: Finding, language: str = DEFAULT) -> str:
     values = dict(finding.values)
     if "kind" in values and finding.code.startswith("trails_"):
         values["kind"] = word("kind", str(values["kind"]), language)
+    for name in ("model", "use"):
+        if name in values and finding.code.startswith("own_"):
+            values[name] = word("model", str(values[name]), language)
     return word("finding", finding.code, language, **values)
 
 

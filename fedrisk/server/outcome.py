@@ -58,8 +58,9 @@ class Outcome:
     bytes of a ``.npz`` file. training: public numbers of a training. evaluation: noisy counts of the hold-out by bank,
     or for all (``"bank"``), with the variance of each number; exact ones by score in a research run. figures: what
     banks send of their own models, in research runs only. second_release: which form a scorecard's second release
-    had, None for other recipes. expectation: whether so many positives suffice for a gain, from released numbers.
-    findings: what the study did otherwise than the dictionaries ask, and why.
+    had, None for other recipes. expectation: between which bounds the gain was to be expected, from released
+    numbers. findings: what the study did otherwise than the dictionaries ask, and why. verdict: whether the model is
+    worth using, from released numbers, the judgement first.
     """
 
     record: ReleaseRecord
@@ -72,3 +73,4 @@ class Outcome:
     second_release: str | None = None
     expectation: Finding | None = None
     findings: tuple[Finding, ...] = ()
+    verdict: tuple[Finding, ...] = ()

@@ -133,6 +133,7 @@ class StudyFigures:
     second_release: str | None
     default_rate: float | None
     expectation: Finding | None
+    verdict: tuple[Finding, ...] = ()
     training: TrainingFigures | None
     auc: float | None
     ks: float | None
@@ -243,7 +244,7 @@ def summarise(
     exchange, roster = session.exchange, session.roster
     study, research = roster.study, roster.research_seed is not None
     privacy, mu = study.privacy, total_mu(study)
-    total = _sum(outcome.evaluation)
+    total = pooled(outcome.evaluation)
     return Results(
         study=study.name,
         recipe=study.recipe,
@@ -266,6 +267,7 @@ def summarise(
         default_rate=None if outcome.card is None else outcome.card.rate,
         expectation=outcome.expectation,
         findings=outcome.findings,
+        verdict=outcome.verdict,
         training=outcome.training,
         **vars(_figures(None if total is None else from_histogram(*total))),
         auc_standard_error=_standard_error(total, outcome),
@@ -316,7 +318,7 @@ def _figures(metrics: Metrics | None) -> Figures:
     )
 
 
-def _sum(evaluation: Mapping[str, Counts]) -> Counts | None:
+def pooled(evaluation: Mapping[str, Counts]) -> Counts | None:
     """Histograms of several banks as one; exact ones stand on different scores and are laid end to end by risk."""
     if not evaluation:
         return None

@@ -27,6 +27,7 @@ from fedrisk.models.scorecard import EXTERNAL, FACTOR, Scorecard
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipes.scorecard import matrices
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS
+from fedrisk.recipes.scorecard.own_verdict import own_figures
 from fedrisk.recipes.scorecard.prepared import told_calibration, told_card
 from fedrisk.recipes.scorecard.scoring import partial_context
 from fedrisk.releases.release import Block, Release
@@ -207,7 +208,7 @@ def _keep(attempt: Attempt, card: Scorecard, scored: Scored) -> dict[str, float 
         out["notice"] = NO_PRIVACY
     put("scores.parquet", out.to_parquet(index=False))
     put("scorecard.json", card.to_json().encode())
-    put("own_figures.json", pd.Series(figures, dtype=float).to_json().encode())
+    put("own_figures.json", own_figures(figures, scored.label, test, out))
     return figures
 
 

@@ -13,6 +13,7 @@ from fedrisk.models.scorecard import Scorecard
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import evaluated
 from fedrisk.recipes.bins import drowned_edges, find_bins
+from fedrisk.recipes.scorecard.expectation import expected_gain
 from fedrisk.recipes.scorecard.fitting import (
     Facts,
     Second,
@@ -25,7 +26,8 @@ from fedrisk.recipes.scorecard.fitting import (
     sizes_of,
 )
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, check_16_bits
-from fedrisk.recipes.scorecard.plan import expected_gain
+from fedrisk.recipes.scorecard.plan import gain_sizes
+from fedrisk.recipes.scorecard.verdict import verdict
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedSums
 from fedrisk.releases.release import Release
@@ -33,6 +35,7 @@ from fedrisk.server.envelope_file import RelayedBlobs
 from fedrisk.server.evaluation import take_evaluation
 from fedrisk.server.noisy_sums import NoisySums, blobs_of, release_edges
 from fedrisk.server.outcome import HubSession, Outcome
+from fedrisk.server.results import pooled
 from fedrisk.server.roster import Roster
 from fedrisk.study import BANK, NO_PRIVACY
 
@@ -63,10 +66,20 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
         card=card,
         second_release=second.release.name,
         findings=(*plan.findings, *drowned_edges(plan, edges)),
-        expectation=expected_gain(card.rate * facts.training, plan.mu("counts"), len(plan.features)),
     )
     _deliver(sums, plan, outcome, card, partial)
     outcome.record = sums.record
+    rows = sum(roster.holdout.values())
+    sizes = gain_sizes(roster.study, plan, card.rate * facts.training, card.rate * rows)
+    outcome.expectation = expected_gain(sizes)[0]
+    outcome.verdict = verdict(
+        card,
+        sizes,
+        rows=rows,
+        recount=second.chosen is not None,
+        histogram=pooled(outcome.evaluation),
+        variance=outcome.variance * len(outcome.evaluation),
+    )
     return outcome
 
 

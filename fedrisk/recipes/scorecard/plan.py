@@ -11,7 +11,8 @@ from fedrisk.alignment.matching import left_out_likelihood_ratio
 from fedrisk.data.features import Feature
 from fedrisk.findings import Finding
 from fedrisk.recipes.bins import choose_edges, training_rows
-from fedrisk.recipes.scorecard.columns import SHARES, choose_columns, room_for_gain
+from fedrisk.recipes.scorecard.columns import SHARES, choose_columns
+from fedrisk.recipes.scorecard.expectation import GainSizes, expected_gain
 from fedrisk.recipes.scorecard.forms import calibration_release, counts_release
 from fedrisk.recipes.scorecard.settings import ScorecardSettings
 from fedrisk.releases.budget import split, total_mu
@@ -19,10 +20,7 @@ from fedrisk.releases.edges import edges_release
 from fedrisk.releases.evaluation import evaluation_release
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.release import Planned
-from fedrisk.study import Study
-
-GAIN_LIKELY, GAIN_UNCERTAIN = 60.0, 20.0
-"""Room from which a gain over a bank alone is likely, or possible; see :func:`room_for_gain`."""
+from fedrisk.study import BANK, Study
 
 
 def make_plan(study: Study, features: Sequence[Feature], rows: int | None = None) -> Plan:
@@ -63,21 +61,22 @@ def make_plan(study: Study, features: Sequence[Feature], rows: int | None = None
     )
 
 
-def expected_gain(positives: float, mu_counts: float, features: int) -> Finding:
-    """Whether a study of this size can gain over a bank alone.
-
-    >>> expected_gain(4600, 0.19, 23).code
-    'gain_likely'
-    """
-    room = room_for_gain(positives, mu_counts, features)
-    code = (
-        "gain_likely" if room >= GAIN_LIKELY else "gain_uncertain" if room >= GAIN_UNCERTAIN else "gain_none"
+def gain_sizes(study: Study, plan: Plan, positives: float, held: float) -> GainSizes:
+    """Public sizes of a study from which its gain is expected. positives, held: defaults in training and hold-out."""
+    own = sum(f.institution == BANK for f in plan.features)
+    return GainSizes(
+        positives=positives,
+        mu=plan.mu("counts"),
+        own=own,
+        external=len(plan.features) - own,
+        banks=len(study.banks),
+        known=1.0 if study.expected.known is None else study.expected.known,
+        held=held,
     )
-    return Finding(code, {"room": room, "positives": positives, "features": features})
 
 
 def expect(study: Study, plan: Plan, rows: Mapping[str, int]) -> tuple[Finding, ...]:
-    """What can be said before the study: of being left out, and whether the positives suffice for a gain."""
+    """What can be said before the study: of being left out, and between which bounds the gain will lie."""
     out = []
     if len(study.banks) > 1:
         share = study.inclusion_probability
@@ -85,12 +84,11 @@ def expect(study: Study, plan: Plan, rows: Mapping[str, int]) -> tuple[Finding, 
         out.append(
             Finding("left_out_certain") if ratio is None else Finding("left_out_odds", {"ratio": ratio})
         )
-    training, rate = (
-        training_rows(study, sum(rows.get(bank, 0) for bank in study.banks)),
-        study.expected.default_rate,
-    )
+    training = training_rows(study, sum(rows.get(bank, 0) for bank in study.banks))
+    rate = study.expected.default_rate
     if training is None:
         return (*out, Finding("declare_enterprises"))
     if rate is None:
         return (*out, Finding("declare_default_rate"))
-    return (*out, expected_gain(training * rate, plan.mu("counts"), len(plan.features)))
+    positives, held = training * rate, study.holdout.percent / 100
+    return (*out, *expected_gain(gain_sizes(study, plan, positives, positives * held / (1 - held))))

@@ -90,7 +90,9 @@ def known(group, code):
 
 
 def test_the_codes_are_found():
-    assert {"gain_likely", "gain_none", "rate", "rate_adam", "trails_*", "charged"} <= set(finding_codes())
+    assert {"gain_between", "card_worthless", "own_below", "rate", "rate_adam", "trails_*", "charged"} <= set(
+        finding_codes()
+    )
     assert len(actions()) > 15
     assert len({d.kind for d in disclosures()}) > 5
     assert {k for d in disclosures() for k in kinds(d)} > {"pseudonyms", "pseudonyms_and_date_side"}

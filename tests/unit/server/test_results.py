@@ -113,12 +113,12 @@ def test_the_study_finds_the_risk(finished):
 def test_histograms_of_banks_are_laid_end_to_end_by_risk():
     a = (np.array([1.0, 3.0]), np.array([5.0, 2.0]), np.array([0.1, 0.4]))
     b = (np.array([2.0]), np.array([4.0]), np.array([0.2]))
-    n1, n0, risk = module._sum({"a": a, "b": b})
+    n1, n0, risk = module.pooled({"a": a, "b": b})
     assert (n1.tolist(), n0.tolist(), risk.tolist()) == ([1, 2, 3], [5, 4, 2], [0.1, 0.2, 0.4])
-    same = module._sum({"a": a, "b": a})
+    same = module.pooled({"a": a, "b": a})
     assert (same[0].tolist(), same[1].tolist()) == ([2, 6], [10, 4])
-    assert module._sum({"a": a}) is a
-    assert module._sum({}) is None
+    assert module.pooled({"a": a}) is a
+    assert module.pooled({}) is None
 
 
 def test_figures_by_bank(finished):

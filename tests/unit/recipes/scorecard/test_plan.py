@@ -18,12 +18,11 @@ from fedrisk.recipes.scorecard.forms import (
     gram_release,
     own_pairs,
 )
-from fedrisk.recipes.scorecard.plan import SHARES, expect, expected_gain, make_plan, room_for_gain
+from fedrisk.recipes.scorecard.plan import SHARES, expect, make_plan
 from fedrisk.releases.budget import noise_reach, split, total_mu
 from fedrisk.releases.edges import edges_release
 from fedrisk.releases.evaluation import evaluation_release
 from fedrisk.releases.release import products
-from fedrisk.report.words import sentence
 from fedrisk.secure.ring import from_signed, to_range
 from fedrisk.study import BANK
 from support.studies import OWNERS, RADII, SIZES, features, study
@@ -376,25 +375,6 @@ def test_sums_of_the_gram_matrix_stay_inside_the_ring(rows, radius2):
         assert rows * radius2 * 4.0**bits <= 2.0**60
 
 
-@pytest.mark.parametrize(
-    ("positives", "mu", "count", "code", "words"),
-    [
-        (600, 0.2, 4, "gain_likely", "is to be expected"),  # room 60
-        (599, 0.2, 4, "gain_uncertain", "uncertain"),
-        (200, 0.2, 4, "gain_uncertain", "uncertain"),  # room 20
-        (199, 0.2, 4, "gain_none", "no gain"),
-        (0, 0.2, 0, "gain_none", "no gain"),
-    ],
-)
-def test_expected_gain_by_hand(positives, mu, count, code, words):
-    found = expected_gain(positives, mu, count)
-    room = positives * mu / math.sqrt(max(count, 1))
-    assert room_for_gain(positives, mu, count) == pytest.approx(room)
-    assert found.code == code
-    assert found.values == {"room": pytest.approx(room), "positives": positives, "features": count}
-    assert words in sentence(found)
-
-
 def test_what_is_expected_before_a_study():
     """By hand: 1,000 enterprises, .8 of them included, .7 of these trained on, .05 positives: 28."""
     asked = study(2)
@@ -410,9 +390,15 @@ def test_what_is_expected_before_a_study():
         codes({"b0": 600, "b1": 400}, default_rate=0.05),
         codes({}, enterprises=1000, default_rate=0.05),
     ):
-        assert found[1].code == "gain_none"
+        assert found[1].code == "gain_between"
         assert found[1].values["positives"] == pytest.approx(28)
-        assert found[1].values["features"] == 6
+        assert found[1].values["own"] + found[1].values["external"] == 6
+        assert found[1].values["known"] == 1.0
+    # So few defaults: it is said what would lessen the noise.
+    assert found[2].code == "gain_noise"
+    (half,) = codes({}, enterprises=1000, default_rate=0.05, known=0.5)[1:2]
+    assert half.values["known"] == 0.5
+    assert half.values["middle"] <= found[1].values["middle"]
     whole = asked.model_copy(
         update={"alignment": asked.alignment.model_copy(update={"inclusion_probability": 1.0})}
     )

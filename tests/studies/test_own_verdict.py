@@ -1,0 +1,59 @@
+"""What a bank's own hold-out says stays at the bank; what released numbers say stands first in everybody's report."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from fedrisk.cli import app
+from fedrisk.report.html import render
+
+pytestmark = pytest.mark.study
+
+
+@pytest.fixture(scope="module")
+def run(kit, scratch):
+    study = {"privacy": {"epsilon": 8.0}, "alignment": {"inclusion_probability": 1.0}}
+    built = kit.build(scratch(), ("alfa",), ("tax", "power"), enterprises=3000, study=study)
+    return built, built.run()
+
+
+def test_a_bank_reads_its_own_verdict(run):
+    built, done = run
+    kept = json.loads((done.nodes["alfa"].store.results(done.attempt) / "own_figures.json").read_text())
+    verdict = kept["verdict"]
+    assert set(verdict["models"]) == {"scorecard", "recalibrated", "alone", "champion"}
+    assert verdict["models"]["scorecard"]["auc"] == pytest.approx(kept["scorecard_auc"])
+    assert verdict["models"]["champion"]["auc"] == pytest.approx(kept["bank_champion_auc"])
+    gap = verdict["against_own"]["scorecard"]["auc"]
+    assert gap["value"] == pytest.approx(kept["scorecard_auc"] - kept["bank_alone_auc"])
+    assert gap["low"] < gap["value"] < gap["high"]
+    assert verdict["use"] in verdict["models"]
+    shown = CliRunner().invoke(app, ["own", str(built.paths["alfa"])])
+    assert shown.exit_code == 0
+    assert done.attempt in shown.output
+    assert "Use " in shown.output
+    assert "own hold-out" in shown.output
+    as_json = CliRunner().invoke(app, ["own", str(built.paths["alfa"]), "--json"])
+    assert json.loads(as_json.output)["verdict"] == verdict
+    other = CliRunner().invoke(app, ["own", str(built.paths["tax"])])
+    assert other.exit_code != 0
+
+
+def test_nothing_of_it_leaves(run):
+    _, done = run
+    said = json.dumps([{n: dict(a.body) for n, a in s.answers.items()} for s in done.steps])
+    assert "own_" not in said
+    assert "_auc" not in said
+
+
+def test_what_released_numbers_say_stands_first_in_the_report(run):
+    _, done = run
+    first = done.results.verdict[0]
+    assert first.code in ("card_worth", "card_doubtful", "card_worthless")
+    assert any(f.code.startswith("probabilities_") for f in done.results.verdict)
+    assert first.values["auc"] == pytest.approx(done.results.auc, abs=0.1)
+    page = render(done.results)
+    assert page.index('class="verdict') < page.index('class="tile"')
+    assert done.results.to_dict()["verdict"][0]["code"] == first.code
+    assert done.results.expectation.code == "gain_between"
