@@ -30,6 +30,7 @@ class Feature:
         bins: public inner edges (number) or categories; None lets a noisy histogram choose the edges.
         missing: whether missing values, and enterprises unknown here, get a separate bin (the last one).
         monotone: direction of the *risk* as the value rises, if the study imposes one.
+        direction: the same as an expectation, from which clear counts may depart. Not together with ``monotone``.
         bin_count: number of ordered bins where the edges are private; None leaves it to the study.
 
     Raises:
@@ -46,6 +47,7 @@ class Feature:
     missing: bool = True
     monotone: Literal["increasing", "decreasing"] | None = None
     bin_count: int | None = None
+    direction: Literal["increasing", "decreasing"] | None = None
 
     def __post_init__(self) -> None:
         name = f"feature {self.institution}.{self.column}"
@@ -53,8 +55,7 @@ class Feature:
             raise ConfigError(f"{name}: kind is {self.kind!r}; use number, category or flag")
         if self.grid not in ("linear", "log"):
             raise ConfigError(f"{name}: grid is {self.grid!r}; use linear or log")
-        if self.monotone not in (None, "increasing", "decreasing"):
-            raise ConfigError(f"{name}: monotone is {self.monotone!r}; use increasing, decreasing or nothing")
+        self._check_direction(name)
         if self.kind == "category":
             self._check_categories(name)
         elif self.kind == "flag":
@@ -63,13 +64,20 @@ class Feature:
         else:
             self._check_number(name)
 
+    def _check_direction(self, name: str) -> None:
+        for key, value in (("monotone", self.monotone), ("direction", self.direction)):
+            if value not in (None, "increasing", "decreasing"):
+                raise ConfigError(f"{name}: {key} is {value!r}; use increasing, decreasing or nothing")
+        if self.monotone is not None and self.direction is not None:
+            raise ConfigError(f"{name}: monotone and direction exclude each other; keep one")
+
     def _check_categories(self, name: str) -> None:
         if not self.bins or not all(isinstance(b, str) for b in self.bins):
             raise ConfigError(f"{name}: a category needs its public bins as texts")
         if len(set(self.bins)) != len(self.bins):
             raise ConfigError(f"{name}: bins name a category twice; list each one once")
-        if self.monotone is not None:
-            raise ConfigError(f"{name}: categories have no order; leave monotone out")
+        if self.monotone is not None or self.direction is not None:
+            raise ConfigError(f"{name}: categories have no order; leave monotone and direction out")
 
     def _check_number(self, name: str) -> None:
         if self.bins is None:
@@ -87,6 +95,11 @@ class Feature:
     def name(self) -> str:
         """Institution and column, the feature's name in tables and messages."""
         return f"{self.institution}.{self.column}"
+
+    @property
+    def leaning(self) -> int:
+        """1 where the risk is stated to rise with the value, as constraint or expectation; -1 to fall; else 0."""
+        return {"increasing": 1, "decreasing": -1, None: 0}[self.monotone or self.direction]
 
     @property
     def private_edges(self) -> bool:
@@ -112,6 +125,7 @@ def features_of(dictionary: Dictionary, role: str) -> tuple[Feature, ...]:
             missing=role != BANK or c.missing == "bin",
             monotone=c.monotone,
             bin_count=c.bin_count,
+            direction=c.direction,
         )
         for c in dictionary.columns
         if c.feature and c.kind != "date"

@@ -152,13 +152,14 @@ class Bins:
             "missing": f.missing,
             "monotone": f.monotone,
             "bin_count": f.bin_count,
+            "direction": f.direction,
             "edges": list(self.edges),
             "categories": list(self.categories),
         }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Bins:
-        """Inverse of `to_dict`.
+        """Inverse of `to_dict`; forms that were stored before columns had a direction are read too.
 
         Raises:
             ConfigError: a key is missing or unknown, or the parts contradict each other.

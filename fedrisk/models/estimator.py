@@ -49,6 +49,9 @@ SLOPE_SPREADS = (0.1, 0.3, 1.0, 3.0)
 BEND_SPREADS = (0.0, 0.1, 0.3, 1.0)
 """Candidate prior standard deviations of the modes."""
 
+LIKELY = 1e-6
+"""Share of the evidence from which a candidate prior counts in the weights' errors."""
+
 
 @dataclass(frozen=True)
 class LabelCounts:
@@ -105,6 +108,7 @@ class Curves:
         spread: variance of the curve over enterprises, (features,).
         ordered: number of ordered bins of each feature.
         missing: whether a feature has a bin for missing values.
+        covariance: per feature, how the curve would vary with other noise and other enterprises, (bins, bins).
     """
 
     rate: float
@@ -115,6 +119,7 @@ class Curves:
     spread: Floats
     ordered: tuple[int, ...]
     missing: tuple[bool, ...]
+    covariance: tuple[Floats, ...] = ()
 
 
 def fit_curves(counts: LabelCounts, bins: Sequence[Bins]) -> Curves:
@@ -127,17 +132,24 @@ def fit_curves(counts: LabelCounts, bins: Sequence[Bins]) -> Curves:
         raise ConfigError("label counts do not have one number per bin of every feature")
     positives, negatives = counts.positives, counts.negatives
     rate = float(np.clip(positives / (positives + negatives), 1e-4, 0.9))
-    curve, weight, tau = [], [], []
+    curve, weight, tau, covariance = [], [], [], []
     for j, b in enumerate(bins):
         n1, n0 = counts.n1[j], counts.n0[j]
         fit = smooth_log_odds(
-            n1, n0, float(counts.variance[j]), rate, ordered=b.ordered, missing=b.feature.missing
+            n1,
+            n0,
+            float(counts.variance[j]),
+            rate,
+            ordered=b.ordered,
+            missing=b.feature.missing,
+            direction=b.feature.leaning,
         )
         filled = np.maximum(n1 + n0, 1.0)
         share = filled / filled.sum()
         curve.append(fit.shift - float(share @ fit.shift))
         weight.append(share)
         tau.append(fit.tau)
+        covariance.append(centred(fit.covariance, share))
     spread = np.array([float(w @ c**2) for w, c in zip(weight, curve, strict=True)])
     return Curves(
         rate=rate,
@@ -148,7 +160,19 @@ def fit_curves(counts: LabelCounts, bins: Sequence[Bins]) -> Curves:
         spread=spread,
         ordered=tuple(b.ordered for b in bins),
         missing=tuple(b.feature.missing for b in bins),
+        covariance=tuple(covariance),
     )
+
+
+def centred(covariance: Floats, weight: Floats) -> Floats:
+    """Covariance of a curve after its mean under ``weight`` is taken off.
+
+    >>> centred(np.eye(2), np.full(2, 0.5)).tolist()
+    [[0.5, -0.5], [-0.5, 0.5]]
+    """
+    centre = np.eye(len(weight)) - weight
+    out: Floats = centre @ covariance @ centre.T
+    return out
 
 
 def shape_bases(curves: Curves, modes: int = 3) -> tuple[Floats, ...]:
@@ -198,10 +222,33 @@ def radii(
     return {name: clip * math.sqrt(max(value, 1e-12)) for name, value in square.items()}
 
 
+@dataclass(frozen=True)
+class Weights:
+    """Weights of all shape columns after release B, and the contributions that they make.
+
+    Attributes:
+        contributions: per feature, log-odds per bin, with mean zero under the bin weights.
+        mean: the weights, (M,), averaged over the candidate priors.
+        covariance: how they would vary with other noise and other enterprises, (M, M), at the same curves: the moment's
+            covariance through the linear map from moment to mean (delta method).
+    """
+
+    contributions: tuple[Floats, ...]
+    mean: Floats
+    covariance: Floats
+
+
 def fit_weights(
     bases: Sequence[Floats], counts: LabelCounts, curves: Curves, gram: Floats, gram_variance: Floats
 ) -> tuple[Floats, ...]:
-    """Log-odds contributions per feature and bin from release A and the Gram matrix of release B.
+    """Log-odds contributions per feature and bin: those of :func:`posterior_weights`."""
+    return posterior_weights(bases, counts, curves, gram, gram_variance).contributions
+
+
+def posterior_weights(
+    bases: Sequence[Floats], counts: LabelCounts, curves: Curves, gram: Floats, gram_variance: Floats
+) -> Weights:
+    """Weights of the shape columns from release A and the Gram matrix of release B.
 
     Args:
         bases: from `shape_bases`, M columns in all.
@@ -209,9 +256,6 @@ def fit_weights(
         curves: from `fit_curves`, for the same counts.
         gram: noisy Psi' Psi, shape (M, M), symmetric; entries within a feature are ignored.
         gram_variance: noise variance of each entry, shape (M, M); entries within a feature are ignored.
-
-    Returns:
-        One array (bins,) per feature, with mean zero under the bin weights.
     """
     at = _offsets(bases)
     gram = complete_gram(bases, curves, gram)
@@ -229,34 +273,53 @@ def fit_weights(
     )
     first = np.zeros(at[-1], dtype=bool)
     first[at[:-1]] = True
-    weights = _averaged(gram * h, noise * h**2, moment, moment_noise, first)
-    parts = [b @ weights[i:k] for b, i, k in zip(bases, at, at[1:], strict=False)]
-    return tuple(p - float(w @ p) for p, w in zip(parts, curves.weight, strict=True))
+    mean, covariance = _averaged(gram * h, noise * h**2, moment, moment_noise, first)
+    parts = [b @ mean[i:k] for b, i, k in zip(bases, at, at[1:], strict=False)]
+    contributions = tuple(p - float(w @ p) for p, w in zip(parts, curves.weight, strict=True))
+    return Weights(contributions, mean, covariance)
 
 
 def _averaged(
     design: Floats, gram_noise: Floats, moment: Floats, moment_noise: Floats, first: NDArray[np.bool_]
-) -> Floats:
-    """Weights of all shape columns, averaged over the candidate priors by their evidence.
+) -> tuple[Floats, Floats]:
+    """Weights of all shape columns, averaged over the candidate priors by their evidence, and their covariance.
 
     ``first``: which columns are the curves themselves.
     """
-    evidences, candidates = [], []
-    for slope_spread in SLOPE_SPREADS:
-        for bend_spread in BEND_SPREADS:
-            prior = np.where(first, slope_spread, bend_spread) ** 2
-            base = (design * prior) @ design + design + moment_noise
-            for centre in CENTRES:
-                mean = np.where(first, centre / SLOPE, 0.0)
-                cover = base + np.diag(gram_noise @ (mean**2 + prior) + 1e-6)
-                factor = cho_factor(cover, lower=True)
-                residual = moment - design @ mean
-                solved = cho_solve(factor, residual)
-                evidences.append(-0.5 * float(residual @ solved) - float(np.log(np.diag(factor[0])).sum()))
-                candidates.append(mean + prior * (design @ solved))
+    candidates = [
+        (np.where(first, slope, bend) ** 2, np.where(first, centre / SLOPE, 0.0))
+        for slope in SLOPE_SPREADS
+        for bend in BEND_SPREADS
+        for centre in CENTRES
+    ]
+    evidences, means = [], []
+    for prior, expected in candidates:
+        factor = _cover(design, gram_noise, moment_noise, prior, expected)
+        residual = moment - design @ expected
+        solved = cho_solve(factor, residual)
+        evidences.append(-0.5 * float(residual @ solved) - float(np.log(np.diag(factor[0])).sum()))
+        means.append(expected + prior * (design @ solved))
     share = np.exp(np.array(evidences) - max(evidences))
-    weights: Floats = (share / share.sum()) @ np.array(candidates)
-    return weights
+    share /= share.sum()
+    mean = share @ np.array(means)
+    gain = np.zeros_like(design)
+    for (prior, expected), likely in zip(candidates, share, strict=True):
+        if likely > LIKELY:
+            factor = _cover(design, gram_noise, moment_noise, prior, expected)
+            gain += likely * cho_solve(factor, design * prior).T
+    noise = design + moment_noise + np.diag(gram_noise @ mean**2)
+    return mean, gain @ noise @ gain.T
+
+
+def _cover(
+    design: Floats, gram_noise: Floats, moment_noise: Floats, prior: Floats, expected: Floats
+) -> tuple[Floats, bool]:
+    """Cholesky factor of the moment's covariance under one prior."""
+    noise = np.diag(gram_noise @ (expected**2 + prior) + 1e-6)
+    factor: tuple[Floats, bool] = cho_factor(
+        (design * prior) @ design + design + moment_noise + noise, lower=True
+    )
+    return factor
 
 
 def complete_gram(bases: Sequence[Floats], curves: Curves, gram: Floats) -> Floats:

@@ -25,6 +25,7 @@ from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.binning import Bins
 from fedrisk.models.calibration import calibrated_intercept, class_scores
 from fedrisk.models.estimator import Curves, LabelCounts, complete_gram
+from fedrisk.models.point_errors import point_errors
 from fedrisk.study import BANK
 
 Floats = NDArray[np.float64]
@@ -122,6 +123,8 @@ class Scorecard:
         gap: mean of others less mean of defaults, in points.
         partial_sd: standard deviation of each institution's points.
         notice: what a reader must know, for instance that the scorecard is from a run without privacy.
+        errors: standard error of every number of points (models/point_errors), in the shape of ``points``; None on
+            cards of earlier versions.
         version: of the stored form.
     """
 
@@ -136,6 +139,7 @@ class Scorecard:
     gap: float
     partial_sd: dict[str, float]
     notice: str | None = None
+    errors: tuple[tuple[float, ...], ...] | None = None
     version: int = VERSION
 
     def __post_init__(self) -> None:
@@ -145,6 +149,8 @@ class Scorecard:
             )
         if any(b.size != len(p) for b, p in zip(self.bins, self.points, strict=True)):
             raise ConfigError("scorecard: every feature needs one number of points per bin")
+        if self.errors is not None and [len(e) for e in self.errors] != [len(p) for p in self.points]:
+            raise ConfigError("scorecard: every number of points needs one standard error")
         if self.version > VERSION:
             raise ConfigError(
                 f"scorecard: format version is {self.version}, this program reads up to {VERSION}; upgrade it"
@@ -159,6 +165,7 @@ class Scorecard:
         counts: LabelCounts,
         curves: Curves,
         *,
+        errors: Sequence[Floats] | None = None,
         bases: Sequence[Floats] | None = None,
         gram: Floats | None = None,
         rounded: Sequence[Sequence[int]] | None = None,
@@ -169,6 +176,7 @@ class Scorecard:
         score into log-odds: gap over variance within the classes, limited to 1/2 to 2. No feature gives or takes
         more than MOST_POINTS.
 
+        errors: standard errors of the contributions, in their shape; the card states those of its points.
         rounded: points as another machine rounded them, taken where they are within rounding of those here, so that
         all machines have the same card. ConfigError where they are not.
         """
@@ -195,6 +203,7 @@ class Scorecard:
             sd=FACTOR * spread,
             gap=FACTOR * slope * moments.gap,
             partial_sd={k: FACTOR * slope * math.sqrt(v) for k, v in moments.partial.items()},
+            errors=None if errors is None else point_errors(errors, FACTOR * slope),
         )
 
     def same_as(self, other: Scorecard) -> bool:
@@ -209,10 +218,22 @@ class Scorecard:
         names = [*self.partial_sd]
         if names != [*other.partial_sd] or abs(self.base_points - other.base_points) > 1:
             return False
+        if (self.errors is None) != (other.errors is None):
+            return False
         mine, theirs = (
-            [*c.averages, c.intercept, c.rate, c.sd, c.gap, *c.partial_sd.values()] for c in (self, other)
+            [
+                *c.averages,
+                *(c.intercept, c.rate, c.sd, c.gap),
+                *c.partial_sd.values(),
+                *(v for e in c.errors or () for v in e),
+            ]
+            for c in (self, other)
         )
         return bool(np.allclose(mine, theirs, rtol=CLOSE, atol=CLOSE))
+
+    def errors_of(self, feature: int) -> tuple[float, ...] | None:
+        """Standard errors of a feature's points; None on cards of earlier versions."""
+        return None if self.errors is None else self.errors[feature]
 
     def external_log_odds(self, points: NDArray[np.integer] | Floats) -> Floats:
         """Log-odds of default that the holders' points add to the average, in the shape of ``points``."""
@@ -378,6 +399,8 @@ class Scorecard:
             data["bins"] = tuple(Bins.from_dict(b) for b in data["bins"])
             data["points"] = tuple(tuple(int(v) for v in p) for p in data["points"])
             data["averages"] = tuple(float(a) for a in data["averages"])
+            if (errors := data.get("errors")) is not None:
+                data["errors"] = tuple(tuple(float(v) for v in e) for e in errors)
             return cls(**data)
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"scorecard: the stored form is malformed ({type(error).__name__})") from error

@@ -37,6 +37,7 @@ class FeatureOf(Body):
     missing: bool
     monotone: Literal["increasing", "decreasing"] | None
     bin_count: Annotated[int, Field(ge=2, le=65_536)] | None
+    direction: Literal["increasing", "decreasing"] | None
 
 
 def _checked(content: dict[str, Any]) -> dict[str, Any]:

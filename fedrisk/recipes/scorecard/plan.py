@@ -26,6 +26,9 @@ from fedrisk.study import Study
 SHARES = {"edges": EDGES_SHARE, "counts": 0.65, "gram": 0.30}
 """Shares of mu^2 that did well on several data sets; without private edges theirs goes to the others."""
 
+MOST_NAMES = 20
+"""Columns that a finding names."""
+
 GAIN_LIKELY, GAIN_UNCERTAIN = 60.0, 20.0
 """Room from which a gain over a bank alone is likely, or possible; see :func:`room_for_gain`."""
 
@@ -80,8 +83,26 @@ def expected_gain(positives: float, mu_counts: float, features: int) -> Finding:
     return Finding(code, {"room": room, "positives": positives, "features": features})
 
 
+def unstated_directions(features: Sequence[Feature]) -> list[Finding]:
+    """Proposes to state directions for columns of numbers that state none, from public columns alone.
+
+    Nothing of the rows goes into it: a direction that is chosen by labelled rows would be a release of its own.
+    """
+    names = [f.name for f in features if f.kind == "number" and not f.leaning]
+    if not names:
+        return []
+    rest = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return [
+        Finding("direction_unstated", {"count": len(names), "columns": ", ".join(names[:MOST_NAMES]) + rest})
+    ]
+
+
 def expect(study: Study, plan: Plan, rows: Mapping[str, int]) -> tuple[Finding, ...]:
-    """What can be said before the study: of being left out, and whether the positives suffice for a gain."""
+    """What can be said before the study: of being left out, whether positives suffice for a gain, and of directions."""
+    return (*_outlook(study, plan, rows), *unstated_directions(plan.features))
+
+
+def _outlook(study: Study, plan: Plan, rows: Mapping[str, int]) -> tuple[Finding, ...]:
     out = []
     if len(study.banks) > 1:
         share = study.inclusion_probability
