@@ -16,14 +16,19 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
+from scipy.stats import norm
 
 from fedrisk.findings import Finding
 from fedrisk.models.binning import Bins
 
 Floats = NDArray[np.float64]
 
-CLEAR = 2.0
-"""Standard errors from which a difference of points counts."""
+TURN, MOVE = 0.45, 0.05
+"""Over the square of the number of bins: the normal tail beyond which a turn, or a move at all, counts.
+
+With k bins of independent errors a flat curve is then said to turn at one in twenty (simulated for 4 to 24 bins; the
+limit is at least two standard errors), and to move at one in twenty at most (Bonferroni 1936, over all pairs).
+"""
 
 KEEP = 1.0
 """Size of a turn, in units of what its errors alone make of it, below which nothing of it is kept."""
@@ -65,10 +70,12 @@ class Course:
     Attributes:
         rise: largest rise of the *risk* from a bin to a later one, in standard errors of the difference; 0 if none.
         fall: largest fall of the risk, likewise.
+        bins: number of ordered bins, among which the largest were sought.
     """
 
     rise: float
     fall: float
+    bins: int
 
     @property
     def turns(self) -> bool:
@@ -77,13 +84,13 @@ class Course:
 
     @property
     def clearly(self) -> bool:
-        """Whether both are more than CLEAR standard errors; a turn below may be noise."""
-        return min(self.rise, self.fall) > CLEAR
+        """Whether it turns beyond its errors; a turn below may be noise."""
+        return min(self.rise, self.fall) > max(2.0, float(norm.isf(TURN / self.bins**2)))
 
     @property
     def way(self) -> Way | None:
         """Where risk clearly moves one way and does not clearly turn: that way."""
-        if self.clearly or max(self.rise, self.fall) <= CLEAR:
+        if self.clearly or max(self.rise, self.fall) <= float(norm.isf(MOVE / self.bins**2)):
             return None
         return "increasing" if self.rise > self.fall else "decreasing"
 
@@ -101,7 +108,7 @@ def course_of(bins: Bins, points: Sequence[int], errors: Sequence[float] | None)
     i, j = np.triu_indices(k, 1)
     # Fewer points are more risk.
     moves = (p[i] - p[j]) / np.maximum(np.hypot(e[i], e[j]), 1e-9)
-    return Course(max(float(moves.max()), 0.0), max(float(-moves.min()), 0.0))
+    return Course(max(float(moves.max()), 0.0), max(float(-moves.min()), 0.0), k)
 
 
 def course_finding(bins: Bins, points: Sequence[int], errors: Sequence[float] | None) -> Finding | None:

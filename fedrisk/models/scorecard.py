@@ -31,7 +31,9 @@ from fedrisk.study import BANK
 Floats = NDArray[np.float64]
 Codes = Sequence[NDArray[np.integer]] | NDArray[np.integer]
 
-VERSION = 1
+VERSION = 2
+"""Of the stored form. Version 2 has standard errors; version 1 is read still."""
+
 DOUBLE = 20.0
 """Points that double the odds of repaying."""
 

@@ -132,12 +132,19 @@ def smooth_log_odds(
         - 0.5 * np.linalg.slogdet(hessian)[1]
     )
     best = int(np.argmax(evidence))
-    return Smooth(
-        shift[best],
-        float(steps[best]),
-        float(evidence[best]),
-        _spread(hessian[best], (slope**2 / spread)[best]),
-    )
+    import os
+    share = np.exp(evidence - evidence.max())
+    share /= share.sum()
+    inverse = np.linalg.inv(hessian)
+    each = (inverse * (slope**2 / spread)[:, None, :]) @ inverse
+    if os.environ.get("AVG"):
+        middle = share @ shift
+        tau = float(np.exp(share @ np.log(steps)))
+    else:
+        middle, tau = shift[best], float(steps[best])
+    apart = shift - middle
+    covariance = np.einsum("t,tij->ij", share, each) + (apart.T * share) @ apart
+    return Smooth(middle, tau, float(evidence[best]), covariance)
 
 
 def _spread(hessian: Floats, information: Floats) -> Floats:

@@ -69,6 +69,7 @@ def test_private_edges_have_no_public_bins():
     "bins",
     [
         Bins(number(monotone="increasing", grid="log"), edges=(1.5, 2.5)),
+        Bins(number(direction="decreasing"), edges=(1.5, 2.5)),
         Bins.public(Feature(institution="t", column="c", kind="category", bins=("é", "b"), missing=False)),
         Bins.public(Feature(institution="t", column="f", kind="flag")),
         Bins.public(number(bins=(1.0, 2.0))),
@@ -76,6 +77,12 @@ def test_private_edges_have_no_public_bins():
 )
 def test_round_trip(bins):
     assert Bins.from_dict(bins.to_dict()) == bins
+
+
+def test_a_form_from_before_directions_is_read():
+    old = Bins(number(), edges=(1.0,)).to_dict()
+    del old["direction"]
+    assert Bins.from_dict(old) == Bins(number(), edges=(1.0,))
 
 
 def test_malformed_form_is_refused():

@@ -130,6 +130,8 @@ def test_categories_are_escaped(finished):
         def labels():
             return ["<i onclick=x>", *first.labels()[1:]]
 
+        ordered = first.ordered
+
     class Card:
         def __getattr__(self, name):
             return (Odd, *results.card.bins[1:]) if name == "bins" else getattr(results.card, name)
