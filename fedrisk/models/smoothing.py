@@ -133,6 +133,7 @@ def smooth_log_odds(
     )
     best = int(np.argmax(evidence))
     import os
+
     share = np.exp(evidence - evidence.max())
     share /= share.sum()
     inverse = np.linalg.inv(hessian)
