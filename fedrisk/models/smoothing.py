@@ -46,8 +46,8 @@ class Smooth:
         shift: log-odds shift per bin, relative to the mean rate.
         tau: the chosen step of the random walk.
         evidence: its log evidence.
-        covariance: how the shift would vary with other noise and other rows, (size, size), at the same step: the
-            sandwich estimate of a penalised fit (Huber 1967; Gray 1992). What the prior pulls is not in it.
+        covariance: how the shift would vary with other noise and other rows, (size, size): the sandwich estimate of a
+            penalised fit (Huber 1967; Gray 1992), with the choice of the step. What the prior pulls is not in it.
     """
 
     shift: Floats
@@ -132,26 +132,22 @@ def smooth_log_odds(
         - 0.5 * np.linalg.slogdet(hessian)[1]
     )
     best = int(np.argmax(evidence))
-    import os
+    covariance = _spread(shift, best, evidence, hessian, slope**2 / spread)
+    return Smooth(shift[best], float(steps[best]), float(evidence[best]), covariance)
 
-    share = np.exp(evidence - evidence.max())
+
+def _spread(shift: Floats, best: int, evidence: Floats, hessian: Floats, information: Floats) -> Floats:
+    """Covariance of the mode over other noise and other rows, averaged over the steps by their evidence.
+
+    With one step: the data's information between two inverse Hessians. Another step could as well have been chosen,
+    which adds what its curve differs by.
+    """
+    share = np.exp(evidence - evidence[best])
     share /= share.sum()
     inverse = np.linalg.inv(hessian)
-    each = (inverse * (slope**2 / spread)[:, None, :]) @ inverse
-    if os.environ.get("AVG"):
-        middle = share @ shift
-        tau = float(np.exp(share @ np.log(steps)))
-    else:
-        middle, tau = shift[best], float(steps[best])
-    apart = shift - middle
-    covariance = np.einsum("t,tij->ij", share, each) + (apart.T * share) @ apart
-    return Smooth(middle, tau, float(evidence[best]), covariance)
-
-
-def _spread(hessian: Floats, information: Floats) -> Floats:
-    """Covariance of the mode over other noise and other rows: the data's information between two inverse Hessians."""
-    inverse = np.linalg.inv(hessian)
-    out: Floats = (inverse * information) @ inverse
+    each = (inverse * information[:, None, :]) @ inverse
+    apart = shift - shift[best]
+    out: Floats = np.einsum("t,tij->ij", share, each) + (apart.T * share) @ apart
     return out
 
 

@@ -167,7 +167,7 @@ def _points(card: Scorecard) -> RenderableType:
     order = sorted(range(len(card.bins)), key=lambda j: min(card.points[j]) - max(card.points[j]))
     for j in order[:MOST_ROWS]:
         pairs = zip(card.points[j], card.errors_of(j) or (), strict=True)
-        table.add_row(card.bins[j].feature.name, ", ".join(f"{p} ± {e:.1f}" for p, e in pairs))
+        table.add_row(card.bins[j].feature.name, ", ".join(f"{p}±{e:.1f}" for p, e in pairs))
     return table
 
 
