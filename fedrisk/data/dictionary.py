@@ -35,7 +35,7 @@ ROW_NUMBER = "@row"
 
 Value = str | int | float
 
-_NUMBER_ONLY = ("low", "high", "bins", "bin_count", "monotone")
+_NUMBER_ONLY = ("low", "high", "bins", "bin_count", "monotone", "direction")
 _CATEGORY_ONLY = ("categories", "prefix")
 # What two banks must agree on before their sums over a feature may be added up.
 _SHARED = (
@@ -52,6 +52,7 @@ _SHARED = (
     "monotone",
     "special",
     "strength",
+    "direction",
 )
 
 
@@ -67,12 +68,15 @@ class Column(_Frozen):
     bin on its right) or a number of bins ``bin_count``, whose edges are then found privately on a ``grid``
     that is linear or signed-logarithmic between the bounds. In a file ``bins`` may be a list or a number; if
     neither is given, the recipe chooses the number. Categories have a public list; values that are not in it
-    count as missing. Flags are yes or no. Dates are never features. ``monotone`` is the direction in which
-    risk moves as the number grows, where that is known beforehand. ``special`` are codes among the numbers, or
+    count as missing. Flags are yes or no. Dates are never features. ``special`` are codes among the numbers, or
     among a flag's 0 and 1, with the meaning of each (in a file a table): every one is a bin of its own, apart
     from the numbers and from missing values. ``missing_values`` are codes that count as missing. ``strength`` is
     how much an expert expects the column to tell about default, never what a table shows: a study with too few
     defaults for all of its columns leaves weak ones out first.
+
+    Where it is known beforehand how risk moves as the number grows, a column says so, in one of two ways:
+    ``monotone`` is a constraint, which the points keep whatever the counts say; ``direction`` is an expectation,
+    from which they depart where the counts clearly say so.
 
     >>> Column(name="age", kind="number", meaning="years", low=18, high=100, bins=8).bin_count
     8
@@ -95,6 +99,7 @@ class Column(_Frozen):
     outside: float = Field(default=0.01, ge=0, le=1)
     monotone: Literal["increasing", "decreasing"] | None = None
     strength: Literal["strong", "medium", "weak"] | None = None
+    direction: Literal["increasing", "decreasing"] | None = None
     source: str | None = Field(default=None, min_length=1)
     prefix: int | None = Field(default=None, ge=1)
     missing_values: tuple[Value, ...] = ()
@@ -335,6 +340,11 @@ def _column_problems(c: Column) -> list[str]:
 
 def _number_problems(c: Column) -> list[str]:
     found = []
+    if c.monotone is not None and c.direction is not None:
+        found.append(
+            "monotone (a constraint) and direction (an expectation) exclude each other; keep direction unless the "
+            "points must never turn"
+        )
     if c.bins is not None and c.bin_count is not None:
         found.append("bins (public edges) and bin_count (private edges) exclude each other; remove one")
     if (c.low is None) != (c.high is None):

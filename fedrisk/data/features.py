@@ -35,6 +35,7 @@ class Feature:
         bins: public inner edges (number) or categories; None lets a noisy histogram choose the edges.
         missing: whether missing values get a separate bin, after all others.
         monotone: direction of the *risk* as the value rises, if the study imposes one.
+        direction: the same as an expectation, from which clear counts may depart. Not together with ``monotone``.
         bin_count: number of ordered bins where the edges are private; None leaves it to the study.
         special: codes among the values of a number or flag, each a bin of its own, with their meanings.
         strength: predictive power that an expert expects, in the usual bands of the information value (Siddiqi 2006:
@@ -57,6 +58,7 @@ class Feature:
     bin_count: int | None = None
     special: Special = ()
     strength: Literal["strong", "medium", "weak"] | None = None
+    direction: Literal["increasing", "decreasing"] | None = None
 
     def __post_init__(self) -> None:
         name = f"feature {self.institution}.{self.column}"
@@ -64,8 +66,7 @@ class Feature:
             raise ConfigError(f"{name}: kind is {self.kind!r}; use number, category or flag")
         if self.grid not in ("linear", "log"):
             raise ConfigError(f"{name}: grid is {self.grid!r}; use linear or log")
-        if self.monotone not in (None, "increasing", "decreasing"):
-            raise ConfigError(f"{name}: monotone is {self.monotone!r}; use increasing, decreasing or nothing")
+        self._check_direction(name)
         if self.strength not in (None, "strong", "medium", "weak"):
             raise ConfigError(f"{name}: strength is {self.strength!r}; use strong, medium, weak or nothing")
         if self.kind == "category":
@@ -77,13 +78,20 @@ class Feature:
             self._check_number(name)
         self._check_special(name)
 
+    def _check_direction(self, name: str) -> None:
+        for key, value in (("monotone", self.monotone), ("direction", self.direction)):
+            if value not in (None, "increasing", "decreasing"):
+                raise ConfigError(f"{name}: {key} is {value!r}; use increasing, decreasing or nothing")
+        if self.monotone is not None and self.direction is not None:
+            raise ConfigError(f"{name}: monotone and direction exclude each other; keep one")
+
     def _check_categories(self, name: str) -> None:
         if not self.bins or not all(isinstance(b, str) for b in self.bins):
             raise ConfigError(f"{name}: a category needs its public bins as texts")
         if len(set(self.bins)) != len(self.bins):
             raise ConfigError(f"{name}: bins name a category twice; list each one once")
-        if self.monotone is not None:
-            raise ConfigError(f"{name}: categories have no order; leave monotone out")
+        if self.monotone is not None or self.direction is not None:
+            raise ConfigError(f"{name}: categories have no order; leave monotone and direction out")
 
     def _check_number(self, name: str) -> None:
         if self.bins is None:
@@ -111,6 +119,11 @@ class Feature:
     def with_bins(self, edges: tuple[float, ...]) -> Feature:
         """The same number with public inner edges in place of edges from a noisy histogram."""
         return replace(self, bins=edges, bin_count=None)
+
+    @property
+    def leaning(self) -> int:
+        """1 where the risk is stated to rise with the value, as constraint or expectation; -1 to fall; else 0."""
+        return {"increasing": 1, "decreasing": -1, None: 0}[self.monotone or self.direction]
 
     @property
     def private_edges(self) -> bool:
@@ -142,6 +155,7 @@ def features_of(dictionary: Dictionary, role: str) -> tuple[Feature, ...]:
             bin_count=c.bin_count,
             special=c.special,
             strength=c.strength,
+            direction=c.direction,
         )
         for c in dictionary.columns
         if c.feature and c.kind != "date"

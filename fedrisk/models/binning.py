@@ -198,6 +198,7 @@ class Bins:
             "bin_count": f.bin_count,
             "special": [list(pair) for pair in f.special],
             "strength": f.strength,
+            "direction": f.direction,
             "edges": list(self.edges),
             "categories": list(self.categories),
             "unknown": self.unknown,
@@ -205,7 +206,7 @@ class Bins:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Bins:
-        """Inverse of `to_dict`; special codes may be absent, as in cards of version 0.1.0 before there were any.
+        """Inverse of `to_dict`; what cards of earlier versions do not have yet may be absent.
 
         Raises:
             ConfigError: a key is missing or unknown, or the parts contradict each other.

@@ -25,6 +25,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,8 @@ RATES = (1e-4, 0.9)
 
 EMPTY = 2.0
 """Noise, in standard deviations, that the enterprises in a bin have to exceed for the bin to say something."""
+LIKELY = 1e-6
+"""Share of the evidence from which a candidate prior counts in the weights' errors."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ class Curves:
         ordered: number of ordered bins of each feature.
         apart: number of a feature's bins with levels of their own, behind those of values: special codes and missing.
         unknown: whether a feature's last bin is of enterprises that its holder does not know, where it is zero.
+        covariance: per feature, how the curve would vary with other noise and other enterprises, (bins, bins).
     """
 
     rate: float
@@ -128,6 +132,7 @@ class Curves:
     ordered: tuple[int, ...]
     apart: tuple[int, ...]
     unknown: tuple[bool, ...] = ()
+    covariance: tuple[Floats, ...] = ()
 
 
 def with_known(counts: LabelCounts, bins: Sequence[Bins]) -> LabelCounts:
@@ -162,29 +167,27 @@ def fit_curves(counts: LabelCounts, bins: Sequence[Bins]) -> Curves:
         raise ConfigError("label counts do not have one number per bin of every feature")
     total = counts.positives + counts.negatives
     rate = float(np.clip(counts.positives / total, *RATES))
+    everybody = (1.0, rate)
     known = {
         b.feature.institution: _known(counts, j) for j, b in enumerate(bins) if b.feature.kind == "known"
     }
-    curve, weight, tau = [], [], []
+    fits = []
     for j, b in enumerate(bins):
-        part, among = (
-            (1.0, rate) if b.feature.kind == "known" else known.get(b.feature.institution, (1.0, rate))
-        )
-        fit = _curve(counts, j, b, among)
-        curve.append(fit[0])
-        weight.append(fit[1] if b.feature.kind == "known" else _with_unknown(fit[1], part, b))
-        tau.append(fit[2])
+        of = everybody if b.feature.kind == "known" else known.get(b.feature.institution, everybody)
+        fits.append(_curve(counts, j, b, *of))
+    curve, weight = tuple(f.curve for f in fits), tuple(f.weight for f in fits)
     spread = np.array([float(w @ c**2) for w, c in zip(weight, curve, strict=True)])
     return Curves(
         rate=rate,
         total=total,
-        curve=tuple(curve),
-        tau=np.array(tau),
-        weight=tuple(weight),
+        curve=curve,
+        tau=np.array([f.tau for f in fits]),
+        weight=weight,
         spread=spread,
         ordered=tuple(b.ordered for b in bins),
         apart=tuple(b.apart for b in bins),
         unknown=tuple(b.unknown and b.feature.kind != "known" for b in bins),
+        covariance=tuple(f.covariance for f in fits),
     )
 
 
@@ -196,23 +199,46 @@ def _known(counts: LabelCounts, place: int) -> tuple[float, float]:
     return share, float(np.clip(n1[0] / max(total, 1.0), *RATES))
 
 
-def _curve(counts: LabelCounts, j: int, b: Bins, rate: float) -> tuple[Floats, Floats, float]:
-    """Curve (size,), shares of the bins among enterprises that it is about, and the random walk's step."""
-    inside = slice(0, b.size if b.feature.kind == "known" else b.known)
+class _Curve(NamedTuple):
+    """One feature's curve, the shares of its bins, the step of its random walk and the curve's covariance."""
+
+    curve: Floats
+    weight: Floats
+    tau: float
+    covariance: Floats
+
+
+def _curve(counts: LabelCounts, j: int, b: Bins, known: float, rate: float) -> _Curve:
+    """A feature's curve. known: share of the enterprises that it is about; rate: default rate among them."""
+    of_known = b.unknown and b.feature.kind != "known"
+    inside = slice(0, b.known if of_known else b.size)
     n1, n0, variance = counts.n1[j][inside], counts.n0[j][inside], float(counts.variance[j])
-    fit = smooth_log_odds(n1, n0, variance, rate, ordered=b.ordered, apart=b.apart)
+    fit = smooth_log_odds(
+        n1, n0, variance, rate, ordered=b.ordered, apart=b.apart, direction=b.feature.leaning
+    )
     filled = np.maximum(n1 + n0, 1.0)
     share = filled / filled.sum()
     # A bin by itself (a category, missing) with no more in it than noise says nothing.
-    empty = (np.arange(len(n1)) >= b.ordered) & (n1 + n0 <= max(EMPTY * np.sqrt(2 * variance), 0.5))
-    middle = share * ~empty
-    shift = np.where(empty, 0.0, fit.shift - float(middle @ fit.shift) / max(float(middle.sum()), 1e-12))
-    return np.pad(shift, (0, b.size - len(shift))), share, fit.tau
+    said = (np.arange(len(n1)) < b.ordered) | (n1 + n0 > max(EMPTY * np.sqrt(2 * variance), 0.5))
+    middle = share * said / max(float((share * said).sum()), 1e-12)
+    curve = np.where(said, fit.shift - float(middle @ fit.shift), 0.0)
+    covariance = centred(fit.covariance, middle) * np.outer(said, said)
+    if not of_known:
+        return _Curve(curve, share, fit.tau, covariance)
+    return _Curve(
+        np.append(curve, 0.0), np.append(share * known, 1 - known), fit.tau, np.pad(covariance, (0, 1))
+    )
 
 
-def _with_unknown(share: Floats, known: float, b: Bins) -> Floats:
-    """Shares of all bins from those among known enterprises."""
-    return np.append(share * known, 1 - known) if b.unknown else share
+def centred(covariance: Floats, weight: Floats) -> Floats:
+    """Covariance of a curve after its mean under ``weight`` is taken off.
+
+    >>> centred(np.eye(2), np.full(2, 0.5)).tolist()
+    [[0.5, -0.5], [-0.5, 0.5]]
+    """
+    centre = np.eye(len(weight)) - weight
+    out: Floats = centre @ covariance @ centre.T
+    return out
 
 
 def shape_bases(curves: Curves, modes: int = 3) -> tuple[Floats, ...]:
@@ -264,10 +290,33 @@ def radii(
     return {name: clip * math.sqrt(max(value, 1e-12)) for name, value in square.items()}
 
 
+@dataclass(frozen=True)
+class Weights:
+    """Weights of all shape columns after release B, and the contributions that they make.
+
+    Attributes:
+        contributions: per feature, log-odds per bin, with mean zero under the bin weights.
+        mean: the weights, (M,), averaged over the candidate priors.
+        covariance: how they would vary with other noise and other enterprises, (M, M), at the same curves: the moment's
+            covariance through the linear map from moment to mean (delta method).
+    """
+
+    contributions: tuple[Floats, ...]
+    mean: Floats
+    covariance: Floats
+
+
 def fit_weights(
     bases: Sequence[Floats], counts: LabelCounts, curves: Curves, gram: Floats, gram_variance: Floats
 ) -> tuple[Floats, ...]:
-    """Log-odds contributions per feature and bin from release A and the Gram matrix of release B.
+    """Log-odds contributions per feature and bin: those of :func:`posterior_weights`."""
+    return posterior_weights(bases, counts, curves, gram, gram_variance).contributions
+
+
+def posterior_weights(
+    bases: Sequence[Floats], counts: LabelCounts, curves: Curves, gram: Floats, gram_variance: Floats
+) -> Weights:
+    """Weights of the shape columns from release A and the Gram matrix of release B.
 
     Args:
         bases: from `shape_bases`, M columns in all.
@@ -275,9 +324,6 @@ def fit_weights(
         curves: from `fit_curves`, for the same counts.
         gram: noisy Psi' Psi, shape (M, M), symmetric; entries within a feature are ignored.
         gram_variance: noise variance of each entry, shape (M, M); entries within a feature are ignored.
-
-    Returns:
-        One array (bins,) per feature, with mean zero under the bin weights.
     """
     at = _offsets(bases)
     gram = complete_gram(bases, curves, gram)
@@ -295,34 +341,53 @@ def fit_weights(
     )
     first = np.zeros(at[-1], dtype=bool)
     first[at[:-1]] = True
-    weights = _averaged(gram * h, noise * h**2, moment, moment_noise, first)
-    parts = [b @ weights[i:k] for b, i, k in zip(bases, at, at[1:], strict=False)]
-    return tuple(p - float(w @ p) for p, w in zip(parts, curves.weight, strict=True))
+    mean, covariance = _averaged(gram * h, noise * h**2, moment, moment_noise, first)
+    parts = [b @ mean[i:k] for b, i, k in zip(bases, at, at[1:], strict=False)]
+    contributions = tuple(p - float(w @ p) for p, w in zip(parts, curves.weight, strict=True))
+    return Weights(contributions, mean, covariance)
 
 
 def _averaged(
     design: Floats, gram_noise: Floats, moment: Floats, moment_noise: Floats, first: NDArray[np.bool_]
-) -> Floats:
-    """Weights of all shape columns, averaged over the candidate priors by their evidence.
+) -> tuple[Floats, Floats]:
+    """Weights of all shape columns, averaged over the candidate priors by their evidence, and their covariance.
 
     ``first``: which columns are the curves themselves.
     """
-    evidences, candidates = [], []
-    for slope_spread in SLOPE_SPREADS:
-        for bend_spread in BEND_SPREADS:
-            prior = np.where(first, slope_spread, bend_spread) ** 2
-            base = (design * prior) @ design + design + moment_noise
-            for centre in CENTRES:
-                mean = np.where(first, centre / SLOPE, 0.0)
-                cover = base + np.diag(gram_noise @ (mean**2 + prior) + 1e-6)
-                factor = cho_factor(cover, lower=True)
-                residual = moment - design @ mean
-                solved = cho_solve(factor, residual)
-                evidences.append(-0.5 * float(residual @ solved) - float(np.log(np.diag(factor[0])).sum()))
-                candidates.append(mean + prior * (design @ solved))
+    candidates = [
+        (np.where(first, slope, bend) ** 2, np.where(first, centre / SLOPE, 0.0))
+        for slope in SLOPE_SPREADS
+        for bend in BEND_SPREADS
+        for centre in CENTRES
+    ]
+    evidences, means = [], []
+    for prior, expected in candidates:
+        factor = _cover(design, gram_noise, moment_noise, prior, expected)
+        residual = moment - design @ expected
+        solved = cho_solve(factor, residual)
+        evidences.append(-0.5 * float(residual @ solved) - float(np.log(np.diag(factor[0])).sum()))
+        means.append(expected + prior * (design @ solved))
     share = np.exp(np.array(evidences) - max(evidences))
-    weights: Floats = (share / share.sum()) @ np.array(candidates)
-    return weights
+    share /= share.sum()
+    mean = share @ np.array(means)
+    gain = np.zeros_like(design)
+    for (prior, expected), likely in zip(candidates, share, strict=True):
+        if likely > LIKELY:
+            factor = _cover(design, gram_noise, moment_noise, prior, expected)
+            gain += likely * cho_solve(factor, design * prior).T
+    noise = design + moment_noise + np.diag(gram_noise @ mean**2)
+    return mean, gain @ noise @ gain.T
+
+
+def _cover(
+    design: Floats, gram_noise: Floats, moment_noise: Floats, prior: Floats, expected: Floats
+) -> tuple[Floats, bool]:
+    """Cholesky factor of the moment's covariance under one prior."""
+    noise = np.diag(gram_noise @ (expected**2 + prior) + 1e-6)
+    factor: tuple[Floats, bool] = cho_factor(
+        (design * prior) @ design + design + moment_noise + noise, lower=True
+    )
+    return factor
 
 
 def complete_gram(bases: Sequence[Floats], curves: Curves, gram: Floats) -> Floats:

@@ -26,6 +26,7 @@ from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.binning import Bins
 from fedrisk.models.calibration import Calibration
 from fedrisk.models.estimator import Curves, LabelCounts
+from fedrisk.models.point_errors import ROUNDING, point_errors
 from fedrisk.models.score_moments import first_calibration, score_moments, unknown_log_odds
 from fedrisk.study import BANK
 
@@ -33,6 +34,8 @@ Floats = NDArray[np.float64]
 Codes = Sequence[NDArray[np.integer]] | NDArray[np.integer]
 
 VERSION = 2
+"""Of the stored form. Version 2 has standard errors and a calibration; version 1 is read still."""
+
 DOUBLE = 20.0
 """Points that double the odds of repaying."""
 
@@ -75,7 +78,9 @@ class Scorecard:
         gap: mean of others less mean of defaults, in points.
         partial_sd: standard deviation of each institution's points.
         notice: what a reader must know, for instance that the scorecard is from a run without privacy.
-        calibration: fitted to training rows; None on a card that was not calibrated yet (and on those of version 1).
+        errors: standard error of every number of points (models/point_errors), in the shape of ``points``; None on
+            cards of version 1.
+        calibration: fitted to training rows; None on a card that was not calibrated yet, and on those of version 1.
         version: of the stored form.
     """
 
@@ -90,6 +95,7 @@ class Scorecard:
     gap: float
     partial_sd: dict[str, float]
     notice: str | None = None
+    errors: tuple[tuple[float, ...], ...] | None = None
     calibration: Calibration | None = None
     version: int = VERSION
 
@@ -100,6 +106,8 @@ class Scorecard:
             )
         if any(b.size != len(p) for b, p in zip(self.bins, self.points, strict=True)):
             raise ConfigError("scorecard: every feature needs one number of points per bin")
+        if self.errors is not None and [len(e) for e in self.errors] != [len(p) for p in self.points]:
+            raise ConfigError("scorecard: every number of points needs one standard error")
         if self.version > VERSION:
             raise ConfigError(
                 f"scorecard: format version is {self.version}, this program reads up to {VERSION}; upgrade it"
@@ -114,6 +122,7 @@ class Scorecard:
         counts: LabelCounts,
         curves: Curves,
         *,
+        errors: Sequence[Floats] | None = None,
         bases: Sequence[Floats] | None = None,
         gram: Floats | None = None,
         rounded: Sequence[Sequence[int]] | None = None,
@@ -124,6 +133,7 @@ class Scorecard:
         holder does not know gets the mean odds of those that it knows, times what being unknown says by itself. No
         feature gives or takes more than MOST_POINTS.
 
+        errors: standard errors of the contributions, in their shape; the card states those of its points.
         rounded: points as another machine rounded them, taken where they are within rounding of those here, so that
         all machines have the same card. ConfigError where they are not.
         """
@@ -152,6 +162,7 @@ class Scorecard:
             sd=FACTOR * slope * spread,
             gap=FACTOR * slope * moments.gap,
             partial_sd={k: FACTOR * slope * math.sqrt(v) for k, v in moments.partial.items()},
+            errors=None if errors is None else point_errors(errors, FACTOR * slope),
         )
 
     def same_as(self, other: Scorecard) -> bool:
@@ -166,7 +177,10 @@ class Scorecard:
         names = [*self.partial_sd]
         if names != [*other.partial_sd] or abs(self.base_points - other.base_points) > 1:
             return False
-        if (self.calibration is None) != (other.calibration is None):
+        if (self.calibration is None, self.errors is None) != (
+            other.calibration is None,
+            other.errors is None,
+        ):
             return False
         mine, theirs = (c._numbers() for c in (self, other))
         return bool(np.allclose(mine, theirs, rtol=CLOSE, atol=CLOSE))
@@ -181,6 +195,7 @@ class Scorecard:
             self.sd,
             self.gap,
             *self.partial_sd.values(),
+            *(v for e in self.errors or () for v in e),
             *fitted,
         ]
 
@@ -206,6 +221,7 @@ class Scorecard:
             sd=slope * self.sd,
             gap=slope * self.gap,
             partial_sd={name: slope * sd for name, sd in self.partial_sd.items()},
+            errors=None if self.errors is None else tuple(_scaled_errors(e, slope) for e in self.errors),
             calibration=calibration,
         )
 
@@ -213,6 +229,10 @@ class Scorecard:
     def scaled_points(calibration: Calibration, points: ArrayLike) -> NDArray[np.int64]:
         """Points, or sums of points, of a card without calibration on the scale of the calibrated one."""
         return np.rint(calibration.line[1] * np.asarray(points, dtype=np.float64)).astype(np.int64)
+
+    def errors_of(self, feature: int) -> tuple[float, ...] | None:
+        """Standard errors of a feature's points; None on cards of earlier versions."""
+        return None if self.errors is None else self.errors[feature]
 
     def external_log_odds(self, points: NDArray[np.integer] | Floats) -> Floats:
         """Log-odds of default that the holders' points add to the average, in the shape of ``points``."""
@@ -417,6 +437,8 @@ class Scorecard:
             if fitted is not None:
                 fitted = {**fitted, "line": tuple(float(v) for v in fitted["line"])}
                 data["calibration"] = Calibration(**fitted)
+            if (errors := data.get("errors")) is not None:
+                data["errors"] = tuple(tuple(float(v) for v in e) for e in errors)
             data["version"] = VERSION
             return cls(**data)
         except (KeyError, TypeError, ValueError) as error:
@@ -434,6 +456,11 @@ def _rounded(raw: Sequence[Floats], rounded: Sequence[Sequence[int]] | None) -> 
     if not fits:
         raise ConfigError("the points are not those that follow from the released numbers")
     return out
+
+
+def _scaled_errors(errors: Sequence[float], slope: float) -> tuple[float, ...]:
+    """Errors of whole points after these were multiplied and rounded again."""
+    return tuple(math.sqrt(slope**2 * max(e * e - ROUNDING, 0.0) + ROUNDING) for e in errors)
 
 
 def _check_codes(institution: str, codes: Codes, places: list[int]) -> None:

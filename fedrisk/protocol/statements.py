@@ -45,6 +45,7 @@ class FeatureOf(Body):
     bin_count: Annotated[int, Field(ge=2, le=65_536)] | None
     special: Annotated[list[SpecialOf], Field(max_length=MOST_SPECIAL)]
     strength: Literal["strong", "medium", "weak"] | None = None
+    direction: Literal["increasing", "decreasing"] | None
 
 
 def _checked(content: dict[str, Any]) -> dict[str, Any]:

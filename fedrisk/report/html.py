@@ -6,6 +6,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 
 from fedrisk.errors import StoreError
+from fedrisk.models.directions import course_finding
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipe import Section
 from fedrisk.report.text import baseline_rows, grouped, number, own_models, price_words, privacy_words
@@ -61,12 +62,19 @@ def _features(results: Results, card: Scorecard) -> list[dict[str, Any]]:
         or 1
     )
     table = []
-    for b, points, average in zip(card.bins, card.points, card.averages, strict=True):
+    for j, (b, points, average) in enumerate(zip(card.bins, card.points, card.averages, strict=True)):
         facts = results.institutions.get(_owner(results, b.feature.institution))
         meaning = (facts.meanings if facts else None) or {}
+        errors = card.errors_of(j)
         bars = [
-            (label, p, round(50 * (p - average) / widest, 1))
-            for label, p in zip(b.labels(), points, strict=True)
+            (
+                label,
+                p,
+                round(50 * (p - average) / widest, 1),
+                e,
+                _whisker(50 * (p - average), 50 * (e or 0), widest),
+            )
+            for label, p, e in zip(b.labels(), points, errors or [None] * len(points), strict=True)
         ]
         table.append(
             {
@@ -74,9 +82,16 @@ def _features(results: Results, card: Scorecard) -> list[dict[str, Any]]:
                 "meaning": meaning.get(b.feature.column, {}).get("meaning", ""),
                 "spread": max(points) - min(points),
                 "bars": bars,
+                "course": course_finding(b, points, errors),
             }
         )
     return sorted(table, key=lambda row: -row["spread"])
+
+
+def _whisker(middle: float, error: float, widest: float) -> tuple[float, float]:
+    """Left end and width, in per cent of a bar's box, of one standard error to each side; inside the box."""
+    left, right = (min(max(50 + (middle + s * error) / widest, 0.0), 100.0) for s in (-1, 1))
+    return round(left, 1), round(right - left, 1)
 
 
 def _owner(results: Results, role: str) -> str:

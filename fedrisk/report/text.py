@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fedrisk.findings import Finding
+from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipe import Section
 from fedrisk.releases.gradient_sums import STEP
 from fedrisk.report.words import cell, sentence, word
@@ -58,6 +59,8 @@ def summary(results: Results) -> RenderableType:
     if results.baselines:
         parts.append(_baselines(results))
     parts += [_section(section) for section in results.sections]
+    if results.card is not None and results.card.errors is not None:
+        parts.append(_points(results.card))
     return Group(*parts)
 
 
@@ -176,6 +179,18 @@ def _section(section: Section) -> RenderableType:
             table.add_column(word("column", column), justify="left" if k == 0 else "right")
     for row in section.rows[:MOST_ROWS]:
         table.add_row(*(cell(value) for value in row))
+    return table
+
+
+def _points(card: Scorecard) -> RenderableType:
+    """Points of the features that weigh most, each with its standard error."""
+    table = Table(title=word("section", "points").lower(), title_justify="left")
+    table.add_column(word("column", "feature"))
+    table.add_column(word("column", "points"))
+    order = sorted(range(len(card.bins)), key=lambda j: min(card.points[j]) - max(card.points[j]))
+    for j in order[:MOST_ROWS]:
+        pairs = zip(card.points[j], card.errors_of(j) or (), strict=True)
+        table.add_row(card.bins[j].feature.name, ", ".join(f"{p}±{e:.1f}" for p, e in pairs))
     return table
 
 

@@ -14,6 +14,7 @@ from scipy import stats
 from fedrisk.clients import outlet
 from fedrisk.clients.attempt import Attempt
 from fedrisk.errors import PeerError
+from fedrisk.models.directions import course_of
 from fedrisk.privacy.accounting import mu_for
 from fedrisk.privacy.spend import charge, total
 from fedrisk.protocol.payload import Payload
@@ -798,6 +799,29 @@ def test_monotone_column_categories_and_missing_values(kit, tmp_path):
     check_edges(plain, run)
     check_counts(plain, run)  # codes_of knows neither "Z" nor "?", so they are missing there too
     check_gram(plain, run)
+
+
+def test_a_column_with_an_expected_direction_and_points_with_errors(kit, tmp_path):
+    """The direction is stated to all, no noise makes the points turn, and members recompute the stated errors."""
+    columns = json.loads(json.dumps(kit.COLUMNS))
+    columns["tax"][1] = {"name": "growth", "kind": "number", "low": -1, "high": 1, "direction": "decreasing"}
+    consortium = kit.build(tmp_path, enterprises=2500, columns=columns, study={"privacy": {"epsilon": 1.0}})
+    run = consortium.run(research_seed=4)
+    card = run.results.card
+    at = next(j for j, b in enumerate(card.bins) if b.feature.column == "growth")
+    assert card.bins[at].feature.direction == "decreasing"
+    assert not course_of(card.bins[at], card.points[at], card.errors_of(at)).clearly
+    assert [len(e) for e in card.errors] == [len(p) for p in card.points]
+    assert all(e > 0 for errors in card.errors for e in errors)
+    assert fitting.refit(run.results.record).same_as(card)
+
+    def bolder(told):
+        said = json.loads(told.get("scorecard"))
+        said["errors"][0][0] /= 2
+        return Payload({**told.body, "scorecard": json.dumps(said)}, told.blobs)
+
+    with pytest.raises(PeerError, match=r"\(protocol\)"):
+        consortium.run(research_seed=4, change=lambda run, step: kit.retold(step, "card", bolder))
 
 
 def test_weights_and_labels_between_zero_and_one(kit, tmp_path):

@@ -25,7 +25,7 @@ LAYERS = {
     # A policy is checked against a study.
     "privacy": {"errors", "files", "study"},
     "releases": {"errors", "files", "findings", "study", "data", "secure", "privacy"},
-    "models": {"errors", "study", "data", "secure", "privacy", "metrics"},
+    "models": {"errors", "findings", "study", "data", "secure", "privacy", "metrics"},
     # Columns of a trained encoder; torch only once there is one.
     "institution": {"errors", "files", "findings", "renamed", "study", "data", "privacy", "models"},
     "protocol": {"errors", "study", "data", "secure", "privacy", "releases"},

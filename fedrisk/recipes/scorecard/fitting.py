@@ -14,18 +14,20 @@ from fedrisk.data.features import known_feature
 from fedrisk.errors import ConfigError, ProtocolError
 from fedrisk.models.binning import Bins
 from fedrisk.models.calibration import fit_calibration
+from fedrisk.models.directions import follow_directions
 from fedrisk.models.estimator import (
     Curves,
     LabelCounts,
     combine_counts,
     few_positives,
     fit_curves,
-    fit_weights,
+    posterior_weights,
     radii,
     shape_bases,
     stronger_half,
     with_known,
 )
+from fedrisk.models.point_errors import contribution_errors
 from fedrisk.models.scorecard import CLOSE, FACTOR, Scorecard
 from fedrisk.protocol.statements import Statements, binary_labels, weighted
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, counts_release, gram_release, own_pairs
@@ -297,10 +299,14 @@ def fit_card(
     counts = with_known(counts, bins)
     curves = fit_curves(counts, bins)
     if second is None:
-        return Scorecard.from_weights(study, bins, curves.curve, counts, curves, rounded=rounded)
-    weights = fit_weights(bases, counts, curves, second.gram, second.variance)
+        errors = contribution_errors(curves)
+        shaped = follow_directions(bins, curves.curve, errors)
+        return Scorecard.from_weights(study, bins, shaped, counts, curves, errors=errors, rounded=rounded)
+    weights = posterior_weights(bases, counts, curves, second.gram, second.variance)
+    errors = contribution_errors(curves, bases, weights)
+    shaped = follow_directions(bins, weights.contributions, errors)
     return Scorecard.from_weights(
-        study, bins, weights, counts, curves, bases=bases, gram=second.gram, rounded=rounded
+        study, bins, shaped, counts, curves, errors=errors, bases=bases, gram=second.gram, rounded=rounded
     )
 
 

@@ -22,6 +22,9 @@ from fedrisk.releases.plan import Plan
 from fedrisk.releases.release import Planned
 from fedrisk.study import BANK, Study
 
+MOST_NAMES = 20
+"""Columns that a finding names."""
+
 
 def make_plan(study: Study, features: Sequence[Feature], rows: int | None = None) -> Plan:
     """All releases of a scorecard study. The forms of counts and Gram matrix follow from what is released before.
@@ -75,8 +78,26 @@ def gain_sizes(study: Study, plan: Plan, positives: float, held: float) -> GainS
     )
 
 
+def unstated_directions(features: Sequence[Feature]) -> list[Finding]:
+    """Proposes to state directions for columns of numbers that state none, from public columns alone.
+
+    Nothing of the rows goes into it: a direction that is chosen by labelled rows would be a release of its own.
+    """
+    names = [f.name for f in features if f.kind == "number" and not f.leaning]
+    if not names:
+        return []
+    rest = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return [
+        Finding("direction_unstated", {"count": len(names), "columns": ", ".join(names[:MOST_NAMES]) + rest})
+    ]
+
+
 def expect(study: Study, plan: Plan, rows: Mapping[str, int]) -> tuple[Finding, ...]:
-    """What can be said before the study: of being left out, and between which bounds the gain will lie."""
+    """What can be said before the study: being left out, between which bounds the gain will lie, and directions."""
+    return (*_outlook(study, plan, rows), *unstated_directions(plan.features))
+
+
+def _outlook(study: Study, plan: Plan, rows: Mapping[str, int]) -> tuple[Finding, ...]:
     out = []
     if len(study.banks) > 1:
         share = study.inclusion_probability

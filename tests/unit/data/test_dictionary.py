@@ -46,6 +46,13 @@ def test_bins_may_be_edges_or_a_number():
         (number("x", bins=[]), "0 edges", "merge bins"),
         (number("x", bins=1), "bin_count", "greater than or equal to 2"),
         (number("x", bins=[1], bin_count=4), "exclude each other", "remove one"),
+        (number("x", monotone="increasing", direction="increasing"), "exclude each other", "keep direction"),
+        (number("x", direction="up"), "direction", "'increasing' or 'decreasing'"),
+        (
+            {"name": "x", "kind": "flag", "meaning": "m", "direction": "increasing"},
+            "direction is for",
+            "remove",
+        ),
         (number("x", categories=["a"]), 'kind "category"', "remove it"),
         (number("x", high=float("inf")), "high", "finite"),
         ({"name": "x", "kind": "category", "meaning": "m"}, "public list", "categories"),

@@ -29,6 +29,7 @@ DICTIONARY = load_dictionary(
                 "missing": "refuse",
             },
             {"name": "code", "kind": "number", "meaning": "m", "bins": [1.0, 2.0], "monotone": "increasing"},
+            {"name": "use", "kind": "number", "meaning": "m", "bins": [0.5], "direction": "decreasing"},
             {
                 "name": "town",
                 "kind": "category",
@@ -49,12 +50,13 @@ def test_features_of_a_bank_and_of_a_holder_by_hand():
     assert bank == (
         Feature(institution="bank", column="age", low=18, high=80, bin_count=8, missing=False),
         Feature(institution="bank", column="code", bins=(1.0, 2.0), monotone="increasing"),
+        Feature(institution="bank", column="use", bins=(0.5,), direction="decreasing"),
         Feature(institution="bank", column="town", kind="category", bins=("a", "b"), missing=False),
         Feature(institution="bank", column="open", kind="flag"),
     )
     # a holder does not know every enterprise, so it has a bin for missing values whatever its dictionary says
     assert all(f.missing and f.institution == "tax" for f in features_of(DICTIONARY, "tax"))
-    assert [f.name for f in bank] == ["bank.age", "bank.code", "bank.town", "bank.open"]
+    assert [f.name for f in bank] == ["bank.age", "bank.code", "bank.use", "bank.town", "bank.open"]
 
 
 def test_public_edges_take_the_place_of_private_ones():
@@ -71,7 +73,11 @@ def test_the_strength_of_a_column_is_public():
 
 
 def test_only_a_number_without_public_bins_has_private_edges():
-    assert [f.private_edges for f in features_of(DICTIONARY, "bank")] == [True, False, False, False]
+    assert [f.private_edges for f in features_of(DICTIONARY, "bank")] == [True, False, False, False, False]
+
+
+def test_which_way_risk_is_stated_to_lean():
+    assert [f.leaning for f in features_of(DICTIONARY, "bank")] == [0, 1, -1, 0, 0]
 
 
 def test_features_survive_json():
@@ -103,6 +109,9 @@ def test_rising(edges, expected):
         {"grid": "square"},
         {"monotone": "up"},
         {"strength": "huge"},
+        {"direction": "up"},
+        {"monotone": "increasing", "direction": "increasing"},
+        {"kind": "category", "bins": ("a",), "direction": "increasing"},
     ],
 )
 def test_contradictory_features_are_refused(parts):

@@ -79,6 +79,7 @@ def test_private_edges_have_no_public_bins():
     "bins",
     [
         Bins(number(monotone="increasing", grid="log"), edges=(1.5, 2.5)),
+        Bins(number(direction="decreasing"), edges=(1.5, 2.5)),
         Bins.public(Feature(institution="t", column="c", kind="category", bins=("é", "b"), missing=False)),
         Bins.public(Feature(institution="t", column="f", kind="flag")),
         Bins.public(number(bins=(1.0, 2.0))),
@@ -108,6 +109,12 @@ def test_a_histogram_drowns_where_it_is_no_more_than_its_noise():
     assert drowned(np.full(100, 0.5), 25.0) and not drowned(np.full(100, 0.51), 25.0)
     f = number(low=0.0, high=8.0)
     assert edges_from_histogram(np.r_[7.0, np.zeros(7)], f, 8.0, 4) == even_edges(f, 4)
+
+
+def test_a_form_from_before_directions_is_read():
+    old = Bins(number(), edges=(1.0,)).to_dict()
+    del old["direction"]
+    assert Bins.from_dict(old) == Bins(number(), edges=(1.0,))
 
 
 def test_malformed_form_is_refused():

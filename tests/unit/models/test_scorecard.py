@@ -152,12 +152,39 @@ def test_json_round_trip_and_newer_version():
     _, _, bins, f, counts, curves = fitted(monotone="increasing")
     got = sc.Scorecard.from_weights("s", bins, f, counts, curves)
     assert sc.Scorecard.from_json(got.to_json()) == got
-    newer = {**json.loads(got.to_json()), "version": 2, "shiny": True}
-    with pytest.raises(ConfigError, match=r"version is 2.*upgrade"):
+    newer = {**json.loads(got.to_json()), "version": 3, "shiny": True}
+    with pytest.raises(ConfigError, match=r"version is 3.*upgrade"):
         sc.Scorecard.from_json(json.dumps(newer))
     for text in ("", "[]", "{}", '{"version": 1}'):
         with pytest.raises(ConfigError):
             sc.Scorecard.from_json(text)
+
+
+def test_points_have_standard_errors_on_the_scale_of_points():
+    """By hand: a contribution's error of .1 is slope times 20 / log 2 times .1 points, and 1/12 of rounding."""
+    _, _, bins, f, counts, curves = fitted()
+    errors = [np.full(b.size, 0.1) for b in bins]
+    got = sc.Scorecard.from_weights("s", bins, f, counts, curves, errors=errors)
+    assert got.errors_of(1) == pytest.approx([math.hypot(2 / math.log(2), math.sqrt(1 / 12))] * 4)
+    assert sc.Scorecard.from_json(got.to_json()) == got
+    assert sc.Scorecard.from_weights("s", bins, f, counts, curves).errors_of(1) is None
+
+
+def test_a_card_of_the_first_version_is_read():
+    """It has neither standard errors, nor directions of its columns."""
+    old = json.loads(card().to_json())
+    del old["errors"]
+    old["version"] = 1
+    for b in old["bins"]:
+        del b["direction"]
+    got = sc.Scorecard.from_json(json.dumps(old))
+    assert got.errors is None
+    assert got.same_as(card())
+
+
+def test_every_number_of_points_needs_one_error():
+    with pytest.raises(ConfigError, match="one standard error"):
+        card(errors=((1.0, 1.0), (1.0,), (1.0, 1.0)))
 
 
 def test_score_bins_rise_and_risk_bins_reverse_them():
@@ -205,7 +232,7 @@ def test_bad_cards_and_codes_are_refused():
     with pytest.raises(ConfigError):
         card(points=((1,), (1, 2), (1, 2)))
     with pytest.raises(ConfigError):
-        card(version=2)
+        card(version=3)
     with pytest.raises(DataError):
         card().institution_points("tax", [np.array([2])])
     with pytest.raises(DataError):
@@ -283,6 +310,13 @@ def test_cards_are_the_same_within_rounding():
     assert own.same_as(card(intercept=-2.0 - 1e-7, sd=30.0 + 1e-6, averages=(2.0, 1e-7, 8.0)))
 
 
+def test_cards_with_other_errors_are_others():
+    errors = ((1.0, 2.0), (3.0, 4.0), (5.0, 6.0))
+    assert card(errors=errors).same_as(card(errors=((1.0, 2.0), (3.0, 4.0), (5.0, 6.0 + 1e-7))))
+    assert not card(errors=errors).same_as(card(errors=((1.0, 2.0), (3.0, 4.0), (5.0, 6.1))))
+    assert not card(errors=errors).same_as(card())
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -300,6 +334,7 @@ def test_cards_are_the_same_within_rounding():
         {"partial_sd": {"bank": 18.0, "tax": 22.1}},
         {"partial_sd": {"bank": 18.0, "power": 22.0}},
         {"partial_sd": {"bank": 18.0}},
+        {"errors": ((1.0, 1.0), (1.0, 1.0), (1.0, 1.0))},
     ],
 )
 def test_cards_that_differ_beyond_rounding_are_others(change):

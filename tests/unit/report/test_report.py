@@ -9,9 +9,11 @@ from rich.console import Console
 
 from fedrisk.errors import StoreError
 from fedrisk.findings import Finding
+from fedrisk.models.directions import course_finding
 from fedrisk.privacy.accounting import EpsilonByRelation
 from fedrisk.report.html import render, write_report
 from fedrisk.report.text import number, privacy_words, summary
+from fedrisk.report.words import sentence
 from fedrisk.server.results import BankFigures, CalibrationGroup
 from fedrisk.study import NO_PRIVACY
 
@@ -74,6 +76,32 @@ def test_the_page_is_well_formed_and_complete(both):
     assert "None" not in page.text
 
 
+def test_points_come_with_their_errors_and_courses(both):
+    """On the page and on the screen, in words; cards of earlier versions have neither."""
+    card, page, screen = both.card, Page(render(both)).text, shown(both)
+    for j, b in enumerate(card.bins):
+        pairs = [f"{p} ± {e:.1f}" for p, e in zip(card.points[j], card.errors_of(j), strict=True)]
+        assert all(pair in page for pair in pairs)
+        assert pairs[0].replace(" ", "") in screen
+        course = course_finding(b, card.points[j], card.errors_of(j))
+        assert course is None or sentence(course) in page
+    old = changed(both, card=replace(card, errors=None))
+    assert "standard error: how far" in page
+    assert "standard error: how far" not in Page(render(old)).text
+    assert "points with standard errors" not in shown(old)
+
+
+def test_a_curve_that_turns_is_marked(finished):
+    card = finished["private"].card
+    place = next(j for j, b in enumerate(card.bins) if b.ordered > 3 and not b.feature.leaning)
+    points = [*card.points]
+    points[place] = tuple(50 * (-1) ** k for k in range(len(points[place])))
+    errors = tuple((1.0,) * len(p) for p in points)
+    page = Page(render(changed(finished["private"], card=replace(card, points=tuple(points), errors=errors))))
+    assert ("small", {"class": "turns"}) in page.tags
+    assert "turns beyond its errors" in page.text
+
+
 def test_nothing_comes_from_outside(both):
     text = render(both)
     assert not re.search(r"https?:|//[a-z]|@import|url\(|<script|<link|<iframe|<img", text)
@@ -129,6 +157,8 @@ def test_categories_are_escaped(finished):
         @staticmethod
         def labels():
             return ["<i onclick=x>", *first.labels()[1:]]
+
+        ordered = first.ordered
 
     class Card:
         def __getattr__(self, name):

@@ -1,6 +1,7 @@
 """The plan of a scorecard study: prices, noise and scale, and the claimed sensitivities against adversarial rows."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError
 from fedrisk.models.shape_rows import shape_rows
 from fedrisk.privacy.accounting import SIGMA_MIN, compose, discreteness, mu_for
@@ -18,11 +20,12 @@ from fedrisk.recipes.scorecard.forms import (
     gram_release,
     own_pairs,
 )
-from fedrisk.recipes.scorecard.plan import SHARES, expect, make_plan
+from fedrisk.recipes.scorecard.plan import SHARES, expect, make_plan, unstated_directions
 from fedrisk.releases.budget import noise_reach, split, total_mu
 from fedrisk.releases.edges import edges_release
 from fedrisk.releases.evaluation import evaluation_release
 from fedrisk.releases.release import products
+from fedrisk.report.words import sentence
 from fedrisk.secure.ring import from_signed, to_range
 from fedrisk.study import BANK
 from support.studies import OWNERS, RADII, SIZES, features, study
@@ -384,8 +387,13 @@ def test_what_is_expected_before_a_study():
         changed = asked.model_copy(update={"expected": asked.expected.model_copy(update=expected)})
         return expect(changed, plan, rows)
 
-    assert [f.code for f in codes({})] == ["left_out_odds", "declare_enterprises"]
-    assert [f.code for f in codes({"b0": 600, "b1": 400})] == ["left_out_odds", "declare_default_rate"]
+    open_ones = "direction_unstated"
+    assert [f.code for f in codes({})] == ["left_out_odds", "declare_enterprises", open_ones]
+    assert [f.code for f in codes({"b0": 600, "b1": 400})] == [
+        "left_out_odds",
+        "declare_default_rate",
+        open_ones,
+    ]
     for found in (
         codes({"b0": 600, "b1": 400}, default_rate=0.05),
         codes({}, enterprises=1000, default_rate=0.05),
@@ -403,4 +411,24 @@ def test_what_is_expected_before_a_study():
         update={"alignment": asked.alignment.model_copy(update={"inclusion_probability": 1.0})}
     )
     assert expect(whole, plan, {})[0].code == "left_out_certain"
-    assert [f.code for f in expect(study(), make_plan(study(), features()), {})] == ["declare_enterprises"]
+    assert [f.code for f in expect(study(), make_plan(study(), features()), {})] == [
+        "declare_enterprises",
+        open_ones,
+    ]
+
+
+def test_columns_that_state_no_direction_are_named():
+    """Numbers alone: neither categories nor flags, nor what states a direction or a constraint."""
+    open_number = Feature(institution="tax", column="open", low=0, high=1)
+    stated = [
+        replace(open_number, column="soft", direction="increasing"),
+        replace(open_number, column="strict", monotone="decreasing"),
+        Feature(institution="tax", column="flag", kind="flag"),
+        Feature(institution="tax", column="form", kind="category", bins=("a", "b")),
+    ]
+    assert unstated_directions(stated) == []
+    (found,) = unstated_directions([*stated, open_number, replace(open_number, institution=BANK)])
+    assert found.values == {"count": 2, "columns": "tax.open, bank.open"}
+    assert "never by rows with labels" in sentence(found)
+    (many,) = unstated_directions([replace(open_number, column=f"c{k}") for k in range(25)])
+    assert many.values["columns"].endswith("tax.c19 and 5 more")
