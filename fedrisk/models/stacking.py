@@ -17,9 +17,9 @@ from fedrisk.errors import DataError
 
 Floats = NDArray[np.float64]
 
-RIDGE = 50.0
-"""Pull to the votes, in enterprises, like the ridges of `models/personal`. The curvature of the loss in a weight is a
-fifth or a tenth of an enterprise's, so a thousand rows weigh about as much as the votes."""
+RIDGE = 100.0
+"""Pull to the votes, in enterprises, like the ridges of `models/personal`. The loss bends by a
+tenth of an enterprise or less in a weight, so that a thousand rows weigh no more than the votes."""
 
 
 def stacking_weights(

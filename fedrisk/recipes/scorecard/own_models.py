@@ -8,9 +8,9 @@ of them (`models/stacking`):
   the whole card's. Trees find where the card is wrong at this bank.
 - `near`, linear near the card (`models/personal`): it draws the bank's curves to those of all banks.
 
-`personal` is the mean of near and alone; `champion` the mean of all three. Beside holders the model that hears them
-has two votes, since what they know is new to the bank; without holders `alone` has two, since the bank has the columns
-already and other banks only add rows, of customers who may be different.
+`personal` is the mean of near and alone; `champion` the mean of all three. Beside holders the models that hear them
+have three votes, since what they know is new to the bank; without holders `alone` has three, since the bank has the
+columns already and other banks only add rows, of customers who may be different.
 
 The consortium as the starting value of boosting was tried and left out. It has the same mean over lenders as the column
 without noise (a start from Newton residuals), and a worse one under noise: a start is trusted wholly and has to be
@@ -51,10 +51,10 @@ At six lenders, without noise, cards that were fitted again without a fold rank 
 with it; this ridge takes .012 to .018 away (AUC), the design of one weight for each column .002 to .004.
 """
 
-VOTES = {"alone": 2.0, "boosted": 1.0, "near": 1.0}
+VOTES = {"alone": 3.0, "boosted": 1.0, "near": 1.0}
 """Votes in a study without holders."""
 
-VOTES_BESIDE_HOLDERS = {"alone": 1.0, "boosted": 2.0, "near": 2.0}
+VOTES_BESIDE_HOLDERS = {"alone": 1.0, "boosted": 3.0, "near": 3.0}
 
 
 @dataclass(frozen=True)
