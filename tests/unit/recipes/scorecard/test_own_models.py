@@ -120,7 +120,7 @@ def test_what_holders_know_reaches_the_champion():
 
 
 def test_a_card_that_learnt_the_banks_rows_by_heart_is_not_believed():
-    """A card of 40 columns fitted to noise on this bank's rows alone ranks them well and others not at all."""
+    """A card of 40 columns fitted without noise on this bank's 800 rows alone ranks them .22 better than others."""
     card = card_of(np.full(40, 0.01))
     scored = bank(card, lambda x: -1 + 0.8 * x[:, 0], n=1600, fitted=0.5)
     fit = scored.use == TRAINING
@@ -134,10 +134,10 @@ def test_a_card_that_learnt_the_banks_rows_by_heart_is_not_believed():
     card = Scorecard(**{**card.__dict__, "points": tuple(points)})
     total = card.base_points + sum(np.asarray(p)[scored.codes[:, k]] for k, p in enumerate(points))
     scored = Scored(**{**scored.__dict__, "total": total, "own": total - card.base_points})
-    assert auc(scored.label[fit], -total[fit]) > held_auc(scored, -total) + 0.1
+    assert auc(scored.label[fit], -total[fit]) > held_auc(scored, -total) + 0.2
     found, _ = fitted(card, scored, total=int(fit.sum()))
     assert (
-        held_auc(scored, found.probability["champion"]) > held_auc(scored, found.probability["alone"]) - 0.02
+        held_auc(scored, found.probability["champion"]) > held_auc(scored, found.probability["alone"]) - 0.03
     )
 
 
