@@ -233,7 +233,6 @@ def personal_models(
     *,
     total_rows: int,
     seed: int = 0,
-    clean: tuple[Floats, Floats] | None = None,
 ) -> PersonalModels:
     """Local, shared and personal model of one bank, their figures on its training rows, and the best model.
 
@@ -250,8 +249,6 @@ def personal_models(
         spans: for each of the first curves, its columns of x; the remaining curves (a deep part) have none.
         total_rows: training rows of all banks together.
         seed: of the draw of the folds.
-        clean: shared curves and log-odds of the training rows as `without_fold` gives them, where the caller has a
-            finer design of the shared model than x.
 
     Raises:
         DataError: shapes differ.
@@ -267,8 +264,7 @@ def personal_models(
         return PersonalModels({"shared": s}, {}, {}, {}, "shared")
     z, c, truth = rows[fit], parts[fit], y[fit]
     folds = stratified_folds(truth, FOLDS, seed)
-    if clean is None:
-        clean = without_fold(z, truth, s[fit], c, spans, folds, total_rows)
+    clean = without_fold(z, truth, s[fit], c, spans, folds, total_rows)
     models, held = _fitted(z, truth, c, clean, folds)
     validation = {name: _figures(logit, held["local"], truth) for name, logit in held.items()}
     logits = {name: s if name == "shared" else models[name].logits(rows, parts) for name in held}

@@ -186,9 +186,8 @@ def _near(scored: Scored, fit: NDArray[np.bool_], said: _Card, total_rows: int) 
     """The bank's linear model near the card: every column's curve, and the holders' log-odds as one column more."""
     rows, label = said.curves, scored.label
     spans = [(k, k + 1) for k in range(rows.shape[1])]
-    found = personal_models(
-        rows, label, fit, said.log_odds, rows, spans, total_rows=total_rows, clean=said.clean
-    )
+    # Not said.clean: curves with and without a fold, side by side and bin by bin, would tell the fold's labels.
+    found = personal_models(rows, label, fit, said.log_odds, rows, spans, total_rows=total_rows)
     return Member(found.logits["personal"], found.held_out["personal"])
 
 

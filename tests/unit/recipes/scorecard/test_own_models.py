@@ -12,7 +12,7 @@ from fedrisk.models import champion
 from fedrisk.models.binning import Bins
 from fedrisk.models.scorecard import FACTOR, Scorecard
 from fedrisk.recipes.scorecard.delivery import Scored
-from fedrisk.recipes.scorecard.own_models import own_models
+from fedrisk.recipes.scorecard.own_models import _boosting, _near, _said, own_models
 
 pytestmark = pytest.mark.slow
 EDGES = (-1.0, -0.3, 0.3, 1.0)
@@ -139,6 +139,16 @@ def test_a_card_that_learnt_the_banks_rows_by_heart_is_not_believed():
     assert (
         held_auc(scored, found.probability["champion"]) > held_auc(scored, found.probability["alone"]) - 0.03
     )
+
+
+def test_predictions_out_of_fold_do_not_know_their_labels():
+    """Labels that nothing tells: whatever ranks them out of fold saw them. Six standard errors of chance."""
+    card = card_of(np.linspace(0.2, 0.7, 6))
+    scored = bank(card, lambda x: np.full(len(x), -1.0), n=6000, fitted=0.7)
+    fit = scored.use == TRAINING
+    said = _said(card, scored, fit, 8000)
+    for member in (_near(scored, fit, said, 8000), _boosting(scored, fit, said.told(False))):
+        assert auc(scored.label[fit], member.held_out) < 0.5 + 6 * 0.0105
 
 
 def test_labels_only():
