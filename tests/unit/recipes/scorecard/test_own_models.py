@@ -147,7 +147,7 @@ def test_predictions_out_of_fold_do_not_know_their_labels():
     scored = bank(card, lambda x: np.full(len(x), -1.0), n=6000, fitted=0.7)
     fit = scored.use == TRAINING
     said = _said(card, scored, fit, 8000)
-    for member in (_near(scored, fit, said, 8000), _boosting(scored, fit, said.told(False))):
+    for member in (_near(scored, fit, said, 8000), _boosting(scored, fit, said.told(fit, False))):
         assert auc(scored.label[fit], member.held_out) < 0.5 + 6 * 0.0105
 
 
