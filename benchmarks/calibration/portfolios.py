@@ -118,3 +118,34 @@ def at_epsilon(data: Portfolio, epsilon: float) -> Portfolio:
 def of_bank(data: Portfolio, bank: str) -> NDArray[np.int64]:
     """Rows of one bank."""
     return np.flatnonzero(data.bank == bank)
+
+
+def horizontal(data: Portfolio, bank: NDArray[np.str_] | None = None) -> Portfolio:
+    """The same enterprises in a study of banks only, where each bank has all columns of its own customers.
+
+    A column of a holder that does not know an enterprise is missing there. bank: another cut into banks, (n,).
+    """
+    columns, features = [], []
+    for f in data.features:
+        known = data.known.get(f.institution, np.ones(len(data), bool))
+        values = data.frames[f.institution][f.column]
+        name = f.column if f.institution == BANK else f"{f.institution}_{f.column}"
+        columns.append(values.where(known, other=None if f.kind == "category" else np.nan).rename(name))
+        features.append(replace(f, institution=BANK, column=name))
+    bank = data.bank if bank is None else bank
+    content = {
+        "name": f"{data.study.name}_cut",
+        "purpose": data.study.purpose,
+        "institutions": [{"name": str(b), "role": "bank"} for b in np.unique(bank)],
+        "alignment": {"inclusion_probability": 1.0},
+        "privacy": {"epsilon": 1.0},
+        "expected": {"default_rate": float(data.study.expected.default_rate), "enterprises": len(data)},
+    }
+    return Portfolio(
+        study=study_from(content),
+        features=tuple(features),
+        frames={BANK: pd.concat(columns, axis=1)},
+        known={},
+        label=data.label,
+        bank=bank,
+    )

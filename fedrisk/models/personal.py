@@ -99,6 +99,7 @@ class PersonalModels:
 
     Attributes:
         logits: log-odds of default by model, each (n,), for all rows.
+        held_out: log-odds of the training rows by model, each out of fold; empty where validation is.
         models: the models that the bank fitted.
         validation: figures by model; empty where the bank has too few labels, and then the best is the shared
             one.
@@ -106,6 +107,7 @@ class PersonalModels:
     """
 
     logits: dict[Choice, Floats]
+    held_out: dict[Choice, Floats]
     models: dict[Choice, LinearModel]
     validation: dict[Choice, Figures]
     best: Choice
@@ -259,7 +261,7 @@ def personal_models(
         )
     fit = np.flatnonzero(train)
     if int(min((y[fit] == 0).sum(), (y[fit] == 1).sum())) < LEAST_CLASS:
-        return PersonalModels({"shared": s}, {}, {}, "shared")
+        return PersonalModels({"shared": s}, {}, {}, {}, "shared")
     z, c, truth = rows[fit], parts[fit], y[fit]
     folds = stratified_folds(truth, FOLDS, seed)
     clean = without_fold(z, truth, s[fit], c, spans, folds, total_rows)
@@ -267,7 +269,7 @@ def personal_models(
     validation = {name: _figures(logit, held["local"], truth) for name, logit in held.items()}
     logits = {name: s if name == "shared" else models[name].logits(rows, parts) for name in held}
     best = min(validation, key=lambda name: validation[name].log_loss)
-    return PersonalModels(logits, models, validation, best)
+    return PersonalModels(logits, held, models, validation, best)
 
 
 def _fitted(
@@ -300,16 +302,19 @@ def without_fold(
     spans: Sequence[tuple[int, int]],
     folds: NDArray[np.int64],
     total_rows: int,
+    *,
+    ridge: float | None = None,
 ) -> tuple[Floats, Floats]:
     """Curves (n, m) and shared log-odds (n,) of every row as if its fold had not been trained on.
 
     It is exact to first order: taking out rows with gradients g moves the weights by H^-1 sum g, where H is
-    the bank's curvature times total_rows / n, plus the ridge that early stopping amounts to.
+    the bank's curvature times total_rows / n, plus a ridge: by default the one that early stopping amounts to.
     """
     p = expit(shared)
     both = np.column_stack([np.ones(len(x)), x])
     curvature = (both.T * (p * (1 - p))) @ both * (total_rows / len(x))
-    inverse = np.linalg.inv(curvature + np.eye(both.shape[1]) * (total_rows / EARLY_STOP))
+    pull = total_rows / EARLY_STOP if ridge is None else ridge
+    inverse = np.linalg.inv(curvature + np.eye(both.shape[1]) * pull)
     out, total = curves.copy(), shared.copy()
     for k in range(int(folds.max()) + 1):
         fold = folds == k

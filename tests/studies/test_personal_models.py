@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.study
@@ -32,3 +33,61 @@ def test_it_keeps_what_the_holders_say(run):
 def test_it_is_for_studies_of_several_banks(kit, tmp_path):
     own = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
     assert "personal_probability" not in own.run().scores("alfa").columns
+
+
+OWN = {"recalibrated", "alone", "champion", "personal", "best"}
+
+
+def test_columns_of_any_kind_cost_no_model_and_no_scores(kit, tmp_path):
+    """A column that is empty at one bank, and one whose name was once kept for the holders' score."""
+    extra = {"name": "external_score", "kind": "number", "low": 0, "high": 1}
+    columns = {**kit.COLUMNS, "bank": [*kit.COLUMNS["bank"], extra]}
+    tables = kit.province(1500)
+    for bank in ("alfa", "beta"):
+        tables[bank]["external_score"] = np.linspace(0, 1, len(tables[bank]))
+    tables["alfa"]["debt"] = np.nan
+    own = kit.build(tmp_path, ("alfa", "beta"), ("tax",), tables=tables, columns=columns)
+    run = own.run()
+    for bank in ("alfa", "beta"):
+        assert {f"{m}_probability" for m in OWN} <= {*run.scores(bank).columns}
+        told = json.loads((run.nodes[bank].store.results(run.attempt) / "own_models.json").read_text())
+        assert told["absent"] == [] and set(told["weights"]["champion"]) == {"alone", "boosted", "near"}
+        assert not run.nodes[bank].store.errors(run.attempt)
+
+
+@pytest.mark.parametrize("seed", [None, 4])
+def test_scores_are_there_whatever_becomes_of_the_banks_own_models(kit, tmp_path, monkeypatch, seed):
+    def fails(*a, **k):
+        raise MemoryError("boosting")
+
+    monkeypatch.setattr("fedrisk.models.champion.fit_champion", fails)
+    own = kit.build(tmp_path, ("alfa", "beta"), ("tax",), enterprises=1500)
+    run = own.run(research_seed=seed)
+    scores = run.scores("alfa")
+    assert len(scores) == len(own.tables["alfa"]) and scores["probability"].between(0, 1).all()
+    assert "alone_probability" not in scores and "recalibrated_probability" in scores
+    folder = run.nodes["alfa"].store.results(run.attempt)
+    assert json.loads((folder / "own_models.json").read_text())["absent"] == ["alone", "boosted"]
+    assert {e["action"] for e in run.nodes["alfa"].store.errors(run.attempt)} == {
+        "own model alone",
+        "own model boosted",
+    }
+    assert (folder / "scorecard.json").exists()
+
+
+def test_scores_are_written_before_any_model_of_the_banks_own(kit, tmp_path, monkeypatch):
+    def fails(*a, **k):
+        raise RuntimeError("out of everything")
+
+    monkeypatch.setattr("fedrisk.recipes.scorecard.own_models.own_models", fails)
+    own = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
+    run = own.run()
+    assert len(run.scores("alfa")) == len(own.tables["alfa"])
+
+
+def test_banks_without_holders_get_a_champion_that_hears_the_card(kit, tmp_path):
+    own = kit.build(tmp_path, ("alfa", "beta"), (), enterprises=1500)
+    run = own.run()
+    scores = run.scores("alfa")
+    assert {f"{m}_probability" for m in OWN} <= {*scores.columns}
+    assert not np.allclose(scores["champion_probability"], scores["alone_probability"])

@@ -6,6 +6,7 @@ Whatever is fitted without noise (champion, the bank alone, recalibration) and e
 bank's own store; only a research run, which has no privacy, lets figures out.
 """
 
+import json
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -13,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from fedrisk.alignment.matching import HOLD_OUT, TRAINING
 from fedrisk.clients import outlet
@@ -23,7 +23,7 @@ from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import RowOrder, listed, use_of
 from fedrisk.errors import ProtocolError
 from fedrisk.metrics import auc
-from fedrisk.models.scorecard import EXTERNAL, FACTOR, Scorecard
+from fedrisk.models.scorecard import EXTERNAL, Scorecard
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipes.scorecard import matrices
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS
@@ -188,80 +188,47 @@ def _keep(attempt: Attempt, card: Scorecard, scored: Scored) -> dict[str, float 
     if scored.external is not None:
         out["external_points"] = scored.external
     out["reasons"] = _reasons(card, scored)
+    if attempt.research:
+        out["notice"] = NO_PRIVACY
+    # First what the study is for; nothing that goes wrong with the bank's own models takes it away.
+    put("scores.parquet", out.to_parquet(index=False))
+    put("scorecard.json", card.to_json().encode())
     figures: dict[str, float | None] = dict.fromkeys(("bank_alone_auc", "bank_champion_auc", "scorecard_auc"))
     fit, test = ((scored.use == side) & np.isin(scored.label, (0.0, 1.0)) for side in (TRAINING, HOLD_OUT))
     if _two_classes(scored.label[fit], LEAST_CLASS):
-        models = _own_models(card, scored, fit)
-        if len(attempt.study.banks) > 1 and scored.codes.shape[1]:
-            models |= _personal(card, scored, fit, attempt.state.load(RowOrder).training)
+        models = _own(attempt, card, scored, fit)
         for name, probability in models.items():
             out[f"{name}_probability"] = probability
         if _two_classes(scored.label[test], 1):
             truth = scored.label[test]
-            figures["bank_alone_auc"] = auc(truth, out["alone_probability"].to_numpy()[test])
-            figures["bank_champion_auc"] = auc(truth, out["champion_probability"].to_numpy()[test])
             figures["scorecard_auc"] = auc(truth, -scored.total[test])
-            if "personal" in models:
-                figures["bank_personal_auc"] = auc(truth, models["personal"][test])
-                figures["bank_best_auc"] = auc(truth, models["best"][test])
-    if attempt.research:
-        out["notice"] = NO_PRIVACY
+            for name in ("alone", "champion", "personal", "best"):
+                if name in models:
+                    figures[f"bank_{name}_auc"] = auc(truth, models[name][test])
     put("scores.parquet", out.to_parquet(index=False))
-    put("scorecard.json", card.to_json().encode())
     put("own_figures.json", own_figures(figures, scored.label, test, out))
     return figures
 
 
-def _own_models(card: Scorecard, scored: Scored, fit: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:
-    """Probabilities of all customers by models that the bank fits on its own rows, without noise."""
-    # Only banks need scikit-learn, only here, and it is slow to load.
-    from sklearn.linear_model import LogisticRegression
-
-    from fedrisk.models.champion import bank_alone, fit_champion
-
-    scale = scored.total[:, None] / max(card.sd, 1e-9)
-    recalibrated = LogisticRegression(C=np.inf).fit(scale[fit], scored.label[fit]).predict_proba(scale)[:, 1]
-    if not len(scored.inputs.columns):
-        return {
-            "recalibrated": recalibrated,
-            "alone": np.full(len(fit), scored.label[fit].mean()),
-            "champion": recalibrated,
-        }
-    alone = bank_alone(scored.inputs[fit], scored.label[fit])
-    champion = alone
-    if scored.external is not None:
-        champion = fit_champion(scored.inputs[fit], scored.label[fit], scored.external[fit])
-    return {
-        "recalibrated": recalibrated,
-        "alone": alone.probability(scored.inputs),
-        "champion": champion.probability(scored.inputs, scored.external),
-    }
-
-
-def _personal(
-    card: Scorecard, scored: Scored, fit: NDArray[np.bool_], total_rows: int
+def _own(
+    attempt: Attempt, card: Scorecard, scored: Scored, fit: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.float64]]:
-    """Probabilities by the bank's personal model near the consortium's scorecard, and by its best model.
+    """Probabilities of all customers by the bank's own models; which means they are, and which failed, is kept."""
+    # Banks alone need what fits them, only here, and it is slow to load.
+    from fedrisk.recipes.scorecard.own_models import own_models
 
-    The best of shared, local and personal on the bank's training rows (models/personal): banks differ, and pooling does
-    not help every one.
-    """
-    from fedrisk.models.personal import personal_models
-
-    own = card.features_of(BANK)
-    columns = [
-        (card.averages[j] - np.asarray(card.points[j])[scored.codes[:, k]]) / FACTOR
-        for k, j in enumerate(own)
-    ]
-    if scored.external is not None:
-        # What the holders' points say is one column more.
-        columns.append(card.external_log_odds(scored.external))
-    rows = np.stack(columns, 1)  # log-odds that each column adds to the average
-    shared = logit(card.probability(scored.total))
-    spans = [(k, k + 1) for k in range(len(columns))]
-    models = personal_models(rows, scored.label, fit, shared, rows, spans, total_rows=total_rows)
-    probability = {name: expit(values) for name, values in models.logits.items()}
-    return {"personal": probability.get("personal", probability["shared"]), "best": probability[models.best]}
+    store, run = attempt.node.store, attempt.state.id
+    found = own_models(
+        card,
+        scored,
+        fit,
+        attempt.state.load(RowOrder).training,
+        several=len(attempt.study.banks) > 1,
+        failed=lambda name, error: store.log_error(run, f"own model {name}", error),
+    )
+    told = {"best": found.best, "weights": found.weights, "absent": found.absent}
+    store.put_result(run, "own_models.json", json.dumps(told).encode())
+    return found.probability
 
 
 def _reasons(card: Scorecard, scored: Scored) -> list[str]:

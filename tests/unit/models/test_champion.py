@@ -1,4 +1,4 @@
-"""Champion: uses the external score and raw categories, refuses what it cannot use."""
+"""Boosting at one bank: uses what the consortium says and raw categories, predicts out of fold, bears any column."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,8 @@ import pytest
 
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.metrics import auc
-from fedrisk.models.champion import EXTERNAL_COLUMN, bank_alone, fit_champion
+from fedrisk.models.champion import bank_alone, fit_champion
+from fedrisk.models.personal import FOLDS
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +37,7 @@ def test_external_score_helps_and_raw_columns_are_used(data):
     b = auc(y[half:], alone.probability(x[half:]))
     assert a > b + 0.03
     assert b > 0.6
-    assert 1 <= with_score.rounds <= 60
+    assert len(with_score.members) == FOLDS
     p = with_score.probability(x[half:], external[half:])
     assert p.mean() == pytest.approx(y[half:].mean(), abs=0.06)
 
@@ -56,10 +57,59 @@ def test_column_order_does_not_matter(data):
     assert np.array_equal(model.probability(x), model.probability(x[x.columns[::-1]]))
 
 
+def test_rows_that_were_fitted_are_predicted_by_a_member_that_did_not_see_them(data):
+    """Labels without any cause: a model that saw them ranks them well above chance, one that did not cannot."""
+    x, _, _ = data
+    y = (np.random.default_rng(1).random(len(x)) < 0.3).astype(int)
+    model = bank_alone(x, y)
+    assert auc(y, model.probability(x)) > 0.55
+    assert abs(auc(y, model.held_out) - 0.5) < 0.06  # five standard errors of chance
+
+
+@pytest.mark.parametrize("values", ["nothing", "one", "no category", "constant", "infinite"])
+def test_columns_without_use_harm_nothing(data, values):
+    x, y, external = data
+    n = len(x)
+    column = {
+        "nothing": np.full(n, np.nan),
+        "one": np.r_[1.0, np.full(n - 1, np.nan)],
+        "no category": np.full(n, None, dtype=object),
+        "constant": np.ones(n),
+        "infinite": np.full(n, np.inf),
+    }[values]
+    usual = fit_champion(x, y, external, **FAST)
+    spoilt = fit_champion(x.assign(spoilt=column), y, external, **FAST)
+    p = spoilt.probability(x.assign(spoilt=column), external)
+    np.testing.assert_allclose(p, usual.probability(x, external), atol=0.05)
+    alone = fit_champion(pd.DataFrame({"spoilt": column}), y, **FAST)
+    assert np.isfinite(alone.held_out).all()
+
+
+def test_no_name_of_a_column_is_reserved(data):
+    x, y, external = data
+    named = x.rename(columns={"amount": "external_score", "open": "0"})
+    a, b = (fit_champion(t, y, external, **FAST).probability(t, external) for t in (x, named))
+    np.testing.assert_array_equal(a, b)
+
+
+def test_a_bank_with_no_columns_fits_on_what_it_is_told(data):
+    x, y, external = data
+    none = x[[]]
+    assert auc(y, fit_champion(none, y, external, **FAST).held_out) > 0.6
+    with pytest.raises(DataError, match="no column"):
+        fit_champion(none, y)
+
+
+def test_the_smallest_bank(data):
+    x, _, external = data
+    y = np.r_[np.ones(10), np.zeros(10)]
+    assert np.isfinite(fit_champion(x[:20], y, external[:20]).probability(x, external)).all()
+
+
 def test_bad_use_is_refused(data):
     x, y, external = data
     model = fit_champion(x, y, external, **FAST)
-    with pytest.raises(DataError, match="external"):
+    with pytest.raises(DataError, match="consortium"):
         model.probability(x)
     with pytest.raises(DataError, match="absent"):
         model.probability(x[["amount"]], external)
@@ -71,5 +121,3 @@ def test_bad_use_is_refused(data):
         fit_champion(x, np.r_[1, np.zeros(len(x) - 1, dtype=int)])
     with pytest.raises(ConfigError):
         fit_champion(x, y, max_rounds=0)
-    with pytest.raises(ConfigError):
-        fit_champion(x.assign(**{EXTERNAL_COLUMN: 0.0}), y)
