@@ -12,7 +12,9 @@ from fedrisk.errors import ConfigError, DataError
 from fedrisk.metrics import auc, from_histogram
 from fedrisk.models import scorecard as sc
 from fedrisk.models.binning import Bins
+from fedrisk.models.calibration import Calibration
 from fedrisk.models.estimator import Curves, LabelCounts
+from fedrisk.models.score_moments import CORRELATION, first_calibration, score_moments
 
 LOG2 = math.log(2)
 
@@ -61,6 +63,11 @@ def fitted(n=8000, seed=0, monotone=None):
     return y, codes, bins, f, LabelCounts(n1, n0, np.zeros(2)), curves
 
 
+def slope_of(bins, f, counts, curves):
+    """Slope of the first calibration without a Gram matrix."""
+    return first_calibration(f, curves, math.sqrt(score_moments(f, counts, curves, bins).variance))[1]
+
+
 def test_points_and_partial_sums_by_hand():
     c = card()
     bank = c.institution_points("bank", [np.array([0, 1]), np.array([1, 0])])
@@ -80,12 +87,15 @@ def test_probability_scale_by_hand():
 def test_from_weights_turns_log_odds_into_points():
     _, _, bins, f, counts, curves = fitted()
     got = sc.Scorecard.from_weights("s", bins, f, counts, curves)
+    slope = slope_of(bins, f, counts, curves)
+    assert slope == pytest.approx(0.93, abs=0.02)  # curves are taken to be correlated, and these are not
     for points, g in zip(got.points, f, strict=True):
-        assert np.abs(np.array(points) + g * 20 / LOG2).max() <= 0.5
+        assert np.abs(np.array(points) + slope * g * 20 / LOG2).max() <= 0.5
     mean, sd = got.score_distribution()
     log_odds = -(mean - 600) * LOG2 / 20 - math.log(30)
     assert log_odds == pytest.approx(got.intercept, abs=0.02)  # the base is rounded to a point
-    assert sd == pytest.approx(20 / LOG2 * math.sqrt(curves.spread.sum()))
+    variance = score_moments(f, counts, curves, bins).variance
+    assert sd == pytest.approx(20 / LOG2 * slope * math.sqrt(variance))
 
 
 def test_mean_probability_is_the_released_rate():
@@ -102,13 +112,15 @@ def test_moments_equal_those_of_the_rows():
     y, codes, _, f, counts, curves = fitted()
     bases = tuple(np.eye(len(g))[:, 1:] - w[1:] for g, w in zip(f, curves.weight, strict=True))
     x = np.concatenate([b[c] for b, c in zip(bases, codes, strict=True)], 1)
-    owner = ["bank", "tax"]
-    got = sc.score_moments(f, counts, curves, owner, bases, x.T @ x)
+    bins = fitted()[2]
+    got = score_moments(f, counts, curves, bins, bases, x.T @ x)
     s = f[0][codes[0]] + f[1][codes[1]]
     assert got.variance == pytest.approx(s.var(), rel=1e-9)
     assert got.gap == pytest.approx(s[y == 1].mean() - s[y == 0].mean(), rel=1e-9)
     assert got.partial["tax"] == pytest.approx(f[1][codes[1]].var(), rel=1e-9)
-    assert sc.score_moments(f, counts, curves, owner).variance == pytest.approx(curves.spread.sum())
+    assert got.columns == got.partial  # no holder says whether it knows an enterprise here
+    cross = 2 * CORRELATION * math.sqrt(curves.spread.prod())
+    assert score_moments(f, counts, curves, bins).variance == pytest.approx(curves.spread.sum() + cross)
 
 
 def test_calibration_slope_repairs_a_score_on_the_wrong_scale():
@@ -119,7 +131,7 @@ def test_calibration_slope_repairs_a_score_on_the_wrong_scale():
     right = sc.Scorecard.from_weights("s", bins, f, counts, curves, bases=bases, gram=x.T @ x)
     wrong = sc.Scorecard.from_weights("s", bins, half, counts, curves, bases=bases, gram=x.T @ x)
     assert all(np.abs(np.array(a) - b).max() <= 1 for a, b in zip(right.points, wrong.points, strict=True))
-    assert np.abs(np.array(right.points[0]) + f[0] * 20 / LOG2).max() < 4
+    assert all(np.abs(np.array(p) + g * 20 / LOG2).max() <= 1 for p, g in zip(right.points, f, strict=True))
 
 
 def test_monotone_by_hand():
@@ -165,7 +177,8 @@ def test_points_have_standard_errors_on_the_scale_of_points():
     _, _, bins, f, counts, curves = fitted()
     errors = [np.full(b.size, 0.1) for b in bins]
     got = sc.Scorecard.from_weights("s", bins, f, counts, curves, errors=errors)
-    assert got.errors_of(1) == pytest.approx([math.hypot(2 / math.log(2), math.sqrt(1 / 12))] * 4)
+    slope = slope_of(bins, f, counts, curves)
+    assert got.errors_of(1) == pytest.approx([math.hypot(slope * 2 / LOG2, math.sqrt(1 / 12))] * 4)
     assert sc.Scorecard.from_json(got.to_json()) == got
     assert sc.Scorecard.from_weights("s", bins, f, counts, curves).errors_of(1) is None
 
@@ -244,10 +257,17 @@ def test_bad_cards_and_codes_are_refused():
 # --- the card of another machine ----------------------------------------------------------------------------
 
 
+@pytest.fixture
+def without_slope(monkeypatch):
+    """The slope of the first calibration is 1, so that points can be told by hand."""
+    monkeypatch.setattr(sc, "SLOPES", (1.0, 1.0))
+
+
 def raw_points(f):
     return [-20 / LOG2 * g for g in f]
 
 
+@pytest.mark.usefixtures("without_slope")
 def test_points_that_another_machine_rounded_are_taken():
     """Where a number lies in the middle, a last digit decides between two whole ones: both are rounding."""
     _, _, bins, f, counts, curves = fitted()
@@ -289,6 +309,7 @@ def test_points_of_another_shape_are_refused(change):
         sc.Scorecard.from_weights("s", bins, f, counts, curves, rounded=rounded)
 
 
+@pytest.mark.usefixtures("without_slope")
 def test_no_feature_gives_or_takes_more_than_the_limit():
     """Also where another machine says so."""
     _, _, bins, f, counts, curves = fitted()
