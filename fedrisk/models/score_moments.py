@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.special import expit
 
 from fedrisk.models.binning import Bins
 from fedrisk.models.calibration import class_scores, logistic_fit
@@ -96,15 +94,10 @@ def first_calibration(contributions: Sequence[Floats], curves: Curves, spread: f
 
 
 def class_shares(curves: Curves, j: int) -> tuple[Floats, Floats]:
-    """Shares of a feature's bins among defaults, and (times one minus the rate) among others, as its curve says."""
-    weight, curve, rate = curves.weight[j], curves.curve[j], curves.rate
-
-    def excess(level: float) -> float:
-        return float(weight @ expit(level + curve)) - rate
-
-    reach = 60.0 + float(np.abs(curve).max())
-    ones = weight * expit(float(brentq(excess, -reach, reach)) + curve)
-    return ones / rate, weight - ones
+    """Shares of a feature's bins among defaults and among others, as its curve says."""
+    positive = curves.weight[j] * np.exp(curves.curve[j])
+    positive = positive / positive.sum()
+    return positive, curves.weight[j] - curves.rate * positive
 
 
 def unknown_log_odds(
