@@ -41,7 +41,7 @@ def card(**parts):
 
 
 def fitted(n=8000, seed=0, monotone=None):
-    """Two independent flags and one ordered feature; contributions are the true log-odds."""
+    """An independent flag and an ordered feature; contributions are the true log-odds, curves log relative risks."""
     rng = np.random.default_rng(seed)
     bins = [
         flag("bank", "late"),
@@ -58,8 +58,10 @@ def fitted(n=8000, seed=0, monotone=None):
     n0 = tuple(np.bincount(c, 1 - y, b.size) for c, b in zip(codes, bins, strict=True))
     weight = tuple((a + b) / n for a, b in zip(n1, n0, strict=True))
     f = tuple(t - w @ t for t, w in zip(truth, weight, strict=True))
-    spread = np.array([w @ g**2 for w, g in zip(weight, f, strict=True)])
-    curves = Curves(float(y.mean()), n, f, np.ones(2), weight, spread, (2, 4), (0, 0))
+    risk = [np.log(a / (a + b)) for a, b in zip(n1, n0, strict=True)]
+    curve = tuple(r - w @ r for r, w in zip(risk, weight, strict=True))
+    spread = np.array([w @ g**2 for w, g in zip(weight, curve, strict=True)])
+    curves = Curves(float(y.mean()), n, curve, np.ones(2), weight, spread, (2, 4), (0, 0))
     return y, codes, bins, f, LabelCounts(n1, n0, np.zeros(2)), curves
 
 
@@ -88,7 +90,7 @@ def test_from_weights_turns_log_odds_into_points():
     _, _, bins, f, counts, curves = fitted()
     got = sc.Scorecard.from_weights("s", bins, f, counts, curves)
     slope = slope_of(bins, f, counts, curves)
-    assert slope == pytest.approx(0.93, abs=0.02)  # curves are taken to be correlated, and these are not
+    assert 0.85 < slope < 1  # curves are taken to be correlated by .1, and these are not
     for points, g in zip(got.points, f, strict=True):
         assert np.abs(np.array(points) + slope * g * 20 / LOG2).max() <= 0.5
     mean, sd = got.score_distribution()
@@ -119,8 +121,9 @@ def test_moments_equal_those_of_the_rows():
     assert got.gap == pytest.approx(s[y == 1].mean() - s[y == 0].mean(), rel=1e-9)
     assert got.partial["tax"] == pytest.approx(f[1][codes[1]].var(), rel=1e-9)
     assert got.columns == got.partial  # no holder says whether it knows an enterprise here
-    cross = 2 * CORRELATION * math.sqrt(curves.spread.prod())
-    assert score_moments(f, counts, curves, bins).variance == pytest.approx(curves.spread.sum() + cross)
+    own = [g[c].var() for g, c in zip(f, codes, strict=True)]
+    cross = 2 * CORRELATION * math.sqrt(own[0] * own[1])
+    assert score_moments(f, counts, curves, bins).variance == pytest.approx(sum(own) + cross)
 
 
 def test_calibration_slope_repairs_a_score_on_the_wrong_scale():
@@ -131,7 +134,7 @@ def test_calibration_slope_repairs_a_score_on_the_wrong_scale():
     right = sc.Scorecard.from_weights("s", bins, f, counts, curves, bases=bases, gram=x.T @ x)
     wrong = sc.Scorecard.from_weights("s", bins, half, counts, curves, bases=bases, gram=x.T @ x)
     assert all(np.abs(np.array(a) - b).max() <= 1 for a, b in zip(right.points, wrong.points, strict=True))
-    assert all(np.abs(np.array(p) + g * 20 / LOG2).max() <= 1 for p, g in zip(right.points, f, strict=True))
+    assert all(np.abs(np.array(p) + g * 20 / LOG2).max() < 3 for p, g in zip(right.points, f, strict=True))
 
 
 def test_monotone_by_hand():
