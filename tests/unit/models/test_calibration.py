@@ -9,8 +9,16 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from fedrisk.errors import ConfigError
-from fedrisk.models import calibration as cal
-from fedrisk.models.calibration import Calibration, calibrated_intercept, class_scores, curve, logistic_fit
+from fedrisk.models.calibration import (
+    LEAST_SLOPE,
+    Calibration,
+    ScoreCounts,
+    calibrated_intercept,
+    class_scores,
+    curve,
+    fit_calibration,
+    logistic_fit,
+)
 
 
 def features(count: int = 8, size: int = 5) -> tuple[list, list, list]:
@@ -127,11 +135,8 @@ MIDDLES = (EDGES[:-1] + EDGES[1:]) / 2
 
 def fitted(positives, negatives, variance=0.0, middles=MIDDLES, centre=CENTRE):
     """The calibration of a histogram; nothing else says what the rate is."""
-    if hasattr(cal, "ScoreCounts"):
-        return cal.fit_calibration(
-            cal.ScoreCounts(positives, negatives, variance, middles, rate=0.1, rate_error=1.0), centre
-        )
-    return cal.fit_calibration(positives, negatives, variance, middles, centre)
+    rows = ScoreCounts(positives, negatives, variance, middles, rate=0.1, rate_error=1.0)
+    return fit_calibration(rows, centre)
 
 
 def histogram(truth, rows=1e6, mean=-2.5, sd=1.2):
@@ -204,7 +209,7 @@ COUNTS = st.lists(st.floats(-1e5, 1e5), min_size=12, max_size=12).map(np.array)
 def test_a_higher_risk_never_gets_a_lower_probability(positives, negatives, variance, centre):
     """Whatever the counts are: finite numbers, and both tails rise."""
     found = fitted(positives, negatives, variance, np.linspace(-5.0, 1.0, 12), centre)
-    assert min(found.slope, found.slope + found.bend, found.line[1]) >= cal.LEAST_SLOPE
+    assert min(found.slope, found.slope + found.bend, found.line[1]) >= LEAST_SLOPE
     assert (np.diff(found.log_odds(np.linspace(-20, 20, 81))) > 0).all()
     assert np.isfinite([found.level, *found.line]).all()
 
@@ -222,3 +227,60 @@ def test_counts_that_are_none_are_refused(bad):
     n1[3] = {"shape": 1.0, "infinite": np.inf, "nan": np.nan}[bad]
     with pytest.raises(ConfigError, match="finite"):
         fitted(n1, n0, 1.0, np.linspace(-5.0, 1.0, 12))
+
+
+# --- what else is released -----------------------------------------------------------------------------------
+
+
+def test_a_bins_log_odds_are_of_its_mean_probability_by_hand():
+    """Bins of width 2 about -3, -1 and 1, evenly filled: the mean of a probability over a bin, by its integral."""
+    even = ScoreCounts(np.full(3, 50.0), np.full(3, 50.0), 0.0, np.array([-3.0, -1.0, 1.0]), 0.1, 0.0)
+
+    def mean(low, high):
+        p = (np.logaddexp(0, high) - np.logaddexp(0, low)) / (high - low)
+        return math.log(p / (1 - p))
+
+    assert even.stated().tolist() == pytest.approx([mean(-4, -2), mean(-2, 0), mean(0, 2)], abs=0.02)
+    # Twice as many on the side of safety: rows of the middle bin lie further there.
+    falling = ScoreCounts(np.array([400.0, 200, 100]), np.zeros(3), 0.0, even.middles, 0.1, 0.0)
+    moved = falling.stated() - even.stated()
+    assert moved[1] == pytest.approx(-math.log(2) / 3, abs=0.03) and moved[[0, 2]].tolist() == [0.0, 0.0]
+    # Noise of hundreds hides which side has more.
+    assert (
+        ScoreCounts(falling.positives, np.zeros(3), 1e5, even.middles, 0.1, 0.0).stated() == even.stated()
+    ).all()
+
+
+def test_the_rate_sets_the_level_where_the_histogram_drowns():
+    """Noise alone, and a rate of .02 that is known to .001: the mean probability of the noisy rows is about .02."""
+    rng = np.random.default_rng(7)
+    middles, made = np.linspace(-5.0, 1.0, 12), []
+    count = 5000 * np.exp(-0.5 * ((middles + 2.5) / 1.2) ** 2)
+    for _ in range(50):
+        n1, n0 = 0.1 * count + rng.normal(0, 2000, 12), 0.9 * count + rng.normal(0, 2000, 12)
+        free, told = (
+            fit_calibration(ScoreCounts(n1, n0, 4e6, middles, 0.02, error), CENTRE) for error in (1.0, 0.001)
+        )
+        rate = [count @ expit(f.log_odds(middles)) / count.sum() for f in (free, told)]
+        made.append(rate)
+    free, told = np.log(np.array(made) / 0.02).T
+    assert np.abs(told).mean() < 0.5 * np.abs(free).mean()
+    assert np.exp(np.median(told)) == pytest.approx(1.0, abs=0.3)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(0.4, 1.3), st.floats(0.0, 0.25))
+def test_what_the_card_owes_to_its_own_rows_is_taken_off_the_slope(truth, share):
+    """Rows made bolder by a covariance of label and score, spread as a change of the slope would be: it comes off."""
+    n1, n0 = histogram(lambda x: CENTRE + truth * (x - CENTRE), rows=1e6)
+    count = n1 + n0
+    p = n1 / count
+    slope = count * p * (1 - p)
+    far = slope * (MIDDLES - slope @ MIDDLES / slope.sum())
+    extra = share * far
+    flattery = float(extra @ MIDDLES)
+    rows = ScoreCounts(n1 + extra, n0 - extra, 0.0, MIDDLES, float(n1.sum() / count.sum()), 1.0, flattery)
+    honest = fit_calibration(rows, CENTRE)
+    fooled = fit_calibration(ScoreCounts(n1 + extra, n0 - extra, 0.0, MIDDLES, rows.rate, 1.0), CENTRE)
+    assert honest.line[1] == pytest.approx(truth, abs=0.05)
+    assert fooled.line[1] == pytest.approx(truth + share, abs=0.08)

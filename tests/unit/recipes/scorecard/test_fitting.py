@@ -356,6 +356,26 @@ def test_columns_alone_are_counted_and_counted_again():
             assert both.n1[first + j].tolist() == pytest.approx(wanted.tolist())
 
 
+def test_of_several_holders_each_counts_its_own_columns_again():
+    """The places that a holder is told are among its columns, whatever other holders have before it."""
+    small, columns = study(banks=1, holders=("tax", "power")), features()
+    columns += [dataclasses.replace(f, institution="power") for f in columns[3:]]
+    bins = card_bins([Bins(f, edges=(0.2, 0.5, 0.7)) if f.private_edges else Bins.public(f) for f in columns])
+    # The risk of the last column alone differs from bin to bin, then that of the second but last.
+    n1, n0 = [], []
+    for k, b in enumerate(columns_of(bins)):
+        risk = np.full(b.size, 0.2)
+        risk[: b.known] += np.where(np.arange(b.known) % 2, 0.02, -0.02) * max(k - 5, 0)
+        n1.append(40 * risk)
+        n0.append(40 * (1 - risk))
+    counts = LabelCounts(tuple(n1), tuple(n0), np.full(9, 0.01))
+    facts = Facts(
+        study=small, plan=make_plan(small, columns), training=200, sampled=200, weighted=False, binary=True
+    )
+    chosen = second_release(facts, bins, counts, curves_of(counts, bins)).chosen
+    assert chosen["power"] == [0, 1, 2] and sum(map(len, chosen.values())) == 4
+
+
 def test_shape_columns_of_who_is_known_are_its_holders():
     facts, bins, counts, curves = holder_counts(rows=6000)
     second = second_release(facts, bins, counts, curves)
