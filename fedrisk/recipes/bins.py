@@ -42,6 +42,7 @@ class BinsOf(FeatureOf):
 
     edges: Annotated[list[float], Field(max_length=4096)]
     categories: Annotated[list[str], Field(max_length=65_536)]
+    unknown: Literal[False]  # which columns have a bin for unknown enterprises, members know by themselves
 
 
 class BinsPart(Body):
