@@ -7,7 +7,7 @@ says beforehand by public numbers.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -42,7 +42,7 @@ class BinsOf(FeatureOf):
 
     edges: Annotated[list[float], Field(max_length=4096)]
     categories: Annotated[list[str], Field(max_length=65_536)]
-    unknown: Literal[False]  # which columns have a bin for unknown enterprises, members know by themselves
+    unknown: bool
 
 
 class BinsPart(Body):
@@ -170,7 +170,8 @@ def check_bins(own: Sequence[Bins], told: Sequence[Mapping[str, Any]]) -> list[B
     """The bins that were told, once they are those that follow from the totals; ProtocolError where they are not."""
     bins = [Bins.from_dict(dict(b)) for b in told]
     alike = len(own) == len(bins) and all(
-        (a.feature, a.categories, len(a.edges)) == (b.feature, b.categories, len(b.edges))
+        (a.feature, a.categories, a.unknown, len(a.edges))
+        == (b.feature, b.categories, b.unknown, len(b.edges))
         and np.allclose(a.edges, b.edges, rtol=1e-9, atol=0.0)
         for a, b in zip(own, bins, strict=True)
     )
