@@ -96,7 +96,11 @@ def thinned(data: Portfolio, defaults: int, seed: int = 0) -> Portfolio:
     rng = np.random.default_rng(seed)
     ones = np.flatnonzero(data.label == 1)
     keep = np.r_[np.flatnonzero(data.label == 0), rng.permutation(ones)[:defaults]]
-    return data.rows(np.sort(keep))
+    rows = data.rows(np.sort(keep))
+    expected = data.study.expected.model_copy(
+        update={"default_rate": float(rows.label.mean()), "enterprises": len(rows)}
+    )
+    return replace(rows, study=data.study.model_copy(update={"expected": expected}))
 
 
 def half_known(data: Portfolio, share: float = 0.5, seed: int = 0, better: bool = False) -> Portfolio:

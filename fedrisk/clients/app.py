@@ -89,6 +89,9 @@ def _answer(node: Node, name: str, payload: Payload) -> Payload:
     record_request(message)
     request = common_view.take(node, payload, action)
     answer = common_view.confirmed(node, payload, action, action.serve(node, request))
+    if action.last:
+        # Not before: others wait for this member's confirmation of what came with the message.
+        node.attempt(request).state.forget_secrets()
     record_answer(message, answer)
     return answer
 

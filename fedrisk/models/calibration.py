@@ -22,8 +22,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import brentq
-from scipy.special import expit, ndtr, ndtri
+from scipy.special import expit, logit, ndtr, ndtri
 
 from fedrisk.errors import ConfigError
 
@@ -40,6 +41,12 @@ LONGEST = 0.5
 
 LEAST_SLOPE = 0.05
 """Least slope of a calibration in either tail."""
+
+STEEPEST = 3.0
+"""Greatest change of the log density from one bin to the next."""
+
+WITHIN = 21
+"""Points at which a bin's mean probability is worked out."""
 
 
 def class_scores(
@@ -173,32 +180,80 @@ def curve(stated: Floats, centre: float) -> Floats:
     return np.stack([x, np.logaddexp(0.0, x) - math.log(2)], -1)
 
 
-def fit_calibration(
-    positives: Floats, negatives: Floats, variance: float, stated: Floats, centre: float
-) -> Calibration:
-    """Calibration from noisy counts of training rows.
+@dataclass(frozen=True)
+class ScoreCounts:
+    """A noisy histogram of training rows by the log-odds that a card states, in evenly spaced bins.
 
-    In every bin, (1 - p) n1 - p n0 has mean zero whatever noise the counts carry, and a variance of sampling and noise;
-    the squares of these residuals over their variances are minimised together with a normal prior (level within about
-    2, slope about 1 within about 1/2). Slopes of both tails are kept above LEAST_SLOPE, so that a higher risk never
-    gets a lower probability.
-
-    Args:
-        positives: noisy counts of defaults by score bin, (bins,).
-        negatives: of others, (bins,).
+    Attributes:
+        positives: noisy counts of defaults, (bins,).
+        negatives: noisy counts of others, (bins,).
         variance: of the noise of each count.
-        stated: log-odds that the card states in each bin, (bins,).
-        centre: about which the slope may change.
+        middles: stated log-odds in the middle of each bin, (bins,), rising or falling evenly.
+        rate: default rate, from the label counts, which know it better than the histogram does.
+        rate_error: standard error of the rate by the noise of the label counts.
+        flattery: sum over the rows of the covariance of label and stated log-odds; see `Scorecard`.
 
     Raises:
         ConfigError: shapes differ, or a number is not finite.
     """
-    n1, n0, x = (np.asarray(v, dtype=np.float64) for v in (positives, negatives, stated))
-    if not (n1.shape == n0.shape == x.shape and x.ndim == 1 and np.isfinite([n1, n0, x]).all()):
-        raise ConfigError("calibration: counts and stated log-odds must be finite, one of each per score bin")
-    basis = np.column_stack([np.ones(len(x)), curve(x, centre)])
-    line, evidence = _posterior(basis[:, :2], n1, n0, variance, centre)
-    bent, more = _posterior(basis, n1, n0, variance, centre)
+
+    positives: Floats
+    negatives: Floats
+    variance: float
+    middles: Floats
+    rate: float
+    rate_error: float
+    flattery: float = 0.0
+
+    def __post_init__(self) -> None:
+        shapes = {np.shape(v) for v in (self.positives, self.negatives, self.middles)}
+        numbers = np.r_[np.ravel(self.positives), np.ravel(self.negatives), np.ravel(self.middles)]
+        if (
+            len(shapes) > 1
+            or np.ndim(self.middles) != 1
+            or len(self.middles) < 3
+            or not np.isfinite(numbers).all()
+        ):
+            raise ConfigError(
+                "calibration: finite counts and log-odds are needed, one of each for three bins at least"
+            )
+
+    def stated(self) -> Floats:
+        """Stated log-odds of each bin, (bins,): of the mean probability in it.
+
+        Within a bin the density is log-linear between its neighbours' counts, where these stand out of their noise;
+        a probability is convex in the log-odds, so that at low rates the mean is not that of the middle.
+        """
+        count = self.positives + self.negatives
+        step = self.middles[1] - self.middles[0]
+        slope = np.zeros(len(count))
+        clear = np.minimum(count[2:], count[:-2]) > 4 * math.sqrt(2 * self.variance) + 5
+        log = np.log(np.maximum(count, 1.0))
+        slope[1:-1] = np.where(clear, np.clip((log[2:] - log[:-2]) / 2, -STEEPEST, STEEPEST), 0.0)
+        place = np.linspace(-0.5, 0.5, WITHIN)
+        density = np.exp(slope[:, None] * place)
+        p = (density * expit(self.middles[:, None] + step * place)).sum(1) / density.sum(1)
+        return np.asarray(logit(p), dtype=np.float64)
+
+
+def fit_calibration(rows: ScoreCounts, centre: float) -> Calibration:
+    """Calibration from a noisy histogram of training rows.
+
+    In every bin, (1 - p) n1 - p n0 has mean zero whatever noise the counts carry, and a variance of sampling and noise;
+    so has n (rate - p), summed over bins. Generalised least squares of these residuals, together with a normal prior
+    (level within about 2, slope about 1 within about 1/2). The card was fitted to these very rows; what that makes
+    of the residuals is taken off them first, so that the calibration is one for other rows (Efron 2004 on the
+    covariance penalty; van Houwelingen & le Cessie 1990 on the slope). Slopes of both tails are kept above
+    LEAST_SLOPE, so that a higher risk never gets a lower probability. The curvature is taken where its evidence is
+    larger.
+
+    Args:
+        rows: the histogram.
+        centre: stated log-odds about which the slope may change.
+    """
+    basis = np.column_stack([np.ones(len(rows.middles)), curve(rows.stated(), centre)])
+    line, evidence = _posterior(basis[:, :2], rows, centre)
+    bent, more = _posterior(basis, rows, centre)
     straight = max(float(line[1]), LEAST_SLOPE)
     best = (float(line[0]), straight)
     if not more > evidence or min(bent[1], bent[1] + bent[2]) < LEAST_SLOPE:
@@ -206,21 +261,39 @@ def fit_calibration(
     return Calibration(centre, float(bent[0]), float(bent[1]), float(bent[2]), best)
 
 
-def _posterior(basis: Floats, n1: Floats, n0: Floats, variance: float, centre: float) -> tuple[Floats, float]:
+def _posterior(basis: Floats, rows: ScoreCounts, centre: float) -> tuple[Floats, float]:
     """Posterior mode of the weights of the basis, and its log evidence by Laplace's approximation."""
     size = basis.shape[1]
     mean, precision = np.array([centre, 1.0, 0.0])[:size], 1 / np.array([2.0, 0.5, 0.7])[:size] ** 2
-    count = np.maximum(n1 + n0, 1.0)
     w = mean.copy()
     for k in range(ROUNDS + 1):
-        p = expit(basis @ w)
-        residual, slope = (1 - p) * n1 - p * n0, count * p * (1 - p)
-        spread = variance * ((1 - p) ** 2 + p**2) + slope + 1e-9
-        hessian = (basis.T * (slope**2 / spread)) @ basis + np.diag(precision)
-        step = np.linalg.solve(hessian, basis.T @ (slope * residual / spread) - precision * (w - mean))
+        residual, slope, cover = _residuals(expit(basis @ w), rows)
+        design = np.vstack([slope[:, None] * basis, slope @ basis])
+        factor = cho_factor(cover, lower=True)
+        solved = cho_solve(factor, np.column_stack([residual, design]))
+        hessian = design.T @ solved[:, 1:] + np.diag(precision)
+        step = np.linalg.solve(hessian, design.T @ solved[:, 0] - precision * (w - mean))
         if k == ROUNDS or np.abs(step).max() < 1e-10:
             break
         w = w + np.clip(step, -LONGEST, LONGEST)
-    fit = (residual**2 / spread + np.log(spread)).sum() + (precision * (w - mean) ** 2).sum()
+    fit = residual @ solved[:, 0] + 2 * np.log(np.diag(factor[0])).sum() + precision @ (w - mean) ** 2
     evidence = -0.5 * (fit - np.log(precision).sum() + np.linalg.slogdet(hessian)[1])
     return w, float(evidence)
+
+
+def _residuals(p: Floats, rows: ScoreCounts) -> tuple[Floats, Floats, Floats]:
+    """Residuals of all bins and of the rate, (bins + 1,); slope of each bin's in the log-odds; their covariance."""
+    n1, n0 = np.asarray(rows.positives, dtype=np.float64), np.asarray(rows.negatives, dtype=np.float64)
+    count = np.maximum(n1 + n0, 1.0)
+    slope = count * p * (1 - p)
+    off = rows.rate - p
+    far = (rows.middles - float(slope @ rows.middles) / float(slope.sum())) * slope
+    flattered = rows.flattery * far / max(float(far @ rows.middles), 1e-9)
+    residual = np.append((1 - p) * n1 - p * n0 - flattered, float(count @ off))
+    cover = np.zeros((len(p) + 1,) * 2)
+    np.fill_diagonal(cover[:-1, :-1], rows.variance * ((1 - p) ** 2 + p**2) + slope + 1e-9)
+    # Sampling is in both kinds of residuals, noise of the histogram nearly in the first alone.
+    cover[-1, :-1] = cover[:-1, -1] = slope + rows.variance * (1 - 2 * p) * off
+    of_rate = (rows.rate_error * count.sum()) ** 2
+    cover[-1, -1] = of_rate + float(slope.sum()) + 2 * rows.variance * float(off @ off) + 1e-6
+    return residual, slope, cover

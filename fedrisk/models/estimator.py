@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -101,6 +101,14 @@ class LabelCounts:
         """Number of others, averaged in the same way; at least 1."""
         return self._total(self.n0)
 
+    @property
+    def rate_error(self) -> float:
+        """Standard error of the default rate by the counts' noise, features averaged as in `positives`."""
+        precision = sum(1 / (max(v, 1e-9) * len(a)) for v, a in zip(self.variance, self.n1, strict=True))
+        rows = self.positives + self.negatives
+        rate = self.positives / rows
+        return math.sqrt(((1 - rate) ** 2 + rate**2) / precision) / rows
+
     def _total(self, parts: tuple[Floats, ...]) -> float:
         precision = [1 / (max(v, 1e-9) * len(a)) for v, a in zip(self.variance, parts, strict=True)]
         return max(float(np.average([a.sum() for a in parts], weights=precision)), 1.0)
@@ -121,6 +129,7 @@ class Curves:
         apart: number of a feature's bins with levels of their own, behind those of values: special codes and missing.
         unknown: whether a feature's last bin is of enterprises that its holder does not know, where it is zero.
         covariance: per feature, how the curve would vary with other noise and other enterprises, (bins, bins).
+        freedom: effective number of parameters of each curve, (features,).
     """
 
     rate: float
@@ -133,6 +142,7 @@ class Curves:
     apart: tuple[int, ...]
     unknown: tuple[bool, ...] = ()
     covariance: tuple[Floats, ...] = ()
+    freedom: Floats = field(default_factory=lambda: np.zeros(0))
 
 
 def with_known(counts: LabelCounts, bins: Sequence[Bins]) -> LabelCounts:
@@ -188,6 +198,7 @@ def fit_curves(counts: LabelCounts, bins: Sequence[Bins]) -> Curves:
         apart=tuple(b.apart for b in bins),
         unknown=tuple(b.unknown and b.feature.kind != "known" for b in bins),
         covariance=tuple(f.covariance for f in fits),
+        freedom=np.array([f.freedom for f in fits]),
     )
 
 
@@ -200,12 +211,13 @@ def _known(counts: LabelCounts, place: int) -> tuple[float, float]:
 
 
 class _Curve(NamedTuple):
-    """One feature's curve, the shares of its bins, the step of its random walk and the curve's covariance."""
+    """One feature's curve, the shares of its bins, its random walk's step, its covariance and number of parameters."""
 
     curve: Floats
     weight: Floats
     tau: float
     covariance: Floats
+    freedom: float
 
 
 def _curve(counts: LabelCounts, j: int, b: Bins, known: float, rate: float) -> _Curve:
@@ -224,10 +236,9 @@ def _curve(counts: LabelCounts, j: int, b: Bins, known: float, rate: float) -> _
     curve = np.where(said, fit.shift - float(middle @ fit.shift), 0.0)
     covariance = centred(fit.covariance, middle) * np.outer(said, said)
     if not of_known:
-        return _Curve(curve, share, fit.tau, covariance)
-    return _Curve(
-        np.append(curve, 0.0), np.append(share * known, 1 - known), fit.tau, np.pad(covariance, (0, 1))
-    )
+        return _Curve(curve, share, fit.tau, covariance, fit.freedom)
+    weight, whole = np.append(share * known, 1 - known), np.pad(covariance, (0, 1))
+    return _Curve(np.append(curve, 0.0), weight, fit.tau, whole, fit.freedom)
 
 
 def centred(covariance: Floats, weight: Floats) -> Floats:
@@ -299,11 +310,13 @@ class Weights:
         mean: the weights, (M,), averaged over the candidate priors.
         covariance: how they would vary with other noise and other enterprises, (M, M), at the same curves: the moment's
             covariance through the linear map from moment to mean (delta method).
+        freedom: effective number of parameters of the weights and of the curves that they weigh.
     """
 
     contributions: tuple[Floats, ...]
     mean: Floats
     covariance: Floats
+    freedom: float = 0.0
 
 
 def fit_weights(
@@ -341,16 +354,20 @@ def posterior_weights(
     )
     first = np.zeros(at[-1], dtype=bool)
     first[at[:-1]] = True
-    mean, covariance = _averaged(gram * h, noise * h**2, moment, moment_noise, first)
+    mean, covariance, freedom = _averaged(gram * h, noise * h**2, moment, moment_noise, first)
+    if len(curves.freedom):
+        freedom += SLOPE * float(mean[first] @ curves.freedom)
     parts = [b @ mean[i:k] for b, i, k in zip(bases, at, at[1:], strict=False)]
     contributions = tuple(p - float(w @ p) for p, w in zip(parts, curves.weight, strict=True))
-    return Weights(contributions, mean, covariance)
+    return Weights(contributions, mean, covariance, freedom)
 
 
 def _averaged(
     design: Floats, gram_noise: Floats, moment: Floats, moment_noise: Floats, first: NDArray[np.bool_]
-) -> tuple[Floats, Floats]:
+) -> tuple[Floats, Floats, float]:
     """Weights of all shape columns, averaged over the candidate priors by their evidence, and their covariance.
+
+    Last the effective number of parameters: the trace of what fits the moment (Hastie & Tibshirani 1990).
 
     ``first``: which columns are the curves themselves.
     """
@@ -376,7 +393,7 @@ def _averaged(
             factor = _cover(design, gram_noise, moment_noise, prior, expected)
             gain += likely * cho_solve(factor, design * prior).T
     noise = design + moment_noise + np.diag(gram_noise @ mean**2)
-    return mean, gain @ noise @ gain.T
+    return mean, gain @ noise @ gain.T, float((gain * design.T).sum())
 
 
 def _cover(

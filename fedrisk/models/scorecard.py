@@ -77,6 +77,9 @@ class Scorecard:
         averages: mean points of each feature over enterprises, from released weights.
         intercept: calibrated log-odds of default at average points in every feature.
         rate: released default rate.
+        rate_error: standard error of the rate by the noise of the label counts; 0 on cards of version 1.
+        flattery: sum over training rows of the covariance of a row's label with its log-odds (Efron 2004): the card
+            follows these rows, so that it looks bolder on others than it should; 0 on cards of version 1.
         sd: standard deviation of the score, in points.
         gap: mean of others less mean of defaults, in points.
         partial_sd: standard deviation of each institution's points.
@@ -100,6 +103,8 @@ class Scorecard:
     notice: str | None = None
     errors: tuple[tuple[float, ...], ...] | None = None
     calibration: Calibration | None = None
+    rate_error: float = 0.0
+    flattery: float = 0.0
     version: int = VERSION
 
     def __post_init__(self) -> None:
@@ -126,6 +131,7 @@ class Scorecard:
         curves: Curves,
         *,
         errors: Sequence[Floats] | None = None,
+        freedom: float = 0.0,
         bases: Sequence[Floats] | None = None,
         gram: Floats | None = None,
         rounded: Sequence[Sequence[int]] | None = None,
@@ -137,6 +143,7 @@ class Scorecard:
         feature gives or takes more than MOST_POINTS.
 
         errors: standard errors of the contributions, in their shape; the card states those of its points.
+        freedom: effective number of parameters of the contributions.
         rounded: points as another machine rounded them, taken where they are within rounding of those here, so that
         all machines have the same card. ConfigError where they are not.
         """
@@ -162,6 +169,8 @@ class Scorecard:
             averages=tuple(averages),
             intercept=intercept,
             rate=curves.rate,
+            rate_error=counts.rate_error,
+            flattery=slope * freedom,
             sd=FACTOR * slope * spread,
             gap=FACTOR * slope * moments.gap,
             partial_sd={k: FACTOR * slope * math.sqrt(v) for k, v in moments.partial.items()},
@@ -195,6 +204,8 @@ class Scorecard:
             *self.averages,
             self.intercept,
             self.rate,
+            self.rate_error,
+            self.flattery,
             self.sd,
             self.gap,
             *self.partial_sd.values(),
@@ -222,6 +233,7 @@ class Scorecard:
             averages=tuple(slope * a for a in self.averages),
             intercept=level + slope * (self.intercept - calibration.centre),
             sd=slope * self.sd,
+            flattery=slope * self.flattery,
             gap=slope * self.gap,
             partial_sd={name: slope * sd for name, sd in self.partial_sd.items()},
             errors=None if self.errors is None else tuple(_scaled_errors(e, slope) for e in self.errors),

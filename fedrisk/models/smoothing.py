@@ -48,12 +48,14 @@ class Smooth:
         evidence: its log evidence.
         covariance: how the shift would vary with other noise and other rows, (size, size): the sandwich estimate of a
             penalised fit (Huber 1967; Gray 1992), with the choice of the step. What the prior pulls is not in it.
+        freedom: effective number of parameters (Hastie & Tibshirani 1990): how far the curve follows its own counts.
     """
 
     shift: Floats
     tau: float
     evidence: float
     covariance: Floats
+    freedom: float = 0.0
 
 
 def prior_precision(size: int, ordered: int, tau: float, apart: int) -> Floats:
@@ -132,8 +134,10 @@ def smooth_log_odds(
         - 0.5 * np.linalg.slogdet(hessian)[1]
     )
     best = int(np.argmax(evidence))
-    covariance = _spread(shift, best, evidence, hessian, slope**2 / spread)
-    return Smooth(shift[best], float(steps[best]), float(evidence[best]), covariance)
+    information = slope**2 / spread
+    covariance = _spread(shift, best, evidence, hessian, information)
+    freedom = float(np.diag(np.linalg.inv(hessian[best])) @ information[best])
+    return Smooth(shift[best], float(steps[best]), float(evidence[best]), covariance, freedom)
 
 
 def _spread(shift: Floats, best: int, evidence: Floats, hessian: Floats, information: Floats) -> Floats:

@@ -68,7 +68,8 @@ class Action:
     ``serve`` is called. tells: parts of the common view that may come with it, with their forms. in_attempt: whether
     the attempt has begun before it comes. receives: what other institutions sent with the request, through the hub.
     sends: what goes to other institutions with the answer. answers: what the answer itself says to the hub, where that
-    is not a release. scores: whether scores are given to banks, or taken by one.
+    is not a release. scores: whether scores are given to banks, or taken by one. last: whether an institution's part in
+    the attempt is over with its answer; then it forgets the attempt's secrets.
     """
 
     name: str
@@ -80,3 +81,4 @@ class Action:
     sends: Disclosure | None = None
     answers: Disclosure | None = None
     scores: Literal["given", "taken"] | None = None
+    last: bool = False

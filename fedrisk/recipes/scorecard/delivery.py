@@ -100,9 +100,7 @@ def deliver(node: Node, request: Payload) -> Payload:
         total = scored().total[part]
         return HoldOut(label=scored().label[part], bins=card.risk_bins(total, edges), exact=total)
 
-    answer = evaluate(attempt, request, "deliver", held, lambda: _keep(attempt, card, scored()))
-    attempt.state.forget_secrets()
-    return answer
+    return evaluate(attempt, request, "deliver", held, lambda: _keep(attempt, card, scored()))
 
 
 def _label(attempt: Attempt) -> NDArray[np.float64]:

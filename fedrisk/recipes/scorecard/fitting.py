@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fedrisk.data.features import known_feature
 from fedrisk.errors import ConfigError, ProtocolError
 from fedrisk.models.binning import Bins
-from fedrisk.models.calibration import fit_calibration
+from fedrisk.models.calibration import ScoreCounts, fit_calibration
 from fedrisk.models.directions import follow_directions
 from fedrisk.models.estimator import (
     Curves,
@@ -301,12 +301,24 @@ def fit_card(
     if second is None:
         errors = contribution_errors(curves)
         shaped = follow_directions(bins, curves.curve, errors)
-        return Scorecard.from_weights(study, bins, shaped, counts, curves, errors=errors, rounded=rounded)
+        freedom = float(curves.freedom.sum())
+        return Scorecard.from_weights(
+            study, bins, shaped, counts, curves, errors=errors, freedom=freedom, rounded=rounded
+        )
     weights = posterior_weights(bases, counts, curves, second.gram, second.variance)
     errors = contribution_errors(curves, bases, weights)
     shaped = follow_directions(bins, weights.contributions, errors)
     return Scorecard.from_weights(
-        study, bins, shaped, counts, curves, errors=errors, bases=bases, gram=second.gram, rounded=rounded
+        study,
+        bins,
+        shaped,
+        counts,
+        curves,
+        errors=errors,
+        freedom=weights.freedom,
+        bases=bases,
+        gram=second.gram,
+        rounded=rounded,
     )
 
 
@@ -355,8 +367,13 @@ def calibrate(
     rounded: points as another machine rounded them.
     """
     block = released.block(BANK)
-    # Bins rise in the score.
-    stated = card.stated_log_odds(card.bin_middles(card.calibration_bins(CALIBRATION_BINS)))
-    centre = card.intercept + card.sd / FACTOR
-    fitted = fit_calibration(block.total[:, 0], block.total[:, 1], _variance(block), stated, centre)
-    return card.calibrated(fitted, rounded)
+    rows = ScoreCounts(
+        positives=block.total[:, 0],
+        negatives=block.total[:, 1],
+        variance=_variance(block),
+        middles=card.stated_log_odds(card.bin_middles(card.calibration_bins(CALIBRATION_BINS))),
+        rate=card.rate,
+        rate_error=card.rate_error,
+        flattery=card.flattery,
+    )
+    return card.calibrated(fit_calibration(rows, card.intercept + card.sd / FACTOR), rounded)

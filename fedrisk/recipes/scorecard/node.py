@@ -326,6 +326,7 @@ ACTIONS: tuple[Action, ...] = (
         tells={"card": CARD},
         sends=Disclosure("partial_scores", score_protection, named),
         scores="given",
+        last=True,
     ),
     Action(
         name="calibrate",
@@ -335,5 +336,5 @@ ACTIONS: tuple[Action, ...] = (
         receives=Disclosure("partial_scores", received_protection, named),
         scores="taken",
     ),
-    Action(name="deliver", serve=deliver, tells={"calibration": CALIBRATED}),
+    Action(name="deliver", serve=deliver, tells={"calibration": CALIBRATED}, last=True),
 )

@@ -68,7 +68,6 @@ def score(node: Node, request: Payload) -> Payload:
         answers[bank] = seal(attempt.key, attempt.peers[bank], context, [sums])
     answer = Payload({**charged.body, "further_spends": further}, answers)
     attempt.state.put_message("score", pack(answer))
-    attempt.state.forget_secrets()
     return answer
 
 

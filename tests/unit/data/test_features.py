@@ -1,12 +1,12 @@
 """Features: what a dictionary makes of its columns, and which parts contradict each other."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
 from fedrisk.data.dictionary import load_dictionary
-from fedrisk.data.features import Feature, features_from, features_of, rising
+from fedrisk.data.features import KNOWN, Feature, features_from, features_of, known_feature, rising
 from fedrisk.errors import ConfigError
 
 
@@ -54,9 +54,18 @@ def test_features_of_a_bank_and_of_a_holder_by_hand():
         Feature(institution="bank", column="town", kind="category", bins=("a", "b"), missing=False),
         Feature(institution="bank", column="open", kind="flag"),
     )
-    # a holder does not know every enterprise, so it has a bin for missing values whatever its dictionary says
-    assert all(f.missing and f.institution == "tax" for f in features_of(DICTIONARY, "tax"))
+    # A gap in a column is one thing, an enterprise that a holder does not know another: the dictionary states the first.
+    assert features_of(DICTIONARY, "tax") == tuple(replace(f, institution="tax") for f in bank)
     assert [f.name for f in bank] == ["bank.age", "bank.code", "bank.use", "bank.town", "bank.open"]
+
+
+def test_whether_a_holder_knows_an_enterprise_is_no_column_and_has_no_gaps():
+    known = known_feature("tax")
+    assert (known.institution, known.column, known.kind, known.missing) == ("tax", KNOWN, "known", False)
+    assert (known.name, known.leaning, known.private_edges, known.special) == ("tax.(known)", 0, False, ())
+    for parts in ({"bins": (0.5,)}, {"special": (("9", "m"),)}):
+        with pytest.raises(ConfigError):
+            replace(known, **parts)
 
 
 def test_public_edges_take_the_place_of_private_ones():

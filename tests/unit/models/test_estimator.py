@@ -168,9 +168,18 @@ def test_recount_rule_and_stronger_half():
     assert not es.few_positives(80, 8)
     y, bins, codes = simulate(n=4000)
     curves = es.fit_curves(exact_counts(y, bins, codes), bins)
-    chosen = es.stronger_half(curves)
+    chosen = es.stronger_half(curves, range(len(bins)))
     assert len(chosen) == 4
     assert set(chosen) == set(np.argsort(curves.spread)[-4:].tolist())
+
+
+def test_the_stronger_half_are_places_among_the_columns():
+    """By hand: spreads 5, 9, 1, 7, 3, 8, of which the second and the fourth are no columns."""
+    curve = (np.zeros(2),) * 6
+    curves = es.Curves(0.1, 9.0, curve, np.ones(6), curve, np.array([5.0, 9, 1, 7, 3, 8]), (2,) * 6, (0,) * 6)
+    assert es.stronger_half(curves, [0, 2, 4, 5], least=1) == (3, 0)
+    assert es.stronger_half(curves, [0, 2, 4, 5]) == (3, 0, 2, 1)
+    assert es.stronger_half(curves, [2, 4], share=0.9, least=1) == (1,)
 
 
 def test_counts_are_weighted_by_precision():

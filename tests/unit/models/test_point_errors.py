@@ -36,7 +36,7 @@ def curves(covariance, weight=(0.5, 0.5)):
     w = np.array(weight)
     zero = np.zeros(2)
     return es.Curves(
-        0.1, 100.0, (zero,), np.ones(1), (w,), np.zeros(1), (2,), (False,), (np.array(covariance),)
+        0.1, 100.0, (zero,), np.ones(1), (w,), np.zeros(1), (2,), (0,), covariance=(np.array(covariance),)
     )
 
 

@@ -11,6 +11,7 @@ from fedrisk.models.estimator import LabelCounts, fit_curves
 from fedrisk.recipes.scorecard.fitting import (
     LEAST_RADIUS,
     Facts,
+    columns_of,
     gram_matrix,
     label_counts,
     refit,
@@ -80,7 +81,9 @@ def test_sizes_by_role(finished):
     bins = [Bins.from_dict(b) for b in finished["private"].record.release("counts").about["bins"]]
     sizes = sizes_of(bins, ["bank", "tax", "power", "nobody"])
     assert [len(sizes[r]) for r in sizes] == [2, 2, 1, 0]
-    assert [b.size for b in bins] == [*sizes["bank"], *sizes["tax"], *sizes["power"]]
+    # Whether a holder knows an enterprise is made up from the counts of its columns.
+    assert [b.feature.kind == "known" for b in bins] == [False, False, False, False, True, False, True]
+    assert [b.size for b in columns_of(bins)] == [*sizes["bank"], *sizes["tax"], *sizes["power"]]
 
 
 def test_the_gram_matrix_by_hand():

@@ -46,7 +46,7 @@ def mus(asked, *, edges=True):
 def test_the_squares_of_the_prices_add_up_to_the_studys(epsilon, delta, edges):
     asked = study(epsilon=epsilon, delta=delta)
     prices = mus(asked, edges=edges)
-    assert set(prices) == (set(SHARES) if edges else {"counts", "gram"})
+    assert set(prices) == (set(SHARES) if edges else {"counts", "gram", "calibration"})
     assert compose(prices.values()) == pytest.approx(mu_for(epsilon, delta), rel=1e-12)
     # What public bins save goes to the others in proportion.
     assert prices["counts"] ** 2 / prices["gram"] ** 2 == pytest.approx(SHARES["counts"] / SHARES["gram"])
@@ -76,7 +76,7 @@ def test_a_plan_holds_every_release_at_its_price(epsilon, private):
     columns = [f for f in features() if private or not f.private_edges]
     plan = make_plan(asked, columns)
     prices = mus(asked, edges=private)
-    names = ["counts", "recount", "gram", "evaluation"]
+    names = ["counts", "recount", "gram", "calibration", "evaluation"]
     assert [p.name for p in plan.planned] == (["edges", *names] if private else names)
     assert plan.mu("recount") == plan.mu("gram") == prices["gram"]
     training = [plan.mu(name) for name in prices]
