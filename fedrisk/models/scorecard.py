@@ -366,8 +366,8 @@ class Scorecard:
     def bin_probabilities(self, edges: ArrayLike) -> Floats:
         """Mean probability of default in each score bin, in order of rising risk, shape (k,).
 
-        Scores spread in a bin as in the mixture of two normal classes from which the bins come. In the outer bins, which
-        are wide, the probability at a middle would be too small by a twentieth to a sixth of it.
+        Scores spread in a bin as in the mixture of two normal classes from which the bins come. In the outer bins,
+        which are wide, the probability at a middle would be too small by a twentieth to a sixth of it.
         """
         inner = np.asarray(edges, dtype=np.float64)
         low, high, within = self._classes()

@@ -11,6 +11,7 @@ import numpy as np
 from fedrisk.findings import Finding
 from fedrisk.metrics import CalibrationFit
 from fedrisk.models.scorecard import BASE_ODDS, BASE_SCORE, DOUBLE, Scorecard
+from fedrisk.server.results import Results
 
 REACH = (-3.5, 2.5)
 """How far the table of probabilities goes to the risky and to the safe side, in standard deviations of the score."""
@@ -79,8 +80,20 @@ def _factor(card: Scorecard, score: float) -> float:
 def fit_finding(fit: CalibrationFit) -> Finding:
     """How the probabilities stood to what happened on the hold-out."""
     off = (fit.slope - 1) / max(fit.slope_error, 1e-9)
-    code = "calibration_right" if abs(off) <= STRAIGHT else "calibration_bold" if off < 0 else "calibration_timid"
+    code = (
+        "calibration_right"
+        if abs(off) <= STRAIGHT
+        else "calibration_bold"
+        if off < 0
+        else "calibration_timid"
+    )
     return Finding(code, vars(fit))
+
+
+def scale_findings(results: Results) -> list[Finding]:
+    """What a reader has to know of the probabilities: how right they were, and what points mean."""
+    fit, card = results.calibration_fit, results.card
+    return [*([] if fit is None else [fit_finding(fit)]), *([] if card is None else [scale_finding(card)])]
 
 
 def unknown_rows(card: Scorecard) -> list[Unknown]:

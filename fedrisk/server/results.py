@@ -26,7 +26,6 @@ from fedrisk.server.outcome import Counts, HubSession, Outcome, TrainingFigures
 from fedrisk.server.roster import Roster
 from fedrisk.study import BANK, NO_PRIVACY
 
-
 CALIBRATION_GROUPS = 12
 """Most groups of the hold-out whose default rate is shown beside the predicted one."""
 
