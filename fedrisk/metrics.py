@@ -44,18 +44,23 @@ class Metrics:
 
 
 @dataclass(frozen=True)
-class CalibrationRow:
-    """One row of a calibration table.
+class CalibrationFit:
+    """How probabilities stand to what happened, from a (noisy) histogram; see `calibration_fit`.
 
     Attributes:
-        count: (noisy) number of enterprises.
-        predicted: predicted probability of default.
+        predicted: mean predicted probability.
         observed: observed default rate.
+        observed_error: its standard error, with that of the noise.
+        slope: of true log-odds over predicted ones (Cox 1958). Below 1 probabilities are spread too far apart, above 1
+            not far enough.
+        slope_error: its standard error, with that of the noise.
     """
 
-    count: float
     predicted: float
     observed: float
+    observed_error: float
+    slope: float
+    slope_error: float
 
 
 def auc(label: ArrayLike, risk: ArrayLike) -> float:
@@ -148,19 +153,61 @@ def from_histogram(
     return Metrics(area, 2 * area - 1, _ks(n1, n0), score, float(n1.sum()), float(n0.sum()))
 
 
-def calibration_from_histogram(
-    positives: ArrayLike, negatives: ArrayLike, probability_per_bin: ArrayLike
-) -> list[CalibrationRow]:
-    """Calibration table with one row per bin; observed is nan where a bin is empty after clipping."""
-    n1, n0 = _histogram(positives, "positives"), _histogram(negatives, "negatives")
-    p = np.asarray(probability_per_bin, dtype=np.float64)
-    if not n1.shape == n0.shape == p.shape:
-        raise ConfigError("calibration: positives, negatives and probabilities need the same number of bins")
-    _check_probability(p)
-    return [
-        CalibrationRow(float(a + b), float(q), float(a / (a + b)) if a + b > 0 else math.nan)
-        for a, b, q in zip(n1, n0, p, strict=True)
-    ]
+def calibration_fit(
+    positives: ArrayLike, negatives: ArrayLike, probability_per_bin: ArrayLike, variance: float
+) -> CalibrationFit | None:
+    """Mean probability beside the default rate, and the slope of calibration, with errors; None without labels.
+
+    In a bin of true probability p, (1 - p) n1 - p n0 has mean zero whatever noise the counts carry. Its squares over
+    their variances are minimised over log-odds of p linear in the predicted ones: logistic recalibration (Cox 1958)
+    where there is no noise. Counts below zero stay as they are, since clipped ones would draw both rates together.
+
+    Args:
+        positives: counts of defaults by bin, shape (bins,).
+        negatives: of others.
+        probability_per_bin: predicted probability of each bin, between 0 and 1.
+        variance: of the noise of each count.
+
+    >>> p = np.array([0.2, 0.5, 0.8])
+    >>> fit = calibration_fit(100 * p, 100 * (1 - p), p, 0.0)
+    >>> round(fit.slope, 6), round(fit.observed, 6)
+    (1.0, 0.5)
+    """
+    n1, n0, q = (np.asarray(v, dtype=np.float64) for v in (positives, negatives, probability_per_bin))
+    _bin_probabilities(q, n1.shape)
+    total, count = float(n1.sum() + n0.sum()), np.maximum(n1 + n0, 0.0)
+    if min(n1.sum(), n0.sum()) <= 0 or len(n1) < 2:
+        return None
+    clipped = np.clip(q, 1e-9, 1 - 1e-9)
+    stated = np.log(clipped / (1 - clipped))
+    found = _logistic_line(n1, n0, count, stated, variance)
+    if found is None:
+        return None
+    rate = float(n1.sum()) / total
+    sampling = rate * (1 - rate) / total
+    noise = variance * len(n1) * ((1 - rate) ** 2 + rate**2) / total**2
+    predicted = float((n1 + n0) @ q) / total
+    return CalibrationFit(predicted, rate, math.sqrt(sampling + noise), *found)
+
+
+def _logistic_line(
+    n1: Floats, n0: Floats, count: Floats, stated: Floats, variance: float
+) -> tuple[float, float] | None:
+    """(slope, its standard error) of true log-odds over stated ones; None where it does not settle."""
+    basis = np.column_stack([np.ones(len(stated)), stated])
+    w = np.array([0.0, 1.0])
+    for _ in range(100):
+        p = 1 / (1 + np.exp(-np.clip(basis @ w, -30, 30)))
+        steep = count * p * (1 - p)
+        spread = variance * ((1 - p) ** 2 + p**2) + steep + 1e-9
+        hessian = (basis.T * (steep**2 / spread)) @ basis
+        if np.linalg.cond(hessian) > 1e12:
+            return None
+        step = np.linalg.solve(hessian, basis.T @ (steep * ((1 - p) * n1 - p * n0) / spread))
+        w = w + np.clip(step, -0.5, 0.5)
+        if np.abs(step).max() < 1e-9:
+            return float(w[1]), float(np.sqrt(np.linalg.inv(hessian)[1, 1]))
+    return None
 
 
 def auc_standard_error(

@@ -58,6 +58,9 @@ CLOSE = 1e-6
 SLOPES = (0.05, 2.0)
 """Bounds of the slope of the first calibration."""
 
+POINTS_IN_BIN = 400
+"""Scores at which the mean probability of a bin is worked out."""
+
 CALIBRATION_REACH = (-2.5, 4.5)
 """How far calibration bins reach towards safety and towards risk, in standard deviations of the score."""
 
@@ -340,10 +343,7 @@ class Scorecard:
         """
         if k < 2:
             raise ConfigError(f"score bins: k is {k}, must be at least 2")
-        mean, sd = self.score_distribution()
-        gap = float(np.clip(self.gap, 0.0, 3 * sd))
-        low, high = mean - (1 - self.rate) * gap, mean + self.rate * gap
-        within = math.sqrt(max(sd**2 - self.rate * (1 - self.rate) * gap**2, (sd / 4) ** 2))
+        low, high, within = self._classes()
 
         def excess(x: float, share: float) -> float:
             return float((norm.cdf(x, low, within) + norm.cdf(x, high, within)) / 2 - share)
@@ -351,14 +351,35 @@ class Scorecard:
         span = (low - 8 * within, high + 8 * within)
         return np.array([brentq(excess, *span, args=(i / k,)) for i in range(1, k)])
 
+    def _classes(self) -> tuple[float, float, float]:
+        """Mean score of defaults and of others, and the spread within each, from released numbers."""
+        mean, sd = self.score_distribution()
+        gap = float(np.clip(self.gap, 0.0, 3 * sd))
+        within = math.sqrt(max(sd**2 - self.rate * (1 - self.rate) * gap**2, (sd / 4) ** 2))
+        return mean - (1 - self.rate) * gap, mean + self.rate * gap, within
+
     def risk_bins(self, score: ArrayLike, edges: ArrayLike) -> NDArray[np.int64]:
         """Bin of each score in order of *rising risk* (0 is safest), as `metrics.from_histogram` needs it."""
         inner = np.asarray(edges, dtype=np.float64)
         return len(inner) - np.searchsorted(inner, np.asarray(score), side="right").astype(np.int64)
 
     def bin_probabilities(self, edges: ArrayLike) -> Floats:
-        """Probability of default at the middle of each score bin, in order of rising risk, shape (k,)."""
-        return self.probability(self.bin_middles(edges))[::-1].copy()
+        """Mean probability of default in each score bin, in order of rising risk, shape (k,).
+
+        Scores spread in a bin as in the mixture of two normal classes from which the bins come. In the outer bins,
+        which are wide, the probability at a middle would be too small by a twentieth to a sixth of it.
+        """
+        inner = np.asarray(edges, dtype=np.float64)
+        low, high, within = self._classes()
+        ends = (min(low, inner[0]) - 6 * within, max(high, inner[-1]) + 6 * within)
+        knots = np.r_[ends[0], inner, ends[1]]
+        # An even grid inside each bin, so that a narrow bin has points too.
+        score = knots[:-1, None] + np.diff(knots)[:, None] * (np.arange(POINTS_IN_BIN) + 0.5) / POINTS_IN_BIN
+        classes = np.stack([norm.logpdf(score, low, within), norm.logpdf(score, high, within)])
+        weight = np.logaddexp(classes[0] + math.log(self.rate), classes[1] + math.log1p(-self.rate))
+        weight = np.exp(weight - weight.max(axis=1, keepdims=True))
+        out: Floats = (weight * self.probability(score)).sum(1) / weight.sum(1)
+        return out[::-1].copy()
 
     def bin_middles(self, edges: ArrayLike) -> Floats:
         """Middle of each score bin, rising in the score, (k,); half a step beyond the last edges in the outer bins."""

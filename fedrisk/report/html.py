@@ -9,7 +9,20 @@ from fedrisk.errors import StoreError
 from fedrisk.models.directions import course_finding
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipe import Section
-from fedrisk.report.text import baseline_rows, grouped, number, own_models, price_words, privacy_words
+from fedrisk.report.scale import scale_findings, score_rows, unknown_rows
+from fedrisk.report.text import (
+    baseline_rows,
+    feature_words,
+    grouped,
+    is_curved,
+    number,
+    own_models,
+    price_words,
+    privacy_words,
+    score_cells,
+    score_columns,
+    unknown_cells,
+)
 from fedrisk.report.words import cell, sentence, word
 from fedrisk.server.results import Results
 
@@ -40,6 +53,9 @@ def render(results: Results) -> str:
         sections=[(s, _line(s)) for s in results.sections if card is None or s.code != "features"],
         baselines=baseline_rows(results) if results.baselines else [],
         calibration=_calibration(results),
+        scale=scale_findings(results),
+        scores=None if card is None else _scores(card),
+        unknown=[] if card is None else [unknown_cells(row) for row in unknown_rows(card)],
         selection=[(n, i.label) for n, i in results.institutions.items() if i.label],
     )
 
@@ -78,7 +94,7 @@ def _features(results: Results, card: Scorecard) -> list[dict[str, Any]]:
         ]
         table.append(
             {
-                "name": b.feature.name,
+                "name": feature_words(b.feature),
                 "meaning": meaning.get(b.feature.column, {}).get("meaning", ""),
                 "spread": max(points) - min(points),
                 "bars": bars,
@@ -100,20 +116,27 @@ def _owner(results: Results, role: str) -> str:
     return role if role in institutions else next(n for n, i in institutions.items() if i.role == "bank")
 
 
+def _scores(card: Scorecard) -> dict[str, Any]:
+    """Probabilities by score, as rows of texts with their headings."""
+    curved = is_curved(card)
+    return {
+        "columns": score_columns(curved),
+        "rows": [score_cells(row, curved) for row in score_rows(card)],
+    }
+
+
 def _calibration(results: Results) -> dict[str, Any] | None:
-    """Points of the calibration plot in a square of 240 units, from the published histogram."""
-    # A bin whose noisy count is not positive has no observed rate.
+    """Observed against predicted default rates of the hold-out: a table, and points in a square of 240 units."""
+    # A group whose noisy count is not positive has no observed rate.
     rows = [r for r in results.calibration or () if r.count > 0]
     if not rows:
         return None
-    top = max(max(r.predicted, r.observed) for r in rows) * 1.05 or 1.0
+    top = min(max(max(r.predicted, r.observed + (r.error or 0.0)) for r in rows) * 1.05, 1.0) or 1.0
     most = max(r.count for r in rows)
-    points = [
-        (
-            round(240 * r.predicted / top, 1),
-            round(240 - 240 * r.observed / top, 1),
-            round(2 + 6 * (r.count / most) ** 0.5, 1),
-        )
-        for r in rows
-    ]
-    return {"points": points, "top": f"{top:.0%}"}
+    points = []
+    for r in rows:
+        ends = [r.observed + s * (r.error or 0.0) for s in (-1, 1)]
+        low, high = (round(240 - 240 * min(max(end, 0.0), top) / top, 1) for end in ends)
+        at = round(240 * r.predicted / top, 1), round(240 - 240 * r.observed / top, 1)
+        points.append((*at, round(2 + 3 * (r.count / most) ** 0.5, 1), low, high))
+    return {"points": points, "top": f"{top:.0%}", "rows": rows}

@@ -9,10 +9,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from fedrisk.data.features import Feature
 from fedrisk.findings import Finding
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipe import Section
 from fedrisk.releases.gradient_sums import STEP
+from fedrisk.report.scale import ScoreRow, Unknown, scale_findings, score_rows, unknown_rows
 from fedrisk.report.words import cell, sentence, word
 from fedrisk.server.results import BankFigures, Baseline, DisclosureLine, Results
 
@@ -40,7 +42,8 @@ def signed(value: float, digits: int = 3) -> str:
 
 def own_sentences(verdict: Mapping[str, Any]) -> list[str]:
     """What a bank's own comparison says to it, the model to use first (own_figures.json, ``verdict``)."""
-    return [sentence(f) for f in TypeAdapter(list[Finding]).validate_python(verdict["findings"])]
+    said = [sentence(f) for f in TypeAdapter(list[Finding]).validate_python(verdict["findings"])]
+    return [text[:1].upper() + text[1:] for text in said]
 
 
 def summary(results: Results) -> RenderableType:
@@ -51,6 +54,9 @@ def summary(results: Results) -> RenderableType:
     parts += [_verdict_line(f, first=k == 0) for k, f in enumerate(results.verdict)]
     parts.append(_head(results))
     parts += [Text(sentence(finding), style="bold") for finding in results.findings]
+    parts += [Text(sentence(finding)) for finding in scale_findings(results)]
+    if results.card is not None:
+        parts += _scale(results.card)
     if results.by_bank:
         parts.append(_banks(results.by_bank))
     parts.append(_spends(results))
@@ -62,6 +68,61 @@ def summary(results: Results) -> RenderableType:
     if results.card is not None and results.card.errors is not None:
         parts.append(_points(results.card))
     return Group(*parts)
+
+
+def feature_words(feature: Feature) -> str:
+    """A feature's name; whether a holder knows an enterprise is no column, and is put into words."""
+    if feature.kind != "known":
+        return feature.name
+    return sentence(Finding("known_feature", {"holder": feature.institution}))
+
+
+def score_cells(row: ScoreRow, curved: bool) -> tuple[str, ...]:
+    """Score, odds, probability, and where the calibration is curved the probability by 20 points alone."""
+    odds = f"{row.odds:,.0f} to 1" if row.odds >= 10 else f"{row.odds:.1f} to 1"
+    cells = (str(row.score), odds, _percent(row.probability))
+    return (*cells, _percent(row.rule)) if curved else cells
+
+
+def score_columns(curved: bool) -> tuple[str, ...]:
+    """Headings of `score_cells`."""
+    codes = ("score", "odds", "probability", *(("rule",) if curved else ()))
+    return tuple(word("column", code) for code in codes)
+
+
+def unknown_cells(row: Unknown) -> tuple[str, str]:
+    """Holder, and how many points less than the average enterprise one has that it does not know."""
+    error = "" if row.error is None else f" ± {row.error:.1f}"
+    return row.holder, f"{-row.points:.1f}{error}".replace("-", "−")
+
+
+def _percent(p: float) -> str:
+    return f"{p:.2%}" if p < 0.1 else f"{p:.1%}"
+
+
+def _scale(card: Scorecard) -> list[RenderableType]:
+    """Probabilities by score, and what it means to be unknown."""
+    curved = is_curved(card)
+    scores = Table(*score_columns(curved), title=word("section", "scores").lower(), title_justify="left")
+    for row in score_rows(card):
+        scores.add_row(*score_cells(row, curved))
+    parts: list[RenderableType] = [scores]
+    if unknown := unknown_rows(card):
+        table = Table(
+            word("column", "holder"),
+            word("column", "less_than_average"),
+            title=word("section", "unknown").lower(),
+            title_justify="left",
+        )
+        for found in unknown:
+            table.add_row(*unknown_cells(found))
+        parts.append(table)
+    return parts
+
+
+def is_curved(card: Scorecard) -> bool:
+    """Whether the calibration has a curvature."""
+    return card.calibration is not None and not card.calibration.straight
 
 
 def _verdict_line(found: Finding, *, first: bool) -> Text:
@@ -190,7 +251,7 @@ def _points(card: Scorecard) -> RenderableType:
     order = sorted(range(len(card.bins)), key=lambda j: min(card.points[j]) - max(card.points[j]))
     for j in order[:MOST_ROWS]:
         pairs = zip(card.points[j], card.errors_of(j) or (), strict=True)
-        table.add_row(card.bins[j].feature.name, ", ".join(f"{p}±{e:.1f}" for p, e in pairs))
+        table.add_row(feature_words(card.bins[j].feature), ", ".join(f"{p}±{e:.1f}" for p, e in pairs))
     return table
 
 

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from fedrisk.errors import ConfigError, StoreError
 from fedrisk.files import write_atomic
 from fedrisk.findings import Finding
-from fedrisk.metrics import Metrics, auc_standard_error, calibration_from_histogram, from_histogram
+from fedrisk.metrics import CalibrationFit, Metrics, auc_standard_error, calibration_fit, from_histogram
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.privacy.accounting import EpsilonByRelation, epsilon_by_relation
 from fedrisk.recipe import Section
@@ -25,6 +25,9 @@ from fedrisk.releases.record import ReleaseRecord
 from fedrisk.server.outcome import Counts, HubSession, Outcome, TrainingFigures
 from fedrisk.server.roster import Roster
 from fedrisk.study import BANK, NO_PRIVACY
+
+CALIBRATION_GROUPS = 12
+"""Most groups of the hold-out whose default rate is shown beside the predicted one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +61,15 @@ class BankFigures(Figures):
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationGroup:
-    """One group of the hold-out: mean predicted and observed default rate, and size."""
+    """One group of the hold-out: mean predicted and observed default rate, and size.
+
+    error: standard error of the observed rate, with that of the noise; None in results of earlier versions.
+    """
 
     predicted: float
     observed: float
     count: float
+    error: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +163,7 @@ class StudyFigures:
     findings: tuple[Finding, ...] = ()
     baselines: tuple[Baseline, ...] = ()
     evaluated: bool = True
+    calibration_fit: CalibrationFit | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything of metrics.json: JSON has no infinity and no NaN, they become null."""
@@ -271,7 +279,8 @@ def summarise(
         training=outcome.training,
         **vars(_figures(None if total is None else from_histogram(*total))),
         auc_standard_error=_standard_error(total, outcome),
-        calibration=None if total is None else _calibration(total),
+        calibration=None if total is None else _calibration(total, _variance(outcome)),
+        calibration_fit=None if total is None else calibration_fit(*total, _variance(outcome)),
         by_bank=_by_bank(roster, outcome),
         bank_alone_auc=_mean(outcome, "bank_alone_auc"),
         bank_champion_auc=_mean(outcome, "bank_champion_auc"),
@@ -288,17 +297,30 @@ def summarise(
     )
 
 
-def _calibration(counts: Counts) -> tuple[CalibrationGroup, ...]:
-    """Observed against predicted default rate in at most 24 groups of the hold-out, empty ones left out."""
+def _calibration(counts: Counts, variance: float) -> tuple[CalibrationGroup, ...]:
+    """Observed against predicted default rate in about equally large groups of the hold-out, in order of risk.
+
+    Groups of several score bins, for the noise of a single one would hide its rate; groups without enterprises are left
+    out. variance: of the noise of each count.
+    """
     n1, n0, probability = counts
-    n = n1 + n0
-    if len(n) > 24:  # exact counts by score: about equally large groups in order of risk
-        group = np.minimum((np.cumsum(np.maximum(n, 0)) / max(n.sum(), 1) * 24).astype(int), 23)
-        expected = np.bincount(group, n * probability, 24)
-        n1, n0 = np.bincount(group, n1, 24).astype(float), np.bincount(group, n0, 24).astype(float)
-        probability = expected / np.maximum(n1 + n0, 1)
-    rows = [vars(r) for r in calibration_from_histogram(n1, n0, probability)]
-    return tuple(CalibrationGroup(**r) for r in rows if all(math.isfinite(v) for v in r.values()))
+    n = np.maximum(n1 + n0, 0)
+    # The middle of each bin says to which group it belongs.
+    place = (np.cumsum(n) - n / 2) / max(n.sum(), 1)
+    group = np.minimum((place * CALIBRATION_GROUPS).astype(int), CALIBRATION_GROUPS - 1)
+    positives, negatives, expected, bins = (
+        np.bincount(group, v, CALIBRATION_GROUPS) for v in (n1, n0, n * probability, np.ones(len(n)))
+    )
+    size = np.bincount(group, n, CALIBRATION_GROUPS)
+    out = []
+    for k in np.flatnonzero((size > 0) & (positives + negatives > 0)):
+        count = float(positives[k] + negatives[k])
+        rate = float(np.clip(positives[k] / count, 0.0, 1.0))
+        noise = variance * bins[k] * ((1 - rate) ** 2 + rate**2) / count**2
+        predicted = float(expected[k] / size[k])
+        error = math.sqrt(max(rate * (1 - rate), predicted * (1 - predicted)) / count + noise)
+        out.append(CalibrationGroup(predicted=predicted, observed=rate, count=count, error=error))
+    return tuple(out)
 
 
 def peak_mb() -> float:
@@ -366,8 +388,12 @@ def _mean(outcome: Outcome, name: str) -> float | None:
 
 
 def _standard_error(total: Counts | None, outcome: Outcome) -> float | None:
-    variance = outcome.variance * len(outcome.evaluation)  # noise of all histograms that were added up
-    return None if total is None else float(auc_standard_error(total[0], total[1], variance))
+    return None if total is None else float(auc_standard_error(total[0], total[1], _variance(outcome)))
+
+
+def _variance(outcome: Outcome) -> float:
+    """Variance of the noise of each count of the pooled histogram: that of all histograms that were added up."""
+    return outcome.variance * len(outcome.evaluation)
 
 
 def _rows(roster: Roster) -> Rows:

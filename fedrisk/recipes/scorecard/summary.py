@@ -3,6 +3,7 @@
 import math
 
 from fedrisk.findings import Finding
+from fedrisk.models.binning import Bins
 from fedrisk.models.directions import course_finding, proposed_direction
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipe import Cell, Section
@@ -24,9 +25,15 @@ def _features(card: Scorecard) -> Section:
         bins, points, errors = card.bins[j], card.points[j], card.errors_of(j)
         error = None if errors is None else round(math.sqrt(sum(e * e for e in errors) / len(errors)), 1)
         course = course_finding(bins, points, errors)
-        rows.append((bins.feature.name, bins.size, min(points), max(points), error, course))
+        rows.append((_name(bins), bins.size, min(points), max(points), error, course))
     columns = ("feature", "bins", "points_from", "points_to", "error", "course")
     return Section(code="features", columns=columns, rows=tuple(rows))
+
+
+def _name(bins: Bins) -> Cell:
+    if bins.feature.kind == "known":
+        return Finding("known_feature", {"holder": bins.feature.institution})
+    return bins.feature.name
 
 
 def _proposals(card: Scorecard) -> Section:

@@ -12,7 +12,7 @@ from fedrisk.findings import Finding
 from fedrisk.models.directions import course_finding
 from fedrisk.privacy.accounting import EpsilonByRelation
 from fedrisk.report.html import render, write_report
-from fedrisk.report.text import number, privacy_words, summary
+from fedrisk.report.text import feature_words, number, privacy_words, summary
 from fedrisk.report.words import sentence
 from fedrisk.server.results import BankFigures, CalibrationGroup
 from fedrisk.study import NO_PRIVACY
@@ -70,7 +70,8 @@ def test_the_page_is_well_formed_and_complete(both):
     for word in ("Study tiny", "Privacy", "Institutions", "Scorecard", both.digest):
         assert word in page.text
     for b in both.card.bins:
-        assert b.feature.name in page.text
+        assert feature_words(b.feature) in page.text
+        assert "(known)" not in page.text
     assert sum(tag == "details" for tag, _ in page.tags) == len(both.card.bins)
     assert "NaN" not in page.text
     assert "None" not in page.text
@@ -99,7 +100,7 @@ def test_a_curve_that_turns_is_marked(finished):
     errors = tuple((1.0,) * len(p) for p in points)
     page = Page(render(changed(finished["private"], card=replace(card, points=tuple(points), errors=errors))))
     assert ("small", {"class": "turns"}) in page.tags
-    assert "turns beyond its errors" in page.text
+    assert "turns by more than its errors explain" in page.text
 
 
 def test_nothing_comes_from_outside(both):
@@ -177,8 +178,8 @@ def test_categories_are_escaped(finished):
     ],
 )
 def test_without_calibration_there_is_no_plot(finished, rows):
-    page = Page(render(changed(finished["private"], calibration=rows)))
-    assert "Calibration" not in page.text
+    page = Page(render(changed(finished["private"], calibration=rows, calibration_fit=None)))
+    assert "Calibration on the hold-out" not in page.text
     assert not any(tag == "svg" for tag, _ in page.tags)
 
 
@@ -192,14 +193,16 @@ def test_points_of_the_calibration_plot_by_hand(finished):
     circles = [a for tag, a in page.tags if tag == "circle"]
     # The square of 240 ends at 1.05 times the greatest rate, .42; areas go with counts.
     assert [(a["cx"], a["cy"], a["r"]) for a in circles] == [
-        ("57.1", "125.7", "5.0"),
-        ("228.6", "68.6", "8.0"),
+        ("57.1", "125.7", "3.5"),
+        ("228.6", "68.6", "5.0"),
     ]
     assert "predicted, to 42%" in page.text
 
 
 def test_missing_figures_are_dashes(finished):
-    none = dict.fromkeys(("auc", "ks", "gini", "brier", "auc_standard_error", "calibration"))
+    none = dict.fromkeys(
+        ("auc", "ks", "gini", "brier", "auc_standard_error", "calibration", "calibration_fit")
+    )
     page = Page(render(changed(finished["private"], **none)))
     assert "–" in page.text
     assert "a bank's policy does not let them out" in page.text
@@ -234,7 +237,7 @@ def test_the_summary_of_a_private_run(finished):
     for release in ("edges", "counts", "evaluation"):
         assert release in text
     for b in finished["private"].card.bins:
-        assert b.feature.name in text
+        assert feature_words(b.feature) in text
 
 
 def test_the_summary_of_a_research_run(finished):
