@@ -54,7 +54,7 @@ def test_by_hand(constants):
     # Without noise: .05 + .4 / 8 - .02 = .08, and .035 below it with.
     assert noise.values["cost"] == pytest.approx(0.08 + 0.035)
     assert "lose" in sentence(found)
-    assert f"about {noise.values['cost']:.2f}" in sentence(noise)
+    assert f"{noise.values['cost']:.2f} of AUC" in sentence(noise)
 
 
 def test_no_noise_costs_nothing(constants):

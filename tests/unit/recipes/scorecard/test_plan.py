@@ -477,6 +477,6 @@ def test_columns_that_state_no_direction_are_named():
     assert unstated_directions(stated) == []
     (found,) = unstated_directions([*stated, open_number, replace(open_number, institution=BANK)])
     assert found.values == {"count": 2, "columns": "tax.open, bank.open"}
-    assert "never by rows with labels" in sentence(found)
+    assert "never by labelled rows" in sentence(found)
     (many,) = unstated_directions([replace(open_number, column=f"c{k}") for k in range(25)])
     assert many.values["columns"].endswith("tax.c19 and 5 more")
