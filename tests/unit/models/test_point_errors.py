@@ -65,7 +65,8 @@ def test_points_by_hand():
 def test_other_rows_and_other_noise_stay_within_two_errors(second):
     """Pairs of fits on other rows with other noise: the share of bins within two errors of each other is about .95.
 
-    32 pairs with 80 bins each. Bins of a feature go together, so that the share's own error is about .015.
+    32 pairs with 80 bins each. Bins of a feature go together, so that the share's own error is about .015. Of curves
+    alone it is higher: that another step could have been chosen is in the errors, and curves of either step are alike.
     """
 
     def fit(seed):
@@ -87,4 +88,4 @@ def test_other_rows_and_other_noise_stay_within_two_errors(second):
     for k in range(32):
         (f, e), (g, d) = fit(2 * k), fit(2 * k + 1)
         inside += [abs(a - b) <= 2 * np.hypot(u, v) for a, b, u, v in zip(f, g, e, d, strict=True)]
-    assert 0.90 < np.concatenate(inside).mean() < 0.99
+    assert 0.90 < np.concatenate(inside).mean() < (0.99 if second else 0.998)
