@@ -82,8 +82,9 @@ def _print_verdict(verdict: dict[str, Any]) -> None:
     defaults, others = verdict["defaults"], verdict["others"]
     title = f"own hold-out: {defaults:,} defaults, {others:,} others"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for column in ("model", "AUC", "±", "log loss", "AUC less own", "from", "to"):
-        table.add_column(column, justify="left" if column == "model" else "right", no_wrap=True)
+    for column in ("model", "AUC", "±", "log loss", "less own", "from", "to"):
+        named = column == "model"
+        table.add_column(column, justify="left" if named else "right", no_wrap=not named)
     for name, figures in verdict["models"].items():
         beside = verdict["against_own"].get(name, {}).get("auc")
         shown = ("", "", "") if beside is None else [signed(beside[k]) for k in ("value", "low", "high")]
