@@ -75,9 +75,8 @@ def _print_plain(figures: dict[str, Any]) -> None:
 
 
 def _print_verdict(verdict: dict[str, Any]) -> None:
-    from fedrisk.findings import Finding
     from fedrisk.report.text import number, own_sentences, signed
-    from fedrisk.report.words import sentence, word
+    from fedrisk.report.words import word
 
     defaults, others = verdict["defaults"], verdict["others"]
     title = f"own hold-out: {defaults:,} defaults, {others:,} others"
@@ -93,7 +92,5 @@ def _print_verdict(verdict: dict[str, Any]) -> None:
     out.print(table)
     first, *others_said = own_sentences(verdict)
     out.print(first, style="bold", markup=False, highlight=False, soft_wrap=True)
-    if verdict["against_own"]:
-        out.print(sentence(Finding("own_rule")), style="dim", markup=False, highlight=False, soft_wrap=True)
     for line in others_said:
         out.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -95,7 +95,7 @@ def _features(results: Results, card: Scorecard) -> list[dict[str, Any]]:
         ]
         table.append(
             {
-                "name": feature_words(b.feature),
+                "name": feature_words(b),
                 "meaning": meaning.get(b.feature.column, {}).get("meaning", ""),
                 "spread": max(points) - min(points),
                 "bars": bars,

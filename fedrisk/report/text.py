@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from fedrisk.data.features import Feature
 from fedrisk.findings import Finding
+from fedrisk.models.binning import Bins
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipe import Section
 from fedrisk.releases.gradient_sums import STEP
@@ -43,7 +43,8 @@ def signed(value: float, digits: int = 3) -> str:
 def own_sentences(verdict: Mapping[str, Any]) -> list[str]:
     """What a bank's own comparison says to it, the model to use first (own_figures.json, ``verdict``)."""
     said = [sentence(f) for f in TypeAdapter(list[Finding]).validate_python(verdict["findings"])]
-    return [text[:1].upper() + text[1:] for text in said]
+    rule = [sentence(Finding("own_rule"))] if verdict["against_own"] else []
+    return [said[0], *rule, *(text[:1].upper() + text[1:] for text in said[1:])]
 
 
 def summary(results: Results) -> RenderableType:
@@ -70,11 +71,11 @@ def summary(results: Results) -> RenderableType:
     return Group(*parts)
 
 
-def feature_words(feature: Feature) -> str:
+def feature_words(bins: Bins) -> str:
     """A feature's name; whether a holder knows an enterprise is no column, and is put into words."""
-    if feature.kind != "known":
-        return feature.name
-    return sentence(Finding("known_feature", {"holder": feature.institution}))
+    if bins.feature.kind != "known":
+        return bins.feature.name
+    return sentence(Finding("known_feature", {"holder": bins.feature.institution}))
 
 
 def score_cells(row: ScoreRow, curved: bool) -> tuple[str, ...]:
@@ -280,7 +281,7 @@ def _points(card: Scorecard) -> RenderableType:
     for j in order[:MOST_ROWS]:
         pairs = zip(card.points[j], card.errors_of(j) or (), strict=True)
         table.add_row(
-            feature_words(card.bins[j].feature),
+            feature_words(card.bins[j]),
             ", ".join(points_words(p, e).replace(" ± ", "±") for p, e in pairs),
         )
     return table

@@ -70,7 +70,7 @@ def test_the_page_is_well_formed_and_complete(both):
     for word in ("Study tiny", "Privacy", "Institutions", "Scorecard", both.digest):
         assert word in page.text
     for b in both.card.bins:
-        assert feature_words(b.feature) in page.text
+        assert feature_words(b) in page.text
         assert "(known)" not in page.text
     assert sum(tag == "details" for tag, _ in page.tags) == len(both.card.bins)
     assert "NaN" not in page.text
@@ -237,7 +237,7 @@ def test_the_summary_of_a_private_run(finished):
     for release in ("edges", "counts", "evaluation"):
         assert release in text
     for b in finished["private"].card.bins:
-        assert feature_words(b.feature) in text
+        assert feature_words(b) in text
 
 
 def test_the_summary_of_a_research_run(finished):

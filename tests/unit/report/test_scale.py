@@ -74,7 +74,7 @@ def test_a_curved_card_says_what_20_points_are_at_both_ends():
 def test_a_slope_is_off_beyond_two_standard_errors(slope, code):
     fit = CalibrationFit(0.05, 0.055, 0.002, slope, 0.05)
     assert fit_finding(fit).code == code
-    assert f"slope {slope:.2f} ± 0.05" in sentence(fit_finding(fit))
+    assert f"slope is {slope:.2f} ± 0.05" in sentence(fit_finding(fit))
 
 
 def test_being_unknown_is_one_sum_over_all_columns_of_a_holder():
@@ -84,4 +84,4 @@ def test_being_unknown_is_one_sum_over_all_columns_of_a_holder():
     few = replace(card(), errors=((1.0, 2.0, ROUNDING**0.5), (0.5, ROUNDING**0.5)))
     assert unknown_rows(few)[0].error is None
     assert unknown_rows(replace(card(), errors=None))[0].error is None
-    assert feature_words(card().bins[1].feature) == "tax: whether it knows the enterprise"
+    assert feature_words(card().bins[1]) == "tax: whether it knows the enterprise"
