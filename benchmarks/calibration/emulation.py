@@ -89,9 +89,14 @@ class Portfolio:
 
 @dataclass(frozen=True, kw_only=True)
 class Emulated:
-    """What an emulated study leaves. score: points of the hold-out, (m,); own: the bank's points of all rows."""
+    """What an emulated study leaves.
+
+    card: the calibrated one. first: the one by which holders give points. total, external: scores of all rows, and the
+    holders' part of them, (n,) each.
+    """
 
     card: Scorecard
+    first: Scorecard
     second: Second
     bins: list[Bins]
     train: NDArray[np.int64]
@@ -129,29 +134,38 @@ def emulate(data: Portfolio, *, holdout: int, noise: int) -> Emulated:
     counts = label_counts(_counts(facts.counts(bins), sizes, counted, part.label, rng), sizes)
     second = second_release(facts, bins, counts, curves_of(counts, bins))
     card = card_from(facts, bins, counts, second, _second(facts, second, bins, codes, part.label, rng))
-    first = _points(data, card, bins)
-    training = first.sum(1)[train] + card.base_points
+    training = _points(part, card, codes).sum(1) + card.base_points
     place = np.searchsorted(card.calibration_bins(CALIBRATION_BINS), training, side="right")
     exact = np.stack([np.bincount(place, w, CALIBRATION_BINS) for w in (part.label, 1 - part.label)], 1)
-    card = calibrate(card, noisy(plan.release("calibration"), {BANK: exact}, rng))
-    # Holders give points by the first card; a bank brings their sum to the scale of the calibrated one.
-    external = card.scaled_points(card.calibration, first[:, 1]).astype(float)
+    calibrated = calibrate(card, noisy(plan.release("calibration"), {BANK: exact}, rng))
+    total, external = scores(data, card, calibrated)
     return Emulated(
-        card=card,
+        card=calibrated,
+        first=card,
         second=second,
         bins=bins,
         train=train,
         held=held,
-        total=card.base_points + _points(data, card, bins)[:, 0] + external,
+        total=total,
         external=external,
     )
 
 
-def _points(data: Portfolio, card: Scorecard, bins: Sequence[Bins]) -> Floats:
+def scores(data: Portfolio, first: Scorecard, card: Scorecard) -> tuple[Floats, Floats]:
+    """Scores of all rows by the calibrated card, and the holders' part of them, (n,) each.
+
+    Holders give points by the first card; a bank brings their sum to the scale of the calibrated one.
+    """
+    codes = data.codes(card.bins)
+    external = card.scaled_points(card.calibration, _points(data, first, codes)[:, 1]).astype(float)
+    return card.base_points + _points(data, card, codes)[:, 0] + external, external
+
+
+def _points(data: Portfolio, card: Scorecard, codes: Sequence[NDArray[np.int64]]) -> Floats:
     """Points of all rows, (n, 2): the bank's, and those of all holders."""
     out = np.zeros((len(data), 2))
-    for j, c in enumerate(data.codes(bins)):
-        out[:, int(bins[j].feature.institution != BANK)] += np.asarray(card.points[j])[c]
+    for b, points, c in zip(card.bins, card.points, codes, strict=True):
+        out[:, int(b.feature.institution != BANK)] += np.asarray(points)[c]
     return out
 
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from emulation import emulate, scored
+from emulation import emulate, scores
 from settings import CACHE, Setting, draw
 
 from fedrisk.metrics import auc
@@ -87,7 +87,7 @@ def _verdicts(number: int, setting: Setting, fitted: dict[str, Any]) -> list[dic
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made = emulate(data, holdout=setting.holdout, noise=setting.noise)
-    elsewhere = scored(pool, made.card, made.second, made.bins, made.train, made.held)
+    total, external = scores(pool, made.first, made.card)
     columns = [f.column for f in data.features if f.institution == BANK]
     train = np.zeros(len(data), bool)
     train[made.train] = True
@@ -104,11 +104,11 @@ def _verdicts(number: int, setting: Setting, fitted: dict[str, Any]) -> list[dic
             fitted[bank] = bank_alone(x[fit], y[fit])
         own = fitted[bank]
         here = {"scorecard": made.probability[test], "alone": own.probability(x[test])}
-        truth = {"scorecard": auc(z, -elsewhere.total[there]), "alone": auc(z, own.probability(new))}
+        truth = {"scorecard": auc(z, -total[there]), "alone": auc(z, own.probability(new))}
         if data.study.holders:
             champion = fit_champion(x[fit], y[fit], made.external[fit])
             here["champion"] = champion.probability(x[test], made.external[test])
-            truth["champion"] = auc(z, champion.probability(new, elsewhere.external[there]))
+            truth["champion"] = auc(z, champion.probability(new, external[there]))
         found = own_verdict(y[test], here)
         if found is None:
             continue

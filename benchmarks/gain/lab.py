@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-from emulation import Emulated, emulate, scored
+from emulation import Emulated, emulate, scores
 from settings import Setting
 
 from fedrisk.metrics import auc
@@ -29,11 +29,7 @@ def outcome(setting: Setting, alone: dict[str, Any]) -> dict[str, Any]:
             alone.update(_alone(setting, made))
     plan = make_plan(data.study, data.features)
     own = sum(f.institution == BANK for f in data.features)
-    pool = (
-        scored(setting.pool, made.card, made.second, made.bins, made.train, made.held).total
-        if len(setting.pool)
-        else None
-    )
+    pool = scores(setting.pool, made.first, made.card)[0] if len(setting.pool) else None
     facts = {
         "set": setting.name,
         "epsilon": data.study.privacy.epsilon,

@@ -64,6 +64,10 @@ class Feature:
         name = f"feature {self.institution}.{self.column}"
         if self.kind not in ("number", "category", "flag", "known"):
             raise ConfigError(f"{name}: kind is {self.kind!r}; use number, category or flag")
+        if (self.kind == "known") != (self.column == KNOWN):
+            raise ConfigError(
+                f"{name}: the name {KNOWN} is kept for whether a holder knows an enterprise; rename it"
+            )
         if self.grid not in ("linear", "log"):
             raise ConfigError(f"{name}: grid is {self.grid!r}; use linear or log")
         self._check_direction(name)

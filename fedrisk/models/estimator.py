@@ -60,6 +60,10 @@ RATES = (1e-4, 0.9)
 
 EMPTY = 2.0
 """Noise, in standard deviations, that the enterprises in a bin have to exceed for the bin to say something."""
+
+APART = 1e-3
+"""By how much the prior spreads of a feature's bins differ, so that no two modes are equally strong."""
+
 LIKELY = 1e-6
 """Share of the evidence from which a candidate prior counts in the weights' errors."""
 
@@ -256,7 +260,9 @@ def shape_bases(curves: Curves, modes: int = 3) -> tuple[Floats, ...]:
     """Columns of the shape rows: per feature its scaled curve, then smooth modes orthogonal to it.
 
     The modes are the leading eigenvectors of the curve's prior covariance, in the metric of the bin weights,
-    orthogonal to the constant and to the curve; each is scaled by its prior standard deviation.
+    orthogonal to the constant and to the curve; each is scaled by its prior standard deviation. Bins that are alike,
+    such as empty categories, would have modes of one eigenvalue, of which each machine may find others; spreads that
+    fall by APART from the first bin to the last tell them apart.
 
     Returns:
         One array (bins, k) per feature, 1 <= k <= 1 + modes.
@@ -271,6 +277,8 @@ def shape_bases(curves: Curves, modes: int = 3) -> tuple[Floats, ...]:
             root = np.sqrt(weight)
             precision = prior_precision(size, curves.ordered[j], 1.0, curves.apart[j])
             kernel = np.linalg.inv(precision) * (BEND * max(float(curves.tau[j]), 0.2)) ** 2
+            spread = np.linspace(1.0, 1.0 - APART, size)
+            kernel = kernel * np.outer(spread, spread)
             q = np.linalg.qr(np.c_[root, root * curve])[0]
             rest = np.eye(size) - q @ q.T
             value, vector = np.linalg.eigh(rest @ (root[:, None] * kernel * root) @ rest)

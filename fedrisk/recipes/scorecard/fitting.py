@@ -114,7 +114,7 @@ def second_release(
     owner = [b.feature.institution for b in bins]
     columns = [j for j, b in enumerate(bins) if b.feature.kind != "known"]
     if few_positives(counts.positives, len(columns)):
-        chosen = _chosen(facts.study, owner, stronger_half(curves, columns))
+        chosen = _chosen(facts.study, [owner[j] for j in columns], stronger_half(curves, columns))
         if told is not None and told != {"chosen": chosen}:
             raise _other_numbers()
         sizes = sizes_of(bins, facts.study.roles)

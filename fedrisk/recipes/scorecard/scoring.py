@@ -116,7 +116,7 @@ def given_points(attempt: Attempt, card: Scorecard) -> "GivenPoints":
         return GivenPoints.grid(*spans[role], step=step)
     curves = told_counts(attempt)[2]
     places = card.features_of(role)
-    shares = sum_shares([card.points[j] for j in places], [curves.weight[j] for j in places])
+    shares = holder_shares([card.points[j] for j in places], [curves.weight[j] for j in places])
     bands = merged_bands(card.band_edges(role, BANDS), card.band_points(role, BANDS), shares)
     return bands.on_grid(*spans[role], step=step)
 
@@ -172,6 +172,29 @@ def sum_shares(points: Sequence[Sequence[int]], weights: Sequence[NDArray[np.flo
         one = np.bincount(np.asarray(p) - min(p), w)
         shares, low = np.convolve(shares, one), low + min(p)
     return {low + k: float(v) for k, v in enumerate(shares) if v > 0}
+
+
+def holder_shares(
+    points: Sequence[Sequence[int]], weights: Sequence[NDArray[np.float64]]
+) -> dict[int, float]:
+    """Share of enterprises by a holder's sum of points: of those that it knows as `sum_shares`, of the others one sum.
+
+    Whether it knows an enterprise is one event for all its columns. As if each column decided it anew, the sum of all
+    unknown enterprises would seem rare, and a band of hardly anybody else would pass for one of many sums.
+
+    points, weights: of its columns, each with its last bin for unknown enterprises, then of whether it knows them.
+
+    >>> holder_shares([(0, 5, 1), (2, 3)], [np.array([0.4, 0.1, 0.5]), np.array([0.5, 0.5])])
+    {2: 0.4, 7: 0.1, 4: 0.5}
+    """
+    *columns, (here, gone) = points
+    *parts, of_known = weights
+    known = float(of_known[0] / of_known.sum())
+    inside = sum_shares([p[:-1] for p in columns], [w[:-1] / w[:-1].sum() for w in parts])
+    out = {total + here: known * share for total, share in inside.items()}
+    alone = sum(p[-1] for p in columns) + gone
+    out[alone] = out.get(alone, 0.0) + 1 - known
+    return out
 
 
 def merged_bands(edges: Sequence[int], values: Sequence[int], shares: Mapping[int, float]) -> GivenPoints:

@@ -164,3 +164,11 @@ def test_special_codes_that_are_stated_wrongly_are_refused(special):
     stated = json.loads(json.dumps(asdict(number())))
     with pytest.raises(ConfigError):
         features_from([{**stated, "special": special}])
+
+
+def test_no_column_takes_the_name_of_whether_a_holder_knows_an_enterprise():
+    with pytest.raises(ConfigError, match="rename it"):
+        Feature(institution="tax", column="(known)", kind="flag")
+    with pytest.raises(ConfigError, match="rename it"):
+        Feature(institution="tax", column="k", kind="known")
+    assert known_feature("tax").kind == "known"

@@ -1,6 +1,7 @@
 """Binning: codes, labels, round trips and private edges."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedrisk.data.features import Feature
+from fedrisk.data.features import Feature, known_feature
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.binning import (
     Bins,
@@ -229,3 +230,50 @@ def test_bins_with_special_codes_go_round_and_older_ones_still_load():
     assert Bins.from_dict(older) == Bins(number(), edges=(1.5,))
     with pytest.raises(ConfigError, match="malformed"):
         Bins.from_dict({**coded.to_dict(), "special": [["-9"]]})
+
+
+# --- enterprises that a holder does not know -----------------------------------------------------------------
+
+
+def test_unknown_ones_have_the_last_bin_behind_gaps():
+    special = (("-9", "no record"),)
+    feature = Feature(institution="tax", column="x", low=0, high=9, special=special)
+    bins = Bins(feature, (3.0, 6.0), unknown=True)
+    assert (bins.ordered, bins.levels, bins.missing_place, bins.known, bins.size, bins.apart) == (
+        3,
+        3,
+        4,
+        5,
+        6,
+        2,
+    )
+    assert bins.codes(np.array([1.0, 4.0, 7.0, -9.0, np.nan])).tolist() == [0, 1, 2, 3, 4]
+    assert bins.labels() == ["< 3", "3 to < 6", ">= 6", "no record", "missing", "unknown"]
+    assert len(bins.reasons()) == bins.size
+    without = replace(bins, unknown=False)
+    assert (without.known, without.size, without.labels()) == (5, 5, bins.labels()[:-1])
+
+
+def test_a_gap_is_no_unknown_enterprise():
+    """Without a bin for missing values a gap is an error at a holder as at a bank."""
+    feature = Feature(institution="tax", column="x", low=0, high=9, missing=False)
+    bins = Bins(feature, (3.0,), unknown=True)
+    assert (bins.known, bins.size) == (2, 3)
+    with pytest.raises(DataError, match="1 values are missing"):
+        bins.codes(np.array([1.0, np.nan]))
+
+
+def test_whether_an_enterprise_is_known():
+    bins = Bins.public(known_feature("tax"))
+    assert (bins.size, bins.ordered, bins.known, bins.apart) == (2, 0, 1, 0)
+    assert bins.labels() == ["known", "unknown"]
+    assert bins.codes(np.array([5.0, np.nan, 7.0])).tolist() == [0, 0, 0]
+    assert Bins.from_dict(json.loads(json.dumps(bins.to_dict()))) == bins
+
+
+def test_a_form_from_before_unknown_bins_is_read():
+    bins = Bins(Feature(institution="tax", column="x", low=0, high=9), (3.0,), unknown=True)
+    stored = json.loads(json.dumps(bins.to_dict()))
+    assert Bins.from_dict(stored) == bins
+    del stored["unknown"]
+    assert Bins.from_dict(stored) == replace(bins, unknown=False)

@@ -1,10 +1,14 @@
 """Estimator: the noiseless limit, the fall-back under noise, and the recount branch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from fedrisk.data.features import Feature
+from fedrisk.data.features import Feature, known_feature
 from fedrisk.errors import ConfigError
 from fedrisk.metrics import auc
 from fedrisk.models import estimator as es
@@ -203,3 +207,151 @@ def test_bad_shapes_are_refused():
     bases = es.shape_bases(curves)
     with pytest.raises(ConfigError):
         es.fit_weights(bases, counts, curves, np.eye(3), np.eye(3))
+
+
+def test_bins_that_are_alike_have_the_same_modes_on_every_machine():
+    """Six empty categories beside two full ones: modes of one eigenvalue would be an accident of the last digits."""
+    kinds = tuple("abcdefgh")
+    bins = [Bins.public(Feature(institution="tax", column="kind", kind="category", bins=kinds))]
+    full = np.zeros(bins[0].size)
+    full[:2] = 300.0, 100.0
+    curves = es.fit_curves(es.LabelCounts((full,), (9 * full,), np.zeros(1)), bins)
+    (modes,) = (base[:, 1:] for base in es.shape_bases(curves))
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        weight = curves.weight[0] * (1 + 1e-14 * rng.normal(size=len(full)))
+        (other,) = (base[:, 1:] for base in es.shape_bases(replace(curves, weight=(weight,))))
+        np.testing.assert_allclose(other @ other.T, modes @ modes.T, rtol=1e-8, atol=1e-8)
+
+
+# --- what a holder does not know, and bins without rows ------------------------------------------------------
+
+
+def column(institution, name, edges=(1.0,), missing=False, **parts):
+    feature = Feature(institution=institution, column=name, low=0, high=9, missing=missing, **parts)
+    return Bins(feature, edges, unknown=institution != "bank")
+
+
+def with_holders(*holders):
+    """One column of the bank, then these holders' columns, by the count of them, each with what says who is known."""
+    bins = [column("bank", "a")]
+    for number, columns in enumerate(holders):
+        bins += [column(f"h{number}", f"x{k}") for k in range(columns)]
+        bins.append(Bins.public(known_feature(f"h{number}")))
+    return bins
+
+
+def test_who_is_known_follows_from_the_columns_by_hand():
+    """200 of 1,000 unknown by one column, 220 by the other: 210, as their mean says, with half of the variance."""
+    bins = with_holders(2)
+    counts = es.LabelCounts(
+        (np.array([40.0, 60.0]), np.array([30.0, 50.0, 20.0]), np.array([26.0, 50.0, 24.0])),
+        (np.array([500.0, 400.0]), np.array([400.0, 320.0, 180.0]), np.array([400.0, 304.0, 196.0])),
+        np.array([4.0, 16.0, 16.0]),
+    )
+    got = es.with_known(counts, bins)
+    assert [n.tolist() for n in got.n1[:3]] == [n.tolist() for n in counts.n1]
+    assert got.n1[3].tolist() == pytest.approx([78.0, 22.0])
+    assert got.n0[3].tolist() == pytest.approx([712.0, 188.0])
+    assert got.variance.tolist() == pytest.approx([4.0, 16.0, 16.0, 8.0])
+
+
+def test_each_holder_is_known_by_its_own_columns():
+    bins = with_holders(1, 2)
+    unknown = {1: 10.0, 3: 30.0, 4: 50.0}
+    made = [np.array([20.0, 80.0])]
+    made += [np.array([60.0 - u / 2, 40.0 - u / 2, u]) for j, u in unknown.items()]
+    counts = es.LabelCounts(tuple(made), tuple(9 * n for n in made), np.ones(4))
+    got = es.with_known(counts, bins)
+    assert len(got.n1) == len(bins) == 6
+    assert [got.n1[j].tolist() for j in (2, 5)] == [pytest.approx([90, 10]), pytest.approx([60, 40])]
+    assert got.variance.tolist() == [1.0, 1.0, 1.0, 1.0, 1.0, 0.5]
+    without = [b for b in bins if b.feature.kind != "known"]
+    assert es.with_known(counts, without).n1 == counts.n1
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.integers(0, 10_000),
+    st.floats(0.0, 1e4),
+    st.sampled_from([0.0, 0.02, 0.5, 0.98, 1.0]),
+    st.lists(st.integers(1, 3), min_size=1, max_size=3),
+)
+def test_curves_of_columns_say_nothing_of_unknown_enterprises(seed, variance, known, holders):
+    """Whatever is known, and whatever the noise: zero in the last bin, mean zero, shares that add up, all finite."""
+    rng = np.random.default_rng(seed)
+    bins = with_holders(*holders)
+    columns = [b for b in bins if b.feature.kind != "known"]
+    share = {b: [0.5, 0.5] if not b.unknown else [0.6 * known, 0.4 * known, 1 - known] for b in columns}
+    n1, n0 = (
+        tuple(n * np.array(share[b]) + rng.normal(0, variance**0.5, b.size) for b in columns)
+        for n in (150, 1850)
+    )
+    counts = es.with_known(es.LabelCounts(n1, n0, np.full(len(columns), variance)), bins)
+    curves = es.fit_curves(counts, bins)
+    bases = es.shape_bases(curves)
+    for b, curve, weight, base, covariance in zip(
+        bins, curves.curve, curves.weight, bases, curves.covariance, strict=True
+    ):
+        assert curve.shape == weight.shape == (b.size,) and base.shape[0] == b.size
+        assert np.isfinite(curve).all() and np.isfinite(base).all() and np.isfinite(covariance).all()
+        assert weight.min() >= 0 and weight.sum() == pytest.approx(1)
+        assert weight @ curve == pytest.approx(0, abs=1e-9)
+        if b.unknown and b.feature.kind != "known":
+            assert curve[-1] == 0 and (base[-1] == 0).all() and (covariance[-1] == 0).all()
+
+
+def test_weighed_contributions_leave_unknown_ones_where_they_are():
+    """The modes have nothing in the last bin, so that an unknown enterprise gets nothing of any column."""
+    bins = with_holders(2)
+    n1 = (np.array([40.0, 160.0]), *(np.array([20.0, 80.0, 100.0]),) * 2)
+    n0 = (np.array([900.0, 900.0]), *(np.array([500.0, 400.0, 900.0]),) * 2)
+    counts = es.with_known(es.LabelCounts(n1, n0, np.full(3, 4.0)), bins)
+    curves = es.fit_curves(counts, bins)
+    bases = es.shape_bases(curves)
+    gram = np.diag(np.full(sum(b.shape[1] for b in bases), 50.0))
+    got = es.fit_weights(bases, counts, curves, gram, np.ones_like(gram))
+    assert [f[-1] for f in got[1:3]] == pytest.approx([0.0, 0.0], abs=1e-9)
+    assert curves.weight[3] @ got[3] == pytest.approx(0, abs=1e-9)
+
+
+def grade(missing=True):
+    feature = Feature(institution="bank", column="g", kind="category", bins=("a", "b", "c"), missing=missing)
+    return Bins(feature, categories=("a", "b", "c"))
+
+
+def test_a_bin_without_rows_is_neutral():
+    """Nothing of category c, of others and of missing values: no points, and no say in the mean."""
+    n1, n0 = np.array([50.0, 150.0, 0.0, 0.0, 0.0]), np.array([950.0, 850.0, 0.0, 0.0, 0.0])
+    curves = es.fit_curves(es.LabelCounts((n1,), (n0,), np.zeros(1)), [grade()])
+    (curve,), (weight,) = curves.curve, curves.weight
+    assert curve[2:].tolist() == [0.0, 0.0, 0.0]
+    assert curve[1] - curve[0] == pytest.approx(np.log(3), abs=0.1)
+    assert weight[:2] @ curve[:2] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_bin_with_no_more_than_its_noise_is_neutral_and_one_with_more_is_not():
+    """Noise 10 a count, 14.1 a bin: two deviations are 28.3 rows. 28 defaults of 28 say nothing, 29 of 29 something."""
+    for rows in (28.0, 29.0):
+        n1, n0 = np.array([100.0, 100.0, rows, 0.0, 0.0]), np.array([900.0, 900.0, 0.0, 0.0, 0.0])
+        (curve,) = es.fit_curves(es.LabelCounts((n1,), (n0,), np.full(1, 100.0)), [grade()]).curve
+        assert curve[2] > 0 if rows > 28.5 else curve[2] == 0
+
+
+def test_an_ordered_bin_without_rows_keeps_the_curve_of_its_neighbours():
+    bins = [Bins(Feature(institution="bank", column="x", low=0, high=9, missing=False), (1.0, 2.0))]
+    n1, n0 = np.array([50.0, 0.0, 200.0]), np.array([950.0, 0.0, 800.0])
+    (curve,) = es.fit_curves(es.LabelCounts((n1,), (n0,), np.zeros(1)), bins).curve
+    assert curve[0] < curve[1] < curve[2]
+
+
+def test_gaps_are_about_known_enterprises():
+    """Half unknown, all of these without default; of the known ones .1 default, with a gap .3: the gap is risky."""
+    bins = [column("tax", "x", missing=True), Bins.public(known_feature("tax"))]
+    n1, n0 = np.array([30.0, 40.0, 30.0, 0.0]), np.array([420.0, 410.0, 70.0, 1000.0])
+    counts = es.with_known(es.LabelCounts((n1,), (n0,), np.zeros(1)), bins)
+    curves = es.fit_curves(counts, bins)
+    assert curves.curve[0][2] - curves.curve[0][:2].max() > 0.7
+    assert curves.curve[1][0] > 0.3 > -1 > curves.curve[1][1]
+    assert curves.weight[0].tolist() == pytest.approx([0.225, 0.225, 0.05, 0.5])
+    assert curves.unknown == (True, False)

@@ -12,7 +12,17 @@ from hypothesis.extra import numpy as npst
 
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.errors import ProtocolError
-from fedrisk.protocol.payload import Payload, from_record, pack, refused, reply, request, to_record, unpack
+from fedrisk.protocol.payload import (
+    Payload,
+    from_record,
+    pack,
+    refused,
+    reply,
+    request,
+    spends_in,
+    to_record,
+    unpack,
+)
 
 DTYPES = ("uint8", "uint16", "uint32", "uint64", "int32", "int64", "float64")
 NAMES = st.text(
@@ -206,3 +216,15 @@ def test_blobs_that_nobody_asked_for_are_refused():
     payload.only(("a", "b", "c"))
     with pytest.raises(ProtocolError, match="nobody asked for"):
         payload.only(("a",))
+
+
+def test_prices_in_an_answer_are_its_own_and_of_what_others_release_of_it():
+    spend, further = {"release": "calibration", "mu": 0.1}, {"release": "evaluation", "mu": 0.2}
+    assert spends_in(Payload()) == []
+    assert spends_in(Payload({"spend": spend})) == [spend]
+    assert spends_in(Payload({"spend": spend, "further_spends": []})) == [spend]
+    assert spends_in(Payload({"further_spends": [further]})) == [further]
+    got = spends_in(Payload({"spend": spend, "further_spends": [further, spend]}))
+    assert got == [spend, further, spend]
+    got[1]["mu"] = 9.0
+    assert further["mu"] == 0.2

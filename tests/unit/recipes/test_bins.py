@@ -242,6 +242,11 @@ def another_owner(told):
     told[3]["institution"] = "bank"
 
 
+def another_bin(told):
+    """A bin for unknown ones is no one's to add to a column."""
+    told[3]["unknown"] = True
+
+
 def left_out(told):
     del told[4]
 
@@ -256,7 +261,19 @@ def turned(told):
 
 @pytest.mark.parametrize(
     "change",
-    [moved, split, fewer, one_alone, another_bound, another_rule, another_owner, left_out, twice, turned],
+    [
+        moved,
+        split,
+        fewer,
+        one_alone,
+        another_bound,
+        another_rule,
+        another_owner,
+        another_bin,
+        left_out,
+        twice,
+        turned,
+    ],
 )
 def test_bins_that_do_not_follow_are_refused(change):
     bins = found()

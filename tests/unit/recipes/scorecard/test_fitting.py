@@ -5,19 +5,27 @@ import dataclasses
 import numpy as np
 import pytest
 
+from fedrisk.data.features import KNOWN
 from fedrisk.errors import ConfigError, ProtocolError
 from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import LabelCounts, fit_curves
 from fedrisk.recipes.scorecard.fitting import (
     LEAST_RADIUS,
     Facts,
+    calibrate,
+    card_bins,
     columns_of,
+    combine_recount,
+    curves_of,
+    fit_card,
     gram_matrix,
     label_counts,
+    owners_of,
     refit,
     second_release,
     sizes_of,
 )
+from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS
 from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
 from fedrisk.study import NO_PRIVACY
@@ -279,3 +287,158 @@ def test_modes_may_be_turned_among_themselves():
     for mine, theirs in zip(own.bases, taken.bases, strict=True):
         assert np.allclose((mine**2).sum(1), (theirs**2).sum(1))
     assert taken.radii == pytest.approx(own.radii)
+
+
+# --- what a holder does not know -----------------------------------------------------------------------------
+
+
+def test_bins_of_a_card_by_hand():
+    """Holders' columns get a bin for unknown enterprises, and each holder says whether it knows them."""
+    columns = [Bins(f, edges=(0.5,)) if f.private_edges else Bins.public(f) for f in features()]
+    second = [
+        dataclasses.replace(b, feature=dataclasses.replace(b.feature, institution="power"))
+        for b in columns[3:]
+    ]
+    bins = card_bins([*columns, *second])
+    assert [(b.feature.institution, b.feature.column, b.unknown) for b in bins] == [
+        *(("bank", c, False) for c in ("x", "y", "late")),
+        *(("tax", c, True) for c in ("x", "y", "late", KNOWN)),
+        *(("power", c, True) for c in ("x", "y", "late", KNOWN)),
+    ]
+    assert [dataclasses.replace(b, unknown=False) for b in columns_of(bins)] == [*columns, *second]
+    assert sizes_of(bins, ["bank", "tax", "power"]) == {
+        "bank": [3, 4, 3],
+        "tax": [4, 5, 4],
+        "power": [4, 5, 4],
+    }
+    assert card_bins(columns[:3]) == columns[:3]
+    assert card_bins([]) == []
+
+
+def holder_counts(rows=200, known=0.5, rate=0.2):
+    """Facts, card's bins and counts of the columns: a bank's three, and three of a holder that knows a half."""
+    small, columns = study(banks=2, holders=("tax",)), features()
+    bins = card_bins([Bins(f, edges=(0.2, 0.5, 0.7)) if f.private_edges else Bins.public(f) for f in columns])
+    rng = np.random.default_rng(2)
+    n1, n0 = [], []
+    for b in columns_of(bins):
+        share = rng.dirichlet(np.full(b.known, 20.0))
+        share = np.append(share * known, 1 - known) if b.unknown else share
+        risk = np.clip(rate * (1 + 0.5 * rng.normal(size=b.size)), 0.001, 0.9)
+        n1.append(rows * share * risk)
+        n0.append(rows * share * (1 - risk))
+    counts = LabelCounts(tuple(n1), tuple(n0), np.full(len(n1), 4.0))
+    facts = Facts(
+        study=small, plan=make_plan(small, columns), training=rows, sampled=rows, weighted=False, binary=True
+    )
+    return facts, bins, counts, curves_of(counts, bins)
+
+
+def test_columns_alone_are_counted_and_counted_again():
+    facts, bins, counts, curves = holder_counts()
+    assert len(curves.curve) == len(bins) == 7 and len(counts.n1) == 6
+    assert facts.counts(bins).block("tax").shape == (sum(b.size for b in bins[3:6]), 1)
+    second = second_release(facts, bins, counts, curves)
+    chosen = second.chosen
+    assert sum(map(len, chosen.values())) == 4 and max(chosen["tax"]) <= 2
+    sizes = sizes_of(bins, ["bank", "tax"])
+    again = released(
+        "recount",
+        *(
+            (role, role, "bank", [[8.0, 16.0]] * sum(sizes[role][j] for j in own), 4.0)
+            for role, own in chosen.items()
+        ),
+    )
+    both = combine_recount(counts, again, bins, chosen)
+    for role, first in (("bank", 0), ("tax", 3)):
+        for j in range(3):
+            wanted = counts.n1[first + j] if j not in chosen[role] else (counts.n1[first + j] + 8) / 2
+            assert both.n1[first + j].tolist() == pytest.approx(wanted.tolist())
+
+
+def test_of_several_holders_each_counts_its_own_columns_again():
+    """The places that a holder is told are among its columns, whatever other holders have before it."""
+    small, columns = study(banks=1, holders=("tax", "power")), features()
+    columns += [dataclasses.replace(f, institution="power") for f in columns[3:]]
+    bins = card_bins([Bins(f, edges=(0.2, 0.5, 0.7)) if f.private_edges else Bins.public(f) for f in columns])
+    # The risk of the last column alone differs from bin to bin, then that of the second but last.
+    n1, n0 = [], []
+    for k, b in enumerate(columns_of(bins)):
+        risk = np.full(b.size, 0.2)
+        risk[: b.known] += np.where(np.arange(b.known) % 2, 0.02, -0.02) * max(k - 5, 0)
+        n1.append(40 * risk)
+        n0.append(40 * (1 - risk))
+    counts = LabelCounts(tuple(n1), tuple(n0), np.full(9, 0.01))
+    facts = Facts(
+        study=small, plan=make_plan(small, columns), training=200, sampled=200, weighted=False, binary=True
+    )
+    chosen = second_release(facts, bins, counts, curves_of(counts, bins)).chosen
+    assert chosen["power"] == [0, 1, 2] and sum(map(len, chosen.values())) == 4
+
+
+def test_shape_columns_of_who_is_known_are_its_holders():
+    facts, bins, counts, curves = holder_counts(rows=6000)
+    second = second_release(facts, bins, counts, curves)
+    assert second.release.name == "gram" and len(second.bases) == len(bins)
+    owner = [b.feature.institution for b in bins]
+    owners = owners_of(facts.study, second.bases, owner)
+    assert set(owners["bank"]) == {0, 1, 2} and set(owners["tax"]) == {3, 4, 5, 6}
+    assert all((second.bases[j][-1] == 0).all() for j in (3, 4, 5))
+
+
+# --- the calibrated card -------------------------------------------------------------------------------------
+
+
+def calibration_histogram(card, slope=1.0, shift=0.0, rows=1e6):
+    """Exact counts where log-odds are a line of those that the card states."""
+    mean, sd = card.score_distribution()
+    score = mean + sd * np.linspace(-5, 5, 4001)
+    count = np.exp(-0.5 * ((score - mean) / sd) ** 2)
+    count *= rows / count.sum()
+    p = 1 / (1 + np.exp(-(shift + slope * card.stated_log_odds(score))))
+    place = np.searchsorted(card.calibration_bins(CALIBRATION_BINS), score, side="right")
+    total = np.stack([np.bincount(place, w, CALIBRATION_BINS) for w in (count * p, count * (1 - p))], 1)
+    return released("calibration", ("bank", "bank", "bank", total, 0.0))
+
+
+@pytest.mark.parametrize(("slope", "shift"), [(1.0, 0.0), (0.6, -0.5), (1.3, 0.4)])
+def test_a_card_is_brought_to_the_scale_of_its_histogram(slope, shift):
+    _, bins, counts, _ = holder_counts(rows=3000)
+    card = fit_card("s", bins, counts, None)
+    got = calibrate(card, calibration_histogram(card, slope, shift))
+    # Bins are half a deviation wide, and a bin's mean probability is not quite that of its middle.
+    assert got.calibration.line[1] == pytest.approx(slope, abs=0.06)
+    assert got.sd == pytest.approx(slope * card.sd, rel=0.06)
+    score = card.base_points + np.arange(-30, 30, 10)
+    truth = 1 / (1 + np.exp(-(shift + slope * card.stated_log_odds(score))))
+    scaled = got.base_points + got.calibration.line[1] * (score - card.base_points)
+    assert got.probability(scaled) == pytest.approx(truth, rel=0.12)
+
+
+def test_a_calibrated_card_is_the_same_with_its_own_points_and_no_other():
+    _, bins, counts, _ = holder_counts(rows=3000)
+    card = fit_card("s", bins, counts, None)
+    histogram = calibration_histogram(card, 0.7)
+    own = calibrate(card, histogram)
+    assert calibrate(card, histogram, own.points) == own
+    moved = [list(p) for p in own.points]
+    moved[0][0] += 2
+    with pytest.raises(ConfigError, match="not those that follow"):
+        calibrate(card, histogram, moved)
+
+
+def test_the_record_says_what_card_follows_and_other_histograms_give_others(finished):
+    record, card = finished["private"].record, finished["private"].card
+    assert card.calibration is not None
+    rows = record.release("calibration")
+    assert rows.about["score_edges"] and rows.population == "training"
+    block = dataclasses.replace(rows.blocks[0], total=rows.blocks[0].total[::-1].copy())
+    other = record.with_release(dataclasses.replace(rows, blocks=(block,)))
+    assert refit(other).to_json() != card.to_json()
+    without = dataclasses.replace(
+        record, releases=tuple(r for r in record.releases if r.name != "calibration")
+    )
+    first = refit(without)
+    assert first.calibration is None
+    assert first.calibration_bins(CALIBRATION_BINS).tolist() == pytest.approx(rows.about["score_edges"])
+    assert calibrate(first, rows) == card

@@ -1,12 +1,14 @@
 """An institution's matrices, by hand and against plain arithmetic."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedrisk.data.features import Feature
+from fedrisk.data.features import Feature, known_feature
 from fedrisk.errors import ProtocolError
 from fedrisk.models.binning import Bins
 from fedrisk.recipes.scorecard.forms import own_pairs
@@ -38,6 +40,15 @@ def test_codes_of_a_table_end_with_the_unknown_enterprise():
     codes = table_codes(pd.DataFrame({"x": [0.5, 1.5, 3.0]}), [b])
     assert codes.dtype == np.uint8
     assert codes[:, 0].tolist() == [0, 1, 2, b.size - 1]
+
+
+def test_a_holders_codes_tell_gaps_from_unknown_ones():
+    columns = [replace(bins(1.0, 2.0), unknown=True), Bins.public(known_feature("tax"))]
+    codes = table_codes(pd.DataFrame({"x": [0.5, np.nan, 3.0]}), columns)
+    assert codes.dtype == np.uint8
+    assert codes.tolist() == [[0, 0], [3, 0], [2, 0], [4, 1]]
+    wide = table_codes(pd.DataFrame({"x": [0.5]}), [bins(*np.linspace(0.01, 3.9, 300)), columns[1]])
+    assert wide.dtype == np.uint16 and wide[:, 1].tolist() == [0, 1]
 
 
 def test_labels_by_hand():

@@ -14,12 +14,15 @@ from fedrisk.errors import ConfigError
 from fedrisk.models.shape_rows import shape_rows
 from fedrisk.privacy.accounting import SIGMA_MIN, compose, discreteness, mu_for
 from fedrisk.recipes.scorecard.forms import (
+    CALIBRATION_BINS,
+    calibration_release,
     check_16_bits,
     counts_release,
     gram_fraction_bits,
     gram_release,
     own_pairs,
 )
+from fedrisk.recipes.scorecard.matrices import label_matrix
 from fedrisk.recipes.scorecard.plan import SHARES, expect, make_plan, unstated_directions
 from fedrisk.releases.budget import noise_reach, split, total_mu
 from fedrisk.releases.edges import edges_release
@@ -62,6 +65,7 @@ def test_no_privacy_has_no_price_and_no_noise():
     for release in (
         counts_release(asked, SIZES, math.inf),
         gram_release(asked, OWNERS, RADII, 1000, math.inf),
+        calibration_release(asked, math.inf),
         evaluation_release(asked, 8),
         edges_release(asked, features(), math.inf),
     ):
@@ -103,6 +107,7 @@ def releases(asked):
         edges_release(asked, features(), prices["edges"]),
         counts_release(asked, {r: SIZES[r] for r in asked.roles}, prices["counts"]),
         gram_release(asked, owners, {r: RADII[r] for r in asked.roles}, 5000, prices["gram"]),
+        calibration_release(asked, prices["calibration"]),
         evaluation_release(asked, 24),
     )
 
@@ -166,6 +171,49 @@ def test_labels_have_at_least_eight_fractional_bits():
         asked = study(epsilon=epsilon)
         assert counts_release(asked, SIZES, math.inf if math.isinf(epsilon) else 0.2).scale_bits >= 8
         assert evaluation_release(asked, 24).scale_bits >= 8
+        assert calibration_release(asked, mus(asked)["calibration"]).scale_bits >= 8
+
+
+def test_the_block_of_the_calibration_histogram():
+    """One for all banks together, of their noise alone: the holders' records stand behind the scores."""
+    release = calibration_release(study(3), 0.1)
+    assert (release.population, release.ring, release.mu) == ("training", "uint32", 0.1)
+    (block,) = release.blocks
+    assert (block.name, block.left, block.right, block.shape) == (
+        "bank",
+        "bank",
+        "bank",
+        (CALIBRATION_BINS, 2),
+    )
+    assert block.contributors == ("b0", "b1", "b2")
+    alone, joint = calibration_release(study(3, ()), 0.1), release
+    assert joint.variance("bank") == pytest.approx(2 * alone.variance("bank"), rel=0.01)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 7), st.sampled_from([0.3, 1.0, 8.0, 20.0]), st.booleans())
+def test_one_enterprise_moves_the_calibration_histogram_by_at_most_the_sensitivity(
+    seed, banks, epsilon, held
+):
+    """A bank's record made zero leaves its cell; a holder's record made zero sends an enterprise to any other cell."""
+    rng = np.random.default_rng(seed)
+    release = calibration_release(
+        study(banks, ("tax",) if held else (), epsilon=epsilon), mu_for(epsilon, 1e-6)
+    )
+    unit = 2**release.scale_bits
+    sigma = math.sqrt(max(1, banks - 2)) * min(release.blocks[0].sigma.values())
+    for label, weight in [(0.0, 1.0), (1.0, 1.0), (0.5, 1.0), *rng.random((4, 2))]:
+        row = label_matrix(np.array([label]), np.array([weight]), release.scale_bits, binary=False)[0]
+        before, after = (np.zeros((CALIBRATION_BINS, 2), np.int64) for _ in range(2))
+        place, other = rng.permutation(CALIBRATION_BINS)[:2]
+        before[place] = row
+        if held:
+            after[other] = row
+        moved = int(np.square(before - after).sum())
+        assert moved <= (2 if held else 1) * unit**2
+        assert math.sqrt(moved) / sigma <= release.mu
+        if (label, weight) == (1.0, 1.0):
+            assert moved == (2 if held else 1) * unit**2
 
 
 def test_blocks_of_label_counts():

@@ -9,6 +9,7 @@ from fedrisk.recipes.scorecard.scoring import (
     LEAST_BAND_SHARE,
     MOST_OF_BAND,
     GivenPoints,
+    holder_shares,
     merged_bands,
     sum_shares,
 )
@@ -37,6 +38,30 @@ def test_sums_that_come_about_in_two_ways_are_counted_together():
 def test_sums_of_nobody_are_left_out():
     assert sum_shares([(0, 5, 9)], [np.array([0.5, 0.0, 0.5])]) == {0: 0.5, 9: 0.5}
     assert sum_shares([(7,)], [np.array([1.0])]) == {7: 1.0}
+
+
+def test_unknown_enterprises_have_one_sum():
+    """Half of the enterprises are unknown in both columns at once, and get -3 for it and nothing for the columns."""
+    flag = np.array([0.25, 0.25, 0.5])
+    shares = holder_shares([(-10, 10, 0), (-1, 1, 0), (1, -3)], [flag, flag, np.array([0.5, 0.5])])
+    assert shares == pytest.approx({-10: 0.125, -8: 0.125, 10: 0.125, 12: 0.125, -3: 0.5})
+
+
+def test_no_band_is_of_hardly_anybody_but_unknown_enterprises():
+    """Six columns, half of the enterprises unknown: their sum is in a band with at least one tenth of known ones."""
+    points, weight = (-14, -7, 7, 14, 0), np.array([0.125] * 4 + [0.5])
+    columns, weights = [*[points] * 6, (2, -2)], [*[weight] * 6, np.array([0.5, 0.5])]
+    edges = tuple(range(-40, 50, 10))
+    shares = holder_shares(columns, weights)
+    bands = merged_bands(edges, tuple(range(-45, 55, 10)), shares)
+    assert len(bands.values) > 2
+
+    def unknown(edges):
+        place = np.searchsorted(edges, list(shares), side="right")
+        same = place == np.searchsorted(edges, -2, side="right")
+        return 0.5 / np.array(list(shares.values()))[same].sum()
+
+    assert unknown(edges) > MOST_OF_BAND >= unknown(bands.edges)
 
 
 COLUMN = st.integers(1, 5).flatmap(
