@@ -75,15 +75,15 @@ def _print_plain(figures: dict[str, Any]) -> None:
 
 
 def _print_verdict(verdict: dict[str, Any]) -> None:
-    from fedrisk.findings import Finding
     from fedrisk.report.text import number, own_sentences, signed
-    from fedrisk.report.words import sentence, word
+    from fedrisk.report.words import word
 
     defaults, others = verdict["defaults"], verdict["others"]
     title = f"own hold-out: {defaults:,} defaults, {others:,} others"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for column in ("model", "AUC", "±", "log loss", "AUC less own", "from", "to"):
-        table.add_column(column, justify="left" if column == "model" else "right", no_wrap=True)
+    for column in ("model", "AUC", "±", "log loss", "less own", "from", "to"):
+        named = column == "model"
+        table.add_column(column, justify="left" if named else "right", no_wrap=not named)
     for name, figures in verdict["models"].items():
         beside = verdict["against_own"].get(name, {}).get("auc")
         shown = ("", "", "") if beside is None else [signed(beside[k]) for k in ("value", "low", "high")]
@@ -92,7 +92,5 @@ def _print_verdict(verdict: dict[str, Any]) -> None:
     out.print(table)
     first, *others_said = own_sentences(verdict)
     out.print(first, style="bold", markup=False, highlight=False, soft_wrap=True)
-    if verdict["against_own"]:
-        out.print(sentence(Finding("own_rule")), style="dim", markup=False, highlight=False, soft_wrap=True)
     for line in others_said:
         out.print(line, markup=False, highlight=False, soft_wrap=True)

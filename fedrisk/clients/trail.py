@@ -160,6 +160,8 @@ def _release(
     message: Message, common: Mapping[str, Any], spend: dict[str, Any], whole: Mapping[str, Any]
 ) -> dict[str, Any]:
     attempt, name = message.attempt, str(spend["release"])
+    # Who gives scores is charged for what banks release of them; the answer itself holds no sum.
+    behind = message.action is not None and message.action.scores == "given"
     charges = Charges() if attempt is None else attempt.state.find(Charges) or Charges()
     order = None if attempt is None else attempt.state.find(RowOrder)
     repeated = name in charges.entered
@@ -167,14 +169,19 @@ def _release(
         **common,
         "event": "release",
         "counterparty": HUB,
-        # One name for all steps of a training, so that tables of what was seen stay short.
-        "kind": f"noisy_sums.{'training' if name.startswith(STEP) else name}",
+        "kind": f"charged_behind.{name}" if behind else f"noisy_sums.{_named(name)}",
         "protection": "no_privacy" if spend["research"] else "discrete_gaussian_masked",
         "spend": None if repeated else spend,
         # Of the lists, which are public: the institution's own rows on them would be the exact overlap.
         "rows": 0 if repeated or order is None else order.places[spend["population"]],
         **whole,
+        **({"bytes": 0} if behind else {}),
     }
+
+
+def _named(release: str) -> str:
+    """One name for all steps of a training, so that tables of what was seen stay short."""
+    return "training" if release.startswith(STEP) else release
 
 
 def _charged(message: Message) -> dict[str, Any]:

@@ -9,14 +9,15 @@ from fedrisk.errors import StoreError
 from fedrisk.models.directions import course_finding
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipe import Section
-from fedrisk.report.scale import scale_findings, score_rows, unknown_rows
+from fedrisk.report.scale import by_rule, scale_findings, score_rows, unknown_rows
 from fedrisk.report.text import (
     baseline_rows,
+    by_price,
     feature_words,
-    grouped,
     is_curved,
     number,
     own_models,
+    points_words,
     price_words,
     privacy_words,
     score_cells,
@@ -48,7 +49,7 @@ def render(results: Results) -> str:
         card=card,
         privacy=privacy_words(results),
         features=[] if card is None else _features(results, card),
-        spends=grouped(results.spends),
+        spends=by_price(results.spends),
         own_models=own_models(results.by_bank),
         sections=[(s, _line(s)) for s in results.sections if card is None or s.code != "features"],
         baselines=baseline_rows(results) if results.baselines else [],
@@ -85,16 +86,16 @@ def _features(results: Results, card: Scorecard) -> list[dict[str, Any]]:
         bars = [
             (
                 label,
-                p,
+                points_words(p, e),
                 round(50 * (p - average) / widest, 1),
-                e,
+                None if e is None or by_rule(e) else e,
                 _whisker(50 * (p - average), 50 * (e or 0), widest),
             )
             for label, p, e in zip(b.labels(), points, errors or [None] * len(points), strict=True)
         ]
         table.append(
             {
-                "name": feature_words(b.feature),
+                "name": feature_words(b),
                 "meaning": meaning.get(b.feature.column, {}).get("meaning", ""),
                 "spread": max(points) - min(points),
                 "bars": bars,

@@ -10,6 +10,7 @@ import numpy as np
 
 from fedrisk.findings import Finding
 from fedrisk.metrics import CalibrationFit
+from fedrisk.models.point_errors import ROUNDING
 from fedrisk.models.scorecard import BASE_ODDS, BASE_SCORE, DOUBLE, Scorecard
 from fedrisk.server.results import Results
 
@@ -18,6 +19,9 @@ REACH = (-3.5, 2.5)
 
 MOST_SCORES = 12
 """Most rows of that table."""
+
+ESTIMATED = 0.5
+"""Standard error of an event's points below which they come from the rule for the unknown, not from counts."""
 
 STRAIGHT = 2.0
 """Standard errors by which a slope may be off 1 before it is said to be."""
@@ -35,7 +39,10 @@ class ScoreRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Unknown:
-    """Points of an enterprise that a holder does not know less the mean points of all, with their standard error."""
+    """Points of an enterprise that a holder does not know less the mean points of all, with their standard error.
+
+    error: None where the points are by rule, as so few are unknown that noise hides them, and on cards of version 1.
+    """
 
     holder: str
     points: float
@@ -90,6 +97,11 @@ def fit_finding(fit: CalibrationFit) -> Finding:
     return Finding(code, vars(fit))
 
 
+def by_rule(error: float) -> bool:
+    """Whether points are no estimate but neutral, as their bin holds fewer enterprises than its noise."""
+    return error**2 <= ROUNDING + 1e-9
+
+
 def scale_findings(results: Results) -> list[Finding]:
     """What a reader has to know of the probabilities: how right they were, and what points mean."""
     fit, card = results.calibration_fit, results.card
@@ -104,7 +116,8 @@ def unknown_rows(card: Scorecard) -> list[Unknown]:
             continue
         places = card.features_of(b.feature.institution)
         points = sum(card.points[j][-1] - card.averages[j] for j in places)
-        errors = [e[-1] for j in places if (e := card.errors_of(j)) is not None]
-        error = math.sqrt(sum(e * e for e in errors)) if errors else None
+        # The event is in the last of the holder's features; its columns' bins have no points of their own.
+        event = (card.errors_of(places[-1]) or (None,))[-1]
+        error = None if event is None or event < ESTIMATED else event
         out.append(Unknown(holder=b.feature.institution, points=points, error=error))
     return out

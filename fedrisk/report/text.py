@@ -9,12 +9,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from fedrisk.data.features import Feature
 from fedrisk.findings import Finding
+from fedrisk.models.binning import Bins
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipe import Section
 from fedrisk.releases.gradient_sums import STEP
-from fedrisk.report.scale import ScoreRow, Unknown, scale_findings, score_rows, unknown_rows
+from fedrisk.report.scale import ScoreRow, Unknown, by_rule, scale_findings, score_rows, unknown_rows
 from fedrisk.report.words import cell, sentence, word
 from fedrisk.server.results import BankFigures, Baseline, DisclosureLine, Results
 
@@ -43,7 +43,8 @@ def signed(value: float, digits: int = 3) -> str:
 def own_sentences(verdict: Mapping[str, Any]) -> list[str]:
     """What a bank's own comparison says to it, the model to use first (own_figures.json, ``verdict``)."""
     said = [sentence(f) for f in TypeAdapter(list[Finding]).validate_python(verdict["findings"])]
-    return [text[:1].upper() + text[1:] for text in said]
+    rule = [sentence(Finding("own_rule"))] if verdict["against_own"] else []
+    return [said[0], *rule, *(text[:1].upper() + text[1:] for text in said[1:])]
 
 
 def summary(results: Results) -> RenderableType:
@@ -70,11 +71,11 @@ def summary(results: Results) -> RenderableType:
     return Group(*parts)
 
 
-def feature_words(feature: Feature) -> str:
+def feature_words(bins: Bins) -> str:
     """A feature's name; whether a holder knows an enterprise is no column, and is put into words."""
-    if feature.kind != "known":
-        return feature.name
-    return sentence(Finding("known_feature", {"holder": feature.institution}))
+    if bins.feature.kind != "known":
+        return bins.feature.name
+    return sentence(Finding("known_feature", {"holder": bins.feature.institution}))
 
 
 def score_cells(row: ScoreRow, curved: bool) -> tuple[str, ...]:
@@ -92,8 +93,19 @@ def score_columns(curved: bool) -> tuple[str, ...]:
 
 def unknown_cells(row: Unknown) -> tuple[str, str]:
     """Holder, and how many points less than the average enterprise one has that it does not know."""
-    error = "" if row.error is None else f" ± {row.error:.1f}"
-    return row.holder, f"{-row.points:.1f}{error}".replace("-", "−")
+    error = f", {word('row', 'neutral')}" if row.error is None else f" ± {row.error:.1f}"
+    return row.holder, f"{-row.points:.1f}".replace("-", "−") + error
+
+
+def points_words(points: int, error: float | None) -> str:
+    """Points with their standard error, which points by rule do not have.
+
+    >>> points_words(-4, 1.26), points_words(0, ROUNDING**0.5), points_words(3, None)
+    ('-4 ± 1.3', '0 by rule', '3')
+    """
+    if error is None:
+        return str(points)
+    return f"{points} {word('row', 'neutral')}" if by_rule(error) else f"{points} ± {error:.1f}"
 
 
 def _percent(p: float) -> str:
@@ -199,6 +211,23 @@ def grouped(spends: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return out
 
 
+def by_price(spends: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Spends of one release at one price as one line, with all institutions that are charged it.
+
+    >>> edges = {"release": "edges", "population": "training", "research": False, "mu": 0.1}
+    >>> [s["institution"] for s in by_price([{**edges, "institution": "a"}, {**edges, "institution": "b"}])]
+    ['a, b']
+    """
+    lines: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for spend in grouped(spends):
+        key = tuple(spend[k] for k in ("release", "population", "research", "mu"))
+        if key in lines:
+            lines[key]["institution"] += f", {spend['institution']}"
+        else:
+            lines[key] = dict(spend)
+    return list(lines.values())
+
+
 def _baselines(results: Results) -> RenderableType:
     title = "baselines on the same rows, at the same epsilon"
     table = Table(title=title, title_justify="left")
@@ -237,7 +266,7 @@ def _section(section: Section) -> RenderableType:
     else:
         table = Table(title=title.lower(), title_justify="left")
         for k, column in enumerate(section.columns):
-            table.add_column(word("column", column), justify="left" if k == 0 else "right")
+            table.add_column(word("column", column), justify="left" if k == 0 else "right", overflow="fold")
     for row in section.rows[:MOST_ROWS]:
         table.add_row(*(cell(value) for value in row))
     return table
@@ -251,7 +280,10 @@ def _points(card: Scorecard) -> RenderableType:
     order = sorted(range(len(card.bins)), key=lambda j: min(card.points[j]) - max(card.points[j]))
     for j in order[:MOST_ROWS]:
         pairs = zip(card.points[j], card.errors_of(j) or (), strict=True)
-        table.add_row(feature_words(card.bins[j].feature), ", ".join(f"{p}±{e:.1f}" for p, e in pairs))
+        table.add_row(
+            feature_words(card.bins[j]),
+            ", ".join(points_words(p, e).replace(" ± ", "±") for p, e in pairs),
+        )
     return table
 
 
@@ -268,11 +300,11 @@ def privacy_words(r: Results) -> str:
 
 def _spends(results: Results) -> RenderableType:
     table = Table(title="what the releases cost each institution (mu)", title_justify="left")
-    for column in ("institution", "release", "of", "mu"):
+    for column in ("release", "of", "mu", "charged to each of"):
         table.add_column(column, justify="right" if column == "mu" else "left")
-    for s in grouped(results.spends):
+    for s in by_price(results.spends):
         price = "no privacy" if s["research"] else f"{s['mu']:.4f}"
-        table.add_row(s["institution"], word("release", s["release"]), s["population"], price)
+        table.add_row(word("release", s["release"]), s["population"], price, s["institution"])
     return table
 
 

@@ -53,7 +53,18 @@ def sentence(finding: Finding, language: str = DEFAULT) -> str:
     for name in ("model", "use"):
         if name in values and finding.code.startswith("own_"):
             values[name] = word("model", str(values[name]), language)
+    if "chance" in values:
+        values["chance"] = _chance(float(values["chance"]))
     return word("finding", finding.code, language, **values)
+
+
+def _chance(value: float) -> str:
+    """A chance in per cent; none is said to be 0 or 1.
+
+    >>> _chance(0.0001), _chance(0.37), _chance(0.999)
+    ('under 1%', '37%', 'over 99%')
+    """
+    return "under 1%" if value < 0.01 else "over 99%" if value > 0.99 else f"{value:.0%}"
 
 
 def cell(value: Cell, group: str = "row", language: str = DEFAULT) -> str:

@@ -148,7 +148,19 @@ def test_a_policy_that_changes_during_a_study_stops_the_next_release(consortium)
 def test_columns_that_a_policy_keeps_back_are_not_used(consortium):
     set_policy(consortium, "tax", columns=["sales"])
     card = run(consortium).card
-    assert {b.feature.column for b in card.bins if b.feature.institution == "tax"} == {"sales"}
+    assert {b.feature.column for b in card.bins if b.feature.institution == "tax"} == {"sales", "(known)"}
+
+
+def test_a_holders_trail_says_that_it_sent_no_histogram(consortium):
+    """It is charged for the banks' histograms of its scores; what it sent are scores."""
+    run(consortium)
+    entries = list(load_nodes(consortium.paths)["tax"].trail.entries(event="release"))
+    kinds = {e.kind: e for e in entries}
+    for name in ("calibration", "evaluation"):
+        assert f"noisy_sums.{name}" not in kinds
+        behind = kinds[f"charged_behind.{name}"]
+        assert behind.bytes == 0 and behind.spend["release"] == name and behind.spend["mu"] > 0
+    assert "noisy_sums.counts" in kinds
 
 
 def test_scores_need_a_consent_where_the_policy_asks_for_one(consortium):

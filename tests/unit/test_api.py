@@ -72,7 +72,14 @@ def test_check_spends_nothing(consortium):
     assert isinstance(found, fedrisk.Check)
     assert (found.study, found.broken) == ("tiny", False)
     assert {line.name: line.rows for line in found.institutions}["bank"] == 400
-    assert [p.name for p in found.plan.planned] == ["edges", "counts", "recount", "gram", "evaluation"]
+    assert [p.name for p in found.plan.planned] == [
+        "edges",
+        "counts",
+        "recount",
+        "gram",
+        "calibration",
+        "evaluation",
+    ]
     codes = ["charged", "fewer_cells", "gain_between", "gain_noise", "direction_unstated"]
     assert [f.code for f in found.expectations] == codes
     assert found.expectations[0].values["epsilon"] == 4.0

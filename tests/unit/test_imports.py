@@ -47,7 +47,7 @@ LAYERS = {
         *("errors", "findings", "study", "audit", "data", "privacy", "releases", "institution"),
         *("protocol", "recipe", "clients", "server", "recipes"),
     },
-    "report": {"errors", "findings", "study", "releases", "models", "recipe", "server"},
+    "report": {"errors", "findings", "study", "metrics", "releases", "models", "recipe", "server"},
     "api": {"errors", "institution", "recipes", "releases", "report", "server", "study", "engine"},
     "cli": {
         *("errors", "renamed", "study", "institution", "privacy", "audit", "models", "clients"),

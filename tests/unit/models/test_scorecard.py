@@ -205,6 +205,22 @@ def test_every_number_of_points_needs_one_error():
         card(errors=((1.0, 1.0), (1.0,), (1.0, 1.0)))
 
 
+def test_probabilities_of_bins_are_means_of_scores_in_them():
+    """Of 400,000 scores of the two normal classes from which the bins come, within 2 % of each mean: with 2,000 scores in
+    the thinnest bin and a spread of at most a third of the mean, that is more than twice the standard error."""
+    c = card(gap=40.0)
+    rng = np.random.default_rng(0)
+    low, high, within = c._classes()
+    label = rng.random(400_000) < c.rate
+    score = np.where(label, low, high) + within * rng.standard_normal(len(label))
+    edges = c.score_bins(12)
+    place = c.risk_bins(score, edges)
+    p = c.probability(score)
+    means = [p[place == k].mean() for k in range(12)]
+    assert c.bin_probabilities(edges).tolist() == pytest.approx(means, rel=0.02)
+    assert c.probability(c.bin_middles(edges))[::-1][-1] < 0.98 * means[-1]
+
+
 def test_score_bins_rise_and_risk_bins_reverse_them():
     c = card()
     edges = c.score_bins(10)

@@ -35,8 +35,9 @@ def test_a_better_card_is_to_be_used_and_said_so():
     gap = found["against_own"]["scorecard"]["auc"]
     assert gap["value"] == pytest.approx(auc(y, 2 * y + noise) - auc(y, 0.5 * y + noise))
     assert (found["defaults"], found["others"]) == (int(y.sum()), int((1 - y).sum()))
-    first, second = own_sentences(found)
-    assert first.startswith("Use the consortium's card:")
+    first, rule, second = own_sentences(found)
+    assert "90% interval" in rule
+    assert first == "Use the consortium's card."
     assert "ranks better" in second
     json.dumps(found, allow_nan=False)
 
@@ -146,4 +147,4 @@ def test_what_a_bank_keeps():
 
 
 def test_words_name_the_model():
-    assert sentence(Finding("own_use", {"use": "personal"})).startswith("Use the personal model:")
+    assert sentence(Finding("own_use", {"use": "personal"})) == "Use the personal model."
