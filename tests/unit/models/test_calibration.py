@@ -245,7 +245,7 @@ def test_a_bins_log_odds_are_of_its_mean_probability_by_hand():
     # Twice as many on the side of safety: rows of the middle bin lie further there.
     falling = ScoreCounts(np.array([400.0, 200, 100]), np.zeros(3), 0.0, even.middles, 0.1, 0.0)
     moved = falling.stated() - even.stated()
-    assert moved[1] == pytest.approx(-math.log(2) / 3, abs=0.03) and moved[[0, 2]].tolist() == [0.0, 0.0]
+    assert moved[1] == pytest.approx(-math.log(2) / 6, abs=0.03) and moved[[0, 2]].tolist() == [0.0, 0.0]
     # Noise of hundreds hides which side has more.
     assert (
         ScoreCounts(falling.positives, np.zeros(3), 1e5, even.middles, 0.1, 0.0).stated() == even.stated()
