@@ -24,7 +24,7 @@ from fedrisk.protocol.payload import Payload, pack, unpack
 from fedrisk.releases.release import Block, Release
 from fedrisk.secure.keystream import Label
 from fedrisk.secure.masked_sum import pair_mask
-from fedrisk.secure.ring import from_signed
+from fedrisk.secure.ring import from_signed, to_signed
 
 RingArray = NDArray[Any]
 
@@ -169,6 +169,19 @@ def pair_masked(
     masks = pair_mask(attempt.pair_secrets(*names), attempt.name, label, numbers.shape, numbers.dtype.name)
     masked: RingArray = numbers + masks
     return masked
+
+
+def sent_alone(attempt: Attempt, release: Release) -> dict[str, NDArray[np.float64]]:
+    """Totals of a release that are this institution's numbers alone, in plain units, by block, as it sent them.
+
+    ProtocolError where there should be one and nothing was sent.
+    """
+    alone = [b for b in release.blocks if b.contributors == (attempt.name,) and b.least is None]
+    stored = attempt.node.ledger.answer(f"{attempt.state.id}:{release.name}") if alone else None
+    if alone and stored is None:
+        raise ProtocolError(f"release {release.name} is told before it was made; run the study again")
+    answer = Payload() if stored is None else unpack(stored)
+    return {b.name: to_signed(answer.array(b.name)) / 2.0**release.scale_bits for b in alone}
 
 
 def charged(attempt: Attempt, name: str) -> bool:

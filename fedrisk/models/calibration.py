@@ -33,8 +33,11 @@ Floats = NDArray[np.float64]
 SAMPLE = 4096
 """Size of the artificial sample of each class."""
 
-ROUNDS = 60
+ROUNDS = 120
 """Most Newton steps of a fit."""
+
+CALM = 20
+"""Steps after which a calibration takes half of each: where noise is large, whole ones may go to and fro for ever."""
 
 LONGEST = 0.5
 """Longest Newton step in any weight."""
@@ -275,7 +278,7 @@ def _posterior(basis: Floats, rows: ScoreCounts, centre: float) -> tuple[Floats,
         step = np.linalg.solve(hessian, design.T @ solved[:, 0] - precision * (w - mean))
         if k == ROUNDS or np.abs(step).max() < 1e-10:
             break
-        w = w + np.clip(step, -LONGEST, LONGEST)
+        w = w + np.clip(step, -LONGEST, LONGEST) * (1.0 if k < CALM else 0.5)
     fit = residual @ solved[:, 0] + 2 * np.log(np.diag(factor[0])).sum() + precision @ (w - mean) ** 2
     evidence = -0.5 * (fit - np.log(precision).sum() + np.linalg.slogdet(hessian)[1])
     return w, float(evidence)

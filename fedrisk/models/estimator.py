@@ -167,7 +167,8 @@ def with_known(counts: LabelCounts, bins: Sequence[Bins]) -> LabelCounts:
         one, zero = (np.array([t - u, u]) for t, u in zip(totals, unknown, strict=True))
         n1.insert(place, one)
         n0.insert(place, zero)
-        variance.insert(place, variance[own[0]] / len(own))
+        # Where some columns were counted twice, their noise is less.
+        variance.insert(place, float(np.mean([variance[j] for j in own])) / len(own))
     return LabelCounts(tuple(n1), tuple(n0), np.array(variance))
 
 

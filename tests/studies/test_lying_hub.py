@@ -12,7 +12,10 @@ import pytest
 from fedrisk.clients.row_order import uses_digest
 from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.errors import PeerError
+from fedrisk.models.scorecard import Scorecard
 from fedrisk.protocol.payload import Payload
+from fedrisk.recipes.scorecard.fitting import calibrate
+from fedrisk.releases.record import ReleasedBlock, ReleasedSums
 from support.lies import part, retell, spends
 
 pytestmark = pytest.mark.study
@@ -330,6 +333,47 @@ def test_banks_that_are_told_other_totals_make_a_sum_of_random_numbers(kit, tmp_
         total = np.sum([a.array("bank") for a in step.answers.values()], axis=0, dtype=np.uint64)
         # Uniform 64-bit numbers are all but never as small as sums of a few thousand rows.
         assert np.abs(total.view(np.int64)).min() > 2**40
+
+
+def other_calibration(run, step, move, members=None):
+    """Tell another calibration histogram, and the card that follows from it, which only the histogram gives away."""
+    (told,) = [p.content for p in run._parts if p.name == "calibration"]
+    (before,) = [p.content for p in run._parts if p.name == "card"]
+    total = told.array("bank").copy()
+    move(total)
+    block = ReleasedBlock(name="bank", left="bank", right="bank", total=total, variance=run.variance)
+    histogram = ReleasedSums(name="calibration", population="training", mu=1.0, blocks=(block,))
+    card = calibrate(Scorecard.from_json(before.get("scorecard")), histogram)
+    said = {"scorecard": card.to_json()}
+    return retell(step, "calibration", lambda c: c.update(said), lambda *_: total, members)
+
+
+@pytest.mark.parametrize("banks", [1, 2])
+def test_a_calibration_that_one_bank_is_told_otherwise(kit, tmp_path, monkeypatch, banks):
+    """A bank alone knows its histogram. Of two, each may be told another one: the hold-out is a random sum then."""
+    consortium = kit.build(tmp_path, kit.BANKS[:banks], enterprises=1500)
+
+    def keep(card, released, rounded=None):
+        consortium.last.variance = released.block("bank").variance
+        return calibrate(card, released, rounded)
+
+    monkeypatch.setattr("fedrisk.recipes.scorecard.hub.calibrate", keep)
+
+    def lie(run, step):
+        def move(total):
+            total[:, 0] *= 0.5
+
+        if step.action == "deliver":
+            assert other_calibration(run, step, move, ["alfa"]) == ["alfa"]
+
+    if banks == 1:
+        assert refused(consortium, lie) == "deliver"
+        assert not any("evaluation" in made for name, made in spends(consortium).items() if name == "alfa")
+        return
+    answers = consortium.run(change=lie).step("deliver").answers
+    total = np.sum([a.array("bank") for a in answers.values()], axis=0, dtype=np.uint32).view(np.int32)
+    # Uniform 32-bit numbers: some are beyond all that 1,500 rows and noise can make, in 256ths.
+    assert np.abs(total.astype(np.int64)).max() > 2**28
 
 
 def test_budget_is_not_spent_on_envelopes_that_do_not_open(kit, tmp_path):

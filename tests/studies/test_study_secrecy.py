@@ -463,7 +463,7 @@ def test_replays_change_nothing(kit, tmp_path, seed):
     def replay(number, action, what):
         record = consortium.last
         last = previous(record)
-        if last is None or last.action not in ("edges", "mask", "release", "score"):
+        if last is None or last.action not in ("edges", "mask", "release", "score", "calibrate"):
             return
         for name in last.sent:
             ledger = consortium.nodes[name].ledger
@@ -479,7 +479,7 @@ def test_replays_change_nothing(kit, tmp_path, seed):
             tried.append((last.action, name))
 
     run = consortium.run(research_seed=seed, report=replay)
-    assert len(tried) == 5 * 4 + 2 and run.steps[-1].action == "deliver"
+    assert len(tried) == 5 * 4 + 2 + 2 and run.steps[-1].action == "deliver"
 
 
 @pytest.mark.parametrize("action", ["mask", "release"])

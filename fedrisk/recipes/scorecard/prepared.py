@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.outlet import sent_alone
 from fedrisk.clients.row_order import RowOrder, own_features
 from fedrisk.errors import FedriskError, ProtocolError
 from fedrisk.models.binning import Bins
@@ -130,8 +131,14 @@ def told_calibration(attempt: Attempt) -> Scorecard:
 
 def _calibrated(attempt: Attempt, told: Payload) -> Scorecard:
     card = _computed(lambda: Scorecard.from_json(told.get("scorecard")))
-    rows = float(facts_of(attempt).training)
-    released = checked_totals(attempt.plan.release("calibration"), told.blobs, rows, signed=False)
+    rows, release = float(facts_of(attempt).training), attempt.plan.release("calibration")
+    released = checked_totals(release, told.blobs, rows, signed=False)
+    # Nobody confirms the last part to anybody. A bank that is alone knows the totals: they are what it sent.
+    if any((total != told.array(name)).any() for name, total in sent_alone(attempt, release).items()):
+        raise ProtocolError(
+            "the calibration histogram that the hub tells is not what this bank sent; no scores are kept. Run the "
+            "study again, and ask the consortium's operator"
+        )
     first = told_card(attempt)
     return _same(_computed(lambda: calibrate(first, released, card.points)), card)
 

@@ -106,8 +106,9 @@ def _partial(attempt: Attempt, card: Scorecard) -> tuple[NDArray[np.int64], str]
 def given_points(attempt: Attempt, card: Scorecard) -> "GivenPoints":
     """What this holder gives for each sum of its points, from released numbers and the points alone."""
     study, role, policy = attempt.study, attempt.role, attempt.node.institution.policy
-    # Columns whose points are all the same hide nobody.
-    columns = {h: sum(len(set(card.points[j])) > 1 for j in card.columns_of(h)) for h in study.holders}
+    # Columns whose points are all the same hide nobody; what unknown enterprises get is the same in all columns.
+    known = [card.points[j][: b.known] for j, b in enumerate(card.bins)]
+    columns = {h: sum(len(set(known[j])) > 1 for j in card.columns_of(h)) for h in study.holders}
     values = min([policy.score_values, *(attempt.statements[h].score_values for h in study.holders)])
     spans = {h: _span([card.points[j] for j in card.features_of(h)]) for h in study.holders}
     width = sum(high - low for low, high in spans.values())

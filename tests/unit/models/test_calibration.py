@@ -11,6 +11,7 @@ from scipy.special import expit
 from fedrisk.errors import ConfigError
 from fedrisk.models.calibration import (
     LEAST_SLOPE,
+    ROUNDS,
     Calibration,
     ScoreCounts,
     calibrated_intercept,
@@ -284,3 +285,21 @@ def test_what_the_card_owes_to_its_own_rows_is_taken_off_the_slope(truth, share)
     fooled = fit_calibration(ScoreCounts(n1 + extra, n0 - extra, 0.0, MIDDLES, rows.rate, 1.0), CENTRE)
     assert honest.line[1] == pytest.approx(truth, abs=0.05)
     assert fooled.line[1] == pytest.approx(truth + share, abs=0.08)
+
+
+@pytest.mark.parametrize("seed", [17, 22, 47, 166])
+def test_a_fit_comes_to_rest_where_noise_is_larger_than_the_counts(monkeypatch, seed):
+    """With whole steps these histograms of 900 rows led to and fro for ever, and one step more gave another card."""
+    rng, size, rate = np.random.default_rng(seed), 12, 0.2
+    middles = (math.log(rate / (1 - rate)) + np.linspace(-1, 1.3, size) * 2.0)[::-1]
+    share = np.exp(-0.5 * np.linspace(-2, 2, size) ** 2)
+    share /= share.sum()
+    p = expit(middles) * rate / (share @ expit(middles))
+    n1, n0 = (900 * share * part + rng.normal(0, 200.0, size) for part in (p, 1 - p))
+    rows = ScoreCounts(n1, n0, 200.0**2, middles, rate, 5e-4, 30.0)
+    fits = []
+    for further in (0, 1):
+        monkeypatch.setattr("fedrisk.models.calibration.ROUNDS", ROUNDS + further)
+        fits.append(fit_calibration(rows, math.log(0.25) + 0.5))
+    one, other = ([f.level, f.slope, f.bend, *f.line] for f in fits)
+    assert one == pytest.approx(other, abs=1e-8)

@@ -355,3 +355,15 @@ def test_gaps_are_about_known_enterprises():
     assert curves.curve[1][0] > 0.3 > -1 > curves.curve[1][1]
     assert curves.weight[0].tolist() == pytest.approx([0.225, 0.225, 0.05, 0.5])
     assert curves.unknown == (True, False)
+
+
+def test_noise_of_the_unknown_where_one_column_was_counted_twice():
+    """The mean of three counts of variances 1, 4 and 4 has variance 1."""
+    columns = [
+        Bins(Feature(institution="tax", column=c, kind="flag"), edges=(0.5,), unknown=True) for c in "abc"
+    ]
+    bins = [*columns, Bins.public(known_feature("tax"))]
+    part = tuple(np.array([50.0, 30.0, 10.0, 20.0]) for _ in columns)
+    counts = es.with_known(es.LabelCounts(part, part, np.array([1.0, 4.0, 4.0])), bins)
+    assert counts.variance.tolist() == [1.0, 4.0, 4.0, 1.0]
+    assert counts.n1[3].tolist() == pytest.approx([90.0, 20.0])
