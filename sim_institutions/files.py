@@ -124,5 +124,15 @@ def _write(path: Path, text: str) -> None:
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
-    # JSON spells text, numbers, truth values and lists as TOML does.
-    return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())
+    return "".join(f"{key} = {_value(value)}\n" for key, value in values.items())
+
+
+def _value(value: Any) -> str:
+    """A value in TOML: JSON spells text, numbers, truth values and lists alike; a table within a line has ``=``.
+
+    >>> _value({"-1": "nothing had to be paid"})
+    '{ "-1" = "nothing had to be paid" }'
+    """
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{json.dumps(k)} = {_value(v)}" for k, v in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False)

@@ -100,7 +100,7 @@ def unknown_cells(row: Unknown) -> tuple[str, str]:
 def points_words(points: int, error: float | None) -> str:
     """Points with their standard error, which points by rule do not have.
 
-    >>> points_words(-4, 1.26), points_words(0, ROUNDING**0.5), points_words(3, None)
+    >>> points_words(-4, 1.26), points_words(0, 0.2), points_words(3, None)
     ('-4 ± 1.3', '0 by rule', '3')
     """
     if error is None:

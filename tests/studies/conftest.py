@@ -28,7 +28,7 @@ from fedrisk.protocol.common_view import Part, split, with_parts
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import binary_labels
 from fedrisk.recipes import recipe_of, study_from
-from fedrisk.recipes.scorecard.fitting import sizes_of
+from fedrisk.recipes.scorecard.fitting import card_bins, sizes_of
 from fedrisk.releases.plan import Plan
 from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.exchange import Exchange
@@ -228,9 +228,9 @@ class Run:
 
     @property
     def sizes(self) -> dict[str, list[int]]:
-        """Number of bins of each feature by role, by the bins that all were told."""
+        """Number of bins of each column by role, by the bins that all were told; holders' with one for the unknown."""
         bins = [Bins.from_dict(b) for b in self.told("bins").get("bins")]
-        return sizes_of(bins, self.study.roles)
+        return sizes_of(card_bins(bins), self.study.roles)
 
     def step(self, action: str, release: str | None = None) -> Step:
         """The exchange of that action, and for mask and release of that release."""

@@ -275,7 +275,8 @@ def test_holders_are_charged_with_their_scores_and_banks_with_their_histograms(k
             answer = run.step(action).answers[name]
             assert [s["release"] for s in spends_in(answer)] == releases
             seen = [e for e in node.trail.entries() if e.event == "release" and e.action == action]
-            assert [e.kind for e in seen] == [f"noisy_sums.{r}" for r in releases]
+            kind = "charged_behind" if holder else "noisy_sums"
+            assert [e.kind for e in seen] == [f"{kind}.{r}" for r in releases]
             assert [e.spend["mu"] for e in seen] == pytest.approx([wanted[r] for r in releases])
     told = [s for s in run.results.to_dict()["spends"] if s["release"] == "calibration"]
     assert {s["institution"] for s in told} == set(run.nodes)

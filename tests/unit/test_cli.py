@@ -89,7 +89,7 @@ def test_check_of_a_good_study(fedrisk, consortium):
         "epsilon 8 at delta 1e-06",
     ):
         assert word in out
-    assert "About 84 positives in training for 5 features" in out
+    assert "84 defaults in training" in out and "half of such studies between" in out
 
 
 def test_check_releases_and_spends_nothing(fedrisk, consortium, fedrisk_home):

@@ -74,7 +74,7 @@ def most_columns(positives: float, mu_counts: float) -> int:
     """Columns that so many positives can bear: those with which the room is COLUMN_ROOM, and at least LEAST_COLUMNS.
 
     >>> most_columns(420, 0.19), most_columns(4600, 0.19)
-    (28, 3394)
+    (28, 3395)
     """
     return max(LEAST_COLUMNS, math.floor((positives * mu_counts / COLUMN_ROOM) ** 2))
 

@@ -147,7 +147,7 @@ def test_a_card_that_noise_made_worthless_is_published_as_such():
     assert found[0].values["auc"] < LEAST_AUC
     assert "NOT WORTH USING" in sentence(found[0])
     assert "8 in place of 16" in sentence(found[1])
-    assert "LESS than quoting the default rate" in sentence(found[2])
+    assert "WORSE than quoting the default rate" in sentence(found[2])
 
 
 def test_without_a_hold_out_the_spread_alone_speaks():
