@@ -91,7 +91,8 @@ def pooled(data: Portfolio, holdout: int) -> float:
     for role, frame in data.frames.items():
         table = frame[[f.column for f in data.features if f.institution == role]].add_prefix(f"{role}.")
         table = table.apply(lambda c: c if pd.api.types.is_numeric_dtype(c) else c.astype("category"))
-        frames.append(table.where(data.known[role]) if role in data.known else table)
+        held = data.known.get(role, np.ones(len(data), bool))
+        frames.append(table.where(np.broadcast_to(held[:, None], table.shape)))
     x = pd.concat(frames, axis=1)
     model = HistGradientBoostingClassifier(random_state=0, categorical_features="from_dtype")
     model.fit(x.iloc[study.train], data.label[study.train])
