@@ -1,7 +1,7 @@
 """A bank's own models against boosting on its own rows: six lenders, two sets cut among banks, studies with holders.
 
 The study is emulated (benchmarks/calibration), the banks' side is the product's own code. Usage, from the root of the
-repository, with FEDRISK_DATA set (the demo: ``fedrisk simulate demo PATH``, DEMO=PATH):
+repository, with FEDRISK_DATA set (the demo: ``python -m sim_institutions --research --out PATH``, DEMO=PATH):
 
     python benchmarks/own_models/run.py sba default_cut demo_cut default three demo
 """
