@@ -128,7 +128,9 @@ def _own_points(card: Scorecard, codes: NDArray[Any]) -> NDArray[np.int64]:
 def _scored(attempt: Attempt, card: Scorecard) -> Scored:
     table, dictionary = attempt.read(), attempt.node.institution.dictionary
     if dictionary is None or card.calibration is None:
-        raise ProtocolError(f"{attempt.name} has no dictionary, or a card that is not calibrated")
+        raise ProtocolError(
+            f"{attempt.name} has no dictionary, or was told a card that is not calibrated; run the study again"
+        )
     rows = listed(attempt, attempt.name)
     order = attempt.by_id(rows)
     external = None
