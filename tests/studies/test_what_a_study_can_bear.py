@@ -62,7 +62,9 @@ def test_the_budget_is_the_same_and_the_counts_get_the_share_of_the_edges(small)
     _, run = small
     for node in run.nodes.values():
         assert node.ledger.spent() == pytest.approx(total_mu(run.study), rel=1e-9)
-    assert run.plan.mu("counts") == pytest.approx(total_mu(run.study) * (SHARES["counts"] / (1 - SHARES["edges"])) ** 0.5)
+    assert run.plan.mu("counts") == pytest.approx(
+        total_mu(run.study) * (SHARES["counts"] / (1 - SHARES["edges"])) ** 0.5
+    )
 
 
 def test_check_results_and_report_say_what_was_left_out_and_what_helps(small):
