@@ -44,7 +44,7 @@ HALVES = (3.0, 5.0, 8.0)
 TEST_DRAWS = 6
 """Draws of each set on which nothing was chosen: 40 draws in all."""
 
-TAILS = (0.03, 0.97)
+TAILS = (0.02, 0.98)
 """Quantiles of the settings that are kept for the outer LEVELS: a little outside of .05 and .95, as the sets on which
 constants are fitted are few."""
 
