@@ -320,8 +320,10 @@ def test_gram_matrix_of_a_sample(kit, scratch, monkeypatch):
     assert again.card == run.card
     whole = consortium.run(consortium.with_study(scorecard={"gram_rows": 5000}), research_seed=1)
     assert all(rows.sample is None for rows in whole.roster.lists.values())
-    sample, full = used[0], used[2]
-    assert np.linalg.norm(sample - full) < 0.15 * np.linalg.norm(full)  # unscaled it would be far below
+    sample, full = used[0], used[-1]  # a card is made several times in a run, by all members
+    assert not np.array_equal(sample, full)
+    # Single entries vary by sampling, the scale that is common to all hardly does; unscaled it would be .57.
+    assert (sample * full).sum() / (full * full).sum() == pytest.approx(1, abs=0.1)
 
 
 def test_training_rows_are_those_that_the_rules_say(exact):
