@@ -198,16 +198,26 @@ def _logistic_line(
     w = np.array([0.0, 1.0])
     for _ in range(100):
         p = 1 / (1 + np.exp(-np.clip(basis @ w, -30, 30)))
-        steep = count * p * (1 - p)
-        spread = variance * ((1 - p) ** 2 + p**2) + steep + 1e-9
+        residual, steep, spread = label_residuals(n1, n0, count, p, variance)
         hessian = (basis.T * (steep**2 / spread)) @ basis
         if np.linalg.cond(hessian) > 1e12:
             return None
-        step = np.linalg.solve(hessian, basis.T @ (steep * ((1 - p) * n1 - p * n0) / spread))
+        step = np.linalg.solve(hessian, basis.T @ (steep * residual / spread))
         w = w + np.clip(step, -0.5, 0.5)
         if np.abs(step).max() < 1e-9:
             return float(w[1]), float(np.sqrt(np.linalg.inv(hessian)[1, 1]))
     return None
+
+
+def label_residuals(
+    positives: Floats, negatives: Floats, count: Floats, p: Floats, variance: float
+) -> tuple[Floats, Floats, Floats]:
+    """(1 - p) n1 - p n0 of each bin, how much it falls as its log-odds rise, and its variance; (bins,) each.
+
+    Where p is right it has mean zero, whatever noise of that variance the counts carry. count: of enterprises by bin.
+    """
+    steep = count * p * (1 - p)
+    return (1 - p) * positives - p * negatives, steep, variance * ((1 - p) ** 2 + p**2) + steep + 1e-9
 
 
 def auc_standard_error(

@@ -23,10 +23,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
-from scipy.optimize import brentq
 from scipy.special import expit, logit, ndtr, ndtri
 
 from fedrisk.errors import ConfigError
+from fedrisk.metrics import label_residuals
 
 Floats = NDArray[np.float64]
 
@@ -103,24 +103,6 @@ def _score(contributions: Sequence[Floats], weights: Sequence[Floats], quantiles
     return total
 
 
-def calibrated_intercept(rate: float, ones: Floats, zeros: Floats) -> float:
-    """The intercept a at which the mean of sigmoid(a + score) over both classes is ``rate``.
-
-    >>> round(calibrated_intercept(0.5, np.array([1.0]), np.array([-1.0])), 6)
-    0.0
-
-    Raises:
-        ConfigError: the rate is outside (0, 1).
-    """
-    if not 0 < rate < 1:
-        raise ConfigError(f"rate is {rate}, must lie between 0 and 1")
-
-    def excess(a: float) -> float:
-        return float(rate * expit(a + ones).mean() + (1 - rate) * expit(a + zeros).mean() - rate)
-
-    return float(brentq(excess, -60.0, 60.0))
-
-
 def logistic_fit(rate: float, ones: Floats, zeros: Floats) -> tuple[float, float]:
     """(intercept, slope) of the logistic regression of class on score, with a share ``rate`` of defaults.
 
@@ -134,8 +116,11 @@ def logistic_fit(rate: float, ones: Floats, zeros: Floats) -> tuple[float, float
     """
     if not 0 < rate < 1:
         raise ConfigError(f"rate is {rate}, must lie between 0 and 1")
-    x = np.c_[np.ones(len(ones) + len(zeros)), np.r_[ones, zeros]]
     weight = np.r_[np.full(len(ones), rate / len(ones)), np.full(len(zeros), (1 - rate) / len(zeros))]
+    # About the mean of the scores, where intercept and slope hardly pull at each other.
+    scores = np.r_[ones, zeros]
+    mean = float(weight @ scores)
+    x = np.c_[np.ones(len(scores)), scores - mean]
     y = np.r_[np.ones(len(ones)), np.zeros(len(zeros))]
     w = np.array([math.log(rate / (1 - rate)), 1.0])
     for _ in range(ROUNDS):
@@ -145,7 +130,7 @@ def logistic_fit(rate: float, ones: Floats, zeros: Floats) -> tuple[float, float
         w = w + step
         if np.abs(step).max() < 1e-10:
             break
-    return float(w[0]), float(w[1])
+    return float(w[0] - w[1] * mean), float(w[1])
 
 
 @dataclass(frozen=True)
@@ -288,13 +273,13 @@ def _residuals(p: Floats, rows: ScoreCounts) -> tuple[Floats, Floats, Floats]:
     """Residuals of all bins and of the rate, (bins + 1,); slope of each bin's in the log-odds; their covariance."""
     n1, n0 = np.asarray(rows.positives, dtype=np.float64), np.asarray(rows.negatives, dtype=np.float64)
     count = np.maximum(n1 + n0, 1.0)
-    slope = count * p * (1 - p)
+    by_bin, slope, spread = label_residuals(n1, n0, count, p, rows.variance)
     off = rows.rate - p
     far = (rows.middles - float(slope @ rows.middles) / float(slope.sum())) * slope
     flattered = rows.flattery * far / max(float(far @ rows.middles), 1e-9)
-    residual = np.append((1 - p) * n1 - p * n0 - flattered, float(count @ off))
+    residual = np.append(by_bin - flattered, float(count @ off))
     cover = np.zeros((len(p) + 1,) * 2)
-    np.fill_diagonal(cover[:-1, :-1], rows.variance * ((1 - p) ** 2 + p**2) + slope + 1e-9)
+    np.fill_diagonal(cover[:-1, :-1], spread)
     # Sampling is in both kinds of residuals, noise of the histogram nearly in the first alone.
     cover[-1, :-1] = cover[:-1, -1] = slope + rows.variance * (1 - 2 * p) * off
     of_rate = (rows.rate_error * count.sum()) ** 2
