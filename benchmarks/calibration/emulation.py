@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import logit
 
 from fedrisk.data.features import Feature
 from fedrisk.metrics import auc
 from fedrisk.models.binning import Bins, grid_histogram
+from fedrisk.models.calibration import logistic_fit
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.models.shape_rows import shape_rows
 from fedrisk.recipes.bins import find_bins
@@ -129,7 +130,7 @@ def emulate(data: Portfolio, *, holdout: int, noise: int) -> Emulated:
     edges = _edges(facts, part, rng)
     bins = card_bins(find_bins(study, plan, edges, len(train), plan.mu("counts")))
     codes = part.codes(bins)
-    counted = [c for c, b in zip(codes, bins, strict=True) if b.feature.kind != "known"]
+    counted = [c for c, b in zip(codes, bins, strict=True) if b.feature.is_column]
     sizes = sizes_of(bins, study.roles)
     counts = label_counts(_counts(facts.counts(bins), sizes, counted, part.label, rng), sizes)
     second = second_release(facts, bins, counts, curves_of(counts, bins))
@@ -220,7 +221,7 @@ def _second(
 ) -> ReleasedSums:
     owner = [b.feature.institution for b in bins]
     if second.chosen is not None:
-        codes = [c for c, b in zip(codes, bins, strict=True) if b.feature.kind != "known"]
+        codes = [c for c, b in zip(codes, bins, strict=True) if b.feature.is_column]
         bins = columns_of(bins)
         owner = [b.feature.institution for b in bins]
         picked = [owner.index(r) + j for r, own in second.chosen.items() for j in own]
@@ -253,7 +254,8 @@ def _second(
 def figures(label: Floats, probability: Floats) -> dict[str, float]:
     """AUC and calibration on rows: slope and intercept of the logistic recalibration (Cox 1958), losses, mean ratio."""
     p = np.clip(probability, 1e-6, 1 - 1e-6)
-    slope, at_slope = _recalibration(label, logit(p))
+    stated = logit(p)
+    at_slope, slope = logistic_fit(float(label.mean()), stated[label == 1], stated[label == 0])
     rate = float(label.mean())
     return {
         "auc": auc(label, p),
@@ -265,16 +267,3 @@ def figures(label: Floats, probability: Floats) -> dict[str, float]:
         "brier": float(((label - p) ** 2).mean()),
         "constant_brier": rate * (1 - rate),
     }
-
-
-def _recalibration(label: Floats, log_odds: Floats) -> tuple[float, float]:
-    x = np.c_[np.ones(len(label)), log_odds]
-    w = np.array([0.0, 1.0])
-    for _ in range(50):
-        p = expit(x @ w)
-        hessian = (x.T * (p * (1 - p))) @ x + 1e-9 * np.eye(2)
-        step = np.linalg.solve(hessian, x.T @ (label - p))
-        w = w + np.clip(step, -1, 1)
-        if np.abs(step).max() < 1e-8:
-            break
-    return float(w[1]), float(w[0])

@@ -125,6 +125,11 @@ class Feature:
         return replace(self, bins=edges, bin_count=None)
 
     @property
+    def is_column(self) -> bool:
+        """Whether it is a column of a table, which is counted, and not made up from the counts of columns."""
+        return self.kind != "known"
+
+    @property
     def leaning(self) -> int:
         """1 where the risk is stated to rise with the value, as constraint or expectation; -1 to fall; else 0."""
         return {"increasing": 1, "decreasing": -1, None: 0}[self.monotone or self.direction]

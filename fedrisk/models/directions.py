@@ -63,6 +63,20 @@ def follow_direction(bins: Bins, contribution: Floats, error: Floats) -> Floats:
     return out
 
 
+def make_monotone(bins: Bins, contribution: Floats, weight: Floats) -> Floats:
+    """Weighted isotonic regression over the ordered bins, in the feature's direction (Barlow et al. 1972).
+
+    Unordered bins, special codes and the missing bin are not changed, nor is a feature without a direction.
+    """
+    if bins.feature.monotone is None:
+        return contribution
+    out = np.array(contribution, dtype=np.float64)
+    k = bins.ordered
+    rising = bins.feature.monotone == "increasing"
+    out[:k] = isotonic_regression(out[:k], weights=np.maximum(weight[:k], 1e-12), increasing=rising).x
+    return out
+
+
 @dataclass(frozen=True)
 class Course:
     """How a feature's points run over its ordered bins.

@@ -158,7 +158,7 @@ def with_known(counts: LabelCounts, bins: Sequence[Bins]) -> LabelCounts:
     """
     n1, n0, variance = list(counts.n1), list(counts.n0), [float(v) for v in counts.variance]
     for place, b in enumerate(bins):
-        if b.feature.kind != "known":
+        if b.feature.is_column:
             continue
         institution = b.feature.institution
         own = [j for j, a in enumerate(bins[:place]) if a.feature.institution == institution]
@@ -183,12 +183,10 @@ def fit_curves(counts: LabelCounts, bins: Sequence[Bins]) -> Curves:
     total = counts.positives + counts.negatives
     rate = float(np.clip(counts.positives / total, *RATES))
     everybody = (1.0, rate)
-    known = {
-        b.feature.institution: _known(counts, j) for j, b in enumerate(bins) if b.feature.kind == "known"
-    }
+    known = {b.feature.institution: _known(counts, j) for j, b in enumerate(bins) if not b.feature.is_column}
     fits = []
     for j, b in enumerate(bins):
-        of = everybody if b.feature.kind == "known" else known.get(b.feature.institution, everybody)
+        of = everybody if not b.feature.is_column else known.get(b.feature.institution, everybody)
         fits.append(_curve(counts, j, b, *of))
     curve, weight = tuple(f.curve for f in fits), tuple(f.weight for f in fits)
     spread = np.array([float(w @ c**2) for w, c in zip(weight, curve, strict=True)])
@@ -201,7 +199,7 @@ def fit_curves(counts: LabelCounts, bins: Sequence[Bins]) -> Curves:
         spread=spread,
         ordered=tuple(b.ordered for b in bins),
         apart=tuple(b.apart for b in bins),
-        unknown=tuple(b.unknown and b.feature.kind != "known" for b in bins),
+        unknown=tuple(b.unknown and b.feature.is_column for b in bins),
         covariance=tuple(f.covariance for f in fits),
         freedom=np.array([f.freedom for f in fits]),
     )
@@ -227,7 +225,7 @@ class _Curve(NamedTuple):
 
 def _curve(counts: LabelCounts, j: int, b: Bins, known: float, rate: float) -> _Curve:
     """A feature's curve. known: share of the enterprises that it is about; rate: default rate among them."""
-    of_known = b.unknown and b.feature.kind != "known"
+    of_known = b.unknown and b.feature.is_column
     inside = slice(0, b.known if of_known else b.size)
     n1, n0, variance = counts.n1[j][inside], counts.n0[j][inside], float(counts.variance[j])
     fit = smooth_log_odds(

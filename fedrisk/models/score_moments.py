@@ -66,7 +66,7 @@ def score_moments(
         cross = beta.T @ full @ beta
     np.fill_diagonal(cross, variances)
     holders = np.array([b.feature.institution for b in bins])
-    columns = np.array([b.feature.kind != "known" for b in bins])
+    columns = np.array([b.feature.is_column for b in bins])
     gap = sum(
         float(f @ n1) / counts.positives - float(f @ n0) / counts.negatives
         for f, n1, n0 in zip(contributions, counts.n1, counts.n0, strict=True)
@@ -109,9 +109,7 @@ def unknown_log_odds(
     defaults. An unknown one is as risky as the average of those that the holder knows: its odds are the mean of theirs,
     log E exp(s) over the others of a sample with the holder's part s spread by ``variance``.
     """
-    own = [
-        j for j, b in enumerate(bins) if b.feature.institution == institution and b.feature.kind != "known"
-    ]
+    own = [j for j, b in enumerate(bins) if b.feature.institution == institution and b.feature.is_column]
     inside = [slice(0, bins[j].known) for j in own]
     known = float(np.mean([curves.weight[j][k].sum() for j, k in zip(own, inside, strict=True)]))
     shares = [class_shares(curves, j) for j in own]

@@ -18,13 +18,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq, isotonic_regression
+from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import norm
 
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.binning import Bins
 from fedrisk.models.calibration import Calibration
+from fedrisk.models.directions import make_monotone
 from fedrisk.models.estimator import Curves, LabelCounts
 from fedrisk.models.point_errors import ROUNDING, point_errors
 from fedrisk.models.score_moments import first_calibration, score_moments, unknown_log_odds
@@ -154,13 +155,13 @@ class Scorecard:
         slope = float(np.clip(slope, *SLOPES))
         scaled = [slope * f for f in shaped]
         for j, b in enumerate(bins):
-            if b.feature.kind == "known":
+            if not b.feature.is_column:
                 variance = slope**2 * moments.columns[b.feature.institution]
                 extra = unknown_log_odds(scaled, curves, bins, b.feature.institution, variance)
                 scaled[j] = scaled[j] + np.array([0.0, extra])
         points = _rounded([np.clip(-FACTOR * f, -MOST_POINTS, MOST_POINTS) for f in scaled], rounded)
         averages = [float(w @ p) for w, p in zip(curves.weight, points, strict=True)]
-        base = BASE_SCORE - FACTOR * (intercept + math.log(BASE_ODDS)) - sum(averages)
+        base = _score_of(intercept) - sum(averages)
         return cls(
             study=study,
             bins=tuple(bins),
@@ -222,9 +223,8 @@ class Scorecard:
         not add up any more; it is in `probability`. ``rounded``: as for `from_weights`.
         """
         level, slope = calibration.line
-        constant = math.log(BASE_ODDS)
-        base = BASE_SCORE - FACTOR * (constant + level - slope * calibration.centre)
-        base += slope * (self.base_points - BASE_SCORE + FACTOR * constant)
+        stated = float(self.stated_log_odds(self.base_points))
+        base = _score_of(level + slope * (stated - calibration.centre))
         points = _rounded([slope * np.asarray(p, dtype=np.float64) for p in self.points], rounded)
         return replace(
             self,
@@ -267,9 +267,13 @@ class Scorecard:
             raise ConfigError(f"scorecard: institution {institution!r} has no feature in it")
         return places
 
+    def by_spread(self) -> list[int]:
+        """Positions of all features, those whose points differ most first."""
+        return sorted(range(len(self.points)), key=lambda j: min(self.points[j]) - max(self.points[j]))
+
     def columns_of(self, institution: str) -> list[int]:
         """Positions of the institution's columns: its features without whether it knows the enterprise."""
-        return [j for j in self._places(institution) if self.bins[j].feature.kind != "known"]
+        return [j for j in self._places(institution) if self.bins[j].feature.is_column]
 
     def _places(self, institution: str) -> list[int]:
         return [j for j, b in enumerate(self.bins) if b.feature.institution == institution]
@@ -478,6 +482,11 @@ class Scorecard:
             raise ConfigError(f"scorecard: the stored form is malformed ({type(error).__name__})") from error
 
 
+def _score_of(log_odds: float) -> float:
+    """The score that stands for log-odds of default; inverse of `Scorecard.stated_log_odds`."""
+    return BASE_SCORE - FACTOR * (log_odds + math.log(BASE_ODDS))
+
+
 def _rounded(raw: Sequence[Floats], rounded: Sequence[Sequence[int]] | None) -> list[NDArray[np.int64]]:
     """Whole points: rounded here, or as another machine rounded them where that is rounding and no more."""
     if rounded is None:
@@ -501,17 +510,3 @@ def _check_codes(institution: str, codes: Codes, places: list[int]) -> None:
         raise DataError(
             f"{institution}: {len(codes)} columns of codes, the scorecard has {len(places)} of its features"
         )
-
-
-def make_monotone(bins: Bins, contribution: Floats, weight: Floats) -> Floats:
-    """Weighted isotonic regression over the ordered bins, in the feature's direction (Barlow et al. 1972).
-
-    Unordered bins, special codes and the missing bin are not changed, nor is a feature without a direction.
-    """
-    if bins.feature.monotone is None:
-        return contribution
-    out = np.array(contribution, dtype=np.float64)
-    k = bins.ordered
-    rising = bins.feature.monotone == "increasing"
-    out[:k] = isotonic_regression(out[:k], weights=np.maximum(weight[:k], 1e-12), increasing=rising).x
-    return out

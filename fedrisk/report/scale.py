@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 
 from fedrisk.findings import Finding
 from fedrisk.metrics import CalibrationFit
@@ -57,7 +58,7 @@ def score_rows(card: Scorecard) -> list[ScoreRow]:
     scores = np.arange(math.ceil(low / step), math.floor(high / step) + 1) * step
     if not len(scores):
         scores = np.array([round(mean)])
-    found, rule = card.probability(scores), 1 / (1 + np.exp(-card.stated_log_odds(scores)))
+    found, rule = card.probability(scores), expit(card.stated_log_odds(scores))
     return [
         ScoreRow(score=round(s), odds=float((1 - p) / p), probability=float(p), rule=float(r))
         for s, p, r in zip(scores, found, rule, strict=True)
@@ -112,7 +113,7 @@ def unknown_rows(card: Scorecard) -> list[Unknown]:
     """What it costs, or gains, not to be known to a holder: all its columns and the event itself, added up."""
     out = []
     for b in card.bins:
-        if b.feature.kind != "known":
+        if b.feature.is_column:
             continue
         places = card.features_of(b.feature.institution)
         points = sum(card.points[j][-1] - card.averages[j] for j in places)

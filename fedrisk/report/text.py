@@ -73,7 +73,7 @@ def summary(results: Results) -> RenderableType:
 
 def feature_words(bins: Bins) -> str:
     """A feature's name; whether a holder knows an enterprise is no column, and is put into words."""
-    if bins.feature.kind != "known":
+    if bins.feature.is_column:
         return bins.feature.name
     return sentence(Finding("known_feature", {"holder": bins.feature.institution}))
 
@@ -277,8 +277,7 @@ def _points(card: Scorecard) -> RenderableType:
     table = Table(title=word("section", "points").lower(), title_justify="left")
     table.add_column(word("column", "feature"))
     table.add_column(word("column", "points"))
-    order = sorted(range(len(card.bins)), key=lambda j: min(card.points[j]) - max(card.points[j]))
-    for j in order[:MOST_ROWS]:
+    for j in card.by_spread()[:MOST_ROWS]:
         pairs = zip(card.points[j], card.errors_of(j) or (), strict=True)
         table.add_row(
             feature_words(card.bins[j]),

@@ -112,7 +112,7 @@ def second_release(
     numbers to the last digit, once they are those that follow here within rounding. ProtocolError where they are not.
     """
     owner = [b.feature.institution for b in bins]
-    columns = [j for j, b in enumerate(bins) if b.feature.kind != "known"]
+    columns = [j for j, b in enumerate(bins) if b.feature.is_column]
     if few_positives(counts.positives, len(columns)):
         chosen = _chosen(facts.study, [owner[j] for j in columns], stronger_half(curves, columns))
         if told is not None and told != {"chosen": chosen}:
@@ -232,7 +232,7 @@ def card_bins(columns: Sequence[Bins]) -> list[Bins]:
 
 def columns_of(bins: Sequence[Bins]) -> list[Bins]:
     """The bins of columns, which are counted; the others are made up from their counts."""
-    return [b for b in bins if b.feature.kind != "known"]
+    return [b for b in bins if b.feature.is_column]
 
 
 def sizes_of(bins: Sequence[Bins], roles: Sequence[str]) -> dict[str, list[int]]:

@@ -26,7 +26,7 @@ def table_codes(frame: pd.DataFrame, bins: Sequence[Bins]) -> Codes:
     kind = np.uint8 if all(b.size <= 256 for b in bins) else np.uint16
     codes = np.empty((len(frame) + 1, len(bins)), kind)
     for j, b in enumerate(bins):
-        known = b.feature.kind == "known"
+        known = not b.feature.is_column
         codes[:-1, j] = 0 if known else b.codes(frame[b.feature.column])
         codes[-1, j] = b.size - 1
     return codes

@@ -20,8 +20,7 @@ def summarise(outcome: Outcome) -> tuple[Section, ...]:
 
 def _features(card: Scorecard) -> Section:
     rows: list[tuple[Cell, ...]] = []
-    order = sorted(range(len(card.bins)), key=lambda j: min(card.points[j]) - max(card.points[j]))
-    for j in order:
+    for j in card.by_spread():
         bins, points, errors = card.bins[j], card.points[j], card.errors_of(j)
         error = None if errors is None else round(math.sqrt(sum(e * e for e in errors) / len(errors)), 1)
         course = course_finding(bins, points, errors)
@@ -31,7 +30,7 @@ def _features(card: Scorecard) -> Section:
 
 
 def _name(bins: Bins) -> Cell:
-    if bins.feature.kind == "known":
+    if not bins.feature.is_column:
         return Finding("known_feature", {"holder": bins.feature.institution})
     return bins.feature.name
 
