@@ -161,11 +161,18 @@ class Attempt:
         """The last of the view's digests, or the one before anything was told."""
         return digests[-1] if digests else first_digest(self.study.digest(), self.state.id)
 
+    def view_with(self, name: str) -> str:
+        """The view's digest after a part that was told, whatever was told since; ProtocolError where it never was."""
+        view = self.state.find(View) or View()
+        if name not in view.names:
+            raise _never_told(name)
+        return view.digests[view.names.index(name)]
+
     def told(self, name: str) -> Payload:
         """A part of the common view; ProtocolError where it was never told."""
         content = self.state.message(f"told_{name}")
         if content is None:
-            raise ProtocolError(f"the hub never told part {name} of the study; run the study again")
+            raise _never_told(name)
         return unpack(content)
 
     @functools.cached_property
@@ -246,6 +253,10 @@ def _mark(institution: Institution) -> tuple[tuple[str | int, ...], ...] | None:
             return None
         marks.append((str(path), stat.st_ino, stat.st_ctime_ns, stat.st_mtime_ns, stat.st_size))
     return tuple(marks) or None
+
+
+def _never_told(name: str) -> ProtocolError:
+    return ProtocolError(f"the hub never told part {name} of the study; run the study again")
 
 
 def _arranged(table: Table, order: NDArray[np.int64]) -> Table:

@@ -74,3 +74,8 @@ class Outcome:
     expectation: Finding | None = None
     findings: tuple[Finding, ...] = ()
     verdict: tuple[Finding, ...] = ()
+
+    @property
+    def pooled_variance(self) -> float:
+        """Variance of the noise of each count of all banks' histograms added up."""
+        return self.variance * len(self.evaluation)

@@ -279,8 +279,8 @@ def summarise(
         training=outcome.training,
         **vars(_figures(None if total is None else from_histogram(*total))),
         auc_standard_error=_standard_error(total, outcome),
-        calibration=None if total is None else _calibration(total, _variance(outcome)),
-        calibration_fit=None if total is None else calibration_fit(*total, _variance(outcome)),
+        calibration=None if total is None else _calibration(total, outcome.pooled_variance),
+        calibration_fit=None if total is None else calibration_fit(*total, outcome.pooled_variance),
         by_bank=_by_bank(roster, outcome),
         bank_alone_auc=_mean(outcome, "bank_alone_auc"),
         bank_champion_auc=_mean(outcome, "bank_champion_auc"),
@@ -388,12 +388,7 @@ def _mean(outcome: Outcome, name: str) -> float | None:
 
 
 def _standard_error(total: Counts | None, outcome: Outcome) -> float | None:
-    return None if total is None else float(auc_standard_error(total[0], total[1], _variance(outcome)))
-
-
-def _variance(outcome: Outcome) -> float:
-    """Variance of the noise of each count of the pooled histogram: that of all histograms that were added up."""
-    return outcome.variance * len(outcome.evaluation)
+    return None if total is None else float(auc_standard_error(total[0], total[1], outcome.pooled_variance))
 
 
 def _rows(roster: Roster) -> Rows:

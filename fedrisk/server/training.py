@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from fedrisk.errors import ConfigError, PeerError
 from fedrisk.models.trainable import MOST_WEIGHT, TrainedModel, about_training
 from fedrisk.models.tuning import Tuning
-from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.payload import Payload, spends_in
 from fedrisk.releases.gradient_sums import TrainingPlan
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
 from fedrisk.secure import double_mask, step_keys
@@ -87,7 +87,7 @@ class Rounds:
         answers = self.exchange(
             "prepare", "bins and model, keys for masks", dict.fromkeys(members, Payload())
         )
-        charged = [dict(a.get("spend")) for a in answers.values() if "spend" in a.body]
+        charged = [spend for a in answers.values() for spend in spends_in(a)]
         if charged:
             self.sums.record = self.sums.record.with_release(
                 ReleasedSums(
@@ -234,7 +234,7 @@ class Rounds:
             self.checkpoint.keep_survivors(number, list(answers))
             vectors = {name: a.array("update") for name, a in answers.items()}
             total = self._opened(number, vectors, double_mask.weights_digest(weights), what)
-        spends = [dict(answers[name].get("spend")) for name in answers]
+        spends = [spend for a in answers.values() for spend in spends_in(a)]
         notes = {"survivors": sorted(answers), "lost": self.lost, "spends": spends}
         self.checkpoint.keep_step(number, dequantise(total), notes)
         return Payload(notes, {"total": dequantise(total)})

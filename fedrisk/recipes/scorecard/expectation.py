@@ -22,6 +22,7 @@ import numpy as np
 
 from fedrisk.findings import Finding
 from fedrisk.recipes.scorecard import gain_constants as fitted
+from fedrisk.recipes.scorecard.columns import room_for_gain
 
 POWER = 1.5
 """How fast noise takes over once room is below HALF."""
@@ -57,7 +58,7 @@ class GainSizes:
     @property
     def room(self) -> float:
         """Signal of all positives in units of the noise of one number; inf without noise."""
-        return self.positives * self.mu / math.sqrt(max(self.features, 1))
+        return room_for_gain(self.positives, self.mu, self.features)
 
     @property
     def noise(self) -> float:

@@ -78,7 +78,7 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
         rows=rows,
         recount=second.chosen is not None,
         histogram=pooled(outcome.evaluation),
-        variance=outcome.variance * len(outcome.evaluation),
+        variance=outcome.pooled_variance,
     )
     return outcome
 

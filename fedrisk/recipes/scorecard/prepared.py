@@ -108,7 +108,7 @@ def told_counts(attempt: Attempt) -> tuple[list[Bins], LabelCounts, Curves]:
 def told_card(attempt: Attempt) -> Scorecard:
     """The scorecard, once it is the one that follows from all totals; ProtocolError where it is not."""
     told = attempt.told("card")
-    return _once(f"card|{attempt.view}", lambda: _card(attempt, told))
+    return _once(f"card|{attempt.view_with('card')}", lambda: _card(attempt, told))
 
 
 def _card(attempt: Attempt, told: Payload) -> Scorecard:
