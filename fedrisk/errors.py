@@ -69,3 +69,7 @@ class StoreError(FedriskError):
     """The node's own disk cannot be read or written."""
 
     code = "store"
+
+
+class LeftUndone(UserWarning):
+    """Something optional failed, or needs a person's eye; what was asked for is there all the same."""

@@ -1,7 +1,7 @@
 """The commands.
 
-``check``, ``run``, ``show`` for studies; ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for
-institutions.
+``check``, ``run``, ``show``, ``runs``, ``compare`` for studies; ``results``, ``own``, ``budget``, ``policy``,
+``meter``, ``audit``, ``quota`` for institutions.
 
 What a command needs is imported inside it: worker processes import these files again when they start.
 """
@@ -18,9 +18,10 @@ from fedrisk.cli import study, usage
 from fedrisk.cli.audit import audit_app
 from fedrisk.cli.budget import budget_app
 from fedrisk.cli.output import err
-from fedrisk.cli.own import own
 from fedrisk.cli.policy import policy_app
-from fedrisk.errors import FedriskError
+from fedrisk.cli.results import own, results
+from fedrisk.cli.runs import compare, runs_app
+from fedrisk.errors import FedriskError, LeftUndone
 from fedrisk.renamed import OldWord
 
 app = typer.Typer(
@@ -30,8 +31,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (study.check, study.run, study.show, own, usage.meter, usage.quota):
+for _command in (study.check, study.run, study.show, compare, results, own, usage.meter, usage.quota):
     app.command()(_command)
+app.add_typer(runs_app, name="runs")
 app.add_typer(budget_app, name="budget")
 app.add_typer(policy_app, name="policy")
 app.add_typer(audit_app, name="audit")
@@ -48,6 +50,8 @@ def _note(
     """Show a warning as a note, without the place in the code that raised it."""
     if issubclass(category, OldWord):
         err.print(f"note: {message}", markup=False, highlight=False, soft_wrap=True)
+    elif issubclass(category, LeftUndone):
+        err.print(f"warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def main() -> None:

@@ -39,14 +39,19 @@ def order(node: Node, request: Payload) -> Payload:
 
 def conclude(node: Node, request: Payload) -> Payload:
     """Trained weights -> nothing; the encoder is installed, and its outputs are columns of the table from then on."""
-    from fedrisk.models.encoder import EncoderDesign
-
     attempt = node.attempt(request)
     attempt.state.still_runs()
+    fetch(attempt)
+    return Payload()
+
+
+def fetch(attempt: Attempt) -> None:
+    """Install the encoder that was told; also once more, where it could not be written. ProtocolError before that."""
+    from fedrisk.models.encoder import EncoderDesign
+
     design = attempt.state.load(training.TrainingState).design
     model = training.trained_model(attempt, EncoderDesign.from_dict(design).size)
-    node.institution.save_encoder(EncoderSettings.of(attempt.study).name, model)
-    return Payload()
+    attempt.node.institution.save_encoder(EncoderSettings.of(attempt.study).name, model)
 
 
 def _agreed(attempt: Attempt, rows: int) -> tuple[dict[str, Any], float]:
