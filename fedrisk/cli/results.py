@@ -191,8 +191,12 @@ def _show(node: "Node", entry: "Entry", as_json: bool) -> None:
 
 
 def _head(node: "Node", entry: "Entry") -> None:
-    study = f"study {entry.study}" if entry.recipe == "scorecard" else f"study {entry.study} (a training)"
-    out.print(f"{node.name}, attempt {entry.attempt}, {study}", markup=False, highlight=False, soft_wrap=True)
+    out.print(
+        f"{node.name}, attempt {entry.attempt}, study {entry.study} ({entry.recipe})",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
     if entry.research:
         out.print("research run: no privacy", style="bold white on red")
 
@@ -289,7 +293,7 @@ def _gains(tables: dict[str, Any], models: list[str]) -> None:
     table = _table("gains: of all defaults, how many the riskiest tenths hold (and lift of each)")
     _column(table, "riskiest")
     for name in models:
-        _column(table, word("model", name))
+        _column(table, word("model_short", name))
     for k in range(max(len(tables[name]["gains"]) for name in models)):
         cells = []
         for name in models:
@@ -300,20 +304,20 @@ def _gains(tables: dict[str, Any], models: list[str]) -> None:
 
 
 def _cutoffs(tables: dict[str, Any], models: list[str]) -> None:
-    """Default rate of those approved, by the share that is approved."""
+    """Default rate of those approved, by the share of customers that is approved at most."""
     from fedrisk.report.words import word
 
     table = _table("cut-offs: default rate of those approved (share of all defaults kept out)")
-    _column(table, "approved")
+    _column(table, "at most")
     for name in models:
-        _column(table, word("model", name))
+        _column(table, word("model_short", name))
     if "score" in tables[models[0]]["cutoffs"][0]:
         _column(table, "least score")
     for k in range(len(tables[models[0]]["cutoffs"])):
         rows = [tables[name]["cutoffs"][k] for name in models]
         cells = [f"{row['default_rate']:.1%} ({row['kept_out']:.0%})" for row in rows]
         score = [str(rows[0]["score"])] if "score" in rows[0] else []
-        table.add_row(f"{rows[0]['approved']:.0%}", *cells, *score)
+        table.add_row(f"{rows[0]['wanted']:.0%}", *cells, *score)
     out.print(table)
 
 

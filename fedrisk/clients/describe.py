@@ -59,6 +59,7 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
     node.institution.policy.check(study, institution=node.name, research=research_seed is not None)
     refuse_marked(node, study)
     check_boundary(node, study, research=research_seed is not None)
+    node.store.can_keep_results()
     begun = Begun(study=study.model_dump(mode="json"), research_seed=research_seed)
     attempt = Attempt(node, node.store.begin(str(request.get("attempt")), begun))
     body: dict[str, Any] = {"name": node.name, "member": True}

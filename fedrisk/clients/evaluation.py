@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fedrisk.clients import outlet
 from fedrisk.clients.attempt import Attempt
-from fedrisk.errors import DataError, FedriskError, PolicyError
+from fedrisk.errors import DataError, FedriskError, PolicyError, StoreError
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import evaluated
 from fedrisk.releases.release import Block, Release
@@ -61,10 +61,10 @@ def evaluate(
 ) -> Payload:
     """The answer to the last exchange at a bank.
 
-    score: the bank's scored hold-out, computed once. keep: writes the bank's scores to its store. own: writes what else
-    the bank keeps and gives figures of the models that it fits for itself; nothing that fails in it fails the exchange.
-    allowed: whether the state of the study lets the hold-out be evaluated; besides, all members whose records stand
-    behind the scores have to let it.
+    score: the bank's scored hold-out, computed once. keep: writes the bank's scores to its store and reads them back.
+    own: writes what else the bank keeps and gives figures of the models that it fits for itself; nothing that fails in
+    it fails the exchange. allowed: whether the state of the study lets the hold-out be evaluated; besides, all members
+    whose records stand behind the scores have to let it.
     """
     wanted = allowed and evaluated(attempt.study, attempt.statements)
     if wanted and not attempt.node.institution.policy.evaluation:
@@ -74,7 +74,7 @@ def evaluate(
     if not before:
         # Before anything is paid: what cannot be scored refuses the exchange.
         score()
-        keep_scores(attempt, action, keep)
+        try_to_keep(attempt, action, keep)
 
     def further() -> Figures:
         try:
@@ -127,10 +127,10 @@ class OwnKept:
         self.absent[name] = {"code": DataError.code, "reason": reason}
 
 
-def keep_scores(attempt: Attempt, action: str, keep: Callable[[], None]) -> None:
-    """Write the scores and read them back; where that fails the reason is logged, and they can be made later.
+def try_to_keep(attempt: Attempt, action: str, keep: Callable[[], None]) -> None:
+    """Write what an attempt owes; where that fails the reason is logged, and it can be made later.
 
-    The room that was kept on the disk is theirs.
+    The room that was kept on the disk is for this.
     """
     attempt.state.give_back_room()
     try:
@@ -138,9 +138,16 @@ def keep_scores(attempt: Attempt, action: str, keep: Callable[[], None]) -> None
     except Exception as error:
         with contextlib.suppress(Exception):
             attempt.node.store.log_error(attempt.state.id, f"{action}: scores", error)
-        return
-    if scores_kept(attempt) is not None:
-        attempt.state.settle()
+
+
+def settle_scores(attempt: Attempt) -> None:
+    """Read the scores back: nothing is owed any more. StoreError where they are not there."""
+    if scores_kept(attempt) is None:
+        raise StoreError(
+            f"the scores of attempt {attempt.state.id} at {attempt.name} were written and cannot be read back; see "
+            f"that {attempt.node.store.path / 'results'} can be written"
+        )
+    attempt.state.settle()
 
 
 def room_for(customers: int) -> int:

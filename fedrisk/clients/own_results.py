@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from fedrisk.clients.attempt import Attempt
-from fedrisk.clients.evaluation import POINTS, SCORES, rows_of_scores, scores_kept
+from fedrisk.clients.evaluation import POINTS, SCORES, rows_of_scores
 from fedrisk.clients.node import Node
 from fedrisk.clients.store.attempt_store import AttemptStore, Begun
 from fedrisk.errors import ConfigError, DataError, FedriskError, StoreError
@@ -238,7 +238,7 @@ def fetch(node: Node, attempt: str, recipe: Recipe) -> Entry:
     """
     with node.store.one_at_a_time():
         trial = Attempt(node, node.store.attempt(attempt))
-        if recipe.fetch is None or (trial.state.owed is None and recipe.name != "encoder"):
+        if recipe.fetch is None or trial.state.owed is None:
             raise ConfigError(
                 f"attempt {attempt} at {node.name} keeps nothing from which results could be made: it has its results, "
                 "or ended before scores were there"
@@ -249,12 +249,6 @@ def fetch(node: Node, attempt: str, recipe: Recipe) -> Entry:
             raise DataError(
                 f"{error}. Scores are made from the table as it was in the study: put that back, and fetch again"
             ) from None
-        if recipe.name != "encoder":
-            if scores_kept(trial) is None:
-                raise StoreError(
-                    f"the scores of attempt {attempt} at {node.name} were written and are not there"
-                )
-            trial.state.settle()
     return entry_of(node, attempt)
 
 

@@ -59,9 +59,10 @@ def cutoffs(
     """What is let in where the least risky customers are approved, for each share of them.
 
     All of one risk are approved or none: the cut is at the greatest risk at which at most that share is approved (or at
-    the least risk there is). ``approved``: the share that comes out; ``risk``: the greatest that is approved;
-    ``default_rate``: of those approved; ``refused_rate``: of the others, None where there are none; ``kept_out``: share
-    of all defaults that is refused; ``score``: the least score that is approved, where scores are given.
+    the least risk there is). ``wanted``: that share; ``approved``: the one that comes out; ``risk``: the greatest that
+    is approved; ``default_rate``: of those approved; ``refused_rate``: of the others, None where there are none;
+    ``kept_out``: share of all defaults that is refused; ``score``: the least score that is approved, where scores are
+    given.
 
     >>> cutoffs([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4], (0.5,))[0]["kept_out"]
     1.0
@@ -74,7 +75,7 @@ def cutoffs(
     for wanted in approved:
         at = max(int(np.searchsorted(share, wanted + 1e-12, side="right")) - 1, 0)
         let_in = r <= values[at]
-        out.append(_cut(y, let_in, float(values[at]), s))
+        out.append({"wanted": wanted, **_cut(y, let_in, float(values[at]), s)})
     return out
 
 

@@ -158,8 +158,20 @@ class NodeStore:
     def results(self, attempt: str) -> Path:
         """Folder for what the institution keeps for itself of an attempt."""
         folder = self.path / "results" / _safe(attempt)
-        make_folders(folder)
+        try:
+            make_folders(folder)
+        except OSError as error:
+            raise StoreError(
+                f"{folder} cannot be made: {error.strerror}; check path and permissions"
+            ) from None
         return folder
+
+    def can_keep_results(self) -> None:
+        """StoreError where no results could be written: asked before a study is paid for."""
+        folder = self.path / "results"
+        write_atomic(folder / ".writable", b"")
+        with contextlib.suppress(OSError):
+            (folder / ".writable").unlink()
 
     def put_result(self, attempt: str, name: str, content: bytes) -> None:
         """Keep a file in that folder, whole or not at all."""

@@ -21,7 +21,7 @@ from fedrisk.clients import outlet, training
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.describe import allowed_features, described
 from fedrisk.clients.edges import release_edges
-from fedrisk.clients.evaluation import SCORES, Figures, HoldOut, OwnKept, evaluate, room_for
+from fedrisk.clients.evaluation import SCORES, Figures, HoldOut, OwnKept, evaluate, room_for, settle_scores
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import RowOrder, listed, take_order, use_of
 from fedrisk.clients.store.attempt_store import Owed
@@ -187,10 +187,11 @@ def own_bins(attempt: Attempt) -> list[Bins]:
 
 
 def keep_scores(attempt: Attempt, model: TrainedModel, scored: Scored) -> None:
-    """Write what the study is for to the bank's store: scores and the network."""
+    """Write what the study is for to the bank's store, and read it back: scores and the network."""
     put = partial(attempt.node.store.put_result, attempt.state.id)
     put("network.npz", model.to_bytes())
     put(SCORES, _frame(attempt, scored).to_parquet(index=False))
+    settle_scores(attempt)
 
 
 def _frame(attempt: Attempt, scored: Scored) -> pd.DataFrame:

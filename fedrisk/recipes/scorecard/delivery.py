@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 from fedrisk.alignment.matching import HOLD_OUT, TRAINING
 from fedrisk.clients import outlet
 from fedrisk.clients.attempt import Attempt
-from fedrisk.clients.evaluation import POINTS, SCORES, Figures, HoldOut, OwnKept, evaluate, room_for
+from fedrisk.clients.evaluation import (
+    POINTS,
+    SCORES,
+    Figures,
+    HoldOut,
+    OwnKept,
+    evaluate,
+    room_for,
+    settle_scores,
+)
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import RowOrder, listed, use_of
 from fedrisk.clients.store.attempt_store import Owed
@@ -206,10 +215,11 @@ def _external(attempt: Attempt, request: Payload, rows: int) -> NDArray[np.int64
 
 
 def keep_scores(attempt: Attempt, card: Scorecard, scored: Scored) -> None:
-    """Write what the study is for to the bank's store: scores, reasons and the card."""
+    """Write what the study is for to the bank's store, and read it back: scores, reasons and the card."""
     put = partial(attempt.node.store.put_result, attempt.state.id)
     put("scorecard.json", card.to_json().encode())
     put(SCORES, _frame(attempt, card, scored).to_parquet(index=False))
+    settle_scores(attempt)
 
 
 def _frame(attempt: Attempt, card: Scorecard, scored: Scored) -> pd.DataFrame:
