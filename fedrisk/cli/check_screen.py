@@ -98,7 +98,11 @@ def _line(line: Line) -> dict[str, Any]:
 
 
 def _finding(found: Finding) -> dict[str, Any]:
-    return {"code": found.code, "values": dict(found.values), "text": next(_findings([(None, found)], True))[1]}
+    return {
+        "code": found.code,
+        "values": dict(found.values),
+        "text": next(_findings([(None, found)], True))[1],
+    }
 
 
 def _prices(found: Check) -> list[dict[str, Any]]:

@@ -149,6 +149,7 @@ def statement_of(
         return Statement(
             role=study.role_of(node.name),
             rows=rows,
+            least_rows=policy.least_rows,
             features=json.loads(json.dumps([vars(f) for f in brought.features])),
             label=facts,
             scores=policy.scores,

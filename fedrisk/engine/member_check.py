@@ -78,7 +78,7 @@ def look(study: Study, recipe: Recipe, node: Node, research_seed: int | None) ->
     for rule in rules_of_study(study, recipe, node, research=research_seed is not None):
         found.attempt(rule)
     if node.institution.table is None or node.institution.dictionary is None:
-        found.statement = Statement(role=found.role) if found.role == "authority" else None
+        found.statement = Statement(role="authority") if found.role == "authority" else None
         return found
     found.notes += [status.finding for status in node.institution.encoder_status()]
     brought = found.attempt(lambda: recipe.brings(node, study, research_seed))

@@ -60,13 +60,15 @@ Stated = Annotated[dict[str, Any], AfterValidator(_checked)]
 class Statement(Body):
     """One member's statement.
 
-    rows: usable rows of its table. features: its public columns. label: at a bank. scores: bands or points.
-    score_values: most different values of holders' points that it takes part in. evaluation: whether its policy lets
-    the evaluation of a hold-out with its records out. encoder: design and digest of the encoder that is to be trained.
+    rows: usable rows of its table. least_rows: fewest that its policy wants. features: its public columns. label: at a
+    bank. scores: bands or points. score_values: most different values of holders' points that it takes part in.
+    evaluation: whether its policy lets the evaluation of a hold-out with its records out. encoder: design and digest of
+    the encoder that is to be trained.
     """
 
     role: Literal["bank", "holder", "authority"]
     rows: Count = 0
+    least_rows: Annotated[int, Field(ge=1)] = 1
     features: Annotated[list[Stated], Field(max_length=10_000)] = Field(default_factory=list)
     label: LabelFacts | None = None
     scores: Literal["bands", "points"] = "bands"
