@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fedrisk.clients.attempt import Agreement, Attempt
+from fedrisk.clients.books import settle_books
 from fedrisk.clients.evaluation_key import own_statement
 from fedrisk.clients.node import Node
 from fedrisk.clients.out_of_time import check_boundary
@@ -58,6 +59,7 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
     recipe.require()
     node.institution.policy.check(study, institution=node.name, research=research_seed is not None)
     refuse_marked(node, study)
+    settle_books(node)
     check_boundary(node, study, research=research_seed is not None)
     begun = Begun(study=study.model_dump(mode="json"), research_seed=research_seed)
     attempt = Attempt(node, node.store.begin(str(request.get("attempt")), begun))

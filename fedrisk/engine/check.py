@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fedrisk.clients.books import check_books
 from fedrisk.clients.describe import check_role, check_table_fits
 from fedrisk.clients.node import Node
 from fedrisk.clients.out_of_time import check_boundary
@@ -103,6 +104,7 @@ def _institution(study: Study, recipe: Recipe, node: Node) -> tuple[Line, list[F
     attempt(lambda: check_role(study, node))
     attempt(lambda: institution.policy.check(study, institution=node.name, research=False))
     attempt(lambda: refuse_marked(node, study))
+    attempt(lambda: check_books(node))
     attempt(lambda: check_boundary(node, study, research=False))
     if institution.table is not None and institution.dictionary is not None:
         notes = tuple(status.finding for status in institution.encoder_status())
