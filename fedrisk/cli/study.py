@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from fedrisk.cli.output import Overrides, StudyFile, err, out
 
 if TYPE_CHECKING:
     from fedrisk.server.exchange import Report
-
-out = Console()
-err = Console(stderr=True)
 
 
 class Engine(StrEnum):
@@ -24,13 +22,6 @@ class Engine(StrEnum):
     FLOWER = "flower"
 
 
-StudyFile = Annotated[Path, typer.Argument(help="Study file (TOML).")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override a key of the study, for example privacy.epsilon=3."
-    ),
-]
 Institutions = Annotated[
     Path | None,
     typer.Option(
