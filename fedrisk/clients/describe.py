@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from fedrisk.clients.attempt import Agreement, Attempt
+from fedrisk.clients.books import settle_books
 from fedrisk.clients.evaluation_key import own_statement
 from fedrisk.clients.label_rate import check_rate
 from fedrisk.clients.node import Node
@@ -58,7 +59,7 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
     research_seed = request.get("research_seed")
     if research_seed is not None and not isinstance(research_seed, int):
         raise ProtocolError("the research seed is no whole number; the hub runs another version of fedrisk")
-    for rule in rules_of_study(study, recipe, node, research=research_seed is not None):
+    for rule in rules_of_study(study, recipe, node, settle_books, research=research_seed is not None):
         rule()
     role = study.role_of(node.name)
     begun = Begun(study=study.model_dump(mode="json"), research_seed=research_seed)
@@ -108,12 +109,18 @@ Rule = Callable[[], object]
 """One thing that an institution looks at; raises a FedriskError where it refuses."""
 
 
-def rules_of_study(study: Study, recipe: Recipe, node: Node, *, research: bool) -> Iterator[Rule]:
-    """What is looked at before a table is read, in this order; ``fedrisk check`` goes through the same rules."""
+def rules_of_study(
+    study: Study, recipe: Recipe, node: Node, books: Callable[[Node], object], *, research: bool
+) -> Iterator[Rule]:
+    """What is looked at before a table is read, in this order; ``fedrisk check`` goes through the same rules.
+
+    books: looks at trail and ledger (clients/books): to agree they are settled, to look they are left as they are.
+    """
     yield lambda: check_role(study, node)
     yield recipe.require
     yield lambda: node.institution.policy.check(study, institution=node.name, research=research)
     yield lambda: refuse_marked(node, study)
+    yield lambda: books(node)
     yield lambda: check_boundary(node, study, research=research)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.clients.attempt import key_tag_of
+from fedrisk.clients.books import check_books
 from fedrisk.clients.describe import described, fits_budget, rules_of_study, rules_of_table, statement_of
 from fedrisk.clients.label_rate import Labels, labels_of
 from fedrisk.clients.node import Node
@@ -75,7 +76,7 @@ class Looked:
 def look(study: Study, recipe: Recipe, node: Node, research_seed: int | None) -> Looked:
     """Everything that one institution would look at when the study is described to it, and what it should."""
     found = Looked(node=node, role=study.role_of(node.name))
-    for rule in rules_of_study(study, recipe, node, research=research_seed is not None):
+    for rule in rules_of_study(study, recipe, node, check_books, research=research_seed is not None):
         found.attempt(rule)
     if node.institution.table is None or node.institution.dictionary is None:
         found.statement = Statement(role="authority") if found.role == "authority" else None
