@@ -9,10 +9,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fedrisk.clients import out_of_time
 from fedrisk.clients.attempt import Agreement, Attempt
 from fedrisk.clients.evaluation_key import own_statement
 from fedrisk.clients.node import Node
-from fedrisk.clients.out_of_time import check_boundary
 from fedrisk.clients.outlet import Charges
 from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.clients.witness import refuse_marked, stated_heads
@@ -24,7 +24,7 @@ from fedrisk.privacy.accounting import check_epsilon_delta, epsilon_for
 from fedrisk.privacy.spend import Spend
 from fedrisk.protocol.form import AttemptId, Body, Seed
 from fedrisk.protocol.payload import Payload
-from fedrisk.protocol.statements import LabelFacts, Statement
+from fedrisk.protocol.statements import LabelFacts, Labelled, Statement
 from fedrisk.recipe import Brought, Recipe
 from fedrisk.releases.plan import Plan
 from fedrisk.secure.identity import EphemeralKey
@@ -58,7 +58,7 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
     recipe.require()
     node.institution.policy.check(study, institution=node.name, research=research_seed is not None)
     refuse_marked(node, study)
-    check_boundary(node, study, research=research_seed is not None)
+    out_of_time.check_boundary(node, study, research=research_seed is not None)
     begun = Begun(study=study.model_dump(mode="json"), research_seed=research_seed)
     attempt = Attempt(node, node.store.begin(str(request.get("attempt")), begun))
     body: dict[str, Any] = {"name": node.name, "member": True}
@@ -115,6 +115,7 @@ def _statement(attempt: Attempt, table: Table, brought: Brought) -> Statement:
     return Statement(
         role=attempt.study.role_of(attempt.name),
         rows=len(table),
+        labelled=_labelled(attempt, table),
         features=json.loads(json.dumps([vars(f) for f in brought.features])),
         label=facts,
         scores=policy.scores,
@@ -123,6 +124,19 @@ def _statement(attempt: Attempt, table: Table, brought: Brought) -> Statement:
         evaluation_key=evaluation_key(attempt),
         **json.loads(json.dumps(dict(brought.stated))),
     )
+
+
+def _labelled(attempt: Attempt, table: Table) -> Labelled | None:
+    """How many rows have a label, at a bank: all, and by the sides of a hold-out by date."""
+    if attempt.role != BANK:
+        return None
+    study, there = attempt.study, table.labelled
+    late = out_of_time.held(study, described(attempt.node), table)
+    if late is None:
+        both = [int(there.sum()), len(table)]
+        return Labelled(rows=both[0], training=both, holdout=both)
+    parts = [[int((there & side).sum()), int(side.sum())] for side in (~late, late)]
+    return Labelled(rows=int(there.sum()), training=parts[0], holdout=parts[1])
 
 
 def evaluation_key(attempt: Attempt) -> str | None:
@@ -176,13 +190,34 @@ def check_role(study: Study, node: Node) -> Role:
     return role
 
 
+def check_labels(study: Study, node: Node, table: Table) -> None:
+    """DataError at a bank without labels, or with none on one side of a hold-out by date."""
+    if table.label is None:
+        raise DataError(f"{node.name} is a bank and has no label; name it in [dictionary.label]")
+    late = out_of_time.held(study, node.institution.dictionary, table)
+    if late is None:
+        return
+    for side, what in ((~late, "before"), (late, "on or after")):
+        needed = side is not late or node.institution.policy.evaluation
+        if needed and side.any() and not table.labelled[side].any():
+            verb = "evaluate" if side is late else "train"
+            raise DataError(
+                f"{node.name}: no row with a date {what} holdout.from_date = {study.holdout.from_date} has a label, so "
+                f"there is nothing to {verb} on; choose another date, with outcomes on both sides of it"
+            )
+
+
 def check_table_fits(study: Study, node: Node, table: Table) -> None:
-    """Whether a checked table fits the study: enough rows, delta small enough, dates within the windows."""
+    """Whether a checked table fits the study: enough rows (at a bank with a label), delta, dates within the windows."""
     dictionary = node.institution.dictionary
     least = node.institution.policy.least_rows
-    if len(table) < least:
+    there, what = len(table), "usable rows"
+    if node.name in study.banks:
+        check_labels(study, node, table)
+        there, what = int(table.labelled.sum()), "usable rows with a label"
+    if there < least:
         raise PolicyError(
-            f"{node.name}: {len(table)} usable rows, and policy.least_rows is {least}; "
+            f"{node.name}: {there} {what}, and policy.least_rows is {least}; "
             "wait for more, or change the policy"
         )
     check_epsilon_delta(study.privacy.epsilon, study.privacy.delta, len(table))

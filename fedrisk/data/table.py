@@ -60,8 +60,8 @@ class Table:
         ids: (n,) object, normalised.
         frame: n rows of typed columns by their dictionary names: numbers and flags float64 with NaN, and with
             special codes as the numbers that they are; categories object with None, dates datetime64.
-        label: (n,) float64 in [0, 1], or None.
-        weight: (n,) float64 in [0, 1], or None.
+        label: (n,) float64 in [0, 1], NaN where a row has none; None where the dictionary names no label.
+        weight: (n,) float64 in [0, 1], 0 where a row has no label; or None.
         digest: SHA-256 over all of these, so that a table that changes between two exchanges of a study is
             noticed.
         checks: warnings and notes.
@@ -76,6 +76,11 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def labelled(self) -> Bools:
+        """Which rows have a label, (n,): a customer without one is scored like any other, and teaches no model."""
+        return np.zeros(len(self), dtype=bool) if self.label is None else ~np.isnan(self.label)
 
 
 def read_table(source: TableSource, dictionary: Dictionary, *, base: str | Path) -> Table:
@@ -125,9 +130,8 @@ def _examine(source: TableSource, dictionary: Dictionary, base: Path) -> tuple[T
         checks.always("table", "has no rows", remedy)
         return None, checks
 
-    label, weight, keep = _label(raw, dictionary.label, checks)
-    ids, known = _ids(raw, dictionary, keep, checks)
-    keep &= known
+    label, weight = _label(raw, dictionary.label, checks)
+    ids, keep = _ids(raw, dictionary, checks)
     ids = ids[keep]
     _check_repeated(ids, dictionary, checks)
     if not keep.any():
@@ -163,6 +167,12 @@ def _check_repeated(ids: Objects, d: Dictionary, checks: Checks) -> None:
 def _check_classes(label: Floats | None, checks: Checks) -> None:
     if label is None or not len(label):
         return
+    label = label[~np.isnan(label)]
+    if not len(label):
+        checks.always(
+            "label", "no row has a label", "check label.column, and the values that count as labels"
+        )
+        return
     for name, absent in (("positive", label.max() <= 0), ("negative", label.min() >= 1)):
         if absent:
             checks.always(
@@ -170,22 +180,20 @@ def _check_classes(label: Floats | None, checks: Checks) -> None:
             )
 
 
-def _ids(raw: pd.DataFrame, d: Dictionary, keep: Bools, checks: Checks) -> tuple[Objects, Bools]:
+def _ids(raw: pd.DataFrame, d: Dictionary, checks: Checks) -> tuple[Objects, Bools]:
     """The spelling of every row's id, and which rows have a usable one."""
     if d.id == ROW_NUMBER:
         numbers = raw.index.to_numpy()
         return np.array([f"ROW{i:09d}" for i in numbers], dtype=object), np.ones(len(raw), dtype=bool)
     text = _text(raw[d.id])
     present = text.notna().to_numpy()
-    checks.note(
-        d.id, "id is missing", int((~present & keep).sum()), "fill the id in, or leave these rows out"
-    )
+    checks.note(d.id, "id is missing", int((~present).sum()), "fill the id in, or leave these rows out")
     ids = np.full(len(raw), "", dtype=object)
     normal, refused = normalise(text[present].to_numpy(dtype=object), d.id_scheme)
     ids[present] = normal
     good = present.copy()
     good[present] = ~np.asarray(refused, dtype=bool)
-    bad = int((present & ~good & keep).sum())
+    bad = int((present & ~good).sum())
     checks.note(
         d.id,
         "check character wrong or not a unified social credit code"
@@ -198,39 +206,35 @@ def _ids(raw: pd.DataFrame, d: Dictionary, keep: Bools, checks: Checks) -> tuple
     return ids, good
 
 
-def _label(
-    raw: pd.DataFrame, rule: Label | None, checks: Checks
-) -> tuple[Floats | None, Floats | None, Bools]:
-    """Label, selection weight, and which rows have a label."""
-    keep = np.ones(len(raw), dtype=bool)
+def _label(raw: pd.DataFrame, rule: Label | None, checks: Checks) -> tuple[Floats | None, Floats | None]:
+    """Label, NaN where a row has none, and selection weight. Rows without a label stay: customers to be scored."""
     if rule is None:
-        return None, None, keep
+        return None, None
+    given = raw[rule.column]
+    empty = (given.isna() | (given.astype("string").str.strip() == "")).to_numpy(dtype=bool, na_value=True)
+    kept = "scored like any other row, and not trained on"
     if rule.positive:
         classes = {canonical(v): 1.0 for v in rule.positive} | {canonical(v): 0.0 for v in rule.negative}
         label = by_value(raw[rule.column], lambda v: classes.get(canonical(v), np.nan))
-        remedy = "dropped; list the value under positive or negative if it is an outcome"
-        keep = ~np.isnan(label)
-        checks.note(
-            rule.column,
-            "no label: value neither positive nor negative",
-            int((~keep).sum()),
-            remedy,
-            "warning",
-        )
+        remedy = f"{kept}; list the value under positive or negative if it is an outcome"
+        unlisted = int((np.isnan(label) & ~empty).sum())
+        checks.note(rule.column, "no label: value neither positive nor negative", unlisted, remedy, "warning")
+        without = np.isnan(label) & empty
     else:
         label, unreadable = _numbers(raw[rule.column])
         checks.note(rule.column, "label is not a number", int(unreadable.sum()), "write a number in [0, 1]")
-        keep = ~np.isnan(label)
-        checks.note(rule.column, "no label", int((~keep & ~unreadable).sum()), "dropped", "warning")
+        without = np.isnan(label) & ~unreadable
         wide = int(((label < 0) | (label > 1)).sum())
         checks.note(rule.column, "label outside [0, 1]", wide, "list its values under positive and negative")
+    checks.note(rule.column, "no label", int(without.sum()), kept, "warning")
     if rule.weight is None:
-        return label, None, keep
+        return label, None
     weight, _ = _numbers(raw[rule.weight])
-    wide = int((keep & ~((weight >= 0) & (weight <= 1))).sum())
+    weight[np.isnan(label)] = 0.0
+    wide = int((~((weight >= 0) & (weight <= 1))).sum())
     remedy = "divide by a public upper bound; larger weights would raise the sensitivity"
     checks.note(rule.weight, "selection weight missing or outside [0, 1]", wide, remedy)
-    return label, weight, keep
+    return label, weight
 
 
 def _typed(values: pd.Series[Any], c: Column, checks: Checks) -> Any:

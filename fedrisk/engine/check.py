@@ -28,7 +28,10 @@ from fedrisk.study import Study
 
 @dataclass(frozen=True)
 class Line:
-    """One institution: what it brings, what is wrong with it (``broken``) or worth knowing, and notes as codes."""
+    """One institution: what it brings, what is wrong with it (``broken``) or worth knowing, and notes as codes.
+
+    rows: of its table. labelled: at a bank, those with a label, from which models learn.
+    """
 
     name: str
     role: str
@@ -37,6 +40,12 @@ class Line:
     findings: tuple[str, ...]
     broken: bool
     notes: tuple[Finding, ...] = ()
+    labelled: int | None = None
+
+    @property
+    def taught(self) -> int:
+        """Rows that a model can learn from."""
+        return self.rows if self.labelled is None else self.labelled
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,7 @@ def check_study(study: Study, institutions: Mapping[str, Path]) -> Check:
         recipe.members(study, features)
     except FedriskError:
         return Check(study.name, tuple(lines), None, (Finding("nothing_to_price"),))
-    rows = {line.name: line.rows for line in lines}
+    rows = {line.name: line.taught for line in lines}
     plan = recipe.plan(study, features, sum(rows[name] for name in study.trainers))
     return Check(
         study.name, tuple(lines), plan, (*_charge(study), *plan.findings, *recipe.expect(study, plan, rows))
@@ -92,7 +101,7 @@ def _institution(study: Study, recipe: Recipe, node: Node) -> tuple[Line, list[F
     notes: tuple[Finding, ...] = ()
     refused: list[str] = []
     features: list[Feature] = []
-    rows = 0
+    rows, labelled = 0, None
 
     def attempt(step: Callable[[], object]) -> None:
         try:
@@ -114,6 +123,7 @@ def _institution(study: Study, recipe: Recipe, node: Node) -> tuple[Line, list[F
             if not any(f.severity == "error" for f in found):
                 table = institution.read()
                 rows = len(table)
+                labelled = int(table.labelled.sum()) if study.role_of(node.name) == "bank" else None
                 check_table_fits(study, node, table)
         except FedriskError as error:
             refused.append(str(error))
@@ -122,7 +132,7 @@ def _institution(study: Study, recipe: Recipe, node: Node) -> tuple[Line, list[F
             spare = epsilon_for(left, study.privacy.delta) if left > 0 else 0.0
             refused.append(f"budget left is epsilon {spare:.2f}, the study asks {study.privacy.epsilon:g}")
     role = study.role_of(node.name)
-    line = Line(node.name, role, rows, len(features), (*refused, *findings), bool(refused), notes)
+    line = Line(node.name, role, rows, len(features), (*refused, *findings), bool(refused), notes, labelled)
     return line, features
 
 

@@ -18,6 +18,7 @@ from fedrisk.protocol.statements import (
     Statement,
     Statements,
     features_of_roles,
+    labelled_among,
     statements_from,
     trainer_rows,
 )
@@ -65,6 +66,16 @@ class Roster:
     def holdout(self) -> dict[str, int]:
         """Hold-out rows by bank."""
         return {bank: int((rows.use == HOLD_OUT).sum()) for bank, rows in self.lists.items()}
+
+    @property
+    def labelled(self) -> dict[str, int]:
+        """By bank, about how many training rows have a label: which, the hub never knows (protocol/statements)."""
+        return labelled_among(self.statements, self.training, "training")
+
+    @property
+    def labelled_holdout(self) -> dict[str, int]:
+        """The same of the hold-out."""
+        return labelled_among(self.statements, self.holdout, "holdout")
 
 
 def agree(
