@@ -221,7 +221,7 @@ class _Together:
     def _planned(self) -> tuple[Finding, ...]:
         """The plan as hub and members would make it from what all state, and what to expect of it."""
         study, recipe = self.study, self.recipe
-        rows = {name: looked.rows for name, looked in self.found.items()}
+        rows = {name: looked.taught for name, looked in self.found.items()}
         stated = {name: looked.statement for name, looked in self.found.items()}
         statements = {name: said for name, said in stated.items() if said is not None}
         nothing = (Finding("nothing_to_price"),)

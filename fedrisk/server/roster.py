@@ -19,6 +19,7 @@ from fedrisk.protocol.statements import (
     Statement,
     Statements,
     features_of_roles,
+    labelled_among,
     same_encoders,
     statements_from,
     trainer_rows,
@@ -67,6 +68,16 @@ class Roster:
     def holdout(self) -> dict[str, int]:
         """Hold-out rows by bank."""
         return {bank: int((rows.use == HOLD_OUT).sum()) for bank, rows in self.lists.items()}
+
+    @property
+    def labelled(self) -> dict[str, int]:
+        """By bank, about how many training rows have a label: which, the hub never knows (protocol/statements)."""
+        return labelled_among(self.statements, self.training, "training")
+
+    @property
+    def labelled_holdout(self) -> dict[str, int]:
+        """The same of the hold-out."""
+        return labelled_among(self.statements, self.holdout, "holdout")
 
 
 def agree(
@@ -214,7 +225,7 @@ def _draw_key(hub: Hub, study: Study, research_seed: int | None, purpose: str) -
 def check_overlap(roster: Roster) -> None:
     """DataError where a holder shares hardly any enterprise with the banks, or fewer rows are drawn than members take.
 
-    The members look at it themselves once they have the order of rows, but with that message others are charged already.
+    The members look at it themselves once they have the order of rows, but others are charged with that message.
     """
     for bank, rows in roster.training.items():
         if not rows:
