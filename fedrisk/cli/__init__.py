@@ -3,7 +3,7 @@
 ``check``, ``run``, ``show`` for studies; ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for
 institutions.
 
-What a command needs is imported inside it: worker processes import these files again when they start.
+What a command needs is imported inside it, so that help and completion come at once.
 """
 
 import logging
