@@ -14,6 +14,8 @@ and the other institutions see.
     |   `-- EnvelopeError        a signature or seal does not hold, a key is not the pinned one; "envelope"
     |-- PeerError                another institution refused or was lost; "peer"
     `-- StoreError               the node's disk cannot be read or written; "store"
+        |-- NothingYet           no study has used this store so far
+        `-- OwnerError           the store belongs to another institution of the same name
 """
 
 
@@ -69,3 +71,15 @@ class StoreError(FedriskError):
     """The node's own disk cannot be read or written."""
 
     code = "store"
+
+
+class NothingYet(StoreError):
+    """A store that no study has used so far: there is nothing to read, and reading makes nothing."""
+
+
+class OwnerError(StoreError):
+    """A store belongs to another institution of the same name, or is a copy of one that is still there."""
+
+
+class Note(UserWarning):
+    """Something worth knowing that is no error; the commands print it as a note."""

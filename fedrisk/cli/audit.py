@@ -94,7 +94,7 @@ def audit_answer(
     from fedrisk.clients.node import Node
     from fedrisk.clients.witness import answer
 
-    node = Node.load(institution)
+    node = Node.open(institution)
     with node.store.one_at_a_time():
         answer(node, peer, reason=reason, who=who)
     out.print(f"recorded in the trail of {node.name}; the heads are kept as evidence", markup=False)

@@ -39,7 +39,7 @@ def budget_grant(
     """Raise the cap of the current period by an act that is recorded and cannot be taken back."""
     from fedrisk.clients.node import Node
 
-    node = Node.load(institution)
+    node = Node.open(institution)
     _print_budget(node.name, node.ledger.grant(epsilon=epsilon, reason=reason, who=who))
 
 
@@ -53,7 +53,7 @@ def budget_restore(
     from fedrisk.clients.node import Node
     from fedrisk.privacy.ledger.ledger import Ledger
 
-    node = Node.load(institution)
+    node = Node.open(institution)
     path = node.store.path / "ledger.sqlite"
     ledger = Ledger.acknowledge_restore(path, node.institution.policy.caps, reason=reason, who=who)
     out.print("recorded; charge by hand what was released since the copy was made", style="bold red")

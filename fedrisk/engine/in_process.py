@@ -9,7 +9,7 @@ from fedrisk.audit.crosscheck import Disagreement, crosscheck, disclosures
 from fedrisk.clients.app import app as client_app
 from fedrisk.clients.node import Node
 from fedrisk.engine.in_process_grid import InProcessGrid
-from fedrisk.errors import ConfigError, FedriskError
+from fedrisk.errors import ConfigError, FedriskError, OwnerError
 from fedrisk.findings import Finding
 from fedrisk.recipes import recipe_of
 from fedrisk.server.checkpoint import Checkpoint
@@ -26,6 +26,7 @@ def register(nodes: Mapping[str, Node], hub: Hub) -> None:
     On one machine the files are all in one hand anyway; between machines keys must be compared by another
     channel. EnvelopeError where a key differs from one pinned before.
     """
+    nodes = {name: node.opened() for name, node in nodes.items()}
     keys = {name: node.store.identity.public for name, node in nodes.items()}
     hub.pin(keys)
     for node in nodes.values():
@@ -34,13 +35,22 @@ def register(nodes: Mapping[str, Node], hub: Hub) -> None:
 
 
 def load_nodes(institutions: Mapping[str, Path]) -> dict[str, Node]:
-    """The nodes behind institution files; ConfigError where a file's name and content disagree."""
-    nodes = {}
+    """The nodes behind institution files, to be looked at (``register`` makes their stores).
+
+    ConfigError where a file's name and content disagree, OwnerError where stores belong to others of the same names.
+    """
+    nodes, others = {}, []
     for name, path in institutions.items():
-        node = Node.load(path)
+        try:
+            node = Node.load(path)
+        except OwnerError as error:
+            others.append(str(error))
+            continue
         if node.name != name:
             raise ConfigError(f"institution file {path} says name = {node.name}; the study expects {name}")
         nodes[name] = node
+    if others:
+        raise OwnerError("\n".join(others))
     return nodes
 
 
