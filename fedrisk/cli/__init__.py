@@ -20,7 +20,8 @@ from fedrisk.cli.budget import budget_app
 from fedrisk.cli.output import err
 from fedrisk.cli.own import own
 from fedrisk.cli.policy import policy_app
-from fedrisk.errors import FedriskError
+from fedrisk.cli.store import store_app
+from fedrisk.errors import FedriskError, Note
 from fedrisk.renamed import OldWord
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ for _command in (study.check, study.run, study.show, own, usage.meter, usage.quo
 app.add_typer(budget_app, name="budget")
 app.add_typer(policy_app, name="policy")
 app.add_typer(audit_app, name="audit")
+app.add_typer(store_app, name="store")
 
 
 def _note(
@@ -46,7 +48,7 @@ def _note(
     line: str | None = None,
 ) -> None:
     """Show a warning as a note, without the place in the code that raised it."""
-    if issubclass(category, OldWord):
+    if issubclass(category, OldWord | Note):
         err.print(f"note: {message}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from fedrisk.cli.output import InstitutionFile, out
+from fedrisk.cli.output import InstitutionFile, look, out
 
 
 def meter(
@@ -14,9 +14,8 @@ def meter(
 ) -> None:
     """What was used, by counterparty, purpose and month: requests, releases, price, rows, scores, bytes."""
     from fedrisk.audit.usage import to_csv, usage_rows
-    from fedrisk.clients.node import Node
 
-    node = Node.load(institution)
+    node = look(institution)
     rows = usage_rows(node.trail.entries())
     if csv:
         typer.echo(to_csv(rows), nl=False)
@@ -61,9 +60,8 @@ def quota(
 ) -> None:
     """At the key authority: how many ids an institution may have evaluated in an epoch; raise it with --size."""
     from fedrisk.clients.attempt import epoch_tag
-    from fedrisk.clients.node import Node
 
-    node = Node.load(institution)
+    node = look(institution)
     fingerprint, tag, account = node.store.fingerprint(name), epoch_tag(node.name, epoch), node.store.quota
     if size is not None:
         account.redeclare(fingerprint, tag, size)
