@@ -78,7 +78,14 @@ class NothingYet(StoreError):
 
 
 class OwnerError(StoreError):
-    """A store belongs to another institution of the same name, or is a copy of one that is still there."""
+    """A store belongs to another institution of the same name, or is a copy of one that is still there.
+
+    whose: name, store, and the two files, as a line without the remedy. file: the institution's file.
+    """
+
+    def __init__(self, text: str, *, whose: str = "", file: str = "") -> None:
+        super().__init__(text)
+        self.whose, self.file = whose, file
 
 
 class Note(UserWarning):

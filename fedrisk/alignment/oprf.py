@@ -93,7 +93,7 @@ def workers(n: int | None = None) -> Iterator[Executor]:
     Raises:
         ConfigError: n is below 1.
     """
-    count = _processors() if n is None else n
+    count = processors() if n is None else n
     if count < 1:
         raise ConfigError(f"the number of workers is {count}; give at least 1, or none for all processors")
     with WorkerPool(count) as pool:
@@ -111,7 +111,7 @@ def shared_pool() -> Executor:
     """
     with _shared_lock:
         if not (_shared and _shared[0].usable):
-            _shared[:] = [WorkerPool(_processors())]
+            _shared[:] = [WorkerPool(processors())]
         return _shared[0]
 
 
@@ -260,7 +260,7 @@ def pseudonyms(ids: Sequence[bytes], key: bytes, *, pool: Executor | None = None
     return _array(_spread(ristretto.key_pseudonyms, jobs, len(ids), pool))
 
 
-def _processors() -> int:
+def processors() -> int:
     """Processors that this process may use; in a container they are fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -17,6 +17,7 @@ from rich.markup import escape
 from fedrisk.cli import study, usage
 from fedrisk.cli.audit import audit_app
 from fedrisk.cli.budget import budget_app
+from fedrisk.cli.check import check
 from fedrisk.cli.output import err
 from fedrisk.cli.own import own
 from fedrisk.cli.policy import policy_app
@@ -31,7 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (study.check, study.run, study.show, own, usage.meter, usage.quota):
+for _command in (check, study.run, study.show, own, usage.meter, usage.quota):
     app.command()(_command)
 app.add_typer(budget_app, name="budget")
 app.add_typer(policy_app, name="policy")

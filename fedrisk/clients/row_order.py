@@ -16,11 +16,13 @@ from fedrisk.alignment.matching import HOLD_OUT, TRAINING, UNUSED
 from fedrisk.clients.attempt import Attempt
 from fedrisk.data.features import Feature
 from fedrisk.errors import PolicyError, ProtocolError
-from fedrisk.protocol.order import uses_digest
+from fedrisk.privacy.policy import Policy
+from fedrisk.protocol.order import check_common, uses_digest
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import features_of_roles, trainer_rows
 from fedrisk.recipe import MakePlan
 from fedrisk.releases.plan import Plan
+from fedrisk.study import Study
 
 LEAST_SHARE = 0.5
 """Share of the rows that a draw leaves below which it is not believed; rows of an earlier epoch keep their sides."""
@@ -167,29 +169,50 @@ def _check_enough(attempt: Attempt, plan: Plan) -> None:
     shorter) but once in a million times; of the share of enterprises that take part, which the study says, no less than
     LEAST_INCLUDED is taken. ProtocolError where the sample is not of the size that the study says.
     """
-    study, told = attempt.study, attempt.told("order")
-    included = max(study.inclusion_probability, LEAST_INCLUDED) / len(study.trainers)
-    share = {"training": 1 - study.holdout.percent / 100, "holdout": study.holdout.percent / 100}
-    if study.holdout.kind == "out_of_time":
-        share = {"training": DATED_SHARE}  # a date decides, and may leave few
-    for what, part in share.items():
+    study, told, policy = attempt.study, attempt.told("order"), attempt.node.institution.policy
+    shares, most = shares_of(study), len(attempt.read())
+    for what, part in shares.items():
         for name, there in told.get(what).items():
-            _enough(attempt, there, included * part, attempt.statements[name].rows, f"rows of {name}: {what}")
+            listed_rows = attempt.statements[name].rows
+            _enough(attempt, there, wanted_rows(policy, part, listed_rows), f"rows of {name}: {what}")
     known = sum(int((training_rows(attempt, name) >= 0).sum()) for name in attempt.lists)
-    _enough(attempt, known, included * share["training"], len(attempt.read()), "own rows: training")
+    _enough(attempt, known, wanted_rows(policy, shares["training"], most), "own rows: training")
+    _check_common(attempt)
     _check_sample(told, plan.sample_rows)
 
 
-def _enough(attempt: Attempt, there: int, share: float, most: int, what: str) -> None:
+def shares_of(study: Study) -> dict[str, float]:
+    """Share of a list's rows in training and hold-out that a fair draw leaves at least, on average."""
+    included = max(study.inclusion_probability, LEAST_INCLUDED) / len(study.trainers)
+    if study.holdout.kind == "out_of_time":
+        return {"training": included * DATED_SHARE}  # a date decides, and may leave few
+    held = study.holdout.percent / 100
+    return {"training": included * (1 - held), "holdout": included * held}
+
+
+def wanted_rows(policy: Policy, share: float, most: int) -> float:
+    """Rows below which a draw of a share of ``most`` rows is not believed, for the rows that a policy asks for."""
     from scipy.stats import binom
 
-    least = attempt.node.institution.policy.least_rows
-    wanted = LEAST_SHARE * float(binom.ppf(CHANCE, min(least, most), share))
+    return LEAST_SHARE * float(binom.ppf(CHANCE, min(policy.least_rows, most), share))
+
+
+def _enough(attempt: Attempt, there: int, wanted: float, what: str) -> None:
     if there < wanted:
+        least = attempt.node.institution.policy.least_rows
         raise PolicyError(
             f"{attempt.name}: too few {what} ({math.ceil(wanted)} are wanted, as policy.least_rows = {least}); let "
             "more enterprises take part, or change the policy"
         )
+
+
+def _check_common(attempt: Attempt) -> None:
+    """DataError at a holder that has too little in common with the lists; it alone and the hub see how much."""
+    if attempt.name in attempt.study.trainers:
+        return
+    known = sum(int((listed(attempt, name) >= 0).sum()) for name in attempt.lists)
+    places = sum(len(listed(attempt, name)) for name in attempt.lists)
+    check_common(attempt.study, attempt.name, known, places, len(attempt.read()))
 
 
 def _check_sample(told: Payload, sample_rows: int | None) -> None:

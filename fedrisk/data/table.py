@@ -95,11 +95,23 @@ def read_table(source: TableSource, dictionary: Dictionary, *, base: str | Path)
     return table
 
 
+def examine_table(
+    source: TableSource, dictionary: Dictionary, *, base: str | Path
+) -> tuple[Table | None, tuple[Check, ...]]:
+    """The table as far as it can be made, also where rules are broken, and all checks; for its owner's eyes alone.
+
+    None where a column is missing or no row is there. Raises only if the source cannot be read at all.
+    """
+    table, checks = _examine(source, dictionary, Path(base))
+    return table, tuple(sorted(checks, key=lambda c: _RANK[c.severity]))
+
+
 def check_table(source: TableSource, dictionary: Dictionary, *, base: str | Path) -> tuple[Check, ...]:
     """All checks of the table, errors first; raises only if the source cannot be read at all."""
-    rank = {"error": 0, "warning": 1, "note": 2}
-    _, checks = _examine(source, dictionary, Path(base))
-    return tuple(sorted(checks, key=lambda c: rank[c.severity]))
+    return examine_table(source, dictionary, base=base)[1]
+
+
+_RANK = {"error": 0, "warning": 1, "note": 2}
 
 
 def raise_for(checks: Iterable[Check], *, where: str = "table") -> None:

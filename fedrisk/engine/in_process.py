@@ -8,6 +8,7 @@ from pathlib import Path
 from fedrisk.audit.crosscheck import Disagreement, crosscheck, disclosures
 from fedrisk.clients.app import app as client_app
 from fedrisk.clients.node import Node
+from fedrisk.clients.store.owner import together
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.errors import ConfigError, FedriskError, OwnerError
 from fedrisk.findings import Finding
@@ -37,20 +38,28 @@ def register(nodes: Mapping[str, Node], hub: Hub) -> None:
 def load_nodes(institutions: Mapping[str, Path]) -> dict[str, Node]:
     """The nodes behind institution files, to be looked at (``register`` makes their stores).
 
-    ConfigError where a file's name and content disagree, OwnerError where stores belong to others of the same names.
+    ConfigError lists every file that is broken, or whose name and content disagree, not the first one alone; OwnerError
+    every store that belongs to another institution of the same name.
     """
-    nodes, others = {}, []
+    nodes: dict[str, Node] = {}
+    broken: list[str] = []
+    others: list[OwnerError] = []
     for name, path in institutions.items():
         try:
             node = Node.load(path)
+        except ConfigError as error:
+            broken.append(str(error))
+            continue
         except OwnerError as error:
-            others.append(str(error))
+            others.append(error)
             continue
         if node.name != name:
-            raise ConfigError(f"institution file {path} says name = {node.name}; the study expects {name}")
+            broken.append(f"institution file {path} says name = {node.name}; the study expects {name}")
         nodes[name] = node
+    if broken:
+        raise ConfigError("\n".join(broken))
     if others:
-        raise OwnerError("\n".join(others))
+        raise together(others)
     return nodes
 
 

@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from fedrisk.errors import DataError
 from fedrisk.protocol.form import BlobForm, Body, Count, Digest, Form
 from fedrisk.secure.keystream import encode_fields
+from fedrisk.study import Study
 
 SALT_BYTES = 32
 _USES = b"fedrisk uses of a list v1"
@@ -45,3 +47,36 @@ def uses_digest(salt: NDArray[np.uint8], use: NDArray[np.uint8], sample: NDArray
     parts: list[Any] = [salt, use, np.zeros(0, np.uint8) if sample is None else sample]
     fields = (np.ascontiguousarray(p, np.uint8).tobytes() for p in parts)
     return hashlib.sha256(encode_fields(_USES, *fields)).hexdigest()
+
+
+def share_in_common(known: int, places: int, rows: int) -> float:
+    """What a holder has in common with the trainers' lists, by the most that it could have, 0 to 1.
+
+    known: places of the lists whose enterprise it knows. places: of all lists. rows: of its table. Where one of two
+    sides covers a market, its share of that market comes out, however small the other side is.
+
+    >>> share_in_common(30, 3000, 100_000), share_in_common(2_900, 3_000, 5_000_000)
+    (0.01, 0.9666666666666667)
+    """
+    return min(1.0, known / max(1, min(places, rows)))
+
+
+def check_common(study: Study, holder: str, known: int, places: int, rows: int) -> None:
+    """DataError where that share is below ``alignment.least_overlap``. The text holds no count of enterprises.
+
+    The hub and the holder look at it, each on its own; neither needs the other's word. Whoever else is in the study
+    learns that it stopped, and with which code.
+    """
+    least = study.alignment.least_overlap
+    if known and share_in_common(known, places, rows) >= least:
+        return
+    if not known:
+        found = f"{holder} has no enterprise in common with any bank"
+    else:
+        found = (
+            f"{holder} has hardly any enterprise in common with the banks: below {least:.0%} of the smaller side "
+            "(alignment.least_overlap)"
+        )
+    raise DataError(
+        f"{found}; compare the id schemes of their dictionaries, and how ids are spelt. Nothing was released"
+    )

@@ -120,6 +120,18 @@ def _features(study: Study, name: str, statements: Statements) -> list[Feature]:
     return features
 
 
+def same_encoders(study: Study, statements: Statements) -> None:
+    """ConfigError where trainers state different encoders, or one of them none; nothing where none states any."""
+    stated = {name: statements[name].encoder for name in study.trainers}
+    first = study.trainers[0]
+    differ = sorted(name for name, rule in stated.items() if rule != stated[first])
+    if differ:
+        raise ConfigError(
+            f"{', '.join(differ)} and {first} state different encoders; holders that train one need the same series, "
+            "bounds, months and outputs"
+        )
+
+
 def weighted(study: Study, statements: Statements) -> bool:
     """Whether a bank weighs its labels."""
     return any(label.weighted for bank in study.banks if (label := statements[bank].label) is not None)

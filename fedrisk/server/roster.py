@@ -13,11 +13,13 @@ from fedrisk.alignment.matching import HOLD_OUT, TRAINING, BankList, match
 from fedrisk.data.features import Feature
 from fedrisk.errors import DataError, ProtocolError
 from fedrisk.privacy.accounting import check_epsilon_delta
+from fedrisk.protocol.order import check_common
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import (
     Statement,
     Statements,
     features_of_roles,
+    same_encoders,
     statements_from,
     trainer_rows,
 )
@@ -84,11 +86,16 @@ def agree(
     if members is not None:
         return exchange.roll_call(members, content, hub.pins, study.digest())
     agreed = exchange.roll_call(study.members, content, hub.pins, study.digest(), optional=study.optional)
-    statements = stated(agreed, study)
+    check_statements(study, stated(agreed, study))
+    return agreed
+
+
+def check_statements(study: Study, statements: Statements) -> None:
+    """ConfigError where what members state does not fit together: delta and sizes, columns, encoders."""
     rows = max(said.rows for said in statements.values())
     check_epsilon_delta(study.privacy.epsilon, study.privacy.delta, rows)
     features_of_roles(study, statements)
-    return agreed
+    same_encoders(study, statements)
 
 
 def stated(agreed: Mapping[str, Payload], study: Study) -> dict[str, Statement]:
@@ -205,15 +212,13 @@ def _draw_key(hub: Hub, study: Study, research_seed: int | None, purpose: str) -
 
 
 def check_overlap(roster: Roster) -> None:
-    """DataError where a holder shares no enterprise with any bank, or a bank has no training rows."""
+    """DataError where a holder shares hardly any enterprise with the banks, or a bank has no training rows."""
     for bank, rows in roster.training.items():
         if not rows:
             raise DataError(f"{bank} has no training rows after alignment; nothing was released")
+    places = sum(len(rows.rows) for rows in roster.lists.values())
     for holder in roster.study.holders:
         if holder in roster.lists:  # it trains on rows of its own
             continue
-        if not any((rows.holders[holder] >= 0).any() for rows in roster.lists.values()):
-            raise DataError(
-                f"{holder} has no enterprise in common with any bank; compare the id schemes of their "
-                "dictionaries. Nothing was released"
-            )
+        known = sum(int((rows.holders[holder] >= 0).sum()) for rows in roster.lists.values())
+        check_common(roster.study, holder, known, places, roster.statements[holder].rows)

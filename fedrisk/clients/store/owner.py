@@ -15,7 +15,8 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -116,12 +117,12 @@ def check(folder: Path, institution: Institution) -> Record | None:
     if record is None:
         return None
     if not record.owner.is_same(Owner.of(institution, record.salt)):
-        raise OwnerError(_other(folder, record, institution))
+        raise _other(folder, record, institution)
     if record.place != str(folder) and _still_there(record):
         raise OwnerError(
             f"store {folder} is a copy of {record.place}, which is still there. Each of the two forgets what the other "
             "is charged. Use the store that counts; if it is this one, take the other away and run "
-            f"fedrisk store adopt {institution.file}"
+            f"fedrisk store adopt {shlex.quote(str(institution.file))}"
         )
     return record
 
@@ -206,18 +207,29 @@ def _still_there(record: Record) -> bool:
     return False
 
 
-def _other(folder: Path, record: Record, institution: Institution) -> str:
-    owner, file = record.owner, institution.file
-    what = f"{owner.kind} {owner.name}"
-    if owner.file == str(file):
-        how = f"{file}, which then named another table" if owner.name == institution.name else f"{file}"
-    else:
-        how = owner.file or "a file that is not known"
+def _other(folder: Path, record: Record, institution: Institution) -> OwnerError:
+    owner, file = record.owner, str(institution.file)
+    was = f"{owner.kind} {owner.name} of {owner.file or 'a file that is not known'}"
+    if owner.file == file:
+        was += ", which named another table with other ids"
+    whose = f"store {folder} belongs to {was}; this is {institution.kind} {institution.name} of {file}"
+    return OwnerError(f"{whose}. {_remedy([file])}", whose=whose, file=file)
+
+
+def together(errors: Sequence[OwnerError]) -> OwnerError:
+    """One error for several stores, with the remedy once."""
+    if len(errors) == 1 or not all(error.whose for error in errors):
+        return OwnerError("\n".join(str(error) for error in errors))
+    lines = [error.whose for error in errors]
+    return OwnerError("\n".join([*lines, _remedy([error.file for error in errors])]))
+
+
+def _remedy(files: Sequence[str]) -> str:
+    named = "each" if len(files) > 1 else "it"
     return (
-        f"store {folder} belongs to {what} of {how}, and {file} is {institution.kind} {institution.name} with another "
-        "file and table. Ledger, quota and pseudonyms of the two must not mix. Give this one a store of its own: "
-        'another FEDRISK_HOME for this consortium, another name, or store = "..." in its file. If it is the same '
-        f"institution and its files moved: fedrisk store adopt {file}"
+        f"Two institutions must not share a ledger, a quota or pseudonyms. Give {named} a store of its own: another "
+        'FEDRISK_HOME for the whole consortium, another name, or store = "..." in the file. Where it is the same '
+        f"institution, whose files moved: fedrisk store adopt {' '.join(map(shlex.quote, files))}"
     )
 
 

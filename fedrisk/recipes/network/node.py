@@ -23,6 +23,7 @@ from fedrisk.clients.edges import release_edges
 from fedrisk.clients.evaluation import Figures, HoldOut, evaluate
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import RowOrder, listed, take_order, use_of
+from fedrisk.data.dictionary import Dictionary
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.metrics import auc
 from fedrisk.models.binning import Bins
@@ -65,12 +66,23 @@ def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
     node.institution.check_encoders(research=research_seed is not None)
     if node.name not in study.banks:
         return Brought()
-    features = allowed_features(node, described(node))
+    dictionary = described(node)
+    check_label(node.name, dictionary)
+    features = allowed_features(node, dictionary)
     if NetworkSettings.of(study).external is None:
         return Brought(features=features)
     # The same results all along, whatever study ends in between.
     remembered = {"external": find_external(node, study, research_seed)}
     return Brought(features=(*features, FEATURE), remembered=remembered)
+
+
+def check_label(name: str, dictionary: Dictionary) -> None:
+    """ConfigError for a label with weights, which gradients here do not take."""
+    if dictionary.label is not None and dictionary.label.weight is not None:
+        raise ConfigError(
+            f"{name}: the dictionary's label has weights, which recipe network does not take; "
+            "remove dictionary.label.weight, or use the scorecard"
+        )
 
 
 def edges(node: Node, request: Payload) -> Payload:
@@ -232,11 +244,6 @@ def _ready(attempt: Attempt, rows: NDArray[np.int64]) -> None:
     from fedrisk.models.network_inputs import encode
 
     table = attempt.read()
-    if table.weight is not None:
-        raise ConfigError(
-            f"{attempt.name}: the dictionary's label has weights, which recipe network does not take; "
-            "remove dictionary.label.weight, or use the scorecard"
-        )
     if table.label is None:
         raise DataError(f"{attempt.name} is a bank and has no label; name it in [dictionary.label]")
     bins = own_bins(attempt)

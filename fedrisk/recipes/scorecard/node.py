@@ -25,6 +25,7 @@ from fedrisk.clients.row_order import (
     take_order,
     training_rows,
 )
+from fedrisk.data.table import Table
 from fedrisk.errors import DataError, ProtocolError
 from fedrisk.models.shape_rows import shape_rows
 from fedrisk.protocol.actions import Action, Disclosure, named, partner
@@ -43,6 +44,7 @@ from fedrisk.recipes.scorecard.scoring import (
     received_protection,
     score,
     score_protection,
+    versions_left,
 )
 from fedrisk.recipes.scorecard.state import ScorecardState, SecondState
 from fedrisk.releases.release import Block, Product, Release, product_label, products
@@ -57,6 +59,12 @@ def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
     """All columns that the policy allows; PolicyError where one is of an encoder trained without privacy."""
     node.institution.check_encoders(research=research_seed is not None)
     return Brought(features=allowed_features(node, described(node)))
+
+
+def beforehand(node: Node, study: Study, table: Table, research_seed: int | None) -> None:
+    """PolicyError at a holder that would give a bank more versions of scores than it allows."""
+    if research_seed is None:
+        versions_left(node, study, table.ids)
 
 
 def edges(node: Node, request: Payload) -> Payload:
