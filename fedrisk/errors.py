@@ -9,7 +9,8 @@ and the other institutions see.
     |-- ConfigError              a study, dictionary or institution file breaks a rule; "config"
     |-- DataError                a table breaks its dictionary, or cannot be used; "data"
     |-- PolicyError              this institution does not allow what was asked; "refused"
-    |   `-- BudgetError          its privacy budget does not suffice; "budget"
+    |   |-- BudgetError          its privacy budget does not suffice; "budget"
+    |   `-- QuotaError           the key authority evaluates no more ids for an institution than agreed; "quota"
     |-- ProtocolError            a message out of order, repeated with other content, or malformed; "protocol"
     |   `-- EnvelopeError        a signature or seal does not hold, a key is not the pinned one; "envelope"
     |-- PeerError                another institution refused or was lost; "peer"
@@ -49,6 +50,19 @@ class BudgetError(PolicyError):
     code = "budget"
 
 
+class QuotaError(PolicyError):
+    """More ids were to be evaluated than the key authority agreed with an institution for an epoch.
+
+    count: how many were asked for. agreed, used: the size of the epoch, and how many of it are used.
+    """
+
+    code = "quota"
+
+    def __init__(self, text: str, *, count: int = 0, agreed: int = 0, used: int = 0) -> None:
+        super().__init__(text)
+        self.count, self.agreed, self.used = count, agreed, used
+
+
 class ProtocolError(FedriskError):
     """A message came out of order, was repeated with other content, or is malformed."""
 
@@ -86,7 +100,3 @@ class OwnerError(StoreError):
     def __init__(self, text: str, *, whose: str = "", file: str = "") -> None:
         super().__init__(text)
         self.whose, self.file = whose, file
-
-
-class Note(UserWarning):
-    """Something worth knowing that is no error; the commands print it as a note."""

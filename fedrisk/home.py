@@ -10,9 +10,14 @@ import re
 import warnings
 from pathlib import Path
 
-from fedrisk.errors import ConfigError, Note
+from fedrisk.errors import ConfigError
 
 VARIABLE = "FEDRISK_HOME"
+
+
+class RelativeHome(UserWarning):
+    """FEDRISK_HOME is a relative path; the commands print it as a note."""
+
 
 _NAMED = re.compile(r"\$\{[^}]*\}")
 
@@ -36,7 +41,7 @@ def home() -> Path:
         warnings.warn(
             f"{VARIABLE}={text} is a relative path; it is taken from the user's home, whatever the present folder is, "
             f"and stores lie in {found}. Write the whole path, so that nobody is in doubt",
-            Note,
+            RelativeHome,
             stacklevel=2,
         )
     return found

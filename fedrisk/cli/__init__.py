@@ -22,7 +22,8 @@ from fedrisk.cli.output import err
 from fedrisk.cli.own import own
 from fedrisk.cli.policy import policy_app
 from fedrisk.cli.store import store_app
-from fedrisk.errors import FedriskError, Note
+from fedrisk.errors import FedriskError
+from fedrisk.home import RelativeHome
 from fedrisk.renamed import OldWord
 
 app = typer.Typer(
@@ -49,7 +50,7 @@ def _note(
     line: str | None = None,
 ) -> None:
     """Show a warning as a note, without the place in the code that raised it."""
-    if issubclass(category, OldWord | Note):
+    if issubclass(category, OldWord | RelativeHome):
         err.print(f"note: {message}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -51,7 +51,7 @@ LAYERS = {
     "report": {"errors", "findings", "study", "metrics", "releases", "models", "recipe", "server"},
     "api": {"errors", "institution", "recipes", "releases", "report", "server", "study", "engine"},
     "cli": {
-        *("errors", "renamed", "study", "institution", "privacy", "audit", "models", "clients"),
+        *("errors", "home", "renamed", "study", "institution", "privacy", "audit", "models", "clients"),
         *("server", "engine", "report", "recipes", "api"),
     },
 }

@@ -147,6 +147,16 @@ class NodeStore:
         private_file(file)
         return Quota(file)
 
+    def evaluations(self, name: str, tag: str) -> tuple[int | None, int]:
+        """At the key authority: the size agreed with an institution under a key's tag, None before, and what is used.
+
+        EnvelopeError where no key of it is pinned.
+        """
+        fingerprint = self.fingerprint(name)
+        if not (self.path / "quota.sqlite").exists():
+            return None, 0
+        return self.quota.size(fingerprint, tag), self.quota.used(fingerprint, tag)
+
     def fingerprint(self, name: str) -> str:
         """Short name of an institution's pinned key, under which its quota of evaluations is kept."""
         return hashlib.sha256(self.pins.of(name)).hexdigest()[:32]
