@@ -3,7 +3,7 @@
 ``check``, ``run``, ``show`` for studies; ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for
 institutions.
 
-What a command needs is imported inside it: worker processes import these files again when they start.
+What a command needs is imported inside it, so that help and completion come at once.
 """
 
 import logging
@@ -21,7 +21,9 @@ from fedrisk.cli.check import check
 from fedrisk.cli.output import err
 from fedrisk.cli.own import own
 from fedrisk.cli.policy import policy_app
+from fedrisk.cli.store import store_app
 from fedrisk.errors import FedriskError
+from fedrisk.home import RelativeHome
 from fedrisk.renamed import OldWord
 
 app = typer.Typer(
@@ -36,6 +38,7 @@ for _command in (check, study.run, study.show, own, usage.meter, usage.quota):
 app.add_typer(budget_app, name="budget")
 app.add_typer(policy_app, name="policy")
 app.add_typer(audit_app, name="audit")
+app.add_typer(store_app, name="store")
 
 
 def _note(
@@ -47,7 +50,7 @@ def _note(
     line: str | None = None,
 ) -> None:
     """Show a warning as a note, without the place in the code that raised it."""
-    if issubclass(category, OldWord):
+    if issubclass(category, OldWord | RelativeHome):
         err.print(f"note: {message}", markup=False, highlight=False, soft_wrap=True)
 
 

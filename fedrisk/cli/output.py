@@ -1,12 +1,15 @@
 """What the commands share: where they print, arguments that many of them take, and groups with a default command."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from click import Context
 from rich.console import Console
 from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from fedrisk.clients.node import Node
 
 out = Console()
 err = Console(stderr=True)
@@ -30,3 +33,22 @@ class ShowFirst(TyperGroup):
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             args = ["show", *args]
         return super().parse_args(ctx, args)
+
+
+def look(institution: Path) -> "Node":
+    """The node behind an institution's file, to read from; a note where no study has used its store yet.
+
+    Makes nothing. Errors as in ``Node.load``.
+    """
+    from fedrisk.clients.node import Node
+
+    node = Node.load(institution)
+    if node.store.unused:
+        err.print(
+            f"note: nothing here yet: no study has run at {node.name}, and its store {node.store.path} is made by the "
+            "first one",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    return node

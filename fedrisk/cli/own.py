@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from fedrisk.cli.output import AsJson, InstitutionFile, out
+from fedrisk.cli.output import AsJson, InstitutionFile, look, out
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -26,9 +26,7 @@ def own(
     as_json: AsJson = False,
 ) -> None:
     """At a bank: its own figures of a study, the consortium's card against its own models, and which one to use."""
-    from fedrisk.clients.node import Node
-
-    node = Node.load(institution)
+    node = look(institution)
     folder = _folder(node, attempt)
     figures = json.loads((folder / FIGURES).read_text(encoding="utf-8"))
     if as_json:

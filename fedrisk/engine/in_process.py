@@ -8,8 +8,9 @@ from pathlib import Path
 from fedrisk.audit.crosscheck import Disagreement, crosscheck, disclosures
 from fedrisk.clients.app import app as client_app
 from fedrisk.clients.node import Node
+from fedrisk.clients.store.owner import together
 from fedrisk.engine.in_process_grid import InProcessGrid
-from fedrisk.errors import ConfigError, FedriskError
+from fedrisk.errors import ConfigError, FedriskError, OwnerError
 from fedrisk.findings import Finding
 from fedrisk.recipes import recipe_of
 from fedrisk.server.checkpoint import Checkpoint
@@ -26,6 +27,7 @@ def register(nodes: Mapping[str, Node], hub: Hub) -> None:
     On one machine the files are all in one hand anyway; between machines keys must be compared by another
     channel. EnvelopeError where a key differs from one pinned before.
     """
+    nodes = {name: node.opened() for name, node in nodes.items()}
     keys = {name: node.store.identity.public for name, node in nodes.items()}
     hub.pin(keys)
     for node in nodes.values():
@@ -34,22 +36,30 @@ def register(nodes: Mapping[str, Node], hub: Hub) -> None:
 
 
 def load_nodes(institutions: Mapping[str, Path]) -> dict[str, Node]:
-    """The nodes behind institution files.
+    """The nodes behind institution files, to be looked at (``register`` makes their stores).
 
-    ConfigError lists every file that is broken, or whose name and content disagree, not the first one alone.
+    ConfigError lists every file that is broken, or whose name and content disagree, not the first one alone; OwnerError
+    every store that belongs to another institution of the same name.
     """
-    nodes, broken = {}, []
+    nodes: dict[str, Node] = {}
+    broken: list[str] = []
+    others: list[OwnerError] = []
     for name, path in institutions.items():
         try:
             node = Node.load(path)
         except ConfigError as error:
             broken.append(str(error))
             continue
+        except OwnerError as error:
+            others.append(error)
+            continue
         if node.name != name:
             broken.append(f"institution file {path} says name = {node.name}; the study expects {name}")
         nodes[name] = node
     if broken:
         raise ConfigError("\n".join(broken))
+    if others:
+        raise together(others)
     return nodes
 
 

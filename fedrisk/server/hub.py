@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fedrisk.errors import StoreError
 from fedrisk.files import private_folder, write_atomic
-from fedrisk.institution import home
+from fedrisk.home import home
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.secure.pins import refuse_changed
 

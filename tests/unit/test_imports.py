@@ -15,6 +15,8 @@ LAYERS = {
     "files": {"errors"},
     "findings": set(),
     "renamed": {"errors"},
+    # Where stores lie.
+    "home": {"errors"},
     "study": {"errors", "renamed"},
     "metrics": {"errors"},
     "secure": {"errors"},
@@ -27,16 +29,15 @@ LAYERS = {
     "releases": {"errors", "files", "findings", "study", "data", "secure", "privacy"},
     "models": {"errors", "findings", "study", "data", "secure", "privacy", "metrics"},
     # Columns of a trained encoder; torch only once there is one.
-    "institution": {"errors", "files", "findings", "renamed", "study", "data", "privacy", "models"},
+    "institution": {"errors", "files", "findings", "home", "renamed", "study", "data", "privacy", "models"},
     "protocol": {"errors", "study", "data", "secure", "privacy", "releases"},
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     "clients": {
         *("errors", "files", "findings", "study", "alignment", "secure", "audit", "data", "privacy"),
         *("releases", "models", "institution", "protocol", "recipe", "metrics"),
     },
-    # Of the institution's module the hub takes the home folder alone.
     "server": {
-        *("errors", "files", "findings", "study", "alignment", "secure", "data", "privacy"),
+        *("errors", "files", "findings", "home", "study", "alignment", "secure", "data", "privacy"),
         *("releases", "models", "institution", "protocol", "recipe", "metrics"),
     },
     "recipes": {
@@ -44,13 +45,13 @@ LAYERS = {
         *("releases", "models", "protocol", "recipe", "clients", "server"),
     },
     "engine": {
-        *("errors", "findings", "study", "audit", "data", "privacy", "releases", "institution"),
+        *("errors", "findings", "home", "study", "audit", "data", "privacy", "releases", "institution"),
         *("protocol", "recipe", "clients", "server", "recipes"),
     },
     "report": {"errors", "findings", "study", "metrics", "releases", "models", "recipe", "server"},
     "api": {"errors", "institution", "recipes", "releases", "report", "server", "study", "engine"},
     "cli": {
-        *("errors", "renamed", "study", "institution", "privacy", "audit", "models", "clients"),
+        *("errors", "home", "renamed", "study", "institution", "privacy", "audit", "models", "clients"),
         *("server", "engine", "report", "recipes", "api"),
     },
 }

@@ -18,6 +18,9 @@ read:
     attempts/ID/        state of one attempt: public facts in *.json, arrays in *.npy, secrets in secrets/
     results/ID/         what the institution keeps for itself: scores, champion, own figures
     errors.log          full texts of errors, which never leave
+    store.json          whose store it is (clients/store/owner)
+
+A store that is opened for reading alone makes nothing: no folder, key, ledger or trail.
 """
 
 import contextlib
@@ -35,13 +38,17 @@ from numpy.typing import NDArray
 
 from fedrisk.alignment.oprf import new_key
 from fedrisk.alignment.quota import Quota
+from fedrisk.audit.log import AuditLog
 from fedrisk.audit.signed_head import read_head
+from fedrisk.audit.unmade import UnmadeLog
 from fedrisk.clients.store.attempt_store import AttemptStore, Begun
 from fedrisk.clients.store.pseudonym_store import PseudonymStore
-from fedrisk.errors import EnvelopeError, FedriskError, ProtocolError, StoreError
+from fedrisk.errors import EnvelopeError, FedriskError, NothingYet, ProtocolError, StoreError
 from fedrisk.files import make_folders, private_append, private_file, private_folder, write_atomic
 from fedrisk.privacy.ledger.caps import Caps
 from fedrisk.privacy.ledger.ledger import Ledger
+from fedrisk.privacy.ledger.rollback_guard import guard_path
+from fedrisk.privacy.ledger.unmade import UnmadeLedger
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.secure.pins import Pins
 
@@ -52,10 +59,16 @@ Ids = Sequence[str] | NDArray[np.object_]
 
 
 class NodeStore:
-    """One institution's folder. All errors of the disk are StoreError and name the folder."""
+    """One institution's folder. All errors of the disk are StoreError and name the folder.
 
-    def __init__(self, path: Path) -> None:
+    make: whether what is not there yet is made on first use; a store for reading says NothingYet instead.
+    """
+
+    def __init__(self, path: Path, *, make: bool = True) -> None:
         self.path = path
+        self._make = make
+        if not (make or path.is_dir()):
+            return
         try:
             private_folder(path)
         except OSError as error:
@@ -67,18 +80,35 @@ class NodeStore:
     def identity(self) -> IdentityKey:
         """The institution's key, made on first use; StoreError where a registered node has lost it."""
         file = self.path / "identity.key"
-        if not file.exists() and (self.path / "pins.json").exists():
+        if not file.exists() and self.registered:
             raise StoreError(
                 f"{file} is gone, and others have pinned it; put it back from its copy, or register a new key with them"
             )
         if not file.exists():
+            self._refuse_making()
             IdentityKey.generate().save(file)
         return IdentityKey.load(file)
+
+    @property
+    def registered(self) -> bool:
+        """Whether keys of others are pinned here: from then on key, ledger and trail have to be there."""
+        return (self.path / "pins.json").exists()
+
+    @property
+    def unused(self) -> bool:
+        """Whether nothing has happened here: no study has run, and nobody has acted on the budget."""
+        return not any((self.path / name).exists() for name in ("pins.json", "ledger.sqlite", "audit.jsonl"))
+
+    def _refuse_making(self) -> None:
+        if not self._make:
+            raise NothingYet(f"there is nothing in store {self.path} yet; the first study makes it")
 
     @property
     def pins(self) -> Pins:
         """Pinned keys; EnvelopeError where the institution was never registered with others."""
         file = self.path / "pins.json"
+        if not file.exists():
+            self._refuse_making()
         if not file.exists():
             raise EnvelopeError(f"{file} does not exist; register the institutions with each other first")
         return Pins.from_json(file.read_text())
@@ -96,7 +126,17 @@ class NodeStore:
 
     def ledger(self, caps: Caps | float) -> Ledger:
         """The privacy ledger under its caps. Made until the node is registered; a lost one is an error after that."""
-        return Ledger(self.path / "ledger.sqlite", caps, create=not (self.path / "pins.json").exists())
+        file = self.path / "ledger.sqlite"
+        if not (self._make or self.registered or file.exists() or guard_path(file).exists()):
+            return UnmadeLedger(file, caps)
+        return Ledger(file, caps, create=not self.registered)
+
+    def trail(self, name: str) -> AuditLog:
+        """The audit trail of the institution, whose name it is."""
+        file = self.path / "audit.jsonl"
+        if not (self._make or self.registered or file.exists()):
+            return UnmadeLog(file, name)
+        return AuditLog(file, self.identity, name)
 
     def refuse_lost_trail(self) -> None:
         """StoreError where there is no audit trail, or an empty one, though attempts or files beside it show one."""
@@ -116,9 +156,21 @@ class NodeStore:
     def quota(self) -> Quota:
         """Evaluations granted, at the key authority."""
         file = self.path / "quota.sqlite"
+        if not file.exists():
+            self._refuse_making()
         # SQLite makes a file as the umask says, and its journals as the file is.
         private_file(file)
         return Quota(file)
+
+    def evaluations(self, name: str, tag: str) -> tuple[int | None, int]:
+        """At the key authority: the size agreed with an institution under a key's tag, None before, and what is used.
+
+        EnvelopeError where no key of it is pinned.
+        """
+        fingerprint = self.fingerprint(name)
+        if not (self.path / "quota.sqlite").exists():
+            return None, 0
+        return self.quota.size(fingerprint, tag), self.quota.used(fingerprint, tag)
 
     def fingerprint(self, name: str) -> str:
         """Short name of an institution's pinned key, under which its quota of evaluations is kept."""
@@ -131,6 +183,7 @@ class NodeStore:
         """
         file = self.path / "epochs" / f"{epoch}.voprf"
         if not file.exists():
+            self._refuse_making()
             write_atomic(file, new_key(), replace=False)
         return file.read_bytes()
 
@@ -186,6 +239,9 @@ class NodeStore:
 
         The state of an attempt is read, changed and written as a whole.
         """
+        if not (self._make or self.path.is_dir()):
+            yield
+            return
         with private_append(self.path / ".lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
