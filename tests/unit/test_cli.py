@@ -177,7 +177,7 @@ def test_a_study_that_is_refused(fedrisk, consortium, tmp_path):
     code, _, err = fedrisk(
         "run", consortium.study_file, "--out", tmp_path / "out", "--set", "purpose=marketing"
     )
-    assert code == 1
+    assert code == 8
     assert err.startswith("error (peer): no agreement from bank, tax, power")
     assert "tax takes no part in study tiny: purpose marketing is not among policy.purposes" in err
     assert not list((tmp_path / "out").iterdir())
@@ -186,7 +186,7 @@ def test_a_study_that_is_refused(fedrisk, consortium, tmp_path):
 def test_a_research_run_is_refused_where_a_policy_forbids_it(fedrisk, write_consortium, tmp_path):
     tiny = write_consortium(research=False)
     code, _, err = fedrisk("run", tiny.study_file, "--out", tmp_path / "out", "--research-seed", "1")
-    assert code == 1
+    assert code == 8
     assert "policy.research is false" in err
 
 
@@ -200,7 +200,7 @@ def test_a_research_run_is_refused_where_a_policy_forbids_it(fedrisk, write_cons
 def test_missing_files(fedrisk, arguments, says, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, _, err = fedrisk(*arguments)
-    assert code == 1
+    assert code == 3
     assert err.startswith("error (config): ")
     assert says in err
 
@@ -210,28 +210,28 @@ def test_brackets_of_a_message_are_printed(fedrisk, consortium):
     path = consortium.paths["bank"]
     path.write_text('name = "bank"\nkind = "bank"\n')
     code, _, err = fedrisk("check", consortium.study_file)
-    assert code == 1
+    assert code == 3
     assert "a bank needs [table] and [dictionary]" in err
 
 
 def test_missing_institution_files_are_named(fedrisk, consortium):
     consortium.paths["tax"].unlink()
     code, _, err = fedrisk("run", consortium.study_file, "--out", "x")
-    assert code == 1
+    assert code == 3
     assert "no institution file for tax" in err
     assert "--institutions" in err
 
 
 def test_bad_overrides_are_told(fedrisk, consortium):
     code, _, err = fedrisk("check", consortium.study_file, "--set", "privacy.epsilon")
-    assert code == 1
+    assert code == 3
     assert "is not of the form key.sub=value" in err
 
 
 def test_a_changed_key_stops_a_run(fedrisk, consortium, tmp_path):
     Hub.default().pin({"tax": bytes(32)})
     code, _, err = fedrisk("run", consortium.study_file, "--out", tmp_path / "out")
-    assert code == 1
+    assert code == 7
     assert err.startswith("error (envelope): the key of tax is not the one pinned")
 
 
@@ -325,7 +325,7 @@ def test_the_authority_shows_and_raises_a_quota(spent):
     code, out, _ = fedrisk("quota", consortium.paths["tax"], "bank", "--size", "900")
     assert (code, "400 of 900 used" in out) == (0, True)
     code, _, err = fedrisk("quota", consortium.paths["tax"], "bank", "--size", "300")
-    assert code == 1
+    assert code == 5
     assert "400 evaluations are used already" in err
 
 
@@ -333,5 +333,5 @@ def test_a_registered_node_that_lost_its_key_says_so(spent):
     fedrisk, consortium = spent
     (load_nodes(consortium.paths)["tax"].store.path / "identity.key").unlink()
     code, _, err = fedrisk("audit", "verify", consortium.paths["tax"])
-    assert code == 1
+    assert code == 9
     assert "put it back from its copy" in err

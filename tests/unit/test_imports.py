@@ -14,6 +14,7 @@ LAYERS = {
     "errors": set(),
     "files": {"errors"},
     "findings": set(),
+    "tracebacks": {"errors"},
     "renamed": {"errors"},
     "study": {"errors", "renamed"},
     "metrics": {"errors"},
@@ -32,7 +33,7 @@ LAYERS = {
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     "clients": {
         *("errors", "files", "findings", "study", "alignment", "secure", "audit", "data", "privacy"),
-        *("releases", "models", "institution", "protocol", "recipe", "metrics"),
+        *("releases", "models", "institution", "protocol", "recipe", "metrics", "tracebacks"),
     },
     # Of the institution's module the hub takes the home folder alone.
     "server": {
@@ -50,8 +51,8 @@ LAYERS = {
     "report": {"errors", "findings", "study", "metrics", "releases", "models", "recipe", "server"},
     "api": {"errors", "institution", "recipes", "releases", "report", "server", "study", "engine"},
     "cli": {
-        *("errors", "renamed", "study", "institution", "privacy", "audit", "models", "clients"),
-        *("server", "engine", "report", "recipes", "api"),
+        *("errors", "files", "renamed", "study", "institution", "privacy", "audit", "models", "clients"),
+        *("tracebacks", "server", "engine", "report", "recipes", "api"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
