@@ -41,7 +41,8 @@ from fedrisk.models.histories import EncoderRule, Histories, arranged, scaled
 from fedrisk.models.trainable import TrainedModel
 from fedrisk.privacy.policy import Policy
 from fedrisk.renamed import INSTITUTION_KEYS, INSTITUTION_VALUES, renamed
-from fedrisk.study import Name, checked, load_toml
+from fedrisk.study import Name, checked
+from fedrisk.toml_file import load_toml
 
 
 @dataclass(frozen=True)

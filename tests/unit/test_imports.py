@@ -16,19 +16,23 @@ LAYERS = {
     "findings": set(),
     "tracebacks": {"errors"},
     "renamed": {"errors"},
-    "study": {"errors", "renamed"},
+    "toml_file": {"errors"},
+    "file_rules": {"toml_file"},
+    "study": {"errors", "renamed", "toml_file", "file_rules"},
     "metrics": {"errors"},
     "secure": {"errors"},
     "alignment": {"errors"},
     "audit": {"errors", "files"},
     # Ids of a table are brought to their public form; a feature's institution is a role of a study.
-    "data": {"errors", "alignment", "study"},
+    "data": {"errors", "alignment", "study", "toml_file", "file_rules"},
     # A policy is checked against a study.
     "privacy": {"errors", "files", "study"},
     "releases": {"errors", "files", "findings", "study", "data", "secure", "privacy"},
     "models": {"errors", "findings", "study", "data", "secure", "privacy", "metrics"},
     # Columns of a trained encoder; torch only once there is one.
-    "institution": {"errors", "files", "findings", "renamed", "study", "data", "privacy", "models"},
+    "institution": {
+        *("errors", "files", "findings", "renamed", "study", "toml_file", "data", "privacy", "models"),
+    },
     "protocol": {"errors", "study", "data", "secure", "privacy", "releases"},
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     "clients": {
@@ -42,7 +46,7 @@ LAYERS = {
     },
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
-        *("releases", "models", "protocol", "recipe", "clients", "server"),
+        *("releases", "models", "protocol", "recipe", "clients", "server", "toml_file"),
     },
     "engine": {
         *("errors", "findings", "study", "audit", "data", "privacy", "releases", "institution"),
