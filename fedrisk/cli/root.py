@@ -14,7 +14,8 @@ from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.models import ArgumentInfo
 
 from fedrisk.cli.exits import report
-from fedrisk.cli.output import append_log, fail, finish, prepare, screen
+from fedrisk.cli.output import fail, finish, prepare, screen
+from fedrisk.files import private_append
 
 EVERYWHERE = "Everywhere"
 """Panel of a help screen with the options that every command has."""
@@ -130,9 +131,8 @@ def _open_log(file: Path) -> None:
     try:
         if not file.parent.is_dir():
             raise FileNotFoundError(2, "no such folder")
-        with file.open("ab"):
+        with private_append(file):
             pass
     except OSError as error:
         screen.log_file = None
         raise click.BadParameter(f"{file} cannot be written: {error.strerror}; name another file") from None
-    append_log(file, "")

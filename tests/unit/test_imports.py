@@ -14,6 +14,7 @@ LAYERS = {
     "errors": set(),
     "files": {"errors"},
     "findings": set(),
+    "progress": set(),
     "tracebacks": {"errors"},
     "renamed": {"errors"},
     "toml_file": {"errors"},
@@ -21,14 +22,14 @@ LAYERS = {
     "study": {"errors", "renamed", "toml_file", "file_rules"},
     "metrics": {"errors"},
     "secure": {"errors"},
-    "alignment": {"errors"},
+    "alignment": {"errors", "progress"},
     "audit": {"errors", "files"},
     # Ids of a table are brought to their public form; a feature's institution is a role of a study.
     "data": {"errors", "alignment", "study", "toml_file", "file_rules"},
     # A policy is checked against a study.
     "privacy": {"errors", "files", "study"},
     "releases": {"errors", "files", "findings", "study", "data", "secure", "privacy"},
-    "models": {"errors", "findings", "study", "data", "secure", "privacy", "metrics"},
+    "models": {"errors", "findings", "progress", "study", "data", "secure", "privacy", "metrics"},
     # Columns of a trained encoder; torch only once there is one.
     "institution": {
         *("errors", "files", "findings", "renamed", "study", "toml_file", "data", "privacy", "models"),
@@ -41,7 +42,7 @@ LAYERS = {
     },
     # Of the institution's module the hub takes the home folder alone.
     "server": {
-        *("errors", "files", "findings", "study", "alignment", "secure", "data", "privacy"),
+        *("errors", "files", "findings", "progress", "study", "alignment", "secure", "data", "privacy"),
         *("releases", "models", "institution", "protocol", "recipe", "metrics"),
     },
     "recipes": {
@@ -56,7 +57,7 @@ LAYERS = {
     "api": {"errors", "institution", "recipes", "releases", "report", "server", "study", "engine"},
     "cli": {
         *("errors", "files", "renamed", "study", "institution", "privacy", "audit", "models", "clients"),
-        *("tracebacks", "server", "engine", "report", "recipes", "api"),
+        *("tracebacks", "progress", "server", "engine", "report", "recipes", "api"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
