@@ -144,7 +144,7 @@ def test_run_and_show(fedrisk, consortium, tmp_path):
     folder = tmp_path / "out [1]"
     code, out, err = fedrisk("run", consortium.study_file, "--out", folder, "--set", "privacy.epsilon=4")
     assert code == 0
-    assert "exchange  1  describe" in err and "exchange" not in out
+    assert "exchange  1  describe" in err and "exchange  1" not in out
     assert (
         f"results in {folder}: metrics.json, scorecard.json, release_record.npz, report.html"
         in out.replace("\n", "")
