@@ -16,6 +16,7 @@ import typer
 from fedrisk.cli import study, usage
 from fedrisk.cli.audit import audit_app
 from fedrisk.cli.budget import budget_app
+from fedrisk.cli.check import check
 from fedrisk.cli.exits import EXIT_CODES, report
 from fedrisk.cli.output import append_log, note, screen
 from fedrisk.cli.own import own
@@ -34,7 +35,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for _command in (study.check, study.run, study.show, own, usage.meter, usage.quota, version):
+for _command in (check, study.run, study.show, own, usage.meter, usage.quota, version):
     app.command()(_command)
 app.add_typer(budget_app, name="budget")
 app.add_typer(policy_app, name="policy")
