@@ -1,7 +1,7 @@
 """The commands.
 
-``check``, ``run``, ``show`` for studies; ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for
-institutions.
+``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``run``, ``show`` for studies; ``own``, ``budget``,
+``policy``, ``meter``, ``audit``, ``quota`` for institutions.
 
 What a command needs is imported inside it: worker processes import these files again when they start.
 """
@@ -17,6 +17,8 @@ from rich.markup import escape
 from fedrisk.cli import study, usage
 from fedrisk.cli.audit import audit_app
 from fedrisk.cli.budget import budget_app
+from fedrisk.cli.dictionary import dictionary_app
+from fedrisk.cli.init import init_app
 from fedrisk.cli.output import err
 from fedrisk.cli.own import own
 from fedrisk.cli.policy import policy_app
@@ -32,6 +34,8 @@ app = typer.Typer(
 )
 for _command in (study.check, study.run, study.show, own, usage.meter, usage.quota):
     app.command()(_command)
+app.add_typer(init_app, name="init")
+app.add_typer(dictionary_app, name="dictionary")
 app.add_typer(budget_app, name="budget")
 app.add_typer(policy_app, name="policy")
 app.add_typer(audit_app, name="audit")

@@ -15,7 +15,8 @@ LAYERS = {
     "files": {"errors"},
     "findings": set(),
     "renamed": {"errors"},
-    "study": {"errors", "renamed"},
+    "display_name": set(),
+    "study": {"errors", "renamed", "display_name"},
     "metrics": {"errors"},
     "secure": {"errors"},
     "alignment": {"errors"},
@@ -51,7 +52,7 @@ LAYERS = {
     "api": {"errors", "institution", "recipes", "releases", "report", "server", "study", "engine"},
     "cli": {
         *("errors", "renamed", "study", "institution", "privacy", "audit", "models", "clients"),
-        *("server", "engine", "report", "recipes", "api"),
+        *("server", "engine", "report", "recipes", "api", "data"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
