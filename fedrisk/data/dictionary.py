@@ -29,6 +29,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fedrisk.data.special import Special, special_problems
+from fedrisk.data.text import Codes, Value, canonical
 from fedrisk.errors import ConfigError
 
 MAX_BINS = 64
@@ -42,8 +43,6 @@ FILL_IN = "FILL IN"
 
 ROW_NUMBER = "@row"
 """Stands for the row number of the file in ``Dictionary.id``."""
-
-Value = str | int | float
 
 _NUMBER_ONLY = ("low", "high", "bins", "bin_count", "monotone", "direction")
 _CATEGORY_ONLY = ("categories", "prefix")
@@ -134,7 +133,7 @@ class Column(_Frozen):
                 'special is a table of codes and their meanings as texts; write special = { "-9" = "no record" }, '
                 "with every code in quotes"
             )
-        return tuple((canonical(code), meaning) for code, meaning in pairs)
+        return tuple((special_code(code), meaning) for code, meaning in pairs)
 
     @model_validator(mode="after")
     def _rules(self) -> Column:
@@ -172,7 +171,7 @@ class Label(_Frozen):
                 "positive and negative are given together or not at all; list the values of both, or leave "
                 "both out if the column is a number in [0, 1]"
             )
-        if both := {canonical(v) for v in self.positive} & {canonical(v) for v in self.negative}:
+        if both := _shared(self.positive, self.negative) | _shared(self.negative, self.positive):
             problems.append(
                 f"positive and negative share {', '.join(map(repr, sorted(both)))}; a value means one or "
                 "the other, so remove it from one list"
@@ -303,13 +302,13 @@ def same_features(a: Dictionary, b: Dictionary) -> list[str]:
     return found
 
 
-def canonical(value: object) -> str:
-    """One spelling for a code, however it is stored: 1, 1.0, "1" and " 1.0 " are all "1".
+def special_code(code: object) -> str:
+    """One spelling for a special code, which is a number: -9, -9.0 and " -9 " are all "-9"; a text stays as it is.
 
-    >>> [canonical(v) for v in (1, "1.0", " P I F ", "01", True)]
-    ['1', '1', 'P I F', '1', '1']
+    >>> [special_code(v) for v in (-9.0, " -9e0", "99.990", "x")]
+    ['-9', '-9', '99.99', 'x']
     """
-    text = str(value).strip() if isinstance(value, str) else value
+    text = code.strip() if isinstance(code, str) else code
     try:
         number = float(text)  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -343,7 +342,7 @@ def _column_problems(c: Column) -> list[str]:
     if c.kind == "date" and c.feature:
         found.append("a date is never a feature; write feature = false")
     found += special_problems(c.kind, c.special, c.low, c.high, c.bins)
-    if both := {code for code, _ in c.special} & {canonical(v) for v in c.missing_values}:
+    if both := {code for code, _ in c.special} & {special_code(v) for v in c.missing_values}:
         found.append(
             f"special and missing_values share {', '.join(map(repr, sorted(both)))}; a code has a bin of its own or "
             "counts as missing, so remove it from one of them"
@@ -506,6 +505,12 @@ def _place(loc: tuple[int | str, ...], raw: Mapping[str, Any]) -> tuple[str, str
 def _did_you_mean(word: str, known: list[str]) -> str:
     near = difflib.get_close_matches(word, known, n=1)
     return f'did you mean "{near[0]}"?' if near else f"known are: {', '.join(known)}"
+
+
+def _shared(one: tuple[Value, ...], other: tuple[Value, ...]) -> set[str]:
+    """Values of one list that the other has too, as texts."""
+    codes = Codes(other)
+    return {canonical(v) for v in one if codes.place(canonical(v)) is not None}
 
 
 def _is_code(pair: Any) -> bool:

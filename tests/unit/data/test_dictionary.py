@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedrisk.data.dictionary import Dictionary, canonical, load_dictionary, same_features
+from fedrisk.data.dictionary import Dictionary, load_dictionary, same_features
+from fedrisk.data.text import canonical
 from fedrisk.errors import ConfigError
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "institutions"
