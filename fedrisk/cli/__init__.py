@@ -14,12 +14,11 @@ from typing import TextIO
 import typer
 from rich.markup import escape
 
-from fedrisk.cli import study, usage
+from fedrisk.cli import keys, study, usage
 from fedrisk.cli.audit import audit_app
 from fedrisk.cli.budget import budget_app
 from fedrisk.cli.dictionary import dictionary_app
 from fedrisk.cli.init import init_app
-from fedrisk.cli.keys import keys
 from fedrisk.cli.output import err
 from fedrisk.cli.own import own
 from fedrisk.cli.policy import policy_app
@@ -33,7 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (study.check, study.run, study.show, own, usage.meter, usage.quota, keys):
+for _command in (study.check, study.run, study.show, own, usage.meter, usage.quota, keys.keys):
     app.command()(_command)
 app.add_typer(init_app, name="init")
 app.add_typer(dictionary_app, name="dictionary")

@@ -9,7 +9,7 @@ from typing import Any
 from fedrisk.cli.output import out
 from fedrisk.data.draft.draft import Draft, draft_dictionary
 from fedrisk.data.draft.roles import Kind, LabelFound
-from fedrisk.data.draft.write import dictionary_text
+from fedrisk.data.draft.write import dictionary_text, toml
 from fedrisk.data.source import TableSource
 from fedrisk.study import checked
 
@@ -27,14 +27,15 @@ class Hints:
 
 def drafted(table: str, query: str | None, kind: Kind, hints: Hints) -> tuple[Draft, str, Mapping[str, Any]]:
     """The draft of a table, its text, and the settings of ``[table]`` that the table needs besides its source."""
-    given: dict[str, Any] = {"source": table} | ({} if query is None else {"query": query})
+    given_query: dict[str, Any] = {} if query is None else {"query": query}
+    given = {"source": table} | given_query
     source = checked(
         TableSource, given, where=f"table {table if '://' not in table else 'from the database'}"
     )
     draft = draft_dictionary(source, Path.cwd(), kind=kind, id_column=hints.id, label_column=hints.label)
     if draft.label is not None and (hints.positive or hints.negative):
         draft = replace(draft, label=_with_values(draft.label, hints))
-    return draft, dictionary_text(draft, horizon=hints.horizon), {} if query is None else {"query": query}
+    return draft, dictionary_text(draft, horizon=hints.horizon), given_query | draft.settings
 
 
 def _with_values(label: LabelFound, hints: Hints) -> LabelFound:
@@ -54,6 +55,8 @@ def show_draft(draft: Draft, file: Path | None, print_line: Any = None) -> None:
     listed = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
     place = f"{file} is written. " if file is not None else ""
     say(f"{place}{draft.rows:,} rows{' and more' if draft.more else ''}; described: {listed or 'nothing'}")
+    if draft.settings:
+        say(f"  read with {', '.join(f'{k} = {toml(v)}' for k, v in draft.settings.items())}")
     scheme = f", {draft.id.valid:.0%} valid credit codes" if draft.id.valid > 0 else ""
     say(f"  id: {draft.id.column or 'none found, fill it in'} ({draft.id.scheme}{scheme})")
     if draft.kind == "bank":

@@ -167,8 +167,8 @@ def markdown() -> str:
     lines = [
         "# Every key of the files",
         "",
-        "Made by `fedrisk keys --markdown > docs/keys.md`; `fedrisk keys WORD` shows the same on the screen. A key that "
-        "is not here is an error, never ignored. `--set privacy.epsilon=3` overrides a key of a study for one command.",
+        "Made by `fedrisk keys --markdown > docs/keys.md`; `fedrisk keys WORD` shows the same on the screen. A key "
+        "that is not here is an error. `--set privacy.epsilon=3` overrides a key of a study for one command.",
     ]
     file, section = "", ""
     for key in all_keys():

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from fedrisk.data.dictionary import MAX_BINS
 from fedrisk.data.draft import names
 from fedrisk.data.draft.look import RARE, Look
 from fedrisk.data.draft.rounding import COUNT_EDGES, code_edges, outward, quantile, steps, up
-from fedrisk.data.table import _FLAGS as FLAGS
+from fedrisk.data.typed import _FLAGS as FLAGS
+from fedrisk.data.typed import day_of
 
 FEW = 12
 """Most different whole numbers that are read as codes, each with a bin of its own."""
@@ -23,10 +23,12 @@ FEW = 12
 TAIL = 10.0
 """A column has a long tail where its 99th percentile is so many times its median."""
 
-_ISO_DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([T ].*)?|(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
+_YEARS = r"(1[89]|2[01])\d{2}"
+_DAY = re.compile(
+    rf"{_YEARS}[-/.年]\d{{1,2}}([-/.月]\d{{1,2}}日?)?([T ].*)?|{_YEARS}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
+)
 _OTHER_DATE = re.compile(
-    r"\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}( .*)?|\d{4}[/.]\d{1,2}[/.]\d{1,2}( .*)?|\d{1,2}[- ][A-Za-z]{3,9}[- ]\d{2,4}|"
-    r"\d{4}年\d{1,2}月(\d{1,2}日)?"
+    r"\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}( .*)?|\d{1,2}[- ][A-Za-z]{3,9}[- ]\d{2,4}|[A-Za-z]{3,9} \d{1,2}, \d{4}"
 )
 _CODE = re.compile(r"-[1-9]|-9+\d?")
 _NINES = re.compile(r"9{2,}")
@@ -93,7 +95,7 @@ def is_key(look: Look) -> bool:
         # Texts of the length of names are no keys; other unique texts are.
         return True
     whole = np.isfinite(look.numbers) & (look.numbers == np.round(look.numbers))
-    if not whole.all() or (look.stored == "number" and (look.numbers < 0).any()):
+    if not whole.all() or (look.numbers < 0).any():
         return False
     long = min(len(t) for t in look.texts) >= 8
     spread = look.numbers.max() - look.numbers.min() + 1
@@ -109,14 +111,9 @@ def _key(look: Look) -> Proposal | None:
 
 
 def is_date(look: Look) -> bool:
-    """Whether a study could read the values as dates."""
-    if look.stored == "date":
-        return True
-    fits = _fits(look, _ISO_DATE)
-    if fits is None:
-        return False
-    read = pd.to_datetime(pd.Series(look.texts[fits]), format="ISO8601", errors="coerce", utc=True)
-    return bool(read.notna().mean() > 0.99)
+    """Whether a study could read the values as days."""
+    fits = _fits(look, _DAY)
+    return fits is not None and all(day_of(t) is not None for t in look.texts[fits][:1000])
 
 
 def _fits(look: Look, form: re.Pattern[str]) -> npt.NDArray[np.bool_] | None:
@@ -133,7 +130,7 @@ def _date(look: Look) -> Proposal | None:
     if _fits(look, _OTHER_DATE) is not None:
         return _left_out(
             look,
-            "dates in another form than 2025-01-31; write them so at the source where a study needs them",
+            "days with the year last; write them as 2025-01-31 at the source where a study needs them",
         )
     return None
 
@@ -171,7 +168,7 @@ def _is_code_like(look: Look) -> bool:
 
 
 def _category(look: Look, prefix: int | None = None) -> Proposal | None:
-    counted: dict[str, int] = {}
+    counted: dict[str, int] = dict(_listed_words(look))
     unknown = {t for t in look.texts if names.plain(t) in names.values("unknown") or (prefix and t == "0")}
     for text, count in zip(look.texts, look.counts, strict=True):
         if text not in unknown:
@@ -190,6 +187,12 @@ def _category(look: Look, prefix: int | None = None) -> Proposal | None:
             else f"all but fewer than {RARE} rows have one value",
         )
     return _listed(look, listed, rare, unlisted, total, sorted(unknown, key=_in_order), prefix)
+
+
+def _listed_words(look: Look) -> dict[str, int]:
+    """Words for missing values that are values here: "NA" among codes of two letters is Namibia, or North America."""
+    codes = np.array([bool(re.fullmatch("[A-Z]{2}", t)) for t in look.texts])
+    return {"NA": look.missing["NA"]} if "NA" in look.missing and look.share(codes) > 0.9 else {}
 
 
 def _listed(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from fedrisk.data.draft import names
 from fedrisk.data.draft.columns import Proposal, propose
 from fedrisk.data.draft.look import MOST_ROWS, Look, look_at
+from fedrisk.data.draft.reading import notation_of, readable
 from fedrisk.data.draft.roles import (
     KNOWN_LATER,
     IdFound,
@@ -22,7 +24,9 @@ from fedrisk.data.draft.roles import (
     label_of,
     outcomes,
 )
+from fedrisk.data.hints import READ
 from fedrisk.data.source import TableSource
+from fedrisk.data.text import Notation
 from fedrisk.errors import ConfigError
 
 RESERVED = ("external_score", "(known)")
@@ -34,6 +38,7 @@ class Draft:
     """What is proposed for one table.
 
     Attributes:
+        settings: keys of ``[table]`` that it takes to read it.
         table: how the table is called in texts.
         rows: that were looked at; ``more``: whether the table has more.
         kind: for a bank, with a label, or for a data holder.
@@ -45,6 +50,7 @@ class Draft:
         left_out: the others, with the reason.
     """
 
+    settings: dict[str, Any]
     table: str
     rows: int
     more: bool
@@ -75,7 +81,12 @@ def draft_dictionary(
     id_column, label_column: where a person knows them. Errors: ConfigError for a column that is not there, DataError
     where the table cannot be read.
     """
+    source, settings = readable(source, base)
     looks = look_at(source, base)
+    if notation := notation_of(look.texts.tolist() for look in looks if look.numeric < READ):
+        settings |= notation
+        written = Notation.model_validate(notation)
+        looks = tuple(look.written(written) for look in looks)
     by_name = {look.name: look for look in looks}
     for wanted in filter(None, (id_column, label_column)):
         if wanted not in by_name:
@@ -94,6 +105,7 @@ def draft_dictionary(
         proposals.append(Proposal(source=label.column, left_out=reason))
     described = tuple(p for p in proposals if p.left_out is None)
     return Draft(
+        settings=settings,
         table="the database" if source.is_database else Path(source.source).name,
         rows=looks[0].rows,
         more=looks[0].rows == MOST_ROWS,

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fedrisk.data.source import TableSource, _open, where
+from fedrisk.data.source import TableSource, read_texts, where
+from fedrisk.data.text import MISSING, PLAIN, Notation, number_of, trim
 from fedrisk.errors import DataError
 
 Floats = npt.NDArray[np.float64]
-Stored = Literal["text", "number", "date", "flag"]
 
 MOST_ROWS = 500_000
 """Rows that are looked at, the first ones of the table; a draft says so where there are more."""
@@ -30,17 +31,19 @@ class Look:
 
     Attributes:
         name: in the table.
-        stored: how the table holds it; CSV holds texts.
         texts: (d,) the different values as texts without space around them.
         counts: (d,) rows of each.
         codes: (n,) for each row the place of its value in ``texts``, -1 where missing.
+        missing: rows of each word for a missing value that the table holds.
+        notation: how numbers are written.
     """
 
     name: str
-    stored: Stored
     texts: npt.NDArray[np.object_] = field(repr=False)
     counts: npt.NDArray[np.int64] = field(repr=False)
     codes: npt.NDArray[np.int64] = field(repr=False)
+    missing: dict[str, int] = field(repr=False)
+    notation: Notation = PLAIN
 
     @property
     def rows(self) -> int:
@@ -61,6 +64,9 @@ class Look:
     def numbers(self) -> Floats:
         """(d,) the values as numbers, NaN where one is none."""
         read = pd.to_numeric(pd.Series(self.texts, dtype=object), errors="coerce").to_numpy(dtype=np.float64)
+        if self.notation != PLAIN:
+            other = [number_of(t, self.notation) for t in self.texts]
+            read = np.array([np.nan if x is None else float(x) for x in other], dtype=np.float64)
         return np.where(np.isfinite(read), read, np.nan)
 
     @cached_property
@@ -77,53 +83,39 @@ class Look:
         """Share, of the rows with a value, of those with one of the chosen values."""
         return float(self.counts[chosen].sum() / max(self.present, 1))
 
+    def written(self, notation: Notation) -> Look:
+        """The same column, its numbers written in a notation."""
+        return replace(self, notation=notation)
+
 
 def look_at(source: TableSource, base: Path) -> tuple[Look, ...]:
-    """All columns of a table; ConfigError or DataError where it cannot be read, has no rows or two equal names."""
-    frame = read_all(source, base, MOST_ROWS)
-    if not len(frame):
+    """All columns of a table; ConfigError or DataError where it cannot be read or has no rows."""
+    frame = _first_rows(read_texts(source, base))
+    if frame is None:
         raise DataError(f"{where(source)}: has no rows; check the path, or the query")
-    if twice := sorted({str(n) for n in frame.columns[frame.columns.duplicated()]}):
-        raise DataError(f"{where(source)}: several columns are called {', '.join(twice)}; rename all but one")
     return tuple(_look(str(name), frame[name]) for name in frame.columns)
 
 
-def read_all(source: TableSource, base: Path, most: int) -> pd.DataFrame:
-    """Every column of the first rows of a table, as the table holds them."""
-    with _open(source, base) as (header, blocks):
-        parts, rows = [], 0
-        for block in blocks(header):
-            parts.append(block)
-            rows += len(block)
-            if rows >= most:
-                break
-    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=header)
-    return table.head(most)
+def _first_rows(blocks: Iterator[pd.DataFrame]) -> pd.DataFrame | None:
+    parts, rows = [], 0
+    for block in blocks:
+        parts.append(block)
+        rows += len(block)
+        if rows >= MOST_ROWS:
+            break
+    return pd.concat(parts, ignore_index=True).head(MOST_ROWS) if rows else None
 
 
 def _look(name: str, values: pd.Series[Any]) -> Look:
-    texts, stored = _texts(values)
-    codes, distinct = pd.factorize(texts)
-    return Look(
-        name=name,
-        stored=stored,
-        texts=np.asarray(distinct, dtype=object),
-        counts=np.bincount(codes[codes >= 0], minlength=len(distinct)).astype(np.int64),
-        codes=np.asarray(codes, dtype=np.int64),
-    )
-
-
-def _texts(values: pd.Series[Any]) -> tuple[pd.Series[Any], Stored]:
-    """Values as texts, None where missing, and how they were stored."""
-    if pd.api.types.is_datetime64_any_dtype(values):
-        return values.astype("string").astype(object).where(values.notna(), None), "date"
-    if pd.api.types.is_bool_dtype(values):
-        return values.map({True: "1", False: "0"}).astype(object), "flag"
-    stored: Stored = "number" if pd.api.types.is_numeric_dtype(values) else "text"
-    if pd.api.types.is_float_dtype(values):
-        whole = values.dropna()
-        if bool(np.isfinite(whole).all() and (whole == whole.round()).all() and (whole.abs() < 2**53).all()):
-            values = values.astype("Int64")
-    texts = values.astype(object).where(values.notna(), None)
-    texts = texts.map(lambda v: None if v is None or v is pd.NA else str(v).strip())
-    return texts.where(texts != "", None), stored
+    codes, found = pd.factorize(values)
+    spelt = [trim(str(text)) for text in found]
+    # Values that differ in the space around them are one; words for a missing value are none.
+    places: dict[str, int] = {}
+    of = np.array([-1 if t in MISSING else places.setdefault(t, len(places)) for t in spelt] + [-1])
+    counts = np.bincount(codes[codes >= 0], minlength=len(spelt))
+    missing = {t: int(n) for t, n in zip(spelt, counts, strict=True) if t in MISSING and t}
+    codes = of[codes].astype(np.int64)
+    texts = np.empty(len(places), dtype=object)
+    texts[:] = list(places)
+    rows = np.bincount(codes[codes >= 0], minlength=len(places)).astype(np.int64)
+    return Look(name, texts, rows, codes, missing)

@@ -169,4 +169,13 @@ def _left_out_lines(left_out: Sequence[Proposal]) -> list[str]:
 def table_lines(table: Path | str, folder: Path, settings: Mapping[str, Any]) -> list[str]:
     """The ``[table]`` of an institution file in ``folder``: a path as seen from there, or a database URL."""
     source = table if isinstance(table, str) else Path(os.path.relpath(table, folder)).as_posix()
-    return ["[table]", f"source = {toml(source)}", *(f"{k} = {toml(v)}" for k, v in settings.items())]
+    return [
+        "[table]",
+        f"source = {toml(source)}",
+        *(f"{k} = {toml(v)}{_read_as(k)}" for k, v in settings.items()),
+    ]
+
+
+def _read_as(key: str) -> str:
+    """Of what was recognised, a person sees whether it is right; a query he gave himself."""
+    return "" if key == "query" else f"  {CONFIRM}: how the file is written, as recognised"
