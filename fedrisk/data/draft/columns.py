@@ -271,8 +271,8 @@ def _number(look: Look) -> Proposal | None:
             break
     if not settings:
         return _left_out(look, f"all but fewer than {RARE} rows have one value")
-    confirm = tuple(k for k in ("low", "high", "bins", "outside") if k in settings)
     _add_codes(numbers, settings, why)
+    confirm = tuple(k for k in ("low", "high", "bins", "outside", "special") if k in settings)
     if towards := names.direction(look.name):
         settings["direction"] = towards
         why["direction"] = (
@@ -364,7 +364,7 @@ def _beyond(low: float, high: float, edges: tuple[float, ...]) -> tuple[float, f
 def _age(look: Look, n: _Numbers) -> Shape:
     if not names.says(look.name, "age") or n.at(0.001) < 14 or n.at(0.999) > 110:
         return None
-    return {"low": 18, "high": 100}, {"low": "the age of a person"}
+    return {"low": 18, "high": 100}, dict.fromkeys(("low", "high"), "by its meaning, the age of a person")
 
 
 def _year(look: Look, n: _Numbers) -> Shape:
@@ -383,7 +383,8 @@ def _share(look: Look, n: _Numbers) -> Shape:
         return None
     if _narrow(n, 0, top):
         return None
-    return {"low": 0, "high": top}, {"high": "a share" if top == 1 else "a share in per cent"}
+    said = f"by its meaning, a share{'' if top == 1 else ' in per cent'}"
+    return {"low": 0, "high": top}, dict.fromkeys(("low", "high"), said)
 
 
 def _counts(look: Look, n: _Numbers) -> Shape:

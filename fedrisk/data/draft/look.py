@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fedrisk.alignment.ids import normalise
 from fedrisk.data.source import TableSource, read_texts, where
 from fedrisk.data.text import MISSING, PLAIN, Notation, number_of, trim
 from fedrisk.errors import DataError
@@ -93,7 +94,20 @@ def look_at(source: TableSource, base: Path) -> tuple[Look, ...]:
     frame = _first_rows(read_texts(source, base))
     if frame is None:
         raise DataError(f"{where(source)}: has no rows; check the path, or the query")
+    if _values_for_names([str(name) for name in frame.columns]):
+        # Names become public, values must not.
+        raise DataError(
+            f"{where(source)}: its first row holds values where the names of columns should be; write the names there, "
+            "or skip_rows in [table] where they stand further below"
+        )
     return tuple(_look(str(name), frame[name]) for name in frame.columns)
+
+
+def _values_for_names(names: Sequence[str]) -> bool:
+    """Whether a row of names is one of values: one is a credit code, or half of them are numbers or empty."""
+    _, refused = normalise(names, "uscc")
+    values = sum(number_of(name) is not None or not name for name in names)
+    return not refused.all() or 2 * values >= len(names)
 
 
 def _first_rows(blocks: Iterator[pd.DataFrame]) -> pd.DataFrame | None:

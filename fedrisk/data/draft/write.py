@@ -126,7 +126,10 @@ def _column_lines(p: Proposal, name: str) -> list[str]:
     meaning = " ".join(remark(p.source).split()) or name
     lines.append(f"meaning = {toml(meaning)}  # in words that the other members understand")
     for key, value in p.settings.items():
-        said = "; ".join(filter(None, (_BOUND.get(key) if key in p.confirm else None, p.why.get(key))))
+        why = p.why.get(key, "")
+        # Where the meaning gives the bound, nothing follows from the table.
+        bound = "" if key not in p.confirm or why.startswith("by its meaning") else _BOUND.get(key, "")
+        said = "; ".join(filter(None, (bound, why)))
         mark = f"{CONFIRM}: {said}" if key in p.confirm else f"# {said}" if said else ""
         lines.append(f"{key} = {toml(value)}" + (f"  {mark}" if mark else ""))
     return [*lines, "drafted = true"] if p.kind != "date" else lines
