@@ -17,6 +17,7 @@ from rich.markup import escape
 from fedrisk.cli import keys, study, usage
 from fedrisk.cli.audit import audit_app
 from fedrisk.cli.budget import budget_app
+from fedrisk.cli.check import check
 from fedrisk.cli.dictionary import dictionary_app
 from fedrisk.cli.init import init_app
 from fedrisk.cli.output import err
@@ -32,7 +33,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (study.check, study.run, study.show, own, usage.meter, usage.quota, keys.keys):
+for _command in (check, study.run, study.show, own, usage.meter, usage.quota, keys.keys):
     app.command()(_command)
 app.add_typer(init_app, name="init")
 app.add_typer(dictionary_app, name="dictionary")

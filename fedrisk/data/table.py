@@ -71,8 +71,8 @@ class Table:
         ids: (n,) object, normalised.
         frame: n rows of typed columns by their dictionary names: numbers and flags float64 with NaN, and with
             special codes as the numbers that they are; categories object with None, dates datetime64.
-        label: (n,) float64 in [0, 1], or None.
-        weight: (n,) float64 in [0, 1], or None.
+        label: (n,) float64 in [0, 1], NaN where a row has none; None where the dictionary names no label.
+        weight: (n,) float64 in [0, 1], 0 where a row has no label; or None.
         digest: SHA-256 over all of these, so that a table that changes between two exchanges of a study is
             noticed.
         checks: warnings and notes.
@@ -87,6 +87,11 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def labelled(self) -> Bools:
+        """Which rows have a label, (n,): a customer without one is scored like any other, and teaches no model."""
+        return np.zeros(len(self), dtype=bool) if self.label is None else ~np.isnan(self.label)
 
 
 def read_table(source: TableSource, dictionary: Dictionary, *, base: str | Path) -> Table:
@@ -106,11 +111,23 @@ def read_table(source: TableSource, dictionary: Dictionary, *, base: str | Path)
     return table
 
 
+def examine_table(
+    source: TableSource, dictionary: Dictionary, *, base: str | Path
+) -> tuple[Table | None, tuple[Check, ...]]:
+    """The table as far as it can be made, also where rules are broken, and all checks; for its owner's eyes alone.
+
+    None where a column is missing or no row is there. Raises only if the source cannot be read at all.
+    """
+    table, checks = _examine(source, dictionary, Path(base))
+    return table, tuple(sorted(checks, key=lambda c: _RANK[c.severity]))
+
+
 def check_table(source: TableSource, dictionary: Dictionary, *, base: str | Path) -> tuple[Check, ...]:
     """All checks of the table, errors first; raises only if the source cannot be read at all."""
-    rank = {"error": 0, "warning": 1, "note": 2}
-    _, checks = _examine(source, dictionary, Path(base))
-    return tuple(sorted(checks, key=lambda c: rank[c.severity]))
+    return examine_table(source, dictionary, base=base)[1]
+
+
+_RANK = {"error": 0, "warning": 1, "note": 2}
 
 
 def raise_for(checks: Iterable[Check], *, where: str = "table") -> None:
@@ -135,9 +152,8 @@ def _examine(source: TableSource, dictionary: Dictionary, base: Path) -> tuple[T
         checks.always("table", "has no rows", _no_rows_remedy(source, checks.read))
         return None, checks
 
-    label, weight, keep = _label(raw, dictionary.label, checks, source.notation)
-    ids, known = _ids(raw, dictionary, keep, checks)
-    keep &= known
+    label, weight = _label(raw, dictionary.label, checks, source.notation)
+    ids, keep = _ids(raw, dictionary, checks)
     ids = ids[keep]
     _check_repeated(ids, raw.index[keep], dictionary, checks)
     if not keep.any():
@@ -186,6 +202,12 @@ def _check_repeated(ids: Objects, rows: pd.Index[Any], d: Dictionary, checks: Ch
 def _check_classes(label: Floats | None, checks: Checks) -> None:
     if label is None or not len(label):
         return
+    label = label[~np.isnan(label)]
+    if not len(label):
+        checks.always(
+            "label", "no row has a label", "check label.column, and the values that count as labels"
+        )
+        return
     for name, absent in (("positive", label.max() <= 0), ("negative", label.min() >= 1)):
         if absent:
             checks.always(
@@ -193,26 +215,21 @@ def _check_classes(label: Floats | None, checks: Checks) -> None:
             )
 
 
-def _ids(raw: pd.DataFrame, d: Dictionary, keep: Bools, checks: Checks) -> tuple[Objects, Bools]:
+def _ids(raw: pd.DataFrame, d: Dictionary, checks: Checks) -> tuple[Objects, Bools]:
     """The spelling of every row's id, and which rows have a usable one."""
     if d.id == ROW_NUMBER:
         numbers = raw.index.to_numpy()
         return np.array([f"ROW{i:09d}" for i in numbers], dtype=object), np.ones(len(raw), dtype=bool)
     text, present = _id_texts(raw[d.id], d.id, checks)
-    checks.note(
-        d.id,
-        "id is missing",
-        int((~present & keep).sum()),
-        "fill the id in, or leave these rows out",
-        at=raw.index[~present & keep],
-    )
+    remedy = "fill the id in, or leave these rows out"
+    checks.note(d.id, "id is missing", int((~present).sum()), remedy, at=raw.index[~present])
     lost = _check_lost(text, raw.index, present, d.id, checks)
     ids = np.full(len(raw), "", dtype=object)
     good = present & ~lost
     normal, refused = normalise(text[good].to_numpy(dtype=object), d.id_scheme)
     ids[good] = normal
     good[good] = ~np.asarray(refused, dtype=bool)
-    wrong = present & ~lost & ~good & keep
+    wrong = present & ~lost & ~good
     bad = int(wrong.sum())
     checks.note(
         d.id,
@@ -272,50 +289,54 @@ def _check_lost(
 
 def _label(
     raw: pd.DataFrame, rule: Label | None, checks: Checks, notation: Notation
-) -> tuple[Floats | None, Floats | None, Bools]:
-    """Label, selection weight, and which rows have a label."""
-    keep = np.ones(len(raw), dtype=bool)
+) -> tuple[Floats | None, Floats | None]:
+    """Label, NaN where a row has none, and selection weight. Rows without a label stay: customers to be scored."""
     if rule is None:
-        return None, None, keep
+        return None, None
+    given = raw[rule.column]
+    empty = (given.isna() | (given.astype("string").str.strip() == "")).to_numpy(dtype=bool, na_value=True)
+    kept = "scored like any other row, and not trained on"
     if rule.positive:
         classes = Codes([*rule.positive, *rule.negative], notation=notation)
         meanings = {None: np.nan} | {
             k: float(k < len(rule.positive)) for k in range(len(rule.positive + rule.negative))
         }
-        label = by_value(texts_of(raw[rule.column]), lambda v: meanings[classes.place(v)])
-        remedy = "dropped; list the value under positive or negative if it is an outcome"
-        keep = ~np.isnan(label)
+        label = by_value(texts_of(given), lambda v: meanings[classes.place(v)])
+        remedy = f"{kept}; list the value under positive or negative if it is an outcome"
+        unlisted = np.isnan(label) & ~empty
         checks.note(
             rule.column,
             "no label: value neither positive nor negative",
-            int((~keep).sum()),
+            int(unlisted.sum()),
             remedy,
             "warning",
-            at=raw.index[~keep],
+            at=raw.index[unlisted],
         )
+        without = np.isnan(label) & empty
     else:
-        label, unreadable = numbers(raw[rule.column], notation)
+        label, unreadable = numbers(given, notation)
         checks.note(
             rule.column,
             "label is not a number",
             int(unreadable.sum()),
-            f"write a number in [0, 1]{_notation_hint(raw[rule.column], unreadable, notation)}",
+            f"write a number in [0, 1]{_notation_hint(given, unreadable, notation)}",
             at=raw.index[unreadable],
         )
-        keep = ~np.isnan(label)
-        checks.note(rule.column, "no label", int((~keep & ~unreadable).sum()), "dropped", "warning")
+        without = np.isnan(label) & ~unreadable
         wide = (label < 0) | (label > 1)
         remedy = "list its values under positive and negative"
         checks.note(rule.column, "label outside [0, 1]", int(wide.sum()), remedy, at=raw.index[wide])
+    checks.note(rule.column, "no label", int(without.sum()), kept, "warning")
     if rule.weight is None:
-        return label, None, keep
+        return label, None
     weight, _ = numbers(raw[rule.weight], notation)
-    wide = keep & ~((weight >= 0) & (weight <= 1))
+    weight[np.isnan(label)] = 0.0
+    wide = ~((weight >= 0) & (weight <= 1))
     remedy = "divide by a public upper bound; larger weights would raise the sensitivity"
     checks.note(
         rule.weight, "selection weight missing or outside [0, 1]", int(wide.sum()), remedy, at=raw.index[wide]
     )
-    return label, weight, keep
+    return label, weight
 
 
 def _typed(values: pd.Series[Any], c: Column, checks: Checks, notation: Notation) -> Any:
