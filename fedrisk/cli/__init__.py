@@ -1,7 +1,7 @@
 """The commands.
 
-``check``, ``run``, ``show`` for studies; ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for
-institutions.
+``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``run``, ``show`` for studies; ``own``, ``budget``,
+``policy``, ``meter``, ``audit``, ``quota`` for institutions.
 
 What a command needs is imported inside it, so that help and completion come at once.
 """
@@ -13,11 +13,13 @@ from typing import Annotated, TextIO
 
 import typer
 
-from fedrisk.cli import study, usage
+from fedrisk.cli import keys, study, usage
 from fedrisk.cli.audit import audit_app
 from fedrisk.cli.budget import budget_app
 from fedrisk.cli.check import check
+from fedrisk.cli.dictionary import dictionary_app
 from fedrisk.cli.exits import EXIT_CODES, report
+from fedrisk.cli.init import init_app
 from fedrisk.cli.output import append_log, note, screen
 from fedrisk.cli.own import own
 from fedrisk.cli.policy import policy_app
@@ -37,8 +39,10 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for _command in (check, study.run, study.show, own, usage.meter, usage.quota, version):
+for _command in (check, study.run, study.show, own, usage.meter, usage.quota, keys.keys, version):
     app.command()(_command)
+app.add_typer(init_app, name="init")
+app.add_typer(dictionary_app, name="dictionary")
 app.add_typer(budget_app, name="budget")
 app.add_typer(policy_app, name="policy")
 app.add_typer(audit_app, name="audit")

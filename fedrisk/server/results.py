@@ -123,7 +123,7 @@ class StudyFigures:
     """All figures of a run: what metrics.json holds.
 
     Outside research runs every figure comes from the private evaluation histogram. evaluated: whether the recipe has a
-    model whose scores can be evaluated.
+    model whose scores can be evaluated. display_names: what people read in place of names, where the study says so.
     """
 
     study: str
@@ -162,6 +162,7 @@ class StudyFigures:
     bytes_received: dict[str, int]
     peak_mb: float
     institutions: dict[str, InstitutionFacts]
+    display_names: dict[str, str] = field(default_factory=dict)
     sections: tuple[Section, ...] = ()
     left_out: tuple[str, ...] = ()
     disclosures: tuple[DisclosureLine, ...] = ()
@@ -296,6 +297,7 @@ def summarise(
         bytes_received=exchange.received,
         peak_mb=round(peak_mb(), 1),
         institutions=_institutions(roster),
+        display_names=study.display_names,
         sections=sections,
         evaluated=bool(study.banks),
         card=outcome.card,

@@ -19,9 +19,10 @@ LAYERS = {
     "renamed": {"errors"},
     # Where stores lie.
     "home": {"errors"},
+    "display_name": set(),
     "toml_file": {"errors"},
     "file_rules": {"toml_file"},
-    "study": {"errors", "renamed", "toml_file", "file_rules"},
+    "study": {"errors", "renamed", "toml_file", "file_rules", "display_name"},
     "metrics": {"errors"},
     "secure": {"errors"},
     "alignment": {"errors", "progress"},
@@ -58,7 +59,7 @@ LAYERS = {
     "api": {"errors", "institution", "recipes", "releases", "report", "server", "study", "engine"},
     "cli": {
         *("errors", "files", "home", "renamed", "study", "institution", "privacy", "audit", "models", "clients"),
-        *("tracebacks", "progress", "server", "engine", "report", "recipes", "api"),
+        *("tracebacks", "progress", "server", "engine", "report", "recipes", "api", "data"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
