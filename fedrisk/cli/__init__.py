@@ -1,7 +1,7 @@
 """The commands.
 
-``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``run``, ``show`` for studies; ``own``, ``budget``,
-``policy``, ``meter``, ``audit``, ``quota`` for institutions.
+``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``run``, ``show``, ``runs``, ``compare`` for studies;
+``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions.
 
 What a command needs is imported inside it, so that help and completion come at once.
 """
@@ -21,11 +21,13 @@ from fedrisk.cli.dictionary import dictionary_app
 from fedrisk.cli.exits import EXIT_CODES, report
 from fedrisk.cli.init import init_app
 from fedrisk.cli.output import append_log, note, screen
-from fedrisk.cli.own import own
 from fedrisk.cli.policy import policy_app
+from fedrisk.cli.results import own, results
 from fedrisk.cli.root import Root
+from fedrisk.cli.runs import compare, runs_app
 from fedrisk.cli.store import store_app
 from fedrisk.cli.version import show_version, version
+from fedrisk.errors import LeftUndone
 from fedrisk.home import RelativeHome
 from fedrisk.renamed import OldWord
 
@@ -39,10 +41,11 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for _command in (check, study.run, study.show, own, usage.meter, usage.quota, keys.keys, version):
+for _command in (check, study.run, study.show, compare, results, own, usage.meter, usage.quota, keys.keys, version):
     app.command()(_command)
 app.add_typer(init_app, name="init")
 app.add_typer(dictionary_app, name="dictionary")
+app.add_typer(runs_app, name="runs")
 app.add_typer(budget_app, name="budget")
 app.add_typer(policy_app, name="policy")
 app.add_typer(audit_app, name="audit")
@@ -83,6 +86,8 @@ def _warn(
     """Shows an old word or a relative home as a note, without the place in the code; the rest is logged."""
     if issubclass(category, OldWord | RelativeHome):
         note(f"note: {message}", style=None)
+    elif issubclass(category, LeftUndone):
+        note(f"warning: {message}", style="yellow")
     else:
         logging.getLogger("py.warnings").warning("%s: %s", category.__name__, message)
 

@@ -268,6 +268,13 @@ class NodeStore:
             ) from None
         return folder
 
+    def can_keep_results(self) -> None:
+        """StoreError where no results could be written: asked before a study is paid for."""
+        folder = self.path / "results"
+        write_atomic(folder / ".writable", b"")
+        with contextlib.suppress(OSError):
+            (folder / ".writable").unlink()
+
     def put_result(self, attempt: str, name: str, content: bytes) -> None:
         """Keep a file in that folder, whole or not at all."""
         write_atomic(self.results(attempt) / name, content)
