@@ -55,7 +55,7 @@ def action_of(node: Node, name: str, request: Payload) -> Action:
 def serve(name: str, message: FlowerMessage, context: Context) -> FlowerMessage:
     """Answer one message; never raises, because Flower would send the text of an exception to the server."""
     try:
-        node = Node.load(institution_file(context))
+        node = Node.open(institution_file(context))
         with node.store.one_at_a_time():
             return reply(_answer_or_refuse(node, name, message), message)
     except Exception as error:

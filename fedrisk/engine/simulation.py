@@ -20,7 +20,8 @@ from pathlib import Path
 import fedrisk
 from fedrisk.engine.in_process import load_nodes, register, with_who_saw_what
 from fedrisk.errors import ConfigError, PeerError
-from fedrisk.institution import find_institutions, home
+from fedrisk.home import home
+from fedrisk.institution import find_institutions
 from fedrisk.recipes import load_study
 from fedrisk.server.hub import Hub
 from fedrisk.server.results import METRICS, Results
@@ -72,7 +73,7 @@ def run_simulation(
 def _environment(folder: Path) -> dict[str, str]:
     """Flower's home in a folder of this run; the stores stay where they are."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    return {**os.environ, "FLWR_HOME": str(folder), "FEDRISK_HOME": str(home().resolve()), "PATH": path}
+    return {**os.environ, "FLWR_HOME": str(folder), "FEDRISK_HOME": str(home()), "PATH": path}
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 from flwr.serverapp import Grid
 
-from fedrisk.errors import EnvelopeError, PeerError
+from fedrisk.errors import EnvelopeError, PeerError, QuotaError
 from fedrisk.protocol.common_view import CONFIRM, Part, first_digest, next_digest, with_parts
 from fedrisk.protocol.payload import Blob, Payload, from_record, request, spends_in
 from fedrisk.secure.identity import SignedKey, verify
@@ -21,6 +21,11 @@ from fedrisk.server.envelope_file import Spool
 Report = Callable[[int, str, str], None]
 """Called before each exchange with its number, action and a few words on what it does."""
 
+
+_QUOTA = (
+    ". Code quota: the key authority agreed to evaluate fewer ids of an institution than it has now. fedrisk quota "
+    "with the authority's file shows whose; its operator agrees more with --size, where that institution's ids are right"
+)
 
 PATIENCE = 600.0
 """Seconds after which an exchange that can go on without some institutions does so."""
@@ -148,9 +153,10 @@ class Exchange:
         refusals = {name: a.refusal for name, a in answers.items() if a.refusal is not None}
         if refusals:
             listed = ", ".join(f"{name} ({code})" for name, code in sorted(refusals.items()))
+            more = _QUOTA if QuotaError.code in refusals.values() else ""
             raise PeerError(
                 f"the study stopped in exchange {self.exchanges}, {action}: refused by {listed}. "
-                "The reason is in the institution's own errors.log; what was released before stays charged"
+                f"The reason is in the institution's own errors.log; what was released before stays charged{more}"
             )
         return answers
 

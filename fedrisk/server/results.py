@@ -34,11 +34,17 @@ CALIBRATION_GROUPS = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """Enterprises by bank; overlap: those a holder has in common with the banks, in research runs only."""
+    """Enterprises by bank.
+
+    training, holdout: with a label; where customers have none, about so many, since nobody but the bank knows who they
+    are. unlabelled: customers without a label, scored like the others and otherwise left alone; empty where all have
+    one. overlap: those that a holder has in common with the banks, in research runs only.
+    """
 
     training: dict[str, int]
     holdout: dict[str, int]
     overlap: dict[str, int] | None = None
+    unlabelled: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +125,7 @@ class StudyFigures:
     """All figures of a run: what metrics.json holds.
 
     Outside research runs every figure comes from the private evaluation histogram. evaluated: whether the recipe has a
-    model whose scores can be evaluated.
+    model whose scores can be evaluated. display_names: what people read in place of names, where the study says so.
     """
 
     study: str
@@ -158,6 +164,7 @@ class StudyFigures:
     bytes_received: dict[str, int]
     peak_mb: float
     institutions: dict[str, InstitutionFacts]
+    display_names: dict[str, str] = field(default_factory=dict)
     sections: tuple[Section, ...] = ()
     left_out: tuple[str, ...] = ()
     disclosures: tuple[DisclosureLine, ...] = ()
@@ -219,21 +226,22 @@ class Results(StudyFigures):
     @classmethod
     def load(cls, folder: Path) -> "Results":
         """Read back what :meth:`save` wrote; ConfigError where it is not there or malformed."""
+        file = folder / METRICS
+        if not file.exists():
+            raise ConfigError(f"{file} does not exist; name the --out folder of a finished run")
         try:
-            metrics = _adapter().validate_json((folder / METRICS).read_bytes())
-            card, network, record = (folder / n for n in (CARD_FILE, NETWORK_FILE, RECORD_FILE))
-            return cls(
-                **vars(metrics),
-                card=Scorecard.from_json(card.read_text()) if card.exists() else None,
-                network=network.read_bytes() if network.exists() else None,
-                record=ReleaseRecord.load(record) if record.exists() else None,
-            )
-        except FileNotFoundError as error:
-            raise ConfigError(
-                f"{error.filename} does not exist; name the --out folder of a finished run"
-            ) from None
-        except (ValidationError, ValueError, OSError):
-            raise ConfigError(f"the results in {folder} cannot be read; run the study again") from None
+            metrics = _adapter().validate_json(file.read_bytes())
+            file = folder / CARD_FILE
+            card = Scorecard.from_json(file.read_text()) if file.exists() else None
+            file = folder / NETWORK_FILE
+            network = file.read_bytes() if file.exists() else None
+        except (ValidationError, ValueError, KeyError, TypeError, AttributeError, OSError):
+            raise ConfigError(f"{file} is damaged or of another version; put it back from its copy") from None
+        except ConfigError as error:
+            raise ConfigError(f"{file}: {error}") from None
+        file = folder / RECORD_FILE
+        record = ReleaseRecord.load(file) if file.exists() else None
+        return cls(**vars(metrics), card=card, network=network, record=record)
 
 
 @cache
@@ -324,6 +332,7 @@ def summarise(
         bytes_received=exchange.received,
         peak_mb=round(peak_mb(), 1),
         institutions=_institutions(roster),
+        display_names=study.display_names,
         sections=sections,
         evaluated=bool(study.banks),
         card=outcome.card,
@@ -412,7 +421,7 @@ def _by_bank(roster: Roster, outcome: Outcome) -> dict[str, BankFigures] | None:
             alone_auc=own.get("bank_alone_auc"),
             champion_auc=own.get("bank_champion_auc"),
             personal_auc=own.get("bank_personal_auc"),
-            holdout=roster.holdout[bank],
+            holdout=roster.labelled_holdout[bank],
         )
     return table or None
 
@@ -428,7 +437,14 @@ def _standard_error(total: Counts | None, outcome: Outcome) -> float | None:
 
 def _rows(roster: Roster) -> Rows:
     overlap = None if roster.research_seed is None else _overlap(roster)
-    return Rows(training=roster.training, holdout=roster.holdout, overlap=overlap)
+    without = {
+        bank: said.rows - said.labelled.rows
+        for bank in roster.study.banks
+        if (said := roster.statements[bank]).labelled is not None and said.labelled.rows < said.rows
+    }
+    return Rows(
+        training=roster.labelled, holdout=roster.labelled_holdout, overlap=overlap, unlabelled=without
+    )
 
 
 def _overlap(roster: Roster) -> dict[str, int]:

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from fedrisk.errors import ProtocolError, StoreError
-from fedrisk.files import make_folders, reserve, write_atomic
+from fedrisk.files import damaged, make_folders, read_kept, reserve, write_atomic
 
 State = TypeVar("State")
 Made = TypeVar("Made")
 
 _OVER = "over"
+_AGAIN = "run the study again"
 _RESERVE = "reserve"
 
 
@@ -136,7 +137,7 @@ class AttemptStore:
     def message(self, name: str) -> bytes | None:
         """What was told or answered before, or None."""
         file = self.folder / f"{name}.message"
-        return file.read_bytes() if file.exists() else None
+        return read_kept(file, _AGAIN) if file.exists() else None
 
     def put(self, name: str, array: NDArray[Any]) -> None:
         """Keep an array; ProtocolError once the attempt is over."""
@@ -157,7 +158,10 @@ class AttemptStore:
             file = self.folder / f"{name}.npy"
             if not file.exists():
                 raise ProtocolError(f"{name} was never received in this attempt; run the study again")
-            AttemptStore._arrays[key] = np.load(file, allow_pickle=False)
+            try:
+                AttemptStore._arrays[key] = np.load(file, allow_pickle=False)
+            except (ValueError, OSError, EOFError):
+                raise damaged(file, _AGAIN) from None
         return AttemptStore._arrays[key]
 
     def has(self, name: str) -> bool:
@@ -194,7 +198,7 @@ class AttemptStore:
             raise ProtocolError(
                 "the secrets of this attempt are deleted or were never made; run the study again"
             )
-        return file.read_bytes()
+        return read_kept(file, _AGAIN)
 
     def keep_until_settled(self, owed: Owed, room: int) -> None:
         """Say, before anything is paid, what a result will be made from; keep ``room`` bytes of the disk for it."""
