@@ -41,7 +41,18 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for _command in (check, study.run, study.show, compare, results, own, usage.meter, usage.quota, keys.keys, version):
+for _command in (
+    check,
+    study.run,
+    study.show,
+    compare,
+    results,
+    own,
+    usage.meter,
+    usage.quota,
+    keys.keys,
+    version,
+):
     app.command()(_command)
 app.add_typer(init_app, name="init")
 app.add_typer(dictionary_app, name="dictionary")
