@@ -106,5 +106,7 @@ class OwnerError(StoreError):
 
 class Stopped(KeyboardInterrupt):
     """A person stopped a study by hand; the text says what was charged so far, and how to go on."""
+
+
 class LeftUndone(UserWarning):
     """Something optional failed, or needs a person's eye; what was asked for is there all the same."""

@@ -116,6 +116,7 @@ def run_local(
         raise Stopped(_stopped(study, nodes, before, Checkpoint.of(hub, attempt))) from None
     return with_who_saw_what(results, nodes, hub)
 
+
 def _stopped(
     study: Study, nodes: Mapping[str, Node], before: Mapping[str, int], checkpoint: Checkpoint
 ) -> str:
@@ -138,8 +139,6 @@ def _stopped(
     else:
         further = "run it again when you like"
     return f"study {study.name} was stopped by hand. Charged by this run: {', '.join(said)}; {further}"
-
-
 
 
 def with_who_saw_what(results: Results, nodes: Mapping[str, Node], hub: Hub) -> Results:

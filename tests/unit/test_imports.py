@@ -35,7 +35,18 @@ LAYERS = {
     "models": {"errors", "findings", "progress", "study", "data", "secure", "privacy", "metrics"},
     # Columns of a trained encoder; torch only once there is one.
     "institution": {
-        *("errors", "files", "findings", "home", "renamed", "study", "toml_file", "data", "privacy", "models"),
+        *(
+            "errors",
+            "files",
+            "findings",
+            "home",
+            "renamed",
+            "study",
+            "toml_file",
+            "data",
+            "privacy",
+            "models",
+        ),
     },
     "protocol": {"errors", "study", "data", "secure", "privacy", "releases"},
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
@@ -44,7 +55,18 @@ LAYERS = {
         *("releases", "models", "institution", "protocol", "recipe", "metrics", "tracebacks"),
     },
     "server": {
-        *("errors", "files", "findings", "home", "progress", "study", "alignment", "secure", "data", "privacy"),
+        *(
+            "errors",
+            "files",
+            "findings",
+            "home",
+            "progress",
+            "study",
+            "alignment",
+            "secure",
+            "data",
+            "privacy",
+        ),
         *("releases", "models", "institution", "protocol", "recipe", "metrics"),
     },
     "recipes": {
@@ -58,7 +80,18 @@ LAYERS = {
     "report": {"errors", "findings", "study", "metrics", "releases", "models", "recipe", "server"},
     "api": {"errors", "institution", "recipes", "releases", "report", "server", "study", "engine"},
     "cli": {
-        *("errors", "files", "home", "renamed", "study", "institution", "privacy", "audit", "models", "clients"),
+        *(
+            "errors",
+            "files",
+            "home",
+            "renamed",
+            "study",
+            "institution",
+            "privacy",
+            "audit",
+            "models",
+            "clients",
+        ),
         *("tracebacks", "progress", "server", "engine", "report", "recipes", "api", "data"),
     },
 }
