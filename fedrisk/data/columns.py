@@ -31,7 +31,7 @@ def plain_numbers(column: Any) -> Floats | None:
         column, kind = column.cast(pa.int8()), pa.int8()
     if pa.types.is_integer(kind):
         ends = pc.min_max(column).as_py()
-        if ends["min"] is not None and max(-ends["min"], ends["max"]) > WHOLE:
+        if ends["min"] is not None and max(-ends["min"], ends["max"]) >= WHOLE:
             return None
         column = column.cast(pa.float64(), safe=False)
     elif pa.types.is_float32(kind):

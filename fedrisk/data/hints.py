@@ -34,6 +34,9 @@ READ = 0.9
 DOUBLE_DIGITS = 15
 """Decimal digits that a double, and so a spreadsheet's number, keeps."""
 
+FEWEST_DIGITS = 4
+"""Fewest digits of an id from which zeros in front may have been lost."""
+
 _DECLARE = "declare each with its meaning in special (a bin of its own), or list it in missing_values"
 _CODE = re.compile(r"-?(9{2,}[5-9]?|[1-9]0*|([1-9])\2+)")
 _DATES = (
@@ -148,6 +151,21 @@ def rounded_digits(texts: pa.Array) -> npt.NDArray[np.bool_]:
     zeros = _matches(texts, r"^\d{15}0{2,}$")
     few = zeros.sum() < max(REPEATED, 0.5 * long.sum())
     return np.zeros(len(zeros), dtype=bool) if few else zeros
+
+
+def shorter_ids(texts: pa.Array) -> npt.NDArray[np.bool_]:
+    """Which ids have fewer digits than most, where all are numbers and none begins with 0, as once zeros were lost.
+
+    Ids that are running numbers look the same.
+    """
+    known = texts.drop_null()
+    if not pc.all(pc.match_substring_regex(known, r"^[1-9]\d*$")).as_py():
+        return np.zeros(len(texts), dtype=bool)
+    sizes = np.asarray(pc.utf8_length(texts).fill_null(0).to_numpy(zero_copy_only=False))
+    longest = int(sizes.max(initial=0))
+    if longest < FEWEST_DIGITS or 2 * (sizes == longest).sum() < len(known):
+        return np.zeros(len(texts), dtype=bool)
+    return (sizes < longest) & (sizes > 0)
 
 
 def wrapped(texts: pa.Array) -> npt.NDArray[np.bool_]:

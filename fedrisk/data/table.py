@@ -29,6 +29,7 @@ from fedrisk.data.hints import (
     lost_digits,
     notation_hint,
     rounded_digits,
+    shorter_ids,
     wrapped,
 )
 from fedrisk.data.source import Check, Checks, TableSource, by_value, read_source, where
@@ -198,7 +199,7 @@ def _ids(raw: pd.DataFrame, d: Dictionary, keep: Bools, checks: Checks) -> tuple
     if d.id == ROW_NUMBER:
         numbers = raw.index.to_numpy()
         return np.array([f"ROW{i:09d}" for i in numbers], dtype=object), np.ones(len(raw), dtype=bool)
-    text, present = _id_texts(raw[d.id], d.id, checks)
+    text, present = _id_texts(raw[d.id])
     checks.note(
         d.id,
         "id is missing",
@@ -227,7 +228,7 @@ def _ids(raw: pd.DataFrame, d: Dictionary, keep: Bools, checks: Checks) -> tuple
     return ids, good
 
 
-def _id_texts(values: pd.Series[Any], name: str, checks: Checks) -> tuple[pd.Series[Any], Bools]:
+def _id_texts(values: pd.Series[Any]) -> tuple[pd.Series[Any], Bools]:
     """Ids as texts, and which rows have one.
 
     Where all are whole numbers with an empty fraction, a program made numbers of them: they are the numbers.
@@ -238,10 +239,6 @@ def _id_texts(values: pd.Series[Any], name: str, checks: Checks) -> tuple[pd.Ser
     if present.any() and whole(text[present].iloc[0]) != text[present].iloc[0]:
         shorter = text.str.replace(r"^(\d{1,15})\.0+$", r"\1", regex=True)
         if (shorter[present] != text[present]).all():
-            remedy = "read as whole numbers; zeros in front of them would be lost: export the column as text"
-            checks.note(
-                name, "ids were written as numbers with a fraction", int(present.sum()), remedy, "warning"
-            )
             text = shorter
     return text, present
 
@@ -267,6 +264,15 @@ def _check_lost(
         found = look(texts) & present & ~lost
         checks.note(name, rule, int(found.sum()), remedy, at=rows[found])
         lost |= found
+    shorter = shorter_ids(texts) & present
+    checks.note(
+        name,
+        "ids are numbers with fewer digits than most",
+        int(shorter.sum()),
+        "if zeros in front of them were lost, nobody else's id matches: export the column as text",
+        "note",
+        at=rows[shorter],
+    )
     return lost
 
 
