@@ -201,6 +201,7 @@ def write(frame, folder):
             stored[name] = [None if v is None else str(v) for v in stored[name]]
     stored = stored.astype(object).where(stored.notna() & (stored != "NaT"), None)
     with sqlite3.connect(folder / "t.db") as database:
+        database.execute("PRAGMA synchronous = OFF")
         database.execute("DROP TABLE IF EXISTS t")
         database.execute(f"CREATE TABLE t ({', '.join(stored.columns)})")
         marks = ", ".join("?" * len(stored.columns))
