@@ -38,6 +38,7 @@ FEWEST_DIGITS = 4
 """Fewest digits of an id from which zeros in front may have been lost."""
 
 _DECLARE = "declare each with its meaning in special (a bin of its own), or list it in missing_values"
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 _CODE = re.compile(r"-?(9{2,}[5-9]?|[1-9]0*|([1-9])\2+)")
 _DATES = (
     (re.compile(r"\d{1,2}([-/.])\d{1,2}\1(\d{4}|\d{2})\b.*"), "day and month are not told apart"),
@@ -92,6 +93,16 @@ def _others(sample: Sequence[str], notation: Notation) -> Iterator[tuple[dict[st
 def _occurs(mark: str, joined: str) -> bool:
     same = {" ": " \u00a0\u2009\u202f", "'": "'\u2019"}.get(mark, mark)
     return any(c in joined for c in same)
+
+
+def grouped_by_points(values: Sequence[str]) -> int:
+    """How many values have a point and three digits after it, where all that have a point have: maybe thousands.
+
+    >>> grouped_by_points(["1.234", "12.500", "950"]), grouped_by_points(["1.234", "1.5"])
+    (2, 0)
+    """
+    pointed = [v for v in values if "." in v]
+    return len(pointed) if all(_GROUPED.fullmatch(trim(v)) for v in pointed) else 0
 
 
 def date_hint(texts: Sequence[str]) -> str:

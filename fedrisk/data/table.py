@@ -24,8 +24,11 @@ from fedrisk.data.checks import Severity
 from fedrisk.data.dictionary import ROW_NUMBER, Column, Dictionary, Label
 from fedrisk.data.hints import (
     DOUBLE_DIGITS,
+    LOOKED_AT,
+    REPEATED,
     codes_hint,
     date_hint,
+    grouped_by_points,
     lost_digits,
     notation_hint,
     rounded_digits,
@@ -328,6 +331,7 @@ def _typed(values: pd.Series[Any], c: Column, checks: Checks, notation: Notation
     """One column's values in their type, checked against the dictionary."""
     typed, unreadable = _READERS[c.kind](values, c, notation)
     if c.kind == "number":
+        _check_points(values, c, checks, notation)
         codes = special_rows(typed, values, c, notation)
         for code in special_values(c.special):
             typed[codes & (typed == code)] = code
@@ -355,6 +359,20 @@ def _check_readable(
     elif c.kind == "number":
         remedy += _notation_hint(values, unreadable, notation)
     checks.note(c.name, f"not {wanted}", int(unreadable.sum()), remedy, **_shown(values, unreadable))
+
+
+def _check_points(values: pd.Series[Any], c: Column, checks: Checks, notation: Notation) -> None:
+    """Numbers that would be others if points stood between thousands."""
+    if values.dtype == np.float64 or notation.decimal != ".":
+        return
+    # A look at the first rows clears most columns.
+    if not grouped_by_points(list(values[:LOOKED_AT].dropna())):
+        return
+    found = grouped_by_points(list(values.dropna()))
+    if found < REPEATED:
+        return
+    remedy = 'if it divides thousands, write decimal = "," and thousands = "." in [table]'
+    checks.note(c.name, "every number with a point has three digits after it", found, remedy, "warning")
 
 
 def _notation_hint(values: pd.Series[Any], unreadable: Bools, notation: Notation) -> str:

@@ -179,9 +179,9 @@ def _grouped(text: str, notation: Notation) -> str | None:
         marks = {" ": _SPACES, "'": _APOSTROPHES}.get(notation.thousands, notation.thousands)
         groups = re.split(f"[{re.escape(marks)}]", before)
         if len(groups) > 1:
-            # Groups of three, as in most countries, or two and at last three, as in India, or four, as in China.
+            # Groups of three, or of two and at last three, as in India. Four digits may be a fraction: no number.
             sizes = [len(g) for g in groups[1:]]
-            even = set(sizes) in ({3}, {4}) or (sizes[-1] == 3 and set(sizes[:-1]) == {2})
+            even = set(sizes) == {3} or (sizes[-1] == 3 and set(sizes[:-1]) == {2})
             if not even or not 1 <= len(groups[0]) <= max(sizes) or not all(map(str.isdigit, groups)):
                 return None
             before = "".join(groups)
