@@ -12,31 +12,59 @@ from pathlib import Path
 from typing import Literal
 
 from fedrisk.engine.baselines import run_baselines
-from fedrisk.engine.check import Check, check_study
+from fedrisk.engine.check import Check, check_member, check_study
 from fedrisk.engine.in_process import run_local
 from fedrisk.engine.simulation import run_simulation
 from fedrisk.errors import ConfigError
-from fedrisk.institution import find_institutions
+from fedrisk.institution import find_institutions, load_institution
 from fedrisk.recipes import load_study as load_study
 from fedrisk.releases.record import ReleaseRecord
 from fedrisk.report.html import write_report
 from fedrisk.server.exchange import Report
 from fedrisk.server.results import Results, prepare
-from fedrisk.study import Study
+from fedrisk.study import Study, members_named
 
 Institutions = Mapping[str, Path] | Path | None
 """Paths of institution files by name, or the folder with NAME.toml for each; None looks beside the study file."""
 
 
-def check(study: str | Path, overrides: Sequence[str] = (), *, institutions: Institutions = None) -> Check:
-    """What a study would cost, what is wrong with it, and what to expect; nothing is released or spent.
+def check(
+    study: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    institutions: Institutions = None,
+    alone: str | Path | None = None,
+    research_seed: int | None = None,
+) -> Check:
+    """Whether a study would be refused, what it would cost, and what to expect; nothing is released or spent.
 
-    study: path of a study file. overrides: ``key.sub=value``, as after ``--set``.
+    study: path of a study file. overrides: ``key.sub=value``, as after ``--set``. alone: the file of one institution,
+    which looks for itself; no other institution's file is read. research_seed: as of a research run.
 
-    Errors: ConfigError where the study or an institution's file cannot be read.
+    Errors: ConfigError where files cannot be read: the study's and all institutions' together.
     """
-    loaded = load_study(study, overrides)
-    return check_study(loaded, _found(Path(study), loaded, institutions))
+    file, broken = Path(study), []
+    try:
+        loaded = load_study(file, overrides)
+    except ConfigError as error:
+        broken.append(str(error))
+        paths = _files_beside(file, institutions) if alone is None else {}
+    else:
+        if alone is not None:
+            return check_member(loaded, Path(alone), research_seed=research_seed)
+        try:
+            paths = _found(file, loaded, institutions)
+        except ConfigError as error:
+            broken.append(str(error))
+            paths = _files_beside(file, institutions)
+    if not broken:
+        return check_study(loaded, paths, research_seed=research_seed)
+    for path in paths.values():
+        try:
+            load_institution(path)
+        except ConfigError as error:
+            broken.append(str(error))
+    raise ConfigError("\n".join(broken))
 
 
 def run(
@@ -101,6 +129,16 @@ def load_record(path: str | Path, *, hub: bytes | None = None) -> ReleaseRecord:
     Errors: ConfigError where it cannot be read, EnvelopeError where it is not what the hub signed.
     """
     return ReleaseRecord.load(Path(path), hub=hub)
+
+
+def _files_beside(file: Path, institutions: Institutions) -> Mapping[str, Path]:
+    """Institution files where the study cannot say whose they are: those of its folder that it names, if any."""
+    if isinstance(institutions, Mapping):
+        return institutions
+    folder = institutions or file.resolve().parent / "institutions"
+    named = members_named(file)
+    found = {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {name: path for name, path in found.items() if not named or name in named}
 
 
 def _found(file: Path, study: Study, institutions: Institutions) -> Mapping[str, Path]:

@@ -99,7 +99,10 @@ class Institution(BaseModel):
         """
         if self.table is None or self.dictionary is None:
             raise ConfigError(f"institution {self.name} is an authority and has no table to read")
-        table = read_table(self.table, self.dictionary, base=self.folder)
+        return self.encoded(read_table(self.table, self.dictionary, base=self.folder))
+
+    def encoded(self, table: Table) -> Table:
+        """A table that was read, with the columns of trained encoders; errors as :meth:`read`."""
         for rule in self.encoders:
             trained = self.load_encoder(rule.name)
             if trained is not None:
@@ -240,10 +243,13 @@ class Institution(BaseModel):
         return self.store_path / "encoders" / f"{name}.npz"
 
     def _encoded(self, table: Table, rule: EncoderRule, trained: TrainedModel) -> Table:
-        from fedrisk.models.encoder import (
-            EncoderDesign,
-            encode,
-        )  # loads torch, for holders with an encoder alone
+        try:  # loads torch, for holders with an encoder alone
+            from fedrisk.models.encoder import EncoderDesign, encode
+        except ImportError:
+            raise ConfigError(
+                f"{self.name}: encoder {rule.name} needs PyTorch, which is not installed; "
+                "run pip install fedrisk[neural]"
+            ) from None
 
         design = EncoderDesign.from_dict(trained.design)
         outputs = encode(design, trained.weights, self.histories(rule.name, table.ids)).astype(np.float64)

@@ -95,7 +95,7 @@ def workers(n: int | None = None) -> Iterator[Executor]:
     Raises:
         ConfigError: n is below 1.
     """
-    count = _processors() if n is None else n
+    count = processors() if n is None else n
     if count < 1:
         raise ConfigError(f"the number of workers is {count}; give at least 1, or none for all processors")
     with _executor(count) as pool:
@@ -111,7 +111,7 @@ def _executor(count: int) -> ProcessPoolExecutor:
 @functools.cache
 def shared_pool() -> Executor:
     """One pool for the life of this process, for callers that need it again and again; made on first use."""
-    pool = _executor(_processors())
+    pool = _executor(processors())
     atexit.register(pool.shutdown, cancel_futures=True)
     return pool
 
@@ -261,7 +261,7 @@ def pseudonyms(ids: Sequence[bytes], key: bytes, *, pool: Executor | None = None
     return _array(_spread(ristretto.key_pseudonyms, jobs, len(ids), pool))
 
 
-def _processors() -> int:
+def processors() -> int:
     """Processors that this process may use; in a container they are fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

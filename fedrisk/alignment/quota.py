@@ -113,6 +113,27 @@ class Quota:
             raise refusal
         return left
 
+    def foresee(self, institution: str, epoch: str, count: int, *, request: str | None = None) -> None:
+        """Whether a request of so many ids would fit what is left; nothing is counted, and nothing logged.
+
+        Args:
+            institution: fingerprint of its pinned key.
+            epoch: the key's epoch.
+            count: number of points.
+            request: its id where it may have been debited before: then it costs nothing.
+
+        Raises:
+            PolicyError: it would be refused.
+        """
+        with self._open() as connection:
+            agreed = self._agreed(connection, institution, epoch)
+            used = self._used(connection, institution, epoch)
+            paid = connection.execute(
+                "select 1 from debit where institution = ? and request = ?", (institution, request)
+            ).fetchone()
+        if agreed is not None and paid is None and used + count > agreed:
+            raise _too_many(count, agreed, used)
+
     def size(self, institution: str, epoch: str) -> int | None:
         """The agreed size, or None before the first request."""
         with self._open() as connection:
@@ -187,10 +208,7 @@ class Quota:
         used = self._used(connection, institution, epoch)
         if used + count > declared:
             self._note(connection, institution, epoch, "refused", request, count)
-            return PolicyError(
-                f"{count} evaluations were requested, but {declared - used} of {declared} are left in this "
-                "epoch; request only new ids, or have the authority's operator raise the size"
-            )
+            return _too_many(count, declared, used)
         connection.execute(
             "insert into debit values (?, ?, ?, ?, ?)", (institution, request, epoch, digest, count)
         )
@@ -252,3 +270,10 @@ class Quota:
             ) from error
         finally:
             connection.close()
+
+
+def _too_many(count: int, declared: int, used: int) -> PolicyError:
+    return PolicyError(
+        f"{count} evaluations were requested, but {declared - used} of {declared} are left in this "
+        "epoch; request only new ids, or have the authority's operator raise the size"
+    )

@@ -14,8 +14,13 @@ from typing import TextIO
 import typer
 from rich.markup import escape
 
-from fedrisk.cli import institution, study
+from fedrisk.cli import study, usage
+from fedrisk.cli.audit import audit_app
+from fedrisk.cli.budget import budget_app
+from fedrisk.cli.check import check
+from fedrisk.cli.output import err
 from fedrisk.cli.own import own
+from fedrisk.cli.policy import policy_app
 from fedrisk.errors import FedriskError
 from fedrisk.renamed import OldWord
 
@@ -26,11 +31,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (study.check, study.run, study.show, own, institution.meter, institution.quota):
+for _command in (check, study.run, study.show, own, usage.meter, usage.quota):
     app.command()(_command)
-app.add_typer(institution.budget_app, name="budget")
-app.add_typer(institution.policy_app, name="policy")
-app.add_typer(institution.audit_app, name="audit")
+app.add_typer(budget_app, name="budget")
+app.add_typer(policy_app, name="policy")
+app.add_typer(audit_app, name="audit")
 
 
 def _note(
@@ -43,7 +48,7 @@ def _note(
 ) -> None:
     """Show a warning as a note, without the place in the code that raised it."""
     if issubclass(category, OldWord):
-        study.err.print(f"note: {message}", markup=False, highlight=False, soft_wrap=True)
+        err.print(f"note: {message}", markup=False, highlight=False, soft_wrap=True)
 
 
 def main() -> None:
@@ -53,7 +58,5 @@ def main() -> None:
     try:
         app()  # exits with 0, or with 1 where a command says so, or with 2 where it was called wrongly
     except FedriskError as error:
-        study.err.print(
-            f"[bold red]error[/] ({error.code}): {escape(str(error))}", highlight=False, soft_wrap=True
-        )
+        err.print(f"[bold red]error[/] ({error.code}): {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)

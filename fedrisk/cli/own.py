@@ -8,23 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from fedrisk.cli.output import AsJson, InstitutionFile, out
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
-
-out = Console()
 
 FIGURES = "own_figures.json"
 
 
 def own(
-    institution: Annotated[Path, typer.Argument(help="The institution's own file (TOML).")],
+    institution: InstitutionFile,
     attempt: Annotated[
         str | None, typer.Option(help="Which attempt at a study; default: the last one.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """At a bank: its own figures of a study, the consortium's card against its own models, and which one to use."""
     from fedrisk.clients.node import Node

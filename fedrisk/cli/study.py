@@ -1,20 +1,16 @@
 """The commands for studies: ``fedrisk check``, ``fedrisk run``, ``fedrisk show``."""
 
-import math
 import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
+
+from fedrisk.cli.output import Overrides, StudyFile, out
 
 if TYPE_CHECKING:
     from fedrisk.server.exchange import Report
-
-out = Console()
-err = Console(stderr=True)
 
 
 class Engine(StrEnum):
@@ -24,13 +20,6 @@ class Engine(StrEnum):
     FLOWER = "flower"
 
 
-StudyFile = Annotated[Path, typer.Argument(help="Study file (TOML).")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override a key of the study, for example privacy.epsilon=3."
-    ),
-]
 Institutions = Annotated[
     Path | None,
     typer.Option(
@@ -58,49 +47,6 @@ Baselines = Annotated[
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with a training of this study that was stopped within a day.")
 ]
-
-
-def check(study_file: StudyFile, overrides: Overrides = None, institutions: Institutions = None) -> None:
-    """Look before you run: tables, dictionaries and policies, what the study would cost and whether it can gain."""
-    from fedrisk.api import check as check_study
-    from fedrisk.report.words import sentence, word
-
-    found = check_study(study_file, overrides or [], institutions=institutions)
-    table = Table(
-        "institution", "role", "rows", "columns", title=f"study {found.study}", title_justify="left"
-    )
-    for line in found.institutions:
-        table.add_row(line.name, line.role, f"{line.rows:,}", str(line.features))
-    out.print(table)
-    for line in found.institutions:
-        for finding in (*line.findings, *(f"note: {sentence(note)}" for note in line.notes)):
-            style = "red" if line.broken and not finding.startswith(("note", "warning")) else "dim"
-            out.print(f"{line.name}: {finding}", style=style, markup=False, highlight=False, soft_wrap=True)
-    if found.plan is not None:
-        price = Table(
-            "release", "mu", "noise, in enterprises", title="what it would cost", title_justify="left"
-        )
-        for planned in found.plan.planned:
-            mu = "–" if math.isinf(planned.mu) else f"{planned.mu:.4f}"
-            price.add_row(word("release", planned.name), mu, _noise(planned.deviation))
-        out.print(price)
-    for expectation in found.expectations:
-        out.print(sentence(expectation))
-    if found.broken:
-        err.print("[bold red]This study would be refused[/]; see the findings above.")
-        raise typer.Exit(1)
-
-
-def _noise(deviation: tuple[float, float] | None) -> str:
-    """Noise of a planned release in words."""
-    if deviation is None:
-        return "follows from earlier releases"
-    low, high = deviation
-    if high == 0:
-        return "none"
-    if high < 10:
-        return f"± {high:.3g}"
-    return f"± {low:.0f}" if round(low) == round(high) else f"± {low:.0f} to {high:.0f}"
 
 
 def run(

@@ -28,12 +28,24 @@ SCORES = "scores.parquet"
 class HoldOut:
     """A bank's hold-out, scored, (n,) each.
 
-    label: labels. bins: score bins of the noisy histogram. exact: whole numbers by which a research run counts.
+    label: labels, of rows that have one. bins: score bins of the noisy histogram. exact: whole numbers by which a
+    research run counts.
     """
 
     label: NDArray[np.float64]
     bins: NDArray[np.integer]
     exact: NDArray[np.int64]
+
+
+def split_of(use: NDArray[np.uint8], label: NDArray[np.float64]) -> NDArray[Any]:
+    """What each row of a bank was used for, in words for its own files: rows without a label for nothing, (n,).
+
+    >>> split_of(np.array([0, 1, 2, 0], np.uint8), np.array([1.0, 0.0, 0.0, np.nan])).tolist()
+    ['training', 'holdout', 'unused', 'no label']
+    """
+    words = np.array(["training", "holdout", "unused"], dtype=object)[use]
+    words[np.isnan(label)] = "no label"
+    return words
 
 
 def evaluate(

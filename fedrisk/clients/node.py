@@ -35,9 +35,15 @@ class Node:
         return self.store.ledger(self.institution.policy.caps)
 
     @property
+    def trail_path(self) -> Path:
+        """File of its audit trail."""
+        return self.store.path / "audit.jsonl"
+
+    @property
     def trail(self) -> AuditLog:
-        """Its audit trail."""
-        return AuditLog(self.store.path / "audit.jsonl", self.store.identity, self.name)
+        """Its audit trail; StoreError where it is lost, so that no new one begins in its place."""
+        self.store.refuse_lost_trail()
+        return AuditLog(self.trail_path, self.store.identity, self.name)
 
     def attempt(self, request: Payload) -> Attempt:
         """The attempt that a request belongs to; ProtocolError where it was never described here."""

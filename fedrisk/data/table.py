@@ -9,7 +9,7 @@ they are dropped, not chained.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,33 +20,12 @@ import pandas as pd
 import pyarrow as pa
 
 from fedrisk.alignment.ids import normalise
-from fedrisk.data.checks import Severity
-from fedrisk.data.dictionary import ROW_NUMBER, Column, Dictionary, Label
-from fedrisk.data.hints import (
-    DOUBLE_DIGITS,
-    LOOKED_AT,
-    REPEATED,
-    codes_hint,
-    date_hint,
-    grouped_by_points,
-    lost_digits,
-    notation_hint,
-    rounded_digits,
-    shorter_ids,
-    wrapped,
-)
+from fedrisk.data.column_checks import checked_column, notation_remedy
+from fedrisk.data.dictionary import ROW_NUMBER, Dictionary, Label
+from fedrisk.data.hints import DOUBLE_DIGITS, lost_digits, rounded_digits, shorter_ids, wrapped
 from fedrisk.data.source import Check, Checks, TableSource, by_value, read_source, where
-from fedrisk.data.special import special_values
 from fedrisk.data.text import MISSING, Codes, Notation, whole
-from fedrisk.data.typed import (
-    numbers,
-    read_category,
-    read_date,
-    read_flag,
-    read_number,
-    special_rows,
-    texts_of,
-)
+from fedrisk.data.typed import numbers, texts_of
 from fedrisk.errors import DataError
 
 Floats = npt.NDArray[np.float64]
@@ -55,14 +34,6 @@ Bools = npt.NDArray[np.bool_]
 
 REFUSED_SHARE = 0.01
 """Rows whose id breaks its scheme are dropped up to this share; a larger share is an error."""
-
-# By kind: what a value must be, and an example for the remedy.
-_WANTED = {
-    "number": ("a number", "1234.5"),
-    "flag": ("yes or no", "1 or 0"),
-    "date": ("a date", "2025-01-31"),
-}
-_LOST_CODES = "codes in scientific notation lost their digits: export the column as text"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +46,8 @@ class Table:
         ids: (n,) object, normalised.
         frame: n rows of typed columns by their dictionary names: numbers and flags float64 with NaN, and with
             special codes as the numbers that they are; categories object with None, dates datetime64.
-        label: (n,) float64 in [0, 1], or None.
-        weight: (n,) float64 in [0, 1], or None.
+        label: (n,) float64 in [0, 1], NaN where a row has none; None where the dictionary names no label.
+        weight: (n,) float64 in [0, 1], 0 where a row has no label; or None.
         digest: SHA-256 over all of these, so that a table that changes between two exchanges of a study is
             noticed.
         checks: warnings and notes.
@@ -91,6 +62,11 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def labelled(self) -> Bools:
+        """Which rows have a label, (n,): a customer without one is scored like any other, and teaches no model."""
+        return np.zeros(len(self), dtype=bool) if self.label is None else ~np.isnan(self.label)
 
 
 def read_table(source: TableSource, dictionary: Dictionary, *, base: str | Path) -> Table:
@@ -110,11 +86,23 @@ def read_table(source: TableSource, dictionary: Dictionary, *, base: str | Path)
     return table
 
 
+def examine_table(
+    source: TableSource, dictionary: Dictionary, *, base: str | Path
+) -> tuple[Table | None, tuple[Check, ...]]:
+    """The table as far as it can be made, also where rules are broken, and all checks; for its owner's eyes alone.
+
+    None where a column is missing or no row is there. Raises only if the source cannot be read at all.
+    """
+    table, checks = _examine(source, dictionary, Path(base))
+    return table, tuple(sorted(checks, key=lambda c: _RANK[c.severity]))
+
+
 def check_table(source: TableSource, dictionary: Dictionary, *, base: str | Path) -> tuple[Check, ...]:
     """All checks of the table, errors first; raises only if the source cannot be read at all."""
-    rank = {"error": 0, "warning": 1, "note": 2}
-    _, checks = _examine(source, dictionary, Path(base))
-    return tuple(sorted(checks, key=lambda c: rank[c.severity]))
+    return examine_table(source, dictionary, base=base)[1]
+
+
+_RANK = {"error": 0, "warning": 1, "note": 2}
 
 
 def raise_for(checks: Iterable[Check], *, where: str = "table") -> None:
@@ -139,9 +127,8 @@ def _examine(source: TableSource, dictionary: Dictionary, base: Path) -> tuple[T
         checks.always("table", "has no rows", _no_rows_remedy(source, checks.read))
         return None, checks
 
-    label, weight, keep = _label(raw, dictionary.label, checks, source.notation)
-    ids, known = _ids(raw, dictionary, keep, checks)
-    keep &= known
+    label, weight = _label(raw, dictionary.label, checks, source.notation)
+    ids, keep = _ids(raw, dictionary, checks)
     ids = ids[keep]
     _check_repeated(ids, raw.index[keep], dictionary, checks)
     if not keep.any():
@@ -150,7 +137,8 @@ def _examine(source: TableSource, dictionary: Dictionary, base: Path) -> tuple[T
     checks.total = len(raw)
     notation = source.notation
     frame = pd.DataFrame(
-        {c.name: _typed(raw[c.table_name], c, checks, notation) for c in dictionary.columns}, copy=False
+        {c.name: checked_column(raw[c.table_name], c, checks, notation) for c in dictionary.columns},
+        copy=False,
     )
     label = None if label is None else label[keep]
     weight = None if weight is None else weight[keep]
@@ -190,6 +178,12 @@ def _check_repeated(ids: Objects, rows: pd.Index[Any], d: Dictionary, checks: Ch
 def _check_classes(label: Floats | None, checks: Checks) -> None:
     if label is None or not len(label):
         return
+    label = label[~np.isnan(label)]
+    if not len(label):
+        checks.always(
+            "label", "no row has a label", "check label.column, and the values that count as labels"
+        )
+        return
     for name, absent in (("positive", label.max() <= 0), ("negative", label.min() >= 1)):
         if absent:
             checks.always(
@@ -197,26 +191,21 @@ def _check_classes(label: Floats | None, checks: Checks) -> None:
             )
 
 
-def _ids(raw: pd.DataFrame, d: Dictionary, keep: Bools, checks: Checks) -> tuple[Objects, Bools]:
+def _ids(raw: pd.DataFrame, d: Dictionary, checks: Checks) -> tuple[Objects, Bools]:
     """The spelling of every row's id, and which rows have a usable one."""
     if d.id == ROW_NUMBER:
         numbers = raw.index.to_numpy()
         return np.array([f"ROW{i:09d}" for i in numbers], dtype=object), np.ones(len(raw), dtype=bool)
     text, present = _id_texts(raw[d.id])
-    checks.note(
-        d.id,
-        "id is missing",
-        int((~present & keep).sum()),
-        "fill the id in, or leave these rows out",
-        at=raw.index[~present & keep],
-    )
+    remedy = "fill the id in, or leave these rows out"
+    checks.note(d.id, "id is missing", int((~present).sum()), remedy, at=raw.index[~present])
     lost = _check_lost(text, raw.index, present, d.id, checks)
     ids = np.full(len(raw), "", dtype=object)
     good = present & ~lost
     normal, refused = normalise(text[good].to_numpy(dtype=object), d.id_scheme)
     ids[good] = normal
     good[good] = ~np.asarray(refused, dtype=bool)
-    wrong = present & ~lost & ~good & keep
+    wrong = present & ~lost & ~good
     bad = int(wrong.sum())
     checks.note(
         d.id,
@@ -281,207 +270,56 @@ def _check_lost(
 
 def _label(
     raw: pd.DataFrame, rule: Label | None, checks: Checks, notation: Notation
-) -> tuple[Floats | None, Floats | None, Bools]:
-    """Label, selection weight, and which rows have a label."""
-    keep = np.ones(len(raw), dtype=bool)
+) -> tuple[Floats | None, Floats | None]:
+    """Label, NaN where a row has none, and selection weight. Rows without a label stay: customers to be scored."""
     if rule is None:
-        return None, None, keep
+        return None, None
+    given = raw[rule.column]
+    empty = (given.isna() | given.isin(sorted(MISSING))).to_numpy(dtype=bool)
+    kept = "scored like any other row, and not trained on"
     if rule.positive:
         classes = Codes([*rule.positive, *rule.negative], notation=notation)
-        meanings = {None: np.nan} | {
-            k: float(k < len(rule.positive)) for k in range(len(rule.positive + rule.negative))
-        }
-        label = by_value(texts_of(raw[rule.column]), lambda v: meanings[classes.place(v)])
-        remedy = "dropped; list the value under positive or negative if it is an outcome"
-        keep = ~np.isnan(label)
+
+        def meaning(text: str) -> float:
+            place = classes.place(text)
+            return np.nan if place is None else float(place < len(rule.positive))
+
+        label = by_value(texts_of(given), meaning)
+        remedy = f"{kept}; list the value under positive or negative if it is an outcome"
+        unlisted = np.isnan(label) & ~empty
         checks.note(
             rule.column,
             "no label: value neither positive nor negative",
-            int((~keep).sum()),
+            int(unlisted.sum()),
             remedy,
             "warning",
-            at=raw.index[~keep],
+            at=raw.index[unlisted],
         )
+        without = np.isnan(label) & empty
     else:
-        label, unreadable = numbers(raw[rule.column], notation)
+        label, unreadable = numbers(given, notation)
         checks.note(
             rule.column,
             "label is not a number",
             int(unreadable.sum()),
-            f"write a number in [0, 1]{_notation_hint(raw[rule.column], unreadable, notation)}",
+            f"write a number in [0, 1]{notation_remedy(given, unreadable, notation)}",
             at=raw.index[unreadable],
         )
-        keep = ~np.isnan(label)
-        checks.note(rule.column, "no label", int((~keep & ~unreadable).sum()), "dropped", "warning")
+        without = np.isnan(label) & ~unreadable
         wide = (label < 0) | (label > 1)
         remedy = "list its values under positive and negative"
         checks.note(rule.column, "label outside [0, 1]", int(wide.sum()), remedy, at=raw.index[wide])
+    checks.note(rule.column, "no label", int(without.sum()), kept, "warning")
     if rule.weight is None:
-        return label, None, keep
+        return label, None
     weight, _ = numbers(raw[rule.weight], notation)
-    wide = keep & ~((weight >= 0) & (weight <= 1))
+    weight[np.isnan(label)] = 0.0
+    wide = ~((weight >= 0) & (weight <= 1))
     remedy = "divide by a public upper bound; larger weights would raise the sensitivity"
     checks.note(
         rule.weight, "selection weight missing or outside [0, 1]", int(wide.sum()), remedy, at=raw.index[wide]
     )
-    return label, weight, keep
-
-
-def _typed(values: pd.Series[Any], c: Column, checks: Checks, notation: Notation) -> Any:
-    """One column's values in their type, checked against the dictionary."""
-    typed, unreadable = _READERS[c.kind](values, c, notation)
-    if c.kind == "number":
-        _check_points(values, c, checks, notation)
-        codes = special_rows(typed, values, c, notation)
-        for code in special_values(c.special):
-            typed[codes & (typed == code)] = code
-        plain = ~codes if c.special else np.ones(len(typed), dtype=bool)
-        _check_number(typed, plain, values, c, checks)
-        if c.low is not None:
-            typed[plain] = np.clip(typed[plain], *_ends(c))
-    if c.kind == "category":
-        _tolerate(c, unreadable, values, checks)
-    else:
-        _check_readable(c, unreadable, values, checks, notation)
-    _check_missing(pd.isna(typed) & ~unreadable, values.index, c, checks)
-    return typed
-
-
-def _check_readable(
-    c: Column, unreadable: Bools, values: pd.Series[Any], checks: Checks, notation: Notation
-) -> None:
-    wanted, example = _WANTED[c.kind]
-    number = c.kind in ("number", "flag")
-    remedy = f"write it as {example}, or list the code in missing_values"
-    remedy += ", or recode it as a number and declare it in special" if number else ""
-    if c.kind == "date":
-        remedy += date_hint(_distinct(values, unreadable))
-    elif c.kind == "number":
-        remedy += _notation_hint(values, unreadable, notation)
-    checks.note(c.name, f"not {wanted}", int(unreadable.sum()), remedy, **_shown(values, unreadable))
-
-
-def _check_points(values: pd.Series[Any], c: Column, checks: Checks, notation: Notation) -> None:
-    """Numbers that would be others if points stood between thousands."""
-    if values.dtype == np.float64 or notation.decimal != ".":
-        return
-    # A look at the first rows clears most columns.
-    if not grouped_by_points(list(values[:LOOKED_AT].dropna())):
-        return
-    found = grouped_by_points(list(values.dropna()))
-    if found < REPEATED:
-        return
-    remedy = 'if it divides thousands, write decimal = "," and thousands = "." in [table]'
-    checks.note(c.name, "every number with a point has three digits after it", found, remedy, "warning")
-
-
-def _notation_hint(values: pd.Series[Any], unreadable: Bools, notation: Notation) -> str:
-    return notation_hint(_distinct(values, unreadable), notation) if unreadable.any() else ""
-
-
-def _distinct(values: pd.Series[Any], rows: Bools) -> list[str]:
-    """The distinct values of the rows as texts, the most frequent first."""
-    return list(texts_of(values[rows]).value_counts().index)
-
-
-def _shown(values: pd.Series[Any], rows: Bools) -> dict[str, Any]:
-    """What the table's owner sees of rows that break a rule: where they are, and which values they have."""
-    if not rows.any():
-        return {}
-    return {"at": values.index[rows], "values": _distinct(values, rows)}
-
-
-def _check_missing(missing: Bools, rows: pd.Index[Any], c: Column, checks: Checks) -> None:
-    if c.missing == "refuse":
-        rule, remedy = "missing, which this column refuses", 'fill in, or missing = "bin"'
-        checks.note(c.name, rule, int(missing.sum()), remedy, at=rows[missing])
-    elif c.feature and missing.all():
-        checks.note(
-            c.name, "missing in every row", int(missing.sum()), "check the column's source", "warning"
-        )
-
-
-def _check_number(x: Floats, plain: Bools, values: pd.Series[Any], c: Column, checks: Checks) -> None:
-    infinite = np.isinf(x)
-    checks.note(
-        c.name,
-        "infinite",
-        int(infinite.sum()),
-        "replace by a missing value or a finite bound",
-        **_shown(values, infinite),
-    )
-    if c.low is None or c.high is None:
-        return
-    beyond = ((x < c.low) | (x > c.high)) & ~infinite & plain
-    outside = x[beyond]
-    rule = f"outside the public bounds [{c.low:g}, {c.high:g}]"
-    hint = codes_hint(outside, c.low, c.high)
-    shown = _shown(values, beyond)
-    if _tolerated(c, len(outside), x[plain]):
-        severity: Severity = "warning" if hint else "note"
-        checks.note(c.name, rule, len(outside), f"counted as the bound{hint}", severity, **shown)
-    else:
-        checks.note(c.name, rule, len(outside), f"{_bounds_remedy(c)}{hint}", **shown)
-
-
-def _tolerate(c: Column, unlisted: Bools, values: pd.Series[Any], checks: Checks) -> None:
-    """A note where categories that are not listed are tolerated, and then count as missing; else an error."""
-    rule, rows, shown = "not in the list of categories", int(unlisted.sum()), _shown(values, unlisted)
-    if _tolerated(c, rows, values):
-        checks.note(c.name, rule, rows, "counted as missing", "note", **shown)
-        return
-    lost = lost_digits(pa.array(_distinct(values, unlisted), pa.string()))
-    remedy = "add the category" if not lost.any() else _LOST_CODES
-    checks.note(c.name, rule, rows, f"{remedy}, or raise outside = {c.outside:g}", **shown)
-
-
-def _tolerated(c: Column, rows: int, values: Any) -> bool:
-    """Whether so many rows are at most the share ``c.outside`` of those that have a value.
-
-    A category that is not listed counts as missing; where missing values are refused, no row is tolerated.
-    """
-    allowed = 0.0 if c.kind == "category" and c.missing == "refuse" else c.outside
-    known = pd.notna(values) if c.kind == "number" else ~values.isin(sorted(MISSING)) & values.notna()
-    return rows <= allowed * max(int(known.sum()), 1)
-
-
-def _bounds_remedy(c: Column) -> str:
-    """What helps against values outside the bounds of such a column.
-
-    A linear grid has cells of one width: bounds that hold a long tail leave few cells where most values are, and
-    the curve is lost. A log grid over the same bounds loses next to nothing, and public edges nothing at all.
-    """
-    share = f"raise outside = {c.outside:g}"
-    if c.bins is not None:
-        return f"correct the unit, or widen low and high, which costs nothing beside public edges, or {share}"
-    if c.grid == "log":
-        return f"correct the unit, or widen the bounds, which costs little on a log grid, or {share}"
-    return (
-        'correct the unit; for money and whatever else has a long tail, write grid = "log" with wide bounds; else keep '
-        f"the bounds tight and {share} (values beyond count as the bound): wide bounds on a linear grid would leave "
-        "few cells where most values are"
-    )
-
-
-def _ends(c: Column) -> tuple[float, float]:
-    """Where a column's numbers are cut off: at its bounds, or beside a bound that is a special code.
-
-    A number beyond such a bound must not become the code.
-    """
-    codes = special_values(c.special)
-    low, high = float(c.low or 0.0), float(c.high or 0.0)
-    return (
-        float(np.nextafter(low, high)) if low in codes else low,
-        float(np.nextafter(high, low)) if high in codes else high,
-    )
-
-
-_READERS: dict[str, Callable[[pd.Series[Any], Column, Notation], tuple[Any, Bools]]] = {
-    "number": read_number,
-    "flag": read_flag,
-    "category": read_category,
-    "date": read_date,
-}
+    return label, weight
 
 
 def _digest(

@@ -313,12 +313,11 @@ def _double(value: float | np.floating[Any]) -> str | None:
     if value != value:
         return None
     # Single precision tells whole numbers apart up to 2^24 only, half precision up to 2^11.
-    precise = (
-        2.0 ** (int(np.finfo(type(value)).nmant) + 1) if isinstance(value, np.floating) else float(WHOLE)
-    )
+    narrow = not isinstance(value, float)
+    precise = 2.0 ** (int(np.finfo(type(value)).nmant) + 1) if narrow else WHOLE
     if _integral(value):
-        return str(int(value)) if abs(value) < precise else _scientific(value)
-    return repr(float(value)) if isinstance(value, (float, np.float64)) else str(value)
+        return str(int(value)) if abs(float(value)) < precise else _scientific(value)
+    return str(value) if narrow else repr(float(value))
 
 
 def _integral(value: float | np.floating[Any]) -> bool:

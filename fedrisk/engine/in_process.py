@@ -34,13 +34,22 @@ def register(nodes: Mapping[str, Node], hub: Hub) -> None:
 
 
 def load_nodes(institutions: Mapping[str, Path]) -> dict[str, Node]:
-    """The nodes behind institution files; ConfigError where a file's name and content disagree."""
-    nodes = {}
+    """The nodes behind institution files.
+
+    ConfigError lists every file that is broken, or whose name and content disagree, not the first one alone.
+    """
+    nodes, broken = {}, []
     for name, path in institutions.items():
-        node = Node.load(path)
+        try:
+            node = Node.load(path)
+        except ConfigError as error:
+            broken.append(str(error))
+            continue
         if node.name != name:
-            raise ConfigError(f"institution file {path} says name = {node.name}; the study expects {name}")
+            broken.append(f"institution file {path} says name = {node.name}; the study expects {name}")
         nodes[name] = node
+    if broken:
+        raise ConfigError("\n".join(broken))
     return nodes
 
 

@@ -145,9 +145,10 @@ def _verdict_line(found: Finding, *, first: bool) -> Text:
 def _head(r: Results) -> Table:
     head = _pairs(f"study {r.study}")
     rows = r.rows
-    head.add_row(
-        "enterprises", f"{sum(rows.training.values()):,} training, {sum(rows.holdout.values()):,} hold-out"
-    )
+    without = sum(rows.unlabelled.values())
+    about, scored = ("about ", f"; {without:,} without a label, scored only") if without else ("", "")
+    counts = f"{sum(rows.training.values()):,} training, {sum(rows.holdout.values()):,} hold-out"
+    head.add_row("enterprises", f"{about}{counts}{scored}")
     head.add_row("AUC, KS, Gini, Brier", "  ".join(number(v) for v in (r.auc, r.ks, r.gini, r.brier)))
     head.add_row("standard error of AUC", number(r.auc_standard_error, 4))
     head.add_row("privacy", privacy_words(r))

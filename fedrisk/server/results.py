@@ -32,11 +32,17 @@ CALIBRATION_GROUPS = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """Enterprises by bank; overlap: those a holder has in common with the banks, in research runs only."""
+    """Enterprises by bank.
+
+    training, holdout: with a label; where customers have none, about so many, since nobody but the bank knows who they
+    are. unlabelled: customers without a label, scored like the others and otherwise left alone; empty where all have
+    one. overlap: those that a holder has in common with the banks, in research runs only.
+    """
 
     training: dict[str, int]
     holdout: dict[str, int]
     overlap: dict[str, int] | None = None
+    unlabelled: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -377,7 +383,7 @@ def _by_bank(roster: Roster, outcome: Outcome) -> dict[str, BankFigures] | None:
             alone_auc=own.get("bank_alone_auc"),
             champion_auc=own.get("bank_champion_auc"),
             personal_auc=own.get("bank_personal_auc"),
-            holdout=roster.holdout[bank],
+            holdout=roster.labelled_holdout[bank],
         )
     return table or None
 
@@ -393,7 +399,14 @@ def _standard_error(total: Counts | None, outcome: Outcome) -> float | None:
 
 def _rows(roster: Roster) -> Rows:
     overlap = None if roster.research_seed is None else _overlap(roster)
-    return Rows(training=roster.training, holdout=roster.holdout, overlap=overlap)
+    without = {
+        bank: said.rows - said.labelled.rows
+        for bank in roster.study.banks
+        if (said := roster.statements[bank]).labelled is not None and said.labelled.rows < said.rows
+    }
+    return Rows(
+        training=roster.labelled, holdout=roster.labelled_holdout, overlap=overlap, unlabelled=without
+    )
 
 
 def _overlap(roster: Roster) -> dict[str, int]:

@@ -199,7 +199,8 @@ class Rounds:
 
     def _change(self, kept: Payload) -> Floats:
         """(d,) what a round proposes: a step against the mean gradient, or the trainers' mean change."""
-        total, rows = kept.array("total"), self.roster.training
+        # Rows with a label, by public numbers: the others added nothing.
+        total, rows = kept.array("total"), self.roster.labelled
         there = sum(rows[name] for name in kept.get("survivors"))
         if self.plan.distributed:
             return -self.tuning.rate * total / there

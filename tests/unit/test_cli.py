@@ -4,9 +4,9 @@ import json
 import re
 
 import pytest
-from rich.console import Console
 
 from fedrisk import cli
+from fedrisk.cli import output
 from fedrisk.engine.in_process import load_nodes
 from fedrisk.server.hub import Hub
 
@@ -19,9 +19,8 @@ def fedrisk(monkeypatch, capsys, fedrisk_home, tmp_path):
 
     def call(*arguments):
         monkeypatch.setattr("sys.argv", ["fedrisk", *map(str, arguments)])
-        monkeypatch.setattr(cli.study, "out", Console(width=200))
-        monkeypatch.setattr(cli.study, "err", Console(stderr=True, width=200))
-        monkeypatch.setattr(cli.institution, "out", Console(width=200))
+        for console in (output.out, output.err):
+            monkeypatch.setattr(console, "_width", 200)
         with pytest.raises(SystemExit) as stop:
             cli.main()
         out, err = (re.sub(r"\x1b\[[0-9;]*m", "", text) for text in capsys.readouterr())

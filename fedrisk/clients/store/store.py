@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from fedrisk.alignment.oprf import new_key
 from fedrisk.alignment.quota import Quota
+from fedrisk.audit.signed_head import read_head
 from fedrisk.clients.store.attempt_store import AttemptStore, Begun
 from fedrisk.clients.store.pseudonym_store import PseudonymStore
 from fedrisk.errors import EnvelopeError, FedriskError, ProtocolError, StoreError
@@ -96,6 +97,20 @@ class NodeStore:
     def ledger(self, caps: Caps | float) -> Ledger:
         """The privacy ledger under its caps. Made until the node is registered; a lost one is an error after that."""
         return Ledger(self.path / "ledger.sqlite", caps, create=not (self.path / "pins.json").exists())
+
+    def refuse_lost_trail(self) -> None:
+        """StoreError where there is no audit trail, or an empty one, though attempts or files beside it show one."""
+        file = self.path / "audit.jsonl"
+        if file.exists() and file.stat().st_size:
+            return
+        head = read_head(file)
+        beside = any(self.path.glob("audit.jsonl.*/*.json")) or (head is not None and head.count > 0)
+        if beside or any((self.path / "attempts").glob("*/Begun.json")):
+            raise StoreError(
+                f"the audit trail {file} is gone or empty, and this institution was in studies. Nothing is charged or "
+                "released without it: put it back with the files beside it; if there is no copy, 'fedrisk audit "
+                "restore FILE --reason TEXT' begins a new one"
+            )
 
     @property
     def quota(self) -> Quota:

@@ -10,6 +10,7 @@ from fedrisk.clients import training
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import take_order
+from fedrisk.data.table import Table
 from fedrisk.errors import ProtocolError
 from fedrisk.models.trainable import Trainee
 from fedrisk.protocol.actions import Action
@@ -29,6 +30,11 @@ def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
     name, institution = EncoderSettings.of(study).name, node.institution
     rule = {"design": institution.encoder_design(name), "rule": institution.encoder(name).public_digest()}
     return Brought(stated={"encoder": rule})
+
+
+def beforehand(node: Node, study: Study, table: Table, research_seed: int | None) -> None:
+    """ConfigError or DataError where histories cannot be read, or break their rules."""
+    node.institution.histories(EncoderSettings.of(study).name, table.ids)
 
 
 def order(node: Node, request: Payload) -> Payload:

@@ -20,9 +20,10 @@ from fedrisk.clients import outlet, training
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.describe import allowed_features, described
 from fedrisk.clients.edges import release_edges
-from fedrisk.clients.evaluation import Figures, HoldOut, evaluate
+from fedrisk.clients.evaluation import Figures, HoldOut, evaluate, split_of
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import RowOrder, listed, take_order, use_of
+from fedrisk.data.dictionary import Dictionary
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.metrics import auc
 from fedrisk.models.binning import Bins
@@ -49,7 +50,7 @@ CHECKED_ROWS = 500
 class Scored:
     """A bank's customers in the order of ids, so that models do not depend on chance.
 
-    Columns, encoded inputs, log-odds, labels and use, (n, ...) each.
+    Columns, encoded inputs, log-odds, labels (NaN where there is none) and use, (n, ...) each.
     """
 
     ids: NDArray[Any]
@@ -65,12 +66,23 @@ def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
     node.institution.check_encoders(research=research_seed is not None)
     if node.name not in study.banks:
         return Brought()
-    features = allowed_features(node, described(node))
+    dictionary = described(node)
+    check_label(node.name, dictionary)
+    features = allowed_features(node, dictionary)
     if NetworkSettings.of(study).external is None:
         return Brought(features=features)
     # The same results all along, whatever study ends in between.
     remembered = {"external": find_external(node, study, research_seed)}
     return Brought(features=(*features, FEATURE), remembered=remembered)
+
+
+def check_label(name: str, dictionary: Dictionary) -> None:
+    """ConfigError for a label with weights, which gradients here do not take."""
+    if dictionary.label is not None and dictionary.label.weight is not None:
+        raise ConfigError(
+            f"{name}: the dictionary's label has weights, which recipe network does not take; "
+            "remove dictionary.label.weight, or use the scorecard"
+        )
 
 
 def edges(node: Node, request: Payload) -> Payload:
@@ -109,7 +121,7 @@ def conclude(node: Node, request: Payload) -> Payload:
     scored = cache(lambda: score(attempt, model))
 
     def held() -> HoldOut:
-        part = scored().use == HOLD_OUT
+        part = (scored().use == HOLD_OUT) & ~np.isnan(scored().label)
         logit = scored().logit[part]
         return HoldOut(
             label=scored().label[part],
@@ -147,9 +159,9 @@ def score(attempt: Attempt, model: TrainedModel) -> Scored:
 
 def own_bins(attempt: Attempt) -> list[Bins]:
     """Bins of the banks' columns, once they are those that follow from the released histograms; ProtocolError."""
-    told, plan, training = attempt.told("bins"), attempt.plan, attempt.state.load(RowOrder).training
-    edges = told_edges(plan, told, training)
-    found = find_bins(attempt.study, plan, edges, training, mu_of_counts(attempt.study, plan))
+    told, plan, order = attempt.told("bins"), attempt.plan, attempt.state.load(RowOrder)
+    edges = told_edges(plan, told, order.training)
+    found = find_bins(attempt.study, plan, edges, order.labelled, mu_of_counts(attempt.study, plan))
     return check_bins(found, told.get("bins"))
 
 
@@ -164,8 +176,8 @@ def keep(attempt: Attempt, model: TrainedModel, scored: Scored) -> Figures:
 
     put = partial(attempt.node.store.put_result, attempt.state.id)
     label, use = scored.label, scored.use
-    split = np.array(["training", "holdout", "unused"])[use]
-    out = pd.DataFrame({"id": scored.ids, "probability": expit(scored.logit), "split": split})
+    columns = {"probability": expit(scored.logit), "split": split_of(use, label), "label": label}
+    out = pd.DataFrame({"id": scored.ids, **columns})
     if attempt.research:
         out["notice"] = NO_PRIVACY
     fit, test = ((use == side) & np.isin(label, (0.0, 1.0)) for side in (TRAINING, HOLD_OUT))
@@ -228,15 +240,10 @@ def _agreed(attempt: Attempt, rows: int) -> tuple[dict[str, Any], float]:
 
 
 def _ready(attempt: Attempt, rows: NDArray[np.int64]) -> None:
-    """Encoded inputs and labels of the training rows, on the bank's disk until the attempt is over."""
+    """Encoded inputs and labels (NaN: none) of the training rows, on the bank's disk until the attempt is over."""
     from fedrisk.models.network_inputs import encode
 
     table = attempt.read()
-    if table.weight is not None:
-        raise ConfigError(
-            f"{attempt.name}: the dictionary's label has weights, which recipe network does not take; "
-            "remove dictionary.label.weight, or use the scorecard"
-        )
     if table.label is None:
         raise DataError(f"{attempt.name} is a bank and has no label; name it in [dictionary.label]")
     bins = own_bins(attempt)

@@ -11,6 +11,7 @@ from fedrisk.study import Study
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
+    from fedrisk.data.table import Table
     from fedrisk.server.outcome import HubSession, Outcome
 
 
@@ -18,6 +19,12 @@ def _brings(node: "Node", study: Study, research_seed: int | None) -> Brought:
     from fedrisk.recipes.scorecard.node import brings
 
     return brings(node, study, research_seed)
+
+
+def _beforehand(node: "Node", study: Study, table: "Table", research_seed: int | None) -> None:
+    from fedrisk.recipes.scorecard.node import beforehand
+
+    beforehand(node, study, table, research_seed)
 
 
 def _hub(session: "HubSession", plan: Plan) -> "Outcome":
@@ -45,6 +52,7 @@ RECIPE = Recipe(
     plan=make_plan,
     expect=expect,
     brings=_brings,
+    beforehand=_beforehand,
     hub=_hub,
     actions=_actions,
     summary=_summary,

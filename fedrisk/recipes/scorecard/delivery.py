@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fedrisk.alignment.matching import HOLD_OUT, TRAINING
 from fedrisk.clients import outlet
 from fedrisk.clients.attempt import Attempt
-from fedrisk.clients.evaluation import HoldOut, evaluate
+from fedrisk.clients.evaluation import HoldOut, evaluate, split_of
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import RowOrder, listed, use_of
 from fedrisk.errors import ProtocolError
@@ -43,7 +43,8 @@ LEAST_CLASS = 10
 class Scored:
     """A bank's customers with their scores, in the order of its table's ids so that models do not depend on chance.
 
-    ids, codes (own bins), own (own points), external (holders' points or None), total (score), label, use: (n, ...).
+    ids, codes (own bins), own (own points), external (holders' points or None), total (score), label (NaN where a
+    customer has none), use: (n, ...).
     inputs: raw columns.
     """
 
@@ -96,7 +97,8 @@ def deliver(node: Node, request: Payload) -> Payload:
     scored = cache(lambda: _scored(attempt, card))
 
     def held() -> HoldOut:
-        part = scored().use == HOLD_OUT
+        # Only rows with a label: the others are in no cell, and whether one is there shows in the noisy counts alone.
+        part = (scored().use == HOLD_OUT) & ~np.isnan(scored().label)
         total = scored().total[part]
         return HoldOut(label=scored().label[part], bins=card.risk_bins(total, edges), exact=total)
 
@@ -182,7 +184,8 @@ def _keep(attempt: Attempt, card: Scorecard, scored: Scored) -> dict[str, float 
             "score": scored.total,
             "probability": card.probability(scored.total),
             "own_points": scored.own,
-            "split": np.array(["training", "holdout", "unused"])[scored.use],
+            "split": split_of(scored.use, scored.label),
+            "label": scored.label,
         }
     )
     if scored.external is not None:
@@ -222,7 +225,7 @@ def _own(
         card,
         scored,
         fit,
-        attempt.state.load(RowOrder).training,
+        attempt.state.load(RowOrder).labelled,
         several=len(attempt.study.banks) > 1,
         failed=lambda name, error: store.log_error(run, f"own model {name}", error),
     )

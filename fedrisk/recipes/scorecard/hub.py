@@ -45,7 +45,7 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
     roster, tell = session.roster, session.exchange.tell
     sums, facts = NoisySums(session.exchange, roster), facts_of(roster, plan)
     edges = release_edges(sums, plan)
-    columns = find_bins(roster.study, plan, edges, facts.training, plan.mu("counts"))
+    columns = find_bins(roster.study, plan, edges, facts.labelled, plan.mu("counts"))
     tell("bins", {"bins": [b.to_dict() for b in columns]}, blobs_of(edges))
     bins = card_bins(columns)
     first = facts.counts(bins)
@@ -69,8 +69,8 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
     )
     _deliver(sums, plan, outcome, card, partial)
     outcome.record = sums.record
-    rows = sum(roster.holdout.values())
-    sizes = gain_sizes(roster.study, plan, card.rate * facts.training, card.rate * rows)
+    rows = sum(roster.labelled_holdout.values())
+    sizes = gain_sizes(roster.study, plan, card.rate * facts.labelled, card.rate * rows)
     outcome.expectation = expected_gain(sizes)[0]
     outcome.verdict = verdict(
         card,
@@ -85,8 +85,7 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
 
 def facts_of(roster: Roster, plan: Plan) -> Facts:
     """Public facts of the aligned study."""
-    training, sampled = sum(roster.training.values()), sum(roster.sampled.values())
-    return Facts.of(roster.study, plan, roster.statements, training, sampled)
+    return Facts.of(roster.study, plan, roster.statements, roster.training, sum(roster.sampled.values()))
 
 
 def _told_second(second: Second) -> dict[str, object]:
