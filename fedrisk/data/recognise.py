@@ -159,10 +159,13 @@ def _packed(path: Path) -> tuple[str, str]:
 def _refuse_other_encodings(content: bytes, encoding: str) -> None:
     """DataError where the bytes are clearly text of another encoding than the one that is stated."""
     name = codec(encoding).name
-    wide = name.startswith(("utf-16", "utf-32"))
-    found = None if wide else _wide(content)
-    if found is None and not wide:
-        found = _other_encoding(content, name)
+    wide = _wide(content)
+    if name.startswith(("utf-16", "utf-32")):
+        # Bytes of other text are mostly some characters of these too.
+        narrow = "utf-8" if _decoded(content, "utf-8") is not None else _guess(content)
+        found = narrow if wide is None and 0 not in content else None
+    else:
+        found = wide or _other_encoding(content, name)
     if found is not None:
         raise DataError(f"is not in encoding {encoding}; {_looks_like(found)}")
     try:

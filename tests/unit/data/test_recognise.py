@@ -6,6 +6,8 @@ import traceback
 import zipfile
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fedrisk.data.dictionary import load_dictionary
@@ -177,6 +179,9 @@ def test_settings_that_do_not_fit_are_named(tmp_path):
         read(tmp_path, CHINESE, encoding="gb18030")
     with pytest.raises(DataError, match=r'looks like utf-8, so write encoding = "utf-8"'):
         read(tmp_path, CHINESE, encoding="latin-1")
+    for encoding in ("utf-16", "utf-16-le"):
+        with pytest.raises(DataError, match='looks like utf-8, so write encoding = "utf-8"'):
+            read(tmp_path, PLAIN + " ", encoding=encoding)
     with pytest.raises(DataError, match="encoding hex is not known"):
         read(tmp_path, PLAIN, encoding="hex")
     with pytest.raises(DataError, match='separated by ",", not ";"; write delimiter = ","'):
@@ -272,3 +277,40 @@ def test_numbers_in_another_notation_are_named_with_the_keys(tmp_path, kind):
     assert words in check.remedy, check.remedy
     assert not any(v in str(check) for v in values if len(v) > 2)
     assert check.at and set(check.values) <= set(values)
+
+
+def test_a_compressed_file_with_a_mark_is_read(tmp_path):
+    marked = gzip.compress(b"\xef\xbb\xbf" + PLAIN.encode())
+    assert read(tmp_path, marked, "t.csv.gz").digest == read(tmp_path, PLAIN).digest
+
+
+def test_old_moments_keep_their_year_and_names_may_hold_points(tmp_path):
+    frame = pd.DataFrame(
+        {"a.id": ["a", "b"], "day": pd.Series(["9999-12-31", "2024-09-01"], dtype="datetime64[us]")}
+    )
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    pq.write_table(table, tmp_path / "t.parquet", use_deprecated_int96_timestamps=True)
+    day = {"name": "day", "kind": "date", "meaning": "m", "feature": False}
+    d = load_dictionary({"id": "a.id", "id_scheme": "opaque", "columns": [day]})
+    found = read_table(TableSource(source="t.parquet"), d, base=tmp_path)
+    assert [str(v)[:10] for v in found.frame["day"]] == ["9999-12-31", "2024-09-01"]
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql+nosuchdriver://u:s3cret@h/d", "cannot be read"),
+        (
+            "oracle+oracledb://u:s3cret@h/d",
+            "driver oracledb of this database is not installed; pip install oracledb",
+        ),
+        ("postgresql+psycopg://u:s3:cret@h:s3cret/d", "cannot be read"),
+        ("nosuch://u:s3cret@h/d", "cannot be read"),
+        ("sqlite:////no/such/folder/t.db", "cannot be read"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_named_without_its_password(tmp_path, url, words):
+    with pytest.raises(DataError, match=words) as caught:
+        read_table(TableSource(source=url, query="SELECT 1 AS id"), DICTIONARY, base=tmp_path)
+    assert "cret" not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.__context__ is None
