@@ -8,17 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
 from fedrisk.data.checks import Checks, Severity
 from fedrisk.data.dictionary import Column
 from fedrisk.data.hints import (
     LOOKED_AT,
     REPEATED,
+    category_hint,
     codes_hint,
     date_hint,
     grouped_by_points,
-    lost_digits,
     notation_hint,
 )
 from fedrisk.data.special import special_values
@@ -34,7 +33,6 @@ _WANTED = {
     "flag": ("yes or no", "1 or 0"),
     "date": ("a date", "2025-01-31"),
 }
-_LOST_CODES = "codes in scientific notation lost their digits: export the column as text"
 
 
 def checked_column(values: pd.Series[Any], c: Column, checks: Checks, notation: Notation) -> Any:
@@ -68,6 +66,8 @@ def _check_readable(
         remedy += date_hint(_distinct(values, unreadable))
     elif c.kind == "number":
         remedy += notation_remedy(values, unreadable, notation)
+    if c.table_name in _distinct(values, unreadable):
+        remedy += "; some rows hold the names of columns again: files were joined with their headers"
     checks.note(c.name, f"not {wanted}", int(unreadable.sum()), remedy, **_shown(values, unreadable))
 
 
@@ -141,8 +141,8 @@ def _tolerate(c: Column, unlisted: Bools, values: pd.Series[Any], checks: Checks
     if _tolerated(c, rows, values):
         checks.note(c.name, rule, rows, "counted as missing", "note", **shown)
         return
-    lost = lost_digits(pa.array(_distinct(values, unlisted), pa.string()))
-    remedy = "add the category" if not lost.any() else _LOST_CODES
+    hint = category_hint(_distinct(values, unlisted), c.categories or ())
+    remedy = hint or "add the category"
     checks.note(c.name, rule, rows, f"{remedy}, or raise outside = {c.outside:g}", **shown)
 
 

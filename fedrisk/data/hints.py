@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fedrisk.data.text import CURRENCIES, Notation, number_of, plain_width, trim
+from fedrisk.data.text import CURRENCIES, Notation, number_of, plain_width, trim, whole
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,6 +40,7 @@ FEWEST_DIGITS = 4
 _DECLARE = "declare each with its meaning in special (a bin of its own), or list it in missing_values"
 _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 _CODE = re.compile(r"-?(9{2,}[5-9]?|[1-9]0*|([1-9])\2+)")
+_UNIT = re.compile(r"[+-]?\d[\d.,]*\s*[^\W\d]{1,8}")
 _DATES = (
     (re.compile(r"\d{1,2}([-/.])\d{1,2}\1(\d{4}|\d{2})\b.*"), "day and month are not told apart"),
     (re.compile(r"[34]\d{4}(\.\d+)?"), "numbers as spreadsheets count days"),
@@ -50,18 +51,29 @@ _DATES = (
 # A mantissa with a fraction or a signed exponent: what no id looks like by itself.
 _SCIENTIFIC = r"^[+-]?\d(\.\d+[eE][+-]?\d+|[eE]\+\d+)$"
 _LONG_FLOAT = r"^\d{16,}\.0*$"
+_LOST = re.compile(f"{_SCIENTIFIC}|{_LONG_FLOAT}")
 _WRAPPED = r"^(=\".*\"|'.+)$"
 
 
 def notation_hint(texts: Sequence[str], notation: Notation) -> str:
     """The keys of [table] under which texts that are no numbers would be numbers, as "; write ..."; "" for none."""
-    sample = [plain_width(trim(t)) for t in texts[:LOOKED_AT]]
-    sample = [t for t in sample if any(c.isdigit() for c in t)]
+    given = [plain_width(trim(t)) for t in texts[:LOOKED_AT]]
+    sample = [t for t in given if any(c.isdigit() for c in t) and not t.startswith("#")]
     if not sample:
-        return ""
+        errors = any(t.startswith("#") for t in given)
+        return (
+            "; some are errors of a spreadsheet's formulas (#...): repair them, or list them"
+            if errors
+            else ""
+        )
     fits = [keys for keys, other in _others(sample, notation) if _share(sample, other) >= READ]
     if not fits:
-        return ""
+        units = sum(_UNIT.fullmatch(t) is not None for t in sample) > len(sample) / 2
+        return (
+            "; a unit stands behind the numbers: leave it out in the table, and state it as unit"
+            if units
+            else ""
+        )
     fewest = min(len(keys) for keys in fits)
     ways = [" and ".join(f"{k} = {v}" for k, v in keys.items()) for keys in fits if len(keys) == fewest]
     return f"; they are numbers in another notation: write {', or '.join(dict.fromkeys(ways))} in [table]"
@@ -114,6 +126,32 @@ def date_hint(texts: Sequence[str]) -> str:
     return ""
 
 
+def category_hint(texts: Sequence[str], listed: Sequence[str]) -> str:
+    """Why most of the texts are not among the listed ones, where that can be seen; "" where it cannot.
+
+    >>> category_hint(["1", "2"], ["01", "02"])
+    'zeros in front of the codes were lost: export the column as text'
+    """
+    sample = [plain_width(trim(t)) for t in texts[:LOOKED_AT]]
+    folded, bare = {c.casefold() for c in listed}, {c.lstrip("0") for c in listed if c.isdigit()}
+    ways = (
+        (
+            lambda t: _LOST.fullmatch(t) is not None,
+            "codes in floating point lost their digits: export the column as text",
+        ),
+        (
+            lambda t: whole(t).isdigit() and whole(t) in bare,
+            "zeros in front of the codes were lost: export the column as text",
+        ),
+        (lambda t: t in listed, "they are in full-width characters: write them as listed"),
+        (lambda t: t.casefold() in folded, "upper and lower case differ: write them as listed"),
+    )
+    for looks, what in ways:
+        if sample and sum(map(looks, sample)) > len(sample) / 2:
+            return what
+    return ""
+
+
 def codes_hint(outside: Floats, low: float, high: float) -> str:
     """What to do where values outside the bounds look like codes, by how often they come or how they are written.
 
@@ -150,7 +188,7 @@ def _looks_like_code(value: float, low: float) -> bool:
 
 def lost_digits(texts: pa.Array) -> npt.NDArray[np.bool_]:
     """Which ids were numbers in floating point: in scientific notation, or of 16 digits and more with a fraction."""
-    return _matches(texts, f"{_SCIENTIFIC}|{_LONG_FLOAT}")
+    return _matches(texts, _LOST.pattern)
 
 
 def rounded_digits(texts: pa.Array) -> npt.NDArray[np.bool_]:

@@ -85,6 +85,15 @@ REFUSED = {
     "a misspelt name": (PLAIN.replace("income", "incone"), 'did you mean "incone"?'),
     "no names": (PLAIN.partition("\n")[2], "has no names of columns in its first row"),
     "names twice": (PLAIN.replace("sector", "income"), "several columns of the table have this name"),
+    "full-width commas": (
+        PLAIN.replace(",", "，"),
+        'separated by the full-width "，"; replace it by a comma',
+    ),
+    "a delimiter at the end of each row": (
+        "id,income,sector\na,1,trade,\nb,2,trade,\n",
+        "every row has one field more than the header",
+    ),
+    "Windows": ("id,income,sector\na,1,\x80 5\n".encode("latin-1"), 'write encoding = "cp1252"'),
     "xlsx": (workbook("xl/workbook.xml"), "is an Excel workbook (.xlsx); save the sheet as CSV"),
     "ods": (workbook("content.xml"), "is a spreadsheet (.ods); save the sheet as CSV"),
     "zip": (workbook("t.csv"), "is a zip archive; unpack it"),
@@ -260,6 +269,9 @@ NOTATIONS = {
     "yuan": (["￥1200", "¥35.5"], 'write currency = "¥" in [table]'),
     "yuan and thousands": (["￥1,200.00", "￥35.5"], 'write thousands = "," and currency = "¥" in [table]'),
     "parentheses": (["(123)", "(4.5)"], 'write negative = "parentheses" in [table]'),
+    "a unit": (["1.2万", "3万"], "a unit stands behind the numbers"),
+    "errors of formulas": (["#DIV/0!", "#REF!"], "errors of a spreadsheet's formulas"),
+    "the name again": (["income"], "some rows hold the names of columns again"),
     "trailing minus": (["123-", "4.5-"], 'write negative = "trailing" in [table]'),
 }
 
@@ -314,3 +326,25 @@ def test_a_database_that_cannot_be_opened_is_named_without_its_password(tmp_path
         read_table(TableSource(source=url, query="SELECT 1 AS id"), DICTIONARY, base=tmp_path)
     assert "cret" not in "".join(traceback.format_exception(caught.value))
     assert caught.value.__context__ is None
+
+
+CATEGORIES = {
+    "scientific notation": (["1.031E+17", "1.032E+17"], "lost their digits: export the column as text"),
+    "zeros in front": (["1", "2.0"], "zeros in front of the codes were lost"),
+    "case": (["TRADE", "Trade"], "upper and lower case differ"),
+    "full width": (["ｔｒａｄｅ"], "full-width characters"),
+    "something else": (["tr"], "add the category"),
+}
+
+
+@pytest.mark.parametrize("kind", CATEGORIES)
+def test_why_categories_are_not_listed_is_said(tmp_path, kind):
+    values, words = CATEGORIES[kind]
+    listed = ["trade", "01", "02", "103100000026000123"]
+    column = {"name": "sector", "kind": "category", "meaning": "m", "categories": listed}
+    d = load_dictionary({"id": "id", "id_scheme": "opaque", "columns": [column]})
+    pd.DataFrame({"id": range(len(values)), "sector": values}).to_csv(tmp_path / "t.csv", index=False)
+    (check,) = (
+        c for c in check_table(TableSource(source="t.csv"), d, base=tmp_path) if c.severity == "error"
+    )
+    assert words in check.remedy and set(check.values) == set(values)
