@@ -287,7 +287,7 @@ def test_numbers_in_another_notation_are_named_with_the_keys(tmp_path, kind):
         if c.severity == "error"
     )
     assert words in check.remedy, check.remedy
-    assert not any(v in str(check) for v in values if len(v) > 2)
+    assert not any(v in str(check) for v in values if len(v) > 2 and v != check.column)
     assert check.at and set(check.values) <= set(values)
 
 
