@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -268,7 +268,7 @@ def _findings(findings: Iterable[tuple[str | None, Finding]], verbose: bool) -> 
             yield name, sentence(first)
             continue
         named = [(f"{n}." if several else "") + _column(f) for n, f in group]
-        yield None if several else name, sentence(Finding(first.code, {"columns": _names(named)}))
+        yield None if several else name, sentence(replace(first, values={"columns": _names(named)}))
 
 
 def _column(found: Finding) -> str:

@@ -44,14 +44,14 @@ LAYERS = {
         *("releases", "models", "protocol", "recipe", "clients", "server"),
     },
     "engine": {
-        *("errors", "findings", "study", "audit", "data", "privacy", "releases", "institution"),
-        *("protocol", "recipe", "clients", "server", "recipes"),
+        *("errors", "findings", "study", "alignment", "audit", "data", "secure", "privacy", "releases"),
+        *("institution", "protocol", "recipe", "clients", "server", "recipes"),
     },
     "report": {"errors", "findings", "study", "metrics", "releases", "models", "recipe", "server"},
     "api": {"errors", "institution", "recipes", "releases", "report", "server", "study", "engine"},
     "cli": {
-        *("errors", "renamed", "study", "institution", "privacy", "audit", "models", "clients"),
-        *("server", "engine", "report", "recipes", "api"),
+        *("errors", "findings", "renamed", "study", "institution", "data", "privacy", "audit", "models"),
+        *("clients", "server", "engine", "report", "recipes", "api"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
