@@ -14,6 +14,8 @@ and the other institutions see.
     |   `-- EnvelopeError        a signature or seal does not hold, a key is not the pinned one; "envelope"
     |-- PeerError                another institution refused or was lost; "peer"
     `-- StoreError               the node's disk cannot be read or written; "store"
+
+``Stopped`` is beside the tree: a ``KeyboardInterrupt`` of a study, with what was charged until then.
 """
 
 
@@ -69,3 +71,7 @@ class StoreError(FedriskError):
     """The node's own disk cannot be read or written."""
 
     code = "store"
+
+
+class Stopped(KeyboardInterrupt):
+    """A person stopped a study by hand; the text says what was charged so far, and how to go on."""

@@ -5,11 +5,13 @@ process's umask is.
 """
 
 import contextlib
+import json
 import os
 import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from fedrisk.errors import StoreError
 
@@ -88,6 +90,32 @@ def private_append(file: Path) -> Iterator[int]:
         yield handle
     finally:
         os.close(handle)
+
+
+def read_kept(file: Path, remedy: str) -> bytes:
+    """Content of a file of a store; StoreError with its name and the remedy where it cannot be read."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{file} cannot be read: {error.strerror}; {remedy}") from None
+
+
+def damaged(file: Path, remedy: str) -> StoreError:
+    """The error for a file of a store that does not hold what it should."""
+    state = "is empty" if file.is_file() and file.stat().st_size == 0 else "is damaged"
+    return StoreError(f"{file} {state}; {remedy}")
+
+
+def read_json(file: Path, remedy: str) -> dict[str, Any]:
+    """A JSON object of a store; StoreError with its name and the remedy where it cannot be read or is no object."""
+    raw = read_kept(file, remedy)
+    try:
+        content = json.loads(raw)
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise damaged(file, remedy)
+    return content
 
 
 def write_atomic(file: Path, content: bytes, *, replace: bool = True) -> None:

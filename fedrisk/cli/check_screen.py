@@ -4,7 +4,6 @@ In the order in which it is read from the end: the verdict last, above it what w
 should look at. Like remarks of several columns stand on one line, unless everything is asked for.
 """
 
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from fedrisk.data.source import Check as TableCheck
+from fedrisk.data.checks import Check as TableCheck
 from fedrisk.engine.check import Check, Line
 from fedrisk.findings import Finding
 from fedrisk.report.words import sentence, word
@@ -60,7 +59,7 @@ def verdict(found: Check) -> Text:
 
 def plain(found: Check) -> dict[str, Any]:
     """Everything that was found, as JSON has it; findings as codes with figures, and in words."""
-    content = {
+    return {
         "study": found.study,
         "refused": found.broken,
         "reasons": found.reasons,
@@ -75,8 +74,6 @@ def plain(found: Check) -> dict[str, Any]:
         "asked": [*map(_finding, found.asked)],
         "expectations": [*map(_finding, found.expectations)],
     }
-    cleaned: dict[str, Any] = json.loads(json.dumps(content, default=str), parse_constant=lambda _: None)
-    return cleaned
 
 
 def _line(line: Line) -> dict[str, Any]:
@@ -91,7 +88,8 @@ def _line(line: Line) -> dict[str, Any]:
         "new_ids": line.new,
         "left_out": line.left_out,
         "refused": [*line.refused],
-        "checks": [asdict(c) for c in line.checks],
+        # Row numbers and values are for the owner's screen alone; JSON is kept and passed on.
+        "checks": [{k: v for k, v in asdict(c).items() if k not in ("at", "values")} for c in line.checks],
         "asked": [*map(_finding, line.asked)],
         "notes": [*map(_finding, line.notes)],
     }
@@ -242,7 +240,11 @@ def _checks(checks: Sequence[tuple[str | None, TableCheck]], verbose: bool) -> I
         (name, first), owners = group[0], {name for name, _ in group}
         if len(group) == 1:
             rows = f" ({first.rows:,} rows, {first.share:.2%})" if first.rows else ""
-            yield name, f"{first.column}: {first.rule}{rows}; {first.remedy}"
+            where = first.for_owner()
+            yield (
+                name,
+                f"{first.column}: {first.rule}{rows}; {first.remedy}" + (f" [{where}]" if where else ""),
+            )
             continue
         named = [
             (f"{n}." if len(owners) > 1 else "") + c.column + (f" ({c.rows:,} rows)" if c.rows else "")

@@ -3,36 +3,40 @@
 It reads the institution's own store and nothing of anybody else; nothing of it leaves.
 """
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from fedrisk.cli.output import AsJson, InstitutionFile, out
+from fedrisk.cli.output import AsJson, InstitutionFile, out, tell_json
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
 
 FIGURES = "own_figures.json"
+AGAIN = "put it back from its copy, or name another attempt with --attempt"
 
 
 def own(
     institution: InstitutionFile,
     attempt: Annotated[
-        str | None, typer.Option(help="Which attempt at a study; default: the last one.")
+        str | None,
+        typer.Option(
+            help="Which attempt at a study, for example bf3cee51d42228b73634ce413d53a452; default: the last one."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """At a bank: its own figures of a study, the consortium's card against its own models, and which one to use."""
     from fedrisk.clients.node import Node
+    from fedrisk.files import read_json
 
     node = Node.load(institution)
     folder = _folder(node, attempt)
-    figures = json.loads((folder / FIGURES).read_text(encoding="utf-8"))
+    figures = read_json(folder / FIGURES, AGAIN)
     if as_json:
-        typer.echo(json.dumps({"institution": node.name, "attempt": folder.name, **figures}, indent=1))
+        tell_json({"institution": node.name, "attempt": folder.name, **figures})
         return
     out.print(
         f"{node.name}, attempt {folder.name}, {_study(folder)}", markup=False, highlight=False, soft_wrap=True
@@ -57,10 +61,12 @@ def _folder(node: "Node", attempt: str | None) -> Path:
 
 
 def _study(folder: Path) -> str:
+    from fedrisk.files import read_json
+
     card = folder / "scorecard.json"
     if not card.exists():
         return "a training"
-    return f"study {json.loads(card.read_text(encoding='utf-8'))['study']}"
+    return f"study {read_json(card, AGAIN).get('study', '')}"
 
 
 def _print_plain(figures: dict[str, Any]) -> None:

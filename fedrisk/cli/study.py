@@ -1,16 +1,13 @@
-"""The commands for studies: ``fedrisk check``, ``fedrisk run``, ``fedrisk show``."""
+"""The commands for studies: ``fedrisk run``, ``fedrisk show``."""
 
-import time
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from fedrisk.cli.output import Overrides, StudyFile, out
-
-if TYPE_CHECKING:
-    from fedrisk.server.exchange import Report
+from fedrisk.cli import output
+from fedrisk.cli.output import Overrides, StudyFile, err, out
 
 
 class Engine(StrEnum):
@@ -23,7 +20,8 @@ class Engine(StrEnum):
 Institutions = Annotated[
     Path | None,
     typer.Option(
-        "--institutions", help="Folder of the institution files; default: institutions/ beside the study."
+        "--institutions",
+        help="Folder of the institution files, for example banks; default: institutions/ beside the study.",
     ),
 ]
 EngineOption = Annotated[
@@ -33,7 +31,7 @@ ResearchSeed = Annotated[
     int | None,
     typer.Option(
         min=0,
-        help="Repeatable noise and exact figures: NO PRIVACY. Only where every policy says research = true.",
+        help="Repeatable noise and exact figures: NO PRIVACY. Where every policy says research = true; for example 1.",
     ),
 ]
 Baselines = Annotated[
@@ -51,7 +49,7 @@ Resume = Annotated[
 
 def run(
     study_file: StudyFile,
-    folder: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
+    folder: Annotated[Path, typer.Option("--out", help="Folder for the results, for example results/may.")],
     overrides: Overrides = None,
     institutions: Institutions = None,
     engine: EngineOption = Engine.IN_PROCESS,
@@ -61,6 +59,7 @@ def run(
 ) -> None:
     """Run a study on this machine, every institution a Flower node: in this process, or on Flower's simulation."""
     from fedrisk import api
+    from fedrisk.cli.progress import Progress
     from fedrisk.report.text import summary
 
     if engine is Engine.FLOWER and (overrides or institutions or resume):
@@ -68,20 +67,21 @@ def run(
             "--set, --institutions and --resume are for the in-process engine; write a study file"
         )
     if research_seed is not None:
-        out.print("[bold white on red] research run: no privacy [/]")
+        err.print("[bold white on red] research run: no privacy [/]")
     if engine is Engine.FLOWER:
-        out.print("running on Flower's simulation engine; this takes a minute")
-    results = api.run(
-        study_file,
-        overrides or [],
-        out=folder,
-        institutions=institutions,
-        engine="flower" if engine is Engine.FLOWER else "in-process",
-        research_seed=research_seed,
-        baselines=baselines,
-        resume=resume,
-        report=_progress(time.monotonic()),
-    )
+        output.note("running on Flower's simulation engine; this takes a minute", style=None)
+    with Progress().watching() as progress:
+        results = api.run(
+            study_file,
+            overrides or [],
+            out=folder,
+            institutions=institutions,
+            engine="flower" if engine is Engine.FLOWER else "in-process",
+            research_seed=research_seed,
+            baselines=baselines,
+            resume=resume,
+            report=progress.exchange,
+        )
     out.print(summary(results))
     files = f"metrics.json, {results.model_file}, release_record.npz, report.html"
     out.print(f"results in {folder}: {files}", markup=False)
@@ -92,19 +92,11 @@ def run(
         )
 
 
-def _progress(start: float) -> "Report":
-    """Prints a line before each exchange, with the seconds since ``start``."""
-
-    def line(number: int, action: str, what: str) -> None:
-        out.print(
-            f"[dim]{time.monotonic() - start:6.1f} s[/]  exchange {number:2d}  {action:<10} {what}",
-            highlight=False,
-        )
-
-    return line
-
-
-def show(folder: Annotated[Path, typer.Argument(help="Folder of a finished run (--out).")]) -> None:
+def show(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of a finished run (its --out), for example results/may.")
+    ],
+) -> None:
     """Show the results of a finished study, and write its report again."""
     from fedrisk.api import load_results
     from fedrisk.report.html import write_report

@@ -53,10 +53,13 @@ def meter(
 
 def quota(
     institution: InstitutionFile,
-    name: Annotated[str, typer.Argument(help="Which institution's quota.")],
-    epoch: Annotated[str, typer.Option(help="The epoch, as the studies name it (alignment.epoch).")] = "1",
+    name: Annotated[str, typer.Argument(help="Which institution's quota, for example bank.")],
+    epoch: Annotated[
+        str, typer.Option(help="The epoch, as the studies name it (alignment.epoch), for example 2026.")
+    ] = "1",
     size: Annotated[
-        int | None, typer.Option(min=1, help="The new agreed size; left out, it is only shown.")
+        int | None,
+        typer.Option(min=1, help="The new agreed size, for example 50000; left out, it is only shown."),
     ] = None,
 ) -> None:
     """At the key authority: how many ids an institution may have evaluated in an epoch; raise it with --size."""

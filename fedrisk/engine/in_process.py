@@ -9,8 +9,10 @@ from fedrisk.audit.crosscheck import Disagreement, crosscheck, disclosures
 from fedrisk.clients.app import app as client_app
 from fedrisk.clients.node import Node
 from fedrisk.engine.in_process_grid import InProcessGrid
-from fedrisk.errors import ConfigError, FedriskError
+from fedrisk.errors import ConfigError, FedriskError, Stopped
 from fedrisk.findings import Finding
+from fedrisk.privacy.accounting import epsilon_for
+from fedrisk.privacy.spend import total
 from fedrisk.recipes import recipe_of
 from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.exchange import Report
@@ -66,7 +68,8 @@ def run_local(
     """Run a study in this process, with every institution's own file, store and policy.
 
     Where a node refused, the error repeats the text from that node's own log: on one machine they are one
-    person's. Errors as in :func:`fedrisk.server.run.run_study`.
+    person's. Errors as in :func:`fedrisk.server.run.run_study`; ``Stopped`` (a KeyboardInterrupt) where a person
+    stops it, with what was charged until then.
     """
     study = recipe_of(study).checked(study)
     hub = hub or Hub.default()
@@ -74,6 +77,7 @@ def run_local(
     register(nodes, hub)
     grid = InProcessGrid(client_app, institutions, wire=wire)
     attempt = Checkpoint.latest(hub, study, research_seed).attempt if resume else new_attempt()
+    before = {name: len(node.ledger.entries()) for name, node in nodes.items()}
     try:
         results = run_study(
             grid,
@@ -94,6 +98,32 @@ def run_local(
         if not reasons:
             raise
         raise type(error)("\n".join([str(error), *reasons])) from None
+    except KeyboardInterrupt:
+        raise Stopped(_stopped(study, nodes, before, Checkpoint.of(hub, attempt))) from None
+
+
+def _stopped(
+    study: Study, nodes: Mapping[str, Node], before: Mapping[str, int], checkpoint: Checkpoint
+) -> str:
+    """What a study that was stopped by hand has charged to whom since it began, and how to go on."""
+    said, charged = [], False
+    for name, node in nodes.items():
+        spends = [e.spend for e in node.ledger.entries()[before[name] :] if not e.cancelled]
+        mu = total(s for s in spends if not s.research)
+        if mu:
+            said.append(f"{name} epsilon {epsilon_for(mu, study.privacy.delta):.3g} (mu {mu:.3g})")
+        elif spends:
+            said.append(f"{name} nothing (a research run)")
+        else:
+            said.append(f"{name} nothing")
+        charged = charged or bool(mu)
+    if checkpoint.begun is not None:
+        further = "go on with --resume within a day, which charges only what is still to come"
+    elif charged:
+        further = "what was charged stays charged, and another run is charged anew"
+    else:
+        further = "run it again when you like"
+    return f"study {study.name} was stopped by hand. Charged by this run: {', '.join(said)}; {further}"
 
 
 def who_saw_what(results: Results, nodes: Mapping[str, Node]) -> Results:

@@ -10,6 +10,7 @@ from fedrisk.protocol.actions import Action
 from fedrisk.recipe import Recipe
 from fedrisk.recipes import encoder, network, scorecard
 from fedrisk.study import Study
+from fedrisk.toml_file import near_name
 
 RECIPES: tuple[Recipe, ...] = (scorecard.RECIPE, network.RECIPE, encoder.RECIPE)
 
@@ -19,8 +20,10 @@ def recipe_of(study: Study) -> Recipe:
     for recipe in RECIPES:
         if recipe.name == study.recipe:
             return recipe
-    known = ", ".join(r.name for r in RECIPES)
-    raise ConfigError(f"recipe {study.recipe} is unknown; this version has {known}")
+    known = [r.name for r in RECIPES]
+    near = near_name(study.recipe, known)
+    meant = f'; did you mean recipe = "{near}"?' if near else ""
+    raise ConfigError(f"recipe {study.recipe} is unknown; this version has {', '.join(known)}{meant}")
 
 
 def recipe_actions() -> tuple[Action, ...]:

@@ -212,21 +212,22 @@ class Results(StudyFigures):
     @classmethod
     def load(cls, folder: Path) -> "Results":
         """Read back what :meth:`save` wrote; ConfigError where it is not there or malformed."""
+        file = folder / "metrics.json"
+        if not file.exists():
+            raise ConfigError(f"{file} does not exist; name the --out folder of a finished run")
         try:
-            metrics = _adapter().validate_json((folder / "metrics.json").read_bytes())
-            card, network, record = (folder / n for n in ("scorecard.json", "network.npz", RECORD_FILE))
-            return cls(
-                **vars(metrics),
-                card=Scorecard.from_json(card.read_text()) if card.exists() else None,
-                network=network.read_bytes() if network.exists() else None,
-                record=ReleaseRecord.load(record) if record.exists() else None,
-            )
-        except FileNotFoundError as error:
-            raise ConfigError(
-                f"{error.filename} does not exist; name the --out folder of a finished run"
-            ) from None
-        except (ValidationError, ValueError, OSError):
-            raise ConfigError(f"the results in {folder} cannot be read; run the study again") from None
+            metrics = _adapter().validate_json(file.read_bytes())
+            file = folder / "scorecard.json"
+            card = Scorecard.from_json(file.read_text()) if file.exists() else None
+            file = folder / "network.npz"
+            network = file.read_bytes() if file.exists() else None
+        except (ValidationError, ValueError, KeyError, TypeError, AttributeError, OSError):
+            raise ConfigError(f"{file} is damaged or of another version; put it back from its copy") from None
+        except ConfigError as error:
+            raise ConfigError(f"{file}: {error}") from None
+        file = folder / RECORD_FILE
+        record = ReleaseRecord.load(file) if file.exists() else None
+        return cls(**vars(metrics), card=card, network=network, record=record)
 
 
 @cache

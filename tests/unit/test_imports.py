@@ -14,34 +14,40 @@ LAYERS = {
     "errors": set(),
     "files": {"errors"},
     "findings": set(),
+    "progress": set(),
+    "tracebacks": {"errors"},
     "renamed": {"errors"},
-    "study": {"errors", "renamed"},
+    "toml_file": {"errors"},
+    "file_rules": {"toml_file"},
+    "study": {"errors", "renamed", "toml_file", "file_rules"},
     "metrics": {"errors"},
     "secure": {"errors"},
-    "alignment": {"errors"},
+    "alignment": {"errors", "progress"},
     "audit": {"errors", "files"},
     # Ids of a table are brought to their public form; a feature's institution is a role of a study.
-    "data": {"errors", "alignment", "study"},
+    "data": {"errors", "alignment", "study", "toml_file", "file_rules"},
     # A policy is checked against a study.
     "privacy": {"errors", "files", "study"},
     "releases": {"errors", "files", "findings", "study", "data", "secure", "privacy"},
-    "models": {"errors", "findings", "study", "data", "secure", "privacy", "metrics"},
+    "models": {"errors", "findings", "progress", "study", "data", "secure", "privacy", "metrics"},
     # Columns of a trained encoder; torch only once there is one.
-    "institution": {"errors", "files", "findings", "renamed", "study", "data", "privacy", "models"},
+    "institution": {
+        *("errors", "files", "findings", "renamed", "study", "toml_file", "data", "privacy", "models"),
+    },
     "protocol": {"errors", "study", "data", "secure", "privacy", "releases"},
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     "clients": {
         *("errors", "files", "findings", "study", "alignment", "secure", "audit", "data", "privacy"),
-        *("releases", "models", "institution", "protocol", "recipe", "metrics"),
+        *("releases", "models", "institution", "protocol", "recipe", "metrics", "tracebacks"),
     },
     # Of the institution's module the hub takes the home folder alone.
     "server": {
-        *("errors", "files", "findings", "study", "alignment", "secure", "data", "privacy"),
+        *("errors", "files", "findings", "progress", "study", "alignment", "secure", "data", "privacy"),
         *("releases", "models", "institution", "protocol", "recipe", "metrics"),
     },
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
-        *("releases", "models", "protocol", "recipe", "clients", "server"),
+        *("releases", "models", "protocol", "recipe", "clients", "server", "toml_file"),
     },
     "engine": {
         *("errors", "findings", "study", "alignment", "audit", "data", "secure", "privacy", "releases"),
@@ -50,8 +56,8 @@ LAYERS = {
     "report": {"errors", "findings", "study", "metrics", "releases", "models", "recipe", "server"},
     "api": {"errors", "institution", "recipes", "releases", "report", "server", "study", "engine"},
     "cli": {
-        *("errors", "findings", "renamed", "study", "institution", "data", "privacy", "audit", "models"),
-        *("clients", "server", "engine", "report", "recipes", "api"),
+        *("errors", "files", "findings", "renamed", "study", "institution", "data", "privacy", "audit"),
+        *("models", "clients", "tracebacks", "progress", "server", "engine", "report", "recipes", "api"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""

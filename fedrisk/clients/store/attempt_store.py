@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from fedrisk.errors import ProtocolError, StoreError
-from fedrisk.files import make_folders, write_atomic
+from fedrisk.files import damaged, make_folders, read_kept, write_atomic
 
 State = TypeVar("State")
 Made = TypeVar("Made")
 
 _OVER = "over"
+_AGAIN = "run the study again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +123,7 @@ class AttemptStore:
     def message(self, name: str) -> bytes | None:
         """What was told or answered before, or None."""
         file = self.folder / f"{name}.message"
-        return file.read_bytes() if file.exists() else None
+        return read_kept(file, _AGAIN) if file.exists() else None
 
     def put(self, name: str, array: NDArray[Any]) -> None:
         """Keep an array; ProtocolError once the attempt is over."""
@@ -143,7 +144,10 @@ class AttemptStore:
             file = self.folder / f"{name}.npy"
             if not file.exists():
                 raise ProtocolError(f"{name} was never received in this attempt; run the study again")
-            AttemptStore._arrays[key] = np.load(file, allow_pickle=False)
+            try:
+                AttemptStore._arrays[key] = np.load(file, allow_pickle=False)
+            except (ValueError, OSError, EOFError):
+                raise damaged(file, _AGAIN) from None
         return AttemptStore._arrays[key]
 
     def has(self, name: str) -> bool:
@@ -180,7 +184,7 @@ class AttemptStore:
             raise ProtocolError(
                 "the secrets of this attempt are deleted or were never made; run the study again"
             )
-        return file.read_bytes()
+        return read_kept(file, _AGAIN)
 
     def forget_secrets(self) -> None:
         """Delete keys, seeds, arrays and what is cached, so that nothing sealed in the attempt can be opened later."""
