@@ -65,7 +65,7 @@ def plain(found: Check) -> dict[str, Any]:
         "reasons": found.reasons,
         "refusals": [
             *({"institution": None, "text": text} for text in found.refused),
-            *({"institution": n, "text": text} for n, text in _refused(found) if n is not None),
+            *({"institution": n, "text": text} for n, text in _refused(found, owner=False) if n is not None),
         ],
         "alone": found.alone,
         "institutions": [_line(line) for line in found.institutions],
@@ -96,6 +96,8 @@ def _line(line: Line) -> dict[str, Any]:
 
 
 def _finding(found: Finding) -> dict[str, Any]:
+    # A value of the table is for the owner's screen alone.
+    found = replace(found, values={k: v for k, v in found.values.items() if k != "value"})
     return {
         "code": found.code,
         "values": dict(found.values),
@@ -201,13 +203,13 @@ def _block(title: str, remarks: Sequence[Remark], style: str = "") -> list[Rende
     return parts
 
 
-def _refused(found: Check) -> Iterator[Remark]:
-    """Every reason, errors of tables among them; like errors of a table's columns stand on one line."""
+def _refused(found: Check, *, owner: bool = True) -> Iterator[Remark]:
+    """Every reason, errors of tables among them; owner: with the rows and values that are for the owner's screen."""
     yield from ((None, text) for text in found.refused)
     for line in found.institutions:
         if not line.left_out:
             yield from ((line.name, text) for text in line.refused)
-            yield from _checks([(line.name, c) for c in line.errors], verbose=True)
+            yield from _checks([(line.name, c) for c in line.errors], verbose=True, owner=owner)
 
 
 def _asked(found: Check, verbose: bool) -> Iterator[Remark]:
@@ -230,7 +232,9 @@ def _notes(found: Check, verbose: bool) -> Iterator[Remark]:
     yield from _findings([(n.name, f) for n in lines for f in n.notes], verbose)
 
 
-def _checks(checks: Sequence[tuple[str | None, TableCheck]], verbose: bool) -> Iterator[Remark]:
+def _checks(
+    checks: Sequence[tuple[str | None, TableCheck]], verbose: bool, owner: bool = True
+) -> Iterator[Remark]:
     """Checks of tables in words, like ones of several columns or institutions on one line."""
     groups: dict[Any, list[tuple[str | None, TableCheck]]] = {}
     for k, (name, c) in enumerate(checks):
@@ -240,7 +244,7 @@ def _checks(checks: Sequence[tuple[str | None, TableCheck]], verbose: bool) -> I
         (name, first), owners = group[0], {name for name, _ in group}
         if len(group) == 1:
             rows = f" ({first.rows:,} rows, {first.share:.2%})" if first.rows else ""
-            where = first.for_owner()
+            where = first.for_owner() if owner else ""
             yield (
                 name,
                 f"{first.column}: {first.rule}{rows}; {first.remedy}" + (f" [{where}]" if where else ""),
@@ -274,10 +278,12 @@ def _findings(findings: Iterable[tuple[str | None, Finding]], verbose: bool) -> 
 
 
 def _column(found: Finding) -> str:
-    """A column with the figure that the finding is about."""
+    """A column with the figures that the finding is about."""
     v = found.values
-    figure = f" ({v['value']}, {v['rows']:,} rows)" if "value" in v else f" ({v['share']:.1%})"
-    return str(v["column"]) + ("" if found.code == "column_constant" else figure)
+    figures = [f"{v['value']}"] if "value" in v else []
+    figures += [f"{v['rows']:,} rows"] if "rows" in v else []
+    figures += [f"{v['share']:.1%}"] if "share" in v and found.code != "column_constant" else []
+    return str(v["column"]) + (f" ({', '.join(figures)})" if figures else "")
 
 
 def _names(names: Sequence[str]) -> str:

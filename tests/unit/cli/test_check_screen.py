@@ -82,11 +82,11 @@ def test_findings_of_columns_are_folded_and_told_with_their_figures():
 
 
 def test_the_owner_sees_rows_and_values_and_json_has_neither():
-    check = found(
-        line("bank", checks=(outside("a", 2, 5, "error"),), labels=Labels(labelled=1000, positive=120))
-    )
+    code = Finding("code_inside", {"column": "b", "value": "-999", "rows": 4})
+    labels = Labels(labelled=1000, positive=120)
+    check = found(line("bank", checks=(outside("a", 2, 5, "error"),), labels=labels, asked=(code,)))
     text = " ".join(shown(check).split())
-    assert 'rows 7, 9; value "-999"' in text and "120 (12.0%)" in text
+    assert 'rows 7, 9; value "-999"' in text and "b (-999, 4 rows)" in text and "120 (12.0%)" in text
     content = json.dumps(plain(check))
     assert "-999" not in content and '"at"' not in content
     assert plain(check)["reasons"] == 1 and plain(check)["refusals"][0]["institution"] == "bank"
