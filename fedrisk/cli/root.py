@@ -28,10 +28,17 @@ class Root(TyperGroup):
         super().__init__(**attributes)
         for command in walk(self):
             _restore_help(command)
+            command.context_settings.setdefault("help_option_names", ["--help", "-h"])
             if isinstance(command, TyperGroup):
                 # click says it as well.
                 command.suggest_commands = False
-            command.params += _options()
+            own = {name: p for p in command.params for name in p.opts}
+            for option in _options():
+                if option.opts[0] not in own:
+                    command.params.append(option)
+                else:
+                    # A command with a flag of its own for it: the flag means both.
+                    own[option.opts[0]].callback = option.callback
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Forgets what an earlier call in the same process was told."""
@@ -90,11 +97,12 @@ def _restore_help(command: click.Command) -> None:
 
 def _options() -> list[click.Parameter]:
     def set_to(name: str) -> Any:
-        def keep(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+        def keep(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
             if value:
                 setattr(screen, name, value)
                 if name == "log_file":
                     _open_log(value)
+            return value
 
         return keep
 
@@ -109,7 +117,7 @@ def _options() -> list[click.Parameter]:
             **shared,
         ),
         TyperOption(
-            param_decls=["--verbose"],
+            param_decls=["--verbose", "-v"],
             is_flag=True,
             default=False,
             callback=set_to("verbose"),

@@ -198,7 +198,8 @@ def examine(built: Built, arguments, code: int, out: str, err: str, file: Path) 
         text = "\n".join(log.read_text()[-1500:] for log in logs.glob("*.log"))
         found.append(f"{said}: not foreseen: {err[-300:]}\n{text}")
         shutil.rmtree(logs)
-    if code >= 3:
+    # Without any figures there is no study to show, whatever was there before.
+    if code >= 3 and "keeps figures of no study" not in err:
         names = (file.name, str(file.parent), file.parent.name)
         if not any(name in err for name in names):
             found.append(f"{said}: names no file: {err[-400:]}")
