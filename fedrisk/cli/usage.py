@@ -66,7 +66,6 @@ def quota(
 ) -> None:
     """At the key authority: how many ids an institution may have evaluated in an epoch; raise it with --size."""
     from fedrisk.clients.attempt import epoch_tag
-
     from fedrisk.clients.node import Node
 
     node = look(institution) if size is None else Node.open(institution)
