@@ -17,6 +17,8 @@ and the other institutions see.
     `-- StoreError               the node's disk cannot be read or written; "store"
         |-- NothingYet           no study has used this store so far
         `-- OwnerError           the store belongs to another institution of the same name
+
+``Stopped`` is beside the tree: a ``KeyboardInterrupt`` of a study, with what was charged until then.
 """
 
 
@@ -100,3 +102,11 @@ class OwnerError(StoreError):
     def __init__(self, text: str, *, whose: str = "", file: str = "") -> None:
         super().__init__(text)
         self.whose, self.file = whose, file
+
+
+class Stopped(KeyboardInterrupt):
+    """A person stopped a study by hand; the text says what was charged so far, and how to go on."""
+
+
+class LeftUndone(UserWarning):
+    """Something optional failed, or needs a person's eye; what was asked for is there all the same."""

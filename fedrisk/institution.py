@@ -37,7 +37,7 @@ from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.source import TableSource, expand
 from fedrisk.data.table import Table, read_table
 from fedrisk.errors import ConfigError, DataError, PolicyError
-from fedrisk.files import write_atomic
+from fedrisk.files import read_kept, write_atomic
 from fedrisk.findings import Finding
 from fedrisk.home import home as home
 from fedrisk.home import resolved
@@ -45,7 +45,8 @@ from fedrisk.models.histories import EncoderRule, Histories, arranged, scaled
 from fedrisk.models.trainable import TrainedModel
 from fedrisk.privacy.policy import Policy
 from fedrisk.renamed import INSTITUTION_KEYS, INSTITUTION_VALUES, renamed
-from fedrisk.study import Name, checked, load_toml
+from fedrisk.study import Name, checked
+from fedrisk.toml_file import load_toml
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,12 @@ class Institution(BaseModel):
         rule, file = self.encoder(name), self._installed(name)
         if file is None:
             return None
-        model = TrainedModel.from_bytes(file.read_bytes())
+        try:
+            model = TrainedModel.from_bytes(
+                read_kept(file, "put it back from its copy, or train the encoder again")
+            )
+        except ConfigError as error:
+            raise ConfigError(f"{file}: {error}") from None
         _check_rule(self.name, rule, model.about)
         return model
 

@@ -36,6 +36,7 @@ from fedrisk.alignment import dleq, ristretto
 from fedrisk.alignment.ristretto import ORDER, POINT
 from fedrisk.alignment.worker_pool import WorkerPool
 from fedrisk.errors import ConfigError, FedriskError, ProtocolError
+from fedrisk.progress import counted
 
 CHUNK = 4096
 """Ids per task: a few tenths of a second of work, 128 kB of points."""
@@ -288,16 +289,19 @@ def _sum(points: Sequence[bytes]) -> bytes:
     return functools.reduce(ristretto.add, points)
 
 
+_WORK = "pseudonyms, in parts"
+
+
 def _spread(
     function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], n: int, pool: Executor | None
 ) -> list[T]:
     """``function`` on every job, in order: in this process, or in the pool if there is enough to do."""
     if pool is None or n < POOL_FROM:
-        return [function(*job) for job in jobs]
+        return [function(*job) for job in counted(_WORK, jobs)]
     futures = []
     try:
         futures = [pool.submit(function, *job) for job in jobs]
-        return [future.result() for future in futures]
+        return [future.result() for future in counted(_WORK, futures)]
     except BrokenExecutor as error:
         raise FedriskError(
             "a worker process of the alignment was lost, perhaps because memory ran out; free memory, or use "

@@ -260,7 +260,7 @@ class Quota:
             connection = sqlite3.connect(self._path, timeout=30, isolation_level=None)
         except sqlite3.Error as error:
             raise StoreError(
-                f"the quota file cannot be opened ({error}); check that its folder exists"
+                f"the quota file {self._path} cannot be opened ({error}); check that its folder exists"
             ) from error
         try:
             connection.execute("pragma synchronous = full")
@@ -269,7 +269,7 @@ class Quota:
             connection.execute("commit")
         except sqlite3.Error as error:
             raise StoreError(
-                f"the quota file cannot be used ({error}); check the disk, then ask again"
+                f"the quota file {self._path} cannot be used ({error}); put it back from its copy, or check the disk"
             ) from error
         finally:
             connection.close()

@@ -30,9 +30,11 @@ def budget_show(institution: InstitutionFile, as_json: AsJson = False) -> None:
 @budget_app.command("grant")
 def budget_grant(
     institution: InstitutionFile,
-    epsilon: Annotated[float, typer.Option(help="What to add to the cap of this period, at delta 1e-6.")],
-    reason: Annotated[str, typer.Option(help="Why; recorded for good.")],
-    who: Annotated[str, typer.Option(help="Who decides; recorded for good.")],
+    epsilon: Annotated[
+        float, typer.Option(help="What to add to the cap of this period, at delta 1e-6, for example 1.")
+    ],
+    reason: Annotated[str, typer.Option(help="Why, for example 'one more refit'; recorded for good.")],
+    who: Annotated[str, typer.Option(help="Who decides, for example 'A. Officer'; recorded for good.")],
 ) -> None:
     """Raise the cap of the current period by an act that is recorded and cannot be taken back."""
     from fedrisk.clients.node import Node
@@ -44,8 +46,10 @@ def budget_grant(
 @budget_app.command("restore")
 def budget_restore(
     institution: InstitutionFile,
-    reason: Annotated[str, typer.Option(help="What happened to the ledger; recorded for good.")],
-    who: Annotated[str, typer.Option(help="Who decides; recorded for good.")],
+    reason: Annotated[
+        str, typer.Option(help="What happened to the ledger, for example 'disk lost'; recorded for good.")
+    ],
+    who: Annotated[str, typer.Option(help="Who decides, for example 'A. Officer'; recorded for good.")],
 ) -> None:
     """Go on after the latest ledger was lost, with an older copy or a new one. Charges since then are NOT in it."""
     from fedrisk.clients.node import Node

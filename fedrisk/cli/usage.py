@@ -53,11 +53,15 @@ def meter(
 
 
 def quota(
-    institution: Annotated[Path, typer.Argument(help="The key authority's own file, for example tax.toml.")],
+    institution: Annotated[
+        Path, typer.Argument(help="The key authority's own file, for example tax.toml.", show_default=False)
+    ],
     name: Annotated[
         str | None, typer.Argument(help="Whose quota, for example bank; left out, everybody's is shown.")
     ] = None,
-    epoch: Annotated[str, typer.Option(help="The epoch, as the studies name it (alignment.epoch).")] = "1",
+    epoch: Annotated[
+        str, typer.Option(help="The epoch, as the studies name it (alignment.epoch), for example 2026.")
+    ] = "1",
     size: Annotated[
         int | None,
         typer.Option(min=1, help="The new agreed size, for example 50000; left out, it is only shown."),

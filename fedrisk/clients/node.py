@@ -51,8 +51,14 @@ class Node:
         return self.store.ledger(self.institution.policy.caps)
 
     @property
+    def trail_path(self) -> Path:
+        """File of its audit trail."""
+        return self.store.path / "audit.jsonl"
+
+    @property
     def trail(self) -> AuditLog:
-        """Its audit trail."""
+        """Its audit trail; StoreError where it is lost, so that no new one begins in its place."""
+        self.store.refuse_lost_trail()
         return self.store.trail(self.name)
 
     def attempt(self, request: Payload) -> Attempt:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.node import Node
+from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.table import Table
 from fedrisk.errors import DataError, PolicyError, ProtocolError, StoreError
 from fedrisk.files import write_atomic
@@ -44,11 +45,8 @@ def check_boundary(node: Node, study: Study, *, research: bool) -> None:
 
 def rows_by_side(study: Study, node: Node, table: Table) -> tuple[int, int] | None:
     """Rows of a bank before the study's boundary, and on or after it; None where nothing goes by it here."""
-    dictionary, boundary = node.institution.dictionary, study.holdout.from_date
-    if not asked(study, node.name) or dictionary is None or dictionary.as_of is None or boundary is None:
-        return None
-    late = int((table.frame[dictionary.as_of].dt.date >= boundary).sum())
-    return len(table) - late, late
+    late = held(study, node.institution.dictionary, table) if asked(study, node.name) else None
+    return None if late is None else (int((~late).sum()), int(late.sum()))
 
 
 def check_sides(study: Study, node: Node, table: Table) -> None:
@@ -69,8 +67,8 @@ def flags(attempt: Attempt, table: Table) -> NDArray[np.uint8]:
     study, node = attempt.study, attempt.node
     if not asked(study, node.name):
         return np.zeros(len(table), np.uint8)
-    dictionary, boundary = node.institution.dictionary, study.holdout.from_date
-    if dictionary is None or dictionary.as_of is None or boundary is None:
+    boundary, late = study.holdout.from_date, held(study, node.institution.dictionary, table)
+    if boundary is None or late is None:
         raise ProtocolError("an out-of-time hold-out needs dictionary.as_of and holdout.from_date")
     if not attempt.research:
         node.institution.policy.check(study, institution=node.name, research=False)
@@ -78,8 +76,16 @@ def flags(attempt: Attempt, table: Table) -> NDArray[np.uint8]:
         given = {**_given(node), boundary: _today()}
         content = json.dumps({b.isoformat(): last.isoformat() for b, last in sorted(given.items())})
         write_atomic(node.store.path / FILE, content.encode())
-    held: NDArray[np.uint8] = (table.frame[dictionary.as_of].dt.date >= boundary).to_numpy().astype(np.uint8)
-    return held
+    return late.astype(np.uint8)
+
+
+def held(study: Study, dictionary: Dictionary | None, table: Table) -> NDArray[np.bool_] | None:
+    """Which rows of a bank are held out by date, (n,); None where no date decides, or none is named."""
+    boundary = study.holdout.from_date
+    if boundary is None or dictionary is None or dictionary.as_of is None:
+        return None
+    late: NDArray[np.bool_] = (table.frame[dictionary.as_of].dt.date >= boundary).to_numpy(dtype=bool)
+    return late
 
 
 def _given(node: Node) -> dict[date, date]:

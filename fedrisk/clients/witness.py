@@ -115,9 +115,9 @@ def foreseen(node: Node, others: Mapping[str, Node]) -> list[str]:
         what = what or next((w for head in kept if (w := contradiction(now, head))), "")
         if what:
             found.append(
-                f"{giver} keeps a signed head of {node.name} that {node.name} no longer agrees with ({what}): its store "
-                "was put back from an older copy, or its trail was rewritten. Put the latest store back; the study "
-                f"would be refused, and both would have to answer for it ('{_ANSWER.format(name=node.name)}')"
+                f"{giver} keeps a signed head of {node.name} that {node.name} no longer agrees with ({what}): its "
+                "store was put back from an older copy, or its trail was rewritten. Put the latest store back; the "
+                f"study is refused, and both have to answer for it ('{_ANSWER.format(name=node.name)}')"
             )
     return found
 

@@ -5,8 +5,9 @@ is not refused later for something that could have been known. Nothing is releas
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from fedrisk.clients.label_rate import Labels
@@ -38,10 +39,10 @@ from fedrisk.study import Study
 class Line:
     """One institution.
 
-    rows: usable ones of its table, also where a rule is broken. features: columns that it brings. refused: what it would
-    refuse for, in words. checks: of its table, the errors among them first. asked: what its people should look at, and
-    notes, as codes with figures. labels: at a bank. new: ids that were never aligned under the study's key. left_out:
-    whether the study would go on without it, as it is optional.
+    rows: usable ones of its table, also where a rule is broken. features: columns that it brings. refused: what it
+    would refuse for, in words. checks: of its table, the errors among them first. asked: what its people should look
+    at, and notes, as codes with figures. labels: at a bank. new: ids that were never aligned under the study's key.
+    left_out: whether the study would go on without it, as it is optional.
     """
 
     name: str
@@ -76,10 +77,10 @@ class Line:
 class Check:
     """What can be said of a study before it runs.
 
-    study: its name. content: the study itself. institutions: a line each. refused: what no institution alone refuses, in words. common: enterprises
-    that institutions have in common, where all tables are at hand. asked: what does not agree with what was declared.
-    plan: releases with price and noise, None where nothing can be priced. expectations: what to expect. alone: whether one
-    member looked alone, without anybody else's files.
+    study: its name. content: the study itself. institutions: a line each. refused: what no institution alone refuses,
+    in words. common: enterprises that institutions have in common, where all tables are at hand. asked: what does not
+    agree with what was declared. plan: releases with price and noise, None where nothing can be priced. expectations:
+    what to expect. alone: whether one member looked alone, without anybody else's files.
     """
 
     study: str
@@ -205,9 +206,9 @@ class _Together:
         if not self.research:
             self._attempt(lambda: together.check_evaluation_key(study, nodes))
         for name, looked in self.found.items():
-            looked.attempt(lambda node=looked.node: together.check_heads_of(node, nodes))
-            looked.attempt(lambda looked=looked: together.check_quota(study, nodes, looked, self.research))
-            looked.attempt(lambda name=name: together.check_drawn(study, self.found, common, name))
+            looked.attempt(partial(together.check_heads_of, looked.node, nodes))
+            looked.attempt(partial(together.check_quota, study, nodes, looked, self.research))
+            looked.attempt(partial(together.check_drawn, study, self.found, common, name))
 
     def _said_by_all(self) -> None:
         """What every member refuses for in the same words, a package that this machine lacks, is one reason."""
@@ -220,7 +221,7 @@ class _Together:
     def _planned(self) -> tuple[Finding, ...]:
         """The plan as hub and members would make it from what all state, and what to expect of it."""
         study, recipe = self.study, self.recipe
-        rows = {name: looked.rows for name, looked in self.found.items()}
+        rows = {name: looked.taught for name, looked in self.found.items()}
         stated = {name: looked.statement for name, looked in self.found.items()}
         statements = {name: said for name, said in stated.items() if said is not None}
         nothing = (Finding("nothing_to_price"),)
@@ -242,9 +243,9 @@ class _Together:
         features = features_of_roles(self.study, statements)
         self.plan = self.recipe.plan(self.study, features, trainer_rows(self.study, statements))
 
-    def _attempt(self, step: object) -> None:
+    def _attempt(self, step: Callable[[], object]) -> None:
         try:
-            step()  # type: ignore[operator]
+            step()
         except FedriskError as error:
             self.refused.append(str(error))
 

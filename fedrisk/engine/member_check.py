@@ -14,7 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.clients.attempt import key_tag_of
-from fedrisk.clients.describe import described, fits_budget, rules_of_study, rules_of_table, statement_of
+from fedrisk.clients.books import check_books
+from fedrisk.clients.describe import (
+    described,
+    fits_budget,
+    labelled_rows,
+    rules_of_study,
+    rules_of_table,
+    statement_of,
+)
 from fedrisk.clients.label_rate import Labels, labels_of
 from fedrisk.clients.node import Node
 from fedrisk.clients.plausible import column_findings, label_findings
@@ -24,7 +32,7 @@ from fedrisk.data.table import Table, examine_table
 from fedrisk.errors import FedriskError
 from fedrisk.findings import Finding
 from fedrisk.privacy.ledger.ledger import Ledger
-from fedrisk.protocol.statements import Statement
+from fedrisk.protocol.statements import Labelled, Statement
 from fedrisk.recipe import Brought, Recipe
 from fedrisk.study import Study
 
@@ -67,6 +75,11 @@ class Looked:
         return None
 
     @property
+    def taught(self) -> int:
+        """Rows that a model can learn from: at a bank those with a label."""
+        return self.rows if self.role != "bank" or self.labels is None else self.labels.labelled
+
+    @property
     def broken(self) -> bool:
         """Whether the institution would refuse the study when it is described to it."""
         return bool(self.refused) or any(c.severity == "error" for c in self.checks)
@@ -75,10 +88,10 @@ class Looked:
 def look(study: Study, recipe: Recipe, node: Node, research_seed: int | None) -> Looked:
     """Everything that one institution would look at when the study is described to it, and what it should."""
     found = Looked(node=node, role=study.role_of(node.name))
-    for rule in rules_of_study(study, recipe, node, research=research_seed is not None):
+    for rule in rules_of_study(study, recipe, node, check_books, research=research_seed is not None):
         found.attempt(rule)
     if node.institution.table is None or node.institution.dictionary is None:
-        found.statement = Statement(role=found.role) if found.role == "authority" else None
+        found.statement = Statement(role="authority") if found.role == "authority" else None
         return found
     found.notes += [status.finding for status in node.institution.encoder_status()]
     brought = found.attempt(lambda: recipe.brings(node, study, research_seed))
@@ -89,7 +102,9 @@ def look(study: Study, recipe: Recipe, node: Node, research_seed: int | None) ->
     if research_seed is None:
         found.attempt(lambda: _check_budget(study, recipe, found))
     if found.role != "authority" and brought is not None:
-        found.statement = found.attempt(lambda: statement_of(study, node, found.rows, found.brought, None))
+        found.statement = found.attempt(
+            lambda: statement_of(study, node, found.rows, _labelled(study, found), found.brought, None)
+        )
     return found
 
 
@@ -135,6 +150,10 @@ def _look_at_table(
     found.asked += column_findings(table, described(node).columns, features)
     tag = key_tag_of(study, research=research_seed is not None)
     found.new = found.attempt(lambda: ~node.store.pseudonyms.known(tag, table.ids))
+
+
+def _labelled(study: Study, found: Looked) -> Labelled | None:
+    return None if found.table is None else labelled_rows(study, found.node, found.table)
 
 
 def _check_budget(study: Study, recipe: Recipe, found: Looked) -> None:

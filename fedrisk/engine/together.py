@@ -19,12 +19,11 @@ from fedrisk.clients import quota_words
 from fedrisk.clients.attempt import key_tag_of
 from fedrisk.clients.node import Node
 from fedrisk.clients.out_of_time import rows_by_side
-from fedrisk.clients.row_order import shares_of, wanted_rows
 from fedrisk.clients.witness import foreseen
 from fedrisk.engine.member_check import Looked
 from fedrisk.errors import PolicyError, QuotaError
 from fedrisk.findings import Finding
-from fedrisk.protocol.order import check_common, share_in_common
+from fedrisk.protocol.order import check_common, share_in_common, shares_of, wanted_rows
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.secure.pins import refuse_changed
 from fedrisk.server.hub import Hub
@@ -145,7 +144,7 @@ def _enough(
 ) -> None:
     """PolicyError where a draw would leave fewer rows for training than clients/row_order believes."""
     policy = found[name].node.institution.policy
-    wanted = wanted_rows(policy, shares_of(study)["training"], most)
+    wanted = wanted_rows(policy.least_rows, shares_of(study)["training"], most)
     expected = there * study.inclusion_probability * _training_share(study, found, trainers)
     if expected < wanted:
         raise PolicyError(

@@ -12,6 +12,18 @@ from fedrisk.protocol.form import BlobForm, Body, Count, Digest, Form
 from fedrisk.secure.keystream import encode_fields
 from fedrisk.study import Study
 
+LEAST_SHARE = 0.5
+"""Share of the rows that a draw leaves below which it is not believed; rows of an earlier epoch keep their sides."""
+
+DATED_SHARE = 0.2
+"""Share for training that is reckoned with where a date decides."""
+
+CHANCE = 1e-6
+"""Chance with which a fair draw may be taken for none, before half of it is taken off."""
+
+LEAST_INCLUDED = 0.5
+"""Least share of enterprises taking part that is reckoned with, whatever the study says."""
+
 SALT_BYTES = 32
 _USES = b"fedrisk uses of a list v1"
 
@@ -47,6 +59,22 @@ def uses_digest(salt: NDArray[np.uint8], use: NDArray[np.uint8], sample: NDArray
     parts: list[Any] = [salt, use, np.zeros(0, np.uint8) if sample is None else sample]
     fields = (np.ascontiguousarray(p, np.uint8).tobytes() for p in parts)
     return hashlib.sha256(encode_fields(_USES, *fields)).hexdigest()
+
+
+def shares_of(study: Study) -> dict[str, float]:
+    """Share of a list's rows in training and hold-out that a fair draw leaves at least, on average."""
+    included = max(study.inclusion_probability, LEAST_INCLUDED) / len(study.trainers)
+    if study.holdout.kind == "out_of_time":
+        return {"training": included * DATED_SHARE}  # a date decides, and may leave few
+    held = study.holdout.percent / 100
+    return {"training": included * (1 - held), "holdout": included * held}
+
+
+def wanted_rows(least: int, share: float, most: int) -> float:
+    """Rows below which a draw of a share of ``most`` rows is not believed where a policy asks for ``least`` rows."""
+    from scipy.stats import binom
+
+    return LEAST_SHARE * float(binom.ppf(CHANCE, min(least, most), share))
 
 
 def share_in_common(known: int, places: int, rows: int) -> float:

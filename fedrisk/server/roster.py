@@ -13,12 +13,13 @@ from fedrisk.alignment.matching import HOLD_OUT, TRAINING, BankList, match
 from fedrisk.data.features import Feature
 from fedrisk.errors import DataError, ProtocolError
 from fedrisk.privacy.accounting import check_epsilon_delta
-from fedrisk.protocol.order import check_common
+from fedrisk.protocol.order import check_common, shares_of, wanted_rows
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import (
     Statement,
     Statements,
     features_of_roles,
+    labelled_among,
     same_encoders,
     statements_from,
     trainer_rows,
@@ -67,6 +68,16 @@ class Roster:
     def holdout(self) -> dict[str, int]:
         """Hold-out rows by bank."""
         return {bank: int((rows.use == HOLD_OUT).sum()) for bank, rows in self.lists.items()}
+
+    @property
+    def labelled(self) -> dict[str, int]:
+        """By bank, about how many training rows have a label: which, the hub never knows (protocol/statements)."""
+        return labelled_among(self.statements, self.training, "training")
+
+    @property
+    def labelled_holdout(self) -> dict[str, int]:
+        """The same of the hold-out."""
+        return labelled_among(self.statements, self.holdout, "holdout")
 
 
 def agree(
@@ -212,7 +223,10 @@ def _draw_key(hub: Hub, study: Study, research_seed: int | None, purpose: str) -
 
 
 def check_overlap(roster: Roster) -> None:
-    """DataError where a holder shares hardly any enterprise with the banks, or a bank has no training rows."""
+    """DataError where a holder shares hardly any enterprise with the banks, or fewer rows are drawn than members take.
+
+    The members look at it themselves once they have the order of rows, but others are charged with that message.
+    """
     for bank, rows in roster.training.items():
         if not rows:
             raise DataError(f"{bank} has no training rows after alignment; nothing was released")
@@ -222,3 +236,27 @@ def check_overlap(roster: Roster) -> None:
             continue
         known = sum(int((rows.holders[holder] >= 0).sum()) for rows in roster.lists.values())
         check_common(roster.study, holder, known, places, roster.statements[holder].rows)
+    _check_enough(roster)
+
+
+def _check_enough(roster: Roster) -> None:
+    """DataError where a member would refuse the draw, by the least rows that it states (clients/row_order)."""
+    study, shares = roster.study, shares_of(roster.study)
+    drawn = {"training": roster.training, "holdout": roster.holdout}
+    for name, said in roster.statements.items():
+        for what, part in shares.items():
+            for bank, there in drawn[what].items():
+                of_bank = roster.statements[bank].rows
+                _enough(name, there, wanted_rows(said.least_rows, part, of_bank), f"rows of {bank}: {what}")
+        if name in study.holders and name not in roster.lists:
+            known = [((b.use == TRAINING) & (b.holders[name] >= 0)).sum() for b in roster.lists.values()]
+            wanted = wanted_rows(said.least_rows, shares["training"], said.rows)
+            _enough(name, int(sum(known)), wanted, "own rows: training")
+
+
+def _enough(name: str, there: int, wanted: float, what: str) -> None:
+    if there < wanted:
+        raise DataError(
+            f"{name} would take no part: too few {what}, for its policy.least_rows; let more enterprises take part, "
+            "or change the policy. Nothing was released"
+        )

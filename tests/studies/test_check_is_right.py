@@ -15,7 +15,7 @@ pytestmark = pytest.mark.study
 
 SMALL = 500
 OUT_OF_TIME = {"holdout": {"kind": "out_of_time", "from_date": date(2024, 7, 1)}}
-DATED = [{"name": "day", "kind": "date", "feature": False}]
+DATED = [{"name": "day", "meaning": "date of the loan", "kind": "date", "feature": False}]
 
 
 def policy(who="tax", **rules):
@@ -64,8 +64,7 @@ def columns(who, edit):
 def dated(consortium):
     """Every bank has a date, and lets studies hold out by it."""
     for bank in consortium.study.banks:
-        more = [{"meaning": "m", **c} for c in DATED]
-        columns(bank, lambda described: [*described, *more])(consortium)
+        columns(bank, lambda described: [*described, *DATED])(consortium)
         words(bank, as_of="day")(consortium)
         policy(bank, out_of_time=True)(consortium)
 
@@ -102,7 +101,9 @@ def quota(consortium):
     run(consortium)
     rows = consortium.tables["alfa"]
     more = rows.assign(id=["NEW" + i for i in rows["id"]])
-    table("alfa", lambda t: type(t)(np.concatenate([t, more]), columns=t.columns).astype(t.dtypes))(consortium)
+    table("alfa", lambda t: type(t)(np.concatenate([t, more]), columns=t.columns).astype(t.dtypes))(
+        consortium
+    )
 
 
 def scored(consortium):
@@ -163,21 +164,34 @@ BROKEN = {
     "no privacy": (study(privacy={"epsilon": float("inf")}), "research runs only"),
     "second hold-out": (study(holdout={"seed": 4}), "holdout.seed"),
     "delta": (study(privacy={"delta": 0.01}), "Lower delta"),
-    "out of time is not allowed": (many(dated, policy("alfa", out_of_time=False), study(**OUT_OF_TIME)), "out_of_time"),
-    "no date": (many(policy("alfa", out_of_time=True), policy("beta", out_of_time=True), study(**OUT_OF_TIME)), "as_of"),
+    "out of time is not allowed": (
+        many(dated, policy("alfa", out_of_time=False), study(**OUT_OF_TIME)),
+        "out_of_time",
+    ),
+    "no date": (
+        many(policy("alfa", out_of_time=True), policy("beta", out_of_time=True), study(**OUT_OF_TIME)),
+        "as_of",
+    ),
     "second boundary": (boundary, "second boundary"),
     "nobody before the boundary": (
         many(dated, study(holdout={"kind": "out_of_time", "from_date": date(2020, 1, 1)})),
         "none is left for training",
     ),
     "few before the boundary": (
-        many(dated, study(holdout={"kind": "out_of_time", "from_date": date(2023, 1, 3)})),
+        many(
+            dated,
+            policy("alfa", least_rows=300),
+            study(holdout={"kind": "out_of_time", "from_date": date(2023, 1, 15)}),
+        ),
         "policy.least_rows",
     ),
     "window": (many(dated, study(windows={"as_of": date(2023, 6, 1)})), "after the study's window"),
     "no date for a window": (study(windows={"as_of": date(2030, 1, 1)}), "names no as_of column"),
     "role in its own file": (
-        lambda c: c.content["tax"].update(kind="bank") or words("tax", label=c.content["alfa"]["dictionary"]["label"])(c),
+        lambda c: (
+            c.content["tax"].update(kind="bank")
+            or words("tax", label=c.content["alfa"]["dictionary"]["label"])(c)
+        ),
         "its own file says bank",
     ),
     "column is gone": (table("tax", lambda t: t.drop(columns="growth")), "column is not in the table"),
@@ -233,7 +247,12 @@ def consortium(kit, scratch):
     tables = kit.province(SMALL)
     rules = {"least_rows": 30, "research": False}
     return kit.build(
-        scratch(), ("alfa", "beta"), ("tax",), tables=tables, policy=rules, study={"privacy": {"epsilon": 8.0, "delta": 1e-6}}
+        scratch(),
+        ("alfa", "beta"),
+        ("tax",),
+        tables=tables,
+        policy=rules,
+        study={"privacy": {"epsilon": 8.0, "delta": 1e-6}},
     )
 
 
@@ -250,7 +269,9 @@ def test_what_a_run_would_refuse_is_said_before(consortium, name):
         run(consortium)
     after = charged(consortium)
     fresh = {name for name, figures in before.items() if figures is None}
-    assert {n: f for n, f in after.items() if n not in fresh} == {n: f for n, f in before.items() if n not in fresh}
+    assert {n: f for n, f in after.items() if n not in fresh} == {
+        n: f for n, f in before.items() if n not in fresh
+    }
     assert all(after[n] in (None, (0, 0.0)) for n in fresh)
 
 

@@ -50,6 +50,10 @@ def begin(node, consortium):
 
     def begin(*, research_seed=None, price=1.0, attempt=ATTEMPT, study=None):
         study = study or load_study(consortium.study_file)
+        # As each message does before anything is done with it.
+        node.trail.append(
+            [{"attempt": attempt, "action": "describe", "event": "request", "counterparty": "hub"}]
+        )
         state = node.store.begin(
             attempt, Begun(study=study.model_dump(mode="json"), research_seed=research_seed)
         )

@@ -139,7 +139,11 @@ def test_sizes_by_hand(begin):
     attempt = begin("tax")
     taken = take_order(attempt, order(attempt, *GOOD), make_plan)
     assert taken == RowOrder(
-        training=4, sampled=4, listed={"alfa": 400, "other": 3}, places={"training": 4, "holdout": 2}
+        training=4,
+        sampled=4,
+        labelled=4,
+        listed={"alfa": 400, "other": 3},
+        places={"training": 4, "holdout": 2},
     )
     assert (taken.rows(sampled=False), taken.rows(sampled=True)) == (4, 4)
     assert listed(attempt, "alfa")[:5].tolist() == [4, -1, 2, 0, -1]
