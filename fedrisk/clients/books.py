@@ -57,7 +57,7 @@ def audit_books(node: Node) -> Checked:
         return Checked(entries=0, charges=0, notes=(), unentered=())
     # Opening it sets aside what a crash broke off.
     _ = node.trail
-    ledger = _ledger_books(node)
+    ledger = ledger_books(node)
     anchors = {} if ledger is None else ledger.anchors
     trail = verify_again(node.trail_path, node.store.identity, node.name, wanted=anchors)
     if not trail.ok:
@@ -93,7 +93,7 @@ def _begun(node: Node) -> bool:
     return any((node.store.path / name).exists() for name in names)
 
 
-def _ledger_books(node: Node) -> Books | None:
+def ledger_books(node: Node) -> Books | None:
     """What the ledger says; None where there is none yet. A key authority is charged nothing and may have none."""
     there = (node.store.path / "ledger.sqlite").exists()
     registered = (node.store.path / "pins.json").exists()
@@ -136,11 +136,14 @@ def _check_pair(node: Node, entry: AuditEntry, charge: Charge | None) -> None:
     )
     if charge is None:
         raise _ledger_error(node, f"{what} is missing in it")
-    if charge.cancelled:
-        raise _ledger_error(node, f"{what} is cancelled in it")
-    # An entry of an older version has no purpose.
-    if Spend.from_dict(entry.spend or {}) != charge.spend or charge.purpose not in (entry.purpose, ""):
-        raise _ledger_error(node, f"{what} is another one in it")
+    if not same_charge(entry, charge):
+        raise _ledger_error(node, f"{what} is {'cancelled' if charge.cancelled else 'another one'} in it")
+
+
+def same_charge(entry: AuditEntry, charge: Charge) -> bool:
+    """Whether a charge of the ledger is the one that an entry of the trail says; an older ledger has no purposes."""
+    same = Spend.from_dict(entry.spend or {}) == charge.spend and charge.purpose in (entry.purpose, "")
+    return same and not charge.cancelled
 
 
 def _check_asked(node: Node, unentered: Iterable[Charge]) -> None:
