@@ -116,8 +116,8 @@ def audit_verify(
         )
     if books.unentered:
         out.print(
-            f"note: {len(books.unentered)} charge(s) are not in the trail yet, of a process that was killed or is still at "
-            "it; they are entered with the next study",
+            f"note: {len(books.unentered)} charge(s) are not in the trail yet, of a process that was killed or is "
+            "still at it; they are entered with the next study",
             highlight=False,
             soft_wrap=True,
         )

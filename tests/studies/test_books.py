@@ -257,7 +257,7 @@ TAMPERED = {
     lose_the_guard: LEDGER,
     lose_the_ledger: LEDGER,
     lose_ledger_and_guard: LEDGER,
-    lose_everything: LEDGER,
+    lose_everything: TRAIL,
 }
 
 

@@ -259,20 +259,24 @@ def test_budget_before_and_after_a_study(spent):
     assert list(report["by_study"]) == ["tiny"]
     code, out, _ = fedrisk("budget", consortium.paths["tax"])
     assert code == 0
-    assert "of the cap used" in out
-    assert "lifetime" in out
+    used, left = map(int, re.search(r"(\d+) % used, (\d+) % left", out).groups())
+    assert used + left == 100 and used == round(100 * (report["spent"]["mu"] / report["cap"]["mu"]) ** 2)
+    assert "spent for life" in out and "further stud" in out
 
 
 def test_a_grant_is_recorded_and_raises_the_cap(spent):
     fedrisk, consortium = spent
     before = json.loads(fedrisk("budget", consortium.paths["tax"], "--json")[1])
-    code, _, _ = fedrisk(
+    code, out, _ = fedrisk(
         *("budget", "grant", consortium.paths["tax"]),
         *("--epsilon", "1", "--reason", "one more refit", "--who", "officer"),
     )
     after = json.loads(fedrisk("budget", consortium.paths["tax"], "--json")[1])
     assert code == 0
+    cap = before["cap"]["epsilon"]
+    assert f"the cap was epsilon {cap:.2f} and is {cap + 1:.2f}" in " ".join(out.split())
     assert after["granted"]["epsilon"] == pytest.approx(1, rel=1e-3)
+    assert after["cap"]["epsilon"] == pytest.approx(cap + 1, rel=1e-3)
     assert after["cap"]["mu"] ** 2 - before["cap"]["mu"] ** 2 == pytest.approx(after["granted"]["mu"] ** 2)
 
 

@@ -85,8 +85,9 @@ class BudgetReport:
         return self.cap.epsilon - Amount(without).epsilon
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {name: _to_plain(value) for name, value in vars(self).items()}
+        """Plain values for JSON; of ``granted`` the epsilon by which it raised the cap."""
+        plain = {name: _to_plain(value) for name, value in vars(self).items()}
+        return plain | {"granted": {"mu": self.granted.mu, "epsilon": self.granted_epsilon}}
 
 
 def _to_plain(value: Any) -> Any:
