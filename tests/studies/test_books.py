@@ -104,6 +104,12 @@ def change_an_old_entry(store):
     write_lines(store, lines)
 
 
+def change_an_old_entry_in_place(store):
+    lines = lines_of(store)
+    lines[3] = lines[3].replace(b'"counterparty":"hub"', b'"counterparty":"hab"')
+    write_lines(store, lines)
+
+
 def drop_an_old_entry(store):
     lines = lines_of(store)
     write_lines(store, lines[:5] + lines[6:])
@@ -233,6 +239,7 @@ def lose_everything(store):
 TRAIL, LEDGER = "audit", "ledger"
 TAMPERED = {
     change_an_old_entry: TRAIL,
+    change_an_old_entry_in_place: TRAIL,
     drop_an_old_entry: TRAIL,
     swap_two_entries: TRAIL,
     repeat_an_entry: None,  # a torn end is set aside, and the repeated entry is one
@@ -432,7 +439,7 @@ def test_an_entry_that_is_changed_after_it_was_verified_shows(consortium):
     check_books(node)
     assert (store / "audit.jsonl.verified").exists()
     check_books(node)
-    change_an_old_entry(store)
+    change_an_old_entry_in_place(store)
     with pytest.raises(StoreError, match="entry 3 is not what its hash says"):
         check_books(node)
 
