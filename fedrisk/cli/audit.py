@@ -44,7 +44,7 @@ def audit_show(
     entries = list(deque(every, maxlen=last))
     if attempt is not None and not entries:
         raise ConfigError(
-            f"{node.name} has no entry of an attempt {attempt}...; see fedrisk audit show without --attempt"
+            f"{node.name} has no entry of an attempt that begins with {attempt}; see fedrisk audit show"
         )
     if as_json:
         typer.echo(json.dumps([e.to_dict() for e in entries], indent=1))

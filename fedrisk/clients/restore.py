@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +17,10 @@ from pathlib import Path
 from fedrisk.audit.entry import LEDGER_RESTORED, TRAIL_BEGUN_ANEW, AuditEntry
 from fedrisk.audit.log import AuditLog
 from fedrisk.audit.verify import verify
-from fedrisk.clients.books import audit_books, ledger_books, same_charge
+from fedrisk.clients.books import audit_books, ledger_books, same_charge, same_period
 from fedrisk.clients.node import Node
+from fedrisk.clients.outlet import Charges
+from fedrisk.clients.store.attempt_store import AttemptStore, Begun
 from fedrisk.errors import ConfigError, StoreError
 from fedrisk.privacy.ledger.audit import Books, read_books
 from fedrisk.privacy.ledger.file import LedgerFile
@@ -51,7 +54,7 @@ def restore_ledger(node: Node, *, reason: str, who: str) -> Restored:
         os.replace(path, kept)
     caps = node.institution.policy.caps
     ledger = Ledger.acknowledge_restore(path, caps, reason=reason, who=who)
-    charged = ledger.charge_again(_again(entry) for entry in entries)
+    charged = ledger.charge_again([*map(_again, entries), *_of_attempts(node)])
     # Opening a lost trail is refused; then it is restored next, and has nothing to note this in.
     trail = _opened(node)
     if trail is not None:
@@ -122,12 +125,29 @@ def _readable(path: Path, entries: tuple[AuditEntry, ...]) -> Books | None:
         return None
     charges = {charge.release_id: charge for charge in books.charges}
     pairs = ((entry, charges.get(_release_id(entry))) for entry in entries)
-    return books if all(charge is None or same_charge(entry, charge) for entry, charge in pairs) else None
+    same = all(
+        charge is None or (same_charge(entry, charge) and same_period(entry, charge, books.calendar))
+        for entry, charge in pairs
+    )
+    return books if same else None
 
 
 def _again(entry: AuditEntry) -> Again:
     spend = Spend.from_dict(entry.spend or {})
     return Again(release_id=_release_id(entry), spend=spend, purpose=entry.purpose, time=entry.time)
+
+
+def _of_attempts(node: Node) -> Iterator[Again]:
+    """What the attempts themselves remember of charges: more than the trail where that was lost too."""
+    for folder in sorted((node.store.path / "attempts").glob("*")):
+        state = AttemptStore(folder)
+        if not state.exists:
+            continue
+        charges, purpose = state.find(Charges) or Charges(), str(state.load(Begun).study["purpose"])
+        time = datetime.fromtimestamp(state.touched, UTC).isoformat(timespec="seconds")
+        for name, plain in charges.spends.items():
+            spend = Spend.from_dict(plain)
+            yield Again(release_id=f"{spend.attempt}:{name}", spend=spend, purpose=purpose, time=time)
 
 
 def _release_id(entry: AuditEntry) -> str:

@@ -10,10 +10,12 @@ from contextlib import closing
 import pytest
 from typer.testing import CliRunner
 
+from fedrisk.audit.entry import DRAFT, genesis
 from fedrisk.cli import app
 from fedrisk.clients import outlet
 from fedrisk.clients import trail as node_trail
 from fedrisk.clients.books import audit_books, check_books
+from fedrisk.clients.node import Node
 from fedrisk.errors import FedriskError, PeerError, StoreError
 from fedrisk.privacy.ledger.ledger import Ledger
 from fedrisk.privacy.ledger.records import next_head
@@ -203,6 +205,32 @@ def research_and_rechain(store):
     rechain(store)
 
 
+def move_to_an_earlier_period(store):
+    sql(store, "UPDATE release SET period = -1", "UPDATE account SET period = -1 WHERE scope != 'lifetime'")
+
+
+def move_to_an_earlier_period_and_rechain(store):
+    sql(store, "UPDATE release SET period = -1, debited = '2025-06-01T00:00:00+00:00'")
+    rechain(store)
+
+
+def move_the_ledger_to_a_later_time(store):
+    sql(store, "UPDATE state SET last_time = '2099-01-01T00:00:00+00:00'")
+
+
+def change_a_side(store):
+    sql(store, "UPDATE side SET holdout = 1000")
+
+
+def restart_the_trail_in_the_ledger_alone(store):
+    """Without the note of a person in the trail: the charges before it would need no entry."""
+    from fedrisk.privacy.ledger.ledger import Ledger
+
+    key = Node.load(store.parent.parent / "tax.toml").store.identity.public
+    lose_the_trail_and_the_attempts(store)
+    Ledger(store / "ledger.sqlite", 100.0).begin_trail_anew((0, genesis("tax", key)), reason="r", who="w")
+
+
 def begin_the_ledger_anew(store):
     for name in ("ledger.sqlite", "ledger.seal"):
         (store / name).unlink()
@@ -261,6 +289,11 @@ TAMPERED = {
     research_and_rechain: LEDGER,
     cancel_and_rechain: LEDGER,
     begin_the_ledger_anew: LEDGER,
+    move_to_an_earlier_period: LEDGER,
+    move_to_an_earlier_period_and_rechain: LEDGER,
+    move_the_ledger_to_a_later_time: LEDGER,
+    change_a_side: LEDGER,
+    restart_the_trail_in_the_ledger_alone: TRAIL,
     lose_the_guard: LEDGER,
     lose_the_ledger: LEDGER,
     lose_ledger_and_guard: LEDGER,
@@ -454,3 +487,24 @@ def test_stores_of_before_hold(consortium):
     with pytest.raises(StoreError, match="knows nothing of 2 attempt"):
         check_books(consortium.nodes["tax"])
     assert os.path.exists(store / "audit.jsonl")
+
+
+def test_who_has_the_key_and_rewrites_both_is_found_out_by_the_others(consortium):
+    """Trail and ledger without the last study, signed anew: they agree, and the heads that others keep do not."""
+    store, node = store_of(consortium), consortium.nodes["tax"]
+    first = [e for e in node.trail.entries() if e.attempt == next(node.trail.entries()).attempt]
+    lose_all_of_the_trail(store)
+    shutil.rmtree(store / "attempts")
+    (store / "pins.json").rename(store / "pins.kept")
+    lose_ledger_and_guard(store)
+    log = node.trail
+    for entry in first:
+        told = {k: v for k, v in entry.to_dict().items() if k in DRAFT}
+        log.append([{**told, "spend": None}])
+    _ = node.ledger
+    (store / "pins.kept").rename(store / "pins.json")
+    check_books(node)
+    before = charged(consortium)
+    with pytest.raises(PeerError):
+        consortium.run()
+    assert charged(consortium) == before
