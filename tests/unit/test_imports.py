@@ -91,7 +91,18 @@ LAYERS = {
     "report": {"errors", "findings", "study", "metrics", "releases", "models", "recipe", "server"},
     "api": {"errors", "institution", "recipes", "releases", "report", "server", "study", "engine"},
     "cli": {
-        *("errors", "files", "findings", "home", "renamed", "study", "institution", "data", "privacy", "audit"),
+        *(
+            "errors",
+            "files",
+            "findings",
+            "home",
+            "renamed",
+            "study",
+            "institution",
+            "data",
+            "privacy",
+            "audit",
+        ),
         *("models", "clients", "tracebacks", "progress", "server", "engine", "report", "recipes", "api"),
     },
 }
