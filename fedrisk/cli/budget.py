@@ -1,12 +1,11 @@
 """``fedrisk budget``: what was spent of an institution's privacy budget, and acts that change it."""
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from fedrisk.cli.output import AsJson, InstitutionFile, ShowFirst, err, look, out
+from fedrisk.cli.output import AsJson, InstitutionFile, ShowFirst, err, look, out, tell_json
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -23,7 +22,7 @@ def budget_show(institution: InstitutionFile, as_json: AsJson = False) -> None:
     node = look(institution)
     report = node.ledger.report()
     if as_json:
-        typer.echo(json.dumps({"institution": node.name, **report.to_dict()}, indent=1))
+        tell_json({"institution": node.name, **report.to_dict()})
         return
     _print_budget(node, report)
 

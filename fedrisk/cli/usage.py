@@ -1,6 +1,5 @@
 """``fedrisk meter`` and ``fedrisk quota``: what an institution used, and what the key authority let it use."""
 
-import json
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -112,7 +111,7 @@ def quota(
         )
     if node.store.unused and size is None:
         if as_json:
-            typer.echo(json.dumps({"authority": node.name, "epoch": epoch, "quotas": {}}, indent=1))
+            tell_json({"authority": node.name, "epoch": epoch, "quotas": {}})
         return
     tag = epoch_tag(node.name, epoch)
     if size is not None:
@@ -121,7 +120,7 @@ def quota(
     found = {n: node.store.evaluations(n, tag) for n in names}
     if as_json:
         quotas = {n: {"agreed": agreed, "used": used} for n, (agreed, used) in found.items()}
-        typer.echo(json.dumps({"authority": node.name, "epoch": epoch, "quotas": quotas}, indent=1))
+        tell_json({"authority": node.name, "epoch": epoch, "quotas": quotas})
         return
     for n, (agreed, used) in found.items():
         shown = (
