@@ -45,7 +45,7 @@ def refuse_same_name(node: Node, features: Sequence[Feature]) -> None:
     if any(feature.column == COLUMN for feature in features):
         raise ConfigError(
             f"{node.name}: a column of the dictionary is called {COLUMN}, as is the score of the earlier study "
-            "(network.external); give the column another name in table and dictionary, or leave it out by policy.columns"
+            "(network.external); name the column otherwise in table and dictionary, or leave it out by policy.columns"
         )
 
 
