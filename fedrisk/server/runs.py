@@ -306,7 +306,7 @@ def save(results: Results, folder: Path) -> None:
     try:
         results.save(folder)
         found = Results.load(folder).attempt
-    except (StoreError, ConfigError) as error:
+    except FedriskError as error:
         raise StoreError(
             f"{error}. The run is finished and charged, and its results are kept at the hub: "
             f"fedrisk runs export {results.attempt[:8]} --out FOLDER writes them to another folder, at no charge"
