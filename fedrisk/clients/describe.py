@@ -24,7 +24,7 @@ from fedrisk.privacy.accounting import check_epsilon_delta, epsilon_for
 from fedrisk.privacy.spend import Spend
 from fedrisk.protocol.form import AttemptId, Body, Seed
 from fedrisk.protocol.payload import Payload
-from fedrisk.protocol.statements import LabelFacts, Labelled, Statement
+from fedrisk.protocol.statements import LabelFacts, Statement
 from fedrisk.recipe import Brought, Recipe
 from fedrisk.releases.plan import Plan
 from fedrisk.secure.identity import EphemeralKey
@@ -115,7 +115,7 @@ def _statement(attempt: Attempt, table: Table, brought: Brought) -> Statement:
     return Statement(
         role=attempt.study.role_of(attempt.name),
         rows=len(table),
-        labelled=_labelled(attempt, table),
+        labelled=int(table.labelled.sum()) if attempt.role == BANK else None,
         features=json.loads(json.dumps([vars(f) for f in brought.features])),
         label=facts,
         scores=policy.scores,
@@ -124,19 +124,6 @@ def _statement(attempt: Attempt, table: Table, brought: Brought) -> Statement:
         evaluation_key=evaluation_key(attempt),
         **json.loads(json.dumps(dict(brought.stated))),
     )
-
-
-def _labelled(attempt: Attempt, table: Table) -> Labelled | None:
-    """How many rows have a label, at a bank: all, and by the sides of a hold-out by date."""
-    if attempt.role != BANK:
-        return None
-    study, there = attempt.study, table.labelled
-    late = out_of_time.held(study, described(attempt.node), table)
-    if late is None:
-        both = [int(there.sum()), len(table)]
-        return Labelled(rows=both[0], training=both, holdout=both)
-    parts = [[int((there & side).sum()), int(side.sum())] for side in (~late, late)]
-    return Labelled(rows=int(there.sum()), training=parts[0], holdout=parts[1])
 
 
 def evaluation_key(attempt: Attempt) -> str | None:

@@ -10,7 +10,7 @@ import numpy as np
 from flwr.serverapp import Grid
 
 from fedrisk.alignment.matching import BankList
-from fedrisk.errors import PeerError
+from fedrisk.errors import PeerError, TrainingError
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipe import Recipe
 from fedrisk.releases.plan import Plan
@@ -67,7 +67,10 @@ def run_study(
         session, plan = _session(exchange, study, recipe, hub, agreed, research_seed, checkpoint, asked)
         checkpoint = session.checkpoint
         outcome = recipe.hub(session, plan)
-    except BaseException:
+    except BaseException as error:
+        if checkpoint is not None and isinstance(error, TrainingError):
+            # From the same totals it would only diverge again.
+            checkpoint.drop()
         # Also where somebody stops it by hand: nobody keeps its secrets, but of a training that can be resumed.
         if checkpoint is None or checkpoint.begun is None:
             exchange.close()
@@ -133,6 +136,7 @@ def _keep(checkpoint: Checkpoint, roster: Roster, state: Payload, asked: Study) 
         "content": roster.study.model_dump(mode="json"),
         "trainers": list(roster.study.trainers),
         "research_seed": roster.research_seed,
+        "given": dict(roster.given),
         "agreed": packed(roster.agreed),
         "recipe": dict(state.body),
     }
@@ -152,4 +156,4 @@ def _restored(study: Study, research_seed: int | None, begun: Payload) -> Roster
             {h: there.astype(np.int64) for h, there in holders.items()},
         )
     agreed = unpacked(begun.get("agreed"))
-    return Roster(study, research_seed, agreed, lists)
+    return Roster(study, research_seed, agreed, lists, begun.get("given"))

@@ -13,6 +13,7 @@ CODES = {
     "ProtocolError": "protocol",
     "EnvelopeError": "envelope",
     "PeerError": "peer",
+    "TrainingError": "training",
     "StoreError": "store",
 }
 

@@ -20,7 +20,8 @@ from fedrisk.server.training import Rounds
 def fit(session: HubSession, plan: Plan) -> Outcome:
     """Train and hand the encoder to its holders.
 
-    ConfigError where holders state different encoders; PeerError where one refuses or too few are left for a step.
+    ConfigError where holders state different encoders; PeerError where one refuses or too few are left for a step;
+    TrainingError where the training diverges.
     """
     roster, begun = session.roster, session.checkpoint.recipe
     study = roster.study
