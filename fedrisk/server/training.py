@@ -159,8 +159,8 @@ class Rounds:
         spent = math.sqrt((number + 1) / plan.steps) * plan.mu
         price = "" if not math.isfinite(spent) else f" (mu {spent:.3g} of {plan.mu:.3g})"
         raise TrainingError(
-            f"the training diverged in step {number + 1} of {plan.steps}: weights went beyond {MOST_WEIGHT:g}, where no "
-            "model has learnt anything. It was stopped and left no model; what the steps so far cost stays charged"
+            f"the training diverged in step {number + 1} of {plan.steps}: weights went beyond {MOST_WEIGHT:g}, where "
+            "no model has learnt anything. It was stopped and left no model; what the steps so far cost stays charged"
             f"{price}. Lower training.learning_rate (it is {self.tuning.rate:.3g}) or training.clip (it is "
             f"{plan.clip:g}), or leave them out. Where they are not the cause, trainers were sent different weights, "
             "or one of them changed its sum"
