@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,13 +32,34 @@ from fedrisk.errors import EnvelopeError, StoreError
 
 _BLOCK = 1 << 20
 
+_KEPT = (b'"spend":{', b'"event":"note"')
+"""What a line holds if its entry charges, or is a note of the log; no text in it does, since quotes are escaped."""
+
+_NO_NOTE = b'"note":"","previous":'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """How far a log was verified: ``count`` entries, ``hash`` and ``time`` of the last, ``size`` in bytes up to there.
+
+    digest: SHA-256 (hex) over all these bytes, so that a change of any of them shows without looking at each entry.
+    """
+
+    count: int
+    hash: str
+    time: str
+    size: int
+    digest: str
+
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyResult:
     """What ``verify`` found: ``first_broken`` is the index of the first entry that is not vouched for.
 
     notes: what the log says about itself (a clock that was set back; the kinds of its own notes, such as
-    ``torn_tail``), and checks that could not be made.
+    ``torn_tail``), and checks that could not be made. kept: entries that charge or are notes, as far as the log is
+    vouched for. hashes: of the last of the first ``count`` entries, by each count that was wanted and is there.
+    mark: where the log ended, None unless ``ok``.
     """
 
     ok: bool
@@ -45,6 +67,9 @@ class VerifyResult:
     first_broken: int | None
     why: str
     notes: tuple[str, ...] = ()
+    kept: tuple[AuditEntry, ...] = ()
+    hashes: Mapping[int, str] = field(default_factory=dict)
+    mark: Mark | None = None
 
 
 def read(path: str | os.PathLike[str], size: int | None = None) -> Iterator[AuditEntry]:
@@ -88,11 +113,16 @@ def verify(
     public_key: bytes,
     heads: Iterable[SignedHead] = (),
     institution: str | None = None,
+    *,
+    wanted: Iterable[int] = (),
+    mark: Mark | None = None,
 ) -> VerifyResult:
     """Check a log and name the first entry that is not vouched for.
 
     public_key: the institution's pinned Ed25519 key (32 bytes). heads: signed heads that others kept. Daily
-    signed heads and the head file beside the log are used as well where they are there.
+    signed heads and the head file beside the log are used as well where they are there. wanted: counts of which the
+    result has the hashes. mark: up to which the caller knows that the log was verified; those bytes are hashed and
+    not looked at again, unless one of them changed.
 
     Guarantee: without the key no entry can be changed, moved, left out, put in or repeated unnoticed, and the
     end can be cut off only at a signed entry, and only as far back as no known signed head (or head file)
@@ -105,12 +135,12 @@ def verify(
     path = Path(path)
     try:
         daily, damaged = load_signed_heads(daily_folder(path)), None
-    except EnvelopeError:
+    except (EnvelopeError, StoreError):
         daily, damaged = (), _Fault(None, "a daily signed head beside the log is damaged")
     points = sorted([*daily, *heads], key=lambda point: point.count)
     head = read_head(path)
-    wanted = {point.count for point in points} | {0 if head is None else head.count}
-    chain = _walk(_lines(path), public_key, institution, wanted)
+    numbers = {point.count for point in points} | ({head.count} if head else set()) | set(wanted)
+    chain = _chain_of(path, public_key, institution, numbers, mark)
     fault = (
         _signature_fault(chain, path, public_key)
         or _chain_fault(chain)
@@ -119,12 +149,16 @@ def verify(
         or damaged
     )
     unchecked = ["no head file: only signed heads can show that the end was cut off"] if head is None else []
+    vouched = chain.count if fault is None else fault.first_broken
     return VerifyResult(
         ok=fault is None,
         entries=chain.count,
         first_broken=None if fault is None else fault.first_broken,
         why="" if fault is None else fault.why,
         notes=(*unchecked, *chain.notes),
+        kept=tuple(entry for entry in chain.kept if vouched is None or entry.index < vouched),
+        hashes=chain.hashes,
+        mark=None if fault is not None else chain.end,
     )
 
 
@@ -147,58 +181,117 @@ class _Signed(NamedTuple):
 class _Chain:
     """The entries that hang together from the beginning on.
 
-    count: number of these entries. last_signed: the last one with a signature, not verified yet. hashes: of
+    count: number of these entries. before: how many of them a mark vouches for. last_signed: the last one after those
+    with a signature, not verified yet. hashes: of
     the entries that end at a wanted count; of no entries, the genesis. notes: what they say about the log.
-    why: what is wrong with the entry after them, or empty. exact: whether it is that entry that was changed;
-    otherwise one before it may have been.
+    kept: those that charge or are notes. end: where they end. why: what is wrong with the entry after them, or empty.
+    exact: whether it is that entry that was changed; otherwise one before it may have been.
     """
 
     institution: str | None
     count: int
+    before: int
     last_signed: _Signed | None
     hashes: Mapping[int, str]
     notes: Sequence[str]
+    kept: Sequence[AuditEntry]
+    end: Mark
     why: str
     exact: bool
 
     @property
     def vouched(self) -> int:
         """Number of entries up to the last signed one."""
-        return 0 if self.last_signed is None else self.last_signed.at + 1
+        return self.before if self.last_signed is None else self.last_signed.at + 1
 
 
-def _walk(lines: Iterable[bytes], public_key: bytes, institution: str | None, wanted: set[int]) -> _Chain:
-    """Read entries as far as each follows the one before it."""
-    count, previous, moment = 0, "", ""
+class _Walk:
+    """What is known of a log while its lines are read, from the beginning on."""
+
+    def __init__(self, public_key: bytes, institution: str | None, wanted: set[int]) -> None:
+        self.public_key, self.institution, self.wanted = public_key, institution, wanted
+        self.count, self.before, self.size = 0, 0, 0
+        self.previous, self.moment = "", ""
+        self.digest = hashlib.sha256()
+        self.last_signed: _Signed | None = None
+        self.hashes: dict[int, str] = {}
+        self.kept: list[AuditEntry] = []
+        self.notes: list[str] = []
+
+    def skip(self, lines: Iterator[bytes], mark: Mark) -> bool:
+        """Read the lines up to a mark; whether their bytes are those for which it was made."""
+        for line in lines:
+            self._hashed(line)
+            # A line ends with HASH"} and its newline.
+            if self.count in self.wanted:
+                self.hashes[self.count] = line[-67:-3].decode("ascii", "replace")
+            if any(sign in line for sign in _KEPT) or _NO_NOTE not in line:
+                try:
+                    self._keep(parse(line))
+                except ValueError:
+                    return False
+            if self.size >= mark.size:
+                break
+        self.before, self.previous, self.moment = self.count, mark.hash, mark.time
+        return (self.count, self.size, self.digest.hexdigest()) == (mark.count, mark.size, mark.digest)
+
+    def take(self, line: bytes) -> None:
+        """Read an entry, which must follow the one before it; ValueError with the end of a sentence."""
+        entry = parse(line)
+        if self.count == 0:
+            self.institution = entry["institution"] if self.institution is None else self.institution
+            self.previous = genesis(self.institution, self.public_key)
+        check_link(entry, self.count, self.previous, self.moment, self.institution or "")
+        if entry["signature"]:
+            self.last_signed = _Signed(self.count, line, entry["signature"])
+        self._keep(entry)
+        self.previous, self.moment = entry["hash"], entry["time"]
+        self._hashed(line)
+        if self.count in self.wanted:
+            self.hashes[self.count] = self.previous
+
+    def _hashed(self, line: bytes) -> None:
+        self.digest.update(line)
+        self.count, self.size = self.count + 1, self.size + len(line)
+
+    def _keep(self, entry: dict[str, Any]) -> None:
+        if entry["note"] or entry["event"] == "note":
+            self.notes += _notes_of(entry)
+        if entry["spend"] is not None or entry["event"] == "note":
+            self.kept.append(AuditEntry(**entry))
+
+
+def _chain_of(
+    path: Path, public_key: bytes, institution: str | None, wanted: set[int], mark: Mark | None
+) -> _Chain:
+    """Read entries as far as each follows the one before it; those up to a mark that holds are hashed alone."""
+    walk, lines = _Walk(public_key, institution, wanted), _lines(path)
+    if mark is not None and institution is not None and not walk.skip(lines, mark):
+        walk, lines = _Walk(public_key, institution, wanted), _lines(path)
     why, exact = "", True
-    last_signed: _Signed | None = None
-    hashes: dict[int, str] = {}
-    notes: list[str] = []
     for line in lines:
         try:
-            entry = parse(line)
-            if count == 0:
-                institution = entry["institution"] if institution is None else institution
-                previous = genesis(institution, public_key)
-            check_link(entry, count, previous, moment, institution or "")
+            walk.take(line)
         except ValueError as error:
-            why, exact = f"entry {count} {error}", not isinstance(error, Unlinked)
+            why, exact = f"entry {walk.count} {error}", not isinstance(error, Unlinked)
             break
-        if entry["signature"]:
-            last_signed = _Signed(count, line, entry["signature"])
-        if entry["note"] or entry["event"] == "note":
-            notes += _notes_of(entry)
-        count, previous, moment = count + 1, entry["hash"], entry["time"]
-        if count in wanted:
-            hashes[count] = previous
-    if institution is not None:
-        hashes[0] = genesis(institution, public_key)
+    if walk.institution is not None:
+        walk.hashes[0] = genesis(walk.institution, public_key)
     return _Chain(
-        institution=institution,
-        count=count,
-        last_signed=last_signed,
-        hashes=hashes,
-        notes=notes,
+        institution=walk.institution,
+        count=walk.count,
+        before=walk.before,
+        last_signed=walk.last_signed,
+        hashes=walk.hashes,
+        notes=walk.notes,
+        kept=walk.kept,
+        end=Mark(
+            count=walk.count,
+            hash=walk.previous,
+            time=walk.moment,
+            size=walk.size,
+            digest=walk.digest.hexdigest(),
+        ),
         why=why,
         exact=exact,
     )

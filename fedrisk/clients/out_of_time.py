@@ -16,7 +16,7 @@ from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.node import Node
 from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.table import Table
-from fedrisk.errors import PolicyError, ProtocolError, StoreError
+from fedrisk.errors import DataError, PolicyError, ProtocolError, StoreError
 from fedrisk.files import write_atomic
 from fedrisk.study import Study
 
@@ -41,6 +41,22 @@ def check_boundary(node: Node, study: Study, *, research: bool) -> None:
                 f"and a second boundary within policy.period_days = {days} would tell more of the date. Set "
                 f"holdout.from_date = {other}, or wait until {last + timedelta(days=days)}"
             )
+
+
+def rows_by_side(study: Study, node: Node, table: Table) -> tuple[int, int] | None:
+    """Rows of a bank before the study's boundary, and on or after it; None where nothing goes by it here."""
+    late = held(study, node.institution.dictionary, table) if asked(study, node.name) else None
+    return None if late is None else (int((~late).sum()), int(late.sum()))
+
+
+def check_sides(study: Study, node: Node, table: Table) -> None:
+    """DataError where a bank would train on nobody: all its rows are on or after the boundary."""
+    sides = rows_by_side(study, node, table)
+    if sides is not None and not sides[0]:
+        raise DataError(
+            f"{node.name}: no row has a date before holdout.from_date = {study.holdout.from_date}, so none is left for "
+            "training; take a later boundary, or read earlier rows"
+        )
 
 
 def flags(attempt: Attempt, table: Table) -> NDArray[np.uint8]:

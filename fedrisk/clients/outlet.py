@@ -224,7 +224,8 @@ def _debit(attempt: Attempt, release: Release, request: Payload) -> Payload | No
         # Asked again, the same bytes return; but nothing more is paid for once the attempt is over.
         attempt.state.still_runs()
     # Also for a stored answer: the same release asked for with other content is refused.
-    ledger.debit(release_id, spend, request.digest(), purpose=attempt.study.purpose)
+    trail = node.trail.head()
+    ledger.debit(release_id, spend, request.digest(), purpose=attempt.study.purpose, trail=trail)
     if stored is not None:
         return unpack(stored)
     before = attempt.state.find(Charges) or Charges()

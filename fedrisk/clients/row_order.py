@@ -17,24 +17,12 @@ from fedrisk.clients import out_of_time
 from fedrisk.clients.attempt import Attempt
 from fedrisk.data.features import Feature
 from fedrisk.errors import PolicyError, ProtocolError
-from fedrisk.protocol.order import labelled_among, uses_digest
+from fedrisk.protocol.order import check_common, labelled_among, shares_of, uses_digest, wanted_rows
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import features_of_roles, trainer_rows
 from fedrisk.recipe import MakePlan
 from fedrisk.releases.plan import Plan
 from fedrisk.study import BANK
-
-LEAST_SHARE = 0.5
-"""Share of the rows that a draw leaves below which it is not believed; rows of an earlier epoch keep their sides."""
-
-DATED_SHARE = 0.2
-"""Share for training that is reckoned with where a date decides."""
-
-CHANCE = 1e-6
-"""Chance with which a fair draw may be taken for none, before half of it is taken off."""
-
-LEAST_INCLUDED = 0.5
-"""Least share of enterprises taking part that is reckoned with, whatever the study says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,30 +197,35 @@ def _check_enough(attempt: Attempt, plan: Plan) -> None:
     LEAST_INCLUDED is taken. ProtocolError where the sample is not of the size that the study says.
     """
     study, told = attempt.study, attempt.told("order")
-    included = max(study.inclusion_probability, LEAST_INCLUDED) / len(study.trainers)
-    share = {"training": 1 - study.holdout.percent / 100, "holdout": study.holdout.percent / 100}
-    if study.holdout.kind == "out_of_time":
-        share = {"training": DATED_SHARE}  # a date decides, and may leave few
-    for what, part in share.items():
-        for name, there in told.get(what).items():
-            _enough(attempt, there, included * part, attempt.statements[name].rows, f"rows of {name}: {what}")
-    table, rows = attempt.read(), all_training_rows(attempt)
+    least = attempt.node.institution.policy.least_rows
+    shares, table, rows = shares_of(study), attempt.read(), all_training_rows(attempt)
     most = int(table.labelled.sum()) if attempt.role == BANK else len(table)
+    for what, part in shares.items():
+        for name, there in told.get(what).items():
+            listed_rows = attempt.statements[name].rows
+            _enough(attempt, there, wanted_rows(least, part, listed_rows), f"rows of {name}: {what}")
     there = int(teaching(attempt, rows).sum())
-    _enough(attempt, there, included * share["training"], most, "own rows: training")
+    _enough(attempt, there, wanted_rows(least, shares["training"], most), "own rows: training")
+    _check_common(attempt)
     _check_sample(told, plan.sample_rows)
 
 
-def _enough(attempt: Attempt, there: int, share: float, most: int, what: str) -> None:
-    from scipy.stats import binom
-
-    least = attempt.node.institution.policy.least_rows
-    wanted = LEAST_SHARE * float(binom.ppf(CHANCE, min(least, most), share))
+def _enough(attempt: Attempt, there: int, wanted: float, what: str) -> None:
     if there < wanted:
+        least = attempt.node.institution.policy.least_rows
         raise PolicyError(
             f"{attempt.name}: too few {what} ({math.ceil(wanted)} are wanted, as policy.least_rows = {least}); let "
             "more enterprises take part, or change the policy"
         )
+
+
+def _check_common(attempt: Attempt) -> None:
+    """DataError at a holder that has too little in common with the lists; it alone and the hub see how much."""
+    if attempt.name in attempt.study.trainers:
+        return
+    known = sum(int((listed(attempt, name) >= 0).sum()) for name in attempt.lists)
+    places = sum(len(listed(attempt, name)) for name in attempt.lists)
+    check_common(attempt.study, attempt.name, known, places, len(attempt.read()))
 
 
 def _check_sample(told: Payload, sample_rows: int | None) -> None:

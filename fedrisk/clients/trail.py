@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.books import NOT_SENT
 from fedrisk.clients.node import Node
 from fedrisk.clients.outlet import Charges
 from fedrisk.clients.row_order import RowOrder
@@ -103,12 +104,15 @@ def record_refusal(message: Message, error: BaseException) -> None:
     try:
         common = message.common(message.study)
         charged = _charged(message)
+        if charged:
+            # A power cut must not take a charge back that the trail has.
+            message.node.ledger.settle()
         entries = [
             {
                 **common,
                 "event": "release",
                 "counterparty": HUB,
-                "kind": f"charged_not_sent.{name}",
+                "kind": f"{NOT_SENT}.{name}",
                 "spend": spend,
             }
             for name, spend in charged.items()

@@ -60,15 +60,16 @@ Stated = Annotated[dict[str, Any], AfterValidator(_checked)]
 class Statement(Body):
     """One member's statement.
 
-    rows: usable rows of its table. labelled: at a bank, how many have a label. features: its public columns. label: at
-    a bank. scores: bands or points. score_values: most different values of holders' points that it takes part in.
-    evaluation: whether its policy lets the evaluation of a hold-out with its records out. encoder: design and digest of
-    the encoder that is to be trained.
+    rows: usable rows of its table. labelled: at a bank, how many have a label. least_rows: fewest that its policy
+    wants. features: its public columns. label: at a bank. scores: bands or points. score_values: most different values
+    of holders' points that it takes part in. evaluation: whether its policy lets the evaluation of a hold-out with its
+    records out. encoder: design and digest of the encoder that is to be trained.
     """
 
     role: Literal["bank", "holder", "authority"]
     rows: Count = 0
     labelled: Count | None = None
+    least_rows: Annotated[int, Field(ge=1)] = 1
     features: Annotated[list[Stated], Field(max_length=10_000)] = Field(default_factory=list)
     label: LabelFacts | None = None
     scores: Literal["bands", "points"] = "bands"
@@ -130,6 +131,18 @@ def _features(study: Study, name: str, statements: Statements) -> list[Feature]:
     if any(f.institution != role for f in features):
         raise ConfigError(f"{name} states columns of another institution; check its dictionary")
     return features
+
+
+def same_encoders(study: Study, statements: Statements) -> None:
+    """ConfigError where trainers state different encoders, or one of them none; nothing where none states any."""
+    stated = {name: statements[name].encoder for name in study.trainers}
+    first = study.trainers[0]
+    differ = sorted(name for name, rule in stated.items() if rule != stated[first])
+    if differ:
+        raise ConfigError(
+            f"{', '.join(differ)} and {first} state different encoders; holders that train one need the same series, "
+            "bounds, months and outputs"
+        )
 
 
 def weighted(study: Study, statements: Statements) -> bool:

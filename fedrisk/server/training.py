@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from fedrisk.errors import PeerError, TrainingError
 from fedrisk.models.trainable import MOST_WEIGHT, TrainedModel, about_training
 from fedrisk.models.tuning import Tuning
+from fedrisk.progress import counted
 from fedrisk.protocol.payload import Payload, spends_in
 from fedrisk.releases.gradient_sums import TrainingPlan
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
@@ -134,7 +135,7 @@ class Rounds:
         """
         optimiser = Optimiser(start.astype(float), self.tuning)
         weights, norms = [], []
-        for number in range(self.plan.steps):
+        for number in counted("training steps", range(self.plan.steps)):
             kept = self.checkpoint.step(number)
             if kept is None:
                 kept = self._step(number, optimiser.weights)

@@ -10,11 +10,15 @@ CODES = {
     "DataError": "data",
     "PolicyError": "refused",
     "BudgetError": "budget",
+    "QuotaError": "quota",
     "ProtocolError": "protocol",
     "EnvelopeError": "envelope",
     "PeerError": "peer",
     "TrainingError": "training",
     "StoreError": "store",
+    # What is wrong with a store is for its own people.
+    "NothingYet": "store",
+    "OwnerError": "store",
 }
 
 

@@ -1,4 +1,4 @@
-"""A full check of a ledger: every figure in it against every other that must agree with it."""
+"""A check of a ledger: every figure in it against every other that must agree with it."""
 
 from __future__ import annotations
 
@@ -6,59 +6,141 @@ import hashlib
 import json
 import math
 import sqlite3
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from fedrisk.privacy.ledger.accounts import charged_rows, recompute, square
 from fedrisk.privacy.ledger.faults import damaged
 from fedrisk.privacy.ledger.file import LedgerFile
-from fedrisk.privacy.ledger.records import entry_digest, next_head, spend_from
+from fedrisk.privacy.ledger.records import TRAIL, anchor_from, entry_digest, next_head, spend_from
+from fedrisk.privacy.spend import Spend
+
+
+@dataclass(frozen=True, kw_only=True)
+class Charge:
+    """One release that the ledger entered. cancelled: whether it was taken back before anything was computed.
+
+    before_restart: whether it was entered before a person began the institution's audit trail anew.
+    """
+
+    release_id: str
+    spend: Spend
+    purpose: str
+    cancelled: bool
+    before_restart: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Books:
+    """What a ledger says that the institution's audit trail must say as well.
+
+    charges: in their order. anchors: hash of the trail's last entry by its number of entries, as it was when releases
+    were charged, since the trail was last begun anew.
+    """
+
+    charges: tuple[Charge, ...]
+    anchors: dict[int, str]
+
+
+class _Act(NamedTuple):
+    """Place of an act in the chain, and what the chain holds of it."""
+
+    position: int
+    detail: str
+
+
+_Acts = dict[str, dict[str, _Act]]
+"""By kind and name; by kind and position where an act has no name."""
 
 
 def audit(file: LedgerFile) -> int:
     """Check a ledger and return its number of acts; StoreError names the first fault.
 
     Source of the chain: Haber & Stornetta (1991). It shows changes by accident and by people who do not know
-    of it. A rewriting of the whole file and its guard is shown only by copies that are kept elsewhere.
+    of it. A rewriting of the whole file and its guard is shown by the institution's audit trail, which has each charge
+    too and is signed, and by copies that are kept elsewhere.
     """
     # The transaction checks the guard, and nobody writes meanwhile.
     with file.transaction() as db:
         if db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
             raise damaged(file.path, "pages contradict each other")
-        acts = _chain(file, db)
-        _entries(file, db, acts)
-        _grants(file, db, acts)
-        _totals(file, db)
+        acts = _checked(file, db, answers=True)
         return sum(len(of_kind) for of_kind in acts.values())
 
 
-def _chain(file: LedgerFile, db: sqlite3.Connection) -> dict[str, dict[str, str]]:
+def read_books(file: LedgerFile) -> Books:
+    """Check a ledger, all but its pages and the bytes of answers, and return what it says; StoreError as in ``audit``.
+
+    Changes nothing and keeps nobody waiting: it reads one state of the file, whatever is charged meanwhile.
+    """
+    with file.snapshot() as db:
+        acts = _checked(file, db, answers=False)
+        rows = db.execute(
+            "SELECT release_id, spend, purpose, cancelled FROM release ORDER BY position"
+        ).fetchall()
+    trail = {act.position: anchor_from(act.detail, file.path) for act in acts.get(TRAIL, {}).values()}
+    restart = max((place for place, anchor in trail.items() if anchor.restarted), default=0)
+    debits = acts.get("debit", {})
+    return Books(
+        charges=tuple(
+            Charge(
+                release_id=name,
+                spend=spend_from(text, file.path),
+                purpose=purpose,
+                cancelled=cancelled is not None,
+                before_restart=debits[name].position < restart,
+            )
+            for name, text, purpose, cancelled in rows
+        ),
+        anchors={anchor.count: anchor.hash for place, anchor in sorted(trail.items()) if place >= restart},
+    )
+
+
+def _checked(file: LedgerFile, db: sqlite3.Connection, *, answers: bool) -> _Acts:
+    """Check the file's content; ``answers``: the bytes of answers too. Returns the acts."""
+    acts = _chain(file, db)
+    _entries(file, db, acts, answers=answers)
+    _grants(file, db, acts)
+    _totals(file, db)
+    return acts
+
+
+def _chain(file: LedgerFile, db: sqlite3.Connection) -> _Acts:
     """Check the chain of acts; their details by kind and name."""
-    head, last, acts = "0" * 64, 0, dict[str, dict[str, str]]()
+    head, last, acts = "0" * 64, 0, dict[str, dict[str, _Act]]()
     rows = db.execute("SELECT position, kind, name, time, detail, lifetime, head FROM act ORDER BY position")
     for position, kind, name, time, detail, lifetime, written in rows:
         head = next_head(head, position, kind, name, time, detail, lifetime)
         if head != written or (position != last + 1 and kind != "restore"):
             raise damaged(file.path, f"act {position} does not follow from the one before")
-        acts.setdefault(kind, {})[name or str(position)] = detail
+        acts.setdefault(kind, {})[name or str(position)] = _Act(position, detail)
         last = position
     if (last, head) != db.execute("SELECT count, head FROM state").fetchone():
         raise damaged(file.path, f"its chain ends at act {last}, which is not its last")
     return acts
 
 
-def _entries(file: LedgerFile, db: sqlite3.Connection, acts: dict[str, dict[str, str]]) -> None:
-    debits, commits = acts.get("debit", {}), acts.get("commit", {})
+def _details(acts: _Acts, kind: str) -> dict[str, str]:
+    return {name: act.detail for name, act in acts.get(kind, {}).items()}
+
+
+def _entries(file: LedgerFile, db: sqlite3.Connection, acts: _Acts, *, answers: bool) -> None:
+    debits, commits = _details(acts, "debit"), _details(acts, "commit")
     cancelled, count, answered = acts.get("cancel", {}), 0, 0
+    # Without the bytes of an answer its size stands for it, which SQLite knows without reading them.
     rows = db.execute(
         "SELECT r.position, r.release_id, r.spend, r.digest, r.purpose, r.study, r.attempt, r.population, "
-        "r.mu2, r.committed, r.cancelled, r.answer_digest, a.bytes "
+        f"r.mu2, r.committed, r.cancelled, r.answer_digest, {'a.bytes' if answers else 'length(a.bytes)'} "
         "FROM release r LEFT JOIN answer a USING (release_id) ORDER BY r.position"
     )
     for position, name, text, digest, purpose, *copied, committed, cancel, answer_digest, answer in rows:
         spend = spend_from(text, file.path)
         mu2 = None if spend.research else square(spend.mu)
-        if not isinstance(answer, bytes | None):
+        if not isinstance(answer, bytes | int | None) or (answers and isinstance(answer, int)):
             raise damaged(file.path, f"the answer of entry {position} is not bytes")
-        stored = None if answer is None else hashlib.sha256(answer).hexdigest()
+        stored = hashlib.sha256(answer).hexdigest() if isinstance(answer, bytes) else None
+        if isinstance(answer, int):
+            stored = answer_digest
         if debits.get(name) != entry_digest(text, digest, purpose):
             raise damaged(file.path, f"entry {position} is not the one that was debited")
         if copied != [spend.study, spend.attempt, spend.population, mu2]:
@@ -72,10 +154,10 @@ def _entries(file: LedgerFile, db: sqlite3.Connection, acts: dict[str, dict[str,
         raise damaged(file.path, f"it has {count} entries, {len(debits)} were debited")
 
 
-def _grants(file: LedgerFile, db: sqlite3.Connection, acts: dict[str, dict[str, str]]) -> None:
+def _grants(file: LedgerFile, db: sqlite3.Connection, acts: _Acts) -> None:
     rows = db.execute("SELECT position, mu, reason, who FROM allowance")
     found = {str(p): json.dumps({"mu": mu, "reason": reason, "who": who}) for p, mu, reason, who in rows}
-    if found != acts.get("grant", {}):
+    if found != _details(acts, "grant"):
         raise damaged(file.path, "its grants are not those that were recorded")
 
 

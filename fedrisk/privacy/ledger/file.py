@@ -103,6 +103,21 @@ class LedgerFile:
             raise store_error(self.path, error) from error
 
     @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """One state of the file, checked against the guard, to be read whatever other processes add meanwhile."""
+        # Before the ledger is read, which only grows.
+        mark = read_guard(self.guard_path)
+        with self.connection() as db:
+            db.execute("BEGIN")
+            if mark is None and db.execute("SELECT sealed FROM state").fetchone() == (1,):
+                # Another process may have written the first guard since: the guard first, then the view.
+                mark = read_guard(self.guard_path)
+                db.execute("ROLLBACK")
+                db.execute("BEGIN")
+            self._check_guard(db, mark)
+            yield db
+
+    @contextmanager
     def transaction(
         self, *, check_guard: bool = True, advance_guard: bool = True
     ) -> Iterator[sqlite3.Connection]:

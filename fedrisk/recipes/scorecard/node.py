@@ -26,6 +26,7 @@ from fedrisk.clients.row_order import (
     teaching,
     training_rows,
 )
+from fedrisk.data.table import Table
 from fedrisk.errors import DataError, ProtocolError
 from fedrisk.models.shape_rows import shape_rows
 from fedrisk.protocol.actions import Action, Disclosure, named, partner
@@ -36,7 +37,7 @@ from fedrisk.protocol.row_check import CHECKED
 from fedrisk.recipe import Brought
 from fedrisk.recipes.bins import BINS
 from fedrisk.recipes.scorecard import matrices
-from fedrisk.recipes.scorecard.delivery import calibration, deliver
+from fedrisk.recipes.scorecard.delivery import calibration, deliver, owed
 from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.recipes.scorecard.prepared import CALIBRATED, CARD, COUNTS, prepared
 from fedrisk.recipes.scorecard.scoring import (
@@ -44,6 +45,7 @@ from fedrisk.recipes.scorecard.scoring import (
     received_protection,
     score,
     score_protection,
+    versions_left,
 )
 from fedrisk.recipes.scorecard.state import ScorecardState, SecondState
 from fedrisk.releases.release import Block, Product, Release, product_label, products
@@ -60,11 +62,18 @@ def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
     return Brought(features=allowed_features(node, described(node)))
 
 
+def beforehand(node: Node, study: Study, table: Table, research_seed: int | None) -> None:
+    """PolicyError at a holder that would give a bank more versions of scores than it allows."""
+    if research_seed is None:
+        versions_left(node, study, table.ids)
+
+
 def edges(node: Node, request: Payload) -> Payload:
     """Order of rows and all public features -> noisy histograms of the columns without public bins."""
     attempt = node.attempt(request)
     take_order(attempt, request, make_plan)
     check_versions(attempt)
+    owed(attempt)
     return release_edges(attempt, request)
 
 

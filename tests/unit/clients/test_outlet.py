@@ -41,7 +41,7 @@ def made(*blocks, name="counts", mu=0.5, population="training", draws=1):
 
 @pytest.fixture
 def node(consortium):
-    return Node.load(consortium.paths["bank"])
+    return Node.open(consortium.paths["bank"])
 
 
 @pytest.fixture
@@ -50,6 +50,10 @@ def begin(node, consortium):
 
     def begin(*, research_seed=None, price=1.0, attempt=ATTEMPT, study=None):
         study = study or load_study(consortium.study_file)
+        # As each message does before anything is done with it.
+        node.trail.append(
+            [{"attempt": attempt, "action": "describe", "event": "request", "counterparty": "hub"}]
+        )
         state = node.store.begin(
             attempt, Begun(study=study.model_dump(mode="json"), research_seed=research_seed)
         )
