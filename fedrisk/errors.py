@@ -14,6 +14,7 @@ and the other institutions see.
     |-- ProtocolError            a message out of order, repeated with other content, or malformed; "protocol"
     |   `-- EnvelopeError        a signature or seal does not hold, a key is not the pinned one; "envelope"
     |-- PeerError                another institution refused or was lost; "peer"
+    |-- TrainingError            a training that goes nowhere: its weights left all sense; "training"
     `-- StoreError               the node's disk cannot be read or written; "store"
         |-- NothingYet           no study has used this store so far
         `-- OwnerError           the store belongs to another institution of the same name
@@ -81,6 +82,12 @@ class PeerError(FedriskError):
     """Another institution refused, failed or was lost; holds the codes that it gave, never its texts."""
 
     code = "peer"
+
+
+class TrainingError(FedriskError):
+    """A training whose weights grow beyond anything that a model could have learnt; it leaves no model."""
+
+    code = "training"
 
 
 class StoreError(FedriskError):

@@ -176,6 +176,10 @@ class Evaluation(Settings):
     by_bank: bool = False
 
 
+MOST_RATE = 1000.0
+"""Largest learning rate that a study may ask for: a step would move log-odds by hundreds."""
+
+
 class Training(Settings):
     """How a network or an encoder is trained: full participation, one noisy sum of clipped gradients a step.
 
@@ -187,7 +191,8 @@ class Training(Settings):
 
     steps: rounds, two exchanges each. clip: most that one enterprise adds to a sum (L2 norm of its gradient; default
     1, to which models are scaled, and 4 without noise).
-    learning_rate: by default from the public size of the study. optimiser: of the hub, over released sums.
+    learning_rate: by default from the public size of the study, 6 to 24 for a network; at most MOST_RATE. optimiser: of
+    the hub, over released sums.
     proximal: pull of local steps toward the shared model (FedProx, Li et al. 2020). threshold: trainers that must be
     left for a step to count, the t of t-of-n secret sharing; the noise of each trainer is set so that so few suffice
     (default two thirds, at least 2).
@@ -197,10 +202,24 @@ class Training(Settings):
     steps: Annotated[int, Field(ge=1, le=500)] | None = None
     local_steps: Annotated[int, Field(ge=1, le=100)] = 1
     clip: Annotated[float, Field(gt=0, le=1024)] | None = None
-    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    learning_rate: float | None = None
     optimiser: Literal["sgd", "momentum", "adam"] | None = None
     proximal: Annotated[float, Field(ge=0)] = 0.0
     threshold: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _sensible(self) -> "Training":
+        """Rates at which no training can end well, before anything is computed or charged."""
+        rate = self.learning_rate
+        if rate is not None and not 0 < rate <= MOST_RATE:
+            raise ValueError(
+                f"training.learning_rate = {rate:g} is out of range (0, {MOST_RATE:g}]: with a larger one the weights "
+                "leave all sense within a few steps, without one nothing is learnt. Leave it out, and it follows from "
+                "the size of the study, or take .1 to 24"
+            )
+        if not math.isfinite(self.proximal):
+            raise ValueError("training.proximal must be finite: give .001 to 1, or leave it out")
+        return self
 
     @model_validator(mode="after")
     def _one_mode(self) -> "Training":

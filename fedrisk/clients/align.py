@@ -18,6 +18,7 @@ from fedrisk.clients import out_of_time, quota_words
 from fedrisk.clients.attempt import Attempt, Peers
 from fedrisk.clients.evaluation_key import check_stated, secret_key, stated_key
 from fedrisk.clients.node import Node
+from fedrisk.clients.row_order import labelled_rows
 from fedrisk.clients.witness import check_heads
 from fedrisk.errors import ProtocolError, QuotaError
 from fedrisk.protocol.actions import Action, Disclosure, authority
@@ -185,9 +186,8 @@ def pseudonyms(node: Node, request: Payload) -> Payload:
     if not attempt.research:
         flags[1], flags[2] = node.store.pseudonyms.earlier_split(attempt.key_tag, table.ids)
     context = _context(attempt, "pseudonyms", node.name, HUB)
-    return Payload(
-        {"rows": len(table)}, {"pseudonyms": seal(attempt.key, attempt.hub, context, [values, flags])}
-    )
+    about = {"rows": len(table), "labelled": labelled_rows(attempt)}
+    return Payload(about, {"pseudonyms": seal(attempt.key, attempt.hub, context, [values, flags])})
 
 
 def _pseudonyms_of(attempt: Attempt, ids: list[bytes], request: Payload) -> oprf.Pseudonyms:

@@ -30,7 +30,7 @@ from fedrisk.privacy.ledger.plain import epsilon_down
 from fedrisk.privacy.spend import Spend, total
 from fedrisk.protocol.form import AttemptId, Body, Name, OfAttempt, Seed
 from fedrisk.protocol.payload import Payload
-from fedrisk.protocol.statements import LabelFacts, Labelled, Statement
+from fedrisk.protocol.statements import LabelFacts, Statement
 from fedrisk.recipe import Brought, Recipe
 from fedrisk.releases.plan import Plan
 from fedrisk.secure.identity import EphemeralKey
@@ -164,7 +164,7 @@ def statement_of(
     study: Study,
     node: Node,
     rows: int,
-    labelled: Labelled | None,
+    labelled: int | None,
     brought: Brought,
     evaluation_key: str | None,
 ) -> Statement:
@@ -203,17 +203,9 @@ def statement_of(
         ) from None
 
 
-def labelled_rows(study: Study, node: Node, table: Table) -> Labelled | None:
-    """How many rows have a label, at a bank: all, and by the sides of a hold-out by date."""
-    if node.name not in study.banks:
-        return None
-    there = table.labelled
-    late = out_of_time.held(study, described(node), table)
-    if late is None:
-        both = [int(there.sum()), len(table)]
-        return Labelled(rows=both[0], training=both, holdout=both)
-    parts = [[int((there & side).sum()), int(side.sum())] for side in (~late, late)]
-    return Labelled(rows=int(there.sum()), training=parts[0], holdout=parts[1])
+def labelled_rows(study: Study, node: Node, table: Table) -> int | None:
+    """How many rows have a label, at a bank."""
+    return int(table.labelled.sum()) if node.name in study.banks else None
 
 
 def evaluation_key(attempt: Attempt) -> str | None:

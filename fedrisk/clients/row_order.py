@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.alignment.matching import HOLD_OUT, TRAINING, UNUSED
+from fedrisk.clients import out_of_time
 from fedrisk.clients.attempt import Attempt
 from fedrisk.data.features import Feature
 from fedrisk.errors import PolicyError, ProtocolError
-from fedrisk.protocol.order import check_common, shares_of, uses_digest, wanted_rows
+from fedrisk.protocol.order import check_common, labelled_among, shares_of, uses_digest, wanted_rows
 from fedrisk.protocol.payload import Payload
-from fedrisk.protocol.statements import features_of_roles, labelled_among, trainer_rows
+from fedrisk.protocol.statements import features_of_roles, trainer_rows
 from fedrisk.recipe import MakePlan
 from fedrisk.releases.plan import Plan
 from fedrisk.study import BANK
@@ -61,12 +62,17 @@ def take_order(attempt: Attempt, request: Payload, plan: MakePlan) -> RowOrder:
     if any(set(content) != trainers for content in told.body.values()) or lists != set(attempt.lists):
         raise ProtocolError("the order of rows is not about the lists of this study; run the study again")
     seen = np.zeros(len(table), bool)
+    if attempt.name in trainers and told.get("labelled")[attempt.name] != labelled_rows(attempt):
+        raise ProtocolError(
+            f"the hub tells other numbers of labels than {attempt.name} has; nothing is released. Ask the consortium's "
+            "operator"
+        )
     for name in attempt.lists:
         _take_list(attempt, request, told, name, len(table), seen)
     order = RowOrder(
         training=sum(told.get("training").values()),
         sampled=sum(told.get("sampled").values()),
-        labelled=sum(labelled_among(attempt.statements, told.get("training"), "training").values()),
+        labelled=sum(labelled_among(told.get("labelled"), told.get("training"), "training").values()),
         listed={name: len(listed(attempt, name)) for name in attempt.lists},
         places=_places(attempt),
     )
@@ -111,6 +117,23 @@ def training_rows(attempt: Attempt, name: str, *, sample: bool = False) -> NDArr
 def all_training_rows(attempt: Attempt) -> NDArray[np.int64]:
     """Training rows of all lists, one list after the other."""
     return np.concatenate([training_rows(attempt, name) for name in attempt.lists])
+
+
+def labelled_rows(attempt: Attempt) -> dict[str, list[int]]:
+    """How many of the own rows have a label on either side (protocol/order.Labelled); all, where none is needed."""
+    study, table = attempt.study, attempt.read()
+    there = table.labelled if attempt.role == BANK else np.ones(len(table), bool)
+    late = None
+    if out_of_time.asked(study, attempt.name):
+        late = out_of_time.held(study, attempt.node.institution.dictionary, table)
+    if late is None:
+        both = [int(there.sum()), len(table)]
+        return {"training": both, "holdout": both}
+    early = ~late
+    return {
+        "training": [int((there & early).sum()), int(early.sum())],
+        "holdout": [int((there & late).sum()), int(late.sum())],
+    }
 
 
 def teaching(attempt: Attempt, rows: NDArray[np.int64]) -> NDArray[np.bool_]:

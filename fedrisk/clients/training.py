@@ -39,13 +39,14 @@ from fedrisk.protocol.form import (
     Name,
     OfAttempt,
 )
+from fedrisk.protocol.order import labelled_among
 from fedrisk.protocol.payload import Payload
-from fedrisk.protocol.statements import labelled_among
 from fedrisk.releases.gradient_sums import TrainingPlan
 from fedrisk.releases.release import Block
 from fedrisk.secure import double_mask, step_keys
 from fedrisk.secure.envelope import Context, open_sealed, seal
 from fedrisk.secure.fixed_point import BITS, check_ring, dequantise
+from fedrisk.study import MOST_RATE
 
 Floats = NDArray[np.float64]
 
@@ -53,9 +54,6 @@ SHARES = Disclosure("key_shares", "useless_below_threshold", named)
 MASK_KEYS = Disclosure("mask_keys", "public_to_study")
 OPENED_SHARES = Disclosure("opened_key_shares", "open_one_total")
 SURVIVORS = Disclosure("survivors", "public_to_study")
-
-MOST_RATE = 1000.0
-"""Largest learning rate that a trainer takes."""
 
 ROUNDING = 1e-9
 """Relative difference that counts as rounding where both sides compute a number from the same public ones."""
@@ -318,7 +316,7 @@ def what_is_trained(attempt: Attempt, side: Side) -> TrainingState:
     """What the hub tells all members to train, checked; ProtocolError where it does not follow from public facts."""
     told, order = attempt.told("training"), attempt.told("order")
     counted = {name: int(order.get("training")[name]) for name in attempt.plan.trained.trainers}
-    rows = labelled_among(attempt.statements, counted, "training")
+    rows = labelled_among(order.get("labelled"), counted, "training")
     design, rate = side.agreed(attempt, sum(rows.values()))
     if not _same(told.get("rate"), rate):
         raise ProtocolError(
@@ -407,7 +405,12 @@ def _part(
     local, rows = weights.copy(), state.rows[attempt.name]
     for k in range(rule.local_steps):
         gradient = dequantise(noisy_sum(local, f"step {number}.{k}")) / rows
-        local -= state.rate * (gradient + rule.proximal * (local - weights))
+        # The pull is taken at where the step ends (a proximal step), so that no strength of it overshoots.
+        pull = state.rate * rule.proximal
+        local = (local - state.rate * gradient + pull * weights) / (1 + pull)
+        # Steps that diverge here stay numbers that fixed point carries, and beyond what the hub goes on with: it stops
+        # the training of all. Nothing of the records is in this, as every sum had its noise.
+        np.clip(local, -2 * MOST_WEIGHT, 2 * MOST_WEIGHT, out=local)
     share = rows / sum(state.rows.values())
     change: NDArray[np.int64] = np.rint((local - weights) * share * 2.0**BITS).astype(np.int64)
     return change

@@ -150,9 +150,10 @@ class Label(_Frozen):
     """The outcome, which only a bank knows.
 
     ``positive`` lists the values that mean default and ``negative`` those that mean no default. A row with
-    any other value has no label; such rows are dropped and counted. With both lists empty the column is
-    itself a number in [0, 1]. ``selection`` states for whom labels exist. ``weight`` names a column of
-    selection weights in [0, 1] (larger weights would raise the sensitivity of every sum). ``drafted``: as in a column.
+    any other value, or with none, has no label: it is counted, scored like all others, and trained on by nobody.
+    With both lists empty the column is itself a number in [0, 1], or missing where there is no label. ``selection``
+    states for whom labels exist. ``weight`` names a column of selection weights in [0, 1] (larger weights would raise
+    the sensitivity of every sum). ``drafted``: as in a column.
     """
 
     column: str = Field(min_length=1)

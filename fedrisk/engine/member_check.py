@@ -32,7 +32,7 @@ from fedrisk.data.table import Table, examine_table
 from fedrisk.errors import FedriskError
 from fedrisk.findings import Finding
 from fedrisk.privacy.ledger.ledger import Ledger
-from fedrisk.protocol.statements import Labelled, Statement
+from fedrisk.protocol.statements import Statement
 from fedrisk.recipe import Brought, Recipe
 from fedrisk.study import Study
 
@@ -152,7 +152,7 @@ def _look_at_table(
     found.new = found.attempt(lambda: ~node.store.pseudonyms.known(tag, table.ids))
 
 
-def _labelled(study: Study, found: Looked) -> Labelled | None:
+def _labelled(study: Study, found: Looked) -> int | None:
     return None if found.table is None else labelled_rows(study, found.node, found.table)
 
 

@@ -20,8 +20,12 @@ from numpy.typing import NDArray
 from fedrisk.errors import ConfigError
 from fedrisk.study import NO_PRIVACY, Study
 
-MOST_WEIGHT = 1e6
-"""Largest weight, in absolute value, that a trainer takes: far beyond any model that learnt something."""
+MOST_WEIGHT = 1e4
+"""Largest weight, in absolute value, that a trainer takes: beyond it a training has diverged.
+
+Inputs are of length 1 about, so weights are log-odds, and a probability is 0 or 1 to the last digit from log-odds of 37
+on: whatever learnt something stays far below. In fixed point such weights leave room for any number of trainers.
+"""
 
 
 class Trainee(Protocol):

@@ -57,23 +57,6 @@ Stated = Annotated[dict[str, Any], AfterValidator(_checked)]
 """A feature as its institution stated it, to the last digit."""
 
 
-Part = Annotated[list[Count], Field(min_length=2, max_length=2)]
-"""Two numbers of rows: those with a label, and all."""
-
-
-class Labelled(Body):
-    """How many of a bank's rows have a label: among all, among those that may be trained on and that may be held out.
-
-    The last two are those before and from the boundary of a hold-out by date on, else all rows, since the hub's draw
-    looks at no label. Numbers of rows are public, as they are of tables without such rows; which rows they are
-    nobody but the bank ever knows: to all others a row without a label is one that adds nothing to any sum of labels.
-    """
-
-    rows: Count
-    training: Part
-    holdout: Part
-
-
 class Statement(Body):
     """One member's statement.
 
@@ -85,7 +68,7 @@ class Statement(Body):
 
     role: Literal["bank", "holder", "authority"]
     rows: Count = 0
-    labelled: Labelled | None = None
+    labelled: Count | None = None
     least_rows: Annotated[int, Field(ge=1)] = 1
     features: Annotated[list[Stated], Field(max_length=10_000)] = Field(default_factory=list)
     label: LabelFacts | None = None
@@ -115,34 +98,13 @@ def trainer_rows(study: Study, statements: Statements) -> int:
     An enterprise of two banks is counted twice.
     """
     said = [statements[name] for name in study.trainers]
-    return sum(s.rows if s.labelled is None else min(s.rows, s.labelled.rows) for s in said)
-
-
-def labelled_among(
-    statements: Statements, rows: Mapping[str, int], side: Literal["training", "holdout"]
-) -> dict[str, int]:
-    """By trainer, about how many of the rows of its list on one side have a label, at least 1; all where all have one.
-
-    From stated numbers and the counts of the order of rows alone, so that hub and members reckon alike: who has a label
-    no count of the order may say.
-
-    >>> part = Labelled(rows=90, training=[90, 120], holdout=[90, 120])
-    >>> said = Statement(role="bank", rows=120, labelled=part)
-    >>> labelled_among({"b": said}, {"b": 80}, "training")
-    {'b': 60}
-    """
-    out = {}
-    for name, count in rows.items():
-        part = statements[name].labelled
-        there, of = (1, 1) if part is None else getattr(part, side)
-        out[name] = max(1, -(-count * min(there, of) // of)) if of else count
-    return out
+    return sum(s.rows if s.labelled is None else min(s.rows, s.labelled) for s in said)
 
 
 def unlabelled(study: Study, statements: Statements) -> bool:
     """Whether a bank has rows without a label."""
     said = [statements[bank] for bank in study.banks]
-    return any(s.labelled is not None and s.labelled.rows < s.rows for s in said)
+    return any(s.labelled is not None and s.labelled < s.rows for s in said)
 
 
 def features_of_roles(study: Study, statements: Statements) -> tuple[Feature, ...]:

@@ -24,6 +24,9 @@ STEP = "step_"
 DEFAULT_STEPS = {"distributed": 25, "silo": 10}
 """Rounds where the study names none: with two exchanges each they stay within sixty exchanges."""
 
+HIGH_RATE = 48.0
+"""Learning rate above which steps overshoot: twice the largest that is ever taken by default."""
+
 EXACT_CLIP = 4.0
 """Without noise a small radius saves nothing, and costs what it clips."""
 
@@ -136,6 +139,9 @@ def training_findings(study: Study, training: TrainingPlan, rows: Mapping[str, i
         out.append(
             Finding("gradient_noise_little" if noise < 0.004 else "gradient_noise_much", {"noise": noise})
         )
+    rate = study.training.learning_rate
+    if rate is not None and rate > HIGH_RATE and study.training.optimiser != "adam":
+        out.append(Finding("learning_rate_high", {"rate": rate, "most": HIGH_RATE}))
     there = len(study.trainers)
     exchanges = 8 + 2 * training.steps if there > 1 else 7 + training.steps
     values = {"trainers": there, "lost": there - study.threshold, "threshold": study.threshold}

@@ -145,14 +145,14 @@ class NoisySums:
 def send_order(sums: NoisySums, what: str = "order of rows") -> dict[str, Payload]:
     """The order of rows goes out; answers with edge histograms, where the plan has any.
 
-    To all alike: counts of rows, and a digest of what each list's rows are used for, under a salt that only those who
-    have the list know.
+    To all alike: counts of rows, how many have a label, and a digest of what each list's rows are used for, under a
+    salt that only those who have the list know.
     """
     roster, study = sums.roster, sums.roster.study
     salts = {bank: np.frombuffer(secrets.token_bytes(SALT_BYTES), np.uint8) for bank in roster.lists}
     counts = {"training": roster.training, "holdout": roster.holdout, "sampled": roster.sampled}
     digests = {b: uses_digest(salts[b], rows.use, rows.sample) for b, rows in roster.lists.items()}
-    sums.exchange.tell("order", {**counts, "uses": digests})
+    sums.exchange.tell("order", {**counts, "labelled": dict(roster.given), "uses": digests})
     order: dict[str, Payload] = {}
     flags: dict[str, dict[str, Any]] = {}
     for bank, rows in roster.lists.items():

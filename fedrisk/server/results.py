@@ -444,9 +444,9 @@ def _standard_error(total: Counts | None, outcome: Outcome) -> float | None:
 def _rows(roster: Roster) -> Rows:
     overlap = None if roster.research_seed is None else _overlap(roster)
     without = {
-        bank: said.rows - said.labelled.rows
+        bank: said.rows - said.labelled
         for bank in roster.study.banks
-        if (said := roster.statements[bank]).labelled is not None and said.labelled.rows < said.rows
+        if (said := roster.statements[bank]).labelled is not None and said.labelled < said.rows
     }
     return Rows(
         training=roster.labelled, holdout=roster.labelled_holdout, overlap=overlap, unlabelled=without

@@ -5,21 +5,29 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from fedrisk.alignment.matching import HOLD_OUT, TRAINING, BankList, match
 from fedrisk.data.features import Feature
 from fedrisk.errors import DataError, ProtocolError
 from fedrisk.privacy.accounting import check_epsilon_delta
-from fedrisk.protocol.order import check_common, share_in_common, shares_of, wanted_rows
+from fedrisk.protocol.order import (
+    Labelled,
+    check_common,
+    labelled_among,
+    share_in_common,
+    shares_of,
+    wanted_rows,
+)
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import (
     Statement,
     Statements,
     features_of_roles,
-    labelled_among,
     same_encoders,
     statements_from,
     trainer_rows,
@@ -37,14 +45,15 @@ from fedrisk.study import Study
 class Roster:
     """A study that everybody agreed to, aligned.
 
-    agreed: answers to describe. lists: order of rows by bank.
-    training, holdout: rows by bank.
+    agreed: answers to describe. lists: order of rows by bank. given: how many rows have a label, as each trainer says
+    (protocol/order.Labelled). training, holdout: rows by bank.
     """
 
     study: Study
     research_seed: int | None
     agreed: Mapping[str, Payload]
     lists: Mapping[str, BankList]
+    given: Mapping[str, Mapping[str, Sequence[int]]]
 
     @property
     def training(self) -> dict[str, int]:
@@ -71,13 +80,13 @@ class Roster:
 
     @property
     def labelled(self) -> dict[str, int]:
-        """By bank, about how many training rows have a label: which, the hub never knows (protocol/statements)."""
-        return labelled_among(self.statements, self.training, "training")
+        """By bank, about how many training rows have a label: which, the hub never knows."""
+        return labelled_among(self.given, self.training, "training")
 
     @property
     def labelled_holdout(self) -> dict[str, int]:
         """The same of the hold-out."""
-        return labelled_among(self.statements, self.holdout, "holdout")
+        return labelled_among(self.given, self.holdout, "holdout")
 
 
 def agree(
@@ -183,7 +192,8 @@ def align(
         sample_rows=sample_rows,
         rng=None,
     )
-    return Roster(study, research_seed, agreed, lists)
+    given = {t: _labelled(t, answers[t]) for t in study.trainers}
+    return Roster(study, research_seed, agreed, lists, given)
 
 
 def _opened(
@@ -205,6 +215,16 @@ def _opened(
             f"{key.institution} sent another number of pseudonyms than it declared; run the study again"
         )
     return np.frombuffer(values, np.uint8).reshape(rows, 32), np.frombuffer(flags, np.uint8).reshape(3, rows)
+
+
+def _labelled(name: str, answer: Payload) -> dict[str, Any]:
+    """How many rows of a trainer have a label, as it says; ProtocolError where that is malformed."""
+    try:
+        return Labelled.model_validate(answer.get("labelled")).model_dump(mode="json")
+    except ValidationError:
+        raise ProtocolError(
+            f"{name} does not say how many of its rows have a label; all must run the same version of fedrisk"
+        ) from None
 
 
 def _draw_key(hub: Hub, study: Study, research_seed: int | None, purpose: str) -> bytes:

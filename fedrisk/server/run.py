@@ -12,7 +12,7 @@ import numpy as np
 from flwr.serverapp import Grid
 
 from fedrisk.alignment.matching import BankList
-from fedrisk.errors import DataError, PeerError, StoreError
+from fedrisk.errors import DataError, PeerError, StoreError, TrainingError
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipe import Recipe, Section
 from fedrisk.releases.plan import Plan
@@ -107,7 +107,10 @@ class _Trial:
             exchange.on_charge = lambda: log.went(exchange.exchanges, tuple(sorted(exchange.charged)))
             try:
                 results, checkpoint = self._results(log)
-            except BaseException:
+            except BaseException as error:
+                if self.checkpoint is not None and isinstance(error, TrainingError):
+                    # From the same totals it would only diverge again.
+                    self.checkpoint.drop()
                 log.went(exchange.exchanges, tuple(sorted(exchange.charged)))
                 # Also where somebody stops it by hand: nobody keeps its secrets, but of a training that can be resumed.
                 if self.checkpoint is None or self.checkpoint.begun is None:
@@ -219,6 +222,7 @@ def _keep(checkpoint: Checkpoint, roster: Roster, state: Payload, asked: Study) 
         "content": roster.study.model_dump(mode="json"),
         "trainers": list(roster.study.trainers),
         "research_seed": roster.research_seed,
+        "given": dict(roster.given),
         "agreed": packed(roster.agreed),
         "recipe": dict(state.body),
     }
@@ -238,4 +242,4 @@ def _restored(study: Study, research_seed: int | None, begun: Payload) -> Roster
             {h: there.astype(np.int64) for h, there in holders.items()},
         )
     agreed = unpacked(begun.get("agreed"))
-    return Roster(study, research_seed, agreed, lists)
+    return Roster(study, research_seed, agreed, lists, begun.get("given"))

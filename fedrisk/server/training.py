@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.errors import ConfigError, PeerError
+from fedrisk.errors import PeerError, TrainingError
 from fedrisk.models.trainable import MOST_WEIGHT, TrainedModel, about_training
 from fedrisk.models.tuning import Tuning
 from fedrisk.progress import counted
@@ -129,7 +129,10 @@ class Rounds:
         self._shares = shares
 
     def run(self, start: NDArray[np.float32]) -> Trained:
-        """All steps from these weights on; those that the checkpoint has are taken from there."""
+        """All steps from these weights on; those that the checkpoint has are taken from there.
+
+        Raises TrainingError where the weights leave all sense, PeerError where too few trainers are left.
+        """
         optimiser = Optimiser(start.astype(float), self.tuning)
         weights, norms = [], []
         for number in counted("training steps", range(self.plan.steps)):
@@ -142,9 +145,27 @@ class Rounds:
             self._record(number, kept)
             change = self._change(kept)
             norms.append(float(np.linalg.norm(change)))
-            weights.append(optimiser.step(change))
+            weights.append(self._sensible(optimiser.step(change), number))
         last = max(1, round(self.tuning.averaged * len(weights)))
         return Trained(np.mean(weights[-last:], axis=0), tuple(norms), dict(self.lost))
+
+    def _sensible(self, weights: Floats, number: int) -> Floats:
+        """The weights after a step; TrainingError where they left all sense, by released numbers alone.
+
+        After every step, the last one too: what diverged is neither sent to a trainer nor handed out as a model.
+        """
+        if bool((np.abs(weights) <= MOST_WEIGHT).all()):  # not so where one is NaN
+            return weights
+        plan = self.plan
+        spent = math.sqrt((number + 1) / plan.steps) * plan.mu
+        price = "" if not math.isfinite(spent) else f" (mu {spent:.3g} of {plan.mu:.3g})"
+        raise TrainingError(
+            f"the training diverged in step {number + 1} of {plan.steps}: weights went beyond {MOST_WEIGHT:g}, where "
+            "no model has learnt anything. It was stopped and left no model; what the steps so far cost stays charged"
+            f"{price}. Lower training.learning_rate (it is {self.tuning.rate:.3g}) or training.clip (it is "
+            f"{plan.clip:g}), or leave them out. Where they are not the cause, trainers were sent different weights, "
+            "or one of them changed its sum"
+        )
 
     def _record(self, number: int, kept: Payload) -> None:
         """Enter a round's total into the record, also one that the checkpoint had."""
@@ -210,12 +231,6 @@ class Rounds:
     def _step(self, number: int, weights: Floats) -> Payload:
         """One round: vectors, then shares that open the masks; kept before it is used."""
         trainers, what = self.plan.trainers, f"step {number + 1} of {self.plan.steps}"
-        if not (np.abs(weights) <= MOST_WEIGHT).all():
-            raise ConfigError(
-                f"{what}: the weights went beyond {MOST_WEIGHT:g}, which no trainer takes. Lower "
-                "training.learning_rate; where the study leaves it open, trainers were sent different weights, or "
-                "one of them changed its sum"
-            )
         request = {
             name: Payload(
                 {"step": number},

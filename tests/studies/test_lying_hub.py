@@ -409,7 +409,7 @@ def test_rows_without_pseudonyms_are_not_checked(kit, tmp_path, monkeypatch):
 
         with pytest.raises(StopIteration):
             own(_Skipping(exchange, skip), study, hub, agreed, research_seed, sample_rows)
-        return roster.Roster(study, research_seed, agreed, places)
+        return roster.Roster(study, research_seed, agreed, places, honest.roster.given)
 
     monkeypatch.setitem(consortium.run.__func__.__globals__, "align", made_up)
     study = consortium.with_study(alignment={"epoch": "fresh"})

@@ -13,7 +13,7 @@ from fedrisk.clients import training
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.row_order import training_rows
 from fedrisk.engine.in_process import run_local
-from fedrisk.errors import ConfigError, PeerError, ProtocolError
+from fedrisk.errors import ConfigError, PeerError, ProtocolError, TrainingError
 from fedrisk.models.network import NetworkDesign, NetworkTrainee, initial_weights
 from fedrisk.models.network_inputs import encode
 from fedrisk.models.trainable import TrainedModel
@@ -417,9 +417,7 @@ def test_other_weights_for_one_bank_leave_noise_and_no_sum(kit, tmp_path):
             )
 
     own = consortium(kit, tmp_path, training={"steps": 3, "optimiser": "sgd"})
-    with pytest.raises(
-        ConfigError, match="step 3 of 3.*learning_rate"
-    ):  # no trainer takes weights of such a size
+    with pytest.raises(TrainingError, match="diverged in step 2 of 3.*learning_rate.*sent different weights"):
         own.run(own.with_study(privacy={"epsilon": math.inf}), research_seed=1, change=differ)
     total = Checkpoint.of(own.hub, own.last.attempt).step(1).array("total")
     assert (

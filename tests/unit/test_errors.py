@@ -14,6 +14,7 @@ CODES = {
     "ProtocolError": "protocol",
     "EnvelopeError": "envelope",
     "PeerError": "peer",
+    "TrainingError": "training",
     "StoreError": "store",
     # What is wrong with a store is for its own people.
     "NothingYet": "store",

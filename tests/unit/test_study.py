@@ -6,10 +6,11 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from fedrisk.errors import ConfigError
 from fedrisk.recipes import load_study, study_from
-from fedrisk.study import BANK, Study, load_toml
+from fedrisk.study import BANK, Study, Training, load_toml
 from fedrisk.study import load_study as generic_load_study
 from fedrisk.study import study_from as generic_study_from
 
@@ -393,3 +394,17 @@ def test_unreadable_files_are_named(tmp_path):
         load_study(tmp_path / "latin.toml")
     with pytest.raises(ConfigError, match="institution file .* is a folder; name the file in it"):
         load_toml(tmp_path, what="institution file")
+
+
+@pytest.mark.parametrize("rate", [1e30, 1000.1, 0.0, -3.0, math.inf, math.nan])
+def test_a_learning_rate_at_which_nothing_is_learnt_is_refused_in_words(rate):
+    with pytest.raises(
+        ValidationError, match=r"learning_rate = .* is out of range \(0, 1000\].*Leave it out"
+    ):
+        Training(learning_rate=rate)
+
+
+def test_a_pull_without_end_is_refused():
+    with pytest.raises(ValidationError, match="training.proximal must be finite"):
+        Training(mode="silo", proximal=math.inf)
+    assert Training(mode="silo", proximal=1e9, learning_rate=1000.0).proximal == 1e9

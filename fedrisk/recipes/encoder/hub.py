@@ -21,7 +21,7 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
     """Train and hand the encoder to its holders.
 
     ConfigError where holders state no encoder; that it is one and the same, the roll call has checked. PeerError
-    where one refuses or too few are left for a step.
+    where one refuses or too few are left for a step; TrainingError where it diverges.
     """
     roster, begun = session.roster, session.checkpoint.recipe
     study = roster.study

@@ -8,8 +8,9 @@ stay with them.
 import numpy as np
 from scipy.special import expit
 
+from fedrisk.findings import Finding
 from fedrisk.models.binning import Bins
-from fedrisk.models.network import initial_weights
+from fedrisk.models.network import NetworkDesign, initial_weights, named_weights
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import evaluated
 from fedrisk.recipes.bins import find_bins
@@ -22,11 +23,14 @@ from fedrisk.server.noisy_sums import NoisySums, blobs_of, release_edges
 from fedrisk.server.outcome import HubSession, Outcome
 from fedrisk.server.training import Rounds, Trained
 
+MOST_ODDS = 10.0
+"""Typical log-odds beyond which a probability is 0 or 1 for all that anybody could do with it."""
+
 
 def fit(session: HubSession, plan: Plan) -> Outcome:
     """Train, hand the model to the banks, evaluate.
 
-    Raises PeerError where a bank refuses, or too few are left to open a step's sum.
+    Raises PeerError where a bank refuses, or too few are left to open a step's sum; TrainingError where it diverges.
     """
     roster, begun = session.roster, session.checkpoint.recipe
     study, training = roster.study, plan.trained
@@ -51,12 +55,22 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
         record=sums.record,
         network=rounds.model(trained, design.to_dict()),
         training=rounds.figures(trained, design.kind),
-        findings=plan.findings,
+        findings=(*plan.findings, *_extreme(design, trained, rounds.tuning.rate)),
     )
     session.so_far(outcome)
     _conclude(rounds, plan, outcome, trained)
     outcome.record = sums.record
     return outcome
+
+
+def _extreme(design: NetworkDesign, trained: Trained, rate: float) -> tuple[Finding, ...]:
+    """Says where a model that came to an end has log-odds beyond all sense, by the released weights alone.
+
+    Inputs have a mean squared length of 1 by design: the root mean square of log-odds is about that of the weights.
+    """
+    wide = named_weights(design, trained.final.astype(np.float32))["wide.weight"]
+    odds = float(np.sqrt(np.square(wide[0][:-1]).mean()))
+    return (Finding("training_extreme", {"odds": odds, "rate": rate}),) if odds > MOST_ODDS else ()
 
 
 def _conclude(rounds: Rounds, plan: Plan, outcome: Outcome, trained: Trained) -> None:

@@ -29,7 +29,7 @@ from fedrisk.models.estimator import (
 )
 from fedrisk.models.point_errors import contribution_errors
 from fedrisk.models.scorecard import CLOSE, FACTOR, Scorecard
-from fedrisk.protocol.statements import Statements, binary_labels, labelled_among, weighted
+from fedrisk.protocol.statements import Statements, binary_labels, weighted
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, counts_release, gram_release, own_pairs
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
@@ -60,15 +60,15 @@ class Facts:
 
     @classmethod
     def of(
-        cls, study: Study, plan: Plan, statements: Statements, training: Mapping[str, int], sampled: int
+        cls, study: Study, plan: Plan, statements: Statements, training: int, sampled: int, labelled: int
     ) -> "Facts":
-        """Facts from what all members state, and from the counts of the order of rows; training: by bank."""
+        """Facts from what all members state, and from the counts of the order of rows."""
         return cls(
             study=study,
             plan=plan,
-            training=sum(training.values()),
+            training=training,
             sampled=sampled,
-            labelled=sum(labelled_among(statements, training, "training").values()),
+            labelled=labelled,
             weighted=weighted(study, statements),
             binary=binary_labels(study, statements),
         )
@@ -101,7 +101,8 @@ class Second:
         """What gives the released numbers meaning, for the record."""
         if self.chosen is not None:
             return {"chosen": self.chosen}
-        return {"share": self.share, "bank_share": self.bank_share, "radii": self.radii}
+        banks = {} if self.bank_share == self.share else {"bank_share": self.bank_share}
+        return {"share": self.share, **banks, "radii": self.radii}
 
 
 def second_release(

@@ -102,7 +102,10 @@ def _judge(
 
 def facts_of(roster: Roster, plan: Plan) -> Facts:
     """Public facts of the aligned study."""
-    return Facts.of(roster.study, plan, roster.statements, roster.training, sum(roster.sampled.values()))
+    training, sampled, labelled = (
+        sum(counts.values()) for counts in (roster.training, roster.sampled, roster.labelled)
+    )
+    return Facts.of(roster.study, plan, roster.statements, training, sampled, labelled)
 
 
 def _told_second(second: Second) -> dict[str, object]:

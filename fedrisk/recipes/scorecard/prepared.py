@@ -90,8 +90,9 @@ def prepared(attempt: Attempt, request: Payload) -> Release:
 
 def facts_of(attempt: Attempt) -> Facts:
     """Public facts of the study, as this institution knows them."""
-    training, sampled = attempt.told("order").get("training"), attempt.state.load(RowOrder).sampled
-    return Facts.of(attempt.study, attempt.plan, attempt.statements, training, sampled)
+    order = attempt.state.load(RowOrder)
+    counts = order.training, order.sampled, order.labelled
+    return Facts.of(attempt.study, attempt.plan, attempt.statements, *counts)
 
 
 def told_counts(attempt: Attempt) -> tuple[list[Bins], LabelCounts, Curves]:

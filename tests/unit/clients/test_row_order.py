@@ -108,13 +108,15 @@ def order(attempt, rows, use, sample=None, *, telling=None, salts=None):
 
 def counts(attempt, use, sample):
     """The part ``order`` by hand; lists that are not this institution's have two training rows and one held out."""
-    told = {"training": {}, "holdout": {}, "sampled": {}, "uses": {}}
+    told = {"training": {}, "holdout": {}, "sampled": {}, "labelled": {}, "uses": {}}
     for name in attempt.study.banks:
         u = np.array(use.get(name, [TRAINING, TRAINING, HOLD_OUT]), np.uint8)
         s = None if sample is None or name not in sample else np.array(sample[name], np.uint8)
         told["training"][name] = int((u == TRAINING).sum())
         told["holdout"][name] = int((u == HOLD_OUT).sum())
         told["sampled"][name] = told["training"][name] if s is None else int(s.sum())
+        there = statements(attempt.node.institution.folder)[name]["rows"]
+        told["labelled"][name] = {"training": [there, there], "holdout": [there, there]}
         told["uses"][name] = uses_digest(SALT, u, s)
     return told
 

@@ -100,6 +100,27 @@ def test_logistic_gradients_by_hand():
 
 
 @pytest.mark.parametrize("design", DESIGNS)
+def test_a_row_without_a_label_adds_zeros_and_moves_no_other_row(design):
+    """Whether one has a label is protected as its gradient is: the sum changes by that, to the last bit."""
+    x, y = rows()
+    w, clip = moved(design), 0.5
+    (single,) = NetworkTrainee(design, x, y)._gradients(w, None)
+    whole, label = NetworkTrainee(design, x, y).clipped_sum(w, clip, 24), y.astype(float)
+    for i in (0, 17, 59):
+        label[i] = np.nan
+        whole = whole - quantise_rows(single[i : i + 1], clip, 24)[0]
+        without = NetworkTrainee(design, x, label)
+        assert (without.clipped_sum(w, clip, 24) == whole).all() and without.rows == len(y)
+        other = x.copy()
+        other[i] = 50.0
+        assert (NetworkTrainee(design, other, label).clipped_sum(w, clip, 24) == whole).all()
+    chosen = np.array([17, 3])
+    (both,) = NetworkTrainee(design, x, y)._gradients(w, chosen)
+    some = NetworkTrainee(design, x, label).clipped_sum(w, clip, 24, chosen)
+    assert (some == quantise_rows(both[1:], clip, 24)[0]).all()
+
+
+@pytest.mark.parametrize("design", DESIGNS)
 @pytest.mark.parametrize("clip", [0.001, 0.5])
 def test_one_enterprise_moves_the_sum_by_no_more_than_the_bound(design, clip):
     """Its contribution is replaced by another, the row count stays: nobody else's gradient changes."""

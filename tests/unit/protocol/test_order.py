@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 
 from fedrisk.errors import ProtocolError
-from fedrisk.protocol.order import ORDER, ROWS, SALT_BYTES, uses_digest
+from fedrisk.protocol.order import ORDER, ROWS, SALT_BYTES, labelled_among, uses_digest
 from fedrisk.protocol.payload import Payload
 
 TOLD = {
     "training": {"alfa": 3, "beta": 1},
     "holdout": {"alfa": 0, "beta": 2},
     "sampled": {"alfa": 2, "beta": 1},
+    "labelled": {
+        "alfa": {"training": [4, 4], "holdout": [4, 4]},
+        "beta": {"training": [2, 3], "holdout": [0, 3]},
+    },
     "uses": {"alfa": "0" * 64, "beta": "a" * 64},
 }
 SENT = {
@@ -37,6 +41,9 @@ def test_the_part_and_the_arrays_have_their_forms():
         {"training": {"alfa": 3.0, "beta": 1}},
         {"uses": {"alfa": "0" * 63}},
         {"training": [3, 1]},
+        {"labelled": {"alfa": {"training": [4], "holdout": [4, 4]}}},
+        {"labelled": {"alfa": {"training": [4, -1], "holdout": [4, 4]}}},
+        {"labelled": {"alfa": {"training": [4, 4]}}},
         {"features": []},
     ],
 )
@@ -89,3 +96,14 @@ def test_the_digest_depends_on_salt_uses_and_sample():
         uses_digest(salt, use[:2], use[2:]),
     }
     assert len(digests) == 7
+
+
+def test_rows_with_a_label_are_reckoned_from_public_numbers():
+    """In proportion, never none, never more than there are; an empty side is as it is."""
+    given = {
+        "alfa": {"training": [1, 3], "holdout": [0, 3]},
+        "beta": {"training": [9, 3], "holdout": [0, 0]},
+    }
+    rows = {"alfa": 100, "beta": 50}
+    assert labelled_among(given, rows, "training") == {"alfa": 34, "beta": 50}
+    assert labelled_among(given, rows, "holdout") == {"alfa": 1, "beta": 50}

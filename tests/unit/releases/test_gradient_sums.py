@@ -96,3 +96,19 @@ def test_what_is_said_before_a_training(rows, code):
     assert noise.values["noise"] == pytest.approx(plan.gradient_noise(3 * rows * 0.8 * 0.7))
     assert dict(trainers.values) == {"trainers": 3, "lost": 1, "threshold": 2, "exchanges": 58}
     assert [f.code for f in training_findings(asked, plan, {})] == ["trainers"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({}, False),
+        ({"learning_rate": 24.0}, False),
+        ({"learning_rate": 100.0}, True),
+        # To adam a proposal is a direction, whatever its length.
+        ({"learning_rate": 100.0, "optimiser": "adam"}, False),
+    ],
+)
+def test_a_high_learning_rate_is_said_before_a_training(rule, said):
+    asked = study(training=rule)
+    found = training_findings(asked, training_plan(asked, total_mu(asked)), {})
+    assert ("learning_rate_high" in [f.code for f in found]) is said

@@ -162,6 +162,33 @@ def test_the_second_release_is_a_gram_matrix_where_positives_suffice():
     assert second.about == {"share": 2.0, "radii": second.radii}
 
 
+def test_where_customers_have_no_label_entries_of_banks_and_of_holders_have_a_scale_each():
+    """A bank leaves them out, a holder cannot: 2,000 of 3,000 rows have a label, half of all are in the sample."""
+    facts, *given = after_counts(labelled=2000)
+    second = second_release(facts, *given)
+    assert second.share == pytest.approx(2000 / 1500) and second.bank_share == pytest.approx(2.0)
+    assert second.about == {"share": second.share, "bank_share": second.bank_share, "radii": second.radii}
+    facts, *given = after_counts()
+    assert second_release(facts, *given).bank_share == second_release(facts, *given).share
+
+
+def test_a_scale_of_its_own_for_entries_of_banks():
+    bases = [np.zeros((3, 1)), np.zeros((3, 1)), np.zeros((2, 1)), np.zeros((2, 1))]
+    sums = released(
+        "gram",
+        ("bank", "bank", "bank", [5], 4.0),
+        ("tax", "tax", "tax", [6], 4.0),
+        ("tax.bank", "tax", "bank", [[7, 8], [9, 10]], 4.0),
+    )
+    found = gram_matrix(sums, bases, ["bank", "bank", "tax", "tax"], share=2.0, bank_share=3.0)
+    assert (
+        found.gram[0, 1] == 15
+        and found.gram[2, 3] == 12
+        and found.gram[2:, :2].tolist() == [[21, 24], [27, 30]]
+    )
+    assert found.variance[0, 1] == 36 and found.variance[2, 3] == 16 and found.variance[2, 0] == 36
+
+
 def test_the_second_release_is_a_count_of_the_stronger_features_where_positives_are_few():
     facts, *given = after_counts(rows=200)
     second = second_release(facts, *given)
