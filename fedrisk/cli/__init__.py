@@ -17,11 +17,11 @@ from fedrisk.cli import study, usage
 from fedrisk.cli.audit import audit_app
 from fedrisk.cli.budget import budget_app
 from fedrisk.cli.check import check
-from fedrisk.cli.exits import EXIT_CODES, report
+from fedrisk.cli.exits import EXIT_CODES
 from fedrisk.cli.output import append_log, note, screen
 from fedrisk.cli.own import own
 from fedrisk.cli.policy import policy_app
-from fedrisk.cli.root import Root
+from fedrisk.cli.root import Root, told
 from fedrisk.cli.version import show_version, version
 from fedrisk.renamed import OldWord
 
@@ -96,4 +96,4 @@ def main() -> None:
         app()
     except (Exception, KeyboardInterrupt) as error:
         # What comes before a command: its completion, its help.
-        sys.exit(report(error))
+        sys.exit(told(error))
