@@ -15,8 +15,18 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
+from fedrisk.display_name import checked_display_name, same_to_the_eye
 from fedrisk.errors import ConfigError
 from fedrisk.file_rules import broken_rules
 from fedrisk.renamed import STUDY_KEYS, STUDY_VALUES, renamed
@@ -24,6 +34,7 @@ from fedrisk.toml_file import load_toml
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 Role = Literal["bank", "holder", "authority"]
+DisplayName = Annotated[str, AfterValidator(checked_display_name)]
 Model = TypeVar("Model", bound=BaseModel)
 
 NO_PRIVACY = "research run: no privacy"
@@ -54,11 +65,19 @@ class Member(Settings):
     ``bank`` has labels and features, ``holder`` features only, ``authority`` nothing but the key of the
     pseudonyms (a regulator, say); a bank or holder may be the authority as well.
     ``optional``: the study goes on without this one where it refuses or is not there.
+    ``display_name``: what people read in place of the name, in any script; public as everything in a study.
     """
 
     name: Name
     role: Role
     optional: bool = False
+    display_name: DisplayName | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Left out where there is none, so that studies from before there were any keep their digest."""
+        content: dict[str, Any] = handler(self)
+        return {k: v for k, v in content.items() if k != "display_name" or v is not None}
 
 
 class Windows(Settings):
@@ -251,6 +270,11 @@ class Study(Settings):
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"institutions: {', '.join(twice)} is listed more than once; names are unique")
+        alike = same_to_the_eye({m.name: m.display_name for m in self.institutions})
+        if alike:
+            raise ValueError(
+                f"institutions: display_name of {alike[0]} reads like that or the name of {alike[1]}; change it"
+            )
         if "hub" in names:
             raise ValueError('institutions: the name "hub" is the coordinator\'s; rename the institution')
         if any(m.name == BANK and m.role != "bank" for m in self.institutions):
@@ -312,6 +336,11 @@ class Study(Settings):
     def inclusion_probability(self) -> float:
         """Probability with which an enterprise takes part, see :class:`AlignmentRule`."""
         return self.alignment.inclusion_probability or (1.0 if len(self.trainers) == 1 else 0.8)
+
+    @property
+    def display_names(self) -> dict[str, str]:
+        """What people read in place of a name, for the institutions that have such a name."""
+        return {m.name: m.display_name for m in self.institutions if m.display_name is not None}
 
     @property
     def optional(self) -> tuple[str, ...]:

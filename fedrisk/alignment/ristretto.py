@@ -14,11 +14,8 @@ import contextlib
 import ctypes
 import functools
 import hashlib
-import multiprocessing
 import os
-import signal
 import tempfile
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -223,26 +220,6 @@ def minus_product(one: bytes, factor: bytes, other: bytes) -> bytes:
 
 
 # ------------------------------------------------------------------------------------- chunks, for workers
-
-
-def end_with_parent() -> None:
-    """Make a worker process exit at once when the process that opened the pool is gone, and not by Ctrl-C.
-
-    Ctrl-C reaches all processes of a terminal; the one that opened the pool says what was stopped, and ends the others.
-
-    Otherwise a worker whose parent was killed would finish its queue while it holds keys, and then wait
-    forever.
-    """
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def blind_chunk(ids: Sequence[bytes]) -> tuple[bytes, bytes]:

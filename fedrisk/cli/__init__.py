@@ -1,9 +1,9 @@
 """The commands.
 
-``check``, ``run``, ``show`` for studies; ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for
-institutions.
+``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``run``, ``show``, ``runs``, ``compare`` for studies;
+``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions.
 
-What a command needs is imported inside it: worker processes import these files again when they start.
+What a command needs is imported inside it, so that help and completion come at once.
 """
 
 import logging
@@ -13,16 +13,22 @@ from typing import Annotated, TextIO
 
 import typer
 
-from fedrisk.cli import study, usage
+from fedrisk.cli import keys, study, usage
 from fedrisk.cli.audit import audit_app
 from fedrisk.cli.budget import budget_app
 from fedrisk.cli.check import check
+from fedrisk.cli.dictionary import dictionary_app
 from fedrisk.cli.exits import EXIT_CODES
+from fedrisk.cli.init import init_app
 from fedrisk.cli.output import append_log, note, screen
-from fedrisk.cli.own import own
 from fedrisk.cli.policy import policy_app
+from fedrisk.cli.results import own, results
 from fedrisk.cli.root import Root, told
+from fedrisk.cli.runs import compare, runs_app
+from fedrisk.cli.store import store_app
 from fedrisk.cli.version import show_version, version
+from fedrisk.errors import LeftUndone
+from fedrisk.home import RelativeHome
 from fedrisk.renamed import OldWord
 
 _CODES = "\n\n".join(f"{code}: {meaning}" for code, meaning in EXIT_CODES.items())
@@ -35,11 +41,26 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for _command in (check, study.run, study.show, own, usage.meter, usage.quota, version):
+for _command in (
+    check,
+    study.run,
+    study.show,
+    compare,
+    results,
+    own,
+    usage.meter,
+    usage.quota,
+    keys.keys,
+    version,
+):
     app.command()(_command)
+app.add_typer(init_app, name="init")
+app.add_typer(dictionary_app, name="dictionary")
+app.add_typer(runs_app, name="runs")
 app.add_typer(budget_app, name="budget")
 app.add_typer(policy_app, name="policy")
 app.add_typer(audit_app, name="audit")
+app.add_typer(store_app, name="store")
 
 
 @app.callback()
@@ -73,9 +94,11 @@ def _warn(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Shows an old word as a note, without the place in the code that raised it; the rest is for logs."""
-    if issubclass(category, OldWord):
+    """Shows an old word or a relative home as a note, without the place in the code; the rest is logged."""
+    if issubclass(category, OldWord | RelativeHome):
         note(f"note: {message}", style=None)
+    elif issubclass(category, LeftUndone):
+        note(f"warning: {message}", style="yellow")
     else:
         logging.getLogger("py.warnings").warning("%s: %s", category.__name__, message)
 

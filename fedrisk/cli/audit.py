@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fedrisk.cli.output import InstitutionFile, out
+from fedrisk.cli.output import InstitutionFile, look, out
 
 audit_app = typer.Typer(
     help="The audit trail: show, verify, export, answer for contradictions.", no_args_is_help=True
@@ -28,10 +28,9 @@ def audit_show(
     """The last entries of the trail."""
     from collections import deque
 
-    from fedrisk.clients.node import Node
     from fedrisk.report.words import word
 
-    node = Node.load(institution)
+    node = look(institution)
     node_entries = node.trail.entries() if attempt is None else node.trail.entries(attempt=attempt)
     for e in deque(node_entries, maxlen=last):
         price = (
@@ -57,9 +56,8 @@ def audit_verify(
     """Check the whole trail; exit code 1, with the first broken entry, where it does not hold."""
     from fedrisk.audit.signed_head import SignedHead
     from fedrisk.audit.verify import verify
-    from fedrisk.clients.node import Node
 
-    node = Node.load(institution)
+    node = look(institution)
     kept = [SignedHead.from_json(path.read_text(encoding="utf-8")) for path in head or []]
     found = verify(node.store.path / "audit.jsonl", node.store.identity.public, kept, node.name)
     for note in found.notes:
@@ -82,10 +80,9 @@ def audit_export(
     ],
 ) -> None:
     """Hand the trail over: entries, a fresh signed head, and the key to check them with."""
-    from fedrisk.clients.node import Node
     from fedrisk.clients.witness import own_head
 
-    node = Node.load(institution)
+    node = look(institution)
     point = own_head(node)
     to.mkdir(parents=True, exist_ok=True)
     lines = (node.store.path / "audit.jsonl").read_bytes().splitlines(keepends=True)[: point.count]
@@ -117,7 +114,7 @@ def audit_answer(
     from fedrisk.clients.node import Node
     from fedrisk.clients.witness import answer
 
-    node = Node.load(institution)
+    node = Node.open(institution)
     with node.store.one_at_a_time():
         answer(node, peer, reason=reason, who=who)
     out.print(f"recorded in the trail of {node.name}; the heads are kept as evidence", markup=False)

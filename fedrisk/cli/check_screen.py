@@ -7,7 +7,7 @@ should look at. Like remarks of several columns stand on one line, unless everyt
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -69,7 +69,7 @@ def plain(found: Check) -> dict[str, Any]:
             *({"institution": n, "text": text} for n, text in _refused(found) if n is not None),
         ],
         "alone": found.alone,
-        "institutions": [_line(line) for line in found.institutions],
+        "institutions": [_line(line, found.content.display_names) for line in found.institutions],
         "common": [asdict(c) for c in found.common],
         "cost": _prices(found),
         "asked": [*map(_finding, found.asked)],
@@ -79,10 +79,11 @@ def plain(found: Check) -> dict[str, Any]:
     return cleaned
 
 
-def _line(line: Line) -> dict[str, Any]:
+def _line(line: Line, shown: Mapping[str, str]) -> dict[str, Any]:
     labels = line.labels
     return {
         "name": line.name,
+        "display_name": shown.get(line.name),
         "role": line.role,
         "rows": line.rows,
         "columns": line.features,
@@ -111,13 +112,18 @@ def _prices(found: Check) -> list[dict[str, Any]]:
     return [{"release": p.name, "mu": p.mu, "noise": p.deviation} for p in found.plan.planned]
 
 
+def _both(name: str, shown: Mapping[str, str]) -> str:
+    """An institution's display name with the name by which commands know it."""
+    return f"{shown[name]} ({name})" if name in shown else name
+
+
 def _institutions(found: Check) -> RenderableType:
     study = found.content
     privacy = "no privacy" if math.isinf(study.privacy.epsilon) else f"epsilon {study.privacy.epsilon:g}"
     table = _table("institution", "role", "rows", "columns", "positive", "new ids")
     for line in found.institutions:
         table.add_row(
-            line.name,
+            _both(line.name, study.display_names),
             f"{line.role}, left out" if line.left_out else line.role,
             f"{line.rows:,}",
             str(line.features),

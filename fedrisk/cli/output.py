@@ -12,7 +12,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from click import Context
@@ -20,6 +20,9 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from fedrisk.files import private_append
+
+if TYPE_CHECKING:
+    from fedrisk.clients.node import Node
 
 PLAIN = "fedrisk_plain"
 """Name of the error handler of `codecs` by which a stream prints what its encoding lacks."""
@@ -197,3 +200,22 @@ class ShowFirst(TyperGroup):
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             args = ["show", *args]
         return super().parse_args(ctx, args)
+
+
+def look(institution: Path) -> "Node":
+    """The node behind an institution's file, to read from; a note where no study has used its store yet.
+
+    Makes nothing. Errors as in ``Node.load``.
+    """
+    from fedrisk.clients.node import Node
+
+    node = Node.load(institution)
+    if node.store.unused:
+        err.print(
+            f"note: nothing here yet: no study has run at {node.name}, and its store {node.store.path} is made by the "
+            "first one",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    return node

@@ -1,13 +1,19 @@
 """The commands for studies: ``fedrisk check``, ``fedrisk run``, ``fedrisk show``."""
 
+import contextlib
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fedrisk.cli import output
 from fedrisk.cli.output import Overrides, StudyFile, err, out
+
+if TYPE_CHECKING:
+    from fedrisk.engine.look_up import BankKept
+    from fedrisk.server.results import Results
 
 
 class Engine(StrEnum):
@@ -42,6 +48,13 @@ Baselines = Annotated[
         "study of its own. Default: in research runs only.",
     ),
 ]
+Again = Annotated[
+    bool,
+    typer.Option(
+        "--again",
+        help="Run and charge a study that was run before, and overwrite the results in --out.",
+    ),
+]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with a training of this study that was stopped within a day.")
 ]
@@ -56,6 +69,7 @@ def run(
     research_seed: ResearchSeed = None,
     baselines: Baselines = None,
     resume: Resume = False,
+    again: Again = False,
 ) -> None:
     """Run a study on this machine, every institution a Flower node: in this process, or on Flower's simulation."""
     from fedrisk import api
@@ -80,16 +94,50 @@ def run(
             research_seed=research_seed,
             baselines=baselines,
             resume=resume,
+            again=again,
             report=progress.exchange,
         )
-    out.print(summary(results))
-    files = f"metrics.json, {results.model_file}, release_record.npz, report.html"
-    out.print(f"results in {folder}: {files}", markup=False)
-    if results.evaluated:
-        out.print(
-            "each bank's scores, own models and own figures are in its own store: fedrisk own",
-            highlight=False,
-        )
+    kept = api.kept_by_banks(results, study_file, institutions=institutions)
+    # All is done and saved: a screen that is closed, or lacks a character, is no failure of the run.
+    with contextlib.suppress(OSError, UnicodeError, SystemExit):
+        out.print(summary(results))
+    with contextlib.suppress(OSError, UnicodeError, SystemExit):
+        _print_end(results, folder, kept)
+    lacking = [k for k in kept if k.rows is None]
+    if lacking:
+        from fedrisk.errors import StoreError
+
+        raise StoreError(_no_scores(results.attempt, lacking))
+
+
+def _print_end(results: "Results", folder: Path, kept: "Sequence[BankKept]") -> None:
+    """What there is, each of it looked up."""
+    from fedrisk.server.results import METRICS
+
+    names = (METRICS, results.model_file, "release_record.npz", "report.html")
+    files = ", ".join(name for name in names if (folder / name).is_file())
+    plain: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
+    out.print(f"run {results.attempt} of study {results.study}", **plain)
+    out.print(f"results in {folder}: {files}", **plain)
+    for bank in kept:
+        if bank.rows is None:
+            continue
+        models = f"; own models: {', '.join(bank.models)}" if bank.models else ""
+        out.print(f"scores at {bank.bank}: {bank.rows:,} rows{models}", **plain)
+        if bank.failed:
+            failed = ", ".join(f"{name} ({code})" for name, code in bank.failed.items())
+            out.print(f"  not made: {failed}; why: fedrisk results {bank.file} show", **plain)
+
+
+def _no_scores(attempt: str, banks: "Sequence[BankKept]") -> str:
+    """What to do where scores are not in a bank's store."""
+    lines = ["the study is finished and charged, and its results are saved; but scores are missing:"]
+    for bank in banks:
+        fetch = f"fedrisk results {bank.file} fetch {attempt[:8]}"
+        remedy = f"{fetch} makes them, at no charge, once the store can be written"
+        other = "its store cannot be read; see that it can, and look again with fedrisk results"
+        lines.append(f"{bank.bank}: {remedy if bank.owed else f'{other} {bank.file}'}")
+    return "\n".join(lines)
 
 
 def show(

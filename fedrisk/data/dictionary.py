@@ -7,6 +7,10 @@ a single value: bounds and categories taken from the data would themselves be a 
 category its public list, and integer codes with few values are best given public edges, which cost no
 privacy.
 
+A dictionary may be drafted from a table (`fedrisk.data.draft`), rounded to numbers that look public. What such a draft
+proposes is marked ``drafted``, and no dictionary with such a mark is taken: a person looks at the bounds first and
+takes responsibility for them (``fedrisk dictionary confirm``).
+
 A dictionary describes a table; it never holds a value of one. `fedrisk.data.table` reads and checks the
 table.
 """
@@ -30,6 +34,12 @@ from fedrisk.toml_file import load_toml, near_name
 
 MAX_BINS = 64
 """Most bins of a column: one-hot columns travel masked, and more bins cost traffic and noise for no gain."""
+
+MOST_NAMED = 6
+"""Most columns that one problem names."""
+
+FILL_IN = "FILL IN"
+"""With this begins a text that a person has still to write; a dictionary that holds one is refused."""
 
 ROW_NUMBER = "@row"
 """Stands for the row number of the file in ``Dictionary.id``."""
@@ -71,7 +81,8 @@ class Column(_Frozen):
     among a flag's 0 and 1, with the meaning of each (in a file a table): every one is a bin of its own, apart
     from the numbers and from missing values. ``missing_values`` are codes that count as missing. ``strength`` is
     how much an expert expects the column to tell about default, never what a table shows: a study with too few
-    defaults for all of its columns leaves weak ones out first.
+    defaults for all of its columns leaves weak ones out first. ``drafted``: nobody has confirmed yet what was proposed
+    from the table; it is no part of what a column means, and of no message.
 
     Where it is known beforehand how risk moves as the number grows, a column says so, in one of two ways:
     ``monotone`` is a constraint, which the points keep whatever the counts say; ``direction`` is an expectation,
@@ -104,6 +115,7 @@ class Column(_Frozen):
     missing_values: tuple[Value, ...] = ()
     special: Special = ()
     feature: bool = True
+    drafted: bool = Field(default=False, exclude=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -140,7 +152,7 @@ class Label(_Frozen):
     ``positive`` lists the values that mean default and ``negative`` those that mean no default. A row with
     any other value has no label; such rows are dropped and counted. With both lists empty the column is
     itself a number in [0, 1]. ``selection`` states for whom labels exist. ``weight`` names a column of
-    selection weights in [0, 1] (larger weights would raise the sensitivity of every sum).
+    selection weights in [0, 1] (larger weights would raise the sensitivity of every sum). ``drafted``: as in a column.
     """
 
     column: str = Field(min_length=1)
@@ -149,6 +161,7 @@ class Label(_Frozen):
     horizon: str = Field(min_length=1)
     weight: str | None = None
     selection: str = "labels exist for approved borrowers only"
+    drafted: bool = Field(default=False, exclude=True)
 
     @model_validator(mode="after")
     def _rules(self) -> Label:
@@ -402,6 +415,7 @@ def _dictionary_problems(d: Dictionary) -> list[str]:
                 f'as_of = "{d.as_of}" is not a date column; add it with kind = "date" '
                 f"({len(dates)} date columns given)"
             )
+    found += _unfinished(d)
     reserved = {d.id: "the id"}
     if d.label is not None:
         reserved[d.label.column] = "the label"
@@ -412,6 +426,34 @@ def _dictionary_problems(d: Dictionary) -> list[str]:
         for c in d.features
         if c.table_name in reserved
     ]
+    return found
+
+
+def _unfinished(d: Dictionary) -> list[str]:
+    """What a person has still to write or to confirm in a draft."""
+    texts = {"id": d.id}
+    if d.label is not None:
+        codes = {f"label: {key}": v for key in ("positive", "negative") for v in getattr(d.label, key)}
+        texts |= {"label: column": d.label.column, "label: horizon": d.label.horizon, **codes}
+    for c in d.columns:
+        texts[f'column "{c.name}": meaning'] = c.meaning
+        texts |= {
+            f'column "{c.name}": meaning of special code {code}': meaning for code, meaning in c.special
+        }
+    found = [
+        f'{where} says "{FILL_IN}"; write it' for where, t in texts.items() if str(t).startswith(FILL_IN)
+    ]
+    drafted = [c.name for c in d.columns if c.drafted] + ["the label"] * (
+        d.label is not None and d.label.drafted
+    )
+    if drafted:
+        shown = ", ".join(drafted[:MOST_NAMED]) + (", ..." if len(drafted) > MOST_NAMED else "")
+        found.append(
+            f"{len(drafted)} of {len(d.columns) + (d.label is not None)} were drafted from the table and confirmed by "
+            f"nobody ({shown}): bounds, edges and lists are public, and taken over from the data they would leak. "
+            "Look at them with fedrisk dictionary confirm FILE; then confirm them there, or correct them and remove "
+            "drafted = true"
+        )
     return found
 
 

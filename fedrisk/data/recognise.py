@@ -303,12 +303,19 @@ def _explain_shape(text: str, delimiter: str, skipped: int, header: Sequence[str
     """Without names to look for: one field only, or a first row with fewer fields than those below it."""
     if len(header) > 1:
         return
+    titled: str | None = None
     for other in dict.fromkeys((delimiter, *DELIMITERS[:-2])):
         rows = [(before, row) for before, row in records(text, other) if before >= skipped]
         widest = max((len(row) for _, row in rows), default=1)
         full = [before for before, row in rows if len(row) == widest]
         if widest > 1 and 2 * len(full) > len(rows):
-            raise DataError(_say(other, full[0], delimiter, skipped))
+            said = _say(other, full[0], delimiter, skipped)
+            # Fields in the first row as well weigh more than a title above them: "1,5;2,5" has commas in each row too.
+            if full[0] == rows[0][0]:
+                raise DataError(said)
+            titled = titled or said
+    if titled is not None:
+        raise DataError(titled)
 
 
 def unclosed_quote(path: Path, encoding: str, delimiter: str) -> int | None:

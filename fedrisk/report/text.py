@@ -14,6 +14,7 @@ from fedrisk.models.binning import Bins
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipe import Section
 from fedrisk.releases.gradient_sums import STEP
+from fedrisk.report.display import for_people
 from fedrisk.report.scale import ScoreRow, Unknown, by_rule, scale_findings, score_rows, unknown_rows
 from fedrisk.report.words import cell, sentence, word
 from fedrisk.server.results import BankFigures, Baseline, DisclosureLine, Results
@@ -49,6 +50,7 @@ def own_sentences(verdict: Mapping[str, Any]) -> list[str]:
 
 def summary(results: Results) -> RenderableType:
     """The main figures of a study."""
+    results = for_people(results)
     parts: list[RenderableType] = []
     if results.notice:
         parts.append(Text(f" {results.notice} ", style="bold white on red"))

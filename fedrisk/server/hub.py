@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fedrisk.errors import StoreError
 from fedrisk.files import damaged, private_folder, read_json, read_kept, write_atomic
-from fedrisk.institution import home
+from fedrisk.home import home
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.secure.pins import refuse_changed
 

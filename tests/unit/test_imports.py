@@ -17,9 +17,12 @@ LAYERS = {
     "progress": set(),
     "tracebacks": {"errors"},
     "renamed": {"errors"},
+    # Where stores lie.
+    "home": {"errors"},
+    "display_name": set(),
     "toml_file": {"errors"},
     "file_rules": {"toml_file"},
-    "study": {"errors", "renamed", "toml_file", "file_rules"},
+    "study": {"errors", "renamed", "toml_file", "file_rules", "display_name"},
     "metrics": {"errors"},
     "secure": {"errors"},
     "alignment": {"errors", "progress"},
@@ -32,7 +35,18 @@ LAYERS = {
     "models": {"errors", "findings", "progress", "study", "data", "secure", "privacy", "metrics"},
     # Columns of a trained encoder; torch only once there is one.
     "institution": {
-        *("errors", "files", "findings", "renamed", "study", "toml_file", "data", "privacy", "models"),
+        *(
+            "errors",
+            "files",
+            "findings",
+            "home",
+            "renamed",
+            "study",
+            "toml_file",
+            "data",
+            "privacy",
+            "models",
+        ),
     },
     "protocol": {"errors", "study", "data", "secure", "privacy", "releases"},
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
@@ -40,9 +54,19 @@ LAYERS = {
         *("errors", "files", "findings", "study", "alignment", "secure", "audit", "data", "privacy"),
         *("releases", "models", "institution", "protocol", "recipe", "metrics", "tracebacks"),
     },
-    # Of the institution's module the hub takes the home folder alone.
     "server": {
-        *("errors", "files", "findings", "progress", "study", "alignment", "secure", "data", "privacy"),
+        *(
+            "errors",
+            "files",
+            "findings",
+            "home",
+            "progress",
+            "study",
+            "alignment",
+            "secure",
+            "data",
+            "privacy",
+        ),
         *("releases", "models", "institution", "protocol", "recipe", "metrics"),
     },
     "recipes": {
@@ -50,14 +74,25 @@ LAYERS = {
         *("releases", "models", "protocol", "recipe", "clients", "server", "toml_file"),
     },
     "engine": {
-        *("errors", "findings", "study", "audit", "data", "privacy", "releases", "institution"),
+        *("errors", "findings", "home", "study", "audit", "data", "privacy", "releases", "institution"),
         *("protocol", "recipe", "clients", "server", "recipes"),
     },
     "report": {"errors", "findings", "study", "metrics", "releases", "models", "recipe", "server"},
     "api": {"errors", "institution", "recipes", "releases", "report", "server", "study", "engine"},
     "cli": {
-        *("errors", "files", "renamed", "study", "institution", "privacy", "audit", "models", "clients"),
-        *("tracebacks", "progress", "server", "engine", "report", "recipes", "api"),
+        *(
+            "errors",
+            "files",
+            "home",
+            "renamed",
+            "study",
+            "institution",
+            "privacy",
+            "audit",
+            "models",
+            "clients",
+        ),
+        *("tracebacks", "progress", "server", "engine", "report", "recipes", "api", "data"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""

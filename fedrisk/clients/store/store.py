@@ -18,6 +18,9 @@ read:
     attempts/ID/        state of one attempt: public facts in *.json, arrays in *.npy, secrets in secrets/
     results/ID/         what the institution keeps for itself: scores, champion, own figures
     errors.log          full texts of errors, which never leave
+    store.json          whose store it is (clients/store/owner)
+
+A store that is opened for reading alone makes nothing: no folder, key, ledger or trail.
 """
 
 import contextlib
@@ -34,10 +37,12 @@ from numpy.typing import NDArray
 
 from fedrisk.alignment.oprf import new_key
 from fedrisk.alignment.quota import Quota
+from fedrisk.audit.log import AuditLog
 from fedrisk.audit.signed_head import read_head
+from fedrisk.audit.unmade import UnmadeLog
 from fedrisk.clients.store.attempt_store import AttemptStore, Begun
 from fedrisk.clients.store.pseudonym_store import PseudonymStore
-from fedrisk.errors import EnvelopeError, FedriskError, ProtocolError, StoreError
+from fedrisk.errors import EnvelopeError, FedriskError, NothingYet, ProtocolError, StoreError
 from fedrisk.files import (
     damaged,
     make_folders,
@@ -49,6 +54,8 @@ from fedrisk.files import (
 )
 from fedrisk.privacy.ledger.caps import Caps
 from fedrisk.privacy.ledger.ledger import Ledger
+from fedrisk.privacy.ledger.rollback_guard import guard_path
+from fedrisk.privacy.ledger.unmade import UnmadeLedger
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.secure.pins import Pins
 from fedrisk.tracebacks import place_of, redacted
@@ -65,10 +72,16 @@ Ids = Sequence[str] | NDArray[np.object_]
 
 
 class NodeStore:
-    """One institution's folder. All errors of the disk are StoreError and name the folder."""
+    """One institution's folder. All errors of the disk are StoreError and name the folder.
 
-    def __init__(self, path: Path) -> None:
+    make: whether what is not there yet is made on first use; a store for reading says NothingYet instead.
+    """
+
+    def __init__(self, path: Path, *, make: bool = True) -> None:
         self.path = path
+        self._make = make
+        if not (make or path.is_dir()):
+            return
         try:
             private_folder(path)
         except OSError as error:
@@ -80,18 +93,35 @@ class NodeStore:
     def identity(self) -> IdentityKey:
         """The institution's key, made on first use; StoreError where a registered node has lost it."""
         file = self.path / "identity.key"
-        if not file.exists() and any((self.path / name).exists() for name in ("pins.json", "audit.jsonl")):
+        if not file.exists() and (self.registered or (self.path / "audit.jsonl").exists()):
             raise StoreError(
                 f"{file} is gone, and others have pinned it; put it back from its copy, or register a new key with them"
             )
         if not file.exists():
+            self._refuse_making()
             IdentityKey.generate().save(file)
         return IdentityKey.load(file)
+
+    @property
+    def registered(self) -> bool:
+        """Whether keys of others are pinned here: from then on key, ledger and trail have to be there."""
+        return (self.path / "pins.json").exists()
+
+    @property
+    def unused(self) -> bool:
+        """Whether nothing has happened here: no study has run, and nobody has acted on the budget."""
+        return not any((self.path / name).exists() for name in ("pins.json", "ledger.sqlite", "audit.jsonl"))
+
+    def _refuse_making(self) -> None:
+        if not self._make:
+            raise NothingYet(f"there is nothing in store {self.path} yet; the first study makes it")
 
     @property
     def pins(self) -> Pins:
         """Pinned keys; EnvelopeError where the institution was never registered with others."""
         file = self.path / "pins.json"
+        if not file.exists():
+            self._refuse_making()
         if not file.exists():
             raise EnvelopeError(f"{file} does not exist; register the institutions with each other first")
         try:
@@ -112,7 +142,17 @@ class NodeStore:
 
     def ledger(self, caps: Caps | float) -> Ledger:
         """The privacy ledger under its caps. Made until the node is registered; a lost one is an error after that."""
-        return Ledger(self.path / "ledger.sqlite", caps, create=not (self.path / "pins.json").exists())
+        file = self.path / "ledger.sqlite"
+        if not (self._make or self.registered or file.exists() or guard_path(file).exists()):
+            return UnmadeLedger(file, caps)
+        return Ledger(file, caps, create=not self.registered)
+
+    def trail(self, name: str) -> AuditLog:
+        """The audit trail of the institution, whose name it is."""
+        file = self.path / "audit.jsonl"
+        if not (self._make or self.registered or file.exists()):
+            return UnmadeLog(file, name)
+        return AuditLog(file, self.identity, name)
 
     def refuse_lost_trail(self) -> None:
         """StoreError where there is no audit trail, or an empty one, though attempts or files beside it show one."""
@@ -137,9 +177,21 @@ class NodeStore:
                 f"{file} is gone or empty, and evaluations were counted in it; {_COPY}. Without one, delete the folder "
                 "epochs and have studies name a new alignment.epoch: all pseudonyms are then made anew"
             )
+        if not file.exists():
+            self._refuse_making()
         # SQLite makes a file as the umask says, and its journals as the file is.
         private_file(file)
         return Quota(file)
+
+    def evaluations(self, name: str, tag: str) -> tuple[int | None, int]:
+        """At the key authority: the size agreed with an institution under a key's tag, None before, and what is used.
+
+        EnvelopeError where no key of it is pinned.
+        """
+        fingerprint = self.fingerprint(name)
+        if not (self.path / "quota.sqlite").exists():
+            return None, 0
+        return self.quota.size(fingerprint, tag), self.quota.used(fingerprint, tag)
 
     def fingerprint(self, name: str) -> str:
         """Short name of an institution's pinned key, under which its quota of evaluations is kept."""
@@ -157,6 +209,7 @@ class NodeStore:
                 "it, and have studies name a new alignment.epoch"
             )
         if not file.exists():
+            self._refuse_making()
             # The count of evaluations is there before the first key, so that a lost one is noticed.
             _ = self.quota
             write_atomic(file, new_key(), replace=False)
@@ -215,6 +268,13 @@ class NodeStore:
             ) from None
         return folder
 
+    def can_keep_results(self) -> None:
+        """StoreError where no results could be written: asked before a study is paid for."""
+        folder = self.path / "results"
+        write_atomic(folder / ".writable", b"")
+        with contextlib.suppress(OSError):
+            (folder / ".writable").unlink()
+
     def put_result(self, attempt: str, name: str, content: bytes) -> None:
         """Keep a file in that folder, whole or not at all."""
         write_atomic(self.results(attempt) / name, content)
@@ -225,6 +285,9 @@ class NodeStore:
 
         The state of an attempt is read, changed and written as a whole.
         """
+        if not (self._make or self.path.is_dir()):
+            yield
+            return
         with contextlib.ExitStack() as stack:
             try:
                 lock = stack.enter_context(private_append(self.path / ".lock"))
