@@ -43,7 +43,7 @@ def store_show(institution: InstitutionFile, as_json: AsJson = False) -> None:
     elif record is None:
         lines.append("an earlier version made it; the next study enters whose it is")
     else:
-        lines.append(f"belongs to {record.owner.kind} {record.owner.name} of {record.owner.file}")
+        lines.append(f"belongs to {record.owner.name} ({record.owner.kind}) of {record.owner.file}")
         lines += [
             f"adopted {act['time']} by {act['who']}, from {act['from']}: {act['reason']}"
             for act in record.history
