@@ -43,7 +43,9 @@ def draft(
     ] = None,
     kind: Annotated[
         str | None,
-        typer.Option(help="bank (with a label) or holder; default: what the institution is, or bank."),
+        typer.Option(
+            help="Whose table, for example bank (with a label) or holder; default: what the institution is, or bank."
+        ),
     ] = None,
     query: Query = None,
     id_column: IdColumn = None,

@@ -46,7 +46,11 @@ Horizon = Annotated[
     str | None, typer.Option(help='What default means. Example: "90 days past due within 12 months".')
 ]
 To = Annotated[
-    Path | None, typer.Option("--to", help="File to write. Default: institutions/NAME.toml, or study.toml.")
+    Path | None,
+    typer.Option(
+        "--to",
+        help="File to write, for example my/bank.toml. Default: institutions/NAME.toml, or study.toml.",
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there.")]
 
@@ -119,7 +123,9 @@ def study(
     purpose: Annotated[str, typer.Option(help="Purpose, which policies allow. Example: credit_scoring.")] = (
         "credit_scoring"
     ),
-    recipe: Annotated[str, typer.Option(help="What is built: scorecard, network or encoder.")] = "scorecard",
+    recipe: Annotated[
+        str, typer.Option(help="What is built, for example scorecard; network and encoder are the others.")
+    ] = "scorecard",
     epsilon: Annotated[float, typer.Option(help="Privacy budget of the study. Example: 1.")] = 1.0,
     consent: Annotated[
         str | None,

@@ -2,7 +2,7 @@
 
 import typer
 
-from fedrisk.cli.output import InstitutionFile, Overrides, StudyFile, out
+from fedrisk.cli.output import AsJson, InstitutionFile, Overrides, StudyFile, out, tell_json
 
 policy_app = typer.Typer(help="The policy: what this institution allows.", no_args_is_help=True)
 
@@ -12,6 +12,7 @@ def policy_check(
     institution: InstitutionFile,
     study_file: StudyFile,
     overrides: Overrides = None,
+    as_json: AsJson = False,
 ) -> None:
     """Would this study be allowed here, what would it cost, and what would be left; exit code 1 where refused."""
     import math
@@ -30,6 +31,18 @@ def policy_check(
         broken.append(f"it asks mu {mu:.3f} and {room:.3f} is left; see fedrisk budget show")
     after = math.sqrt(max(0.0, (room - mu) * (room + mu))) if mu < math.inf else 0.0
     further = studies_left(0.0, after, mu) if mu < math.inf else 0
+    if as_json:
+        figures = {
+            "mu": mu,
+            "mu_left": room,
+            "mu_left_after": after,
+            "delta": delta,
+            "further_studies": further,
+        }
+        tell_json({"institution": node.name, "study": study.name, "refused": broken, **figures})
+        if broken:
+            raise typer.Exit(1)
+        return
     out.print(
         f"{node.name}, study {study.name}: costs epsilon {study.privacy.epsilon:g} (mu {mu:.3f}); left now "
         f"{left_in_words(room, delta)}, after it {left_in_words(after, delta)} at delta {delta:g}, with "
