@@ -17,6 +17,7 @@ from fedrisk.releases.plan import Plan
 from fedrisk.study import Settings, Study, checked
 
 if TYPE_CHECKING:
+    from fedrisk.clients.attempt import Attempt
     from fedrisk.clients.node import Node
     from fedrisk.data.table import Table
     from fedrisk.server.outcome import HubSession, Outcome
@@ -84,7 +85,8 @@ class Recipe:
         known when the study is described; its errors refuse the study.
     hub: the hub's side, exchanges and then arithmetic. actions: what a node answers, besides what all recipes share.
     summary: sections for the report. baselines: studies to hold a research run against, by heading. requires:
-    optional packages, asked for before anything is paid.
+    optional packages, asked for before anything is paid. fetch: at an institution, makes what a study left there once
+    more from what its attempt kept; nothing is released or charged.
 
     The functions import what they need when they are called: a node that never trains never loads torch.
     """
@@ -100,6 +102,7 @@ class Recipe:
     summary: Callable[["Outcome"], tuple[Section, ...]]
     requires: tuple[str, ...] = ()
     beforehand: Callable[["Node", Study, "Table", int | None], None] = _nothing
+    fetch: Callable[["Attempt"], None] | None = None
     baselines: Callable[[Study], Mapping[str, Study]] = _no_baselines
 
     def checked(self, study: Study, *, where: str = "study") -> Study:

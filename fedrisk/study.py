@@ -28,7 +28,9 @@ from pydantic import (
 
 from fedrisk.display_name import checked_display_name, same_to_the_eye
 from fedrisk.errors import ConfigError
+from fedrisk.file_rules import broken_rules
 from fedrisk.renamed import STUDY_KEYS, STUDY_VALUES, renamed
+from fedrisk.toml_file import load_toml
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 Role = Literal["bank", "holder", "authority"]
@@ -376,44 +378,24 @@ def study_from(content: Mapping[str, Any], *, where: str = "study") -> Study:
     ...             "institutions": [{"name": "b1", "role": "bank"}]}).authority
     'b1'
     """
-    return checked(Study, renamed(content, STUDY_KEYS, STUDY_VALUES, where=where), where=where)
+    content = renamed(content, STUDY_KEYS, STUDY_VALUES, where=where)
+    recipe = content.get("recipe", "scorecard")
+    return checked(Study, content, where=where, sections=(recipe,) if isinstance(recipe, str) else ())
 
 
-def checked(model: type[Model], content: Mapping[str, Any], *, where: str) -> Model:
-    """Validate ``content`` as ``model``.
+def checked(
+    model: type[Model], content: Mapping[str, Any], *, where: str, sections: Sequence[str] = ()
+) -> Model:
+    """Validate ``content`` as ``model``; ``sections`` are further keys at the top, see `file_rules.broken_rules`.
 
     ConfigError with one readable line for each broken rule; values of nested inputs are not repeated in it.
     """
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        lines = []
-        for item in error.errors(include_url=False):
-            key = ".".join(str(part) for part in item["loc"]) or "(whole)"
-            text = item["msg"].removeprefix("Value error, ")
-            if item["type"] == "extra_forbidden":
-                section = (
-                    ", or a section of another recipe," if model is Study and len(item["loc"]) == 1 else ""
-                )
-                text = f"unknown key; look for a misspelling{section} or remove it"
-            elif item["type"] == "missing":
-                text = "is required and missing"
-            lines.append(f"  {key}: {text}")
-        raise ConfigError(f"{where} breaks {len(lines)} rule(s):\n" + "\n".join(lines)) from None
-
-
-def load_toml(path: Path, *, what: str) -> dict[str, Any]:
-    """Read a TOML file; ConfigError names the file and, for a syntax error, the line."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{what} {path} does not exist; check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{what} {path} cannot be read: {type(error).__name__}; check its permissions"
-        ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{what} {path} is not valid TOML: {error}") from None
+        lines = broken_rules(error, model, content, sections=sections)
+        listed = "\n".join(f"  {line}" for line in lines)
+        raise ConfigError(f"{where} breaks {len(lines)} rule(s):\n{listed}") from None
 
 
 def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fedrisk.cli.output import InstitutionFile, out
+from fedrisk.cli.output import InstitutionFile, look, out
 
 audit_app = typer.Typer(
     help="The audit trail: show, verify, export, answer for contradictions.", no_args_is_help=True
@@ -15,16 +15,22 @@ audit_app = typer.Typer(
 @audit_app.command("show")
 def audit_show(
     institution: InstitutionFile,
-    attempt: Annotated[str | None, typer.Option(help="Only entries of this attempt at a study.")] = None,
-    last: Annotated[int, typer.Option(min=1, help="How many entries, counted from the end.")] = 40,
+    attempt: Annotated[
+        str | None,
+        typer.Option(
+            help="Only entries of this attempt at a study, for example bf3cee51d42228b73634ce413d53a452."
+        ),
+    ] = None,
+    last: Annotated[
+        int, typer.Option(min=1, help="How many entries, counted from the end, for example 100.")
+    ] = 40,
 ) -> None:
     """The last entries of the trail."""
     from collections import deque
 
-    from fedrisk.clients.node import Node
     from fedrisk.report.words import word
 
-    node = Node.load(institution)
+    node = look(institution)
     node_entries = node.trail.entries() if attempt is None else node.trail.entries(attempt=attempt)
     for e in deque(node_entries, maxlen=last):
         price = (
@@ -40,15 +46,18 @@ def audit_verify(
     institution: InstitutionFile,
     head: Annotated[
         list[Path] | None,
-        typer.Option("--head", "--checkpoint", help="Signed heads that others kept of this institution."),
+        typer.Option(
+            "--head",
+            "--checkpoint",
+            help="A signed head that another kept of this institution, for example bank.head.json.",
+        ),
     ] = None,
 ) -> None:
     """Check the whole trail; exit code 1, with the first broken entry, where it does not hold."""
     from fedrisk.audit.signed_head import SignedHead
     from fedrisk.audit.verify import verify
-    from fedrisk.clients.node import Node
 
-    node = Node.load(institution)
+    node = look(institution)
     kept = [SignedHead.from_json(path.read_text(encoding="utf-8")) for path in head or []]
     found = verify(node.store.path / "audit.jsonl", node.store.identity.public, kept, node.name)
     for note in found.notes:
@@ -63,13 +72,17 @@ def audit_verify(
 @audit_app.command("export")
 def audit_export(
     institution: InstitutionFile,
-    to: Annotated[Path, typer.Option("--to", help="Folder for the trail, a signed head and the public key.")],
+    to: Annotated[
+        Path,
+        typer.Option(
+            "--to", help="Folder for the trail, a signed head and the public key, for example handed."
+        ),
+    ],
 ) -> None:
     """Hand the trail over: entries, a fresh signed head, and the key to check them with."""
-    from fedrisk.clients.node import Node
     from fedrisk.clients.witness import own_head
 
-    node = Node.load(institution)
+    node = look(institution)
     point = own_head(node)
     to.mkdir(parents=True, exist_ok=True)
     lines = (node.store.path / "audit.jsonl").read_bytes().splitlines(keepends=True)[: point.count]
@@ -83,18 +96,25 @@ def audit_export(
 def audit_answer(
     institution: InstitutionFile,
     peer: Annotated[
-        str, typer.Argument(help="Whose heads contradict each other; the own name after a loss here.")
+        str,
+        typer.Argument(
+            help="Whose heads contradict each other, for example tax; the own name after a loss here."
+        ),
     ],
-    reason: Annotated[str, typer.Option(help="What happened and what was compared; recorded for good.")],
+    reason: Annotated[
+        str,
+        typer.Option(help="What happened and what was compared, for example 'disk lost'; recorded for good."),
+    ],
     who: Annotated[
-        str | None, typer.Option(help="Who answers; the name of the login where left out.")
+        str | None,
+        typer.Option(help="Who answers, for example 'A. Officer'; the name of the login where left out."),
     ] = None,
 ) -> None:
     """Answer for signed heads that contradict each other, so that studies with PEER are taken again."""
     from fedrisk.clients.node import Node
     from fedrisk.clients.witness import answer
 
-    node = Node.load(institution)
+    node = Node.open(institution)
     with node.store.one_at_a_time():
         answer(node, peer, reason=reason, who=who)
     out.print(f"recorded in the trail of {node.name}; the heads are kept as evidence", markup=False)
@@ -105,7 +125,10 @@ def audit_answer(
 @audit_app.command("compare")
 def audit_compare(
     folder: Annotated[
-        Path, typer.Argument(help="Folder with exported trails (NAME.jsonl, .head.json, .public).")
+        Path,
+        typer.Argument(
+            help="Folder with exported trails (NAME.jsonl, .head.json, .public), for example handed."
+        ),
     ],
 ) -> None:
     """For whoever was handed trails: check each with its key and signed head, and compare what they say of each other.

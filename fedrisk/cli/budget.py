@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from fedrisk.cli.output import AsJson, InstitutionFile, ShowFirst, out
+from fedrisk.cli.output import AsJson, InstitutionFile, ShowFirst, look, out
 
 if TYPE_CHECKING:
     from fedrisk.privacy.ledger.report import BudgetReport
@@ -19,9 +19,7 @@ budget_app = typer.Typer(
 @budget_app.command("show")
 def budget_show(institution: InstitutionFile, as_json: AsJson = False) -> None:
     """What was spent, what is reserved, what is left and the lifetime figure, by study and by purpose."""
-    from fedrisk.clients.node import Node
-
-    node = Node.load(institution)
+    node = look(institution)
     report = node.ledger.report()
     if as_json:
         typer.echo(json.dumps({"institution": node.name, **report.to_dict()}, indent=1))
@@ -32,28 +30,32 @@ def budget_show(institution: InstitutionFile, as_json: AsJson = False) -> None:
 @budget_app.command("grant")
 def budget_grant(
     institution: InstitutionFile,
-    epsilon: Annotated[float, typer.Option(help="What to add to the cap of this period, at delta 1e-6.")],
-    reason: Annotated[str, typer.Option(help="Why; recorded for good.")],
-    who: Annotated[str, typer.Option(help="Who decides; recorded for good.")],
+    epsilon: Annotated[
+        float, typer.Option(help="What to add to the cap of this period, at delta 1e-6, for example 1.")
+    ],
+    reason: Annotated[str, typer.Option(help="Why, for example 'one more refit'; recorded for good.")],
+    who: Annotated[str, typer.Option(help="Who decides, for example 'A. Officer'; recorded for good.")],
 ) -> None:
     """Raise the cap of the current period by an act that is recorded and cannot be taken back."""
     from fedrisk.clients.node import Node
 
-    node = Node.load(institution)
+    node = Node.open(institution)
     _print_budget(node.name, node.ledger.grant(epsilon=epsilon, reason=reason, who=who))
 
 
 @budget_app.command("restore")
 def budget_restore(
     institution: InstitutionFile,
-    reason: Annotated[str, typer.Option(help="What happened to the ledger; recorded for good.")],
-    who: Annotated[str, typer.Option(help="Who decides; recorded for good.")],
+    reason: Annotated[
+        str, typer.Option(help="What happened to the ledger, for example 'disk lost'; recorded for good.")
+    ],
+    who: Annotated[str, typer.Option(help="Who decides, for example 'A. Officer'; recorded for good.")],
 ) -> None:
     """Go on after the latest ledger was lost, with an older copy or a new one. Charges since then are NOT in it."""
     from fedrisk.clients.node import Node
     from fedrisk.privacy.ledger.ledger import Ledger
 
-    node = Node.load(institution)
+    node = Node.open(institution)
     path = node.store.path / "ledger.sqlite"
     ledger = Ledger.acknowledge_restore(path, node.institution.policy.caps, reason=reason, who=who)
     out.print("recorded; charge by hand what was released since the copy was made", style="bold red")

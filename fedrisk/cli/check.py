@@ -10,7 +10,8 @@ from fedrisk.cli.output import Overrides, StudyFile, out
 Institutions = Annotated[
     Path | None,
     typer.Option(
-        "--institutions", help="Folder of the institution files; default: institutions/ beside the study."
+        "--institutions",
+        help="Folder of the institution files, for example banks; default: institutions/ beside the study.",
     ),
 ]
 Alone = Annotated[
@@ -23,7 +24,9 @@ Alone = Annotated[
 ]
 ResearchSeed = Annotated[
     int | None,
-    typer.Option(min=0, help="Check it as a research run with this seed, which has NO PRIVACY."),
+    typer.Option(
+        min=0, help="Check it as a research run with this seed, for example 1, which has NO PRIVACY."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Everything as JSON, for example for a pipeline.")]
 Verbose = Annotated[

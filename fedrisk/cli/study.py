@@ -1,16 +1,19 @@
 """The commands for studies: ``fedrisk check``, ``fedrisk run``, ``fedrisk show``."""
 
-import time
+import contextlib
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fedrisk.cli.output import Overrides, StudyFile, out
+from fedrisk.cli import output
+from fedrisk.cli.output import Overrides, StudyFile, err, out
 
 if TYPE_CHECKING:
-    from fedrisk.server.exchange import Report
+    from fedrisk.engine.look_up import BankKept
+    from fedrisk.server.results import Results
 
 
 class Engine(StrEnum):
@@ -23,7 +26,8 @@ class Engine(StrEnum):
 Institutions = Annotated[
     Path | None,
     typer.Option(
-        "--institutions", help="Folder of the institution files; default: institutions/ beside the study."
+        "--institutions",
+        help="Folder of the institution files, for example banks; default: institutions/ beside the study.",
     ),
 ]
 EngineOption = Annotated[
@@ -33,7 +37,7 @@ ResearchSeed = Annotated[
     int | None,
     typer.Option(
         min=0,
-        help="Repeatable noise and exact figures: NO PRIVACY. Only where every policy says research = true.",
+        help="Repeatable noise and exact figures: NO PRIVACY. Where every policy says research = true; for example 1.",
     ),
 ]
 Baselines = Annotated[
@@ -44,6 +48,13 @@ Baselines = Annotated[
         "study of its own. Default: in research runs only.",
     ),
 ]
+Again = Annotated[
+    bool,
+    typer.Option(
+        "--again",
+        help="Run and charge a study that was run before, and overwrite the results in --out.",
+    ),
+]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with a training of this study that was stopped within a day.")
 ]
@@ -51,16 +62,18 @@ Resume = Annotated[
 
 def run(
     study_file: StudyFile,
-    folder: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
+    folder: Annotated[Path, typer.Option("--out", help="Folder for the results, for example results/may.")],
     overrides: Overrides = None,
     institutions: Institutions = None,
     engine: EngineOption = Engine.IN_PROCESS,
     research_seed: ResearchSeed = None,
     baselines: Baselines = None,
     resume: Resume = False,
+    again: Again = False,
 ) -> None:
     """Run a study on this machine, every institution a Flower node: in this process, or on Flower's simulation."""
     from fedrisk import api
+    from fedrisk.cli.progress import Progress
     from fedrisk.report.text import summary
 
     if engine is Engine.FLOWER and (overrides or institutions or resume):
@@ -68,43 +81,70 @@ def run(
             "--set, --institutions and --resume are for the in-process engine; write a study file"
         )
     if research_seed is not None:
-        out.print("[bold white on red] research run: no privacy [/]")
+        err.print("[bold white on red] research run: no privacy [/]")
     if engine is Engine.FLOWER:
-        out.print("running on Flower's simulation engine; this takes a minute")
-    results = api.run(
-        study_file,
-        overrides or [],
-        out=folder,
-        institutions=institutions,
-        engine="flower" if engine is Engine.FLOWER else "in-process",
-        research_seed=research_seed,
-        baselines=baselines,
-        resume=resume,
-        report=_progress(time.monotonic()),
-    )
-    out.print(summary(results))
-    files = f"metrics.json, {results.model_file}, release_record.npz, report.html"
-    out.print(f"results in {folder}: {files}", markup=False)
-    if results.evaluated:
-        out.print(
-            "each bank's scores, own models and own figures are in its own store: fedrisk own",
-            highlight=False,
+        output.note("running on Flower's simulation engine; this takes a minute", style=None)
+    with Progress().watching() as progress:
+        results = api.run(
+            study_file,
+            overrides or [],
+            out=folder,
+            institutions=institutions,
+            engine="flower" if engine is Engine.FLOWER else "in-process",
+            research_seed=research_seed,
+            baselines=baselines,
+            resume=resume,
+            again=again,
+            report=progress.exchange,
         )
+    kept = api.kept_by_banks(results, study_file, institutions=institutions)
+    # All is done and saved: a screen that is closed, or lacks a character, is no failure of the run.
+    with contextlib.suppress(OSError, UnicodeError, SystemExit):
+        out.print(summary(results))
+    with contextlib.suppress(OSError, UnicodeError, SystemExit):
+        _print_end(results, folder, kept)
+    lacking = [k for k in kept if k.rows is None]
+    if lacking:
+        from fedrisk.errors import StoreError
+
+        raise StoreError(_no_scores(results.attempt, lacking))
 
 
-def _progress(start: float) -> "Report":
-    """Prints a line before each exchange, with the seconds since ``start``."""
+def _print_end(results: "Results", folder: Path, kept: "Sequence[BankKept]") -> None:
+    """What there is, each of it looked up."""
+    from fedrisk.server.results import METRICS
 
-    def line(number: int, action: str, what: str) -> None:
-        out.print(
-            f"[dim]{time.monotonic() - start:6.1f} s[/]  exchange {number:2d}  {action:<10} {what}",
-            highlight=False,
-        )
+    names = (METRICS, results.model_file, "release_record.npz", "report.html")
+    files = ", ".join(name for name in names if (folder / name).is_file())
+    plain: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
+    out.print(f"run {results.attempt} of study {results.study}", **plain)
+    out.print(f"results in {folder}: {files}", **plain)
+    for bank in kept:
+        if bank.rows is None:
+            continue
+        models = f"; own models: {', '.join(bank.models)}" if bank.models else ""
+        out.print(f"scores at {bank.bank}: {bank.rows:,} rows{models}", **plain)
+        if bank.failed:
+            failed = ", ".join(f"{name} ({code})" for name, code in bank.failed.items())
+            out.print(f"  not made: {failed}; why: fedrisk results {bank.file} show", **plain)
 
-    return line
+
+def _no_scores(attempt: str, banks: "Sequence[BankKept]") -> str:
+    """What to do where scores are not in a bank's store."""
+    lines = ["the study is finished and charged, and its results are saved; but scores are missing:"]
+    for bank in banks:
+        fetch = f"fedrisk results {bank.file} fetch {attempt[:8]}"
+        remedy = f"{fetch} makes them, at no charge, once the store can be written"
+        other = "its store cannot be read; see that it can, and look again with fedrisk results"
+        lines.append(f"{bank.bank}: {remedy if bank.owed else f'{other} {bank.file}'}")
+    return "\n".join(lines)
 
 
-def show(folder: Annotated[Path, typer.Argument(help="Folder of a finished run (--out).")]) -> None:
+def show(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of a finished run (its --out), for example results/may.")
+    ],
+) -> None:
     """Show the results of a finished study, and write its report again."""
     from fedrisk.api import load_results
     from fedrisk.report.html import write_report

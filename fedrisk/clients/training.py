@@ -293,7 +293,6 @@ def trained_model(attempt: Attempt, size: int) -> TrainedModel:
 
     ProtocolError unless it is ``size`` finite numbers of at most MOST_WEIGHT; nothing is released or installed then.
     """
-    attempt.state.still_runs()
     weights = _weights(attempt.told("trained"), size, np.float32)
     about = about_training(
         attempt.study, attempt.state.id, attempt.plan.trained.mu, research=attempt.research

@@ -17,12 +17,10 @@ table.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +29,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from fedrisk.data.special import Special, special_problems
 from fedrisk.data.text import Codes, Value, canonical
 from fedrisk.errors import ConfigError
+from fedrisk.file_rules import broken_rules
+from fedrisk.toml_file import load_toml, near_name
 
 MAX_BINS = 64
 """Most bins of a column: one-hot columns travel masked, and more bins cost traffic and noise for no gain."""
@@ -251,26 +251,15 @@ def load_dictionary(source: str | Path | Mapping[str, Any]) -> Dictionary:
         where, raw = "dictionary", source
     else:
         where = f"dictionary in {source}"
-        raw = _toml(source, where)
+        raw = load_toml(Path(source), what="dictionary in")
     if isinstance(raw.get("dictionary"), Mapping):
         raw = raw["dictionary"]
     try:
         return Dictionary.model_validate(raw)
     except ValidationError as error:
-        problems = list(_readable(error, raw))
+        problems = broken_rules(error, Dictionary, raw, said=_place)
     lines = "\n".join(f"  - {p}" for p in problems)
     raise ConfigError(f"{where}: {len(problems)} problem{'s' * (len(problems) > 1)}\n{lines}")
-
-
-def _toml(path: str | Path, where: str) -> Mapping[str, Any]:
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{where}: the file cannot be read ({type(error).__name__}); check path and encoding"
-        ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{where}: not valid TOML: {error}") from error
 
 
 def same_features(a: Dictionary, b: Dictionary) -> list[str]:
@@ -468,43 +457,31 @@ def _unfinished(d: Dictionary) -> list[str]:
     return found
 
 
-# --- from pydantic's errors to sentences ------------------------------------------------------------------
+# --- places of errors ---------------------------------------------------------------------------------------
 
 
-def _readable(error: ValidationError, raw: Mapping[str, Any]) -> Iterator[str]:
-    """One sentence for each problem that pydantic found: where it is, the rule, and the remedy."""
-    for item in error.errors(include_url=False):
-        where, key, model = _place(item["loc"], raw)
-        if item["type"] == "extra_forbidden":
-            yield f"{where}{key} is not a known setting; {_did_you_mean(key, list(model.model_fields))}"
-        elif item["type"] == "missing":
-            yield f"{where}{key} is missing; add it"
-        elif item["type"] == "value_error":
-            yield from (where + line for line in str(item["ctx"]["error"]).split("\n"))
-        else:
-            value = item["input"]
-            shown = f" = {value!r}" if isinstance(value, (str, int, float)) else ""
-            yield f"{where}{key}{shown}: {item['msg'][:1].lower()}{item['msg'][1:]}"
-
-
-def _place(loc: tuple[int | str, ...], raw: Mapping[str, Any]) -> tuple[str, str, type[BaseModel]]:
-    """Where an error is: the beginning of its sentence, the setting, and the model that has the setting."""
-    where, rest = "", loc
-    model: type[BaseModel] = Dictionary
+def _place(loc: Sequence[int | str], raw: Any) -> str:
+    """Where an error is, in words: the column by its name, the label, the setting."""
     if loc[:1] == ("columns",) and len(loc) > 1 and isinstance(loc[1], int):
         columns = raw["columns"]
         entry = columns[loc[1]] if isinstance(columns, (list, tuple)) else None
         name = entry.get("name") if isinstance(entry, Mapping) else None
-        where = f'column "{name}": ' if name else f"column number {loc[1] + 1}: "
-        rest, model = loc[2:], Column
+        where, rest = f'column "{name}"' if name else f"column number {loc[1] + 1}", loc[2:]
     elif loc[:1] == ("label",):
-        where, rest, model = "label: ", loc[1:], Label
-    return where, str(rest[0]) if rest else "", model
+        where, rest = "label", loc[1:]
+    else:
+        where, rest = "", loc
+    key = (
+        f"{rest[0]}, entry {int(rest[1]) + 1}"
+        if len(rest) > 1 and isinstance(rest[1], int)
+        else "".join(map(str, rest[:1]))
+    )
+    return ": ".join(part for part in (where, key) if part)
 
 
 def _did_you_mean(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f'did you mean "{near[0]}"?' if near else f"known are: {', '.join(known)}"
+    near = near_name(word, known)
+    return f'did you mean "{near}"?' if near else f"known are: {', '.join(known)}"
 
 
 def _shared(one: tuple[Value, ...], other: tuple[Value, ...]) -> set[str]:

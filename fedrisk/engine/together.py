@@ -15,12 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fedrisk.alignment import oprf
+from fedrisk.clients import quota_words
 from fedrisk.clients.attempt import key_tag_of
 from fedrisk.clients.node import Node
 from fedrisk.clients.out_of_time import rows_by_side
 from fedrisk.clients.witness import foreseen
 from fedrisk.engine.member_check import Looked
-from fedrisk.errors import PolicyError
+from fedrisk.errors import PolicyError, QuotaError
 from fedrisk.findings import Finding
 from fedrisk.protocol.order import check_common, share_in_common, shares_of, wanted_rows
 from fedrisk.secure.identity import IdentityKey
@@ -93,14 +94,19 @@ def check_quota(study: Study, nodes: Mapping[str, Node], looked: Looked, researc
     """PolicyError where the key authority would not evaluate so many new ids of an institution in this epoch."""
     authority, node, table, new = nodes[study.authority].store, looked.node, looked.table, looked.new
     asks = new is not None and table is not None and new.any() and node.name != study.authority
-    if not asks or not (authority.path / "quota.sqlite").exists() or _identity(node) is None:
+    if research or not asks or not (authority.path / "quota.sqlite").exists() or _identity(node) is None:
         return
     tag = key_tag_of(study, research=research)
     ids = [i.encode() for i in sorted(table.ids[new])] if table is not None else []
     kept = node.store.pseudonyms.pending(tag, ids)
     request = None if kept is None else hashlib.sha256(kept[1]).hexdigest()
     fingerprint = hashlib.sha256(node.store.identity.public).hexdigest()[:32]
-    authority.quota.foresee(fingerprint, tag, len(ids), request=request)
+    try:
+        authority.quota.foresee(fingerprint, tag, len(ids), request=request)
+    except QuotaError as error:
+        name, epoch = study.authority, study.alignment.epoch
+        file = nodes[name].institution.file
+        raise quota_words.refused(error, name=node.name, authority=name, epoch=epoch, file=file) from None
 
 
 def in_common(study: Study, tables: Mapping[str, Looked]) -> tuple[Common, ...]:

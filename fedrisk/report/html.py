@@ -35,7 +35,9 @@ def write_report(results: Results, folder: Path) -> Path:
     try:
         path.write_text(render(results), encoding="utf-8")
     except OSError as error:
-        raise StoreError(f"the report cannot be written to {folder}: {error.strerror}") from None
+        raise StoreError(
+            f"the report {path} cannot be written: {error.strerror}; check path and space"
+        ) from None
     return path
 
 

@@ -4,7 +4,7 @@ import json
 import math
 import resource
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from fedrisk.releases.record import ReleaseRecord
 from fedrisk.server.outcome import Counts, HubSession, Outcome, TrainingFigures
 from fedrisk.server.roster import Roster
 from fedrisk.study import BANK, NO_PRIVACY
+
+METRICS, CARD_FILE, NETWORK_FILE = "metrics.json", "scorecard.json", "network.npz"
 
 CALIBRATION_GROUPS = 12
 """Most groups of the hold-out whose default rate is shown beside the predicted one."""
@@ -194,40 +196,52 @@ class Results(StudyFigures):
     @property
     def model_file(self) -> str:
         """Name of the file in which the model is saved."""
-        return "scorecard.json" if self.card is not None else "network.npz"
+        return CARD_FILE if self.card is not None else NETWORK_FILE
+
+    def with_finding(self, finding: Finding) -> "Results":
+        """The results with one finding more."""
+        return replace(self, findings=(*self.findings, finding))
 
     def save(self, folder: Path) -> None:
         """Write metrics.json, the model and the release record; StoreError names the folder."""
-        prepare(folder)
+        make_writable(folder)
+        metrics = json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
+        content: dict[str, bytes | None] = {
+            CARD_FILE: None if self.card is None else (self.card.to_json() + "\n").encode(),
+            NETWORK_FILE: self.network,
+            RECORD_FILE: None if self.record is None else self.record.to_bytes(),
+            # Last: a folder that has it has everything.
+            METRICS: metrics.encode(),
+        }
         try:
-            (folder / "metrics.json").write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
-            if self.card is not None:
-                (folder / "scorecard.json").write_text(self.card.to_json() + "\n")
-            if self.network is not None:
-                (folder / "network.npz").write_bytes(self.network)
-            if self.record is not None:
-                write_atomic(folder / RECORD_FILE, self.record.to_bytes())
+            for name, file in content.items():
+                if file is None:
+                    # Of another run, which this one takes the place of.
+                    (folder / name).unlink(missing_ok=True)
+                else:
+                    write_atomic(folder / name, file, private=name == RECORD_FILE)
         except OSError as error:
             raise _unwritable(folder, error) from None
 
     @classmethod
     def load(cls, folder: Path) -> "Results":
         """Read back what :meth:`save` wrote; ConfigError where it is not there or malformed."""
+        file = folder / METRICS
+        if not file.exists():
+            raise ConfigError(f"{file} does not exist; name the --out folder of a finished run")
         try:
-            metrics = _adapter().validate_json((folder / "metrics.json").read_bytes())
-            card, network, record = (folder / n for n in ("scorecard.json", "network.npz", RECORD_FILE))
-            return cls(
-                **vars(metrics),
-                card=Scorecard.from_json(card.read_text()) if card.exists() else None,
-                network=network.read_bytes() if network.exists() else None,
-                record=ReleaseRecord.load(record) if record.exists() else None,
-            )
-        except FileNotFoundError as error:
-            raise ConfigError(
-                f"{error.filename} does not exist; name the --out folder of a finished run"
-            ) from None
-        except (ValidationError, ValueError, OSError):
-            raise ConfigError(f"the results in {folder} cannot be read; run the study again") from None
+            metrics = _adapter().validate_json(file.read_bytes())
+            file = folder / CARD_FILE
+            card = Scorecard.from_json(file.read_text()) if file.exists() else None
+            file = folder / NETWORK_FILE
+            network = file.read_bytes() if file.exists() else None
+        except (ValidationError, ValueError, KeyError, TypeError, AttributeError, OSError):
+            raise ConfigError(f"{file} is damaged or of another version; put it back from its copy") from None
+        except ConfigError as error:
+            raise ConfigError(f"{file}: {error}") from None
+        file = folder / RECORD_FILE
+        record = ReleaseRecord.load(file) if file.exists() else None
+        return cls(**vars(metrics), card=card, network=network, record=record)
 
 
 @cache
@@ -235,8 +249,30 @@ def _adapter() -> TypeAdapter[StudyFigures]:
     return TypeAdapter(StudyFigures)
 
 
-def prepare(folder: Path) -> None:
-    """Make the folder for results and try to write there: better before a study is paid for than after it."""
+def prepare(folder: Path, *, again: bool) -> None:
+    """Make the folder for results and try to write there: better before a study is paid for than after it.
+
+    again: whether results of an earlier run that lie there may be overwritten. ConfigError where they may not,
+    StoreError where nothing can be written.
+    """
+    if not again and (folder / METRICS).exists():
+        raise ConfigError(
+            f"{folder} holds {_holds(folder)}; name another --out folder, or say --again to overwrite it"
+        )
+    make_writable(folder)
+
+
+def _holds(folder: Path) -> str:
+    """Whose results lie in a folder."""
+    try:
+        found = json.loads((folder / METRICS).read_bytes())
+        return f"the results of run {found['attempt']} of study {found['study']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "results of a run"
+
+
+def make_writable(folder: Path) -> None:
+    """Make a folder and write to it for a try; StoreError where that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".fedrisk-writable"

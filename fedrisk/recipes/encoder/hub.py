@@ -40,11 +40,14 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
     else:
         rounds.resume(begun)
     trained = rounds.run(initial_weights(design, roster.research_seed or 0))
-    session.exchange.tell("trained", {}, {"weights": trained.final.astype(np.float32)})
-    ask = session.exchange.gather if rounds.lost else session.exchange
-    ask("conclude", "the encoder", dict.fromkeys(rounds.active, Payload()))
-    return Outcome(
+    outcome = Outcome(
         record=sums.record,
         network=rounds.model(trained, design.to_dict()),
         training=rounds.figures(trained, "sequence encoder"),
     )
+    session.so_far(outcome)
+    session.exchange.tell("trained", {}, {"weights": trained.final.astype(np.float32)})
+    ask = session.exchange.gather if rounds.lost else session.exchange
+    ask("conclude", "the encoder", dict.fromkeys(rounds.active, Payload()))
+    outcome.record = sums.record
+    return outcome

@@ -53,6 +53,7 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
         training=rounds.figures(trained, design.kind),
         findings=plan.findings,
     )
+    session.so_far(outcome)
     _conclude(rounds, plan, outcome, trained)
     outcome.record = sums.record
     return outcome

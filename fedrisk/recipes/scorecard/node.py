@@ -37,7 +37,7 @@ from fedrisk.protocol.row_check import CHECKED
 from fedrisk.recipe import Brought
 from fedrisk.recipes.bins import BINS
 from fedrisk.recipes.scorecard import matrices
-from fedrisk.recipes.scorecard.delivery import calibration, deliver
+from fedrisk.recipes.scorecard.delivery import calibration, deliver, owed
 from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.recipes.scorecard.prepared import CALIBRATED, CARD, COUNTS, prepared
 from fedrisk.recipes.scorecard.scoring import (
@@ -73,6 +73,7 @@ def edges(node: Node, request: Payload) -> Payload:
     attempt = node.attempt(request)
     take_order(attempt, request, make_plan)
     check_versions(attempt)
+    owed(attempt)
     return release_edges(attempt, request)
 
 
