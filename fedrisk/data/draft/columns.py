@@ -20,6 +20,9 @@ from fedrisk.data.typed import day_of
 FEW = 12
 """Most different whole numbers that are read as codes, each with a bin of its own."""
 
+LONGEST = 60
+"""Longest text that is taken for a category."""
+
 TAIL = 10.0
 """A column has a long tail where its 99th percentile is so many times its median."""
 
@@ -178,6 +181,8 @@ def _category(look: Look, prefix: int | None = None) -> Proposal | None:
     rare = len(counted) - len(listed)
     unlisted = sum(n for n in counted.values() if n < RARE)
     total = sum(counted.values())
+    if any(len(t) > LONGEST for t in listed):
+        return _left_out(look, "long texts; code them at the source")
     if not 2 <= len(listed) <= MAX_BINS or unlisted > 0.1 * total or len(counted) > 4 * MAX_BINS:
         many = len(listed) >= 2
         return _left_out(

@@ -4,6 +4,7 @@ import json
 import tomllib
 
 import pytest
+import sqlalchemy
 
 from fedrisk.institution import load_institution
 from fedrisk.recipes import load_study
@@ -128,6 +129,29 @@ def test_declare_wants_keys_with_values(fedrisk, table, given):
     fedrisk("init", "holder", "a", "--table", table.name)
     code, _, err = fedrisk("dictionary", "declare", "institutions/a.toml", "x", given)
     assert code == 2 and "KEY=VALUE" in err
+
+
+def test_a_database_is_drafted_and_no_password_is_written(fedrisk, tmp_path):
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    with sqlalchemy.create_engine(url).connect() as connection:
+        random_table(5).to_sql("loans", connection, index=False)
+        connection.commit()
+    assert (
+        fedrisk("init", "bank", "a", "--table", url, "--query", "SELECT * FROM loans", "--horizon", "h")[0]
+        == 0
+    )
+    file = tmp_path / "institutions" / "a.toml"
+    assert tomllib.loads(file.read_text(encoding="utf-8"))["table"] == {
+        "source": url,
+        "query": "SELECT * FROM loans",
+    }
+    assert fedrisk("dictionary", "confirm", file, "--all")[0] == 0
+    assert len(load_institution(file).read()) == 400
+    code, out, err = fedrisk(
+        "init", "bank", "b", "--table", "postgresql://me:geheim@host/db", "--query", "SELECT 1"
+    )
+    assert code != 0 and "environment variable" in err and "geheim" not in out + err
+    assert not (tmp_path / "institutions" / "b.toml").exists()
 
 
 def test_ids_never_show(fedrisk, tmp_path, table):

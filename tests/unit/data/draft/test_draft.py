@@ -190,6 +190,21 @@ def test_a_person_may_name_id_and_label(tmp_path):
         drafted(tmp_path, frame, id_column="secnd")
 
 
+def test_a_table_of_loans_says_that_its_ids_repeat(tmp_path):
+    frame = random_table(10)
+    frame.loc[200:, "uscc"] = frame["uscc"][:200].to_numpy()
+    text = dictionary_text(drafted(tmp_path, frame)[1])
+    assert 'id = "uscc"  # 400 rows share theirs with another' in text
+
+
+def test_long_texts_are_no_categories(tmp_path):
+    frame = random_table(11)
+    frame["remark"] = [
+        "called the owner, who said that the invoice will be paid by the end of the month"
+    ] * 200 + ["no"] * 200
+    assert "remark" in [c.source for c in drafted(tmp_path, frame)[1].left_out]
+
+
 def test_tables_without_an_id_or_a_label_say_what_to_fill_in(tmp_path):
     frame = pd.DataFrame(
         {"x": np.random.default_rng(4).random(300), "y2": np.random.default_rng(5).random(300)}
