@@ -17,6 +17,9 @@ from fedrisk.data.draft.look import RARE, Look
 KNOWN_LATER = 0.92
 """AUC of one column alone from which it is probably known only after the outcome."""
 
+SURE = 5
+"""Points of a column whose name is one of an outcome and whose values say which is which."""
+
 _GROUPS = 400
 _RANGES = 40
 _SAMPLE = 20_000
@@ -93,9 +96,12 @@ def _running(look: Look) -> bool:
     return bool(np.isfinite(x).all() and x.min() in (0, 1) and x.max() - x.min() + 1 == look.distinct)
 
 
-def find_label(looks: Sequence[Look]) -> LabelFound | None:
-    """The outcome by its name and its two values; None where no column looks like one."""
-    scored = [(score, k, look) for k, look in enumerate(looks) if (score := _label_score(look)) > 0]
+def find_label(looks: Sequence[Look], *, least: int = 1) -> LabelFound | None:
+    """The outcome by its name and its two values; None where no column looks like one.
+
+    least: how sure it has to be, `SURE` where a column must not be taken for one by a word like "late" alone.
+    """
+    scored = [(score, k, look) for k, look in enumerate(looks) if (score := _label_score(look)) >= least]
     if not scored:
         return None
     _, _, best = max(scored, key=lambda s: s[:2])

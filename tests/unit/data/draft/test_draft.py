@@ -155,6 +155,12 @@ def test_an_outcome_at_a_holder_is_left_out(tmp_path):
     assert "outcome" in {c.source: c.left_out for c in draft.left_out}["bad"]
 
 
+def test_lateness_at_a_holder_is_a_feature(tmp_path):
+    frame = random_table(7).drop(columns="bad")
+    frame["rent_late"] = np.random.default_rng(1).integers(0, 2, len(frame))
+    assert "rent_late" in drafted(tmp_path, frame, kind="holder")[1].names
+
+
 def test_names_are_made_valid_and_unlike(tmp_path):
     frame = random_table(8)
     for name in ("ROA(C) before tax %", "ROA_C_before_tax", "external_score", "税率 (%)"):

@@ -25,6 +25,7 @@ from fedrisk.data.draft.names import direction, says, valid_name
         ("Cash/Current Liability", None),
         ("Current Liabilities/Liability", None),
         ("profit_loss", None),
+        ("staff_turnover", None),
         ("age", None),
         ("PAY_AMT1", None),
         ("related_firms", None),
