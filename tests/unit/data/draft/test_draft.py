@@ -203,6 +203,13 @@ def test_a_table_of_loans_says_that_its_ids_repeat(tmp_path):
     assert 'id = "uscc"  # 400 rows share theirs with another' in text
 
 
+def test_ids_that_lost_their_digits_are_no_ids(tmp_path):
+    frame = random_table(12).assign(uscc=[f"{913501000000000000 + 10**12 * k:.6E}" for k in range(400)])
+    _, draft = drafted(tmp_path, frame)
+    assert draft.id.column is None
+    assert "export the column as text" in {c.source: c.left_out for c in draft.left_out}["uscc"]
+
+
 def test_long_texts_are_no_categories(tmp_path):
     frame = random_table(11)
     frame["remark"] = [
