@@ -17,7 +17,7 @@ def spend(mu):
         population="training",
         mu=mu,
         delta=1e-6,
-        what="",
+        what="counts",
         institution="bank",
         counterparty="hub",
         research=False,
