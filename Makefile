@@ -53,7 +53,7 @@ long: install
 # The same study as a plain Flower app, on Flower's own simulation engine.
 flower: install
 	test -d $(DEMO)/data || $(BIN)/python -m sim_institutions --out $(DEMO)
-	$(BIN)/fedrisk run $(DEMO)/study.toml --out $(DEMO)/flower --engine flower
+	$(BIN)/fedrisk run $(DEMO)/study.toml --out $(DEMO)/flower --engine flower --again
 
 clean:
 	rm -rf $(VENV) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .hypothesis
