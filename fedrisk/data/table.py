@@ -22,7 +22,7 @@ import pyarrow as pa
 from fedrisk.alignment.ids import normalise
 from fedrisk.data.column_checks import checked_column, notation_remedy
 from fedrisk.data.dictionary import ROW_NUMBER, Dictionary, Label
-from fedrisk.data.hints import DOUBLE_DIGITS, lost_digits, rounded_digits, shorter_ids, wrapped
+from fedrisk.data.hints import DOUBLE_DIGITS, lost_digits, plain_ids, rounded_digits, shorter_ids, wrapped
 from fedrisk.data.source import Check, Checks, TableSource, by_value, read_source, where
 from fedrisk.data.text import MISSING, Codes, Notation, whole
 from fedrisk.data.typed import numbers, texts_of
@@ -261,7 +261,7 @@ def _check_lost(
         (wrapped, 'ids are wrapped as in spreadsheets (="..." or a leading apostrophe)', "export plain text"),
     )
     lost = np.zeros(len(text), dtype=bool)
-    for look, rule, remedy in kinds:
+    for look, rule, remedy in kinds if not plain_ids(texts) else ():
         found = look(texts) & present & ~lost
         checks.note(name, rule, int(found.sum()), remedy, at=rows[found])
         lost |= found
