@@ -38,8 +38,8 @@ Event = Literal["request", "answer", "sent", "received", "release", "refusal", "
 ``request``, ``answer``: a request came, and its answer went. ``sent``, ``received``: something went to, or
 came from, another institution through the hub. ``release``: a release was charged. ``refusal``: a refusal was
 given. ``score``: partial scores were computed for a bank. ``delivery``: scores arrived at this bank.
-``note``: written by the log about itself; its kind is ``TORN_TAIL``, ``HEAD_MADE_ANEW`` or
-``CONTRADICTION_ANSWERED``.
+``note``: written by the log about itself; its kind is ``TORN_TAIL``, ``HEAD_MADE_ANEW``,
+``CONTRADICTION_ANSWERED``, ``LEDGER_RESTORED`` or ``TRAIL_BEGUN_ANEW``.
 """
 
 FORMAT = 2
@@ -53,6 +53,12 @@ HEAD_MADE_ANEW = "head_made_anew"
 
 CONTRADICTION_ANSWERED = "contradiction_answered"
 """Kind of a note: a person answered for signed heads, of the counterparty, that contradict each other."""
+
+LEDGER_RESTORED = "ledger_restored"
+"""Kind of a note: a person went on with an older or a new ledger, charged again with what this trail has."""
+
+TRAIL_BEGUN_ANEW = "trail_begun_anew"
+"""Kind of a note: a person began this trail after the one before was changed or lost."""
 
 # The tags of the hashes name version 1 in format 2 too: a line says its format itself, in its first field,
 # and one set of tags keeps one chain.

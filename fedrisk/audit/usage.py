@@ -12,6 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
+from typing import Any
 
 from fedrisk.audit.entry import AuditEntry
 
@@ -32,6 +33,25 @@ class UsageRow:
     counterparty: str
     purpose: str
     month: str
+    requests: int
+    releases: int
+    refusals: int
+    mu: float
+    rows: int
+    scores: int
+    bytes_in: int
+    bytes_out: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptUsage:
+    """Use by one attempt at a study; ``first``: its first day here (UTC). Sums as in ``UsageRow``."""
+
+    attempt: str
+    study: str
+    purpose: str
+    consent: str
+    first: str
     requests: int
     releases: int
     refusals: int
@@ -74,6 +94,19 @@ def usage_rows(entries: Iterable[AuditEntry]) -> list[UsageRow]:
     return [_row(*key, groups[key]) for key in sorted(groups)]
 
 
+def attempt_rows(entries: Iterable[AuditEntry]) -> list[AttemptUsage]:
+    """One row for each attempt at a study, in the order in which they began.
+
+    >>> attempt_rows([])
+    []
+    """
+    groups: dict[str, list[AuditEntry]] = defaultdict(list)
+    for entry in entries:
+        if entry.event != "note" and entry.attempt:
+            groups[entry.attempt].append(entry)
+    return [_attempt_row(attempt, group) for attempt, group in groups.items()]
+
+
 def to_csv(rows: Iterable[UsageRow]) -> str:
     r"""A table with a header, comma-separated, with lines ended by ``\n``.
 
@@ -88,19 +121,34 @@ def to_csv(rows: Iterable[UsageRow]) -> str:
 
 
 def _row(month: str, counterparty: str, purpose: str, entries: list[AuditEntry]) -> UsageRow:
+    return UsageRow(counterparty=counterparty, purpose=purpose, month=month, **_sums(entries))
+
+
+def _attempt_row(attempt: str, entries: list[AuditEntry]) -> AttemptUsage:
+    def named(field: str) -> str:
+        return next((str(getattr(e, field)) for e in entries if getattr(e, field)), "")
+
+    return AttemptUsage(
+        attempt=attempt,
+        study=named("study"),
+        purpose=named("purpose"),
+        consent=named("consent"),
+        first=entries[0].time[:10],
+        **_sums(entries),
+    )
+
+
+def _sums(entries: list[AuditEntry]) -> dict[str, Any]:
     def number(event: str) -> int:
         return sum(entry.event == event for entry in entries)
 
-    return UsageRow(
-        counterparty=counterparty,
-        purpose=purpose,
-        month=month,
-        requests=number("request"),
-        releases=number("release"),
-        refusals=number("refusal"),
-        mu=charged(entries),
-        rows=sum(entry.rows for entry in entries if entry.event == "release"),
-        scores=sum(entry.rows for entry in entries if entry.event == "score"),
-        bytes_in=sum(entry.bytes for entry in entries if entry.event in _IN),
-        bytes_out=sum(entry.bytes for entry in entries if entry.event in _OUT),
-    )
+    return {
+        "requests": number("request"),
+        "releases": number("release"),
+        "refusals": number("refusal"),
+        "mu": charged(entries),
+        "rows": sum(entry.rows for entry in entries if entry.event == "release"),
+        "scores": sum(entry.rows for entry in entries if entry.event == "score"),
+        "bytes_in": sum(entry.bytes for entry in entries if entry.event in _IN),
+        "bytes_out": sum(entry.bytes for entry in entries if entry.event in _OUT),
+    }

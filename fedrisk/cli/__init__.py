@@ -86,6 +86,9 @@ class _Log(logging.Handler):
             append_log(screen.log_file, line + "\n")
 
 
+_said: set[str] = set()
+
+
 def _warn(
     message: Warning | str,
     category: type[Warning],
@@ -96,7 +99,10 @@ def _warn(
 ) -> None:
     """Shows an old word or a relative home as a note, without the place in the code; the rest is logged."""
     if issubclass(category, OldWord | RelativeHome):
-        note(f"note: {message}", style=None)
+        # Python says a warning once only until a library touches the filters.
+        if str(message) not in _said:
+            _said.add(str(message))
+            note(f"note: {message}", style=None)
     elif issubclass(category, LeftUndone):
         note(f"warning: {message}", style="yellow")
     else:

@@ -1,14 +1,20 @@
 """``fedrisk audit``: an institution's trail of what came and went, and the trails of several beside each other."""
 
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
-from fedrisk.cli.output import InstitutionFile, look, out
+from fedrisk.cli.output import AsJson, InstitutionFile, err, look, out, tell_json
+
+if TYPE_CHECKING:
+    from fedrisk.audit.entry import AuditEntry
 
 audit_app = typer.Typer(
-    help="The audit trail: show, verify, export, answer for contradictions.", no_args_is_help=True
+    help="The audit trail: show, verify, export, restore, answer for contradictions.", no_args_is_help=True
 )
 
 
@@ -18,27 +24,57 @@ def audit_show(
     attempt: Annotated[
         str | None,
         typer.Option(
-            help="Only entries of this attempt at a study, for example bf3cee51d42228b73634ce413d53a452."
+            help="Only entries of this attempt at a study; its first characters do, for example --attempt 3fa9."
         ),
     ] = None,
     last: Annotated[
         int, typer.Option(min=1, help="How many entries, counted from the end, for example 100.")
     ] = 40,
+    as_json: AsJson = False,
 ) -> None:
-    """The last entries of the trail."""
+    """The last entries of the trail, under the study, purpose, consent and attempt that they belong to."""
     from collections import deque
 
-    from fedrisk.report.words import word
+    from fedrisk.errors import ConfigError
 
     node = look(institution)
-    node_entries = node.trail.entries() if attempt is None else node.trail.entries(attempt=attempt)
-    for e in deque(node_entries, maxlen=last):
+    every = (e for e in node.trail.entries() if attempt is None or e.attempt.startswith(attempt))
+    entries = list(deque(every, maxlen=last))
+    if attempt is not None and not entries:
+        raise ConfigError(
+            f"{node.name} has no entry of an attempt that begins with {attempt}; see fedrisk audit show"
+        )
+    if as_json:
+        tell_json([e.to_dict() for e in entries])
+        return
+    for (day, study, purpose, consent, name), of_one in groupby(entries, key=_heading):
+        about = f"study {study or '–'}, purpose {purpose or '–'}, consent {consent or '–'}"
+        out.print(f"{day}  {about}", markup=False, highlight=False)
+        out.print(f"            attempt {name or '–'}", markup=False, highlight=False)
+        out.print(_entries_table(list(of_one)))
+
+
+def _heading(entry: "AuditEntry") -> tuple[str, str, str, str, str]:
+    return entry.time[:10], entry.study, entry.purpose, entry.consent or "", entry.attempt
+
+
+def _entries_table(entries: list["AuditEntry"]) -> Table:
+    """Entries of one attempt and day, within 80 columns."""
+    from fedrisk.report.words import word
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for width in (6, 8, 9, 10, 8, 8, None):
+        table.add_column(justify="right" if width == 6 else "left", width=width, overflow="fold")
+    for e in entries:
         price = (
             "" if e.spend is None else ("no privacy" if e.spend["research"] else f"mu {e.spend['mu']:.4f}")
         )
-        what = " ".join(part for part in (e.code or word("kind", e.kind), e.note, price) if part)
-        line = f"{e.index:>6}  {e.time[:19]}  {e.event:<9} {e.action:<10} {e.counterparty:<16} {e.bytes:>11,}  {what}"
-        out.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
+        what = ", ".join(part for part in (e.code or word("kind", e.kind), e.note, price) if part)
+        size = f"{e.bytes / 1000:,.1f}k" if e.bytes else ""
+        table.add_row(
+            *map(escape, (str(e.index), e.time[11:19], e.event, e.action, e.counterparty, size, what))
+        )
+    return table
 
 
 @audit_app.command("verify")
@@ -53,20 +89,62 @@ def audit_verify(
         ),
     ] = None,
 ) -> None:
-    """Check the whole trail; exit code 1, with the first broken entry, where it does not hold."""
+    """Check the whole trail, the ledger, and each against the other; exit code 1 where they do not hold."""
     from fedrisk.audit.signed_head import SignedHead
     from fedrisk.audit.verify import verify
+    from fedrisk.clients.books import audit_books
 
     node = look(institution)
     kept = [SignedHead.from_json(path.read_text(encoding="utf-8")) for path in head or []]
-    found = verify(node.store.path / "audit.jsonl", node.store.identity.public, kept, node.name)
-    for note in found.notes:
-        out.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
-    if not found.ok:
-        where = "" if found.first_broken is None else f"entry {found.first_broken}: "
-        out.print(f"broken: {where}{found.why}", style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(1)
-    out.print(f"{node.name}: {found.entries} entries hold", style="green")
+    node.store.refuse_lost_trail()
+    if node.trail_path.exists():
+        # Signature by signature, whatever was verified before; the books name no entry of their own.
+        found = verify(node.trail_path, node.store.identity.public, kept, node.name)
+        for note in found.notes:
+            out.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+        if not found.ok:
+            where = "" if found.first_broken is None else f"entry {found.first_broken}: "
+            out.print(
+                f"broken: {where}{found.why}", style="red", markup=False, highlight=False, soft_wrap=True
+            )
+            raise typer.Exit(1)
+    books = audit_books(node)
+    out.print(f"{node.name}: {books.entries} entries hold", style="green")
+    if node.institution.kind != "authority":
+        out.print(
+            f"{node.name}: {books.charges} charges of the ledger hold, and are those of the trail",
+            style="green",
+        )
+    if books.unentered:
+        out.print(
+            f"note: {len(books.unentered)} charge(s) are not in the trail yet, of a process that was killed or is "
+            "still at it; they are entered with the next study",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+@audit_app.command("restore")
+def audit_restore(
+    institution: InstitutionFile,
+    reason: Annotated[
+        str, typer.Option(help="What happened to the trail; recorded for good. Example: --reason 'disk'")
+    ],
+    who: Annotated[str, typer.Option(help="Who decides; recorded for good. Example: --who 'A. Person'")],
+) -> None:
+    """Begin the trail anew after it was changed or lost, where there is no copy; what is left is kept as evidence."""
+    from fedrisk.clients.node import Node
+    from fedrisk.clients.restore import restore_trail
+
+    node = Node.open(institution)
+    with node.store.one_at_a_time():
+        folder = restore_trail(node, reason=reason, who=who)
+    err.print(
+        f"recorded; what was there is kept in {folder}. Institutions that keep heads of it refuse studies with "
+        f"{node.name} until they have answered ('fedrisk audit answer FILE {node.name}'); tell them what happened",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 @audit_app.command("export")
@@ -119,7 +197,8 @@ def audit_answer(
         answer(node, peer, reason=reason, who=who)
     out.print(f"recorded in the trail of {node.name}; the heads are kept as evidence", markup=False)
     if peer == node.name:
-        out.print("charge by hand what was released since the copy was made", style="bold red")
+        told = "what the trail has is charged again; charge by hand (lower the cap) what was released since the copy"
+        out.print(told, style="bold red", soft_wrap=True)
 
 
 @audit_app.command("compare")

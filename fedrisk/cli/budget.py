@@ -1,14 +1,14 @@
 """``fedrisk budget``: what was spent of an institution's privacy budget, and acts that change it."""
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from fedrisk.cli.output import AsJson, InstitutionFile, ShowFirst, look, out
+from fedrisk.cli.output import AsJson, InstitutionFile, ShowFirst, err, look, out, tell_json
 
 if TYPE_CHECKING:
+    from fedrisk.clients.node import Node
     from fedrisk.privacy.ledger.report import BudgetReport
 
 budget_app = typer.Typer(
@@ -22,25 +22,52 @@ def budget_show(institution: InstitutionFile, as_json: AsJson = False) -> None:
     node = look(institution)
     report = node.ledger.report()
     if as_json:
-        typer.echo(json.dumps({"institution": node.name, **report.to_dict()}, indent=1))
+        tell_json({"institution": node.name, **report.to_dict()})
         return
-    _print_budget(node.name, report)
+    _print_budget(node, report)
 
 
 @budget_app.command("grant")
 def budget_grant(
     institution: InstitutionFile,
-    epsilon: Annotated[
-        float, typer.Option(help="What to add to the cap of this period, at delta 1e-6, for example 1.")
-    ],
     reason: Annotated[str, typer.Option(help="Why, for example 'one more refit'; recorded for good.")],
     who: Annotated[str, typer.Option(help="Who decides, for example 'A. Officer'; recorded for good.")],
+    epsilon: Annotated[
+        float | None,
+        typer.Option(help="By how much the cap's epsilon rises, at delta 1e-6; for example 1 makes 4 to 5."),
+    ] = None,
+    study: Annotated[
+        float | None,
+        typer.Option(
+            help="In place of --epsilon: as much as one more study of this epsilon needs, for example 1."
+        ),
+    ] = None,
 ) -> None:
     """Raise the cap of the current period by an act that is recorded and cannot be taken back."""
     from fedrisk.clients.node import Node
+    from fedrisk.errors import ConfigError
+    from fedrisk.privacy.accounting import mu_for
+    from fedrisk.privacy.ledger.caps import DELTA
+    from fedrisk.privacy.ledger.plain import grant_for_study, left_in_words
 
+    if (epsilon is None) == (study is None):
+        raise ConfigError("a grant needs either --epsilon or --study, and not both")
     node = Node.open(institution)
-    _print_budget(node.name, node.ledger.grant(epsilon=epsilon, reason=reason, who=who))
+    before = node.ledger.report()
+    if study is not None:
+        needed = grant_for_study(before.spent.mu, before.cap.mu, mu_for(study, DELTA))
+        if not needed:
+            raise ConfigError(f"a study of epsilon {study:g} fits already; see fedrisk budget show")
+        after = node.ledger.grant(mu=needed, reason=reason, who=who)
+    else:
+        after = node.ledger.grant(epsilon=epsilon, reason=reason, who=who)
+    out.print(
+        f"granted: the cap was epsilon {before.cap.epsilon:.2f} and is {after.cap.epsilon:.2f}; left was "
+        f"{left_in_words(before.left.mu)} and is {left_in_words(after.left.mu)}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    _print_budget(node, after)
 
 
 @budget_app.command("restore")
@@ -51,38 +78,82 @@ def budget_restore(
     ],
     who: Annotated[str, typer.Option(help="Who decides, for example 'A. Officer'; recorded for good.")],
 ) -> None:
-    """Go on after the latest ledger was lost, with an older copy or a new one. Charges since then are NOT in it."""
+    """Go on after the ledger was lost or changed: all that the audit trail has is charged again."""
     from fedrisk.clients.node import Node
-    from fedrisk.privacy.ledger.ledger import Ledger
+    from fedrisk.clients.restore import restore_ledger
 
     node = Node.open(institution)
-    path = node.store.path / "ledger.sqlite"
-    ledger = Ledger.acknowledge_restore(path, node.institution.policy.caps, reason=reason, who=who)
-    out.print("recorded; charge by hand what was released since the copy was made", style="bold red")
-    _print_budget(node.name, ledger.report())
+    with node.store.one_at_a_time():
+        done = restore_ledger(node, reason=reason, who=who)
+    err.print(
+        f"recorded; {done.charged} release(s) charged again from the audit trail. What is in neither of the two is not "
+        "charged: lower the cap for it",
+        style="bold red",
+        soft_wrap=True,
+    )
+    if done.kept is not None:
+        kept = f"the ledger did not hold and is kept as {done.kept}; grants that were in it have to be made again"
+        err.print(kept, style="bold red", markup=False, soft_wrap=True)
+    _print_budget(node, node.ledger.report())
 
 
-def _print_budget(name: str, report: "BudgetReport") -> None:
+def _print_budget(node: "Node", report: "BudgetReport") -> None:
+    from fedrisk.privacy.ledger.plain import epsilon_down, percent_used
+
     period = "for life" if report.period_start is None else f"{report.period_start} to {report.period_end}"
-    out.print(f"privacy budget of {name}, {period}, epsilon at delta 1e-6", highlight=False)
-    share = (report.spent.mu / report.cap.mu) ** 2 if report.cap.mu else 1.0
-    full = round(50 * min(share, 1.0))
-    out.print(f"[{'#' * full}{'.' * (50 - full)}] {share:.0%} of the cap used", markup=False, highlight=False)
+    out.print(f"privacy budget of {node.name}, {period}, epsilon at delta 1e-6", highlight=False)
+    used = percent_used(report.spent.mu, report.cap.mu)
+    full = round(used / 2)
+    bar = f"[{'#' * full}{'.' * (50 - full)}] {used} % used, {100 - used} % left"
+    out.print(bar, markup=False, highlight=False)
     table = Table("", "epsilon", "mu", show_header=True)
-    for label in ("cap", "granted", "spent", "reserved", "left", "lifetime"):
+    for label, title in _AMOUNTS:
         amount = getattr(report, label)
-        table.add_row(label, f"{amount.epsilon:.2f}", f"{amount.mu:.4f}")
+        epsilon = epsilon_down(amount.mu) if label == "left" else amount.epsilon
+        table.add_row(title, f"{epsilon:.2f}", f"{amount.mu:.4f}")
+        if label == "cap" and report.granted.mu:
+            table.add_row("  of it granted", f"{report.granted_epsilon:.2f}", "")
     out.print(table)
     for title, parts in (("study", report.by_study), ("purpose", report.by_purpose)):
         if parts:
             table = Table(title, "spent, epsilon", "cap", "left")
             for key, part in parts.items():
-                limits = ("–" if a is None else f"{a.epsilon:.2f}" for a in (part.cap, part.left))
-                table.add_row(key, f"{part.spent.epsilon:.2f}", *limits)
+                cap = "–" if part.cap is None else f"{part.cap.epsilon:.2f}"
+                left = "–" if part.left is None else f"{epsilon_down(part.left.mu):.2f}"
+                table.add_row(key, f"{part.spent.epsilon:.2f}", cap, left)
             out.print(table)
+    for line in _room(node, report):
+        out.print(line, highlight=False, soft_wrap=True)
     out.print(
-        f"{report.entries} releases, {report.research} of them in research runs without privacy. Squares of mu add "
-        "up; a cap a period is no lifetime guarantee.",
+        f"{report.entries} releases, {report.research} of them in research runs without privacy. Shares are of mu "
+        "squared, which adds up; epsilon does not. A cap a period is no lifetime guarantee.",
         highlight=False,
         soft_wrap=True,
     )
+
+
+_AMOUNTS = (
+    ("cap", "cap"),
+    ("spent", "spent"),
+    ("reserved", "  of it reserved"),
+    ("left", "left"),
+    ("lifetime", "spent for life"),
+)
+
+
+def _room(node: "Node", report: "BudgetReport") -> list[str]:
+    """How many studies still fit, of epsilon 1 and of the most that the policy takes, and what one more would need."""
+    from fedrisk.privacy.accounting import mu_for
+    from fedrisk.privacy.ledger.caps import DELTA
+    from fedrisk.privacy.ledger.plain import grant_up, studies_in_words, studies_left
+
+    lines = []
+    for epsilon in sorted({1.0, node.institution.policy.max_epsilon}):
+        each = mu_for(epsilon, DELTA)
+        number = studies_left(report.spent.mu, report.cap.mu, each)
+        line = f"{studies_in_words(number)} of epsilon {epsilon:g}"
+        if number == 0:
+            needed = grant_up(report.spent.mu, report.cap.mu, each)
+            line += f"; one more needs a grant of epsilon {needed:.2f}"
+        lines.append(line)
+    return lines

@@ -2,7 +2,7 @@
 
 import typer
 
-from fedrisk.cli.output import InstitutionFile, Overrides, StudyFile, look, out
+from fedrisk.cli.output import InstitutionFile, Overrides, StudyFile, out
 
 policy_app = typer.Typer(help="The policy: what this institution allows.", no_args_is_help=True)
 
@@ -14,20 +14,26 @@ def policy_check(
     overrides: Overrides = None,
 ) -> None:
     """Would this study be allowed here, what would it cost, and what would be left; exit code 1 where refused."""
+    import math
+
+    from fedrisk.clients.node import Node
+    from fedrisk.privacy.ledger.plain import ROUNDING, left_in_words, studies_in_words, studies_left
     from fedrisk.recipes import load_study, recipe_of
 
-    node, study = look(institution), load_study(study_file, overrides or [])
+    node, study = Node.load(institution), load_study(study_file, overrides or [])
     study.role_of(node.name)
     broken = node.institution.policy.broken(study, institution=node.name, research=False)
-    mu = recipe_of(study).plan(study, ()).price[node.name]
-    left = node.ledger.left(study=study.name, purpose=study.purpose)
-    if mu > left * (1 + 1e-9):
-        broken.append(f"it asks mu {mu:.3f} and {left:.3f} is left; see fedrisk budget show")
-    after = max(left**2 - mu**2, 0.0) ** 0.5
-    delta = study.privacy.delta
+    mu, delta = recipe_of(study).plan(study, ()).price[node.name], study.privacy.delta
+    ledger = node.ledger
+    room = ledger.left(study=study.name, purpose=study.purpose)
+    if mu > room * (1 + ROUNDING):
+        broken.append(f"it asks mu {mu:.3f} and {room:.3f} is left; see fedrisk budget show")
+    after = math.sqrt(max(0.0, (room - mu) * (room + mu))) if mu < math.inf else 0.0
+    further = studies_left(0.0, after, mu) if mu < math.inf else 0
     out.print(
         f"{node.name}, study {study.name}: costs epsilon {study.privacy.epsilon:g} (mu {mu:.3f}); left now "
-        f"{_epsilon(left, delta)}, after it {_epsilon(after, delta)} at delta {delta:g}",
+        f"{left_in_words(room, delta)}, after it {left_in_words(after, delta)} at delta {delta:g}, with "
+        f"{studies_in_words(further)} like it",
         highlight=False,
         soft_wrap=True,
     )
@@ -36,9 +42,3 @@ def policy_check(
     if broken:
         raise typer.Exit(1)
     out.print("allowed", style="green")
-
-
-def _epsilon(mu: float, delta: float) -> str:
-    from fedrisk.privacy.accounting import epsilon_for
-
-    return f"epsilon {epsilon_for(mu, delta):.2f}" if mu > 0 else "nothing"

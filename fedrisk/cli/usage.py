@@ -1,55 +1,87 @@
 """``fedrisk meter`` and ``fedrisk quota``: what an institution used, and what the key authority let it use."""
 
-import json
+import math
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from fedrisk.cli.output import AsJson, InstitutionFile, look, out
+from fedrisk.cli.output import AsJson, InstitutionFile, look, out, tell_json
+
+if TYPE_CHECKING:
+    from fedrisk.audit.usage import AttemptUsage, UsageRow
 
 
 def meter(
     institution: InstitutionFile,
-    csv: Annotated[bool, typer.Option("--csv", help="As CSV, for a spreadsheet.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="As CSV, for a spreadsheet: by month.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """What was used, by counterparty, purpose and month: requests, releases, price, rows, scores, bytes."""
-    from fedrisk.audit.usage import to_csv, usage_rows
+    """What was used, by purpose, month and counterparty, and by attempt: requests, releases, price, rows, scores."""
+    from fedrisk.audit.usage import attempt_rows, to_csv, usage_rows
 
     node = look(institution)
-    rows = usage_rows(node.trail.entries())
+    entries = list(node.trail.entries())
+    rows, attempts = usage_rows(entries), attempt_rows(entries)
     if csv:
         typer.echo(to_csv(rows), nl=False)
-        return
-    heads = (
-        "month",
-        "with",
-        "purpose",
-        "asked",
-        "released",
-        "refused",
-        "mu",
-        "rows",
-        "scores",
-        "MB in",
-        "MB out",
-    )
-    table = Table(*heads, title=f"use of {node.name}", title_justify="left", box=None, pad_edge=False)
+    elif as_json:
+        plain = {"by_month": [_plain(row) for row in rows], "by_attempt": [_plain(row) for row in attempts]}
+        tell_json({"institution": node.name, **plain})
+    else:
+        _print_months(node.name, rows)
+        _print_attempts(attempts)
+
+
+def _plain(row: "UsageRow | AttemptUsage") -> dict[str, Any]:
+    """JSON has no infinity, which is the price of a research run."""
+    return {name: None if value == math.inf else value for name, value in asdict(row).items()}
+
+
+_SUMS = ("asked", "given", "refused", "mu", "rows", "scores", "MB in", "MB out")
+
+
+def _print_months(name: str, rows: list["UsageRow"]) -> None:
+    for purpose in sorted({row.purpose for row in rows}):
+        title = f"use of {name}, purpose {purpose or '–'}"
+        table = _table(title, "month", "with")
+        for row in rows:
+            if row.purpose == purpose:
+                table.add_row(row.month, escape(row.counterparty), *_numbers(row))
+        out.print(table)
+        out.print()
+
+
+def _print_attempts(rows: list["AttemptUsage"]) -> None:
+    table = _table("by attempt", "began", "attempt")
     for row in rows:
-        table.add_row(
-            *(
-                row.month,
-                row.counterparty,
-                row.purpose,
-                str(row.requests),
-                str(row.releases),
-                str(row.refusals),
-            ),
-            *(f"{row.mu:.3f}", f"{row.rows:,}", f"{row.scores:,}"),
-            *(f"{row.bytes_in / 1e6:.1f}", f"{row.bytes_out / 1e6:.1f}"),
-        )
-    out.print(table, width=120)
+        table.add_row(row.first[2:], escape(row.attempt[:8]), *_numbers(row))
+    if not rows:
+        return
+    out.print(table)
+    for row in rows:
+        about = f"study {row.study or '–'}, purpose {row.purpose or '–'}, consent {row.consent or '–'}"
+        out.print(f"{row.attempt[:8]}: {about}", markup=False, highlight=False)
+
+
+def _table(title: str, *named: str) -> Table:
+    """A table within 80 columns."""
+    table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False)
+    for head in named:
+        table.add_column(head, overflow="fold")
+    for head in _SUMS:
+        table.add_column(head, justify="right", overflow="fold")
+    return table
+
+
+def _numbers(row: "UsageRow | AttemptUsage") -> tuple[str, ...]:
+    mu = "none" if row.mu == math.inf else f"{row.mu:.3f}"
+    counts = (str(row.requests), str(row.releases), str(row.refusals))
+    size = (f"{row.bytes_in / 1e6:.1f}", f"{row.bytes_out / 1e6:.1f}")
+    return (*counts, mu, f"{row.rows:,}", f"{row.scores:,}", *size)
 
 
 def quota(
@@ -79,7 +111,7 @@ def quota(
         )
     if node.store.unused and size is None:
         if as_json:
-            typer.echo(json.dumps({"authority": node.name, "epoch": epoch, "quotas": {}}, indent=1))
+            tell_json({"authority": node.name, "epoch": epoch, "quotas": {}})
         return
     tag = epoch_tag(node.name, epoch)
     if size is not None:
@@ -88,7 +120,7 @@ def quota(
     found = {n: node.store.evaluations(n, tag) for n in names}
     if as_json:
         quotas = {n: {"agreed": agreed, "used": used} for n, (agreed, used) in found.items()}
-        typer.echo(json.dumps({"authority": node.name, "epoch": epoch, "quotas": quotas}, indent=1))
+        tell_json({"authority": node.name, "epoch": epoch, "quotas": quotas})
         return
     for n, (agreed, used) in found.items():
         shown = (

@@ -11,9 +11,10 @@ when the next study is described.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from fedrisk.audit.entry import AuditEntry
+from fedrisk.audit.entry import LEDGER_RESTORED, TRAIL_BEGUN_ANEW, AuditEntry
 from fedrisk.audit.verified import verify_again
 from fedrisk.audit.verify import VerifyResult, read
 from fedrisk.clients.node import Node
@@ -21,10 +22,14 @@ from fedrisk.clients.outlet import Charges
 from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.errors import StoreError
 from fedrisk.privacy.ledger.audit import Books, Charge
+from fedrisk.privacy.ledger.caps import Calendar
 from fedrisk.privacy.spend import Spend
 
 NOT_SENT = "charged_not_sent"
 """First word of the kind of an entry for what was charged and never left."""
+
+_RECOVER = "recover"
+"""Action of an entry that is made after a crash."""
 
 _Key = tuple[str, str]
 
@@ -57,12 +62,14 @@ def audit_books(node: Node) -> Checked:
         return Checked(entries=0, charges=0, notes=(), unentered=())
     # Opening it sets aside what a crash broke off.
     _ = node.trail
-    ledger = _ledger_books(node)
+    ledger = ledger_books(node)
     anchors = {} if ledger is None else ledger.anchors
     trail = verify_again(node.trail_path, node.store.identity, node.name, wanted=anchors)
     if not trail.ok:
         where = "" if trail.first_broken is None else f"entry {trail.first_broken}: "
         raise _trail_error(node, f"does not hold ({where}{trail.why})")
+    if ledger is not None and ledger.restart:
+        _check_restart(node, trail, ledger.restart)
     for count, at in anchors.items():
         if trail.hashes.get(count) != at:
             raise _trail_error(
@@ -93,13 +100,20 @@ def _begun(node: Node) -> bool:
     return any((node.store.path / name).exists() for name in names)
 
 
-def _ledger_books(node: Node) -> Books | None:
+def ledger_books(node: Node) -> Books | None:
     """What the ledger says; None where there is none yet. A key authority is charged nothing and may have none."""
     there = (node.store.path / "ledger.sqlite").exists()
     registered = (node.store.path / "pins.json").exists()
     if not there and (not registered or node.institution.kind == "authority"):
         return None
     return node.ledger.books()
+
+
+def _check_restart(node: Node, trail: VerifyResult, count: int) -> None:
+    """Whether the trail has the note of the person who began it anew: the ledger's word alone is not signed."""
+    kinds = (TRAIL_BEGUN_ANEW, LEDGER_RESTORED)
+    if not any(entry.index == count - 1 and entry.kind in kinds for entry in trail.kept):
+        raise _trail_error(node, "has no entry of the restart that the privacy ledger remembers")
 
 
 def _compared(node: Node, trail: VerifyResult, ledger: Books) -> Checked:
@@ -110,7 +124,7 @@ def _compared(node: Node, trail: VerifyResult, ledger: Books) -> Checked:
         # Charged since the ledger was read.
         charges = _by_release(node.ledger.books())
     for key, entry in entered.items():
-        _check_pair(node, entry, charges.get(key))
+        _check_pair(node, entry, charges.get(key), ledger.calendar)
     unentered = tuple(
         charge
         for key, charge in charges.items()
@@ -129,18 +143,33 @@ def _by_release(ledger: Books) -> dict[_Key, Charge]:
     return {(charge.spend.attempt, charge.spend.release): charge for charge in ledger.charges}
 
 
-def _check_pair(node: Node, entry: AuditEntry, charge: Charge | None) -> None:
+def _check_pair(node: Node, entry: AuditEntry, charge: Charge | None, calendar: Calendar) -> None:
     """A charge of the trail against that of the ledger."""
     what = (
         f"the charge of entry {entry.index} of the audit trail (study {entry.study}, attempt {entry.attempt})"
     )
     if charge is None:
         raise _ledger_error(node, f"{what} is missing in it")
-    if charge.cancelled:
-        raise _ledger_error(node, f"{what} is cancelled in it")
-    # An entry of an older version has no purpose.
-    if Spend.from_dict(entry.spend or {}) != charge.spend or charge.purpose not in (entry.purpose, ""):
-        raise _ledger_error(node, f"{what} is another one in it")
+    if not same_charge(entry, charge):
+        raise _ledger_error(node, f"{what} is {'cancelled' if charge.cancelled else 'another one'} in it")
+    if not same_period(entry, charge, calendar):
+        raise _ledger_error(node, f"{what} is charged to another accounting period in it")
+
+
+def same_period(entry: AuditEntry, charge: Charge, calendar: Calendar) -> bool:
+    """Whether a charge is in the accounting period of its entry, which may follow it within a day.
+
+    What was entered later, after a crash, never left: its time says nothing.
+    """
+    moment = datetime.fromisoformat(entry.time)
+    near = {calendar.period(moment), calendar.period(moment - timedelta(days=1))}
+    return entry.action == _RECOVER or charge.period in near
+
+
+def same_charge(entry: AuditEntry, charge: Charge) -> bool:
+    """Whether a charge of the ledger is the one that an entry of the trail says; an older ledger has no purposes."""
+    same = Spend.from_dict(entry.spend or {}) == charge.spend and charge.purpose in (entry.purpose, "")
+    return same and not charge.cancelled
 
 
 def _check_asked(node: Node, unentered: Iterable[Charge]) -> None:
@@ -164,7 +193,7 @@ def _not_sent(node: Node, charge: Charge) -> Mapping[str, Any]:
         "attempt": spend.attempt,
         "purpose": charge.purpose,
         "consent": consent,
-        "action": "recover",
+        "action": _RECOVER,
         "event": "release",
         "counterparty": spend.counterparty,
         "kind": f"{NOT_SENT}.{spend.release}",

@@ -24,9 +24,10 @@ from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.features import Feature, features_of
 from fedrisk.data.table import Table
 from fedrisk.errors import ConfigError, DataError, PolicyError, ProtocolError
-from fedrisk.privacy.accounting import check_epsilon_delta, epsilon_for
+from fedrisk.privacy.accounting import check_epsilon_delta
 from fedrisk.privacy.ledger.ledger import Ledger
-from fedrisk.privacy.spend import Spend
+from fedrisk.privacy.ledger.plain import epsilon_down
+from fedrisk.privacy.spend import Spend, total
 from fedrisk.protocol.form import AttemptId, Body, Name, OfAttempt, Seed
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import LabelFacts, Labelled, Statement
@@ -74,11 +75,12 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
         table = attempt.read()
         for rule in rules_of_table(study, recipe, node, table, research_seed):
             rule()
-        check_budget(attempt, recipe.plan(study, brought.features))
+        plan = recipe.plan(study, brought.features)
+        check_budget(attempt, plan)
         statement = statement_of(
             study, node, len(table), labelled_rows(study, node, table), brought, evaluation_key(attempt)
         )
-        body |= _for_report(attempt)
+        body |= _for_report(attempt, plan)
     stated = statement.model_dump(mode="json")
     agreement = Agreement(
         table=None if table is None else table.digest,
@@ -219,16 +221,29 @@ def evaluation_key(attempt: Attempt) -> str | None:
     return own_statement(attempt) if attempt.name == attempt.study.authority else None
 
 
-def _for_report(attempt: Attempt) -> dict[str, Any]:
+def _for_report(attempt: Attempt, plan: Plan) -> dict[str, Any]:
     """What the hub shows in the report besides: meanings of columns, and the budget left."""
     node = attempt.node
-    left = node.ledger.left()
     columns = [c for c in described(node).columns if c.feature]
     return {
         "meanings": {c.name: {"meaning": c.meaning, "unit": c.unit} for c in columns},
-        # Rounded: the last digits would tell which other studies the institution was in.
-        "budget_left": {"epsilon": round(epsilon_for(left, attempt.study.privacy.delta), 1)},
+        "budget_left": _left(attempt, plan),
     }
+
+
+def _left(attempt: Attempt, plan: Plan) -> dict[str, float]:
+    """Epsilon left at the study's delta, before the study and after it, where the whole of it is charged.
+
+    Rounded down to tenths: the last digits would tell which other studies the institution was in. What is left after
+    the study is what the next one is told anyway.
+    """
+    delta = attempt.study.privacy.delta
+    paid = total(Spend.from_dict(s) for s in (attempt.state.find(Charges) or Charges()).spends.values())
+    # A training that goes on after a stop has paid its part already.
+    before = attempt.node.ledger.left() if attempt.research else math.hypot(attempt.node.ledger.left(), paid)
+    price = 0.0 if attempt.research else min(plan.price[attempt.name], before)
+    after = math.sqrt(max(0.0, (before - price) * (before + price)))
+    return {"before": epsilon_down(before, delta, 1), "after": epsilon_down(after, delta, 1)}
 
 
 def described(node: Node) -> Dictionary:

@@ -29,8 +29,8 @@ from fedrisk.audit.witness import (
 )
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.node import Node
+from fedrisk.clients.restore import restore_ledger
 from fedrisk.errors import ConfigError, EnvelopeError, PolicyError, ProtocolError
-from fedrisk.privacy.ledger.ledger import Ledger
 from fedrisk.protocol.payload import Payload
 from fedrisk.study import Study
 
@@ -135,8 +135,7 @@ def answer(node: Node, name: str, *, reason: str, who: str | None = None) -> Non
         raise ConfigError(f"{node.name} has no contradiction about {name} to answer for; check the name")
     who = who or _login()
     if name == node.name and node.institution.kind != "authority":
-        path = node.store.path / "ledger.sqlite"
-        Ledger.acknowledge_restore(path, node.institution.policy.caps, reason=reason, who=who)
+        restore_ledger(node, reason=reason, who=who)
     evidence = json.dumps([*(asdict(mark) for mark in marks), reason, who]).encode()
     digest = hashlib.sha256(evidence).hexdigest()
     entry = node.trail.note(CONTRADICTION_ANSWERED, counterparty=name, digest=digest)

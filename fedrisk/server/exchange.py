@@ -24,7 +24,7 @@ Report = Callable[[int, str, str], None]
 
 _QUOTA = (
     ". Code quota: the key authority agreed to evaluate fewer ids of an institution than it has now. fedrisk quota "
-    "with the authority's file shows whose; its operator agrees more with --size, where that institution's ids are right"
+    "with the authority's file shows whose; its operator agrees more with --size, where these ids are right"
 )
 
 PATIENCE = 600.0

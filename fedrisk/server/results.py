@@ -82,7 +82,10 @@ class CalibrationGroup:
 
 @dataclass(frozen=True, kw_only=True)
 class InstitutionFacts:
-    """What an institution said of itself when it agreed."""
+    """What an institution said of itself when it agreed.
+
+    budget_left: epsilon left to it at the study's delta, ``before`` the study and ``after`` it, rounded down to tenths.
+    """
 
     role: str
     rows: int

@@ -266,20 +266,24 @@ def test_budget_before_and_after_a_study(spent):
     assert list(report["by_study"]) == ["tiny"]
     code, out, _ = fedrisk("budget", consortium.paths["tax"])
     assert code == 0
-    assert "of the cap used" in out
-    assert "lifetime" in out
+    used, left = map(int, re.search(r"(\d+) % used, (\d+) % left", out).groups())
+    assert used + left == 100 and used == round(100 * (report["spent"]["mu"] / report["cap"]["mu"]) ** 2)
+    assert "spent for life" in out and "further stud" in out
 
 
 def test_a_grant_is_recorded_and_raises_the_cap(spent):
     fedrisk, consortium = spent
     before = json.loads(fedrisk("budget", consortium.paths["tax"], "--json")[1])
-    code, _, _ = fedrisk(
+    code, out, _ = fedrisk(
         *("budget", "grant", consortium.paths["tax"]),
         *("--epsilon", "1", "--reason", "one more refit", "--who", "officer"),
     )
     after = json.loads(fedrisk("budget", consortium.paths["tax"], "--json")[1])
     assert code == 0
+    cap = before["cap"]["epsilon"]
+    assert f"the cap was epsilon {cap:.2f} and is {cap + 1:.2f}" in " ".join(out.split())
     assert after["granted"]["epsilon"] == pytest.approx(1, rel=1e-3)
+    assert after["cap"]["epsilon"] == pytest.approx(cap + 1, rel=1e-3)
     assert after["cap"]["mu"] ** 2 - before["cap"]["mu"] ** 2 == pytest.approx(after["granted"]["mu"] ** 2)
 
 
@@ -305,15 +309,29 @@ def test_meter_equals_the_trail(spent):
     hub = next(row for row in rows[1:] if row[0] == "hub")
     trail = load_nodes(consortium.paths)["tax"].trail
     assert int(hub[4]) == sum(1 for _ in trail.entries(event="release"))
-    assert "month" in fedrisk("meter", consortium.paths["tax"])[1]
+    shown = fedrisk("meter", consortium.paths["tax"])[1]
+    assert "month" in shown and "study tiny, purpose credit_scoring, consent" in shown
+    plain = json.loads(fedrisk("meter", consortium.paths["tax"], "--json")[1])
+    (of_hub,) = [row for row in plain["by_month"] if row["counterparty"] == "hub"]
+    (of_attempt,) = plain["by_attempt"]
+    assert of_attempt["releases"] == of_hub["releases"] == int(hub[4]) and of_attempt["study"] == "tiny"
 
 
 def test_the_trail_is_shown_verified_exported_and_a_changed_one_found_out(spent):
     fedrisk, consortium = spent
     node = load_nodes(consortium.paths)["tax"]
     code, out, _ = fedrisk("audit", "show", consortium.paths["tax"], "--last", "3")
-    assert (code, len(out.strip().splitlines())) == (0, 3)
-    assert fedrisk("audit", "verify", consortium.paths["tax"])[0] == 0
+    assert code == 0
+    entries = json.loads(fedrisk("audit", "show", consortium.paths["tax"], "--last", "3", "--json")[1])
+    (attempt,) = {entry["attempt"] for entry in entries}
+    assert f"attempt {attempt}" in out and "study tiny, purpose credit_scoring, consent" in out
+    assert all(f" {entry['index']}  {entry['time'][11:19]}" in out for entry in entries)
+    of_it = fedrisk("audit", "show", consortium.paths["tax"], "--attempt", attempt[:6], "--json")[1]
+    assert {entry["attempt"] for entry in json.loads(of_it)} == {attempt}
+    code, _, err = fedrisk("audit", "show", consortium.paths["tax"], "--attempt", "nosuch")
+    assert code != 0 and "no entry of an attempt that begins with nosuch" in err
+    code, out, _ = fedrisk("audit", "verify", consortium.paths["tax"])
+    assert code == 0 and "charges of the ledger hold, and are those of the trail" in out
     code, _, _ = fedrisk("audit", "export", consortium.paths["tax"], "--to", consortium.folder / "handed")
     assert (code, len(list((consortium.folder / "handed").iterdir()))) == (0, 3)
     log = node.store.path / "audit.jsonl"

@@ -12,14 +12,12 @@ from collections.abc import Sequence
 from fedrisk.errors import BudgetError
 from fedrisk.privacy.ledger.accounts import Account, Key, Row, add, read, reserved, square
 from fedrisk.privacy.ledger.caps import Limits
+from fedrisk.privacy.ledger.plain import epsilon_down, fits, grant_up
 from fedrisk.privacy.ledger.report import Amount, BudgetReport, Part, epsilon_of
 from fedrisk.privacy.ledger.schema import calendar_of
 from fedrisk.privacy.spend import Spend, charge
 
 LIFETIME = Key("lifetime", "", 0)
-
-_ROUNDING = 1e-9
-"""Relative slack on a cap, so that a budget split into parts can be spent to its end in floating point."""
 
 
 def whole_key(limits: Limits, period: int) -> Key:
@@ -67,7 +65,7 @@ def fitting(
         add(accounts, row, db)
     for key, account in accounts.items():
         cap = cap_of(db, limits, key)
-        if math.sqrt(account.mu2) > cap * (1.0 + _ROUNDING):
+        if not fits(account.mu2, cap):
             of_key = [s for s in asked if key.scope != "study" or s.study == key.name]
             raise _refusal(db, key, account, cap, of_key)
     return accounts
@@ -83,18 +81,24 @@ def _refusal(
     def epsilon(mu: float) -> str:
         return f"{epsilon_of(mu, delta):.3g}"
 
+    # At the delta of caps; enough for all that is asked.
+    grant = f"epsilon {grant_up(0.0, cap, after):.2f}"
     until = "" if key.scope == "lifetime" else f", until {calendar_of(db).bounds(key.period)[1]}"
     whose, remedy = {
         "lifetime": ("for life", "raise its cap"),
-        "period": ("of the accounting period", "grant more for this period, or wait for the next"),
+        "period": ("of the accounting period", f"grant more for this period ({grant}), or wait for the next"),
         "purpose": (f"of purpose {key.name!r} in this period", "raise the cap of this purpose"),
         "study": (f"of study {key.name!r} in this period", "raise the cap per study"),
     }[key.scope]
+    spare = epsilon_down(left, delta)
+    lower = (
+        f"Lower the study's epsilon to {spare:.2f}, or have" if spare else "Nothing is left for a study: have"
+    )
     return BudgetError(
         f"privacy budget {whose}{until}: spent epsilon {epsilon(before)}, asked {epsilon(charge(asked))}, "
-        f"together {epsilon(after)}, cap {epsilon(cap)}, left {epsilon(left)}, all at delta {delta:g} (in "
-        f"mu, whose squares add up: {before:.4g}, {charge(asked):.4g}, {after:.4g}, cap {cap:.4g}, left "
-        f"{left:.4g}). Lower the study's epsilon to {epsilon(left)} or less, or have the institution {remedy}"
+        f"together {epsilon(after)}, cap {epsilon(cap)}, left {f'{spare:.2f}' if spare else 'nothing'}, all at "
+        f"delta {delta:g} (in mu, whose squares add up: {before:.4g}, {charge(asked):.4g}, {after:.4g}, cap {cap:.4g}, "
+        f"left {left:.4g}). {lower} the institution {remedy}"
     )
 
 

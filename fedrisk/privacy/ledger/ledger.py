@@ -27,7 +27,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fedrisk.errors import ConfigError, ProtocolError, StoreError
-from fedrisk.privacy.accounting import mu_for
 from fedrisk.privacy.ledger.account_caps import (
     LIFETIME,
     cap_of,
@@ -36,10 +35,11 @@ from fedrisk.privacy.ledger.account_caps import (
     report_of,
     whole_key,
 )
-from fedrisk.privacy.ledger.accounts import Key, charged_rows, read, rebuild, square, write
+from fedrisk.privacy.ledger.accounts import Account, Key, Row, add, charged_rows, read, rebuild, square, write
 from fedrisk.privacy.ledger.audit import Books, audit, read_books
-from fedrisk.privacy.ledger.caps import DELTA, Calendar, Caps, limits_of
+from fedrisk.privacy.ledger.caps import Calendar, Caps, limits_of
 from fedrisk.privacy.ledger.file import LedgerFile
+from fedrisk.privacy.ledger.plain import grant_for_epsilon
 from fedrisk.privacy.ledger.records import Anchor, add_act, add_anchor, entry_digest, spend_from
 from fedrisk.privacy.ledger.report import BudgetReport
 from fedrisk.privacy.ledger.rollback_guard import read_guard
@@ -59,6 +59,20 @@ class Entry:
     committed: str | None
     cancelled: str | None
     answer_digest: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Again:
+    """A charge as the audit trail has it. time: of its entry, ISO 8601 with its zone."""
+
+    release_id: str
+    spend: Spend
+    purpose: str
+    time: str
+
+
+_FROM_TRAIL = "charged again from the audit trail"
+"""In place of the digest of a request, which the trail's entry of a charge does not have."""
 
 
 class Ledger:
@@ -270,9 +284,10 @@ class Ledger:
     ) -> BudgetReport:
         """Raise the whole cap of the current period (under a lifetime cap: for good) by a recorded act.
 
-        Give epsilon (at delta 1e-6) or mu. Squares add: a grant of epsilon 1 pays one more study of epsilon
-        1. The caps of purposes and studies stay as they are. It cannot be taken back. Returns the new report.
-        ConfigError if the amount is not positive and finite, or reason or who is empty.
+        Give epsilon, by which the cap's own epsilon (at delta 1e-6) rises: 4 and a grant of 1 make 5. Or give mu,
+        whose square is added to that of the cap: the mu of a study pays one more such study. The caps of purposes and
+        studies stay as they are. It cannot be taken back. Returns the new report.
+        ConfigError if the amount is not positive and finite, there is no cap, or reason or who is empty.
         """
         if (epsilon is None) == (mu is None):
             raise ConfigError("a grant needs either epsilon or mu, and not both")
@@ -280,10 +295,12 @@ class Ledger:
             raise ConfigError("a grant must be above 0 and at most 100")
         if not reason.strip() or not who.strip():
             raise ConfigError("a grant needs a reason and the name of the person who grants it")
-        amount = mu_for(epsilon, DELTA) if epsilon is not None else float(mu or 0.0)
         with self._file.transaction() as db:
             time = self._time(db)
             period = calendar_of(db).period(datetime.fromisoformat(time))
+            amount = float(mu or 0.0)
+            if epsilon is not None:
+                amount = grant_for_epsilon(cap_of(db, self.limits, whole_key(self.limits, period)), epsilon)
             detail = json.dumps({"mu": amount, "reason": reason, "who": who})
             position = add_act(db, "grant", "", time, detail)
             db.execute(
@@ -317,14 +334,41 @@ class Ledger:
         with self._file.transaction() as db:
             add_anchor(db, Anchor(*trail, restarted=True), self._time(db), reason=reason, who=who)
 
+    def charge_again(self, charges: Iterable[Again]) -> int:
+        """Charge what the audit trail has and this ledger lost, each in the period of its time; how many there were.
+
+        Whatever the caps: it was given away. Releases that are here already are left as they are.
+        """
+        charged = 0
+        with self._file.transaction() as db:
+            for one in charges:
+                if db.execute("SELECT 1 FROM release WHERE release_id = ?", (one.release_id,)).fetchone():
+                    continue
+                period, accounts = (
+                    calendar_of(db).period(datetime.fromisoformat(one.time)),
+                    dict[Key, Account](),
+                )
+                spend = one.spend
+                if not spend.research:
+                    mu2 = square(spend.mu)
+                    add(
+                        accounts,
+                        Row(spend.study, spend.attempt, spend.population, mu2, one.purpose, period),
+                        db,
+                    )
+                write(db, accounts)
+                self._insert(db, one, _FROM_TRAIL, period, self._time(db))
+                charged += 1
+        return charged
+
     @classmethod
     def acknowledge_restore(
         cls, path: str | Path, caps: Caps | float, *, reason: str, who: str, wait_seconds: float = 30.0
     ) -> Ledger:
         """Go on with an older copy, or a new ledger, after the latest one was lost; a recorded act.
 
-        Charges nothing back: what was spent after the copy is not in it, so compare with the audit log first
-        and lower the caps accordingly. Returns the ledger, with a new guard. ConfigError without a reason.
+        What was spent after the copy is not in it: ``charge_again`` enters what the audit trail has (see
+        clients/restore). Returns the ledger, with a new guard. ConfigError without a reason.
         """
         if not reason.strip() or not who.strip():
             raise ConfigError("acknowledge_restore needs a reason and the name of the person who takes it on")
@@ -355,16 +399,21 @@ class Ledger:
         time = self._time(db)
         period = calendar_of(db).period(datetime.fromisoformat(time))
         write(db, fitting(db, self.limits, [spend], purpose, period))
-        text = json.dumps(spend.to_dict(), allow_nan=False)
+        one = Again(release_id=release_id, spend=spend, purpose=purpose, time=time)
+        self._insert(db, one, digest, period, time)
+
+    def _insert(self, db: sqlite3.Connection, one: Again, digest: str, period: int, time: str) -> None:
+        """Enter a release whose accounts are charged, and the act, of the present ``time``."""
+        spend, text = one.spend, json.dumps(one.spend.to_dict(), allow_nan=False)
         db.execute(
             "INSERT INTO release (release_id, spend, digest, purpose, study, attempt, population, mu2, "
             "period, debited) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                *(release_id, text, digest, purpose, spend.study, spend.attempt, spend.population),
-                *(None if spend.research else square(spend.mu), period, time),
+                *(one.release_id, text, digest, one.purpose, spend.study, spend.attempt, spend.population),
+                *(None if spend.research else square(spend.mu), period, one.time),
             ),
         )
-        add_act(db, "debit", release_id, time, entry_digest(text, digest, purpose))
+        add_act(db, "debit", one.release_id, time, entry_digest(text, digest, one.purpose))
 
     def _store(self, db: sqlite3.Connection, release_id: str, answer: bytes) -> None:
         """Commit a reserved release, in the caller's transaction."""

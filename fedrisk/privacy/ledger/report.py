@@ -76,9 +76,18 @@ class BudgetReport:
     research: int
     clock_behind: float
 
+    @property
+    def granted_epsilon(self) -> float:
+        """By how much all grants together raised the cap's epsilon, at delta 1e-6; 0 where there is no cap."""
+        if self.cap.mu == math.inf:
+            return 0.0
+        without = math.sqrt(max(0.0, (self.cap.mu - self.granted.mu) * (self.cap.mu + self.granted.mu)))
+        return self.cap.epsilon - Amount(without).epsilon
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {name: _to_plain(value) for name, value in vars(self).items()}
+        """Plain values for JSON; of ``granted`` the epsilon by which it raised the cap."""
+        plain = {name: _to_plain(value) for name, value in vars(self).items()}
+        return plain | {"granted": {"mu": self.granted.mu, "epsilon": self.granted_epsilon}}
 
 
 def _to_plain(value: Any) -> Any:

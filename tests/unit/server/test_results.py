@@ -81,8 +81,9 @@ def test_a_research_run_is_marked_everywhere(finished):
 
 def test_a_research_run_leaves_the_ledgers_alone(finished):
     """The private run came first: what was left then, less its price, is left after the research run too."""
-    left = [finished[kind].institutions["bank"].budget_left["epsilon"] for kind in ("private", "research")]
-    assert left[1] < left[0]
+    private, research = (finished[kind].institutions["bank"].budget_left for kind in ("private", "research"))
+    assert private["after"] < private["before"]
+    assert research["before"] == research["after"] == private["after"]
 
 
 def test_rows_and_traffic(both):

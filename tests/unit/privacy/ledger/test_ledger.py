@@ -257,9 +257,9 @@ def test_another_calendar_refunds_nothing(path, clock, refit, one):
 def test_a_grant_pays_exactly_one_more_study_in_this_period_only(path, clock, refit, one):
     ledger = Ledger(path, Caps(epsilon=1.0), clock=clock)
     ledger.debit("a", refit, "d")
-    with pytest.raises(BudgetError, match="grant more"):
+    with pytest.raises(BudgetError, match=r"Nothing is left.* grant more for this period \(epsilon 0.46\)"):
         ledger.debit("b", replace(refit, attempt="2"), "d")
-    report = ledger.grant(epsilon=1.0, reason="regulator's stress test", who="A. Officer")
+    report = ledger.grant(mu=one, reason="regulator's stress test", who="A. Officer")
     assert report.granted.epsilon == pytest.approx(1.0)
     assert report.left.epsilon == pytest.approx(1.0)
     ledger.debit("b", replace(refit, attempt="2"), "d")
@@ -269,6 +269,21 @@ def test_a_grant_pays_exactly_one_more_study_in_this_period_only(path, clock, re
     clock.move(days=365)
     assert ledger.report().granted.mu == 0.0
     assert ledger.left() == pytest.approx(one)
+
+
+@pytest.mark.parametrize(("cap", "asked"), [(4.0, 1.0), (1.0, 0.5), (0.2, 3.0)])
+def test_a_grant_of_epsilon_raises_the_epsilon_of_the_cap_by_it(path, cap, asked):
+    ledger = Ledger(path, Caps(epsilon=cap))
+    for times in (1, 2):
+        report = ledger.grant(epsilon=asked, reason="r", who="w")
+        assert report.cap.epsilon == pytest.approx(cap + times * asked)
+        assert report.to_dict()["granted"]["epsilon"] == pytest.approx(times * asked)
+    ledger.audit()
+
+
+def test_where_there_is_no_cap_nothing_can_be_granted(path):
+    with pytest.raises(ConfigError, match="no cap"):
+        Ledger(path, Caps(epsilon=math.inf)).grant(epsilon=1.0, reason="r", who="w")
 
 
 def test_a_grant_under_a_lifetime_cap_stays(path, clock):
