@@ -5,38 +5,71 @@
 True
 """
 
+import contextlib
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from fedrisk.engine.baselines import run_baselines
-from fedrisk.engine.check import Check, check_study
+from fedrisk.engine.check import Check, check_member, check_study
 from fedrisk.engine.in_process import run_local
+from fedrisk.engine.look_up import BankKept, look_up
 from fedrisk.engine.simulation import run_simulation
-from fedrisk.errors import ConfigError
-from fedrisk.institution import find_institutions
+from fedrisk.errors import ConfigError, FedriskError, LeftUndone, StoreError
+from fedrisk.institution import find_institutions, load_institution
 from fedrisk.recipes import load_study as load_study
 from fedrisk.releases.record import ReleaseRecord
 from fedrisk.report.html import write_report
 from fedrisk.server.exchange import Report
+from fedrisk.server.hub import Hub
 from fedrisk.server.results import Results, prepare
-from fedrisk.study import Study
+from fedrisk.server.runs import Runs, refuse_again, save
+from fedrisk.study import Study, members_named
 
 Institutions = Mapping[str, Path] | Path | None
 """Paths of institution files by name, or the folder with NAME.toml for each; None looks beside the study file."""
 
 
-def check(study: str | Path, overrides: Sequence[str] = (), *, institutions: Institutions = None) -> Check:
-    """What a study would cost, what is wrong with it, and what to expect; nothing is released or spent.
+def check(
+    study: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    institutions: Institutions = None,
+    alone: str | Path | None = None,
+    research_seed: int | None = None,
+) -> Check:
+    """Whether a study would be refused, what it would cost, and what to expect; nothing is released or spent.
 
-    study: path of a study file. overrides: ``key.sub=value``, as after ``--set``.
+    study: path of a study file. overrides: ``key.sub=value``, as after ``--set``. alone: the file of one institution,
+    which looks for itself; no other institution's file is read. research_seed: as of a research run.
 
-    Errors: ConfigError where the study or an institution's file cannot be read.
+    Errors: ConfigError where files cannot be read: the study's and all institutions' together.
     """
-    loaded = load_study(study, overrides)
-    return check_study(loaded, _found(Path(study), loaded, institutions))
+    file, broken = Path(study), []
+    try:
+        loaded = load_study(file, overrides)
+    except ConfigError as error:
+        broken.append(str(error))
+        paths = _files_beside(file, institutions) if alone is None else {}
+    else:
+        if alone is not None:
+            return check_member(loaded, Path(alone), research_seed=research_seed)
+        try:
+            paths = _found(file, loaded, institutions)
+        except ConfigError as error:
+            broken.append(str(error))
+            paths = _files_beside(file, institutions)
+    if not broken:
+        return check_study(loaded, paths, research_seed=research_seed)
+    for path in paths.values():
+        try:
+            load_institution(path)
+        except ConfigError as error:
+            broken.append(str(error))
+    raise ConfigError("\n".join(broken))
 
 
 def run(
@@ -49,25 +82,34 @@ def run(
     research_seed: int | None = None,
     baselines: bool | None = None,
     resume: bool = False,
+    again: bool = False,
     report: Report | None = None,
 ) -> Results:
     """Run a study on this machine, every institution a Flower node with its file, store and policy.
 
     study: path of a study file. overrides: ``key.sub=value``, as after ``--set``. out: folder for results, release
-    record and report; None writes nothing at the hub (banks keep their scores in their stores in any case).
-    engine: in this process, or the same app on Flower's simulation engine. research_seed: repeatable noise and exact
-    figures, NO PRIVACY; only where every policy allows research. baselines: run the recipe's baselines on the same rows
-    as well, each charged as a study of its own; None does so in research runs alone. resume: go on with a training that
-    was stopped. report: called before each exchange with its number, action and a few words.
+    record and report; None writes them to the hub's own store alone (``fedrisk runs``). Banks keep their scores in
+    their stores. engine: in this process, or the same app on Flower's simulation engine. research_seed: repeatable
+    noise and exact figures, NO PRIVACY; only where every policy allows research. baselines: run the recipe's baselines
+    on the same rows as well, each charged as a study of its own; None does so in research runs alone. resume: go on
+    with a training that was stopped. again: run and charge a study that was run before, and overwrite results in
+    ``out``. report: called before each exchange with its number, action and a few words; what it raises is ignored.
+
+    What is optional and fails (the report, baselines, the comparison of trails) is a warning or a finding; the results
+    are there all the same.
 
     Errors: PeerError where an institution refuses or is lost, ConfigError, DataError; nothing is released before all
-    agree.
+    agree. ConfigError where the study was run before, or ``out`` holds results, and ``again`` is not said. StoreError
+    where the results cannot be written to ``out``: it names the command that writes them elsewhere, at no charge.
     """
     start, file = time.monotonic(), Path(study)
     loaded = load_study(file, overrides)
-    folder = None if out is None else Path(out)
+    folder, hub = None if out is None else Path(out), Hub.default()
+    if not resume:
+        refuse_again(Runs(hub), loaded, research=research_seed is not None, again=again)
+        _warn_of_failed(Runs(hub), loaded)
     if folder is not None:
-        prepare(folder)
+        prepare(folder, again=again)
     if engine == "flower":
         if overrides or institutions is not None or resume or folder is None:
             raise ConfigError(
@@ -77,16 +119,68 @@ def run(
         results = run_simulation(file, folder, research_seed=research_seed)
     else:
         paths = _found(file, loaded, institutions)
-        results = run_local(loaded, paths, research_seed=research_seed, report=report, resume=resume)
+        results = run_local(
+            loaded, paths, research_seed=research_seed, report=report, resume=resume, out=folder
+        )
         if baselines if baselines is not None else research_seed is not None:
+            # They may take long: first what is there.
+            _write(results, folder, hub, start)
             results = run_baselines(
                 results, loaded, lambda other: run_local(other, paths, research_seed=research_seed)
             )
+    return _write(results, folder, hub, start)
+
+
+def _write(results: Results, folder: Path | None, hub: Hub, start: float) -> Results:
+    """The results with their time, written at the hub and to ``folder`` with their report."""
     results = replace(results, seconds=round(time.monotonic() - start, 2))
-    if folder is not None:
-        results.save(folder)
+    with contextlib.suppress(StoreError):
+        Runs(hub).save(results)
+    if folder is None:
+        return results
+    save(results, folder)
+    try:
         write_report(results, folder)
+    except Exception as error:
+        Runs(hub).note(results.attempt, "report", error)
+        code = error.code if isinstance(error, FedriskError) else "internal"
+        warnings.warn(
+            f"the report could not be written ({code}); the results are in {folder}, and `fedrisk show {folder}` "
+            "writes the report again",
+            LeftUndone,
+            stacklevel=3,
+        )
     return results
+
+
+def _warn_of_failed(runs: Runs, study: Study) -> None:
+    """Say that the last run of exactly this study failed after it was charged: nothing of that comes back."""
+    last = next(iter(reversed(runs.of(study))), None)
+    if last is None or not last.charged or last.state in ("finished", "running"):
+        return
+    kept = (
+        f" What it had before the hold-out was evaluated: fedrisk runs export {last.attempt[:8]} --out FOLDER."
+        if last.can_export
+        else ""
+    )
+    warnings.warn(
+        f"run {last.attempt[:8]} of this study, begun {last.begun[:10]}, {last.state} after "
+        f"{', '.join(last.charged)} were charged; that stays charged, and this run is charged as well.{kept}",
+        LeftUndone,
+        stacklevel=3,
+    )
+
+
+def kept_by_banks(
+    results: Results, study: str | Path, *, institutions: Institutions = None
+) -> tuple[BankKept, ...]:
+    """What each bank of a run on this machine has of it in its own store, read back now.
+
+    study, institutions: as they were given to :func:`run`.
+    """
+    if isinstance(institutions, Mapping):
+        return look_up(results, institutions)
+    return look_up(results, find_institutions(Path(study), tuple(results.institutions), institutions))
 
 
 def load_results(folder: str | Path) -> Results:
@@ -101,6 +195,16 @@ def load_record(path: str | Path, *, hub: bytes | None = None) -> ReleaseRecord:
     Errors: ConfigError where it cannot be read, EnvelopeError where it is not what the hub signed.
     """
     return ReleaseRecord.load(Path(path), hub=hub)
+
+
+def _files_beside(file: Path, institutions: Institutions) -> Mapping[str, Path]:
+    """Institution files where the study cannot say whose they are: those of its folder that it names, if any."""
+    if isinstance(institutions, Mapping):
+        return institutions
+    folder = institutions or file.resolve().parent / "institutions"
+    named = members_named(file)
+    found = {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {name: path for name, path in found.items() if not named or name in named}
 
 
 def _found(file: Path, study: Study, institutions: Institutions) -> Mapping[str, Path]:

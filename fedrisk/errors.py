@@ -9,11 +9,16 @@ and the other institutions see.
     |-- ConfigError              a study, dictionary or institution file breaks a rule; "config"
     |-- DataError                a table breaks its dictionary, or cannot be used; "data"
     |-- PolicyError              this institution does not allow what was asked; "refused"
-    |   `-- BudgetError          its privacy budget does not suffice; "budget"
+    |   |-- BudgetError          its privacy budget does not suffice; "budget"
+    |   `-- QuotaError           the key authority evaluates no more ids for an institution than agreed; "quota"
     |-- ProtocolError            a message out of order, repeated with other content, or malformed; "protocol"
     |   `-- EnvelopeError        a signature or seal does not hold, a key is not the pinned one; "envelope"
     |-- PeerError                another institution refused or was lost; "peer"
     `-- StoreError               the node's disk cannot be read or written; "store"
+        |-- NothingYet           no study has used this store so far
+        `-- OwnerError           the store belongs to another institution of the same name
+
+``Stopped`` is beside the tree: a ``KeyboardInterrupt`` of a study, with what was charged until then.
 """
 
 
@@ -47,6 +52,19 @@ class BudgetError(PolicyError):
     code = "budget"
 
 
+class QuotaError(PolicyError):
+    """More ids were to be evaluated than the key authority agreed with an institution for an epoch.
+
+    count: how many were asked for. agreed, used: the size of the epoch, and how many of it are used.
+    """
+
+    code = "quota"
+
+    def __init__(self, text: str, *, count: int = 0, agreed: int = 0, used: int = 0) -> None:
+        super().__init__(text)
+        self.count, self.agreed, self.used = count, agreed, used
+
+
 class ProtocolError(FedriskError):
     """A message came out of order, was repeated with other content, or is malformed."""
 
@@ -69,3 +87,26 @@ class StoreError(FedriskError):
     """The node's own disk cannot be read or written."""
 
     code = "store"
+
+
+class NothingYet(StoreError):
+    """A store that no study has used so far: there is nothing to read, and reading makes nothing."""
+
+
+class OwnerError(StoreError):
+    """A store belongs to another institution of the same name, or is a copy of one that is still there.
+
+    whose: name, store, and the two files, as a line without the remedy. file: the institution's file.
+    """
+
+    def __init__(self, text: str, *, whose: str = "", file: str = "") -> None:
+        super().__init__(text)
+        self.whose, self.file = whose, file
+
+
+class Stopped(KeyboardInterrupt):
+    """A person stopped a study by hand; the text says what was charged so far, and how to go on."""
+
+
+class LeftUndone(UserWarning):
+    """Something optional failed, or needs a person's eye; what was asked for is there all the same."""

@@ -5,11 +5,13 @@ process's umask is.
 """
 
 import contextlib
+import json
 import os
 import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from fedrisk.errors import StoreError
 
@@ -90,10 +92,59 @@ def private_append(file: Path) -> Iterator[int]:
         os.close(handle)
 
 
-def write_atomic(file: Path, content: bytes, *, replace: bool = True) -> None:
+def read_kept(file: Path, remedy: str) -> bytes:
+    """Content of a file of a store; StoreError with its name and the remedy where it cannot be read."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{file} cannot be read: {error.strerror}; {remedy}") from None
+
+
+def damaged(file: Path, remedy: str) -> StoreError:
+    """The error for a file of a store that does not hold what it should."""
+    state = "is empty" if file.is_file() and file.stat().st_size == 0 else "is damaged"
+    return StoreError(f"{file} {state}; {remedy}")
+
+
+def read_json(file: Path, remedy: str) -> dict[str, Any]:
+    """A JSON object of a store; StoreError with its name and the remedy where it cannot be read or is no object."""
+    raw = read_kept(file, remedy)
+    try:
+        content = json.loads(raw)
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise damaged(file, remedy)
+    return content
+
+
+def reserve(file: Path, size: int) -> None:
+    """Take ``size`` bytes of the disk under a name, to be given back (unlinked) when what must be written needs them.
+
+    A disk that fills up while a study runs then still has room for what was paid for. StoreError where there is no
+    room.
+    """
+    try:
+        make_folders(file.parent)
+        with contextlib.suppress(FileExistsError):
+            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                # Random bytes: a file system that compresses would give back no room for zeros.
+                os.write(handle, os.urandom(min(size, 65536)))
+                os.posix_fallocate(handle, 0, size)
+            finally:
+                os.close(handle)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            file.unlink()
+        raise StoreError(f"{file} cannot be written: {error.strerror}; free {size >> 10} kB") from None
+
+
+def write_atomic(file: Path, content: bytes, *, replace: bool = True, private: bool = True) -> None:
     """Write a file so that it is complete or absent, on the disk, and readable only by its owner.
 
-    Without ``replace`` a file that another process made first stays as it is.
+    Without ``replace`` a file that another process made first stays as it is. Without ``private`` the umask says who
+    may read it.
 
     Raises:
         StoreError: the file cannot be written.
@@ -101,7 +152,8 @@ def write_atomic(file: Path, content: bytes, *, replace: bool = True) -> None:
     draft = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         make_folders(file.parent)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
+        mode = 0o600 if private else 0o666
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as handle:
             handle.write(content)
             handle.flush()
             os.fsync(handle.fileno())

@@ -19,10 +19,12 @@ are not there. ::
     ]
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import math
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -35,13 +37,16 @@ from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.source import TableSource, expand
 from fedrisk.data.table import Table, read_table
 from fedrisk.errors import ConfigError, DataError, PolicyError
-from fedrisk.files import write_atomic
+from fedrisk.files import read_kept, write_atomic
 from fedrisk.findings import Finding
+from fedrisk.home import home as home
+from fedrisk.home import resolved
 from fedrisk.models.histories import EncoderRule, Histories, arranged, scaled
 from fedrisk.models.trainable import TrainedModel
 from fedrisk.privacy.policy import Policy
 from fedrisk.renamed import INSTITUTION_KEYS, INSTITUTION_VALUES, renamed
-from fedrisk.study import Name, checked, load_toml
+from fedrisk.study import Name, checked
+from fedrisk.toml_file import load_toml
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class EncoderStatus:
 
 
 class Institution(BaseModel):
-    """One institution as its own machine knows it; ``folder`` is where its file lies."""
+    """One institution as its own machine knows it; ``folder`` is where its file lies, ``file`` the file itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -67,6 +72,7 @@ class Institution(BaseModel):
     store: str | None = None
     encoders: tuple[EncoderRule, ...] = ()
     folder: Path = Path(".")
+    file: Path | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> "Institution":
@@ -87,10 +93,25 @@ class Institution(BaseModel):
 
     @property
     def store_path(self) -> Path:
-        """Folder of the node's own store."""
+        """Folder of the node's own store: absolute, with links followed. A relative ``store`` begins at ``folder``."""
         if self.store:
-            return self.folder / os.path.expandvars(self.store)
-        return home() / "institutions" / self.name
+            return resolved(self.store, what=f"store of {self.name}", base=self.folder.absolute())
+        return Path(os.path.realpath(home() / "institutions" / self.name))
+
+    @property
+    def place(self) -> str | None:
+        """Where the table lies: a file's path with links followed, or a database's address without its user.
+
+        None at an authority. Says nothing of what is in the table.
+        """
+        if self.table is None:
+            return None
+        source = self.table.source
+        with contextlib.suppress(ConfigError):
+            source = expand(source)
+        if self.table.is_database:
+            return re.sub(r"//[^/@]*@", "//", source)
+        return os.path.realpath(self.folder / Path(source).expanduser())
 
     def read(self) -> Table:
         """Read and check the table, with the columns of trained encoders.
@@ -99,7 +120,10 @@ class Institution(BaseModel):
         """
         if self.table is None or self.dictionary is None:
             raise ConfigError(f"institution {self.name} is an authority and has no table to read")
-        table = read_table(self.table, self.dictionary, base=self.folder)
+        return self.encoded(read_table(self.table, self.dictionary, base=self.folder))
+
+    def encoded(self, table: Table) -> Table:
+        """A table that was read, with the columns of trained encoders; errors as :meth:`read`."""
         for rule in self.encoders:
             trained = self.load_encoder(rule.name)
             if trained is not None:
@@ -189,7 +213,12 @@ class Institution(BaseModel):
         rule, file = self.encoder(name), self._installed(name)
         if file is None:
             return None
-        model = TrainedModel.from_bytes(file.read_bytes())
+        try:
+            model = TrainedModel.from_bytes(
+                read_kept(file, "put it back from its copy, or train the encoder again")
+            )
+        except ConfigError as error:
+            raise ConfigError(f"{file}: {error}") from None
         _check_rule(self.name, rule, model.about)
         return model
 
@@ -240,10 +269,13 @@ class Institution(BaseModel):
         return self.store_path / "encoders" / f"{name}.npz"
 
     def _encoded(self, table: Table, rule: EncoderRule, trained: TrainedModel) -> Table:
-        from fedrisk.models.encoder import (
-            EncoderDesign,
-            encode,
-        )  # loads torch, for holders with an encoder alone
+        try:  # loads torch, for holders with an encoder alone
+            from fedrisk.models.encoder import EncoderDesign, encode
+        except ImportError:
+            raise ConfigError(
+                f"{self.name}: encoder {rule.name} needs PyTorch, which is not installed; "
+                "run pip install fedrisk[neural]"
+            ) from None
 
         design = EncoderDesign.from_dict(trained.design)
         outputs = encode(design, trained.weights, self.histories(rule.name, table.ids)).astype(np.float64)
@@ -266,17 +298,16 @@ def _not_private(about: dict[str, Any]) -> bool:
     return bool(about["research"]) or mu is None or not math.isfinite(mu)
 
 
-def home() -> Path:
-    """Folder for stores that no file places elsewhere: FEDRISK_HOME, default ``~/.fedrisk``."""
-    return Path(os.environ.get("FEDRISK_HOME") or Path.home() / ".fedrisk")
-
-
 def load_institution(path: str | Path) -> Institution:
     """Read an institution file; ConfigError names the file and every rule that it breaks."""
     path = Path(path)
     content: dict[str, Any] = load_toml(path, what="institution file")
     content = renamed(content, INSTITUTION_KEYS, INSTITUTION_VALUES, where=f"institution file {path}")
-    content.setdefault("folder", path.resolve().parent)
+    if own := {"folder", "file"} & content.keys():
+        raise ConfigError(
+            f"institution file {path}: {', '.join(sorted(own))} is no key of this file; remove it"
+        )
+    content |= {"folder": path.resolve().parent, "file": path.resolve()}
     return checked(Institution, content, where=f"institution file {path}")
 
 

@@ -17,7 +17,9 @@ from fedrisk.releases.plan import Plan
 from fedrisk.study import Settings, Study, checked
 
 if TYPE_CHECKING:
+    from fedrisk.clients.attempt import Attempt
     from fedrisk.clients.node import Node
+    from fedrisk.data.table import Table
     from fedrisk.server.outcome import HubSession, Outcome
 
 
@@ -61,6 +63,10 @@ class Brought:
     remembered: Mapping[str, Any] = field(default_factory=dict)
 
 
+def _nothing(node: "Node", study: Study, table: "Table", research_seed: int | None) -> None:
+    """No later exchange refuses what could be known when the study is described."""
+
+
 def _no_baselines(study: Study) -> Mapping[str, Study]:
     return {}
 
@@ -75,9 +81,12 @@ class Recipe:
     plan: every release, its noise and its price, from public numbers alone; ConfigError where it cannot be.
     expect: what ``check`` says beforehand, from the plan and the rows of each institution.
     brings: at an institution, what it brings into the study; its errors refuse the study.
+    beforehand: at an institution, with its table: what an exchange before the first charge would refuse and can be
+        known when the study is described; its errors refuse the study.
     hub: the hub's side, exchanges and then arithmetic. actions: what a node answers, besides what all recipes share.
     summary: sections for the report. baselines: studies to hold a research run against, by heading. requires:
-    optional packages, asked for before anything is paid.
+    optional packages, asked for before anything is paid. fetch: at an institution, makes what a study left there once
+    more from what its attempt kept; nothing is released or charged.
 
     The functions import what they need when they are called: a node that never trains never loads torch.
     """
@@ -92,6 +101,8 @@ class Recipe:
     actions: Callable[[], tuple[Action, ...]]
     summary: Callable[["Outcome"], tuple[Section, ...]]
     requires: tuple[str, ...] = ()
+    beforehand: Callable[["Node", Study, "Table", int | None], None] = _nothing
+    fetch: Callable[["Attempt"], None] | None = None
     baselines: Callable[[Study], Mapping[str, Study]] = _no_baselines
 
     def checked(self, study: Study, *, where: str = "study") -> Study:

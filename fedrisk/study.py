@@ -15,13 +15,26 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
+from fedrisk.display_name import checked_display_name, same_to_the_eye
 from fedrisk.errors import ConfigError
+from fedrisk.file_rules import broken_rules
 from fedrisk.renamed import STUDY_KEYS, STUDY_VALUES, renamed
+from fedrisk.toml_file import load_toml
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 Role = Literal["bank", "holder", "authority"]
+DisplayName = Annotated[str, AfterValidator(checked_display_name)]
 Model = TypeVar("Model", bound=BaseModel)
 
 NO_PRIVACY = "research run: no privacy"
@@ -52,11 +65,19 @@ class Member(Settings):
     ``bank`` has labels and features, ``holder`` features only, ``authority`` nothing but the key of the
     pseudonyms (a regulator, say); a bank or holder may be the authority as well.
     ``optional``: the study goes on without this one where it refuses or is not there.
+    ``display_name``: what people read in place of the name, in any script; public as everything in a study.
     """
 
     name: Name
     role: Role
     optional: bool = False
+    display_name: DisplayName | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Left out where there is none, so that studies from before there were any keep their digest."""
+        content: dict[str, Any] = handler(self)
+        return {k: v for k, v in content.items() if k != "display_name" or v is not None}
 
 
 class Windows(Settings):
@@ -82,11 +103,15 @@ class AlignmentRule(Settings):
     With several banks an enterprise contributes through one of them, and each contribution is included with
     probability ``inclusion_probability``, so that being left out is only weak evidence of banking elsewhere too. No
     amplification of privacy is claimed for it. The default is 1 with one bank and .8 with several.
+
+    least_overlap: least share that a holder has in common with the banks' customers, of the smaller of the two sides,
+    below which the study stops before anything is charged (ids spelt in two ways hardly meet); 0 lets any go on.
     """
 
     authority: Name | None = None
     epoch: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")] = "1"
     inclusion_probability: Annotated[float, Field(gt=0, le=1)] | None = None
+    least_overlap: Annotated[float, Field(ge=0, le=1)] = 0.05
 
 
 class Privacy(Settings):
@@ -245,6 +270,11 @@ class Study(Settings):
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"institutions: {', '.join(twice)} is listed more than once; names are unique")
+        alike = same_to_the_eye({m.name: m.display_name for m in self.institutions})
+        if alike:
+            raise ValueError(
+                f"institutions: display_name of {alike[0]} reads like that or the name of {alike[1]}; change it"
+            )
         if "hub" in names:
             raise ValueError('institutions: the name "hub" is the coordinator\'s; rename the institution')
         if any(m.name == BANK and m.role != "bank" for m in self.institutions):
@@ -308,6 +338,11 @@ class Study(Settings):
         return self.alignment.inclusion_probability or (1.0 if len(self.trainers) == 1 else 0.8)
 
     @property
+    def display_names(self) -> dict[str, str]:
+        """What people read in place of a name, for the institutions that have such a name."""
+        return {m.name: m.display_name for m in self.institutions if m.display_name is not None}
+
+    @property
     def optional(self) -> tuple[str, ...]:
         """Names of the institutions without which the study may go on."""
         return tuple(m.name for m in self.institutions if m.optional)
@@ -343,44 +378,24 @@ def study_from(content: Mapping[str, Any], *, where: str = "study") -> Study:
     ...             "institutions": [{"name": "b1", "role": "bank"}]}).authority
     'b1'
     """
-    return checked(Study, renamed(content, STUDY_KEYS, STUDY_VALUES, where=where), where=where)
+    content = renamed(content, STUDY_KEYS, STUDY_VALUES, where=where)
+    recipe = content.get("recipe", "scorecard")
+    return checked(Study, content, where=where, sections=(recipe,) if isinstance(recipe, str) else ())
 
 
-def checked(model: type[Model], content: Mapping[str, Any], *, where: str) -> Model:
-    """Validate ``content`` as ``model``.
+def checked(
+    model: type[Model], content: Mapping[str, Any], *, where: str, sections: Sequence[str] = ()
+) -> Model:
+    """Validate ``content`` as ``model``; ``sections`` are further keys at the top, see `file_rules.broken_rules`.
 
     ConfigError with one readable line for each broken rule; values of nested inputs are not repeated in it.
     """
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        lines = []
-        for item in error.errors(include_url=False):
-            key = ".".join(str(part) for part in item["loc"]) or "(whole)"
-            text = item["msg"].removeprefix("Value error, ")
-            if item["type"] == "extra_forbidden":
-                section = (
-                    ", or a section of another recipe," if model is Study and len(item["loc"]) == 1 else ""
-                )
-                text = f"unknown key; look for a misspelling{section} or remove it"
-            elif item["type"] == "missing":
-                text = "is required and missing"
-            lines.append(f"  {key}: {text}")
-        raise ConfigError(f"{where} breaks {len(lines)} rule(s):\n" + "\n".join(lines)) from None
-
-
-def load_toml(path: Path, *, what: str) -> dict[str, Any]:
-    """Read a TOML file; ConfigError names the file and, for a syntax error, the line."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{what} {path} does not exist; check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{what} {path} cannot be read: {type(error).__name__}; check its permissions"
-        ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{what} {path} is not valid TOML: {error}") from None
+        lines = broken_rules(error, model, content, sections=sections)
+        listed = "\n".join(f"  {line}" for line in lines)
+        raise ConfigError(f"{where} breaks {len(lines)} rule(s):\n{listed}") from None
 
 
 def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
@@ -392,6 +407,16 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
     for override in overrides:
         _override(content, override)
     return study_from(content, where=f"study {path}")
+
+
+def members_named(path: Path) -> tuple[str, ...]:
+    """Names of institutions in a study file that breaks rules, as far as they can be read; none where they cannot."""
+    try:
+        members = load_toml(path, what="study").get("institutions")
+    except ConfigError:
+        return ()
+    named = [m.get("name") for m in members if isinstance(m, Mapping)] if isinstance(members, list) else []
+    return tuple(name for name in named if isinstance(name, str))
 
 
 def _override(content: dict[str, Any], override: str) -> None:

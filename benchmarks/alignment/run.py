@@ -7,7 +7,6 @@ it runs that fraction of the full size and does not check the claims in seconds.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import sys
@@ -19,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from probes import bare_calls, worker_time
 
-from fedrisk.alignment import ids, matching, oprf, ristretto
+from fedrisk.alignment import ids, matching, oprf
 
 BANK, HOLDER, COMMON = 100_000, 1_000_000, 80_000
 WORKERS = 2
@@ -41,33 +41,9 @@ def codes(n: int, start: int) -> list[str]:
     return [b + ids.uscc_check_character(b) for b in body]
 
 
-def bare_calls(n: int) -> tuple[float, float]:
-    """Seconds of one bare hash to the group and of one bare multiplication."""
-    sodium = ristretto.libsodium()
-    buffer = ctypes.create_string_buffer(64)
-    point, product = ctypes.addressof(buffer), ctypes.addressof(buffer) + 32
-    key, uniform = ristretto.random_scalars(1), os.urandom(64)
-    start = time.process_time()
-    for _ in range(n):
-        sodium.crypto_core_ristretto255_from_hash(point, uniform)
-    middle = time.process_time()
-    for _ in range(n):
-        sodium.crypto_scalarmult_ristretto255(product, key, point)
-    return (middle - start) / n, (time.process_time() - middle) / n
-
-
 def probe(pool: Executor) -> np.ndarray:
     """Mean of ``bare_calls`` over the workers, all busy at the same time."""
     return np.mean(list(pool.map(bare_calls, [PROBE] * WORKERS)), axis=0)
-
-
-def worker_time(_: int) -> tuple[int, float]:
-    """Process id and processor seconds of the worker that runs this.
-
-    It sleeps, so that each worker runs one.
-    """
-    time.sleep(0.2)
-    return os.getpid(), time.process_time()
 
 
 def processor_time(pool: Executor) -> float:

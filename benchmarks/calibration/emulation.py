@@ -126,7 +126,15 @@ def emulate(data: Portfolio, *, holdout: int, noise: int) -> Emulated:
     part = data.rows(train)
     plan = make_plan(study, data.features)
     sampled = min(len(train), plan.sample_rows or len(train))
-    facts = Facts(study=study, plan=plan, training=len(train), sampled=sampled, weighted=False, binary=True)
+    facts = Facts(
+        study=study,
+        plan=plan,
+        training=len(train),
+        sampled=sampled,
+        labelled=len(train),
+        weighted=False,
+        binary=True,
+    )
     edges = _edges(facts, part, rng)
     bins = card_bins(find_bins(study, plan, edges, len(train), plan.mu("counts")))
     codes = part.codes(bins)

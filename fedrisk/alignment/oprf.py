@@ -21,13 +21,11 @@ which Python can do nothing else in the same process.
 
 from __future__ import annotations
 
-import atexit
 import functools
-import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, Executor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -36,7 +34,9 @@ import numpy.typing as npt
 
 from fedrisk.alignment import dleq, ristretto
 from fedrisk.alignment.ristretto import ORDER, POINT
+from fedrisk.alignment.worker_pool import WorkerPool
 from fedrisk.errors import ConfigError, FedriskError, ProtocolError
+from fedrisk.progress import counted
 
 CHUNK = 4096
 """Ids per task: a few tenths of a second of work, 128 kB of points."""
@@ -85,9 +85,8 @@ def derive_key(seed: bytes, info: bytes) -> bytes:
 def workers(n: int | None = None) -> Iterator[Executor]:
     """A pool of worker processes to pass as ``pool``; its processes start with the first long list.
 
-    Workers are forked from a clean server process (``forkserver``) where the platform has one, else spawned:
-    a fork of a process with threads may hang. As with every such pool of Python, a worker imports the main
-    script again, so a script keeps its work under ``if __name__ == "__main__"``.
+    A worker imports nothing of the program that uses it (``alignment.worker_pool``), so that scripts need no
+    ``if __name__ == "__main__"``.
 
     Args:
         n: number of processes, by default the number of processors that this process may use.
@@ -95,25 +94,26 @@ def workers(n: int | None = None) -> Iterator[Executor]:
     Raises:
         ConfigError: n is below 1.
     """
-    count = _processors() if n is None else n
+    count = processors() if n is None else n
     if count < 1:
         raise ConfigError(f"the number of workers is {count}; give at least 1, or none for all processors")
-    with _executor(count) as pool:
+    with WorkerPool(count) as pool:
         yield pool
 
 
-def _executor(count: int) -> ProcessPoolExecutor:
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    return ProcessPoolExecutor(count, mp_context=context, initializer=ristretto.end_with_parent)
+_shared: list[WorkerPool] = []
+_shared_lock = threading.Lock()
 
 
-@functools.cache
 def shared_pool() -> Executor:
-    """One pool for the life of this process, for callers that need it again and again; made on first use."""
-    pool = _executor(_processors())
-    atexit.register(pool.shutdown, cancel_futures=True)
-    return pool
+    """One pool for the life of this process, for callers that need it again and again; made on first use.
+
+    A fork of the process makes its own, and so does a process whose pool has lost a worker.
+    """
+    with _shared_lock:
+        if not (_shared and _shared[0].usable):
+            _shared[:] = [WorkerPool(processors())]
+        return _shared[0]
 
 
 def blind(ids: Sequence[bytes], *, pool: Executor | None = None) -> tuple[bytes, bytes]:
@@ -261,7 +261,7 @@ def pseudonyms(ids: Sequence[bytes], key: bytes, *, pool: Executor | None = None
     return _array(_spread(ristretto.key_pseudonyms, jobs, len(ids), pool))
 
 
-def _processors() -> int:
+def processors() -> int:
     """Processors that this process may use; in a container they are fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -289,20 +289,23 @@ def _sum(points: Sequence[bytes]) -> bytes:
     return functools.reduce(ristretto.add, points)
 
 
+_WORK = "pseudonyms, in parts"
+
+
 def _spread(
     function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], n: int, pool: Executor | None
 ) -> list[T]:
     """``function`` on every job, in order: in this process, or in the pool if there is enough to do."""
     if pool is None or n < POOL_FROM:
-        return [function(*job) for job in jobs]
+        return [function(*job) for job in counted(_WORK, jobs)]
     futures = []
     try:
         futures = [pool.submit(function, *job) for job in jobs]
-        return [future.result() for future in futures]
-    except BrokenProcessPool as error:
+        return [future.result() for future in counted(_WORK, futures)]
+    except BrokenExecutor as error:
         raise FedriskError(
-            "a worker process of the alignment was lost, perhaps because memory ran out; open the pool "
-            "again, with fewer workers"
+            "a worker process of the alignment was lost, perhaps because memory ran out; free memory, or use "
+            "fewer workers, and run the study again"
         ) from error
     finally:
         # After a refused point the rest is not worth computing.

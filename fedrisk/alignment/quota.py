@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fedrisk.errors import ConfigError, PolicyError, ProtocolError, StoreError
+from fedrisk.errors import ConfigError, PolicyError, ProtocolError, QuotaError, StoreError
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +93,8 @@ class Quota:
             How many evaluations are left. A repeated request is not counted again.
 
         Raises:
-            PolicyError: the request exceeds what is left, or ``declared`` differs from the binding size.
+            QuotaError: the request exceeds what is left.
+            PolicyError: ``declared`` differs from the binding size.
             ProtocolError: the request's id was used for other content, another epoch or another count.
             ConfigError: count is below 1, declared below 0, or the digest shorter than 16 bytes.
         """
@@ -113,28 +114,51 @@ class Quota:
             raise refusal
         return left
 
+    def foresee(self, institution: str, epoch: str, count: int, *, request: str | None = None) -> None:
+        """Whether a request of so many ids would fit what is left; nothing is counted, and nothing logged.
+
+        Args:
+            institution: fingerprint of its pinned key.
+            epoch: the key's epoch.
+            count: number of points.
+            request: its id where it may have been debited before: then it costs nothing.
+
+        Raises:
+            QuotaError: it would be refused.
+        """
+        with self._open() as connection:
+            agreed = self._agreed(connection, institution, epoch)
+            used = self._used(connection, institution, epoch)
+            paid = connection.execute(
+                "select 1 from debit where institution = ? and request = ?", (institution, request)
+            ).fetchone()
+        if agreed is not None and paid is None and used + count > agreed:
+            raise _too_many(count, agreed, used)
+
     def size(self, institution: str, epoch: str) -> int | None:
         """The agreed size, or None before the first request."""
         with self._open() as connection:
             return self._agreed(connection, institution, epoch)
 
     def redeclare(self, institution: str, epoch: str, declared: int) -> None:
-        """Change an agreed size, by decision of the authority's operator; evaluations used so far stay used.
+        """Change an agreed size, or agree the first, by decision of the authority's operator.
+
+        Evaluations used so far stay used.
 
         Raises:
             ConfigError: the size is below 0.
-            PolicyError: no size was agreed before, or more evaluations are used already.
+            PolicyError: more evaluations are used already.
         """
         if declared < 0:
             raise ConfigError(f"the declared size is {declared}; it must be at least 0")
         with self._open() as connection:
-            self._declared(connection, institution, epoch)
             used = self._used(connection, institution, epoch)
             if declared < used:
                 raise PolicyError(f"{used} evaluations are used already; the size cannot become {declared}")
             connection.execute(
-                "update size set declared = ? where institution = ? and epoch = ?",
-                (declared, institution, epoch),
+                "insert into size values (?, ?, ?) "
+                "on conflict (institution, epoch) do update set declared = excluded.declared",
+                (institution, epoch, declared),
             )
             self._note(connection, institution, epoch, "redeclared", None, declared)
 
@@ -182,15 +206,12 @@ class Quota:
             self._note(connection, institution, epoch, "refused", request, count)
             return PolicyError(
                 f"the declared size is {declared}, but {agreed} was agreed for this epoch; the authority's "
-                "operator may change it with redeclare"
+                "operator may change it with fedrisk quota"
             )
         used = self._used(connection, institution, epoch)
         if used + count > declared:
             self._note(connection, institution, epoch, "refused", request, count)
-            return PolicyError(
-                f"{count} evaluations were requested, but {declared - used} of {declared} are left in this "
-                "epoch; request only new ids, or have the authority's operator raise the size"
-            )
+            return _too_many(count, declared, used)
         connection.execute(
             "insert into debit values (?, ?, ?, ?, ?)", (institution, request, epoch, digest, count)
         )
@@ -239,7 +260,7 @@ class Quota:
             connection = sqlite3.connect(self._path, timeout=30, isolation_level=None)
         except sqlite3.Error as error:
             raise StoreError(
-                f"the quota file cannot be opened ({error}); check that its folder exists"
+                f"the quota file {self._path} cannot be opened ({error}); check that its folder exists"
             ) from error
         try:
             connection.execute("pragma synchronous = full")
@@ -248,7 +269,16 @@ class Quota:
             connection.execute("commit")
         except sqlite3.Error as error:
             raise StoreError(
-                f"the quota file cannot be used ({error}); check the disk, then ask again"
+                f"the quota file {self._path} cannot be used ({error}); put it back from its copy, or check the disk"
             ) from error
         finally:
             connection.close()
+
+
+def _too_many(count: int, declared: int, used: int) -> QuotaError:
+    return QuotaError(
+        f"{count} evaluations were requested, but {declared - used} of {declared} are left in this epoch",
+        count=count,
+        agreed=declared,
+        used=used,
+    )

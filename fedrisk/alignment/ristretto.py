@@ -14,10 +14,8 @@ import contextlib
 import ctypes
 import functools
 import hashlib
-import multiprocessing
 import os
 import tempfile
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -222,23 +220,6 @@ def minus_product(one: bytes, factor: bytes, other: bytes) -> bytes:
 
 
 # ------------------------------------------------------------------------------------- chunks, for workers
-
-
-def end_with_parent() -> None:
-    """Make a worker process exit at once when the process that opened the pool is gone.
-
-    Otherwise a worker whose parent was killed would finish its queue while it holds keys, and then wait
-    forever.
-    """
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def blind_chunk(ids: Sequence[bytes]) -> tuple[bytes, bytes]:

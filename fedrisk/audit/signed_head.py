@@ -131,12 +131,14 @@ class Head:
 
 
 def load_signed_heads(folder: Path) -> tuple[SignedHead, ...]:
-    """Signed heads of a folder, in the order of its file names; EnvelopeError if one is damaged."""
-    try:
-        texts = [file.read_text("utf-8") for file in sorted(folder.glob("*.json"))]
-    except (OSError, UnicodeDecodeError):
-        raise EnvelopeError(f"a signed head in {folder} cannot be read; bring the folder back") from None
-    return tuple(SignedHead.from_json(text) for text in texts)
+    """Signed heads of a folder, in the order of its file names; StoreError with the file's name if one is damaged."""
+    found = []
+    for file in sorted(folder.glob("*.json")):
+        try:
+            found.append(SignedHead.from_json(file.read_text("utf-8")))
+        except (OSError, UnicodeDecodeError, EnvelopeError):
+            raise StoreError(f"the signed head {file} cannot be read; put it back from its copy") from None
+    return tuple(found)
 
 
 def daily_folder(path: Path) -> Path:

@@ -135,7 +135,7 @@ def verify(
     path = Path(path)
     try:
         daily, damaged = load_signed_heads(daily_folder(path)), None
-    except EnvelopeError:
+    except (EnvelopeError, StoreError):
         daily, damaged = (), _Fault(None, "a daily signed head beside the log is damaged")
     points = sorted([*daily, *heads], key=lambda point: point.count)
     head = read_head(path)

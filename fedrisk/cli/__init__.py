@@ -1,43 +1,95 @@
 """The commands.
 
-``check``, ``run``, ``show`` for studies; ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for
-institutions.
+``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``run``, ``show``, ``runs``, ``compare`` for studies;
+``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions.
 
-What a command needs is imported inside it: worker processes import these files again when they start.
+What a command needs is imported inside it, so that help and completion come at once.
 """
 
 import logging
 import sys
 import warnings
-from typing import TextIO
+from typing import Annotated, TextIO
 
 import typer
-from rich.markup import escape
 
-from fedrisk.cli import study, usage
+from fedrisk.cli import keys, study, usage
 from fedrisk.cli.audit import audit_app
 from fedrisk.cli.budget import budget_app
-from fedrisk.cli.output import err
-from fedrisk.cli.own import own
+from fedrisk.cli.check import check
+from fedrisk.cli.dictionary import dictionary_app
+from fedrisk.cli.exits import EXIT_CODES, report
+from fedrisk.cli.init import init_app
+from fedrisk.cli.output import append_log, note, screen
 from fedrisk.cli.policy import policy_app
-from fedrisk.errors import FedriskError
+from fedrisk.cli.results import own, results
+from fedrisk.cli.root import Root
+from fedrisk.cli.runs import compare, runs_app
+from fedrisk.cli.store import store_app
+from fedrisk.cli.version import show_version, version
+from fedrisk.errors import LeftUndone
+from fedrisk.home import RelativeHome
 from fedrisk.renamed import OldWord
+
+_CODES = "\n\n".join(f"{code}: {meaning}" for code, meaning in EXIT_CODES.items())
 
 app = typer.Typer(
     name="fedrisk",
+    cls=Root,
     help="Privacy-preserving federated risk modelling: data are available but not visible.",
+    epilog=f"Exit codes\n\n{_CODES}",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (study.check, study.run, study.show, own, usage.meter, usage.quota):
+for _command in (
+    check,
+    study.run,
+    study.show,
+    compare,
+    results,
+    own,
+    usage.meter,
+    usage.quota,
+    keys.keys,
+    version,
+):
     app.command()(_command)
+app.add_typer(init_app, name="init")
+app.add_typer(dictionary_app, name="dictionary")
+app.add_typer(runs_app, name="runs")
 app.add_typer(budget_app, name="budget")
 app.add_typer(policy_app, name="policy")
 app.add_typer(audit_app, name="audit")
+app.add_typer(store_app, name="store")
 
 
-def _note(
+@app.callback()
+def _root(
+    show: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=show_version, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of the command itself; those that hold everywhere are added by `Root`."""
+
+
+class _Log(logging.Handler):
+    """What libraries log: to --log-file, with --verbose to standard error, and nowhere else."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = f"{record.name}: {record.getMessage()}"
+        except Exception:
+            return
+        if screen.verbose:
+            note(line)
+        elif screen.log_file is not None:
+            append_log(screen.log_file, line + "\n")
+
+
+_said: set[str] = set()
+
+
+def _warn(
     message: Warning | str,
     category: type[Warning],
     filename: str,
@@ -45,17 +97,32 @@ def _note(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Show a warning as a note, without the place in the code that raised it."""
-    if issubclass(category, OldWord):
-        err.print(f"note: {message}", markup=False, highlight=False, soft_wrap=True)
+    """Shows an old word or a relative home as a note, without the place in the code; the rest is logged."""
+    if issubclass(category, OldWord | RelativeHome):
+        # Python says a warning once only until a library touches the filters.
+        if str(message) not in _said:
+            _said.add(str(message))
+            note(f"note: {message}", style=None)
+    elif issubclass(category, LeftUndone):
+        note(f"warning: {message}", style="yellow")
+    else:
+        logging.getLogger("py.warnings").warning("%s: %s", category.__name__, message)
+
+
+def _silence_libraries() -> None:
+    """Log records and warnings of libraries go to the log; Flower's logger has a handler of its own on the screen."""
+    logging.root.handlers = [_Log(logging.WARNING)]
+    flower = logging.getLogger("flwr")
+    flower.handlers, flower.propagate = [], True
+    flower.setLevel(logging.WARNING)
+    warnings.showwarning = _warn
 
 
 def main() -> None:
-    """Entry point: an error that fedrisk raises on purpose is a message and exit code 1, not a traceback."""
-    logging.getLogger("flwr").setLevel(logging.WARNING)
-    warnings.showwarning = _note
+    """Entry point; ends with an exit code of `exits.EXIT_CODES`, never with a traceback."""
+    _silence_libraries()
     try:
-        app()  # exits with 0, or with 1 where a command says so, or with 2 where it was called wrongly
-    except FedriskError as error:
-        err.print(f"[bold red]error[/] ({error.code}): {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+        app()
+    except (Exception, KeyboardInterrupt) as error:
+        # What comes before a command: its completion, its help.
+        sys.exit(report(error))

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from fedrisk.cli.output import AsJson, InstitutionFile, err, out
+from fedrisk.cli.output import AsJson, InstitutionFile, err, look, out
 
 if TYPE_CHECKING:
     from fedrisk.audit.entry import AuditEntry
@@ -36,10 +36,9 @@ def audit_show(
     """The last entries of the trail, under the study, purpose, consent and attempt that they belong to."""
     from collections import deque
 
-    from fedrisk.clients.node import Node
     from fedrisk.errors import ConfigError
 
-    node = Node.load(institution)
+    node = look(institution)
     every = (e for e in node.trail.entries() if attempt is None or e.attempt.startswith(attempt))
     entries = list(deque(every, maxlen=last))
     if attempt is not None and not entries:
@@ -84,16 +83,19 @@ def audit_verify(
     institution: InstitutionFile,
     head: Annotated[
         list[Path] | None,
-        typer.Option("--head", "--checkpoint", help="Signed heads that others kept of this institution."),
+        typer.Option(
+            "--head",
+            "--checkpoint",
+            help="A signed head that another kept of this institution, for example bank.head.json.",
+        ),
     ] = None,
 ) -> None:
     """Check the whole trail, the ledger, and each against the other; exit code 1 where they do not hold."""
     from fedrisk.audit.signed_head import SignedHead
     from fedrisk.audit.verify import verify
     from fedrisk.clients.books import audit_books
-    from fedrisk.clients.node import Node
 
-    node = Node.load(institution)
+    node = look(institution)
     kept = [SignedHead.from_json(path.read_text(encoding="utf-8")) for path in head or []]
     node.store.refuse_lost_trail()
     if node.trail_path.exists():
@@ -135,7 +137,7 @@ def audit_restore(
     from fedrisk.clients.node import Node
     from fedrisk.clients.restore import restore_trail
 
-    node = Node.load(institution)
+    node = Node.open(institution)
     with node.store.one_at_a_time():
         folder = restore_trail(node, reason=reason, who=who)
     err.print(
@@ -149,13 +151,17 @@ def audit_restore(
 @audit_app.command("export")
 def audit_export(
     institution: InstitutionFile,
-    to: Annotated[Path, typer.Option("--to", help="Folder for the trail, a signed head and the public key.")],
+    to: Annotated[
+        Path,
+        typer.Option(
+            "--to", help="Folder for the trail, a signed head and the public key, for example handed."
+        ),
+    ],
 ) -> None:
     """Hand the trail over: entries, a fresh signed head, and the key to check them with."""
-    from fedrisk.clients.node import Node
     from fedrisk.clients.witness import own_head
 
-    node = Node.load(institution)
+    node = look(institution)
     point = own_head(node)
     to.mkdir(parents=True, exist_ok=True)
     lines = (node.store.path / "audit.jsonl").read_bytes().splitlines(keepends=True)[: point.count]
@@ -169,18 +175,25 @@ def audit_export(
 def audit_answer(
     institution: InstitutionFile,
     peer: Annotated[
-        str, typer.Argument(help="Whose heads contradict each other; the own name after a loss here.")
+        str,
+        typer.Argument(
+            help="Whose heads contradict each other, for example tax; the own name after a loss here."
+        ),
     ],
-    reason: Annotated[str, typer.Option(help="What happened and what was compared; recorded for good.")],
+    reason: Annotated[
+        str,
+        typer.Option(help="What happened and what was compared, for example 'disk lost'; recorded for good."),
+    ],
     who: Annotated[
-        str | None, typer.Option(help="Who answers; the name of the login where left out.")
+        str | None,
+        typer.Option(help="Who answers, for example 'A. Officer'; the name of the login where left out."),
     ] = None,
 ) -> None:
     """Answer for signed heads that contradict each other, so that studies with PEER are taken again."""
     from fedrisk.clients.node import Node
     from fedrisk.clients.witness import answer
 
-    node = Node.load(institution)
+    node = Node.open(institution)
     with node.store.one_at_a_time():
         answer(node, peer, reason=reason, who=who)
     out.print(f"recorded in the trail of {node.name}; the heads are kept as evidence", markup=False)
@@ -192,7 +205,10 @@ def audit_answer(
 @audit_app.command("compare")
 def audit_compare(
     folder: Annotated[
-        Path, typer.Argument(help="Folder with exported trails (NAME.jsonl, .head.json, .public).")
+        Path,
+        typer.Argument(
+            help="Folder with exported trails (NAME.jsonl, .head.json, .public), for example handed."
+        ),
     ],
 ) -> None:
     """For whoever was handed trails: check each with its key and signed head, and compare what they say of each other.

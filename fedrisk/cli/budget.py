@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from fedrisk.cli.output import AsJson, InstitutionFile, ShowFirst, err, out
+from fedrisk.cli.output import AsJson, InstitutionFile, ShowFirst, err, look, out
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -20,9 +20,7 @@ budget_app = typer.Typer(
 @budget_app.command("show")
 def budget_show(institution: InstitutionFile, as_json: AsJson = False) -> None:
     """What was spent, what is reserved, what is left and the lifetime figure, by study and by purpose."""
-    from fedrisk.clients.node import Node
-
-    node = Node.load(institution)
+    node = look(institution)
     report = node.ledger.report()
     if as_json:
         typer.echo(json.dumps({"institution": node.name, **report.to_dict()}, indent=1))
@@ -57,7 +55,7 @@ def budget_grant(
 
     if (epsilon is None) == (study is None):
         raise ConfigError("a grant needs either --epsilon or --study, and not both")
-    node = Node.load(institution)
+    node = Node.open(institution)
     before = node.ledger.report()
     if study is not None:
         needed = grant_for_study(before.spent.mu, before.cap.mu, mu_for(study, DELTA))
@@ -78,14 +76,16 @@ def budget_grant(
 @budget_app.command("restore")
 def budget_restore(
     institution: InstitutionFile,
-    reason: Annotated[str, typer.Option(help="What happened to the ledger; recorded for good.")],
-    who: Annotated[str, typer.Option(help="Who decides; recorded for good.")],
+    reason: Annotated[
+        str, typer.Option(help="What happened to the ledger, for example 'disk lost'; recorded for good.")
+    ],
+    who: Annotated[str, typer.Option(help="Who decides, for example 'A. Officer'; recorded for good.")],
 ) -> None:
     """Go on after the ledger was lost or changed: all that the audit trail has is charged again."""
     from fedrisk.clients.node import Node
     from fedrisk.clients.restore import restore_ledger
 
-    node = Node.load(institution)
+    node = Node.open(institution)
     with node.store.one_at_a_time():
         done = restore_ledger(node, reason=reason, who=who)
     err.print(

@@ -1,23 +1,193 @@
-"""What the commands share: where they print, arguments that many of them take, and groups with a default command."""
+"""What the commands share: where they print, arguments that many of them take, and groups with a default command.
 
+What was asked for goes to standard output (`tell`, `out`, `tell_json`); everything else, notes, progress and errors,
+to standard error (`note`, `err`). Neither stops a command: a closed pipe, a full disk or a terminal that lacks a letter
+must never lose what was paid for. What could not be written is told when the command ends (`finish`).
+"""
+
+import codecs
+import contextlib
+import json
+import os
+import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from click import Context
 from rich.console import Console
 from typer.core import TyperGroup
 
-out = Console()
-err = Console(stderr=True)
+from fedrisk.files import private_append
 
-InstitutionFile = Annotated[Path, typer.Argument(help="The institution's own file (TOML).")]
-StudyFile = Annotated[Path, typer.Argument(help="Study file (TOML).")]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+if TYPE_CHECKING:
+    from fedrisk.clients.node import Node
+
+PLAIN = "fedrisk_plain"
+"""Name of the error handler of `codecs` by which a stream prints what its encoding lacks."""
+
+_PLAIN_WORDS = {
+    "–": "-",
+    "—": "-",
+    "±": "+/-",
+    "…": "...",
+    "≥": ">=",
+    "≤": "<=",
+    "×": "x",
+    "²": "2",
+    "·": ".",
+}
+
+
+@dataclass
+class Screen:
+    """How much is shown. quiet: results and errors alone. verbose: also what libraries say, and where errors arose.
+
+    log_file: gets everything that goes to standard error. failed: why standard output took no more.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+    log_file: Path | None = None
+    failed: OSError | None = None
+
+
+screen = Screen()
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = error.object[error.start : error.end]
+    return "".join(_PLAIN_WORDS.get(c) or ascii(c)[1:-1] for c in letters), error.end
+
+
+codecs.register_error(PLAIN, _plain)
+
+
+class _Stream:
+    """Standard output or error as it is at the moment; what it does not take is dropped, and the reason is kept."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(getattr(sys, self._name), attribute)
+
+    def write(self, text: str) -> int:
+        if self._name == "stderr" and screen.log_file is not None:
+            append_log(screen.log_file, text)
+        self._try("write", text)
+        return len(text)
+
+    def flush(self) -> None:
+        self._try("flush")
+
+    def isatty(self) -> bool:
+        stream = getattr(sys, self._name)
+        return stream is not None and not stream.closed and bool(stream.isatty())
+
+    def _try(self, what: str, *arguments: str) -> None:
+        stream = getattr(sys, self._name)
+        if stream is None or (self._name == "stdout" and screen.failed is not None):
+            return
+        try:
+            getattr(stream, what)(*arguments)
+        except UnicodeEncodeError:
+            stream.write(
+                arguments[0].encode(stream.encoding or "ascii", PLAIN).decode(stream.encoding or "ascii")
+            )
+        except OSError as error:
+            if self._name == "stdout":
+                screen.failed = error
+        except ValueError:
+            # The stream was closed by somebody else.
+            return
+
+
+out = Console(file=_Stream("stdout"))  # type: ignore[arg-type]
+err = Console(file=_Stream("stderr"), stderr=True)  # type: ignore[arg-type]
+
+
+def prepare() -> None:
+    """Streams print what their encoding lacks in plain words, not with an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            with contextlib.suppress(OSError, ValueError):
+                stream.reconfigure(errors=PLAIN)
+
+
+def finish() -> OSError | None:
+    """Empty the buffers; why standard output did not take everything, or None. A reader that went away is no reason."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        try:
+            if stream is not None and not stream.closed:
+                stream.flush()
+        except OSError as error:
+            screen.failed = screen.failed or (error if name == "stdout" else None)
+            # The interpreter flushes again when it ends, and would complain.
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return None if isinstance(screen.failed, BrokenPipeError) else screen.failed
+
+
+def append_log(file: Path, text: str) -> None:
+    """Append to a log that is private to its owner; a log that cannot be written stops nothing."""
+    with contextlib.suppress(OSError), private_append(file) as handle:
+        os.write(handle, text.encode("utf-8", "backslashreplace"))
+
+
+def tell(text: str, style: str | None = None) -> None:
+    """A line that was asked for, as it is, on standard output; never cut or broken."""
+    out.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def tell_json(content: Any) -> None:
+    """What was asked for, for machines: JSON on standard output, as ASCII and without what JSON lacks (nan, inf)."""
+    tell(json.dumps(_finite(content), indent=1, default=str))
+
+
+def note(text: str, style: str | None = "dim") -> None:
+    """A line beside what was asked for, on standard error; not shown with --quiet."""
+    if not screen.quiet:
+        err.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def fail(text: str, kind: str = "") -> None:
+    """Say on standard error what went wrong: "error (kind): text". Shown whatever the options say."""
+    err.print(f"[bold red]error[/]{f' ({kind})' if kind else ''}: ", end="", highlight=False)
+    err.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, float) and not abs(content) < float("inf"):
+        return None if content != content else ("inf" if content > 0 else "-inf")
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return content
+
+
+InstitutionFile = Annotated[
+    Path,
+    typer.Argument(
+        help="The institution's own file (TOML), for example institutions/bank.toml.", show_default=False
+    ),
+]
+StudyFile = Annotated[
+    Path, typer.Argument(help="The study's file (TOML), for example study.toml.", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs, in place of tables.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override a key of the study, for example privacy.epsilon=3."
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a key of the study, for example privacy.epsilon=3; may be given several times.",
+        show_default=False,
     ),
 ]
 
@@ -30,3 +200,22 @@ class ShowFirst(TyperGroup):
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             args = ["show", *args]
         return super().parse_args(ctx, args)
+
+
+def look(institution: Path) -> "Node":
+    """The node behind an institution's file, to read from; a note where no study has used its store yet.
+
+    Makes nothing. Errors as in ``Node.load``.
+    """
+    from fedrisk.clients.node import Node
+
+    node = Node.load(institution)
+    if node.store.unused:
+        err.print(
+            f"note: nothing here yet: no study has run at {node.name}, and its store {node.store.path} is made by the "
+            "first one",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    return node

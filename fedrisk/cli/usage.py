@@ -3,13 +3,14 @@
 import json
 import math
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from fedrisk.cli.output import AsJson, InstitutionFile, out
+from fedrisk.cli.output import AsJson, InstitutionFile, look, out
 
 if TYPE_CHECKING:
     from fedrisk.audit.usage import AttemptUsage, UsageRow
@@ -22,9 +23,8 @@ def meter(
 ) -> None:
     """What was used, by purpose, month and counterparty, and by attempt: requests, releases, price, rows, scores."""
     from fedrisk.audit.usage import attempt_rows, to_csv, usage_rows
-    from fedrisk.clients.node import Node
 
-    node = Node.load(institution)
+    node = look(institution)
     entries = list(node.trail.entries())
     rows, attempts = usage_rows(entries), attempt_rows(entries)
     if csv:
@@ -86,22 +86,45 @@ def _numbers(row: "UsageRow | AttemptUsage") -> tuple[str, ...]:
 
 
 def quota(
-    institution: InstitutionFile,
-    name: Annotated[str, typer.Argument(help="Which institution's quota.")],
-    epoch: Annotated[str, typer.Option(help="The epoch, as the studies name it (alignment.epoch).")] = "1",
-    size: Annotated[
-        int | None, typer.Option(min=1, help="The new agreed size; left out, it is only shown.")
+    institution: Annotated[
+        Path, typer.Argument(help="The key authority's own file, for example tax.toml.", show_default=False)
+    ],
+    name: Annotated[
+        str | None, typer.Argument(help="Whose quota, for example bank; left out, everybody's is shown.")
     ] = None,
+    epoch: Annotated[
+        str, typer.Option(help="The epoch, as the studies name it (alignment.epoch), for example 2026.")
+    ] = "1",
+    size: Annotated[
+        int | None,
+        typer.Option(min=1, help="The new agreed size, for example 50000; left out, it is only shown."),
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """At the key authority: how many ids an institution may have evaluated in an epoch; raise it with --size."""
     from fedrisk.clients.attempt import epoch_tag
     from fedrisk.clients.node import Node
 
-    node = Node.load(institution)
-    fingerprint, tag, account = node.store.fingerprint(name), epoch_tag(node.name, epoch), node.store.quota
+    node = look(institution) if size is None else Node.open(institution)
+    if size is not None and name is None:
+        raise typer.BadParameter(
+            "--size needs the name of an institution, for example: fedrisk quota tax.toml bank"
+        )
+    if node.store.unused and size is None:
+        if as_json:
+            typer.echo(json.dumps({"authority": node.name, "epoch": epoch, "quotas": {}}, indent=1))
+        return
+    tag = epoch_tag(node.name, epoch)
     if size is not None:
-        account.redeclare(fingerprint, tag, size)
-    agreed = account.size(fingerprint, tag)
-    used = account.used(fingerprint, tag)
-    shown = "none agreed yet" if agreed is None else f"{used:,} of {agreed:,} used"
-    out.print(f"{name}, epoch {epoch}: {shown}", highlight=False)
+        node.store.quota.redeclare(node.store.fingerprint(str(name)), tag, size)
+    names = [name] if name is not None else sorted(set(node.store.pins.institutions) - {node.name})
+    found = {n: node.store.evaluations(n, tag) for n in names}
+    if as_json:
+        quotas = {n: {"agreed": agreed, "used": used} for n, (agreed, used) in found.items()}
+        typer.echo(json.dumps({"authority": node.name, "epoch": epoch, "quotas": quotas}, indent=1))
+        return
+    for n, (agreed, used) in found.items():
+        shown = (
+            "none agreed yet" if agreed is None else f"{used:,} of {agreed:,} used, {agreed - used:,} left"
+        )
+        out.print(f"{n}, epoch {epoch}: {shown}", markup=False, highlight=False)

@@ -14,12 +14,12 @@ import math
 import numpy as np
 
 from fedrisk.alignment import oprf
-from fedrisk.clients import out_of_time
+from fedrisk.clients import out_of_time, quota_words
 from fedrisk.clients.attempt import Attempt, Peers
 from fedrisk.clients.evaluation_key import check_stated, secret_key, stated_key
 from fedrisk.clients.node import Node
 from fedrisk.clients.witness import check_heads
-from fedrisk.errors import ProtocolError
+from fedrisk.errors import ProtocolError, QuotaError
 from fedrisk.protocol.actions import Action, Disclosure, authority
 from fedrisk.protocol.form import MOST_ROWS, SEALED, Body, Form, Hex, Seed
 from fedrisk.protocol.payload import Payload
@@ -109,23 +109,44 @@ def evaluate(node: Node, request: Payload) -> Payload:
     asked = {name: _blinded(attempt, name, request.raw(name)) for name in request.blobs}
     answers = {}
     for name, (declared, points) in asked.items():
-        peer, count = attempt.peers[name], len(points) // 32
-        fingerprint, digest = node.store.fingerprint(name), hashlib.sha256(points)
-        agreed = node.store.quota.size(fingerprint, attempt.key_tag)
-        node.store.quota.debit(
+        if not attempt.research:
+            _debit(attempt, name, declared, points)
+        evaluated, proofs = oprf.evaluate(points, secret_key(attempt), pool=oprf.shared_pool())
+        parts = [hashlib.sha256(points).digest(), evaluated, proofs]
+        context = _context(attempt, "evaluated", node.name, name)
+        answers[name] = seal(attempt.key, attempt.peers[name], context, parts)
+    if node.institution.kind == "authority":
+        attempt.state.forget_secrets()  # its part in the attempt is over
+    return Payload({}, answers)
+
+
+def _debit(attempt: Attempt, name: str, declared: int, points: bytes) -> None:
+    """Count an institution's points against what was agreed with it; QuotaError, with the remedy, where they exceed it.
+
+    Not in a research run: its key follows from the study, so that anybody can compute its pseudonyms without the
+    authority, and they say nothing about those of an epoch (evaluation_key.secret_key). There is nothing to limit, and
+    an account that is used up would lock out later runs.
+    """
+    node, digest = attempt.node, hashlib.sha256(points)
+    fingerprint, quota = node.store.fingerprint(name), node.store.quota
+    agreed = quota.size(fingerprint, attempt.key_tag)
+    try:
+        quota.debit(
             fingerprint,
             attempt.key_tag,
-            count,
+            len(points) // 32,
             math.ceil(GROWTH * declared) if agreed is None else agreed,
             request=digest.hexdigest(),  # the same points again, after a study that stopped, cost nothing
             digest=digest.digest(),
         )
-        evaluated, proofs = oprf.evaluate(points, secret_key(attempt), pool=oprf.shared_pool())
-        parts = [digest.digest(), evaluated, proofs]
-        answers[name] = seal(attempt.key, peer, _context(attempt, "evaluated", node.name, name), parts)
-    if node.institution.kind == "authority":
-        attempt.state.forget_secrets()  # its part in the attempt is over
-    return Payload({}, answers)
+    except QuotaError as error:
+        raise quota_words.refused(
+            error,
+            name=name,
+            authority=node.name,
+            epoch=attempt.study.alignment.epoch,
+            file=node.institution.file,
+        ) from None
 
 
 def _blinded(attempt: Attempt, name: str, sealed: bytes) -> tuple[int, bytes]:

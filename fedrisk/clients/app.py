@@ -18,7 +18,7 @@ from fedrisk.clients import align, common_view
 from fedrisk.clients.describe import Described, close, describe
 from fedrisk.clients.node import Node
 from fedrisk.clients.trail import Message, record_answer, record_refusal, record_request
-from fedrisk.errors import ConfigError, FedriskError, ProtocolError
+from fedrisk.errors import ConfigError, FedriskError, ProtocolError, StoreError
 from fedrisk.protocol.actions import Action, Disclosure
 from fedrisk.protocol.form import Form
 from fedrisk.protocol.payload import Payload, from_record, refused, reply
@@ -55,7 +55,7 @@ def action_of(node: Node, name: str, request: Payload) -> Action:
 def serve(name: str, message: FlowerMessage, context: Context) -> FlowerMessage:
     """Answer one message; never raises, because Flower would send the text of an exception to the server."""
     try:
-        node = Node.load(institution_file(context))
+        node = Node.open(institution_file(context))
         with node.store.one_at_a_time():
             return reply(_answer_or_refuse(node, name, message), message)
     except Exception as error:
@@ -69,10 +69,24 @@ def _answer_or_refuse(node: Node, name: str, message: FlowerMessage) -> Payload:
     payload = None
     try:
         payload = from_record(message.content)
-        return _answer(node, name, payload)
+        try:
+            return _answer(node, name, payload)
+        except StoreError:
+            # Of all messages the same may be asked a second time.
+            if not _give_back_room(node, payload):
+                raise
+            return _answer(node, name, payload)
     except Exception as error:
         _refuse(node, name, payload, error)
         return refused(_code(error))
+
+
+def _give_back_room(node: Node, request: Payload) -> bool:
+    """Let go of the room that the attempt kept on the disk, once the disk is full; whether there was any."""
+    try:
+        return node.store.attempt(str(request.body.get("attempt"))).give_back_room()
+    except FedriskError:
+        return False
 
 
 def _code(error: Exception) -> str:

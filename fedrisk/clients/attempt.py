@@ -88,6 +88,12 @@ def epoch_tag(authority: str, epoch: str) -> str:
     return f"{authority}@{epoch}@voprf"
 
 
+def key_tag_of(study: Study, *, research: bool) -> str:
+    """Name of the key under which a study's pseudonyms are made, apart from the names in research runs."""
+    tag = epoch_tag(study.authority, study.alignment.epoch)
+    return f"research@{study.holdout.seed}@{tag}" if research else tag
+
+
 class Attempt:
     """An institution's side of one attempt at a study, for the time of one message."""
 
@@ -136,8 +142,7 @@ class Attempt:
     @property
     def key_tag(self) -> str:
         """Name of the key under which pseudonyms are made, apart from the names in research runs."""
-        tag = epoch_tag(self.study.authority, self.study.alignment.epoch)
-        return f"research@{self.study.holdout.seed}@{tag}" if self.research else tag
+        return key_tag_of(self.study, research=self.research)
 
     @property
     def key(self) -> EphemeralKey:

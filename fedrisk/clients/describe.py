@@ -6,14 +6,17 @@ study's rules against the policy, the table against the dictionary, the price ag
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
+from fedrisk.clients import out_of_time
 from fedrisk.clients.attempt import Agreement, Attempt
 from fedrisk.clients.books import settle_books
 from fedrisk.clients.evaluation_key import own_statement
+from fedrisk.clients.label_rate import check_rate
 from fedrisk.clients.node import Node
-from fedrisk.clients.out_of_time import check_boundary
 from fedrisk.clients.outlet import Charges
 from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.clients.witness import refuse_marked, stated_heads
@@ -22,11 +25,12 @@ from fedrisk.data.features import Feature, features_of
 from fedrisk.data.table import Table
 from fedrisk.errors import ConfigError, DataError, PolicyError, ProtocolError
 from fedrisk.privacy.accounting import check_epsilon_delta
+from fedrisk.privacy.ledger.ledger import Ledger
 from fedrisk.privacy.ledger.plain import epsilon_down
 from fedrisk.privacy.spend import Spend, total
 from fedrisk.protocol.form import AttemptId, Body, Seed
 from fedrisk.protocol.payload import Payload
-from fedrisk.protocol.statements import LabelFacts, Statement
+from fedrisk.protocol.statements import LabelFacts, Labelled, Statement
 from fedrisk.recipe import Brought, Recipe
 from fedrisk.releases.plan import Plan
 from fedrisk.secure.identity import EphemeralKey
@@ -56,12 +60,10 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
     research_seed = request.get("research_seed")
     if research_seed is not None and not isinstance(research_seed, int):
         raise ProtocolError("the research seed is no whole number; the hub runs another version of fedrisk")
-    role = check_role(study, node)
-    recipe.require()
-    node.institution.policy.check(study, institution=node.name, research=research_seed is not None)
-    refuse_marked(node, study)
-    settle_books(node)
-    check_boundary(node, study, research=research_seed is not None)
+    for rule in rules_of_study(study, recipe, node, settle_books, research=research_seed is not None):
+        rule()
+    node.store.can_keep_results()
+    role = study.role_of(node.name)
     begun = Begun(study=study.model_dump(mode="json"), research_seed=research_seed)
     attempt = Attempt(node, node.store.begin(str(request.get("attempt")), begun))
     body: dict[str, Any] = {"name": node.name, "member": True}
@@ -71,10 +73,13 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
     else:
         brought = recipe.brings(node, study, research_seed)
         table = attempt.read()
-        check_table_fits(study, node, table)
+        for rule in rules_of_table(study, recipe, node, table, research_seed):
+            rule()
         plan = recipe.plan(study, brought.features)
         check_budget(attempt, plan)
-        statement = _statement(attempt, table, brought)
+        statement = statement_of(
+            study, node, len(table), labelled_rows(study, node, table), brought, evaluation_key(attempt)
+        )
         body |= _for_report(attempt, plan)
     stated = statement.model_dump(mode="json")
     agreement = Agreement(
@@ -105,28 +110,93 @@ def close(node: Node, request: Payload) -> Payload:
     return Payload()
 
 
-def _statement(attempt: Attempt, table: Table, brought: Brought) -> Statement:
-    """What the institution states to all members: public facts from which every member makes the same plan."""
-    policy, label = attempt.node.institution.policy, described(attempt.node).label
-    facts = None
-    if label is not None:
-        facts = LabelFacts(
-            horizon=label.horizon,
-            selection=label.selection,
-            weighted=label.weight is not None,
-            binary=bool(label.positive) and label.weight is None,
+Rule = Callable[[], object]
+"""One thing that an institution looks at; raises a FedriskError where it refuses."""
+
+
+def rules_of_study(
+    study: Study, recipe: Recipe, node: Node, books: Callable[[Node], object], *, research: bool
+) -> Iterator[Rule]:
+    """What is looked at before a table is read, in this order; ``fedrisk check`` goes through the same rules.
+
+    books: looks at trail and ledger (clients/books): to agree they are settled, to look they are left as they are.
+    """
+    yield lambda: check_role(study, node)
+    yield recipe.require
+    yield lambda: node.institution.policy.check(study, institution=node.name, research=research)
+    yield lambda: refuse_marked(node, study)
+    yield lambda: books(node)
+    yield lambda: out_of_time.check_boundary(node, study, research=research)
+
+
+def rules_of_table(
+    study: Study, recipe: Recipe, node: Node, table: Table, research_seed: int | None
+) -> Iterator[Rule]:
+    """Whether a checked table fits the study, what later exchanges would refuse included."""
+    yield lambda: _check_rows(study, node, table)
+    yield lambda: check_epsilon_delta(study.privacy.epsilon, study.privacy.delta, len(table))
+    yield lambda: _check_dates(study, node, table)
+    if node.name in study.banks:
+        yield lambda: out_of_time.check_sides(study, node, table)
+        yield lambda: check_labels(study, node, table)
+        yield lambda: check_rate(study, node, table)
+    yield lambda: recipe.beforehand(node, study, table, research_seed)
+
+
+def statement_of(
+    study: Study,
+    node: Node,
+    rows: int,
+    labelled: Labelled | None,
+    brought: Brought,
+    evaluation_key: str | None,
+) -> Statement:
+    """What the institution states to all members: public facts from which every member makes the same plan.
+
+    ConfigError where a dictionary holds more than a statement may.
+    """
+    policy, label = node.institution.policy, described(node).label
+    try:
+        facts = None
+        if label is not None:
+            facts = LabelFacts(
+                horizon=label.horizon,
+                selection=label.selection,
+                weighted=label.weight is not None,
+                binary=bool(label.positive) and label.weight is None,
+            )
+        return Statement(
+            role=study.role_of(node.name),
+            rows=rows,
+            labelled=labelled,
+            least_rows=policy.least_rows,
+            features=json.loads(json.dumps([vars(f) for f in brought.features])),
+            label=facts,
+            scores=policy.scores,
+            score_values=policy.score_values,
+            evaluation=policy.evaluation,
+            evaluation_key=evaluation_key,
+            **json.loads(json.dumps(dict(brought.stated))),
         )
-    return Statement(
-        role=attempt.study.role_of(attempt.name),
-        rows=len(table),
-        features=json.loads(json.dumps([vars(f) for f in brought.features])),
-        label=facts,
-        scores=policy.scores,
-        score_values=policy.score_values,
-        evaluation=policy.evaluation,
-        evaluation_key=evaluation_key(attempt),
-        **json.loads(json.dumps(dict(brought.stated))),
-    )
+    except ValidationError as error:
+        keys = {".".join(map(str, item["loc"])) for item in error.errors(include_url=False)}
+        raise ConfigError(
+            f"{node.name}: its dictionary says more than a statement to other members may hold "
+            f"({', '.join(sorted(keys))}); shorten it"
+        ) from None
+
+
+def labelled_rows(study: Study, node: Node, table: Table) -> Labelled | None:
+    """How many rows have a label, at a bank: all, and by the sides of a hold-out by date."""
+    if node.name not in study.banks:
+        return None
+    there = table.labelled
+    late = out_of_time.held(study, described(node), table)
+    if late is None:
+        both = [int(there.sum()), len(table)]
+        return Labelled(rows=both[0], training=both, holdout=both)
+    parts = [[int((there & side).sum()), int(side.sum())] for side in (~late, late)]
+    return Labelled(rows=int(there.sum()), training=parts[0], holdout=parts[1])
 
 
 def evaluation_key(attempt: Attempt) -> str | None:
@@ -193,20 +263,41 @@ def check_role(study: Study, node: Node) -> Role:
     return role
 
 
-def check_table_fits(study: Study, node: Node, table: Table) -> None:
-    """Whether a checked table fits the study: enough rows, delta small enough, dates within the windows."""
-    dictionary = node.institution.dictionary
+def check_labels(study: Study, node: Node, table: Table) -> None:
+    """DataError at a bank without labels, or with none on one side of a hold-out by date."""
+    if table.label is None:
+        raise DataError(f"{node.name} is a bank and has no label; name it in [dictionary.label]")
+    late = out_of_time.held(study, node.institution.dictionary, table)
+    if late is None:
+        return
+    for side, what in ((~late, "before"), (late, "on or after")):
+        needed = side is not late or node.institution.policy.evaluation
+        if needed and side.any() and not table.labelled[side].any():
+            verb = "evaluate" if side is late else "train"
+            raise DataError(
+                f"{node.name}: no row with a date {what} holdout.from_date = {study.holdout.from_date} has a label, so "
+                f"there is nothing to {verb} on; choose another date, with outcomes on both sides of it"
+            )
+
+
+def _check_rows(study: Study, node: Node, table: Table) -> None:
+    """Enough rows, at a bank with a label."""
     least = node.institution.policy.least_rows
-    if len(table) < least:
+    there, what = len(table), "usable rows"
+    if node.name in study.banks:
+        there, what = int(table.labelled.sum()), "usable rows with a label"
+    if there < least:
         raise PolicyError(
-            f"{node.name}: {len(table)} usable rows, and policy.least_rows is {least}; "
+            f"{node.name}: {there} {what}, and policy.least_rows is {least}; "
             "wait for more, or change the policy"
         )
-    check_epsilon_delta(study.privacy.epsilon, study.privacy.delta, len(table))
+
+
+def _check_dates(study: Study, node: Node, table: Table) -> None:
+    """Dates where the study goes by them, within its windows."""
+    dictionary = node.institution.dictionary
     if dictionary is None or dictionary.as_of is None:
-        if study.windows.as_of is not None or (
-            study.holdout.kind == "out_of_time" and node.name in study.banks
-        ):
+        if study.windows.as_of is not None or out_of_time.asked(study, node.name):
             raise ConfigError(
                 f"{node.name}: the study goes by dates and the dictionary names no as_of column; "
                 "add dictionary.as_of, or take the dates out of the study"
@@ -237,20 +328,25 @@ def check_budget(attempt: Attempt, plan: Plan) -> None:
     if attempt.research or attempt.state.find(Charges) is not None:
         # A training that goes on after a stop has paid its part already.
         return
-    mu = plan.price[attempt.name]
+    fits_budget(attempt.node.ledger, study, plan, attempt.name, attempt.state.id)
+
+
+def fits_budget(ledger: Ledger, study: Study, plan: Plan, name: str, attempt: str) -> None:
+    """Whether a ledger would hold the whole study; BudgetError names the cap that does not suffice."""
+    mu = plan.price[name]
     if not math.isfinite(mu):
         raise PolicyError("privacy.epsilon = inf has no price in mu; it is for research runs only")
-    attempt.node.ledger.reserve_check(
+    ledger.reserve_check(
         [
             Spend(
                 study=study.name,
-                attempt=attempt.state.id,
+                attempt=attempt,
                 release="study",
                 population="training",
                 mu=mu,
                 delta=study.privacy.delta,
                 what="whole study",
-                institution=attempt.name,
+                institution=name,
                 counterparty="hub",
                 research=False,
             )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fedrisk.clients import outlet
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.outlet import Noise, RingArray
-from fedrisk.clients.row_order import all_training_rows, own_features
+from fedrisk.clients.row_order import all_training_rows, own_features, teaching
 from fedrisk.data.features import Feature
 from fedrisk.models.binning import grid_histogram
 from fedrisk.protocol.payload import Payload
@@ -26,7 +26,9 @@ def release_edges(attempt: Attempt, request: Payload) -> Payload:
 
     def part(block: Block, noise: Noise) -> RingArray:
         private = [f for f in own_features(attempt.plan.features, attempt.role) if f.private_edges]
-        counts = edge_counts(attempt.read().frame, all_training_rows(attempt), private, block.shape[1])
+        rows = all_training_rows(attempt)
+        rows = rows[teaching(attempt, rows)]
+        counts = edge_counts(attempt.read().frame, rows, private, block.shape[1])
         return noise.add(block, counts << release.scale_bits)
 
     return outlet.release(attempt, release, request, part)

@@ -1,34 +1,48 @@
-"""What a bank lets out of its hold-out, whatever the model: one histogram of score bin by label, noisy and masked.
+"""What a bank keeps of a study, and lets out of its hold-out, whatever the model.
 
-The order is the same for every recipe. The release is paid first; its answer is on the disk before the bank fits models
-for itself, so that nothing that goes wrong with those may lose it. Research runs, which have no privacy, let exact
-counts and the figures of the bank's models out instead.
+The order is the same for every recipe. Scores are written first, before the release of the hold-out is paid; then one
+histogram of score bin by label leaves, noisy and masked, with its answer on the disk; then the bank fits models for
+itself. Where scores cannot be written, the study goes on, since it was paid for: what they are made from stays on the
+disk until they were written and read back (``AttemptStore.keep_until_settled``, clients/own_results). Research runs,
+which have no privacy, let exact counts and the figures of the bank's models out instead.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from fedrisk.clients import outlet
 from fedrisk.clients.attempt import Attempt
-from fedrisk.errors import PolicyError
+from fedrisk.errors import DataError, FedriskError, PolicyError, StoreError
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import evaluated
 from fedrisk.releases.release import Block, Release
 
+Made = TypeVar("Made")
 Figures = dict[str, float | None]
 SCORES = "scores.parquet"
 """File of the bank's scores among its results of an attempt."""
+
+
+POINTS = "points.parquet"
+"""File of the points of each of the bank's columns, beside it."""
+
+ROOM, ROOM_PER_ROW = 4 << 20, 64
+"""Bytes of the disk that a bank keeps free for what is left to write of a study, in all and for each customer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HoldOut:
     """A bank's hold-out, scored, (n,) each.
 
-    label: labels. bins: score bins of the noisy histogram. exact: whole numbers by which a research run counts.
+    label: labels, of rows that have one. bins: score bins of the noisy histogram. exact: whole numbers by which a
+    research run counts.
     """
 
     label: NDArray[np.float64]
@@ -36,31 +50,53 @@ class HoldOut:
     exact: NDArray[np.int64]
 
 
+def split_of(use: NDArray[np.uint8], label: NDArray[np.float64]) -> NDArray[Any]:
+    """What each row of a bank was used for, in words for its own files: rows without a label for nothing, (n,).
+
+    >>> split_of(np.array([0, 1, 2, 0], np.uint8), np.array([1.0, 0.0, 0.0, np.nan])).tolist()
+    ['training', 'holdout', 'unused', 'no label']
+    """
+    words = np.array(["training", "holdout", "unused"], dtype=object)[use]
+    words[np.isnan(label)] = "no label"
+    return words
+
+
 def evaluate(
     attempt: Attempt,
     request: Payload,
     action: str,
     score: Callable[[], HoldOut],
-    keep: Callable[[], Figures],
+    keep: Callable[[], None],
+    own: Callable[[], Figures],
     *,
     allowed: bool = True,
 ) -> Payload:
     """The answer to the last exchange at a bank.
 
-    score: the bank's scored hold-out, computed once. keep: writes the bank's results to its store and gives figures of
-    the models that it fits for itself. allowed: whether the state of the study lets the hold-out be evaluated; besides,
-    all members whose records stand behind the scores have to let it.
+    score: the bank's scored hold-out, computed once. keep: writes the bank's scores to its store and reads them back.
+    own: writes what else the bank keeps and gives figures of the models that it fits for itself; nothing that fails in
+    it fails the exchange. allowed: whether the state of the study lets the hold-out be evaluated; besides, all members
+    whose records stand behind the scores have to let it.
     """
     wanted = allowed and evaluated(attempt.study, attempt.statements)
     if wanted and not attempt.node.institution.policy.evaluation:
         raise PolicyError(f"{attempt.name} lets no evaluation figures out (policy.evaluation = false)")
     release = attempt.plan.release("evaluation")
-    results = attempt.node.store.results(attempt.state.id) / SCORES
-    if not results.exists():
+    before = scores_kept(attempt) is not None
+    if not before:
         # Before anything is paid: what cannot be scored refuses the exchange.
         score()
+        try_to_keep(attempt, action, keep)
+
+    def further() -> Figures:
+        try:
+            return own()
+        except Exception as error:
+            attempt.node.store.log_error(attempt.state.id, action, error)
+            return {}
+
     if attempt.research and wanted:
-        return outlet.release_exact(attempt, release, request, lambda: _exact(score(), keep()))
+        return outlet.release_exact(attempt, release, request, lambda: _exact(score(), further()))
     computed: list[bool] = []
 
     def part(block: Block, noise: outlet.Noise) -> NDArray[Any]:
@@ -68,17 +104,81 @@ def evaluate(
         return noise.add(block, _counts(release, block, score()))
 
     answer = outlet.release(attempt, release, request, part) if wanted else Payload()
-    if wanted and not computed and results.exists():
-        # Asked a second time: the stored answer, and the bank has its results already.
-        return answer
-    if attempt.research:
-        keep()
-        return answer
+    if not (wanted and not computed and before):
+        # Else asked a second time: the stored answer, and the bank has its results already.
+        further()
+    return answer
+
+
+class OwnKept:
+    """What a bank could not make of its own models and figures: by name, a code and a reason, for itself alone."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+        self.absent: dict[str, dict[str, str]] = {}
+
+    def tried(self, name: str, make: Callable[[], Made]) -> Made | None:
+        """What ``make`` makes; None, and an entry, where it fails."""
+        try:
+            return make()
+        except Exception as error:
+            self.failed(name, error, name)
+            return None
+
+    def failed(self, name: str, error: Exception, action: str) -> None:
+        """Enter a failure, its whole text in the institution's log of errors."""
+        foreseen = isinstance(error, FedriskError)
+        code = error.code if isinstance(error, FedriskError) else "internal"
+        # The text of an unforeseen error may hold anything.
+        reason = str(error) if foreseen else f"{type(error).__name__}; errors.log in the store has all of it"
+        self.absent[name] = {"code": code, "reason": reason}
+        self.attempt.node.store.log_error(self.attempt.state.id, action, error)
+
+    def without(self, name: str, reason: str) -> None:
+        """Enter that something cannot be made of these records; nothing failed."""
+        self.absent[name] = {"code": DataError.code, "reason": reason}
+
+
+def try_to_keep(attempt: Attempt, action: str, keep: Callable[[], None]) -> None:
+    """Write what an attempt owes; where that fails the reason is logged, and it can be made later.
+
+    The room that was kept on the disk is for this.
+    """
+    attempt.state.give_back_room()
     try:
         keep()
     except Exception as error:
-        attempt.node.store.log_error(attempt.state.id, action, error)
-    return answer
+        with contextlib.suppress(Exception):
+            attempt.node.store.log_error(attempt.state.id, f"{action}: scores", error)
+
+
+def settle_scores(attempt: Attempt) -> None:
+    """Read the scores back: nothing is owed any more. StoreError where they are not there."""
+    if scores_kept(attempt) is None:
+        raise StoreError(
+            f"the scores of attempt {attempt.state.id} at {attempt.name} were written and cannot be read back; see "
+            f"that {attempt.node.store.path / 'results'} can be written"
+        )
+    attempt.state.settle()
+
+
+def room_for(customers: int) -> int:
+    """Bytes of the disk that a bank keeps free for its results."""
+    return ROOM + ROOM_PER_ROW * customers
+
+
+def scores_kept(attempt: Attempt) -> int | None:
+    """Rows of the attempt's scores in the bank's store, read back; None where they are not there or cannot be read."""
+    return rows_of_scores(attempt.node.store.path / "results" / attempt.state.id / SCORES)
+
+
+def rows_of_scores(file: Path) -> int | None:
+    """Rows of a file of scores, all of it read; None where it is not there or cannot be read."""
+    try:
+        return len(pd.read_parquet(file))
+    except (OSError, ValueError):
+        # pyarrow's errors are ValueErrors.
+        return None
 
 
 def _counts(release: Release, block: Block, held: HoldOut) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fedrisk.audit.log import AuditLog
 from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.store import owner
 from fedrisk.clients.store.store import NodeStore
 from fedrisk.institution import Institution, load_institution
 from fedrisk.privacy.ledger.ledger import Ledger
@@ -20,9 +21,24 @@ class Node:
 
     @classmethod
     def load(cls, path: str | Path) -> "Node":
-        """The node of an institution file."""
+        """The node of an institution file, to be looked at: what its store lacks is not made.
+
+        OwnerError where the store is another institution's.
+        """
         institution = load_institution(path)
-        return cls(institution, NodeStore(institution.store_path))
+        owner.check(institution.store_path, institution)
+        return cls(institution, NodeStore(institution.store_path, make=False))
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Node":
+        """The node of an institution file, to serve messages and for acts; its store is made on first use."""
+        return cls.load(path).opened()
+
+    def opened(self) -> "Node":
+        """This node, with a store that is made on first use and knows whose it is; errors as in :meth:`load`."""
+        store = NodeStore(self.store.path)
+        owner.claim(store.path, self.institution)
+        return Node(self.institution, store)
 
     @property
     def name(self) -> str:
@@ -43,7 +59,7 @@ class Node:
     def trail(self) -> AuditLog:
         """Its audit trail; StoreError where it is lost, so that no new one begins in its place."""
         self.store.refuse_lost_trail()
-        return AuditLog(self.trail_path, self.store.identity, self.name)
+        return self.store.trail(self.name)
 
     def attempt(self, request: Payload) -> Attempt:
         """The attempt that a request belongs to; ProtocolError where it was never described here."""

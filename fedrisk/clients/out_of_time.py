@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.node import Node
+from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.table import Table
-from fedrisk.errors import PolicyError, ProtocolError, StoreError
+from fedrisk.errors import DataError, PolicyError, ProtocolError, StoreError
 from fedrisk.files import write_atomic
 from fedrisk.study import Study
 
@@ -42,6 +43,22 @@ def check_boundary(node: Node, study: Study, *, research: bool) -> None:
             )
 
 
+def rows_by_side(study: Study, node: Node, table: Table) -> tuple[int, int] | None:
+    """Rows of a bank before the study's boundary, and on or after it; None where nothing goes by it here."""
+    late = held(study, node.institution.dictionary, table) if asked(study, node.name) else None
+    return None if late is None else (int((~late).sum()), int(late.sum()))
+
+
+def check_sides(study: Study, node: Node, table: Table) -> None:
+    """DataError where a bank would train on nobody: all its rows are on or after the boundary."""
+    sides = rows_by_side(study, node, table)
+    if sides is not None and not sides[0]:
+        raise DataError(
+            f"{node.name}: no row has a date before holdout.from_date = {study.holdout.from_date}, so none is left for "
+            "training; take a later boundary, or read earlier rows"
+        )
+
+
 def flags(attempt: Attempt, table: Table) -> NDArray[np.uint8]:
     """1 for rows that are held out by date, (n,), in the table's order; zeros where nothing is asked of this node.
 
@@ -50,8 +67,8 @@ def flags(attempt: Attempt, table: Table) -> NDArray[np.uint8]:
     study, node = attempt.study, attempt.node
     if not asked(study, node.name):
         return np.zeros(len(table), np.uint8)
-    dictionary, boundary = node.institution.dictionary, study.holdout.from_date
-    if dictionary is None or dictionary.as_of is None or boundary is None:
+    boundary, late = study.holdout.from_date, held(study, node.institution.dictionary, table)
+    if boundary is None or late is None:
         raise ProtocolError("an out-of-time hold-out needs dictionary.as_of and holdout.from_date")
     if not attempt.research:
         node.institution.policy.check(study, institution=node.name, research=False)
@@ -59,8 +76,16 @@ def flags(attempt: Attempt, table: Table) -> NDArray[np.uint8]:
         given = {**_given(node), boundary: _today()}
         content = json.dumps({b.isoformat(): last.isoformat() for b, last in sorted(given.items())})
         write_atomic(node.store.path / FILE, content.encode())
-    held: NDArray[np.uint8] = (table.frame[dictionary.as_of].dt.date >= boundary).to_numpy().astype(np.uint8)
-    return held
+    return late.astype(np.uint8)
+
+
+def held(study: Study, dictionary: Dictionary | None, table: Table) -> NDArray[np.bool_] | None:
+    """Which rows of a bank are held out by date, (n,); None where no date decides, or none is named."""
+    boundary = study.holdout.from_date
+    if boundary is None or dictionary is None or dictionary.as_of is None:
+        return None
+    late: NDArray[np.bool_] = (table.frame[dictionary.as_of].dt.date >= boundary).to_numpy(dtype=bool)
+    return late
 
 
 def _given(node: Node) -> dict[date, date]:

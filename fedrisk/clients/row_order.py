@@ -16,36 +16,27 @@ from fedrisk.alignment.matching import HOLD_OUT, TRAINING, UNUSED
 from fedrisk.clients.attempt import Attempt
 from fedrisk.data.features import Feature
 from fedrisk.errors import PolicyError, ProtocolError
-from fedrisk.protocol.order import uses_digest
+from fedrisk.protocol.order import check_common, shares_of, uses_digest, wanted_rows
 from fedrisk.protocol.payload import Payload
-from fedrisk.protocol.statements import features_of_roles, trainer_rows
+from fedrisk.protocol.statements import features_of_roles, labelled_among, trainer_rows
 from fedrisk.recipe import MakePlan
 from fedrisk.releases.plan import Plan
-
-LEAST_SHARE = 0.5
-"""Share of the rows that a draw leaves below which it is not believed; rows of an earlier epoch keep their sides."""
-
-DATED_SHARE = 0.2
-"""Share for training that is reckoned with where a date decides."""
-
-CHANCE = 1e-6
-"""Chance with which a fair draw may be taken for none, before half of it is taken off."""
-
-LEAST_INCLUDED = 0.5
-"""Least share of enterprises taking part that is reckoned with, whatever the study says."""
+from fedrisk.study import BANK
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowOrder:
     """Sizes that follow from the order.
 
-    training, sampled: training rows of all lists, and those of the sample, as the hub counts them. listed: length of
+    training, sampled: training rows of all lists, and those of the sample, as the hub counts them. labelled: about so
+    many training rows have a label, by what members state. listed: length of
     each list on which the institution has rows. places: places of all these lists by population, those of enterprises
     that the institution does not know among them: the exact overlap is written down nowhere.
     """
 
     training: int
     sampled: int
+    labelled: int
     listed: dict[str, int]
     places: dict[str, int]
 
@@ -75,6 +66,7 @@ def take_order(attempt: Attempt, request: Payload, plan: MakePlan) -> RowOrder:
     order = RowOrder(
         training=sum(told.get("training").values()),
         sampled=sum(told.get("sampled").values()),
+        labelled=sum(labelled_among(attempt.statements, told.get("training"), "training").values()),
         listed={name: len(listed(attempt, name)) for name in attempt.lists},
         places=_places(attempt),
     )
@@ -119,6 +111,20 @@ def training_rows(attempt: Attempt, name: str, *, sample: bool = False) -> NDArr
 def all_training_rows(attempt: Attempt) -> NDArray[np.int64]:
     """Training rows of all lists, one list after the other."""
     return np.concatenate([training_rows(attempt, name) for name in attempt.lists])
+
+
+def teaching(attempt: Attempt, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the institution's row numbers may add to a sum over training rows, (n,).
+
+    At a bank those with a label; elsewhere all: who has a label only the bank knows. The order of rows does not say
+    it, since hub and holders read the order: a row without a label stands in it like any other, on the side that
+    the draw gave it, and adds zeros. So a hub that names other training rows gets nothing of such a row, and a label
+    that comes later changes a sum by one row's bound, as the row itself would, and no side, no size of a message and
+    nothing else that others see.
+    """
+    known: NDArray[np.bool_] = rows >= 0
+    table = attempt.read()
+    return known & table.labelled[rows] if attempt.role == BANK else known
 
 
 def _take_list(
@@ -168,28 +174,35 @@ def _check_enough(attempt: Attempt, plan: Plan) -> None:
     LEAST_INCLUDED is taken. ProtocolError where the sample is not of the size that the study says.
     """
     study, told = attempt.study, attempt.told("order")
-    included = max(study.inclusion_probability, LEAST_INCLUDED) / len(study.trainers)
-    share = {"training": 1 - study.holdout.percent / 100, "holdout": study.holdout.percent / 100}
-    if study.holdout.kind == "out_of_time":
-        share = {"training": DATED_SHARE}  # a date decides, and may leave few
-    for what, part in share.items():
+    least = attempt.node.institution.policy.least_rows
+    shares, table, rows = shares_of(study), attempt.read(), all_training_rows(attempt)
+    most = int(table.labelled.sum()) if attempt.role == BANK else len(table)
+    for what, part in shares.items():
         for name, there in told.get(what).items():
-            _enough(attempt, there, included * part, attempt.statements[name].rows, f"rows of {name}: {what}")
-    known = sum(int((training_rows(attempt, name) >= 0).sum()) for name in attempt.lists)
-    _enough(attempt, known, included * share["training"], len(attempt.read()), "own rows: training")
+            listed_rows = attempt.statements[name].rows
+            _enough(attempt, there, wanted_rows(least, part, listed_rows), f"rows of {name}: {what}")
+    there = int(teaching(attempt, rows).sum())
+    _enough(attempt, there, wanted_rows(least, shares["training"], most), "own rows: training")
+    _check_common(attempt)
     _check_sample(told, plan.sample_rows)
 
 
-def _enough(attempt: Attempt, there: int, share: float, most: int, what: str) -> None:
-    from scipy.stats import binom
-
-    least = attempt.node.institution.policy.least_rows
-    wanted = LEAST_SHARE * float(binom.ppf(CHANCE, min(least, most), share))
+def _enough(attempt: Attempt, there: int, wanted: float, what: str) -> None:
     if there < wanted:
+        least = attempt.node.institution.policy.least_rows
         raise PolicyError(
             f"{attempt.name}: too few {what} ({math.ceil(wanted)} are wanted, as policy.least_rows = {least}); let "
             "more enterprises take part, or change the policy"
         )
+
+
+def _check_common(attempt: Attempt) -> None:
+    """DataError at a holder that has too little in common with the lists; it alone and the hub see how much."""
+    if attempt.name in attempt.study.trainers:
+        return
+    known = sum(int((listed(attempt, name) >= 0).sum()) for name in attempt.lists)
+    places = sum(len(listed(attempt, name)) for name in attempt.lists)
+    check_common(attempt.study, attempt.name, known, places, len(attempt.read()))
 
 
 def _check_sample(told: Payload, sample_rows: int | None) -> None:

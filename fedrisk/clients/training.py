@@ -40,6 +40,7 @@ from fedrisk.protocol.form import (
     OfAttempt,
 )
 from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.statements import labelled_among
 from fedrisk.releases.gradient_sums import TrainingPlan
 from fedrisk.releases.release import Block
 from fedrisk.secure import double_mask, step_keys
@@ -62,7 +63,11 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingState:
-    """What is trained: design of the model, rows of all trainers, learning rate; view: digest when keys were made."""
+    """What is trained: design of the model, learning rate; view: digest when keys were made.
+
+    rows: of all trainers, those that something is learnt from (at banks about so many with a label): public numbers, by
+    which sums become means. The exact number would be one of records, and no noise would hide it.
+    """
 
     design: dict[str, Any]
     rows: dict[str, int]
@@ -168,11 +173,12 @@ def prepare(node: Node, request: Payload, *, side: Side) -> Payload:
     plan = attempt.plan.trained
     rows = training_rows(attempt, attempt.name)
     state = what_is_trained(attempt, side)
-    if state.rows[attempt.name] != len(rows):
+    counted = attempt.told("order").get("training")
+    if counted[attempt.name] != len(rows):
         raise ProtocolError(
             "the hub counts other training rows than the order of rows has; run the study again"
         )
-    check_ring(sum(state.rows.values()), plan.clip, plan.sigma, len(plan.trainers))
+    check_ring(sum(counted[name] for name in plan.trainers), plan.clip, plan.sigma, len(plan.trainers))
     # By id: single precision depends on the place in a block, and the row order is another one in every attempt.
     side.ready(attempt, rows[attempt.by_id(rows)])
     if attempt.state.find(TrainingState) is None:
@@ -287,7 +293,6 @@ def trained_model(attempt: Attempt, size: int) -> TrainedModel:
 
     ProtocolError unless it is ``size`` finite numbers of at most MOST_WEIGHT; nothing is released or installed then.
     """
-    attempt.state.still_runs()
     weights = _weights(attempt.told("trained"), size, np.float32)
     about = about_training(
         attempt.study, attempt.state.id, attempt.plan.trained.mu, research=attempt.research
@@ -312,7 +317,8 @@ def terms_of(attempt: Attempt) -> step_keys.Terms:
 def what_is_trained(attempt: Attempt, side: Side) -> TrainingState:
     """What the hub tells all members to train, checked; ProtocolError where it does not follow from public facts."""
     told, order = attempt.told("training"), attempt.told("order")
-    rows = {name: int(order.get("training")[name]) for name in attempt.plan.trained.trainers}
+    counted = {name: int(order.get("training")[name]) for name in attempt.plan.trained.trainers}
+    rows = labelled_among(attempt.statements, counted, "training")
     design, rate = side.agreed(attempt, sum(rows.values()))
     if not _same(told.get("rate"), rate):
         raise ProtocolError(
@@ -398,11 +404,11 @@ def _part(
     if plan.distributed:
         return noisy_sum(weights, f"step {number}")
     rule, state = attempt.study.training, attempt.state.load(TrainingState)
-    local = weights.copy()
+    local, rows = weights.copy(), state.rows[attempt.name]
     for k in range(rule.local_steps):
-        gradient = dequantise(noisy_sum(local, f"step {number}.{k}")) / trainee.rows
+        gradient = dequantise(noisy_sum(local, f"step {number}.{k}")) / rows
         local -= state.rate * (gradient + rule.proximal * (local - weights))
-    share = trainee.rows / sum(state.rows.values())
+    share = rows / sum(state.rows.values())
     change: NDArray[np.int64] = np.rint((local - weights) * share * 2.0**BITS).astype(np.int64)
     return change
 

@@ -21,8 +21,10 @@ from fedrisk.audit.witness import (
     Mark,
     answer_marks,
     answered_until,
+    contradiction,
     latest_witnessed,
     leave_mark,
+    load_witnessed,
     marks_of,
 )
 from fedrisk.clients.attempt import Attempt
@@ -92,6 +94,32 @@ def check_heads(attempt: Attempt, request: Payload) -> None:
     found += _check_own(attempt, kept)
     if found:
         raise ProtocolError("; ".join(found))
+
+
+def foreseen(node: Node, others: Mapping[str, Node]) -> list[str]:
+    """What ``check_heads`` would find in a study with these nodes, in words; leaves no mark.
+
+    For one machine, where all stores are at hand: this node's present head against the heads of it that the others
+    keep, which both sides would refuse.
+    """
+    if not _log(node).exists():
+        return []  # nothing to sign yet; that a trail is gone, its own check says
+    now, found = own_head(node), []
+    for giver, other in others.items():
+        kept = load_witnessed(_log(other), node.name)
+        known = answered_until(_log(node), node.name)
+        latest = latest_witnessed(_log(other), node.name)
+        what = ""
+        if latest is not None and latest.time > known:
+            what = _own_contradiction(latest, node.trail.hash_at(latest.count), now)
+        what = what or next((w for head in kept if (w := contradiction(now, head))), "")
+        if what:
+            found.append(
+                f"{giver} keeps a signed head of {node.name} that {node.name} no longer agrees with ({what}): its "
+                "store was put back from an older copy, or its trail was rewritten. Put the latest store back; the "
+                f"study is refused, and both have to answer for it ('{_ANSWER.format(name=node.name)}')"
+            )
+    return found
 
 
 def answer(node: Node, name: str, *, reason: str, who: str | None = None) -> None:

@@ -7,33 +7,42 @@ a single value: bounds and categories taken from the data would themselves be a 
 category its public list, and integer codes with few values are best given public edges, which cost no
 privacy.
 
+A dictionary may be drafted from a table (`fedrisk.data.draft`), rounded to numbers that look public. What such a draft
+proposes is marked ``drafted``, and no dictionary with such a mark is taken: a person looks at the bounds first and
+takes responsibility for them (``fedrisk dictionary confirm``).
+
 A dictionary describes a table; it never holds a value of one. `fedrisk.data.table` reads and checks the
 table.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fedrisk.data.special import Special, special_problems
+from fedrisk.data.text import Codes, Value, canonical
 from fedrisk.errors import ConfigError
+from fedrisk.file_rules import broken_rules
+from fedrisk.toml_file import load_toml, near_name
 
 MAX_BINS = 64
 """Most bins of a column: one-hot columns travel masked, and more bins cost traffic and noise for no gain."""
 
+MOST_NAMED = 6
+"""Most columns that one problem names."""
+
+FILL_IN = "FILL IN"
+"""With this begins a text that a person has still to write; a dictionary that holds one is refused."""
+
 ROW_NUMBER = "@row"
 """Stands for the row number of the file in ``Dictionary.id``."""
-
-Value = str | int | float
 
 _NUMBER_ONLY = ("low", "high", "bins", "bin_count", "monotone", "direction")
 _CATEGORY_ONLY = ("categories", "prefix")
@@ -72,7 +81,8 @@ class Column(_Frozen):
     among a flag's 0 and 1, with the meaning of each (in a file a table): every one is a bin of its own, apart
     from the numbers and from missing values. ``missing_values`` are codes that count as missing. ``strength`` is
     how much an expert expects the column to tell about default, never what a table shows: a study with too few
-    defaults for all of its columns leaves weak ones out first.
+    defaults for all of its columns leaves weak ones out first. ``drafted``: nobody has confirmed yet what was proposed
+    from the table; it is no part of what a column means, and of no message.
 
     Where it is known beforehand how risk moves as the number grows, a column says so, in one of two ways:
     ``monotone`` is a constraint, which the points keep whatever the counts say; ``direction`` is an expectation,
@@ -105,6 +115,7 @@ class Column(_Frozen):
     missing_values: tuple[Value, ...] = ()
     special: Special = ()
     feature: bool = True
+    drafted: bool = Field(default=False, exclude=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -122,7 +133,7 @@ class Column(_Frozen):
                 'special is a table of codes and their meanings as texts; write special = { "-9" = "no record" }, '
                 "with every code in quotes"
             )
-        return tuple((canonical(code), meaning) for code, meaning in pairs)
+        return tuple((special_code(code), meaning) for code, meaning in pairs)
 
     @model_validator(mode="after")
     def _rules(self) -> Column:
@@ -141,7 +152,7 @@ class Label(_Frozen):
     ``positive`` lists the values that mean default and ``negative`` those that mean no default. A row with
     any other value has no label; such rows are dropped and counted. With both lists empty the column is
     itself a number in [0, 1]. ``selection`` states for whom labels exist. ``weight`` names a column of
-    selection weights in [0, 1] (larger weights would raise the sensitivity of every sum).
+    selection weights in [0, 1] (larger weights would raise the sensitivity of every sum). ``drafted``: as in a column.
     """
 
     column: str = Field(min_length=1)
@@ -150,6 +161,7 @@ class Label(_Frozen):
     horizon: str = Field(min_length=1)
     weight: str | None = None
     selection: str = "labels exist for approved borrowers only"
+    drafted: bool = Field(default=False, exclude=True)
 
     @model_validator(mode="after")
     def _rules(self) -> Label:
@@ -159,7 +171,7 @@ class Label(_Frozen):
                 "positive and negative are given together or not at all; list the values of both, or leave "
                 "both out if the column is a number in [0, 1]"
             )
-        if both := {canonical(v) for v in self.positive} & {canonical(v) for v in self.negative}:
+        if both := _shared(self.positive, self.negative) | _shared(self.negative, self.positive):
             problems.append(
                 f"positive and negative share {', '.join(map(repr, sorted(both)))}; a value means one or "
                 "the other, so remove it from one list"
@@ -239,26 +251,15 @@ def load_dictionary(source: str | Path | Mapping[str, Any]) -> Dictionary:
         where, raw = "dictionary", source
     else:
         where = f"dictionary in {source}"
-        raw = _toml(source, where)
+        raw = load_toml(Path(source), what="dictionary in")
     if isinstance(raw.get("dictionary"), Mapping):
         raw = raw["dictionary"]
     try:
         return Dictionary.model_validate(raw)
     except ValidationError as error:
-        problems = list(_readable(error, raw))
+        problems = broken_rules(error, Dictionary, raw, said=_place)
     lines = "\n".join(f"  - {p}" for p in problems)
     raise ConfigError(f"{where}: {len(problems)} problem{'s' * (len(problems) > 1)}\n{lines}")
-
-
-def _toml(path: str | Path, where: str) -> Mapping[str, Any]:
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{where}: the file cannot be read ({type(error).__name__}); check path and encoding"
-        ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{where}: not valid TOML: {error}") from error
 
 
 def same_features(a: Dictionary, b: Dictionary) -> list[str]:
@@ -290,13 +291,13 @@ def same_features(a: Dictionary, b: Dictionary) -> list[str]:
     return found
 
 
-def canonical(value: object) -> str:
-    """One spelling for a code, however it is stored: 1, 1.0, "1" and " 1.0 " are all "1".
+def special_code(code: object) -> str:
+    """One spelling for a special code, which is a number: -9, -9.0 and " -9 " are all "-9"; a text stays as it is.
 
-    >>> [canonical(v) for v in (1, "1.0", " P I F ", "01", True)]
-    ['1', '1', 'P I F', '1', '1']
+    >>> [special_code(v) for v in (-9.0, " -9e0", "99.990", "x")]
+    ['-9', '-9', '99.99', 'x']
     """
-    text = str(value).strip() if isinstance(value, str) else value
+    text = code.strip() if isinstance(code, str) else code
     try:
         number = float(text)  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -330,7 +331,7 @@ def _column_problems(c: Column) -> list[str]:
     if c.kind == "date" and c.feature:
         found.append("a date is never a feature; write feature = false")
     found += special_problems(c.kind, c.special, c.low, c.high, c.bins)
-    if both := {code for code, _ in c.special} & {canonical(v) for v in c.missing_values}:
+    if both := {code for code, _ in c.special} & {special_code(v) for v in c.missing_values}:
         found.append(
             f"special and missing_values share {', '.join(map(repr, sorted(both)))}; a code has a bin of its own or "
             "counts as missing, so remove it from one of them"
@@ -414,6 +415,7 @@ def _dictionary_problems(d: Dictionary) -> list[str]:
                 f'as_of = "{d.as_of}" is not a date column; add it with kind = "date" '
                 f"({len(dates)} date columns given)"
             )
+    found += _unfinished(d)
     reserved = {d.id: "the id"}
     if d.label is not None:
         reserved[d.label.column] = "the label"
@@ -427,43 +429,65 @@ def _dictionary_problems(d: Dictionary) -> list[str]:
     return found
 
 
-# --- from pydantic's errors to sentences ------------------------------------------------------------------
+def _unfinished(d: Dictionary) -> list[str]:
+    """What a person has still to write or to confirm in a draft."""
+    texts = {"id": d.id}
+    if d.label is not None:
+        codes = {f"label: {key}": v for key in ("positive", "negative") for v in getattr(d.label, key)}
+        texts |= {"label: column": d.label.column, "label: horizon": d.label.horizon, **codes}
+    for c in d.columns:
+        texts[f'column "{c.name}": meaning'] = c.meaning
+        texts |= {
+            f'column "{c.name}": meaning of special code {code}': meaning for code, meaning in c.special
+        }
+    found = [
+        f'{where} says "{FILL_IN}"; write it' for where, t in texts.items() if str(t).startswith(FILL_IN)
+    ]
+    drafted = [c.name for c in d.columns if c.drafted] + ["the label"] * (
+        d.label is not None and d.label.drafted
+    )
+    if drafted:
+        shown = ", ".join(drafted[:MOST_NAMED]) + (", ..." if len(drafted) > MOST_NAMED else "")
+        found.append(
+            f"{len(drafted)} of {len(d.columns) + (d.label is not None)} were drafted from the table and confirmed by "
+            f"nobody ({shown}): bounds, edges and lists are public, and taken over from the data they would leak. "
+            "Look at them with fedrisk dictionary confirm FILE; then confirm them there, or correct them and remove "
+            "drafted = true"
+        )
+    return found
 
 
-def _readable(error: ValidationError, raw: Mapping[str, Any]) -> Iterator[str]:
-    """One sentence for each problem that pydantic found: where it is, the rule, and the remedy."""
-    for item in error.errors(include_url=False):
-        where, key, model = _place(item["loc"], raw)
-        if item["type"] == "extra_forbidden":
-            yield f"{where}{key} is not a known setting; {_did_you_mean(key, list(model.model_fields))}"
-        elif item["type"] == "missing":
-            yield f"{where}{key} is missing; add it"
-        elif item["type"] == "value_error":
-            yield from (where + line for line in str(item["ctx"]["error"]).split("\n"))
-        else:
-            value = item["input"]
-            shown = f" = {value!r}" if isinstance(value, (str, int, float)) else ""
-            yield f"{where}{key}{shown}: {item['msg'][:1].lower()}{item['msg'][1:]}"
+# --- places of errors ---------------------------------------------------------------------------------------
 
 
-def _place(loc: tuple[int | str, ...], raw: Mapping[str, Any]) -> tuple[str, str, type[BaseModel]]:
-    """Where an error is: the beginning of its sentence, the setting, and the model that has the setting."""
-    where, rest = "", loc
-    model: type[BaseModel] = Dictionary
+def _place(loc: Sequence[int | str], raw: Any) -> str:
+    """Where an error is, in words: the column by its name, the label, the setting."""
     if loc[:1] == ("columns",) and len(loc) > 1 and isinstance(loc[1], int):
         columns = raw["columns"]
         entry = columns[loc[1]] if isinstance(columns, (list, tuple)) else None
         name = entry.get("name") if isinstance(entry, Mapping) else None
-        where = f'column "{name}": ' if name else f"column number {loc[1] + 1}: "
-        rest, model = loc[2:], Column
+        where, rest = f'column "{name}"' if name else f"column number {loc[1] + 1}", loc[2:]
     elif loc[:1] == ("label",):
-        where, rest, model = "label: ", loc[1:], Label
-    return where, str(rest[0]) if rest else "", model
+        where, rest = "label", loc[1:]
+    else:
+        where, rest = "", loc
+    key = (
+        f"{rest[0]}, entry {int(rest[1]) + 1}"
+        if len(rest) > 1 and isinstance(rest[1], int)
+        else "".join(map(str, rest[:1]))
+    )
+    return ": ".join(part for part in (where, key) if part)
 
 
 def _did_you_mean(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f'did you mean "{near[0]}"?' if near else f"known are: {', '.join(known)}"
+    near = near_name(word, known)
+    return f'did you mean "{near}"?' if near else f"known are: {', '.join(known)}"
+
+
+def _shared(one: tuple[Value, ...], other: tuple[Value, ...]) -> set[str]:
+    """Values of one list that the other has too, as texts."""
+    codes = Codes(other)
+    return {canonical(v) for v in one if codes.place(canonical(v)) is not None}
 
 
 def _is_code(pair: Any) -> bool:

@@ -1,36 +1,55 @@
 """An institution's table: where it is, and how it is read from CSV, Parquet or a database.
 
-It is read in blocks, and only the columns that are needed. No text made here holds a value or an id. The
-readers' own messages quote the offending row, so they are dropped, not chained.
+It is read in blocks, and only the columns that are needed. Values arrive as exact text, or as doubles where a column is
+used as a number alone and doubles lose nothing of it, so that the same values give the same table from every source. No
+text made here holds a value or an id. The readers' own messages quote the offending row, so they are dropped, not
+chained.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.parquet
 import sqlalchemy
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from fedrisk.data.dictionary import ROW_NUMBER, Dictionary, canonical
+from fedrisk.data.checks import Check, Checks
+from fedrisk.data.columns import exact_texts, float_texts, plain_numbers
+from fedrisk.data.csv_file import CsvFile
+from fedrisk.data.database import opened_query, query_blocks
+from fedrisk.data.dictionary import ROW_NUMBER, Dictionary
+from fedrisk.data.recognise import refuse_other_than_parquet
+from fedrisk.data.text import Codes, Notation, Value, trim
 from fedrisk.errors import ConfigError, DataError
+
+__all__ = [
+    "Check",
+    "Checks",
+    "Part",
+    "TableSource",
+    "by_value",
+    "expand",
+    "read_header",
+    "read_source",
+    "read_texts",
+    "where",
+]
 
 Floats = npt.NDArray[np.float64]
 
 BLOCK_ROWS = 100_000
-_NULLS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL"]
 _SUFFIXES = (".csv", ".csv.gz", ".parquet")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -62,31 +81,59 @@ class Part(BaseModel):
         return np.sort(np.random.default_rng(self.seed).permutation(n)[self.number - 1 :: self.of])
 
 
-class TableSource(BaseModel):
-    """Where the table is: a .csv, .csv.gz or .parquet file, or a SQLAlchemy URL with a ``query``.
+class TableSource(Notation):
+    r"""Where the table is: a .csv, .csv.gz or .parquet file, or a SQLAlchemy URL with a ``query``.
 
     ``${NAME}`` is replaced by the environment variable when the table is read, so that a password in a URL is
-    never part of a configuration. Relative paths start at the institution file's folder. ``only`` selects the
-    rows whose column equals the value (or one of the values), which cuts one file into several institutions;
-    ``part`` cuts the selected rows at random. ``encoding`` is for CSV, for example "gb18030".
-    """
+    never part of a configuration. Relative paths start at the institution file's folder.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Attributes:
+        source: path of the file, or URL of the database.
+        query: for a database: the SQL that gives the table.
+        only: selects the rows whose column equals the value (or one of the values), which cuts one file into several
+            institutions. A text compares as exact text, a number (without quotes) as a number.
+        part: cuts the selected rows at random.
+        encoding: of a CSV's text, for example "gb18030"; a mark at the front of UTF-8 is read through.
+        delimiter: between the fields of a CSV: "," unless it says ";", "\t" or another character.
+        skip_rows: lines of a CSV above the names of its columns, such as a title.
+        decimal: mark before the fraction of numbers that are written as text, "." or ",".
+        thousands: mark between groups of digits: ",", ".", "'" or " "; none by default.
+        percent: what a percent sign means: "share" (or true) reads 12.5% as 0.125, "points" as 12.5; by default a
+            number with a percent sign is refused.
+        currency: sign before or after amounts, for example "¥"; none by default.
+        negative: how numbers below zero are written beside -123: "trailing" for 123-, "parentheses" for (123).
+    """
 
     source: str = Field(min_length=1)
     query: str | None = None
-    only: dict[str, str | list[str]] = Field(default_factory=dict)
+    only: dict[str, Value | list[Value]] = Field(default_factory=dict)
     part: Part | None = None
     encoding: str = "utf-8"
+    delimiter: str = ","
+    skip_rows: int = Field(default=0, ge=0, le=1000)
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, given: str) -> str:
+        given = "\t" if given in ("\\t", "tab") else given
+        if len(given) != 1 or not given.isascii() or given in '"\r\n' or given.isalnum():
+            raise ValueError(
+                'delimiter is one character such as ",", ";", "|" or "\\t" (a tab); replace longer ones in the file'
+            )
+        return given
 
     @model_validator(mode="after")
-    def _rules(self) -> TableSource:
+    def _place(self) -> TableSource:
         if self.is_database and not self.query:
             raise ValueError('source is a database URL, which needs a query; add query = "SELECT ..."')
         if not self.is_database and self.query:
             raise ValueError("query is for database URLs only; remove it, or give a URL as source")
         if not self.is_database and not self.source.lower().endswith(_SUFFIXES):
-            raise ValueError(f"source must end in one of {', '.join(_SUFFIXES)}, or be a database URL")
+            raise ValueError(
+                f"source must end in one of {', '.join(_SUFFIXES)}, or be a database URL{_suffix_remedy(self.source)}"
+            )
+        if not self.is_csv and (given := {"delimiter", "skip_rows"} & self.model_fields_set):
+            raise ValueError(f"{', '.join(sorted(given))} is for CSV only; remove it")
         return self
 
     @property
@@ -94,43 +141,24 @@ class TableSource(BaseModel):
         """Whether ``source`` is a database URL."""
         return "://" in self.source
 
+    @property
+    def is_csv(self) -> bool:
+        """Whether ``source`` is a CSV, compressed or not."""
+        return not self.is_database and not self.source.lower().endswith(".parquet")
 
-@dataclass(frozen=True)
-class Check:
-    """One rule that rows of the table break: how many rows, which share, how severe it is, and the remedy."""
-
-    column: str
-    rule: str
-    rows: int
-    share: float
-    severity: Literal["error", "warning", "note"]
-    remedy: str
-
-    def __str__(self) -> str:
-        rows = f" ({self.rows:,} rows, {self.share:.2%})" if self.rows else ""
-        return f"{self.severity}: {self.column}: {self.rule}{rows}; {self.remedy}"
+    @property
+    def notation(self) -> Notation:
+        """How numbers are written in its texts."""
+        return Notation.model_validate({key: getattr(self, key) for key in Notation.model_fields})
 
 
-class Checks(list[Check]):
-    """The checks of a table with ``total`` rows."""
-
-    total: int = 0
-
-    def note(
-        self,
-        column: str,
-        rule: str,
-        rows: int,
-        remedy: str,
-        severity: Literal["error", "warning", "note"] = "error",
-    ) -> None:
-        """Add a check that ``rows`` rows break; nothing for zero rows."""
-        if rows:
-            self.append(Check(column, rule, rows, rows / max(self.total, rows), severity, remedy))
-
-    def always(self, column: str, rule: str, remedy: str) -> None:
-        """Add an error that concerns the whole table or column, not single rows."""
-        self.append(Check(column, rule, 0, 0.0, "error", remedy))
+def _suffix_remedy(source: str) -> str:
+    suffix = Path(source).suffix.lower()
+    if suffix in (".xlsx", ".xls", ".xlsm", ".ods", ".et", ".numbers"):
+        return "; save the sheet of the workbook as CSV (UTF-8)"
+    if suffix in (".tsv", ".tab", ".txt", ".dat"):
+        return '; rename the file to .csv, and write delimiter = "\\t" where tabs separate its fields'
+    return ""
 
 
 def expand(text: str) -> str:
@@ -161,39 +189,107 @@ def where(source: TableSource) -> str:
 
 
 def read_source(source: TableSource, d: Dictionary, base: Path, checks: Checks) -> pd.DataFrame | None:
-    """The needed columns as they are in the table, indexed by row number; None if a column is missing.
+    """The needed columns, indexed by row number; None if a column is missing.
 
-    The rows are those that ``only`` and ``part`` select. The readers' own error texts are dropped: they quote
-    rows, queries and passwords.
+    Columns that the dictionary uses as numbers alone are float64 where that is exact; all others are exact texts,
+    missing only where the source has no value: words for missing values are still there. The rows are those that
+    ``only`` and ``part`` select.
+
+    Raises:
+        ConfigError: no such file.
+        DataError: the source cannot be read; says why, and the setting or remedy.
     """
     try:
         return _selected(source, d, base, checks)
-    except sqlalchemy.exc.SQLAlchemyError as error:
-        reason = type(error).__name__
-    except pa.ArrowException as error:
-        found = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", str(error))
-        reason = (
-            f"row {found[1]} has {found[3]} fields, the header {found[2]}" if found else type(error).__name__
-        )
-    except (UnicodeError, LookupError) as error:
-        reason = f"{type(error).__name__}, encoding {source.encoding}"
-    # Raised outside the handlers, so that the reader's error does not become the context of this one.
-    raise DataError(f"{where(source)}: cannot be read ({reason}); check the file, its encoding, or the query")
+    except _READING as error:
+        reason = _reason(error)
+    # Raised outside the handler, so that the reader's error does not become the context of this one.
+    raise DataError(f"{where(source)}: {reason}")
+
+
+def read_header(source: TableSource, base: str | Path) -> list[str]:
+    """The names of a table's columns, in order, without space around them.
+
+    Raises:
+        ConfigError: no such file.
+        DataError: the source cannot be read, or is no table of the kind that its name says.
+    """
+    try:
+        with _open(source, Path(base), ()) as opened:
+            return [trim(name) for name in opened.header]
+    except _READING as error:
+        reason = _reason(error)
+    raise DataError(f"{where(source)}: {reason}")
+
+
+def read_texts(
+    source: TableSource, base: str | Path, names: Sequence[str] | None = None
+) -> Iterator[pd.DataFrame]:
+    """Blocks of the named columns (all by default) as exact text, None where a value is missing.
+
+    Rows are those of the whole table, without ``only`` and ``part``; the index is the row number.
+
+    Raises:
+        ConfigError: no such file.
+        DataError: as `read_header`, or a name is not in the table.
+    """
+    try:
+        yield from _text_blocks(source, Path(base), names)
+        return
+    except _READING as error:
+        reason = _reason(error)
+    raise DataError(f"{where(source)}: {reason}")
+
+
+def _text_blocks(source: TableSource, base: Path, names: Sequence[str] | None) -> Iterator[pd.DataFrame]:
+    with _open(source, base, names or ()) as opened:
+        wanted = list(names) if names is not None else [trim(n) for n in opened.header]
+        checks = Checks()
+        _check_header(opened, wanted, checks)
+        if broken := [c for c in checks if c.severity == "error"]:
+            raise DataError("; ".join(f"{c.column}: {c.rule}; {c.remedy}" for c in broken))
+        start = 0
+        for block in opened.blocks(wanted):
+            texts = {n: pd.Series(_texts(n, c).to_pylist(), dtype=object) for n, c in block.items()}
+            frame = pd.DataFrame(texts)
+            frame.index = pd.RangeIndex(start, start + len(frame))
+            start += len(frame)
+            yield frame
+
+
+_READING = (sqlalchemy.exc.SQLAlchemyError, pa.ArrowException, OSError, EOFError, UnicodeError, DataError)
+
+
+def _reason(error: Exception) -> str:
+    """What is said of a reader's error: its own words quote rows, queries and passwords."""
+    if isinstance(error, DataError):
+        return str(error)
+    if isinstance(error, sqlalchemy.exc.SQLAlchemyError):
+        return f"cannot be read ({type(error).__name__}); check the URL, the database, or the query"
+    return f"cannot be read ({type(error).__name__}); check the file, its encoding"
 
 
 def _selected(source: TableSource, d: Dictionary, base: Path, checks: Checks) -> pd.DataFrame | None:
     needed = _needed(d)
     wanted = list(dict.fromkeys([*needed, *source.only]))
-    with _open(source, base) as (header, blocks):
-        _check_header(header, wanted, checks)
+    numeric = _numeric(d) - set(source.only)
+    with _open(source, base, wanted) as opened:
+        checks.first_row = opened.first_row
+        _check_header(opened, wanted, checks)
         if any(check.severity == "error" for check in checks):
             return None
-        parts, start = [], 0
-        for block in blocks(wanted):
-            block.index = pd.RangeIndex(start, start + len(block))
-            start += len(block)
-            parts.append(_only(block, source)[needed])
-    table = pd.concat(parts) if parts else pd.DataFrame({n: [] for n in needed})
+        chosen, rows, parts = _filters(source, d), [np.zeros(0, dtype=np.int64)], []
+        for block in opened.blocks(wanted):
+            n = len(next(iter(block.values()))) if block else 0
+            columns = {name: _values(name, column, name in numeric) for name, column in block.items()}
+            kept = np.ones(n, dtype=bool)
+            for name, codes in chosen.items():
+                kept &= by_value(columns[name], lambda v, codes=codes: codes.place(v) is not None) == 1.0
+            rows.append(np.flatnonzero(kept) + checks.read)
+            checks.read += n
+            parts.append({name: columns[name] if kept.all() else columns[name][kept] for name in needed})
+    table = pd.DataFrame({name: _joined([part[name] for part in parts]) for name in needed})
+    table.index = pd.Index(np.concatenate(rows))
     return table if source.part is None else table.iloc[source.part.rows(len(table))]
 
 
@@ -206,12 +302,37 @@ def _needed(d: Dictionary) -> list[str]:
     return list(dict.fromkeys(needed))
 
 
-def _check_header(header: list[str], wanted: list[str], checks: Checks) -> None:
-    """Errors for columns that are missing or ambiguous; where there are none, a note on columns not read."""
-    for name in (n for n in wanted if n not in header):
-        checks.always(
-            name, "column is not in the table", "correct its name, or give the table's name as source"
+def _numeric(d: Dictionary) -> set[str]:
+    """Names, in the table, of the columns that are used as numbers and as nothing else."""
+    numbers = {c.table_name for c in d.columns if c.kind in ("number", "flag")}
+    texts = {d.id} | {c.table_name for c in d.columns if c.kind not in ("number", "flag")}
+    if d.label is not None:
+        (texts if d.label.positive else numbers).add(d.label.column)
+        numbers |= {d.label.weight} if d.label.weight else set()
+    return numbers - texts
+
+
+def _filters(source: TableSource, d: Dictionary) -> dict[str, Codes]:
+    """For each column of ``only`` the values that it selects."""
+    numbers = {c.table_name for c in d.columns if c.kind in ("number", "flag")}
+    return {
+        name: Codes(
+            given if isinstance(given, list) else [given],
+            numbers=name in numbers,
+            exponents=name in numbers,
+            notation=source.notation,
         )
+        for name, given in source.only.items()
+    }
+
+
+def _check_header(opened: _Opened, wanted: list[str], checks: Checks) -> None:
+    """Errors for columns that are missing or ambiguous; where there are none, a note on columns not read."""
+    header = [trim(name) for name in opened.header]
+    if any(n not in header for n in wanted):
+        opened.explain(wanted)
+    for name in (n for n in wanted if n not in header):
+        checks.always(name, "column is not in the table", _name_remedy(name, header))
     for name in (n for n in wanted if header.count(n) > 1):
         checks.always(name, "several columns of the table have this name", "rename all but one")
     extra = len(set(header) - set(wanted))
@@ -220,28 +341,46 @@ def _check_header(header: list[str], wanted: list[str], checks: Checks) -> None:
         checks.append(Check("table", f"{extra} columns are not in the dictionary", 0, 0.0, "note", remedy))
 
 
-def _only(block: pd.DataFrame, source: TableSource) -> pd.DataFrame:
-    """The rows of a block whose columns have the values that ``only`` names."""
-    for name, given in source.only.items():
-        values = {canonical(v) for v in ([given] if isinstance(given, str) else given)}
-        chosen = by_value(block[name], lambda v, values=values: float(canonical(v) in values)) == 1.0
-        block = block[chosen]
-    return block
+def _name_remedy(name: str, header: list[str]) -> str:
+    remedy = "correct its name, or give the table's name as source"
+    same = [h for h in header if h.casefold() == name.casefold()]
+    near = same or difflib.get_close_matches(name, header, n=1)
+    return f'did you mean "{near[0]}"? {remedy}' if near else remedy
 
 
-Blocks = Callable[[list[str]], Iterator[pd.DataFrame]]
+Blocks = Callable[[list[str]], Iterator[dict[str, Any]]]
+
+
+class _Opened:
+    """A table whose columns are known.
+
+    header: their names as they are written; blocks: from names (without space around them) to blocks of Arrow
+    arrays; explain: raises DataError where another setting would give wanted names; first_row: number of the first
+    row.
+    """
+
+    def __init__(
+        self,
+        header: Sequence[str],
+        blocks: Callable[[list[str]], Iterator[dict[str, Any]]],
+        explain: Callable[[Sequence[str]], None] = lambda wanted: None,
+        first_row: int = 1,
+    ) -> None:
+        self.header, self._blocks, self.explain, self.first_row = list(header), blocks, explain, first_row
+
+    def blocks(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        written = {trim(name): name for name in reversed(self.header)}
+        for block in self._blocks([written[name] for name in names]):
+            yield {name: block[written[name]] for name in names}
 
 
 @contextmanager
-def _open(source: TableSource, base: Path) -> Iterator[tuple[list[str], Blocks]]:
-    """The names of the columns, and a function that yields blocks of the wanted ones."""
+def _open(source: TableSource, base: Path, wanted: Sequence[str]) -> Iterator[_Opened]:
+    """The table, ready to be read."""
     place = expand(source.source)
     if source.is_database:
-        with sqlalchemy.create_engine(place).connect() as connection:
-            streamed = connection.execution_options(stream_results=True)
-            result = streamed.execute(sqlalchemy.text(expand(source.query or "")))
-            header = list(result.keys())
-            yield header, lambda names: _sql_blocks(result, header, names)
+        with opened_query(place, expand(source.query or "")) as (header, result):
+            yield _Opened(header, lambda names: query_blocks(result, header, names, BLOCK_ROWS))
         return
     path = base / Path(place).expanduser()
     if not path.is_file():
@@ -249,50 +388,49 @@ def _open(source: TableSource, base: Path) -> Iterator[tuple[list[str], Blocks]]
             f"[table] source: no file {path}; correct the path (relative ones start at the institution file)"
         )
     if path.suffix.lower() == ".parquet":
+        refuse_other_than_parquet(path)
         with pa.parquet.ParquetFile(path) as file:
-            names = list(file.schema_arrow.names)
-            yield names, lambda wanted: _arrow_blocks(file.iter_batches(BLOCK_ROWS, columns=wanted))
+            yield _Opened(
+                file.schema_arrow.names,
+                lambda names: _columns(file.iter_batches(BLOCK_ROWS, columns=names)),
+            )
         return
-    with _csv(path, source.encoding, None) as reader:
-        header = list(reader.schema.names)
-    yield header, lambda wanted: _arrow_blocks(_csv(path, source.encoding, wanted))
+    csv = CsvFile.opened(path, source.encoding, source.delimiter, source.skip_rows)
+    if not wanted:
+        csv.explain_header(wanted)
+    yield _Opened(csv.header, lambda names: _columns(csv.blocks(names)), csv.explain_header, csv.first_row)
 
 
-def _csv(path: Path, encoding: str, columns: list[str] | None) -> Any:
-    # All columns as text: a type guessed from the first block fails on a later one, with an error that quotes
-    # it.
-    texts = None if columns is None else dict.fromkeys(columns, pa.string())
-    return pa.csv.open_csv(
-        path,
-        read_options=pa.csv.ReadOptions(encoding=encoding, block_size=8 << 20),
-        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
-        convert_options=pa.csv.ConvertOptions(
-            include_columns=columns, column_types=texts, null_values=_NULLS, strings_can_be_null=True
-        ),
-    )
-
-
-def _arrow_blocks(batches: Iterable[Any]) -> Iterator[pd.DataFrame]:
+def _columns(batches: Any) -> Iterator[dict[str, Any]]:
     for batch in batches:
-        columns = {n: _plain(c) for n, c in zip(batch.schema.names, batch.columns, strict=True)}
-        yield pa.table(columns).to_pandas()
+        yield dict(zip(batch.schema.names, batch.columns, strict=True))
 
 
-def _plain(column: Any) -> Any:
-    """A column with blank text as missing, dictionaries unpacked, and integers with gaps as (exact) text."""
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column, kind = column.dictionary_decode(), kind.value_type
-    if pa.types.is_integer(kind) and column.null_count:
-        # As floats they could not hold long ids.
-        return column.cast(pa.string())
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        blank = pc.equal(pc.utf8_trim_whitespace(column), "")
-        return pc.if_else(blank, pa.scalar(None, kind), column)
-    return column
+def _values(name: str, column: Any, numeric: bool) -> pd.Series[Any]:
+    """A block of a column: doubles where it is a number and they are exact, else exact texts."""
+    found = plain_numbers(column) if numeric else None
+    return _texts(name, column).to_pandas() if found is None else pd.Series(found)
 
 
-def _sql_blocks(result: Any, header: list[str], names: list[str]) -> Iterator[pd.DataFrame]:
-    for rows in result.partitions(BLOCK_ROWS):
-        block = pd.DataFrame.from_records(rows, columns=header)[names]
-        yield block.replace(r"^\s*$", None, regex=True)
+def _texts(name: str, column: Any) -> Any:
+    """A block of a column as exact texts, null where there is nothing but space."""
+    try:
+        texts = exact_texts(column)
+    except DataError as error:
+        reason = str(error)
+    else:
+        blank = pc.equal(pc.utf8_trim_whitespace(texts), "")
+        return pc.if_else(blank, pa.scalar(None, pa.string()), texts)
+    raise DataError(f'column "{name}" {reason}')
+
+
+def _joined(parts: list[pd.Series[Any]]) -> pd.Series[Any]:
+    """All blocks of a column in one type: text, where one block is text."""
+    if not parts:
+        return pd.Series([], dtype="str")
+    if len({part.dtype == np.float64 for part in parts}) > 1:
+        texts = [
+            p if p.dtype != np.float64 else pd.Series(float_texts(p.to_numpy()), dtype="str") for p in parts
+        ]
+        return pd.concat(texts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True)

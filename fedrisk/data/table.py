@@ -18,13 +18,31 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 
 from fedrisk.alignment.ids import normalise
-from fedrisk.data.dictionary import ROW_NUMBER, Column, Dictionary, Label, canonical
+from fedrisk.data.checks import Severity
+from fedrisk.data.dictionary import ROW_NUMBER, Column, Dictionary, Label
+from fedrisk.data.hints import (
+    DOUBLE_DIGITS,
+    codes_hint,
+    date_hint,
+    lost_digits,
+    notation_hint,
+    rounded_digits,
+    wrapped,
+)
 from fedrisk.data.source import Check, Checks, TableSource, by_value, read_source, where
 from fedrisk.data.special import special_values
+from fedrisk.data.text import MISSING, Codes, Notation, whole
+from fedrisk.data.typed import (
+    numbers,
+    read_category,
+    read_date,
+    read_flag,
+    read_number,
+    special_rows,
+    texts_of,
+)
 from fedrisk.errors import DataError
 
 Floats = npt.NDArray[np.float64]
@@ -34,20 +52,13 @@ Bools = npt.NDArray[np.bool_]
 REFUSED_SHARE = 0.01
 """Rows whose id breaks its scheme are dropped up to this share; a larger share is an error."""
 
-MOST_CODES = 5
-"""Most different values outside the bounds that may be codes nobody declared."""
-
-REPEATED = 3
-"""Fewest rows of a value that may be such a code."""
-
-_FLAGS = {"1": 1.0, "true": 1.0, "t": 1.0, "yes": 1.0, "y": 1.0}
-_FLAGS |= {"0": 0.0, "false": 0.0, "f": 0.0, "no": 0.0, "n": 0.0}
 # By kind: what a value must be, and an example for the remedy.
 _WANTED = {
     "number": ("a number", "1234.5"),
     "flag": ("yes or no", "1 or 0"),
     "date": ("a date", "2025-01-31"),
 }
+_LOST_CODES = "codes in scientific notation lost their digits: export the column as text"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +71,8 @@ class Table:
         ids: (n,) object, normalised.
         frame: n rows of typed columns by their dictionary names: numbers and flags float64 with NaN, and with
             special codes as the numbers that they are; categories object with None, dates datetime64.
-        label: (n,) float64 in [0, 1], or None.
-        weight: (n,) float64 in [0, 1], or None.
+        label: (n,) float64 in [0, 1], NaN where a row has none; None where the dictionary names no label.
+        weight: (n,) float64 in [0, 1], 0 where a row has no label; or None.
         digest: SHA-256 over all of these, so that a table that changes between two exchanges of a study is
             noticed.
         checks: warnings and notes.
@@ -76,6 +87,11 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def labelled(self) -> Bools:
+        """Which rows have a label, (n,): a customer without one is scored like any other, and teaches no model."""
+        return np.zeros(len(self), dtype=bool) if self.label is None else ~np.isnan(self.label)
 
 
 def read_table(source: TableSource, dictionary: Dictionary, *, base: str | Path) -> Table:
@@ -95,11 +111,23 @@ def read_table(source: TableSource, dictionary: Dictionary, *, base: str | Path)
     return table
 
 
+def examine_table(
+    source: TableSource, dictionary: Dictionary, *, base: str | Path
+) -> tuple[Table | None, tuple[Check, ...]]:
+    """The table as far as it can be made, also where rules are broken, and all checks; for its owner's eyes alone.
+
+    None where a column is missing or no row is there. Raises only if the source cannot be read at all.
+    """
+    table, checks = _examine(source, dictionary, Path(base))
+    return table, tuple(sorted(checks, key=lambda c: _RANK[c.severity]))
+
+
 def check_table(source: TableSource, dictionary: Dictionary, *, base: str | Path) -> tuple[Check, ...]:
     """All checks of the table, errors first; raises only if the source cannot be read at all."""
-    rank = {"error": 0, "warning": 1, "note": 2}
-    _, checks = _examine(source, dictionary, Path(base))
-    return tuple(sorted(checks, key=lambda c: rank[c.severity]))
+    return examine_table(source, dictionary, base=base)[1]
+
+
+_RANK = {"error": 0, "warning": 1, "note": 2}
 
 
 def raise_for(checks: Iterable[Check], *, where: str = "table") -> None:
@@ -121,21 +149,20 @@ def _examine(source: TableSource, dictionary: Dictionary, base: Path) -> tuple[T
         return None, checks
     checks.total = len(raw)
     if not len(raw):
-        remedy = "check path, query and only" if source.only or source.query else "check the path"
-        checks.always("table", "has no rows", remedy)
+        checks.always("table", "has no rows", _no_rows_remedy(source, checks.read))
         return None, checks
 
-    label, weight, keep = _label(raw, dictionary.label, checks)
-    ids, known = _ids(raw, dictionary, keep, checks)
-    keep &= known
+    label, weight = _label(raw, dictionary.label, checks, source.notation)
+    ids, keep = _ids(raw, dictionary, checks)
     ids = ids[keep]
-    _check_repeated(ids, dictionary, checks)
+    _check_repeated(ids, raw.index[keep], dictionary, checks)
     if not keep.any():
         checks.always("table", "has no row that a study could use", "repair the rules above first")
     raw = raw[keep] if not keep.all() else raw
     checks.total = len(raw)
+    notation = source.notation
     frame = pd.DataFrame(
-        {c.name: _typed(raw[c.table_name], c, checks) for c in dictionary.columns}, copy=False
+        {c.name: _typed(raw[c.table_name], c, checks, notation) for c in dictionary.columns}, copy=False
     )
     label = None if label is None else label[keep]
     weight = None if weight is None else weight[keep]
@@ -149,7 +176,18 @@ def _examine(source: TableSource, dictionary: Dictionary, base: Path) -> tuple[T
     return Table(ids, frame, label, weight, digest, tuple(checks)), checks
 
 
-def _check_repeated(ids: Objects, d: Dictionary, checks: Checks) -> None:
+def _no_rows_remedy(source: TableSource, read: int) -> str:
+    if not (source.only or source.query):
+        return "the file has a header alone; export it again, or check the path"
+    if read and source.only:
+        return (
+            f"none of {read:,} rows has the values of only, which compare as exact text; check path, query and only "
+            "(a code in scientific notation lost its digits: export the column as text)"
+        )
+    return "check path, query and only"
+
+
+def _check_repeated(ids: Objects, rows: pd.Index[Any], d: Dictionary, checks: Checks) -> None:
     repeated = pd.Series(ids, dtype=object).duplicated(keep=False).to_numpy()
     latest = f'"{d.as_of}"' if d.as_of else "a date column"
     checks.note(
@@ -157,11 +195,18 @@ def _check_repeated(ids: Objects, d: Dictionary, checks: Checks) -> None:
         "id occurs more than once",
         int(repeated.sum()),
         f"roll the rows of an enterprise up into one, or keep the latest by {latest}",
+        at=rows[repeated],
     )
 
 
 def _check_classes(label: Floats | None, checks: Checks) -> None:
     if label is None or not len(label):
+        return
+    label = label[~np.isnan(label)]
+    if not len(label):
+        checks.always(
+            "label", "no row has a label", "check label.column, and the values that count as labels"
+        )
         return
     for name, absent in (("positive", label.max() <= 0), ("negative", label.min() >= 1)):
         if absent:
@@ -170,22 +215,22 @@ def _check_classes(label: Floats | None, checks: Checks) -> None:
             )
 
 
-def _ids(raw: pd.DataFrame, d: Dictionary, keep: Bools, checks: Checks) -> tuple[Objects, Bools]:
+def _ids(raw: pd.DataFrame, d: Dictionary, checks: Checks) -> tuple[Objects, Bools]:
     """The spelling of every row's id, and which rows have a usable one."""
     if d.id == ROW_NUMBER:
         numbers = raw.index.to_numpy()
         return np.array([f"ROW{i:09d}" for i in numbers], dtype=object), np.ones(len(raw), dtype=bool)
-    text = _text(raw[d.id])
-    present = text.notna().to_numpy()
-    checks.note(
-        d.id, "id is missing", int((~present & keep).sum()), "fill the id in, or leave these rows out"
-    )
+    text, present = _id_texts(raw[d.id], d.id, checks)
+    remedy = "fill the id in, or leave these rows out"
+    checks.note(d.id, "id is missing", int((~present).sum()), remedy, at=raw.index[~present])
+    lost = _check_lost(text, raw.index, present, d.id, checks)
     ids = np.full(len(raw), "", dtype=object)
-    normal, refused = normalise(text[present].to_numpy(dtype=object), d.id_scheme)
-    ids[present] = normal
-    good = present.copy()
-    good[present] = ~np.asarray(refused, dtype=bool)
-    bad = int((present & ~good & keep).sum())
+    good = present & ~lost
+    normal, refused = normalise(text[good].to_numpy(dtype=object), d.id_scheme)
+    ids[good] = normal
+    good[good] = ~np.asarray(refused, dtype=bool)
+    wrong = present & ~lost & ~good
+    bad = int(wrong.sum())
     checks.note(
         d.id,
         "check character wrong or not a unified social credit code"
@@ -194,102 +239,197 @@ def _ids(raw: pd.DataFrame, d: Dictionary, keep: Bools, checks: Checks) -> tuple
         bad,
         f"correct the ids; up to {REFUSED_SHARE:.0%} of such rows are left out, more are refused",
         "warning" if bad <= REFUSED_SHARE * len(raw) else "error",
+        at=raw.index[wrong],
     )
     return ids, good
 
 
+def _id_texts(values: pd.Series[Any], name: str, checks: Checks) -> tuple[pd.Series[Any], Bools]:
+    """Ids as texts, and which rows have one.
+
+    Where all are whole numbers with an empty fraction, a program made numbers of them: they are the numbers.
+    """
+    text = texts_of(values).str.strip()
+    present = (text.notna() & ~text.isin(sorted(MISSING))).to_numpy()
+    # One look tells a column of other ids.
+    if present.any() and whole(text[present].iloc[0]) != text[present].iloc[0]:
+        shorter = text.str.replace(r"^(\d{1,15})\.0+$", r"\1", regex=True)
+        if (shorter[present] != text[present]).all():
+            remedy = "read as whole numbers; zeros in front of them would be lost: export the column as text"
+            checks.note(
+                name, "ids were written as numbers with a fraction", int(present.sum()), remedy, "warning"
+            )
+            text = shorter
+    return text, present
+
+
+def _check_lost(
+    text: pd.Series[Any], rows: pd.Index[Any], present: Bools, name: str, checks: Checks
+) -> Bools:
+    """Which rows have an id whose digits were lost before the table was written: an error for each kind."""
+    texts = pa.array(text, pa.string(), from_pandas=True)
+    texts = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    again = "export the column as text from where it was still text, lost digits cannot be brought back"
+    kinds = (
+        (
+            lost_digits,
+            f"digits of ids were lost: numbers in floating point, which keep {DOUBLE_DIGITS} digits",
+            again,
+        ),
+        (rounded_digits, f"digits of ids were lost: only zeros after the first {DOUBLE_DIGITS}", again),
+        (wrapped, 'ids are wrapped as in spreadsheets (="..." or a leading apostrophe)', "export plain text"),
+    )
+    lost = np.zeros(len(text), dtype=bool)
+    for look, rule, remedy in kinds:
+        found = look(texts) & present & ~lost
+        checks.note(name, rule, int(found.sum()), remedy, at=rows[found])
+        lost |= found
+    return lost
+
+
 def _label(
-    raw: pd.DataFrame, rule: Label | None, checks: Checks
-) -> tuple[Floats | None, Floats | None, Bools]:
-    """Label, selection weight, and which rows have a label."""
-    keep = np.ones(len(raw), dtype=bool)
+    raw: pd.DataFrame, rule: Label | None, checks: Checks, notation: Notation
+) -> tuple[Floats | None, Floats | None]:
+    """Label, NaN where a row has none, and selection weight. Rows without a label stay: customers to be scored."""
     if rule is None:
-        return None, None, keep
+        return None, None
+    given = raw[rule.column]
+    empty = (given.isna() | (given.astype("string").str.strip() == "")).to_numpy(dtype=bool, na_value=True)
+    kept = "scored like any other row, and not trained on"
     if rule.positive:
-        classes = {canonical(v): 1.0 for v in rule.positive} | {canonical(v): 0.0 for v in rule.negative}
-        label = by_value(raw[rule.column], lambda v: classes.get(canonical(v), np.nan))
-        remedy = "dropped; list the value under positive or negative if it is an outcome"
-        keep = ~np.isnan(label)
+        classes = Codes([*rule.positive, *rule.negative], notation=notation)
+        meanings = {None: np.nan} | {
+            k: float(k < len(rule.positive)) for k in range(len(rule.positive + rule.negative))
+        }
+        label = by_value(texts_of(given), lambda v: meanings[classes.place(v)])
+        remedy = f"{kept}; list the value under positive or negative if it is an outcome"
+        unlisted = np.isnan(label) & ~empty
         checks.note(
             rule.column,
             "no label: value neither positive nor negative",
-            int((~keep).sum()),
+            int(unlisted.sum()),
             remedy,
             "warning",
+            at=raw.index[unlisted],
         )
+        without = np.isnan(label) & empty
     else:
-        label, unreadable = _numbers(raw[rule.column])
-        checks.note(rule.column, "label is not a number", int(unreadable.sum()), "write a number in [0, 1]")
-        keep = ~np.isnan(label)
-        checks.note(rule.column, "no label", int((~keep & ~unreadable).sum()), "dropped", "warning")
-        wide = int(((label < 0) | (label > 1)).sum())
-        checks.note(rule.column, "label outside [0, 1]", wide, "list its values under positive and negative")
+        label, unreadable = numbers(given, notation)
+        checks.note(
+            rule.column,
+            "label is not a number",
+            int(unreadable.sum()),
+            f"write a number in [0, 1]{_notation_hint(given, unreadable, notation)}",
+            at=raw.index[unreadable],
+        )
+        without = np.isnan(label) & ~unreadable
+        wide = (label < 0) | (label > 1)
+        remedy = "list its values under positive and negative"
+        checks.note(rule.column, "label outside [0, 1]", int(wide.sum()), remedy, at=raw.index[wide])
+    checks.note(rule.column, "no label", int(without.sum()), kept, "warning")
     if rule.weight is None:
-        return label, None, keep
-    weight, _ = _numbers(raw[rule.weight])
-    wide = int((keep & ~((weight >= 0) & (weight <= 1))).sum())
+        return label, None
+    weight, _ = numbers(raw[rule.weight], notation)
+    weight[np.isnan(label)] = 0.0
+    wide = ~((weight >= 0) & (weight <= 1))
     remedy = "divide by a public upper bound; larger weights would raise the sensitivity"
-    checks.note(rule.weight, "selection weight missing or outside [0, 1]", wide, remedy)
-    return label, weight, keep
+    checks.note(
+        rule.weight, "selection weight missing or outside [0, 1]", int(wide.sum()), remedy, at=raw.index[wide]
+    )
+    return label, weight
 
 
-def _typed(values: pd.Series[Any], c: Column, checks: Checks) -> Any:
+def _typed(values: pd.Series[Any], c: Column, checks: Checks, notation: Notation) -> Any:
     """One column's values in their type, checked against the dictionary."""
-    if c.missing_values:
-        codes = {canonical(v) for v in c.missing_values}
-        values = values.mask(by_value(values, lambda v: float(canonical(v) in codes)) == 1.0)
-    typed, unreadable = _READERS[c.kind](values, c)
+    typed, unreadable = _READERS[c.kind](values, c, notation)
     if c.kind == "number":
-        plain = ~_take_codes(typed, values, c) if c.special else slice(None)
-        _check_number(typed[plain], c, checks)
+        codes = special_rows(typed, values, c, notation)
+        for code in special_values(c.special):
+            typed[codes & (typed == code)] = code
+        plain = ~codes if c.special else np.ones(len(typed), dtype=bool)
+        _check_number(typed, plain, values, c, checks)
         if c.low is not None:
             typed[plain] = np.clip(typed[plain], *_ends(c))
     if c.kind == "category":
-        _tolerate(
-            c, "not in the list of categories", int(unreadable.sum()), values, "add the category", checks
-        )
+        _tolerate(c, unreadable, values, checks)
     else:
-        wanted, example = _WANTED[c.kind]
-        number = (
-            ", or recode it as a number and declare it in special" if c.kind in ("number", "flag") else ""
-        )
-        remedy = f"write it as {example}, or list the code in missing_values{number}"
-        checks.note(c.name, f"not {wanted}", int(unreadable.sum()), remedy)
-    _check_missing(pd.isna(typed) & ~unreadable, c, checks)
+        _check_readable(c, unreadable, values, checks, notation)
+    _check_missing(pd.isna(typed) & ~unreadable, values.index, c, checks)
     return typed
 
 
-def _check_missing(missing: Bools, c: Column, checks: Checks) -> None:
+def _check_readable(
+    c: Column, unreadable: Bools, values: pd.Series[Any], checks: Checks, notation: Notation
+) -> None:
+    wanted, example = _WANTED[c.kind]
+    number = c.kind in ("number", "flag")
+    remedy = f"write it as {example}, or list the code in missing_values"
+    remedy += ", or recode it as a number and declare it in special" if number else ""
+    if c.kind == "date":
+        remedy += date_hint(_distinct(values, unreadable))
+    elif c.kind == "number":
+        remedy += _notation_hint(values, unreadable, notation)
+    checks.note(c.name, f"not {wanted}", int(unreadable.sum()), remedy, **_shown(values, unreadable))
+
+
+def _notation_hint(values: pd.Series[Any], unreadable: Bools, notation: Notation) -> str:
+    return notation_hint(_distinct(values, unreadable), notation) if unreadable.any() else ""
+
+
+def _distinct(values: pd.Series[Any], rows: Bools) -> list[str]:
+    """The distinct values of the rows as texts, the most frequent first."""
+    return list(texts_of(values[rows]).value_counts().index)
+
+
+def _shown(values: pd.Series[Any], rows: Bools) -> dict[str, Any]:
+    """What the table's owner sees of rows that break a rule: where they are, and which values they have."""
+    if not rows.any():
+        return {}
+    return {"at": values.index[rows], "values": _distinct(values, rows)}
+
+
+def _check_missing(missing: Bools, rows: pd.Index[Any], c: Column, checks: Checks) -> None:
     if c.missing == "refuse":
-        checks.note(
-            c.name, "missing, which this column refuses", int(missing.sum()), 'fill in, or missing = "bin"'
-        )
+        rule, remedy = "missing, which this column refuses", 'fill in, or missing = "bin"'
+        checks.note(c.name, rule, int(missing.sum()), remedy, at=rows[missing])
     elif c.feature and missing.all():
         checks.note(
             c.name, "missing in every row", int(missing.sum()), "check the column's source", "warning"
         )
 
 
-def _check_number(x: Floats, c: Column, checks: Checks) -> None:
+def _check_number(x: Floats, plain: Bools, values: pd.Series[Any], c: Column, checks: Checks) -> None:
     infinite = np.isinf(x)
-    checks.note(c.name, "infinite", int(infinite.sum()), "replace by a missing value or a finite bound")
+    checks.note(
+        c.name,
+        "infinite",
+        int(infinite.sum()),
+        "replace by a missing value or a finite bound",
+        **_shown(values, infinite),
+    )
     if c.low is None or c.high is None:
         return
-    outside = x[((x < c.low) | (x > c.high)) & ~infinite]
+    beyond = ((x < c.low) | (x > c.high)) & ~infinite & plain
+    outside = x[beyond]
     rule = f"outside the public bounds [{c.low:g}, {c.high:g}]"
-    hint = _codes_hint(outside)
-    if _tolerated(c, len(outside), x):
-        checks.note(c.name, rule, len(outside), f"counted as the bound{hint}", "warning" if hint else "note")
+    hint = codes_hint(outside, c.low, c.high)
+    shown = _shown(values, beyond)
+    if _tolerated(c, len(outside), x[plain]):
+        severity: Severity = "warning" if hint else "note"
+        checks.note(c.name, rule, len(outside), f"counted as the bound{hint}", severity, **shown)
     else:
-        checks.note(c.name, rule, len(outside), f"{_bounds_remedy(c)}{hint}")
+        checks.note(c.name, rule, len(outside), f"{_bounds_remedy(c)}{hint}", **shown)
 
 
-def _tolerate(c: Column, rule: str, rows: int, values: Any, remedy: str, checks: Checks) -> None:
-    """A note where the rows are tolerated, else an error; for categories, whose values then count as missing."""
+def _tolerate(c: Column, unlisted: Bools, values: pd.Series[Any], checks: Checks) -> None:
+    """A note where categories that are not listed are tolerated, and then count as missing; else an error."""
+    rule, rows, shown = "not in the list of categories", int(unlisted.sum()), _shown(values, unlisted)
     if _tolerated(c, rows, values):
-        checks.note(c.name, rule, rows, "counted as missing", "note")
-    else:
-        checks.note(c.name, rule, rows, f"{remedy}, or raise outside = {c.outside:g}")
+        checks.note(c.name, rule, rows, "counted as missing", "note", **shown)
+        return
+    lost = lost_digits(pa.array(_distinct(values, unlisted), pa.string()))
+    remedy = "add the category" if not lost.any() else _LOST_CODES
+    checks.note(c.name, rule, rows, f"{remedy}, or raise outside = {c.outside:g}", **shown)
 
 
 def _tolerated(c: Column, rows: int, values: Any) -> bool:
@@ -298,7 +438,8 @@ def _tolerated(c: Column, rows: int, values: Any) -> bool:
     A category that is not listed counts as missing; where missing values are refused, no row is tolerated.
     """
     allowed = 0.0 if c.kind == "category" and c.missing == "refuse" else c.outside
-    return rows <= allowed * max(int(pd.notna(values).sum()), 1)
+    known = pd.notna(values) if c.kind == "number" else ~values.isin(sorted(MISSING)) & values.notna()
+    return rows <= allowed * max(int(known.sum()), 1)
 
 
 def _bounds_remedy(c: Column) -> str:
@@ -319,31 +460,6 @@ def _bounds_remedy(c: Column) -> str:
     )
 
 
-def _codes_hint(outside: Floats) -> str:
-    """What to do where a few values make up most of those outside the bounds, as codes do; "" where they do not."""
-    counts = np.sort(np.unique(outside, return_counts=True)[1])[::-1][:MOST_CODES]
-    counts = counts[counts >= REPEATED]
-    if counts.sum() * 2 <= len(outside):
-        return ""
-    few = "one value makes" if len(counts) == 1 else f"{len(counts)} values make"
-    return (
-        f"; {few} up {int(counts.sum()):,} of these rows, as codes do: if so, declare each with its meaning in special "
-        "(a bin of its own), or list it in missing_values"
-    )
-
-
-def _take_codes(typed: Floats, values: pd.Series[Any], c: Column) -> Bools:
-    """Which rows of a number hold a special code; where single precision stored one, it becomes the exact code."""
-    found = np.zeros(len(typed), dtype=bool)
-    kind = values.dtype
-    for code in special_values(c.special):
-        stored = float(kind.type(code)) if kind in (np.float16, np.float32) else code
-        here = typed == stored
-        typed[here] = code
-        found |= here
-    return found
-
-
 def _ends(c: Column) -> tuple[float, float]:
     """Where a column's numbers are cut off: at its bounds, or beside a bound that is a special code.
 
@@ -357,77 +473,11 @@ def _ends(c: Column) -> tuple[float, float]:
     )
 
 
-# The readers by kind: each returns the typed values, and which of them are unreadable or not listed.
-
-
-def _flags(values: pd.Series[Any], c: Column) -> tuple[Floats, Bools]:
-    known = {**_FLAGS, **{code: float(code) for code, _ in c.special}}
-    typed = by_value(values, lambda v: known.get(canonical(v).lower(), np.inf))
-    unreadable = np.isinf(typed)
-    typed[unreadable] = np.nan
-    return typed, unreadable
-
-
-def _dates(values: pd.Series[Any], c: Column) -> tuple[npt.NDArray[np.datetime64], Bools]:
-    moments = _text(values) if pd.api.types.is_numeric_dtype(values) else values
-    typed: Any = pd.to_datetime(moments, format="ISO8601", errors="coerce", utc=True)
-    unreadable = (typed.isna() & values.notna()).to_numpy()
-    return typed.dt.tz_localize(None).to_numpy(dtype="datetime64[us]"), unreadable
-
-
-def _categories(values: pd.Series[Any], c: Column) -> tuple[Objects, Bools]:
-    listed = None if c.categories is None else set(c.categories)
-
-    def name_of(value: object) -> str | None:
-        # The unchanged text comes first ("01" is not "1"); a number that a reader made of it comes second.
-        for text in (str(value).strip(), canonical(value)):
-            text = text[: c.prefix] if c.prefix else text
-            if listed is None or text in listed:
-                return text
-        return None
-
-    codes, distinct = pd.factorize(values)
-    names = np.array([*(name_of(v) for v in distinct), None], dtype=object)
-    typed: Objects = names[codes]
-    return typed, np.asarray(pd.isna(typed)) & (codes >= 0)
-
-
-def _text(values: pd.Series[Any]) -> pd.Series[Any]:
-    """Text without surrounding space, missing where empty; integers without a decimal point."""
-    if pd.api.types.is_float_dtype(values):
-        whole = values.dropna()
-        values = values.astype("Int64") if bool((whole == whole.round()).all()) else values
-    text = values.astype("string").str.strip()
-    return text.mask(text == "")
-
-
-def _numbers(values: pd.Series[Any]) -> tuple[Floats, Bools]:
-    """Values as float64 with NaN where missing or unreadable, and which values were unreadable."""
-    if pd.api.types.is_numeric_dtype(values):
-        return values.to_numpy(dtype=np.float64, na_value=np.nan, copy=True), np.zeros(
-            len(values), dtype=bool
-        )
-    if isinstance(values.dtype, pd.StringDtype):
-        # The common case, all values readable, is fast in Arrow.
-        try:
-            parsed = pa.array(values, from_pandas=True).cast(pa.float64())
-        except pa.ArrowInvalid:
-            values = _text(values)
-        else:
-            if isinstance(parsed, pa.ChunkedArray):
-                parsed = parsed.combine_chunks()
-            return np.array(parsed.to_numpy(zero_copy_only=False), dtype=np.float64), np.zeros(
-                len(values), bool
-            )
-    number = pd.to_numeric(values.astype(object), errors="coerce").to_numpy(dtype=np.float64, copy=True)
-    return number, np.isnan(number) & values.notna().to_numpy(dtype=bool)
-
-
-_READERS: dict[str, Callable[[pd.Series[Any], Column], tuple[Any, Bools]]] = {
-    "number": lambda values, c: _numbers(values),
-    "flag": _flags,
-    "category": _categories,
-    "date": _dates,
+_READERS: dict[str, Callable[[pd.Series[Any], Column, Notation], tuple[Any, Bools]]] = {
+    "number": read_number,
+    "flag": read_flag,
+    "category": read_category,
+    "date": read_date,
 }
 
 

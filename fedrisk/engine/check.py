@@ -1,131 +1,273 @@
-"""Before a study runs: are tables, dictionaries and policies fit for it, what would it cost, can it gain?
+"""Before a study runs: would anybody refuse it, what would it cost, can it gain, and is it what was declared?
 
-Prints the plan that hub and institutions would make, by the same code. Touches nothing but the institutions' tables,
-releases nothing and spends nothing.
+Everything that ``run`` looks at up to the first charge is looked at here, by the same code: a study that is found good
+is not refused later for something that could have been known. Nothing is released, spent, or written to a store.
 """
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from fedrisk.clients.books import check_books
-from fedrisk.clients.describe import check_role, check_table_fits
+from fedrisk.clients.label_rate import Labels
 from fedrisk.clients.node import Node
-from fedrisk.clients.out_of_time import check_boundary
-from fedrisk.clients.witness import refuse_marked
-from fedrisk.data.features import Feature
-from fedrisk.data.table import check_table
+from fedrisk.data.source import Check as TableCheck
+from fedrisk.engine import together
 from fedrisk.engine.in_process import load_nodes
+from fedrisk.engine.member_check import Looked, look
+from fedrisk.engine.together import Common
 from fedrisk.errors import FedriskError
 from fedrisk.findings import Finding
-from fedrisk.privacy.accounting import epsilon_by_relation, epsilon_for
+from fedrisk.privacy.accounting import epsilon_by_relation
+from fedrisk.protocol.statements import (
+    Statements,
+    evaluated,
+    features_of_roles,
+    trainer_rows,
+)
 from fedrisk.recipe import Recipe
 from fedrisk.recipes import recipe_of
 from fedrisk.releases.budget import total_mu
 from fedrisk.releases.plan import Plan
+from fedrisk.server.hub import Hub
+from fedrisk.server.roster import check_statements
 from fedrisk.study import Study
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Line:
-    """One institution: what it brings, what is wrong with it (``broken``) or worth knowing, and notes as codes."""
+    """One institution.
+
+    rows: usable ones of its table, also where a rule is broken. features: columns that it brings. refused: what it
+    would refuse for, in words. checks: of its table, the errors among them first. asked: what its people should look
+    at, and notes, as codes with figures. labels: at a bank. new: ids that were never aligned under the study's key.
+    left_out: whether the study would go on without it, as it is optional.
+    """
 
     name: str
     role: str
     rows: int
     features: int
-    findings: tuple[str, ...]
-    broken: bool
+    refused: tuple[str, ...] = ()
+    checks: tuple[TableCheck, ...] = ()
+    asked: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
+    labels: Labels | None = None
+    new: int | None = None
+    left_out: bool = False
 
-
-@dataclass(frozen=True)
-class Check:
-    """What can be said of a study before it runs.
-
-    study: its name. institutions: a line each. plan: releases with price and noise, None where nothing can be priced.
-    expectations: what to expect, as codes with figures.
-    """
-
-    study: str
-    institutions: tuple[Line, ...]
-    plan: Plan | None
-    expectations: tuple[Finding, ...]
+    @property
+    def errors(self) -> tuple[TableCheck, ...]:
+        """Rules that its table breaks."""
+        return tuple(c for c in self.checks if c.severity == "error")
 
     @property
     def broken(self) -> bool:
-        """Whether an institution would refuse."""
-        return any(line.broken for line in self.institutions)
+        """Whether it would refuse."""
+        return bool(self.refused or self.errors)
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What is refused and what its table says, in words."""
+        return (*self.refused, *map(str, self.checks))
 
 
-def check_study(study: Study, institutions: Mapping[str, Path]) -> Check:
-    """Check everything that can be checked on one machine; ConfigError where a file cannot be read at all."""
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """What can be said of a study before it runs.
+
+    study: its name. content: the study itself. institutions: a line each. refused: what no institution alone refuses,
+    in words. common: enterprises that institutions have in common, where all tables are at hand. asked: what does not
+    agree with what was declared. plan: releases with price and noise, None where nothing can be priced. expectations:
+    what to expect. alone: whether one member looked alone, without anybody else's files.
+    """
+
+    study: str
+    content: Study
+    institutions: tuple[Line, ...]
+    plan: Plan | None
+    expectations: tuple[Finding, ...]
+    refused: tuple[str, ...] = ()
+    common: tuple[Common, ...] = ()
+    asked: tuple[Finding, ...] = ()
+    alone: bool = False
+
+    @property
+    def broken(self) -> bool:
+        """Whether the study would be refused."""
+        return self.reasons > 0
+
+    @property
+    def reasons(self) -> int:
+        """For how many reasons it would be refused."""
+        lines = [line for line in self.institutions if not line.left_out]
+        return len(self.refused) + sum(len(line.refused) + len(line.errors) for line in lines)
+
+
+def check_study(
+    study: Study,
+    institutions: Mapping[str, Path],
+    *,
+    research_seed: int | None = None,
+    hub: Hub | None = None,
+) -> Check:
+    """Check everything that can be checked on one machine.
+
+    research_seed: as for a research run with this seed. hub: whose pins are compared; by default that of this machine.
+    ConfigError where files cannot be read, with all of them.
+    """
     recipe, nodes = recipe_of(study), load_nodes(institutions)
-    lines: list[Line] = []
-    features: list[Feature] = []
-    banks: dict[str, list[Feature]] = {}
-    for name, node in nodes.items():
-        line, own = _institution(study, recipe, node)
-        if name in study.banks and banks.setdefault(study.banks[0], own) != own:
-            differ = (
-                f"its columns are not those of {study.banks[0]}; banks of one study need the same dictionary"
+    lost: list[Line] = []
+    while True:
+        found = {name: look(study, recipe, nodes[name], research_seed) for name in study.members}
+        broken = {name for name, looked in found.items() if looked.broken}
+        if not broken or not broken <= set(study.optional):
+            break
+        # They would refuse when the study is described, and it would go on without them.
+        lost += [replace(_line(name, found[name]), left_out=True) for name in sorted(broken)]
+        try:
+            study = recipe.checked(study.without(broken))
+        except FedriskError as error:
+            lines = tuple(_line(name, looked) for name, looked in found.items() if name not in broken)
+            return Check(
+                study=study.name,
+                content=study,
+                institutions=(*lines, *lost),
+                plan=None,
+                expectations=(),
+                refused=(str(error),),
             )
-            line = replace(line, findings=(differ, *line.findings), broken=True)
-        lines.append(line)
-        if study.role_of(name) == "holder" or name == study.banks[0]:
-            features += own
-    try:
-        recipe.members(study, features)
-    except FedriskError:
-        return Check(study.name, tuple(lines), None, (Finding("nothing_to_price"),))
-    rows = {line.name: line.rows for line in lines}
-    plan = recipe.plan(study, features, sum(rows[name] for name in study.trainers))
+    checked = _Together(study, recipe, nodes, found, research_seed, hub or Hub.default()).check()
+    return replace(checked, institutions=(*checked.institutions, *lost))
+
+
+def check_member(study: Study, institution: Path, *, research_seed: int | None = None) -> Check:
+    """What one member alone can say, by its own file: no other institution's file is read, and nothing compared.
+
+    ConfigError where its file cannot be read, or it is no member.
+    """
+    recipe, node = recipe_of(study), Node.load(institution)
+    study.role_of(node.name)
+    looked = look(study, recipe, node, research_seed)
+    plan = recipe.plan(study, looked.brought.features)
+    timed = together.alignment_time(study, {node.name: looked})
     return Check(
-        study.name, tuple(lines), plan, (*_charge(study), *plan.findings, *recipe.expect(study, plan, rows))
+        study=study.name,
+        content=study,
+        institutions=(_line(node.name, looked),),
+        plan=plan,
+        expectations=(*_charge(study), *([timed] if timed else [])),
+        alone=True,
     )
 
 
-def _institution(study: Study, recipe: Recipe, node: Node) -> tuple[Line, list[Feature]]:
-    """What describe looks at, every rule instead of the first one broken."""
-    institution = node.institution
-    findings: list[str] = []
-    notes: tuple[Finding, ...] = ()
-    refused: list[str] = []
-    features: list[Feature] = []
-    rows = 0
+class _Together:
+    """The part of a check that needs the files and stores of all members."""
 
-    def attempt(step: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        study: Study,
+        recipe: Recipe,
+        nodes: Mapping[str, Node],
+        found: Mapping[str, Looked],
+        research_seed: int | None,
+        hub: Hub,
+    ) -> None:
+        self.study, self.recipe, self.found = study, recipe, found
+        self.nodes = {name: nodes[name] for name in study.members}
+        self.research, self.hub = research_seed is not None, hub
+        self.refused: list[str] = []
+        self.plan: Plan | None = None
+
+    def check(self) -> Check:
+        study, found = self.study, self.found
+        common = together.in_common(study, found)
+        self._stores(common)
+        expectations = self._planned()
+        self._said_by_all()
+        timed = together.alignment_time(study, found)
+        asked = [*together.check_held_out(study, found), *together.compared(study, found, common)]
+        return Check(
+            study=study.name,
+            content=study,
+            institutions=tuple(_line(name, looked) for name, looked in found.items()),
+            plan=self.plan,
+            expectations=(*expectations, *([timed] if timed else [])),
+            refused=tuple(self.refused),
+            common=common,
+            asked=tuple(asked),
+        )
+
+    def _stores(self, common: tuple[Common, ...]) -> None:
+        """What the alignment would stop at, and the draw of rows: before the first charge, but after all agreed."""
+        study, nodes = self.study, self.nodes
+        self._attempt(lambda: together.check_registered(nodes, self.hub))
+        if not self.research:
+            self._attempt(lambda: together.check_evaluation_key(study, nodes))
+        for name, looked in self.found.items():
+            looked.attempt(partial(together.check_heads_of, looked.node, nodes))
+            looked.attempt(partial(together.check_quota, study, nodes, looked, self.research))
+            looked.attempt(partial(together.check_drawn, study, self.found, common, name))
+
+    def _said_by_all(self) -> None:
+        """What every member refuses for in the same words, a package that this machine lacks, is one reason."""
+        first, *others = self.found.values()
+        for text in [t for t in first.refused if others and all(t in o.refused for o in others)]:
+            self.refused.append(text)
+            for looked in self.found.values():
+                looked.refused = [t for t in looked.refused if t != text]
+
+    def _planned(self) -> tuple[Finding, ...]:
+        """The plan as hub and members would make it from what all state, and what to expect of it."""
+        study, recipe = self.study, self.recipe
+        rows = {name: looked.taught for name, looked in self.found.items()}
+        stated = {name: looked.statement for name, looked in self.found.items()}
+        statements = {name: said for name, said in stated.items() if said is not None}
+        nothing = (Finding("nothing_to_price"),)
+        if len(statements) < len(stated) or not any(rows.values()):
+            return nothing
+        before = len(self.refused)
+        self._attempt(lambda: check_statements(study, statements))
+        self._attempt(lambda: recipe.members(study, features_of_roles(study, statements)))
+        if len(self.refused) > before:
+            self.refused = list(dict.fromkeys(self.refused))
+            return nothing
+        self._attempt(lambda: self._plan(statements))
+        if self.plan is None:
+            return nothing
+        unevaluated = () if evaluated(study, statements) else (_not_evaluated(study, statements),)
+        return (*_charge(study), *unevaluated, *self.plan.findings, *recipe.expect(study, self.plan, rows))
+
+    def _plan(self, statements: Statements) -> None:
+        features = features_of_roles(self.study, statements)
+        self.plan = self.recipe.plan(self.study, features, trainer_rows(self.study, statements))
+
+    def _attempt(self, step: Callable[[], object]) -> None:
         try:
             step()
         except FedriskError as error:
-            refused.append(str(error))
+            self.refused.append(str(error))
 
-    attempt(lambda: check_role(study, node))
-    attempt(lambda: institution.policy.check(study, institution=node.name, research=False))
-    attempt(lambda: refuse_marked(node, study))
-    attempt(lambda: check_books(node))
-    attempt(lambda: check_boundary(node, study, research=False))
-    if institution.table is not None and institution.dictionary is not None:
-        notes = tuple(status.finding for status in institution.encoder_status())
-        attempt(lambda: features.extend(recipe.brings(node, study, None).features))
-        try:
-            found = check_table(institution.table, institution.dictionary, base=institution.folder)
-            refused += [str(f) for f in found if f.severity == "error"]
-            findings += [str(f) for f in found if f.severity != "error"]
-            if not any(f.severity == "error" for f in found):
-                table = institution.read()
-                rows = len(table)
-                check_table_fits(study, node, table)
-        except FedriskError as error:
-            refused.append(str(error))
-        left = node.ledger.left(study=study.name, purpose=study.purpose)
-        if recipe.plan(study, features).price[node.name] > left * (1 + 1e-9):
-            spare = epsilon_for(left, study.privacy.delta) if left > 0 else 0.0
-            refused.append(f"budget left is epsilon {spare:.2f}, the study asks {study.privacy.epsilon:g}")
-    role = study.role_of(node.name)
-    line = Line(node.name, role, rows, len(features), (*refused, *findings), bool(refused), notes)
-    return line, features
+
+def _line(name: str, looked: Looked) -> Line:
+    return Line(
+        name=name,
+        role=looked.role,
+        rows=looked.rows,
+        features=len(looked.brought.features),
+        refused=tuple(dict.fromkeys(looked.refused)),
+        checks=looked.checks,
+        asked=tuple(looked.asked),
+        notes=tuple(looked.notes),
+        labels=looked.labels,
+        new=None if looked.new is None else int(looked.new.sum()),
+    )
+
+
+def _not_evaluated(study: Study, statements: Statements) -> Finding:
+    names = [n for n in (*study.banks, *study.holders) if not statements[n].evaluation]
+    return Finding("not_evaluated", {"names": ", ".join(names)})
 
 
 def _charge(study: Study) -> tuple[Finding, ...]:

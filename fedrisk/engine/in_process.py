@@ -1,5 +1,6 @@
 """A study on one machine: registration of its institutions with each other, and the in-process engine."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite
@@ -8,15 +9,20 @@ from pathlib import Path
 from fedrisk.audit.crosscheck import Disagreement, crosscheck, disclosures
 from fedrisk.clients.app import app as client_app
 from fedrisk.clients.node import Node
+from fedrisk.clients.store.owner import together
 from fedrisk.engine.in_process_grid import InProcessGrid
-from fedrisk.errors import ConfigError, FedriskError
+from fedrisk.errors import ConfigError, FedriskError, OwnerError, Stopped, StoreError
 from fedrisk.findings import Finding
+from fedrisk.privacy.accounting import epsilon_for
+from fedrisk.privacy.spend import total
 from fedrisk.recipes import recipe_of
 from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.exchange import Report
 from fedrisk.server.hub import Hub
+from fedrisk.server.outcome import left_undone
 from fedrisk.server.results import DisclosureLine, Results
 from fedrisk.server.run import new_attempt, run_study
+from fedrisk.server.runs import Runs
 from fedrisk.study import Study
 
 
@@ -26,6 +32,7 @@ def register(nodes: Mapping[str, Node], hub: Hub) -> None:
     On one machine the files are all in one hand anyway; between machines keys must be compared by another
     channel. EnvelopeError where a key differs from one pinned before.
     """
+    nodes = {name: node.opened() for name, node in nodes.items()}
     keys = {name: node.store.identity.public for name, node in nodes.items()}
     hub.pin(keys)
     for node in nodes.values():
@@ -34,13 +41,30 @@ def register(nodes: Mapping[str, Node], hub: Hub) -> None:
 
 
 def load_nodes(institutions: Mapping[str, Path]) -> dict[str, Node]:
-    """The nodes behind institution files; ConfigError where a file's name and content disagree."""
-    nodes = {}
+    """The nodes behind institution files, to be looked at (``register`` makes their stores).
+
+    ConfigError lists every file that is broken, or whose name and content disagree, not the first one alone; OwnerError
+    every store that belongs to another institution of the same name.
+    """
+    nodes: dict[str, Node] = {}
+    broken: list[str] = []
+    others: list[OwnerError] = []
     for name, path in institutions.items():
-        node = Node.load(path)
+        try:
+            node = Node.load(path)
+        except ConfigError as error:
+            broken.append(str(error))
+            continue
+        except OwnerError as error:
+            others.append(error)
+            continue
         if node.name != name:
-            raise ConfigError(f"institution file {path} says name = {node.name}; the study expects {name}")
+            broken.append(f"institution file {path} says name = {node.name}; the study expects {name}")
         nodes[name] = node
+    if broken:
+        raise ConfigError("\n".join(broken))
+    if others:
+        raise together(others)
     return nodes
 
 
@@ -53,11 +77,13 @@ def run_local(
     report: Report | None = None,
     wire: bool = True,
     resume: bool = False,
+    out: Path | None = None,
 ) -> Results:
     """Run a study in this process, with every institution's own file, store and policy.
 
-    Where a node refused, the error repeats the text from that node's own log: on one machine they are one
-    person's. Errors as in :func:`fedrisk.server.run.run_study`.
+    out: where the results will go, for the entry of the run. Where a node refused, the error repeats the text from
+    that node's own log: on one machine they are one person's. Errors as in :func:`fedrisk.server.run.run_study`;
+    ``Stopped`` (a KeyboardInterrupt) where a person stops it, with what was charged until then.
     """
     study = recipe_of(study).checked(study)
     hub = hub or Hub.default()
@@ -65,6 +91,7 @@ def run_local(
     register(nodes, hub)
     grid = InProcessGrid(client_app, institutions, wire=wire)
     attempt = Checkpoint.latest(hub, study, research_seed).attempt if resume else new_attempt()
+    before = {name: len(node.ledger.entries()) for name, node in nodes.items()}
     try:
         results = run_study(
             grid,
@@ -76,8 +103,8 @@ def run_local(
             attempt=attempt,
             report=report,
             resume=resume,
+            out=out,
         )
-        return who_saw_what(results, nodes)
     except FedriskError as error:
         reasons = [
             f"{name}: {entry['text']}" for name, node in nodes.items() for entry in node.store.errors(attempt)
@@ -85,6 +112,46 @@ def run_local(
         if not reasons:
             raise
         raise type(error)("\n".join([str(error), *reasons])) from None
+    except KeyboardInterrupt:
+        raise Stopped(_stopped(study, nodes, before, Checkpoint.of(hub, attempt))) from None
+    return with_who_saw_what(results, nodes, hub)
+
+
+def _stopped(
+    study: Study, nodes: Mapping[str, Node], before: Mapping[str, int], checkpoint: Checkpoint
+) -> str:
+    """What a study that was stopped by hand has charged to whom since it began, and how to go on."""
+    said, charged = [], False
+    for name, node in nodes.items():
+        spends = [e.spend for e in node.ledger.entries()[before[name] :] if not e.cancelled]
+        mu = total(s for s in spends if not s.research)
+        if mu:
+            said.append(f"{name} epsilon {epsilon_for(mu, study.privacy.delta):.3g} (mu {mu:.3g})")
+        elif spends:
+            said.append(f"{name} nothing (a research run)")
+        else:
+            said.append(f"{name} nothing")
+        charged = charged or bool(mu)
+    if checkpoint.begun is not None:
+        further = "go on with --resume within a day, which charges only what is still to come"
+    elif charged:
+        further = "what was charged stays charged, and another run is charged anew"
+    else:
+        further = "run it again when you like"
+    return f"study {study.name} was stopped by hand. Charged by this run: {', '.join(said)}; {further}"
+
+
+def with_who_saw_what(results: Results, nodes: Mapping[str, Node], hub: Hub) -> Results:
+    """The same as :func:`who_saw_what`; a finding in its place where trails cannot be compared. Kept at the hub."""
+    runs = Runs(hub)
+    try:
+        results = who_saw_what(results, nodes)
+    except Exception as error:
+        runs.note(results.attempt, "trails", error)
+        results = results.with_finding(left_undone("trails", error))
+    with contextlib.suppress(StoreError):
+        runs.save(results)
+    return results
 
 
 def who_saw_what(results: Results, nodes: Mapping[str, Node]) -> Results:

@@ -18,12 +18,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import fedrisk
-from fedrisk.engine.in_process import load_nodes, register, who_saw_what
+from fedrisk.engine.in_process import load_nodes, register, with_who_saw_what
 from fedrisk.errors import ConfigError, PeerError
-from fedrisk.institution import find_institutions, home
+from fedrisk.home import home
+from fedrisk.institution import find_institutions
 from fedrisk.recipes import load_study
 from fedrisk.server.hub import Hub
-from fedrisk.server.results import Results
+from fedrisk.server.results import METRICS, Results
 
 START_SECONDS = 60.0
 
@@ -48,8 +49,8 @@ def run_simulation(
     files = sorted(study_file.resolve().parent.joinpath("institutions").glob("*.toml"))
     seed = -1 if research_seed is None else research_seed
     out.mkdir(parents=True, exist_ok=True)
-    (out / "metrics.json").unlink(missing_ok=True)
-    config = f"study='{study_file.resolve()}' out='{out.resolve()}' research-seed={seed}"
+    (out / METRICS).unlink(missing_ok=True)
+    config = f"study='{study_file.resolve()}' out='{out.resolve()}' research-seed={seed} again=true"
     with tempfile.TemporaryDirectory() as folder:
         environment = _environment(Path(folder))
         with _superlink(Path(folder), environment, nodes=len(files)):
@@ -63,17 +64,16 @@ def run_simulation(
                 timeout=timeout,
                 check=False,
             )
-    if not (out / "metrics.json").exists():
+    if not (out / METRICS).exists():
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
         raise PeerError(f"the Flower run ended without results; the end of its log:\n{tail}")
-    results = Results.load(out)
-    return who_saw_what(results, nodes)
+    return with_who_saw_what(Results.load(out), nodes, Hub.default())
 
 
 def _environment(folder: Path) -> dict[str, str]:
     """Flower's home in a folder of this run; the stores stay where they are."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    return {**os.environ, "FLWR_HOME": str(folder), "FEDRISK_HOME": str(home().resolve()), "PATH": path}
+    return {**os.environ, "FLWR_HOME": str(folder), "FEDRISK_HOME": str(home()), "PATH": path}
 
 
 @contextmanager

@@ -18,9 +18,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from fedrisk.data.dictionary import Column, Dictionary, Value
+from fedrisk.data.dictionary import Column, Dictionary
 from fedrisk.data.features import LOG_DECADES
 from fedrisk.data.source import TableSource
+from fedrisk.data.text import Value
 from fedrisk.errors import DataError
 from fedrisk.study import Name
 

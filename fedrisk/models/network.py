@@ -298,7 +298,7 @@ class NetworkTrainee:
     Args:
         design: of the network.
         inputs: float (n, width).
-        label: (n,) in [0, 1].
+        label: (n,) in [0, 1]; NaN where a row has none: its gradient is zeros, whatever the weights.
 
     Raises:
         DataError: shapes differ, or a label lies outside [0, 1].
@@ -306,13 +306,17 @@ class NetworkTrainee:
 
     def __init__(self, design: NetworkDesign, inputs: NDArray[Any], label: NDArray[Any]) -> None:
         y = np.asarray(label, dtype=np.float64)
-        if y.shape != (len(inputs),) or not ((y >= 0) & (y <= 1)).all():
+        there = ~np.isnan(y)
+        if y.shape != (len(inputs),) or not ((y[there] >= 0) & (y[there] <= 1)).all():
             raise DataError(
                 "network: every row of inputs needs one label in [0, 1]; correct the table's label"
             )
         self.design = design
         self._inputs = _matrix(design, inputs)
-        self._label = torch.from_numpy(y.astype(np.float32))
+        # Rows without a label keep their places: if they were left out, blocks would shift, and with them the last bits
+        # of the gradients of other rows.
+        self._there: NDArray[np.bool_] = there
+        self._label = torch.from_numpy(np.where(there, y, 0.0).astype(np.float32))
 
     @property
     def size(self) -> int:
@@ -321,7 +325,7 @@ class NetworkTrainee:
 
     @property
     def rows(self) -> int:
-        """Number n of enterprises."""
+        """Number n of enterprises, those without a label among them."""
         return len(self._label)
 
     def clipped_sum(
@@ -343,9 +347,13 @@ class NetworkTrainee:
         Raises:
             DataError: the weights are of another design.
         """
-        total = np.zeros(self.size, dtype=np.int64)
+        total, at = np.zeros(self.size, dtype=np.int64), 0
+        there = self._there if rows is None else self._there[rows]
         for part in self._gradients(weights, rows):
+            # Zeros before anything is added up: what a row's gradient would be without its label is nobody's business.
+            part[~there[at : at + len(part)]] = 0.0
             total += quantise_rows(part, clip, bits).sum(0)
+            at += len(part)
         return total
 
     def _gradients(

@@ -26,9 +26,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fedrisk.data.dictionary import canonical
 from fedrisk.data.features import LOG_DECADES
 from fedrisk.data.special import special_values
+from fedrisk.data.text import canonical
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.binning import Bins
 

@@ -461,7 +461,9 @@ class Scorecard:
             data: dict[str, Any] = json.loads(text)
             version = int(data["version"])
         except (ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"scorecard: not a stored scorecard ({type(error).__name__})") from error
+            raise ConfigError(
+                "scorecard: not a stored scorecard, or damaged; put it back from its copy"
+            ) from error
         if version > VERSION:
             raise ConfigError(
                 f"scorecard: format version is {version}, this program reads up to {VERSION}; upgrade it"
@@ -479,7 +481,7 @@ class Scorecard:
             data["version"] = VERSION
             return cls(**data)
         except (KeyError, TypeError, ValueError) as error:
-            raise ConfigError(f"scorecard: the stored form is malformed ({type(error).__name__})") from error
+            raise ConfigError("scorecard: the stored form is malformed; put it back from its copy") from error
 
 
 def _score_of(log_odds: float) -> float:

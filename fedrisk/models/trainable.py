@@ -10,6 +10,7 @@ import io
 import json
 import math
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -77,7 +78,16 @@ class TrainedModel:
             with np.load(io.BytesIO(content), allow_pickle=False) as file:
                 stored = json.loads(file["json"].tobytes())
                 return cls(file["weights"].astype(np.float32), dict(stored["design"]), dict(stored["about"]))
-        except (ValueError, KeyError, OSError, EOFError, TypeError, zipfile.BadZipFile):
+        except (
+            ValueError,
+            KeyError,
+            OSError,
+            EOFError,
+            TypeError,
+            RuntimeError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ):
             raise ConfigError("the file holds no trained network or encoder; train it again") from None
 
 

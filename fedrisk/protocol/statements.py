@@ -57,16 +57,36 @@ Stated = Annotated[dict[str, Any], AfterValidator(_checked)]
 """A feature as its institution stated it, to the last digit."""
 
 
+Part = Annotated[list[Count], Field(min_length=2, max_length=2)]
+"""Two numbers of rows: those with a label, and all."""
+
+
+class Labelled(Body):
+    """How many of a bank's rows have a label: among all, among those that may be trained on and that may be held out.
+
+    The last two are those before and from the boundary of a hold-out by date on, else all rows, since the hub's draw
+    looks at no label. Numbers of rows are public, as they are of tables without such rows; which rows they are
+    nobody but the bank ever knows: to all others a row without a label is one that adds nothing to any sum of labels.
+    """
+
+    rows: Count
+    training: Part
+    holdout: Part
+
+
 class Statement(Body):
     """One member's statement.
 
-    rows: usable rows of its table. features: its public columns. label: at a bank. scores: bands or points.
-    score_values: most different values of holders' points that it takes part in. evaluation: whether its policy lets
-    the evaluation of a hold-out with its records out. encoder: design and digest of the encoder that is to be trained.
+    rows: usable rows of its table. labelled: at a bank, how many have a label. least_rows: fewest that its policy
+    wants. features: its public columns. label: at a bank. scores: bands or points. score_values: most different values
+    of holders' points that it takes part in. evaluation: whether its policy lets the evaluation of a hold-out with its
+    records out. encoder: design and digest of the encoder that is to be trained.
     """
 
     role: Literal["bank", "holder", "authority"]
     rows: Count = 0
+    labelled: Labelled | None = None
+    least_rows: Annotated[int, Field(ge=1)] = 1
     features: Annotated[list[Stated], Field(max_length=10_000)] = Field(default_factory=list)
     label: LabelFacts | None = None
     scores: Literal["bands", "points"] = "bands"
@@ -90,8 +110,39 @@ def statements_from(content: Mapping[str, Any]) -> dict[str, Statement]:
 
 
 def trainer_rows(study: Study, statements: Statements) -> int:
-    """Usable rows of all trainers' tables, as they state them; an enterprise of two banks is counted twice."""
-    return sum(statements[name].rows for name in study.trainers)
+    """Rows of all trainers' tables that something can be learnt from, as they state them: at a bank those with a label.
+
+    An enterprise of two banks is counted twice.
+    """
+    said = [statements[name] for name in study.trainers]
+    return sum(s.rows if s.labelled is None else min(s.rows, s.labelled.rows) for s in said)
+
+
+def labelled_among(
+    statements: Statements, rows: Mapping[str, int], side: Literal["training", "holdout"]
+) -> dict[str, int]:
+    """By trainer, about how many of the rows of its list on one side have a label, at least 1; all where all have one.
+
+    From stated numbers and the counts of the order of rows alone, so that hub and members reckon alike: who has a label
+    no count of the order may say.
+
+    >>> part = Labelled(rows=90, training=[90, 120], holdout=[90, 120])
+    >>> said = Statement(role="bank", rows=120, labelled=part)
+    >>> labelled_among({"b": said}, {"b": 80}, "training")
+    {'b': 60}
+    """
+    out = {}
+    for name, count in rows.items():
+        part = statements[name].labelled
+        there, of = (1, 1) if part is None else getattr(part, side)
+        out[name] = max(1, -(-count * min(there, of) // of)) if of else count
+    return out
+
+
+def unlabelled(study: Study, statements: Statements) -> bool:
+    """Whether a bank has rows without a label."""
+    said = [statements[bank] for bank in study.banks]
+    return any(s.labelled is not None and s.labelled.rows < s.rows for s in said)
 
 
 def features_of_roles(study: Study, statements: Statements) -> tuple[Feature, ...]:
@@ -120,15 +171,27 @@ def _features(study: Study, name: str, statements: Statements) -> list[Feature]:
     return features
 
 
+def same_encoders(study: Study, statements: Statements) -> None:
+    """ConfigError where trainers state different encoders, or one of them none; nothing where none states any."""
+    stated = {name: statements[name].encoder for name in study.trainers}
+    first = study.trainers[0]
+    differ = sorted(name for name, rule in stated.items() if rule != stated[first])
+    if differ:
+        raise ConfigError(
+            f"{', '.join(differ)} and {first} state different encoders; holders that train one need the same series, "
+            "bounds, months and outputs"
+        )
+
+
 def weighted(study: Study, statements: Statements) -> bool:
     """Whether a bank weighs its labels."""
     return any(label.weighted for bank in study.banks if (label := statements[bank].label) is not None)
 
 
 def binary_labels(study: Study, statements: Statements) -> bool:
-    """Whether every bank's labels are 0 or 1 and none is weighted."""
+    """Whether every bank's labels are 0 or 1, none is weighted, and every row has one."""
     labels = [statements[bank].label for bank in study.banks]
-    return all(label is not None and label.binary for label in labels)
+    return all(label is not None and label.binary for label in labels) and not unlabelled(study, statements)
 
 
 def evaluated(study: Study, statements: Statements) -> bool:

@@ -10,17 +10,25 @@ from fedrisk.protocol.actions import Action
 from fedrisk.recipe import Recipe
 from fedrisk.recipes import encoder, network, scorecard
 from fedrisk.study import Study
+from fedrisk.toml_file import near_name
 
 RECIPES: tuple[Recipe, ...] = (scorecard.RECIPE, network.RECIPE, encoder.RECIPE)
 
 
 def recipe_of(study: Study) -> Recipe:
     """The recipe of a study; ConfigError where there is none of that name."""
+    return recipe_named(study.recipe)
+
+
+def recipe_named(name: str) -> Recipe:
+    """The recipe of that name; ConfigError where there is none."""
     for recipe in RECIPES:
-        if recipe.name == study.recipe:
+        if recipe.name == name:
             return recipe
-    known = ", ".join(r.name for r in RECIPES)
-    raise ConfigError(f"recipe {study.recipe} is unknown; this version has {known}")
+    known = [r.name for r in RECIPES]
+    near = near_name(name, known)
+    meant = f'; did you mean recipe = "{near}"?' if near else ""
+    raise ConfigError(f"recipe {name} is unknown; this version has {', '.join(known)}{meant}")
 
 
 def recipe_actions() -> tuple[Action, ...]:

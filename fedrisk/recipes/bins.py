@@ -125,8 +125,8 @@ def find_bins(
 ) -> list[Bins]:
     """Bins of all features of a plan.
 
-    edges: released histograms, None where all bins are public. training: rows of all lists. mu_counts: price of label
-    counts, by which the number of bins is chosen.
+    edges: released histograms, None where all bins are public. training: rows with a label of all lists, about.
+    mu_counts: price of label counts, by which the number of bins is chosen.
     """
     count = _bin_count(study, training, mu_counts, len(plan.features))
     blocks = () if edges is None else edges.blocks

@@ -192,6 +192,8 @@ class ReleaseRecord:
             record = cls.from_bytes(file.read_bytes())
         except OSError as error:
             raise ConfigError(f"{file} cannot be read: {error.strerror}; name the folder of a run") from None
+        except ConfigError as error:
+            raise ConfigError(f"{file}: {error}") from None
         record.verify(hub)
         return record
 

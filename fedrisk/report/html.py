@@ -9,6 +9,7 @@ from fedrisk.errors import StoreError
 from fedrisk.models.directions import course_finding
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipe import Section
+from fedrisk.report.display import for_people
 from fedrisk.report.scale import by_rule, scale_findings, score_rows, unknown_rows
 from fedrisk.report.text import (
     baseline_rows,
@@ -34,18 +35,23 @@ def write_report(results: Results, folder: Path) -> Path:
     try:
         path.write_text(render(results), encoding="utf-8")
     except OSError as error:
-        raise StoreError(f"the report cannot be written to {folder}: {error.strerror}") from None
+        raise StoreError(
+            f"the report {path} cannot be written: {error.strerror}; check path and space"
+        ) from None
     return path
 
 
 def render(results: Results) -> str:
     """The report as a page."""
+    names = {shown: name for name, shown in results.display_names.items()}
+    results = for_people(results)
     environment = Environment(loader=PackageLoader("fedrisk.report"), autoescape=True)
     environment.filters.update(number=number, cell=cell, sentence=sentence, price=price_words)
     environment.globals.update(word=word)
     card = results.card
     return environment.get_template("report.html.jinja").render(
         m=results,
+        own_names=names,
         card=card,
         privacy=privacy_words(results),
         features=[] if card is None else _features(results, card),

@@ -14,6 +14,7 @@ from fedrisk.models.binning import Bins
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipe import Section
 from fedrisk.releases.gradient_sums import STEP
+from fedrisk.report.display import for_people
 from fedrisk.report.scale import ScoreRow, Unknown, by_rule, scale_findings, score_rows, unknown_rows
 from fedrisk.report.words import cell, sentence, word
 from fedrisk.server.results import BankFigures, Baseline, DisclosureLine, Results
@@ -49,6 +50,7 @@ def own_sentences(verdict: Mapping[str, Any]) -> list[str]:
 
 def summary(results: Results) -> RenderableType:
     """The main figures of a study."""
+    results = for_people(results)
     parts: list[RenderableType] = []
     if results.notice:
         parts.append(Text(f" {results.notice} ", style="bold white on red"))
@@ -145,9 +147,10 @@ def _verdict_line(found: Finding, *, first: bool) -> Text:
 def _head(r: Results) -> Table:
     head = _pairs(f"study {r.study}")
     rows = r.rows
-    head.add_row(
-        "enterprises", f"{sum(rows.training.values()):,} training, {sum(rows.holdout.values()):,} hold-out"
-    )
+    without = sum(rows.unlabelled.values())
+    about, scored = ("about ", f"; {without:,} without a label, scored only") if without else ("", "")
+    counts = f"{sum(rows.training.values()):,} training, {sum(rows.holdout.values()):,} hold-out"
+    head.add_row("enterprises", f"{about}{counts}{scored}")
     head.add_row("AUC, KS, Gini, Brier", "  ".join(number(v) for v in (r.auc, r.ks, r.gini, r.brier)))
     head.add_row("standard error of AUC", number(r.auc_standard_error, 4))
     head.add_row("privacy", privacy_words(r))

@@ -7,17 +7,24 @@ from flwr.serverapp import Grid, ServerApp
 
 from fedrisk.recipes import load_study, recipe_of
 from fedrisk.server.hub import Hub
+from fedrisk.server.results import prepare
 from fedrisk.server.run import run_study
+from fedrisk.server.runs import Runs, refuse_again, save
 
 app = ServerApp()
 
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Run configuration: ``study`` and ``out`` (paths at the hub), ``research-seed`` (negative for none)."""
+    """Run configuration: ``study`` and ``out`` (paths at the hub), ``research-seed`` (negative for none), ``again``.
+
+    Without ``again`` a study that was run and charged is not run once more, and results in ``out`` are not overwritten.
+    """
     config = context.run_config
-    seed = int(str(config.get("research-seed", -1)))
-    study = load_study(str(config["study"]))
+    seed, again = int(str(config.get("research-seed", -1))), bool(config.get("again", False))
+    study, out = load_study(str(config["study"])), Path(str(config["out"]))
+    refuse_again(Runs(Hub.default()), study, research=seed >= 0, again=again)
+    prepare(out, again=again)
     results = run_study(
         grid,
         study,
@@ -26,6 +33,7 @@ def main(grid: Grid, context: Context) -> None:
         engine="flower",
         research_seed=seed if seed >= 0 else None,
         report=lambda number, action, what: print(f"exchange {number}: {action} ({what})", flush=True),
+        out=out,
     )
-    results.save(Path(str(config["out"])))
-    print(f"results in {config['out']}", flush=True)
+    save(results, out)
+    print(f"results of run {results.attempt} in {out}", flush=True)

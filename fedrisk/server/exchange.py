@@ -12,15 +12,20 @@ from typing import Any
 
 from flwr.serverapp import Grid
 
-from fedrisk.errors import EnvelopeError, PeerError
+from fedrisk.errors import EnvelopeError, PeerError, QuotaError
 from fedrisk.protocol.common_view import CONFIRM, Part, first_digest, next_digest, with_parts
-from fedrisk.protocol.payload import Blob, Payload, from_record, request
+from fedrisk.protocol.payload import Blob, Payload, from_record, request, spends_in
 from fedrisk.secure.identity import SignedKey, verify
 from fedrisk.server.envelope_file import Spool
 
 Report = Callable[[int, str, str], None]
 """Called before each exchange with its number, action and a few words on what it does."""
 
+
+_QUOTA = (
+    ". Code quota: the key authority agreed to evaluate fewer ids of an institution than it has now. fedrisk quota "
+    "with the authority's file shows whose; its operator agrees more with --size, where that institution's ids are right"
+)
 
 PATIENCE = 600.0
 """Seconds after which an exchange that can go on without some institutions does so."""
@@ -30,7 +35,8 @@ class Exchange:
     """Request and reply over a Flower grid for one attempt at a study.
 
     missing: members that did not agree in the roll call. exchanges: how many were made. sent: bytes that each
-    institution sent to the hub. received: bytes that the hub sent to it. Both without Flower's own framing.
+    institution sent to the hub. received: bytes that the hub sent to it. Both without Flower's own framing. charged:
+    institutions of which priced answers came.
 
     view: digest of what was told to all members alike (protocol/common_view); the hub hands on each part and the
     members' confirmations with the next message to each.
@@ -51,6 +57,7 @@ class Exchange:
         self._grid = grid
         self.missing: list[str] = []
         self._nodes: dict[str, int] = {}
+        self.charged: set[str] = set()
         self._asked: dict[str, int] = {}
         self._timeout = timeout
         self._report = report or (lambda *_: None)
@@ -146,9 +153,10 @@ class Exchange:
         refusals = {name: a.refusal for name, a in answers.items() if a.refusal is not None}
         if refusals:
             listed = ", ".join(f"{name} ({code})" for name, code in sorted(refusals.items()))
+            more = _QUOTA if QuotaError.code in refusals.values() else ""
             raise PeerError(
                 f"the study stopped in exchange {self.exchanges}, {action}: refused by {listed}. "
-                "The reason is in the institution's own errors.log; what was released before stays charged"
+                f"The reason is in the institution's own errors.log; what was released before stays charged{more}"
             )
         return answers
 
@@ -198,7 +206,9 @@ class Exchange:
         timeout = timeout or self._timeout
         if action != "close":
             self.exchanges += 1
-            self._report(self.exchanges, action, what)
+            # A screen that is closed, or cannot print a character, is no reason to stop what was paid for.
+            with contextlib.suppress(Exception, SystemExit):
+                self._report(self.exchanges, action, what)
         waiting: dict[str, str] = {}
         answers: dict[str, Payload] = {}
         unsent = []
@@ -263,6 +273,8 @@ class Exchange:
             self.sent[name] = self.sent.get(name, 0) + answer.size()
             if CONFIRM in answer.body and action != "describe":
                 self._codes[name] = answer.get(CONFIRM)
+            if spends_in(answer):
+                self.charged.add(name)
             answers[name] = spool.keep(answer)
 
     def _name(self, key: str) -> str:

@@ -5,6 +5,7 @@ which bank an enterprise contributes) are keyed hashes of pseudonyms, with keys 
 stays on its side, and repeating a study shows nobody more than running it once.
 """
 
+import hashlib
 import json
 import secrets
 from collections.abc import Mapping
@@ -12,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedrisk.errors import StoreError
-from fedrisk.files import private_folder, write_atomic
-from fedrisk.institution import home
+from fedrisk.files import damaged, private_folder, read_json, read_kept, write_atomic
+from fedrisk.home import home
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.secure.pins import refuse_changed
+
+_COPY = "put it back from its copy"
 
 
 @dataclass(frozen=True)
@@ -31,24 +34,51 @@ class Hub:
 
     @property
     def identity(self) -> IdentityKey:
-        """Ed25519 key that signs release records and the hub's key of each attempt; made on first use."""
+        """Ed25519 key that signs release records and the hub's key of each attempt; made on first use.
+
+        StoreError where it was lost: institutions have pinned it.
+        """
         file = self._file("identity.key")
+        if not file.exists() and (self.path / "pins.json").exists():
+            raise StoreError(
+                f"{file} is gone, and institutions have pinned it; {_COPY}, or register a new key with them"
+            )
         if not file.exists():
             IdentityKey.generate().save(file)
         return IdentityKey.load(file)
 
     def draw_key(self, purpose: str) -> bytes:
-        """32 secret bytes for one kind of draw ("holdout", "bank"); made on first use."""
-        file = self._file(f"{purpose}.key")
+        """32 secret bytes for one kind of draw ("holdout", "bank"); made on first use.
+
+        StoreError where it was lost or changed: with another key enterprises would change sides between studies.
+        """
+        file, marks = self._file(f"{purpose}.key"), self._file("drawn_with.json")
+        known = read_json(marks, _COPY) if marks.exists() else {}
+        if not file.exists() and purpose in known:
+            raise StoreError(
+                f"{file} is gone, and studies were drawn with it; {_COPY}. With another key enterprises would change "
+                "sides between studies"
+            )
         if not file.exists():
             write_atomic(file, secrets.token_bytes(32), replace=False)
-        return file.read_bytes()
+        key = read_kept(file, _COPY)
+        mark = hashlib.sha256(f"fedrisk {purpose} ".encode() + key).hexdigest()
+        if len(key) != 32 or known.get(purpose, mark) != mark:
+            raise damaged(file, _COPY)
+        if purpose not in known:
+            write_atomic(marks, json.dumps({**known, purpose: mark}).encode())
+        return key
 
     @property
     def pins(self) -> dict[str, bytes]:
         """Pinned Ed25519 keys of the institutions by name."""
         file = self._file("pins.json")
-        return {n: bytes.fromhex(k) for n, k in json.loads(file.read_text()).items()} if file.exists() else {}
+        if not file.exists():
+            return {}
+        try:
+            return {n: bytes.fromhex(k) for n, k in read_json(file, _COPY).items()}
+        except (TypeError, ValueError):
+            raise damaged(file, _COPY) from None
 
     def pin(self, institutions: Mapping[str, bytes]) -> None:
         """Register institutions; EnvelopeError where a key differs from the one pinned before.
@@ -56,6 +86,8 @@ class Hub:
         The static key of an older version is deleted: it would still open recorded pseudonyms of that time.
         """
         self._file("hub.key").unlink(missing_ok=True)
+        # Made before the first pin, so that one that is lost later is not made anew.
+        _ = self.identity
         old = self.pins
         changed = sorted(n for n, k in institutions.items() if old.get(n, k) != k)
         refuse_changed(changed, self.path / "pins.json")

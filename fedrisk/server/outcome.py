@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrisk.errors import FedriskError
 from fedrisk.findings import Finding
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.protocol.payload import Payload
@@ -15,19 +16,48 @@ from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.exchange import Exchange
 from fedrisk.server.roster import Roster
 
+Made = TypeVar("Made")
 Floats = NDArray[np.float64]
 Counts = tuple[Floats, Floats, Floats]
 """Positives, negatives and probability of default by score bin, in order of rising risk."""
 
 
+def _nothing(*_: Any) -> None:
+    """Nothing to be done."""
+
+
 @dataclass(frozen=True)
 class HubSession:
-    """The hub's side of one aligned study. keep: begins the checkpoint with what a recipe set up."""
+    """The hub's side of one aligned study. keep: begins the checkpoint with what a recipe set up.
+
+    so_far: keeps what there is; a recipe calls it before its last exchange, so that a hub that is killed in it loses
+    the evaluation alone. note: keeps the whole text of an error that did not end the study.
+    """
 
     exchange: Exchange
     roster: Roster
     checkpoint: Checkpoint
     keep: Callable[[Payload], None]
+    so_far: "Callable[[Outcome], None]" = _nothing
+    note: Callable[[str, Exception], None] = _nothing
+
+    def optional(self, what: str, make: Callable[[], Made], without: Made, outcome: "Outcome") -> Made:
+        """What ``make`` makes of released numbers; ``without`` and a finding where it fails.
+
+        For whatever results are whole without: nothing that was paid for is lost because a summary of it failed.
+        """
+        try:
+            return make()
+        except Exception as error:
+            self.note(what, error)
+            outcome.findings = (*outcome.findings, left_undone(what, error))
+            return without
+
+
+def left_undone(what: str, error: Exception) -> Finding:
+    """That something optional failed, with the code of its error and none of its text."""
+    code = error.code if isinstance(error, FedriskError) else "internal"
+    return Finding("left_undone", {"part": what, "code": code})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import json
 import math
 import resource
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,17 +26,25 @@ from fedrisk.server.outcome import Counts, HubSession, Outcome, TrainingFigures
 from fedrisk.server.roster import Roster
 from fedrisk.study import BANK, NO_PRIVACY
 
+METRICS, CARD_FILE, NETWORK_FILE = "metrics.json", "scorecard.json", "network.npz"
+
 CALIBRATION_GROUPS = 12
 """Most groups of the hold-out whose default rate is shown beside the predicted one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """Enterprises by bank; overlap: those a holder has in common with the banks, in research runs only."""
+    """Enterprises by bank.
+
+    training, holdout: with a label; where customers have none, about so many, since nobody but the bank knows who they
+    are. unlabelled: customers without a label, scored like the others and otherwise left alone; empty where all have
+    one. overlap: those that a holder has in common with the banks, in research runs only.
+    """
 
     training: dict[str, int]
     holdout: dict[str, int]
     overlap: dict[str, int] | None = None
+    unlabelled: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +128,7 @@ class StudyFigures:
     """All figures of a run: what metrics.json holds.
 
     Outside research runs every figure comes from the private evaluation histogram. evaluated: whether the recipe has a
-    model whose scores can be evaluated.
+    model whose scores can be evaluated. display_names: what people read in place of names, where the study says so.
     """
 
     study: str
@@ -159,6 +167,7 @@ class StudyFigures:
     bytes_received: dict[str, int]
     peak_mb: float
     institutions: dict[str, InstitutionFacts]
+    display_names: dict[str, str] = field(default_factory=dict)
     sections: tuple[Section, ...] = ()
     left_out: tuple[str, ...] = ()
     disclosures: tuple[DisclosureLine, ...] = ()
@@ -190,40 +199,52 @@ class Results(StudyFigures):
     @property
     def model_file(self) -> str:
         """Name of the file in which the model is saved."""
-        return "scorecard.json" if self.card is not None else "network.npz"
+        return CARD_FILE if self.card is not None else NETWORK_FILE
+
+    def with_finding(self, finding: Finding) -> "Results":
+        """The results with one finding more."""
+        return replace(self, findings=(*self.findings, finding))
 
     def save(self, folder: Path) -> None:
         """Write metrics.json, the model and the release record; StoreError names the folder."""
-        prepare(folder)
+        make_writable(folder)
+        metrics = json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
+        content: dict[str, bytes | None] = {
+            CARD_FILE: None if self.card is None else (self.card.to_json() + "\n").encode(),
+            NETWORK_FILE: self.network,
+            RECORD_FILE: None if self.record is None else self.record.to_bytes(),
+            # Last: a folder that has it has everything.
+            METRICS: metrics.encode(),
+        }
         try:
-            (folder / "metrics.json").write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
-            if self.card is not None:
-                (folder / "scorecard.json").write_text(self.card.to_json() + "\n")
-            if self.network is not None:
-                (folder / "network.npz").write_bytes(self.network)
-            if self.record is not None:
-                write_atomic(folder / RECORD_FILE, self.record.to_bytes())
+            for name, file in content.items():
+                if file is None:
+                    # Of another run, which this one takes the place of.
+                    (folder / name).unlink(missing_ok=True)
+                else:
+                    write_atomic(folder / name, file, private=name == RECORD_FILE)
         except OSError as error:
             raise _unwritable(folder, error) from None
 
     @classmethod
     def load(cls, folder: Path) -> "Results":
         """Read back what :meth:`save` wrote; ConfigError where it is not there or malformed."""
+        file = folder / METRICS
+        if not file.exists():
+            raise ConfigError(f"{file} does not exist; name the --out folder of a finished run")
         try:
-            metrics = _adapter().validate_json((folder / "metrics.json").read_bytes())
-            card, network, record = (folder / n for n in ("scorecard.json", "network.npz", RECORD_FILE))
-            return cls(
-                **vars(metrics),
-                card=Scorecard.from_json(card.read_text()) if card.exists() else None,
-                network=network.read_bytes() if network.exists() else None,
-                record=ReleaseRecord.load(record) if record.exists() else None,
-            )
-        except FileNotFoundError as error:
-            raise ConfigError(
-                f"{error.filename} does not exist; name the --out folder of a finished run"
-            ) from None
-        except (ValidationError, ValueError, OSError):
-            raise ConfigError(f"the results in {folder} cannot be read; run the study again") from None
+            metrics = _adapter().validate_json(file.read_bytes())
+            file = folder / CARD_FILE
+            card = Scorecard.from_json(file.read_text()) if file.exists() else None
+            file = folder / NETWORK_FILE
+            network = file.read_bytes() if file.exists() else None
+        except (ValidationError, ValueError, KeyError, TypeError, AttributeError, OSError):
+            raise ConfigError(f"{file} is damaged or of another version; put it back from its copy") from None
+        except ConfigError as error:
+            raise ConfigError(f"{file}: {error}") from None
+        file = folder / RECORD_FILE
+        record = ReleaseRecord.load(file) if file.exists() else None
+        return cls(**vars(metrics), card=card, network=network, record=record)
 
 
 @cache
@@ -231,8 +252,30 @@ def _adapter() -> TypeAdapter[StudyFigures]:
     return TypeAdapter(StudyFigures)
 
 
-def prepare(folder: Path) -> None:
-    """Make the folder for results and try to write there: better before a study is paid for than after it."""
+def prepare(folder: Path, *, again: bool) -> None:
+    """Make the folder for results and try to write there: better before a study is paid for than after it.
+
+    again: whether results of an earlier run that lie there may be overwritten. ConfigError where they may not,
+    StoreError where nothing can be written.
+    """
+    if not again and (folder / METRICS).exists():
+        raise ConfigError(
+            f"{folder} holds {_holds(folder)}; name another --out folder, or say --again to overwrite it"
+        )
+    make_writable(folder)
+
+
+def _holds(folder: Path) -> str:
+    """Whose results lie in a folder."""
+    try:
+        found = json.loads((folder / METRICS).read_bytes())
+        return f"the results of run {found['attempt']} of study {found['study']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "results of a run"
+
+
+def make_writable(folder: Path) -> None:
+    """Make a folder and write to it for a try; StoreError where that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".fedrisk-writable"
@@ -292,6 +335,7 @@ def summarise(
         bytes_received=exchange.received,
         peak_mb=round(peak_mb(), 1),
         institutions=_institutions(roster),
+        display_names=study.display_names,
         sections=sections,
         evaluated=bool(study.banks),
         card=outcome.card,
@@ -380,7 +424,7 @@ def _by_bank(roster: Roster, outcome: Outcome) -> dict[str, BankFigures] | None:
             alone_auc=own.get("bank_alone_auc"),
             champion_auc=own.get("bank_champion_auc"),
             personal_auc=own.get("bank_personal_auc"),
-            holdout=roster.holdout[bank],
+            holdout=roster.labelled_holdout[bank],
         )
     return table or None
 
@@ -396,7 +440,14 @@ def _standard_error(total: Counts | None, outcome: Outcome) -> float | None:
 
 def _rows(roster: Roster) -> Rows:
     overlap = None if roster.research_seed is None else _overlap(roster)
-    return Rows(training=roster.training, holdout=roster.holdout, overlap=overlap)
+    without = {
+        bank: said.rows - said.labelled.rows
+        for bank in roster.study.banks
+        if (said := roster.statements[bank]).labelled is not None and said.labelled.rows < said.rows
+    }
+    return Rows(
+        training=roster.labelled, holdout=roster.labelled_holdout, overlap=overlap, unlabelled=without
+    )
 
 
 def _overlap(roster: Roster) -> dict[str, int]:

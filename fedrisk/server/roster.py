@@ -13,11 +13,14 @@ from fedrisk.alignment.matching import HOLD_OUT, TRAINING, BankList, match
 from fedrisk.data.features import Feature
 from fedrisk.errors import DataError, ProtocolError
 from fedrisk.privacy.accounting import check_epsilon_delta
+from fedrisk.protocol.order import check_common, shares_of, wanted_rows
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import (
     Statement,
     Statements,
     features_of_roles,
+    labelled_among,
+    same_encoders,
     statements_from,
     trainer_rows,
 )
@@ -66,6 +69,16 @@ class Roster:
         """Hold-out rows by bank."""
         return {bank: int((rows.use == HOLD_OUT).sum()) for bank, rows in self.lists.items()}
 
+    @property
+    def labelled(self) -> dict[str, int]:
+        """By bank, about how many training rows have a label: which, the hub never knows (protocol/statements)."""
+        return labelled_among(self.statements, self.training, "training")
+
+    @property
+    def labelled_holdout(self) -> dict[str, int]:
+        """The same of the hold-out."""
+        return labelled_among(self.statements, self.holdout, "holdout")
+
 
 def agree(
     exchange: Exchange,
@@ -84,11 +97,16 @@ def agree(
     if members is not None:
         return exchange.roll_call(members, content, hub.pins, study.digest())
     agreed = exchange.roll_call(study.members, content, hub.pins, study.digest(), optional=study.optional)
-    statements = stated(agreed, study)
+    check_statements(study, stated(agreed, study))
+    return agreed
+
+
+def check_statements(study: Study, statements: Statements) -> None:
+    """ConfigError where what members state does not fit together: delta and sizes, columns, encoders."""
     rows = max(said.rows for said in statements.values())
     check_epsilon_delta(study.privacy.epsilon, study.privacy.delta, rows)
     features_of_roles(study, statements)
-    return agreed
+    same_encoders(study, statements)
 
 
 def stated(agreed: Mapping[str, Payload], study: Study) -> dict[str, Statement]:
@@ -205,15 +223,40 @@ def _draw_key(hub: Hub, study: Study, research_seed: int | None, purpose: str) -
 
 
 def check_overlap(roster: Roster) -> None:
-    """DataError where a holder shares no enterprise with any bank, or a bank has no training rows."""
+    """DataError where a holder shares hardly any enterprise with the banks, or fewer rows are drawn than members take.
+
+    The members look at it themselves once they have the order of rows, but others are charged with that message.
+    """
     for bank, rows in roster.training.items():
         if not rows:
             raise DataError(f"{bank} has no training rows after alignment; nothing was released")
+    places = sum(len(rows.rows) for rows in roster.lists.values())
     for holder in roster.study.holders:
         if holder in roster.lists:  # it trains on rows of its own
             continue
-        if not any((rows.holders[holder] >= 0).any() for rows in roster.lists.values()):
-            raise DataError(
-                f"{holder} has no enterprise in common with any bank; compare the id schemes of their "
-                "dictionaries. Nothing was released"
-            )
+        known = sum(int((rows.holders[holder] >= 0).sum()) for rows in roster.lists.values())
+        check_common(roster.study, holder, known, places, roster.statements[holder].rows)
+    _check_enough(roster)
+
+
+def _check_enough(roster: Roster) -> None:
+    """DataError where a member would refuse the draw, by the least rows that it states (clients/row_order)."""
+    study, shares = roster.study, shares_of(roster.study)
+    drawn = {"training": roster.training, "holdout": roster.holdout}
+    for name, said in roster.statements.items():
+        for what, part in shares.items():
+            for bank, there in drawn[what].items():
+                of_bank = roster.statements[bank].rows
+                _enough(name, there, wanted_rows(said.least_rows, part, of_bank), f"rows of {bank}: {what}")
+        if name in study.holders and name not in roster.lists:
+            known = [((b.use == TRAINING) & (b.holders[name] >= 0)).sum() for b in roster.lists.values()]
+            wanted = wanted_rows(said.least_rows, shares["training"], said.rows)
+            _enough(name, int(sum(known)), wanted, "own rows: training")
+
+
+def _enough(name: str, there: int, wanted: float, what: str) -> None:
+    if there < wanted:
+        raise DataError(
+            f"{name} would take no part: too few {what}, for its policy.least_rows; let more enterprises take part, "
+            "or change the policy. Nothing was released"
+        )

@@ -3,23 +3,26 @@
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from copy import copy
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from flwr.serverapp import Grid
 
 from fedrisk.alignment.matching import BankList
-from fedrisk.errors import PeerError
+from fedrisk.errors import PeerError, StoreError
 from fedrisk.protocol.payload import Payload
-from fedrisk.recipe import Recipe
+from fedrisk.recipe import Recipe, Section
 from fedrisk.releases.plan import Plan
 from fedrisk.server.checkpoint import Checkpoint, packed, unpacked
 from fedrisk.server.exchange import Exchange, Report
 from fedrisk.server.hub import Hub
-from fedrisk.server.outcome import HubSession
+from fedrisk.server.outcome import HubSession, Outcome, left_undone
 from fedrisk.server.results import Results, summarise
 from fedrisk.server.roster import Roster, agree, align, check_overlap, planned, roster_features
+from fedrisk.server.runs import Log, Runs, entry
 from fedrisk.study import Study, study_from
 
 
@@ -40,44 +43,110 @@ def run_study(
     timeout: float = 3600.0,
     report: Report | None = None,
     resume: bool = False,
+    out: Path | None = None,
 ) -> Results:
     """Run a study over a grid whose nodes serve its institutions.
 
     Where optional institutions refuse or are not there, it goes on without them, under a new attempt; the results say
-    who took part. resume: go on with a training that was stopped.
+    who took part. resume: go on with a training that was stopped. out: where the results will go, for the entry of the
+    run (server/runs). Results are in the hub's own store, beside that entry, before this returns.
     Errors: PeerError where an institution refuses or is lost, ConfigError where public rules are broken or there is
     nothing to resume, DataError where nothing is in common. Nothing is released before all agree.
     """
     recipe.require()
-    start, asked = time.monotonic(), recipe.checked(study)
+    asked = recipe.checked(study)
+    checkpoint = Checkpoint.latest(hub, asked, research_seed) if resume else None
     study = asked
-    checkpoint = Checkpoint.latest(hub, study, research_seed) if resume else None
     if checkpoint is not None and checkpoint.begun is not None:
         attempt, study = checkpoint.attempt, study_from(checkpoint.begun.get("content"))
-    exchange = Exchange(grid, attempt or new_attempt(), timeout=timeout, report=report)
-    members = None if checkpoint is None else checkpoint.active
+
+    def trial(study: Study, attempt: str) -> "_Trial":
+        exchange = Exchange(grid, attempt, timeout=timeout, report=report)
+        return _Trial(exchange, study, asked, recipe, hub, engine, research_seed, checkpoint, out)
+
+    first = trial(study, attempt or new_attempt())
     try:
-        try:
-            agreed = agree(exchange, study, hub, research_seed, members)
-        except PeerError:
-            if resume or (smaller := _without_missing(exchange, study, recipe)) is None:
+        return first.run()
+    except PeerError:
+        if first.agreed or resume or (smaller := _without_missing(first.exchange, study, recipe)) is None:
+            raise
+    return trial(smaller, new_attempt()).run()
+
+
+@dataclass
+class _Trial:
+    """One attempt at a study; agreed: whether all members agreed to it."""
+
+    exchange: Exchange
+    study: Study
+    asked: Study
+    recipe: Recipe
+    hub: Hub
+    engine: str
+    research_seed: int | None
+    checkpoint: Checkpoint | None
+    out: Path | None
+    agreed: bool = False
+    start: float = field(default_factory=time.monotonic)
+
+    def run(self) -> Results:
+        """From the first exchange to the results, which are kept at once; errors as of :func:`run_study`."""
+        exchange, research = self.exchange, self.research_seed is not None
+        begun = entry(
+            self.study, self.asked, exchange.attempt, engine=self.engine, research=research, out=self.out
+        )
+        with Runs(self.hub).begin(begun) as log:
+            try:
+                results, checkpoint = self._results(log)
+            except BaseException:
+                log.went(exchange.exchanges, tuple(sorted(exchange.charged)))
+                # Also where somebody stops it by hand: nobody keeps its secrets, but of a training that can be resumed.
+                if self.checkpoint is None or self.checkpoint.begun is None:
+                    exchange.close()
                 raise
-            study, exchange = smaller, Exchange(grid, new_attempt(), timeout=timeout, report=report)
-            agreed = agree(exchange, study, hub, research_seed)
-        session, plan = _session(exchange, study, recipe, hub, agreed, research_seed, checkpoint, asked)
-        checkpoint = session.checkpoint
-        outcome = recipe.hub(session, plan)
-    except BaseException:
-        # Also where somebody stops it by hand: nobody keeps its secrets, but of a training that can be resumed.
-        if checkpoint is None or checkpoint.begun is None:
-            exchange.close()
-        raise
-    exchange.close()
-    checkpoint.drop()
-    outcome.record = outcome.record.signed(hub.identity)
-    seconds, left_out = time.monotonic() - start, set(asked.members) - set(study.members)
-    results = summarise(session, outcome, recipe.summary(outcome), engine=engine, seconds=seconds)
-    return replace(results, left_out=tuple(sorted(left_out)))
+            log.went(exchange.exchanges, tuple(sorted(exchange.charged)))
+            kept = log.finish(results)
+        exchange.close()
+        checkpoint.drop()
+        return results if kept else results.with_finding(left_undone("entry", StoreError("")))
+
+    def _results(self, log: Log) -> tuple[Results, Checkpoint]:
+        exchange, members = self.exchange, None if self.checkpoint is None else self.checkpoint.active
+        agreed = agree(exchange, self.study, self.hub, self.research_seed, members)
+        self.agreed = True
+        session, plan = _session(
+            exchange,
+            self.study,
+            self.recipe,
+            self.hub,
+            agreed,
+            self.research_seed,
+            self.checkpoint,
+            self.asked,
+        )
+        self.checkpoint = session.checkpoint
+        session = replace(
+            session, note=log.note, so_far=lambda outcome: log.so_far(self._summed_up(session, outcome))
+        )
+        outcome = self.recipe.hub(session, plan)
+        return self._summed_up(session, outcome), session.checkpoint
+
+    def _summed_up(self, session: HubSession, outcome: Outcome) -> Results:
+        """The results with a signed record; without figures where these cannot be made of what was released."""
+        made = copy(outcome)
+        made.record = outcome.record.signed(self.hub.identity)
+        no_sections: tuple[Section, ...] = ()
+        sections = session.optional("sections", lambda: self.recipe.summary(made), no_sections, made)
+        seconds = time.monotonic() - self.start
+
+        def summed_up(made: Outcome) -> Results:
+            return summarise(session, made, sections, engine=self.engine, seconds=seconds)
+
+        results = session.optional("figures", lambda: summed_up(made), None, made)
+        if results is None:
+            made.evaluation = {}
+            results = summed_up(made)
+        return replace(results, left_out=tuple(sorted(set(self.asked.members) - set(self.study.members))))
 
 
 def _without_missing(exchange: Exchange, study: Study, recipe: Recipe) -> Study | None:
@@ -88,7 +157,6 @@ def _without_missing(exchange: Exchange, study: Study, recipe: Recipe) -> Study 
     left_out = set(exchange.missing)
     if not left_out or not left_out <= set(study.optional):
         return None
-    exchange.close()
     return recipe.checked(study.without(left_out))
 
 

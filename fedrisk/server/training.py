@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from fedrisk.errors import ConfigError, PeerError
 from fedrisk.models.trainable import MOST_WEIGHT, TrainedModel, about_training
 from fedrisk.models.tuning import Tuning
+from fedrisk.progress import counted
 from fedrisk.protocol.payload import Payload, spends_in
 from fedrisk.releases.gradient_sums import TrainingPlan
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
@@ -131,7 +132,7 @@ class Rounds:
         """All steps from these weights on; those that the checkpoint has are taken from there."""
         optimiser = Optimiser(start.astype(float), self.tuning)
         weights, norms = [], []
-        for number in range(self.plan.steps):
+        for number in counted("training steps", range(self.plan.steps)):
             kept = self.checkpoint.step(number)
             if kept is None:
                 kept = self._step(number, optimiser.weights)
@@ -199,7 +200,8 @@ class Rounds:
 
     def _change(self, kept: Payload) -> Floats:
         """(d,) what a round proposes: a step against the mean gradient, or the trainers' mean change."""
-        total, rows = kept.array("total"), self.roster.training
+        # Rows with a label, by public numbers: the others added nothing.
+        total, rows = kept.array("total"), self.roster.labelled
         there = sum(rows[name] for name in kept.get("survivors"))
         if self.plan.distributed:
             return -self.tuning.rate * total / there

@@ -87,7 +87,7 @@ def test_both_have_to_answer_and_then_studies_run_again(restored):
         assert not marks_of(log_of(restored, name), peer)
     # The ledger has the act too, as after a restore of its file alone.
     assert restored.nodes["tax"].ledger.audit() > 0
-    assert answer(restored, "alfa", "tax").exit_code == 1  # nothing is left to answer for
+    assert answer(restored, "alfa", "tax").exit_code == 3  # nothing is left to answer for
 
 
 def test_a_copy_from_just_before_one_charge_shows_by_the_trail_alone(kit, tmp_path):

@@ -48,6 +48,6 @@ def test_command_line_of_an_engine_that_fails_says_why(tmp_path):
     done = subprocess.run(
         [*command, "--engine", "flower"], capture_output=True, text=True, env=environment, check=False
     )
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert "tax_office" in done.stderr
     assert "Traceback" not in done.stderr

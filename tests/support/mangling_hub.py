@@ -71,7 +71,7 @@ class Copy:
         self.context = Context(
             run_id=1, node_id=1, node_config={"institution": str(file)}, state=RecordDict(), run_config={}
         )
-        self.node = Node.load(file)
+        self.node = Node.open(file)
         self.name = name
         self.before: dict[str, bytes] = {}
         self._stats: dict[str, tuple[int, int, int]] = {}

@@ -1,12 +1,18 @@
 """The commands: what they print, where they stop, and that no error is a traceback."""
 
+import errno
+import io
 import json
+import os
 import re
 
+import click
 import pytest
+import typer
 
 from fedrisk import cli
 from fedrisk.cli import output
+from fedrisk.cli.progress import Progress
 from fedrisk.engine.in_process import load_nodes
 from fedrisk.server.hub import Hub
 
@@ -137,8 +143,8 @@ def test_check_tells_what_is_wrong_with_a_table(fedrisk, consortium):
 def test_run_and_show(fedrisk, consortium, tmp_path):
     folder = tmp_path / "out [1]"
     code, out, err = fedrisk("run", consortium.study_file, "--out", folder, "--set", "privacy.epsilon=4")
-    assert (code, err) == (0, "")
-    assert "exchange  1  describe" in out
+    assert code == 0
+    assert "exchange  1  describe" in err and "exchange  1" not in out
     assert (
         f"results in {folder}: metrics.json, scorecard.json, release_record.npz, report.html"
         in out.replace("\n", "")
@@ -177,8 +183,8 @@ def test_a_study_that_is_refused(fedrisk, consortium, tmp_path):
     code, _, err = fedrisk(
         "run", consortium.study_file, "--out", tmp_path / "out", "--set", "purpose=marketing"
     )
-    assert code == 1
-    assert err.startswith("error (peer): no agreement from bank, tax, power")
+    assert code == 8
+    assert "error (peer): no agreement from bank, tax, power" in err
     assert "tax takes no part in study tiny: purpose marketing is not among policy.purposes" in err
     assert not list((tmp_path / "out").iterdir())
 
@@ -186,7 +192,7 @@ def test_a_study_that_is_refused(fedrisk, consortium, tmp_path):
 def test_a_research_run_is_refused_where_a_policy_forbids_it(fedrisk, write_consortium, tmp_path):
     tiny = write_consortium(research=False)
     code, _, err = fedrisk("run", tiny.study_file, "--out", tmp_path / "out", "--research-seed", "1")
-    assert code == 1
+    assert code == 8
     assert "policy.research is false" in err
 
 
@@ -200,7 +206,7 @@ def test_a_research_run_is_refused_where_a_policy_forbids_it(fedrisk, write_cons
 def test_missing_files(fedrisk, arguments, says, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, _, err = fedrisk(*arguments)
-    assert code == 1
+    assert code == 3
     assert err.startswith("error (config): ")
     assert says in err
 
@@ -210,28 +216,28 @@ def test_brackets_of_a_message_are_printed(fedrisk, consortium):
     path = consortium.paths["bank"]
     path.write_text('name = "bank"\nkind = "bank"\n')
     code, _, err = fedrisk("check", consortium.study_file)
-    assert code == 1
+    assert code == 3
     assert "a bank needs [table] and [dictionary]" in err
 
 
 def test_missing_institution_files_are_named(fedrisk, consortium):
     consortium.paths["tax"].unlink()
     code, _, err = fedrisk("run", consortium.study_file, "--out", "x")
-    assert code == 1
+    assert code == 3
     assert "no institution file for tax" in err
     assert "--institutions" in err
 
 
 def test_bad_overrides_are_told(fedrisk, consortium):
     code, _, err = fedrisk("check", consortium.study_file, "--set", "privacy.epsilon")
-    assert code == 1
+    assert code == 3
     assert "is not of the form key.sub=value" in err
 
 
 def test_a_changed_key_stops_a_run(fedrisk, consortium, tmp_path):
     Hub.default().pin({"tax": bytes(32)})
     code, _, err = fedrisk("run", consortium.study_file, "--out", tmp_path / "out")
-    assert code == 1
+    assert code == 7
     assert err.startswith("error (envelope): the key of tax is not the one pinned")
 
 
@@ -343,7 +349,7 @@ def test_the_authority_shows_and_raises_a_quota(spent):
     code, out, _ = fedrisk("quota", consortium.paths["tax"], "bank", "--size", "900")
     assert (code, "400 of 900 used" in out) == (0, True)
     code, _, err = fedrisk("quota", consortium.paths["tax"], "bank", "--size", "300")
-    assert code == 1
+    assert code == 5
     assert "400 evaluations are used already" in err
 
 
@@ -351,5 +357,145 @@ def test_a_registered_node_that_lost_its_key_says_so(spent):
     fedrisk, consortium = spent
     (load_nodes(consortium.paths)["tax"].store.path / "identity.key").unlink()
     code, _, err = fedrisk("audit", "verify", consortium.paths["tax"])
-    assert code == 1
+    assert code == 9
     assert "put it back from its copy" in err
+
+
+# --- manners ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("at", "says"), [("blind", "bank nothing, tax nothing"), ("score", "bank epsilon ")])
+def test_ctrl_c_says_what_was_charged(fedrisk, consortium, tmp_path, monkeypatch, at, says):
+    """Stopped before the first release nobody is charged; after the counts all are, and the line says how much."""
+
+    def stop(self, number, action, what):
+        if action == at:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Progress, "exchange", stop)
+    code, out, err = fedrisk("run", consortium.study_file, "--out", tmp_path / "out")
+    assert (code, out) == (130, "")
+    assert "study tiny was stopped by hand. Charged by this run: " in err
+    assert says in err
+    nodes = load_nodes(consortium.paths)
+    for name, node in nodes.items():
+        epsilon = node.ledger.report().spent.epsilon
+        assert (f"{name} nothing" in err) == (epsilon == 0)
+        if epsilon:
+            shown = float(re.search(rf"{name} epsilon ([\d.]+) ", err)[1])
+            assert shown == pytest.approx(epsilon, rel=0.01)
+
+
+class Full(io.TextIOBase):
+    """A stream on a full disk, or of a reader that went away."""
+
+    encoding = "utf-8"
+
+    def __init__(self, number):
+        self.number = number
+
+    def write(self, text):
+        raise OSError(self.number, os.strerror(self.number))
+
+
+@pytest.mark.parametrize(("number", "exits"), [(errno.EPIPE, 0), (errno.ENOSPC, 9)])
+def test_a_stream_that_takes_nothing_never_loses_a_study(
+    consortium, tmp_path, monkeypatch, capsys, number, exits
+):
+    monkeypatch.setattr(
+        "sys.argv", ["fedrisk", "run", str(consortium.study_file), "--out", str(tmp_path / "o")]
+    )
+    monkeypatch.setattr("sys.stdout", Full(number))
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert int(stop.value.code or 0) == exits
+    assert (tmp_path / "o" / "metrics.json").exists()
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    assert ("standard output could not be written: No space left on device" in err) == (exits == 9)
+
+
+def test_letters_that_a_terminal_lacks_are_written_otherwise(consortium, monkeypatch):
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    monkeypatch.setattr("sys.argv", ["fedrisk", "check", str(consortium.study_file)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert not stop.value.code
+    assert b"study tiny" in raw.getvalue() and b"+/-" in raw.getvalue()
+
+
+def test_what_was_not_foreseen_is_one_line_and_a_private_log(fedrisk, consortium, fedrisk_home, monkeypatch):
+    """The line names the log; the log has the frames and nothing that a cell may hold."""
+
+    cell = "ENT000001"
+
+    def broken(*arguments, **options):
+        raise ValueError(f"could not convert string to float: {cell!r}")
+
+    monkeypatch.setattr("fedrisk.api.check_study", broken)
+    code, out, err = fedrisk("check", consortium.study_file)
+    (log,) = (fedrisk_home / "logs").glob("*.log")
+    assert (code, out) == (10, "")
+    assert len(err.strip().splitlines()) == 1 and "ValueError" in err and str(log) in err
+    text = log.read_text()
+    assert "in broken" in text and "could not convert string to float" in text and cell not in text
+    assert log.stat().st_mode & 0o777 == 0o600
+    for _ in range(30):
+        log.write_text("x" * (1 << 21) + "y")
+        fedrisk("check", consortium.study_file)
+    assert len(list(log.parent.iterdir())) <= 21
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_options_that_hold_everywhere(fedrisk, consortium, tmp_path, place):
+    log = tmp_path / "run.log"
+    options = ["--quiet", "--log-file", log]
+    words = ["run", consortium.study_file, "--out", tmp_path / "out"]
+    code, out, err = fedrisk(*(options + words if place == "before" else words + options))
+    assert (code, err) == (0, "")
+    assert "results in" in out
+    code, _, _ = fedrisk("check", "none.toml", "--log-file", log)
+    assert code == 3 and "study none.toml does not exist" in log.read_text()
+    assert log.stat().st_mode & 0o077 == 0
+    assert fedrisk("check", "none.toml", "--log-file", tmp_path / "no" / "such.log")[0] == 2
+
+
+def test_the_version(fedrisk):
+    import fedrisk as package
+
+    assert fedrisk("--version")[1].strip() == f"fedrisk {package.__version__}"
+    found = json.loads(fedrisk("version", "--json")[1])
+    assert {"fedrisk", "python", "flwr", "numpy", "torch"} <= set(found)
+
+
+def commands():
+    """(words, command) of every command that can be called."""
+    root = typer.main.get_command(cli.app)
+
+    def below(words, command):
+        if isinstance(command, click.Group):
+            for name, inner in command.commands.items():
+                yield from below([*words, name], inner)
+        else:
+            yield words, command
+
+    return list(below([], root))
+
+
+@pytest.mark.parametrize(("words", "command"), [pytest.param(w, c, id=" ".join(w)) for w, c in commands()])
+def test_every_parameter_has_help_with_an_example(fedrisk, words, command):
+    """Flags need none; everything else says "for example" or lists its choices. And the screen shows it at 80 columns."""
+    assert command.help
+    lacking = [
+        p.name
+        for p in command.params
+        if not getattr(p, "help", None)
+        or not (getattr(p, "is_flag", False) or "for example" in p.help or isinstance(p.type, click.Choice))
+    ]
+    assert not lacking
+    code, out, _ = fedrisk(*words, "--help")
+    shown = " ".join(re.sub(r"[│╭╮╰╯─]", " ", out).split())
+    assert code == 0
+    for p in command.params:
+        assert " ".join(p.help.split()[:3]) in shown, p.name

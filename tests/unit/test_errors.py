@@ -10,10 +10,14 @@ CODES = {
     "DataError": "data",
     "PolicyError": "refused",
     "BudgetError": "budget",
+    "QuotaError": "quota",
     "ProtocolError": "protocol",
     "EnvelopeError": "envelope",
     "PeerError": "peer",
     "StoreError": "store",
+    # What is wrong with a store is for its own people.
+    "NothingYet": "store",
+    "OwnerError": "store",
 }
 
 

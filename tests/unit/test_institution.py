@@ -104,9 +104,13 @@ def test_an_authority_needs_nothing_and_has_no_table_to_read(write):
     ("kind", "more", "says"),
     [
         ("spy", "", "kind: "),
-        ("authority", 'polcy = "x"\n', "polcy: unknown key; look for a misspelling or remove it"),
-        ("authority", "[policy]\nmax_epsilom = 3\n", "policy.max_epsilom: unknown key"),
-        ("authority", "[policy]\nmax_epsilon = 0\n", "policy.max_epsilon: Input should be greater than 0"),
+        ("authority", 'polcy = "x"\n', 'polcy: is not a known key; did you mean "policy"?'),
+        (
+            "authority",
+            "[policy]\nmax_epsilom = 3\n",
+            '[policy] max_epsilom: is not a known key; did you mean "max_epsilon"?',
+        ),
+        ("authority", "[policy]\nmax_epsilon = 0\n", "[policy] max_epsilon: is 0, and must be above 0"),
     ],
 )
 def test_broken_rules_name_file_and_key(write, kind, more, says):

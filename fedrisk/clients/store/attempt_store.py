@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from fedrisk.errors import ProtocolError, StoreError
-from fedrisk.files import make_folders, write_atomic
+from fedrisk.files import damaged, make_folders, read_kept, reserve, write_atomic
 
 State = TypeVar("State")
 Made = TypeVar("Made")
 
 _OVER = "over"
+_AGAIN = "run the study again"
+_RESERVE = "reserve"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,19 @@ class Begun:
 
     study: dict[str, Any]
     research_seed: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owed:
+    """What has to outlive an attempt until its result is in the institution's store and was read back.
+
+    after: the file whose coming means that the result can be made. arrays, secrets: what it is made from; secrets that
+    are named here open nothing that others sent.
+    """
+
+    after: str
+    arrays: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
@@ -122,7 +137,7 @@ class AttemptStore:
     def message(self, name: str) -> bytes | None:
         """What was told or answered before, or None."""
         file = self.folder / f"{name}.message"
-        return file.read_bytes() if file.exists() else None
+        return read_kept(file, _AGAIN) if file.exists() else None
 
     def put(self, name: str, array: NDArray[Any]) -> None:
         """Keep an array; ProtocolError once the attempt is over."""
@@ -143,7 +158,10 @@ class AttemptStore:
             file = self.folder / f"{name}.npy"
             if not file.exists():
                 raise ProtocolError(f"{name} was never received in this attempt; run the study again")
-            AttemptStore._arrays[key] = np.load(file, allow_pickle=False)
+            try:
+                AttemptStore._arrays[key] = np.load(file, allow_pickle=False)
+            except (ValueError, OSError, EOFError):
+                raise damaged(file, _AGAIN) from None
         return AttemptStore._arrays[key]
 
     def has(self, name: str) -> bool:
@@ -180,10 +198,52 @@ class AttemptStore:
             raise ProtocolError(
                 "the secrets of this attempt are deleted or were never made; run the study again"
             )
-        return file.read_bytes()
+        return read_kept(file, _AGAIN)
+
+    def keep_until_settled(self, owed: Owed, room: int) -> None:
+        """Say, before anything is paid, what a result will be made from; keep ``room`` bytes of the disk for it."""
+        self.still_runs()
+        self.save(owed)
+        reserve(self.folder / _RESERVE, room)
+
+    @property
+    def owed(self) -> Owed | None:
+        """What a result can be made from that is not there yet; None where there is none, or it is there."""
+        owed = self.find(Owed)
+        return owed if owed is not None and (self.folder / owed.after).exists() else None
+
+    def settle(self) -> None:
+        """The result was read back: nothing has to outlive the attempt any more."""
+        self._states.pop(Owed, None)
+        try:
+            (self.folder / f"{Owed.__name__}.json").unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{self.folder} cannot be changed: {error.strerror}") from None
+        self.give_back_room()
+        if self.over:
+            self.forget_secrets()
+
+    def give_back_room(self) -> bool:
+        """Let go of the room that was kept on the disk; whether there was any."""
+        try:
+            (self.folder / _RESERVE).unlink()
+        except OSError:
+            return False
+        return True
 
     def forget_secrets(self) -> None:
-        """Delete keys, seeds, arrays and what is cached, so that nothing sealed in the attempt can be opened later."""
+        """Delete keys, seeds, arrays and what is cached, so that nothing sealed in the attempt can be opened later.
+
+        What a result is still owed from stays until :meth:`settle`.
+        """
+        self.give_back_room()
+        try:
+            owed = self.owed
+        except StoreError:
+            # A damaged note of what is owed keeps nothing.
+            owed = None
+        kept = set() if owed is None else {self.folder / "secrets" / name for name in owed.secrets}
+        kept |= set() if owed is None else {self.folder / f"{name}.npy" for name in owed.arrays}
         for key in [k for k in AttemptStore._arrays if k[0] == str(self.folder)]:
             del AttemptStore._arrays[key]
         for key in [k for k, kept in AttemptStore._cached.items() if kept[0] == str(self.folder)]:
@@ -191,8 +251,9 @@ class AttemptStore:
         try:
             # Deleting first: a full disk does not take a mark, but lets files go.
             for file in [*(self.folder / "secrets").glob("*"), *self.folder.glob("*.npy")]:
-                file.unlink()
-            if (self.folder / "secrets").exists():
+                if file not in kept:
+                    file.unlink()
+            if (self.folder / "secrets").exists() and not any((self.folder / "secrets").iterdir()):
                 (self.folder / "secrets").rmdir()
         except OSError as error:
             raise StoreError(

@@ -5,6 +5,7 @@ Lists of ids live in Arrow, not in Python objects or pandas: a million ids are l
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -17,9 +18,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fedrisk.errors import ProtocolError, StoreError
-from fedrisk.files import make_folders, write_atomic
+from fedrisk.files import damaged, make_folders, read_kept, write_atomic
 
 Ids = Sequence[str] | NDArray[np.object_]
+
+_COPY = "put it back from its copy"
+_LOST = {
+    "pseudonyms": f"{_COPY}, or delete it: all ids are then evaluated again, which the authority's quota must allow",
+    "sides": f"{_COPY}; without it nobody knows who was held out",
+    "scored": f"{_COPY}; without it nobody knows how often an enterprise was scored",
+}
 
 
 class PseudonymStore:
@@ -57,7 +65,16 @@ class PseudonymStore:
     def check_key(self, tag: str, public: bytes) -> None:
         """ProtocolError where the epoch's pseudonyms were made under another key than this public one (32 bytes)."""
         file = self._key_file(tag)
-        if file.exists() and file.read_bytes() != public.hex().encode():
+        if not file.exists():
+            if self._file(tag).exists():
+                raise StoreError(
+                    f"{file} is gone, and pseudonyms of the epoch are there; {_COPY}, or {self._anew(tag)}"
+                )
+            return
+        kept = read_kept(file, _COPY)
+        if not re.fullmatch(rb"[0-9a-f]{64}", kept):
+            raise damaged(file, f"{_COPY}, or {self._anew(tag)}")
+        if kept != public.hex().encode():
             raise ProtocolError(
                 "the key authority stated another evaluation key than the one under which the pseudonyms of this "
                 "epoch were made; all pseudonyms of an epoch must be of one key. Ask the authority whether its key "
@@ -69,6 +86,12 @@ class PseudonymStore:
         if not self._key_file(tag).exists():
             write_atomic(self._key_file(tag), public.hex().encode(), replace=False)
         self.check_key(tag, public)
+
+    def _anew(self, tag: str) -> str:
+        return (
+            f"delete {self._file(tag)} and {self._key_file(tag).name}: then all ids are evaluated once more, which the "
+            "authority's quota has to allow"
+        )
 
     def _key_file(self, tag: str) -> Path:
         return self.path / "evaluation_keys" / f"{tag}.public"
@@ -126,7 +149,7 @@ class PseudonymStore:
         file = self.path / "pending" / tag
         if not file.exists():
             return None
-        content = file.read_bytes()
+        content = read_kept(file, "remove it: the ids are then asked for once more")
         half = (len(content) - 32) // 2
         if content[:32] != _list_digest(ids) or half != 32 * len(ids):
             return None
@@ -138,7 +161,12 @@ class PseudonymStore:
 
     def drop_pending(self, tag: str) -> None:
         """Forget an answered request; its blinds are never used again."""
-        (self.path / "pending" / tag).unlink(missing_ok=True)
+        try:
+            (self.path / "pending" / tag).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"{self.path / 'pending' / tag} cannot be removed: {error.strerror}; remove it"
+            ) from None
 
 
 def _texts(ids: Ids) -> Any:
@@ -165,9 +193,14 @@ def _read_columns(file: Path, *names: str) -> dict[str, Any] | None:
     """Columns of a Parquet file of the store, each in one piece; None where there is no such file."""
     if not file.exists():
         return None
-    table = pq.read_table(file, columns=list(names))
-    columns = {name: table[name].combine_chunks() for name in names}
-    return columns | {"id": columns["id"].cast(pa.large_string())}
+    try:
+        # Opened here: a folder in its place would be read as a data set of several files.
+        with file.open("rb") as handle:
+            table = pq.read_table(handle, columns=list(names))
+        columns = {name: table[name].combine_chunks() for name in names}
+        return columns | {"id": columns["id"].cast(pa.large_string())}
+    except (OSError, ValueError, KeyError, pa.ArrowException):
+        raise damaged(file, _LOST.get(file.parent.name, _LOST["scored"])) from None
 
 
 def _added(file: Path, new: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ read:
 
     identity.key        Ed25519 key of the institution
     pins.json           pinned keys of the hub and of the other institutions, written at registration
-    epochs/             key of the pseudonyms by epoch, EPOCH.voprf (key authority only)
+    epochs/             key of the pseudonyms by epoch, EPOCH.voprf, and that it was made (key authority only)
     evaluation_keys/    public key under which the pseudonyms of an epoch were made
     pseudonyms/         own pseudonyms by epoch, so that only new enterprises cost anything
     pending/            requests to the key authority that were not answered yet
@@ -18,6 +18,9 @@ read:
     attempts/ID/        state of one attempt: public facts in *.json, arrays in *.npy, secrets in secrets/
     results/ID/         what the institution keeps for itself: scores, champion, own figures
     errors.log          full texts of errors, which never leave
+    store.json          whose store it is (clients/store/owner)
+
+A store that is opened for reading alone makes nothing: no folder, key, ledger or trail.
 """
 
 import contextlib
@@ -26,7 +29,6 @@ import hashlib
 import json
 import os
 import time
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -35,15 +37,33 @@ from numpy.typing import NDArray
 
 from fedrisk.alignment.oprf import new_key
 from fedrisk.alignment.quota import Quota
+from fedrisk.audit.log import AuditLog
 from fedrisk.audit.signed_head import read_head
+from fedrisk.audit.unmade import UnmadeLog
 from fedrisk.clients.store.attempt_store import AttemptStore, Begun
 from fedrisk.clients.store.pseudonym_store import PseudonymStore
-from fedrisk.errors import EnvelopeError, FedriskError, ProtocolError, StoreError
-from fedrisk.files import make_folders, private_append, private_file, private_folder, write_atomic
+from fedrisk.errors import EnvelopeError, FedriskError, NothingYet, ProtocolError, StoreError
+from fedrisk.files import (
+    damaged,
+    make_folders,
+    private_append,
+    private_file,
+    private_folder,
+    read_kept,
+    write_atomic,
+)
 from fedrisk.privacy.ledger.caps import Caps
 from fedrisk.privacy.ledger.ledger import Ledger
+from fedrisk.privacy.ledger.rollback_guard import guard_path
+from fedrisk.privacy.ledger.unmade import UnmadeLedger
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.secure.pins import Pins
+from fedrisk.tracebacks import place_of, redacted
+
+LOG_BYTES = 1 << 22
+"""Size at which ``errors.log`` is put aside as ``errors.old.log``."""
+
+_COPY = "put it back from its copy"
 
 OLD_SECONDS = 24 * 3600
 """After so long without a message an attempt is taken for dead."""
@@ -52,10 +72,16 @@ Ids = Sequence[str] | NDArray[np.object_]
 
 
 class NodeStore:
-    """One institution's folder. All errors of the disk are StoreError and name the folder."""
+    """One institution's folder. All errors of the disk are StoreError and name the folder.
 
-    def __init__(self, path: Path) -> None:
+    make: whether what is not there yet is made on first use; a store for reading says NothingYet instead.
+    """
+
+    def __init__(self, path: Path, *, make: bool = True) -> None:
         self.path = path
+        self._make = make
+        if not (make or path.is_dir()):
+            return
         try:
             private_folder(path)
         except OSError as error:
@@ -67,21 +93,41 @@ class NodeStore:
     def identity(self) -> IdentityKey:
         """The institution's key, made on first use; StoreError where a registered node has lost it."""
         file = self.path / "identity.key"
-        if not file.exists() and (self.path / "pins.json").exists():
+        if not file.exists() and (self.registered or (self.path / "audit.jsonl").exists()):
             raise StoreError(
                 f"{file} is gone, and others have pinned it; put it back from its copy, or register a new key with them"
             )
         if not file.exists():
+            self._refuse_making()
             IdentityKey.generate().save(file)
         return IdentityKey.load(file)
+
+    @property
+    def registered(self) -> bool:
+        """Whether keys of others are pinned here: from then on key, ledger and trail have to be there."""
+        return (self.path / "pins.json").exists()
+
+    @property
+    def unused(self) -> bool:
+        """Whether nothing has happened here: no study has run, and nobody has acted on the budget."""
+        return not any((self.path / name).exists() for name in ("pins.json", "ledger.sqlite", "audit.jsonl"))
+
+    def _refuse_making(self) -> None:
+        if not self._make:
+            raise NothingYet(f"there is nothing in store {self.path} yet; the first study makes it")
 
     @property
     def pins(self) -> Pins:
         """Pinned keys; EnvelopeError where the institution was never registered with others."""
         file = self.path / "pins.json"
         if not file.exists():
+            self._refuse_making()
+        if not file.exists():
             raise EnvelopeError(f"{file} does not exist; register the institutions with each other first")
-        return Pins.from_json(file.read_text())
+        try:
+            return Pins.from_json(read_kept(file, _COPY))
+        except StoreError:
+            raise damaged(file, _COPY) from None
 
     def pin(self, hub: bytes, institutions: Mapping[str, bytes]) -> None:
         """Add keys to the pins, of the hub its identity; EnvelopeError where one differs from the one pinned before.
@@ -96,7 +142,17 @@ class NodeStore:
 
     def ledger(self, caps: Caps | float) -> Ledger:
         """The privacy ledger under its caps. Made until the node is registered; a lost one is an error after that."""
-        return Ledger(self.path / "ledger.sqlite", caps, create=not (self.path / "pins.json").exists())
+        file = self.path / "ledger.sqlite"
+        if not (self._make or self.registered or file.exists() or guard_path(file).exists()):
+            return UnmadeLedger(file, caps)
+        return Ledger(file, caps, create=not self.registered)
+
+    def trail(self, name: str) -> AuditLog:
+        """The audit trail of the institution, whose name it is."""
+        file = self.path / "audit.jsonl"
+        if not (self._make or self.registered or file.exists()):
+            return UnmadeLog(file, name)
+        return AuditLog(file, self.identity, name)
 
     def refuse_lost_trail(self) -> None:
         """StoreError where there is no audit trail, or an empty one, though attempts or files beside it show one."""
@@ -116,9 +172,26 @@ class NodeStore:
     def quota(self) -> Quota:
         """Evaluations granted, at the key authority."""
         file = self.path / "quota.sqlite"
+        if any((self.path / "epochs").glob("*.made")) and not (file.is_file() and file.stat().st_size):
+            raise StoreError(
+                f"{file} is gone or empty, and evaluations were counted in it; {_COPY}. Without one, delete the folder "
+                "epochs and have studies name a new alignment.epoch: all pseudonyms are then made anew"
+            )
+        if not file.exists():
+            self._refuse_making()
         # SQLite makes a file as the umask says, and its journals as the file is.
         private_file(file)
         return Quota(file)
+
+    def evaluations(self, name: str, tag: str) -> tuple[int | None, int]:
+        """At the key authority: the size agreed with an institution under a key's tag, None before, and what is used.
+
+        EnvelopeError where no key of it is pinned.
+        """
+        fingerprint = self.fingerprint(name)
+        if not (self.path / "quota.sqlite").exists():
+            return None, 0
+        return self.quota.size(fingerprint, tag), self.quota.used(fingerprint, tag)
 
     def fingerprint(self, name: str) -> str:
         """Short name of an institution's pinned key, under which its quota of evaluations is kept."""
@@ -129,10 +202,24 @@ class NodeStore:
 
         A key serves one function alone: EPOCH.key, which an older version used in RFC 9497's mode 0x00, is not used.
         """
-        file = self.path / "epochs" / f"{epoch}.voprf"
+        file, made = (self.path / "epochs" / f"{epoch}.{end}" for end in ("voprf", "made"))
+        if not file.exists() and made.exists():
+            raise StoreError(
+                f"{file} is gone, and pseudonyms were made with it; {_COPY}. Without one, delete {made.name} beside "
+                "it, and have studies name a new alignment.epoch"
+            )
         if not file.exists():
+            self._refuse_making()
+            # The count of evaluations is there before the first key, so that a lost one is noticed.
+            _ = self.quota
             write_atomic(file, new_key(), replace=False)
-        return file.read_bytes()
+        key = read_kept(file, _COPY)
+        mark = hashlib.sha256(b"fedrisk key of an epoch" + key).hexdigest().encode()
+        if not made.exists():
+            write_atomic(made, mark)
+        if len(key) != 32 or read_kept(made, _COPY) != mark:
+            raise damaged(file, _COPY)
+        return key
 
     @property
     def pseudonyms(self) -> PseudonymStore:
@@ -173,8 +260,20 @@ class NodeStore:
     def results(self, attempt: str) -> Path:
         """Folder for what the institution keeps for itself of an attempt."""
         folder = self.path / "results" / _safe(attempt)
-        make_folders(folder)
+        try:
+            make_folders(folder)
+        except OSError as error:
+            raise StoreError(
+                f"{folder} cannot be made: {error.strerror}; check path, space and permissions"
+            ) from None
         return folder
+
+    def can_keep_results(self) -> None:
+        """StoreError where no results could be written: asked before a study is paid for."""
+        folder = self.path / "results"
+        write_atomic(folder / ".writable", b"")
+        with contextlib.suppress(OSError):
+            (folder / ".writable").unlink()
 
     def put_result(self, attempt: str, name: str, content: bytes) -> None:
         """Keep a file in that folder, whole or not at all."""
@@ -186,13 +285,23 @@ class NodeStore:
 
         The state of an attempt is read, changed and written as a whole.
         """
-        with private_append(self.path / ".lock") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (self._make or self.path.is_dir()):
+            yield
+            return
+        with contextlib.ExitStack() as stack:
+            try:
+                lock = stack.enter_context(private_append(self.path / ".lock"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            except OSError as error:
+                raise StoreError(
+                    f"{self.path / '.lock'} cannot be locked: {error.strerror}; remove it, nothing is kept in it"
+                ) from None
             yield
 
     def log_error(self, attempt: str, action: str, error: BaseException) -> None:
-        """Keep an error's full text at home; an unforeseen error with its traceback, a foreseen one without."""
-        text = str(error) if isinstance(error, FedriskError) else "".join(traceback.format_exception(error))
+        """Keep an error's full text at home; an unforeseen one with its traceback, without what a table holds."""
+        foreseen = isinstance(error, FedriskError)
+        text = str(error) if foreseen else _one_line(error, self.path / "errors.log")
         entry = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "attempt": attempt,
@@ -200,16 +309,36 @@ class NodeStore:
             "code": error.code if isinstance(error, FedriskError) else "internal",
             "text": text,
         }
-        with private_append(self.path / "errors.log") as log:
+        if not foreseen:
+            entry["traceback"] = redacted(error)
+        file = self.path / "errors.log"
+        if file.exists() and file.stat().st_size > LOG_BYTES:
+            os.replace(file, file.with_name("errors.old.log"))
+        with private_append(file) as log:
             os.write(log, (json.dumps(entry) + "\n").encode())
 
     def errors(self, attempt: str) -> list[dict[str, str]]:
-        """Errors of one attempt, oldest first."""
-        file = self.path / "errors.log"
-        if not file.exists():
+        """Errors of one attempt, oldest first; lines that cannot be read are passed over."""
+        try:
+            lines = (self.path / "errors.log").read_bytes().splitlines()
+        except OSError:
             return []
-        entries = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        return [e for e in entries if e["attempt"] == attempt]
+        found = []
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                entry = json.loads(line)
+                if isinstance(entry, dict) and entry.get("attempt") == attempt and "text" in entry:
+                    found.append(entry)
+        return found
+
+
+def _one_line(error: BaseException, log: Path) -> str:
+    place = place_of(error)
+    what = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+    named = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+    return (
+        f"{what}{named}{f' in {place}' if place else ''}, which was not foreseen; the whole text is in {log}"
+    )
 
 
 def _safe(attempt: str) -> str:

@@ -10,7 +10,9 @@ from fedrisk.releases.plan import Plan
 from fedrisk.study import Study
 
 if TYPE_CHECKING:
+    from fedrisk.clients.attempt import Attempt
     from fedrisk.clients.node import Node
+    from fedrisk.data.table import Table
     from fedrisk.server.outcome import HubSession, Outcome
 
 
@@ -18,6 +20,12 @@ def _brings(node: "Node", study: Study, research_seed: int | None) -> Brought:
     from fedrisk.recipes.encoder.node import brings
 
     return brings(node, study, research_seed)
+
+
+def _beforehand(node: "Node", study: Study, table: "Table", research_seed: int | None) -> None:
+    from fedrisk.recipes.encoder.node import beforehand
+
+    beforehand(node, study, table, research_seed)
 
 
 def _hub(session: "HubSession", plan: Plan) -> "Outcome":
@@ -30,6 +38,12 @@ def _actions() -> tuple[Action, ...]:
     from fedrisk.recipes.encoder.node import ACTIONS
 
     return ACTIONS
+
+
+def _fetch(attempt: "Attempt") -> None:
+    from fedrisk.recipes.encoder.node import fetch
+
+    fetch(attempt)
 
 
 def _summary(outcome: "Outcome") -> tuple[Section, ...]:
@@ -45,8 +59,10 @@ RECIPE = Recipe(
     plan=make_plan,
     expect=expect,
     brings=_brings,
+    beforehand=_beforehand,
     hub=_hub,
     actions=_actions,
     summary=_summary,
+    fetch=_fetch,
     requires=("torch", "opacus", "onnx"),
 )

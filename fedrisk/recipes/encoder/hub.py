@@ -20,19 +20,17 @@ from fedrisk.server.training import Rounds
 def fit(session: HubSession, plan: Plan) -> Outcome:
     """Train and hand the encoder to its holders.
 
-    ConfigError where holders state different encoders; PeerError where one refuses or too few are left for a step.
+    ConfigError where holders state no encoder; that it is one and the same, the roll call has checked. PeerError
+    where one refuses or too few are left for a step.
     """
     roster, begun = session.roster, session.checkpoint.recipe
     study = roster.study
-    stated = {name: roster.statements[name].encoder for name in study.trainers}
-    first = stated[study.trainers[0]]
-    differ = sorted(name for name, rule in stated.items() if rule != first)
-    if first is None or differ:
+    rule = roster.statements[study.trainers[0]].encoder
+    if rule is None:
         raise ConfigError(
-            f"{', '.join(differ)} and {study.trainers[0]} state different encoders; holders that train one need the "
-            "same series, bounds, months and outputs"
+            "the holders of this study state no encoder; all must run the same version of fedrisk"
         )
-    design = EncoderDesign.from_dict(first["design"])
+    design = EncoderDesign.from_dict(rule["design"])
     sums = NoisySums(session.exchange, roster)
     rounds = Rounds(sums, plan.trained, tuning(study), session.checkpoint)
     if begun is None:
@@ -42,11 +40,14 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
     else:
         rounds.resume(begun)
     trained = rounds.run(initial_weights(design, roster.research_seed or 0))
-    session.exchange.tell("trained", {}, {"weights": trained.final.astype(np.float32)})
-    ask = session.exchange.gather if rounds.lost else session.exchange
-    ask("conclude", "the encoder", dict.fromkeys(rounds.active, Payload()))
-    return Outcome(
+    outcome = Outcome(
         record=sums.record,
         network=rounds.model(trained, design.to_dict()),
         training=rounds.figures(trained, "sequence encoder"),
     )
+    session.so_far(outcome)
+    session.exchange.tell("trained", {}, {"weights": trained.final.astype(np.float32)})
+    ask = session.exchange.gather if rounds.lost else session.exchange
+    ask("conclude", "the encoder", dict.fromkeys(rounds.active, Payload()))
+    outcome.record = sums.record
+    return outcome

@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 
 from fedrisk.clients import training
 from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.evaluation import room_for, try_to_keep
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import take_order
-from fedrisk.errors import ProtocolError
+from fedrisk.clients.store.attempt_store import Owed
+from fedrisk.data.table import Table
+from fedrisk.errors import ProtocolError, StoreError
 from fedrisk.models.trainable import Trainee
 from fedrisk.protocol.actions import Action
 from fedrisk.protocol.order import ORDER, ROWS
@@ -31,22 +34,40 @@ def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
     return Brought(stated={"encoder": rule})
 
 
+def beforehand(node: Node, study: Study, table: Table, research_seed: int | None) -> None:
+    """ConfigError or DataError where histories cannot be read, or break their rules."""
+    node.institution.histories(EncoderSettings.of(study).name, table.ids)
+
+
 def order(node: Node, request: Payload) -> Payload:
     """Order of rows -> nothing; no histogram is needed."""
-    take_order(node.attempt(request), request, make_plan)
+    attempt = node.attempt(request)
+    take_order(attempt, request, make_plan)
+    attempt.state.keep_until_settled(Owed(after="told_trained.message"), room_for(0))
     return Payload()
 
 
 def conclude(node: Node, request: Payload) -> Payload:
     """Trained weights -> nothing; the encoder is installed, and its outputs are columns of the table from then on."""
-    from fedrisk.models.encoder import EncoderDesign
-
     attempt = node.attempt(request)
     attempt.state.still_runs()
+    try_to_keep(attempt, "conclude", lambda: fetch(attempt))
+    return Payload()
+
+
+def fetch(attempt: Attempt) -> None:
+    """Install the encoder that was told; also once more, where it could not be written. ProtocolError before that."""
+    from fedrisk.models.encoder import EncoderDesign
+
     design = attempt.state.load(training.TrainingState).design
     model = training.trained_model(attempt, EncoderDesign.from_dict(design).size)
-    node.institution.save_encoder(EncoderSettings.of(attempt.study).name, model)
-    return Payload()
+    name = EncoderSettings.of(attempt.study).name
+    attempt.node.institution.save_encoder(name, model)
+    if attempt.node.institution.load_encoder(name) is None:
+        raise StoreError(
+            f"encoder {name} was written and is not there; see that the store of {attempt.name} can be written"
+        )
+    attempt.state.settle()
 
 
 def _agreed(attempt: Attempt, rows: int) -> tuple[dict[str, Any], float]:

@@ -11,6 +11,7 @@ from fedrisk.releases.plan import Plan
 from fedrisk.study import Study
 
 if TYPE_CHECKING:
+    from fedrisk.clients.attempt import Attempt
     from fedrisk.clients.node import Node
     from fedrisk.server.outcome import HubSession, Outcome
 
@@ -33,6 +34,12 @@ def _actions() -> tuple[Action, ...]:
     return ACTIONS
 
 
+def _fetch(attempt: "Attempt") -> None:
+    from fedrisk.recipes.network.node import fetch
+
+    fetch(attempt)
+
+
 def _summary(outcome: "Outcome") -> tuple[Section, ...]:
     from fedrisk.server.training_summary import summarise
 
@@ -49,6 +56,7 @@ RECIPE = Recipe(
     hub=_hub,
     actions=_actions,
     summary=_summary,
+    fetch=_fetch,
     requires=("torch", "opacus", "onnx"),
     baselines=baselines,
 )

@@ -33,11 +33,11 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
     sums = NoisySums(session.exchange, roster)
     if begun is None:
         released = release_edges(sums, plan)
-        bins = find_bins(study, plan, released, sum(roster.training.values()), mu_of_counts(study, plan))
+        bins = find_bins(study, plan, released, sum(roster.labelled.values()), mu_of_counts(study, plan))
         session.exchange.tell("bins", {"bins": [b.to_dict() for b in bins]}, blobs_of(released))
     else:
         bins = [Bins.from_dict(b) for b in begun.get("bins")]
-    rows = sum(roster.training.values())
+    rows = sum(roster.labelled.values())
     design = design_of(study, training, rows, bins)
     rounds = Rounds(sums, training, tuning(study, training, rows), session.checkpoint)
     if begun is None:
@@ -53,6 +53,7 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
         training=rounds.figures(trained, design.kind),
         findings=plan.findings,
     )
+    session.so_far(outcome)
     _conclude(rounds, plan, outcome, trained)
     outcome.record = sums.record
     return outcome

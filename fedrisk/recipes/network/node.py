@@ -5,6 +5,7 @@ histogram of the hold-out out. Whatever is fitted without noise, and every figur
 a research run, which has no privacy, lets figures out.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -20,9 +21,20 @@ from fedrisk.clients import outlet, training
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.describe import allowed_features, described
 from fedrisk.clients.edges import release_edges
-from fedrisk.clients.evaluation import Figures, HoldOut, evaluate
+from fedrisk.clients.evaluation import (
+    SCORES,
+    Figures,
+    HoldOut,
+    OwnKept,
+    evaluate,
+    room_for,
+    settle_scores,
+    split_of,
+)
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import RowOrder, listed, take_order, use_of
+from fedrisk.clients.store.attempt_store import Owed
+from fedrisk.data.dictionary import Dictionary
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.metrics import auc
 from fedrisk.models.binning import Bins
@@ -49,7 +61,7 @@ CHECKED_ROWS = 500
 class Scored:
     """A bank's customers in the order of ids, so that models do not depend on chance.
 
-    Columns, encoded inputs, log-odds, labels and use, (n, ...) each.
+    Columns, encoded inputs, log-odds, labels (NaN where there is none) and use, (n, ...) each.
     """
 
     ids: NDArray[Any]
@@ -65,7 +77,9 @@ def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
     node.institution.check_encoders(research=research_seed is not None)
     if node.name not in study.banks:
         return Brought()
-    features = allowed_features(node, described(node))
+    dictionary = described(node)
+    check_label(node.name, dictionary)
+    features = allowed_features(node, dictionary)
     if NetworkSettings.of(study).external is None:
         return Brought(features=features)
     # The same results all along, whatever study ends in between.
@@ -73,11 +87,22 @@ def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
     return Brought(features=(*features, FEATURE), remembered=remembered)
 
 
+def check_label(name: str, dictionary: Dictionary) -> None:
+    """ConfigError for a label with weights, which gradients here do not take."""
+    if dictionary.label is not None and dictionary.label.weight is not None:
+        raise ConfigError(
+            f"{name}: the dictionary's label has weights, which recipe network does not take; "
+            "remove dictionary.label.weight, or use the scorecard"
+        )
+
+
 def edges(node: Node, request: Payload) -> Payload:
     """Order of rows and all public features -> noisy histograms of a bank's columns without public bins."""
     attempt = node.attempt(request)
     take_order(attempt, request, make_plan)
-    if attempt.name not in attempt.study.trainers:
+    if attempt.name in attempt.study.trainers:
+        owed(attempt)
+    else:
         # A holder behind an external score is charged for the whole study: for the evaluation here, for the training
         # in the next exchange.
         if not evaluated(attempt.study, attempt.statements):
@@ -99,17 +124,14 @@ def prepare(node: Node, request: Payload) -> Payload:
 
 def conclude(node: Node, request: Payload) -> Payload:
     """Trained weights -> the bank's scores and models (kept), the private evaluation histogram (out)."""
-    from fedrisk.models.network import NetworkDesign
-
     attempt = node.attempt(request)
     attempt.state.still_runs()
-    design = NetworkDesign.from_dict(attempt.state.load(training.TrainingState).design)
-    model = training.trained_model(attempt, design.size)
+    model = _trained(attempt)
     edges, allowed = logit_edges(attempt.study), bool(request.get("evaluate"))
     scored = cache(lambda: score(attempt, model))
 
     def held() -> HoldOut:
-        part = scored().use == HOLD_OUT
+        part = (scored().use == HOLD_OUT) & ~np.isnan(scored().label)
         logit = scored().logit[part]
         return HoldOut(
             label=scored().label[part],
@@ -118,8 +140,40 @@ def conclude(node: Node, request: Payload) -> Payload:
         )
 
     return evaluate(
-        attempt, request, "conclude", held, lambda: keep(attempt, model, scored()), allowed=allowed
+        attempt,
+        request,
+        "conclude",
+        held,
+        lambda: keep_scores(attempt, model, scored()),
+        lambda: keep_own(attempt, model, scored()),
+        allowed=allowed,
     )
+
+
+def owed(attempt: Attempt) -> None:
+    """Note, before anything is paid, what a bank's scores will be made from; keep room for them on the disk."""
+    name = attempt.name
+    made_from = Owed(after="told_trained.message", arrays=(f"rows_{name}", f"use_{name}"), secrets=("rows",))
+    attempt.state.keep_until_settled(made_from, room_for(len(attempt.read())))
+
+
+def fetch(attempt: Attempt) -> None:
+    """Make a bank's scores and its own models once more from what the attempt kept; nothing is released or charged.
+
+    Errors: ProtocolError where the attempt never came that far, DataError where the table changed since.
+    """
+    model = _trained(attempt)
+    scored = score(attempt, model)
+    keep_scores(attempt, model, scored)
+    keep_own(attempt, model, scored)
+
+
+def _trained(attempt: Attempt) -> TrainedModel:
+    """The network as the hub told it to all in the last exchange."""
+    from fedrisk.models.network import NetworkDesign
+
+    design = NetworkDesign.from_dict(attempt.state.load(training.TrainingState).design)
+    return training.trained_model(attempt, design.size)
 
 
 def score(attempt: Attempt, model: TrainedModel) -> Scored:
@@ -147,44 +201,61 @@ def score(attempt: Attempt, model: TrainedModel) -> Scored:
 
 def own_bins(attempt: Attempt) -> list[Bins]:
     """Bins of the banks' columns, once they are those that follow from the released histograms; ProtocolError."""
-    told, plan, training = attempt.told("bins"), attempt.plan, attempt.state.load(RowOrder).training
-    edges = told_edges(plan, told, training)
-    found = find_bins(attempt.study, plan, edges, training, mu_of_counts(attempt.study, plan))
+    told, plan, order = attempt.told("bins"), attempt.plan, attempt.state.load(RowOrder)
+    edges = told_edges(plan, told, order.training)
+    found = find_bins(attempt.study, plan, edges, order.labelled, mu_of_counts(attempt.study, plan))
     return check_bins(found, told.get("bins"))
 
 
-def keep(attempt: Attempt, model: TrainedModel, scored: Scored) -> Figures:
-    """Write scores, network and the bank's own models to its store; hold-out figures of those models.
+def keep_scores(attempt: Attempt, model: TrainedModel, scored: Scored) -> None:
+    """Write what the study is for to the bank's store, and read it back: scores and the network."""
+    put = partial(attempt.node.store.put_result, attempt.state.id)
+    put("network.npz", model.to_bytes())
+    put(SCORES, _frame(attempt, scored).to_parquet(index=False))
+    settle_scores(attempt)
+
+
+def _frame(attempt: Attempt, scored: Scored) -> pd.DataFrame:
+    label, use = scored.label, scored.use
+    columns = {"probability": expit(scored.logit), "split": split_of(use, label), "label": label}
+    out = pd.DataFrame({"id": scored.ids, **columns})
+    if attempt.research:
+        out["notice"] = NO_PRIVACY
+    return out
+
+
+def keep_own(attempt: Attempt, model: TrainedModel, scored: Scored) -> Figures:
+    """Write the bank's own models, their scores and its own figures to its store; hold-out figures of those models.
 
     ``best`` is the model of least validated loss on the bank's training rows, shared, local or personal: it is exported
-    with its preprocessing, as ``best.onnx``.
+    with its preprocessing, as ``best.onnx``. What fails is named in the figures with its reason; the rest is there.
     """
+    put, kept = partial(attempt.node.store.put_result, attempt.state.id), OwnKept(attempt)
+    out, label, use = _frame(attempt, scored), scored.label, scored.use
+    fit, test = ((use == side) & np.isin(label, (0.0, 1.0)) for side in (TRAINING, HOLD_OUT))
+    own = kept.tried("own_models", lambda: _own(attempt, model, scored, fit))
+    figures: Figures = {}
+    if own is not None:
+        for name, values in own.logits.items():
+            if name != "shared":
+                out[f"{name}_probability"] = expit(values)
+        out["best_probability"] = expit(own.logits[own.best])
+        kept.tried("scores_of_models", lambda: put(SCORES, out.to_parquet(index=False)))
+        figures = kept.tried("figures", lambda: _figures(own, label, test)) or {}
+        kept.tried("best_onnx", lambda: _export(attempt, model, scored, own))
+    content = {**figures, "best": None if own is None else own.best, "absent": kept.absent}
+    put("own_figures.json", json.dumps(content).encode())
+    return figures
+
+
+def _own(attempt: Attempt, model: TrainedModel, scored: Scored, fit: NDArray[np.bool_]) -> Any:
+    """The bank's personal models (models/personal)."""
     from fedrisk.models.network import NetworkDesign, shared_curves
     from fedrisk.models.personal import personal_models
 
-    put = partial(attempt.node.store.put_result, attempt.state.id)
-    label, use = scored.label, scored.use
-    split = np.array(["training", "holdout", "unused"])[use]
-    out = pd.DataFrame({"id": scored.ids, "probability": expit(scored.logit), "split": split})
-    if attempt.research:
-        out["notice"] = NO_PRIVACY
-    fit, test = ((use == side) & np.isin(label, (0.0, 1.0)) for side in (TRAINING, HOLD_OUT))
-    design = NetworkDesign.from_dict(model.design)
-    curves, spans = shared_curves(design, model.weights, scored.inputs)
+    curves, spans = shared_curves(NetworkDesign.from_dict(model.design), model.weights, scored.inputs)
     total = sum(attempt.state.load(training.TrainingState).rows.values())
-    # First what the study is for; nothing that goes wrong with the bank's own models takes it away.
-    put("scores.parquet", out.to_parquet(index=False))
-    put("network.npz", model.to_bytes())
-    own = personal_models(scored.inputs, label, fit, scored.logit, curves, spans, total_rows=total)
-    for name, values in own.logits.items():
-        if name != "shared":
-            out[f"{name}_probability"] = expit(values)
-    out["best_probability"] = expit(own.logits[own.best])
-    put("scores.parquet", out.to_parquet(index=False))
-    figures = _figures(own, label, test)
-    put("own_figures.json", pd.Series({**figures, "best": own.best}).to_json().encode())
-    _export(attempt, model, scored, own)
-    return figures
+    return personal_models(scored.inputs, scored.label, fit, scored.logit, curves, spans, total_rows=total)
 
 
 def _figures(own: Any, label: Floats, test: NDArray[np.bool_]) -> Figures:
@@ -228,15 +299,10 @@ def _agreed(attempt: Attempt, rows: int) -> tuple[dict[str, Any], float]:
 
 
 def _ready(attempt: Attempt, rows: NDArray[np.int64]) -> None:
-    """Encoded inputs and labels of the training rows, on the bank's disk until the attempt is over."""
+    """Encoded inputs and labels (NaN: none) of the training rows, on the bank's disk until the attempt is over."""
     from fedrisk.models.network_inputs import encode
 
     table = attempt.read()
-    if table.weight is not None:
-        raise ConfigError(
-            f"{attempt.name}: the dictionary's label has weights, which recipe network does not take; "
-            "remove dictionary.label.weight, or use the scorecard"
-        )
     if table.label is None:
         raise DataError(f"{attempt.name} is a bank and has no label; name it in [dictionary.label]")
     bins = own_bins(attempt)

@@ -18,9 +18,20 @@ from numpy.typing import NDArray
 from fedrisk.alignment.matching import HOLD_OUT, TRAINING
 from fedrisk.clients import outlet
 from fedrisk.clients.attempt import Attempt
-from fedrisk.clients.evaluation import HoldOut, evaluate
+from fedrisk.clients.evaluation import (
+    POINTS,
+    SCORES,
+    Figures,
+    HoldOut,
+    OwnKept,
+    evaluate,
+    room_for,
+    settle_scores,
+    split_of,
+)
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import RowOrder, listed, use_of
+from fedrisk.clients.store.attempt_store import Owed
 from fedrisk.errors import ProtocolError
 from fedrisk.metrics import auc
 from fedrisk.models.scorecard import EXTERNAL, Scorecard
@@ -43,7 +54,8 @@ LEAST_CLASS = 10
 class Scored:
     """A bank's customers with their scores, in the order of its table's ids so that models do not depend on chance.
 
-    ids, codes (own bins), own (own points), external (holders' points or None), total (score), label, use: (n, ...).
+    ids, codes (own bins), own (own points), external (holders' points or None), total (score), label (NaN where a
+    customer has none), use: (n, ...).
     inputs: raw columns.
     """
 
@@ -96,11 +108,47 @@ def deliver(node: Node, request: Payload) -> Payload:
     scored = cache(lambda: _scored(attempt, card))
 
     def held() -> HoldOut:
-        part = scored().use == HOLD_OUT
+        # Only rows with a label: the others are in no cell, and whether one is there shows in the noisy counts alone.
+        part = (scored().use == HOLD_OUT) & ~np.isnan(scored().label)
         total = scored().total[part]
         return HoldOut(label=scored().label[part], bins=card.risk_bins(total, edges), exact=total)
 
-    return evaluate(attempt, request, "deliver", held, lambda: _keep(attempt, card, scored()))
+    return evaluate(
+        attempt,
+        request,
+        "deliver",
+        held,
+        lambda: keep_scores(attempt, card, scored()),
+        lambda: keep_own(attempt, card, scored()),
+    )
+
+
+def owed(attempt: Attempt) -> None:
+    """Note at a bank, before anything is paid, what its scores will be made from, and keep room for them on the disk.
+
+    Once what the holders sent has opened (or, without holders, once the card is known), they can be made.
+    """
+    if attempt.role != BANK:
+        return
+    name = attempt.name
+    after = "external.npy" if attempt.study.holders else "told_card.message"
+    arrays = ("codes", "external", f"rows_{name}", f"use_{name}")
+    # The secret order of rows opens nothing that others sent.
+    made_from = Owed(after=after, arrays=arrays, secrets=("rows",))
+    attempt.state.keep_until_settled(made_from, room_for(len(attempt.read())))
+
+
+def fetch(attempt: Attempt) -> None:
+    """Make a bank's scores and its own models once more from what the attempt kept; nothing is released or charged.
+
+    By the calibrated card, or by the card as it was before where the study ended earlier. Errors: ProtocolError where
+    the attempt never came that far, DataError where the table changed since.
+    """
+    told = attempt.state.message("told_calibration") is not None
+    card = told_calibration(attempt) if told else told_card(attempt)
+    scored = _scored(attempt, card)
+    keep_scores(attempt, card, scored)
+    keep_own(attempt, card, scored)
 
 
 def _label(attempt: Attempt) -> NDArray[np.float64]:
@@ -127,15 +175,15 @@ def _own_points(card: Scorecard, codes: NDArray[Any]) -> NDArray[np.int64]:
 
 def _scored(attempt: Attempt, card: Scorecard) -> Scored:
     table, dictionary = attempt.read(), attempt.node.institution.dictionary
-    if dictionary is None or card.calibration is None:
-        raise ProtocolError(
-            f"{attempt.name} has no dictionary, or was told a card that is not calibrated; run the study again"
-        )
+    if dictionary is None:
+        raise ProtocolError(f"{attempt.name} has no dictionary; run the study again")
     rows = listed(attempt, attempt.name)
     order = attempt.by_id(rows)
     external = None
     if attempt.study.holders:
-        external = card.scaled_points(card.calibration, attempt.state.get("external"))
+        external = attempt.state.get("external")
+        if card.calibration is not None:
+            external = card.scaled_points(card.calibration, external)
     rows = rows[order]
     codes = attempt.state.get("codes")[rows]
     own = _own_points(card, codes)
@@ -169,20 +217,24 @@ def _external(attempt: Attempt, request: Payload, rows: int) -> NDArray[np.int64
     return to_signed(total).astype(np.int64)
 
 
-def _keep(attempt: Attempt, card: Scorecard, scored: Scored) -> dict[str, float | None]:
-    """Write scores, reasons and the bank's own models' scores to its store; the figures of those models.
-
-    The probability of the scorecard comes from released numbers; the bank recalibrates it on its own labels
-    (logistic regression on the score, Platt 1999), for itself.
-    """
+def keep_scores(attempt: Attempt, card: Scorecard, scored: Scored) -> None:
+    """Write what the study is for to the bank's store, and read it back: scores, reasons and the card."""
     put = partial(attempt.node.store.put_result, attempt.state.id)
+    put("scorecard.json", card.to_json().encode())
+    put(SCORES, _frame(attempt, card, scored).to_parquet(index=False))
+    settle_scores(attempt)
+
+
+def _frame(attempt: Attempt, card: Scorecard, scored: Scored) -> pd.DataFrame:
+    """The bank's scores, a row for each customer. The probability comes from released numbers."""
     out = pd.DataFrame(
         {
             "id": scored.ids,
             "score": scored.total,
             "probability": card.probability(scored.total),
             "own_points": scored.own,
-            "split": np.array(["training", "holdout", "unused"])[scored.use],
+            "split": split_of(scored.use, scored.label),
+            "label": scored.label,
         }
     )
     if scored.external is not None:
@@ -190,44 +242,76 @@ def _keep(attempt: Attempt, card: Scorecard, scored: Scored) -> dict[str, float 
     out["reasons"] = _reasons(card, scored)
     if attempt.research:
         out["notice"] = NO_PRIVACY
-    # First what the study is for; nothing that goes wrong with the bank's own models takes it away.
-    put("scores.parquet", out.to_parquet(index=False))
-    put("scorecard.json", card.to_json().encode())
-    figures: dict[str, float | None] = dict.fromkeys(("bank_alone_auc", "bank_champion_auc", "scorecard_auc"))
+    return out
+
+
+def keep_own(attempt: Attempt, card: Scorecard, scored: Scored) -> Figures:
+    """Write points by column, the bank's own models' scores and its own figures to its store; AUC of those models.
+
+    What fails is named in the figures with its reason; the rest is there all the same.
+    """
+    put, kept = partial(attempt.node.store.put_result, attempt.state.id), OwnKept(attempt)
+    out = _frame(attempt, card, scored)
+    kept.tried("points", lambda: put(POINTS, _points_by_column(card, scored).to_parquet(index=False)))
     fit, test = ((scored.use == side) & np.isin(scored.label, (0.0, 1.0)) for side in (TRAINING, HOLD_OUT))
     if _two_classes(scored.label[fit], LEAST_CLASS):
-        models = _own(attempt, card, scored, fit)
+        models = kept.tried("own_models", lambda: _own(attempt, card, scored, fit, kept)) or {}
         for name, probability in models.items():
             out[f"{name}_probability"] = probability
-        if _two_classes(scored.label[test], 1):
-            truth = scored.label[test]
-            figures["scorecard_auc"] = auc(truth, -scored.total[test])
-            for name in ("alone", "champion", "personal", "best"):
-                if name in models:
-                    figures[f"bank_{name}_auc"] = auc(truth, models[name][test])
-    put("scores.parquet", out.to_parquet(index=False))
-    put("own_figures.json", own_figures(figures, scored.label, test, out))
+        if models:
+            kept.tried("scores_of_models", lambda: put(SCORES, out.to_parquet(index=False)))
+    else:
+        kept.without("own_models", f"fewer than {LEAST_CLASS} defaults, or others, in training")
+    figures: Figures = dict.fromkeys(("bank_alone_auc", "bank_champion_auc", "scorecard_auc"))
+    if _two_classes(scored.label[test], 1):
+        figures |= kept.tried("figures", lambda: _areas(scored, out, test)) or {}
+    content = own_figures(
+        figures,
+        scored.label,
+        test,
+        out,
+        absent=kept.absent,
+        failed=lambda name, error: kept.failed(name, error, name),
+    )
+    put("own_figures.json", content)
     return figures
 
 
+def _areas(scored: Scored, out: pd.DataFrame, test: NDArray[np.bool_]) -> Figures:
+    """AUC on the bank's hold-out, of the card and of the bank's own models that are there."""
+    truth = scored.label[test]
+    figures: Figures = {"scorecard_auc": auc(truth, -scored.total[test])}
+    for name in ("alone", "champion", "personal", "best"):
+        if f"{name}_probability" in out:
+            figures[f"bank_{name}_auc"] = auc(truth, out[f"{name}_probability"].to_numpy()[test])
+    return figures
+
+
+def _points_by_column(card: Scorecard, scored: Scored) -> pd.DataFrame:
+    """Points of each of the bank's columns for each customer, by id; ``points:COLUMN``."""
+    out = {"id": scored.ids}
+    for code, j in zip(scored.codes.T, card.features_of(BANK) if scored.codes.shape[1] else (), strict=True):
+        out[f"points:{card.bins[j].feature.column}"] = np.asarray(card.points[j], np.int16)[code]
+    return pd.DataFrame(out)
+
+
 def _own(
-    attempt: Attempt, card: Scorecard, scored: Scored, fit: NDArray[np.bool_]
+    attempt: Attempt, card: Scorecard, scored: Scored, fit: NDArray[np.bool_], kept: OwnKept
 ) -> dict[str, NDArray[np.float64]]:
     """Probabilities of all customers by the bank's own models; which means they are, and which failed, is kept."""
     # Banks alone need what fits them, only here, and it is slow to load.
     from fedrisk.recipes.scorecard.own_models import own_models
 
-    store, run = attempt.node.store, attempt.state.id
     found = own_models(
         card,
         scored,
         fit,
-        attempt.state.load(RowOrder).training,
+        attempt.state.load(RowOrder).labelled,
         several=len(attempt.study.banks) > 1,
-        failed=lambda name, error: store.log_error(run, f"own model {name}", error),
+        failed=lambda name, error: kept.failed(name, error, f"own model {name}"),
     )
     told = {"best": found.best, "weights": found.weights, "absent": found.absent}
-    store.put_result(run, "own_models.json", json.dumps(told).encode())
+    attempt.node.store.put_result(attempt.state.id, "own_models.json", json.dumps(told).encode())
     return found.probability
 
 

@@ -29,7 +29,7 @@ from fedrisk.models.estimator import (
 )
 from fedrisk.models.point_errors import contribution_errors
 from fedrisk.models.scorecard import CLOSE, FACTOR, Scorecard
-from fedrisk.protocol.statements import Statements, binary_labels, weighted
+from fedrisk.protocol.statements import Statements, binary_labels, labelled_among, weighted
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, counts_release, gram_release, own_pairs
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
@@ -46,25 +46,29 @@ LEAST_RADIUS = 1e-3
 class Facts:
     """Public facts of an aligned study, the same at hub and members.
 
-    training, sampled: rows of all lists, and of the sample. weighted: whether a bank weighs its labels. binary: whether
-    all labels are 0 or 1 and none is weighted.
+    training, sampled: rows of all lists, and of the sample. labelled: about so many of the training rows have a label.
+    weighted: whether a bank weighs its labels. binary: whether every row has a label, of 0 or 1 and without a weight.
     """
 
     study: Study
     plan: Plan
     training: int
     sampled: int
+    labelled: int
     weighted: bool
     binary: bool
 
     @classmethod
-    def of(cls, study: Study, plan: Plan, statements: Statements, training: int, sampled: int) -> "Facts":
-        """Facts from what all members state, and from the counts of the order of rows."""
+    def of(
+        cls, study: Study, plan: Plan, statements: Statements, training: Mapping[str, int], sampled: int
+    ) -> "Facts":
+        """Facts from what all members state, and from the counts of the order of rows; training: by bank."""
         return cls(
             study=study,
             plan=plan,
-            training=training,
+            training=sum(training.values()),
             sampled=sampled,
+            labelled=sum(labelled_among(statements, training, "training").values()),
             weighted=weighted(study, statements),
             binary=binary_labels(study, statements),
         )
@@ -82,7 +86,7 @@ class Second:
 
     chosen: features that are counted again, by role, where positives are few. Otherwise bases: of all features,
     (bins, k) each; radii: greatest norm of each role's part of a shape row; share: brings the matrix of a sample to the
-    scale of the counts.
+    scale of the counts; bank_share: the same for entries of banks, in which rows without a label are zeros.
     """
 
     release: Release
@@ -90,13 +94,14 @@ class Second:
     bases: tuple[Floats, ...] = ()
     radii: dict[str, float] = field(default_factory=dict)
     share: float = 1.0
+    bank_share: float = 1.0
 
     @property
     def about(self) -> dict[str, Any]:
         """What gives the released numbers meaning, for the record."""
         if self.chosen is not None:
             return {"chosen": self.chosen}
-        return {"share": self.share, "radii": self.radii}
+        return {"share": self.share, "bank_share": self.bank_share, "radii": self.radii}
 
 
 def second_release(
@@ -129,13 +134,17 @@ def second_release(
     if told is not None:
         bases, radius = _adopted(bases, radius, told)
     # Counts carry the selection weights and the matrix does not: bring it to their scale, which is exact for constant
-    # weights, else an approximation.
-    share = (curves.total if facts.weighted else facts.training) / facts.sampled
+    # weights, else an approximation. So it is where customers have no label: a bank leaves them out of its part, and
+    # holders, who do not know them, do not, so that their own entries are of all customers on the lists.
+    mass = curves.total if facts.weighted else float(facts.labelled)
+    share = bank_share = mass / facts.sampled
+    if facts.labelled < facts.training:
+        bank_share *= facts.training / facts.labelled
     owners = owners_of(facts.study, bases, owner)
     release = gram_release(
         facts.study, owners, {r: radius[r] for r in owners}, facts.sampled, facts.plan.mu("gram")
     )
-    return Second(release=release, bases=bases, radii=radius, share=share)
+    return Second(release=release, bases=bases, radii=radius, share=share, bank_share=bank_share)
 
 
 def owners_of(study: Study, bases: Sequence[Floats], owner: Sequence[str]) -> dict[str, list[int]]:
@@ -258,11 +267,16 @@ def combine_recount(
 
 
 def gram_matrix(
-    released: ReleasedSums, bases: Sequence[Floats], owner: Sequence[str], share: float
+    released: ReleasedSums,
+    bases: Sequence[Floats],
+    owner: Sequence[str],
+    share: float,
+    bank_share: float | None = None,
 ) -> GramMatrix:
     """The whole matrix from its released blocks.
 
-    share: brings the matrix of a sample to the scale of the counts.
+    share: brings the matrix of a sample to the scale of the counts; bank_share: entries in which banks have a part,
+    where theirs is another one, since customers without a label are not in them.
     """
     column_feature = [j for j, b in enumerate(bases) for _ in range(b.shape[1])]
     column_owner = np.array([owner[j] for j in column_feature])
@@ -270,7 +284,9 @@ def gram_matrix(
     variance = np.zeros_like(gram)
     for block in released.blocks:
         rows, columns = (np.flatnonzero(column_owner == role) for role in (block.left, block.right))
-        value, noise = block.total, np.full(block.total.shape, _variance(block))
+        scale = share if bank_share is None or BANK not in (block.left, block.right) else bank_share
+        value = block.total * scale
+        noise = np.full(block.total.shape, _variance(block) * scale**2)
         if block.left == block.right:
             i, j = own_pairs([column_feature[k] for k in rows])
             upper = (rows[list(i)], rows[list(j)])
@@ -280,7 +296,7 @@ def gram_matrix(
         else:
             gram[np.ix_(rows, columns)], gram[np.ix_(columns, rows)] = value, value.T
             variance[np.ix_(rows, columns)], variance[np.ix_(columns, rows)] = noise, noise.T
-    return GramMatrix(gram * share, variance * share**2)
+    return GramMatrix(gram, variance)
 
 
 def fit_card(
@@ -335,7 +351,7 @@ def card_from(
         both = combine_recount(counts, released, bins, second.chosen)
         return fit_card(facts.study.name, bins, both, None, rounded=rounded)
     owner = [b.feature.institution for b in bins]
-    matrix = gram_matrix(released, second.bases, owner, second.share)
+    matrix = gram_matrix(released, second.bases, owner, second.share, second.bank_share)
     return fit_card(facts.study.name, bins, counts, matrix, second.bases, rounded)
 
 
@@ -352,7 +368,7 @@ def refit(record: ReleaseRecord) -> Scorecard:
     if gram is not None:
         owner = [b.feature.institution for b in bins]
         bases = shape_bases(curves_of(counts, bins))
-        second = gram_matrix(gram, bases, owner, gram.about["share"])
+        second = gram_matrix(gram, bases, owner, gram.about["share"], gram.about.get("bank_share"))
     card = fit_card(str(record.study["name"]), bins, counts, second, bases)
     card = replace(card, notice=NO_PRIVACY) if record.research else card
     rows = record.find("calibration")

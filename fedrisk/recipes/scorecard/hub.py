@@ -13,7 +13,7 @@ from fedrisk.models.scorecard import Scorecard
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import evaluated
 from fedrisk.recipes.bins import drowned_edges, find_bins
-from fedrisk.recipes.scorecard.expectation import expected_gain
+from fedrisk.recipes.scorecard.expectation import GainSizes, expected_gain
 from fedrisk.recipes.scorecard.fitting import (
     Facts,
     Second,
@@ -45,7 +45,7 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
     roster, tell = session.roster, session.exchange.tell
     sums, facts = NoisySums(session.exchange, roster), facts_of(roster, plan)
     edges = release_edges(sums, plan)
-    columns = find_bins(roster.study, plan, edges, facts.training, plan.mu("counts"))
+    columns = find_bins(roster.study, plan, edges, facts.labelled, plan.mu("counts"))
     tell("bins", {"bins": [b.to_dict() for b in columns]}, blobs_of(edges))
     bins = card_bins(columns)
     first = facts.counts(bins)
@@ -67,26 +67,42 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
         second_release=second.release.name,
         findings=(*plan.findings, *drowned_edges(plan, edges)),
     )
+    session.so_far(outcome)
     _deliver(sums, plan, outcome, card, partial)
     outcome.record = sums.record
-    rows = sum(roster.holdout.values())
-    sizes = gain_sizes(roster.study, plan, card.rate * facts.training, card.rate * rows)
-    outcome.expectation = expected_gain(sizes)[0]
-    outcome.verdict = verdict(
-        card,
-        sizes,
-        rows=rows,
-        recount=second.chosen is not None,
-        histogram=pooled(outcome.evaluation),
-        variance=outcome.pooled_variance,
-    )
+    _judge(session, plan, outcome, card, facts, recount=second.chosen is not None)
     return outcome
+
+
+def _judge(
+    session: HubSession, plan: Plan, outcome: Outcome, card: Scorecard, facts: Facts, *, recount: bool
+) -> None:
+    """What was to be expected and whether the card is worth using; results are whole without it."""
+    roster = session.roster
+    rows = sum(roster.labelled_holdout.values())
+
+    def sizes() -> GainSizes:
+        return gain_sizes(roster.study, plan, card.rate * facts.labelled, card.rate * rows)
+
+    outcome.expectation = session.optional("expectation", lambda: expected_gain(sizes())[0], None, outcome)
+    outcome.verdict = session.optional(
+        "verdict",
+        lambda: verdict(
+            card,
+            sizes(),
+            rows=rows,
+            recount=recount,
+            histogram=pooled(outcome.evaluation),
+            variance=outcome.pooled_variance,
+        ),
+        (),
+        outcome,
+    )
 
 
 def facts_of(roster: Roster, plan: Plan) -> Facts:
     """Public facts of the aligned study."""
-    training, sampled = sum(roster.training.values()), sum(roster.sampled.values())
-    return Facts.of(roster.study, plan, roster.statements, training, sampled)
+    return Facts.of(roster.study, plan, roster.statements, roster.training, sum(roster.sampled.values()))
 
 
 def _told_second(second: Second) -> dict[str, object]:

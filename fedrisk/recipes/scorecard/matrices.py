@@ -35,13 +35,18 @@ def table_codes(frame: pd.DataFrame, bins: Sequence[Bins]) -> Codes:
 def label_matrix(
     label: NDArray[np.float64], weight: NDArray[np.float64] | None, scale_bits: int, *, binary: bool
 ) -> NDArray[np.int64]:
-    """(rows, 2): w y and w (1 - y) in ring units; each row's norm is at most one unit of scale.
+    """(rows, 2): w y and w (1 - y) in ring units, zeros where there is no label; each row's norm is at most one unit.
 
     ProtocolError where ``binary`` says that all labels are 0 or 1 without weights, and they are not.
     """
     weights = np.ones(len(label)) if weight is None else weight
+    # Refused for labels that are not there as well: the others then count as negative whoever has no label.
     if binary and not (np.isin(label, (0.0, 1.0)).all() and (weights == 1).all()):
-        raise ProtocolError("the hub takes soft or weighted labels for plain ones; run the study again")
+        raise ProtocolError(
+            "the hub takes soft, weighted or absent labels for plain ones; run the study again"
+        )
+    there = ~np.isnan(label)
+    label, weights = np.where(there, label, 0.0), np.where(there, weights, 0.0)
     whole = np.rint(weights * 2**scale_bits).astype(np.int64)
     # p^2 + (w - p)^2 <= w^2 however p is rounded.
     positive = np.rint(label * whole).astype(np.int64)

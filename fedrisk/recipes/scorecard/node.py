@@ -23,8 +23,10 @@ from fedrisk.clients.outlet import RingArray
 from fedrisk.clients.row_order import (
     all_training_rows,
     take_order,
+    teaching,
     training_rows,
 )
+from fedrisk.data.table import Table
 from fedrisk.errors import DataError, ProtocolError
 from fedrisk.models.shape_rows import shape_rows
 from fedrisk.protocol.actions import Action, Disclosure, named, partner
@@ -35,7 +37,7 @@ from fedrisk.protocol.row_check import CHECKED
 from fedrisk.recipe import Brought
 from fedrisk.recipes.bins import BINS
 from fedrisk.recipes.scorecard import matrices
-from fedrisk.recipes.scorecard.delivery import calibration, deliver
+from fedrisk.recipes.scorecard.delivery import calibration, deliver, owed
 from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.recipes.scorecard.prepared import CALIBRATED, CARD, COUNTS, prepared
 from fedrisk.recipes.scorecard.scoring import (
@@ -43,6 +45,7 @@ from fedrisk.recipes.scorecard.scoring import (
     received_protection,
     score,
     score_protection,
+    versions_left,
 )
 from fedrisk.recipes.scorecard.state import ScorecardState, SecondState
 from fedrisk.releases.release import Block, Product, Release, product_label, products
@@ -50,7 +53,7 @@ from fedrisk.secure.envelope import Context, open_sealed, seal
 from fedrisk.secure.product import Shape, left_share, mask, right_share, with_last
 from fedrisk.secure.product import unpack as unpack_blocks
 from fedrisk.secure.ring import from_signed
-from fedrisk.study import Study
+from fedrisk.study import BANK, Study
 
 
 def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
@@ -59,11 +62,18 @@ def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
     return Brought(features=allowed_features(node, described(node)))
 
 
+def beforehand(node: Node, study: Study, table: Table, research_seed: int | None) -> None:
+    """PolicyError at a holder that would give a bank more versions of scores than it allows."""
+    if research_seed is None:
+        versions_left(node, study, table.ids)
+
+
 def edges(node: Node, request: Payload) -> Payload:
     """Order of rows and all public features -> noisy histograms of the columns without public bins."""
     attempt = node.attempt(request)
     take_order(attempt, request, make_plan)
     check_versions(attempt)
+    owed(attempt)
     return release_edges(attempt, request)
 
 
@@ -250,13 +260,19 @@ class Inputs:
         return from_signed(self.labels()[:, :columns], self.release.ring_of(ring))
 
     def shapes(self, bank: str) -> NDArray[np.int64]:
-        """Shape rows of a list in fixed point, each of norm at most this role's radius; made once for a message."""
+        """Shape rows of a list in fixed point, each of norm at most this role's radius; made once for a message.
+
+        A bank's rows without a label are zeros: nothing of them enters a product or a sum.
+        """
         if bank not in self._shape_rows:
             state = self.attempt.state.load(SecondState)
             codes = self.attempt.state.get("codes")[self.rows(bank)]
             bases = [np.asarray(b, float) for b in state.own]
             radius = float(state.radii[self.attempt.role])
-            self._shape_rows[bank] = shape_rows(list(codes.T), bases, radius, self.release.scale_bits // 2)
+            made = shape_rows(list(codes.T), bases, radius, self.release.scale_bits // 2)
+            if self.attempt.role == BANK:
+                made[~teaching(self.attempt, self.rows(bank))] = 0
+            self._shape_rows[bank] = made
         return self._shape_rows[bank]
 
     def _histogram(self) -> NDArray[np.int64]:

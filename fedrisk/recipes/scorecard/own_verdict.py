@@ -7,7 +7,7 @@ few defaults make the rule ask for more, not less. Of the models that pass, the 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from fedrisk.models.comparison import (
     log_loss,
     log_loss_difference,
 )
+from fedrisk.models.gains import table_of
 
 Floats = NDArray[np.float64]
 
@@ -47,17 +48,45 @@ PROBABILITIES = {
 
 
 def own_figures(
-    figures: Mapping[str, float | None], label: Floats, test: NDArray[np.bool_], scores: pd.DataFrame
+    figures: Mapping[str, float | None],
+    label: Floats,
+    test: NDArray[np.bool_],
+    scores: pd.DataFrame,
+    *,
+    absent: Mapping[str, Mapping[str, str]] | None = None,
+    failed: Callable[[str, Exception], None] | None = None,
 ) -> bytes:
-    """What the bank keeps as own_figures.json: AUC by model, and the verdict of its hold-out.
+    """What the bank keeps as own_figures.json: AUC by model, the verdict of its hold-out, tables of each model.
 
     label: (n,) of all customers. test: (n,) which of them are the hold-out. scores: the bank's scores, a column for
-    each model. It stays in the bank's store: it comes from models without noise.
+    each model. absent: models and figures that are not there, with code and reason. failed: hears of a comparison or a
+    table that could not be made; the rest is there all the same. It stays in the bank's store: it comes from models
+    without noise.
     """
     models = {
         name: scores[column].to_numpy()[test] for column, name in PROBABILITIES.items() if column in scores
     }
-    return json.dumps({**figures, "verdict": own_verdict(label[test], models)}).encode()
+    held = label[test]
+    total = scores["score"].to_numpy()[test] if "score" in scores else None
+    missing = failed or _raise
+    verdict: dict[str, Any] | None = None
+    tables: dict[str, Any] = {}
+    try:
+        verdict = own_verdict(held, models)
+    except Exception as error:
+        missing("verdict", error)
+    if verdict is not None:
+        for name, risk in models.items():
+            try:
+                tables[name] = table_of(held, risk, total if name == CARD else None)
+            except Exception as error:
+                missing(f"table_{name}", error)
+    content = {**figures, "verdict": verdict, "tables": tables, "absent": dict(absent or {})}
+    return json.dumps(content).encode()
+
+
+def _raise(name: str, error: Exception) -> None:
+    raise error
 
 
 def own_verdict(label: ArrayLike, probability: Mapping[str, ArrayLike]) -> dict[str, Any] | None:

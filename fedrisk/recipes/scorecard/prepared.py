@@ -90,8 +90,8 @@ def prepared(attempt: Attempt, request: Payload) -> Release:
 
 def facts_of(attempt: Attempt) -> Facts:
     """Public facts of the study, as this institution knows them."""
-    order = attempt.state.load(RowOrder)
-    return Facts.of(attempt.study, attempt.plan, attempt.statements, order.training, order.sampled)
+    training, sampled = attempt.told("order").get("training"), attempt.state.load(RowOrder).sampled
+    return Facts.of(attempt.study, attempt.plan, attempt.statements, training, sampled)
 
 
 def told_counts(attempt: Attempt) -> tuple[list[Bins], LabelCounts, Curves]:
@@ -165,7 +165,7 @@ def _prepare_counts(attempt: Attempt) -> None:
     """Bins from the edge histograms; keep the codes of the table, and complete the plan."""
     told, facts = attempt.told("bins"), facts_of(attempt)
     edges = told_edges(attempt.plan, told, facts.training)
-    own = find_bins(attempt.study, attempt.plan, edges, facts.training, attempt.plan.mu("counts"))
+    own = find_bins(attempt.study, attempt.plan, edges, facts.labelled, attempt.plan.mu("counts"))
     bins = card_bins(check_bins(own, told.get("bins")))
     mine = [b for b in bins if b.feature.institution == attempt.role]
     if [b.feature for b in columns_of(mine)] != own_features(attempt.plan.features, attempt.role):
@@ -202,6 +202,7 @@ def _prepare_second(attempt: Attempt, name: str) -> None:
                 owners=owners_of(attempt.study, second.bases, owner),
                 radii=second.radii,
                 share=second.share,
+                bank_share=second.bank_share,
             )
         )
         squares = sum(r * r for r in second.radii.values())
@@ -221,7 +222,13 @@ def _second(attempt: Attempt) -> Second:
     if state.chosen:
         return Second(release=plan.release("recount"), chosen=state.chosen)
     bases = tuple(np.asarray(b, float) for b in state.bases)
-    return Second(release=plan.release("gram"), bases=bases, radii=state.radii, share=state.share)
+    return Second(
+        release=plan.release("gram"),
+        bases=bases,
+        radii=state.radii,
+        share=state.share,
+        bank_share=state.bank_share,
+    )
 
 
 def _once(key: str, make: Callable[[], Made]) -> Made:

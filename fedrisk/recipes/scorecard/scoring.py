@@ -26,7 +26,7 @@ from fedrisk.protocol.statements import evaluated
 from fedrisk.recipes.scorecard.prepared import told_card, told_counts
 from fedrisk.secure.envelope import Context, seal
 from fedrisk.secure.ring import from_signed
-from fedrisk.study import BANK, Study
+from fedrisk.study import Study
 
 BANDS = 10
 """Bands that a card's coarse scores are drawn up in."""
@@ -235,12 +235,17 @@ def check_versions(attempt: Attempt, version: str | None = None) -> None:
     A version counts for all enterprises of the table: which of them are on a bank's list, the hub says. Without a
     version: whether one more would be too many, which is asked before anything is released.
     """
-    if attempt.research or attempt.role == BANK:
+    if not attempt.research:
+        versions_left(attempt.node, attempt.study, attempt.read().ids, version)
+
+
+def versions_left(node: Node, study: Study, ids: NDArray[np.object_], version: str | None = None) -> None:
+    """The same by node and ids of its table; nothing is asked of a bank."""
+    if node.name in study.banks:
         return
-    policy, store = attempt.node.institution.policy, attempt.node.store.pseudonyms
+    policy, store = node.institution.policy, node.store.pseudonyms
     since = datetime.now(UTC).date() - timedelta(days=policy.scored_days)
-    ids = attempt.read().ids
-    for bank in attempt.study.banks:
+    for bank in study.banks:
         versions = store.scored_versions(bank, since, ids, version or "next")
         over = int((versions > policy.scored_versions).sum())
         if over:

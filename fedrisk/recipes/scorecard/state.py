@@ -32,3 +32,4 @@ class SecondState:
     owners: dict[str, list[int]] = field(default_factory=dict)
     radii: dict[str, float] = field(default_factory=dict)
     share: float = 1.0
+    bank_share: float = 1.0

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fedrisk.alignment.quota import Quota
-from fedrisk.errors import ConfigError, PolicyError, ProtocolError, StoreError
+from fedrisk.errors import ConfigError, PolicyError, ProtocolError, QuotaError, StoreError
 
 DIGEST, OTHER = b"1" * 32, b"2" * 32
 
@@ -62,8 +62,10 @@ def test_the_first_declared_size_binds_until_the_operator_changes_it(path):
         quota.redeclare("bank", "e", 4)
     quota.redeclare("bank", "e", 20)
     assert quota.debit("bank", "e", 15, 20, request="r2", digest=DIGEST) == 0
-    with pytest.raises(PolicyError, match="no size"):
-        quota.redeclare("tax", "e", 5)
+    quota.redeclare("tax", "e", 5)  # before it asked for any
+    with pytest.raises(QuotaError, match="6 evaluations were requested, but 5 of 5 are left") as caught:
+        quota.debit("tax", "e", 6, 5, request="r3", digest=DIGEST)
+    assert (caught.value.count, caught.value.agreed, caught.value.used) == (6, 5, 0)
 
 
 def test_a_refused_request_may_come_again(path):

@@ -44,11 +44,11 @@ class Members:
 
     def __init__(self, consortium, names, attempt=ATTEMPT):
         self.attempt = attempt
-        self.nodes = {name: Node.load(consortium.paths[name]) for name in ("bank", "tax", "power")}
+        self.nodes = {name: Node.open(consortium.paths[name]) for name in ("bank", "tax", "power")}
         if "office" in names:
             path = consortium.paths["tax"].with_name("office.toml")
             path.write_text('name = "office"\nkind = "authority"\n')
-            self.nodes["office"] = Node.load(path)
+            self.nodes["office"] = Node.open(path)
         roles = {"bank": "bank", "office": "authority"}
         self.study = study_from(
             {

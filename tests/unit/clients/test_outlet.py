@@ -41,7 +41,7 @@ def made(*blocks, name="counts", mu=0.5, population="training", draws=1):
 
 @pytest.fixture
 def node(consortium):
-    return Node.load(consortium.paths["bank"])
+    return Node.open(consortium.paths["bank"])
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def begin(consortium):
     bank.with_name("alfa.toml").write_text(bank.read_text().replace('name = "bank"', 'name = "alfa"', 1))
 
     def begin(name, research_seed=None):
-        node = Node.load(consortium.study_file.parent / "institutions" / f"{name}.toml")
+        node = Node.open(consortium.study_file.parent / "institutions" / f"{name}.toml")
         study = study_from(STUDY)
         state = node.store.begin(
             ATTEMPT, Begun(study=study.model_dump(mode="json"), research_seed=research_seed)
@@ -77,7 +77,7 @@ def statements(folder, rows=None):
     rows = {"alfa": 400, "other": 3, "tax": 333, **(rows or {})}
     out = {}
     for name, count in rows.items():
-        dictionary = Node.load(folder / f"{'tax' if name == 'tax' else 'bank'}.toml").institution.dictionary
+        dictionary = Node.open(folder / f"{'tax' if name == 'tax' else 'bank'}.toml").institution.dictionary
         columns = [vars(f) for f in features_of(dictionary, role_of(name))]
         role = "holder" if name == "tax" else "bank"
         said = Statement(role=role, rows=count, features=json.loads(json.dumps(columns)))
@@ -139,7 +139,11 @@ def test_sizes_by_hand(begin):
     attempt = begin("tax")
     taken = take_order(attempt, order(attempt, *GOOD), make_plan)
     assert taken == RowOrder(
-        training=4, sampled=4, listed={"alfa": 400, "other": 3}, places={"training": 4, "holdout": 2}
+        training=4,
+        sampled=4,
+        labelled=4,
+        listed={"alfa": 400, "other": 3},
+        places={"training": 4, "holdout": 2},
     )
     assert (taken.rows(sampled=False), taken.rows(sampled=True)) == (4, 4)
     assert listed(attempt, "alfa")[:5].tolist() == [4, -1, 2, 0, -1]
@@ -400,7 +404,7 @@ def test_the_same_order_again_goes_on_and_keeps_the_plan(begin):
         raise AssertionError("a plan was made a second time")
 
     assert take_order(attempt, request, never) == first
-    fresh = Node.load(attempt.node.institution.folder / "tax.toml").attempt(request)
+    fresh = Node.open(attempt.node.institution.folder / "tax.toml").attempt(request)
     assert take_order(fresh, request, never) == first
 
 

@@ -84,16 +84,50 @@ def refusal(folder, data, d=None):
 
 def test_types_and_labels(tmp_path):
     table = read(tmp_path, rows())
-    assert table.ids.tolist() == ["A1", "B2", "C3", "E5"]  # d4 has no label
-    np.testing.assert_array_equal(table.frame["income"], [10, 20.5, np.nan, np.nan])
-    assert [None if pd.isna(v) else v for v in table.frame["sector"]] == ["01", "45", "45", None]
-    np.testing.assert_array_equal(table.frame["own"], [1, 0, 1, np.nan])
+    assert table.ids.tolist() == [
+        "A1",
+        "B2",
+        "C3",
+        "D4",
+        "E5",
+    ]  # D4 has no label and is a customer all the same
+    np.testing.assert_array_equal(table.frame["income"], [10, 20.5, np.nan, np.nan, np.nan])
+    assert [None if pd.isna(v) else v for v in table.frame["sector"]] == ["01", "45", "45", None, None]
+    np.testing.assert_array_equal(table.frame["own"], [1, 0, 1, 0, np.nan])
     assert table.frame["day"].dtype.kind == "M"
     assert str(table.frame["day"].iloc[1])[:10] == "2024-02-01"
-    np.testing.assert_array_equal(table.label, [1, 0, 0, 0])
-    dropped = [c for c in table.checks if "no label" in c.rule]
-    assert [(c.rows, c.severity) for c in dropped] == [(1, "warning")]
-    assert len(table) == 4
+    np.testing.assert_array_equal(table.label, [1, 0, 0, np.nan, 0])
+    assert table.labelled.tolist() == [True, True, True, False, True]
+    without = [c for c in table.checks if "no label" in c.rule]
+    assert [(c.rows, c.severity) for c in without] == [(1, "warning")]
+    assert "scored like any other row, and not trained on" in str(without[0])
+    assert len(table) == 5
+
+
+def test_empty_labels_and_values_that_are_no_outcome_are_told_apart(tmp_path):
+    table = read(tmp_path, rows(status=["BAD", "GOOD", "", "pending", "  "]))
+    found = {c.rule: c.rows for c in table.checks if "no label" in c.rule}
+    assert found == {"no label": 2, "no label: value neither positive nor negative": 1}
+    np.testing.assert_array_equal(table.label, [1, 0, np.nan, np.nan, np.nan])
+
+
+@pytest.mark.parametrize("form", ["classes", "number"])
+def test_a_table_without_any_label_is_refused_in_words(tmp_path, form):
+    label = LABEL if form == "classes" else {"column": "status", "horizon": "h"}
+    text = refusal(tmp_path, rows(status=[""] * 5), dictionary(label=label))
+    assert "no row has a label" in text and "label.column" in text
+
+
+def test_rows_without_a_label_are_read_and_checked_like_all_others(tmp_path):
+    """A customer is a customer: id, columns and digest count, with a label or without."""
+    text = refusal(tmp_path, rows(id=["a1", "d4", "c3", "d4", ""]))
+    assert "id is missing (1 row" in text and "id occurs more than once (2 rows" in text
+    d = dictionary([{**COLUMNS[0], "missing": "refuse", "missing_values": []}], LABEL)
+    text = refusal(tmp_path, rows(income=["10", "20", "30", "", "40"]), d)
+    assert "missing, which this column refuses (1 row" in text
+    one, other = read(tmp_path, rows()), read(tmp_path, rows(own=["Y", "no", "1", "TRUE", ""]))
+    assert one.digest != other.digest
+    assert one.digest != read(tmp_path, rows(status=["BAD", "GOOD", "GOOD", "GOOD", "GOOD"])).digest
 
 
 def test_every_reader_gives_the_same_table(tmp_path):
@@ -179,7 +213,7 @@ def test_digest_sees_every_change(tmp_path):
         ({"day": [CANARY + "-", "", "", "", ""]}, "day", "not a date", 1),
         ({"status": ["GOOD"] * 5}, "label", "no positive label", 0),
         ({"status": ["BAD"] * 5}, "label", "no negative label", 0),
-        ({"status": [CANARY] * 5}, "table", "no row that a study could use", 0),
+        ({"status": [CANARY] * 5}, "label", "no row has a label", 0),
     ],
 )
 def test_each_broken_rule_is_counted_and_named_without_values(tmp_path, change, column, rule, count):
@@ -238,8 +272,10 @@ def test_soft_labels_and_weights(tmp_path):
     d = dictionary(COLUMNS[:1], label)
     good = rows(y=["0.25", "1", "0", "", "0.5"], w=["1", "0.5", "0.1", "", "0"])
     table = read(tmp_path, good, d)
-    np.testing.assert_array_equal(table.label, [0.25, 1, 0, 0.5])
-    np.testing.assert_array_equal(table.weight, [1, 0.5, 0.1, 0])
+    np.testing.assert_array_equal(table.label, [0.25, 1, 0, np.nan, 0.5])
+    np.testing.assert_array_equal(
+        table.weight, [1, 0.5, 0.1, 0, 0]
+    )  # no weight is asked of a row without a label
     assert "label outside [0, 1] (2 rows" in refusal(
         tmp_path, good | {"y": ["2", "-1", "0", "", CANARY + "x"]}, d
     )

@@ -132,7 +132,7 @@ def test_figures_by_bank(finished):
 
     def roster(by_bank, seed=None):
         study = SimpleNamespace(evaluation=SimpleNamespace(by_bank=by_bank), banks=("b1", "b2"))
-        return SimpleNamespace(study=study, research_seed=seed, holdout={"b1": 13, "b2": 14})
+        return SimpleNamespace(study=study, research_seed=seed, labelled_holdout={"b1": 13, "b2": 14})
 
     assert module._by_bank(roster(False), released) is None
     table = module._by_bank(roster(True), released)

@@ -120,7 +120,7 @@ def test_the_gram_matrix_by_hand():
 # --- the second release -------------------------------------------------------------------------------------
 
 
-def after_counts(rows=3000, rate=0.2):
+def after_counts(rows=3000, rate=0.2, labelled=None):
     """Facts, bins, counts and curves of six features at the banks and at the tax office."""
     small = study(banks=2, holders=("tax",))
     columns = features()
@@ -138,6 +138,7 @@ def after_counts(rows=3000, rate=0.2):
         plan=make_plan(small, columns),
         training=rows,
         sampled=rows // 2,
+        labelled=rows if labelled is None else labelled,
         weighted=False,
         binary=True,
     )
@@ -329,7 +330,13 @@ def holder_counts(rows=200, known=0.5, rate=0.2):
         n0.append(rows * share * (1 - risk))
     counts = LabelCounts(tuple(n1), tuple(n0), np.full(len(n1), 4.0))
     facts = Facts(
-        study=small, plan=make_plan(small, columns), training=rows, sampled=rows, weighted=False, binary=True
+        study=small,
+        plan=make_plan(small, columns),
+        training=rows,
+        sampled=rows,
+        labelled=rows,
+        weighted=False,
+        binary=True,
     )
     return facts, bins, counts, curves_of(counts, bins)
 
@@ -370,7 +377,13 @@ def test_of_several_holders_each_counts_its_own_columns_again():
         n0.append(40 * (1 - risk))
     counts = LabelCounts(tuple(n1), tuple(n0), np.full(9, 0.01))
     facts = Facts(
-        study=small, plan=make_plan(small, columns), training=200, sampled=200, weighted=False, binary=True
+        study=small,
+        plan=make_plan(small, columns),
+        training=200,
+        sampled=200,
+        labelled=200,
+        weighted=False,
+        binary=True,
     )
     chosen = second_release(facts, bins, counts, curves_of(counts, bins)).chosen
     assert chosen["power"] == [0, 1, 2] and sum(map(len, chosen.values())) == 4

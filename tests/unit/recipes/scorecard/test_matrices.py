@@ -66,10 +66,17 @@ def test_a_row_of_labels_is_never_longer_than_one_unit(label, weight, bits):
     assert row[0] ** 2 + row[1] ** 2 <= 4**bits
 
 
-@pytest.mark.parametrize(("label", "weight"), [([0.5], None), ([1.0], [0.5])])
+def test_a_row_without_a_label_is_zeros():
+    made = label_matrix(np.array([1.0, np.nan, 0.0]), None, 3, binary=False)
+    assert made.tolist() == [[8, 0], [0, 0], [0, 8]]
+    weighted = label_matrix(np.array([np.nan, 0.5]), np.array([0.75, 1.0]), 2, binary=False)
+    assert weighted.tolist() == [[0, 0], [2, 2]]
+
+
+@pytest.mark.parametrize(("label", "weight"), [([0.5], None), ([1.0], [0.5]), ([np.nan], None)])
 def test_plain_labels_are_checked_before_they_are_taken_for_plain(label, weight):
     weights = None if weight is None else np.array(weight)
-    with pytest.raises(ProtocolError, match="soft or weighted labels for plain ones"):
+    with pytest.raises(ProtocolError, match="soft, weighted or absent labels for plain ones"):
         label_matrix(np.array(label), weights, 0, binary=True)
 
 

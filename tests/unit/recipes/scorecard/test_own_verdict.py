@@ -143,7 +143,24 @@ def test_what_a_bank_keeps():
     assert set(kept["verdict"]["models"]) == {"scorecard", "alone"}
     assert kept["verdict"]["defaults"] == int(y[test].sum())
     soft = np.where(test, 0.5, y)
-    assert json.loads(own_figures({}, soft, test & (soft != 0.5), scores)) == {"verdict": None}
+    nothing = json.loads(own_figures({}, soft, test & (soft != 0.5), scores))
+    assert nothing == {"verdict": None, "tables": {}, "absent": {}}
+
+
+def test_a_table_that_fails_costs_no_other_figure(monkeypatch):
+    y, rng = rows(200)
+    scores = pd.DataFrame({"probability": squash(y + rng.normal(size=200)), "alone_probability": 0.5})
+    told = []
+
+    def fails(label, risk, scores=None):
+        if len(set(risk)) == 1:
+            raise MemoryError
+        return {"auc": 0.5}
+
+    monkeypatch.setattr("fedrisk.recipes.scorecard.own_verdict.table_of", fails)
+    kept = json.loads(own_figures({}, y, y >= 0, scores, failed=lambda name, error: told.append(name)))
+    assert kept["tables"] == {"scorecard": {"auc": 0.5}} and told == ["table_alone"]
+    assert kept["verdict"]["models"]["alone"]["auc"] == 0.5
 
 
 def test_words_name_the_model():

@@ -1,0 +1,84 @@
+"""What ``fedrisk init`` and ``fedrisk dictionary`` share: draft a dictionary from a table, and show what it says."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fedrisk.cli.output import out
+from fedrisk.data.draft.draft import Draft, draft_dictionary
+from fedrisk.data.draft.roles import Kind, LabelFound
+from fedrisk.data.draft.write import dictionary_text, toml
+from fedrisk.data.source import TableSource
+from fedrisk.study import checked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hints:
+    """What a person knows beforehand of the columns of a table."""
+
+    id: str | None = None
+    label: str | None = None
+    positive: Sequence[str] | None = None
+    negative: Sequence[str] | None = None
+    horizon: str | None = None
+
+
+def drafted(table: str, query: str | None, kind: Kind, hints: Hints) -> tuple[Draft, str, Mapping[str, Any]]:
+    """The draft of a table, its text, and the settings of ``[table]`` that the table needs besides its source."""
+    given_query: dict[str, Any] = {} if query is None else {"query": query}
+    given = {"source": table} | given_query
+    source = checked(
+        TableSource, given, where=f"table {table if '://' not in table else 'from the database'}"
+    )
+    draft = draft_dictionary(source, Path.cwd(), kind=kind, id_column=hints.id, label_column=hints.label)
+    if draft.label is not None and (hints.positive or hints.negative):
+        draft = replace(draft, label=_with_values(draft.label, hints))
+    return draft, dictionary_text(draft, horizon=hints.horizon), given_query | draft.settings
+
+
+def _with_values(label: LabelFound, hints: Hints) -> LabelFound:
+    positive, negative = tuple(hints.positive or ()), tuple(hints.negative or ())
+    return replace(
+        label,
+        positive=positive or tuple(v for v in label.positive if v not in negative),
+        negative=negative or tuple(v for v in label.negative if v not in positive),
+        without=0,
+    )
+
+
+def show_draft(draft: Draft, file: Path | None, print_line: Any = None) -> None:
+    """What was found, and what is to do next."""
+    say = print_line or _say
+    kinds = Counter(p.kind for p in draft.columns)
+    listed = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
+    place = f"{file} is written. " if file is not None else ""
+    say(f"{place}{draft.rows:,} rows{' and more' if draft.more else ''}; described: {listed or 'nothing'}")
+    if draft.settings:
+        say(f"  read with {', '.join(f'{k} = {toml(v)}' for k, v in draft.settings.items())}")
+    scheme = f", {draft.id.valid:.0%} valid credit codes" if draft.id.valid > 0 else ""
+    say(f"  id: {draft.id.column or 'none found, fill it in'} ({draft.id.scheme}{scheme})")
+    if draft.kind == "bank":
+        label = draft.label
+        say(f"  label: {label.column if label else 'none found, fill it in'}{_outcome(label)}")
+    for column in draft.left_out:
+        say(f"  left out: {column.source}: {column.left_out}")
+    shown = file or "FILE"
+    say(
+        f"No study takes it before somebody has confirmed its columns ({len(draft.features)} to look at): "
+        f"fedrisk dictionary confirm {shown}"
+    )
+
+
+def _outcome(label: LabelFound | None) -> str:
+    if label is None:
+        return ""
+    if not label.positive:
+        return ": say which values mean default"
+    rest = f"; {label.without:,} rows without" if label.without else ""
+    return f": {', '.join(label.positive)} is default, {', '.join(label.negative)} is none{rest}"
+
+
+def _say(text: str) -> None:
+    out.print(text, markup=False, highlight=False, soft_wrap=True)

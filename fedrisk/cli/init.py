@@ -1,0 +1,226 @@
+"""``fedrisk init``: the first files of an institution or a study, with comments, never over a file that is there."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fedrisk.cli.output import out
+
+if TYPE_CHECKING:
+    from fedrisk.cli.drafting import Hints
+    from fedrisk.data.draft.roles import Kind
+
+init_app = typer.Typer(no_args_is_help=True, help="Write the first files of an institution or of a study.")
+
+Name = Annotated[
+    str, typer.Argument(help="Name in studies: small letters, digits and _, for example bank_a.")
+]
+TableOption = Annotated[
+    str | None,
+    typer.Option(
+        "--table",
+        help="Its table: CSV, Parquet, or a database URL with --query; the dictionary is drafted from it. "
+        "Example: data/loans.csv.",
+    ),
+]
+Query = Annotated[
+    str | None, typer.Option(help='What to read of a database. Example: "SELECT * FROM loans".')
+]
+IdColumn = Annotated[
+    str | None, typer.Option("--id", help="Column with the enterprise ids, if known. Example: uscc.")
+]
+LabelColumn = Annotated[
+    str | None, typer.Option("--label", help="Column with the outcome, if known. Example: defaulted.")
+]
+Positive = Annotated[
+    list[str] | None,
+    typer.Option("--positive", help="Value that means default, repeatable. Example: CHGOFF."),
+]
+Negative = Annotated[
+    list[str] | None,
+    typer.Option("--negative", help="Value that means no default, repeatable. Example: PIF."),
+]
+Horizon = Annotated[
+    str | None, typer.Option(help='What default means. Example: "90 days past due within 12 months".')
+]
+To = Annotated[
+    Path | None, typer.Option("--to", help="File to write. Default: institutions/NAME.toml, or study.toml.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there.")]
+
+
+@init_app.command()
+def bank(
+    name: Name,
+    table: TableOption = None,
+    query: Query = None,
+    id_column: IdColumn = None,
+    label: LabelColumn = None,
+    positive: Positive = None,
+    negative: Negative = None,
+    horizon: Horizon = None,
+    to: To = None,
+    force: Force = False,
+) -> None:
+    """The file of a bank, which has labels. Example: fedrisk init bank bank_a --table data/loans.csv."""
+    from fedrisk.cli.drafting import Hints
+
+    hints = Hints(id=id_column, label=label, positive=positive, negative=negative, horizon=horizon)
+    _institution(name, "bank", table, query, hints, to, force)
+
+
+@init_app.command()
+def holder(
+    name: Name,
+    table: TableOption = None,
+    query: Query = None,
+    id_column: IdColumn = None,
+    to: To = None,
+    force: Force = False,
+) -> None:
+    """The file of a data holder, without labels. Example: fedrisk init holder tax --table data/tax.parquet."""
+    from fedrisk.cli.drafting import Hints
+
+    _institution(name, "holder", table, query, Hints(id=id_column), to, force)
+
+
+@init_app.command()
+def authority(name: Name, to: To = None, force: Force = False) -> None:
+    """The file of an authority, which keeps the key of pseudonyms. Example: fedrisk init authority regulator."""
+    from fedrisk.cli.starting_files import institution_text, write_new
+
+    _check_name(name)
+    file = to or Path("institutions") / f"{name}.toml"
+    write_new(file, institution_text(name, "authority", file, (), None), force=force)
+    _say(f"{file} is written")
+
+
+@init_app.command()
+def study(
+    banks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--bank", help='A bank, repeatable: NAME, or NAME="display name". Example: bank_a=甲银行.'
+        ),
+    ] = None,
+    holders: Annotated[
+        list[str] | None, typer.Option("--holder", help="A data holder, repeatable. Example: tax.")
+    ] = None,
+    keeper: Annotated[
+        str | None,
+        typer.Option(
+            "--authority",
+            help="Who keeps the key of the pseudonyms: a member, or a name of its own. Example: tax.",
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the study. Example: first_loans.")] = "first_study",
+    purpose: Annotated[str, typer.Option(help="Purpose, which policies allow. Example: credit_scoring.")] = (
+        "credit_scoring"
+    ),
+    recipe: Annotated[str, typer.Option(help="What is built: scorecard, network or encoder.")] = "scorecard",
+    epsilon: Annotated[float, typer.Option(help="Privacy budget of the study. Example: 1.")] = 1.0,
+    consent: Annotated[
+        str | None,
+        typer.Option(help='Register of consents, for holders that ask. Example: "register 2026/1".'),
+    ] = None,
+    default_rate: Annotated[
+        float | None, typer.Option(help="Declared share of defaults. Example: 0.06.")
+    ] = None,
+    enterprises: Annotated[
+        int | None, typer.Option(help="Declared number of enterprises at the banks. Example: 30000.")
+    ] = None,
+    to: To = None,
+    force: Force = False,
+) -> None:
+    """A study file beside the folder institutions. Example: fedrisk init study --bank bank_a --holder tax."""
+    from fedrisk.cli.starting_files import study_text, write_new
+    from fedrisk.recipes import load_study
+
+    members = [_member(given, "bank") for given in banks or ()]
+    members += [_member(given, "holder") for given in holders or ()]
+    if not members:
+        raise typer.BadParameter("a study needs members: --bank NAME, --holder NAME")
+    if keeper is not None and keeper not in [m["name"] for m in members]:
+        members.append(_member(keeper, "authority"))
+        keeper = members[-1]["name"]
+    text = study_text(
+        name,
+        purpose,
+        recipe,
+        members,
+        epsilon=epsilon,
+        consent=consent,
+        authority=keeper,
+        default_rate=default_rate,
+        enterprises=enterprises,
+    )
+    _check_study(text)
+    file = to or Path("study.toml")
+    write_new(file, text, force=force)
+    load_study(file)
+    _say(f"{file} is written; look before you run: fedrisk check {file}")
+    _missing(file, [m["name"] for m in members])
+
+
+def _check_study(text: str) -> None:
+    """ConfigError, before anything is written, for members or numbers that no study can have."""
+    import tomllib
+
+    from fedrisk.recipes import study_from
+
+    study_from(tomllib.loads(text))
+
+
+def _missing(file: Path, names: list[str]) -> None:
+    folder = file.resolve().parent / "institutions"
+    for name in names:
+        if not (folder / f"{name}.toml").is_file():
+            _say(f"{name} has no file in {folder} yet: fedrisk init bank, holder or authority {name}")
+
+
+def _member(given: str, role: str) -> dict[str, str]:
+    name, equals, display = given.partition("=")
+    _check_name(name)
+    return {"name": name, "role": role, **({"display_name": display} if equals else {})}
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,47}", name):
+        raise typer.BadParameter(
+            f"{name!r} is no name for files and messages: a small letter, then small letters, digits and _, at most "
+            "48. A name in any script is a display_name: --bank bank_a=甲银行"
+        )
+
+
+def _institution(
+    name: str,
+    kind: "Kind",
+    table: str | None,
+    query: str | None,
+    hints: "Hints",
+    to: Path | None,
+    force: bool,
+) -> None:
+    from fedrisk.cli.drafting import drafted, show_draft
+    from fedrisk.cli.starting_files import institution_text, write_new
+    from fedrisk.data.draft.write import table_lines
+
+    _check_name(name)
+    file = to or Path("institutions") / f"{name}.toml"
+    if table is None:
+        lines = ["[table]", f'source = "../data/{name}.csv"  # CSV, Parquet, or a database URL with query']
+        write_new(file, institution_text(name, kind, file, lines, None), force=force)
+        _say(
+            f"{file} is written; fill it in, or let it be drafted: fedrisk init {kind} {name} --table TABLE --force"
+        )
+        return
+    draft, text, settings = drafted(table, query, kind, hints)
+    lines = table_lines(table if "://" in table else Path(table), file.parent, settings)
+    write_new(file, institution_text(name, kind, file, lines, text), force=force)
+    show_draft(draft, file)
+
+
+def _say(text: str) -> None:
+    out.print(text, markup=False, highlight=False, soft_wrap=True)

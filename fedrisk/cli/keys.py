@@ -1,0 +1,235 @@
+"""``fedrisk keys``: every key that a study or an institution file may have, with type, default, meaning and example.
+
+Types, ranges and defaults are read from the models that check the files; meanings and examples are in keys.toml.
+docs/keys.md is what ``fedrisk keys --markdown`` prints.
+"""
+
+import difflib
+import json
+import tomllib
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from fedrisk.cli.output import AsJson, out
+
+_LIMITS = {
+    "ge": "from {}",
+    "gt": "above {}",
+    "le": "to {}",
+    "lt": "below {}",
+    "max_length": "at most {} entries",
+}
+_PLAIN = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    date: "day, as 2026-01-31",
+}
+_STUDY = "study file"
+_INSTITUTION = "institution file"
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key: its file, section, name, type and default in words, meaning, and an example in TOML."""
+
+    file: str
+    section: str
+    name: str
+    type: str
+    default: str
+    means: str
+    example: str
+
+    @property
+    def path(self) -> str:
+        """The key as people write it: the section's name before its own, unless it stands at the top of its file."""
+        return self.name if self.section in ("study", "institution") else f"{self.section}.{self.name}"
+
+
+def models() -> dict[str, tuple[str, type[BaseModel]]]:
+    """By section: its file, and the model that checks it."""
+    from fedrisk import study
+    from fedrisk.data.dictionary import Column, Dictionary, Label
+    from fedrisk.data.source import Part, TableSource
+    from fedrisk.institution import Institution
+    from fedrisk.models.histories import EncoderRule, Series
+    from fedrisk.privacy.policy import Policy
+    from fedrisk.recipes import RECIPES
+
+    of_study: dict[str, type[BaseModel]] = {"study": study.Study, "institutions": study.Member}
+    of_study |= {
+        name: field.annotation
+        for name, field in study.Study.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+    }
+    of_study |= {recipe.name: recipe.settings for recipe in RECIPES}
+    of_institution: dict[str, type[BaseModel]] = {
+        "institution": Institution,
+        "table": TableSource,
+        "table.part": Part,
+        "dictionary": Dictionary,
+        "dictionary.columns": Column,
+        "dictionary.label": Label,
+        "policy": Policy,
+        "encoders": EncoderRule,
+        "encoders.series": Series,
+    }
+    return {k: (_STUDY, m) for k, m in of_study.items()} | {
+        k: (_INSTITUTION, m) for k, m in of_institution.items()
+    }
+
+
+@cache
+def words() -> Mapping[str, Mapping[str, Any]]:
+    """keys.toml: by section, ``_about`` and for each key ``means`` and ``example``."""
+    return tomllib.loads((files("fedrisk.cli") / "keys.toml").read_text(encoding="utf-8"))
+
+
+def all_keys() -> Iterator[Key]:
+    """Every key, in the order of the files."""
+    for section, (file, model) in models().items():
+        said = words().get(section, {})
+        for name, field in model.model_fields.items():
+            entry = said.get(name, {"means": "", "example": ""})
+            kind = type_words(field.annotation, field.metadata)
+            yield Key(file, section, name, kind, _default(field), entry["means"], entry["example"])
+
+
+def type_words(annotation: Any, metadata: Any = ()) -> str:
+    """A type in words, with its limits.
+
+    >>> type_words(float | None), type_words(tuple[str, ...]), type_words(Literal["a", "b"])
+    ('number', 'list of text', '"a" or "b"')
+    """
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return type_words(inner[0], [*inner[1:], *metadata])
+    if origin in (Union, types.UnionType):
+        # A limit of the whole is one of each of its parts.
+        kinds = dict.fromkeys(type_words(a, metadata) for a in inner if a is not types.NoneType)
+        return " or ".join(kinds)
+    if origin is Literal:
+        return " or ".join(f'"{v}"' for v in inner)
+    return _simple(annotation, origin, inner) + _limits(metadata)
+
+
+def _simple(annotation: Any, origin: Any, inner: tuple[Any, ...]) -> str:
+    if origin in (tuple, list):
+        # Special codes are pairs in the model, and a table of codes with their meanings in files.
+        element = inner[0] if inner else str
+        return "table" if get_origin(element) is tuple else f"list of {type_words(element)}"
+    if origin is not None or annotation is dict:
+        return "table"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "section"
+    return _PLAIN.get(annotation, "text")
+
+
+def _limits(metadata: Any) -> str:
+    found = []
+    for item in metadata:
+        parts = getattr(item, "metadata", None) or [item]
+        for part in parts:
+            found += [
+                text.format(f"{getattr(part, limit):g}")
+                for limit, text in _LIMITS.items()
+                if isinstance(getattr(part, limit, None), (int, float))
+            ]
+    return f", {' '.join(found)}" if found else ""
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        return "see the section"
+    if value is None or value in ((), {}, ""):
+        return "none"
+    if isinstance(value, bool | str | int | float):
+        return json.dumps(value)
+    return json.dumps(list(value)) if isinstance(value, tuple) else str(value)
+
+
+def markdown() -> str:
+    """The reference page."""
+    lines = [
+        "# Every key of the files",
+        "",
+        "Made by `fedrisk keys --markdown > docs/keys.md`; `fedrisk keys WORD` shows the same on the screen. A key "
+        "that is not here is an error. `--set privacy.epsilon=3` overrides a key of a study for one command.",
+    ]
+    file, section = "", ""
+    for key in all_keys():
+        if key.file != file:
+            file = key.file
+            lines += ["", f"## The {file}"]
+        if key.section != section:
+            section = key.section
+            title = section if section in ("study", "institution") else f"`[{section}]`"
+            about = words().get(section, {}).get("_about", "")
+            lines += ["", f"### {title}", "", about, "", "| key | type | default | meaning | example |"]
+            lines += ["| --- | --- | --- | --- | --- |"]
+        cells = (f"`{key.name}`", key.type, key.default, key.means, f"`{key.example}`")
+        lines.append(f"| {' | '.join(c.replace('|', chr(92) + '|') for c in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def keys(
+    word: Annotated[
+        str | None, typer.Argument(help="A key, a section, or a part of one. Example: privacy.epsilon.")
+    ] = None,
+    as_json: AsJson = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="The whole page, as docs/keys.md.")] = False,
+) -> None:
+    """Every key of study and institution files: type, default, meaning, example. Example: fedrisk keys policy."""
+    if as_markdown:
+        typer.echo(markdown(), nl=False)
+        return
+    found = _matching(word)
+    if as_json:
+        typer.echo(json.dumps([asdict(key) for key in found], ensure_ascii=False, indent=1))
+        return
+    section = ""
+    for key in found:
+        if key.section != section:
+            section = key.section
+            out.print(f"\n[bold]{key.file}: {section}[/]", highlight=False)
+        out.print(
+            f"  [bold]{key.path}[/] ({key.type}; default {key.default})".replace("[]", r"\[]"),
+            highlight=False,
+        )
+        if word is not None:
+            out.print(f"      {key.means}", markup=False, highlight=False)
+            out.print(f"      {key.example}", markup=False, highlight=False, style="dim")
+
+
+def _matching(word: str | None) -> list[Key]:
+    """Keys of a section, of this path or name, or with the word in one of them; ConfigError where there are none."""
+    from fedrisk.errors import ConfigError
+
+    known = list(all_keys())
+    if word is None:
+        return known
+    tests = (
+        lambda k: word in (k.path, k.section, k.section.split(".")[0]),
+        lambda k: word == k.name,
+        lambda k: word.lower() in f"{k.path} {k.means}".lower(),
+    )
+    for test in tests:
+        if found := [k for k in known if test(k)]:
+            return found
+    near = difflib.get_close_matches(word, [n for k in known for n in (k.path, k.name, k.section)], n=1)
+    hint = f'did you mean "{near[0]}"?' if near else "fedrisk keys lists all of them"
+    raise ConfigError(f'no key and no section is called "{word}"; {hint}')

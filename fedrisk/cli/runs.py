@@ -1,0 +1,230 @@
+"""``fedrisk runs``: what was run on this machine; ``fedrisk compare``: two runs side by side."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from fedrisk.cli.output import AsJson, err, out
+
+if TYPE_CHECKING:
+    from fedrisk.server.compare import Comparison, Side
+    from fedrisk.server.runs import Run
+
+runs_app = typer.Typer(
+    help="Runs of this machine's hub: list, show, and results written again at no charge.",
+    invoke_without_command=True,
+)
+
+Attempt = Annotated[
+    str, typer.Argument(help="Attempt of a run, or the beginning of its id, for example 1f3a9c02.")
+]
+
+SHORT = 8
+"""Letters of an attempt's id that are shown in tables."""
+
+
+@runs_app.callback()
+def runs(context: typer.Context, as_json: AsJson = False) -> None:
+    """All runs, the newest last; with their state, epsilon, AUC and folder of results."""
+    if context.invoked_subcommand is not None:
+        return
+    found = _runs().all()
+    if as_json:
+        typer.echo(json.dumps([run.to_dict() for run in found], indent=1))
+        return
+    if not found:
+        out.print(f"no runs in {_runs().path}", markup=False, highlight=False, soft_wrap=True)
+        return
+    table = Table(title="runs", title_justify="left", box=None, pad_edge=False)
+    for column in ("run", "begun", "study", "state", "epsilon", "AUC", "results"):
+        right = column in ("epsilon", "AUC")
+        fixed = column in ("run", "begun", "AUC")
+        table.add_column(column, justify="right" if right else "left", no_wrap=fixed, overflow="fold")
+    for run in found:
+        table.add_row(
+            run.attempt[:SHORT], run.begun[:16].replace("T", " "), run.study, _state(run), *_cells(run)
+        )
+    out.print(table)
+
+
+@runs_app.command("show")
+def show(attempt: Attempt, as_json: AsJson = False) -> None:
+    """One run: its entry, and its results as they were kept at the hub."""
+    from fedrisk.report.text import summary
+
+    registry = _runs()
+    run = registry.find(attempt)
+    if as_json:
+        kept = registry.results(run).to_dict() if run.can_export else None
+        typer.echo(json.dumps({"run": run.to_dict(), "results": kept}, indent=1))
+        return
+    out.print(f"run {run.attempt} of study {run.study}", style="bold", markup=False, highlight=False)
+    for line in _about(run):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+    if run.can_export:
+        out.print(summary(registry.results(run)))
+
+
+@runs_app.command("export")
+def export(
+    attempt: Attempt,
+    folder: Annotated[Path, typer.Option("--out", help="Folder for the results, for example results/again.")],
+    again: Annotated[
+        bool, typer.Option("--again", help="Overwrite the results of another run in that folder.")
+    ] = False,
+) -> None:
+    """Write the results and the report of a run to a folder once more; nothing is charged."""
+    from fedrisk.report.html import write_report
+    from fedrisk.server.results import prepare
+    from fedrisk.server.runs import save
+
+    registry = _runs()
+    run = registry.find(attempt)
+    results = registry.results(run)
+    prepare(folder, again=again)
+    save(results, folder)
+    write_report(results, folder)
+    out.print(f"results of run {run.attempt} in {folder}", markup=False, highlight=False, soft_wrap=True)
+    if run.results == "before_evaluation":
+        err.print(
+            "warning: this run ended before its hold-out was evaluated; model and released numbers are whole",
+            style="yellow",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def compare(
+    one: Annotated[
+        str, typer.Argument(help="A run (attempt, or the beginning of it), or a folder of results.")
+    ],
+    other: Annotated[str, typer.Argument(help="The other one, for example results/epsilon3.")],
+    as_json: AsJson = False,
+) -> None:
+    """Two runs side by side: what differs in their studies, and their figures with standard errors."""
+    from fedrisk.server.compare import compare as compared
+
+    found = compared(_side(one), _side(other))
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=1))
+        return
+    _print_keys(found)
+    _print_figures(found)
+
+
+def _runs() -> Any:
+    from fedrisk.server.hub import Hub
+    from fedrisk.server.runs import Runs
+
+    return Runs(Hub.default())
+
+
+def _state(run: "Run") -> str:
+    state: str = run.state
+    if run.code is not None:
+        state += f" ({run.code})"
+    return f"{state}, research" if run.research else state
+
+
+def _cells(run: "Run") -> tuple[str, str, str]:
+    """Epsilon, AUC with its error, and where results lie."""
+    epsilon = "–" if run.epsilon is None else f"{run.epsilon:g}"
+    auc = "–" if run.auc is None else f"{run.auc:.3f}"
+    if run.auc is not None and run.auc_standard_error is not None:
+        auc += f" ± {run.auc_standard_error:.3f}"
+    return epsilon, auc, _where(run)
+
+
+def _where(run: "Run") -> str:
+    """Folder of the results where they are still those of the run; else that the hub keeps them."""
+    from fedrisk.server.runs import lies_in
+
+    if run.out is not None and lies_in(run, Path(run.out)):
+        path = Path(run.out)
+        return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    return {"none": "–", "before_evaluation": "at the hub, no evaluation", "whole": "at the hub"}[run.results]
+
+
+def _about(run: "Run") -> list[str]:
+    charged = ", ".join(run.charged)
+    lines = [
+        f"begun {run.begun[:19]}, {_state(run)}" + ("" if run.ended is None else f" {run.ended[:19]}"),
+        f"recipe {run.recipe}, engine {run.engine}, study digest {run.digest[:16]}",
+        f"{run.exchanges} exchanges" + (f"; charged: {charged}" if charged else "; nobody was charged"),
+        f"results: {_where(run)}",
+    ]
+    if run.can_export:
+        lines.append(
+            f"to write them once more, at no charge: fedrisk runs export {run.attempt[:SHORT]} --out FOLDER"
+        )
+    return lines
+
+
+def _side(name: str) -> "Side":
+    """A run by its attempt or its folder; ConfigError where there is neither."""
+    from fedrisk.api import load_results
+    from fedrisk.server.compare import Side
+
+    folder = Path(name)
+    if folder.is_dir():
+        results = load_results(folder)
+        content = None if results.record is None else results.record.study
+        return Side(name=name, results=results, content=content)
+    registry = _runs()
+    run = registry.find(name)
+    return Side(name=run.attempt[:SHORT], results=registry.results(run), content=run.content or None)
+
+
+def _print_keys(found: "Comparison") -> None:
+    if found.same_study is None:
+        out.print("what the studies say is not known: a release record is missing", highlight=False)
+        return
+    if found.same_study:
+        out.print("the same study", highlight=False)
+        return
+    table = Table(title="what differs in the studies", title_justify="left", box=None, pad_edge=False)
+    for column in ("key", found.one, found.other):
+        table.add_column(column, overflow="fold")
+    for key in found.keys:
+        table.add_row(key.key, _value(key.one), _value(key.other))
+    out.print(table)
+
+
+def _value(value: Any) -> str:
+    return "–" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+WHOLE = ("training", "holdout", "exchanges")
+
+
+def _print_figures(found: "Comparison") -> None:
+    from fedrisk.report.text import signed
+    from fedrisk.report.words import word
+
+    table = Table(title="figures", title_justify="left", box=None, pad_edge=False)
+    for column in ("figure", found.one, found.other, "difference", ""):
+        table.add_column(column, justify="left" if column in ("figure", "") else "right", overflow="fold")
+    for figure in found.figures:
+        digits = 0 if figure.code in WHOLE else 3
+        difference = "–" if figure.difference is None else signed(figure.difference, digits)
+        if figure.error is not None:
+            difference += f" ± {figure.error:.3f}"
+        judged = {None: "", True: "more than noise", False: "within noise"}[figure.more_than_noise]
+        table.add_row(
+            word("figure", figure.code),
+            _with_error(figure.one, figure.one_error, digits),
+            _with_error(figure.other, figure.other_error, digits),
+            difference,
+            judged,
+        )
+    out.print(table)
+
+
+def _with_error(value: float | None, error: float | None, digits: int) -> str:
+    if value is None:
+        return "–"
+    shown = f"{value:,.{digits}f}"
+    return shown if error is None else f"{shown} ± {error:.3f}"

@@ -1,0 +1,330 @@
+"""What an institution keeps for itself of its studies, read back: scores, reasons, own models and figures.
+
+It reads the institution's own store and nothing of anybody else; nothing of it leaves. Of every attempt there is an
+entry, also of one that left nothing. Scores that could not be written are made from what the attempt kept.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.evaluation import POINTS, SCORES, rows_of_scores
+from fedrisk.clients.node import Node
+from fedrisk.clients.store.attempt_store import AttemptStore, Begun
+from fedrisk.errors import ConfigError, DataError, FedriskError, StoreError
+from fedrisk.files import write_atomic
+from fedrisk.models.scorecard import EXTERNAL, Scorecard
+from fedrisk.recipe import Recipe
+from fedrisk.study import BANK
+
+FIGURES = "own_figures.json"
+MODELS = ("recalibrated", "alone", "local", "personal", "champion", "best")
+"""Models whose probabilities may stand beside the shared one's."""
+
+REASONS = 4
+"""Most reasons of a customer that are exported."""
+
+LEAST_PREFIX = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One attempt at a study, at an institution.
+
+    when: of the scores, or of the attempt where there are none. rows: scored, None where no scores are there. models:
+    own ones whose probabilities are there. failed: what could not be made, by name with its code. owed: whether scores
+    can be made from what the attempt kept.
+    """
+
+    attempt: str
+    study: str
+    recipe: str
+    research: bool
+    when: str
+    rows: int | None
+    models: tuple[str, ...] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
+    owed: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+def entries(node: Node) -> list[Entry]:
+    """All attempts that the institution took part in or keeps results of, the newest last."""
+    store = node.store.path
+    names = {file.parent.name for file in (store / "attempts").glob("*/Begun.json")}
+    names |= {folder.name for folder in (store / "results").glob("*") if folder.is_dir()}
+    return sorted((entry_of(node, name) for name in names), key=lambda e: (e.when, e.attempt))
+
+
+def entry_of(node: Node, attempt: str) -> Entry:
+    """The entry of one attempt."""
+    folder = node.store.path / "results" / attempt
+    state = AttemptStore(node.store.path / "attempts" / attempt)
+    study, begun = _study(state)
+    columns = _columns(folder / SCORES)
+    marks = [f for f in (folder / SCORES, folder / FIGURES, state.folder / "Begun.json") if f.exists()]
+    when = marks[0].stat().st_mtime if marks else 0.0
+    return Entry(
+        attempt=attempt,
+        study=str(study.get("name", "")),
+        recipe=str(study.get("recipe", "scorecard" if study else "")),
+        research=begun is not None and begun.research_seed is not None,
+        when=datetime.fromtimestamp(when, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        rows=rows_of_scores(folder / SCORES),
+        models=tuple(m for m in MODELS if f"{m}_probability" in columns),
+        failed={name: str(why.get("code", "")) for name, why in _absent(folder).items()},
+        owed=_owed(state),
+    )
+
+
+def find(node: Node, attempt: str | None) -> Entry:
+    """The attempt of that id, or the one that begins so; without an id the last one with scores. ConfigError."""
+    every = entries(node)
+    if attempt is None:
+        fits = [e for e in every if e.rows is not None or (_folder(node, e) / FIGURES).exists()][-1:]
+        what = "no study"
+    else:
+        fits = [e for e in every if e.attempt == attempt] or [
+            e for e in every if e.attempt.startswith(attempt) and len(attempt) >= LEAST_PREFIX
+        ]
+        what = "nothing of that attempt" if not fits else "several attempts that begin so"
+    if len(fits) == 1:
+        return fits[0]
+    raise ConfigError(
+        f"{node.name} keeps figures of {what}; they are there once a study has ended, and `fedrisk results FILE` lists "
+        "all attempts"
+    )
+
+
+def figures(node: Node, entry: Entry) -> dict[str, Any]:
+    """The bank's own figures of an attempt; ConfigError where there are none, StoreError where they are damaged."""
+    file = _folder(node, entry) / FIGURES
+    if not file.exists():
+        return {}
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError
+    except (OSError, ValueError):
+        raise StoreError(
+            f"{file} cannot be read; make it again with `fedrisk results FILE fetch {entry.attempt[:8]}`, or put it "
+            "back from its copy"
+        ) from None
+    return found
+
+
+def scores(node: Node, entry: Entry) -> pd.DataFrame:
+    """The scores of an attempt, a row for each customer; ConfigError where there are none.
+
+    Columns: ``id``; ``score``, ``own_points``, ``external_points`` (scorecards); ``probability`` of the shared model;
+    ``split``; ``reasons``; ``MODEL_probability`` of the bank's own models that are there; ``notice`` of a research run.
+    """
+    file = _folder(node, entry) / SCORES
+    try:
+        return pd.read_parquet(file)
+    except (OSError, ValueError):
+        remedy = (
+            f"make them from what the attempt kept, at no charge: fedrisk results FILE fetch {entry.attempt[:8]}"
+            if entry.owed
+            else "put the file back from a copy of the store"
+        )
+        raise ConfigError(
+            f"{node.name} has no scores of attempt {entry.attempt} ({file}); {remedy}"
+        ) from None
+
+
+def with_reasons(node: Node, entry: Entry) -> pd.DataFrame:
+    """The scores with up to REASONS reasons of each customer: ``reason_K``, ``reason_K_points``, ``reason_K_meaning``.
+
+    A reason is a column of the bank in which the customer has fewer points than the average enterprise, those furthest
+    below first; ``external data`` is all that others know. Its points are how many fewer, below 0; its meaning is the
+    one in the bank's dictionary. Scores of a network have no reasons.
+    """
+    table = scores(node, entry)
+    short = _shortfalls(node, entry, table)
+    if short is None:
+        return table
+    names, meanings, less = short
+    order = np.argsort(less, axis=1, kind="stable")[:, :REASONS]
+    rows = np.arange(len(table))
+    for k in range(min(REASONS, len(names))):
+        place = order[:, k]
+        points = less[rows, place]
+        there = points < -1e-9
+        table[f"reason_{k + 1}"] = np.where(there, names[place], "")
+        table[f"reason_{k + 1}_points"] = np.where(there, np.round(points, 1), np.nan)
+        table[f"reason_{k + 1}_meaning"] = np.where(there, meanings[place], "")
+    return table
+
+
+def reason_counts(node: Node, entry: Entry) -> list[dict[str, Any]]:
+    """How often each column is a customer's first reason and how many points it costs on the mean; most often first."""
+    table = scores(node, entry)
+    short = _shortfalls(node, entry, table)
+    if short is None:
+        return []
+    names, meanings, less = short
+    first = np.where(less.min(1) < -1e-9, less.argmin(1), -1)
+    found = [
+        {
+            "column": str(names[k]),
+            "meaning": str(meanings[k]),
+            "first": int((first == k).sum()),
+            "below_average": int((less[:, k] < -1e-9).sum()),
+            "mean_points": float(less[:, k][less[:, k] < -1e-9].mean())
+            if (less[:, k] < -1e-9).any()
+            else 0.0,
+        }
+        for k in range(len(names))
+    ]
+    return sorted(found, key=lambda row: -row["first"])
+
+
+def summary(node: Node, entry: Entry) -> dict[str, Any]:
+    """Scores of an attempt in figures: number, by split, and quantiles of score and probability."""
+    table = scores(node, entry)
+    out: dict[str, Any] = {
+        "rows": len(table),
+        "split": {str(k): int(v) for k, v in table["split"].value_counts().items()},
+    }
+    for column in ("score", *(c for c in table.columns if c.endswith("probability"))):
+        if column in table and len(table):
+            levels = table[column].quantile([0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0])
+            out[column] = {"mean": float(table[column].mean()), "quantiles": [float(v) for v in levels]}
+    return out
+
+
+def export(
+    node: Node, entry: Entry, to: Path, columns: Sequence[str] = (), *, again: bool = False
+) -> tuple[int, tuple[str, ...]]:
+    """Write the scores with their reasons to a CSV or Parquet file, for its owner only; rows and columns written.
+
+    columns: which of them, in that order; all by default. ConfigError for another kind of file, a column that is not
+    there, or a file that is (``again`` overwrites it); StoreError where it cannot be written.
+    """
+    kind = to.suffix.lower()
+    if kind not in (".csv", ".parquet"):
+        raise ConfigError(f"--to {to}: scores are exported as .csv or .parquet; name a file that ends so")
+    if to.exists() and not again:
+        raise ConfigError(f"{to} exists; name another file, or say --again to overwrite it")
+    table = with_reasons(node, entry)
+    missing = [c for c in columns if c not in table]
+    if missing:
+        raise ConfigError(
+            f"there is no column {', '.join(missing)} in the scores; there are {', '.join(table.columns)}"
+        )
+    if columns:
+        table = table[list(columns)]
+    content = table.to_parquet(index=False) if kind == ".parquet" else table.to_csv(index=False).encode()
+    write_atomic(to, content)
+    return len(table), tuple(str(c) for c in table.columns)
+
+
+def fetch(node: Node, attempt: str, recipe: Recipe) -> Entry:
+    """Make scores and own figures once more from what an attempt kept, at no release and no charge, and read them back.
+
+    Errors: ConfigError where nothing is owed, DataError where the table changed since, StoreError where they cannot be
+    written again.
+    """
+    with node.store.one_at_a_time():
+        trial = Attempt(node, node.store.attempt(attempt))
+        if recipe.fetch is None or trial.state.owed is None:
+            raise ConfigError(
+                f"attempt {attempt} at {node.name} keeps nothing from which results could be made: it has its results, "
+                "or ended before scores were there"
+            )
+        try:
+            recipe.fetch(trial)
+        except DataError as error:
+            raise DataError(
+                f"{error}. Scores are made from the table as it was in the study: put that back, and fetch again"
+            ) from None
+    return entry_of(node, attempt)
+
+
+def recipe_name(node: Node, attempt: str) -> str:
+    """Name of the recipe of an attempt's study; ProtocolError where it never began here."""
+    content = node.store.attempt(attempt).load(Begun).study
+    return str(content.get("recipe", "scorecard"))
+
+
+def _shortfalls(node: Node, entry: Entry, table: pd.DataFrame) -> tuple[Any, Any, Any] | None:
+    """Names and meanings of reasons, and points below the average, (n, m); None where points are not kept by column."""
+    folder = _folder(node, entry)
+    try:
+        card = Scorecard.from_json((folder / "scorecard.json").read_text(encoding="utf-8"))
+        points = pd.read_parquet(folder / POINTS)
+    except (OSError, ValueError, FedriskError):
+        return None
+    if len(points) != len(table) or (points["id"].to_numpy() != table["id"].to_numpy()).any():
+        return None
+    said = _meanings(node)
+    names, meanings, less = [], [], []
+    mine = card.features_of(BANK)
+    for j in mine:
+        column = card.bins[j].feature.column
+        if f"points:{column}" not in points:
+            continue
+        names.append(column)
+        meanings.append(said.get(column, ""))
+        less.append(points[f"points:{column}"].to_numpy(float) - card.averages[j])
+    if "external_points" in table:
+        others = sum(a for j, a in enumerate(card.averages) if j not in mine)
+        names.append(EXTERNAL)
+        meanings.append("what the data holders know of it, all together")
+        less.append(table["external_points"].to_numpy(float) - others)
+    if not names:
+        return None
+    return np.array(names, object), np.array(meanings, object), np.stack(less, 1)
+
+
+def _meanings(node: Node) -> dict[str, str]:
+    dictionary = node.institution.described()
+    return {} if dictionary is None else {c.name: c.meaning for c in dictionary.columns}
+
+
+def _folder(node: Node, entry: Entry) -> Path:
+    return node.store.path / "results" / entry.attempt
+
+
+def _study(state: AttemptStore) -> tuple[dict[str, Any], Begun | None]:
+    """Content of the attempt's study; nothing where its state is gone or damaged."""
+    try:
+        begun = state.find(Begun)
+    except StoreError:
+        begun = None
+    return ({}, None) if begun is None else (begun.study, begun)
+
+
+def _owed(state: AttemptStore) -> bool:
+    try:
+        return state.owed is not None
+    except StoreError:
+        return False
+
+
+def _columns(file: Path) -> list[str]:
+    import pyarrow.parquet as pq
+
+    try:
+        return list(pq.read_schema(file).names)
+    except (OSError, ValueError):
+        return []
+
+
+def _absent(folder: Path) -> dict[str, dict[str, str]]:
+    try:
+        found = json.loads((folder / FIGURES).read_text(encoding="utf-8")).get("absent", {})
+        return {str(k): dict(v) for k, v in found.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}

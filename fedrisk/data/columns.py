@@ -1,0 +1,138 @@
+"""Columns of Arrow as exact text, or as doubles where that loses nothing.
+
+A Parquet file, and most of what a database gives, has a type for each column. The same value must be the same text
+as in a CSV file: whole numbers without a fraction, decimals with the digits they have, dates as they were written.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fedrisk.data.text import WHOLE, text_of
+from fedrisk.errors import DataError
+
+Floats = npt.NDArray[np.float64]
+
+
+def plain_numbers(column: Any) -> Floats | None:
+    """A column of numbers or truth values as doubles, NaN where missing; None where doubles would lose digits.
+
+    A number of single precision is the decimal number that it prints as, 0.1 and not 0.10000000149, as in a text file.
+    """
+    kind = column.type
+    if pa.types.is_boolean(kind):
+        column, kind = column.cast(pa.int8()), pa.int8()
+    if pa.types.is_integer(kind):
+        ends = pc.min_max(column).as_py()
+        if ends["min"] is not None and max(-ends["min"], ends["max"]) > WHOLE:
+            return None
+        column = column.cast(pa.float64(), safe=False)
+    elif pa.types.is_float32(kind):
+        column = column.cast(pa.string()).cast(pa.float64())
+    elif not pa.types.is_float64(kind):
+        return None
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def exact_texts(column: Any) -> Any:
+    """A column of any simple type as Arrow strings, null where missing.
+
+    Raises:
+        DataError: its values have no text (lists, structures, intervals), or are bytes that are no text.
+    """
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = _storage(column)
+    if pa.types.is_dictionary(column.type):
+        return exact_texts(column.dictionary_decode())
+    kind = column.type
+    for of, texts in _TEXTS:
+        if of(kind):
+            return texts(column)
+    raise DataError(
+        f"holds values of type {str(kind).partition('<')[0]}, which have no text; export one simple column for each"
+    )
+
+
+def float_texts(values: Floats) -> list[str | None]:
+    """Doubles as exact text, as `text_of` writes them; None for NaN."""
+    integral = (np.floor(values) == values) & (np.abs(values) < WHOLE)
+    texts = np.empty(len(values), dtype=object)
+    texts[integral] = list(map(str, values[integral].astype(np.int64).tolist()))
+    texts[~integral] = [text_of(v) for v in values[~integral].tolist()]
+    return list(texts)
+
+
+def _double_texts(column: Any) -> list[str | None]:
+    if pa.types.is_float64(column.type):
+        return float_texts(np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64))
+    # Other precisions have another shortest spelling, and lose digits earlier.
+    narrow = np.asarray(column.to_numpy(zero_copy_only=False))
+    precise = narrow.astype(column.type.to_pandas_dtype())
+    return [text_of(v) for v in precise]
+
+
+def _decimal_texts(column: Any) -> Any:
+    texts = column.cast(pa.string())
+    if pc.any(pc.match_substring(texts, "E")).as_py():
+        # Arrow writes very small ones with an exponent.
+        return _each(column)
+    return texts
+
+
+def _moments(column: Any) -> Any:
+    if column.type.tz is not None:
+        try:
+            # The day that the clock of the column's own zone shows.
+            column = pc.local_timestamp(column)
+        except pa.ArrowInvalid:
+            raise DataError(
+                "has moments in a time zone that this machine does not know; export the dates as text"
+            ) from None
+    texts = column.cast(pa.string())
+    texts = pc.replace_substring_regex(texts, r"(\.\d*?)0+$", r"\1")
+    return pc.replace_substring_regex(texts, r"\.$|( 00:00:00\.?)$", "")
+
+
+def _storage(column: Any) -> Any:
+    """An extension type's plain values; 16 bytes of a UUID as its text."""
+    name, column = column.type.extension_name, column.storage
+    if name == "arrow.uuid":
+        texts = [None if v is None else str(uuid.UUID(bytes=v)) for v in column.to_pylist()]
+        column = pa.array(texts, pa.string())
+    return column
+
+
+def _each(column: Any) -> Any:
+    return pa.array([text_of(v) for v in column.to_pylist()], pa.string())
+
+
+def _cast(column: Any) -> Any:
+    return column.cast(pa.string())
+
+
+# By type, in this order.
+_TEXTS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
+    (pa.types.is_string, lambda column: column),
+    (pa.types.is_null, lambda column: pa.nulls(len(column), pa.string())),
+    (pa.types.is_floating, lambda column: pa.array(_double_texts(column), pa.string())),
+    (pa.types.is_decimal, _decimal_texts),
+    (pa.types.is_timestamp, _moments),
+    (pa.types.is_date64, lambda column: column.cast(pa.date32()).cast(pa.string())),
+    (pa.types.is_large_string, _cast),
+    (pa.types.is_string_view, _cast),
+    (pa.types.is_integer, _cast),
+    (pa.types.is_boolean, _cast),
+    (pa.types.is_date, _cast),
+    (pa.types.is_time, _cast),
+    (pa.types.is_binary, _each),
+    (pa.types.is_large_binary, _each),
+    (pa.types.is_binary_view, _each),
+    (pa.types.is_fixed_size_binary, _each),
+)

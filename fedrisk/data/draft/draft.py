@@ -1,0 +1,154 @@
+"""A whole draft: id, label and date, a proposal for every other column, and what a person should know of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fedrisk.data.draft import names
+from fedrisk.data.draft.columns import Proposal, propose
+from fedrisk.data.draft.look import MOST_ROWS, Look, look_at
+from fedrisk.data.draft.reading import notation_of, readable
+from fedrisk.data.draft.roles import (
+    KNOWN_LATER,
+    IdFound,
+    Kind,
+    LabelFound,
+    find_as_of,
+    find_id,
+    find_label,
+    foretells,
+    id_of,
+    label_of,
+    outcomes,
+)
+from fedrisk.data.hints import READ
+from fedrisk.data.source import TableSource
+from fedrisk.data.text import Notation
+from fedrisk.errors import ConfigError
+
+RESERVED = ("external_score", "(known)")
+"""Names that stand for something else in a study."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """What is proposed for one table.
+
+    Attributes:
+        settings: keys of ``[table]`` that it takes to read it.
+        table: how the table is called in texts.
+        rows: that were looked at; ``more``: whether the table has more.
+        kind: for a bank, with a label, or for a data holder.
+        id: the id column.
+        label: the outcome, at a bank; None where no column looks like one.
+        as_of: the observation's date, if a column looks like it.
+        names: of the described columns in the dictionary, by their names in the table.
+        columns: described columns, in the table's order.
+        left_out: the others, with the reason.
+    """
+
+    settings: dict[str, Any]
+    table: str
+    rows: int
+    more: bool
+    kind: Kind
+    id: IdFound
+    label: LabelFound | None
+    as_of: str | None
+    names: dict[str, str]
+    columns: tuple[Proposal, ...]
+    left_out: tuple[Proposal, ...]
+
+    @property
+    def features(self) -> tuple[Proposal, ...]:
+        """Columns that models may use once somebody has confirmed them."""
+        return tuple(c for c in self.columns if c.kind != "date")
+
+
+def draft_dictionary(
+    source: TableSource,
+    base: Path,
+    *,
+    kind: Kind,
+    id_column: str | None = None,
+    label_column: str | None = None,
+) -> Draft:
+    """Look at a table and propose its dictionary.
+
+    id_column, label_column: where a person knows them. Errors: ConfigError for a column that is not there, DataError
+    where the table cannot be read.
+    """
+    source, settings = readable(source, base)
+    looks = look_at(source, base)
+    if notation := notation_of(look.texts.tolist() for look in looks if look.numeric < READ):
+        settings |= notation
+        written = Notation.model_validate(notation)
+        looks = tuple(look.written(written) for look in looks)
+    by_name = {look.name: look for look in looks}
+    for wanted in filter(None, (id_column, label_column)):
+        if wanted not in by_name:
+            near = _near(wanted, list(by_name))
+            raise ConfigError(f'the table has no column "{wanted}"; {near}')
+    found_id = id_of(by_name[id_column]) if id_column else find_id(looks)
+    label = label_of(by_name[label_column]) if label_column else find_label(looks)
+    taken = {found_id.column} | ({label.column} if label else set())
+    proposals = [propose(look) for look in looks if look.name not in taken]
+    if label is not None and kind == "bank" and label.positive:
+        proposals = _warned(proposals, by_name, label)
+    if label is not None and kind == "holder":
+        reason = (
+            "looks like an outcome, which a bank alone brings; describe it if it is known before the loan"
+        )
+        proposals.append(Proposal(source=label.column, left_out=reason))
+    described = tuple(p for p in proposals if p.left_out is None)
+    return Draft(
+        settings=settings,
+        table="the database" if source.is_database else Path(source.source).name,
+        rows=looks[0].rows,
+        more=looks[0].rows == MOST_ROWS,
+        kind=kind,
+        id=found_id,
+        label=label if kind == "bank" else None,
+        as_of=find_as_of(looks),
+        names=_named(described),
+        columns=described,
+        left_out=tuple(p for p in proposals if p.left_out is not None),
+    )
+
+
+def _warned(proposals: Sequence[Proposal], looks: dict[str, Look], label: LabelFound) -> list[Proposal]:
+    """Columns that tell the outcome nearly for sure are left out until a person says that they are known before it."""
+    outcome = outcomes(looks[label.column], label)
+    reason = (
+        "it tells the outcome nearly for sure, as what is known only afterwards does (dates and amounts of the loss, "
+        "terms that end with it). Decide by when it is known, not by this: if before the loan, declare it"
+    )
+    return [
+        replace(p, left_out=reason)
+        if p.left_out is None and p.kind != "date" and foretells(looks[p.source], outcome) > KNOWN_LATER
+        else p
+        for p in proposals
+    ]
+
+
+def _named(proposals: Sequence[Proposal]) -> dict[str, str]:
+    """Names in the dictionary by names in the table, no two the same."""
+    found: dict[str, str] = {}
+    for p in proposals:
+        name = names.valid_name(p.source)
+        name = f"{name}_own" if name in RESERVED else name
+        base, k = name, 2
+        while name in found.values():
+            name, k = f"{base}_{k}", k + 1
+        found[p.source] = name
+    return found
+
+
+def _near(word: str, known: list[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f'did you mean "{near[0]}"?' if near else f"it has {', '.join(known[:12])}"

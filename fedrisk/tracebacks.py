@@ -1,0 +1,55 @@
+"""The whole text of an error, for a log at home: where it arose, in every file, without what a table holds.
+
+The message of an exception that fedrisk did not foresee may quote a cell: ``could not convert string to float:
+'...'``. So of such a message only plain words stay; what is quoted, holds a digit or is not ASCII is left out. Errors
+of fedrisk itself, of the system and of the program's own names are told in full.
+"""
+
+import re
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from fedrisk.errors import FedriskError
+
+_TOLD = (FedriskError, OSError, ImportError, AttributeError, NameError, MemoryError, RecursionError)
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
+_TELLING = re.compile(r"[^\s.,;:()\[\]{}]*[^\x00-\x2f\x3a-\x7f][^\s.,;:()\[\]{}]*")
+
+
+def redacted(error: BaseException) -> str:
+    r"""Every exception of the chain, oldest first, with its frames; messages as the module says.
+
+    >>> redacted(ValueError("invalid literal: 'ENT0001' of 91350100M000100Y43"))
+    'ValueError: invalid literal: … of …\n'
+    """
+    return "\n".join(_one(each) for each in reversed(list(_chain(error))))
+
+
+def place_of(error: BaseException) -> str:
+    """File and line of fedrisk where an error arose, for a line that names it; empty where there is none."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if f"{Path(__file__).parent.name}/" in f.filename.replace("\\", "/")]
+    if not own:
+        return ""
+    parts = Path(own[-1].filename).parts
+    start = len(parts) - 1 - parts[::-1].index(Path(__file__).parent.name)
+    return f"{'/'.join(parts[start:])}, line {own[-1].lineno}"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _one(error: BaseException) -> str:
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    text = str(error) if isinstance(error, _TOLD) else _plain_words(str(error))
+    return f"{frames}{type(error).__name__}: {text}\n"
+
+
+def _plain_words(text: str) -> str:
+    return _TELLING.sub("…", _QUOTED.sub("…", text))

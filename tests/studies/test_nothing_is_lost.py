@@ -1,0 +1,356 @@
+"""Whatever fails after a study was charged: its results are there, or can be fetched without another charge."""
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fedrisk
+from fedrisk.api import kept_by_banks
+from fedrisk.clients import own_results
+from fedrisk.clients.node import Node
+from fedrisk.engine.in_process import load_nodes
+from fedrisk.errors import ConfigError, DataError, LeftUndone, PeerError, StoreError
+from fedrisk.recipes import recipe_named
+from fedrisk.server.hub import Hub
+from fedrisk.server.runs import Runs
+
+pytestmark = pytest.mark.study
+
+SCORECARD = recipe_named("scorecard")
+
+
+def spent(nodes):
+    return {name: node.ledger.spent() for name, node in nodes.items()}
+
+
+def in_the_way(path):
+    """A file where a folder should be: no permission stops root."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("in the way")
+
+
+# --- at a bank -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def without_scores(kit, scratch):
+    """A study in which the bank could not write its scores, and one of the same tables in which it could."""
+    built = kit.build(scratch(), ("alfa",), ("tax", "power"), enterprises=1500)
+
+    def full(record, step):
+        if step.action == "deliver":
+            in_the_way(built.nodes["alfa"].store.path / "results" / record.attempt)
+
+    return built, built.run(change=full)
+
+
+def test_scores_that_cannot_be_written_are_fetched_later_without_a_charge(without_scores):
+    built, run = without_scores
+    node, before = built.nodes["alfa"], spent(built.nodes)
+    assert run.results.auc is not None  # the hub has its results all the same
+    entry = own_results.entry_of(node, run.attempt)
+    assert (entry.rows, entry.owed) == (None, True)
+    assert "deliver: scores" in {e["action"] for e in node.store.errors(run.attempt)}
+    folder = node.store.path / "attempts" / run.attempt
+    # What opens recorded traffic is gone; what the scores are made from is there.
+    assert [f.name for f in (folder / "secrets").iterdir()] == ["rows"]
+    assert {f.stem for f in folder.glob("*.npy")} == {"codes", "external", "rows_alfa", "use_alfa"}
+    with pytest.raises(StoreError):
+        own_results.fetch(node, run.attempt, SCORECARD)
+    (node.store.path / "results" / run.attempt).unlink()
+    trail = len(list(node.trail.entries(attempt=run.attempt)))
+    found = own_results.fetch(node, run.attempt, SCORECARD)
+    assert found.rows == len(built.tables["alfa"]) and not found.owed and not found.failed
+    assert spent(built.nodes) == before
+    assert len(list(node.trail.entries(attempt=run.attempt))) == trail
+    scores = run.scores("alfa")
+    card = fedrisk.Scorecard.from_json((node.store.results(run.attempt) / "scorecard.json").read_text())
+    assert card == run.results.card and card.calibration is not None
+    held = scores[scores["split"] == "holdout"].merge(built.tables["alfa"][["id", "bad"]], on="id")
+    assert len(held) == sum(run.roster.holdout.values())
+    assert np.allclose(card.probability(held["score"].to_numpy()), held["probability"])
+    # Nothing is kept any more, and nothing is fetched twice.
+    assert not (folder / "secrets").exists() and not list(folder.glob("*.npy"))
+    with pytest.raises(ConfigError, match="keeps nothing from which results could be made"):
+        own_results.fetch(node, run.attempt, SCORECARD)
+
+
+def test_scores_are_the_same_as_without_a_failure(kit, tmp_path):
+    built = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=1200)
+    seen = {}
+
+    def full(record, step):
+        if step.action == "deliver":
+            folder = built.nodes["alfa"].store.path / "attempts" / record.attempt
+            shutil.copytree(folder, tmp_path / "copy")
+
+    run = built.run(change=full)
+    node = built.nodes["alfa"]
+    seen = run.scores("alfa")
+    figures = (node.store.results(run.attempt) / "own_figures.json").read_bytes()
+    folder = node.store.path / "attempts" / run.attempt
+    told = (folder / "told_calibration.message").read_bytes()
+    shutil.rmtree(node.store.results(run.attempt))
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / "copy", folder)
+    # As a hub that was killed leaves it: before the calibrated card was told, and after.
+    early = own_results.fetch(node, run.attempt, SCORECARD)
+    assert early.rows == len(seen)
+    assert run.scores("alfa")["id"].tolist() == seen["id"].tolist()
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / "copy", folder)
+    (folder / "told_calibration.message").write_bytes(told)
+    view = folder / "View.json"
+    content = json.loads(view.read_text())
+    content["names"].append("calibration")
+    content["digests"].append("0" * 64)
+    view.write_text(json.dumps(content))
+    own_results.fetch(node, run.attempt, SCORECARD)
+    pd.testing.assert_frame_equal(run.scores("alfa"), seen)
+    assert (node.store.results(run.attempt) / "own_figures.json").read_bytes() == figures
+
+
+def test_a_table_that_changed_since_is_named(kit, tmp_path):
+    built = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
+
+    def full(record, step):
+        if step.action == "deliver":
+            in_the_way(built.nodes["alfa"].store.path / "results" / record.attempt)
+
+    run = built.run(change=full)
+    node = built.nodes["alfa"]
+    (node.store.path / "results" / run.attempt).unlink()
+    table = built.tables["alfa"]
+    built.tables["alfa"] = table.iloc[1:]
+    built.write("alfa")
+    with pytest.raises(DataError, match="put that back, and fetch again"):
+        own_results.fetch(Node.load(built.paths["alfa"]), run.attempt, SCORECARD)
+    built.tables["alfa"] = table
+    built.write("alfa")
+    assert own_results.fetch(Node.load(built.paths["alfa"]), run.attempt, SCORECARD).rows == len(table)
+
+
+def test_results_that_cannot_be_kept_are_refused_before_anything_is_charged(kit, tmp_path):
+    built = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
+    in_the_way(built.nodes["alfa"].store.path / "results")
+    with pytest.raises(PeerError, match="no agreement from alfa"):
+        built.run()
+    assert set(spent(built.nodes).values()) == {0.0}
+
+
+OPTIONAL = {
+    "own_models": ("fedrisk.recipes.scorecard.own_models.own_models", "own_models"),
+    "points": ("fedrisk.recipes.scorecard.delivery._points_by_column", "points"),
+    "areas": ("fedrisk.recipes.scorecard.delivery._areas", "figures"),
+    "verdict": ("fedrisk.recipes.scorecard.own_verdict.own_verdict", "verdict"),
+    "tables": ("fedrisk.recipes.scorecard.own_verdict.table_of", "table_scorecard"),
+    "recalibrated": ("fedrisk.recipes.scorecard.own_models._recalibrated", "recalibrated"),
+}
+
+
+@pytest.mark.parametrize("step", OPTIONAL)
+def test_what_is_optional_at_a_bank_costs_nothing_else(kit, tmp_path, monkeypatch, step):
+    def fails(*a, **k):
+        raise MemoryError("value 4711")
+
+    place, name = OPTIONAL[step]
+    monkeypatch.setattr(place, fails)
+    built = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
+    run = built.run()
+    entry = own_results.entry_of(run.nodes["alfa"], run.attempt)
+    assert entry.rows == len(built.tables["alfa"]) and not entry.owed
+    assert entry.failed[name] == "internal"
+    kept = own_results.figures(run.nodes["alfa"], entry)
+    assert kept["absent"][name]["reason"] == "MemoryError; errors.log in the store has all of it"
+    assert "4711" not in json.dumps(kept)
+    assert (step == "verdict") == (kept["verdict"] is None)
+
+
+def test_figures_that_cannot_be_written_cost_no_scores(kit, tmp_path, monkeypatch):
+    from fedrisk.clients.store.store import NodeStore
+
+    real = NodeStore.put_result
+
+    def put(self, attempt, name, content):
+        if name == "own_figures.json":
+            raise StoreError("full")
+        real(self, attempt, name, content)
+
+    monkeypatch.setattr(NodeStore, "put_result", put)
+    built = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
+    run = built.run(research_seed=1)
+    assert len(run.scores("alfa")) == len(built.tables["alfa"])
+    assert run.results.auc is not None
+
+
+@pytest.mark.parametrize("when", ["release", "calibrate", "deliver"])
+def test_a_disk_that_fills_up_has_room_for_what_was_paid_for(kit, tmp_path, monkeypatch, when):
+    """The room that each attempt keeps is given back once the disk is full."""
+    built = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
+    store, real, full = built.nodes["alfa"].store.path, os.fsync, []
+
+    def fsync(handle):
+        inside = Path(os.readlink(f"/proc/self/fd/{handle}")).is_relative_to(store)
+        if full and inside and list(store.glob("attempts/*/reserve")):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    run = built.run(change=lambda record, step: full.append(1) if step.action == when else None)
+    assert len(run.scores("alfa")) == len(built.tables["alfa"])
+    assert not list(store.glob("attempts/*/reserve"))
+
+
+# --- at the hub ------------------------------------------------------------------------------------------------
+
+
+def kept(attempt):
+    runs = Runs(Hub.default())
+    return runs, runs.find(attempt)
+
+
+HUB = {
+    "trails": "fedrisk.engine.in_process.who_saw_what",
+    "verdict": "fedrisk.recipes.scorecard.hub.verdict",
+    "expectation": "fedrisk.recipes.scorecard.hub.expected_gain",
+    "sections": "fedrisk.recipes.scorecard.summary.summarise",
+}
+
+
+@pytest.mark.parametrize("part", HUB)
+def test_what_is_optional_at_the_hub_costs_no_results(consortium, tmp_path, monkeypatch, part):
+    def fails(*a, **k):
+        raise ZeroDivisionError("value 4711")
+
+    monkeypatch.setattr(HUB[part], fails)
+    results = fedrisk.run(consortium.study_file, out=tmp_path / "out")
+    back = fedrisk.load_results(tmp_path / "out")
+    assert back.auc == results.auc is not None
+    undone = [f.values for f in back.findings if f.code == "left_undone"]
+    assert undone == [{"part": part, "code": "internal"}]
+    runs, run = kept(results.attempt)
+    assert (run.state, run.results) == ("finished", "whole")
+    assert "ZeroDivisionError" in (runs.path / run.attempt / "errors.log").read_text()
+    assert "4711" not in (tmp_path / "out" / "metrics.json").read_text()
+    assert kept_by_banks(results, consortium.study_file)[0].rows == 400
+
+
+def test_a_report_that_cannot_be_written_is_a_warning(consortium, tmp_path, monkeypatch):
+    def fails(*a):
+        raise StoreError("report")
+
+    monkeypatch.setattr("fedrisk.api.write_report", fails)
+    with pytest.warns(LeftUndone, match="`fedrisk show .*out` writes the report again"):
+        results = fedrisk.run(consortium.study_file, out=tmp_path / "out")
+    assert fedrisk.load_results(tmp_path / "out").to_dict() == results.to_dict()
+
+
+@pytest.mark.parametrize(
+    "raised", [BrokenPipeError(), SystemExit(1), UnicodeEncodeError("ascii", "é", 0, 1, "")]
+)
+def test_a_screen_that_is_closed_stops_nothing(consortium, tmp_path, raised):
+    def report(*what):
+        raise raised
+
+    assert fedrisk.run(consortium.study_file, out=tmp_path / "out", report=report).auc is not None
+
+
+def test_results_that_cannot_be_written_are_exported_later(consortium, tmp_path):
+    out = tmp_path / "out"
+
+    def report(number, action, what):
+        if action == "deliver":
+            in_the_way(out)
+
+    with pytest.raises(StoreError, match=r"fedrisk runs export [0-9a-f]{8} --out FOLDER writes them"):
+        fedrisk.run(consortium.study_file, out=out, report=report)
+    (run,) = Runs(Hub.default()).all()
+    assert (run.state, run.results, run.out) == ("finished", "whole", str(out))
+    assert set(run.charged) == {"bank", "tax", "power"}
+    before = spent(load_nodes(consortium.paths))
+    results = Runs(Hub.default()).results(run)
+    assert results.auc is not None and results.disclosures
+    assert results.record.attempt == run.attempt
+    # And it is not run again by mistake.
+    with pytest.raises(ConfigError, match=f"run {run.attempt}, results in"):
+        fedrisk.run(consortium.study_file, out=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+    assert spent(load_nodes(consortium.paths)) == before
+
+
+def in_another_process(consortium, tmp_path, patch):
+    """A run in a process of its own, in which something is changed beforehand; its exit code."""
+    code = (
+        "import os, signal, fedrisk\n"
+        f"{patch}\n"
+        f"fedrisk.run({str(consortium.study_file)!r}, out={str(tmp_path / 'out')!r})\n"
+    )
+    return subprocess.run([sys.executable, "-c", code], env=os.environ, timeout=300, check=False).returncode
+
+
+DIE = "die = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
+
+
+def test_a_hub_that_is_killed_after_the_last_exchange_has_all_but_the_evaluation(consortium, tmp_path):
+    patch = f"import fedrisk.recipes.scorecard.hub as hub\n{DIE}hub.take_evaluation = die"
+    assert in_another_process(consortium, tmp_path, patch) == -signal.SIGKILL
+    (run,) = Runs(Hub.default()).all()
+    assert (run.state, run.results, run.auc) == ("killed", "before_evaluation", None)
+    results = Runs(Hub.default()).results(run)
+    assert results.card.calibration is not None and results.record.find("calibration") is not None
+    bank = load_nodes(consortium.paths)["bank"]
+    assert own_results.entry_of(bank, run.attempt).rows == 400
+    with pytest.warns(LeftUndone, match=f"run {run.attempt[:8]} of this study"):
+        fedrisk.run(consortium.study_file, out=tmp_path / "out")
+
+
+def test_a_bank_that_is_killed_before_it_wrote_its_scores_fetches_them(consortium, tmp_path):
+    patch = f"import fedrisk.recipes.scorecard.delivery as bank\n{DIE}bank.keep_scores = die"
+    assert in_another_process(consortium, tmp_path, patch) == -signal.SIGKILL
+    (run,) = Runs(Hub.default()).all()
+    bank = load_nodes(consortium.paths)["bank"]
+    assert own_results.entry_of(bank, run.attempt).owed
+    # A day later the attempt is forgotten, but not what the scores are made from.
+    state = bank.store.attempt(run.attempt)
+    state.forget_secrets()
+    assert not state.has_secret("ephemeral")
+    before = bank.ledger.spent()
+    assert own_results.fetch(bank, run.attempt, SCORECARD).rows == 400
+    assert bank.ledger.spent() == before
+
+
+@pytest.mark.parametrize("how", ["closed", "ascii"])
+def test_a_command_whose_output_cannot_be_written_ends_well(consortium, tmp_path, how):
+    command = [
+        sys.executable,
+        "-m",
+        "fedrisk.cli",
+        "run",
+        str(consortium.study_file),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    env = {**os.environ, **({"PYTHONIOENCODING": "ascii"} if how == "ascii" else {})}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True)
+    if how == "closed":
+        process.stdout.readline()
+        process.stdout.close()
+        err = process.stderr.read()
+        with contextlib.suppress(Exception):
+            process.stderr.close()
+    else:
+        _, err = process.communicate(timeout=300)
+    assert process.wait(300) == 0, err
+    assert "Traceback" not in err
+    assert fedrisk.load_results(tmp_path / "out").auc is not None
