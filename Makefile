@@ -8,7 +8,7 @@ export FLWR_TELEMETRY_ENABLED = 0
 export FLWR_DISABLE_UPDATE_CHECK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: install study test quick lint types unit mangle flower clean
+.PHONY: install study test quick lint types unit mangle long flower clean
 
 install: $(VENV)/installed
 
@@ -45,6 +45,10 @@ unit: install
 # Every message of whole studies, mangled in more than ten thousand ways; a sample of it is part of the tests.
 mangle: install
 	$(BIN)/python -m pytest -n 2 -m mangle -rP tests/studies/test_mangled_messages.py
+
+# Whole studies in more settings, and many times over; a setting of each is part of the tests.
+long: install
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
 
 # The same study as a plain Flower app, on Flower's own simulation engine.
 flower: install

@@ -13,6 +13,7 @@ much faster than a call per id.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -29,8 +30,12 @@ USCC_LENGTH = 18
 
 # Neither white space nor changed by NFKC or upper case, and it never composes with a neighbour.
 _SEPARATOR = "\0"
-# Zero-width marks and the byte order mark.
-_INVISIBLE = dict.fromkeys([0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF])
+# Characters without width that copying leaves behind: joiners, marks of direction, soft hyphens, byte order marks.
+_INVISIBLE = dict.fromkeys(
+    [0xAD, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF]
+)
+# Control characters that are neither white space nor the separator.
+_CONTROLS = re.compile("[\x01-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]+")
 
 _NOT_A_DIGIT = 255
 _VALUE = np.full(256, _NOT_A_DIGIT, dtype=np.uint8)
@@ -119,6 +124,8 @@ def _spell(texts: list[str]) -> list[str]:
     if text.count(_SEPARATOR) != len(texts) - 1:
         # An id that holds the separator would shift all that follow.
         text = _SEPARATOR.join("" if _SEPARATOR in t else t for t in texts)
+    if _CONTROLS.search(text):
+        text = _CONTROLS.sub("", text)
     if text.isascii():
         return "".join(text.upper().split()).split(_SEPARATOR)
     text = unicodedata.normalize("NFKC", text).upper().translate(_INVISIBLE)

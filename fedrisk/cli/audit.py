@@ -1,6 +1,5 @@
 """``fedrisk audit``: an institution's trail of what came and went, and the trails of several beside each other."""
 
-import json
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from fedrisk.cli.output import AsJson, InstitutionFile, err, look, out
+from fedrisk.cli.output import AsJson, InstitutionFile, err, look, out, tell_json
 
 if TYPE_CHECKING:
     from fedrisk.audit.entry import AuditEntry
@@ -25,11 +24,11 @@ def audit_show(
     attempt: Annotated[
         str | None,
         typer.Option(
-            help="Only entries of this attempt at a study; its first characters do. Example: --attempt 3fa9"
+            help="Only entries of this attempt at a study; its first characters do, for example --attempt 3fa9."
         ),
     ] = None,
     last: Annotated[
-        int, typer.Option(min=1, help="How many entries, counted from the end. Example: --last 100")
+        int, typer.Option(min=1, help="How many entries, counted from the end, for example 100.")
     ] = 40,
     as_json: AsJson = False,
 ) -> None:
@@ -46,7 +45,7 @@ def audit_show(
             f"{node.name} has no entry of an attempt that begins with {attempt}; see fedrisk audit show"
         )
     if as_json:
-        typer.echo(json.dumps([e.to_dict() for e in entries], indent=1))
+        tell_json([e.to_dict() for e in entries])
         return
     for (day, study, purpose, consent, name), of_one in groupby(entries, key=_heading):
         about = f"study {study or '–'}, purpose {purpose or '–'}, consent {consent or '–'}"

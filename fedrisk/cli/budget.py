@@ -1,12 +1,11 @@
 """``fedrisk budget``: what was spent of an institution's privacy budget, and acts that change it."""
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from fedrisk.cli.output import AsJson, InstitutionFile, ShowFirst, err, look, out
+from fedrisk.cli.output import AsJson, InstitutionFile, ShowFirst, err, look, out, tell_json
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -23,7 +22,7 @@ def budget_show(institution: InstitutionFile, as_json: AsJson = False) -> None:
     node = look(institution)
     report = node.ledger.report()
     if as_json:
-        typer.echo(json.dumps({"institution": node.name, **report.to_dict()}, indent=1))
+        tell_json({"institution": node.name, **report.to_dict()})
         return
     _print_budget(node, report)
 
@@ -31,18 +30,16 @@ def budget_show(institution: InstitutionFile, as_json: AsJson = False) -> None:
 @budget_app.command("grant")
 def budget_grant(
     institution: InstitutionFile,
-    reason: Annotated[str, typer.Option(help="Why; recorded for good. Example: --reason 'board, 12 May'")],
-    who: Annotated[str, typer.Option(help="Who decides; recorded for good. Example: --who 'A. Person'")],
+    reason: Annotated[str, typer.Option(help="Why, for example 'one more refit'; recorded for good.")],
+    who: Annotated[str, typer.Option(help="Who decides, for example 'A. Officer'; recorded for good.")],
     epsilon: Annotated[
         float | None,
-        typer.Option(
-            help="By how much the cap's epsilon rises, at delta 1e-6. Example: --epsilon 1 makes 4 to 5."
-        ),
+        typer.Option(help="By how much the cap's epsilon rises, at delta 1e-6; for example 1 makes 4 to 5."),
     ] = None,
     study: Annotated[
         float | None,
         typer.Option(
-            help="In place of --epsilon: as much as one more study of this epsilon needs. Example: --study 1"
+            help="In place of --epsilon: as much as one more study of this epsilon needs, for example 1."
         ),
     ] = None,
 ) -> None:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from fedrisk.cli.output import Overrides, StudyFile, out
+from fedrisk.cli import output
+from fedrisk.cli.output import AsJson, Overrides, StudyFile
 
 Institutions = Annotated[
     Path | None,
@@ -24,13 +25,7 @@ Alone = Annotated[
 ]
 ResearchSeed = Annotated[
     int | None,
-    typer.Option(
-        min=0, help="Check it as a research run with this seed, for example 1, which has NO PRIVACY."
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Everything as JSON, for example for a pipeline.")]
-Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Every note in full, instead of like ones on one line.")
+    typer.Option(min=0, help="Check it as a research run, which has NO PRIVACY; for example 1."),
 ]
 
 
@@ -41,11 +36,11 @@ def check(
     institution: Alone = None,
     research_seed: ResearchSeed = None,
     as_json: AsJson = False,
-    verbose: Verbose = False,
 ) -> None:
     """Look before you run: would anybody refuse, is all as declared, what would it cost, can it gain? Spends nothing.
 
-    The last line is the verdict; exit code 1 where the study would be refused.
+    The last line is the verdict; exit code 1 where the study would be refused. With --verbose every note stands in
+    full, instead of like ones on one line.
     """
     from fedrisk.api import check as check_study
     from fedrisk.cli.check_screen import plain, screen
@@ -58,8 +53,8 @@ def check(
         research_seed=research_seed,
     )
     if as_json:
-        out.print_json(data=plain(found))
+        output.tell_json(plain(found))
     else:
-        out.print(screen(found, verbose=verbose))
+        output.out.print(screen(found, verbose=output.screen.verbose), highlight=False)
     if found.broken:
         raise typer.Exit(1)

@@ -4,18 +4,17 @@ In the order in which it is read from the end: the verdict last, above it what w
 should look at. Like remarks of several columns stand on one line, unless everything is asked for.
 """
 
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from fedrisk.data.source import Check as TableCheck
+from fedrisk.data.checks import Check as TableCheck
 from fedrisk.engine.check import Check, Line
 from fedrisk.findings import Finding
 from fedrisk.report.words import sentence, word
@@ -60,13 +59,13 @@ def verdict(found: Check) -> Text:
 
 def plain(found: Check) -> dict[str, Any]:
     """Everything that was found, as JSON has it; findings as codes with figures, and in words."""
-    content = {
+    return {
         "study": found.study,
         "refused": found.broken,
         "reasons": found.reasons,
         "refusals": [
             *({"institution": None, "text": text} for text in found.refused),
-            *({"institution": n, "text": text} for n, text in _refused(found) if n is not None),
+            *({"institution": n, "text": text} for n, text in _refused(found, owner=False) if n is not None),
         ],
         "alone": found.alone,
         "institutions": [_line(line, found.content.display_names) for line in found.institutions],
@@ -75,8 +74,6 @@ def plain(found: Check) -> dict[str, Any]:
         "asked": [*map(_finding, found.asked)],
         "expectations": [*map(_finding, found.expectations)],
     }
-    cleaned: dict[str, Any] = json.loads(json.dumps(content, default=str), parse_constant=lambda _: None)
-    return cleaned
 
 
 def _line(line: Line, shown: Mapping[str, str]) -> dict[str, Any]:
@@ -92,13 +89,16 @@ def _line(line: Line, shown: Mapping[str, str]) -> dict[str, Any]:
         "new_ids": line.new,
         "left_out": line.left_out,
         "refused": [*line.refused],
-        "checks": [asdict(c) for c in line.checks],
+        # Row numbers and values are for the owner's screen alone; JSON is kept and passed on.
+        "checks": [{k: v for k, v in asdict(c).items() if k not in ("at", "values")} for c in line.checks],
         "asked": [*map(_finding, line.asked)],
         "notes": [*map(_finding, line.notes)],
     }
 
 
 def _finding(found: Finding) -> dict[str, Any]:
+    # A value of the table is for the owner's screen alone.
+    found = replace(found, values={k: v for k, v in found.values.items() if k != "value"})
     return {
         "code": found.code,
         "values": dict(found.values),
@@ -209,13 +209,13 @@ def _block(title: str, remarks: Sequence[Remark], style: str = "") -> list[Rende
     return parts
 
 
-def _refused(found: Check) -> Iterator[Remark]:
-    """Every reason, errors of tables among them; like errors of a table's columns stand on one line."""
+def _refused(found: Check, *, owner: bool = True) -> Iterator[Remark]:
+    """Every reason, errors of tables among them; owner: with the rows and values that are for the owner's screen."""
     yield from ((None, text) for text in found.refused)
     for line in found.institutions:
         if not line.left_out:
             yield from ((line.name, text) for text in line.refused)
-            yield from _checks([(line.name, c) for c in line.errors], verbose=True)
+            yield from _checks([(line.name, c) for c in line.errors], verbose=True, owner=owner)
 
 
 def _asked(found: Check, verbose: bool) -> Iterator[Remark]:
@@ -238,7 +238,9 @@ def _notes(found: Check, verbose: bool) -> Iterator[Remark]:
     yield from _findings([(n.name, f) for n in lines for f in n.notes], verbose)
 
 
-def _checks(checks: Sequence[tuple[str | None, TableCheck]], verbose: bool) -> Iterator[Remark]:
+def _checks(
+    checks: Sequence[tuple[str | None, TableCheck]], verbose: bool, owner: bool = True
+) -> Iterator[Remark]:
     """Checks of tables in words, like ones of several columns or institutions on one line."""
     groups: dict[Any, list[tuple[str | None, TableCheck]]] = {}
     for k, (name, c) in enumerate(checks):
@@ -248,7 +250,11 @@ def _checks(checks: Sequence[tuple[str | None, TableCheck]], verbose: bool) -> I
         (name, first), owners = group[0], {name for name, _ in group}
         if len(group) == 1:
             rows = f" ({first.rows:,} rows, {first.share:.2%})" if first.rows else ""
-            yield name, f"{first.column}: {first.rule}{rows}; {first.remedy}"
+            where = first.for_owner() if owner else ""
+            yield (
+                name,
+                f"{first.column}: {first.rule}{rows}; {first.remedy}" + (f" [{where}]" if where else ""),
+            )
             continue
         named = [
             (f"{n}." if len(owners) > 1 else "") + c.column + (f" ({c.rows:,} rows)" if c.rows else "")
@@ -274,14 +280,16 @@ def _findings(findings: Iterable[tuple[str | None, Finding]], verbose: bool) -> 
             yield name, sentence(first)
             continue
         named = [(f"{n}." if several else "") + _column(f) for n, f in group]
-        yield None if several else name, sentence(Finding(first.code, {"columns": _names(named)}))
+        yield None if several else name, sentence(replace(first, values={"columns": _names(named)}))
 
 
 def _column(found: Finding) -> str:
-    """A column with the figure that the finding is about."""
+    """A column with the figures that the finding is about."""
     v = found.values
-    figure = f" ({v['value']}, {v['rows']:,} rows)" if "value" in v else f" ({v['share']:.1%})"
-    return str(v["column"]) + ("" if found.code == "column_constant" else figure)
+    figures = [f"{v['value']}"] if "value" in v else []
+    figures += [f"{v['rows']:,} rows"] if "rows" in v else []
+    figures += [f"{v['share']:.1%}"] if "share" in v and found.code != "column_constant" else []
+    return str(v["column"]) + (f" ({', '.join(figures)})" if figures else "")
 
 
 def _names(names: Sequence[str]) -> str:

@@ -3,7 +3,6 @@
 They read the institution's own store and nothing of anybody else; nothing of it leaves.
 """
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from fedrisk.cli.output import AsJson, InstitutionFile, err, out
+from fedrisk.cli.output import AsJson, InstitutionFile, err, out, tell_json
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -95,7 +94,7 @@ def own(
     entry = own_results.find(node, attempt)
     figures = own_results.figures(node, entry)
     if as_json:
-        typer.echo(json.dumps({"institution": node.name, "attempt": entry.attempt, **figures}, indent=1))
+        tell_json({"institution": node.name, "attempt": entry.attempt, **figures})
         return
     _head(node, entry)
     _figures(figures)
@@ -103,16 +102,14 @@ def own(
 
 def _say(content: Any, words: str, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(content, indent=1))
+        tell_json(content)
         return
     out.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
 def _list(node: "Node", entries: "list[Entry]", file: Path, as_json: bool) -> None:
     if as_json:
-        typer.echo(
-            json.dumps({"institution": node.name, "attempts": [e.to_dict() for e in entries]}, indent=1)
-        )
+        tell_json({"institution": node.name, "attempts": [e.to_dict() for e in entries]})
         return
     table = Table(title=f"{node.name}: attempts at studies", title_justify="left", box=None, pad_edge=False)
     for column in ("attempt", "when", "study", "rows scored", "own models"):
@@ -176,7 +173,7 @@ def _show(node: "Node", entry: "Entry", as_json: bool) -> None:
             "reasons": reasons,
             **figures,
         }
-        typer.echo(json.dumps(content, indent=1))
+        tell_json(content)
         return
     _head(node, entry)
     _figures(figures)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from fedrisk.cli.output import AsJson, err, out
+from fedrisk.cli.output import AsJson, err, out, tell_json
 
 if TYPE_CHECKING:
     from fedrisk.server.compare import Comparison, Side
@@ -33,7 +33,7 @@ def runs(context: typer.Context, as_json: AsJson = False) -> None:
         return
     found = _runs().all()
     if as_json:
-        typer.echo(json.dumps([run.to_dict() for run in found], indent=1))
+        tell_json([run.to_dict() for run in found])
         return
     if not found:
         out.print(f"no runs in {_runs().path}", markup=False, highlight=False, soft_wrap=True)
@@ -59,7 +59,7 @@ def show(attempt: Attempt, as_json: AsJson = False) -> None:
     run = registry.find(attempt)
     if as_json:
         kept = registry.results(run).to_dict() if run.can_export else None
-        typer.echo(json.dumps({"run": run.to_dict(), "results": kept}, indent=1))
+        tell_json({"run": run.to_dict(), "results": kept})
         return
     out.print(f"run {run.attempt} of study {run.study}", style="bold", markup=False, highlight=False)
     for line in _about(run):
@@ -109,7 +109,7 @@ def compare(
 
     found = compared(_side(one), _side(other))
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=1))
+        tell_json(found.to_dict())
         return
     _print_keys(found)
     _print_figures(found)

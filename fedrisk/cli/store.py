@@ -1,12 +1,11 @@
 """``fedrisk store``: where an institution's store lies, whose it is, and how to make it another file's on purpose."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fedrisk.cli.output import AsJson, InstitutionFile, ShowFirst, out
+from fedrisk.cli.output import AsJson, InstitutionFile, ShowFirst, out, tell_json
 
 store_app = typer.Typer(
     cls=ShowFirst,
@@ -35,7 +34,7 @@ def store_show(institution: InstitutionFile, as_json: AsJson = False) -> None:
             "adopted": [] if record is None else [dict(act) for act in record.history],
             "holds": there,
         }
-        typer.echo(json.dumps(about, indent=1))
+        tell_json(about)
         return
     lines = [f"store of {loaded.name}: {folder}"]
     if not there:
@@ -43,7 +42,7 @@ def store_show(institution: InstitutionFile, as_json: AsJson = False) -> None:
     elif record is None:
         lines.append("an earlier version made it; the next study enters whose it is")
     else:
-        lines.append(f"belongs to {record.owner.kind} {record.owner.name} of {record.owner.file}")
+        lines.append(f"belongs to {record.owner.name} ({record.owner.kind}) of {record.owner.file}")
         lines += [
             f"adopted {act['time']} by {act['who']}, from {act['from']}: {act['reason']}"
             for act in record.history

@@ -1,4 +1,4 @@
-"""The commands for studies: ``fedrisk check``, ``fedrisk run``, ``fedrisk show``."""
+"""The commands for studies: ``fedrisk run``, ``fedrisk show``."""
 
 import contextlib
 from collections.abc import Sequence

@@ -1,6 +1,5 @@
 """``fedrisk meter`` and ``fedrisk quota``: what an institution used, and what the key authority let it use."""
 
-import json
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from fedrisk.cli.output import AsJson, InstitutionFile, look, out
+from fedrisk.cli.output import AsJson, InstitutionFile, look, out, tell_json
 
 if TYPE_CHECKING:
     from fedrisk.audit.usage import AttemptUsage, UsageRow
@@ -31,7 +30,7 @@ def meter(
         typer.echo(to_csv(rows), nl=False)
     elif as_json:
         plain = {"by_month": [_plain(row) for row in rows], "by_attempt": [_plain(row) for row in attempts]}
-        typer.echo(json.dumps({"institution": node.name, **plain}, indent=1))
+        tell_json({"institution": node.name, **plain})
     else:
         _print_months(node.name, rows)
         _print_attempts(attempts)
@@ -112,7 +111,7 @@ def quota(
         )
     if node.store.unused and size is None:
         if as_json:
-            typer.echo(json.dumps({"authority": node.name, "epoch": epoch, "quotas": {}}, indent=1))
+            tell_json({"authority": node.name, "epoch": epoch, "quotas": {}})
         return
     tag = epoch_tag(node.name, epoch)
     if size is not None:
@@ -121,7 +120,7 @@ def quota(
     found = {n: node.store.evaluations(n, tag) for n in names}
     if as_json:
         quotas = {n: {"agreed": agreed, "used": used} for n, (agreed, used) in found.items()}
-        typer.echo(json.dumps({"authority": node.name, "epoch": epoch, "quotas": quotas}, indent=1))
+        tell_json({"authority": node.name, "epoch": epoch, "quotas": quotas})
         return
     for n, (agreed, used) in found.items():
         shown = (

@@ -15,7 +15,7 @@ from flwr.app import Message as FlowerMessage
 from flwr.clientapp import ClientApp
 
 from fedrisk.clients import align, common_view
-from fedrisk.clients.describe import Described, close, describe
+from fedrisk.clients.describe import Closed, Described, close, describe
 from fedrisk.clients.node import Node
 from fedrisk.clients.trail import Message, record_answer, record_refusal, record_request
 from fedrisk.errors import ConfigError, FedriskError, ProtocolError, StoreError
@@ -33,7 +33,7 @@ SHARED: tuple[Action, ...] = (
         answers=Disclosure("agreement", "public_to_study"),
     ),
     *align.ACTIONS,
-    Action(name="close", serve=close, in_attempt=False),
+    Action(name="close", serve=close, form=Form(body=Closed), in_attempt=False),
 )
 """What every node answers, whatever the recipe."""
 

@@ -7,9 +7,9 @@ study's rules against the policy, the table against the dictionary, the price ag
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from fedrisk.clients import out_of_time
 from fedrisk.clients.attempt import Agreement, Attempt
@@ -28,7 +28,7 @@ from fedrisk.privacy.accounting import check_epsilon_delta
 from fedrisk.privacy.ledger.ledger import Ledger
 from fedrisk.privacy.ledger.plain import epsilon_down
 from fedrisk.privacy.spend import Spend, total
-from fedrisk.protocol.form import AttemptId, Body, Seed
+from fedrisk.protocol.form import AttemptId, Body, Name, OfAttempt, Seed
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import LabelFacts, Labelled, Statement
 from fedrisk.recipe import Brought, Recipe
@@ -102,10 +102,27 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
     return Payload(body)
 
 
+class Closed(OfAttempt):
+    """The end of an attempt, and why, where a holder has hardly an enterprise in common with the banks."""
+
+    little_in_common: Annotated[list[Name], Field(max_length=100)] = Field(default_factory=list)
+
+
 def close(node: Node, request: Payload) -> Payload:
-    """The study ended, well or not: secrets of the attempt are deleted. Nothing to do where it never began here."""
+    """The study ended, well or not: secrets of the attempt are deleted. Nothing to do where it never began here.
+
+    What the hub says of enterprises in common is kept in the institution's own log, as the hub's word.
+    """
     attempt = str(request.get("attempt"))
     if node.store.knows(attempt):
+        members = Attempt(node, node.store.attempt(attempt)).study.members
+        little = [name for name in request.body.get("little_in_common") or () if name in members]
+        if little:
+            said = DataError(
+                f"the hub stopped the study before anything was charged: {', '.join(little)} has hardly any "
+                "enterprise in common with the banks. Compare id schemes with each other, and how ids are spelt"
+            )
+            node.store.log_error(attempt, "close", said)
         node.store.attempt(attempt).forget_secrets()
     return Payload()
 

@@ -74,16 +74,16 @@ def _of_column(values: pd.Series, feature: Feature) -> Iterator[Finding]:
     if not len(there):
         return  # the table's own check says so
     if missing >= EMPTY:
-        yield _finding("column_nearly_empty", feature, missing)
+        yield Finding("column_nearly_empty", {"column": feature.column, "share": missing})
     if feature.kind == "number":
         there = there[~there.isin(special_values(feature.special))]
     counts = there.value_counts()
     if len(counts) == 1 and not feature.special:
-        yield _finding("column_constant", feature, 1.0)
+        yield Finding("column_constant", {"column": feature.column, "share": 1.0})
     elif feature.kind == "number" and len(counts) > 1:
         yield from _of_number(there.to_numpy(np.float64), counts, feature)
     elif feature.kind != "number" and len(counts) and counts.iloc[0] >= ONE_BIN * len(there):
-        yield _finding("column_one_bin", feature, counts.iloc[0] / len(there))
+        yield Finding("column_one_bin", {"column": feature.column, "share": counts.iloc[0] / len(there)})
 
 
 def _of_number(x: Floats, counts: pd.Series, feature: Feature) -> Iterator[Finding]:
@@ -96,11 +96,11 @@ def _of_number(x: Floats, counts: pd.Series, feature: Feature) -> Iterator[Findi
     if feature.bins is not None:
         share = np.bincount(np.searchsorted(np.array(feature.bins, float), x, side="right")).max() / len(x)
         if share >= ONE_BIN:
-            yield _finding("column_one_bin", feature, float(share))
+            yield Finding("column_one_bin", {"column": feature.column, "share": float(share)})
         return
     used = _grid_used(x, feature)
     if used < NARROW:
-        yield _finding("bounds_wide", feature, used)
+        yield Finding("bounds_wide", {"column": feature.column, "share": used})
 
 
 def _grid_used(x: Floats, feature: Feature) -> float:
@@ -126,7 +126,3 @@ def _code(counts: pd.Series) -> float | None:
     if nines and counts[high] >= LEAST_CODE_ROWS and 2 * values[-2] < high:
         return float(high)
     return None
-
-
-def _finding(code: str, feature: Feature, share: float) -> Finding:
-    return Finding(code, {"column": feature.column, "share": share})

@@ -1,8 +1,8 @@
 """What is said where the key authority would evaluate more ids of an institution than it agreed to.
 
-A first run agrees a size by itself, a quarter above the list (``clients/align.GROWTH``). Two things reach it: a table that
-grows for years within one epoch, and a list of wrong ids, which uses the whole size up at once and locks its institution
-out. Only the authority's operator can tell them apart, and only he may raise the size.
+A first run agrees a size by itself, a quarter above the list (``clients/align.GROWTH``). Two things reach it: a table
+that grows for years within one epoch, and a list of wrong ids, which uses the whole size up at once and locks its
+institution out. Only the authority's operator can tell them apart, and only he may raise the size.
 """
 
 import shlex

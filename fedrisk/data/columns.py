@@ -31,14 +31,35 @@ def plain_numbers(column: Any) -> Floats | None:
         column, kind = column.cast(pa.int8()), pa.int8()
     if pa.types.is_integer(kind):
         ends = pc.min_max(column).as_py()
-        if ends["min"] is not None and max(-ends["min"], ends["max"]) > WHOLE:
+        if ends["min"] is not None and max(-ends["min"], ends["max"]) >= WHOLE:
             return None
         column = column.cast(pa.float64(), safe=False)
     elif pa.types.is_float32(kind):
-        column = column.cast(pa.string()).cast(pa.float64())
+        return _singles(np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float32))
     elif not pa.types.is_float64(kind):
         return None
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _singles(values: npt.NDArray[np.float32]) -> Floats:
+    """Single precision as the decimal numbers that it prints as: of fewest digits that tell it from its neighbours.
+
+    The product with a power of ten is exact here, so rounding it gives the decimal nearest to the value.
+    """
+    wide = values.astype(np.float64)
+    out = wide.copy()
+    rest = np.flatnonzero(np.isfinite(wide))
+    for places in range(10):
+        x = wide[rest]
+        decimal = np.rint(x * 10.0**places) / 10.0**places
+        same = (decimal.astype(np.float32) == values[rest]) & (np.abs(x) < 2.0**24)
+        out[rest[same]] = decimal[same]
+        rest = rest[~same]
+        if not len(rest):
+            return out
+    texts = pa.array(values[rest]).cast(pa.string())
+    out[rest] = texts.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return out
 
 
 def exact_texts(column: Any) -> Any:

@@ -109,9 +109,10 @@ class CsvFile:
             ragged.append((row.number, row.actual_columns, row.expected_columns))
             return "skip"
 
+        whole = 0
         try:
-            for _ in self._reader(names[:1], handler):
-                pass
+            for batch in self._reader(names[:1], handler):
+                whole += len(batch)
         except (pa.ArrowException, UnicodeError):
             pass
         if not ragged:
@@ -120,6 +121,8 @@ class CsvFile:
         shown = ", ".join(
             f"row {n} has {got} fields, the header {width}" for n, got, width in ragged[:MOST_ROWS]
         )
+        if not whole and {got - width for _, got, width in ragged} == {1}:
+            return f"cannot be read: every row has one field more than the header ({shown}); add its name to the header"
         return (
             f"cannot be read: {shown} ({len(ragged):,} such rows); put values that hold the delimiter "
             f'"{self.delimiter}" in quotes, or write the delimiter of the file in [table]'

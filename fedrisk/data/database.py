@@ -18,11 +18,26 @@ NUMBERS = (bool, int, float)
 
 @contextmanager
 def opened_query(url: str, query: str) -> Iterator[tuple[list[str], Any]]:
-    """The names of a query's columns, and its streamed result."""
-    with sqlalchemy.create_engine(url).connect() as connection:
+    """The names of a query's columns, and its streamed result.
+
+    Raises:
+        DataError: the driver is not installed, or the URL is none. What the driver says may quote the password.
+        sqlalchemy.exc.SQLAlchemyError: the database refuses.
+    """
+    with _engine(url).connect() as connection:
         streamed = connection.execution_options(stream_results=True)
         result = streamed.execute(sqlalchemy.text(query))
         yield list(result.keys()), result
+
+
+def _engine(url: str) -> sqlalchemy.Engine:
+    try:
+        return sqlalchemy.create_engine(url)
+    except ImportError as error:
+        reason = f"cannot be read: the driver {error.name} of this database is not installed; pip install {error.name}"
+    except ValueError:
+        reason = "cannot be read: its URL is malformed; write special characters of user and password as %XX"
+    raise DataError(reason)
 
 
 def query_blocks(result: Any, header: list[str], names: list[str], rows: int) -> Iterator[dict[str, Any]]:

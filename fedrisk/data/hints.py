@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fedrisk.data.text import CURRENCIES, Notation, number_of, plain_width, trim
+from fedrisk.data.text import CURRENCIES, Notation, number_of, plain_width, trim, whole
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,8 +34,13 @@ READ = 0.9
 DOUBLE_DIGITS = 15
 """Decimal digits that a double, and so a spreadsheet's number, keeps."""
 
+FEWEST_DIGITS = 4
+"""Fewest digits of an id from which zeros in front may have been lost."""
+
 _DECLARE = "declare each with its meaning in special (a bin of its own), or list it in missing_values"
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 _CODE = re.compile(r"-?(9{2,}[5-9]?|[1-9]0*|([1-9])\2+)")
+_UNIT = re.compile(r"[+-]?\d[\d.,]*\s*[^\W\d]{1,8}")
 _DATES = (
     (re.compile(r"\d{1,2}([-/.])\d{1,2}\1(\d{4}|\d{2})\b.*"), "day and month are not told apart"),
     (re.compile(r"[34]\d{4}(\.\d+)?"), "numbers as spreadsheets count days"),
@@ -46,18 +51,29 @@ _DATES = (
 # A mantissa with a fraction or a signed exponent: what no id looks like by itself.
 _SCIENTIFIC = r"^[+-]?\d(\.\d+[eE][+-]?\d+|[eE]\+\d+)$"
 _LONG_FLOAT = r"^\d{16,}\.0*$"
+_LOST = re.compile(f"{_SCIENTIFIC}|{_LONG_FLOAT}")
 _WRAPPED = r"^(=\".*\"|'.+)$"
 
 
 def notation_hint(texts: Sequence[str], notation: Notation) -> str:
     """The keys of [table] under which texts that are no numbers would be numbers, as "; write ..."; "" for none."""
-    sample = [plain_width(trim(t)) for t in texts[:LOOKED_AT]]
-    sample = [t for t in sample if any(c.isdigit() for c in t)]
+    given = [plain_width(trim(t)) for t in texts[:LOOKED_AT]]
+    sample = [t for t in given if any(c.isdigit() for c in t) and not t.startswith("#")]
     if not sample:
-        return ""
+        errors = any(t.startswith("#") for t in given)
+        return (
+            "; some are errors of a spreadsheet's formulas (#...): repair them, or list them"
+            if errors
+            else ""
+        )
     fits = [keys for keys, other in _others(sample, notation) if _share(sample, other) >= READ]
     if not fits:
-        return ""
+        units = sum(_UNIT.fullmatch(t) is not None for t in sample) > len(sample) / 2
+        return (
+            "; a unit stands behind the numbers: leave it out in the table, and state it as unit"
+            if units
+            else ""
+        )
     fewest = min(len(keys) for keys in fits)
     ways = [" and ".join(f"{k} = {v}" for k, v in keys.items()) for keys in fits if len(keys) == fewest]
     return f"; they are numbers in another notation: write {', or '.join(dict.fromkeys(ways))} in [table]"
@@ -91,12 +107,48 @@ def _occurs(mark: str, joined: str) -> bool:
     return any(c in joined for c in same)
 
 
+def grouped_by_points(values: Sequence[str]) -> int:
+    """How many values have a point and three digits after it, where all that have a point have: maybe thousands.
+
+    >>> grouped_by_points(["1.234", "12.500", "950"]), grouped_by_points(["1.234", "1.5"])
+    (2, 0)
+    """
+    pointed = [v for v in values if "." in v]
+    return len(pointed) if all(_GROUPED.fullmatch(trim(v)) for v in pointed) else 0
+
+
 def date_hint(texts: Sequence[str]) -> str:
     """What most of the texts that are no dates look like, as "; ..."; "" for nothing known."""
     sample = [trim(t) for t in texts[:LOOKED_AT]]
     for pattern, what in _DATES:
         if sample and sum(pattern.fullmatch(t) is not None for t in sample) > len(sample) / 2:
             return f"; they are {what}" if not what.startswith("day") else f"; {what} in them"
+    return ""
+
+
+def category_hint(texts: Sequence[str], listed: Sequence[str]) -> str:
+    """Why most of the texts are not among the listed ones, where that can be seen; "" where it cannot.
+
+    >>> category_hint(["1", "2"], ["01", "02"])
+    'zeros in front of the codes were lost: export the column as text'
+    """
+    sample = [plain_width(trim(t)) for t in texts[:LOOKED_AT]]
+    folded, bare = {c.casefold() for c in listed}, {c.lstrip("0") for c in listed if c.isdigit()}
+    ways = (
+        (
+            lambda t: _LOST.fullmatch(t) is not None,
+            "codes in floating point lost their digits: export the column as text",
+        ),
+        (
+            lambda t: whole(t).isdigit() and whole(t) in bare,
+            "zeros in front of the codes were lost: export the column as text",
+        ),
+        (lambda t: t in listed, "they are in full-width characters: write them as listed"),
+        (lambda t: t.casefold() in folded, "upper and lower case differ: write them as listed"),
+    )
+    for looks, what in ways:
+        if sample and sum(map(looks, sample)) > len(sample) / 2:
+            return what
     return ""
 
 
@@ -136,7 +188,7 @@ def _looks_like_code(value: float, low: float) -> bool:
 
 def lost_digits(texts: pa.Array) -> npt.NDArray[np.bool_]:
     """Which ids were numbers in floating point: in scientific notation, or of 16 digits and more with a fraction."""
-    return _matches(texts, f"{_SCIENTIFIC}|{_LONG_FLOAT}")
+    return _matches(texts, _LOST.pattern)
 
 
 def rounded_digits(texts: pa.Array) -> npt.NDArray[np.bool_]:
@@ -148,6 +200,21 @@ def rounded_digits(texts: pa.Array) -> npt.NDArray[np.bool_]:
     zeros = _matches(texts, r"^\d{15}0{2,}$")
     few = zeros.sum() < max(REPEATED, 0.5 * long.sum())
     return np.zeros(len(zeros), dtype=bool) if few else zeros
+
+
+def shorter_ids(texts: pa.Array) -> npt.NDArray[np.bool_]:
+    """Which ids have fewer digits than most, where all are numbers and none begins with 0, as once zeros were lost.
+
+    Ids that are running numbers look the same.
+    """
+    known = texts.drop_null()
+    if not pc.all(pc.match_substring_regex(known, r"^[1-9]\d*$")).as_py():
+        return np.zeros(len(texts), dtype=bool)
+    sizes = np.asarray(pc.utf8_length(texts).fill_null(0).to_numpy(zero_copy_only=False))
+    longest = int(sizes.max(initial=0))
+    if longest < FEWEST_DIGITS or 2 * (sizes == longest).sum() < len(known):
+        return np.zeros(len(texts), dtype=bool)
+    return (sizes < longest) & (sizes > 0)
 
 
 def wrapped(texts: pa.Array) -> npt.NDArray[np.bool_]:

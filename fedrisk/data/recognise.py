@@ -26,7 +26,7 @@ SAMPLE = 1 << 18
 TITLES = 20
 """Most rows above the names of columns that are looked at."""
 
-DELIMITERS = (",", ";", "\t", "|", "^", "\x01", ":", " ")
+DELIMITERS = (",", ";", "\t", "|", "^", "\x01", "，", "；", ":", " ")
 
 _EXPORT = "save the sheet as CSV (UTF-8), and name that file as source"
 _CONVERT = "export the table as CSV or Parquet"
@@ -159,10 +159,13 @@ def _packed(path: Path) -> tuple[str, str]:
 def _refuse_other_encodings(content: bytes, encoding: str) -> None:
     """DataError where the bytes are clearly text of another encoding than the one that is stated."""
     name = codec(encoding).name
-    wide = name.startswith(("utf-16", "utf-32"))
-    found = None if wide else _wide(content)
-    if found is None and not wide:
-        found = _other_encoding(content, name)
+    wide = _wide(content)
+    if name.startswith(("utf-16", "utf-32")):
+        # Bytes of other text are mostly some characters of these too.
+        narrow = "utf-8" if _decoded(content, "utf-8") is not None else _guess(content)
+        found = narrow if wide is None and 0 not in content else None
+    else:
+        found = wide or _other_encoding(content, name)
     if found is not None:
         raise DataError(f"is not in encoding {encoding}; {_looks_like(found)}")
     try:
@@ -210,7 +213,8 @@ def _mostly_utf8(content: bytes) -> bool:
 
 def _guess(content: bytes) -> str:
     """The likeliest encoding of text that is no UTF-8: by how many of its characters are frequent ones."""
-    best, share = "latin-1", 0.5
+    # The range that latin-1 keeps for control characters has signs in the encoding of Windows.
+    best, share = "cp1252" if re.search(rb"[\x80-\x9f]", content) else "latin-1", 0.5
     # Both standards have their frequent characters in one range of first bytes.
     for name, table, first, last in (("gb18030", "gb2312", 0xB0, 0xD7), ("big5", "big5", 0xA4, 0xC6)):
         text = _decoded(content, name)
@@ -289,6 +293,8 @@ def _hits(row: Sequence[str], names: set[str]) -> int:
 
 def _say(found: str, before: int, delimiter: str, skipped: int) -> str:
     words, keys = [], []
+    if not found.isascii():
+        return f'its fields are separated by the full-width "{found}"; replace it by a comma in the file'
     if found != delimiter:
         shown, stated = (_NAMES.get(d, d) for d in (found, delimiter))
         words.append(f'its fields are separated by "{shown}", not "{stated}"')

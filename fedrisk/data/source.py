@@ -389,7 +389,8 @@ def _open(source: TableSource, base: Path, wanted: Sequence[str]) -> Iterator[_O
         )
     if path.suffix.lower() == ".parquet":
         refuse_other_than_parquet(path)
-        with pa.parquet.ParquetFile(path) as file:
+        # Old moments of 96 bits: in nanoseconds, years like 9999 would become others.
+        with pa.parquet.ParquetFile(path, coerce_int96_timestamp_unit="us") as file:
             yield _Opened(
                 file.schema_arrow.names,
                 lambda names: _columns(file.iter_batches(BLOCK_ROWS, columns=names)),

@@ -9,7 +9,7 @@ they are dropped, not chained.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,29 +20,12 @@ import pandas as pd
 import pyarrow as pa
 
 from fedrisk.alignment.ids import normalise
-from fedrisk.data.checks import Severity
-from fedrisk.data.dictionary import ROW_NUMBER, Column, Dictionary, Label
-from fedrisk.data.hints import (
-    DOUBLE_DIGITS,
-    codes_hint,
-    date_hint,
-    lost_digits,
-    notation_hint,
-    rounded_digits,
-    wrapped,
-)
+from fedrisk.data.column_checks import checked_column, notation_remedy
+from fedrisk.data.dictionary import ROW_NUMBER, Dictionary, Label
+from fedrisk.data.hints import DOUBLE_DIGITS, lost_digits, rounded_digits, shorter_ids, wrapped
 from fedrisk.data.source import Check, Checks, TableSource, by_value, read_source, where
-from fedrisk.data.special import special_values
 from fedrisk.data.text import MISSING, Codes, Notation, whole
-from fedrisk.data.typed import (
-    numbers,
-    read_category,
-    read_date,
-    read_flag,
-    read_number,
-    special_rows,
-    texts_of,
-)
+from fedrisk.data.typed import numbers, texts_of
 from fedrisk.errors import DataError
 
 Floats = npt.NDArray[np.float64]
@@ -51,14 +34,6 @@ Bools = npt.NDArray[np.bool_]
 
 REFUSED_SHARE = 0.01
 """Rows whose id breaks its scheme are dropped up to this share; a larger share is an error."""
-
-# By kind: what a value must be, and an example for the remedy.
-_WANTED = {
-    "number": ("a number", "1234.5"),
-    "flag": ("yes or no", "1 or 0"),
-    "date": ("a date", "2025-01-31"),
-}
-_LOST_CODES = "codes in scientific notation lost their digits: export the column as text"
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +137,8 @@ def _examine(source: TableSource, dictionary: Dictionary, base: Path) -> tuple[T
     checks.total = len(raw)
     notation = source.notation
     frame = pd.DataFrame(
-        {c.name: _typed(raw[c.table_name], c, checks, notation) for c in dictionary.columns}, copy=False
+        {c.name: checked_column(raw[c.table_name], c, checks, notation) for c in dictionary.columns},
+        copy=False,
     )
     label = None if label is None else label[keep]
     weight = None if weight is None else weight[keep]
@@ -220,7 +196,7 @@ def _ids(raw: pd.DataFrame, d: Dictionary, checks: Checks) -> tuple[Objects, Boo
     if d.id == ROW_NUMBER:
         numbers = raw.index.to_numpy()
         return np.array([f"ROW{i:09d}" for i in numbers], dtype=object), np.ones(len(raw), dtype=bool)
-    text, present = _id_texts(raw[d.id], d.id, checks)
+    text, present = _id_texts(raw[d.id])
     remedy = "fill the id in, or leave these rows out"
     checks.note(d.id, "id is missing", int((~present).sum()), remedy, at=raw.index[~present])
     lost = _check_lost(text, raw.index, present, d.id, checks)
@@ -244,7 +220,7 @@ def _ids(raw: pd.DataFrame, d: Dictionary, checks: Checks) -> tuple[Objects, Boo
     return ids, good
 
 
-def _id_texts(values: pd.Series[Any], name: str, checks: Checks) -> tuple[pd.Series[Any], Bools]:
+def _id_texts(values: pd.Series[Any]) -> tuple[pd.Series[Any], Bools]:
     """Ids as texts, and which rows have one.
 
     Where all are whole numbers with an empty fraction, a program made numbers of them: they are the numbers.
@@ -255,10 +231,6 @@ def _id_texts(values: pd.Series[Any], name: str, checks: Checks) -> tuple[pd.Ser
     if present.any() and whole(text[present].iloc[0]) != text[present].iloc[0]:
         shorter = text.str.replace(r"^(\d{1,15})\.0+$", r"\1", regex=True)
         if (shorter[present] != text[present]).all():
-            remedy = "read as whole numbers; zeros in front of them would be lost: export the column as text"
-            checks.note(
-                name, "ids were written as numbers with a fraction", int(present.sum()), remedy, "warning"
-            )
             text = shorter
     return text, present
 
@@ -284,6 +256,15 @@ def _check_lost(
         found = look(texts) & present & ~lost
         checks.note(name, rule, int(found.sum()), remedy, at=rows[found])
         lost |= found
+    shorter = shorter_ids(texts) & present
+    checks.note(
+        name,
+        "ids are numbers with fewer digits than most",
+        int(shorter.sum()),
+        "if zeros in front of them were lost, nobody else's id matches: export the column as text",
+        "note",
+        at=rows[shorter],
+    )
     return lost
 
 
@@ -294,14 +275,16 @@ def _label(
     if rule is None:
         return None, None
     given = raw[rule.column]
-    empty = (given.isna() | (given.astype("string").str.strip() == "")).to_numpy(dtype=bool, na_value=True)
+    empty = (given.isna() | given.isin(sorted(MISSING))).to_numpy(dtype=bool)
     kept = "scored like any other row, and not trained on"
     if rule.positive:
         classes = Codes([*rule.positive, *rule.negative], notation=notation)
-        meanings = {None: np.nan} | {
-            k: float(k < len(rule.positive)) for k in range(len(rule.positive + rule.negative))
-        }
-        label = by_value(texts_of(given), lambda v: meanings[classes.place(v)])
+
+        def meaning(text: str) -> float:
+            place = classes.place(text)
+            return np.nan if place is None else float(place < len(rule.positive))
+
+        label = by_value(texts_of(given), meaning)
         remedy = f"{kept}; list the value under positive or negative if it is an outcome"
         unlisted = np.isnan(label) & ~empty
         checks.note(
@@ -319,7 +302,7 @@ def _label(
             rule.column,
             "label is not a number",
             int(unreadable.sum()),
-            f"write a number in [0, 1]{_notation_hint(given, unreadable, notation)}",
+            f"write a number in [0, 1]{notation_remedy(given, unreadable, notation)}",
             at=raw.index[unreadable],
         )
         without = np.isnan(label) & ~unreadable
@@ -337,148 +320,6 @@ def _label(
         rule.weight, "selection weight missing or outside [0, 1]", int(wide.sum()), remedy, at=raw.index[wide]
     )
     return label, weight
-
-
-def _typed(values: pd.Series[Any], c: Column, checks: Checks, notation: Notation) -> Any:
-    """One column's values in their type, checked against the dictionary."""
-    typed, unreadable = _READERS[c.kind](values, c, notation)
-    if c.kind == "number":
-        codes = special_rows(typed, values, c, notation)
-        for code in special_values(c.special):
-            typed[codes & (typed == code)] = code
-        plain = ~codes if c.special else np.ones(len(typed), dtype=bool)
-        _check_number(typed, plain, values, c, checks)
-        if c.low is not None:
-            typed[plain] = np.clip(typed[plain], *_ends(c))
-    if c.kind == "category":
-        _tolerate(c, unreadable, values, checks)
-    else:
-        _check_readable(c, unreadable, values, checks, notation)
-    _check_missing(pd.isna(typed) & ~unreadable, values.index, c, checks)
-    return typed
-
-
-def _check_readable(
-    c: Column, unreadable: Bools, values: pd.Series[Any], checks: Checks, notation: Notation
-) -> None:
-    wanted, example = _WANTED[c.kind]
-    number = c.kind in ("number", "flag")
-    remedy = f"write it as {example}, or list the code in missing_values"
-    remedy += ", or recode it as a number and declare it in special" if number else ""
-    if c.kind == "date":
-        remedy += date_hint(_distinct(values, unreadable))
-    elif c.kind == "number":
-        remedy += _notation_hint(values, unreadable, notation)
-    checks.note(c.name, f"not {wanted}", int(unreadable.sum()), remedy, **_shown(values, unreadable))
-
-
-def _notation_hint(values: pd.Series[Any], unreadable: Bools, notation: Notation) -> str:
-    return notation_hint(_distinct(values, unreadable), notation) if unreadable.any() else ""
-
-
-def _distinct(values: pd.Series[Any], rows: Bools) -> list[str]:
-    """The distinct values of the rows as texts, the most frequent first."""
-    return list(texts_of(values[rows]).value_counts().index)
-
-
-def _shown(values: pd.Series[Any], rows: Bools) -> dict[str, Any]:
-    """What the table's owner sees of rows that break a rule: where they are, and which values they have."""
-    if not rows.any():
-        return {}
-    return {"at": values.index[rows], "values": _distinct(values, rows)}
-
-
-def _check_missing(missing: Bools, rows: pd.Index[Any], c: Column, checks: Checks) -> None:
-    if c.missing == "refuse":
-        rule, remedy = "missing, which this column refuses", 'fill in, or missing = "bin"'
-        checks.note(c.name, rule, int(missing.sum()), remedy, at=rows[missing])
-    elif c.feature and missing.all():
-        checks.note(
-            c.name, "missing in every row", int(missing.sum()), "check the column's source", "warning"
-        )
-
-
-def _check_number(x: Floats, plain: Bools, values: pd.Series[Any], c: Column, checks: Checks) -> None:
-    infinite = np.isinf(x)
-    checks.note(
-        c.name,
-        "infinite",
-        int(infinite.sum()),
-        "replace by a missing value or a finite bound",
-        **_shown(values, infinite),
-    )
-    if c.low is None or c.high is None:
-        return
-    beyond = ((x < c.low) | (x > c.high)) & ~infinite & plain
-    outside = x[beyond]
-    rule = f"outside the public bounds [{c.low:g}, {c.high:g}]"
-    hint = codes_hint(outside, c.low, c.high)
-    shown = _shown(values, beyond)
-    if _tolerated(c, len(outside), x[plain]):
-        severity: Severity = "warning" if hint else "note"
-        checks.note(c.name, rule, len(outside), f"counted as the bound{hint}", severity, **shown)
-    else:
-        checks.note(c.name, rule, len(outside), f"{_bounds_remedy(c)}{hint}", **shown)
-
-
-def _tolerate(c: Column, unlisted: Bools, values: pd.Series[Any], checks: Checks) -> None:
-    """A note where categories that are not listed are tolerated, and then count as missing; else an error."""
-    rule, rows, shown = "not in the list of categories", int(unlisted.sum()), _shown(values, unlisted)
-    if _tolerated(c, rows, values):
-        checks.note(c.name, rule, rows, "counted as missing", "note", **shown)
-        return
-    lost = lost_digits(pa.array(_distinct(values, unlisted), pa.string()))
-    remedy = "add the category" if not lost.any() else _LOST_CODES
-    checks.note(c.name, rule, rows, f"{remedy}, or raise outside = {c.outside:g}", **shown)
-
-
-def _tolerated(c: Column, rows: int, values: Any) -> bool:
-    """Whether so many rows are at most the share ``c.outside`` of those that have a value.
-
-    A category that is not listed counts as missing; where missing values are refused, no row is tolerated.
-    """
-    allowed = 0.0 if c.kind == "category" and c.missing == "refuse" else c.outside
-    known = pd.notna(values) if c.kind == "number" else ~values.isin(sorted(MISSING)) & values.notna()
-    return rows <= allowed * max(int(known.sum()), 1)
-
-
-def _bounds_remedy(c: Column) -> str:
-    """What helps against values outside the bounds of such a column.
-
-    A linear grid has cells of one width: bounds that hold a long tail leave few cells where most values are, and
-    the curve is lost. A log grid over the same bounds loses next to nothing, and public edges nothing at all.
-    """
-    share = f"raise outside = {c.outside:g}"
-    if c.bins is not None:
-        return f"correct the unit, or widen low and high, which costs nothing beside public edges, or {share}"
-    if c.grid == "log":
-        return f"correct the unit, or widen the bounds, which costs little on a log grid, or {share}"
-    return (
-        'correct the unit; for money and whatever else has a long tail, write grid = "log" with wide bounds; else keep '
-        f"the bounds tight and {share} (values beyond count as the bound): wide bounds on a linear grid would leave "
-        "few cells where most values are"
-    )
-
-
-def _ends(c: Column) -> tuple[float, float]:
-    """Where a column's numbers are cut off: at its bounds, or beside a bound that is a special code.
-
-    A number beyond such a bound must not become the code.
-    """
-    codes = special_values(c.special)
-    low, high = float(c.low or 0.0), float(c.high or 0.0)
-    return (
-        float(np.nextafter(low, high)) if low in codes else low,
-        float(np.nextafter(high, low)) if high in codes else high,
-    )
-
-
-_READERS: dict[str, Callable[[pd.Series[Any], Column, Notation], tuple[Any, Bools]]] = {
-    "number": read_number,
-    "flag": read_flag,
-    "category": read_category,
-    "date": read_date,
-}
 
 
 def _digest(

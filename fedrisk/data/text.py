@@ -179,9 +179,9 @@ def _grouped(text: str, notation: Notation) -> str | None:
         marks = {" ": _SPACES, "'": _APOSTROPHES}.get(notation.thousands, notation.thousands)
         groups = re.split(f"[{re.escape(marks)}]", before)
         if len(groups) > 1:
-            # Groups of three, as in most countries, or two and at last three, as in India, or four, as in China.
+            # Groups of three, or of two and at last three, as in India. Four digits may be a fraction: no number.
             sizes = [len(g) for g in groups[1:]]
-            even = set(sizes) in ({3}, {4}) or (sizes[-1] == 3 and set(sizes[:-1]) == {2})
+            even = set(sizes) == {3} or (sizes[-1] == 3 and set(sizes[:-1]) == {2})
             if not even or not 1 <= len(groups[0]) <= max(sizes) or not all(map(str.isdigit, groups)):
                 return None
             before = "".join(groups)
@@ -313,12 +313,11 @@ def _double(value: float | np.floating[Any]) -> str | None:
     if value != value:
         return None
     # Single precision tells whole numbers apart up to 2^24 only, half precision up to 2^11.
-    precise = (
-        2.0 ** (int(np.finfo(type(value)).nmant) + 1) if isinstance(value, np.floating) else float(WHOLE)
-    )
+    narrow = not isinstance(value, float)
+    precise = 2.0 ** (int(np.finfo(type(value)).nmant) + 1) if narrow else WHOLE
     if _integral(value):
-        return str(int(value)) if abs(value) < precise else _scientific(value)
-    return repr(float(value)) if isinstance(value, (float, np.float64)) else str(value)
+        return str(int(value)) if abs(float(value)) < precise else _scientific(value)
+    return str(value) if narrow else repr(float(value))
 
 
 def _integral(value: float | np.floating[Any]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -98,10 +99,11 @@ def _number(text: str, notation: Notation) -> float | None:
 
 def marked(typed: Floats, unreadable: Bools, values: pd.Series[Any], codes: Codes) -> Bools:
     """Which values of a column of numbers are among ``codes``: as texts, or as numbers, exactly."""
-    here = np.isin(typed, [float(n) for n in codes.numbers])
     if values.dtype == np.float64:
-        return here
+        # A code that no double can be is none of them.
+        return np.isin(typed, [float(n) for n in codes.numbers if Decimal(repr(float(n))) == n])
     # Doubles find those that may be one; decimals tell which are.
+    here = np.isin(typed, [float(n) for n in codes.numbers])
     asked = here | unreadable | np.isinf(typed) if codes.words else here
     if asked.any():
         places, distinct = pd.factorize(values[asked])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fedrisk.clients.label_rate import Labels
 from fedrisk.clients.node import Node
-from fedrisk.data.source import Check as TableCheck
+from fedrisk.data.checks import Check as TableCheck
 from fedrisk.engine import together
 from fedrisk.engine.in_process import load_nodes
 from fedrisk.engine.member_check import Looked, look

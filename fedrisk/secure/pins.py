@@ -107,5 +107,6 @@ def refuse_changed(changed: Sequence[str], where: Path | str) -> None:
     if changed:
         raise EnvelopeError(
             f"the key of {', '.join(changed)} is not the one pinned in {where}; ask its owner whether it "
-            "was renewed, and remove the pin by hand only then"
+            "was renewed, and remove the pin by hand only then. Another consortium with the same names needs stores of "
+            "its own: another FEDRISK_HOME, for its hub and its institutions"
         )

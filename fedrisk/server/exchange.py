@@ -24,7 +24,7 @@ Report = Callable[[int, str, str], None]
 
 _QUOTA = (
     ". Code quota: the key authority agreed to evaluate fewer ids of an institution than it has now. fedrisk quota "
-    "with the authority's file shows whose; its operator agrees more with --size, where that institution's ids are right"
+    "with the authority's file shows whose; its operator agrees more with --size, where these ids are right"
 )
 
 PATIENCE = 600.0
@@ -182,14 +182,24 @@ class Exchange:
             out[name] = with_parts(stamped, new, codes)
         return out
 
-    def close(self) -> None:
+    def close(self, little_in_common: Mapping[str, Sequence[str]] | None = None) -> None:
         """Tell every node that the attempt is over, so that its secrets go; whoever cannot be reached forgets later.
 
-        Never raises, and is not counted as an exchange: nothing of the study is in it.
+        little_in_common: by member that it concerns, holders with hardly an enterprise in common with the banks, where
+        that is why. Never raises, and is not counted as an exchange: nothing of the study is in it.
         """
+        little = little_in_common or {}
         with contextlib.suppress(Exception):
             nodes = dict(self._nodes) or self._asked
-            content = dict.fromkeys(nodes, Payload({"attempt": self.attempt}))
+            content = {
+                name: Payload(
+                    {
+                        "attempt": self.attempt,
+                        **({"little_in_common": [*little[name]]} if name in little else {}),
+                    }
+                )
+                for name in nodes
+            }
             self._send("close", "", content, nodes, timeout=15.0, tolerant=True)
 
     def _send(

@@ -13,7 +13,7 @@ from fedrisk.alignment.matching import HOLD_OUT, TRAINING, BankList, match
 from fedrisk.data.features import Feature
 from fedrisk.errors import DataError, ProtocolError
 from fedrisk.privacy.accounting import check_epsilon_delta
-from fedrisk.protocol.order import check_common, shares_of, wanted_rows
+from fedrisk.protocol.order import check_common, share_in_common, shares_of, wanted_rows
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import (
     Statement,
@@ -230,13 +230,35 @@ def check_overlap(roster: Roster) -> None:
     for bank, rows in roster.training.items():
         if not rows:
             raise DataError(f"{bank} has no training rows after alignment; nothing was released")
-    places = sum(len(rows.rows) for rows in roster.lists.values())
-    for holder in roster.study.holders:
-        if holder in roster.lists:  # it trains on rows of its own
-            continue
-        known = sum(int((rows.holders[holder] >= 0).sum()) for rows in roster.lists.values())
-        check_common(roster.study, holder, known, places, roster.statements[holder].rows)
+    for holder, sizes in _in_common(roster).items():
+        check_common(roster.study, holder, *sizes)
     _check_enough(roster)
+
+
+def little_in_common(roster: Roster) -> dict[str, list[str]]:
+    """By member that it concerns, the holders with hardly an enterprise in common with the banks.
+
+    It concerns themselves and the banks. No other member is told, and nobody how many enterprises there are: the hub
+    says it when it closes the attempt.
+    """
+    study, found = roster.study, _in_common(roster)
+    least = study.alignment.least_overlap
+    little = [h for h, sizes in found.items() if not sizes[0] or share_in_common(*sizes) < least]
+    return {h: [h] for h in little} | (dict.fromkeys(study.banks, little) if little else {})
+
+
+def _in_common(roster: Roster) -> dict[str, tuple[int, int, int]]:
+    """By holder that does not train: places of the lists that it knows, all places, and its rows."""
+    places = sum(len(rows.rows) for rows in roster.lists.values())
+    return {
+        holder: (
+            sum(int((rows.holders[holder] >= 0).sum()) for rows in roster.lists.values()),
+            places,
+            roster.statements[holder].rows,
+        )
+        for holder in roster.study.holders
+        if holder not in roster.lists
+    }
 
 
 def _check_enough(roster: Roster) -> None:

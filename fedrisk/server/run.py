@@ -12,7 +12,7 @@ import numpy as np
 from flwr.serverapp import Grid
 
 from fedrisk.alignment.matching import BankList
-from fedrisk.errors import PeerError, StoreError
+from fedrisk.errors import DataError, PeerError, StoreError
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipe import Recipe, Section
 from fedrisk.releases.plan import Plan
@@ -21,7 +21,15 @@ from fedrisk.server.exchange import Exchange, Report
 from fedrisk.server.hub import Hub
 from fedrisk.server.outcome import HubSession, Outcome, left_undone
 from fedrisk.server.results import Results, summarise
-from fedrisk.server.roster import Roster, agree, align, check_overlap, planned, roster_features
+from fedrisk.server.roster import (
+    Roster,
+    agree,
+    align,
+    check_overlap,
+    little_in_common,
+    planned,
+    roster_features,
+)
 from fedrisk.server.runs import Log, Runs, entry
 from fedrisk.study import Study, study_from
 
@@ -177,12 +185,21 @@ def _session(
     plan = planned(study, known, recipe.plan)
     if begun is None:
         roster = align(exchange, study, hub, agreed, research_seed, plan.sample_rows)
-        check_overlap(roster)
+        _check_overlap(exchange, roster)
     else:
         roster = _restored(study, research_seed, begun)
     kept = checkpoint or Checkpoint.of(hub, exchange.attempt)
     session = HubSession(exchange, roster, kept, keep_in(kept, roster, asked))
     return session, plan
+
+
+def _check_overlap(exchange: Exchange, roster: Roster) -> None:
+    """Errors of ``check_overlap``; those whom it concerns are told with the end of the attempt."""
+    try:
+        check_overlap(roster)
+    except DataError:
+        exchange.close(little_in_common(roster))
+        raise
 
 
 def keep_in(checkpoint: Checkpoint, roster: Roster, asked: Study) -> Callable[[Payload], None]:

@@ -11,6 +11,11 @@ import pandas as pd
 import pytest
 import sqlalchemy
 
+from fedrisk.data.dictionary import load_dictionary
+from fedrisk.data.source import TableSource
+from fedrisk.data.table import read_table
+from fedrisk.errors import DataError
+
 pytestmark = pytest.mark.study
 FOLDERS = [*os.environ.get("PATH", "").split(os.pathsep)]
 FOLDERS += [str(p) for p in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
@@ -131,3 +136,79 @@ def test_a_database_that_cannot_be_read_says_so_without_the_password(server, con
     (entry,) = consortium.nodes["tax"].store.errors(consortium.last.attempt)
     assert "table from the database: cannot be read" in entry["text"] and "the query" in entry["text"]
     assert "s3cret" not in entry["text"] and "127.0.0.1" not in entry["text"]
+
+
+TYPES = """
+CREATE TABLE typed (
+    id numeric(20, 0), income numeric(12, 2), rate real, code text, own boolean, day timestamptz, short date, bad bool,
+    tag uuid, raw bytea
+)
+"""
+ROWS = """
+INSERT INTO typed VALUES
+    (103100000026000123, 10.50, 0.1, 'NA', true, '2024-09-01T00:00:00+08:00', '2024-09-01', true,
+     '00000000-0000-0000-0000-000000000001', 'a'),
+    (103100000026000124, -9, NULL, '0101', false, '2024-09-01T23:30:00+08:00', '2024-08-31', false,
+     '00000000-0000-0000-0000-000000000002', 'b'),
+    (103100000026000125, NULL, 'NaN', '1E3', NULL, NULL, NULL, NULL, NULL, NULL)
+"""
+CSV = """id,income,rate,code,own,day,short,bad,tag,raw
+103100000026000123,10.50,0.1,NA,t,2024-09-01T00:00:00+08:00,2024-09-01,1,00000000-0000-0000-0000-000000000001,a
+103100000026000124,-9.00,,0101,f,2024-09-01T23:30:00+08:00,2024-08-31,0,00000000-0000-0000-0000-000000000002,b
+103100000026000125,,NaN,1E3,,,,,,
+"""
+
+
+def test_typed_columns_are_the_values_of_a_text_file(server, tmp_path):
+    engine = sqlalchemy.create_engine(server)
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("DROP TABLE IF EXISTS typed"))
+        connection.execute(sqlalchemy.text(TYPES))
+        connection.execute(sqlalchemy.text(ROWS))
+    engine.dispose()
+    (tmp_path / "t.csv").write_text(CSV)
+    columns = [
+        {"name": "income", "kind": "number", "meaning": "m", "low": 0, "high": 99, "missing_values": [-9]},
+        {"name": "rate", "kind": "number", "meaning": "m", "low": 0, "high": 0.1},
+        {
+            "name": "code",
+            "kind": "category",
+            "meaning": "m",
+            "categories": ["NA", "0101", "1E3", "1000", "101"],
+        },
+        {"name": "own", "kind": "flag", "meaning": "m"},
+        {"name": "day", "kind": "date", "meaning": "m", "feature": False},
+        {"name": "short", "kind": "date", "meaning": "m", "feature": False},
+        {"name": "tag", "kind": "category", "meaning": "m", "feature": False},
+        {"name": "raw", "kind": "category", "meaning": "m", "categories": ["a", "b"]},
+    ]
+    label = {"column": "bad", "positive": [1], "negative": [0], "horizon": "h"}
+    d = load_dictionary({"id": "id", "id_scheme": "opaque", "columns": columns, "label": label})
+    # The driver gives moments in the zone of the session; a date in the query's own zone is the day that was written.
+    query = "SELECT *, (day AT TIME ZONE 'Asia/Shanghai') AS day FROM typed".replace(
+        "*, ", "id, income, rate, code, own, short, bad, tag, raw, "
+    )
+    files = read_table(TableSource(source="t.csv"), d, base=tmp_path)
+    rows = read_table(TableSource(source=server, query=query), d, base=tmp_path)
+    assert rows.digest == files.digest
+    only = {"id": "103100000026000124"}
+    assert (
+        len(
+            read_table(
+                TableSource(source=server, query=query, only=only),
+                d.model_copy(update={"label": None}),
+                base=tmp_path,
+            )
+        )
+        == 1
+    )
+
+
+def test_a_column_without_text_is_named(server, tmp_path):
+    d = load_dictionary(
+        {"id": "id", "id_scheme": "opaque", "columns": [{"name": "x", "kind": "flag", "meaning": "m"}]}
+    )
+    for value in ("ARRAY[1, 2]", "'{}'::jsonb", "interval '1 day'", "'\\xff'::bytea"):
+        source = TableSource(source=server, query=f"SELECT 'a' AS id, {value} AS x".replace(":", "\\:"))
+        with pytest.raises(DataError, match='column "x" holds (values of type|bytes)'):
+            read_table(source, d, base=tmp_path)

@@ -46,6 +46,7 @@ def test_default_credit_gains_over_the_bank_alone_at_epsilon_one():
     assert metrics["research"] and metrics["nominal_epsilon"] == 1.0 and metrics["epsilon"] is None
 
 
+@pytest.mark.long
 def test_default_credit_in_three_parts():
     metrics = run("default_credit_three")
     assert metrics["auc"] >= 0.74
@@ -53,6 +54,7 @@ def test_default_credit_in_three_parts():
     assert metrics["rows"]["overlap"] == {"card3_bureau": 30_000, "card3_registry": 30_000}
 
 
+@pytest.mark.long
 def test_six_lenders():
     """Banks alone, the same columns at each: no holder, so there is no exchange of masks."""
     metrics = run("sba")

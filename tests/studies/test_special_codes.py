@@ -132,6 +132,7 @@ def test_scores_and_reasons_know_the_codes(run, tables):
         assert rows["champion_probability"].between(0, 1).all()
 
 
+@pytest.mark.long
 def test_with_noise_and_codes_a_study_is_what_it_is_without_codes(kit, tmp_path, tables, columns):
     """Same releases, same price: codes are a few bins more, named in the report."""
     coded = kit.build(tmp_path / "c", BANKS, ("tax",), tables=tables, columns=columns).run()

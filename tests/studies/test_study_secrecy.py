@@ -151,7 +151,7 @@ def digit_counts(arrays):
     return np.bincount(np.r_[raw >> 4, raw & 15], minlength=16)
 
 
-@pytest.fixture(scope="module", params=ROSTERS)
+@pytest.fixture(scope="module", params=["1x1", pytest.param("2x2", marks=pytest.mark.long)])
 def seen(request, kit, scratch):
     """Recorded runs on both of two twins, in random order, with the coins that chose them."""
     twins = Twins(kit, scratch(), request.param)
@@ -393,7 +393,13 @@ def left_over_of(node, attempt):
     ]
 
 
-@pytest.mark.parametrize("how", ["private", "research", "no evaluation", "regulator"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "private",
+        *(pytest.param(how, marks=pytest.mark.long) for how in ("research", "no evaluation", "regulator")),
+    ],
+)
 def test_no_secret_is_left_after_a_study(kit, tmp_path, how):
     policy = {"evaluation": False} if how == "no evaluation" else {}
     authority = "regulator" if how == "regulator" else None
@@ -454,7 +460,7 @@ def same_bytes(a, b):
     return one == other and mine == theirs
 
 
-@pytest.mark.parametrize("seed", [None, 1])
+@pytest.mark.parametrize("seed", [None, pytest.param(1, marks=pytest.mark.long)])
 def test_replays_change_nothing(kit, tmp_path, seed):
     """The same message again: the same bytes, no further charge, and the study goes on undisturbed."""
     consortium = kit.build(tmp_path, ("alfa", "beta"), ("tax", "power"), enterprises=1500)

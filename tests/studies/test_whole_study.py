@@ -574,6 +574,7 @@ def noisy(kit, folder, seed, epsilon=2.0):
     return consortium, consortium.run(research_seed=seed, wire=False)
 
 
+@pytest.mark.long
 def test_noise_of_whole_studies_has_the_promised_variance(kit, tmp_path):
     """Total less exact: mean 0 and the variance that the documentation promises, by chi-square and normal bounds.
 
@@ -651,7 +652,7 @@ def agreed(consortium, research_seed=None):
 # --- (d) prices ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("banks", [("alfa",), ("alfa", "beta", "gama")])
+@pytest.mark.parametrize("banks", [("alfa",), pytest.param(("alfa", "beta", "gama"), marks=pytest.mark.long)])
 def test_spends_add_up_to_the_budget_and_all_pay_the_same(kit, tmp_path, banks):
     consortium = kit.build(tmp_path, banks, kit.HOLDERS, study={"privacy": {"epsilon": 1.0}})
     run = consortium.run()

@@ -36,7 +36,7 @@ STUDY = {
     "name": "s",
     "purpose": "credit_scoring",
     "privacy": {"epsilon": 1.0},
-    "alignment": {"authority": "tax"},
+    "alignment": {"authority": "tax", "least_overlap": 0},
     "institutions": [
         {"name": "alfa", "role": "bank"},
         {"name": "other", "role": "bank"},

@@ -479,3 +479,208 @@ def test_a_text_code_in_a_number_names_both_remedies(tmp_path):
     column = {"name": "income", "kind": "number", "meaning": "m", "low": 0, "high": 100}
     text = refusal(tmp_path, *coded(["1", CANARY + "x"], column))
     assert "list the code in missing_values, or recode it as a number and declare it in special" in text
+
+
+def long_ids(values, name="income"):
+    return {"id": values, name: ["1"] * len(values)}
+
+
+LOST = {
+    "scientific notation": [f"{913501000000000000 + 7 * i:.5E}" for i in range(4)],
+    "scientific notation without a fraction": ["9E+17", "8e+17"],
+    "long with a fraction": ["913501000000000128.0", "913501000000000256.0"],
+    "rounded after 15 digits": [f"91350100012345{i}000" for i in range(4)],
+    "wrapped as a formula": [f'="0135{i}"' for i in range(3)],
+    "with an apostrophe": [f"'0135{i}" for i in range(3)],
+}
+
+
+@pytest.mark.parametrize("kind", LOST)
+def test_ids_whose_digits_were_lost_are_named_and_are_no_duplicates(tmp_path, kind):
+    text = refusal(tmp_path, long_ids(LOST[kind]), dictionary(COLUMNS[:1], None))
+    assert f"({len(LOST[kind])} rows, 100.00%); export" in text
+    assert "text" in text and "roll the rows" not in text
+    (check,) = (c for c in errors(tmp_path, long_ids(LOST[kind]), dictionary(COLUMNS[:1], None)) if c.rows)
+    assert check.at == tuple(range(2, 2 + len(LOST[kind]))) and check.values == ()
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32"])
+def test_ids_in_floating_point_are_named(tmp_path, kind):
+    first = 10**19 if kind == "float64" else 20240901
+    frame = pd.DataFrame({"id": np.array([first + 4096 * i for i in range(3)], dtype=kind), "income": 1.0})
+    frame.to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"digits of ids were lost: .*3 rows.*export the column as text"):
+        read_table(TableSource(source="t.parquet"), dictionary(COLUMNS[:1], None), base=tmp_path)
+
+
+@pytest.mark.parametrize("values", [["1E5", "2E5"], ["12e", "1.5"], [str(10**17 + 7 * i) for i in range(9)]])
+def test_ids_that_only_look_a_little_like_numbers_are_ids(tmp_path, values):
+    assert len(read(tmp_path, long_ids(values), dictionary(COLUMNS[:1], None))) == len(values)
+
+
+def test_ids_that_were_whole_doubles_are_the_numbers_and_shorter_ones_are_noted(tmp_path):
+    table = read(tmp_path, long_ids(["1001.0", "99.0", "1002.0"]), dictionary(COLUMNS[:1], None))
+    assert table.ids.tolist() == ["1001", "1002", "99"]
+    (check,) = table.checks
+    assert (check.rule, check.rows, check.at) == ("ids are numbers with fewer digits than most", 1, (3,))
+    mixed = read(tmp_path, long_ids(["1001.0", "x", "0099"]), dictionary(COLUMNS[:1], None))
+    assert mixed.ids.tolist() == ["0099", "1001.0", "X"] and not mixed.checks
+
+
+def test_a_listed_value_wins_over_being_missing_and_words_for_missing_are_the_same_everywhere(tmp_path):
+    regions = {"name": "region", "kind": "category", "meaning": "m", "categories": ["NA", "EU"], "outside": 1}
+    income = {"name": "income", "kind": "number", "meaning": "m", "low": 0, "high": 9}
+    data = {
+        "id": list("abcde"),
+        "region": ["NA", "EU", "N/A", "null", '""'],
+        "income": ["NA", "1", "null", "nan", " "],
+    }
+    frame = pd.DataFrame(data)
+    frame.to_parquet(tmp_path / "t.parquet")
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    d = dictionary([regions, income], None)
+    for source in ("t.csv", "t.parquet"):
+        table = read_table(TableSource(source=source), d, base=tmp_path)
+        assert [None if pd.isna(v) else v for v in table.frame["region"]] == ["NA", "EU", None, None, None]
+        np.testing.assert_array_equal(table.frame["income"], [np.nan, 1, np.nan, np.nan, np.nan])
+        assert [c.rows for c in table.checks if "not in the list" in c.rule] == [1]
+    listed = {"column": "region", "positive": ["NA"], "negative": ["EU"], "horizon": "h"}
+    np.testing.assert_array_equal(
+        read(tmp_path, data, dictionary([income], listed)).label, [1, 0, np.nan, np.nan, np.nan]
+    )
+    chosen = read_table(
+        TableSource(source="t.csv", only={"region": "NA"}), dictionary([income], None), base=tmp_path
+    )
+    assert chosen.ids.tolist() == ["A"]
+
+
+DAYS = [
+    "2024-09-01",
+    "2024-09-01T00:00:00+08:00",
+    "2024-09-01 23:59:59.999-11:00",
+    "2024-09-01T00:00:00Z",
+    "2024-09-01T24:00",
+    "20240901",
+    "20240901.0",
+    "20240901T000000",
+    "2024/09/01",
+    "2024.9.1",
+    "2024年9月1日",
+    "2024-09",
+    "２０２４-09-01",
+    " 2024-09-01 ",
+]
+NO_DAYS = {
+    "01/09/2024": "day and month are not told apart",
+    "1.9.24": "day and month are not told apart",
+    "45536": "spreadsheets count days",
+    "1725148800": "programs count seconds since 1970",
+    "0000-00-00": "zeros in place of a date",
+    "Sep 1, 2024": "months in words",
+    "2024-02-30": "write it as 2025-01-31",
+    "2024-13-01": "write it as 2025-01-31",
+    "2024-09-01x": "write it as 2025-01-31",
+    "12024-09-01": "write it as 2025-01-31",
+}
+DAY = {"name": "day", "kind": "date", "meaning": "m", "feature": False}
+
+
+def test_a_date_is_the_day_that_was_written(tmp_path):
+    table = read(
+        tmp_path, long_ids([f"i{k:02d}" for k in range(len(DAYS))]) | {"day": DAYS}, dictionary([DAY], None)
+    )
+    assert {str(d)[:10] for d in table.frame["day"]} == {"2024-09-01"}
+    ends = read(tmp_path, {"id": ["a", "b"], "day": ["0001-01-01", "9999-12-31"]}, dictionary([DAY], None))
+    assert [str(d)[:10] for d in ends.frame["day"]] == ["0001-01-01", "9999-12-31"]
+
+
+@pytest.mark.parametrize("text", NO_DAYS)
+def test_what_is_no_date_is_named(tmp_path, text):
+    (check,) = errors(tmp_path, {"id": ["a", "b"], "day": ["2024-01-01", text]}, dictionary([DAY], None))
+    assert "not a date" in check.rule and NO_DAYS[text] in check.remedy
+    assert check.at == (3,) and check.values == (text,)
+    assert text not in str(check) and text not in repr(check)
+
+
+def test_codes_of_missing_dates(tmp_path):
+    column = {**DAY, "missing_values": ["9999-12-31", 19000101, "none"]}
+    days = ["99991231", "1900-01-01T00:00:00Z", "none", "2024-09-01"]
+    table = read(tmp_path, {"id": list("abcd"), "day": days}, dictionary([column], None))
+    assert table.frame["day"].isna().tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("codes", "more", "hint"),
+    [
+        ([-999] * 20, [], "one value makes up 20"),
+        ([-999] * 12 + [9999] * 8, [], "2 values make up 20"),
+        ([99999999] * 4, [], "one value makes up 4"),
+        ([-999] * 10, [100 + k / 7 for k in range(19)], "one value makes up 10"),
+        ([9999] * 5, [100 + k / 7 for k in range(24)], "one value makes up 5"),
+        ([], [100 + k / 7 for k in range(25)], ""),
+    ],
+)
+def test_special_values_below_the_tolerated_share_are_asked_about(tmp_path, codes, more, hint):
+    column = {"name": "income", "kind": "number", "meaning": "m", "low": 0, "high": 100}
+    values = [k % 97 for k in range(3000 - len(codes) - len(more))] + codes + more
+    (check,) = read(tmp_path, *coded(values, column)).checks
+    assert check.severity == ("warning" if hint else "note")
+    assert hint in check.remedy and ("missing_values" in check.remedy) == bool(hint)
+    assert set(codes) <= set(map(float, check.values))
+
+
+def test_the_owner_sees_rows_and_values_and_no_error_does(tmp_path):
+    data = rows(income=["1", CANARY + "x", "?", "4", "5"], naics=["99", "45", "45", "98", "45"])
+    (tmp_path / "t.csv").write_text("title\n" + pd.DataFrame(data).to_csv(index=False))
+    found = check_table(TableSource(source="t.csv", skip_rows=1), dictionary(), base=tmp_path)
+    income = next(c for c in found if c.rule == "not a number")
+    assert income.for_owner() == f'row 4; value "{CANARY}x"'
+    assert next(c for c in found if "not in the list" in c.rule).for_owner() == 'rows 3, 6; values "99", "98"'
+    assert all(CANARY not in str(c) + repr(c) for c in found)
+    labels = next(c for c in found if "no label" in c.rule)
+    assert labels.for_owner() == "row 6"
+
+
+def test_points_that_may_divide_thousands_are_asked_about(tmp_path):
+    column = {"name": "income", "kind": "number", "meaning": "m", "low": 0, "high": 1e6}
+    (check,) = read(tmp_path, *coded(["1.234", "12.500", "950", "3.001"], column)).checks
+    assert check.rule == "every number with a point has three digits after it" and check.rows == 3
+    assert not read(tmp_path, *coded(["1.234", "12.5", "950", "3.001"], column)).checks
+    save(tmp_path, coded(["1.234", "12.500", "950", "3.001"], column)[0])
+    source = TableSource(source="t.csv", decimal=",", thousands=".")
+    table = read_table(source, dictionary([column], None), base=tmp_path)
+    assert table.frame["income"].tolist() == [1234, 12500, 950, 3001]
+
+
+def test_a_notation_is_that_of_codes_labels_and_weights_too(tmp_path):
+    column = {
+        "name": "income",
+        "kind": "number",
+        "meaning": "m",
+        "low": 0,
+        "high": 100,
+        "special": {"-9.5": "no"},
+    }
+    column |= {"missing_values": [-1000.5]}
+    data = {
+        "id": list("abc"),
+        "income": ["-9,5", "-1.000,5", "12,5"],
+        "y": ["0,5", "1", "0"],
+        "w": ["1", "0,25", "1"],
+    }
+    save(tmp_path, data)
+    source = TableSource(source="t.csv", decimal=",", thousands=".")
+    table = read_table(
+        source, dictionary([column], {"column": "y", "weight": "w", "horizon": "h"}), base=tmp_path
+    )
+    np.testing.assert_array_equal(table.frame["income"], [-9.5, np.nan, 12.5])
+    assert table.label.tolist() == [0.5, 1, 0] and table.weight.tolist() == [1, 0.25, 1]
+
+
+def test_columns_without_text_are_named(tmp_path):
+    pd.DataFrame({"id": ["a"], "naics": [["x"]]}).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(
+        DataError, match=r'table t\.parquet: column "naics" holds values of type list'
+    ) as caught:
+        read_table(TableSource(source="t.parquet"), dictionary(COLUMNS[1:2], None), base=tmp_path)
+    assert caught.value.__context__ is None

@@ -1,0 +1,195 @@
+"""One column of a table: its values in their type, and every rule of the dictionary that they break."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fedrisk.data.checks import Checks, Severity
+from fedrisk.data.dictionary import Column
+from fedrisk.data.hints import (
+    LOOKED_AT,
+    REPEATED,
+    category_hint,
+    codes_hint,
+    date_hint,
+    grouped_by_points,
+    notation_hint,
+)
+from fedrisk.data.special import special_values
+from fedrisk.data.text import MISSING, Notation
+from fedrisk.data.typed import read_category, read_date, read_flag, read_number, special_rows, texts_of
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+# By kind: what a value must be, and an example for the remedy.
+_WANTED = {
+    "number": ("a number", "1234.5"),
+    "flag": ("yes or no", "1 or 0"),
+    "date": ("a date", "2025-01-31"),
+}
+
+
+def checked_column(values: pd.Series[Any], c: Column, checks: Checks, notation: Notation) -> Any:
+    """One column's values in their type, checked against the dictionary."""
+    typed, unreadable = _READERS[c.kind](values, c, notation)
+    if c.kind == "number":
+        _check_points(values, c, checks, notation)
+        codes = special_rows(typed, values, c, notation)
+        for code in special_values(c.special):
+            typed[codes & (typed == code)] = code
+        plain = ~codes if c.special else np.ones(len(typed), dtype=bool)
+        _check_number(typed, plain, values, c, checks)
+        if c.low is not None:
+            typed[plain] = np.clip(typed[plain], *_ends(c))
+    if c.kind == "category":
+        _tolerate(c, unreadable, values, checks)
+    else:
+        _check_readable(c, unreadable, values, checks, notation)
+    _check_missing(pd.isna(typed) & ~unreadable, values.index, c, checks)
+    return typed
+
+
+def _check_readable(
+    c: Column, unreadable: Bools, values: pd.Series[Any], checks: Checks, notation: Notation
+) -> None:
+    wanted, example = _WANTED[c.kind]
+    number = c.kind in ("number", "flag")
+    remedy = f"write it as {example}, or list the code in missing_values"
+    remedy += ", or recode it as a number and declare it in special" if number else ""
+    if c.kind == "date":
+        remedy += date_hint(_distinct(values, unreadable))
+    elif c.kind == "number":
+        remedy += notation_remedy(values, unreadable, notation)
+    if c.table_name in _distinct(values, unreadable):
+        remedy += "; some rows hold the names of columns again: files were joined with their headers"
+    checks.note(c.name, f"not {wanted}", int(unreadable.sum()), remedy, **_shown(values, unreadable))
+
+
+def _check_points(values: pd.Series[Any], c: Column, checks: Checks, notation: Notation) -> None:
+    """Numbers that would be others if points stood between thousands."""
+    if values.dtype == np.float64 or notation.decimal != ".":
+        return
+    # A look at the first rows clears most columns.
+    if not grouped_by_points(list(values[:LOOKED_AT].dropna())):
+        return
+    found = grouped_by_points(list(values.dropna()))
+    if found < REPEATED:
+        return
+    remedy = 'if it divides thousands, write decimal = "," and thousands = "." in [table]'
+    checks.note(c.name, "every number with a point has three digits after it", found, remedy, "warning")
+
+
+def notation_remedy(values: pd.Series[Any], unreadable: Bools, notation: Notation) -> str:
+    """The keys of [table] under which unreadable values would be numbers, to append to a remedy; "" for none."""
+    return notation_hint(_distinct(values, unreadable), notation) if unreadable.any() else ""
+
+
+def _distinct(values: pd.Series[Any], rows: Bools) -> list[str]:
+    """The distinct values of the rows as texts, the most frequent first."""
+    return list(texts_of(values[rows]).value_counts().index)
+
+
+def _shown(values: pd.Series[Any], rows: Bools) -> dict[str, Any]:
+    """What the table's owner sees of rows that break a rule: where they are, and which values they have."""
+    if not rows.any():
+        return {}
+    return {"at": values.index[rows], "values": _distinct(values, rows)}
+
+
+def _check_missing(missing: Bools, rows: pd.Index[Any], c: Column, checks: Checks) -> None:
+    if c.missing == "refuse":
+        rule, remedy = "missing, which this column refuses", 'fill in, or missing = "bin"'
+        checks.note(c.name, rule, int(missing.sum()), remedy, at=rows[missing])
+    elif c.feature and missing.all():
+        checks.note(
+            c.name, "missing in every row", int(missing.sum()), "check the column's source", "warning"
+        )
+
+
+def _check_number(x: Floats, plain: Bools, values: pd.Series[Any], c: Column, checks: Checks) -> None:
+    infinite = np.isinf(x)
+    checks.note(
+        c.name,
+        "infinite",
+        int(infinite.sum()),
+        "replace by a missing value or a finite bound",
+        **_shown(values, infinite),
+    )
+    if c.low is None or c.high is None:
+        return
+    beyond = ((x < c.low) | (x > c.high)) & ~infinite & plain
+    outside = x[beyond]
+    rule = f"outside the public bounds [{c.low:g}, {c.high:g}]"
+    hint = codes_hint(outside, c.low, c.high)
+    shown = _shown(values, beyond)
+    if _tolerated(c, len(outside), x[plain]):
+        severity: Severity = "warning" if hint else "note"
+        checks.note(c.name, rule, len(outside), f"counted as the bound{hint}", severity, **shown)
+    else:
+        checks.note(c.name, rule, len(outside), f"{_bounds_remedy(c)}{hint}", **shown)
+
+
+def _tolerate(c: Column, unlisted: Bools, values: pd.Series[Any], checks: Checks) -> None:
+    """A note where categories that are not listed are tolerated, and then count as missing; else an error."""
+    rule, rows, shown = "not in the list of categories", int(unlisted.sum()), _shown(values, unlisted)
+    if _tolerated(c, rows, values):
+        checks.note(c.name, rule, rows, "counted as missing", "note", **shown)
+        return
+    hint = category_hint(_distinct(values, unlisted), c.categories or ())
+    remedy = hint or "add the category"
+    checks.note(c.name, rule, rows, f"{remedy}, or raise outside = {c.outside:g}", **shown)
+
+
+def _tolerated(c: Column, rows: int, values: Any) -> bool:
+    """Whether so many rows are at most the share ``c.outside`` of those that have a value.
+
+    A category that is not listed counts as missing; where missing values are refused, no row is tolerated.
+    """
+    allowed = 0.0 if c.kind == "category" and c.missing == "refuse" else c.outside
+    known = pd.notna(values) if c.kind == "number" else ~values.isin(sorted(MISSING)) & values.notna()
+    return rows <= allowed * max(int(known.sum()), 1)
+
+
+def _bounds_remedy(c: Column) -> str:
+    """What helps against values outside the bounds of such a column.
+
+    A linear grid has cells of one width: bounds that hold a long tail leave few cells where most values are, and
+    the curve is lost. A log grid over the same bounds loses next to nothing, and public edges nothing at all.
+    """
+    share = f"raise outside = {c.outside:g}"
+    if c.bins is not None:
+        return f"correct the unit, or widen low and high, which costs nothing beside public edges, or {share}"
+    if c.grid == "log":
+        return f"correct the unit, or widen the bounds, which costs little on a log grid, or {share}"
+    return (
+        'correct the unit; for money and whatever else has a long tail, write grid = "log" with wide bounds; else keep '
+        f"the bounds tight and {share} (values beyond count as the bound): wide bounds on a linear grid would leave "
+        "few cells where most values are"
+    )
+
+
+def _ends(c: Column) -> tuple[float, float]:
+    """Where a column's numbers are cut off: at its bounds, or beside a bound that is a special code.
+
+    A number beyond such a bound must not become the code.
+    """
+    codes = special_values(c.special)
+    low, high = float(c.low or 0.0), float(c.high or 0.0)
+    return (
+        float(np.nextafter(low, high)) if low in codes else low,
+        float(np.nextafter(high, low)) if high in codes else high,
+    )
+
+
+_READERS: dict[str, Callable[[pd.Series[Any], Column, Notation], tuple[Any, Bools]]] = {
+    "number": read_number,
+    "flag": read_flag,
+    "category": read_category,
+    "date": read_date,
+}
