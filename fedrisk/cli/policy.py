@@ -2,7 +2,7 @@
 
 import typer
 
-from fedrisk.cli.output import AsJson, InstitutionFile, Overrides, StudyFile, out, tell_json
+from fedrisk.cli.output import AsJson, InstitutionFile, Overrides, StudyFile, look, out, tell_json
 
 policy_app = typer.Typer(help="The policy: what this institution allows.", no_args_is_help=True)
 
@@ -17,11 +17,10 @@ def policy_check(
     """Would this study be allowed here, what would it cost, and what would be left; exit code 1 where refused."""
     import math
 
-    from fedrisk.clients.node import Node
     from fedrisk.privacy.ledger.plain import ROUNDING, left_in_words, studies_in_words, studies_left
     from fedrisk.recipes import load_study, recipe_of
 
-    node, study = Node.load(institution), load_study(study_file, overrides or [])
+    node, study = look(institution), load_study(study_file, overrides or [])
     study.role_of(node.name)
     broken = node.institution.policy.broken(study, institution=node.name, research=False)
     mu, delta = recipe_of(study).plan(study, ()).price[node.name], study.privacy.delta
