@@ -200,7 +200,7 @@ def test_errors_are_kept_by_attempt_oldest_first(store):
         "policy.purposes does not hold it",
     )
     assert (second["code"], second["action"]) == ("internal", "mask")
-    assert "Traceback" in second["traceback"]
+    assert "line " in second["traceback"]
     assert "in two lines" not in second["text"]
     assert "traceback" not in first
     lines = (store.path / "errors.log").read_text().splitlines()
