@@ -130,7 +130,7 @@ def audit_verify(
         )
     if books.unentered:
         out.print(
-            f"note: {len(books.unentered)} charge(s) are not in the trail yet, of a process that was killed or is "
+            f"note: charges that are not in the trail yet: {len(books.unentered)}, of a process that was killed or is "
             "still at it; they are entered with the next study",
             highlight=False,
             soft_wrap=True,
@@ -154,7 +154,8 @@ def audit_restore(
         folder = restore_trail(node, reason=reason, who=who)
     err.print(
         f"recorded; what was there is kept in {folder}. Institutions that keep heads of it refuse studies with "
-        f"{node.name} until they have answered ('fedrisk audit answer FILE {node.name}'); tell them what happened",
+        f"{node.name} until they have answered ('fedrisk audit answer FILE {node.name} --reason TEXT'); tell them what "
+        "happened",
         markup=False,
         soft_wrap=True,
     )

@@ -35,8 +35,9 @@ def results(
     what: Annotated[
         What,
         typer.Argument(
+            metavar="[list|show|export|fetch]",
             help="list: all attempts. show: figures of one. export: its scores as a file. fetch: make scores that "
-            "could not be written once more, at no charge."
+            "could not be written once more, at no charge.",
         ),
     ] = What.LIST,
     attempt: Annotated[
@@ -265,10 +266,17 @@ def _reasons(reasons: list[dict[str, Any]]) -> None:
     table = _table("reasons: where customers have fewer points than the average enterprise")
     for column in ("column", "meaning", "first reason", "below", "points"):
         _column(table, column, left=column in ("column", "meaning"))
-    for row in reasons:
+    counted = [row for row in reasons if row["first"] or row["below_average"]]
+    for row in counted:
         points = f"{row['mean_points']:.1f}".replace("-", "−")
-        table.add_row(row["column"], row["meaning"], f"{row['first']:,}", f"{row['below_average']:,}", points)
+        meaning = "" if row["meaning"] == row["column"] else row["meaning"]
+        table.add_row(row["column"], meaning, f"{row['first']:,}", f"{row['below_average']:,}", points)
     out.print(table)
+    rest = len(reasons) - len(counted)
+    if rest:
+        out.print(
+            f"{rest} more {'column is' if rest == 1 else 'columns are'} nobody's reason", highlight=False
+        )
 
 
 def _quality(tables: dict[str, Any], models: list[str]) -> None:
@@ -323,4 +331,5 @@ def _table(title: str) -> Table:
 
 
 def _column(table: Table, name: str, *, left: bool = False) -> None:
-    table.add_column(name, justify="left" if left else "right")
+    # On a narrow screen a figure goes on below; it is not cut.
+    table.add_column(name, justify="left" if left else "right", overflow="fold")

@@ -2,12 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.table import Table
 
-from fedrisk.cli.output import AsJson, err, out, tell_json
+from fedrisk.cli.output import AsJson, err, out, screen, tell_json
 
 if TYPE_CHECKING:
     from fedrisk.server.compare import Comparison, Side
@@ -25,6 +25,9 @@ Attempt = Annotated[
 SHORT = 8
 """Letters of an attempt's id that are shown in tables."""
 
+LEAST = {"run": SHORT, "begun": 10, "study": 5, "state": 4, "epsilon": 2, "AUC": 5, "results": 4}
+"""Columns of the table of runs, with the letters that a line of each holds at least, on a screen of 50 columns."""
+
 
 @runs_app.callback()
 def runs(context: typer.Context, as_json: AsJson = False) -> None:
@@ -39,10 +42,9 @@ def runs(context: typer.Context, as_json: AsJson = False) -> None:
         out.print(f"no runs in {_runs().path}", markup=False, highlight=False, soft_wrap=True)
         return
     table = Table(title="runs", title_justify="left", box=None, pad_edge=False)
-    for column in ("run", "begun", "study", "state", "epsilon", "AUC", "results"):
-        right = column in ("epsilon", "AUC")
-        fixed = column in ("run", "begun", "AUC")
-        table.add_column(column, justify="right" if right else "left", no_wrap=fixed, overflow="fold")
+    for column, least in LEAST.items():
+        justify: Literal["left", "right"] = "right" if column in ("epsilon", "AUC") else "left"
+        table.add_column(column, justify=justify, min_width=least, overflow="fold")
     for run in found:
         table.add_row(
             run.attempt[:SHORT], run.begun[:16].replace("T", " "), run.study, _state(run), *_cells(run)
@@ -52,8 +54,8 @@ def runs(context: typer.Context, as_json: AsJson = False) -> None:
 
 @runs_app.command("show")
 def show(attempt: Attempt, as_json: AsJson = False) -> None:
-    """One run: its entry, and its results as they were kept at the hub."""
-    from fedrisk.report.text import summary
+    """One run: its entry, and its results as they were kept at the hub. With --verbose all tables."""
+    from fedrisk.report.text import main_figures, summary
 
     registry = _runs()
     run = registry.find(attempt)
@@ -65,7 +67,7 @@ def show(attempt: Attempt, as_json: AsJson = False) -> None:
     for line in _about(run):
         out.print(line, markup=False, highlight=False, soft_wrap=True)
     if run.can_export:
-        out.print(summary(registry.results(run)))
+        out.print((summary if screen.verbose else main_figures)(registry.results(run)))
 
 
 @runs_app.command("export")

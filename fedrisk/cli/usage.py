@@ -13,6 +13,7 @@ from fedrisk.cli.output import AsJson, InstitutionFile, look, out, tell_json
 
 if TYPE_CHECKING:
     from fedrisk.audit.usage import AttemptUsage, UsageRow
+    from fedrisk.clients.node import Node
 
 
 def meter(
@@ -58,7 +59,7 @@ def _print_months(name: str, rows: list["UsageRow"]) -> None:
 def _print_attempts(rows: list["AttemptUsage"]) -> None:
     table = _table("by attempt", "began", "attempt")
     for row in rows:
-        table.add_row(row.first[2:], escape(row.attempt[:8]), *_numbers(row))
+        table.add_row(row.first, escape(row.attempt[:8]), *_numbers(row))
     if not rows:
         return
     out.print(table)
@@ -113,10 +114,10 @@ def quota(
         if as_json:
             tell_json({"authority": node.name, "epoch": epoch, "quotas": {}})
         return
+    names = _partners(node, name)
     tag = epoch_tag(node.name, epoch)
     if size is not None:
         node.store.quota.redeclare(node.store.fingerprint(str(name)), tag, size)
-    names = [name] if name is not None else sorted(set(node.store.pins.institutions) - {node.name})
     found = {n: node.store.evaluations(n, tag) for n in names}
     if as_json:
         quotas = {n: {"agreed": agreed, "used": used} for n, (agreed, used) in found.items()}
@@ -127,3 +128,16 @@ def quota(
             "none agreed yet" if agreed is None else f"{used:,} of {agreed:,} used, {agreed - used:,} left"
         )
         out.print(f"{n}, epoch {epoch}: {shown}", markup=False, highlight=False)
+
+
+def _partners(node: "Node", name: str | None) -> list[str]:
+    """Institutions of earlier studies: the one that is named, or all; ConfigError where there was none of that name."""
+    from fedrisk.errors import ConfigError
+
+    known = sorted(set(node.store.pins.institutions) - {node.name})
+    if name is not None and name not in known:
+        raise ConfigError(
+            f"{node.name} was in no study with {name}; name an institution as studies do, one of: "
+            f"{', '.join(known) or 'none yet'}"
+        )
+    return known if name is None else [name]
