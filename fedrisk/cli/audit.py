@@ -51,6 +51,10 @@ def audit_show(
         tell_json([e.to_dict() for e in entries])
         return
     for (day, study, purpose, consent, name), of_one in groupby(entries, key=_heading):
+        if not (study or name):
+            out.print(f"{day}  between studies", highlight=False)
+            out.print(_entries_table(list(of_one)))
+            continue
         about = f"study {study or '–'}, purpose {purpose or '–'}, consent {consent or '–'}"
         out.print(f"{day}  {about}", markup=False, highlight=False)
         out.print(f"            attempt {name or '–'}", markup=False, highlight=False)

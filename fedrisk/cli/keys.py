@@ -18,6 +18,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from rich.padding import Padding
+from rich.text import Text
 
 from fedrisk.cli.output import AsJson, out
 
@@ -211,13 +213,14 @@ def keys(
         if key.section != section:
             section = key.section
             out.print(f"\n[bold]{key.file}: {section}[/]", highlight=False)
+        default = key.default if key.default == "required" else f"default {key.default}"
         out.print(
-            f"  [bold]{key.path}[/] ({key.type}; default {key.default})".replace("[]", r"\[]"),
+            f"  [bold]{key.path}[/] ({key.type}; {default})".replace("[]", r"\[]"),
             highlight=False,
         )
         if word is not None:
-            out.print(f"      {key.means}", markup=False, highlight=False)
-            out.print(f"      {key.example}", markup=False, highlight=False, style="dim")
+            out.print(Padding(Text(key.means), (0, 0, 0, 6)))
+            out.print(Padding(Text(key.example, style="dim"), (0, 0, 0, 6)))
 
 
 def _matching(word: str | None) -> list[Key]:
