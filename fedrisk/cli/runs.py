@@ -28,6 +28,9 @@ SHORT = 8
 LEAST = {"run": SHORT, "begun": 10, "study": 5, "state": 4, "epsilon": 2, "AUC": 5, "results": 4}
 """Columns of the table of runs, with the letters that a line of each holds at least, on a screen of 50 columns."""
 
+NARROW = 70
+"""Below this many columns each column of the table has its least width: else the last would vanish."""
+
 
 @runs_app.callback()
 def runs(context: typer.Context, as_json: AsJson = False) -> None:
@@ -44,7 +47,13 @@ def runs(context: typer.Context, as_json: AsJson = False) -> None:
     table = Table(title="runs", title_justify="left", box=None, pad_edge=False)
     for column, least in LEAST.items():
         justify: Literal["left", "right"] = "right" if column in ("epsilon", "AUC") else "left"
-        table.add_column(column, justify=justify, min_width=least, overflow="fold")
+        table.add_column(
+            column,
+            justify=justify,
+            width=least if out.width < NARROW else None,
+            min_width=least,
+            overflow="fold",
+        )
     for run in found:
         table.add_row(
             run.attempt[:SHORT], run.begun[:16].replace("T", " "), run.study, _state(run), *_cells(run)
