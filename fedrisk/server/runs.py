@@ -133,7 +133,7 @@ class Runs:
 
     def save(self, results: Results) -> None:
         """Write a run's results again, with what was found out since; StoreError."""
-        results.save(self.path / results.attempt)
+        results.save(self.path / results.attempt, private=True)
 
     def note(self, attempt: str, what: str, error: BaseException) -> None:
         """Keep the whole text of an error that did not end a run."""
@@ -243,7 +243,7 @@ class Log:
     def _keep(self, results: Results, what: Literal["before_evaluation", "whole"]) -> bool:
         self.give_back()
         try:
-            results.save(self.folder)
+            results.save(self.folder, private=True)
         except Exception as error:
             self.note("results", error)
             return False
