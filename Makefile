@@ -8,7 +8,7 @@ export FLWR_TELEMETRY_ENABLED = 0
 export FLWR_DISABLE_UPDATE_CHECK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: install study test quick lint types unit mangle long flower clean
+.PHONY: install study test quick lint types unit mangle damage long flower clean
 
 install: $(VENV)/installed
 
@@ -50,10 +50,14 @@ mangle: install
 long: install
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
 
+# Every file of every store damaged in every way, and all commands on it; a sample of it is part of the tests.
+damage: install
+	$(BIN)/python -m pytest -n 2 -m damage -rP tests/studies/test_damaged_files.py
+
 # The same study as a plain Flower app, on Flower's own simulation engine.
 flower: install
 	test -d $(DEMO)/data || $(BIN)/python -m sim_institutions --out $(DEMO)
-	$(BIN)/fedrisk run $(DEMO)/study.toml --out $(DEMO)/flower --engine flower
+	$(BIN)/fedrisk run $(DEMO)/study.toml --out $(DEMO)/flower --engine flower --again
 
 clean:
 	rm -rf $(VENV) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -9,6 +9,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -36,6 +37,7 @@ _KINDS = {
     "model": "a section or an inline table, {key} = {{ ... }}",
     "path": "a path in quotes",
 }
+_OWN = (Path, Path | None)
 _RANGES = {
     "greater_than": ("gt", "above"),
     "greater_than_equal": ("ge", "at least"),
@@ -219,7 +221,10 @@ def _texts(
     kinds = {item["type"] for item in items}
     if "extra_forbidden" in kinds:
         home = _model_at(model, loc[:-1]) or model
-        known = [*home.model_fields, *(sections if len(loc) == 1 else ())]
+        # What the program adds to a file itself is no key of it.
+        inner = {name for name, field in home.model_fields.items() if field.annotation in _OWN} | {"settings"}
+        known = [name for name in home.model_fields if name not in inner]
+        known += sections if len(loc) == 1 else ()
         text = unknown_key(key, known, _elsewhere(model, home))
         if len(loc) == 1 and sections and isinstance(items[0]["input"], Mapping) and "remove it" in text:
             text = f'is no section of a study with recipe = "{sections[0]}"; remove it, or name its recipe'

@@ -302,6 +302,10 @@ def load_institution(path: str | Path) -> Institution:
     """Read an institution file; ConfigError names the file and every rule that it breaks."""
     path = Path(path)
     content: dict[str, Any] = load_toml(path, what="institution file")
+    if isinstance(content.get("institutions"), list) and "kind" not in content:
+        raise ConfigError(
+            f"{path} is a study's file, and an institution's is wanted; name a file such as institutions/bank.toml here"
+        )
     content = renamed(content, INSTITUTION_KEYS, INSTITUTION_VALUES, where=f"institution file {path}")
     if own := {"folder", "file"} & content.keys():
         raise ConfigError(

@@ -423,6 +423,10 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
     Errors: ConfigError for a missing file, bad syntax, a broken rule or an override that is not of that form.
     """
     content = load_toml(Path(path), what="study")
+    if "institutions" not in content and {"kind", "table", "dictionary"} & content.keys():
+        raise ConfigError(
+            f"{path} is an institution's file, and a study's is wanted; name the study's file here"
+        )
     for override in overrides:
         _override(content, override)
     return study_from(content, where=f"study {path}")

@@ -149,6 +149,12 @@ def fedrisk_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
+@pytest.fixture(scope="session")
+def tiny_writer() -> Callable[..., Consortium]:
+    """Writes a tiny consortium to a folder."""
+    return write_tiny
+
+
 @pytest.fixture
 def write_consortium(tmp_path: Path, fedrisk_home: Path) -> Callable[..., Consortium]:
     """Writes a tiny consortium of the wanted kind below tmp_path."""

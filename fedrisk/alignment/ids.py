@@ -124,10 +124,12 @@ def _spell(texts: list[str]) -> list[str]:
     if text.count(_SEPARATOR) != len(texts) - 1:
         # An id that holds the separator would shift all that follow.
         text = _SEPARATOR.join("" if _SEPARATOR in t else t for t in texts)
-    if _CONTROLS.search(text):
-        text = _CONTROLS.sub("", text)
     if text.isascii():
+        characters = np.frombuffer(text.encode("ascii"), dtype=np.uint8)
+        if (((characters < 0x20) & (characters > 0)) | (characters == 0x7F)).any():
+            text = _CONTROLS.sub("", text)
         return "".join(text.upper().split()).split(_SEPARATOR)
+    text = _CONTROLS.sub("", text)
     text = unicodedata.normalize("NFKC", text).upper().translate(_INVISIBLE)
     # NFKC again: capitals may be decomposed, and white space may have kept two characters apart.
     return unicodedata.normalize("NFKC", "".join(text.split())).split(_SEPARATOR)

@@ -130,6 +130,20 @@ class Head:
     size: int
 
 
+def read_signed_head(file: Path) -> SignedHead:
+    """A signed head that was handed over as a file; EnvelopeError with the file's name where it is none."""
+    try:
+        return SignedHead.from_json(file.read_text("utf-8"))
+    except OSError as error:
+        raise EnvelopeError(
+            f"the signed head {file} cannot be read: {error.strerror}; check the path"
+        ) from None
+    except (UnicodeDecodeError, EnvelopeError):
+        raise EnvelopeError(
+            f"{file} is no signed head, or damaged; ask its institution to send it again"
+        ) from None
+
+
 def load_signed_heads(folder: Path) -> tuple[SignedHead, ...]:
     """Signed heads of a folder, in the order of its file names; StoreError with the file's name if one is damaged."""
     found = []

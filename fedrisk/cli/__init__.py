@@ -18,12 +18,12 @@ from fedrisk.cli.audit import audit_app
 from fedrisk.cli.budget import budget_app
 from fedrisk.cli.check import check
 from fedrisk.cli.dictionary import dictionary_app
-from fedrisk.cli.exits import EXIT_CODES, report
+from fedrisk.cli.exits import EXIT_CODES
 from fedrisk.cli.init import init_app
 from fedrisk.cli.output import append_log, note, screen
 from fedrisk.cli.policy import policy_app
 from fedrisk.cli.results import own, results
-from fedrisk.cli.root import Root
+from fedrisk.cli.root import Root, told
 from fedrisk.cli.runs import compare, runs_app
 from fedrisk.cli.store import store_app
 from fedrisk.cli.version import show_version, version
@@ -125,4 +125,4 @@ def main() -> None:
         app()
     except (Exception, KeyboardInterrupt) as error:
         # What comes before a command: its completion, its help.
-        sys.exit(report(error))
+        sys.exit(told(error))

@@ -1,5 +1,6 @@
 """``fedrisk audit``: an institution's trail of what came and went, and the trails of several beside each other."""
 
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,10 +9,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from fedrisk.cli.output import AsJson, InstitutionFile, err, look, out, tell_json
+from fedrisk.cli.output import AsJson, InstitutionFile, err, look, out, tell, tell_json
+from fedrisk.errors import ConfigError, EnvelopeError, StoreError
 
 if TYPE_CHECKING:
     from fedrisk.audit.entry import AuditEntry
+    from fedrisk.audit.verify import VerifyResult
 
 audit_app = typer.Typer(
     help="The audit trail: show, verify, export, restore, answer for contradictions.", no_args_is_help=True
@@ -88,19 +91,25 @@ def audit_verify(
             help="A signed head that another kept of this institution, for example bank.head.json.",
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check the whole trail, the ledger, and each against the other; exit code 1 where they do not hold."""
-    from fedrisk.audit.signed_head import SignedHead
+    from fedrisk.audit.signed_head import read_signed_head
     from fedrisk.audit.verify import verify
     from fedrisk.clients.books import audit_books
 
     node = look(institution)
-    kept = [SignedHead.from_json(path.read_text(encoding="utf-8")) for path in head or []]
+    kept = [read_signed_head(path) for path in head or []]
+    notes: tuple[str, ...] = ()
     node.store.refuse_lost_trail()
     if node.trail_path.exists():
         # Signature by signature, whatever was verified before; the books name no entry of their own.
         found = verify(node.trail_path, node.store.identity.public, kept, node.name)
-        for note in found.notes:
+        notes = found.notes
+        if not found.ok and as_json:
+            tell_json({"institution": node.name, "holds": False, **asdict(found)})
+            raise typer.Exit(1)
+        for note in () if as_json else notes:
             out.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
         if not found.ok:
             where = "" if found.first_broken is None else f"entry {found.first_broken}: "
@@ -109,6 +118,10 @@ def audit_verify(
             )
             raise typer.Exit(1)
     books = audit_books(node)
+    if as_json:
+        figures = {"entries": books.entries, "charges": books.charges, "unentered": len(books.unentered)}
+        tell_json({"institution": node.name, "holds": True, **figures, "notes": notes})
+        return
     out.print(f"{node.name}: {books.entries} entries hold", style="green")
     if node.institution.kind != "authority":
         out.print(
@@ -162,11 +175,16 @@ def audit_export(
 
     node = look(institution)
     point = own_head(node)
-    to.mkdir(parents=True, exist_ok=True)
     lines = (node.store.path / "audit.jsonl").read_bytes().splitlines(keepends=True)[: point.count]
-    (to / f"{node.name}.jsonl").write_bytes(b"".join(lines))
-    (to / f"{node.name}.head.json").write_text(point.to_json(), encoding="utf-8")
-    (to / f"{node.name}.public").write_text(node.store.identity.public.hex() + "\n", encoding="utf-8")
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        (to / f"{node.name}.jsonl").write_bytes(b"".join(lines))
+        (to / f"{node.name}.head.json").write_text(point.to_json(), encoding="utf-8")
+        (to / f"{node.name}.public").write_text(node.store.identity.public.hex() + "\n", encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"{error.filename or to} cannot be written: {error.strerror}; name another folder"
+        ) from None
     out.print(f"{point.count} entries in {to}", markup=False)
 
 
@@ -209,33 +227,57 @@ def audit_compare(
             help="Folder with exported trails (NAME.jsonl, .head.json, .public), for example handed."
         ),
     ],
+    as_json: AsJson = False,
 ) -> None:
     """For whoever was handed trails: check each with its key and signed head, and compare what they say of each other.
 
     Exit code 1 where one does not hold or two disagree. Compare the printed keys with the pinned ones.
     """
     from fedrisk.audit.crosscheck import crosscheck
-    from fedrisk.audit.signed_head import SignedHead
-    from fedrisk.audit.verify import read, verify
+    from fedrisk.audit.verify import read
     from fedrisk.engine.in_process import disagreement_finding
     from fedrisk.report.words import sentence
 
-    trails, broken = {}, False
-    for path in sorted(folder.glob("*.jsonl")):
-        name = path.stem
-        key = bytes.fromhex((folder / f"{name}.public").read_text(encoding="ascii").strip())
-        point = SignedHead.from_json((folder / f"{name}.head.json").read_text(encoding="utf-8"))
-        found = verify(path, key, [point], name)
-        held = f"{found.entries} entries hold" if found.ok else f"broken at {found.first_broken}: {found.why}"
-        out.print(f"{name}: {held}; key {key.hex()}", markup=False, highlight=False, soft_wrap=True)
-        broken = broken or not found.ok
-        trails[name] = list(read(path))
+    found = _handed_over(folder)
+    trails = {name: list(read(folder / f"{name}.jsonl")) for name, (_, result) in found.items() if result.ok}
     attempts = sorted({entry.attempt for entries in trails.values() for entry in entries if entry.attempt})
-    for attempt in attempts:
-        for found_one in crosscheck(trails, attempt):
-            broken = True
-            words = sentence(disagreement_finding(found_one))
-            out.print(f"{attempt}: {words}", style="red", markup=False, highlight=False, soft_wrap=True)
-    out.print(f"{len(trails)} trails, {len(attempts)} attempts compared")
-    if broken or not trails:
+    differ = [(a, sentence(disagreement_finding(one))) for a in attempts for one in crosscheck(trails, a)]
+    if as_json:
+        held = {
+            name: {"key": key, "holds": result.ok, **asdict(result)} for name, (key, result) in found.items()
+        }
+        tell_json({"trails": held, "attempts": attempts, "disagreements": [list(one) for one in differ]})
+    else:
+        for name, (key, result) in found.items():
+            broken = f"broken at {result.first_broken}: {result.why}"
+            tell(f"{name}: {f'{result.entries} entries hold' if result.ok else broken}; key {key}")
+        for attempt, words in differ:
+            tell(f"{attempt}: {words}", "red")
+        tell(f"{len(found)} trails, {len(attempts)} attempts compared")
+    if differ or not all(result.ok for _, result in found.values()):
         raise typer.Exit(1)
+
+
+def _handed_over(folder: Path) -> "dict[str, tuple[str, VerifyResult]]":
+    """Of each trail in a folder its key and whether it holds; an error names a file that is missing or damaged."""
+    from fedrisk.audit.signed_head import read_signed_head
+    from fedrisk.audit.verify import verify
+
+    paths = sorted(folder.glob("*.jsonl"))
+    if not paths:
+        raise ConfigError(
+            f"{folder} holds no trail (NAME.jsonl); name a folder that 'fedrisk audit export' wrote"
+        )
+    found = {}
+    for path in paths:
+        name, public = path.stem, folder / f"{path.stem}.public"
+        try:
+            key = bytes.fromhex(public.read_text(encoding="ascii").strip())
+        except (OSError, ValueError):
+            key = b""
+        if len(key) != 32:
+            raise EnvelopeError(
+                f"{public} holds no key; ask {name} for it again, and compare it by another channel"
+            )
+        found[name] = key.hex(), verify(path, key, [read_signed_head(folder / f"{name}.head.json")], name)
+    return found

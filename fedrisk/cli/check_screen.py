@@ -47,9 +47,9 @@ def verdict(found: Check) -> Text:
     name, reasons = found.study, found.reasons
     asked = len([*_asked(found, False)])
     look = f"; {asked} thing{'s' * (asked > 1)} worth a look" if asked else ""
-    whose = f"{found.institutions[0].name} would" if found.alone else "would"
+    whose = f"{found.institutions[0].name} alone would" if found.alone else "would"
     if not reasons:
-        good = "take part, as far as it can tell alone" if found.alone else "run"
+        good = "take part" if found.alone else "run"
         return Text(f"study {name}: {whose} {good}{look}", style="bold green")
     refuse = "refuse" if found.alone else "be refused"
     return Text(

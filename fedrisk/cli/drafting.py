@@ -1,5 +1,6 @@
 """What ``fedrisk init`` and ``fedrisk dictionary`` share: draft a dictionary from a table, and show what it says."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,8 +10,9 @@ from typing import Any
 from fedrisk.cli.output import out
 from fedrisk.data.draft.draft import Draft, draft_dictionary
 from fedrisk.data.draft.roles import Kind, LabelFound
-from fedrisk.data.draft.write import dictionary_text, toml
+from fedrisk.data.draft.write import dictionary_text, read_with
 from fedrisk.data.source import TableSource
+from fedrisk.errors import ConfigError
 from fedrisk.study import checked
 
 
@@ -28,6 +30,7 @@ class Hints:
 def drafted(table: str, query: str | None, kind: Kind, hints: Hints) -> tuple[Draft, str, Mapping[str, Any]]:
     """The draft of a table, its text, and the settings of ``[table]`` that the table needs besides its source."""
     given_query: dict[str, Any] = {} if query is None else {"query": query}
+    _refuse_password(table)
     given = {"source": table} | given_query
     source = checked(
         TableSource, given, where=f"table {table if '://' not in table else 'from the database'}"
@@ -36,6 +39,16 @@ def drafted(table: str, query: str | None, kind: Kind, hints: Hints) -> tuple[Dr
     if draft.label is not None and (hints.positive or hints.negative):
         draft = replace(draft, label=_with_values(draft.label, hints))
     return draft, dictionary_text(draft, horizon=hints.horizon), given_query | draft.settings
+
+
+def _refuse_password(table: str) -> None:
+    """ConfigError where a password would be written into a file."""
+    found = re.match(r"[a-z0-9+]+://[^/@:]*:([^@/]+)@", table)
+    if found and "${" not in found[1]:
+        raise ConfigError(
+            "the database URL holds a password, which would stand in the file; write the name of an environment "
+            "variable in its place, for example 'postgresql://me:${DB_PASSWORD}@host/db'"
+        )
 
 
 def _with_values(label: LabelFound, hints: Hints) -> LabelFound:
@@ -56,7 +69,11 @@ def show_draft(draft: Draft, file: Path | None, print_line: Any = None) -> None:
     place = f"{file} is written. " if file is not None else ""
     say(f"{place}{draft.rows:,} rows{' and more' if draft.more else ''}; described: {listed or 'nothing'}")
     if draft.settings:
-        say(f"  read with {', '.join(f'{k} = {toml(v)}' for k, v in draft.settings.items())}")
+        say(f"  read with {read_with(draft)}")
+    if draft.id.repeated:
+        say(
+            f"  {draft.id.repeated:,} rows share their id with another: roll the rows of an enterprise up into one"
+        )
     scheme = f", {draft.id.valid:.0%} valid credit codes" if draft.id.valid > 0 else ""
     say(f"  id: {draft.id.column or 'none found, fill it in'} ({draft.id.scheme}{scheme})")
     if draft.kind == "bank":

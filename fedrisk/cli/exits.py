@@ -9,13 +9,14 @@ import os
 import sqlite3
 import sys
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from fedrisk.cli.output import append_log, err, fail, screen
 from fedrisk.errors import FedriskError, Stopped
 from fedrisk.files import make_folders
-from fedrisk.institution import home
+from fedrisk.home import home
 from fedrisk.tracebacks import place_of, redacted
 
 EXIT_CODES = {
@@ -103,7 +104,7 @@ def _keep(text: str) -> Path | None:
     now = datetime.now(UTC)
     command = " ".join(word for word in sys.argv[1:3] if word.isascii() and word.replace("-", "").isalpha())
     entry = f"{now:%Y-%m-%dT%H:%M:%SZ} fedrisk {command}\n{text}\n"
-    for folder in (home() / "logs", Path(tempfile.gettempdir()) / f"fedrisk-{os.geteuid()}-logs"):
+    for folder in _log_folders():
         file = folder / f"fedrisk-{now:%Y-%m-%d}.log"
         with contextlib.suppress(OSError):
             make_folders(folder)
@@ -113,6 +114,13 @@ def _keep(text: str) -> Path | None:
             if file.stat().st_size > before:
                 return file.resolve()
     return None
+
+
+def _log_folders() -> Iterator[Path]:
+    # Where FEDRISK_HOME itself is wrong, it is the error that is told.
+    with contextlib.suppress(FedriskError):
+        yield home() / "logs"
+    yield Path(tempfile.gettempdir()) / f"fedrisk-{os.geteuid()}-logs"
 
 
 def _bound(folder: Path, file: Path) -> None:

@@ -35,6 +35,9 @@ _PLAIN = {
     bool: "true or false",
     date: "day, as 2026-01-31",
 }
+_NOT_WRITTEN = (("institution", "folder"), ("institution", "file"))
+"""Where a file lies, which is put to what it says when it is read."""
+
 _STUDY = "study file"
 _INSTITUTION = "institution file"
 
@@ -101,6 +104,8 @@ def all_keys() -> Iterator[Key]:
     for section, (file, model) in models().items():
         said = words().get(section, {})
         for name, field in model.model_fields.items():
+            if (section, name) in _NOT_WRITTEN:
+                continue
             entry = said.get(name, {"means": "", "example": ""})
             kind = type_words(field.annotation, field.metadata)
             yield Key(file, section, name, kind, _default(field), entry["means"], entry["example"])
@@ -188,7 +193,7 @@ def markdown() -> str:
 
 def keys(
     word: Annotated[
-        str | None, typer.Argument(help="A key, a section, or a part of one. Example: privacy.epsilon.")
+        str | None, typer.Argument(help="A key, a section, or a part of one, for example privacy.epsilon.")
     ] = None,
     as_json: AsJson = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="The whole page, as docs/keys.md.")] = False,

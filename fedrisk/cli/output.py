@@ -211,11 +211,8 @@ def look(institution: Path) -> "Node":
 
     node = Node.load(institution)
     if node.store.unused:
-        err.print(
+        note(
             f"note: nothing here yet: no study has run at {node.name}, and its store {node.store.path} is made by the "
-            "first one",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
+            "first one"
         )
     return node

@@ -2,7 +2,7 @@
 
 import typer
 
-from fedrisk.cli.output import InstitutionFile, Overrides, StudyFile, out
+from fedrisk.cli.output import AsJson, InstitutionFile, Overrides, StudyFile, look, out, tell_json
 
 policy_app = typer.Typer(help="The policy: what this institution allows.", no_args_is_help=True)
 
@@ -12,15 +12,15 @@ def policy_check(
     institution: InstitutionFile,
     study_file: StudyFile,
     overrides: Overrides = None,
+    as_json: AsJson = False,
 ) -> None:
     """Would this study be allowed here, what would it cost, and what would be left; exit code 1 where refused."""
     import math
 
-    from fedrisk.clients.node import Node
     from fedrisk.privacy.ledger.plain import ROUNDING, left_in_words, studies_in_words, studies_left
     from fedrisk.recipes import load_study, recipe_of
 
-    node, study = Node.load(institution), load_study(study_file, overrides or [])
+    node, study = look(institution), load_study(study_file, overrides or [])
     study.role_of(node.name)
     broken = node.institution.policy.broken(study, institution=node.name, research=False)
     mu, delta = recipe_of(study).plan(study, ()).price[node.name], study.privacy.delta
@@ -30,6 +30,18 @@ def policy_check(
         broken.append(f"it asks mu {mu:.3f} and {room:.3f} is left; see fedrisk budget show")
     after = math.sqrt(max(0.0, (room - mu) * (room + mu))) if mu < math.inf else 0.0
     further = studies_left(0.0, after, mu) if mu < math.inf else 0
+    if as_json:
+        figures = {
+            "mu": mu,
+            "mu_left": room,
+            "mu_left_after": after,
+            "delta": delta,
+            "further_studies": further,
+        }
+        tell_json({"institution": node.name, "study": study.name, "refused": broken, **figures})
+        if broken:
+            raise typer.Exit(1)
+        return
     out.print(
         f"{node.name}, study {study.name}: costs epsilon {study.privacy.epsilon:g} (mu {mu:.3f}); left now "
         f"{left_in_words(room, delta)}, after it {left_in_words(after, delta)} at delta {delta:g}, with "

@@ -3,6 +3,7 @@
 Every command and group has ``--quiet``, ``--verbose`` and ``--log-file``, at whatever place of the line they stand.
 """
 
+import traceback
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,9 +55,7 @@ class Root(TyperGroup):
             _tell_lost_output()
             raise
         except (Exception, KeyboardInterrupt) as error:
-            code = report(error)
-            _tell_lost_output()
-            raise typer.Exit(code) from None
+            raise typer.Exit(told(error)) from None
         if _tell_lost_output():
             raise typer.Exit(9)
         return done
@@ -68,6 +67,22 @@ def walk(command: click.Command) -> Iterator[click.Command]:
     if isinstance(command, click.Group):
         for below in command.commands.values():
             yield from walk(below)
+
+
+def told(error: BaseException) -> int:
+    """Tell an error in one line; the exit code. A reader of the output that went away is none."""
+    if isinstance(error, OSError) and error.filename is None and _of_the_screen(error):
+        screen.failed = error
+        return 9 if _tell_lost_output() else 0
+    code = report(error)
+    _tell_lost_output()
+    return code
+
+
+def _of_the_screen(error: OSError) -> bool:
+    """Whether a library that prints raised it."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return any(f"/{name}/" in last.filename.replace("\\", "/") for name in ("click", "rich", "typer"))
 
 
 def _tell_lost_output() -> bool:

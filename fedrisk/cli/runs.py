@@ -99,7 +99,10 @@ def export(
 
 def compare(
     one: Annotated[
-        str, typer.Argument(help="A run (attempt, or the beginning of it), or a folder of results.")
+        str,
+        typer.Argument(
+            help="A run (attempt, or the beginning of it), for example 1f3a9c02, or a folder of results."
+        ),
     ],
     other: Annotated[str, typer.Argument(help="The other one, for example results/epsilon3.")],
     as_json: AsJson = False,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fedrisk.cli import output
-from fedrisk.cli.output import Overrides, StudyFile, err, out
+from fedrisk.cli.output import AsJson, Overrides, StudyFile, err, out
 
 if TYPE_CHECKING:
     from fedrisk.engine.look_up import BankKept
@@ -144,12 +144,16 @@ def show(
     folder: Annotated[
         Path, typer.Argument(help="Folder of a finished run (its --out), for example results/may.")
     ],
+    as_json: AsJson = False,
 ) -> None:
-    """Show the results of a finished study, and write its report again."""
+    """Show the results of a finished study, and write its report again (not with --json)."""
     from fedrisk.api import load_results
     from fedrisk.report.html import write_report
     from fedrisk.report.text import summary
 
     results = load_results(folder)
+    if as_json:
+        output.tell_json(results.to_dict())
+        return
     out.print(summary(results))
     out.print(f"report: {write_report(results, folder)}", markup=False)

@@ -68,7 +68,7 @@ def audit_books(node: Node) -> Checked:
     if not trail.ok:
         where = "" if trail.first_broken is None else f"entry {trail.first_broken}: "
         raise _trail_error(node, f"does not hold ({where}{trail.why})")
-    if ledger is not None and ledger.restart:
+    if ledger is not None and ledger.restart is not None:
         _check_restart(node, trail, ledger.restart)
     for count, at in anchors.items():
         if trail.hashes.get(count) != at:

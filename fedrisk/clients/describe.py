@@ -143,6 +143,7 @@ def rules_of_study(
     yield lambda: node.institution.policy.check(study, institution=node.name, research=research)
     yield lambda: refuse_marked(node, study)
     yield lambda: books(node)
+    yield node.store.pseudonyms.check_readable
     yield lambda: out_of_time.check_boundary(node, study, research=research)
 
 

@@ -58,6 +58,8 @@ def checked_column(values: pd.Series[Any], c: Column, checks: Checks, notation: 
 def _check_readable(
     c: Column, unreadable: Bools, values: pd.Series[Any], checks: Checks, notation: Notation
 ) -> None:
+    if not unreadable.any():
+        return
     wanted, example = _WANTED[c.kind]
     number = c.kind in ("number", "flag")
     remedy = f"write it as {example}, or list the code in missing_values"

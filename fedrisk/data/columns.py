@@ -75,6 +75,10 @@ def exact_texts(column: Any) -> Any:
     kind = column.type
     for of, texts in _TEXTS:
         if of(kind):
+            if pa.types.is_temporal(kind) and len(column):
+                # Days are few: each is written once.
+                once = column.dictionary_encode()
+                return texts(once.dictionary).take(once.indices)
             return texts(column)
     raise DataError(
         f"holds values of type {str(kind).partition('<')[0]}, which have no text; export one simple column for each"

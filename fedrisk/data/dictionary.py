@@ -191,7 +191,7 @@ class Dictionary(_Frozen):
 
     id: str = Field(min_length=1)
     id_scheme: Literal["uscc", "opaque"] = "uscc"
-    columns: tuple[Column, ...]
+    columns: tuple[Column, ...] = ()
     label: Label | None = None
     as_of: str | None = None
 

@@ -188,7 +188,8 @@ class _Block:
 def _blocks(lines: Sequence[str]) -> list[_Block]:
     found: list[_Block] = []
     heads = [(k, m[1]) for k, line in enumerate(lines) if (m := _HEADER.fullmatch(line))]
-    for (k, header), following in zip(heads, [*(k for k, _ in heads[1:]), len(lines)], strict=True):
+    ends = [*(k for k, _ in heads), len(lines)][1:]
+    for (k, header), following in zip(heads, ends, strict=True):
         part = header.split(".")[-1]
         if part not in ("columns", LABEL) or header not in (part, f"dictionary.{part}"):
             continue

@@ -186,6 +186,11 @@ def _looks_like_code(value: float, low: float) -> bool:
     return nines or (value < 0 <= low and _CODE.fullmatch(digits) is not None)
 
 
+def plain_ids(texts: pa.Array) -> bool:
+    """Whether no id can be one of the kinds below: one look for all of them, which clears most tables."""
+    return not _matches(texts, r"^[='+-]|\.|[eE]\+|^\d{15}0{2}").any()
+
+
 def lost_digits(texts: pa.Array) -> npt.NDArray[np.bool_]:
     """Which ids were numbers in floating point: in scientific notation, or of 16 digits and more with a fraction."""
     return _matches(texts, _LOST.pattern)

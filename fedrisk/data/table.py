@@ -22,7 +22,7 @@ import pyarrow as pa
 from fedrisk.alignment.ids import normalise
 from fedrisk.data.column_checks import checked_column, notation_remedy
 from fedrisk.data.dictionary import ROW_NUMBER, Dictionary, Label
-from fedrisk.data.hints import DOUBLE_DIGITS, lost_digits, rounded_digits, shorter_ids, wrapped
+from fedrisk.data.hints import DOUBLE_DIGITS, lost_digits, plain_ids, rounded_digits, shorter_ids, wrapped
 from fedrisk.data.source import Check, Checks, TableSource, by_value, read_source, where
 from fedrisk.data.text import MISSING, Codes, Notation, whole
 from fedrisk.data.typed import numbers, texts_of
@@ -138,6 +138,8 @@ def _examine(source: TableSource, dictionary: Dictionary, base: Path) -> tuple[T
     notation = source.notation
     frame = pd.DataFrame(
         {c.name: checked_column(raw[c.table_name], c, checks, notation) for c in dictionary.columns},
+        # A bank may bring labels and no column.
+        index=pd.RangeIndex(len(raw)),
         copy=False,
     )
     label = None if label is None else label[keep]
@@ -213,11 +215,18 @@ def _ids(raw: pd.DataFrame, d: Dictionary, checks: Checks) -> tuple[Objects, Boo
         if d.id_scheme == "uscc"
         else "id unusable",
         bad,
-        f"correct the ids; up to {REFUSED_SHARE:.0%} of such rows are left out, more are refused",
+        _ids_remedy(d, bad, len(raw)),
         "warning" if bad <= REFUSED_SHARE * len(raw) else "error",
         at=raw.index[wrong],
     )
     return ids, good
+
+
+def _ids_remedy(d: Dictionary, bad: int, rows: int) -> str:
+    """What to do about ids that break their scheme; where most do, the scheme is likely the wrong one."""
+    other = "" if d.id_scheme == "opaque" or 2 * bad <= rows else "if they are other ids, "
+    scheme = 'write id_scheme = "opaque" (any text, spelt alike at all members); else ' if other else ""
+    return f"{other}{scheme}correct the ids; up to {REFUSED_SHARE:.0%} of such rows are left out, more are refused"
 
 
 def _id_texts(values: pd.Series[Any]) -> tuple[pd.Series[Any], Bools]:
@@ -252,7 +261,7 @@ def _check_lost(
         (wrapped, 'ids are wrapped as in spreadsheets (="..." or a leading apostrophe)', "export plain text"),
     )
     lost = np.zeros(len(text), dtype=bool)
-    for look, rule, remedy in kinds:
+    for look, rule, remedy in kinds if not plain_ids(texts) else ():
         found = look(texts) & present & ~lost
         checks.note(name, rule, int(found.sum()), remedy, at=rows[found])
         lost |= found

@@ -50,6 +50,14 @@ def texts_of(values: pd.Series[Any]) -> pd.Series[Any]:
     return pd.Series(float_texts(values.to_numpy()), index=values.index, dtype="str")
 
 
+def distinct_texts(values: pd.Series[Any]) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """The place of each value among the distinct ones, -1 where missing, and these as exact texts."""
+    codes, distinct = pd.factorize(values)
+    if values.dtype != np.float64:
+        return codes, list(distinct)
+    return codes, [text or "" for text in float_texts(np.asarray(distinct))]
+
+
 def is_missing(text: str) -> bool:
     """Whether a text is one of programs' words for a missing value."""
     return trim(text) in MISSING
@@ -144,7 +152,7 @@ def read_flag(values: pd.Series[Any], c: Column, notation: Notation) -> tuple[Fl
         place = known.place(text) if found is None else None
         return found if found is not None else np.inf if place is None else meanings[place]
 
-    codes, distinct = pd.factorize(texts_of(values))
+    codes, distinct = distinct_texts(values)
     typed = np.array([*(meaning(v) for v in distinct), np.nan], dtype=np.float64)[codes]
     unreadable = np.isinf(typed)
     typed[unreadable] = np.nan
@@ -171,7 +179,7 @@ def read_category(values: pd.Series[Any], c: Column, notation: Notation) -> tupl
             return form, False
         return None, not missing
 
-    codes, distinct = pd.factorize(texts_of(values))
+    codes, distinct = distinct_texts(values)
     found = [*(name_of(v) for v in distinct), (None, False)]
     typed: Objects = np.array([name for name, _ in found], dtype=object)[codes]
     return typed, np.array([wrong for _, wrong in found], dtype=bool)[codes]

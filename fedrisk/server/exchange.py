@@ -36,7 +36,7 @@ class Exchange:
 
     missing: members that did not agree in the roll call. exchanges: how many were made. sent: bytes that each
     institution sent to the hub. received: bytes that the hub sent to it. Both without Flower's own framing. charged:
-    institutions of which priced answers came.
+    institutions of which priced answers came; on_charge: called with the first of each.
 
     view: digest of what was told to all members alike (protocol/common_view); the hub hands on each part and the
     members' confirmations with the next message to each.
@@ -58,6 +58,7 @@ class Exchange:
         self.missing: list[str] = []
         self._nodes: dict[str, int] = {}
         self.charged: set[str] = set()
+        self.on_charge: Callable[[], None] = lambda: None
         self._asked: dict[str, int] = {}
         self._timeout = timeout
         self._report = report or (lambda *_: None)
@@ -283,8 +284,9 @@ class Exchange:
             self.sent[name] = self.sent.get(name, 0) + answer.size()
             if CONFIRM in answer.body and action != "describe":
                 self._codes[name] = answer.get(CONFIRM)
-            if spends_in(answer):
+            if name not in self.charged and spends_in(answer):
                 self.charged.add(name)
+                self.on_charge()
             answers[name] = spool.keep(answer)
 
     def _name(self, key: str) -> str:

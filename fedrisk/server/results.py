@@ -239,7 +239,10 @@ class Results(StudyFigures):
             file = folder / NETWORK_FILE
             network = file.read_bytes() if file.exists() else None
         except (ValidationError, ValueError, KeyError, TypeError, AttributeError, OSError):
-            raise ConfigError(f"{file} is damaged or of another version; put it back from its copy") from None
+            raise ConfigError(
+                f"{file} is damaged or of another version; put it back from its copy, or write the results once more, "
+                "at no charge: fedrisk runs export RUN --out FOLDER (fedrisk runs lists all runs)"
+            ) from None
         except ConfigError as error:
             raise ConfigError(f"{file}: {error}") from None
         file = folder / RECORD_FILE

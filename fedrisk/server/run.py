@@ -104,6 +104,7 @@ class _Trial:
             self.study, self.asked, exchange.attempt, engine=self.engine, research=research, out=self.out
         )
         with Runs(self.hub).begin(begun) as log:
+            exchange.on_charge = lambda: log.went(exchange.exchanges, tuple(sorted(exchange.charged)))
             try:
                 results, checkpoint = self._results(log)
             except BaseException as error:

@@ -226,8 +226,10 @@ class Log:
             self.note("run", error)
 
     def went(self, exchanges: int, charged: tuple[str, ...]) -> None:
-        """How far the run came: the entry has it when it ends."""
+        """Enter how far the run came, and who was charged: at once, for a run that is killed says nothing later."""
         self.run = replace(self.run, exchanges=exchanges, charged=charged)
+        with contextlib.suppress(StoreError):
+            self.write()
 
     def note(self, what: str, error: BaseException) -> None:
         """Keep the whole text of an error that did not end the run, or that nobody foresaw."""
@@ -304,7 +306,7 @@ def save(results: Results, folder: Path) -> None:
     try:
         results.save(folder)
         found = Results.load(folder).attempt
-    except (StoreError, ConfigError) as error:
+    except FedriskError as error:
         raise StoreError(
             f"{error}. The run is finished and charged, and its results are kept at the hub: "
             f"fedrisk runs export {results.attempt[:8]} --out FOLDER writes them to another folder, at no charge"

@@ -491,7 +491,7 @@ def test_stores_of_before_hold(consortium):
 
 def test_who_has_the_key_and_rewrites_both_is_found_out_by_the_others(consortium):
     """Trail and ledger without the last study, signed anew: they agree, and the heads that others keep do not."""
-    store, node = store_of(consortium), consortium.nodes["tax"]
+    store, node = store_of(consortium), consortium.nodes["tax"].opened()
     first = [e for e in node.trail.entries() if e.attempt == next(node.trail.entries()).attempt]
     lose_all_of_the_trail(store)
     shutil.rmtree(store / "attempts")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fedrisk.engine import in_process
-from fedrisk.engine.check import check_study
+from fedrisk.engine.check import check_member, check_study
 from fedrisk.errors import FedriskError
 from fedrisk.recipes import recipe_of
 
@@ -344,3 +344,30 @@ def test_counts_are_shown_although_a_rule_is_broken(consortium):
     assert found.reasons == 2, text
     alfa = found.institutions[0]
     assert alfa.labels.positive == consortium.tables["alfa"]["bad"].sum()
+
+
+def test_those_whom_it_concerns_hear_that_little_is_in_common(kit, scratch):
+    """The holder and the bank find the reason in their own logs; another holder finds none, nobody a count."""
+    tables = kit.province(SMALL)
+    consortium = kit.build(scratch(), ("alfa",), ("tax", "power"), tables=tables, policy={"least_rows": 30})
+    table("tax", strange(0.02))(consortium)
+    with pytest.raises(FedriskError, match="tax has hardly any enterprise in common"):
+        run(consortium)
+    said = {}
+    for name, node in consortium.nodes.items():
+        log = node.store.path / "errors.log"
+        said[name] = log.read_text() if log.exists() else ""
+    assert "tax has hardly any enterprise in common" in said["tax"] and not said["power"]
+    assert "tax has hardly any enterprise in common" in said["alfa"]
+    known = set(tables["alfa"]["id"]) & set(consortium.tables["tax"]["id"])
+    assert all(f" {len(known)} " not in text for text in said.values())
+
+
+def test_one_member_looks_alone(consortium):
+    """It says what that member says in the whole check, and reads nobody else's file."""
+    policy("tax", max_epsilon=1.0)(consortium)
+    for other in ("alfa", "beta"):
+        (consortium.folder / f"{other}.toml").unlink()
+    found = check_member(consortium.study, consortium.folder / "tax.toml")
+    assert found.alone and found.reasons == 1 and not found.common
+    assert "policy.max_epsilon" in found.institutions[0].findings[0]

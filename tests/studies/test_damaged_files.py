@@ -54,7 +54,20 @@ DAMAGES = {f.__name__[1:]: f for f in (_missing, _empty, _cut, _folder, _rubbish
 # One of a kind for each owner: attempts have random names, dates change.
 PATTERNS = (
     *("hub/identity.key", "hub/pins.json", "hub/holdout.key", "hub/bank.key", "hub/sample.key"),
-    *("tax/identity.key", "tax/pins.json", "tax/epochs/*", "tax/evaluation_keys/*", "tax/quota.sqlite"),
+    *(
+        "hub/drawn_with.json",
+        "hub/runs/*/run.json",
+        "hub/runs/*/metrics.json",
+        "hub/runs/*/release_record.npz",
+    ),
+    *(
+        "hub/runs/*/scorecard.json",
+        "hub/runs/*/lock",
+        "bank/store.json",
+        "tax/store.json",
+        "tax/epochs/*.made",
+    ),
+    *("tax/identity.key", "tax/pins.json", "tax/epochs/*.voprf", "tax/evaluation_keys/*", "tax/quota.sqlite"),
     *("bank/pseudonyms/*", "bank/sides/*", "power/pseudonyms/*", "power/scored/bank/*"),
     *("bank/identity.key", "bank/pins.json", "bank/evaluation_keys/*"),
     *("bank/ledger.sqlite", "bank/ledger.seal", "bank/ledger.sqlite-journal", "tax/ledger.sqlite"),
@@ -66,7 +79,7 @@ PATTERNS = (
         "bank/results/*/own_figures.json",
         "bank/results/*/scorecard.json",
     ),
-    *("bank/results/*/scores.parquet", "bank/results/*/own_models.json"),
+    *("bank/results/*/scores.parquet", "bank/results/*/own_models.json", "bank/results/*/points.parquet"),
     *("results/metrics.json", "results/scorecard.json", "results/release_record.npz", "results/report.html"),
 )
 FREE = ("bank/out_of_time.json", "bank/errors.log", "bank/pending/*")
@@ -75,7 +88,7 @@ FREE = ("bank/out_of_time.json", "bank/errors.log", "bank/pending/*")
 CASES = [(pattern, damage) for pattern in PATTERNS for damage in DAMAGES]
 SAMPLE = {
     *(("bank/ledger.sqlite", "rubbish"), ("bank/pseudonyms/*", "cut"), ("tax/quota.sqlite", "cut")),
-    *(("hub/pins.json", "empty"), ("bank/audit.jsonl", "cut"), ("tax/epochs/*", "empty")),
+    *(("hub/pins.json", "empty"), ("bank/audit.jsonl", "cut"), ("tax/epochs/*.voprf", "empty")),
     *(("results/metrics.json", "folder"), ("bank/results/*/own_figures.json", "cut")),
 }
 
@@ -92,6 +105,11 @@ class Built:
 
     def institution(self, name: str) -> Path:
         return self.folder / "consortium" / "institutions" / f"{name}.toml"
+
+    @property
+    def attempt(self) -> str:
+        """Id of the one attempt."""
+        return next((self.folder / "kept_attempt").iterdir()).name
 
     def find(self, pattern: str) -> Path:
         """The first file of a pattern, below the home, its institutions, or beside it."""
@@ -122,13 +140,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
 
     from fedrisk import api
 
-    folder = tmp_path_factory.mktemp("whole")
+    folder = tmp_path_factory.mktemp("whole") / "own"
     tiny = write_tiny(folder / "consortium", enterprises=300)
     for path in tiny.paths.values():
         path.write_text(path.read_text().replace("cap_epsilon = 20.0", "cap_epsilon = 90.0"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FEDRISK_HOME", str(folder / "home"))
         api.run(tiny.study_file, ["privacy.epsilon=2"], out=folder / "results")
+    (attempt,) = (folder / "home" / "hub" / "runs").iterdir()
+    (folder / "kept_attempt" / attempt.name).mkdir(parents=True)
     bank = folder / "home" / "institutions" / "bank"
     (bank / "out_of_time.json").write_text("{}")
     (bank / "errors.log").write_text(
@@ -136,17 +156,19 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     )
     (bank / "pending").mkdir(exist_ok=True)
     (bank / "pending" / "tax@1@voprf").write_bytes(bytes(96))
+    shutil.copytree(folder, folder.with_name("kept"))
     yield Built(folder)
 
 
 @pytest.fixture
-def built(whole, tmp_path, monkeypatch) -> Built:
-    """A copy of it, of this test's own."""
-    shutil.copytree(whole.folder, tmp_path / "own", symlinks=True)
-    monkeypatch.setenv("FEDRISK_HOME", str(tmp_path / "own" / "home"))
+def built(whole, tmp_path, monkeypatch) -> Iterator[Built]:
+    """The same, brought back afterwards: a store belongs to the place of its table."""
+    monkeypatch.setenv("FEDRISK_HOME", str(whole.folder / "home"))
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.chdir(tmp_path)
-    return Built(tmp_path / "own")
+    yield whole
+    shutil.rmtree(whole.folder)
+    shutil.copytree(whole.folder.with_name("kept"), whole.folder)
 
 
 @pytest.fixture
@@ -170,7 +192,13 @@ def reading(built: Built) -> list[tuple[str | Path, ...]]:
     return [
         ("show", built.folder / "results"),
         ("own", bank),
-        ("own", bank, "--json"),
+        ("results", bank, "list"),
+        ("results", bank, "show", "--json"),
+        ("results", bank, "export", "--to", built.folder / "scores.csv"),
+        ("runs",),
+        ("runs", "show", built.attempt),
+        ("compare", built.attempt, built.folder / "results"),
+        ("store", "show", bank),
         *(("budget", one) for one in (bank, tax, power)),
         *(("audit", "verify", one) for one in (bank, tax)),
         ("audit", "show", bank),
@@ -239,7 +267,7 @@ def test_a_run_charges_nobody_without_a_result(built, call, monkeypatch, pattern
     monkeypatch.setattr("fedrisk.recipes.scorecard.delivery._own", lambda *a, **k: {}, raising=False)
     file = damaged(built, pattern, damage)
     before = built.charged()
-    arguments = ("run", built.study, "--out", built.folder / "again", *SET)
+    arguments = ("run", built.study, "--out", built.folder / "again", "--again", *SET)
     code, out, err = call(*arguments)
     found = examine(built, arguments, code, out, err, file)
     after = built.charged()

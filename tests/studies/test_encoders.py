@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fedrisk.clients import own_results
 from fedrisk.errors import PeerError, PolicyError
 from fedrisk.institution import load_institution
 from fedrisk.models.encoder import EncoderDesign, EncoderTrainee, initial_weights
 from fedrisk.models.trainable import TrainedModel
 from fedrisk.privacy.accounting import compose, mu_for
 from fedrisk.privacy.spend import Spend
+from fedrisk.recipes import recipe_named
 from fedrisk.secure.fixed_point import dequantise
 
 pytestmark = pytest.mark.study
@@ -149,3 +151,24 @@ def test_a_single_office_needs_no_masks(kit, tmp_path):
     run = own.run(own.with_study(institutions=members))
     assert "shares" not in [s.action for s in run.steps]
     assert load_institution(own.paths["tax"]).load_encoder("months") is not None
+
+
+def test_an_encoder_that_cannot_be_installed_is_fetched_later(kit, tmp_path):
+    own = offices(kit, tmp_path)
+    node = own.nodes["tax"]
+    blocked = node.store.path / "encoders"
+
+    def full(record, step):
+        if step.action == "conclude":
+            blocked.write_text("in the way")
+
+    with pytest.raises(PeerError, match="tax"):
+        own.run(change=full)
+    attempt = own.last.attempt
+    assert own_results.entry_of(node, attempt).owed
+    before = {name: n.ledger.spent() for name, n in own.nodes.items()}
+    blocked.unlink()
+    own_results.fetch(node, attempt, recipe_named("encoder"))
+    assert load_institution(own.paths["tax"]).load_encoder("months") is not None
+    assert {name: n.ledger.spent() for name, n in own.nodes.items()} == before
+    assert not own_results.entry_of(node, attempt).owed

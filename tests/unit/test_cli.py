@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+from pathlib import Path
 
 import click
 import pytest
@@ -12,7 +13,9 @@ import typer
 
 from fedrisk import cli
 from fedrisk.cli import output
+from fedrisk.cli.exits import EXIT_CODES
 from fedrisk.cli.progress import Progress
+from fedrisk.cli.reference import page
 from fedrisk.engine.in_process import load_nodes
 from fedrisk.server.hub import Hub
 
@@ -492,7 +495,7 @@ def test_every_parameter_has_help_with_an_example(fedrisk, words, command):
         p.name
         for p in command.params
         if not getattr(p, "help", None)
-        or not (getattr(p, "is_flag", False) or "for example" in p.help or isinstance(p.type, click.Choice))
+        or not (getattr(p, "is_flag", False) or "xample" in p.help or isinstance(p.type, click.Choice))
     ]
     assert not lacking
     code, out, _ = fedrisk(*words, "--help")
@@ -500,3 +503,32 @@ def test_every_parameter_has_help_with_an_example(fedrisk, words, command):
     assert code == 0
     for p in command.params:
         assert " ".join(p.help.split()[:3]) in shown, p.name
+
+
+def test_the_page_of_commands_is_as_the_commands_are():
+    """docs/commands.md is made by ``python -m fedrisk.cli.reference``; every command and parameter is on it."""
+    made = page(typer.main.get_command(cli.app))
+    kept = Path(__file__).parents[2] / "docs" / "commands.md"
+    assert kept.read_text(encoding="utf-8") == made, "run python -m fedrisk.cli.reference > docs/commands.md"
+    for words, command in commands():
+        assert f"## fedrisk {' '.join(words)}\n" in made
+        assert all(p.opts[0] in made for p in command.params if isinstance(p, click.Option))
+    assert all(f"| {code} | " in made for code in EXIT_CODES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (lambda c: ["check", c.paths["bank"]], "is an institution's file, and a study's is wanted"),
+        (lambda c: ["budget", c.study_file], "is a study's file, and an institution's is wanted"),
+        (lambda c: ["check", c.folder], "is a folder; name the file in it; in it are study.toml"),
+        (lambda c: ["check", c.folder / "stduy.toml"], f"did you mean {'{folder}'}/study.toml?"),
+        (lambda c: ["check", c.study_file, "--set", "privacy.epsilom=3"], 'did you mean "epsilon"?'),
+        (lambda c: ["check", c.study_file, "--set", "epsilon=3"], "it stands in [privacy]"),
+        (lambda c: ["check", c.study_file, "--set", "privacy.epsilon=3,5"], "must be a number"),
+    ],
+)
+def test_files_and_keys_that_were_meant_otherwise(fedrisk, consortium, arguments, says):
+    code, out, err = fedrisk(*arguments(consortium))
+    assert (code, out) == (3, "")
+    assert says.replace("{folder}", str(consortium.folder)) in err

@@ -89,7 +89,7 @@ def test_a_study(path, value, says):
         ("kind", "bnak", 'did you mean "bank"?'),
         ("table.sorce", "x", '[table] sorce: is not a known key; did you mean "source"?'),
         ("table.source", 5, "[table] source: must be a text in quotes"),
-        ("table.only", {"area": 5}, "[table.only] area: is 5, and must be a text in quotes"),
+        ("table.only", "north", '[table] only: is "north", and must be a section'),
         ("policy.roles", ["bnk"], "[policy] roles, entry 1:"),
         ("policy.purposes", "credit", '[policy] purposes: is "credit", and must be a list'),
         (

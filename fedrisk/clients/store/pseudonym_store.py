@@ -36,6 +36,23 @@ class PseudonymStore:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def check_readable(self) -> None:
+        """StoreError where a kept file is damaged: better before a study is charged than in its midst.
+
+        Only the end of each file is looked at, where Parquet says what it holds.
+        """
+        for folder, pattern in (
+            ("pseudonyms", "*.parquet"),
+            ("sides", "*.parquet"),
+            ("scored", "*/*.parquet"),
+        ):
+            for file in (self.path / folder).glob(pattern):
+                try:
+                    with file.open("rb") as handle:
+                        pq.ParquetFile(handle)
+                except (OSError, ValueError, pa.ArrowException):
+                    raise damaged(file, _LOST[folder]) from None
+
     def of(self, tag: str, ids: Ids) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Kept pseudonyms for ids: ((n, 32), known (n,)); rows of unknown ids are zero."""
         found = np.zeros((len(ids), 32), np.uint8)

@@ -27,7 +27,9 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import logging
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -67,6 +69,9 @@ _COPY = "put it back from its copy"
 
 OLD_SECONDS = 24 * 3600
 """After so long without a message an attempt is taken for dead."""
+
+WAIT_SECONDS = 5.0
+"""After waiting so long for another process, it is said."""
 
 Ids = Sequence[str] | NDArray[np.object_]
 
@@ -203,7 +208,8 @@ class NodeStore:
         A key serves one function alone: EPOCH.key, which an older version used in RFC 9497's mode 0x00, is not used.
         """
         file, made = (self.path / "epochs" / f"{epoch}.{end}" for end in ("voprf", "made"))
-        if not file.exists() and made.exists():
+        # In this order: another process makes the key first, then the mark.
+        if made.exists() and not file.exists():
             raise StoreError(
                 f"{file} is gone, and pseudonyms were made with it; {_COPY}. Without one, delete {made.name} beside "
                 "it, and have studies name a new alignment.epoch"
@@ -291,12 +297,28 @@ class NodeStore:
         with contextlib.ExitStack() as stack:
             try:
                 lock = stack.enter_context(private_append(self.path / ".lock"))
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                self._wait_for(lock)
             except OSError as error:
                 raise StoreError(
                     f"{self.path / '.lock'} cannot be locked: {error.strerror}; remove it, nothing is kept in it"
                 ) from None
             yield
+
+    def _wait_for(self, lock: int) -> None:
+        """Take the lock; say so where another process keeps it for long."""
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            told = "store %s is in use by another process, perhaps a study; waiting until it is free"
+            timer = threading.Timer(
+                WAIT_SECONDS, logging.getLogger("fedrisk").warning, args=(told, self.path)
+            )
+            timer.daemon = True
+            timer.start()
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            finally:
+                timer.cancel()
 
     def log_error(self, attempt: str, action: str, error: BaseException) -> None:
         """Keep an error's full text at home; an unforeseen one with its traceback, without what a table holds."""

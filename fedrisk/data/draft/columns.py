@@ -20,6 +20,9 @@ from fedrisk.data.typed import day_of
 FEW = 12
 """Most different whole numbers that are read as codes, each with a bin of its own."""
 
+LONGEST = 60
+"""Longest text that is taken for a category."""
+
 TAIL = 10.0
 """A column has a long tail where its 99th percentile is so many times its median."""
 
@@ -31,6 +34,7 @@ _OTHER_DATE = re.compile(
     r"\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}( .*)?|\d{1,2}[- ][A-Za-z]{3,9}[- ]\d{2,4}|[A-Za-z]{3,9} \d{1,2}, \d{4}"
 )
 _CODE = re.compile(r"-[1-9]|-9+\d?")
+_LOST = re.compile(r"\d(\.\d+)?[eE]\+?\d+")
 _NINES = re.compile(r"9{2,}")
 
 
@@ -71,6 +75,20 @@ def _left_out(look: Look, reason: str) -> Proposal:
 # --- columns that say nothing, or too much ------------------------------------------------------------------
 
 
+def has_lost_digits(look: Look) -> bool:
+    """Whether ids were numbers in floating point once: they are in scientific notation, and no longer ids."""
+    return (
+        names.says(look.name, "id")
+        and look.share(np.array([bool(_LOST.fullmatch(t)) for t in look.texts])) > 0.5
+    )
+
+
+def _lost(look: Look) -> Proposal | None:
+    if look.present and has_lost_digits(look):
+        return _left_out(look, "its ids lost their digits in floating point; export the column as text")
+    return None
+
+
 def _empty(look: Look) -> Proposal | None:
     if not look.present:
         return _left_out(look, "empty in every row")
@@ -89,7 +107,12 @@ def _person(look: Look) -> Proposal | None:
 
 def is_key(look: Look) -> bool:
     """Whether the values tell enterprises apart and are no measurements: texts, or long, running or named numbers."""
-    if look.distinct < 0.98 * look.present or look.present < look.rows / 2 or look.distinct < FEW:
+    if (
+        has_lost_digits(look)
+        or look.distinct < 0.98 * look.present
+        or look.present < look.rows / 2
+        or look.distinct < FEW
+    ):
         return False
     if look.numeric < 0.98 or look.zero_led:
         # Texts of the length of names are no keys; other unique texts are.
@@ -178,6 +201,8 @@ def _category(look: Look, prefix: int | None = None) -> Proposal | None:
     rare = len(counted) - len(listed)
     unlisted = sum(n for n in counted.values() if n < RARE)
     total = sum(counted.values())
+    if any(len(t) > LONGEST for t in listed):
+        return _left_out(look, "long texts; code them at the source")
     if not 2 <= len(listed) <= MAX_BINS or unlisted > 0.1 * total or len(counted) > 4 * MAX_BINS:
         many = len(listed) >= 2
         return _left_out(
@@ -435,6 +460,7 @@ def _narrow(n: _Numbers, low: float, high: float) -> bool:
 
 
 _RULES: tuple[Callable[[Look], Proposal | None], ...] = (
+    _lost,
     _empty,
     _date,
     _person,

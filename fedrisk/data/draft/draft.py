@@ -13,6 +13,7 @@ from fedrisk.data.draft.look import MOST_ROWS, Look, look_at
 from fedrisk.data.draft.reading import notation_of, readable
 from fedrisk.data.draft.roles import (
     KNOWN_LATER,
+    SURE,
     IdFound,
     Kind,
     LabelFound,
@@ -93,7 +94,11 @@ def draft_dictionary(
             near = _near(wanted, list(by_name))
             raise ConfigError(f'the table has no column "{wanted}"; {near}')
     found_id = id_of(by_name[id_column]) if id_column else find_id(looks)
-    label = label_of(by_name[label_column]) if label_column else find_label(looks)
+    label = (
+        label_of(by_name[label_column])
+        if label_column
+        else find_label(looks, least=1 if kind == "bank" else SURE)
+    )
     taken = {found_id.column} | ({label.column} if label else set())
     proposals = [propose(look) for look in looks if look.name not in taken]
     if label is not None and kind == "bank" and label.positive:

@@ -13,7 +13,6 @@ from importlib.resources import files
 from typing import Literal
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+|\d+")
-_RATIO = re.compile(r"/|(?<![a-z])(?:to|per|over)(?![a-z])")
 
 Direction = Literal["increasing", "decreasing"]
 
@@ -72,8 +71,9 @@ def says(name: str, group: str) -> bool:
     >>> says("统一社会信用代码", "id"), says("credit_limit", "id")
     (True, False)
     """
-    text, wanted = plain(name), sense(group)
-    return not wanted.words.isdisjoint(words_of(name)) or any(stem in text for stem in wanted.stems)
+    words, wanted = words_of(name), sense(group)
+    text = f"{plain(name)} {'_'.join(words)}"
+    return not wanted.words.isdisjoint(words) or any(stem in text for stem in wanted.stems)
 
 
 def direction(name: str) -> Direction | None:
@@ -85,7 +85,7 @@ def direction(name: str) -> Direction | None:
     ('increasing', 'decreasing', 'decreasing', None)
     """
     # Of a ratio, what stands below the line says the opposite: cash by debt is no debt.
-    above, *below = _RATIO.split(plain(name))
+    above, *below = _ratio(name)
     up, down = says(above, "riskier"), says(above, "safer")
     if up == down or any(says(part, "riskier") for part in below):
         return None
@@ -95,6 +95,21 @@ def direction(name: str) -> Direction | None:
     if down and says(name, "turned"):
         return None
     return "increasing" if up else "decreasing"
+
+
+def _ratio(name: str) -> list[str]:
+    """What stands above the line in a name, and what below it."""
+    parts = []
+    for piece in name.split("/"):
+        words: list[str] = []
+        for word in words_of(piece):
+            if word in ("to", "per", "over"):
+                parts.append("_".join(words))
+                words = []
+            else:
+                words.append(word)
+        parts.append("_".join(words))
+    return parts
 
 
 def valid_name(name: str) -> str:

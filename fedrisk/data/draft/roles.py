@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from fedrisk.alignment.ids import Scheme, normalise
+from fedrisk.alignment.ids import USCC_LENGTH, Scheme, normalise
 from fedrisk.data.draft import names
 from fedrisk.data.draft.columns import is_date, is_key
 from fedrisk.data.draft.look import RARE, Look
 
 KNOWN_LATER = 0.92
 """AUC of one column alone from which it is probably known only after the outcome."""
+
+SURE = 5
+"""Points of a column whose name is one of an outcome and whose values say which is which."""
 
 _GROUPS = 400
 _RANGES = 40
@@ -24,12 +27,17 @@ _SAMPLE = 20_000
 
 @dataclass(frozen=True, kw_only=True)
 class IdFound:
-    """The id column (None where no column can be one), its scheme, the share of credit codes, and other candidates."""
+    """The id column, None where no column can be one, and what is notable about it.
+
+    scheme: of its ids; valid: share of credit codes among them. running: whether they are row numbers. repeated: rows
+    whose id another row has too. others: columns that could be the id as well.
+    """
 
     column: str | None
     scheme: Scheme = "opaque"
     valid: float = 0.0
     running: bool = False
+    repeated: int = 0
     others: tuple[str, ...] = ()
 
 
@@ -46,31 +54,31 @@ class LabelFound:
 
 def find_id(looks: Sequence[Look]) -> IdFound:
     """The column that names enterprises: different in (nearly) every row, best with a name or form that says so."""
-    keys = [look for look in looks if is_key(look)]
+    # Credit codes are ids also where an enterprise has several rows, as the table of its loans has.
+    keys = [look for look in looks if is_key(look) or credit_codes(look) > 0.5]
     if not keys:
         return IdFound(column=None)
     best = max(keys, key=lambda look: (_id_score(look), -list(looks).index(look)))
-    valid = credit_codes(best)
-    return IdFound(
-        column=best.name,
-        scheme="uscc" if valid >= 0.9 else "opaque",
-        valid=valid,
-        running=_running(best),
-        others=tuple(look.name for look in keys if look is not best and _id_score(look) >= 2),
-    )
+    others = tuple(look.name for look in keys if look is not best and _id_score(look) >= 2)
+    return replace(id_of(best), others=others)
 
 
 def id_of(look: Look) -> IdFound:
     """A column that a person named as the id."""
     valid = credit_codes(look)
     return IdFound(
-        column=look.name, scheme="uscc" if valid >= 0.9 else "opaque", valid=valid, running=_running(look)
+        column=look.name,
+        scheme="uscc" if valid >= 0.9 else "opaque",
+        valid=valid,
+        running=_running(look),
+        repeated=int(look.counts[look.counts > 1].sum()),
     )
 
 
 def credit_codes(look: Look) -> float:
     """Share of a column's values that are unified social credit codes with the right check character."""
-    if not look.distinct:
+    # Most columns are told from credit codes by their length.
+    if not look.distinct or not any(len(t) >= USCC_LENGTH for t in look.texts[:100]):
         return 0.0
     _, refused = normalise(look.texts[:_SAMPLE], "uscc")
     return float(1 - refused.mean())
@@ -88,9 +96,12 @@ def _running(look: Look) -> bool:
     return bool(np.isfinite(x).all() and x.min() in (0, 1) and x.max() - x.min() + 1 == look.distinct)
 
 
-def find_label(looks: Sequence[Look]) -> LabelFound | None:
-    """The outcome by its name and its two values; None where no column looks like one."""
-    scored = [(score, k, look) for k, look in enumerate(looks) if (score := _label_score(look)) > 0]
+def find_label(looks: Sequence[Look], *, least: int = 1) -> LabelFound | None:
+    """The outcome by its name and its two values; None where no column looks like one.
+
+    least: how sure it has to be, `SURE` where a column must not be taken for one by a word like "late" alone.
+    """
+    scored = [(score, k, look) for k, look in enumerate(looks) if (score := _label_score(look)) >= least]
     if not scored:
         return None
     _, _, best = max(scored, key=lambda s: s[:2])

@@ -37,13 +37,17 @@ def outward(low: float, high: float) -> tuple[float, float]:
     """Round bounds that hold [low, high]; they begin or end at zero where that is near in comparison.
 
     >>> outward(3, 870), outward(-40, 12), outward(1969, 2010), outward(0, 0)
-    ((0.0, 1000.0), (-50.0, 20.0), (1960.0, 2010.0), (0.0, 1.0))
+    ((0.0, 1000.0), (-50.0, 50.0), (1960.0, 2010.0), (0.0, 1.0))
     """
     if high < 0:
         back = outward(-high, -low)
         return -back[1] + 0.0, -back[0] + 0.0
     if low < 0:
-        return -up(-low), up(high) if high > 0 else 0.0
+        below, above = up(-low), up(high) if high > 0 else 0.0
+        # Two ends of about one size are one number: what is owed can be as much as what is held.
+        return (
+            (-max(below, above), max(below, above)) if below <= 10 * above <= 100 * below else (-below, above)
+        )
     if high == 0:
         return 0.0, 1.0
     if low == 0 or high / low > 3:

@@ -92,8 +92,14 @@ def _head(draft: Draft) -> list[str]:
         "#     fedrisk dictionary confirm FILE --all              or --column NAME, once you have looked",
         "#     fedrisk dictionary declare FILE NAME high=5000     corrects a column, which confirms it",
         f"# Values that fewer than {RARE} rows have are not named anywhere in it.",
+        *([f"# Read with {read_with(draft)} in [table]."] if draft.settings else []),
         "",
     ]
+
+
+def read_with(draft: Draft) -> str:
+    """The settings that it takes to read the table, as they are written."""
+    return ", ".join(f"{k} = {toml(v)}" for k, v in draft.settings.items())
 
 
 def _id_lines(draft: Draft) -> list[str]:
@@ -105,6 +111,8 @@ def _id_lines(draft: Draft) -> list[str]:
         )
         return [f"id = {toml(FILL_IN)}  {CONFIRM}: {said}", 'id_scheme = "opaque"']
     why = f"  # other columns that tell rows apart: {remark(', '.join(found.others))}" if found.others else ""
+    if found.repeated:
+        why = f"  # {found.repeated:,} rows share theirs with another: roll the rows of an enterprise up into one"
     if found.running:
         why = "  # a running number: it matches another institution's rows only if both use the same numbers"
     scheme = (
@@ -171,7 +179,10 @@ def _left_out_lines(left_out: Sequence[Proposal]) -> list[str]:
 
 def table_lines(table: Path | str, folder: Path, settings: Mapping[str, Any]) -> list[str]:
     """The ``[table]`` of an institution file in ``folder``: a path as seen from there, or a database URL."""
-    source = table if isinstance(table, str) else Path(os.path.relpath(table, folder)).as_posix()
+    source = str(table)
+    # A path of the whole machine, of a home folder or with a variable stays as it was given.
+    if isinstance(table, Path) and not table.is_absolute() and source[:1] != "~" and "${" not in source:
+        source = Path(os.path.relpath(table, folder)).as_posix()
     return [
         "[table]",
         f"source = {toml(source)}",

@@ -41,13 +41,13 @@ class Books:
     """What a ledger says that the institution's audit trail must say as well.
 
     charges: in their order. anchors: hash of the trail's last entry by its number of entries, as it was when releases
-    were charged, since the trail was last begun anew. restart: how many entries the trail had just after that, 0 where
-    it never was. calendar: the accounting periods.
+    were charged, since the trail was last begun anew. restart: how many entries the trail had just after that, None
+    where it never was. calendar: the accounting periods.
     """
 
     charges: tuple[Charge, ...]
     anchors: dict[int, str]
-    restart: int
+    restart: int | None
     calendar: Calendar
 
 
@@ -104,7 +104,7 @@ def read_books(file: LedgerFile, *, check_guard: bool = True) -> Books:
             for name, purpose, cancelled, period in rows
         ),
         anchors={anchor.count: anchor.hash for place, anchor in sorted(trail.items()) if place >= restart},
-        restart=trail[restart].count if restart else 0,
+        restart=trail[restart].count if restart else None,
         calendar=calendar,
     )
 

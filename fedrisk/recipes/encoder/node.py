@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fedrisk.clients import training
 from fedrisk.clients.attempt import Attempt
-from fedrisk.clients.evaluation import room_for, try_to_keep
+from fedrisk.clients.evaluation import room_for
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import take_order
 from fedrisk.clients.store.attempt_store import Owed
@@ -51,7 +51,7 @@ def conclude(node: Node, request: Payload) -> Payload:
     """Trained weights -> nothing; the encoder is installed, and its outputs are columns of the table from then on."""
     attempt = node.attempt(request)
     attempt.state.still_runs()
-    try_to_keep(attempt, "conclude", lambda: fetch(attempt))
+    fetch(attempt)
     return Payload()
 
 

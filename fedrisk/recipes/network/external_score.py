@@ -4,6 +4,7 @@ The bank has it in its own store: the sum of the data holders' points for each o
 is trained on it computes on the holders' records as well, so they are members of its study and are charged.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.node import Node
 from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.data.features import Feature
-from fedrisk.errors import DataError, FedriskError, PolicyError
+from fedrisk.errors import ConfigError, DataError, FedriskError, PolicyError
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.network.settings import NetworkSettings
 from fedrisk.study import BANK, Study
@@ -37,6 +38,15 @@ def with_external(attempt: Attempt, frame: pd.DataFrame, ids: NDArray[np.object_
         return frame
     folder = attempt.node.store.path / "results" / attempt.agreement.remembered["external"]
     return frame.assign(**{COLUMN: _log_odds(folder, ids)})
+
+
+def refuse_same_name(node: Node, features: Sequence[Feature]) -> None:
+    """ConfigError where the bank has a column of that name itself: one would silently take the other's place."""
+    if any(feature.column == COLUMN for feature in features):
+        raise ConfigError(
+            f"{node.name}: a column of the dictionary is called {COLUMN}, as is the score of the earlier study "
+            "(network.external); name the column otherwise in table and dictionary, or leave it out by policy.columns"
+        )
 
 
 def find_external(node: Node, study: Study, research_seed: int | None) -> str:

@@ -46,7 +46,7 @@ from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import evaluated
 from fedrisk.recipe import Brought
 from fedrisk.recipes.bins import BINS, check_bins, find_bins, told_edges
-from fedrisk.recipes.network.external_score import FEATURE, find_external, with_external
+from fedrisk.recipes.network.external_score import FEATURE, find_external, refuse_same_name, with_external
 from fedrisk.recipes.network.plan import external_release, make_plan, mu_of_counts
 from fedrisk.recipes.network.settings import NetworkSettings
 from fedrisk.releases.evaluation import LOGIT_STEPS, logit_edges
@@ -82,6 +82,7 @@ def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
     features = allowed_features(node, dictionary)
     if NetworkSettings.of(study).external is None:
         return Brought(features=features)
+    refuse_same_name(node, features)
     # The same results all along, whatever study ends in between.
     remembered = {"external": find_external(node, study, research_seed)}
     return Brought(features=(*features, FEATURE), remembered=remembered)

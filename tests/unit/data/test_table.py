@@ -249,6 +249,18 @@ def test_uscc_codes_are_checked_and_a_few_bad_ones_left_out(tmp_path):
     assert "(3 rows" in text
 
 
+def test_ids_that_are_no_credit_codes_are_met_with_the_other_scheme(tmp_path):
+    data = {"id": [f"{CANARY}-{k}" for k in range(20)], "income": ["1"] * 20}
+    text = refusal(tmp_path, data, dictionary([COLUMNS[0]], None, "uscc"))
+    assert 'if they are other ids, write id_scheme = "opaque"' in text
+    assert len(read(tmp_path, data, dictionary([COLUMNS[0]], None))) == 20
+
+
+def test_a_bank_may_bring_labels_and_no_column(tmp_path):
+    table = read(tmp_path, rows(), dictionary([]))
+    assert len(table.label) == len(table) == len(table.frame) > 0
+
+
 def test_bounds_clip_up_to_the_stated_share(tmp_path):
     data = {"id": [f"i{k}" for k in range(100)], "income": ["50"] * 98 + ["-3", "900"]}
     loose = dictionary([{**COLUMNS[0], "outside": 0.02}], None)

@@ -156,7 +156,7 @@ def test_missing_and_damaged_results_are_told(finished, tmp_path):
         Results.load(tmp_path)
     finished["private"].save(tmp_path)
     (tmp_path / "metrics.json").write_text("{", encoding="utf-8")
-    with pytest.raises(ConfigError, match="cannot be read; run the study again"):
+    with pytest.raises(ConfigError, match="is damaged .*fedrisk runs export RUN"):
         Results.load(tmp_path)
     finished["private"].save(tmp_path)
     (tmp_path / "scorecard.json").write_text('{"bins": 3}', encoding="utf-8")
