@@ -19,32 +19,33 @@ dictionary_app = typer.Typer(
 )
 
 DictionaryFile = Annotated[
-    Path, typer.Argument(help="File with the dictionary. Example: institutions/bank_a.toml.")
+    Path, typer.Argument(help="File with the dictionary, for example institutions/bank_a.toml.")
 ]
 By = Annotated[
-    str | None, typer.Option("--by", help="Who confirms. Default: the user of this session. Example: li.wei.")
+    str | None,
+    typer.Option("--by", help="Who confirms. Default: the user of this session, for example li.wei."),
 ]
 
 
 @dictionary_app.command()
 def draft(
-    table: Annotated[str, typer.Argument(help="CSV, Parquet or a database URL. Example: data/loans.csv.")],
+    table: Annotated[str, typer.Argument(help="CSV, Parquet or a database URL, for example data/loans.csv.")],
     to: Annotated[
         Path | None,
-        typer.Option("--to", help="New file for it; without, it is printed. Example: loans.toml."),
+        typer.Option("--to", help="New file for it; without, it is printed, for example loans.toml."),
     ] = None,
     institution: Annotated[
         Path | None,
         typer.Option(
             "--institution",
-            help="Institution file whose dictionary it becomes (--force where it has one). "
-            "Example: institutions/bank_a.toml.",
+            help="Institution file whose dictionary it becomes (--force where it has one), "
+            "for example institutions/bank_a.toml.",
         ),
     ] = None,
     kind: Annotated[
         str | None,
         typer.Option(
-            help="Whose table, for example bank (with a label) or holder; default: what the institution is, or bank."
+            help="bank (with a label) or holder, for example holder; default: what the institution is, or bank."
         ),
     ] = None,
     query: Query = None,
@@ -110,7 +111,7 @@ def confirm(
     file: DictionaryFile,
     column: Annotated[
         list[str] | None,
-        typer.Option("--column", help='A column to confirm, repeatable, or "label". Example: sales.'),
+        typer.Option("--column", help='A column to confirm, repeatable, or "label", for example sales.'),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Confirm all that is left.")] = False,
     by: By = None,
@@ -173,13 +174,15 @@ def declare(
     file: DictionaryFile,
     column: Annotated[
         str,
-        typer.Argument(help='Column, or "label"; a column that is not there is added. Example: months_open.'),
+        typer.Argument(
+            help='Column, or "label"; a column that is not there is added, for example months_open.'
+        ),
     ],
     settings: Annotated[
         list[str],
         typer.Argument(
             metavar="KEY=VALUE...",
-            help='Keys with values as in TOML; KEY= takes one away. Example: high=120 \'special={"-9"="no record"}\'.',
+            help='Keys with TOML values; KEY= takes one away, for example high=120 \'special={"-9"="no record"}\'.',
         ),
     ],
     by: By = None,

@@ -21,35 +21,34 @@ TableOption = Annotated[
     str | None,
     typer.Option(
         "--table",
-        help="Its table: CSV, Parquet, or a database URL with --query; the dictionary is drafted from it. "
-        "Example: data/loans.csv.",
+        help="Its table: CSV, Parquet, or a database URL with --query; the dictionary is drafted from it, "
+        "for example data/loans.csv.",
     ),
 ]
 Query = Annotated[
-    str | None, typer.Option(help='What to read of a database. Example: "SELECT * FROM loans".')
+    str | None, typer.Option(help='What to read of a database, for example "SELECT * FROM loans".')
 ]
 IdColumn = Annotated[
-    str | None, typer.Option("--id", help="Column with the enterprise ids, if known. Example: uscc.")
+    str | None, typer.Option("--id", help="Column with the enterprise ids, if known, for example uscc.")
 ]
 LabelColumn = Annotated[
-    str | None, typer.Option("--label", help="Column with the outcome, if known. Example: defaulted.")
+    str | None, typer.Option("--label", help="Column with the outcome, if known, for example defaulted.")
 ]
 Positive = Annotated[
     list[str] | None,
-    typer.Option("--positive", help="Value that means default, repeatable. Example: CHGOFF."),
+    typer.Option("--positive", help="Value that means default, repeatable, for example CHGOFF."),
 ]
 Negative = Annotated[
     list[str] | None,
-    typer.Option("--negative", help="Value that means no default, repeatable. Example: PIF."),
+    typer.Option("--negative", help="Value that means no default, repeatable, for example PIF."),
 ]
 Horizon = Annotated[
-    str | None, typer.Option(help='What default means. Example: "90 days past due within 12 months".')
+    str | None, typer.Option(help='What default means, for example "90 days past due within 12 months".')
 ]
 To = Annotated[
     Path | None,
     typer.Option(
-        "--to",
-        help="File to write, for example my/bank.toml. Default: institutions/NAME.toml, or study.toml.",
+        "--to", help="File to write. Default: institutions/NAME.toml, or study.toml; for example b.toml."
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there.")]
@@ -106,36 +105,36 @@ def study(
     banks: Annotated[
         list[str] | None,
         typer.Option(
-            "--bank", help='A bank, repeatable: NAME, or NAME="display name". Example: bank_a=甲银行.'
+            "--bank", help='A bank, repeatable: NAME, or NAME="display name", for example bank_a=甲银行.'
         ),
     ] = None,
     holders: Annotated[
-        list[str] | None, typer.Option("--holder", help="A data holder, repeatable. Example: tax.")
+        list[str] | None, typer.Option("--holder", help="A data holder, repeatable, for example tax.")
     ] = None,
     keeper: Annotated[
         str | None,
         typer.Option(
             "--authority",
-            help="Who keeps the key of the pseudonyms: a member, or a name of its own. Example: tax.",
+            help="Who keeps the key of the pseudonyms: a member, or a name of its own, for example tax.",
         ),
     ] = None,
-    name: Annotated[str, typer.Option(help="Name of the study. Example: first_loans.")] = "first_study",
-    purpose: Annotated[str, typer.Option(help="Purpose, which policies allow. Example: credit_scoring.")] = (
-        "credit_scoring"
-    ),
+    name: Annotated[str, typer.Option(help="Name of the study, for example first_loans.")] = "first_study",
+    purpose: Annotated[
+        str, typer.Option(help="Purpose, which policies allow, for example credit_scoring.")
+    ] = ("credit_scoring"),
     recipe: Annotated[
-        str, typer.Option(help="What is built, for example scorecard; network and encoder are the others.")
+        str, typer.Option(help="What is built, for example scorecard, network or encoder.")
     ] = "scorecard",
-    epsilon: Annotated[float, typer.Option(help="Privacy budget of the study. Example: 1.")] = 1.0,
+    epsilon: Annotated[float, typer.Option(help="Privacy budget of the study, for example 1.")] = 1.0,
     consent: Annotated[
         str | None,
-        typer.Option(help='Register of consents, for holders that ask. Example: "register 2026/1".'),
+        typer.Option(help='Register of consents, for holders that ask, for example "register 2026/1".'),
     ] = None,
     default_rate: Annotated[
-        float | None, typer.Option(help="Declared share of defaults. Example: 0.06.")
+        float | None, typer.Option(help="Declared share of defaults, for example 0.06.")
     ] = None,
     enterprises: Annotated[
-        int | None, typer.Option(help="Declared number of enterprises at the banks. Example: 30000.")
+        int | None, typer.Option(help="Declared number of enterprises at the banks, for example 30000.")
     ] = None,
     to: To = None,
     force: Force = False,

@@ -193,7 +193,7 @@ def markdown() -> str:
 
 def keys(
     word: Annotated[
-        str | None, typer.Argument(help="A key, a section, or a part of one. Example: privacy.epsilon.")
+        str | None, typer.Argument(help="A key, a section, or a part of one, for example privacy.epsilon.")
     ] = None,
     as_json: AsJson = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="The whole page, as docs/keys.md.")] = False,

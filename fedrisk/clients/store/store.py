@@ -208,7 +208,8 @@ class NodeStore:
         A key serves one function alone: EPOCH.key, which an older version used in RFC 9497's mode 0x00, is not used.
         """
         file, made = (self.path / "epochs" / f"{epoch}.{end}" for end in ("voprf", "made"))
-        if not file.exists() and made.exists():
+        # In this order: another process makes the key first, then the mark.
+        if made.exists() and not file.exists():
             raise StoreError(
                 f"{file} is gone, and pseudonyms were made with it; {_COPY}. Without one, delete {made.name} beside "
                 "it, and have studies name a new alignment.epoch"
