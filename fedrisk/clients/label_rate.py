@@ -3,9 +3,9 @@
 Labels that stand the wrong way round are noticed by nobody else: the hub never sees a label, and a card of reversed
 labels ranks as well as the right one, upside down. So the bank compares before anything is charged.
 
-A refusal is a bit about labels that no budget covers, and whoever writes studies chooses what they declare. So the bound
-on the bank's own share is one fixed number, whatever a study declares: with a bound that moved with the declared rate,
-some twenty studies that cost nothing would find a bank's number of defaults to the last one.
+A refusal is a bit about labels that no budget covers, and whoever writes studies chooses what they declare. So the
+bound on the bank's own share is one fixed number, whatever a study declares: with a bound that moved with the declared
+rate, some twenty studies that cost nothing would find a bank's number of defaults to the last one.
 """
 
 import math

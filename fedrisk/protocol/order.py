@@ -138,7 +138,9 @@ def overlap_wanted(study: Study) -> float:
 
 
 def check_common(study: Study, holder: str, known: int, places: int, rows: int) -> None:
-    """DataError where that share is below what the study asks for (:func:`overlap_wanted`). The text holds no count of enterprises.
+    """DataError where that share is below what the study asks for (:func:`overlap_wanted`).
+
+    The text holds no count of enterprises.
 
     The hub and the holder look at it, each on its own; neither needs the other's word. Whoever else is in the study
     learns that it stopped, and with which code.
