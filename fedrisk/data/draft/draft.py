@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,9 @@ def draft_dictionary(
     )
 
 
-def _telling(described: Sequence[Proposal], looks: dict[str, Look], label: LabelFound | None) -> tuple[str, ...]:
+def _telling(
+    described: Sequence[Proposal], looks: dict[str, Look], label: LabelFound | None
+) -> tuple[str, ...]:
     """Columns that tell the outcome nearly for sure, as what is known only afterwards does.
 
     They stay in the draft: a dictionary is public, and a column that is missing for what labels say of it would be a
