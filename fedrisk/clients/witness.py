@@ -6,7 +6,6 @@ they kept with its own trail and ledger. Whoever finds a contradiction leaves a 
 further study with the institution concerned, itself included, until a person answers for it (audit/witness).
 """
 
-import getpass
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -33,6 +32,7 @@ from fedrisk.clients.restore import restore_ledger
 from fedrisk.errors import ConfigError, EnvelopeError, PolicyError, ProtocolError
 from fedrisk.protocol.payload import Payload
 from fedrisk.study import Study
+from fedrisk.user import user_name
 
 AHEAD = timedelta(days=1)
 """How far this machine's clock may be ahead of every other institution's."""
@@ -133,7 +133,7 @@ def answer(node: Node, name: str, *, reason: str, who: str | None = None) -> Non
     marks = marks_of(_log(node), name)
     if not marks:
         raise ConfigError(f"{node.name} has no contradiction about {name} to answer for; check the name")
-    who = who or _login()
+    who = who or user_name()
     if name == node.name and node.institution.kind != "authority":
         restore_ledger(node, reason=reason, who=who)
     evidence = json.dumps([*(asdict(mark) for mark in marks), reason, who]).encode()
@@ -263,13 +263,6 @@ def _log(node: Node) -> Path:
 def _plain(head: SignedHead) -> dict[str, Any]:
     plain: dict[str, Any] = json.loads(head.to_json())
     return plain
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"
 
 
 def _now() -> datetime:

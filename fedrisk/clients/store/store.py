@@ -44,7 +44,7 @@ from fedrisk.audit.signed_head import read_head
 from fedrisk.audit.unmade import UnmadeLog
 from fedrisk.clients.store.attempt_store import AttemptStore, Begun
 from fedrisk.clients.store.pseudonym_store import PseudonymStore
-from fedrisk.errors import EnvelopeError, FedriskError, NothingYet, ProtocolError, StoreError
+from fedrisk.errors import EnvelopeError, FedriskError, NothingYet, ProtocolError, StoreError, code_of
 from fedrisk.files import (
     damaged,
     make_folders,
@@ -328,7 +328,7 @@ class NodeStore:
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "attempt": attempt,
             "action": action,
-            "code": error.code if isinstance(error, FedriskError) else "internal",
+            "code": code_of(error),
             "text": text,
         }
         if not foreseen:
