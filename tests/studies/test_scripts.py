@@ -25,7 +25,6 @@ print("ENDS", len(oprf.shared_pool().processes), flush=True)
 """
 THREAD = f"""
 import threading
-from support.long import sampled
 def work():
     exec({SCRIPT!r}, {{}})
 thread = threading.Thread(target=work)
