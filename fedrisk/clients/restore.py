@@ -50,7 +50,7 @@ def restore_ledger(node: Node, *, reason: str, who: str) -> Restored:
     """
     _check_said(reason, who)
     entries = _charging(node)
-    path = node.store.path / "ledger.sqlite"
+    path = node.store.ledger_path
     books = _readable(path, entries)
     kept = None
     if books is None and path.exists():
