@@ -24,7 +24,7 @@ from fedrisk.clients.witness import foreseen
 from fedrisk.engine.member_check import Looked
 from fedrisk.errors import PolicyError, QuotaError
 from fedrisk.findings import Finding
-from fedrisk.protocol.order import check_common, share_in_common, shares_of, wanted_rows
+from fedrisk.protocol.order import check_common, overlap_wanted, share_in_common, shares_of, wanted_rows
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.secure.pins import refuse_changed
 from fedrisk.server.hub import Hub
@@ -176,7 +176,7 @@ def compared(study: Study, found: Mapping[str, Looked], common: tuple[Common, ..
         yield Finding("enterprises_not_as_declared", {"declared": declared, "rows": there})
     for c in common:
         share = share_in_common(c.enterprises, rows[c.bank], found[c.holder].rows)
-        alone = len(study.banks) == 1 and share < study.alignment.least_overlap  # then it is refused already
+        alone = len(study.banks) == 1 and share < overlap_wanted(study)  # then it is refused already
         if share < FEW_IN_COMMON and not alone:
             yield Finding("little_in_common", vars(c))
     if common and study.banks:

@@ -14,7 +14,6 @@ import fcntl
 import json
 import os
 import time
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -29,6 +28,7 @@ from fedrisk.files import private_append, private_folder, reserve, write_atomic
 from fedrisk.server.hub import Hub
 from fedrisk.server.results import METRICS, Results
 from fedrisk.study import Study
+from fedrisk.tracebacks import redacted
 
 RESERVE = 4 << 20
 """Bytes kept free for a run's results."""
@@ -323,9 +323,8 @@ def now() -> str:
 
 
 def _note(folder: Path, what: str, error: BaseException) -> None:
-    text = "".join(traceback.format_exception(error))
     with contextlib.suppress(OSError), private_append(folder / "errors.log") as log:
-        os.write(log, f"{now()} {what}\n{text}\n".encode())
+        os.write(log, f"{now()} {what}\n{redacted(error)}\n".encode("utf-8", "backslashreplace"))
 
 
 def _hold(lock: int, run: Run) -> None:

@@ -464,6 +464,24 @@ def test_a_trail_begun_anew_goes_on_once_all_have_answered(consortium, tamper):
     assert node.ledger.lifetime() > spent and not audit_books(node).unentered
 
 
+@pytest.mark.parametrize("trail_first", [False, True])
+def test_a_damaged_trail_and_a_lost_ledger_give_no_budget_back(consortium, trail_first):
+    """One changed byte near the trail's beginning, no ledger, no attempts, and both restored, in either order."""
+    store, node = store_of(consortium), consortium.nodes["tax"]
+    spent = node.ledger.lifetime()
+    change_an_old_entry(store)
+    said = [str(consortium.paths["tax"]), "--reason", "edited", "--who", "A. Person"]
+    if trail_first:
+        assert CliRunner().invoke(app, ["audit", "restore", *said]).exit_code == 0
+    lose_ledger_and_guard(store)
+    shutil.rmtree(store / "attempts")
+    assert CliRunner().invoke(app, ["budget", "restore", *said]).exit_code == 0
+    if not trail_first:
+        assert CliRunner().invoke(app, ["audit", "restore", *said]).exit_code == 0
+    assert node.ledger.lifetime() == pytest.approx(spent) and node.ledger.audit() > 0
+    check_books(node)
+
+
 def test_an_entry_that_is_changed_after_it_was_verified_shows(consortium):
     """The mark of what was verified is over all bytes, and cannot be made for others without the key."""
     store, node = store_of(consortium), consortium.nodes["tax"]
