@@ -48,7 +48,7 @@ LAYERS = {
     "server": {
         *("errors", "files", "findings", "home", "progress"),
         *("study", "alignment", "secure", "data", "privacy"),
-        *("releases", "models", "protocol", "recipe", "metrics"),
+        *("releases", "models", "protocol", "recipe", "metrics", "tracebacks"),
     },
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
