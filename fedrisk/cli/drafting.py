@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fedrisk.cli.output import out
+from fedrisk.cli.output import tell
 from fedrisk.data.draft.draft import Draft, draft_dictionary
 from fedrisk.data.draft.roles import Kind, LabelFound
 from fedrisk.data.draft.write import dictionary_text, read_with
@@ -63,7 +63,7 @@ def _with_values(label: LabelFound, hints: Hints) -> LabelFound:
 
 def show_draft(draft: Draft, file: Path | None, print_line: Any = None) -> None:
     """What was found, and what is to do next."""
-    say = print_line or _say
+    say = print_line or tell
     kinds = Counter(p.kind for p in draft.columns)
     listed = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
     place = f"{file} is written. " if file is not None else ""
@@ -101,7 +101,3 @@ def _outcome(label: LabelFound | None) -> str:
         return ": say which values mean default"
     rest = f"; {label.without:,} rows without" if label.without else ""
     return f": {', '.join(label.positive)} is default, {', '.join(label.negative)} is none{rest}"
-
-
-def _say(text: str) -> None:
-    out.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -19,7 +19,8 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from fedrisk.cli.output import AsJson, out
+from fedrisk.cli.common import AsJson
+from fedrisk.cli.output import out, tell, tell_json
 
 _LIMITS = {
     "ge": "from {}",
@@ -204,7 +205,7 @@ def keys(
         return
     found = _matching(word)
     if as_json:
-        typer.echo(json.dumps([asdict(key) for key in found], ensure_ascii=False, indent=1))
+        tell_json([asdict(key) for key in found])
         return
     section = ""
     for key in found:
@@ -216,8 +217,8 @@ def keys(
             highlight=False,
         )
         if word is not None:
-            out.print(f"      {key.means}", markup=False, highlight=False)
-            out.print(f"      {key.example}", markup=False, highlight=False, style="dim")
+            tell(f"      {key.means}")
+            tell(f"      {key.example}", "dim")
 
 
 def _matching(word: str | None) -> list[Key]:

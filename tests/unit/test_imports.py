@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import re
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,17 @@ FILES = [pytest.param(path, part, id=inside) for path, inside, part in modules()
 def test_the_files_are_found():
     assert {part for _, _, part in modules()} == {*LAYERS, "__init__"}
     assert len(FILES) > 100
+
+
+def test_the_map_of_the_architecture_is_complete():
+    """docs/architecture.md names every module and package, in an order in which each imports what stands above it."""
+    text = (ROOT.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    place = {part: k for k, row in enumerate(rows) for part in re.findall(r"`(\w+)(?:\.py|/)`", row)}
+    assert LAYERS.keys() <= place.keys()
+    assert not [
+        (part, need) for part, needs in LAYERS.items() for need in needs if place[need] >= place[part]
+    ]
 
 
 def test_the_layers_have_no_cycle():
