@@ -298,6 +298,15 @@ def text_of(value: Any) -> str | None:
     )
 
 
+def marked_text(text: str | None, mark: str) -> str | None:
+    """A number's exact text with another mark before its fraction, as a table's texts write numbers.
+
+    >>> marked_text("1.234", ","), marked_text("2024-09-01", ",")
+    ('1,234', '2024-09-01')
+    """
+    return text if text is None or mark == "." else text.replace(".", mark, 1)
+
+
 def _exact_decimal(value: Decimal) -> str | None:
     return format(value, "f") if value.is_finite() else None if value.is_nan() else str(value)
 
