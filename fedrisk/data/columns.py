@@ -101,6 +101,17 @@ def exact_texts(column: Any) -> Any:
     )
 
 
+def whole_decimals(column: Any) -> Any:
+    """Decimals that are all whole as texts without a fraction, since databases hold ids so; else the column itself.
+
+    Decimals are exact: unlike doubles they lost no digit.
+    """
+    if not pa.types.is_decimal(column.type):
+        return column
+    texts = pc.replace_substring_regex(exact_texts(column), r"\.0+$", "")
+    return column if pc.any(pc.match_substring(texts, ".")).as_py() else texts
+
+
 def float_texts(values: Floats) -> list[str | None]:
     """Doubles as exact text, as `text_of` writes them; None for NaN."""
     integral = (np.floor(values) == values) & (np.abs(values) < WHOLE)

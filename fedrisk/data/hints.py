@@ -135,7 +135,7 @@ def category_hint(texts: Sequence[str], listed: Sequence[str]) -> str:
     """
     sample = [plain_width(trim(t)) for t in texts[:LOOKED_AT]]
     composed = {unicodedata.normalize("NFKC", c) for c in listed}
-    folded, bare = {c.casefold() for c in listed}, {c.lstrip("0") for c in listed if c.isdigit()}
+    folded, bare = {c.casefold() for c in listed}, {c.lstrip("0") or "0" for c in listed if c.isdigit()}
     ways = (
         (
             lambda t: _LOST.fullmatch(t) is not None,

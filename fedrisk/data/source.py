@@ -26,7 +26,7 @@ import sqlalchemy
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fedrisk.data.checks import Check, Checks
-from fedrisk.data.columns import exact_texts, float_texts, holds_text, plain_numbers
+from fedrisk.data.columns import exact_texts, float_texts, holds_text, plain_numbers, whole_decimals
 from fedrisk.data.csv_file import CsvFile
 from fedrisk.data.database import failure, opened_query, query_blocks
 from fedrisk.data.dictionary import ROW_NUMBER, Dictionary
@@ -223,25 +223,33 @@ def read_header(source: TableSource, base: str | Path) -> list[str]:
 
 
 def read_texts(
-    source: TableSource, base: str | Path, names: Sequence[str] | None = None
+    source: TableSource,
+    base: str | Path,
+    names: Sequence[str] | None = None,
+    *,
+    without_text: dict[str, str] | None = None,
 ) -> Iterator[pd.DataFrame]:
     """Blocks of the named columns (all by default) as exact text, None where a value is missing.
 
-    Rows are those of the whole table, without ``only`` and ``part``; the index is the row number.
+    Rows are those of the whole table, without ``only`` and ``part``; the index is the row number. Where
+    ``without_text`` is given, columns whose values have no text (lists, bytes) are None in every row and enter it with
+    the reason, instead of an error.
 
     Raises:
         ConfigError: no such file.
         DataError: as `read_header`, or a name is not in the table.
     """
     try:
-        yield from _text_blocks(source, Path(base), names)
+        yield from _text_blocks(source, Path(base), names, without_text)
         return
     except _READING as error:
         reason = _reason(error)
     raise DataError(f"{where(source)}: {reason}")
 
 
-def _text_blocks(source: TableSource, base: Path, names: Sequence[str] | None) -> Iterator[pd.DataFrame]:
+def _text_blocks(
+    source: TableSource, base: Path, names: Sequence[str] | None, without_text: dict[str, str] | None
+) -> Iterator[pd.DataFrame]:
     with _open(source, base, names or ()) as opened:
         wanted = list(names) if names is not None else [trim(n) for n in opened.header]
         checks = Checks()
@@ -250,8 +258,8 @@ def _text_blocks(source: TableSource, base: Path, names: Sequence[str] | None) -
             raise DataError("; ".join(f"{c.column}: {c.rule}; {c.remedy}" for c in broken))
         start = 0
         for block in opened.blocks(wanted):
-            texts = {n: pd.Series(_texts(n, c).to_pylist(), dtype=object) for n, c in block.items()}
-            frame = pd.DataFrame(texts)
+            texts = {n: _texts_or_none(n, c, without_text).to_pylist() for n, c in block.items()}
+            frame = pd.DataFrame({n: pd.Series(t, dtype=object) for n, t in texts.items()})
             frame.index = pd.RangeIndex(start, start + len(frame))
             start += len(frame)
             yield frame
@@ -283,6 +291,8 @@ def _selected(source: TableSource, d: Dictionary, base: Path, checks: Checks) ->
         chosen, rows, parts = _filters(source, d), [np.zeros(0, dtype=np.int64)], []
         for block in opened.blocks(wanted):
             n = len(next(iter(block.values()))) if block else 0
+            if d.id in block:
+                block[d.id] = whole_decimals(block[d.id])
             columns = {
                 name: _values(name, column, name in numeric, marks.get(name, "."))
                 for name, column in block.items()
@@ -346,7 +356,7 @@ def _check_header(opened: _Opened, wanted: list[str], checks: Checks) -> None:
         opened.explain(wanted)
     for name in (n for n in wanted if n not in header):
         checks.always(name, "column is not in the table", _name_remedy(name, header))
-    for name in (n for n in wanted if header.count(n) > 1):
+    for name in dict.fromkeys(n for n in wanted if header.count(n) > 1):
         checks.always(name, "several columns of the table have this name", "rename all but one")
     extra = len(set(header) - set(wanted))
     if extra and not checks:
@@ -454,7 +464,7 @@ def _refuse_no_file(path: Path) -> None:
         )
 
 
-def _values(name: str, column: Any, numeric: bool, mark: str = ".") -> pd.Series[Any]:
+def _values(name: str, column: Any, numeric: bool, mark: str) -> pd.Series[Any]:
     """A block of a column: doubles where it is a number and they are exact, else exact texts.
 
     mark: what stands before the fraction of numbers in the table's texts, with which other numbers are written too.
@@ -462,10 +472,20 @@ def _values(name: str, column: Any, numeric: bool, mark: str = ".") -> pd.Series
     found = plain_numbers(column) if numeric else None
     if found is not None:
         return pd.Series(found)
-    texts = _texts(name, column)
+    texts: Any = _texts(name, column)
     if mark != "." and not holds_text(column.type):
         texts = pc.replace_substring(texts, ".", mark, max_replacements=1)
-    return texts.to_pandas()
+    return pd.Series(texts.to_pandas())
+
+
+def _texts_or_none(name: str, column: Any, without_text: dict[str, str] | None) -> Any:
+    try:
+        return _texts(name, column)
+    except DataError as error:
+        if without_text is None:
+            raise
+        without_text[name] = str(error).partition('" ')[2]
+    return pa.nulls(len(column), pa.string())
 
 
 def _texts(name: str, column: Any) -> Any:

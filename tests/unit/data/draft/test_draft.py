@@ -161,6 +161,16 @@ def test_lateness_at_a_holder_is_a_feature(tmp_path):
     assert "rent_late" in drafted(tmp_path, frame, kind="holder")[1].names
 
 
+def test_columns_without_a_name_or_a_text_are_left_out_with_the_reason(tmp_path):
+    frame = random_table(1)
+    frame[""] = frame["bad"]
+    frame["parts"] = [[1]] * len(frame)
+    _, draft = drafted(tmp_path, frame, name="t.parquet")
+    reasons = {p.source: p.left_out for p in draft.left_out}
+    assert "no name" in reasons[""]
+    assert "type list" in reasons["parts"]
+
+
 def test_names_are_made_valid_and_unlike(tmp_path):
     frame = random_table(8)
     for name in ("ROA(C) before tax %", "ROA_C_before_tax", "external_score", "税率 (%)"):
