@@ -52,6 +52,7 @@ def checked_column(values: pd.Series[Any], c: Column, checks: Checks, notation: 
     typed, unreadable = _READERS[c.kind](values, c, notation)
     if c.kind == "number":
         _check_points(values, c, checks, notation)
+        _check_percents(typed, values, c, checks, notation)
         codes = special_rows(typed, values, c, notation)
         for code in special_values(c.special):
             typed[codes & (typed == code)] = code
@@ -101,6 +102,19 @@ def _check_points(values: pd.Series[Any], c: Column, checks: Checks, notation: N
         return
     remedy = 'if it divides thousands, write decimal = "," and thousands = "." in [table]'
     checks.note(c.name, "every number with a point has three digits after it", found, remedy, "warning")
+
+
+def _check_percents(
+    typed: Floats, values: pd.Series[Any], c: Column, checks: Checks, notation: Notation
+) -> None:
+    """Numbers with a percent sign beside numbers without one, as spreadsheets write cells of different formats."""
+    if values.dtype == np.float64 or notation.percent is None:
+        return
+    signed = values.str.strip().str.endswith(("%", "\uff05"), na=False).to_numpy(dtype=bool)
+    bare = ~signed & np.isfinite(typed) & (typed != 0)
+    if signed.any():
+        rule, remedy = "no percent sign, which others have", "check that these are in the same unit"
+        checks.note(c.name, rule, int(bare.sum()), remedy, "warning", **_shown(values, bare))
 
 
 def notation_remedy(values: pd.Series[Any], unreadable: Bools, notation: Notation) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +151,7 @@ def _examine(source: TableSource, dictionary: Dictionary, base: Path) -> tuple[T
         index=pd.RangeIndex(len(raw)),
         copy=False,
     )
+    _hide(checks, dictionary)
     label = None if label is None else label[keep]
     weight = None if weight is None else weight[keep]
     _check_classes(label, checks)
@@ -161,6 +162,13 @@ def _examine(source: TableSource, dictionary: Dictionary, base: Path) -> tuple[T
     weight = None if weight is None else weight[order]
     digest = _digest(ids, frame, label, weight, dictionary)
     return Table(ids, frame, label, weight, digest, tuple(checks)), checks
+
+
+def _hide(checks: Checks, d: Dictionary) -> None:
+    """Take values out of checks of columns that read the ids or the label: nobody's screen shows them."""
+    private = {d.id} | ({d.label.column} if d.label is not None else set())
+    names = {c.name for c in d.columns if c.table_name in private}
+    checks[:] = [replace(c, values=()) if c.column in names else c for c in checks]
 
 
 def _no_rows_remedy(source: TableSource, read: int) -> str:

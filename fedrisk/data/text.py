@@ -216,7 +216,7 @@ class Codes:
 
     An entry that is a number in the configuration also stands for every text that states this number. With
     ``numbers`` so does a text that reads as one: in columns that the dictionary calls numbers. With ``exponents``
-    false, "1E3" states no number: among codes it is a code.
+    false, "1E3" states no number: among codes it is a code. ``quoted`` are the entries that are texts.
 
     >>> codes = Codes(["1E3", "0101", 7])
     >>> [codes.place(t) for t in ("1E3", "1000", "0101", "101", "7.0", "07")]
@@ -234,6 +234,8 @@ class Codes:
         self._texts: dict[str, int] = {}
         self._numbers: dict[Decimal, int] = {}
         self._notation, self._exponents = notation, exponents
+        listed = list(listed)
+        self.quoted = tuple(trim(entry) for entry in listed if isinstance(entry, str))
         for place, entry in enumerate(listed):
             text = trim(entry) if isinstance(entry, str) else canonical(entry)
             self._texts.setdefault(text, place)

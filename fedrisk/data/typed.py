@@ -111,7 +111,9 @@ def _number(text: str, notation: Notation) -> float | None:
     return _WORDS.get(trim(text).lower()) if number is None else float(number)
 
 
-def marked(typed: Floats, unreadable: Bools, values: pd.Series[Any], codes: Codes) -> Bools:
+def marked(
+    typed: Floats, unreadable: Bools, values: pd.Series[Any], codes: Codes, notation: Notation = PLAIN
+) -> Bools:
     """Which values of a column of numbers are among ``codes``: as texts, or as numbers, exactly."""
     if values.dtype == np.float64:
         # A code that no double can be is none of them.
@@ -119,6 +121,9 @@ def marked(typed: Floats, unreadable: Bools, values: pd.Series[Any], codes: Code
     # Doubles find those that may be one; decimals tell which are.
     here = np.isin(typed, [float(n) for n in codes.numbers])
     asked = here | unreadable | np.isinf(typed) if codes.words else here
+    if codes.quoted and notation != PLAIN:
+        # A listed text may read as another number, or as one only, in the notation of the table.
+        asked = asked | values.str.strip().isin(codes.quoted).to_numpy(dtype=bool)
     if asked.any():
         places, distinct = pd.factorize(values[asked])
         same = np.array([*(codes.place(text) is not None for text in distinct), False], dtype=bool)
@@ -130,7 +135,8 @@ def read_number(values: pd.Series[Any], c: Column, notation: Notation) -> tuple[
     """A number's values; codes of missing values as NaN, special codes as the numbers that they are."""
     typed, unreadable = numbers(values, notation)
     if c.missing_values:
-        gone = marked(typed, unreadable, values, Codes(c.missing_values, numbers=True, notation=notation))
+        codes = Codes(c.missing_values, numbers=True, notation=notation)
+        gone = marked(typed, unreadable, values, codes, notation)
         typed[gone] = np.nan
         unreadable = unreadable & ~gone
     return typed, unreadable
@@ -141,7 +147,7 @@ def special_rows(typed: Floats, values: pd.Series[Any], c: Column, notation: Not
     found = np.zeros(len(typed), dtype=bool)
     if c.special:
         codes = Codes([code for code, _ in c.special], numbers=True, notation=notation)
-        found = marked(typed, found, values, codes)
+        found = marked(typed, found, values, codes, notation)
     return found
 
 

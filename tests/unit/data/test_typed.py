@@ -75,6 +75,44 @@ def test_labels_and_weights_with_a_type_too(tmp_path):
     assert table.weight.tolist() == [0.5, 0.125]
 
 
+@pytest.mark.parametrize(
+    ("code", "notation"),
+    [
+        ("-9,5", {"decimal": ","}),
+        ("1.234", GERMAN),
+        ("0%", {"percent": "share"}),
+        ("(1)", {"negative": "parentheses"}),
+    ],
+)
+def test_a_listed_text_is_missing_also_where_it_reads_as_a_number(tmp_path, code, notation):
+    column = NUMBER | {"missing_values": [code]}
+    table, _ = looked_at(tmp_path, [code, f" {code} ", "2"], column, **notation)
+    assert table.frame["x"].isna().tolist() == [True, True, False]
+
+
+def test_percent_signs_on_some_values_are_asked_about(tmp_path):
+    (check,) = looked_at(tmp_path, ["50%", "0.5", "0", "", "2%"], percent="share")[1]
+    assert (check.rows, check.severity, check.values) == (1, "warning", ("0.5",))
+    assert not looked_at(tmp_path, ["50%", "2%"], percent="share")[1]
+
+
+@pytest.mark.parametrize("source", ["id", "bad"])
+def test_no_screen_shows_ids_or_labels(tmp_path, source):
+    column = {
+        "name": "c",
+        "kind": "category",
+        "meaning": "m",
+        "categories": ["z"],
+        "source": source,
+        "feature": False,
+    }
+    pd.DataFrame({"id": ["s3cret1", "s3cret2"], "bad": ["7", "8"]}).to_csv(tmp_path / "t.csv", index=False)
+    d = dictionary(column, {"positive": [7], "negative": [8]})
+    checks = examine_table(TableSource(source="t.csv"), d, base=tmp_path)[1]
+    (check,) = [c for c in checks if c.column == "c"]
+    assert check.at and not check.values
+
+
 def test_points_are_asked_about_in_texts_alone(tmp_path):
     texts = ["1.234", "12.500", "3.000"]
     assert "three digits" in looked_at(tmp_path, texts)[1][0].rule
