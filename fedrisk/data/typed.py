@@ -147,7 +147,7 @@ def special_rows(typed: Floats, values: pd.Series[Any], c: Column, notation: Not
     found = np.zeros(len(typed), dtype=bool)
     if c.special:
         codes = Codes([code for code, _ in c.special], numbers=True, notation=notation)
-        found = marked(typed, found, values, codes, notation)
+        found = marked(typed, found, values, codes)
     return found
 
 
