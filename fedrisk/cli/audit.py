@@ -175,7 +175,7 @@ def audit_export(
 
     node = look(institution)
     point = own_head(node)
-    lines = (node.store.path / "audit.jsonl").read_bytes().splitlines(keepends=True)[: point.count]
+    lines = node.trail_path.read_bytes().splitlines(keepends=True)[: point.count]
     try:
         to.mkdir(parents=True, exist_ok=True)
         (to / f"{node.name}.jsonl").write_bytes(b"".join(lines))

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from fedrisk.cli.init import Force, Horizon, IdColumn, LabelColumn, Negative, Positive, Query
 from fedrisk.cli.output import AsJson, err, out
+from fedrisk.user import user_name
 
 if TYPE_CHECKING:
     from fedrisk.data.dictionary_file import Entry
@@ -129,7 +130,7 @@ def confirm(
     text = read_text(file)
     before = entries(text)
     if everything or column:
-        text = confirmed(text, None if everything else column, by=by or _user(), day=_today())
+        text = confirmed(text, None if everything else column, by=by or user_name(), day=_today())
         rewrite(file, text)
     left = [e for e in entries(text) if e.drafted]
     if as_json:
@@ -194,7 +195,7 @@ def declare(
     from fedrisk.cli.starting_files import read_text, rewrite
     from fedrisk.data.dictionary_file import declared, entries
 
-    text = declared(read_text(file), column, _settings(settings), by=by or _user(), day=_today())
+    text = declared(read_text(file), column, _settings(settings), by=by or user_name(), day=_today())
     rewrite(file, text)
     left = sum(e.drafted for e in entries(text))
     out.print(
@@ -215,15 +216,6 @@ def _settings(given: list[str]) -> dict[str, Any]:
         except tomllib.TOMLDecodeError:
             found[key.strip()] = text.strip()
     return found
-
-
-def _user() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return "somebody"
 
 
 def _today() -> str:

@@ -82,6 +82,12 @@ def show_draft(draft: Draft, file: Path | None, print_line: Any = None) -> None:
     for column in draft.left_out:
         say(f"  left out: {column.source}: {column.left_out}")
     shown = file or "FILE"
+    for name in draft.telling:
+        say(
+            f"  look at: {name} goes with the outcome nearly one to one. When is it known? If only afterwards: "
+            f"fedrisk dictionary declare {shown} {draft.names[name]} feature=false. It stays in the draft: what labels "
+            "say of a column must not decide what is in a public dictionary"
+        )
     say(
         f"No study takes it before somebody has confirmed its columns ({len(draft.features)} to look at): "
         f"fedrisk dictionary confirm {shown}"

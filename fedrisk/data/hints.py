@@ -67,7 +67,7 @@ def notation_hint(texts: Sequence[str], notation: Notation) -> str:
             if errors
             else ""
         )
-    fits = [keys for keys, other in _others(sample, notation) if _share(sample, other) >= READ]
+    fits = [keys for keys, other in other_notations(sample, notation) if share_read(sample, other) >= READ]
     if not fits:
         units = sum(_UNIT.fullmatch(t) is not None for t in sample) > len(sample) / 2
         return (
@@ -80,11 +80,12 @@ def notation_hint(texts: Sequence[str], notation: Notation) -> str:
     return f"; they are numbers in another notation: write {', or '.join(dict.fromkeys(ways))} in [table]"
 
 
-def _share(sample: Sequence[str], notation: Notation) -> float:
+def share_read(sample: Sequence[str], notation: Notation) -> float:
+    """Share of the texts that are numbers in a notation, 0 to 1."""
     return sum(number_of(t, notation) is not None for t in sample) / len(sample)
 
 
-def _others(sample: Sequence[str], notation: Notation) -> Iterator[tuple[dict[str, str], Notation]]:
+def other_notations(sample: Sequence[str], notation: Notation) -> Iterator[tuple[dict[str, str], Notation]]:
     """Other notations that the texts give reason to try, each with the keys by which it differs."""
     joined = "".join(sample)
     decimals = [notation.decimal, *(d for d in (".", ",") if d != notation.decimal and d in joined)]

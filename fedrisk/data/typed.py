@@ -27,8 +27,10 @@ Floats = npt.NDArray[np.float64]
 Objects = npt.NDArray[np.object_]
 Bools = npt.NDArray[np.bool_]
 
-_FLAGS = {"1": 1.0, "true": 1.0, "t": 1.0, "yes": 1.0, "y": 1.0}
-_FLAGS |= {"0": 0.0, "false": 0.0, "f": 0.0, "no": 0.0, "n": 0.0}
+FLAGS = {"1": 1.0, "true": 1.0, "t": 1.0, "yes": 1.0, "y": 1.0}
+FLAGS |= {"0": 0.0, "false": 0.0, "f": 0.0, "no": 0.0, "n": 0.0}
+"""Words for yes and no, small."""
+
 _WORDS = {"true": 1.0, "false": 0.0, "inf": np.inf, "infinity": np.inf}
 _WORDS |= {f"+{w}": np.inf for w in ("inf", "infinity")} | {f"-{w}": -np.inf for w in ("inf", "infinity")}
 _PLAIN_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
@@ -160,7 +162,7 @@ def read_flag(values: pd.Series[Any], c: Column, notation: Notation) -> tuple[Fl
     def meaning(text: str) -> float:
         if gone.place(text) is not None or is_missing(text):
             return np.nan
-        found = _FLAGS.get(trim(text).lower())
+        found = FLAGS.get(trim(text).lower())
         place = known.place(text) if found is None else None
         return found if found is not None else np.inf if place is None else meanings[place]
 

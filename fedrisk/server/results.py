@@ -205,8 +205,11 @@ class Results(StudyFigures):
         """The results with one finding more."""
         return replace(self, findings=(*self.findings, finding))
 
-    def save(self, folder: Path) -> None:
-        """Write metrics.json, the model and the release record; StoreError names the folder."""
+    def save(self, folder: Path, *, private: bool = False) -> None:
+        """Write metrics.json, the model and the release record; StoreError names the folder.
+
+        private: for their owner alone, whatever the umask says; the release record always is.
+        """
         make_writable(folder)
         metrics = json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
         content: dict[str, bytes | None] = {
@@ -222,7 +225,7 @@ class Results(StudyFigures):
                     # Of another run, which this one takes the place of.
                     (folder / name).unlink(missing_ok=True)
                 else:
-                    write_atomic(folder / name, file, private=name == RECORD_FILE)
+                    write_atomic(folder / name, file, private=private or name == RECORD_FILE)
         except OSError as error:
             raise _unwritable(folder, error) from None
 

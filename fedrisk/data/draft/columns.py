@@ -14,8 +14,7 @@ from fedrisk.data.dictionary import MAX_BINS
 from fedrisk.data.draft import names
 from fedrisk.data.draft.look import RARE, Look
 from fedrisk.data.draft.rounding import COUNT_EDGES, code_edges, outward, quantile, steps, up
-from fedrisk.data.typed import _FLAGS as FLAGS
-from fedrisk.data.typed import day_of
+from fedrisk.data.typed import FLAGS, day_of
 
 FEW = 12
 """Most different whole numbers that are read as codes, each with a bin of its own."""

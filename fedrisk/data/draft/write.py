@@ -91,7 +91,7 @@ def _head(draft: Draft) -> list[str]:
         "#     fedrisk dictionary confirm FILE                    shows what is left to confirm",
         "#     fedrisk dictionary confirm FILE --all              or --column NAME, once you have looked",
         "#     fedrisk dictionary declare FILE NAME high=5000     corrects a column, which confirms it",
-        f"# Values that fewer than {RARE} rows have are not named anywhere in it.",
+        f"# Values that fewer than {RARE} rows have are not named in what others see: missing_values stay here.",
         *([f"# Read with {read_with(draft)} in [table]."] if draft.settings else []),
         "",
     ]

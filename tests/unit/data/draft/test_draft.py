@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fedrisk.cli.drafting import show_draft
 from fedrisk.data.dictionary import load_dictionary
 from fedrisk.data.dictionary_file import confirmed, entries
 from fedrisk.data.draft.draft import draft_dictionary
@@ -140,14 +141,25 @@ def test_the_tax_office_is_read_as_a_spreadsheet_wrote_it(tmp_path):
     assert draft.label is None
 
 
-def test_what_is_known_only_afterwards_is_left_out_with_the_reason(tmp_path):
+def test_what_tells_the_outcome_is_told_to_the_person_alone(tmp_path, capsys):
+    """What is known only afterwards is asked about; the dictionary itself, which is public, goes by no label."""
     frame = random_table(6, rows=1000)
     frame["written_off"] = np.where(frame["bad"] == 1, 500 + np.arange(1000), 0)
     frame["late_days"] = np.random.default_rng(2).integers(0, 50, 1000)
     _, draft = drafted(tmp_path, frame)
-    reasons = {c.source: c.left_out for c in draft.left_out}
-    assert "known only afterwards" in reasons["written_off"]
-    assert "late_days" not in reasons
+    assert draft.telling == ("written_off",)
+    show_draft(draft, tmp_path / "bank.toml")
+    said = [line for line in capsys.readouterr().out.splitlines() if "written_off" in line]
+    assert len(said) == 1 and "When is it known?" in said[0] and "written_off feature=false" in said[0]
+
+
+def test_a_draft_is_the_same_whatever_the_labels_are(tmp_path):
+    """But for the count of rows without one. Columns that tell the outcome would be public if they were left out."""
+    frame = random_table(6, rows=1000)
+    frame["written_off"] = np.where(frame["bad"] == 1, 500 + np.arange(1000), 0)
+    text = dictionary_text(drafted(tmp_path, frame)[1])
+    frame["bad"] = np.random.default_rng(4).permutation(frame["bad"])
+    assert dictionary_text(drafted(tmp_path, frame)[1]) == text and "written_off" in text
 
 
 def test_an_outcome_at_a_holder_is_left_out(tmp_path):
