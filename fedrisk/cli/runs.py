@@ -85,7 +85,7 @@ def export(
     run = registry.find(attempt)
     results = registry.results(run)
     prepare(folder, again=again)
-    save(results, folder)
+    save(results, folder, registry)
     write_report(results, folder)
     out.print(f"results of run {run.attempt} in {folder}", markup=False, highlight=False, soft_wrap=True)
     if run.results == "before_evaluation":

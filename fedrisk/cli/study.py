@@ -1,6 +1,7 @@
 """The commands for studies: ``fedrisk run``, ``fedrisk show``."""
 
 import contextlib
+import shlex
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -124,19 +125,25 @@ def _print_end(results: "Results", folder: Path, kept: "Sequence[BankKept]") -> 
             continue
         models = f"; own models: {', '.join(bank.models)}" if bank.models else ""
         out.print(f"scores at {bank.bank}: {bank.rows:,} rows{models}", **plain)
+        if bank.owed:
+            fetch = f"fedrisk results {shlex.quote(str(bank.file))} fetch {results.attempt[:8]}"
+            out.print(f"  own models and figures are missing; at no charge: {fetch}", **plain)
         if bank.failed:
             failed = ", ".join(f"{name} ({code})" for name, code in bank.failed.items())
-            out.print(f"  not made: {failed}; why: fedrisk results {bank.file} show", **plain)
+            out.print(
+                f"  not made: {failed}; why: fedrisk results {shlex.quote(str(bank.file))} show", **plain
+            )
 
 
 def _no_scores(attempt: str, banks: "Sequence[BankKept]") -> str:
     """What to do where scores are not in a bank's store."""
     lines = ["the study is finished and charged, and its results are saved; but scores are missing:"]
     for bank in banks:
-        fetch = f"fedrisk results {bank.file} fetch {attempt[:8]}"
+        file = shlex.quote(str(bank.file))
+        fetch = f"fedrisk results {file} fetch {attempt[:8]}"
         remedy = f"{fetch} makes them, at no charge, once the store can be written"
         other = "its store cannot be read; see that it can, and look again with fedrisk results"
-        lines.append(f"{bank.bank}: {remedy if bank.owed else f'{other} {bank.file}'}")
+        lines.append(f"{bank.bank}: {remedy if bank.owed else f'{other} {file}'}")
     return "\n".join(lines)
 
 
