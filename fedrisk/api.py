@@ -15,7 +15,7 @@ from typing import Literal
 
 from fedrisk.engine.baselines import run_baselines
 from fedrisk.engine.check import Check, check_member, check_study
-from fedrisk.engine.in_process import finished, load_nodes, run_local, what_is_left
+from fedrisk.engine.in_process import charged_by, finished, load_nodes, run_local, what_is_left
 from fedrisk.engine.look_up import BankKept, look_up
 from fedrisk.engine.simulation import run_simulation
 from fedrisk.errors import ConfigError, FedriskError, LeftUndone, Stopped, StoreError
@@ -167,15 +167,18 @@ def _write(results: Results, folder: Path | None, hub: Hub, start: float, *, aga
 def _warn_of_failed(runs: Runs, study: Study, file: Path, institutions: Institutions) -> None:
     """Say that the last run of exactly this study failed after it was charged: nothing of that comes back."""
     last = next(iter(reversed(runs.of(study))), None)
-    if last is None or not last.charged or last.state in ("finished", "running"):
+    if last is None or last.state in ("finished", "running"):
         return
-    left: list[str] = []
+    left, charged = list[str](), last.charged
     with contextlib.suppress(FedriskError):
-        left = what_is_left(last, load_nodes(_found(file, study, institutions)))
+        nodes = load_nodes(_found(file, study, institutions))
+        left, charged = what_is_left(last, nodes), charged_by(last, nodes)
+    if not charged:
+        return
     kept = "".join(f". {line}" for line in left)
     warnings.warn(
         f"run {last.attempt[:8]} of this study, begun {last.begun[:10]}, {last.state} after "
-        f"{', '.join(last.charged)} were charged; that stays charged, and this run is charged as well{kept}",
+        f"{', '.join(charged)} were charged; that stays charged, and this run is charged as well{kept}",
         LeftUndone,
         stacklevel=3,
     )

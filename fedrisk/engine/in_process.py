@@ -2,7 +2,7 @@
 
 import contextlib
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
@@ -113,13 +113,13 @@ def run_local(
         reasons = [
             f"{name}: {entry['text']}" for name, node in nodes.items() for entry in node.store.errors(attempt)
         ]
-        run = runs.newest(but=known)
+        run = _ended(runs, known, nodes)
         left = [] if run is None else what_is_left(run, nodes)
         if not (reasons or left):
             raise
         raise type(error)("\n".join([str(error), *reasons, *left])) from None
     except KeyboardInterrupt:
-        run = runs.newest(but=known)
+        run = _ended(runs, known, nodes)
         raise Stopped(_stopped(study, nodes, before, Checkpoint.of(hub, attempt), run)) from None
     try:
         return with_who_saw_what(results, nodes, hub)
@@ -133,6 +133,24 @@ def finished(results: Results) -> str:
         f"run {results.attempt} of study {results.study} was stopped by hand, after it was finished and charged. Its "
         f"results are kept at the hub; at no charge: fedrisk runs export {results.attempt[:8]} --out FOLDER"
     )
+
+
+def _ended(runs: Runs, known: Collection[str], nodes: Mapping[str, Node]) -> Run | None:
+    """The run that has begun since and ended early, with all whom it charged; None where it did not come to begin."""
+    run = runs.newest(but=known)
+    if run is not None:
+        runs.charged(run, charged_by(run, nodes))
+    return run
+
+
+def charged_by(run: Run, nodes: Mapping[str, Node]) -> tuple[str, ...]:
+    """Who was charged by a run, by the ledgers and by what the hub heard: an answer may never have come."""
+    found = set(run.charged)
+    for name, node in nodes.items():
+        with contextlib.suppress(FedriskError):
+            spends = [e.spend for e in node.ledger.entries() if not (e.cancelled or e.spend.research)]
+            found |= {name} if any(s.attempt == run.attempt for s in spends) else set()
+    return tuple(sorted(found))
 
 
 def what_is_left(run: Run, nodes: Mapping[str, Node]) -> list[str]:

@@ -16,7 +16,7 @@ import os
 import tempfile
 import time
 import traceback
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -148,6 +148,13 @@ class Runs:
     def note(self, attempt: str, what: str, error: BaseException) -> None:
         """Keep the whole text of an error that did not end a run."""
         _note(self.path / attempt, what, error)
+
+    def charged(self, run: Run, names: Iterable[str]) -> None:
+        """Enter who else was charged by a run that has ended: ledgers on this machine know more than answers say."""
+        every = tuple(sorted({*run.charged, *names}))
+        if every != run.charged:
+            with contextlib.suppress(StoreError):
+                Log(self.path / run.attempt, replace(run, charged=every)).write()
 
     @contextlib.contextmanager
     def begin(self, run: Run) -> Iterator["Log"]:

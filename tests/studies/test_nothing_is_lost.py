@@ -378,9 +378,10 @@ def test_what_a_run_left_is_told_when_it_is_stopped(consortium, tmp_path):
     def stop(*a, **k):
         raise KeyboardInterrupt
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped) as told:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fedrisk.recipes.scorecard.delivery.keep_scores", stop)
-        fedrisk.run(consortium.study_file, out=tmp_path / "out")
+        with pytest.raises(Stopped) as told:
+            fedrisk.run(consortium.study_file, out=tmp_path / "out")
     (run,) = Runs(Hub.default()).all()
     short, said = run.attempt[:8], str(told.value)
     assert f"fedrisk runs export {short} --out FOLDER" in said and "All but the evaluation" in said
@@ -420,6 +421,29 @@ def test_a_signal_that_ends_a_command_is_as_ctrl_c(consortium, tmp_path, number)
     assert done.returncode == 130, done.stderr
     assert "error (stopped): " in done.stderr and "Charged by this run: bank epsilon " in done.stderr
     assert [run.state for run in Runs(Hub.default()).all()] == ["stopped"]
+
+
+def test_who_was_charged_is_told_although_no_answer_came(consortium, tmp_path, monkeypatch):
+    """Stopped or killed between a debit and the hub's hearing of it: ledgers know, and they are asked."""
+    from fedrisk.clients import outlet
+
+    patch = f"from fedrisk.clients import outlet\n{DIE}outlet._commit = die"
+    assert in_another_process(consortium, tmp_path, patch) == -signal.SIGKILL
+    (run,) = Runs(Hub.default()).all()
+    assert (run.state, run.charged) == ("killed", ())
+
+    def stop(*a, **k):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(outlet, "_commit", stop)
+    with (
+        pytest.warns(LeftUndone, match=f"run {run.attempt[:8]} .*killed after [a-z]+ were charged"),
+        pytest.raises(Stopped, match="[a-z]+ epsilon "),
+    ):
+        fedrisk.run(consortium.study_file, out=tmp_path / "out")
+    paid = [name for name, mu in spent(load_nodes(consortium.paths)).items() if mu]
+    stopped = Runs(Hub.default()).all()[-1]
+    assert (stopped.state, list(stopped.charged)) == ("stopped", paid)
 
 
 def test_a_study_that_another_process_runs_is_refused_before_anything_is_charged(consortium, tmp_path):
