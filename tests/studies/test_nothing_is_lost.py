@@ -19,6 +19,7 @@ from fedrisk.api import kept_by_banks
 from fedrisk.clients import own_results
 from fedrisk.clients.node import Node
 from fedrisk.clients.store.attempt_store import Since
+from fedrisk.engine.check import check_study
 from fedrisk.engine.in_process import load_nodes
 from fedrisk.errors import ConfigError, DataError, LeftUndone, PeerError, Stopped, StoreError
 from fedrisk.recipes import recipe_named
@@ -145,6 +146,26 @@ def test_a_table_that_changed_since_is_named(kit, tmp_path):
 def test_results_that_cannot_be_kept_are_refused_before_anything_is_charged(kit, tmp_path):
     built = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
     in_the_way(built.nodes["alfa"].store.path / "results")
+    with pytest.raises(PeerError, match="no agreement from alfa"):
+        built.run()
+    assert set(spent(built.nodes).values()) == {0.0}
+
+
+@pytest.mark.parametrize("how", ["full", "read-only"])
+def test_a_disk_without_room_is_seen_by_check_and_before_anything_is_charged(kit, tmp_path, monkeypatch, how):
+    built = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=600)
+    assert not check_study(built.study, built.paths).broken
+    free, access = shutil.disk_usage("/")._replace(free=1 << 20), os.access
+    if how == "full":
+        monkeypatch.setattr("fedrisk.clients.store.store.shutil.disk_usage", lambda place: free)
+    else:
+        monkeypatch.setattr(
+            os, "access", lambda place, mode, **k: mode != os.W_OK and access(place, mode, **k)
+        )
+    said = {"full": "has 1,024 kB left on its disk", "read-only": "is read-only or belongs"}[how]
+    found = check_study(built.study, built.paths)
+    reasons = [reason for line in found.institutions for reason in (*line.refused, *line.errors)]
+    assert found.broken and any(said in reason and "alfa" in reason for reason in reasons), reasons
     with pytest.raises(PeerError, match="no agreement from alfa"):
         built.run()
     assert set(spent(built.nodes).values()) == {0.0}
