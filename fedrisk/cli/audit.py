@@ -11,7 +11,7 @@ from rich.table import Table
 
 from fedrisk.cli.common import AsJson, InstitutionFile, look
 from fedrisk.cli.output import about_use, alert, out, tell, tell_json
-from fedrisk.errors import ConfigError, EnvelopeError, StoreError
+from fedrisk.errors import ConfigError, EnvelopeError, NothingYet, StoreError
 
 if TYPE_CHECKING:
     from fedrisk.audit.entry import AuditEntry
@@ -50,6 +50,10 @@ def audit_show(
         tell_json([e.to_dict() for e in entries])
         return
     for (day, study, purpose, consent, name), of_one in groupby(entries, key=_heading):
+        if not (study or name):
+            tell(f"{day}  between studies")
+            out.print(_entries_table(list(of_one)))
+            continue
         tell(f"{day}  {about_use(study, purpose, consent)}")
         tell(f"            attempt {name or '–'}")
         out.print(_entries_table(list(of_one)))
@@ -99,6 +103,8 @@ def audit_verify(
     node = look(institution)
     kept = [read_signed_head(path) for path in head or []]
     notes: tuple[str, ...] = ()
+    if node.store.unused:
+        raise NothingYet(f"there is nothing to verify at {node.name} yet; the first study begins its trail")
     node.store.refuse_lost_trail()
     if node.trail_path.exists():
         # Signature by signature, whatever was verified before; the books name no entry of their own.
@@ -123,7 +129,7 @@ def audit_verify(
         tell(f"{node.name}: {books.charges} charges of the ledger hold, and are those of the trail", "green")
     if books.unentered:
         tell(
-            f"note: {len(books.unentered)} charge(s) are not in the trail yet, of a process that was killed or is "
+            f"note: charges that are not in the trail yet: {len(books.unentered)}, of a process that was killed or is "
             "still at it; they are entered with the next study"
         )
 
@@ -145,7 +151,8 @@ def audit_restore(
         folder = restore_trail(node, reason=reason, who=who)
     alert(
         f"recorded; what was there is kept in {folder}. Institutions that keep heads of it refuse studies with "
-        f"{node.name} until they have answered ('fedrisk audit answer FILE {node.name}'); tell them what happened"
+        f"{node.name} until they have answered ('fedrisk audit answer FILE {node.name} --reason TEXT'); tell them what "
+        "happened"
     )
 
 

@@ -52,7 +52,9 @@ def budget_grant(
     from fedrisk.privacy.ledger.plain import grant_for_study, left_in_words
 
     if (epsilon is None) == (study is None):
-        raise ConfigError("a grant needs either --epsilon or --study, and not both")
+        raise typer.BadParameter(
+            "a grant needs either --epsilon or --study, and not both", param_hint="--epsilon"
+        )
     node = Node.open(institution)
     before = node.ledger.report()
     if study is not None:
@@ -85,7 +87,7 @@ def budget_restore(
     with node.store.one_at_a_time():
         done = restore_ledger(node, reason=reason, who=who)
     alert(
-        f"recorded; {done.charged} release(s) charged again from the audit trail. What is in neither of the two is not "
+        f"recorded; releases charged again from the audit trail: {done.charged}. What is in neither of the two is not "
         "charged: lower the cap for it",
         "bold red",
     )

@@ -18,9 +18,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from rich.padding import Padding
+from rich.text import Text
 
 from fedrisk.cli.common import AsJson
-from fedrisk.cli.output import out, tell, tell_json
+from fedrisk.cli.output import out, tell_json
 
 _LIMITS = {
     "ge": "from {}",
@@ -212,13 +214,14 @@ def keys(
         if key.section != section:
             section = key.section
             out.print(f"\n[bold]{key.file}: {section}[/]", highlight=False)
+        default = key.default if key.default == "required" else f"default {key.default}"
         out.print(
-            f"  [bold]{key.path}[/] ({key.type}; default {key.default})".replace("[]", r"\[]"),
+            f"  [bold]{key.path}[/] ({key.type}; {default})".replace("[]", r"\[]"),
             highlight=False,
         )
         if word is not None:
-            tell(f"      {key.means}")
-            tell(f"      {key.example}", "dim")
+            out.print(Padding(Text(key.means), (0, 0, 0, 6)))
+            out.print(Padding(Text(key.example, style="dim"), (0, 0, 0, 6)))
 
 
 def _matching(word: str | None) -> list[Key]:

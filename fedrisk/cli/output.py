@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +27,7 @@ PLAIN = "fedrisk_plain"
 _PLAIN_WORDS = {
     "–": "-",
     "—": "-",
+    "−": "-",
     "±": "+/-",
     "…": "...",
     "≥": ">=",
@@ -157,12 +158,27 @@ def alert(text: str, style: str | None = None) -> None:
     err.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-def plain_table(title: str, *columns: str, right: Collection[str] = (), whole: Collection[str] = ()) -> Table:
-    """A table without lines; cells of the columns in ``right`` stand to the right, those in ``whole`` on one line."""
+def plain_table(
+    title: str,
+    *columns: str,
+    right: Collection[str] = (),
+    whole: Collection[str] = (),
+    least: Mapping[str, int] | None = None,
+) -> Table:
+    """A table without lines; cells of the columns in ``right`` stand to the right, those in ``whole`` on one line.
+
+    least: letters that a line of a column holds at least, on a narrow screen.
+    """
     table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False)
     for column in columns:
         side: Literal["left", "right"] = "right" if column in right else "left"
-        table.add_column(column, justify=side, no_wrap=column in whole, overflow="fold")
+        table.add_column(
+            column,
+            justify=side,
+            no_wrap=column in whole,
+            min_width=(least or {}).get(column),
+            overflow="fold",
+        )
     return table
 
 

@@ -32,8 +32,9 @@ def results(
     what: Annotated[
         What,
         typer.Argument(
+            metavar="[list|show|export|fetch]",
             help="list: all attempts. show: figures of one. export: its scores as a file. fetch: make scores that "
-            "could not be written once more, at no charge."
+            "could not be written once more, at no charge.",
         ),
     ] = What.LIST,
     attempt: Annotated[

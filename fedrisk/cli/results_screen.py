@@ -91,11 +91,20 @@ def _reasons(reasons: list[dict[str, Any]]) -> None:
         ("first reason", "below", "points"),
     )
     table = plain_table(title, "column", "meaning", *numbers, right=numbers)
-    for row in reasons:
+    counted = [row for row in reasons if row["first"] or row["below_average"]]
+    for row in counted:
         points = f"{row['mean_points']:.1f}".replace("-", "−")
         counts = (f"{row['first']:,}", f"{row['below_average']:,}")
-        table.add_row(escape(row["column"]), escape(row["meaning"]), *counts, points)
+        table.add_row(
+            escape(row["column"]),
+            "" if row["meaning"] == row["column"] else escape(row["meaning"]),
+            *counts,
+            points,
+        )
     out.print(table)
+    rest = len(reasons) - len(counted)
+    if rest:
+        tell(f"{rest} more {'column is' if rest == 1 else 'columns are'} nobody's reason")
 
 
 def _quality(tables: dict[str, Any], models: list[str]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fedrisk.cli.common import AsJson
-from fedrisk.cli.output import alert, out, plain_table, short, tell, tell_json
+from fedrisk.cli.output import alert, out, plain_table, screen, short, tell, tell_json
 
 if TYPE_CHECKING:
     from fedrisk.server.compare import Comparison, Side
@@ -23,6 +23,10 @@ Attempt = Annotated[
 ]
 
 
+LEAST = {"run": 8, "begun": 10, "study": 5, "state": 4, "epsilon": 2, "AUC": 5, "results": 4}
+"""Columns of the table of runs, with the letters that a line of each holds at least, on a screen of 50 columns."""
+
+
 @runs_app.callback()
 def runs(context: typer.Context, as_json: AsJson = False) -> None:
     """All runs, the newest last; with their state, epsilon, AUC and folder of results."""
@@ -35,8 +39,7 @@ def runs(context: typer.Context, as_json: AsJson = False) -> None:
     if not found:
         tell(f"no runs in {_runs().path}")
         return
-    columns = ("run", "begun", "study", "state", "epsilon", "AUC", "results")
-    table = plain_table("runs", *columns, right=("epsilon", "AUC"), whole=("run", "begun", "AUC"))
+    table = plain_table("runs", *LEAST, right=("epsilon", "AUC"), least=LEAST)
     for run in found:
         table.add_row(
             short(run.attempt), run.begun[:16].replace("T", " "), run.study, _state(run), *_cells(run)
@@ -46,8 +49,8 @@ def runs(context: typer.Context, as_json: AsJson = False) -> None:
 
 @runs_app.command("show")
 def show(attempt: Attempt, as_json: AsJson = False) -> None:
-    """One run: its entry, and its results as they were kept at the hub."""
-    from fedrisk.report.text import summary
+    """One run: its entry, and its results as they were kept at the hub. With --verbose all tables."""
+    from fedrisk.report.text import main_figures, summary
 
     registry = _runs()
     run = registry.find(attempt)
@@ -59,7 +62,7 @@ def show(attempt: Attempt, as_json: AsJson = False) -> None:
     for line in _about(run):
         tell(line)
     if run.can_export:
-        out.print(summary(registry.results(run)))
+        out.print((summary if screen.verbose else main_figures)(registry.results(run)))
 
 
 @runs_app.command("export")

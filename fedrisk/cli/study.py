@@ -69,7 +69,7 @@ def run(
     """Run a study on this machine, every institution a Flower node: in this process, or on Flower's simulation."""
     from fedrisk import api
     from fedrisk.cli.progress import Progress
-    from fedrisk.report.text import summary
+    from fedrisk.report.text import main_figures, summary
 
     if engine is Engine.FLOWER and (overrides or institutions or resume):
         raise typer.BadParameter(
@@ -95,7 +95,7 @@ def run(
     kept = api.kept_by_banks(results, study_file, institutions=institutions)
     # All is done and saved: a screen that is closed, or lacks a character, is no failure of the run.
     with contextlib.suppress(OSError, UnicodeError, SystemExit):
-        out.print(summary(results))
+        out.print((summary if output.screen.verbose else main_figures)(results))
     with contextlib.suppress(OSError, UnicodeError, SystemExit):
         _print_end(results, folder, kept)
     lacking = [k for k in kept if k.rows is None]
@@ -113,6 +113,7 @@ def _print_end(results: "Results", folder: Path, kept: "Sequence[BankKept]") -> 
     files = ", ".join(name for name in names if (folder / name).is_file())
     tell(f"run {results.attempt} of study {results.study}")
     tell(f"results in {folder}: {files}")
+    tell(f"all tables: fedrisk show {shlex.quote(str(folder))}")
     for bank in kept:
         if bank.rows is None:
             continue

@@ -13,6 +13,7 @@ from fedrisk.cli.output import about_use, out, plain_table, short, tell, tell_js
 
 if TYPE_CHECKING:
     from fedrisk.audit.usage import AttemptUsage, UsageRow
+    from fedrisk.clients.node import Node
 
 
 def meter(
@@ -58,7 +59,7 @@ def _print_months(name: str, rows: list["UsageRow"]) -> None:
 def _print_attempts(rows: list["AttemptUsage"]) -> None:
     table = plain_table("by attempt", "began", "attempt", *_SUMS, right=_SUMS)
     for row in rows:
-        table.add_row(row.first[2:], escape(short(row.attempt)), *_numbers(row))
+        table.add_row(row.first, escape(short(row.attempt)), *_numbers(row))
     if not rows:
         return
     out.print(table)
@@ -102,10 +103,10 @@ def quota(
         if as_json:
             tell_json({"authority": node.name, "epoch": epoch, "quotas": {}})
         return
+    names = _partners(node, name)
     tag = epoch_tag(node.name, epoch)
     if size is not None:
         node.store.quota.redeclare(node.store.fingerprint(str(name)), tag, size)
-    names = [name] if name is not None else sorted(set(node.store.pins.institutions) - {node.name})
     found = {n: node.store.evaluations(n, tag) for n in names}
     if as_json:
         quotas = {n: {"agreed": agreed, "used": used} for n, (agreed, used) in found.items()}
@@ -116,3 +117,16 @@ def quota(
             "none agreed yet" if agreed is None else f"{used:,} of {agreed:,} used, {agreed - used:,} left"
         )
         tell(f"{n}, epoch {epoch}: {shown}")
+
+
+def _partners(node: "Node", name: str | None) -> list[str]:
+    """Institutions of earlier studies: the one that is named, or all; ConfigError where there was none of that name."""
+    from fedrisk.errors import ConfigError
+
+    known = sorted(set(node.store.pins.institutions) - {node.name})
+    if name is not None and name not in known:
+        raise ConfigError(
+            f"{node.name} was in no study with {name}; name an institution as studies do, one of: "
+            f"{', '.join(known) or 'none yet'}"
+        )
+    return known if name is None else [name]

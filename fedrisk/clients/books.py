@@ -214,7 +214,8 @@ def _trail_error(node: Node, what: str) -> StoreError:
     return StoreError(
         f"the audit trail {node.trail_path} {what}. It was changed, cut off or lost, and nothing is charged or "
         "released on it: put back the whole trail with the files beside it, and look with 'fedrisk audit verify'; if "
-        "there is no copy, 'fedrisk audit restore FILE --reason TEXT' keeps the rest as evidence and begins a new one"
+        "there is no copy, 'fedrisk audit restore FILE --reason TEXT --who NAME' keeps the rest as evidence and "
+        "begins a new one"
     )
 
 

@@ -225,6 +225,8 @@ class Results(StudyFigures):
     def load(cls, folder: Path) -> "Results":
         """Read back what :meth:`save` wrote; ConfigError where it is not there or malformed."""
         file = folder / METRICS
+        if folder.is_file():
+            raise ConfigError(f"{folder} is a file; name the folder of a finished run (its --out)")
         if not file.exists():
             raise ConfigError(f"{file} does not exist; name the --out folder of a finished run")
         try:

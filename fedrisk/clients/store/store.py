@@ -190,7 +190,7 @@ class NodeStore:
             raise StoreError(
                 f"the audit trail {file} is gone or empty, and this institution was in studies. Nothing is charged or "
                 "released without it: put it back with the files beside it; if there is no copy, 'fedrisk audit "
-                "restore FILE --reason TEXT' begins a new one"
+                "restore FILE --reason TEXT --who NAME' begins a new one"
             )
 
     @property
