@@ -1,6 +1,5 @@
 """``fedrisk dictionary``: draft the dictionary of a table, confirm what was drafted, declare single columns by hand."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from fedrisk.cli.init import Force, Horizon, IdColumn, LabelColumn, Negative, Positive, Query
-from fedrisk.cli.output import AsJson, err, out
+from fedrisk.cli.common import AsJson, Force, Horizon, IdColumn, LabelColumn, Negative, Positive, Query
+from fedrisk.cli.output import alert, out, tell, tell_json
+from fedrisk.user import user_name
 
 if TYPE_CHECKING:
     from fedrisk.data.dictionary_file import Entry
@@ -79,7 +79,7 @@ def draft(
         show_draft(found, to)
     else:
         typer.echo(written, nl=False)
-        show_draft(found, None, lambda line: err.print(line, markup=False, highlight=False, soft_wrap=True))
+        show_draft(found, None, alert)
 
 
 def _institution_text(file: Path, force: bool) -> str:
@@ -129,22 +129,20 @@ def confirm(
     text = read_text(file)
     before = entries(text)
     if everything or column:
-        text = confirmed(text, None if everything else column, by=by or _user(), day=_today())
+        text = confirmed(text, None if everything else column, by=by or user_name(), day=_today())
         rewrite(file, text)
     left = [e for e in entries(text) if e.drafted]
     if as_json:
-        typer.echo(
-            json.dumps([{"name": e.name, **e.settings} for e in left], ensure_ascii=False, default=str)
-        )
+        tell_json([{"name": e.name, **e.settings} for e in left])
         return
     if not (everything or column):
         _show(left)
     done = sum(e.drafted for e in before) - len(left)
     said = f"{done} confirmed, " if everything or column else ""
-    out.print(f"{said}{len(left)} to confirm in {file}", markup=False, highlight=False, soft_wrap=True)
+    tell(f"{said}{len(left)} to confirm in {file}")
     if left:
         hint = "confirm them with --all, or one by one with --column; correct one: fedrisk dictionary declare"
-        err.print(hint, markup=False, highlight=False, soft_wrap=True)
+        alert(hint)
 
 
 def _show(left: "list[Entry]") -> None:
@@ -194,12 +192,10 @@ def declare(
     from fedrisk.cli.starting_files import read_text, rewrite
     from fedrisk.data.dictionary_file import declared, entries
 
-    text = declared(read_text(file), column, _settings(settings), by=by or _user(), day=_today())
+    text = declared(read_text(file), column, _settings(settings), by=by or user_name(), day=_today())
     rewrite(file, text)
     left = sum(e.drafted for e in entries(text))
-    out.print(
-        f"{column} is declared; {left} to confirm in {file}", markup=False, highlight=False, soft_wrap=True
-    )
+    tell(f"{column} is declared; {left} to confirm in {file}")
 
 
 def _settings(given: list[str]) -> dict[str, Any]:
@@ -215,15 +211,6 @@ def _settings(given: list[str]) -> dict[str, Any]:
         except tomllib.TOMLDecodeError:
             found[key.strip()] = text.strip()
     return found
-
-
-def _user() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return "somebody"
 
 
 def _today() -> str:

@@ -25,13 +25,14 @@ EXIT_CODES = {
     2: "called wrongly: no such command or option, an argument is missing",
     3: "a study, institution or dictionary file breaks a rule (config)",
     4: "a table breaks its dictionary, or has nothing that could be used (data)",
-    5: "a policy does not allow it (refused)",
+    5: "a policy, or the key authority's quota, does not allow it (refused, quota)",
     6: "the privacy budget does not suffice (budget)",
     7: "a message, signature or key is not as it must be (protocol, envelope)",
     8: "another institution refused, failed or was lost (peer)",
     9: "a file or disk cannot be read or written (store)",
     10: "something that fedrisk did not foresee (internal); the log has it",
-    130: "stopped by hand (Ctrl-C); the last line says what was charged",
+    11: "a training diverged and left no model (training)",
+    130: "stopped by hand (Ctrl-C, a closed terminal, SIGTERM); the last line says what was charged",
 }
 """What each exit code says."""
 
@@ -39,11 +40,13 @@ _BY_CODE = {
     "config": 3,
     "data": 4,
     "refused": 5,
+    "quota": 5,
     "budget": 6,
     "protocol": 7,
     "envelope": 7,
     "peer": 8,
     "store": 9,
+    "training": 11,
 }
 _LOG_BYTES, _LOG_FILES = 1 << 21, 20
 
@@ -66,7 +69,7 @@ def report(error: BaseException) -> int:
     """Say on standard error what went wrong, in one line; the exit code."""
     if isinstance(error, KeyboardInterrupt):
         err.print()
-        fail(str(error) if isinstance(error, Stopped) else "stopped by hand (Ctrl-C)", "stopped")
+        fail(str(error) if isinstance(error, Stopped) else "stopped by hand", "stopped")
     elif isinstance(error, FedriskError):
         fail(str(error), error.code)
     else:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fedrisk.cli.output import out
+from fedrisk.cli.common import Force, Horizon, IdColumn, LabelColumn, Negative, Positive, Query
+from fedrisk.cli.output import tell
 
 if TYPE_CHECKING:
     from fedrisk.cli.drafting import Hints
@@ -25,33 +26,12 @@ TableOption = Annotated[
         "for example data/loans.csv.",
     ),
 ]
-Query = Annotated[
-    str | None, typer.Option(help='What to read of a database, for example "SELECT * FROM loans".')
-]
-IdColumn = Annotated[
-    str | None, typer.Option("--id", help="Column with the enterprise ids, if known, for example uscc.")
-]
-LabelColumn = Annotated[
-    str | None, typer.Option("--label", help="Column with the outcome, if known, for example defaulted.")
-]
-Positive = Annotated[
-    list[str] | None,
-    typer.Option("--positive", help="Value that means default, repeatable, for example CHGOFF."),
-]
-Negative = Annotated[
-    list[str] | None,
-    typer.Option("--negative", help="Value that means no default, repeatable, for example PIF."),
-]
-Horizon = Annotated[
-    str | None, typer.Option(help='What default means, for example "90 days past due within 12 months".')
-]
 To = Annotated[
     Path | None,
     typer.Option(
         "--to", help="File to write. Default: institutions/NAME.toml, or study.toml; for example b.toml."
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there.")]
 
 
 @init_app.command()
@@ -97,7 +77,7 @@ def authority(name: Name, to: To = None, force: Force = False) -> None:
     _check_name(name)
     file = to or Path("institutions") / f"{name}.toml"
     write_new(file, institution_text(name, "authority", file, (), None), force=force)
-    _say(f"{file} is written")
+    tell(f"{file} is written")
 
 
 @init_app.command()
@@ -165,7 +145,7 @@ def study(
     file = to or Path("study.toml")
     write_new(file, text, force=force)
     load_study(file)
-    _say(f"{file} is written; look before you run: fedrisk check {file}")
+    tell(f"{file} is written; look before you run: fedrisk check {file}")
     _missing(file, [m["name"] for m in members])
 
 
@@ -182,7 +162,7 @@ def _missing(file: Path, names: list[str]) -> None:
     folder = file.resolve().parent / "institutions"
     for name in names:
         if not (folder / f"{name}.toml").is_file():
-            _say(f"{name} has no file in {folder} yet: fedrisk init bank, holder or authority {name}")
+            tell(f"{name} has no file in {folder} yet: fedrisk init bank, holder or authority {name}")
 
 
 def _member(given: str, role: str) -> dict[str, str]:
@@ -217,7 +197,7 @@ def _institution(
     if table is None:
         lines = ["[table]", f'source = "../data/{name}.csv"  # CSV, Parquet, or a database URL with query']
         write_new(file, institution_text(name, kind, file, lines, None), force=force)
-        _say(
+        tell(
             f"{file} is written; fill it in, or let it be drafted: fedrisk init {kind} {name} --table TABLE --force"
         )
         return
@@ -225,7 +205,3 @@ def _institution(
     lines = table_lines(table if "://" in table else Path(table), file.parent, settings)
     write_new(file, institution_text(name, kind, file, lines, text), force=force)
     show_draft(draft, file)
-
-
-def _say(text: str) -> None:
-    out.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -21,7 +21,8 @@ from pydantic.fields import FieldInfo
 from rich.padding import Padding
 from rich.text import Text
 
-from fedrisk.cli.output import AsJson, out
+from fedrisk.cli.common import AsJson
+from fedrisk.cli.output import out, tell_json
 
 _LIMITS = {
     "ge": "from {}",
@@ -206,7 +207,7 @@ def keys(
         return
     found = _matching(word)
     if as_json:
-        typer.echo(json.dumps([asdict(key) for key in found], ensure_ascii=False, indent=1))
+        tell_json([asdict(key) for key in found])
         return
     section = ""
     for key in found:

@@ -2,12 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
-from fedrisk.cli.output import AsJson, err, out, screen, tell_json
+from fedrisk.cli.common import AsJson
+from fedrisk.cli.output import alert, out, plain_table, screen, short, tell, tell_json
 
 if TYPE_CHECKING:
     from fedrisk.server.compare import Comparison, Side
@@ -22,10 +22,8 @@ Attempt = Annotated[
     str, typer.Argument(help="Attempt of a run, or the beginning of its id, for example 1f3a9c02.")
 ]
 
-SHORT = 8
-"""Letters of an attempt's id that are shown in tables."""
 
-LEAST = {"run": SHORT, "begun": 10, "study": 5, "state": 4, "epsilon": 2, "AUC": 5, "results": 4}
+LEAST = {"run": 8, "begun": 10, "study": 5, "state": 4, "epsilon": 2, "AUC": 5, "results": 4}
 """Columns of the table of runs, with the letters that a line of each holds at least, on a screen of 50 columns."""
 
 NARROW = 70
@@ -42,21 +40,15 @@ def runs(context: typer.Context, as_json: AsJson = False) -> None:
         tell_json([run.to_dict() for run in found])
         return
     if not found:
-        out.print(f"no runs in {_runs().path}", markup=False, highlight=False, soft_wrap=True)
+        tell(f"no runs in {_runs().path}")
         return
-    table = Table(title="runs", title_justify="left", box=None, pad_edge=False)
-    for column, least in LEAST.items():
-        justify: Literal["left", "right"] = "right" if column in ("epsilon", "AUC") else "left"
-        table.add_column(
-            column,
-            justify=justify,
-            width=least if out.width < NARROW else None,
-            min_width=least,
-            overflow="fold",
-        )
+    table = plain_table("runs", *LEAST, right=("epsilon", "AUC"), least=LEAST)
+    if out.width < NARROW:
+        for column, least in zip(table.columns, LEAST.values(), strict=True):
+            column.width = least
     for run in found:
         table.add_row(
-            run.attempt[:SHORT], run.begun[:16].replace("T", " "), run.study, _state(run), *_cells(run)
+            short(run.attempt), run.begun[:16].replace("T", " "), run.study, _state(run), *_cells(run)
         )
     out.print(table)
 
@@ -72,9 +64,9 @@ def show(attempt: Attempt, as_json: AsJson = False) -> None:
         kept = registry.results(run).to_dict() if run.can_export else None
         tell_json({"run": run.to_dict(), "results": kept})
         return
-    out.print(f"run {run.attempt} of study {run.study}", style="bold", markup=False, highlight=False)
+    tell(f"run {run.attempt} of study {run.study}", "bold")
     for line in _about(run):
-        out.print(line, markup=False, highlight=False, soft_wrap=True)
+        tell(line)
     if run.can_export:
         out.print((summary if screen.verbose else main_figures)(registry.results(run)))
 
@@ -96,15 +88,13 @@ def export(
     run = registry.find(attempt)
     results = registry.results(run)
     prepare(folder, again=again)
-    save(results, folder)
+    save(results, folder, registry)
     write_report(results, folder)
-    out.print(f"results of run {run.attempt} in {folder}", markup=False, highlight=False, soft_wrap=True)
+    tell(f"results of run {run.attempt} in {folder}")
     if run.results == "before_evaluation":
-        err.print(
+        alert(
             "warning: this run ended before its hold-out was evaluated; model and released numbers are whole",
-            style="yellow",
-            highlight=False,
-            soft_wrap=True,
+            "yellow",
         )
 
 
@@ -163,16 +153,19 @@ def _where(run: "Run") -> str:
 
 
 def _about(run: "Run") -> list[str]:
-    charged = ", ".join(run.charged)
+    charged = ", ".join(run.charged) or "nobody"
+    if run.state not in ("finished", "running"):
+        # A debit whose answer never came is known to the member's ledger alone.
+        charged += ", as far as the hub heard (fedrisk budget FILE is what counts)"
     lines = [
         f"begun {run.begun[:19]}, {_state(run)}" + ("" if run.ended is None else f" {run.ended[:19]}"),
         f"recipe {run.recipe}, engine {run.engine}, study digest {run.digest[:16]}",
-        f"{run.exchanges} exchanges" + (f"; charged: {charged}" if charged else "; nobody was charged"),
+        f"{run.exchanges} exchange{'' if run.exchanges == 1 else 's'}; charged: {charged}",
         f"results: {_where(run)}",
     ]
     if run.can_export:
         lines.append(
-            f"to write them once more, at no charge: fedrisk runs export {run.attempt[:SHORT]} --out FOLDER"
+            f"to write them once more, at no charge: fedrisk runs export {short(run.attempt)} --out FOLDER"
         )
     return lines
 
@@ -189,19 +182,17 @@ def _side(name: str) -> "Side":
         return Side(name=name, results=results, content=content)
     registry = _runs()
     run = registry.find(name)
-    return Side(name=run.attempt[:SHORT], results=registry.results(run), content=run.content or None)
+    return Side(name=short(run.attempt), results=registry.results(run), content=run.content or None)
 
 
 def _print_keys(found: "Comparison") -> None:
     if found.same_study is None:
-        out.print("what the studies say is not known: a release record is missing", highlight=False)
+        tell("what the studies say is not known: a release record is missing")
         return
     if found.same_study:
-        out.print("the same study", highlight=False)
+        tell("the same study")
         return
-    table = Table(title="what differs in the studies", title_justify="left", box=None, pad_edge=False)
-    for column in ("key", found.one, found.other):
-        table.add_column(column, overflow="fold")
+    table = plain_table("what differs in the studies", "key", found.one, found.other)
     for key in found.keys:
         table.add_row(key.key, _value(key.one), _value(key.other))
     out.print(table)
@@ -218,9 +209,8 @@ def _print_figures(found: "Comparison") -> None:
     from fedrisk.report.text import signed
     from fedrisk.report.words import word
 
-    table = Table(title="figures", title_justify="left", box=None, pad_edge=False)
-    for column in ("figure", found.one, found.other, "difference", ""):
-        table.add_column(column, justify="left" if column in ("figure", "") else "right", overflow="fold")
+    numbers = (found.one, found.other, "difference")
+    table = plain_table("figures", "figure", *numbers, "", right=numbers)
     for figure in found.figures:
         digits = 0 if figure.code in WHOLE else 3
         difference = "–" if figure.difference is None else signed(figure.difference, digits)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from fedrisk.alignment.matching import HOLD_OUT, TRAINING
-from fedrisk.clients import outlet, training
+from fedrisk.clients import outlet, training, training_forms
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.describe import allowed_features, described
 from fedrisk.clients.edges import release_edges
@@ -27,8 +27,9 @@ from fedrisk.clients.evaluation import (
     HoldOut,
     OwnKept,
     evaluate,
+    read_back,
     room_for,
-    settle_scores,
+    settle,
     split_of,
 )
 from fedrisk.clients.node import Node
@@ -213,7 +214,7 @@ def keep_scores(attempt: Attempt, model: TrainedModel, scored: Scored) -> None:
     put = partial(attempt.node.store.put_result, attempt.state.id)
     put("network.npz", model.to_bytes())
     put(SCORES, _frame(attempt, scored).to_parquet(index=False))
-    settle_scores(attempt)
+    read_back(attempt)
 
 
 def _frame(attempt: Attempt, scored: Scored) -> pd.DataFrame:
@@ -245,7 +246,7 @@ def keep_own(attempt: Attempt, model: TrainedModel, scored: Scored) -> Figures:
         figures = kept.tried("figures", lambda: _figures(own, label, test)) or {}
         kept.tried("best_onnx", lambda: _export(attempt, model, scored, own))
     content = {**figures, "best": None if own is None else own.best, "absent": kept.absent}
-    put("own_figures.json", json.dumps(content).encode())
+    settle(attempt, json.dumps(content).encode())
     return figures
 
 
@@ -332,7 +333,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         name="prepare",
         serve=prepare,
-        tells={"bins": BINS, "training": training.TRAINING},
+        tells={"bins": BINS, "training": training_forms.TRAINING},
         answers=training.MASK_KEYS,
     ),
     *(action for action in training.actions(SIDE) if action.name != "prepare"),
@@ -340,6 +341,6 @@ ACTIONS: tuple[Action, ...] = (
         name="conclude",
         serve=conclude,
         form=Form(body=Conclude),
-        tells={"trained": training.TRAINED},
+        tells={"trained": training_forms.TRAINED},
     ),
 )

@@ -201,7 +201,9 @@ def test_errors_are_kept_by_attempt_oldest_first(store):
     )
     assert (second["code"], second["action"]) == ("internal", "mask")
     assert "line " in second["traceback"] and "KeyError" in second["traceback"]
-    assert "in two lines" not in second["text"] and "KeyError" in second["text"] and "\n" not in second["text"]
+    assert (
+        "in two lines" not in second["text"] and "KeyError" in second["text"] and "\n" not in second["text"]
+    )
     assert "traceback" not in first
     lines = (store.path / "errors.log").read_text().splitlines()
     assert len([json.loads(line) for line in lines]) == 3
