@@ -26,6 +26,9 @@ Attempt = Annotated[
 LEAST = {"run": 8, "begun": 10, "study": 5, "state": 4, "epsilon": 2, "AUC": 5, "results": 4}
 """Columns of the table of runs, with the letters that a line of each holds at least, on a screen of 50 columns."""
 
+NARROW = 70
+"""Below this many columns each column of the table has its least width: else the last would vanish."""
+
 
 @runs_app.callback()
 def runs(context: typer.Context, as_json: AsJson = False) -> None:
@@ -40,6 +43,9 @@ def runs(context: typer.Context, as_json: AsJson = False) -> None:
         tell(f"no runs in {_runs().path}")
         return
     table = plain_table("runs", *LEAST, right=("epsilon", "AUC"), least=LEAST)
+    if out.width < NARROW:
+        for column, least in zip(table.columns, LEAST.values(), strict=True):
+            column.width = least
     for run in found:
         table.add_row(
             short(run.attempt), run.begun[:16].replace("T", " "), run.study, _state(run), *_cells(run)
