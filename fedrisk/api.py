@@ -18,7 +18,7 @@ from fedrisk.engine.check import Check, check_member, check_study
 from fedrisk.engine.in_process import charged_by, finished, load_nodes, run_local, what_is_left
 from fedrisk.engine.look_up import BankKept, look_up
 from fedrisk.engine.simulation import run_simulation
-from fedrisk.errors import ConfigError, FedriskError, LeftUndone, Stopped, StoreError
+from fedrisk.errors import ConfigError, FedriskError, LeftUndone, Stopped, StoreError, code_of
 from fedrisk.institution import find_institutions, load_institution
 from fedrisk.recipes import load_study as load_study
 from fedrisk.releases.record import ReleaseRecord
@@ -154,10 +154,9 @@ def _write(results: Results, folder: Path | None, hub: Hub, start: float, *, aga
         write_report(results, folder)
     except Exception as error:
         Runs(hub).note(results.attempt, "report", error)
-        code = error.code if isinstance(error, FedriskError) else "internal"
         warnings.warn(
-            f"the report could not be written ({code}); the results are in {folder}, and `fedrisk show {folder}` "
-            "writes the report again",
+            f"the report could not be written ({code_of(error)}); the results are in {folder}, and "
+            f"`fedrisk show {folder}` writes the report again",
             LeftUndone,
             stacklevel=3,
         )

@@ -115,5 +115,14 @@ class Stopped(KeyboardInterrupt):
     """A person stopped a study by hand; the text says what was charged so far, and how to go on."""
 
 
+def code_of(error: BaseException) -> str:
+    """The generic word that others see of an error: its code, or "internal" for what fedrisk did not foresee.
+
+    >>> code_of(BudgetError("used up")), code_of(KeyError("x"))
+    ('budget', 'internal')
+    """
+    return error.code if isinstance(error, FedriskError) else "internal"
+
+
 class LeftUndone(UserWarning):
     """Something optional failed, or needs a person's eye; what was asked for is there all the same."""

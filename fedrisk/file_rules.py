@@ -68,7 +68,7 @@ def broken_rules(
     lines = []
     for loc, items in grouped.items():
         where = (said or place)(loc, content)
-        for text in _texts(loc, items, model, content, sections):
+        for text in _texts(loc, items, model, sections):
             lines.append(f"{where}: {text}" if where else text)
     return lines
 
@@ -214,7 +214,6 @@ def _texts(
     loc: tuple[int | str, ...],
     items: Sequence[Mapping[str, Any]],
     model: type[BaseModel],
-    content: Mapping[str, Any],
     sections: Sequence[str],
 ) -> Iterator[str]:
     key = next((str(part) for part in reversed(loc) if isinstance(part, str)), "")

@@ -17,6 +17,9 @@ from fedrisk.errors import StoreError
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
+PUT_BACK = "put it back from its copy"
+"""What to do about a file of a store that nothing can make anew."""
+
 
 def make_folders(folder: Path) -> None:
     """Make a folder and those above it that are missing, for their owner only; OSError where that fails.

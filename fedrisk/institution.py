@@ -37,7 +37,7 @@ from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.source import TableSource, expand
 from fedrisk.data.table import Table, read_table
 from fedrisk.errors import ConfigError, DataError, PolicyError
-from fedrisk.files import read_kept, write_atomic
+from fedrisk.files import PUT_BACK, read_kept, write_atomic
 from fedrisk.findings import Finding
 from fedrisk.home import home as home
 from fedrisk.home import resolved
@@ -214,9 +214,7 @@ class Institution(BaseModel):
         if file is None:
             return None
         try:
-            model = TrainedModel.from_bytes(
-                read_kept(file, "put it back from its copy, or train the encoder again")
-            )
+            model = TrainedModel.from_bytes(read_kept(file, f"{PUT_BACK}, or train the encoder again"))
         except ConfigError as error:
             raise ConfigError(f"{file}: {error}") from None
         _check_rule(self.name, rule, model.about)

@@ -105,7 +105,8 @@ class AlignmentRule(Settings):
     amplification of privacy is claimed for it. The default is 1 with one bank and .8 with several.
 
     least_overlap: least share that a holder has in common with the banks' customers, of the smaller of the two sides,
-    below which the study stops before anything is charged (ids spelt in two ways hardly meet); 0 lets any go on.
+    below which the study stops before anything is charged (ids spelt in two ways hardly meet); 0 lets any go on. It is
+    read in steps (protocol/order.OVERLAP_STEPS), since where a study stops tells on which side the overlap lies.
     """
 
     authority: Name | None = None

@@ -1,8 +1,9 @@
 """The whole text of an error, for a log at home: where it arose, in every file, without what a table holds.
 
 The message of an exception that fedrisk did not foresee may quote a cell: ``could not convert string to float:
-'...'``. So of such a message only plain words stay; what is quoted, holds a digit or is not ASCII is left out. Errors
-of fedrisk itself, of the system and of the program's own names are told in full.
+'...'``, or a whole row. So of such a message only the plain words before its first colon, bracket or sign of equality
+stay, which say what was wrong; what is quoted, holds a digit or is not ASCII is left out of them. Errors of fedrisk
+itself, of the system and of the program's own names are told in full.
 """
 
 import re
@@ -14,6 +15,7 @@ from fedrisk.errors import FedriskError
 
 _TOLD = (FedriskError, OSError, ImportError, AttributeError, NameError, MemoryError, RecursionError)
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
+_ABOUT_VALUES = re.compile(r"[:=(\[{<\"\n].*", re.DOTALL)
 _TELLING = re.compile(r"[^\s.,;:()\[\]{}]*[^\x00-\x2f\x3a-\x7f][^\s.,;:()\[\]{}]*")
 
 
@@ -21,7 +23,7 @@ def redacted(error: BaseException) -> str:
     r"""Every exception of the chain, oldest first, with its frames; messages as the module says.
 
     >>> redacted(ValueError("invalid literal: 'ENT0001' of 91350100M000100Y43"))
-    'ValueError: invalid literal: … of …\n'
+    'ValueError: invalid literal…\n'
     """
     return "\n".join(_one(each) for each in reversed(list(_chain(error))))
 
@@ -52,4 +54,6 @@ def _one(error: BaseException) -> str:
 
 
 def _plain_words(text: str) -> str:
-    return _TELLING.sub("…", _QUOTED.sub("…", text))
+    unquoted = _QUOTED.sub("…", text)
+    told = _ABOUT_VALUES.sub("", unquoted)
+    return _TELLING.sub("…", told) + "…" * (told != unquoted)

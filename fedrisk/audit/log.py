@@ -204,7 +204,7 @@ class AuditLog:
                 raise self._broken(
                     f"no longer holds the {head.count} entries that were written; it was cut off, replaced "
                     "or changed. Run 'fedrisk audit verify', and bring back the whole file; if there is no copy, "
-                    "'fedrisk audit restore FILE --reason TEXT' begins a new one"
+                    "'fedrisk audit restore FILE --reason TEXT --who NAME' begins a new one"
                 )
             rest = os.pread(file, size - head.size, head.size)
             good = self._take(head, rest)

@@ -9,8 +9,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from fedrisk.cli.output import AsJson, InstitutionFile, err, look, out, tell, tell_json
-from fedrisk.errors import ConfigError, EnvelopeError, StoreError
+from fedrisk.cli.common import AsJson, InstitutionFile, look
+from fedrisk.cli.output import about_use, alert, out, tell, tell_json
+from fedrisk.errors import ConfigError, EnvelopeError, NothingYet, StoreError
 
 if TYPE_CHECKING:
     from fedrisk.audit.entry import AuditEntry
@@ -38,8 +39,6 @@ def audit_show(
     """The last entries of the trail, under the study, purpose, consent and attempt that they belong to."""
     from collections import deque
 
-    from fedrisk.errors import ConfigError
-
     node = look(institution)
     every = (e for e in node.trail.entries() if attempt is None or e.attempt.startswith(attempt))
     entries = list(deque(every, maxlen=last))
@@ -51,9 +50,12 @@ def audit_show(
         tell_json([e.to_dict() for e in entries])
         return
     for (day, study, purpose, consent, name), of_one in groupby(entries, key=_heading):
-        about = f"study {study or '–'}, purpose {purpose or '–'}, consent {consent or '–'}"
-        out.print(f"{day}  {about}", markup=False, highlight=False)
-        out.print(f"            attempt {name or '–'}", markup=False, highlight=False)
+        if not (study or name):
+            tell(f"{day}  between studies")
+            out.print(_entries_table(list(of_one)))
+            continue
+        tell(f"{day}  {about_use(study, purpose, consent)}")
+        tell(f"            attempt {name or '–'}")
         out.print(_entries_table(list(of_one)))
 
 
@@ -101,6 +103,8 @@ def audit_verify(
     node = look(institution)
     kept = [read_signed_head(path) for path in head or []]
     notes: tuple[str, ...] = ()
+    if node.store.unused:
+        raise NothingYet(f"there is nothing to verify at {node.name} yet; the first study begins its trail")
     node.store.refuse_lost_trail()
     if node.trail_path.exists():
         # Signature by signature, whatever was verified before; the books name no entry of their own.
@@ -110,30 +114,23 @@ def audit_verify(
             tell_json({"institution": node.name, "holds": False, **asdict(found)})
             raise typer.Exit(1)
         for note in () if as_json else notes:
-            out.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+            tell(f"note: {note}")
         if not found.ok:
             where = "" if found.first_broken is None else f"entry {found.first_broken}: "
-            out.print(
-                f"broken: {where}{found.why}", style="red", markup=False, highlight=False, soft_wrap=True
-            )
+            tell(f"broken: {where}{found.why}", "red")
             raise typer.Exit(1)
     books = audit_books(node)
     if as_json:
         figures = {"entries": books.entries, "charges": books.charges, "unentered": len(books.unentered)}
         tell_json({"institution": node.name, "holds": True, **figures, "notes": notes})
         return
-    out.print(f"{node.name}: {books.entries} entries hold", style="green")
+    tell(f"{node.name}: {books.entries} entries hold", "green")
     if node.institution.kind != "authority":
-        out.print(
-            f"{node.name}: {books.charges} charges of the ledger hold, and are those of the trail",
-            style="green",
-        )
+        tell(f"{node.name}: {books.charges} charges of the ledger hold, and are those of the trail", "green")
     if books.unentered:
-        out.print(
-            f"note: {len(books.unentered)} charge(s) are not in the trail yet, of a process that was killed or is "
-            "still at it; they are entered with the next study",
-            highlight=False,
-            soft_wrap=True,
+        tell(
+            f"note: charges that are not in the trail yet: {len(books.unentered)}, of a process that was killed or is "
+            "still at it; they are entered with the next study"
         )
 
 
@@ -152,11 +149,10 @@ def audit_restore(
     node = Node.open(institution)
     with node.store.one_at_a_time():
         folder = restore_trail(node, reason=reason, who=who)
-    err.print(
+    alert(
         f"recorded; what was there is kept in {folder}. Institutions that keep heads of it refuse studies with "
-        f"{node.name} until they have answered ('fedrisk audit answer FILE {node.name}'); tell them what happened",
-        markup=False,
-        soft_wrap=True,
+        f"{node.name} until they have answered ('fedrisk audit answer FILE {node.name} --reason TEXT'); tell them what "
+        "happened"
     )
 
 
@@ -175,7 +171,7 @@ def audit_export(
 
     node = look(institution)
     point = own_head(node)
-    lines = (node.store.path / "audit.jsonl").read_bytes().splitlines(keepends=True)[: point.count]
+    lines = node.trail_path.read_bytes().splitlines(keepends=True)[: point.count]
     try:
         to.mkdir(parents=True, exist_ok=True)
         (to / f"{node.name}.jsonl").write_bytes(b"".join(lines))
@@ -185,7 +181,7 @@ def audit_export(
         raise StoreError(
             f"{error.filename or to} cannot be written: {error.strerror}; name another folder"
         ) from None
-    out.print(f"{point.count} entries in {to}", markup=False)
+    tell(f"{point.count} entries in {to}")
 
 
 @audit_app.command("answer")
@@ -213,10 +209,12 @@ def audit_answer(
     node = Node.open(institution)
     with node.store.one_at_a_time():
         answer(node, peer, reason=reason, who=who)
-    out.print(f"recorded in the trail of {node.name}; the heads are kept as evidence", markup=False)
+    tell(f"recorded in the trail of {node.name}; the heads are kept as evidence")
     if peer == node.name:
-        told = "what the trail has is charged again; charge by hand (lower the cap) what was released since the copy"
-        out.print(told, style="bold red", soft_wrap=True)
+        tell(
+            "what the trail has is charged again; charge by hand (lower the cap) what was released since the copy",
+            "bold red",
+        )
 
 
 @audit_app.command("compare")

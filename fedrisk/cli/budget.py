@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from fedrisk.cli.output import AsJson, InstitutionFile, ShowFirst, err, look, out, tell_json
+from fedrisk.cli.common import AsJson, InstitutionFile, ShowFirst, look
+from fedrisk.cli.output import alert, out, tell, tell_json
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -51,7 +52,9 @@ def budget_grant(
     from fedrisk.privacy.ledger.plain import grant_for_study, left_in_words
 
     if (epsilon is None) == (study is None):
-        raise ConfigError("a grant needs either --epsilon or --study, and not both")
+        raise typer.BadParameter(
+            "a grant needs either --epsilon or --study, and not both", param_hint="--epsilon"
+        )
     node = Node.open(institution)
     before = node.ledger.report()
     if study is not None:
@@ -61,11 +64,9 @@ def budget_grant(
         after = node.ledger.grant(mu=needed, reason=reason, who=who)
     else:
         after = node.ledger.grant(epsilon=epsilon, reason=reason, who=who)
-    out.print(
+    tell(
         f"granted: the cap was epsilon {before.cap.epsilon:.2f} and is {after.cap.epsilon:.2f}; left was "
-        f"{left_in_words(before.left.mu)} and is {left_in_words(after.left.mu)}",
-        highlight=False,
-        soft_wrap=True,
+        f"{left_in_words(before.left.mu)} and is {left_in_words(after.left.mu)}"
     )
     _print_budget(node, after)
 
@@ -85,15 +86,14 @@ def budget_restore(
     node = Node.open(institution)
     with node.store.one_at_a_time():
         done = restore_ledger(node, reason=reason, who=who)
-    err.print(
-        f"recorded; {done.charged} release(s) charged again from the audit trail. What is in neither of the two is not "
+    alert(
+        f"recorded; releases charged again from the audit trail: {done.charged}. What is in neither of the two is not "
         "charged: lower the cap for it",
-        style="bold red",
-        soft_wrap=True,
+        "bold red",
     )
     if done.kept is not None:
         kept = f"the ledger did not hold and is kept as {done.kept}; grants that were in it have to be made again"
-        err.print(kept, style="bold red", markup=False, soft_wrap=True)
+        alert(kept, "bold red")
     _print_budget(node, node.ledger.report())
 
 
@@ -101,11 +101,11 @@ def _print_budget(node: "Node", report: "BudgetReport") -> None:
     from fedrisk.privacy.ledger.plain import epsilon_down, percent_used
 
     period = "for life" if report.period_start is None else f"{report.period_start} to {report.period_end}"
-    out.print(f"privacy budget of {node.name}, {period}, epsilon at delta 1e-6", highlight=False)
+    tell(f"privacy budget of {node.name}, {period}, epsilon at delta 1e-6")
     used = percent_used(report.spent.mu, report.cap.mu)
     full = round(used / 2)
     bar = f"[{'#' * full}{'.' * (50 - full)}] {used} % used, {100 - used} % left"
-    out.print(bar, markup=False, highlight=False)
+    tell(bar)
     table = Table("", "epsilon", "mu", show_header=True)
     for label, title in _AMOUNTS:
         amount = getattr(report, label)
@@ -123,12 +123,10 @@ def _print_budget(node: "Node", report: "BudgetReport") -> None:
                 table.add_row(key, f"{part.spent.epsilon:.2f}", cap, left)
             out.print(table)
     for line in _room(node, report):
-        out.print(line, highlight=False, soft_wrap=True)
-    out.print(
+        tell(line)
+    tell(
         f"{report.entries} releases, {report.research} of them in research runs without privacy. Shares are of mu "
-        "squared, which adds up; epsilon does not. A cap a period is no lifetime guarantee.",
-        highlight=False,
-        soft_wrap=True,
+        "squared, which adds up; epsilon does not. A cap a period is no lifetime guarantee."
     )
 
 

@@ -6,15 +6,8 @@ from typing import Annotated
 import typer
 
 from fedrisk.cli import output
-from fedrisk.cli.output import AsJson, Overrides, StudyFile
+from fedrisk.cli.common import AsJson, Institutions, Overrides, StudyFile
 
-Institutions = Annotated[
-    Path | None,
-    typer.Option(
-        "--institutions",
-        help="Folder of the institution files, for example banks; default: institutions/ beside the study.",
-    ),
-]
 Alone = Annotated[
     Path | None,
     typer.Option(

@@ -1,6 +1,5 @@
 """``fedrisk dictionary``: draft the dictionary of a table, confirm what was drafted, declare single columns by hand."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from fedrisk.cli.init import Force, Horizon, IdColumn, LabelColumn, Negative, Positive, Query
-from fedrisk.cli.output import AsJson, err, out
+from fedrisk.cli.common import AsJson, Force, Horizon, IdColumn, LabelColumn, Negative, Positive, Query
+from fedrisk.cli.output import alert, out, tell, tell_json
+from fedrisk.user import user_name
 
 if TYPE_CHECKING:
     from fedrisk.data.dictionary_file import Entry
@@ -19,32 +19,33 @@ dictionary_app = typer.Typer(
 )
 
 DictionaryFile = Annotated[
-    Path, typer.Argument(help="File with the dictionary. Example: institutions/bank_a.toml.")
+    Path, typer.Argument(help="File with the dictionary, for example institutions/bank_a.toml.")
 ]
 By = Annotated[
-    str | None, typer.Option("--by", help="Who confirms. Default: the user of this session. Example: li.wei.")
+    str | None,
+    typer.Option("--by", help="Who confirms. Default: the user of this session, for example li.wei."),
 ]
 
 
 @dictionary_app.command()
 def draft(
-    table: Annotated[str, typer.Argument(help="CSV, Parquet or a database URL. Example: data/loans.csv.")],
+    table: Annotated[str, typer.Argument(help="CSV, Parquet or a database URL, for example data/loans.csv.")],
     to: Annotated[
         Path | None,
-        typer.Option("--to", help="New file for it; without, it is printed. Example: loans.toml."),
+        typer.Option("--to", help="New file for it; without, it is printed, for example loans.toml."),
     ] = None,
     institution: Annotated[
         Path | None,
         typer.Option(
             "--institution",
-            help="Institution file whose dictionary it becomes (--force where it has one). "
-            "Example: institutions/bank_a.toml.",
+            help="Institution file whose dictionary it becomes (--force where it has one), "
+            "for example institutions/bank_a.toml.",
         ),
     ] = None,
     kind: Annotated[
         str | None,
         typer.Option(
-            help="Whose table, for example bank (with a label) or holder; default: what the institution is, or bank."
+            help="bank (with a label) or holder, for example holder; default: what the institution is, or bank."
         ),
     ] = None,
     query: Query = None,
@@ -78,7 +79,7 @@ def draft(
         show_draft(found, to)
     else:
         typer.echo(written, nl=False)
-        show_draft(found, None, lambda line: err.print(line, markup=False, highlight=False, soft_wrap=True))
+        show_draft(found, None, alert)
 
 
 def _institution_text(file: Path, force: bool) -> str:
@@ -110,7 +111,7 @@ def confirm(
     file: DictionaryFile,
     column: Annotated[
         list[str] | None,
-        typer.Option("--column", help='A column to confirm, repeatable, or "label". Example: sales.'),
+        typer.Option("--column", help='A column to confirm, repeatable, or "label", for example sales.'),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Confirm all that is left.")] = False,
     by: By = None,
@@ -128,22 +129,20 @@ def confirm(
     text = read_text(file)
     before = entries(text)
     if everything or column:
-        text = confirmed(text, None if everything else column, by=by or _user(), day=_today())
+        text = confirmed(text, None if everything else column, by=by or user_name(), day=_today())
         rewrite(file, text)
     left = [e for e in entries(text) if e.drafted]
     if as_json:
-        typer.echo(
-            json.dumps([{"name": e.name, **e.settings} for e in left], ensure_ascii=False, default=str)
-        )
+        tell_json([{"name": e.name, **e.settings} for e in left])
         return
     if not (everything or column):
         _show(left)
     done = sum(e.drafted for e in before) - len(left)
     said = f"{done} confirmed, " if everything or column else ""
-    out.print(f"{said}{len(left)} to confirm in {file}", markup=False, highlight=False, soft_wrap=True)
+    tell(f"{said}{len(left)} to confirm in {file}")
     if left:
         hint = "confirm them with --all, or one by one with --column; correct one: fedrisk dictionary declare"
-        err.print(hint, markup=False, highlight=False, soft_wrap=True)
+        alert(hint)
 
 
 def _show(left: "list[Entry]") -> None:
@@ -173,13 +172,15 @@ def declare(
     file: DictionaryFile,
     column: Annotated[
         str,
-        typer.Argument(help='Column, or "label"; a column that is not there is added. Example: months_open.'),
+        typer.Argument(
+            help='Column, or "label"; a column that is not there is added, for example months_open.'
+        ),
     ],
     settings: Annotated[
         list[str],
         typer.Argument(
             metavar="KEY=VALUE...",
-            help='Keys with values as in TOML; KEY= takes one away. Example: high=120 \'special={"-9"="no record"}\'.',
+            help='Keys with TOML values; KEY= takes one away, for example high=120 \'special={"-9"="no record"}\'.',
         ),
     ],
     by: By = None,
@@ -191,12 +192,10 @@ def declare(
     from fedrisk.cli.starting_files import read_text, rewrite
     from fedrisk.data.dictionary_file import declared, entries
 
-    text = declared(read_text(file), column, _settings(settings), by=by or _user(), day=_today())
+    text = declared(read_text(file), column, _settings(settings), by=by or user_name(), day=_today())
     rewrite(file, text)
     left = sum(e.drafted for e in entries(text))
-    out.print(
-        f"{column} is declared; {left} to confirm in {file}", markup=False, highlight=False, soft_wrap=True
-    )
+    tell(f"{column} is declared; {left} to confirm in {file}")
 
 
 def _settings(given: list[str]) -> dict[str, Any]:
@@ -212,15 +211,6 @@ def _settings(given: list[str]) -> dict[str, Any]:
         except tomllib.TOMLDecodeError:
             found[key.strip()] = text.strip()
     return found
-
-
-def _user() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return "somebody"
 
 
 def _today() -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fedrisk.cli.output import out
+from fedrisk.cli.output import tell
 from fedrisk.data.draft.draft import Draft, draft_dictionary
 from fedrisk.data.draft.roles import Kind, LabelFound
 from fedrisk.data.draft.write import dictionary_text, read_with
@@ -63,7 +63,7 @@ def _with_values(label: LabelFound, hints: Hints) -> LabelFound:
 
 def show_draft(draft: Draft, file: Path | None, print_line: Any = None) -> None:
     """What was found, and what is to do next."""
-    say = print_line or _say
+    say = print_line or tell
     kinds = Counter(p.kind for p in draft.columns)
     listed = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
     place = f"{file} is written. " if file is not None else ""
@@ -82,6 +82,12 @@ def show_draft(draft: Draft, file: Path | None, print_line: Any = None) -> None:
     for column in draft.left_out:
         say(f"  left out: {column.source}: {column.left_out}")
     shown = file or "FILE"
+    for name in draft.telling:
+        say(
+            f"  look at: {name} goes with the outcome nearly one to one. When is it known? If only afterwards: "
+            f"fedrisk dictionary declare {shown} {draft.names[name]} feature=false. It stays in the draft: what labels "
+            "say of a column must not decide what is in a public dictionary"
+        )
     say(
         f"No study takes it before somebody has confirmed its columns ({len(draft.features)} to look at): "
         f"fedrisk dictionary confirm {shown}"
@@ -95,7 +101,3 @@ def _outcome(label: LabelFound | None) -> str:
         return ": say which values mean default"
     rest = f"; {label.without:,} rows without" if label.without else ""
     return f": {', '.join(label.positive)} is default, {', '.join(label.negative)} is none{rest}"
-
-
-def _say(text: str) -> None:
-    out.print(text, markup=False, highlight=False, soft_wrap=True)

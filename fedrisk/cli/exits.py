@@ -25,13 +25,13 @@ EXIT_CODES = {
     2: "called wrongly: no such command or option, an argument is missing",
     3: "a study, institution or dictionary file breaks a rule (config)",
     4: "a table breaks its dictionary, or has nothing that could be used (data)",
-    5: "a policy does not allow it (refused)",
-    6: "the privacy budget, or the agreed number of ids, does not suffice (budget, quota)",
+    5: "a policy, or the key authority's quota, does not allow it (refused, quota)",
+    6: "the privacy budget does not suffice (budget)",
     7: "a message, signature or key is not as it must be (protocol, envelope)",
     8: "another institution refused, failed or was lost (peer)",
     9: "a file or disk cannot be read or written (store)",
     10: "something that fedrisk did not foresee (internal); the log has it",
-    11: "a training grew beyond all bounds and left no model (training)",
+    11: "a training diverged and left no model (training)",
     130: "stopped by hand (Ctrl-C, a closed terminal, SIGTERM); the last line says what was charged",
 }
 """What each exit code says."""
@@ -40,13 +40,13 @@ _BY_CODE = {
     "config": 3,
     "data": 4,
     "refused": 5,
+    "quota": 5,
     "budget": 6,
     "protocol": 7,
     "envelope": 7,
     "peer": 8,
     "store": 9,
     "training": 11,
-    "quota": 6,
 }
 _LOG_BYTES, _LOG_FILES = 1 << 21, 20
 

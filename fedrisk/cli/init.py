@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fedrisk.cli.output import out
+from fedrisk.cli.common import Force, Horizon, IdColumn, LabelColumn, Negative, Positive, Query
+from fedrisk.cli.output import tell
 
 if TYPE_CHECKING:
     from fedrisk.cli.drafting import Hints
@@ -21,38 +22,16 @@ TableOption = Annotated[
     str | None,
     typer.Option(
         "--table",
-        help="Its table: CSV, Parquet, or a database URL with --query; the dictionary is drafted from it. "
-        "Example: data/loans.csv.",
+        help="Its table: CSV, Parquet, or a database URL with --query; the dictionary is drafted from it, "
+        "for example data/loans.csv.",
     ),
-]
-Query = Annotated[
-    str | None, typer.Option(help='What to read of a database. Example: "SELECT * FROM loans".')
-]
-IdColumn = Annotated[
-    str | None, typer.Option("--id", help="Column with the enterprise ids, if known. Example: uscc.")
-]
-LabelColumn = Annotated[
-    str | None, typer.Option("--label", help="Column with the outcome, if known. Example: defaulted.")
-]
-Positive = Annotated[
-    list[str] | None,
-    typer.Option("--positive", help="Value that means default, repeatable. Example: CHGOFF."),
-]
-Negative = Annotated[
-    list[str] | None,
-    typer.Option("--negative", help="Value that means no default, repeatable. Example: PIF."),
-]
-Horizon = Annotated[
-    str | None, typer.Option(help='What default means. Example: "90 days past due within 12 months".')
 ]
 To = Annotated[
     Path | None,
     typer.Option(
-        "--to",
-        help="File to write, for example my/bank.toml. Default: institutions/NAME.toml, or study.toml.",
+        "--to", help="File to write. Default: institutions/NAME.toml, or study.toml; for example b.toml."
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there.")]
 
 
 @init_app.command()
@@ -98,7 +77,7 @@ def authority(name: Name, to: To = None, force: Force = False) -> None:
     _check_name(name)
     file = to or Path("institutions") / f"{name}.toml"
     write_new(file, institution_text(name, "authority", file, (), None), force=force)
-    _say(f"{file} is written")
+    tell(f"{file} is written")
 
 
 @init_app.command()
@@ -106,36 +85,36 @@ def study(
     banks: Annotated[
         list[str] | None,
         typer.Option(
-            "--bank", help='A bank, repeatable: NAME, or NAME="display name". Example: bank_a=甲银行.'
+            "--bank", help='A bank, repeatable: NAME, or NAME="display name", for example bank_a=甲银行.'
         ),
     ] = None,
     holders: Annotated[
-        list[str] | None, typer.Option("--holder", help="A data holder, repeatable. Example: tax.")
+        list[str] | None, typer.Option("--holder", help="A data holder, repeatable, for example tax.")
     ] = None,
     keeper: Annotated[
         str | None,
         typer.Option(
             "--authority",
-            help="Who keeps the key of the pseudonyms: a member, or a name of its own. Example: tax.",
+            help="Who keeps the key of the pseudonyms: a member, or a name of its own, for example tax.",
         ),
     ] = None,
-    name: Annotated[str, typer.Option(help="Name of the study. Example: first_loans.")] = "first_study",
-    purpose: Annotated[str, typer.Option(help="Purpose, which policies allow. Example: credit_scoring.")] = (
-        "credit_scoring"
-    ),
+    name: Annotated[str, typer.Option(help="Name of the study, for example first_loans.")] = "first_study",
+    purpose: Annotated[
+        str, typer.Option(help="Purpose, which policies allow, for example credit_scoring.")
+    ] = ("credit_scoring"),
     recipe: Annotated[
-        str, typer.Option(help="What is built, for example scorecard; network and encoder are the others.")
+        str, typer.Option(help="What is built, for example scorecard, network or encoder.")
     ] = "scorecard",
-    epsilon: Annotated[float, typer.Option(help="Privacy budget of the study. Example: 1.")] = 1.0,
+    epsilon: Annotated[float, typer.Option(help="Privacy budget of the study, for example 1.")] = 1.0,
     consent: Annotated[
         str | None,
-        typer.Option(help='Register of consents, for holders that ask. Example: "register 2026/1".'),
+        typer.Option(help='Register of consents, for holders that ask, for example "register 2026/1".'),
     ] = None,
     default_rate: Annotated[
-        float | None, typer.Option(help="Declared share of defaults. Example: 0.06.")
+        float | None, typer.Option(help="Declared share of defaults, for example 0.06.")
     ] = None,
     enterprises: Annotated[
-        int | None, typer.Option(help="Declared number of enterprises at the banks. Example: 30000.")
+        int | None, typer.Option(help="Declared number of enterprises at the banks, for example 30000.")
     ] = None,
     to: To = None,
     force: Force = False,
@@ -166,7 +145,7 @@ def study(
     file = to or Path("study.toml")
     write_new(file, text, force=force)
     load_study(file)
-    _say(f"{file} is written; look before you run: fedrisk check {file}")
+    tell(f"{file} is written; look before you run: fedrisk check {file}")
     _missing(file, [m["name"] for m in members])
 
 
@@ -183,7 +162,7 @@ def _missing(file: Path, names: list[str]) -> None:
     folder = file.resolve().parent / "institutions"
     for name in names:
         if not (folder / f"{name}.toml").is_file():
-            _say(f"{name} has no file in {folder} yet: fedrisk init bank, holder or authority {name}")
+            tell(f"{name} has no file in {folder} yet: fedrisk init bank, holder or authority {name}")
 
 
 def _member(given: str, role: str) -> dict[str, str]:
@@ -218,7 +197,7 @@ def _institution(
     if table is None:
         lines = ["[table]", f'source = "../data/{name}.csv"  # CSV, Parquet, or a database URL with query']
         write_new(file, institution_text(name, kind, file, lines, None), force=force)
-        _say(
+        tell(
             f"{file} is written; fill it in, or let it be drafted: fedrisk init {kind} {name} --table TABLE --force"
         )
         return
@@ -226,7 +205,3 @@ def _institution(
     lines = table_lines(table if "://" in table else Path(table), file.parent, settings)
     write_new(file, institution_text(name, kind, file, lines, text), force=force)
     show_draft(draft, file)
-
-
-def _say(text: str) -> None:
-    out.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -18,8 +18,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from rich.padding import Padding
+from rich.text import Text
 
-from fedrisk.cli.output import AsJson, out
+from fedrisk.cli.common import AsJson
+from fedrisk.cli.output import out, tell_json
 
 _LIMITS = {
     "ge": "from {}",
@@ -193,7 +196,7 @@ def markdown() -> str:
 
 def keys(
     word: Annotated[
-        str | None, typer.Argument(help="A key, a section, or a part of one. Example: privacy.epsilon.")
+        str | None, typer.Argument(help="A key, a section, or a part of one, for example privacy.epsilon.")
     ] = None,
     as_json: AsJson = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="The whole page, as docs/keys.md.")] = False,
@@ -204,20 +207,21 @@ def keys(
         return
     found = _matching(word)
     if as_json:
-        typer.echo(json.dumps([asdict(key) for key in found], ensure_ascii=False, indent=1))
+        tell_json([asdict(key) for key in found])
         return
     section = ""
     for key in found:
         if key.section != section:
             section = key.section
             out.print(f"\n[bold]{key.file}: {section}[/]", highlight=False)
+        default = key.default if key.default == "required" else f"default {key.default}"
         out.print(
-            f"  [bold]{key.path}[/] ({key.type}; default {key.default})".replace("[]", r"\[]"),
+            f"  [bold]{key.path}[/] ({key.type}; {default})".replace("[]", r"\[]"),
             highlight=False,
         )
         if word is not None:
-            out.print(f"      {key.means}", markup=False, highlight=False)
-            out.print(f"      {key.example}", markup=False, highlight=False, style="dim")
+            out.print(Padding(Text(key.means), (0, 0, 0, 6)))
+            out.print(Padding(Text(key.example, style="dim"), (0, 0, 0, 6)))
 
 
 def _matching(word: str | None) -> list[Key]:

@@ -1,8 +1,8 @@
-"""What the commands share: where they print, arguments that many of them take, and groups with a default command.
+"""Where the commands print, and tables as they print them.
 
 What was asked for goes to standard output (`tell`, `out`, `tell_json`); everything else, notes, progress and errors,
-to standard error (`note`, `err`). Neither stops a command: a closed pipe, a full disk or a terminal that lacks a letter
-must never lose what was paid for. What could not be written is told when the command ends (`finish`).
+to standard error (`note`, `alert`, `err`). Neither stops a command: a closed pipe, a full disk or a terminal that lacks
+a letter must never lose what was paid for. What could not be written is told when the command ends (`finish`).
 """
 
 import codecs
@@ -10,19 +10,16 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any, Literal
 
-import typer
-from click import Context
 from rich.console import Console
-from typer.core import TyperGroup
+from rich.markup import escape
+from rich.table import Table
 
 from fedrisk.files import private_append
-
-if TYPE_CHECKING:
-    from fedrisk.clients.node import Node
 
 PLAIN = "fedrisk_plain"
 """Name of the error handler of `codecs` by which a stream prints what its encoding lacks."""
@@ -30,6 +27,7 @@ PLAIN = "fedrisk_plain"
 _PLAIN_WORDS = {
     "–": "-",
     "—": "-",
+    "−": "-",
     "±": "+/-",
     "…": "...",
     "≥": ">=",
@@ -155,6 +153,53 @@ def note(text: str, style: str | None = "dim") -> None:
         err.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
+def alert(text: str, style: str | None = None) -> None:
+    """A line that a person has to see beside what was asked for, on standard error; whatever the options say."""
+    err.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def plain_table(
+    title: str,
+    *columns: str,
+    right: Collection[str] = (),
+    whole: Collection[str] = (),
+    least: Mapping[str, int] | None = None,
+) -> Table:
+    """A table without lines; cells of the columns in ``right`` stand to the right, those in ``whole`` on one line.
+
+    least: letters that a line of a column holds at least, on a narrow screen.
+    """
+    table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        side: Literal["left", "right"] = "right" if column in right else "left"
+        table.add_column(
+            column,
+            justify=side,
+            no_wrap=column in whole,
+            min_width=(least or {}).get(column),
+            overflow="fold",
+        )
+    return table
+
+
+def about_use(study: str, purpose: str, consent: str | None) -> str:
+    """What an entry or an attempt belongs to, in words; a dash where it belongs to none.
+
+    >>> about_use("s", "credit_scoring", None)
+    'study s, purpose credit_scoring, consent –'
+    """
+    return f"study {study or '–'}, purpose {purpose or '–'}, consent {consent or '–'}"
+
+
+def short(attempt: str) -> str:
+    """The first letters of an attempt's id, as tables show it; every command takes them for the whole.
+
+    >>> short("1f3a9c02d4")
+    '1f3a9c02'
+    """
+    return attempt[:8]
+
+
 def fail(text: str, kind: str = "") -> None:
     """Say on standard error what went wrong: "error (kind): text". Shown whatever the options say."""
     err.print(f"[bold red]error[/]{f' ({kind})' if kind else ''}: ", end="", highlight=False)
@@ -169,50 +214,3 @@ def _finite(content: Any) -> Any:
     if isinstance(content, list | tuple):
         return [_finite(value) for value in content]
     return content
-
-
-InstitutionFile = Annotated[
-    Path,
-    typer.Argument(
-        help="The institution's own file (TOML), for example institutions/bank.toml.", show_default=False
-    ),
-]
-StudyFile = Annotated[
-    Path, typer.Argument(help="The study's file (TOML), for example study.toml.", show_default=False)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs, in place of tables.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Override a key of the study, for example privacy.epsilon=3; may be given several times.",
-        show_default=False,
-    ),
-]
-
-
-class ShowFirst(TyperGroup):
-    """``budget FILE`` is ``budget show FILE``: a first word that is no command of the group is an argument."""
-
-    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
-        """Puts "show" before such a word."""
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            args = ["show", *args]
-        return super().parse_args(ctx, args)
-
-
-def look(institution: Path) -> "Node":
-    """The node behind an institution's file, to read from; a note where no study has used its store yet.
-
-    Makes nothing. Errors as in ``Node.load``.
-    """
-    from fedrisk.clients.node import Node
-
-    node = Node.load(institution)
-    if node.store.unused:
-        note(
-            f"note: nothing here yet: no study has run at {node.name}, and its store {node.store.path} is made by the "
-            "first one"
-        )
-    return node

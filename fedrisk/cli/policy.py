@@ -2,7 +2,8 @@
 
 import typer
 
-from fedrisk.cli.output import AsJson, InstitutionFile, Overrides, StudyFile, look, out, tell_json
+from fedrisk.cli.common import AsJson, InstitutionFile, Overrides, StudyFile, look
+from fedrisk.cli.output import tell, tell_json
 
 policy_app = typer.Typer(help="The policy: what this institution allows.", no_args_is_help=True)
 
@@ -42,15 +43,13 @@ def policy_check(
         if broken:
             raise typer.Exit(1)
         return
-    out.print(
+    tell(
         f"{node.name}, study {study.name}: costs epsilon {study.privacy.epsilon:g} (mu {mu:.3f}); left now "
         f"{left_in_words(room, delta)}, after it {left_in_words(after, delta)} at delta {delta:g}, with "
-        f"{studies_in_words(further)} like it",
-        highlight=False,
-        soft_wrap=True,
+        f"{studies_in_words(further)} like it"
     )
     for rule in broken:
-        out.print(f"  refused: {rule}", style="red", markup=False, highlight=False, soft_wrap=True)
+        tell(f"  refused: {rule}", "red")
     if broken:
         raise typer.Exit(1)
-    out.print("allowed", style="green")
+    tell("allowed", "green")

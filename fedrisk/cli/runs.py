@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
-from fedrisk.cli.output import AsJson, err, out, tell_json
+from fedrisk.cli.common import AsJson
+from fedrisk.cli.output import alert, out, plain_table, screen, short, tell, tell_json
 
 if TYPE_CHECKING:
     from fedrisk.server.compare import Comparison, Side
@@ -22,8 +22,12 @@ Attempt = Annotated[
     str, typer.Argument(help="Attempt of a run, or the beginning of its id, for example 1f3a9c02.")
 ]
 
-SHORT = 8
-"""Letters of an attempt's id that are shown in tables."""
+
+LEAST = {"run": 8, "begun": 10, "study": 5, "state": 4, "epsilon": 2, "AUC": 5, "results": 4}
+"""Columns of the table of runs, with the letters that a line of each holds at least, on a screen of 50 columns."""
+
+NARROW = 70
+"""Below this many columns each column of the table has its least width: else the last would vanish."""
 
 
 @runs_app.callback()
@@ -36,24 +40,23 @@ def runs(context: typer.Context, as_json: AsJson = False) -> None:
         tell_json([run.to_dict() for run in found])
         return
     if not found:
-        out.print(f"no runs in {_runs().path}", markup=False, highlight=False, soft_wrap=True)
+        tell(f"no runs in {_runs().path}")
         return
-    table = Table(title="runs", title_justify="left", box=None, pad_edge=False)
-    for column in ("run", "begun", "study", "state", "epsilon", "AUC", "results"):
-        right = column in ("epsilon", "AUC")
-        fixed = column in ("run", "begun", "AUC")
-        table.add_column(column, justify="right" if right else "left", no_wrap=fixed, overflow="fold")
+    table = plain_table("runs", *LEAST, right=("epsilon", "AUC"), least=LEAST)
+    if out.width < NARROW:
+        for column, least in zip(table.columns, LEAST.values(), strict=True):
+            column.width = least
     for run in found:
         table.add_row(
-            run.attempt[:SHORT], run.begun[:16].replace("T", " "), run.study, _state(run), *_cells(run)
+            short(run.attempt), run.begun[:16].replace("T", " "), run.study, _state(run), *_cells(run)
         )
     out.print(table)
 
 
 @runs_app.command("show")
 def show(attempt: Attempt, as_json: AsJson = False) -> None:
-    """One run: its entry, and its results as they were kept at the hub."""
-    from fedrisk.report.text import summary
+    """One run: its entry, and its results as they were kept at the hub. With --verbose all tables."""
+    from fedrisk.report.text import main_figures, summary
 
     registry = _runs()
     run = registry.find(attempt)
@@ -61,11 +64,11 @@ def show(attempt: Attempt, as_json: AsJson = False) -> None:
         kept = registry.results(run).to_dict() if run.can_export else None
         tell_json({"run": run.to_dict(), "results": kept})
         return
-    out.print(f"run {run.attempt} of study {run.study}", style="bold", markup=False, highlight=False)
+    tell(f"run {run.attempt} of study {run.study}", "bold")
     for line in _about(run):
-        out.print(line, markup=False, highlight=False, soft_wrap=True)
+        tell(line)
     if run.can_export:
-        out.print(summary(registry.results(run)))
+        out.print((summary if screen.verbose else main_figures)(registry.results(run)))
 
 
 @runs_app.command("export")
@@ -87,13 +90,11 @@ def export(
     prepare(folder, again=again)
     save(results, folder, registry)
     write_report(results, folder)
-    out.print(f"results of run {run.attempt} in {folder}", markup=False, highlight=False, soft_wrap=True)
+    tell(f"results of run {run.attempt} in {folder}")
     if run.results == "before_evaluation":
-        err.print(
+        alert(
             "warning: this run ended before its hold-out was evaluated; model and released numbers are whole",
-            style="yellow",
-            highlight=False,
-            soft_wrap=True,
+            "yellow",
         )
 
 
@@ -164,7 +165,7 @@ def _about(run: "Run") -> list[str]:
     ]
     if run.can_export:
         lines.append(
-            f"to write them once more, at no charge: fedrisk runs export {run.attempt[:SHORT]} --out FOLDER"
+            f"to write them once more, at no charge: fedrisk runs export {short(run.attempt)} --out FOLDER"
         )
     return lines
 
@@ -181,19 +182,17 @@ def _side(name: str) -> "Side":
         return Side(name=name, results=results, content=content)
     registry = _runs()
     run = registry.find(name)
-    return Side(name=run.attempt[:SHORT], results=registry.results(run), content=run.content or None)
+    return Side(name=short(run.attempt), results=registry.results(run), content=run.content or None)
 
 
 def _print_keys(found: "Comparison") -> None:
     if found.same_study is None:
-        out.print("what the studies say is not known: a release record is missing", highlight=False)
+        tell("what the studies say is not known: a release record is missing")
         return
     if found.same_study:
-        out.print("the same study", highlight=False)
+        tell("the same study")
         return
-    table = Table(title="what differs in the studies", title_justify="left", box=None, pad_edge=False)
-    for column in ("key", found.one, found.other):
-        table.add_column(column, overflow="fold")
+    table = plain_table("what differs in the studies", "key", found.one, found.other)
     for key in found.keys:
         table.add_row(key.key, _value(key.one), _value(key.other))
     out.print(table)
@@ -210,9 +209,8 @@ def _print_figures(found: "Comparison") -> None:
     from fedrisk.report.text import signed
     from fedrisk.report.words import word
 
-    table = Table(title="figures", title_justify="left", box=None, pad_edge=False)
-    for column in ("figure", found.one, found.other, "difference", ""):
-        table.add_column(column, justify="left" if column in ("figure", "") else "right", overflow="fold")
+    numbers = (found.one, found.other, "difference")
+    table = plain_table("figures", "figure", *numbers, "", right=numbers)
     for figure in found.figures:
         digits = 0 if figure.code in WHOLE else 3
         difference = "–" if figure.difference is None else signed(figure.difference, digits)

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from fedrisk.cli.output import AsJson, InstitutionFile, ShowFirst, out, tell_json
+from fedrisk.cli.common import AsJson, InstitutionFile, ShowFirst
+from fedrisk.cli.output import tell, tell_json
 
 store_app = typer.Typer(
     cls=ShowFirst,
@@ -52,7 +53,7 @@ def store_show(institution: InstitutionFile, as_json: AsJson = False) -> None:
     if there:
         lines.append(f"holds {', '.join(name for name in there if not name.startswith('.'))}")
     for line in lines:
-        out.print(line, markup=False, highlight=False, soft_wrap=True)
+        tell(line)
 
 
 @store_app.command("adopt")
@@ -73,17 +74,12 @@ def store_adopt(
         loaded = load_institution(path)
         folder = loaded.store_path
         if not folder.is_dir():
-            out.print(
-                f"{loaded.name}: nothing in {folder} yet, nothing to adopt", markup=False, highlight=False
-            )
+            tell(f"{loaded.name}: nothing in {folder} yet, nothing to adopt")
             continue
         with NodeStore(folder).one_at_a_time():
             before = owner.adopt(folder, loaded, reason=reason)
         whose = "a file that is not known" if before is None else before.file
-        out.print(
+        tell(
             f"{loaded.name}: store {folder} belongs to {loaded.file} now, and belonged to {whose}; ledger, quota, "
-            "keys and pseudonyms go on",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
+            "keys and pseudonyms go on"
         )

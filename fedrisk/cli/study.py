@@ -5,12 +5,13 @@ import shlex
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fedrisk.cli import output
-from fedrisk.cli.output import AsJson, Overrides, StudyFile, err, out
+from fedrisk.cli.common import AsJson, Institutions, Overrides, StudyFile
+from fedrisk.cli.output import err, out, short, tell
 
 if TYPE_CHECKING:
     from fedrisk.engine.look_up import BankKept
@@ -24,13 +25,6 @@ class Engine(StrEnum):
     FLOWER = "flower"
 
 
-Institutions = Annotated[
-    Path | None,
-    typer.Option(
-        "--institutions",
-        help="Folder of the institution files, for example banks; default: institutions/ beside the study.",
-    ),
-]
 EngineOption = Annotated[
     Engine, typer.Option(help="in-process (quick), or flower: the same app on Flower's simulation engine.")
 ]
@@ -75,7 +69,7 @@ def run(
     """Run a study on this machine, every institution a Flower node: in this process, or on Flower's simulation."""
     from fedrisk import api
     from fedrisk.cli.progress import Progress
-    from fedrisk.report.text import summary
+    from fedrisk.report.text import main_figures, summary
 
     if engine is Engine.FLOWER and (overrides or institutions or resume):
         raise typer.BadParameter(
@@ -101,7 +95,7 @@ def run(
     kept = api.kept_by_banks(results, study_file, institutions=institutions)
     # All is done and saved: a screen that is closed, or lacks a character, is no failure of the run.
     with contextlib.suppress(OSError, UnicodeError, SystemExit):
-        out.print(summary(results))
+        out.print((summary if output.screen.verbose else main_figures)(results))
     with contextlib.suppress(OSError, UnicodeError, SystemExit):
         _print_end(results, folder, kept)
     lacking = [k for k in kept if k.rows is None]
@@ -117,22 +111,21 @@ def _print_end(results: "Results", folder: Path, kept: "Sequence[BankKept]") -> 
 
     names = (METRICS, results.model_file, "release_record.npz", "report.html")
     files = ", ".join(name for name in names if (folder / name).is_file())
-    plain: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
-    out.print(f"run {results.attempt} of study {results.study}", **plain)
-    out.print(f"results in {folder}: {files}", **plain)
+    tell(f"run {results.attempt} of study {results.study}")
+    tell(f"results in {folder}: {files}")
+    tell(f"all tables: fedrisk show {shlex.quote(str(folder))}")
     for bank in kept:
         if bank.rows is None:
             continue
         models = f"; own models: {', '.join(bank.models)}" if bank.models else ""
-        out.print(f"scores at {bank.bank}: {bank.rows:,} rows{models}", **plain)
+        tell(f"scores at {bank.bank}: {bank.rows:,} rows{models}")
+        file = shlex.quote(str(bank.file))
         if bank.owed:
-            fetch = f"fedrisk results {shlex.quote(str(bank.file))} fetch {results.attempt[:8]}"
-            out.print(f"  own models and figures are missing; at no charge: {fetch}", **plain)
+            fetch = f"fedrisk results {file} fetch {short(results.attempt)}"
+            tell(f"  own models and figures are missing; at no charge: {fetch}")
         if bank.failed:
             failed = ", ".join(f"{name} ({code})" for name, code in bank.failed.items())
-            out.print(
-                f"  not made: {failed}; why: fedrisk results {shlex.quote(str(bank.file))} show", **plain
-            )
+            tell(f"  not made: {failed}; why: fedrisk results {file} show")
 
 
 def _no_scores(attempt: str, banks: "Sequence[BankKept]") -> str:
@@ -140,7 +133,7 @@ def _no_scores(attempt: str, banks: "Sequence[BankKept]") -> str:
     lines = ["the study is finished and charged, and its results are saved; but scores are missing:"]
     for bank in banks:
         file = shlex.quote(str(bank.file))
-        fetch = f"fedrisk results {file} fetch {attempt[:8]}"
+        fetch = f"fedrisk results {file} fetch {short(attempt)}"
         remedy = f"{fetch} makes them, at no charge, once the store can be written"
         other = "its store cannot be read; see that it can, and look again with fedrisk results"
         lines.append(f"{bank.bank}: {remedy if bank.owed else f'{other} {file}'}")
@@ -163,4 +156,4 @@ def show(
         output.tell_json(results.to_dict())
         return
     out.print(summary(results))
-    out.print(f"report: {write_report(results, folder)}", markup=False)
+    tell(f"report: {write_report(results, folder)}")

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from fedrisk.cli.output import AsJson, InstitutionFile, look, out, tell_json
+from fedrisk.cli.common import AsJson, InstitutionFile, look
+from fedrisk.cli.output import about_use, out, plain_table, short, tell, tell_json
 
 if TYPE_CHECKING:
     from fedrisk.audit.usage import AttemptUsage, UsageRow
+    from fedrisk.clients.node import Node
 
 
 def meter(
@@ -47,7 +48,7 @@ _SUMS = ("asked", "given", "refused", "mu", "rows", "scores", "MB in", "MB out")
 def _print_months(name: str, rows: list["UsageRow"]) -> None:
     for purpose in sorted({row.purpose for row in rows}):
         title = f"use of {name}, purpose {purpose or '–'}"
-        table = _table(title, "month", "with")
+        table = plain_table(title, "month", "with", *_SUMS, right=_SUMS)
         for row in rows:
             if row.purpose == purpose:
                 table.add_row(row.month, escape(row.counterparty), *_numbers(row))
@@ -56,25 +57,14 @@ def _print_months(name: str, rows: list["UsageRow"]) -> None:
 
 
 def _print_attempts(rows: list["AttemptUsage"]) -> None:
-    table = _table("by attempt", "began", "attempt")
+    table = plain_table("by attempt", "began", "attempt", *_SUMS, right=_SUMS)
     for row in rows:
-        table.add_row(row.first[2:], escape(row.attempt[:8]), *_numbers(row))
+        table.add_row(row.first, escape(short(row.attempt)), *_numbers(row))
     if not rows:
         return
     out.print(table)
     for row in rows:
-        about = f"study {row.study or '–'}, purpose {row.purpose or '–'}, consent {row.consent or '–'}"
-        out.print(f"{row.attempt[:8]}: {about}", markup=False, highlight=False)
-
-
-def _table(title: str, *named: str) -> Table:
-    """A table within 80 columns."""
-    table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False)
-    for head in named:
-        table.add_column(head, overflow="fold")
-    for head in _SUMS:
-        table.add_column(head, justify="right", overflow="fold")
-    return table
+        tell(f"{short(row.attempt)}: {about_use(row.study, row.purpose, row.consent)}")
 
 
 def _numbers(row: "UsageRow | AttemptUsage") -> tuple[str, ...]:
@@ -113,10 +103,10 @@ def quota(
         if as_json:
             tell_json({"authority": node.name, "epoch": epoch, "quotas": {}})
         return
+    names = _partners(node, name)
     tag = epoch_tag(node.name, epoch)
     if size is not None:
         node.store.quota.redeclare(node.store.fingerprint(str(name)), tag, size)
-    names = [name] if name is not None else sorted(set(node.store.pins.institutions) - {node.name})
     found = {n: node.store.evaluations(n, tag) for n in names}
     if as_json:
         quotas = {n: {"agreed": agreed, "used": used} for n, (agreed, used) in found.items()}
@@ -126,4 +116,17 @@ def quota(
         shown = (
             "none agreed yet" if agreed is None else f"{used:,} of {agreed:,} used, {agreed - used:,} left"
         )
-        out.print(f"{n}, epoch {epoch}: {shown}", markup=False, highlight=False)
+        tell(f"{n}, epoch {epoch}: {shown}")
+
+
+def _partners(node: "Node", name: str | None) -> list[str]:
+    """Institutions of earlier studies: the one that is named, or all; ConfigError where there was none of that name."""
+    from fedrisk.errors import ConfigError
+
+    known = sorted(set(node.store.pins.institutions) - {node.name})
+    if name is not None and name not in known:
+        raise ConfigError(
+            f"{node.name} was in no study with {name}; name an institution as studies do, one of: "
+            f"{', '.join(known) or 'none yet'}"
+        )
+    return known if name is None else [name]

@@ -6,7 +6,8 @@ from importlib import metadata
 
 import typer
 
-from fedrisk.cli.output import AsJson, tell, tell_json
+from fedrisk.cli.common import AsJson
+from fedrisk.cli.output import tell, tell_json
 
 PACKAGES = (
     "flwr",

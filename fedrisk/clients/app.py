@@ -18,7 +18,7 @@ from fedrisk.clients import align, common_view
 from fedrisk.clients.describe import Closed, Described, close, describe
 from fedrisk.clients.node import Node
 from fedrisk.clients.trail import Message, record_answer, record_refusal, record_request
-from fedrisk.errors import ConfigError, FedriskError, ProtocolError, StoreError
+from fedrisk.errors import ConfigError, FedriskError, ProtocolError, StoreError, code_of
 from fedrisk.protocol.actions import Action, Disclosure
 from fedrisk.protocol.form import Form
 from fedrisk.protocol.payload import Payload, from_record, refused, reply
@@ -61,7 +61,7 @@ def serve(name: str, message: FlowerMessage, context: Context) -> FlowerMessage:
     except Exception as error:
         # The institution's file or its store cannot be opened: there is nowhere to write to.
         logging.getLogger("fedrisk").error("%s refused: %s", name, error)
-        return reply(refused(_code(error)), message)
+        return reply(refused(code_of(error)), message)
 
 
 def _answer_or_refuse(node: Node, name: str, message: FlowerMessage) -> Payload:
@@ -78,7 +78,7 @@ def _answer_or_refuse(node: Node, name: str, message: FlowerMessage) -> Payload:
             return _answer(node, name, payload)
     except Exception as error:
         _refuse(node, name, payload, error)
-        return refused(_code(error))
+        return refused(code_of(error))
 
 
 def _give_back_room(node: Node, request: Payload) -> bool:
@@ -87,10 +87,6 @@ def _give_back_room(node: Node, request: Payload) -> bool:
         return node.store.attempt(str(request.body.get("attempt"))).give_back_room()
     except FedriskError:
         return False
-
-
-def _code(error: Exception) -> str:
-    return error.code if isinstance(error, FedriskError) else "internal"
 
 
 def _answer(node: Node, name: str, payload: Payload) -> Payload:

@@ -102,9 +102,8 @@ def _begun(node: Node) -> bool:
 
 def ledger_books(node: Node) -> Books | None:
     """What the ledger says; None where there is none yet. A key authority is charged nothing and may have none."""
-    there = (node.store.path / "ledger.sqlite").exists()
-    registered = (node.store.path / "pins.json").exists()
-    if not there and (not registered or node.institution.kind == "authority"):
+    there = node.store.ledger_path.exists()
+    if not there and (not node.store.registered or node.institution.kind == "authority"):
         return None
     return node.ledger.books()
 
@@ -215,13 +214,14 @@ def _trail_error(node: Node, what: str) -> StoreError:
     return StoreError(
         f"the audit trail {node.trail_path} {what}. It was changed, cut off or lost, and nothing is charged or "
         "released on it: put back the whole trail with the files beside it, and look with 'fedrisk audit verify'; if "
-        "there is no copy, 'fedrisk audit restore FILE --reason TEXT' keeps the rest as evidence and begins a new one"
+        "there is no copy, 'fedrisk audit restore FILE --reason TEXT --who NAME' keeps the rest as evidence and "
+        "begins a new one"
     )
 
 
 def _ledger_error(node: Node, what: str) -> StoreError:
     return StoreError(
-        f"the privacy ledger {node.store.path / 'ledger.sqlite'} does not agree with the audit trail: {what}. It was "
+        f"the privacy ledger {node.store.ledger_path} does not agree with the audit trail: {what}. It was "
         "changed or put back from an older copy, and charges would be forgotten. Nothing is charged or released: put "
         "the latest ledger back with its guard; if there is none, 'fedrisk budget restore FILE --reason TEXT --who "
         "NAME' charges again all that the trail has"

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fedrisk.clients import outlet
 from fedrisk.clients.attempt import Attempt
-from fedrisk.errors import DataError, FedriskError, PolicyError, StoreError
+from fedrisk.errors import DataError, FedriskError, PolicyError, StoreError, code_of
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import evaluated
 from fedrisk.releases.release import Block, Release
@@ -133,10 +133,9 @@ class OwnKept:
     def failed(self, name: str, error: Exception, action: str) -> None:
         """Enter a failure, its whole text in the institution's log of errors."""
         foreseen = isinstance(error, FedriskError)
-        code = error.code if isinstance(error, FedriskError) else "internal"
         # The text of an unforeseen error may hold anything.
         reason = str(error) if foreseen else f"{type(error).__name__}; errors.log in the store has all of it"
-        self.absent[name] = {"code": code, "reason": reason}
+        self.absent[name] = {"code": code_of(error), "reason": reason}
         self.attempt.node.store.log_error(self.attempt.state.id, action, error)
 
     def without(self, name: str, reason: str) -> None:

@@ -1,8 +1,11 @@
 """Does a bank's share of positive labels agree with the default rate that the study declares?
 
 Labels that stand the wrong way round are noticed by nobody else: the hub never sees a label, and a card of reversed
-labels ranks as well as the right one, upside down. So the bank compares before anything is charged. What the hub learns
-of a refusal is its generic code.
+labels ranks as well as the right one, upside down. So the bank compares before anything is charged.
+
+A refusal is a bit about labels that no budget covers, and whoever writes studies chooses what they declare. So the
+bound on the bank's own share is one fixed number, whatever a study declares: with a bound that moved with the declared
+rate, some twenty studies that cost nothing would find a bank's number of defaults to the last one.
 """
 
 import math
@@ -15,8 +18,8 @@ from fedrisk.data.table import Table
 from fedrisk.errors import DataError
 from fedrisk.study import Study
 
-REVERSED = 9.0
-"""Odds that differ so many times, on two sides of one half, are taken for reversed labels: 25 % and 75 %."""
+MOSTLY = 0.75
+"""Share of positive labels from which on they are taken for reversed, where a study declares at most the rest of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +44,12 @@ class Labels:
         return math.inf if self.rate == 1 else self.rate / (1 - self.rate) / odds
 
     def reversed(self, declared: float) -> bool:
-        """Whether the rate and a declared one lie on two sides of one half, far apart."""
-        apart = not 1 / REVERSED < self.odds_ratio(declared) < REVERSED
-        return apart and (self.rate - 0.5) * (declared - 0.5) < 0
+        """Whether most labels are positive, and a study declares that few are.
+
+        Of the declared rate it matters alone whether it is below a fixed bound. Not the other way round, few where
+        many are declared: that would be a bound near the rates that banks have. ``fedrisk check`` asks about it.
+        """
+        return declared <= 1 - MOSTLY and self.rate >= MOSTLY
 
 
 def labels_of(table: Table) -> Labels | None:

@@ -53,7 +53,7 @@ class Node:
     @property
     def trail_path(self) -> Path:
         """File of its audit trail."""
-        return self.store.path / "audit.jsonl"
+        return self.store.trail_path
 
     @property
     def trail(self) -> AuditLog:

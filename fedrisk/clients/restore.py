@@ -5,6 +5,7 @@ is begun anew leaves the ledger as it is. What is replaced is kept beside it as 
 heads of what was lost refuse further studies until they have answered too (clients/witness).
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -21,12 +22,13 @@ from fedrisk.clients.books import audit_books, ledger_books, same_charge, same_p
 from fedrisk.clients.node import Node
 from fedrisk.clients.outlet import Charges
 from fedrisk.clients.store.attempt_store import AttemptStore, Begun
-from fedrisk.errors import ConfigError, StoreError
+from fedrisk.errors import ConfigError, FedriskError, StoreError
 from fedrisk.privacy.ledger.audit import Books, read_books
 from fedrisk.privacy.ledger.file import LedgerFile
 from fedrisk.privacy.ledger.ledger import Again, Ledger
 from fedrisk.privacy.spend import Spend
 
+_LOST = "audit.jsonl.lost-"
 _MOVED = ("audit.jsonl", "audit.jsonl.head", "audit.jsonl.checkpoints", "audit.jsonl.verified")
 
 
@@ -41,12 +43,14 @@ class Restored:
 def restore_ledger(node: Node, *, reason: str, who: str) -> Restored:
     """Go on with the ledger that is there, or a new one where it does not hold, charged with all that the trail has.
 
-    Grants of a ledger that is replaced are gone: the cap is that of the policy. To be called while no message is
-    served. ConfigError without reason or name; StoreError where the disk refuses.
+    Of a trail that does not hold, and of trails that were begun anew, every entry counts that can still be read: one
+    that nobody vouches for can only charge more. Grants of a ledger that is replaced are gone: the cap is that of the
+    policy. To be called while no message is served. ConfigError without reason or name; StoreError where the disk
+    refuses.
     """
     _check_said(reason, who)
     entries = _charging(node)
-    path = node.store.path / "ledger.sqlite"
+    path = node.store.ledger_path
     books = _readable(path, entries)
     kept = None
     if books is None and path.exists():
@@ -54,13 +58,14 @@ def restore_ledger(node: Node, *, reason: str, who: str) -> Restored:
         os.replace(path, kept)
     caps = node.institution.policy.caps
     ledger = Ledger.acknowledge_restore(path, caps, reason=reason, who=who)
-    charged = ledger.charge_again([*map(_again, entries), *_of_attempts(node)])
+    charged = ledger.charge_again([*map(_again, entries), *_of_attempts(node), *_unvouched(node)])
     # Opening a lost trail is refused; then it is restored next, and has nothing to note this in.
     trail = _opened(node)
     if trail is not None:
         trail.note(LEDGER_RESTORED, counterparty=node.name, digest=_digest([reason, who, charged]))
-        if books is not None and any(trail.hash_at(count) != at for count, at in books.anchors.items()):
-            # A copy from before the trail was begun anew.
+        older = books is not None and any(trail.hash_at(count) != at for count, at in books.anchors.items())
+        if older or _asked_nothing_of(trail, ledger):
+            # The trail was begun anew after these charges.
             ledger.begin_trail_anew(trail.head(), reason=reason, who=who)
     return Restored(charged=charged, kept=kept)
 
@@ -77,7 +82,7 @@ def restore_trail(node: Node, *, reason: str, who: str) -> Path:
         raise ConfigError(
             f"the audit trail of {node.name} holds, and agrees with the ledger; nothing to restore"
         )
-    folder = node.store.path / f"audit.jsonl.lost-{_stamp()}"
+    folder = node.store.path / f"{_LOST}{_stamp()}"
     evidence = hashlib.sha256()
     try:
         folder.mkdir(mode=0o700)
@@ -150,9 +155,37 @@ def _of_attempts(node: Node) -> Iterator[Again]:
             yield Again(release_id=f"{spend.attempt}:{name}", spend=spend, purpose=purpose, time=time)
 
 
+def _unvouched(node: Node) -> Iterator[Again]:
+    """Charges of entries that can be read, whether they are vouched for or not: of this trail and of earlier ones."""
+    now = datetime.now(UTC)
+    for path in (node.trail_path, *sorted(node.store.path.glob(f"{_LOST}*/{node.trail_path.name}"))):
+        if not path.is_file():
+            continue
+        for line in path.read_bytes().splitlines():
+            # What cannot be read says nothing.
+            with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, FedriskError):
+                entry = json.loads(line)
+                spend, time = Spend.from_dict(entry["spend"]), datetime.fromisoformat(entry["time"])
+                yield Again(
+                    release_id=f"{spend.attempt}:{spend.release}",
+                    spend=spend,
+                    purpose=str(entry["purpose"]),
+                    time=min(time, now).isoformat(timespec="seconds"),
+                )
+
+
 def _release_id(entry: AuditEntry) -> str:
     spend = entry.spend or {}
     return f"{spend['attempt']}:{spend['release']}"
+
+
+def _asked_nothing_of(trail: AuditLog, ledger: Ledger) -> bool:
+    """Whether the ledger has charges of attempts whose requests the trail lacks; False where it cannot be read."""
+    try:
+        asked = {entry.attempt for entry in trail.entries(event="request")}
+    except StoreError:
+        return False
+    return any(charge.spend.attempt not in asked for charge in ledger.books().charges)
 
 
 def _opened(node: Node) -> AuditLog | None:

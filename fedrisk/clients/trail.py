@@ -18,7 +18,7 @@ from fedrisk.clients.node import Node
 from fedrisk.clients.outlet import Charges
 from fedrisk.clients.row_order import RowOrder
 from fedrisk.clients.store.attempt_store import Begun
-from fedrisk.errors import ConfigError, FedriskError
+from fedrisk.errors import ConfigError, FedriskError, code_of
 from fedrisk.protocol.actions import Action, Disclosure
 from fedrisk.protocol.payload import Payload, spends_in
 from fedrisk.releases.gradient_sums import STEP
@@ -99,8 +99,7 @@ def record_answer(message: Message, answer: Payload) -> None:
 
 def record_refusal(message: Message, error: BaseException) -> None:
     """That a request was refused, with the code that the hub gets, and what was charged for an answer never given."""
-    code = error.code if isinstance(error, FedriskError) else "internal"
-    refusal = {"event": "refusal", "counterparty": HUB, "kind": "refusal", "code": code}
+    refusal = {"event": "refusal", "counterparty": HUB, "kind": "refusal", "code": code_of(error)}
     try:
         common = message.common(message.study)
         charged = _charged(message)

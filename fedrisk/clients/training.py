@@ -15,30 +15,20 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, StringConstraints
 
 from fedrisk.clients import outlet
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import training_rows
+from fedrisk.clients.training_forms import TRAINING, WEIGHTS, OfStep, OfSurvivors, RelayedStepKeys
 from fedrisk.errors import ProtocolError
 from fedrisk.models.trainable import MOST_WEIGHT, TrainedModel, Trainee, about_training
 from fedrisk.protocol.actions import Action, Disclosure, named
-from fedrisk.protocol.form import (
-    SEALED,
-    AttemptId,
-    BlobForm,
-    Body,
-    Digest,
-    Form,
-    Hex,
-    Name,
-    OfAttempt,
-)
+from fedrisk.protocol.form import SEALED, Form
 from fedrisk.protocol.order import labelled_among
 from fedrisk.protocol.payload import Payload
 from fedrisk.releases.gradient_sums import TrainingPlan
@@ -46,7 +36,6 @@ from fedrisk.releases.release import Block
 from fedrisk.secure import double_mask, step_keys
 from fedrisk.secure.envelope import Context, open_sealed, seal
 from fedrisk.secure.fixed_point import BITS, check_ring, dequantise
-from fedrisk.study import MOST_RATE
 
 Floats = NDArray[np.float64]
 
@@ -113,55 +102,6 @@ class Side:
     agreed: Callable[[Attempt, int], tuple[dict[str, Any], float]]
     ready: Callable[[Attempt, NDArray[np.int64]], None]
     trainee: Callable[[Attempt, Mapping[str, Any]], Trainee]
-
-
-class TrainingPart(Body):
-    """What is trained: design of the model, and the learning rate."""
-
-    design: dict[str, Any]
-    rate: Annotated[float, Field(gt=0, le=MOST_RATE)]
-
-
-AllSteps = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})+$", max_length=1 << 26)]
-"""32 bytes for each step, in hexadecimal."""
-
-
-class KeysOfTrainer(Body):
-    """A trainer's public keys for the masks of all steps (secure/step_keys.StepKeys)."""
-
-    institution: Name
-    study_digest: Digest
-    attempt: AttemptId
-    publics: AllSteps
-    commitments: AllSteps
-    signature: Hex
-
-
-class RelayedStepKeys(OfAttempt):
-    """Every trainer's public keys for the masks of all steps."""
-
-    step_keys: dict[str, KeysOfTrainer]
-
-
-class OfStep(OfAttempt):
-    """Which step a message is about."""
-
-    step: Annotated[int, Field(ge=0, lt=1 << 20)]
-
-
-class OfSurvivors(OfStep):
-    """Who sent a vector in a step, and who did not."""
-
-    survivors: Annotated[list[Name], Field(max_length=10_000)]
-    lost: Annotated[list[Name], Field(max_length=10_000)]
-
-
-TRAINING = Form(body=TrainingPart)
-WEIGHTS = BlobForm(dtype="float64", low=-MOST_WEIGHT, high=MOST_WEIGHT)
-"""Weights of a model in training."""
-
-TRAINED = Form(body=Body, blobs={"weights": BlobForm(dtype="float32", low=-MOST_WEIGHT, high=MOST_WEIGHT)})
-"""Form of the part ``trained`` of the common view: the trained weights, the same for all."""
 
 
 def prepare(node: Node, request: Payload, *, side: Side) -> Payload:

@@ -6,13 +6,11 @@ they kept with its own trail and ledger. Whoever finds a contradiction leaves a 
 further study with the institution concerned, itself included, until a person answers for it (audit/witness).
 """
 
-import getpass
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from fedrisk.audit.entry import CONTRADICTION_ANSWERED
@@ -33,6 +31,7 @@ from fedrisk.clients.restore import restore_ledger
 from fedrisk.errors import ConfigError, EnvelopeError, PolicyError, ProtocolError
 from fedrisk.protocol.payload import Payload
 from fedrisk.study import Study
+from fedrisk.user import user_name
 
 AHEAD = timedelta(days=1)
 """How far this machine's clock may be ahead of every other institution's."""
@@ -49,7 +48,7 @@ class Given:
 
 def refuse_marked(node: Node, study: Study) -> None:
     """PolicyError where a contradiction about a member of the study, or about this node, is not answered for."""
-    marked = [mark for name in study.members for mark in marks_of(_log(node), name)]
+    marked = [mark for name in study.members for mark in marks_of(node.trail_path, name)]
     if marked:
         raise PolicyError("; ".join(_words(node, mark) for mark in marked))
 
@@ -65,7 +64,9 @@ def stated_heads(attempt: Attempt) -> dict[str, Any]:
     node, given = attempt.node, attempt.state.find(Given)
     if given is None:
         others = {
-            name: latest_witnessed(_log(node), name) for name in attempt.study.members if name != node.name
+            name: latest_witnessed(node.trail_path, name)
+            for name in attempt.study.members
+            if name != node.name
         }
         given = Given(heads={name: _plain(head) for name, head in others.items() if head is not None})
         attempt.state.save(given)
@@ -102,13 +103,13 @@ def foreseen(node: Node, others: Mapping[str, Node]) -> list[str]:
     For one machine, where all stores are at hand: this node's present head against the heads of it that the others
     keep, which both sides would refuse.
     """
-    if not _log(node).exists():
+    if not node.trail_path.exists():
         return []  # nothing to sign yet; that a trail is gone, its own check says
     now, found = own_head(node), []
     for giver, other in others.items():
-        kept = load_witnessed(_log(other), node.name)
-        known = answered_until(_log(node), node.name)
-        latest = latest_witnessed(_log(other), node.name)
+        kept = load_witnessed(other.trail_path, node.name)
+        known = answered_until(node.trail_path, node.name)
+        latest = latest_witnessed(other.trail_path, node.name)
         what = ""
         if latest is not None and latest.time > known:
             what = _own_contradiction(latest, node.trail.hash_at(latest.count), now)
@@ -130,16 +131,16 @@ def answer(node: Node, name: str, *, reason: str, who: str | None = None) -> Non
     """
     if not reason.strip():
         raise ConfigError("audit answer needs a reason: what happened, and what was compared")
-    marks = marks_of(_log(node), name)
+    marks = marks_of(node.trail_path, name)
     if not marks:
         raise ConfigError(f"{node.name} has no contradiction about {name} to answer for; check the name")
-    who = who or _login()
+    who = who or user_name()
     if name == node.name and node.institution.kind != "authority":
         restore_ledger(node, reason=reason, who=who)
     evidence = json.dumps([*(asdict(mark) for mark in marks), reason, who]).encode()
     digest = hashlib.sha256(evidence).hexdigest()
     entry = node.trail.note(CONTRADICTION_ANSWERED, counterparty=name, digest=digest)
-    answer_marks(_log(node), name, reason=reason, who=who, time=entry.time)
+    answer_marks(node.trail_path, name, reason=reason, who=who, time=entry.time)
 
 
 def _relayed(attempt: Attempt, request: Payload) -> dict[str, SignedHead]:
@@ -197,7 +198,7 @@ def _kept_of_own(attempt: Attempt, witnessed: Mapping[str, Mapping[str, Any]]) -
 def _check_own(attempt: Attempt, kept: Mapping[str, SignedHead]) -> list[str]:
     """What others keep of this node against its own trail and ledger: contradictions in words, each with its mark."""
     node = attempt.node
-    trail, known = node.trail, answered_until(_log(node), node.name)
+    trail, known = node.trail, answered_until(node.trail_path, node.name)
     now = own_head(node)
     found = []
     for giver, head in kept.items():
@@ -206,7 +207,7 @@ def _check_own(attempt: Attempt, kept: Mapping[str, SignedHead]) -> list[str]:
         what = _own_contradiction(head, trail.hash_at(head.count), now)
         if what:
             mark = Mark(institution=node.name, kept=now, came=head, what=f"{giver} keeps {what}")
-            leave_mark(_log(node), mark)
+            leave_mark(node.trail_path, mark)
             found.append(_words(node, mark))
     return found
 
@@ -256,20 +257,9 @@ def _words(node: Node, mark: Mark) -> str:
     )
 
 
-def _log(node: Node) -> Path:
-    return node.store.path / "audit.jsonl"
-
-
 def _plain(head: SignedHead) -> dict[str, Any]:
     plain: dict[str, Any] = json.loads(head.to_json())
     return plain
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"
 
 
 def _now() -> datetime:

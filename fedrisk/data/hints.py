@@ -7,6 +7,7 @@ holds a value.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import product
 
@@ -66,7 +67,7 @@ def notation_hint(texts: Sequence[str], notation: Notation) -> str:
             if errors
             else ""
         )
-    fits = [keys for keys, other in _others(sample, notation) if _share(sample, other) >= READ]
+    fits = [keys for keys, other in other_notations(sample, notation) if share_read(sample, other) >= READ]
     if not fits:
         units = sum(_UNIT.fullmatch(t) is not None for t in sample) > len(sample) / 2
         return (
@@ -79,11 +80,12 @@ def notation_hint(texts: Sequence[str], notation: Notation) -> str:
     return f"; they are numbers in another notation: write {', or '.join(dict.fromkeys(ways))} in [table]"
 
 
-def _share(sample: Sequence[str], notation: Notation) -> float:
+def share_read(sample: Sequence[str], notation: Notation) -> float:
+    """Share of the texts that are numbers in a notation, 0 to 1."""
     return sum(number_of(t, notation) is not None for t in sample) / len(sample)
 
 
-def _others(sample: Sequence[str], notation: Notation) -> Iterator[tuple[dict[str, str], Notation]]:
+def other_notations(sample: Sequence[str], notation: Notation) -> Iterator[tuple[dict[str, str], Notation]]:
     """Other notations that the texts give reason to try, each with the keys by which it differs."""
     joined = "".join(sample)
     decimals = [notation.decimal, *(d for d in (".", ",") if d != notation.decimal and d in joined)]
@@ -133,7 +135,8 @@ def category_hint(texts: Sequence[str], listed: Sequence[str]) -> str:
     'zeros in front of the codes were lost: export the column as text'
     """
     sample = [plain_width(trim(t)) for t in texts[:LOOKED_AT]]
-    folded, bare = {c.casefold() for c in listed}, {c.lstrip("0") for c in listed if c.isdigit()}
+    composed = {unicodedata.normalize("NFKC", c) for c in listed}
+    folded, bare = {c.casefold() for c in listed}, {c.lstrip("0") or "0" for c in listed if c.isdigit()}
     ways = (
         (
             lambda t: _LOST.fullmatch(t) is not None,
@@ -144,12 +147,31 @@ def category_hint(texts: Sequence[str], listed: Sequence[str]) -> str:
             "zeros in front of the codes were lost: export the column as text",
         ),
         (lambda t: t in listed, "they are in full-width characters: write them as listed"),
+        (
+            lambda t: unicodedata.normalize("NFKC", t) in composed,
+            "they look the same and are other characters (Unicode forms): write them as listed",
+        ),
         (lambda t: t.casefold() in folded, "upper and lower case differ: write them as listed"),
     )
     for looks, what in ways:
         if sample and sum(map(looks, sample)) > len(sample) / 2:
             return what
     return ""
+
+
+def lost_zeros(texts: Sequence[str], listed: Sequence[str]) -> list[str]:
+    """Codes of which zeros in front were lost, where only beginnings of codes are listed: the shorter ones.
+
+    Some listed beginnings start with 0 and no code does, while all are numbers and most are longer than others.
+
+    >>> lost_zeros(["111", "1111", "2222"], ["01", "11", "22"]), lost_zeros(["0111", "1111"], ["01", "11"])
+    (['111'], [])
+    """
+    codes = [whole(trim(t)) for t in texts]
+    if not any(c.startswith("0") for c in listed) or not all(re.fullmatch("[1-9][0-9]*", c) for c in codes):
+        return []
+    longest = max(map(len, codes), default=0)
+    return [text for text, code in zip(texts, codes, strict=True) if len(code) < longest]
 
 
 def codes_hint(outside: Floats, low: float, high: float) -> str:

@@ -4,10 +4,8 @@ It goes through the rules by which the institution itself agrees to a study (cli
 that stops at the first broken rule, this goes on to the last. Nothing is written to the institution's store.
 """
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -31,7 +29,6 @@ from fedrisk.data.dictionary import ROW_NUMBER, Dictionary
 from fedrisk.data.table import Table, examine_table
 from fedrisk.errors import FedriskError
 from fedrisk.findings import Finding
-from fedrisk.privacy.ledger.ledger import Ledger
 from fedrisk.protocol.statements import Statement
 from fedrisk.recipe import Brought, Recipe
 from fedrisk.study import Study
@@ -158,11 +155,4 @@ def _labelled(study: Study, found: Looked) -> int | None:
 
 def _check_budget(study: Study, recipe: Recipe, found: Looked) -> None:
     node, plan = found.node, recipe.plan(study, found.brought.features)
-    file = node.store.path / "ledger.sqlite"
-    if file.exists() or (node.store.path / "pins.json").exists():
-        fits_budget(node.ledger, study, plan, node.name, "check")
-        return
-    # A store that no study used yet stays as it is.
-    with tempfile.TemporaryDirectory() as folder:
-        fresh = Ledger(Path(folder) / file.name, node.institution.policy.caps)
-        fits_budget(fresh, study, plan, node.name, "check")
+    fits_budget(node.ledger, study, plan, node.name, "check")

@@ -19,11 +19,12 @@ from fedrisk.clients import quota_words
 from fedrisk.clients.attempt import key_tag_of
 from fedrisk.clients.node import Node
 from fedrisk.clients.out_of_time import rows_by_side
+from fedrisk.clients.store.store import fingerprint_of
 from fedrisk.clients.witness import foreseen
 from fedrisk.engine.member_check import Looked
 from fedrisk.errors import PolicyError, QuotaError
 from fedrisk.findings import Finding
-from fedrisk.protocol.order import check_common, share_in_common, shares_of, wanted_rows
+from fedrisk.protocol.order import check_common, overlap_wanted, share_in_common, shares_of, wanted_rows
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.secure.pins import refuse_changed
 from fedrisk.server.hub import Hub
@@ -62,15 +63,13 @@ def check_registered(nodes: Mapping[str, Node], hub: Hub) -> None:
         pinned = hub.pins
         refuse_changed([n for n, k in keys.items() if pinned.get(n, k) != k], hub.path / "pins.json")
     for node in nodes.values():
-        pins = node.store.path / "pins.json"
-        if pins.exists():
-            node.store.pins.with_new(of_hub, keys, pins)
+        if node.store.registered:
+            node.store.pins.with_new(of_hub, keys, node.store.pins_path)
 
 
 def _identity(node: Node) -> bytes | None:
     """Public key of a node; None where it has none yet."""
-    known = (node.store.path / "identity.key").exists() or (node.store.path / "pins.json").exists()
-    return node.store.identity.public if known else None
+    return node.store.identity.public if node.store.has_identity else None
 
 
 def check_evaluation_key(study: Study, nodes: Mapping[str, Node]) -> None:
@@ -100,7 +99,7 @@ def check_quota(study: Study, nodes: Mapping[str, Node], looked: Looked, researc
     ids = [i.encode() for i in sorted(table.ids[new])] if table is not None else []
     kept = node.store.pseudonyms.pending(tag, ids)
     request = None if kept is None else hashlib.sha256(kept[1]).hexdigest()
-    fingerprint = hashlib.sha256(node.store.identity.public).hexdigest()[:32]
+    fingerprint = fingerprint_of(node.store.identity.public)
     try:
         authority.quota.foresee(fingerprint, tag, len(ids), request=request)
     except QuotaError as error:
@@ -177,7 +176,7 @@ def compared(study: Study, found: Mapping[str, Looked], common: tuple[Common, ..
         yield Finding("enterprises_not_as_declared", {"declared": declared, "rows": there})
     for c in common:
         share = share_in_common(c.enterprises, rows[c.bank], found[c.holder].rows)
-        alone = len(study.banks) == 1 and share < study.alignment.least_overlap  # then it is refused already
+        alone = len(study.banks) == 1 and share < overlap_wanted(study)  # then it is refused already
         if share < FEW_IN_COMMON and not alone:
             yield Finding("little_in_common", vars(c))
     if common and study.banks:

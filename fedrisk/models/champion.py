@@ -131,7 +131,7 @@ def fit_champion(
         raise DataError("champion: there is no column to fit on; give x or the consortium's columns")
     folds = stratified_folds(label.astype(np.float64), FOLDS, seed)
     members, held_out = [], np.zeros(len(label))
-    for k in counted("own models, folds", range(FOLDS)):
+    for k in counted("own model alone, folds" if consortium is None else "champion, folds", range(FOLDS)):
         held = folds == k
         member = _member(table[~held], label[~held], table[held], label[held], max_rounds)
         members.append(member)

@@ -25,6 +25,13 @@ CHANCE = 1e-6
 LEAST_INCLUDED = 0.5
 """Least share of enterprises taking part that is reckoned with, whatever the study says."""
 
+OVERLAP_STEPS = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+"""Shares in common that a study can ask for; ``alignment.least_overlap`` is read as the one at or below it.
+
+That a study stops tells on which side of the bound the overlap lies, at no charge, and whoever writes studies chooses
+the bound. Of a bound that could lie anywhere, a dozen studies would find the overlap to the last enterprise.
+"""
+
 SALT_BYTES = 32
 _USES = b"fedrisk uses of a list v1"
 
@@ -125,20 +132,27 @@ def share_in_common(known: int, places: int, rows: int) -> float:
     return min(1.0, known / max(1, min(places, rows)))
 
 
+def overlap_wanted(study: Study) -> float:
+    """Least share in common with which a study goes on: one of OVERLAP_STEPS."""
+    return max(step for step in OVERLAP_STEPS if step <= study.alignment.least_overlap)
+
+
 def check_common(study: Study, holder: str, known: int, places: int, rows: int) -> None:
-    """DataError where that share is below ``alignment.least_overlap``. The text holds no count of enterprises.
+    """DataError where that share is below what the study asks for (:func:`overlap_wanted`).
+
+    The text holds no count of enterprises.
 
     The hub and the holder look at it, each on its own; neither needs the other's word. Whoever else is in the study
     learns that it stopped, and with which code.
     """
-    least = study.alignment.least_overlap
+    least = overlap_wanted(study)
     if known and share_in_common(known, places, rows) >= least:
         return
     if not known:
         found = f"{holder} has no enterprise in common with any bank"
     else:
         found = (
-            f"{holder} has hardly any enterprise in common with the banks: below {least:.0%} of the smaller side "
+            f"{holder} has hardly any enterprise in common with the banks: below {100 * least:g}% of the smaller side "
             "(alignment.least_overlap)"
         )
     raise DataError(

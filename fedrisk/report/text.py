@@ -48,16 +48,23 @@ def own_sentences(verdict: Mapping[str, Any]) -> list[str]:
     return [said[0], *rule, *(text[:1].upper() + text[1:] for text in said[1:])]
 
 
-def summary(results: Results) -> RenderableType:
-    """The main figures of a study."""
+def main_figures(results: Results) -> RenderableType:
+    """What a run ends with: verdict, main figures, what to know of them, and trails that contradict each other."""
     results = for_people(results)
-    parts: list[RenderableType] = []
-    if results.notice:
-        parts.append(Text(f" {results.notice} ", style="bold white on red"))
-    parts += [_verdict_line(f, first=k == 0) for k, f in enumerate(results.verdict)]
-    parts.append(_head(results))
-    parts += [Text(sentence(finding), style="bold") for finding in results.findings]
-    parts += [Text(sentence(finding)) for finding in scale_findings(results)]
+    parts = _main(results)
+    if results.by_bank:
+        parts.append(_banks(results.by_bank))
+    if results.baselines:
+        parts.append(_baselines(results))
+    if results.disagreements:
+        parts.append(_compared(results))
+    return Group(*parts)
+
+
+def summary(results: Results) -> RenderableType:
+    """`main_figures`, and all tables: scores, prices, who saw what, features and points."""
+    results = for_people(results)
+    parts = _main(results)
     if results.card is not None:
         parts += _scale(results.card)
     if results.by_bank:
@@ -71,6 +78,17 @@ def summary(results: Results) -> RenderableType:
     if results.card is not None and results.card.errors is not None:
         parts.append(_points(results.card))
     return Group(*parts)
+
+
+def _main(results: Results) -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    if results.notice:
+        parts.append(Text(f" {results.notice} ", style="bold white on red"))
+    parts += [_verdict_line(f, first=k == 0) for k, f in enumerate(results.verdict)]
+    parts.append(_head(results))
+    parts += [Text(sentence(finding), style="bold") for finding in results.findings]
+    parts += [Text(sentence(finding)) for finding in scale_findings(results)]
+    return parts
 
 
 def feature_words(bins: Bins) -> str:
@@ -323,6 +341,10 @@ def _disclosures(results: Results) -> RenderableType:
     for d in results.disclosures:
         what = word("kind", d.kind)
         table.add_row(d.institution, d.counterparty, what, price_words(d), f"{d.bytes / 1000:,.0f}")
+    return Group(table, _compared(results))
+
+
+def _compared(results: Results) -> Text:
     found = [sentence(f) for f in results.disagreements]
     words = "; ".join(found) if found else "what each says it sent, the other says it received"
-    return Group(table, Text(f"trails compared: {words}", style="bold red" if found else "dim"))
+    return Text(f"trails compared: {words}", style="bold red" if found else "dim")

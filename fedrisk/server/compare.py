@@ -1,8 +1,8 @@
 """Two runs side by side: what differs in their studies, key by key, and in their figures, with standard errors.
 
 A difference of two figures has the error of both: they are taken to be independent, as the noise of two runs is. Two
-runs that evaluate the same enterprises err alike on them, so the error is then too wide and never too narrow: what is
-called more than noise is.
+runs that evaluate the same enterprises err alike on them, so the error is then too wide. It is the error of measuring
+two models, not of fitting them: of two runs with one setting the models differ by the noise of their trainings, too.
 """
 
 import math

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedrisk.errors import StoreError
-from fedrisk.files import damaged, private_folder, read_json, read_kept, write_atomic
+from fedrisk.files import PUT_BACK, damaged, private_folder, read_json, read_kept, write_atomic
 from fedrisk.home import home
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.secure.pins import refuse_changed
-
-_COPY = "put it back from its copy"
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Hub:
         file = self._file("identity.key")
         if not file.exists() and (self.path / "pins.json").exists():
             raise StoreError(
-                f"{file} is gone, and institutions have pinned it; {_COPY}, or register a new key with them"
+                f"{file} is gone, and institutions have pinned it; {PUT_BACK}, or register a new key with them"
             )
         if not file.exists():
             IdentityKey.generate().save(file)
@@ -53,18 +51,18 @@ class Hub:
         StoreError where it was lost or changed: with another key enterprises would change sides between studies.
         """
         file, marks = self._file(f"{purpose}.key"), self._file("drawn_with.json")
-        known = read_json(marks, _COPY) if marks.exists() else {}
+        known = read_json(marks, PUT_BACK) if marks.exists() else {}
         if not file.exists() and purpose in known:
             raise StoreError(
-                f"{file} is gone, and studies were drawn with it; {_COPY}. With another key enterprises would change "
-                "sides between studies"
+                f"{file} is gone, and studies were drawn with it; {PUT_BACK}. With another key enterprises would "
+                "change sides between studies"
             )
         if not file.exists():
             write_atomic(file, secrets.token_bytes(32), replace=False)
-        key = read_kept(file, _COPY)
+        key = read_kept(file, PUT_BACK)
         mark = hashlib.sha256(f"fedrisk {purpose} ".encode() + key).hexdigest()
         if len(key) != 32 or known.get(purpose, mark) != mark:
-            raise damaged(file, _COPY)
+            raise damaged(file, PUT_BACK)
         if purpose not in known:
             write_atomic(marks, json.dumps({**known, purpose: mark}).encode())
         return key
@@ -76,9 +74,9 @@ class Hub:
         if not file.exists():
             return {}
         try:
-            return {n: bytes.fromhex(k) for n, k in read_json(file, _COPY).items()}
+            return {n: bytes.fromhex(k) for n, k in read_json(file, PUT_BACK).items()}
         except (TypeError, ValueError):
-            raise damaged(file, _COPY) from None
+            raise damaged(file, PUT_BACK) from None
 
     def pin(self, institutions: Mapping[str, bytes]) -> None:
         """Register institutions; EnvelopeError where a key differs from the one pinned before.

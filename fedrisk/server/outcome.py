@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.errors import FedriskError
+from fedrisk.errors import code_of
 from fedrisk.findings import Finding
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.protocol.payload import Payload
@@ -56,8 +56,7 @@ class HubSession:
 
 def left_undone(what: str, error: Exception) -> Finding:
     """That something optional failed, with the code of its error and none of its text."""
-    code = error.code if isinstance(error, FedriskError) else "internal"
-    return Finding("left_undone", {"part": what, "code": code})
+    return Finding("left_undone", {"part": what, "code": code_of(error)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,6 @@
 
 import json
 import math
-import resource
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
@@ -15,21 +13,15 @@ from pydantic import TypeAdapter, ValidationError
 from fedrisk.errors import ConfigError, StoreError
 from fedrisk.files import write_atomic
 from fedrisk.findings import Finding
-from fedrisk.metrics import CalibrationFit, Metrics, auc_standard_error, calibration_fit, from_histogram
+from fedrisk.metrics import CalibrationFit
 from fedrisk.models.scorecard import Scorecard
-from fedrisk.privacy.accounting import EpsilonByRelation, epsilon_by_relation
+from fedrisk.privacy.accounting import EpsilonByRelation
 from fedrisk.recipe import Section
-from fedrisk.releases.budget import total_mu
 from fedrisk.releases.record import FILE as RECORD_FILE
 from fedrisk.releases.record import ReleaseRecord
-from fedrisk.server.outcome import Counts, HubSession, Outcome, TrainingFigures
-from fedrisk.server.roster import Roster
-from fedrisk.study import BANK, NO_PRIVACY
+from fedrisk.server.outcome import TrainingFigures
 
 METRICS, CARD_FILE, NETWORK_FILE = "metrics.json", "scorecard.json", "network.npz"
-
-CALIBRATION_GROUPS = 12
-"""Most groups of the hold-out whose default rate is shown beside the predicted one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,8 +197,11 @@ class Results(StudyFigures):
         """The results with one finding more."""
         return replace(self, findings=(*self.findings, finding))
 
-    def save(self, folder: Path) -> None:
-        """Write metrics.json, the model and the release record; StoreError names the folder."""
+    def save(self, folder: Path, *, private: bool = False) -> None:
+        """Write metrics.json, the model and the release record; StoreError names the folder.
+
+        private: for their owner alone, whatever the umask says; the release record always is.
+        """
         make_writable(folder)
         metrics = json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
         content: dict[str, bytes | None] = {
@@ -222,7 +217,7 @@ class Results(StudyFigures):
                     # Of another run, which this one takes the place of.
                     (folder / name).unlink(missing_ok=True)
                 else:
-                    write_atomic(folder / name, file, private=name == RECORD_FILE)
+                    write_atomic(folder / name, file, private=private or name == RECORD_FILE)
         except OSError as error:
             raise _unwritable(folder, error) from None
 
@@ -230,6 +225,8 @@ class Results(StudyFigures):
     def load(cls, folder: Path) -> "Results":
         """Read back what :meth:`save` wrote; ConfigError where it is not there or malformed."""
         file = folder / METRICS
+        if folder.is_file():
+            raise ConfigError(f"{folder} is a file; name the folder of a finished run (its --out)")
         if not file.exists():
             raise ConfigError(f"{file} does not exist; name the --out folder of a finished run")
         try:
@@ -294,196 +291,12 @@ def _unwritable(folder: Path, error: OSError) -> StoreError:
     )
 
 
-def summarise(
-    session: HubSession, outcome: Outcome, sections: tuple[Section, ...], *, engine: str, seconds: float
-) -> Results:
-    """All figures of a run. Outside research runs every one comes from the private evaluation histogram."""
-    exchange, roster = session.exchange, session.roster
-    study, research = roster.study, roster.research_seed is not None
-    privacy, mu = study.privacy, total_mu(study)
-    total = pooled(outcome.evaluation)
-    return Results(
-        study=study.name,
-        recipe=study.recipe,
-        digest=study.digest(),
-        attempt=exchange.attempt,
-        engine=engine,
-        research=research,
-        notice=NO_PRIVACY if research else None,
-        research_seed=roster.research_seed,
-        seconds=round(seconds, 2),
-        exchanges=exchange.exchanges,
-        rows=_rows(roster),
-        epsilon=None if research else privacy.epsilon,
-        nominal_epsilon=_finite(privacy.epsilon),
-        delta=privacy.delta,
-        mu=None if research else mu,
-        epsilon_by_relation=None if research else epsilon_by_relation(mu, privacy.delta),
-        spends=tuple(outcome.record.spends),
-        second_release=outcome.second_release,
-        default_rate=None if outcome.card is None else outcome.card.rate,
-        expectation=outcome.expectation,
-        findings=outcome.findings,
-        verdict=outcome.verdict,
-        training=outcome.training,
-        **vars(_figures(None if total is None else from_histogram(*total))),
-        auc_standard_error=_standard_error(total, outcome),
-        calibration=None if total is None else _calibration(total, outcome.pooled_variance),
-        calibration_fit=None if total is None else calibration_fit(*total, outcome.pooled_variance),
-        by_bank=_by_bank(roster, outcome),
-        bank_alone_auc=_mean(outcome, "bank_alone_auc"),
-        bank_champion_auc=_mean(outcome, "bank_champion_auc"),
-        bank_personal_auc=_mean(outcome, "bank_personal_auc"),
-        bytes_sent=exchange.sent,
-        bytes_received=exchange.received,
-        peak_mb=round(peak_mb(), 1),
-        institutions=_institutions(roster),
-        display_names=study.display_names,
-        sections=sections,
-        evaluated=bool(study.banks),
-        card=outcome.card,
-        network=outcome.network,
-        record=outcome.record,
-    )
+def finite(value: float) -> float | None:
+    """The value; None for infinity and NaN, which JSON lacks.
 
-
-def _calibration(counts: Counts, variance: float) -> tuple[CalibrationGroup, ...]:
-    """Observed against predicted default rate in about equally large groups of the hold-out, in order of risk.
-
-    Groups of several score bins, for the noise of a single one would hide its rate; groups without enterprises are left
-    out. variance: of the noise of each count.
+    >>> finite(0.5), finite(math.inf)
+    (0.5, None)
     """
-    n1, n0, probability = counts
-    n = np.maximum(n1 + n0, 0)
-    # The middle of each bin says to which group it belongs.
-    place = (np.cumsum(n) - n / 2) / max(n.sum(), 1)
-    group = np.minimum((place * CALIBRATION_GROUPS).astype(int), CALIBRATION_GROUPS - 1)
-    positives, negatives, expected, bins = (
-        np.bincount(group, v, CALIBRATION_GROUPS) for v in (n1, n0, n * probability, np.ones(len(n)))
-    )
-    size = np.bincount(group, n, CALIBRATION_GROUPS)
-    out = []
-    for k in np.flatnonzero((size > 0) & (positives + negatives > 0)):
-        count = float(positives[k] + negatives[k])
-        rate = float(np.clip(positives[k] / count, 0.0, 1.0))
-        noise = variance * bins[k] * ((1 - rate) ** 2 + rate**2) / count**2
-        predicted = float(expected[k] / size[k])
-        error = math.sqrt(max(rate * (1 - rate), predicted * (1 - predicted)) / count + noise)
-        out.append(CalibrationGroup(predicted=predicted, observed=rate, count=count, error=error))
-    return tuple(out)
-
-
-def peak_mb() -> float:
-    """Greatest memory of this process so far plus that of its largest finished child, in MB."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return (own + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024
-
-
-def _figures(metrics: Metrics | None) -> Figures:
-    if metrics is None:
-        return Figures()
-    return Figures(
-        auc=_finite(float(metrics.auc)),
-        ks=_finite(float(metrics.ks)),
-        gini=_finite(float(metrics.gini)),
-        brier=_finite(float(metrics.brier)),
-    )
-
-
-def pooled(evaluation: Mapping[str, Counts]) -> Counts | None:
-    """Histograms of several banks as one; exact ones stand on different scores and are laid end to end by risk."""
-    if not evaluation:
-        return None
-    parts = [counts for counts in evaluation.values() if _usable(counts)]
-    if not parts:
-        return None
-    if len(parts) == 1:
-        return parts[0]
-    risk = np.unique(np.concatenate([p for _, _, p in parts]))
-    n1, n0 = np.zeros(len(risk)), np.zeros(len(risk))
-    for positives, negatives, probability in parts:
-        place = np.searchsorted(risk, probability)
-        n1[place] += positives
-        n0[place] += negatives
-    return n1, n0, risk
-
-
-def _usable(counts: Counts) -> bool:
-    return bool(counts[0].sum() > 0 and counts[1].sum() > 0)
-
-
-def _by_bank(roster: Roster, outcome: Outcome) -> dict[str, BankFigures] | None:
-    if roster.research_seed is None and not roster.study.evaluation.by_bank:
-        return None
-    table: dict[str, BankFigures] = {}
-    for bank, counts in outcome.evaluation.items():
-        if bank == BANK and bank not in roster.study.banks:
-            continue
-        if not _usable(counts):  # no default or no other in the hold-out
-            continue
-        own = outcome.figures.get(bank, {})
-        table[bank] = BankFigures(
-            **vars(_figures(from_histogram(*counts))),
-            alone_auc=own.get("bank_alone_auc"),
-            champion_auc=own.get("bank_champion_auc"),
-            personal_auc=own.get("bank_personal_auc"),
-            holdout=roster.labelled_holdout[bank],
-        )
-    return table or None
-
-
-def _mean(outcome: Outcome, name: str) -> float | None:
-    values = [f[name] for f in outcome.figures.values() if f.get(name) is not None]
-    return float(np.mean([v for v in values if v is not None])) if values else None
-
-
-def _standard_error(total: Counts | None, outcome: Outcome) -> float | None:
-    return None if total is None else float(auc_standard_error(total[0], total[1], outcome.pooled_variance))
-
-
-def _rows(roster: Roster) -> Rows:
-    overlap = None if roster.research_seed is None else _overlap(roster)
-    without = {
-        bank: said.rows - said.labelled
-        for bank in roster.study.banks
-        if (said := roster.statements[bank]).labelled is not None and said.labelled < said.rows
-    }
-    return Rows(
-        training=roster.labelled, holdout=roster.labelled_holdout, overlap=overlap, unlabelled=without
-    )
-
-
-def _overlap(roster: Roster) -> dict[str, int]:
-    """Enterprises that a holder has in common with the banks.
-
-    Exact, so for research runs alone: two studies that differ by one customer would tell whether the holder knows it.
-    """
-    return {
-        holder: sum(
-            int(((rows.holders[holder] >= 0) & (rows.use < 2)).sum()) for rows in roster.lists.values()
-        )
-        for holder in roster.study.holders
-        if holder not in roster.lists  # who trains has rows of its own, and none in common
-    }
-
-
-def _institutions(roster: Roster) -> dict[str, InstitutionFacts]:
-    out = {}
-    for name in roster.study.members:
-        said, statement = roster.agreed[name].body, roster.statements[name]
-        has_table = statement.role != "authority"
-        out[name] = InstitutionFacts(
-            role=statement.role,
-            rows=statement.rows,
-            label=None if statement.label is None else statement.label.model_dump(),
-            scores=statement.scores if has_table else None,
-            budget_left=said.get("budget_left"),
-            meanings=said.get("meanings"),
-        )
-    return out
-
-
-def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
@@ -494,5 +307,5 @@ def _clean(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_clean(v) for v in value]
     if isinstance(value, (float, np.floating)):
-        return _finite(float(value))
+        return finite(float(value))
     return value

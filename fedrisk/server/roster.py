@@ -19,6 +19,7 @@ from fedrisk.protocol.order import (
     Labelled,
     check_common,
     labelled_among,
+    overlap_wanted,
     share_in_common,
     shares_of,
     wanted_rows,
@@ -262,7 +263,7 @@ def little_in_common(roster: Roster) -> dict[str, list[str]]:
     says it when it closes the attempt.
     """
     study, found = roster.study, _in_common(roster)
-    least = study.alignment.least_overlap
+    least = overlap_wanted(study)
     little = [h for h, sizes in found.items() if not sizes[0] or share_in_common(*sizes) < least]
     return {h: [h] for h in little} | (dict.fromkeys(study.banks, little) if little else {})
 

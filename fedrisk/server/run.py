@@ -20,7 +20,7 @@ from fedrisk.server.checkpoint import Checkpoint, packed, unpacked
 from fedrisk.server.exchange import Exchange, Report
 from fedrisk.server.hub import Hub
 from fedrisk.server.outcome import HubSession, Outcome, left_undone
-from fedrisk.server.results import Results, summarise
+from fedrisk.server.results import Results
 from fedrisk.server.roster import (
     Roster,
     agree,
@@ -31,6 +31,7 @@ from fedrisk.server.roster import (
     roster_features,
 )
 from fedrisk.server.runs import Log, Runs, entry
+from fedrisk.server.summary import summarise
 from fedrisk.study import Study, study_from
 
 

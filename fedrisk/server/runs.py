@@ -15,7 +15,6 @@ import json
 import os
 import tempfile
 import time
-import traceback
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -25,11 +24,12 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from fedrisk.errors import ConfigError, FedriskError, StoreError
+from fedrisk.errors import ConfigError, FedriskError, StoreError, code_of
 from fedrisk.files import private_append, private_folder, reserve, write_atomic
 from fedrisk.server.hub import Hub
 from fedrisk.server.results import METRICS, Results
 from fedrisk.study import Study
+from fedrisk.tracebacks import redacted
 
 RESERVE = 4 << 20
 """Bytes kept free for a run's results."""
@@ -143,7 +143,7 @@ class Runs:
 
     def save(self, results: Results) -> None:
         """Write a run's results again, with what was found out since; StoreError."""
-        results.save(self.path / results.attempt)
+        results.save(self.path / results.attempt, private=True)
 
     def note(self, attempt: str, what: str, error: BaseException) -> None:
         """Keep the whole text of an error that did not end a run."""
@@ -248,7 +248,7 @@ class Log:
     def end(self, error: BaseException) -> None:
         """Enter that the run failed, or was stopped by hand."""
         stopped = not isinstance(error, Exception)
-        code = error.code if isinstance(error, FedriskError) else None if stopped else "internal"
+        code = None if stopped else code_of(error)
         self.run = replace(self.run, state="stopped" if stopped else "failed", code=code, ended=now())
         with contextlib.suppress(StoreError):
             self.write()
@@ -273,7 +273,7 @@ class Log:
     def _keep(self, results: Results, what: Literal["before_evaluation", "whole"]) -> bool:
         self.give_back()
         try:
-            results.save(self.folder)
+            results.save(self.folder, private=True)
         except Exception as error:
             self.note("results", error)
             return False
@@ -382,9 +382,8 @@ def now() -> str:
 
 
 def _note(folder: Path, what: str, error: BaseException) -> None:
-    text = "".join(traceback.format_exception(error))
     with contextlib.suppress(OSError), private_append(folder / "errors.log") as log:
-        os.write(log, f"{now()} {what}\n{text}\n".encode())
+        os.write(log, f"{now()} {what}\n{redacted(error)}\n".encode("utf-8", "backslashreplace"))
 
 
 def _hold(lock: int, run: Run) -> None:

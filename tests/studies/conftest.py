@@ -34,9 +34,10 @@ from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.exchange import Exchange
 from fedrisk.server.hub import Hub
 from fedrisk.server.outcome import HubSession
-from fedrisk.server.results import Results, summarise
+from fedrisk.server.results import Results
 from fedrisk.server.roster import Roster, agree, align, check_overlap, planned, roster_features
 from fedrisk.server.run import keep_in, new_attempt
+from fedrisk.server.summary import summarise
 from fedrisk.study import Study
 
 # Boosting's threads would wait for each other in busy loops on a machine that has other work as well.

@@ -19,6 +19,7 @@ from fedrisk.clients.node import Node
 from fedrisk.errors import FedriskError, PeerError, StoreError
 from fedrisk.privacy.ledger.ledger import Ledger
 from fedrisk.privacy.ledger.records import next_head
+from support.long import sampled
 
 pytestmark = pytest.mark.study
 
@@ -313,7 +314,9 @@ def charged(consortium):
     return found
 
 
-@pytest.mark.parametrize("tamper", [t for t, kind in TAMPERED.items() if kind], ids=lambda t: t.__name__)
+@pytest.mark.parametrize(
+    "tamper", sampled([t for t, kind in TAMPERED.items() if kind], 6), ids=lambda t: t.__name__
+)
 def test_what_was_tampered_with_stops_the_study_before_anybody_is_charged(consortium, tamper):
     tamper(store_of(consortium))
     before = charged(consortium)
@@ -367,13 +370,16 @@ def kill(monkeypatch, where, what, after):
 
 @pytest.mark.parametrize(
     ("where", "what", "after"),
-    [
-        (Ledger, "debit", True),
-        (Ledger, "commit", False),
-        (Ledger, "commit", True),
-        (node_trail, "_mark_entered", False),
-        (outlet, "discrete_gaussian", False),
-    ],
+    sampled(
+        [
+            (Ledger, "debit", True),
+            (Ledger, "commit", False),
+            (Ledger, "commit", True),
+            (node_trail, "_mark_entered", False),
+            (outlet, "discrete_gaussian", False),
+        ],
+        3,
+    ),
 )
 def test_a_charge_whose_process_was_killed_is_entered_and_no_damage(
     consortium, monkeypatch, where, what, after
@@ -445,7 +451,9 @@ def test_an_older_ledger_is_charged_again_with_what_came_after_the_copy(consorti
     consortium.run()
 
 
-@pytest.mark.parametrize("tamper", [change_an_old_entry, lose_all_of_the_trail], ids=lambda t: t.__name__)
+@pytest.mark.parametrize(
+    "tamper", sampled([change_an_old_entry, lose_all_of_the_trail], 2), ids=lambda t: t.__name__
+)
 def test_a_trail_begun_anew_goes_on_once_all_have_answered(consortium, tamper):
     spent = consortium.nodes["tax"].ledger.lifetime()
     tamper(store_of(consortium))
@@ -462,6 +470,24 @@ def test_a_trail_begun_anew_goes_on_once_all_have_answered(consortium, tamper):
     consortium.run()
     node = consortium.nodes["tax"]
     assert node.ledger.lifetime() > spent and not audit_books(node).unentered
+
+
+@pytest.mark.parametrize("trail_first", sampled([False, True], 2))
+def test_a_damaged_trail_and_a_lost_ledger_give_no_budget_back(consortium, trail_first):
+    """One changed byte near the trail's beginning, no ledger, no attempts, and both restored, in either order."""
+    store, node = store_of(consortium), consortium.nodes["tax"]
+    spent = node.ledger.lifetime()
+    change_an_old_entry(store)
+    said = [str(consortium.paths["tax"]), "--reason", "edited", "--who", "A. Person"]
+    if trail_first:
+        assert CliRunner().invoke(app, ["audit", "restore", *said]).exit_code == 0
+    lose_ledger_and_guard(store)
+    shutil.rmtree(store / "attempts")
+    assert CliRunner().invoke(app, ["budget", "restore", *said]).exit_code == 0
+    if not trail_first:
+        assert CliRunner().invoke(app, ["audit", "restore", *said]).exit_code == 0
+    assert node.ledger.lifetime() == pytest.approx(spent) and node.ledger.audit() > 0
+    check_books(node)
 
 
 def test_an_entry_that_is_changed_after_it_was_verified_shows(consortium):

@@ -10,6 +10,7 @@ from fedrisk.engine import in_process
 from fedrisk.engine.check import check_member, check_study
 from fedrisk.errors import FedriskError
 from fedrisk.recipes import recipe_of
+from support.long import sampled
 
 pytestmark = pytest.mark.study
 
@@ -256,7 +257,7 @@ def consortium(kit, scratch):
     )
 
 
-@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("name", sampled(BROKEN, 6))
 def test_what_a_run_would_refuse_is_said_before(consortium, name):
     """Red; a run refuses, and charges nobody."""
     change, says = BROKEN[name]
@@ -289,7 +290,7 @@ GOOD = {
 }
 
 
-@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("name", sampled(GOOD, 4))
 def test_a_study_that_is_found_good_runs(consortium, name):
     GOOD[name](consortium)
     found, text = checked(consortium)

@@ -12,6 +12,7 @@ from fedrisk.metrics import auc
 from fedrisk.protocol.order import uses_digest
 from fedrisk.protocol.payload import Payload
 from support.lies import retell, spends
+from support.long import sampled
 
 pytestmark = pytest.mark.study
 
@@ -64,8 +65,7 @@ def run_with_uses(consortium, *args, change=None, **how):
 # --- scored, and not trained on -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("share", [0.2, 0.9])
-@pytest.mark.parametrize("seed", [None, 5])
+@pytest.mark.parametrize(("seed", "share"), sampled([(None, 0.2), (None, 0.9), (5, 0.2), (5, 0.9)], 3))
 def test_all_customers_have_scores_and_those_without_a_label_are_named_to_the_bank(
     kit, tmp_path, share, seed
 ):
@@ -229,7 +229,7 @@ def test_a_hub_that_trains_on_whom_it_likes_gets_nothing_of_rows_without_a_label
         np.testing.assert_array_equal(total, lied[name], err_msg=str(name))
 
 
-@pytest.mark.parametrize("numbers", [[0, 5], [1, 1], [10**6, 10**6]])
+@pytest.mark.parametrize("numbers", sampled([[0, 5], [1, 1], [10**6, 10**6]], 2))
 def test_other_numbers_of_labels_are_refused_before_anything_is_charged(kit, tmp_path, numbers):
     """By them sums become means, and noise a learning rate: a hub that makes them up is refused by the bank."""
     consortium = kit.build(tmp_path, enterprises=900)
@@ -326,7 +326,7 @@ def test_too_few_labels_are_too_few_rows(kit, tmp_path):
     assert "usable rows with a label, and policy.least_rows is 400" in text
 
 
-@pytest.mark.parametrize("weight", [None, "weight"])
+@pytest.mark.parametrize("weight", sampled(["weight", None], 2))
 def test_soft_and_weighted_labels_may_be_absent_too(kit, tmp_path, weight):
     label = {"column": "bad", "horizon": "a year", **({"weight": weight} if weight else {})}
     consortium = kit.build(tmp_path, enterprises=2500, study=EXACT, label=label)
@@ -344,7 +344,7 @@ def test_soft_and_weighted_labels_may_be_absent_too(kit, tmp_path, weight):
 # --- networks -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", ["distributed", "silo"])
+@pytest.mark.parametrize("mode", sampled(["distributed", "silo"], 2))
 def test_a_network_learns_from_rows_with_a_label_and_scores_all(kit, tmp_path, mode):
     study = {**NETWORK, "training": {"steps": 6, "mode": mode}}
     consortium = kit.build(

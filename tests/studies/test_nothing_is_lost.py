@@ -25,6 +25,7 @@ from fedrisk.errors import ConfigError, DataError, LeftUndone, PeerError, Stoppe
 from fedrisk.recipes import recipe_named
 from fedrisk.server.hub import Hub
 from fedrisk.server.runs import Runs
+from support.long import sampled
 
 pytestmark = pytest.mark.study
 
@@ -181,7 +182,7 @@ OPTIONAL = {
 }
 
 
-@pytest.mark.parametrize("step", OPTIONAL)
+@pytest.mark.parametrize("step", sampled(OPTIONAL, 4))
 def test_what_is_optional_at_a_bank_costs_nothing_else(kit, tmp_path, monkeypatch, step):
     def fails(*a, **k):
         raise MemoryError("value 4711")
@@ -216,7 +217,7 @@ def test_figures_that_cannot_be_written_cost_no_scores(kit, tmp_path, monkeypatc
     assert run.results.auc is not None
 
 
-@pytest.mark.parametrize("when", ["release", "calibrate", "deliver"])
+@pytest.mark.parametrize("when", sampled(["deliver", "release", "calibrate"], 3))
 def test_a_disk_that_fills_up_has_room_for_what_was_paid_for(kit, tmp_path, monkeypatch, when):
     """The room that each attempt keeps is given back once the disk is full."""
     built = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
@@ -274,7 +275,7 @@ HUB = {
 }
 
 
-@pytest.mark.parametrize("part", HUB)
+@pytest.mark.parametrize("part", sampled(HUB, 4))
 def test_what_is_optional_at_the_hub_costs_no_results(consortium, tmp_path, monkeypatch, part):
     def fails(*a, **k):
         raise ZeroDivisionError("value 4711")

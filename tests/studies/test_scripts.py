@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import fedrisk
+from support.long import sampled
 
 pytestmark = pytest.mark.study
 
@@ -33,7 +34,7 @@ thread.join()
 CONSOLE = SCRIPT.replace("\n", "\n\n")
 
 
-@pytest.mark.parametrize("way", ["file", "stdin", "thread", "console"])
+@pytest.mark.parametrize("way", sampled(["stdin", "file", "thread", "console"], 4))
 def test_a_study_from_a_script_without_a_guard(write_consortium, fedrisk_home, way):
     """It runs once, with workers, and ends."""
     consortium = write_consortium()

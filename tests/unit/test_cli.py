@@ -154,6 +154,9 @@ def test_run_and_show(fedrisk, consortium, tmp_path):
         in out.replace("\n", "")
     )
     assert "epsilon 4 at delta 1e-06" in out
+    # The last lines, not page after page of tables, which show, --verbose and the report have.
+    assert "all tables: fedrisk show" in out
+    assert "who saw what" not in out and len(out.splitlines()) < 40
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["epsilon"] == 4.0
     assert metrics["engine"] == "in-process"
@@ -171,7 +174,7 @@ def test_run_and_show(fedrisk, consortium, tmp_path):
     code, again, err = fedrisk("show", folder)
     assert (code, err) == (0, "")
     assert (folder / "report.html").is_file()
-    assert "study tiny" in again
+    assert "study tiny" in again and "who saw what" in again
     assert "epsilon 4 at delta 1e-06" in again
 
 
@@ -205,6 +208,7 @@ def test_a_research_run_is_refused_where_a_policy_forbids_it(fedrisk, write_cons
     [
         (["check", "none.toml"], "study none.toml does not exist; check the path"),
         (["show", "none"], "does not exist; name the --out folder of a finished run"),
+        (["show", __file__], "is a file; name the folder of a finished run"),
     ],
 )
 def test_missing_files(fedrisk, arguments, says, tmp_path, monkeypatch):
@@ -355,6 +359,9 @@ def test_the_authority_shows_and_raises_a_quota(spent):
     code, _, err = fedrisk("quota", consortium.paths["tax"], "bank", "--size", "300")
     assert code == 5
     assert "400 evaluations are used already" in err
+    code, _, err = fedrisk("quota", consortium.paths["tax"], "bnk", "--size", "900")
+    assert code == 3
+    assert "name an institution as studies do, one of: bank" in err
 
 
 def test_a_registered_node_that_lost_its_key_says_so(spent):

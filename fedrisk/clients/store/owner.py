@@ -10,10 +10,8 @@ are others is another one.
 of a database may hold more than others should read.
 """
 
-import getpass
 import hashlib
 import json
-import os
 import secrets
 import shlex
 from collections.abc import Mapping, Sequence
@@ -27,6 +25,7 @@ import fedrisk
 from fedrisk.errors import OwnerError, StoreError
 from fedrisk.files import write_atomic
 from fedrisk.institution import Institution
+from fedrisk.user import user_name
 
 FILE = "store.json"
 
@@ -165,7 +164,7 @@ def adopt(folder: Path, institution: Institution, *, reason: str) -> Owner | Non
     owner = Owner.of(institution, salt)
     act = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "who": _login(),
+        "who": user_name(),
         "reason": reason,
         "from": "unknown" if record is None else record.owner.file,
         "to": owner.file,
@@ -242,10 +241,3 @@ def _damaged(file: Path) -> "DamagedRecord":
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) and len(value) < 40 else "of a later version"
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return f"user {os.geteuid()}"

@@ -18,15 +18,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fedrisk.errors import ProtocolError, StoreError
-from fedrisk.files import damaged, make_folders, read_kept, write_atomic
+from fedrisk.files import PUT_BACK, damaged, make_folders, read_kept, write_atomic
 
 Ids = Sequence[str] | NDArray[np.object_]
 
-_COPY = "put it back from its copy"
 _LOST = {
-    "pseudonyms": f"{_COPY}, or delete it: all ids are then evaluated again, which the authority's quota must allow",
-    "sides": f"{_COPY}; without it nobody knows who was held out",
-    "scored": f"{_COPY}; without it nobody knows how often an enterprise was scored",
+    "pseudonyms": f"{PUT_BACK}, or delete it: all ids are then evaluated again, which the authority's quota must allow",
+    "sides": f"{PUT_BACK}; without it nobody knows who was held out",
+    "scored": f"{PUT_BACK}; without it nobody knows how often an enterprise was scored",
 }
 
 
@@ -85,12 +84,12 @@ class PseudonymStore:
         if not file.exists():
             if self._file(tag).exists():
                 raise StoreError(
-                    f"{file} is gone, and pseudonyms of the epoch are there; {_COPY}, or {self._anew(tag)}"
+                    f"{file} is gone, and pseudonyms of the epoch are there; {PUT_BACK}, or {self._anew(tag)}"
                 )
             return
-        kept = read_kept(file, _COPY)
+        kept = read_kept(file, PUT_BACK)
         if not re.fullmatch(rb"[0-9a-f]{64}", kept):
-            raise damaged(file, f"{_COPY}, or {self._anew(tag)}")
+            raise damaged(file, f"{PUT_BACK}, or {self._anew(tag)}")
         if kept != public.hex().encode():
             raise ProtocolError(
                 "the key authority stated another evaluation key than the one under which the pseudonyms of this "

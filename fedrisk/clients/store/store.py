@@ -45,8 +45,9 @@ from fedrisk.audit.signed_head import read_head
 from fedrisk.audit.unmade import UnmadeLog
 from fedrisk.clients.store.attempt_store import AttemptStore, Begun
 from fedrisk.clients.store.pseudonym_store import PseudonymStore
-from fedrisk.errors import EnvelopeError, FedriskError, NothingYet, ProtocolError, StoreError
+from fedrisk.errors import EnvelopeError, FedriskError, NothingYet, ProtocolError, StoreError, code_of
 from fedrisk.files import (
+    PUT_BACK,
     damaged,
     make_folders,
     private_append,
@@ -65,8 +66,6 @@ from fedrisk.tracebacks import place_of, redacted
 
 LOG_BYTES = 1 << 22
 """Size at which ``errors.log`` is put aside as ``errors.old.log``."""
-
-_COPY = "put it back from its copy"
 
 OLD_SECONDS = 24 * 3600
 """After so long without a message an attempt is taken for dead."""
@@ -99,7 +98,7 @@ class NodeStore:
     def identity(self) -> IdentityKey:
         """The institution's key, made on first use; StoreError where a registered node has lost it."""
         file = self.path / "identity.key"
-        if not file.exists() and (self.registered or (self.path / "audit.jsonl").exists()):
+        if not file.exists() and (self.registered or self.trail_path.exists()):
             raise StoreError(
                 f"{file} is gone, and others have pinned it; put it back from its copy, or register a new key with them"
             )
@@ -109,14 +108,34 @@ class NodeStore:
         return IdentityKey.load(file)
 
     @property
+    def pins_path(self) -> Path:
+        """File of the pinned keys."""
+        return self.path / "pins.json"
+
+    @property
+    def ledger_path(self) -> Path:
+        """File of the privacy ledger."""
+        return self.path / "ledger.sqlite"
+
+    @property
+    def trail_path(self) -> Path:
+        """File of the audit trail."""
+        return self.path / "audit.jsonl"
+
+    @property
+    def has_identity(self) -> bool:
+        """Whether there is a key here already, or has to be one."""
+        return self.registered or (self.path / "identity.key").exists()
+
+    @property
     def registered(self) -> bool:
         """Whether keys of others are pinned here: from then on key, ledger and trail have to be there."""
-        return (self.path / "pins.json").exists()
+        return self.pins_path.exists()
 
     @property
     def unused(self) -> bool:
         """Whether nothing has happened here: no study has run, and nobody has acted on the budget."""
-        return not any((self.path / name).exists() for name in ("pins.json", "ledger.sqlite", "audit.jsonl"))
+        return not any(file.exists() for file in (self.pins_path, self.ledger_path, self.trail_path))
 
     def _refuse_making(self) -> None:
         if not self._make:
@@ -125,22 +144,22 @@ class NodeStore:
     @property
     def pins(self) -> Pins:
         """Pinned keys; EnvelopeError where the institution was never registered with others."""
-        file = self.path / "pins.json"
+        file = self.pins_path
         if not file.exists():
             self._refuse_making()
         if not file.exists():
             raise EnvelopeError(f"{file} does not exist; register the institutions with each other first")
         try:
-            return Pins.from_json(read_kept(file, _COPY))
+            return Pins.from_json(read_kept(file, PUT_BACK))
         except StoreError:
-            raise damaged(file, _COPY) from None
+            raise damaged(file, PUT_BACK) from None
 
     def pin(self, hub: bytes, institutions: Mapping[str, bytes]) -> None:
         """Add keys to the pins, of the hub its identity; EnvelopeError where one differs from the one pinned before.
 
         A file of an older version pins no identity of the hub; it is added here, once.
         """
-        file = self.path / "pins.json"
+        file = self.pins_path
         old = self.pins if file.exists() else Pins(hub, {})
         new = old.with_new(hub, institutions, file)
         if new != old or not file.exists():
@@ -148,21 +167,21 @@ class NodeStore:
 
     def ledger(self, caps: Caps | float) -> Ledger:
         """The privacy ledger under its caps. Made until the node is registered; a lost one is an error after that."""
-        file = self.path / "ledger.sqlite"
+        file = self.ledger_path
         if not (self._make or self.registered or file.exists() or guard_path(file).exists()):
             return UnmadeLedger(file, caps)
         return Ledger(file, caps, create=not self.registered)
 
     def trail(self, name: str) -> AuditLog:
         """The audit trail of the institution, whose name it is."""
-        file = self.path / "audit.jsonl"
+        file = self.trail_path
         if not (self._make or self.registered or file.exists()):
             return UnmadeLog(file, name)
         return AuditLog(file, self.identity, name)
 
     def refuse_lost_trail(self) -> None:
         """StoreError where there is no audit trail, or an empty one, though attempts or files beside it show one."""
-        file = self.path / "audit.jsonl"
+        file = self.trail_path
         if file.exists() and file.stat().st_size:
             return
         head = read_head(file)
@@ -171,7 +190,7 @@ class NodeStore:
             raise StoreError(
                 f"the audit trail {file} is gone or empty, and this institution was in studies. Nothing is charged or "
                 "released without it: put it back with the files beside it; if there is no copy, 'fedrisk audit "
-                "restore FILE --reason TEXT' begins a new one"
+                "restore FILE --reason TEXT --who NAME' begins a new one"
             )
 
     @property
@@ -180,8 +199,8 @@ class NodeStore:
         file = self.path / "quota.sqlite"
         if any((self.path / "epochs").glob("*.made")) and not (file.is_file() and file.stat().st_size):
             raise StoreError(
-                f"{file} is gone or empty, and evaluations were counted in it; {_COPY}. Without one, delete the folder "
-                "epochs and have studies name a new alignment.epoch: all pseudonyms are then made anew"
+                f"{file} is gone or empty, and evaluations were counted in it; {PUT_BACK}. Without one, delete the "
+                "folder epochs and have studies name a new alignment.epoch: all pseudonyms are then made anew"
             )
         if not file.exists():
             self._refuse_making()
@@ -201,7 +220,7 @@ class NodeStore:
 
     def fingerprint(self, name: str) -> str:
         """Short name of an institution's pinned key, under which its quota of evaluations is kept."""
-        return hashlib.sha256(self.pins.of(name)).hexdigest()[:32]
+        return fingerprint_of(self.pins.of(name))
 
     def authority_key(self, epoch: str) -> bytes:
         """Key of the pseudonyms of an epoch, at the key authority; made on first use.
@@ -209,9 +228,10 @@ class NodeStore:
         A key serves one function alone: EPOCH.key, which an older version used in RFC 9497's mode 0x00, is not used.
         """
         file, made = (self.path / "epochs" / f"{epoch}.{end}" for end in ("voprf", "made"))
-        if not file.exists() and made.exists():
+        # In this order: another process makes the key first, then the mark.
+        if made.exists() and not file.exists():
             raise StoreError(
-                f"{file} is gone, and pseudonyms were made with it; {_COPY}. Without one, delete {made.name} beside "
+                f"{file} is gone, and pseudonyms were made with it; {PUT_BACK}. Without one, delete {made.name} beside "
                 "it, and have studies name a new alignment.epoch"
             )
         if not file.exists():
@@ -219,12 +239,12 @@ class NodeStore:
             # The count of evaluations is there before the first key, so that a lost one is noticed.
             _ = self.quota
             write_atomic(file, new_key(), replace=False)
-        key = read_kept(file, _COPY)
+        key = read_kept(file, PUT_BACK)
         mark = hashlib.sha256(b"fedrisk key of an epoch" + key).hexdigest().encode()
         if not made.exists():
             write_atomic(made, mark)
-        if len(key) != 32 or read_kept(made, _COPY) != mark:
-            raise damaged(file, _COPY)
+        if len(key) != 32 or read_kept(made, PUT_BACK) != mark:
+            raise damaged(file, PUT_BACK)
         return key
 
     @property
@@ -348,7 +368,7 @@ class NodeStore:
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "attempt": attempt,
             "action": action,
-            "code": error.code if isinstance(error, FedriskError) else "internal",
+            "code": code_of(error),
             "text": text,
         }
         if not foreseen:
@@ -372,6 +392,11 @@ class NodeStore:
                 if isinstance(entry, dict) and entry.get("attempt") == attempt and "text" in entry:
                     found.append(entry)
         return found
+
+
+def fingerprint_of(public: bytes) -> str:
+    """Short name of an institution's public key (32 bytes): half of its SHA-256, hexadecimal."""
+    return hashlib.sha256(public).hexdigest()[:32]
 
 
 def _one_line(error: BaseException, log: Path) -> str:

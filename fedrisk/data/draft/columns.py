@@ -14,8 +14,7 @@ from fedrisk.data.dictionary import MAX_BINS
 from fedrisk.data.draft import names
 from fedrisk.data.draft.look import RARE, Look
 from fedrisk.data.draft.rounding import COUNT_EDGES, code_edges, outward, quantile, steps, up
-from fedrisk.data.typed import _FLAGS as FLAGS
-from fedrisk.data.typed import day_of
+from fedrisk.data.typed import FLAGS, day_of
 
 FEW = 12
 """Most different whole numbers that are read as codes, each with a bin of its own."""
@@ -87,6 +86,12 @@ def _lost(look: Look) -> Proposal | None:
     if look.present and has_lost_digits(look):
         return _left_out(look, "its ids lost their digits in floating point; export the column as text")
     return None
+
+
+def _unusable(look: Look) -> Proposal | None:
+    if not look.name:
+        return _left_out(look, "it has no name in the table; write one there")
+    return _left_out(look, look.unreadable) if look.unreadable else None
 
 
 def _empty(look: Look) -> Proposal | None:
@@ -460,6 +465,7 @@ def _narrow(n: _Numbers, low: float, high: float) -> bool:
 
 
 _RULES: tuple[Callable[[Look], Proposal | None], ...] = (
+    _unusable,
     _lost,
     _empty,
     _date,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,8 @@ class Draft:
         names: of the described columns in the dictionary, by their names in the table.
         columns: described columns, in the table's order.
         left_out: the others, with the reason.
+        telling: described columns that tell the outcome nearly for sure. By the rows' labels: for the screen of the
+            table's owner, and nothing in the dictionary goes by it.
     """
 
     settings: dict[str, Any]
@@ -62,6 +64,7 @@ class Draft:
     names: dict[str, str]
     columns: tuple[Proposal, ...]
     left_out: tuple[Proposal, ...]
+    telling: tuple[str, ...] = ()
 
     @property
     def features(self) -> tuple[Proposal, ...]:
@@ -101,8 +104,6 @@ def draft_dictionary(
     )
     taken = {found_id.column} | ({label.column} if label else set())
     proposals = [propose(look) for look in looks if look.name not in taken]
-    if label is not None and kind == "bank" and label.positive:
-        proposals = _warned(proposals, by_name, label)
     if label is not None and kind == "holder":
         reason = (
             "looks like an outcome, which a bank alone brings; describe it if it is known before the loan"
@@ -121,22 +122,23 @@ def draft_dictionary(
         names=_named(described),
         columns=described,
         left_out=tuple(p for p in proposals if p.left_out is not None),
+        telling=_telling(described, by_name, label) if kind == "bank" else (),
     )
 
 
-def _warned(proposals: Sequence[Proposal], looks: dict[str, Look], label: LabelFound) -> list[Proposal]:
-    """Columns that tell the outcome nearly for sure are left out until a person says that they are known before it."""
+def _telling(
+    described: Sequence[Proposal], looks: dict[str, Look], label: LabelFound | None
+) -> tuple[str, ...]:
+    """Columns that tell the outcome nearly for sure, as what is known only afterwards does.
+
+    They stay in the draft: a dictionary is public, and a column that is missing for what labels say of it would be a
+    release of labels outside all accounting. Only a person knows when a column is known.
+    """
+    if label is None or not label.positive:
+        return ()
     outcome = outcomes(looks[label.column], label)
-    reason = (
-        "it tells the outcome nearly for sure, as what is known only afterwards does (dates and amounts of the loss, "
-        "terms that end with it). Decide by when it is known, not by this: if before the loan, declare it"
-    )
-    return [
-        replace(p, left_out=reason)
-        if p.left_out is None and p.kind != "date" and foretells(looks[p.source], outcome) > KNOWN_LATER
-        else p
-        for p in proposals
-    ]
+    features = (p.source for p in described if p.kind != "date")
+    return tuple(name for name in features if foretells(looks[name], outcome) > KNOWN_LATER)
 
 
 def _named(proposals: Sequence[Proposal]) -> dict[str, str]:

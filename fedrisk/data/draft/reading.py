@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fedrisk.data.hints import LOOKED_AT, READ, _others, _share
+from fedrisk.data.hints import LOOKED_AT, READ, other_notations, share_read
 from fedrisk.data.source import TableSource, read_header
 from fedrisk.data.text import PLAIN, plain_width, trim
 from fedrisk.errors import DataError
@@ -67,9 +67,9 @@ def notation_of(columns: Iterable[Sequence[str]]) -> dict[str, Any]:
 def _ways(texts: Sequence[str]) -> list[tuple[tuple[str, str], ...]]:
     sample = [plain_width(trim(t)) for t in texts[:LOOKED_AT]]
     sample = [t for t in sample if any(c.isdigit() for c in t)]
-    if len(sample) < 2 or len(sample) < 0.5 * min(len(texts), LOOKED_AT) or _share(sample, PLAIN) >= READ:
+    if len(sample) < 2 or len(sample) < 0.5 * min(len(texts), LOOKED_AT) or share_read(sample, PLAIN) >= READ:
         return []
-    fits = [keys for keys, other in _others(sample, PLAIN) if _share(sample, other) >= READ]
+    fits = [keys for keys, other in other_notations(sample, PLAIN) if share_read(sample, other) >= READ]
     fewest = min((len(keys) for keys in fits), default=0)
     plain = [tuple((k, v.strip('"')) for k, v in keys.items()) for keys in fits if len(keys) == fewest]
     return list(dict.fromkeys(plain))

@@ -15,7 +15,7 @@ from fedrisk.data.draft.columns import is_date, is_key
 from fedrisk.data.draft.look import RARE, Look
 
 KNOWN_LATER = 0.92
-"""AUC of one column alone from which it is probably known only after the outcome."""
+"""AUC of one column alone from which a person is asked whether it is known only after the outcome."""
 
 SURE = 5
 """Points of a column whose name is one of an outcome and whose values say which is which."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.clients import training
+from fedrisk.clients import training, training_forms
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.evaluation import room_for
 from fedrisk.clients.node import Node
@@ -97,5 +97,5 @@ SIDE = training.Side(agreed=_agreed, ready=_ready, trainee=_trainee)
 ACTIONS: tuple[Action, ...] = (
     Action(name="edges", serve=order, form=ROWS, tells={"order": ORDER}),
     *training.actions(SIDE),
-    Action(name="conclude", serve=conclude, tells={"trained": training.TRAINED}),
+    Action(name="conclude", serve=conclude, tells={"trained": training_forms.TRAINED}),
 )

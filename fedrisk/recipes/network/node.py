@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from fedrisk.alignment.matching import HOLD_OUT, TRAINING
-from fedrisk.clients import outlet, training
+from fedrisk.clients import outlet, training, training_forms
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.describe import allowed_features, described
 from fedrisk.clients.edges import release_edges
@@ -333,7 +333,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         name="prepare",
         serve=prepare,
-        tells={"bins": BINS, "training": training.TRAINING},
+        tells={"bins": BINS, "training": training_forms.TRAINING},
         answers=training.MASK_KEYS,
     ),
     *(action for action in training.actions(SIDE) if action.name != "prepare"),
@@ -341,6 +341,6 @@ ACTIONS: tuple[Action, ...] = (
         name="conclude",
         serve=conclude,
         form=Form(body=Conclude),
-        tells={"trained": training.TRAINED},
+        tells={"trained": training_forms.TRAINED},
     ),
 )

@@ -35,8 +35,8 @@ from fedrisk.server.envelope_file import RelayedBlobs
 from fedrisk.server.evaluation import take_evaluation
 from fedrisk.server.noisy_sums import NoisySums, blobs_of, release_edges
 from fedrisk.server.outcome import HubSession, Outcome
-from fedrisk.server.results import pooled
 from fedrisk.server.roster import Roster
+from fedrisk.server.summary import pooled
 from fedrisk.study import BANK, NO_PRIVACY
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from fedrisk import cli
 from fedrisk.cli import output
+from fedrisk.cli.results import _reasons
 
 pytestmark = pytest.mark.slow
 
@@ -187,3 +188,31 @@ def test_a_damaged_file_is_named_or_left_out(fedrisk, place, bank, file, how):
             assert file in err
     finally:
         target.write_bytes(content)
+
+
+@pytest.mark.parametrize("width", [50, 80])
+def test_nothing_is_cut_on_a_narrow_screen(fedrisk, bank, width):
+    _, out, _ = fedrisk("runs", width=width)
+    assert max(map(len, out.splitlines())) <= width
+    for piece in ("tiny", "finis", "8", "0.", "±", "resu"):
+        assert piece in out
+    assert sum(re.match(r"[0-9a-f]{8} ", line) is not None for line in out.splitlines()) == 2
+    _, out, _ = fedrisk("results", bank, "show", width=width)
+    assert "…" not in out
+
+
+def test_columns_that_are_nobody_s_reason_take_one_line():
+    rows = [
+        {"column": c, "meaning": c, "first": n, "below_average": n, "mean_points": -float(n)}
+        for c, n in (("sales", 3), ("late", 0), ("staff", 0))
+    ]
+    with output.out.capture() as shown:
+        _reasons(rows)
+    text = shown.get()
+    assert text.count("sales") == 1 and "late" not in text
+    assert "2 more columns are nobody's reason" in text
+
+
+def test_what_to_do_is_shown_as_a_choice(fedrisk, bank):
+    code, _, err = fedrisk("results", bank, "lst")
+    assert code == 2 and "]:" not in err

@@ -1,13 +1,23 @@
 """The order of rows as it travels: its two forms, and the digest by which bank and holders compare uses."""
 
 import hashlib
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from fedrisk.errors import ProtocolError
-from fedrisk.protocol.order import ORDER, ROWS, SALT_BYTES, labelled_among, uses_digest
+from fedrisk.errors import DataError, ProtocolError
+from fedrisk.protocol.order import (
+    ORDER,
+    OVERLAP_STEPS,
+    ROWS,
+    SALT_BYTES,
+    check_common,
+    labelled_among,
+    uses_digest,
+)
 from fedrisk.protocol.payload import Payload
+from fedrisk.recipes import study_from
 
 TOLD = {
     "training": {"alfa": 3, "beta": 1},
@@ -107,3 +117,32 @@ def test_rows_with_a_label_are_reckoned_from_public_numbers():
     rows = {"alfa": 100, "beta": 50}
     assert labelled_among(given, rows, "training") == {"alfa": 34, "beta": 50}
     assert labelled_among(given, rows, "holdout") == {"alfa": 1, "beta": 50}
+
+
+def stops(study, known):
+    try:
+        check_common(study, "h", known, 100_000, 100_000)
+    except DataError:
+        return True
+    return False
+
+
+def test_bounds_on_the_overlap_cannot_be_used_to_search_for_it():
+    """Studies that ask for any share in common tell no more than the step, at most a tenth, in which it lies."""
+    members = [{"name": "b", "role": "bank"}, {"name": "h", "role": "holder"}]
+    content = {"name": "s", "purpose": "p", "privacy": {"epsilon": 1}, "institutions": members}
+    asked = [
+        study_from({**content, "alignment": {"authority": "h", "least_overlap": float(least)}})
+        for least in [*np.linspace(0, 1, 301), *OVERLAP_STEPS]
+    ]
+    for low, high in pairwise(OVERLAP_STEPS):
+        inside = {
+            tuple(stops(study, known) for study in asked)
+            for known in (
+                max(1, round(low * 100_000)),
+                round((low + high) * 50_000),
+                round(high * 100_000) - 1,
+            )
+        }
+        assert len(inside) == 1 and high - low <= 0.1 + 1e-9
+    assert stops(asked[30], 9_999) and not stops(asked[30], 10_000)  # a tenth

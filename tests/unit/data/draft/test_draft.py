@@ -2,16 +2,18 @@
 
 import re
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from fedrisk.cli.drafting import show_draft
 from fedrisk.data.dictionary import load_dictionary
 from fedrisk.data.dictionary_file import confirmed, entries
 from fedrisk.data.draft.draft import draft_dictionary
 from fedrisk.data.draft.look import RARE
-from fedrisk.data.draft.write import dictionary_text
+from fedrisk.data.draft.write import dictionary_text, table_lines
 from fedrisk.data.source import TableSource
 from fedrisk.data.table import check_table
 from fedrisk.errors import ConfigError, DataError
@@ -139,14 +141,25 @@ def test_the_tax_office_is_read_as_a_spreadsheet_wrote_it(tmp_path):
     assert draft.label is None
 
 
-def test_what_is_known_only_afterwards_is_left_out_with_the_reason(tmp_path):
+def test_what_tells_the_outcome_is_told_to_the_person_alone(tmp_path, capsys):
+    """What is known only afterwards is asked about; the dictionary itself, which is public, goes by no label."""
     frame = random_table(6, rows=1000)
     frame["written_off"] = np.where(frame["bad"] == 1, 500 + np.arange(1000), 0)
     frame["late_days"] = np.random.default_rng(2).integers(0, 50, 1000)
     _, draft = drafted(tmp_path, frame)
-    reasons = {c.source: c.left_out for c in draft.left_out}
-    assert "known only afterwards" in reasons["written_off"]
-    assert "late_days" not in reasons
+    assert draft.telling == ("written_off",)
+    show_draft(draft, tmp_path / "bank.toml")
+    said = [line for line in capsys.readouterr().out.splitlines() if "written_off" in line]
+    assert len(said) == 1 and "When is it known?" in said[0] and "written_off feature=false" in said[0]
+
+
+def test_a_draft_is_the_same_whatever_the_labels_are(tmp_path):
+    """But for the count of rows without one. Columns that tell the outcome would be public if they were left out."""
+    frame = random_table(6, rows=1000)
+    frame["written_off"] = np.where(frame["bad"] == 1, 500 + np.arange(1000), 0)
+    text = dictionary_text(drafted(tmp_path, frame)[1])
+    frame["bad"] = np.random.default_rng(4).permutation(frame["bad"])
+    assert dictionary_text(drafted(tmp_path, frame)[1]) == text and "written_off" in text
 
 
 def test_an_outcome_at_a_holder_is_left_out(tmp_path):
@@ -159,6 +172,29 @@ def test_lateness_at_a_holder_is_a_feature(tmp_path):
     frame = random_table(7).drop(columns="bad")
     frame["rent_late"] = np.random.default_rng(1).integers(0, 2, len(frame))
     assert "rent_late" in drafted(tmp_path, frame, kind="holder")[1].names
+
+
+def test_columns_without_a_name_or_a_text_are_left_out_with_the_reason(tmp_path):
+    frame = random_table(1)
+    frame[""] = frame["bad"]
+    frame["parts"] = [[1]] * len(frame)
+    _, draft = drafted(tmp_path, frame, name="t.parquet")
+    reasons = {p.source: p.left_out for p in draft.left_out}
+    assert "no name" in reasons[""]
+    assert "type list" in reasons["parts"]
+
+
+@pytest.mark.parametrize(
+    ("url", "written"),
+    [
+        ("sqlite:///data/t.db", "sqlite:///../data/t.db"),
+        ("sqlite:////data/t.db", "sqlite:////data/t.db"),
+        ("sqlite:///${HERE}/t.db", "sqlite:///${HERE}/t.db"),
+        ("postgresql://h/d", "postgresql://h/d"),
+    ],
+)
+def test_a_database_file_is_written_as_seen_from_the_institution_file(url, written):
+    assert table_lines(url, Path("institutions"), {})[1] == f'source = "{written}"'
 
 
 def test_names_are_made_valid_and_unlike(tmp_path):
