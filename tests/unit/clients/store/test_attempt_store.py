@@ -143,7 +143,7 @@ def test_forgetting_takes_secrets_and_arrays_and_leaves_facts(store, state):
     state.put("codes", np.arange(3))
     state.put("rows_bank", np.arange(3))
     state.forget_secrets()
-    assert sorted(f.name for f in state.folder.iterdir()) == ["Begun.json", "over"]
+    assert sorted(f.name for f in state.folder.iterdir()) == ["Begun.json", "Since.json", "over"]
     for ask in (lambda: state.secret("ephemeral"), lambda: state.secret("rows")):
         with pytest.raises(ProtocolError, match="deleted or were never made; run the study again"):
             ask()
