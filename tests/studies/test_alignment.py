@@ -85,8 +85,11 @@ def test_every_common_enterprise_is_found(pair):
 
 def test_another_key_in_the_same_epoch_is_refused(pair):
     pair.run(research_seed=None)
-    store = pair.nodes["tax"].store
-    (store.path / "epochs" / "1.voprf").unlink()
+    epochs = pair.nodes["tax"].store.path / "epochs"
+    (epochs / "1.voprf").unlink()
+    with pytest.raises(PeerError, match="tax"):  # a lost key is not made anew in silence
+        pair.run()
+    (epochs / "1.made").unlink()
     with pytest.raises(PeerError, match="alfa"):
         pair.run()
     (entry,) = pair.nodes["alfa"].store.errors(pair.last.attempt)
