@@ -9,7 +9,7 @@ import pytest
 
 from fedrisk import cli
 from fedrisk.cli import output
-from fedrisk.cli.results import _reasons
+from fedrisk.cli.results_screen import _reasons
 
 pytestmark = pytest.mark.slow
 
@@ -194,7 +194,7 @@ def test_a_damaged_file_is_named_or_left_out(fedrisk, place, bank, file, how):
 def test_nothing_is_cut_on_a_narrow_screen(fedrisk, bank, width):
     _, out, _ = fedrisk("runs", width=width)
     assert max(map(len, out.splitlines())) <= width
-    for piece in ("tiny", "finis", "8", "0.", "±", "resu"):
+    for piece in ("tiny", "shed", "8", "0.", "±", "resu"):
         assert piece in out
     assert sum(re.match(r"[0-9a-f]{8} ", line) is not None for line in out.splitlines()) == 2
     _, out, _ = fedrisk("results", bank, "show", width=width)
