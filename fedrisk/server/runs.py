@@ -177,8 +177,8 @@ class Runs:
                 run = replace(run, begun=before.begun, charged=before.charged)
             log = Log(folder, run)
             log.write()
-            reserve(folder / "reserve", RESERVE)
             try:
+                reserve(folder / "reserve", RESERVE)
                 yield log
             except BaseException as error:
                 log.end(error)

@@ -243,6 +243,16 @@ def test_what_neither_folder_nor_hub_takes_goes_to_temporary_files(
         save(mine, tmp_path / "out", runs)
 
 
+def test_a_run_for_which_the_hub_has_no_room_failed_and_was_not_killed(runs, monkeypatch):
+    def full(file, size):
+        raise StoreError("full")
+
+    monkeypatch.setattr("fedrisk.server.runs.reserve", full)
+    with pytest.raises(StoreError, match="full"), runs.begin(begun()):
+        pytest.fail("it went on")
+    assert [(run.state, run.code) for run in runs.all()] == [("failed", "store")]
+
+
 def test_a_study_that_is_running_is_not_run_and_charged_a_second_time(runs):
     other = study_from({**STUDY.model_dump(mode="json"), "name": "other"})
     with runs.begin(begun()):
