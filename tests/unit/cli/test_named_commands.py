@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from fedrisk.cli import app
-from fedrisk.cli.output import ShowFirst
+from fedrisk.cli.common import ShowFirst
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "sim_institutions" / "README.md"]

@@ -9,7 +9,7 @@ import pytest
 
 from fedrisk import cli
 from fedrisk.cli import output
-from fedrisk.cli.results import _reasons
+from fedrisk.cli.results_screen import _reasons
 
 pytestmark = pytest.mark.slow
 
