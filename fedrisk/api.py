@@ -8,17 +8,17 @@ True
 import contextlib
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from fedrisk.engine.baselines import run_baselines
 from fedrisk.engine.check import Check, check_member, check_study
-from fedrisk.engine.in_process import run_local
+from fedrisk.engine.in_process import charged_by, finished, load_nodes, run_local, what_is_left
 from fedrisk.engine.look_up import BankKept, look_up
 from fedrisk.engine.simulation import run_simulation
-from fedrisk.errors import ConfigError, LeftUndone, StoreError, code_of
+from fedrisk.errors import ConfigError, FedriskError, LeftUndone, Stopped, StoreError, code_of
 from fedrisk.institution import find_institutions, load_institution
 from fedrisk.recipes import load_study as load_study
 from fedrisk.releases.record import ReleaseRecord
@@ -107,7 +107,7 @@ def run(
     folder, hub = None if out is None else Path(out), Hub.default()
     if not resume:
         refuse_again(Runs(hub), loaded, research=research_seed is not None, again=again)
-        _warn_of_failed(Runs(hub), loaded)
+        _warn_of_failed(Runs(hub), loaded, file, institutions)
     if folder is not None:
         prepare(folder, again=again)
     if engine == "flower":
@@ -122,23 +122,34 @@ def run(
         results = run_local(
             loaded, paths, research_seed=research_seed, report=report, resume=resume, out=folder
         )
-        if baselines if baselines is not None else research_seed is not None:
+    with _stopped_late(results):
+        if engine != "flower" and (baselines if baselines is not None else research_seed is not None):
             # They may take long: first what is there.
-            _write(results, folder, hub, start)
+            _write(results, folder, hub, start, again=again)
             results = run_baselines(
                 results, loaded, lambda other: run_local(other, paths, research_seed=research_seed)
             )
-    return _write(results, folder, hub, start)
+        return _write(results, folder, hub, start, again=again)
 
 
-def _write(results: Results, folder: Path | None, hub: Hub, start: float) -> Results:
+@contextlib.contextmanager
+def _stopped_late(results: Results) -> Iterator[None]:
+    """Ctrl-C once the study itself is finished: said beside what a baseline says of itself."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        said = [str(error)] if isinstance(error, Stopped) else []
+        raise Stopped("\n".join([*said, finished(results)])) from None
+
+
+def _write(results: Results, folder: Path | None, hub: Hub, start: float, *, again: bool) -> Results:
     """The results with their time, written at the hub and to ``folder`` with their report."""
     results = replace(results, seconds=round(time.monotonic() - start, 2))
     with contextlib.suppress(StoreError):
         Runs(hub).save(results)
     if folder is None:
         return results
-    save(results, folder)
+    save(results, folder, Runs(hub), again=again)
     try:
         write_report(results, folder)
     except Exception as error:
@@ -152,19 +163,21 @@ def _write(results: Results, folder: Path | None, hub: Hub, start: float) -> Res
     return results
 
 
-def _warn_of_failed(runs: Runs, study: Study) -> None:
+def _warn_of_failed(runs: Runs, study: Study, file: Path, institutions: Institutions) -> None:
     """Say that the last run of exactly this study failed after it was charged: nothing of that comes back."""
     last = next(iter(reversed(runs.of(study))), None)
-    if last is None or not last.charged or last.state in ("finished", "running"):
+    if last is None or last.state in ("finished", "running"):
         return
-    kept = (
-        f" What it had before the hold-out was evaluated: fedrisk runs export {last.attempt[:8]} --out FOLDER."
-        if last.can_export
-        else ""
-    )
+    left, charged = list[str](), last.charged
+    with contextlib.suppress(FedriskError):
+        nodes = load_nodes(_found(file, study, institutions))
+        left, charged = what_is_left(last, nodes), charged_by(last, nodes)
+    if not charged:
+        return
+    kept = "".join(f". {line}" for line in left)
     warnings.warn(
         f"run {last.attempt[:8]} of this study, begun {last.begun[:10]}, {last.state} after "
-        f"{', '.join(last.charged)} were charged; that stays charged, and this run is charged as well.{kept}",
+        f"{', '.join(charged)} were charged; that stays charged, and this run is charged as well{kept}",
         LeftUndone,
         stacklevel=3,
     )

@@ -32,7 +32,7 @@ EXIT_CODES = {
     9: "a file or disk cannot be read or written (store)",
     10: "something that fedrisk did not foresee (internal); the log has it",
     11: "a training diverged and left no model (training)",
-    130: "stopped by hand (Ctrl-C); the last line says what was charged",
+    130: "stopped by hand (Ctrl-C, a closed terminal, SIGTERM); the last line says what was charged",
 }
 """What each exit code says."""
 
@@ -69,7 +69,7 @@ def report(error: BaseException) -> int:
     """Say on standard error what went wrong, in one line; the exit code."""
     if isinstance(error, KeyboardInterrupt):
         err.print()
-        fail(str(error) if isinstance(error, Stopped) else "stopped by hand (Ctrl-C)", "stopped")
+        fail(str(error) if isinstance(error, Stopped) else "stopped by hand", "stopped")
     elif isinstance(error, FedriskError):
         fail(str(error), error.code)
     else:

@@ -3,6 +3,7 @@
 They read the institution's own store and nothing of anybody else; nothing of it leaves.
 """
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -72,7 +73,9 @@ def results(
         words = f"{rows:,} rows of attempt {entry.attempt} in {to}: {', '.join(written)}"
         _say(said, words, as_json)
     else:
-        _show(node, own_results.find(node, attempt), as_json)
+        entry = own_results.find(node, attempt)
+        _show(node, entry, as_json)
+        _say_owed(entry, institution)
 
 
 def own(
@@ -118,12 +121,19 @@ def _list(node: "Node", entries: "list[Entry]", file: Path, as_json: bool) -> No
         table.add_row(short(entry.attempt), entry.when[:16].replace("T", " "), study, rows, _models(entry))
     out.print(table)
     for entry in entries:
-        if entry.owed:
-            alert(
-                f"the scores of {short(entry.attempt)} are not there; make them from what the attempt kept, at no "
-                f"charge: fedrisk results {file} fetch {short(entry.attempt)}",
-                "yellow",
-            )
+        _say_owed(entry, file)
+
+
+def _say_owed(entry: "Entry", file: Path) -> None:
+    """What is missing of an attempt and can be made."""
+    if not entry.owed:
+        return
+    what, name = "scores" if entry.rows is None else "own models and figures", short(entry.attempt)
+    alert(
+        f"the {what} of {name} are not there; make them from what the attempt kept, at no charge: fedrisk results "
+        f"{shlex.quote(str(file))} fetch {name}",
+        "yellow",
+    )
 
 
 def _models(entry: "Entry") -> str:
@@ -142,8 +152,12 @@ def _fetch(node: "Node", attempt: str | None, file: Path, as_json: bool) -> None
         owed = [e.attempt for e in own_results.entries(node) if e.owed]
         if len(owed) != 1:
             raise ConfigError(
-                f"{len(owed)} attempts at {node.name} keep what scores can be made from; name one: fedrisk results "
-                f"{file} fetch ATTEMPT"
+                f"{len(owed)} attempts at {node.name} keep what results can be made from"
+                + (
+                    f"; name one: {', '.join(a[:8] for a in owed)}"
+                    if owed
+                    else ": all have theirs, or ended before"
+                )
             )
         (attempt,) = owed
     attempt = own_results.find(node, attempt).attempt

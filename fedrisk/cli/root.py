@@ -3,6 +3,9 @@
 Every command and group has ``--quiet``, ``--verbose`` and ``--log-file``, at whatever place of the line they stand.
 """
 
+import contextlib
+import signal
+import threading
 import traceback
 import typing
 from collections.abc import Iterator
@@ -50,7 +53,8 @@ class Root(TyperGroup):
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; errors are told in one line."""
         try:
-            done = super().invoke(ctx)
+            with _ending_as_by_hand():
+                done = super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             _tell_lost_output()
             raise
@@ -59,6 +63,28 @@ class Root(TyperGroup):
         if _tell_lost_output():
             raise typer.Exit(9)
         return done
+
+
+@contextlib.contextmanager
+def _ending_as_by_hand() -> Iterator[None]:
+    """A terminal that is closed, or a service that is stopped, ends a command as Ctrl-C does: it says what was charged.
+
+    What the caller set for a signal (nohup, a program that has its own handler) stays.
+    """
+    ours = []
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        ours = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def walk(command: click.Command) -> Iterator[click.Command]:

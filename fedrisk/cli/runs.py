@@ -82,7 +82,7 @@ def export(
     run = registry.find(attempt)
     results = registry.results(run)
     prepare(folder, again=again)
-    save(results, folder)
+    save(results, folder, registry)
     write_report(results, folder)
     tell(f"results of run {run.attempt} in {folder}")
     if run.results == "before_evaluation":
@@ -147,11 +147,14 @@ def _where(run: "Run") -> str:
 
 
 def _about(run: "Run") -> list[str]:
-    charged = ", ".join(run.charged)
+    charged = ", ".join(run.charged) or "nobody"
+    if run.state not in ("finished", "running"):
+        # A debit whose answer never came is known to the member's ledger alone.
+        charged += ", as far as the hub heard (fedrisk budget FILE is what counts)"
     lines = [
         f"begun {run.begun[:19]}, {_state(run)}" + ("" if run.ended is None else f" {run.ended[:19]}"),
         f"recipe {run.recipe}, engine {run.engine}, study digest {run.digest[:16]}",
-        f"{run.exchanges} exchanges" + (f"; charged: {charged}" if charged else "; nobody was charged"),
+        f"{run.exchanges} exchange{'' if run.exchanges == 1 else 's'}; charged: {charged}",
         f"results: {_where(run)}",
     ]
     if run.can_export:

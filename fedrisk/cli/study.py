@@ -119,19 +119,24 @@ def _print_end(results: "Results", folder: Path, kept: "Sequence[BankKept]") -> 
             continue
         models = f"; own models: {', '.join(bank.models)}" if bank.models else ""
         tell(f"scores at {bank.bank}: {bank.rows:,} rows{models}")
+        file = shlex.quote(str(bank.file))
+        if bank.owed:
+            fetch = f"fedrisk results {file} fetch {short(results.attempt)}"
+            tell(f"  own models and figures are missing; at no charge: {fetch}")
         if bank.failed:
             failed = ", ".join(f"{name} ({code})" for name, code in bank.failed.items())
-            tell(f"  not made: {failed}; why: fedrisk results {bank.file} show")
+            tell(f"  not made: {failed}; why: fedrisk results {file} show")
 
 
 def _no_scores(attempt: str, banks: "Sequence[BankKept]") -> str:
     """What to do where scores are not in a bank's store."""
     lines = ["the study is finished and charged, and its results are saved; but scores are missing:"]
     for bank in banks:
-        fetch = f"fedrisk results {bank.file} fetch {short(attempt)}"
+        file = shlex.quote(str(bank.file))
+        fetch = f"fedrisk results {file} fetch {short(attempt)}"
         remedy = f"{fetch} makes them, at no charge, once the store can be written"
         other = "its store cannot be read; see that it can, and look again with fedrisk results"
-        lines.append(f"{bank.bank}: {remedy if bank.owed else f'{other} {bank.file}'}")
+        lines.append(f"{bank.bank}: {remedy if bank.owed else f'{other} {file}'}")
     return "\n".join(lines)
 
 

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 from fedrisk.clients import out_of_time
 from fedrisk.clients.attempt import Agreement, Attempt
 from fedrisk.clients.books import settle_books
+from fedrisk.clients.evaluation import ROOM, room_for
 from fedrisk.clients.evaluation_key import own_statement
 from fedrisk.clients.label_rate import check_rate
 from fedrisk.clients.node import Node
@@ -152,6 +153,7 @@ def rules_of_table(
 ) -> Iterator[Rule]:
     """Whether a checked table fits the study, what later exchanges would refuse included."""
     yield lambda: _check_rows(study, node, table)
+    yield lambda: node.store.has_room(room_for(len(table)) if node.name in study.banks else ROOM >> 2)
     yield lambda: check_epsilon_delta(study.privacy.epsilon, study.privacy.delta, len(table))
     yield lambda: _check_dates(study, node, table)
     if node.name in study.banks:

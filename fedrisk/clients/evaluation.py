@@ -2,9 +2,10 @@
 
 The order is the same for every recipe. Scores are written first, before the release of the hold-out is paid; then one
 histogram of score bin by label leaves, noisy and masked, with its answer on the disk; then the bank fits models for
-itself. Where scores cannot be written, the study goes on, since it was paid for: what they are made from stays on the
-disk until they were written and read back (``AttemptStore.keep_until_settled``, clients/own_results). Research runs,
-which have no privacy, let exact counts and the figures of the bank's models out instead.
+itself. Where scores or own figures cannot be written, or the process is killed on the way, the study goes on, since it
+was paid for: what they are made from stays on the disk until both are there (``AttemptStore.keep_until_settled``,
+clients/own_results). Research runs, which have no privacy, let exact counts and the figures of the bank's models out
+instead.
 """
 
 import contextlib
@@ -29,6 +30,9 @@ Figures = dict[str, float | None]
 SCORES = "scores.parquet"
 """File of the bank's scores among its results of an attempt."""
 
+
+FIGURES = "own_figures.json"
+"""File of its own figures, and of what could not be made, beside it."""
 
 POINTS = "points.parquet"
 """File of the points of each of the bank's columns, beside it."""
@@ -82,7 +86,8 @@ def evaluate(
     if wanted and not attempt.node.institution.policy.evaluation:
         raise PolicyError(f"{attempt.name} lets no evaluation figures out (policy.evaluation = false)")
     release = attempt.plan.release("evaluation")
-    before = scores_kept(attempt) is not None
+    # Scores that are there although this was never paid are of the card as it was before, fetched too early.
+    before = outlet.charged(attempt, release.name) and scores_kept(attempt) is not None
     if not before:
         # Before anything is paid: what cannot be scored refuses the exchange.
         score()
@@ -151,13 +156,22 @@ def try_to_keep(attempt: Attempt, action: str, keep: Callable[[], None]) -> None
             attempt.node.store.log_error(attempt.state.id, f"{action}: scores", error)
 
 
-def settle_scores(attempt: Attempt) -> None:
-    """Read the scores back: nothing is owed any more. StoreError where they are not there."""
+def read_back(attempt: Attempt) -> None:
+    """StoreError where the scores that were written are not there."""
     if scores_kept(attempt) is None:
         raise StoreError(
             f"the scores of attempt {attempt.state.id} at {attempt.name} were written and cannot be read back; see "
             f"that {attempt.node.store.path / 'results'} can be written"
         )
+
+
+def settle(attempt: Attempt, figures: bytes) -> None:
+    """Write the bank's own figures, the last of what it keeps: nothing is owed once they and the scores are there.
+
+    StoreError where either is not.
+    """
+    attempt.node.store.put_result(attempt.state.id, FIGURES, figures)
+    read_back(attempt)
     attempt.state.settle()
 
 

@@ -5,6 +5,7 @@ entry, also of one that left nothing. Scores that could not be written are made 
 """
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -15,16 +16,15 @@ import numpy as np
 import pandas as pd
 
 from fedrisk.clients.attempt import Attempt
-from fedrisk.clients.evaluation import POINTS, SCORES, rows_of_scores
+from fedrisk.clients.evaluation import FIGURES, POINTS, SCORES, rows_of_scores
 from fedrisk.clients.node import Node
-from fedrisk.clients.store.attempt_store import AttemptStore, Begun
+from fedrisk.clients.store.attempt_store import AttemptStore, Begun, Since
 from fedrisk.errors import ConfigError, DataError, FedriskError, StoreError
 from fedrisk.files import write_atomic
 from fedrisk.models.scorecard import EXTERNAL, Scorecard
 from fedrisk.recipe import Recipe
 from fedrisk.study import BANK
 
-FIGURES = "own_figures.json"
 MODELS = ("recalibrated", "alone", "local", "personal", "champion", "best")
 """Models whose probabilities may stand beside the shared one's."""
 
@@ -38,9 +38,9 @@ LEAST_PREFIX = 4
 class Entry:
     """One attempt at a study, at an institution.
 
-    when: of the scores, or of the attempt where there are none. rows: scored, None where no scores are there. models:
-    own ones whose probabilities are there. failed: what could not be made, by name with its code. owed: whether scores
-    can be made from what the attempt kept.
+    when: it began. rows: scored, None where no scores are there. models: own ones whose probabilities are there.
+    failed: what could not be made, by name with its code. owed: whether scores or own figures are missing that can be
+    made from what the attempt kept.
     """
 
     attempt: str
@@ -72,14 +72,12 @@ def entry_of(node: Node, attempt: str) -> Entry:
     state = AttemptStore(node.store.path / "attempts" / attempt)
     study, begun = _study(state)
     columns = _columns(folder / SCORES)
-    marks = [f for f in (folder / SCORES, folder / FIGURES, state.folder / "Begun.json") if f.exists()]
-    when = marks[0].stat().st_mtime if marks else 0.0
     return Entry(
         attempt=attempt,
         study=str(study.get("name", "")),
         recipe=str(study.get("recipe", "scorecard" if study else "")),
         research=begun is not None and begun.research_seed is not None,
-        when=datetime.fromtimestamp(when, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        when=_when(state, folder),
         rows=rows_of_scores(folder / SCORES),
         models=tuple(m for m in MODELS if f"{m}_probability" in columns),
         failed={name: str(why.get("code", "")) for name, why in _absent(folder).items()},
@@ -116,10 +114,7 @@ def figures(node: Node, entry: Entry) -> dict[str, Any]:
         if not isinstance(found, dict):
             raise ValueError
     except (OSError, ValueError):
-        raise StoreError(
-            f"{file} cannot be read; make it again with `fedrisk results FILE fetch {entry.attempt[:8]}`, or put it "
-            "back from its copy"
-        ) from None
+        raise StoreError(f"{file} cannot be read; put it back from its copy") from None
     return found
 
 
@@ -133,13 +128,8 @@ def scores(node: Node, entry: Entry) -> pd.DataFrame:
     try:
         return pd.read_parquet(file)
     except (OSError, ValueError):
-        remedy = (
-            f"make them from what the attempt kept, at no charge: fedrisk results FILE fetch {entry.attempt[:8]}"
-            if entry.owed
-            else "put the file back from a copy of the store"
-        )
         raise ConfigError(
-            f"{node.name} has no scores of attempt {entry.attempt} ({file}); {remedy}"
+            f"{node.name} has no scores of attempt {entry.attempt} ({file}); {_remedy(node, entry)}"
         ) from None
 
 
@@ -295,6 +285,29 @@ def _meanings(node: Node) -> dict[str, str]:
 
 def _folder(node: Node, entry: Entry) -> Path:
     return node.store.path / "results" / entry.attempt
+
+
+def _remedy(node: Node, entry: Entry) -> str:
+    """What to do where the scores of an attempt are not there."""
+    if entry.owed:
+        file = shlex.quote(str(node.institution.file))
+        return f"make them from what the attempt kept, at no charge: fedrisk results {file} fetch {entry.attempt[:8]}"
+    if _folder(node, entry).exists():
+        return "put the file back from a copy of the store"
+    return "the study ended here before there were any; what was charged until then stays charged"
+
+
+def _when(state: AttemptStore, folder: Path) -> str:
+    """When an attempt began; by the times of its files where an earlier version kept no other."""
+    try:
+        since = state.find(Since)
+    except StoreError:
+        since = None
+    if since is not None:
+        return since.time
+    marks = [f for f in (state.folder / "Begun.json", folder / SCORES, folder / FIGURES) if f.exists()]
+    when = marks[0].stat().st_mtime if marks else 0.0
+    return datetime.fromtimestamp(when, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _study(state: AttemptStore) -> tuple[dict[str, Any], Begun | None]:

@@ -62,12 +62,14 @@ class Check:
 class Checks(list[Check]):
     """The checks of a table with ``total`` rows, whose first one a spreadsheet shows as row ``first_row``.
 
-    ``read`` rows were read, before any was left out.
+    ``read`` rows were read, before any was left out. ``typed`` are the columns, by their names in the table, whose
+    values have a type in the source and are no texts.
     """
 
     total: int = 0
     read: int = 0
     first_row: int = 1
+    typed: frozenset[str] | set[str] = frozenset()
 
     def note(
         self,

@@ -18,14 +18,26 @@ from fedrisk.data.hints import (
     codes_hint,
     date_hint,
     grouped_by_points,
+    lost_zeros,
     notation_hint,
 )
 from fedrisk.data.special import special_values
 from fedrisk.data.text import MISSING, Notation
-from fedrisk.data.typed import read_category, read_date, read_flag, read_number, special_rows, texts_of
+from fedrisk.data.typed import (
+    is_missing,
+    read_category,
+    read_date,
+    read_flag,
+    read_number,
+    special_rows,
+    texts_of,
+)
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+
+FIRST_YEAR, LAST_YEAR = 1902, 2150
+"""Years of which a day is taken for a day; programs write 1900-01-01, 1899-12-30 and 9999-12-31 for no date."""
 
 # By kind: what a value must be, and an example for the remedy.
 _WANTED = {
@@ -40,6 +52,7 @@ def checked_column(values: pd.Series[Any], c: Column, checks: Checks, notation: 
     typed, unreadable = _READERS[c.kind](values, c, notation)
     if c.kind == "number":
         _check_points(values, c, checks, notation)
+        _check_percents(typed, values, c, checks, notation)
         codes = special_rows(typed, values, c, notation)
         for code in special_values(c.special):
             typed[codes & (typed == code)] = code
@@ -47,8 +60,11 @@ def checked_column(values: pd.Series[Any], c: Column, checks: Checks, notation: 
         _check_number(typed, plain, values, c, checks)
         if c.low is not None:
             typed[plain] = np.clip(typed[plain], *_ends(c))
+    if c.kind == "date":
+        _check_days(typed, values, c, checks)
     if c.kind == "category":
         _tolerate(c, unreadable, values, checks)
+        _check_prefix(values, c, checks)
     else:
         _check_readable(c, unreadable, values, checks, notation)
     _check_missing(pd.isna(typed) & ~unreadable, values.index, c, checks)
@@ -75,7 +91,8 @@ def _check_readable(
 
 def _check_points(values: pd.Series[Any], c: Column, checks: Checks, notation: Notation) -> None:
     """Numbers that would be others if points stood between thousands."""
-    if values.dtype == np.float64 or notation.decimal != ".":
+    # Where numbers have a type of their own, nobody has to ask what their points mean.
+    if values.dtype == np.float64 or notation.decimal != "." or c.table_name in checks.typed:
         return
     # A look at the first rows clears most columns.
     if not grouped_by_points(list(values[:LOOKED_AT].dropna())):
@@ -85,6 +102,19 @@ def _check_points(values: pd.Series[Any], c: Column, checks: Checks, notation: N
         return
     remedy = 'if it divides thousands, write decimal = "," and thousands = "." in [table]'
     checks.note(c.name, "every number with a point has three digits after it", found, remedy, "warning")
+
+
+def _check_percents(
+    typed: Floats, values: pd.Series[Any], c: Column, checks: Checks, notation: Notation
+) -> None:
+    """Numbers with a percent sign beside numbers without one, as spreadsheets write cells of different formats."""
+    if values.dtype == np.float64 or notation.percent is None:
+        return
+    signed = values.str.strip().str.endswith(("%", "\uff05"), na=False).to_numpy(dtype=bool)
+    bare = ~signed & np.isfinite(typed) & (typed != 0)
+    if signed.any():
+        rule, remedy = "no percent sign, which others have", "check that these are in the same unit"
+        checks.note(c.name, rule, int(bare.sum()), remedy, "warning", **_shown(values, bare))
 
 
 def notation_remedy(values: pd.Series[Any], unreadable: Bools, notation: Notation) -> str:
@@ -102,6 +132,27 @@ def _shown(values: pd.Series[Any], rows: Bools) -> dict[str, Any]:
     if not rows.any():
         return {}
     return {"at": values.index[rows], "values": _distinct(values, rows)}
+
+
+def _check_prefix(values: pd.Series[Any], c: Column, checks: Checks) -> None:
+    """Codes cut to their beginning: where zeros in front were lost, the beginning is that of another code."""
+    if c.prefix is None or c.categories is None:
+        return
+    texts = texts_of(values)
+    known = [t for t in texts.dropna().unique() if not is_missing(t)]
+    short = texts.isin(lost_zeros(known, c.categories)).to_numpy()
+    rule = "codes with fewer digits than others, and none that begins with 0 as listed ones do"
+    remedy = "if zeros in front were lost, these rows count as other categories: export the column as text"
+    checks.note(c.name, rule, int(short.sum()), remedy, "warning", **_shown(values, short))
+
+
+def _check_days(days: Any, values: pd.Series[Any], c: Column, checks: Checks) -> None:
+    """Days that stand for something else, as 9999-12-31 does for none."""
+    year = pd.DatetimeIndex(days).year.to_numpy(dtype=np.float64, na_value=np.nan)
+    odd = (year < FIRST_YEAR) | (year > LAST_YEAR)
+    rule = f"a day before {FIRST_YEAR} or after {LAST_YEAR}"
+    remedy = "if it stands for no date, list it in missing_values"
+    checks.note(c.name, rule, int(odd.sum()), remedy, "warning", **_shown(values, odd))
 
 
 def _check_missing(missing: Bools, rows: pd.Index[Any], c: Column, checks: Checks) -> None:

@@ -62,6 +62,22 @@ def _singles(values: npt.NDArray[np.float32]) -> Floats:
     return out
 
 
+def holds_text(kind: Any) -> bool:
+    """Whether a column of this type holds texts, or bytes that may be texts, rather than values of another type."""
+    if isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    simple = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    raw = (
+        pa.types.is_binary,
+        pa.types.is_large_binary,
+        pa.types.is_binary_view,
+        pa.types.is_fixed_size_binary,
+    )
+    return any(of(kind) for of in (*simple, *raw))
+
+
 def exact_texts(column: Any) -> Any:
     """A column of any simple type as Arrow strings, null where missing.
 
@@ -83,6 +99,17 @@ def exact_texts(column: Any) -> Any:
     raise DataError(
         f"holds values of type {str(kind).partition('<')[0]}, which have no text; export one simple column for each"
     )
+
+
+def whole_decimals(column: Any) -> Any:
+    """Decimals that are all whole as texts without a fraction, since databases hold ids so; else the column itself.
+
+    Decimals are exact: unlike doubles they lost no digit.
+    """
+    if not pa.types.is_decimal(column.type):
+        return column
+    texts = pc.replace_substring_regex(exact_texts(column), r"\.0+$", "")
+    return column if pc.any(pc.match_substring(texts, ".")).as_py() else texts
 
 
 def float_texts(values: Floats) -> list[str | None]:
@@ -125,6 +152,11 @@ def _moments(column: Any) -> Any:
     return pc.replace_substring_regex(texts, r"\.$|( 00:00:00\.?)$", "")
 
 
+def _times(column: Any) -> Any:
+    texts = pc.replace_substring_regex(column.cast(pa.string()), r"(\.\d*?)0+$", r"\1")
+    return pc.replace_substring_regex(texts, r"\.$", "")
+
+
 def _storage(column: Any) -> Any:
     """An extension type's plain values; 16 bytes of a UUID as its text."""
     name, column = column.type.extension_name, column.storage
@@ -155,7 +187,7 @@ _TEXTS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
     (pa.types.is_integer, _cast),
     (pa.types.is_boolean, _cast),
     (pa.types.is_date, _cast),
-    (pa.types.is_time, _cast),
+    (pa.types.is_time, _times),
     (pa.types.is_binary, _each),
     (pa.types.is_large_binary, _each),
     (pa.types.is_binary_view, _each),

@@ -122,8 +122,14 @@ class CsvFile:
             f"row {n} has {got} fields, the header {width}" for n, got, width in ragged[:MOST_ROWS]
         )
         if not whole and {got - width for _, got, width in ragged} == {1}:
-            return f"cannot be read: every row has one field more than the header ({shown}); add its name to the header"
+            return (
+                f"cannot be read: every row has one field more than the header ({shown}); add its name to the header, "
+                f'or where "{self.delimiter}" stands in a number or at the end of rows, export with another delimiter'
+            )
+        such = f"{shown} ({len(ragged):,} such rows)"
+        if all(got == 1 for _, got, _ in ragged) and len(ragged) <= MOST_ROWS:
+            return f"cannot be read: {such}; take lines out that are no rows, such as a total or a note"
         return (
-            f"cannot be read: {shown} ({len(ragged):,} such rows); put values that hold the delimiter "
+            f"cannot be read: {such}; put values that hold the delimiter "
             f'"{self.delimiter}" in quotes, or write the delimiter of the file in [table]'
         )

@@ -2,15 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
 import sqlalchemy
+import sqlalchemy.exc
 
-from fedrisk.data.text import text_of
+from fedrisk.data.text import marked_text, text_of
 from fedrisk.errors import DataError
+
+_FAILURES = (
+    (
+        r"no such table|undefinedtable|relation .* does not exist|table .* doesn't exist|ora-00942",
+        "the query names a table that is not there, or that this user may not see",
+    ),
+    (
+        r"no such column|undefinedcolumn|column .* does not exist|unknown column|ora-00904",
+        "the query names a column that is not there",
+    ),
+    (
+        r"syntax error|error in your sql syntax|incomplete input|ora-009",
+        "the query is no valid SQL; try it in a client of the database",
+    ),
+    (r"one statement at a time", "write one statement alone as query"),
+    (r"does not return rows|closed automatically", "the query gives no rows; write a SELECT"),
+    (r"not a database|file is encrypted", "the file is no SQLite database, or an encrypted one"),
+    (
+        r"unable to open|locked",
+        "the file cannot be opened; check its path, its rights, and who else has it open",
+    ),
+    (r"password|authentication|access denied|ora-01017", "the database does not take this user or password"),
+    (
+        r"translate host|resolve|refused|unreachable|timed? ?out|could not connect|connection failed|can't connect",
+        "the database does not answer; check host and port of the URL",
+    ),
+    (
+        r"permission denied|insufficientprivilege|not authorized",
+        "this user may not read what the query names",
+    ),
+    (
+        r"could not decode|invalid byte|codec",
+        "a text is not in the encoding that the database states; export it as bytes, or repair it",
+    ),
+    (
+        r"can't load plugin",
+        "the URL begins with a kind of database that is not known, such as postgresql:// or sqlite:///",
+    ),
+)
 
 NUMBERS = (bool, int, float)
 """Types of values that Arrow takes as they are; all others become exact text."""
@@ -26,8 +67,17 @@ def opened_query(url: str, query: str) -> Iterator[tuple[list[str], Any]]:
     """
     with _engine(url).connect() as connection:
         streamed = connection.execution_options(stream_results=True)
-        result = streamed.execute(sqlalchemy.text(query))
+        # A colon is a part of the query, never the beginning of a parameter.
+        result = streamed.execute(sqlalchemy.text(query.replace(":", "\\:")))
         yield list(result.keys()), result
+
+
+def failure(error: sqlalchemy.exc.SQLAlchemyError) -> str:
+    """Why a database refused, in own words: its own may quote rows, the query or the password."""
+    cause = getattr(error, "orig", None) or error
+    said = f"{type(cause).__name__} {cause}".lower()
+    found = next((words for pattern, words in _FAILURES if re.search(pattern, said)), None)
+    return found or "check the URL, the database, or the query"
 
 
 def _engine(url: str) -> sqlalchemy.Engine:
@@ -40,14 +90,33 @@ def _engine(url: str) -> sqlalchemy.Engine:
     raise DataError(reason)
 
 
-def query_blocks(result: Any, header: list[str], names: list[str], rows: int) -> Iterator[dict[str, Any]]:
-    """Blocks of at most ``rows`` rows: the named columns as Arrow arrays of numbers or exact texts."""
+def query_blocks(
+    result: Any, header: list[str], names: list[str], rows: int, marks: Mapping[str, str], typed: set[str]
+) -> Iterator[dict[str, Any]]:
+    """Blocks of at most ``rows`` rows: the named columns as Arrow arrays of numbers or exact texts.
+
+    Args:
+        result: of the query.
+        header: names of its columns.
+        names: of the columns that are wanted.
+        rows: most of a block.
+        marks: for columns of numbers, the mark before a fraction in their texts: numbers that the database gives as
+            numbers are written with it too, where they stand among texts.
+        typed: takes the names of columns in which no value is a text; names of others are taken away.
+    """
     places = {name: header.index(name) for name in names}
+    typed.update(names)
     for partition in result.partitions(rows):
-        yield {name: _column(name, [row[place] for row in partition]) for name, place in places.items()}
+        block = {}
+        for name, place in places.items():
+            values = [row[place] for row in partition]
+            if any(isinstance(v, str) for v in values):
+                typed.discard(name)
+            block[name] = _column(name, values, marks.get(name, "."))
+        yield block
 
 
-def _column(name: str, values: list[Any]) -> Any:
+def _column(name: str, values: list[Any], mark: str) -> Any:
     """One type for all values where they have one; else text, as a database without fixed types gives."""
     kinds = set(map(type, values)) - {type(None)}
     if kinds <= {str}:
@@ -59,7 +128,9 @@ def _column(name: str, values: list[Any]) -> Any:
             # Whole numbers beyond 64 bits.
             pass
     try:
-        return pa.array([text_of(v) for v in values], pa.string())
+        return pa.array(
+            [v if isinstance(v, str) else marked_text(text_of(v), mark) for v in values], pa.string()
+        )
     except DataError as error:
         reason = str(error)
     raise DataError(f'column "{name}" {reason}')

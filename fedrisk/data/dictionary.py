@@ -167,6 +167,11 @@ class Label(_Frozen):
     @model_validator(mode="after")
     def _rules(self) -> Label:
         problems = []
+        if any(isinstance(v, str) and not v.strip() for v in (*self.positive, *self.negative)):
+            problems.append(
+                "positive or negative lists an empty text, and an empty cell is no label; write the outcome into the "
+                "table (a query can: COALESCE(column, 'no'))"
+            )
         if bool(self.positive) != bool(self.negative):
             problems.append(
                 "positive and negative are given together or not at all; list the values of both, or leave "
@@ -389,6 +394,13 @@ def _category_problems(c: Column) -> list[str]:
         found.append(
             "categories must be non-empty and without space around them; such space is removed when tables "
             "are read"
+        )
+    if both := sorted(
+        {str(v) for v in c.missing_values if Codes(c.categories).place(canonical(v)) is not None}
+    ):
+        found.append(
+            f"categories and missing_values share {', '.join(map(repr, both))}; a value is a category or counts as "
+            "missing, so remove it from one of them"
         )
     if c.prefix is not None and (long := [x for x in c.categories if len(x) > c.prefix]):
         found.append(

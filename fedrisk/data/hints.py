@@ -7,6 +7,7 @@ holds a value.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import product
 
@@ -134,7 +135,8 @@ def category_hint(texts: Sequence[str], listed: Sequence[str]) -> str:
     'zeros in front of the codes were lost: export the column as text'
     """
     sample = [plain_width(trim(t)) for t in texts[:LOOKED_AT]]
-    folded, bare = {c.casefold() for c in listed}, {c.lstrip("0") for c in listed if c.isdigit()}
+    composed = {unicodedata.normalize("NFKC", c) for c in listed}
+    folded, bare = {c.casefold() for c in listed}, {c.lstrip("0") or "0" for c in listed if c.isdigit()}
     ways = (
         (
             lambda t: _LOST.fullmatch(t) is not None,
@@ -145,12 +147,31 @@ def category_hint(texts: Sequence[str], listed: Sequence[str]) -> str:
             "zeros in front of the codes were lost: export the column as text",
         ),
         (lambda t: t in listed, "they are in full-width characters: write them as listed"),
+        (
+            lambda t: unicodedata.normalize("NFKC", t) in composed,
+            "they look the same and are other characters (Unicode forms): write them as listed",
+        ),
         (lambda t: t.casefold() in folded, "upper and lower case differ: write them as listed"),
     )
     for looks, what in ways:
         if sample and sum(map(looks, sample)) > len(sample) / 2:
             return what
     return ""
+
+
+def lost_zeros(texts: Sequence[str], listed: Sequence[str]) -> list[str]:
+    """Codes of which zeros in front were lost, where only beginnings of codes are listed: the shorter ones.
+
+    Some listed beginnings start with 0 and no code does, while all are numbers and most are longer than others.
+
+    >>> lost_zeros(["111", "1111", "2222"], ["01", "11", "22"]), lost_zeros(["0111", "1111"], ["01", "11"])
+    (['111'], [])
+    """
+    codes = [whole(trim(t)) for t in texts]
+    if not any(c.startswith("0") for c in listed) or not all(re.fullmatch("[1-9][0-9]*", c) for c in codes):
+        return []
+    longest = max(map(len, codes), default=0)
+    return [text for text, code in zip(texts, codes, strict=True) if len(code) < longest]
 
 
 def codes_hint(outside: Floats, low: float, high: float) -> str:

@@ -47,6 +47,10 @@ _SIGNS = (
     (b"(\xb5/\xfd", "compressed by zstd", "unpack it"),
     (b"7z\xbc\xaf", "a 7z archive", "unpack it"),
     (b"Rar!", "a RAR archive", "unpack it"),
+    (b"\0" * 12 + b"\xc2\xea\x81\x60", "a SAS data set", _CONVERT),
+    (b"HEADER RECORD*******", "a SAS transport file", _CONVERT),
+    (b"<stata_dta>", "a Stata file", _CONVERT),
+    (b"{\\rtf", "formatted text (RTF)", _CONVERT),
 )
 _WIDE_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,12 @@ import sqlalchemy
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fedrisk.data.checks import Check, Checks
-from fedrisk.data.columns import exact_texts, float_texts, plain_numbers
+from fedrisk.data.columns import exact_texts, float_texts, holds_text, plain_numbers, whole_decimals
 from fedrisk.data.csv_file import CsvFile
-from fedrisk.data.database import opened_query, query_blocks
+from fedrisk.data.database import failure, opened_query, query_blocks
 from fedrisk.data.dictionary import ROW_NUMBER, Dictionary
 from fedrisk.data.recognise import refuse_other_than_parquet
-from fedrisk.data.text import Codes, Notation, Value, trim
+from fedrisk.data.text import Codes, Notation, Value, marked_text, trim
 from fedrisk.errors import ConfigError, DataError
 
 __all__ = [
@@ -223,25 +223,33 @@ def read_header(source: TableSource, base: str | Path) -> list[str]:
 
 
 def read_texts(
-    source: TableSource, base: str | Path, names: Sequence[str] | None = None
+    source: TableSource,
+    base: str | Path,
+    names: Sequence[str] | None = None,
+    *,
+    without_text: dict[str, str] | None = None,
 ) -> Iterator[pd.DataFrame]:
     """Blocks of the named columns (all by default) as exact text, None where a value is missing.
 
-    Rows are those of the whole table, without ``only`` and ``part``; the index is the row number.
+    Rows are those of the whole table, without ``only`` and ``part``; the index is the row number. Where
+    ``without_text`` is given, columns whose values have no text (lists, bytes) are None in every row and enter it with
+    the reason, instead of an error.
 
     Raises:
         ConfigError: no such file.
         DataError: as `read_header`, or a name is not in the table.
     """
     try:
-        yield from _text_blocks(source, Path(base), names)
+        yield from _text_blocks(source, Path(base), names, without_text)
         return
     except _READING as error:
         reason = _reason(error)
     raise DataError(f"{where(source)}: {reason}")
 
 
-def _text_blocks(source: TableSource, base: Path, names: Sequence[str] | None) -> Iterator[pd.DataFrame]:
+def _text_blocks(
+    source: TableSource, base: Path, names: Sequence[str] | None, without_text: dict[str, str] | None
+) -> Iterator[pd.DataFrame]:
     with _open(source, base, names or ()) as opened:
         wanted = list(names) if names is not None else [trim(n) for n in opened.header]
         checks = Checks()
@@ -250,8 +258,8 @@ def _text_blocks(source: TableSource, base: Path, names: Sequence[str] | None) -
             raise DataError("; ".join(f"{c.column}: {c.rule}; {c.remedy}" for c in broken))
         start = 0
         for block in opened.blocks(wanted):
-            texts = {n: pd.Series(_texts(n, c).to_pylist(), dtype=object) for n, c in block.items()}
-            frame = pd.DataFrame(texts)
+            texts = {n: _texts_or_none(n, c, without_text).to_pylist() for n, c in block.items()}
+            frame = pd.DataFrame({n: pd.Series(t, dtype=object) for n, t in texts.items()})
             frame.index = pd.RangeIndex(start, start + len(frame))
             start += len(frame)
             yield frame
@@ -265,15 +273,17 @@ def _reason(error: Exception) -> str:
     if isinstance(error, DataError):
         return str(error)
     if isinstance(error, sqlalchemy.exc.SQLAlchemyError):
-        return f"cannot be read ({type(error).__name__}); check the URL, the database, or the query"
+        return f"cannot be read ({type(error).__name__}); {failure(error)}"
     return f"cannot be read ({type(error).__name__}); check the file, its encoding"
 
 
 def _selected(source: TableSource, d: Dictionary, base: Path, checks: Checks) -> pd.DataFrame | None:
     needed = _needed(d)
     wanted = list(dict.fromkeys([*needed, *source.only]))
-    numeric = _numeric(d) - set(source.only)
-    with _open(source, base, wanted) as opened:
+    numbers = _numbers(d)
+    numeric = numbers - _codes(d) - set(source.only)
+    marks = dict.fromkeys(numbers, source.decimal)
+    with _open(source, base, wanted, marks) as opened:
         checks.first_row = opened.first_row
         _check_header(opened, wanted, checks)
         if any(check.severity == "error" for check in checks):
@@ -281,14 +291,22 @@ def _selected(source: TableSource, d: Dictionary, base: Path, checks: Checks) ->
         chosen, rows, parts = _filters(source, d), [np.zeros(0, dtype=np.int64)], []
         for block in opened.blocks(wanted):
             n = len(next(iter(block.values()))) if block else 0
-            columns = {name: _values(name, column, name in numeric) for name, column in block.items()}
+            if d.id in block:
+                block[d.id] = whole_decimals(block[d.id])
+            columns = {
+                name: _values(name, column, name in numeric, marks.get(name, "."))
+                for name, column in block.items()
+            }
             kept = np.ones(n, dtype=bool)
             for name, codes in chosen.items():
                 kept &= by_value(columns[name], lambda v, codes=codes: codes.place(v) is not None) == 1.0
             rows.append(np.flatnonzero(kept) + checks.read)
             checks.read += n
             parts.append({name: columns[name] if kept.all() else columns[name][kept] for name in needed})
-    table = pd.DataFrame({name: _joined([part[name] for part in parts]) for name in needed})
+        checks.typed = {trim(name) for name in opened.typed}
+    table = pd.DataFrame(
+        {name: _joined([part[name] for part in parts], marks.get(name, ".")) for name in needed}
+    )
     table.index = pd.Index(np.concatenate(rows))
     return table if source.part is None else table.iloc[source.part.rows(len(table))]
 
@@ -302,14 +320,19 @@ def _needed(d: Dictionary) -> list[str]:
     return list(dict.fromkeys(needed))
 
 
-def _numeric(d: Dictionary) -> set[str]:
-    """Names, in the table, of the columns that are used as numbers and as nothing else."""
+def _numbers(d: Dictionary) -> set[str]:
+    """Names, in the table, of the columns that are used as numbers."""
     numbers = {c.table_name for c in d.columns if c.kind in ("number", "flag")}
-    texts = {d.id} | {c.table_name for c in d.columns if c.kind not in ("number", "flag")}
     if d.label is not None:
-        (texts if d.label.positive else numbers).add(d.label.column)
+        numbers |= {d.label.column} if not d.label.positive else set()
         numbers |= {d.label.weight} if d.label.weight else set()
-    return numbers - texts
+    return numbers
+
+
+def _codes(d: Dictionary) -> set[str]:
+    """Names, in the table, of the columns of which the exact text is needed."""
+    texts = {d.id} | {c.table_name for c in d.columns if c.kind not in ("number", "flag")}
+    return texts | ({d.label.column} if d.label is not None and d.label.positive else set())
 
 
 def _filters(source: TableSource, d: Dictionary) -> dict[str, Codes]:
@@ -333,7 +356,7 @@ def _check_header(opened: _Opened, wanted: list[str], checks: Checks) -> None:
         opened.explain(wanted)
     for name in (n for n in wanted if n not in header):
         checks.always(name, "column is not in the table", _name_remedy(name, header))
-    for name in (n for n in wanted if header.count(n) > 1):
+    for name in dict.fromkeys(n for n in wanted if header.count(n) > 1):
         checks.always(name, "several columns of the table have this name", "rename all but one")
     extra = len(set(header) - set(wanted))
     if extra and not checks:
@@ -356,7 +379,7 @@ class _Opened:
 
     header: their names as they are written; blocks: from names (without space around them) to blocks of Arrow
     arrays; explain: raises DataError where another setting would give wanted names; first_row: number of the first
-    row.
+    row; typed: the columns whose values are no texts, as they are written, complete once all blocks were read.
     """
 
     def __init__(
@@ -365,8 +388,10 @@ class _Opened:
         blocks: Callable[[list[str]], Iterator[dict[str, Any]]],
         explain: Callable[[Sequence[str]], None] = lambda wanted: None,
         first_row: int = 1,
+        typed: set[str] | None = None,
     ) -> None:
         self.header, self._blocks, self.explain, self.first_row = list(header), blocks, explain, first_row
+        self.typed = set() if typed is None else typed
 
     def blocks(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         written = {trim(name): name for name in reversed(self.header)}
@@ -375,18 +400,23 @@ class _Opened:
 
 
 @contextmanager
-def _open(source: TableSource, base: Path, wanted: Sequence[str]) -> Iterator[_Opened]:
-    """The table, ready to be read."""
+def _open(
+    source: TableSource, base: Path, wanted: Sequence[str], marks: Mapping[str, str] | None = None
+) -> Iterator[_Opened]:
+    """The table, ready to be read; ``marks``: for columns of numbers, the mark before a fraction in texts."""
     place = expand(source.source)
     if source.is_database:
-        with opened_query(place, expand(source.query or "")) as (header, result):
-            yield _Opened(header, lambda names: query_blocks(result, header, names, BLOCK_ROWS))
+        with opened_query(_database_url(place, base), expand(source.query or "")) as (header, result):
+            typed: set[str] = set()
+            written = {name: mark for name in header if (mark := (marks or {}).get(trim(name)))}
+
+            def blocks(names: list[str]) -> Iterator[dict[str, Any]]:
+                return query_blocks(result, header, names, BLOCK_ROWS, written, typed)
+
+            yield _Opened(header, blocks, typed=typed)
         return
     path = base / Path(place).expanduser()
-    if not path.is_file():
-        raise ConfigError(
-            f"[table] source: no file {path}; correct the path (relative ones start at the institution file)"
-        )
+    _refuse_no_file(path)
     if path.suffix.lower() == ".parquet":
         refuse_other_than_parquet(path)
         # Old moments of 96 bits: in nanoseconds, years like 9999 would become others.
@@ -394,6 +424,7 @@ def _open(source: TableSource, base: Path, wanted: Sequence[str]) -> Iterator[_O
             yield _Opened(
                 file.schema_arrow.names,
                 lambda names: _columns(file.iter_batches(BLOCK_ROWS, columns=names)),
+                typed={field.name for field in file.schema_arrow if not holds_text(field.type)},
             )
         return
     csv = CsvFile.opened(path, source.encoding, source.delimiter, source.skip_rows)
@@ -407,10 +438,54 @@ def _columns(batches: Any) -> Iterator[dict[str, Any]]:
         yield dict(zip(batch.schema.names, batch.columns, strict=True))
 
 
-def _values(name: str, column: Any, numeric: bool) -> pd.Series[Any]:
-    """A block of a column: doubles where it is a number and they are exact, else exact texts."""
+def _database_url(place: str, base: Path) -> str:
+    """A database's URL; the relative path of an SQLite file starts at the institution file, like every other path.
+
+    ConfigError where there is no such file: SQLite would make an empty one.
+    """
+    scheme, _, rest = place.partition(":///")
+    name, mark, options = rest.partition("?")
+    if scheme.partition("+")[0] != "sqlite" or name in ("", ":memory:") or name.startswith("file:"):
+        return place
+    path = base / Path(name).expanduser()
+    _refuse_no_file(path)
+    return f"{scheme}:///{path.absolute()}{mark}{options}"
+
+
+def _refuse_no_file(path: Path) -> None:
+    if path.is_dir():
+        raise ConfigError(
+            f"[table] source: {path} is a folder, as programs write that divide a table into parts; write the table as "
+            'one file (in Spark: coalesce(1), in pandas: read_parquet(FOLDER).to_parquet("FILE.parquet"))'
+        )
+    if not path.is_file():
+        raise ConfigError(
+            f"[table] source: no file {path}; correct the path (relative ones start at the institution file)"
+        )
+
+
+def _values(name: str, column: Any, numeric: bool, mark: str) -> pd.Series[Any]:
+    """A block of a column: doubles where it is a number and they are exact, else exact texts.
+
+    mark: what stands before the fraction of numbers in the table's texts, with which other numbers are written too.
+    """
     found = plain_numbers(column) if numeric else None
-    return _texts(name, column).to_pandas() if found is None else pd.Series(found)
+    if found is not None:
+        return pd.Series(found)
+    texts: Any = _texts(name, column)
+    if mark != "." and not holds_text(column.type):
+        texts = pc.replace_substring(texts, ".", mark, max_replacements=1)
+    return pd.Series(texts.to_pandas())
+
+
+def _texts_or_none(name: str, column: Any, without_text: dict[str, str] | None) -> Any:
+    try:
+        return _texts(name, column)
+    except DataError as error:
+        if without_text is None:
+            raise
+        without_text[name] = str(error).partition('" ')[2]
+    return pa.nulls(len(column), pa.string())
 
 
 def _texts(name: str, column: Any) -> Any:
@@ -425,13 +500,16 @@ def _texts(name: str, column: Any) -> Any:
     raise DataError(f'column "{name}" {reason}')
 
 
-def _joined(parts: list[pd.Series[Any]]) -> pd.Series[Any]:
-    """All blocks of a column in one type: text, where one block is text."""
+def _joined(parts: list[pd.Series[Any]], mark: str) -> pd.Series[Any]:
+    """All blocks of a column in one type: text, where one block is text, with this mark before fractions."""
     if not parts:
         return pd.Series([], dtype="str")
     if len({part.dtype == np.float64 for part in parts}) > 1:
         texts = [
-            p if p.dtype != np.float64 else pd.Series(float_texts(p.to_numpy()), dtype="str") for p in parts
+            p
+            if p.dtype != np.float64
+            else pd.Series([marked_text(t, mark) for t in float_texts(p.to_numpy())], dtype="str")
+            for p in parts
         ]
         return pd.concat(texts, ignore_index=True)
     return pd.concat(parts, ignore_index=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,15 @@ import pyarrow as pa
 from fedrisk.alignment.ids import normalise
 from fedrisk.data.column_checks import checked_column, notation_remedy
 from fedrisk.data.dictionary import ROW_NUMBER, Dictionary, Label
-from fedrisk.data.hints import DOUBLE_DIGITS, lost_digits, plain_ids, rounded_digits, shorter_ids, wrapped
+from fedrisk.data.hints import (
+    DOUBLE_DIGITS,
+    category_hint,
+    lost_digits,
+    plain_ids,
+    rounded_digits,
+    shorter_ids,
+    wrapped,
+)
 from fedrisk.data.source import Check, Checks, TableSource, by_value, read_source, where
 from fedrisk.data.text import MISSING, Codes, Notation, whole
 from fedrisk.data.typed import numbers, texts_of
@@ -132,7 +140,8 @@ def _examine(source: TableSource, dictionary: Dictionary, base: Path) -> tuple[T
     ids = ids[keep]
     _check_repeated(ids, raw.index[keep], dictionary, checks)
     if not keep.any():
-        checks.always("table", "has no row that a study could use", "repair the rules above first")
+        # Why is said above; nothing can be said of columns without rows.
+        return None, checks
     raw = raw[keep] if not keep.all() else raw
     checks.total = len(raw)
     notation = source.notation
@@ -142,6 +151,7 @@ def _examine(source: TableSource, dictionary: Dictionary, base: Path) -> tuple[T
         index=pd.RangeIndex(len(raw)),
         copy=False,
     )
+    _hide(checks, dictionary)
     label = None if label is None else label[keep]
     weight = None if weight is None else weight[keep]
     _check_classes(label, checks)
@@ -152,6 +162,13 @@ def _examine(source: TableSource, dictionary: Dictionary, base: Path) -> tuple[T
     weight = None if weight is None else weight[order]
     digest = _digest(ids, frame, label, weight, dictionary)
     return Table(ids, frame, label, weight, digest, tuple(checks)), checks
+
+
+def _hide(checks: Checks, d: Dictionary) -> None:
+    """Take values out of checks of columns that read the ids or the label: nobody's screen shows them."""
+    private = {d.id} | ({d.label.column} if d.label is not None else set())
+    names = {c.name for c in d.columns if c.table_name in private}
+    checks[:] = [replace(c, values=()) if c.column in names else c for c in checks]
 
 
 def _no_rows_remedy(source: TableSource, read: int) -> str:
@@ -294,8 +311,12 @@ def _label(
             return np.nan if place is None else float(place < len(rule.positive))
 
         label = by_value(texts_of(given), meaning)
-        remedy = f"{kept}; list the value under positive or negative if it is an outcome"
         unlisted = np.isnan(label) & ~empty
+        hint = category_hint(
+            list(texts_of(given[unlisted]).unique()), [str(v) for v in (*rule.positive, *rule.negative)]
+        )
+        remedy = f"{kept}; list the value under positive or negative if it is an outcome"
+        remedy = f"{kept}; {hint}" if hint else remedy
         checks.note(
             rule.column,
             "no label: value neither positive nor negative",

@@ -216,7 +216,7 @@ class Codes:
 
     An entry that is a number in the configuration also stands for every text that states this number. With
     ``numbers`` so does a text that reads as one: in columns that the dictionary calls numbers. With ``exponents``
-    false, "1E3" states no number: among codes it is a code.
+    false, "1E3" states no number: among codes it is a code. ``quoted`` are the entries that are texts.
 
     >>> codes = Codes(["1E3", "0101", 7])
     >>> [codes.place(t) for t in ("1E3", "1000", "0101", "101", "7.0", "07")]
@@ -234,6 +234,8 @@ class Codes:
         self._texts: dict[str, int] = {}
         self._numbers: dict[Decimal, int] = {}
         self._notation, self._exponents = notation, exponents
+        listed = list(listed)
+        self.quoted = tuple(trim(entry) for entry in listed if isinstance(entry, str))
         for place, entry in enumerate(listed):
             text = trim(entry) if isinstance(entry, str) else canonical(entry)
             self._texts.setdefault(text, place)
@@ -296,6 +298,15 @@ def text_of(value: Any) -> str | None:
     raise DataError(
         f"holds values of type {type(value).__name__}, which have no text; write them as text in the query or export"
     )
+
+
+def marked_text(text: str | None, mark: str) -> str | None:
+    """A number's exact text with another mark before its fraction, as a table's texts write numbers.
+
+    >>> marked_text("1.234", ","), marked_text("2024-09-01", ",")
+    ('1,234', '2024-09-01')
+    """
+    return text if text is None or mark == "." else text.replace(".", mark, 1)
 
 
 def _exact_decimal(value: Decimal) -> str | None:

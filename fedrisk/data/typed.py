@@ -34,13 +34,14 @@ FLAGS |= {"0": 0.0, "false": 0.0, "f": 0.0, "no": 0.0, "n": 0.0}
 _WORDS = {"true": 1.0, "false": 0.0, "inf": np.inf, "infinity": np.inf}
 _WORDS |= {f"+{w}": np.inf for w in ("inf", "infinity")} | {f"-{w}": -np.inf for w in ("inf", "infinity")}
 _PLAIN_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_TIME = r"[T ]\d{2}(:?\d{2}(:?\d{2}([.,]\d+)?)?)? ?(Z|z|UTC|[+-]\d{2}(:?\d{2})?)?"
+_ZONE = r"( ?(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?))?( ?\[?[A-Z][A-Za-z_]+(/[A-Z][A-Za-z_]+)+\]?)?"
+_TIME = rf"[T ]\d{{1,2}}(:?\d{{2}}(:?\d{{2}}([.,]\d+)?)?)?( ?[AaPp][Mm])?{_ZONE}"
 _ISO = rf"^\d{{4}}-\d{{2}}-\d{{2}}({_TIME})?$"
 # Year first, so that day and month cannot change places.
 _DAYS = (
-    re.compile(rf"(\d{{4}})(\d{{2}})(\d{{2}})(?:{_TIME})?", re.ASCII),
-    re.compile(rf"(\d{{4}})([-/.])(\d{{1,2}})\2(\d{{1,2}})(?:{_TIME})?", re.ASCII),
-    re.compile(r"(\d{4})年(\d{1,2})月(\d{1,2})日", re.ASCII),
+    re.compile(rf"(\d{{4}})(\d{{2}})(\d{{2}})(?:{_TIME}|\d{{6}}|Z)?", re.ASCII),
+    re.compile(rf"(\d{{4}})([-/.])(\d{{1,2}})\2(\d{{1,2}})(?:{_TIME}|{_ZONE})?", re.ASCII),
+    re.compile(r"(\d{4})年(\d{1,2})月(?:(\d{1,2})日(?: ?(?:上午|下午)?\d{1,2}[:时].*)?)?", re.ASCII),
     re.compile(r"(\d{4})(?:-(\d{2}))?", re.ASCII),
 )
 
@@ -68,16 +69,21 @@ def is_missing(text: str) -> bool:
 def numbers(values: pd.Series[Any], notation: Notation = PLAIN) -> tuple[Floats, Bools]:
     """Values as doubles with NaN where missing or unreadable, and which values were unreadable."""
     if values.dtype == np.float64:
-        return values.to_numpy(copy=True), np.zeros(len(values), dtype=bool)
+        # Zero has no sign, whatever the source.
+        return values.to_numpy() + 0.0, np.zeros(len(values), dtype=bool)
     texts = _arrow(values)
     texts = pc.if_else(pc.is_in(texts, pa.array(sorted(MISSING))), pa.scalar(None, texts.type), texts)
     readable = pc.is_valid(texts)
     if notation == PLAIN:
         try:
             # The common case, all values readable, is fast in Arrow.
-            return _doubles(texts), np.zeros(len(values), dtype=bool)
+            typed = _doubles(texts)
+            # Arrow takes more words for not-a-number than the ones that mean missing.
+            if int(np.isnan(typed).sum()) == texts.null_count:
+                return typed, np.zeros(len(values), dtype=bool)
         except pa.ArrowInvalid:
-            readable = pc.match_substring_regex(texts, _PLAIN_NUMBER).fill_null(False)
+            pass
+        readable = pc.match_substring_regex(texts, _PLAIN_NUMBER).fill_null(False)
     else:
         readable = pc.and_(readable, False)
     typed = _doubles(pc.if_else(readable, texts, pa.scalar(None, texts.type)))
@@ -96,7 +102,7 @@ def _arrow(values: pd.Series[Any]) -> Any:
 
 
 def _doubles(texts: Any) -> Floats:
-    return np.array(texts.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    return np.array(texts.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64) + 0.0
 
 
 def _number(text: str, notation: Notation) -> float | None:
@@ -107,7 +113,9 @@ def _number(text: str, notation: Notation) -> float | None:
     return _WORDS.get(trim(text).lower()) if number is None else float(number)
 
 
-def marked(typed: Floats, unreadable: Bools, values: pd.Series[Any], codes: Codes) -> Bools:
+def marked(
+    typed: Floats, unreadable: Bools, values: pd.Series[Any], codes: Codes, notation: Notation = PLAIN
+) -> Bools:
     """Which values of a column of numbers are among ``codes``: as texts, or as numbers, exactly."""
     if values.dtype == np.float64:
         # A code that no double can be is none of them.
@@ -115,6 +123,9 @@ def marked(typed: Floats, unreadable: Bools, values: pd.Series[Any], codes: Code
     # Doubles find those that may be one; decimals tell which are.
     here = np.isin(typed, [float(n) for n in codes.numbers])
     asked = here | unreadable | np.isinf(typed) if codes.words else here
+    if codes.quoted and notation != PLAIN:
+        # A listed text may read as another number, or as one only, in the notation of the table.
+        asked = asked | values.str.strip().isin(codes.quoted).to_numpy(dtype=bool)
     if asked.any():
         places, distinct = pd.factorize(values[asked])
         same = np.array([*(codes.place(text) is not None for text in distinct), False], dtype=bool)
@@ -126,7 +137,8 @@ def read_number(values: pd.Series[Any], c: Column, notation: Notation) -> tuple[
     """A number's values; codes of missing values as NaN, special codes as the numbers that they are."""
     typed, unreadable = numbers(values, notation)
     if c.missing_values:
-        gone = marked(typed, unreadable, values, Codes(c.missing_values, numbers=True, notation=notation))
+        codes = Codes(c.missing_values, numbers=True, notation=notation)
+        gone = marked(typed, unreadable, values, codes, notation)
         typed[gone] = np.nan
         unreadable = unreadable & ~gone
     return typed, unreadable
@@ -218,7 +230,7 @@ def day_of(text: str) -> dt.date | None:
     for pattern in _DAYS:
         found = pattern.fullmatch(text)
         if found:
-            parts = [int(g) for g in found.groups() if g is not None and g.isdigit() and len(g) <= 4]
+            parts = [int(g) for g in found.groups()[:4] if g is not None and g.isdigit()]
             try:
                 return dt.date(*[*parts, 1, 1][:3])
             except ValueError:

@@ -1,7 +1,8 @@
 """A study on one machine: registration of its institutions with each other, and the in-process engine."""
 
 import contextlib
-from collections.abc import Mapping
+import shlex
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from fedrisk.audit.crosscheck import Disagreement, crosscheck, disclosures
 from fedrisk.clients.app import app as client_app
 from fedrisk.clients.node import Node
+from fedrisk.clients.own_results import entry_of
 from fedrisk.clients.store.owner import together
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.errors import ConfigError, FedriskError, OwnerError, Stopped, StoreError
@@ -22,7 +24,7 @@ from fedrisk.server.hub import Hub
 from fedrisk.server.outcome import left_undone
 from fedrisk.server.results import DisclosureLine, Results
 from fedrisk.server.run import new_attempt, run_study
-from fedrisk.server.runs import Runs
+from fedrisk.server.runs import Run, Runs
 from fedrisk.study import Study
 
 
@@ -92,6 +94,8 @@ def run_local(
     grid = InProcessGrid(client_app, institutions, wire=wire)
     attempt = Checkpoint.latest(hub, study, research_seed).attempt if resume else new_attempt()
     before = {name: len(node.ledger.entries()) for name, node in nodes.items()}
+    runs = Runs(hub)
+    known = runs.attempts()
     try:
         results = run_study(
             grid,
@@ -109,18 +113,75 @@ def run_local(
         reasons = [
             f"{name}: {entry['text']}" for name, node in nodes.items() for entry in node.store.errors(attempt)
         ]
-        if not reasons:
+        run = _ended(runs, known, nodes)
+        left = [] if run is None else what_is_left(run, nodes)
+        if not (reasons or left):
             raise
-        raise type(error)("\n".join([str(error), *reasons])) from None
+        raise type(error)("\n".join([str(error), *reasons, *left])) from None
     except KeyboardInterrupt:
-        raise Stopped(_stopped(study, nodes, before, Checkpoint.of(hub, attempt))) from None
-    return with_who_saw_what(results, nodes, hub)
+        run = _ended(runs, known, nodes)
+        raise Stopped(_stopped(study, nodes, before, Checkpoint.of(hub, attempt), run)) from None
+    try:
+        return with_who_saw_what(results, nodes, hub)
+    except KeyboardInterrupt:
+        raise Stopped(finished(results)) from None
+
+
+def finished(results: Results) -> str:
+    """What a person reads who stopped a run after its last exchange: nothing of it is lost."""
+    return (
+        f"run {results.attempt} of study {results.study} was stopped by hand, after it was finished and charged. Its "
+        f"results are kept at the hub; at no charge: fedrisk runs export {results.attempt[:8]} --out FOLDER"
+    )
+
+
+def _ended(runs: Runs, known: Collection[str], nodes: Mapping[str, Node]) -> Run | None:
+    """The run that has begun since and ended early, with all whom it charged; None where it did not come to begin."""
+    run = runs.newest(but=known)
+    if run is not None:
+        runs.charged(run, charged_by(run, nodes))
+    return run
+
+
+def charged_by(run: Run, nodes: Mapping[str, Node]) -> tuple[str, ...]:
+    """Who was charged by a run, by the ledgers and by what the hub heard: an answer may never have come."""
+    found = set(run.charged)
+    for name, node in nodes.items():
+        with contextlib.suppress(FedriskError):
+            spends = [e.spend for e in node.ledger.entries() if not (e.cancelled or e.spend.research)]
+            found |= {name} if any(s.attempt == run.attempt for s in spends) else set()
+    return tuple(sorted(found))
+
+
+def what_is_left(run: Run, nodes: Mapping[str, Node]) -> list[str]:
+    """What a run that did not come to its end has left, at the hub and at the banks, and the commands that get it."""
+    short, said = run.attempt[:8], []
+    if run.can_export:
+        what = "Its results are" if run.results == "whole" else "All but the evaluation of the hold-out is"
+        said.append(f"{what} kept at the hub; at no charge: fedrisk runs export {short} --out FOLDER")
+    for name, node in nodes.items():
+        entry = None
+        with contextlib.suppress(FedriskError, OSError):
+            entry = entry_of(node, run.attempt)
+        if entry is not None and entry.owed:
+            what = "scores" if entry.rows is None else "own models and figures"
+            file = shlex.quote(str(node.institution.file))
+            said.append(f"{name} can make its {what}, at no charge: fedrisk results {file} fetch {short}")
+        elif entry is not None and entry.rows is not None:
+            said.append(
+                f"{name} has its scores: fedrisk results {shlex.quote(str(node.institution.file))} show {short}"
+            )
+    return said
 
 
 def _stopped(
-    study: Study, nodes: Mapping[str, Node], before: Mapping[str, int], checkpoint: Checkpoint
+    study: Study,
+    nodes: Mapping[str, Node],
+    before: Mapping[str, int],
+    checkpoint: Checkpoint,
+    run: Run | None,
 ) -> str:
-    """What a study that was stopped by hand has charged to whom since it began, and how to go on."""
+    """What a study that was stopped by hand has charged to whom since it began, what it left, and how to go on."""
     said, charged = [], False
     for name, node in nodes.items():
         spends = [e.spend for e in node.ledger.entries()[before[name] :] if not e.cancelled]
@@ -138,7 +199,9 @@ def _stopped(
         further = "what was charged stays charged, and another run is charged anew"
     else:
         further = "run it again when you like"
-    return f"study {study.name} was stopped by hand. Charged by this run: {', '.join(said)}; {further}"
+    left = [] if run is None else what_is_left(run, nodes)
+    text = f"study {study.name} was stopped by hand. Charged by this run: {', '.join(said)}; {further}"
+    return "\n".join([*left, text])
 
 
 def with_who_saw_what(results: Results, nodes: Mapping[str, Node], hub: Hub) -> Results:

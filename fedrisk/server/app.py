@@ -35,5 +35,5 @@ def main(grid: Grid, context: Context) -> None:
         report=lambda number, action, what: print(f"exchange {number}: {action} ({what})", flush=True),
         out=out,
     )
-    save(results, out)
+    save(results, out, Runs(Hub.default()), again=again)
     print(f"results of run {results.attempt} in {out}", flush=True)

@@ -13,8 +13,9 @@ import contextlib
 import fcntl
 import json
 import os
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -98,6 +99,15 @@ class Runs:
         found = [self._read(file.parent) for file in self.path.glob("*/run.json")]
         return sorted(found, key=lambda run: (run.begun, run.attempt))
 
+    def attempts(self) -> frozenset[str]:
+        """Ids of all runs."""
+        return frozenset(file.parent.name for file in self.path.glob("*/run.json"))
+
+    def newest(self, *, but: Collection[str] = ()) -> Run | None:
+        """The last run, of those that are not among ``but``; None where there is none."""
+        found = [self._read(self.path / name) for name in self.attempts() - set(but)]
+        return max(found, key=lambda run: (run.begun, run.attempt), default=None)
+
     def find(self, name: str) -> Run:
         """The run of an attempt, by its id or the beginning of it; ConfigError where none fits, or several do."""
         names = sorted(file.parent.name for file in self.path.glob("*/run.json"))
@@ -139,6 +149,13 @@ class Runs:
         """Keep the whole text of an error that did not end a run."""
         _note(self.path / attempt, what, error)
 
+    def charged(self, run: Run, names: Iterable[str]) -> None:
+        """Enter who else was charged by a run that has ended: ledgers on this machine know more than answers say."""
+        every = tuple(sorted({*run.charged, *names}))
+        if every != run.charged:
+            with contextlib.suppress(StoreError):
+                Log(self.path / run.attempt, replace(run, charged=every)).write()
+
     @contextlib.contextmanager
     def begin(self, run: Run) -> Iterator["Log"]:
         """Enter a run at its beginning, and how it ended; StoreError, before anything is paid, where it cannot be.
@@ -150,8 +167,10 @@ class Runs:
             private_folder(folder)
         except OSError as error:
             raise StoreError(f"the hub's store {folder} cannot be made: {error.strerror}") from None
-        with private_append(folder / "lock") as lock:
-            _hold(lock, run)
+        with contextlib.ExitStack() as stack:
+            if not run.research:
+                self._alone(stack.enter_context(private_append(self.path / f".{run.asked}.lock")), run)
+            _hold(stack.enter_context(private_append(folder / "lock")), run)
             before = self._read(folder) if (folder / "run.json").exists() else None
             if before is not None and before.state != "damaged":
                 # A training that goes on after a stop.
@@ -166,6 +185,17 @@ class Runs:
                 raise
             finally:
                 log.give_back()
+
+    def _alone(self, lock: int, run: Run) -> None:
+        """Take the lock of a study for a run that is charged; ConfigError where another run of it is under way."""
+        if _taken(lock):
+            return
+        others = [r for r in self.all() if r.asked == run.asked and r.state == "running" and not r.research]
+        which = f" (run {others[-1].attempt[:8]})" if others else ""
+        raise ConfigError(
+            f"study {run.study} is running in another process{which}, and every member would be charged for both; wait "
+            "for it, or stop it first: fedrisk runs lists all runs"
+        )
 
     def _read(self, folder: Path) -> Run:
         try:
@@ -295,26 +325,55 @@ def refuse_again(runs: Runs, study: Study, *, research: bool, again: bool) -> No
 
 def lies_in(run: Run, folder: Path) -> bool:
     """Whether a folder holds the results of a run."""
-    try:
-        return bool(json.loads((folder / METRICS).read_bytes())["attempt"] == run.attempt)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    return _whose(folder) == run.attempt
 
 
-def save(results: Results, folder: Path) -> None:
-    """Write results to a folder and look that they are there; StoreError says how to get them at no charge."""
+def save(results: Results, folder: Path, runs: Runs, *, again: bool = True) -> None:
+    """Write results to a folder and look that they are there; StoreError says how to get them at no charge.
+
+    again: whether results of another run in it may be overwritten. Where neither the folder nor the hub could take
+    them, they go to a folder for temporary files.
+    """
     try:
+        other = None if again else _whose(folder)
+        if other not in (None, results.attempt):
+            raise StoreError(f"{folder} has got the results of run {other} since this run began")
         results.save(folder)
-        found = Results.load(folder).attempt
+        if Results.load(folder).attempt != results.attempt:
+            raise StoreError(f"{folder} holds another run's results, written at the same time")
     except FedriskError as error:
         raise StoreError(
-            f"{error}. The run is finished and charged, and its results are kept at the hub: "
-            f"fedrisk runs export {results.attempt[:8]} --out FOLDER writes them to another folder, at no charge"
+            f"{error}. The run is finished and charged, and {_elsewhere(results, runs)}"
         ) from None
-    if found != results.attempt:
-        raise StoreError(
-            f"{folder} holds another run's results, written at the same time; name another folder"
-        )
+
+
+def _whose(folder: Path) -> str | None:
+    """Attempt of the results that lie in a folder."""
+    try:
+        return str(json.loads((folder / METRICS).read_bytes())["attempt"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _elsewhere(results: Results, runs: Runs) -> str:
+    """Where results are that the folder did not take: looked up, not taken for granted."""
+    export = (
+        f"fedrisk runs export {results.attempt[:8]} --out FOLDER writes them to another folder, at no charge"
+    )
+    with contextlib.suppress(FedriskError):
+        kept = runs.find(results.attempt)
+        if kept.results == "whole" and runs.results(kept).attempt == results.attempt:
+            return f"its results are kept at the hub: {export}"
+    for place in (tempfile.gettempdir(), Path.home()):
+        with contextlib.suppress(FedriskError, OSError, RuntimeError):
+            spare = Path(tempfile.mkdtemp(prefix=f"fedrisk-{results.attempt[:8]}-", dir=place))
+            results.save(spare)
+            if Results.load(spare).attempt == results.attempt:
+                return f"the hub's own store has no room for its results either. They are in {spare}: take them away"
+    return (
+        "its results could be written neither at the hub nor elsewhere: the disks are full. Banks have their scores "
+        "(fedrisk results); what else the hub had before its last exchange: " + export
+    )
 
 
 def now() -> str:
@@ -329,14 +388,21 @@ def _note(folder: Path, what: str, error: BaseException) -> None:
 
 def _hold(lock: int, run: Run) -> None:
     """Take a run's lock; ConfigError where another process has it. Whoever lists runs holds it for a moment."""
-    for _ in range(20):
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        time.sleep(0.05)
+    if _taken(lock):
+        return
     raise ConfigError(
         f"run {run.attempt} of study {run.study} is running in another process; wait for it, or stop it first"
     )
+
+
+def _taken(lock: int) -> bool:
+    """Whether a lock could be taken within a second."""
+    for _ in range(20):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def _held(lock: Path) -> bool:

@@ -18,8 +18,10 @@ import fedrisk
 from fedrisk.api import kept_by_banks
 from fedrisk.clients import own_results
 from fedrisk.clients.node import Node
+from fedrisk.clients.store.attempt_store import Since
+from fedrisk.engine.check import check_study
 from fedrisk.engine.in_process import load_nodes
-from fedrisk.errors import ConfigError, DataError, LeftUndone, PeerError, StoreError
+from fedrisk.errors import ConfigError, DataError, LeftUndone, PeerError, Stopped, StoreError
 from fedrisk.recipes import recipe_named
 from fedrisk.server.hub import Hub
 from fedrisk.server.runs import Runs
@@ -145,6 +147,26 @@ def test_a_table_that_changed_since_is_named(kit, tmp_path):
 def test_results_that_cannot_be_kept_are_refused_before_anything_is_charged(kit, tmp_path):
     built = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
     in_the_way(built.nodes["alfa"].store.path / "results")
+    with pytest.raises(PeerError, match="no agreement from alfa"):
+        built.run()
+    assert set(spent(built.nodes).values()) == {0.0}
+
+
+@pytest.mark.parametrize("how", ["full", "read-only"])
+def test_a_disk_without_room_is_seen_by_check_and_before_anything_is_charged(kit, tmp_path, monkeypatch, how):
+    built = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=600)
+    assert not check_study(built.study, built.paths).broken
+    free, access = shutil.disk_usage("/")._replace(free=1 << 20), os.access
+    if how == "full":
+        monkeypatch.setattr("fedrisk.clients.store.store.shutil.disk_usage", lambda place: free)
+    else:
+        monkeypatch.setattr(
+            os, "access", lambda place, mode, **k: mode != os.W_OK and access(place, mode, **k)
+        )
+    said = {"full": "has 1,024 kB left on its disk", "read-only": "is read-only or belongs"}[how]
+    found = check_study(built.study, built.paths)
+    reasons = [reason for line in found.institutions for reason in (*line.refused, *line.errors)]
+    assert found.broken and any(said in reason and "alfa" in reason for reason in reasons), reasons
     with pytest.raises(PeerError, match="no agreement from alfa"):
         built.run()
     assert set(spent(built.nodes).values()) == {0.0}
@@ -353,6 +375,143 @@ def test_a_bank_that_is_killed_before_it_wrote_its_scores_fetches_them(consortiu
     before = bank.ledger.spent()
     assert own_results.fetch(bank, run.attempt, SCORECARD).rows == 400
     assert bank.ledger.spent() == before
+
+
+def test_a_bank_that_is_killed_while_it_fits_its_own_models_fetches_them(consortium, tmp_path):
+    """Scores are there by then; what own models are made from stays until their figures are."""
+    patch = f"import fedrisk.recipes.scorecard.delivery as bank\n{DIE}bank._own = die"
+    assert in_another_process(consortium, tmp_path, patch) == -signal.SIGKILL
+    (run,) = Runs(Hub.default()).all()
+    bank = load_nodes(consortium.paths)["bank"]
+    entry = own_results.entry_of(bank, run.attempt)
+    assert (entry.rows, entry.models, entry.owed) == (400, (), True)
+    before, scores = bank.ledger.spent(), own_results.scores(bank, entry)
+    bank.store.attempt(run.attempt).forget_secrets()
+    fetched = own_results.fetch(bank, run.attempt, SCORECARD)
+    assert {"alone", "champion"} <= set(fetched.models) and not fetched.owed
+    assert own_results.figures(bank, fetched)["verdict"] is not None
+    pd.testing.assert_frame_equal(own_results.scores(bank, fetched)[scores.columns.tolist()], scores)
+    assert bank.ledger.spent() == before
+
+
+def test_what_a_run_left_is_told_when_it_is_stopped(consortium, tmp_path):
+    """Ctrl-C in the last exchange: who was charged, and the commands that get what is there, which work."""
+
+    def stop(*a, **k):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fedrisk.recipes.scorecard.delivery.keep_scores", stop)
+        with pytest.raises(Stopped) as told:
+            fedrisk.run(consortium.study_file, out=tmp_path / "out")
+    (run,) = Runs(Hub.default()).all()
+    short, said = run.attempt[:8], str(told.value)
+    assert f"fedrisk runs export {short} --out FOLDER" in said and "All but the evaluation" in said
+    assert (
+        f"bank can make its scores, at no charge: fedrisk results {consortium.paths['bank']} fetch {short}"
+        in said
+    )
+    assert "Charged by this run: bank epsilon " in said.splitlines()[-1]
+    with pytest.warns(LeftUndone, match=f"bank can make its scores.* fetch {short}"):
+        fedrisk.run(consortium.study_file, out=tmp_path / "out")
+
+
+@pytest.mark.parametrize("where", ["fedrisk.engine.in_process.who_saw_what", "fedrisk.api.write_report"])
+def test_a_run_that_is_stopped_after_its_last_exchange_is_finished(consortium, tmp_path, monkeypatch, where):
+    def stop(*a, **k):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(where, stop)
+    with pytest.raises(Stopped, match="after it was finished and charged. .*fedrisk runs export") as told:
+        fedrisk.run(consortium.study_file, out=tmp_path / "out")
+    (run,) = Runs(Hub.default()).all()
+    assert (run.state, run.results) == ("finished", "whole") and run.attempt in str(told.value)
+    assert Runs(Hub.default()).results(run).auc is not None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_a_command_is_as_ctrl_c(consortium, tmp_path, number):
+    """A service that is stopped, a terminal that is closed: the run is entered as stopped and says what was charged."""
+    code = (
+        "import os, sys\nfrom fedrisk.cli import main\nimport fedrisk.recipes.scorecard.delivery as bank\n"
+        f"bank.calibration = bank.keep_scores = lambda *a, **k: os.kill(os.getpid(), {int(number)})\n"
+        f"sys.argv = ['fedrisk', 'run', {str(consortium.study_file)!r}, '--out', {str(tmp_path / 'out')!r}]\nmain()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ, timeout=300, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 130, done.stderr
+    assert "error (stopped): " in done.stderr and "Charged by this run: bank epsilon " in done.stderr
+    assert [run.state for run in Runs(Hub.default()).all()] == ["stopped"]
+
+
+def test_who_was_charged_is_told_although_no_answer_came(consortium, tmp_path, monkeypatch):
+    """Stopped or killed between a debit and the hub's hearing of it: ledgers know, and they are asked."""
+    from fedrisk.clients import outlet
+
+    patch = f"from fedrisk.clients import outlet\n{DIE}outlet._commit = die"
+    assert in_another_process(consortium, tmp_path, patch) == -signal.SIGKILL
+    (run,) = Runs(Hub.default()).all()
+    assert (run.state, run.charged) == ("killed", ())
+
+    def stop(*a, **k):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(outlet, "_commit", stop)
+    with (
+        pytest.warns(LeftUndone, match=f"run {run.attempt[:8]} .*killed after [a-z]+ were charged"),
+        pytest.raises(Stopped, match="[a-z]+ epsilon "),
+    ):
+        fedrisk.run(consortium.study_file, out=tmp_path / "out")
+    paid = [name for name, mu in spent(load_nodes(consortium.paths)).items() if mu]
+    stopped = Runs(Hub.default()).all()[-1]
+    assert (stopped.state, list(stopped.charged)) == ("stopped", paid)
+
+
+def test_a_study_that_another_process_runs_is_refused_before_anything_is_charged(consortium, tmp_path):
+    first, second = [], []
+
+    def report(number, action, what):
+        if action == "edges" and not second:
+            second.append(1)
+            before = spent(load_nodes(consortium.paths))
+            with pytest.raises(ConfigError, match="is running in another process"):
+                fedrisk.run(consortium.study_file, out=tmp_path / "other", again=True)
+            first.append(spent(load_nodes(consortium.paths)) == before)
+
+    assert fedrisk.run(consortium.study_file, out=tmp_path / "out", report=report).auc is not None
+    assert first == [True]
+
+
+def test_the_last_attempt_is_the_last_in_a_copied_store_too(kit, tmp_path):
+    """Times of files are those of the copy."""
+    built = kit.build(tmp_path, ("alfa",), (), enterprises=600, policy={"cap_epsilon": 20})
+    node, ids = built.nodes["alfa"], [built.run().attempt, built.run().attempt]
+    for order in (ids, ids[::-1]):
+        for k, attempt in enumerate(order):
+            for folder in (node.store.path / "attempts" / attempt, node.store.path / "results" / attempt):
+                for file in folder.iterdir():
+                    os.utime(file, (1_900_000_000 + k, 1_900_000_000 + k))
+        for attempt, second in zip(ids, ("01", "02"), strict=True):
+            state = node.store.attempt(attempt)
+            state.save(Since(time=f"2026-01-01T00:00:{second}Z"))
+        assert [e.attempt for e in own_results.entries(node)] == ids
+        assert own_results.find(node, None).attempt == ids[-1]
+
+
+def test_scores_that_never_were_are_not_looked_for_in_a_copy(kit, tmp_path):
+    built = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=600)
+
+    def full(record, step):
+        if step.action == "release":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        built.run(change=full)
+    node = built.nodes["alfa"]
+    (entry,) = own_results.entries(node)
+    with pytest.raises(ConfigError, match="the study ended here before there were any"):
+        own_results.scores(node, entry)
 
 
 @pytest.mark.parametrize("how", ["closed", "ascii"])

@@ -13,9 +13,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from fedrisk.cli.check_screen import plain
 from fedrisk.clients import outlet
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.row_order import training_rows
+from fedrisk.engine.check import check_study
+from fedrisk.engine.in_process import run_local
 from fedrisk.errors import PeerError
 from fedrisk.protocol.common_view import split as without_view
 from fedrisk.protocol.payload import Payload, from_record, request
@@ -377,6 +380,29 @@ def test_no_canary_in_a_refusal(kit, tmp_path, broken):
     for step in consortium.last.steps:
         for payload in step.answers.values():
             assert not any(traces(t) for t in texts(payload))
+
+
+@pytest.mark.parametrize("broken", ["value", "code", "id"])
+def test_no_canary_in_the_json_of_a_check_nor_in_the_hubs_entry_of_a_run(kit, tmp_path, broken):
+    """Rows and values are for the owner's screen; JSON, logs and what the hub keeps of a run that failed have none."""
+    consortium = planted(kit, tmp_path, ("alfa",), ("tax",))
+    table = consortium.tables["alfa"]
+    if broken == "value":
+        table["late"] = CANARY_VALUE
+    elif broken == "code":
+        table["late"] = np.where(np.arange(len(table)) % 3 == 0, "CANARYGOOD", "1")
+    else:
+        table.loc[:20, "id"] = table["id"][0]
+    consortium.write("alfa")
+    found = check_study(consortium.study, consortium.paths, hub=consortium.hub)
+    assert found.broken
+    told = json.dumps(plain(found), default=str)
+    assert not [w for w in traces(told) if w != "canary_column"]  # its own column's name
+    with pytest.raises(PeerError):
+        run_local(consortium.study, consortium.paths, hub=consortium.hub)
+    kept = [f for f in consortium.hub.path.rglob("*") if f.is_file()]
+    assert [f for f in kept if f.name == "run.json"]
+    assert not [f.name for f in kept if traces(f.read_bytes())]
 
 
 # --- (d) nothing is left ------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +34,13 @@ class Begun:
 
     study: dict[str, Any]
     research_seed: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Since:
+    """When an attempt began here, UTC in ISO 8601: times of files change when a store is copied."""
+
+    time: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +107,7 @@ class AttemptStore:
             make_folders(self.folder / "secrets")
         except OSError as error:
             raise StoreError(f"store {self.folder} cannot be made: {error.strerror}; free space") from None
+        self.save(Since(time=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")))
         self.save(begun)
 
     def save(self, state: Any) -> None:

@@ -29,6 +29,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -299,6 +300,26 @@ class NodeStore:
         write_atomic(folder / ".writable", b"")
         with contextlib.suppress(OSError):
             (folder / ".writable").unlink()
+
+    def has_room(self, size: int) -> None:
+        """StoreError where the store's disk is read-only, or has not ``size`` bytes left; writes nothing."""
+        place = next(folder for folder in (self.path, *self.path.parents) if folder.exists())
+        try:
+            free = shutil.disk_usage(place).free
+        except OSError as error:
+            raise StoreError(
+                f"store {self.path} cannot be looked at: {error.strerror}; check its disk"
+            ) from None
+        if not os.access(place, os.W_OK):
+            raise StoreError(
+                f"store {self.path} cannot be written: {place} is read-only or belongs to another user; charges, trail "
+                "and results are kept there"
+            )
+        if free < size:
+            raise StoreError(
+                f"store {self.path} has {free >> 10:,} kB left on its disk, and what is kept of a study may need "
+                f"{size >> 10:,} kB; free space there"
+            )
 
     def put_result(self, attempt: str, name: str, content: bytes) -> None:
         """Keep a file in that folder, whole or not at all."""

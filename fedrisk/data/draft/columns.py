@@ -88,6 +88,12 @@ def _lost(look: Look) -> Proposal | None:
     return None
 
 
+def _unusable(look: Look) -> Proposal | None:
+    if not look.name:
+        return _left_out(look, "it has no name in the table; write one there")
+    return _left_out(look, look.unreadable) if look.unreadable else None
+
+
 def _empty(look: Look) -> Proposal | None:
     if not look.present:
         return _left_out(look, "empty in every row")
@@ -459,6 +465,7 @@ def _narrow(n: _Numbers, low: float, high: float) -> bool:
 
 
 _RULES: tuple[Callable[[Look], Proposal | None], ...] = (
+    _unusable,
     _lost,
     _empty,
     _date,

@@ -37,6 +37,7 @@ class Look:
         codes: (n,) for each row the place of its value in ``texts``, -1 where missing.
         missing: rows of each word for a missing value that the table holds.
         notation: how numbers are written.
+        unreadable: why its values have no text; empty where they have.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Look:
     codes: npt.NDArray[np.int64] = field(repr=False)
     missing: dict[str, int] = field(repr=False)
     notation: Notation = PLAIN
+    unreadable: str = ""
 
     @property
     def rows(self) -> int:
@@ -91,7 +93,8 @@ class Look:
 
 def look_at(source: TableSource, base: Path) -> tuple[Look, ...]:
     """All columns of a table; ConfigError or DataError where it cannot be read or has no rows."""
-    frame = _first_rows(read_texts(source, base))
+    without: dict[str, str] = {}
+    frame = _first_rows(read_texts(source, base, without_text=without))
     if frame is None:
         raise DataError(f"{where(source)}: has no rows; check the path, or the query")
     if _values_for_names([str(name) for name in frame.columns]):
@@ -100,7 +103,8 @@ def look_at(source: TableSource, base: Path) -> tuple[Look, ...]:
             f"{where(source)}: its first row holds values where the names of columns should be; write the names there, "
             "or skip_rows in [table] where they stand further below"
         )
-    return tuple(_look(str(name), frame[name]) for name in frame.columns)
+    looks = (_look(str(name), frame[name]) for name in frame.columns)
+    return tuple(replace(look, unreadable=without.get(look.name, "")) for look in looks)
 
 
 def _values_for_names(names: Sequence[str]) -> bool:

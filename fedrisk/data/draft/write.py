@@ -183,6 +183,12 @@ def table_lines(table: Path | str, folder: Path, settings: Mapping[str, Any]) ->
     # A path of the whole machine, of a home folder or with a variable stays as it was given.
     if isinstance(table, Path) and not table.is_absolute() and source[:1] != "~" and "${" not in source:
         source = Path(os.path.relpath(table, folder)).as_posix()
+    scheme, _, place = source.partition(":///")
+    if scheme.partition("+")[0] == "sqlite" and place[:1] not in ("", "/", ":", "~") and "${" not in place:
+        # The file of an SQLite database is a path too.
+        name, mark, options = place.partition("?")
+        if not name.startswith("file:"):
+            source = f"{scheme}:///{Path(os.path.relpath(name, folder)).as_posix()}{mark}{options}"
     return [
         "[table]",
         f"source = {toml(source)}",

@@ -22,7 +22,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -344,10 +344,11 @@ class Ledger:
             for one in charges:
                 if db.execute("SELECT 1 FROM release WHERE release_id = ?", (one.release_id,)).fetchone():
                     continue
-                period, accounts = (
-                    calendar_of(db).period(datetime.fromisoformat(one.time)),
-                    dict[Key, Account](),
-                )
+                now = self._time(db)
+                # A clock that was set back since: no entry of a ledger is later than its last act.
+                moment = min(datetime.fromisoformat(one.time), datetime.fromisoformat(now))
+                again = replace(one, time=moment.isoformat(timespec="seconds"))
+                period, accounts = calendar_of(db).period(moment), dict[Key, Account]()
                 spend = one.spend
                 if not spend.research:
                     mu2 = square(spend.mu)
@@ -357,7 +358,7 @@ class Ledger:
                         db,
                     )
                 write(db, accounts)
-                self._insert(db, one, _FROM_TRAIL, period, self._time(db))
+                self._insert(db, again, _FROM_TRAIL, period, now)
                 charged += 1
         return charged
 

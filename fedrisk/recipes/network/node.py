@@ -27,8 +27,9 @@ from fedrisk.clients.evaluation import (
     HoldOut,
     OwnKept,
     evaluate,
+    read_back,
     room_for,
-    settle_scores,
+    settle,
     split_of,
 )
 from fedrisk.clients.node import Node
@@ -213,7 +214,7 @@ def keep_scores(attempt: Attempt, model: TrainedModel, scored: Scored) -> None:
     put = partial(attempt.node.store.put_result, attempt.state.id)
     put("network.npz", model.to_bytes())
     put(SCORES, _frame(attempt, scored).to_parquet(index=False))
-    settle_scores(attempt)
+    read_back(attempt)
 
 
 def _frame(attempt: Attempt, scored: Scored) -> pd.DataFrame:
@@ -245,7 +246,7 @@ def keep_own(attempt: Attempt, model: TrainedModel, scored: Scored) -> Figures:
         figures = kept.tried("figures", lambda: _figures(own, label, test)) or {}
         kept.tried("best_onnx", lambda: _export(attempt, model, scored, own))
     content = {**figures, "best": None if own is None else own.best, "absent": kept.absent}
-    put("own_figures.json", json.dumps(content).encode())
+    settle(attempt, json.dumps(content).encode())
     return figures
 
 

@@ -25,8 +25,9 @@ from fedrisk.clients.evaluation import (
     HoldOut,
     OwnKept,
     evaluate,
+    read_back,
     room_for,
-    settle_scores,
+    settle,
     split_of,
 )
 from fedrisk.clients.node import Node
@@ -222,7 +223,7 @@ def keep_scores(attempt: Attempt, card: Scorecard, scored: Scored) -> None:
     put = partial(attempt.node.store.put_result, attempt.state.id)
     put("scorecard.json", card.to_json().encode())
     put(SCORES, _frame(attempt, card, scored).to_parquet(index=False))
-    settle_scores(attempt)
+    read_back(attempt)
 
 
 def _frame(attempt: Attempt, card: Scorecard, scored: Scored) -> pd.DataFrame:
@@ -273,7 +274,7 @@ def keep_own(attempt: Attempt, card: Scorecard, scored: Scored) -> Figures:
         absent=kept.absent,
         failed=lambda name, error: kept.failed(name, error, name),
     )
-    put("own_figures.json", content)
+    settle(attempt, content)
     return figures
 
 

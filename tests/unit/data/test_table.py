@@ -327,6 +327,7 @@ def test_a_reader_that_fails_quotes_nothing(tmp_path, caplog, capfd):
         assert words in str(caught.value)
         assert CANARY not in "".join(traceback.format_exception(caught.value))
         assert caught.value.__context__ is None
+    (tmp_path / "t.db").touch()
     url = f"sqlite:///{tmp_path}/t.db"
     with pytest.raises(DataError, match="table from the database: cannot be read") as caught:
         read_table(TableSource(source=url, query=f"SELECT {CANARY} FROM nowhere"), d, base=tmp_path)

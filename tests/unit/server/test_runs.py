@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from fedrisk.errors import ConfigError, PeerError, StoreError
 from fedrisk.recipes import study_from
 from fedrisk.server.hub import Hub
-from fedrisk.server.results import METRICS, prepare
+from fedrisk.server.results import METRICS, Results, prepare
 from fedrisk.server.runs import Runs, entry, lies_in, refuse_again, save
 
 STUDY = study_from(
@@ -182,9 +183,9 @@ def test_results_that_the_hub_cannot_keep_do_not_end_the_run(runs, finished, mon
     assert (run.state, run.code, run.can_export) == ("finished", "store", False)
 
 
-def test_a_folder_with_results_is_not_overwritten(finished, tmp_path):
+def test_a_folder_with_results_is_not_overwritten(runs, finished, tmp_path):
     prepare(tmp_path / "out", again=False)
-    save(finished["private"], tmp_path / "out")
+    save(finished["private"], tmp_path / "out", runs)
     attempt = finished["private"].attempt
     with pytest.raises(ConfigError, match=f"the results of run {attempt} of study tiny; name another"):
         prepare(tmp_path / "out", again=False)
@@ -194,13 +195,82 @@ def test_a_folder_with_results_is_not_overwritten(finished, tmp_path):
         prepare(tmp_path / "out", again=False)
 
 
-def test_what_cannot_be_saved_names_the_command_that_can(finished, tmp_path):
+def test_results_that_came_to_a_folder_while_a_study_ran_are_not_overwritten(runs, finished, tmp_path):
+    mine = results_of(finished)
+    with runs.begin(begun()) as log:
+        assert log.finish(mine)
+    save(finished["private"], tmp_path / "out", runs, again=False)
+    other = finished["private"].attempt
+    with pytest.raises(StoreError, match=f"results of run {other} since.*fedrisk runs export {ATTEMPT[:8]}"):
+        save(mine, tmp_path / "out", runs, again=False)
+    assert json.loads((tmp_path / "out" / METRICS).read_text())["attempt"] == other
+    save(finished["private"], tmp_path / "out", runs, again=False)  # a run may write its own once more
+    save(mine, tmp_path / "out", runs)
+    assert json.loads((tmp_path / "out" / METRICS).read_text())["attempt"] == ATTEMPT
+
+
+def test_what_cannot_be_saved_names_the_command_that_can(runs, finished, tmp_path):
     (tmp_path / "out").write_text("in the way")
-    with pytest.raises(StoreError, match="fedrisk runs export"):
-        save(finished["private"], tmp_path / "out")
+    with runs.begin(begun()) as log:
+        assert log.finish(results_of(finished))
+    with pytest.raises(StoreError, match=f"kept at the hub: fedrisk runs export {ATTEMPT[:8]}"):
+        save(results_of(finished), tmp_path / "out", runs)
 
 
-def test_whose_results_lie_in_a_folder(finished, tmp_path):
-    save(finished["private"], tmp_path)
+@pytest.mark.parametrize("hub_has", ["nothing", "before_evaluation", "damaged"])
+def test_what_neither_folder_nor_hub_takes_goes_to_temporary_files(
+    runs, finished, tmp_path, monkeypatch, hub_has
+):
+    """No place is claimed that was not looked at."""
+    (tmp_path / "out").write_text("in the way")
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    mine = finished["private"]
+    with runs.begin(begun(mine.attempt)) as log:
+        if hub_has != "nothing":
+            log.so_far(mine)
+        if hub_has == "damaged":
+            log.finish(mine)
+    if hub_has == "damaged":
+        (runs.path / mine.attempt / METRICS).write_text("{")
+    with pytest.raises(StoreError, match="no room for its results either. They are in ") as told:
+        save(mine, tmp_path / "out", runs)
+    (spare,) = (tmp_path / "tmp").iterdir()
+    assert str(spare) in str(told.value) and spare.stat().st_mode & 0o77 == 0
+    assert Results.load(spare).to_dict() == mine.to_dict()
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda **how: str(tmp_path / "out"))
+    with pytest.raises(StoreError, match="could be written neither at the hub nor elsewhere"):
+        save(mine, tmp_path / "out", runs)
+
+
+def test_a_study_that_is_running_is_not_run_and_charged_a_second_time(runs):
+    other = study_from({**STUDY.model_dump(mode="json"), "name": "other"})
+    with runs.begin(begun()):
+        with (
+            pytest.raises(ConfigError, match=f"s is running in another process .run {ATTEMPT[:8]}.*both"),
+            runs.begin(begun("ba" * 8)),
+        ):
+            pass
+        assert [run.attempt for run in runs.all()] == [ATTEMPT]
+        # Others, and runs that are not charged, go side by side.
+        with runs.begin(begun("be" * 8, other)), runs.begin(begun("ca" * 8, research=True)):
+            pass
+    with runs.begin(begun("da" * 8)):
+        pass
+
+
+def test_the_newest_of_new_runs(runs):
+    assert runs.newest() is None
+    with runs.begin(begun()):
+        pass
+    known = runs.attempts()
+    assert known == {ATTEMPT} and runs.newest(but=known) is None
+    with runs.begin(begun("da" * 8)):
+        pass
+    assert runs.newest(but=known).attempt == "da" * 8 == runs.newest().attempt
+
+
+def test_whose_results_lie_in_a_folder(runs, finished, tmp_path):
+    save(finished["private"], tmp_path, runs)
     run = begun(finished["private"].attempt)
     assert lies_in(run, tmp_path) and not lies_in(begun(), tmp_path) and not lies_in(run, tmp_path / "none")

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from fedrisk.data.dictionary import load_dictionary
 from fedrisk.data.dictionary_file import confirmed, entries
 from fedrisk.data.draft.draft import draft_dictionary
 from fedrisk.data.draft.look import RARE
-from fedrisk.data.draft.write import dictionary_text
+from fedrisk.data.draft.write import dictionary_text, table_lines
 from fedrisk.data.source import TableSource
 from fedrisk.data.table import check_table
 from fedrisk.errors import ConfigError, DataError
@@ -171,6 +172,29 @@ def test_lateness_at_a_holder_is_a_feature(tmp_path):
     frame = random_table(7).drop(columns="bad")
     frame["rent_late"] = np.random.default_rng(1).integers(0, 2, len(frame))
     assert "rent_late" in drafted(tmp_path, frame, kind="holder")[1].names
+
+
+def test_columns_without_a_name_or_a_text_are_left_out_with_the_reason(tmp_path):
+    frame = random_table(1)
+    frame[""] = frame["bad"]
+    frame["parts"] = [[1]] * len(frame)
+    _, draft = drafted(tmp_path, frame, name="t.parquet")
+    reasons = {p.source: p.left_out for p in draft.left_out}
+    assert "no name" in reasons[""]
+    assert "type list" in reasons["parts"]
+
+
+@pytest.mark.parametrize(
+    ("url", "written"),
+    [
+        ("sqlite:///data/t.db", "sqlite:///../data/t.db"),
+        ("sqlite:////data/t.db", "sqlite:////data/t.db"),
+        ("sqlite:///${HERE}/t.db", "sqlite:///${HERE}/t.db"),
+        ("postgresql://h/d", "postgresql://h/d"),
+    ],
+)
+def test_a_database_file_is_written_as_seen_from_the_institution_file(url, written):
+    assert table_lines(url, Path("institutions"), {})[1] == f'source = "{written}"'
 
 
 def test_names_are_made_valid_and_unlike(tmp_path):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from fedrisk.errors import BudgetError, ConfigError, ProtocolError, StoreError
 from fedrisk.privacy.accounting import mu_for
 from fedrisk.privacy.ledger.caps import Caps
-from fedrisk.privacy.ledger.ledger import Ledger
+from fedrisk.privacy.ledger.ledger import Again, Ledger
 from fedrisk.privacy.ledger.rollback_guard import read_guard
 
 
@@ -388,3 +388,12 @@ def test_a_lost_ledger_can_be_acknowledged(path, used):
     assert again.spent() == 0.0
     assert again.audit() == 1
     assert read_guard(path.with_suffix(".seal")).count == 3
+
+
+def test_a_charge_of_a_time_that_has_not_come_leaves_a_ledger_that_holds(path, base):
+    """The trail's clock was ahead once: the charge counts, and the ledger can be checked and used."""
+    ledger = Ledger(path, Caps(epsilon=4.0))
+    again = Again(release_id="a:r", spend=base, purpose="p", time="2999-01-01T00:00:00+00:00")
+    assert ledger.charge_again([again]) == 1 and ledger.charge_again([again]) == 0
+    assert ledger.audit() == 1
+    assert ledger.spent() == pytest.approx(base.mu)
