@@ -131,7 +131,7 @@ def grant_up(spent: float, cap: float, each: float) -> float:
     """By how much epsilon a grant raises the cap so that one more study of mu ``each`` fits, rounded up to hundredths.
 
     >>> grant_up(mu_for(4.0, DELTA), mu_for(4.0, DELTA), mu_for(1.0, DELTA))
-    0.19
+    0.18
     """
     after = math.hypot(cap, grant_for_study(spent, cap, each))
     return math.ceil((epsilon_of(after) - epsilon_of(cap)) * 100 - 1e-6) / 100
