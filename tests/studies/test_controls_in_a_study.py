@@ -270,7 +270,7 @@ def test_a_hub_that_asks_for_more_than_the_study_has_is_refused(consortium, monk
 # --- studies that stop --------------------------------------------------------------------------------------
 
 
-class Stop(Exception):
+class Stop(BaseException):
     """The operator's hand."""
 
 
@@ -290,10 +290,25 @@ def secrets_left(consortium):
     return found
 
 
-@pytest.mark.parametrize("action", ["blind", "pseudonyms", "mask", "release", "deliver"])
+@pytest.mark.parametrize("action", ["blind", "pseudonyms", "mask", "release"])
 def test_a_study_stopped_by_hand_leaves_no_secret(consortium, action):
     with pytest.raises(Stop):
         run(consortium, report=stop_at(action))
+    assert secrets_left(consortium) == []
+
+
+def test_a_study_stopped_before_scores_were_written_leaves_what_they_are_made_from_and_no_key(consortium):
+    from fedrisk.clients import own_results
+    from fedrisk.recipes import recipe_named
+
+    with pytest.raises(Stop):
+        run(consortium, report=stop_at("deliver"))
+    left = secrets_left(consortium)
+    assert left and all(consortium.paths["bank"].stem in f.parts for f in left)
+    assert {f.name for f in left if f.parent.name == "secrets"} == {"rows"}
+    bank = load_nodes(consortium.paths)["bank"]
+    (entry,) = [e for e in own_results.entries(bank) if e.owed]
+    own_results.fetch(bank.opened(), entry.attempt, recipe_named("scorecard"))
     assert secrets_left(consortium) == []
 
 

@@ -147,7 +147,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FEDRISK_HOME", str(folder / "home"))
         api.run(tiny.study_file, ["privacy.epsilon=2"], out=folder / "results")
-    (attempt,) = (folder / "home" / "hub" / "runs").iterdir()
+    (attempt,) = [f for f in (folder / "home" / "hub" / "runs").iterdir() if f.is_dir()]
     (folder / "kept_attempt" / attempt.name).mkdir(parents=True)
     bank = folder / "home" / "institutions" / "bank"
     (bank / "out_of_time.json").write_text("{}")
