@@ -433,7 +433,10 @@ def test_a_run_that_is_stopped_after_its_last_exchange_is_finished(consortium, t
 def test_a_signal_that_ends_a_command_is_as_ctrl_c(consortium, tmp_path, number):
     """A service that is stopped, a terminal that is closed: the run is entered as stopped and says what was charged."""
     code = (
-        "import os, sys\nfrom fedrisk.cli import main\nimport fedrisk.recipes.scorecard.delivery as bank\n"
+        "import os, signal, sys\n"
+        # Whoever runs the tests may have told its children to ignore it, as nohup does.
+        f"signal.signal({int(number)}, signal.SIG_DFL)\n"
+        "from fedrisk.cli import main\nimport fedrisk.recipes.scorecard.delivery as bank\n"
         f"bank.calibration = bank.keep_scores = lambda *a, **k: os.kill(os.getpid(), {int(number)})\n"
         f"sys.argv = ['fedrisk', 'run', {str(consortium.study_file)!r}, '--out', {str(tmp_path / 'out')!r}]\nmain()"
     )

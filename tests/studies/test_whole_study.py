@@ -636,7 +636,7 @@ def test_every_part_carries_its_noise(kit, tmp_path, seed, sigma, contributors):
 def agreed(consortium, research_seed=None):
     """Attempts of all institutions after they exchanged keys; nothing was released yet."""
 
-    class Stop(Exception):
+    class Stop(BaseException):
         pass
 
     def stop(number, action, what):

@@ -72,6 +72,8 @@ class Copy:
             run_id=1, node_id=1, node_config={"institution": str(file)}, state=RecordDict(), run_config={}
         )
         self.node = Node.open(file)
+        # A copy says whose it is as a store of its own: one of a store that is still there is refused.
+        self.owner = (self.path / "store.json").read_bytes()
         self.name = name
         self.before: dict[str, bytes] = {}
         self._stats: dict[str, tuple[int, int, int]] = {}
@@ -82,6 +84,7 @@ class Copy:
 
     def put(self, tree: dict[str, bytes]) -> None:
         """This state."""
+        tree = {**tree, "store.json": self.owner}
         shutil.rmtree(self.path, ignore_errors=True)
         for rel, content in tree.items():
             self._write(rel, content)
@@ -325,7 +328,10 @@ class Mangler:
         if beyond or f"{own}Charges.json" in got.changed:
             return f"refused ({got.code}) and changed {beyond or 'charges'}"
         after = {**dict.fromkeys(copy.before), **got.changed}
-        kept = [rel for rel in after if rel.startswith(own) and _secret(rel)]
+        owed = _owed(copy.path / own)
+        kept = [
+            rel for rel in after if rel.startswith(own) and _secret(rel) and rel.removeprefix(own) not in owed
+        ]
         if any((copy.path / rel).exists() for rel in kept):
             return f"refused ({got.code}), and the attempt keeps its secrets"
         last = list(read(copy.path / "audit.jsonl"))[-1]
@@ -360,6 +366,15 @@ def grid_names(grid: InProcessGrid) -> list[str]:
 
 def _secret(rel: str) -> bool:
     return "/secrets/" in rel or rel.endswith(".npy")
+
+
+def _owed(folder: Path) -> set[str]:
+    """Files that stay until scores were made of them; none where they cannot be made yet."""
+    file = folder / "Owed.json"
+    owed = json.loads(file.read_text()) if file.exists() else None
+    if owed is None or not (folder / owed["after"]).exists():
+        return set()
+    return {f"{name}.npy" for name in owed["arrays"]} | {f"secrets/{name}" for name in owed["secrets"]}
 
 
 def _attempt_of(mangled: Mangled) -> str:
