@@ -180,7 +180,7 @@ def test_versions_of_scores_are_limited_by_bank_and_enterprise(consortium):
     set_policy(consortium, "power", scored_versions=1)
     run(consortium)
     spent = load_nodes(consortium.paths)["power"].ledger.spent()
-    with pytest.raises(PeerError, match=r"exchange \d+, edges: refused by power \(refused\)"):
+    with pytest.raises(PeerError, match=r"no agreement from power \(refused\)"):
         run(consortium)
     assert load_nodes(consortium.paths)["power"].ledger.spent() == spent  # before anything is paid
     text = reasons(consortium, "power")
