@@ -67,8 +67,9 @@ def opened_query(url: str, query: str) -> Iterator[tuple[list[str], Any]]:
     """
     with _engine(url).connect() as connection:
         streamed = connection.execution_options(stream_results=True)
-        # A colon is a part of the query, never the beginning of a parameter.
-        result = streamed.execute(sqlalchemy.text(query.replace(":", "\\:")))
+        # A colon is a part of the query, never the beginning of a parameter; queries from before escaped it themselves.
+        escaped = query.replace("\\:", ":").replace(":", "\\:")
+        result = streamed.execute(sqlalchemy.text(escaped))
         yield list(result.keys()), result
 
 

@@ -61,6 +61,7 @@ def test_the_holders_ledger_has_the_evaluation(run):
     assert entries["evaluation"].mu == pytest.approx(total_mu(run.study))
 
 
+@pytest.mark.long
 def test_without_holders_the_evaluation_has_less_noise(kit, tmp_path):
     study = {"privacy": {"epsilon": 1.0}}
     alone = kit.build(tmp_path, kit.BANKS[:2], (), study=study).run()

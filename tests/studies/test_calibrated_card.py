@@ -200,7 +200,7 @@ def test_an_enterprise_that_a_holder_does_not_know_is_one_event(exact):
     assert set(by_hand(consortium, card, "tax", ids[unknown])) == {card.points[places[-1]][1]}
 
 
-@pytest.mark.parametrize("holders", [("tax", "power"), ()])
+@pytest.mark.parametrize("holders", [("tax", "power"), pytest.param((), marks=pytest.mark.long)])
 def test_the_histogram_carries_the_noise_that_it_states(kit, tmp_path, holders):
     """Three runs with repeatable noise, 24 counts each: their squares by the stated variance are a chi-square."""
     study = {"privacy": {"epsilon": 1.0}}

@@ -49,6 +49,7 @@ def test_without_the_earlier_study_a_bank_refuses(kit, tmp_path):
     assert "has no scores of a study whole" in own.nodes["alfa"].store.errors(own.last.attempt)[0]["text"]
 
 
+@pytest.mark.long
 def test_scores_of_a_research_run_are_no_input_of_a_private_study(kit, tmp_path):
     own = consortium(kit, tmp_path)
     own.run(research_seed=1)
@@ -58,6 +59,7 @@ def test_scores_of_a_research_run_are_no_input_of_a_private_study(kit, tmp_path)
     assert own.run(own.with_study(**NEURAL), research_seed=1).results.to_dict()["research"]
 
 
+@pytest.mark.long
 def test_the_score_of_a_single_holder_is_an_input_and_its_charges_are_in_the_record(kit, tmp_path):
     """Its bands follow from released numbers, so one row's score depends on no other row."""
     own = consortium(kit, tmp_path, holders=("tax",))

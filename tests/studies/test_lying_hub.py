@@ -117,6 +117,7 @@ def test_points_that_number_a_holders_bins_give_no_scores(kit, tmp_path):
     assert not any("evaluation" in made for made in spends(consortium).values())
 
 
+@pytest.mark.long
 def test_totals_chosen_to_make_points_telling_leave_few_values(kit, tmp_path):
     """Nobody can check the hub's totals: what follows from any of them has at most 512 values."""
     consortium = kit.build(tmp_path, holders=("tax", "power"), enterprises=2500)
@@ -158,6 +159,7 @@ def test_a_second_holder_with_one_column_does_not_switch_bands_off(kit, tmp_path
     assert consortium.run().scores("alfa")["external_points"].nunique() > sums.nunique()
 
 
+@pytest.mark.long
 def test_bands_do_not_depend_on_rows(kit, tmp_path):
     """One training row more or less must not move the scores of hold-out rows, whatever share a band has."""
     consortium = kit.build(tmp_path, policy={"scores": "bands", "research": True}, enterprises=2500)

@@ -170,6 +170,7 @@ def test_a_label_that_comes_changes_a_sum_by_one_row_and_nothing_else_that_other
 # --- nobody else learns who they are ------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_the_order_of_rows_does_not_depend_on_who_has_a_label(kit, tmp_path):
     """Hub and holders see the order: sides by id are the same whoever has no label, in studies with privacy too."""
     consortium = kit.build(tmp_path, ("alfa", "beta"), ("tax",), enterprises=1200)
@@ -184,6 +185,7 @@ def test_the_order_of_rows_does_not_depend_on_who_has_a_label(kit, tmp_path):
     assert half.told("order").get("labelled")["alfa"] == {"training": both, "holdout": both}
 
 
+@pytest.mark.long
 def test_sides_are_kept_for_all_so_that_a_label_that_comes_later_finds_its_side(kit, tmp_path):
     """Under a new key of pseudonyms the draw is another one; who was held out or not stays so, label or none."""
     consortium = kit.build(tmp_path, enterprises=1200)

@@ -89,6 +89,7 @@ def test_scores_that_cannot_be_written_are_fetched_later_without_a_charge(withou
         own_results.fetch(node, run.attempt, SCORECARD)
 
 
+@pytest.mark.long
 def test_scores_are_the_same_as_without_a_failure(kit, tmp_path):
     built = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=1200)
     seen = {}
@@ -349,6 +350,7 @@ def in_another_process(consortium, tmp_path, patch):
 DIE = "die = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
 
 
+@pytest.mark.long
 def test_a_hub_that_is_killed_after_the_last_exchange_has_all_but_the_evaluation(consortium, tmp_path):
     patch = f"import fedrisk.recipes.scorecard.hub as hub\n{DIE}hub.take_evaluation = die"
     assert in_another_process(consortium, tmp_path, patch) == -signal.SIGKILL
@@ -429,7 +431,7 @@ def test_a_run_that_is_stopped_after_its_last_exchange_is_finished(consortium, t
     assert Runs(Hub.default()).results(run).auc is not None
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", sampled([signal.SIGTERM, signal.SIGHUP], 2))
 def test_a_signal_that_ends_a_command_is_as_ctrl_c(consortium, tmp_path, number):
     """A service that is stopped, a terminal that is closed: the run is entered as stopped and says what was charged."""
     code = (
@@ -517,7 +519,7 @@ def test_scores_that_never_were_are_not_looked_for_in_a_copy(kit, tmp_path):
         own_results.scores(node, entry)
 
 
-@pytest.mark.parametrize("how", ["closed", "ascii"])
+@pytest.mark.parametrize("how", sampled(["closed", "ascii"], 2))
 def test_a_command_whose_output_cannot_be_written_ends_well(consortium, tmp_path, how):
     command = [
         sys.executable,

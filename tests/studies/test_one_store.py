@@ -220,6 +220,7 @@ def other_ids(consortium, name, letter="X"):
     return lambda: path.write_text(text)
 
 
+@pytest.mark.long
 def test_research_runs_use_nothing_of_the_quota(consortium):
     """Their key follows from the study, so that there is nothing to protect; a list of other ids is taken each time."""
     for letter in "ABC":

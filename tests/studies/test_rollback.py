@@ -70,6 +70,7 @@ def test_a_store_from_a_copy_takes_part_in_nothing_until_somebody_answers(restor
     assert not marks_of(log_of(restored, "tax"), "alfa")
 
 
+@pytest.mark.long
 def test_both_have_to_answer_and_then_studies_run_again(restored):
     tries(restored, 1)
     before = {name: node.trail.head()[0] for name, node in restored.nodes.items()}
@@ -146,6 +147,7 @@ def test_a_head_that_the_institution_never_signed_makes_no_mark(kit, tmp_path, s
     assert tries(consortium, 1)[0] == [True]
 
 
+@pytest.mark.long
 def test_a_ledger_that_alone_is_put_back_with_its_guard_shows(kit, tmp_path):
     """The trail is whole: it has charges that the ledger has forgotten, and no other institution is needed to see it."""
     consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=400, policy=ROOMY)

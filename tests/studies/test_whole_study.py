@@ -287,6 +287,7 @@ def test_released_totals_equal_plain_recomputation(exact):
     check_gram(plain, run)
 
 
+@pytest.mark.long
 def test_gram_matrix_of_a_sample(kit, scratch, monkeypatch):
     """Of more training rows than gram_rows a sample is taken, the same again, and its matrix stands for all."""
     banks, used = ("alfa", "beta"), []
@@ -722,6 +723,7 @@ def test_a_ledger_never_pays_twice_for_one_population(kit, tmp_path):
 # --- (e) repeatable research runs ---------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_research_seed_repeats_the_scorecard(kit, tmp_path):
     consortium = kit.build(tmp_path, kit.BANKS, kit.HOLDERS, enterprises=1500)
     first = consortium.run(research_seed=5)
@@ -736,6 +738,7 @@ def test_research_seed_repeats_the_scorecard(kit, tmp_path):
         assert first.results.to_dict()[key] == again.results.to_dict()[key] == anew.results.to_dict()[key]
 
 
+@pytest.mark.long
 def test_private_runs_differ(kit, tmp_path):
     consortium = kit.build(tmp_path)
     runs = [consortium.run() for _ in range(2)]
@@ -752,6 +755,7 @@ def test_private_runs_differ(kit, tmp_path):
 # --- (f) branches and rules ---------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_recount_where_positives_are_few(kit, tmp_path):
     """Fewer than ten positives a feature: the second count is exact too, of the stronger half."""
     consortium = kit.build(tmp_path, ("alfa", "beta"), kit.HOLDERS, tables=rare(kit), study=NO_NOISE)
@@ -815,6 +819,7 @@ def test_out_of_time_holdout(kit, tmp_path):
     check_counts(Plain(consortium, run, kit, kit.COLUMNS), run)
 
 
+@pytest.mark.long
 def test_evaluation_by_bank(kit, tmp_path):
     consortium = kit.build(tmp_path, ("alfa", "beta"), ("tax",), study={"evaluation": {"by_bank": True}})
     run = consortium.run()
@@ -852,6 +857,7 @@ def test_no_evaluation_leaves_where_a_policy_forbids_it(kit, tmp_path, name, see
         assert not [e for e in run.nodes[name].ledger.entries() if e.spend.population == "holdout"]
 
 
+@pytest.mark.long
 def test_monotone_column_categories_and_missing_values(kit, tmp_path):
     """The imposed direction holds whatever the noise; a category not listed and a code count as missing."""
     tables = kit.province(2500)
@@ -920,6 +926,7 @@ def test_weights_and_labels_between_zero_and_one(kit, tmp_path):
         assert abs(got.sum() - want) <= stats.norm.isf(ERROR / 4) * sd
 
 
+@pytest.mark.long
 def test_authority_that_is_a_third_institution(kit, tmp_path):
     """A regulator keeps the key: it computes no sum, is charged nothing, and keeps no secret of the attempt."""
     consortium = kit.build(tmp_path, ("alfa", "beta"), ("tax",), authority="regulator", study=NO_NOISE)
