@@ -379,6 +379,7 @@ def test_a_bank_that_is_killed_before_it_wrote_its_scores_fetches_them(consortiu
     assert bank.ledger.spent() == before
 
 
+@pytest.mark.long
 def test_a_bank_that_is_killed_while_it_fits_its_own_models_fetches_them(consortium, tmp_path):
     """Scores are there by then; what own models are made from stays until their figures are."""
     patch = f"import fedrisk.recipes.scorecard.delivery as bank\n{DIE}bank._own = die"

@@ -537,6 +537,7 @@ def test_two_holders_hide_each_other_where_each_has_columns_enough(kit, tmp_path
     assert np.array_equal(scores["external_points"], bands if in_bands else sums)
 
 
+@pytest.mark.long
 def test_the_sum_of_points_has_no_more_values_than_any_holder_allows(kit, tmp_path):
     """A grid from the least to the greatest sum, by public numbers; the least of the holders' limits counts."""
     consortium = kit.build(tmp_path, ("alfa", "beta"), kit.HOLDERS, study=NO_NOISE)
@@ -798,6 +799,7 @@ def test_very_few_positives_at_a_bank_still_end_in_scores(kit, tmp_path):
     assert "champion_probability" not in scores and "champion_probability" in run.scores("alfa")
 
 
+@pytest.mark.long
 def test_out_of_time_holdout(kit, tmp_path):
     cut = pd.Timestamp("2024-06-01")
     columns = {r: [*c, {"name": "day", "kind": "date", "feature": False}] for r, c in kit.COLUMNS.items()}
@@ -903,6 +905,7 @@ def test_a_column_with_an_expected_direction_and_points_with_errors(kit, tmp_pat
         consortium.run(research_seed=4, change=lambda run, step: kit.retold(step, "card", bolder))
 
 
+@pytest.mark.long
 def test_weights_and_labels_between_zero_and_one(kit, tmp_path):
     """Selection weights in eighths and labels in quarters count as they are, with noise and without."""
     tables = kit.province(2000)

@@ -148,6 +148,7 @@ def test_killed_before_every_statement_guard_and_send(tmp_path):
     assert sent > 10
 
 
+@pytest.mark.long
 def test_killed_at_random_times(tmp_path):
     """Also in the middle of SQLite's own writes."""
     draw = random.Random(20261122)
