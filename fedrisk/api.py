@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from fedrisk.attempt_id import short
 from fedrisk.engine.baselines import run_baselines
 from fedrisk.engine.check import Check, check_member, check_study
 from fedrisk.engine.in_process import charged_by, finished, load_nodes, run_local, what_is_left
@@ -176,7 +177,7 @@ def _warn_of_failed(runs: Runs, study: Study, file: Path, institutions: Institut
         return
     kept = "".join(f". {line}" for line in left)
     warnings.warn(
-        f"run {last.attempt[:8]} of this study, begun {last.begun[:10]}, {last.state} after "
+        f"run {short(last.attempt)} of this study, begun {last.begun[:10]}, {last.state} after "
         f"{', '.join(charged)} were charged; that stays charged, and this run is charged as well{kept}",
         LeftUndone,
         stacklevel=3,

@@ -191,15 +191,6 @@ def about_use(study: str, purpose: str, consent: str | None) -> str:
     return f"study {study or '–'}, purpose {purpose or '–'}, consent {consent or '–'}"
 
 
-def short(attempt: str) -> str:
-    """The first letters of an attempt's id, as tables show it; every command takes them for the whole.
-
-    >>> short("1f3a9c02d4")
-    '1f3a9c02'
-    """
-    return attempt[:8]
-
-
 def fail(text: str, kind: str = "") -> None:
     """Say on standard error what went wrong: "error (kind): text". Shown whatever the options say."""
     err.print(f"[bold red]error[/]{f' ({kind})' if kind else ''}: ", end="", highlight=False)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedrisk.attempt_id import short
 from fedrisk.cli.common import AsJson, InstitutionFile
-from fedrisk.cli.output import alert, out, plain_table, short, tell, tell_json
+from fedrisk.cli.output import alert, out, plain_table, tell, tell_json
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -154,7 +155,7 @@ def _fetch(node: "Node", attempt: str | None, file: Path, as_json: bool) -> None
             raise ConfigError(
                 f"{len(owed)} attempts at {node.name} keep what results can be made from"
                 + (
-                    f"; name one: {', '.join(a[:8] for a in owed)}"
+                    f"; name one: {', '.join(map(short, owed))}"
                     if owed
                     else ": all have theirs, or ended before"
                 )

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedrisk.attempt_id import short
 from fedrisk.cli.common import AsJson
-from fedrisk.cli.output import alert, out, plain_table, screen, short, tell, tell_json
+from fedrisk.cli.output import alert, out, plain_table, screen, tell, tell_json
 
 if TYPE_CHECKING:
     from fedrisk.server.compare import Comparison, Side

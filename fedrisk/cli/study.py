@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fedrisk.attempt_id import short
 from fedrisk.cli import output
 from fedrisk.cli.common import AsJson, Institutions, Overrides, StudyFile
-from fedrisk.cli.output import err, out, short, tell
+from fedrisk.cli.output import err, out, tell
 
 if TYPE_CHECKING:
     from fedrisk.engine.look_up import BankKept

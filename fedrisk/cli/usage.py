@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from fedrisk.attempt_id import short
 from fedrisk.cli.common import AsJson, InstitutionFile, look
-from fedrisk.cli.output import about_use, out, plain_table, short, tell, tell_json
+from fedrisk.cli.output import about_use, out, plain_table, tell, tell_json
 
 if TYPE_CHECKING:
     from fedrisk.audit.usage import AttemptUsage, UsageRow

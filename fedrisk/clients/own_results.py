@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fedrisk.attempt_id import meant, short
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.evaluation import FIGURES, POINTS, SCORES, rows_of_scores
 from fedrisk.clients.node import Node
 from fedrisk.clients.store.attempt_store import AttemptStore, Begun, Since
 from fedrisk.errors import ConfigError, DataError, FedriskError, StoreError
-from fedrisk.files import write_atomic
+from fedrisk.files import PUT_BACK, read_json, write_atomic
 from fedrisk.models.scorecard import EXTERNAL, Scorecard
 from fedrisk.recipe import Recipe
 from fedrisk.study import BANK
@@ -30,8 +31,6 @@ MODELS = ("recalibrated", "alone", "local", "personal", "champion", "best")
 
 REASONS = 4
 """Most reasons of a customer that are exported."""
-
-LEAST_PREFIX = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +91,8 @@ def find(node: Node, attempt: str | None) -> Entry:
         fits = [e for e in every if e.rows is not None or (_folder(node, e) / FIGURES).exists()][-1:]
         what = "no study"
     else:
-        fits = [e for e in every if e.attempt == attempt] or [
-            e for e in every if e.attempt.startswith(attempt) and len(attempt) >= LEAST_PREFIX
-        ]
+        fitting = meant(attempt, (e.attempt for e in every))
+        fits = [e for e in every if e.attempt in fitting]
         what = "nothing of that attempt" if not fits else "several attempts that begin so"
     if len(fits) == 1:
         return fits[0]
@@ -105,17 +103,9 @@ def find(node: Node, attempt: str | None) -> Entry:
 
 
 def figures(node: Node, entry: Entry) -> dict[str, Any]:
-    """The bank's own figures of an attempt; ConfigError where there are none, StoreError where they are damaged."""
+    """The bank's own figures of an attempt, none where there is no file; StoreError where it is damaged."""
     file = _folder(node, entry) / FIGURES
-    if not file.exists():
-        return {}
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError
-    except (OSError, ValueError):
-        raise StoreError(f"{file} cannot be read; put it back from its copy") from None
-    return found
+    return read_json(file, PUT_BACK) if file.exists() else {}
 
 
 def scores(node: Node, entry: Entry) -> pd.DataFrame:
@@ -290,8 +280,8 @@ def _folder(node: Node, entry: Entry) -> Path:
 def _remedy(node: Node, entry: Entry) -> str:
     """What to do where the scores of an attempt are not there."""
     if entry.owed:
-        file = shlex.quote(str(node.institution.file))
-        return f"make them from what the attempt kept, at no charge: fedrisk results {file} fetch {entry.attempt[:8]}"
+        file, name = shlex.quote(str(node.institution.file)), short(entry.attempt)
+        return f"make them from what the attempt kept, at no charge: fedrisk results {file} fetch {name}"
     if _folder(node, entry).exists():
         return "put the file back from a copy of the store"
     return "the study ended here before there were any; what was charged until then stays charged"

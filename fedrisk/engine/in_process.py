@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
+from fedrisk.attempt_id import short
 from fedrisk.audit.crosscheck import Disagreement, crosscheck, disclosures
 from fedrisk.clients.app import app as client_app
 from fedrisk.clients.node import Node
@@ -131,7 +132,7 @@ def finished(results: Results) -> str:
     """What a person reads who stopped a run after its last exchange: nothing of it is lost."""
     return (
         f"run {results.attempt} of study {results.study} was stopped by hand, after it was finished and charged. Its "
-        f"results are kept at the hub; at no charge: fedrisk runs export {results.attempt[:8]} --out FOLDER"
+        f"results are kept at the hub; at no charge: fedrisk runs export {short(results.attempt)} --out FOLDER"
     )
 
 
@@ -155,10 +156,10 @@ def charged_by(run: Run, nodes: Mapping[str, Node]) -> tuple[str, ...]:
 
 def what_is_left(run: Run, nodes: Mapping[str, Node]) -> list[str]:
     """What a run that did not come to its end has left, at the hub and at the banks, and the commands that get it."""
-    short, said = run.attempt[:8], []
+    name_of_run, said = short(run.attempt), list[str]()
     if run.can_export:
         what = "Its results are" if run.results == "whole" else "All but the evaluation of the hold-out is"
-        said.append(f"{what} kept at the hub; at no charge: fedrisk runs export {short} --out FOLDER")
+        said.append(f"{what} kept at the hub; at no charge: fedrisk runs export {name_of_run} --out FOLDER")
     for name, node in nodes.items():
         entry = None
         with contextlib.suppress(FedriskError, OSError):
@@ -166,10 +167,12 @@ def what_is_left(run: Run, nodes: Mapping[str, Node]) -> list[str]:
         if entry is not None and entry.owed:
             what = "scores" if entry.rows is None else "own models and figures"
             file = shlex.quote(str(node.institution.file))
-            said.append(f"{name} can make its {what}, at no charge: fedrisk results {file} fetch {short}")
+            said.append(
+                f"{name} can make its {what}, at no charge: fedrisk results {file} fetch {name_of_run}"
+            )
         elif entry is not None and entry.rows is not None:
             said.append(
-                f"{name} has its scores: fedrisk results {shlex.quote(str(node.institution.file))} show {short}"
+                f"{name} has its scores: fedrisk results {shlex.quote(str(node.institution.file))} show {name_of_run}"
             )
     return said
 

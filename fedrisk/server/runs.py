@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from fedrisk.attempt_id import LEAST_PREFIX, meant, short
 from fedrisk.errors import ConfigError, FedriskError, StoreError, code_of
 from fedrisk.files import private_append, private_folder, reserve, write_atomic
 from fedrisk.server.hub import Hub
@@ -33,9 +34,6 @@ from fedrisk.tracebacks import redacted
 
 RESERVE = 4 << 20
 """Bytes kept free for a run's results."""
-
-LEAST_PREFIX = 4
-"""Fewest letters of an attempt's id that may stand for the whole."""
 
 State = Literal["running", "finished", "failed", "stopped", "killed", "damaged"]
 
@@ -47,7 +45,7 @@ class Run:
     asked: digest of the study as it was asked for; digest: as it was run, where optional institutions were left out.
     content: that study. state: "killed" where the process is gone and said nothing. code: of the error that ended it.
     charged: institutions of which priced answers came. results: what lies beside the entry; "before_evaluation" where
-    the run ended before the hold-out was evaluated. again: run although it had been run before.
+    the run ended before the hold-out was evaluated.
     """
 
     attempt: str
@@ -110,10 +108,7 @@ class Runs:
 
     def find(self, name: str) -> Run:
         """The run of an attempt, by its id or the beginning of it; ConfigError where none fits, or several do."""
-        names = sorted(file.parent.name for file in self.path.glob("*/run.json"))
-        fits = [n for n in names if n == name] or [
-            n for n in names if n.startswith(name) and len(name) >= LEAST_PREFIX
-        ]
+        fits = meant(name, self.attempts())
         if len(fits) == 1:
             return self._read(self.path / fits[0])
         what = f"{len(fits)} runs begin with {name}" if fits else f"no run is called {name}"
@@ -191,7 +186,7 @@ class Runs:
         if _taken(lock):
             return
         others = [r for r in self.all() if r.asked == run.asked and r.state == "running" and not r.research]
-        which = f" (run {others[-1].attempt[:8]})" if others else ""
+        which = f" (run {short(others[-1].attempt)})" if others else ""
         raise ConfigError(
             f"study {run.study} is running in another process{which}, and every member would be charged for both; wait "
             "for it, or stop it first: fedrisk runs lists all runs"
@@ -314,12 +309,12 @@ def refuse_again(runs: Runs, study: Study, *, research: bool, again: bool) -> No
     before = None if research or again else runs.finished(study)
     if before is None:
         return
-    where = "" if before.out is None else f", results in {before.out}"
+    where, name = "" if before.out is None else f", results in {before.out}", short(before.attempt)
     raise ConfigError(
         f"study {study.name} was run {before.begun[:10]} at epsilon {before.epsilon:g} (run {before.attempt}{where}), "
         "and every member would be charged once more. See that run: fedrisk runs show "
-        f"{before.attempt[:8]}. Its results once more, at no charge: fedrisk runs export {before.attempt[:8]} --out "
-        "FOLDER. To run and charge it again: --again"
+        f"{name}. Its results once more, at no charge: fedrisk runs export {name} --out FOLDER. To run and charge it "
+        "again: --again"
     )
 
 
@@ -357,16 +352,14 @@ def _whose(folder: Path) -> str | None:
 
 def _elsewhere(results: Results, runs: Runs) -> str:
     """Where results are that the folder did not take: looked up, not taken for granted."""
-    export = (
-        f"fedrisk runs export {results.attempt[:8]} --out FOLDER writes them to another folder, at no charge"
-    )
+    export = f"fedrisk runs export {short(results.attempt)} --out FOLDER writes them to another folder, at no charge"
     with contextlib.suppress(FedriskError):
         kept = runs.find(results.attempt)
         if kept.results == "whole" and runs.results(kept).attempt == results.attempt:
             return f"its results are kept at the hub: {export}"
     for place in (tempfile.gettempdir(), Path.home()):
         with contextlib.suppress(FedriskError, OSError, RuntimeError):
-            spare = Path(tempfile.mkdtemp(prefix=f"fedrisk-{results.attempt[:8]}-", dir=place))
+            spare = Path(tempfile.mkdtemp(prefix=f"fedrisk-{short(results.attempt)}-", dir=place))
             results.save(spare)
             if Results.load(spare).attempt == results.attempt:
                 return f"the hub's own store has no room for its results either. They are in {spare}: take them away"

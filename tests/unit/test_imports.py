@@ -15,6 +15,7 @@ LAYERS = {
     "errors": set(),
     "files": {"errors"},
     "findings": set(),
+    "attempt_id": set(),
     "progress": set(),
     "tracebacks": {"errors"},
     "renamed": {"errors"},
@@ -44,12 +45,12 @@ LAYERS = {
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     "clients": {
         *("errors", "files", "findings", "study", "alignment", "secure", "audit", "data", "privacy"),
-        *("releases", "models", "institution", "protocol", "recipe", "tracebacks", "user"),
+        *("releases", "models", "institution", "protocol", "recipe", "tracebacks", "user", "attempt_id"),
     },
     "server": {
         *("errors", "files", "findings", "home", "progress"),
         *("study", "alignment", "secure", "data", "privacy"),
-        *("releases", "models", "protocol", "recipe", "metrics", "tracebacks"),
+        *("releases", "models", "protocol", "recipe", "metrics", "tracebacks", "attempt_id"),
     },
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
@@ -58,15 +59,25 @@ LAYERS = {
     "engine": {
         *("errors", "findings", "home", "study", "alignment"),
         *("audit", "data", "secure", "privacy", "releases"),
-        *("institution", "protocol", "recipe", "clients", "server", "recipes"),
+        *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id"),
     },
     "report": {"errors", "findings", "metrics", "releases", "models", "recipe", "server"},
-    "api": {"errors", "institution", "recipes", "releases", "report", "server", "study", "engine"},
+    "api": {
+        "errors",
+        "attempt_id",
+        "institution",
+        "recipes",
+        "releases",
+        "report",
+        "server",
+        "study",
+        "engine",
+    },
     "cli": {
         *("errors", "files", "findings", "home", "renamed"),
         *("study", "institution", "data", "privacy", "audit"),
         *("models", "clients", "tracebacks", "progress", "user"),
-        *("server", "engine", "report", "recipes", "api"),
+        *("server", "engine", "report", "recipes", "api", "attempt_id"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
