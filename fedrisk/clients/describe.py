@@ -63,7 +63,6 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
         raise ProtocolError("the research seed is no whole number; the hub runs another version of fedrisk")
     for rule in rules_of_study(study, recipe, node, settle_books, research=research_seed is not None):
         rule()
-    node.store.can_keep_results()
     role = study.role_of(node.name)
     begun = Begun(study=study.model_dump(mode="json"), research_seed=research_seed)
     attempt = Attempt(node, node.store.begin(str(request.get("attempt")), begun))
@@ -146,6 +145,7 @@ def rules_of_study(
     yield lambda: books(node)
     yield node.store.pseudonyms.check_readable
     yield lambda: out_of_time.check_boundary(node, study, research=research)
+    yield node.store.can_keep_results
 
 
 def rules_of_table(

@@ -143,6 +143,13 @@ def run(consortium):
     return in_process.run_local(consortium.study, consortium.paths, hub=consortium.hub, wire=False)
 
 
+def results_in_the_way(consortium):
+    """A file where a bank's results go."""
+    folder = consortium.nodes["alfa"].store.path
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder / "results").write_text("")
+
+
 TOMORROW, YESTERDAY = date.today() + timedelta(days=2), date.today() - timedelta(days=2)
 
 BROKEN = {
@@ -222,6 +229,7 @@ BROKEN = {
     "store is lost": (store("alfa", "*"), "is not the one pinned"),
     "ledger is lost": (store("alfa", "ledger.*"), ""),
     "store is put back": (restored, "keeps a signed head"),
+    "no place for results": (results_in_the_way, "results"),
     "too much to state": (
         lambda c: words("alfa", label={**c.content["alfa"]["dictionary"]["label"], "horizon": "h" * 1001})(c),
         "shorten it",

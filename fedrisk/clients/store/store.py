@@ -295,15 +295,25 @@ class NodeStore:
         return folder
 
     def can_keep_results(self) -> None:
-        """StoreError where no results could be written: asked before a study is paid for."""
+        """StoreError where no results could be written: asked before a study is paid for.
+
+        A store for reading is looked at, and nothing is written to it.
+        """
         folder = self.path / "results"
+        if not self._make:
+            place = _nearest(folder)
+            if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+                raise StoreError(
+                    f"{folder} cannot be written: {place} is no folder, or not yours to write; results are kept there"
+                )
+            return
         write_atomic(folder / ".writable", b"")
         with contextlib.suppress(OSError):
             (folder / ".writable").unlink()
 
     def has_room(self, size: int) -> None:
         """StoreError where the store's disk is read-only, or has not ``size`` bytes left; writes nothing."""
-        place = next(folder for folder in (self.path, *self.path.parents) if folder.exists())
+        place = _nearest(self.path)
         try:
             free = shutil.disk_usage(place).free
         except OSError as error:
@@ -392,6 +402,11 @@ class NodeStore:
                 if isinstance(entry, dict) and entry.get("attempt") == attempt and "text" in entry:
                     found.append(entry)
         return found
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or what is there of those above it."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 def fingerprint_of(public: bytes) -> str:
