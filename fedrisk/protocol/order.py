@@ -137,23 +137,27 @@ def overlap_wanted(study: Study) -> float:
     return max(step for step in OVERLAP_STEPS if step <= study.alignment.least_overlap)
 
 
+def enough_in_common(study: Study, known: int, places: int, rows: int) -> bool:
+    """Whether a holder has as much in common with the trainers as the study asks for, and anything at all."""
+    return known > 0 and share_in_common(known, places, rows) >= overlap_wanted(study)
+
+
 def check_common(study: Study, holder: str, known: int, places: int, rows: int) -> None:
-    """DataError where that share is below what the study asks for (:func:`overlap_wanted`).
+    """DataError where a holder has not (:func:`enough_in_common`).
 
     The text holds no count of enterprises.
 
     The hub and the holder look at it, each on its own; neither needs the other's word. Whoever else is in the study
     learns that it stopped, and with which code.
     """
-    least = overlap_wanted(study)
-    if known and share_in_common(known, places, rows) >= least:
+    if enough_in_common(study, known, places, rows):
         return
     if not known:
         found = f"{holder} has no enterprise in common with any bank"
     else:
         found = (
-            f"{holder} has hardly any enterprise in common with the banks: below {100 * least:g}% of the smaller side "
-            "(alignment.least_overlap)"
+            f"{holder} has hardly any enterprise in common with the banks: below {100 * overlap_wanted(study):g}% of "
+            "the smaller side (alignment.least_overlap)"
         )
     raise DataError(
         f"{found}; compare the id schemes of their dictionaries, and how ids are spelt. Nothing was released"

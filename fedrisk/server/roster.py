@@ -18,9 +18,8 @@ from fedrisk.privacy.accounting import check_epsilon_delta
 from fedrisk.protocol.order import (
     Labelled,
     check_common,
+    enough_in_common,
     labelled_among,
-    overlap_wanted,
-    share_in_common,
     shares_of,
     wanted_rows,
 )
@@ -262,9 +261,8 @@ def little_in_common(roster: Roster) -> dict[str, list[str]]:
     It concerns themselves and the banks. No other member is told, and nobody how many enterprises there are: the hub
     says it when it closes the attempt.
     """
-    study, found = roster.study, _in_common(roster)
-    least = overlap_wanted(study)
-    little = [h for h, sizes in found.items() if not sizes[0] or share_in_common(*sizes) < least]
+    study = roster.study
+    little = [h for h, sizes in _in_common(roster).items() if not enough_in_common(study, *sizes)]
     return {h: [h] for h in little} | (dict.fromkeys(study.banks, little) if little else {})
 
 
