@@ -105,19 +105,23 @@ class _Trial:
             self.study, self.asked, exchange.attempt, engine=self.engine, research=research, out=self.out
         )
         with Runs(self.hub).begin(begun) as log:
-            exchange.on_charge = lambda: log.went(exchange.exchanges, tuple(sorted(exchange.charged)))
+
+            def went() -> None:
+                log.went(exchange.exchanges, tuple(sorted(exchange.charged)))
+
+            exchange.on_charge = went
             try:
                 results, checkpoint = self._results(log)
             except BaseException as error:
                 if self.checkpoint is not None and isinstance(error, TrainingError):
                     # From the same totals it would only diverge again.
                     self.checkpoint.drop()
-                log.went(exchange.exchanges, tuple(sorted(exchange.charged)))
+                went()
                 # Also where somebody stops it by hand: nobody keeps its secrets, but of a training that can be resumed.
                 if self.checkpoint is None or self.checkpoint.begun is None:
                     exchange.close()
                 raise
-            log.went(exchange.exchanges, tuple(sorted(exchange.charged)))
+            went()
             kept = log.finish(results)
         exchange.close()
         checkpoint.drop()

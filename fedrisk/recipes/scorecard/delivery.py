@@ -107,6 +107,7 @@ def deliver(node: Node, request: Payload) -> Payload:
     card = told_calibration(attempt)
     edges = card.score_bins(attempt.study.evaluation.bins)
     scored = cache(lambda: _scored(attempt, card))
+    frame = cache(lambda: _frame(attempt, card, scored()))
 
     def held() -> HoldOut:
         # Only rows with a label: the others are in no cell, and whether one is there shows in the noisy counts alone.
@@ -119,8 +120,8 @@ def deliver(node: Node, request: Payload) -> Payload:
         request,
         "deliver",
         held,
-        lambda: keep_scores(attempt, card, scored()),
-        lambda: keep_own(attempt, card, scored()),
+        lambda: keep_scores(attempt, card, frame()),
+        lambda: keep_own(attempt, card, scored(), frame()),
     )
 
 
@@ -148,8 +149,9 @@ def fetch(attempt: Attempt) -> None:
     told = attempt.state.message("told_calibration") is not None
     card = told_calibration(attempt) if told else told_card(attempt)
     scored = _scored(attempt, card)
-    keep_scores(attempt, card, scored)
-    keep_own(attempt, card, scored)
+    frame = _frame(attempt, card, scored)
+    keep_scores(attempt, card, frame)
+    keep_own(attempt, card, scored, frame)
 
 
 def _label(attempt: Attempt) -> NDArray[np.float64]:
@@ -218,11 +220,11 @@ def _external(attempt: Attempt, request: Payload, rows: int) -> NDArray[np.int64
     return to_signed(total).astype(np.int64)
 
 
-def keep_scores(attempt: Attempt, card: Scorecard, scored: Scored) -> None:
+def keep_scores(attempt: Attempt, card: Scorecard, frame: pd.DataFrame) -> None:
     """Write what the study is for to the bank's store, and read it back: scores, reasons and the card."""
     put = partial(attempt.node.store.put_result, attempt.state.id)
     put("scorecard.json", card.to_json().encode())
-    put(SCORES, _frame(attempt, card, scored).to_parquet(index=False))
+    put(SCORES, frame.to_parquet(index=False))
     read_back(attempt)
 
 
@@ -246,13 +248,14 @@ def _frame(attempt: Attempt, card: Scorecard, scored: Scored) -> pd.DataFrame:
     return out
 
 
-def keep_own(attempt: Attempt, card: Scorecard, scored: Scored) -> Figures:
+def keep_own(attempt: Attempt, card: Scorecard, scored: Scored, frame: pd.DataFrame) -> Figures:
     """Write points by column, the bank's own models' scores and its own figures to its store; AUC of those models.
 
+    frame: the scores as :func:`keep_scores` writes them; those of own models go into the same file.
     What fails is named in the figures with its reason; the rest is there all the same.
     """
     put, kept = partial(attempt.node.store.put_result, attempt.state.id), OwnKept(attempt)
-    out = _frame(attempt, card, scored)
+    out = frame.copy(deep=False)
     kept.tried("points", lambda: put(POINTS, _points_by_column(card, scored).to_parquet(index=False)))
     fit, test = ((scored.use == side) & np.isin(scored.label, (0.0, 1.0)) for side in (TRAINING, HOLD_OUT))
     if _two_classes(scored.label[fit], LEAST_CLASS):
