@@ -17,7 +17,7 @@ from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.errors import ConfigError, FedriskError, OwnerError, Stopped, StoreError
 from fedrisk.findings import Finding
 from fedrisk.privacy.accounting import epsilon_for
-from fedrisk.privacy.spend import total
+from fedrisk.privacy.spend import Spend, total
 from fedrisk.recipes import recipe_of
 from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.exchange import Report
@@ -94,9 +94,10 @@ def run_local(
     register(nodes, hub)
     grid = InProcessGrid(client_app, institutions, wire=wire)
     attempt = Checkpoint.latest(hub, study, research_seed).attempt if resume else new_attempt()
-    before = {name: len(node.ledger.entries()) for name, node in nodes.items()}
+    # A training that goes on was charged before; a new attempt has no charge yet.
+    before = {name: len(_spends(node, attempt)) if resume else 0 for name, node in nodes.items()}
     runs = Runs(hub)
-    known = runs.attempts()
+    known = runs.attempts() - {attempt}
     try:
         results = run_study(
             grid,
@@ -114,13 +115,13 @@ def run_local(
         reasons = [
             f"{name}: {entry['text']}" for name, node in nodes.items() for entry in node.store.errors(attempt)
         ]
-        run = _ended(runs, known, nodes)
+        run = _ended(runs, study, known, nodes)
         left = [] if run is None else what_is_left(run, nodes)
         if not (reasons or left):
             raise
         raise type(error)("\n".join([str(error), *reasons, *left])) from None
     except KeyboardInterrupt:
-        run = _ended(runs, known, nodes)
+        run = _ended(runs, study, known, nodes)
         raise Stopped(_stopped(study, nodes, before, Checkpoint.of(hub, attempt), run)) from None
     try:
         return with_who_saw_what(results, nodes, hub)
@@ -136,12 +137,20 @@ def finished(results: Results) -> str:
     )
 
 
-def _ended(runs: Runs, known: Collection[str], nodes: Mapping[str, Node]) -> Run | None:
-    """The run that has begun since and ended early, with all whom it charged; None where it did not come to begin."""
-    run = runs.newest(but=known)
+def _ended(runs: Runs, study: Study, known: Collection[str], nodes: Mapping[str, Node]) -> Run | None:
+    """The run of the study that ended early, with all whom it charged; None where it did not come to begin.
+
+    known: attempts that were there before. Without optional institutions a study goes on under a new attempt.
+    """
+    run = next((r for r in reversed(runs.of(study)) if r.attempt not in known), None)
     if run is not None:
         runs.charged(run, charged_by(run, nodes))
     return run
+
+
+def _spends(node: Node, attempt: str) -> list[Spend]:
+    """What an attempt was charged at an institution, in order; others may be charged there at the same time."""
+    return [e.spend for e in node.ledger.entries() if e.spend.attempt == attempt and not e.cancelled]
 
 
 def charged_by(run: Run, nodes: Mapping[str, Node]) -> tuple[str, ...]:
@@ -149,8 +158,7 @@ def charged_by(run: Run, nodes: Mapping[str, Node]) -> tuple[str, ...]:
     found = set(run.charged)
     for name, node in nodes.items():
         with contextlib.suppress(FedriskError):
-            spends = [e.spend for e in node.ledger.entries() if not (e.cancelled or e.spend.research)]
-            found |= {name} if any(s.attempt == run.attempt for s in spends) else set()
+            found |= {name} if any(not s.research for s in _spends(node, run.attempt)) else set()
     return tuple(sorted(found))
 
 
@@ -187,7 +195,7 @@ def _stopped(
     """What a study that was stopped by hand has charged to whom since it began, what it left, and how to go on."""
     said, charged = [], False
     for name, node in nodes.items():
-        spends = [e.spend for e in node.ledger.entries()[before[name] :] if not e.cancelled]
+        spends = [] if run is None else _spends(node, run.attempt)[before[name] :]
         mu = total(s for s in spends if not s.research)
         if mu:
             said.append(f"{name} epsilon {epsilon_for(mu, study.privacy.delta):.3g} (mu {mu:.3g})")

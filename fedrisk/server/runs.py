@@ -15,7 +15,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -100,11 +100,6 @@ class Runs:
     def attempts(self) -> frozenset[str]:
         """Ids of all runs."""
         return frozenset(file.parent.name for file in self.path.glob("*/run.json"))
-
-    def newest(self, *, but: Collection[str] = ()) -> Run | None:
-        """The last run, of those that are not among ``but``; None where there is none."""
-        found = [self._read(self.path / name) for name in self.attempts() - set(but)]
-        return max(found, key=lambda run: (run.begun, run.attempt), default=None)
 
     def find(self, name: str) -> Run:
         """The run of an attempt, by its id or the beginning of it; ConfigError where none fits, or several do."""

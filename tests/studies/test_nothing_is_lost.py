@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ from fedrisk.clients.store.attempt_store import Since
 from fedrisk.engine.check import check_study
 from fedrisk.engine.in_process import load_nodes
 from fedrisk.errors import ConfigError, DataError, LeftUndone, PeerError, Stopped, StoreError
+from fedrisk.privacy.accounting import epsilon_for
+from fedrisk.privacy.spend import total
 from fedrisk.recipes import recipe_named
 from fedrisk.server.hub import Hub
 from fedrisk.server.runs import Runs
@@ -417,6 +420,41 @@ def test_what_a_run_left_is_told_when_it_is_stopped(consortium, tmp_path):
     assert "Charged by this run: bank epsilon " in said.splitlines()[-1]
     with pytest.warns(LeftUndone, match=f"bank can make its scores.* fetch {short}"):
         fedrisk.run(consortium.study_file, out=tmp_path / "out")
+
+
+def test_what_others_are_charged_meanwhile_is_no_charge_of_a_stopped_run(consortium, tmp_path):
+    """Two studies share a bank: who stops one is told what that one cost, and no run of somebody else."""
+    hub, seen = Hub.default(), []
+
+    def other(number, action, what):
+        if action == "release" and not seen:
+            bank = load_nodes(consortium.paths)["bank"]
+            seen.append(bank.ledger.entries()[-1].spend)
+            theirs = replace(seen[0], study="other", attempt="e" * 32, mu=seen[0].mu / 3)
+            bank.ledger.debit("theirs", theirs, "d" * 64, purpose="credit_scoring")
+            content = json.loads((hub.path / "runs" / seen[0].attempt / "run.json").read_text())
+            (hub.path / "runs" / ("e" * 32)).mkdir()
+            theirs = {
+                **content,
+                "attempt": "e" * 32,
+                "digest": "d",
+                "asked": "d",
+                "begun": "2999-01-01T00:00:00Z",
+            }
+            (hub.path / "runs" / ("e" * 32) / "run.json").write_text(json.dumps(theirs))
+        elif action == "mask" and seen:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Stopped) as told:
+        fedrisk.run(consortium.study_file, out=tmp_path / "out", report=other)
+    mine = [
+        e.spend
+        for e in load_nodes(consortium.paths)["bank"].ledger.entries()
+        if e.spend.attempt == seen[0].attempt
+    ]
+    assert f"bank epsilon {epsilon_for(total(mine), 1e-6):.3g} (mu {total(mine):.3g})" in str(told.value)
+    (run,) = [r for r in Runs(hub).all() if r.attempt == seen[0].attempt]
+    assert set(run.charged) == {"bank", "power", "tax"}
 
 
 @pytest.mark.parametrize("where", ["fedrisk.engine.in_process.who_saw_what", "fedrisk.api.write_report"])
