@@ -269,15 +269,21 @@ def test_a_study_that_is_running_is_not_run_and_charged_a_second_time(runs):
         pass
 
 
-def test_the_newest_of_new_runs(runs):
-    assert runs.newest() is None
+def test_the_newest_of_the_new_runs_of_a_study(runs):
+    def newest(but=frozenset()):
+        return next((r for r in reversed(runs.of(STUDY)) if r.attempt not in but), None)
+
+    assert newest() is None
     with runs.begin(begun()):
         pass
     known = runs.attempts()
-    assert known == {ATTEMPT} and runs.newest(but=known) is None
+    assert known == {ATTEMPT} and newest(but=known) is None
     with runs.begin(begun("da" * 8)):
         pass
-    assert runs.newest(but=known).attempt == "da" * 8 == runs.newest().attempt
+    other = STUDY.model_copy(update={"name": "other"})
+    with runs.begin(begun("db" * 8, study=other)):
+        pass
+    assert newest(but=known).attempt == "da" * 8 == newest().attempt
 
 
 def test_whose_results_lie_in_a_folder(runs, finished, tmp_path):
