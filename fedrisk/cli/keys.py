@@ -4,7 +4,6 @@ Types, ranges and defaults are read from the models that check the files; meanin
 docs/keys.md is what ``fedrisk keys --markdown`` prints.
 """
 
-import difflib
 import json
 import tomllib
 import types
@@ -227,6 +226,7 @@ def keys(
 def _matching(word: str | None) -> list[Key]:
     """Keys of a section, of this path or name, or with the word in one of them; ConfigError where there are none."""
     from fedrisk.errors import ConfigError
+    from fedrisk.toml_file import near_name
 
     known = list(all_keys())
     if word is None:
@@ -239,6 +239,6 @@ def _matching(word: str | None) -> list[Key]:
     for test in tests:
         if found := [k for k in known if test(k)]:
             return found
-    near = difflib.get_close_matches(word, [n for k in known for n in (k.path, k.name, k.section)], n=1)
-    hint = f'did you mean "{near[0]}"?' if near else "fedrisk keys lists all of them"
+    near = near_name(word, [n for k in known for n in (k.path, k.name, k.section)])
+    hint = f'did you mean "{near}"?' if near else "fedrisk keys lists all of them"
     raise ConfigError(f'no key and no section is called "{word}"; {hint}')

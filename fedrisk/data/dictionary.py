@@ -44,8 +44,8 @@ FILL_IN = "FILL IN"
 ROW_NUMBER = "@row"
 """Stands for the row number of the file in ``Dictionary.id``."""
 
-_NUMBER_ONLY = ("low", "high", "bins", "bin_count", "monotone", "direction")
-_CATEGORY_ONLY = ("categories", "prefix")
+NUMBER_ONLY = ("low", "high", "bins", "bin_count", "monotone", "direction")
+CATEGORY_ONLY = ("categories", "prefix")
 # What two banks must agree on before their sums over a feature may be added up.
 _SHARED = (
     "kind",
@@ -323,7 +323,7 @@ def _refuse(problems: list[str]) -> None:
 def _column_problems(c: Column) -> list[str]:
     found = []
     given = {k for k in c.model_fields_set if getattr(c, k) is not None}
-    for keys, kind in ((_NUMBER_ONLY, "number"), (_CATEGORY_ONLY, "category")):
+    for keys, kind in ((NUMBER_ONLY, "number"), (CATEGORY_ONLY, "category")):
         if c.kind != kind:
             found += [f'{k} is for kind "{kind}", not "{c.kind}"; remove it' for k in keys if k in given]
     if c.grid == "log" and c.kind != "number":

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fedrisk.data.dictionary import FILL_IN, Column, Label
+from fedrisk.data.dictionary import CATEGORY_ONLY, FILL_IN, NUMBER_ONLY, Column, Label
 from fedrisk.data.draft.write import CONFIRM, remark, toml
 from fedrisk.errors import ConfigError
 
@@ -22,34 +22,15 @@ LABEL = "label"
 _HEADER = re.compile(r"\s*\[{1,2}\s*([\w.\-\" ]+?)\s*\]{1,2}\s*(#.*)?")
 _KEY = re.compile(r"\s*([A-Za-z_]+)\s*=")
 _MARK = re.compile(rf"\s*{CONFIRM}.*$")
+_NUMBERS = (*NUMBER_ONLY, "grid", "unit")
 _BY_KIND = {
-    "number": ("categories", "prefix"),
-    "category": ("low", "high", "bins", "bin_count", "monotone", "direction", "grid", "unit", "special"),
-    "flag": (
-        "low",
-        "high",
-        "bins",
-        "bin_count",
-        "monotone",
-        "direction",
-        "grid",
-        "categories",
-        "prefix",
-        "unit",
-    ),
-    "date": (
-        "low",
-        "high",
-        "bins",
-        "bin_count",
-        "monotone",
-        "direction",
-        "grid",
-        "categories",
-        "prefix",
-        "unit",
-    ),
+    "number": CATEGORY_ONLY,
+    "category": (*_NUMBERS, "special"),
+    "flag": (*_NUMBERS, *CATEGORY_ONLY),
+    "date": (*_NUMBERS, *CATEGORY_ONLY),
 }
+"""Keys that a column of a kind has no use for, and that go when its kind is declared."""
+
 _ORDER = ("name", "kind", "source", "unit", "meaning", "low", "high", "bins", "grid", "categories", "prefix")
 
 

@@ -8,7 +8,6 @@ chained.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,19 +32,7 @@ from fedrisk.data.dictionary import ROW_NUMBER, Dictionary
 from fedrisk.data.recognise import refuse_other_than_parquet
 from fedrisk.data.text import Codes, Notation, Value, marked_text, trim
 from fedrisk.errors import ConfigError, DataError
-
-__all__ = [
-    "Check",
-    "Checks",
-    "Part",
-    "TableSource",
-    "by_value",
-    "expand",
-    "read_header",
-    "read_source",
-    "read_texts",
-    "where",
-]
+from fedrisk.toml_file import near_name
 
 Floats = npt.NDArray[np.float64]
 
@@ -366,9 +353,8 @@ def _check_header(opened: _Opened, wanted: list[str], checks: Checks) -> None:
 
 def _name_remedy(name: str, header: list[str]) -> str:
     remedy = "correct its name, or give the table's name as source"
-    same = [h for h in header if h.casefold() == name.casefold()]
-    near = same or difflib.get_close_matches(name, header, n=1)
-    return f'did you mean "{near[0]}"? {remedy}' if near else remedy
+    near = near_name(name, header)
+    return f'did you mean "{near}"? {remedy}' if near else remedy
 
 
 Blocks = Callable[[list[str]], Iterator[dict[str, Any]]]

@@ -20,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 
 from fedrisk.alignment.ids import normalise
+from fedrisk.data.checks import Check, Checks
 from fedrisk.data.column_checks import checked_column, notation_remedy
 from fedrisk.data.dictionary import ROW_NUMBER, Dictionary, Label
 from fedrisk.data.hints import (
@@ -31,7 +32,7 @@ from fedrisk.data.hints import (
     shorter_ids,
     wrapped,
 )
-from fedrisk.data.source import Check, Checks, TableSource, by_value, read_source, where
+from fedrisk.data.source import TableSource, by_value, read_source, where
 from fedrisk.data.text import MISSING, Codes, Notation, whole
 from fedrisk.data.typed import numbers, texts_of
 from fedrisk.errors import DataError
@@ -103,11 +104,6 @@ def examine_table(
     """
     table, checks = _examine(source, dictionary, Path(base))
     return table, tuple(sorted(checks, key=lambda c: _RANK[c.severity]))
-
-
-def check_table(source: TableSource, dictionary: Dictionary, *, base: str | Path) -> tuple[Check, ...]:
-    """All checks of the table, errors first; raises only if the source cannot be read at all."""
-    return examine_table(source, dictionary, base=base)[1]
 
 
 _RANK = {"error": 0, "warning": 1, "note": 2}

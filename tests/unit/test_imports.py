@@ -77,7 +77,7 @@ LAYERS = {
         *("errors", "files", "findings", "home", "renamed"),
         *("study", "institution", "data", "privacy", "audit"),
         *("models", "clients", "tracebacks", "progress", "user"),
-        *("server", "engine", "report", "recipes", "api", "attempt_id"),
+        *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""

@@ -29,6 +29,7 @@ from fedrisk.data.hints import READ
 from fedrisk.data.source import TableSource
 from fedrisk.data.text import Notation
 from fedrisk.errors import ConfigError
+from fedrisk.toml_file import near_name
 
 RESERVED = ("external_score", "(known)")
 """Names that stand for something else in a study."""
@@ -155,7 +156,5 @@ def _named(proposals: Sequence[Proposal]) -> dict[str, str]:
 
 
 def _near(word: str, known: list[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f'did you mean "{near[0]}"?' if near else f"it has {', '.join(known[:12])}"
+    near = near_name(word, known, cutoff=0.5)
+    return f'did you mean "{near}"?' if near else f"it has {', '.join(known[:12])}"

@@ -13,9 +13,10 @@ import pytest
 import sqlalchemy
 
 from fedrisk.alignment.ids import uscc_check_character
+from fedrisk.data.checks import Check
 from fedrisk.data.dictionary import load_dictionary
-from fedrisk.data.source import Check, TableSource
-from fedrisk.data.table import check_table, raise_for, read_table
+from fedrisk.data.source import TableSource
+from fedrisk.data.table import examine_table, raise_for, read_table
 from fedrisk.errors import DataError
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "institutions"
@@ -68,7 +69,9 @@ def read(folder, data, d=None):
 
 def errors(folder, data, d=None):
     return [
-        c for c in check_table(save(folder, data), d or dictionary(), base=folder) if c.severity == "error"
+        c
+        for c in examine_table(save(folder, data), d or dictionary(), base=folder)[1]
+        if c.severity == "error"
     ]
 
 
@@ -225,7 +228,8 @@ def test_each_broken_rule_is_counted_and_named_without_values(tmp_path, change, 
     assert column in text
     assert rule in text
     assert all(
-        CANARY not in str(c) for c in check_table(TableSource(source="t.csv"), dictionary(), base=tmp_path)
+        CANARY not in str(c)
+        for c in examine_table(TableSource(source="t.csv"), dictionary(), base=tmp_path)[1]
     )
 
 
@@ -658,7 +662,7 @@ def test_special_values_below_the_tolerated_share_are_asked_about(tmp_path, code
 def test_the_owner_sees_rows_and_values_and_no_error_does(tmp_path):
     data = rows(income=["1", CANARY + "x", "?", "4", "5"], naics=["99", "45", "45", "98", "45"])
     (tmp_path / "t.csv").write_text("title\n" + pd.DataFrame(data).to_csv(index=False))
-    found = check_table(TableSource(source="t.csv", skip_rows=1), dictionary(), base=tmp_path)
+    found = examine_table(TableSource(source="t.csv", skip_rows=1), dictionary(), base=tmp_path)[1]
     income = next(c for c in found if c.rule == "not a number")
     assert income.for_owner() == f'row 4; value "{CANARY}x"'
     assert next(c for c in found if "not in the list" in c.rule).for_owner() == 'rows 3, 6; values "99", "98"'

@@ -15,7 +15,7 @@ from fedrisk.data.draft.draft import draft_dictionary
 from fedrisk.data.draft.look import RARE
 from fedrisk.data.draft.write import dictionary_text, table_lines
 from fedrisk.data.source import TableSource
-from fedrisk.data.table import check_table
+from fedrisk.data.table import examine_table
 from fedrisk.errors import ConfigError, DataError
 from support.own_data import KINDS, loans, tax, write_own_data
 from support.random_tables import random_table
@@ -47,7 +47,7 @@ def test_a_draft_fits_its_own_table(tmp_path, seed):
     source, draft = drafted(tmp_path, random_table(seed))
     text = dictionary_text(draft, horizon="12 months")
     dictionary = settled(text)
-    wrong = [str(c) for c in check_table(source, dictionary, base=tmp_path) if c.severity == "error"]
+    wrong = [str(c) for c in examine_table(source, dictionary, base=tmp_path)[1] if c.severity == "error"]
     assert not wrong
     assert dictionary.id == "uscc" and dictionary.label.column == "bad"
 
@@ -209,7 +209,7 @@ def test_names_are_made_valid_and_unlike(tmp_path):
     assert names["税率 (%)"] == "税率"
     dictionary = settled(dictionary_text(draft, horizon="h"))
     assert dictionary.column("税率").source == "税率 (%)"
-    assert not [c for c in check_table(source, dictionary, base=tmp_path) if c.severity == "error"]
+    assert not [c for c in examine_table(source, dictionary, base=tmp_path)[1] if c.severity == "error"]
 
 
 @pytest.mark.parametrize("first", ["1,2,3", "91350100M000100Y43,3,a", ",,"])
