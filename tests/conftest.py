@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,6 +148,30 @@ def fedrisk_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stores of the test's own."""
     monkeypatch.setenv("FEDRISK_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture
+def fedrisk(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fedrisk_home: Path, tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """Calls the entry point as the installed command does; (exit code, standard output, errors) as plain text."""
+    from fedrisk import cli
+    from fedrisk.cli import output
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["fedrisk", *map(str, arguments)])
+        for console in (output.out, output.err):
+            monkeypatch.setattr(console, "_width", 200)
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        out, err = (re.sub(r"\x1b\[[0-9;]*m", "", text) for text in capsys.readouterr())
+        assert "Traceback" not in out + err
+        return int(stop.value.code or 0), out, err
+
+    monkeypatch.chdir(tmp_path)  # whatever a call writes without a folder of its own
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+    return call
 
 
 @pytest.fixture(scope="session")

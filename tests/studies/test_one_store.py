@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pytest
 import typer
 
 from fedrisk import cli
-from fedrisk.cli import output
 from fedrisk.engine.in_process import load_nodes, run_local
 from fedrisk.errors import DataError, EnvelopeError, OwnerError, PeerError
 from fedrisk.server.hub import Hub
@@ -20,23 +18,6 @@ pytestmark = pytest.mark.study
 
 ACTS = {"budget grant", "budget restore", "audit answer", "run"}
 """Commands that may make a store; every other one that takes an institution's file reads."""
-
-
-@pytest.fixture
-def fedrisk(monkeypatch, capsys, tmp_path):
-    """The command line; exit code and what it printed."""
-
-    def call(*arguments):
-        monkeypatch.setattr("sys.argv", ["fedrisk", *map(str, arguments)])
-        for console in (output.out, output.err):
-            monkeypatch.setattr(console, "_width", 200)
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        out, err = (re.sub(r"\x1b\[[0-9;]*m", "", text) for text in capsys.readouterr())
-        return int(stop.value.code or 0), out, err
-
-    monkeypatch.chdir(tmp_path)
-    return call
 
 
 def commands(app, before=""):

@@ -12,7 +12,6 @@ import pytest
 import typer
 
 from fedrisk import cli
-from fedrisk.cli import output
 from fedrisk.cli.exits import EXIT_CODES
 from fedrisk.cli.progress import Progress
 from fedrisk.cli.reference import page
@@ -20,26 +19,6 @@ from fedrisk.engine.in_process import load_nodes
 from fedrisk.server.hub import Hub
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def fedrisk(monkeypatch, capsys, fedrisk_home, tmp_path):
-    """Calls the entry point as the installed command does; (exit code, standard output, errors) as plain text."""
-
-    def call(*arguments):
-        monkeypatch.setattr("sys.argv", ["fedrisk", *map(str, arguments)])
-        for console in (output.out, output.err):
-            monkeypatch.setattr(console, "_width", 200)
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        out, err = (re.sub(r"\x1b\[[0-9;]*m", "", text) for text in capsys.readouterr())
-        assert "Traceback" not in out + err
-        return int(stop.value.code or 0), out, err
-
-    monkeypatch.chdir(tmp_path)  # whatever a call writes without a folder of its own
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
-    return call
 
 
 # --- help ---------------------------------------------------------------------------------------------------
