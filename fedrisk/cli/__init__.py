@@ -19,7 +19,9 @@ from fedrisk.cli.budget import budget_app
 from fedrisk.cli.check import check
 from fedrisk.cli.dictionary import dictionary_app
 from fedrisk.cli.exits import EXIT_CODES
+from fedrisk.cli.hub import hub_app
 from fedrisk.cli.init import init_app
+from fedrisk.cli.node import node_app
 from fedrisk.cli.output import append_log, note, screen
 from fedrisk.cli.policy import policy_app
 from fedrisk.cli.results import own, results
@@ -61,6 +63,8 @@ app.add_typer(budget_app, name="budget")
 app.add_typer(policy_app, name="policy")
 app.add_typer(audit_app, name="audit")
 app.add_typer(store_app, name="store")
+app.add_typer(hub_app, name="hub")
+app.add_typer(node_app, name="node")
 
 
 @app.callback()

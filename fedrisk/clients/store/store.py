@@ -19,6 +19,7 @@ read:
     results/ID/         what the institution keeps for itself: scores, champion, own figures
     errors.log          full texts of errors, which never leave
     store.json          whose store it is (clients/store/owner)
+    deployment.json     the consortium whose hub its node serves: from then on people approve studies first
 
 A store that is opened for reading alone makes nothing: no folder, key, ledger or trail.
 """
@@ -131,6 +132,16 @@ class NodeStore:
     def registered(self) -> bool:
         """Whether keys of others are pinned here: from then on key, ledger and trail have to be there."""
         return self.pins_path.exists()
+
+    @property
+    def deployment_path(self) -> Path:
+        """File that says of which consortium this institution's node is a member."""
+        return self.path / "deployment.json"
+
+    @property
+    def deployed(self) -> bool:
+        """Whether a hub on another machine asks this institution: it then takes part in approved studies alone."""
+        return self.deployment_path.exists()
 
     @property
     def unused(self) -> bool:

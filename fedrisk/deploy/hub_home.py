@@ -1,0 +1,126 @@
+"""The hub's folder: what a consortium's operator starts a hub from.
+
+    hub.toml                 name, addresses, ports (this module)
+    ca.pem ca.key            the consortium's certificate authority; server.pem server.key of the hub
+    identity.key pins.json   the hub's signing key and the members' keys (server/hub); holdout.key, bank.key
+    roster/EPOCH.json        signed rosters; invitations/
+    proposals/  runs/        studies as proposals, and what was run (server/proposals, server/runs)
+    flower.sqlite            Flower's database; hub.jsonl the log
+
+The folder is at the same time the hub's store: ``server.hub.Hub(home.path)``.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fedrisk.errors import ConfigError
+from fedrisk.files import private_folder, write_atomic
+from fedrisk.home import resolved
+from fedrisk.study import checked
+from fedrisk.toml_file import load_toml
+
+FILE = "hub.toml"
+VARIABLE = "FEDRISK_HUB"
+
+Address = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+ConsortiumName = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class HubSettings(BaseModel):
+    """hub.toml.
+
+    name: of the consortium. address: HOST:PORT as nodes reach it, in the server's certificate. listen: HOST:PORT of
+    the public port here, by default all addresses at the public port. control: loopback port of Flower's control and
+    runtime interfaces, which are for this machine alone. health: loopback port of /live, /ready and /metrics; none
+    where it is left out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ConsortiumName
+    address: Address
+    listen: Address | None = None
+    control: Port = 9491
+    health: Port | None = None
+
+
+@dataclass(frozen=True)
+class HubHome:
+    """A hub's folder with its settings."""
+
+    path: Path
+    settings: HubSettings = field(repr=False)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "HubHome":
+        """Read hub.toml in a folder; ConfigError where there is none, or it breaks a rule."""
+        path = resolved(str(folder), what="hub's folder", base=Path.cwd())
+        file = path / FILE
+        if not file.is_file():
+            raise ConfigError(f"{path} is no hub's folder: it has no {FILE}; make one with fedrisk hub init")
+        return cls(path, checked(HubSettings, load_toml(file, what="hub file"), where=f"hub file {file}"))
+
+    @classmethod
+    def create(cls, folder: str | Path, settings: Mapping[str, Any]) -> "HubHome":
+        """Make a folder, for its owner only, with its hub.toml; ConfigError where there is a hub already."""
+        path = resolved(str(folder), what="hub's folder", base=Path.cwd())
+        if (path / FILE).exists():
+            raise ConfigError(f"{path} is a hub's folder already; choose another one")
+        made = checked(HubSettings, dict(settings), where="hub's settings")
+        private_folder(path)
+        write_atomic(path / FILE, to_toml(made).encode())
+        return cls(path, made)
+
+    @property
+    def name(self) -> str:
+        """The consortium's name."""
+        return self.settings.name
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT as nodes reach it."""
+        return self.settings.address
+
+    @property
+    def listen(self) -> str:
+        """HOST:PORT of the public port on this machine."""
+        return self.settings.listen or f"0.0.0.0:{self.address.rpartition(':')[2]}"
+
+    @property
+    def control(self) -> int:
+        """Loopback port of Flower's control and runtime interfaces."""
+        return self.settings.control
+
+    @property
+    def health(self) -> int | None:
+        """Loopback port of health and metrics, or None."""
+        return self.settings.health
+
+    @property
+    def database(self) -> Path:
+        """Flower's database."""
+        return self.path / "flower.sqlite"
+
+    @property
+    def log(self) -> Path:
+        """The hub's log, a JSON object a line."""
+        return self.path / "hub.jsonl"
+
+
+def to_toml(settings: BaseModel) -> str:
+    """Settings as a TOML file: strings, numbers and truth values, what is None left out.
+
+    >>> print(to_toml(HubSettings(name="Pilot", address="hub.example:9490")), end="")
+    name = "Pilot"
+    address = "hub.example:9490"
+    control = 9491
+    """
+    content = settings.model_dump(mode="json", exclude_none=True)
+    # A JSON string is a TOML string where it has no lone surrogates, which pydantic refuses.
+    return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in content.items())

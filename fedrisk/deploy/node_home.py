@@ -1,0 +1,108 @@
+"""A node's folder: what an institution starts its node from.
+
+    node.toml                  the hub's address, the institution's own file, log and health (this module)
+    flower.key                 the node's P-384 key, by which the hub's Flower knows it
+    ca.pem                     the certificate authorities that it trusts, of this consortium alone
+    kit.json                   the invitation; roster.json the accepted roster, roster-pending.json a newer one
+    claim                      Flower's number of this node; status.json what the serving process says of itself
+    node.jsonl                 the log
+
+Everything else of the institution (identity, ledger, trail, pins) stays in its own store, as on one machine. Which
+table is read, the institution's own file says, and nothing that comes from the hub.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from fedrisk.deploy.hub_home import Address, Port, to_toml
+from fedrisk.errors import ConfigError
+from fedrisk.files import private_folder, write_atomic
+from fedrisk.home import resolved
+from fedrisk.study import checked
+from fedrisk.toml_file import load_toml
+
+FILE = "node.toml"
+VARIABLE = "FEDRISK_NODE"
+
+
+class NodeSettings(BaseModel):
+    """node.toml.
+
+    hub: HOST:PORT of the hub. institution: path of the institution's own file; a relative one begins at the node's
+    folder. health: loopback port of /live, /ready and /metrics; none where it is left out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hub: Address
+    institution: str
+    health: Port | None = None
+
+
+@dataclass(frozen=True)
+class NodeHome:
+    """A node's folder with its settings."""
+
+    path: Path
+    settings: NodeSettings = field(repr=False)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "NodeHome":
+        """Read node.toml in a folder; ConfigError where there is none, or it breaks a rule."""
+        path = resolved(str(folder), what="node's folder", base=Path.cwd())
+        file = path / FILE
+        if not file.is_file():
+            raise ConfigError(
+                f"{path} is no node's folder: it has no {FILE}; make one with fedrisk node init"
+            )
+        return cls(path, checked(NodeSettings, load_toml(file, what="node file"), where=f"node file {file}"))
+
+    @classmethod
+    def create(cls, folder: str | Path, settings: Mapping[str, Any]) -> "NodeHome":
+        """Make a folder, for its owner only, with its node.toml; ConfigError where there is a node already."""
+        path = resolved(str(folder), what="node's folder", base=Path.cwd())
+        if (path / FILE).exists():
+            raise ConfigError(f"{path} is a node's folder already; choose another one")
+        made = checked(NodeSettings, dict(settings), where="node's settings")
+        private_folder(path)
+        write_atomic(path / FILE, to_toml(made).encode())
+        return cls(path, made)
+
+    @property
+    def hub(self) -> str:
+        """HOST:PORT of the hub."""
+        return self.settings.hub
+
+    @property
+    def institution(self) -> Path:
+        """The institution's own file."""
+        return resolved(self.settings.institution, what="institution", base=self.path)
+
+    @property
+    def health(self) -> int | None:
+        """Loopback port of health and metrics, or None."""
+        return self.settings.health
+
+    @property
+    def key(self) -> Path:
+        """The node's P-384 key."""
+        return self.path / "flower.key"
+
+    @property
+    def ca(self) -> Path:
+        """Certificates of the authorities that it trusts."""
+        return self.path / "ca.pem"
+
+    @property
+    def claim(self) -> Path:
+        """Flower's number of this node, kept so that a killed one can be taken off before the next begins."""
+        return self.path / "claim"
+
+    @property
+    def log(self) -> Path:
+        """The node's log, a JSON object a line."""
+        return self.path / "node.jsonl"
