@@ -6,8 +6,8 @@ Call :func:`start` once, at the beginning of a process. From then on everybody w
     log.info("an exchange is complete", extra={"event": "exchange", "action": "release", "seconds": 0.8, "bytes": 1024})
 
 A line holds ``time``, ``level``, ``part`` (the process: hub, work, study, node), ``event``, ``text``, and those of
-``study``, ``attempt``, ``exchange``, ``action``, ``peer``, ``seconds``, ``bytes``, ``code`` that were given; of ``extra``
-nothing else is written. ``text`` is the sentence as it stands in the program: what is filled into it is left out, and
+``study``, ``attempt``, ``exchange``, ``action``, ``peer``, ``seconds``, ``bytes``, ``code`` that were given, and
+nothing else of ``extra``. ``text`` is the sentence as it stands in the program: what is filled into it is left out, and
 so are quoted words, digits and whatever follows a colon. That holds for other libraries' loggers as well (Flower's,
 uvicorn's), which get the event ``library`` and are heard from warnings on. Of an exception its kind and its place in
 fedrisk are written, never its text: a handler's exception may quote a record.
