@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from fedrisk.data.checks import Check, Checks
 from fedrisk.data.columns import exact_texts, float_texts, holds_text, plain_numbers, whole_decimals
 from fedrisk.data.csv_file import CsvFile
-from fedrisk.data.database import failure, opened_query, query_blocks
+from fedrisk.data.database import failure, opened_query, query_blocks, with_password
 from fedrisk.data.dictionary import ROW_NUMBER, Dictionary
 from fedrisk.data.recognise import refuse_other_than_parquet
 from fedrisk.data.text import Codes, Notation, Value, marked_text, trim
@@ -77,6 +77,7 @@ class TableSource(Notation):
     Attributes:
         source: path of the file, or URL of the database.
         query: for a database: the SQL that gives the table.
+        password_file: for a database: a file with the password alone, which goes into the URL in place of any other.
         only: selects the rows whose column equals the value (or one of the values), which cuts one file into several
             institutions. A text compares as exact text, a number (without quotes) as a number.
         part: cuts the selected rows at random.
@@ -93,6 +94,7 @@ class TableSource(Notation):
 
     source: str = Field(min_length=1)
     query: str | None = None
+    password_file: str | None = Field(default=None, min_length=1)
     only: dict[str, Value | list[Value]] = Field(default_factory=dict)
     part: Part | None = None
     encoding: str = "utf-8"
@@ -113,8 +115,8 @@ class TableSource(Notation):
     def _place(self) -> TableSource:
         if self.is_database and not self.query:
             raise ValueError('source is a database URL, which needs a query; add query = "SELECT ..."')
-        if not self.is_database and self.query:
-            raise ValueError("query is for database URLs only; remove it, or give a URL as source")
+        if not self.is_database and (extra := [n for n in ("query", "password_file") if getattr(self, n)]):
+            raise ValueError(f"{extra[0]} is for database URLs only; remove it, or give a URL as source")
         if not self.is_database and not self.source.lower().endswith(_SUFFIXES):
             raise ValueError(
                 f"source must end in one of {', '.join(_SUFFIXES)}, or be a database URL{_suffix_remedy(self.source)}"
@@ -155,7 +157,7 @@ def expand(text: str) -> str:
         found = os.environ.get(match[1])
         if found is None:
             raise ConfigError(
-                f"[table] source: environment variable {match[1]} is not set; set it (for example "
+                f"[table]: environment variable {match[1]} is not set; set it (for example "
                 f"export {match[1]}=/path/to/data) or write the path itself"
             )
         return found
@@ -392,7 +394,8 @@ def _open(
     """The table, ready to be read; ``marks``: for columns of numbers, the mark before a fraction in texts."""
     place = expand(source.source)
     if source.is_database:
-        with opened_query(_database_url(place, base), expand(source.query or "")) as (header, result):
+        url = with_password(_database_url(place, base), _password(source, base))
+        with opened_query(url, expand(source.query or "")) as (header, result):
             typed: set[str] = set()
             written = {name: mark for name in header if (mark := (marks or {}).get(trim(name)))}
 
@@ -422,6 +425,20 @@ def _open(
 def _columns(batches: Any) -> Iterator[dict[str, Any]]:
     for batch in batches:
         yield dict(zip(batch.schema.names, batch.columns, strict=True))
+
+
+def _password(source: TableSource, base: Path) -> str | None:
+    """What ``password_file`` holds, without the line break at its end; ConfigError where it cannot be read."""
+    if source.password_file is None:
+        return None
+    path = base / Path(expand(source.password_file)).expanduser()
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeError):
+        raise ConfigError(
+            f"[table] password_file = {source.password_file}: there is no such file, it cannot be read, or it is no "
+            "text; write the password alone into it, readable by the node's user only"
+        ) from None
 
 
 def _database_url(place: str, base: Path) -> str:

@@ -114,6 +114,7 @@ def test_an_unknown_encoding_is_named(tmp_path):
     [
         ({"source": "sqlite:///x.db"}, "needs a query"),
         ({"source": "x.csv", "query": "SELECT 1"}, "remove it"),
+        ({"source": "x.csv", "password_file": "p"}, "password_file is for database URLs only; remove it"),
         ({"source": "x.xlsx"}, "must end in"),
         ({"source": "x.csv", "sheet": "1"}, "Extra inputs"),
     ],
