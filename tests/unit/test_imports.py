@@ -43,7 +43,7 @@ LAYERS = {
     },
     "protocol": {"errors", "study", "data", "secure", "privacy", "releases"},
     # What hub and nodes of a consortium have in common: folders, keys, kits, rosters, logs.
-    "deploy": {"errors", "files", "home", "study", "toml_file"},
+    "deploy": {"errors", "files", "home", "study", "toml_file", "tracebacks"},
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     "clients": {
         *("errors", "files", "findings", "study", "alignment", "secure", "audit", "data", "privacy"),
