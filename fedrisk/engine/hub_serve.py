@@ -1,8 +1,8 @@
 """What ``fedrisk hub serve`` does: Flower's SuperLink behind two doors, and the process that does the hub's work.
 
-The public door speaks TLS and knows nine paths; the other one is a socket file in the hub's folder (engine/superlink). The
-hub's work (engine/hub_work) is a process of its own, started again when it dies: whatever happens in a study, nodes stay
-connected.
+The public door speaks TLS and knows nine paths; the other one is a socket file in the hub's folder
+(engine/superlink). The hub's work (engine/hub_work) is a process of its own, started again when it dies: whatever happens
+in a study, nodes stay connected.
 """
 
 import asyncio
@@ -44,7 +44,9 @@ class _Server(uvicorn.Server):
         yield
 
 
-def serve(home: HubHome, *, ready: Callable[[], None] = lambda: None, work: Sequence[str] | None = None) -> None:
+def serve(
+    home: HubHome, *, ready: Callable[[], None] = lambda: None, work: Sequence[str] | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT. work: the command of the hub's work, by default ``fedrisk hub work``.
 
     ready: called once when nodes can connect. ConfigError or StoreError, before anything listens, where another serves
@@ -57,7 +59,9 @@ def serve(home: HubHome, *, ready: Callable[[], None] = lambda: None, work: Sequ
         public = stack.enter_context(_public_socket(home))
         inner = stack.enter_context(_inner_socket(home))
         app = make_app(home.database)
-        command = [sys.executable, "-m", "fedrisk.cli", "hub", "work", str(home.path)] if work is None else work
+        command = (
+            [sys.executable, "-m", "fedrisk.cli", "hub", "work", str(home.path)] if work is None else work
+        )
         asyncio.run(_serve(home, app, public, inner, ready, command))
 
 
@@ -85,7 +89,9 @@ def check_certificate(home: HubHome) -> datetime:
     certificate, key = home.path / "server.pem", home.path / "server.key"
     for file in (certificate, key):
         if not file.is_file():
-            raise ConfigError(f"{file} is missing; bring it back from its copy, or make it anew with fedrisk hub renew")
+            raise ConfigError(
+                f"{file} is missing; bring it back from its copy, or make it anew with fedrisk hub renew"
+            )
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
         made = x509.load_pem_x509_certificate(certificate.read_bytes())
@@ -97,13 +103,13 @@ def check_certificate(home: HubHome) -> datetime:
     now = datetime.now(UTC)
     if made.not_valid_after_utc <= now:
         raise ConfigError(
-            f"the server's certificate {certificate} has expired {made.not_valid_after_utc:%Y-%m-%d}, and no node would "
-            "connect; make a new one with fedrisk hub renew"
+            f"the server's certificate {certificate} has expired {made.not_valid_after_utc:%Y-%m-%d}, and no node "
+            "would connect; make a new one with fedrisk hub renew"
         )
     if made.not_valid_before_utc > now:
         raise ConfigError(
-            f"the server's certificate {certificate} begins to hold {made.not_valid_before_utc:%Y-%m-%d %H:%M} UTC, and "
-            "it is earlier by this machine's clock; set the clock"
+            f"the server's certificate {certificate} begins to hold {made.not_valid_before_utc:%Y-%m-%d %H:%M} UTC, "
+            "and it is earlier by this machine's clock; set the clock"
         )
     return made.not_valid_after_utc
 
@@ -126,8 +132,8 @@ def _public_socket(home: HubHome) -> Iterator[socket.socket]:
         opened = socket.create_server((where[0], port), family=family, backlog=256)
     except OSError as error:
         raise ConfigError(
-            f"the public port {home.listen} cannot be opened: {error.strerror or error}; end the program that has it, or "
-            f"set listen in {home.path / 'hub.toml'} (and address, where nodes reach another port)"
+            f"the public port {home.listen} cannot be opened: {error.strerror or error}; end the program that has it, "
+            f"or set listen in {home.path / 'hub.toml'} (and address, where nodes reach another port)"
         ) from None
     with opened:
         yield opened
@@ -143,7 +149,9 @@ def _inner_socket(home: HubHome) -> Iterator[socket.socket]:
     try:
         opened.bind(socket_path(home.path))
     except OSError as error:
-        raise StoreError(f"{file} cannot be made: {error.strerror}; put the hub's folder on a local disk") from None
+        raise StoreError(
+            f"{file} cannot be made: {error.strerror}; put the hub's folder on a local disk"
+        ) from None
     finally:
         os.umask(mask)
     try:
@@ -212,7 +220,10 @@ async def _supervise(command: Sequence[str], stop: asyncio.Event) -> None:
         if stop.is_set():
             await _end(child, ended)
             return
-        log.error("the hub's work ended and is started again", extra={"event": "work", "code": str(child.returncode)})
+        log.error(
+            "the hub's work ended and is started again",
+            extra={"event": "work", "code": str(child.returncode)},
+        )
         pause = _FIRST_PAUSE if time.monotonic() - begun > _LIVED else min(pause * 2, _LONGEST_PAUSE)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), pause)

@@ -1,7 +1,7 @@
 """One study of a hub, in a process of its own: ``python -m fedrisk.engine.hub_study HUB``, which ``hub work`` starts.
 
-Reads on standard input which proposal it is and the token of its Flower task. Runs the installed code; its results lie in
-the hub's own store. SIGTERM stops it as a person stops a run.
+Reads on standard input which proposal it is and the token of its Flower task. Runs the installed code; its results lie
+in the hub's own store. SIGTERM stops it as a person stops a run.
 """
 
 import json
@@ -30,7 +30,9 @@ def main(folder: str) -> int:
     proposals = Proposals(Hub(home.path))
     proposal = proposals.find(str(given["proposal"]))
     signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes of a terminal; the parent decides
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C goes to all processes of a terminal; the parent decides
     until_orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM))
     progress = Progress(Hub(home.path), proposal.id)
     try:
@@ -75,7 +77,9 @@ def _failed(
     home: HubHome, proposals: Proposals, proposal: Proposal, code: str, text: str, progress: Progress
 ) -> None:
     """Enter how it ended, with who was charged as far as the hub heard."""
-    runs = [r for r in Runs(Hub(home.path)).all() if r.asked == proposal.digest and r.begun >= proposal.submitted]
+    runs = [
+        r for r in Runs(Hub(home.path)).all() if r.asked == proposal.digest and r.begun >= proposal.submitted
+    ]
     attempt = runs[-1].attempt if runs else proposals.find(proposal.id).attempt
     charged = list(runs[-1].charged) if runs else []
     progress.write(**{**progress.read(), "said": text, "charged": charged})

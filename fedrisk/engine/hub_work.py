@@ -1,9 +1,9 @@
 """What ``fedrisk hub work`` does: ask members for their word, and run the studies to which all have agreed.
 
-One run of Flower stays open for the desk (server/desk), which speaks to nodes every second or two. A study to which its
-members have agreed gets a run of its own and a process of its own (engine/hub_study), one at a time: Flower keeps who a
-message comes from in a process-wide place, and a study that fails takes nothing with it. Whatever is lost, the SuperLink
-for a while or the desk's run, is begun again.
+One run of Flower stays open for the desk (server/desk), which speaks to nodes every second or two. A study to which
+its members have agreed gets a run of its own and a process of its own (engine/hub_study), one at a time: Flower keeps
+who a message comes from in a process-wide place, and a study that fails takes nothing with it. Whatever is lost, the
+SuperLink for a while or the desk's run, is begun again.
 """
 
 import contextlib
@@ -189,7 +189,10 @@ class Progress:
 
 def tidy(database: Path) -> None:
     """Give back the room of what Flower has deleted: sealed envelopes stay in the file's free pages otherwise."""
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(database, timeout=30.0)) as opened:
+    with (
+        contextlib.suppress(sqlite3.Error),
+        contextlib.closing(sqlite3.connect(database, timeout=30.0)) as opened,
+    ):
         opened.isolation_level = None
         opened.execute("VACUUM")
         opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,8 +1,8 @@
 """Messages of any size through Flower, in memory once: parts are sent and fetched one after the other.
 
 Flower cuts a message into objects of at most 5 MB, each of which is a request of its own. Its own grid holds a message
-about four times while it puts them together. Here an array grows as its parts come (pulling), and parts are views of the
-array until each is sent (pushing). Needs names that are private to flwr; a contract test holds them against the
+about four times while it puts them together. Here an array grows as its parts come (pulling), and parts are views of
+the array until each is sent (pushing). Needs names that are private to flwr; a contract test holds them against the
 installed version.
 """
 

@@ -262,7 +262,7 @@ def _told(folder: Path, what: Callable[[ControlHttpClient], T]) -> T:
         return what(client)
     except httpx.TransportError:
         raise NotServing(
-            f"no hub serves in {folder}; start it with fedrisk hub serve {folder}, and see its log where it does not start"
+            f"no hub serves in {folder}; start it with fedrisk hub serve {folder}, and see its log where that fails"
         ) from None
     except httpx.HTTPStatusError as error:
         raise ConfigError(f"the hub's Flower service refused: {_words(error.response)}") from None
@@ -504,5 +504,3 @@ def _beat(folder: Path, token: str, stop: threading.Event) -> None:
 def _finish(client: RuntimeHttpClient, status: str, detail: str) -> None:
     # No context goes back: nothing of a study stays in Flower's database.
     client.PushTaskOutput(PushTaskOutputRequest(sub_status=status, details=detail))
-
-
