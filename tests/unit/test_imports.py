@@ -77,7 +77,7 @@ LAYERS = {
     },
     "cli": {
         *("errors", "files", "findings", "home", "renamed"),
-        *("study", "institution", "data", "privacy", "audit"),
+        *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "clients", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file"),
     },
