@@ -32,6 +32,7 @@ EXIT_CODES = {
     9: "a file or disk cannot be read or written (store)",
     10: "something that fedrisk did not foresee (internal); the log has it",
     11: "a training diverged and left no model (training)",
+    12: "hub, institution or study need another version of fedrisk (version); the text says whom to upgrade",
     130: "stopped by hand (Ctrl-C, a closed terminal, SIGTERM); the last line says what was charged",
 }
 """What each exit code says."""
@@ -47,6 +48,7 @@ _BY_CODE = {
     "peer": 8,
     "store": 9,
     "training": 11,
+    "version": 12,
 }
 _LOG_BYTES, _LOG_FILES = 1 << 21, 20
 
