@@ -16,6 +16,7 @@ and the other institutions see.
     |   `-- VersionError         another version of fedrisk is needed, here or there; "version"
     |-- PeerError                another institution refused or was lost; "peer"
     |-- TrainingError            a training that goes nowhere: its weights left all sense; "training"
+    |-- LaterError               something that passes: the hub is away, a clock is wrong, a disk is full; "later"
     `-- StoreError               the node's disk cannot be read or written; "store"
         |-- NothingYet           no study has used this store so far
         `-- OwnerError           the store belongs to another institution of the same name
@@ -95,6 +96,12 @@ class TrainingError(FedriskError):
     """A training whose weights grow beyond anything that a model could have learnt; it leaves no model."""
 
     code = "training"
+
+
+class LaterError(FedriskError):
+    """What was asked for cannot be done now, and can be later; nothing was consumed or charged."""
+
+    code = "later"
 
 
 class StoreError(FedriskError):
