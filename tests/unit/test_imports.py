@@ -51,7 +51,7 @@ LAYERS = {
     },
     "server": {
         *("errors", "files", "findings", "home", "progress"),
-        *("study", "alignment", "secure", "data", "privacy"),
+        *("study", "alignment", "secure", "audit", "data", "privacy"),
         *("releases", "models", "protocol", "recipe", "metrics", "tracebacks", "attempt_id"),
     },
     "recipes": {
@@ -60,7 +60,7 @@ LAYERS = {
     },
     "engine": {
         *("errors", "files", "findings", "home", "study", "alignment", "deploy"),
-        *("audit", "data", "secure", "privacy", "releases"),
+        *("data", "secure", "privacy", "releases"),
         *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id"),
     },
     "report": {"errors", "findings", "metrics", "releases", "models", "recipe", "server"},
