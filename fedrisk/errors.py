@@ -12,7 +12,8 @@ and the other institutions see.
     |   |-- BudgetError          its privacy budget does not suffice; "budget"
     |   `-- QuotaError           the key authority evaluates no more ids for an institution than agreed; "quota"
     |-- ProtocolError            a message out of order, repeated with other content, or malformed; "protocol"
-    |   `-- EnvelopeError        a signature or seal does not hold, a key is not the pinned one; "envelope"
+    |   |-- EnvelopeError        a signature or seal does not hold, a key is not the pinned one; "envelope"
+    |   `-- VersionError         another version of fedrisk is needed, here or there; "version"
     |-- PeerError                another institution refused or was lost; "peer"
     |-- TrainingError            a training that goes nowhere: its weights left all sense; "training"
     |-- LaterError               something that passes: the hub is away, a clock is wrong, a disk is full; "later"
@@ -77,6 +78,12 @@ class EnvelopeError(ProtocolError):
     """A signature or a seal does not hold, or a key is not the one that was pinned."""
 
     code = "envelope"
+
+
+class VersionError(ProtocolError):
+    """A protocol, an action, a field or a study's format is of another version of fedrisk; says whom to upgrade."""
+
+    code = "version"
 
 
 class PeerError(FedriskError):

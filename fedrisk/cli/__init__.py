@@ -13,6 +13,7 @@ from typing import Annotated, TextIO
 
 import typer
 
+from fedrisk.cli import hub_serve as hub_serve
 from fedrisk.cli import keys, node_serve, study, usage
 from fedrisk.cli.audit import audit_app
 from fedrisk.cli.budget import budget_app
