@@ -43,7 +43,7 @@ LAYERS = {
     },
     "protocol": {"errors", "study", "data", "secure", "privacy", "releases"},
     # What hub and nodes of a consortium have in common: folders, keys, kits, rosters, logs.
-    "deploy": {"errors", "files", "home", "study", "toml_file"},
+    "deploy": {"errors", "files", "home", "study", "toml_file", "tracebacks"},
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     "clients": {
         *("errors", "files", "findings", "study", "alignment", "secure", "audit", "data", "privacy"),
@@ -59,7 +59,7 @@ LAYERS = {
         *("releases", "models", "protocol", "recipe", "clients", "server", "toml_file"),
     },
     "engine": {
-        *("errors", "findings", "home", "study", "alignment"),
+        *("errors", "files", "findings", "home", "study", "alignment", "deploy"),
         *("audit", "data", "secure", "privacy", "releases"),
         *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id"),
     },
@@ -77,7 +77,7 @@ LAYERS = {
     },
     "cli": {
         *("errors", "files", "findings", "home", "renamed"),
-        *("study", "institution", "data", "privacy", "audit"),
+        *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "clients", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file"),
     },
@@ -299,7 +299,9 @@ def test_flower_stays_in_its_parts():
     assert users <= FLOWER
 
 
-PRIVATE_NAMES = {"engine/in_process_grid.py", "engine/fleet.py", "engine/superlink.py"}
+PRIVATE_NAMES = {
+    *("engine/in_process_grid.py", "engine/fleet.py", "engine/superlink.py", "engine/streamed_grid.py"),
+}
 """Files that may use names which are private to Flower; each has a contract test."""
 
 
