@@ -13,12 +13,8 @@ from typing import Annotated, TextIO
 
 import typer
 
-<<<<<<< HEAD
 from fedrisk.cli import hub_serve as hub_serve
-from fedrisk.cli import keys, study, usage
-=======
 from fedrisk.cli import keys, node_serve, study, usage
->>>>>>> h13-a
 from fedrisk.cli.audit import audit_app
 from fedrisk.cli.budget import budget_app
 from fedrisk.cli.check import check

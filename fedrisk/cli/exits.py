@@ -32,11 +32,8 @@ EXIT_CODES = {
     9: "a file or disk cannot be read or written (store)",
     10: "something that fedrisk did not foresee (internal); the log has it",
     11: "a training diverged and left no model (training)",
-<<<<<<< HEAD
     12: "hub, institution or study need another version of fedrisk (version); the text says whom to upgrade",
-=======
     75: "not now: the hub is away, or a clock is wrong (later); try again once that has passed",
->>>>>>> h13-a
     130: "stopped by hand (Ctrl-C, a closed terminal, SIGTERM); the last line says what was charged",
 }
 """What each exit code says."""
@@ -52,11 +49,8 @@ _BY_CODE = {
     "peer": 8,
     "store": 9,
     "training": 11,
-<<<<<<< HEAD
     "version": 12,
-=======
     "later": 75,
->>>>>>> h13-a
 }
 _LOG_BYTES, _LOG_FILES = 1 << 21, 20
 

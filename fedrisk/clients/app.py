@@ -16,6 +16,7 @@ from flwr.clientapp.typing import Mod
 
 from fedrisk.clients import align, common_view
 from fedrisk.clients.describe import Closed, Described, close, describe
+from fedrisk.clients.hand_over import HAND_OVER
 from fedrisk.clients.node import Node
 from fedrisk.clients.trail import Message, record_answer, record_refusal, record_request
 from fedrisk.errors import ConfigError, FedriskError, ProtocolError, StoreError, code_of
@@ -34,6 +35,7 @@ SHARED: tuple[Action, ...] = (
     ),
     *align.ACTIONS,
     Action(name="close", serve=close, form=Form(body=Closed), in_attempt=False),
+    HAND_OVER,
 )
 """What every node answers, whatever the recipe."""
 

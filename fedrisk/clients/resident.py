@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import Protocol
 
 from flwr.app import Context, Error, Message, RecordDict
-from flwr.common.constant import ErrorCode
 
 from fedrisk.errors import FedriskError
 from fedrisk.protocol.payload import from_record
+
+APP_FAILED = 2
+"""Flower's code of an app that raised; engine/fleet is tested to agree."""
 
 App = Callable[[Message, Context], Message]
 """A ClientApp."""
@@ -151,7 +153,7 @@ def answer(app: App, message: Message, context: Context) -> tuple[Served, Messag
     except Exception as error:
         # Flower would send the text to the hub.
         log.error("the app failed: %s", type(error).__name__, extra={"event": "failed", "action": action})
-        reply = Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, "refused"), reply_to=message)
+        reply = Message(Error(APP_FAILED, "refused"), reply_to=message)
     seconds = time.monotonic() - began
     about = Served(action=action, seconds=seconds, bytes_in=size, bytes_out=size_of(reply), code=_code(reply))
     return about, reply
