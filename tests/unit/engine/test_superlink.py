@@ -29,7 +29,10 @@ def asked(home, method, path, body=b"", headers=None):
     """Status of a request to the public port."""
     trust = ssl.create_default_context(cafile=str(home.path / "ca.pem"))
     request = urllib.request.Request(
-        f"https://{home.address}{path}", data=body if method == "POST" else None, method=method, headers=headers or {}
+        f"https://{home.address}{path}",
+        data=body if method == "POST" else None,
+        method=method,
+        headers=headers or {},
     )
     try:
         with urllib.request.urlopen(request, context=trust, timeout=20) as answer:
@@ -209,7 +212,10 @@ def parts(message):
 def test_a_message_is_put_together_from_its_parts():
     data = bytes(range(256)) * 50_000
     arrays = ArrayRecord()
-    arrays["large"], arrays["empty"] = Array("uint8", (len(data),), "raw", data), Array("uint8", (0,), "raw", b"")
+    arrays["large"], arrays["empty"] = (
+        Array("uint8", (len(data),), "raw", data),
+        Array("uint8", (0,), "raw", b""),
+    )
     content = RecordDict({"body": ConfigRecord({"json": "{}"}), "blobs": arrays})
     message = Message(content, 7, "query.test")
     kept = parts(message)
@@ -225,7 +231,10 @@ def test_parts_that_are_alike_are_put_in_their_places():
     arrays = ArrayRecord()
     arrays["zeros"] = Array("uint8", (len(data),), "raw", data)
     message = Message(RecordDict({"blobs": arrays}), 7, "query.test")
-    assert streamed_grid.inflate(message.object_id, parts(message).__getitem__).content["blobs"]["zeros"].data == data
+    assert (
+        streamed_grid.inflate(message.object_id, parts(message).__getitem__).content["blobs"]["zeros"].data
+        == data
+    )
 
 
 def test_an_array_of_a_thousand_times_one_part_is_no_way_to_fill_the_hub_s_memory(monkeypatch):
