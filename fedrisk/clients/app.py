@@ -14,7 +14,7 @@ from flwr.app import Context
 from flwr.app import Message as FlowerMessage
 from flwr.clientapp import ClientApp
 
-from fedrisk.clients import align, common_view
+from fedrisk.clients import align, common_view, roster
 from fedrisk.clients.describe import Closed, Described, close, describe
 from fedrisk.clients.node import Node
 from fedrisk.clients.trail import Message, record_answer, record_refusal, record_request
@@ -33,6 +33,7 @@ SHARED: tuple[Action, ...] = (
         answers=Disclosure("agreement", "public_to_study"),
     ),
     *align.ACTIONS,
+    *roster.ACTIONS,
     Action(name="close", serve=close, form=Form(body=Closed), in_attempt=False),
 )
 """What every node answers, whatever the recipe."""
