@@ -319,8 +319,8 @@ def _unused(roster: Roster, name: str, identity: str, flower: str) -> None:
     for other, identities, node_key in known:
         if other != name and (identity in identities or flower == node_key):
             raise ConfigError(
-                f"a key of {name} is that of {other}; each institution has keys of its own. Make new ones in a store of "
-                "its own (another FEDRISK_HOME), and send a new request"
+                f"a key of {name} is that of {other}; each institution has keys of its own. Make new ones in a store "
+                "of its own (another FEDRISK_HOME), and send a new request"
             )
 
 
