@@ -18,12 +18,12 @@ from fedrisk.clients.node import Node
 from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.deploy.documents import Form
 from fedrisk.deploy.keys import node_public
-from fedrisk.deploy.node_home import NodeHome
+from fedrisk.deploy.node_home import FILE, NodeHome
 from fedrisk.deploy.pki import in_time
 from fedrisk.deploy.roster import Change, Roster, changes
 from fedrisk.errors import ConfigError, EnvelopeError, PolicyError, StoreError
 from fedrisk.files import PUT_BACK, read_json, read_kept, write_atomic
-from fedrisk.protocol.actions import Action, Disclosure
+from fedrisk.protocol.actions import Action
 from fedrisk.protocol.form import Body
 from fedrisk.protocol.form import Form as MessageForm
 from fedrisk.protocol.payload import Payload
@@ -139,7 +139,7 @@ ACTIONS: tuple[Action, ...] = (
         serve=told,
         form=MessageForm(body=Told),
         in_attempt=False,
-        answers=Disclosure("roster_epoch", "public_to_study"),
+        entered=False,
     ),
 )
 
@@ -303,13 +303,21 @@ def _check_open(node: Node, rosters: Rosters) -> None:
 
 
 def refuse_strangers(node: Node, study: Study) -> None:
-    """PolicyError where a study has a member that is not in the accepted roster; nothing on one machine."""
+    """PolicyError where a study has a member whose key no accepted roster has; nothing on one machine."""
     if not node.store.deployed:
         return
-    accepted = Rosters.of(node).accepted
-    known = set() if accepted is None else {one.name for one in accepted.members}
+    known = {node.name, *node.store.pins.institutions}
     if strangers := sorted(set(study.members) - known):
         raise PolicyError(
-            f"{node.name} knows no {', '.join(strangers)}: not in the roster that was accepted here. Look at fedrisk "
-            "node roster, compare words and accept, or leave it out of the study"
+            f"{node.name} knows no {', '.join(strangers)}: not in the roster that was accepted here, or expelled since. "
+            "Look at fedrisk node roster, compare words and accept, or leave it out of the study"
         )
+
+
+def unsettled(node: Node, study: Study) -> list[str]:
+    """Members of a study whose keys a pending epoch changes: until it is accepted they would not be believed here."""
+    found = deployment_of(node.store)
+    if found is None or not (found.node / FILE).exists():
+        return []
+    changed = {one.name for one in Rosters.of(node).changes() if one.kind in ("joined", "left", "keys")}
+    return sorted(changed & set(study.members))

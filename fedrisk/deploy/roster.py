@@ -70,6 +70,12 @@ class RosterMember(Form):
         found = dict.fromkeys(rotation.old_identity for rotation in self.rotations)
         return tuple(key for key in found if key != self.identity)
 
+    @property
+    def node_keys(self) -> tuple[str, ...]:
+        """Keys by which Flower may know its node: the present one, and the one before while it changes over."""
+        before = self.rotations[-1].old_flower if self.rotations else self.flower
+        return tuple(dict.fromkeys((self.flower, before)))
+
 
 class Expelled(Form):
     """One institution that is no longer in it. epoch, when: of its expulsion. Its keys admit nobody again."""
