@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
 import pytest
@@ -17,6 +18,7 @@ from fedrisk.data.table import read_table
 from fedrisk.errors import DataError
 
 pytestmark = pytest.mark.study
+PASSWORD = "s3cret@:/? #1"
 FOLDERS = [*os.environ.get("PATH", "").split(os.pathsep)]
 FOLDERS += [str(p) for p in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
 INITDB, PG_CTL = (shutil.which(name, path=os.pathsep.join(FOLDERS)) for name in ("initdb", "pg_ctl"))
@@ -70,11 +72,13 @@ def server():
         )
 
     try:
-        command(INITDB, "-D", str(data), "-U", "fedrisk", "-A", "trust", "-E", "UTF8", "--no-sync")
+        (folder / "password").write_text(f"{PASSWORD}\n")
+        asked = ("-A", "scram-sha-256", "--pwfile", str(folder / "password"))
+        command(INITDB, "-D", str(data), "-U", "fedrisk", *asked, "-E", "UTF8", "--no-sync")
         options = f"-c listen_addresses=127.0.0.1 -p {port} -k {folder} -c fsync=off"
         command(PG_CTL, "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
         try:
-            yield f"postgresql+psycopg://fedrisk:s3cret@127.0.0.1:{port}/postgres"
+            yield f"postgresql+psycopg://fedrisk:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/postgres"
         finally:
             command(PG_CTL, "-D", str(data), "-w", "-m", "fast", "stop")
     finally:
@@ -82,7 +86,7 @@ def server():
 
 
 def into_database(consortium, name, url, query):
-    """Move an institution's table into the database; its file then names a URL with the password left out."""
+    """Move an institution's table into the database; its file names a URL, the password in a variable or a file."""
     table = consortium.tables.pop(name)
     engine = sqlalchemy.create_engine(url)
     with engine.begin() as connection:
@@ -91,13 +95,20 @@ def into_database(consortium, name, url, query):
         )
     engine.dispose()
     (consortium.folder / f"{name}.parquet").unlink()
-    consortium.content[name]["table"] = {"source": url.replace("s3cret", "${DB_PASSWORD}"), "query": query}
+    if name == "alfa":
+        said = {"source": url.replace(quote(PASSWORD, safe=""), "${DB_PASSWORD}")}
+    else:
+        file = consortium.folder / f"{name}.password"
+        file.touch(mode=0o600)
+        file.write_text(f"{PASSWORD}\n")
+        said = {"source": url.replace(":" + quote(PASSWORD, safe=""), ""), "password_file": file.name}
+    consortium.content[name]["table"] = {**said, "query": query}
     consortium.write(name)
 
 
 @pytest.fixture
 def consortium(kit, tmp_path, monkeypatch):
-    monkeypatch.setenv("DB_PASSWORD", "s3cret")
+    monkeypatch.setenv("DB_PASSWORD", quote(PASSWORD, safe=""))
     return kit.build(tmp_path, ("alfa",), ("tax",), enterprises=1500, study={"privacy": {"epsilon": 2.0}})
 
 
