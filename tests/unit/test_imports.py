@@ -60,7 +60,7 @@ LAYERS = {
     },
     "engine": {
         *("errors", "findings", "home", "study", "alignment"),
-        *("data", "secure", "privacy", "releases"),
+        *("audit", "data", "secure", "privacy", "releases"),
         *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id"),
     },
     "report": {"errors", "findings", "metrics", "releases", "models", "recipe", "server"},
