@@ -1,8 +1,7 @@
 """The ClientApp: finds the node and the handler of an action, serves it, and answers.
 
-Which institution a process is comes from the node's configuration (``institution``: path of its file), or, in a
-simulation on one machine, from the partition's number among the institution files. An error's text stays in the node's
-log; the hub gets its code.
+Which institution a process is comes from the node's own configuration (``institution``: path of its file) and from
+nothing that the hub says. An error's text stays in the node's log; the hub gets its code.
 """
 
 import contextlib
@@ -13,8 +12,9 @@ from pathlib import Path
 from flwr.app import Context
 from flwr.app import Message as FlowerMessage
 from flwr.clientapp import ClientApp
+from flwr.clientapp.typing import Mod
 
-from fedrisk.clients import align, common_view
+from fedrisk.clients import align, common_view, proposals
 from fedrisk.clients.describe import Closed, Described, close, describe
 from fedrisk.clients.hand_over import HAND_OVER
 from fedrisk.clients.node import Node
@@ -34,6 +34,13 @@ SHARED: tuple[Action, ...] = (
         answers=Disclosure("agreement", "public_to_study"),
     ),
     *align.ACTIONS,
+    Action(
+        name="propose",
+        serve=partial(proposals.propose, find=find_recipe),
+        form=proposals.FORM,
+        in_attempt=False,
+        entered=False,
+    ),
     Action(name="close", serve=close, form=Form(body=Closed), in_attempt=False),
     HAND_OVER,
 )
@@ -98,13 +105,15 @@ def _answer(node: Node, name: str, payload: Payload) -> Payload:
         record_request(Message(node, name, payload, None))
         raise
     message = Message(node, name, payload, action)
-    record_request(message)
+    if action.entered:
+        record_request(message)
     request = common_view.take(node, payload, action)
     answer = common_view.confirmed(node, payload, action, action.serve(node, request))
     if action.last:
         # Not before: others wait for this member's confirmation of what came with the message.
         node.attempt(request).state.forget_secrets()
-    record_answer(message, answer)
+    if action.entered:
+        record_answer(message, answer)
     return answer
 
 
@@ -121,27 +130,20 @@ def _refuse(node: Node, name: str, payload: Payload | None, error: Exception) ->
 
 
 def institution_file(context: Context) -> Path:
-    """Path of the institution's file; ConfigError where neither node nor run configuration names it."""
+    """Path of the institution's file; ConfigError where the node's configuration does not name it."""
     if "institution" in context.node_config:
         return Path(str(context.node_config["institution"]))
-    if "partition-id" in context.node_config and context.run_config.get("study"):
-        files = sorted(
-            (Path(str(context.run_config["study"])).resolve().parent / "institutions").glob("*.toml")
-        )
-        number = int(context.node_config["partition-id"])
-        if number < len(files):
-            return files[number]
     raise ConfigError(
         "this node does not know its institution: start it with --node-config 'institution=\"/path/NAME.toml\"'"
     )
 
 
-def make_app() -> ClientApp:
-    """A ClientApp that answers the actions of all recipes."""
+def make_app(mods: list[Mod] | None = None) -> ClientApp:
+    """A ClientApp that answers the actions of all recipes; ``mods`` are Flower's, around each answer."""
     made = ClientApp()
     every = [*SHARED, *recipe_actions()]
     for name in dict.fromkeys(action.name for action in every):
-        made.query(name)(partial(serve, name))
+        made.query(name, mods=mods)(partial(serve, name))
     return made
 
 

@@ -58,7 +58,7 @@ NUMBERS = (bool, int, float)
 
 
 @contextmanager
-def opened_query(url: str, query: str) -> Iterator[tuple[list[str], Any]]:
+def opened_query(url: str | sqlalchemy.URL, query: str) -> Iterator[tuple[list[str], Any]]:
     """The names of a query's columns, and its streamed result.
 
     Raises:
@@ -81,7 +81,7 @@ def failure(error: sqlalchemy.exc.SQLAlchemyError) -> str:
     return found or "check the URL, the database, or the query"
 
 
-def _engine(url: str) -> sqlalchemy.Engine:
+def _engine(url: str | sqlalchemy.URL) -> sqlalchemy.Engine:
     try:
         return sqlalchemy.create_engine(url)
     except ImportError as error:

@@ -1,8 +1,8 @@
 """What was handed over, checked by whoever has it: exported trails, signed tables of a study, and what results say.
 
-A folder may hold trails (``fedrisk audit export``), the signed tables of a study (``disclosures.json``, beside
-results), or both. Each trail is checked with its key and its signed head, each table with its key; tables are held against the
-trails that are there, all against each other, and the results beside the tables against the tables.
+A folder may hold trails (``fedrisk audit export``), the signed tables of a study (beside its results), or both. Each
+trail is checked with its key and its signed head, each table with its key; tables are held against the trails that are
+there, all against each other, and the results beside the tables against the tables.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,8 +35,8 @@ class Compared:
     """What was found in a folder.
 
     trails: by institution. tables: those that hold. broken: what does not hold or is of two keys, as findings.
-    attempts: that were compared. disagreements: attempt and finding, for each. absent: attempt and institution of which there is
-    neither table nor trail, though others name it.
+    attempts: that were compared. disagreements: attempt and finding, for each. absent: attempt and institution of which
+    there is neither table nor trail, though others name it.
     """
 
     trails: Mapping[str, Trail]

@@ -43,7 +43,7 @@ LAYERS = {
     },
     "protocol": {"errors", "study", "data", "secure", "privacy", "releases"},
     # What hub and nodes of a consortium have in common: folders, keys, kits, rosters, logs.
-    "deploy": {"errors", "files", "home", "study", "toml_file"},
+    "deploy": {"errors", "files", "home", "study", "toml_file", "tracebacks"},
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     "clients": {
         *("errors", "files", "findings", "study", "alignment", "secure", "audit", "data", "privacy"),
@@ -59,7 +59,7 @@ LAYERS = {
         *("releases", "models", "protocol", "recipe", "clients", "server", "toml_file"),
     },
     "engine": {
-        *("errors", "findings", "home", "study", "alignment"),
+        *("errors", "files", "findings", "home", "study", "alignment", "deploy"),
         *("audit", "data", "secure", "privacy", "releases"),
         *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id"),
     },
@@ -77,7 +77,7 @@ LAYERS = {
     },
     "cli": {
         *("errors", "files", "findings", "home", "renamed"),
-        *("study", "institution", "data", "privacy", "audit"),
+        *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "clients", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file"),
     },
@@ -299,7 +299,13 @@ def test_flower_stays_in_its_parts():
     assert users <= FLOWER
 
 
-PRIVATE_NAMES = {"engine/in_process_grid.py", "engine/fleet.py", "engine/superlink.py"}
+PUBLIC_NAMES = {
+    *("flwr.app", "flwr.clientapp", "flwr.clientapp.typing", "flwr.serverapp", "flwr.serverapp.strategy"),
+}
+PRIVATE_NAMES = {
+    *("engine/in_process_grid.py", "engine/superlink.py", "engine/streamed_grid.py"),
+    *("engine/fleet.py", "engine/fleet_objects.py"),
+}
 """Files that may use names which are private to Flower; each has a contract test."""
 
 
@@ -308,8 +314,7 @@ def test_private_names_of_flower_are_used_by_the_grids_alone():
         inside
         for path, inside, _ in modules()
         for module, _, _ in statements(path)
-        if module.startswith("flwr.")
-        and module not in ("flwr.app", "flwr.clientapp", "flwr.serverapp", "flwr.serverapp.strategy")
+        if module.startswith("flwr.") and module not in PUBLIC_NAMES
     }
     assert users <= PRIVATE_NAMES
 

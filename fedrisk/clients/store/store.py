@@ -19,6 +19,7 @@ read:
     results/ID/         what the institution keeps for itself: scores, champion, own figures
     errors.log          full texts of errors, which never leave
     store.json          whose store it is (clients/store/owner)
+    proposals/ID.json   what a hub on another machine proposed, and what was decided
     deployment.json     the consortium whose hub its node serves: from then on people approve studies first
 
 A store that is opened for reading alone makes nothing: no folder, key, ledger or trail.
@@ -45,6 +46,7 @@ from fedrisk.audit.log import AuditLog
 from fedrisk.audit.signed_head import read_head
 from fedrisk.audit.unmade import UnmadeLog
 from fedrisk.clients.store.attempt_store import AttemptStore, Begun
+from fedrisk.clients.store.proposal_store import ProposalStore
 from fedrisk.clients.store.pseudonym_store import PseudonymStore
 from fedrisk.errors import EnvelopeError, FedriskError, NothingYet, ProtocolError, StoreError, code_of
 from fedrisk.files import (
@@ -263,6 +265,11 @@ class NodeStore:
         """Pseudonyms, sides of the split and scored enterprises, by id."""
         return PseudonymStore(self.path)
 
+    @property
+    def proposals(self) -> ProposalStore:
+        """What a hub proposed, and what was decided."""
+        return ProposalStore(self.path)
+
     def attempt(self, attempt: str) -> AttemptStore:
         """State of an attempt that has begun; ProtocolError where it has not."""
         state = AttemptStore(self.path / "attempts" / _safe(attempt))
@@ -402,17 +409,21 @@ class NodeStore:
 
     def errors(self, attempt: str) -> list[dict[str, str]]:
         """Errors of one attempt, oldest first; lines that cannot be read are passed over."""
-        try:
-            lines = (self.path / "errors.log").read_bytes().splitlines()
-        except OSError:
-            return []
+        return [entry for entry in self.errors_of(attempt) if entry.get("attempt") == attempt]
+
+    def errors_of(self, begin: str | None = None) -> list[dict[str, str]]:
+        """Errors of attempts whose ids begin so, or of all, oldest first; the log that was put aside comes first."""
         found = []
-        for line in lines:
-            with contextlib.suppress(ValueError):
-                entry = json.loads(line)
-                if isinstance(entry, dict) and entry.get("attempt") == attempt and "text" in entry:
-                    found.append(entry)
-        return found
+        for name in ("errors.old.log", "errors.log"):
+            lines: list[bytes] = []
+            with contextlib.suppress(OSError):
+                lines = (self.path / name).read_bytes().splitlines()
+            for line in lines:
+                with contextlib.suppress(ValueError):
+                    entry = json.loads(line)
+                    if isinstance(entry, dict) and "text" in entry:
+                        found.append(entry)
+        return [e for e in found if begin is None or str(e.get("attempt", "")).startswith(begin)]
 
 
 def _nearest(folder: Path) -> Path:
