@@ -12,9 +12,11 @@ and the other institutions see.
     |   |-- BudgetError          its privacy budget does not suffice; "budget"
     |   `-- QuotaError           the key authority evaluates no more ids for an institution than agreed; "quota"
     |-- ProtocolError            a message out of order, repeated with other content, or malformed; "protocol"
-    |   `-- EnvelopeError        a signature or seal does not hold, a key is not the pinned one; "envelope"
+    |   |-- EnvelopeError        a signature or seal does not hold, a key is not the pinned one; "envelope"
+    |   `-- VersionError         another version of fedrisk is needed, here or there; "version"
     |-- PeerError                another institution refused or was lost; "peer"
     |-- TrainingError            a training that goes nowhere: its weights left all sense; "training"
+    |-- LaterError               something that passes: the hub is away, a clock is wrong, a disk is full; "later"
     `-- StoreError               the node's disk cannot be read or written; "store"
         |-- NothingYet           no study has used this store so far
         `-- OwnerError           the store belongs to another institution of the same name
@@ -78,6 +80,12 @@ class EnvelopeError(ProtocolError):
     code = "envelope"
 
 
+class VersionError(ProtocolError):
+    """A protocol, an action, a field or a study's format is of another version of fedrisk; says whom to upgrade."""
+
+    code = "version"
+
+
 class PeerError(FedriskError):
     """Another institution refused, failed or was lost; holds the codes that it gave, never its texts."""
 
@@ -88,6 +96,12 @@ class TrainingError(FedriskError):
     """A training whose weights grow beyond anything that a model could have learnt; it leaves no model."""
 
     code = "training"
+
+
+class LaterError(FedriskError):
+    """What was asked for cannot be done now, and can be later; nothing was consumed or charged."""
+
+    code = "later"
 
 
 class StoreError(FedriskError):

@@ -27,7 +27,7 @@ from pydantic import (
 )
 
 from fedrisk.display_name import checked_display_name, same_to_the_eye
-from fedrisk.errors import ConfigError
+from fedrisk.errors import ConfigError, VersionError
 from fedrisk.file_rules import broken_rules
 from fedrisk.renamed import STUDY_KEYS, STUDY_VALUES, renamed
 from fedrisk.toml_file import load_toml
@@ -36,6 +36,9 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 Role = Literal["bank", "holder", "authority"]
 DisplayName = Annotated[str, AfterValidator(checked_display_name)]
 Model = TypeVar("Model", bound=BaseModel)
+
+FORMAT = 1
+"""Latest format of studies that this version reads: one more with every key that an earlier one must not pass over."""
 
 NO_PRIVACY = "research run: no privacy"
 """What every output of a research run says."""
@@ -250,6 +253,8 @@ class Study(Settings):
     ``settings`` are the recipe's: in the file a section named as the recipe, such as ``[network]``. The recipe checks
     them and fills in defaults (:meth:`fedrisk.recipe.Recipe.checked`).
 
+    ``format`` says for which version of fedrisk the study is written; a later one than `FORMAT` is refused.
+
     ``consent`` is the reference of the register in which the enterprises' consents stand; institutions may ask for
     one before they give scores.
     """
@@ -268,6 +273,16 @@ class Study(Settings):
     expected: Expected = Expected()
     training: Training = Training()
     settings: Mapping[str, Any] = Field(default_factory=dict)
+    format: Annotated[int, Field(ge=1, le=FORMAT)] = 1
+
+    # Infinity is the epsilon of a study without privacy.
+    model_config = ConfigDict(ser_json_inf_nan="constants")
+
+    @model_serializer(mode="wrap")
+    def _without_first_format(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The first format is left out, so that studies from before there was any keep their digest."""
+        content: dict[str, Any] = handler(self)
+        return {k: v for k, v in content.items() if k != "format" or v != 1}
 
     @model_validator(mode="before")
     @classmethod
@@ -394,13 +409,26 @@ class Study(Settings):
 def study_from(content: Mapping[str, Any], *, where: str = "study") -> Study:
     """Check a mapping and make the study; ConfigError lists every rule that it breaks.
 
+    VersionError, before any other rule is looked at, where its format is of a later version of fedrisk.
+
     >>> study_from({"name": "s", "purpose": "credit_scoring", "privacy": {"epsilon": 1},
     ...             "institutions": [{"name": "b1", "role": "bank"}]}).authority
     'b1'
     """
+    _check_format(content, where)
     content = renamed(content, STUDY_KEYS, STUDY_VALUES, where=where)
     recipe = content.get("recipe", "scorecard")
     return checked(Study, content, where=where, sections=(recipe,) if isinstance(recipe, str) else ())
+
+
+def _check_format(content: Mapping[str, Any], where: str) -> None:
+    """VersionError where a study is written for a later version: what it means by its keys is not known here."""
+    written = content.get("format", 1)
+    if type(written) is int and written > FORMAT:
+        raise VersionError(
+            f"{where} has format {written}, and this version of fedrisk reads studies up to format {FORMAT}; upgrade "
+            "fedrisk here, or state the study in the earlier format"
+        )
 
 
 def checked(

@@ -233,8 +233,8 @@ def audit_compare(
     """
     from fedrisk.audit.crosscheck import crosscheck
     from fedrisk.audit.verify import read
-    from fedrisk.engine.in_process import disagreement_finding
     from fedrisk.report.words import sentence
+    from fedrisk.server.tables import disagreement_finding
 
     found = _handed_over(folder)
     trails = {name: list(read(folder / f"{name}.jsonl")) for name, (_, result) in found.items() if result.ok}

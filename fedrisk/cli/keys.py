@@ -74,6 +74,7 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from fedrisk.institution import Institution
     from fedrisk.models.histories import EncoderRule, Series
     from fedrisk.privacy.policy import Policy
+    from fedrisk.privacy.standing import StandingRule
     from fedrisk.recipes import RECIPES
 
     of_study: dict[str, type[BaseModel]] = {"study": study.Study, "institutions": study.Member}
@@ -91,6 +92,7 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         "dictionary.columns": Column,
         "dictionary.label": Label,
         "policy": Policy,
+        "policy.standing": StandingRule,
         "encoders": EncoderRule,
         "encoders.series": Series,
     }

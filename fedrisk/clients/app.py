@@ -1,8 +1,7 @@
 """The ClientApp: finds the node and the handler of an action, serves it, and answers.
 
-Which institution a process is comes from the node's configuration (``institution``: path of its file), or, in a
-simulation on one machine, from the partition's number among the institution files. An error's text stays in the node's
-log; the hub gets its code.
+Which institution a process is comes from the node's own configuration (``institution``: path of its file) and from
+nothing that the hub says. An error's text stays in the node's log; the hub gets its code.
 """
 
 import contextlib
@@ -13,9 +12,11 @@ from pathlib import Path
 from flwr.app import Context
 from flwr.app import Message as FlowerMessage
 from flwr.clientapp import ClientApp
+from flwr.clientapp.typing import Mod
 
 from fedrisk.clients import align, common_view
 from fedrisk.clients.describe import Closed, Described, close, describe
+from fedrisk.clients.hand_over import HAND_OVER
 from fedrisk.clients.node import Node
 from fedrisk.clients.trail import Message, record_answer, record_refusal, record_request
 from fedrisk.errors import ConfigError, FedriskError, ProtocolError, StoreError, code_of
@@ -34,6 +35,7 @@ SHARED: tuple[Action, ...] = (
     ),
     *align.ACTIONS,
     Action(name="close", serve=close, form=Form(body=Closed), in_attempt=False),
+    HAND_OVER,
 )
 """What every node answers, whatever the recipe."""
 
@@ -119,27 +121,20 @@ def _refuse(node: Node, name: str, payload: Payload | None, error: Exception) ->
 
 
 def institution_file(context: Context) -> Path:
-    """Path of the institution's file; ConfigError where neither node nor run configuration names it."""
+    """Path of the institution's file; ConfigError where the node's configuration does not name it."""
     if "institution" in context.node_config:
         return Path(str(context.node_config["institution"]))
-    if "partition-id" in context.node_config and context.run_config.get("study"):
-        files = sorted(
-            (Path(str(context.run_config["study"])).resolve().parent / "institutions").glob("*.toml")
-        )
-        number = int(context.node_config["partition-id"])
-        if number < len(files):
-            return files[number]
     raise ConfigError(
         "this node does not know its institution: start it with --node-config 'institution=\"/path/NAME.toml\"'"
     )
 
 
-def make_app() -> ClientApp:
-    """A ClientApp that answers the actions of all recipes."""
+def make_app(mods: list[Mod] | None = None) -> ClientApp:
+    """A ClientApp that answers the actions of all recipes; ``mods`` are Flower's, around each answer."""
     made = ClientApp()
     every = [*SHARED, *recipe_actions()]
     for name in dict.fromkeys(action.name for action in every):
-        made.query(name)(partial(serve, name))
+        made.query(name, mods=mods)(partial(serve, name))
     return made
 
 

@@ -58,7 +58,7 @@ NUMBERS = (bool, int, float)
 
 
 @contextmanager
-def opened_query(url: str, query: str) -> Iterator[tuple[list[str], Any]]:
+def opened_query(url: str | sqlalchemy.URL, query: str) -> Iterator[tuple[list[str], Any]]:
     """The names of a query's columns, and its streamed result.
 
     Raises:
@@ -73,21 +73,6 @@ def opened_query(url: str, query: str) -> Iterator[tuple[list[str], Any]]:
         yield list(result.keys()), result
 
 
-def with_password(url: str, password: str | None) -> str:
-    """A URL with this password in place of any other; as it is where there is none, or it is no URL.
-
-    >>> with_password("postgresql://reader@db.example/loans", "a@b")
-    'postgresql://reader:a%40b@db.example/loans'
-    """
-    if password is None:
-        return url
-    try:
-        return sqlalchemy.make_url(url).set(password=password).render_as_string(hide_password=False)
-    except (ValueError, sqlalchemy.exc.ArgumentError):
-        # Said where it is opened.
-        return url
-
-
 def failure(error: sqlalchemy.exc.SQLAlchemyError) -> str:
     """Why a database refused, in own words: its own may quote rows, the query or the password."""
     cause = getattr(error, "orig", None) or error
@@ -96,7 +81,7 @@ def failure(error: sqlalchemy.exc.SQLAlchemyError) -> str:
     return found or "check the URL, the database, or the query"
 
 
-def _engine(url: str) -> sqlalchemy.Engine:
+def _engine(url: str | sqlalchemy.URL) -> sqlalchemy.Engine:
     try:
         return sqlalchemy.create_engine(url)
     except ImportError as error:

@@ -8,8 +8,6 @@ chained.
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,18 +25,18 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from fedrisk.data.checks import Check, Checks
 from fedrisk.data.columns import exact_texts, float_texts, holds_text, plain_numbers, whole_decimals
 from fedrisk.data.csv_file import CsvFile
-from fedrisk.data.database import failure, opened_query, query_blocks, with_password
+from fedrisk.data.database import failure, opened_query, query_blocks
 from fedrisk.data.dictionary import ROW_NUMBER, Dictionary
+from fedrisk.data.place import database_url, expand, refuse_no_file
 from fedrisk.data.recognise import refuse_other_than_parquet
 from fedrisk.data.text import Codes, Notation, Value, marked_text, trim
-from fedrisk.errors import ConfigError, DataError
+from fedrisk.errors import DataError
 from fedrisk.toml_file import near_name
 
 Floats = npt.NDArray[np.float64]
 
 BLOCK_ROWS = 100_000
 _SUFFIXES = (".csv", ".csv.gz", ".parquet")
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class Part(BaseModel):
@@ -77,7 +75,8 @@ class TableSource(Notation):
     Attributes:
         source: path of the file, or URL of the database.
         query: for a database: the SQL that gives the table.
-        password_file: for a database: a file with the password alone, which goes into the URL in place of any other.
+        password_file: for a database: file that holds the password, for its owner alone; relative paths start at the
+            institution file's folder.
         only: selects the rows whose column equals the value (or one of the values), which cuts one file into several
             institutions. A text compares as exact text, a number (without quotes) as a number.
         part: cuts the selected rows at random.
@@ -94,7 +93,7 @@ class TableSource(Notation):
 
     source: str = Field(min_length=1)
     query: str | None = None
-    password_file: str | None = Field(default=None, min_length=1)
+    password_file: str | None = None
     only: dict[str, Value | list[Value]] = Field(default_factory=dict)
     part: Part | None = None
     encoding: str = "utf-8"
@@ -115,8 +114,10 @@ class TableSource(Notation):
     def _place(self) -> TableSource:
         if self.is_database and not self.query:
             raise ValueError('source is a database URL, which needs a query; add query = "SELECT ..."')
-        if not self.is_database and (extra := [n for n in ("query", "password_file") if getattr(self, n)]):
-            raise ValueError(f"{extra[0]} is for database URLs only; remove it, or give a URL as source")
+        if not self.is_database and self.query:
+            raise ValueError("query is for database URLs only; remove it, or give a URL as source")
+        if not self.is_database and self.password_file:
+            raise ValueError("password_file is for database URLs only; remove it")
         if not self.is_database and not self.source.lower().endswith(_SUFFIXES):
             raise ValueError(
                 f"source must end in one of {', '.join(_SUFFIXES)}, or be a database URL{_suffix_remedy(self.source)}"
@@ -148,21 +149,6 @@ def _suffix_remedy(source: str) -> str:
     if suffix in (".tsv", ".tab", ".txt", ".dat"):
         return '; rename the file to .csv, and write delimiter = "\\t" where tabs separate its fields'
     return ""
-
-
-def expand(text: str) -> str:
-    """``text`` with every ${NAME} replaced; ConfigError names a variable that is not set."""
-
-    def value(match: re.Match[str]) -> str:
-        found = os.environ.get(match[1])
-        if found is None:
-            raise ConfigError(
-                f"[table]: environment variable {match[1]} is not set; set it (for example "
-                f"export {match[1]}=/path/to/data) or write the path itself"
-            )
-        return found
-
-    return _VARIABLE.sub(value, text)
 
 
 def by_value(values: pd.Series[Any], meaning: Any) -> Floats:
@@ -394,7 +380,7 @@ def _open(
     """The table, ready to be read; ``marks``: for columns of numbers, the mark before a fraction in texts."""
     place = expand(source.source)
     if source.is_database:
-        url = with_password(_database_url(place, base), _password(source, base))
+        url = database_url(place, base, source.password_file)
         with opened_query(url, expand(source.query or "")) as (header, result):
             typed: set[str] = set()
             written = {name: mark for name in header if (mark := (marks or {}).get(trim(name)))}
@@ -405,7 +391,7 @@ def _open(
             yield _Opened(header, blocks, typed=typed)
         return
     path = base / Path(place).expanduser()
-    _refuse_no_file(path)
+    refuse_no_file(path)
     if path.suffix.lower() == ".parquet":
         refuse_other_than_parquet(path)
         # Old moments of 96 bits: in nanoseconds, years like 9999 would become others.
@@ -425,46 +411,6 @@ def _open(
 def _columns(batches: Any) -> Iterator[dict[str, Any]]:
     for batch in batches:
         yield dict(zip(batch.schema.names, batch.columns, strict=True))
-
-
-def _password(source: TableSource, base: Path) -> str | None:
-    """What ``password_file`` holds, without the line break at its end; ConfigError where it cannot be read."""
-    if source.password_file is None:
-        return None
-    path = base / Path(expand(source.password_file)).expanduser()
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeError):
-        raise ConfigError(
-            f"[table] password_file = {source.password_file}: there is no such file, it cannot be read, or it is no "
-            "text; write the password alone into it, readable by the node's user only"
-        ) from None
-
-
-def _database_url(place: str, base: Path) -> str:
-    """A database's URL; the relative path of an SQLite file starts at the institution file, like every other path.
-
-    ConfigError where there is no such file: SQLite would make an empty one.
-    """
-    scheme, _, rest = place.partition(":///")
-    name, mark, options = rest.partition("?")
-    if scheme.partition("+")[0] != "sqlite" or name in ("", ":memory:") or name.startswith("file:"):
-        return place
-    path = base / Path(name).expanduser()
-    _refuse_no_file(path)
-    return f"{scheme}:///{path.absolute()}{mark}{options}"
-
-
-def _refuse_no_file(path: Path) -> None:
-    if path.is_dir():
-        raise ConfigError(
-            f"[table] source: {path} is a folder, as programs write that divide a table into parts; write the table as "
-            'one file (in Spark: coalesce(1), in pandas: read_parquet(FOLDER).to_parquet("FILE.parquet"))'
-        )
-    if not path.is_file():
-        raise ConfigError(
-            f"[table] source: no file {path}; correct the path (relative ones start at the institution file)"
-        )
 
 
 def _values(name: str, column: Any, numeric: bool, mark: str) -> pd.Series[Any]:

@@ -135,9 +135,10 @@ class PrivateFile(logging.Handler):
             return handle
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            # Another process may have put it aside while this one waited.
-            if os.path.samestat(os.fstat(handle), self.file.stat()):
-                self._put_aside()
+            # Another process may have put it aside while this one waited, and made no new one yet.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle), self.file.stat()):
+                    self._put_aside()
         finally:
             os.close(handle)
         return self._open()

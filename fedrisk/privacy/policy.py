@@ -14,9 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from fedrisk.errors import PolicyError
 from fedrisk.privacy.accounting import epsilon_for, mu_for
 from fedrisk.privacy.ledger.caps import DELTA, Caps
+from fedrisk.privacy.standing import Epsilon, StandingRule, above
 from fedrisk.study import Study
-
-Epsilon = Annotated[float, Field(gt=0, le=100)]
 
 
 class Policy(BaseModel):
@@ -49,6 +48,8 @@ class Policy(BaseModel):
     research: whether research runs, which have no privacy, are allowed: for public or simulated data only.
     valid_from, valid_until: first and last day (UTC) on which the institution takes part at all; with a low cap this
         makes a trial.
+    approval_days: days within which an approved study has to begin, where a hub on another machine asks.
+    standing: studies that need no person's approval there (privacy/standing); all other studies wait for one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,6 +78,8 @@ class Policy(BaseModel):
     research: bool = False
     valid_from: date | None = None
     valid_until: date | None = None
+    approval_days: Annotated[int, Field(ge=1, le=365)] = 14
+    standing: tuple[StandingRule, ...] = ()
 
     @model_validator(mode="after")
     def _dated(self) -> "Policy":
@@ -161,10 +164,9 @@ class Policy(BaseModel):
     def _epsilon(self, study: Study) -> list[str]:
         """The study's price against ``max_epsilon``, both as mu, so that no choice of delta makes it look smaller."""
         privacy = study.privacy
-        mu = mu_for(privacy.epsilon, privacy.delta)
-        # The conversion there and back is exact to nine digits.
-        if mu <= mu_for(self.max_epsilon, DELTA) * (1 + 1e-8):
+        if not above(privacy, self.max_epsilon):
             return []
+        mu = mu_for(privacy.epsilon, privacy.delta)
         return [
             f"privacy.epsilon = {privacy.epsilon:g} at delta {privacy.delta:g} is epsilon {epsilon_for(mu, DELTA):.4g} "
             f"at delta {DELTA:g}, which is above policy.max_epsilon = {self.max_epsilon:g}"

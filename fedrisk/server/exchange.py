@@ -27,6 +27,9 @@ _QUOTA = (
     "with the authority's file shows whose; its operator agrees more with --size, where these ids are right"
 )
 
+AFTERWARDS = ("close", "disclosures")
+"""Actions that are no exchange of a study: it is over when they are asked, and nothing of it is in them."""
+
 PATIENCE = 600.0
 """Seconds after which an exchange that can go on without some institutions does so."""
 
@@ -203,6 +206,14 @@ class Exchange:
             }
             self._send("close", "", content, nodes, timeout=15.0, tolerant=True)
 
+    def afterwards(self, action: str, *, timeout: float) -> dict[str, Payload]:
+        """Ask all members for something once the attempt is over; whoever is not there in time is left out.
+
+        No exchange of the study: it is not counted, and nothing is told or confirmed with it.
+        """
+        content = {name: Payload({"attempt": self.attempt}) for name in self._nodes}
+        return self._send(action, "", content, self._nodes, timeout=timeout, tolerant=True)
+
     def _send(
         self,
         action: str,
@@ -215,7 +226,7 @@ class Exchange:
     ) -> dict[str, Payload]:
         """Answers by name, in the order of ``content``; ``tolerant`` leaves out nodes that fail instead of raising."""
         timeout = timeout or self._timeout
-        if action != "close":
+        if action not in AFTERWARDS:
             self.exchanges += 1
             # A screen that is closed, or cannot print a character, is no reason to stop what was paid for.
             with contextlib.suppress(Exception, SystemExit):

@@ -1,5 +1,6 @@
 """One study from the first exchange to its results; the same on every engine."""
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +13,8 @@ import numpy as np
 from flwr.serverapp import Grid
 
 from fedrisk.alignment.matching import BankList
-from fedrisk.errors import DataError, PeerError, StoreError, TrainingError
+from fedrisk.attempt_id import short
+from fedrisk.errors import DataError, PeerError, Stopped, StoreError, TrainingError
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipe import Recipe, Section
 from fedrisk.releases.plan import Plan
@@ -32,12 +34,21 @@ from fedrisk.server.roster import (
 )
 from fedrisk.server.runs import Log, Runs, entry
 from fedrisk.server.summary import summarise
+from fedrisk.server.tables import collect, with_tables
 from fedrisk.study import Study, study_from
 
 
 def new_attempt() -> str:
     """Id of a new attempt at a study: never used before, so nothing of an earlier one can be repeated in it."""
     return secrets.token_hex(16)
+
+
+def finished(results: Results) -> str:
+    """What a person reads who stopped a run after its last exchange: nothing of it is lost."""
+    return (
+        f"run {results.attempt} of study {results.study} was stopped by hand, after it was finished and charged. Its "
+        f"results are kept at the hub; at no charge: fedrisk runs export {short(results.attempt)} --out FOLDER"
+    )
 
 
 def run_study(
@@ -58,9 +69,11 @@ def run_study(
 
     Where optional institutions refuse or are not there, it goes on without them, under a new attempt; the results say
     who took part. resume: go on with a training that was stopped. out: where the results will go, for the entry of the
-    run (server/runs). Results are in the hub's own store, beside that entry, before this returns.
+    run (server/runs). Results are in the hub's own store, beside that entry, before this returns, with the tables that
+    members sign of what left them (server/tables).
     Errors: PeerError where an institution refuses or is lost, ConfigError where public rules are broken or there is
     nothing to resume, DataError where nothing is in common. Nothing is released before all agree.
+    ``Stopped`` (a KeyboardInterrupt) where a person stops it once all is finished.
     """
     recipe.require()
     asked = recipe.checked(study)
@@ -123,9 +136,26 @@ class _Trial:
                 raise
             went()
             kept = log.finish(results)
-        exchange.close()
-        checkpoint.drop()
-        return results if kept else results.with_finding(left_undone("entry", StoreError("")))
+        results = results if kept else results.with_finding(left_undone("entry", StoreError("")))
+        try:
+            exchange.close()
+            checkpoint.drop()
+            return self._with_tables(results)
+        except KeyboardInterrupt:
+            raise Stopped(finished(results)) from None
+
+    def _with_tables(self, results: Results) -> Results:
+        """The results with who saw what; a finding in its place where tables cannot be compared. Kept at the hub."""
+        runs = Runs(self.hub)
+        try:
+            handed = collect(self.exchange, self.study.members, self.hub.pins)
+            results = with_tables(results, handed)
+        except Exception as error:
+            runs.note(results.attempt, "trails", error)
+            results = results.with_finding(left_undone("trails", error))
+        with contextlib.suppress(StoreError):
+            runs.save(results)
+        return results
 
     def _results(self, log: Log) -> tuple[Results, Checkpoint]:
         exchange, members = self.exchange, None if self.checkpoint is None else self.checkpoint.active

@@ -13,6 +13,7 @@ CODES = {
     "QuotaError": "quota",
     "ProtocolError": "protocol",
     "EnvelopeError": "envelope",
+    "VersionError": "version",
     "PeerError": "peer",
     "TrainingError": "training",
     "StoreError": "store",
@@ -32,7 +33,11 @@ def test_every_error_has_its_own_code():
 
 @pytest.mark.parametrize(
     ("special", "general"),
-    [(errors.BudgetError, errors.PolicyError), (errors.EnvelopeError, errors.ProtocolError)],
+    [
+        (errors.BudgetError, errors.PolicyError),
+        (errors.EnvelopeError, errors.ProtocolError),
+        (errors.VersionError, errors.ProtocolError),
+    ],
 )
 def test_special_errors_are_caught_as_their_general_ones(special, general):
     assert issubclass(special, general)

@@ -402,17 +402,21 @@ class NodeStore:
 
     def errors(self, attempt: str) -> list[dict[str, str]]:
         """Errors of one attempt, oldest first; lines that cannot be read are passed over."""
-        try:
-            lines = (self.path / "errors.log").read_bytes().splitlines()
-        except OSError:
-            return []
+        return [entry for entry in self.errors_of(attempt) if entry.get("attempt") == attempt]
+
+    def errors_of(self, begin: str | None = None) -> list[dict[str, str]]:
+        """Errors of attempts whose ids begin so, or of all, oldest first; the log that was put aside comes first."""
         found = []
-        for line in lines:
-            with contextlib.suppress(ValueError):
-                entry = json.loads(line)
-                if isinstance(entry, dict) and entry.get("attempt") == attempt and "text" in entry:
-                    found.append(entry)
-        return found
+        for name in ("errors.old.log", "errors.log"):
+            lines: list[bytes] = []
+            with contextlib.suppress(OSError):
+                lines = (self.path / name).read_bytes().splitlines()
+            for line in lines:
+                with contextlib.suppress(ValueError):
+                    entry = json.loads(line)
+                    if isinstance(entry, dict) and "text" in entry:
+                        found.append(entry)
+        return [e for e in found if begin is None or str(e.get("attempt", "")).startswith(begin)]
 
 
 def _nearest(folder: Path) -> Path:

@@ -4,7 +4,6 @@ import sqlite3
 
 import pytest
 
-from fedrisk.data.database import with_password
 from fedrisk.data.dictionary import load_dictionary
 from fedrisk.data.source import TableSource
 from fedrisk.data.table import read_table
@@ -77,21 +76,3 @@ def test_a_folder_of_parts_is_named(tmp_path):
     (tmp_path / "t.parquet").mkdir()
     with pytest.raises(ConfigError, match="is a folder"):
         read_table(TableSource(source="t.parquet"), DICTIONARY, base=tmp_path)
-
-
-def test_a_password_file_that_is_not_there_is_named(database, monkeypatch):
-    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    with pytest.raises(ConfigError, match=r"password_file = absent: there is no such file"):
-        read(database, password_file="absent")
-    with pytest.raises(ConfigError, match="CREDENTIALS_DIRECTORY is not set"):
-        read(database, password_file="${CREDENTIALS_DIRECTORY}/database")
-
-
-def test_a_password_is_put_into_the_url_and_never_told(database):
-    (database / "p").write_text("s3cr/t@\n")
-    url = "postgresql+psycopg://reader:other@127.0.0.1:1/loans"
-    with pytest.raises(DataError) as error:
-        read(database, url=url, password_file="p")
-    assert "s3cr" not in str(error.value) and "other" not in str(error.value)
-    assert with_password(url, "s3cr/t@") == "postgresql+psycopg://reader:s3cr%2Ft%40@127.0.0.1:1/loans"
-    assert with_password("no url", "x") == "no url"
