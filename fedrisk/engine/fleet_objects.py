@@ -21,6 +21,9 @@ from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
 AT_ONCE = 2
 """Requests for objects that are under way at a time."""
 
+LONGEST = 1 << 33
+"""Bytes of an array at most: where chunks are alike, few can stand for many."""
+
 
 def inflated(tree: ObjectTree, pull: Callable[[str], bytes], pool: Executor) -> Any:
     """The object at the root of a tree, with all below it; ``pull`` gives the content of one by its name.
@@ -65,6 +68,8 @@ def _array(about: dict[str, Any], names: list[str], found: Iterator[bytes]) -> A
         if times[name] > 1:
             kept[name] = part
         whole.write(part)
+        if whole.tell() > LONGEST:
+            raise ValueError("an array is too large")
     # The buffer itself, not a copy of it.
     array.data = whole.getvalue()
     return array

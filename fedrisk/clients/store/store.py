@@ -19,6 +19,7 @@ read:
     results/ID/         what the institution keeps for itself: scores, champion, own figures
     errors.log          full texts of errors, which never leave
     store.json          whose store it is (clients/store/owner)
+    proposals/ID.json   what a hub on another machine proposed, and what was decided
     deployment.json     the consortium whose hub its node serves: from then on people approve studies first
 
 A store that is opened for reading alone makes nothing: no folder, key, ledger or trail.
@@ -45,6 +46,7 @@ from fedrisk.audit.log import AuditLog
 from fedrisk.audit.signed_head import read_head
 from fedrisk.audit.unmade import UnmadeLog
 from fedrisk.clients.store.attempt_store import AttemptStore, Begun
+from fedrisk.clients.store.proposal_store import ProposalStore
 from fedrisk.clients.store.pseudonym_store import PseudonymStore
 from fedrisk.errors import EnvelopeError, FedriskError, NothingYet, ProtocolError, StoreError, code_of
 from fedrisk.files import (
@@ -262,6 +264,11 @@ class NodeStore:
     def pseudonyms(self) -> PseudonymStore:
         """Pseudonyms, sides of the split and scored enterprises, by id."""
         return PseudonymStore(self.path)
+
+    @property
+    def proposals(self) -> ProposalStore:
+        """What a hub proposed, and what was decided."""
+        return ProposalStore(self.path)
 
     def attempt(self, attempt: str) -> AttemptStore:
         """State of an attempt that has begun; ProtocolError where it has not."""
