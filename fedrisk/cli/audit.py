@@ -108,7 +108,8 @@ def audit_verify(
     node.store.refuse_lost_trail()
     if node.trail_path.exists():
         # Signature by signature, whatever was verified before; the books name no entry of their own.
-        found = verify(node.trail_path, node.store.identity.public, kept, node.name)
+        *former, present = node.store.identities
+        found = verify(node.trail_path, present, kept, node.name, former=former)
         notes = found.notes
         if not found.ok and as_json:
             tell_json({"institution": node.name, "holds": False, **asdict(found)})
@@ -176,7 +177,10 @@ def audit_export(
         to.mkdir(parents=True, exist_ok=True)
         (to / f"{node.name}.jsonl").write_bytes(b"".join(lines))
         (to / f"{node.name}.head.json").write_text(point.to_json(), encoding="utf-8")
-        (to / f"{node.name}.public").write_text(node.store.identity.public.hex() + "\n", encoding="utf-8")
+        # The present key first, then earlier ones, which the trail itself leads from.
+        *former, present = node.store.identities
+        lines_of = [f"{key.hex()}\n" for key in (present, *former)]
+        (to / f"{node.name}.public").write_text("".join(lines_of), encoding="utf-8")
     except OSError as error:
         raise StoreError(
             f"{error.filename or to} cannot be written: {error.strerror}; name another folder"
@@ -270,12 +274,13 @@ def _handed_over(folder: Path) -> "dict[str, tuple[str, VerifyResult]]":
     for path in paths:
         name, public = path.stem, folder / f"{path.stem}.public"
         try:
-            key = bytes.fromhex(public.read_text(encoding="ascii").strip())
+            keys = [bytes.fromhex(line) for line in public.read_text(encoding="ascii").split()]
         except (OSError, ValueError):
-            key = b""
-        if len(key) != 32:
+            keys = []
+        if not keys or any(len(key) != 32 for key in keys):
             raise EnvelopeError(
                 f"{public} holds no key; ask {name} for it again, and compare it by another channel"
             )
-        found[name] = key.hex(), verify(path, key, [read_signed_head(folder / f"{name}.head.json")], name)
+        heads = [read_signed_head(folder / f"{name}.head.json")]
+        found[name] = keys[0].hex(), verify(path, keys[0], heads, name, former=keys[1:])
     return found
