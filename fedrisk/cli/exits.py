@@ -39,6 +39,7 @@ EXIT_CODES = {
 _BY_CODE = {
     "config": 3,
     "data": 4,
+    "later": 4,
     "refused": 5,
     "quota": 5,
     "budget": 6,

@@ -19,9 +19,9 @@ from fedrisk.findings import Finding
 from fedrisk.privacy.accounting import epsilon_for
 from fedrisk.privacy.spend import Spend, total
 from fedrisk.recipes import recipe_of
-from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.exchange import Report
 from fedrisk.server.hub import Hub
+from fedrisk.server.journal import Journal
 from fedrisk.server.outcome import left_undone
 from fedrisk.server.results import DisclosureLine, Results
 from fedrisk.server.run import new_attempt, run_study
@@ -93,8 +93,8 @@ def run_local(
     nodes = load_nodes(institutions)
     register(nodes, hub)
     grid = InProcessGrid(client_app, institutions, wire=wire)
-    attempt = Checkpoint.latest(hub, study, research_seed).attempt if resume else new_attempt()
-    # A training that goes on was charged before; a new attempt has no charge yet.
+    attempt = Journal.latest(hub, study, research_seed).attempt if resume else new_attempt()
+    # A run that goes on was charged before; a new attempt has no charge yet.
     before = {name: len(_spends(node, attempt)) if resume else 0 for name, node in nodes.items()}
     runs = Runs(hub)
     known = runs.attempts() - {attempt}
@@ -109,6 +109,7 @@ def run_local(
             attempt=attempt,
             report=report,
             resume=resume,
+            patient=False,
             out=out,
         )
     except FedriskError as error:
@@ -122,7 +123,7 @@ def run_local(
         raise type(error)("\n".join([str(error), *reasons, *left])) from None
     except KeyboardInterrupt:
         run = _ended(runs, study, known, nodes)
-        raise Stopped(_stopped(study, nodes, before, Checkpoint.of(hub, attempt), run)) from None
+        raise Stopped(_stopped(study, nodes, before, Journal.of(hub, attempt), run)) from None
     try:
         return with_who_saw_what(results, nodes, hub)
     except KeyboardInterrupt:
@@ -189,7 +190,7 @@ def _stopped(
     study: Study,
     nodes: Mapping[str, Node],
     before: Mapping[str, int],
-    checkpoint: Checkpoint,
+    journal: Journal,
     run: Run | None,
 ) -> str:
     """What a study that was stopped by hand has charged to whom since it began, what it left, and how to go on."""
@@ -204,7 +205,7 @@ def _stopped(
         else:
             said.append(f"{name} nothing")
         charged = charged or bool(mu)
-    if checkpoint.begun is not None:
+    if journal.can_go_on:
         further = "go on with --resume within a day, which charges only what is still to come"
     elif charged:
         further = "what was charged stays charged, and another run is charged anew"
