@@ -18,8 +18,9 @@ from fedrisk.clients import align, common_view, proposals, roster
 from fedrisk.clients.describe import Closed, Described, close, describe
 from fedrisk.clients.hand_over import HAND_OVER
 from fedrisk.clients.node import Node
-from fedrisk.clients.trail import Message, record_answer, record_refusal, record_request
-from fedrisk.errors import ConfigError, FedriskError, ProtocolError, StoreError, code_of
+from fedrisk.clients.resend import Incoming, goes_by
+from fedrisk.clients.trail import Message, record_later, record_refusal, record_request
+from fedrisk.errors import LATER, ConfigError, FedriskError, ProtocolError, StoreError, code_of
 from fedrisk.protocol.actions import Action, Disclosure
 from fedrisk.protocol.form import Form
 from fedrisk.protocol.payload import Payload, from_record, refused, reply
@@ -79,24 +80,26 @@ def _answer_or_refuse(node: Node, name: str, message: FlowerMessage) -> Payload:
     payload = None
     try:
         payload = from_record(message.content)
-        try:
-            return _answer(node, name, payload)
-        except StoreError:
-            # Of all messages the same may be asked a second time.
-            if not _give_back_room(node, payload):
-                raise
-            return _answer(node, name, payload)
+        return _answer_with_room(node, name, payload)
     except Exception as error:
+        if payload is not None and goes_by(error):
+            return _later(node, name, payload, error)
         _refuse(node, name, payload, error)
         return refused(code_of(error))
 
 
-def _give_back_room(node: Node, request: Payload) -> bool:
-    """Let go of the room that the attempt kept on the disk, once the disk is full; whether there was any."""
-    try:
-        return node.store.attempt(str(request.body.get("attempt"))).give_back_room()
-    except FedriskError:
-        return False
+def _answer_with_room(node: Node, name: str, payload: Payload) -> Payload:
+    """The answer; once more where the disk is full and the attempt kept room. All messages may be asked twice."""
+    with contextlib.suppress(StoreError):
+        return _answer(node, name, payload)
+    _give_back_room(node, payload)
+    return _answer(node, name, payload)
+
+
+def _give_back_room(node: Node, request: Payload) -> None:
+    """Let go of the room that the attempt kept on the disk, once the disk is full."""
+    with contextlib.suppress(FedriskError):
+        node.store.attempt(str(request.body.get("attempt"))).give_back_room()
 
 
 def _answer(node: Node, name: str, payload: Payload) -> Payload:
@@ -105,17 +108,32 @@ def _answer(node: Node, name: str, payload: Payload) -> Payload:
     except FedriskError:
         record_request(Message(node, name, payload, None))
         raise
-    message = Message(node, name, payload, action)
+    incoming = Incoming(Message(node, name, payload, action))
     if action.entered:
-        record_request(message)
-    request = common_view.take(node, payload, action)
-    answer = common_view.confirmed(node, payload, action, action.serve(node, request))
-    if action.last:
+        incoming.record()
+    answer = incoming.kept() if action.in_attempt else None
+    if answer is None:
+        request = common_view.take(node, payload, action)
+        answer = common_view.confirmed(node, payload, action, action.serve(node, request))
+        if action.in_attempt:
+            incoming.keep(answer)
+        elif action.name == "describe":
+            incoming.remember()
+    if action.last or (action.last_of_authority and node.institution.kind == "authority"):
         # Not before: others wait for this member's confirmation of what came with the message.
-        node.attempt(request).state.forget_secrets()
+        node.attempt(payload).state.forget_secrets()
     if action.entered:
-        record_answer(message, answer)
+        incoming.record_answer(answer)
     return answer
+
+
+def _later(node: Node, name: str, payload: Payload, error: Exception) -> Payload:
+    """Refuse for now: the reason is kept at home, and the attempt goes on once the fault is gone."""
+    with contextlib.suppress(Exception):
+        node.store.log_error(str(payload.body.get("attempt", "none")), name, error)
+    with contextlib.suppress(Exception):
+        record_later(Message(node, name, payload, None), LATER)
+    return refused(LATER)
 
 
 def _refuse(node: Node, name: str, payload: Payload | None, error: Exception) -> None:
@@ -128,6 +146,8 @@ def _refuse(node: Node, name: str, payload: Payload | None, error: Exception) ->
         record_refusal(Message(node, name, payload or Payload(), None), error)
     with contextlib.suppress(Exception):
         node.store.attempt(attempt).forget_secrets()
+    with contextlib.suppress(Exception):
+        node.store.attempt(attempt).drop_answer()
 
 
 def institution_file(context: Context) -> Path:
