@@ -32,6 +32,7 @@ from fedrisk.privacy.spend import Spend, total
 from fedrisk.protocol.form import AttemptId, Body, Name, OfAttempt, Seed
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import LabelFacts, Statement
+from fedrisk.protocol.versions import Spoken
 from fedrisk.recipe import Brought, Recipe
 from fedrisk.releases.plan import Plan
 from fedrisk.secure.identity import EphemeralKey
@@ -66,7 +67,7 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
     role = study.role_of(node.name)
     begun = Begun(study=study.model_dump(mode="json"), research_seed=research_seed)
     attempt = Attempt(node, node.store.begin(str(request.get("attempt")), begun))
-    body: dict[str, Any] = {"name": node.name, "member": True}
+    body: dict[str, Any] = {"name": node.name, "member": True, **Spoken.here().to_dict()}
     table, brought = None, Brought()
     if role == "authority":
         statement = Statement(role=role, evaluation_key=evaluation_key(attempt))

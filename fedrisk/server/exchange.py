@@ -12,11 +12,13 @@ from typing import Any
 
 from flwr.serverapp import Grid
 
-from fedrisk.errors import EnvelopeError, PeerError, QuotaError
+from fedrisk.errors import EnvelopeError, PeerError, QuotaError, VersionError
+from fedrisk.protocol import versions
 from fedrisk.protocol.common_view import CONFIRM, Part, first_digest, next_digest, with_parts
 from fedrisk.protocol.payload import Blob, Payload, from_record, request, spends_in
 from fedrisk.secure.identity import SignedKey, verify
 from fedrisk.server.envelope_file import Spool
+from fedrisk.server.spoken import checked_answer, common_protocol, refused_late, version_error
 
 Report = Callable[[int, str, str], None]
 """Called before each exchange with its number, action and a few words on what it does."""
@@ -37,6 +39,9 @@ class Exchange:
     missing: members that did not agree in the roll call. exchanges: how many were made. sent: bytes that each
     institution sent to the hub. received: bytes that the hub sent to it. Both without Flower's own framing. charged:
     institutions of which priced answers came; on_charge: called with the first of each.
+
+    protocol: in which the study runs (protocol/versions): the latest, until members say that they speak earlier ones
+    only.
 
     view: digest of what was told to all members alike (protocol/common_view); the hub hands on each part and the
     members' confirmations with the next message to each.
@@ -62,6 +67,7 @@ class Exchange:
         self._asked: dict[str, int] = {}
         self._timeout = timeout
         self._report = report or (lambda *_: None)
+        self.protocol = versions.PROTOCOL
         self.view = ""
         self._first = 0
         self._parts: list[Part] = []
@@ -99,16 +105,14 @@ class Exchange:
     ) -> dict[str, Payload]:
         """Describe a study to every node there is and find out who is who.
 
-        Returns the members' answers by name. PeerError for a refusal or a member that did not answer;
-        EnvelopeError for one whose key is not the pinned one.
+        Returns the members' answers by name. PeerError for a refusal or a member that did not answer; VersionError
+        where another version is needed, here or there; EnvelopeError for one whose key is not the pinned one.
         """
         nodes = self._connected(len(members), len(optional))
         answers: dict[str, Payload] = {}
         refusals: list[str] = []
         self._asked = {str(node): node for node in nodes}
-        replies = self._send(
-            "describe", "agreement", dict.fromkeys(self._asked, content), self._asked, tolerant=True
-        )
+        replies = self._described(content)
         for node, answer in replies.items():
             if answer.refusal is not None:
                 refusals.append(answer.refusal)
@@ -127,6 +131,10 @@ class Exchange:
                 self._codes[name] = answer.get(CONFIRM)
         self.missing = missing = [m for m in members if m not in answers]
         if missing:
+            needed = set(missing) - set(optional)
+            newer = version_error(replies, members, needed, int(content.get("study").get("format", 1)))
+            if newer is not None:
+                raise newer
             codes = f" ({', '.join(sorted(refusals))})" if refusals else ""
             raise PeerError(
                 f"no agreement from {', '.join(missing)}{codes}: not connected, or refused; "
@@ -135,6 +143,16 @@ class Exchange:
         self.sent = {self._name(n): b for n, b in self.sent.items() if self._name(n) in members}
         self.received = {self._name(n): b for n, b in self.received.items() if self._name(n) in members}
         return answers
+
+    def _described(self, content: Payload) -> dict[str, Payload]:
+        """Answers to describe by node; asked once more, in an earlier protocol, where members speak no later one."""
+        asked = dict.fromkeys(self._asked, content)
+        replies = self._send("describe", "agreement", asked, self._asked, tolerant=True)
+        chosen = common_protocol(replies)
+        if chosen is None or chosen >= self.protocol:
+            return replies
+        self.protocol = chosen
+        return self._send("describe", "agreement", asked, self._asked, tolerant=True)
 
     def _connected(self, members: int, optional: int) -> list[int]:
         """Nodes that are connected, once there are enough; PeerError after two minutes."""
@@ -152,6 +170,11 @@ class Exchange:
         """Send each institution its request and return all answers by name, or raise PeerError."""
         answers = self._send(action, what, self._stamped(content), self._nodes)
         refusals = {name: a.refusal for name, a in answers.items() if a.refusal is not None}
+        if late := refused_late(answers):
+            raise VersionError(
+                f"the study stopped in exchange {self.exchanges}, {action}: {late}. What was released before stays "
+                "charged"
+            )
         if refusals:
             listed = ", ".join(f"{name} ({code})" for name, code in sorted(refusals.items()))
             more = _QUOTA if QuotaError.code in refusals.values() else ""
@@ -257,7 +280,8 @@ class Exchange:
         """Send one message; its id, or None where Flower did not take it (it then gives no id, or an empty one)."""
         payload = Payload(payload.body, dict(payload.blobs))  # relayed blobs are fetched once, here
         self.received[name] = self.received.get(name, 0) + payload.size()
-        ids = list(self._grid.push_messages([request(payload, action, node, ttl=timeout)]))
+        message = request(payload, action, node, ttl=timeout, protocol=self.protocol)
+        ids = list(self._grid.push_messages([message]))
         return ids[0] if len(ids) == 1 and ids[0] else None
 
     def _collect(
@@ -280,7 +304,7 @@ class Exchange:
                     f"{name} was lost in exchange {self.exchanges}, {action}; see that its node runs, and "
                     "run the study again. What was released before stays charged"
                 )
-            answer = from_record(message.content)
+            answer = checked_answer(from_record(message.content), self.protocol)
             self.sent[name] = self.sent.get(name, 0) + answer.size()
             if CONFIRM in answer.body and action != "describe":
                 self._codes[name] = answer.get(CONFIRM)
