@@ -447,7 +447,7 @@ def study_from(content: Mapping[str, Any], *, where: str = "study") -> Study:
 
 def _check_format(content: Mapping[str, Any], where: str) -> None:
     """VersionError where a study is written for a later version: what it means by its keys is not known here."""
-    written = content.get("format", 1)
+    written = content.get("format", 1) if isinstance(content, Mapping) else 1
     if type(written) is int and written > FORMAT:
         raise VersionError(
             f"{where} has format {written}, and this version of fedrisk reads studies up to format {FORMAT}; upgrade "

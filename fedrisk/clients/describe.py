@@ -34,6 +34,7 @@ from fedrisk.privacy.spend import Spend, total
 from fedrisk.protocol.form import AttemptId, Body, Name, OfAttempt, Seed
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import LabelFacts, Statement
+from fedrisk.protocol.versions import Spoken
 from fedrisk.recipe import Brought, Recipe
 from fedrisk.releases.plan import Plan
 from fedrisk.secure.identity import EphemeralKey
@@ -76,7 +77,7 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
     role = study.role_of(node.name)
     use(node, approval, attempt_id)
     attempt = Attempt(node, node.store.begin(attempt_id, begun))
-    body: dict[str, Any] = {"name": node.name, "member": True}
+    body: dict[str, Any] = {"name": node.name, "member": True, **Spoken.here().to_dict()}
     table, brought = None, Brought()
     if role == "authority":
         statement = Statement(role=role, evaluation_key=evaluation_key(attempt))

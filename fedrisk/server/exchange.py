@@ -17,13 +17,14 @@ from typing import Any
 
 from flwr.serverapp import Grid
 
-from fedrisk.errors import EnvelopeError, LostError, PeerError, QuotaError
+from fedrisk.errors import EnvelopeError, LostError, PeerError, QuotaError, VersionError
 from fedrisk.protocol.common_view import CONFIRM, Part, first_digest, next_digest, with_parts
 from fedrisk.protocol.payload import Blob, Payload, spends_in
 from fedrisk.secure.identity import SignedKey, verify
 from fedrisk.server.envelope_file import Spool
 from fedrisk.server.journal import Journal, Kept
 from fedrisk.server.post import NodeSeen, Post, named, nodes_of
+from fedrisk.server.spoken import common_protocol, refused_late, version_error
 
 Report = Callable[[int, str, str], None]
 """Called before each exchange with its number, action and a few words on what it does."""
@@ -44,6 +45,9 @@ class Exchange:
     missing: members that did not agree in the roll call. exchanges: how many were made. sent: bytes that each
     institution sent to the hub. received: bytes that the hub sent to it. Both without Flower's own framing. charged:
     institutions of which priced answers came; on_charge: called with the first of each.
+
+    protocol: in which the study runs (protocol/versions): the latest, until members say that they speak earlier ones
+    only.
 
     view: digest of what was told to all members alike (protocol/common_view); the hub hands on each part and the
     members' confirmations with the next message to each.
@@ -85,6 +89,11 @@ class Exchange:
         self._journal = journal
         self._seed = secrets.token_bytes(32) if journal is None else b""
         self._described: _Described | None = None
+
+    @property
+    def protocol(self) -> int:
+        """In which the study runs."""
+        return self.post.protocol
 
     def draw(self, what: str) -> bytes:
         """32 bytes that nobody else can know, of one name within the attempt: the same after a stop.
@@ -130,6 +139,7 @@ class Exchange:
             "sent": self.sent,
             "received": self.received,
             "charged": sorted(self.charged),
+            "protocol": self.protocol,
             "view": self.view,
             "parts": self.told,
             "told": self._told,
@@ -140,6 +150,7 @@ class Exchange:
         self.exchanges = int(state["exchanges"])
         self.sent, self.received = dict(state["sent"]), dict(state["received"])
         self.charged = set(state["charged"])
+        self.post.protocol = int(state["protocol"])
         if self.told != int(state["parts"]):
             # Told within, to all whom it concerns.
             self._first, self._parts = int(state["parts"]), []
@@ -170,17 +181,26 @@ class Exchange:
     ) -> dict[str, Payload]:
         """Describe a study to its members and find out who is who.
 
-        Where the engine does not know nodes by name, it is described to every node there is. Returns the members'
-        answers by name. PeerError for a refusal or a member that did not answer; EnvelopeError for one whose key is not
-        the pinned one.
+        Where the engine does not know nodes by name, it is described to every node there is; once more, in an earlier
+        protocol, where members speak no later one. Returns the members' answers by name. PeerError for a refusal or a
+        member that did not answer; VersionError where another version is needed, here or there; EnvelopeError for one
+        whose key is not the pinned one.
         """
         self.expect(members, content, pins, study_digest)
         self.exchanges += 1
         self._tell_progress("describe", "agreement")
-        answers, refusals = self._find(members, len(optional))
+        answers, replies = self._find(members, len(optional))
+        chosen = common_protocol(replies)
+        if chosen is not None and chosen < self.post.protocol:
+            self.post.protocol = chosen
+            answers, replies = self._find(members, len(optional))
         self.missing = missing = [m for m in members if m not in answers]
         if missing:
-            codes = f" ({', '.join(sorted(refusals))})" if refusals else ""
+            needed = set(missing) - set(optional)
+            newer = version_error(replies, members, needed, int(content.get("study").get("format", 1)))
+            if newer is not None:
+                raise newer
+            codes = f" ({said})" if (said := _codes(replies)) else ""
             raise PeerError(
                 f"no agreement from {', '.join(missing)}{codes}: not connected, or refused; "
                 "the reason is in the institution's own errors.log. Nothing was released"
@@ -193,21 +213,27 @@ class Exchange:
         """By what members are found that agreed before a stop: the study is described to them again then."""
         self._described = _Described(tuple(members), content, pins, study_digest)
 
-    def _find(self, members: Sequence[str], optional: int = 0) -> tuple[dict[str, Payload], list[str]]:
-        """Answers of members to the description, each by its pinned key, and the codes of refusals."""
+    def _find(
+        self, members: Sequence[str], optional: int = 0
+    ) -> tuple[dict[str, Payload], dict[str, Payload]]:
+        """Answers of members to the description, each by its pinned key, and all replies.
+
+        Replies stand by the name of the node where it is known, else by its number.
+        """
         described = self._described
         if described is None:
-            return {}, []
+            return {}, {}
         nodes = self._connected(members, optional)
         known = named(nodes)
         self._asked = asked = {str(node.id): node.id for node in nodes}
+        called = {str(node.id): node.name or str(node.id) for node in nodes}
         answers: dict[str, Payload] = {}
-        refusals: list[str] = []
+        replies: dict[str, Payload] = {}
         sizes: dict[str, int] = {}
 
         def arrived(node: str, answer: Payload) -> None:
+            replies[called[node]] = answer
             if answer.refusal is not None:
-                refusals.append(answer.refusal)
                 return
             name = str(answer.get("name"))
             if not answer.get("member") or name not in members:
@@ -235,7 +261,7 @@ class Exchange:
             patient=self.post.patient and known,
             sent=sizes.__setitem__,
         )
-        return {name: answers[name] for name in members if name in answers}, refusals
+        return {name: answers[name] for name in members if name in answers}, replies
 
     def _connected(self, members: Sequence[str], optional: int) -> list[NodeSeen]:
         """The members' nodes, once all that are needed are connected; PeerError after two minutes.
@@ -274,6 +300,11 @@ class Exchange:
         """Send each institution its request and return all answers by name, or raise PeerError."""
         answers = self._send(action, what, self._stamped(content))
         refusals = {name: a.refusal for name, a in answers.items() if a.refusal is not None}
+        if late := refused_late(answers):
+            raise VersionError(
+                f"the study stopped in exchange {self.exchanges}, {action}: {late}. What was released before stays "
+                "charged"
+            )
         if refusals:
             listed = ", ".join(f"{name} ({code})" for name, code in sorted(refusals.items()))
             more = _QUOTA if QuotaError.code in refusals.values() else ""
@@ -387,13 +418,14 @@ class Exchange:
         """Answers of those who are really asked, each kept before it is used."""
         lost = [name for name in content if name not in self._nodes]
         if lost:
-            _, refusals = self._find(lost, len(lost) if tolerant else 0)
+            _, replies = self._find(lost, len(lost) if tolerant else 0)
             lost = [name for name in lost if name not in self._nodes]
             if lost and not tolerant:
-                kind = PeerError if refusals else LostError
+                said = _codes(replies)
+                kind = PeerError if said else LostError
                 raise kind(
                     f"{', '.join(lost)} cannot go on with exchange {self.exchanges}, {action} "
-                    f"({', '.join(sorted(refusals)) or 'not connected'}); the reason is in the institution's own "
+                    f"({said or 'not connected'}); the reason is in the institution's own "
                     "errors.log"
                 )
         answers: dict[str, Payload] = {}
@@ -441,6 +473,11 @@ class _Described:
     content: Payload
     pins: Mapping[str, bytes]
     digest: str
+
+
+def _codes(replies: Mapping[str, Payload]) -> str:
+    """Codes of refusals, listed."""
+    return ", ".join(sorted(a.refusal for a in replies.values() if a.refusal is not None))
 
 
 def _absent(members: Sequence[str], nodes: Sequence[NodeSeen]) -> str:

@@ -17,6 +17,8 @@ from flwr.serverapp import Grid
 
 from fedrisk.errors import LATER, LostError
 from fedrisk.protocol.payload import Payload, from_record, request
+from fedrisk.protocol.versions import PROTOCOL
+from fedrisk.server.spoken import checked_answer
 
 LOOK_SECONDS = 2.0
 """How often it is looked whether nodes were activated anew while answers are waited for."""
@@ -70,12 +72,13 @@ class Post:
     """Sends requests and collects answers for one attempt.
 
     patient: whether lost institutions, and those that cannot answer for now, are asked again until the deadline; else
-    they count as lost at once, as on one machine, where nobody comes back by himself. dropped: answers that nobody
-    waited for any more. again: requests that were sent once more.
+    they count as lost at once, as on one machine, where nobody comes back by himself. protocol: that messages are
+    written in. dropped: answers that nobody waited for any more. again: requests that were sent once more.
     """
 
     grid: Grid
     patient: bool = False
+    protocol: int = PROTOCOL
     dropped: int = 0
     again: int = 0
 
@@ -166,7 +169,9 @@ class _Exchange:
         else:
             waiting.sent = True
             self.sent(name, payload.size())
-        message = request(payload, self.action, self.nodes[name], ttl=max(ttl, 1.0))
+        message = request(
+            payload, self.action, self.nodes[name], ttl=max(ttl, 1.0), protocol=self.post.protocol
+        )
         ids = list(self.post.grid.push_messages([message]))
         if len(ids) == 1 and ids[0]:
             self.ids[ids[0]] = name
@@ -197,7 +202,7 @@ class _Exchange:
                 if name not in self.ids.values():
                     self._again(self.waiting[name], _LOST)
                 continue
-            answer = from_record(message.content)
+            answer = checked_answer(from_record(message.content), self.post.protocol)
             if answer.refusal == LATER:
                 self._again(self.waiting[name], LATER)
                 continue

@@ -177,6 +177,7 @@ def align(
     statements = {name: agreed[name].get("statement") for name in study.members}
     members = {
         "study": study.digest(),
+        "protocol": exchange.protocol,
         "research_seed": research_seed,
         "keys": keys,
         "hub_key": signed.to_dict(),
