@@ -6,13 +6,13 @@ nothing that the hub says. An error's text stays in the node's log; the hub gets
 
 import contextlib
 import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from flwr.app import Context
 from flwr.app import Message as FlowerMessage
 from flwr.clientapp import ClientApp
-from flwr.clientapp.typing import Mod
 
 from fedrisk.clients import align, common_view
 from fedrisk.clients.describe import Closed, Described, close, describe
@@ -38,6 +38,10 @@ SHARED: tuple[Action, ...] = (
     HAND_OVER,
 )
 """What every node answers, whatever the recipe."""
+
+Serve = Callable[[FlowerMessage, Context], FlowerMessage]
+Mod = Callable[[FlowerMessage, Context, Serve], FlowerMessage]
+"""Something around each answer, in Flower's words."""
 
 
 def action_of(node: Node, name: str, request: Payload) -> Action:

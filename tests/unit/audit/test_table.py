@@ -14,7 +14,9 @@ from fedrisk.secure.identity import IdentityKey
 
 KEY, ATTEMPT = IdentityKey(b"\1" * 32), "a1b2c3d4"
 SPEND = {
-    **dict.fromkeys(("study", "attempt", "release", "population", "what", "institution", "counterparty"), "x"),
+    **dict.fromkeys(
+        ("study", "attempt", "release", "population", "what", "institution", "counterparty"), "x"
+    ),
     "mu": 0.5,
     "delta": 1e-6,
     "research": False,
