@@ -11,6 +11,7 @@ import signal
 import sys
 
 from fedrisk.deploy.hub_home import HubHome
+from fedrisk.engine.heap import return_memory
 from fedrisk.engine.hub_work import Progress, until_orphaned
 from fedrisk.engine.superlink import task_grid
 from fedrisk.errors import FedriskError, code_of
@@ -25,6 +26,7 @@ log = logging.getLogger("fedrisk")
 
 def main(folder: str) -> int:
     """Run the study; 0 where it came to its end."""
+    return_memory()
     given = json.loads(sys.stdin.read())
     home = HubHome.load(folder)
     proposals = Proposals(Hub(home.path))
