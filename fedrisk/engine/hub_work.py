@@ -81,7 +81,7 @@ class Work:
         run = start_run(folder, "desk")
         with task_grid(folder, take_task(folder, run)) as grid:
             log.info("the desk is open", extra={"event": "desk"})
-            desk = None
+            desk, epoch = None, 0
             while not self.stop.is_set():
                 roster = Roster.latest(self.home)
                 if desk is None or roster.epoch != epoch:
