@@ -14,7 +14,7 @@ from flwr.app import Message as FlowerMessage
 from flwr.clientapp import ClientApp
 from flwr.clientapp.typing import Mod
 
-from fedrisk.clients import align, common_view
+from fedrisk.clients import align, common_view, proposals, roster
 from fedrisk.clients.describe import Closed, Described, close, describe
 from fedrisk.clients.hand_over import HAND_OVER
 from fedrisk.clients.node import Node
@@ -34,6 +34,14 @@ SHARED: tuple[Action, ...] = (
         answers=Disclosure("agreement", "public_to_study"),
     ),
     *align.ACTIONS,
+    *roster.ACTIONS,
+    Action(
+        name="propose",
+        serve=partial(proposals.propose, find=find_recipe),
+        form=proposals.FORM,
+        in_attempt=False,
+        entered=False,
+    ),
     Action(name="close", serve=close, form=Form(body=Closed), in_attempt=False),
     HAND_OVER,
 )
@@ -98,13 +106,15 @@ def _answer(node: Node, name: str, payload: Payload) -> Payload:
         record_request(Message(node, name, payload, None))
         raise
     message = Message(node, name, payload, action)
-    record_request(message)
+    if action.entered:
+        record_request(message)
     request = common_view.take(node, payload, action)
     answer = common_view.confirmed(node, payload, action, action.serve(node, request))
     if action.last:
         # Not before: others wait for this member's confirmation of what came with the message.
         node.attempt(request).state.forget_secrets()
-    record_answer(message, answer)
+    if action.entered:
+        record_answer(message, answer)
     return answer
 
 
