@@ -13,8 +13,10 @@ from typing import Annotated, TextIO
 
 import typer
 
+from fedrisk.cli import hub_proposals as hub_proposals
 from fedrisk.cli import hub_serve as hub_serve
 from fedrisk.cli import keys, node_serve, study, usage
+from fedrisk.cli import node_proposals as node_proposals
 from fedrisk.cli.audit import audit_app
 from fedrisk.cli.budget import budget_app
 from fedrisk.cli.check import check

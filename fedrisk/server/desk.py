@@ -41,8 +41,8 @@ GRACE = timedelta(hours=1)
 PASSING = frozenset({"later", "store", "internal", "clock"})
 """Codes of refusals that are no answer of people or policy: the member is asked again."""
 
-VERSION, UNKNOWN = "version", "roster"
-"""Codes that the hub itself notes of a member: it speaks no protocol in common, or it is not in the roster."""
+VERSION, UNKNOWN, LAPSED = "version", "roster", "lapsed"
+"""Codes that the hub itself notes: no protocol in common with a member, none of that name in the roster, too late."""
 
 
 class RosterMember(Protocol):
@@ -195,11 +195,12 @@ class Desk:
         undecided = proposal.undecided(now) or not agreed
         fresh = all(self._fresh(proposal.answers[m], now) for m in agreed if m not in optional)
         if refused:
-            self._proposals.update(proposal.id, state="refused", code=self._code(proposal, refused[0]))
+            code = self._code(proposal, refused[0])
+            self._proposals.update(proposal.id, state="lapsed" if code == LAPSED else "refused", code=code)
         elif fresh and not undecided:
             self._proposals.update(proposal.id, state="ready")
         elif proposal.past(now if undecided else now - GRACE):
-            self._proposals.update(proposal.id, state="lapsed", code="lapsed")
+            self._proposals.update(proposal.id, state="lapsed", code=LAPSED)
 
     def _take(self) -> None:
         """Take the answers that are there; messages whose time is over are asked again when that is due."""
