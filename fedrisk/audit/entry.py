@@ -39,7 +39,7 @@ Event = Literal["request", "answer", "sent", "received", "release", "refusal", "
 came from, another institution through the hub. ``release``: a release was charged. ``refusal``: a refusal was
 given. ``score``: partial scores were computed for a bank. ``delivery``: scores arrived at this bank.
 ``note``: written by the log about itself; its kind is ``TORN_TAIL``, ``HEAD_MADE_ANEW``,
-``CONTRADICTION_ANSWERED``, ``LEDGER_RESTORED`` or ``TRAIL_BEGUN_ANEW``.
+``CONTRADICTION_ANSWERED``, ``LEDGER_RESTORED``, ``TRAIL_BEGUN_ANEW``, ``IDENTITY_ROTATED`` or ``ROSTER_ACCEPTED``.
 """
 
 FORMAT = 2
@@ -59,6 +59,12 @@ LEDGER_RESTORED = "ledger_restored"
 
 TRAIL_BEGUN_ANEW = "trail_begun_anew"
 """Kind of a note: a person began this trail after the one before was changed or lost."""
+
+IDENTITY_ROTATED = "identity_rotated"
+"""Kind of a note: the institution changed its key. ``digest`` is the new public key, and the old one signs the note."""
+
+ROSTER_ACCEPTED = "roster_accepted"
+"""Kind of a note: an epoch of the consortium's roster was accepted, whose digest it has."""
 
 # The tags of the hashes name version 1 in format 2 too: a line says its format itself, in its first field,
 # and one set of tags keeps one chain.

@@ -14,7 +14,7 @@ from flwr.app import Message as FlowerMessage
 from flwr.clientapp import ClientApp
 from flwr.clientapp.typing import Mod
 
-from fedrisk.clients import align, common_view, proposals
+from fedrisk.clients import align, common_view, proposals, roster
 from fedrisk.clients.describe import Closed, Described, close, describe
 from fedrisk.clients.hand_over import HAND_OVER
 from fedrisk.clients.node import Node
@@ -34,6 +34,7 @@ SHARED: tuple[Action, ...] = (
         answers=Disclosure("agreement", "public_to_study"),
     ),
     *align.ACTIONS,
+    *roster.ACTIONS,
     Action(
         name="propose",
         serve=partial(proposals.propose, find=find_recipe),

@@ -20,6 +20,7 @@ from fedrisk.clients.evaluation_key import own_statement
 from fedrisk.clients.label_rate import check_rate
 from fedrisk.clients.node import Node
 from fedrisk.clients.outlet import Charges
+from fedrisk.clients.roster import refuse_strangers
 from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.clients.witness import refuse_marked, stated_heads
 from fedrisk.data.dictionary import Dictionary
@@ -145,6 +146,7 @@ def rules_of_study(
     """
     yield lambda: check_role(study, node)
     yield recipe.require
+    yield lambda: refuse_strangers(node, study)
     yield lambda: node.institution.policy.check(study, institution=node.name, research=research)
     yield lambda: refuse_marked(node, study)
     yield lambda: books(node)

@@ -49,7 +49,9 @@ def hub_home(folder: Path, *, days: tuple[float, float] = (-1.0, 30.0)) -> HubHo
     now = datetime.datetime.now(datetime.UTC)
     begin, end = (now + datetime.timedelta(days=d) for d in days)
     above, name = ec.generate_private_key(ec.SECP384R1()), _name("test CA")
-    ca = _certificate(name, name, above, above, now - datetime.timedelta(days=9), now + datetime.timedelta(days=99), ca=True)
+    ca = _certificate(
+        name, name, above, above, now - datetime.timedelta(days=9), now + datetime.timedelta(days=99), ca=True
+    )
     (home.path / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
     key = ec.generate_private_key(ec.SECP384R1())
     own = _certificate(_name("hub"), name, key, above, begin, end, ca=False)

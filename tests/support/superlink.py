@@ -72,15 +72,11 @@ class Authority:
         """Paths of certificate and key; begin, end: days from now."""
         key = ec.generate_private_key(ec.SECP384R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hub")])
-        names = [
-            x509.IPAddress(ipaddress.ip_address(host)) if host[0].isdigit() else x509.DNSName(host)
-        ]
+        names = [x509.IPAddress(ipaddress.ip_address(host)) if host[0].isdigit() else x509.DNSName(host)]
         made = (
             self._draft(subject, key, begin, end)
             .add_extension(x509.SubjectAlternativeName(names), False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), False
-            )
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), False)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
         )
         certificate, private = self.folder / f"{name}.pem", self.folder / f"{name}.key"
@@ -123,9 +119,18 @@ class SuperLink:
         """Start it, and wait until it answers."""
         certificate, key = self._certificate
         command = [
-            *(sys.executable, "-c", "from flwr.superlink.cli.flower_superlink import flower_superlink as f; f()"),
+            *(
+                sys.executable,
+                "-c",
+                "from flwr.superlink.cli.flower_superlink import flower_superlink as f; f()",
+            ),
             *("--ssl-certfile", certificate, "--ssl-keyfile", key, "--ssl-ca-certfile", self.authority.file),
-            *("--isolation", "process", "--enable-supernode-auth", "--disable-runtime-dependency-installation"),
+            *(
+                "--isolation",
+                "process",
+                "--enable-supernode-auth",
+                "--disable-runtime-dependency-installation",
+            ),
             *("--database", self.folder / "flower.sqlite", "--host", "127.0.0.1", "--port", str(self.port)),
         ]
         environment = {
