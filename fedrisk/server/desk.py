@@ -10,19 +10,22 @@ node is off, would only make the run fail.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from flwr.serverapp import Grid
 
+from fedrisk.deploy.roster import Roster, RosterMember, after_epoch
 from fedrisk.errors import ProtocolError
 from fedrisk.protocol.payload import Payload, from_record, request
+from fedrisk.protocol.versions import SUPPORTED, Spoken, of_node
 from fedrisk.server.hub import Hub
 from fedrisk.server.proposals import Answer, Proposal, Proposals, stamp
+from fedrisk.study import FORMAT
 
 log = logging.getLogger("fedrisk")
 
@@ -45,29 +48,6 @@ VERSION, UNKNOWN, LAPSED = "version", "roster", "lapsed"
 """Codes that the hub itself notes: no protocol in common with a member, none of that name in the roster, too late."""
 
 
-class RosterMember(Protocol):
-    """One institution in the roster: its name, the key of its node as OpenSSH writes it, the protocols it speaks."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def flower(self) -> str: ...  # noqa: D102
-    @property
-    def protocols(self) -> Collection[int]: ...  # noqa: D102
-    @property
-    def fedrisk(self) -> str: ...  # noqa: D102
-
-
-class Roster(Protocol):
-    """One epoch of the roster, as deploy/roster has it."""
-
-    @property
-    def epoch(self) -> int: ...  # noqa: D102
-    @property
-    def members(self) -> Sequence[RosterMember]: ...  # noqa: D102
-    def to_dict(self) -> dict[str, Any]: ...  # noqa: D102
-
-
 @dataclass(frozen=True)
 class _Sent:
     """A message that is out: to whom, about what (None: the roster), until when an answer can come."""
@@ -80,8 +60,7 @@ class _Sent:
 class Desk:
     """The rounds of one hub over one grid.
 
-    roster: the newest epoch, None where there is none (a hub on one machine). epochs: those after a number, for nodes
-    that were away for several. protocols: that this hub speaks.
+    roster: the newest epoch, None where there is none (a hub on one machine). clock: the time, in UTC.
     """
 
     def __init__(
@@ -91,12 +70,10 @@ class Desk:
         proposals: Proposals,
         roster: Roster | None,
         *,
-        epochs: Callable[[int], Sequence[Roster]] = lambda _: (),
-        protocols: Collection[int] = (1,),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._grid, self._hub, self._proposals = grid, hub, proposals
-        self._roster, self._epochs, self._protocols, self._clock = roster, epochs, protocols, clock
+        self._roster, self._clock = roster, clock
         self._members = {} if roster is None else {one.name: one for one in roster.members}
         self._sent: dict[str, _Sent] = {}
         self._asked: dict[tuple[str, str], datetime] = {}
@@ -151,7 +128,7 @@ class Desk:
                 continue
             body: dict[str, Any] = {"roster": self._roster.to_dict()}
             if lacks := self._lacks.get(name):
-                earlier = [one for one in self._epochs(lacks - 1) if one.epoch < self._roster.epoch]
+                earlier = [one for one in after_epoch(self._hub, lacks - 1) if one.epoch < self._roster.epoch]
                 body["earlier"] = [one.to_dict() for one in earlier]
             self._push("roster", Payload(body), name, node, None)
 
@@ -180,9 +157,9 @@ class Desk:
             if self._state(proposal, name) != "refused":
                 self._note(proposal, name, "refused", UNKNOWN)
             return False
-        if set(member.protocols) & set(self._protocols):
+        if SUPPORTED & set(member.protocols):
             return True
-        self._say(name, "version", f"{version_words(member, self._protocols)}; it is asked once that is done")
+        self._say(name, "version", f"{version_words(member)}; it is asked once that is done")
         if self._state(proposal, name) == "waiting" and self._code(proposal, name) != VERSION:
             self._note(proposal, name, "waiting", VERSION)
         return False
@@ -302,19 +279,10 @@ class Desk:
             log.warning("%s", text, extra={"event": "desk", "peer": name})
 
 
-def version_words(member: RosterMember, protocols: Iterable[int]) -> str:
-    """Which side has to be upgraded where hub and member speak no protocol in common.
-
-    >>> from types import SimpleNamespace
-    >>> version_words(SimpleNamespace(name="tax", fedrisk="0.1.0", protocols=(1,)), (2, 3))
-    'tax runs fedrisk 0.1.0 with protocol 1, and this hub speaks 2, 3: upgrade fedrisk at tax'
-    """
-    theirs, ours = sorted(member.protocols), sorted(protocols)
-    where = f"at {member.name}" if max(theirs, default=0) < max(ours, default=0) else "at the hub"
-    return (
-        f"{member.name} runs fedrisk {member.fedrisk} with protocol {', '.join(map(str, theirs)) or 'none'}, and this "
-        f"hub speaks {', '.join(map(str, ours))}: upgrade fedrisk {where}"
-    )
+def version_words(member: RosterMember) -> str:
+    """Which side has to be upgraded where hub and member speak no protocol in common."""
+    spoken = Spoken(protocols=tuple(sorted(member.protocols)), fedrisk=member.fedrisk, study_format=FORMAT)
+    return str(of_node(member.name, spoken))
 
 
 def same_key(registered: bytes, listed: str) -> bool:
