@@ -35,6 +35,9 @@ TTL = 30.0
 SOONEST, LATEST = 3.0, 15.0
 """Seconds between two questions to a member that waits: few at first, more as days go by."""
 
+REFUSED_ROSTER, REFUSED_FOR_NOW = timedelta(minutes=10), timedelta(minutes=1)
+"""After so long a node is told the roster again that refused it, and is asked again that could not answer just then."""
+
 FRESH = timedelta(seconds=60)
 """How old an agreement may be when a study begins; an older one is asked for once more."""
 
@@ -77,6 +80,7 @@ class Desk:
         self._members = {} if roster is None else {one.name: one for one in roster.members}
         self._sent: dict[str, _Sent] = {}
         self._asked: dict[tuple[str, str], datetime] = {}
+        self._later: dict[tuple[str, str], datetime] = {}
         self._told: dict[str, int] = {}
         self._lacks: dict[str, int] = {}
         self._said: set[tuple[str, str]] = set()
@@ -94,30 +98,35 @@ class Desk:
         return [p for p in self._proposals.all() if p.state == "ready"]
 
     def _nodes(self) -> dict[str, int]:
-        """Connected nodes by the name of their institution: those with the roster's key where there is a roster.
+        """Connected nodes by the name of their institution; where there is a roster, those with a key that it has.
 
-        Of two nodes that say one name without a roster, none is asked.
+        A node takes its new key once its people accept the epoch that has it, and must hear of that under its old one.
+        Of two nodes that say one name with equal right, none is asked.
         """
-        found: dict[str, list[int]] = {}
+        found: dict[str, dict[int, list[int]]] = {}
         for info in self._grid.get_nodes():
-            name = str(info.name)
-            if not name or not self._is(info, name):
-                continue
-            found.setdefault(name, []).append(int(info.node_id))
-        return {name: ids[0] for name, ids in found.items() if len(ids) == 1}
+            rank = self._rank(info)
+            if rank is not None:
+                found.setdefault(str(info.name), {}).setdefault(rank, []).append(int(info.node_id))
+        best = {name: ranks[min(ranks)] for name, ranks in found.items()}
+        return {name: ids[0] for name, ids in best.items() if len(ids) == 1}
 
-    def _is(self, info: Any, name: str) -> bool:
+    def _rank(self, info: Any) -> int | None:
+        """0 for a node with its institution's present key, more for earlier ones, None for one that is told nothing."""
+        name = str(info.name)
         if self._roster is None:
-            return True
+            return 0 if name else None
         member = self._members.get(name)
         if member is None:
-            return False
-        if same_key(info.public_key, member.flower):
-            return True
+            return None
+        keys = [member.flower, *(one.old_flower for one in reversed(member.rotations))]
+        for rank, key in enumerate(keys):
+            if same_key(info.public_key, key):
+                return rank
         self._say(
-            name, "key", f"a node calls itself {name} and has another key than the roster; it is told nothing"
+            name, "key", f"a node calls itself {name} and has no key of it in the roster; it is told nothing"
         )
-        return False
+        return None
 
     def _tell_roster(self, nodes: Mapping[str, int]) -> None:
         """Tell the newest epoch to nodes that lack it, with those before it that they said they lack."""
@@ -203,6 +212,7 @@ class Desk:
             self._say(
                 name, "roster", f"{name} refuses the roster ({answer.refusal}); its own errors.log says why"
             )
+            self._later[name, "roster"] = self._clock() + REFUSED_ROSTER
             return
         known = [e for e in (answer.body.get("accepted"), answer.body.get("pending")) if type(e) is int]
         lacks = answer.body.get("lacks")
@@ -211,13 +221,17 @@ class Desk:
             self._lacks[name] = lacks
             # At once: epochs that are missing are no reason to wait.
             self._asked.pop((name, "roster"), None)
-        else:
-            self._lacks.pop(name, None)
+            return
+        self._lacks.pop(name, None)
+        if self._roster is not None and self._told[name] < self._roster.epoch:
+            self._later[name, "roster"] = self._clock() + REFUSED_ROSTER
 
     def _word(self, proposal: Proposal, name: str, answer: Payload) -> None:
         """Keep a member's word; what is no answer of people or policy is asked again."""
         if answer.refusal is not None:
-            if answer.refusal not in PASSING:
+            if answer.refusal in PASSING:
+                self._later[name, proposal.id] = self._clock() + REFUSED_FOR_NOW
+            else:
                 self._note(proposal, name, "refused", answer.refusal[:40])
             return
         state, code = answer.body.get("state"), answer.body.get("code")
@@ -260,8 +274,10 @@ class Desk:
         for sent in self._sent.values():
             if sent.node == name and what == ("roster" if sent.proposal is None else sent.proposal.id):
                 return False
-        last = self._asked.get(about)
-        return last is None or self._clock() - last >= timedelta(seconds=pause)
+        last, now = self._asked.get(about), self._clock()
+        if about in self._later and now < self._later[about]:
+            return False
+        return last is None or now - last >= timedelta(seconds=pause)
 
     def _fresh(self, answer: Answer | None, now: datetime) -> bool:
         return answer is not None and now - datetime.fromisoformat(answer.at) <= FRESH
