@@ -20,9 +20,6 @@ CODES = {
     "LaterError": "later",
     "TrainingError": "training",
     "StoreError": "store",
-    # Whether it goes by is all that others need to know.
-    "AwayError": "later",
-    "LostError": "peer",
     # What is wrong with a store is for its own people.
     "NothingYet": "store",
     "OwnerError": "store",
