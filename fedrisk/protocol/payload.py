@@ -145,8 +145,8 @@ def from_record(record: RecordDict) -> Payload:
     """The payload of a message's content; ProtocolError for content that :func:`to_record` did not make."""
     try:
         whole = record.config_records["body"]
-        known = set(whole) - {"protocol"}
-        if not set(record) <= {"body", "blobs"} or not {"json"} <= known <= {"json", "small"}:
+        others = set(whole) - {"protocol", "small"}
+        if not set(record) <= {"body", "blobs"} or others != {"json"}:
             raise ValueError("a record more or less")
         body = json.loads(str(whole["json"]), parse_constant=_constant)
         large: dict[str, Blob] = {}
