@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sim_institutions.processes import die_with_parent
 
@@ -42,7 +43,7 @@ class Server:
     @property
     def url(self) -> str:
         """SQLAlchemy URL with the password."""
-        return self.address.replace(f"{USER}@", f"{USER}:{self.password}@")
+        return self.address.replace(f"{USER}@", f"{USER}:{quote(self.password, safe='')}@")
 
 
 def find(name: str) -> str:
@@ -66,7 +67,7 @@ def _other_user() -> Any:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Server]:
+def running(password: str | None = None) -> Iterator[Server]:
     """An empty server, stopped and deleted at the end of the block; Unavailable where it cannot be had."""
     initdb, postgres, user = find("initdb"), find("postgres"), _other_user()
     try:
@@ -76,7 +77,7 @@ def running() -> Iterator[Server]:
     # Short: a socket's path has 107 bytes at most.
     folder = Path(tempfile.mkdtemp(prefix="fedrisk-pg-", dir="/tmp"))
     try:
-        password = secrets.token_hex(16)
+        password = password or secrets.token_hex(16)
         (folder / "password").write_text(password)
         for path in (folder, folder / "password"):
             path.chmod(0o700 if path.is_dir() else 0o600)

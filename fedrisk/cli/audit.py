@@ -108,7 +108,8 @@ def audit_verify(
     node.store.refuse_lost_trail()
     if node.trail_path.exists():
         # Signature by signature, whatever was verified before; the books name no entry of their own.
-        found = verify(node.trail_path, node.store.identity.public, kept, node.name)
+        *former, present = node.store.identities
+        found = verify(node.trail_path, present, kept, node.name, former=former)
         notes = found.notes
         if not found.ok and as_json:
             tell_json({"institution": node.name, "holds": False, **asdict(found)})
@@ -176,7 +177,10 @@ def audit_export(
         to.mkdir(parents=True, exist_ok=True)
         (to / f"{node.name}.jsonl").write_bytes(b"".join(lines))
         (to / f"{node.name}.head.json").write_text(point.to_json(), encoding="utf-8")
-        (to / f"{node.name}.public").write_text(node.store.identity.public.hex() + "\n", encoding="utf-8")
+        # The present key first, then earlier ones, which the trail itself leads from.
+        *former, present = node.store.identities
+        lines_of = [f"{key.hex()}\n" for key in (present, *former)]
+        (to / f"{node.name}.public").write_text("".join(lines_of), encoding="utf-8")
     except OSError as error:
         raise StoreError(
             f"{error.filename or to} cannot be written: {error.strerror}; name another folder"

@@ -25,6 +25,7 @@ from fedrisk.clients.approvals import (
 from fedrisk.clients.assessment import assess
 from fedrisk.clients.describe import check_role
 from fedrisk.clients.node import Node
+from fedrisk.clients.roster import unsettled
 from fedrisk.clients.store.proposal_store import Asked, stamp
 from fedrisk.errors import PolicyError, ProtocolError
 from fedrisk.protocol.form import Body, Digest, Form, Seed
@@ -97,6 +98,9 @@ def propose(node: Node, request: Payload, *, find: Find) -> Payload:
             asked = refuse_by_policy(node, study, asked, found)
         else:
             asked = approve_by_rule(node, study, asked, found)
+            if unsettled(node, study):
+                # Once the roster is accepted here, keys are those that the others sign with.
+                return _answer("waiting", digest)
     return _word(node, asked)
 
 

@@ -22,7 +22,7 @@ AT_ONCE = 2
 """Requests for objects that are under way at a time."""
 
 LONGEST = 1 << 33
-"""Bytes of an array at most: where chunks are alike, few can stand for many."""
+"""Bytes of one array: few chunks can stand for many where they are alike, and fill the receiver's memory."""
 
 
 def inflated(tree: ObjectTree, pull: Callable[[str], bytes], pool: Executor) -> Any:

@@ -97,16 +97,18 @@ def _trails(folder: Path, tables: Sequence[SignedTable]) -> dict[str, Trail]:
     for path in sorted(folder.glob("*.jsonl")):
         name, public = path.stem, folder / f"{path.stem}.public"
         try:
-            key = bytes.fromhex(public.read_text(encoding="ascii").strip())
+            keys = [bytes.fromhex(line) for line in public.read_text(encoding="ascii").split()]
         except (OSError, ValueError):
-            key = b""
-        if len(key) != 32:
+            keys = []
+        if not keys or any(len(key) != 32 for key in keys):
             raise EnvelopeError(
                 f"{public} holds no key; ask {name} for it again, and compare it by another channel"
             )
+        # The present key first, then those before it (a rotation is an entry of the trail).
+        key, *former = keys
         heads = [read_signed_head(folder / f"{name}.head.json")]
         heads += [t.head for t in tables if t.institution == name and t.holds(key)]
-        result = verify(path, key, heads, name)
+        result = verify(path, key, heads, name, former=former)
         found[name] = Trail(key=key.hex(), result=result, entries=tuple(read(path)) if result.ok else ())
     return found
 

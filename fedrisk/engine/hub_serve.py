@@ -1,8 +1,8 @@
 """What ``fedrisk hub serve`` does: Flower's SuperLink behind two doors, and the process that does the hub's work.
 
 The public door speaks TLS and knows nine paths; the other one is a socket file in the hub's folder
-(engine/superlink). The hub's work (engine/hub_work) is a process of its own, started again when it dies: whatever happens
-in a study, nodes stay connected.
+(engine/superlink). The hub's work (engine/hub_work) is a process of its own, started again when it dies: whatever
+happens in a study, nodes stay connected.
 """
 
 import asyncio

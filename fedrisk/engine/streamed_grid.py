@@ -1,80 +1,47 @@
-"""Messages of any size through Flower, in memory once: parts are sent and fetched one after the other.
+"""A grid whose messages may be of any size: in memory once, sent and fetched in parts (`engine/fleet_objects`).
 
 Flower cuts a message into objects of at most 5 MB, each of which is a request of its own. Its own grid holds a message
-about four times while it puts them together. Here an array grows as its parts come (pulling), and parts are views of
-the array until each is sent (pushing). Needs names that are private to flwr; a contract test holds them against the
-installed version.
+about four times while it puts them together. Needs names that are private to flwr; a contract test holds them against
+the installed version.
 """
 
-import io
-import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from flwr.app import Array, Error, Message, Metadata, RecordDict
+from flwr.app import Error, Message, Metadata, RecordDict
 from flwr.app.message import make_message, remove_content_from_message
 from flwr.common.constant import SUPERLINK_NODE_ID, ErrorCode
 from flwr.common.serde import message_to_proto
-from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, PullObjectRequest, PushObjectRequest
+from flwr.proto.message_pb2 import (
+    ConfirmMessageReceivedRequest,
+    ObjectTree,
+    PullObjectRequest,
+    PushObjectRequest,
+)
 from flwr.proto.node_pb2 import Node, NodeInfo
 from flwr.proto.runtime_pb2 import GetNodesRequest, PullAppMessagesRequest, PushAppMessagesRequest
 from flwr.serverapp import Grid
 from flwr.supercore.constant import SYSTEM_MESSAGE_TYPE
 from flwr.supercore.inflatable.inflatable_object import (
-    InflatableObject,
     get_all_nested_objects,
-    get_object_body,
-    get_object_head_values_from_object_content,
     get_object_tree,
     no_object_id_recompute,
 )
-from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
 from flwr.supercore.run import Run
 from flwr.supercore.runtime import RuntimeHttpClient
 
-from fedrisk.errors import ProtocolError
+from fedrisk.engine.fleet_objects import AT_ONCE, inflated, side_by_side
 
 PATIENCE = 120.0
 """Seconds for which a part may be missing before its message counts as lost: the sender is still sending it."""
 
-DEEPEST = 8
-"""Levels of objects in a message; ours have five."""
-
-LONGEST = 1 << 33
-"""Bytes of an array: few parts can stand for many where they are alike."""
-
-Pull = Callable[[str], bytes]
+_TRIES = 3
 
 
 class PartLost(Exception):
     """A part of a message that will not come."""
-
-
-def inflate(object_id: str, pull: Pull, level: int = 0) -> InflatableObject:
-    """An object of Flower from its parts, each fetched when it is needed; ProtocolError for one that is malformed."""
-    if level > DEEPEST:
-        raise ProtocolError("the message is nested too deeply; sender and receiver must run the same version")
-    content = pull(object_id)
-    kind, children, _ = get_object_head_values_from_object_content(content)
-    if kind == Array.__qualname__:
-        return _array(get_object_body(content, Array), children, pull)
-    return inflatable_class_registry[kind].inflate(
-        content, children={child: inflate(child, pull, level + 1) for child in children}
-    )
-
-
-def _array(body: bytes, children: list[str], pull: Pull) -> Array:
-    """An array that grows as its parts come."""
-    about = json.loads(body)
-    chunk = inflatable_class_registry["ArrayChunk"]
-    data = io.BytesIO()
-    for index in about["arraychunk_ids"]:
-        data.write(get_object_body(pull(children[index]), chunk))
-        if data.tell() > LONGEST:
-            raise ProtocolError("the message has an array that is too large; nothing was used of it")
-    # No copy: BytesIO hands its own buffer out where nobody else uses it.
-    return Array(str(about["dtype"]), tuple(about["shape"]), str(about["stype"]), data.getvalue())
 
 
 class StreamedGrid(Grid):
@@ -84,6 +51,7 @@ class StreamedGrid(Grid):
         self._client = client
         self._node = Node(node_id=SUPERLINK_NODE_ID)
         self._run = Run.create_empty(0)
+        self._pool = ThreadPoolExecutor(AT_ONCE, "fedrisk-objects")
 
     def set_run(self, run: Run) -> None:
         """Take over a run's identity, as Flower's engines do."""
@@ -120,46 +88,61 @@ class StreamedGrid(Grid):
     def _push(self, message: Message) -> str:
         with no_object_id_recompute():
             message.metadata.__dict__["_message_id"] = message.object_id
-            taken = self._client.PushMessages(
-                PushAppMessagesRequest(
-                    messages_list=[message_to_proto(remove_content_from_message(message))],
-                    message_object_trees=[get_object_tree(message)],
-                )
+            head = PushAppMessagesRequest(
+                messages_list=[message_to_proto(remove_content_from_message(message))],
+                message_object_trees=[get_object_tree(message)],
             )
-            wanted = set(taken.objects_to_push)
-            for object_id, part in get_all_nested_objects(message).items():
-                if object_id in wanted:
-                    self._push_part(object_id, part.deflate(), taken.session_id)
-        return str(taken.message_ids[0])
+            # A session ends where nothing came for a while; what is missing then is pushed in a new one.
+            for _ in range(_TRIES):
+                taken = self._client.PushMessages(head)
+                if not taken.message_ids[0]:
+                    return ""
+                if self._pushed(message, set(taken.objects_to_push), taken.session_id):
+                    return str(taken.message_ids[0])
+        return ""
 
-    def _push_part(self, object_id: str, content: bytes, session: str) -> None:
-        self._client.PushObject(
-            PushObjectRequest(
+    def _pushed(self, message: Message, wanted: set[str], session: str) -> bool:
+        """Whether Flower took all objects that it lacks of a message."""
+
+        def push(name: str, content: bytes) -> bool:
+            part = PushObjectRequest(
                 node=self._node,
                 run_id=self._run.run_id,
-                object_id=object_id,
+                object_id=name,
                 object_content=content,
                 session_id=session,
             )
-        )
+            return bool(self._client.PushObject(part).stored)
+
+        objects = get_all_nested_objects(message)
+        parts = ((name, part.deflate()) for name, part in objects.items() if name in wanted)
+        return all(side_by_side(self._pool, push, parts))
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
-        """The answers that are there; one whose parts were lost on the way comes as an error of its sender."""
+        """The answers that are there; one whose parts were lost on the way, or are malformed, comes as an error."""
         got = self._client.PullMessages(PullAppMessagesRequest(message_ids=list(message_ids)))
         heads = [message.metadata for message in got.messages_list]
-        return [self._pull(head.message_id, head.reply_to_message_id) for head in heads]
+        pairs = zip(heads, got.message_object_trees, strict=True)
+        return [self._pull(tree, head.message_id, head.reply_to_message_id) for head, tree in pairs]
 
-    def _pull(self, message_id: str, reply_to: str) -> Message:
+    def _pull(self, tree: ObjectTree, message_id: str, reply_to: str) -> Message:
         try:
-            message = inflate(message_id, self._pull_part)
-        except (PartLost, ProtocolError, KeyError, ValueError, TypeError, IndexError) as error:
+            message = inflated(tree, self._pull_part, self._pool)
+        except (
+            PartLost,
+            KeyError,
+            ValueError,
+            TypeError,
+            IndexError,
+            RecursionError,
+            AttributeError,
+        ) as error:
             return self._lost(reply_to, type(error).__name__)
         finally:
-            self._client.ConfirmMessageReceived(
-                ConfirmMessageReceivedRequest(
-                    node=self._node, run_id=self._run.run_id, message_object_id=message_id
-                )
+            received = ConfirmMessageReceivedRequest(
+                node=self._node, run_id=self._run.run_id, message_object_id=message_id
             )
+            self._client.ConfirmMessageReceived(received)
         if not isinstance(message, Message):
             return self._lost(reply_to, "no message")
         message.metadata.__dict__["_message_id"] = message_id
@@ -176,6 +159,10 @@ class StreamedGrid(Grid):
                 raise PartLost(object_id)
             time.sleep(pause)
             pause = min(pause * 2, 1.0)
+
+    def close(self) -> None:
+        """End what pushes and pulls in parallel."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _lost(self, reply_to: str, why: str) -> Message:
         metadata = Metadata(

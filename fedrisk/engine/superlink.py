@@ -488,6 +488,7 @@ def task_grid(folder: Path, token: str) -> Iterator[StreamedGrid]:
         stop.set()
         with contextlib.suppress(PeerError):
             _finish(client, status, detail)
+        grid.close()
         client.close()
 
 

@@ -46,6 +46,9 @@ class Policy(BaseModel):
         of each of the bank's enterprises whether its date is before the boundary: an exact bit, no noise. One
         boundary a period (clients/out_of_time).
     research: whether research runs, which have no privacy, are allowed: for public or simulated data only.
+    pin: how keys of a consortium's new members are pinned: ``by_hand``, after a person accepted the roster and compared
+        words with each new member, or ``first_use_by_roster``, as soon as the hub says them. The hub could then be in
+        the middle of what a new member is sent.
     valid_from, valid_until: first and last day (UTC) on which the institution takes part at all; with a low cap this
         makes a trial.
     approval_days: days within which an approved study has to begin, where a hub on another machine asks.
@@ -76,6 +79,7 @@ class Policy(BaseModel):
     evaluation: bool = True
     out_of_time: bool = False
     research: bool = False
+    pin: Literal["by_hand", "first_use_by_roster"] = "by_hand"
     valid_from: date | None = None
     valid_until: date | None = None
     approval_days: Annotated[int, Field(ge=1, le=365)] = 14

@@ -89,6 +89,11 @@ class Proposal:
         """Optional members that did not agree: once the proposal is ready, the study runs without them."""
         return tuple(m for m in self.whole.optional if m not in self.members("agreed"))
 
+    def undecided(self, now: datetime) -> tuple[str, ...]:
+        """Members whose word is still waited for; optional ones are not, once the deadline is over."""
+        waiting = self.members("waiting")
+        return tuple(m for m in waiting if m not in self.whole.optional) if self.past(now) else waiting
+
     def past(self, now: datetime) -> bool:
         """Whether its deadline is over."""
         return now >= datetime.fromisoformat(self.deadline)
@@ -119,6 +124,7 @@ class Proposals:
 
     def __init__(self, hub: Hub) -> None:
         self.path = hub.path / "proposals"
+        self._known: dict[Path, tuple[tuple[int, int, int], Proposal]] = {}
 
     def submit(
         self,
@@ -209,10 +215,18 @@ class Proposals:
         return self.update(found.id, state="withdrawn")
 
     def _read(self, file: Path) -> Proposal:
+        """A file is read again only where it changed: the hub's work looks at all of them every second."""
+        mark = _mark(file)
+        known = self._known.get(file)
+        if known is not None and known[0] == mark:
+            return known[1]
         try:
-            return _adapter().validate_json(read_kept(file, PUT_BACK))
+            found = _adapter().validate_json(read_kept(file, PUT_BACK))
         except ValidationError:
             raise damaged(file, PUT_BACK) from None
+        if mark is not None:
+            self._known[file] = (mark, found)
+        return found
 
     def _write(self, proposal: Proposal) -> None:
         content = json.dumps(proposal.to_dict(), indent=1, ensure_ascii=False)
@@ -229,6 +243,15 @@ class Proposals:
             raise StoreError(
                 f"{self.path} cannot be written: {error.strerror}; check path, space and permissions"
             ) from None
+
+
+def _mark(file: Path) -> tuple[int, int, int] | None:
+    """What shows that a file changed: every writing makes a new one."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def stamp(moment: datetime) -> str:

@@ -43,14 +43,15 @@ LAYERS = {
     },
     "protocol": {"errors", "study", "data", "secure", "privacy", "releases"},
     # What hub and nodes of a consortium have in common: folders, keys, kits, rosters, logs.
-    "deploy": {"errors", "files", "home", "study", "toml_file", "tracebacks"},
+    "deploy": {"errors", "files", "home", "study", "toml_file", "tracebacks", "secure", "display_name"},
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     "clients": {
         *("errors", "files", "findings", "study", "alignment", "secure", "audit", "data", "privacy"),
         *("releases", "models", "institution", "protocol", "recipe", "tracebacks", "user", "attempt_id"),
+        *("home", "deploy"),
     },
     "server": {
-        *("errors", "files", "findings", "home", "progress"),
+        *("errors", "files", "findings", "home", "progress", "deploy", "display_name", "user"),
         *("study", "alignment", "secure", "audit", "data", "privacy"),
         *("releases", "models", "protocol", "recipe", "metrics", "tracebacks", "attempt_id"),
     },

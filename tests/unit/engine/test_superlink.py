@@ -9,9 +9,8 @@ import urllib.error
 import urllib.request
 
 import pytest
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
-from fedrisk.engine import streamed_grid, superlink
+from fedrisk.engine import superlink
 from fedrisk.errors import ConfigError, PeerError
 from tests.support.hub_process import hub_home, new_key, serving
 
@@ -124,7 +123,7 @@ def test_the_inner_door_is_for_its_owner_alone(hub):
 
 
 def test_a_node_is_let_in_under_its_name_and_shut_out_for_good(hub):
-    key, public = new_key()
+    _, public = new_key()
     assert superlink.register(hub, "alpha", public)
     assert superlink.register(hub, "alpha", public)
     (found,) = [n for n in superlink.nodes(hub.path) if n.name == "alpha"]
@@ -186,64 +185,16 @@ def test_a_task_that_was_left_behind_is_put_down(hub):
 
 def test_a_run_that_was_stopped_says_so_to_whoever_works_on_it(hub):
     run = superlink.start_run(hub.path, "desk")
-    with (
-        pytest.raises(PeerError, match="gave up this run"),
-        superlink.task_grid(hub.path, superlink.take_task(hub.path, run)) as grid,
-    ):
+    with superlink.task_grid(hub.path, superlink.take_task(hub.path, run)) as grid:
         superlink.stop_run(hub.path, run)
-        grid.get_nodes()
+        with pytest.raises(PeerError, match="gave up this run"):
+            grid.get_nodes()
 
 
 def test_a_long_path_of_the_hub_s_folder_is_no_obstacle(tmp_path):
     home = hub_home(tmp_path / ("long-" * 20) / "home")
     with serving(home):
         assert superlink.nodes(home.path) == []
-
-
-# Messages ----------------------------------------------------------------------------------------------------------
-
-
-def parts(message):
-    """All objects of a message, as they travel."""
-    objects = streamed_grid.get_all_nested_objects(message)
-    return {number: part.deflate() for number, part in objects.items()}
-
-
-def test_a_message_is_put_together_from_its_parts():
-    data = bytes(range(256)) * 50_000
-    arrays = ArrayRecord()
-    arrays["large"], arrays["empty"] = (
-        Array("uint8", (len(data),), "raw", data),
-        Array("uint8", (0,), "raw", b""),
-    )
-    content = RecordDict({"body": ConfigRecord({"json": "{}"}), "blobs": arrays})
-    message = Message(content, 7, "query.test")
-    kept = parts(message)
-    assert len(kept) > 5
-    again = streamed_grid.inflate(message.object_id, kept.__getitem__)
-    assert again.content["blobs"]["large"].data == data
-    assert again.content["blobs"]["empty"].data == b""
-    assert again.content["body"] == content["body"]
-
-
-def test_parts_that_are_alike_are_put_in_their_places():
-    data = bytes(12 << 20)
-    arrays = ArrayRecord()
-    arrays["zeros"] = Array("uint8", (len(data),), "raw", data)
-    message = Message(RecordDict({"blobs": arrays}), 7, "query.test")
-    assert (
-        streamed_grid.inflate(message.object_id, parts(message).__getitem__).content["blobs"]["zeros"].data
-        == data
-    )
-
-
-def test_an_array_of_a_thousand_times_one_part_is_no_way_to_fill_the_hub_s_memory(monkeypatch):
-    monkeypatch.setattr(streamed_grid, "LONGEST", 1 << 20)
-    arrays = ArrayRecord()
-    arrays["zeros"] = Array("uint8", (12 << 20,), "raw", bytes(12 << 20))
-    message = Message(RecordDict({"blobs": arrays}), 7, "query.test")
-    with pytest.raises(streamed_grid.ProtocolError, match="too large"):
-        streamed_grid.inflate(message.object_id, parts(message).__getitem__)
 
 
 def test_flower_still_has_the_names_that_we_use():
