@@ -76,7 +76,7 @@ def institution_text(name: str, kind: str, file: Path, table: Sequence[str], dic
     ]
     if kind not in WITHOUT_TABLE:
         parts.append("\n".join(table) + "\n")
-    parts.append(_POLICY + _BANK if kind == "bank" else _HOLDER if kind in HOLDING else "")
+    parts.append(_POLICY + (_BANK if kind == "bank" else _HOLDER if kind in HOLDING else ""))
     if kind not in WITHOUT_TABLE:
         parts.append(dictionary or example(kind, file))
     return "\n".join(parts)

@@ -14,6 +14,7 @@ ROOT = Path(fedrisk.__file__).parent
 LAYERS = {
     "errors": set(),
     "files": {"errors"},
+    "layout": {"errors", "files"},
     "findings": set(),
     "attempt_id": set(),
     "progress": set(),
@@ -43,14 +44,25 @@ LAYERS = {
     },
     "protocol": {"errors", "study", "data", "secure", "privacy", "releases"},
     # What hub and nodes of a consortium have in common: folders, keys, kits, rosters, logs.
-    "deploy": {"errors", "files", "home", "study", "toml_file"},
+    "deploy": {"errors", "files", "layout", "home", "study", "toml_file"},
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     "clients": {
-        *("errors", "files", "findings", "study", "alignment", "secure", "audit", "data", "privacy"),
+        *(
+            "errors",
+            "files",
+            "layout",
+            "findings",
+            "study",
+            "alignment",
+            "secure",
+            "audit",
+            "data",
+            "privacy",
+        ),
         *("releases", "models", "institution", "protocol", "recipe", "tracebacks", "user", "attempt_id"),
     },
     "server": {
-        *("errors", "files", "findings", "home", "progress"),
+        *("errors", "files", "layout", "findings", "home", "progress"),
         *("study", "alignment", "secure", "data", "privacy"),
         *("releases", "models", "protocol", "recipe", "metrics", "tracebacks", "attempt_id"),
     },
