@@ -16,7 +16,7 @@ from typing import Literal
 from fedrisk.attempt_id import short
 from fedrisk.engine.baselines import run_baselines
 from fedrisk.engine.check import Check, check_member, check_study
-from fedrisk.engine.in_process import charged_by, finished, load_nodes, run_local, what_is_left
+from fedrisk.engine.in_process import charged_by, load_nodes, run_local, what_is_left
 from fedrisk.engine.look_up import BankKept, look_up
 from fedrisk.engine.simulation import run_simulation
 from fedrisk.errors import ConfigError, FedriskError, LeftUndone, Stopped, StoreError, code_of
@@ -27,6 +27,7 @@ from fedrisk.report.html import write_report
 from fedrisk.server.exchange import Report
 from fedrisk.server.hub import Hub
 from fedrisk.server.results import Results, prepare
+from fedrisk.server.run import finished
 from fedrisk.server.runs import Runs, refuse_again, save
 from fedrisk.study import Study, members_named
 

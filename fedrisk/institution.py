@@ -34,7 +34,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from fedrisk.data.dictionary import Dictionary
-from fedrisk.data.source import TableSource, expand
+from fedrisk.data.place import expand
+from fedrisk.data.source import TableSource
 from fedrisk.data.table import Table, read_table
 from fedrisk.errors import ConfigError, DataError, PolicyError
 from fedrisk.files import PUT_BACK, read_kept, write_atomic

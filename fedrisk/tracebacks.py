@@ -49,11 +49,16 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _one(error: BaseException) -> str:
     frames = "".join(traceback.format_tb(error.__traceback__))
-    text = str(error) if isinstance(error, _TOLD) else _plain_words(str(error))
+    text = str(error) if isinstance(error, _TOLD) else plain_words(str(error))
     return f"{frames}{type(error).__name__}: {text}\n"
 
 
-def _plain_words(text: str) -> str:
+def plain_words(text: str) -> str:
+    """What of a text may be told: its words before the first colon, bracket or sign of equality, none with a digit.
+
+    >>> plain_words("could not convert string to float: '12.5'")
+    'could not convert string to float…'
+    """
     unquoted = _QUOTED.sub("…", text)
     told = _ABOUT_VALUES.sub("", unquoted)
     return _TELLING.sub("…", told) + "…" * (told != unquoted)

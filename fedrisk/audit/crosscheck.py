@@ -1,8 +1,8 @@
 """Who saw what, from the audit trails of a run; and whether the institutions' trails agree.
 
 Each institution writes down what it sent to another and what it received, with digest, size and kind; the hub
-only relays. So what A says that it sent to B must be what B says that it received from A. Verify every trail
-before it is compared: this module takes entries as they are.
+only relays. So what A says that it sent to B must be what B says that it received from A. Verify every trail, or every
+signed table (``table``), before it is compared: this module takes entries and lines of tables as they are.
 """
 
 from __future__ import annotations
@@ -11,13 +11,72 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol
 
-from fedrisk.audit.entry import AuditEntry
 from fedrisk.audit.usage import price
 from fedrisk.errors import ConfigError
 
-_SHOWS = ("answer", "sent", "release", "refusal", "score")
+SHOWS = ("answer", "sent", "release", "refusal", "score")
+"""Events by which somebody sees something."""
+
+
+class Said(Protocol):
+    """What is compared of an entry of a trail (``AuditEntry``) or of a line of a signed table (``TableLine``)."""
+
+    @property
+    def format(self) -> int:
+        """The format that its kind is of."""
+        ...
+
+    @property
+    def index(self) -> int:
+        """Its place in the trail."""
+        ...
+
+    @property
+    def institution(self) -> str:
+        """Whose trail it is in."""
+        ...
+
+    @property
+    def attempt(self) -> str:
+        """The attempt at a study."""
+        ...
+
+    @property
+    def event(self) -> str:
+        """What happened."""
+        ...
+
+    @property
+    def counterparty(self) -> str:
+        """To whom, or from whom."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """The kind of thing."""
+        ...
+
+    @property
+    def protection(self) -> str:
+        """How it was protected."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, hexadecimal."""
+        ...
+
+    @property
+    def bytes(self) -> int:
+        """Its size."""
+        ...
+
+    @property
+    def spend(self) -> dict[str, Any] | None:
+        """What it charges: ``mu`` and ``research``."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +92,8 @@ class Disagreement:
     sender: str
     receiver: str
     what: Literal["missing", "extra", "different"]
-    sent: AuditEntry | None
-    received: AuditEntry | None
+    sent: Said | None
+    received: Said | None
 
     @property
     def differs(self) -> tuple[str, ...]:
@@ -60,7 +119,7 @@ class DisclosureRow:
     count: int
 
 
-def crosscheck(logs: Mapping[str, Sequence[AuditEntry]], attempt: str) -> list[Disagreement]:
+def crosscheck(logs: Mapping[str, Sequence[Said]], attempt: str) -> list[Disagreement]:
     """Compare the trails of an attempt, each under its institution's name; an empty list if all agree.
 
     Only pairs of which both trails are there can be compared. The same thing relayed twice counts once, since
@@ -68,8 +127,8 @@ def crosscheck(logs: Mapping[str, Sequence[AuditEntry]], attempt: str) -> list[D
     format only: the two formats name the same kind in different ways. ConfigError if a trail holds entries of
     another institution.
     """
-    sent: dict[tuple[str, str], list[AuditEntry]] = defaultdict(list)
-    received: dict[tuple[str, str], list[AuditEntry]] = defaultdict(list)
+    sent: dict[tuple[str, str], list[Said]] = defaultdict(list)
+    received: dict[tuple[str, str], list[Said]] = defaultdict(list)
     for name, entries in logs.items():
         for entry in entries:
             if entry.institution != name:
@@ -89,16 +148,16 @@ def crosscheck(logs: Mapping[str, Sequence[AuditEntry]], attempt: str) -> list[D
     return found
 
 
-def disclosures(entries: Iterable[AuditEntry], attempt: str) -> list[DisclosureRow]:
+def disclosures(entries: Iterable[Said], attempt: str) -> list[DisclosureRow]:
     """Who saw what in an attempt, from the entries of one institution or of several.
 
     Answers, things sent, releases, refusals and scores that name a ``kind``. An answer whose whole content is
     in other entries names none, so that nothing is in the table twice. Sorted by institution, counterparty,
     kind, protection.
     """
-    groups: dict[tuple[str, str, str, str], list[AuditEntry]] = defaultdict(list)
+    groups: dict[tuple[str, str, str, str], list[Said]] = defaultdict(list)
     for entry in entries:
-        if entry.attempt == attempt and entry.event in _SHOWS and entry.kind:
+        if entry.attempt == attempt and entry.event in SHOWS and entry.kind:
             groups[entry.institution, entry.counterparty, entry.kind, entry.protection].append(entry)
     return [
         DisclosureRow(
@@ -115,7 +174,7 @@ def disclosures(entries: Iterable[AuditEntry], attempt: str) -> list[DisclosureR
 
 
 def _compare(
-    attempt: str, pair: tuple[str, str], sent: list[AuditEntry], received: list[AuditEntry]
+    attempt: str, pair: tuple[str, str], sent: list[Said], received: list[Said]
 ) -> list[Disagreement]:
     """Equal things cancel out; of the rest, those alike in digest, else in kind, are the same one changed."""
     gone, come = _distinct(sent), _distinct(received)
@@ -123,9 +182,7 @@ def _compare(
     right = [entry for what, entry in come.items() if what not in gone]
     found: list[Disagreement] = []
 
-    def add(
-        what: Literal["missing", "extra", "different"], one: AuditEntry | None, other: AuditEntry | None
-    ) -> None:
+    def add(what: Literal["missing", "extra", "different"], one: Said | None, other: Said | None) -> None:
         found.append(
             Disagreement(
                 attempt=attempt, sender=pair[0], receiver=pair[1], what=what, sent=one, received=other
@@ -148,10 +205,10 @@ def _compare(
     return found
 
 
-def _distinct(entries: Iterable[AuditEntry]) -> dict[tuple[str, int, str], AuditEntry]:
+def _distinct(entries: Iterable[Said]) -> dict[tuple[str, int, str], Said]:
     """Each thing once, under its digest, size and kind; the first entry of it counts."""
-    things: dict[tuple[str, int, str], AuditEntry] = {}
-    of_content: dict[tuple[str, int], list[AuditEntry]] = defaultdict(list)
+    things: dict[tuple[str, int, str], Said] = {}
+    of_content: dict[tuple[str, int], list[Said]] = defaultdict(list)
     for entry in entries:
         alike = of_content[entry.digest, entry.bytes]
         if all(_differs(entry, other) for other in alike):
@@ -160,7 +217,7 @@ def _distinct(entries: Iterable[AuditEntry]) -> dict[tuple[str, int, str], Audit
     return things
 
 
-def _differs(one: AuditEntry, other: AuditEntry) -> tuple[str, ...]:
+def _differs(one: Said, other: Said) -> tuple[str, ...]:
     """Names of the fields in which two entries say different things of what went between two institutions."""
     compared = ("digest", "bytes", "kind") if one.format == other.format else ("digest", "bytes")
     return tuple(name for name in compared if getattr(one, name) != getattr(other, name))

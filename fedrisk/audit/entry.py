@@ -32,14 +32,26 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from fedrisk.errors import ConfigError
 
-Event = Literal["request", "answer", "sent", "received", "release", "refusal", "score", "delivery", "note"]
+Event = Literal[
+    "request",
+    "answer",
+    "sent",
+    "received",
+    "release",
+    "refusal",
+    "score",
+    "delivery",
+    "resent",
+    "note",
+]
 """What happened.
 
 ``request``, ``answer``: a request came, and its answer went. ``sent``, ``received``: something went to, or
 came from, another institution through the hub. ``release``: a release was charged. ``refusal``: a refusal was
 given. ``score``: partial scores were computed for a bank. ``delivery``: scores arrived at this bank.
+``resent``: the same request came once more, or its answer went once more: nothing new, so nobody counts it.
 ``note``: written by the log about itself; its kind is ``TORN_TAIL``, ``HEAD_MADE_ANEW``,
-``CONTRADICTION_ANSWERED``, ``LEDGER_RESTORED`` or ``TRAIL_BEGUN_ANEW``.
+``CONTRADICTION_ANSWERED``, ``LEDGER_RESTORED``, ``TRAIL_BEGUN_ANEW``, ``IDENTITY_ROTATED`` or ``ROSTER_ACCEPTED``.
 """
 
 FORMAT = 2
@@ -59,6 +71,12 @@ LEDGER_RESTORED = "ledger_restored"
 
 TRAIL_BEGUN_ANEW = "trail_begun_anew"
 """Kind of a note: a person began this trail after the one before was changed or lost."""
+
+IDENTITY_ROTATED = "identity_rotated"
+"""Kind of a note: the institution changed its key. ``digest`` is the new public key, and the old one signs the note."""
+
+ROSTER_ACCEPTED = "roster_accepted"
+"""Kind of a note: an epoch of the consortium's roster was accepted, whose digest it has."""
 
 # The tags of the hashes name version 1 in format 2 too: a line says its format itself, in its first field,
 # and one set of tags keeps one chain.

@@ -56,7 +56,7 @@ from fedrisk.audit.signed_head import (
     write_file,
     write_head,
 )
-from fedrisk.audit.verify import hash_from_end, read
+from fedrisk.audit.verify import first_key, hash_from_end, read
 from fedrisk.audit.witness import keep_witnessed, load_witnessed
 from fedrisk.errors import ConfigError, StoreError
 from fedrisk.files import make_folders
@@ -83,11 +83,18 @@ class AuditLog:
     crash left half-written is set aside and noted.
     """
 
-    def __init__(self, path: str | os.PathLike[str], identity: Signer, institution: str) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        identity: Signer,
+        institution: str,
+        former: Sequence[bytes] = (),
+    ) -> None:
+        """former: public keys that the institution had before this one, oldest first (``entry.IDENTITY_ROTATED``)."""
         check_text("institution", institution, empty=False)
         self.path, self.institution = Path(path), institution
-        self._identity, self._public = identity, identity.public
-        self._start = Head(0, genesis(institution, self._public), "", 0)
+        self._identity, self._keys = identity, (*former, identity.public)
+        self._start = Head(0, genesis(institution, first_key(self.path, institution, self._keys)), "", 0)
         self._known: Head | None = None
         self._day = ""
         with self._locked() as file:
@@ -265,7 +272,7 @@ class AuditLog:
                 break
             at = Head(at.count + 1, entry["hash"], entry["time"], at.size + len(line))
             if entry["signature"]:
-                if not signed_by(self._public, entry["signature"], SIGNED + body_of(line)):
+                if not any(signed_by(key, entry["signature"], SIGNED + body_of(line)) for key in self._keys):
                     break
                 good = at
         return good

@@ -12,7 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
-from typing import Any
+from typing import Any, Protocol
 
 from fedrisk.audit.entry import AuditEntry
 
@@ -62,7 +62,16 @@ class AttemptUsage:
     bytes_out: int
 
 
-def price(entry: AuditEntry) -> float:
+class Priced(Protocol):
+    """Whatever may have a price: an entry, or a line of a signed table."""
+
+    @property
+    def spend(self) -> dict[str, Any] | None:
+        """What it charges: ``mu`` and ``research``."""
+        ...
+
+
+def price(entry: Priced) -> float:
     """What an entry charges, in mu: 0 without a spend, infinity for a research spend."""
     if entry.spend is None:
         return 0.0

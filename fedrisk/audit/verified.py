@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -29,14 +29,19 @@ _WORTH = 200
 
 
 def verify_again(
-    path: Path, identity: Signer, institution: str, *, wanted: Iterable[int] = ()
+    path: Path,
+    identity: Signer,
+    institution: str,
+    *,
+    former: Sequence[bytes] = (),
+    wanted: Iterable[int] = (),
 ) -> VerifyResult:
     """What ``verify`` says of the institution's own log, sooner where most of it was verified before.
 
     Errors: StoreError if there is no such file.
     """
     mark = _read(path, identity.public, institution)
-    found = verify(path, identity.public, (), institution, wanted=wanted, mark=mark)
+    found = verify(path, identity.public, (), institution, former=former, wanted=wanted, mark=mark)
     if found.mark is not None and found.mark.count >= (0 if mark is None else mark.count) + _WORTH:
         # Only a matter of time: what cannot be written is verified in full again.
         with contextlib.suppress(OSError, StoreError):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fedrisk.audit.entry import (
+    IDENTITY_ROTATED,
     SIGNED,
     AuditEntry,
     Unlinked,
@@ -114,15 +115,17 @@ def verify(
     heads: Iterable[SignedHead] = (),
     institution: str | None = None,
     *,
+    former: Sequence[bytes] = (),
     wanted: Iterable[int] = (),
     mark: Mark | None = None,
 ) -> VerifyResult:
     """Check a log and name the first entry that is not vouched for.
 
-    public_key: the institution's pinned Ed25519 key (32 bytes). heads: signed heads that others kept. Daily
-    signed heads and the head file beside the log are used as well where they are there. wanted: counts of which the
-    result has the hashes. mark: up to which the caller knows that the log was verified; those bytes are hashed and
-    not looked at again, unless one of them changed.
+    public_key: the institution's pinned Ed25519 key (32 bytes). former: earlier ones, oldest first; the log says where
+    each gave way to the next, in a note that it signed (``entry.IDENTITY_ROTATED``). heads: signed heads that others
+    kept. Daily signed heads and the head file beside the log are used as well where they are there. wanted: counts of
+    which the result has the hashes. mark: up to which the caller knows that the log was verified; those bytes are
+    hashed and not looked at again, unless one of them changed.
 
     Guarantee: without the key no entry can be changed, moved, left out, put in or repeated unnoticed, and the
     end can be cut off only at a signed entry, and only as far back as no known signed head (or head file)
@@ -140,11 +143,11 @@ def verify(
     points = sorted([*daily, *heads], key=lambda point: point.count)
     head = read_head(path)
     numbers = {point.count for point in points} | ({head.count} if head else set()) | set(wanted)
-    chain = _chain_of(path, public_key, institution, numbers, mark)
+    chain = _chain_of(path, (*former, public_key), institution, numbers, mark)
     fault = (
-        _signature_fault(chain, path, public_key)
+        _signature_fault(chain, path)
         or _chain_fault(chain)
-        or _signed_heads_fault(chain, points, public_key)
+        or _signed_heads_fault(chain, points)
         or _head_file_fault(chain, head, max((point.count for point in points), default=0))
         or damaged
     )
@@ -185,8 +188,10 @@ class _Chain:
     with a signature, not verified yet. hashes: of
     the entries that end at a wanted count; of no entries, the genesis. notes: what they say about the log.
     kept: those that charge or are notes. end: where they end. why: what is wrong with the entry after them, or empty.
-    exact: whether it is that entry that was changed; otherwise one before it may have been.
+    exact: whether it is that entry that was changed; otherwise one before it may have been. keys: of the institution.
     """
+
+    keys: _Keys
 
     institution: str | None
     count: int
@@ -205,11 +210,60 @@ class _Chain:
         return self.before if self.last_signed is None else self.last_signed.at + 1
 
 
+class _Keys:
+    """Which key signs which entry: one for the whole log, or one until a note, signed by it, names the next."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self.keys, self.rotated = tuple(keys), list[int]()
+
+    def begin(self, institution: str, previous: str) -> None:
+        """Leave out keys that are older than the log; ``previous`` is what its first entry follows."""
+        place = _begins(institution, previous, self.keys)
+        self.keys = self.keys[place:]
+
+    def at(self, index: int) -> bytes:
+        """The key that signs an entry. A note that names the next key is still signed by the one before."""
+        return self.keys[sum(place < index for place in self.rotated)]
+
+    def hold(self, head: SignedHead) -> bool:
+        """Whether a head is signed by the key of its time; the daily head of a rotation's entry by the one before."""
+        last = max(0, head.count - 1)
+        return head.holds(self.at(last)) or head.holds(self.at(head.count))
+
+    def take(self, entry: Mapping[str, Any], line: bytes) -> None:
+        """Go on with the next key where an entry names it; ValueError where it is not that, or not signed."""
+        if entry["event"] != "note" or entry["kind"] != IDENTITY_ROTATED:
+            return
+        index, place = entry["index"], len(self.rotated) + 1
+        if place >= len(self.keys) or self.keys[place].hex() != entry["digest"]:
+            raise ValueError("names a new key of the institution that nobody pinned")
+        if not signed_by(self.at(index), entry["signature"], SIGNED + body_of(line)):
+            raise ValueError("names a new key of the institution, and the old one did not sign that")
+        self.rotated.append(index)
+
+
+def _begins(institution: str, previous: str, keys: Sequence[bytes]) -> int:
+    """Which of an institution's keys its log begins with, the last where it is none of them."""
+    found = (place for place, key in enumerate(keys) if genesis(institution, key) == previous)
+    return next(found, len(keys) - 1)
+
+
+def first_key(path: Path, institution: str, keys: Sequence[bytes]) -> bytes:
+    """The key with which a log begins, of those that its institution has had; the present one of a log without entries.
+
+    Nothing is verified.
+    """
+    if len(keys) > 1:
+        with contextlib.suppress(OSError, ValueError), path.open("rb") as file:
+            return keys[_begins(institution, parse(file.readline())["previous"], keys)]
+    return keys[-1]
+
+
 class _Walk:
     """What is known of a log while its lines are read, from the beginning on."""
 
-    def __init__(self, public_key: bytes, institution: str | None, wanted: set[int]) -> None:
-        self.public_key, self.institution, self.wanted = public_key, institution, wanted
+    def __init__(self, keys: Sequence[bytes], institution: str | None, wanted: set[int]) -> None:
+        self.keys, self.institution, self.wanted = _Keys(keys), institution, wanted
         self.count, self.before, self.size = 0, 0, 0
         self.previous, self.moment = "", ""
         self.digest = hashlib.sha256()
@@ -221,13 +275,20 @@ class _Walk:
     def skip(self, lines: Iterator[bytes], mark: Mark) -> bool:
         """Read the lines up to a mark; whether their bytes are those for which it was made."""
         for line in lines:
+            if self.count == 0 and self.institution is not None and len(self.keys.keys) > 1:
+                try:
+                    self.keys.begin(self.institution, parse(line)["previous"])
+                except ValueError:
+                    return False
             self._hashed(line)
             # A line ends with HASH"} and its newline.
             if self.count in self.wanted:
                 self.hashes[self.count] = line[-67:-3].decode("ascii", "replace")
             if any(sign in line for sign in _KEPT) or _NO_NOTE not in line:
                 try:
-                    self._keep(parse(line))
+                    entry = parse(line)
+                    self.keys.take(entry, line)
+                    self._keep(entry)
                 except ValueError:
                     return False
             if self.size >= mark.size:
@@ -240,8 +301,10 @@ class _Walk:
         entry = parse(line)
         if self.count == 0:
             self.institution = entry["institution"] if self.institution is None else self.institution
-            self.previous = genesis(self.institution, self.public_key)
+            self.keys.begin(self.institution, entry["previous"])
+            self.previous = genesis(self.institution, self.keys.keys[0])
         check_link(entry, self.count, self.previous, self.moment, self.institution or "")
+        self.keys.take(entry, line)
         if entry["signature"]:
             self.last_signed = _Signed(self.count, line, entry["signature"])
         self._keep(entry)
@@ -262,12 +325,12 @@ class _Walk:
 
 
 def _chain_of(
-    path: Path, public_key: bytes, institution: str | None, wanted: set[int], mark: Mark | None
+    path: Path, keys: Sequence[bytes], institution: str | None, wanted: set[int], mark: Mark | None
 ) -> _Chain:
     """Read entries as far as each follows the one before it; those up to a mark that holds are hashed alone."""
-    walk, lines = _Walk(public_key, institution, wanted), _lines(path)
+    walk, lines = _Walk(keys, institution, wanted), _lines(path)
     if mark is not None and institution is not None and not walk.skip(lines, mark):
-        walk, lines = _Walk(public_key, institution, wanted), _lines(path)
+        walk, lines = _Walk(keys, institution, wanted), _lines(path)
     why, exact = "", True
     for line in lines:
         try:
@@ -276,8 +339,9 @@ def _chain_of(
             why, exact = f"entry {walk.count} {error}", not isinstance(error, Unlinked)
             break
     if walk.institution is not None:
-        walk.hashes[0] = genesis(walk.institution, public_key)
+        walk.hashes[0] = genesis(walk.institution, walk.keys.keys[0])
     return _Chain(
+        keys=walk.keys,
         institution=walk.institution,
         count=walk.count,
         before=walk.before,
@@ -307,12 +371,12 @@ def _notes_of(entry: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def _signature_fault(chain: _Chain, path: Path, public_key: bytes) -> _Fault | None:
+def _signature_fault(chain: _Chain, path: Path) -> _Fault | None:
     """An entry that was changed and hashed again, with all after it, breaks the next signature."""
     last = chain.last_signed
-    if last is None or signed_by(public_key, last.signature, SIGNED + body_of(last.line)):
+    if last is None or signed_by(chain.keys.at(last.at), last.signature, SIGNED + body_of(last.line)):
         return None
-    vouched = _vouched(path, public_key)
+    vouched = _vouched(path, chain.keys)
     return _Fault(
         vouched,
         f"the first signature from entry {vouched} on does not hold: the entries were changed, or the "
@@ -331,12 +395,12 @@ def _chain_fault(chain: _Chain) -> _Fault | None:
     return None
 
 
-def _signed_heads_fault(chain: _Chain, points: Iterable[SignedHead], public_key: bytes) -> _Fault | None:
+def _signed_heads_fault(chain: _Chain, points: Iterable[SignedHead]) -> _Fault | None:
     """The first signed head, in the order of their counts, that is forged or that the log contradicts."""
     agreed, count = 0, chain.count
     for point in points:
         of_another = chain.institution is not None and point.institution != chain.institution
-        if of_another or not point.holds(public_key):
+        if of_another or not chain.keys.hold(point):
             return _Fault(None, f"the signed head of {point.count} entries is not signed by this institution")
         if point.count > count:
             return _Fault(count, f"a signed head says {point.count} entries; the log was cut off at {count}")
@@ -361,13 +425,13 @@ def _head_file_fault(chain: _Chain, head: Head | None, agreed: int) -> _Fault | 
     return None
 
 
-def _vouched(path: Path, public: bytes) -> int:
+def _vouched(path: Path, keys: _Keys) -> int:
     """Index of the first entry that no unbroken row of good signatures from the beginning covers."""
     vouched = 0
     for index, line in enumerate(_lines(path)):
         body, tail = cut(line)
         if tail.group(1):
-            if not signed_by(public, tail.group(1).decode(), SIGNED + body):
+            if not signed_by(keys.at(index), tail.group(1).decode(), SIGNED + body):
                 break
             vouched = index + 1
     return vouched

@@ -11,11 +11,11 @@ from rich.table import Table
 
 from fedrisk.cli.common import AsJson, InstitutionFile, look
 from fedrisk.cli.output import about_use, alert, out, tell, tell_json
-from fedrisk.errors import ConfigError, EnvelopeError, NothingYet, StoreError
+from fedrisk.errors import ConfigError, NothingYet, StoreError
 
 if TYPE_CHECKING:
     from fedrisk.audit.entry import AuditEntry
-    from fedrisk.audit.verify import VerifyResult
+    from fedrisk.engine.handed_over import Compared
 
 audit_app = typer.Typer(
     help="The audit trail: show, verify, export, restore, answer for contradictions.", no_args_is_help=True
@@ -108,7 +108,8 @@ def audit_verify(
     node.store.refuse_lost_trail()
     if node.trail_path.exists():
         # Signature by signature, whatever was verified before; the books name no entry of their own.
-        found = verify(node.trail_path, node.store.identity.public, kept, node.name)
+        *former, present = node.store.identities
+        found = verify(node.trail_path, present, kept, node.name, former=former)
         notes = found.notes
         if not found.ok and as_json:
             tell_json({"institution": node.name, "holds": False, **asdict(found)})
@@ -176,7 +177,10 @@ def audit_export(
         to.mkdir(parents=True, exist_ok=True)
         (to / f"{node.name}.jsonl").write_bytes(b"".join(lines))
         (to / f"{node.name}.head.json").write_text(point.to_json(), encoding="utf-8")
-        (to / f"{node.name}.public").write_text(node.store.identity.public.hex() + "\n", encoding="utf-8")
+        # The present key first, then earlier ones, which the trail itself leads from.
+        *former, present = node.store.identities
+        lines_of = [f"{key.hex()}\n" for key in (present, *former)]
+        (to / f"{node.name}.public").write_text("".join(lines_of), encoding="utf-8")
     except OSError as error:
         raise StoreError(
             f"{error.filename or to} cannot be written: {error.strerror}; name another folder"
@@ -222,60 +226,70 @@ def audit_compare(
     folder: Annotated[
         Path,
         typer.Argument(
-            help="Folder with exported trails (NAME.jsonl, .head.json, .public), for example handed."
+            help="Folder with exported trails (NAME.jsonl, .head.json, .public), or with a run's results and "
+            "the tables that its members signed (disclosures.json), for example handed or results/may."
         ),
     ],
+    institution: Annotated[
+        Path | None,
+        typer.Option(
+            "--institution",
+            metavar="FILE",
+            help="An institution's file, with whose pinned keys the others' are compared, for example bank.toml.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """For whoever was handed trails: check each with its key and signed head, and compare what they say of each other.
+    """For whoever was handed trails or signed tables: check each with its key, and compare what they say of each other.
 
-    Exit code 1 where one does not hold or two disagree. Compare the printed keys with the pinned ones.
+    Exit code 1 where one does not hold or two disagree. Compare the printed keys with the pinned ones, or name an
+    institution's file whose pins they are held against.
     """
-    from fedrisk.audit.crosscheck import crosscheck
-    from fedrisk.audit.verify import read
-    from fedrisk.engine.in_process import disagreement_finding
+    from fedrisk.engine.handed_over import compare
     from fedrisk.report.words import sentence
 
-    found = _handed_over(folder)
-    trails = {name: list(read(folder / f"{name}.jsonl")) for name, (_, result) in found.items() if result.ok}
-    attempts = sorted({entry.attempt for entries in trails.values() for entry in entries if entry.attempt})
-    differ = [(a, sentence(disagreement_finding(one))) for a in attempts for one in crosscheck(trails, a)]
+    node = None if institution is None else look(institution)
+    pins = {} if node is None else {**node.store.pins.institutions, node.name: node.store.identity.public}
+    found = compare(folder, pins)
+    differ = [(attempt, sentence(one)) for attempt, one in found.disagreements]
+    broken = [sentence(one) for one in found.broken]
     if as_json:
-        held = {
-            name: {"key": key, "holds": result.ok, **asdict(result)} for name, (key, result) in found.items()
-        }
-        tell_json({"trails": held, "attempts": attempts, "disagreements": [list(one) for one in differ]})
+        tell_json(
+            {
+                "trails": {
+                    name: {"key": t.key, "holds": t.result.ok, **asdict(t.result)}
+                    for name, t in found.trails.items()
+                },
+                "tables": [
+                    {"institution": t.institution, "attempt": t.attempt, "key": t.key, "lines": len(t.lines)}
+                    for t in found.tables
+                ],
+                "attempts": found.attempts,
+                "broken": broken,
+                "disagreements": [list(one) for one in differ],
+                "absent": [list(one) for one in found.absent],
+            }
+        )
     else:
-        for name, (key, result) in found.items():
-            broken = f"broken at {result.first_broken}: {result.why}"
-            tell(f"{name}: {f'{result.entries} entries hold' if result.ok else broken}; key {key}")
-        for attempt, words in differ:
-            tell(f"{attempt}: {words}", "red")
-        tell(f"{len(found)} trails, {len(attempts)} attempts compared")
-    if differ or not all(result.ok for _, result in found.values()):
+        _tell_compared(found, broken, differ)
+    if not found.ok:
         raise typer.Exit(1)
 
 
-def _handed_over(folder: Path) -> "dict[str, tuple[str, VerifyResult]]":
-    """Of each trail in a folder its key and whether it holds; an error names a file that is missing or damaged."""
-    from fedrisk.audit.signed_head import read_signed_head
-    from fedrisk.audit.verify import verify
-
-    paths = sorted(folder.glob("*.jsonl"))
-    if not paths:
-        raise ConfigError(
-            f"{folder} holds no trail (NAME.jsonl); name a folder that 'fedrisk audit export' wrote"
+def _tell_compared(found: "Compared", broken: list[str], differ: list[tuple[str, str]]) -> None:
+    """What was found, for people."""
+    for name, trail in found.trails.items():
+        why = f"broken at {trail.result.first_broken}: {trail.result.why}"
+        tell(f"{name}: {f'{trail.result.entries} entries hold' if trail.result.ok else why}; key {trail.key}")
+    for table in found.tables:
+        tell(
+            f"{table.institution}: table of attempt {table.attempt} holds, {len(table.lines)} lines; key {table.key}"
         )
-    found = {}
-    for path in paths:
-        name, public = path.stem, folder / f"{path.stem}.public"
-        try:
-            key = bytes.fromhex(public.read_text(encoding="ascii").strip())
-        except (OSError, ValueError):
-            key = b""
-        if len(key) != 32:
-            raise EnvelopeError(
-                f"{public} holds no key; ask {name} for it again, and compare it by another channel"
-            )
-        found[name] = key.hex(), verify(path, key, [read_signed_head(folder / f"{name}.head.json")], name)
-    return found
+    for words in broken:
+        tell(words, "red")
+    for attempt, words in differ:
+        tell(f"{attempt}: {words}", "red")
+    for attempt, name in found.absent:
+        tell(f"{attempt}: neither table nor trail of {name} is here, and others name it")
+    tables = f", {len(found.tables)} signed tables" if found.tables else ""
+    tell(f"{len(found.trails)} trails{tables}, {len(found.attempts)} attempts compared")

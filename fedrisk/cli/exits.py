@@ -27,12 +27,13 @@ EXIT_CODES = {
     4: "a table breaks its dictionary, or has nothing that could be used (data)",
     5: "a policy, or the key authority's quota, does not allow it (refused, quota)",
     6: "the privacy budget does not suffice (budget)",
-    7: "a message, signature or key is not as it must be (protocol, envelope)",
+    7: "a message, signature, certificate or key is not as it must be (protocol, envelope)",
     8: "another institution refused, failed or was lost (peer)",
     9: "a file or disk cannot be read or written (store)",
     10: "something that fedrisk did not foresee (internal); the log has it",
     11: "a training diverged and left no model (training)",
     12: "hub, institution or study need another version of fedrisk (version); the text says whom to upgrade",
+    75: "not now: the hub or a database is away, or a clock is wrong (later); try again once that has passed",
     130: "stopped by hand (Ctrl-C, a closed terminal, SIGTERM); the last line says what was charged",
 }
 """What each exit code says."""
@@ -49,6 +50,7 @@ _BY_CODE = {
     "store": 9,
     "training": 11,
     "version": 12,
+    "later": 75,
 }
 _LOG_BYTES, _LOG_FILES = 1 << 21, 20
 

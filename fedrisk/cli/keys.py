@@ -1,4 +1,4 @@
-"""``fedrisk keys``: every key that a study or an institution file may have, with type, default, meaning and example.
+"""``fedrisk keys``: every key of every file, with type, default, meaning and example.
 
 Types, ranges and defaults are read from the models that check the files; meanings and examples are in keys.toml.
 docs/keys.md is what ``fedrisk keys --markdown`` prints.
@@ -42,6 +42,8 @@ _NOT_WRITTEN = (("institution", "folder"), ("institution", "file"))
 
 _STUDY = "study file"
 _INSTITUTION = "institution file"
+_TOP = ("study", "institution", "hub", "node")
+"""Sections whose keys stand at the top of their file."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Key:
     @property
     def path(self) -> str:
         """The key as people write it: the section's name before its own, unless it stands at the top of its file."""
-        return self.name if self.section in ("study", "institution") else f"{self.section}.{self.name}"
+        return self.name if self.section in _TOP else f"{self.section}.{self.name}"
 
 
 def models() -> dict[str, tuple[str, type[BaseModel]]]:
@@ -67,9 +69,12 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from fedrisk import study
     from fedrisk.data.dictionary import Column, Dictionary, Label
     from fedrisk.data.source import Part, TableSource
+    from fedrisk.deploy.hub_home import HubSettings
+    from fedrisk.deploy.node_home import NodeSettings
     from fedrisk.institution import Institution
     from fedrisk.models.histories import EncoderRule, Series
     from fedrisk.privacy.policy import Policy
+    from fedrisk.privacy.standing import StandingRule
     from fedrisk.recipes import RECIPES
 
     of_study: dict[str, type[BaseModel]] = {"study": study.Study, "institutions": study.Member}
@@ -87,11 +92,15 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         "dictionary.columns": Column,
         "dictionary.label": Label,
         "policy": Policy,
+        "policy.standing": StandingRule,
         "encoders": EncoderRule,
         "encoders.series": Series,
     }
-    return {k: (_STUDY, m) for k, m in of_study.items()} | {
-        k: (_INSTITUTION, m) for k, m in of_institution.items()
+    return {
+        **{k: (_STUDY, m) for k, m in of_study.items()},
+        **{k: (_INSTITUTION, m) for k, m in of_institution.items()},
+        "hub": ("hub file (hub.toml)", HubSettings),
+        "node": ("node file (node.toml)", NodeSettings),
     }
 
 
@@ -184,7 +193,7 @@ def markdown() -> str:
             lines += ["", f"## The {file}"]
         if key.section != section:
             section = key.section
-            title = section if section in ("study", "institution") else f"`[{section}]`"
+            title = section if section in _TOP else f"`[{section}]`"
             about = words().get(section, {}).get("_about", "")
             lines += ["", f"### {title}", "", about, "", "| key | type | default | meaning | example |"]
             lines += ["| --- | --- | --- | --- | --- |"]
@@ -200,7 +209,7 @@ def keys(
     as_json: AsJson = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="The whole page, as docs/keys.md.")] = False,
 ) -> None:
-    """Every key of study and institution files: type, default, meaning, example. Example: fedrisk keys policy."""
+    """Every key of every file: type, default, meaning, example; for instance fedrisk keys policy."""
     if as_markdown:
         typer.echo(markdown(), nl=False)
         return

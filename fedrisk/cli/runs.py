@@ -1,10 +1,12 @@
 """``fedrisk runs``: what was run on this machine; ``fedrisk compare``: two runs side by side."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
 
 from fedrisk.attempt_id import short
 from fedrisk.cli.common import AsJson
@@ -43,6 +45,11 @@ def runs(context: typer.Context, as_json: AsJson = False) -> None:
     if not found:
         tell(f"no runs in {_runs().path}")
         return
+    out.print(table_of(found))
+
+
+def table_of(found: "Sequence[Run]") -> Table:
+    """A line for each run."""
     table = plain_table("runs", *LEAST, right=("epsilon", "AUC"), least=LEAST)
     if out.width < NARROW:
         for column, least in zip(table.columns, LEAST.values(), strict=True):
@@ -51,7 +58,7 @@ def runs(context: typer.Context, as_json: AsJson = False) -> None:
         table.add_row(
             short(run.attempt), run.begun[:16].replace("T", " "), run.study, _state(run), *_cells(run)
         )
-    out.print(table)
+    return table
 
 
 @runs_app.command("show")
@@ -66,7 +73,7 @@ def show(attempt: Attempt, as_json: AsJson = False) -> None:
         tell_json({"run": run.to_dict(), "results": kept})
         return
     tell(f"run {run.attempt} of study {run.study}", "bold")
-    for line in _about(run):
+    for line in about(run, f"fedrisk runs export {short(run.attempt)} --out FOLDER"):
         tell(line)
     if run.can_export:
         out.print((summary if screen.verbose else main_figures)(registry.results(run)))
@@ -153,7 +160,8 @@ def _where(run: "Run") -> str:
     return {"none": "–", "before_evaluation": "at the hub, no evaluation", "whole": "at the hub"}[run.results]
 
 
-def _about(run: "Run") -> list[str]:
+def about(run: "Run", export: str) -> list[str]:
+    """What the entry of a run says, in lines; ``export``: the command that writes its results once more."""
     charged = ", ".join(run.charged) or "nobody"
     if run.state not in ("finished", "running"):
         # A debit whose answer never came is known to the member's ledger alone.
@@ -165,9 +173,7 @@ def _about(run: "Run") -> list[str]:
         f"results: {_where(run)}",
     ]
     if run.can_export:
-        lines.append(
-            f"to write them once more, at no charge: fedrisk runs export {short(run.attempt)} --out FOLDER"
-        )
+        lines.append(f"to write them once more, at no charge: {export}")
     return lines
 
 

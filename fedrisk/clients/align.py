@@ -121,8 +121,6 @@ def evaluate(node: Node, request: Payload) -> Payload:
         parts = [hashlib.sha256(points).digest(), evaluated, proofs]
         context = _context(attempt, "evaluated", node.name, name)
         answers[name] = seal(attempt.key, attempt.peers[name], context, parts)
-    if not node.institution.has_table:
-        attempt.state.forget_secrets()  # its part in the attempt is over
     return Payload({}, answers)
 
 
@@ -272,6 +270,7 @@ ACTIONS: tuple[Action, ...] = (
         form=Form(blobs={"*": SEALED}),
         receives=Disclosure("blinded_ids", _BLINDED),
         sends=Disclosure("evaluated_ids", _BLINDED),
+        last_of_authority=True,
     ),
     Action(
         name="pseudonyms",

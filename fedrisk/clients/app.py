@@ -1,8 +1,7 @@
 """The ClientApp: finds the node and the handler of an action, serves it, and answers.
 
-Which institution a process is comes from the node's configuration (``institution``: path of its file), or, in a
-simulation on one machine, from the partition's number among the institution files. An error's text stays in the node's
-log; the hub gets its code.
+Which institution a process is comes from the node's own configuration (``institution``: path of its file) and from
+nothing that the hub says. An error's text stays in the node's log; the hub gets its code.
 """
 
 import contextlib
@@ -14,13 +13,16 @@ from pathlib import Path
 from flwr.app import Context
 from flwr.app import Message as FlowerMessage
 from flwr.clientapp import ClientApp
+from flwr.clientapp.typing import Mod
 
 import fedrisk
-from fedrisk.clients import align, common_view
+from fedrisk.clients import align, common_view, proposals, roster
 from fedrisk.clients.describe import Closed, Described, close, describe
+from fedrisk.clients.hand_over import HAND_OVER
 from fedrisk.clients.node import Node
-from fedrisk.clients.trail import Message, record_answer, record_refusal, record_request
-from fedrisk.errors import ConfigError, FedriskError, StoreError, VersionError, code_of
+from fedrisk.clients.resend import Incoming, goes_by
+from fedrisk.clients.trail import Message, record_later, record_refusal, record_request
+from fedrisk.errors import LATER, ConfigError, FedriskError, StoreError, VersionError, code_of
 from fedrisk.protocol.actions import Action, Disclosure
 from fedrisk.protocol.form import Form
 from fedrisk.protocol.payload import Payload, from_record, protocol_of, refused, reply
@@ -36,7 +38,16 @@ SHARED: tuple[Action, ...] = (
         answers=Disclosure("agreement", "public_to_study"),
     ),
     *align.ACTIONS,
+    *roster.ACTIONS,
+    Action(
+        name="propose",
+        serve=partial(proposals.propose, find=find_recipe),
+        form=proposals.FORM,
+        in_attempt=False,
+        entered=False,
+    ),
     Action(name="close", serve=close, form=Form(body=Closed), in_attempt=False),
+    HAND_OVER,
 )
 """What every node answers, whatever the recipe."""
 
@@ -86,24 +97,26 @@ def _answer_or_refuse(node: Node, name: str, message: FlowerMessage) -> Payload:
     try:
         check_of_hub(protocol_of(message.content))
         payload = from_record(message.content)
-        try:
-            return _answer(node, name, payload)
-        except StoreError:
-            # Of all messages the same may be asked a second time.
-            if not _give_back_room(node, payload):
-                raise
-            return _answer(node, name, payload)
+        return _answer_with_room(node, name, payload)
     except Exception as error:
+        if payload is not None and goes_by(error):
+            return _later(node, name, payload, error)
         _refuse(node, name, payload, error)
         return refused(code_of(error))
 
 
-def _give_back_room(node: Node, request: Payload) -> bool:
-    """Let go of the room that the attempt kept on the disk, once the disk is full; whether there was any."""
-    try:
-        return node.store.attempt(str(request.body.get("attempt"))).give_back_room()
-    except FedriskError:
-        return False
+def _answer_with_room(node: Node, name: str, payload: Payload) -> Payload:
+    """The answer; once more where the disk is full and the attempt kept room. All messages may be asked twice."""
+    with contextlib.suppress(StoreError):
+        return _answer(node, name, payload)
+    _give_back_room(node, payload)
+    return _answer(node, name, payload)
+
+
+def _give_back_room(node: Node, request: Payload) -> None:
+    """Let go of the room that the attempt kept on the disk, once the disk is full."""
+    with contextlib.suppress(FedriskError):
+        node.store.attempt(str(request.body.get("attempt"))).give_back_room()
 
 
 def _answer(node: Node, name: str, payload: Payload) -> Payload:
@@ -112,15 +125,32 @@ def _answer(node: Node, name: str, payload: Payload) -> Payload:
     except FedriskError:
         record_request(Message(node, name, payload, None))
         raise
-    message = Message(node, name, payload, action)
-    record_request(message)
-    request = common_view.take(node, payload, action)
-    answer = common_view.confirmed(node, payload, action, action.serve(node, request))
-    if action.last:
+    incoming = Incoming(Message(node, name, payload, action))
+    if action.entered:
+        incoming.record()
+    answer = incoming.kept() if action.in_attempt else None
+    if answer is None:
+        request = common_view.take(node, payload, action)
+        answer = common_view.confirmed(node, payload, action, action.serve(node, request))
+        if action.in_attempt:
+            incoming.keep(answer)
+        elif action.name == "describe":
+            incoming.remember()
+    if action.last or (action.last_of_authority and not node.institution.has_table):
         # Not before: others wait for this member's confirmation of what came with the message.
-        node.attempt(request).state.forget_secrets()
-    record_answer(message, answer)
+        node.attempt(payload).state.forget_secrets()
+    if action.entered:
+        incoming.record_answer(answer)
     return answer
+
+
+def _later(node: Node, name: str, payload: Payload, error: Exception) -> Payload:
+    """Refuse for now: the reason is kept at home, and the attempt goes on once the fault is gone."""
+    with contextlib.suppress(Exception):
+        node.store.log_error(str(payload.body.get("attempt", "none")), name, error)
+    with contextlib.suppress(Exception):
+        record_later(Message(node, name, payload, None), LATER)
+    return refused(LATER)
 
 
 def _refuse(node: Node, name: str, payload: Payload | None, error: Exception) -> None:
@@ -133,19 +163,14 @@ def _refuse(node: Node, name: str, payload: Payload | None, error: Exception) ->
         record_refusal(Message(node, name, payload or Payload(), None), error)
     with contextlib.suppress(Exception):
         node.store.attempt(attempt).forget_secrets()
+    with contextlib.suppress(Exception):
+        node.store.attempt(attempt).drop_answer()
 
 
 def institution_file(context: Context) -> Path:
-    """Path of the institution's file; ConfigError where neither node nor run configuration names it."""
+    """Path of the institution's file; ConfigError where the node's configuration does not name it."""
     if "institution" in context.node_config:
         return Path(str(context.node_config["institution"]))
-    if "partition-id" in context.node_config and context.run_config.get("study"):
-        files = sorted(
-            (Path(str(context.run_config["study"])).resolve().parent / "institutions").glob("*.toml")
-        )
-        number = int(context.node_config["partition-id"])
-        if number < len(files):
-            return files[number]
     raise ConfigError(
         "this node does not know its institution: start it with --node-config 'institution=\"/path/NAME.toml\"'"
     )
@@ -169,12 +194,15 @@ class NodeApp(ClientApp):
         return serve(name if known else "unknown", message, context)
 
 
-def make_app() -> ClientApp:
-    """A ClientApp that answers the actions of all recipes, and refuses others as of another version."""
+def make_app(mods: list[Mod] | None = None) -> ClientApp:
+    """A ClientApp that answers the actions of all recipes, and refuses others as of another version.
+
+    mods: Flower's, around each answer.
+    """
     made = NodeApp()
     made.names = frozenset(_names())
     for name in made.names:
-        made.query(name)(partial(serve, name))
+        made.query(name, mods=mods)(partial(serve, name))
     return made
 
 

@@ -64,7 +64,8 @@ def audit_books(node: Node) -> Checked:
     _ = node.trail
     ledger = ledger_books(node)
     anchors = {} if ledger is None else ledger.anchors
-    trail = verify_again(node.trail_path, node.store.identity, node.name, wanted=anchors)
+    former = node.store.identities[:-1]
+    trail = verify_again(node.trail_path, node.store.identity, node.name, former=former, wanted=anchors)
     if not trail.ok:
         where = "" if trail.first_broken is None else f"entry {trail.first_broken}: "
         raise _trail_error(node, f"does not hold ({where}{trail.why})")

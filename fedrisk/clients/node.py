@@ -38,6 +38,7 @@ class Node:
         """This node, with a store that is made on first use and knows whose it is; errors as in :meth:`load`."""
         store = NodeStore(self.store.path)
         owner.claim(store.path, self.institution)
+        store.complete_rotation(self.name)
         return Node(self.institution, store)
 
     @property

@@ -114,7 +114,8 @@ def _charging(node: Node) -> tuple[AuditEntry, ...]:
     """Entries of the trail that charge, as far as it holds."""
     if not node.trail_path.exists():
         return ()
-    found = verify(node.trail_path, node.store.identity.public, (), node.name)
+    *former, present = node.store.identities
+    found = verify(node.trail_path, present, (), node.name, former=former)
     return tuple(entry for entry in found.kept if entry.spend is not None)
 
 

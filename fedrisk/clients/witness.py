@@ -188,7 +188,7 @@ def _kept_of_own(attempt: Attempt, witnessed: Mapping[str, Mapping[str, Any]]) -
         giver: heads[node.name] for giver, heads in every.items() if giver != node.name and node.name in heads
     }
     for giver, head in own.items():
-        if head.institution != node.name or not head.holds(node.store.identity.public):
+        if head.institution != node.name or not any(head.holds(key) for key in node.store.identities):
             raise EnvelopeError(
                 f"{giver} keeps a head of {node.name} that {node.name} never signed; compare keys with {giver}"
             )

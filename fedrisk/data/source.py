@@ -8,8 +8,6 @@ chained.
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,18 +25,18 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from fedrisk.data.checks import Check, Checks
 from fedrisk.data.columns import exact_texts, float_texts, holds_text, plain_numbers, whole_decimals
 from fedrisk.data.csv_file import CsvFile
-from fedrisk.data.database import failure, opened_query, query_blocks
+from fedrisk.data.database import away, failure, opened_query, query_blocks
 from fedrisk.data.dictionary import ROW_NUMBER, Dictionary
+from fedrisk.data.place import database_url, expand, refuse_no_file
 from fedrisk.data.recognise import refuse_other_than_parquet
 from fedrisk.data.text import Codes, Notation, Value, marked_text, trim
-from fedrisk.errors import ConfigError, DataError
+from fedrisk.errors import AwayError, DataError
 from fedrisk.toml_file import near_name
 
 Floats = npt.NDArray[np.float64]
 
 BLOCK_ROWS = 100_000
 _SUFFIXES = (".csv", ".csv.gz", ".parquet")
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class Part(BaseModel):
@@ -77,6 +75,8 @@ class TableSource(Notation):
     Attributes:
         source: path of the file, or URL of the database.
         query: for a database: the SQL that gives the table.
+        password_file: for a database: file that holds the password, for its owner alone; relative paths start at the
+            institution file's folder.
         only: selects the rows whose column equals the value (or one of the values), which cuts one file into several
             institutions. A text compares as exact text, a number (without quotes) as a number.
         part: cuts the selected rows at random.
@@ -93,6 +93,7 @@ class TableSource(Notation):
 
     source: str = Field(min_length=1)
     query: str | None = None
+    password_file: str | None = None
     only: dict[str, Value | list[Value]] = Field(default_factory=dict)
     part: Part | None = None
     encoding: str = "utf-8"
@@ -115,6 +116,8 @@ class TableSource(Notation):
             raise ValueError('source is a database URL, which needs a query; add query = "SELECT ..."')
         if not self.is_database and self.query:
             raise ValueError("query is for database URLs only; remove it, or give a URL as source")
+        if not self.is_database and self.password_file:
+            raise ValueError("password_file is for database URLs only; remove it")
         if not self.is_database and not self.source.lower().endswith(_SUFFIXES):
             raise ValueError(
                 f"source must end in one of {', '.join(_SUFFIXES)}, or be a database URL{_suffix_remedy(self.source)}"
@@ -148,21 +151,6 @@ def _suffix_remedy(source: str) -> str:
     return ""
 
 
-def expand(text: str) -> str:
-    """``text`` with every ${NAME} replaced; ConfigError names a variable that is not set."""
-
-    def value(match: re.Match[str]) -> str:
-        found = os.environ.get(match[1])
-        if found is None:
-            raise ConfigError(
-                f"[table] source: environment variable {match[1]} is not set; set it (for example "
-                f"export {match[1]}=/path/to/data) or write the path itself"
-            )
-        return found
-
-    return _VARIABLE.sub(value, text)
-
-
 def by_value(values: pd.Series[Any], meaning: Any) -> Floats:
     """``meaning`` of every value, computed once for each distinct value; NaN where missing."""
     codes, distinct = pd.factorize(values)
@@ -184,14 +172,15 @@ def read_source(source: TableSource, d: Dictionary, base: Path, checks: Checks) 
 
     Raises:
         ConfigError: no such file.
-        DataError: the source cannot be read; says why, and the setting or remedy.
+        DataError: the source cannot be read; says why, and the setting or remedy. AwayError where it is a database that
+            does not answer for now.
     """
     try:
         return _selected(source, d, base, checks)
     except _READING as error:
-        reason = _reason(error)
+        reason, kind = _reason(error), _kind(error)
     # Raised outside the handler, so that the reader's error does not become the context of this one.
-    raise DataError(f"{where(source)}: {reason}")
+    raise kind(f"{where(source)}: {reason}")
 
 
 def read_header(source: TableSource, base: str | Path) -> list[str]:
@@ -253,6 +242,11 @@ def _text_blocks(
 
 
 _READING = (sqlalchemy.exc.SQLAlchemyError, pa.ArrowException, OSError, EOFError, UnicodeError, DataError)
+
+
+def _kind(error: Exception) -> type[DataError]:
+    """Whether a reader's error will be another one in a while, or stays."""
+    return AwayError if isinstance(error, sqlalchemy.exc.SQLAlchemyError) and away(error) else DataError
 
 
 def _reason(error: Exception) -> str:
@@ -392,7 +386,8 @@ def _open(
     """The table, ready to be read; ``marks``: for columns of numbers, the mark before a fraction in texts."""
     place = expand(source.source)
     if source.is_database:
-        with opened_query(_database_url(place, base), expand(source.query or "")) as (header, result):
+        url = database_url(place, base, source.password_file)
+        with opened_query(url, expand(source.query or "")) as (header, result):
             typed: set[str] = set()
             written = {name: mark for name in header if (mark := (marks or {}).get(trim(name)))}
 
@@ -402,7 +397,7 @@ def _open(
             yield _Opened(header, blocks, typed=typed)
         return
     path = base / Path(place).expanduser()
-    _refuse_no_file(path)
+    refuse_no_file(path)
     if path.suffix.lower() == ".parquet":
         refuse_other_than_parquet(path)
         # Old moments of 96 bits: in nanoseconds, years like 9999 would become others.
@@ -422,32 +417,6 @@ def _open(
 def _columns(batches: Any) -> Iterator[dict[str, Any]]:
     for batch in batches:
         yield dict(zip(batch.schema.names, batch.columns, strict=True))
-
-
-def _database_url(place: str, base: Path) -> str:
-    """A database's URL; the relative path of an SQLite file starts at the institution file, like every other path.
-
-    ConfigError where there is no such file: SQLite would make an empty one.
-    """
-    scheme, _, rest = place.partition(":///")
-    name, mark, options = rest.partition("?")
-    if scheme.partition("+")[0] != "sqlite" or name in ("", ":memory:") or name.startswith("file:"):
-        return place
-    path = base / Path(name).expanduser()
-    _refuse_no_file(path)
-    return f"{scheme}:///{path.absolute()}{mark}{options}"
-
-
-def _refuse_no_file(path: Path) -> None:
-    if path.is_dir():
-        raise ConfigError(
-            f"[table] source: {path} is a folder, as programs write that divide a table into parts; write the table as "
-            'one file (in Spark: coalesce(1), in pandas: read_parquet(FOLDER).to_parquet("FILE.parquet"))'
-        )
-    if not path.is_file():
-        raise ConfigError(
-            f"[table] source: no file {path}; correct the path (relative ones start at the institution file)"
-        )
 
 
 def _values(name: str, column: Any, numeric: bool, mark: str) -> pd.Series[Any]:

@@ -3,27 +3,22 @@
 import contextlib
 import shlex
 from collections.abc import Collection, Mapping
-from dataclasses import replace
-from math import isfinite
 from pathlib import Path
 
 from fedrisk.attempt_id import short
-from fedrisk.audit.crosscheck import Disagreement, crosscheck, disclosures
 from fedrisk.clients.app import app as client_app
 from fedrisk.clients.node import Node
 from fedrisk.clients.own_results import entry_of
 from fedrisk.clients.store.owner import together
 from fedrisk.engine.in_process_grid import InProcessGrid
-from fedrisk.errors import ConfigError, FedriskError, OwnerError, Stopped, StoreError
-from fedrisk.findings import Finding
+from fedrisk.errors import ConfigError, FedriskError, OwnerError, Stopped
 from fedrisk.privacy.accounting import epsilon_for
 from fedrisk.privacy.spend import Spend, total
 from fedrisk.recipes import recipe_of
-from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.exchange import Report
 from fedrisk.server.hub import Hub
-from fedrisk.server.outcome import left_undone
-from fedrisk.server.results import DisclosureLine, Results
+from fedrisk.server.journal import Journal
+from fedrisk.server.results import Results
 from fedrisk.server.run import new_attempt, run_study
 from fedrisk.server.runs import Run, Runs
 from fedrisk.study import Study
@@ -93,13 +88,13 @@ def run_local(
     nodes = load_nodes(institutions)
     register(nodes, hub)
     grid = InProcessGrid(client_app, institutions, wire=wire)
-    attempt = Checkpoint.latest(hub, study, research_seed).attempt if resume else new_attempt()
-    # A training that goes on was charged before; a new attempt has no charge yet.
+    attempt = Journal.latest(hub, study, research_seed).attempt if resume else new_attempt()
+    # A run that goes on was charged before; a new attempt has no charge yet.
     before = {name: len(_spends(node, attempt)) if resume else 0 for name, node in nodes.items()}
     runs = Runs(hub)
     known = runs.attempts() - {attempt}
     try:
-        results = run_study(
+        return run_study(
             grid,
             study,
             recipe_of(study),
@@ -109,6 +104,7 @@ def run_local(
             attempt=attempt,
             report=report,
             resume=resume,
+            patient=False,
             out=out,
         )
     except FedriskError as error:
@@ -120,21 +116,11 @@ def run_local(
         if not (reasons or left):
             raise
         raise type(error)("\n".join([str(error), *reasons, *left])) from None
+    except Stopped:
+        raise  # after its last exchange
     except KeyboardInterrupt:
         run = _ended(runs, study, known, nodes)
-        raise Stopped(_stopped(study, nodes, before, Checkpoint.of(hub, attempt), run)) from None
-    try:
-        return with_who_saw_what(results, nodes, hub)
-    except KeyboardInterrupt:
-        raise Stopped(finished(results)) from None
-
-
-def finished(results: Results) -> str:
-    """What a person reads who stopped a run after its last exchange: nothing of it is lost."""
-    return (
-        f"run {results.attempt} of study {results.study} was stopped by hand, after it was finished and charged. Its "
-        f"results are kept at the hub; at no charge: fedrisk runs export {short(results.attempt)} --out FOLDER"
-    )
+        raise Stopped(_stopped(study, nodes, before, Journal.of(hub, attempt), run)) from None
 
 
 def _ended(runs: Runs, study: Study, known: Collection[str], nodes: Mapping[str, Node]) -> Run | None:
@@ -189,7 +175,7 @@ def _stopped(
     study: Study,
     nodes: Mapping[str, Node],
     before: Mapping[str, int],
-    checkpoint: Checkpoint,
+    journal: Journal,
     run: Run | None,
 ) -> str:
     """What a study that was stopped by hand has charged to whom since it began, what it left, and how to go on."""
@@ -204,7 +190,7 @@ def _stopped(
         else:
             said.append(f"{name} nothing")
         charged = charged or bool(mu)
-    if checkpoint.begun is not None:
+    if journal.can_go_on:
         further = "go on with --resume within a day, which charges only what is still to come"
     elif charged:
         further = "what was charged stays charged, and another run is charged anew"
@@ -213,46 +199,3 @@ def _stopped(
     left = [] if run is None else what_is_left(run, nodes)
     text = f"study {study.name} was stopped by hand. Charged by this run: {', '.join(said)}; {further}"
     return "\n".join([*left, text])
-
-
-def with_who_saw_what(results: Results, nodes: Mapping[str, Node], hub: Hub) -> Results:
-    """The same as :func:`who_saw_what`; a finding in its place where trails cannot be compared. Kept at the hub."""
-    runs = Runs(hub)
-    try:
-        results = who_saw_what(results, nodes)
-    except Exception as error:
-        runs.note(results.attempt, "trails", error)
-        results = results.with_finding(left_undone("trails", error))
-    with contextlib.suppress(StoreError):
-        runs.save(results)
-    return results
-
-
-def who_saw_what(results: Results, nodes: Mapping[str, Node]) -> Results:
-    """The results with the table of disclosures, and where trails disagree, from the nodes' audit entries.
-
-    On one machine all trails are at hand; between machines each institution has its own, and hands it over.
-    """
-    trails = {name: list(node.trail.entries(attempt=results.attempt)) for name, node in nodes.items()}
-    rows = disclosures([entry for entries in trails.values() for entry in entries], results.attempt)
-    lines = [DisclosureLine(**{**vars(row), "mu": row.mu if isfinite(row.mu) else None}) for row in rows]
-    found = crosscheck(trails, results.attempt)
-    return replace(
-        results,
-        disclosures=tuple(lines),
-        disagreements=tuple(disagreement_finding(d) for d in found),
-    )
-
-
-def disagreement_finding(found: Disagreement) -> Finding:
-    """A disagreement of two trails as a code with figures."""
-    entry = found.sent or found.received
-    values = {
-        "sender": found.sender,
-        "receiver": found.receiver,
-        "sent": None if found.sent is None else found.sent.index,
-        "received": None if found.received is None else found.received.index,
-        "kind": "" if entry is None else entry.kind,
-        "differs": ", ".join(found.differs),
-    }
-    return Finding(f"trails_{found.what}", values)

@@ -14,6 +14,7 @@ from typing import Any
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.common.constant import SUPERLINK_NODE_ID, ErrorCode
+from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
@@ -44,6 +45,7 @@ class InProcessGrid(Grid):
             for path in institutions.values()
             for node in [secrets.randbits(62)]
         }
+        self._names = dict(zip(self._contexts, institutions, strict=True))
         TaskIdentity.task_id, TaskIdentity.run_id = 1, self._run.run_id
         TaskIdentity.node_id = SUPERLINK_NODE_ID
 
@@ -72,8 +74,8 @@ class InProcessGrid(Grid):
         return list(self._contexts)
 
     def get_nodes(self) -> list[Any]:
-        """Not used by fedrisk, which knows institutions by their keys."""
-        return []
+        """Nodes with the names of their institutions, as a SuperLink has those under which nodes were registered."""
+        return [NodeInfo(node_id=node, name=name, status="online") for node, name in self._names.items()]
 
     def push_messages(self, messages: Iterable[Message]) -> list[str]:
         """Serve each message at once and keep the replies until they are pulled."""

@@ -99,7 +99,7 @@ def check_quota(study: Study, nodes: Mapping[str, Node], looked: Looked, researc
     ids = [i.encode() for i in sorted(table.ids[new])] if table is not None else []
     kept = node.store.pseudonyms.pending(tag, ids)
     request = None if kept is None else hashlib.sha256(kept[1]).hexdigest()
-    fingerprint = fingerprint_of(node.store.identity.public)
+    fingerprint = fingerprint_of(node.store.identities[0])
     try:
         authority.quota.foresee(fingerprint, tag, len(ids), request=request)
     except QuotaError as error:

@@ -14,9 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from fedrisk.errors import PolicyError
 from fedrisk.privacy.accounting import epsilon_for, mu_for
 from fedrisk.privacy.ledger.caps import DELTA, Caps
+from fedrisk.privacy.standing import Epsilon, StandingRule, above
 from fedrisk.study import HOLDING, Role, Study
-
-Epsilon = Annotated[float, Field(gt=0, le=100)]
 
 
 class Policy(BaseModel):
@@ -47,8 +46,13 @@ class Policy(BaseModel):
         of each of the bank's enterprises whether its date is before the boundary: an exact bit, no noise. One
         boundary a period (clients/out_of_time).
     research: whether research runs, which have no privacy, are allowed: for public or simulated data only.
+    pin: how keys of a consortium's new members are pinned: ``by_hand``, after a person accepted the roster and compared
+        words with each new member, or ``first_use_by_roster``, as soon as the hub says them. The hub could then be in
+        the middle of what a new member is sent.
     valid_from, valid_until: first and last day (UTC) on which the institution takes part at all; with a low cap this
         makes a trial.
+    approval_days: days within which an approved study has to begin, where a hub on another machine asks.
+    standing: studies that need no person's approval there (privacy/standing); all other studies wait for one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,8 +79,11 @@ class Policy(BaseModel):
     evaluation: bool = True
     out_of_time: bool = False
     research: bool = False
+    pin: Literal["by_hand", "first_use_by_roster"] = "by_hand"
     valid_from: date | None = None
     valid_until: date | None = None
+    approval_days: Annotated[int, Field(ge=1, le=365)] = 14
+    standing: tuple[StandingRule, ...] = ()
 
     @model_validator(mode="after")
     def _dated(self) -> "Policy":
@@ -161,10 +168,9 @@ class Policy(BaseModel):
     def _epsilon(self, study: Study) -> list[str]:
         """The study's price against ``max_epsilon``, both as mu, so that no choice of delta makes it look smaller."""
         privacy = study.privacy
-        mu = mu_for(privacy.epsilon, privacy.delta)
-        # The conversion there and back is exact to nine digits.
-        if mu <= mu_for(self.max_epsilon, DELTA) * (1 + 1e-8):
+        if not above(privacy, self.max_epsilon):
             return []
+        mu = mu_for(privacy.epsilon, privacy.delta)
         return [
             f"privacy.epsilon = {privacy.epsilon:g} at delta {privacy.delta:g} is epsilon {epsilon_for(mu, DELTA):.4g} "
             f"at delta {DELTA:g}, which is above policy.max_epsilon = {self.max_epsilon:g}"

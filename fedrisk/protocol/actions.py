@@ -66,10 +66,12 @@ class Action:
 
     serve: (node, request) -> answer. form: of the request without what belongs to the common view; checked before
     ``serve`` is called. tells: parts of the common view that may come with it, with their forms. in_attempt: whether
-    the attempt has begun before it comes. receives: what other institutions sent with the request, through the hub.
+    the attempt has begun before it comes. entered: whether every message of it enters the trail; a handler that is
+    asked the same again and again enters what is new itself. receives: what other institutions sent with the request.
     sends: what goes to other institutions with the answer. answers: what the answer itself says to the hub, where that
     is not a release. scores: whether scores are given to banks, or taken by one. last: whether an institution's part in
-    the attempt is over with its answer; then it forgets the attempt's secrets.
+    the attempt is over with its answer; then it forgets the attempt's secrets. last_of_authority: the same of an
+    institution that is the key authority alone.
     """
 
     name: str
@@ -77,8 +79,10 @@ class Action:
     form: Form = NOTHING_ELSE
     tells: Mapping[str, Form] = field(default_factory=dict)
     in_attempt: bool = True
+    entered: bool = True
     receives: Disclosure | None = None
     sends: Disclosure | None = None
     answers: Disclosure | None = None
     scores: Literal["given", "taken"] | None = None
     last: bool = False
+    last_of_authority: bool = False

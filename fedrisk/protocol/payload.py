@@ -164,17 +164,25 @@ def from_record(record: RecordDict) -> Payload:
 
 def pack(payload: Payload) -> bytes:
     """A payload as bytes for a node's own disk; :func:`unpack` reads it back."""
-    parts, head = [], []
+    return b"".join(packed_parts(payload))
+
+
+def packed_parts(payload: Payload) -> list[bytes | memoryview]:
+    """The same bytes in parts, blobs not copied, so that a large message can be written one part after the other."""
+    parts: list[bytes | memoryview] = []
+    head = []
     for name, blob in payload.blobs.items():
         if isinstance(blob, np.ndarray):
-            raw = np.ascontiguousarray(blob, _little_endian(blob.dtype)).tobytes()
+            array = np.ascontiguousarray(blob, _little_endian(blob.dtype))
             kind = [blob.dtype.name, list(blob.shape)]
+            parts.append(array.reshape(-1).view(np.uint8).data)
+            size = array.nbytes
         else:
-            raw, kind = blob, None
-        head.append([name, kind, len(raw)])
-        parts.append(raw)
+            kind, size = None, len(blob)
+            parts.append(blob)
+        head.append([name, kind, size])
     start = _dump({"body": dict(payload.body), "blobs": head}).encode()
-    return b"".join([len(start).to_bytes(8, "big"), start, *parts])
+    return [len(start).to_bytes(8, "big"), start, *parts]
 
 
 def unpack(stored: bytes) -> Payload:
@@ -188,10 +196,14 @@ def unpack(stored: bytes) -> Payload:
     blobs: dict[str, Blob] = {}
     at = 8 + size
     for name, kind, length in head["blobs"]:
-        raw = stored[at : at + length]
-        blobs[name] = raw if kind is None else np.frombuffer(raw, _little_endian(kind[0])).reshape(kind[1])
+        blobs[name] = blob_from(kind, stored[at : at + length])
         at += length
     return Payload(head["body"], blobs)
+
+
+def blob_from(kind: tuple[str, list[int]] | None, raw: bytes) -> Blob:
+    """A blob of a packed payload: an array of the kind (dtype, shape), or bytes."""
+    return raw if kind is None else np.frombuffer(raw, _little_endian(kind[0])).reshape(kind[1])
 
 
 def spends_in(answer: Payload) -> list[dict[str, Any]]:

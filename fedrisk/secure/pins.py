@@ -8,8 +8,8 @@ key never changes silently: a different key under a pinned name is refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fedrisk.errors import EnvelopeError, StoreError
@@ -22,10 +22,12 @@ class Pins:
     Attributes:
         hub: Ed25519 public key of the hub's identity; None where an older version pinned none.
         institutions: Ed25519 public keys by institution.
+        former: earlier keys of institutions that changed theirs by a rotation which the old key signed, oldest first.
     """
 
     hub: bytes | None
     institutions: Mapping[str, bytes]
+    former: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
 
     def of(self, name: str) -> bytes:
         """Pinned key of an institution; EnvelopeError where none is pinned.
@@ -39,6 +41,23 @@ class Pins:
             raise EnvelopeError(
                 f"no key is pinned for {name}; register the institutions with each other first"
             ) from None
+
+    def first_of(self, name: str) -> bytes:
+        """The first key that was pinned for an institution: what is counted by it goes on when its key changes."""
+        key = self.of(name)
+        return next(iter(self.former.get(name, ())), key)
+
+    def changed(self, rotated: Mapping[str, Sequence[bytes]], gone: Collection[str] = ()) -> Pins:
+        """These pins after changes that were verified (deploy/roster).
+
+        rotated: by institution its earlier keys, oldest first, and its present one. gone: institutions that are no
+        longer known.
+        """
+        kept = {name: key for name, key in self.institutions.items() if name not in gone}
+        former = {name: keys for name, keys in self.former.items() if name not in gone}
+        kept |= {name: keys[-1] for name, keys in rotated.items()}
+        former |= {name: tuple(keys[:-1]) for name, keys in rotated.items()}
+        return replace(self, institutions=kept, former={name: keys for name, keys in former.items() if keys})
 
     def of_hub(self) -> bytes:
         """Pinned identity of the hub; EnvelopeError where none is pinned."""
@@ -66,7 +85,7 @@ class Pins:
         if self.hub not in (None, hub):
             changed.append("the hub")
         refuse_changed(changed, where)
-        return Pins(hub, {**self.institutions, **institutions})
+        return replace(self, hub=hub, institutions={**self.institutions, **institutions})
 
     def to_json(self) -> str:
         """The content of a ``pins.json``: keys in hexadecimal, institutions sorted by name.
@@ -76,7 +95,8 @@ class Pins:
         """
         institutions = {name: key.hex() for name, key in sorted(self.institutions.items())}
         hub = {} if self.hub is None else {"hub_identity": self.hub.hex()}
-        return json.dumps({**hub, "institutions": institutions})
+        former = {name: [key.hex() for key in keys] for name, keys in sorted(self.former.items())}
+        return json.dumps({**hub, "institutions": institutions, **({"former": former} if former else {})})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Pins:
@@ -92,7 +112,10 @@ class Pins:
             if "hub_identity" not in content:
                 bytes.fromhex(content["hub"])
                 return cls(None, institutions)
-            return cls(bytes.fromhex(content["hub_identity"]), institutions)
+            former = {
+                str(n): tuple(map(bytes.fromhex, keys)) for n, keys in content.get("former", {}).items()
+            }
+            return cls(bytes.fromhex(content["hub_identity"]), institutions, former)
         except (AttributeError, KeyError, TypeError, ValueError):
             raise StoreError("the file of pinned keys is damaged; restore it from its copy") from None
 

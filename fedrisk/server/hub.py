@@ -8,7 +8,7 @@ stays on its side, and repeating a study shows nobody more than running it once.
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +92,15 @@ class Hub:
         refuse_changed(changed, self.path / "pins.json")
         both = {**old, **institutions}
         content = json.dumps({n: k.hex() for n, k in sorted(both.items())}, indent=1)
+        write_atomic(self._file("pins.json"), content.encode())
+
+    def repin(self, changed: Mapping[str, bytes], gone: Collection[str] = ()) -> None:
+        """Put keys in place of pinned ones, and forget those of institutions that are ``gone``.
+
+        For a change that the old key signed (deploy/rotation), or an expulsion; never for one that a message asks for.
+        """
+        kept = {name: key for name, key in self.pins.items() if name not in gone}
+        content = json.dumps({n: k.hex() for n, k in sorted({**kept, **changed}.items())}, indent=1)
         write_atomic(self._file("pins.json"), content.encode())
 
     def _file(self, name: str) -> Path:

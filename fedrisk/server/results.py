@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from fedrisk.errors import ConfigError, StoreError
+from fedrisk.audit.table import SignedTable
+from fedrisk.errors import ConfigError, EnvelopeError, StoreError
 from fedrisk.files import write_atomic
 from fedrisk.findings import Finding
 from fedrisk.metrics import CalibrationFit
@@ -22,6 +24,7 @@ from fedrisk.releases.record import ReleaseRecord
 from fedrisk.server.outcome import TrainingFigures
 
 METRICS, CARD_FILE, NETWORK_FILE = "metrics.json", "scorecard.json", "network.npz"
+TABLES_FILE = "disclosures.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,17 +184,24 @@ class Results(StudyFigures):
     """The figures of a run with the model and the record of what was released.
 
     card: the scorecard, where the recipe makes one; network: the trained network or encoder with its design, as the
-    bytes of a ``.npz`` file.
+    bytes of a ``.npz`` file. tables: what members signed of what left them, from which ``disclosures`` and
+    ``disagreements`` follow.
     """
 
     card: Scorecard | None = field(default=None, repr=False)
     network: bytes | None = field(default=None, repr=False)
     record: ReleaseRecord | None = field(default=None, repr=False)
+    tables: tuple[SignedTable, ...] = field(default=(), repr=False)
 
     @property
     def model_file(self) -> str:
         """Name of the file in which the model is saved."""
         return CARD_FILE if self.card is not None else NETWORK_FILE
+
+    @property
+    def not_compared(self) -> tuple[str, ...]:
+        """Institutions whose tables of what left them are not here."""
+        return tuple(str(f.values["institution"]) for f in self.findings if f.code == "table_missing")
 
     def with_finding(self, finding: Finding) -> "Results":
         """The results with one finding more."""
@@ -208,6 +218,7 @@ class Results(StudyFigures):
             CARD_FILE: None if self.card is None else (self.card.to_json() + "\n").encode(),
             NETWORK_FILE: self.network,
             RECORD_FILE: None if self.record is None else self.record.to_bytes(),
+            TABLES_FILE: tables_to_json(self.tables) if self.tables else None,
             # Last: a folder that has it has everything.
             METRICS: metrics.encode(),
         }
@@ -235,7 +246,9 @@ class Results(StudyFigures):
             card = Scorecard.from_json(file.read_text()) if file.exists() else None
             file = folder / NETWORK_FILE
             network = file.read_bytes() if file.exists() else None
-        except (ValidationError, ValueError, KeyError, TypeError, AttributeError, OSError):
+            file = folder / TABLES_FILE
+            tables = tables_from_json(file.read_bytes()) if file.exists() else ()
+        except (ValidationError, ValueError, KeyError, TypeError, AttributeError, OSError, EnvelopeError):
             raise ConfigError(
                 f"{file} is damaged or of another version; put it back from its copy, or write the results once more, "
                 "at no charge: fedrisk runs export RUN --out FOLDER (fedrisk runs lists all runs)"
@@ -244,7 +257,17 @@ class Results(StudyFigures):
             raise ConfigError(f"{file}: {error}") from None
         file = folder / RECORD_FILE
         record = ReleaseRecord.load(file) if file.exists() else None
-        return cls(**vars(metrics), card=card, network=network, record=record)
+        return cls(**vars(metrics), card=card, network=network, record=record, tables=tables)
+
+
+def tables_to_json(tables: Iterable[SignedTable]) -> bytes:
+    """Signed tables as a file."""
+    return json.dumps({"tables": [table.to_dict() for table in tables]}).encode() + b"\n"
+
+
+def tables_from_json(content: bytes) -> tuple[SignedTable, ...]:
+    """Inverse of `tables_to_json`, nothing verified; ValueError, TypeError, KeyError or EnvelopeError."""
+    return tuple(SignedTable.from_dict(plain) for plain in json.loads(content)["tables"])
 
 
 @cache

@@ -272,7 +272,7 @@ def kept(attempt):
 
 
 HUB = {
-    "trails": "fedrisk.engine.in_process.who_saw_what",
+    "trails": "fedrisk.server.run.with_tables",
     "verdict": "fedrisk.recipes.scorecard.hub.verdict",
     "expectation": "fedrisk.recipes.scorecard.hub.expected_gain",
     "sections": "fedrisk.recipes.scorecard.summary.summarise",
@@ -290,6 +290,7 @@ def test_what_is_optional_at_the_hub_costs_no_results(consortium, tmp_path, monk
     assert back.auc == results.auc is not None
     undone = [f.values for f in back.findings if f.code == "left_undone"]
     assert undone == [{"part": part, "code": "internal"}]
+    assert f"Not done: {part}" in (tmp_path / "out" / "report.html").read_text()
     runs, run = kept(results.attempt)
     assert (run.state, run.results) == ("finished", "whole")
     assert "ZeroDivisionError" in (runs.path / run.attempt / "errors.log").read_text()
@@ -457,7 +458,7 @@ def test_what_others_are_charged_meanwhile_is_no_charge_of_a_stopped_run(consort
     assert set(run.charged) == {"bank", "power", "tax"}
 
 
-@pytest.mark.parametrize("where", ["fedrisk.engine.in_process.who_saw_what", "fedrisk.api.write_report"])
+@pytest.mark.parametrize("where", ["fedrisk.server.run.with_tables", "fedrisk.api.write_report"])
 def test_a_run_that_is_stopped_after_its_last_exchange_is_finished(consortium, tmp_path, monkeypatch, where):
     def stop(*a, **k):
         raise KeyboardInterrupt

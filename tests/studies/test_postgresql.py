@@ -1,11 +1,6 @@
 """An institution whose table is a query to a PostgreSQL server, against the same table in a file."""
 
 import os
-import pwd
-import shutil
-import socket
-import subprocess
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -15,74 +10,26 @@ from fedrisk.data.dictionary import load_dictionary
 from fedrisk.data.source import TableSource
 from fedrisk.data.table import read_table
 from fedrisk.errors import DataError
+from sim_institutions.postgresql import Unavailable, running
 
 pytestmark = pytest.mark.study
-FOLDERS = [*os.environ.get("PATH", "").split(os.pathsep)]
-FOLDERS += [str(p) for p in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
-INITDB, PG_CTL = (shutil.which(name, path=os.pathsep.join(FOLDERS)) for name in ("initdb", "pg_ctl"))
-
-
-def other_user():
-    """The server refuses to run as root: a user without rights, or None where we are one ourselves."""
-    if os.geteuid() != 0:
-        return None
-    for name in ("postgres", "nobody"):
-        try:
-            return pwd.getpwnam(name)
-        except KeyError:
-            continue
-    pytest.skip("PostgreSQL does not run as root, and there is neither a user postgres nor nobody")
 
 
 @pytest.fixture(scope="module")
 def server():
-    """SQLAlchemy URL of an empty database on a server of the test's own, on a loopback port."""
-    if INITDB is None or PG_CTL is None:
-        pytest.skip(
-            "PostgreSQL is not installed: no initdb and pg_ctl on PATH or in /usr/lib/postgresql/*/bin"
-        )
-    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'psycopg[binary]'")
-    user = other_user()
-    folder = (
-        Path("/tmp") / f"fedrisk-postgresql-{os.getpid()}"
-    )  # short: a socket's path has 107 bytes at most
-    folder.mkdir(mode=0o700)
-    if user is not None:
-        os.chown(folder, user.pw_uid, user.pw_gid)
-    data = folder / "data"
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-
-    def command(*words):
-        subprocess.run(
-            words,
-            check=True,
-            timeout=120,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            user=None if user is None else user.pw_uid,
-            group=None if user is None else user.pw_gid,
-            extra_groups=None if user is None else [],
-            env={"PATH": os.environ["PATH"], "LC_ALL": "C", "HOME": str(folder)},
-        )
-
+    """SQLAlchemy URL of an empty database on a server of the test's own on loopback."""
     try:
-        command(INITDB, "-D", str(data), "-U", "fedrisk", "-A", "trust", "-E", "UTF8", "--no-sync")
-        options = f"-c listen_addresses=127.0.0.1 -p {port} -k {folder} -c fsync=off"
-        command(PG_CTL, "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
-        try:
-            yield f"postgresql+psycopg://fedrisk:s3cret@127.0.0.1:{port}/postgres"
-        finally:
-            command(PG_CTL, "-D", str(data), "-w", "-m", "fast", "stop")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with running() as found:
+            patch = pytest.MonkeyPatch()
+            patch.setenv("DB_PASSWORD", found.password)
+            yield found.url
+            patch.undo()
+    except Unavailable as why:
+        pytest.skip(str(why))
 
 
 def into_database(consortium, name, url, query):
-    """Move an institution's table into the database; its file then names a URL with the password left out."""
+    """Move an institution's table into the database; its file names a URL, the password in a variable or a file."""
     table = consortium.tables.pop(name)
     engine = sqlalchemy.create_engine(url)
     with engine.begin() as connection:
@@ -91,13 +38,20 @@ def into_database(consortium, name, url, query):
         )
     engine.dispose()
     (consortium.folder / f"{name}.parquet").unlink()
-    consortium.content[name]["table"] = {"source": url.replace("s3cret", "${DB_PASSWORD}"), "query": query}
+    address = sqlalchemy.make_url(url)._replace(password=None).render_as_string()
+    if name == "alfa":
+        said = {"source": address.replace("@", ":${DB_PASSWORD}@")}
+    else:
+        file = consortium.folder / f"{name}.password"
+        file.touch(mode=0o600)
+        file.write_text(f"{os.environ['DB_PASSWORD']}\n")
+        said = {"source": address, "password_file": file.name}
+    consortium.content[name]["table"] = {**said, "query": query}
     consortium.write(name)
 
 
 @pytest.fixture
-def consortium(kit, tmp_path, monkeypatch):
-    monkeypatch.setenv("DB_PASSWORD", "s3cret")
+def consortium(kit, tmp_path):
     return kit.build(tmp_path, ("alfa",), ("tax",), enterprises=1500, study={"privacy": {"epsilon": 2.0}})
 
 
@@ -111,6 +65,14 @@ def test_the_same_scorecard_from_a_database_as_from_a_file(server, consortium):
         assert from_database.results.to_dict()[key] == from_file.results.to_dict()[key], key
     a, b = (r.scores("alfa").sort_values("id", ignore_index=True) for r in (from_file, from_database))
     pd.testing.assert_frame_equal(a, b)
+
+
+def test_a_wrong_password_in_its_file_is_said_to_be_one(server, consortium):
+    into_database(consortium, "tax", server, "SELECT * FROM table_tax")
+    assert len(consortium.nodes["tax"].institution.read().frame) > 1000
+    (consortium.folder / "tax.password").write_text("no\n")
+    with pytest.raises(DataError, match="does not take this user or password"):
+        consortium.nodes["tax"].institution.read()
 
 
 def test_a_row_that_changes_in_the_database_stops_the_study(server, consortium):
@@ -135,7 +97,7 @@ def test_a_database_that_cannot_be_read_says_so_without_the_password(server, con
         consortium.run()
     (entry,) = consortium.nodes["tax"].store.errors(consortium.last.attempt)
     assert "table from the database: cannot be read" in entry["text"] and "the query" in entry["text"]
-    assert "s3cret" not in entry["text"] and "127.0.0.1" not in entry["text"]
+    assert sqlalchemy.make_url(server).password not in entry["text"] and "127.0.0.1" not in entry["text"]
 
 
 TYPES = """

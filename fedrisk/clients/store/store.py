@@ -4,7 +4,8 @@ Flower's contexts live in memory and for one run only, and a message may be serv
 time. So whatever an institution has to remember is in files of its own, in a folder that only it can
 read:
 
-    identity.key        Ed25519 key of the institution
+    identity.key        Ed25519 key of the institution; identity.next.key one that it changes to
+    identity.former     public halves of earlier ones, oldest first
     pins.json           pinned keys of the hub and of the other institutions, written at registration
     epochs/             key of the pseudonyms by epoch, EPOCH.voprf, and that it was made (key authority only)
     evaluation_keys/    public key under which the pseudonyms of an epoch were made
@@ -19,6 +20,7 @@ read:
     results/ID/         what the institution keeps for itself: scores, champion, own figures
     errors.log          full texts of errors, which never leave
     store.json          whose store it is (clients/store/owner)
+    proposals/ID.json   what a hub on another machine proposed, and what was decided
     deployment.json     the consortium whose hub its node serves: from then on people approve studies first
 
 A store that is opened for reading alone makes nothing: no folder, key, ledger or trail.
@@ -33,7 +35,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,10 +43,12 @@ from numpy.typing import NDArray
 
 from fedrisk.alignment.oprf import new_key
 from fedrisk.alignment.quota import Quota
+from fedrisk.audit.entry import IDENTITY_ROTATED
 from fedrisk.audit.log import AuditLog
 from fedrisk.audit.signed_head import read_head
 from fedrisk.audit.unmade import UnmadeLog
 from fedrisk.clients.store.attempt_store import AttemptStore, Begun
+from fedrisk.clients.store.proposal_store import ProposalStore
 from fedrisk.clients.store.pseudonym_store import PseudonymStore
 from fedrisk.errors import EnvelopeError, FedriskError, NothingYet, ProtocolError, StoreError, code_of
 from fedrisk.files import (
@@ -107,6 +111,62 @@ class NodeStore:
             self._refuse_making()
             IdentityKey.generate().save(file)
         return IdentityKey.load(file)
+
+    @property
+    def identities(self) -> tuple[bytes, ...]:
+        """Public halves of all identities that it has had, oldest first, the present one last."""
+        present = self.identity.public
+        return (*(key for key in self._former() if key != present), present)
+
+    def _former(self) -> tuple[bytes, ...]:
+        file = self.path / "identity.former"
+        if not file.exists():
+            return ()
+        try:
+            keys = tuple(bytes.fromhex(line) for line in read_kept(file, PUT_BACK).decode("ascii").split())
+        except ValueError:
+            keys = (b"",)
+        if any(len(key) != 32 for key in keys):
+            raise damaged(file, PUT_BACK)
+        return keys
+
+    @property
+    def next_identity(self) -> IdentityKey | None:
+        """The key that the institution is about to change to, None where there is none."""
+        file = self.path / "identity.next.key"
+        return IdentityKey.load(file) if file.exists() else None
+
+    def make_next_identity(self) -> IdentityKey:
+        """A fresh key to change to, or the one that was made for it before."""
+        if self.next_identity is None:
+            IdentityKey.generate().save(self.path / "identity.next.key")
+        return IdentityKey.load(self.path / "identity.next.key")
+
+    def take_next_identity(self, name: str) -> None:
+        """Change to the next key: the old one signs that in the trail, and is gone afterwards.
+
+        Whatever happens meanwhile, calling it once more completes it. name: of the institution.
+        """
+        new, old = self.next_identity, self.identity
+        if new is None:
+            return
+        if new.public != old.public:
+            keys = [key for key in self._former() if key != old.public]
+            write_atomic(
+                self.path / "identity.former",
+                "".join(f"{key.hex()}\n" for key in (*keys, old.public)).encode(),
+            )
+            trail = self.trail(name)
+            entered = trail.entries(event="note", kind=IDENTITY_ROTATED, digest=new.public.hex())
+            if next(entered, None) is None:
+                trail.note(IDENTITY_ROTATED, counterparty=name, digest=new.public.hex())
+            write_atomic(self.path / "identity.key", new.private.hex().encode() + b"\n")
+        (self.path / "identity.next.key").unlink()
+
+    def complete_rotation(self, name: str) -> None:
+        """Complete a change of keys that was broken off half-way."""
+        if self.next_identity is not None and self.identity.public in self._former():
+            self.take_next_identity(name)
 
     @property
     def pins_path(self) -> Path:
@@ -176,6 +236,10 @@ class NodeStore:
         if new != old or not file.exists():
             write_atomic(file, new.to_json().encode())
 
+    def repin(self, rotated: Mapping[str, Sequence[bytes]], gone: Collection[str] = ()) -> None:
+        """Change pins as a roster says that was verified and accepted (clients/roster); see ``Pins.changed``."""
+        write_atomic(self.pins_path, self.pins.changed(rotated, gone).to_json().encode())
+
     def ledger(self, caps: Caps | float) -> Ledger:
         """The privacy ledger under its caps. Made until the node is registered; a lost one is an error after that."""
         file = self.ledger_path
@@ -188,7 +252,7 @@ class NodeStore:
         file = self.trail_path
         if not (self._make or self.registered or file.exists()):
             return UnmadeLog(file, name)
-        return AuditLog(file, self.identity, name)
+        return AuditLog(file, self.identity, name, former=self.identities[:-1])
 
     def refuse_lost_trail(self) -> None:
         """StoreError where there is no audit trail, or an empty one, though attempts or files beside it show one."""
@@ -230,8 +294,8 @@ class NodeStore:
         return self.quota.size(fingerprint, tag), self.quota.used(fingerprint, tag)
 
     def fingerprint(self, name: str) -> str:
-        """Short name of an institution's pinned key, under which its quota of evaluations is kept."""
-        return fingerprint_of(self.pins.of(name))
+        """Short name of an institution's first pinned key, under which its quota of evaluations is kept."""
+        return fingerprint_of(self.pins.first_of(name))
 
     def authority_key(self, epoch: str) -> bytes:
         """Key of the pseudonyms of an epoch, at the key authority; made on first use.
@@ -263,6 +327,11 @@ class NodeStore:
         """Pseudonyms, sides of the split and scored enterprises, by id."""
         return PseudonymStore(self.path)
 
+    @property
+    def proposals(self) -> ProposalStore:
+        """What a hub proposed, and what was decided."""
+        return ProposalStore(self.path)
+
     def attempt(self, attempt: str) -> AttemptStore:
         """State of an attempt that has begun; ProtocolError where it has not."""
         state = AttemptStore(self.path / "attempts" / _safe(attempt))
@@ -291,8 +360,15 @@ class NodeStore:
         """Forget attempts of more than a day ago that nobody closed: a hub that was killed sends no last message."""
         for folder in (self.path / "attempts").glob("*"):
             state = AttemptStore(folder)
-            if state.exists and not state.over and time.time() - state.touched > OLD_SECONDS:
-                state.forget_secrets()
+            if state.exists and time.time() - state.touched > OLD_SECONDS:
+                if not state.over:
+                    state.forget_secrets()
+                state.drop_answer()
+
+    def open_attempts(self) -> list[AttemptStore]:
+        """Attempts that have begun here and are not over, without those that have been silent for long."""
+        found = [AttemptStore(folder) for folder in sorted((self.path / "attempts").glob("*"))]
+        return [s for s in found if s.exists and not s.over and time.time() - s.touched <= OLD_SECONDS]
 
     def results(self, attempt: str) -> Path:
         """Folder for what the institution keeps for itself of an attempt."""
@@ -402,17 +478,21 @@ class NodeStore:
 
     def errors(self, attempt: str) -> list[dict[str, str]]:
         """Errors of one attempt, oldest first; lines that cannot be read are passed over."""
-        try:
-            lines = (self.path / "errors.log").read_bytes().splitlines()
-        except OSError:
-            return []
+        return [entry for entry in self.errors_of(attempt) if entry.get("attempt") == attempt]
+
+    def errors_of(self, begin: str | None = None) -> list[dict[str, str]]:
+        """Errors of attempts whose ids begin so, or of all, oldest first; the log that was put aside comes first."""
         found = []
-        for line in lines:
-            with contextlib.suppress(ValueError):
-                entry = json.loads(line)
-                if isinstance(entry, dict) and entry.get("attempt") == attempt and "text" in entry:
-                    found.append(entry)
-        return found
+        for name in ("errors.old.log", "errors.log"):
+            lines: list[bytes] = []
+            with contextlib.suppress(OSError):
+                lines = (self.path / name).read_bytes().splitlines()
+            for line in lines:
+                with contextlib.suppress(ValueError):
+                    entry = json.loads(line)
+                    if isinstance(entry, dict) and "text" in entry:
+                        found.append(entry)
+        return [e for e in found if begin is None or str(e.get("attempt", "")).startswith(begin)]
 
 
 def _nearest(folder: Path) -> Path:

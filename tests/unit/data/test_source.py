@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from fedrisk.data import source as source_module
 from fedrisk.data.checks import Check, Checks
 from fedrisk.data.dictionary import load_dictionary
-from fedrisk.data.source import Part, TableSource, by_value, expand, read_source, where
+from fedrisk.data.place import expand
+from fedrisk.data.source import Part, TableSource, by_value, read_source, where
 from fedrisk.errors import ConfigError, DataError
 
 NUMBER = {"name": "income", "source": "amount", "kind": "number", "meaning": "m", "low": 0, "high": 9}

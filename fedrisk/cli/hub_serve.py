@@ -1,0 +1,248 @@
+"""``fedrisk hub serve`` and ``work``: the hub's processes; ``submit``, ``runs`` and ``show``: its studies."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fedrisk.cli.common import AsJson, StudyFile
+from fedrisk.cli.hub import HubFolder, hub_app
+from fedrisk.cli.output import alert, note, out, tell, tell_json
+
+if TYPE_CHECKING:
+    from fedrisk.deploy.hub_home import HubHome
+    from fedrisk.server.proposals import Proposal
+    from fedrisk.server.results import Results
+
+Days = Annotated[
+    float,
+    typer.Option("--days", help="How long members may take to agree, in days, for example 14.", min=0.01),
+]
+
+
+@hub_app.command("serve")
+def serve(hub: HubFolder) -> None:
+    """Serve the consortium's nodes, and run studies once their members have agreed. Ends with Ctrl-C or SIGTERM."""
+    from fedrisk.deploy.hub_home import HubHome
+    from fedrisk.engine.hub_serve import check_certificate
+    from fedrisk.engine.hub_serve import serve as until_stopped
+
+    home = HubHome.load(hub)
+    until_stopped(home, ready=lambda: _say_who(home, f"{check_certificate(home):%Y-%m-%d}"))
+
+
+def _say_who(home: "HubHome", until: str) -> None:
+    """What the hub listens on, and who may reach what."""
+    health = (
+        "none (health is not set)" if home.health is None else f"127.0.0.1:{home.health}, this machine alone"
+    )
+    for line in (
+        f"hub of {home.name} serves; stop it with Ctrl-C or SIGTERM",
+        f"  for nodes, public: {home.listen} (TLS, certificate until {until}), known to nodes as {home.address}; "
+        "registered nodes alone, nine paths, everything else is 404",
+        f"  for this hub's own commands: {home.path / 'control.sock'}, this user alone",
+        f"  health and figures: {health}",
+    ):
+        note(line, style=None)
+
+
+@hub_app.command("work")
+def work(hub: HubFolder) -> None:
+    """Do the hub's work: ask members, run studies. `hub serve` starts this by itself; it serves nothing."""
+    from fedrisk.deploy.hub_home import HubHome
+    from fedrisk.engine.hub_serve import alone
+    from fedrisk.engine.hub_work import Work, until_orphaned
+
+    home, stop = HubHome.load(hub), threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    with alone(home, "work"):
+        until_orphaned(stop.set)
+        Work(home, stop).run()
+
+
+@hub_app.command("submit")
+def submit(
+    hub: HubFolder,
+    study_file: StudyFile,
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait", help="Wait until members have agreed and the study was run, and show its report."
+        ),
+    ] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", help="With --wait: folder for the results, for example results/may."),
+    ] = None,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again", help="Run and charge a study that was run before; overwrite what is in --out."
+        ),
+    ] = False,
+    research_seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Repeatable noise and exact figures: NO PRIVACY. Where every policy says research = true; for "
+            "example 1.",
+        ),
+    ] = None,
+    days: Days = 14.0,
+) -> None:
+    """Propose a study to its members. It runs once all have agreed; what it gives is kept at the hub."""
+    from fedrisk.deploy.hub_home import HubHome
+    from fedrisk.engine.deployment import follow, propose, results_of
+    from fedrisk.recipes import load_study
+
+    if folder is not None and not wait:
+        raise typer.BadParameter(
+            "--out goes with --wait; without it: fedrisk hub show HUB ID --out FOLDER, later"
+        )
+    home, study = HubHome.load(hub), load_study(study_file)
+    _prepare(folder, again)
+    if research_seed is not None:
+        alert(" research run: no privacy ", "bold white on red")
+    proposal = propose(study, home, research_seed=research_seed, again=again, days=days)
+    tell(
+        f"proposal {proposal.id} of study {study.name}, open until {proposal.deadline[:16].replace('T', ' ')} UTC"
+    )
+    tell(f"asked: {', '.join(study.members)}")
+    if not wait:
+        note(f"see it with fedrisk hub show {hub} {proposal.id}")
+        return
+    _warn_unless_serving(home)
+    with _progress() as report:
+        ended = follow(home, proposal, said=_say_state, report=report)
+    _print_results(home, results_of(home, ended), folder, again)
+
+
+def _prepare(folder: Path | None, again: bool) -> None:
+    from fedrisk.server.results import prepare
+
+    if folder is not None:
+        prepare(folder, again=again)
+
+
+def _warn_unless_serving(home: "HubHome") -> None:
+    from fedrisk.engine.superlink import NotServing, nodes
+
+    try:
+        nodes(home.path)
+    except NotServing as error:
+        alert(f"warning: {error}; the proposal waits", "yellow")
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[int, str, str], None]]:
+    from fedrisk.cli.progress import Progress
+
+    with Progress().watching() as progress:
+        yield progress.exchange
+
+
+def _say_state(proposal: "Proposal") -> None:
+    """One line whenever a word came or the state changed."""
+    parts = [
+        f"{word}: {', '.join(names)}"
+        for word in ("agreed", "waiting", "refused")
+        if (names := proposal.members(word))
+    ]
+    note(f"{proposal.state}; {'; '.join(parts)}", style=None)
+
+
+def _print_results(home: "HubHome", results: "Results", folder: Path | None, again: bool) -> None:
+    """The report's main figures as ``fedrisk run`` shows them, and where all of it is."""
+    from fedrisk.attempt_id import short
+    from fedrisk.cli import output
+    from fedrisk.report.text import main_figures, summary
+
+    if folder is not None:
+        _write(home, results, folder, again)
+    with contextlib.suppress(OSError, UnicodeError, SystemExit):
+        out.print((summary if output.screen.verbose else main_figures)(results))
+    tell(f"run {results.attempt} of study {results.study}")
+    where = f"results in {folder}" if folder is not None else "results are kept at the hub"
+    tell(f"{where}; all tables: fedrisk hub show {home.path} {short(results.attempt)} --verbose")
+
+
+def _write(home: "HubHome", results: "Results", folder: Path, again: bool) -> None:
+    from fedrisk.report.html import write_report
+    from fedrisk.server.hub import Hub
+    from fedrisk.server.runs import Runs, save
+
+    save(results, folder, Runs(Hub(home.path)), again=again)
+    write_report(results, folder)
+
+
+@hub_app.command("runs")
+def runs(hub: HubFolder, as_json: AsJson = False) -> None:
+    """Proposals with their members' words, runs, and nodes with their last contact."""
+    from fedrisk.cli.hub_screen import everything, print_nodes, print_proposals, print_runs
+    from fedrisk.deploy.hub_home import HubHome
+
+    home = HubHome.load(hub)
+    if as_json:
+        tell_json(everything(home))
+        return
+    print_proposals(home)
+    print_runs(home)
+    print_nodes(home)
+
+
+@hub_app.command("show")
+def show(
+    hub: HubFolder,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ID]",
+            help="A proposal or a run, by its id or the beginning of it, for example 1f3a9c02; none: the nodes alone.",
+            show_default=False,
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Also write results and report to a folder, at no charge; for example results/may.",
+        ),
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Overwrite another run's results there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """One proposal or run with everything that the hub knows of it; without an id the nodes."""
+    from fedrisk.cli.hub_screen import node_table, one, print_nodes, print_one
+    from fedrisk.deploy.hub_home import HubHome
+
+    home = HubHome.load(hub)
+    if name is None:
+        if as_json:
+            tell_json(node_table(home))
+            return
+        print_nodes(home)
+        return
+    _prepare(folder, again)
+    proposal, run, results = one(home, name)
+    if as_json:
+        tell_json(
+            {
+                "proposal": None if proposal is None else proposal.to_dict(),
+                "run": None if run is None else run.to_dict(),
+                "results": None if results is None else results.to_dict(),
+            }
+        )
+    else:
+        print_one(home, proposal, run, results)
+    if folder is not None and results is not None:
+        _write(home, results, folder, again)
+        note(f"results of run {results.attempt} in {folder}")
+    elif folder is not None:
+        from fedrisk.errors import ConfigError
+
+        raise ConfigError(f"{name} has no results that could be written to {folder}")

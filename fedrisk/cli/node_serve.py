@@ -1,0 +1,290 @@
+"""``fedrisk node serve``, ``status`` and ``errors``: a node as one process, and what it and its store say of it."""
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fedrisk.cli.common import AsJson
+from fedrisk.cli.node import NodeFolder, node_app
+from fedrisk.cli.output import note, out, plain_table, tell, tell_json
+from fedrisk.errors import ConfigError, FedriskError, NothingYet
+
+if TYPE_CHECKING:
+    from fedrisk.clients.node import Node
+    from fedrisk.deploy.node_home import NodeHome
+    from fedrisk.deploy.serving import Status
+    from fedrisk.engine.fleet import Fleet, LinkState
+
+PATIENCE, ONCE = 120.0, 15.0
+"""Seconds for which a hub that is away is waited for: by a node that never reached it, and with --once."""
+
+
+@node_app.command("serve")
+def node_serve(
+    node: NodeFolder,
+    once: Annotated[
+        bool,
+        typer.Option(
+            "--once", help="Serve what is waiting and end, for example from cron, in place of staying."
+        ),
+    ] = False,
+) -> None:
+    """Serve the institution until it is stopped; for example fedrisk node serve /srv/bank.
+
+    Calls the hub and is never called; waits where the hub is away. SIGTERM or Ctrl-C finishes the message in hand, a
+    second one ends at once. Exit code 75: the hub is away or a clock is wrong; 7: a certificate or key does not hold.
+    """
+    from fedrisk.clients.node import Node
+    from fedrisk.deploy.node_home import NodeHome
+    from fedrisk.deploy.serving import serving
+
+    home = NodeHome.load(node)
+    institution = Node.open(home.institution)
+    _of_this_folder(institution, home)
+    _start_log(home)
+    with serving(home.path) as status, _stopping() as stop:
+        status.say(name=institution.name, hub=home.hub)
+        served = _serve(home, status, stop, once)
+    note(f"{institution.name} has ended; {served} messages were served")
+
+
+def _serve(home: "NodeHome", status: "Status", stop: threading.Event, once: bool) -> int:
+    from fedrisk.clients import resident
+    from fedrisk.clients.app import app
+    from fedrisk.engine import fleet
+
+    # A node that was connected before knows that its address is right, and waits for as long as it takes.
+    patience = ONCE if once else None if home.claim.exists() else PATIENCE
+    with fleet.connect(_fleet(home), stop=stop, patience=patience) as link:
+        count = resident.serve(
+            link,
+            app,
+            resident.context_of(home.institution),
+            stop=stop,
+            once=once,
+            turn=_teller(link.state, status),
+            served=lambda about: status.say(last_message=time.time(), last_action=about.action),
+        )
+        _teller(link.state, status)()
+    return count
+
+
+def _fleet(home: "NodeHome") -> "Fleet":
+    from fedrisk.engine.fleet import Fleet
+
+    return Fleet(hub=home.hub, ca=home.ca, key=home.key, claim=home.claim)
+
+
+def _of_this_folder(institution: "Node", home: "NodeHome") -> None:
+    """ConfigError where the institution's store belongs to another node: one institution has one node and one hub."""
+    from fedrisk.files import PUT_BACK, read_json
+
+    store = institution.store
+    if not store.deployed:
+        raise ConfigError(
+            f"store {store.path} of {institution.name} is in no consortium: {home.path} was not made for it; run "
+            "fedrisk node init with the kit"
+        )
+    kept = str(read_json(store.deployment_path, PUT_BACK).get("node"))
+    if kept != str(home.path):
+        raise ConfigError(
+            f"store {store.path} of {institution.name} belongs to the node in {kept}, not to {home.path}; an "
+            "institution has one node and one hub. Serve that folder, or take the institution out of it first"
+        )
+
+
+def _teller(state: "LinkState", status: "Status") -> Callable[[], None]:
+    """Says to the status file, and to whoever reads the output, how the connection is, where that changed."""
+    said: dict[str, Any] = {}
+
+    def tell_news() -> None:
+        if said.get("since") == state.since and said.get("connected") == state.connected:
+            return
+        said.update(since=state.since, connected=state.connected)
+        status.say(
+            connected=state.connected,
+            since=state.since,
+            reason=state.reason,
+            ahead=state.ahead,
+            certificate_until=state.certificate_until,
+        )
+        note("connected to the hub" if state.connected else f"waiting: {state.reason or 'not connected yet'}")
+
+    return tell_news
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """An event that is set by the first SIGTERM, SIGINT or SIGHUP; the second raises KeyboardInterrupt."""
+    stop = threading.Event()
+
+    def asked(*_: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {s: signal.signal(s, asked) for s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _start_log(home: "NodeHome") -> None:
+    with contextlib.suppress(ImportError):
+        from fedrisk.deploy import logs
+
+        logs.start(home.log, "node")
+
+
+@node_app.command("status")
+def node_status(node: NodeFolder, as_json: AsJson = False) -> None:
+    """How the node is: connection, last message, budget, proposals, roster, certificate, clock. Also while it serves.
+
+    Exit code 1 where it does not run or is not connected.
+    """
+    from fedrisk.deploy.node_home import NodeHome
+
+    home = NodeHome.load(node)
+    about = _status(home)
+    if as_json:
+        tell_json(about)
+    else:
+        for line in _in_words(about):
+            tell(line)
+    if not about["connected"]:
+        raise typer.Exit(1)
+
+
+def _status(home: "NodeHome") -> dict[str, Any]:
+    from fedrisk.deploy.serving import is_served, read
+
+    said, running = read(home.path), is_served(home.path)
+    about: dict[str, Any] = {
+        "name": said.get("name"),
+        "hub": home.hub,
+        "running": running,
+        "pid": said.get("pid") if running else None,
+        "connected": running and said.get("connected") is True,
+        "since": _moment(said.get("since") if running else said.get("stopped")),
+        "reason": said.get("reason") if running else None,
+        "last_message": _moment(said.get("last_message")),
+        "last_action": said.get("last_action"),
+        "clock_ahead": said.get("ahead") if running else None,
+        "certificate_days": _days(said.get("certificate_until")),
+    }
+    if not about["connected"]:
+        about |= _looked(home, about["reason"])
+    return about | _own(home) | {"roster_epoch": _epoch(home)}
+
+
+def _looked(home: "NodeHome", reason: str | None) -> dict[str, Any]:
+    """What a look at the hub says, where no process is connected to it."""
+    from fedrisk.engine.hub_probe import check_clock, probe
+
+    try:
+        seen = probe(home.hub, home.ca, timeout=5)
+    except FedriskError as error:
+        return {"reason": str(error)}
+    found = {"clock_ahead": seen.ahead, "certificate_days": _days(seen.certificate_until.timestamp())}
+    try:
+        check_clock(seen.ahead, home.hub)
+    except FedriskError as error:
+        reason = str(error)
+    return {**found, "reason": reason}
+
+
+def _own(home: "NodeHome") -> dict[str, Any]:
+    """What the institution's own store says: its name, what is left of the budget, what waits for a person."""
+    from fedrisk.clients.node import Node
+    from fedrisk.privacy.ledger.plain import epsilon_down
+
+    found: dict[str, Any] = {"epsilon_left": None, "proposals_waiting": None}
+    try:
+        node = Node.load(home.institution)
+        found["name"] = node.name
+        found["epsilon_left"] = epsilon_down(node.ledger.report().left.mu)
+    except NothingYet:
+        # No study has used it: the whole cap is left.
+        pass
+    except FedriskError as error:
+        found["store"] = str(error)
+    return found
+
+
+def _epoch(home: "NodeHome") -> int | None:
+    from fedrisk.files import read_json
+
+    with contextlib.suppress(FedriskError, ValueError, TypeError):
+        return int(read_json(home.path / "roster.json", "")["epoch"])
+    return None
+
+
+def _in_words(about: dict[str, Any]) -> Iterator[str]:
+    state = "connected" if about["connected"] else "not connected" if about["running"] else "not running"
+    since = f" since {about['since']}" if about["since"] else ""
+    yield f"{about['name'] or 'this node'} at the hub {about['hub']}: {state}{since}"
+    if about["reason"]:
+        yield f"  {about['reason']}"
+    last = f"{about['last_message']} ({about['last_action']})" if about["last_message"] else "none yet"
+    yield f"last message    {last}"
+    left = "not used yet" if about["epsilon_left"] is None else f"epsilon {about['epsilon_left']:.2f}"
+    yield f"budget left     {about.get('store') or left}"
+    waiting = about["proposals_waiting"]
+    yield f"proposals       {'–' if waiting is None else f'{waiting} waiting'}"
+    epoch = about["roster_epoch"]
+    yield f"roster          {'none accepted' if epoch is None else f'epoch {epoch}'}"
+    days = about["certificate_days"]
+    yield f"certificate     {'–' if days is None else f'{days:.0f} days left'}"
+    ahead = about["clock_ahead"]
+    yield f"clock           {'–' if ahead is None else f'{ahead:+.0f} s against the hub'}"
+
+
+def _moment(seconds: object) -> str | None:
+    return (
+        f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        if isinstance(seconds, int | float)
+        else None
+    )
+
+
+def _days(until: object) -> float | None:
+    return round((until - time.time()) / 86400, 1) if isinstance(until, int | float) else None
+
+
+@node_app.command("errors")
+def node_errors(
+    node: NodeFolder,
+    attempt: Annotated[
+        str | None,
+        typer.Option(help="Only those of this attempt; its first characters do, for example --attempt 3fa9."),
+    ] = None,
+    last: Annotated[int, typer.Option(min=1, help="How many, counted from the end, for example 100.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Why this node refused: the texts that stay at home, while the hub got a code alone."""
+    from fedrisk.clients.node import Node
+    from fedrisk.deploy.node_home import NodeHome
+
+    found = Node.load(NodeHome.load(node).institution).store.errors_of(attempt)[-last:]
+    if as_json:
+        tell_json(found)
+        return
+    if not found:
+        tell("no errors" if attempt is None else f"no errors of an attempt that begins with {attempt}")
+        return
+    table = plain_table("", "when", "attempt", "action", "code", "why", whole=("when", "code"))
+    for entry in found:
+        table.add_row(
+            *(str(entry.get(key, "–")) for key in ("time",)),
+            str(entry.get("attempt", "–"))[:8],
+            *(str(entry.get(key, "–")) for key in ("action", "code", "text")),
+        )
+    out.print(table)

@@ -1,0 +1,335 @@
+"""The hub's desk: it tells nodes the roster, and asks the members of each proposal for their word, one round at a time.
+
+A round never waits: it sends what is due, takes the answers that are there, and says which proposals are ready to run.
+Whoever calls it goes round every second or two, for as long as the hub works. A study is told to its members alone: to
+the nodes that Flower knows under their names and, where there is a roster, by the keys that the roster has for them.
+
+A lost node, a late answer or none is nothing: it is asked again. What is refused stays refused. Before a proposal is
+ready, every agreement that is not optional is a fresh one: an institution whose approval has lapsed meanwhile, or whose
+node is off, would only make the run fail.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from flwr.serverapp import Grid
+
+from fedrisk.errors import ProtocolError
+from fedrisk.protocol.payload import Payload, from_record, request
+from fedrisk.server.hub import Hub
+from fedrisk.server.proposals import Answer, Proposal, Proposals, stamp
+
+log = logging.getLogger("fedrisk")
+
+TTL = 30.0
+"""Seconds for which a message of the desk waits for its node."""
+
+SOONEST, LATEST = 3.0, 15.0
+"""Seconds between two questions to a member that waits: few at first, more as days go by."""
+
+FRESH = timedelta(seconds=60)
+"""How old an agreement may be when a study begins; an older one is asked for once more."""
+
+GRACE = timedelta(hours=1)
+"""How long after its deadline a proposal to which all have agreed waits for nodes that are off just then."""
+
+PASSING = frozenset({"later", "store", "internal", "clock"})
+"""Codes of refusals that are no answer of people or policy: the member is asked again."""
+
+VERSION, UNKNOWN = "version", "roster"
+"""Codes that the hub itself notes of a member: it speaks no protocol in common, or it is not in the roster."""
+
+
+class RosterMember(Protocol):
+    """One institution in the roster: its name, the key of its node as OpenSSH writes it, the protocols it speaks."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def flower(self) -> str: ...  # noqa: D102
+    @property
+    def protocols(self) -> Collection[int]: ...  # noqa: D102
+    @property
+    def fedrisk(self) -> str: ...  # noqa: D102
+
+
+class Roster(Protocol):
+    """One epoch of the roster, as deploy/roster has it."""
+
+    @property
+    def epoch(self) -> int: ...  # noqa: D102
+    @property
+    def members(self) -> Sequence[RosterMember]: ...  # noqa: D102
+    def to_dict(self) -> dict[str, Any]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A message that is out: to whom, about what (None: the roster), until when an answer can come."""
+
+    node: str
+    proposal: Proposal | None
+    until: datetime
+
+
+class Desk:
+    """The rounds of one hub over one grid.
+
+    roster: the newest epoch, None where there is none (a hub on one machine). epochs: those after a number, for nodes
+    that were away for several. protocols: that this hub speaks.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        hub: Hub,
+        proposals: Proposals,
+        roster: Roster | None,
+        *,
+        epochs: Callable[[int], Sequence[Roster]] = lambda _: (),
+        protocols: Collection[int] = (1,),
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._grid, self._hub, self._proposals = grid, hub, proposals
+        self._roster, self._epochs, self._protocols, self._clock = roster, epochs, protocols, clock
+        self._members = {} if roster is None else {one.name: one for one in roster.members}
+        self._sent: dict[str, _Sent] = {}
+        self._asked: dict[tuple[str, str], datetime] = {}
+        self._told: dict[str, int] = {}
+        self._lacks: dict[str, int] = {}
+        self._said: set[tuple[str, str]] = set()
+
+    def turn(self) -> list[Proposal]:
+        """One round; the proposals that are ready to run now, the oldest first."""
+        self._take()
+        nodes = self._nodes()
+        self._tell_roster(nodes)
+        for proposal in self._proposals.open():
+            self._ask(proposal, nodes)
+        self._take()
+        for proposal in self._proposals.open():
+            self._settle(proposal)
+        return [p for p in self._proposals.all() if p.state == "ready"]
+
+    def _nodes(self) -> dict[str, int]:
+        """Connected nodes by the name of their institution: those with the roster's key where there is a roster.
+
+        Of two nodes that say one name without a roster, none is asked.
+        """
+        found: dict[str, list[int]] = {}
+        for info in self._grid.get_nodes():
+            name = str(info.name)
+            if not name or not self._is(info, name):
+                continue
+            found.setdefault(name, []).append(int(info.node_id))
+        return {name: ids[0] for name, ids in found.items() if len(ids) == 1}
+
+    def _is(self, info: Any, name: str) -> bool:
+        if self._roster is None:
+            return True
+        member = self._members.get(name)
+        if member is None:
+            return False
+        if same_key(info.public_key, member.flower):
+            return True
+        self._say(
+            name, "key", f"a node calls itself {name} and has another key than the roster; it is told nothing"
+        )
+        return False
+
+    def _tell_roster(self, nodes: Mapping[str, int]) -> None:
+        """Tell the newest epoch to nodes that lack it, with those before it that they said they lack."""
+        if self._roster is None:
+            return
+        for name, node in nodes.items():
+            if self._told.get(name, 0) >= self._roster.epoch or not self._due((name, "roster"), SOONEST):
+                continue
+            body: dict[str, Any] = {"roster": self._roster.to_dict()}
+            if lacks := self._lacks.get(name):
+                earlier = [one for one in self._epochs(lacks - 1) if one.epoch < self._roster.epoch]
+                body["earlier"] = [one.to_dict() for one in earlier]
+            self._push("roster", Payload(body), name, node, None)
+
+    def _ask(self, proposal: Proposal, nodes: Mapping[str, int]) -> None:
+        """Ask the members whose word is due."""
+        now = self._clock()
+        age = (now - datetime.fromisoformat(proposal.submitted)).total_seconds()
+        pause, undecided = min(max(SOONEST, age / 60), LATEST), proposal.undecided(now)
+        for name in proposal.whole.members:
+            if not self._may_be_asked(proposal, name) or name not in nodes:
+                continue
+            answer = proposal.answers.get(name)
+            agreed = answer is not None and answer.state == "agreed"
+            if agreed and (self._fresh(answer, now) or undecided):
+                continue
+            if (answer is None or answer.state != "refused") and self._due((name, proposal.id), pause):
+                content = Payload({"proposal": proposal.to_node()})
+                self._push("propose", content, name, nodes[name], proposal)
+
+    def _may_be_asked(self, proposal: Proposal, name: str) -> bool:
+        """Whether the roster has the member, with a protocol that this hub speaks; what stands against it is noted."""
+        if self._roster is None:
+            return True
+        member = self._members.get(name)
+        if member is None:
+            if self._state(proposal, name) != "refused":
+                self._note(proposal, name, "refused", UNKNOWN)
+            return False
+        if set(member.protocols) & set(self._protocols):
+            return True
+        self._say(name, "version", f"{version_words(member, self._protocols)}; it is asked once that is done")
+        if self._state(proposal, name) == "waiting" and self._code(proposal, name) != VERSION:
+            self._note(proposal, name, "waiting", VERSION)
+        return False
+
+    def _settle(self, proposal: Proposal) -> None:
+        """Move an open proposal on where its members' words, or its deadline, decide it."""
+        now, optional = self._clock(), set(proposal.whole.optional)
+        refused = [m for m in proposal.members("refused") if m not in optional]
+        agreed = proposal.members("agreed")
+        undecided = proposal.undecided(now) or not agreed
+        fresh = all(self._fresh(proposal.answers[m], now) for m in agreed if m not in optional)
+        if refused:
+            self._proposals.update(proposal.id, state="refused", code=self._code(proposal, refused[0]))
+        elif fresh and not undecided:
+            self._proposals.update(proposal.id, state="ready")
+        elif proposal.past(now if undecided else now - GRACE):
+            self._proposals.update(proposal.id, state="lapsed", code="lapsed")
+
+    def _take(self) -> None:
+        """Take the answers that are there; messages whose time is over are asked again when that is due."""
+        if self._sent:
+            for message in self._grid.pull_messages(list(self._sent)):
+                sent = self._sent.pop(message.metadata.reply_to_message_id, None)
+                if sent is None or message.has_error():
+                    continue
+                try:
+                    answer = from_record(message.content)
+                except ProtocolError:
+                    continue
+                if sent.proposal is None:
+                    self._roster_answer(sent.node, answer)
+                else:
+                    self._word(sent.proposal, sent.node, answer)
+        now = self._clock()
+        self._sent = {number: sent for number, sent in self._sent.items() if sent.until > now}
+
+    def _roster_answer(self, name: str, answer: Payload) -> None:
+        """Keep which epoch a node has, or from which on it lacks them; one that refuses is told again later."""
+        if answer.refusal is not None:
+            self._say(
+                name, "roster", f"{name} refuses the roster ({answer.refusal}); its own errors.log says why"
+            )
+            return
+        known = [e for e in (answer.body.get("accepted"), answer.body.get("pending")) if type(e) is int]
+        lacks = answer.body.get("lacks")
+        self._told[name] = max(known, default=0)
+        if type(lacks) is int and lacks > 0:
+            self._lacks[name] = lacks
+            # At once: epochs that are missing are no reason to wait.
+            self._asked.pop((name, "roster"), None)
+        else:
+            self._lacks.pop(name, None)
+
+    def _word(self, proposal: Proposal, name: str, answer: Payload) -> None:
+        """Keep a member's word; what is no answer of people or policy is asked again."""
+        if answer.refusal is not None:
+            if answer.refusal not in PASSING:
+                self._note(proposal, name, "refused", answer.refusal[:40])
+            return
+        state, code = answer.body.get("state"), answer.body.get("code")
+        if state not in ("agreed", "waiting", "refused") or answer.body.get("digest") != proposal.digest:
+            self._note(proposal, name, "refused", VERSION)
+        elif state == "refused":
+            self._note(proposal, name, "refused", str(code)[:40] if code else "refused")
+        else:
+            self._note(proposal, name, state, None)
+
+    def _note(self, proposal: Proposal, name: str, state: Any, code: str | None) -> None:
+        """Write a word where it is another than before, or makes an agreement fresh."""
+        before = proposal.answers.get(name)
+        now = self._clock()
+        said = Answer(state=state, code=code, at=stamp(now))
+        if before is not None and replace(before, at=said.at) == said and state != "agreed":
+            return
+        self._proposals.answered(proposal.id, name, said)
+        if before is None or (before.state, before.code) != (state, code):
+            log.info(
+                "%s about %s: %s",
+                name,
+                proposal.whole.name,
+                state,
+                extra={"event": "proposal", "study": proposal.whole.name, "peer": name, "code": code},
+            )
+
+    def _push(self, action: str, content: Payload, name: str, node: int, proposal: Proposal | None) -> None:
+        """Send one message; nothing where Flower does not take it."""
+        about = "roster" if proposal is None else proposal.id
+        now = self._clock()
+        self._asked[name, about] = now
+        ids = list(self._grid.push_messages([request(content, action, node, ttl=TTL)]))
+        if len(ids) == 1 and ids[0]:
+            self._sent[ids[0]] = _Sent(name, proposal, now + timedelta(seconds=TTL + 5))
+
+    def _due(self, about: tuple[str, str], pause: float) -> bool:
+        """Whether a question may be put: none about this is out, and the last is long enough ago."""
+        name, what = about
+        for sent in self._sent.values():
+            if sent.node == name and what == ("roster" if sent.proposal is None else sent.proposal.id):
+                return False
+        last = self._asked.get(about)
+        return last is None or self._clock() - last >= timedelta(seconds=pause)
+
+    def _fresh(self, answer: Answer | None, now: datetime) -> bool:
+        return answer is not None and now - datetime.fromisoformat(answer.at) <= FRESH
+
+    def _state(self, proposal: Proposal, name: str) -> str:
+        return proposal.answers[name].state if name in proposal.answers else "waiting"
+
+    def _code(self, proposal: Proposal, name: str) -> str | None:
+        return proposal.answers[name].code if name in proposal.answers else None
+
+    def _say(self, name: str, what: str, text: str) -> None:
+        """A line of the hub's log, once."""
+        if (name, what) not in self._said:
+            self._said.add((name, what))
+            log.warning("%s", text, extra={"event": "desk", "peer": name})
+
+
+def version_words(member: RosterMember, protocols: Iterable[int]) -> str:
+    """Which side has to be upgraded where hub and member speak no protocol in common.
+
+    >>> from types import SimpleNamespace
+    >>> version_words(SimpleNamespace(name="tax", fedrisk="0.1.0", protocols=(1,)), (2, 3))
+    'tax runs fedrisk 0.1.0 with protocol 1, and this hub speaks 2, 3: upgrade fedrisk at tax'
+    """
+    theirs, ours = sorted(member.protocols), sorted(protocols)
+    where = f"at {member.name}" if max(theirs, default=0) < max(ours, default=0) else "at the hub"
+    return (
+        f"{member.name} runs fedrisk {member.fedrisk} with protocol {', '.join(map(str, theirs)) or 'none'}, and this "
+        f"hub speaks {', '.join(map(str, ours))}: upgrade fedrisk {where}"
+    )
+
+
+def same_key(registered: bytes, listed: str) -> bool:
+    """Whether the key under which Flower knows a node is the one that the roster lists, whatever form either has."""
+    found = [_point(registered), _point(listed.encode())]
+    return found[0] is not None and found[0] == found[1]
+
+
+def _point(raw: bytes) -> bytes | None:
+    """A public key in one form for all; None where it is none."""
+    load = (
+        serialization.load_pem_public_key if raw.startswith(b"-----") else serialization.load_ssh_public_key
+    )
+    try:
+        return load(raw.strip()).public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
