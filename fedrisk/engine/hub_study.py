@@ -11,6 +11,7 @@ import signal
 import sys
 
 from fedrisk.deploy.hub_home import HubHome
+from fedrisk.engine.hub_watch import of_a_child
 from fedrisk.engine.hub_work import Progress, until_orphaned
 from fedrisk.engine.superlink import task_grid
 from fedrisk.errors import FedriskError, code_of
@@ -27,6 +28,7 @@ def main(folder: str) -> int:
     """Run the study; 0 where it came to its end."""
     given = json.loads(sys.stdin.read())
     home = HubHome.load(folder)
+    of_a_child(home, "study")
     proposals = Proposals(Hub(home.path))
     proposal = proposals.find(str(given["proposal"]))
     signal.signal(signal.SIGTERM, _stop)

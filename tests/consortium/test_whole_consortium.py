@@ -76,7 +76,10 @@ def test_the_same_scorecard_as_on_one_machine_and_no_record_anywhere_else(start,
     assert watch.looks > 20 and found[public[0]] and any("sqlite" in f.name for f in found[public[0]])
     assert {word: files for word, files in found.items() if files and word not in public} == {}
     aside = Watch([*nodes, *screens], searched)
-    hits = {word: {f for f in files if not any(f.is_relative_to(o) for o in own)} for word, files in aside.stop().items()}
+    hits = {
+        word: {f for f in files if not any(f.is_relative_to(o) for o in own)}
+        for word, files in aside.stop().items()
+    }
     assert {word: files for word, files in hits.items() if files} == {}
     for name, port in consortium.ports.items():
         if name != "public":
@@ -98,7 +101,11 @@ def test_a_study_that_one_member_refuses_does_not_run(start):
     consortium.approve(proposal, "bank", "tax")
     node = consortium.joined.nodes["power"].path
     deadline = time.monotonic() + 30
-    while consortium.machines["power"].run("node", "refuse", node, proposal.id, "--reason=Quetzal", codes=range(11)).code:
+    while (
+        consortium.machines["power"]
+        .run("node", "refuse", node, proposal.id, "--reason=Quetzal", codes=range(11))
+        .code
+    ):
         assert time.monotonic() < deadline
     ended = consortium.wait(proposal)
     assert (ended.state, ended.answers["power"].state) == ("refused", "refused")

@@ -54,7 +54,11 @@ class Deployed:
     def serve(self, *names: str) -> None:
         """Start the hub ("hub") or nodes, by default all, and wait until they are ready."""
         for name in names or self.machines:
-            words = ("hub", "serve", self.home) if name == "hub" else ("node", "serve", self.joined.nodes[name].path)
+            words = (
+                ("hub", "serve", self.home)
+                if name == "hub"
+                else ("node", "serve", self.joined.nodes[name].path)
+            )
             self.serving[name] = self.machines[name].start(*words)
             if name == "hub":
                 self.ready(name)
@@ -77,7 +81,9 @@ class Deployed:
             below = set()
             for pid in pids:
                 with contextlib.suppress(OSError, IndexError, ValueError):
-                    parent = int((Path("/proc") / str(pid) / "stat").read_text().rsplit(") ", 1)[1].split()[1])
+                    parent = int(
+                        (Path("/proc") / str(pid) / "stat").read_text().rsplit(") ", 1)[1].split()[1]
+                    )
                     if parent in parents:
                         words = (Path("/proc") / str(pid) / "cmdline").read_bytes().split(b"\0")
                         found.append((pid, b" ".join(words).decode()))
@@ -94,7 +100,9 @@ class Deployed:
         for name in names or self.joined.nodes:
             store = self.joined.node(name).store
             wait_until(f"{name} hears of it", lambda s=store: heard(s, proposal.id), self.serving.get(name))
-            self.machines[name].run("node", "approve", self.joined.nodes[name].path, proposal.id, "--who=tester")
+            self.machines[name].run(
+                "node", "approve", self.joined.nodes[name].path, proposal.id, "--who=tester"
+            )
 
     def progress(self, proposal: Proposal) -> dict[str, Any]:
         """How far a study is, as its process writes it down."""
@@ -131,7 +139,9 @@ class Deployed:
     def said(self) -> str:
         """What all processes printed, and their logs: for a failed assertion."""
         files = [*self.folder.rglob("screen-*.txt"), *self.folder.rglob("*.jsonl")]
-        return "\n".join(f"== {f}\n{f.read_text(errors='replace')[-3000:]}" for f in files if f.stat().st_size)
+        return "\n".join(
+            f"== {f}\n{f.read_text(errors='replace')[-3000:]}" for f in files if f.stat().st_size
+        )
 
     def logs(self, name: str) -> list[dict[str, Any]]:
         file = self.home / "hub.jsonl" if name == "hub" else self.joined.nodes[name].log
@@ -216,11 +226,17 @@ def canaries(tables: Path, seed: int = 3) -> dict[str, list[bytes]]:
             value = float(np.round(rng.uniform(0.1, 0.9), 8))
             table.loc[rng.random(len(table)) < 0.1, column] = value
             # As text, and as a double in either order of bytes.
-            found["value"] += [repr(value)[2:8].encode(), np.float64(value).tobytes(), np.array(value, ">f8").tobytes()]
+            found["value"] += [
+                repr(value)[2:8].encode(),
+                np.float64(value).tobytes(),
+                np.array(value, ">f8").tobytes(),
+            ]
         table.to_csv(file, index=False)
     for file in (tables / "institutions").glob("*.toml"):
         text = file.read_text(encoding="utf-8")
-        text = text.replace("positive = [1]", 'positive = ["Wendigo"]').replace("negative = [0]", 'negative = ["Basilisk"]')
+        text = text.replace("positive = [1]", 'positive = ["Wendigo"]').replace(
+            "negative = [0]", 'negative = ["Basilisk"]'
+        )
         file.write_text(text, encoding="utf-8")
     found["id"] = [b"Quetzal", "Quetzal".encode("utf-16-le")]
     found["label"] = [b"Wendigo", b"Basilisk"]
