@@ -8,6 +8,7 @@ and the other institutions see.
     FedriskError                 base; code "error"
     |-- ConfigError              a study, dictionary or institution file breaks a rule; "config"
     |-- DataError                a table breaks its dictionary, or cannot be used; "data"
+    |   `-- AwayError            the database does not answer for now; "later"
     |-- PolicyError              this institution does not allow what was asked; "refused"
     |   |-- BudgetError          its privacy budget does not suffice; "budget"
     |   `-- QuotaError           the key authority evaluates no more ids for an institution than agreed; "quota"
@@ -15,6 +16,7 @@ and the other institutions see.
     |   |-- EnvelopeError        a signature or seal does not hold, a key is not the pinned one; "envelope"
     |   `-- VersionError         another version of fedrisk is needed, here or there; "version"
     |-- PeerError                another institution refused or was lost; "peer"
+    |   `-- LostError            it did not answer, or cannot for now: the attempt can go on; "peer"
     |-- TrainingError            a training that goes nowhere: its weights left all sense; "training"
     |-- LaterError               something that passes: the hub is away, a clock is wrong, a disk is full; "later"
     `-- StoreError               the node's disk cannot be read or written; "store"
@@ -41,6 +43,16 @@ class DataError(FedriskError):
     """A table breaks its dictionary, or has nothing that a study could use."""
 
     code = "data"
+
+
+LATER = "later"
+"""Code of a fault that goes by (a full disk, a database that is away): nothing is consumed, ask the same again."""
+
+
+class AwayError(DataError):
+    """The database that holds the table does not answer for now."""
+
+    code = LATER
 
 
 class PolicyError(FedriskError):
@@ -90,6 +102,10 @@ class PeerError(FedriskError):
     """Another institution refused, failed or was lost; holds the codes that it gave, never its texts."""
 
     code = "peer"
+
+
+class LostError(PeerError):
+    """Institutions that were lost, or cannot answer for now: nobody refused, and the attempt can go on later."""
 
 
 class TrainingError(FedriskError):

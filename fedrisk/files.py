@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -143,11 +143,13 @@ def reserve(file: Path, size: int) -> None:
         raise StoreError(f"{file} cannot be written: {error.strerror}; free {size >> 10} kB") from None
 
 
-def write_atomic(file: Path, content: bytes, *, replace: bool = True, private: bool = True) -> None:
+def write_atomic(
+    file: Path, content: bytes | Sequence[bytes | memoryview], *, replace: bool = True, private: bool = True
+) -> None:
     """Write a file so that it is complete or absent, on the disk, and readable only by its owner.
 
-    Without ``replace`` a file that another process made first stays as it is. Without ``private`` the umask says who
-    may read it.
+    content: the bytes, or parts that are written one after the other. Without ``replace`` a file that another process
+    made first stays as it is. Without ``private`` the umask says who may read it.
 
     Raises:
         StoreError: the file cannot be written.
@@ -157,7 +159,7 @@ def write_atomic(file: Path, content: bytes, *, replace: bool = True, private: b
         make_folders(file.parent)
         mode = 0o600 if private else 0o666
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as handle:
-            handle.write(content)
+            handle.writelines([content] if isinstance(content, bytes) else content)
             handle.flush()
             os.fsync(handle.fileno())
         if replace:

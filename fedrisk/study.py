@@ -247,6 +247,15 @@ class Expected(Settings):
     known: Annotated[float, Field(gt=0, le=1)] | None = None
 
 
+Seconds = Annotated[float, Field(ge=1, le=30 * 86400)]
+
+DEADLINE = 600.0
+"""Seconds within which an institution answers, unless the study says otherwise."""
+
+_DEADLINES = {"blind": 3600.0, "evaluate": 3600.0, "pseudonyms": 3600.0}
+"""Of the first alignment, which takes half a minute for each 100,000 new enterprises and processor."""
+
+
 class Study(Settings):
     """Everything public about one run. Two studies with equal :meth:`digest` are the same study.
 
@@ -257,6 +266,8 @@ class Study(Settings):
 
     ``consent`` is the reference of the register in which the enterprises' consents stand; institutions may ask for
     one before they give scores.
+
+    ``deadlines``: by action, the seconds within which an institution has to answer; ``other`` for those not named.
     """
 
     name: Name
@@ -272,6 +283,7 @@ class Study(Settings):
     evaluation: Evaluation = Evaluation()
     expected: Expected = Expected()
     training: Training = Training()
+    deadlines: Mapping[Name, Seconds] = Field(default_factory=dict)
     settings: Mapping[str, Any] = Field(default_factory=dict)
     format: Annotated[int, Field(ge=1, le=FORMAT)] = 1
 
@@ -283,6 +295,14 @@ class Study(Settings):
         """The first format is left out, so that studies from before there was any keep their digest."""
         content: dict[str, Any] = handler(self)
         return {k: v for k, v in content.items() if k != "format" or v != 1}
+
+    def model_dump(self, **how: Any) -> dict[str, Any]:
+        """The study as a dictionary, as pydantic makes it.
+
+        Without deadlines where there are none, so that studies from before there were any keep their digest.
+        """
+        content = super().model_dump(**how)
+        return {k: v for k, v in content.items() if k != "deadlines" or v}
 
     @model_validator(mode="before")
     @classmethod
@@ -382,6 +402,10 @@ class Study(Settings):
         """Names of the institutions without which the study may go on."""
         return tuple(m.name for m in self.institutions if m.optional)
 
+    def deadline(self, action: str) -> float:
+        """Seconds within which an institution has to answer an action."""
+        return self.deadlines.get(action, self.deadlines.get("other", _DEADLINES.get(action, DEADLINE)))
+
     def without(self, names: Collection[str]) -> "Study":
         """The same study without some institutions; whether its recipe can do without them, the recipe checks."""
         content = self.model_dump(mode="json")
@@ -423,7 +447,7 @@ def study_from(content: Mapping[str, Any], *, where: str = "study") -> Study:
 
 def _check_format(content: Mapping[str, Any], where: str) -> None:
     """VersionError where a study is written for a later version: what it means by its keys is not known here."""
-    written = content.get("format", 1)
+    written = content.get("format", 1) if isinstance(content, Mapping) else 1
     if type(written) is int and written > FORMAT:
         raise VersionError(
             f"{where} has format {written}, and this version of fedrisk reads studies up to format {FORMAT}; upgrade "

@@ -32,12 +32,24 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from fedrisk.errors import ConfigError
 
-Event = Literal["request", "answer", "sent", "received", "release", "refusal", "score", "delivery", "note"]
+Event = Literal[
+    "request",
+    "answer",
+    "sent",
+    "received",
+    "release",
+    "refusal",
+    "score",
+    "delivery",
+    "resent",
+    "note",
+]
 """What happened.
 
 ``request``, ``answer``: a request came, and its answer went. ``sent``, ``received``: something went to, or
 came from, another institution through the hub. ``release``: a release was charged. ``refusal``: a refusal was
 given. ``score``: partial scores were computed for a bank. ``delivery``: scores arrived at this bank.
+``resent``: the same request came once more, or its answer went once more: nothing new, so nobody counts it.
 ``note``: written by the log about itself; its kind is ``TORN_TAIL``, ``HEAD_MADE_ANEW``,
 ``CONTRADICTION_ANSWERED``, ``LEDGER_RESTORED``, ``TRAIL_BEGUN_ANEW``, ``IDENTITY_ROTATED`` or ``ROSTER_ACCEPTED``.
 """

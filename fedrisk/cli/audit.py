@@ -11,11 +11,11 @@ from rich.table import Table
 
 from fedrisk.cli.common import AsJson, InstitutionFile, look
 from fedrisk.cli.output import about_use, alert, out, tell, tell_json
-from fedrisk.errors import ConfigError, EnvelopeError, NothingYet, StoreError
+from fedrisk.errors import ConfigError, NothingYet, StoreError
 
 if TYPE_CHECKING:
     from fedrisk.audit.entry import AuditEntry
-    from fedrisk.audit.verify import VerifyResult
+    from fedrisk.engine.handed_over import Compared
 
 audit_app = typer.Typer(
     help="The audit trail: show, verify, export, restore, answer for contradictions.", no_args_is_help=True
@@ -226,61 +226,70 @@ def audit_compare(
     folder: Annotated[
         Path,
         typer.Argument(
-            help="Folder with exported trails (NAME.jsonl, .head.json, .public), for example handed."
+            help="Folder with exported trails (NAME.jsonl, .head.json, .public), or with a run's results and "
+            "the tables that its members signed (disclosures.json), for example handed or results/may."
         ),
     ],
+    institution: Annotated[
+        Path | None,
+        typer.Option(
+            "--institution",
+            metavar="FILE",
+            help="An institution's file, with whose pinned keys the others' are compared, for example bank.toml.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """For whoever was handed trails: check each with its key and signed head, and compare what they say of each other.
+    """For whoever was handed trails or signed tables: check each with its key, and compare what they say of each other.
 
-    Exit code 1 where one does not hold or two disagree. Compare the printed keys with the pinned ones.
+    Exit code 1 where one does not hold or two disagree. Compare the printed keys with the pinned ones, or name an
+    institution's file whose pins they are held against.
     """
-    from fedrisk.audit.crosscheck import crosscheck
-    from fedrisk.audit.verify import read
+    from fedrisk.engine.handed_over import compare
     from fedrisk.report.words import sentence
-    from fedrisk.server.tables import disagreement_finding
 
-    found = _handed_over(folder)
-    trails = {name: list(read(folder / f"{name}.jsonl")) for name, (_, result) in found.items() if result.ok}
-    attempts = sorted({entry.attempt for entries in trails.values() for entry in entries if entry.attempt})
-    differ = [(a, sentence(disagreement_finding(one))) for a in attempts for one in crosscheck(trails, a)]
+    node = None if institution is None else look(institution)
+    pins = {} if node is None else {**node.store.pins.institutions, node.name: node.store.identity.public}
+    found = compare(folder, pins)
+    differ = [(attempt, sentence(one)) for attempt, one in found.disagreements]
+    broken = [sentence(one) for one in found.broken]
     if as_json:
-        held = {
-            name: {"key": key, "holds": result.ok, **asdict(result)} for name, (key, result) in found.items()
-        }
-        tell_json({"trails": held, "attempts": attempts, "disagreements": [list(one) for one in differ]})
+        tell_json(
+            {
+                "trails": {
+                    name: {"key": t.key, "holds": t.result.ok, **asdict(t.result)}
+                    for name, t in found.trails.items()
+                },
+                "tables": [
+                    {"institution": t.institution, "attempt": t.attempt, "key": t.key, "lines": len(t.lines)}
+                    for t in found.tables
+                ],
+                "attempts": found.attempts,
+                "broken": broken,
+                "disagreements": [list(one) for one in differ],
+                "absent": [list(one) for one in found.absent],
+            }
+        )
     else:
-        for name, (key, result) in found.items():
-            broken = f"broken at {result.first_broken}: {result.why}"
-            tell(f"{name}: {f'{result.entries} entries hold' if result.ok else broken}; key {key}")
-        for attempt, words in differ:
-            tell(f"{attempt}: {words}", "red")
-        tell(f"{len(found)} trails, {len(attempts)} attempts compared")
-    if differ or not all(result.ok for _, result in found.values()):
+        _tell_compared(found, broken, differ)
+    if not found.ok:
         raise typer.Exit(1)
 
 
-def _handed_over(folder: Path) -> "dict[str, tuple[str, VerifyResult]]":
-    """Of each trail in a folder its key and whether it holds; an error names a file that is missing or damaged."""
-    from fedrisk.audit.signed_head import read_signed_head
-    from fedrisk.audit.verify import verify
-
-    paths = sorted(folder.glob("*.jsonl"))
-    if not paths:
-        raise ConfigError(
-            f"{folder} holds no trail (NAME.jsonl); name a folder that 'fedrisk audit export' wrote"
+def _tell_compared(found: "Compared", broken: list[str], differ: list[tuple[str, str]]) -> None:
+    """What was found, for people."""
+    for name, trail in found.trails.items():
+        why = f"broken at {trail.result.first_broken}: {trail.result.why}"
+        tell(f"{name}: {f'{trail.result.entries} entries hold' if trail.result.ok else why}; key {trail.key}")
+    for table in found.tables:
+        tell(
+            f"{table.institution}: table of attempt {table.attempt} holds, {len(table.lines)} lines; key {table.key}"
         )
-    found = {}
-    for path in paths:
-        name, public = path.stem, folder / f"{path.stem}.public"
-        try:
-            keys = [bytes.fromhex(line) for line in public.read_text(encoding="ascii").split()]
-        except (OSError, ValueError):
-            keys = []
-        if not keys or any(len(key) != 32 for key in keys):
-            raise EnvelopeError(
-                f"{public} holds no key; ask {name} for it again, and compare it by another channel"
-            )
-        heads = [read_signed_head(folder / f"{name}.head.json")]
-        found[name] = keys[0].hex(), verify(path, keys[0], heads, name, former=keys[1:])
-    return found
+    for words in broken:
+        tell(words, "red")
+    for attempt, words in differ:
+        tell(f"{attempt}: {words}", "red")
+    for attempt, name in found.absent:
+        tell(f"{attempt}: neither table nor trail of {name} is here, and others name it")
+    tables = f", {len(found.tables)} signed tables" if found.tables else ""
+    tell(f"{len(found.trails)} trails{tables}, {len(found.attempts)} attempts compared")

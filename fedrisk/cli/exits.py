@@ -33,7 +33,7 @@ EXIT_CODES = {
     10: "something that fedrisk did not foresee (internal); the log has it",
     11: "a training diverged and left no model (training)",
     12: "hub, institution or study need another version of fedrisk (version); the text says whom to upgrade",
-    75: "not now: the hub is away, or a clock is wrong (later); try again once that has passed",
+    75: "not now: the hub or a database is away, or a clock is wrong (later); try again once that has passed",
     130: "stopped by hand (Ctrl-C, a closed terminal, SIGTERM); the last line says what was charged",
 }
 """What each exit code says."""

@@ -153,7 +153,7 @@ def _say_state(proposal: "Proposal") -> None:
     parts = [
         f"{word}: {', '.join(names)}"
         for word in ("agreed", "waiting", "refused")
-        if (names := proposal.members(word))  # type: ignore[arg-type]
+        if (names := proposal.members(word))
     ]
     note(f"{proposal.state}; {'; '.join(parts)}", style=None)
 

@@ -10,12 +10,15 @@ cannot read them in a database, and nobody can once the attempt is over.
 import hashlib
 import json
 import math
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from fedrisk.alignment import oprf
 from fedrisk.clients import out_of_time, quota_words
 from fedrisk.clients.attempt import Attempt, Peers
+from fedrisk.clients.common_view import check_protocol
 from fedrisk.clients.evaluation_key import check_stated, secret_key, stated_key
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import labelled_rows
@@ -37,7 +40,7 @@ def blind(node: Node, request: Payload) -> Payload:
     """Everybody's and the hub's ephemeral keys -> blinded ids sealed for the authority, with the number of new ones."""
     attempt = node.attempt(request)
     study, told = attempt.study, attempt.told("members")
-    keys = _take_members(attempt, told)
+    keys = _take_members(attempt, told, request)
     check_stated(attempt)
     check_heads(attempt, told)
     if node.institution.kind == "authority" or node.name == study.authority:
@@ -63,12 +66,13 @@ def blind(node: Node, request: Payload) -> Payload:
     return Payload({"new": len(new_ids)}, {"blinded": sealed})
 
 
-def _take_members(attempt: Attempt, told: Payload) -> dict[str, SignedKey]:
+def _take_members(attempt: Attempt, told: Payload, request: Payload) -> dict[str, SignedKey]:
     """Check what the hub tells of the members, and keep their keys.
 
-    Own statement, study and kind of run have to be those of this institution; that the others were told the same, they
-    confirm (clients/common_view).
+    Own statement, study and kind of run have to be those of this institution, and the protocol that of the message;
+    that the others were told the same, they confirm (clients/common_view).
     """
+    check_protocol(request, told.get("protocol"))
     study, pins = attempt.study, attempt.node.store.pins
     if (told.get("study"), told.get("research_seed")) != (study.digest(), attempt.research_seed):
         raise ProtocolError(
@@ -92,7 +96,8 @@ def _take_members(attempt: Attempt, told: Payload) -> dict[str, SignedKey]:
     features_of_roles(study, attempt.statements)
     hub = SignedKey.from_dict(told.get("hub_key"))
     verify(hub, pins.of_hub(), HUB, study.digest(), attempt.state.id)
-    attempt.state.save(Peers(keys={name: key.to_dict() for name, key in keys.items()}, hub=hub.to_dict()))
+    own = {name: key.to_dict() for name, key in keys.items()}
+    attempt.state.save(Peers(keys=own, hub=hub.to_dict(), protocol=told.get("protocol")))
     return keys
 
 
@@ -116,8 +121,6 @@ def evaluate(node: Node, request: Payload) -> Payload:
         parts = [hashlib.sha256(points).digest(), evaluated, proofs]
         context = _context(attempt, "evaluated", node.name, name)
         answers[name] = seal(attempt.key, attempt.peers[name], context, parts)
-    if node.institution.kind == "authority":
-        attempt.state.forget_secrets()  # its part in the attempt is over
     return Payload({}, answers)
 
 
@@ -237,9 +240,10 @@ Head = dict[str, str | int | float | None]
 
 
 class Members(Body):
-    """Who takes part: keys of all and of the hub, heads of trails, and what each states of itself."""
+    """Who takes part: keys of all and of the hub, heads of trails, and what each states of itself; the protocol."""
 
     study: str
+    protocol: Annotated[int, Field(ge=1)]
     research_seed: Seed | None
     keys: dict[str, RelayedKey]
     hub_key: RelayedKey
@@ -266,6 +270,7 @@ ACTIONS: tuple[Action, ...] = (
         form=Form(blobs={"*": SEALED}),
         receives=Disclosure("blinded_ids", _BLINDED),
         sends=Disclosure("evaluated_ids", _BLINDED),
+        last_of_authority=True,
     ),
     Action(
         name="pseudonyms",

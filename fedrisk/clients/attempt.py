@@ -62,10 +62,14 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class Peers:
-    """Everybody's and the hub's signed ephemeral keys, verified against the pinned ones when they came."""
+    """Everybody's and the hub's signed ephemeral keys, verified against the pinned ones when they came.
+
+    protocol: in which all were told them; the attempt's from then on (protocol/versions).
+    """
 
     keys: dict[str, dict[str, Any]]
     hub: dict[str, Any]
+    protocol: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,10 @@ were told different things make a sum that opens to random numbers, and an envel
 from dataclasses import replace
 from itertools import pairwise
 
-from fedrisk.clients.attempt import Attempt, View
+from fedrisk.clients.attempt import Attempt, Peers, View
 from fedrisk.clients.node import Node
-from fedrisk.errors import FedriskError, ProtocolError
+from fedrisk.errors import FedriskError, ProtocolError, VersionError
+from fedrisk.protocol import versions
 from fedrisk.protocol.actions import Action
 from fedrisk.protocol.common_view import (
     CONFIRM,
@@ -30,7 +31,8 @@ def take(node: Node, request: Payload, action: Action) -> Payload:
     """The request without what belongs to the view, once that is checked and kept.
 
     ProtocolError where a part is not one that comes with this action, is told a second time with other content, or
-    where other members have not confirmed, or confirm another view.
+    where other members have not confirmed, or confirm another view; VersionError where it is in another protocol than
+    the attempt.
     """
     own, parts, codes = split(request)
     action.form.check(own, f"request {action.name}")
@@ -38,7 +40,7 @@ def take(node: Node, request: Payload, action: Action) -> Payload:
         if parts or codes:
             raise malformed()
         return own
-    attempt = node.attempt(own)
+    attempt = _in_its_protocol(node.attempt(own), request)
     before = attempt.state.find(View) or View()
     for part in parts:
         if part.name not in action.tells:
@@ -62,6 +64,23 @@ def take(node: Node, request: Payload, action: Action) -> Payload:
     if view != before:
         attempt.state.save(view)
     return own
+
+
+def check_protocol(request: Payload, protocol: int) -> None:
+    """VersionError where a message is in another protocol than all members were told that their study runs in."""
+    came = versions.PROTOCOL if request.protocol is None else request.protocol
+    if came != protocol:
+        raise VersionError(
+            f"the hub asks in protocol {came}, and all were told that this attempt runs in protocol {protocol}; an "
+            "attempt keeps its protocol. Upgrade between studies, and run this one again"
+        )
+
+
+def _in_its_protocol(attempt: Attempt, request: Payload) -> Attempt:
+    peers = attempt.state.find(Peers)
+    if peers is not None:
+        check_protocol(request, peers.protocol)
+    return attempt
 
 
 def confirmed(node: Node, request: Payload, action: Action, answer: Payload) -> Payload:

@@ -34,6 +34,7 @@ from fedrisk.privacy.spend import Spend, total
 from fedrisk.protocol.form import AttemptId, Body, Name, OfAttempt, Seed
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import LabelFacts, Statement
+from fedrisk.protocol.versions import Spoken
 from fedrisk.recipe import Brought, Recipe
 from fedrisk.releases.plan import Plan
 from fedrisk.secure.identity import EphemeralKey
@@ -55,8 +56,9 @@ Find = Callable[[Mapping[str, Any]], tuple[Study, Recipe]]
 def describe(node: Node, request: Payload, *, find: Find) -> Payload:
     """study, attempt, research seed -> name, signed ephemeral key, what it states to all members, budget left.
 
-    A node that is no member of the study says so and does nothing. Where the hub is on another machine, the study has
-    to be approved here.
+    A node that is no member of the study says so and does nothing. One whose part in the attempt is over says what it
+    agreed to, so that a hub that goes on after a stop can ask for its last answer once more. Where the hub is on
+    another machine, the study has to be approved here.
     """
     study, recipe = find(request.get("study"))
     if node.name not in study.members:
@@ -65,14 +67,17 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
     if research_seed is not None and not isinstance(research_seed, int):
         raise ProtocolError("the research seed is no whole number; the hub runs another version of fedrisk")
     attempt_id = str(request.get("attempt"))
+    begun = Begun(study=study.model_dump(mode="json"), research_seed=research_seed)
+    before = _agreed_and_over(node, attempt_id, begun)
+    if before is not None:
+        return before
     approval = approval_for(node, study, research_seed, attempt_id, find=find)
     for rule in rules_of_study(study, recipe, node, settle_books, research=research_seed is not None):
         rule()
     role = study.role_of(node.name)
-    begun = Begun(study=study.model_dump(mode="json"), research_seed=research_seed)
     use(node, approval, attempt_id)
     attempt = Attempt(node, node.store.begin(attempt_id, begun))
-    body: dict[str, Any] = {"name": node.name, "member": True}
+    body: dict[str, Any] = {"name": node.name, "member": True, **Spoken.here().to_dict()}
     table, brought = None, Brought()
     if role == "authority":
         statement = Statement(role=role, evaluation_key=evaluation_key(attempt))
@@ -108,6 +113,17 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
     return Payload(body)
 
 
+def _agreed_and_over(node: Node, attempt: str, begun: Begun) -> Payload | None:
+    """What was agreed in an attempt in which this institution's part is over; None where it is not, or is another."""
+    if not node.store.knows(attempt):
+        return None
+    state = node.store.attempt(attempt)
+    agreed = state.find(Agreement)
+    if not state.over or agreed is None or state.load(Begun) != begun:
+        return None
+    return Payload({"name": node.name, "member": True, "statement": agreed.statement, "key": agreed.key})
+
+
 class Closed(OfAttempt):
     """The end of an attempt, and why, where a holder has hardly an enterprise in common with the banks."""
 
@@ -130,6 +146,7 @@ def close(node: Node, request: Payload) -> Payload:
             )
             node.store.log_error(attempt, "close", said)
         node.store.attempt(attempt).forget_secrets()
+        node.store.attempt(attempt).drop_answer()
     return Payload()
 
 

@@ -97,6 +97,19 @@ def record_answer(message: Message, answer: Payload) -> None:
         _mark_entered(message, [str(spend["release"]) for spend in spends])
 
 
+def record_resent(message: Message, payload: Payload, kind: str) -> None:
+    """That a request came once more, or its answer goes once more, with the same bytes."""
+    common = message.common(message.study)
+    whole = {"digest": payload.digest(), "bytes": payload.size()}
+    message.node.trail.append([{**common, "event": "resent", "counterparty": HUB, "kind": kind, **whole}])
+
+
+def record_later(message: Message, code: str) -> None:
+    """That a request could not be answered for now; what was charged stands, and is entered with its answer."""
+    refusal = {"event": "refusal", "counterparty": HUB, "kind": "refusal", "code": code}
+    message.node.trail.append([{**message.common(message.study), **refusal}])
+
+
 def record_refusal(message: Message, error: BaseException) -> None:
     """That a request was refused, with the code that the hub gets, and what was charged for an answer never given."""
     refusal = {"event": "refusal", "counterparty": HUB, "kind": "refusal", "code": code_of(error)}

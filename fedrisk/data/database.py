@@ -81,6 +81,22 @@ def failure(error: sqlalchemy.exc.SQLAlchemyError) -> str:
     return found or "check the URL, the database, or the query"
 
 
+_AWAY = (
+    r"translate host|resolve|refused|unreachable|timed? ?out|could not connect|connection failed|can't connect|"
+    r"starting up|shutting down|terminating connection|server closed|too many (clients|connections)|is locked"
+)
+"""What databases say that are away, or too busy, for now."""
+
+
+def away(error: sqlalchemy.exc.SQLAlchemyError) -> bool:
+    """Whether a database does not answer for now: asked again later it may. Not so where query or user are wrong."""
+    if getattr(error, "connection_invalidated", False):
+        return True
+    cause = getattr(error, "orig", None) or error
+    kinds = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError)
+    return isinstance(error, kinds) and re.search(_AWAY, f"{cause}".lower()) is not None
+
+
 def _engine(url: str | sqlalchemy.URL) -> sqlalchemy.Engine:
     try:
         return sqlalchemy.create_engine(url)

@@ -25,12 +25,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from fedrisk.data.checks import Check, Checks
 from fedrisk.data.columns import exact_texts, float_texts, holds_text, plain_numbers, whole_decimals
 from fedrisk.data.csv_file import CsvFile
-from fedrisk.data.database import failure, opened_query, query_blocks
+from fedrisk.data.database import away, failure, opened_query, query_blocks
 from fedrisk.data.dictionary import ROW_NUMBER, Dictionary
 from fedrisk.data.place import database_url, expand, refuse_no_file
 from fedrisk.data.recognise import refuse_other_than_parquet
 from fedrisk.data.text import Codes, Notation, Value, marked_text, trim
-from fedrisk.errors import DataError
+from fedrisk.errors import AwayError, DataError
 from fedrisk.toml_file import near_name
 
 Floats = npt.NDArray[np.float64]
@@ -172,14 +172,15 @@ def read_source(source: TableSource, d: Dictionary, base: Path, checks: Checks) 
 
     Raises:
         ConfigError: no such file.
-        DataError: the source cannot be read; says why, and the setting or remedy.
+        DataError: the source cannot be read; says why, and the setting or remedy. AwayError where it is a database that
+            does not answer for now.
     """
     try:
         return _selected(source, d, base, checks)
     except _READING as error:
-        reason = _reason(error)
+        reason, kind = _reason(error), _kind(error)
     # Raised outside the handler, so that the reader's error does not become the context of this one.
-    raise DataError(f"{where(source)}: {reason}")
+    raise kind(f"{where(source)}: {reason}")
 
 
 def read_header(source: TableSource, base: str | Path) -> list[str]:
@@ -241,6 +242,11 @@ def _text_blocks(
 
 
 _READING = (sqlalchemy.exc.SQLAlchemyError, pa.ArrowException, OSError, EOFError, UnicodeError, DataError)
+
+
+def _kind(error: Exception) -> type[DataError]:
+    """Whether a reader's error will be another one in a while, or stays."""
+    return AwayError if isinstance(error, sqlalchemy.exc.SQLAlchemyError) and away(error) else DataError
 
 
 def _reason(error: Exception) -> str:

@@ -15,9 +15,9 @@ from fedrisk.errors import ConfigError, FedriskError, OwnerError, Stopped
 from fedrisk.privacy.accounting import epsilon_for
 from fedrisk.privacy.spend import Spend, total
 from fedrisk.recipes import recipe_of
-from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.exchange import Report
 from fedrisk.server.hub import Hub
+from fedrisk.server.journal import Journal
 from fedrisk.server.results import Results
 from fedrisk.server.run import new_attempt, run_study
 from fedrisk.server.runs import Run, Runs
@@ -88,8 +88,8 @@ def run_local(
     nodes = load_nodes(institutions)
     register(nodes, hub)
     grid = InProcessGrid(client_app, institutions, wire=wire)
-    attempt = Checkpoint.latest(hub, study, research_seed).attempt if resume else new_attempt()
-    # A training that goes on was charged before; a new attempt has no charge yet.
+    attempt = Journal.latest(hub, study, research_seed).attempt if resume else new_attempt()
+    # A run that goes on was charged before; a new attempt has no charge yet.
     before = {name: len(_spends(node, attempt)) if resume else 0 for name, node in nodes.items()}
     runs = Runs(hub)
     known = runs.attempts() - {attempt}
@@ -104,6 +104,7 @@ def run_local(
             attempt=attempt,
             report=report,
             resume=resume,
+            patient=False,
             out=out,
         )
     except FedriskError as error:
@@ -119,7 +120,7 @@ def run_local(
         raise  # after its last exchange
     except KeyboardInterrupt:
         run = _ended(runs, study, known, nodes)
-        raise Stopped(_stopped(study, nodes, before, Checkpoint.of(hub, attempt), run)) from None
+        raise Stopped(_stopped(study, nodes, before, Journal.of(hub, attempt), run)) from None
 
 
 def _ended(runs: Runs, study: Study, known: Collection[str], nodes: Mapping[str, Node]) -> Run | None:
@@ -174,7 +175,7 @@ def _stopped(
     study: Study,
     nodes: Mapping[str, Node],
     before: Mapping[str, int],
-    checkpoint: Checkpoint,
+    journal: Journal,
     run: Run | None,
 ) -> str:
     """What a study that was stopped by hand has charged to whom since it began, what it left, and how to go on."""
@@ -189,7 +190,7 @@ def _stopped(
         else:
             said.append(f"{name} nothing")
         charged = charged or bool(mu)
-    if checkpoint.begun is not None:
+    if journal.can_go_on:
         further = "go on with --resume within a day, which charges only what is still to come"
     elif charged:
         further = "what was charged stays charged, and another run is charged anew"

@@ -70,7 +70,8 @@ class Action:
     asked the same again and again enters what is new itself. receives: what other institutions sent with the request.
     sends: what goes to other institutions with the answer. answers: what the answer itself says to the hub, where that
     is not a release. scores: whether scores are given to banks, or taken by one. last: whether an institution's part in
-    the attempt is over with its answer; then it forgets the attempt's secrets.
+    the attempt is over with its answer; then it forgets the attempt's secrets. last_of_authority: the same of an
+    institution that is the key authority alone.
     """
 
     name: str
@@ -84,3 +85,4 @@ class Action:
     answers: Disclosure | None = None
     scores: Literal["given", "taken"] | None = None
     last: bool = False
+    last_of_authority: bool = False

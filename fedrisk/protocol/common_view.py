@@ -107,7 +107,7 @@ def split(request: Payload) -> tuple[Payload, list[Part], dict[str, Any]]:
         parts.append(Part(number, name, Payload(content, own)))
     if shared:
         raise malformed()
-    return Payload(body, blobs), parts, codes
+    return Payload(body, blobs, protocol=request.protocol), parts, codes
 
 
 def malformed() -> ProtocolError:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from fedrisk.errors import ProtocolError
+from fedrisk.errors import ProtocolError, VersionError
 from fedrisk.protocol.payload import Payload
 
 MOST_ROWS = 1 << 28
@@ -93,22 +93,41 @@ class Form:
     def check(self, payload: Payload, what: str) -> None:
         """ProtocolError unless a payload has this form; the text names the field and no value.
 
+        VersionError for a field, array or envelope that this version does not know, where all else is as it should be.
         what: the action or part that it belongs to.
         """
         try:
             self.body.model_validate(dict(payload.body))
         except ValidationError as error:
-            where = ".".join(str(part) for part in error.errors(include_url=False)[0]["loc"])[:80]
-            raise ProtocolError(
-                f"{what}: field {where or '(all)'} is missing, unknown, of another type or out of range; "
-                "hub and institution must run the same version. Nothing was used of the message"
-            ) from None
+            raise _misformed(what, error) from None
         for name, blob in payload.blobs.items():
             rule = self.blobs.get(name) or next(
                 (rule for pattern, rule in self.blobs.items() if fnmatchcase(name, pattern)), None
             )
-            if rule is None or not rule.fits(blob):
+            if rule is None:
+                raise _unknown(what, "an array or envelope")
+            if not rule.fits(blob):
                 raise ProtocolError(
-                    f"{what}: an array or envelope is unknown, or of another type, size or range than it may have; "
+                    f"{what}: an array or envelope is of another type, size or range than it may have; "
                     "hub and institution must run the same version. Nothing was used of the message"
                 )
+
+
+def _misformed(what: str, error: ValidationError) -> ProtocolError:
+    """The error for a body that breaks rules: of another version where the only rule is that a field is not known."""
+    found = error.errors(include_url=False)
+    wrong = [item for item in found if item["type"] != "extra_forbidden"] or found
+    where = ".".join(str(part) for part in wrong[0]["loc"])[:80]
+    if wrong is found and all(item["type"] == "extra_forbidden" for item in found):
+        return _unknown(what, f"field {where}")
+    return ProtocolError(
+        f"{what}: field {where or '(all)'} is missing, of another type or out of range; "
+        "hub and institution must run the same version. Nothing was used of the message"
+    )
+
+
+def _unknown(what: str, thing: str) -> VersionError:
+    return VersionError(
+        f"{what}: this version of fedrisk does not know {thing}; the hub runs a later one. Upgrade fedrisk here. "
+        "Nothing was used of the message"
+    )

@@ -2,7 +2,9 @@
 
 What the hub asks and an institution answers is a :class:`Payload`: a JSON body and named blobs (raw bytes or
 arrays). It travels as a RecordDict: the body as one string of a ConfigRecord, the blobs as an ArrayRecord,
-raw, so that nothing is pickled. An institution that refuses answers with a code (errors.py) and nothing else.
+raw, so that nothing is pickled. An institution that refuses answers with a code (errors.py) and nothing else, but for
+the code ``version``, with which it says what it speaks. The protocol that a message is written in stands beside its
+body (protocol/versions), and enters no digest.
 """
 
 import hashlib
@@ -16,7 +18,8 @@ import numpy.typing as npt
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from numpy.typing import NDArray
 
-from fedrisk.errors import ProtocolError
+from fedrisk.errors import ProtocolError, VersionError
+from fedrisk.protocol import versions
 
 Blob = bytes | NDArray[Any]
 _RAW = "fedrisk.bytes"
@@ -27,11 +30,13 @@ _DTYPES = {"uint8", "uint16", "uint32", "uint64", "int32", "int64", "float32", "
 class Payload:
     """One message's content: a body that JSON can hold and blobs by name.
 
-    Arrays keep dtype (unsigned and signed integers, float32, float64) and shape; they arrive read-only.
+    Arrays keep dtype (unsigned and signed integers, float32, float64) and shape; they arrive read-only. protocol: in
+    which it came, None for one that was made here.
     """
 
     body: Mapping[str, Any] = field(default_factory=dict)
     blobs: Mapping[str, Blob] = field(default_factory=dict)
+    protocol: int | None = field(default=None, kw_only=True, compare=False)
     _digests: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -102,12 +107,22 @@ class Payload:
 
 
 def refused(code: str) -> Payload:
-    """The answer of an institution that refuses: a code, nothing else."""
-    return Payload({"refused": code})
+    """The answer of an institution that refuses: a code, nothing else; with ``version``, also what it speaks."""
+    spoken = versions.Spoken.here().to_dict() if code == VersionError.code else {}
+    return Payload({"refused": code, **spoken})
 
 
-def to_record(payload: Payload) -> RecordDict:
-    """A payload as Flower sends it."""
+def protocol_of(record: RecordDict) -> int:
+    """The protocol that a message's content is written in; `versions.UNNUMBERED` where it names none."""
+    try:
+        number = record.config_records["body"]["protocol"]
+    except KeyError:
+        return versions.UNNUMBERED
+    return number if type(number) is int and number > 0 else versions.UNNUMBERED
+
+
+def to_record(payload: Payload, protocol: int | None = None) -> RecordDict:
+    """A payload as Flower sends it, written in a protocol, by default in this version's."""
     arrays = ArrayRecord()
     for name, blob in payload.blobs.items():
         if isinstance(blob, np.ndarray):
@@ -117,13 +132,15 @@ def to_record(payload: Payload) -> RecordDict:
             arrays[name] = Array(blob.dtype.name, tuple(blob.shape), "fedrisk.array", data.tobytes())
         else:
             arrays[name] = Array("uint8", (len(blob),), _RAW, bytes(blob))
-    return RecordDict({"body": ConfigRecord({"json": _dump(payload.body)}), "blobs": arrays})
+    number = versions.PROTOCOL if protocol is None else protocol
+    body = ConfigRecord({"protocol": number, "json": _dump(payload.body)})
+    return RecordDict({"body": body, "blobs": arrays})
 
 
 def from_record(record: RecordDict) -> Payload:
     """The payload of a message's content; ProtocolError for content that :func:`to_record` did not make."""
     try:
-        if set(record) != {"body", "blobs"} or set(record.config_records["body"]) != {"json"}:
+        if set(record) != {"body", "blobs"} or set(record.config_records["body"]) - {"protocol"} != {"json"}:
             raise ValueError("a record more or less")
         body = json.loads(str(record.config_records["body"]["json"]), parse_constant=_constant)
         blobs: dict[str, Blob] = {}
@@ -142,22 +159,30 @@ def from_record(record: RecordDict) -> Payload:
         raise ProtocolError(
             "the message's body is not an object; sender and receiver must run the same version"
         )
-    return Payload(body, blobs)
+    return Payload(body, blobs, protocol=protocol_of(record))
 
 
 def pack(payload: Payload) -> bytes:
     """A payload as bytes for a node's own disk; :func:`unpack` reads it back."""
-    parts, head = [], []
+    return b"".join(packed_parts(payload))
+
+
+def packed_parts(payload: Payload) -> list[bytes | memoryview]:
+    """The same bytes in parts, blobs not copied, so that a large message can be written one part after the other."""
+    parts: list[bytes | memoryview] = []
+    head = []
     for name, blob in payload.blobs.items():
         if isinstance(blob, np.ndarray):
-            raw = np.ascontiguousarray(blob, _little_endian(blob.dtype)).tobytes()
+            array = np.ascontiguousarray(blob, _little_endian(blob.dtype))
             kind = [blob.dtype.name, list(blob.shape)]
+            parts.append(array.reshape(-1).view(np.uint8).data)
+            size = array.nbytes
         else:
-            raw, kind = blob, None
-        head.append([name, kind, len(raw)])
-        parts.append(raw)
+            kind, size = None, len(blob)
+            parts.append(blob)
+        head.append([name, kind, size])
     start = _dump({"body": dict(payload.body), "blobs": head}).encode()
-    return b"".join([len(start).to_bytes(8, "big"), start, *parts])
+    return [len(start).to_bytes(8, "big"), start, *parts]
 
 
 def unpack(stored: bytes) -> Payload:
@@ -171,10 +196,14 @@ def unpack(stored: bytes) -> Payload:
     blobs: dict[str, Blob] = {}
     at = 8 + size
     for name, kind, length in head["blobs"]:
-        raw = stored[at : at + length]
-        blobs[name] = raw if kind is None else np.frombuffer(raw, _little_endian(kind[0])).reshape(kind[1])
+        blobs[name] = blob_from(kind, stored[at : at + length])
         at += length
     return Payload(head["body"], blobs)
+
+
+def blob_from(kind: tuple[str, list[int]] | None, raw: bytes) -> Blob:
+    """A blob of a packed payload: an array of the kind (dtype, shape), or bytes."""
+    return raw if kind is None else np.frombuffer(raw, _little_endian(kind[0])).reshape(kind[1])
 
 
 def spends_in(answer: Payload) -> list[dict[str, Any]]:
@@ -183,14 +212,15 @@ def spends_in(answer: Payload) -> list[dict[str, Any]]:
     return [dict(spend) for spend in (*own, *answer.body.get("further_spends", ()))]
 
 
-def request(payload: Payload, action: str, node: int, *, ttl: float) -> Message:
-    """A message of the hub to one node; ``ttl`` in seconds."""
-    return Message(to_record(payload), node, f"query.{action}", ttl=ttl)
+def request(payload: Payload, action: str, node: int, *, ttl: float, protocol: int | None = None) -> Message:
+    """A message of the hub to one node; ``ttl`` in seconds, ``protocol`` by default this version's."""
+    return Message(to_record(payload, protocol), node, f"query.{action}", ttl=ttl)
 
 
 def reply(payload: Payload, to: Message) -> Message:
-    """A node's answer to a message."""
-    return Message(to_record(payload), reply_to=to)
+    """A node's answer to a message, in its protocol; in this version's where it came in one that is not known here."""
+    asked = protocol_of(to.content)
+    return Message(to_record(payload, asked if asked in versions.SUPPORTED else None), reply_to=to)
 
 
 def _constant(name: str) -> float:

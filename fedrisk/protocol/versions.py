@@ -101,49 +101,45 @@ def check_of_hub(protocol: int) -> None:
     )
 
 
-def of_node(name: str, there: Spoken | None, *, study_format: int = 1) -> VersionError:
-    """At the hub: the error that names an institution whose node does not understand it, and says whom to upgrade.
+def of_node(name: str, there: Spoken | None, *, study_format: int = 1) -> str:
+    """At the hub: why an institution's node does not understand it, and whom to upgrade, as a sentence.
 
     there: what its node says that it speaks; None where it says nothing of the kind.
     """
     own = f"this hub (fedrisk {fedrisk.__version__})"
     if there is None:
-        return VersionError(
+        return (
             f"{name} runs a fedrisk from before protocols had numbers, and {own} speaks protocol "
             f"{_numbers(SUPPORTED)}; {_upgrade_or_without(name)}"
         )
-    theirs = f"{name} (fedrisk {there.fedrisk}) speaks protocol {_numbers(there.protocols)}"
+    release = f"{name} (fedrisk {there.fedrisk})"
+    both = f"{release} speaks protocol {_numbers(there.protocols)}, {own} {_numbers(SUPPORTED)}"
     if max(there.protocols) < min(SUPPORTED):
-        return VersionError(f"{theirs}, {own} {_numbers(SUPPORTED)}; {_upgrade_or_without(name)}")
+        return f"{both}; {_upgrade_or_without(name)}"
     if min(there.protocols) > max(SUPPORTED):
-        return VersionError(
-            f"{theirs}, {own} {_numbers(SUPPORTED)}; upgrade fedrisk at the hub. Until then {name} can run the earlier "
-            "version"
-        )
+        return f"{both}; upgrade fedrisk at the hub, or have {name} run the earlier version until then"
     if there.study_format < study_format:
-        return VersionError(
-            f"{name} (fedrisk {there.fedrisk}) reads studies up to format {there.study_format}, and this one has "
-            f"format {study_format}; {_upgrade_or_without(name)}"
+        return (
+            f"{release} reads studies up to format {there.study_format}, and this one has format {study_format}; "
+            f"{_upgrade_or_without(name)}"
         )
-    return VersionError(
-        f"{name} (fedrisk {there.fedrisk}) does not know an action or a field that {own} asks for; "
-        f"run the same release on both sides: {_upgrade_or_without(name)}"
+    return (
+        f"{release} does not know a protocol, an action or a field that {own} asks it for; run the same release on "
+        f"both sides: {_upgrade_or_without(name)}"
     )
 
 
-def of_members(spoken: Mapping[str, Spoken]) -> VersionError:
-    """At the hub: the error where each member speaks with the hub, and no protocol is common to all of them."""
+def of_members(spoken: Mapping[str, Spoken]) -> str:
+    """At the hub: that each member speaks with the hub, but no protocol is common to all, as a sentence."""
     said = "; ".join(
         f"{name} (fedrisk {there.fedrisk}): {_numbers(there.protocols)}" for name, there in spoken.items()
     )
     behind = min(spoken, key=lambda name: max(spoken[name].protocols))
-    return VersionError(
-        f"the members speak no common protocol ({said}), and a study runs in one; {_upgrade_or_without(behind)}"
-    )
+    return f"the members speak no common protocol ({said}), and a study runs in one; {_upgrade_or_without(behind)}"
 
 
 def _upgrade_or_without(name: str) -> str:
-    return f"upgrade fedrisk at {name}, or run the study without it. Nothing was charged"
+    return f"upgrade fedrisk at {name}, or run the study without it"
 
 
 def _numbers(protocols: Collection[int]) -> str:

@@ -347,4 +347,6 @@ def _disclosures(results: Results) -> RenderableType:
 def _compared(results: Results) -> Text:
     found = [sentence(f) for f in results.disagreements]
     words = "; ".join(found) if found else "what each says it sent, the other says it received"
+    if results.not_compared:
+        words += f"; without {', '.join(results.not_compared)}, of which there is no table"
     return Text(f"trails compared: {words}", style="bold red" if found else "dim")

@@ -24,7 +24,7 @@ def _table(language: str) -> dict[str, dict[str, str]]:
     return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
-def word(group: str, code: str, language: str = DEFAULT, **values: Any) -> str:
+def word(group: str, code: str, /, language: str = DEFAULT, **values: Any) -> str:
     """The words for a code of a group; ``a.b`` asks for ``a`` with ``b`` as its detail.
 
     >>> word("kind", "noisy_sums.counts")

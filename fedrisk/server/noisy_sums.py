@@ -1,6 +1,5 @@
 """Asking for releases, from the hub's side: deals masks, relays envelopes, adds up what comes, keeps the record."""
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -126,7 +125,7 @@ class NoisySums:
         dealt: dict[str, dict[str, str]] = {name: {} for name in bodies}
         corrections: dict[str, dict[str, Any]] = {name: {} for name in bodies}
         for product in products(study, release):
-            left, right = secrets.token_bytes(32), secrets.token_bytes(32)
+            left, right = self._drawn(release, product.id)
             columns, ring = release.columns_of(product), release.ring_of(release.block(product.block))
             shape = Shape(rows[product.bank_list], columns[0], columns[1], ring)
             label = product_label(study.digest(), self.exchange.attempt, release, product)
@@ -134,12 +133,17 @@ class NoisySums:
             dealt[product.right][product.id] = right.hex()
             corrections[product.left][product.id] = deal(left, right, label, shape)
         for check in checks:
-            left, right = secrets.token_bytes(32), secrets.token_bytes(32)
+            left, right = self._drawn(release, check.id)
             shape = check.shape(len(self.roster.lists[check.bank].rows))
             dealt[check.holder][check.id], dealt[check.bank][check.id] = left.hex(), right.hex()
             label = check.label(study, self.exchange.attempt)
             corrections[check.holder][check.id] = deal(left, right, label, shape)
         return {name: Payload({**bodies[name], "secrets": dealt[name]}, corrections[name]) for name in bodies}
+
+    def _drawn(self, release: Release, what: str) -> tuple[bytes, bytes]:
+        """Fresh secrets of both sides of a product."""
+        draw = self.exchange.draw
+        return draw(f"{release.name}|{what}|left"), draw(f"{release.name}|{what}|right")
 
 
 def send_order(sums: NoisySums, what: str = "order of rows") -> dict[str, Payload]:
@@ -149,7 +153,10 @@ def send_order(sums: NoisySums, what: str = "order of rows") -> dict[str, Payloa
     salt that only those who have the list know.
     """
     roster, study = sums.roster, sums.roster.study
-    salts = {bank: np.frombuffer(secrets.token_bytes(SALT_BYTES), np.uint8) for bank in roster.lists}
+    salts = {
+        bank: np.frombuffer(sums.exchange.draw(f"salt|{bank}")[:SALT_BYTES], np.uint8)
+        for bank in roster.lists
+    }
     counts = {"training": roster.training, "holdout": roster.holdout, "sampled": roster.sampled}
     digests = {b: uses_digest(salts[b], rows.use, rows.sample) for b, rows in roster.lists.items()}
     sums.exchange.tell("order", {**counts, "labelled": dict(roster.given), "uses": digests})

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from fedrisk.errors import code_of
 from fedrisk.findings import Finding
 from fedrisk.models.scorecard import Scorecard
-from fedrisk.protocol.payload import Payload
 from fedrisk.releases.record import ReleaseRecord
-from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.exchange import Exchange
 from fedrisk.server.roster import Roster
 
@@ -28,7 +26,7 @@ def _nothing(*_: Any) -> None:
 
 @dataclass(frozen=True)
 class HubSession:
-    """The hub's side of one aligned study. keep: begins the checkpoint with what a recipe set up.
+    """The hub's side of one aligned study.
 
     so_far: keeps what there is; a recipe calls it before its last exchange, so that a hub that is killed in it loses
     the evaluation alone. note: keeps the whole text of an error that did not end the study.
@@ -36,8 +34,6 @@ class HubSession:
 
     exchange: Exchange
     roster: Roster
-    checkpoint: Checkpoint
-    keep: Callable[[Payload], None]
     so_far: "Callable[[Outcome], None]" = _nothing
     note: Callable[[str, Exception], None] = _nothing
 

@@ -198,6 +198,11 @@ class Results(StudyFigures):
         """Name of the file in which the model is saved."""
         return CARD_FILE if self.card is not None else NETWORK_FILE
 
+    @property
+    def not_compared(self) -> tuple[str, ...]:
+        """Institutions whose tables of what left them are not here."""
+        return tuple(str(f.values["institution"]) for f in self.findings if f.code == "table_missing")
+
     def with_finding(self, finding: Finding) -> "Results":
         """The results with one finding more."""
         return replace(self, findings=(*self.findings, finding))

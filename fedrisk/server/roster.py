@@ -55,6 +55,35 @@ class Roster:
     lists: Mapping[str, BankList]
     given: Mapping[str, Mapping[str, Sequence[int]]]
 
+    def to_payload(self) -> Payload:
+        """Who agreed and the order of rows, for the hub's disk: pseudonymous places, no pseudonym."""
+        blobs: dict[str, Any] = {}
+        for name, rows in self.lists.items():
+            blobs |= {f"rows:{name}": rows.rows, f"use:{name}": rows.use}
+            blobs |= {} if rows.sample is None else {f"sample:{name}": rows.sample}
+            blobs |= {f"holder:{name}:{holder}": there for holder, there in rows.holders.items()}
+        body = {
+            "agreed": {name: dict(answer.body) for name, answer in self.agreed.items()},
+            "given": {name: dict(said) for name, said in self.given.items()},
+        }
+        return Payload(body, blobs)
+
+    @classmethod
+    def from_payload(cls, study: Study, research_seed: int | None, kept: Payload) -> "Roster":
+        """Inverse of :meth:`to_payload`."""
+        lists = {}
+        for name in study.trainers:
+            holders = [key.split(":")[2] for key in kept.blobs if key.startswith(f"holder:{name}:")]
+            lists[name] = BankList(
+                name,
+                kept.array(f"rows:{name}").astype(np.int64),
+                kept.array(f"use:{name}").astype(np.uint8),
+                {h: kept.array(f"holder:{name}:{h}").astype(np.int64) for h in holders},
+                kept.array(f"sample:{name}").astype(np.uint8) if f"sample:{name}" in kept.blobs else None,
+            )
+        agreed = {name: Payload(body) for name, body in kept.get("agreed").items()}
+        return cls(study, research_seed, agreed, lists, kept.get("given"))
+
     @property
     def training(self) -> dict[str, int]:
         """Training rows by bank."""
@@ -89,25 +118,19 @@ class Roster:
         return labelled_among(self.given, self.holdout, "holdout")
 
 
-def agree(
-    exchange: Exchange,
-    study: Study,
-    hub: Hub,
-    research_seed: int | None,
-    members: Sequence[str] | None = None,
-) -> dict[str, Payload]:
-    """Exchange 1: every member's agreement, with public rules checked across institutions.
-
-    members: only these are needed, for a training that goes on after a stop; all agreed before.
-    """
-    content = Payload(
-        {"study": study.model_dump(mode="json"), "attempt": exchange.attempt, "research_seed": research_seed}
-    )
-    if members is not None:
-        return exchange.roll_call(members, content, hub.pins, study.digest())
+def agree(exchange: Exchange, study: Study, hub: Hub, research_seed: int | None) -> dict[str, Payload]:
+    """Exchange 1: every member's agreement, with public rules checked across institutions."""
+    content = description(study, exchange.attempt, research_seed)
     agreed = exchange.roll_call(study.members, content, hub.pins, study.digest(), optional=study.optional)
     check_statements(study, stated(agreed, study))
     return agreed
+
+
+def description(study: Study, attempt: str, research_seed: int | None) -> Payload:
+    """What members are told of a study to agree to."""
+    return Payload(
+        {"study": study.model_dump(mode="json"), "attempt": attempt, "research_seed": research_seed}
+    )
 
 
 def check_statements(study: Study, statements: Statements) -> None:
@@ -154,6 +177,7 @@ def align(
     statements = {name: agreed[name].get("statement") for name in study.members}
     members = {
         "study": study.digest(),
+        "protocol": exchange.protocol,
         "research_seed": research_seed,
         "keys": keys,
         "hub_key": signed.to_dict(),

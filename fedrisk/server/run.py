@@ -1,26 +1,22 @@
 """One study from the first exchange to its results; the same on every engine."""
 
 import contextlib
+import math
 import secrets
 import time
-from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from flwr.serverapp import Grid
 
-from fedrisk.alignment.matching import BankList
 from fedrisk.attempt_id import short
-from fedrisk.errors import DataError, PeerError, Stopped, StoreError, TrainingError
+from fedrisk.errors import DataError, FedriskError, LostError, PeerError, Stopped, StoreError
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipe import Recipe, Section
-from fedrisk.releases.plan import Plan
-from fedrisk.server.checkpoint import Checkpoint, packed, unpacked
 from fedrisk.server.exchange import Exchange, Report
 from fedrisk.server.hub import Hub
+from fedrisk.server.journal import ALIGNED, Journal
 from fedrisk.server.outcome import HubSession, Outcome, left_undone
 from fedrisk.server.results import Results
 from fedrisk.server.roster import (
@@ -28,6 +24,7 @@ from fedrisk.server.roster import (
     agree,
     align,
     check_overlap,
+    description,
     little_in_common,
     planned,
     roster_features,
@@ -60,37 +57,53 @@ def run_study(
     engine: str,
     research_seed: int | None = None,
     attempt: str | None = None,
-    timeout: float = 3600.0,
+    timeout: float = math.inf,
     report: Report | None = None,
     resume: bool = False,
+    patient: bool = True,
     out: Path | None = None,
 ) -> Results:
     """Run a study over a grid whose nodes serve its institutions.
 
     Where optional institutions refuse or are not there, it goes on without them, under a new attempt; the results say
-    who took part. resume: go on with a training that was stopped. out: where the results will go, for the entry of the
-    run (server/runs). Results are in the hub's own store, beside that entry, before this returns, with the tables that
-    members sign of what left them (server/tables).
-    Errors: PeerError where an institution refuses or is lost, ConfigError where public rules are broken or there is
-    nothing to resume, DataError where nothing is in common. Nothing is released before all agree.
-    ``Stopped`` (a KeyboardInterrupt) where a person stops it once all is finished.
+    who took part. resume: go on with a run of the study that was stopped (server/journal), that of ``attempt`` or the
+    newest; one that was stopped before the rows were in order begins anew, under a new attempt: nobody was charged.
+    timeout: bounds the study's deadlines. patient: whether lost institutions are asked again until the deadline
+    (server/post). out: where the results will go, for the entry of the run (server/runs). Results are in the hub's own
+    store, beside that entry, before this returns, with the tables that members sign of what left them (server/tables).
+    Errors: PeerError where an institution refuses or is lost (LostError where nobody refused: then the run can go on),
+    ConfigError where public rules are broken or there is nothing to resume, DataError where nothing is in common.
+    Nothing is released before all agree. ``Stopped`` (a KeyboardInterrupt) where a person stops it once all is
+    finished.
     """
     recipe.require()
     asked = recipe.checked(study)
-    checkpoint = Checkpoint.latest(hub, asked, research_seed) if resume else None
     study = asked
-    if checkpoint is not None and checkpoint.begun is not None:
-        attempt, study = checkpoint.attempt, study_from(checkpoint.begun.get("content"))
 
     def trial(study: Study, attempt: str) -> "_Trial":
-        exchange = Exchange(grid, attempt, timeout=timeout, report=report)
-        return _Trial(exchange, study, asked, recipe, hub, engine, research_seed, checkpoint, out)
+        exchange = Exchange(
+            grid,
+            attempt,
+            timeout=timeout,
+            deadline=study.deadline,
+            report=report,
+            journal=Journal.of(hub, attempt),
+            patient=patient,
+        )
+        return _Trial(exchange, study, asked, recipe, hub, engine, research_seed, out)
 
+    if resume:
+        journal = Journal.latest(hub, asked, research_seed, attempt)
+        study = study_from(journal.begun["content"])
+        if journal.can_go_on:
+            return trial(study, journal.attempt).run()
+        trial(study, journal.attempt).abandon()
+        study, attempt = asked, None
     first = trial(study, attempt or new_attempt())
     try:
         return first.run()
     except PeerError:
-        if first.agreed or resume or (smaller := _without_missing(first.exchange, study, recipe)) is None:
+        if first.agreed or (smaller := _without_missing(first.exchange, study, recipe)) is None:
             raise
     return trial(smaller, new_attempt()).run()
 
@@ -106,10 +119,14 @@ class _Trial:
     hub: Hub
     engine: str
     research_seed: int | None
-    checkpoint: Checkpoint | None
     out: Path | None
     agreed: bool = False
     start: float = field(default_factory=time.monotonic)
+
+    @property
+    def journal(self) -> Journal:
+        """What is kept of the attempt."""
+        return Journal.of(self.hub, self.exchange.attempt)
 
     def run(self) -> Results:
         """From the first exchange to the results, which are kept at once; errors as of :func:`run_study`."""
@@ -124,22 +141,19 @@ class _Trial:
 
             exchange.on_charge = went
             try:
-                results, checkpoint = self._results(log)
+                self.journal.begin(self.asked, self.study, self.research_seed)
+                results = self._results(log)
             except BaseException as error:
-                if self.checkpoint is not None and isinstance(error, TrainingError):
-                    # From the same totals it would only diverge again.
-                    self.checkpoint.drop()
                 went()
-                # Also where somebody stops it by hand: nobody keeps its secrets, but of a training that can be resumed.
-                if self.checkpoint is None or self.checkpoint.begun is None:
-                    exchange.close()
+                # Also where somebody stops it by hand: nobody keeps secrets of what cannot go on.
+                if not (_goes_on(error) and self.journal.can_go_on):
+                    self.end()
                 raise
             went()
             kept = log.finish(results)
         results = results if kept else results.with_finding(left_undone("entry", StoreError("")))
         try:
-            exchange.close()
-            checkpoint.drop()
+            self.end()
             return self._with_tables(results)
         except KeyboardInterrupt:
             raise Stopped(finished(results)) from None
@@ -157,26 +171,47 @@ class _Trial:
             runs.save(results)
         return results
 
-    def _results(self, log: Log) -> tuple[Results, Checkpoint]:
-        exchange, members = self.exchange, None if self.checkpoint is None else self.checkpoint.active
-        agreed = agree(exchange, self.study, self.hub, self.research_seed, members)
+    def end(self) -> None:
+        """Nothing of the attempt will go on: institutions forget its secrets, the hub its journal."""
+        self.exchange.close()
+        self.journal.drop()
+
+    def abandon(self) -> None:
+        """End an attempt that a hub left that was killed before the rows were in order."""
+        self._expect()
+        self.end()
+
+    def _expect(self) -> None:
+        content = description(self.study, self.exchange.attempt, self.research_seed)
+        self.exchange.expect(self.study.members, content, self.hub.pins, self.study.digest())
+
+    def _results(self, log: Log) -> Results:
+        exchange = self.exchange
+        self._expect()
+        roster = self._roster()
         self.agreed = True
-        session, plan = _session(
-            exchange,
-            self.study,
-            self.recipe,
-            self.hub,
-            agreed,
-            self.research_seed,
-            self.checkpoint,
-            self.asked,
-        )
-        self.checkpoint = session.checkpoint
-        session = replace(
-            session, note=log.note, so_far=lambda outcome: log.so_far(self._summed_up(session, outcome))
-        )
-        outcome = self.recipe.hub(session, plan)
-        return self._summed_up(session, outcome), session.checkpoint
+        plan = planned(self.study, roster.agreed, self.recipe.plan)
+        _check_overlap(exchange, roster)
+        session = HubSession(exchange, roster, note=log.note)
+        session = replace(session, so_far=lambda outcome: log.so_far(self._summed_up(session, outcome)))
+        return self._summed_up(session, self.recipe.hub(session, plan))
+
+    def _roster(self) -> Roster:
+        """Who agreed and the order of rows, made once in an attempt (exchanges 1 to 4).
+
+        Answers are in memory alone: the pseudonyms are sealed for a key that is never on the hub's disk.
+        """
+
+        def make() -> Payload:
+            exchange, study, hub = self.exchange, self.study, self.hub
+            with exchange.in_memory():
+                agreed = agree(exchange, study, hub, self.research_seed)
+                self.agreed = True
+                self.recipe.members(study, roster_features(study, agreed))
+                sample = planned(study, agreed, self.recipe.plan).sample_rows
+                return align(exchange, study, hub, agreed, self.research_seed, sample).to_payload()
+
+        return Roster.from_payload(self.study, self.research_seed, self.exchange.once(ALIGNED, make))
 
     def _summed_up(self, session: HubSession, outcome: Outcome) -> Results:
         """The results with a signed record; without figures where these cannot be made of what was released."""
@@ -207,31 +242,6 @@ def _without_missing(exchange: Exchange, study: Study, recipe: Recipe) -> Study 
     return recipe.checked(study.without(left_out))
 
 
-def _session(
-    exchange: Exchange,
-    study: Study,
-    recipe: Recipe,
-    hub: Hub,
-    agreed: Mapping[str, Payload],
-    research_seed: int | None,
-    checkpoint: Checkpoint | None,
-    asked: Study,
-) -> tuple[HubSession, Plan]:
-    """The aligned study and its plan, made here once; taken from the checkpoint where a training is resumed."""
-    begun = None if checkpoint is None else checkpoint.begun
-    known = agreed if begun is None else unpacked(begun.get("agreed"))
-    recipe.members(study, roster_features(study, known))
-    plan = planned(study, known, recipe.plan)
-    if begun is None:
-        roster = align(exchange, study, hub, agreed, research_seed, plan.sample_rows)
-        _check_overlap(exchange, roster)
-    else:
-        roster = _restored(study, research_seed, begun)
-    kept = checkpoint or Checkpoint.of(hub, exchange.attempt)
-    session = HubSession(exchange, roster, kept, keep_in(kept, roster, asked))
-    return session, plan
-
-
 def _check_overlap(exchange: Exchange, roster: Roster) -> None:
     """Errors of ``check_overlap``; those whom it concerns are told with the end of the attempt."""
     try:
@@ -241,40 +251,8 @@ def _check_overlap(exchange: Exchange, roster: Roster) -> None:
         raise
 
 
-def keep_in(checkpoint: Checkpoint, roster: Roster, asked: Study) -> Callable[[Payload], None]:
-    """Begins a checkpoint with what a recipe set up; ``asked``: the study before members were left out of it."""
-    return lambda state: _keep(checkpoint, roster, state, asked)
-
-
-def _keep(checkpoint: Checkpoint, roster: Roster, state: Payload, asked: Study) -> None:
-    """Begin the checkpoint: who agreed, the order of rows, and what the recipe needs to go on."""
-    blobs: dict[str, Any] = {f"recipe|{name}": blob for name, blob in state.blobs.items()}
-    for name, rows in roster.lists.items():
-        blobs |= {f"rows:{name}": rows.rows, f"use:{name}": rows.use}
-        blobs |= {f"holder:{name}:{holder}": there for holder, there in rows.holders.items()}
-    body: Mapping[str, Any] = {
-        "asked": asked.digest(),
-        "content": roster.study.model_dump(mode="json"),
-        "trainers": list(roster.study.trainers),
-        "research_seed": roster.research_seed,
-        "given": dict(roster.given),
-        "agreed": packed(roster.agreed),
-        "recipe": dict(state.body),
-    }
-    checkpoint.begin(Payload(body, blobs))
-
-
-def _restored(study: Study, research_seed: int | None, begun: Payload) -> Roster:
-    lists = {}
-    for name in study.trainers:
-        holders = {
-            key.split(":")[2]: begun.array(key) for key in begun.blobs if key.startswith(f"holder:{name}:")
-        }
-        lists[name] = BankList(
-            name,
-            begun.array(f"rows:{name}").astype(np.int64),
-            begun.array(f"use:{name}").astype(np.uint8),
-            {h: there.astype(np.int64) for h, there in holders.items()},
-        )
-    agreed = unpacked(begun.get("agreed"))
-    return Roster(study, research_seed, agreed, lists, begun.get("given"))
+def _goes_on(error: BaseException) -> bool:
+    """Whether a run that was stopped by this can go on: not where somebody refused, or it would only fail again."""
+    if isinstance(error, LostError | StoreError):
+        return True
+    return not isinstance(error, FedriskError)

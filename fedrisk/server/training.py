@@ -1,4 +1,4 @@
-"""Training over masked, noisy sums, from the hub's side: set-up, steps, recovery from drop-outs, checkpoints.
+"""Training over masked, noisy sums, from the hub's side: set-up, steps, recovery from drop-outs.
 
 The same for networks at banks and for encoders at data holders; what is trained is a vector of weights to the
 hub. It sends the weights, gets the noisy total of all trainers' clipped gradients (distributed) or of their
@@ -6,10 +6,11 @@ changes to the model (silo), and moves. Each step is two exchanges, masked sums 
 (see secure/double_mask), and a third between them where somebody was lost: the survivors confirm to each other who they
 are (secure/survivors). A trainer alone needs no masks, as its own noise is whole.
 
-Every total is kept in the checkpoint, and the model of any step is redone from the totals: a run that was
-stopped goes on where it was, at no further price.
+Every total is kept in the journal, and the model of any step is redone from the totals: a run that was stopped goes on
+where it was, at no further price.
 """
 
+import functools
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -18,23 +19,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.errors import PeerError, TrainingError
+from fedrisk.errors import LostError, TrainingError
 from fedrisk.models.trainable import MOST_WEIGHT, TrainedModel, about_training
 from fedrisk.models.tuning import Tuning
 from fedrisk.progress import counted
 from fedrisk.protocol.payload import Payload, spends_in
 from fedrisk.releases.gradient_sums import TrainingPlan
-from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
+from fedrisk.releases.record import ReleasedBlock, ReleasedSums
 from fedrisk.secure import double_mask, step_keys
 from fedrisk.secure.fixed_point import BITS, dequantise
-from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.noisy_sums import NoisySums
 from fedrisk.server.optimiser import Optimiser
 from fedrisk.server.outcome import TrainingFigures
 
 Floats = NDArray[np.float64]
-RECORD = "release_record"
-"""Name of the record so far in a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +51,10 @@ class Trained:
 class Rounds:
     """The rounds of one training over an exchange."""
 
-    def __init__(self, sums: NoisySums, plan: TrainingPlan, tuning: Tuning, checkpoint: Checkpoint) -> None:
+    def __init__(self, sums: NoisySums, plan: TrainingPlan, tuning: Tuning) -> None:
         """``tuning``: what the recipe takes by default and the study chose."""
         self.exchange, self.roster, self.sums = sums.exchange, sums.roster, sums
-        self.plan, self.checkpoint = plan, checkpoint
-        self.tuning = tuning
+        self.plan, self.tuning = plan, tuning
         self._keys: dict[str, step_keys.StepKeys] = {}
         self._shares: Mapping[str, Mapping[str, bytes]] = {}
         self.active: list[str] = list(plan.trainers)
@@ -110,38 +107,18 @@ class Rounds:
                 for name in trainers
             }
 
-    def state(self, **more: Any) -> Payload:
-        """What has to be kept so that rounds can go on in another process; public, or sealed."""
-        blobs = {f"{to}|{giver}": blob for to, given in self._shares.items() for giver, blob in given.items()}
-        keys = {name: k.to_dict() for name, k in self._keys.items()}
-        body = {"keys": keys, "view": self.exchange.view_state()}
-        return Payload({**body, **more}, {**blobs, RECORD: self.sums.record.to_bytes()})
-
-    def resume(self, state: Payload) -> None:
-        """Take over what :meth:`state` gave."""
-        self._keys = {n: step_keys.StepKeys.from_dict(k) for n, k in state.get("keys").items()}
-        self.exchange.begin_view(self.roster.study.digest(), state.get("view"))
-        self.sums.record = ReleaseRecord.from_bytes(state.raw(RECORD))
-        shares: dict[str, dict[str, bytes]] = {}
-        for name in (n for n in state.blobs if n != RECORD):
-            to, _, giver = name.partition("|")
-            shares.setdefault(to, {})[giver] = state.raw(name)
-        self._shares = shares
-
     def run(self, start: NDArray[np.float32]) -> Trained:
-        """All steps from these weights on; those that the checkpoint has are taken from there.
+        """All steps from these weights on; totals that were kept before a stop are taken as they are.
 
         Raises TrainingError where the weights leave all sense, PeerError where too few trainers are left.
         """
         optimiser = Optimiser(start.astype(float), self.tuning)
         weights, norms = [], []
         for number in counted("training steps", range(self.plan.steps)):
-            kept = self.checkpoint.step(number)
-            if kept is None:
-                kept = self._step(number, optimiser.weights)
-            else:
-                self.lost = dict(kept.get("lost"))
-                self.active = [n for n in self.plan.trainers if n not in self.lost]
+            at = optimiser.weights
+            kept = self.exchange.once(f"step_{number}", functools.partial(self._step, number, at))
+            self.lost = dict(kept.get("lost"))
+            self.active = [n for n in self.plan.trainers if n not in self.lost]
             self._record(number, kept)
             change = self._change(kept)
             norms.append(float(np.linalg.norm(change)))
@@ -229,7 +206,10 @@ class Rounds:
         return total * (sum(rows[name] for name in self.plan.trainers) / there)
 
     def _step(self, number: int, weights: Floats) -> Payload:
-        """One round: vectors, then shares that open the masks; kept before it is used."""
+        """One round: vectors, then shares that open the masks.
+
+        Who sent a vector is kept before any mask is opened: nodes answer for one list of survivors only.
+        """
         trainers, what = self.plan.trainers, f"step {number + 1} of {self.plan.steps}"
         request = {
             name: Payload(
@@ -242,19 +222,17 @@ class Rounds:
             answers = self.exchange("step", what, request)
             total = answers[trainers[0]].array("update")
         else:
-            before = self.checkpoint.survivors(number)  # of a run that stopped while masks were opened
-            if before is not None:
-                self._mark_lost(before, number, what)
-                request = {name: request[name] for name in self.active}
-            answers = self.exchange.gather("step", what, request)
+            answers = self._gather("step", what, request)
             self._mark_lost(answers, number, what)
-            self.checkpoint.keep_survivors(number, list(answers))
             vectors = {name: a.array("update") for name, a in answers.items()}
             total = self._opened(number, vectors, double_mask.weights_digest(weights), what)
         spends = [spend for a in answers.values() for spend in spends_in(a)]
-        notes = {"survivors": sorted(answers), "lost": self.lost, "spends": spends}
-        self.checkpoint.keep_step(number, dequantise(total), notes)
+        notes = {"survivors": sorted(answers), "lost": dict(self.lost), "spends": spends}
         return Payload(notes, {"total": dequantise(total)})
+
+    def _gather(self, action: str, what: str, request: Mapping[str, Payload]) -> dict[str, Payload]:
+        """Answers of who is there; an exchange with too few of them is not over."""
+        return self.exchange.gather(action, what, request, fewest=self.plan.threshold)
 
     def _opened(
         self, number: int, vectors: Mapping[str, NDArray[np.uint64]], bound: str, what: str
@@ -264,7 +242,7 @@ class Rounds:
         signatures = self._confirmed(lists, what) if lost else {}
         request = Payload(lists, signatures)
         asked = [name for name in sorted(vectors) if name in self.active]
-        answers = self.exchange.gather("unmask", f"masks of {what}", dict.fromkeys(asked, request))
+        answers = self._gather("unmask", f"masks of {what}", dict.fromkeys(asked, request))
         self._mark_lost(answers, number + 1, what)
         revealed = {n: double_mask.Revealed.from_dict(a.get("revealed")) for n, a in answers.items()}
         return double_mask.recover(self.terms, self._keys, number, vectors, revealed, bound)
@@ -272,7 +250,7 @@ class Rounds:
     def _confirmed(self, lists: Mapping[str, Any], what: str) -> dict[str, bytes]:
         """The survivors' signatures of who they are; whoever gives none is lost from the next step on."""
         request = dict.fromkeys(lists["survivors"], Payload(lists))
-        answers = self.exchange.gather("confirm", f"survivors of {what}", request)
+        answers = self._gather("confirm", f"survivors of {what}", request)
         self._mark_lost(answers, lists["step"] + 1, what)
         return {name: answer.raw("signature") for name, answer in answers.items()}
 
@@ -282,7 +260,7 @@ class Rounds:
             self.lost.setdefault(name, number)
         self.active = [n for n in self.active if n in answers]
         if len(self.active) < self.plan.threshold:
-            raise PeerError(
+            raise LostError(
                 f"{what}: {', '.join(sorted(self.lost))} lost, {len(self.active)} trainers are left and "
                 f"training.threshold is {self.plan.threshold}. The sum of this step was not opened; see that the nodes "
                 "run, and go on with --resume within a day, or run the study again"

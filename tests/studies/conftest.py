@@ -30,13 +30,13 @@ from fedrisk.protocol.statements import binary_labels
 from fedrisk.recipes import recipe_of, study_from
 from fedrisk.recipes.scorecard.fitting import card_bins, sizes_of
 from fedrisk.releases.plan import Plan
-from fedrisk.server.checkpoint import Checkpoint
 from fedrisk.server.exchange import Exchange
 from fedrisk.server.hub import Hub
+from fedrisk.server.journal import ALIGNED, Journal
 from fedrisk.server.outcome import HubSession
 from fedrisk.server.results import Results
 from fedrisk.server.roster import Roster, agree, align, check_overlap, planned, roster_features
-from fedrisk.server.run import keep_in, new_attempt
+from fedrisk.server.run import new_attempt
 from fedrisk.server.summary import summarise
 from fedrisk.study import Study
 
@@ -173,9 +173,18 @@ class Record(Exchange):
         self.steps: list[Step] = []
         self.lose: Lose | None = None
         self.change: Change | None = None
+        self._gone: Mapping[str, str] = {}
         self.late: dict[tuple[str, int], dict[str, Payload]] = {}
 
-    def _send(self, action: Any, what: str, content: Any, nodes: Any, **how: Any) -> dict[str, Payload]:
+    def roll_call(self, members: Any, content: Any, *args: Any, **how: Any) -> dict[str, Payload]:
+        step = Step("describe", {name: Payload(dict(content.body)) for name in members}, {})
+        self.steps.append(step)
+        if self.change is not None:
+            self.change(self, step)
+        step.answers = super().roll_call(members, content, *args, **how)
+        return step.answers
+
+    def _ask(self, action: Any, content: Any, **how: Any) -> dict[str, Payload]:
         step = Step(action, {n: Payload(dict(p.body), dict(p.blobs)) for n, p in content.items()}, {})
         self.steps.append(step)
         if self.change is not None:
@@ -184,10 +193,15 @@ class Record(Exchange):
         number = next(iter(content.values())).body.get("step")
         gone = self.lose(action, number) if self.lose is not None and how.get("tolerant") else {}
         asked = {n: p for n, p in content.items() if gone.get(n) != "dead"}
-        answers = super()._send(action, what, asked, nodes, **how)
+        self._gone = gone
+        answers = super()._ask(action, asked, **how)
         self.late[action, number] = {n: a for n, a in answers.items() if n in gone}
         step.answers = {n: a for n, a in answers.items() if n not in gone}
         return step.answers
+
+    def _kept(self, spool: Any, action: str, name: str, kept: Any) -> Payload:
+        """What comes too late is kept by nobody."""
+        return kept.answer if name in self._gone else super()._kept(spool, action, name, kept)
 
 
 @dataclass
@@ -302,17 +316,21 @@ class Consortium:
         register(nodes, self.hub)
         present = {name: path for name, path in self.paths.items() if name not in without}
         grid = InProcessGrid(client_app, present, wire=wire)
-        exchange = Record(grid, new_attempt(), timeout=timeout, report=report)
+        attempt = new_attempt()
+        journal = Journal.of(self.hub, attempt)
+        exchange = Record(grid, attempt, timeout=timeout, report=report, journal=journal)
+        journal.begin(recipe_of(study).checked(study), study, research_seed)
         exchange.lose, exchange.change = lose, change
         self.last = exchange
         recipe = recipe_of(study)
-        agreed = agree(exchange, study, self.hub, research_seed)
-        recipe.members(study, roster_features(study, agreed))
-        plan = planned(study, agreed, recipe.plan)
-        roster = align(exchange, study, self.hub, agreed, research_seed, plan.sample_rows)
+        with exchange.in_memory():
+            agreed = agree(exchange, study, self.hub, research_seed)
+            recipe.members(study, roster_features(study, agreed))
+            plan = planned(study, agreed, recipe.plan)
+            roster = align(exchange, study, self.hub, agreed, research_seed, plan.sample_rows)
+        exchange.once(ALIGNED, roster.to_payload)
         check_overlap(roster)
-        checkpoint = Checkpoint.of(self.hub, exchange.attempt)
-        session = HubSession(exchange, roster, checkpoint, keep_in(checkpoint, roster, study))
+        session = HubSession(exchange, roster)
         outcome = recipe.hub(session, plan)
         outcome.record = outcome.record.signed(self.hub.identity)
         results = summarise(session, outcome, recipe.summary(outcome), engine="in-process", seconds=0.0)

@@ -60,7 +60,7 @@ def test_what_diverges_is_stopped_and_leaves_nothing_but_its_price(kit, tmp_path
         # No result, and no secret of the attempt.
         assert not list((node.store.path / "results").glob("*/*"))
     # It would diverge again from the same totals: nothing is kept to go on from.
-    assert not list((own.hub.path / "checkpoints").glob("*"))
+    assert not list((own.hub.path / "runs").glob("*/journal"))
     with pytest.raises(ConfigError, match="without --resume"):
         run_local(own.study, own.paths, hub=own.hub, research_seed=seed, resume=True)
 

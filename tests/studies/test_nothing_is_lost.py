@@ -290,6 +290,7 @@ def test_what_is_optional_at_the_hub_costs_no_results(consortium, tmp_path, monk
     assert back.auc == results.auc is not None
     undone = [f.values for f in back.findings if f.code == "left_undone"]
     assert undone == [{"part": part, "code": "internal"}]
+    assert f"Not done: {part}" in (tmp_path / "out" / "report.html").read_text()
     runs, run = kept(results.attempt)
     assert (run.state, run.results) == ("finished", "whole")
     assert "ZeroDivisionError" in (runs.path / run.attempt / "errors.log").read_text()

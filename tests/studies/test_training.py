@@ -26,7 +26,7 @@ from fedrisk.releases.budget import total_mu
 from fedrisk.releases.gradient_sums import training_plan
 from fedrisk.secure.fixed_point import dequantise
 from fedrisk.secure.ring import to_signed
-from fedrisk.server.checkpoint import Checkpoint
+from fedrisk.server.journal import Journal
 from fedrisk.study import NO_PRIVACY
 from support.lies import retell
 
@@ -241,7 +241,7 @@ def test_too_few_banks_open_nothing_and_training_goes_on_later(kit, tmp_path):
     results = run_local(own.study, own.paths, hub=own.hub, research_seed=4, resume=True)
     assert np.array_equal(TrainedModel.from_bytes(results.network).weights, uninterrupted)
     assert results.to_dict()["training"]["lost"] == {}
-    assert not list((own.hub.path / "checkpoints").iterdir())
+    assert not list((own.hub.path / "runs").glob("*/journal"))
     with pytest.raises(ConfigError, match="run it again, without --resume"):
         run_local(own.study, own.paths, hub=own.hub, research_seed=4, resume=True)
 
@@ -390,7 +390,7 @@ def test_a_hub_that_names_different_survivors_gets_no_share(kit, tmp_path):
         lie(run, step)
         if step.action == "unmask":
             asked = {b: Payload({**step.sent[b].body}) for b in step.sent}
-            confirmed = super(type(run), run)._send("confirm", "", asked, run._nodes, tolerant=True)
+            confirmed = super(type(run), run)._ask("confirm", asked, tolerant=True)
             signatures = {b: a.raw("signature") for b, a in confirmed.items()}
             assert set(signatures) == set(FIVE)
             for b in step.sent:
@@ -419,7 +419,7 @@ def test_other_weights_for_one_bank_leave_noise_and_no_sum(kit, tmp_path):
     own = consortium(kit, tmp_path, training={"steps": 3, "optimiser": "sgd"})
     with pytest.raises(TrainingError, match="diverged in step 2 of 3.*learning_rate.*sent different weights"):
         own.run(own.with_study(privacy={"epsilon": math.inf}), research_seed=1, change=differ)
-    total = Checkpoint.of(own.hub, own.last.attempt).step(1).array("total")
+    total = Journal.of(own.hub, own.last.attempt).result("step_1").array("total")
     assert (
         np.median(np.abs(total)) > 2.0**34
     )  # uniform on 64 bits has its median size at 2^62, in units of 2^-24
@@ -675,11 +675,12 @@ def test_exchanges_are_two_a_step(private):
     assert private.results.to_dict()["exchanges"] == 4 + 1 + 2 + 2 * 3 + 1
 
 
-def test_checkpoints_of_another_study_are_not_taken(kit, tmp_path):
+def test_journals_of_another_study_are_not_taken(kit, tmp_path):
     own = consortium(kit, tmp_path)
-    Checkpoint.of(own.hub, "a" * 32).begin(Payload({"asked": "other", "research_seed": None}))
+    other = own.with_study(purpose="another")
+    Journal.of(own.hub, "a" * 32).begin(other, other, None)
     with pytest.raises(ConfigError, match="can be resumed"):
-        Checkpoint.latest(own.hub, own.study, None)
+        Journal.latest(own.hub, own.study, None)
 
 
 def test_another_trained_model_for_some_banks_opens_no_evaluation(kit, tmp_path):

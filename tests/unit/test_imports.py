@@ -61,7 +61,7 @@ LAYERS = {
     },
     "engine": {
         *("errors", "files", "findings", "home", "study", "alignment", "deploy"),
-        *("data", "secure", "privacy", "releases"),
+        *("audit", "data", "secure", "privacy", "releases"),
         *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id"),
     },
     "report": {"errors", "findings", "metrics", "releases", "models", "recipe", "server"},

@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fedrisk.errors import ProtocolError, StoreError
 from fedrisk.files import damaged, make_folders, read_kept, reserve, write_atomic
+from fedrisk.protocol.payload import Payload, packed_parts, unpack
 
 State = TypeVar("State")
 Made = TypeVar("Made")
@@ -26,6 +27,7 @@ Made = TypeVar("Made")
 _OVER = "over"
 _AGAIN = "run the study again"
 _RESERVE = "reserve"
+_ANSWER = "last.answer"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,15 @@ class Since:
     """When an attempt began here, UTC in ISO 8601: times of files change when a store is copied."""
 
     time: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The last request of the attempt: its action and digest; answer: digest of its answer, once that is kept."""
+
+    action: str
+    digest: str
+    answer: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +158,29 @@ class AttemptStore:
         """What was told or answered before, or None."""
         file = self.folder / f"{name}.message"
         return read_kept(file, _AGAIN) if file.exists() else None
+
+    def keep_answer(self, asked: Asked, answer: Payload) -> None:
+        """Keep the answer to the last request, in the place of the one before: the same bytes are given again."""
+        write_atomic(self.folder / _ANSWER, packed_parts(answer))
+        self.save(replace(asked, answer=answer.digest()))
+
+    def kept_answer(self, asked: Asked) -> Payload | None:
+        """The answer that was kept for exactly this request, or None: also where its file is damaged."""
+        last = self.find(Asked)
+        if last is None or not last.answer or (last.action, last.digest) != (asked.action, asked.digest):
+            return None
+        try:
+            answer = unpack((self.folder / _ANSWER).read_bytes())
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return answer if answer.digest() == last.answer else None
+
+    def drop_answer(self) -> None:
+        """Forget the kept answer, for good; StoreError where it cannot be deleted."""
+        try:
+            (self.folder / _ANSWER).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{self.folder} cannot be changed: {error.strerror}") from None
 
     def put(self, name: str, array: NDArray[Any]) -> None:
         """Keep an array; ProtocolError once the attempt is over."""

@@ -360,8 +360,10 @@ class NodeStore:
         """Forget attempts of more than a day ago that nobody closed: a hub that was killed sends no last message."""
         for folder in (self.path / "attempts").glob("*"):
             state = AttemptStore(folder)
-            if state.exists and not state.over and time.time() - state.touched > OLD_SECONDS:
-                state.forget_secrets()
+            if state.exists and time.time() - state.touched > OLD_SECONDS:
+                if not state.over:
+                    state.forget_secrets()
+                state.drop_answer()
 
     def open_attempts(self) -> list[AttemptStore]:
         """Attempts that have begun here and are not over, without those that have been silent for long."""

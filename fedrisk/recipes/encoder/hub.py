@@ -23,7 +23,7 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
     ConfigError where holders state no encoder; that it is one and the same, the roll call has checked. PeerError
     where one refuses or too few are left for a step; TrainingError where it diverges.
     """
-    roster, begun = session.roster, session.checkpoint.recipe
+    roster = session.roster
     study = roster.study
     rule = roster.statements[study.trainers[0]].encoder
     if rule is None:
@@ -32,13 +32,9 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
         )
     design = EncoderDesign.from_dict(rule["design"])
     sums = NoisySums(session.exchange, roster)
-    rounds = Rounds(sums, plan.trained, tuning(study), session.checkpoint)
-    if begun is None:
-        send_order(sums)
-        rounds.set_up(design.to_dict(), {"design": design.to_dict()})
-        session.keep(rounds.state())
-    else:
-        rounds.resume(begun)
+    rounds = Rounds(sums, plan.trained, tuning(study))
+    send_order(sums)
+    rounds.set_up(design.to_dict(), {"design": design.to_dict()})
     trained = rounds.run(initial_weights(design, roster.research_seed or 0))
     outcome = Outcome(
         record=sums.record,

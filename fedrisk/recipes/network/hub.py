@@ -9,7 +9,6 @@ import numpy as np
 from scipy.special import expit
 
 from fedrisk.findings import Finding
-from fedrisk.models.binning import Bins
 from fedrisk.models.network import NetworkDesign, initial_weights, named_weights
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import evaluated
@@ -32,24 +31,16 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
 
     Raises PeerError where a bank refuses, or too few are left to open a step's sum; TrainingError where it diverges.
     """
-    roster, begun = session.roster, session.checkpoint.recipe
+    roster = session.roster
     study, training = roster.study, plan.trained
     sums = NoisySums(session.exchange, roster)
-    if begun is None:
-        released = release_edges(sums, plan)
-        bins = find_bins(study, plan, released, sum(roster.labelled.values()), mu_of_counts(study, plan))
-        session.exchange.tell("bins", {"bins": [b.to_dict() for b in bins]}, blobs_of(released))
-    else:
-        bins = [Bins.from_dict(b) for b in begun.get("bins")]
     rows = sum(roster.labelled.values())
+    released = release_edges(sums, plan)
+    bins = find_bins(study, plan, released, rows, mu_of_counts(study, plan))
+    session.exchange.tell("bins", {"bins": [b.to_dict() for b in bins]}, blobs_of(released))
     design = design_of(study, training, rows, bins)
-    rounds = Rounds(sums, training, tuning(study, training, rows), session.checkpoint)
-    if begun is None:
-        context = {"bins": [b.to_dict() for b in bins], "design": design.to_dict()}
-        rounds.set_up(design.to_dict(), context)
-        session.keep(rounds.state(bins=context["bins"]))
-    else:
-        rounds.resume(begun)
+    rounds = Rounds(sums, training, tuning(study, training, rows))
+    rounds.set_up(design.to_dict(), {"bins": [b.to_dict() for b in bins], "design": design.to_dict()})
     trained = rounds.run(initial_weights(design, roster.research_seed or 0))
     outcome = Outcome(
         record=sums.record,

@@ -1,11 +1,14 @@
 """The ClientApp: a refusal is a code, whatever the message was and whatever goes wrong with the refusal itself."""
 
 import pytest
-from flwr.app import RecordDict
+from flwr.app import Message, RecordDict
 
 from fedrisk.clients import app
+from fedrisk.clients.node import Node
 from fedrisk.engine.in_process_grid import InProcessGrid
-from fedrisk.protocol.payload import Payload, from_record, request
+from fedrisk.errors import VersionError
+from fedrisk.protocol.payload import Payload, from_record, protocol_of, request, to_record
+from fedrisk.protocol.versions import PROTOCOL, Spoken
 
 
 @pytest.fixture
@@ -54,4 +57,36 @@ def test_a_message_without_records_is_refused(consortium):
     message = request(Payload(), "describe", grid.get_node_ids()[0], ttl=60.0)
     message.content = RecordDict()
     (reply,) = grid.send_and_receive([message])
-    assert from_record(reply.content).refusal == "protocol"
+    # It names no protocol.
+    assert from_record(reply.content).refusal == "version"
+
+
+@pytest.mark.parametrize("kind", ["query.no_such_action", "query.default", "train.step", "evaluate"])
+def test_an_action_that_is_not_known_is_refused_as_of_another_version(consortium, kind):
+    """Flower itself would raise, and the hub would see a node that was lost."""
+    grid = InProcessGrid(app.app, {"bank": consortium.paths["bank"]})
+    message = Message(to_record(Payload({"attempt": "0123456789"})), grid.get_node_ids()[0], kind, ttl=60.0)
+    (reply,) = grid.send_and_receive([message])
+    answer = from_record(reply.content)
+    assert answer.body == {"refused": "version", **Spoken.here().to_dict()}
+    said = Node.open(consortium.paths["bank"]).store.errors("0123456789")[-1]
+    assert "Upgrade fedrisk here" in said["text"]
+
+
+def test_an_action_of_another_recipe_is_refused_as_of_another_version(consortium):
+    with pytest.raises(VersionError, match="does not know; the hub runs a later"):
+        app.action_of(Node.open(consortium.paths["bank"]), "no_such_action", Payload())
+
+
+@pytest.mark.parametrize(
+    ("protocol", "whom"), [(0, "at the hub has to be upgraded"), (9, "upgrade fedrisk here")]
+)
+def test_a_protocol_that_is_not_known_is_refused_with_what_is_spoken(consortium, protocol, whom):
+    grid = InProcessGrid(app.app, {"bank": consortium.paths["bank"]})
+    message = request(
+        Payload({"attempt": "0123456789"}), "close", grid.get_node_ids()[0], ttl=60.0, protocol=protocol
+    )
+    (reply,) = grid.send_and_receive([message])
+    assert Spoken.found(from_record(reply.content).body) == Spoken.here()
+    assert protocol_of(reply.content) == PROTOCOL
+    assert whom in Node.open(consortium.paths["bank"]).store.errors("none")[-1]["text"]

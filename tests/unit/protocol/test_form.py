@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from fedrisk.errors import ProtocolError
+from fedrisk.errors import ProtocolError, VersionError
 from fedrisk.protocol.form import (
     SEALED,
     AttemptId,
@@ -91,7 +91,6 @@ def test_bodies_of_the_form_pass(body):
         {"digest": "F" * 64},
         {"digest": "f" * 64 + "\n"},
         {"seed": 1 << 63},
-        {"unknown": 1},
         {"attempt": "short"},
         {"attempt": "../../../etc"},
         {"attempt": ATTEMPT + "\n"},
@@ -100,9 +99,21 @@ def test_bodies_of_the_form_pass(body):
 )
 def test_bodies_of_another_form_are_refused(body):
     with pytest.raises(
-        ProtocolError, match=r"^request x: field \w+(\.\d+)? is missing, unknown, of another type"
-    ):
+        ProtocolError, match=r"^request x: field \w+(\.\d+)? is missing, of another type or out of range"
+    ) as refused:
         check(body)
+    assert refused.type is ProtocolError
+
+
+def test_a_field_that_is_not_known_is_of_another_version():
+    with pytest.raises(
+        VersionError, match="request x: .* does not know field unknown; .* Upgrade fedrisk here"
+    ):
+        check({"unknown": 1})
+    # Where more is wrong, that is said.
+    with pytest.raises(ProtocolError, match="field attempt is missing") as refused:
+        check({"unknown": 1, "attempt": 3})
+    assert refused.type is ProtocolError
 
 
 def test_a_missing_field_is_refused():
@@ -145,16 +156,16 @@ def test_blobs_of_the_form_pass(blobs):
     ],
 )
 def test_blobs_of_another_form_are_refused(blobs):
-    with pytest.raises(ProtocolError, match="request x: an array or envelope is unknown, or of another type"):
+    with pytest.raises(ProtocolError, match="request x: an array or envelope is of another type"):
         check(blobs=blobs)
 
 
 def test_a_blob_without_a_rule_is_refused():
     only = Form(body=Example, blobs={"rows:*": BlobForm(dtype="int64")})
     for name in ("other", "rows", "xrows:alfa"):
-        with pytest.raises(ProtocolError, match="is unknown"):
+        with pytest.raises(VersionError, match="does not know an array"):
             check(blobs={name: np.zeros(1, np.int64)}, form=only)
-    with pytest.raises(ProtocolError, match="is unknown"):
+    with pytest.raises(VersionError, match="does not know an array"):
         check(blobs={"x": b""}, form=Form())
 
 

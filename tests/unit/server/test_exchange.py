@@ -363,15 +363,3 @@ def test_codes_go_to_those_whom_they_are_for():
     ask_all(exchange)
     assert received(exchange, 10)[1] == {"tax": {"number": 1, "code": "c" * 64}}
     assert received(exchange, 11)[1] == {"bank": {"number": 1, "code": "a" * 64}}
-
-
-def test_the_view_goes_on_after_a_stop():
-    """All members have the first two parts; the next has number three."""
-    exchange, _ = called(*consortium())
-    exchange.begin_view(DIGEST, {"digest": "e" * 64, "told": 2, "codes": {}})
-    assert exchange.view_state() == {"digest": "e" * 64, "told": 2, "codes": {}}
-    part = told_by(exchange, "three", x=3)
-    assert part.number == 3
-    assert exchange.view == next_digest("e" * 64, part)
-    ask_all(exchange)
-    assert received(exchange, 10)[0] == [(3, "three", {"x": 3})]
