@@ -25,6 +25,7 @@ from cryptography import x509
 from fedrisk.deploy import notify
 from fedrisk.deploy.health import Health
 from fedrisk.deploy.hub_home import HubHome
+from fedrisk.engine.heap import return_memory
 from fedrisk.engine.hub_watch import pulse, watched
 from fedrisk.engine.superlink import SOCKET, App, front, make_app, settle, socket_path
 from fedrisk.errors import ConfigError, StoreError
@@ -56,6 +57,7 @@ def serve(
     already, the certificate cannot be used, or the port is taken.
     """
     logging.getLogger("flwr").setLevel(logging.WARNING)
+    return_memory()
     with contextlib.ExitStack() as stack:
         stack.enter_context(alone(home, "serve"))
         check_certificate(home)
