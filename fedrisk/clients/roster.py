@@ -309,8 +309,8 @@ def refuse_strangers(node: Node, study: Study) -> None:
     known = {node.name, *node.store.pins.institutions}
     if strangers := sorted(set(study.members) - known):
         raise PolicyError(
-            f"{node.name} knows no {', '.join(strangers)}: not in the roster that was accepted here, or expelled. "
-            "Look at fedrisk node roster, compare words and accept, or leave it out of the study"
+            f"{node.name} knows no {', '.join(strangers)}: not in the roster that was accepted here, or expelled "
+            "since. Look at fedrisk node roster, compare words and accept, or leave it out of the study"
         )
 
 
