@@ -13,7 +13,17 @@ from typing import Annotated, TextIO
 
 import typer
 
-from fedrisk.cli import hub_members, hub_serve, keys, node_join, node_serve, study, usage
+from fedrisk.cli import (
+    hub_members,
+    hub_proposals,
+    hub_serve,
+    keys,
+    node_join,
+    node_proposals,
+    node_serve,
+    study,
+    usage,
+)
 from fedrisk.cli.audit import audit_app
 from fedrisk.cli.budget import budget_app
 from fedrisk.cli.check import check

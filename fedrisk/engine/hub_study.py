@@ -30,6 +30,9 @@ log = logging.getLogger("fedrisk")
 def main(folder: str) -> int:
     """Run the study; 0 where it came to its end."""
     return_memory()
+    # Whoever started this waits for a word before it takes the task; from then on there is nothing to say there.
+    print("ready", flush=True)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     given = json.loads(sys.stdin.read())
     home = HubHome.load(folder)
     of_a_child(home, "study")
