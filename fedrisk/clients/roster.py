@@ -255,6 +255,7 @@ def accept(node: Node, rosters: Rosters) -> list[Change]:
             take_next_node_key(rosters.home)
         if own.rotations:
             (rosters.home.path / "rotation.json").unlink(missing_ok=True)
+    write_atomic(rosters.home.ca, in_time("".join(newest.authorities).encode()))
     rosters.keep_accepted(newest)
     return found
 
