@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import select
 import signal
 import sqlite3
 import subprocess
@@ -34,6 +35,9 @@ log = logging.getLogger("fedrisk")
 
 EVERY = 1.0
 """Seconds between two turns of the desk."""
+
+START_SECONDS = 120.0
+"""How long the process of a study may take to load what it needs, on a busy machine."""
 
 STOP_SECONDS = 40.0
 """How long a study in hand may take to stop."""
@@ -138,13 +142,22 @@ class _Study:
     @classmethod
     def begin(cls, home: HubHome, proposals: Proposals, proposal: Proposal) -> "_Study":
         """Start the process of a study; errors where Flower does not take its run, which is tried again."""
-        run = start_run(home.path, proposal.id)
-        token = take_task(home.path, run)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fedrisk.engine.hub_study", str(home.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        # Flower gives a task up that shows no sign of life for half a minute: it is taken once its process can work.
+        _wait_for_line(process)
+        try:
+            run = start_run(home.path, proposal.id)
+            token = take_task(home.path, run)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
         proposals.update(proposal.id, state="running", code=None)
         # The token is for the process alone: whoever reads the list of processes must not have it.
-        process = subprocess.Popen(
-            [sys.executable, "-m", "fedrisk.engine.hub_study", str(home.path)], stdin=subprocess.PIPE
-        )
         given = json.dumps({"proposal": proposal.id, "token": token}).encode()
         if process.stdin is not None:
             with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
@@ -165,6 +178,14 @@ class _Study:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def _wait_for_line(process: "subprocess.Popen[bytes]") -> None:
+    """Wait until a child says that it is ready, has ended, or START_SECONDS are over."""
+    if process.stdout is None:
+        return
+    with process.stdout as said:
+        select.select([said], [], [], START_SECONDS)
 
 
 class Progress:
