@@ -22,17 +22,23 @@ from pathlib import Path
 import uvicorn
 from cryptography import x509
 
+from fedrisk.deploy import notify
+from fedrisk.deploy.health import Health, served
 from fedrisk.deploy.hub_home import HubHome
 from fedrisk.engine.heap import return_memory
-from fedrisk.engine.superlink import SOCKET, App, front, make_app, settle, socket_path
-from fedrisk.errors import ConfigError, StoreError
+from fedrisk.engine.hub_figures import FIGURES
+from fedrisk.engine.superlink import SOCKET, App, front, make_app, nodes, settle, socket_path
+from fedrisk.errors import ConfigError, FedriskError, StoreError
 from fedrisk.files import private_append
+from fedrisk.server.hub import Hub
+from fedrisk.server.proposals import Proposals
 
 log = logging.getLogger("fedrisk")
 
 STOP_SECONDS = 60.0
 """How long the work may take to stop: a study in hand says goodbye to its members."""
 
+_LOOK = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE, _LIVED = 1.0, 60.0, 60.0
 
 
@@ -55,16 +61,24 @@ def serve(
     """
     logging.getLogger("flwr").setLevel(logging.WARNING)
     return_memory()
+    health = Health("hub", certificates=[home.path / "server.pem", home.path / "ca.pem"])
     with contextlib.ExitStack() as stack:
         stack.enter_context(alone(home, "serve"))
         check_certificate(home)
         public = stack.enter_context(_public_socket(home))
         inner = stack.enter_context(_inner_socket(home))
+        stack.enter_context(served(health, home.health))
+        health.follow(home.path / FIGURES)
+        stack.callback(health.close)
         app = make_app(home.database)
-        command = (
-            [sys.executable, "-m", "fedrisk.cli", "hub", "work", str(home.path)] if work is None else work
-        )
-        asyncio.run(_serve(home, app, public, inner, ready, command))
+        own = [sys.executable, "-m", "fedrisk.cli", "hub", "work", str(home.path)]
+
+        def is_ready() -> None:
+            health.state(True)
+            notify.ready(f"hub of {home.name}")
+            ready()
+
+        asyncio.run(_serve(home, app, (inner, public), is_ready, own if work is None else work, health))
 
 
 @contextlib.contextmanager
@@ -166,17 +180,17 @@ def _inner_socket(home: HubHome) -> Iterator[socket.socket]:
 async def _serve(
     home: HubHome,
     app: App,
-    public: socket.socket,
-    inner: socket.socket,
+    doors: tuple[socket.socket, socket.socket],
     ready: Callable[[], None],
     command: Sequence[str],
+    health: Health,
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     servers = [_server(app, lifespan="on"), _server(front(app), lifespan="off", folder=home.path)]
-    tasks = [asyncio.create_task(s.serve([k])) for s, k in zip(servers, (inner, public), strict=True)]
+    tasks = [asyncio.create_task(s.serve([k])) for s, k in zip(servers, doors, strict=True)]
     try:
         while not all(s.started for s in servers):
             if any(task.done() for task in tasks):
@@ -186,11 +200,29 @@ async def _serve(
             log.warning("a node could not be let in or shut out", extra={"event": "nodes"})
             print(sentence, file=sys.stderr)
         ready()
+        watching = asyncio.create_task(_watch(home, health))
         await _supervise(command, stop)
+        watching.cancel()
     finally:
+        health.state(False, "stopping")
         for server in servers:
             server.should_exit = True
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _watch(home: HubHome, health: Health) -> None:
+    """Say that all is well, and who is connected, every few seconds."""
+    pause = min(_LOOK, notify.every() or _LOOK)
+    proposals = Proposals(Hub(home.path))
+    while True:
+        with contextlib.suppress(FedriskError):
+            found = await asyncio.to_thread(nodes, home.path)
+            online = {node.name: False for node in found} | {node.name: True for node in found if node.online}
+            health.nodes(online)
+            health.proposals_waiting(len(await asyncio.to_thread(proposals.open)))
+            notify.alive(f"{sum(online.values())} of {len(online)} nodes are connected")
+        health.beat()
+        await asyncio.sleep(pause)
 
 
 def _server(app: App, *, lifespan: str, folder: Path | None = None) -> _Server:
@@ -220,6 +252,7 @@ async def _supervise(command: Sequence[str], stop: asyncio.Event) -> None:
         await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if stop.is_set():
+            notify.stopping()
             await _end(child, ended)
             return
         log.error(

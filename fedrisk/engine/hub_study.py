@@ -11,9 +11,11 @@ import os
 import signal
 import sys
 
+from fedrisk.deploy import health, logs
 from fedrisk.deploy.hub_home import HubHome
 from fedrisk.engine.heap import return_memory
-from fedrisk.engine.hub_work import Progress, until_orphaned
+from fedrisk.engine.hub_figures import FIGURES, Progress
+from fedrisk.engine.hub_work import until_orphaned
 from fedrisk.engine.superlink import task_grid
 from fedrisk.errors import ConfigError, FedriskError, PeerError, code_of
 from fedrisk.recipes import recipe_of
@@ -31,6 +33,8 @@ def main(folder: str) -> int:
     return_memory()
     given = json.loads(sys.stdin.read())
     home = HubHome.load(folder)
+    logs.start(home.log, "study")
+    health.forward(home.path / FIGURES)
     proposals = Proposals(Hub(home.path))
     proposal = proposals.find(str(given["proposal"]))
     signal.signal(signal.SIGTERM, _stop)
