@@ -25,9 +25,20 @@ from cryptography import x509
 from fedrisk.deploy import notify
 from fedrisk.deploy.health import Health, served
 from fedrisk.deploy.hub_home import HubHome
+from fedrisk.deploy.roster import Roster, epochs
 from fedrisk.engine.heap import return_memory
 from fedrisk.engine.hub_figures import FIGURES
-from fedrisk.engine.superlink import SOCKET, App, front, make_app, nodes, settle, socket_path
+from fedrisk.engine.superlink import (
+    SOCKET,
+    App,
+    front,
+    make_app,
+    nodes,
+    register,
+    settle,
+    socket_path,
+    unregister,
+)
 from fedrisk.errors import ConfigError, FedriskError, StoreError
 from fedrisk.files import private_append
 from fedrisk.server.hub import Hub
@@ -196,7 +207,7 @@ async def _serve(
             if any(task.done() for task in tasks):
                 raise StoreError("Flower's SuperLink did not start; the hub's log says why")
             await asyncio.sleep(0.02)
-        for sentence in await asyncio.to_thread(settle, home):
+        for sentence in await asyncio.to_thread(_let_in, home):
             log.warning("a node could not be let in or shut out", extra={"event": "nodes"})
             print(sentence, file=sys.stderr)
         ready()
@@ -208,6 +219,23 @@ async def _serve(
         for server in servers:
             server.should_exit = True
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _let_in(home: HubHome) -> list[str]:
+    """Let in and shut out whom the newest roster and the hub's folder say; what could not be done, as sentences.
+
+    The roster is what was signed and compared, whatever became of Flower's database.
+    """
+    said = []
+    if epochs(home):
+        roster = Roster.latest(home)
+        acts = [(register, one) for one in roster.members] + [(unregister, one) for one in roster.expelled]
+        for act, one in acts:
+            try:
+                act(home, one.name, one.flower)
+            except ConfigError as error:
+                said.append(f"{one.name}: {error}")
+    return said or settle(home)
 
 
 async def _watch(home: HubHome, health: Health) -> None:
