@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -119,14 +118,6 @@ def in_time(pem: bytes, now: datetime | None = None) -> bytes:
     found = certificates(pem)
     kept = [one for one in found if one.not_valid_after_utc > moment] or found
     return b"".join(one.public_bytes(Encoding.PEM) for one in kept)
-
-
-def fits(key: bytes, certificate: bytes) -> bool:
-    """Whether a private key is that of a file's first certificate."""
-    public = certificates(certificate)[0].public_key()
-    own = _authority_key(key).public_key()
-    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return public.public_bytes(*form) == own.public_bytes(*form)
 
 
 def _builder(
