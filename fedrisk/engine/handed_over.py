@@ -68,8 +68,8 @@ def compare(folder: Path, pins: Pins | None = None) -> Compared:
     """Check and compare what a folder holds; nothing is written.
 
     pins: keys of institutions, earlier ones included, that whoever looks has got by another channel; without them keys
-    are taken as they come with tables and trails. Errors: ConfigError where there is neither trail nor table, or a file is damaged;
-    EnvelopeError where a trail's key or head is missing.
+    are taken as they come with tables and trails. Errors: ConfigError where there is neither trail nor table, or a file
+    is damaged; EnvelopeError where a trail's key or head is missing.
     """
     tables = _tables(folder)
     trails = _trails(folder, tables)
