@@ -92,12 +92,16 @@ def certificates(pem: bytes) -> list[x509.Certificate]:
 
 def check_authority(pem: str) -> str:
     """One authority's certificate as it is; ValueError unless it is exactly that."""
-    found = x509.load_pem_x509_certificates(pem.encode("ascii"))
-    if len(found) != 1 or found[0].public_bytes(Encoding.PEM).decode() != pem:
-        raise ValueError("one certificate")
-    limits = found[0].extensions.get_extension_for_class(x509.BasicConstraints).value
-    if not limits.ca:
-        raise ValueError("no certificate of an authority")
+    try:
+        (found,) = x509.load_pem_x509_certificates(pem.encode("ascii"))
+        is_one = found.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        is_one = is_one and found.public_bytes(Encoding.PEM).decode() == pem
+        found.public_key()
+    except Exception:
+        # What comes from outside may be damaged in any way, and the library names many.
+        is_one = False
+    if not is_one:
+        raise ValueError("one certificate of an authority")
     return pem
 
 

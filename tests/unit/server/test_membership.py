@@ -205,6 +205,6 @@ def test_a_servers_certificate_is_renewed_with_a_new_key(hub):
 
 def test_a_request_from_a_real_folder_is_admitted(hub, tmp_path):
     _, request = join(
-        hub.kit("tax", "bureau"), institution_file(tmp_path, "tax", "holder"), tmp_path / "node"
+        hub.kit("tax", "bureau"), institution_file(tmp_path, "tax", "bureau"), tmp_path / "node"
     )
     assert admit(hub.home, request, hub.register).member("tax").role == "bureau"
