@@ -84,6 +84,7 @@ def _run(home: HubHome, proposals: Proposals, proposal: Proposal, token: str, pr
             research_seed=proposal.research_seed,
             attempt=attempt,
             resume=resume,
+            without=proposal.absent,
             report=lambda number, action, what: progress.write(exchange=number, action=action, what=what),
         )
     proposals.update(proposal.id, state="finished", attempt=results.attempt, code=None)
