@@ -4,7 +4,7 @@ import contextlib
 import math
 import secrets
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -64,6 +64,7 @@ def run_study(
     patient: bool = True,
     without: Collection[str] = (),
     out: Path | None = None,
+    began: Callable[[str], None] = lambda attempt: None,
 ) -> Results:
     """Run a study over a grid whose nodes serve its institutions.
 
@@ -72,8 +73,9 @@ def run_study(
     run of the study that was stopped (server/journal), that of ``attempt`` or the newest; one that was stopped before
     the rows were in order begins anew, under a new attempt: nobody was charged.
     timeout: bounds the study's deadlines. patient: whether lost institutions are asked again until the deadline
-    (server/post). out: where the results will go, for the entry of the run (server/runs). Results are in the hub's own
-    store, beside that entry, before this returns, with the tables that members sign of what left them (server/tables).
+    (server/post). out: where the results will go, for the entry of the run (server/runs). began: called with the id of
+    each attempt before its first exchange. Results are in the hub's own store, beside that entry, before this returns,
+    with the tables that members sign of what left them (server/tables).
     Errors: PeerError where an institution refuses or is lost (LostError where nobody refused: then the run can go on),
     ConfigError where public rules are broken or there is nothing to resume, DataError where nothing is in common.
     Nothing is released before all agree. ``Stopped`` (a KeyboardInterrupt) where a person stops it once all is
@@ -93,7 +95,7 @@ def run_study(
             journal=Journal.of(hub, attempt),
             patient=patient,
         )
-        return _Trial(exchange, study, asked, recipe, hub, engine, research_seed, out)
+        return _Trial(exchange, study, asked, recipe, hub, engine, research_seed, out, began)
 
     if resume:
         journal = Journal.latest(hub, asked, research_seed, attempt)
@@ -123,6 +125,7 @@ class _Trial:
     engine: str
     research_seed: int | None
     out: Path | None
+    began: Callable[[str], None]
     agreed: bool = False
     start: float = field(default_factory=time.monotonic)
 
@@ -145,6 +148,7 @@ class _Trial:
             exchange.on_charge = went
             try:
                 self.journal.begin(self.asked, self.study, self.research_seed)
+                self.began(exchange.attempt)
                 results = self._results(log)
             except BaseException as error:
                 went()
