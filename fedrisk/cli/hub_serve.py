@@ -246,3 +246,39 @@ def show(
         from fedrisk.errors import ConfigError
 
         raise ConfigError(f"{name} has no results that could be written to {folder}")
+
+
+Id = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="A proposal, by its id or the beginning of it, for example 1f3a9c02."),
+]
+
+
+@hub_app.command("withdraw")
+def withdraw(hub: HubFolder, name: Id) -> None:
+    """Take a proposal back that does not run yet; its members see it lapse."""
+    from fedrisk.deploy.hub_home import HubHome
+    from fedrisk.server.hub import Hub
+    from fedrisk.server.proposals import Proposals
+
+    taken = Proposals(Hub(HubHome.load(hub).path)).withdraw(name)
+    tell(f"proposal {taken.id} of study {taken.whole.name} is withdrawn")
+
+
+@hub_app.command("resume")
+def resume(hub: HubFolder, name: Id) -> None:
+    """Have a failed study go on where it stopped, within a day: what was charged is not charged again."""
+    from fedrisk.deploy.hub_home import HubHome
+    from fedrisk.errors import ConfigError
+    from fedrisk.server.hub import Hub
+    from fedrisk.server.journal import Journal
+    from fedrisk.server.proposals import Proposals
+
+    store = Hub(HubHome.load(hub).path)
+    proposals = Proposals(store)
+    found = proposals.find(name)
+    if found.state != "failed" or found.attempt is None:
+        raise ConfigError(f"proposal {found.id} is {found.state}; only one whose run failed can go on")
+    Journal.latest(store, found.whole, found.research_seed, found.attempt)
+    proposals.update(found.id, state="ready", code=None)
+    tell(f"proposal {found.id} of study {found.whole.name} goes on as run {found.attempt}")

@@ -23,6 +23,7 @@ import uvicorn
 from cryptography import x509
 
 from fedrisk.deploy.hub_home import HubHome
+from fedrisk.engine.heap import return_memory
 from fedrisk.engine.superlink import SOCKET, App, front, make_app, settle, socket_path
 from fedrisk.errors import ConfigError, StoreError
 from fedrisk.files import private_append
@@ -53,6 +54,7 @@ def serve(
     already, the certificate cannot be used, or the port is taken.
     """
     logging.getLogger("flwr").setLevel(logging.WARNING)
+    return_memory()
     with contextlib.ExitStack() as stack:
         stack.enter_context(alone(home, "serve"))
         check_certificate(home)

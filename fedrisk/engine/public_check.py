@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import Protocol
 
 from fedrisk.clients.assessment import price_of
+from fedrisk.deploy.kit import kind_of
 from fedrisk.engine.checked import Check, Line
-from fedrisk.errors import ConfigError, EnvelopeError, FedriskError
+from fedrisk.errors import ConfigError, EnvelopeError, FedriskError, VersionError
 from fedrisk.findings import Finding
 from fedrisk.privacy.accounting import epsilon_by_relation
 from fedrisk.protocol.versions import Spoken, common, of_members, of_node
@@ -21,9 +22,6 @@ from fedrisk.recipes import recipe_of
 from fedrisk.releases.budget import total_mu
 from fedrisk.server.hub import Hub
 from fedrisk.study import Study
-
-_KINDS = {"guarantor": "holder", "bureau": "holder", "regulator": "authority"}
-"""As what those take part whose role in the consortium is none in a study."""
 
 Rule = Callable[[], object]
 
@@ -169,7 +167,7 @@ def _rules_of(study: Study, member: Member, hub: Hub) -> Iterator[Rule]:
 
 
 def _check_role(study: Study, member: Member) -> None:
-    asked, kind = study.role_of(member.name), _KINDS.get(member.role, member.role)
+    asked, kind = study.role_of(member.name), kind_of(member.role)
     if asked != kind:
         raise ConfigError(
             f"study {study.name} calls {member.name} a {asked}, and it is in the consortium as a {member.role}; "
@@ -188,14 +186,14 @@ def _check_key(member: Member, hub: Hub) -> None:
 
 def _check_speaks(member: Member) -> None:
     if common([member.protocols]) is None:
-        raise of_node(member.name, _spoken(member))
+        raise VersionError(of_node(member.name, _spoken(member)))
 
 
 def _check_common(there: dict[str, Spoken]) -> None:
     """VersionError where each member speaks with the hub, and no protocol is common to all."""
     alone = [name for name, spoken in there.items() if common([spoken.protocols]) is None]
     if not alone and common([spoken.protocols for spoken in there.values()]) is None:
-        raise of_members(there)
+        raise VersionError(of_members(there))
 
 
 def _spoken(member: Member) -> Spoken:

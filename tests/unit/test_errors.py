@@ -8,6 +8,7 @@ CODES = {
     "FedriskError": "error",
     "ConfigError": "config",
     "DataError": "data",
+    "AwayError": "later",
     "PolicyError": "refused",
     "BudgetError": "budget",
     "QuotaError": "quota",
@@ -15,6 +16,8 @@ CODES = {
     "EnvelopeError": "envelope",
     "VersionError": "version",
     "PeerError": "peer",
+    "LostError": "peer",
+    "LaterError": "later",
     "TrainingError": "training",
     "StoreError": "store",
     # What is wrong with a store is for its own people.

@@ -36,6 +36,7 @@ def test_saved_and_read_back(both, tmp_path):
     assert back.record.to_bytes() == both.record.to_bytes()
     assert (back.rows, back.spends, back.sections) == (both.rows, both.spends, both.sections)
     assert sorted(f.name for f in (tmp_path / "deep" / "out").iterdir()) == [
+        "disclosures.json",
         "metrics.json",
         "release_record.npz",
         "scorecard.json",
