@@ -55,12 +55,14 @@ def work(hub: HubFolder) -> None:
     """Do the hub's work: ask members, run studies. `hub serve` starts this by itself; it serves nothing."""
     from fedrisk.deploy.hub_home import HubHome
     from fedrisk.engine.hub_serve import alone
+    from fedrisk.engine.hub_watch import of_a_child
     from fedrisk.engine.hub_work import Work, until_orphaned
 
     home, stop = HubHome.load(hub), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     with alone(home, "work"):
+        of_a_child(home, "work")
         until_orphaned(stop.set)
         Work(home, stop).run()
 

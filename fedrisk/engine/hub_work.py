@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import select
 import signal
 import sqlite3
 import subprocess
@@ -21,14 +22,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from flwr.serverapp import Grid
-
 from fedrisk.deploy.hub_home import HubHome
-from fedrisk.deploy.roster import Roster, after_epoch
+from fedrisk.deploy.roster import Roster
 from fedrisk.engine.superlink import start_run, stop_run, take_task, task_grid, unfinished
 from fedrisk.errors import FedriskError, code_of
 from fedrisk.files import read_json, write_atomic
-from fedrisk.protocol.versions import SUPPORTED
 from fedrisk.server.desk import Desk
 from fedrisk.server.hub import Hub
 from fedrisk.server.proposals import Proposal, Proposals
@@ -37,6 +35,9 @@ log = logging.getLogger("fedrisk")
 
 EVERY = 1.0
 """Seconds between two turns of the desk."""
+
+START_SECONDS = 120.0
+"""How long the process of a study may take to load what it needs, on a busy machine."""
 
 STOP_SECONDS = 40.0
 """How long a study in hand may take to stop."""
@@ -85,20 +86,9 @@ class Work:
             while not self.stop.is_set():
                 roster = Roster.latest(self.home)
                 if desk is None or roster.epoch != epoch:
-                    epoch, desk = roster.epoch, self._desk_for(grid, roster)
+                    epoch, desk = roster.epoch, Desk(grid, Hub(folder), self.proposals, roster)
                 self._studies(desk.turn())
                 self.stop.wait(EVERY)
-
-    def _desk_for(self, grid: Grid, roster: Roster) -> Desk:
-        home = self.home
-        return Desk(
-            grid,
-            Hub(home.path),
-            self.proposals,
-            roster,
-            epochs=lambda after: after_epoch(home, after),
-            protocols=SUPPORTED,
-        )
 
     def _studies(self, ready: Sequence[Proposal]) -> None:
         """See to the study in hand, and begin the next of those that are ready."""
@@ -152,13 +142,22 @@ class _Study:
     @classmethod
     def begin(cls, home: HubHome, proposals: Proposals, proposal: Proposal) -> "_Study":
         """Start the process of a study; errors where Flower does not take its run, which is tried again."""
-        run = start_run(home.path, proposal.id)
-        token = take_task(home.path, run)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fedrisk.engine.hub_study", str(home.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        # Flower gives a task up that shows no sign of life for half a minute: it is taken once its process can work.
+        _wait_for_line(process)
+        try:
+            run = start_run(home.path, proposal.id)
+            token = take_task(home.path, run)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
         proposals.update(proposal.id, state="running", code=None)
         # The token is for the process alone: whoever reads the list of processes must not have it.
-        process = subprocess.Popen(
-            [sys.executable, "-m", "fedrisk.engine.hub_study", str(home.path)], stdin=subprocess.PIPE
-        )
         given = json.dumps({"proposal": proposal.id, "token": token}).encode()
         if process.stdin is not None:
             with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
@@ -179,6 +178,14 @@ class _Study:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def _wait_for_line(process: "subprocess.Popen[bytes]") -> None:
+    """Wait until a child says that it is ready, has ended, or START_SECONDS are over."""
+    if process.stdout is None:
+        return
+    with process.stdout as said:
+        select.select([said], [], [], START_SECONDS)
 
 
 class Progress:

@@ -167,8 +167,8 @@ def _rules_of(study: Study, member: Member, hub: Hub) -> Iterator[Rule]:
 
 
 def _check_role(study: Study, member: Member) -> None:
-    asked, kind = study.role_of(member.name), kind_of(member.role)
-    if asked != kind:
+    asked = study.role_of(member.name)
+    if asked not in (member.role, kind_of(member.role)):
         raise ConfigError(
             f"study {study.name} calls {member.name} a {asked}, and it is in the consortium as a {member.role}; "
             "correct the study"

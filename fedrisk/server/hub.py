@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedrisk import layout
 from fedrisk.errors import StoreError
 from fedrisk.files import PUT_BACK, damaged, private_folder, read_json, read_kept, write_atomic
 from fedrisk.home import home
@@ -113,4 +114,5 @@ class Hub:
             private_folder(self.path)
         except OSError as error:
             raise StoreError(f"the hub's store {self.path} cannot be made: {error.strerror}") from None
+        layout.HUB.open(self.path)
         return self.path / name
