@@ -17,9 +17,9 @@ from typing import Any
 
 from flwr.serverapp import Grid
 
-from fedrisk.errors import EnvelopeError, LostError, PeerError, QuotaError, VersionError
+from fedrisk.errors import EnvelopeError, LostError, PeerError, ProtocolError, QuotaError, VersionError
 from fedrisk.protocol.common_view import CONFIRM, Part, first_digest, next_digest, with_parts
-from fedrisk.protocol.payload import Blob, Payload, spends_in
+from fedrisk.protocol.payload import Blob, Payload, refused, spends_in
 from fedrisk.secure.identity import SignedKey, verify
 from fedrisk.server.envelope_file import Spool
 from fedrisk.server.journal import Journal, Kept
@@ -364,7 +364,8 @@ class Exchange:
     def afterwards(self, action: str, *, timeout: float) -> dict[str, Payload]:
         """Ask all members for something once the attempt is over; whoever is not there in time is left out.
 
-        No exchange of the study: it is not counted, and nothing is told or confirmed with it.
+        No exchange of the study: it is not counted, and nothing is told or confirmed with it. Who answers with what
+        cannot be read counts as if it had refused: one member's fault costs no other's answer.
         """
         nodes = {**self._registered(), **self._nodes}
         content = {name: Payload({"attempt": self.attempt}) for name in nodes}
@@ -377,7 +378,7 @@ class Exchange:
             timeout=timeout,
             where="",
             tolerant=True,
-            patient=False,
+            malformed=lambda name: answers.__setitem__(name, refused(ProtocolError.code)),
         )
         return answers
 

@@ -13,6 +13,7 @@ from flwr.serverapp import Grid
 
 from fedrisk.attempt_id import short
 from fedrisk.errors import DataError, FedriskError, LostError, PeerError, Stopped, StoreError
+from fedrisk.findings import Finding
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipe import Recipe, Section
 from fedrisk.server.exchange import Exchange, Report
@@ -34,6 +35,9 @@ from fedrisk.server.runs import Log, Runs, entry
 from fedrisk.server.summary import summarise
 from fedrisk.server.tables import collect, with_tables
 from fedrisk.study import Study, study_from
+
+DEPLOYMENT = "deployment"
+"""The engine of studies between machines, where no institution's file is at hand."""
 
 
 def new_attempt() -> str:
@@ -201,7 +205,21 @@ class _Trial:
         _check_overlap(exchange, roster)
         session = HubSession(exchange, roster, note=log.note)
         session = replace(session, so_far=lambda outcome: log.so_far(self._summed_up(session, outcome)))
-        return self._summed_up(session, self.recipe.hub(session, plan))
+        results = self._summed_up(session, self.recipe.hub(session, plan))
+        if self.engine == DEPLOYMENT:
+            results = replace(results, findings=(*results.findings, *self._kept_elsewhere()))
+        return results
+
+    def _kept_elsewhere(self) -> tuple[Finding, ...]:
+        """What results of one machine would have, and these cannot: banks' own figures, and baselines."""
+        study, found = self.study, list[Finding]()
+        if study.banks:
+            values = {"names": ", ".join(study.banks), "run": short(self.exchange.attempt)}
+            found.append(Finding("kept_at_banks", values))
+        baselines = self.recipe.baselines(study)
+        if baselines:
+            found.append(Finding("baselines_apart", {"models": ", ".join(baselines)}))
+        return tuple(found)
 
     def _roster(self) -> Roster:
         """Who agreed and the order of rows, made once in an attempt (exchanges 1 to 4).
