@@ -72,7 +72,7 @@ class Exchange:
         self.sent: dict[str, int] = {}
         self.received: dict[str, int] = {}
         self._grid = grid
-        self.post = Post(grid, patient)
+        self.post = Post(grid, patient, attempt=attempt)
         self.missing: list[str] = []
         self._nodes: dict[str, int] = {}
         self.charged: set[str] = set()
