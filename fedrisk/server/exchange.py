@@ -140,7 +140,6 @@ class Exchange:
             "sent": self.sent,
             "received": self.received,
             "charged": sorted(self.charged),
-            "protocol": self.protocol,
             "view": self.view,
             "parts": self.told,
             "told": self._told,
@@ -151,7 +150,6 @@ class Exchange:
         self.exchanges, self.post.protocol = int(state["exchanges"]), int(state["protocol"])
         self.sent, self.received = dict(state["sent"]), dict(state["received"])
         self.charged = set(state["charged"])
-        self.post.protocol = int(state["protocol"])
         if self.told != int(state["parts"]):
             # Told within, to all whom it concerns.
             self._first, self._parts = int(state["parts"]), []
