@@ -121,7 +121,9 @@ class Recipe:
         return full
 
     def _check_deadlines(self, study: Study) -> None:
-        """ConfigError where a study sets a deadline for an action that it does not have: a misspelt one would be none."""
+        """ConfigError where a deadline is for an action that there is none of: a misspelt one would be no deadline."""
+        if not study.deadlines:
+            return
         known = {*ALIGNMENT, *(action.name for action in self.actions()), OTHER_ACTIONS}
         unknown = sorted(set(study.deadlines) - known)
         if unknown:
