@@ -4,9 +4,12 @@ Nodes run in processes of their own: Flower keeps who a message is from in one p
 grid of these tests.
 """
 
+import contextlib
 import os
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -237,11 +240,8 @@ def test_a_hub_that_is_away(hub, tmp_path):
         pass
 
 
-def test_a_certificate_of_a_foreign_authority_and_one_for_another_name(hub, tmp_path):
+def test_a_certificate_of_a_foreign_authority(hub, tmp_path):
     folder = folder_of(hub, tmp_path / "node", admitted=False)
-    port = hub.address.rpartition(":")[2]
-    with pytest.raises(EnvelopeError, match="for another name"):
-        hub_probe.probe(f"127.0.0.2:{port}", folder / "ca.pem")
     other = hub_home(tmp_path / "other")
     shutil.copy(other.path / "ca.pem", folder / "ca.pem")
     with pytest.raises(EnvelopeError, match="foreign authority"), once(folder, hub.address):
@@ -253,7 +253,7 @@ def test_a_certificate_of_a_foreign_authority_and_one_for_another_name(hub, tmp_
         pass
 
 
-@pytest.mark.parametrize(("ahead", "words"), [(8, "8 s ahead of"), (-400, "400 s behind")])
+@pytest.mark.parametrize(("ahead", "words"), [(8, "[789] s ahead of"), (-400, "(399|40[01]) s behind")])
 def test_a_clock_that_is_wrong_is_said_before_connecting(hub, tmp_path, monkeypatch, ahead, words):
     folder = folder_of(hub, tmp_path / "clock", admitted=True)
     real = hub_probe.time.time
@@ -294,40 +294,39 @@ def test_another_release_of_flower_is_refused(monkeypatch):
 
 def test_an_expired_certificate(tmp_path):
     """hub serve refuses to begin with one; a bare server stands in for a hub whose certificate expired meanwhile."""
-    import ssl
-
     home = hub_home(tmp_path / "home", days=(-3.0, -1.0))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(home.path / "server.pem", home.path / "server.key")
-    with tls_server(context) as address, pytest.raises(EnvelopeError, match=r"has expired.*clock is wrong"):
+    with tls_server(home) as address, pytest.raises(EnvelopeError, match=r"has expired.*clock is wrong"):
         hub_probe.probe(address, home.path / "ca.pem")
 
 
-def test_what_answers_without_tls(tmp_path, hub):
+def test_a_certificate_for_another_name(tmp_path):
+    home = hub_home(tmp_path / "home")
+    with tls_server(home, "127.0.0.2") as address, pytest.raises(EnvelopeError, match="is for another name"):
+        hub_probe.probe(address, home.path / "ca.pem")
+
+
+def test_what_answers_without_tls(hub):
     with tls_server(None) as address, pytest.raises(EnvelopeError, match="speaks no TLS"):
         hub_probe.probe(address, hub.path / "ca.pem")
 
 
-def tls_server(context):
-    import contextlib
-    import socket
+@contextlib.contextmanager
+def tls_server(home, host="127.0.0.1"):
+    """Answers one connection with a hub's certificate, or without TLS."""
 
-    @contextlib.contextmanager
-    def listening():
-        with socket.create_server(("127.0.0.1", 0)) as server:
+    def answer_once():
+        with contextlib.suppress(OSError):
+            connection, _ = server.accept()
+            with connection:
+                if home is None:
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                else:
+                    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                    context.load_cert_chain(home.path / "server.pem", home.path / "server.key")
+                    context.wrap_socket(connection, server_side=True).close()
 
-            def answer_once():
-                with contextlib.suppress(OSError):
-                    connection, _ = server.accept()
-                    with connection:
-                        if context is None:
-                            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-                        else:
-                            context.wrap_socket(connection, server_side=True).close()
-
-            thread = threading.Thread(target=answer_once, daemon=True)
-            thread.start()
-            yield f"127.0.0.1:{server.getsockname()[1]}"
-            thread.join(10)
-
-    return listening()
+    with socket.create_server((host, 0)) as server:
+        thread = threading.Thread(target=answer_once, daemon=True)
+        thread.start()
+        yield f"{host}:{server.getsockname()[1]}"
+        thread.join(10)
