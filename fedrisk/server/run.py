@@ -4,6 +4,7 @@ import contextlib
 import math
 import secrets
 import time
+from collections.abc import Collection
 from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -61,13 +62,15 @@ def run_study(
     report: Report | None = None,
     resume: bool = False,
     patient: bool = True,
+    without: Collection[str] = (),
     out: Path | None = None,
 ) -> Results:
     """Run a study over a grid whose nodes serve its institutions.
 
     Where optional institutions refuse or are not there, it goes on without them, under a new attempt; the results say
-    who took part. resume: go on with a run of the study that was stopped (server/journal), that of ``attempt`` or the
-    newest; one that was stopped before the rows were in order begins anew, under a new attempt: nobody was charged.
+    who took part. without: optional institutions of which it is known beforehand that they do not. resume: go on with a
+    run of the study that was stopped (server/journal), that of ``attempt`` or the newest; one that was stopped before
+    the rows were in order begins anew, under a new attempt: nobody was charged.
     timeout: bounds the study's deadlines. patient: whether lost institutions are asked again until the deadline
     (server/post). out: where the results will go, for the entry of the run (server/runs). Results are in the hub's own
     store, beside that entry, before this returns, with the tables that members sign of what left them (server/tables).
@@ -78,7 +81,7 @@ def run_study(
     """
     recipe.require()
     asked = recipe.checked(study)
-    study = asked
+    study = recipe.checked(asked.without(without)) if without else asked
 
     def trial(study: Study, attempt: str) -> "_Trial":
         exchange = Exchange(
@@ -98,7 +101,7 @@ def run_study(
         if journal.can_go_on:
             return trial(study, journal.attempt).run()
         trial(study, journal.attempt).abandon()
-        study, attempt = asked, None
+        study, attempt = recipe.checked(asked.without(without)) if without else asked, None
     first = trial(study, attempt or new_attempt())
     try:
         return first.run()
