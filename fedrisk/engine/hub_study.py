@@ -85,9 +85,15 @@ def _run(home: HubHome, proposals: Proposals, proposal: Proposal, token: str, pr
             attempt=attempt,
             resume=resume,
             without=proposal.absent,
+            began=lambda attempt: _began(proposals, proposal, attempt),
             report=lambda number, action, what: progress.write(exchange=number, action=action, what=what),
         )
     proposals.update(proposal.id, state="finished", attempt=results.attempt, code=None)
+
+
+def _began(proposals: Proposals, proposal: Proposal, attempt: str) -> None:
+    """Know the attempt that goes on after a stop: without optional members, or begun anew, it is another one."""
+    proposals.update(proposal.id, attempt=attempt)
 
 
 def _goes_on(hub: Hub, proposal: Proposal) -> bool:
