@@ -27,7 +27,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ from fedrisk.models.histories import EncoderRule, Histories, arranged, scaled
 from fedrisk.models.trainable import TrainedModel
 from fedrisk.privacy.policy import Policy
 from fedrisk.renamed import INSTITUTION_KEYS, INSTITUTION_VALUES, renamed
-from fedrisk.study import Name, checked
+from fedrisk.study import HOLDING, WITHOUT_TABLE, Name, Role, checked
 from fedrisk.toml_file import load_toml
 
 
@@ -66,7 +66,7 @@ class Institution(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Name
-    kind: Literal["bank", "holder", "authority"]
+    kind: Role
     table: TableSource | None = None
     dictionary: Dictionary | None = None
     policy: Policy = Policy()
@@ -77,13 +77,17 @@ class Institution(BaseModel):
 
     @model_validator(mode="after")
     def _complete(self) -> "Institution":
-        if self.kind != "authority" and (self.table is None or self.dictionary is None):
-            raise ValueError(f"a {self.kind} needs [table] and [dictionary]; only an authority goes without")
+        if self.has_table and (self.table is None or self.dictionary is None):
+            raise ValueError(
+                f"a {self.kind} needs [table] and [dictionary]; only an authority or a regulator goes without"
+            )
+        if self.kind == "regulator" and (self.table is not None or self.dictionary is not None):
+            raise ValueError("a regulator brings no records; remove [table] and [dictionary]")
         if self.kind == "bank" and self.dictionary is not None and self.dictionary.label is None:
             raise ValueError(
                 "a bank needs [dictionary.label]: which column says default, and over what horizon"
             )
-        if self.encoders and (self.kind != "holder" or self.dictionary is None):
+        if self.encoders and (self.kind not in HOLDING or self.dictionary is None):
             raise ValueError("[[encoders]] are for holders; remove them from a bank's or authority's file")
         if self.dictionary is not None:
             names = [c.name for c in self.dictionary.columns] + [c for e in self.encoders for c in e.columns]
@@ -91,6 +95,11 @@ class Institution(BaseModel):
             if twice := sorted({n for n in names if names.count(n) > 1}):
                 raise ValueError(f"encoders: {', '.join(twice)} is used twice; rename the encoder")
         return self
+
+    @property
+    def has_table(self) -> bool:
+        """Whether an institution of its kind brings records, and is charged for what is computed on them."""
+        return self.kind not in WITHOUT_TABLE
 
     @property
     def store_path(self) -> Path:
@@ -120,7 +129,7 @@ class Institution(BaseModel):
         ConfigError or DataError with every rule that a file breaks.
         """
         if self.table is None or self.dictionary is None:
-            raise ConfigError(f"institution {self.name} is an authority and has no table to read")
+            raise ConfigError(f"institution {self.name} is an {self.kind} and has no table to read")
         return self.encoded(read_table(self.table, self.dictionary, base=self.folder))
 
     def encoded(self, table: Table) -> Table:

@@ -33,7 +33,7 @@ from fedrisk.renamed import STUDY_KEYS, STUDY_VALUES, renamed
 from fedrisk.toml_file import load_toml
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
-Role = Literal["bank", "holder", "authority"]
+Role = Literal["bank", "holder", "guarantor", "bureau", "authority", "regulator"]
 DisplayName = Annotated[str, AfterValidator(checked_display_name)]
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -42,6 +42,12 @@ FORMAT = 1
 
 NO_PRIVACY = "research run: no privacy"
 """What every output of a research run says."""
+
+HOLDING: tuple[Role, ...] = ("holder", "guarantor", "bureau")
+"""Roles with features and no labels."""
+
+WITHOUT_TABLE: tuple[Role, ...] = ("authority", "regulator")
+"""Roles that bring no records, and of which none is asked for."""
 
 BANK = "bank"
 """The role name under which all banks' common columns stand; no institution of a study with another role
@@ -66,7 +72,11 @@ class Member(Settings):
     """One institution of the study.
 
     ``bank`` has labels and features, ``holder`` features only, ``authority`` nothing but the key of the
-    pseudonyms (a regulator, say); a bank or holder may be the authority as well.
+    pseudonyms; a bank or holder may be the authority as well. ``guarantor`` and ``bureau`` are holders: a guarantee
+    company, a credit bureau. ``regulator`` brings nothing: it keeps the key of the pseudonyms where no other member is
+    named for that, and else it observes, which is to see who takes part, what all state of themselves, and the signed
+    heads of all trails, and to confirm to the others that it was told the same. No features, rows, totals or scores
+    ever go to it.
     ``optional``: the study goes on without this one where it refuses or is not there.
     ``display_name``: what people read in place of the name, in any script; public as everything in a study.
     """
@@ -363,8 +373,13 @@ class Study(Settings):
 
     @property
     def holders(self) -> tuple[str, ...]:
-        """Names of the data holders, in the study's order."""
-        return tuple(m.name for m in self.institutions if m.role == "holder")
+        """Names of the data holders, guarantors and bureaus among them, in the study's order."""
+        return tuple(m.name for m in self.institutions if m.role in HOLDING)
+
+    @property
+    def observers(self) -> tuple[str, ...]:
+        """Names of the regulators that do not keep the key of the pseudonyms."""
+        return tuple(m.name for m in self.institutions if m.role == "regulator" and m.name != self.authority)
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -380,12 +395,12 @@ class Study(Settings):
     def authority(self) -> str:
         """Who holds the key of the pseudonyms.
 
-        As stated, else the one of that role, else the first holder, else the first bank.
+        As stated, else the one of that role, else the first regulator, else the first holder, else the first bank.
         """
-        named = self.alignment.authority or next(
-            (m.name for m in self.institutions if m.role == "authority"), None
-        )
-        return named or (self.holders or self.banks)[0]
+        if self.alignment.authority is not None:
+            return self.alignment.authority
+        kept = [m.name for role in WITHOUT_TABLE for m in self.institutions if m.role == role]
+        return (kept or self.holders or self.banks)[0]
 
     @property
     def inclusion_probability(self) -> float:
@@ -420,6 +435,10 @@ class Study(Settings):
             if member.name == name:
                 return member.role
         raise ConfigError(f"institution {name} is not part of study {self.name}; add it to [[institutions]]")
+
+    def has_table(self, name: str) -> bool:
+        """Whether a member brings records; ConfigError where it is no member."""
+        return self.role_of(name) not in WITHOUT_TABLE
 
     def canonical(self) -> str:
         """The study as canonical JSON, the same text for the same study on every machine."""

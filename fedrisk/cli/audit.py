@@ -126,7 +126,7 @@ def audit_verify(
         tell_json({"institution": node.name, "holds": True, **figures, "notes": notes})
         return
     tell(f"{node.name}: {books.entries} entries hold", "green")
-    if node.institution.kind != "authority":
+    if node.institution.has_table:
         tell(f"{node.name}: {books.charges} charges of the ledger hold, and are those of the trail", "green")
     if books.unentered:
         tell(

@@ -67,7 +67,7 @@ def draft(
     text = None if institution is None else _institution_text(institution, force)
     hints = Hints(id=id_column, label=label, positive=positive, negative=negative, horizon=horizon)
     role = kind or ("bank" if text is None else _kind_of(text))
-    found, written, settings = drafted(table, query, "holder" if role == "holder" else "bank", hints)
+    found, written, settings = drafted(table, query, "bank" if role == "bank" else "holder", hints)
     if institution is not None and text is not None:
         from fedrisk.cli.starting_files import rewrite
         from fedrisk.data.dictionary_file import replaced

@@ -1,6 +1,7 @@
 """``fedrisk init``: the first files of an institution or a study, with comments, never over a file that is there."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,10 +9,10 @@ import typer
 
 from fedrisk.cli.common import Force, Horizon, IdColumn, LabelColumn, Negative, Positive, Query
 from fedrisk.cli.output import tell
+from fedrisk.study import HOLDING, WITHOUT_TABLE
 
 if TYPE_CHECKING:
     from fedrisk.cli.drafting import Hints
-    from fedrisk.data.draft.roles import Kind
 
 init_app = typer.Typer(no_args_is_help=True, help="Write the first files of an institution or of a study.")
 
@@ -60,23 +61,34 @@ def holder(
     table: TableOption = None,
     query: Query = None,
     id_column: IdColumn = None,
+    role: Annotated[
+        str,
+        typer.Option(help="What it is among the holders: holder, guarantor or bureau, for example bureau."),
+    ] = "holder",
     to: To = None,
     force: Force = False,
 ) -> None:
     """The file of a data holder, without labels. Example: fedrisk init holder tax --table data/tax.parquet."""
     from fedrisk.cli.drafting import Hints
 
-    _institution(name, "holder", table, query, Hints(id=id_column), to, force)
+    _institution(name, _one_of(role, HOLDING), table, query, Hints(id=id_column), to, force)
 
 
 @init_app.command()
-def authority(name: Name, to: To = None, force: Force = False) -> None:
-    """The file of an authority, which keeps the key of pseudonyms. Example: fedrisk init authority regulator."""
+def authority(
+    name: Name,
+    role: Annotated[
+        str, typer.Option(help="authority, or regulator, which may also only observe, for example regulator.")
+    ] = "authority",
+    to: To = None,
+    force: Force = False,
+) -> None:
+    """The file of an authority, which keeps the key of pseudonyms. Example: fedrisk init authority key_office."""
     from fedrisk.cli.starting_files import institution_text, write_new
 
     _check_name(name)
     file = to or Path("institutions") / f"{name}.toml"
-    write_new(file, institution_text(name, "authority", file, (), None), force=force)
+    write_new(file, institution_text(name, _one_of(role, WITHOUT_TABLE), file, (), None), force=force)
     tell(f"{file} is written")
 
 
@@ -90,6 +102,20 @@ def study(
     ] = None,
     holders: Annotated[
         list[str] | None, typer.Option("--holder", help="A data holder, repeatable, for example tax.")
+    ] = None,
+    guarantors: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--guarantor", help="A guarantee company, repeatable: a holder, for example guarantee_fund."
+        ),
+    ] = None,
+    bureaus: Annotated[
+        list[str] | None,
+        typer.Option("--bureau", help="A credit bureau, repeatable: a holder, for example credit_bureau."),
+    ] = None,
+    regulators: Annotated[
+        list[str] | None,
+        typer.Option("--regulator", help="A regulator, repeatable, for example finance_office."),
     ] = None,
     keeper: Annotated[
         str | None,
@@ -124,9 +150,11 @@ def study(
     from fedrisk.recipes import load_study
 
     members = [_member(given, "bank") for given in banks or ()]
-    members += [_member(given, "holder") for given in holders or ()]
+    for role, named in (("holder", holders), ("guarantor", guarantors), ("bureau", bureaus)):
+        members += [_member(given, role) for given in named or ()]
     if not members:
         raise typer.BadParameter("a study needs members: --bank NAME, --holder NAME")
+    members += [_member(given, "regulator") for given in regulators or ()]
     if keeper is not None and keeper not in [m["name"] for m in members]:
         members.append(_member(keeper, "authority"))
         keeper = members[-1]["name"]
@@ -179,9 +207,20 @@ def _check_name(name: str) -> None:
         )
 
 
+def _one_of(role: str, allowed: Sequence[str]) -> str:
+    if role not in allowed:
+        raise typer.BadParameter(f"--role {role}: choose {', '.join(allowed[:-1])} or {allowed[-1]}")
+    return role
+
+
+def _command(kind: str) -> str:
+    """The command that makes the file of an institution with a table."""
+    return f"fedrisk init {kind}" if kind in ("bank", "holder") else f"fedrisk init holder --role {kind}"
+
+
 def _institution(
     name: str,
-    kind: "Kind",
+    kind: str,
     table: str | None,
     query: str | None,
     hints: "Hints",
@@ -198,10 +237,10 @@ def _institution(
         lines = ["[table]", f'source = "../data/{name}.csv"  # CSV, Parquet, or a database URL with query']
         write_new(file, institution_text(name, kind, file, lines, None), force=force)
         tell(
-            f"{file} is written; fill it in, or let it be drafted: fedrisk init {kind} {name} --table TABLE --force"
+            f"{file} is written; fill it in, or let it be drafted: {_command(kind)} {name} --table TABLE --force"
         )
         return
-    draft, text, settings = drafted(table, query, kind, hints)
+    draft, text, settings = drafted(table, query, "bank" if kind == "bank" else "holder", hints)
     lines = table_lines(table if "://" in table else Path(table), file.parent, settings)
     write_new(file, institution_text(name, kind, file, lines, text), force=force)
     show_draft(draft, file)

@@ -10,6 +10,7 @@ from pathlib import Path
 from fedrisk.data.dictionary import FILL_IN
 from fedrisk.data.draft.write import CONFIRM, toml
 from fedrisk.errors import ConfigError, StoreError
+from fedrisk.study import HOLDING, WITHOUT_TABLE
 
 _POLICY = """\
 [policy]  # what this institution allows; its own machine refuses the rest
@@ -62,7 +63,10 @@ def institution_text(name: str, kind: str, file: Path, table: Sequence[str], dic
     said = {
         "bank": "a bank: it has labels",
         "holder": "a data holder: it has features and no labels",
+        "guarantor": "a guarantee company, which is a data holder: it has features and no labels",
+        "bureau": "a credit bureau, which is a data holder: it has features and no labels",
         "authority": "an authority: it keeps the key of the pseudonyms and has no table",
+        "regulator": "a regulator: it observes, or keeps the key of the pseudonyms, and has no table",
     }[kind]
     parts = [
         f"# {said[:1].upper()}{said[1:]}. This file stays on its machine; of what it says, members of a study see\n"
@@ -70,10 +74,10 @@ def institution_text(name: str, kind: str, file: Path, table: Sequence[str], dic
         f"name = {toml(name)}\n"
         f'kind = "{kind}"\n'
     ]
-    if kind != "authority":
+    if kind not in WITHOUT_TABLE:
         parts.append("\n".join(table) + "\n")
-    parts.append(_POLICY + {"bank": _BANK, "holder": _HOLDER}.get(kind, ""))
-    if kind != "authority":
+    parts.append(_POLICY + (_BANK if kind == "bank" else _HOLDER if kind in HOLDING else ""))
+    if kind not in WITHOUT_TABLE:
         parts.append(dictionary or example(kind, file))
     return "\n".join(parts)
 

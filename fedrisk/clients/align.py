@@ -43,7 +43,7 @@ def blind(node: Node, request: Payload) -> Payload:
     keys = _take_members(attempt, told, request)
     check_stated(attempt)
     check_heads(attempt, told)
-    if node.institution.kind == "authority" or node.name == study.authority:
+    if not node.institution.has_table or node.name == study.authority:
         return Payload({"new": 0})
     ids = attempt.read().ids
     known = node.store.pseudonyms.known(attempt.key_tag, ids)

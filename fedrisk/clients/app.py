@@ -139,7 +139,7 @@ def _answer(node: Node, name: str, payload: Payload) -> Payload:
             incoming.keep(answer)
         elif action.name == "describe":
             incoming.remember()
-    if action.last or (action.last_of_authority and node.institution.kind == "authority"):
+    if action.last or (action.last_of_authority and not node.institution.has_table):
         # Not before: others wait for this member's confirmation of what came with the message.
         node.attempt(payload).state.forget_secrets()
     if action.entered:

@@ -211,7 +211,7 @@ class Attempt:
         """
         institution = self.node.institution
         if institution.table is None:
-            raise ProtocolError(f"{self.name} is an authority and has no table; check the study's roles")
+            raise ProtocolError(f"{self.name} brings no records and has no table; check the study's roles")
         mark = _mark(institution)
 
         def make() -> Table:

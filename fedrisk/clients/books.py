@@ -104,7 +104,7 @@ def _begun(node: Node) -> bool:
 def ledger_books(node: Node) -> Books | None:
     """What the ledger says; None where there is none yet. A key authority is charged nothing and may have none."""
     there = node.store.ledger_path.exists()
-    if not there and (not node.store.registered or node.institution.kind == "authority"):
+    if not there and (not node.store.registered or not node.institution.has_table):
         return None
     return node.ledger.books()
 

@@ -175,13 +175,9 @@ def _check_confirmed(attempt: Attempt, view: View, earlier: int) -> None:
 
 
 def _others(attempt: Attempt, number: int) -> list[str]:
-    """Members that are told part ``number``: an institution that is the key authority alone is told the first only."""
+    """Members that are told part ``number``: those that bring no records are told the first only."""
     study = attempt.study
-    return [
-        name
-        for name in study.members
-        if name != attempt.name and (number <= 1 or study.role_of(name) != "authority")
-    ]
+    return [name for name in study.members if name != attempt.name and (number <= 1 or study.has_table(name))]
 
 
 def _different(name: str) -> ProtocolError:

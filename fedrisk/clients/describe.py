@@ -79,7 +79,7 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
     attempt = Attempt(node, node.store.begin(attempt_id, begun))
     body: dict[str, Any] = {"name": node.name, "member": True, **Spoken.here().to_dict()}
     table, brought = None, Brought()
-    if role == "authority":
+    if not study.has_table(node.name):
         statement = Statement(role=role, evaluation_key=evaluation_key(attempt))
     else:
         brought = recipe.brings(node, study, research_seed)

@@ -55,7 +55,7 @@ def refuse_marked(node: Node, study: Study) -> None:
 
 def own_head(node: Node, attempt: str = "") -> SignedHead:
     """A signed head of the node's trail that states its ledger's figures; those of an authority are zero."""
-    entries, mu = (0, 0.0) if node.institution.kind == "authority" else node.ledger.figures()
+    entries, mu = node.ledger.figures() if node.institution.has_table else (0, 0.0)
     return node.trail.signed_head(Stated(entries=entries, lifetime_mu=coarse(mu), attempt=attempt))
 
 
@@ -135,7 +135,7 @@ def answer(node: Node, name: str, *, reason: str, who: str | None = None) -> Non
     if not marks:
         raise ConfigError(f"{node.name} has no contradiction about {name} to answer for; check the name")
     who = who or user_name()
-    if name == node.name and node.institution.kind != "authority":
+    if name == node.name and node.institution.has_table:
         restore_ledger(node, reason=reason, who=who)
     evidence = json.dumps([*(asdict(mark) for mark in marks), reason, who]).encode()
     digest = hashlib.sha256(evidence).hexdigest()

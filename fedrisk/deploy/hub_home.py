@@ -18,6 +18,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fedrisk import layout
 from fedrisk.errors import ConfigError
 from fedrisk.files import private_folder, write_atomic
 from fedrisk.home import resolved
@@ -59,11 +60,15 @@ class HubHome:
 
     @classmethod
     def load(cls, folder: str | Path) -> "HubHome":
-        """Read hub.toml in a folder; ConfigError where there is none, or it breaks a rule."""
+        """Read hub.toml in a folder; ConfigError where there is none, or it breaks a rule.
+
+        StoreError where it is of a later layout; whoever serves from it brings an earlier one forward (layout.py).
+        """
         path = resolved(str(folder), what="hub's folder", base=Path.cwd())
         file = path / FILE
         if not file.is_file():
             raise ConfigError(f"{path} is no hub's folder: it has no {FILE}; make one with fedrisk hub init")
+        layout.HUB.found(path)
         return cls(path, checked(HubSettings, load_toml(file, what="hub file"), where=f"hub file {file}"))
 
     @classmethod
@@ -74,6 +79,7 @@ class HubHome:
             raise ConfigError(f"{path} is a hub's folder already; choose another one")
         made = checked(HubSettings, dict(settings), where="hub's settings")
         private_folder(path)
+        layout.HUB.open(path)
         write_atomic(path / FILE, to_toml(made).encode())
         return cls(path, made)
 

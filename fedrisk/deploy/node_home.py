@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from fedrisk import layout
 from fedrisk.deploy.hub_home import Address, Port, to_toml
 from fedrisk.errors import ConfigError
 from fedrisk.files import private_folder, write_atomic
@@ -52,13 +53,17 @@ class NodeHome:
 
     @classmethod
     def load(cls, folder: str | Path) -> "NodeHome":
-        """Read node.toml in a folder; ConfigError where there is none, or it breaks a rule."""
+        """Read node.toml in a folder; ConfigError where there is none or it breaks a rule.
+
+        StoreError where it is of a later layout; whoever serves from it brings an earlier one forward (layout.py).
+        """
         path = resolved(str(folder), what="node's folder", base=Path.cwd())
         file = path / FILE
         if not file.is_file():
             raise ConfigError(
                 f"{path} is no node's folder: it has no {FILE}; make one with fedrisk node init"
             )
+        layout.NODE.found(path)
         return cls(path, checked(NodeSettings, load_toml(file, what="node file"), where=f"node file {file}"))
 
     @classmethod
@@ -69,6 +74,7 @@ class NodeHome:
             raise ConfigError(f"{path} is a node's folder already; choose another one")
         made = checked(NodeSettings, dict(settings), where="node's settings")
         private_folder(path)
+        layout.NODE.open(path)
         write_atomic(path / FILE, to_toml(made).encode())
         return cls(path, made)
 

@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import select
 import signal
 import sqlite3
 import subprocess
@@ -19,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from flwr.serverapp import Grid
 
@@ -26,6 +28,7 @@ from fedrisk.deploy.hub_home import HubHome
 from fedrisk.deploy.roster import Roster, after_epoch
 from fedrisk.engine.superlink import start_run, stop_run, take_task, task_grid, unfinished
 from fedrisk.errors import FedriskError, code_of
+from fedrisk.files import read_json, write_atomic
 from fedrisk.protocol.versions import SUPPORTED
 from fedrisk.server.desk import Desk
 from fedrisk.server.hub import Hub
@@ -35,6 +38,9 @@ log = logging.getLogger("fedrisk")
 
 EVERY = 1.0
 """Seconds between two turns of the desk."""
+
+START_SECONDS = 120.0
+"""How long the process of a study may take to load what it needs, on a busy machine."""
 
 STOP_SECONDS = 40.0
 """How long a study in hand may take to stop."""
@@ -150,13 +156,22 @@ class _Study:
     @classmethod
     def begin(cls, home: HubHome, proposals: Proposals, proposal: Proposal) -> "_Study":
         """Start the process of a study; errors where Flower does not take its run, which is tried again."""
-        run = start_run(home.path, proposal.id)
-        token = take_task(home.path, run)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fedrisk.engine.hub_study", str(home.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        # Flower gives a task up that shows no sign of life for half a minute: it is taken once its process can work.
+        _wait_for_line(process)
+        try:
+            run = start_run(home.path, proposal.id)
+            token = take_task(home.path, run)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
         proposals.update(proposal.id, state="running", code=None)
         # The token is for the process alone: whoever reads the list of processes must not have it.
-        process = subprocess.Popen(
-            [sys.executable, "-m", "fedrisk.engine.hub_study", str(home.path)], stdin=subprocess.PIPE
-        )
         given = json.dumps({"proposal": proposal.id, "token": token}).encode()
         if process.stdin is not None:
             with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
@@ -177,6 +192,32 @@ class _Study:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def _wait_for_line(process: "subprocess.Popen[bytes]") -> None:
+    """Wait until a child says that it is ready, has ended, or START_SECONDS are over."""
+    if process.stdout is None:
+        return
+    with process.stdout as said:
+        select.select([said], [], [], START_SECONDS)
+
+
+class Progress:
+    """How far the study of a proposal is, for whoever waits for it: a small file beside the runs."""
+
+    def __init__(self, hub: Hub, proposal: str) -> None:
+        self.file = hub.path / "progress" / f"{proposal}.json"
+
+    def write(self, **what: Any) -> None:
+        """Keep the exchange, its action and a few words, or the sentence of an error."""
+        with contextlib.suppress(FedriskError):
+            write_atomic(self.file, json.dumps(what).encode())
+
+    def read(self) -> dict[str, Any]:
+        """What was kept last; empty where nothing was."""
+        with contextlib.suppress(FedriskError):
+            return read_json(self.file, "")
+        return {}
 
 
 def tidy(database: Path) -> None:

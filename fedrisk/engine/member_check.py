@@ -88,7 +88,7 @@ def look(study: Study, recipe: Recipe, node: Node, research_seed: int | None) ->
     for rule in rules_of_study(study, recipe, node, check_books, research=research_seed is not None):
         found.attempt(rule)
     if node.institution.table is None or node.institution.dictionary is None:
-        found.statement = Statement(role="authority") if found.role == "authority" else None
+        found.statement = None if study.has_table(node.name) else Statement(role=study.role_of(node.name))
         return found
     found.notes += [status.finding for status in node.institution.encoder_status()]
     brought = found.attempt(lambda: recipe.brings(node, study, research_seed))
@@ -98,7 +98,7 @@ def look(study: Study, recipe: Recipe, node: Node, research_seed: int | None) ->
         _look_at_table(study, recipe, found, found.table, research_seed)
     if research_seed is None:
         found.attempt(lambda: _check_budget(study, recipe, found))
-    if found.role != "authority" and brought is not None:
+    if study.has_table(node.name) and brought is not None:
         found.statement = found.attempt(
             lambda: statement_of(study, node, found.rows, _labelled(study, found), found.brought, None)
         )

@@ -8,11 +8,12 @@ the run's configuration names. Only here does a run's configuration choose a fil
 from pathlib import Path
 
 from flwr.app import Context, Message
+from flwr.clientapp.typing import ClientAppCallable
 
-from fedrisk.clients.app import Serve, make_app
+from fedrisk.clients.app import make_app
 
 
-def with_institution(message: Message, context: Context, serve: Serve) -> Message:
+def with_institution(message: Message, context: Context, serve: ClientAppCallable) -> Message:
     """Serve a message as the institution of this partition; a node that names its own file keeps it.
 
     Where there is no file for it, the node refuses, as every node does that does not know its institution.

@@ -15,7 +15,7 @@ from fedrisk.errors import PolicyError
 from fedrisk.privacy.accounting import epsilon_for, mu_for
 from fedrisk.privacy.ledger.caps import DELTA, Caps
 from fedrisk.privacy.standing import Epsilon, StandingRule, above
-from fedrisk.study import Study
+from fedrisk.study import HOLDING, Role, Study
 
 
 class Policy(BaseModel):
@@ -59,7 +59,7 @@ class Policy(BaseModel):
 
     purposes: tuple[str, ...] = ("credit_scoring",)
     recipes: tuple[str, ...] = ("scorecard",)
-    roles: tuple[Literal["bank", "holder", "authority"], ...] | None = None
+    roles: tuple[Role, ...] | None = None
     columns: tuple[str, ...] | None = None
     counterparties: tuple[str, ...] | None = None
     max_epsilon: Epsilon = 3.0
@@ -141,7 +141,7 @@ class Policy(BaseModel):
         role = study.role_of(institution)
         if self.roles is not None and role not in self.roles:
             broken.append(f"role {role} is not among policy.roles")
-        if self.consent and role == "holder" and study.consent is None:
+        if self.consent and role in HOLDING and study.consent is None:
             broken.append("scores need a consent and the study names no register (consent)")
         if self.counterparties is not None:
             strangers = [m for m in study.members if m != institution and m not in self.counterparties]

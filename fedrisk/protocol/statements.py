@@ -13,7 +13,7 @@ from fedrisk.data.features import Feature, features_from
 from fedrisk.data.special import MOST_SPECIAL, MOST_TEXT
 from fedrisk.errors import ConfigError, ProtocolError
 from fedrisk.protocol.form import Body, Count, Digest, Name
-from fedrisk.study import BANK, Study
+from fedrisk.study import BANK, Role, Study
 
 
 class LabelFacts(Body):
@@ -66,7 +66,7 @@ class Statement(Body):
     records out. encoder: design and digest of the encoder that is to be trained.
     """
 
-    role: Literal["bank", "holder", "authority"]
+    role: Role
     rows: Count = 0
     labelled: Count | None = None
     least_rows: Annotated[int, Field(ge=1)] = 1

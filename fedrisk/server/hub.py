@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedrisk import layout
 from fedrisk.errors import StoreError
 from fedrisk.files import PUT_BACK, damaged, private_folder, read_json, read_kept, write_atomic
 from fedrisk.home import home
@@ -67,6 +68,12 @@ class Hub:
             write_atomic(marks, json.dumps({**known, purpose: mark}).encode())
         return key
 
+    def check_draw_keys(self) -> None:
+        """StoreError where a key with which studies were drawn was lost or changed; makes none."""
+        marks = self.path / "drawn_with.json"
+        for purpose in read_json(marks, PUT_BACK) if marks.exists() else {}:
+            self.draw_key(purpose)
+
     @property
     def pins(self) -> dict[str, bytes]:
         """Pinned Ed25519 keys of the institutions by name."""
@@ -107,4 +114,5 @@ class Hub:
             private_folder(self.path)
         except OSError as error:
             raise StoreError(f"the hub's store {self.path} cannot be made: {error.strerror}") from None
+        layout.HUB.open(self.path)
         return self.path / name

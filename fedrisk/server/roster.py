@@ -190,7 +190,7 @@ def align(
     asked = {n: a.raw("blinded") for n, a in blinded.items() if "blinded" in a.blobs}
     evaluated: Mapping[str, Payload] = {}
     # An institution that is authority alone is asked in any case: it then forgets its part in the attempt.
-    if asked or study.role_of(study.authority) == "authority":
+    if asked or not study.has_table(study.authority):
         evaluated = exchange("evaluate", "blinded ids evaluated", {study.authority: Payload({}, asked)})
     requests = {}
     for name in [*study.banks, *study.holders]:

@@ -204,7 +204,7 @@ def _institutions(roster: Roster) -> dict[str, InstitutionFacts]:
     out = {}
     for name in roster.study.members:
         said, statement = roster.agreed[name].body, roster.statements[name]
-        has_table = statement.role != "authority"
+        has_table = roster.study.has_table(name)
         out[name] = InstitutionFacts(
             role=statement.role,
             rows=statement.rows,

@@ -349,9 +349,14 @@ def build(
     dictionary: Mapping[str, Any] | None = None,
     policy: Mapping[str, Any] | None = None,
     authority: str | None = None,
+    regulators: Sequence[str] = (),
+    roles: Mapping[str, str] | None = None,
     study: Mapping[str, Any] | None = None,
 ) -> Consortium:
-    """Write a consortium of these institutions; ``columns`` by role, ``study`` by its tables."""
+    """Write a consortium of these institutions; ``columns`` by role, ``study`` by its tables.
+
+    roles: of holders that are a guarantor or a bureau.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tables = dict(tables if tables is not None else province(enterprises))
     rules = {"research": True, "scores": "points", "cap_epsilon": 20.0, "max_epsilon": 20.0, **(policy or {})}
@@ -370,19 +375,21 @@ def build(
             words["label"] = outcome if label is None else dict(label)
         content[name] = {
             "name": name,
-            "kind": kind,
+            "kind": (roles or {}).get(name, kind),
             "store": str(folder / "home" / name),
             "table": {"source": f"{name}.parquet"},
             "policy": rules,
             "dictionary": words,
         }
-    if authority is not None and authority not in content:
-        content[authority] = {
-            "name": authority,
-            "kind": "authority",
-            "store": str(folder / "home" / authority),
-            "policy": rules,
-        }
+    others = {} if authority is None or authority in regulators else {authority: "authority"}
+    for name, kind in {**others, **dict.fromkeys(regulators, "regulator")}.items():
+        if name not in content:
+            content[name] = {
+                "name": name,
+                "kind": kind,
+                "store": str(folder / "home" / name),
+                "policy": rules,
+            }
     members = [{"name": n, "role": c["kind"]} for n, c in content.items()]
     plan: dict[str, Any] = {
         "name": "whole",

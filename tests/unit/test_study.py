@@ -72,7 +72,7 @@ def test_a_plain_study_and_its_defaults():
         (
             {"institutions": [{"name": "a", "role": "spy"}]},
             '[[institutions]] "a": role',
-            'is "spy", and must be one of bank, holder, authority',
+            'is "spy", and must be one of bank, holder, guarantor, bureau, authority, regulator',
         ),
         ({"institutions": [{"name": "a"}]}, '[[institutions]] "a": role', "is missing; add it"),
         ({"privacy": {}}, "[privacy] epsilon", "is missing; add it"),

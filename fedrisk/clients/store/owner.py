@@ -16,21 +16,22 @@ import secrets
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import fedrisk
 from fedrisk.errors import OwnerError, StoreError
-from fedrisk.files import write_atomic
+from fedrisk.files import PUT_BACK, read_json, write_atomic
 from fedrisk.institution import Institution
+from fedrisk.layout import Layout, bring_forward, not_yet, too_new
 from fedrisk.user import user_name
 
 FILE = "store.json"
 
-FORMAT = 1
-"""Of the record; a later one is refused."""
+LAYOUT = Layout(what="store", number=1)
+"""Of a store's files, the record among them: a later one is refused, an earlier one brought forward."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,18 +69,23 @@ class Owner:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What ``store.json`` holds: the store's random id and salt, where it lies, whose it is and whose it was."""
+    """What ``store.json`` holds: the store's random id and salt, where it lies, whose it is and whose it was.
+
+    layout: of the store's files, ``format`` in the file.
+    """
 
     store: str
     salt: str
     place: str
     owner: Owner
     version: str
+    layout: int = field(default_factory=lambda: LAYOUT.number)
     history: tuple[Mapping[str, str], ...] = ()
 
     def to_json(self) -> bytes:
         """The file's content."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1).encode()
+        content = asdict(self)
+        return json.dumps({"format": content.pop("layout"), **content}, indent=1).encode()
 
 
 def read(folder: Path) -> Record | None:
@@ -87,7 +93,7 @@ def read(folder: Path) -> Record | None:
     file = folder / FILE
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        later = content["format"] > FORMAT
+        later = content["format"] > LAYOUT.number
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -95,10 +101,7 @@ def read(folder: Path) -> Record | None:
     except (ValueError, KeyError, TypeError):
         raise _damaged(file) from None
     if later:
-        raise StoreError(
-            f"store {folder} was used by fedrisk {_text(content.get('version'))}, and this is {fedrisk.__version__}, "
-            "which is older and does not know its files; use the later version"
-        )
+        raise too_new(LAYOUT.what, folder, content.get("version"))
     try:
         return _record(content)
     except (KeyError, TypeError):
@@ -110,8 +113,15 @@ def check(folder: Path, institution: Institution) -> Record | None:
 
     Raises:
         OwnerError: the store belongs to another institution of the same name, or is a copy of one that is still there.
-        StoreError: the record is damaged, or of a later version.
+        StoreError: the record is damaged, of a later version, or of an earlier layout that is not brought forward yet.
     """
+    record = _checked(folder, institution)
+    if record is not None and record.layout < LAYOUT.number:
+        raise not_yet(LAYOUT.what, folder, record.layout, LAYOUT.number)
+    return record
+
+
+def _checked(folder: Path, institution: Institution) -> Record | None:
     record = read(folder)
     if record is None:
         return None
@@ -127,8 +137,14 @@ def check(folder: Path, institution: Institution) -> Record | None:
 
 
 def claim(folder: Path, institution: Institution) -> None:
-    """Enter an institution as the owner of its store, or what changed of it since; errors as in :func:`check`."""
-    record = check(folder, institution)
+    """Enter an institution as the owner of its store, or what changed of it since; errors as in :func:`check`.
+
+    A store of an earlier layout is brought forward, once it is known to be this institution's.
+    """
+    record = _checked(folder, institution)
+    if record is not None and record.layout < LAYOUT.number:
+        bring_forward(folder, found=record.layout, layout=LAYOUT, mark=lambda number: _mark(folder, number))
+        record = _checked(folder, institution)
     if record is None:
         salt = secrets.token_hex(16)
         made = Record(
@@ -191,7 +207,10 @@ def _record(content: Mapping[str, Any]) -> Record:
     if not all(isinstance(value, str) for value in (*texts.values(), *owner.values())):
         raise TypeError
     history = tuple(dict(act) for act in content["history"])
-    return Record(**texts, owner=Owner(**owner), history=history)
+    layout = content["format"]
+    if type(layout) is not int or layout < 1:
+        raise TypeError
+    return Record(**texts, owner=Owner(**owner), layout=layout, history=history)
 
 
 def _hashed(salt: str, text: str | None) -> str:
@@ -239,5 +258,8 @@ def _damaged(file: Path) -> "DamagedRecord":
     )
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) and len(value) < 40 else "of a later version"
+def _mark(folder: Path, layout: int) -> None:
+    """Write into the record that the store has a layout now."""
+    file = folder / FILE
+    content = {**read_json(file, PUT_BACK), "format": layout, "version": fedrisk.__version__}
+    write_atomic(file, json.dumps(content, indent=1).encode())

@@ -21,7 +21,7 @@ from fedrisk.protocol.payload import Payload
 from fedrisk.recipe import Brought
 from fedrisk.recipes.encoder.plan import make_plan
 from fedrisk.recipes.encoder.settings import EncoderSettings
-from fedrisk.study import Study
+from fedrisk.study import HOLDING, Study
 
 
 def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
@@ -75,7 +75,7 @@ def _agreed(attempt: Attempt, rows: int) -> tuple[dict[str, Any], float]:
     from fedrisk.recipes.encoder.design import tuning
 
     name = EncoderSettings.of(attempt.study).name
-    stated = [said.encoder for said in attempt.statements.values() if said.role == "holder"]
+    stated = [said.encoder for said in attempt.statements.values() if said.role in HOLDING]
     if any(encoder != stated[0] for encoder in stated):
         raise ProtocolError("the holders of this study state different encoders; agree on one")
     return attempt.node.institution.encoder_design(name), tuning(attempt.study).rate

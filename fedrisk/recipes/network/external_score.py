@@ -18,7 +18,7 @@ from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError, DataError, FedriskError, PolicyError
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.network.settings import NetworkSettings
-from fedrisk.study import BANK, Study
+from fedrisk.study import BANK, HOLDING, Study
 
 COLUMN = "external_score"
 FEATURE = Feature(
@@ -63,7 +63,7 @@ def find_external(node: Node, study: Study, research_seed: int | None) -> str:
         except FedriskError:
             continue
         earlier = begun.study
-        holders = {m["name"] for m in earlier["institutions"] if m["role"] == "holder"}
+        holders = {m["name"] for m in earlier["institutions"] if m["role"] in HOLDING}
         if earlier["name"] == name and earlier["recipe"] == "scorecard" and holders == set(study.holders):
             found.append((file.stat().st_mtime, file.parent.name, begun.research_seed is not None))
     if not found:

@@ -34,7 +34,7 @@ from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, counts_release, gr
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
 from fedrisk.releases.release import Release
-from fedrisk.study import BANK, NO_PRIVACY, Study
+from fedrisk.study import BANK, HOLDING, NO_PRIVACY, Study
 
 Floats = NDArray[np.float64]
 
@@ -359,7 +359,7 @@ def card_from(
 def refit(record: ReleaseRecord) -> Scorecard:
     """The scorecard again, from a study's record; ConfigError where the record is of another recipe."""
     bins = [Bins.from_dict(b) for b in record.release("counts").about["bins"]]
-    roles = [BANK, *(m["name"] for m in record.study["institutions"] if m["role"] == "holder")]
+    roles = [BANK, *(m["name"] for m in record.study["institutions"] if m["role"] in HOLDING)]
     counts = label_counts(record.release("counts"), sizes_of(bins, roles))
     again, gram = record.find("recount"), record.find("gram")
     second = None

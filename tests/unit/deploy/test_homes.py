@@ -6,7 +6,7 @@ import pytest
 
 from fedrisk.deploy.hub_home import HubHome
 from fedrisk.deploy.node_home import NodeHome
-from fedrisk.errors import ConfigError
+from fedrisk.errors import ConfigError, StoreError
 
 
 def test_a_hubs_folder_is_read_back(tmp_path):
@@ -47,3 +47,15 @@ def test_a_misspelt_key_is_named(tmp_path):
     (tmp_path / "hub.toml").write_text('name = "x"\nadress = "h:1"\n')
     with pytest.raises(ConfigError, match="adress"):
         HubHome.load(tmp_path)
+
+
+@pytest.mark.parametrize("home", [HubHome, NodeHome])
+def test_a_folder_of_a_later_version_is_refused(home, tmp_path):
+    settings = {
+        HubHome: {"name": "x", "address": "h:1"},
+        NodeHome: {"hub": "h:1", "institution": "i.toml"},
+    }[home]
+    home.create(tmp_path, settings)
+    (tmp_path / "VERSION").write_text('{"layout": 2, "fedrisk": "9.1"}')
+    with pytest.raises(StoreError, match="was used by fedrisk 9.1, .* use the later version"):
+        home.load(tmp_path)

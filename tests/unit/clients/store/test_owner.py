@@ -10,6 +10,7 @@ from fedrisk.clients.store import owner
 from fedrisk.clients.store.owner import DamagedRecord, adopt, check, claim, read, together
 from fedrisk.errors import OwnerError, StoreError
 from fedrisk.institution import load_institution
+from fedrisk.layout import Layout
 
 FILE = """
 name = "{name}"
@@ -218,6 +219,29 @@ def test_a_store_of_a_later_version_is_left_alone(store, at):
     for look in (check, claim, lambda *a: adopt(*a, reason="r")):
         with pytest.raises(StoreError, match=r"was used by fedrisk 9\.1, and this is .* which is older"):
             look(store, at())
+
+
+def test_a_store_of_an_earlier_layout_is_brought_forward_by_its_owner_alone(store, at, monkeypatch):
+    """An invented second layout: the whole store is copied, and the copy is never taken for the store."""
+
+    def step(folder):
+        (folder / "pins.json").write_text("{}")
+
+    claim(store, at())
+    (store / "ledger.sqlite").write_text("paid")
+    monkeypatch.setattr(owner, "LAYOUT", Layout(what="store", number=2, steps={1: step}))
+    with pytest.raises(OwnerError):
+        claim(store, at("two", source="other.csv", id_column="code"))
+    with pytest.raises(StoreError, match="is of layout 1, .* keeps layout 2; the next study"):
+        check(store, at())
+    assert not (store / "pins.json").exists()
+    claim(store, at())
+    assert check(store, at()).layout == 2
+    assert (store / "pins.json").exists() and (store / "ledger.sqlite").read_text() == "paid"
+    (copy,) = store.parent.glob("store.layout-1.*")
+    assert (copy / "ledger.sqlite").read_text() == "paid" and read(copy).layout == 1
+    with pytest.raises(OwnerError, match="is a copy of .*, which is still there"):
+        check(copy, at())
 
 
 def test_a_record_that_cannot_be_read_is_a_store_error(store, at):
