@@ -24,6 +24,7 @@ from fedrisk.clients.assessment import Assessment, assess, price_of
 from fedrisk.clients.attempt import View
 from fedrisk.clients.node import Node
 from fedrisk.clients.outlet import Charges
+from fedrisk.clients.roster import Rosters
 from fedrisk.clients.store.proposal_store import Asked, Decision, stamp
 from fedrisk.errors import BudgetError, ConfigError, FedriskError, PolicyError
 from fedrisk.privacy.standing import StandingRule
@@ -67,8 +68,8 @@ def approve(node: Node, id: str, *, who: str, find: Find) -> tuple[Asked, Assess
     strangers = unknown_members(node, study)
     if strangers:
         raise ConfigError(
-            f"no key of {', '.join(strangers)} is pinned here, so nothing can be sealed for them; accept the newest "
-            "roster first (fedrisk node roster)"
+            f"{node.name} knows no {', '.join(strangers)}: not in the roster that was accepted here. Look at fedrisk "
+            "node roster, compare words and accept first"
         )
     decision = Decision(
         state="agreed", by="person", who=_said(who, "who"), at=stamp(now), salt=secrets.token_hex(16)
@@ -143,9 +144,12 @@ def uncovered(
 
 
 def unknown_members(node: Node, study: Study) -> list[str]:
-    """Members whose keys are not pinned here: nothing can be sealed for them yet."""
-    known = node.store.pins.institutions if node.store.registered else {}
-    return [name for name in study.members if name != node.name and name not in known]
+    """Members that are not in the accepted roster with a pinned key: nothing can be sealed for them yet."""
+    pinned = set(node.store.pins.institutions) if node.store.registered else set()
+    if node.store.deployed:
+        accepted = Rosters.of(node).accepted
+        pinned &= set() if accepted is None else {one.name for one in accepted.members}
+    return [name for name in study.members if name != node.name and name not in pinned]
 
 
 def approval_for(

@@ -143,7 +143,7 @@ class ProposalStore:
 
     def put(self, asked: Asked) -> None:
         """Keep one whole, in the place of an earlier state of it; StoreError."""
-        content = json.dumps(_adapter().dump_python(asked, mode="json"), indent=1)
+        content = json.dumps(_adapter().dump_python(asked), indent=1)
         write_atomic(self.path / f"{asked.id}.json", content.encode())
 
     def has_room(self, now: datetime, approval_days: int) -> bool:
