@@ -22,14 +22,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from flwr.serverapp import Grid
-
 from fedrisk.deploy.hub_home import HubHome
-from fedrisk.deploy.roster import Roster, after_epoch
+from fedrisk.deploy.roster import Roster
 from fedrisk.engine.superlink import start_run, stop_run, take_task, task_grid, unfinished
 from fedrisk.errors import FedriskError, code_of
 from fedrisk.files import read_json, write_atomic
-from fedrisk.protocol.versions import SUPPORTED
 from fedrisk.server.desk import Desk
 from fedrisk.server.hub import Hub
 from fedrisk.server.proposals import Proposal, Proposals
@@ -89,20 +86,9 @@ class Work:
             while not self.stop.is_set():
                 roster = Roster.latest(self.home)
                 if desk is None or roster.epoch != epoch:
-                    epoch, desk = roster.epoch, self._desk_for(grid, roster)
+                    epoch, desk = roster.epoch, Desk(grid, Hub(folder), self.proposals, roster)
                 self._studies(desk.turn())
                 self.stop.wait(EVERY)
-
-    def _desk_for(self, grid: Grid, roster: Roster) -> Desk:
-        home = self.home
-        return Desk(
-            grid,
-            Hub(home.path),
-            self.proposals,
-            roster,
-            epochs=lambda after: after_epoch(home, after),
-            protocols=SUPPORTED,
-        )
 
     def _studies(self, ready: Sequence[Proposal]) -> None:
         """See to the study in hand, and begin the next of those that are ready."""
