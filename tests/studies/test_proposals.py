@@ -7,7 +7,8 @@ import pytest
 
 from fedrisk.clients import approvals
 from fedrisk.clients.app import app as client_app
-from fedrisk.clients.approvals import approve, refuse
+from fedrisk.clients.approvals import MOST_MOVES, approve, refuse
+from fedrisk.clients.outlet import Charges
 from fedrisk.clients.store.proposal_store import MOST_WAITING
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.errors import BudgetError, ConfigError, PeerError, PolicyError
@@ -16,6 +17,7 @@ from fedrisk.recipes import find_recipe, recipe_of
 from fedrisk.server.desk import Desk
 from fedrisk.server.proposals import Proposals
 from fedrisk.server.run import new_attempt, run_study
+from fedrisk.server.runs import Runs
 from support.consortium import joined
 
 pytestmark = pytest.mark.study
@@ -53,7 +55,7 @@ class Deployed:
     def approve(self, name, id, who="A. Officer"):
         return approve(self.node(name), id, who=who, find=find_recipe)
 
-    def run(self, study=None, *, research_seed=None, attempt=None):
+    def run(self, study=None, *, research_seed=None, attempt=None, without=()):
         study = study or self.study
         return run_study(
             self.grid,
@@ -63,6 +65,7 @@ class Deployed:
             engine="deployment",
             research_seed=research_seed,
             attempt=attempt,
+            without=without,
         )
 
     def ask(self, name, action, **body):
@@ -137,14 +140,13 @@ def test_an_approval_is_for_one_attempt(deployed):
     attempt = new_attempt()
     assert there.describe("tax", attempt=attempt).get("member")
     assert there.describe("tax", attempt=attempt).get("member")
-    state = there.node("tax").store.attempt(attempt)
-    state.save(approvals.View(digests=("0" * 64,), names=("members",)))
+    there.node("tax").store.attempt(attempt).save(Charges(spends={"counts": {}}))
     assert there.describe("tax").refusal == "refused"
     assert "has used that" in there.why("tax")
     assert there.propose("tax").body["code"] == "used"
 
 
-def test_an_attempt_that_was_only_described_gives_way_to_another_and_is_over(deployed):
+def test_an_attempt_without_rows_gives_way_to_another_a_few_times_and_is_over(deployed):
     there = deployed()
     there.propose("tax")
     there.approve("tax", "0123456789ab")
@@ -154,6 +156,9 @@ def test_an_attempt_that_was_only_described_gives_way_to_another_and_is_over(dep
     assert there.node("tax").store.attempt(first).over
     assert not there.node("tax").store.attempt(second).over
     assert there.node("tax").store.proposals.get("0123456789ab").attempt == second
+    for _ in range(MOST_MOVES - 1):
+        assert there.describe("tax").get("member")
+    assert there.describe("tax").refusal == "refused"
 
 
 def test_a_hub_that_describes_another_study_than_it_proposed_is_refused(deployed):
@@ -357,8 +362,10 @@ def test_an_optional_member_counts_as_absent_after_the_deadline(deployed):
     there.now += timedelta(days=2)
     assert there.turn() == [found.id]
     assert there.proposals.find(found.id).absent == ("power",)
-    results = there.run(research_seed=1)
+    results = there.run(research_seed=1, without=("power",))
     assert results.left_out == ("power",)
+    # At once, and not after a roll call that it would only refuse.
+    assert len(Runs(there.hub).all()) == 1
 
 
 def test_an_optional_member_that_refuses_is_not_waited_for(deployed):

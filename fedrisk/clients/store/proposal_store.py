@@ -71,6 +71,7 @@ class Asked:
     deadline: str
     decision: Decision | None = None
     attempt: str | None = None
+    moved: int = 0
 
     def stage(self, now: datetime, approval_days: int) -> Stage:
         """How it stands at a time: an approval that lapsed waits for a person again while the proposal does."""
