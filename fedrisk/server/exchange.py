@@ -72,7 +72,7 @@ class Exchange:
         self.sent: dict[str, int] = {}
         self.received: dict[str, int] = {}
         self._grid = grid
-        self.post = Post(grid, patient)
+        self.post = Post(grid, patient, attempt=attempt)
         self.missing: list[str] = []
         self._nodes: dict[str, int] = {}
         self.charged: set[str] = set()
@@ -136,10 +136,10 @@ class Exchange:
         """What later exchanges need to know of those before them; public."""
         return {
             "exchanges": self.exchanges,
+            "protocol": self.post.protocol,
             "sent": self.sent,
             "received": self.received,
             "charged": sorted(self.charged),
-            "protocol": self.protocol,
             "view": self.view,
             "parts": self.told,
             "told": self._told,
@@ -147,10 +147,9 @@ class Exchange:
         }
 
     def _take_over(self, state: Mapping[str, Any]) -> None:
-        self.exchanges = int(state["exchanges"])
+        self.exchanges, self.post.protocol = int(state["exchanges"]), int(state["protocol"])
         self.sent, self.received = dict(state["sent"]), dict(state["received"])
         self.charged = set(state["charged"])
-        self.post.protocol = int(state["protocol"])
         if self.told != int(state["parts"]):
             # Told within, to all whom it concerns.
             self._first, self._parts = int(state["parts"]), []

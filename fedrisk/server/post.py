@@ -8,6 +8,7 @@ their requests by the ids that Flower gave these; late, second and foreign ones 
 """
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from fedrisk.errors import LATER, LostError, ProtocolError
 from fedrisk.protocol.payload import Payload, from_record, request
 from fedrisk.protocol.versions import PROTOCOL
 from fedrisk.server.spoken import checked_answer
+
+log = logging.getLogger("fedrisk")
 
 LOOK_SECONDS = 2.0
 """How often it is looked whether nodes were activated anew while answers are waited for."""
@@ -74,7 +77,8 @@ class Post:
 
     patient: whether lost institutions, and those that cannot answer for now, are asked again until the deadline; else
     they count as lost at once, as on one machine, where nobody comes back by himself. protocol: that messages are
-    written in. dropped: answers that nobody waited for any more. again: requests that were sent once more.
+    written in. dropped: answers that nobody waited for any more. again: requests that were sent once more. attempt:
+    for the log.
     """
 
     grid: Grid
@@ -82,6 +86,7 @@ class Post:
     protocol: int = PROTOCOL
     dropped: int = 0
     again: int = 0
+    attempt: str = ""
 
     def ask(
         self,
@@ -104,10 +109,24 @@ class Post:
         with what cannot be read; without it that is a ProtocolError. LostError names who did not answer, unless
         tolerant.
         """
-        exchange = _Exchange(self, action, content, nodes, arrived, timeout, sent)
+        size, began = 0, time.monotonic()
+
+        def came(name: str, answer: Payload) -> None:
+            about = {"action": action, "peer": name, "bytes": answer.size(), "code": answer.refusal}
+            log.info("an answer came", extra={"event": "received", "attempt": self.attempt, **about})
+            arrived(name, answer)
+
+        def went(name: str, count: int) -> None:
+            nonlocal size
+            size += count
+            sent(name, count)
+
+        exchange = _Exchange(self, action, content, nodes, came, timeout, went)
         exchange.patient = self.patient if patient is None else patient
         exchange.tolerant, exchange.malformed = tolerant, malformed
         late = exchange.run()
+        about = {"action": action, "seconds": time.monotonic() - began, "bytes": size}
+        log.info("an exchange is over", extra={"event": "exchange", "attempt": self.attempt, **about})
         if exchange.waiting and not tolerant:
             raise LostError(_why(exchange.waiting, where, timeout if late else None))
         return set(content) - set(exchange.waiting)

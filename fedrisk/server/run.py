@@ -4,6 +4,7 @@ import contextlib
 import math
 import secrets
 import time
+from collections.abc import Callable, Collection
 from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -65,16 +66,20 @@ def run_study(
     report: Report | None = None,
     resume: bool = False,
     patient: bool = True,
+    without: Collection[str] = (),
     out: Path | None = None,
+    began: Callable[[str], None] = lambda attempt: None,
 ) -> Results:
     """Run a study over a grid whose nodes serve its institutions.
 
     Where optional institutions refuse or are not there, it goes on without them, under a new attempt; the results say
-    who took part. resume: go on with a run of the study that was stopped (server/journal), that of ``attempt`` or the
-    newest; one that was stopped before the rows were in order begins anew, under a new attempt: nobody was charged.
+    who took part. without: optional institutions of which it is known beforehand that they do not. resume: go on with a
+    run of the study that was stopped (server/journal), that of ``attempt`` or the newest; one that was stopped before
+    the rows were in order begins anew, under a new attempt: nobody was charged.
     timeout: bounds the study's deadlines. patient: whether lost institutions are asked again until the deadline
-    (server/post). out: where the results will go, for the entry of the run (server/runs). Results are in the hub's own
-    store, beside that entry, before this returns, with the tables that members sign of what left them (server/tables).
+    (server/post). out: where the results will go, for the entry of the run (server/runs). began: called with the id of
+    each attempt before its first exchange. Results are in the hub's own store, beside that entry, before this returns,
+    with the tables that members sign of what left them (server/tables).
     Errors: PeerError where an institution refuses or is lost (LostError where nobody refused: then the run can go on),
     ConfigError where public rules are broken or there is nothing to resume, DataError where nothing is in common.
     Nothing is released before all agree. ``Stopped`` (a KeyboardInterrupt) where a person stops it once all is
@@ -82,7 +87,7 @@ def run_study(
     """
     recipe.require()
     asked = recipe.checked(study)
-    study = asked
+    study = recipe.checked(asked.without(without)) if without else asked
 
     def trial(study: Study, attempt: str) -> "_Trial":
         exchange = Exchange(
@@ -94,7 +99,7 @@ def run_study(
             journal=Journal.of(hub, attempt),
             patient=patient,
         )
-        return _Trial(exchange, study, asked, recipe, hub, engine, research_seed, out)
+        return _Trial(exchange, study, asked, recipe, hub, engine, research_seed, out, began)
 
     if resume:
         journal = Journal.latest(hub, asked, research_seed, attempt)
@@ -102,7 +107,7 @@ def run_study(
         if journal.can_go_on:
             return trial(study, journal.attempt).run()
         trial(study, journal.attempt).abandon()
-        study, attempt = asked, None
+        study, attempt = recipe.checked(asked.without(without)) if without else asked, None
     first = trial(study, attempt or new_attempt())
     try:
         return first.run()
@@ -124,6 +129,7 @@ class _Trial:
     engine: str
     research_seed: int | None
     out: Path | None
+    began: Callable[[str], None]
     agreed: bool = False
     start: float = field(default_factory=time.monotonic)
 
@@ -146,6 +152,7 @@ class _Trial:
             exchange.on_charge = went
             try:
                 self.journal.begin(self.asked, self.study, self.research_seed)
+                self.began(exchange.attempt)
                 results = self._results(log)
             except BaseException as error:
                 went()

@@ -255,7 +255,7 @@ def test_a_hub_that_bends_what_was_signed_is_found_by_whoever_compares(
     assert fedrisk(*check)[0] == 0
     lie(out)
     node = load_nodes(consortium.paths)["bank"]
-    found = compare(out, node.store.pins.institutions)
+    found = compare(out, node.store.pins)
     assert code in {f.code for f in [*found.broken, *(f for _, f in found.disagreements)]}
     assert fedrisk(*check)[0] == 1
 
