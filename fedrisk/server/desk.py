@@ -94,6 +94,7 @@ class Desk:
         self._told: dict[str, int] = {}
         self._lacks: dict[str, int] = {}
         self._said: set[tuple[str, str]] = set()
+        self._over: set[tuple[str, str]] = set()
 
     def turn(self) -> list[Proposal]:
         """One round; the proposals that are ready to run now, the oldest first."""
@@ -106,7 +107,11 @@ class Desk:
         self._take()
         for proposal in self._proposals.open():
             self._settle(proposal)
-        return [p for p in self._proposals.all() if p.state == "ready"]
+        every = self._proposals.all()
+        for proposal in every:
+            if proposal.to_node()["over"]:
+                self._take_back(proposal, nodes)
+        return [p for p in every if p.state == "ready"]
 
     def _late_tables(self, nodes: Mapping[str, int]) -> None:
         """Ask for tables that are missing. Reading results takes much memory, so it is loaded where one is missing."""
@@ -180,6 +185,20 @@ class Desk:
                 content = Payload({"proposal": proposal.to_node()})
                 self._push("propose", content, name, nodes[name], proposal)
 
+    def _take_back(self, proposal: Proposal, nodes: Mapping[str, int]) -> None:
+        """Tell those that were asked, and did not refuse, that nobody has to decide any more; once a start."""
+        if proposal.past(self._clock()):
+            return
+        for name in (*proposal.members("waiting"), *proposal.members("agreed")):
+            about = (name, proposal.id)
+            if (
+                name in proposal.answers
+                and name in nodes
+                and about not in self._over
+                and self._due(about, SOONEST)
+            ):
+                self._push("propose", Payload({"proposal": proposal.to_node()}), name, nodes[name], proposal)
+
     def _may_be_asked(self, proposal: Proposal, name: str) -> bool:
         """Whether the roster has the member, with a protocol that this hub speaks; what stands against it is noted."""
         if self._roster is None:
@@ -226,6 +245,8 @@ class Desk:
                     self._roster_answer(sent.node, answer)
                 else:
                     self._word(sent.proposal, sent.node, answer)
+                    if sent.proposal.over:
+                        self._over.add((sent.node, sent.proposal.id))
         now = self._clock()
         self._sent = {number: sent for number, sent in self._sent.items() if sent.until > now}
 
