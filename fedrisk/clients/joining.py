@@ -14,7 +14,7 @@ from fedrisk.clients.node import Node
 from fedrisk.clients.store.store import NodeStore
 from fedrisk.deploy.documents import Key, now
 from fedrisk.deploy.keys import new_node_key, node_public
-from fedrisk.deploy.kit import Kit, Request, kind_of
+from fedrisk.deploy.kit import Kit, Request
 from fedrisk.deploy.node_home import FILE, NodeHome
 from fedrisk.deploy.roster import RosterMember
 from fedrisk.deploy.rotation import Rotation
@@ -99,9 +99,9 @@ def _check_same(kit: Kit, institution: Institution) -> None:
             f"the kit invites {kit.name}, and {institution.file} is of {institution.name}; name the institution file "
             f"of {kit.name}, or ask the hub's operator for a kit for {institution.name}"
         )
-    if institution.kind != kind_of(kit.role):
+    if institution.kind != kit.role:
         raise ConfigError(
-            f"the kit invites {kit.name} as {kit.role}, which needs an institution file of kind {kind_of(kit.role)}; "
+            f"the kit invites {kit.name} as {kit.role}, which needs an institution file of kind {kit.role}; "
             f'{institution.file} says kind = "{institution.kind}". Ask the hub\'s operator for a kit of the right '
             "role, or name another file"
         )

@@ -16,14 +16,14 @@ from pydantic import Field, StringConstraints
 
 from fedrisk.deploy.documents import Document, Form, Key, Moment, NodeKey, Signature
 from fedrisk.deploy.hub_home import ConsortiumName
-from fedrisk.deploy.kit import Certificate, Protocols, Role, Version
+from fedrisk.deploy.kit import Certificate, Protocols, Version
 from fedrisk.deploy.rotation import Rotation, signed_by
 from fedrisk.deploy.words import institution_words, words_of
 from fedrisk.display_name import same_to_the_eye
 from fedrisk.errors import EnvelopeError, StoreError
 from fedrisk.files import PUT_BACK, make_folders, write_atomic
 from fedrisk.secure.identity import IdentityKey
-from fedrisk.study import DisplayName, Name
+from fedrisk.study import DisplayName, Name, Role
 
 FOLDER = "roster"
 

@@ -10,7 +10,7 @@ node is off, would only make the run fail.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -20,7 +20,9 @@ from cryptography.hazmat.primitives import serialization
 from flwr.serverapp import Grid
 
 from fedrisk.errors import ProtocolError
+from fedrisk.protocol import versions
 from fedrisk.protocol.payload import Payload, from_record, request
+from fedrisk.protocol.versions import Spoken
 from fedrisk.server.hub import Hub
 from fedrisk.server.proposals import Answer, Proposal, Proposals, stamp
 
@@ -81,7 +83,9 @@ class Desk:
     """The rounds of one hub over one grid.
 
     roster: the newest epoch, None where there is none (a hub on one machine). epochs: those after a number, for nodes
-    that were away for several. protocols: that this hub speaks.
+    that were away for several.
+
+    A node is asked in the highest protocol that it and this hub speak: by what it last answered, else by the roster.
     """
 
     def __init__(
@@ -92,11 +96,11 @@ class Desk:
         roster: Roster | None,
         *,
         epochs: Callable[[int], Sequence[Roster]] = lambda _: (),
-        protocols: Collection[int] = (1,),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._grid, self._hub, self._proposals = grid, hub, proposals
-        self._roster, self._epochs, self._protocols, self._clock = roster, epochs, protocols, clock
+        self._roster, self._epochs, self._clock = roster, epochs, clock
+        self._spoken: dict[str, Spoken] = {}
         self._members = {} if roster is None else {one.name: one for one in roster.members}
         self._sent: dict[str, _Sent] = {}
         self._asked: dict[tuple[str, str], datetime] = {}
@@ -180,12 +184,36 @@ class Desk:
             if self._state(proposal, name) != "refused":
                 self._note(proposal, name, "refused", UNKNOWN)
             return False
-        if set(member.protocols) & set(self._protocols):
+        if self._protocol(name) is not None:
             return True
-        self._say(name, "version", f"{version_words(member, self._protocols)}; it is asked once that is done")
+        self._say(
+            name, "version", f"{versions.of_node(name, self._speaks(name))}; it is asked once that is done"
+        )
         if self._state(proposal, name) == "waiting" and self._code(proposal, name) != VERSION:
             self._note(proposal, name, "waiting", VERSION)
         return False
+
+    def _speaks(self, name: str) -> Spoken | None:
+        """What a node speaks, as far as it is known."""
+        member = self._members.get(name)
+        if name in self._spoken or member is None:
+            return self._spoken.get(name)
+        protocols = tuple(sorted(member.protocols))
+        return Spoken(protocols=protocols, fedrisk=member.fedrisk, study_format=1)
+
+    def _protocol(self, name: str) -> int | None:
+        """The protocol to ask a node in; None where there is none in common."""
+        spoken = self._speaks(name)
+        return versions.PROTOCOL if spoken is None else versions.common([spoken.protocols])
+
+    def _hear(self, name: str, answer: Payload) -> bool:
+        """Keep what a node says that it speaks; whether it is to be asked again, in another protocol than before."""
+        said, before = Spoken.found(answer.body), self._protocol(name)
+        if said is None:
+            return False
+        self._spoken[name] = said
+        now = self._protocol(name)
+        return answer.refusal == VERSION and now is not None and now != before
 
     def _settle(self, proposal: Proposal) -> None:
         """Move an open proposal on where its members' words, or its deadline, decide it."""
@@ -221,6 +249,9 @@ class Desk:
 
     def _roster_answer(self, name: str, answer: Payload) -> None:
         """Keep which epoch a node has, or from which on it lacks them; one that refuses is told again later."""
+        if self._hear(name, answer):
+            self._asked.pop((name, "roster"), None)
+            return
         if answer.refusal is not None:
             self._say(
                 name, "roster", f"{name} refuses the roster ({answer.refusal}); its own errors.log says why"
@@ -238,6 +269,9 @@ class Desk:
 
     def _word(self, proposal: Proposal, name: str, answer: Payload) -> None:
         """Keep a member's word; what is no answer of people or policy is asked again."""
+        if self._hear(name, answer):
+            self._asked.pop((name, proposal.id), None)
+            return
         if answer.refusal is not None:
             if answer.refusal not in PASSING:
                 self._note(proposal, name, "refused", answer.refusal[:40])
@@ -272,7 +306,8 @@ class Desk:
         about = "roster" if proposal is None else proposal.id
         now = self._clock()
         self._asked[name, about] = now
-        ids = list(self._grid.push_messages([request(content, action, node, ttl=TTL)]))
+        message = request(content, action, node, ttl=TTL, protocol=self._protocol(name))
+        ids = list(self._grid.push_messages([message]))
         if len(ids) == 1 and ids[0]:
             self._sent[ids[0]] = _Sent(name, proposal, now + timedelta(seconds=TTL + 5))
 
@@ -299,21 +334,6 @@ class Desk:
         if (name, what) not in self._said:
             self._said.add((name, what))
             log.warning("%s", text, extra={"event": "desk", "peer": name})
-
-
-def version_words(member: RosterMember, protocols: Iterable[int]) -> str:
-    """Which side has to be upgraded where hub and member speak no protocol in common.
-
-    >>> from types import SimpleNamespace
-    >>> version_words(SimpleNamespace(name="tax", fedrisk="0.1.0", protocols=(1,)), (2, 3))
-    'tax runs fedrisk 0.1.0 with protocol 1, and this hub speaks 2, 3: upgrade fedrisk at tax'
-    """
-    theirs, ours = sorted(member.protocols), sorted(protocols)
-    where = f"at {member.name}" if max(theirs, default=0) < max(ours, default=0) else "at the hub"
-    return (
-        f"{member.name} runs fedrisk {member.fedrisk} with protocol {', '.join(map(str, theirs)) or 'none'}, and this "
-        f"hub speaks {', '.join(map(str, ours))}: upgrade fedrisk {where}"
-    )
 
 
 def same_key(registered: bytes, listed: str) -> bool:

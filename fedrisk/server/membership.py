@@ -18,7 +18,7 @@ import fedrisk
 from fedrisk.deploy import pki
 from fedrisk.deploy.documents import Form, Key, Moment, at, now
 from fedrisk.deploy.hub_home import FILE, HubHome
-from fedrisk.deploy.kit import InvitationId, Kit, Request, Role, expired
+from fedrisk.deploy.kit import InvitationId, Kit, Request, expired
 from fedrisk.deploy.roster import Expelled, Roster, RosterMember, write_epoch
 from fedrisk.deploy.rotation import Rotation
 from fedrisk.deploy.words import hub_words
@@ -29,7 +29,7 @@ from fedrisk.secure.identity import HUB
 from fedrisk.server.acts import next_epoch, note_act, one_at_a_time
 from fedrisk.server.certificates import authorities, renew_server
 from fedrisk.server.hub import Hub
-from fedrisk.study import DisplayName, Name, checked
+from fedrisk.study import DisplayName, Name, Role, checked
 
 INVITATION_DAYS = 14
 """How long an invitation holds."""

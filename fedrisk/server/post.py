@@ -10,14 +10,14 @@ their requests by the ids that Flower gave these; late, second and foreign ones 
 import contextlib
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flwr.serverapp import Grid
 
 from fedrisk.errors import LATER, LostError
+from fedrisk.protocol import versions
 from fedrisk.protocol.payload import Payload, from_record, request
-from fedrisk.protocol.versions import PROTOCOL
 from fedrisk.server.spoken import checked_answer
 
 LOOK_SECONDS = 2.0
@@ -78,7 +78,7 @@ class Post:
 
     grid: Grid
     patient: bool = False
-    protocol: int = PROTOCOL
+    protocol: int = field(default_factory=lambda: versions.PROTOCOL)
     dropped: int = 0
     again: int = 0
 

@@ -142,7 +142,7 @@ def test_a_hub_that_changes_the_protocol_within_an_attempt_is_refused(consortium
 
     def change(record, step):
         if step.action == "pseudonyms":
-            record.protocol = 1
+            record.post.protocol = 1
 
     with of_version(2), pytest.raises(VersionError, match="in exchange 4, pseudonyms"):
         consortium.run(change=change)
