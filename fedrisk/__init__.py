@@ -66,7 +66,7 @@ __all__ = [
 if TYPE_CHECKING:
     from fedrisk.api import check, load_record, load_results, load_study, run
     from fedrisk.data.dictionary import Dictionary
-    from fedrisk.engine.check import Check
+    from fedrisk.engine.checked import Check
     from fedrisk.errors import FedriskError
     from fedrisk.institution import Institution, load_institution
     from fedrisk.models.scorecard import Scorecard

@@ -15,7 +15,8 @@ from typing import Literal
 
 from fedrisk.attempt_id import short
 from fedrisk.engine.baselines import run_baselines
-from fedrisk.engine.check import Check, check_member, check_study
+from fedrisk.engine.check import check_member, check_study
+from fedrisk.engine.checked import Check
 from fedrisk.engine.in_process import charged_by, load_nodes, run_local, what_is_left
 from fedrisk.engine.look_up import BankKept, look_up
 from fedrisk.engine.simulation import run_simulation

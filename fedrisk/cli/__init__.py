@@ -13,8 +13,19 @@ from typing import Annotated, TextIO
 
 import typer
 
-from fedrisk.cli import hub_serve as hub_serve
-from fedrisk.cli import keys, node_serve, study, usage
+from fedrisk.cli import (
+    hub_check,
+    hub_members,
+    hub_proposals,
+    hub_serve,
+    keys,
+    node_check,
+    node_join,
+    node_proposals,
+    node_serve,
+    study,
+    usage,
+)
 from fedrisk.cli.audit import audit_app
 from fedrisk.cli.budget import budget_app
 from fedrisk.cli.check import check
@@ -58,7 +69,8 @@ for _command in (
 ):
     app.command()(_command)
 # Commands of a group in files of their own are there once these are imported.
-_ = node_serve
+_ = hub_check, hub_members, hub_proposals, hub_serve
+_ = node_check, node_join, node_proposals, node_serve
 app.add_typer(init_app, name="init")
 app.add_typer(dictionary_app, name="dictionary")
 app.add_typer(runs_app, name="runs")

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from fedrisk.cli import output
 from fedrisk.cli.common import AsJson, Institutions, Overrides, StudyFile
 
 Alone = Annotated[
@@ -36,7 +35,7 @@ def check(
     full, instead of like ones on one line.
     """
     from fedrisk.api import check as check_study
-    from fedrisk.cli.check_screen import plain, screen
+    from fedrisk.cli.check_screen import show
 
     found = check_study(
         study_file,
@@ -45,9 +44,4 @@ def check(
         alone=institution,
         research_seed=research_seed,
     )
-    if as_json:
-        output.tell_json(plain(found))
-    else:
-        output.out.print(screen(found, verbose=output.screen.verbose), highlight=False)
-    if found.broken:
-        raise typer.Exit(1)
+    show(found, as_json=as_json)

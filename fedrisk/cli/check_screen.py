@@ -10,12 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from fedrisk.cli import output
 from fedrisk.data.checks import Check as TableCheck
-from fedrisk.engine.check import Check, Line
+from fedrisk.engine.checked import Check, Line
 from fedrisk.findings import Finding
 from fedrisk.report.words import sentence, word
 
@@ -24,6 +26,16 @@ MOST_NAMES = 6
 
 _FIGURES = re.compile(r" \[[^\]]*\]|\d[\d,.]*")
 """What like remarks may differ in: bounds and numbers."""
+
+
+def show(found: Check, *, as_json: bool) -> None:
+    """Print what was found; Exit with code 1 where the study would be refused."""
+    if as_json:
+        output.tell_json(plain(found))
+    else:
+        output.out.print(screen(found, verbose=output.screen.verbose), highlight=False)
+    if found.broken:
+        raise typer.Exit(1)
 
 
 def screen(found: Check, *, verbose: bool) -> RenderableType:
@@ -48,6 +60,7 @@ def verdict(found: Check) -> Text:
     asked = len([*_asked(found, False)])
     look = f"; {asked} thing{'s' * (asked > 1)} worth a look" if asked else ""
     whose = f"{found.institutions[0].name} alone would" if found.alone else "would"
+    whose = "by what is public would" if found.public else whose
     if not reasons:
         good = "take part" if found.alone else "run"
         return Text(f"study {name}: {whose} {good}{look}", style="bold green")
@@ -68,6 +81,7 @@ def plain(found: Check) -> dict[str, Any]:
             *({"institution": n, "text": text} for n, text in _refused(found, owner=False) if n is not None),
         ],
         "alone": found.alone,
+        "public": found.public,
         "institutions": [_line(line, found.content.display_names) for line in found.institutions],
         "common": [asdict(c) for c in found.common],
         "cost": _prices(found),
@@ -82,6 +96,8 @@ def _line(line: Line, shown: Mapping[str, str]) -> dict[str, Any]:
         "name": line.name,
         "display_name": shown.get(line.name),
         "role": line.role,
+        "mu": line.mu,
+        "fedrisk": line.speaks or None,
         "rows": line.rows,
         "columns": line.features,
         "labelled": None if labels is None else labels.labelled,
@@ -120,6 +136,9 @@ def _both(name: str, shown: Mapping[str, str]) -> str:
 def _institutions(found: Check) -> RenderableType:
     study = found.content
     privacy = "no privacy" if math.isinf(study.privacy.epsilon) else f"epsilon {study.privacy.epsilon:g}"
+    title = _title(f"study {study.name}: {study.purpose}, {study.recipe}, {privacy}")
+    if found.public:
+        return Group(title, _members(found))
     table = _table("institution", "role", "rows", "columns", "positive", "new ids")
     for line in found.institutions:
         table.add_row(
@@ -131,7 +150,21 @@ def _institutions(found: Check) -> RenderableType:
             "" if line.new is None else f"{line.new:,}",
             style="red" if line.broken else None,
         )
-    return Group(_title(f"study {study.name}: {study.purpose}, {study.recipe}, {privacy}"), table)
+    return Group(title, table)
+
+
+def _members(found: Check) -> RenderableType:
+    """Members as a roster knows them, with what they would be charged."""
+    table = _table("institution", "role", "fedrisk", "mu")
+    for line in found.institutions:
+        table.add_row(
+            _both(line.name, found.content.display_names),
+            f"{line.role}, left out" if line.left_out else line.role,
+            line.speaks or "–",
+            "–" if line.mu is None else f"{line.mu:.3f}",
+            style="red" if line.broken else None,
+        )
+    return table
 
 
 def _title(text: str) -> Text:

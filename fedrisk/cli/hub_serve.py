@@ -55,12 +55,14 @@ def work(hub: HubFolder) -> None:
     """Do the hub's work: ask members, run studies. `hub serve` starts this by itself; it serves nothing."""
     from fedrisk.deploy.hub_home import HubHome
     from fedrisk.engine.hub_serve import alone
+    from fedrisk.engine.hub_watch import of_a_child
     from fedrisk.engine.hub_work import Work, until_orphaned
 
     home, stop = HubHome.load(hub), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     with alone(home, "work"):
+        of_a_child(home, "work")
         until_orphaned(stop.set)
         Work(home, stop).run()
 
@@ -246,3 +248,39 @@ def show(
         from fedrisk.errors import ConfigError
 
         raise ConfigError(f"{name} has no results that could be written to {folder}")
+
+
+Id = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="A proposal, by its id or the beginning of it, for example 1f3a9c02."),
+]
+
+
+@hub_app.command("withdraw")
+def withdraw(hub: HubFolder, name: Id) -> None:
+    """Take a proposal back that does not run yet; its members see it lapse."""
+    from fedrisk.deploy.hub_home import HubHome
+    from fedrisk.server.hub import Hub
+    from fedrisk.server.proposals import Proposals
+
+    taken = Proposals(Hub(HubHome.load(hub).path)).withdraw(name)
+    tell(f"proposal {taken.id} of study {taken.whole.name} is withdrawn")
+
+
+@hub_app.command("resume")
+def resume(hub: HubFolder, name: Id) -> None:
+    """Have a failed study go on where it stopped, within a day: what was charged is not charged again."""
+    from fedrisk.deploy.hub_home import HubHome
+    from fedrisk.errors import ConfigError
+    from fedrisk.server.hub import Hub
+    from fedrisk.server.journal import Journal
+    from fedrisk.server.proposals import Proposals
+
+    store = Hub(HubHome.load(hub).path)
+    proposals = Proposals(store)
+    found = proposals.find(name)
+    if found.state != "failed" or found.attempt is None:
+        raise ConfigError(f"proposal {found.id} is {found.state}; only one whose run failed can go on")
+    Journal.latest(store, found.whole, found.research_seed, found.attempt)
+    proposals.update(found.id, state="ready", code=None)
+    tell(f"proposal {found.id} of study {found.whole.name} goes on as run {found.attempt}")

@@ -16,6 +16,7 @@ from fedrisk.cli.output import note, out, plain_table, tell, tell_json
 from fedrisk.errors import ConfigError, FedriskError, NothingYet
 
 if TYPE_CHECKING:
+    from fedrisk.cli.node_watch import NodeWatch
     from fedrisk.clients.node import Node
     from fedrisk.deploy.node_home import NodeHome
     from fedrisk.deploy.serving import Status
@@ -40,6 +41,7 @@ def node_serve(
     Calls the hub and is never called; waits where the hub is away. SIGTERM or Ctrl-C finishes the message in hand, a
     second one ends at once. Exit code 75: the hub is away or a clock is wrong; 7: a certificate or key does not hold.
     """
+    from fedrisk.cli.node_watch import watching
     from fedrisk.clients.node import Node
     from fedrisk.deploy.node_home import NodeHome
     from fedrisk.deploy.serving import serving
@@ -48,13 +50,13 @@ def node_serve(
     institution = Node.open(home.institution)
     _of_this_folder(institution, home)
     _start_log(home)
-    with serving(home.path) as status, _stopping() as stop:
+    with serving(home.path) as status, _stopping() as stop, watching(home) as watch:
         status.say(name=institution.name, hub=home.hub)
-        served = _serve(home, status, stop, once)
+        served = _serve(home, status, watch, stop, once)
     note(f"{institution.name} has ended; {served} messages were served")
 
 
-def _serve(home: "NodeHome", status: "Status", stop: threading.Event, once: bool) -> int:
+def _serve(home: "NodeHome", status: "Status", watch: "NodeWatch", stop: threading.Event, once: bool) -> int:
     from fedrisk.clients import resident
     from fedrisk.clients.app import app
     from fedrisk.engine import fleet
@@ -62,16 +64,27 @@ def _serve(home: "NodeHome", status: "Status", stop: threading.Event, once: bool
     # A node that was connected before knows that its address is right, and waits for as long as it takes.
     patience = ONCE if once else None if home.claim.exists() else PATIENCE
     with fleet.connect(_fleet(home), stop=stop, patience=patience) as link:
+        news = _teller(link.state, status)
+        watch.connected(link.state)
+
+        def turn() -> None:
+            watch.turn()
+            news()
+
+        def served(about: resident.Served) -> None:
+            watch.served(about)
+            status.say(last_message=time.time(), last_action=about.action)
+
         count = resident.serve(
             link,
             app,
             resident.context_of(home.institution),
             stop=stop,
             once=once,
-            turn=_teller(link.state, status),
-            served=lambda about: status.say(last_message=time.time(), last_action=about.action),
+            turn=turn,
+            served=served,
         )
-        _teller(link.state, status)()
+        news()
     return count
 
 
@@ -138,10 +151,9 @@ def _stopping() -> Iterator[threading.Event]:
 
 
 def _start_log(home: "NodeHome") -> None:
-    with contextlib.suppress(ImportError):
-        from fedrisk.deploy import logs
+    from fedrisk.deploy import logs
 
-        logs.start(home.log, "node")
+    logs.start(home.log, "node")
 
 
 @node_app.command("status")

@@ -7,13 +7,13 @@ nothing that the hub says. An error's text stays in the node's log; the hub gets
 import contextlib
 import logging
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from flwr.app import Context
 from flwr.app import Message as FlowerMessage
 from flwr.clientapp import ClientApp
-from flwr.clientapp.typing import Mod
 
 import fedrisk
 from fedrisk.clients import align, common_view, proposals, roster
@@ -54,6 +54,9 @@ SHARED: tuple[Action, ...] = (
 """What every node answers, whatever the recipe."""
 
 _ACTION_NAME = re.compile(r"[a-z][a-z_]{0,39}")
+Serve = Callable[[FlowerMessage, Context], FlowerMessage]
+Mod = Callable[[FlowerMessage, Context, Serve], FlowerMessage]
+"""Something around each answer, in Flower's words."""
 
 
 def action_of(node: Node, name: str, request: Payload) -> Action:

@@ -13,15 +13,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, StringConstraints
 
-from fedrisk.clients.approvals import (
-    PROPOSED,
-    Find,
-    approve_by_rule,
-    enter,
-    now_utc,
-    refuse_by_policy,
-    went_on,
-)
+from fedrisk.clients import approvals
+from fedrisk.clients.approvals import PROPOSED, Find, approve_by_rule, enter, refuse_by_policy, went_on
 from fedrisk.clients.assessment import assess
 from fedrisk.clients.describe import check_role
 from fedrisk.clients.node import Node
@@ -87,12 +80,12 @@ def propose(node: Node, request: Payload, *, find: Find) -> Payload:
     store, days = node.store.proposals, node.institution.policy.approval_days
     asked = store.get(str(terms["id"]))
     if asked is None:
-        if not store.has_room(now_utc(), days):
+        if not store.has_room(approvals.now_utc(), days):
             return _answer("refused", digest, FULL)
         asked = _first(node, terms, study.model_dump(mode="json"), digest, request)
     elif (asked.digest, asked.research_seed) != (digest, terms["research_seed"]):
         raise ProtocolError("the id of a proposal was used before for another study; propose it anew")
-    if asked.stage(now_utc(), days) in ("waiting", "agreed"):
+    if asked.stage(approvals.now_utc(), days) in ("waiting", "agreed"):
         found = assess(node, study, recipe, research=asked.research_seed is not None)
         if found.broken:
             asked = refuse_by_policy(node, study, asked, found)
@@ -106,10 +99,9 @@ def propose(node: Node, request: Payload, *, find: Find) -> Payload:
 
 def _word(node: Node, asked: Asked) -> Payload:
     """What the hub is told of a proposal."""
-    stage = asked.stage(now_utc(), node.institution.policy.approval_days)
+    stage = asked.stage(approvals.now_utc(), node.institution.policy.approval_days)
     if stage == "refused":
-        code = asked.decision.code if asked.decision is not None else None
-        return _answer("refused", asked.digest, code or PolicyError.code)
+        return _answer("refused", asked.digest, asked.decision_code or PolicyError.code)
     if stage == "lapsed":
         return _answer("refused", asked.digest, LAPSED)
     if stage == "used" and went_on(node, asked.attempt):
@@ -125,7 +117,7 @@ def _first(node: Node, terms: Any, content: dict[str, Any], digest: str, request
         digest=digest,
         research_seed=terms["research_seed"],
         mu=None,
-        asked=stamp(now_utc()),
+        asked=stamp(approvals.now_utc()),
         deadline=terms["deadline"],
     )
     enter(node, asked, action="propose", event="request", kind=PROPOSED, digest=digest, bytes=request.size())

@@ -19,13 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from flwr.app import Context, Error, Message, RecordDict
+from flwr.app import Context, Message, RecordDict
 
-from fedrisk.errors import FedriskError
-from fedrisk.protocol.payload import from_record
-
-APP_FAILED = 2
-"""Flower's code of an app that raised; engine/fleet is tested to agree."""
+from fedrisk.errors import FedriskError, code_of
+from fedrisk.protocol import payload
 
 App = Callable[[Message, Context], Message]
 """A ClientApp."""
@@ -138,7 +135,7 @@ def serve(
 
 
 def answer(app: App, message: Message, context: Context) -> tuple[Served, Message]:
-    """The answer to one message, and what it was about; an error of the app becomes an answer without its text."""
+    """The answer to one message, and what it was about; an error of the app becomes a code."""
     action = message.metadata.message_type.partition(".")[2] or message.metadata.message_type
     own = Context(
         run_id=message.metadata.run_id,
@@ -153,7 +150,7 @@ def answer(app: App, message: Message, context: Context) -> tuple[Served, Messag
     except Exception as error:
         # Flower would send the text to the hub.
         log.error("the app failed: %s", type(error).__name__, extra={"event": "failed", "action": action})
-        reply = Message(Error(APP_FAILED, "refused"), reply_to=message)
+        reply = payload.reply(payload.refused(code_of(error)), message)
     seconds = time.monotonic() - began
     about = Served(action=action, seconds=seconds, bytes_in=size, bytes_out=size_of(reply), code=_code(reply))
     return about, reply
@@ -187,6 +184,6 @@ def _code(reply: Message) -> str | None:
     if not reply.has_content():
         return "internal"
     try:
-        return from_record(reply.content).refusal
+        return payload.from_record(reply.content).refusal
     except FedriskError:
         return "internal"

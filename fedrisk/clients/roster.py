@@ -259,6 +259,7 @@ def accept(node: Node, rosters: Rosters) -> list[Change]:
             take_next_node_key(rosters.home)
         if own.rotations:
             (rosters.home.path / "rotation.json").unlink(missing_ok=True)
+    write_atomic(rosters.home.ca, in_time("".join(newest.authorities).encode()))
     rosters.keep_accepted(newest)
     return found
 
@@ -313,8 +314,8 @@ def refuse_strangers(node: Node, study: Study) -> None:
     known = {node.name, *node.store.pins.institutions}
     if strangers := sorted(set(study.members) - known):
         raise PolicyError(
-            f"{node.name} knows no {', '.join(strangers)}: not in the roster that was accepted here, or expelled. "
-            "Look at fedrisk node roster, compare words and accept, or leave it out of the study"
+            f"{node.name} knows no {', '.join(strangers)}: not in the roster that was accepted here, or expelled "
+            "since. Look at fedrisk node roster, compare words and accept, or leave it out of the study"
         )
 
 

@@ -4,22 +4,21 @@ Everything that ``run`` looks at up to the first charge is looked at here, by th
 is not refused later for something that could have been known. Nothing is released, spent, or written to a store.
 """
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from fedrisk.clients.label_rate import Labels
 from fedrisk.clients.node import Node
-from fedrisk.data.checks import Check as TableCheck
 from fedrisk.engine import together
+from fedrisk.engine.checked import Check, Line
+from fedrisk.engine.consortium_check import look_at_consortium
 from fedrisk.engine.in_process import load_nodes
 from fedrisk.engine.member_check import Looked, look
+from fedrisk.engine.public_check import charge, check_public
 from fedrisk.engine.together import Common
 from fedrisk.errors import FedriskError
 from fedrisk.findings import Finding
-from fedrisk.privacy.accounting import epsilon_by_relation
 from fedrisk.protocol.statements import (
     Statements,
     evaluated,
@@ -28,81 +27,10 @@ from fedrisk.protocol.statements import (
 )
 from fedrisk.recipe import Recipe
 from fedrisk.recipes import recipe_of
-from fedrisk.releases.budget import total_mu
 from fedrisk.releases.plan import Plan
 from fedrisk.server.hub import Hub
 from fedrisk.server.roster import check_statements
 from fedrisk.study import Study
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """One institution.
-
-    rows: usable ones of its table, also where a rule is broken. features: columns that it brings. refused: what it
-    would refuse for, in words. checks: of its table, the errors among them first. asked: what its people should look
-    at, and notes, as codes with figures. labels: at a bank. new: ids that were never aligned under the study's key.
-    left_out: whether the study would go on without it, as it is optional.
-    """
-
-    name: str
-    role: str
-    rows: int
-    features: int
-    refused: tuple[str, ...] = ()
-    checks: tuple[TableCheck, ...] = ()
-    asked: tuple[Finding, ...] = ()
-    notes: tuple[Finding, ...] = ()
-    labels: Labels | None = None
-    new: int | None = None
-    left_out: bool = False
-
-    @property
-    def errors(self) -> tuple[TableCheck, ...]:
-        """Rules that its table breaks."""
-        return tuple(c for c in self.checks if c.severity == "error")
-
-    @property
-    def broken(self) -> bool:
-        """Whether it would refuse."""
-        return bool(self.refused or self.errors)
-
-    @property
-    def findings(self) -> tuple[str, ...]:
-        """What is refused and what its table says, in words."""
-        return (*self.refused, *map(str, self.checks))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """What can be said of a study before it runs.
-
-    study: its name. content: the study itself. institutions: a line each. refused: what no institution alone refuses,
-    in words. common: enterprises that institutions have in common, where all tables are at hand. asked: what does not
-    agree with what was declared. plan: releases with price and noise, None where nothing can be priced. expectations:
-    what to expect. alone: whether one member looked alone, without anybody else's files.
-    """
-
-    study: str
-    content: Study
-    institutions: tuple[Line, ...]
-    plan: Plan | None
-    expectations: tuple[Finding, ...]
-    refused: tuple[str, ...] = ()
-    common: tuple[Common, ...] = ()
-    asked: tuple[Finding, ...] = ()
-    alone: bool = False
-
-    @property
-    def broken(self) -> bool:
-        """Whether the study would be refused."""
-        return self.reasons > 0
-
-    @property
-    def reasons(self) -> int:
-        """For how many reasons it would be refused."""
-        lines = [line for line in self.institutions if not line.left_out]
-        return len(self.refused) + sum(len(line.refused) + len(line.errors) for line in lines)
 
 
 def check_study(
@@ -112,7 +40,7 @@ def check_study(
     research_seed: int | None = None,
     hub: Hub | None = None,
 ) -> Check:
-    """Check everything that can be checked on one machine.
+    """Check everything that can be checked on one machine: what is public, each member's own part, and all together.
 
     research_seed: as for a research run with this seed. hub: whose pins are compared; by default that of this machine.
     ConfigError where files cannot be read, with all of them.
@@ -142,14 +70,17 @@ def check_study(
     return replace(checked, institutions=(*checked.institutions, *lost))
 
 
-def check_member(study: Study, institution: Path, *, research_seed: int | None = None) -> Check:
-    """What one member alone can say, by its own file: no other institution's file is read, and nothing compared.
+def check_own(study: Study, node: Node, *, research_seed: int | None = None) -> Check:
+    """What one member alone can say, by its own file and store: no other institution's is read, nothing compared.
 
-    ConfigError where its file cannot be read, or it is no member.
+    In a consortium of several machines also whether all members' keys are pinned here, and whether its people have
+    approved the study. ConfigError where it is no member.
     """
-    recipe, node = recipe_of(study), Node.load(institution)
+    recipe = recipe_of(study)
     study.role_of(node.name)
     looked = look(study, recipe, node, research_seed)
+    if node.store.deployed:
+        look_at_consortium(study, looked, research_seed)
     plan = recipe.plan(study, looked.brought.features)
     timed = together.alignment_time(study, {node.name: looked})
     return Check(
@@ -157,9 +88,14 @@ def check_member(study: Study, institution: Path, *, research_seed: int | None =
         content=study,
         institutions=(_line(node.name, looked),),
         plan=plan,
-        expectations=(*_charge(study), *([timed] if timed else [])),
+        expectations=(*charge(study), *([timed] if timed else [])),
         alone=True,
     )
+
+
+def check_member(study: Study, institution: Path, *, research_seed: int | None = None) -> Check:
+    """`check_own` by an institution's file; ConfigError also where that cannot be read."""
+    return check_own(study, Node.load(institution), research_seed=research_seed)
 
 
 class _Together:
@@ -177,7 +113,7 @@ class _Together:
         self.study, self.recipe, self.found = study, recipe, found
         self.nodes = {name: nodes[name] for name in study.members}
         self.research, self.hub = research_seed is not None, hub
-        self.refused: list[str] = []
+        self.refused = [*check_public(study, None, hub=hub, research_seed=research_seed).refused]
         self.plan: Plan | None = None
 
     def check(self) -> Check:
@@ -213,10 +149,10 @@ class _Together:
     def _said_by_all(self) -> None:
         """What every member refuses for in the same words, a package that this machine lacks, is one reason."""
         first, *others = self.found.values()
-        for text in [t for t in first.refused if others and all(t in o.refused for o in others)]:
-            self.refused.append(text)
-            for looked in self.found.values():
-                looked.refused = [t for t in looked.refused if t != text]
+        said = [t for t in first.refused if others and all(t in o.refused for o in others)]
+        self.refused = list(dict.fromkeys([*self.refused, *said]))
+        for looked in self.found.values():
+            looked.refused = [t for t in looked.refused if t not in self.refused]
 
     def _planned(self) -> tuple[Finding, ...]:
         """The plan as hub and members would make it from what all state, and what to expect of it."""
@@ -237,7 +173,7 @@ class _Together:
         if self.plan is None:
             return nothing
         unevaluated = () if evaluated(study, statements) else (_not_evaluated(study, statements),)
-        return (*_charge(study), *unevaluated, *self.plan.findings, *recipe.expect(study, self.plan, rows))
+        return (*charge(study), *unevaluated, *self.plan.findings, *recipe.expect(study, self.plan, rows))
 
     def _plan(self, statements: Statements) -> None:
         features = features_of_roles(self.study, statements)
@@ -268,13 +204,3 @@ def _line(name: str, looked: Looked) -> Line:
 def _not_evaluated(study: Study, statements: Statements) -> Finding:
     names = [n for n in (*study.banks, *study.holders) if not statements[n].evaluation]
     return Finding("not_evaluated", {"names": ", ".join(names)})
-
-
-def _charge(study: Study) -> tuple[Finding, ...]:
-    """What each institution is charged, read as epsilon for three different things to hide."""
-    privacy, mu = study.privacy, total_mu(study)
-    if not math.isfinite(mu):
-        return ()
-    r = epsilon_by_relation(mu, privacy.delta)
-    values = {"epsilon": privacy.epsilon, "delta": privacy.delta, "mu": mu}
-    return (Finding("charged", {**values, "label_flipped": r.label_flipped, "replaced": r.replaced}),)

@@ -22,7 +22,11 @@ from pathlib import Path
 import uvicorn
 from cryptography import x509
 
+from fedrisk.deploy import notify
+from fedrisk.deploy.health import Health
 from fedrisk.deploy.hub_home import HubHome
+from fedrisk.engine.heap import return_memory
+from fedrisk.engine.hub_watch import pulse, watched
 from fedrisk.engine.superlink import SOCKET, App, front, make_app, settle, socket_path
 from fedrisk.errors import ConfigError, StoreError
 from fedrisk.files import private_append
@@ -53,16 +57,18 @@ def serve(
     already, the certificate cannot be used, or the port is taken.
     """
     logging.getLogger("flwr").setLevel(logging.WARNING)
+    return_memory()
     with contextlib.ExitStack() as stack:
         stack.enter_context(alone(home, "serve"))
         check_certificate(home)
+        health = stack.enter_context(watched(home))
         public = stack.enter_context(_public_socket(home))
         inner = stack.enter_context(_inner_socket(home))
         app = make_app(home.database)
         command = (
             [sys.executable, "-m", "fedrisk.cli", "hub", "work", str(home.path)] if work is None else work
         )
-        asyncio.run(_serve(home, app, public, inner, ready, command))
+        asyncio.run(_serve(home, app, (public, inner), health, ready, command))
 
 
 @contextlib.contextmanager
@@ -164,8 +170,8 @@ def _inner_socket(home: HubHome) -> Iterator[socket.socket]:
 async def _serve(
     home: HubHome,
     app: App,
-    public: socket.socket,
-    inner: socket.socket,
+    doors: tuple[socket.socket, socket.socket],
+    health: Health,
     ready: Callable[[], None],
     command: Sequence[str],
 ) -> None:
@@ -173,6 +179,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
+    public, inner = doors
     servers = [_server(app, lifespan="on"), _server(front(app), lifespan="off", folder=home.path)]
     tasks = [asyncio.create_task(s.serve([k])) for s, k in zip(servers, (inner, public), strict=True)]
     try:
@@ -184,8 +191,13 @@ async def _serve(
             log.warning("a node could not be let in or shut out", extra={"event": "nodes"})
             print(sentence, file=sys.stderr)
         ready()
-        await _supervise(command, stop)
+        beating = asyncio.create_task(pulse(home, health))
+        try:
+            await _supervise(command, stop)
+        finally:
+            beating.cancel()
     finally:
+        notify.stopping()
         for server in servers:
             server.should_exit = True
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -4,6 +4,7 @@ Reads on standard input which proposal it is and the token of its Flower task. R
 in the hub's own store. SIGTERM stops it as a person stops a run.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -11,11 +12,14 @@ import signal
 import sys
 
 from fedrisk.deploy.hub_home import HubHome
+from fedrisk.engine.heap import return_memory
+from fedrisk.engine.hub_watch import of_a_child
 from fedrisk.engine.hub_work import Progress, until_orphaned
 from fedrisk.engine.superlink import task_grid
-from fedrisk.errors import FedriskError, code_of
+from fedrisk.errors import ConfigError, FedriskError, PeerError, code_of
 from fedrisk.recipes import recipe_of
 from fedrisk.server.hub import Hub
+from fedrisk.server.journal import Journal
 from fedrisk.server.proposals import Proposal, Proposals
 from fedrisk.server.run import new_attempt, run_study
 from fedrisk.server.runs import Runs, refuse_again
@@ -25,8 +29,13 @@ log = logging.getLogger("fedrisk")
 
 def main(folder: str) -> int:
     """Run the study; 0 where it came to its end."""
+    return_memory()
+    # Whoever started this waits for a word before it takes the task; from then on there is nothing to say there.
+    print("ready", flush=True)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     given = json.loads(sys.stdin.read())
     home = HubHome.load(folder)
+    of_a_child(home, "study")
     proposals = Proposals(Hub(home.path))
     proposal = proposals.find(str(given["proposal"]))
     signal.signal(signal.SIGTERM, _stop)
@@ -38,14 +47,17 @@ def main(folder: str) -> int:
     try:
         _run(home, proposals, proposal, str(given["token"]), progress)
     except KeyboardInterrupt:
-        _failed(home, proposals, proposal, "stopped", "the study was stopped at the hub", progress)
+        # The hub stops: the proposal stays as it is, and goes on when the hub works again.
+        left = _left(
+            home, proposals, proposal, progress, "the study was stopped with the hub, and goes on with it"
+        )
+        print(f"study {proposal.whole.name}: {left}", file=sys.stderr)
         return 130
-    except FedriskError as error:
-        _failed(home, proposals, proposal, error.code, str(error), progress)
-        return 1
     except Exception as error:
-        log.exception("a study failed for a reason that nobody foresaw", extra={"event": "study"})
-        _failed(home, proposals, proposal, code_of(error), "", progress)
+        if not isinstance(error, FedriskError):
+            log.exception("a study failed for a reason that nobody foresaw", extra={"event": "study"})
+        _left(home, proposals, proposal, progress, str(error) if isinstance(error, FedriskError) else "")
+        proposals.update(proposal.id, state="failed", code=code_of(error))
         return 1
     return 0
 
@@ -56,7 +68,8 @@ def _stop(*_: object) -> None:
 
 def _run(home: HubHome, proposals: Proposals, proposal: Proposal, token: str, progress: Progress) -> None:
     hub, study = Hub(home.path), proposal.whole
-    attempt = new_attempt()
+    resume = _goes_on(hub, proposal)
+    attempt = proposal.attempt if resume else new_attempt()
     proposals.update(proposal.id, attempt=attempt)
     with task_grid(home.path, token) as grid:
         refuse_again(Runs(hub), study, research=proposal.research_seed is not None, again=proposal.again)
@@ -68,22 +81,41 @@ def _run(home: HubHome, proposals: Proposals, proposal: Proposal, token: str, pr
             engine="deployment",
             research_seed=proposal.research_seed,
             attempt=attempt,
+            resume=resume,
             report=lambda number, action, what: progress.write(exchange=number, action=action, what=what),
         )
-    proposals.update(proposal.id, state="finished", attempt=results.attempt)
+    proposals.update(proposal.id, state="finished", attempt=results.attempt, code=None)
 
 
-def _failed(
-    home: HubHome, proposals: Proposals, proposal: Proposal, code: str, text: str, progress: Progress
-) -> None:
-    """Enter how it ended, with who was charged as far as the hub heard."""
+def _goes_on(hub: Hub, proposal: Proposal) -> bool:
+    """Whether a run of this proposal was stopped and can go on; PeerError where it cannot and somebody was charged."""
+    if proposal.attempt is None:
+        return False
+    with contextlib.suppress(ConfigError):
+        Journal.latest(hub, proposal.whole, proposal.research_seed, proposal.attempt)
+        return True
+    charged: tuple[str, ...] = ()
+    with contextlib.suppress(ConfigError):
+        charged = Runs(hub).find(proposal.attempt).charged
+    if charged and proposal.research_seed is None:
+        raise PeerError(
+            f"run {proposal.attempt} was stopped more than a day ago and cannot go on, and {', '.join(charged)} were "
+            "charged for it; submit the study again, which charges them once more"
+        )
+    return False
+
+
+def _left(home: HubHome, proposals: Proposals, proposal: Proposal, progress: Progress, text: str) -> str:
+    """Keep the words that a study ended with, and who was charged as far as the hub heard; both as a sentence."""
     runs = [
         r for r in Runs(Hub(home.path)).all() if r.asked == proposal.digest and r.begun >= proposal.submitted
     ]
-    attempt = runs[-1].attempt if runs else proposals.find(proposal.id).attempt
-    charged = list(runs[-1].charged) if runs else []
-    progress.write(**{**progress.read(), "said": text, "charged": charged})
-    proposals.update(proposal.id, state="failed", code=code, attempt=attempt)
+    charged: tuple[str, ...] = ()
+    if runs:
+        charged = runs[-1].charged
+        proposals.update(proposal.id, attempt=runs[-1].attempt)
+    progress.write(**{**progress.read(), "said": text, "charged": list(charged)})
+    return f"{text}. Charged so far, as far as the hub heard: {', '.join(charged) or 'nobody'}"
 
 
 if __name__ == "__main__":

@@ -10,20 +10,22 @@ import contextlib
 import json
 import logging
 import os
+import select
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from fedrisk.deploy.hub_home import HubHome
 from fedrisk.deploy.roster import Roster
-from fedrisk.engine.superlink import NotServing, start_run, stop_run, take_task, task_grid, unfinished
-from fedrisk.errors import ConfigError, FedriskError, code_of
+from fedrisk.engine.superlink import start_run, stop_run, take_task, task_grid, unfinished
+from fedrisk.errors import FedriskError, code_of
 from fedrisk.files import read_json, write_atomic
 from fedrisk.server.desk import Desk
 from fedrisk.server.hub import Hub
@@ -34,20 +36,26 @@ log = logging.getLogger("fedrisk")
 EVERY = 1.0
 """Seconds between two turns of the desk."""
 
+START_SECONDS = 120.0
+"""How long the process of a study may take to load what it needs, on a busy machine."""
+
 STOP_SECONDS = 40.0
 """How long a study in hand may take to stop."""
+
+GO_ON = 3
+"""How often a study goes on whose process was killed; then it is failed."""
 
 _LONGEST_PAUSE = 30.0
 
 
 class Work:
-    """The hub's work. stop: set from outside; what is in hand is ended then."""
+    """The hub's work. stop: set from outside; what is in hand is ended then, and goes on when the hub works again."""
 
     def __init__(self, home: HubHome, stop: threading.Event) -> None:
         self.home, self.stop = home, stop
         self.proposals = Proposals(Hub(home.path))
         self._study: _Study | None = None
-        self._ready: list[Proposal] = []
+        self._killed: Counter[str] = Counter()
 
     def run(self) -> None:
         """Work until told to stop; never raises for what may be over in a moment."""
@@ -74,43 +82,52 @@ class Work:
         run = start_run(folder, "desk")
         with task_grid(folder, take_task(folder, run)) as grid:
             log.info("the desk is open", extra={"event": "desk"})
-            epoch, desk = None, None
+            desk, epoch = None, 0
             while not self.stop.is_set():
                 roster = Roster.latest(self.home)
                 if desk is None or roster.epoch != epoch:
                     epoch, desk = roster.epoch, Desk(grid, Hub(folder), self.proposals, roster)
-                ready = desk.turn()
-                self._ready = [*self._ready, *(p for p in ready if p.id not in {r.id for r in self._ready})]
-                self._studies()
+                self._studies(desk.turn())
                 self.stop.wait(EVERY)
 
-    def _studies(self) -> None:
-        """See to the study in hand, and begin the next."""
-        if self._study is not None and not self._study.over():
-            return
+    def _studies(self, ready: Sequence[Proposal]) -> None:
+        """See to the study in hand, and begin the next of those that are ready."""
         if self._study is not None:
-            self._study.enter(self.proposals)
+            if not self._study.over():
+                return
+            self._enter(self._study)
             stop_run(self.home.path, self._study.run)
             self._study = None
             tidy(self.home.database)
-        while self._ready and self._study is None:
-            proposal = self.proposals.find(self._ready.pop(0).id)
-            if proposal.state == "ready":
+        for proposal in ready:
+            if self._study is None:
                 self._study = _Study.begin(self.home, self.proposals, proposal)
 
+    def _enter(self, study: "_Study") -> None:
+        """Where the process of a study could not say how it ended: it was killed, and goes on a few times."""
+        found, code = self.proposals.find(study.proposal.id), study.process.returncode
+        extra = {"event": "study", "study": found.whole.name, "attempt": found.attempt}
+        log.info("a study is over", extra={**extra, "code": str(code)})
+        if found.state != "running":
+            return
+        self._killed[found.id] += 1
+        again = self._killed[found.id] <= GO_ON
+        log.error("the process of a study was killed", extra=extra)
+        self.proposals.update(
+            found.id, state="ready" if again else "failed", code=None if again else "killed"
+        )
+
     def _left_behind(self) -> None:
-        """Studies that a process before this one ran are no longer in hand; what is ready still waits for its turn."""
+        """Studies that a process before this one had in hand go on."""
         for proposal in self.proposals.all():
             if proposal.state == "running":
-                log.warning("a study was left behind", extra={"event": "study", "attempt": proposal.attempt})
-                self.proposals.update(proposal.id, state="failed", code="killed")
-        self._ready = [p for p in self.proposals.all() if p.state == "ready"]
+                log.warning("a study goes on", extra={"event": "study", "attempt": proposal.attempt})
+                self.proposals.update(proposal.id, state="ready")
 
     def _end_study(self) -> None:
         if self._study is None:
             return
         self._study.end()
-        self._study.enter(self.proposals)
         with contextlib.suppress(FedriskError):
             stop_run(self.home.path, self._study.run)
         self._study = None
@@ -123,26 +140,29 @@ class _Study:
         self.proposal, self.run, self.process = proposal, run, process
 
     @classmethod
-    def begin(cls, home: HubHome, proposals: Proposals, proposal: Proposal) -> "_Study | None":
-        """Start the process of a study; None, with the reason entered, where it does not come to begin."""
+    def begin(cls, home: HubHome, proposals: Proposals, proposal: Proposal) -> "_Study":
+        """Start the process of a study; errors where Flower does not take its run, which is tried again."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fedrisk.engine.hub_study", str(home.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        # Flower gives a task up that shows no sign of life for half a minute: it is taken once its process can work.
+        _wait_for_line(process)
         try:
             run = start_run(home.path, proposal.id)
             token = take_task(home.path, run)
-        except NotServing:
+        except BaseException:
+            process.kill()
+            process.wait()
             raise
-        except ConfigError as error:
-            proposals.update(proposal.id, state="failed", code=error.code)
-            return None
+        proposals.update(proposal.id, state="running", code=None)
         # The token is for the process alone: whoever reads the list of processes must not have it.
-        process = subprocess.Popen(
-            [sys.executable, "-m", "fedrisk.engine.hub_study", str(home.path)], stdin=subprocess.PIPE
-        )
-        proposals.update(proposal.id, state="running")
-        with contextlib.suppress(BrokenPipeError):
-            assert process.stdin is not None
-            process.stdin.write(json.dumps({"proposal": proposal.id, "token": token}).encode())
-            process.stdin.close()
-        log.info("a study begins", extra={"event": "study", "study": proposal.id})
+        given = json.dumps({"proposal": proposal.id, "token": token}).encode()
+        if process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+                pipe.write(given)
+        log.info("a study begins", extra={"event": "study", "study": proposal.whole.name})
         return cls(proposal, run, process)
 
     def over(self) -> bool:
@@ -150,7 +170,7 @@ class _Study:
         return self.process.poll() is not None
 
     def end(self) -> None:
-        """Have it stop as a person would, and wait; whatever does not stop is killed."""
+        """Have it stop as a person would, and wait; what does not stop is killed."""
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -159,14 +179,13 @@ class _Study:
             self.process.kill()
             self.process.wait()
 
-    def enter(self, proposals: Proposals) -> None:
-        """Where the process could not say how it ended, say that it was killed."""
-        if proposals.find(self.proposal.id).state == "running":
-            proposals.update(self.proposal.id, state="failed", code="killed")
-        log.info(
-            "a study is over",
-            extra={"event": "study", "study": self.proposal.id, "code": str(self.process.returncode)},
-        )
+
+def _wait_for_line(process: "subprocess.Popen[bytes]") -> None:
+    """Wait until a child says that it is ready, has ended, or START_SECONDS are over."""
+    if process.stdout is None:
+        return
+    with process.stdout as said:
+        select.select([said], [], [], START_SECONDS)
 
 
 class Progress:

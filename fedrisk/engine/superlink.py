@@ -74,6 +74,20 @@ SOCKET = "control.sock"
 PATIENCE = 60.0
 """Seconds for which a request to the hub's own SuperLink is tried again, while that starts anew."""
 
+PRAGMAS = (
+    ("busy_timeout", "20000"),
+    ("journal_mode", "WAL"),
+    ("synchronous", "NORMAL"),
+    ("foreign_keys", "ON"),
+    ("cache_size", "-4000"),
+    ("temp_store", "MEMORY"),
+    ("mmap_size", "0"),
+    ("journal_size_limit", "16777216"),
+    ("secure_delete", "ON"),
+)
+"""How each connection to the database is set. Flower's own take up to 64 MB a connection and map the file; what was
+deleted is overwritten here, and the log of changes is cut again."""
+
 _BEAT = 15.0
 _STUB = """[project]
 name = "fedrisk-installed"
@@ -118,9 +132,11 @@ class _Lifespan:
 def make_app(database: Path) -> App:
     """Flower's SuperLink with its database in a file: nodes by their keys alone, and nothing is ever installed."""
     from flwr.common.constant import ISOLATION_MODE_PROCESS, TRANSPORT_TYPE_GRPC_RERE
+    from flwr.supercore import sql_mixin
     from flwr.superlink.config_loader import SuperLinkLifespanConfig, load_control_authn_plugin
     from flwr.superlink.main import create_app
 
+    sql_mixin.SQLITE_PRAGMAS = PRAGMAS  # type: ignore[attr-defined,assignment]
     config = SuperLinkLifespanConfig(
         control_address="",
         health_server_address=None,

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from fedrisk.errors import DataError
 
@@ -59,6 +58,9 @@ def auc_covariance(label: ArrayLike, risks: Mapping[str, ArrayLike]) -> tuple[Fl
     Raises:
         DataError: labels are not 0 and 1, a class has fewer than two rows, or lengths differ.
     """
+    # Loaded where it is used: 22 MB that a node at rest does without.
+    from scipy.stats import rankdata
+
     y = np.asarray(label, dtype=np.float64)
     ones = y == 1
     if y.ndim != 1 or not np.isin(y, (0.0, 1.0)).all() or min(ones.sum(), (~ones).sum()) < 2:

@@ -1,10 +1,10 @@
 """The only translation between the domain and Flower's messages.
 
 What the hub asks and an institution answers is a :class:`Payload`: a JSON body and named blobs (raw bytes or
-arrays). It travels as a RecordDict: the body as one string of a ConfigRecord, the blobs as an ArrayRecord,
-raw, so that nothing is pickled. An institution that refuses answers with a code (errors.py) and nothing else, but for
-the code ``version``, with which it says what it speaks. The protocol that a message is written in stands beside its
-body (protocol/versions), and enters no digest.
+arrays). It travels as a RecordDict: the body as one string of a ConfigRecord, small blobs beside it
+(`protocol/packed`), large ones as an ArrayRecord, raw, so that nothing is pickled. An institution that refuses answers
+with a code (errors.py) and nothing else, but for the code ``version``, with which it says what it speaks. The protocol
+that a message is written in stands beside its body (protocol/versions), and enters no digest.
 """
 
 import hashlib
@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from numpy.typing import NDArray
 
 from fedrisk.errors import ProtocolError, VersionError
 from fedrisk.protocol import versions
+from fedrisk.protocol.packed import DTYPES, gather, spread
+from fedrisk.protocol.packed import Blob as Blob
+from fedrisk.protocol.packed import little_endian as _little_endian
 
-Blob = bytes | NDArray[Any]
 _RAW = "fedrisk.bytes"
-_DTYPES = {"uint8", "uint16", "uint32", "uint64", "int32", "int64", "float32", "float64"}
 
 
 @dataclass(frozen=True)
@@ -125,32 +125,39 @@ def to_record(payload: Payload, protocol: int | None = None) -> RecordDict:
     """A payload as Flower sends it, written in a protocol, by default in this version's."""
     arrays = ArrayRecord()
     for name, blob in payload.blobs.items():
+        if isinstance(blob, np.ndarray) and blob.dtype.name not in DTYPES:
+            raise ProtocolError(f"blob {name} has dtype {blob.dtype.name}; allowed are {sorted(DTYPES)}")
+    small, large = gather(payload.blobs)
+    for name, blob in large.items():
         if isinstance(blob, np.ndarray):
-            if blob.dtype.name not in _DTYPES:
-                raise ProtocolError(f"blob {name} has dtype {blob.dtype.name}; allowed are {sorted(_DTYPES)}")
             data = np.ascontiguousarray(blob, _little_endian(blob.dtype))
             arrays[name] = Array(blob.dtype.name, tuple(blob.shape), "fedrisk.array", data.tobytes())
         else:
             arrays[name] = Array("uint8", (len(blob),), _RAW, bytes(blob))
     number = versions.PROTOCOL if protocol is None else protocol
-    body = ConfigRecord({"protocol": number, "json": _dump(payload.body)})
-    return RecordDict({"body": body, "blobs": arrays})
+    body = ConfigRecord(
+        {"protocol": number, "json": _dump(payload.body), **({"small": small} if small else {})}
+    )
+    return RecordDict({"body": body, **({"blobs": arrays} if large else {})})
 
 
 def from_record(record: RecordDict) -> Payload:
     """The payload of a message's content; ProtocolError for content that :func:`to_record` did not make."""
     try:
-        if set(record) != {"body", "blobs"} or set(record.config_records["body"]) - {"protocol"} != {"json"}:
+        whole = record.config_records["body"]
+        others = set(whole) - {"protocol", "small"}
+        if not set(record) <= {"body", "blobs"} or others != {"json"}:
             raise ValueError("a record more or less")
-        body = json.loads(str(record.config_records["body"]["json"]), parse_constant=_constant)
-        blobs: dict[str, Blob] = {}
-        for name, array in record.array_records["blobs"].items():
+        body = json.loads(str(whole["json"]), parse_constant=_constant)
+        large: dict[str, Blob] = {}
+        for name, array in (record.array_records["blobs"] if "blobs" in record else {}).items():
             if array.stype == _RAW:
-                blobs[name] = array.data
-            elif array.stype == "fedrisk.array" and array.dtype in _DTYPES:
-                blobs[name] = np.frombuffer(array.data, _little_endian(array.dtype)).reshape(array.shape)
+                large[name] = array.data
+            elif array.stype == "fedrisk.array" and array.dtype in DTYPES:
+                large[name] = np.frombuffer(array.data, _little_endian(array.dtype)).reshape(array.shape)
             else:
                 raise ProtocolError(f"blob {name} is of an unknown kind; update fedrisk on both sides")
+        blobs = spread(_raw(whole.get("small", b"")), large)
     except (KeyError, ValueError, TypeError, RecursionError):
         raise ProtocolError(
             "the message is malformed; sender and receiver must run the same version"
@@ -230,8 +237,10 @@ def _constant(name: str) -> float:
     return float(name)
 
 
-def _little_endian(dtype: npt.DTypeLike) -> np.dtype[Any]:
-    return np.dtype(dtype).newbyteorder("<")
+def _raw(value: Any) -> bytes:
+    if not isinstance(value, bytes):
+        raise TypeError("small blobs are bytes")
+    return value
 
 
 def _dump(body: Mapping[str, Any]) -> str:

@@ -10,21 +10,23 @@ node is off, would only make the run fail.
 """
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from flwr.serverapp import Grid
 
+from fedrisk.deploy.roster import Roster, after_epoch
 from fedrisk.errors import ProtocolError
 from fedrisk.protocol import versions
 from fedrisk.protocol.payload import Payload, from_record, request
 from fedrisk.protocol.versions import Spoken
 from fedrisk.server.hub import Hub
 from fedrisk.server.proposals import Answer, Proposal, Proposals, stamp
+from fedrisk.study import FORMAT
 
 log = logging.getLogger("fedrisk")
 
@@ -33,6 +35,9 @@ TTL = 30.0
 
 SOONEST, LATEST = 3.0, 15.0
 """Seconds between two questions to a member that waits: few at first, more as days go by."""
+
+REFUSED_ROSTER, REFUSED_FOR_NOW = timedelta(minutes=10), timedelta(minutes=1)
+"""After so long a node is told the roster again that refused it, and is asked again that could not answer just then."""
 
 FRESH = timedelta(seconds=60)
 """How old an agreement may be when a study begins; an older one is asked for once more."""
@@ -43,31 +48,8 @@ GRACE = timedelta(hours=1)
 PASSING = frozenset({"later", "store", "internal", "clock"})
 """Codes of refusals that are no answer of people or policy: the member is asked again."""
 
-VERSION, UNKNOWN = "version", "roster"
-"""Codes that the hub itself notes of a member: it speaks no protocol in common, or it is not in the roster."""
-
-
-class RosterMember(Protocol):
-    """One institution in the roster: its name, the key of its node as OpenSSH writes it, the protocols it speaks."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def flower(self) -> str: ...  # noqa: D102
-    @property
-    def protocols(self) -> Collection[int]: ...  # noqa: D102
-    @property
-    def fedrisk(self) -> str: ...  # noqa: D102
-
-
-class Roster(Protocol):
-    """One epoch of the roster, as deploy/roster has it."""
-
-    @property
-    def epoch(self) -> int: ...  # noqa: D102
-    @property
-    def members(self) -> Sequence[RosterMember]: ...  # noqa: D102
-    def to_dict(self) -> dict[str, Any]: ...  # noqa: D102
+VERSION, UNKNOWN, LAPSED = "version", "roster", "lapsed"
+"""Codes that the hub itself notes: no protocol in common with a member, none of that name in the roster, too late."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +64,7 @@ class _Sent:
 class Desk:
     """The rounds of one hub over one grid.
 
-    roster: the newest epoch, None where there is none (a hub on one machine). epochs: those after a number, for nodes
-    that were away for several.
+    roster: the newest epoch, None where there is none (a hub on one machine). clock: the time, in UTC.
 
     A node is asked in the highest protocol that it and this hub speak: by what it last answered, else by the roster.
     """
@@ -95,15 +76,15 @@ class Desk:
         proposals: Proposals,
         roster: Roster | None,
         *,
-        epochs: Callable[[int], Sequence[Roster]] = lambda _: (),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._grid, self._hub, self._proposals = grid, hub, proposals
-        self._roster, self._epochs, self._clock = roster, epochs, clock
+        self._roster, self._clock = roster, clock
         self._spoken: dict[str, Spoken] = {}
         self._members = {} if roster is None else {one.name: one for one in roster.members}
         self._sent: dict[str, _Sent] = {}
         self._asked: dict[tuple[str, str], datetime] = {}
+        self._later: dict[tuple[str, str], datetime] = {}
         self._told: dict[str, int] = {}
         self._lacks: dict[str, int] = {}
         self._said: set[tuple[str, str]] = set()
@@ -121,30 +102,35 @@ class Desk:
         return [p for p in self._proposals.all() if p.state == "ready"]
 
     def _nodes(self) -> dict[str, int]:
-        """Connected nodes by the name of their institution: those with the roster's key where there is a roster.
+        """Connected nodes by the name of their institution; where there is a roster, those with a key that it has.
 
-        Of two nodes that say one name without a roster, none is asked.
+        A node takes its new key once its people accept the epoch that has it, and must hear of that under its old one.
+        Of two nodes that say one name with equal right, none is asked.
         """
-        found: dict[str, list[int]] = {}
+        found: dict[str, dict[int, list[int]]] = {}
         for info in self._grid.get_nodes():
-            name = str(info.name)
-            if not name or not self._is(info, name):
-                continue
-            found.setdefault(name, []).append(int(info.node_id))
-        return {name: ids[0] for name, ids in found.items() if len(ids) == 1}
+            rank = self._rank(info)
+            if rank is not None:
+                found.setdefault(str(info.name), {}).setdefault(rank, []).append(int(info.node_id))
+        best = {name: ranks[min(ranks)] for name, ranks in found.items()}
+        return {name: ids[0] for name, ids in best.items() if len(ids) == 1}
 
-    def _is(self, info: Any, name: str) -> bool:
+    def _rank(self, info: Any) -> int | None:
+        """0 for a node with its institution's present key, more for earlier ones, None for one that is told nothing."""
+        name = str(info.name)
         if self._roster is None:
-            return True
+            return 0 if name else None
         member = self._members.get(name)
         if member is None:
-            return False
-        if same_key(info.public_key, member.flower):
-            return True
+            return None
+        keys = [member.flower, *(one.old_flower for one in reversed(member.rotations))]
+        for rank, key in enumerate(keys):
+            if same_key(info.public_key, key):
+                return rank
         self._say(
-            name, "key", f"a node calls itself {name} and has another key than the roster; it is told nothing"
+            name, "key", f"a node calls itself {name} and has no key of it in the roster; it is told nothing"
         )
-        return False
+        return None
 
     def _tell_roster(self, nodes: Mapping[str, int]) -> None:
         """Tell the newest epoch to nodes that lack it, with those before it that they said they lack."""
@@ -155,7 +141,7 @@ class Desk:
                 continue
             body: dict[str, Any] = {"roster": self._roster.to_dict()}
             if lacks := self._lacks.get(name):
-                earlier = [one for one in self._epochs(lacks - 1) if one.epoch < self._roster.epoch]
+                earlier = [one for one in after_epoch(self._hub, lacks - 1) if one.epoch < self._roster.epoch]
                 body["earlier"] = [one.to_dict() for one in earlier]
             self._push("roster", Payload(body), name, node, None)
 
@@ -199,7 +185,7 @@ class Desk:
         if name in self._spoken or member is None:
             return self._spoken.get(name)
         protocols = tuple(sorted(member.protocols))
-        return Spoken(protocols=protocols, fedrisk=member.fedrisk, study_format=1)
+        return Spoken(protocols=protocols, fedrisk=member.fedrisk, study_format=FORMAT)
 
     def _protocol(self, name: str) -> int | None:
         """The protocol to ask a node in; None where there is none in common."""
@@ -223,11 +209,12 @@ class Desk:
         undecided = proposal.undecided(now) or not agreed
         fresh = all(self._fresh(proposal.answers[m], now) for m in agreed if m not in optional)
         if refused:
-            self._proposals.update(proposal.id, state="refused", code=self._code(proposal, refused[0]))
+            code = self._code(proposal, refused[0])
+            self._proposals.update(proposal.id, state="lapsed" if code == LAPSED else "refused", code=code)
         elif fresh and not undecided:
             self._proposals.update(proposal.id, state="ready")
         elif proposal.past(now if undecided else now - GRACE):
-            self._proposals.update(proposal.id, state="lapsed", code="lapsed")
+            self._proposals.update(proposal.id, state="lapsed", code=LAPSED)
 
     def _take(self) -> None:
         """Take the answers that are there; messages whose time is over are asked again when that is due."""
@@ -256,6 +243,7 @@ class Desk:
             self._say(
                 name, "roster", f"{name} refuses the roster ({answer.refusal}); its own errors.log says why"
             )
+            self._later[name, "roster"] = self._clock() + REFUSED_ROSTER
             return
         known = [e for e in (answer.body.get("accepted"), answer.body.get("pending")) if type(e) is int]
         lacks = answer.body.get("lacks")
@@ -264,8 +252,10 @@ class Desk:
             self._lacks[name] = lacks
             # At once: epochs that are missing are no reason to wait.
             self._asked.pop((name, "roster"), None)
-        else:
-            self._lacks.pop(name, None)
+            return
+        self._lacks.pop(name, None)
+        if self._roster is not None and self._told[name] < self._roster.epoch:
+            self._later[name, "roster"] = self._clock() + REFUSED_ROSTER
 
     def _word(self, proposal: Proposal, name: str, answer: Payload) -> None:
         """Keep a member's word; what is no answer of people or policy is asked again."""
@@ -273,7 +263,9 @@ class Desk:
             self._asked.pop((name, proposal.id), None)
             return
         if answer.refusal is not None:
-            if answer.refusal not in PASSING:
+            if answer.refusal in PASSING:
+                self._later[name, proposal.id] = self._clock() + REFUSED_FOR_NOW
+            else:
                 self._note(proposal, name, "refused", answer.refusal[:40])
             return
         state, code = answer.body.get("state"), answer.body.get("code")
@@ -317,8 +309,10 @@ class Desk:
         for sent in self._sent.values():
             if sent.node == name and what == ("roster" if sent.proposal is None else sent.proposal.id):
                 return False
-        last = self._asked.get(about)
-        return last is None or self._clock() - last >= timedelta(seconds=pause)
+        last, now = self._asked.get(about), self._clock()
+        if about in self._later and now < self._later[about]:
+            return False
+        return last is None or now - last >= timedelta(seconds=pause)
 
     def _fresh(self, answer: Answer | None, now: datetime) -> bool:
         return answer is not None and now - datetime.fromisoformat(answer.at) <= FRESH

@@ -68,6 +68,12 @@ class Hub:
             write_atomic(marks, json.dumps({**known, purpose: mark}).encode())
         return key
 
+    def check_draw_keys(self) -> None:
+        """StoreError where a key with which studies were drawn was lost or changed; makes none."""
+        marks = self.path / "drawn_with.json"
+        for purpose in read_json(marks, PUT_BACK) if marks.exists() else {}:
+            self.draw_key(purpose)
+
     @property
     def pins(self) -> dict[str, bytes]:
         """Pinned Ed25519 keys of the institutions by name."""

@@ -1,7 +1,6 @@
 """Hub and three nodes, each a process: the same scorecard as on one machine, and nothing of a record anywhere else."""
 
 import threading
-import time
 import urllib.request
 from pathlib import Path
 
@@ -99,14 +98,7 @@ def test_a_study_that_one_member_refuses_does_not_run(start):
     consortium.serve()
     proposal = consortium.submit()
     consortium.approve(proposal, "bank", "tax")
-    node = consortium.joined.nodes["power"].path
-    deadline = time.monotonic() + 30
-    while (
-        consortium.machines["power"]
-        .run("node", "refuse", node, proposal.id, "--reason=Quetzal", codes=range(11))
-        .code
-    ):
-        assert time.monotonic() < deadline
+    consortium.refuse(proposal, "power", "Quetzal")
     ended = consortium.wait(proposal)
     assert (ended.state, ended.answers["power"].state) == ("refused", "refused")
     assert "Quetzal" not in repr(ended)

@@ -17,8 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from fedrisk.clients.approvals import approve, refuse
+from fedrisk.clients.node import Node
 from fedrisk.engine.deployment import propose
-from fedrisk.recipes import load_study
+from fedrisk.engine.superlink import register
+from fedrisk.recipes import find_recipe, load_study
 from fedrisk.server.hub import Hub
 from fedrisk.server.proposals import Proposal, Proposals
 from sim_institutions.processes import Machine, Service, answers, free_ports, wait_until
@@ -98,11 +101,24 @@ class Deployed:
     def approve(self, proposal: Proposal, *names: str) -> None:
         """Wait until nodes have heard of a proposal, and approve it at each as its people would."""
         for name in names or self.joined.nodes:
-            store = self.joined.node(name).store
-            wait_until(f"{name} hears of it", lambda s=store: heard(s, proposal.id), self.serving.get(name))
-            self.machines[name].run(
-                "node", "approve", self.joined.nodes[name].path, proposal.id, "--who=tester"
-            )
+            node = self.hears(name, proposal)
+            with node.store.one_at_a_time():
+                approve(node, proposal.id, who="tester", find=find_recipe)
+
+    def refuse(self, proposal: Proposal, name: str, reason: str) -> None:
+        node = self.hears(name, proposal)
+        with node.store.one_at_a_time():
+            refuse(node, proposal.id, reason=reason, who="tester")
+
+    def hears(self, name: str, proposal: Proposal) -> Node:
+        """Wait until a node has heard of a proposal; the institution."""
+        node = self.joined.node(name)
+        wait_until(
+            f"{name} hears of it",
+            lambda: any(asked.id == proposal.id for asked in node.store.proposals.all()),
+            self.serving.get(name),
+        )
+        return node
 
     def progress(self, proposal: Proposal) -> dict[str, Any]:
         """How far a study is, as its process writes it down."""
@@ -170,10 +186,6 @@ def zombie(pid: int) -> bool:
     return True
 
 
-def heard(store: Any, id: str) -> bool:
-    return any(asked.id == id for asked in store.proposals.all())
-
-
 @contextlib.contextmanager
 def deployed(folder: Path, tables: Path, roles: Mapping[str, str]) -> Iterator[Deployed]:
     """A consortium of the institution files in ``tables``/institutions, all joined and the roster accepted, not served.
@@ -191,6 +203,8 @@ def deployed(folder: Path, tables: Path, roles: Mapping[str, str]) -> Iterator[D
         files[name] = file
     made = joined(folder, roles, institutions=files, address=f"127.0.0.1:{ports['public']}")
     settings(made.home.path / "hub.toml", health=ports["hub"], listen=f'"127.0.0.1:{ports["public"]}"')
+    for name, public in made.registered:
+        register(made.home, name, public)
     for name, node in made.nodes.items():
         settings(node.path / "node.toml", health=ports[name])
     result = Deployed(folder, tables / "study.toml", made, ports)

@@ -100,6 +100,7 @@ def test_run_and_read_back(consortium, tmp_path):
     assert told[0] == (1, "describe", "agreement")
     assert len(told) == results.exchanges
     assert sorted(f.name for f in (tmp_path / "out").iterdir()) == [
+        "disclosures.json",
         "metrics.json",
         "release_record.npz",
         "report.html",

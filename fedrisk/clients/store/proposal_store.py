@@ -101,6 +101,11 @@ class Asked:
         made = self.decision
         return datetime.fromisoformat(made.at) if made is not None and made.state == "agreed" else None
 
+    @property
+    def decision_code(self) -> str | None:
+        """The code of a refusal, all that the hub learns of it; None where it was not refused."""
+        return None if self.decision is None else self.decision.code
+
     def with_decision(self, decision: Decision | None, mu: float | None) -> "Asked":
         """The same with a decision, at a price."""
         return replace(self, decision=decision, mu=mu)

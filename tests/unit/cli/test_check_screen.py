@@ -8,7 +8,7 @@ from rich.console import Console
 from fedrisk.cli.check_screen import plain, screen, verdict
 from fedrisk.clients.label_rate import Labels
 from fedrisk.data.checks import Check as TableCheck
-from fedrisk.engine.check import Check, Line
+from fedrisk.engine.checked import Check, Line
 from fedrisk.findings import Finding
 from fedrisk.recipes import study_from
 

@@ -20,6 +20,7 @@ from fedrisk.engine import in_process_grid as module
 from fedrisk.engine.in_process import load_nodes, register, run_local
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.errors import ConfigError, EnvelopeError, PeerError
+from fedrisk.protocol.packed import SMALL
 from fedrisk.protocol.payload import Payload, from_record, reply, request, to_record
 from fedrisk.recipes import recipe_actions
 from fedrisk.secure.identity import IdentityKey
@@ -123,7 +124,8 @@ def test_messages_arrive_as_copies(paths):
         message.content.config_records["body"]["json"] = '{"changed": true}'
 
     grid = InProcessGrid(echo_app(seen, change), paths)
-    message = request(Payload({"a": 1}, {"x": b"123"}), "mask", grid.get_node_ids()[0], ttl=5.0)
+    large = bytes(SMALL + 1)
+    message = request(Payload({"a": 1}, {"x": large}), "mask", grid.get_node_ids()[0], ttl=5.0)
     (answer,) = grid.send_and_receive([message])
     assert from_record(message.content).body == {"a": 1}
     assert from_record(answer.content).body == {"changed": True}

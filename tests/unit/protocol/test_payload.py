@@ -120,7 +120,12 @@ def record(body="{}", **blobs):
 
 MALFORMED = {
     "empty": RecordDict(),
-    "no blobs": RecordDict({"body": ConfigRecord({"json": "{}"})}),
+    "small blobs that are no bytes": RecordDict({"body": ConfigRecord({"json": "{}", "small": "x"})}),
+    "small blobs that are rubbish": RecordDict(
+        {"body": ConfigRecord({"json": "{}", "small": b"rubbish!rubbish!"})}
+    ),
+    "small blobs of no length": RecordDict({"body": ConfigRecord({"json": "{}", "small": b"\0" * 8})}),
+    "something more": RecordDict({"body": ConfigRecord({"json": "{}", "other": 1})}),
     "no body": RecordDict({"blobs": ArrayRecord()}),
     "no json": RecordDict({"body": ConfigRecord({}), "blobs": ArrayRecord()}),
     "body is a number": RecordDict({"body": ConfigRecord({"json": 3}), "blobs": ArrayRecord()}),

@@ -1,0 +1,321 @@
+"""``fedrisk hub init``, ``invite``, ``admit``, ``expel`` and what else concerns members and keys of a consortium."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fedrisk.cli.common import AsJson, Force
+from fedrisk.cli.hub import HubFolder, hub_app
+from fedrisk.cli.output import note, out, plain_table, tell, tell_json
+
+if TYPE_CHECKING:
+    from fedrisk.deploy.hub_home import HubHome
+    from fedrisk.deploy.kit import Request
+    from fedrisk.deploy.roster import Roster
+    from fedrisk.deploy.rotation import Rotation
+
+MemberName = Annotated[
+    str,
+    typer.Argument(
+        help="The institution's name: small letters, digits and _, for example city_bank.", show_default=False
+    ),
+]
+
+
+@hub_app.command("init")
+def hub_init(
+    hub: HubFolder,
+    name: Annotated[
+        str, typer.Option("--name", help='The consortium\'s name, for example "Bank-tax pilot".')
+    ],
+    address: Annotated[
+        str,
+        typer.Option(
+            "--address", help="HOST:PORT under which nodes reach it, for example hub.example.org:9490."
+        ),
+    ],
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            "--listen", help="HOST:PORT to listen on; default: all addresses. Example: 10.0.0.5:9490."
+        ),
+    ] = None,
+    control: Annotated[
+        int | None,
+        typer.Option("--control", help="Loopback port of Flower's own interfaces, for example 9491."),
+    ] = None,
+    health: Annotated[
+        int | None, typer.Option("--health", help="Loopback port of health and metrics, for example 9492.")
+    ] = None,
+) -> None:
+    """Make a hub's folder: its certificate authority, certificate, identity, and an empty roster."""
+    from fedrisk.server.membership import make_hub, words_of_hub
+
+    given = {"name": name, "address": address, "listen": listen, "control": control, "health": health}
+    home = make_hub(hub, {key: value for key, value in given.items() if value is not None})
+    tell(f"hub of {home.name}: {home.path}")
+    tell(f"words of the hub: {words_of_hub(home)}")
+    tell("every institution compares them when it joins; invite one with fedrisk hub invite")
+    note(
+        "keep copies of identity.key, ca.key, holdout.key and bank.key in a safe place: nothing can replace them"
+    )
+
+
+@hub_app.command("invite")
+def hub_invite(
+    hub: HubFolder,
+    name: MemberName,
+    role: Annotated[
+        str,
+        typer.Option(
+            "--role", help="bank, holder, authority, guarantor, bureau or regulator; for example bank."
+        ),
+    ],
+    display_name: Annotated[
+        str | None,
+        typer.Option("--display-name", help="Its name for people, in any script, for example 城市银行."),
+    ] = None,
+    days: Annotated[
+        float, typer.Option("--days", help="How long it holds, for example 14.", min=0.001)
+    ] = 14.0,
+    renew: Annotated[
+        bool, typer.Option("--renew", help="In place of an earlier invitation, whose kit is void then.")
+    ] = False,
+    to: Annotated[
+        Path | None,
+        typer.Option("--out", help="File of the kit; default: NAME.kit.json. Example: kits/tax.json."),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Write a kit, with which an institution makes its node. It holds no private key; send it as you like."""
+    from fedrisk.deploy.hub_home import HubHome
+    from fedrisk.server.membership import invite
+
+    home, file = HubHome.load(hub), to or Path(f"{name}.kit.json")
+    _free(file, force)
+    kit = invite(home, name, role, display_name=display_name, days=days, renew=renew)
+    _write(file, kit.to_bytes())
+    tell(f"{file} invites {kit.name} as {kit.role} to {kit.consortium}, until {kit.expires}")
+    tell(f"words of the hub: {kit.hub_words}")
+    tell(f"read these words to {kit.name} by telephone when it joins; then it reads its own to you")
+
+
+@hub_app.command("admit")
+def hub_admit(
+    hub: HubFolder,
+    request: Annotated[
+        Path,
+        typer.Argument(
+            help="What the institution sent, for example city_bank.request.json.", show_default=False
+        ),
+    ],
+    words: Annotated[
+        str | None,
+        typer.Option(
+            "--words", help='The eight words that it said by telephone, for example "toy fame budget ...".'
+        ),
+    ] = None,
+) -> None:
+    """Let an institution in, or put its new keys in place of old ones, after its words were compared."""
+    from fedrisk.cli.compared import compare
+    from fedrisk.deploy.hub_home import HubHome
+    from fedrisk.deploy.kit import Request
+    from fedrisk.engine.superlink import register
+    from fedrisk.server import membership
+
+    home, asked = HubHome.load(hub), _asked(request)
+    if isinstance(asked, Request):
+        membership.check_request(home, asked)
+        note(
+            f"{asked.name} asks to join {home.name} as {asked.role}, with fedrisk {asked.fedrisk}", style=None
+        )
+        compare(f"the request of {asked.name}", asked.words, words)
+        roster = membership.admit(home, asked, register)
+        tell(
+            f"{asked.name} is a member of {home.name} as {asked.role}, from epoch {roster.epoch} of the roster on"
+        )
+    else:
+        membership.check_rotation(home, asked)
+        _nothing_runs(home, asked.name)
+        note(f"{asked.name} changes keys; its old key signed that", style=None)
+        compare(f"the rotation of {asked.name}", asked.words, words)
+        roster = membership.admit_rotation(home, asked, register)
+        tell(f"{asked.name} has new keys from epoch {roster.epoch} of the roster on")
+        if asked.flower != asked.old_flower:
+            tell(f"once its node is connected with the new one: fedrisk hub retire {hub} {asked.name}")
+    _tell_roster(roster)
+
+
+@hub_app.command("expel")
+def hub_expel(
+    hub: HubFolder,
+    name: MemberName,
+    reason: Annotated[
+        str,
+        typer.Option("--reason", help="What happened, and who decided; kept at the hub. Example: 'left'."),
+    ],
+) -> None:
+    """Put an institution out: its node is let in no longer, its open proposals are refused, all members are told."""
+    from fedrisk.deploy.hub_home import HubHome
+    from fedrisk.engine.superlink import unregister
+    from fedrisk.server.hub import Hub
+    from fedrisk.server.membership import expel
+    from fedrisk.server.proposals import Proposals
+
+    home = HubHome.load(hub)
+    roster = expel(home, name, unregister, reason=reason)
+    proposals = Proposals(Hub(home.path))
+    refused = [p for p in proposals.open() if name in p.whole.members]
+    for proposal in refused:
+        proposals.update(proposal.id, state="refused", code="roster")
+    tell(f"{name} was expelled from {home.name}, in epoch {roster.epoch} of the roster")
+    if refused:
+        tell(f"proposals refused for that: {', '.join(p.id for p in refused)}")
+    _tell_roster(roster)
+
+
+@hub_app.command("roster")
+def hub_roster(hub: HubFolder, as_json: AsJson = False) -> None:
+    """The members of the newest epoch, with their words, and who was expelled."""
+    from fedrisk.deploy.hub_home import HubHome
+    from fedrisk.deploy.roster import Roster
+    from fedrisk.server.membership import words_of_hub
+
+    home = HubHome.load(hub)
+    roster = Roster.latest(home)
+    if as_json:
+        members = {one.name: one.words for one in roster.members}
+        tell_json(
+            {**roster.to_dict(), "words": roster.words, "words_of": {"hub": words_of_hub(home), **members}}
+        )
+        return
+    tell(
+        f"{roster.consortium}, epoch {roster.epoch} of {roster.made}; words of the hub: {words_of_hub(home)}"
+    )
+    print_members(roster)
+
+
+@hub_app.command("retire")
+def hub_retire(hub: HubFolder, name: MemberName) -> None:
+    """Let a node in no longer by keys that it has changed since; once it is connected with its new one."""
+    from fedrisk.deploy.hub_home import HubHome
+    from fedrisk.deploy.roster import Roster
+    from fedrisk.engine.superlink import unregister
+    from fedrisk.errors import ConfigError
+
+    home = HubHome.load(hub)
+    member = Roster.latest(home).member(name)
+    if member is None:
+        raise ConfigError(f"{name} is no member of {home.name}; its keys went with its expulsion")
+    old = {rotation.old_flower for rotation in member.rotations} - {member.flower}
+    for key in sorted(old):
+        unregister(home, name, key)
+    tell(
+        f"{name}: {len(old)} earlier key(s) of its node are let in no longer"
+        if old
+        else f"{name} has no other key"
+    )
+
+
+@hub_app.command("renew-certificate")
+def hub_renew(
+    hub: HubFolder,
+    following: Annotated[
+        bool,
+        typer.Option("--next", help="Make the next certificate authority, and hand it out to all nodes."),
+    ] = False,
+    use: Annotated[
+        bool,
+        typer.Option("--use-next", help="Have the next authority sign from now on, a month after --next."),
+    ] = False,
+    at_once: Annotated[
+        bool,
+        typer.Option(
+            "--at-once", help="With --use-next: do not wait; nodes that were off cannot reach the hub."
+        ),
+    ] = False,
+) -> None:
+    """A new certificate for the hub's server; take it up by starting fedrisk hub serve again."""
+    from fedrisk.deploy import pki
+    from fedrisk.deploy.hub_home import HubHome
+    from fedrisk.files import PUT_BACK, read_kept
+    from fedrisk.server.certificates import hand_out_authority, renew_server, use_next_authority
+
+    home = HubHome.load(hub)
+    if following:
+        roster = hand_out_authority(home)
+        tell(f"nodes are told of the next authority with epoch {roster.epoch} of the roster")
+        tell(f"in {pki.AHEAD_DAYS} days or later: fedrisk hub renew-certificate {hub} --use-next")
+        return
+    if use:
+        use_next_authority(home, at_once=at_once)
+    else:
+        renew_server(home)
+    for file, what in (("server.pem", "server's certificate"), ("ca.pem", "authority")):
+        left = pki.days_left(read_kept(home.path / file, PUT_BACK))
+        tell(f"{what}: {left:.0f} days left")
+    tell("start fedrisk hub serve again to take it up")
+
+
+def print_members(roster: "Roster") -> None:
+    """A line for each member of an epoch, and who was expelled."""
+    table = plain_table("", "name", "role", "shown as", "since", "fedrisk", "words", whole=("name",))
+    for one in roster.members:
+        row = (one.name, one.role, one.display_name or "", f"epoch {one.since}", one.fedrisk, one.words)
+        table.add_row(*row)
+    out.print(table)
+    for gone in roster.expelled:
+        tell(f"{gone.name} was expelled in epoch {gone.epoch}, at {gone.when}")
+
+
+def _asked(file: Path) -> "Request | Rotation":
+    """A request or a rotation, whichever the file is."""
+    from fedrisk.deploy.kit import Request
+    from fedrisk.deploy.rotation import Rotation
+    from fedrisk.errors import ConfigError
+
+    try:
+        plain = json.loads(file.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}; check the path") from None
+    except (ValueError, RecursionError):
+        plain = None
+    kind = plain.get("kind") if isinstance(plain, dict) else None
+    if kind == "kit":
+        raise ConfigError(
+            f"{file} is a kit, which goes to the institution; name the request that it sends back"
+        )
+    return Rotation.read(file) if kind == "rotation" else Request.read(file)
+
+
+def _nothing_runs(home: "HubHome", name: str) -> None:
+    """PolicyError while a study with the institution runs: it goes on with the old keys."""
+    from fedrisk.errors import PolicyError
+    from fedrisk.server.hub import Hub
+    from fedrisk.server.proposals import Proposals
+
+    running = [p for p in Proposals(Hub(home.path)).all() if p.state == "running" and name in p.whole.members]
+    if running:
+        raise PolicyError(
+            f"study {running[0].whole.name} runs with {name} and goes on with its old keys; admit the new ones once it "
+            "is over"
+        )
+
+
+def _tell_roster(roster: "Roster") -> None:
+    note(f"nodes are told when they next ask; words of epoch {roster.epoch}: {roster.words}")
+
+
+def _free(file: Path, force: bool) -> None:
+    from fedrisk.errors import ConfigError
+
+    if file.exists() and not force:
+        raise ConfigError(f"{file} is there already; name another file with --out, or say --force")
+
+
+def _write(file: Path, content: bytes) -> None:
+    from fedrisk.files import write_atomic
+
+    write_atomic(file, content)

@@ -1,0 +1,150 @@
+"""What ``fedrisk node proposals`` shows: a line for each proposal, or one of them in full."""
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from fedrisk.cli.output import plain_table
+
+if TYPE_CHECKING:
+    from fedrisk.clients.proposal_view import View
+    from fedrisk.study import Study
+
+_STYLES = {"waiting": "bold", "agreed": "green", "used": "green", "refused": "red", "lapsed": "dim"}
+
+
+def table(name: str, views: "list[View]") -> Table:
+    """All proposals, a line each."""
+    made = plain_table(
+        f"proposals to {name}",
+        "id",
+        "state",
+        "study",
+        "recipe",
+        "epsilon",
+        "after it",
+        "until",
+        whole=("id",),
+    )
+    for view in views:
+        content = view.asked.study
+        epsilon, after = "", "cannot be read"
+        if view.study is not None:
+            epsilon, after = f"{view.study.privacy.epsilon:g}", budget_words(view, short=True)
+        made.add_row(
+            view.asked.id,
+            f"[{_STYLES[view.stage]}]{view.stage}[/]",
+            escape(str(content.get("name"))),
+            escape(str(content.get("recipe"))),
+            epsilon,
+            escape(after),
+            f"{view.until:%Y-%m-%d}" if view.stage in ("waiting", "agreed") else "",
+        )
+    return made
+
+
+def lines(view: "View") -> list[tuple[str, str | None]]:
+    """One proposal in full: lines with their style."""
+    asked, study = view.asked, view.study
+    said: list[tuple[str, str | None]] = [
+        (f"proposal {asked.id}: study {asked.study.get('name')}", "bold"),
+        (f"  {view.words}", _STYLES[view.stage]),
+    ]
+    if asked.decision is not None and asked.decision.reason:
+        said.append((f"  reason, kept here: {asked.decision.reason}", None))
+    if view.stage in ("waiting", "agreed"):
+        said.append((f"  lapses {view.until:%Y-%m-%d %H:%M} UTC", None))
+    if study is None:
+        return [*said, (f"  it cannot be read here: {view.why}", "red")]
+    return [
+        *said,
+        *((line, None) for line in _about(view, study)),
+        *_rules(view),
+        *((line, None) for line in _leaves(view, study)),
+        (f"  digest {asked.digest}", "dim"),
+    ]
+
+
+def budget_words(view: "View", *, short: bool = False) -> str:
+    """The price at this institution, and what is left after it."""
+    from fedrisk.privacy.ledger.plain import left_in_words, studies_in_words
+
+    found = view.assessment
+    if found is None:
+        return ""
+    if view.asked.research_seed is not None:
+        return "no privacy, not charged" if short else "nothing is charged: a research run has no privacy"
+    if not found.mu:
+        return "costs nothing" if short else "nothing: the key authority computes on no records"
+    if found.code == "budget":
+        return "budget does not suffice"
+    room = studies_in_words(found.further)
+    if short:
+        return room
+    return (
+        f"epsilon {_epsilon(found.mu, found.delta)} (mu {found.mu:.3f}) at delta {found.delta:g}; left now "
+        f"{left_in_words(found.left, found.delta)}, after it {left_in_words(found.after, found.delta)}, with {room} "
+        "like it"
+    )
+
+
+def _epsilon(mu: float, delta: float) -> str:
+    from fedrisk.privacy.accounting import epsilon_for
+
+    return f"{epsilon_for(mu, delta):.3g}"
+
+
+def _about(view: "View", study: "Study") -> list[str]:
+    shown = study.display_names
+    who = [f"{shown[m.name]} ({m.name})" if m.name in shown else m.name for m in study.institutions]
+    roles = [f"{m.role}, optional" if m.optional else m.role for m in study.institutions]
+    found = [
+        f"  purpose {study.purpose}, recipe {study.recipe}, consent {study.consent or '–'}",
+        f"  members: {'; '.join(f'{name}, {role}' for name, role in zip(who, roles, strict=True))}",
+        f"  key authority of the pseudonyms: {study.authority}",
+    ]
+    if study.optional:
+        found.append(
+            "  an approval covers the study without its optional members too, if it costs no more here"
+        )
+    if view.asked.research_seed is not None:
+        found.append("  RESEARCH RUN: no privacy; exact figures leave, for public or simulated data alone")
+    return [*found, f"  price here: {budget_words(view)}"]
+
+
+def _rules(view: "View") -> list[tuple[str, str | None]]:
+    found = view.assessment
+    broken = () if found is None else found.broken
+    said: list[tuple[str, str | None]] = [(f"  breaks: {rule}", "red") for rule in broken]
+    if not broken:
+        said.append(("  meets every rule of the policy", "green"))
+    if view.strangers:
+        said.append(
+            (
+                f"  no key is pinned of {', '.join(view.strangers)}: accept the roster first (fedrisk node roster)",
+                "red",
+            )
+        )
+    for name, missing in view.rules:
+        covers = f"does not cover it: {'; '.join(missing)}" if missing else "covers it"
+        said.append((f"  standing rule {name} {covers}", None))
+    if not view.rules:
+        said.append(("  no standing rule (policy.standing), so a person decides", None))
+    return said
+
+
+def _leaves(view: "View", study: "Study") -> list[str]:
+    from fedrisk.report.words import word
+
+    found = ["  what leaves, if it runs:"]
+    found += [
+        f"    {word('kind', kind)}: {word('protection', protection)}" for kind, protection in view.sends
+    ]
+    if view.releases:
+        names = ", ".join(word("release", name) for name in view.releases)
+        found.append(f"    noisy sums ({names}): {word('protection', 'discrete_gaussian_masked')}")
+    shown = study.display_names
+    who = ", ".join(shown.get(name, name) for name in view.scores_to)
+    found.append(f"  scores go to: {who or 'nobody'}")
+    return found
