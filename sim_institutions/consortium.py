@@ -33,6 +33,7 @@ STANDING = """
 [[policy.standing]]
 study = "demo*"
 recipe = "scorecard"
+purpose = "credit_scoring"
 counterparties = ["city_bank", "power_utility"]
 max_epsilon = 1.0
 every = "28d"
@@ -81,11 +82,12 @@ class Consortium:
     members: dict[str, Machine] = field(init=False)
     ports: dict[str, int] = field(init=False)
     serving: dict[str, Service] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.hub = Machine("operator", self.folder / "operator", show=self.screen.command)
         self.members = {n: Machine(n, self.folder / n, show=self.screen.command) for n in self.files}
-        wanted = ["public", "control", "operator", *self.files]
+        wanted = ["public", "operator", *self.files]
         self.ports = dict(zip(wanted, free_ports(len(wanted)), strict=True))
 
     @property
@@ -95,12 +97,12 @@ class Consortium:
 
     def make_hub(self, name: str = "Pilot") -> None:
         """The operator makes the hub's folder: authority, certificate, identity, an empty roster."""
-        ports = [f"--listen=127.0.0.1:{self.ports['public']}", f"--control={self.ports['control']}"]
         address = f"127.0.0.1:{self.ports['public']}"
-        self.hub.run(
-            *("hub", "init", "hub", f"--name={name}", f"--address={address}"),
-            *(*ports, f"--health={self.ports['operator']}"),
+        done = self.hub.run(
+            *("hub", "init", "hub", f"--name={name}", f"--address={address}", f"--listen={address}"),
+            f"--health={self.ports['operator']}",
         )
+        self.screen.said(done.out, most=2)
 
     def serve_hub(self) -> Service:
         """Start the hub, and wait until it is ready."""
@@ -110,25 +112,31 @@ class Consortium:
         """Start a member's node, and wait until it is connected."""
         return self._serve(self.members[name], "node", "node")
 
-    def join(self, name: str, role: str) -> str:
-        """Invitation, request, words compared, admission; the words of the request."""
-        member = self.members[name]
-        self.hub.run("hub", "invite", "hub", name, f"--role={role}", f"--out={name}.kit.json")
-        self.carry(self.hub, f"{name}.kit.json", member)
+    def join(self, name: str, role: str) -> None:
+        """Invitation, both sides' words compared as if over the telephone, admission."""
+        member, kit, request = self.members[name], f"{name}.kit.json", f"{name}.request.json"
+        said = self.hub.run("hub", "invite", "hub", name, f"--role={role}").out
+        self.carry(kit, self.hub, member)
         made = member.run(
-            *("node", "init", "node", f"{name}.kit.json", f"--institution={self.files[name]}"),
-            *("--out=request.json", f"--health={self.ports[name]}", "--yes"),
+            *("node", "init", "node", kit, f"--institution={self.files[name]}"),
+            *(f"--words={words_in(said, 'of the hub')}", f"--health={self.ports[name]}"),
         )
-        words = words_of(made.out + made.err)
-        self.screen.said(made.out)
-        self.carry(member, "request.json", self.hub, f"{name}.request.json")
-        done = self.hub.run("hub", "admit", "hub", f"{name}.request.json", f"--words={words}")
-        self.screen.said(done.out)
-        return words
+        self.screen.said(made.out, most=1)
+        self.words[name] = words_in(made.out, "of this request")
+        self.carry(request, member, self.hub)
+        done = self.hub.run("hub", "admit", "hub", request, f"--words={self.words[name]}")
+        self.screen.said(done.out, most=1)
 
-    def carry(self, source: Machine, file: str, target: Machine, name: str | None = None) -> None:
+    def accept(self, name: str) -> None:
+        """A member's people accept the roster, once the others told them their words."""
+        member = self.members[name]
+        told = [f"--words={other}: {words}" for other, words in self.words.items() if other != name]
+        done = member.run("node", "roster", "node", "--accept", *told)
+        self.screen.said(done.out, most=2)
+
+    def carry(self, file: str, source: Machine, target: Machine) -> None:
         """A file goes from machine to machine, by mail or on a stick."""
-        shutil.copyfile(source.folder / file, target.folder / (name or file))
+        shutil.copyfile(source.folder / file, target.folder / file)
         self.screen.say(f"      ({file} goes from {source.name} to {target.name})")
 
     def stop(self, patience: float = 30.0) -> None:
@@ -145,11 +153,11 @@ class Consortium:
         return service
 
 
-def words_of(text: str) -> str:
-    """The eight words by which a request is compared, from what ``node init`` said."""
-    found = re.search(r"\b((?:[a-z]{3,8} ){7}[a-z]{3,8})\b", text)
+def words_in(text: str, whose: str) -> str:
+    """The eight words that a command said, by which people recognise a key."""
+    found = re.search(rf"words {whose}: +((?:[a-z]+ ){{7}}[a-z]+)", text)
     if found is None:
-        raise Failed(f"no eight words in: {text}")
+        raise Failed(f"no words {whose} in: {text}")
     return found[1]
 
 
@@ -266,10 +274,11 @@ def _database(stack: contextlib.ExitStack, screen: Screen) -> Server | None:
 
 def accept_all(consortium: Consortium) -> None:
     """Serve every node, and accept the roster that it holds as pending."""
-    for name, member in consortium.members.items():
+    for name in consortium.members:
         consortium.serve_node(name)
+    for name, member in consortium.members.items():
         wait_until(f"{name} has a roster", lambda m=member: pending(m), consortium.serving[name])
-        consortium.screen.said(member.run("node", "roster", "node", "--accept", "--yes").out)
+        consortium.accept(name)
 
 
 def pending(member: Machine) -> bool:
@@ -283,12 +292,13 @@ def approve(consortium: Consortium, name: str) -> None:
     found: list[str] = []
 
     def there() -> bool:
-        found[:] = re.findall(r"\b[0-9a-f]{8,12}\b", quiet(member, "node", "proposals", "node"))
+        heard = json.loads(quiet(member, "node", "proposals", "node", "--json"))["proposals"]
+        found[:] = [proposal["id"] for proposal in heard]
         return bool(found)
 
     wait_until(f"{name} has heard of the study", there, consortium.serving[name])
-    consortium.screen.said(member.run("node", "proposals", "node").out)
-    consortium.screen.said(member.run("node", "approve", "node", found[0], "--yes").out)
+    consortium.screen.said(member.run("node", "proposals", "node", found[0]).out, most=30)
+    consortium.screen.said(member.run("node", "approve", "node", found[0]).out)
 
 
 def quiet(machine: Machine, *words: str) -> str:

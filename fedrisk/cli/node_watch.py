@@ -1,6 +1,6 @@
 """What a node that serves tells its supervisor and whoever watches it: signs of life, readiness, figures.
 
-A thread of its own looks every few seconds, since the loop may be busy with one message for long. The loop that does not
+A thread of its own looks every few seconds, since the loop may be busy with one message for long. A loop that does not
 turn for an hour counts as stuck.
 """
 

@@ -8,7 +8,7 @@ its eight words show it.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Protocol
 
@@ -70,12 +70,6 @@ class RosterMember(Form):
         found = dict.fromkeys(rotation.old_identity for rotation in self.rotations)
         return tuple(key for key in found if key != self.identity)
 
-    @property
-    def node_keys(self) -> tuple[str, ...]:
-        """Keys by which Flower may know its node: the present one, and the one before while it changes over."""
-        before = self.rotations[-1].old_flower if self.rotations else self.flower
-        return tuple(dict.fromkeys((self.flower, before)))
-
 
 class Expelled(Form):
     """One institution that is no longer in it. epoch, when: of its expulsion. Its keys admit nobody again."""
@@ -131,11 +125,6 @@ class Roster(Document):
     def member(self, name: str) -> RosterMember | None:
         """The institution of that name, or None."""
         return next((one for one in self.members if one.name == name), None)
-
-    def needed(self, names: Iterable[str]) -> int:
-        """Epoch that every one of these must have accepted before they compute together: their last change of keys."""
-        found = [one for name in names if (one := self.member(name)) is not None]
-        return max((one.changed for one in found), default=0)
 
     def verify(self, hub_identity: str | bytes) -> None:
         """EnvelopeError unless the hub of this identity (hexadecimal, or 32 bytes) signed it and it is sound.

@@ -22,9 +22,6 @@ from fedrisk.releases.budget import total_mu
 from fedrisk.server.hub import Hub
 from fedrisk.study import Study
 
-_KINDS = {"guarantor": "holder", "bureau": "holder", "regulator": "authority"}
-"""As what those take part whose role in the consortium is none in a study."""
-
 Rule = Callable[[], object]
 
 
@@ -169,8 +166,8 @@ def _rules_of(study: Study, member: Member, hub: Hub) -> Iterator[Rule]:
 
 
 def _check_role(study: Study, member: Member) -> None:
-    asked, kind = study.role_of(member.name), _KINDS.get(member.role, member.role)
-    if asked != kind:
+    asked = study.role_of(member.name)
+    if asked != member.role:
         raise ConfigError(
             f"study {study.name} calls {member.name} a {asked}, and it is in the consortium as a {member.role}; "
             "correct the study"

@@ -7,14 +7,12 @@ Flower's SuperLink (engine/superlink), which lets in the P-384 keys that it know
 
 import hashlib
 import hmac
-import json
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import fedrisk
 from fedrisk.deploy import pki
 from fedrisk.deploy.documents import Form, Key, Moment, at, now
 from fedrisk.deploy.hub_home import FILE, HubHome
@@ -33,9 +31,6 @@ from fedrisk.study import DisplayName, Name, Role, checked
 
 INVITATION_DAYS = 14
 """How long an invitation holds."""
-
-LAYOUT = 1
-"""Of the hub's folder, in its file VERSION."""
 
 Register = Callable[[HubHome, str, str], object]
 """(home, name, public P-384 key) -> let a node in."""
@@ -70,8 +65,6 @@ def make_hub(folder: str | Path, settings: Mapping[str, Any], *, moment: datetim
         write_atomic(home.path / "ca.pem", certificate)
         renew_server(home, moment=moment)
         private_folder(home.path / "invitations")
-        content = {"layout": LAYOUT, "fedrisk": fedrisk.__version__}
-        write_atomic(home.path / "VERSION", json.dumps(content).encode() + b"\n")
         first = Roster(
             consortium=home.name,
             epoch=1,

@@ -8,17 +8,21 @@ their requests by the ids that Flower gave these; late, second and foreign ones 
 """
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flwr.app import Message
 from flwr.serverapp import Grid
 
-from fedrisk.errors import LATER, LostError
+from fedrisk.errors import LATER, LostError, ProtocolError
 from fedrisk.protocol import versions
 from fedrisk.protocol.payload import Payload, from_record, request
 from fedrisk.server.spoken import checked_answer
+
+log = logging.getLogger("fedrisk")
 
 LOOK_SECONDS = 2.0
 """How often it is looked whether nodes were activated anew while answers are waited for."""
@@ -73,7 +77,8 @@ class Post:
 
     patient: whether lost institutions, and those that cannot answer for now, are asked again until the deadline; else
     they count as lost at once, as on one machine, where nobody comes back by himself. protocol: that messages are
-    written in. dropped: answers that nobody waited for any more. again: requests that were sent once more.
+    written in. dropped: answers that nobody waited for any more. again: requests that were sent once more. attempt:
+    for the log.
     """
 
     grid: Grid
@@ -81,6 +86,7 @@ class Post:
     protocol: int = field(default_factory=lambda: versions.PROTOCOL)
     dropped: int = 0
     again: int = 0
+    attempt: str = ""
 
     def ask(
         self,
@@ -94,16 +100,33 @@ class Post:
         tolerant: bool = False,
         patient: bool | None = None,
         sent: Callable[[str, int], None] = lambda *_: None,
+        malformed: Callable[[str], None] | None = None,
     ) -> set[str]:
         """Ask each institution, hand each answer to ``arrived`` as it comes, and return the names of who answered.
 
         One at a time: what was sent, or has come, need not be in memory with all the rest. sent: called with name and
-        bytes of each first sending. where: words for the exchange. LostError names who did not answer, unless tolerant.
+        bytes of each first sending. where: words for the exchange. malformed: called with the name of whoever answers
+        with what cannot be read; without it that is a ProtocolError. LostError names who did not answer, unless
+        tolerant.
         """
-        exchange = _Exchange(self, action, content, nodes, arrived, timeout, sent)
+        size, began = 0, time.monotonic()
+
+        def came(name: str, answer: Payload) -> None:
+            about = {"action": action, "peer": name, "bytes": answer.size(), "code": answer.refusal}
+            log.info("an answer came", extra={"event": "received", "attempt": self.attempt, **about})
+            arrived(name, answer)
+
+        def went(name: str, count: int) -> None:
+            nonlocal size
+            size += count
+            sent(name, count)
+
+        exchange = _Exchange(self, action, content, nodes, came, timeout, went)
         exchange.patient = self.patient if patient is None else patient
-        exchange.tolerant = tolerant
+        exchange.tolerant, exchange.malformed = tolerant, malformed
         late = exchange.run()
+        about = {"action": action, "seconds": time.monotonic() - began, "bytes": size}
+        log.info("an exchange is over", extra={"event": "exchange", "attempt": self.attempt, **about})
         if exchange.waiting and not tolerant:
             raise LostError(_why(exchange.waiting, where, timeout if late else None))
         return set(content) - set(exchange.waiting)
@@ -113,6 +136,7 @@ class _Exchange:
     """One exchange under way."""
 
     patient = tolerant = False
+    malformed: Callable[[str], None] | None = None
 
     def __init__(
         self,
@@ -202,12 +226,25 @@ class _Exchange:
                 if name not in self.ids.values():
                     self._again(self.waiting[name], _LOST)
                 continue
-            answer = checked_answer(from_record(message.content), self.post.protocol)
+            answer = self._read(name, message)
+            if answer is None:
+                continue
             if answer.refusal == LATER:
                 self._again(self.waiting[name], LATER)
                 continue
             del self.waiting[name]
             self.arrived(name, answer)
+
+    def _read(self, name: str, message: Message) -> Payload | None:
+        """The answer in a message; None where it cannot be read, and that is no error."""
+        try:
+            return checked_answer(from_record(message.content), self.post.protocol)
+        except ProtocolError:
+            if self.malformed is None:
+                raise
+            del self.waiting[name]
+            self.malformed(name)
+            return None
 
     def _look(self, now: float) -> None:
         """Ask again whoever was activated since it was asked: what was delivered to it before is gone."""

@@ -42,8 +42,9 @@ class Watch(threading.Thread):
         self.looks += 1
 
     def stop(self) -> dict[bytes, set[Path]]:
-        self._over.set()
-        self.join()
+        if self.is_alive():
+            self._over.set()
+            self.join()
         self.look()
         return self.found
 

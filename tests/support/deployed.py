@@ -68,7 +68,7 @@ class Deployed:
         for name in names or self.machines:
             self.ready(name)
 
-    def ready(self, name: str, seconds: float = 60.0) -> None:
+    def ready(self, name: str, seconds: float = 300.0) -> None:
         wait_until(f"{name} is ready", lambda: answers(self.ports[name]), self.serving[name], seconds)
 
     def kill(self, name: str) -> None:
@@ -122,12 +122,12 @@ class Deployed:
 
     def progress(self, proposal: Proposal) -> dict[str, Any]:
         """How far a study is, as its process writes it down."""
-        from fedrisk.engine.hub_work import Progress
+        from fedrisk.engine.hub_figures import Progress
 
         found: dict[str, Any] = Progress(Hub(self.home), proposal.id).read()
         return found
 
-    def wait_for_action(self, proposal: Proposal, action: str, seconds: float = 60.0) -> None:
+    def wait_for_action(self, proposal: Proposal, action: str, seconds: float = 300.0) -> None:
         wait_until(
             f"the study is at {action}",
             lambda: self.progress(proposal).get("action") == action,
@@ -135,7 +135,7 @@ class Deployed:
             seconds,
         )
 
-    def wait(self, proposal: Proposal, seconds: float = 120.0) -> Proposal:
+    def wait(self, proposal: Proposal, seconds: float = 600.0) -> Proposal:
         """Wait until a proposal is over; as it is then."""
         over = ("finished", "failed", "lapsed", "refused", "withdrawn")
         wait_until(
@@ -146,7 +146,7 @@ class Deployed:
         )
         return self.proposals.find(proposal.id)
 
-    def finished(self, proposal: Proposal, seconds: float = 120.0) -> Path:
+    def finished(self, proposal: Proposal, seconds: float = 600.0) -> Path:
         """Wait until a proposal has finished; the folder of its run at the hub."""
         ended = self.wait(proposal, seconds)
         assert ended.state == "finished", (ended.state, ended.code, self.progress(proposal), self.said())
