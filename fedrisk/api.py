@@ -95,8 +95,9 @@ def run(
     their stores. engine: in this process, or the same app on Flower's simulation engine. research_seed: repeatable
     noise and exact figures, NO PRIVACY; only where every policy allows research. baselines: run the recipe's baselines
     on the same rows as well, each charged as a study of its own; None does so in research runs alone. resume: go on
-    with a training that was stopped. again: run and charge a study that was run before, and overwrite results in
-    ``out``. report: called before each exchange with its number, action and a few words; what it raises is ignored.
+    with a run that was stopped, at no further charge for what was paid. again: run and charge a study that was run
+    before, and overwrite results in ``out``. report: called before each exchange with its number, action and a few
+    words; what it raises is ignored.
 
     What is optional and fails (the report, baselines, the comparison of trails) is a warning or a finding; the results
     are there all the same.

@@ -249,8 +249,7 @@ def audit_compare(
     from fedrisk.report.words import sentence
 
     node = None if institution is None else look(institution)
-    pins = {} if node is None else {**node.store.pins.institutions, node.name: node.store.identity.public}
-    found = compare(folder, pins)
+    found = compare(folder, None if node is None else node.store.pins)
     differ = [(attempt, sentence(one)) for attempt, one in found.disagreements]
     broken = [sentence(one) for one in found.broken]
     if as_json:

@@ -27,11 +27,13 @@ Days = Annotated[
 @hub_app.command("serve")
 def serve(hub: HubFolder) -> None:
     """Serve the consortium's nodes, and run studies once their members have agreed. Ends with Ctrl-C or SIGTERM."""
+    from fedrisk.deploy import logs
     from fedrisk.deploy.hub_home import HubHome
     from fedrisk.engine.hub_serve import check_certificate
     from fedrisk.engine.hub_serve import serve as until_stopped
 
     home = HubHome.load(hub)
+    logs.start(home.log, "hub")
     until_stopped(home, ready=lambda: _say_who(home, f"{check_certificate(home):%Y-%m-%d}"))
 
 
@@ -53,16 +55,18 @@ def _say_who(home: "HubHome", until: str) -> None:
 @hub_app.command("work")
 def work(hub: HubFolder) -> None:
     """Do the hub's work: ask members, run studies. `hub serve` starts this by itself; it serves nothing."""
+    from fedrisk.deploy import health, logs
     from fedrisk.deploy.hub_home import HubHome
+    from fedrisk.engine.hub_figures import FIGURES
     from fedrisk.engine.hub_serve import alone
-    from fedrisk.engine.hub_watch import of_a_child
     from fedrisk.engine.hub_work import Work, until_orphaned
 
     home, stop = HubHome.load(hub), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     with alone(home, "work"):
-        of_a_child(home, "work")
+        logs.start(home.log, "work")
+        health.forward(home.path / FIGURES)
         until_orphaned(stop.set)
         Work(home, stop).run()
 

@@ -31,7 +31,9 @@ def table(name: str, views: "list[View]") -> Table:
         content = view.asked.study
         epsilon, after = "", "cannot be read"
         if view.study is not None:
-            epsilon, after = f"{view.study.privacy.epsilon:g}", budget_words(view, short=True)
+            over = view.stage in ("refused", "lapsed")
+            epsilon = f"{view.study.privacy.epsilon:g}"
+            after = "" if over else budget_words(view, short=True)
         made.add_row(
             view.asked.id,
             f"[{_STYLES[view.stage]}]{view.stage}[/]",
@@ -122,7 +124,7 @@ def _rules(view: "View") -> list[tuple[str, str | None]]:
     if view.strangers:
         said.append(
             (
-                f"  no key is pinned of {', '.join(view.strangers)}: accept the roster first (fedrisk node roster)",
+                f"  not in the accepted roster: {', '.join(view.strangers)}; look at fedrisk node roster first",
                 "red",
             )
         )
@@ -130,14 +132,14 @@ def _rules(view: "View") -> list[tuple[str, str | None]]:
         covers = f"does not cover it: {'; '.join(missing)}" if missing else "covers it"
         said.append((f"  standing rule {name} {covers}", None))
     if not view.rules:
-        said.append(("  no standing rule (policy.standing), so a person decides", None))
+        said.append(("  there is no standing rule (policy.standing), so a person decides", None))
     return said
 
 
 def _leaves(view: "View", study: "Study") -> list[str]:
     from fedrisk.report.words import word
 
-    found = ["  what leaves, if it runs:"]
+    found = ["  what leaves institutions in such a study:"]
     found += [
         f"    {word('kind', kind)}: {word('protection', protection)}" for kind, protection in view.sends
     ]

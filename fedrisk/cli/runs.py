@@ -172,6 +172,11 @@ def about(run: "Run", export: str) -> list[str]:
         f"{run.exchanges} exchange{'' if run.exchanges == 1 else 's'}; charged: {charged}",
         f"results: {_where(run)}",
     ]
+    if run.goes_on:
+        lines.append(
+            "it can go on where it was stopped, within a day, and what was charged is not charged again: the same "
+            "command with --resume, or on a hub fedrisk hub resume"
+        )
     if run.can_export:
         lines.append(f"to write them once more, at no charge: {export}")
     return lines

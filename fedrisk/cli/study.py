@@ -52,7 +52,11 @@ Again = Annotated[
     ),
 ]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on with a training of this study that was stopped within a day.")
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on with a run of this study that was stopped within a day; nothing is charged twice.",
+    ),
 ]
 
 

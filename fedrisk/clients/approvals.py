@@ -5,9 +5,10 @@ An approval is for the whole study by its digest, for the seed of a research run
 
 - the study as it was proposed, and the same study without some of its optional members, provided that this costs no
   more here: whoever approves is shown which members are optional;
-- one attempt. While that has got no further than the description, so that nothing was told and nothing released,
-  another attempt may take its place, and the first is over here: a member that was not there in the first second needs
-  no new decision of all the others. After that only a new proposal helps.
+- one attempt. Before that has the order of rows, so that nothing was computed on records and nothing was charged,
+  another attempt may take its place, a few times, and the first is over here: a member that was not there in the first
+  second, or a hub that was started again, needs no new decision of all the others. After that only a new proposal
+  helps.
 
 Every decision is an entry of the audit trail: a code and a salted hash; reasons and names stay in the store.
 """
@@ -21,9 +22,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fedrisk.clients.assessment import Assessment, assess, price_of
-from fedrisk.clients.attempt import View
 from fedrisk.clients.node import Node
 from fedrisk.clients.outlet import Charges
+from fedrisk.clients.roster import Rosters
+from fedrisk.clients.row_order import RowOrder
 from fedrisk.clients.store.proposal_store import Asked, Decision, stamp
 from fedrisk.errors import BudgetError, ConfigError, FedriskError, PolicyError
 from fedrisk.privacy.standing import StandingRule
@@ -40,6 +42,9 @@ APPROVED_BY_RULE = "study_approved_by_rule"
 REFUSED = "study_refused"
 """Kinds of the trail's entries."""
 
+MOST_MOVES = 10
+"""How often another attempt may take an approval over, at most."""
+
 
 def now_utc() -> datetime:
     """The time; a function of its own, so that tests go through weeks."""
@@ -49,8 +54,8 @@ def now_utc() -> datetime:
 def approve(node: Node, id: str, *, who: str, find: Find) -> tuple[Asked, Assessment]:
     """A person's approval; the proposal as it is then, and what was looked at.
 
-    To be called while no message is served. ConfigError where the proposal does not wait, PolicyError or BudgetError
-    where a rule of the policy forbids it, EnvelopeError where no key of a member is known here.
+    To be called while no message is served. ConfigError where the proposal does not wait, or a member that is needed is
+    not in the accepted roster; PolicyError or BudgetError where a rule of the policy forbids it.
     """
     now, asked = now_utc(), node.store.proposals.find(id)
     stage = asked.stage(now, node.institution.policy.approval_days)
@@ -64,11 +69,12 @@ def approve(node: Node, id: str, *, who: str, find: Find) -> tuple[Asked, Assess
             f"{node.name} cannot take part in study {study.name}: {'; '.join(found.broken)}. Change the policy or the "
             f"budget first, or refuse it"
         )
-    strangers = unknown_members(node, study)
+    # Those that are not needed are left out of the run where nobody knows them.
+    strangers = [name for name in unknown_members(node, study) if name not in study.optional]
     if strangers:
         raise ConfigError(
-            f"no key of {', '.join(strangers)} is pinned here, so nothing can be sealed for them; accept the newest "
-            "roster first (fedrisk node roster)"
+            f"{node.name} knows no {', '.join(strangers)}: not in the roster that was accepted here. Look at fedrisk "
+            "node roster, compare words and accept first"
         )
     decision = Decision(
         state="agreed", by="person", who=_said(who, "who"), at=stamp(now), salt=secrets.token_hex(16)
@@ -143,9 +149,12 @@ def uncovered(
 
 
 def unknown_members(node: Node, study: Study) -> list[str]:
-    """Members whose keys are not pinned here: nothing can be sealed for them yet."""
-    known = node.store.pins.institutions if node.store.registered else {}
-    return [name for name in study.members if name != node.name and name not in known]
+    """Members that are not in the accepted roster with a pinned key: nothing can be sealed for them yet."""
+    pinned = set(node.store.pins.institutions) if node.store.registered else set()
+    if node.store.deployed:
+        accepted = Rosters.of(node).accepted
+        pinned &= set() if accepted is None else {one.name for one in accepted.members}
+    return [name for name in study.members if name != node.name and name not in pinned]
 
 
 def approval_for(
@@ -168,7 +177,7 @@ def approval_for(
             return asked
     # Unused ones first: another attempt's is taken over only where there is none.
     for asked in sorted(kept, key=lambda a: a.attempt is not None):
-        if asked.holds(now, days) and not went_on(node, asked.attempt):
+        if asked.holds(now, days) and not used_up(node, asked):
             return asked
     why = in_words(kept[0], node, now) if kept else "it was never proposed here as it is now"
     raise PolicyError(
@@ -183,15 +192,20 @@ def use(node: Node, asked: Asked | None, attempt: str) -> None:
         return
     if asked.attempt is not None and node.store.knows(asked.attempt):
         node.store.attempt(asked.attempt).forget_secrets()
-    node.store.proposals.put(replace(asked, attempt=attempt))
+    moved = asked.moved + (asked.attempt is not None)
+    node.store.proposals.put(replace(asked, attempt=attempt, moved=moved))
 
 
-def went_on(node: Node, attempt: str | None) -> bool:
-    """Whether an attempt got further than its description: members were told of each other, or it was charged."""
-    if attempt is None or not node.store.knows(attempt):
+def used_up(node: Node, asked: Asked) -> bool:
+    """Whether the attempt that has an approval got so far that no other one may have it."""
+    if asked.attempt is None:
         return False
-    state = node.store.attempt(attempt)
-    return state.find(View) is not None or state.find(Charges) is not None
+    if asked.moved >= MOST_MOVES:
+        return True
+    if not node.store.knows(asked.attempt):
+        return False
+    state = node.store.attempt(asked.attempt)
+    return state.find(RowOrder) is not None or state.find(Charges) is not None
 
 
 def _covers(asked: Asked, study: Study, name: str, find: Find) -> bool:

@@ -5,16 +5,14 @@ Flower knows the node in the node's folder.
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import fedrisk
 from fedrisk.clients.node import Node
 from fedrisk.clients.store.store import NodeStore
 from fedrisk.deploy.documents import Key, now
 from fedrisk.deploy.keys import new_node_key, node_public
-from fedrisk.deploy.kit import Kit, Request, kind_of
+from fedrisk.deploy.kit import Kit, Request
 from fedrisk.deploy.node_home import FILE, NodeHome
 from fedrisk.deploy.roster import RosterMember
 from fedrisk.deploy.rotation import Rotation
@@ -22,10 +20,8 @@ from fedrisk.errors import ConfigError, StoreError
 from fedrisk.files import PUT_BACK, read_json, read_kept, write_atomic
 from fedrisk.home import resolved
 from fedrisk.institution import Institution, load_institution
+from fedrisk.protocol.versions import Spoken
 from fedrisk.secure.identity import IdentityKey
-
-LAYOUT = 1
-"""Of the node's folder, in its file VERSION."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,6 @@ def join(
     institution_file: Path,
     folder: Path | None = None,
     *,
-    protocols: Sequence[int] = (1,),
     health: int | None = None,
 ) -> tuple[NodeHome, Request]:
     """Make a node's folder with its keys, and the request that answers the kit.
@@ -84,9 +79,8 @@ def join(
         flower = read_kept(home.key, PUT_BACK)
         write_atomic(home.ca, "".join(kit.authorities).encode())
         write_atomic(home.path / "kit.json", kit.to_bytes())
-        content = {"layout": LAYOUT, "fedrisk": fedrisk.__version__}
-        write_atomic(home.path / "VERSION", json.dumps(content).encode() + b"\n")
-        request = Request.of(kit, identity, flower, protocols=tuple(protocols), version=fedrisk.__version__)
+        spoken = Spoken.here()
+        request = Request.of(kit, identity, flower, protocols=spoken.protocols, version=spoken.fedrisk)
         write_atomic(home.path / "request.json", request.to_bytes())
         member_of = {"consortium": kit.consortium, "hub": kit.hub, "node": str(home.path)}
         write_atomic(node.store.deployment_path, json.dumps(member_of).encode() + b"\n")
@@ -99,9 +93,9 @@ def _check_same(kit: Kit, institution: Institution) -> None:
             f"the kit invites {kit.name}, and {institution.file} is of {institution.name}; name the institution file "
             f"of {kit.name}, or ask the hub's operator for a kit for {institution.name}"
         )
-    if institution.kind != kind_of(kit.role):
+    if institution.kind != kit.role:
         raise ConfigError(
-            f"the kit invites {kit.name} as {kit.role}, which needs an institution file of kind {kind_of(kit.role)}; "
+            f"the kit invites {kit.name} as {kit.role}, which needs an institution file of that kind; "
             f'{institution.file} says kind = "{institution.kind}". Ask the hub\'s operator for a kit of the right '
             "role, or name another file"
         )

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, StringConstraints
 
 from fedrisk.clients import approvals
-from fedrisk.clients.approvals import PROPOSED, Find, approve_by_rule, enter, refuse_by_policy, went_on
+from fedrisk.clients.approvals import PROPOSED, Find, approve_by_rule, enter, refuse_by_policy, used_up
 from fedrisk.clients.assessment import assess
 from fedrisk.clients.describe import check_role
 from fedrisk.clients.node import Node
@@ -104,7 +104,7 @@ def _word(node: Node, asked: Asked) -> Payload:
         return _answer("refused", asked.digest, asked.decision_code or PolicyError.code)
     if stage == "lapsed":
         return _answer("refused", asked.digest, LAPSED)
-    if stage == "used" and went_on(node, asked.attempt):
+    if stage == "used" and used_up(node, asked):
         return _answer("refused", asked.digest, USED)
     return _answer("waiting" if stage == "waiting" else "agreed", asked.digest)
 

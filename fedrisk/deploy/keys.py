@@ -55,7 +55,8 @@ def check_node_key(public: str) -> str:
 def _public(public: str) -> ec.EllipticCurvePublicKey:
     try:
         found = load_ssh_public_key(public.encode("ascii"))
-    except (ValueError, UnsupportedAlgorithm):
+    except Exception:
+        # What comes from outside may be damaged in any way, and the library names many.
         raise ValueError("no public key in OpenSSH's form") from None
     if not isinstance(found, ec.EllipticCurvePublicKey) or not isinstance(found.curve, ec.SECP384R1):
         raise ValueError("no key on the curve P-384")

@@ -17,28 +17,13 @@ from fedrisk.deploy.rotation import signed_by
 from fedrisk.deploy.words import hub_words, words_of
 from fedrisk.errors import EnvelopeError, PolicyError
 from fedrisk.secure.identity import IdentityKey
-from fedrisk.study import DisplayName, Name
-
-Role = Literal["bank", "holder", "authority", "guarantor", "bureau", "regulator"]
-"""What an institution is in a consortium."""
-
-KINDS: dict[str, str] = {"guarantor": "holder", "bureau": "holder", "regulator": "authority"}
-"""Kind of the institution's own file for roles that are not called as the kind is."""
+from fedrisk.study import DisplayName, Name, Role
 
 Certificate = Annotated[str, StringConstraints(max_length=4000), AfterValidator(check_authority)]
 Token = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 InvitationId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
 Protocols = Annotated[tuple[Annotated[int, Field(ge=1, le=1000)], ...], Field(min_length=1, max_length=50)]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z.+!-]{1,40}$")]
-
-
-def kind_of(role: str) -> str:
-    """Kind of the institution's file that a role needs.
-
-    >>> kind_of("bureau"), kind_of("bank")
-    ('holder', 'bank')
-    """
-    return KINDS.get(role, role)
 
 
 class Kit(Document):

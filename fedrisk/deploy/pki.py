@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -93,12 +92,16 @@ def certificates(pem: bytes) -> list[x509.Certificate]:
 
 def check_authority(pem: str) -> str:
     """One authority's certificate as it is; ValueError unless it is exactly that."""
-    found = x509.load_pem_x509_certificates(pem.encode("ascii"))
-    if len(found) != 1 or found[0].public_bytes(Encoding.PEM).decode() != pem:
-        raise ValueError("one certificate")
-    limits = found[0].extensions.get_extension_for_class(x509.BasicConstraints).value
-    if not limits.ca:
-        raise ValueError("no certificate of an authority")
+    try:
+        (found,) = x509.load_pem_x509_certificates(pem.encode("ascii"))
+        is_one = found.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        is_one = is_one and found.public_bytes(Encoding.PEM).decode() == pem
+        found.public_key()
+    except Exception:
+        # What comes from outside may be damaged in any way, and the library names many.
+        is_one = False
+    if not is_one:
+        raise ValueError("one certificate of an authority")
     return pem
 
 
@@ -119,14 +122,6 @@ def in_time(pem: bytes, now: datetime | None = None) -> bytes:
     found = certificates(pem)
     kept = [one for one in found if one.not_valid_after_utc > moment] or found
     return b"".join(one.public_bytes(Encoding.PEM) for one in kept)
-
-
-def fits(key: bytes, certificate: bytes) -> bool:
-    """Whether a private key is that of a file's first certificate."""
-    public = certificates(certificate)[0].public_key()
-    own = _authority_key(key).public_key()
-    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return public.public_bytes(*form) == own.public_bytes(*form)
 
 
 def _builder(

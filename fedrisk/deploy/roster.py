@@ -8,7 +8,7 @@ its eight words show it.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Protocol
 
@@ -16,14 +16,14 @@ from pydantic import Field, StringConstraints
 
 from fedrisk.deploy.documents import Document, Form, Key, Moment, NodeKey, Signature
 from fedrisk.deploy.hub_home import ConsortiumName
-from fedrisk.deploy.kit import Certificate, Protocols, Role, Version
+from fedrisk.deploy.kit import Certificate, Protocols, Version
 from fedrisk.deploy.rotation import Rotation, signed_by
 from fedrisk.deploy.words import institution_words, words_of
 from fedrisk.display_name import same_to_the_eye
 from fedrisk.errors import EnvelopeError, StoreError
 from fedrisk.files import PUT_BACK, make_folders, write_atomic
 from fedrisk.secure.identity import IdentityKey
-from fedrisk.study import DisplayName, Name
+from fedrisk.study import DisplayName, Name, Role
 
 FOLDER = "roster"
 
@@ -69,12 +69,6 @@ class RosterMember(Form):
         """Its earlier identities, oldest first, without the present one."""
         found = dict.fromkeys(rotation.old_identity for rotation in self.rotations)
         return tuple(key for key in found if key != self.identity)
-
-    @property
-    def node_keys(self) -> tuple[str, ...]:
-        """Keys by which Flower may know its node: the present one, and the one before while it changes over."""
-        before = self.rotations[-1].old_flower if self.rotations else self.flower
-        return tuple(dict.fromkeys((self.flower, before)))
 
 
 class Expelled(Form):
@@ -131,11 +125,6 @@ class Roster(Document):
     def member(self, name: str) -> RosterMember | None:
         """The institution of that name, or None."""
         return next((one for one in self.members if one.name == name), None)
-
-    def needed(self, names: Iterable[str]) -> int:
-        """Epoch that every one of these must have accepted before they compute together: their last change of keys."""
-        found = [one for name in names if (one := self.member(name)) is not None]
-        return max((one.changed for one in found), default=0)
 
     def verify(self, hub_identity: str | bytes) -> None:
         """EnvelopeError unless the hub of this identity (hexadecimal, or 32 bytes) signed it and it is sound.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from fedrisk.deploy.hub_home import HubHome
 from fedrisk.deploy.roster import Roster
-from fedrisk.engine.hub_work import Progress
+from fedrisk.engine.hub_figures import Progress
 from fedrisk.engine.superlink import nodes
 from fedrisk.errors import ConfigError, FedriskError, PeerError, Stopped
 from fedrisk.recipes import recipe_of

@@ -17,15 +17,20 @@ from fedrisk.audit.verify import VerifyResult, read, verify
 from fedrisk.errors import ConfigError, EnvelopeError
 from fedrisk.findings import Finding
 from fedrisk.secure.identity import HUB
+from fedrisk.secure.pins import Pins
 from fedrisk.server.results import METRICS, TABLES_FILE, Results, tables_from_json
 from fedrisk.server.tables import differing, disagreement_finding, seen
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trail:
-    """One exported trail. key: by which it was checked, hexadecimal. entries: none where it does not hold."""
+    """One exported trail. key: by which it was checked, hexadecimal; former: those before it, oldest first.
+
+    entries: none where it does not hold.
+    """
 
     key: str
+    former: tuple[str, ...]
     result: VerifyResult
     entries: tuple[AuditEntry, ...]
 
@@ -59,12 +64,12 @@ class Compared:
         return not (self.broken or self.disagreements) and all(t.result.ok for t in self.trails.values())
 
 
-def compare(folder: Path, pins: Mapping[str, bytes] | None = None) -> Compared:
+def compare(folder: Path, pins: Pins | None = None) -> Compared:
     """Check and compare what a folder holds; nothing is written.
 
-    pins: Ed25519 keys by institution that whoever looks has got by another channel; without them keys are taken as they
-    come with tables and trails. Errors: ConfigError where there is neither trail nor table, or a file is damaged;
-    EnvelopeError where a trail's key or head is missing.
+    pins: keys of institutions, earlier ones included, that whoever looks has got by another channel; without them keys
+    are taken as they come with tables and trails. Errors: ConfigError where there is neither trail nor table, or a file
+    is damaged; EnvelopeError where a trail's key or head is missing.
     """
     tables = _tables(folder)
     trails = _trails(folder, tables)
@@ -73,7 +78,7 @@ def compare(folder: Path, pins: Mapping[str, bytes] | None = None) -> Compared:
             f"{folder} holds neither a trail (NAME.jsonl) nor signed tables ({TABLES_FILE}); name a folder that "
             "'fedrisk audit export' wrote, or the folder of a run's results"
         )
-    work = _Comparison(tables, trails, pins or {})
+    work = _Comparison(tables, trails, pins or Pins(None, {}))
     work.check_keys()
     work.compare()
     if (folder / METRICS).exists() and tables:
@@ -107,9 +112,12 @@ def _trails(folder: Path, tables: Sequence[SignedTable]) -> dict[str, Trail]:
         # The present key first, then those before it (a rotation is an entry of the trail).
         key, *former = keys
         heads = [read_signed_head(folder / f"{name}.head.json")]
-        heads += [t.head for t in tables if t.institution == name and t.holds(key)]
+        heads += [t.head for t in tables if t.institution == name and any(map(t.holds, keys))]
         result = verify(path, key, heads, name, former=former)
-        found[name] = Trail(key=key.hex(), result=result, entries=tuple(read(path)) if result.ok else ())
+        entries = tuple(read(path)) if result.ok else ()
+        found[name] = Trail(
+            key=key.hex(), former=tuple(one.hex() for one in former), result=result, entries=entries
+        )
     return found
 
 
@@ -119,7 +127,7 @@ class _Comparison:
 
     given: Sequence[SignedTable]
     trails: Mapping[str, Trail]
-    pins: Mapping[str, bytes]
+    pins: Pins
     broken: list[Finding] = field(default_factory=list)
     differ: list[tuple[str, Finding]] = field(default_factory=list)
     absent: list[tuple[str, str]] = field(default_factory=list)
@@ -147,9 +155,16 @@ class _Comparison:
             self.tables[place] = table
             keys.setdefault(table.institution, set()).add(table.key)
         for name, known in sorted(keys.items()):
-            pinned = {self.pins[name].hex()} if name in self.pins else known
-            if len(known) > 1 or known != pinned:
+            if not known <= self._allowed(name, known):
                 self.broken.append(Finding("key_not_pinned", {"institution": name}))
+
+    def _allowed(self, name: str, known: set[str]) -> set[str]:
+        """Keys that an institution may have signed with: pinned ones, else its trail's, else the one that comes."""
+        if name in self.pins.institutions:
+            return {key.hex() for key in (self.pins.of(name), *self.pins.former.get(name, ()))}
+        if name in self.trails:
+            return {self.trails[name].key, *self.trails[name].former}
+        return known if len(known) == 1 else set()
 
     def compare(self) -> None:
         """Tables against trails, and all against each other, by attempt."""

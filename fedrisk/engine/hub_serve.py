@@ -23,19 +23,33 @@ import uvicorn
 from cryptography import x509
 
 from fedrisk.deploy import notify
-from fedrisk.deploy.health import Health
+from fedrisk.deploy.health import Health, served
 from fedrisk.deploy.hub_home import HubHome
+from fedrisk.deploy.roster import Roster, epochs
 from fedrisk.engine.heap import return_memory
-from fedrisk.engine.hub_watch import pulse, watched
-from fedrisk.engine.superlink import SOCKET, App, front, make_app, settle, socket_path
-from fedrisk.errors import ConfigError, StoreError
+from fedrisk.engine.hub_figures import FIGURES
+from fedrisk.engine.superlink import (
+    SOCKET,
+    App,
+    front,
+    make_app,
+    nodes,
+    register,
+    settle,
+    socket_path,
+    unregister,
+)
+from fedrisk.errors import ConfigError, FedriskError, StoreError
 from fedrisk.files import private_append
+from fedrisk.server.hub import Hub
+from fedrisk.server.proposals import Proposals
 
 log = logging.getLogger("fedrisk")
 
 STOP_SECONDS = 60.0
 """How long the work may take to stop: a study in hand says goodbye to its members."""
 
+_LOOK = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE, _LIVED = 1.0, 60.0, 60.0
 
 
@@ -58,17 +72,24 @@ def serve(
     """
     logging.getLogger("flwr").setLevel(logging.WARNING)
     return_memory()
+    health = Health("hub", certificates=[home.path / "server.pem", home.path / "ca.pem"])
     with contextlib.ExitStack() as stack:
         stack.enter_context(alone(home, "serve"))
         check_certificate(home)
-        health = stack.enter_context(watched(home))
         public = stack.enter_context(_public_socket(home))
         inner = stack.enter_context(_inner_socket(home))
+        stack.enter_context(served(health, home.health))
+        health.follow(home.path / FIGURES)
+        stack.callback(health.close)
         app = make_app(home.database)
-        command = (
-            [sys.executable, "-m", "fedrisk.cli", "hub", "work", str(home.path)] if work is None else work
-        )
-        asyncio.run(_serve(home, app, (public, inner), health, ready, command))
+        own = [sys.executable, "-m", "fedrisk.cli", "hub", "work", str(home.path)]
+
+        def is_ready() -> None:
+            health.state(True)
+            notify.ready(f"hub of {home.name}")
+            ready()
+
+        asyncio.run(_serve(home, app, (inner, public), is_ready, own if work is None else work, health))
 
 
 @contextlib.contextmanager
@@ -171,36 +192,65 @@ async def _serve(
     home: HubHome,
     app: App,
     doors: tuple[socket.socket, socket.socket],
-    health: Health,
     ready: Callable[[], None],
     command: Sequence[str],
+    health: Health,
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
-    public, inner = doors
     servers = [_server(app, lifespan="on"), _server(front(app), lifespan="off", folder=home.path)]
-    tasks = [asyncio.create_task(s.serve([k])) for s, k in zip(servers, (inner, public), strict=True)]
+    tasks = [asyncio.create_task(s.serve([k])) for s, k in zip(servers, doors, strict=True)]
     try:
         while not all(s.started for s in servers):
             if any(task.done() for task in tasks):
                 raise StoreError("Flower's SuperLink did not start; the hub's log says why")
             await asyncio.sleep(0.02)
-        for sentence in await asyncio.to_thread(settle, home):
+        for sentence in await asyncio.to_thread(_let_in, home):
             log.warning("a node could not be let in or shut out", extra={"event": "nodes"})
             print(sentence, file=sys.stderr)
         ready()
-        beating = asyncio.create_task(pulse(home, health))
-        try:
-            await _supervise(command, stop)
-        finally:
-            beating.cancel()
+        watching = asyncio.create_task(_watch(home, health))
+        await _supervise(command, stop)
+        watching.cancel()
     finally:
-        notify.stopping()
+        health.state(False, "stopping")
         for server in servers:
             server.should_exit = True
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _let_in(home: HubHome) -> list[str]:
+    """Let in and shut out whom the newest roster and the hub's folder say; what could not be done, as sentences.
+
+    The roster is what was signed and compared, whatever became of Flower's database.
+    """
+    said = []
+    if epochs(home):
+        roster = Roster.latest(home)
+        acts = [(register, one) for one in roster.members] + [(unregister, one) for one in roster.expelled]
+        for act, one in acts:
+            try:
+                act(home, one.name, one.flower)
+            except ConfigError as error:
+                said.append(f"{one.name}: {error}")
+    return said or settle(home)
+
+
+async def _watch(home: HubHome, health: Health) -> None:
+    """Say that all is well, and who is connected, every few seconds."""
+    pause = min(_LOOK, notify.every() or _LOOK)
+    proposals = Proposals(Hub(home.path))
+    while True:
+        with contextlib.suppress(FedriskError):
+            found = await asyncio.to_thread(nodes, home.path)
+            online = {node.name: False for node in found} | {node.name: True for node in found if node.online}
+            health.nodes(online)
+            health.proposals_waiting(len(await asyncio.to_thread(proposals.open)))
+            notify.alive(f"{sum(online.values())} of {len(online)} nodes are connected")
+        health.beat()
+        await asyncio.sleep(pause)
 
 
 def _server(app: App, *, lifespan: str, folder: Path | None = None) -> _Server:
@@ -230,6 +280,7 @@ async def _supervise(command: Sequence[str], stop: asyncio.Event) -> None:
         await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if stop.is_set():
+            notify.stopping()
             await _end(child, ended)
             return
         log.error(

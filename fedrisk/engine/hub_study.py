@@ -11,10 +11,11 @@ import os
 import signal
 import sys
 
+from fedrisk.deploy import health, logs
 from fedrisk.deploy.hub_home import HubHome
 from fedrisk.engine.heap import return_memory
-from fedrisk.engine.hub_watch import of_a_child
-from fedrisk.engine.hub_work import Progress, until_orphaned
+from fedrisk.engine.hub_figures import FIGURES, Progress
+from fedrisk.engine.hub_work import until_orphaned
 from fedrisk.engine.superlink import task_grid
 from fedrisk.errors import ConfigError, FedriskError, PeerError, code_of
 from fedrisk.recipes import recipe_of
@@ -35,7 +36,8 @@ def main(folder: str) -> int:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     given = json.loads(sys.stdin.read())
     home = HubHome.load(folder)
-    of_a_child(home, "study")
+    logs.start(home.log, "study")
+    health.forward(home.path / FIGURES)
     proposals = Proposals(Hub(home.path))
     proposal = proposals.find(str(given["proposal"]))
     signal.signal(signal.SIGTERM, _stop)
@@ -82,9 +84,16 @@ def _run(home: HubHome, proposals: Proposals, proposal: Proposal, token: str, pr
             research_seed=proposal.research_seed,
             attempt=attempt,
             resume=resume,
+            without=proposal.absent,
+            began=lambda attempt: _began(proposals, proposal, attempt),
             report=lambda number, action, what: progress.write(exchange=number, action=action, what=what),
         )
     proposals.update(proposal.id, state="finished", attempt=results.attempt, code=None)
+
+
+def _began(proposals: Proposals, proposal: Proposal, attempt: str) -> None:
+    """Know the attempt that goes on after a stop: without optional members, or begun anew, it is another one."""
+    proposals.update(proposal.id, attempt=attempt)
 
 
 def _goes_on(hub: Hub, proposal: Proposal) -> bool:

@@ -20,13 +20,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from fedrisk.deploy.hub_home import HubHome
 from fedrisk.deploy.roster import Roster
 from fedrisk.engine.superlink import start_run, stop_run, take_task, task_grid, unfinished
 from fedrisk.errors import FedriskError, code_of
-from fedrisk.files import read_json, write_atomic
 from fedrisk.server.desk import Desk
 from fedrisk.server.hub import Hub
 from fedrisk.server.proposals import Proposal, Proposals
@@ -186,24 +184,6 @@ def _wait_for_line(process: "subprocess.Popen[bytes]") -> None:
         return
     with process.stdout as said:
         select.select([said], [], [], START_SECONDS)
-
-
-class Progress:
-    """How far the study of a proposal is, for whoever waits for it: a small file beside the runs."""
-
-    def __init__(self, hub: Hub, proposal: str) -> None:
-        self.file = hub.path / "progress" / f"{proposal}.json"
-
-    def write(self, **what: Any) -> None:
-        """Keep the exchange, its action and a few words, or the sentence of an error."""
-        with contextlib.suppress(FedriskError):
-            write_atomic(self.file, json.dumps(what).encode())
-
-    def read(self) -> dict[str, Any]:
-        """What was kept last; empty where nothing was."""
-        with contextlib.suppress(FedriskError):
-            return read_json(self.file, "")
-        return {}
 
 
 def tidy(database: Path) -> None:

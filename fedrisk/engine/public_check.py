@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from fedrisk.clients.assessment import price_of
+from fedrisk.deploy.kit import kind_of
 from fedrisk.engine.checked import Check, Line
 from fedrisk.errors import ConfigError, EnvelopeError, FedriskError, VersionError
 from fedrisk.findings import Finding
@@ -21,9 +22,6 @@ from fedrisk.recipes import recipe_of
 from fedrisk.releases.budget import total_mu
 from fedrisk.server.hub import Hub
 from fedrisk.study import Study
-
-_KINDS = {"guarantor": "holder", "bureau": "holder", "regulator": "authority"}
-"""As what those take part whose role in the consortium is none in a study."""
 
 Rule = Callable[[], object]
 
@@ -169,8 +167,8 @@ def _rules_of(study: Study, member: Member, hub: Hub) -> Iterator[Rule]:
 
 
 def _check_role(study: Study, member: Member) -> None:
-    asked, kind = study.role_of(member.name), _KINDS.get(member.role, member.role)
-    if asked != kind:
+    asked = study.role_of(member.name)
+    if asked not in (member.role, kind_of(member.role)):
         raise ConfigError(
             f"study {study.name} calls {member.name} a {asked}, and it is in the consortium as a {member.role}; "
             "correct the study"

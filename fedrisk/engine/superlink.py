@@ -136,7 +136,7 @@ def make_app(database: Path) -> App:
     from flwr.superlink.config_loader import SuperLinkLifespanConfig, load_control_authn_plugin
     from flwr.superlink.main import create_app
 
-    sql_mixin.SQLITE_PRAGMAS = PRAGMAS  # type: ignore[attr-defined,assignment]
+    vars(sql_mixin)["SQLITE_PRAGMAS"] = PRAGMAS
     config = SuperLinkLifespanConfig(
         control_address="",
         health_server_address=None,

@@ -24,6 +24,7 @@ from fedrisk.errors import ProtocolError
 from fedrisk.protocol.payload import Payload, from_record, request
 from fedrisk.protocol.versions import SUPPORTED, Spoken, of_node
 from fedrisk.server.hub import Hub
+from fedrisk.server.late_tables import LateTables
 from fedrisk.server.proposals import Answer, Proposal, Proposals, stamp
 from fedrisk.study import FORMAT
 
@@ -78,6 +79,7 @@ class Desk:
         self._grid, self._hub, self._proposals = grid, hub, proposals
         self._roster, self._clock = roster, clock
         self._members = {} if roster is None else {one.name: one for one in roster.members}
+        self._late = LateTables(grid, hub, clock=clock)
         self._sent: dict[str, _Sent] = {}
         self._asked: dict[tuple[str, str], datetime] = {}
         self._later: dict[tuple[str, str], datetime] = {}
@@ -90,6 +92,7 @@ class Desk:
         self._take()
         nodes = self._nodes()
         self._tell_roster(nodes)
+        self._late.turn(nodes)
         for proposal in self._proposals.open():
             self._ask(proposal, nodes)
         self._take()

@@ -17,9 +17,9 @@ from typing import Any
 
 from flwr.serverapp import Grid
 
-from fedrisk.errors import EnvelopeError, LostError, PeerError, QuotaError, VersionError
+from fedrisk.errors import EnvelopeError, LostError, PeerError, ProtocolError, QuotaError, VersionError
 from fedrisk.protocol.common_view import CONFIRM, Part, first_digest, next_digest, with_parts
-from fedrisk.protocol.payload import Blob, Payload, spends_in
+from fedrisk.protocol.payload import Blob, Payload, refused, spends_in
 from fedrisk.secure.identity import SignedKey, verify
 from fedrisk.server.envelope_file import Spool
 from fedrisk.server.journal import Journal, Kept
@@ -136,10 +136,10 @@ class Exchange:
         """What later exchanges need to know of those before them; public."""
         return {
             "exchanges": self.exchanges,
+            "protocol": self.post.protocol,
             "sent": self.sent,
             "received": self.received,
             "charged": sorted(self.charged),
-            "protocol": self.protocol,
             "view": self.view,
             "parts": self.told,
             "told": self._told,
@@ -147,10 +147,9 @@ class Exchange:
         }
 
     def _take_over(self, state: Mapping[str, Any]) -> None:
-        self.exchanges = int(state["exchanges"])
+        self.exchanges, self.post.protocol = int(state["exchanges"]), int(state["protocol"])
         self.sent, self.received = dict(state["sent"]), dict(state["received"])
         self.charged = set(state["charged"])
-        self.post.protocol = int(state["protocol"])
         if self.told != int(state["parts"]):
             # Told within, to all whom it concerns.
             self._first, self._parts = int(state["parts"]), []
@@ -363,7 +362,8 @@ class Exchange:
     def afterwards(self, action: str, *, timeout: float) -> dict[str, Payload]:
         """Ask all members for something once the attempt is over; whoever is not there in time is left out.
 
-        No exchange of the study: it is not counted, and nothing is told or confirmed with it.
+        No exchange of the study: it is not counted, and nothing is told or confirmed with it. Who answers with what
+        cannot be read counts as if it had refused: one member's fault costs no other's answer.
         """
         nodes = {**self._registered(), **self._nodes}
         content = {name: Payload({"attempt": self.attempt}) for name in nodes}
@@ -376,7 +376,7 @@ class Exchange:
             timeout=timeout,
             where="",
             tolerant=True,
-            patient=False,
+            malformed=lambda name: answers.__setitem__(name, refused(ProtocolError.code)),
         )
         return answers
 

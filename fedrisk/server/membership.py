@@ -7,18 +7,16 @@ Flower's SuperLink (engine/superlink), which lets in the P-384 keys that it know
 
 import hashlib
 import hmac
-import json
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import fedrisk
 from fedrisk.deploy import pki
 from fedrisk.deploy.documents import Form, Key, Moment, at, now
 from fedrisk.deploy.hub_home import FILE, HubHome
-from fedrisk.deploy.kit import InvitationId, Kit, Request, Role, expired
+from fedrisk.deploy.kit import InvitationId, Kit, Request, expired
 from fedrisk.deploy.roster import Expelled, Roster, RosterMember, write_epoch
 from fedrisk.deploy.rotation import Rotation
 from fedrisk.deploy.words import hub_words
@@ -29,13 +27,10 @@ from fedrisk.secure.identity import HUB
 from fedrisk.server.acts import next_epoch, note_act, one_at_a_time
 from fedrisk.server.certificates import authorities, renew_server
 from fedrisk.server.hub import Hub
-from fedrisk.study import DisplayName, Name, checked
+from fedrisk.study import DisplayName, Name, Role, checked
 
 INVITATION_DAYS = 14
 """How long an invitation holds."""
-
-LAYOUT = 1
-"""Of the hub's folder, in its file VERSION."""
 
 Register = Callable[[HubHome, str, str], object]
 """(home, name, public P-384 key) -> let a node in."""
@@ -70,8 +65,6 @@ def make_hub(folder: str | Path, settings: Mapping[str, Any], *, moment: datetim
         write_atomic(home.path / "ca.pem", certificate)
         renew_server(home, moment=moment)
         private_folder(home.path / "invitations")
-        content = {"layout": LAYOUT, "fedrisk": fedrisk.__version__}
-        write_atomic(home.path / "VERSION", json.dumps(content).encode() + b"\n")
         first = Roster(
             consortium=home.name,
             epoch=1,

@@ -14,9 +14,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flwr.app import Message
 from flwr.serverapp import Grid
 
-from fedrisk.errors import LATER, LostError
+from fedrisk.errors import LATER, LostError, ProtocolError
 from fedrisk.protocol.payload import Payload, from_record, request
 from fedrisk.protocol.versions import PROTOCOL
 from fedrisk.server.spoken import checked_answer
@@ -99,11 +100,14 @@ class Post:
         tolerant: bool = False,
         patient: bool | None = None,
         sent: Callable[[str, int], None] = lambda *_: None,
+        malformed: Callable[[str], None] | None = None,
     ) -> set[str]:
         """Ask each institution, hand each answer to ``arrived`` as it comes, and return the names of who answered.
 
         One at a time: what was sent, or has come, need not be in memory with all the rest. sent: called with name and
-        bytes of each first sending. where: words for the exchange. LostError names who did not answer, unless tolerant.
+        bytes of each first sending. where: words for the exchange. malformed: called with the name of whoever answers
+        with what cannot be read; without it that is a ProtocolError. LostError names who did not answer, unless
+        tolerant.
         """
         size, began = 0, time.monotonic()
 
@@ -119,7 +123,7 @@ class Post:
 
         exchange = _Exchange(self, action, content, nodes, came, timeout, went)
         exchange.patient = self.patient if patient is None else patient
-        exchange.tolerant = tolerant
+        exchange.tolerant, exchange.malformed = tolerant, malformed
         late = exchange.run()
         about = {"action": action, "seconds": time.monotonic() - began, "bytes": size}
         log.info("an exchange is over", extra={"event": "exchange", "attempt": self.attempt, **about})
@@ -132,6 +136,7 @@ class _Exchange:
     """One exchange under way."""
 
     patient = tolerant = False
+    malformed: Callable[[str], None] | None = None
 
     def __init__(
         self,
@@ -221,12 +226,25 @@ class _Exchange:
                 if name not in self.ids.values():
                     self._again(self.waiting[name], _LOST)
                 continue
-            answer = checked_answer(from_record(message.content), self.post.protocol)
+            answer = self._read(name, message)
+            if answer is None:
+                continue
             if answer.refusal == LATER:
                 self._again(self.waiting[name], LATER)
                 continue
             del self.waiting[name]
             self.arrived(name, answer)
+
+    def _read(self, name: str, message: Message) -> Payload | None:
+        """The answer in a message; None where it cannot be read, and that is no error."""
+        try:
+            return checked_answer(from_record(message.content), self.post.protocol)
+        except ProtocolError:
+            if self.malformed is None:
+                raise
+            del self.waiting[name]
+            self.malformed(name)
+            return None
 
     def _look(self, now: float) -> None:
         """Ask again whoever was activated since it was asked: what was delivered to it before is gone."""

@@ -110,7 +110,7 @@ class Proposal:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, as JSON has it."""
-        plain: dict[str, Any] = _adapter().dump_python(self, mode="json")
+        plain: dict[str, Any] = _adapter().dump_python(self)
         return plain
 
 

@@ -4,6 +4,7 @@ import contextlib
 import math
 import secrets
 import time
+from collections.abc import Callable, Collection
 from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from flwr.serverapp import Grid
 
 from fedrisk.attempt_id import short
 from fedrisk.errors import DataError, FedriskError, LostError, PeerError, Stopped, StoreError
+from fedrisk.findings import Finding
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipe import Recipe, Section
 from fedrisk.server.exchange import Exchange, Report
@@ -33,6 +35,9 @@ from fedrisk.server.runs import Log, Runs, entry
 from fedrisk.server.summary import summarise
 from fedrisk.server.tables import collect, with_tables
 from fedrisk.study import Study, study_from
+
+DEPLOYMENT = "deployment"
+"""The engine of studies between machines, where no institution's file is at hand."""
 
 
 def new_attempt() -> str:
@@ -61,16 +66,20 @@ def run_study(
     report: Report | None = None,
     resume: bool = False,
     patient: bool = True,
+    without: Collection[str] = (),
     out: Path | None = None,
+    began: Callable[[str], None] = lambda attempt: None,
 ) -> Results:
     """Run a study over a grid whose nodes serve its institutions.
 
     Where optional institutions refuse or are not there, it goes on without them, under a new attempt; the results say
-    who took part. resume: go on with a run of the study that was stopped (server/journal), that of ``attempt`` or the
-    newest; one that was stopped before the rows were in order begins anew, under a new attempt: nobody was charged.
+    who took part. without: optional institutions of which it is known beforehand that they do not. resume: go on with a
+    run of the study that was stopped (server/journal), that of ``attempt`` or the newest; one that was stopped before
+    the rows were in order begins anew, under a new attempt: nobody was charged.
     timeout: bounds the study's deadlines. patient: whether lost institutions are asked again until the deadline
-    (server/post). out: where the results will go, for the entry of the run (server/runs). Results are in the hub's own
-    store, beside that entry, before this returns, with the tables that members sign of what left them (server/tables).
+    (server/post). out: where the results will go, for the entry of the run (server/runs). began: called with the id of
+    each attempt before its first exchange. Results are in the hub's own store, beside that entry, before this returns,
+    with the tables that members sign of what left them (server/tables).
     Errors: PeerError where an institution refuses or is lost (LostError where nobody refused: then the run can go on),
     ConfigError where public rules are broken or there is nothing to resume, DataError where nothing is in common.
     Nothing is released before all agree. ``Stopped`` (a KeyboardInterrupt) where a person stops it once all is
@@ -78,7 +87,7 @@ def run_study(
     """
     recipe.require()
     asked = recipe.checked(study)
-    study = asked
+    study = recipe.checked(asked.without(without)) if without else asked
 
     def trial(study: Study, attempt: str) -> "_Trial":
         exchange = Exchange(
@@ -90,7 +99,7 @@ def run_study(
             journal=Journal.of(hub, attempt),
             patient=patient,
         )
-        return _Trial(exchange, study, asked, recipe, hub, engine, research_seed, out)
+        return _Trial(exchange, study, asked, recipe, hub, engine, research_seed, out, began)
 
     if resume:
         journal = Journal.latest(hub, asked, research_seed, attempt)
@@ -98,7 +107,7 @@ def run_study(
         if journal.can_go_on:
             return trial(study, journal.attempt).run()
         trial(study, journal.attempt).abandon()
-        study, attempt = asked, None
+        study, attempt = recipe.checked(asked.without(without)) if without else asked, None
     first = trial(study, attempt or new_attempt())
     try:
         return first.run()
@@ -120,6 +129,7 @@ class _Trial:
     engine: str
     research_seed: int | None
     out: Path | None
+    began: Callable[[str], None]
     agreed: bool = False
     start: float = field(default_factory=time.monotonic)
 
@@ -142,6 +152,7 @@ class _Trial:
             exchange.on_charge = went
             try:
                 self.journal.begin(self.asked, self.study, self.research_seed)
+                self.began(exchange.attempt)
                 results = self._results(log)
             except BaseException as error:
                 went()
@@ -194,7 +205,21 @@ class _Trial:
         _check_overlap(exchange, roster)
         session = HubSession(exchange, roster, note=log.note)
         session = replace(session, so_far=lambda outcome: log.so_far(self._summed_up(session, outcome)))
-        return self._summed_up(session, self.recipe.hub(session, plan))
+        results = self._summed_up(session, self.recipe.hub(session, plan))
+        if self.engine == DEPLOYMENT:
+            results = replace(results, findings=(*results.findings, *self._kept_elsewhere()))
+        return results
+
+    def _kept_elsewhere(self) -> tuple[Finding, ...]:
+        """What results of one machine would have, and these cannot: banks' own figures, and baselines."""
+        study, found = self.study, list[Finding]()
+        if study.banks:
+            values = {"names": ", ".join(study.banks), "run": short(self.exchange.attempt)}
+            found.append(Finding("kept_at_banks", values))
+        baselines = self.recipe.baselines(study)
+        if baselines:
+            found.append(Finding("baselines_apart", {"models": ", ".join(baselines)}))
+        return tuple(found)
 
     def _roster(self) -> Roster:
         """Who agreed and the order of rows, made once in an attempt (exchanges 1 to 4).

@@ -3,6 +3,7 @@
     runs/ATTEMPT/run.json     what was run, when, where its results went, how it ended
     runs/ATTEMPT/lock         held while it runs: a run whose process was killed holds it no longer
     runs/ATTEMPT/reserve      room for the results, taken at the beginning
+    runs/ATTEMPT/journal/     what it needs to go on after a stop (server/journal), until it has ended
     runs/ATTEMPT/...          its results (server/results), before they go to any other folder
 
 Results that cannot be written elsewhere are written again from here, at no charge. All of it is what the hub knows
@@ -28,6 +29,7 @@ from fedrisk.attempt_id import LEAST_PREFIX, meant, short
 from fedrisk.errors import ConfigError, FedriskError, StoreError, code_of
 from fedrisk.files import private_append, private_folder, reserve, write_atomic
 from fedrisk.server.hub import Hub
+from fedrisk.server.journal import Journal
 from fedrisk.server.results import METRICS, Results
 from fedrisk.study import Study
 from fedrisk.tracebacks import redacted
@@ -44,7 +46,8 @@ class Run:
 
     asked: digest of the study as it was asked for; digest: as it was run, where optional institutions were left out.
     content: that study. state: "killed" where the process is gone and said nothing. code: of the error that ended it.
-    charged: institutions of which priced answers came. results: what lies beside the entry; "before_evaluation" where
+    charged: institutions of which priced answers came. goes_on: whether it was stopped and can go on where it was
+    (server/journal). results: what lies beside the entry; "before_evaluation" where
     the run ended before the hold-out was evaluated.
     """
 
@@ -68,6 +71,7 @@ class Run:
     auc: float | None = None
     auc_standard_error: float | None = None
     seconds: float | None = None
+    goes_on: bool = False
 
     @property
     def can_export(self) -> bool:
@@ -163,7 +167,7 @@ class Runs:
             _hold(stack.enter_context(private_append(folder / "lock")), run)
             before = self._read(folder) if (folder / "run.json").exists() else None
             if before is not None and before.state != "damaged":
-                # A training that goes on after a stop.
+                # A run that goes on after a stop.
                 run = replace(run, begun=before.begun, charged=before.charged)
             log = Log(folder, run)
             log.write()
@@ -206,8 +210,9 @@ class Runs:
                 results="whole" if (folder / METRICS).is_file() else "none",
             )
         if run.state == "running" and not _held(folder / "lock"):
-            return replace(run, state="killed")
-        return run
+            run = replace(run, state="killed")
+        stopped = run.state in ("failed", "stopped", "killed")
+        return replace(run, goes_on=stopped and Journal(folder / "journal").can_go_on)
 
 
 class Log:

@@ -38,14 +38,14 @@ def collect(exchange: Exchange, members: Iterable[str], pins: Mapping[str, bytes
     missing: dict[str, str] = {}
     for name in members:
         try:
-            tables.append(_taken(name, answers.get(name), exchange.attempt, members, pins))
+            tables.append(checked_table(name, answers.get(name), exchange.attempt, members, pins))
         except (PeerError, EnvelopeError) as error:
             refused = None if name not in answers else answers[name].refusal
             missing[name] = refused or code_of(error)
     return HandedOver(tables=tuple(tables), missing=missing)
 
 
-def _taken(
+def checked_table(
     name: str, answer: Payload | None, attempt: str, members: tuple[str, ...], pins: Mapping[str, bytes]
 ) -> SignedTable:
     """One member's table; PeerError where there is none, EnvelopeError where it is malformed or not its own."""
@@ -76,6 +76,15 @@ def with_tables(results: Results, handed: HandedOver) -> Results:
         disagreements=differing(tables, results.attempt),
         findings=(*others, *absent),
     )
+
+
+def with_late(results: Results, table: SignedTable) -> Results:
+    """The results with one table more, which came after the study."""
+    codes = {f.values["institution"]: f.values["code"] for f in results.findings if f.code == "table_missing"}
+    missing = {name: str(codes.get(name, PeerError.code)) for name in results.institutions}
+    late = HandedOver(tables=(table,), missing=missing)
+    undone = [f for f in results.findings if (f.code, f.values.get("part")) != ("left_undone", "trails")]
+    return with_tables(replace(results, findings=tuple(undone)), late)
 
 
 def seen(tables: Iterable[SignedTable]) -> tuple[DisclosureLine, ...]:

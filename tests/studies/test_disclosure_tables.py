@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 
 import pytest
@@ -12,12 +13,14 @@ import fedrisk as package
 from fedrisk.audit.crosscheck import crosscheck, disclosures
 from fedrisk.audit.table import SignedTable, lines_of
 from fedrisk.clients import hand_over
+from fedrisk.clients.app import app as client_app
 from fedrisk.engine.handed_over import compare
 from fedrisk.engine.in_process import load_nodes
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.findings import Finding
 from fedrisk.report.text import main_figures
 from fedrisk.server.hub import Hub
+from fedrisk.server.late_tables import LateTables
 from fedrisk.server.results import TABLES_FILE, Results
 from fedrisk.server.runs import Runs
 from fedrisk.server.tables import PATIENCE
@@ -252,7 +255,7 @@ def test_a_hub_that_bends_what_was_signed_is_found_by_whoever_compares(
     assert fedrisk(*check)[0] == 0
     lie(out)
     node = load_nodes(consortium.paths)["bank"]
-    found = compare(out, node.store.pins.institutions)
+    found = compare(out, node.store.pins)
     assert code in {f.code for f in [*found.broken, *(f for _, f in found.disagreements)]}
     assert fedrisk(*check)[0] == 1
 
@@ -273,3 +276,83 @@ def test_who_had_no_part_hands_over_nothing(consortium, tmp_path):
     run(consortium, tmp_path)
     with pytest.raises(ProtocolError, match="had no part"):
         serve(load_nodes(consortium.paths)["tax"], Payload({"attempt": "ab" * 16}))
+
+
+def test_an_answer_that_cannot_be_read_costs_no_other_members_table(consortium, tmp_path, monkeypatch):
+    def change(name, action, message, serve):
+        answer = serve(message)
+        if name == "tax" and action == "disclosures":
+            answer.content.config_records["body"]["json"] = "[1, 2"
+        return answer
+
+    serving(monkeypatch, change)
+    results = run(consortium, tmp_path)
+    assert results.findings[-1] == Finding("table_missing", {"institution": "tax", "code": "protocol"})
+    assert {t.institution for t in results.tables} == {"bank", "power"}
+
+
+# --- a member that was away is asked again -------------------------------------------------------------------
+
+
+class Clock:
+    """A time that a test moves."""
+
+    def __init__(self):
+        self.now = datetime.now(UTC)
+
+    def __call__(self):
+        return self.now
+
+
+def late(consortium, clock):
+    """The hub's rounds over a grid of this machine, and the nodes by name."""
+    hub = Hub.default()
+    grid = InProcessGrid(client_app, consortium.paths)
+    nodes = {n.name: n.node_id for n in grid.get_nodes()}
+    return LateTables(grid, hub, clock=clock), nodes
+
+
+def kept(attempt):
+    runs = Runs(Hub.default())
+    return runs.results(runs.find(attempt))
+
+
+def test_a_table_that_was_missing_comes_late(consortium, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        away(patch, "tax", "close", "disclosures")
+        first = run(consortium, tmp_path)
+    clock = Clock()
+    rounds, nodes = late(consortium, clock)
+    rounds.turn(nodes)
+    rounds.turn(nodes)
+    assert kept(first.attempt).not_compared == ("tax",)  # the study has only just ended
+    for _ in range(2):
+        clock.now += timedelta(minutes=5)
+        rounds.turn({name: node for name, node in nodes.items() if name != "tax"})
+        rounds.turn(nodes)
+    clock.now += timedelta(minutes=5)
+    rounds.turn(nodes)
+    rounds.turn(nodes)
+    whole = kept(first.attempt)
+    assert whole.not_compared == () == whole.disagreements and whole.findings == first.findings[:-1]
+    assert len(whole.tables) == 3 and whole.auc == first.auc
+    assert compare(Runs(Hub.default()).path / first.attempt).ok
+    # And nobody is asked once more.
+    before = [len(list(node.trail.entries())) for node in load_nodes(consortium.paths).values()]
+    clock.now += timedelta(minutes=5)
+    rounds.turn(nodes)
+    assert before == [len(list(node.trail.entries())) for node in load_nodes(consortium.paths).values()]
+
+
+def test_a_late_table_that_is_no_table_of_its_member_is_not_taken(consortium, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        away(patch, "tax", "close", "disclosures")
+        first = run(consortium, tmp_path)
+    clock = Clock()
+    with pytest.MonkeyPatch.context() as patch:
+        answers(patch, "tax", FOREIGN["changed on its way"])
+        rounds, nodes = late(consortium, clock)
+        clock.now += timedelta(minutes=5)
+        rounds.turn(nodes)
+        rounds.turn(nodes)
+    assert kept(first.attempt).not_compared == ("tax",)

@@ -12,7 +12,7 @@ from fedrisk.clients.joining import join
 from fedrisk.clients.node import Node
 from fedrisk.clients.roster import Rosters, accept, receive
 from fedrisk.deploy.hub_home import HubHome
-from fedrisk.deploy.kit import Kit, Request, kind_of
+from fedrisk.deploy.kit import Kit, Request
 from fedrisk.deploy.node_home import NodeHome
 from fedrisk.deploy.roster import Roster, after_epoch
 from fedrisk.server.hub import Hub
@@ -127,9 +127,7 @@ def joined(
     """
     made = make_joined_hub(folder, name=name, address=address)
     for member, role in dict(names_and_roles).items():
-        file = (institutions or {}).get(member) or institution_file(
-            folder / "institutions", member, kind_of(role)
-        )
+        file = (institutions or {}).get(member) or institution_file(folder / "institutions", member, role)
         made.join(member, role, file)
     if accepted:
         made.accept()
@@ -141,7 +139,7 @@ def institution_file(folder: Path, name: str, kind: str, more: str = "") -> Path
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{name}.toml"
     text = f'name = "{name}"\nkind = "{kind}"\nstore = "stores/{name}"\n{more}'
-    if kind != "authority":
+    if kind not in ("authority", "regulator"):
         text += HOLDER.format(name=name)
     if kind == "bank":
         text += LABEL

@@ -122,7 +122,7 @@ class Deployed:
 
     def progress(self, proposal: Proposal) -> dict[str, Any]:
         """How far a study is, as its process writes it down."""
-        from fedrisk.engine.hub_work import Progress
+        from fedrisk.engine.hub_figures import Progress
 
         found: dict[str, Any] = Progress(Hub(self.home), proposal.id).read()
         return found

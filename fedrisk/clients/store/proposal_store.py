@@ -71,6 +71,7 @@ class Asked:
     deadline: str
     decision: Decision | None = None
     attempt: str | None = None
+    moved: int = 0
 
     def stage(self, now: datetime, approval_days: int) -> Stage:
         """How it stands at a time: an approval that lapsed waits for a person again while the proposal does."""
@@ -143,7 +144,7 @@ class ProposalStore:
 
     def put(self, asked: Asked) -> None:
         """Keep one whole, in the place of an earlier state of it; StoreError."""
-        content = json.dumps(_adapter().dump_python(asked, mode="json"), indent=1)
+        content = json.dumps(_adapter().dump_python(asked), indent=1)
         write_atomic(self.path / f"{asked.id}.json", content.encode())
 
     def has_room(self, now: datetime, approval_days: int) -> bool:

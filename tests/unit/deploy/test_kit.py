@@ -9,7 +9,7 @@ import pytest
 from fedrisk.deploy import pki
 from fedrisk.deploy.documents import at, now
 from fedrisk.deploy.keys import new_node_key, node_public, node_sign, node_signed
-from fedrisk.deploy.kit import Kit, Request, kind_of
+from fedrisk.deploy.kit import Kit, Request
 from fedrisk.deploy.words import hub_words
 from fedrisk.errors import ConfigError, EnvelopeError, FedriskError, PolicyError
 from fedrisk.secure.identity import IdentityKey
@@ -180,12 +180,3 @@ def test_a_node_key_is_p384_in_one_spelling():
     for other in (f"{public} comment", ed25519, "nothing", public.replace("384", "256", 1)):
         with pytest.raises(EnvelopeError, match=r"flower"):
             Request.from_bytes(REQUEST.to_bytes().replace(public.encode(), other.encode()), "the file")
-
-
-def test_roles_say_which_file_they_need():
-    assert [kind_of(role) for role in ("bank", "holder", "authority")] == ["bank", "holder", "authority"]
-    assert [kind_of(role) for role in ("guarantor", "bureau", "regulator")] == [
-        "holder",
-        "holder",
-        "authority",
-    ]

@@ -79,8 +79,6 @@ def test_epochs_follow_each_other_and_are_read_back(pilot):
     assert chain[-1] == pilot.roster == Roster.latest(pilot.home)
     assert Roster.from_dict(json.loads(json.dumps(pilot.roster.to_dict(), sort_keys=True))) == pilot.roster
     assert [one.epoch for one in after_epoch(pilot.home, 2)] == [3]
-    assert pilot.roster.needed(["bank"]) == 2
-    assert pilot.roster.needed(["bank", "tax"]) == 3
 
 
 def test_every_bit_flip_of_a_roster_is_refused(pilot):
@@ -125,7 +123,6 @@ def test_a_rotation_that_the_old_key_signed_is_taken_once_and_in_its_place(pilot
     after.check_follows(pilot.roster)
     assert [one.kind for one in changes(pilot.roster, after)] == ["keys", "keys"]
     assert after.member("bank").former == (pilot.roster.member("bank").identity,)
-    assert after.needed(["bank"]) == 4
     refused(
         pilot,
         with_member(pilot, "bank", rotations=(good, good), **keys),

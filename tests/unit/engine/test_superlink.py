@@ -199,10 +199,12 @@ def test_a_long_path_of_the_hub_s_folder_is_no_obstacle(tmp_path):
 
 def test_flower_still_has_the_names_that_we_use():
     """Signatures that a new version of flwr could change without an import failing."""
+    from flwr.supercore import sql_mixin
     from flwr.supercore.protobuf.client import ProtobufClient
     from flwr.superlink.main import create_app
 
     assert list(inspect.signature(create_app).parameters) == ["config", "superlink_lifespan_class"]
+    assert "SQLITE_PRAGMAS" in inspect.getsource(sql_mixin._set_sqlite_pragmas)
     wanted = {"path", "rpc_method", "request", "response_type", "timeout"}
     assert wanted == set(inspect.signature(ProtobufClient._unary_unary).parameters) - {"self"}
     assert "flwr.superlink.cli.flower_superlink" not in sys.modules

@@ -1,14 +1,17 @@
 """The operator's acts: what a hub's folder holds, and which requests it takes."""
 
 import json
+import ssl
 import stat
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from fedrisk.clients.joining import join
 from fedrisk.deploy.keys import new_node_key
 from fedrisk.deploy.kit import Request
-from fedrisk.deploy.pki import certificates, days_left, fits
+from fedrisk.deploy.pki import certificates, days_left
 from fedrisk.deploy.roster import Roster
 from fedrisk.errors import ConfigError, EnvelopeError, PolicyError
 from fedrisk.secure.identity import IdentityKey
@@ -20,6 +23,15 @@ from support.consortium import institution_file, joined, make_joined_hub
 @pytest.fixture
 def hub(tmp_path):
     return make_joined_hub(tmp_path)
+
+
+def fits(key, certificate):
+    """Whether OpenSSL takes a private key for a certificate's."""
+    with tempfile.TemporaryDirectory() as folder:
+        both = Path(folder) / "both.pem"
+        both.write_bytes(key + certificate)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(both)
+    return True
 
 
 def answer(kit, identity=None, flower=None):
@@ -193,6 +205,6 @@ def test_a_servers_certificate_is_renewed_with_a_new_key(hub):
 
 def test_a_request_from_a_real_folder_is_admitted(hub, tmp_path):
     _, request = join(
-        hub.kit("tax", "bureau"), institution_file(tmp_path, "tax", "holder"), tmp_path / "node"
+        hub.kit("tax", "bureau"), institution_file(tmp_path, "tax", "bureau"), tmp_path / "node"
     )
     assert admit(hub.home, request, hub.register).member("tax").role == "bureau"
