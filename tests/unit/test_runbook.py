@@ -33,7 +33,7 @@ def commands():
     lines = [line for block in blocks for line in block.splitlines()]
     # What is chained, and what a person types inside a sentence.
     parts = [part for line in lines for part in re.split(r"&&|\|", line.partition("  #")[0])]
-    inline = [text for text in re.findall(r"`(fedrisk [a-z][^`]*)`", PAGE.replace("\n", " "))]
+    inline = re.findall(r"`(fedrisk [a-z][^`]*)`", PAGE.replace("\n", " "))
     # A sentence of the tables is no command.
     inline = [text for text in inline if GAP not in text]
     found = [shlex.split(part.replace("...", "")) for part in [*parts, *inline] if "fedrisk " in part]
