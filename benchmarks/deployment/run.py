@@ -198,6 +198,12 @@ def large_ask(hub: Path, name: str, megabytes: int) -> None:
         ask("to the hub", Payload({"give": megabytes}))
 
 
+def is_online(consortium: Consortium, name: str) -> bool:
+    """Whether the hub sees a node."""
+    nodes = json.loads(quiet(consortium.hub, "hub", "show", "hub", "--json"))
+    return any(n["name"] == name and n["online"] for n in nodes or ())
+
+
 def large(consortium: Consortium, megabytes: int) -> list[dict[str, Any]]:
     """Peaks of hub, node and the process that asks, for one message there and one back, over what they had before."""
     name = "card3_registry"
@@ -209,11 +215,7 @@ def large(consortium: Consortium, megabytes: int) -> list[dict[str, Any]]:
     serving = subprocess.Popen([*here, "--as-node", str(node), address], env=environment)
     rows = []
     try:
-        online = lambda: (
-            f'"name": "{name}", "online": true'
-            in " ".join(quiet(consortium.hub, "hub", "show", "hub", "--json").split())
-        )  # noqa: E731
-        wait_until("the node", online, seconds=300)
+        wait_until("the node", lambda: is_online(consortium, name), seconds=300)
         hub_pid = consortium.serving["operator"].process.pid
         for pid in (hub_pid, serving.pid):
             forget_peak(pid)
