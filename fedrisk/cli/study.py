@@ -24,10 +24,24 @@ class Engine(StrEnum):
 
     IN_PROCESS = "in-process"
     FLOWER = "flower"
+    DEPLOYMENT = "deployment"
 
 
 EngineOption = Annotated[
-    Engine, typer.Option(help="in-process (quick), or flower: the same app on Flower's simulation engine.")
+    Engine,
+    typer.Option(
+        help="in-process (quick); flower: the same app on Flower's simulation engine; deployment: between the nodes of a "
+        "hub that serves on this machine, once all have agreed."
+    ),
+]
+HubOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--hub",
+        envvar="FEDRISK_HUB",
+        help="With --engine deployment: the hub's folder, for example /srv/hub.",
+        show_default=False,
+    ),
 ]
 ResearchSeed = Annotated[
     int | None,
@@ -70,8 +84,18 @@ def run(
     baselines: Baselines = None,
     resume: Resume = False,
     again: Again = False,
+    hub: HubOption = None,
 ) -> None:
-    """Run a study on this machine, every institution a Flower node: in this process, or on Flower's simulation."""
+    """Run a study: on this machine, every institution a Flower node, or between the nodes of a hub."""
+    if engine is Engine.DEPLOYMENT:
+        if institutions or resume or baselines or hub is None:
+            raise typer.BadParameter(
+                "--engine deployment takes --hub, and no --institutions, --resume (fedrisk hub resume) or --baselines"
+            )
+        from fedrisk.cli.hub_serve import propose_and_wait
+
+        propose_and_wait(hub, study_file, folder, overrides or [], research_seed=research_seed, again=again)
+        return
     from fedrisk import api
     from fedrisk.cli.progress import Progress
     from fedrisk.report.text import main_figures, summary
