@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedrisk import layout
 from fedrisk.cli.common import AsJson
 from fedrisk.cli.node import NodeFolder, node_app
 from fedrisk.cli.output import note, out, plain_table, tell, tell_json
@@ -47,6 +48,7 @@ def node_serve(
     from fedrisk.deploy.serving import serving
 
     home = NodeHome.load(node)
+    layout.NODE.open(home.path)
     institution = Node.open(home.institution)
     _of_this_folder(institution, home)
     _start_log(home)

@@ -27,6 +27,7 @@ from fedrisk.protocol.actions import Action
 from fedrisk.protocol.form import Body
 from fedrisk.protocol.form import Form as MessageForm
 from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.versions import Spoken
 from fedrisk.secure.pins import refuse_changed
 from fedrisk.study import Study
 
@@ -128,7 +129,9 @@ class Rosters:
 
 
 def told(node: Node, request: Payload) -> Payload:
-    """Action ``roster``: epochs of the roster -> the accepted epoch, the last pending one, and the first that it lacks.
+    """Action ``roster``: epochs of the roster -> the accepted epoch, the last pending one, the first that it lacks.
+
+    And what this version speaks, since the roster says what was spoken when the institution joined.
 
     EnvelopeError where one is not the hub's, or does not follow what is here. Nothing of the message is kept then.
     """
@@ -142,6 +145,7 @@ def told(node: Node, request: Payload) -> Payload:
             "accepted": 0 if accepted is None else accepted.epoch,
             "pending": pending[-1].epoch if pending else None,
             "lacks": lacks,
+            **Spoken.here().to_dict(),
         }
     )
 

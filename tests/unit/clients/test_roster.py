@@ -13,6 +13,7 @@ from fedrisk.deploy.keys import new_node_key, node_public
 from fedrisk.deploy.roster import after_epoch
 from fedrisk.errors import ConfigError, EnvelopeError, PolicyError, StoreError
 from fedrisk.protocol.payload import Payload, to_record
+from fedrisk.protocol.versions import Spoken
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.server.membership import admit_rotation, expel
 from fedrisk.study import study_from
@@ -43,13 +44,16 @@ def pins(pilot, name):
 
 
 def ask(pilot, name, *rosters):
-    """The answer to the hub's message, or its refusal, as the app gives it."""
+    """The answer to the hub's message, or its refusal, as the app gives it; without what the node says it speaks."""
     *earlier, newest = [one.to_dict() for one in rosters]
     body = {"roster": newest, **({"earlier": earlier} if earlier else {})}
     message = type("M", (), {"content": to_record(Payload(body))})
     node = pilot.node(name)
     with node.store.one_at_a_time():
-        return _answer_or_refuse(node, "roster", message).body
+        body = dict(_answer_or_refuse(node, "roster", message).body)
+    spoken = Spoken.here().to_dict()
+    assert "refused" in body or {key: body.pop(key) for key in spoken} == spoken
+    return body
 
 
 def test_an_epoch_is_pending_until_a_person_accepts(pilot):
