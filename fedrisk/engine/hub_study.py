@@ -117,7 +117,9 @@ def _goes_on(hub: Hub, proposal: Proposal) -> bool:
 def _left(home: HubHome, proposals: Proposals, proposal: Proposal, progress: Progress, text: str) -> str:
     """Keep the words that a study ended with, and who was charged as far as the hub heard; both as a sentence."""
     runs = [
-        r for r in Runs(Hub(home.path)).all() if r.asked == proposal.digest and r.begun >= proposal.submitted
+        r
+        for r in Runs(Hub(home.path)).all()
+        if r.asked == proposal.digest and r.begun[:19] >= proposal.submitted[:19]
     ]
     charged: tuple[str, ...] = ()
     if runs:
