@@ -122,9 +122,10 @@ class Consortium:
             *(f"--words={words_in(said, 'of the hub')}", f"--health={self.ports[name]}"),
         )
         self.screen.said(made.out, most=1)
-        self.words[name] = words_in(made.out, "of this request")
         self.carry(request, member, self.hub)
-        done = self.hub.run("hub", "admit", "hub", request, f"--words={self.words[name]}")
+        done = self.hub.run(
+            "hub", "admit", "hub", request, f"--words={words_in(made.out, 'of this request')}"
+        )
         self.screen.said(done.out, most=1)
 
     def accept(self, name: str) -> None:
@@ -278,6 +279,10 @@ def accept_all(consortium: Consortium) -> None:
         consortium.serve_node(name)
     for name, member in consortium.members.items():
         wait_until(f"{name} has a roster", lambda m=member: pending(m), consortium.serving[name])
+        # What its own node shows of itself is what its people read to the others.
+        changes = json.loads(quiet(member, "node", "roster", "node", "--json"))["changes"]
+        consortium.words[name] = next(change["words"] for change in changes if change["name"] == name)
+    for name in consortium.members:
         consortium.accept(name)
 
 

@@ -88,14 +88,15 @@ def run(
 ) -> None:
     """Run a study: on this machine, every institution a Flower node, or with --engine deployment over a hub."""
     if engine is Engine.DEPLOYMENT:
-        if overrides or institutions or resume or baselines:
+        if institutions or resume or baselines:
             raise typer.BadParameter(
-                "--set, --institutions, --resume and --baselines are for one machine; write a study file, and see "
-                "fedrisk hub resume"
+                "--institutions, --resume and --baselines are for one machine; see fedrisk hub resume"
             )
         if hub is None:
             raise typer.BadParameter("--engine deployment needs --hub, the hub's folder on this machine")
-        _run_deployed(hub, study_file, folder, research_seed, again)
+        from fedrisk.cli.hub_serve import propose_and_wait
+
+        propose_and_wait(hub, study_file, folder, overrides or [], research_seed=research_seed, again=again)
         return
     from fedrisk import api
     from fedrisk.cli.progress import Progress
@@ -133,16 +134,6 @@ def run(
         from fedrisk.errors import StoreError
 
         raise StoreError(_no_scores(results.attempt, lacking))
-
-
-def _run_deployed(hub: Path, study_file: Path, folder: Path, seed: int | None, again: bool) -> None:
-    """Over a hub that serves; NotServing where none does."""
-    from fedrisk.cli.hub_serve import submit
-    from fedrisk.deploy.hub_home import HubHome
-    from fedrisk.engine.superlink import nodes
-
-    nodes(HubHome.load(hub).path)
-    submit(hub, study_file, wait=True, folder=folder, again=again, research_seed=seed)
 
 
 def _print_end(results: "Results", folder: Path, kept: "Sequence[BankKept]") -> None:

@@ -87,7 +87,7 @@ def test_the_same_scorecard_as_on_one_machine_and_no_record_anywhere_else(start,
             assert not [word for word in searched if word in text]
             assert b"fedrisk_exchange_seconds_count" in text, name
 
-    assert (run / "scorecard.json").read_text() == one.card.to_json()
+    assert (run / "scorecard.json").read_text() == one.card.to_json() + "\n"
     logged = [line for line in consortium.logs("bank") if line["event"] == "served"]
     assert {"describe", "deliver", "close"} <= {line["action"] for line in logged}
     assert b"epsilon" not in metrics(consortium.ports["hub"]).encode()
