@@ -24,10 +24,15 @@ class Engine(StrEnum):
 
     IN_PROCESS = "in-process"
     FLOWER = "flower"
+    DEPLOYMENT = "deployment"
 
 
 EngineOption = Annotated[
-    Engine, typer.Option(help="in-process (quick), or flower: the same app on Flower's simulation engine.")
+    Engine,
+    typer.Option(
+        help="in-process (quick); flower: the same app on Flower's simulation engine; deployment: over the hub that "
+        "serves on this machine, once its members have agreed (see --hub)."
+    ),
 ]
 ResearchSeed = Annotated[
     int | None,
@@ -59,6 +64,15 @@ Resume = Annotated[
     ),
 ]
 
+HubOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--hub",
+        envvar="FEDRISK_HUB",
+        help="With --engine deployment: the hub's folder, for example /srv/hub.",
+    ),
+]
+
 
 def run(
     study_file: StudyFile,
@@ -70,8 +84,19 @@ def run(
     baselines: Baselines = None,
     resume: Resume = False,
     again: Again = False,
+    hub: HubOption = None,
 ) -> None:
-    """Run a study on this machine, every institution a Flower node: in this process, or on Flower's simulation."""
+    """Run a study: on this machine, every institution a Flower node, or with --engine deployment over a hub."""
+    if engine is Engine.DEPLOYMENT:
+        if overrides or institutions or resume or baselines:
+            raise typer.BadParameter(
+                "--set, --institutions, --resume and --baselines are for one machine; write a study file, and see "
+                "fedrisk hub resume"
+            )
+        if hub is None:
+            raise typer.BadParameter("--engine deployment needs --hub, the hub's folder on this machine")
+        _run_deployed(hub, study_file, folder, research_seed, again)
+        return
     from fedrisk import api
     from fedrisk.cli.progress import Progress
     from fedrisk.report.text import main_figures, summary
@@ -108,6 +133,16 @@ def run(
         from fedrisk.errors import StoreError
 
         raise StoreError(_no_scores(results.attempt, lacking))
+
+
+def _run_deployed(hub: Path, study_file: Path, folder: Path, seed: int | None, again: bool) -> None:
+    """Over a hub that serves; NotServing where none does."""
+    from fedrisk.cli.hub_serve import submit
+    from fedrisk.deploy.hub_home import HubHome
+    from fedrisk.engine.superlink import nodes
+
+    nodes(HubHome.load(hub).path)
+    submit(hub, study_file, wait=True, folder=folder, again=again, research_seed=seed)
 
 
 def _print_end(results: "Results", folder: Path, kept: "Sequence[BankKept]") -> None:

@@ -91,7 +91,7 @@ def serve(name: str, message: FlowerMessage, context: Context) -> FlowerMessage:
     except Exception as error:
         # The institution's file or its store cannot be opened: there is nowhere to write to.
         logging.getLogger("fedrisk").error("%s refused: %s", name, error)
-        return reply(refused(code_of(error)), message)
+        return reply(refused(LATER if goes_by(error) else code_of(error)), message)
 
 
 def _answer_or_refuse(node: Node, name: str, message: FlowerMessage) -> Payload:
@@ -110,16 +110,21 @@ def _answer_or_refuse(node: Node, name: str, message: FlowerMessage) -> Payload:
 
 def _answer_with_room(node: Node, name: str, payload: Payload) -> Payload:
     """The answer; once more where the disk is full and the attempt kept room. All messages may be asked twice."""
-    with contextlib.suppress(StoreError):
+    try:
         return _answer(node, name, payload)
-    _give_back_room(node, payload)
+    except StoreError:
+        if not _give_back_room(node, payload):
+            raise
+    # Outside the handler, so that the first error does not become the context of a second one.
     return _answer(node, name, payload)
 
 
-def _give_back_room(node: Node, request: Payload) -> None:
-    """Let go of the room that the attempt kept on the disk, once the disk is full."""
-    with contextlib.suppress(FedriskError):
-        node.store.attempt(str(request.body.get("attempt"))).give_back_room()
+def _give_back_room(node: Node, request: Payload) -> bool:
+    """Let go of the room that the attempt kept on the disk, once the disk is full; whether there was any."""
+    try:
+        return node.store.attempt(str(request.body.get("attempt"))).give_back_room()
+    except FedriskError:
+        return False
 
 
 def _answer(node: Node, name: str, payload: Payload) -> Payload:

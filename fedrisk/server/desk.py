@@ -9,11 +9,13 @@ ready, every agreement that is not optional is a fresh one: an institution whose
 node is off, would only make the run fail.
 """
 
+import contextlib
+import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -24,9 +26,11 @@ from fedrisk.errors import ProtocolError
 from fedrisk.protocol.payload import Payload, from_record, request
 from fedrisk.protocol.versions import SUPPORTED, Spoken, of_node
 from fedrisk.server.hub import Hub
-from fedrisk.server.late_tables import LateTables
 from fedrisk.server.proposals import Answer, Proposal, Proposals, stamp
 from fedrisk.study import FORMAT
+
+if TYPE_CHECKING:
+    from fedrisk.server.late_tables import LateTables
 
 log = logging.getLogger("fedrisk")
 
@@ -38,6 +42,9 @@ SOONEST, LATEST = 3.0, 15.0
 
 REFUSED_ROSTER, REFUSED_FOR_NOW = timedelta(minutes=10), timedelta(minutes=1)
 """After so long a node is told the roster again that refused it, and is asked again that could not answer just then."""
+
+LOOK, WANTED = timedelta(minutes=1), timedelta(days=30)
+"""Time between two looks for tables that are missing, and how long after a run they are wanted."""
 
 FRESH = timedelta(seconds=60)
 """How old an agreement may be when a study begins; an older one is asked for once more."""
@@ -79,26 +86,44 @@ class Desk:
         self._grid, self._hub, self._proposals = grid, hub, proposals
         self._roster, self._clock = roster, clock
         self._members = {} if roster is None else {one.name: one for one in roster.members}
-        self._late = LateTables(grid, hub, clock=clock)
+        self._late: LateTables | None = None
+        self._looked: datetime | None = None
         self._sent: dict[str, _Sent] = {}
         self._asked: dict[tuple[str, str], datetime] = {}
         self._later: dict[tuple[str, str], datetime] = {}
         self._told: dict[str, int] = {}
         self._lacks: dict[str, int] = {}
         self._said: set[tuple[str, str]] = set()
+        self._over: set[tuple[str, str]] = set()
 
     def turn(self) -> list[Proposal]:
         """One round; the proposals that are ready to run now, the oldest first."""
         self._take()
         nodes = self._nodes()
         self._tell_roster(nodes)
-        self._late.turn(nodes)
+        self._late_tables(nodes)
         for proposal in self._proposals.open():
             self._ask(proposal, nodes)
         self._take()
         for proposal in self._proposals.open():
             self._settle(proposal)
-        return [p for p in self._proposals.all() if p.state == "ready"]
+        every = self._proposals.all()
+        for proposal in every:
+            if proposal.to_node()["over"]:
+                self._take_back(proposal, nodes)
+        return [p for p in every if p.state == "ready"]
+
+    def _late_tables(self, nodes: Mapping[str, int]) -> None:
+        """Ask for tables that are missing. Reading results takes much memory, so it is loaded where one is missing."""
+        now = self._clock()
+        if self._late is None and (self._looked is None or now - self._looked >= LOOK):
+            self._looked = now
+            if tables_missing(self._hub, now):
+                from fedrisk.server.late_tables import LateTables
+
+                self._late = LateTables(self._grid, self._hub, clock=self._clock)
+        if self._late is not None:
+            self._late.turn(nodes)
 
     def _nodes(self) -> dict[str, int]:
         """Connected nodes by the name of their institution; where there is a roster, those with a key that it has.
@@ -160,6 +185,20 @@ class Desk:
                 content = Payload({"proposal": proposal.to_node()})
                 self._push("propose", content, name, nodes[name], proposal)
 
+    def _take_back(self, proposal: Proposal, nodes: Mapping[str, int]) -> None:
+        """Tell those that were asked, and did not refuse, that nobody has to decide any more; once a start."""
+        if proposal.past(self._clock()):
+            return
+        for name in (*proposal.members("waiting"), *proposal.members("agreed")):
+            about = (name, proposal.id)
+            if (
+                name in proposal.answers
+                and name in nodes
+                and about not in self._over
+                and self._due(about, SOONEST)
+            ):
+                self._push("propose", Payload({"proposal": proposal.to_node()}), name, nodes[name], proposal)
+
     def _may_be_asked(self, proposal: Proposal, name: str) -> bool:
         """Whether the roster has the member, with a protocol that this hub speaks; what stands against it is noted."""
         if self._roster is None:
@@ -206,6 +245,8 @@ class Desk:
                     self._roster_answer(sent.node, answer)
                 else:
                     self._word(sent.proposal, sent.node, answer)
+                    if sent.proposal.over:
+                        self._over.add((sent.node, sent.proposal.id))
         now = self._clock()
         self._sent = {number: sent for number, sent in self._sent.items() if sent.until > now}
 
@@ -296,6 +337,20 @@ class Desk:
         if (name, what) not in self._said:
             self._said.add((name, what))
             log.warning("%s", text, extra={"event": "desk", "peer": name})
+
+
+def tables_missing(hub: Hub, now: datetime) -> bool:
+    """Whether a run of the last weeks has fewer signed tables beside its results than members (server/tables)."""
+    for file in hub.path.glob("runs/*/run.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            run = json.loads(file.read_bytes())
+            if run["results"] != "whole" or now - datetime.fromisoformat(run["ended"]) > WANTED:
+                continue
+            tables = file.with_name("disclosures.json")
+            there = len(json.loads(tables.read_bytes())["tables"]) if tables.exists() else 0
+            if there < len(run["content"]["institutions"]):
+                return True
+    return False
 
 
 def version_words(member: RosterMember) -> str:

@@ -136,7 +136,6 @@ class Exchange:
         """What later exchanges need to know of those before them; public."""
         return {
             "exchanges": self.exchanges,
-            "protocol": self.post.protocol,
             "sent": self.sent,
             "received": self.received,
             "charged": sorted(self.charged),
@@ -147,7 +146,7 @@ class Exchange:
         }
 
     def _take_over(self, state: Mapping[str, Any]) -> None:
-        self.exchanges, self.post.protocol = int(state["exchanges"]), int(state["protocol"])
+        self.exchanges = int(state["exchanges"])
         self.sent, self.received = dict(state["sent"]), dict(state["received"])
         self.charged = set(state["charged"])
         if self.told != int(state["parts"]):
