@@ -14,13 +14,17 @@ from fedrisk.errors import ConfigError
 from fedrisk.findings import Finding
 from fedrisk.protocol.actions import Action
 from fedrisk.releases.plan import Plan
-from fedrisk.study import Settings, Study, checked
+from fedrisk.study import OTHER_ACTIONS, Settings, Study, checked
 
 if TYPE_CHECKING:
     from fedrisk.clients.attempt import Attempt
     from fedrisk.clients.node import Node
     from fedrisk.data.table import Table
     from fedrisk.server.outcome import HubSession, Outcome
+
+
+ALIGNMENT = ("describe", "blind", "evaluate", "pseudonyms")
+"""Actions of every recipe before its own."""
 
 
 class MakePlan(Protocol):
@@ -110,10 +114,22 @@ class Recipe:
         settings = checked(self.settings, study.settings, where=f"{where}, section [{self.name}],")
         full = study.model_copy(update={"settings": settings.model_dump(mode="json")})
         try:
+            self._check_deadlines(study)
             self.members(full, None)
         except ConfigError as error:
             raise ConfigError(f"{where} breaks 1 rule(s):\n  {error}") from None
         return full
+
+    def _check_deadlines(self, study: Study) -> None:
+        """ConfigError where a deadline is for an action that there is none of: a misspelt one would be no deadline."""
+        if not study.deadlines:
+            return
+        known = {*ALIGNMENT, *(action.name for action in self.actions()), OTHER_ACTIONS}
+        unknown = sorted(set(study.deadlines) - known)
+        if unknown:
+            raise ConfigError(
+                f"deadlines.{unknown[0]} is of no action of recipe {self.name}; there are {', '.join(sorted(known))}"
+            )
 
     def require(self) -> None:
         """ConfigError where an optional package that the recipe needs is not installed."""

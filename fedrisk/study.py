@@ -262,6 +262,9 @@ Seconds = Annotated[float, Field(ge=1, le=30 * 86400)]
 DEADLINE = 600.0
 """Seconds within which an institution answers, unless the study says otherwise."""
 
+OTHER_ACTIONS = "other"
+"""Stands in a study's deadlines for all actions that are not named."""
+
 _DEADLINES = {"blind": 3600.0, "evaluate": 3600.0, "pseudonyms": 3600.0}
 """Of the first alignment, which takes half a minute for each 100,000 new enterprises and processor."""
 
@@ -419,7 +422,7 @@ class Study(Settings):
 
     def deadline(self, action: str) -> float:
         """Seconds within which an institution has to answer an action."""
-        return self.deadlines.get(action, self.deadlines.get("other", _DEADLINES.get(action, DEADLINE)))
+        return self.deadlines.get(action, self.deadlines.get(OTHER_ACTIONS, _DEADLINES.get(action, DEADLINE)))
 
     def without(self, names: Collection[str]) -> "Study":
         """The same study without some institutions; whether its recipe can do without them, the recipe checks."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fedrisk import layout
 from fedrisk.cli.common import AsJson, StudyFile
 from fedrisk.cli.hub import HubFolder, hub_app
 from fedrisk.cli.output import alert, note, out, tell, tell_json
@@ -33,6 +34,7 @@ def serve(hub: HubFolder) -> None:
     from fedrisk.engine.hub_serve import serve as until_stopped
 
     home = HubHome.load(hub)
+    layout.HUB.open(home.path)
     logs.start(home.log, "hub")
     until_stopped(home, ready=lambda: _say_who(home, f"{check_certificate(home):%Y-%m-%d}"))
 

@@ -30,17 +30,8 @@ class Engine(StrEnum):
 EngineOption = Annotated[
     Engine,
     typer.Option(
-        help="in-process (quick); flower: the same app on Flower's simulation engine; deployment: between the nodes of a "
-        "hub that serves on this machine, once all have agreed."
-    ),
-]
-HubOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--hub",
-        envvar="FEDRISK_HUB",
-        help="With --engine deployment: the hub's folder, for example /srv/hub.",
-        show_default=False,
+        help="in-process (quick); flower: the same app on Flower's simulation engine; deployment: over the hub that "
+        "serves on this machine, once its members have agreed (see --hub)."
     ),
 ]
 ResearchSeed = Annotated[
@@ -73,6 +64,15 @@ Resume = Annotated[
     ),
 ]
 
+HubOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--hub",
+        envvar="FEDRISK_HUB",
+        help="With --engine deployment: the hub's folder, for example /srv/hub.",
+    ),
+]
+
 
 def run(
     study_file: StudyFile,
@@ -86,12 +86,14 @@ def run(
     again: Again = False,
     hub: HubOption = None,
 ) -> None:
-    """Run a study: on this machine, every institution a Flower node, or between the nodes of a hub."""
+    """Run a study: on this machine, every institution a Flower node, or with --engine deployment over a hub."""
     if engine is Engine.DEPLOYMENT:
-        if institutions or resume or baselines or hub is None:
+        if institutions or resume or baselines:
             raise typer.BadParameter(
-                "--engine deployment takes --hub, and no --institutions, --resume (fedrisk hub resume) or --baselines"
+                "--institutions, --resume and --baselines are for one machine; see fedrisk hub resume"
             )
+        if hub is None:
+            raise typer.BadParameter("--engine deployment needs --hub, the hub's folder on this machine")
         from fedrisk.cli.hub_serve import propose_and_wait
 
         propose_and_wait(hub, study_file, folder, overrides or [], research_seed=research_seed, again=again)

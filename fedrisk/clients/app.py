@@ -20,6 +20,7 @@ from fedrisk.clients import align, common_view, proposals, roster
 from fedrisk.clients.describe import Closed, Described, close, describe
 from fedrisk.clients.hand_over import HAND_OVER
 from fedrisk.clients.node import Node
+from fedrisk.clients.observed import OBSERVED
 from fedrisk.clients.resend import Incoming, goes_by
 from fedrisk.clients.trail import Message, record_later, record_refusal, record_request
 from fedrisk.errors import LATER, ConfigError, FedriskError, StoreError, VersionError, code_of
@@ -48,6 +49,7 @@ SHARED: tuple[Action, ...] = (
     ),
     Action(name="close", serve=close, form=Form(body=Closed), in_attempt=False),
     HAND_OVER,
+    OBSERVED,
 )
 """What every node answers, whatever the recipe."""
 
@@ -91,7 +93,7 @@ def serve(name: str, message: FlowerMessage, context: Context) -> FlowerMessage:
     except Exception as error:
         # The institution's file or its store cannot be opened: there is nowhere to write to.
         logging.getLogger("fedrisk").error("%s refused: %s", name, error)
-        return reply(refused(code_of(error)), message)
+        return reply(refused(LATER if goes_by(error) else code_of(error)), message)
 
 
 def _answer_or_refuse(node: Node, name: str, message: FlowerMessage) -> Payload:
@@ -110,16 +112,21 @@ def _answer_or_refuse(node: Node, name: str, message: FlowerMessage) -> Payload:
 
 def _answer_with_room(node: Node, name: str, payload: Payload) -> Payload:
     """The answer; once more where the disk is full and the attempt kept room. All messages may be asked twice."""
-    with contextlib.suppress(StoreError):
+    try:
         return _answer(node, name, payload)
-    _give_back_room(node, payload)
+    except StoreError:
+        if not _give_back_room(node, payload):
+            raise
+    # Outside the handler, so that the first error does not become the context of a second one.
     return _answer(node, name, payload)
 
 
-def _give_back_room(node: Node, request: Payload) -> None:
-    """Let go of the room that the attempt kept on the disk, once the disk is full."""
-    with contextlib.suppress(FedriskError):
-        node.store.attempt(str(request.body.get("attempt"))).give_back_room()
+def _give_back_room(node: Node, request: Payload) -> bool:
+    """Let go of the room that the attempt kept on the disk, once the disk is full; whether there was any."""
+    try:
+        return node.store.attempt(str(request.body.get("attempt"))).give_back_room()
+    except FedriskError:
+        return False
 
 
 def _answer(node: Node, name: str, payload: Payload) -> Payload:

@@ -108,9 +108,9 @@ class Incoming:
         return state.kept_answer(self.asked) if state is not None and self._again else None
 
     def keep(self, answer: Payload) -> None:
-        """Put its answer on the disk, before it is sent. Not where it says that the institution is no member."""
+        """Put its answer on the disk, before it is sent; of an attempt that is over nothing more is kept."""
         state = self._state
-        if state is not None:
+        if state is not None and not state.over:
             state.keep_answer(self.asked, answer)
 
     def record_answer(self, answer: Payload) -> None:

@@ -122,12 +122,12 @@ def connect(
     *,
     stop: threading.Event,
     patience: float | None = None,
-    beat: Callable[[], None] = lambda: None,
+    news: Callable[["LinkState"], None] = lambda _: None,
 ) -> Iterator["FleetLink"]:
     """A connection to the hub for as long as the context lasts; then the hub hears that this node is gone.
 
     stop: once set, nothing is waited for any more. patience: seconds for which a hub that is away is waited for; None
-    is for ever. beat: called after each sign of life.
+    is for ever. news: told how the connection is whenever that changes, by whichever thread.
 
     Raises:
         LaterError: the hub is away, or the clocks differ too much.
@@ -136,7 +136,7 @@ def connect(
     """
     check_flower()
     key = load_key(fleet.key)
-    link = FleetLink(fleet, key, stop, beat)
+    link = FleetLink(fleet, key, stop, news)
     try:
         link.begin(patience)
         yield link
@@ -152,10 +152,14 @@ class FleetLink:
     """A connection to the hub; errors of the network are waited out, what cannot be waited out is raised."""
 
     def __init__(
-        self, fleet: Fleet, key: ec.EllipticCurvePrivateKey, stop: threading.Event, beat: Callable[[], None]
+        self,
+        fleet: Fleet,
+        key: ec.EllipticCurvePrivateKey,
+        stop: threading.Event,
+        news: Callable[[LinkState], None],
     ) -> None:
         self.state = LinkState(since=time.time())
-        self._fleet, self._stop, self._beat = fleet, stop, beat
+        self._fleet, self._stop, self._news = fleet, stop, news
         self._public = public_key_to_bytes(key.public_key())
         hub_probe.trusted(fleet.ca)
         self._client = FleetHttpClient.from_server_address(
@@ -297,7 +301,6 @@ class FleetLink:
             self._heard = _uptime()
             self._claim.touch()
         self._now_connected()
-        self._beat()
 
     def _announced_anew(self) -> bool:
         # An earlier sign of ours may have reached the hub although its answer did not reach us.
@@ -464,12 +467,14 @@ class FleetLink:
         if self.state.connected or self.state.reason is None:
             self.state.connected, self.state.since, self.state.reason = False, time.time(), reason
             log.warning("the hub is away: %s", reason, extra={"event": "hub_away"})
+            self._news(self.state)
 
     def _now_connected(self) -> None:
         self._failures, self._quiet_until = 0, 0.0
         if not self.state.connected:
             self.state.connected, self.state.since, self.state.reason = True, time.time(), None
             log.info("connected to the hub at %s", self._fleet.hub, extra={"event": "hub_connected"})
+            self._news(self.state)
 
     def _pause(self) -> float:
         """Seconds until the next try: twice as long each time, spread so that nodes do not come all at once."""

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Protocol
 
 from fedrisk.clients.assessment import price_of
-from fedrisk.deploy.kit import kind_of
 from fedrisk.engine.checked import Check, Line
 from fedrisk.errors import ConfigError, EnvelopeError, FedriskError, VersionError
 from fedrisk.findings import Finding
@@ -168,7 +167,7 @@ def _rules_of(study: Study, member: Member, hub: Hub) -> Iterator[Rule]:
 
 def _check_role(study: Study, member: Member) -> None:
     asked = study.role_of(member.name)
-    if asked not in (member.role, kind_of(member.role)):
+    if asked != member.role:
         raise ConfigError(
             f"study {study.name} calls {member.name} a {asked}, and it is in the consortium as a {member.role}; "
             "correct the study"

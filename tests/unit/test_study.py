@@ -408,3 +408,23 @@ def test_a_pull_without_end_is_refused():
     with pytest.raises(ValidationError, match="training.proximal must be finite"):
         Training(mode="silo", proximal=math.inf)
     assert Training(mode="silo", proximal=1e9, learning_rate=1000.0).proximal == 1e9
+
+
+def test_deadlines_by_action_leave_the_digest_of_studies_without_them():
+    plain = {
+        "name": "s",
+        "purpose": "credit_scoring",
+        "privacy": {"epsilon": 1},
+        "institutions": [{"name": "b1", "role": "bank"}],
+    }
+    study = study_from(plain)
+    assert "deadlines" not in study.model_dump(mode="json")
+    assert study.digest() == study_from({**plain, "deadlines": {}}).digest()
+    assert (study.deadline("release"), study.deadline("pseudonyms")) == (600, 3600)
+    own = study_from({**plain, "deadlines": {"release": 30, "other": 60}})
+    assert [own.deadline(a) for a in ("release", "mask", "pseudonyms")] == [30, 60, 60]
+    assert own.digest() != study.digest() and study_from(own.model_dump(mode="json")) == own
+    with pytest.raises(ConfigError, match=r"deadlines\.relaese is of no action of recipe scorecard"):
+        study_from({**plain, "deadlines": {"relaese": 30}})
+    with pytest.raises(ConfigError, match="deadlines"):
+        study_from({**plain, "deadlines": {"release": 0}})

@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 from flwr.app import Error, Message, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
 
 from fedrisk.engine.in_process_grid import InProcessGrid
-from fedrisk.errors import EnvelopeError, PeerError, ProtocolError
+from fedrisk.errors import EnvelopeError, LostError, PeerError, ProtocolError
 from fedrisk.protocol.common_view import Part, first_digest, next_digest, split
 from fedrisk.protocol.payload import Payload, from_record, refused, reply
 from fedrisk.secure.identity import EphemeralKey, IdentityKey
 from fedrisk.server.envelope_file import LEAST, RelayedBlobs
 from fedrisk.server.exchange import Exchange
+from fedrisk.server.hub import Hub
+from fedrisk.server.journal import Journal
 
 ATTEMPT, DIGEST = "a" * 32, "d" * 64
 NAMES = ("bank", "tax")
@@ -363,3 +366,121 @@ def test_codes_go_to_those_whom_they_are_for():
     ask_all(exchange)
     assert received(exchange, 10)[1] == {"tax": {"number": 1, "code": "c" * 64}}
     assert received(exchange, 11)[1] == {"bank": {"number": 1, "code": "a" * 64}}
+
+
+# --- nodes with names ---------------------------------------------------------------------------------------
+
+
+class NamedGrid(FakeGrid):
+    """As a SuperLink that knows under which names nodes were registered."""
+
+    def get_nodes(self):
+        names = {10: "bank", 11: "tax", 7: "stranger"}
+        return [NodeInfo(node_id=node, name=names[node]) for node in self.nodes]
+
+
+def test_a_study_is_described_to_its_members_alone():
+    nodes, pins = consortium()
+    grid = NamedGrid(nodes)
+    answers = Exchange(grid, ATTEMPT).roll_call(NAMES, Payload({"attempt": ATTEMPT}), pins, DIGEST)
+    assert set(answers) == set(NAMES) and {node for node, _, _ in grid.asked} == {10, 11}
+
+
+def test_a_name_alone_makes_no_member():
+    """The pinned key decides: a node that was registered under a member's name and signs with another key is refused."""
+    nodes, pins = consortium()
+    nodes[11].identity = IdentityKey.generate()
+    with pytest.raises(EnvelopeError):
+        Exchange(NamedGrid(nodes), ATTEMPT).roll_call(NAMES, Payload({"attempt": ATTEMPT}), pins, DIGEST)
+
+
+def test_whose_node_is_missing_is_told():
+    nodes, pins = consortium()
+    with pytest.raises(PeerError, match=r"1 nodes are connected.*\(of tax\)"):
+        Exchange(NamedGrid({10: nodes[10], 7: nodes[7]}), ATTEMPT, timeout=0.3).roll_call(
+            NAMES, Payload({"attempt": ATTEMPT}), pins, DIGEST
+        )
+
+
+# --- after a stop -------------------------------------------------------------------------------------------
+
+
+def begun(tmp_path, nodes, pins):
+    """An exchange with a journal, as a new process makes it; members are found once they are asked."""
+    exchange = Exchange(NamedGrid(nodes), ATTEMPT, timeout=5.0, journal=Journal.of(Hub(tmp_path), ATTEMPT))
+    (tmp_path / "runs" / ATTEMPT / "journal").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "runs" / ATTEMPT / "journal" / "seed").write_bytes(b"s" * 32)
+    exchange.expect(NAMES, Payload({"attempt": ATTEMPT}), pins, DIGEST)
+    return exchange
+
+
+def test_who_has_answered_is_not_asked_again(tmp_path):
+    nodes, pins = consortium(tax={"mask": LOST})
+    with pytest.raises(LostError):
+        begun(tmp_path, nodes, pins)("mask", "masks", requests())
+    nodes[11].odd.clear()
+    exchange = begun(tmp_path, nodes, pins)
+    answers = exchange("mask", "masks", requests())
+    assert list(answers) == list(NAMES)
+    assert [(n, a) for n, a, _ in exchange._grid.asked] == [(11, "describe"), (11, "mask")]
+    again = begun(tmp_path, nodes, pins)
+    assert {n: a.digest() for n, a in again("mask", "masks", requests()).items()} == {
+        n: a.digest() for n, a in answers.items()
+    }
+    assert again._grid.asked == [] and again.exchanges == exchange.exchanges == 1
+    assert again.draw("x") == exchange.draw("x") != exchange.draw("y")
+
+
+def test_who_was_left_out_stays_left_out(tmp_path):
+    nodes, pins = consortium(tax={"step": LOST})
+    assert list(begun(tmp_path, nodes, pins).gather("step", "a step", requests())) == ["bank"]
+    nodes[11].odd.clear()
+    assert list(begun(tmp_path, nodes, pins).gather("step", "a step", requests())) == ["bank"]
+
+
+def test_an_exchange_with_too_few_is_not_over(tmp_path):
+    nodes, pins = consortium(tax={"step": LOST})
+    assert list(begun(tmp_path, nodes, pins).gather("step", "a step", requests(), fewest=2)) == ["bank"]
+    nodes[11].odd.clear()
+    exchange = begun(tmp_path, nodes, pins)
+    assert list(exchange.gather("step", "a step", requests(), fewest=2)) == list(NAMES)
+    assert 10 not in [node for node, _, _ in exchange._grid.asked]
+
+
+def test_a_refusal_is_not_kept(tmp_path):
+    nodes, pins = consortium(tax={"mask": refused("data")})
+    for _ in range(2):
+        exchange = begun(tmp_path, nodes, pins)
+        with pytest.raises(PeerError, match=r"refused by tax \(data\)"):
+            exchange("mask", "masks", requests())
+        assert (11, "mask") in [(node, action) for node, action, _ in exchange._grid.asked]
+
+
+def test_what_a_part_came_to_takes_its_place_with_the_view(tmp_path):
+    nodes, pins = consortium()
+    codes = {"number": 1, "codes": {"tax": "a" * 64}}
+    nodes[10].odd["mask"] = Payload({"confirm": codes})
+
+    def part(exchange):
+        def make():
+            exchange.begin_view(DIGEST)
+            exchange.tell("one", {"x": 1})
+            ask_all(exchange)
+            return Payload({"made": 1}, {"array": np.arange(3)})
+
+        return make
+
+    first = begun(tmp_path, nodes, pins)
+    made = [first.once("part", part(first))]
+    again = begun(tmp_path, nodes, pins)
+    made.append(again.once("part", part(again)))
+    assert [(m.body, m.array("array").tolist()) for m in made] == 2 * [({"made": 1}, [0, 1, 2])]
+    assert again._grid.asked == []
+    assert not list((tmp_path / "runs" / ATTEMPT / "journal").glob("001-*"))
+    for exchange in (first, again):
+        exchange.tell("two", {"x": 2})
+        nodes[10].odd.clear()
+        exchange("release", "sums", requests(round="two"))
+        assert exchange.told == 2
+    assert first.view == again.view and first.exchanges == again.exchanges == 2
+    assert first._told == again._told and first._codes == again._codes
