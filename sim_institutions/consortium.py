@@ -303,7 +303,7 @@ def approve(consortium: Consortium, name: str) -> None:
 
     wait_until(f"{name} has heard of the study", there, consortium.serving[name])
     consortium.screen.said(member.run("node", "proposals", "node", found[0]).out, most=30)
-    consortium.screen.said(member.run("node", "approve", "node", found[0]).out)
+    consortium.screen.said(member.run("node", "approve", "node", found[0]).out, most=2)
 
 
 def quiet(machine: Machine, *words: str) -> str:
@@ -311,7 +311,7 @@ def quiet(machine: Machine, *words: str) -> str:
     return dataclasses.replace(machine, show=None).run(*words).out
 
 
-def wait_for_run(consortium: Consortium, seconds: float = 120.0) -> str:
+def wait_for_run(consortium: Consortium, seconds: float = 900.0) -> str:
     """Wait until the one proposal is over; its id. Failed where it did not finish."""
     ended: dict[str, Any] = {}
 
