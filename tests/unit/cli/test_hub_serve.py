@@ -125,4 +125,3 @@ def test_a_proposal_is_taken_back(fedrisk, hub):
     assert code == 0
     assert "is withdrawn" in out
     assert Proposals(hub.hub).find(proposal.id).state == "withdrawn"
-    assert fedrisk("hub", "withdraw", hub.home.path, proposal.id)[0] == 3
