@@ -54,6 +54,7 @@ HEARTBEAT = LAPSE / 2
 
 _LONGEST_WAIT = 20.0
 _LAST_TRIES = 10.0
+_GLITCH = 5.0
 
 log = logging.getLogger("fedrisk")
 
@@ -173,10 +174,10 @@ class FleetLink:
         self._node: node_pb2.Node | None = None
         self._ended = threading.Event()
         self._fault: FedriskError | None = None
-        self._failures, self._quiet_until = 0, 0.0
+        self._failures, self._failing, self._quiet_until = 0, 0.0, 0.0
         self._heard, self._tried = 0.0, 0.0
         self._twin_seen = False
-        self._lock = threading.Lock()
+        self._lock, self._changing = threading.Lock(), threading.Lock()
         self._thread = threading.Thread(target=self._stay_alive, name="fedrisk-heartbeat", daemon=True)
 
     # ---- beginning and end
@@ -463,18 +464,25 @@ class FleetLink:
         return LaterError(f"the hub at {self._fleet.hub} answers with HTTP {status}; ask its operator")
 
     def _away(self, reason: str) -> None:
-        self._failures += 1
-        if self.state.connected or self.state.reason is None:
+        """A request failed; said once, and not for a single one that a busy hub let wait."""
+        with self._changing:
+            self._failures += 1
+            self._failing = self._failing or time.monotonic()
+            known = self.state.reason is not None and not self.state.connected
+            if known or (self.state.connected and time.monotonic() - self._failing < _GLITCH):
+                return
             self.state.connected, self.state.since, self.state.reason = False, time.time(), reason
-            log.warning("the hub is away: %s", reason, extra={"event": "hub_away"})
-            self._news(self.state)
+        log.warning("the hub is away: %s", reason, extra={"event": "hub_away"})
+        self._news(self.state)
 
     def _now_connected(self) -> None:
-        self._failures, self._quiet_until = 0, 0.0
-        if not self.state.connected:
+        with self._changing:
+            self._failures, self._failing, self._quiet_until = 0, 0.0, 0.0
+            if self.state.connected:
+                return
             self.state.connected, self.state.since, self.state.reason = True, time.time(), None
-            log.info("connected to the hub at %s", self._fleet.hub, extra={"event": "hub_connected"})
-            self._news(self.state)
+        log.info("connected to the hub at %s", self._fleet.hub, extra={"event": "hub_connected"})
+        self._news(self.state)
 
     def _pause(self) -> float:
         """Seconds until the next try: twice as long each time, spread so that nodes do not come all at once."""
