@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -100,7 +101,7 @@ def _copied(folder: Path, found: int) -> Path:
     copy = folder.with_name(f"{folder.name}.layout-{found}.{now}")
     draft = folder.with_name(f".{copy.name}")
     try:
-        shutil.copytree(folder, draft, symlinks=True)
+        shutil.copytree(folder, draft, symlinks=True, ignore=_sockets)
     except (OSError, shutil.Error) as error:
         shutil.rmtree(draft, ignore_errors=True)
         raise StoreError(
@@ -108,6 +109,11 @@ def _copied(folder: Path, found: int) -> Path:
         ) from error
     os.replace(draft, copy)
     return copy
+
+
+def _sockets(folder: str, names: list[str]) -> list[str]:
+    """What is no content of a folder: sockets of processes."""
+    return [name for name in names if stat.S_ISSOCK(os.lstat(os.path.join(folder, name)).st_mode)]
 
 
 def too_new(what: str, folder: Path, release: object) -> StoreError:

@@ -122,9 +122,10 @@ class Consortium:
             *(f"--words={words_in(said, 'of the hub')}", f"--health={self.ports[name]}"),
         )
         self.screen.said(made.out, most=1)
-        self.words[name] = words_in(made.out, "of this request")
         self.carry(request, member, self.hub)
-        done = self.hub.run("hub", "admit", "hub", request, f"--words={self.words[name]}")
+        done = self.hub.run(
+            "hub", "admit", "hub", request, f"--words={words_in(made.out, 'of this request')}"
+        )
         self.screen.said(done.out, most=1)
 
     def accept(self, name: str) -> None:
@@ -278,6 +279,10 @@ def accept_all(consortium: Consortium) -> None:
         consortium.serve_node(name)
     for name, member in consortium.members.items():
         wait_until(f"{name} has a roster", lambda m=member: pending(m), consortium.serving[name])
+        # What its own node shows of itself is what its people read to the others.
+        changes = json.loads(quiet(member, "node", "roster", "node", "--json"))["changes"]
+        consortium.words[name] = next(change["words"] for change in changes if change["name"] == name)
+    for name in consortium.members:
         consortium.accept(name)
 
 
@@ -298,7 +303,7 @@ def approve(consortium: Consortium, name: str) -> None:
 
     wait_until(f"{name} has heard of the study", there, consortium.serving[name])
     consortium.screen.said(member.run("node", "proposals", "node", found[0]).out, most=30)
-    consortium.screen.said(member.run("node", "approve", "node", found[0]).out)
+    consortium.screen.said(member.run("node", "approve", "node", found[0]).out, most=2)
 
 
 def quiet(machine: Machine, *words: str) -> str:
@@ -306,7 +311,7 @@ def quiet(machine: Machine, *words: str) -> str:
     return dataclasses.replace(machine, show=None).run(*words).out
 
 
-def wait_for_run(consortium: Consortium, seconds: float = 120.0) -> str:
+def wait_for_run(consortium: Consortium, seconds: float = 900.0) -> str:
     """Wait until the one proposal is over; its id. Failed where it did not finish."""
     ended: dict[str, Any] = {}
 

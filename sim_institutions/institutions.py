@@ -95,8 +95,11 @@ def _guarantor(block: Block, rng: np.random.Generator, number: int) -> Observati
     return views.guarantor(block, number, rng)
 
 
-def _holder(name: str, title: str, view: View, *templates: str, **more: Any) -> Office:
-    return Office(name=name, kind="holder", title=title, templates=templates, view=view, **more)
+def _holder(name: str, title: str, view: View, *templates: str, kind: str = "holder", **more: Any) -> Office:
+    return Office(name=name, kind=kind, title=title, templates=templates, view=view, **more)
+
+
+_bureau = partial(_holder, kind="bureau")
 
 
 def _series(name: str, unit: str, high: float) -> dict[str, Any]:
@@ -141,11 +144,11 @@ _HOLDERS = {
             "environment",
             style="lower",
         ),
-        _holder("bureau_supply", "a credit bureau: supply chains", views.bureau_supply, "supply_chain"),
-        _holder(
+        _bureau("bureau_supply", "a credit bureau: supply chains", views.bureau_supply, "supply_chain"),
+        _bureau(
             "bureau_utilities", "a credit bureau: water, gas, rent", views.bureau_utilities, "water_gas_rent"
         ),
-        _holder(
+        _bureau(
             "bureau_conduct",
             "a credit bureau: conduct and innovation",
             views.bureau_conduct,
@@ -168,6 +171,7 @@ _HOLDERS = {
                 f"guarantee institution number {i + 1}",
                 partial(_guarantor, number=i),
                 "guarantee",
+                kind="guarantor",
             )
             for i in range(8)
         ),

@@ -192,7 +192,7 @@ def answers(port: int, path: str = "/ready") -> bool:
 
 
 def wait_until(
-    what: str, true: Callable[[], bool], service: Service | None = None, seconds: float = 60.0
+    what: str, true: Callable[[], bool], service: Service | None = None, seconds: float = 300.0
 ) -> None:
     """Look again every .1 s; Failed after so many seconds, or where the service has ended meanwhile."""
     end = time.monotonic() + seconds

@@ -39,7 +39,7 @@ class Sample:
 
     def features(self, institutions: Sequence[str]) -> tuple[Floats, list[str]]:
         """The columns of the institutions' dictionaries as a matrix (n, columns), and their names."""
-        described = {o.name if o.kind == "holder" else "bank": o for o in offices(self.profile)}
+        described = {"bank" if o.kind == "bank" else o.name: o for o in offices(self.profile)}
         keys = [(i, c["name"]) for i in institutions for c in described[i].columns]
         return np.stack([self.columns[k] for k in keys], axis=1), [".".join(k) for k in keys]
 

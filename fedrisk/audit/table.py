@@ -28,6 +28,9 @@ from fedrisk.errors import ConfigError, EnvelopeError
 ACTION = "disclosures"
 """The action by which a hub asks for a table; entries of it are in no table."""
 
+TABLES_FILE = "disclosures.json"
+"""Name of a file with the tables of a study's members."""
+
 MOST_LINES = 1 << 18
 """More lines than any attempt has."""
 
@@ -160,6 +163,16 @@ class SignedTable:
             raise EnvelopeError(
                 "a table of what left an institution is malformed; ask its institution for it again"
             ) from None
+
+
+def tables_to_json(tables: Iterable[SignedTable]) -> bytes:
+    """Signed tables as a file."""
+    return json.dumps({"tables": [table.to_dict() for table in tables]}).encode() + b"\n"
+
+
+def tables_from_json(content: bytes) -> tuple[SignedTable, ...]:
+    """Inverse of `tables_to_json`, nothing verified; ValueError, TypeError, KeyError or EnvelopeError."""
+    return tuple(SignedTable.from_dict(plain) for plain in json.loads(content)["tables"])
 
 
 def _checked(plain: Mapping[str, Any]) -> SignedTable:

@@ -16,7 +16,6 @@ import typer
 from fedrisk.cli import (
     hub_check,
     hub_members,
-    hub_proposals,
     hub_serve,
     keys,
     node_check,
@@ -69,8 +68,7 @@ for _command in (
 ):
     app.command()(_command)
 # Commands of a group in files of their own are there once these are imported.
-_ = hub_check, hub_members, hub_proposals, hub_serve
-_ = node_check, node_join, node_proposals, node_serve
+_ = (hub_check, hub_members, hub_serve, node_check, node_join, node_proposals, node_serve)
 app.add_typer(init_app, name="init")
 app.add_typer(dictionary_app, name="dictionary")
 app.add_typer(runs_app, name="runs")

@@ -42,10 +42,6 @@ def hub_init(
             "--listen", help="HOST:PORT to listen on; default: all addresses. Example: 10.0.0.5:9490."
         ),
     ] = None,
-    control: Annotated[
-        int | None,
-        typer.Option("--control", help="Loopback port of Flower's own interfaces, for example 9491."),
-    ] = None,
     health: Annotated[
         int | None, typer.Option("--health", help="Loopback port of health and metrics, for example 9492.")
     ] = None,
@@ -53,7 +49,7 @@ def hub_init(
     """Make a hub's folder: its certificate authority, certificate, identity, and an empty roster."""
     from fedrisk.server.membership import make_hub, words_of_hub
 
-    given = {"name": name, "address": address, "listen": listen, "control": control, "health": health}
+    given = {"name": name, "address": address, "listen": listen, "health": health}
     home = make_hub(hub, {key: value for key, value in given.items() if value is not None})
     tell(f"hub of {home.name}: {home.path}")
     tell(f"words of the hub: {words_of_hub(home)}")

@@ -3,12 +3,13 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fedrisk import layout
 from fedrisk.cli.common import AsJson, StudyFile
 from fedrisk.cli.hub import HubFolder, hub_app
 from fedrisk.cli.output import alert, note, out, tell, tell_json
@@ -33,6 +34,7 @@ def serve(hub: HubFolder) -> None:
     from fedrisk.engine.hub_serve import serve as until_stopped
 
     home = HubHome.load(hub)
+    layout.HUB.open(home.path)
     logs.start(home.log, "hub")
     until_stopped(home, ready=lambda: _say_who(home, f"{check_certificate(home):%Y-%m-%d}"))
 
@@ -126,6 +128,31 @@ def submit(
     with _progress() as report:
         ended = follow(home, proposal, said=_say_state, report=report)
     _print_results(home, results_of(home, ended), folder, again)
+
+
+def propose_and_wait(
+    hub: Path,
+    study_file: Path,
+    folder: Path,
+    overrides: Sequence[str],
+    *,
+    research_seed: int | None,
+    again: bool,
+) -> None:
+    """Propose a study, wait until all agreed and it was run, and write its results."""
+    from fedrisk.deploy.hub_home import HubHome
+    from fedrisk.engine.deployment import run_deployed
+    from fedrisk.recipes import load_study
+
+    home, study = HubHome.load(hub), load_study(study_file, overrides)
+    _prepare(folder, again)
+    if research_seed is not None:
+        alert(" research run: no privacy ", "bold white on red")
+    with _progress() as report:
+        results = run_deployed(
+            study, home, research_seed=research_seed, again=again, said=_say_state, report=report
+        )
+    _print_results(home, results, folder, again)
 
 
 def _prepare(folder: Path | None, again: bool) -> None:
@@ -262,7 +289,7 @@ Id = Annotated[
 
 @hub_app.command("withdraw")
 def withdraw(hub: HubFolder, name: Id) -> None:
-    """Take a proposal back that does not run yet; its members see it lapse."""
+    """Take a proposal back that does not run; its members hear that nobody has to decide any more."""
     from fedrisk.deploy.hub_home import HubHome
     from fedrisk.server.hub import Hub
     from fedrisk.server.proposals import Proposals

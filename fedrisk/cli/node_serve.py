@@ -4,12 +4,13 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedrisk import layout
 from fedrisk.cli.common import AsJson
 from fedrisk.cli.node import NodeFolder, node_app
 from fedrisk.cli.output import note, out, plain_table, tell, tell_json
@@ -47,6 +48,7 @@ def node_serve(
     from fedrisk.deploy.serving import serving
 
     home = NodeHome.load(node)
+    layout.NODE.open(home.path)
     institution = Node.open(home.institution)
     _of_this_folder(institution, home)
     _start_log(home)
@@ -63,29 +65,26 @@ def _serve(home: "NodeHome", status: "Status", watch: "NodeWatch", stop: threadi
 
     # A node that was connected before knows that its address is right, and waits for as long as it takes.
     patience = ONCE if once else None if home.claim.exists() else PATIENCE
-    with fleet.connect(_fleet(home), stop=stop, patience=patience) as link:
-        news = _teller(link.state, status)
-        watch.connected(link.state)
 
-        def turn() -> None:
-            watch.turn()
-            news()
+    def news(state: "LinkState") -> None:
+        _tell_news(state, status)
+
+    with fleet.connect(_fleet(home), stop=stop, patience=patience, news=news) as link:
+        watch.connected(link.state)
 
         def served(about: resident.Served) -> None:
             watch.served(about)
             status.say(last_message=time.time(), last_action=about.action)
 
-        count = resident.serve(
+        return resident.serve(
             link,
             app,
             resident.context_of(home.institution),
             stop=stop,
             once=once,
-            turn=turn,
+            turn=watch.turn,
             served=served,
         )
-        news()
-    return count
 
 
 def _fleet(home: "NodeHome") -> "Fleet":
@@ -112,24 +111,16 @@ def _of_this_folder(institution: "Node", home: "NodeHome") -> None:
         )
 
 
-def _teller(state: "LinkState", status: "Status") -> Callable[[], None]:
-    """Says to the status file, and to whoever reads the output, how the connection is, where that changed."""
-    said: dict[str, Any] = {}
-
-    def tell_news() -> None:
-        if said.get("since") == state.since and said.get("connected") == state.connected:
-            return
-        said.update(since=state.since, connected=state.connected)
-        status.say(
-            connected=state.connected,
-            since=state.since,
-            reason=state.reason,
-            ahead=state.ahead,
-            certificate_until=state.certificate_until,
-        )
-        note("connected to the hub" if state.connected else f"waiting: {state.reason or 'not connected yet'}")
-
-    return tell_news
+def _tell_news(state: "LinkState", status: "Status") -> None:
+    """Says to the status file, and to whoever reads the output, how the connection is."""
+    status.say(
+        connected=state.connected,
+        since=state.since,
+        reason=state.reason,
+        ahead=state.ahead,
+        certificate_until=state.certificate_until,
+    )
+    note("connected to the hub" if state.connected else f"waiting: {state.reason}")
 
 
 @contextlib.contextmanager
@@ -222,6 +213,8 @@ def _own(home: "NodeHome") -> dict[str, Any]:
     try:
         node = Node.load(home.institution)
         found["name"] = node.name
+        days = node.institution.policy.approval_days
+        found["proposals_waiting"] = len(node.store.proposals.waiting(datetime.now(UTC), days))
         found["epsilon_left"] = epsilon_down(node.ledger.report().left.mu)
     except NothingYet:
         # No study has used it: the whole cap is left.

@@ -24,10 +24,15 @@ class Engine(StrEnum):
 
     IN_PROCESS = "in-process"
     FLOWER = "flower"
+    DEPLOYMENT = "deployment"
 
 
 EngineOption = Annotated[
-    Engine, typer.Option(help="in-process (quick), or flower: the same app on Flower's simulation engine.")
+    Engine,
+    typer.Option(
+        help="in-process (quick); flower: the same app on Flower's simulation engine; deployment: over the hub that "
+        "serves on this machine, once its members have agreed (see --hub)."
+    ),
 ]
 ResearchSeed = Annotated[
     int | None,
@@ -59,6 +64,15 @@ Resume = Annotated[
     ),
 ]
 
+HubOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--hub",
+        envvar="FEDRISK_HUB",
+        help="With --engine deployment: the hub's folder, for example /srv/hub.",
+    ),
+]
+
 
 def run(
     study_file: StudyFile,
@@ -70,8 +84,20 @@ def run(
     baselines: Baselines = None,
     resume: Resume = False,
     again: Again = False,
+    hub: HubOption = None,
 ) -> None:
-    """Run a study on this machine, every institution a Flower node: in this process, or on Flower's simulation."""
+    """Run a study: on this machine, every institution a Flower node, or with --engine deployment over a hub."""
+    if engine is Engine.DEPLOYMENT:
+        if institutions or resume or baselines:
+            raise typer.BadParameter(
+                "--institutions, --resume and --baselines are for one machine; see fedrisk hub resume"
+            )
+        if hub is None:
+            raise typer.BadParameter("--engine deployment needs --hub, the hub's folder on this machine")
+        from fedrisk.cli.hub_serve import propose_and_wait
+
+        propose_and_wait(hub, study_file, folder, overrides or [], research_seed=research_seed, again=again)
+        return
     from fedrisk import api
     from fedrisk.cli.progress import Progress
     from fedrisk.report.text import main_figures, summary

@@ -23,7 +23,7 @@ from fedrisk.clients.evaluation_key import check_stated, secret_key, stated_key
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import labelled_rows
 from fedrisk.clients.witness import check_heads
-from fedrisk.errors import ProtocolError, QuotaError
+from fedrisk.errors import EnvelopeError, ProtocolError, QuotaError
 from fedrisk.protocol.actions import Action, Disclosure, authority
 from fedrisk.protocol.form import MOST_ROWS, SEALED, Body, Form, Hex, Seed
 from fedrisk.protocol.payload import Payload
@@ -93,6 +93,11 @@ def _take_members(attempt: Attempt, told: Payload, request: Payload) -> dict[str
         verify(key, pins.of(name), name, study.digest(), attempt.state.id)
         if attempt.statements[name].role != study.role_of(name):
             raise ProtocolError(f"{name} states another role than the study says; agree on one")
+        if attempt.statements[name].roster != attempt.statements[attempt.name].roster:
+            raise EnvelopeError(
+                f"{name} accepted another roster than {attempt.name}: one of the two has not accepted the newest epoch "
+                "yet, or the hub told them different ones. Compare the words of the epoch (fedrisk node roster)"
+            )
     features_of_roles(study, attempt.statements)
     hub = SignedKey.from_dict(told.get("hub_key"))
     verify(hub, pins.of_hub(), HUB, study.digest(), attempt.state.id)

@@ -20,6 +20,7 @@ from fedrisk.clients import align, common_view, proposals, roster
 from fedrisk.clients.describe import Closed, Described, close, describe
 from fedrisk.clients.hand_over import HAND_OVER
 from fedrisk.clients.node import Node
+from fedrisk.clients.observed import OBSERVED
 from fedrisk.clients.resend import Incoming, goes_by
 from fedrisk.clients.trail import Message, record_later, record_refusal, record_request
 from fedrisk.errors import LATER, ConfigError, FedriskError, StoreError, VersionError, code_of
@@ -48,6 +49,7 @@ SHARED: tuple[Action, ...] = (
     ),
     Action(name="close", serve=close, form=Form(body=Closed), in_attempt=False),
     HAND_OVER,
+    OBSERVED,
 )
 """What every node answers, whatever the recipe."""
 

@@ -42,6 +42,9 @@ APPROVED_BY_RULE = "study_approved_by_rule"
 REFUSED = "study_refused"
 """Kinds of the trail's entries."""
 
+WITHDRAWN = "withdrawn"
+"""Code of a proposal that the hub took back."""
+
 MOST_MOVES = 10
 """How often another attempt may take an approval over, at most."""
 
@@ -112,6 +115,19 @@ def refuse_by_policy(node: Node, study: Study, asked: Asked, found: Assessment) 
         at=stamp(now_utc()),
         reason="; ".join(found.broken),
         code=found.code,
+        salt=secrets.token_hex(16),
+    )
+    return _decide(node, study, asked, decision, asked.mu)
+
+
+def taken_back(node: Node, study: Study, asked: Asked) -> Asked:
+    """What the hub has taken back, or another member refused, waits for nobody any more, and is not approved."""
+    decision = Decision(
+        state="refused",
+        by="hub",
+        who="the hub, which took it back,",
+        at=stamp(now_utc()),
+        code=WITHDRAWN,
         salt=secrets.token_hex(16),
     )
     return _decide(node, study, asked, decision, asked.mu)

@@ -59,6 +59,6 @@ def assess(node: Node, study: Study, recipe: Recipe, *, research: bool = False) 
 
 def price_of(study: Study, recipe: Recipe, name: str, *, research: bool = False) -> float:
     """Mu of a study at one of its members: the price does not depend on columns or rows. Errors as in ``assess``."""
-    if study.role_of(name) == "authority":
+    if not study.has_table(name):
         return 0.0
     return math.inf if research else recipe.plan(study, ()).price[name]

@@ -20,7 +20,7 @@ from fedrisk.clients.evaluation_key import own_statement
 from fedrisk.clients.label_rate import check_rate
 from fedrisk.clients.node import Node
 from fedrisk.clients.outlet import Charges
-from fedrisk.clients.roster import refuse_strangers
+from fedrisk.clients.roster import refuse_strangers, roster_of
 from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.clients.witness import refuse_marked, stated_heads
 from fedrisk.data.dictionary import Dictionary
@@ -92,7 +92,7 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
             study, node, len(table), labelled_rows(study, node, table), brought, evaluation_key(attempt)
         )
         body |= _for_report(attempt, plan)
-    stated = statement.model_dump(mode="json")
+    stated = statement.model_copy(update={"roster": roster_of(node, study)}).model_dump(mode="json")
     agreement = Agreement(
         table=None if table is None else table.digest,
         features=brought.features,

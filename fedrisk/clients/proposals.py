@@ -8,21 +8,32 @@ The same question again enters nothing in the trail, which would otherwise grow 
 a proposal comes, and when something is decided.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, StringConstraints
 
 from fedrisk.clients import approvals
-from fedrisk.clients.approvals import PROPOSED, Find, approve_by_rule, enter, refuse_by_policy, used_up
+from fedrisk.clients.approvals import (
+    PROPOSED,
+    WITHDRAWN,
+    Find,
+    approve_by_rule,
+    enter,
+    refuse_by_policy,
+    taken_back,
+    used_up,
+)
 from fedrisk.clients.assessment import assess
 from fedrisk.clients.describe import check_role
 from fedrisk.clients.node import Node
-from fedrisk.clients.roster import unsettled
 from fedrisk.clients.store.proposal_store import Asked, stamp
 from fedrisk.errors import PolicyError, ProtocolError
 from fedrisk.protocol.form import Body, Digest, Form, Seed
 from fedrisk.protocol.payload import Payload
+from fedrisk.recipe import Recipe
+from fedrisk.study import Study
 
 MOST_BYTES = 1 << 16
 """Size of a proposal at most: a study of a hundred members has a tenth of it."""
@@ -38,13 +49,14 @@ def _moment(text: str) -> str:
 
 
 class Terms(Body):
-    """What a hub says of a proposal; no price, since every institution works out its own."""
+    """What a hub says of a proposal; no price, since every institution works out its own. over: it was taken back."""
 
     id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
     study: dict[str, Any]
     digest: Digest
     research_seed: Seed | None
     deadline: Annotated[str, StringConstraints(max_length=40), AfterValidator(_moment)]
+    over: bool = False
 
 
 class Proposed(Body):
@@ -67,9 +79,27 @@ def propose(node: Node, request: Payload, *, find: Find) -> Payload:
             f"a proposal of more than {MOST_BYTES >> 10} kB came, and none has so much to say; it was not read"
         )
     terms = request.get("proposal")
+    study, recipe = _read(node, terms, find)
+    digest, over = study.digest(), bool(terms.get("over"))
+    store, days = node.store.proposals, node.institution.policy.approval_days
+    asked = store.get(str(terms["id"]))
+    if asked is None:
+        if over:
+            return _answer("refused", digest, WITHDRAWN)
+        if not store.has_room(approvals.now_utc(), days):
+            return _answer("refused", digest, FULL)
+        asked = _first(node, terms, study.model_dump(mode="json"), digest, request)
+    elif (asked.digest, asked.research_seed) != (digest, terms["research_seed"]):
+        raise ProtocolError("the id of a proposal was used before for another study; propose it anew")
+    if asked.stage(approvals.now_utc(), days) in ("waiting", "agreed"):
+        asked = taken_back(node, study, asked) if over else _decided(node, asked, study, recipe)
+    return _word(node, asked)
+
+
+def _read(node: Node, terms: Mapping[str, Any], find: Find) -> tuple[Study, Recipe]:
+    """The study and its recipe; errors as of ``propose``."""
     study, recipe = find(terms["study"])
-    digest = study.digest()
-    if digest != terms["digest"]:
+    if study.digest() != terms["digest"]:
         raise ProtocolError(
             f"the hub says another digest of study {study.name} than {node.name} computes; both must run the same "
             "version, and the hub must say of a study what it is"
@@ -77,24 +107,15 @@ def propose(node: Node, request: Payload, *, find: Find) -> Payload:
     if node.name not in study.members:
         raise PolicyError(f"study {study.name} was proposed to {node.name}, which is no member of it")
     check_role(study, node)
-    store, days = node.store.proposals, node.institution.policy.approval_days
-    asked = store.get(str(terms["id"]))
-    if asked is None:
-        if not store.has_room(approvals.now_utc(), days):
-            return _answer("refused", digest, FULL)
-        asked = _first(node, terms, study.model_dump(mode="json"), digest, request)
-    elif (asked.digest, asked.research_seed) != (digest, terms["research_seed"]):
-        raise ProtocolError("the id of a proposal was used before for another study; propose it anew")
-    if asked.stage(approvals.now_utc(), days) in ("waiting", "agreed"):
-        found = assess(node, study, recipe, research=asked.research_seed is not None)
-        if found.broken:
-            asked = refuse_by_policy(node, study, asked, found)
-        else:
-            asked = approve_by_rule(node, study, asked, found)
-            if unsettled(node, study):
-                # Once the roster is accepted here, keys are those that the others sign with.
-                return _answer("waiting", digest)
-    return _word(node, asked)
+    return study, recipe
+
+
+def _decided(node: Node, asked: Asked, study: Study, recipe: Recipe) -> Asked:
+    """The proposal, refused where the policy forbids it now, approved where a standing rule covers it."""
+    found = assess(node, study, recipe, research=asked.research_seed is not None)
+    if found.broken:
+        return refuse_by_policy(node, study, asked, found)
+    return approve_by_rule(node, study, asked, found)
 
 
 def _word(node: Node, asked: Asked) -> Payload:

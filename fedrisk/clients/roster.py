@@ -27,6 +27,7 @@ from fedrisk.protocol.actions import Action
 from fedrisk.protocol.form import Body
 from fedrisk.protocol.form import Form as MessageForm
 from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.versions import Spoken
 from fedrisk.secure.pins import refuse_changed
 from fedrisk.study import Study
 
@@ -99,8 +100,21 @@ class Rosters:
         """Keep epochs as pending."""
         write_atomic(self._pending_file, _Pending(epochs=epochs).model_dump_json().encode())
 
+    @property
+    def digests(self) -> dict[int, str]:
+        """Digests of all epochs that were accepted here, by epoch."""
+        file = self.home.path / "roster-digests.json"
+        if not file.exists():
+            return {}
+        try:
+            return {int(epoch): str(digest) for epoch, digest in read_json(file, PUT_BACK).items()}
+        except ValueError:
+            raise StoreError(f"{file} is damaged; {PUT_BACK}") from None
+
     def keep_accepted(self, roster: Roster) -> None:
-        """Keep an epoch as the accepted one; nothing is pending then."""
+        """Keep the last pending epoch as the accepted one; nothing is pending then."""
+        known = self.digests | {one.epoch: one.digest() for one in self.pending}
+        write_atomic(self.home.path / "roster-digests.json", json.dumps(known).encode())
         write_atomic(self.home.path / "roster.json", roster.to_bytes())
         self._pending_file.unlink(missing_ok=True)
 
@@ -115,7 +129,9 @@ class Rosters:
 
 
 def told(node: Node, request: Payload) -> Payload:
-    """Action ``roster``: epochs of the roster -> the accepted epoch, the last pending one, and the first that it lacks.
+    """Action ``roster``: epochs of the roster -> the accepted epoch, the last pending one, the first that it lacks.
+
+    And what this version speaks, since the roster says what was spoken when the institution joined.
 
     EnvelopeError where one is not the hub's, or does not follow what is here. Nothing of the message is kept then.
     """
@@ -129,6 +145,7 @@ def told(node: Node, request: Payload) -> Payload:
             "accepted": 0 if accepted is None else accepted.epoch,
             "pending": pending[-1].epoch if pending else None,
             "lacks": lacks,
+            **Spoken.here().to_dict(),
         }
     )
 
@@ -166,7 +183,11 @@ def receive(node: Node, rosters: Rosters, epochs: list[Roster]) -> int | None:
         if last is not None and roster.epoch > last.epoch + 1:
             lacks = last.epoch + 1
             break
-        _check_own(node, rosters.home, last, roster)
+        if last is None and (since := _since(node, roster, newest=roster is epochs[-1])) != roster.epoch:
+            # The first epoch here is the one in which this institution joined.
+            lacks = lacks or since
+            continue
+        _check_own(node, rosters.home, roster)
         if last is not None:
             roster.check_follows(last)
         known[roster.epoch] = last = roster
@@ -179,15 +200,21 @@ def receive(node: Node, rosters: Rosters, epochs: list[Roster]) -> int | None:
     return lacks
 
 
-def _check_own(node: Node, home: NodeHome, before: Roster | None, roster: Roster) -> None:
+def _since(node: Node, roster: Roster, *, newest: bool) -> int | None:
+    """In which epoch this institution joined, None in one before; EnvelopeError where the newest does not name it."""
+    own = roster.member(node.name)
+    if own is None and newest:
+        raise EnvelopeError(
+            f"epoch {roster.epoch} of the roster does not name {node.name}: it was not admitted yet, or is no member "
+            "any more. Nothing was accepted"
+        )
+    return None if own is None else own.since
+
+
+def _check_own(node: Node, home: NodeHome, roster: Roster) -> None:
     """EnvelopeError where an epoch gives this institution keys that it does not have."""
     own = roster.member(node.name)
     if own is None:
-        if before is None:
-            raise EnvelopeError(
-                f"epoch {roster.epoch} of the roster does not name {node.name}: it was not admitted yet, or the roster "
-                "is of another consortium. Nothing was accepted"
-            )
         return
     identities, flowers = own_keys(home, node)
     if own.identity not in identities or own.flower not in flowers:
@@ -322,3 +349,17 @@ def unsettled(node: Node, study: Study) -> list[str]:
         return []
     changed = {one.name for one in Rosters.of(node).changes() if one.kind in ("joined", "left", "keys")}
     return sorted(changed & set(study.members))
+
+
+def roster_of(node: Node, study: Study) -> str | None:
+    """Digest of the accepted epoch in which keys of a member last changed; None on one machine, or where none is here.
+
+    All members state it, and find the same at all others: so a hub cannot have told them different rosters.
+    """
+    found = deployment_of(node.store)
+    if found is None or not (found.node / FILE).exists():
+        return None
+    rosters = Rosters.of(node)
+    accepted = rosters.accepted
+    members = [] if accepted is None else [one for one in accepted.members if one.name in study.members]
+    return rosters.digests.get(max((one.changed for one in members), default=0))

@@ -37,9 +37,8 @@ class HubSettings(BaseModel):
     """hub.toml.
 
     name: of the consortium. address: HOST:PORT as nodes reach it, in the server's certificate. listen: HOST:PORT of
-    the public port here, by default all addresses at the public port. control: loopback port of Flower's control and
-    runtime interfaces, which are for this machine alone. health: loopback port of /live, /ready and /metrics; none
-    where it is left out.
+    the public port here, by default all addresses at the public port. health: loopback port of /live, /ready and
+    /metrics; none where it is left out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,7 +46,6 @@ class HubSettings(BaseModel):
     name: ConsortiumName
     address: Address
     listen: Address | None = None
-    control: Port = 9491
     health: Port | None = None
 
 
@@ -99,11 +97,6 @@ class HubHome:
         return self.settings.listen or f"0.0.0.0:{self.address.rpartition(':')[2]}"
 
     @property
-    def control(self) -> int:
-        """Loopback port of Flower's control and runtime interfaces."""
-        return self.settings.control
-
-    @property
     def health(self) -> int | None:
         """Loopback port of health and metrics, or None."""
         return self.settings.health
@@ -125,7 +118,6 @@ def to_toml(settings: BaseModel) -> str:
     >>> print(to_toml(HubSettings(name="Pilot", address="hub.example:9490")), end="")
     name = "Pilot"
     address = "hub.example:9490"
-    control = 9491
     """
     content = settings.model_dump(mode="json", exclude_none=True)
     # A JSON string is a TOML string where it has no lone surrogates, which pydantic refuses.

@@ -1,7 +1,8 @@
 """What a member of a consortium of several machines looks at besides: keys of the others, and its people's approval."""
 
-from fedrisk.clients.approvals import approval_for, in_words, now_utc, unknown_members
+from fedrisk.clients.approvals import approval_for, in_words, now_utc
 from fedrisk.clients.node import Node
+from fedrisk.clients.roster import unsettled
 from fedrisk.clients.store.proposal_store import Asked
 from fedrisk.engine.member_check import Looked
 from fedrisk.errors import EnvelopeError, PolicyError
@@ -9,7 +10,7 @@ from fedrisk.findings import Finding
 from fedrisk.recipes import find_recipe
 from fedrisk.study import Study
 
-_ATTEMPT = "none that began"
+_ATTEMPT = "0" * 32
 """Stands for an attempt that is still to come."""
 
 
@@ -21,15 +22,14 @@ def look_at_consortium(study: Study, looked: Looked, research_seed: int | None) 
 
 
 def _check_keys(study: Study, node: Node) -> None:
-    """EnvelopeError where the hub's key or a member's is not pinned here: nothing could be sealed for it."""
-    strangers = unknown_members(node, study)
-    if strangers:
+    """EnvelopeError where an epoch of the roster that nobody accepted yet has other keys of members than are pinned."""
+    # Who is not pinned at all is a stranger, which the rules of the study say.
+    changed = [name for name in unsettled(node, study) if name in node.store.pins.institutions]
+    if changed:
         raise EnvelopeError(
-            f"{node.name}: no key of {', '.join(strangers)} is pinned here, so nothing can be sealed for them; accept "
-            "the newest roster (fedrisk node roster)"
+            f"{node.name}: the keys of {', '.join(changed)} are others in an epoch of the roster that is not accepted "
+            "here, so they would not be believed; look at fedrisk node roster, compare words and accept"
         )
-    if node.store.registered:
-        node.store.pins.of_hub()
 
 
 def _look_at_approval(study: Study, looked: Looked, research_seed: int | None) -> None:

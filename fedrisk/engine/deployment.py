@@ -1,11 +1,12 @@
 """A study over a hub: proposed to its members, run by the hub's own processes once all have agreed, waited for here."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from fedrisk.deploy.hub_home import HubHome
 from fedrisk.deploy.roster import Roster
 from fedrisk.engine.hub_figures import Progress
+from fedrisk.engine.public_check import check_public
 from fedrisk.engine.superlink import nodes
 from fedrisk.errors import ConfigError, FedriskError, PeerError, Stopped
 from fedrisk.recipes import recipe_of
@@ -30,26 +31,21 @@ def propose(
     again: bool = False,
     days: float = DAYS,
 ) -> Proposal:
-    """Propose a study to its members, checked by public rules and by the roster.
+    """Propose a study to its members, checked by public rules and by the roster (engine/public_check).
 
-    ConfigError where a rule is broken, a member is not in the roster, or the study was run before and ``again`` is not
-    said.
+    ConfigError where a rule is broken, a member is not in the roster or cannot take part, or the study was run before
+    and ``again`` is not said.
     """
     hub, checked = Hub(home.path), recipe_of(study).checked(study)
-    check_roster(checked, Roster.latest(home))
+    found = check_public(checked, Roster.latest(home), hub=hub, research_seed=research_seed)
+    said = [
+        *found.refused,
+        *(why for line in found.institutions if not line.left_out for why in line.refused),
+    ]
+    if said:
+        raise ConfigError(f"study {checked.name} is not proposed: " + "\n".join(said))
     refuse_again(Runs(hub), checked, research=research_seed is not None, again=again)
     return Proposals(hub).submit(checked, research_seed=research_seed, again=again, days=days)
-
-
-def check_roster(study: Study, roster: Roster) -> None:
-    """ConfigError that names the members of a study who are not in the consortium."""
-    known = {member.name for member in roster.members}
-    unknown = [name for name in study.members if name not in known]
-    if unknown:
-        raise ConfigError(
-            f"study {study.name} has members that are not in the roster (epoch {roster.epoch}): {', '.join(unknown)}; "
-            f"in it are {', '.join(sorted(known)) or 'none'}. Admit them (fedrisk hub admit), or correct the study"
-        )
 
 
 def follow(
@@ -131,9 +127,11 @@ def why(home: HubHome, proposal: Proposal) -> FedriskError:
 
 
 def _error(code: str | None) -> type[FedriskError]:
-    """The class of an error's code; PeerError for one that has none."""
-    kinds: Sequence[type[FedriskError]] = FedriskError.__subclasses__()
-    return next((kind for kind in kinds if kind.code == code and kind.code), PeerError)
+    """The class of an error's code, the most general one of it; PeerError for one that has none."""
+    kinds: list[type[FedriskError]] = [FedriskError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return next((kind for kind in kinds if kind.code == code), PeerError)
 
 
 def run_deployed(

@@ -12,13 +12,13 @@ from pathlib import Path
 from fedrisk.audit.crosscheck import Said, crosscheck
 from fedrisk.audit.entry import AuditEntry
 from fedrisk.audit.signed_head import read_signed_head
-from fedrisk.audit.table import SignedTable, lines_of
+from fedrisk.audit.table import TABLES_FILE, SignedTable, lines_of, tables_from_json
 from fedrisk.audit.verify import VerifyResult, read, verify
 from fedrisk.errors import ConfigError, EnvelopeError
 from fedrisk.findings import Finding
 from fedrisk.secure.identity import HUB
 from fedrisk.secure.pins import Pins
-from fedrisk.server.results import METRICS, TABLES_FILE, Results, tables_from_json
+from fedrisk.server.results import METRICS, Results
 from fedrisk.server.tables import differing, disagreement_finding, seen
 
 

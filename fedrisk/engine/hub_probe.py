@@ -46,12 +46,12 @@ def trusted(ca: Path) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_verify_locations(cadata=ca.read_text(encoding="ascii"))
-    except OSError as error:
-        raise StoreError(f"{ca} cannot be read: {error.strerror}; put it back from its copy") from None
     except (ssl.SSLError, ValueError):
         raise ConfigError(
             f"{ca} holds no certificate; put the consortium's CA there, as its kit or operator gives it"
         ) from None
+    except OSError as error:
+        raise StoreError(f"{ca} cannot be read: {error.strerror}; put it back from its copy") from None
     return context
 
 

@@ -117,7 +117,7 @@ def check_certificate(home: HubHome) -> datetime:
     for file in (certificate, key):
         if not file.is_file():
             raise ConfigError(
-                f"{file} is missing; bring it back from its copy, or make it anew with fedrisk hub renew"
+                f"{file} is missing; bring it back from its copy, or make it anew with fedrisk hub renew-certificate"
             )
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
@@ -125,13 +125,13 @@ def check_certificate(home: HubHome) -> datetime:
     except (ssl.SSLError, ValueError, OSError) as error:
         raise ConfigError(
             f"{certificate} and {key} cannot be used together ({type(error).__name__}); bring both back from their "
-            "copy, or make them anew with fedrisk hub renew"
+            "copy, or make them anew with fedrisk hub renew-certificate"
         ) from None
     now = datetime.now(UTC)
     if made.not_valid_after_utc <= now:
         raise ConfigError(
             f"the server's certificate {certificate} has expired {made.not_valid_after_utc:%Y-%m-%d}, and no node "
-            "would connect; make a new one with fedrisk hub renew"
+            "would connect; make a new one with fedrisk hub renew-certificate"
         )
     if made.not_valid_before_utc > now:
         raise ConfigError(

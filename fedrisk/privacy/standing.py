@@ -18,13 +18,13 @@ import math
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from fedrisk.privacy.accounting import epsilon_for, mu_for
 from fedrisk.privacy.ledger.caps import DELTA
-from fedrisk.study import Name, Privacy, Study
+from fedrisk.study import Name, Privacy, Role, Study
 
 Epsilon = Annotated[float, Field(gt=0, le=100)]
 
@@ -62,7 +62,7 @@ class StandingRule(BaseModel):
     max_epsilon: Epsilon
     every: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,3}d$")]
     until: date
-    roles: tuple[Literal["bank", "holder", "authority"], ...] | None = None
+    roles: tuple[Role, ...] | None = None
 
     @property
     def pause(self) -> timedelta:

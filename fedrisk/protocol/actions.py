@@ -56,6 +56,9 @@ class Disclosure:
         return self.protection if isinstance(self.protection, str) else self.protection(study, policy)
 
 
+OBSERVE, TABLES = "observe", "tables"
+"""The action by which a regulator is given the signed tables of all members, and the blob that holds them."""
+
 NOTHING_ELSE = Form()
 """A request that names its attempt and says nothing else."""
 

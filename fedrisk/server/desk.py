@@ -9,24 +9,29 @@ ready, every agreement that is not optional is a fresh one: an institution whose
 node is off, would only make the run fail.
 """
 
+import contextlib
+import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from flwr.serverapp import Grid
 
-from fedrisk.deploy.roster import Roster, RosterMember, after_epoch
+from fedrisk.deploy.roster import Roster, after_epoch
 from fedrisk.errors import ProtocolError
+from fedrisk.protocol import versions
 from fedrisk.protocol.payload import Payload, from_record, request
-from fedrisk.protocol.versions import SUPPORTED, Spoken, of_node
+from fedrisk.protocol.versions import Spoken
 from fedrisk.server.hub import Hub
-from fedrisk.server.late_tables import LateTables
 from fedrisk.server.proposals import Answer, Proposal, Proposals, stamp
 from fedrisk.study import FORMAT
+
+if TYPE_CHECKING:
+    from fedrisk.server.late_tables import LateTables
 
 log = logging.getLogger("fedrisk")
 
@@ -38,6 +43,9 @@ SOONEST, LATEST = 3.0, 15.0
 
 REFUSED_ROSTER, REFUSED_FOR_NOW = timedelta(minutes=10), timedelta(minutes=1)
 """After so long a node is told the roster again that refused it, and is asked again that could not answer just then."""
+
+LOOK, WANTED = timedelta(minutes=1), timedelta(days=30)
+"""Time between two looks for tables that are missing, and how long after a run they are wanted."""
 
 FRESH = timedelta(seconds=60)
 """How old an agreement may be when a study begins; an older one is asked for once more."""
@@ -65,6 +73,8 @@ class Desk:
     """The rounds of one hub over one grid.
 
     roster: the newest epoch, None where there is none (a hub on one machine). clock: the time, in UTC.
+
+    A node is asked in the highest protocol that it and this hub speak: by what it last answered, else by the roster.
     """
 
     def __init__(
@@ -78,27 +88,46 @@ class Desk:
     ) -> None:
         self._grid, self._hub, self._proposals = grid, hub, proposals
         self._roster, self._clock = roster, clock
+        self._spoken: dict[str, Spoken] = {}
         self._members = {} if roster is None else {one.name: one for one in roster.members}
-        self._late = LateTables(grid, hub, clock=clock)
+        self._late: LateTables | None = None
+        self._looked: datetime | None = None
         self._sent: dict[str, _Sent] = {}
         self._asked: dict[tuple[str, str], datetime] = {}
         self._later: dict[tuple[str, str], datetime] = {}
         self._told: dict[str, int] = {}
         self._lacks: dict[str, int] = {}
         self._said: set[tuple[str, str]] = set()
+        self._over: set[tuple[str, str]] = set()
 
     def turn(self) -> list[Proposal]:
         """One round; the proposals that are ready to run now, the oldest first."""
         self._take()
         nodes = self._nodes()
         self._tell_roster(nodes)
-        self._late.turn(nodes)
+        self._late_tables(nodes)
         for proposal in self._proposals.open():
             self._ask(proposal, nodes)
         self._take()
         for proposal in self._proposals.open():
             self._settle(proposal)
-        return [p for p in self._proposals.all() if p.state == "ready"]
+        every = self._proposals.all()
+        for proposal in every:
+            if proposal.to_node()["over"]:
+                self._take_back(proposal, nodes)
+        return [p for p in every if p.state == "ready"]
+
+    def _late_tables(self, nodes: Mapping[str, int]) -> None:
+        """Ask for tables that are missing. Reading results takes much memory, so it is loaded where one is missing."""
+        now = self._clock()
+        if self._late is None and (self._looked is None or now - self._looked >= LOOK):
+            self._looked = now
+            if tables_missing(self._hub, now):
+                from fedrisk.server.late_tables import LateTables
+
+                self._late = LateTables(self._grid, self._hub, clock=self._clock)
+        if self._late is not None:
+            self._late.turn(nodes)
 
     def _nodes(self) -> dict[str, int]:
         """Connected nodes by the name of their institution; where there is a roster, those with a key that it has.
@@ -160,6 +189,20 @@ class Desk:
                 content = Payload({"proposal": proposal.to_node()})
                 self._push("propose", content, name, nodes[name], proposal)
 
+    def _take_back(self, proposal: Proposal, nodes: Mapping[str, int]) -> None:
+        """Tell those that were asked, and did not refuse, that nobody has to decide any more; once a start."""
+        if proposal.past(self._clock()):
+            return
+        for name in (*proposal.members("waiting"), *proposal.members("agreed")):
+            about = (name, proposal.id)
+            if (
+                name in proposal.answers
+                and name in nodes
+                and about not in self._over
+                and self._due(about, SOONEST)
+            ):
+                self._push("propose", Payload({"proposal": proposal.to_node()}), name, nodes[name], proposal)
+
     def _may_be_asked(self, proposal: Proposal, name: str) -> bool:
         """Whether the roster has the member, with a protocol that this hub speaks; what stands against it is noted."""
         if self._roster is None:
@@ -169,12 +212,36 @@ class Desk:
             if self._state(proposal, name) != "refused":
                 self._note(proposal, name, "refused", UNKNOWN)
             return False
-        if SUPPORTED & set(member.protocols):
+        if self._protocol(name) is not None:
             return True
-        self._say(name, "version", f"{version_words(member)}; it is asked once that is done")
+        self._say(
+            name, "version", f"{versions.of_node(name, self._speaks(name))}; it is asked once that is done"
+        )
         if self._state(proposal, name) == "waiting" and self._code(proposal, name) != VERSION:
             self._note(proposal, name, "waiting", VERSION)
         return False
+
+    def _speaks(self, name: str) -> Spoken | None:
+        """What a node speaks, as far as it is known."""
+        member = self._members.get(name)
+        if name in self._spoken or member is None:
+            return self._spoken.get(name)
+        protocols = tuple(sorted(member.protocols))
+        return Spoken(protocols=protocols, fedrisk=member.fedrisk, study_format=FORMAT)
+
+    def _protocol(self, name: str) -> int | None:
+        """The protocol to ask a node in; None where there is none in common."""
+        spoken = self._speaks(name)
+        return versions.PROTOCOL if spoken is None else versions.common([spoken.protocols])
+
+    def _hear(self, name: str, answer: Payload) -> bool:
+        """Keep what a node says that it speaks; whether it is to be asked again, in another protocol than before."""
+        said, before = Spoken.found(answer.body), self._protocol(name)
+        if said is None:
+            return False
+        self._spoken[name] = said
+        now = self._protocol(name)
+        return answer.refusal == VERSION and now is not None and now != before
 
     def _settle(self, proposal: Proposal) -> None:
         """Move an open proposal on where its members' words, or its deadline, decide it."""
@@ -206,11 +273,16 @@ class Desk:
                     self._roster_answer(sent.node, answer)
                 else:
                     self._word(sent.proposal, sent.node, answer)
+                    if sent.proposal.over:
+                        self._over.add((sent.node, sent.proposal.id))
         now = self._clock()
         self._sent = {number: sent for number, sent in self._sent.items() if sent.until > now}
 
     def _roster_answer(self, name: str, answer: Payload) -> None:
         """Keep which epoch a node has, or from which on it lacks them; one that refuses is told again later."""
+        if self._hear(name, answer):
+            self._asked.pop((name, "roster"), None)
+            return
         if answer.refusal is not None:
             self._say(
                 name, "roster", f"{name} refuses the roster ({answer.refusal}); its own errors.log says why"
@@ -231,6 +303,9 @@ class Desk:
 
     def _word(self, proposal: Proposal, name: str, answer: Payload) -> None:
         """Keep a member's word; what is no answer of people or policy is asked again."""
+        if self._hear(name, answer):
+            self._asked.pop((name, proposal.id), None)
+            return
         if answer.refusal is not None:
             if answer.refusal in PASSING:
                 self._later[name, proposal.id] = self._clock() + REFUSED_FOR_NOW
@@ -267,7 +342,8 @@ class Desk:
         about = "roster" if proposal is None else proposal.id
         now = self._clock()
         self._asked[name, about] = now
-        ids = list(self._grid.push_messages([request(content, action, node, ttl=TTL)]))
+        message = request(content, action, node, ttl=TTL, protocol=self._protocol(name))
+        ids = list(self._grid.push_messages([message]))
         if len(ids) == 1 and ids[0]:
             self._sent[ids[0]] = _Sent(name, proposal, now + timedelta(seconds=TTL + 5))
 
@@ -298,10 +374,18 @@ class Desk:
             log.warning("%s", text, extra={"event": "desk", "peer": name})
 
 
-def version_words(member: RosterMember) -> str:
-    """Which side has to be upgraded where hub and member speak no protocol in common."""
-    spoken = Spoken(protocols=tuple(sorted(member.protocols)), fedrisk=member.fedrisk, study_format=FORMAT)
-    return str(of_node(member.name, spoken))
+def tables_missing(hub: Hub, now: datetime) -> bool:
+    """Whether a run of the last weeks has fewer signed tables beside its results than members (server/tables)."""
+    for file in hub.path.glob("runs/*/run.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            run = json.loads(file.read_bytes())
+            if run["results"] != "whole" or now - datetime.fromisoformat(run["ended"]) > WANTED:
+                continue
+            tables = file.with_name("disclosures.json")
+            there = len(json.loads(tables.read_bytes())["tables"]) if tables.exists() else 0
+            if there < len(run["content"]["institutions"]):
+                return True
+    return False
 
 
 def same_key(registered: bytes, listed: str) -> bool:

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -358,14 +358,20 @@ class Exchange:
                 "close", content, nodes, lambda *_: None, timeout=15.0, where="", tolerant=True, patient=False
             )
 
-    def afterwards(self, action: str, *, timeout: float) -> dict[str, Payload]:
-        """Ask all members for something once the attempt is over; whoever is not there in time is left out.
+    def afterwards(
+        self, action: str, *, timeout: float, told: Payload | None = None, only: Collection[str] | None = None
+    ) -> dict[str, Payload]:
+        """Ask members for something once the attempt is over; whoever is not there in time is left out.
+
+        told: what comes with it beside the attempt. only: members that are asked, by default all.
 
         No exchange of the study: it is not counted, and nothing is told or confirmed with it. Who answers with what
         cannot be read counts as if it had refused: one member's fault costs no other's answer.
         """
         nodes = {**self._registered(), **self._nodes}
-        content = {name: Payload({"attempt": self.attempt}) for name in nodes}
+        nodes = {name: node for name, node in nodes.items() if only is None or name in only}
+        more = told or Payload()
+        content = dict.fromkeys(nodes, Payload({**more.body, "attempt": self.attempt}, more.blobs))
         answers: dict[str, Payload] = {}
         self.post.ask(
             action,

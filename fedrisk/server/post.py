@@ -11,15 +11,15 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flwr.app import Message
 from flwr.serverapp import Grid
 
 from fedrisk.errors import LATER, LostError, ProtocolError
+from fedrisk.protocol import versions
 from fedrisk.protocol.payload import Payload, from_record, request
-from fedrisk.protocol.versions import PROTOCOL
 from fedrisk.server.spoken import checked_answer
 
 log = logging.getLogger("fedrisk")
@@ -83,7 +83,7 @@ class Post:
 
     grid: Grid
     patient: bool = False
-    protocol: int = PROTOCOL
+    protocol: int = field(default_factory=lambda: versions.PROTOCOL)
     dropped: int = 0
     again: int = 0
     attempt: str = ""

@@ -99,13 +99,17 @@ class Proposal:
         return now >= datetime.fromisoformat(self.deadline)
 
     def to_node(self) -> dict[str, Any]:
-        """What a member is told of it. No price: every institution works out its own."""
+        """What a member is told of it. No price: every institution works out its own.
+
+        over: nothing becomes of it, so nobody has to decide any more.
+        """
         return {
             "id": self.id,
             "study": self.study,
             "digest": self.digest,
             "research_seed": self.research_seed,
             "deadline": self.deadline,
+            "over": self.state in ("lapsed", "refused", "withdrawn"),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -208,7 +212,7 @@ class Proposals:
         return after
 
     def withdraw(self, id: str) -> Proposal:
-        """Take a proposal back; ConfigError where it runs or is over. Members are not told: they see it lapse."""
+        """Take a proposal back; ConfigError where it runs or is over. The desk tells its members."""
         found = self.find(id)
         if found.state == "running":
             raise ConfigError(f"proposal {found.id} is running as {found.attempt}; it cannot be taken back")

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from fedrisk.audit.table import SignedTable
+from fedrisk.audit.table import TABLES_FILE, SignedTable, tables_from_json, tables_to_json
 from fedrisk.errors import ConfigError, EnvelopeError, StoreError
 from fedrisk.files import write_atomic
 from fedrisk.findings import Finding
@@ -24,7 +23,6 @@ from fedrisk.releases.record import ReleaseRecord
 from fedrisk.server.outcome import TrainingFigures
 
 METRICS, CARD_FILE, NETWORK_FILE = "metrics.json", "scorecard.json", "network.npz"
-TABLES_FILE = "disclosures.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,16 +256,6 @@ class Results(StudyFigures):
         file = folder / RECORD_FILE
         record = ReleaseRecord.load(file) if file.exists() else None
         return cls(**vars(metrics), card=card, network=network, record=record, tables=tables)
-
-
-def tables_to_json(tables: Iterable[SignedTable]) -> bytes:
-    """Signed tables as a file."""
-    return json.dumps({"tables": [table.to_dict() for table in tables]}).encode() + b"\n"
-
-
-def tables_from_json(content: bytes) -> tuple[SignedTable, ...]:
-    """Inverse of `tables_to_json`, nothing verified; ValueError, TypeError, KeyError or EnvelopeError."""
-    return tuple(SignedTable.from_dict(plain) for plain in json.loads(content)["tables"])
 
 
 @cache

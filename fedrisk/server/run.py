@@ -33,7 +33,7 @@ from fedrisk.server.roster import (
 )
 from fedrisk.server.runs import Log, Runs, entry
 from fedrisk.server.summary import summarise
-from fedrisk.server.tables import collect, with_tables
+from fedrisk.server.tables import collect, show, with_tables
 from fedrisk.study import Study, study_from
 
 DEPLOYMENT = "deployment"
@@ -175,6 +175,7 @@ class _Trial:
         try:
             handed = collect(self.exchange, self.study.members, self.hub.pins)
             results = with_tables(results, handed)
+            show(self.exchange, self.study, handed)
         except Exception as error:
             runs.note(results.attempt, "trails", error)
             results = results.with_finding(left_undone("trails", error))

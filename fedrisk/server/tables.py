@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 from math import isfinite
 
 from fedrisk.audit.crosscheck import Disagreement, Said, crosscheck, disclosures
-from fedrisk.audit.table import ACTION, SignedTable
+from fedrisk.audit.table import ACTION, SignedTable, tables_to_json
 from fedrisk.errors import EnvelopeError, PeerError, code_of
 from fedrisk.findings import Finding
+from fedrisk.protocol.actions import OBSERVE, TABLES
 from fedrisk.protocol.payload import Payload
 from fedrisk.secure.identity import HUB
 from fedrisk.server.exchange import Exchange
 from fedrisk.server.results import DisclosureLine, Results
+from fedrisk.study import Study
 
 PATIENCE = 60.0
 """Seconds in which members hand over their tables; whoever is away then is asked again another time."""
@@ -43,6 +45,14 @@ def collect(exchange: Exchange, members: Iterable[str], pins: Mapping[str, bytes
             refused = None if name not in answers else answers[name].refusal
             missing[name] = refused or code_of(error)
     return HandedOver(tables=tuple(tables), missing=missing)
+
+
+def show(exchange: Exchange, study: Study, handed: HandedOver) -> None:
+    """Give the tables to the study's regulators; one that is not there has them from the hub's operator."""
+    regulators = [m.name for m in study.institutions if m.role == "regulator"]
+    if regulators and handed.tables:
+        told = Payload({}, {TABLES: tables_to_json(handed.tables)})
+        exchange.afterwards(OBSERVE, timeout=PATIENCE, told=told, only=regulators)
 
 
 def checked_table(

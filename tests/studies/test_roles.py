@@ -1,13 +1,22 @@
 """Whole studies with a guarantor, a bureau and a regulator: what each is asked for, and what it gets."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from fedrisk.audit.table import TABLES_FILE, tables_from_json, tables_to_json
 from fedrisk.audit.witness import latest_witnessed
-from fedrisk.errors import ConfigError, PeerError
+from fedrisk.clients.app import app as client_app
+from fedrisk.clients.observed import observe
+from fedrisk.engine.in_process import register
+from fedrisk.engine.in_process_grid import InProcessGrid
+from fedrisk.errors import ConfigError, EnvelopeError, PeerError, PolicyError
+from fedrisk.protocol.actions import TABLES
 from fedrisk.protocol.common_view import CONFIRM, split
 from fedrisk.protocol.payload import Payload
+from fedrisk.recipes import recipe_of
+from fedrisk.server.run import run_study
 from fedrisk.study import study_from
 
 pytestmark = pytest.mark.study
@@ -132,21 +141,22 @@ def test_a_regulator_keeps_the_key_where_nobody_else_is_named(kit, tmp_path):
 
 
 def test_a_hub_that_asks_a_regulator_for_more_gets_nothing(observed, kit, tmp_path):
-    """Each action of a study, asked of the regulator with what the bureau was sent: refused, or empty."""
+    """Each action of a study, asked of the regulator with what a holder was sent."""
     consortium = kit.build(
         tmp_path, ["alfa"], ["tax", "power"], regulators=["office"], study=_KEY_AT_TAX, enterprises=1000
     )
-    asked = {}
 
     def change(record, step):
         if step.action in ("describe", "blind", "close") or "power" not in step.sent:
             return
         step.sent["office"] = step.sent["power"]
-        asked[step.action] = True
 
-    with pytest.raises(PeerError, match=r"refused by office \(protocol\)"):
-        consortium.run(change=change)
-    assert asked
+    run = consortium.run(change=change)
+    extra = {s.action: s.answers["office"] for s in run.steps if "power" in s.sent and "office" in s.answers}
+    extra = {action: a for action, a in extra.items() if action not in ("describe", "blind")}
+    assert {"pseudonyms", "edges", "mask", "release", "score"} <= extra.keys()
+    assert {answer.refusal for answer in extra.values()} == {"protocol"}
+    assert not any(answer.blobs for answer in extra.values())
 
 
 def test_a_study_and_a_file_that_call_it_differently_are_refused(kit, tmp_path):
@@ -191,3 +201,27 @@ def test_two_regulators_observe_and_one_of_them_may_keep_the_key():
         ConfigError, match="must be one of bank, holder, guarantor, bureau, authority, regulator"
     ):
         study_from({**content, "institutions": [{"name": "b", "role": "ministry"}]})
+
+
+def test_a_regulator_is_given_the_signed_tables_of_all_members(kit, tmp_path, fedrisk):
+    consortium = kit.build(
+        tmp_path, ["alfa"], ["tax"], regulators=["office"], study=_KEY_AT_TAX, enterprises=1000
+    )
+    register(consortium.nodes, consortium.hub)
+    study, grid = consortium.study, InProcessGrid(client_app, consortium.paths)
+    results = run_study(grid, study, recipe_of(study), consortium.hub, engine="in-process", timeout=60.0)
+    folder = consortium.nodes["office"].store.results(results.attempt)
+    tables = tables_from_json((folder / TABLES_FILE).read_bytes())
+    assert {table.institution for table in tables} == {"alfa", "tax", "office"}
+    assert {path.name for path in folder.iterdir()} == {TABLES_FILE}
+    code, said, _ = fedrisk("audit", "compare", folder, "--institution", consortium.paths["office"])
+    assert code == 0 and "3 signed tables, 1 attempts compared" in said
+    # Nobody else takes them, and none that the pinned key did not sign.
+    request = Payload({"attempt": results.attempt}, {TABLES: tables_to_json(tables)})
+    with pytest.raises(PolicyError, match="tax is no regulator"):
+        observe(consortium.nodes["tax"], request)
+    (folder / TABLES_FILE).unlink()
+    for wrong in (tables_to_json(tables[:1] * 2), tables_to_json([replace(tables[0], study="other")]), b"{}"):
+        with pytest.raises(EnvelopeError):
+            observe(consortium.nodes["office"], Payload({"attempt": results.attempt}, {TABLES: wrong}))
+    assert not (folder / TABLES_FILE).exists()

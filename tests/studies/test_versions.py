@@ -1,7 +1,9 @@
 """Hub and nodes of different versions in one study: it runs in a common protocol, or nothing is charged."""
 
+import json
 import re
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from unittest.mock import patch
 
 import pytest
@@ -14,7 +16,9 @@ from fedrisk.errors import VersionError
 from fedrisk.protocol import versions
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipes import recipe_of
+from fedrisk.server.desk import Desk
 from fedrisk.server.exchange import Exchange
+from fedrisk.server.proposals import Proposals
 from fedrisk.server.roster import agree
 from fedrisk.server.run import new_attempt, run_study
 
@@ -37,8 +41,8 @@ class Asked(list):
             self.append(protocol)
 
 
-def run(consortium, study, *, hub, nodes):
-    """The study with a hub of one version, and nodes of others by name (`nodes[""]` for all else)."""
+def grid_of(consortium, nodes):
+    """Nodes of versions by name (`nodes[""]` for all else), and the protocols in which they are asked."""
     asked = Asked()
     register(consortium.nodes, consortium.hub)
 
@@ -48,7 +52,12 @@ def run(consortium, study, *, hub, nodes):
         with of_version(nodes.get(name, nodes[""])):
             return client_app(message, context)
 
-    grid = InProcessGrid(answer, consortium.paths)
+    return InProcessGrid(answer, consortium.paths), asked
+
+
+def run(consortium, study, *, hub, nodes):
+    """The study with a hub of one version, and nodes of others by name."""
+    grid, asked = grid_of(consortium, nodes)
     with of_version(hub):
         results = run_study(grid, study, recipe_of(study), consortium.hub, engine="in-process", timeout=60.0)
     return results, asked
@@ -142,7 +151,7 @@ def test_a_hub_that_changes_the_protocol_within_an_attempt_is_refused(consortium
 
     def change(record, step):
         if step.action == "pseudonyms":
-            record.protocol = 1
+            record.post.protocol = 1
 
     with of_version(2), pytest.raises(VersionError, match="in exchange 4, pseudonyms"):
         consortium.run(change=change)
@@ -157,3 +166,20 @@ def test_a_hub_that_tells_another_protocol_than_it_writes_is_refused(kit, consor
 
     with pytest.raises(VersionError, match="in exchange 2, blind"):
         consortium.run(change=change)
+
+
+@pytest.mark.parametrize(("hub", "state", "code"), [(2, "waiting", None), (3, "refused", "version")])
+def test_a_proposal_is_told_in_a_protocol_that_the_node_speaks(consortium, hub, state, code):
+    grid, _ = grid_of(consortium, {"": 1})
+    for node in consortium.nodes.values():
+        node.store.deployment_path.write_text(json.dumps({"consortium": "c", "hub": "", "node": ""}))
+    now = datetime.now(UTC)
+    proposals = Proposals(consortium.hub)
+    told = proposals.submit(consortium.study, now=now)
+    with of_version(hub):
+        desk = Desk(grid, consortium.hub, proposals, None, clock=lambda: now)
+        for _ in range(3):
+            now += timedelta(seconds=5)
+            desk.turn()
+    answer = proposals.find(told.id).answers["tax"]
+    assert (answer.state, answer.code) == (state, code)

@@ -89,13 +89,8 @@ class Joined:
         """Each node receives what it lacks of the roster; nothing is accepted."""
         for name in names or self.nodes:
             newest = self.rosters(name).newest
-            receive(
-                self.node(name),
-                self.rosters(name),
-                after_epoch(self.home, 0 if newest is None else newest.epoch)[
-                    0 if newest is not None else -1 :
-                ],
-            )
+            since = newest.epoch if newest is not None else self.roster.member(name).since - 1
+            receive(self.node(name), self.rosters(name), after_epoch(self.home, since))
 
     def accept(self, *names: str) -> None:
         """Each node receives what it lacks of the roster, and accepts it."""

@@ -23,7 +23,7 @@ from fedrisk.clients.node import Node
 from fedrisk.clients.store.attempt_store import AttemptStore
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.errors import ProtocolError
-from fedrisk.protocol.payload import Payload, from_record, to_record
+from fedrisk.protocol.payload import Payload, from_record, refused, to_record
 from support.mangling import Mangled, manglings, sample
 
 CODES = {
@@ -337,7 +337,7 @@ class Mangler:
         last = list(read(copy.path / "audit.jsonl"))[-1]
         if last.event != "refusal" or last.code != got.code:
             return "the trail has no entry of the refusal"
-        if got.answer.blobs or set(got.answer.body) != {"refused"}:
+        if got.answer.blobs or got.answer.body != refused(got.code).body:
             return "a refusal with more than a code"
         return ""
 

@@ -99,7 +99,7 @@ LAYERS = {
         "engine",
     },
     "cli": {
-        *("errors", "files", "findings", "home", "renamed"),
+        *("errors", "files", "layout", "findings", "home", "renamed"),
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "clients", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file"),

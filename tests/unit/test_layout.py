@@ -1,6 +1,8 @@
 """Layouts of folders: written once, a later one refused, an earlier one brought forward with a copy kept."""
 
+import contextlib
 import json
+import socket
 import stat
 
 import pytest
@@ -67,11 +69,15 @@ def test_a_later_layout_is_refused(box, act):
     assert (box / "old").exists()
 
 
-def test_an_earlier_layout_is_brought_forward_step_by_step_and_a_copy_is_kept(box):
-    THIRD.open(box)
+def test_an_earlier_layout_is_brought_forward_step_by_step_and_a_copy_is_kept(box, monkeypatch):
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as control:
+        monkeypatch.chdir(box)
+        control.bind("control.sock")
+        THIRD.open(box)
     assert number(box)["layout"] == 3
     assert (box / "new").read_text() == "kept word"
     (copy,) = copies(box)
+    assert not (copy / "control.sock").exists()
     assert copy.name.startswith("box.layout-1.")
     assert (copy / "old").read_text() == "kept"
     assert number(copy)["layout"] == 1

@@ -40,13 +40,13 @@ Stage = Literal["waiting", "agreed", "used", "refused", "lapsed"]
 class Decision:
     """What was decided, by whom and when (UTC).
 
-    by: a person, a standing rule, or the policy, which refuses at once what it forbids. who: the person's name, or the
-    rule's pattern. reason: stays here. code: of a refusal, all that the hub learns. salt: random, so that nobody who
-    holds the trail, which has a hash of this, can guess a reason.
+    by: a person, a standing rule, the policy, which refuses at once what it forbids, or the hub, which took it back.
+    who: the person's name, or the rule's pattern. reason: stays here. code: of a refusal, all that the hub learns.
+    salt: random, so that nobody who holds the trail, which has a hash of this, can guess a reason.
     """
 
     state: Literal["agreed", "refused"]
-    by: Literal["person", "rule", "policy"]
+    by: Literal["person", "rule", "policy", "hub"]
     who: str
     at: str
     reason: str = ""

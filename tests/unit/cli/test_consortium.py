@@ -47,7 +47,7 @@ def tell(hub="hub", node="node"):
     rosters = Rosters(home)
     known = rosters.newest
     lacks = after_epoch(HubHome.load(hub), 0 if known is None else known.epoch)
-    receive(Node.open(home.institution), rosters, lacks[-1:] if known is None else lacks)
+    receive(Node.open(home.institution), rosters, lacks)
 
 
 def test_the_words_are_asked_for_before_anything_is_done(fedrisk, invited):

@@ -66,6 +66,34 @@ def test_a_study_is_valid_as_it_stands(fedrisk, tmp_path):
     assert (study.privacy.epsilon, study.expected.default_rate) == (2.0, 0.05)
 
 
+def test_a_study_with_a_guarantor_a_bureau_and_a_regulator(fedrisk, tmp_path):
+    others = ["--guarantor", "fund", "--bureau", "scores", "--regulator", "office", "--authority", "fund"]
+    code, *_ = fedrisk("init", "study", "--bank", "a", *others, "--to", "s.toml")
+    assert code == 0
+    study = load_study(tmp_path / "s.toml")
+    assert [(m.name, m.role) for m in study.institutions] == [
+        ("a", "bank"),
+        ("fund", "guarantor"),
+        ("scores", "bureau"),
+        ("office", "regulator"),
+    ]
+    assert (study.holders, study.authority, study.observers) == (("fund", "scores"), "fund", ("office",))
+
+
+@pytest.mark.parametrize(
+    ("command", "role"), [("holder", "guarantor"), ("holder", "bureau"), ("authority", "regulator")]
+)
+def test_files_of_further_roles(fedrisk, tmp_path, command, role):
+    code, out, _ = fedrisk("init", command, "it", "--role", role)
+    text = (tmp_path / "institutions" / "it.toml").read_text()
+    assert code == 0 and f'kind = "{role}"' in text and "[policy]" in text
+    assert ("[dictionary]" in text) == (command == "holder")
+    if command == "holder":
+        assert f"fedrisk init holder --role {role} it --table" in out
+    code, _, err = fedrisk("init", command, "other", "--role", "bank")
+    assert code == 2 and "choose" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

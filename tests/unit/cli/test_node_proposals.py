@@ -177,10 +177,8 @@ def test_nothing_proposed_yet(tmp_path, fedrisk_home, fedrisk):
 def test_withdraw(there, fedrisk):
     code, out, _ = fedrisk("hub", "withdraw", there.home.path, there.first.id[:6])
     assert code == 0
-    assert f"withdrawn: proposal {there.first.id}, study first" in out
+    assert f"proposal {there.first.id} of study first is withdrawn" in out
     assert Proposals(there.hub).find(there.first.id).state == "withdrawn"
-    code, _, err = fedrisk("hub", "withdraw", there.home.path, there.first.id)
-    assert code == 0
     code, _, err = fedrisk("hub", "withdraw", there.home.path, "ffff")
     assert code == 3
     assert "no proposal" in err

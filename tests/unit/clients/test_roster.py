@@ -5,16 +5,17 @@ import json
 import pytest
 
 from fedrisk.clients.app import _answer_or_refuse
-from fedrisk.clients.joining import deployment_of, join
-from fedrisk.clients.roster import accept, needs_person, receive, refuse_strangers, unsettled
+from fedrisk.clients.joining import deployment_of, join, rotate
+from fedrisk.clients.roster import accept, needs_person, receive, refuse_strangers, roster_of, unsettled
 from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.deploy.documents import now
 from fedrisk.deploy.keys import new_node_key, node_public
 from fedrisk.deploy.roster import after_epoch
 from fedrisk.errors import ConfigError, EnvelopeError, PolicyError, StoreError
 from fedrisk.protocol.payload import Payload, to_record
+from fedrisk.protocol.versions import Spoken
 from fedrisk.secure.identity import IdentityKey
-from fedrisk.server.membership import expel
+from fedrisk.server.membership import admit_rotation, expel
 from fedrisk.study import study_from
 from support.consortium import institution_file, joined
 
@@ -43,13 +44,16 @@ def pins(pilot, name):
 
 
 def ask(pilot, name, *rosters):
-    """The answer to the hub's message, or its refusal, as the app gives it."""
+    """The answer to the hub's message, or its refusal, as the app gives it; without what the node says it speaks."""
     *earlier, newest = [one.to_dict() for one in rosters]
     body = {"roster": newest, **({"earlier": earlier} if earlier else {})}
     message = type("M", (), {"content": to_record(Payload(body))})
     node = pilot.node(name)
     with node.store.one_at_a_time():
-        return _answer_or_refuse(node, "roster", message).body
+        body = dict(_answer_or_refuse(node, "roster", message).body)
+    spoken = Spoken.here().to_dict()
+    assert "refused" in body or {key: body.pop(key) for key in spoken} == spoken
+    return body
 
 
 def test_an_epoch_is_pending_until_a_person_accepts(pilot):
@@ -125,6 +129,29 @@ def test_a_roster_that_gives_this_institution_another_key_is_refused(pilot):
         ).signed(pilot.hub.identity)
         with pytest.raises(EnvelopeError, match="gives bank a key that it does not have"):
             receive(pilot.node("bank"), pilot.rosters("bank"), [lie])
+
+
+def test_the_first_epoch_of_a_node_is_the_one_in_which_it_joined(tmp_path):
+    pilot = joined(tmp_path, {"bank": "bank", "tax": "holder"}, accepted=False)
+    first, second, third = after_epoch(pilot.home, 0)
+    assert ask(pilot, "bank", third) == {"accepted": 0, "pending": None, "lacks": 2}
+    assert ask(pilot, "bank", first, second, third) == {"accepted": 0, "pending": 3, "lacks": None}
+    pilot.accept("bank")
+    assert pilot.rosters("bank").digests == {2: second.digest(), 3: third.digest()}
+
+
+def test_members_of_a_study_state_the_same_epoch_whatever_others_do(pilot):
+    study = study_from(STUDY)
+    third = pilot.roster.digest()
+    assert {roster_of(pilot.node(name), study) for name in ("bank", "tax")} == {third}
+    more(pilot)
+    pilot.accept("bank")
+    assert roster_of(pilot.node("bank"), study) == third, "an institution that is no member changes nothing"
+    change = rotate(pilot.nodes["tax"], pilot.node("tax"), pilot.rosters("tax").accepted.member("tax"))
+    admit_rotation(pilot.home, change, pilot.register)
+    pilot.accept("bank")
+    assert roster_of(pilot.node("bank"), study) == pilot.roster.digest()
+    assert roster_of(pilot.node("tax"), study) == third, "until it accepts, too"
 
 
 def test_a_first_roster_without_this_institution_is_refused(tmp_path):

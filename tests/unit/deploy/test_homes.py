@@ -12,7 +12,7 @@ from fedrisk.errors import ConfigError, StoreError
 def test_a_hubs_folder_is_read_back(tmp_path):
     made = HubHome.create(tmp_path / "hub", {"name": "银税 pilot", "address": "hub.example:9490"})
     assert HubHome.load(tmp_path / "hub") == made
-    assert (made.name, made.listen, made.control) == ("银税 pilot", "0.0.0.0:9490", 9491)
+    assert (made.name, made.listen, made.health) == ("银税 pilot", "0.0.0.0:9490", None)
     assert stat.S_IMODE((tmp_path / "hub").stat().st_mode) == 0o700
 
 

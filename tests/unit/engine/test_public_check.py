@@ -38,7 +38,7 @@ ROSTER = Consortium(
     (
         Member("bank", "bank", KEYS["bank"].hex()),
         Member("tax", "holder", KEYS["tax"].hex()),
-        Member("court", "regulator", KEYS["court"].hex()),
+        Member("court", "authority", KEYS["court"].hex()),
         Member("other", "bank", "ab" * 32),
     )
 )
@@ -96,11 +96,6 @@ def test_what_would_be_refused_is_said_for_one_reason(hub, what):
     found = check_public(study(), roster, hub=hub)
     assert found.broken and found.reasons == 1
     assert says in texts(found)[0]
-
-
-@pytest.mark.parametrize("role", ["holder", "guarantor", "bureau"])
-def test_guarantors_and_bureaus_take_part_as_holders(hub, role):
-    assert not check_public(study(), ROSTER.having("tax", role=role), hub=hub).broken
 
 
 def test_an_optional_member_that_is_not_there_is_left_out(hub):

@@ -11,7 +11,7 @@ from flwr.proto.node_pb2 import NodeInfo
 
 from fedrisk.clients import approvals
 from fedrisk.clients.app import app as client_app
-from fedrisk.clients.approvals import approve
+from fedrisk.clients.approvals import approve, refuse
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.protocol.payload import Payload, reply
 from fedrisk.recipes import find_recipe, study_from
@@ -299,13 +299,48 @@ def test_a_member_of_another_protocol_is_not_asked_and_the_log_says_whom_to_upgr
     assert ("tax", "propose") in there.grid.asked
 
 
-def test_a_withdrawn_proposal_is_asked_for_no_more(office):
+def stage(there, name, id):
+    return there.joined.node(name).store.proposals.get(id).stage(there.now, 14)
+
+
+def test_a_withdrawn_proposal_is_said_to_be_so_once_and_asked_for_no_more(office):
     there = office("bank", "tax")
     found = there.submit("bank", "tax")
     there.turn()
+    there.approve("bank", found.id)
     there.proposals.withdraw(found.id)
     there.turn(seconds=20)
-    assert ("bank", "propose") not in there.grid.asked
+    assert there.grid.asked == [("bank", "propose"), ("tax", "propose")]
+    for name in ("bank", "tax"):
+        assert stage(there, name, found.id) == "refused"
+        assert there.joined.node(name).store.proposals.get(found.id).decision_code == "withdrawn"
+    there.turn(seconds=20)
+    assert there.grid.asked == []
+    assert there.proposals.find(found.id).state == "withdrawn"
+
+
+def test_others_need_not_decide_once_a_member_has_refused(office):
+    there = office("bank", "tax")
+    found = there.submit("bank", "tax")
+    there.turn()
+    refuse(there.joined.node("tax"), found.id, reason="no", who="B")
+    there.turn(seconds=5)
+    assert there.proposals.find(found.id).state == "refused"
+    there.turn(seconds=5)
+    assert stage(there, "bank", found.id) == "refused"
+    assert there.grid.asked == [("bank", "propose")]
+
+
+def test_members_that_never_heard_of_it_hear_nothing_of_its_end(office):
+    there = office("bank", "tax")
+    there.grid.off.add("tax")
+    found = there.submit("bank", "tax")
+    there.turn()
+    there.proposals.withdraw(found.id)
+    there.grid.off.clear()
+    there.turn(seconds=5)
+    assert ("tax", "propose") not in there.grid.asked
+    assert there.joined.node("tax").store.proposals.all() == []
 
 
 def test_a_late_deadline_waits_an_hour_for_a_node_that_is_off(office):

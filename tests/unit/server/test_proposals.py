@@ -139,4 +139,4 @@ def test_an_id_that_fits_none_or_several(proposals):
 
 def test_what_a_member_is_told_has_no_price(proposals):
     told = proposals.submit(a_study()).to_node()
-    assert set(told) == {"id", "study", "digest", "research_seed", "deadline"}
+    assert set(told) == {"id", "study", "digest", "research_seed", "deadline", "over"}
