@@ -1,7 +1,7 @@
 """A study over a hub: proposed to its members, run by the hub's own processes once all have agreed, waited for here."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from fedrisk.deploy.hub_home import HubHome
 from fedrisk.deploy.roster import Roster
@@ -127,9 +127,11 @@ def why(home: HubHome, proposal: Proposal) -> FedriskError:
 
 
 def _error(code: str | None) -> type[FedriskError]:
-    """The class of an error's code; PeerError for one that has none."""
-    kinds: Sequence[type[FedriskError]] = FedriskError.__subclasses__()
-    return next((kind for kind in kinds if kind.code == code and kind.code), PeerError)
+    """The class of an error's code, the most general one of it; PeerError for one that has none."""
+    kinds: list[type[FedriskError]] = [FedriskError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return next((kind for kind in kinds if kind.code == code), PeerError)
 
 
 def run_deployed(

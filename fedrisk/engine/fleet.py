@@ -17,14 +17,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any, cast
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from flwr.app import Error, Message
 from flwr.app.message import remove_content_from_message
 from flwr.common.constant import ErrorCode
@@ -43,17 +39,18 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from fedrisk.engine import hub_probe
 from fedrisk.engine.claim import LAPSE, Claim
+from fedrisk.engine.fleet_files import Fleet as Fleet
+from fedrisk.engine.fleet_files import LinkState as LinkState
+from fedrisk.engine.fleet_files import check_flower, load_key
 from fedrisk.engine.fleet_objects import AT_ONCE, inflated, side_by_side
-from fedrisk.errors import ConfigError, FedriskError, LaterError, StoreError
-
-FLOWER = "1.41"
-"""The minor release whose private names this file and its neighbours use."""
+from fedrisk.errors import FedriskError, LaterError
 
 HEARTBEAT = LAPSE / 2
 """Seconds that a node promises between two signs of life; Flower's least. Twice as long a silence is a lost node."""
 
 _LONGEST_WAIT = 20.0
 _LAST_TRIES = 10.0
+_GLITCH = 5.0
 
 log = logging.getLogger("fedrisk")
 
@@ -64,56 +61,6 @@ class _RunIsOver(Exception):
 
 class _LetGo(Exception):
     """The hub is away while the node is being stopped; what is in hand is sent when the hub asks again."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fleet:
-    """Where a node connects, and by which files. hub: HOST:PORT. claim: kept between starts (`engine/claim`)."""
-
-    hub: str
-    ca: Path
-    key: Path
-    claim: Path
-
-
-@dataclass
-class LinkState:
-    """How the connection is. since: unix time of the last change; reason: in words, while it is away.
-
-    ahead: seconds by which this machine's clock is before the hub's. certificate_until: unix time.
-    """
-
-    connected: bool = False
-    since: float = 0.0
-    reason: str | None = None
-    ahead: float | None = None
-    certificate_until: float | None = None
-
-
-def check_flower() -> None:
-    """ConfigError where another release of flwr is installed than this node was made for."""
-    found = version("flwr")
-    if not found.startswith(f"{FLOWER}."):
-        raise ConfigError(
-            f"flwr {found} is installed, and this node speaks to its hub as flwr {FLOWER} does; install fedrisk again, "
-            f'or pip install "flwr[simulation]=={FLOWER}.*"'
-        )
-
-
-def load_key(file: Path) -> ec.EllipticCurvePrivateKey:
-    """The node's P-384 key; StoreError where it is gone, ConfigError where it is none."""
-    try:
-        key = load_ssh_private_key(file.read_bytes(), None)
-    except OSError as error:
-        raise StoreError(
-            f"{file} cannot be read: {error.strerror}; put it back from its copy, or make a node anew with fedrisk "
-            "node init"
-        ) from None
-    except Exception:
-        key = None
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP384R1):
-        raise ConfigError(f"{file} holds no P-384 key in OpenSSH form; put it back from its copy")
-    return key
 
 
 @contextlib.contextmanager
@@ -173,10 +120,10 @@ class FleetLink:
         self._node: node_pb2.Node | None = None
         self._ended = threading.Event()
         self._fault: FedriskError | None = None
-        self._failures, self._quiet_until = 0, 0.0
+        self._failures, self._failing, self._quiet_until = 0, 0.0, 0.0
         self._heard, self._tried = 0.0, 0.0
         self._twin_seen = False
-        self._lock = threading.Lock()
+        self._lock, self._changing = threading.Lock(), threading.Lock()
         self._thread = threading.Thread(target=self._stay_alive, name="fedrisk-heartbeat", daemon=True)
 
     # ---- beginning and end
@@ -463,18 +410,25 @@ class FleetLink:
         return LaterError(f"the hub at {self._fleet.hub} answers with HTTP {status}; ask its operator")
 
     def _away(self, reason: str) -> None:
-        self._failures += 1
-        if self.state.connected or self.state.reason is None:
+        """A request failed; said once, and not for a single one that a busy hub let wait."""
+        with self._changing:
+            self._failures += 1
+            self._failing = self._failing or time.monotonic()
+            known = self.state.reason is not None and not self.state.connected
+            if known or (self.state.connected and time.monotonic() - self._failing < _GLITCH):
+                return
             self.state.connected, self.state.since, self.state.reason = False, time.time(), reason
-            log.warning("the hub is away: %s", reason, extra={"event": "hub_away"})
-            self._news(self.state)
+        log.warning("the hub is away: %s", reason, extra={"event": "hub_away"})
+        self._news(self.state)
 
     def _now_connected(self) -> None:
-        self._failures, self._quiet_until = 0, 0.0
-        if not self.state.connected:
+        with self._changing:
+            self._failures, self._failing, self._quiet_until = 0, 0.0, 0.0
+            if self.state.connected:
+                return
             self.state.connected, self.state.since, self.state.reason = True, time.time(), None
-            log.info("connected to the hub at %s", self._fleet.hub, extra={"event": "hub_connected"})
-            self._news(self.state)
+        log.info("connected to the hub at %s", self._fleet.hub, extra={"event": "hub_connected"})
+        self._news(self.state)
 
     def _pause(self) -> float:
         """Seconds until the next try: twice as long each time, spread so that nodes do not come all at once."""

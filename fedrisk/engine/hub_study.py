@@ -15,7 +15,7 @@ from fedrisk.deploy import health, logs
 from fedrisk.deploy.hub_home import HubHome
 from fedrisk.engine.heap import return_memory
 from fedrisk.engine.hub_figures import FIGURES, Progress
-from fedrisk.engine.hub_work import until_orphaned
+from fedrisk.engine.hub_work import READY, until_orphaned
 from fedrisk.engine.superlink import task_grid
 from fedrisk.errors import ConfigError, FedriskError, PeerError, code_of
 from fedrisk.recipes import recipe_of
@@ -32,7 +32,7 @@ def main(folder: str) -> int:
     """Run the study; 0 where it came to its end."""
     return_memory()
     # Whoever started this waits for a word before it takes the task; from then on there is nothing to say there.
-    print("ready", flush=True)
+    os.write(sys.stdout.fileno(), READY)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     given = json.loads(sys.stdin.read())
     home = HubHome.load(folder)
@@ -117,7 +117,9 @@ def _goes_on(hub: Hub, proposal: Proposal) -> bool:
 def _left(home: HubHome, proposals: Proposals, proposal: Proposal, progress: Progress, text: str) -> str:
     """Keep the words that a study ended with, and who was charged as far as the hub heard; both as a sentence."""
     runs = [
-        r for r in Runs(Hub(home.path)).all() if r.asked == proposal.digest and r.begun >= proposal.submitted
+        r
+        for r in Runs(Hub(home.path)).all()
+        if r.asked == proposal.digest and r.begun[:19] >= proposal.submitted[:19]
     ]
     charged: tuple[str, ...] = ()
     if runs:

@@ -24,7 +24,7 @@ from pathlib import Path
 from fedrisk.deploy.hub_home import HubHome
 from fedrisk.deploy.roster import Roster
 from fedrisk.engine.superlink import start_run, stop_run, take_task, task_grid, unfinished
-from fedrisk.errors import FedriskError, code_of
+from fedrisk.errors import FedriskError, PeerError, code_of
 from fedrisk.server.desk import Desk
 from fedrisk.server.hub import Hub
 from fedrisk.server.proposals import Proposal, Proposals
@@ -33,6 +33,9 @@ log = logging.getLogger("fedrisk")
 
 EVERY = 1.0
 """Seconds between two turns of the desk."""
+
+READY = b"ready\n"
+"""What the process of a study says once it can take its task."""
 
 START_SECONDS = 120.0
 """How long the process of a study may take to load what it needs, on a busy machine."""
@@ -179,11 +182,21 @@ class _Study:
 
 
 def _wait_for_line(process: "subprocess.Popen[bytes]") -> None:
-    """Wait until a child says that it is ready, has ended, or START_SECONDS are over."""
+    """Wait until a child says that it is ready, whatever a library prints before; PeerError where it does not."""
     if process.stdout is None:
         return
+    heard, deadline = b"", time.monotonic() + START_SECONDS
     with process.stdout as said:
-        select.select([said], [], [], START_SECONDS)
+        # With its end: without a buffer Python writes line and line break one after the other.
+        while READY not in heard.splitlines(keepends=True):
+            rest = deadline - time.monotonic()
+            there = rest > 0 and select.select([said], [], [], rest)[0]
+            more = os.read(said.fileno(), 4096) if there else b""
+            if not more:
+                process.kill()
+                process.wait()
+                raise PeerError("the process of a study does not start; see the hub's log, and free memory")
+            heard += more
 
 
 def tidy(database: Path) -> None:

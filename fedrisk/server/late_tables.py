@@ -30,6 +30,9 @@ TTL = 60.0
 EVERY = timedelta(minutes=1)
 """Time between two looks for what is missing."""
 
+LONGEST_PAUSE = timedelta(hours=6)
+"""Between two questions to a member that refuses, which each time writes into its trail; the pause doubles."""
+
 AFTER, UNTIL = timedelta(minutes=3), timedelta(days=30)
 """From how long after a run's end until how long after it its members are asked again."""
 
@@ -51,6 +54,7 @@ class LateTables:
         self._sent: dict[str, _Sent] = {}
         self._missing: dict[str, set[str]] = {}
         self._looked: datetime | None = None
+        self._next: dict[tuple[str, str], tuple[datetime, timedelta]] = {}
 
     def turn(self, nodes: Mapping[str, int]) -> None:
         """One round. nodes: connected ones, by the name of their institution."""
@@ -59,12 +63,11 @@ class LateTables:
         if self._looked is not None and now - self._looked < EVERY:
             return
         self._looked = now
-        asked = {(sent.attempt, sent.name) for sent in self._sent.values()}
         for run in self._runs.all():
             if run.results != "whole" or not self._due(run, now):
                 continue
             for name in self._lacking(run):
-                if name in nodes and (run.attempt, name) not in asked:
+                if name in nodes and self._turn_of(run.attempt, name, now):
                     self._ask(run.attempt, name, nodes[name], now)
 
     def _due(self, run: Run, now: datetime) -> bool:
@@ -79,6 +82,14 @@ class LateTables:
             with contextlib.suppress(FedriskError):
                 self._missing[run.attempt] = lacking(self._runs.results(run))
         return self._missing[run.attempt]
+
+    def _turn_of(self, attempt: str, name: str, now: datetime) -> bool:
+        """Whether a member is to be asked now; then not again before a pause is over."""
+        due, pause = self._next.get((attempt, name), (now, 2 * EVERY))
+        if now < due:
+            return False
+        self._next[attempt, name] = now + pause, min(2 * pause, LONGEST_PAUSE)
+        return True
 
     def _ask(self, attempt: str, name: str, node: int, now: datetime) -> None:
         content = Payload({"attempt": attempt})

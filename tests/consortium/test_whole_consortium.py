@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from fedrisk.engine.handed_over import compare
+from fedrisk.server.results import Results
 from support.deployed import Deployed, canaries
 
 pytestmark = pytest.mark.study
@@ -49,6 +51,11 @@ class Watch(threading.Thread):
         return self.found
 
 
+def seen(results: Results) -> list[tuple[str, str, str, str, int]]:
+    """Who saw what, how protected and how often."""
+    return [(d.institution, d.counterparty, d.kind, d.protection, d.count) for d in results.disclosures]
+
+
 def metrics(port: int) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
         return answer.read().decode()
@@ -87,7 +94,11 @@ def test_the_same_scorecard_as_on_one_machine_and_no_record_anywhere_else(start,
             assert not [word for word in searched if word in text]
             assert b"fedrisk_exchange_seconds_count" in text, name
 
-    assert (run / "scorecard.json").read_text() == one.card.to_json() + "\n"
+    assert (run / "scorecard.json").read_text().rstrip() == one.card.to_json()
+    kept = Results.load(run)
+    assert seen(kept) == seen(one) and kept.disagreements == () and kept.not_compared == ()
+    assert len(kept.tables) == 3 and compare(run).ok
+    assert [f.code for f in kept.findings] == [*(f.code for f in one.findings), "kept_at_banks"]
     logged = [line for line in consortium.logs("bank") if line["event"] == "served"]
     assert {"describe", "deliver", "close"} <= {line["action"] for line in logged}
     assert b"epsilon" not in metrics(consortium.ports["hub"]).encode()

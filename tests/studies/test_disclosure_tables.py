@@ -355,4 +355,14 @@ def test_a_late_table_that_is_no_table_of_its_member_is_not_taken(consortium, tm
         clock.now += timedelta(minutes=5)
         rounds.turn(nodes)
         rounds.turn(nodes)
+        before = asked_of("tax", consortium)
+        for _ in range(12 * 60):  # twelve hours, a round a minute
+            clock.now += timedelta(minutes=1)
+            rounds.turn(nodes)
+        assert 1 <= before < asked_of("tax", consortium) <= 12
     assert kept(first.attempt).not_compared == ("tax",)
+
+
+def asked_of(name, consortium):
+    """How often a node was asked for its table, by its own trail."""
+    return len([*load_nodes(consortium.paths)[name].trail.entries(action="disclosures", event="request")])

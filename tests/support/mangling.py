@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from flwr.app import Array, ConfigRecord, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
 from fedrisk.protocol.payload import Payload, to_record
 
@@ -413,7 +413,9 @@ def _of_record(payload: Payload) -> Iterator[Mangled]:
         return make
 
     yield Mangled("(record body)", "removed", without("body"))
-    yield Mangled("(record blobs)", "removed", without("blobs"))
+    if "blobs" in to_record(payload):
+        # Small ones lie beside the body.
+        yield Mangled("(record blobs)", "removed", without("blobs"))
 
     def beside() -> RecordDict:
         record = to_record(payload)
@@ -425,7 +427,8 @@ def _of_record(payload: Payload) -> Iterator[Mangled]:
     def array(**change: Any) -> Callable[[], RecordDict]:
         def make() -> RecordDict:
             record = to_record(payload)
-            name = next(iter(payload.blobs), "made up")
+            record.setdefault("blobs", ArrayRecord())
+            name = next(iter(record.array_records["blobs"]), "made up")
             old = record.array_records["blobs"].get(name) or Array("uint8", (3,), "fedrisk.array", b"abc")
             record.array_records["blobs"][name] = Array(
                 change.get("dtype", old.dtype),

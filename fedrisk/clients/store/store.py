@@ -165,7 +165,8 @@ class NodeStore:
 
     def complete_rotation(self, name: str) -> None:
         """Complete a change of keys that was broken off half-way."""
-        if self.next_identity is not None and self.identity.public in self._former():
+        new = self.next_identity
+        if new is not None and self.identity.public in (new.public, *self._former()):
             self.take_next_identity(name)
 
     @property

@@ -230,6 +230,15 @@ def test_a_change_that_was_broken_off_is_completed(pilot, monkeypatch):
     assert len(list(tax.trail.entries(kind="identity_rotated"))) == 1
 
 
+def test_a_next_key_that_is_the_present_one_already_is_put_away(pilot):
+    """Broken off after the last step but one: nothing is left that would stop another change."""
+    store = pilot.node("tax").store
+    store.identity.save(store.path / "identity.next.key")
+    assert pilot.node("tax").store.next_identity is None
+    change_keys(pilot, "tax")
+    pilot.accept()
+
+
 def test_an_open_attempt_keeps_the_old_key(pilot):
     state = pilot.node("tax").store.begin("attempt01", Begun(study=STUDY, research_seed=None))
     old = pilot.node("tax").store.identity

@@ -4,6 +4,7 @@ import contextlib
 import sqlite3
 import sys
 import threading
+import time
 from subprocess import Popen
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from fedrisk.engine import hub_study
 from fedrisk.engine.deployment import propose
 from fedrisk.engine.hub_figures import Progress
-from fedrisk.engine.hub_work import GO_ON, Work, _Study, tidy
+from fedrisk.engine.hub_work import GO_ON, Work, _Study, _wait_for_line, tidy
 from fedrisk.errors import PeerError
 from fedrisk.server.hub import Hub
 from fedrisk.server.run import new_attempt
@@ -71,6 +72,34 @@ def test_a_study_that_does_not_stop_is_killed(work, monkeypatch):
     _Study(running(work), 1, process).end()
     assert process.returncode == -9
     process.stdout.close()
+
+
+def talking(code):
+    return Popen([sys.executable, "-c", code], stdout=-1)
+
+
+def test_a_study_s_process_is_waited_for_until_it_is_ready_whatever_else_is_printed():
+    noise = (
+        "import sys, time; print('a library', flush=True); sys.stdout.write('ready'); sys.stdout.flush(); "
+        "time.sleep(.3); print(flush=True); time.sleep(60)"
+    )
+    process = talking(noise)
+    begun_at = time.monotonic()
+    _wait_for_line(process)
+    assert time.monotonic() - begun_at >= 0.3
+    assert process.poll() is None
+    process.kill()
+    process.wait()
+
+
+def test_a_study_s_process_that_ends_or_never_gets_ready_is_an_error(monkeypatch):
+    with pytest.raises(PeerError, match="does not start"):
+        _wait_for_line(talking("print('not yet')"))
+    monkeypatch.setattr("fedrisk.engine.hub_work.START_SECONDS", 0.2)
+    slow = talking("import time; time.sleep(60)")
+    with pytest.raises(PeerError, match="does not start"):
+        _wait_for_line(slow)
+    assert slow.returncode == -9
 
 
 def begun(work, proposal, *, charged=()):
