@@ -69,12 +69,12 @@ def one_run(lose: bool) -> dict[str, dict[str, float]]:
     spent: dict[str, dict[str, float]] = defaultdict(lambda: {"exchanges": 0, "seconds": 0.0, "cpu": 0.0})
 
     class Timed(Exchange):
-        def _send(self, action: Any, what: Any, content: Any, nodes: Any, **how: Any) -> Any:
+        def _ask(self, action: str, what: str, content: Any, **how: Any) -> Any:
             number = next(iter(content.values())).body.get("step", -1)
             if lose and number >= LOST_FROM:
                 content = {name: c for name, c in content.items() if name != "bank0"}
             start, cpu = time.perf_counter(), time.process_time()
-            answers = super()._send(action, what, content, nodes, **how)
+            answers = super()._ask(action, what, content, **how)
             if number >= LOST_FROM:
                 spent[action]["exchanges"] += 1
                 spent[action]["seconds"] += time.perf_counter() - start

@@ -409,8 +409,7 @@ class Exchange:
                 answers[name] = kept.answer
         missing = {name: content[name] for name in wanted if name not in answers}
         if missing or over is None:
-            self._tell_progress(action, what)
-            answers |= self._ask(action, missing, tolerant=tolerant)
+            answers |= self._ask(action, what, missing, tolerant=tolerant)
         good = [name for name in content if name in answers and answers[name].refusal is None]
         enough = len(good) >= fewest if tolerant else len(good) == len(content)
         if journal is not None and over is None and enough:
@@ -418,9 +417,10 @@ class Exchange:
         return {name: answers[name] for name in content if name in (good if tolerant else answers)}
 
     def _ask(
-        self, action: str, content: Mapping[str, Payload], *, tolerant: bool = False
+        self, action: str, what: str, content: Mapping[str, Payload], *, tolerant: bool = False
     ) -> dict[str, Payload]:
         """Answers of those who are really asked, each kept before it is used."""
+        self._tell_progress(action, what)
         lost = [name for name in content if name not in self._nodes]
         if lost:
             _, replies = self._find(lost, len(lost) if tolerant else 0)

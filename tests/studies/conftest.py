@@ -188,7 +188,7 @@ class Record(Exchange):
         self.steps[-1].answers.update(replies)
         return answers, replies
 
-    def _ask(self, action: Any, content: Any, **how: Any) -> dict[str, Payload]:
+    def _ask(self, action: Any, what: str, content: Any, **how: Any) -> dict[str, Payload]:
         step = Step(action, {n: Payload(dict(p.body), dict(p.blobs)) for n, p in content.items()}, {})
         self.steps.append(step)
         if self.change is not None:
@@ -198,7 +198,7 @@ class Record(Exchange):
         gone = self.lose(action, number) if self.lose is not None and how.get("tolerant") else {}
         asked = {n: p for n, p in content.items() if gone.get(n) != "dead"}
         self._gone = gone
-        answers = super()._ask(action, asked, **how)
+        answers = super()._ask(action, what, asked, **how)
         self.late[action, number] = {n: a for n, a in answers.items() if n in gone}
         step.answers = {n: a for n, a in answers.items() if n not in gone}
         return step.answers

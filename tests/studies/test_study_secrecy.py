@@ -338,7 +338,7 @@ def test_no_id_label_or_value_in_messages_results_or_logs(kit, tmp_path, roster,
                 for text in texts(payload):
                     assert not traces(text), (step.action, name)
     run.results.save(tmp_path / "out")
-    for file in [*(tmp_path / "out").iterdir(), *(run.hub.path.rglob("*"))]:
+    for file in [*(tmp_path / "out").iterdir(), *(f for f in run.hub.path.rglob("*") if f.is_file())]:
         assert not traces(file.read_bytes()), file.name
     for node in run.nodes.values():
         for name in ("errors.log", "ledger.sqlite", "quota.sqlite", "audit.jsonl"):

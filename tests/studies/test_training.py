@@ -390,7 +390,7 @@ def test_a_hub_that_names_different_survivors_gets_no_share(kit, tmp_path):
         lie(run, step)
         if step.action == "unmask":
             asked = {b: Payload({**step.sent[b].body}) for b in step.sent}
-            confirmed = super(type(run), run)._ask("confirm", asked, tolerant=True)
+            confirmed = super(type(run), run)._ask("confirm", "", asked, tolerant=True)
             signatures = {b: a.raw("signature") for b, a in confirmed.items()}
             assert set(signatures) == set(FIVE)
             for b in step.sent:
