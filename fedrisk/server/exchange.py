@@ -249,7 +249,7 @@ class Exchange:
 
         self.post.ask(
             "describe",
-            dict.fromkeys(asked, described.content),
+            {node: self._description(called[node], described.content) for node in asked},
             asked,
             arrived,
             timeout=self._within("describe"),
@@ -260,6 +260,10 @@ class Exchange:
             sent=sizes.__setitem__,
         )
         return {name: answers[name] for name in members if name in answers}, replies
+
+    def _description(self, name: str, content: Payload) -> Payload:
+        """What a node of that name is told of the study: the same as all."""
+        return content
 
     def _connected(self, members: Sequence[str], optional: int) -> list[NodeSeen]:
         """The members' nodes, once all that are needed are connected; PeerError after two minutes.

@@ -183,6 +183,9 @@ class Record(Exchange):
             self.change(self, step)
         return super().roll_call(members, content, *args, **how)
 
+    def _description(self, name: str, content: Any) -> Any:
+        return self.steps[-1].sent.get(name, content)
+
     def _find(self, *args: Any, **how: Any) -> Any:
         answers, replies = super()._find(*args, **how)
         self.steps[-1].answers.update(replies)

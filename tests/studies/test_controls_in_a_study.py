@@ -7,8 +7,9 @@ import pytest
 from fedrisk.audit.crosscheck import crosscheck
 from fedrisk.audit.verify import verify
 from fedrisk.engine.in_process import load_nodes, run_local
-from fedrisk.errors import ConfigError, PeerError, StoreError
+from fedrisk.errors import ConfigError, PeerError, PolicyError, StoreError
 from fedrisk.server.hub import Hub
+from fedrisk.server.runs import Runs
 
 
 def set_policy(consortium, name, **rules):
@@ -290,11 +291,38 @@ def secrets_left(consortium):
     return found
 
 
-@pytest.mark.parametrize("action", ["blind", "pseudonyms", "mask", "release"])
-def test_a_study_stopped_by_hand_leaves_no_secret(consortium, action):
+@pytest.mark.parametrize("action", ["blind", "pseudonyms"])
+def test_a_study_stopped_by_hand_before_the_rows_are_in_order_leaves_no_secret(consortium, action):
     with pytest.raises(Stop):
         run(consortium, report=stop_at(action))
     assert secrets_left(consortium) == []
+
+
+@pytest.mark.parametrize("action", ["mask", "release"])
+def test_a_study_stopped_by_hand_after_that_goes_on_and_leaves_no_secret_then(consortium, action):
+    """What it needs to go on stays for a day (test_attempts_that_nobody_closed_are_forgotten_after_a_day)."""
+    with pytest.raises(Stop):
+        run(consortium, report=stop_at(action))
+    assert secrets_left(consortium)
+    (stopped,) = Runs(Hub.default()).all()
+    assert stopped.goes_on
+    results = run(consortium, resume=True)
+    assert results.attempt == stopped.attempt
+    assert secrets_left(consortium) == []
+    for node in load_nodes(consortium.paths).values():
+        releases = [e.spend.release for e in node.ledger.entries()]
+        assert len(releases) == len(set(releases))
+
+
+def test_a_study_in_which_somebody_refuses_leaves_no_secret(consortium, monkeypatch):
+    def refuse(*a, **k):
+        raise PolicyError("no")
+
+    monkeypatch.setattr("fedrisk.clients.outlet._within_budget", refuse)
+    with pytest.raises(PeerError, match="refused by"):
+        run(consortium)
+    assert secrets_left(consortium) == []
+    assert not Runs(Hub.default()).all()[0].goes_on
 
 
 def test_a_study_stopped_before_scores_were_written_leaves_what_they_are_made_from_and_no_key(consortium):
@@ -303,6 +331,9 @@ def test_a_study_stopped_before_scores_were_written_leaves_what_they_are_made_fr
 
     with pytest.raises(Stop):
         run(consortium, report=stop_at("deliver"))
+    (stopped,) = Runs(Hub.default()).all()
+    for node in load_nodes(consortium.paths).values():  # a day later
+        node.store.attempt(stopped.attempt).forget_secrets()
     left = secrets_left(consortium)
     assert left and all(consortium.paths["bank"].stem in f.parts for f in left)
     assert {f.name for f in left if f.parent.name == "secrets"} == {"rows"}
