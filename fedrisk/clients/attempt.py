@@ -178,8 +178,13 @@ class Attempt:
         return view.digests[view.names.index(name)]
 
     def told(self, name: str) -> Payload:
-        """A part of the common view; ProtocolError where it was never told."""
-        content = self.state.message(f"told_{name}")
+        """A part of the common view; ProtocolError where it was never told.
+
+        Only what is in the view counts: a part whose message was cut off half-way lies on the disk already, and nobody
+        has confirmed it.
+        """
+        view = self.state.find(View) or View()
+        content = self.state.message(f"told_{name}") if name in view.names else None
         if content is None:
             raise _never_told(name)
         return unpack(content)
