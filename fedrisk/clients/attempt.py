@@ -183,11 +183,14 @@ class Attempt:
         Only what is in the view counts: a part whose message was cut off half-way lies on the disk already, and nobody
         has confirmed it.
         """
-        view = self.state.find(View) or View()
-        content = self.state.message(f"told_{name}") if name in view.names else None
+        content = self.state.message(f"told_{name}") if self.was_told(name) else None
         if content is None:
             raise _never_told(name)
         return unpack(content)
+
+    def was_told(self, name: str) -> bool:
+        """Whether a part is in the common view."""
+        return name in (self.state.find(View) or View()).names
 
     @functools.cached_property
     def statements(self) -> dict[str, Statement]:
