@@ -94,12 +94,9 @@ def study_once(consortium: Consortium, study: Path, name: str) -> dict[str, Any]
         "hub", "submit", "hub", study, "--research-seed=1", *(["--again"] if name != "first" else [])
     ).out
     proposal = out.split()[1]
-    for member in consortium.members.values():
-        wait_until(
-            "a proposal",
-            lambda m=member: proposal in quiet(m, "node", "proposals", "node", "--json"),
-            seconds=300,
-        )
+    for name_of, member in consortium.members.items():
+        kept = member.folder / "home" / "institutions" / name_of / "proposals" / f"{proposal}.json"
+        wait_until("a proposal", kept.exists, seconds=300)
         member.run("node", "approve", "node", proposal)
     began = time.monotonic()
     state: dict[str, Any] = {}

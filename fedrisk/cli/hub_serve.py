@@ -287,6 +287,17 @@ Id = Annotated[
 ]
 
 
+@hub_app.command("withdraw")
+def withdraw(hub: HubFolder, name: Id) -> None:
+    """Take a proposal back that does not run; its members hear that nobody has to decide any more."""
+    from fedrisk.deploy.hub_home import HubHome
+    from fedrisk.server.hub import Hub
+    from fedrisk.server.proposals import Proposals
+
+    taken = Proposals(Hub(HubHome.load(hub).path)).withdraw(name)
+    tell(f"proposal {taken.id} of study {taken.whole.name} is withdrawn")
+
+
 @hub_app.command("resume")
 def resume(hub: HubFolder, name: Id) -> None:
     """Have a failed study go on where it stopped, within a day: what was charged is not charged again."""

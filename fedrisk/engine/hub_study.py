@@ -32,7 +32,7 @@ def main(folder: str) -> int:
     """Run the study; 0 where it came to its end."""
     return_memory()
     # Whoever started this waits for a word before it takes the task; from then on there is nothing to say there.
-    print(READY.decode(), flush=True)
+    os.write(sys.stdout.fileno(), READY)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     given = json.loads(sys.stdin.read())
     home = HubHome.load(folder)

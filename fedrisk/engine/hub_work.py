@@ -35,7 +35,7 @@ log = logging.getLogger("fedrisk")
 EVERY = 1.0
 """Seconds between two turns of the desk."""
 
-READY = b"ready"
+READY = b"ready\n"
 """What the process of a study says once it can take its task."""
 
 START_SECONDS = 120.0
@@ -199,7 +199,8 @@ def _wait_for_line(process: "subprocess.Popen[bytes]") -> None:
         return
     heard, deadline = b"", time.monotonic() + START_SECONDS
     with process.stdout as said:
-        while READY not in heard.splitlines():
+        # With its end: without a buffer Python writes line and line break one after the other.
+        while READY not in heard.splitlines(keepends=True):
             rest = deadline - time.monotonic()
             there = rest > 0 and select.select([said], [], [], rest)[0]
             more = os.read(said.fileno(), 4096) if there else b""

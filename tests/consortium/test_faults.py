@@ -96,9 +96,10 @@ with superlink.task_grid(folder, superlink.take_task(folder, run)) as grid:
     nodes = [n.number for n in superlink.nodes(folder) if n.online]
     asked = list(grid.push_messages([request(Payload({"attempt": "none"}), "mask", n, ttl=300) for n in nodes]))
     got = {}
-    while len(got) < len(nodes):
-        for m in grid.pull_messages(asked):
-            got[m.metadata.src_node_id] = from_record(m.content).refusal
+    while waiting := [m for m in asked if m not in got]:
+        for m in grid.pull_messages(waiting):
+            said = from_record(m.content).refusal if m.has_content() else str(m.error)
+            got[m.metadata.reply_to_message_id] = said
         time.sleep(0.1)
 print(json.dumps(sorted(got.values())))
 """

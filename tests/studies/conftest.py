@@ -181,8 +181,12 @@ class Record(Exchange):
         self.steps.append(step)
         if self.change is not None:
             self.change(self, step)
-        step.answers = super().roll_call(members, content, *args, **how)
-        return step.answers
+        return super().roll_call(members, content, *args, **how)
+
+    def _find(self, *args: Any, **how: Any) -> Any:
+        answers, replies = super()._find(*args, **how)
+        self.steps[-1].answers.update(replies)
+        return answers, replies
 
     def _ask(self, action: Any, content: Any, **how: Any) -> dict[str, Payload]:
         step = Step(action, {n: Payload(dict(p.body), dict(p.blobs)) for n, p in content.items()}, {})

@@ -104,7 +104,7 @@ def test_another_key_in_the_same_epoch_is_refused(pair):
         (["tax"], "another", "blind", "other facts of tax than it stated"),
         (["alfa", "tax"], "another", "blind", "other facts of tax than it stated"),
         (["alfa"], None, "blind", "stated no public key"),
-        (["alfa"], "zz", "blind", "field statements.tax.evaluation_key is missing, unknown, of another type"),
+        (["alfa"], "zz", "blind", "field statements.tax.evaluation_key is missing, of another type"),
     ],
 )
 def test_a_hub_that_relays_another_evaluation_key_is_refused(pair, deceived, stated, when, said):

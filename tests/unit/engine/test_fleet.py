@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from fedrisk.engine import fleet, hub_probe, superlink
+from fedrisk.engine import fleet_files, hub_probe, superlink
 from fedrisk.engine.claim import Claim
 from fedrisk.engine.fleet import Fleet, connect
 from fedrisk.errors import ConfigError, EnvelopeError, LaterError, StoreError
@@ -287,9 +287,9 @@ def test_keys_and_authorities_that_cannot_be_used(hub, tmp_path):
 
 
 def test_another_release_of_flower_is_refused(monkeypatch):
-    monkeypatch.setattr(fleet, "version", lambda _: "1.42.0")
+    monkeypatch.setattr(fleet_files, "version", lambda _: "1.42.0")
     with pytest.raises(ConfigError, match=r"flwr 1\.42\.0 is installed.*flwr 1\.41"):
-        fleet.check_flower()
+        fleet_files.check_flower()
 
 
 def test_an_expired_certificate(tmp_path):

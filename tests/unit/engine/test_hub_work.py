@@ -80,7 +80,10 @@ def talking(code):
 
 
 def test_a_study_s_process_is_waited_for_until_it_is_ready_whatever_else_is_printed():
-    noise = "import time; print('a library', flush=True); time.sleep(.3); print('ready', flush=True); time.sleep(60)"
+    noise = (
+        "import sys, time; print('a library', flush=True); sys.stdout.write('ready'); sys.stdout.flush(); "
+        "time.sleep(.3); print(flush=True); time.sleep(60)"
+    )
     process = talking(noise)
     begun_at = time.monotonic()
     _wait_for_line(process)
