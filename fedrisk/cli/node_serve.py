@@ -61,6 +61,7 @@ def node_serve(
 def _serve(home: "NodeHome", status: "Status", watch: "NodeWatch", stop: threading.Event, once: bool) -> int:
     from fedrisk.clients import resident
     from fedrisk.clients.app import app
+    from fedrisk.clients.forgetting import Forgetting
     from fedrisk.engine import fleet
 
     # A node that was connected before knows that its address is right, and waits for as long as it takes.
@@ -68,6 +69,14 @@ def _serve(home: "NodeHome", status: "Status", watch: "NodeWatch", stop: threadi
 
     def news(state: "LinkState") -> None:
         _tell_news(state, status)
+
+    old = Forgetting(home.institution)
+    # Also where the hub stays away for good.
+    old.turn()
+
+    def turn() -> None:
+        watch.turn()
+        old.turn()
 
     with fleet.connect(_fleet(home), stop=stop, patience=patience, news=news) as link:
         watch.connected(link.state)
@@ -82,7 +91,7 @@ def _serve(home: "NodeHome", status: "Status", watch: "NodeWatch", stop: threadi
             resident.context_of(home.institution),
             stop=stop,
             once=once,
-            turn=watch.turn,
+            turn=turn,
             served=served,
         )
 

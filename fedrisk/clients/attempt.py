@@ -178,11 +178,19 @@ class Attempt:
         return view.digests[view.names.index(name)]
 
     def told(self, name: str) -> Payload:
-        """A part of the common view; ProtocolError where it was never told."""
-        content = self.state.message(f"told_{name}")
+        """A part of the common view; ProtocolError where it was never told.
+
+        Only what is in the view counts: a part whose message was cut off half-way lies on the disk already, and nobody
+        has confirmed it.
+        """
+        content = self.state.message(f"told_{name}") if self.was_told(name) else None
         if content is None:
             raise _never_told(name)
         return unpack(content)
+
+    def was_told(self, name: str) -> bool:
+        """Whether a part is in the common view."""
+        return name in (self.state.find(View) or View()).names
 
     @functools.cached_property
     def statements(self) -> dict[str, Statement]:

@@ -204,7 +204,11 @@ def _check_enough(attempt: Attempt, plan: Plan) -> None:
         for name, there in told.get(what).items():
             listed_rows = attempt.statements[name].rows
             _enough(attempt, there, wanted_rows(least, part, listed_rows), f"rows of {name}: {what}")
-    there = int(teaching(attempt, rows).sum())
+    there = int((rows >= 0).sum())
+    if attempt.role == BANK:
+        # About so many, by what is public. Not counted: a hub that names rows would learn who of them has a label.
+        drawn = {attempt.name: told.get("training")[attempt.name]}
+        there = labelled_among(told.get("labelled"), drawn, "training")[attempt.name]
     _enough(attempt, there, wanted_rows(least, shares["training"], most), "own rows: training")
     _check_common(attempt)
     _check_sample(told, plan.sample_rows)

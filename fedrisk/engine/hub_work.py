@@ -27,6 +27,7 @@ from fedrisk.engine.superlink import start_run, stop_run, take_task, task_grid, 
 from fedrisk.errors import FedriskError, PeerError, code_of
 from fedrisk.server.desk import Desk
 from fedrisk.server.hub import Hub
+from fedrisk.server.journal import drop_old
 from fedrisk.server.proposals import Proposal, Proposals
 
 log = logging.getLogger("fedrisk")
@@ -46,6 +47,9 @@ STOP_SECONDS = 40.0
 GO_ON = 3
 """How often a study goes on whose process was killed; then it is failed."""
 
+TIDY_EVERY = 3600.0
+"""Seconds between two looks for journals that nobody can go on from any more."""
+
 _LONGEST_PAUSE = 30.0
 
 
@@ -57,6 +61,7 @@ class Work:
         self.proposals = Proposals(Hub(home.path))
         self._study: _Study | None = None
         self._killed: Counter[str] = Counter()
+        self._tidied = float("-inf")
 
     def run(self) -> None:
         """Work until told to stop; never raises for what may be over in a moment."""
@@ -88,8 +93,15 @@ class Work:
                 roster = Roster.latest(self.home)
                 if desk is None or roster.epoch != epoch:
                     epoch, desk = roster.epoch, Desk(grid, Hub(folder), self.proposals, roster)
+                self._tidy()
                 self._studies(desk.turn())
                 self.stop.wait(EVERY)
+
+    def _tidy(self) -> None:
+        """Delete journals of more than a day ago: no study may begin for months that would find them."""
+        if time.monotonic() - self._tidied >= TIDY_EVERY:
+            self._tidied = time.monotonic()
+            drop_old(self.home.path / "runs")
 
     def _studies(self, ready: Sequence[Proposal]) -> None:
         """See to the study in hand, and begin the next of those that are ready."""

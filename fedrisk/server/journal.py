@@ -90,9 +90,7 @@ class Journal:
 
     def begin(self, asked: Study, study: Study, research_seed: int | None) -> None:
         """Begin, or go on. Journals that nobody can resume any more are deleted."""
-        for other in self.path.parent.parent.glob("*/journal"):
-            if other != self.path and Journal(other).age > KEPT_SECONDS:
-                Journal(other).drop()
+        drop_old(self.path.parent.parent, self)
         if not (self.path / "seed").exists():
             self._write("seed", secrets.token_bytes(32))
         about = {
@@ -188,6 +186,14 @@ class Journal:
         except OSError as error:
             raise StoreError(f"the hub's store {self.path} cannot be made: {error.strerror}") from None
         write_atomic(self.path / name, content)
+
+
+def drop_old(runs: Path, but: Journal | None = None) -> None:
+    """Delete journals below a hub's ``runs`` that nobody can go on from any more: seeds, sums, sealed envelopes."""
+    for found in runs.glob("*/journal"):
+        other = Journal(found)
+        if other != but and other.age > KEPT_SECONDS:
+            other.drop()
 
 
 def _other_version(path: Path) -> ConfigError:

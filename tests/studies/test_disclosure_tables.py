@@ -18,6 +18,7 @@ from fedrisk.engine.handed_over import compare
 from fedrisk.engine.in_process import load_nodes
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.findings import Finding
+from fedrisk.protocol.payload import Payload
 from fedrisk.report.text import main_figures
 from fedrisk.server.hub import Hub
 from fedrisk.server.late_tables import LateTables
@@ -366,3 +367,18 @@ def test_a_late_table_that_is_no_table_of_its_member_is_not_taken(consortium, tm
 def asked_of(name, consortium):
     """How often a node was asked for its table, by its own trail."""
     return len([*load_nodes(consortium.paths)[name].trail.entries(action="disclosures", event="request")])
+
+
+def test_a_table_that_is_asked_for_again_is_the_same(consortium, tmp_path):
+    """A hub that asks every day must not learn how the institution's trail and ledger go on."""
+    results = run(consortium, tmp_path)
+    node = load_nodes(consortium.paths)["tax"]
+    (given,) = [table for table in results.tables if table.institution == "tax"]
+    node.trail.note("budget_restored", counterparty="tax", digest="0" * 64)
+    asked = Payload({"attempt": results.attempt})
+    assert SignedTable.from_dict(hand_over.hand_over(node, asked).get("table")) == given
+    # A key that was lost or changed cannot speak for what an older one signed: the table is then signed anew.
+    file = node.store.path / "attempts" / results.attempt / "disclosures.message"
+    file.write_bytes(b"{")
+    again = SignedTable.from_dict(hand_over.hand_over(node, asked).get("table"))
+    assert again.lines == given.lines and again.head.count > given.head.count

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fedrisk.alignment.matching import HOLD_OUT, TRAINING, UNUSED
 from fedrisk.clients.attempt import Attempt
 from fedrisk.errors import PeerError
 from fedrisk.metrics import auc
@@ -229,6 +230,43 @@ def test_a_hub_that_trains_on_whom_it_likes_gets_nothing_of_rows_without_a_label
     assert (moved[0] > 10) is not honest
     for name, total in plain.items():
         np.testing.assert_array_equal(total, lied[name], err_msg=str(name))
+
+
+def test_whether_a_bank_goes_on_does_not_tell_who_has_a_label(kit, tmp_path):
+    """A hub trains on 120 rows of its choice and stops before a charge: one bit about their labels for nothing."""
+    consortium = kit.build(tmp_path, ["alfa"], ["tax"], enterprises=1500, policy={"least_rows": 100})
+    without = take_labels(consortium, "alfa", 0.4)
+    heard = []
+
+    def stop_after(labelled):
+        def change(run, step):
+            if step.action in ("describe", "blind", "evaluate", "pseudonyms"):
+                return
+            if step.action != "edges":
+                heard.append("answered")
+                raise InterruptedError
+            attempt = Attempt(consortium.nodes["alfa"], consortium.nodes["alfa"].store.attempt(run.attempt))
+            ids = attempt.read().ids[step.sent["alfa"].array("rows:alfa")]
+            use = step.sent["alfa"].array("use:alfa").copy()
+            free = use != HOLD_OUT
+            chosen = np.flatnonzero(free & (np.isin(ids, list(without)) != labelled))[:120]
+            use[free], use[chosen] = UNUSED, TRAINING
+            for member, payload in step.sent.items():
+                step.sent[member] = Payload(payload.body, {**payload.blobs, "use:alfa": use})
+            digest = uses_digest(step.sent["alfa"].array("salt:alfa"), use, None)
+
+            def counts(content):
+                content["uses"]["alfa"] = digest
+                content["training"]["alfa"] = content["sampled"]["alfa"] = 120
+
+            retell(step, "order", counts)
+
+        return change
+
+    for labelled in (True, False):
+        with pytest.raises((InterruptedError, PeerError)):
+            consortium.run(change=stop_after(labelled))
+    assert heard == ["answered", "answered"]
 
 
 @pytest.mark.parametrize("numbers", sampled([[0, 5], [1, 1], [10**6, 10**6]], 2))

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from fedrisk.audit.table import TABLES_FILE, tables_from_json, tables_to_json
+from fedrisk.audit.table import TABLES_FILE, SignedTable, tables_from_json, tables_to_json
 from fedrisk.audit.witness import latest_witnessed
 from fedrisk.clients.app import app as client_app
-from fedrisk.clients.observed import observe
+from fedrisk.clients.observed import DIFFER_FILE, observe
 from fedrisk.engine.in_process import register
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.errors import ConfigError, EnvelopeError, PeerError, PolicyError
@@ -220,6 +220,25 @@ def test_a_regulator_is_given_the_signed_tables_of_all_members(kit, tmp_path, fe
     request = Payload({"attempt": results.attempt}, {TABLES: tables_to_json(tables)})
     with pytest.raises(PolicyError, match="tax is no regulator"):
         observe(consortium.nodes["tax"], request)
+    # A hub that tells fewer later takes none away, and a member that signs another one is convicted by both.
+    observe(
+        consortium.nodes["office"],
+        Payload({"attempt": results.attempt}, {TABLES: tables_to_json(tables[:1])}),
+    )
+    assert tables_from_json((folder / TABLES_FILE).read_bytes()) == tables
+    (of_tax,) = [table for table in tables if table.institution == "tax"]
+    other = SignedTable.sign(
+        of_tax.study,
+        of_tax.attempt,
+        of_tax.head,
+        (replace(of_tax.lines[0], bytes=of_tax.lines[0].bytes + 1), *of_tax.lines[1:]),
+        consortium.nodes["tax"].store.identity,
+    )
+    bent = Payload({"attempt": results.attempt}, {TABLES: tables_to_json([other])})
+    with pytest.raises(EnvelopeError, match="tax signed another table"):
+        observe(consortium.nodes["office"], bent)
+    assert tables_from_json((folder / TABLES_FILE).read_bytes()) == tables
+    assert set(tables_from_json((folder / DIFFER_FILE).read_bytes())) == {of_tax, other}
     (folder / TABLES_FILE).unlink()
     for wrong in (tables_to_json(tables[:1] * 2), tables_to_json([replace(tables[0], study="other")]), b"{}"):
         with pytest.raises(EnvelopeError):

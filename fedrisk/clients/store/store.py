@@ -353,12 +353,15 @@ class NodeStore:
             if state.load(Begun) != begun:
                 raise ProtocolError("an attempt's id was used before for another study; start a new attempt")
             return state
-        self._forget_old()
+        self.forget_old()
         state.create(begun)
         return state
 
-    def _forget_old(self) -> None:
-        """Forget attempts of more than a day ago that nobody closed: a hub that was killed sends no last message."""
+    def forget_old(self) -> None:
+        """Forget attempts of more than a day ago that nobody closed: a hub that was killed sends no last message.
+
+        When another attempt begins, and every hour where a node serves (clients/forgetting).
+        """
         for folder in (self.path / "attempts").glob("*"):
             state = AttemptStore(folder)
             if state.exists and time.time() - state.touched > OLD_SECONDS:

@@ -146,8 +146,7 @@ def fetch(attempt: Attempt) -> None:
     By the calibrated card, or by the card as it was before where the study ended earlier. Errors: ProtocolError where
     the attempt never came that far, DataError where the table changed since.
     """
-    told = attempt.state.message("told_calibration") is not None
-    card = told_calibration(attempt) if told else told_card(attempt)
+    card = told_calibration(attempt) if attempt.was_told("calibration") else told_card(attempt)
     scored = _scored(attempt, card)
     frame = _frame(attempt, card, scored)
     keep_scores(attempt, card, frame)

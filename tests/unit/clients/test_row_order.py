@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binom
 
 from fedrisk.alignment.matching import HOLD_OUT, TRAINING, UNUSED
-from fedrisk.clients.attempt import Agreement
+from fedrisk.clients.attempt import Agreement, View
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import (
     RowOrder,
@@ -88,6 +88,8 @@ def statements(folder, rows=None):
 def tell(state, said):
     """The part ``members`` of the view, as far as the order needs it."""
     state.put_message("told_members", pack(Payload({"statements": said})))
+    # That both parts are in the common view: what is not was never told.
+    state.save(View(digests=("0" * 64, "1" * 64), names=("members", "order")))
 
 
 SALT = np.arange(SALT_BYTES, dtype=np.uint8)

@@ -1,6 +1,7 @@
 """What the hub's work does with studies that were in hand, and what a study's process leaves when it ends."""
 
 import contextlib
+import os
 import sqlite3
 import sys
 import threading
@@ -152,3 +153,13 @@ def test_what_was_deleted_is_gone_from_the_file(tmp_path):
     assert not any(b"canary" in part.read_bytes() for part in tmp_path.iterdir())
     assert sum(part.stat().st_size for part in tmp_path.iterdir()) < 100_000
     opened.close()
+
+
+def test_old_journals_go_while_the_hub_works(work):
+    journal = work.home.path / "runs" / ("a" * 32) / "journal"
+    journal.mkdir(parents=True)
+    (journal / "seed").write_bytes(b"s" * 32)
+    long_ago = time.time() - 3 * 24 * 3600
+    os.utime(journal / "seed", (long_ago, long_ago))
+    work._tidy()
+    assert not journal.exists()

@@ -125,3 +125,14 @@ def test_it_can_go_on_once_the_rows_are_in_order_and_for_a_day(hub, journal, stu
         Journal.latest(hub, study, None)
     Journal.of(hub, "b" * 32).begin(study, study, None)
     assert not journal.path.exists()
+
+
+def test_journals_of_days_ago_go_without_another_study(journal, hub, study):
+    """A seed of masks that nobody goes on from any more must not wait for the next study."""
+    recent = Journal.of(hub, "b" * 32)
+    recent.begin(study, study, None)
+    day_ago = time.time() - module.KEPT_SECONDS - 60
+    for file in journal.path.glob("*"):
+        os.utime(file, (day_ago, day_ago))
+    module.drop_old(hub.path / "runs")
+    assert not journal.path.exists() and (recent.path / "seed").exists()
