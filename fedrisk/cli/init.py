@@ -215,7 +215,8 @@ def _one_of(role: str, allowed: Sequence[str]) -> str:
 
 def _command(kind: str) -> str:
     """The command that makes the file of an institution with a table."""
-    return f"fedrisk init {kind}" if kind in ("bank", "holder") else f"fedrisk init holder --role {kind}"
+    words = kind if kind in ("bank", "holder") else f"holder --role {kind}"
+    return f"fedrisk init {words}"
 
 
 def _institution(

@@ -59,7 +59,9 @@ class Rosters:
         """Those of the node behind an institution; ConfigError where it never joined a consortium."""
         found = deployment_of(node.store)
         if found is None:
-            raise ConfigError(f"{node.name} is in no consortium; join one with fedrisk node init KIT")
+            raise ConfigError(
+                f"{node.name} is in no consortium; join one with fedrisk node init NODE KIT --institution FILE"
+            )
         return cls(NodeHome.load(found.node))
 
     @property
