@@ -28,6 +28,7 @@ from fedrisk.clients.approvals import (
 from fedrisk.clients.assessment import assess
 from fedrisk.clients.describe import check_role
 from fedrisk.clients.node import Node
+from fedrisk.clients.roster import unsettled
 from fedrisk.clients.store.proposal_store import Asked, stamp
 from fedrisk.errors import PolicyError, ProtocolError
 from fedrisk.protocol.form import Body, Digest, Form, Seed
@@ -93,6 +94,9 @@ def propose(node: Node, request: Payload, *, find: Find) -> Payload:
         raise ProtocolError("the id of a proposal was used before for another study; propose it anew")
     if asked.stage(approvals.now_utc(), days) in ("waiting", "agreed"):
         asked = taken_back(node, study, asked) if over else _decided(node, asked, study, recipe)
+        if not over and asked.stage(approvals.now_utc(), days) != "refused" and unsettled(node, study):
+            # Once the roster is accepted here, keys are those that the others sign with.
+            return _answer("waiting", digest)
     return _word(node, asked)
 
 

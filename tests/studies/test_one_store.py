@@ -16,7 +16,7 @@ from support.long import sampled
 
 pytestmark = pytest.mark.study
 
-ACTS = {"budget grant", "budget restore", "audit answer", "run"}
+ACTS = {"budget grant", "budget restore", "audit answer", "run", "node init"}
 """Commands that may make a store; every other one that takes an institution's file reads."""
 
 

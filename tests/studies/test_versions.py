@@ -1,6 +1,5 @@
 """Hub and nodes of different versions in one study: it runs in a common protocol, or nothing is charged."""
 
-import json
 import re
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from fedrisk.server.exchange import Exchange
 from fedrisk.server.proposals import Proposals
 from fedrisk.server.roster import agree
 from fedrisk.server.run import new_attempt, run_study
+from support.consortium import joined
 
 
 @contextmanager
@@ -41,10 +41,11 @@ class Asked(list):
             self.append(protocol)
 
 
-def grid_of(consortium, nodes):
+def grid_of(consortium, nodes, *, joined=False):
     """Nodes of versions by name (`nodes[""]` for all else), and the protocols in which they are asked."""
     asked = Asked()
-    register(consortium.nodes, consortium.hub)
+    if not joined:
+        register(consortium.nodes, consortium.hub)
 
     def answer(message, context):
         name = Node.load(context.node_config["institution"]).name
@@ -169,15 +170,15 @@ def test_a_hub_that_tells_another_protocol_than_it_writes_is_refused(kit, consor
 
 
 @pytest.mark.parametrize(("hub", "state", "code"), [(2, "waiting", None), (3, "refused", "version")])
-def test_a_proposal_is_told_in_a_protocol_that_the_node_speaks(consortium, hub, state, code):
-    grid, _ = grid_of(consortium, {"": 1})
-    for node in consortium.nodes.values():
-        node.store.deployment_path.write_text(json.dumps({"consortium": "c", "hub": "", "node": ""}))
+def test_a_proposal_is_told_in_a_protocol_that_the_node_speaks(consortium, tmp_path, hub, state, code):
+    grid, _ = grid_of(consortium, {"": 1}, joined=True)
+    roles = {member.name: member.role for member in consortium.study.institutions}
+    pilot = joined(tmp_path / "joined", roles, institutions=consortium.paths)
     now = datetime.now(UTC)
-    proposals = Proposals(consortium.hub)
+    proposals = Proposals(pilot.hub)
     told = proposals.submit(consortium.study, now=now)
     with of_version(hub):
-        desk = Desk(grid, consortium.hub, proposals, None, clock=lambda: now)
+        desk = Desk(grid, pilot.hub, proposals, None, clock=lambda: now)
         for _ in range(3):
             now += timedelta(seconds=5)
             desk.turn()
