@@ -34,6 +34,7 @@ def work_of(consortium: Deployed) -> int:
     return found
 
 
+@pytest.mark.long
 def test_a_killed_node_and_killed_work_of_the_hub_cost_nothing(start, on_one_machine):
     one = on_one_machine()
     consortium: Deployed = start()
@@ -105,6 +106,7 @@ print(json.dumps(sorted(got.values())))
 """
 
 
+@pytest.mark.long
 def test_foreign_keys_second_nodes_and_bundles(start, tmp_path):
     consortium: Deployed = start()
     consortium.serve()

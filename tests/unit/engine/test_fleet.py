@@ -182,6 +182,7 @@ def test_a_killed_node_is_back_as_soon_as_it_has_started(hub, grid, start, tmp_p
     assert answer(grid, send(hub, grid, "killed", Payload({"n": 1}))).body == {"n": 1}
 
 
+@pytest.mark.long
 def test_a_second_node_with_a_copied_folder_is_told_so_and_the_first_goes_on(hub, grid, start, tmp_path):
     folder = folder_of(hub, tmp_path / "first", admitted=True)
     first = start(folder).connected()
@@ -202,6 +203,7 @@ def test_a_running_node_that_is_expelled_ends_in_words(hub, start, tmp_path):
     assert "does not take this node's key" in node.said()
 
 
+@pytest.mark.long
 def test_a_node_waits_out_a_hub_that_is_started_again(tmp_path):
     home = hub_home(tmp_path / "home")
     with serving(home):
