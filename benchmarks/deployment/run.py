@@ -29,10 +29,10 @@ SMALL = 1 << 20
 """Bytes up to which the messages of an exchange count as small."""
 
 CLAIMS = {
-    "small_exchange_s": 1.2,
+    "small_exchange_s": 2.0,
     "study_s": 40.0,
     "node_rest_mb": 240.0,
-    "node_after_mb": 350.0,
+    "node_after_mb": 400.0,
     "hub_rest_mb": 300.0,
     "envelope_times": 2.5,
 }

@@ -53,7 +53,7 @@ class Poll:
     spread: the share by which a pause is longer or shorter, so that nodes do not ask all at once.
     """
 
-    busy: float = 0.2
+    busy: float = 0.1
     idle: float = 1.0
     busy_for: float = 60.0
     spread: float = 0.2

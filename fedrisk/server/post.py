@@ -30,6 +30,9 @@ LOOK_SECONDS = 2.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before a request is sent again; the pause doubles each time."""
 
+LONGEST_LOOK = 0.2
+"""Seconds between two looks for answers, at most; a look costs the hub's database some milliseconds."""
+
 MOST_UNTAKEN = 3
 """So often a message that Flower does not take is sent: one that is too large never will be."""
 
@@ -175,7 +178,7 @@ class _Exchange:
             for name in [n for n, w in self.waiting.items() if w.due is not None and w.due <= now]:
                 self._push(name, deadline - now)
             time.sleep(pause)
-            pause = min(pause * 1.5, 0.5)
+            pause = min(pause * 1.5, LONGEST_LOOK)
         return False
 
     def _lost(self, *why: str) -> bool:
