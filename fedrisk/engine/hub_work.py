@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fedrisk.deploy.hub_home import HubHome
-from fedrisk.deploy.roster import Roster
+from fedrisk.deploy.roster import epochs, read_epoch
 from fedrisk.engine.superlink import start_run, stop_run, take_task, task_grid, unfinished
 from fedrisk.errors import FedriskError, PeerError, code_of
 from fedrisk.server.desk import Desk
@@ -90,9 +90,13 @@ class Work:
             log.info("the desk is open", extra={"event": "desk"})
             desk, epoch = None, 0
             while not self.stop.is_set():
-                roster = Roster.latest(self.home)
-                if desk is None or roster.epoch != epoch:
-                    epoch, desk = roster.epoch, Desk(grid, Hub(folder), self.proposals, roster)
+                # Reading an epoch checks every signature in it: only where there is a new one.
+                newest = max(epochs(self.home), default=0)
+                if desk is None or newest != epoch:
+                    epoch, desk = (
+                        newest,
+                        Desk(grid, Hub(folder), self.proposals, read_epoch(self.home, newest)),
+                    )
                 self._tidy()
                 self._studies(desk.turn())
                 self.stop.wait(EVERY)
