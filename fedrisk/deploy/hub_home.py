@@ -10,7 +10,6 @@
 The folder is at the same time the hub's store: ``server.hub.Hub(home.path)``.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +18,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from fedrisk import layout
-from fedrisk.errors import ConfigError
-from fedrisk.files import private_folder, write_atomic
-from fedrisk.home import resolved
-from fedrisk.study import checked
-from fedrisk.toml_file import load_toml
+from fedrisk.deploy.settings_folder import SettingsFolder
 
 FILE = "hub.toml"
 VARIABLE = "FEDRISK_HUB"
@@ -49,6 +44,9 @@ class HubSettings(BaseModel):
     health: Port | None = None
 
 
+_FOLDER = SettingsFolder(who="hub", file=FILE, layout=layout.HUB, model=HubSettings)
+
+
 @dataclass(frozen=True)
 class HubHome:
     """A hub's folder with its settings."""
@@ -62,24 +60,12 @@ class HubHome:
 
         StoreError where it is of a later layout; whoever serves from it brings an earlier one forward (layout.py).
         """
-        path = resolved(str(folder), what="hub's folder", base=Path.cwd())
-        file = path / FILE
-        if not file.is_file():
-            raise ConfigError(f"{path} is no hub's folder: it has no {FILE}; make one with fedrisk hub init")
-        layout.HUB.found(path)
-        return cls(path, checked(HubSettings, load_toml(file, what="hub file"), where=f"hub file {file}"))
+        return cls(*_FOLDER.load(folder))
 
     @classmethod
     def create(cls, folder: str | Path, settings: Mapping[str, Any]) -> "HubHome":
         """Make a folder, for its owner only, with its hub.toml; ConfigError where there is a hub already."""
-        path = resolved(str(folder), what="hub's folder", base=Path.cwd())
-        if (path / FILE).exists():
-            raise ConfigError(f"{path} is a hub's folder already; choose another one")
-        made = checked(HubSettings, dict(settings), where="hub's settings")
-        private_folder(path)
-        layout.HUB.open(path)
-        write_atomic(path / FILE, to_toml(made).encode())
-        return cls(path, made)
+        return cls(*_FOLDER.create(folder, settings))
 
     @property
     def name(self) -> str:
@@ -110,15 +96,3 @@ class HubHome:
     def log(self) -> Path:
         """The hub's log, a JSON object a line."""
         return self.path / "hub.jsonl"
-
-
-def to_toml(settings: BaseModel) -> str:
-    """Settings as a TOML file: strings, numbers and truth values, what is None left out.
-
-    >>> print(to_toml(HubSettings(name="Pilot", address="hub.example:9490")), end="")
-    name = "Pilot"
-    address = "hub.example:9490"
-    """
-    content = settings.model_dump(mode="json", exclude_none=True)
-    # A JSON string is a TOML string where it has no lone surrogates, which pydantic refuses.
-    return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in content.items())

@@ -19,12 +19,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from fedrisk import layout
-from fedrisk.deploy.hub_home import Address, Port, to_toml
-from fedrisk.errors import ConfigError
-from fedrisk.files import private_folder, write_atomic
+from fedrisk.deploy.hub_home import Address, Port
+from fedrisk.deploy.settings_folder import SettingsFolder
 from fedrisk.home import resolved
-from fedrisk.study import checked
-from fedrisk.toml_file import load_toml
 
 FILE = "node.toml"
 VARIABLE = "FEDRISK_NODE"
@@ -44,6 +41,9 @@ class NodeSettings(BaseModel):
     health: Port | None = None
 
 
+_FOLDER = SettingsFolder(who="node", file=FILE, layout=layout.NODE, model=NodeSettings)
+
+
 @dataclass(frozen=True)
 class NodeHome:
     """A node's folder with its settings."""
@@ -57,26 +57,12 @@ class NodeHome:
 
         StoreError where it is of a later layout; whoever serves from it brings an earlier one forward (layout.py).
         """
-        path = resolved(str(folder), what="node's folder", base=Path.cwd())
-        file = path / FILE
-        if not file.is_file():
-            raise ConfigError(
-                f"{path} is no node's folder: it has no {FILE}; make one with fedrisk node init"
-            )
-        layout.NODE.found(path)
-        return cls(path, checked(NodeSettings, load_toml(file, what="node file"), where=f"node file {file}"))
+        return cls(*_FOLDER.load(folder))
 
     @classmethod
     def create(cls, folder: str | Path, settings: Mapping[str, Any]) -> "NodeHome":
         """Make a folder, for its owner only, with its node.toml; ConfigError where there is a node already."""
-        path = resolved(str(folder), what="node's folder", base=Path.cwd())
-        if (path / FILE).exists():
-            raise ConfigError(f"{path} is a node's folder already; choose another one")
-        made = checked(NodeSettings, dict(settings), where="node's settings")
-        private_folder(path)
-        layout.NODE.open(path)
-        write_atomic(path / FILE, to_toml(made).encode())
-        return cls(path, made)
+        return cls(*_FOLDER.create(folder, settings))
 
     @property
     def hub(self) -> str:
