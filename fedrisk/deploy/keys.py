@@ -6,11 +6,13 @@ ECDSA on P-384 with SHA-384: FIPS 186-5.
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
     PublicFormat,
+    load_pem_public_key,
     load_ssh_private_key,
     load_ssh_public_key,
 )
@@ -67,12 +69,30 @@ def _public_text(public: ec.EllipticCurvePublicKey) -> str:
     return public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
 
 
-def _private(content: bytes) -> ec.EllipticCurvePrivateKey:
+def private_key_of(content: bytes) -> ec.EllipticCurvePrivateKey | None:
+    """The private P-384 key in a file's content; None where it holds none."""
     try:
         found = load_ssh_private_key(content, None)
+    except Exception:
+        # A damaged file may be damaged in any way, and the library names many.
+        return None
+    is_one = isinstance(found, ec.EllipticCurvePrivateKey) and isinstance(found.curve, ec.SECP384R1)
+    return found if is_one else None  # type: ignore[return-value]
+
+
+def public_key_of(raw: bytes) -> PublicKeyTypes:
+    """A public key of whatever kind, as OpenSSH or PEM has it; ValueError where it is none."""
+    try:
+        if raw.lstrip().startswith(b"-----"):
+            return load_pem_public_key(raw)
+        return load_ssh_public_key(raw.strip())
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        found = None
-    if not isinstance(found, ec.EllipticCurvePrivateKey) or not isinstance(found.curve, ec.SECP384R1):
+        raise ValueError("no public key") from None
+
+
+def _private(content: bytes) -> ec.EllipticCurvePrivateKey:
+    found = private_key_of(content)
+    if found is None:
         raise StoreError(
             "flower.key holds no P-384 key as OpenSSH writes it; put it back from its copy, or make a new one with "
             "fedrisk node rotate-keys"

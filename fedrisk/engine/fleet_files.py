@@ -5,8 +5,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
+from fedrisk.deploy.keys import private_key_of
 from fedrisk.errors import ConfigError, StoreError
 
 FLOWER = "1.41"
@@ -50,14 +50,12 @@ def check_flower() -> None:
 def load_key(file: Path) -> ec.EllipticCurvePrivateKey:
     """The node's P-384 key; StoreError where it is gone, ConfigError where it is none."""
     try:
-        key = load_ssh_private_key(file.read_bytes(), None)
+        key = private_key_of(file.read_bytes())
     except OSError as error:
         raise StoreError(
             f"{file} cannot be read: {error.strerror}; put it back from its copy, or make a node anew with fedrisk "
             "node init"
         ) from None
-    except Exception:
-        key = None
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP384R1):
+    if key is None:
         raise ConfigError(f"{file} holds no P-384 key in OpenSSH form; put it back from its copy")
     return key

@@ -51,6 +51,7 @@ from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
 
 from fedrisk.deploy.hub_home import HubHome
+from fedrisk.deploy.keys import public_key_of
 from fedrisk.engine.streamed_grid import StreamedGrid
 from fedrisk.errors import ConfigError, PeerError
 from fedrisk.files import PUT_BACK, private_append, read_json, write_atomic
@@ -312,12 +313,8 @@ def pem(public_key: str | bytes) -> bytes:
     """A node's P-384 public key as the SuperLink keeps it, from OpenSSH or PEM; ConfigError where it is none."""
     raw = public_key.encode() if isinstance(public_key, str) else public_key
     try:
-        loaded = (
-            serialization.load_pem_public_key(raw)
-            if raw.lstrip().startswith(b"-----")
-            else serialization.load_ssh_public_key(raw.strip())
-        )
-    except (ValueError, TypeError) as error:
+        loaded = public_key_of(raw)
+    except ValueError as error:
         raise ConfigError(f"the node's public key cannot be read: {type(error).__name__}") from None
     return loaded.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 

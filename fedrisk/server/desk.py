@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from flwr.serverapp import Grid
 
+from fedrisk.deploy.keys import public_key_of
 from fedrisk.deploy.roster import Roster, after_epoch
 from fedrisk.errors import ProtocolError
 from fedrisk.protocol import versions
@@ -396,12 +396,9 @@ def same_key(registered: bytes, listed: str) -> bool:
 
 def _point(raw: bytes) -> bytes | None:
     """A public key in one form for all; None where it is none."""
-    load = (
-        serialization.load_pem_public_key if raw.startswith(b"-----") else serialization.load_ssh_public_key
-    )
     try:
-        return load(raw.strip()).public_bytes(
+        return public_key_of(raw).public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except ValueError:
         return None
