@@ -15,8 +15,10 @@ def short(attempt: str) -> str:
     return attempt[:8]
 
 
-def meant(said: str, ids: Iterable[str]) -> list[str]:
+def meant(said: str, ids: Iterable[str], *, least: int = LEAST_PREFIX) -> list[str]:
     """The ids that a person may mean: the one that was said whole, else all that begin so, in order.
+
+    least: fewest letters that may stand for the whole.
 
     >>> meant("1f3a", ["1f3a9c02", "1f3a77b1", "20aa"]), meant("1f3a9c02", ["1f3a9c02", "1f3a9c02d4"])
     (['1f3a77b1', '1f3a9c02'], ['1f3a9c02'])
@@ -26,4 +28,4 @@ def meant(said: str, ids: Iterable[str]) -> list[str]:
     known = sorted(ids)
     if said in known:
         return [said]
-    return [i for i in known if i.startswith(said)] if len(said) >= LEAST_PREFIX else []
+    return [i for i in known if i.startswith(said)] if len(said) >= least else []

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from fedrisk.attempt_id import meant
 from fedrisk.errors import ConfigError, StoreError
 from fedrisk.files import damaged, read_kept, write_atomic
 
@@ -135,8 +136,8 @@ class ProposalStore:
 
     def find(self, said: str) -> Asked:
         """The proposal that a person means by an id or the beginning of one; ConfigError where none or several fit."""
-        ids = [file.stem for file in self.path.glob("*.json")]
-        fits = [id for id in ids if id == said] or [id for id in ids if said and id.startswith(said)]
+        # Few wait at one institution: a letter will do where it fits one alone.
+        fits = meant(said, [file.stem for file in self.path.glob("*.json")], least=1)
         if len(fits) == 1:
             return self._read(self.path / f"{fits[0]}.json")
         what = f"{len(fits)} proposals begin with {said}" if fits else f"there is no proposal {said}"
