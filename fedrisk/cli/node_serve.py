@@ -14,7 +14,7 @@ from fedrisk import layout
 from fedrisk.cli.common import AsJson
 from fedrisk.cli.node import NodeFolder, node_app
 from fedrisk.cli.output import note, out, plain_table, tell, tell_json
-from fedrisk.errors import ConfigError, FedriskError, NothingYet
+from fedrisk.errors import ConfigError, FedriskError
 
 if TYPE_CHECKING:
     from fedrisk.cli.node_watch import NodeWatch
@@ -104,18 +104,18 @@ def _fleet(home: "NodeHome") -> "Fleet":
 
 def _of_this_folder(institution: "Node", home: "NodeHome") -> None:
     """ConfigError where the institution's store belongs to another node: one institution has one node and one hub."""
-    from fedrisk.files import PUT_BACK, read_json
+    from fedrisk.clients.joining import deployment_of
 
     store = institution.store
-    if not store.deployed:
+    kept = deployment_of(store)
+    if kept is None:
         raise ConfigError(
             f"store {store.path} of {institution.name} is in no consortium: {home.path} was not made for it; run "
             "fedrisk node init with the kit"
         )
-    kept = str(read_json(store.deployment_path, PUT_BACK).get("node"))
-    if kept != str(home.path):
+    if kept.node != home.path:
         raise ConfigError(
-            f"store {store.path} of {institution.name} belongs to the node in {kept}, not to {home.path}; an "
+            f"store {store.path} of {institution.name} belongs to the node in {kept.node}, not to {home.path}; an "
             "institution has one node and one hub. Serve that folder, or take the institution out of it first"
         )
 
@@ -215,22 +215,19 @@ def _looked(home: "NodeHome", reason: str | None) -> dict[str, Any]:
 
 def _own(home: "NodeHome") -> dict[str, Any]:
     """What the institution's own store says: its name, what is left of the budget, what waits for a person."""
-    from fedrisk.clients.node import Node
-    from fedrisk.privacy.ledger.plain import epsilon_down
+    from fedrisk.clients.own_figures import own_figures
 
-    found: dict[str, Any] = {"epsilon_left": None, "proposals_waiting": None}
+    nothing: dict[str, Any] = {"epsilon_left": None, "proposals_waiting": None}
     try:
-        node = Node.load(home.institution)
-        found["name"] = node.name
-        days = node.institution.policy.approval_days
-        found["proposals_waiting"] = len(node.store.proposals.waiting(datetime.now(UTC), days))
-        found["epsilon_left"] = epsilon_down(node.ledger.report().left.mu)
-    except NothingYet:
-        # No study has used it: the whole cap is left.
-        pass
+        own = own_figures(home.institution)
     except FedriskError as error:
-        found["store"] = str(error)
-    return found
+        return {**nothing, "store": str(error)}
+    found = {
+        "name": own.name,
+        "epsilon_left": own.epsilon_left,
+        "proposals_waiting": own.proposals_waiting,
+    }
+    return found if own.why is None else {**found, "store": own.why}
 
 
 def _epoch(home: "NodeHome") -> int | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from fedrisk.deploy import notify
 from fedrisk.deploy.health import Health, served
-from fedrisk.errors import FedriskError, NothingYet
+from fedrisk.errors import FedriskError
 
 if TYPE_CHECKING:
     from fedrisk.clients.resident import Served
@@ -74,17 +74,14 @@ class NodeWatch:
             self._own_figures()
 
     def _own_figures(self) -> None:
-        from datetime import UTC, datetime
-
-        from fedrisk.clients.node import Node
-        from fedrisk.privacy.ledger.plain import epsilon_down
+        from fedrisk.clients.own_figures import own_figures
 
         with contextlib.suppress(FedriskError, OSError):
-            node = Node.load(self._home.institution)
-            days = node.institution.policy.approval_days
-            self.health.proposals_waiting(len(node.store.proposals.waiting(datetime.now(UTC), days)))
-            with contextlib.suppress(NothingYet):
-                self.health.epsilon_left(epsilon_down(node.ledger.report().left.mu))
+            own = own_figures(self._home.institution)
+            if own.proposals_waiting is not None:
+                self.health.proposals_waiting(own.proposals_waiting)
+            if own.epsilon_left is not None:
+                self.health.epsilon_left(own.epsilon_left)
 
     def _end(self) -> None:
         self._ended.set()
