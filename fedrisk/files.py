@@ -5,6 +5,7 @@ process's umask is.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -93,6 +94,14 @@ def private_append(file: Path) -> Iterator[int]:
         yield handle
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Hold a lock, waiting for it, so that processes come one after the other; OSError where it cannot be made."""
+    with private_append(file) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def read_kept(file: Path, remedy: str) -> bytes:

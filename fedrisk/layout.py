@@ -6,7 +6,6 @@ place and may be run again where it was interrupted: the number is written when 
 copy, beside the folder, is for whoever has to.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import fedrisk
 from fedrisk.errors import StoreError
-from fedrisk.files import PUT_BACK, damaged, private_append, read_json, write_atomic
+from fedrisk.files import PUT_BACK, damaged, locked, read_json, write_atomic
 
 FILE = "VERSION"
 
@@ -81,8 +80,7 @@ def bring_forward(folder: Path, *, found: int, layout: Layout, mark: Callable[[i
             f"from layout {missing[0]}; use the version before this one first"
         )
     try:
-        with private_append(folder / ".lock") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(folder / ".lock"):
             copy = _copied(folder, found)
             for number in range(found, layout.number):
                 layout.steps[number](folder)

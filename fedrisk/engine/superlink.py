@@ -10,7 +10,6 @@ the installed fedrisk (Flower's "process" isolation: somebody takes the run's ta
 """
 
 import contextlib
-import fcntl
 import functools
 import io
 import json
@@ -54,7 +53,7 @@ from fedrisk.deploy.hub_home import HubHome
 from fedrisk.deploy.keys import public_key_of
 from fedrisk.engine.streamed_grid import StreamedGrid
 from fedrisk.errors import ConfigError, PeerError
-from fedrisk.files import PUT_BACK, private_append, read_json, write_atomic
+from fedrisk.files import PUT_BACK, locked, read_json, write_atomic
 
 PUBLIC = frozenset(
     f"/v1/fleet/{path}"
@@ -411,8 +410,7 @@ def _settled(home: HubHome) -> bool:
 def _wanted(home: HubHome) -> Iterator[dict[str, dict[str, Any]]]:
     """Who may come in, by key, to be changed; written back at the end. One process at a time."""
     file = home.path / "nodes.json"
-    with private_append(home.path / ".nodes.lock") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(home.path / ".nodes.lock"):
         wanted = read_json(file, PUT_BACK) if file.exists() else {}
         before = json.dumps(wanted, sort_keys=True)
         yield wanted

@@ -1,7 +1,6 @@
 """What every act on a hub's roster needs: one at a time, the next epoch, and a line that says who did what."""
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from fedrisk.deploy.documents import now
 from fedrisk.deploy.hub_home import HubHome
 from fedrisk.deploy.roster import Roster
 from fedrisk.errors import StoreError
-from fedrisk.files import private_append
+from fedrisk.files import locked, private_append
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.user import user_name
 
@@ -31,8 +30,7 @@ def note_act(home: HubHome, act: str, name: str, **facts: Any) -> None:
 def one_at_a_time(home: HubHome) -> Iterator[None]:
     """Acts on a hub's roster come one after the other, by whichever process."""
     try:
-        with private_append(home.path / ".roster.lock") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(home.path / ".roster.lock"):
             yield
     except OSError as error:
         raise StoreError(f"{home.path}: {error.strerror}; check space and permissions") from None

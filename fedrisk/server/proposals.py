@@ -9,7 +9,6 @@ and check it themselves (clients/proposals), and nothing that is written here ma
 """
 
 import contextlib
-import fcntl
 import json
 import secrets
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fedrisk.attempt_id import LEAST_PREFIX, meant
 from fedrisk.errors import ConfigError, StoreError
-from fedrisk.files import PUT_BACK, damaged, private_append, private_folder, read_kept, write_atomic
+from fedrisk.files import PUT_BACK, damaged, locked, private_folder, read_kept, write_atomic
 from fedrisk.server.hub import Hub
 from fedrisk.study import Study, study_from
 
@@ -240,8 +239,7 @@ class Proposals:
     def _locked(self) -> Iterator[None]:
         try:
             private_folder(self.path)
-            with private_append(self.path / ".lock") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with locked(self.path / ".lock"):
                 yield
         except OSError as error:
             raise StoreError(
