@@ -27,6 +27,7 @@ from fedrisk.protocol import versions
 from fedrisk.protocol.payload import Payload, from_record, request
 from fedrisk.protocol.versions import Spoken
 from fedrisk.server.hub import Hub
+from fedrisk.server.post import answered, pushed
 from fedrisk.server.proposals import Answer, Proposal, Proposals, stamp
 from fedrisk.study import FORMAT
 
@@ -260,21 +261,17 @@ class Desk:
 
     def _take(self) -> None:
         """Take the answers that are there; messages whose time is over are asked again when that is due."""
-        if self._sent:
-            for message in self._grid.pull_messages(list(self._sent)):
-                sent = self._sent.pop(message.metadata.reply_to_message_id, None)
-                if sent is None or message.has_error():
-                    continue
-                try:
-                    answer = from_record(message.content)
-                except ProtocolError:
-                    continue
-                if sent.proposal is None:
-                    self._roster_answer(sent.node, answer)
-                else:
-                    self._word(sent.proposal, sent.node, answer)
-                    if sent.proposal.over:
-                        self._over.add((sent.node, sent.proposal.id))
+        for sent, message in answered(self._grid, self._sent):
+            try:
+                answer = from_record(message.content)
+            except ProtocolError:
+                continue
+            if sent.proposal is None:
+                self._roster_answer(sent.node, answer)
+            else:
+                self._word(sent.proposal, sent.node, answer)
+                if sent.proposal.over:
+                    self._over.add((sent.node, sent.proposal.id))
         now = self._clock()
         self._sent = {number: sent for number, sent in self._sent.items() if sent.until > now}
 
@@ -343,9 +340,9 @@ class Desk:
         now = self._clock()
         self._asked[name, about] = now
         message = request(content, action, node, ttl=TTL, protocol=self._protocol(name))
-        ids = list(self._grid.push_messages([message]))
-        if len(ids) == 1 and ids[0]:
-            self._sent[ids[0]] = _Sent(name, proposal, now + timedelta(seconds=TTL + 5))
+        number = pushed(self._grid, message)
+        if number is not None:
+            self._sent[number] = _Sent(name, proposal, now + timedelta(seconds=TTL + 5))
 
     def _due(self, about: tuple[str, str], pause: float) -> bool:
         """Whether a question may be put: none about this is out, and the last is long enough ago."""

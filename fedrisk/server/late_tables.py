@@ -18,6 +18,7 @@ from fedrisk.errors import FedriskError
 from fedrisk.protocol.payload import Payload, from_record, request
 from fedrisk.protocol.versions import PROTOCOL
 from fedrisk.server.hub import Hub
+from fedrisk.server.post import answered, pushed
 from fedrisk.server.results import Results
 from fedrisk.server.runs import Run, Runs
 from fedrisk.server.tables import checked_table, with_late
@@ -93,29 +94,20 @@ class LateTables:
 
     def _ask(self, attempt: str, name: str, node: int, now: datetime) -> None:
         content = Payload({"attempt": attempt})
-        ids = list(self._grid.push_messages([request(content, ACTION, node, ttl=TTL, protocol=PROTOCOL)]))
-        if len(ids) == 1 and ids[0]:
-            self._sent[ids[0]] = _Sent(attempt, name, now + timedelta(seconds=TTL))
+        number = pushed(self._grid, request(content, ACTION, node, ttl=TTL, protocol=PROTOCOL))
+        if number is not None:
+            self._sent[number] = _Sent(attempt, name, now + timedelta(seconds=TTL))
 
     def _take(self) -> None:
         """Take the answers that are there."""
-        if self._sent:
-            for message in self._grid.pull_messages(list(self._sent)):
-                sent = self._sent.pop(message.metadata.reply_to_message_id, None)
-                if sent is None or message.has_error():
-                    continue
-                try:
-                    self._taken(sent, from_record(message.content))
-                except FedriskError as error:
-                    log.warning(
-                        "a table that came late is not taken",
-                        extra={
-                            "event": "table",
-                            "attempt": sent.attempt,
-                            "peer": sent.name,
-                            "code": error.code,
-                        },
-                    )
+        for sent, message in answered(self._grid, self._sent):
+            try:
+                self._taken(sent, from_record(message.content))
+            except FedriskError as error:
+                log.warning(
+                    "a table that came late is not taken",
+                    extra={"event": "table", "attempt": sent.attempt, "peer": sent.name, "code": error.code},
+                )
         now = self._clock()
         self._sent = {number: sent for number, sent in self._sent.items() if sent.until > now}
 

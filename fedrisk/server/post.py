@@ -10,7 +10,7 @@ their requests by the ids that Flower gave these; late, second and foreign ones 
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,6 +55,26 @@ def nodes_of(grid: Grid) -> list[NodeSeen]:
     except NotImplementedError:
         return [NodeSeen(node) for node in grid.get_node_ids()]
     return [NodeSeen(int(i.node_id), str(i.name), str(i.last_activated_at)) for i in infos]
+
+
+Sent = TypeVar("Sent")
+"""What a sender keeps of a message that is out."""
+
+
+def pushed(grid: Grid, message: Message) -> str | None:
+    """Send one message; its id, None where Flower did not take it (it then gives no id, or an empty one)."""
+    ids = list(grid.push_messages([message]))
+    return ids[0] if len(ids) == 1 and ids[0] else None
+
+
+def answered(grid: Grid, sent: dict[str, Sent]) -> Iterator[tuple[Sent, Message]]:
+    """Answers that are there to messages in ``sent``, which these leave; one that is an error is passed over."""
+    if not sent:
+        return
+    for message in grid.pull_messages(list(sent)):
+        about = sent.pop(message.metadata.reply_to_message_id, None)
+        if about is not None and not message.has_error():
+            yield about, message
 
 
 @dataclass
@@ -199,9 +219,9 @@ class _Exchange:
         message = request(
             payload, self.action, self.nodes[name], ttl=max(ttl, 1.0), protocol=self.post.protocol
         )
-        ids = list(self.post.grid.push_messages([message]))
-        if len(ids) == 1 and ids[0]:
-            self.ids[ids[0]] = name
+        number = pushed(self.post.grid, message)
+        if number is not None:
+            self.ids[number] = name
             waiting.why = _SILENT
             return
         waiting.untaken += 1
