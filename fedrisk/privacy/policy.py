@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from fedrisk.errors import PolicyError
 from fedrisk.privacy.accounting import epsilon_for, mu_for
 from fedrisk.privacy.ledger.caps import DELTA, Caps
+from fedrisk.privacy.serving_policy import ServingPolicy
 from fedrisk.privacy.standing import Epsilon, StandingRule, above
 from fedrisk.study import HOLDING, Role, Study
 
@@ -53,6 +54,7 @@ class Policy(BaseModel):
         makes a trial.
     approval_days: days within which an approved study has to begin, where a hub on another machine asks.
     standing: studies that need no person's approval there (privacy/standing); all other studies wait for one.
+    serving: rules for models that serve (privacy/serving_policy).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -84,6 +86,7 @@ class Policy(BaseModel):
     valid_until: date | None = None
     approval_days: Annotated[int, Field(ge=1, le=365)] = 14
     standing: tuple[StandingRule, ...] = ()
+    serving: ServingPolicy = ServingPolicy()
 
     @model_validator(mode="after")
     def _dated(self) -> "Policy":

@@ -77,6 +77,8 @@ LAYERS = {
         *("study", "alignment", "secure", "audit", "data", "privacy"),
         *("releases", "models", "protocol", "recipe", "metrics", "tracebacks", "attempt_id"),
     },
+    # Models that serve, at institutions; the hub's relay of their questions is server/score_relay.
+    "serving": {"errors", "study", "secure"},
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
         *("releases", "models", "protocol", "recipe", "clients", "server", "toml_file"),

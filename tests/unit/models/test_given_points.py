@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedrisk.recipes.scorecard.scoring import (
+from fedrisk.models.given_points import (
     LEAST_BAND_SHARE,
     MOST_OF_BAND,
     GivenPoints,

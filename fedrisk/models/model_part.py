@@ -1,0 +1,84 @@
+"""One institution's part of a model that serves: what it needs to answer, and nothing of the others' parts.
+
+A holder keeps the bins and points of its own columns, and what it gives for each sum of them. A bank keeps the card as
+rows were scored by it, and as it was calibrated. All members of a model know it by the same id, a digest of its study
+and card.
+"""
+
+import hashlib
+import json
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from fedrisk.errors import StoreError
+from fedrisk.secure.keystream import encode_fields
+from fedrisk.study import Name
+
+FRESH_DAYS = 366
+"""Days after which a row counts as missing, where the study names no other number."""
+
+
+def model_id(study_digest: str, attempt: str, card: str) -> str:
+    """The id of a model, 16 hexadecimal digits; card: the scorecard by which rows were scored, as JSON.
+
+    >>> len(model_id("0" * 64, "1", "{}"))
+    16
+    """
+    raw = encode_fields(b"fedrisk model v1", study_digest.encode(), attempt.encode(), card.encode())
+    return hashlib.sha256(raw).hexdigest()[:16]
+
+
+class ModelPart(BaseModel):
+    """An institution's part.
+
+    Attributes:
+        kind: ``scorecard``, or ``measure``: a sum across institutions that nobody trained.
+        name: of the study or measure; version: how many of that name came before it here, and one.
+        made: day (UTC). study, attempt: digest and id of the study that made it; empty for measures.
+        purpose: what it serves. banks: who may ask. holders: who answers, always all of them.
+        institution, role: whose part it is.
+        fresh_days: after so many days a row counts as missing.
+        bins: of this holder's features, as `Bins.to_dict`. points: of each bin, on the scale of the card that is not
+            calibrated. given: edges and values of what is given for a sum of points (models/given_points).
+        card, calibrated: of a bank, as JSON.
+        measure: what is summed, for measures.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    model: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+    kind: Literal["scorecard", "measure"]
+    name: str
+    version: Annotated[int, Field(ge=1)]
+    made: date
+    study: str = ""
+    attempt: str = ""
+    purpose: str
+    banks: tuple[Name, ...]
+    holders: tuple[Name, ...]
+    institution: Name
+    role: Name
+    fresh_days: Annotated[int, Field(ge=1)] = FRESH_DAYS
+    bins: tuple[dict[str, Any], ...] = ()
+    points: tuple[tuple[int, ...], ...] = ()
+    given: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    card: str | None = None
+    calibrated: str | None = None
+    measure: dict[str, Any] | None = None
+
+    def to_bytes(self) -> bytes:
+        """JSON, for the institution's own store."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> "ModelPart":
+        """Inverse of `to_bytes`; StoreError where it is damaged."""
+        try:
+            return cls.model_validate_json(raw)
+        except ValidationError:
+            raise StoreError(
+                "a model's part is damaged; put it back from its copy, or run the study again"
+            ) from None

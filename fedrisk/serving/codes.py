@@ -1,0 +1,44 @@
+"""Why a question about scores has no answer, as codes: of a whole question, or of one of its rows.
+
+They travel sealed to the bank that asked, but for those of the relay (`AWAY`, `LATE`, `VERSION`), which the hub says.
+Words for them are in serving/words.py.
+"""
+
+from typing import Final
+
+OK: Final = ""
+
+WHOLE: Final = (
+    "away",  # the member is not connected
+    "late",  # it did not answer in time
+    "version",  # another version of fedrisk is needed
+    "form",  # malformed, too large, or not what the model asks for
+    "envelope",  # a seal or signature does not hold
+    "keys",  # the question was made under keys of another time
+    "repeated",  # the same id with other content
+    "old",  # made too long ago
+    "unknown",  # no such model here
+    "approval",  # the model is not approved, or it was taken back
+    "asker",  # the model is not served to this bank
+    "purpose",  # the policy does not allow the purpose
+    "quota",  # more than the policy allows in a day
+    "later",  # the database is away or the disk is full: ask again
+    "internal",  # not foreseen; the text is at home
+)
+"""Codes of a whole question, from one member."""
+
+ROWS: Final = (
+    "id",  # the id has not the form of ids here
+    "consent_missing",
+    "consent_form",  # not a token, or one that says too little
+    "consent_register",  # of a register that is not pinned, or its signature does not hold
+    "consent_expired",
+    "consent_early",  # not valid yet
+    "consent_long",  # valid for longer than the policy accepts
+    "consent_bank",  # given to another bank
+    "consent_enterprise",  # given by another enterprise
+    "consent_purpose",  # given for another purpose
+    "consent_used",  # used in other questions as often as it allows
+    "enterprise_quota",  # this enterprise was asked about too often
+)
+"""Codes of one row."""

@@ -1,0 +1,160 @@
+"""What a bank asks the members of a model and what each answers: the content of the envelopes, as bytes.
+
+All members get the same bytes of a question, and every mask is drawn for their digest: members that were told different
+ids, keys or members mask differently, and their sum is random numbers.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from fedrisk.errors import ProtocolError
+from fedrisk.secure.keystream import encode_fields
+from fedrisk.serving.codes import ROWS
+from fedrisk.study import Name
+
+MOST_ROWS = 1000
+"""Most rows of one question, and most ids of all its rows."""
+
+Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Hex64 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+ModelId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Consent = Annotated[str, StringConstraints(max_length=4096)]
+
+
+class Asked(BaseModel):
+    """A question, as all members of a model get it.
+
+    Attributes:
+        id: drawn by the bank, 128 bits; the same id is the same question.
+        model: which model; asker: the bank.
+        made: when, in seconds since 1970 UTC.
+        epoch: of the keys; keys: the members' X25519 keys in it, hexadecimal, by member: exactly those of the model.
+        purpose, product: what the scores are for.
+        screening: whether it is a list that the bank looks through, which has a quota of its own.
+        ids: of enterprises, as the bank writes them.
+        row_of: the row of each id, rising from 0, where a row is a sum over several; empty where each id is a row.
+        consents: by id; empty texts where there is none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    id: Hex32
+    model: ModelId
+    asker: Name
+    made: Annotated[int, Field(ge=0, lt=1 << 40)]
+    epoch: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}W[0-9]{2}$")]
+    keys: Annotated[dict[Name, Hex64], Field(min_length=1, max_length=100)]
+    purpose: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    product: Annotated[str, StringConstraints(max_length=64)] = ""
+    screening: bool = False
+    ids: Annotated[tuple[Id, ...], Field(min_length=1, max_length=MOST_ROWS)]
+    row_of: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=MOST_ROWS)] = ()
+    consents: Annotated[tuple[Consent, ...], Field(max_length=MOST_ROWS)]
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Asked":
+        steps = [b - a for a, b in zip((0, *self.row_of), self.row_of, strict=False)]
+        if self.row_of and (self.row_of[0] != 0 or not set(steps) <= {0, 1}):
+            raise ValueError("row_of rises from 0 by steps of 1")
+        if len(self.consents) != len(self.ids) or (self.row_of and len(self.row_of) != len(self.ids)):
+            raise ValueError("one consent, and one row or none, for each id")
+        return self
+
+    @property
+    def rows(self) -> int:
+        """How many rows the answers have."""
+        return self.row_of[-1] + 1 if self.row_of else len(self.ids)
+
+    def to_bytes(self) -> bytes:
+        """JSON with sorted keys, UTF-8."""
+        return json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> "Asked":
+        """Inverse of `to_bytes`; ProtocolError for anything else, with nothing of it in the text."""
+        try:
+            found = cls.model_validate_json(raw)
+        except ValidationError:
+            raise ProtocolError("a question about scores is malformed; nothing was answered") from None
+        if found.to_bytes() != raw:
+            raise ProtocolError(
+                "a question about scores is not written in its one form; nothing was answered"
+            )
+        return found
+
+
+def digest_of(raw: bytes) -> str:
+    """SHA-256 (hexadecimal) of a question's bytes, for which all its masks are drawn."""
+    return hashlib.sha256(encode_fields(b"fedrisk question v1", raw)).hexdigest()
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One member's answer.
+
+    Attributes:
+        id: of the question; digest: of its bytes (:func:`digest_of`).
+        columns: by name ("points", "sum", ...), masked numbers of each row, (rows,) uint32. A refused row has uniform
+            random numbers, so that the others' sum for it opens to nobody.
+        refused: code by row, for rows that this member does not answer.
+    """
+
+    id: str
+    digest: str
+    columns: Mapping[str, NDArray[np.uint32]]
+    refused: Mapping[int, str] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """Head as JSON after its length, then the columns' little-endian numbers in the order of their names."""
+        names = sorted(self.columns)
+        rows = len(self.columns[names[0]]) if names else 0
+        head: dict[str, Any] = {
+            "id": self.id,
+            "digest": self.digest,
+            "columns": names,
+            "rows": rows,
+            "refused": {str(row): code for row, code in sorted(self.refused.items())},
+        }
+        text = json.dumps(head, sort_keys=True, separators=(",", ":")).encode()
+        body = b"".join(np.asarray(self.columns[n], "<u4").tobytes() for n in names)
+        return len(text).to_bytes(4, "big") + text + body
+
+    @classmethod
+    def from_bytes(cls, raw: bytes, rows: int) -> "Answered":
+        """Inverse of `to_bytes`, for a question with so many rows; ProtocolError for anything else."""
+        try:
+            size = int.from_bytes(raw[:4], "big")
+            head = _Head.model_validate_json(raw[4 : 4 + size])
+        except ValidationError:
+            raise _malformed() from None
+        body, names = raw[4 + size :], head.columns
+        if head.rows != rows or list(names) != sorted(set(names)) or len(body) != 4 * rows * len(names):
+            raise _malformed()
+        refused = {int(row): code for row, code in head.refused.items()}
+        if any(row >= rows or code not in ROWS for row, code in refused.items()):
+            raise _malformed()
+        numbers = np.frombuffer(body, "<u4").reshape(len(names), rows)
+        return cls(head.id, head.digest, dict(zip(names, numbers, strict=True)), refused)
+
+
+class _Head(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: Hex32
+    digest: Hex64
+    columns: Annotated[list[Name], Field(min_length=1, max_length=16)]
+    rows: int
+    refused: dict[Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,3})$")], str]
+
+
+def _malformed() -> ProtocolError:
+    return ProtocolError("an answer about scores is malformed; nothing of it was used")
