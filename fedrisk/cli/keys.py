@@ -74,6 +74,7 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from fedrisk.institution import Institution
     from fedrisk.models.histories import EncoderRule, Series
     from fedrisk.privacy.policy import Policy
+    from fedrisk.privacy.serving_policy import MeasureRule, Register, ServingPolicy
     from fedrisk.privacy.standing import StandingRule
     from fedrisk.recipes import RECIPES
 
@@ -93,6 +94,9 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         "dictionary.label": Label,
         "policy": Policy,
         "policy.standing": StandingRule,
+        "policy.serving": ServingPolicy,
+        "policy.serving.registers": Register,
+        "policy.serving.measures": MeasureRule,
         "encoders": EncoderRule,
         "encoders.series": Series,
     }
