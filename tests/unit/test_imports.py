@@ -78,7 +78,7 @@ LAYERS = {
         *("releases", "models", "protocol", "recipe", "metrics", "tracebacks", "attempt_id"),
     },
     # Models that serve, at institutions; the hub's relay of their questions is server/score_relay.
-    "serving": {"errors", "study", "secure", "audit", "models", "clients"},
+    "serving": {"errors", "study", "secure", "audit", "models", "clients", "metrics"},
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
         *("releases", "models", "protocol", "recipe", "clients", "server", "serving", "toml_file"),
@@ -103,7 +103,7 @@ LAYERS = {
     "cli": {
         *("errors", "files", "layout", "findings", "home", "renamed"),
         *("study", "institution", "data", "privacy", "audit", "deploy"),
-        *("models", "clients", "tracebacks", "progress", "user"),
+        *("models", "clients", "serving", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file"),
     },
 }
