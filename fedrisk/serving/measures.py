@@ -25,7 +25,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from fedrisk.errors import ProtocolError, StoreError
 from fedrisk.models.model_part import ModelPart
 from fedrisk.secure.keystream import encode_fields
-from fedrisk.secure.ring import from_signed
 from fedrisk.study import Name, checked
 from fedrisk.toml_file import load_toml
 
@@ -203,24 +202,21 @@ class Rows(Protocol):
 
 
 def columns_of_measure(
-    part: ModelPart, found: Rows, rows: NDArray[np.int64], *, today: date | None = None
-) -> dict[str, NDArray[np.uint32]]:
-    """This institution's exact part of a measure, not masked yet: "sum" and "known", each (rows,) over the 32-bit ring.
+    part: ModelPart, found: Rows, *, today: date | None = None
+) -> dict[str, NDArray[np.int64]]:
+    """What this institution gives of each enterprise, before masks: "sum" and "known", (n,) each.
 
-    rows: the row of each enterprise, rising from 0. "sum": whole numbers of steps. "known": how many of the row's
-    enterprises this institution lends to (``sum``, ``count``, ``related``: its column is above 0), or has all columns
-    of (``index``). An enterprise that is unknown, or whose row is older than ``fresh_days``, adds 0 to both.
+    "sum": whole numbers of steps. "known": 1 where this institution lends to it (``sum``, ``count``, ``related``: its
+    column is above 0), or has all columns of it (``index``). An enterprise that is unknown, or whose row is older than
+    ``fresh_days``, has 0 in both.
 
-    For a ratio an unknown enterprise adds uniform random numbers to both, in place of 0: what the bank adds up is then
+    For a ratio it has uniform random numbers of the 32-bit ring in both, in place of 0: what the bank adds up is then
     uniform whatever the other institution has, so that its number stays closed, and whether it knows the enterprise as
-    well. "known" is 2 where both know it (and else by chance, once in 2**32).
-
-    ProtocolError where the rows are not what the measure allows (`check_rows`).
+    well. The sum of "known" is 2 where both know it, and else by chance, once in 2**32.
     """
     measure = measure_of(part)
-    check_rows(measure, rows)
     fresh = _fresh(found, measure.fresh_days, today or datetime.now(UTC).date())
-    totals, there = np.zeros(len(rows), np.int64), fresh.copy()
+    totals, there = np.zeros(len(fresh), np.int64), fresh.copy()
     for term in measure.terms_of(part.institution):
         values = _values(found.frame, term.column)
         have = fresh & np.isfinite(values)
@@ -228,20 +224,23 @@ def columns_of_measure(
         totals += np.where(have, _steps(measure, term, np.where(have, values, 1.0)), 0)
         if measure.kind in LENDING:
             there &= np.where(have, values, 0.0) > 0
-    out = {"sum": from_signed(totals, np.uint32), "known": there.astype(np.uint32)}
+    out = {"sum": totals, "known": there.astype(np.int64)}
     if measure.kind == "ratio":
         # No value, no number: neither its own nor one by which the other's would open.
         for column in out.values():
             column[~there] = np.frombuffer(secrets.token_bytes(4 * int((~there).sum())), "<u4")
-    return {name: _by_row(column, rows) for name, column in out.items()}
+    return out
 
 
 LENDING = ("sum", "count", "related")
 """Kinds whose "known" counts institutions that lend."""
 
 
-def check_rows(measure: Measure, rows: Sequence[int] | NDArray[np.int64]) -> None:
-    """ProtocolError where a row has more enterprises than the measure allows: one, or for related its most."""
+def check_rows(measure: Measure, rows: Sequence[int]) -> None:
+    """ProtocolError where a row has more enterprises than the measure allows: one, or for related its most.
+
+    rows: the row of each enterprise, rising from 0; empty where each is a row.
+    """
     most = measure.most_related or 1
     if len(rows) and np.bincount(np.asarray(rows, np.int64)).max() > most:
         raise ProtocolError(
@@ -306,12 +305,6 @@ def _values(frame: pd.DataFrame, column: str) -> NDArray[np.float64]:
 def _fresh(found: Rows, days: int, today: date) -> NDArray[np.bool_]:
     age = np.datetime64(today, "D") - found.day.astype("datetime64[D]")
     return found.known & ~(age > np.timedelta64(days, "D"))
-
-
-def _by_row(column: NDArray[np.uint32], rows: NDArray[np.int64]) -> NDArray[np.uint32]:
-    out = np.zeros(int(rows[-1]) + 1 if len(rows) else 0, np.uint32)
-    np.add.at(out, rows, column)
-    return out
 
 
 _KEYS = {
