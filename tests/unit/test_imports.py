@@ -78,10 +78,13 @@ LAYERS = {
         *("releases", "models", "protocol", "recipe", "metrics", "tracebacks", "attempt_id"),
     },
     # Models that serve, at institutions; the hub's relay of their questions is server/score_relay.
-    "serving": {"errors", "study", "secure", "toml_file", "data", "privacy", "models"},
+    "serving": {
+        *("errors", "files", "study", "secure", "audit", "data", "privacy"),
+        *("models", "clients", "toml_file", "progress"),
+    },
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
-        *("releases", "models", "protocol", "recipe", "clients", "server", "toml_file"),
+        *("releases", "models", "protocol", "recipe", "clients", "server", "serving", "toml_file"),
     },
     "engine": {
         *("errors", "files", "findings", "home", "study", "alignment", "deploy"),
