@@ -84,7 +84,7 @@ LAYERS = {
     },
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
-        *("releases", "models", "protocol", "recipe", "clients", "server", "toml_file"),
+        *("releases", "models", "protocol", "recipe", "clients", "server", "serving", "toml_file"),
     },
     "engine": {
         *("errors", "files", "findings", "home", "study", "alignment", "deploy"),
