@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from fedrisk.study import Name
 
-
 KEYS_OF_A_REGISTER = 3
 """Most keys of one register at a time: an old one, its successor, and one in reserve."""
 

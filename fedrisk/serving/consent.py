@@ -1,12 +1,12 @@
 """Consents: what a holder asks to see before it answers about an enterprise, and how it checks that.
 
-Under ``consent = "token"`` it is a JSON Web Signature in the compact form (RFC 7515) with the claims of a JSON Web Token
-(RFC 7519), signed with Ed25519 (EdDSA, RFC 8037) by a register whose key the holder has pinned: enterprise (``sub``),
-bank (``aud``), ``purpose``, until (``exp``). What is taken is a narrow profile, as RFC 8725 advises:
+Under ``consent = "token"`` it is a JSON Web Signature in the compact form (RFC 7515) with the claims of a JSON Web
+Token (RFC 7519), signed with Ed25519 (EdDSA, RFC 8037) by a register whose key the holder has pinned: enterprise
+(``sub``), bank (``aud``), ``purpose``, until (``exp``). What is taken is a narrow profile, as RFC 8725 advises:
 
-* the header holds ``alg`` = "EdDSA", and may hold ``typ`` ("JWT" or "consent+jwt") and ``kid`` (RFC 7638 thumbprint of a
-  pinned key). Whatever else it holds, such as keys, addresses of keys, ``crit`` or ``b64``, is refused: a key never comes
-  from a token, and the algorithm never from its header;
+* the header holds ``alg`` = "EdDSA", and may hold ``typ`` ("JWT" or "consent+jwt") and ``kid`` (RFC 7638 thumbprint of
+  a pinned key). Whatever else it holds, such as keys, addresses of keys, ``crit`` or ``b64``, is refused: a key never
+  comes from a token, and the algorithm never from its header;
 * base64url is taken in its one form, JSON without repeated names, times as whole numbers.
 
 PyJWT verifies the signature. A token that was used up is found by `book.use_consent`, which counts by its digest.
@@ -211,9 +211,9 @@ def _verified(token: str, registers: Sequence[Register]) -> _Claims:
     said = _json(payload)
     register = _text(said, "iss")
     for pinned in registers:
-        if pinned.name == register and kid in (None, thumbprint(pinned.key)):
-            if _signed(token, pinned.key) == payload:
-                return _read_claims(said, pinned)
+        named = pinned.name == register and kid in (None, thumbprint(pinned.key))
+        if named and _signed(token, pinned.key) == payload:
+            return _read_claims(said, pinned)
     raise _Refused("consent_register")
 
 
