@@ -78,7 +78,7 @@ LAYERS = {
         *("releases", "models", "protocol", "recipe", "metrics", "tracebacks", "attempt_id"),
     },
     # Models that serve, at institutions; the hub's relay of their questions is server/score_relay.
-    "serving": {"errors", "study", "secure", "alignment", "privacy", "file_rules", "toml_file"},
+    "serving": {"errors", "study", "secure", "alignment", "privacy", "toml_file"},
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
         *("releases", "models", "protocol", "recipe", "clients", "server", "toml_file"),
@@ -104,7 +104,7 @@ LAYERS = {
         *("errors", "files", "layout", "findings", "home", "renamed"),
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "clients", "tracebacks", "progress", "user"),
-        *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file"),
+        *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
