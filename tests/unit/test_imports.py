@@ -80,7 +80,7 @@ LAYERS = {
     # Models that serve, at institutions; the hub's relay of their questions is server/score_relay.
     "serving": {
         *("errors", "files", "study", "alignment", "secure", "audit", "privacy", "models"),
-        *("institution", "clients"),
+        *("institution", "clients", "toml_file", "data"),
     },
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
@@ -107,7 +107,7 @@ LAYERS = {
         *("errors", "files", "layout", "findings", "home", "renamed"),
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "clients", "tracebacks", "progress", "user"),
-        *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file"),
+        *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
