@@ -79,8 +79,8 @@ LAYERS = {
     },
     # Models that serve, at institutions; the hub's relay of their questions is server/score_relay.
     "serving": {
-        *("errors", "files", "study", "secure", "audit", "data", "privacy"),
-        *("models", "clients", "toml_file", "progress"),
+        *("alignment", "audit", "clients", "data", "errors", "files"),
+        *("institution", "models", "privacy", "progress", "secure", "study", "toml_file"),
     },
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
@@ -107,7 +107,7 @@ LAYERS = {
         *("errors", "files", "layout", "findings", "home", "renamed"),
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "clients", "tracebacks", "progress", "user"),
-        *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file"),
+        *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
