@@ -24,9 +24,9 @@ from fedrisk.models.scorecard import Scorecard
 from fedrisk.secure.envelope import open_sealed, seal
 from fedrisk.secure.identity import SignedKey
 from fedrisk.secure.ring import to_signed
+from fedrisk.serving.ages import AGES
 from fedrisk.serving.codes import WHOLE
 from fedrisk.serving.keys import Peers, ServingKeys, epoch_of
-from fedrisk.serving.kinds import AGES
 from fedrisk.serving.messages import Answered, Asked, digest_of
 from fedrisk.serving.noting import ACTION, HUB, Entries, plain
 from fedrisk.serving.opening import answer_context, question_context
