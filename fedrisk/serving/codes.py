@@ -1,6 +1,7 @@
 """Why a question about scores has no answer, as codes: of a whole question, or of one of its rows.
 
-They travel sealed to the bank that asked, but for those of the relay (`AWAY`, `LATE`, `VERSION`), which the hub says.
+Those of rows travel sealed to the bank that asked. Those of a whole question stand beside the envelope: the hub sees
+them, and says some itself (``away``, ``late``, ``version``). They tell nothing of an enterprise.
 Words for them are in serving/words.py.
 """
 
