@@ -15,7 +15,6 @@ from fedrisk.models.model_part import ModelPart
 from fedrisk.secure.envelope import Context, open_sealed
 from fedrisk.secure.identity import EphemeralKey, SignedKey
 from fedrisk.secure.keystream import Label
-from fedrisk.serving.interim import models_of
 from fedrisk.serving.keys import Peers, ServingKeys, accepted
 from fedrisk.serving.kinds import KINDS
 from fedrisk.serving.messages import Asked, digest_of
@@ -84,7 +83,7 @@ class Opening:
     """Opens what comes to one institution; Refused with a code for whatever is not as it has to be."""
 
     def __init__(self, node: Node, keys: ServingKeys, peers: Peers, clock: Callable[[], float]) -> None:
-        self._models, self.name = models_of(node.store), node.name
+        self._models, self.name = node.store.models, node.name
         self.keys, self.peers, self.clock = keys, peers, clock
 
     def part(self, asker: str, id: str, model: str, envelope: bytes) -> ModelPart:
@@ -94,7 +93,7 @@ class Opening:
         models = self._models
         if not models.has(model):
             raise Refused("unknown", f"model {model} is not here; fedrisk model list shows all")
-        part: ModelPart = models.part(model)
+        part = models.part(model)
         if part.institution != self.name or self.name not in part.holders or part.kind not in KINDS:
             raise Refused(
                 "unknown", f"model {model} is not answered here: this institution is no holder of it"

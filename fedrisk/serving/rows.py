@@ -10,8 +10,9 @@ from fedrisk.errors import ConfigError
 from fedrisk.institution import Institution
 from fedrisk.models.model_part import ModelPart
 from fedrisk.serving.book import Page
-from fedrisk.serving.interim import Checked, Consents, CurrentData
-from fedrisk.serving.kinds import Kind, Known
+from fedrisk.serving.consent import Checked, Consents
+from fedrisk.serving.current import CurrentData
+from fedrisk.serving.kinds import Kind
 from fedrisk.serving.messages import Asked
 from fedrisk.serving.opening import Refused
 
@@ -66,8 +67,7 @@ class Rows:
         found = data.rows([self.spelt[k] for k in places])
         for k in places[found.malformed]:
             self._codes[k] = "id"
-        known = Known(found.frame, found.known & ~found.malformed, found.day)
-        given = kind.give(self._asked, part, self._policy, known, places, now)
+        given = kind.give(self._asked, part, self._policy, found, places, now)
         for name, column in out.items():
             np.add.at(column, self._row_of[places], given[name])
         return out
