@@ -108,7 +108,9 @@ class Holder:
     def _answer(self, seen: "_Seen", asker: str, id: str, model: str, envelope: bytes) -> bytes:
         part = self._opening.part(asker, id, model, envelope)
         seen.study = plain(part.name)
-        question, setting = self._opening.opened(part, asker, id, envelope), self._setting()
+        answered = self.book.kept(id) is not None
+        question = self._opening.opened(part, asker, id, envelope, answered=answered)
+        setting = self._setting()
         seen.known = True
         with self._flight(id):
             kept = self.book.kept(id)

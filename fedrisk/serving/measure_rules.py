@@ -6,7 +6,7 @@ than it wants behind a sum. It checks that for the institutions that are in both
 protected by those that are in both, since a measure that one member did not approve answers nobody.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from fedrisk.data.dictionary import Dictionary
@@ -29,21 +29,17 @@ def rule_of(policy: ServingPolicy, name: str, bank: str) -> MeasureRule | None:
 def broken_rules(
     part: ModelPart,
     policy: ServingPolicy,
-    purposes: Sequence[str],
     dictionary: Dictionary | None,
     others: Iterable[ModelPart] = (),
 ) -> list[str]:
     """Every rule that a measure breaks at an institution, in words; none where it may be approved.
 
-    purposes: for which this institution answers. dictionary: of its own table. others: its parts of measures that are
-    approved.
+    dictionary: of its own table. others: its parts of measures that are approved.
     """
     measure, me = measure_of(part), part.institution
     if not measure.terms_of(me):
         return [] if me in measure.banks else [f"{me} is neither asked nor asks in measure {measure.name}"]
     broken = []
-    if measure.purpose not in purposes:
-        broken.append(f"its purpose {measure.purpose} is not among those of policy.serving.purposes")
     for bank in measure.banks:
         if bank != me:
             broken += _broken_by(policy, measure, bank)

@@ -39,8 +39,8 @@ def measure(members=BANKS[:4], column="exposure", **changes):
     return Measure.model_validate(content)
 
 
-def broken(m, rules, *, others=(), purposes=("credit_scoring",), dictionary=DICTIONARY, me="beta"):
-    return broken_rules(m.part(me, "bank"), rules, purposes, dictionary, [o.part(me, "bank") for o in others])
+def broken(m, rules, *, others=(), dictionary=DICTIONARY, me="beta"):
+    return broken_rules(m.part(me, "bank"), rules, dictionary, [o.part(me, "bank") for o in others])
 
 
 def test_one_that_fits_breaks_nothing():
@@ -67,8 +67,7 @@ def test_enough_must_be_behind_a_sum():
     assert broken(measure(members=BANKS[:3]), policy(least_members=2)) == []
 
 
-def test_purpose_and_column():
-    assert "purpose" in broken(measure(), policy(), purposes=("other",))[0]
+def test_a_column_that_can_be_summed():
     assert "not in the dictionary" in broken(measure(column="gone"), policy())[0]
     assert "not in the dictionary" in broken(measure(), policy(), dictionary=None)[0]
     assert "special codes" in broken(measure(column="trades"), policy())[0]
