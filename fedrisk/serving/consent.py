@@ -226,7 +226,7 @@ def _signed(token: str, key: str) -> bytes | None:
 
 
 def _read_claims(said: dict[str, Any], pinned: Register) -> _Claims:
-    enterprise, jti = _spelt(_text(said, "sub")), _text(said, "jti")
+    enterprise, jti = _spelt(_text(said, "sub", printable=False)), _text(said, "jti")
     bank = said.get("aud")
     if isinstance(bank, list) and len(bank) == 1:
         bank = bank[0]
@@ -291,9 +291,9 @@ def _none_of(text: str) -> Any:
     raise ValueError(text)
 
 
-def _text(said: dict[str, Any], name: str) -> str:
+def _text(said: dict[str, Any], name: str, *, printable: bool = True) -> str:
     value = said.get(name)
-    if not isinstance(value, str) or not 1 <= len(value) <= 128 or not value.isprintable():
+    if not isinstance(value, str) or not 1 <= len(value) <= 128 or (printable and not value.isprintable()):
         raise _Refused("consent_form")
     return value
 

@@ -79,8 +79,8 @@ LAYERS = {
     },
     # Models that serve, at institutions; the hub's relay of their questions is server/score_relay.
     "serving": {
-        *("errors", "files", "study", "secure", "alignment", "audit", "data", "privacy", "toml_file", "models"),
-        "clients",
+        *("errors", "files", "study", "alignment", "secure", "audit", "privacy", "models"),
+        *("institution", "clients", "toml_file", "data"),
     },
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
