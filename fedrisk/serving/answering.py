@@ -8,9 +8,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrisk.clients.store.model_store import State
 from fedrisk.data.dictionary import Dictionary
 from fedrisk.serving.card_model import CardModel
-from fedrisk.clients.store.model_store import State
 from fedrisk.serving.gather import Sums
 from fedrisk.serving.grades import grade
 from fedrisk.serving.own_columns import OwnRows

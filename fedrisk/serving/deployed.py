@@ -28,8 +28,8 @@ def all_models(node: Node) -> list[tuple[ModelPart, State]]:
 def meant(node: Node, request: ScoreRequest) -> tuple[CardModel, str]:
     """The model that a request asks for, and what it is deployed as.
 
-    By the name of a study its champion is meant, else its newest challenger. ServiceError where none fits or several do:
-    ``model_none``, ``model_unknown``, ``model_state``, ``model_several``.
+    By the name of a study its champion is meant, else its newest challenger. ServiceError where none fits or several
+    do: ``model_none``, ``model_unknown``, ``model_state``, ``model_several``.
     """
     champions, challengers = (_in_use(node, request, role) for role in (CHAMPION, CHALLENGER))
     if request.model == CHAMPION:
@@ -51,7 +51,7 @@ def meant(node: Node, request: ScoreRequest) -> tuple[CardModel, str]:
 
 
 def challengers(node: Node, request: ScoreRequest, champion: CardModel) -> list[CardModel]:
-    """Models that are deployed as challengers for the request's product and purpose, other than the one that answers."""
+    """Models that are deployed as challengers for the request's product and purpose, beside the one that answers."""
     purpose = champion.part.purpose
     return [
         card_of(p)
