@@ -22,6 +22,7 @@ from fedrisk.files import private_folder
 from fedrisk.institution import Institution
 from fedrisk.models.binning import Bins
 from fedrisk.serving.ages import stale
+from fedrisk.serving.database_rows import DatabaseRows
 from fedrisk.serving.file_index import Cells
 from fedrisk.serving.file_rows import FileRows
 
@@ -32,8 +33,11 @@ class Rows(Protocol):
     def start(self) -> None:
         """Prepare; raises nothing where the data are away for now."""
 
-    def cells(self, ids: Sequence[str]) -> Cells:
-        """Rows of normalised ids, in their order."""
+    def close(self) -> None:
+        """Give back what is held open."""
+
+    def cells(self, ids: Sequence[str], given: Sequence[str | None]) -> Cells:
+        """Rows of normalised ids, in their order; ``given`` as they were written by whoever asks."""
         ...
 
 
@@ -113,8 +117,12 @@ class CurrentData:
 
     def _source(self, table: TableSource) -> Rows:
         if table.is_database:
-            raise ConfigError("not yet")
+            return DatabaseRows(self._taking, self._institution.folder, today)
         return FileRows(self._taking, self._institution.folder, self._folder / "index")
+
+    def close(self) -> None:
+        """Close connections, and write what was counted."""
+        self._rows.close()
 
     def rows(self, ids: Sequence[str]) -> Found:
         """The rows of enterprises, in the order of ``ids``, as they are written by whoever asks.
@@ -124,7 +132,7 @@ class CurrentData:
         """
         given = [i if isinstance(i, str) else None for i in ids]
         spelt, malformed = normalise(given, self._dictionary.id_scheme)
-        cells = self._rows.cells(spelt.tolist())
+        cells = self._rows.cells(spelt.tolist(), given)
         known = cells.known & ~malformed
         frame = pd.DataFrame(self._columns(cells), index=pd.RangeIndex(len(given)), copy=False)
         return Found(frame, known, cells.day, np.asarray(malformed))
