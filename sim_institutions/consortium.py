@@ -15,7 +15,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,8 @@ every = "28d"
 until = 2030-12-31
 """
 
+
+MADE = ".made-by-make-consortium"
 
 RULES = {TAX: standing(BANK, POWER)}
 """The tax office agrees beforehand; the two others decide by hand."""
@@ -355,17 +357,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--enterprises", type=int, default=8_000)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args(arguments)
-    folder = given.out.resolve()
-    if folder.exists() and not (folder / ".made-by-make-consortium").exists() and any(folder.iterdir()):
+    folder = own_folder(parser, given.out, MADE, anew=True)
+    return in_order(lambda: show_all(folder, given.enterprises, given.seed, Screen()))
+
+
+def own_folder(parser: argparse.ArgumentParser, out: Path, mark: str, *, anew: bool) -> Path:
+    """The folder of a demonstration, which it alone writes to; made anew where it is asked for, or not there.
+
+    mark: name of a file by which the folder is known to be the demonstration's own.
+    """
+    folder = out.resolve()
+    if folder.exists() and not (folder / mark).exists() and any(folder.iterdir()):
         parser.error(f"{folder} holds something else; choose another --out")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
-    (folder / ".made-by-make-consortium").touch()
+    if anew:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder / mark).touch()
+    return folder
+
+
+def in_order(show: Callable[[], object]) -> int:
+    """Run a demonstration to its end, or until it is stopped; its exit code."""
     # Whoever ends this script otherwise than by Ctrl-C wants the same: everything stopped.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
-        show_all(folder, given.enterprises, given.seed, Screen())
+        show()
     except KeyboardInterrupt:
         print("\nstopped by hand; everything that was started has been stopped", file=sys.stderr)
         return 130
