@@ -129,11 +129,11 @@ def query_blocks(
             values = [row[place] for row in partition]
             if any(isinstance(v, str) for v in values):
                 typed.discard(name)
-            block[name] = _column(name, values, marks.get(name, "."))
+            block[name] = column_of(name, values, marks.get(name, "."))
         yield block
 
 
-def _column(name: str, values: list[Any], mark: str) -> Any:
+def column_of(name: str, values: list[Any], mark: str) -> Any:
     """One type for all values where they have one; else text, as a database without fixed types gives."""
     kinds = set(map(type, values)) - {type(None)}
     if kinds <= {str}:

@@ -78,10 +78,13 @@ LAYERS = {
         *("releases", "models", "protocol", "recipe", "metrics", "tracebacks", "attempt_id"),
     },
     # Models that serve, at institutions; the hub's relay of their questions is server/score_relay.
-    "serving": {"errors", "study", "secure", "alignment", "privacy", "toml_file"},
+    "serving": {
+        *("errors", "files", "study", "alignment", "secure", "audit", "privacy", "models"),
+        *("institution", "clients", "toml_file", "data"),
+    },
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
-        *("releases", "models", "protocol", "recipe", "clients", "server", "toml_file"),
+        *("releases", "models", "protocol", "recipe", "clients", "server", "serving", "toml_file"),
     },
     "engine": {
         *("errors", "files", "findings", "home", "study", "alignment", "deploy"),
