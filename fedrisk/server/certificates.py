@@ -16,9 +16,19 @@ from fedrisk.server.hub import Hub
 def renew_server(home: HubHome, *, moment: datetime | None = None, days: float = pki.SERVER_DAYS) -> None:
     """A new certificate for the hub's server, with a new key, signed by the present authority."""
     authority, signer = (read_kept(home.path / name, PUT_BACK) for name in ("ca.pem", "ca.key"))
-    key, certificate = pki.new_server(signer, authority, home.address, days=days, begin=moment)
+    also = () if home.scoring is None else (home.scoring,)
+    key, certificate = pki.new_server(signer, authority, home.address, also=also, days=days, begin=moment)
     write_atomic(home.path / "server.key", key)
     write_atomic(home.path / "server.pem", certificate)
+
+
+def certificate_of(home: HubHome, name: str, public: str) -> str:
+    """A certificate (PEM) for a member's node, signed by the present authority.
+
+    public: the P-384 key, as OpenSSH writes it. ConfigError or StoreError where a file of the authority is damaged.
+    """
+    authority, signer = (read_kept(home.path / file, PUT_BACK) for file in ("ca.pem", "ca.key"))
+    return pki.new_client(signer, authority, name, public).decode()
 
 
 def hand_out_authority(home: HubHome) -> Roster:

@@ -29,7 +29,8 @@ from fedrisk.secure.identity import SignedKey
 from fedrisk.secure.masked_sum import pair_mask
 from fedrisk.secure.ring import from_signed
 from fedrisk.serving.book import Book, Kept
-from fedrisk.serving.interim import Consents, CurrentData, models_of
+from fedrisk.serving.consent import Consents
+from fedrisk.serving.current import CurrentData
 from fedrisk.serving.keys import Fetch, Peers, ServingKeys, mark_of
 from fedrisk.serving.kinds import KINDS
 from fedrisk.serving.messages import Answered
@@ -107,7 +108,9 @@ class Holder:
     def _answer(self, seen: "_Seen", asker: str, id: str, model: str, envelope: bytes) -> bytes:
         part = self._opening.part(asker, id, model, envelope)
         seen.study = plain(part.name)
-        question, setting = self._opening.opened(part, asker, id, envelope), self._setting()
+        answered = self.book.kept(id) is not None
+        question = self._opening.opened(part, asker, id, envelope, answered=answered)
+        setting = self._setting()
         seen.known = True
         with self._flight(id):
             kept = self.book.kept(id)
@@ -141,7 +144,7 @@ class Holder:
 
     def _check_rules(self, setting: _Setting, question: Question) -> None:
         part, policy, asked = question.part, setting.policy, question.asked
-        if not models_of(setting.node.store).state(part.model).serves:
+        if not setting.node.store.models.state(part.model).serves:
             raise Refused("approval", f"model {part.model} is not approved here; fedrisk model show says why")
         today = time.strftime("%Y-%m-%d", time.gmtime(self.clock()))
         if (policy.valid_from and today < policy.valid_from.isoformat()) or (

@@ -79,8 +79,18 @@ LAYERS = {
     },
     # Models that serve, at institutions; the hub's relay of their questions is server/score_relay.
     "serving": {
-        *("errors", "files", "study", "alignment", "secure", "audit", "privacy", "models"),
-        *("institution", "clients", "toml_file", "data"),
+        *("alignment", "audit", "clients", "data", "errors", "files"),
+        *(
+            "deploy",
+            "institution",
+            "models",
+            "privacy",
+            "progress",
+            "protocol",
+            "secure",
+            "study",
+            "toml_file",
+        ),
     },
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
