@@ -8,9 +8,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrisk.clients.store.model_store import State
 from fedrisk.data.dictionary import Dictionary
 from fedrisk.serving.card_model import CardModel
-from fedrisk.serving.deployed import State
 from fedrisk.serving.gather import Sums
 from fedrisk.serving.grades import grade
 from fedrisk.serving.own_columns import OwnRows
@@ -157,7 +157,7 @@ def shown(model: CardModel, state: State, dictionary: Dictionary | None) -> Mode
         name=part.name,
         version=part.version,
         state=state.name,
-        deployed_as=_role(state),
+        deployed_as=state.as_ if state.name == "deployed" else None,
         purpose=part.purpose,
         made=part.made.isoformat(),
         holders=part.holders,
@@ -167,11 +167,6 @@ def shown(model: CardModel, state: State, dictionary: Dictionary | None) -> Mode
         mean=mean,
         notice=model.card.notice,
     )
-
-
-def _role(state: State) -> str | None:
-    """Champion where it is one of any product, else challenger; None where it is not deployed."""
-    return min((str(r) for r in state.roles.values()), default=None) if state.name == "deployed" else None
 
 
 def _rows(column: Any, pick: list[int]) -> NDArray[Any]:

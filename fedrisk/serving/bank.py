@@ -8,12 +8,14 @@ A score is advice. Challengers are asked about the same enterprises once the cha
 request, and what they say is kept for comparison and never shown as the answer (champion and challenger: Siddiqi 2017).
 """
 
+import contextlib
 import logging
-import queue
 import threading
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -23,12 +25,19 @@ from fedrisk.errors import ConfigError, DataError, LaterError, StoreError
 from fedrisk.models.model_part import ModelPart
 from fedrisk.serving.answer_store import AnswerStore
 from fedrisk.serving.answering import Answering, shown
+from fedrisk.serving.asking import Asking
 from fedrisk.serving.card_model import CardModel
-from fedrisk.serving.deployed import Deployed, Models
+from fedrisk.serving.consulting import Table, advised
+from fedrisk.serving.current import CurrentData
+from fedrisk.serving.deployed import CHALLENGER, all_models, card_of, challengers, meant
 from fedrisk.serving.gather import Gatherer, Rows, Sums
+from fedrisk.serving.later import Later, spare_uses
 from fedrisk.serving.own_columns import Looked, OwnRows, own_rows
 from fedrisk.serving.relay import Relay
 from fedrisk.serving.score_forms import ModelShown, ScoreAnswer, ScoreRequest, ServiceError
+
+FOLDER: Final = "serving"
+"""Folder of the institution's store for what serves."""
 
 SECONDS: Final = 10.0
 """Seconds for which the members' answers are waited for."""
@@ -38,9 +47,6 @@ MOST_CHALLENGED: Final = 100
 
 MOST_CHALLENGERS: Final = 2
 """Most challengers that are asked beside the champion."""
-
-MOST_WAITING: Final = 64
-"""Most requests that wait for their challengers; more are left out, since answers come first."""
 
 log = logging.getLogger("fedrisk")
 
@@ -56,8 +62,8 @@ class Asks(Protocol):
 class BankService:
     """The service of one bank. Safe to use from several threads; close it when no more is asked.
 
-    node: of a bank. relay: through which its models' members are asked; None where no model has any.
-    asking, table, models: in place of those that follow from node and relay.
+    node: of a bank; its file is read again when it changes. relay: through which its models' members are asked; None
+    where no model has any. asking, table: in place of those that follow from node and relay.
     """
 
     def __init__(
@@ -67,20 +73,23 @@ class BankService:
         *,
         asking: Asks | None = None,
         table: Looked | None = None,
-        models: Models | None = None,
         seconds: float = SECONDS,
     ) -> None:
         if node.institution.kind != "bank":
             raise ConfigError(
                 f"{node.name} is a {node.institution.kind} and scores nobody; a bank's node does. Name a bank's file"
             )
-        self.node, self._seconds = node, seconds
-        self._asking = asking
-        self._table = table
-        self._deployed = Deployed(models or node.store.models)
-        self._answers = AnswerStore(node.store.path / "serving", node.institution.policy.serving.answers_days)
-        self._gather = Gatherer()
-        self._later = _Later()
+        self._seconds, self._given_table = seconds, table
+        self._asking = asking or (None if relay is None else Asking(node, relay))
+        self._answers = AnswerStore(node.store.path / FOLDER, node.institution.policy.serving.answers_days)
+        self._gather, self._later, self._advice = Gatherer(), Later(), Table()
+        self._lock = threading.Lock()
+        self._setting = self._set(node)
+
+    @property
+    def name(self) -> str:
+        """The bank's name."""
+        return self._setting.node.name
 
     def close(self) -> None:
         """Wait for challengers that are being asked, and close the store of answers."""
@@ -89,8 +98,18 @@ class BankService:
 
     def models(self) -> list[ModelShown]:
         """The bank's scorecards, as a loan system may choose them."""
-        dictionary = self.node.institution.dictionary
-        return [shown(CardModel.of(part), state, dictionary) for part, state in self._deployed.all()]
+        node = self._now().node
+        dictionary = node.institution.dictionary
+        return [shown(card_of(part), state, dictionary) for part, state in all_models(node)]
+
+    def products(self) -> tuple[str, ...]:
+        """Products of the bank's table of decisions, by name; none without a table, or while it breaks a rule."""
+        try:
+            table = self._advice.of(self._now().node.institution)
+        except ConfigError as error:
+            self.note(error)
+            return ()
+        return () if table is None else tuple(p.name for p in table.products)
 
     def score(self, request: ScoreRequest) -> tuple[ScoreAnswer, ...]:
         """The answer for each id, in order; what was answered under the request's key before is answered again.
@@ -103,12 +122,30 @@ class BankService:
             kept = self._answers.kept(request)
             return self._answered(request, request.key) if kept is None else kept
 
+    def note(self, error: BaseException) -> None:
+        """The whole text goes to the institution's own log of errors."""
+        with contextlib.suppress(OSError):
+            self._setting.node.store.log_error("", "score", error)
+
+    def _now(self) -> "_Setting":
+        """Node and table as the institution's file says today."""
+        file = self._setting.node.institution.file
+        with self._lock:
+            if file is not None and _mark(file) != self._setting.mark:
+                self._setting = self._set(Node.open(file))
+            return self._setting
+
+    def _set(self, node: Node) -> "_Setting":
+        file = node.institution.file
+        table = self._given_table or CurrentData.open(node.institution, node.store.path / FOLDER)
+        return _Setting(None if file is None else _mark(file), node, table)
+
     def _answered(self, request: ScoreRequest, key: str) -> tuple[ScoreAnswer, ...]:
-        began = time.monotonic()
-        model, deployed_as = self._deployed.meant(request)
-        answers = self._ask(request, model, deployed_as)
+        began, setting = time.monotonic(), self._now()
+        model, deployed_as = meant(setting.node, request)
+        answers = self._advised(setting, request, self._ask(setting, request, model, deployed_as))
         self._answers.keep(request, key, answers)
-        self._challenge(request, key, model, answers)
+        self._challenge(setting, request, key, model, answers)
         log.info(
             "scores were asked for",
             extra={
@@ -120,9 +157,25 @@ class BankService:
         )
         return answers
 
-    def _ask(self, request: ScoreRequest, model: CardModel, deployed_as: str) -> tuple[ScoreAnswer, ...]:
+    def _advised(
+        self, setting: "_Setting", request: ScoreRequest, answers: Sequence[ScoreAnswer]
+    ) -> tuple[ScoreAnswer, ...]:
+        """Answers with the advice of the bank's own table; a table that breaks a rule takes no score away."""
+        try:
+            table = self._advice.of(setting.node.institution)
+            if table is None:
+                return tuple(answers)
+            return tuple(advised(table, request, row, a) for row, a in enumerate(answers))
+        except (ConfigError, DataError) as error:
+            self.note(error)
+            told = "The bank's table of decisions cannot be used; its node's log of errors says why."
+            return tuple(a.model_copy(update={"notice": f"{a.notice or ''} {told}".strip()}) for a in answers)
+
+    def _ask(
+        self, setting: "_Setting", request: ScoreRequest, model: CardModel, deployed_as: str
+    ) -> tuple[ScoreAnswer, ...]:
         """Answers of one model; asks its members about rows whose own columns are there."""
-        own, failure = self._own(request, model), ""
+        own, failure = self._own(setting, request, model), ""
         rows = [k for k in range(len(request.ids)) if k not in own.refused]
         sums: Sums | None = None
         if rows and model.part.holders:
@@ -155,15 +208,15 @@ class BankService:
         mine = Rows(tuple(request.ids[k] for k in rows), tuple(given[k] for k in rows))
         return self._gather.ask((part.model, purpose, product, screening), mine, ask)
 
-    def _own(self, request: ScoreRequest, model: CardModel) -> OwnRows:
-        institution = self.node.institution
-        if institution.dictionary is None or institution.table is None or self._table is None:
+    def _own(self, setting: "_Setting", request: ScoreRequest, model: CardModel) -> OwnRows:
+        institution = setting.node.institution
+        if institution.dictionary is None or institution.table is None:
             raise ServiceError("store")
         try:
             return own_rows(
                 model,
                 institution.dictionary,
-                self._table,
+                setting.table,
                 request.ids,
                 request.values,
                 institution.table.notation,
@@ -175,24 +228,44 @@ class BankService:
             return OwnRows(columns, dict.fromkeys(range(len(request.ids)), ("own_table", ())))
 
     def _challenge(
-        self, request: ScoreRequest, key: str, champion: CardModel, answers: Sequence[ScoreAnswer]
+        self,
+        setting: "_Setting",
+        request: ScoreRequest,
+        key: str,
+        champion: CardModel,
+        answers: Sequence[ScoreAnswer],
     ) -> None:
-        """Have challengers asked about the rows that have a score, once nobody waits for it."""
-        challengers = self._deployed.challengers(request, champion)[:MOST_CHALLENGERS]
-        rows = [k for k, a in enumerate(answers) if not a.code][:MOST_CHALLENGED]
-        if not challengers or not rows or request.screening:
+        """Have challengers asked about the rows that have a score, once nobody waits for it.
+
+        A token of consent holds for as many questions as it says; rows whose token would be used up are left out.
+        """
+        beside = challengers(setting.node, request, champion)[:MOST_CHALLENGERS]
+        scored = [k for k, a in enumerate(answers) if not a.code]
+        given = request.consents or ("",) * len(request.ids)
+        rows = [k for k in scored if spare_uses(given[k]) > len(beside)][:MOST_CHALLENGED]
+        if not beside or not rows or request.screening:
             return
         part = _only(request, rows)
 
         def ask() -> None:
-            for model in challengers:
-                self._answers.beside(request, key, self._ask(part, model, "challenger"))
+            for model in beside:
+                self._answers.beside(part, key, self._ask(setting, part, model, CHALLENGER))
 
         self._later.offer(ask, self.note)
 
-    def note(self, error: BaseException) -> None:
-        """The whole text goes to the institution's own log of errors."""
-        self.node.store.log_error("", "score", error)
+
+@dataclass(frozen=True)
+class _Setting:
+    """mark: of the institution's file when node and table were made from it."""
+
+    mark: tuple[int, int] | None
+    node: Node
+    table: Looked
+
+
+def _mark(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_mtime_ns, found.st_size
 
 
 def _only(request: ScoreRequest, rows: Sequence[int]) -> ScoreRequest:
@@ -203,35 +276,3 @@ def _only(request: ScoreRequest, rows: Sequence[int]) -> ScoreRequest:
             "values": {place: request.values[k] for place, k in enumerate(rows) if k in request.values},
         }
     )
-
-
-class _Later:
-    """One thread for what nobody waits for; what is too much is left out."""
-
-    def __init__(self) -> None:
-        self._queue: queue.Queue[Any] = queue.Queue(MOST_WAITING)
-        self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
-
-    def offer(self, do: Any, failed: Any) -> None:
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="challengers", daemon=True)
-                self._thread.start()
-        try:
-            self._queue.put_nowait((do, failed))
-        except queue.Full:
-            log.warning("challengers were left out: too many requests wait", extra={"event": "left_out"})
-
-    def _work(self) -> None:
-        while (job := self._queue.get()) is not None:
-            do, failed = job
-            try:
-                do()
-            except Exception as error:
-                failed(error)
-
-    def close(self) -> None:
-        if self._thread is not None:
-            self._queue.put(None)
-            self._thread.join(timeout=SECONDS)

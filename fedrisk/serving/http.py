@@ -171,7 +171,7 @@ def _add_routes(app: FastAPI, service: BankService, signed_in: Callable[..., Non
         operation_id="models",
     )
     def models() -> Response:
-        body = ModelsBody(bank=service.node.name, models=tuple(service.models()))
+        body = ModelsBody(bank=service.name, models=tuple(service.models()), products=service.products())
         return Response(body.model_dump_json(), media_type="application/json")
 
     @app.get("/v1/health", response_model=Health, summary="Whether it answers", operation_id="health")

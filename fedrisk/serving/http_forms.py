@@ -100,6 +100,7 @@ class ModelsBody(BaseModel):
 
     bank: str
     models: tuple[ModelShown, ...]
+    products: tuple[str, ...] = Field((), description="of the bank's table of decisions")
 
 
 class Health(BaseModel):

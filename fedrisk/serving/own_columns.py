@@ -24,10 +24,25 @@ from fedrisk.serving.score_forms import Value
 class Found(Protocol):
     """Rows of a table: typed columns in the order of the ids, missing where unknown; see serving/current."""
 
-    frame: pd.DataFrame
-    known: NDArray[np.bool_]
-    day: NDArray[np.datetime64]
-    malformed: NDArray[np.bool_]
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Typed columns."""
+        ...
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Whether there is a row, (n,)."""
+        ...
+
+    @property
+    def day(self) -> NDArray[np.datetime64]:
+        """Of each row, (n,), NaT where it has none."""
+        ...
+
+    @property
+    def malformed(self) -> NDArray[np.bool_]:
+        """Which ids break the dictionary's form of ids, (n,)."""
+        ...
 
 
 class Looked(Protocol):

@@ -30,7 +30,8 @@ class ServiceError(FedriskError):
 class Application(BaseModel):
     """What an enterprise applies for, for the bank's own table of decisions (serving/decisions).
 
-    amount: in the product's currency; months: the term; turnover: of a year; green: whether it is flagged as green.
+    amount: in the product's currency; months: the term; turnover: of a year; green: whether it is flagged as green;
+    measures: sums across institutions by name, as exposure at other banks.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +40,9 @@ class Application(BaseModel):
     months: Annotated[int, Field(ge=1, le=1200)] | None = None
     turnover: Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)] | None = None
     green: bool = False
+    measures: dict[
+        Annotated[str, StringConstraints(max_length=64)], Annotated[float, Field(allow_inf_nan=False)]
+    ] = Field(default_factory=dict, max_length=50)
 
 
 class ScoreRequest(BaseModel):
