@@ -8,7 +8,6 @@ wire that can be cut.
 import contextlib
 import json
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,7 +87,10 @@ class Served:
         with contextlib.suppress(OSError, ValueError):
             file = self.place.joined.nodes[name].path / "scoring-status.json"
             said = json.loads(file.read_text())
-            return bool(said.get("connected")) and said.get("pid", self.serving[name].process.pid) == self.serving[name].process.pid
+            return (
+                bool(said.get("connected"))
+                and said.get("pid", self.serving[name].process.pid) == self.serving[name].process.pid
+            )
         return False
 
     def healthy(self) -> bool:
@@ -104,7 +106,9 @@ class Served:
     def loan_system(self) -> LoanSystem:
         return LoanSystem(self.service_port, self.token)
 
-    def tokens(self, ids: Sequence[str], *, uses: int = 1000, purpose: str = PURPOSE, bank: str = BANK) -> dict[str, str]:
+    def tokens(
+        self, ids: Sequence[str], *, uses: int = 1000, purpose: str = PURPOSE, bank: str = BANK
+    ) -> dict[str, str]:
         """Consents of enterprises, by id."""
         return dict(zip(ids, self.register.tokens(ids, bank, purpose, uses=uses), strict=True))
 
@@ -133,7 +137,6 @@ def served(folder: Path, tables: Path) -> Iterator[Served]:
         file = tables / "institutions" / f"{name}.toml"
         file.write_text(file.read_text() + RULES.format(register=register.to_pin))
     scoring, service = free_ports(2)
-
 
     def study(home: HubHome) -> None:
         # A member of a consortium runs no study that was not proposed to it: the model is older than the consortium.
