@@ -72,6 +72,7 @@ class Institution(BaseModel):
     policy: Policy = Policy()
     store: str | None = None
     encoders: tuple[EncoderRule, ...] = ()
+    decisions: str | None = None
     folder: Path = Path(".")
     file: Path | None = None
 
@@ -87,6 +88,8 @@ class Institution(BaseModel):
             raise ValueError(
                 "a bank needs [dictionary.label]: which column says default, and over what horizon"
             )
+        if self.decisions is not None and self.kind != "bank":
+            raise ValueError("decisions: a table of decisions is for a bank; remove it")
         if self.encoders and (self.kind not in HOLDING or self.dictionary is None):
             raise ValueError("[[encoders]] are for holders; remove them from a bank's or authority's file")
         if self.dictionary is not None:
@@ -107,6 +110,11 @@ class Institution(BaseModel):
         if self.store:
             return resolved(self.store, what=f"store of {self.name}", base=self.folder.absolute())
         return Path(os.path.realpath(home() / "institutions" / self.name))
+
+    @property
+    def decisions_path(self) -> Path | None:
+        """The bank's table of decisions (serving/decisions), or None; a relative path begins at ``folder``."""
+        return None if self.decisions is None else self.folder / Path(expand(self.decisions)).expanduser()
 
     @property
     def place(self) -> str | None:
@@ -154,7 +162,7 @@ class Institution(BaseModel):
             return None
         found = [self.folder / Path(expand(self.table.source)).expanduser()]
         for rule in self.encoders:
-            installed = self._installed(rule.name)
+            installed = self.installed_encoder(rule.name)
             if installed is not None:
                 found += [
                     installed,
@@ -220,7 +228,7 @@ class Institution(BaseModel):
 
         ConfigError where the file changed since in what it says of the histories, or the stored one is damaged.
         """
-        rule, file = self.encoder(name), self._installed(name)
+        rule, file = self.encoder(name), self.installed_encoder(name)
         if file is None:
             return None
         try:
@@ -262,10 +270,10 @@ class Institution(BaseModel):
                 raise PolicyError(
                     f"{self.name}: encoder {rule.name} was trained without privacy (study {model.about['study']}), "
                     "and outside research runs its columns may not enter a release; train it again with a finite "
-                    f"privacy.epsilon, or remove {self._installed(rule.name)}"
+                    f"privacy.epsilon, or remove {self.installed_encoder(rule.name)}"
                 )
 
-    def _installed(self, name: str) -> Path | None:
+    def installed_encoder(self, name: str) -> Path | None:
         """File of the encoder that is used: a private one where there is one, else that of a research run."""
         files = (self._encoder_file(name), self._research_file(name))
         return next((file for file in files if file.is_file()), None)

@@ -42,7 +42,8 @@ _NOT_WRITTEN = (("institution", "folder"), ("institution", "file"))
 
 _STUDY = "study file"
 _INSTITUTION = "institution file"
-_TOP = ("study", "institution", "hub", "node")
+_DECISIONS = "table of decisions (decisions.toml)"
+_TOP = ("study", "institution", "decisions", "hub", "node")
 """Sections whose keys stand at the top of their file."""
 
 
@@ -77,6 +78,7 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from fedrisk.privacy.serving_policy import MeasureRule, Register, ServingPolicy
     from fedrisk.privacy.standing import StandingRule
     from fedrisk.recipes import RECIPES
+    from fedrisk.serving import decision_table
 
     of_study: dict[str, type[BaseModel]] = {"study": study.Study, "institutions": study.Member}
     of_study |= {
@@ -100,9 +102,18 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         "encoders": EncoderRule,
         "encoders.series": Series,
     }
+    of_decisions: dict[str, type[BaseModel]] = {
+        "decisions": decision_table.Decisions,
+        "grades": decision_table.Grade,
+        "refer": decision_table.Refer,
+        "products": decision_table.Product,
+        "products.green": decision_table.Green,
+        "products.grades": decision_table.GradeRule,
+    }
     return {
         **{k: (_STUDY, m) for k, m in of_study.items()},
         **{k: (_INSTITUTION, m) for k, m in of_institution.items()},
+        **{k: (_DECISIONS, m) for k, m in of_decisions.items()},
         "hub": ("hub file (hub.toml)", HubSettings),
         "node": ("node file (node.toml)", NodeSettings),
     }

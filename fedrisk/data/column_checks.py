@@ -53,13 +53,9 @@ def checked_column(values: pd.Series[Any], c: Column, checks: Checks, notation: 
     if c.kind == "number":
         _check_points(values, c, checks, notation)
         _check_percents(typed, values, c, checks, notation)
-        codes = special_rows(typed, values, c, notation)
-        for code in special_values(c.special):
-            typed[codes & (typed == code)] = code
-        plain = ~codes if c.special else np.ones(len(typed), dtype=bool)
+        plain = _plain(typed, values, c, notation)
         _check_number(typed, plain, values, c, checks)
-        if c.low is not None:
-            typed[plain] = np.clip(typed[plain], *_ends(c))
+        _clip(typed, plain, c)
     if c.kind == "date":
         _check_days(typed, values, c, checks)
     if c.kind == "category":
@@ -69,6 +65,46 @@ def checked_column(values: pd.Series[Any], c: Column, checks: Checks, notation: 
         _check_readable(c, unreadable, values, checks, notation)
     _check_missing(pd.isna(typed) & ~unreadable, values.index, c, checks)
     return typed
+
+
+UNREADABLE, UNLISTED, OUTSIDE = 1, 2, 3
+"""What may be wrong with a value that is taken as it comes (:func:`taken_column`)."""
+
+
+def taken_column(values: pd.Series[Any], c: Column, notation: Notation) -> tuple[Any, npt.NDArray[np.uint8]]:
+    """One column's values as `checked_column` types them, of a table that nobody judges, and what is wrong with each.
+
+    What a study refuses is missing: values that cannot be read, and infinite ones. 0 where nothing is wrong, (n,).
+    """
+    typed, unreadable = _READERS[c.kind](values, c, notation)
+    wrong = np.where(unreadable, UNLISTED if c.kind == "category" else UNREADABLE, 0).astype(np.uint8)
+    if c.kind == "number":
+        plain = _plain(typed, values, c, notation)
+        infinite = np.isinf(typed)
+        wrong[_beyond(typed, plain, c)] = OUTSIDE
+        _clip(typed, plain, c)
+        wrong[infinite], typed[infinite] = UNREADABLE, np.nan
+    return typed, wrong
+
+
+def _plain(typed: Floats, values: pd.Series[Any], c: Column, notation: Notation) -> Bools:
+    """Which numbers are quantities; those that are special codes become exactly these."""
+    codes = special_rows(typed, values, c, notation)
+    for code in special_values(c.special):
+        typed[codes & (typed == code)] = code
+    return ~codes if c.special else np.ones(len(typed), dtype=bool)
+
+
+def _clip(typed: Floats, plain: Bools, c: Column) -> None:
+    if c.low is not None:
+        typed[plain] = np.clip(typed[plain], *_ends(c))
+
+
+def _beyond(x: Floats, plain: Bools, c: Column) -> Bools:
+    """Which quantities lie beyond the public bounds, if there are any."""
+    if c.low is None or c.high is None:
+        return np.zeros(len(x), dtype=bool)
+    return ((x < c.low) | (x > c.high)) & ~np.isinf(x) & plain
 
 
 def _check_readable(
@@ -176,7 +212,7 @@ def _check_number(x: Floats, plain: Bools, values: pd.Series[Any], c: Column, ch
     )
     if c.low is None or c.high is None:
         return
-    beyond = ((x < c.low) | (x > c.high)) & ~infinite & plain
+    beyond = _beyond(x, plain, c)
     outside = x[beyond]
     rule = f"outside the public bounds [{c.low:g}, {c.high:g}]"
     hint = codes_hint(outside, c.low, c.high)

@@ -89,6 +89,9 @@ class TableSource(Notation):
             number with a percent sign is refused.
         currency: sign before or after amounts, for example "¥"; none by default.
         negative: how numbers below zero are written beside -123: "trailing" for 123-, "parentheses" for (123).
+        updated: of a model that serves: the column with the day of each row, by its name in the table.
+        lookup: of a model that serves, for a database whose ids are written in another way than here: the SQL that
+            gives the rows of the ids ``:ids``.
     """
 
     source: str = Field(min_length=1)
@@ -99,6 +102,8 @@ class TableSource(Notation):
     encoding: str = "utf-8"
     delimiter: str = ","
     skip_rows: int = Field(default=0, ge=0, le=1000)
+    updated: str | None = Field(default=None, min_length=1)
+    lookup: str | None = None
 
     @field_validator("delimiter")
     @classmethod
@@ -124,6 +129,14 @@ class TableSource(Notation):
             )
         if not self.is_csv and (given := {"delimiter", "skip_rows"} & self.model_fields_set):
             raise ValueError(f"{', '.join(sorted(given))} is for CSV only; remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _looked_up(self) -> TableSource:
+        if self.lookup is not None and (not self.is_database or ":ids" not in self.lookup):
+            raise ValueError(
+                'lookup is for database URLs, and names the ids; write "SELECT ... WHERE id IN :ids"'
+            )
         return self
 
     @property
@@ -177,10 +190,10 @@ def read_source(source: TableSource, d: Dictionary, base: Path, checks: Checks) 
     """
     try:
         return _selected(source, d, base, checks)
-    except _READING as error:
-        reason, kind = _reason(error), _kind(error)
+    except READING as error:
+        said = said_of(error, source)
     # Raised outside the handler, so that the reader's error does not become the context of this one.
-    raise kind(f"{where(source)}: {reason}")
+    raise said
 
 
 def read_header(source: TableSource, base: str | Path) -> list[str]:
@@ -191,9 +204,9 @@ def read_header(source: TableSource, base: str | Path) -> list[str]:
         DataError: the source cannot be read, or is no table of the kind that its name says.
     """
     try:
-        with _open(source, Path(base), ()) as opened:
+        with open_table(source, Path(base), ()) as opened:
             return [trim(name) for name in opened.header]
-    except _READING as error:
+    except READING as error:
         reason = _reason(error)
     raise DataError(f"{where(source)}: {reason}")
 
@@ -218,7 +231,7 @@ def read_texts(
     try:
         yield from _text_blocks(source, Path(base), names, without_text)
         return
-    except _READING as error:
+    except READING as error:
         reason = _reason(error)
     raise DataError(f"{where(source)}: {reason}")
 
@@ -226,7 +239,7 @@ def read_texts(
 def _text_blocks(
     source: TableSource, base: Path, names: Sequence[str] | None, without_text: dict[str, str] | None
 ) -> Iterator[pd.DataFrame]:
-    with _open(source, base, names or ()) as opened:
+    with open_table(source, base, names or ()) as opened:
         wanted = list(names) if names is not None else [trim(n) for n in opened.header]
         checks = Checks()
         _check_header(opened, wanted, checks)
@@ -241,12 +254,14 @@ def _text_blocks(
             yield frame
 
 
-_READING = (sqlalchemy.exc.SQLAlchemyError, pa.ArrowException, OSError, EOFError, UnicodeError, DataError)
+READING = (sqlalchemy.exc.SQLAlchemyError, pa.ArrowException, OSError, EOFError, UnicodeError, DataError)
+"""What the readers of tables raise; their words quote rows, so they are replaced (:func:`said_of`)."""
 
 
-def _kind(error: Exception) -> type[DataError]:
-    """Whether a reader's error will be another one in a while, or stays."""
-    return AwayError if isinstance(error, sqlalchemy.exc.SQLAlchemyError) and away(error) else DataError
+def said_of(error: Exception, source: TableSource) -> DataError:
+    """A reader's error in own words, to be raised outside its handler; AwayError where it passes by itself."""
+    passes = isinstance(error, sqlalchemy.exc.SQLAlchemyError) and away(error)
+    return (AwayError if passes else DataError)(f"{where(source)}: {_reason(error)}")
 
 
 def _reason(error: Exception) -> str:
@@ -261,21 +276,21 @@ def _reason(error: Exception) -> str:
 def _selected(source: TableSource, d: Dictionary, base: Path, checks: Checks) -> pd.DataFrame | None:
     needed = _needed(d)
     wanted = list(dict.fromkeys([*needed, *source.only]))
-    numbers = _numbers(d)
-    numeric = numbers - _codes(d) - set(source.only)
+    numbers = number_columns(d)
+    numeric = numbers - text_columns(d) - set(source.only)
     marks = dict.fromkeys(numbers, source.decimal)
-    with _open(source, base, wanted, marks) as opened:
+    with open_table(source, base, wanted, marks) as opened:
         checks.first_row = opened.first_row
         _check_header(opened, wanted, checks)
         if any(check.severity == "error" for check in checks):
             return None
-        chosen, rows, parts = _filters(source, d), [np.zeros(0, dtype=np.int64)], []
+        chosen, rows, parts = filters_of(source, d), [np.zeros(0, dtype=np.int64)], []
         for block in opened.blocks(wanted):
             n = len(next(iter(block.values()))) if block else 0
             if d.id in block:
                 block[d.id] = whole_decimals(block[d.id])
             columns = {
-                name: _values(name, column, name in numeric, marks.get(name, "."))
+                name: cells_of(name, column, name in numeric, marks.get(name, "."))
                 for name, column in block.items()
             }
             kept = np.ones(n, dtype=bool)
@@ -301,7 +316,7 @@ def _needed(d: Dictionary) -> list[str]:
     return list(dict.fromkeys(needed))
 
 
-def _numbers(d: Dictionary) -> set[str]:
+def number_columns(d: Dictionary) -> set[str]:
     """Names, in the table, of the columns that are used as numbers."""
     numbers = {c.table_name for c in d.columns if c.kind in ("number", "flag")}
     if d.label is not None:
@@ -310,13 +325,13 @@ def _numbers(d: Dictionary) -> set[str]:
     return numbers
 
 
-def _codes(d: Dictionary) -> set[str]:
+def text_columns(d: Dictionary) -> set[str]:
     """Names, in the table, of the columns of which the exact text is needed."""
     texts = {d.id} | {c.table_name for c in d.columns if c.kind not in ("number", "flag")}
     return texts | ({d.label.column} if d.label is not None and d.label.positive else set())
 
 
-def _filters(source: TableSource, d: Dictionary) -> dict[str, Codes]:
+def filters_of(source: TableSource, d: Dictionary) -> dict[str, Codes]:
     """For each column of ``only`` the values that it selects."""
     numbers = {c.table_name for c in d.columns if c.kind in ("number", "flag")}
     return {
@@ -330,7 +345,7 @@ def _filters(source: TableSource, d: Dictionary) -> dict[str, Codes]:
     }
 
 
-def _check_header(opened: _Opened, wanted: list[str], checks: Checks) -> None:
+def _check_header(opened: Opened, wanted: list[str], checks: Checks) -> None:
     """Errors for columns that are missing or ambiguous; where there are none, a note on columns not read."""
     header = [trim(name) for name in opened.header]
     if any(n not in header for n in wanted):
@@ -354,7 +369,7 @@ def _name_remedy(name: str, header: list[str]) -> str:
 Blocks = Callable[[list[str]], Iterator[dict[str, Any]]]
 
 
-class _Opened:
+class Opened:
     """A table whose columns are known.
 
     header: their names as they are written; blocks: from names (without space around them) to blocks of Arrow
@@ -374,15 +389,16 @@ class _Opened:
         self.typed = set() if typed is None else typed
 
     def blocks(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Blocks of the named columns (without space around the names), by these names, as Arrow arrays."""
         written = {trim(name): name for name in reversed(self.header)}
         for block in self._blocks([written[name] for name in names]):
             yield {name: block[written[name]] for name in names}
 
 
 @contextmanager
-def _open(
+def open_table(
     source: TableSource, base: Path, wanted: Sequence[str], marks: Mapping[str, str] | None = None
-) -> Iterator[_Opened]:
+) -> Iterator[Opened]:
     """The table, ready to be read; ``marks``: for columns of numbers, the mark before a fraction in texts."""
     place = expand(source.source)
     if source.is_database:
@@ -394,7 +410,7 @@ def _open(
             def blocks(names: list[str]) -> Iterator[dict[str, Any]]:
                 return query_blocks(result, header, names, BLOCK_ROWS, written, typed)
 
-            yield _Opened(header, blocks, typed=typed)
+            yield Opened(header, blocks, typed=typed)
         return
     path = base / Path(place).expanduser()
     refuse_no_file(path)
@@ -402,7 +418,7 @@ def _open(
         refuse_other_than_parquet(path)
         # Old moments of 96 bits: in nanoseconds, years like 9999 would become others.
         with pa.parquet.ParquetFile(path, coerce_int96_timestamp_unit="us") as file:
-            yield _Opened(
+            yield Opened(
                 file.schema_arrow.names,
                 lambda names: _columns(file.iter_batches(BLOCK_ROWS, columns=names)),
                 typed={field.name for field in file.schema_arrow if not holds_text(field.type)},
@@ -411,7 +427,7 @@ def _open(
     csv = CsvFile.opened(path, source.encoding, source.delimiter, source.skip_rows)
     if not wanted:
         csv.explain_header(wanted)
-    yield _Opened(csv.header, lambda names: _columns(csv.blocks(names)), csv.explain_header, csv.first_row)
+    yield Opened(csv.header, lambda names: _columns(csv.blocks(names)), csv.explain_header, csv.first_row)
 
 
 def _columns(batches: Any) -> Iterator[dict[str, Any]]:
@@ -419,7 +435,7 @@ def _columns(batches: Any) -> Iterator[dict[str, Any]]:
         yield dict(zip(batch.schema.names, batch.columns, strict=True))
 
 
-def _values(name: str, column: Any, numeric: bool, mark: str) -> pd.Series[Any]:
+def cells_of(name: str, column: Any, numeric: bool, mark: str) -> pd.Series[Any]:
     """A block of a column: doubles where it is a number and they are exact, else exact texts.
 
     mark: what stands before the fraction of numbers in the table's texts, with which other numbers are written too.

@@ -210,11 +210,8 @@ def _ids(raw: pd.DataFrame, d: Dictionary, checks: Checks) -> tuple[Objects, Boo
     """The spelling of every row's id, and which rows have a usable one."""
     if d.id == ROW_NUMBER:
         numbers = raw.index.to_numpy()
-        return np.array([f"ROW{i:09d}" for i in numbers], dtype=object), np.ones(len(raw), dtype=bool)
-    text, present = _id_texts(raw[d.id])
-    remedy = "fill the id in, or leave these rows out"
-    checks.note(d.id, "id is missing", int((~present).sum()), remedy, at=raw.index[~present])
-    lost = _check_lost(text, raw.index, present, d.id, checks)
+        return np.array([row_id(i) for i in numbers], dtype=object), np.ones(len(raw), dtype=bool)
+    text, present, lost = id_texts(raw[d.id], d.id, checks)
     ids = np.full(len(raw), "", dtype=object)
     good = present & ~lost
     normal, refused = normalise(text[good].to_numpy(dtype=object), d.id_scheme)
@@ -233,6 +230,19 @@ def _ids(raw: pd.DataFrame, d: Dictionary, checks: Checks) -> tuple[Objects, Boo
         at=raw.index[wrong],
     )
     return ids, good
+
+
+def row_id(row: int) -> str:
+    """The id of a row of test data that is known by its number (``id = "@row"``)."""
+    return f"ROW{row:09d}"
+
+
+def id_texts(values: pd.Series[Any], name: str, checks: Checks) -> tuple[pd.Series[Any], Bools, Bools]:
+    """A column of ids as texts, which rows have one, and of which of them digits were lost before."""
+    text, present = _id_texts(values)
+    remedy = "fill the id in, or leave these rows out"
+    checks.note(name, "id is missing", int((~present).sum()), remedy, at=values.index[~present])
+    return text, present, _check_lost(text, values.index, present, name, checks)
 
 
 def _ids_remedy(d: Dictionary, bad: int, rows: int) -> str:

@@ -78,7 +78,10 @@ LAYERS = {
         *("releases", "models", "protocol", "recipe", "metrics", "tracebacks", "attempt_id"),
     },
     # Models that serve, at institutions; the hub's relay of their questions is server/score_relay.
-    "serving": {"errors", "study", "secure", "audit", "models", "clients", "metrics"},
+    "serving": {
+        *("errors", "files", "study", "alignment", "secure", "audit", "privacy", "models", "data"),
+        *("institution", "clients", "toml_file", "deploy", "progress", "protocol", "metrics"),
+    },
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
         *("releases", "models", "protocol", "recipe", "clients", "server", "serving", "toml_file"),
@@ -103,8 +106,8 @@ LAYERS = {
     "cli": {
         *("errors", "files", "layout", "findings", "home", "renamed"),
         *("study", "institution", "data", "privacy", "audit", "deploy"),
-        *("models", "clients", "serving", "tracebacks", "progress", "user"),
-        *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file"),
+        *("models", "clients", "tracebacks", "progress", "user"),
+        *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""

@@ -1,0 +1,202 @@
+"""An institution's data as they are now: rows of enterprises that somebody asks for, typed as in a study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fedrisk.alignment.ids import normalise
+from fedrisk.data.as_it_is import Taking
+from fedrisk.data.dictionary import Dictionary
+from fedrisk.data.source import TableSource
+from fedrisk.errors import ConfigError
+from fedrisk.files import private_folder
+from fedrisk.institution import Institution
+from fedrisk.models.binning import Bins
+from fedrisk.serving.ages import AHEAD, stale
+from fedrisk.serving.database_rows import DatabaseRows
+from fedrisk.serving.drift import BY_FLAW, Counters
+from fedrisk.serving.encoder_rows import EncoderRows
+from fedrisk.serving.file_index import Cells
+from fedrisk.serving.file_rows import FileRows
+from fedrisk.serving.stability import key_of
+
+TABLE = "table"
+"""Stands for the whole table where something is counted by column."""
+
+
+class Rows(Protocol):
+    """Where rows are looked up."""
+
+    def start(self) -> None:
+        """Prepare; raises nothing where the data are away for now."""
+
+    def close(self) -> None:
+        """Give back what is held open."""
+
+    def cells(self, ids: Sequence[str], given: Sequence[str | None]) -> Cells:
+        """Rows of normalised ids, in their order; ``given`` as they were written by whoever asks."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Rows of the ids that were asked for, n in their order. Its representation never shows contents.
+
+    Attributes:
+        frame: typed columns by their names in the dictionary, as in a study's table; missing where a row is not known.
+        known: whether there is one row of the id, (n,).
+        day: of each row, (n,) datetime64[D]; NaT where it is not known or cannot be read.
+        malformed: which ids break the dictionary's form of ids, (n,).
+        counters: where bins are counted; nowhere where it is None.
+    """
+
+    frame: pd.DataFrame = field(repr=False)
+    known: NDArray[np.bool_] = field(repr=False)
+    day: NDArray[np.datetime64] = field(repr=False)
+    malformed: NDArray[np.bool_] = field(repr=False)
+    counters: Counters | None = field(default=None, repr=False)
+
+    def usable(self, today: date, fresh_days: int) -> NDArray[np.bool_]:
+        """Which rows are known and fresh enough, (n,); the others are answered as unknown enterprises."""
+        return self.known & ~stale(self.day, today, fresh_days)
+
+    def codes(
+        self, bins: Sequence[Bins], usable: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Bin codes of a model's features, (n, features), and which rows are usable at last, (n,).
+
+        A row that lacks a value for which a feature has no bin counts as unknown, and so does one of which the table
+        lacks a column. Unknown enterprises have each feature's last code, as in a study.
+        """
+        usable = usable.copy()
+        lacking = {}
+        for b in bins:
+            column = b.feature.column
+            if b.feature.is_column and not b.feature.missing:
+                there = self.frame[column].notna().to_numpy() if column in self.frame else np.False_
+                lacking[column] = {"lacking": int((usable & ~there).sum())}
+                usable &= there
+        out = np.empty((len(self.known), len(bins)), np.int64)
+        at = np.flatnonzero(usable)
+        for j, b in enumerate(bins):
+            out[:, j] = b.size - 1
+            if not b.feature.is_column:
+                out[at, j] = 0
+            elif b.feature.column in self.frame:
+                out[at, j] = b.codes(self.frame[b.feature.column].iloc[at])
+            else:
+                out[at, j] = b.missing_place
+        if self.counters is not None:
+            self.counters.note(0, lacking)
+            rows = out[~self.malformed]
+            self.counters.note_bins(
+                {key_of(b): np.bincount(rows[:, j], minlength=b.size).tolist() for j, b in enumerate(bins)}
+            )
+        return out, usable
+
+
+class CurrentData:
+    """Looks enterprises up in an institution's own data; for several threads."""
+
+    def __init__(self, institution: Institution, folder: Path) -> None:
+        if institution.table is None or institution.dictionary is None:
+            raise ConfigError(
+                f"institution {institution.name} is an {institution.kind} and has no table to look up"
+            )
+        self._institution, self._folder = institution, folder
+        self._dictionary: Dictionary = institution.dictionary
+        self._taking = Taking(institution.table, institution.dictionary)
+        self.counters = Counters.of(folder)
+        self._rows = self._source(institution.table)
+        self._encoders = [
+            EncoderRows(institution, rule, folder / f"index_{rule.name}", self._broken)
+            for rule in institution.encoders
+        ]
+
+    @classmethod
+    def open(cls, institution: Institution, folder: Path) -> CurrentData:
+        """Ready to look up; ``folder`` is the institution's own for serving.
+
+        Data that are away for now raise nothing here.
+
+        Raises:
+            ConfigError: the institution has no table, or one whose rows cannot be looked up; or its encoder is damaged.
+        """
+        private_folder(folder)
+        found = cls(institution, folder)
+        found._rows.start()
+        for encoder in found._encoders:
+            encoder.start()
+        return found
+
+    def _source(self, table: TableSource) -> Rows:
+        if table.is_database:
+            return DatabaseRows(self._taking, self._institution.folder, today)
+        return FileRows(self._taking, self._institution.folder, self._folder / "index", self._broken)
+
+    def _broken(self) -> None:
+        self.counters.note(0, {TABLE: {"broken": 1}})
+
+    def close(self) -> None:
+        """Close connections, and write what was counted."""
+        self._rows.close()
+        for encoder in self._encoders:
+            encoder.close()
+        self.counters.write()
+
+    def rows(self, ids: Sequence[str]) -> Found:
+        """The rows of enterprises, in the order of ``ids``, as they are written by whoever asks.
+
+        Raises:
+            AwayError: the data cannot be looked up for now; DataError where that stays. No text holds an id or value.
+        """
+        given = [i if isinstance(i, str) else None for i in ids]
+        spelt, malformed = normalise(given, self._dictionary.id_scheme)
+        wanted = spelt.tolist()
+        cells = self._rows.cells(wanted, given)
+        known = cells.known & ~malformed
+        columns = self._columns(cells)
+        for encoder in self._encoders:
+            columns |= encoder.columns(wanted, known)
+        self._count(cells, known)
+        frame = pd.DataFrame(columns, index=pd.RangeIndex(len(given)), copy=False)
+        return Found(frame, known, cells.day, np.asarray(malformed), self.counters)
+
+    def _count(self, cells: Cells, known: NDArray[np.bool_]) -> None:
+        """Count what was answered by rule."""
+        counts: dict[str, dict[str, int]] = {name: {"gone": int(known.sum())} for name in cells.gone}
+        for name, flaws in cells.flaws.items():
+            if flaws.any():
+                found = np.bincount(flaws, minlength=len(BY_FLAW) + 1)
+                counts[name] = {kind: int(found[flaw]) for flaw, kind in BY_FLAW.items()}
+        counts[self._dictionary.id] = {"repeated": int(cells.repeated.sum())}
+        updated = self._taking.source.updated
+        if updated is not None and updated not in cells.gone:
+            late = np.datetime64(today() + timedelta(days=AHEAD), "D")
+            undated = known & np.isnat(cells.day)
+            counts[updated] = {"undated": int(undated.sum()), "ahead": int((cells.day > late).sum())}
+        self.counters.note(len(known), counts)
+
+    def _columns(self, cells: Cells) -> dict[str, Any]:
+        """All columns of the dictionary that can be looked up, in its order; those that are gone are missing."""
+        n, out = len(cells.known), {}
+        for c in self._taking.columns:
+            values = cells.values.get(c.name)
+            if values is None:
+                empty: Any = np.full(n, None, object) if c.kind == "category" else np.full(n, np.nan)
+                values = empty
+            out[c.name] = values
+        return out
+
+
+def today() -> date:
+    """The day now (UTC)."""
+    return datetime.now(UTC).date()
