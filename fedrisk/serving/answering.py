@@ -119,7 +119,7 @@ def ages_of(counts: Mapping[str, int]) -> Ages:
     """Counts of members by age, with a sentence.
 
     >>> ages_of({"fresh": 2, "aging": 0, "old": 1, "missing": 1}).words
-    '3 of 4 members know it: 2 by records of the last month, 1 by older ones.'
+    '3 of 4 members know it. Records: 2 of the last month, 1 older than three months.'
     """
     members, known = sum(counts.values()), sum(counts[n] for n in AGES[:3])
     if not known:
@@ -127,13 +127,15 @@ def ages_of(counts: Mapping[str, int]) -> Ages:
             told=True, words=f"None of {members} members knows it, or their records are too old.", **counts
         )
     kinds = {
-        "fresh": "records of the last month",
-        "aging": "those of the last three months",
-        "old": "older ones",
+        "fresh": "of the last month",
+        "aging": "of the last three months",
+        "old": "older than three months",
     }
-    parts = ", ".join(f"{counts[name]} by {what}" for name, what in kinds.items() if counts[name])
+    parts = ", ".join(f"{counts[name]} {what}" for name, what in kinds.items() if counts[name])
     return Ages(
-        told=True, words=f"{known} of {members} members know{'s' * (known == 1)} it: {parts}.", **counts
+        told=True,
+        words=f"{known} of {members} members know{'s' * (known == 1)} it. Records: {parts}.",
+        **counts,
     )
 
 
@@ -165,6 +167,7 @@ def shown(model: CardModel, state: State, dictionary: Dictionary | None) -> Mode
         low=low,
         high=high,
         mean=mean,
+        horizon="" if dictionary is None or dictionary.label is None else dictionary.label.horizon,
         notice=model.card.notice,
     )
 
