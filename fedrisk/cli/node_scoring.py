@@ -59,7 +59,7 @@ def _serve(home: "NodeHome", institution: "Node", status: "Status", stop: thread
         status.say(connected=connected, since=time.time(), reason=why or None)
         note("connected to the hub's relay of scores" if connected else f"waiting: {why}")
 
-    attending = Attending(files, Holder(institution, relay), stop=stop, news=news)
+    attending = Attending(files, Holder(institution, relay.keys), stop=stop, news=news)
     with contextlib.ExitStack() as stack:
         stack.callback(relay.close)
         thread = threading.Thread(target=attending.run, name="fedrisk-attending")

@@ -10,28 +10,22 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from fedrisk.clients.node import Node
 from fedrisk.errors import DataError, EnvelopeError, LaterError, ProtocolError
 from fedrisk.models.model_part import ModelPart
-from fedrisk.models.scorecard import Scorecard
 from fedrisk.secure.envelope import open_sealed, seal
-from fedrisk.secure.identity import SignedKey
-from fedrisk.secure.ring import to_signed
+from fedrisk.secure.identity import EphemeralKey, SignedKey
 from fedrisk.serving.codes import WHOLE
 from fedrisk.serving.keys import Peers, ServingKeys, epoch_of
-from fedrisk.serving.kinds import AGES
 from fedrisk.serving.messages import Answered, Asked, digest_of
 from fedrisk.serving.noting import ACTION, HUB, Entries, plain
 from fedrisk.serving.opening import answer_context, question_context
 from fedrisk.serving.relay import Relay, Reply
-from fedrisk.study import BANK
+from fedrisk.serving.sums import Sums, added
 
 AGAIN: Final = ("away", "late", "later")
 """Codes after which the same question is sent again."""
@@ -39,27 +33,9 @@ AGAIN: Final = ("away", "late", "later")
 PAUSES: Final = (0.05, 0.6)
 """Shortest and longest seconds between two tries."""
 
-Span = tuple[int, int]
 
-
-@dataclass(frozen=True)
-class Sums:
-    """What the members of a model said together, or why there is nothing.
-
-    Attributes:
-        id: of the question.
-        columns: by name, sums over all members of each row, (rows,) int64; "points" on the scale of the card that is
-            not calibrated. 0 in rows that are refused. Empty where a member failed.
-        refused: code by member, by row, for rows that have no sum.
-        failed: code by member, where the question as a whole has no answer.
-        epoch, digest: of the question as the trail has it.
-    """
-
-    id: str
-    columns: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
-    refused: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
-    failed: Mapping[str, str] = field(default_factory=dict)
-    digest: str = ""
+def _kept_nowhere(raw: bytes) -> None:
+    """A question that is kept nowhere."""
 
 
 class Asking:
@@ -85,13 +61,18 @@ class Asking:
         row_of: Sequence[int] = (),
         screening: bool = False,
         seconds: float = 10.0,
+        kept: bytes | None = None,
+        keep: Callable[[bytes], None] = _kept_nowhere,
     ) -> Sums:
         """Sums over all members of a model for each row, or codes.
 
         part: the bank's own part. consents: one for each id. row_of: the row of each id where a row is a sum over
-        several. seconds: after which there is no further try.
+        several. seconds: after which there is no further try. keep: called with the bytes of a question before it goes
+        out. kept: such bytes, to be sent once more where they ask the same; members that answered them before give
+        the answer that they gave, and count nothing again.
 
         Raises:
+            LaterError: the relay cannot be reached.
             DataError: ids, consents or rows have not the form of a question.
             StoreError: what came cannot be entered in the audit trail, so that it is not used.
         """
@@ -106,14 +87,37 @@ class Asking:
             "row_of": tuple(row_of),
             "consents": tuple(consents if consents is not None else [""] * len(ids)),
         }
-        sums = self._once(part, said, end, {})
-        if {"keys", "envelope"} & set(sums.failed.values()) and time.monotonic() < end:
+        sums = None if kept is None else self._again(part, said, end, kept)
+        if sums is None:
+            sums = self._once(part, said, end, keep, {})
+        if kept is None and {"keys", "envelope"} & set(sums.failed.values()) and time.monotonic() < end:
             # A member may have made a new key since: all keys are asked for again.
-            found = self.peers.of(part.holders, epoch_of(self.clock()))
-            sums = self._once(part, said, end, {name: key.public for name, key in found.items()})
+            found = self.peers.of(part.answering(self.node.name), epoch_of(self.clock()))
+            sums = self._once(part, said, end, keep, {name: key.public for name, key in found.items()})
         return sums
 
-    def _once(self, part: ModelPart, said: Mapping[str, Any], end: float, stale: Mapping[str, bytes]) -> Sums:
+    def _again(self, part: ModelPart, said: Mapping[str, Any], end: float, kept: bytes) -> Sums | None:
+        """A question that went out before; None where it is another one, or of an epoch that is over."""
+        with contextlib.suppress(ProtocolError):
+            asked = Asked.from_bytes(kept)
+            own = self.keys.own(asked.epoch)
+            same = all(getattr(asked, name) == value for name, value in said.items())
+            if same and set(asked.keys) == set(part.answering(self.node.name)):
+                peers, failed = self._peers(part, asked.epoch, end, {})
+                if failed:
+                    return Sums(asked.id, failed=failed)
+                if {name: key.public.hex() for name, key in peers.items()} == asked.keys:
+                    return self._sent(part, asked, kept, own, peers, end)
+        return None
+
+    def _once(
+        self,
+        part: ModelPart,
+        said: Mapping[str, Any],
+        end: float,
+        keep: Callable[[bytes], None],
+        stale: Mapping[str, bytes],
+    ) -> Sums:
         """One question, under the keys of now."""
         now = self.clock()
         epoch, id = epoch_of(now), secrets.token_hex(16)
@@ -130,14 +134,29 @@ class Asking:
                 "that rise from 0; nothing was asked"
             ) from None
         raw = asked.to_bytes()
+        keep(raw)
+        return self._sent(part, asked, raw, own, peers, end)
+
+    def _sent(
+        self,
+        part: ModelPart,
+        asked: Asked,
+        raw: bytes,
+        own: EphemeralKey,
+        peers: Mapping[str, SignedKey],
+        end: float,
+    ) -> Sums:
+        """What comes of the bytes of a question."""
         envelopes = {
-            name: seal(own, peer, question_context(asked.model, epoch, id, asked.asker, name), [raw])
+            name: seal(
+                own, peer, question_context(asked.model, asked.epoch, asked.id, asked.asker, name), [raw]
+            )
             for name, peer in peers.items()
         }
         replies = self._replies(asked, envelopes, end)
         failed = {name: reply.code for name, reply in replies.items() if reply.code}
         if failed:
-            return Sums(id, failed=failed, digest=digest_of(raw))
+            return Sums(asked.id, failed=failed, digest=digest_of(raw))
         return self._added(part, asked, digest_of(raw), peers, replies)
 
     def _peers(
@@ -145,23 +164,33 @@ class Asking:
     ) -> tuple[dict[str, SignedKey], dict[str, str]]:
         """Keys of all holders, or a code for each that has none."""
         found: dict[str, SignedKey] = {}
+        unreached: LaterError | None = None
+        members = part.answering(self.node.name)
         for pause in _pauses(end):
-            with contextlib.suppress(LaterError):
-                found = self.peers.of(part.holders, epoch, other_than=stale)
-            if set(found) == set(part.holders):
+            try:
+                found, unreached = self.peers.of(members, epoch, other_than=stale), None
+            except LaterError as error:
+                unreached = error
+            if set(found) == set(members):
                 return found, {}
             time.sleep(pause)
-        return {}, {name: "away" for name in part.holders if name not in found}
+        if unreached is not None:
+            raise unreached
+        return {}, {name: "away" for name in members if name not in found}
 
     def _replies(self, asked: Asked, envelopes: Mapping[str, bytes], end: float) -> dict[str, Reply]:
         """One reply of each holder: the same bytes are sent until it is more than that it is away."""
         found: dict[str, Reply] = dict.fromkeys(envelopes, Reply("away"))
+        unreached: LaterError | None = None
         for pause in _pauses(end):
             left = {name: envelopes[name] for name, reply in found.items() if reply.code in AGAIN}
             try:
-                came = self.relay.ask(asked.id, asked.model, left, max(0.05, end - time.monotonic()))
-            except LaterError:
-                came = {}
+                came, unreached = (
+                    self.relay.ask(asked.id, asked.model, left, max(0.05, end - time.monotonic())),
+                    None,
+                )
+            except LaterError as error:
+                came, unreached = {}, error
             for name in left:
                 reply = came.get(name, found[name])
                 found[name] = reply if not reply.code or reply.code in WHOLE else Reply("internal")
@@ -170,6 +199,8 @@ class Asking:
             if not codes or codes - set(AGAIN):
                 return found
             time.sleep(pause)
+        if unreached is not None:
+            raise unreached
         return found
 
     def _added(
@@ -194,7 +225,7 @@ class Asking:
         for name, answer in answers.items():
             for row, code in answer.refused.items():
                 refused.setdefault(row, {})[name] = code
-        columns = _columns(part, list(answers.values()), sorted(refused))
+        columns = added(part, list(answers.values()), sorted(refused))
         if columns is None:
             return Sums(asked.id, failed=dict.fromkeys(replies, "form"), digest=digest)
         self._enter(part, asked, digest, replies, asked.rows - len(refused))
@@ -214,14 +245,14 @@ class Asking:
         self, part: ModelPart, asked: Asked, digest: str, replies: Mapping[str, Reply], rows: int
     ) -> None:
         """Enter what came, before it is used."""
-        several = len(part.holders) > 1
+        several = len(replies) > 1
         self.entries.append(
             {
                 "study": plain(part.name),
                 "purpose": plain(asked.purpose),
                 "action": ACTION,
                 "event": "delivery",
-                "counterparty": HUB if several else part.holders[0],
+                "counterparty": HUB if several else next(iter(replies)),
                 "kind": f"served.{part.kind}",
                 "protection": "masked_among_holders" if several else "bands_or_points",
                 "digest": digest,
@@ -229,56 +260,6 @@ class Asking:
                 "rows": rows,
             }
         )
-
-
-def _columns(
-    part: ModelPart, answers: Sequence[Answered], gone: Sequence[int]
-) -> dict[str, NDArray[np.int64]] | None:
-    """Sums by column of all that every member gives, 0 in rows that are gone; None where they cannot be right."""
-    names = set.intersection(*(set(answer.columns) for answer in answers))
-    out: dict[str, NDArray[np.int64]] = {}
-    for name in sorted(names):
-        total = np.zeros(len(answers[0].columns[name]), np.uint32)
-        for answer in answers:
-            total += answer.columns[name]
-        out[name] = to_signed(total).astype(np.int64)
-        out[name][list(gone)] = 0
-    there = np.ones(len(next(iter(out.values()), ())), bool)
-    there[list(gone)] = False
-    return out if PLAUSIBLE[part.kind](part, out, there) else None
-
-
-def _scorecard(part: ModelPart, columns: Mapping[str, NDArray[np.int64]], there: NDArray[np.bool_]) -> bool:
-    """Whether sums are such as the card can give; ``there``: rows that have one.
-
-    Of answers to different questions each sum is a random number of 32 bits: that it lies within the span of points of
-    the whole card, fewer than 2^13 numbers, has a chance below 2^-18 a row.
-    """
-    if "points" not in columns:
-        return False
-    low, high = points_span(part)
-    points = columns["points"][there]
-    if ((points < low) | (points > high)).any():
-        return False
-    if not all(name in columns for name in AGES):
-        return not any(name in columns for name in AGES)
-    ages = np.stack([columns[name][there] for name in AGES])
-    return bool((ages >= 0).all() and (ages.sum(0) == len(part.holders)).all())
-
-
-PLAUSIBLE: Final[
-    dict[str, Callable[[ModelPart, Mapping[str, NDArray[np.int64]], NDArray[np.bool_]], bool]]
-] = {
-    "scorecard": _scorecard,
-}
-"""By kind of model, whether sums are such as its members can give."""
-
-
-def points_span(part: ModelPart) -> Span:
-    """Least and greatest sum that the card can give of all holders' points, before calibration."""
-    card = Scorecard.from_json(part.card or "")
-    outside = [p for b, p in zip(card.bins, card.points, strict=True) if b.feature.institution != BANK]
-    return sum(min(p) for p in outside), sum(max(p) for p in outside)
 
 
 def _pauses(end: float) -> Any:

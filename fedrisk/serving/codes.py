@@ -1,7 +1,8 @@
 """Why a question about scores has no answer, as codes: of a whole question, or of one of its rows.
 
-They travel sealed to the bank that asked, but for those of the relay (`AWAY`, `LATE`, `VERSION`), which the hub says,
-and those of the bank's own node (`OWN`, `SERVICE`). Words for them are in serving/words.py.
+Those of rows travel sealed to the bank that asked. Those of a whole question stand beside the envelope: the hub sees
+them, and says some itself (``away``, ``late``, ``version``). They tell nothing of an enterprise. Those of the bank's
+own node (`OWN`, `SERVICE`) go nowhere. Words for all are in serving/words.py.
 """
 
 from typing import Final

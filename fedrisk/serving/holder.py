@@ -29,7 +29,8 @@ from fedrisk.secure.identity import SignedKey
 from fedrisk.secure.masked_sum import pair_mask
 from fedrisk.secure.ring import from_signed
 from fedrisk.serving.book import Book, Kept
-from fedrisk.serving.interim import Consents, CurrentData, models_of
+from fedrisk.serving.consent import Consents
+from fedrisk.serving.current import CurrentData
 from fedrisk.serving.keys import Fetch, Peers, ServingKeys, mark_of
 from fedrisk.serving.kinds import KINDS
 from fedrisk.serving.messages import Answered
@@ -87,6 +88,10 @@ class Holder:
                 self._book = self.keys.begin()
             return self._book
 
+    def tidy(self) -> None:
+        """Delete keys of weeks that are over; to be called every hour, also where nobody asks."""
+        self.keys.tidy()
+
     def close(self) -> None:
         """Close what is open."""
         with self._lock:
@@ -107,7 +112,9 @@ class Holder:
     def _answer(self, seen: "_Seen", asker: str, id: str, model: str, envelope: bytes) -> bytes:
         part = self._opening.part(asker, id, model, envelope)
         seen.study = plain(part.name)
-        question, setting = self._opening.opened(part, asker, id, envelope), self._setting()
+        answered = self.book.kept(id) is not None
+        question = self._opening.opened(part, asker, id, envelope, answered=answered)
+        setting = self._setting()
         seen.known = True
         with self._flight(id):
             kept = self.book.kept(id)
@@ -141,7 +148,7 @@ class Holder:
 
     def _check_rules(self, setting: _Setting, question: Question) -> None:
         part, policy, asked = question.part, setting.policy, question.asked
-        if not models_of(setting.node.store).state(part.model).serves:
+        if not setting.node.store.models.state(part.model).serves:
             raise Refused("approval", f"model {part.model} is not approved here; fedrisk model show says why")
         today = time.strftime("%Y-%m-%d", time.gmtime(self.clock()))
         if (policy.valid_from and today < policy.valid_from.isoformat()) or (
@@ -205,19 +212,16 @@ class Holder:
         self.book.mark_entered(id)
 
     def _refuse(self, error: Exception, asker: str, seen: "_Seen") -> str:
-        if not isinstance(error, Refused):
-            passes = isinstance(error, AwayError | StoreError | LaterError | OSError)
-            code = "later" if passes else "internal"
-            with contextlib.suppress(Exception):
-                self._first.store.log_error("", ACTION, error)
-            error = Refused(
-                code, "a question about scores could not be answered; the line before this one says why"
-            )
+        code = "internal"
+        if isinstance(error, Refused):
+            code = error.code
+        elif isinstance(error, AwayError | StoreError | LaterError | OSError):
+            code = "later"
         with contextlib.suppress(Exception):
             setting = self._now
             entries = Entries(self._first) if setting is None else setting.entries
-            self.noting.refused(self._first, entries, error, asker, seen.study, known=seen.known)
-        return error.code
+            self.noting.refused(self._first, entries, error, code, asker, seen.study, known=seen.known)
+        return code
 
     @contextlib.contextmanager
     def _flight(self, id: str) -> Iterator[None]:

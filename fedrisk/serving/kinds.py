@@ -4,44 +4,30 @@ A kind is a few functions: :data:`KINDS` has one for each ``kind`` of a model's 
 enter all kinds alike (serving/holder).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from datetime import UTC, datetime
+from typing import Final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from fedrisk.errors import ProtocolError
 from fedrisk.models.binning import Bins
 from fedrisk.models.given_points import GivenPoints
 from fedrisk.models.model_part import ModelPart
 from fedrisk.privacy.policy import Policy
+from fedrisk.serving.ages import AGES, age_classes
 from fedrisk.serving.book import day_of, month_of
+from fedrisk.serving.current import Found
+from fedrisk.serving.measure_rules import rule_of
+from fedrisk.serving.measures import check_rows, columns_of_measure, measure_of
 from fedrisk.serving.messages import Asked
-
-AGES: Final = ("fresh", "aging", "old", "missing")
-"""Columns of how old a row is, one of which counts each row of each holder."""
-
-FRESH_DAYS, AGING_DAYS = 31, 92
-"""A row is fresh up to so many days, and aging up to so many; older ones are old."""
 
 SEVERAL = 3
 """Fewest holders among which one hides in a count of ages."""
 
 Columns = dict[str, NDArray[np.int64]]
-
-
-@dataclass(frozen=True)
-class Known:
-    """What this holder has of the enterprises of a question.
-
-    frame: typed columns in the order of the ids, missing where it knows none. known: whether it knows the enterprise.
-    day: of the row, NaT where it is not dated. (n,) each.
-    """
-
-    frame: pd.DataFrame
-    known: NDArray[np.bool_]
-    day: NDArray[np.datetime64]
 
 
 @dataclass(frozen=True)
@@ -67,7 +53,7 @@ class Kind:
     limits: Callable[[Asked, ModelPart, Policy, float], Sequence[Limit]]
     scores: bool
     columns: Callable[[ModelPart, Policy], Sequence[str]]
-    give: Callable[[Asked, ModelPart, Policy, Known, NDArray[np.intp], float], Columns]
+    give: Callable[[Asked, ModelPart, Policy, Found, NDArray[np.intp], float], Columns]
 
 
 def _fits(asked: Asked, part: ModelPart, policy: Policy) -> str:
@@ -94,42 +80,80 @@ def _give(
     asked: Asked,
     part: ModelPart,
     policy: Policy,
-    known: Known,
+    found: Found,
     places: NDArray[np.intp],
     now: float,
 ) -> Columns:
-    today = np.datetime64(int(now // 86_400), "D")
-    age = (today - known.day.astype("datetime64[D]")).astype("timedelta64[D]").astype(np.int64)
-    undated = np.isnat(known.day)
-    here = known.known & (undated | (age <= part.fresh_days))
-    given: Columns = {"points": given_points(part, known.frame, here)}
-    # A row that has no date is no fresh one.
-    place = np.where(undated, 2, np.searchsorted((FRESH_DAYS, AGING_DAYS), age, side="left"))
-    place = np.where(here, place, 3)
-    for k, name in enumerate(AGES):
-        given[name] = (place == k).astype(np.int64)
-    return given
+    today = datetime.fromtimestamp(now, UTC).date()
+    points, usable = given_points(part, found, found.usable(today, part.fresh_days))
+    classes = age_classes(usable, found.day, today, part.fresh_days)
+    return {"points": points, **{name: (classes == k).astype(np.int64) for k, name in enumerate(AGES)}}
 
 
-def given_points(part: ModelPart, frame: pd.DataFrame, here: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """What a holder gives of each enterprise, (n,), as in the study; those that are not ``here`` are unknown to it."""
-    table = GivenPoints(*part.given) if part.given is not None else None
-    exact = np.zeros(len(here), np.int64)
-    for stored, points in zip(part.bins, part.points, strict=True):
-        bins, of = bins_from(stored), np.asarray(points, np.int64)
-        codes = np.full(len(here), bins.size - 1, np.int64)
-        if here.any():
-            column = bins.feature.column
-            codes[here] = 0 if not bins.feature.is_column else bins.codes(frame[column][here])
-        exact += of[codes]
-    return exact if table is None else table.of(exact)
+def given_points(
+    part: ModelPart, found: Found, usable: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """What a holder gives of each enterprise, (n,), as in the study, and of which it has a row.
+
+    Of the others it gives what it gives of enterprises that it does not know.
+    """
+    codes, usable = found.codes(bins_of(part), usable)
+    exact = np.zeros(len(usable), np.int64)
+    for j, points in enumerate(part.points):
+        exact += np.asarray(points, np.int64)[codes[:, j]]
+    return (exact if part.given is None else GivenPoints(*part.given).of(exact)), usable
 
 
-def bins_from(stored: Mapping[str, Any]) -> Bins:
-    """Bins as a part keeps them."""
-    return Bins.from_dict(dict(stored))
+def bins_of(part: ModelPart) -> tuple[Bins, ...]:
+    """Bins of a part, made once for as long as it is the same one."""
+    kept = _bins.get(part.model)
+    if kept is None or kept[0] is not part:
+        if len(_bins) > 100:
+            _bins.clear()
+        kept = _bins[part.model] = (part, tuple(Bins.from_dict(dict(stored)) for stored in part.bins))
+    return kept[1]
+
+
+_bins: dict[str, tuple[ModelPart, tuple[Bins, ...]]] = {}
+
+
+def _measure_fits(asked: Asked, part: ModelPart, policy: Policy) -> str:
+    """A measure has a rule of its own, which is looked at anew for every question."""
+    measure, rule = measure_of(part), rule_of(policy.serving, part.name, asked.asker)
+    if rule is None or len(part.answering(asked.asker)) < max(2, rule.least_members):
+        return "asker"
+    try:
+        check_rows(measure, asked.row_of)
+    except ProtocolError:
+        return "form"
+    if asked.screening:
+        return "form"
+    allowed = policy.purposes if policy.serving.purposes is None else policy.serving.purposes
+    return "" if asked.purpose in allowed and asked.purpose == part.purpose else "purpose"
+
+
+def _measure_limits(asked: Asked, part: ModelPart, policy: Policy, now: float) -> list[Limit]:
+    rule = rule_of(policy.serving, part.name, asked.asker)
+    return [Limit(f"measure {part.name}", month_of(now), 0 if rule is None else rule.per_month)]
+
+
+def _measure_columns(part: ModelPart, policy: Policy) -> tuple[str, ...]:
+    return ("sum", "known")
+
+
+def _measure_give(
+    asked: Asked, part: ModelPart, policy: Policy, found: Found, places: NDArray[np.intp], now: float
+) -> Columns:
+    return columns_of_measure(part, found, today=datetime.fromtimestamp(now, UTC).date())
 
 
 KINDS: Final[dict[str, Kind]] = {
+    "measure": Kind(
+        refused=_measure_fits,
+        limits=_measure_limits,
+        scores=False,
+        columns=_measure_columns,
+        give=_measure_give,
+    ),
     "scorecard": Kind(refused=_fits, limits=_limits, scores=True, columns=_columns, give=_give),
 }

@@ -15,7 +15,6 @@ from fedrisk.models.model_part import ModelPart
 from fedrisk.secure.envelope import Context, open_sealed
 from fedrisk.secure.identity import EphemeralKey, SignedKey
 from fedrisk.secure.keystream import Label
-from fedrisk.serving.interim import models_of
 from fedrisk.serving.keys import Peers, ServingKeys, accepted
 from fedrisk.serving.kinds import KINDS
 from fedrisk.serving.messages import Asked, digest_of
@@ -84,7 +83,7 @@ class Opening:
     """Opens what comes to one institution; Refused with a code for whatever is not as it has to be."""
 
     def __init__(self, node: Node, keys: ServingKeys, peers: Peers, clock: Callable[[], float]) -> None:
-        self._models, self.name = models_of(node.store), node.name
+        self._models, self.name = node.store.models, node.name
         self.keys, self.peers, self.clock = keys, peers, clock
 
     def part(self, asker: str, id: str, model: str, envelope: bytes) -> ModelPart:
@@ -94,8 +93,8 @@ class Opening:
         models = self._models
         if not models.has(model):
             raise Refused("unknown", f"model {model} is not here; fedrisk model list shows all")
-        part: ModelPart = models.part(model)
-        if part.institution != self.name or self.name not in part.holders or part.kind not in KINDS:
+        part = models.part(model)
+        if part.institution != self.name or self.name not in part.answering(asker) or part.kind not in KINDS:
             raise Refused(
                 "unknown", f"model {model} is not answered here: this institution is no holder of it"
             )
@@ -103,18 +102,23 @@ class Opening:
             raise Refused("asker", f"model {model} does not serve the bank that asked")
         return part
 
-    def opened(self, part: ModelPart, asker: str, id: str, envelope: bytes) -> Question:
-        """The question, if it is what the bank sealed for this place, now, and under the keys of all holders."""
+    def opened(
+        self, part: ModelPart, asker: str, id: str, envelope: bytes, *, answered: bool = False
+    ) -> Question:
+        """The question, if it is what the bank sealed for this place, now, and under the keys of all holders.
+
+        answered: whether one of that id was; it may come again after any time, and gets the answer that it got.
+        """
         own, bank, raw = self._unsealed(part, asker, id, envelope)
         try:
             asked = Asked.from_bytes(raw)
         except ProtocolError as error:
             raise Refused("form", f"{asker}: {error}") from None
         if (asked.id, asked.model, asked.asker) != (id, part.model, asker) or set(asked.keys) != set(
-            part.holders
+            part.answering(asker)
         ):
             raise Refused("form", f"{asker} asked something else than it said, or of other holders")
-        if abs(self.clock() - asked.made) > OLDEST:
+        if not answered and abs(self.clock() - asked.made) > OLDEST:
             raise Refused("old", f"{asker} asked more than {OLDEST} s ago, or its clock is not this one's")
         if asked.epoch != own.attempt:
             raise Refused("keys", f"{asker} named another epoch than that of the keys it used")
@@ -145,7 +149,7 @@ class Opening:
 
     def _holders(self, part: ModelPart, asked: Asked, own: EphemeralKey) -> dict[str, SignedKey]:
         """Verified keys of the other holders, the very ones that the question names."""
-        others = [name for name in part.holders if name != self.name]
+        others = [name for name in part.answering(asked.asker) if name != self.name]
         said = {name: bytes.fromhex(key) for name, key in asked.keys.items()}
         found = self.peers.of(others, asked.epoch)
         wrong = {name: key.public for name, key in found.items() if key.public != said[name]}

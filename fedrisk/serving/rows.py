@@ -10,14 +10,19 @@ from fedrisk.errors import ConfigError
 from fedrisk.institution import Institution
 from fedrisk.models.model_part import ModelPart
 from fedrisk.serving.book import Page
-from fedrisk.serving.interim import Checked, Consents, CurrentData
-from fedrisk.serving.kinds import Kind, Known
+from fedrisk.serving.consent import Checked, Consents
+from fedrisk.serving.current import CurrentData
+from fedrisk.serving.kinds import Kind
 from fedrisk.serving.messages import Asked
 from fedrisk.serving.opening import Refused
 
 
 class Rows:
-    """Ids of a question with what was found of each. spelt: the ids in their one spelling."""
+    """Ids of a question with what was found of each. spelt: the ids in their one spelling.
+
+    A list that a bank looks through is one of enterprises that have consented: there none goes without a consent,
+    whatever the policy asks of others.
+    """
 
     def __init__(self, asked: Asked, institution: Institution, consents: Consents, now: float) -> None:
         if institution.dictionary is None:
@@ -30,6 +35,8 @@ class Rows:
         self._checked = [
             Checked("id")
             if bad
+            else Checked("consent_missing")
+            if asked.screening and not token
             else consents.check(token, enterprise=id, asker=asked.asker, purpose=asked.purpose, now=now)
             for id, token, bad in zip(self.spelt, asked.consents, wrong.tolist(), strict=True)
         ]
@@ -66,8 +73,7 @@ class Rows:
         found = data.rows([self.spelt[k] for k in places])
         for k in places[found.malformed]:
             self._codes[k] = "id"
-        known = Known(found.frame, found.known & ~found.malformed, found.day)
-        given = kind.give(self._asked, part, self._policy, known, places, now)
+        given = kind.give(self._asked, part, self._policy, found, places, now)
         for name, column in out.items():
             np.add.at(column, self._row_of[places], given[name])
         return out
