@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 
 from fedrisk.clients.store.model_store import State
 from fedrisk.data.dictionary import Dictionary
+from fedrisk.serving.ages import AGES
 from fedrisk.serving.card_model import CardModel
-from fedrisk.serving.gather import Sums
 from fedrisk.serving.grades import grade
 from fedrisk.serving.own_columns import OwnRows
 from fedrisk.serving.score_forms import Ages, ModelShown, ModelUsed, ScoreAnswer, ScoreRequest
+from fedrisk.serving.sums import Sums
 from fedrisk.serving.words import chance, of_code, of_members
-
-AGES: Final = ("fresh", "aging", "old", "missing")
-"""Columns of counts of members by the age of their row."""
 
 POINTS: Final = "points"
 

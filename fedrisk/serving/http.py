@@ -36,8 +36,8 @@ from fedrisk.serving.http_forms import (
     ScoresBody,
 )
 from fedrisk.serving.http_guard import App, Guard
-from fedrisk.serving.score_forms import RequestId, ServiceError
 from fedrisk.serving.openapi import as_3_0
+from fedrisk.serving.score_forms import RequestId, ServiceError
 from fedrisk.serving.service_token import ServiceToken
 from fedrisk.serving.words import of_code
 
