@@ -217,7 +217,8 @@ class BankService:
             keep, more = together.keep, dict[str, Any]()
             if keep is not None:
                 more["keep"] = lambda raw: keep(raw, 0)
-            return asking.ask(part, together.ids, consents=together.consents, **how, **more)
+            sums: Sums = asking.ask(part, together.ids, consents=together.consents, **how, **more)
+            return sums
 
         given = request.consents or ("",) * len(request.ids)
         ids, consents = tuple(request.ids[k] for k in rows), tuple(given[k] for k in rows)
