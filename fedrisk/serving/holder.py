@@ -28,6 +28,7 @@ from fedrisk.secure.envelope import seal
 from fedrisk.secure.identity import SignedKey
 from fedrisk.secure.masked_sum import pair_mask
 from fedrisk.secure.ring import from_signed
+from fedrisk.serving import registry
 from fedrisk.serving.book import Book, Kept
 from fedrisk.serving.consent import Consents
 from fedrisk.serving.current import CurrentData
@@ -145,20 +146,13 @@ class Holder:
             return self._now
 
     def _check_rules(self, setting: _Setting, question: Question) -> None:
-        part, policy, asked = question.part, setting.policy, question.asked
-        if not setting.node.store.models.state(part.model).serves:
-            raise Refused("approval", f"model {part.model} is not approved here; fedrisk model show says why")
-        today = time.strftime("%Y-%m-%d", time.gmtime(self.clock()))
-        if (policy.valid_from and today < policy.valid_from.isoformat()) or (
-            policy.valid_until and today > policy.valid_until.isoformat()
-        ):
-            raise Refused(
-                "approval", "policy.valid_from or policy.valid_until says that nothing is answered today"
-            )
-        strangers = set() if policy.counterparties is None else {asked.asker, *part.holders} - {self.name}
-        if strangers - set(policy.counterparties or ()):
-            raise Refused("asker", "the bank or a holder of the model is not among policy.counterparties")
-        code = KINDS[part.kind].refused(asked, part, policy)
+        """Refused unless the institution answers this model, to this bank, for this purpose, today."""
+        asked, part = question.asked, question.part
+        try:
+            registry.served(setting.node, part.model, asked.asker)
+        except registry.Unserved as error:
+            raise Refused(error.answer, str(error)) from None
+        code = KINDS[part.kind].refused(asked, part, setting.policy)
         if code:
             raise Refused(code, f"a question of {asked.asker} does not fit the model, or the policy ({code})")
 
