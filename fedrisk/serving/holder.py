@@ -163,11 +163,12 @@ class Holder:
         asked, kind, now = question.asked, KINDS[question.part.kind], self.clock()
         rows = Rows(asked, setting.node.institution, setting.consents, now)
         values = rows.values(kind, question.part, setting.data, now)
-        with self.book.question(now, setting.policy.serving.consent_days) as page:
+        book = self.book
+        with book.question(now, setting.policy.serving.consent_days) as page:
             kept = page.kept(asked.id)
             if kept is not None:
                 return kept, {}
-            enterprises = [self.book.enterprise(id) for id in rows.spelt]
+            enterprises = [book.enterprise(id) for id in rows.spelt]
             rows.count(page, kind, question.part, enterprises, now)
             answered = Answered(
                 asked.id, question.digest, self._masked(question, values, rows.refused), rows.refused
@@ -182,16 +183,16 @@ class Holder:
     def _masked(
         self, question: Question, values: dict[str, NDArray[np.int64]], refused: dict[int, str]
     ) -> dict[str, NDArray[np.uint32]]:
-        asked, gone = question.asked, sorted(refused)
-        shared = self.peers.secrets(question.own, question.peers)
-        out = {}
-        for name, numbers in values.items():
-            column = from_signed(numbers, "uint32")
+        gone, shared = sorted(refused), self.peers.secrets(question.own, question.peers)
+        out: dict[str, NDArray[np.uint32]] = {}
+        for matrix, names in KINDS[question.part.kind].together(list(values)).items():
+            columns = from_signed(np.stack([values[name] for name in names]), "uint32")
             if shared:
-                label = mask_label(asked, question.digest, name)
-                column += pair_mask(shared, self.name, label, column.shape, "uint32")
-            column[gone] = np.frombuffer(secrets.token_bytes(4 * len(gone)), np.uint32)
-            out[name] = column
+                label = mask_label(question.asked, question.digest, matrix)
+                columns += pair_mask(shared, self.name, label, columns.shape, "uint32")
+            random = secrets.token_bytes(4 * len(names) * len(gone))
+            columns[:, gone] = np.frombuffer(random, np.uint32).reshape(len(names), -1)
+            out |= dict(zip(names, columns, strict=True))
         return out
 
     def _enter(self, setting: _Setting, id: str, kept: Kept) -> None:
