@@ -258,7 +258,7 @@ def _entry(question: Question, rows: Rows, size: int, policy: Policy) -> dict[st
     return {
         **entry,
         "event": "score",
-        "kind": f"served.{part.kind}",
+        "kind": f"served_{part.kind}",
         "protection": protection,
         "rows": rows.given,
     }
