@@ -3,8 +3,8 @@
 A hub, a city bank, the tax office, the power utility, social insurance and a register of consents, each in processes,
 folders and stores of its own, over TLS on loopback. The first time they build a model (about two minutes); every
 institution approves it and the bank deploys it. Then an enterprise consents, and the bank is told its score: by curl,
-and on the page of the bank's own node, which stays until Ctrl-C. Every step is shown with the command that a person would
-type, and on whose machine. Whatever was started is stopped at the end. Nothing here is secret or real.
+and on the page of the bank's own node, which stays until Ctrl-C. Every step is shown with the command that a person
+would type, and on whose machine. Whatever was started is stopped at the end. Nothing here is secret or real.
 """
 
 import argparse
