@@ -72,6 +72,7 @@ class Institution(BaseModel):
     policy: Policy = Policy()
     store: str | None = None
     encoders: tuple[EncoderRule, ...] = ()
+    decisions: str | None = None
     folder: Path = Path(".")
     file: Path | None = None
 
@@ -87,6 +88,8 @@ class Institution(BaseModel):
             raise ValueError(
                 "a bank needs [dictionary.label]: which column says default, and over what horizon"
             )
+        if self.decisions is not None and self.kind != "bank":
+            raise ValueError("decisions: a table of decisions is for a bank; remove it")
         if self.encoders and (self.kind not in HOLDING or self.dictionary is None):
             raise ValueError("[[encoders]] are for holders; remove them from a bank's or authority's file")
         if self.dictionary is not None:
@@ -107,6 +110,11 @@ class Institution(BaseModel):
         if self.store:
             return resolved(self.store, what=f"store of {self.name}", base=self.folder.absolute())
         return Path(os.path.realpath(home() / "institutions" / self.name))
+
+    @property
+    def decisions_path(self) -> Path | None:
+        """The bank's table of decisions (serving/decisions), or None; a relative path begins at ``folder``."""
+        return None if self.decisions is None else self.folder / Path(expand(self.decisions)).expanduser()
 
     @property
     def place(self) -> str | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fedrisk.clients.attempt import Attempt
     from fedrisk.clients.node import Node
     from fedrisk.data.table import Table
+    from fedrisk.models.model_part import ModelPart
     from fedrisk.server.outcome import HubSession, Outcome
 
 
@@ -90,7 +91,8 @@ class Recipe:
     hub: the hub's side, exchanges and then arithmetic. actions: what a node answers, besides what all recipes share.
     summary: sections for the report. baselines: studies to hold a research run against, by heading. requires:
     optional packages, asked for before anything is paid. fetch: at an institution, makes what a study left there once
-    more from what its attempt kept; nothing is released or charged.
+    more from what its attempt kept; nothing is released or charged. part: at an institution, its part of the model that
+    serves, as it follows from what its attempt kept; None where a recipe leaves none.
 
     The functions import what they need when they are called: a node that never trains never loads torch.
     """
@@ -107,6 +109,7 @@ class Recipe:
     requires: tuple[str, ...] = ()
     beforehand: Callable[["Node", Study, "Table", int | None], None] = _nothing
     fetch: Callable[["Attempt"], None] | None = None
+    part: Callable[["Attempt"], "ModelPart"] | None = None
     baselines: Callable[[Study], Mapping[str, Study]] = _no_baselines
 
     def checked(self, study: Study, *, where: str = "study") -> Study:

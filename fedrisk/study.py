@@ -190,6 +190,15 @@ class Evaluation(Settings):
     by_bank: bool = False
 
 
+class Serving(Settings):
+    """How a study's model serves.
+
+    fresh_days: after so many days a holder's row counts as missing; 366 by default.
+    """
+
+    fresh_days: Annotated[int, Field(ge=1, le=3660)] | None = None
+
+
 MOST_RATE = 1000.0
 """Largest learning rate that a study may ask for: a step would move log-odds by hundreds."""
 
@@ -296,6 +305,7 @@ class Study(Settings):
     evaluation: Evaluation = Evaluation()
     expected: Expected = Expected()
     training: Training = Training()
+    serving: Serving = Serving()
     deadlines: Mapping[Name, Seconds] = Field(default_factory=dict)
     settings: Mapping[str, Any] = Field(default_factory=dict)
     format: Annotated[int, Field(ge=1, le=FORMAT)] = 1
@@ -312,9 +322,12 @@ class Study(Settings):
     def model_dump(self, **how: Any) -> dict[str, Any]:
         """The study as a dictionary, as pydantic makes it.
 
-        Without deadlines where there are none, so that studies from before there were any keep their digest.
+        Without deadlines and rules of serving where there are none, so that studies from before there were any keep
+        their digest.
         """
         content = super().model_dump(**how)
+        if not any((content.get("serving") or {}).values()):
+            content.pop("serving", None)
         return {k: v for k, v in content.items() if k != "deadlines" or v}
 
     @model_validator(mode="before")

@@ -1,7 +1,8 @@
 """The commands.
 
 ``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``run``, ``show``, ``runs``, ``compare`` for studies;
-``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions.
+``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions; ``decide`` for a bank's
+table of decisions.
 
 What a command needs is imported inside it, so that help and completion come at once.
 """
@@ -16,11 +17,13 @@ import typer
 from fedrisk.cli import (
     hub_check,
     hub_members,
+    hub_scoring,
     hub_serve,
     keys,
     node_check,
     node_join,
     node_proposals,
+    node_scoring,
     node_serve,
     study,
     usage,
@@ -28,6 +31,7 @@ from fedrisk.cli import (
 from fedrisk.cli.audit import audit_app
 from fedrisk.cli.budget import budget_app
 from fedrisk.cli.check import check
+from fedrisk.cli.decide import decide_app
 from fedrisk.cli.dictionary import dictionary_app
 from fedrisk.cli.exits import EXIT_CODES
 from fedrisk.cli.hub import hub_app
@@ -68,13 +72,24 @@ for _command in (
 ):
     app.command()(_command)
 # Commands of a group in files of their own are there once these are imported.
-_ = (hub_check, hub_members, hub_serve, node_check, node_join, node_proposals, node_serve)
+_ = (
+    hub_check,
+    hub_members,
+    hub_scoring,
+    hub_serve,
+    node_check,
+    node_join,
+    node_proposals,
+    node_scoring,
+    node_serve,
+)
 app.add_typer(init_app, name="init")
 app.add_typer(dictionary_app, name="dictionary")
 app.add_typer(runs_app, name="runs")
 app.add_typer(budget_app, name="budget")
 app.add_typer(policy_app, name="policy")
 app.add_typer(audit_app, name="audit")
+app.add_typer(decide_app, name="decide")
 app.add_typer(store_app, name="store")
 app.add_typer(hub_app, name="hub")
 app.add_typer(node_app, name="node")

@@ -42,7 +42,8 @@ _NOT_WRITTEN = (("institution", "folder"), ("institution", "file"))
 
 _STUDY = "study file"
 _INSTITUTION = "institution file"
-_TOP = ("study", "institution", "hub", "node")
+_DECISIONS = "table of decisions (decisions.toml)"
+_TOP = ("study", "institution", "decisions", "hub", "node")
 """Sections whose keys stand at the top of their file."""
 
 
@@ -74,8 +75,10 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from fedrisk.institution import Institution
     from fedrisk.models.histories import EncoderRule, Series
     from fedrisk.privacy.policy import Policy
+    from fedrisk.privacy.serving_policy import MeasureRule, Register, ServingPolicy
     from fedrisk.privacy.standing import StandingRule
     from fedrisk.recipes import RECIPES
+    from fedrisk.serving import decision_table
 
     of_study: dict[str, type[BaseModel]] = {"study": study.Study, "institutions": study.Member}
     of_study |= {
@@ -93,12 +96,24 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         "dictionary.label": Label,
         "policy": Policy,
         "policy.standing": StandingRule,
+        "policy.serving": ServingPolicy,
+        "policy.serving.registers": Register,
+        "policy.serving.measures": MeasureRule,
         "encoders": EncoderRule,
         "encoders.series": Series,
+    }
+    of_decisions: dict[str, type[BaseModel]] = {
+        "decisions": decision_table.Decisions,
+        "grades": decision_table.Grade,
+        "refer": decision_table.Refer,
+        "products": decision_table.Product,
+        "products.green": decision_table.Green,
+        "products.grades": decision_table.GradeRule,
     }
     return {
         **{k: (_STUDY, m) for k, m in of_study.items()},
         **{k: (_INSTITUTION, m) for k, m in of_institution.items()},
+        **{k: (_DECISIONS, m) for k, m in of_decisions.items()},
         "hub": ("hub file (hub.toml)", HubSettings),
         "node": ("node file (node.toml)", NodeSettings),
     }

@@ -6,6 +6,7 @@ that stops at the first broken rule, this goes on to the last. Nothing is writte
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import numpy as np
@@ -31,7 +32,7 @@ from fedrisk.errors import FedriskError
 from fedrisk.findings import Finding
 from fedrisk.protocol.statements import Statement
 from fedrisk.recipe import Brought, Recipe
-from fedrisk.study import Study
+from fedrisk.study import HOLDING, Study
 
 T = TypeVar("T")
 
@@ -91,6 +92,7 @@ def look(study: Study, recipe: Recipe, node: Node, research_seed: int | None) ->
         found.statement = None if study.has_table(node.name) else Statement(role=study.role_of(node.name))
         return found
     found.notes += [status.finding for status in node.institution.encoder_status()]
+    found.notes += _serving_notes(found)
     brought = found.attempt(lambda: recipe.brings(node, study, research_seed))
     found.brought = brought or Brought()
     found.attempt(lambda: _read(found, node.institution.dictionary))
@@ -103,6 +105,15 @@ def look(study: Study, recipe: Recipe, node: Node, research_seed: int | None) ->
             lambda: statement_of(study, node, found.rows, _labelled(study, found), found.brought, None)
         )
     return found
+
+
+def _serving_notes(found: Looked) -> list[Finding]:
+    """Where a holder states rules for models that serve under which it would refuse every question."""
+    policy = found.node.institution.policy
+    if found.role not in HOLDING or "serving" not in policy.model_fields_set:
+        return []
+    reason = policy.serving.answers_nobody(datetime.now(UTC).date())
+    return [Finding("serving_answers_nobody", {"reason": reason})] if reason else []
 
 
 def _read(found: Looked, dictionary: Dictionary | None) -> None:

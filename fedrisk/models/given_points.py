@@ -1,6 +1,6 @@
 """What a holder gives for a sum of its points: every so many points, or bands; drawn up from released numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +49,28 @@ class GivenPoints:
         """
         values = tuple(range(low, high + 1, step))
         return cls(tuple(v - step // 2 for v in values[1:]), values)
+
+
+def common_step(spans: Iterable[tuple[int, int]], values: int) -> int:
+    """Step of the grid on which all holders give points, so that their sum takes at most so many values.
+
+    spans: least and greatest sum of each holder. With lengths s and step d the sum is one of 1 + sum floor(s / d)
+    numbers d apart, and d is at least sum s / (values - 1).
+
+    >>> common_step([(0, 100), (-50, 50)], 16)
+    14
+    """
+    width = sum(high - low for low, high in spans)
+    return max(1, -(-width // (values - 1)))
+
+
+def most_values(spans: Iterable[tuple[int, int]], step: int) -> int:
+    """Most different values of the sum of all holders' points on such a grid.
+
+    >>> most_values([(0, 100), (-50, 50)], 14)
+    15
+    """
+    return 1 + sum((high - low) // step for low, high in spans)
 
 
 def sum_shares(points: Sequence[Sequence[int]], weights: Sequence[NDArray[np.float64]]) -> dict[int, float]:

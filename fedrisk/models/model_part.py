@@ -42,6 +42,7 @@ class ModelPart(BaseModel):
         fresh_days: after so many days a row counts as missing.
         bins: of this holder's features, as `Bins.to_dict`. points: of each bin, on the scale of the card that is not
             calibrated. given: edges and values of what is given for a sum of points (models/given_points).
+        values: most different values of the sum of all holders' points: a score tells log2 of it in bits at most.
         card, calibrated: of a bank, as JSON.
         measure: what is summed, for measures.
     """
@@ -65,9 +66,14 @@ class ModelPart(BaseModel):
     bins: tuple[dict[str, Any], ...] = ()
     points: tuple[tuple[int, ...], ...] = ()
     given: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    values: Annotated[int, Field(ge=1)] | None = None
     card: str | None = None
     calibrated: str | None = None
     measure: dict[str, Any] | None = None
+
+    def answering(self, bank: str) -> tuple[str, ...]:
+        """Who answers when ``bank`` asks: all holders but itself, where it is one of them."""
+        return tuple(name for name in self.holders if name != bank)
 
     def to_bytes(self) -> bytes:
         """JSON, for the institution's own store."""

@@ -1,19 +1,30 @@
 """What an institution allows of models that serve: who gets scores from it, how many, and with whose consent."""
 
+from collections import Counter
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from fedrisk.study import Name
 
+KEYS_OF_A_REGISTER = 3
+"""Most keys of one register at a time: an old one, its successor, and one in reserve."""
+
 
 class Register(BaseModel):
-    """A register of consents whose tokens are taken. key: its Ed25519 public key, 64 hexadecimal digits."""
+    """A key of a register of consents whose tokens are taken.
+
+    name: as it stands in tokens (``iss``). key: its Ed25519 public key, 64 hexadecimal digits. until: last day (UTC) on
+    which tokens signed with this key are taken. A register that changes its key has an entry for each of them, the old
+    one with ``until``.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Name
     key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    until: date | None = None
 
 
 class MeasureRule(BaseModel):
@@ -46,6 +57,7 @@ class ServingPolicy(BaseModel):
     ages: whether a bank may learn how many members knew an enterprise and how old their data were. ``several``: only
         with three members or more, in whose count one hides among the others.
     measures: sums across institutions in which this one takes part; none where it is empty.
+    answers_days: at a bank, days for which its node keeps what it answered.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,10 +73,34 @@ class ServingPolicy(BaseModel):
     screening: Annotated[int, Field(ge=0)] = 0
     ages: Literal["never", "several", "always"] = "several"
     measures: tuple[MeasureRule, ...] = ()
+    answers_days: Annotated[int, Field(ge=1)] = 1827
 
     @model_validator(mode="after")
-    def _one_key_each(self) -> "ServingPolicy":
-        names, keys = [r.name for r in self.registers], [r.key for r in self.registers]
-        if len(set(names)) < len(names) or len(set(keys)) < len(keys):
-            raise ValueError("policy.serving.registers names a register or a key twice; name each once")
+    def _keys_apart(self) -> "ServingPolicy":
+        keys = [r.key for r in self.registers]
+        if len(set(keys)) < len(keys):
+            raise ValueError(
+                "policy.serving.registers names a key twice; a key belongs to one register, once"
+            )
+        per_name = Counter(r.name for r in self.registers)
+        if any(count > KEYS_OF_A_REGISTER for count in per_name.values()):
+            raise ValueError(
+                f"policy.serving.registers has more than {KEYS_OF_A_REGISTER} keys of one register; remove old ones"
+            )
         return self
+
+    def answers_nobody(self, today: date) -> str:
+        """Why no question could ever be answered under these rules, in words; empty where one can.
+
+        >>> ServingPolicy().answers_nobody(date(2026, 1, 1))[:55]
+        'policy.serving.consent is "token" and no register is pi'
+        """
+        if self.consent == "token" and not any(r.until is None or r.until >= today for r in self.registers):
+            what = "every key in it is past its last day" if self.registers else "no register is pinned"
+            return (
+                f'policy.serving.consent is "token" and {what}: every question about scores would be refused; put '
+                'the register\'s name and key into policy.serving.registers, or say consent = "reference" or "none"'
+            )
+        if self.models == 0 or self.per_day == 0:
+            return "policy.serving.models or policy.serving.per_day is 0: no scores are given"
+        return ""

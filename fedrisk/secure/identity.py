@@ -120,8 +120,13 @@ class EphemeralKey:
         True
         """
         own = cls(institution, study_digest, attempt, X25519PrivateKey.generate().private_bytes_raw())
-        signature = identity.sign(_statement(institution, study_digest, attempt, own.public))
-        return own, SignedKey(institution, study_digest, attempt, own.public, signature)
+        return own, own.signed(identity)
+
+    def signed(self, identity: IdentityKey) -> SignedKey:
+        """The public half, signed by ``identity``; the same bytes each time."""
+        public = self.public
+        signature = identity.sign(_statement(self.institution, self.study_digest, self.attempt, public))
+        return SignedKey(self.institution, self.study_digest, self.attempt, public, signature)
 
     @property
     def public(self) -> bytes:

@@ -78,10 +78,13 @@ LAYERS = {
         *("releases", "models", "protocol", "recipe", "metrics", "tracebacks", "attempt_id"),
     },
     # Models that serve, at institutions; the hub's relay of their questions is server/score_relay.
-    "serving": {"errors", "files", "study", "alignment", "secure", "data", "models", "institution"},
+    "serving": {
+        *("errors", "files", "study", "alignment", "secure", "audit", "privacy", "models", "data"),
+        *("institution", "clients", "toml_file", "deploy", "progress", "protocol"),
+    },
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
-        *("releases", "models", "protocol", "recipe", "clients", "server", "toml_file"),
+        *("releases", "models", "protocol", "recipe", "clients", "server", "serving", "toml_file"),
     },
     "engine": {
         *("errors", "files", "findings", "home", "study", "alignment", "deploy"),
@@ -104,7 +107,7 @@ LAYERS = {
         *("errors", "files", "layout", "findings", "home", "renamed"),
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "clients", "tracebacks", "progress", "user"),
-        *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file"),
+        *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""

@@ -155,6 +155,11 @@ class PseudonymStore:
             count += given
         return count
 
+    def versions_since(self, bank: str, since: date) -> int:
+        """How many versions of scores a bank got after a day, of whichever enterprises."""
+        files = (self.path / "scored" / bank).glob("*.parquet")
+        return len({file.stem[11:] for file in files if file.name[:10] > since.isoformat()})
+
     def keep_scored(self, bank: str, today: date, version: str, ids: Ids) -> None:
         """Remember that a bank gets a version of the scores of these enterprises."""
         file = self.path / "scored" / bank / f"{today.isoformat()}-{version}.parquet"

@@ -21,6 +21,7 @@ read:
     errors.log          full texts of errors, which never leave
     store.json          whose store it is (clients/store/owner)
     proposals/ID.json   what a hub on another machine proposed, and what was decided
+    models/ID/          its part of a model that serves or could, with its states (clients/store/model_store)
     deployment.json     the consortium whose hub its node serves: from then on people approve studies first
 
 A store that is opened for reading alone makes nothing: no folder, key, ledger or trail.
@@ -48,6 +49,7 @@ from fedrisk.audit.log import AuditLog
 from fedrisk.audit.signed_head import read_head
 from fedrisk.audit.unmade import UnmadeLog
 from fedrisk.clients.store.attempt_store import AttemptStore, Begun
+from fedrisk.clients.store.model_store import ModelStore
 from fedrisk.clients.store.proposal_store import ProposalStore
 from fedrisk.clients.store.pseudonym_store import PseudonymStore
 from fedrisk.errors import EnvelopeError, FedriskError, NothingYet, ProtocolError, StoreError, code_of
@@ -332,6 +334,11 @@ class NodeStore:
     def proposals(self) -> ProposalStore:
         """What a hub proposed, and what was decided."""
         return ProposalStore(self.path)
+
+    @property
+    def models(self) -> ModelStore:
+        """Models that serve, or could."""
+        return ModelStore(self.path, make=self._make)
 
     def attempt(self, attempt: str) -> AttemptStore:
         """State of an attempt that has begun; ProtocolError where it has not."""

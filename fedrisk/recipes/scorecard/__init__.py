@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fedrisk.clients.attempt import Attempt
     from fedrisk.clients.node import Node
     from fedrisk.data.table import Table
+    from fedrisk.models.model_part import ModelPart
     from fedrisk.server.outcome import HubSession, Outcome
 
 
@@ -46,6 +47,12 @@ def _fetch(attempt: "Attempt") -> None:
     fetch(attempt)
 
 
+def _part(attempt: "Attempt") -> "ModelPart":
+    from fedrisk.recipes.scorecard.model_parts import part_of
+
+    return part_of(attempt)
+
+
 def _summary(outcome: "Outcome") -> tuple[Section, ...]:
     from fedrisk.recipes.scorecard.summary import summarise
 
@@ -64,4 +71,5 @@ RECIPE = Recipe(
     actions=_actions,
     summary=_summary,
     fetch=_fetch,
+    part=_part,
 )

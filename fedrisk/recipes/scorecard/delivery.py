@@ -39,6 +39,7 @@ from fedrisk.models.scorecard import EXTERNAL, Scorecard
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipes.scorecard import matrices
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS
+from fedrisk.recipes.scorecard.model_parts import keep_part
 from fedrisk.recipes.scorecard.own_verdict import own_figures
 from fedrisk.recipes.scorecard.prepared import told_calibration, told_card
 from fedrisk.recipes.scorecard.scoring import partial_context
@@ -276,6 +277,9 @@ def keep_own(attempt: Attempt, card: Scorecard, scored: Scored, frame: pd.DataFr
         absent=kept.absent,
         failed=lambda name, error: kept.failed(name, error, name),
     )
+    if card.calibration is not None:
+        # Before nothing is owed any more: what cannot be kept now can be fetched.
+        keep_part(attempt)
     settle(attempt, content)
     return figures
 

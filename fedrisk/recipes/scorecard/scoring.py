@@ -7,7 +7,6 @@ tells a bank no more of an enterprise than the logarithm of that number in bits.
 differentially private one.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -18,12 +17,14 @@ from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import listed
 from fedrisk.errors import PolicyError, ProtocolError
-from fedrisk.models.given_points import BANDS, GivenPoints, holder_shares, merged_bands
+from fedrisk.models.given_points import GivenPoints
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.privacy.policy import Policy
 from fedrisk.protocol.payload import Payload, pack, spends_in, unpack
 from fedrisk.protocol.statements import evaluated
-from fedrisk.recipes.scorecard.prepared import told_card, told_counts
+from fedrisk.recipes.scorecard.model_parts import keep_part
+from fedrisk.recipes.scorecard.prepared import told_card
+from fedrisk.recipes.scorecard.score_grid import given_points
 from fedrisk.secure.envelope import Context, seal
 from fedrisk.secure.ring import from_signed
 from fedrisk.study import Study
@@ -38,6 +39,7 @@ def score(node: Node, request: Payload) -> Payload:
         raise ProtocolError("scores were asked for before anything was released; run the study again")
     stored = attempt.state.message("score")
     if stored is not None:
+        keep_part(attempt)
         return unpack(stored)
     row_check.check_passed(attempt)
     partial, version = _partial(attempt, told_card(attempt))
@@ -59,6 +61,8 @@ def score(node: Node, request: Payload) -> Payload:
         answers[bank] = seal(attempt.key, attempt.peers[bank], context, [sums])
     answer = Payload({**charged.body, "further_spends": further}, answers)
     attempt.state.put_message("score", pack(answer))
+    # Not before: only what gives scores leaves a model. Where the disk is full now, the same request comes again.
+    keep_part(attempt)
     return answer
 
 
@@ -92,30 +96,6 @@ def _partial(attempt: Attempt, card: Scorecard) -> tuple[NDArray[np.int64], str]
         exact += p[codes[:, j]]
     table = given_points(attempt, card)
     return table.of(exact), _version(card, table)
-
-
-def given_points(attempt: Attempt, card: Scorecard) -> GivenPoints:
-    """What this holder gives for each sum of its points, from released numbers and the points alone."""
-    study, role, policy = attempt.study, attempt.role, attempt.node.institution.policy
-    # Columns whose points are all the same hide nobody; what unknown enterprises get is the same in all columns.
-    known = [card.points[j][: b.known] for j, b in enumerate(card.bins)]
-    columns = {h: sum(len(set(known[j])) > 1 for j in card.columns_of(h)) for h in study.holders}
-    values = min([policy.score_values, *(attempt.statements[h].score_values for h in study.holders)])
-    spans = {h: _span([card.points[j] for j in card.features_of(h)]) for h in study.holders}
-    width = sum(high - low for low, high in spans.values())
-    step = max(1, -(-width // (values - 1)))
-    if policy.scores == "points" or sum(n >= policy.band_columns for n in columns.values()) >= 2:
-        return GivenPoints.grid(*spans[role], step=step)
-    curves = told_counts(attempt)[2]
-    places = card.features_of(role)
-    shares = holder_shares([card.points[j] for j in places], [curves.weight[j] for j in places])
-    bands = merged_bands(card.band_edges(role, BANDS), card.band_points(role, BANDS), shares)
-    return bands.on_grid(*spans[role], step=step)
-
-
-def _span(points: Sequence[Sequence[int]]) -> tuple[int, int]:
-    """Least and greatest sum of one number of each feature's points."""
-    return sum(min(p) for p in points), sum(max(p) for p in points)
 
 
 def check_versions(attempt: Attempt, version: str | None = None) -> None:

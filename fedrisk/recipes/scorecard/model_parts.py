@@ -1,0 +1,77 @@
+"""What a scorecard study leaves to serve with: each member's part of its model, from what the study told it already.
+
+Nothing is released, charged or sent for it. A holder has a part once its scores are given, a bank once its own are
+kept; all of them name the model alike, by the study, the attempt and the card by which rows were scored. Research runs,
+which have no privacy, leave no model.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from fedrisk.clients.attempt import Attempt
+from fedrisk.errors import ProtocolError
+from fedrisk.models.given_points import most_values
+from fedrisk.models.model_part import FRESH_DAYS, ModelPart, model_id
+from fedrisk.models.scorecard import Scorecard
+from fedrisk.recipes.scorecard.prepared import told_calibration, told_card
+from fedrisk.recipes.scorecard.score_grid import given_points, grid_step, spans_of
+from fedrisk.serving import registry
+from fedrisk.study import BANK
+
+
+def part_of(attempt: Attempt) -> ModelPart:
+    """This member's part, as it follows from the totals that the attempt was told; made anew for every approval.
+
+    ProtocolError where the study never came so far, or what was told does not follow.
+    """
+    if attempt.research:
+        raise ProtocolError(
+            f"attempt {attempt.state.id} is a research run, which has no privacy; it leaves no model"
+        )
+    study, card = attempt.study, told_card(attempt)
+    common = ModelPart(
+        model=model_id(study.digest(), attempt.state.id, attempt.told("card").get("scorecard")),
+        kind="scorecard",
+        name=study.name,
+        version=1,
+        made=datetime.now(UTC).date(),
+        study=study.digest(),
+        attempt=attempt.state.id,
+        purpose=study.purpose,
+        banks=study.banks,
+        holders=study.holders,
+        institution=attempt.name,
+        role=attempt.role,
+        fresh_days=study.serving.fresh_days or FRESH_DAYS,
+        values=_values(attempt, card),
+    )
+    if attempt.role == BANK:
+        return common.model_copy(
+            update={"card": card.to_json(), "calibrated": told_calibration(attempt).to_json()}
+        )
+    table, places = given_points(attempt, card), card.features_of(attempt.role)
+    return ModelPart.model_validate(
+        common.model_dump()
+        | {
+            "bins": [card.bins[j].to_dict() for j in places],
+            "points": [card.points[j] for j in places],
+            "given": (table.edges, table.values),
+        }
+    )
+
+
+def keep_part(attempt: Attempt, files: Mapping[str, bytes] | None = None) -> ModelPart | None:
+    """Keep this member's part as a candidate, or approved where its policy says so; None of a research run.
+
+    The same once more changes nothing. files: what the member keeps beside it.
+    """
+    if attempt.research:
+        return None
+    return registry.candidate(attempt.node, part_of(attempt), files)
+
+
+def _values(attempt: Attempt, card: Scorecard) -> int | None:
+    """Most different values of the sum of what all holders give; None where there are none."""
+    if not attempt.study.holders:
+        return None
+    return most_values(spans_of(attempt, card).values(), grid_step(attempt, card))

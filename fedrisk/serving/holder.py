@@ -1,0 +1,271 @@
+"""A member's side of served scores: it checks a question, looks its rows up, and answers with masked points.
+
+Checks come in an order in which whoever is not known costs little: the form and the model's own list of banks, then the
+seal, which only the bank's pinned identity vouches for, then what it says, then the institution's own rules, and last
+its table. Whatever is refused is refused by one of the codes of ``codes``; the reason stays at home.
+
+Rows that are refused get uniform random numbers. A bare mask would say nothing of this holder either, but with it the
+points of the others would open as a sum of fewer.
+"""
+
+import contextlib
+import json
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrisk.clients.node import Node
+from fedrisk.errors import AwayError, LaterError, StoreError
+from fedrisk.privacy.policy import Policy
+from fedrisk.secure.envelope import seal
+from fedrisk.secure.identity import SignedKey
+from fedrisk.secure.masked_sum import pair_mask
+from fedrisk.secure.ring import from_signed
+from fedrisk.serving.book import Book, Kept
+from fedrisk.serving.consent import Consents
+from fedrisk.serving.current import CurrentData
+from fedrisk.serving.keys import Fetch, Peers, ServingKeys, mark_of
+from fedrisk.serving.kinds import KINDS
+from fedrisk.serving.messages import Answered
+from fedrisk.serving.noting import ACTION, Entries, Noting, consents_digest, plain
+from fedrisk.serving.opening import Opening, Question, Refused, answer_context, mask_label
+from fedrisk.serving.relay import Reply
+from fedrisk.serving.rows import Rows
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What the institution's files said when they were last read."""
+
+    mark: tuple[int, ...]
+    node: Node
+    entries: Entries
+    consents: Consents
+    data: CurrentData
+
+    @property
+    def policy(self) -> Policy:
+        return self.node.institution.policy
+
+
+class Holder:
+    """One institution that answers questions about scores. Safe to use from many threads.
+
+    node: its institution file, or a node. fetch: ``Relay.keys``, by which the bank's and the other holders' keys come;
+    they are used after verification alone.
+    """
+
+    def __init__(
+        self, node: Node | str | Path, fetch: Fetch, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        first = node if isinstance(node, Node) else Node.open(node)
+        self._first, self.name, self.clock = first, first.name, clock
+        self.keys = ServingKeys(first.store, first.name, clock=clock)
+        self.peers = Peers(self.keys, fetch)
+        self.noting = Noting()
+        self._opening = Opening(first, self.keys, self.peers, clock)
+        self._lock = threading.RLock()
+        self._flights: dict[str, tuple[threading.Lock, int]] = {}
+        self._now: _Setting | None = None
+        self._book: Book | None = None
+
+    def key(self, epoch: str) -> SignedKey:
+        """This institution's key of an epoch, signed; ProtocolError for an epoch whose keys are not used now."""
+        return self.keys.signed(epoch)
+
+    @property
+    def book(self) -> Book:
+        """What was answered and counted."""
+        with self._lock:
+            if self._book is None:
+                self._book = self.keys.begin()
+            return self._book
+
+    def tidy(self) -> None:
+        """Delete keys of weeks that are over; to be called every hour, also where nobody asks."""
+        self.keys.tidy()
+
+    def close(self) -> None:
+        """Close what is open."""
+        with self._lock:
+            if self._book is not None:
+                self._book.close()
+            self._book = None
+
+    def answer(self, asker: str, id: str, model: str, envelope: bytes) -> Reply:
+        """The answer to a bank's question, sealed for it, or a code; never raises. asker: as the relay knows it."""
+        begun, seen = time.perf_counter(), _Seen()
+        try:
+            answer = self._answer(seen, asker, id, model, envelope)
+        except Exception as error:
+            return Reply(self._refuse(error, asker, seen))
+        self.noting.served(time.perf_counter() - begun, len(answer), seen.refused)
+        return Reply("", answer)
+
+    def _answer(self, seen: "_Seen", asker: str, id: str, model: str, envelope: bytes) -> bytes:
+        part = self._opening.part(asker, id, model, envelope)
+        seen.study = plain(part.name)
+        answered = self.book.kept(id) is not None
+        question = self._opening.opened(part, asker, id, envelope, answered=answered)
+        setting = self._setting()
+        seen.known = True
+        with self._flight(id):
+            kept = self.book.kept(id)
+            if kept is None:
+                self._check_rules(setting, question)
+                kept, seen.refused = self._decide(setting, question)
+            if kept.digest != question.digest:
+                raise Refused("repeated", f"{asker} asked twice under one id with different content")
+            self._enter(setting, id, kept)
+        return kept.answer
+
+    # --- the institution's own rules ----------------------------------------------------------------------
+
+    def _setting(self) -> _Setting:
+        """Policy, consents and table, read again when the institution's file or its key changed."""
+        store, file = self._first.store, self._first.institution.file
+        mark = mark_of(*([file] if file is not None else []), store.path / "identity.key")
+        with self._lock:
+            if self._now is None or self._now.mark != mark:
+                node = self._first if file is None else Node.open(file)
+                secret = None if self._book is None else self._book.secret
+                folder = store.path / "serving"
+                self._now = _Setting(
+                    mark=mark,
+                    node=node,
+                    entries=Entries(node),
+                    consents=Consents(node.institution.policy.serving, secret=secret),
+                    data=CurrentData.open(node.institution, folder),
+                )
+            return self._now
+
+    def _check_rules(self, setting: _Setting, question: Question) -> None:
+        part, policy, asked = question.part, setting.policy, question.asked
+        if not setting.node.store.models.state(part.model).serves:
+            raise Refused("approval", f"model {part.model} is not approved here; fedrisk model show says why")
+        today = time.strftime("%Y-%m-%d", time.gmtime(self.clock()))
+        if (policy.valid_from and today < policy.valid_from.isoformat()) or (
+            policy.valid_until and today > policy.valid_until.isoformat()
+        ):
+            raise Refused(
+                "approval", "policy.valid_from or policy.valid_until says that nothing is answered today"
+            )
+        strangers = set() if policy.counterparties is None else {asked.asker, *part.holders} - {self.name}
+        if strangers - set(policy.counterparties or ()):
+            raise Refused("asker", "the bank or a holder of the model is not among policy.counterparties")
+        code = KINDS[part.kind].refused(asked, part, policy)
+        if code:
+            raise Refused(code, f"a question of {asked.asker} does not fit the model, or the policy ({code})")
+
+    # --- the answer -----------------------------------------------------------------------------------------
+
+    def _decide(self, setting: _Setting, question: Question) -> tuple[Kept, dict[int, str]]:
+        """Look up, count, mask and seal, and commit it all; what is refused by row."""
+        asked, kind, now = question.asked, KINDS[question.part.kind], self.clock()
+        rows = Rows(asked, setting.node.institution, setting.consents, now)
+        values = rows.values(kind, question.part, setting.data, now)
+        with self.book.question(now, setting.policy.serving.consent_days) as page:
+            kept = page.kept(asked.id)
+            if kept is not None:
+                return kept, {}
+            enterprises = [self.book.enterprise(id) for id in rows.spelt]
+            rows.count(page, kind, question.part, enterprises, now)
+            answered = Answered(
+                asked.id, question.digest, self._masked(question, values, rows.refused), rows.refused
+            )
+            answer = seal(
+                question.own, question.bank, answer_context(asked, self.name), [answered.to_bytes()]
+            )
+            entry = json.dumps(_entry(question, rows, len(answer), setting.policy))
+            page.keep(asked.id, asked.asker, question.digest, answer, entry)
+        return Kept(question.digest, answer, entry, fresh=True), rows.refused
+
+    def _masked(
+        self, question: Question, values: dict[str, NDArray[np.int64]], refused: dict[int, str]
+    ) -> dict[str, NDArray[np.uint32]]:
+        asked, gone = question.asked, sorted(refused)
+        shared = self.peers.secrets(question.own, question.peers)
+        out = {}
+        for name, numbers in values.items():
+            column = from_signed(numbers, "uint32")
+            if shared:
+                label = mask_label(asked, question.digest, name)
+                column += pair_mask(shared, self.name, label, column.shape, "uint32")
+            column[gone] = np.frombuffer(secrets.token_bytes(4 * len(gone)), np.uint32)
+            out[name] = column
+        return out
+
+    def _enter(self, setting: _Setting, id: str, kept: Kept) -> None:
+        """Enter what is given, before it goes; once, also where a process was killed on the way."""
+        if not kept.entry:
+            return
+        draft = json.loads(kept.entry)
+        if kept.fresh or not setting.entries.has(kept.digest):
+            setting.entries.append(draft)
+        self.book.mark_entered(id)
+
+    def _refuse(self, error: Exception, asker: str, seen: "_Seen") -> str:
+        code = "internal"
+        if isinstance(error, Refused):
+            code = error.code
+        elif isinstance(error, AwayError | StoreError | LaterError | OSError):
+            code = "later"
+        with contextlib.suppress(Exception):
+            setting = self._now
+            entries = Entries(self._first) if setting is None else setting.entries
+            self.noting.refused(self._first, entries, error, code, asker, seen.study, known=seen.known)
+        return code
+
+    @contextlib.contextmanager
+    def _flight(self, id: str) -> Iterator[None]:
+        """The same question is worked on once at a time."""
+        with self._lock:
+            lock, users = self._flights.get(id, (threading.Lock(), 0))
+            self._flights[id] = (lock, users + 1)
+        try:
+            with lock:
+                yield
+        finally:
+            with self._lock:
+                lock, users = self._flights.pop(id)
+                if users > 1:
+                    self._flights[id] = (lock, users - 1)
+
+
+class _Seen:
+    """What is known of a question so far, for the note of a refusal."""
+
+    def __init__(self) -> None:
+        self.known, self.study = False, ""
+        self.refused: dict[int, str] = {}
+
+
+def _entry(question: Question, rows: Rows, size: int, policy: Policy) -> dict[str, Any]:
+    """The entry of what is given: to whom, of how many enterprises, under which consent."""
+    asked, part = question.asked, question.part
+    entry = {
+        "study": plain(part.name),
+        "purpose": plain(asked.purpose),
+        "action": ACTION,
+        "counterparty": asked.asker,
+        "digest": question.digest,
+        "bytes": size,
+        "consent": consents_digest(rows.consents),
+    }
+    if not rows.given:
+        return {**entry, "event": "refusal", "kind": "refusal", "code": "rows"}
+    protection = "masked_among_holders" if question.peers else policy.scores
+    return {
+        **entry,
+        "event": "score",
+        "kind": f"served.{part.kind}",
+        "protection": protection,
+        "rows": rows.given,
+    }

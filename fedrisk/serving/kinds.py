@@ -1,0 +1,159 @@
+"""What a holder gives for each kind of model: the numbers of each row before masks, and what is counted for it.
+
+A kind is a few functions: :data:`KINDS` has one for each ``kind`` of a model's part. Holders mask, count, seal and
+enter all kinds alike (serving/holder).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrisk.errors import ProtocolError
+from fedrisk.models.binning import Bins
+from fedrisk.models.given_points import GivenPoints
+from fedrisk.models.model_part import ModelPart
+from fedrisk.privacy.policy import Policy
+from fedrisk.serving.ages import AGES, age_classes
+from fedrisk.serving.book import day_of, month_of
+from fedrisk.serving.current import Found
+from fedrisk.serving.measure_rules import rule_of
+from fedrisk.serving.measures import check_rows, columns_of_measure, measure_of
+from fedrisk.serving.messages import Asked
+
+SEVERAL = 3
+"""Fewest holders among which one hides in a count of ages."""
+
+Columns = dict[str, NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What is counted of a question, and how much of it a bank gets in a period."""
+
+    what: str
+    period: str
+    most: int
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of model.
+
+    refused: code of a question that does not fit the model or the policy, or "".
+    limits: what is counted by id. scores: whether scores of one enterprise are counted (policy.per_enterprise).
+    columns: names of what is given; give: numbers by column, (n,), of the n ids of the question at ``places``, which
+    are added up by row.
+    """
+
+    refused: Callable[[Asked, ModelPart, Policy], str]
+    limits: Callable[[Asked, ModelPart, Policy, float], Sequence[Limit]]
+    scores: bool
+    columns: Callable[[ModelPart, Policy], Sequence[str]]
+    give: Callable[[Asked, ModelPart, Policy, Found, NDArray[np.intp], float], Columns]
+
+
+def _fits(asked: Asked, part: ModelPart, policy: Policy) -> str:
+    allowed = policy.purposes if policy.serving.purposes is None else policy.serving.purposes
+    if asked.row_of:
+        return "form"
+    return "" if asked.purpose in allowed and asked.purpose == part.purpose else "purpose"
+
+
+def _limits(asked: Asked, part: ModelPart, policy: Policy, now: float) -> list[Limit]:
+    limits = [Limit("scores", day_of(now), policy.serving.per_day)]
+    if asked.screening:
+        limits.append(Limit("screening", month_of(now), policy.serving.screening))
+    return limits
+
+
+def _columns(part: ModelPart, policy: Policy) -> tuple[str, ...]:
+    rule = policy.serving.ages
+    told = rule == "always" or (rule == "several" and len(part.holders) >= SEVERAL)
+    return ("points", *AGES) if told else ("points",)
+
+
+def _give(
+    asked: Asked,
+    part: ModelPart,
+    policy: Policy,
+    found: Found,
+    places: NDArray[np.intp],
+    now: float,
+) -> Columns:
+    today = datetime.fromtimestamp(now, UTC).date()
+    points, usable = given_points(part, found, found.usable(today, part.fresh_days))
+    classes = age_classes(usable, found.day, today, part.fresh_days)
+    return {"points": points, **{name: (classes == k).astype(np.int64) for k, name in enumerate(AGES)}}
+
+
+def given_points(
+    part: ModelPart, found: Found, usable: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """What a holder gives of each enterprise, (n,), as in the study, and of which it has a row.
+
+    Of the others it gives what it gives of enterprises that it does not know.
+    """
+    codes, usable = found.codes(bins_of(part), usable)
+    exact = np.zeros(len(usable), np.int64)
+    for j, points in enumerate(part.points):
+        exact += np.asarray(points, np.int64)[codes[:, j]]
+    return (exact if part.given is None else GivenPoints(*part.given).of(exact)), usable
+
+
+def bins_of(part: ModelPart) -> tuple[Bins, ...]:
+    """Bins of a part, made once for as long as it is the same one."""
+    kept = _bins.get(part.model)
+    if kept is None or kept[0] is not part:
+        if len(_bins) > 100:
+            _bins.clear()
+        kept = _bins[part.model] = (part, tuple(Bins.from_dict(dict(stored)) for stored in part.bins))
+    return kept[1]
+
+
+_bins: dict[str, tuple[ModelPart, tuple[Bins, ...]]] = {}
+
+
+def _measure_fits(asked: Asked, part: ModelPart, policy: Policy) -> str:
+    """A measure has a rule of its own, which is looked at anew for every question."""
+    measure, rule = measure_of(part), rule_of(policy.serving, part.name, asked.asker)
+    if rule is None or len(part.answering(asked.asker)) < max(2, rule.least_members):
+        return "asker"
+    try:
+        check_rows(measure, asked.row_of)
+    except ProtocolError:
+        return "form"
+    if asked.screening:
+        return "form"
+    allowed = policy.purposes if policy.serving.purposes is None else policy.serving.purposes
+    return "" if asked.purpose in allowed and asked.purpose == part.purpose else "purpose"
+
+
+def _measure_limits(asked: Asked, part: ModelPart, policy: Policy, now: float) -> list[Limit]:
+    rule = rule_of(policy.serving, part.name, asked.asker)
+    return [Limit(f"measure {part.name}", month_of(now), 0 if rule is None else rule.per_month)]
+
+
+def _measure_columns(part: ModelPart, policy: Policy) -> tuple[str, ...]:
+    return ("sum", "known")
+
+
+def _measure_give(
+    asked: Asked, part: ModelPart, policy: Policy, found: Found, places: NDArray[np.intp], now: float
+) -> Columns:
+    return columns_of_measure(part, found, today=datetime.fromtimestamp(now, UTC).date())
+
+
+KINDS: Final[dict[str, Kind]] = {
+    "measure": Kind(
+        refused=_measure_fits,
+        limits=_measure_limits,
+        scores=False,
+        columns=_measure_columns,
+        give=_measure_give,
+    ),
+    "scorecard": Kind(refused=_fits, limits=_limits, scores=True, columns=_columns, give=_give),
+}

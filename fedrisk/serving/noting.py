@@ -1,0 +1,150 @@
+"""What is noted of served scores: entries of the audit trail, refusals in the error log, and counts for the health.
+
+An entry says who got what of how many enterprises, and the digest of the question, never an id. Entries of several
+threads that come at once are appended together: each append waits for the disk.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from fedrisk.audit.entry import check_text
+from fedrisk.audit.log import AuditLog
+from fedrisk.clients.node import Node
+from fedrisk.errors import ConfigError
+
+ACTION: Final = "serve"
+"""Action of all these entries."""
+
+HUB: Final = "hub"
+
+STRANGERS: Final = 30
+"""Refusals of messages that nobody vouches for that are entered in a minute; further ones are only counted."""
+
+_log = logging.getLogger("fedrisk.serving")
+_NAME = re.compile(r"[\w.-]{1,64}")
+
+
+class Entries:
+    """The audit trail of one institution, for many threads. StoreError where an entry cannot be made."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._trail: AuditLog | None = None
+        self._gate, self._lock = threading.Lock(), threading.Lock()
+        self._waiting: list[_Waiting] = []
+
+    def append(self, draft: Mapping[str, Any]) -> None:
+        """Append an entry; it is on the disk when this returns."""
+        mine = _Waiting(draft)
+        with self._lock:
+            self._waiting.append(mine)
+        with self._gate:
+            if not mine.done:
+                with self._lock:
+                    batch, self._waiting = self._waiting, []
+                self._write(batch)
+        if mine.error is not None:
+            raise mine.error
+
+    def has(self, digest: str) -> bool:
+        """Whether the trail has an entry of a question; reads it whole."""
+        with self._gate:
+            return next(self._open().entries(action=ACTION, digest=digest), None) is not None
+
+    def _write(self, batch: "Sequence[_Waiting]") -> None:
+        error: BaseException | None = None
+        try:
+            self._open().append([one.draft for one in batch])
+        except Exception as found:
+            # The file may be another one by now (fedrisk audit restore): the next append opens it again.
+            self._trail, error = None, found
+        for one in batch:
+            one.done, one.error = True, error
+
+    def _open(self) -> AuditLog:
+        if self._trail is None:
+            self._trail = self._node.trail
+        return self._trail
+
+
+class _Waiting:
+    def __init__(self, draft: Mapping[str, Any]) -> None:
+        self.draft, self.done = draft, False
+        self.error: BaseException | None = None
+
+
+class Noting:
+    """What is told at home of questions that were answered or refused.
+
+    counts: answered questions under "", refused ones by code, and refused rows by code under ``row.CODE``.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._minute, self._strangers = 0, 0
+
+    def served(self, seconds: float, size: int, refused: Mapping[int, str]) -> None:
+        """A question was answered; refused: codes of rows."""
+        with self._lock:
+            self.counts[""] += 1
+            self.counts.update(f"row.{code}" for code in refused.values())
+        _log.debug(
+            "scores served", extra={"event": "served", "action": ACTION, "seconds": seconds, "bytes": size}
+        )
+        for code in set(refused.values()):
+            _log.debug("rows refused", extra={"event": "refused", "code": code})
+
+    def refused(
+        self,
+        node: Node,
+        entries: Entries,
+        error: Exception,
+        code: str,
+        asker: str,
+        study: str,
+        *,
+        known: bool,
+    ) -> None:
+        """A question was refused, by an error with this code; known: whether it is certain that the asker sent it."""
+        with self._lock:
+            self.counts[code] += 1
+            minute = int(time.monotonic() // 60)
+            if minute != self._minute:
+                self._minute, self._strangers = minute, 0
+            self._strangers += not known
+            entered = known or self._strangers <= STRANGERS
+        _log.info("a question about scores was refused", extra={"event": "refused", "code": code})
+        if not entered:
+            return
+        with contextlib.suppress(Exception):
+            node.store.log_error("", ACTION, error)
+        with contextlib.suppress(Exception):
+            who = asker if _NAME.fullmatch(asker) else HUB
+            refusal = {"event": "refusal", "counterparty": who, "kind": "refusal", "code": code}
+            entries.append({"study": study, "action": ACTION, **refusal})
+
+
+def consents_digest(digests: Sequence[str]) -> str | None:
+    """One digest for the consents of a question: that of a single one as it is, of several one over all of them."""
+    found = [digest for digest in dict.fromkeys(digests) if digest]
+    if len(found) < 2:
+        return found[0] if found else None
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()
+
+
+def plain(text: str) -> str:
+    """A text as an entry may hold it, else nothing: what others wrote is cut out, never quoted."""
+    try:
+        check_text("text", text)
+    except ConfigError:
+        return ""
+    return text

@@ -1,0 +1,113 @@
+"""The rows of one question at a holder: which are refused and why, what is counted of the others, and their numbers."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrisk.alignment.ids import normalise
+from fedrisk.errors import ConfigError
+from fedrisk.institution import Institution
+from fedrisk.models.model_part import ModelPart
+from fedrisk.serving.book import Page
+from fedrisk.serving.consent import Checked, Consents
+from fedrisk.serving.current import CurrentData
+from fedrisk.serving.kinds import Kind
+from fedrisk.serving.messages import Asked
+from fedrisk.serving.opening import Refused
+
+
+class Rows:
+    """Ids of a question with what was found of each. spelt: the ids in their one spelling.
+
+    A list that a bank looks through is one of enterprises that have consented: there none goes without a consent,
+    whatever the policy asks of others.
+    """
+
+    def __init__(self, asked: Asked, institution: Institution, consents: Consents, now: float) -> None:
+        if institution.dictionary is None:
+            raise ConfigError(
+                f"{institution.name} has no [dictionary], and answers nothing about enterprises"
+            )
+        self._asked, self._policy = asked, institution.policy
+        spelt, wrong = normalise(asked.ids, institution.dictionary.id_scheme)
+        self.spelt: list[str] = spelt.tolist()
+        self._checked = [
+            Checked("id")
+            if bad
+            else Checked("consent_missing")
+            if asked.screening and not token
+            else consents.check(token, enterprise=id, asker=asked.asker, purpose=asked.purpose, now=now)
+            for id, token, bad in zip(self.spelt, asked.consents, wrong.tolist(), strict=True)
+        ]
+        self._codes = [found.code for found in self._checked]
+        self._row_of = np.asarray(asked.row_of or range(len(asked.ids)), np.int64)
+
+    @property
+    def refused(self) -> dict[int, str]:
+        """Code by row: that of the first of its ids that is refused."""
+        out: dict[int, str] = {}
+        for row, code in zip(self._row_of.tolist(), self._codes, strict=True):
+            if code:
+                out.setdefault(row, code)
+        return out
+
+    @property
+    def given(self) -> int:
+        """How many enterprises something is given of."""
+        return len(self._allowed())
+
+    @property
+    def consents(self) -> list[str]:
+        """Digests of the consents under which something is given."""
+        return [self._checked[k].digest for k in self._allowed()]
+
+    def values(
+        self, kind: Kind, part: ModelPart, data: CurrentData, now: float
+    ) -> dict[str, NDArray[np.int64]]:
+        """Numbers by column, (rows,); 0 in rows that are refused so far, of which nothing is looked up."""
+        places = np.asarray(self._allowed(), np.intp)
+        out = {name: np.zeros(self._asked.rows, np.int64) for name in kind.columns(part, self._policy)}
+        if not len(places):
+            return out
+        found = data.rows([self.spelt[k] for k in places])
+        for k in places[found.malformed]:
+            self._codes[k] = "id"
+        given = kind.give(self._asked, part, self._policy, found, places, now)
+        for name, column in out.items():
+            np.add.at(column, self._row_of[places], given[name])
+        return out
+
+    def count(
+        self, page: Page, kind: Kind, part: ModelPart, enterprises: Sequence[bytes], now: float
+    ) -> None:
+        """Refuse rows that come too often, and count what is given; Refused where it is more than the policy allows."""
+        asked = self._asked
+        for k in self._allowed():
+            one = self._checked[k]
+            if one.uses and not page.may_use(one.digest, one.uses, asked.id):
+                self._codes[k] = "consent_used"
+        if kind.scores:
+            places = self._allowed()
+            before = page.scored(asked.asker, [enterprises[k] for k in places])
+            for k, number in zip(places, before, strict=True):
+                if number >= self._policy.serving.per_enterprise:
+                    self._codes[k] = "enterprise_quota"
+        places = self._allowed()
+        if not places:
+            return
+        for limit in kind.limits(asked, part, self._policy, now):
+            if page.counted(asked.asker, limit.what, limit.period) + len(places) > limit.most:
+                raise Refused(
+                    "quota",
+                    f"{asked.asker} asks for more {limit.what} than the policy allows in {limit.period}",
+                )
+            page.count(asked.asker, limit.what, limit.period, len(places))
+        page.use([self._checked[k].digest for k in places if self._checked[k].uses], asked.id)
+        if kind.scores:
+            page.score(asked.asker, [enterprises[k] for k in places])
+
+    def _allowed(self) -> list[int]:
+        """Places of ids in rows none of whose ids is refused."""
+        refused = self.refused
+        return [k for k, row in enumerate(self._row_of.tolist()) if row not in refused]

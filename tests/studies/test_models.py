@@ -1,0 +1,62 @@
+"""A study leaves a model: each member's own part under one id, made without a message or a charge."""
+
+import pytest
+
+from fedrisk.clients.attempt import Attempt
+from fedrisk.models.model_part import ModelPart
+from fedrisk.recipes.scorecard.model_parts import part_of
+from fedrisk.serving import registry
+
+POLICY = {"serving": {"approve": "own_parts"}}
+
+
+@pytest.fixture(scope="module")
+def run(kit, scratch):
+    """Two banks and two holders; holders approve their own parts by rule."""
+    return kit.build(scratch(), ("alfa", "beta"), ("tax", "power"), policy=POLICY).run()
+
+
+def parts(run):
+    return {name: node.store.models.parts() for name, node in run.nodes.items()}
+
+
+def test_all_members_have_their_part_of_one_model(run):
+    found = parts(run)
+    assert {name: len(each) for name, each in found.items()} == dict.fromkeys(run.nodes, 1)
+    assert len({each[0].model for each in found.values()}) == 1
+    for name, (part,) in found.items():
+        assert (part.institution, part.name, part.version) == (name, "whole", 1)
+        assert (part.banks, part.holders) == (("alfa", "beta"), ("tax", "power"))
+        assert part.study == run.study.digest() and part.attempt == run.attempt
+
+
+def test_a_holder_keeps_what_it_gave_and_a_bank_its_cards(run):
+    found = {name: each[0] for name, each in parts(run).items()}
+    for name in ("tax", "power"):
+        part = found[name]
+        assert part.bins and len(part.bins) == len(part.points)
+        assert {b["institution"] for b in part.bins} == {name} == {part.role}
+        assert part.given is not None and (part.card, part.calibrated) == (None, None)
+        assert 1 < part.values <= 512
+    for name in ("alfa", "beta"):
+        part = found[name]
+        assert part.role == "bank" and not part.points and part.given is None
+        assert part.calibrated == run.results.card.to_json() != part.card
+
+
+def test_a_part_follows_from_what_the_attempt_kept(run):
+    """Also after the study, when its secrets are gone: this is what an approval looks at."""
+    for node in run.nodes.values():
+        (part,) = node.store.models.parts()
+        again = part_of(Attempt(node, node.store.attempt(run.attempt)))
+        assert ModelPart.from_bytes(again.to_bytes()) == part
+
+
+def test_own_parts_are_approved_by_rule(run):
+    for name, node in run.nodes.items():
+        (part,) = node.store.models.parts()
+        assert node.store.models.state(part.model).name == "approved"
+        (entry,) = [e for e in node.trail.entries() if e.kind.startswith("model")]
+        assert (entry.kind, entry.study, entry.counterparty) == ("model_approved_by_rule", "whole", name)
+    tax = run.nodes["tax"]
+    assert registry.served(tax, part.model, "alfa").institution == "tax"
