@@ -137,7 +137,12 @@ class ConsentRegister:
                     )
                 # Random, so that it tells nothing of the enterprise.
                 jti, until = secrets.token_urlsafe(16), min(now + 86_400 * days, _end(found[1]))
-                claims: dict[str, str | int] = {"iss": self.name, "sub": enterprise, "aud": bank, "purpose": purpose}
+                claims: dict[str, str | int] = {
+                    "iss": self.name,
+                    "sub": enterprise,
+                    "aud": bank,
+                    "purpose": purpose,
+                }
                 claims |= {"iat": now, "exp": until, "jti": jti, "uses": uses}
                 out.append(jwt.encode(claims, self._private, algorithm="EdDSA", headers=headers))
                 noted.append((jti, found[0], now, until))
