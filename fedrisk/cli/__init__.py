@@ -40,6 +40,7 @@ from fedrisk.cli.policy import policy_app
 from fedrisk.cli.results import own, results
 from fedrisk.cli.root import Root, told
 from fedrisk.cli.runs import compare, runs_app
+from fedrisk.cli.score import score
 from fedrisk.cli.store import store_app
 from fedrisk.cli.version import show_version, version
 from fedrisk.errors import LeftUndone
@@ -63,6 +64,7 @@ for _command in (
     compare,
     results,
     own,
+    score,
     usage.meter,
     usage.quota,
     keys.keys,
