@@ -18,9 +18,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from fedrisk.deploy.hub_home import HubHome
 from fedrisk.deploy.keys import node_key_text, public_key_of
+from fedrisk.deploy.pki import in_time
 from fedrisk.deploy.roster import Roster, RosterMember, epochs, read_epoch
-from fedrisk.errors import FedriskError, code_of
+from fedrisk.errors import ConfigError, FedriskError, code_of
 from fedrisk.files import PUT_BACK, read_json
+from fedrisk.server.certificates import BEFORE
 
 log = logging.getLogger("fedrisk")
 
@@ -126,7 +128,7 @@ class Certificates:
     """What the relay shows and trusts, read again for new connections whenever one of the files changed."""
 
     def __init__(self, home: HubHome) -> None:
-        self._files = [home.path / name for name in ("server.key", "server.pem", "ca.pem")]
+        self._files = [home.path / name for name in ("server.key", "server.pem", "ca.pem", BEFORE)]
         self._read: tuple[float, ...] = ()
 
     def credentials(self) -> grpc.ServerCredentials:
@@ -142,7 +144,9 @@ class Certificates:
         )
 
     def _configuration(self) -> "grpc.ServerCertificateConfiguration":
-        key, chain, roots = (file.read_bytes() for file in self._files)
+        key, chain, roots = (file.read_bytes() for file in self._files[:3])
+        before = self._files[3]
+        roots += in_time(before.read_bytes()) if before.exists() else b""
         return grpc.ssl_server_certificate_configuration([(key, chain)], roots)
 
     def _renewed(self) -> "grpc.ServerCertificateConfiguration | None":
@@ -155,7 +159,7 @@ class Certificates:
             if not self._fit():
                 return None
             found = self._configuration()
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, ConfigError):
             return None
         self._read = changed
         return found

@@ -88,6 +88,10 @@ class Holder:
                 self._book = self.keys.begin()
             return self._book
 
+    def tidy(self) -> None:
+        """Delete keys of weeks that are over; to be called every hour, also where nobody asks."""
+        self.keys.tidy()
+
     def close(self) -> None:
         """Close what is open."""
         with self._lock:
@@ -208,19 +212,16 @@ class Holder:
         self.book.mark_entered(id)
 
     def _refuse(self, error: Exception, asker: str, seen: "_Seen") -> str:
-        if not isinstance(error, Refused):
-            passes = isinstance(error, AwayError | StoreError | LaterError | OSError)
-            code = "later" if passes else "internal"
-            with contextlib.suppress(Exception):
-                self._first.store.log_error("", ACTION, error)
-            error = Refused(
-                code, "a question about scores could not be answered; the line before this one says why"
-            )
+        code = "internal"
+        if isinstance(error, Refused):
+            code = error.code
+        elif isinstance(error, AwayError | StoreError | LaterError | OSError):
+            code = "later"
         with contextlib.suppress(Exception):
             setting = self._now
             entries = Entries(self._first) if setting is None else setting.entries
-            self.noting.refused(self._first, entries, error, asker, seen.study, known=seen.known)
-        return error.code
+            self.noting.refused(self._first, entries, error, code, asker, seen.study, known=seen.known)
+        return code
 
     @contextlib.contextmanager
     def _flight(self, id: str) -> Iterator[None]:

@@ -79,6 +79,7 @@ class ServingKeys:
         self._signed: tuple[str, bytes, SignedKey] | None = None
         self._lock = threading.Lock()
         self._begun = False
+        self._allowed: tuple[str, ...] = ()
 
     def begin(self) -> Book:
         """The institution's book; keys of an earlier one, or of before the machine was started, are dropped."""
@@ -103,8 +104,9 @@ class ServingKeys:
             # Also where this process never answers: another one of this institution may.
             self.begin().close()
         with self._lock:
-            if epoch not in self._kept:
+            if allowed != self._allowed:
                 self._forget(allowed)
+            if epoch not in self._kept:
                 self._kept[epoch] = self._load(epoch)
             return self._kept[epoch]
 
@@ -127,6 +129,7 @@ class ServingKeys:
             self._forget(accepted(self.clock()))
 
     def _forget(self, allowed: Sequence[str]) -> None:
+        self._allowed = tuple(allowed)
         for epoch in set(self._kept) - set(allowed):
             del self._kept[epoch]
         self._signed = None

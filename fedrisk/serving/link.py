@@ -155,12 +155,23 @@ class Attending:
                 # Nobody waits any more: nothing is looked up, counted or charged.
                 _note(rules.LATE)
                 return
+            began = time.monotonic()
             try:
                 reply = self._answering.answer(part.asker, part.id, part.model, part.envelope)
             except Exception as error:
                 # The relay gets a word, whatever it was.
                 log.error("an answer failed: %s", type(error).__name__, extra={"event": "failed"})
                 reply = Reply("internal")
+            log.info(
+                "a question was answered",
+                extra={
+                    "event": "question",
+                    "peer": part.asker,
+                    "seconds": time.monotonic() - began,
+                    "bytes": len(part.envelope) + len(reply.envelope),
+                    "code": reply.code,
+                },
+            )
             self._send(part, reply)
         finally:
             self._places.release()

@@ -18,7 +18,7 @@ from typing import Any, Final
 from fedrisk.audit.entry import check_text
 from fedrisk.audit.log import AuditLog
 from fedrisk.clients.node import Node
-from fedrisk.errors import ConfigError, FedriskError
+from fedrisk.errors import ConfigError
 
 ACTION: Final = "serve"
 """Action of all these entries."""
@@ -104,10 +104,17 @@ class Noting:
             _log.debug("rows refused", extra={"event": "refused", "code": code})
 
     def refused(
-        self, node: Node, entries: Entries, error: FedriskError, asker: str, study: str, *, known: bool
+        self,
+        node: Node,
+        entries: Entries,
+        error: Exception,
+        code: str,
+        asker: str,
+        study: str,
+        *,
+        known: bool,
     ) -> None:
-        """A question was refused; never raises. known: whether it is certain that the asker sent it."""
-        code = error.code
+        """A question was refused, by an error with this code; known: whether it is certain that the asker sent it."""
         with self._lock:
             self.counts[code] += 1
             minute = int(time.monotonic() // 60)

@@ -55,7 +55,9 @@ def card_of(holders: Sequence[str]) -> str:
     ).to_json()
 
 
-def part_of(name: str, holders: Sequence[str], banks: Sequence[str] = ("bank",), **changes: Any) -> ModelPart:
+def part_of(
+    name: str, holders: Sequence[str], banks: Sequence[str] = ("bank",), /, **changes: Any
+) -> ModelPart:
     said: dict[str, Any] = {
         "model": MODEL,
         "kind": "scorecard",
@@ -97,6 +99,7 @@ class Consortium:
         nodes = {name: Node.open(path) for name, path in self.paths.items()}
         keys = {name: node.store.identity.public for name, node in nodes.items()}
         for name, node in nodes.items():
+            _ = node.ledger
             node.store.pin(bytes(32), {n: key for n, key in keys.items() if n != name})
             self.put(part_of(name, self.holders, self.banks))
             self.set_state(name, "approved")
