@@ -180,9 +180,8 @@ def _show(answers: "list[Asked]", part: "ModelPart") -> None:
 
     measure: Measure = measure_of(part)
     unit = f" ({measure.unit})" if measure.unit else ""
-    table = plain_table(
-        f"{measure.name}: {measure.meaning}{unit}", "row", "value", KNOWN[measure.kind], "", right=("value",)
-    )
+    tell(f"{measure.name}: {measure.meaning}{unit}")
+    table = plain_table("", "row", "value", KNOWN[measure.kind], "", right=("value",))
     for answer in answers:
         value = "–" if answer.value is None else f"{answer.value:,.10g}"
         known = "–" if answer.known is None else str(answer.known)

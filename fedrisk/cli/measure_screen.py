@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
-from fedrisk.cli.output import note, out, plain_table
+from fedrisk.cli.output import note, out, plain_table, tell
 
 if TYPE_CHECKING:
     from fedrisk.models.model_part import ModelPart
@@ -46,7 +46,8 @@ def show_measure(measure: "Measure", part: "ModelPart", state: str) -> None:
     """One measure as a table with what it tells."""
     unit = f", in {measure.unit}" if measure.unit else ""
     title = f"{measure.name}, version {part.version} ({part.model}), {state}: {measure.meaning}{unit}"
-    table = plain_table(title, "member", "gives", "numbers", "at most", right=("numbers", "at most"))
+    tell(title)
+    table = plain_table("", "member", "gives", "numbers", "at most", right=("numbers", "at most"))
     for term in measure.terms:
         low, high = measure.steps_of(term.member)
         bits = f"{measure.bits_of(term.member):.1f} bits"

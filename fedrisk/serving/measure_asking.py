@@ -9,7 +9,7 @@ import numpy as np
 
 from fedrisk.data.source import TableSource, read_texts
 from fedrisk.data.text import trim
-from fedrisk.errors import ConfigError, PolicyError
+from fedrisk.errors import ConfigError, PolicyError, ProtocolError
 from fedrisk.models.model_part import ModelPart
 from fedrisk.serving.asking import Asking
 from fedrisk.serving.batch_list import LONGEST_CONSENT, LONGEST_ID, ListFile, check_columns
@@ -83,10 +83,12 @@ def read_rows(
     rows = []
     for name, pairs in found.items():
         once = list(dict.fromkeys(pairs)) if related else pairs[:1]
-        check = np.zeros(len({i for i, _ in once}), np.int64)
-        check_rows(measure, check.tolist())
-        if len(check) != len(once):
+        if len({i for i, _ in once}) != len(once):
             raise ConfigError(f"{file}: an enterprise of a row has two consents; keep one")
+        try:
+            check_rows(measure, [0] * len(once))
+        except ProtocolError as error:
+            raise ConfigError(f"{file}: {error}") from None
         rows.append(Row(name, tuple(i for i, _ in once), tuple(t for _, t in once)))
     return rows
 
