@@ -88,7 +88,7 @@ class Stage:
     @property
     def token(self) -> Path:
         """File of the token by which the bank's loan system is known."""
-        return self.bank.folder / "home" / "institutions" / BANK / "serving" / "service.token"
+        return self.bank.folder / "node" / "service.token"
 
     @property
     def page(self) -> str:
