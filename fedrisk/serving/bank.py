@@ -65,7 +65,8 @@ class BankService:
     """The service of one bank. Safe to use from several threads; close it when no more is asked.
 
     node: of a bank; its file is read again when it changes. relay: through which its models' members are asked; None
-    where no model has any. asking, table: in place of those that follow from node and relay.
+    where no model has any. asking, table: in place of those that follow from node and relay. remember: whether answers
+    are kept in the bank's store, and challengers asked; a batch has a file for its answers.
     """
 
     def __init__(
@@ -76,12 +77,13 @@ class BankService:
         asking: Asks | None = None,
         table: Looked | None = None,
         seconds: float = SECONDS,
+        remember: bool = True,
     ) -> None:
         if node.institution.kind != "bank":
             raise ConfigError(
                 f"{node.name} is a {node.institution.kind} and scores nobody; a bank's node does. Name a bank's file"
             )
-        self._seconds, self._given_table = seconds, table
+        self._seconds, self._given_table, self._remember = seconds, table, remember
         self._asking: Any = asking or (None if relay is None else Asking(node, relay))
         self._answers = AnswerStore(node.store.path / FOLDER, node.institution.policy.serving.answers_days)
         self._gather, self._later, self._advice = Gatherer(), Later(), Table()
@@ -148,8 +150,9 @@ class BankService:
         answers = self._advised(
             setting, request, self._ask(setting, request, model, deployed_as, key=request.key)
         )
-        self._answers.keep(request, key, answers)
-        self._challenge(setting, request, key, model, answers)
+        if self._remember:
+            self._answers.keep(request, key, answers)
+            self._challenge(setting, request, key, model, answers)
         log.info(
             "scores were asked for",
             extra={
