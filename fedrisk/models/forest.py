@@ -141,7 +141,8 @@ class Forest:
     def _in_set(self, node: NDArray[np.int32], v: Floats, gone: NDArray[np.bool_]) -> NDArray[np.bool_]:
         code = np.where(gone | ~self.by_category[node], 0.0, v).astype(np.int64)
         word = self.bitsets[np.where(self.by_category[node], self.bits[node], 0), code >> 5]
-        return ((word >> (code & 31).astype(np.uint32)) & 1).astype(bool)
+        out: NDArray[np.bool_] = ((word >> (code & 31).astype(np.uint32)) & 1).astype(bool)
+        return out
 
     def _inputs(self, x: Mapping[str, Any], consortium: Any) -> Floats:
         """What each member's trees split, (members, n, columns)."""

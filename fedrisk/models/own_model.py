@@ -80,6 +80,12 @@ class OwnModel:
     best: str | None = None
     beside_holders: bool = True
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The bank's columns that its models take, besides those of the card."""
+        forests = (m for m in self.members.values() if isinstance(m, Forest))
+        return tuple(dict.fromkeys(c for m in forests for c in m.columns))
+
     def probability(
         self,
         card: Scorecard,
