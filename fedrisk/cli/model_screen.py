@@ -53,7 +53,8 @@ def about(node: "Node", part: "ModelPart", state: "State", against: Sequence[str
     """Everything that is shown of a model, as plain values. bits: most that a score tells of an enterprise."""
     columns = [
         {"column": b["column"], "kind": b["kind"], "bins": len(p), "least": min(p), "most": max(p)}
-        for b, p in zip(part.bins, part.points, strict=True)
+        | {"readable": part.readable[k] if k < len(part.readable) else None}
+        for k, (b, p) in enumerate(zip(part.bins, part.points, strict=True))
     ]
     serving = node.institution.policy.serving
     return {
@@ -85,10 +86,15 @@ def show(node: "Node", part: "ModelPart", state: "State", content: Mapping[str, 
     tell(f"answered by {', '.join(part.holders) or 'nobody else'}: always all of them together")
     if content["columns"]:
         title = f"points that columns of {node.name} give or take"
-        table = plain_table(title, "column", "kind", "bins", "least", "most", right=("bins", "least", "most"))
+        columns = ("column", "kind", "bins", "least", "most", "told")
+        table = plain_table(title, *columns, right=columns[2:])
         for row in content["columns"]:
-            table.add_row(*(str(row[k]) for k in ("column", "kind", "bins", "least", "most")))
+            told = "–" if row["readable"] is None else f"{row['readable']:.0%}"
+            table.add_row(*(str(row[k]) for k in columns[:-1]), told)
         out.print(table)
+        tell(
+            "told: how far from blindly (0 %) to surely (100 %) a score tells its bin, by the card's form alone"
+        )
     for line in _what_it_tells(part, content):
         tell(line)
     for change in content["history"]:
@@ -96,6 +102,8 @@ def show(node: "Node", part: "ModelPart", state: "State", content: Mapping[str, 
         by = f"rule {change['who']}" if change["by"] == "rule" else change["who"] or "?"
         why = f": {change['why']}" if change["why"] else ""
         tell(f"{change['time'][:16].replace('T', ' ')} {change['state']}{used} by {by}{why}")
+    for reason in content["by_form"]:
+        tell(f"look closely: {reason}", "yellow")
     for reason in content["against"]:
         tell(f"against approving it: {reason}", "red")
 

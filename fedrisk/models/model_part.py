@@ -43,6 +43,8 @@ class ModelPart(BaseModel):
         bins: of this holder's features, as `Bins.to_dict`. points: of each bin, on the scale of the card that is not
             calibrated. given: edges and values of what is given for a sum of points (models/given_points).
         values: most different values of the sum of all holders' points: a score tells log2 of it in bits at most.
+        readable: of each of this holder's features, how well its bin is guessed from a score by the form of the card
+            alone, 0 to 1 (models/readable).
         card, calibrated: of a bank, as JSON.
         measure: what is summed, for measures.
     """
@@ -67,6 +69,7 @@ class ModelPart(BaseModel):
     points: tuple[tuple[int, ...], ...] = ()
     given: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     values: Annotated[int, Field(ge=1)] | None = None
+    readable: tuple[float, ...] = ()
     card: str | None = None
     calibrated: str | None = None
     measure: dict[str, Any] | None = None
