@@ -162,7 +162,7 @@ class Institution(BaseModel):
             return None
         found = [self.folder / Path(expand(self.table.source)).expanduser()]
         for rule in self.encoders:
-            installed = self._installed(rule.name)
+            installed = self.installed_encoder(rule.name)
             if installed is not None:
                 found += [
                     installed,
@@ -228,7 +228,7 @@ class Institution(BaseModel):
 
         ConfigError where the file changed since in what it says of the histories, or the stored one is damaged.
         """
-        rule, file = self.encoder(name), self._installed(name)
+        rule, file = self.encoder(name), self.installed_encoder(name)
         if file is None:
             return None
         try:
@@ -270,10 +270,10 @@ class Institution(BaseModel):
                 raise PolicyError(
                     f"{self.name}: encoder {rule.name} was trained without privacy (study {model.about['study']}), "
                     "and outside research runs its columns may not enter a release; train it again with a finite "
-                    f"privacy.epsilon, or remove {self._installed(rule.name)}"
+                    f"privacy.epsilon, or remove {self.installed_encoder(rule.name)}"
                 )
 
-    def _installed(self, name: str) -> Path | None:
+    def installed_encoder(self, name: str) -> Path | None:
         """File of the encoder that is used: a private one where there is one, else that of a research run."""
         files = (self._encoder_file(name), self._research_file(name))
         return next((file for file in files if file.is_file()), None)

@@ -15,7 +15,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,22 +24,31 @@ from sim_institutions.files import institution, study, write
 from sim_institutions.institutions import Office, offices
 from sim_institutions.postgresql import Server, Unavailable, running
 from sim_institutions.processes import Failed, Machine, Service, answers, free_ports, wait_until
-from sim_institutions.profiles import CITY, PROFILES
+from sim_institutions.profiles import CITY, PROFILES, Profile
 
 BANK, TAX, POWER = "city_bank", "tax_office", "power_utility"
 MEMBERS = (BANK, TAX, POWER)
 PROFILE = dataclasses.replace(PROFILES["demo"], banks=(CITY,), holders=(TAX, POWER))
-STANDING = """
+
+
+def standing(*counterparties: str) -> str:
+    """A rule for an institution's file, by which it agrees beforehand to studies like this one with these others."""
+    return f"""
 [[policy.standing]]
 study = "demo*"
 recipe = "scorecard"
 purpose = "credit_scoring"
-counterparties = ["city_bank", "power_utility"]
+counterparties = {json.dumps(counterparties)}
 max_epsilon = 1.0
 every = "28d"
 until = 2030-12-31
 """
-"""The tax office agrees beforehand to studies like this one; the two others decide by hand."""
+
+
+MADE = ".made-by-make-consortium"
+
+RULES = {TAX: standing(BANK, POWER)}
+"""The tax office agrees beforehand; the two others decide by hand."""
 
 
 class Screen:
@@ -73,34 +82,37 @@ class Screen:
 
 @dataclass
 class Consortium:
-    """An operator's machine and one for each member. Make it with `built`, which also ends what it started."""
+    """An operator's machine and one for each member. Make it with `built`, which also ends what it started.
+
+    files: of the institutions, by name. ports: by what listens there; those that are not given are chosen.
+    """
 
     folder: Path
     screen: Screen
     files: dict[str, Path]
+    ports: dict[str, int] = field(default_factory=dict)
     hub: Machine = field(init=False)
     members: dict[str, Machine] = field(init=False)
-    ports: dict[str, int] = field(init=False)
     serving: dict[str, Service] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.hub = Machine("operator", self.folder / "operator", show=self.screen.command)
         self.members = {n: Machine(n, self.folder / n, show=self.screen.command) for n in self.files}
-        wanted = ["public", "operator", *self.files]
-        self.ports = dict(zip(wanted, free_ports(len(wanted)), strict=True))
+        wanted = [name for name in ("public", "operator", *self.files) if name not in self.ports]
+        self.ports |= dict(zip(wanted, free_ports(len(wanted)), strict=True))
 
     @property
     def machines(self) -> dict[str, Machine]:
         """All machines by name."""
         return {"operator": self.hub, **self.members}
 
-    def make_hub(self, name: str = "Pilot") -> None:
+    def make_hub(self, name: str = "Pilot", *options: str) -> None:
         """The operator makes the hub's folder: authority, certificate, identity, an empty roster."""
         address = f"127.0.0.1:{self.ports['public']}"
         done = self.hub.run(
             *("hub", "init", "hub", f"--name={name}", f"--address={address}", f"--listen={address}"),
-            f"--health={self.ports['operator']}",
+            *(f"--health={self.ports['operator']}", *options),
         )
         self.screen.said(done.out, most=2)
 
@@ -112,14 +124,14 @@ class Consortium:
         """Start a member's node, and wait until it is connected."""
         return self._serve(self.members[name], "node", "node")
 
-    def join(self, name: str, role: str) -> None:
+    def join(self, name: str, role: str, *options: str) -> None:
         """Invitation, both sides' words compared as if over the telephone, admission."""
         member, kit, request = self.members[name], f"{name}.kit.json", f"{name}.request.json"
         said = self.hub.run("hub", "invite", "hub", name, f"--role={role}").out
         self.carry(kit, self.hub, member)
         made = member.run(
             *("node", "init", "node", kit, f"--institution={self.files[name]}"),
-            *(f"--words={words_in(said, 'of the hub')}", f"--health={self.ports[name]}"),
+            *(f"--words={words_in(said, 'of the hub')}", f"--health={self.ports[name]}", *options),
         )
         self.screen.said(made.out, most=1)
         self.carry(request, member, self.hub)
@@ -163,9 +175,14 @@ def words_in(text: str, whose: str) -> str:
 
 
 @contextlib.contextmanager
-def built(folder: Path, files: dict[str, Path], screen: Screen | None = None) -> Iterator[Consortium]:
+def built(
+    folder: Path,
+    files: dict[str, Path],
+    screen: Screen | None = None,
+    ports: Mapping[str, int] | None = None,
+) -> Iterator[Consortium]:
     """A consortium whose processes end with the block, whatever happens in it."""
-    consortium = Consortium(folder, screen or Screen(quiet=True), files)
+    consortium = Consortium(folder, screen or Screen(quiet=True), files, dict(ports or {}))
     try:
         yield consortium
     finally:
@@ -173,15 +190,24 @@ def built(folder: Path, files: dict[str, Path], screen: Screen | None = None) ->
 
 
 def prepare(
-    folder: Path, enterprises: int, seed: int, database: Server | None, *, research: bool = False
+    folder: Path,
+    enterprises: int,
+    seed: int,
+    database: Server | None,
+    *,
+    research: bool = False,
+    profile: Profile = PROFILE,
+    rules: Mapping[str, str] = RULES,
 ) -> Path:
     """Simulate the province, and put each member's table and file on its own machine; the study file of the operator.
 
-    database: gets the bank's table, in place of a Parquet file.
+    database: gets the bank's table, in place of a Parquet file. profile: with the members. rules: what is added to
+    institutions' files, by name.
     """
     province = folder / "province"
     rows = write(enterprises, seed, province, research=research)
-    for office in offices(PROFILE):
+    members = offices(profile)
+    for office in members:
         home = folder / office.name
         home.mkdir(parents=True, exist_ok=True)
         table = province / "data" / f"{office.name}.parquet"
@@ -190,11 +216,12 @@ def prepare(
         else:
             source = {"source": f"{office.name}.parquet"}
             shutil.copyfile(table, home / f"{office.name}.parquet")
-        text = _file_of(office, source, research)
+        text = _file_of(office, source, research) + rules.get(office.name, "")
         (home / "institution.toml").write_text(text, encoding="utf-8")
     operator = folder / "operator"
     operator.mkdir(exist_ok=True)
-    text = study(PROFILE, round(rows[BANK] / PROFILE.borrowers), max(rows[name] for name in MEMBERS))
+    largest = max(rows[office.name] for office in members)
+    text = study(profile, round(rows[BANK] / profile.borrowers), largest)
     (operator / "study.toml").write_text(text, encoding="utf-8")
     shutil.rmtree(province)
     return operator / "study.toml"
@@ -202,9 +229,7 @@ def prepare(
 
 def _file_of(office: Office, source: dict[str, Any], research: bool) -> str:
     """The institution's file; without the encoder's histories, which stay where they were simulated."""
-    plain = dataclasses.replace(office, series=())
-    text = institution(plain, source, research=research)
-    return text + (STANDING if office.name == TAX else "")
+    return institution(dataclasses.replace(office, series=()), source, research=research)
 
 
 def into_database(table: Path, database: Server, home: Path) -> dict[str, Any]:
@@ -332,17 +357,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--enterprises", type=int, default=8_000)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args(arguments)
-    folder = given.out.resolve()
-    if folder.exists() and not (folder / ".made-by-make-consortium").exists() and any(folder.iterdir()):
+    folder = own_folder(parser, given.out, MADE, anew=True)
+    return in_order(lambda: show_all(folder, given.enterprises, given.seed, Screen()))
+
+
+def own_folder(parser: argparse.ArgumentParser, out: Path, mark: str, *, anew: bool) -> Path:
+    """The folder of a demonstration, which it alone writes to; made anew where it is asked for, or not there.
+
+    mark: name of a file by which the folder is known to be the demonstration's own.
+    """
+    folder = out.resolve()
+    if folder.exists() and not (folder / mark).exists() and any(folder.iterdir()):
         parser.error(f"{folder} holds something else; choose another --out")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
-    (folder / ".made-by-make-consortium").touch()
+    if anew:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder / mark).touch()
+    return folder
+
+
+def in_order(show: Callable[[], object]) -> int:
+    """Run a demonstration to its end, or until it is stopped; its exit code."""
     # Whoever ends this script otherwise than by Ctrl-C wants the same: everything stopped.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
-        show_all(folder, given.enterprises, given.seed, Screen())
+        show()
     except KeyboardInterrupt:
         print("\nstopped by hand; everything that was started has been stopped", file=sys.stderr)
         return 130

@@ -153,15 +153,32 @@ class Machine:
             )
         return done
 
-    def start(self, *words: object) -> Service:
-        """Start ``fedrisk WORDS``, which stays; it ends with this process at the latest."""
-        command = [str(w) for w in words]
+    def shell(self, line: str, *, timeout: float = 60.0) -> Done:
+        """Run a line of shell to its end, for commands that are not fedrisk's; Failed where it fails."""
         if self.show is not None:
-            self.show(self, "fedrisk " + shlex.join(command) + " &")
+            self.show(self, line)
+        made = subprocess.run(
+            ["/bin/sh", "-c", line],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        if made.returncode:
+            raise Failed(f"{self.name}: {line}\n{made.stderr.strip()}", made.returncode, made.stderr)
+        return Done(made.returncode, made.stdout, made.stderr)
+
+    def start(self, *words: object, program: Sequence[str] = ()) -> Service:
+        """Start ``fedrisk WORDS``, or another program, which stays; it ends with this process at the latest."""
+        command = [str(w) for w in words]
+        name = shlex.join(["python", *program[1:]]) if program else "fedrisk"
+        if self.show is not None:
+            self.show(self, f"{name} {shlex.join(command)} &")
         screen = self.folder / f"screen-{len(self.services)}.txt"
         with screen.open("wb") as handle:
             process = subprocess.Popen(
-                [*PROGRAM, *command],
+                [*(program or PROGRAM), *command],
                 cwd=self.folder,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -171,7 +188,7 @@ class Machine:
                 start_new_session=True,
                 preexec_fn=die_with_parent,
             )
-        service = Service(f"{self.name}: fedrisk {shlex.join(command)}", command, process, screen)
+        service = Service(f"{self.name}: {name} {shlex.join(command)}", command, process, screen)
         self.services.append(service)
         return service
 

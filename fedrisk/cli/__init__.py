@@ -17,11 +17,13 @@ import typer
 from fedrisk.cli import (
     hub_check,
     hub_members,
+    hub_scoring,
     hub_serve,
     keys,
     node_check,
     node_join,
     node_proposals,
+    node_scoring,
     node_serve,
     study,
     usage,
@@ -70,7 +72,17 @@ for _command in (
 ):
     app.command()(_command)
 # Commands of a group in files of their own are there once these are imported.
-_ = (hub_check, hub_members, hub_serve, node_check, node_join, node_proposals, node_serve)
+_ = (
+    hub_check,
+    hub_members,
+    hub_scoring,
+    hub_serve,
+    node_check,
+    node_join,
+    node_proposals,
+    node_scoring,
+    node_serve,
+)
 app.add_typer(init_app, name="init")
 app.add_typer(dictionary_app, name="dictionary")
 app.add_typer(runs_app, name="runs")

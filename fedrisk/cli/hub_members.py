@@ -45,11 +45,33 @@ def hub_init(
     health: Annotated[
         int | None, typer.Option("--health", help="Loopback port of health and metrics, for example 9492.")
     ] = None,
+    scoring: Annotated[
+        str | None,
+        typer.Option(
+            "--scoring",
+            help="HOST:PORT under which nodes reach the relay of scores; none without it. Example: "
+            "hub.example.org:9491.",
+        ),
+    ] = None,
+    scoring_listen: Annotated[
+        str | None,
+        typer.Option(
+            "--scoring-listen",
+            help="HOST:PORT to listen on for scores; default: all addresses. Example: 10.0.0.5:9491.",
+        ),
+    ] = None,
 ) -> None:
     """Make a hub's folder: its certificate authority, certificate, identity, and an empty roster."""
     from fedrisk.server.membership import make_hub, words_of_hub
 
-    given = {"name": name, "address": address, "listen": listen, "health": health}
+    given = {
+        "name": name,
+        "address": address,
+        "listen": listen,
+        "health": health,
+        "scoring": scoring,
+        "scoring_listen": scoring_listen,
+    }
     home = make_hub(hub, {key: value for key, value in given.items() if value is not None})
     tell(f"hub of {home.name}: {home.path}")
     tell(f"words of the hub: {words_of_hub(home)}")

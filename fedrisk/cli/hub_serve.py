@@ -48,6 +48,13 @@ def _say_who(home: "HubHome", until: str) -> None:
         f"hub of {home.name} serves; stop it with Ctrl-C or SIGTERM",
         f"  for nodes, public: {home.listen} (TLS, certificate until {until}), known to nodes as {home.address}; "
         "registered nodes alone, nine paths, everything else is 404",
+        *(
+            [
+                f"  for scores: {home.scoring_listen}, known to nodes as {home.scoring}; members' certificates alone"
+            ]
+            if home.scoring is not None
+            else []
+        ),
         f"  for this hub's own commands: {home.path / 'control.sock'}, this user alone",
         f"  health and figures: {health}",
     ):
@@ -58,10 +65,11 @@ def _say_who(home: "HubHome", until: str) -> None:
 def work(hub: HubFolder) -> None:
     """Do the hub's work: ask members, run studies. `hub serve` starts this by itself; it serves nothing."""
     from fedrisk.deploy import health, logs
+    from fedrisk.deploy.children import until_orphaned
     from fedrisk.deploy.hub_home import HubHome
     from fedrisk.engine.hub_figures import FIGURES
     from fedrisk.engine.hub_serve import alone
-    from fedrisk.engine.hub_work import Work, until_orphaned
+    from fedrisk.engine.hub_work import Work
 
     home, stop = HubHome.load(hub), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -45,6 +45,17 @@ def node_init(
     health: Annotated[
         int | None, typer.Option("--health", help="Loopback port of health and metrics, for example 9493.")
     ] = None,
+    service: Annotated[
+        int | None,
+        typer.Option(
+            "--service",
+            help="At a bank: loopback port of scores for its loan system, HTTP, for example 9485.",
+        ),
+    ] = None,
+    service_grpc: Annotated[
+        int | None,
+        typer.Option("--service-grpc", help="At a bank: the same over gRPC, for example 9486."),
+    ] = None,
 ) -> None:
     """Make a node's folder with its keys, and the request to send to the hub; no private key leaves this machine."""
     from fedrisk.cli.compared import compare
@@ -55,7 +66,9 @@ def node_init(
     invitation = Kit.read(kit)
     invitation.verify()
     compare(f"the hub of {invitation.consortium}", invitation.hub_words, words, yes=yes)
-    home, request = join(invitation, institution, node, health=health)
+    ports = {"service": service, "service_grpc": service_grpc}
+    given = {key: port for key, port in ports.items() if port is not None}
+    home, request = join(invitation, institution, node, health=health, service=given)
     file = to or Path(f"{request.name}.request.json")
     write_atomic(file, request.to_bytes())
     tell(f"words of this request: {request.words}")

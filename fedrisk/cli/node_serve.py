@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -27,6 +28,15 @@ PATIENCE, ONCE = 120.0, 15.0
 """Seconds for which a hub that is away is waited for: by a node that never reached it, and with --once."""
 
 
+SCORING_PAUSE = 4.0
+"""Longest pause before the process that serves scores is started again: somebody waits at the counter."""
+
+
+def scoring_command(home: "NodeHome") -> list[str]:
+    """The command of the process that serves scores."""
+    return [sys.executable, "-m", "fedrisk.cli", "node", "scoring", str(home.path), "--supervised"]
+
+
 @node_app.command("serve")
 def node_serve(
     node: NodeFolder,
@@ -44,15 +54,22 @@ def node_serve(
     """
     from fedrisk.cli.node_watch import watching
     from fedrisk.clients.node import Node
+    from fedrisk.deploy.children import beside
     from fedrisk.deploy.node_home import NodeHome
     from fedrisk.deploy.serving import serving
 
     home = NodeHome.load(node)
     layout.NODE.open(home.path)
     institution = Node.open(home.institution)
-    _of_this_folder(institution, home)
+    of_this_folder(institution, home)
     _start_log(home)
-    with serving(home.path) as status, _stopping() as stop, watching(home) as watch:
+    command = None if home.scoring is None or once else scoring_command(home)
+    with (
+        serving(home.path) as status,
+        stopping() as stop,
+        watching(home) as watch,
+        beside(command, what="scoring", longest=SCORING_PAUSE),
+    ):
         status.say(name=institution.name, hub=home.hub)
         served = _serve(home, status, watch, stop, once)
     note(f"{institution.name} has ended; {served} messages were served")
@@ -102,7 +119,7 @@ def _fleet(home: "NodeHome") -> "Fleet":
     return Fleet(hub=home.hub, ca=home.ca, key=home.key, claim=home.claim)
 
 
-def _of_this_folder(institution: "Node", home: "NodeHome") -> None:
+def of_this_folder(institution: "Node", home: "NodeHome") -> None:
     """ConfigError where the institution's store belongs to another node: one institution has one node and one hub."""
     from fedrisk.clients.joining import deployment_of
 
@@ -133,7 +150,7 @@ def _tell_news(state: "LinkState", status: "Status") -> None:
 
 
 @contextlib.contextmanager
-def _stopping() -> Iterator[threading.Event]:
+def stopping() -> Iterator[threading.Event]:
     """An event that is set by the first SIGTERM, SIGINT or SIGHUP; the second raises KeyboardInterrupt."""
     stop = threading.Event()
 

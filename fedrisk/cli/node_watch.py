@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fedrisk.deploy import notify
-from fedrisk.deploy.health import Health, served
+from fedrisk.deploy.health import FIGURES, Health, served
 from fedrisk.errors import FedriskError
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ class NodeWatch:
 def watching(home: "NodeHome") -> Iterator[NodeWatch]:
     """Watch a node while the block runs; figures are on its health port, if any. ConfigError: the port is taken."""
     watch = NodeWatch(home)
-    watch.health.follow()
+    # The process that serves scores sends what it did.
+    watch.health.follow(home.path / FIGURES)
     with served(watch.health, home.health):
         watch._thread.start()
         try:

@@ -5,6 +5,7 @@ Flower knows the node in the node's folder.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,11 +52,13 @@ def join(
     folder: Path | None = None,
     *,
     health: int | None = None,
+    service: Mapping[str, int] | None = None,
 ) -> tuple[NodeHome, Request]:
     """Make a node's folder with its keys, and the request that answers the kit.
 
     folder: by default ``nodes/NAME`` beside the stores of FEDRISK_HOME. A folder that was made for the same hub before
-    keeps its keys and gets a request for the new kit.
+    keeps its keys and gets a request for the new kit. service: ports of a bank's own service, by their keys in
+    node.toml.
 
     Raises:
         EnvelopeError: the kit is not as its hub signed it, or the store knows another hub.
@@ -68,7 +71,7 @@ def join(
     _check_one_consortium(kit, institution)
     node = Node.open(institution_file)
     place = folder or institution.store_path.parent.parent / "nodes" / institution.name
-    home = _home(kit, place, institution_file, health)
+    home = _home(kit, place, institution_file, health, service)
     with node.store.one_at_a_time():
         identity = node.store.identity
         # Made before the first pin: from then on a ledger that is not there is a lost one.
@@ -112,11 +115,23 @@ def _check_one_consortium(kit: Kit, institution: Institution) -> None:
         )
 
 
-def _home(kit: Kit, folder: Path, institution_file: Path, health: int | None) -> NodeHome:
+def _home(
+    kit: Kit,
+    folder: Path,
+    institution_file: Path,
+    health: int | None,
+    service: Mapping[str, int] | None,
+) -> NodeHome:
     """The node's folder, made or, where it is of the same hub, as it is."""
     path = resolved(str(folder), what="node's folder", base=Path.cwd())
     if not (path / FILE).exists():
-        settings = {"hub": kit.address, "institution": str(institution_file.resolve()), "health": health}
+        settings = {
+            "hub": kit.address,
+            "institution": str(institution_file.resolve()),
+            "health": health,
+            "scoring": kit.scoring,
+            **(service or {}),
+        }
         return NodeHome.create(path, settings)
     home = NodeHome.load(path)
     known = home.path / "kit.json"

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from fedrisk.audit.entry import ROSTER_ACCEPTED
+from fedrisk.clients import certificates
 from fedrisk.clients.joining import deployment_of, next_node_key, own_keys, take_next_node_key
 from fedrisk.clients.node import Node
 from fedrisk.clients.store.attempt_store import Begun
@@ -36,10 +37,14 @@ MOST_EPOCHS = 200
 
 
 class Told(Body):
-    """Epochs that the hub tells: the newest, and those before it that the node said it lacks, oldest first."""
+    """Epochs that the hub tells: the newest, and those before it that the node said it lacks, oldest first.
+
+    certificate: for the node's key, where it said that it holds none for long; hubs of earlier versions send none.
+    """
 
     roster: dict[str, Any]
     earlier: Annotated[list[dict[str, Any]], Field(max_length=MOST_EPOCHS)] = Field(default_factory=list)
+    certificate: Annotated[str, Field(min_length=1, max_length=4000)] | None = None
 
 
 class _Pending(Form):
@@ -133,7 +138,8 @@ class Rosters:
 def told(node: Node, request: Payload) -> Payload:
     """Action ``roster``: epochs of the roster -> the accepted epoch, the last pending one, the first that it lacks.
 
-    And what this version speaks, since the roster says what was spoken when the institution joined.
+    And what this version speaks, since the roster says what was spoken when the institution joined; and which key and
+    certificate the node has for scores, which hubs of earlier versions pass over.
 
     EnvelopeError where one is not the hub's, or does not follow what is here. Nothing of the message is kept then.
     """
@@ -141,12 +147,15 @@ def told(node: Node, request: Payload) -> Payload:
     newest = Roster.from_dict(request.get("roster"))
     earlier = [Roster.from_dict(plain) for plain in request.body.get("earlier") or ()]
     lacks = receive(node, rosters, [*earlier, newest])
+    if certificate := request.body.get("certificate"):
+        certificates.take(node, rosters.home, str(certificate))
     accepted, pending = rosters.accepted, rosters.pending
     return Payload(
         {
             "accepted": 0 if accepted is None else accepted.epoch,
             "pending": pending[-1].epoch if pending else None,
             "lacks": lacks,
+            "certificate": certificates.held(node, rosters.home),
             **Spoken.here().to_dict(),
         }
     )

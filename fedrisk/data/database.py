@@ -65,12 +65,18 @@ def opened_query(url: str | sqlalchemy.URL, query: str) -> Iterator[tuple[list[s
         DataError: the driver is not installed, or the URL is none. What the driver says may quote the password.
         sqlalchemy.exc.SQLAlchemyError: the database refuses.
     """
-    with _engine(url).connect() as connection:
+    with engine_of(url).connect() as connection:
         streamed = connection.execution_options(stream_results=True)
-        # A colon is a part of the query, never the beginning of a parameter; queries from before escaped it themselves.
-        escaped = query.replace("\\:", ":").replace(":", "\\:")
-        result = streamed.execute(sqlalchemy.text(escaped))
+        result = streamed.execute(sqlalchemy.text(escaped(query)))
         yield list(result.keys()), result
+
+
+def escaped(query: str) -> str:
+    """A query in which a colon is a part of it, never the beginning of a parameter.
+
+    Queries from before escaped it themselves.
+    """
+    return query.replace("\\:", ":").replace(":", "\\:")
 
 
 def failure(error: sqlalchemy.exc.SQLAlchemyError) -> str:
@@ -97,9 +103,10 @@ def away(error: sqlalchemy.exc.SQLAlchemyError) -> bool:
     return isinstance(error, kinds) and re.search(_AWAY, f"{cause}".lower()) is not None
 
 
-def _engine(url: str | sqlalchemy.URL) -> sqlalchemy.Engine:
+def engine_of(url: str | sqlalchemy.URL, **how: Any) -> sqlalchemy.Engine:
+    """An engine; DataError where the driver is not installed, or the URL is none."""
     try:
-        return sqlalchemy.create_engine(url)
+        return sqlalchemy.create_engine(url, **how)
     except ImportError as error:
         reason = f"cannot be read: the driver {error.name} of this database is not installed; pip install {error.name}"
     except ValueError:
@@ -134,7 +141,10 @@ def query_blocks(
 
 
 def column_of(name: str, values: list[Any], mark: str) -> Any:
-    """One type for all values where they have one; else text, as a database without fixed types gives."""
+    """One type for all values where they have one; else text, as a database without fixed types gives.
+
+    DataError where a value has no text.
+    """
     kinds = set(map(type, values)) - {type(None)}
     if kinds <= {str}:
         return pa.array(values, pa.string())

@@ -10,9 +10,10 @@
 done (else one waits). /metrics is on a registry of its own.
 
 What was done need not be told twice: :meth:`Health.follow` listens to the logger "fedrisk" and counts the events
-``exchange`` (hub) and ``served`` (node): ``action``, ``seconds`` and ``bytes`` (sent), ``received`` with ``bytes``, and
-whatever has a ``code`` (a refusal). A child process, as a study's, sends its events with :func:`forward` to the process
-that serves the figures, by a datagram socket in the hub's folder (``health.follow(home.path / "health.sock")``). Call
+``exchange`` (hub) and ``served`` (node): ``action``, ``seconds`` and ``bytes`` (sent), ``received`` with ``bytes``,
+``question`` (about scores) with ``seconds`` and ``code``, ``attends`` and ``left`` with ``peer`` (the relay of scores),
+and whatever else has a ``code`` (a refusal). A child process, as a study's, sends its events with :func:`forward` to
+the process that serves the figures, by a datagram socket in the folder (``health.follow(home.path / FIGURES)``). Call
 ``logs.start`` first: it sets the level from which on events are made.
 
 The hub's figures say what its operator sees anyway: sizes, times, codes, who is connected. What is left of a privacy
@@ -42,11 +43,36 @@ from fedrisk.errors import ConfigError
 PATIENCE: Final = 120.0
 """Seconds without a beat after which a process counts as stuck; the units' WatchdogSec."""
 
+FIGURES: Final = "health.sock"
+"""Datagram socket in a folder, to which the processes beside the one that serves the figures send what they did."""
+
+QUESTION_SECONDS: Final = (
+    0.005,
+    0.01,
+    0.02,
+    0.03,
+    0.04,
+    0.06,
+    0.08,
+    0.1,
+    0.15,
+    0.2,
+    0.4,
+    0.8,
+    2,
+    5,
+    10,
+    30,
+    60,
+)
+"""Upper ends of the histogram of questions about scores, in seconds."""
+
 SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600)
 """Upper ends of the histogram of exchanges, in seconds."""
 
 _WORD = re.compile(r"[a-z][a-z_]{0,39}")
 _NAME = re.compile(r"[\w.-]{1,80}")
+_COUNTED = ("event", "action", "peer", "seconds", "bytes", "code")
 _MOST_LABELS = 200
 _DATAGRAM = 4096
 
@@ -76,6 +102,18 @@ class Health:
         self._bytes = Counter("fedrisk_bytes", "Bytes of messages", ["direction"], registry=r)
         self._refusals = Counter("fedrisk_refusals", "Refused messages by code", ["code"], registry=r)
         self._last = Gauge("fedrisk_last_message_timestamp", "When the last message was answered", registry=r)
+        self._questions = Counter(
+            "fedrisk_questions",
+            "Questions about scores by code, ok where all was answered",
+            ["code"],
+            registry=r,
+        )
+        self._waited = Histogram(
+            "fedrisk_question_seconds",
+            "Time of a question about scores",
+            registry=r,
+            buckets=QUESTION_SECONDS,
+        )
         self._skew = Gauge(
             "fedrisk_clock_skew_seconds", "Seconds by which this clock is ahead of the hub's", registry=r
         )
@@ -95,6 +133,16 @@ class Health:
         )
         self._online = (
             Gauge("fedrisk_node_online", "Whether a node is connected", ["name"], registry=r)
+            if part == "hub"
+            else None
+        )
+        self._attending = (
+            Gauge(
+                "fedrisk_scoring_online",
+                "Whether a member attends at the relay of scores",
+                ["name"],
+                registry=r,
+            )
             if part == "hub"
             else None
         )
@@ -124,6 +172,17 @@ class Health:
     def refusal(self, code: str) -> None:
         """A message was refused, here or by an institution, with this code."""
         self._refusals.labels(self._label(code)).inc()
+
+    def question(self, code: str, seconds: float) -> None:
+        """A question about scores, relayed (hub) or answered (node). code: why an answer is missing, else empty."""
+        self._questions.labels(self._label(code or "ok")).inc()
+        self._waited.observe(seconds)
+        self._last.set(time.time())
+
+    def attends(self, name: str, there: bool) -> None:
+        """Whether a member is at the relay of scores now. Nothing at a node."""
+        if self._attending is not None and _NAME.fullmatch(name):
+            self._attending.labels(name).set(there)
 
     def clock_skew(self, seconds: float) -> None:
         """By how many seconds this machine's clock is ahead of the hub's."""
@@ -168,12 +227,25 @@ class Health:
         """Count one event, as a log line has it; what is not as it must be is passed over."""
         name, action, seconds = event.get("event"), event.get("action"), event.get("seconds")
         size, code = event.get("bytes"), event.get("code")
+        if name in ("question", "attends", "left", "scoring_begins"):
+            self._of_scores(event)
+            return
         if name in ("exchange", "served") and isinstance(action, str) and isinstance(seconds, int | float):
             self.exchange(action, float(seconds))
         if name in ("exchange", "served", "received") and isinstance(size, int):
             self.moved("received" if name == "received" else "sent", size)
         if isinstance(code, str) and code:
             self.refusal(code)
+
+    def _of_scores(self, event: dict[str, Any]) -> None:
+        """Count an event of the relay, or of a node that answers."""
+        name, peer, seconds, code = (event.get(key) for key in ("event", "peer", "seconds", "code"))
+        if name == "question" and isinstance(seconds, int | float):
+            self.question(code if isinstance(code, str) else "", float(seconds))
+        elif name in ("attends", "left") and isinstance(peer, str):
+            self.attends(peer, name == "attends")
+        elif name == "scoring_begins" and self._attending is not None:
+            self._attending.clear()
 
     def close(self) -> None:
         """Follow no longer."""
@@ -210,7 +282,7 @@ class _Counting(logging.Handler):
 
 def event_of(record: logging.LogRecord) -> dict[str, Any]:
     """The fields of a log record that are counted."""
-    found = {name: getattr(record, name, None) for name in ("event", "action", "seconds", "bytes", "code")}
+    found = {name: getattr(record, name, None) for name in _COUNTED}
     return {name: value for name, value in found.items() if isinstance(value, str | int | float)}
 
 

@@ -33,7 +33,8 @@ class HubSettings(BaseModel):
 
     name: of the consortium. address: HOST:PORT as nodes reach it, in the server's certificate. listen: HOST:PORT of
     the public port here, by default all addresses at the public port. health: loopback port of /live, /ready and
-    /metrics; none where it is left out.
+    /metrics; none where it is left out. scoring: HOST:PORT of the relay of scores as nodes reach it; no scores are
+    relayed where it is left out. scoring_listen: HOST:PORT of it here, by default all addresses at that port.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +43,8 @@ class HubSettings(BaseModel):
     address: Address
     listen: Address | None = None
     health: Port | None = None
+    scoring: Address | None = None
+    scoring_listen: Address | None = None
 
 
 _FOLDER = SettingsFolder(who="hub", file=FILE, layout=layout.HUB, model=HubSettings)
@@ -86,6 +89,18 @@ class HubHome:
     def health(self) -> int | None:
         """Loopback port of health and metrics, or None."""
         return self.settings.health
+
+    @property
+    def scoring(self) -> str | None:
+        """HOST:PORT of the relay of scores as nodes reach it, None where this hub relays none."""
+        return self.settings.scoring
+
+    @property
+    def scoring_listen(self) -> str | None:
+        """HOST:PORT of the relay of scores on this machine, None where this hub relays none."""
+        if self.scoring is None:
+            return None
+        return self.settings.scoring_listen or f"0.0.0.0:{self.scoring.rpartition(':')[2]}"
 
     @property
     def database(self) -> Path:

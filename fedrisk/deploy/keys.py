@@ -47,6 +47,22 @@ def node_signed(public: str, signature: str, message: bytes) -> bool:
     return True
 
 
+def node_key(public: str) -> ec.EllipticCurvePublicKey:
+    """A public key as the library has it; ValueError where it is no P-384 key in OpenSSH's form."""
+    return _public(public)
+
+
+def node_key_text(public: object) -> str | None:
+    """A public key as OpenSSH writes it, None where it is none on P-384."""
+    is_one = isinstance(public, ec.EllipticCurvePublicKey) and isinstance(public.curve, ec.SECP384R1)
+    return _public_text(public) if is_one else None  # type: ignore[arg-type]
+
+
+def private_pem(private: bytes) -> bytes:
+    """A private key in the form that TLS libraries read (PKCS 8), for memory alone; StoreError as ``node_public``."""
+    return _private(private).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
 def check_node_key(public: str) -> str:
     """The public key itself; ValueError where it is no P-384 key, or spelt in another way than OpenSSH does."""
     if _public_text(_public(public)) != public:

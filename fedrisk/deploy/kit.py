@@ -5,7 +5,7 @@ eight words over another channel: the hub's words by the institution, the reques
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -29,7 +29,8 @@ Version = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z.+!-]{1,40}$")]
 class Kit(Document):
     """What an institution needs to join.
 
-    address: of the hub. authorities: certificates that the hub's own is signed by, now and next. fingerprint: SHA-256
+    address: of the hub. scoring: of its relay of scores, where it has one; the field is written in that case alone.
+    authorities: certificates that the hub's own is signed by, now and next. fingerprint: SHA-256
     of the first. hub: the hub's identity. token: so that a request belongs to this invitation, once. expires: of the
     invitation. signature: by the hub's identity, so that a damaged file shows.
     """
@@ -41,6 +42,7 @@ class Kit(Document):
     kind: Literal["kit"] = "kit"
     consortium: ConsortiumName
     address: Address
+    scoring: Address | None = None
     name: Name
     role: Role
     display_name: DisplayName | None
@@ -53,6 +55,13 @@ class Kit(Document):
     made: Moment
     expires: Moment
     signature: Signature = "0" * 128
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields for JSON; earlier versions know no relay of scores, and read kits without one."""
+        plain = super().to_dict()
+        if self.scoring is None:
+            del plain["scoring"]
+        return plain
 
     def signed(self, hub: IdentityKey) -> "Kit":
         """This kit with the hub's signature."""

@@ -6,11 +6,11 @@ Call :func:`start` once, at the beginning of a process. From then on everybody w
     log.info("an exchange is complete", extra={"event": "exchange", "action": "release", "seconds": 0.8, "bytes": 1024})
 
 A line holds ``time``, ``level``, ``part`` (the process: hub, work, study, node), ``event``, ``text``, and those of
-``study``, ``attempt``, ``exchange``, ``action``, ``peer``, ``seconds``, ``bytes``, ``code`` that were given, and
-nothing else of ``extra``. ``text`` is the sentence as it stands in the program: what is filled into it is left out, and
-so are quoted words, digits and whatever follows a colon. That holds for other libraries' loggers as well (Flower's,
-uvicorn's), which get the event ``library`` and are heard from warnings on. Of an exception its kind and its place in
-fedrisk are written, never its text: a handler's exception may quote a record.
+``study``, ``attempt``, ``exchange``, ``action``, ``peer``, ``seconds``, ``bytes``, ``code``, ``column``, ``rows`` that
+were given, and nothing else of ``extra``. ``text`` is the sentence as it stands in the program: what is filled into it
+is left out, and so are quoted words, digits and whatever follows a colon. That holds for other libraries' loggers as
+well (Flower's, uvicorn's), which get the event ``library`` and are heard from warnings on. Of an exception its kind and
+its place in fedrisk are written, never its text: a handler's exception may quote a record.
 
 Several processes may write one file: lines are appended whole, and whoever finds the file full puts it aside under a
 lock. A log that cannot be written stops nothing.
@@ -33,10 +33,10 @@ from fedrisk.errors import code_of
 from fedrisk.files import make_folders
 from fedrisk.tracebacks import place_of, plain_words
 
-WORDS: Final = ("study", "attempt", "action", "peer", "code")
+WORDS: Final = ("study", "attempt", "action", "peer", "code", "column")
 """Fields of a line that are short words."""
 
-FIGURES: Final = ("exchange", "seconds", "bytes")
+FIGURES: Final = ("exchange", "seconds", "bytes", "rows")
 """Fields of a line that are numbers."""
 
 FILE_BYTES: Final = 10 << 20

@@ -2,6 +2,7 @@
 
     node.toml                  the hub's address, the institution's own file, log and health (this module)
     flower.key                 the node's P-384 key, by which the hub's Flower knows it
+    node.pem                   the hub's certificate for that key, by which its relay of scores lets the node in
     ca.pem                     the certificate authorities that it trusts, of this consortium alone
     kit.json                   the invitation; roster.json the accepted roster, roster-pending.json a newer one
     claim                      Flower's number of this node; status.json what the serving process says of itself
@@ -31,7 +32,9 @@ class NodeSettings(BaseModel):
     """node.toml.
 
     hub: HOST:PORT of the hub. institution: path of the institution's own file; a relative one begins at the node's
-    folder. health: loopback port of /live, /ready and /metrics; none where it is left out.
+    folder. health: loopback port of /live, /ready and /metrics; none where it is left out. scoring: HOST:PORT of the
+    hub's relay of scores; no scores are served or asked for where it is left out. service, service_grpc: loopback ports
+    of a bank's own service for its loan system, HTTP and gRPC; none where they are left out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +42,9 @@ class NodeSettings(BaseModel):
     hub: Address
     institution: str
     health: Port | None = None
+    scoring: Address | None = None
+    service: Port | None = None
+    service_grpc: Port | None = None
 
 
 _FOLDER = SettingsFolder(who="node", file=FILE, layout=layout.NODE, model=NodeSettings)
@@ -78,6 +84,26 @@ class NodeHome:
     def health(self) -> int | None:
         """Loopback port of health and metrics, or None."""
         return self.settings.health
+
+    @property
+    def scoring(self) -> str | None:
+        """HOST:PORT of the hub's relay of scores, or None."""
+        return self.settings.scoring
+
+    @property
+    def service(self) -> int | None:
+        """Loopback port of a bank's HTTP service for its loan system, or None."""
+        return self.settings.service
+
+    @property
+    def service_grpc(self) -> int | None:
+        """Loopback port of the same service over gRPC, or None."""
+        return self.settings.service_grpc
+
+    @property
+    def certificate(self) -> Path:
+        """The hub's certificate for the node's key; not there before the hub made one."""
+        return self.path / "node.pem"
 
     @property
     def key(self) -> Path:

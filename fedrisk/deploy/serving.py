@@ -16,26 +16,30 @@ from typing import Any
 from fedrisk.errors import StoreError
 from fedrisk.files import private_append, write_atomic
 
-LOCK, STATUS = "serving.lock", "status.json"
+SERVING, SCORING = "serving", "scoring"
+"""What a process does with a folder; there is one of each."""
+
+STATUS = "status.json"
+_STATUS = {SERVING: STATUS, SCORING: "scoring-status.json"}
 
 
 @contextlib.contextmanager
-def serving(folder: Path) -> Iterator["Status"]:
-    """Serve a folder alone; StoreError where another process serves it already, or the lock cannot be made."""
+def serving(folder: Path, what: str = SERVING) -> Iterator["Status"]:
+    """Serve a folder alone, or its scores; StoreError where another process does already, or no lock can be made."""
     with contextlib.ExitStack() as stack:
         try:
-            lock = stack.enter_context(private_append(folder / LOCK))
+            lock = stack.enter_context(private_append(_lock(folder, what)))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StoreError(
-                f"{folder} is served already by process {read(folder).get('pid', 'unknown')} on this machine; one node "
-                "or hub a folder. Stop that one first"
+                f"{folder} is served already by process {read(folder, what).get('pid', 'unknown')} on this machine; "
+                "one node or hub a folder. Stop that one first"
             ) from None
         except OSError as error:
             raise StoreError(
-                f"{folder / LOCK} cannot be locked: {error.strerror}; check space and permissions"
+                f"{_lock(folder, what)} cannot be locked: {error.strerror}; check space and permissions"
             ) from None
-        status = Status(folder)
+        status = Status(folder, what)
         try:
             yield status
         finally:
@@ -45,9 +49,9 @@ def serving(folder: Path) -> Iterator["Status"]:
 class Status:
     """What a serving process says of itself; written only where it changed."""
 
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / STATUS
-        kept = {k: v for k, v in read(folder).items() if k.startswith("last_")}
+    def __init__(self, folder: Path, what: str = SERVING) -> None:
+        self._file = folder / _STATUS[what]
+        kept = {k: v for k, v in read(folder, what).items() if k.startswith("last_")}
         self._said: dict[str, Any] = {**kept, "pid": os.getpid(), "started": time.time()}
 
     def say(self, **news: Any) -> None:
@@ -59,22 +63,26 @@ class Status:
             write_atomic(self._file, json.dumps(self._said).encode())
 
 
-def read(folder: Path) -> Mapping[str, Any]:
+def read(folder: Path, what: str = SERVING) -> Mapping[str, Any]:
     """The last status of a folder's process; empty where there is none, or it cannot be read."""
     with contextlib.suppress(OSError, ValueError):
-        content = json.loads((folder / STATUS).read_bytes())
+        content = json.loads((folder / _STATUS[what]).read_bytes())
         if isinstance(content, dict):
             return content
     return {}
 
 
-def is_served(folder: Path) -> bool:
+def is_served(folder: Path, what: str = SERVING) -> bool:
     """Whether a process serves a folder now; makes nothing."""
     try:
-        with (folder / LOCK).open("rb") as lock:
+        with _lock(folder, what).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
         return False
     return False
+
+
+def _lock(folder: Path, what: str) -> Path:
+    return folder / f"{what}.lock"

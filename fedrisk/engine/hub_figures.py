@@ -4,12 +4,10 @@ import contextlib
 import json
 from typing import Any
 
+from fedrisk.deploy.health import FIGURES as FIGURES
 from fedrisk.errors import FedriskError
 from fedrisk.files import read_json, write_atomic
 from fedrisk.server.hub import Hub
-
-FIGURES = "health.sock"
-"""Datagram socket in the hub's folder to which the work and the studies send what they did, for the figures."""
 
 
 class Progress:

@@ -1,8 +1,8 @@
 """What ``fedrisk hub serve`` does: Flower's SuperLink behind two doors, and the process that does the hub's work.
 
 The public door speaks TLS and knows nine paths; the other one is a socket file in the hub's folder
-(engine/superlink). The hub's work (engine/hub_work) is a process of its own, started again when it dies: whatever
-happens in a study, nodes stay connected.
+(engine/superlink). The hub's work (engine/hub_work) is a process of its own, and so is the relay of scores where there
+is one (server/score_serve); each is started again when it dies: whatever happens in a study, nodes stay connected.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ import signal
 import socket
 import ssl
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ import uvicorn
 from cryptography import x509
 
 from fedrisk.deploy import notify
+from fedrisk.deploy.children import supervise
 from fedrisk.deploy.health import Health, served
 from fedrisk.deploy.hub_home import HubHome
 from fedrisk.deploy.roster import Roster, epochs
@@ -46,11 +46,9 @@ from fedrisk.server.proposals import Proposals
 
 log = logging.getLogger("fedrisk")
 
-STOP_SECONDS = 60.0
-"""How long the work may take to stop: a study in hand says goodbye to its members."""
-
 _LOOK = 5.0
-_FIRST_PAUSE, _LONGEST_PAUSE, _LIVED = 1.0, 60.0, 60.0
+_RELAY_PAUSE = 4.0
+"""Longest pause before the relay of scores is started again: banks ask it while somebody waits at the counter."""
 
 
 class _Server(uvicorn.Server):
@@ -212,13 +210,21 @@ async def _serve(
             print(sentence, file=sys.stderr)
         ready()
         watching = asyncio.create_task(_watch(home, health))
-        await _supervise(command, stop)
+        children = [supervise(command, stop, what="work", stopping=notify.stopping)]
+        if home.scoring is not None:
+            children.append(supervise(_relay(home), stop, what="scoring", longest=_RELAY_PAUSE))
+        await asyncio.gather(*children)
         watching.cancel()
     finally:
         health.state(False, "stopping")
         for server in servers:
             server.should_exit = True
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _relay(home: HubHome) -> list[str]:
+    """The command of the relay of scores."""
+    return [sys.executable, "-m", "fedrisk.cli", "hub", "scoring", str(home.path), "--supervised"]
 
 
 def _let_in(home: HubHome) -> list[str]:
@@ -268,35 +274,3 @@ def _server(app: App, *, lifespan: str, folder: Path | None = None) -> _Server:
             ssl_keyfile=None if folder is None else folder / "server.key",
         )
     )
-
-
-async def _supervise(command: Sequence[str], stop: asyncio.Event) -> None:
-    """Keep the hub's work running until ``stop``; after a death it starts again, later and later if it dies at once."""
-    pause = _FIRST_PAUSE
-    while not stop.is_set():
-        begun = time.monotonic()
-        child = await asyncio.create_subprocess_exec(*command)
-        ended, stopped = asyncio.create_task(child.wait()), asyncio.create_task(stop.wait())
-        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if stop.is_set():
-            notify.stopping()
-            await _end(child, ended)
-            return
-        log.error(
-            "the hub's work ended and is started again",
-            extra={"event": "work", "code": str(child.returncode)},
-        )
-        pause = _FIRST_PAUSE if time.monotonic() - begun > _LIVED else min(pause * 2, _LONGEST_PAUSE)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), pause)
-
-
-async def _end(child: asyncio.subprocess.Process, ended: "asyncio.Task[int]") -> None:
-    with contextlib.suppress(ProcessLookupError):
-        child.terminate()
-    try:
-        await asyncio.wait_for(asyncio.shield(ended), STOP_SECONDS)
-    except TimeoutError:
-        child.kill()
-        await ended

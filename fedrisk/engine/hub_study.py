@@ -12,10 +12,11 @@ import signal
 import sys
 
 from fedrisk.deploy import health, logs
+from fedrisk.deploy.children import until_orphaned
 from fedrisk.deploy.hub_home import HubHome
 from fedrisk.engine.heap import return_memory
 from fedrisk.engine.hub_figures import FIGURES, Progress
-from fedrisk.engine.hub_work import READY, until_orphaned
+from fedrisk.engine.hub_work import READY
 from fedrisk.engine.superlink import task_grid
 from fedrisk.errors import ConfigError, FedriskError, PeerError, code_of
 from fedrisk.recipes import recipe_of

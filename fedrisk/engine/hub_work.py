@@ -7,6 +7,7 @@ SuperLink for a while or the desk's run, is begun again.
 """
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -18,13 +19,16 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+
+from flwr.serverapp import Grid
 
 from fedrisk.deploy.hub_home import HubHome
 from fedrisk.deploy.roster import epochs, read_epoch
 from fedrisk.engine.superlink import start_run, stop_run, take_task, task_grid, unfinished
 from fedrisk.errors import FedriskError, PeerError, code_of
+from fedrisk.server.certificates import certificate_of
 from fedrisk.server.desk import Desk
 from fedrisk.server.hub import Hub
 from fedrisk.server.journal import drop_old
@@ -93,13 +97,16 @@ class Work:
                 # Reading an epoch checks every signature in it: only where there is a new one.
                 newest = max(epochs(self.home), default=0)
                 if desk is None or newest != epoch:
-                    epoch, desk = (
-                        newest,
-                        Desk(grid, Hub(folder), self.proposals, read_epoch(self.home, newest)),
-                    )
+                    epoch, desk = newest, self._new_desk(grid, newest)
                 self._tidy()
                 self._studies(desk.turn())
                 self.stop.wait(EVERY)
+
+    def _new_desk(self, grid: Grid, epoch: int) -> Desk:
+        """A desk with one epoch of the roster; it hands out certificates where this hub relays scores."""
+        home = self.home
+        certify = None if home.scoring is None else functools.partial(certificate_of, home)
+        return Desk(grid, Hub(home.path), self.proposals, read_epoch(home, epoch), certify=certify)
 
     def _tidy(self) -> None:
         """Delete journals of more than a day ago: no study may begin for months that would find them."""
@@ -224,15 +231,3 @@ def tidy(database: Path) -> None:
         opened.isolation_level = None
         opened.execute("VACUUM")
         opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def until_orphaned(stop: Callable[[], None]) -> None:
-    """Call ``stop`` when the process that started this one is gone: nobody would end it any more."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        stop()
-
-    threading.Thread(target=watch, daemon=True).start()

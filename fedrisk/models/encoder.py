@@ -49,6 +49,13 @@ REACH = 4.0
 BLOCK = 2048
 """Enterprises whose gradients are in memory at once."""
 
+ENCODED = 256
+"""Enterprises that are encoded at once: always as many, whoever is looked up with whom.
+
+Libraries add products up in an order that depends on how many rows there are, and a row that is looked up alone must
+have the very numbers that it has in a study's table.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderDesign:
@@ -225,8 +232,11 @@ def encode(design: EncoderDesign, weights: Weights, histories: Histories) -> NDA
     model = _loaded(design, weights)
     parts = []
     with torch.no_grad():
-        for start in range(0, len(histories), BLOCK):
-            parts.append(_outputs(design, model, histories[start : start + BLOCK]))
+        for start in range(0, len(histories), ENCODED):
+            some = histories[start : start + ENCODED]
+            full = np.full((ENCODED, *some.shape[1:]), np.nan, dtype=np.float32)
+            full[: len(some)] = some
+            parts.append(_outputs(design, model, full)[: len(some)])
     return np.concatenate(parts) if parts else np.zeros((0, design.outputs), dtype=np.float32)
 
 

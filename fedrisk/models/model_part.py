@@ -71,6 +71,10 @@ class ModelPart(BaseModel):
     calibrated: str | None = None
     measure: dict[str, Any] | None = None
 
+    def answering(self, bank: str) -> tuple[str, ...]:
+        """Who answers when ``bank`` asks: all holders but itself, where it is one of them."""
+        return tuple(name for name in self.holders if name != bank)
+
     def to_bytes(self) -> bytes:
         """JSON, for the institution's own store."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()

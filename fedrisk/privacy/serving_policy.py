@@ -57,6 +57,7 @@ class ServingPolicy(BaseModel):
     ages: whether a bank may learn how many members knew an enterprise and how old their data were. ``several``: only
         with three members or more, in whose count one hides among the others.
     measures: sums across institutions in which this one takes part; none where it is empty.
+    answers_days: at a bank, days for which its node keeps what it answered.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,6 +73,7 @@ class ServingPolicy(BaseModel):
     screening: Annotated[int, Field(ge=0)] = 0
     ages: Literal["never", "several", "always"] = "several"
     measures: tuple[MeasureRule, ...] = ()
+    answers_days: Annotated[int, Field(ge=1)] = 1827
 
     @model_validator(mode="after")
     def _keys_apart(self) -> "ServingPolicy":

@@ -11,10 +11,9 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from numpy.typing import NDArray
 
 from fedrisk.errors import ProtocolError, VersionError
@@ -22,6 +21,10 @@ from fedrisk.protocol import versions
 from fedrisk.protocol.packed import DTYPES, gather, spread
 from fedrisk.protocol.packed import Blob as Blob
 from fedrisk.protocol.packed import little_endian as _little_endian
+
+if TYPE_CHECKING:
+    # A process that only serves scores never sends a message of Flower, and does without its memory.
+    from flwr.app import Message, RecordDict
 
 _RAW = "fedrisk.bytes"
 
@@ -112,7 +115,7 @@ def refused(code: str) -> Payload:
     return Payload({"refused": code, **spoken})
 
 
-def protocol_of(record: RecordDict) -> int:
+def protocol_of(record: "RecordDict") -> int:
     """The protocol that a message's content is written in; `versions.UNNUMBERED` where it names none."""
     try:
         number = record.config_records["body"]["protocol"]
@@ -121,8 +124,10 @@ def protocol_of(record: RecordDict) -> int:
     return number if type(number) is int and number > 0 else versions.UNNUMBERED
 
 
-def to_record(payload: Payload, protocol: int | None = None) -> RecordDict:
+def to_record(payload: Payload, protocol: int | None = None) -> "RecordDict":
     """A payload as Flower sends it, written in a protocol, by default in this version's."""
+    from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+
     arrays = ArrayRecord()
     for name, blob in payload.blobs.items():
         if isinstance(blob, np.ndarray) and blob.dtype.name not in DTYPES:
@@ -141,7 +146,7 @@ def to_record(payload: Payload, protocol: int | None = None) -> RecordDict:
     return RecordDict({"body": body, **({"blobs": arrays} if large else {})})
 
 
-def from_record(record: RecordDict) -> Payload:
+def from_record(record: "RecordDict") -> Payload:
     """The payload of a message's content; ProtocolError for content that :func:`to_record` did not make."""
     try:
         whole = record.config_records["body"]
@@ -219,13 +224,19 @@ def spends_in(answer: Payload) -> list[dict[str, Any]]:
     return [dict(spend) for spend in (*own, *answer.body.get("further_spends", ()))]
 
 
-def request(payload: Payload, action: str, node: int, *, ttl: float, protocol: int | None = None) -> Message:
+def request(
+    payload: Payload, action: str, node: int, *, ttl: float, protocol: int | None = None
+) -> "Message":
     """A message of the hub to one node; ``ttl`` in seconds, ``protocol`` by default this version's."""
+    from flwr.app import Message
+
     return Message(to_record(payload, protocol), node, f"query.{action}", ttl=ttl)
 
 
-def reply(payload: Payload, to: Message) -> Message:
+def reply(payload: Payload, to: "Message") -> "Message":
     """A node's answer to a message, in its protocol; in this version's where it came in one that is not known here."""
+    from flwr.app import Message
+
     asked = protocol_of(to.content)
     return Message(to_record(payload, asked if asked in versions.SUPPORTED else None), reply_to=to)
 

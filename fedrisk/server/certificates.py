@@ -12,13 +12,26 @@ from fedrisk.files import PUT_BACK, read_kept, write_atomic
 from fedrisk.server.acts import next_epoch, note_act, one_at_a_time
 from fedrisk.server.hub import Hub
 
+BEFORE = "ca-before.pem"
+"""Authorities before the present one, whose certificates of nodes still hold."""
+
 
 def renew_server(home: HubHome, *, moment: datetime | None = None, days: float = pki.SERVER_DAYS) -> None:
     """A new certificate for the hub's server, with a new key, signed by the present authority."""
     authority, signer = (read_kept(home.path / name, PUT_BACK) for name in ("ca.pem", "ca.key"))
-    key, certificate = pki.new_server(signer, authority, home.address, days=days, begin=moment)
+    also = () if home.scoring is None else (home.scoring,)
+    key, certificate = pki.new_server(signer, authority, home.address, also=also, days=days, begin=moment)
     write_atomic(home.path / "server.key", key)
     write_atomic(home.path / "server.pem", certificate)
+
+
+def certificate_of(home: HubHome, name: str, public: str) -> str:
+    """A certificate (PEM) for a member's node, signed by the present authority.
+
+    public: the P-384 key, as OpenSSH writes it. ConfigError or StoreError where a file of the authority is damaged.
+    """
+    authority, signer = (read_kept(home.path / file, PUT_BACK) for file in ("ca.pem", "ca.key"))
+    return pki.new_client(signer, authority, name, public).decode()
 
 
 def hand_out_authority(home: HubHome) -> Roster:
@@ -50,6 +63,9 @@ def use_next_authority(home: HubHome, *, at_once: bool = False) -> Roster:
                 f"the next authority was handed out {out.days} days ago, and nodes that have not fetched it would not "
                 f"reach the hub any more; wait until it is {pki.AHEAD_DAYS} days, or say --at-once"
             )
+        # Nodes call with certificates of the old authority until each has its next one: whom the relay lets in says the
+        # key, which the roster has.
+        write_atomic(home.path / BEFORE, read_kept(home.path / "ca.pem", PUT_BACK))
         write_atomic(home.path / "ca.key", read_kept(home.path / "ca-next.key", PUT_BACK))
         write_atomic(home.path / "ca.pem", read_kept(file, PUT_BACK))
         renew_server(home)

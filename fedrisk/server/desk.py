@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives import serialization
 from flwr.serverapp import Grid
 
+from fedrisk.deploy import pki
 from fedrisk.deploy.keys import public_key_of
 from fedrisk.deploy.roster import Roster, after_epoch
-from fedrisk.errors import ProtocolError
+from fedrisk.errors import FedriskError, ProtocolError, code_of
 from fedrisk.protocol import versions
 from fedrisk.protocol.payload import Payload, from_record, request
 from fedrisk.protocol.versions import Spoken
@@ -43,7 +44,8 @@ SOONEST, LATEST = 3.0, 15.0
 """Seconds between two questions to a member that waits: few at first, more as days go by."""
 
 REFUSED_ROSTER, REFUSED_FOR_NOW = timedelta(minutes=10), timedelta(minutes=1)
-"""After so long a node is told the roster again that refused it, and is asked again that could not answer just then."""
+"""After so long a node is told the roster again that refused it, or sent a certificate again, and is asked again that
+could not answer just then."""
 
 LOOK, WANTED = timedelta(minutes=1), timedelta(days=30)
 """Time between two looks for tables that are missing, and how long after a run they are wanted."""
@@ -73,7 +75,8 @@ class _Sent:
 class Desk:
     """The rounds of one hub over one grid.
 
-    roster: the newest epoch, None where there is none (a hub on one machine). clock: the time, in UTC.
+    roster: the newest epoch, None where there is none (a hub on one machine). clock: the time, in UTC. certify: (name,
+    public key of its node) -> a certificate for the relay of scores, as PEM; None where this hub relays none.
 
     A node is asked in the highest protocol that it and this hub speak: by what it last answered, else by the roster.
     """
@@ -86,7 +89,10 @@ class Desk:
         roster: Roster | None,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        certify: Callable[[str, str], str] | None = None,
     ) -> None:
+        self._certify = certify
+        self._held: dict[str, tuple[str, datetime | None]] = {}
         self._grid, self._hub, self._proposals = grid, hub, proposals
         self._roster, self._clock = roster, clock
         self._spoken: dict[str, Spoken] = {}
@@ -162,17 +168,48 @@ class Desk:
         return None
 
     def _tell_roster(self, nodes: Mapping[str, int]) -> None:
-        """Tell the newest epoch to nodes that lack it, with those before it that they said they lack."""
+        """Tell the newest epoch to nodes that lack it, with those before it that they said they lack.
+
+        And again, with a certificate, to those that said they hold none for long; others do not know that field.
+        """
         if self._roster is None:
             return
         for name, node in nodes.items():
-            if self._told.get(name, 0) >= self._roster.epoch or not self._due((name, "roster"), SOONEST):
+            knows = self._told.get(name, 0) >= self._roster.epoch
+            key = self._key_to_certify(name)
+            if (knows and key is None) or not self._due((name, "roster"), SOONEST):
                 continue
             body: dict[str, Any] = {"roster": self._roster.to_dict()}
             if lacks := self._lacks.get(name):
                 earlier = [one for one in after_epoch(self._hub, lacks - 1) if one.epoch < self._roster.epoch]
                 body["earlier"] = [one.to_dict() for one in earlier]
+            if knows and key is not None:
+                self._later[name, "roster"] = self._clock() + REFUSED_ROSTER
+                body["certificate"] = self._certificate(name, key)
+            if body.get("certificate", "") is None:
+                continue
             self._push("roster", Payload(body), name, node, None)
+
+    def _certificate(self, name: str, key: str) -> str | None:
+        """A certificate for a node's key; None, and a line in the log, where the authority's files cannot be used."""
+        try:
+            return None if self._certify is None else self._certify(name, key)
+        except FedriskError as error:
+            log.error(
+                "no certificate can be made", extra={"event": "desk", "peer": name, "code": code_of(error)}
+            )
+            return None
+
+    def _key_to_certify(self, name: str) -> str | None:
+        """The key for which a node needs a certificate now, None where it needs none; one that the roster has."""
+        member = self._members.get(name)
+        if self._certify is None or member is None or name not in self._held:
+            return None
+        key, until = self._held[name]
+        ahead = timedelta(days=pki.CLIENT_AHEAD_DAYS)
+        if key not in (member.flower, *(one.old_flower for one in member.rotations)):
+            return None
+        return key if until is None or until - self._clock() < ahead else None
 
     def _ask(self, proposal: Proposal, nodes: Mapping[str, int]) -> None:
         """Ask the members whose word is due."""
@@ -286,6 +323,7 @@ class Desk:
             )
             self._later[name, "roster"] = self._clock() + REFUSED_ROSTER
             return
+        self._hear_certificate(name, answer.body.get("certificate"))
         known = [e for e in (answer.body.get("accepted"), answer.body.get("pending")) if type(e) is int]
         lacks = answer.body.get("lacks")
         self._told[name] = max(known, default=0)
@@ -297,6 +335,16 @@ class Desk:
         self._lacks.pop(name, None)
         if self._roster is not None and self._told[name] < self._roster.epoch:
             self._later[name, "roster"] = self._clock() + REFUSED_ROSTER
+
+    def _hear_certificate(self, name: str, said: Any) -> None:
+        """Keep which key a node has, and until when its certificate holds; nodes of earlier versions say nothing."""
+        key = said.get("key") if isinstance(said, dict) else None
+        if not isinstance(key, str):
+            return
+        until = None
+        with contextlib.suppress(ValueError, TypeError):
+            until = datetime.fromisoformat(said["until"])
+        self._held[name] = (key, until if until is not None and until.tzinfo is not None else None)
 
     def _word(self, proposal: Proposal, name: str, answer: Payload) -> None:
         """Keep a member's word; what is no answer of people or policy is asked again."""

@@ -111,6 +111,7 @@ def invite(
     draft = {
         "consortium": home.name,
         "address": home.address,
+        "scoring": home.scoring,
         "name": name,
         "role": role,
         "display_name": display_name,

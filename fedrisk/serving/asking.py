@@ -92,7 +92,7 @@ class Asking:
             sums = self._once(part, said, end, keep, {})
         if kept is None and {"keys", "envelope"} & set(sums.failed.values()) and time.monotonic() < end:
             # A member may have made a new key since: all keys are asked for again.
-            found = self.peers.of(part.holders, epoch_of(self.clock()))
+            found = self.peers.of(part.answering(self.node.name), epoch_of(self.clock()))
             sums = self._once(part, said, end, keep, {name: key.public for name, key in found.items()})
         return sums
 
@@ -102,7 +102,7 @@ class Asking:
             asked = Asked.from_bytes(kept)
             own = self.keys.own(asked.epoch)
             same = all(getattr(asked, name) == value for name, value in said.items())
-            if same and set(asked.keys) == set(part.holders):
+            if same and set(asked.keys) == set(part.answering(self.node.name)):
                 peers, failed = self._peers(part, asked.epoch, end, {})
                 if failed:
                     return Sums(asked.id, failed=failed)
@@ -165,17 +165,18 @@ class Asking:
         """Keys of all holders, or a code for each that has none."""
         found: dict[str, SignedKey] = {}
         unreached: LaterError | None = None
+        members = part.answering(self.node.name)
         for pause in _pauses(end):
             try:
-                found, unreached = self.peers.of(part.holders, epoch, other_than=stale), None
+                found, unreached = self.peers.of(members, epoch, other_than=stale), None
             except LaterError as error:
                 unreached = error
-            if set(found) == set(part.holders):
+            if set(found) == set(members):
                 return found, {}
             time.sleep(pause)
         if unreached is not None:
             raise unreached
-        return {}, {name: "away" for name in part.holders if name not in found}
+        return {}, {name: "away" for name in members if name not in found}
 
     def _replies(self, asked: Asked, envelopes: Mapping[str, bytes], end: float) -> dict[str, Reply]:
         """One reply of each holder: the same bytes are sent until it is more than that it is away."""
@@ -244,14 +245,14 @@ class Asking:
         self, part: ModelPart, asked: Asked, digest: str, replies: Mapping[str, Reply], rows: int
     ) -> None:
         """Enter what came, before it is used."""
-        several = len(part.holders) > 1
+        several = len(replies) > 1
         self.entries.append(
             {
                 "study": plain(part.name),
                 "purpose": plain(asked.purpose),
                 "action": ACTION,
                 "event": "delivery",
-                "counterparty": HUB if several else part.holders[0],
+                "counterparty": HUB if several else next(iter(replies)),
                 "kind": f"served_{part.kind}",
                 "protection": "masked_among_holders" if several else "bands_or_points",
                 "digest": digest,

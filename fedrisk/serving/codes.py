@@ -1,8 +1,8 @@
 """Why a question about scores has no answer, as codes: of a whole question, or of one of its rows.
 
 Those of rows travel sealed to the bank that asked. Those of a whole question stand beside the envelope: the hub sees
-them, and says some itself (``away``, ``late``, ``version``). They tell nothing of an enterprise.
-Words for them are in serving/words.py.
+them, and says some itself (``away``, ``late``, ``version``). They tell nothing of an enterprise. Those of the bank's
+own node (`OWN`, `SERVICE`) go nowhere. Words for all are in serving/words.py.
 """
 
 from typing import Final
@@ -43,3 +43,34 @@ ROWS: Final = (
     "enterprise_quota",  # this enterprise was asked about too often
 )
 """Codes of one row."""
+
+OWN: Final = (
+    "hub",  # the hub cannot be reached
+    "own_id",  # the id has not the form of ids here
+    "own_row",  # the enterprise is not in the bank's table, and no values were given
+    "own_value",  # a value that was given breaks the dictionary
+    "own_missing",  # a value is missing that the model cannot do without
+    "own_table",  # the bank's table cannot be read now
+)
+"""Codes of one row, said by the bank's own node."""
+
+SERVICE: Final = (
+    "request",  # the request is malformed
+    "token",  # the token is not this service's
+    "host",  # asked under a name that is not this service's, or by another page
+    "path",  # no such address
+    "method",  # not with this method
+    "large",  # too large
+    "slow",  # it did not arrive in time
+    "busy",  # too many requests at once
+    "model_none",  # no model is deployed
+    "model_unknown",  # no such model
+    "model_several",  # several models fit
+    "model_state",  # the model is not deployed
+    "repeated_key",  # the request id was used for another request
+    "store",  # the store or disk of this node fails
+)
+"""Codes of a whole request of the loan system, which has no answers then."""
+
+PASSING: Final = ("away", "late", "version", "keys", "old", "later", "internal", "hub", "own_table")
+"""Codes that pass: asked once more, the same request may be answered."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,9 +20,16 @@ from fedrisk.errors import ConfigError
 from fedrisk.files import private_folder
 from fedrisk.institution import Institution
 from fedrisk.models.binning import Bins
-from fedrisk.serving.ages import stale
+from fedrisk.serving.ages import AHEAD, stale
+from fedrisk.serving.database_rows import DatabaseRows
+from fedrisk.serving.drift import BY_FLAW, Counters
+from fedrisk.serving.encoder_rows import EncoderRows
 from fedrisk.serving.file_index import Cells
 from fedrisk.serving.file_rows import FileRows
+from fedrisk.serving.stability import key_of
+
+TABLE = "table"
+"""Stands for the whole table where something is counted by column."""
 
 
 class Rows(Protocol):
@@ -32,8 +38,11 @@ class Rows(Protocol):
     def start(self) -> None:
         """Prepare; raises nothing where the data are away for now."""
 
-    def cells(self, ids: Sequence[str]) -> Cells:
-        """Rows of normalised ids, in their order."""
+    def close(self) -> None:
+        """Give back what is held open."""
+
+    def cells(self, ids: Sequence[str], given: Sequence[str | None]) -> Cells:
+        """Rows of normalised ids, in their order; ``given`` as they were written by whoever asks."""
         ...
 
 
@@ -46,12 +55,14 @@ class Found:
         known: whether there is one row of the id, (n,).
         day: of each row, (n,) datetime64[D]; NaT where it is not known or cannot be read.
         malformed: which ids break the dictionary's form of ids, (n,).
+        counters: where bins are counted; nowhere where it is None.
     """
 
     frame: pd.DataFrame = field(repr=False)
     known: NDArray[np.bool_] = field(repr=False)
     day: NDArray[np.datetime64] = field(repr=False)
     malformed: NDArray[np.bool_] = field(repr=False)
+    counters: Counters | None = field(default=None, repr=False)
 
     def usable(self, today: date, fresh_days: int) -> NDArray[np.bool_]:
         """Which rows are known and fresh enough, (n,); the others are answered as unknown enterprises."""
@@ -66,10 +77,13 @@ class Found:
         lacks a column. Unknown enterprises have each feature's last code, as in a study.
         """
         usable = usable.copy()
+        lacking = {}
         for b in bins:
+            column = b.feature.column
             if b.feature.is_column and not b.feature.missing:
-                column = b.feature.column
-                usable &= self.frame[column].notna().to_numpy() if column in self.frame else False
+                there = self.frame[column].notna().to_numpy() if column in self.frame else np.False_
+                lacking[column] = {"lacking": int((usable & ~there).sum())}
+                usable &= there
         out = np.empty((len(self.known), len(bins)), np.int64)
         at = np.flatnonzero(usable)
         for j, b in enumerate(bins):
@@ -80,6 +94,12 @@ class Found:
                 out[at, j] = b.codes(self.frame[b.feature.column].iloc[at])
             else:
                 out[at, j] = b.missing_place
+        if self.counters is not None:
+            self.counters.note(0, lacking)
+            rows = out[~self.malformed]
+            self.counters.note_bins(
+                {key_of(b): np.bincount(rows[:, j], minlength=b.size).tolist() for j, b in enumerate(bins)}
+            )
         return out, usable
 
 
@@ -94,8 +114,12 @@ class CurrentData:
         self._institution, self._folder = institution, folder
         self._dictionary: Dictionary = institution.dictionary
         self._taking = Taking(institution.table, institution.dictionary)
-        self._lock = threading.Lock()
+        self.counters = Counters.of(folder)
         self._rows = self._source(institution.table)
+        self._encoders = [
+            EncoderRows(institution, rule, folder / f"index_{rule.name}", self._broken)
+            for rule in institution.encoders
+        ]
 
     @classmethod
     def open(cls, institution: Institution, folder: Path) -> CurrentData:
@@ -104,17 +128,29 @@ class CurrentData:
         Data that are away for now raise nothing here.
 
         Raises:
-            ConfigError: the institution has no table, or one whose rows cannot be looked up.
+            ConfigError: the institution has no table, or one whose rows cannot be looked up; or its encoder is damaged.
         """
         private_folder(folder)
         found = cls(institution, folder)
         found._rows.start()
+        for encoder in found._encoders:
+            encoder.start()
         return found
 
     def _source(self, table: TableSource) -> Rows:
         if table.is_database:
-            raise ConfigError("not yet")
-        return FileRows(self._taking, self._institution.folder, self._folder / "index")
+            return DatabaseRows(self._taking, self._institution.folder, today)
+        return FileRows(self._taking, self._institution.folder, self._folder / "index", self._broken)
+
+    def _broken(self) -> None:
+        self.counters.note(0, {TABLE: {"broken": 1}})
+
+    def close(self) -> None:
+        """Close connections, and write what was counted."""
+        self._rows.close()
+        for encoder in self._encoders:
+            encoder.close()
+        self.counters.write()
 
     def rows(self, ids: Sequence[str]) -> Found:
         """The rows of enterprises, in the order of ``ids``, as they are written by whoever asks.
@@ -124,10 +160,30 @@ class CurrentData:
         """
         given = [i if isinstance(i, str) else None for i in ids]
         spelt, malformed = normalise(given, self._dictionary.id_scheme)
-        cells = self._rows.cells(spelt.tolist())
+        wanted = spelt.tolist()
+        cells = self._rows.cells(wanted, given)
         known = cells.known & ~malformed
-        frame = pd.DataFrame(self._columns(cells), index=pd.RangeIndex(len(given)), copy=False)
-        return Found(frame, known, cells.day, np.asarray(malformed))
+        columns = self._columns(cells)
+        for encoder in self._encoders:
+            columns |= encoder.columns(wanted, known)
+        self._count(cells, known)
+        frame = pd.DataFrame(columns, index=pd.RangeIndex(len(given)), copy=False)
+        return Found(frame, known, cells.day, np.asarray(malformed), self.counters)
+
+    def _count(self, cells: Cells, known: NDArray[np.bool_]) -> None:
+        """Count what was answered by rule."""
+        counts: dict[str, dict[str, int]] = {name: {"gone": int(known.sum())} for name in cells.gone}
+        for name, flaws in cells.flaws.items():
+            if flaws.any():
+                found = np.bincount(flaws, minlength=len(BY_FLAW) + 1)
+                counts[name] = {kind: int(found[flaw]) for flaw, kind in BY_FLAW.items()}
+        counts[self._dictionary.id] = {"repeated": int(cells.repeated.sum())}
+        updated = self._taking.source.updated
+        if updated is not None and updated not in cells.gone:
+            late = np.datetime64(today() + timedelta(days=AHEAD), "D")
+            undated = known & np.isnat(cells.day)
+            counts[updated] = {"undated": int(undated.sum()), "ahead": int((cells.day > late).sum())}
+        self.counters.note(len(known), counts)
 
     def _columns(self, cells: Cells) -> dict[str, Any]:
         """All columns of the dictionary that can be looked up, in its order; those that are gone are missing."""

@@ -80,11 +80,15 @@ class FileRows:
                 if state is not None and state != self._state:
                     self._take(state)
 
-    def cells(self, ids: Sequence[str]) -> Cells:
-        """Rows of normalised ids; AwayError where no state of the file could be taken so far."""
+    def cells(self, ids: Sequence[str], given: Sequence[str | None] = ()) -> Cells:
+        """Rows of normalised ids, however they were written; AwayError where no state of the file was taken so far."""
         index, state = self._current()
         day = datetime.fromtimestamp(state[1] / 1e9, UTC).date()
         return index.cells(ids, np.datetime64(day, "D"))
+
+    def close(self) -> None:
+        """Wait for an index that is being built."""
+        self.wait()
 
     def wait(self) -> None:
         """Wait for an index that is being built."""

@@ -113,11 +113,14 @@ class Holder:
     def _answer(self, seen: "_Seen", asker: str, id: str, model: str, envelope: bytes) -> bytes:
         part = self._opening.part(asker, id, model, envelope)
         seen.study = plain(part.name)
-        question, setting = self._opening.opened(part, asker, id, envelope), self._setting()
+        question = self._opening.opened(part, asker, id, envelope)
+        setting = self._setting()
         seen.known = True
         with self._flight(id):
             kept = self.book.kept(id)
             if kept is None:
+                # One that was answered may come again after any time; what was deleted may not.
+                self._opening.check_age(question)
                 self._check_rules(setting, question)
                 kept, seen.refused = self._decide(setting, question)
             if kept.digest != question.digest:

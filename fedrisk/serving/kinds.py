@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrisk.errors import ProtocolError
 from fedrisk.models.binning import Bins
 from fedrisk.models.given_points import GivenPoints
 from fedrisk.models.model_part import ModelPart
@@ -19,6 +20,8 @@ from fedrisk.privacy.policy import Policy
 from fedrisk.serving.ages import AGES, age_classes
 from fedrisk.serving.book import day_of, month_of
 from fedrisk.serving.current import Found
+from fedrisk.serving.measure_rules import rule_of
+from fedrisk.serving.measures import check_rows, columns_of_measure, measure_of
 from fedrisk.serving.messages import Asked
 
 SEVERAL = 3
@@ -74,15 +77,10 @@ def _columns(part: ModelPart, policy: Policy) -> tuple[str, ...]:
     return ("points", *AGES) if told else ("points",)
 
 
-def apart(names: Sequence[str]) -> dict[str, list[str]]:
-    """Each column with masks of its own."""
-    return {name: [name] for name in names}
-
-
 def _together(names: Sequence[str]) -> dict[str, list[str]]:
     """Ages are given together or not at all, whatever the others give: one stream does for them."""
     ages = [name for name in AGES if name in names]
-    return {**apart([name for name in names if name not in ages]), **({"ages": ages} if ages else {})}
+    return {"points": ["points"], **({"ages": ages} if ages else {})}
 
 
 def _give(
@@ -126,7 +124,49 @@ def bins_of(part: ModelPart) -> tuple[Bins, ...]:
 _bins: dict[str, tuple[ModelPart, tuple[Bins, ...]]] = {}
 
 
+def _all_together(names: Sequence[str]) -> dict[str, list[str]]:
+    return {"sums": list(names)}
+
+
+def _measure_fits(asked: Asked, part: ModelPart, policy: Policy) -> str:
+    """A measure has a rule of its own, which is looked at anew for every question."""
+    measure, rule = measure_of(part), rule_of(policy.serving, part.name, asked.asker)
+    if rule is None or len(part.answering(asked.asker)) < max(2, rule.least_members):
+        return "asker"
+    try:
+        check_rows(measure, asked.row_of)
+    except ProtocolError:
+        return "form"
+    if asked.screening:
+        return "form"
+    allowed = policy.purposes if policy.serving.purposes is None else policy.serving.purposes
+    return "" if asked.purpose in allowed and asked.purpose == part.purpose else "purpose"
+
+
+def _measure_limits(asked: Asked, part: ModelPart, policy: Policy, now: float) -> list[Limit]:
+    rule = rule_of(policy.serving, part.name, asked.asker)
+    return [Limit(f"measure {part.name}", month_of(now), 0 if rule is None else rule.per_month)]
+
+
+def _measure_columns(part: ModelPart, policy: Policy) -> tuple[str, ...]:
+    return ("sum", "known")
+
+
+def _measure_give(
+    asked: Asked, part: ModelPart, policy: Policy, found: Found, places: NDArray[np.intp], now: float
+) -> Columns:
+    return columns_of_measure(part, found, today=datetime.fromtimestamp(now, UTC).date())
+
+
 KINDS: Final[dict[str, Kind]] = {
+    "measure": Kind(
+        refused=_measure_fits,
+        limits=_measure_limits,
+        scores=False,
+        columns=_measure_columns,
+        together=_all_together,
+        give=_measure_give,
+    ),
     "scorecard": Kind(
         refused=_fits, limits=_limits, scores=True, columns=_columns, together=_together, give=_give
     ),

@@ -94,7 +94,7 @@ class Opening:
         if not models.has(model):
             raise Refused("unknown", f"model {model} is not here; fedrisk model list shows all")
         part = models.part(model)
-        if part.institution != self.name or self.name not in part.holders or part.kind not in KINDS:
+        if part.institution != self.name or self.name not in part.answering(asker) or part.kind not in KINDS:
             raise Refused(
                 "unknown", f"model {model} is not answered here: this institution is no holder of it"
             )
@@ -103,21 +103,27 @@ class Opening:
         return part
 
     def opened(self, part: ModelPart, asker: str, id: str, envelope: bytes) -> Question:
-        """The question, if it is what the bank sealed for this place, now, and under the keys of all holders."""
+        """The question, if it is what the bank sealed for this place, under the keys of all holders."""
         own, bank, raw = self._unsealed(part, asker, id, envelope)
         try:
             asked = Asked.from_bytes(raw)
         except ProtocolError as error:
             raise Refused("form", f"{asker}: {error}") from None
         if (asked.id, asked.model, asked.asker) != (id, part.model, asker) or set(asked.keys) != set(
-            part.holders
+            part.answering(asker)
         ):
             raise Refused("form", f"{asker} asked something else than it said, or of other holders")
-        if abs(self.clock() - asked.made) > OLDEST:
-            raise Refused("old", f"{asker} asked more than {OLDEST} s ago, or its clock is not this one's")
         if asked.epoch != own.attempt:
             raise Refused("keys", f"{asker} named another epoch than that of the keys it used")
         return Question(asked, digest_of(raw), part, own, bank, self._holders(part, asked, own))
+
+    def check_age(self, question: Question) -> None:
+        """Refused for a question of too long ago, which the book may have forgotten by now, or of tomorrow."""
+        asked = question.asked
+        if abs(self.clock() - asked.made) > OLDEST:
+            raise Refused(
+                "old", f"{asked.asker} asked more than {OLDEST} s ago, or its clock is not this one's"
+            )
 
     def _unsealed(
         self, part: ModelPart, asker: str, id: str, envelope: bytes
@@ -144,7 +150,7 @@ class Opening:
 
     def _holders(self, part: ModelPart, asked: Asked, own: EphemeralKey) -> dict[str, SignedKey]:
         """Verified keys of the other holders, the very ones that the question names."""
-        others = [name for name in part.holders if name != self.name]
+        others = [name for name in part.answering(asked.asker) if name != self.name]
         said = {name: bytes.fromhex(key) for name, key in asked.keys.items()}
         found = self.peers.of(others, asked.epoch)
         wrong = {name: key.public for name, key in found.items() if key.public != said[name]}

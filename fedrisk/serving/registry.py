@@ -13,7 +13,6 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from fedrisk.audit.entry import check_text
@@ -21,6 +20,7 @@ from fedrisk.clients.node import Node
 from fedrisk.clients.store.model_store import As, Change, State
 from fedrisk.errors import ConfigError, FedriskError, PolicyError
 from fedrisk.models.model_part import ModelPart
+from fedrisk.serving.measure_rules import broken_rules
 from fedrisk.study import BANK
 
 Follows = Callable[[ModelPart], ModelPart]
@@ -202,7 +202,7 @@ def broken(node: Node, part: ModelPart, *, follows: Follows | None) -> list[str]
     if part.institution != node.name:
         out.append(f"it is the part of {part.institution}")
     if part.kind == "measure":
-        out += _measure_rule(node, part)
+        out += _measure_rules(node, part)
     if follows is not None:
         out += _does_not_follow(part, follows)
     return out
@@ -219,7 +219,12 @@ def refused_before(node: Node, part: ModelPart) -> bool:
 
 
 def _by_rule(node: Node, part: ModelPart) -> bool:
-    """Whether the policy approves a part that was made in this moment: never one on which somebody decided."""
+    """Whether the policy approves a part that was made in this moment: never one on which somebody decided.
+
+    A measure follows from no study of this institution, so that a person decides on each.
+    """
+    if part.kind == "measure":
+        return False
     if node.institution.policy.serving.approve != RULE or node.store.models.state(part.model).changes:
         return False
     return not refused_before(node, part) and not broken(node, part, follows=None)
@@ -304,13 +309,11 @@ def _versions(node: Node, part: ModelPart) -> list[str]:
     ]
 
 
-def _measure_rule(node: Node, part: ModelPart) -> list[str]:
-    for rule in node.institution.policy.serving.measures:
-        if fnmatchcase(part.name, rule.measure) and set(part.banks) <= set(rule.banks):
-            if len(part.holders) < rule.least_members:
-                return [f"fewer than {rule.least_members} institutions stand behind the sum (least_members)"]
-            return []
-    return [f"no rule of policy.serving.measures allows {part.name} for {', '.join(part.banks)}"]
+def _measure_rules(node: Node, part: ModelPart) -> list[str]:
+    """What a measure breaks, alone and beside those that are approved."""
+    store, institution = node.store.models, node.institution
+    others = [p for p in store.parts() if p.kind == "measure" and store.state(p.model).serves]
+    return broken_rules(part, institution.policy.serving, institution.described(), others)
 
 
 def _purposes(node: Node) -> tuple[str, Sequence[str]]:

@@ -18,7 +18,11 @@ from fedrisk.serving.opening import Refused
 
 
 class Rows:
-    """Ids of a question with what was found of each. spelt: the ids in their one spelling."""
+    """Ids of a question with what was found of each. spelt: the ids in their one spelling.
+
+    A list that a bank looks through is one of enterprises that have consented: there none goes without a consent,
+    whatever the policy asks of others.
+    """
 
     def __init__(self, asked: Asked, institution: Institution, consents: Consents, now: float) -> None:
         if institution.dictionary is None:
@@ -31,6 +35,8 @@ class Rows:
         self._checked = [
             Checked("id")
             if bad
+            else Checked("consent_missing")
+            if asked.screening and not token
             else consents.check(token, enterprise=id, asker=asked.asker, purpose=asked.purpose, now=now)
             for id, token, bad in zip(self.spelt, asked.consents, wrong.tolist(), strict=True)
         ]

@@ -15,6 +15,7 @@ from fedrisk.models.model_part import ModelPart
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.secure.ring import to_signed
 from fedrisk.serving.ages import AGES
+from fedrisk.serving.measures import measure_of, opened
 from fedrisk.serving.messages import Answered
 from fedrisk.study import BANK
 
@@ -74,9 +75,19 @@ def _scorecard(part: ModelPart, columns: Mapping[str, NDArray[np.int64]], there:
     return bool((ages >= 0).all() and (ages.sum(0) == len(part.holders)).all())
 
 
+def _measure(part: ModelPart, columns: Mapping[str, NDArray[np.int64]], there: NDArray[np.bool_]) -> bool:
+    """Whether sums are such as its members can give; a ratio is random on purpose where one knows nothing."""
+    if not {"sum", "known"} <= columns.keys():
+        return False
+    measure = measure_of(part)
+    values, _ = opened(measure, part.institution, columns)
+    return measure.kind == "ratio" or not bool(np.isnan(values[there]).any())
+
+
 PLAUSIBLE: Final[
     dict[str, Callable[[ModelPart, Mapping[str, NDArray[np.int64]], NDArray[np.bool_]], bool]]
 ] = {
+    "measure": _measure,
     "scorecard": _scorecard,
 }
 """By kind of model, whether sums are such as its members can give."""

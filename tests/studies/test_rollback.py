@@ -21,17 +21,28 @@ TRIES = 12
 """Each refusal adds entries: before there were marks, the restored trail passed the lost one at the eighth try."""
 
 
-@pytest.fixture
-def restored(kit, tmp_path):
-    """A consortium in which the tax office's store is the one from before two studies."""
-    consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=400, policy=ROOMY)
+@pytest.fixture(scope="module")
+def put_back(kit, tmp_path_factory):
+    """A consortium in which the tax office's store is the one from before two studies, and a copy of all its files."""
+    folder = tmp_path_factory.mktemp("put_back")
+    consortium = kit.build(folder / "now", ("alfa",), ("tax",), enterprises=400, policy=ROOMY)
     consortium.run()
     store = consortium.nodes["tax"].store.path
-    shutil.copytree(store, tmp_path / "backup")
+    shutil.copytree(store, folder / "backup")
     consortium.run()
     consortium.run()
     shutil.rmtree(store)
-    shutil.copytree(tmp_path / "backup", store)
+    shutil.copytree(folder / "backup", store)
+    shutil.copytree(consortium.folder, folder / "kept")
+    return consortium, folder / "kept"
+
+
+@pytest.fixture
+def restored(put_back):
+    """That consortium, for one test alone."""
+    consortium, kept = put_back
+    shutil.rmtree(consortium.folder)
+    shutil.copytree(kept, consortium.folder)
     return consortium
 
 

@@ -57,6 +57,7 @@ def test_the_readme_lists_the_facts_in_their_order(population):
     assert listed[: len(names)] == names
 
 
+@pytest.mark.long
 def test_models_reach_what_they_should(borrowers):
     at = achievable_accuracy(borrowers)
     assert 0.80 <= at.everything <= 0.86

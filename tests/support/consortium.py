@@ -4,7 +4,7 @@ Everything is made by the functions that the commands call; only Flower's SuperL
 left out (``registered`` has what it would be told).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -113,14 +113,17 @@ def joined(
     accepted: bool = True,
     name: str = "pilot",
     address: str = "127.0.0.1:9490",
+    before: Callable[[HubHome], object] = lambda home: None,
 ) -> Joined:
     """A hub's folder and one node's folder for each institution, admitted, with the last roster accepted by all.
 
     names_and_roles: {"bank": "bank", "tax": "holder"}. institutions: their files; where one is left out, a small file
-    is written (its table is not). accepted: whether nodes accept the roster. Stores lie below FEDRISK_HOME (use the
+    is written (its table is not). accepted: whether nodes accept the roster. before: called with the hub's folder, as
+    long as nobody has joined it. Stores lie below FEDRISK_HOME (use the
     ``fedrisk_home`` fixture) or where the files say.
     """
     made = make_joined_hub(folder, name=name, address=address)
+    before(made.home)
     for member, role in dict(names_and_roles).items():
         file = (institutions or {}).get(member) or institution_file(folder / "institutions", member, role)
         made.join(member, role, file)

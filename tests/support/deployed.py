@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 
 from fedrisk.clients.approvals import approve, refuse
 from fedrisk.clients.node import Node
+from fedrisk.deploy.hub_home import HubHome
 from fedrisk.engine.deployment import propose
 from fedrisk.engine.superlink import register
 from fedrisk.recipes import find_recipe, load_study
@@ -187,10 +188,15 @@ def zombie(pid: int) -> bool:
 
 
 @contextlib.contextmanager
-def deployed(folder: Path, tables: Path, roles: Mapping[str, str]) -> Iterator[Deployed]:
+def deployed(
+    folder: Path,
+    tables: Path,
+    roles: Mapping[str, str],
+    before: Callable[[HubHome], object] = lambda home: None,
+) -> Iterator[Deployed]:
     """A consortium of the institution files in ``tables``/institutions, all joined and the roster accepted, not served.
 
-    Whatever is served then ends with the block.
+    before: called with the hub's folder, as long as nobody has joined it. Whatever is served then ends with the block.
     """
     names = ["public", "hub", *roles]
     ports = dict(zip(names, free_ports(len(names)), strict=True))
@@ -201,7 +207,8 @@ def deployed(folder: Path, tables: Path, roles: Mapping[str, str]) -> Iterator[D
         text = f'store = "{folder}/machines/{name}/store"\n' + file.read_text(encoding="utf-8")
         file.write_text(text, encoding="utf-8")
         files[name] = file
-    made = joined(folder, roles, institutions=files, address=f"127.0.0.1:{ports['public']}")
+    address = f"127.0.0.1:{ports['public']}"
+    made = joined(folder, roles, institutions=files, address=address, before=before)
     settings(made.home.path / "hub.toml", health=ports["hub"], listen=f'"127.0.0.1:{ports["public"]}"')
     for name, public in made.registered:
         register(made.home, name, public)

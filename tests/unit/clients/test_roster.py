@@ -51,6 +51,7 @@ def ask(pilot, name, *rosters):
     node = pilot.node(name)
     with node.store.one_at_a_time():
         body = dict(_answer_or_refuse(node, "roster", message).body)
+    assert "refused" in body or body.pop("certificate")["until"] is None
     spoken = Spoken.here().to_dict()
     assert "refused" in body or {key: body.pop(key) for key in spoken} == spoken
     return body

@@ -1,6 +1,5 @@
 """What ``hub serve`` does when it starts, stops and loses its worker, and the sentences where it cannot start."""
 
-import asyncio
 import os
 import signal
 import socket
@@ -8,7 +7,6 @@ import sys
 
 import pytest
 
-from fedrisk.engine import hub_serve
 from fedrisk.engine.hub_serve import alone, check_certificate, host_and_port, serve
 from fedrisk.engine.superlink import SOCKET, nodes
 from fedrisk.errors import ConfigError
@@ -104,29 +102,3 @@ def test_a_certificate_without_its_key_is_named(tmp_path):
     (home.path / "server.key").unlink()
     with pytest.raises(ConfigError, match=r"server\.key is missing"):
         check_certificate(home)
-
-
-def test_a_worker_that_dies_at_once_is_started_later_and_later(monkeypatch):
-    begun, waited = [], []
-
-    async def main():
-        async def start(*command):
-            begun.append(command)
-            return await real(sys.executable, "-c", "")
-
-        async def wait_for_stop(waiting, seconds):
-            waited.append(seconds)
-            waiting.close()
-            if len(waited) == 3:
-                stop.set()
-            raise TimeoutError
-
-        real, stop = asyncio.create_subprocess_exec, asyncio.Event()
-        monkeypatch.setattr(hub_serve.asyncio, "create_subprocess_exec", start)
-        monkeypatch.setattr(hub_serve.asyncio, "wait_for", wait_for_stop)
-        await hub_serve._supervise(["work"], stop)
-
-    asyncio.run(main())
-    assert len(begun) == 3
-    assert waited == sorted(waited)
-    assert waited[0] < waited[-1] <= hub_serve._LONGEST_PAUSE

@@ -1,0 +1,178 @@
+"""What a bank's node answered its loan system, in the bank's own store, for as long as the bank wants.
+
+A loan system that lost an answer asks once more with the same request id, and gets the answer that was given: nobody is
+asked twice, and no holder's quota is used twice. The same id with another request is refused
+(draft-ietf-httpapi-idempotency-key-header). The file is the bank's alone, since it holds ids.
+"""
+
+import hashlib
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from fedrisk.errors import StoreError
+from fedrisk.files import PUT_BACK, make_folders, private_file
+from fedrisk.serving.codes import PASSING
+from fedrisk.serving.score_forms import ScoreAnswer, ScoreRequest, ServiceError
+
+FILE: Final = "answers.sqlite"
+
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS requests (
+    key TEXT PRIMARY KEY, digest BLOB NOT NULL, made REAL NOT NULL, final INTEGER NOT NULL, answers BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS requests_made ON requests (made);
+CREATE TABLE IF NOT EXISTS scores (
+    key TEXT NOT NULL, row INTEGER NOT NULL, model TEXT NOT NULL, deployed_as TEXT NOT NULL, made REAL NOT NULL,
+    enterprise TEXT NOT NULL, product TEXT NOT NULL, code TEXT NOT NULL, score INTEGER, probability REAL,
+    PRIMARY KEY (key, row, model)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS scores_made ON scores (model, made);
+"""
+
+_ANSWERS: Final = TypeAdapter(tuple[ScoreAnswer, ...])
+
+
+class AnswerStore:
+    """The file of answers. Safe to use from several threads; several processes wait for each other."""
+
+    def __init__(self, folder: Path, days: int) -> None:
+        """Open, or make, ``folder/answers.sqlite``; answers older than ``days`` are deleted, now and once a day."""
+        self.path, self._days = folder / FILE, days
+        self._lock, self._turns, self._turning = threading.Lock(), dict[str, _Turn](), threading.Lock()
+        self._cleared = 0.0
+        try:
+            make_folders(folder)
+            private_file(self.path)
+            self._db = sqlite3.connect(self.path, timeout=10, check_same_thread=False, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            # A power cut may lose the last answers, which are asked for again then; a killed process loses none.
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.executescript(_TABLES)
+        except (OSError, sqlite3.Error) as error:
+            raise self._failed(error) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def turn(self, key: str) -> Iterator[None]:
+        """One request of that id at a time; the second waits for the first, and finds its answer."""
+        with self._turning:
+            turn = self._turns.setdefault(key, _Turn())
+            turn.waiting += 1
+        try:
+            with turn.lock:
+                yield
+        finally:
+            with self._turning:
+                turn.waiting -= 1
+                if not turn.waiting:
+                    self._turns.pop(key, None)
+
+    def kept(self, request: ScoreRequest) -> tuple[ScoreAnswer, ...] | None:
+        """The final answers of a request that came before, None where it has none yet.
+
+        ServiceError ``repeated_key`` where its id was used for another request.
+        """
+        rows = self._run("SELECT digest, final, answers FROM requests WHERE key = ?", (request.key,))
+        if not rows:
+            return None
+        digest, final, answers = rows[0]
+        if digest != digest_of(request):
+            raise ServiceError("repeated_key")
+        if not final:
+            return None
+        try:
+            return _ANSWERS.validate_json(answers)
+        except ValidationError:
+            raise StoreError(f"{self.path} is damaged; {PUT_BACK}, or delete it") from None
+
+    def keep(self, request: ScoreRequest, key: str, answers: Sequence[ScoreAnswer]) -> None:
+        """Keep the answers of a request; one with a code that passes is asked again when the request comes again."""
+        final = not any(code in PASSING for a in answers for code in (a.code, *a.members.values()))
+        now = time.time()
+        body = _ANSWERS.dump_json(tuple(answers))
+        with self._lock, self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?)",
+                (key, digest_of(request), now, final, body),
+            )
+            self._put_scores(request, key, answers, now)
+        if now - self._cleared > 86400:
+            self._cleared = now
+            self.forget(now - 86400 * self._days)
+
+    def beside(self, request: ScoreRequest, key: str, answers: Sequence[ScoreAnswer]) -> None:
+        """Keep what a challenger says of the same request; it is nobody's answer."""
+        with self._lock, self._transaction():
+            self._put_scores(request, key, answers, time.time())
+
+    def forget(self, before: float) -> None:
+        """Delete what was answered before a time (seconds since 1970)."""
+        with self._lock, self._transaction():
+            self._db.execute("DELETE FROM requests WHERE made < ?", (before,))
+            self._db.execute("DELETE FROM scores WHERE made < ?", (before,))
+
+    def scores(self, model: str, since: float = 0.0) -> list[tuple[str, float, int, float]]:
+        """Enterprise, time, score and probability of what a model said since a time, in order of time."""
+        return self._run(
+            "SELECT enterprise, made, score, probability FROM scores WHERE model = ? AND made >= ? "
+            "AND score IS NOT NULL ORDER BY made",
+            (model, since),
+        )
+
+    def _put_scores(
+        self, request: ScoreRequest, key: str, answers: Sequence[ScoreAnswer], now: float
+    ) -> None:
+        rows = [
+            (
+                *(key, row, a.model.id, a.model.deployed_as, now),
+                *(a.id, request.product, a.code, a.score, a.probability),
+            )
+            for row, a in enumerate(answers)
+        ]
+        self._db.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._failed(error) from None
+
+    def _run(self, query: str, values: tuple[object, ...]) -> list[Any]:
+        with self._lock:
+            try:
+                return self._db.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise self._failed(error) from None
+
+    def _failed(self, error: Exception) -> StoreError:
+        return StoreError(f"{self.path} cannot be used: {error}; check space and permissions, or {PUT_BACK}")
+
+
+class _Turn:
+    def __init__(self) -> None:
+        self.lock, self.waiting = threading.Lock(), 0
+
+
+def digest_of(request: ScoreRequest) -> bytes:
+    """SHA-256 of a request without its id."""
+    content = request.model_dump(mode="json", exclude={"key"})
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()

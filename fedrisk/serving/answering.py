@@ -1,0 +1,173 @@
+"""From own columns and the members' sums to the answers of a request, row by row."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrisk.clients.store.model_store import State
+from fedrisk.data.dictionary import Dictionary
+from fedrisk.serving.card_model import CardModel
+from fedrisk.serving.gather import Sums
+from fedrisk.serving.grades import grade
+from fedrisk.serving.own_columns import OwnRows
+from fedrisk.serving.score_forms import Ages, ModelShown, ModelUsed, ScoreAnswer, ScoreRequest
+from fedrisk.serving.words import chance, of_code, of_members
+
+AGES: Final = ("fresh", "aging", "old", "missing")
+"""Columns of counts of members by the age of their row."""
+
+POINTS: Final = "points"
+
+
+@dataclass(frozen=True)
+class Answering:
+    """What is known when a request is answered.
+
+    asked: rows of the request that the members were asked about, in their order. sums: what they gave; None where the
+    model has no holders. failure: code where nobody could be asked.
+    """
+
+    request: ScoreRequest
+    model: CardModel
+    deployed_as: str
+    own: OwnRows
+    asked: Sequence[int] = ()
+    sums: Sums | None = None
+    failure: str = ""
+
+    def answers(self) -> list[ScoreAnswer]:
+        """The answer of each row, in order."""
+        without = self._without()
+        scored = [k for k in range(len(self.request.ids)) if k not in without]
+        found = dict(zip(scored, self._scores(scored), strict=True)) if scored else {}
+        return [found[k] if k in found else without[k] for k in range(len(self.request.ids))]
+
+    @property
+    def used(self) -> ModelUsed:
+        """The model that answers."""
+        part = self.model.part
+        return ModelUsed(id=part.model, name=part.name, version=part.version, deployed_as=self.deployed_as)
+
+    def _without(self) -> dict[int, ScoreAnswer]:
+        """Rows that have no score."""
+        out = {}
+        for row, (code, names) in self.own.refused.items():
+            words = of_code(code) if not names else f"{of_code(code)[:-1]}: {', '.join(names)}."
+            out[row] = self._answer(row, code=code, words=words)
+        for place, row in enumerate(self.asked):
+            if self.failure:
+                out[row] = self._answer(row, code=self.failure, words=of_code(self.failure))
+            elif self.sums is not None:
+                codes = dict(self.sums.failed) or dict(self.sums.refused.get(place, {}))
+                if codes:
+                    first = codes[sorted(codes)[0]]
+                    out[row] = self._answer(row, code=first, words=of_members(codes), members=codes)
+        return out
+
+    def _scores(self, rows: Sequence[int]) -> list[ScoreAnswer]:
+        card, pick = self.model.card, list(rows)
+        codes = self.model.codes({name: _rows(column, pick) for name, column in self.own.columns.items()})
+        own = self.model.own_points(codes, len(pick))
+        external, places = None, None
+        if self.sums is not None:
+            at = {row: place for place, row in enumerate(self.asked)}
+            places = np.array([at[row] for row in pick])
+            external = self.model.external(np.asarray(self.sums.columns[POINTS], np.int64)[places])
+        total = self.model.totals(own, external)
+        probability = card.probability(total)
+        reasons = self.model.reasons(codes, external, len(pick))
+        return [
+            self._answer(
+                row,
+                score=int(total[k]),
+                probability=float(probability[k]),
+                probability_words=chance(float(probability[k])),
+                grade=grade(float(probability[k])),
+                grade_scale="public",
+                reasons=reasons[k],
+                own_points=int(own[k]),
+                external_points=None if external is None else int(external[k]),
+                ages=None if places is None else self._ages(int(places[k])),
+            )
+            for k, row in enumerate(pick)
+        ]
+
+    def _ages(self, place: int) -> Ages:
+        columns = self.sums.columns if self.sums is not None else {}
+        if not all(name in columns for name in AGES):
+            holders = ", ".join(self.model.part.holders)
+            return Ages(told=False, words=f"Not told: {holders} decide that (policy.serving.ages).")
+        return ages_of({name: int(columns[name][place]) for name in AGES})
+
+    def _answer(self, row: int, **content: Any) -> ScoreAnswer:
+        return ScoreAnswer(
+            id=self.request.ids[row],
+            model=self.used,
+            own_day=self.own.day.get(row),
+            missing=self.own.missing.get(row, ()) if row not in self.own.refused else (),
+            notice=self.model.card.notice,
+            made=time.time(),
+            **content,
+        )
+
+
+def ages_of(counts: Mapping[str, int]) -> Ages:
+    """Counts of members by age, with a sentence.
+
+    >>> ages_of({"fresh": 2, "aging": 0, "old": 1, "missing": 1}).words
+    '3 of 4 members know it: 2 by records of the last month, 1 by older ones.'
+    """
+    members, known = sum(counts.values()), sum(counts[n] for n in AGES[:3])
+    if not known:
+        return Ages(
+            told=True, words=f"None of {members} members knows it, or their records are too old.", **counts
+        )
+    kinds = {
+        "fresh": "records of the last month",
+        "aging": "those of the last three months",
+        "old": "older ones",
+    }
+    parts = ", ".join(f"{counts[name]} by {what}" for name, what in kinds.items() if counts[name])
+    return Ages(
+        told=True, words=f"{known} of {members} members know{'s' * (known == 1)} it: {parts}.", **counts
+    )
+
+
+def shown(model: CardModel, state: State, dictionary: Dictionary | None) -> ModelShown:
+    """A model as a loan system may choose it."""
+    part, (low, high, mean) = model.part, model.scale
+    described = {} if dictionary is None else {c.name: c for c in dictionary.columns}
+    columns = []
+    for b in model.bins:
+        f = b.feature
+        about: dict[str, Any] = {"name": f.column, "kind": f.kind, "required": not f.missing}
+        if f.column in described:
+            about["meaning"] = described[f.column].meaning
+        if f.kind == "number":
+            about |= {"low": f.low, "high": f.high}
+        if b.categories:
+            about["categories"] = list(b.categories)
+        columns.append(about)
+    return ModelShown(
+        id=part.model,
+        name=part.name,
+        version=part.version,
+        state=state.name,
+        deployed_as=state.as_ if state.name == "deployed" else None,
+        purpose=part.purpose,
+        made=part.made.isoformat(),
+        holders=part.holders,
+        columns=tuple(columns),
+        low=low,
+        high=high,
+        mean=mean,
+        notice=model.card.notice,
+    )
+
+
+def _rows(column: Any, pick: list[int]) -> NDArray[Any]:
+    return np.asarray(column)[pick]

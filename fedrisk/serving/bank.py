@@ -1,0 +1,278 @@
+"""A bank's node as its loan system knows it: enterprises in, scores with reasons out.
+
+Own columns come from the bank's table or with the request, the holders' sum of points through the relay, and the
+arithmetic is that of a study (serving/card_model). There is no score from fewer holders than the model has: the
+difference between two sets of them would be one holder's part. A model without holders is scored at once.
+
+A score is advice. Challengers are asked about the same enterprises once the champion has answered, a few rows a
+request, and what they say is kept for comparison and never shown as the answer (champion and challenger: Siddiqi 2017).
+"""
+
+import contextlib
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from fedrisk.clients.node import Node
+from fedrisk.errors import ConfigError, DataError, LaterError, StoreError
+from fedrisk.models.model_part import ModelPart
+from fedrisk.serving.answer_store import AnswerStore
+from fedrisk.serving.answering import Answering, shown
+from fedrisk.serving.asking import Asking
+from fedrisk.serving.card_model import CardModel
+from fedrisk.serving.consulting import Table, advised
+from fedrisk.serving.current import CurrentData
+from fedrisk.serving.deployed import CHALLENGER, all_models, card_of, challengers, meant
+from fedrisk.serving.gather import Gatherer, Rows, Sums
+from fedrisk.serving.later import Later, spare_uses
+from fedrisk.serving.own_columns import Looked, OwnRows, own_rows
+from fedrisk.serving.relay import Relay
+from fedrisk.serving.score_forms import ModelShown, ScoreAnswer, ScoreRequest, ServiceError
+
+FOLDER: Final = "serving"
+"""Folder of the institution's store for what serves."""
+
+SECONDS: Final = 10.0
+"""Seconds for which the members' answers are waited for."""
+
+MOST_CHALLENGED: Final = 100
+"""Most rows of a request that challengers are asked about."""
+
+MOST_CHALLENGERS: Final = 2
+"""Most challengers that are asked beside the champion."""
+
+log = logging.getLogger("fedrisk")
+
+
+class Asks(Protocol):
+    """Asks the members of a model; see serving/asking."""
+
+    def ask(self, part: ModelPart, ids: Sequence[str], **how: Any) -> Any:
+        """Sums of the members' columns, by row, or codes."""
+        ...
+
+
+class BankService:
+    """The service of one bank. Safe to use from several threads; close it when no more is asked.
+
+    node: of a bank; its file is read again when it changes. relay: through which its models' members are asked; None
+    where no model has any. asking, table: in place of those that follow from node and relay.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        relay: Relay | None,
+        *,
+        asking: Asks | None = None,
+        table: Looked | None = None,
+        seconds: float = SECONDS,
+    ) -> None:
+        if node.institution.kind != "bank":
+            raise ConfigError(
+                f"{node.name} is a {node.institution.kind} and scores nobody; a bank's node does. Name a bank's file"
+            )
+        self._seconds, self._given_table = seconds, table
+        self._asking = asking or (None if relay is None else Asking(node, relay))
+        self._answers = AnswerStore(node.store.path / FOLDER, node.institution.policy.serving.answers_days)
+        self._gather, self._later, self._advice = Gatherer(), Later(), Table()
+        self._lock = threading.Lock()
+        self._setting = self._set(node)
+
+    @property
+    def name(self) -> str:
+        """The bank's name."""
+        return self._setting.node.name
+
+    def close(self) -> None:
+        """Wait for challengers that are being asked, and close the store of answers."""
+        self._later.close()
+        self._answers.close()
+
+    def models(self) -> list[ModelShown]:
+        """The bank's scorecards, as a loan system may choose them."""
+        node = self._now().node
+        dictionary = node.institution.dictionary
+        return [shown(card_of(part), state, dictionary) for part, state in all_models(node)]
+
+    def products(self) -> tuple[str, ...]:
+        """Products of the bank's table of decisions, by name; none without a table, or while it breaks a rule."""
+        try:
+            table = self._advice.of(self._now().node.institution)
+        except ConfigError as error:
+            self.note(error)
+            return ()
+        return () if table is None else tuple(p.name for p in table.products)
+
+    def score(self, request: ScoreRequest) -> tuple[ScoreAnswer, ...]:
+        """The answer for each id, in order; what was answered under the request's key before is answered again.
+
+        ServiceError where the request as a whole has no answers, StoreError where the store fails.
+        """
+        if request.key is None:
+            return self._answered(request, uuid.uuid4().hex)
+        with self._answers.turn(request.key):
+            kept = self._answers.kept(request)
+            return self._answered(request, request.key) if kept is None else kept
+
+    def note(self, error: BaseException) -> None:
+        """The whole text goes to the institution's own log of errors."""
+        with contextlib.suppress(OSError):
+            self._setting.node.store.log_error("", "score", error)
+
+    def _now(self) -> "_Setting":
+        """Node and table as the institution's file says today."""
+        file = self._setting.node.institution.file
+        with self._lock:
+            if file is not None and _mark(file) != self._setting.mark:
+                self._setting = self._set(Node.open(file))
+            return self._setting
+
+    def _set(self, node: Node) -> "_Setting":
+        file = node.institution.file
+        table = self._given_table or CurrentData.open(node.institution, node.store.path / FOLDER)
+        return _Setting(None if file is None else _mark(file), node, table)
+
+    def _answered(self, request: ScoreRequest, key: str) -> tuple[ScoreAnswer, ...]:
+        began, setting = time.monotonic(), self._now()
+        model, deployed_as = meant(setting.node, request)
+        answers = self._advised(setting, request, self._ask(setting, request, model, deployed_as))
+        self._answers.keep(request, key, answers)
+        self._challenge(setting, request, key, model, answers)
+        log.info(
+            "scores were asked for",
+            extra={
+                "event": "scored",
+                "rows": len(answers),
+                "answered": sum(not a.code for a in answers),
+                "seconds": round(time.monotonic() - began, 4),
+            },
+        )
+        return answers
+
+    def _advised(
+        self, setting: "_Setting", request: ScoreRequest, answers: Sequence[ScoreAnswer]
+    ) -> tuple[ScoreAnswer, ...]:
+        """Answers with the advice of the bank's own table; a table that breaks a rule takes no score away."""
+        try:
+            table = self._advice.of(setting.node.institution)
+            if table is None:
+                return tuple(answers)
+            return tuple(advised(table, request, row, a) for row, a in enumerate(answers))
+        except (ConfigError, DataError) as error:
+            self.note(error)
+            told = "The bank's table of decisions cannot be used; its node's log of errors says why."
+            return tuple(a.model_copy(update={"notice": f"{a.notice or ''} {told}".strip()}) for a in answers)
+
+    def _ask(
+        self, setting: "_Setting", request: ScoreRequest, model: CardModel, deployed_as: str
+    ) -> tuple[ScoreAnswer, ...]:
+        """Answers of one model; asks its members about rows whose own columns are there."""
+        own, failure = self._own(setting, request, model), ""
+        rows = [k for k in range(len(request.ids)) if k not in own.refused]
+        sums: Sums | None = None
+        if rows and model.part.holders:
+            try:
+                sums = self._gathered(request, model.part, rows)
+            except LaterError as error:
+                self.note(error)
+                failure = "hub"
+        asked = rows if model.part.holders else ()
+        return tuple(Answering(request, model, deployed_as, own, asked, sums, failure).answers())
+
+    def _gathered(self, request: ScoreRequest, part: ModelPart, rows: Sequence[int]) -> Sums:
+        purpose, product, screening = request.purpose or part.purpose, request.product, request.screening
+        asking = self._asking
+        if asking is None:
+            raise LaterError("this node has no hub to ask through; give node.toml the hub's scoring address")
+
+        def ask(together: Rows) -> Any:
+            return asking.ask(
+                part,
+                together.ids,
+                purpose=purpose,
+                product=product,
+                consents=together.consents,
+                screening=screening,
+                seconds=self._seconds,
+            )
+
+        given = request.consents or ("",) * len(request.ids)
+        mine = Rows(tuple(request.ids[k] for k in rows), tuple(given[k] for k in rows))
+        return self._gather.ask((part.model, purpose, product, screening), mine, ask)
+
+    def _own(self, setting: "_Setting", request: ScoreRequest, model: CardModel) -> OwnRows:
+        institution = setting.node.institution
+        if institution.dictionary is None or institution.table is None:
+            raise ServiceError("store")
+        try:
+            return own_rows(
+                model,
+                institution.dictionary,
+                setting.table,
+                request.ids,
+                request.values,
+                institution.table.notation,
+            )
+        except (DataError, ConfigError, StoreError, LaterError) as error:
+            self.note(error)
+            nothing = np.full(len(request.ids), np.nan)
+            columns = dict.fromkeys((f.column for f in model.features), nothing)
+            return OwnRows(columns, dict.fromkeys(range(len(request.ids)), ("own_table", ())))
+
+    def _challenge(
+        self,
+        setting: "_Setting",
+        request: ScoreRequest,
+        key: str,
+        champion: CardModel,
+        answers: Sequence[ScoreAnswer],
+    ) -> None:
+        """Have challengers asked about the rows that have a score, once nobody waits for it.
+
+        A token of consent holds for as many questions as it says; rows whose token would be used up are left out.
+        """
+        beside = challengers(setting.node, request, champion)[:MOST_CHALLENGERS]
+        scored = [k for k, a in enumerate(answers) if not a.code]
+        given = request.consents or ("",) * len(request.ids)
+        rows = [k for k in scored if spare_uses(given[k]) > len(beside)][:MOST_CHALLENGED]
+        if not beside or not rows or request.screening:
+            return
+        part = _only(request, rows)
+
+        def ask() -> None:
+            for model in beside:
+                self._answers.beside(part, key, self._ask(setting, part, model, CHALLENGER))
+
+        self._later.offer(ask, self.note)
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """mark: of the institution's file when node and table were made from it."""
+
+    mark: tuple[int, int] | None
+    node: Node
+    table: Looked
+
+
+def _mark(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_mtime_ns, found.st_size
+
+
+def _only(request: ScoreRequest, rows: Sequence[int]) -> ScoreRequest:
+    return request.model_copy(
+        update={
+            "ids": tuple(request.ids[k] for k in rows),
+            "consents": tuple(request.consents[k] for k in rows) if request.consents else (),
+            "values": {place: request.values[k] for place, k in enumerate(rows) if k in request.values},
+        }
+    )

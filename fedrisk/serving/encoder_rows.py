@@ -1,0 +1,95 @@
+"""Columns of sequence encoders for the enterprises that are asked about, computed then from their histories."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fedrisk.data.as_it_is import Taking
+from fedrisk.institution import Institution
+from fedrisk.models.histories import EncoderRule, scaled
+from fedrisk.models.trainable import TrainedModel
+from fedrisk.serving.file_rows import LOOK_SECONDS, FileRows
+
+
+class EncoderRows:
+    """One encoder of an institution, with an index over its histories; torch is loaded once it is trained.
+
+    Args:
+        institution: whose encoder it is.
+        rule: of the encoder.
+        folder: of indexes.
+        broken: called for every state of the file of histories that could not be taken.
+    """
+
+    def __init__(
+        self, institution: Institution, rule: EncoderRule, folder: Path, broken: Callable[[], None]
+    ) -> None:
+        assert institution.dictionary is not None
+        self._institution, self.rule = institution, rule
+        taking = Taking(rule.histories, rule.file_dictionary(institution.dictionary))
+        self._rows = FileRows(taking, institution.folder, folder, broken)
+        self._lock = threading.Lock()
+        self._looked = -np.inf
+        self._mark: tuple[Any, ...] | None = None
+        self._model: TrainedModel | None = None
+
+    def start(self) -> None:
+        """Load the encoder and index the histories, where it is trained; ConfigError where it is damaged."""
+        self._trained()
+
+    def close(self) -> None:
+        """Wait for an index that is being built."""
+        self._rows.close()
+
+    def columns(self, ids: Sequence[str], known: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:
+        """The encoder's columns of normalised ids, as a study's table has them; none while it is not trained.
+
+        NaN where an enterprise is not known, or has no history. AwayError where histories cannot be looked up.
+        """
+        trained = self._trained()
+        if trained is None:
+            return {}
+        from fedrisk.models.encoder import EncoderDesign, encode
+
+        out = np.full((len(ids), self.rule.outputs), np.nan)
+        at = np.flatnonzero(known)
+        if len(at):
+            cells = self._rows.cells([ids[k] for k in at.tolist()])
+            empty = np.full(len(at), np.nan)
+            names = [n for series in self.rule.series for n in series.columns(self.rule.months)]
+            frame = pd.DataFrame({n: cells.values.get(n, empty) for n in names}, copy=False)
+            out[at] = encode(
+                EncoderDesign.from_dict(trained.design), trained.weights, scaled(self.rule, frame)
+            )
+        return {name: out[:, k] for k, name in enumerate(self.rule.columns)}
+
+    def _trained(self) -> TrainedModel | None:
+        """The encoder as it is installed now."""
+        with self._lock:
+            if time.monotonic() - self._looked < LOOK_SECONDS:
+                return self._model
+            self._looked = time.monotonic()
+            file = self._institution.installed_encoder(self.rule.name)
+            mark = None if file is None else (file, file.stat().st_mtime_ns, file.stat().st_size)
+            if mark != self._mark:
+                self._model = self._institution.load_encoder(self.rule.name)
+                if self._model is not None:
+                    _one_thread()
+                    self._rows.start()
+                self._mark = mark
+            return self._model
+
+
+def _one_thread() -> None:
+    """A few small products for each question gain nothing from threads, which would wait for one another."""
+    import torch
+
+    torch.set_num_threads(1)

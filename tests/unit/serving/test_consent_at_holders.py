@@ -1,0 +1,116 @@
+"""Consents through real holders: each asks what its policy says, uses are counted for good, and trails tell no id."""
+
+import tomllib
+from datetime import UTC, datetime, timedelta
+
+import jwt
+import pytest
+
+from fedrisk.clients.node import Node
+from fedrisk.serving.asking import Asking
+from fedrisk.serving.consent import token_digest
+from fedrisk.serving.local_relay import LocalRelay
+from sim_institutions.consent_register import ConsentRegister
+from support.serving import HOLDERS, IDS, Consortium
+
+ASKED = ("bank", "credit_scoring")
+
+
+@pytest.fixture
+def register(tmp_path):
+    made = ConsentRegister(tmp_path / "register")
+    made.give(IDS, *ASKED, datetime.now(UTC).date() + timedelta(days=90))
+    return made
+
+
+@pytest.fixture
+def consortium(tmp_path, register):
+    """The court asks for tokens, the power utility notes references, the tax office asks for nothing."""
+    (pinned,) = tomllib.loads(register.to_pin)["policy"]["serving"]["registers"]
+    made = Consortium(tmp_path / "c", values=dict.fromkeys(HOLDERS, (0.0, 1.0, 2.0)))
+    rules = f'[{{ name = "{pinned["name"]}", key = "{pinned["key"]}" }}]'
+    made.write("court", (0.0, 1.0, 2.0), consent='"token"', registers=rules)
+    made.write("power", (0.0, 1.0, 2.0), consent='"reference"')
+    return made
+
+
+@pytest.fixture
+def ask(consortium):
+    """Asks anew with each call, through holders that were started anew."""
+
+    def call(ids, consents, kept=None):
+        questions = []
+        relay = LocalRelay(consortium.paths)
+        try:
+            asking = Asking(Node.open(consortium.paths["bank"]), relay)
+            sums = asking.ask(
+                consortium.part(),
+                ids,
+                purpose="credit_scoring",
+                consents=consents,
+                kept=kept,
+                keep=questions.append,
+            )
+        finally:
+            relay.close()
+        return sums, (questions or [kept])[0]
+
+    return call
+
+
+def test_each_holder_asks_for_what_its_policy_says(ask, register):
+    tokens = register.tokens(IDS[:2], *ASKED)
+    sums, _ = ask(IDS[:4], [tokens[0], "contract 7", "", tokens[1]])
+    assert sums.failed == {}
+    assert sums.refused == {
+        1: {"court": "consent_form"},
+        2: {"court": "consent_missing", "power": "consent_missing"},
+        3: {"court": "consent_enterprise"},
+    }
+    assert sums.columns["points"][0] == 0
+
+
+def test_a_token_is_used_once_also_after_a_restart(ask, register):
+    (token,) = register.tokens(IDS[1:2], *ASKED)
+    sums, question = ask(IDS[1:2], [token])
+    assert (sums.refused, sums.columns["points"].tolist()) == ({}, [111])
+    again, _ = ask(IDS[1:2], [token])
+    assert again.refused == {0: {"court": "consent_used"}}
+    resent, _ = ask(IDS[1:2], [token], kept=question)
+    assert (resent.refused, resent.columns["points"].tolist()) == ({}, [111])
+
+
+def test_uses_that_a_token_says(ask, register):
+    (token,) = register.tokens(IDS[:1], *ASKED, uses=2)
+    codes = [ask(IDS[:1], [token])[0].refused.get(0, {}).get("court", "") for _ in range(3)]
+    assert codes == ["", "", "consent_used"]
+
+
+def test_taking_back_stops_new_tokens_alone(ask, register):
+    """A token from before is taken still: a register cannot call back what it signed."""
+    (token,) = register.tokens(IDS[:1], *ASKED)
+    assert register.take_back(register.of(IDS[0])[0].id)
+    assert ask(IDS[:1], [token])[0].refused == {}
+
+
+def test_neither_trail_nor_log_holds_a_token_a_reference_or_an_id(ask, register, consortium, caplog):
+    (token,) = register.tokens(["E1"], *ASKED)
+    jti = jwt.decode(token, options={"verify_signature": False})["jti"]
+    ask(["E1", "E2"], [token, "form of Secret-Street 4"])
+    ask(["E1", "E2"], [token, "form of Secret-Street 4"])
+    secret = (token.split(".")[1], token.split(".")[2], jti, "Secret-Street", '"E1"', '"E2"')
+    seen = 0
+    for name in HOLDERS:
+        for file in consortium.store(name).rglob("*"):
+            if file.is_file() and file.suffix in (".jsonl", ".log", ".json", ".txt"):
+                text = file.read_text(encoding="utf-8", errors="replace")
+                assert not [s for s in secret if s in text], file.name
+                seen += '"serve"' in text
+    assert seen >= len(HOLDERS)
+    assert not [s for s in secret if s in caplog.text]
+    # The book of uses knows the token by its digest alone.
+    book = b"".join(f.read_bytes() for f in (consortium.store("court") / "serving").glob("book.sqlite*"))
+    assert (
+        token_digest("consents", jti).encode() in book or bytes.fromhex(token_digest("consents", jti)) in book
+    )
+    assert token.encode() not in book and jti.encode() not in book and b"Secret-Street" not in book
