@@ -70,7 +70,7 @@ class Holder:
         self._first, self.name, self.clock = first, first.name, clock
         self.keys = ServingKeys(first.store, first.name, clock=clock)
         self.peers = Peers(self.keys, fetch)
-        self.noting = Noting()
+        self.noting = Noting(clock)
         self._opening = Opening(first, self.keys, self.peers, clock)
         self._lock = threading.RLock()
         self._flights: dict[str, tuple[threading.Lock, int]] = {}
