@@ -79,7 +79,9 @@ def _serve(home: "NodeHome", institution: "Node", status: "Status", stop: thread
 
 
 def _tidy(holder: "Holder", stop: threading.Event) -> None:
-    """Delete keys of weeks that are over, also where nobody asks."""
+    """Open the table before anybody asks; delete keys of weeks that are over, also where nobody does."""
+    with contextlib.suppress(FedriskError, OSError):
+        holder.ready()
     while not stop.wait(3600):
         with contextlib.suppress(FedriskError, OSError):
             holder.tidy()

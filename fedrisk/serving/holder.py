@@ -72,7 +72,7 @@ class Holder:
         self.peers = Peers(self.keys, fetch)
         self.noting = Noting(clock)
         self._opening = Opening(first, self.keys, self.peers, clock)
-        self._lock = threading.RLock()
+        self._lock, self._reading = threading.Lock(), threading.Lock()
         self._flights: dict[str, tuple[threading.Lock, int]] = {}
         self._now: _Setting | None = None
         self._book: Book | None = None
@@ -89,12 +89,21 @@ class Holder:
                 self._book = self.keys.begin()
             return self._book
 
+    def ready(self) -> None:
+        """Open book and table beforehand, where there is a model to answer: an index of a table may take a while."""
+        if any(self.name in part.holders for part in self._first.store.models.parts()):
+            self._setting()
+
     def tidy(self) -> None:
         """Delete keys of weeks that are over; to be called every hour, also where nobody asks."""
         self.keys.tidy()
 
     def close(self) -> None:
         """Close what is open."""
+        with self._reading:
+            if self._now is not None:
+                self._now.data.close()
+            self._now = None
         with self._lock:
             if self._book is not None:
                 self._book.close()
@@ -134,19 +143,27 @@ class Holder:
         """Policy, consents and table, read again when the institution's file or its key changed."""
         store, file = self._first.store, self._first.institution.file
         mark = mark_of(*([file] if file is not None else []), store.path / "identity.key")
-        with self._lock:
-            if self._now is None or self._now.mark != mark:
+        with self._reading:
+            found = self._now
+            if found is None or found.mark != mark:
                 node = self._first if file is None else Node.open(file)
-                secret = None if self._book is None else self._book.secret
-                folder = store.path / "serving"
-                self._now = _Setting(
+                found = self._now = _Setting(
                     mark=mark,
                     node=node,
                     entries=Entries(node),
-                    consents=Consents(node.institution.policy.serving, secret=secret),
-                    data=CurrentData.open(node.institution, folder),
+                    consents=Consents(node.institution.policy.serving, secret=self.book.secret),
+                    data=self._data(node, found),
                 )
-            return self._now
+            return found
+
+    def _data(self, node: Node, before: _Setting | None) -> CurrentData:
+        """The table as it was opened before, where nothing of it changed in the file."""
+        if before is not None and _table_of(before.node) == _table_of(node):
+            return before.data
+        data = CurrentData.open(node.institution, node.store.path / "serving")
+        if before is not None:
+            before.data.close()
+        return data
 
     def _check_rules(self, setting: _Setting, question: Question) -> None:
         """Refused unless the institution answers this model, to this bank, for this purpose, today."""
@@ -233,6 +250,12 @@ class Holder:
                 lock, users = self._flights.pop(id)
                 if users > 1:
                     self._flights[id] = (lock, users - 1)
+
+
+def _table_of(node: Node) -> tuple[Any, ...]:
+    """What of an institution's file says where its rows are, and how they are read."""
+    one = node.institution
+    return (one.table, one.dictionary, one.encoders, one.folder)
 
 
 class _Seen:
