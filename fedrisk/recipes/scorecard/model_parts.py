@@ -13,7 +13,7 @@ from fedrisk.errors import ProtocolError
 from fedrisk.models.given_points import most_values
 from fedrisk.models.model_part import FRESH_DAYS, ModelPart, model_id
 from fedrisk.models.scorecard import Scorecard
-from fedrisk.recipes.scorecard.prepared import told_calibration, told_card
+from fedrisk.recipes.scorecard.prepared import told_calibration, told_card, told_counts
 from fedrisk.recipes.scorecard.score_grid import given_points, grid_step, spans_of
 from fedrisk.serving import registry
 from fedrisk.study import BANK
@@ -50,12 +50,14 @@ def part_of(attempt: Attempt) -> ModelPart:
             update={"card": card.to_json(), "calibrated": told_calibration(attempt).to_json()}
         )
     table, places = given_points(attempt, card), card.features_of(attempt.role)
+    weight = told_counts(attempt)[2].weight
     return ModelPart.model_validate(
         common.model_dump()
         | {
             "bins": [card.bins[j].to_dict() for j in places],
             "points": [card.points[j] for j in places],
             "given": (table.edges, table.values),
+            "shares": [(weight[j] / weight[j].sum()).tolist() for j in places],
         }
     )
 
