@@ -36,6 +36,7 @@ from fedrisk.cli.dictionary import dictionary_app
 from fedrisk.cli.exits import EXIT_CODES
 from fedrisk.cli.hub import hub_app
 from fedrisk.cli.init import init_app
+from fedrisk.cli.measure import measure_app
 from fedrisk.cli.model import model_app
 from fedrisk.cli.node import node_app
 from fedrisk.cli.output import append_log, note, screen
@@ -43,6 +44,7 @@ from fedrisk.cli.policy import policy_app
 from fedrisk.cli.results import own, results
 from fedrisk.cli.root import Root, told
 from fedrisk.cli.runs import compare, runs_app
+from fedrisk.cli.score import score
 from fedrisk.cli.store import store_app
 from fedrisk.cli.version import show_version, version
 from fedrisk.errors import LeftUndone
@@ -66,6 +68,7 @@ for _command in (
     compare,
     results,
     own,
+    score,
     usage.meter,
     usage.quota,
     keys.keys,
@@ -95,6 +98,7 @@ app.add_typer(store_app, name="store")
 app.add_typer(model_app, name="model")
 app.add_typer(hub_app, name="hub")
 app.add_typer(node_app, name="node")
+app.add_typer(measure_app, name="measure")
 
 
 @app.callback()

@@ -21,10 +21,12 @@ from typing import Any, Final, Protocol
 from fedrisk.errors import FedriskError, LaterError, PeerError, QuotaError, Stopped
 from fedrisk.models.model_part import ModelPart
 from fedrisk.progress import counted as told
+from fedrisk.serving.asking import Asking
 from fedrisk.serving.batch_folder import BatchFolder
 from fedrisk.serving.batch_list import Counted, ListFile, Page, pages
 from fedrisk.serving.batch_table import Summary, page_table, put_together, summarised
 from fedrisk.serving.score_forms import ScoreAnswer, ScoreRequest
+from fedrisk.serving.sums import Sums
 from fedrisk.serving.words import of_code, of_members
 
 IN_FLIGHT: Final = 3
@@ -52,18 +54,6 @@ class Service(Protocol):
 
     def close(self) -> None:
         """No more is asked."""
-        ...
-
-
-class Asks(Protocol):
-    """What asks the members (`serving.asking.Asking`)."""
-
-    def ask(self, part: ModelPart, ids: Sequence[str], **how: Any) -> Any:
-        """Sums of the members' columns, by row, or codes.
-
-        kept: bytes of a question that went out before, to be sent again where it is the same in all but id and time;
-        keep: called with the bytes of a question before it goes out.
-        """
         ...
 
 
@@ -129,12 +119,12 @@ class KeptAsking:
     """
 
     def __init__(
-        self, asks: Asks, folder: BatchFolder, stop: threading.Event, patience: float = PATIENCE
+        self, asks: Asking, folder: BatchFolder, stop: threading.Event, patience: float = PATIENCE
     ) -> None:
         self._asks, self._folder, self._stop, self._patience = asks, folder, stop, patience
         self.number = 0
 
-    def ask(self, part: ModelPart, ids: Sequence[str], **how: Any) -> Any:
+    def ask(self, part: ModelPart, ids: Sequence[str], **how: Any) -> Sums:
         """Sums of the page; Halt where the batch cannot go on."""
         end, pause = time.monotonic() + self._patience, 0.5
         kept = self._folder.question(self.number)
@@ -164,7 +154,7 @@ class KeptAsking:
 def run(
     order: Order,
     folder: BatchFolder,
-    asks: Asks | None,
+    asks: Asking | None,
     service: Callable[[KeptAsking | None], Service],
     *,
     in_flight: int = IN_FLIGHT,
@@ -197,7 +187,7 @@ class _Work:
         self,
         order: Order,
         folder: BatchFolder,
-        asks: Asks | None,
+        asks: Asking | None,
         service: Callable[[KeptAsking | None], Service],
         in_flight: int,
         patience: float,

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from fedrisk.errors import ProtocolError, StoreError
 from fedrisk.models.model_part import ModelPart
 from fedrisk.secure.keystream import encode_fields
+from fedrisk.serving.current import Found
 from fedrisk.study import Name, checked
 from fedrisk.toml_file import load_toml
 
@@ -185,24 +186,8 @@ def _measure_of(model: str, content: str, kind: str) -> Measure:
     return measure
 
 
-class Rows(Protocol):
-    """What is known of the enterprises of a question, in its order (`serving.current.Found`)."""
-
-    @property
-    def frame(self) -> pd.DataFrame:
-        """Typed columns, missing where an enterprise is unknown."""
-
-    @property
-    def known(self) -> NDArray[np.bool_]:
-        """Which enterprises are in the table, (n,)."""
-
-    @property
-    def day(self) -> NDArray[np.datetime64]:
-        """The day of each row, (n,); not a time where it has none."""
-
-
 def columns_of_measure(
-    part: ModelPart, found: Rows, *, today: date | None = None
+    part: ModelPart, found: Found, *, today: date | None = None
 ) -> dict[str, NDArray[np.int64]]:
     """What this institution gives of each enterprise, before masks: "sum" and "known", (n,) each.
 
@@ -215,7 +200,7 @@ def columns_of_measure(
     well. The sum of "known" is 2 where both know it, and else by chance, once in 2**32.
     """
     measure = measure_of(part)
-    fresh = _fresh(found, measure.fresh_days, today or datetime.now(UTC).date())
+    fresh = found.usable(today or datetime.now(UTC).date(), measure.fresh_days)
     totals, there = np.zeros(len(fresh), np.int64), fresh.copy()
     for term in measure.terms_of(part.institution):
         values = _values(found.frame, term.column)
@@ -300,11 +285,6 @@ def _values(frame: pd.DataFrame, column: str) -> NDArray[np.float64]:
     if column not in frame:
         return np.full(len(frame), np.nan)
     return pd.to_numeric(frame[column], errors="coerce").to_numpy(np.float64, na_value=np.nan)
-
-
-def _fresh(found: Rows, days: int, today: date) -> NDArray[np.bool_]:
-    age = np.datetime64(today, "D") - found.day.astype("datetime64[D]")
-    return found.known & ~(age > np.timedelta64(days, "D"))
 
 
 _KEYS = {

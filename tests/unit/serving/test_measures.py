@@ -1,6 +1,5 @@
 """Measures: what each institution gives by hand, that their sum is the plain sum, and that a ratio opens nothing else."""
 
-from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 
 from fedrisk.errors import ConfigError, ProtocolError, StoreError
 from fedrisk.secure.ring import to_signed
+from fedrisk.serving.current import Found
 from fedrisk.serving.measures import Measure, check_rows, columns_of_measure, load_measure, measure_of, opened
 
 TODAY = date(2026, 11, 26)
@@ -41,21 +41,12 @@ CARBON = {
 }
 
 
-@dataclass
-class Found:
-    """What an institution knows of the enterprises of a question."""
-
-    frame: pd.DataFrame
-    known: np.ndarray
-    day: np.ndarray = field(default_factory=lambda: np.array([], "datetime64[D]"))
-
-
 def found(column, values, days=None):
     """Values by enterprise, None where it is unknown."""
     known = np.array([v is not None for v in values], bool)
     numbers = np.array([np.nan if v is None else v for v in values], np.float64)
-    day = np.array(days or ["NaT"] * len(values), "datetime64[D]")
-    return Found(pd.DataFrame({column: numbers}), known, day)
+    day = np.array(days or [str(TODAY)] * len(values), "datetime64[D]")
+    return Found(pd.DataFrame({column: numbers}), known, day, np.zeros(len(values), bool))
 
 
 def measure(content=EXPOSURE, **changes):
@@ -91,8 +82,8 @@ def test_old_rows_are_unknown():
     m = measure(fresh_days=92)
     old = found("exposure", [5e5, 5e5, 5e5], ["2026-08-25", "2026-08-26", "NaT"])
     columns = columns_of_measure(m.part("beta", "bank"), old, today=TODAY)
-    assert columns["sum"].tolist() == [0, 50, 50]
-    assert columns["known"].tolist() == [0, 1, 1]
+    assert columns["sum"].tolist() == [0, 50, 0]
+    assert columns["known"].tolist() == [0, 1, 0]
 
 
 def test_a_count_by_hand():
@@ -166,7 +157,8 @@ def test_an_index_by_hand():
     tax = Found(
         pd.DataFrame({"growth": [0.3, 9.0, np.nan], "gaps": [1.0, 0.0, 3.0]}),
         np.array([True, True, True]),
-        np.array(["NaT"] * 3, "datetime64[D]"),
+        np.array([str(TODAY)] * 3, "datetime64[D]"),
+        np.zeros(3, bool),
     )
     power = found("load", [1.0, None, -1.0])
     values, known = asked(m, "alfa", {"tax": tax, "power": power})
