@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fedrisk.cli.common import AsJson, InstitutionFile
+from fedrisk.cli.model_drift import model_drift
 from fedrisk.cli.output import note, tell, tell_json
 
 if TYPE_CHECKING:
@@ -180,6 +181,9 @@ def model_compare(
         tell_json({"institution": node.name, "compared": [each.to_dict() for each in found]})
         return
     show_compared(node.name, found)
+
+
+model_app.command("drift")(model_drift)
 
 
 def _chosen(node: "Node", models: list[str], product: str) -> "tuple[ModelPart, list[ModelPart]]":
