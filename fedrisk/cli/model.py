@@ -214,21 +214,9 @@ def _opened(institution: Any) -> "Node":
 
 def _follows(node: "Node", part: "ModelPart") -> Any:
     """How a part is made anew from what its attempt kept here; None of one that no study made."""
-    from fedrisk.clients import own_results
-    from fedrisk.clients.attempt import Attempt
-    from fedrisk.errors import ConfigError
-    from fedrisk.recipes import recipe_named
+    from fedrisk.engine.kept_parts import follows
 
-    if not part.attempt:
-        return None
-
-    def follows(kept: "ModelPart") -> "ModelPart":
-        recipe = recipe_named(own_results.recipe_name(node, kept.attempt))
-        if recipe.part is None:
-            raise ConfigError(f"recipe {recipe.name} leaves no model that serves")
-        return recipe.part(Attempt(node, node.store.attempt(kept.attempt)))
-
-    return follows
+    return follows(node) if part.attempt else None
 
 
 def _who(said: str | None) -> str:
