@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fedrisk.cli.output import out, plain_table, tell
@@ -69,6 +70,8 @@ def about(node: "Node", part: "ModelPart", state: "State", against: Sequence[str
         "per_day": serving.per_day,
         "per_enterprise": serving.per_enterprise,
         "consent": serving.consent,
+        "consent_words": serving.consent_words,
+        "answers_nobody": "" if part.given is None else serving.answers_nobody(datetime.now(UTC).date()),
         "against": list(against),
         "history": [
             {"time": c.time, "state": c.state, "as": c.as_, "product": c.product, "who": c.who, "by": c.by}
@@ -96,6 +99,8 @@ def show(node: "Node", part: "ModelPart", state: "State", content: Mapping[str, 
         by = f"rule {change['who']}" if change["by"] == "rule" else change["who"] or "?"
         why = f": {change['why']}" if change["why"] else ""
         tell(f"{change['time'][:16].replace('T', ' ')} {change['state']}{used} by {by}{why}")
+    if content["answers_nobody"]:
+        tell(content["answers_nobody"], "red")
     for reason in content["against"]:
         tell(f"against approving it: {reason}", "red")
 
@@ -112,7 +117,7 @@ def _what_it_tells(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:
         shared = "hidden among the others'" if len(part.holders) > 1 else "seen by the bank as it is"
         lines.append(f"of this holder it has one of {len(content['given'])} numbers, {shared}")
         lines.append(
-            f"consent: {content['consent']}; at most {content['per_day']:,} enterprises a day for each bank, and "
+            f"consent: {content['consent_words']}; at most {content['per_day']:,} enterprises a day for each bank, and "
             f"{content['per_enterprise']} times the same one in 30 days"
         )
     lines.append(f"data older than {part.fresh_days} days count as missing")
