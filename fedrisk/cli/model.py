@@ -1,5 +1,6 @@
 """``fedrisk model``: models that serve, or could, at an institution: look at them, approve, deploy, compare, retire."""
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,6 +100,9 @@ def model_approve(
         node, part.model, who=_who(who), why=why, follows=_follows(node, part), again=again
     )
     _told(node, part, state, as_json)
+    nobody = node.institution.policy.serving.answers_nobody(datetime.now(UTC).date())
+    if part.given is not None and nobody:
+        note(nobody, style="yellow")
 
 
 @model_app.command("refuse")
