@@ -32,7 +32,10 @@ from fedrisk.serving.words import of_code, of_members
 IN_FLIGHT: Final = 3
 """Questions that are on their way at once."""
 
-PATIENCE: Final = 60.0
+SECONDS: Final = 30.0
+"""Seconds for which the answers to a question are waited for: nobody stands at a counter."""
+
+PATIENCE: Final = 90.0
 """Seconds for which a member, or the hub, that is away is asked again before the batch stops."""
 
 PASSING: Final = ("away", "late", "later", "keys")

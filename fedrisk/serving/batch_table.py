@@ -56,6 +56,9 @@ _SCHEMA = pa.schema(
     ]
 )
 
+_PLAIN = tuple(name for name in _SCHEMA.names if name in ScoreAnswer.model_fields)
+"""Columns that are fields of an answer as they are."""
+
 
 @dataclass
 class Summary:
@@ -98,9 +101,7 @@ def page_table(page: Page, answers: Sequence[ScoreAnswer]) -> pa.Table:
 
 def flat(answer: ScoreAnswer) -> dict[str, Any]:
     """One answer as a row; what has several parts in one column is JSON, or a list with commas."""
-    row: dict[str, Any] = {
-        name: getattr(answer, name) for name in _SCHEMA.names if name in type(answer).model_fields
-    }
+    row: dict[str, Any] = {name: getattr(answer, name) for name in _PLAIN}
     row["missing"] = ", ".join(answer.missing)
     row["members"] = ", ".join(f"{name}: {code}" for name, code in sorted(answer.members.items()))
     row["decision"] = None if answer.decision is None else json.dumps(answer.decision, sort_keys=True)
