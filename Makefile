@@ -44,7 +44,7 @@ unit: install
 
 # Every message of whole studies, mangled in more than ten thousand ways; a sample of it is part of the tests.
 mangle: install
-	$(BIN)/python -m pytest -n 2 -m mangle -rP tests/studies/test_mangled_messages.py
+	$(BIN)/python -m pytest -n 2 -m mangle -rP tests/studies/test_mangled_messages.py tests/serving/test_mangled_scores.py
 
 # Whole studies in more settings, and many times over; a setting of each is part of the tests.
 long: install

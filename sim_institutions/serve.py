@@ -37,6 +37,7 @@ from sim_institutions.consortium import (
     standing,
     wait_for_run,
 )
+from sim_institutions.institutions import TEMPLATES
 from sim_institutions.loan_system import LoanSystem
 from sim_institutions.processes import Failed, Machine, Service, free_ports, wait_until
 from sim_institutions.profiles import CITY, PROFILES
@@ -49,6 +50,7 @@ MADE = ".made-by-make-serve"
 STATE = "serve.json"
 REGISTER = (sys.executable, "-m", "sim_institutions.consent_register")
 PURPOSE = "credit_scoring"
+APPLICATION = {"amount": 300_000, "months": 12, "turnover": 2_500_000}
 RULES = """
 [policy.serving]
 consent = "token"
@@ -86,7 +88,7 @@ class Stage:
     @property
     def token(self) -> Path:
         """File of the token by which the bank's loan system is known."""
-        return self.bank.folder / "home" / "institutions" / BANK / "serving" / "service.token"
+        return self.bank.folder / "node" / "service.token"
 
     @property
     def page(self) -> str:
@@ -162,6 +164,7 @@ def build(stage: Stage, enterprises: int, seed: int) -> None:
         profile=PROFILE,
         rules={name: pinned + standing(*others[name]) for name in HOLDERS},
     )
+    give_table(folder / BANK)
     screen.step(
         "The operator makes a hub that also relays scores; each institution joins and accepts the others"
     )
@@ -178,6 +181,13 @@ def build(stage: Stage, enterprises: int, seed: int) -> None:
     wait_for_run(consortium)
     screen.step("Every member looks at its own part of the model and approves it; the bank deploys it")
     stage.model = adopt(stage)
+
+
+def give_table(bank: Path) -> None:
+    """Give a bank a table of decisions, by which it advises beside its scores."""
+    shutil.copyfile(TEMPLATES / "decisions.toml", bank / "decisions.toml")
+    file = bank / "institution.toml"
+    file.write_text(f'decisions = "decisions.toml"\n{file.read_text(encoding="utf-8")}', encoding="utf-8")
 
 
 def adopt(stage: Stage) -> str:
@@ -245,7 +255,8 @@ def posted(machine: Machine, address: str, content: dict[str, Any]) -> dict[str,
 
 def ask(stage: Stage, enterprise: str, token: str) -> dict[str, Any]:
     """The bank's loan system asks by curl, the command and its answer shown."""
-    question = {"enterprises": [{"id": enterprise, "consent": token}], "purpose": PURPOSE}
+    applicant = {"id": enterprise, "consent": token, "application": APPLICATION}
+    question = {"enterprises": [applicant], "purpose": PURPOSE, "product": "working_capital"}
     file = stage.bank.folder / "question.json"
     file.write_text(json.dumps(question), encoding="utf-8")
     secret = stage.token.relative_to(stage.bank.folder)
@@ -272,8 +283,10 @@ def show(stage: Stage) -> None:
     with contextlib.closing(again_of):
         heard = [again_of.ask([enterprise], {enterprise: token}, purpose=PURPOSE) for _ in range(5)]
     best = min(h.seconds for h in heard)
+    advice = answer["decision"]["decision"]
     stage.screen.say(
-        f"\n    score {answer['score']}, grade {answer['grade']}; the quickest of five more took {best * 1000:.0f} ms"
+        f"\n    score {answer['score']}, grade {answer['grade']}; the bank's own table advises to {advice}; "
+        f"the quickest of five more took {best * 1000:.0f} ms"
     )
 
 

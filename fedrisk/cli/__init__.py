@@ -37,6 +37,7 @@ from fedrisk.cli.exits import EXIT_CODES
 from fedrisk.cli.hub import hub_app
 from fedrisk.cli.init import init_app
 from fedrisk.cli.measure import measure_app
+from fedrisk.cli.model import model_app
 from fedrisk.cli.node import node_app
 from fedrisk.cli.output import append_log, note, screen
 from fedrisk.cli.policy import policy_app
@@ -94,6 +95,7 @@ app.add_typer(policy_app, name="policy")
 app.add_typer(audit_app, name="audit")
 app.add_typer(decide_app, name="decide")
 app.add_typer(store_app, name="store")
+app.add_typer(model_app, name="model")
 app.add_typer(hub_app, name="hub")
 app.add_typer(node_app, name="node")
 app.add_typer(measure_app, name="measure")

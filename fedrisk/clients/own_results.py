@@ -216,6 +216,7 @@ def fetch(node: Node, attempt: str, recipe: Recipe) -> Entry:
     Errors: ConfigError where nothing is owed, DataError where the table changed since, StoreError where they cannot be
     written again.
     """
+    node = node.opened()
     with node.store.one_at_a_time():
         trial = Attempt(node, node.store.attempt(attempt))
         if recipe.fetch is None or trial.state.owed is None:

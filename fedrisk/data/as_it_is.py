@@ -153,7 +153,8 @@ class Taking:
             if c.table_name in cells:
                 values[c.name], found = taken_column(cells[c.table_name], c, self.source.notation)
                 if c.table_name in textless:
-                    found[:] = UNREADABLE
+                    there = block[c.table_name].is_valid().to_numpy(zero_copy_only=False)
+                    found[there[kept]] = UNREADABLE
                 if found.any():
                     flaws[c.name] = found
         ids = None if self.key is None else cells[self.key]

@@ -210,7 +210,7 @@ class ModelsReply(_message.Message):
     def __init__(self, bank: _Optional[str] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., products: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("id", "name", "version", "state", "deployed_as", "purpose", "made", "holders", "columns", "low", "high", "mean", "notice")
+    __slots__ = ("id", "name", "version", "state", "deployed_as", "purpose", "made", "holders", "columns", "low", "high", "mean", "notice", "horizon")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -224,6 +224,7 @@ class Model(_message.Message):
     HIGH_FIELD_NUMBER: _ClassVar[int]
     MEAN_FIELD_NUMBER: _ClassVar[int]
     NOTICE_FIELD_NUMBER: _ClassVar[int]
+    HORIZON_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     version: int
@@ -237,4 +238,5 @@ class Model(_message.Message):
     high: int
     mean: int
     notice: str
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[int] = ..., state: _Optional[str] = ..., deployed_as: _Optional[str] = ..., purpose: _Optional[str] = ..., made: _Optional[str] = ..., holders: _Optional[_Iterable[str]] = ..., columns: _Optional[_Iterable[str]] = ..., low: _Optional[int] = ..., high: _Optional[int] = ..., mean: _Optional[int] = ..., notice: _Optional[str] = ...) -> None: ...
+    horizon: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[int] = ..., state: _Optional[str] = ..., deployed_as: _Optional[str] = ..., purpose: _Optional[str] = ..., made: _Optional[str] = ..., holders: _Optional[_Iterable[str]] = ..., columns: _Optional[_Iterable[str]] = ..., low: _Optional[int] = ..., high: _Optional[int] = ..., mean: _Optional[int] = ..., notice: _Optional[str] = ..., horizon: _Optional[str] = ...) -> None: ...

@@ -19,7 +19,7 @@ SERVICE: Final = "fedrisk.scoring.v1.Relay"
 """The service's full name in the proto."""
 
 SERVING: Final = hashlib.sha256(b"fedrisk serving v1").hexdigest()
-"""Stands for the study in signed keys of members that serve: so none of them holds in a study, nor the other way."""
+"""Stands in place of a study's digest in keys that serve: so none of them holds in a study, nor the other way."""
 
 AWAY: Final = "away"
 LATE: Final = "late"

@@ -70,8 +70,11 @@ class Label:
 
     def encode(self) -> bytes:
         """Version tag, then every field after its length: two labels have one encoding only if equal."""
-        names = [getattr(self, f.name).encode() for f in fields(self) if f.name != "block"]
+        names = [getattr(self, name).encode() for name in _NAMES]
         return encode_fields(_VERSION, *names, struct.pack(">Q", self.block))
+
+
+_NAMES = tuple(field.name for field in fields(Label) if field.name != "block")
 
 
 def expand(secret: bytes, label: Label, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:

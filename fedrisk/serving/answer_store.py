@@ -24,11 +24,20 @@ from fedrisk.serving.score_forms import ScoreAnswer, ScoreRequest, ServiceError
 
 FILE: Final = "answers.sqlite"
 
+ANEW: Final = ("old", "keys", "repeated", "envelope")
+"""Codes after which a question that was kept is not sent again."""
+
+QUESTION_SECONDS: Final = 86400.0
+"""Seconds after which a question is deleted; members forget it then too (serving/book)."""
+
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS requests (
     key TEXT PRIMARY KEY, digest BLOB NOT NULL, made REAL NOT NULL, final INTEGER NOT NULL, answers BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS requests_made ON requests (made);
+CREATE TABLE IF NOT EXISTS questions (
+    key TEXT PRIMARY KEY, model TEXT NOT NULL, made REAL NOT NULL, raw BLOB NOT NULL, place INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scores (
     key TEXT NOT NULL, row INTEGER NOT NULL, model TEXT NOT NULL, deployed_as TEXT NOT NULL, made REAL NOT NULL,
     enterprise TEXT NOT NULL, product TEXT NOT NULL, code TEXT NOT NULL, score INTEGER, probability REAL,
@@ -98,19 +107,40 @@ class AnswerStore:
             raise StoreError(f"{self.path} is damaged; {PUT_BACK}, or delete it") from None
 
     def keep(self, request: ScoreRequest, key: str, answers: Sequence[ScoreAnswer]) -> None:
-        """Keep the answers of a request; one with a code that passes is asked again when the request comes again."""
-        final = not any(code in PASSING for a in answers for code in (a.code, *a.members.values()))
-        now = time.time()
-        body = _ANSWERS.dump_json(tuple(answers))
+        """Keep the answers of a request; one with a code that passes is asked again when the request comes again.
+
+        key: the request's own, or one under which its scores alone are kept. Nothing is kept of a list that the bank
+        looks through.
+        """
+        codes = {code for a in answers for code in (a.code, *a.members.values())}
+        now, final = time.time(), not codes & set(PASSING)
         with self._lock, self._transaction():
-            self._db.execute(
-                "INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?)",
-                (key, digest_of(request), now, final, body),
-            )
-            self._put_scores(request, key, answers, now)
+            if request.key is not None:
+                body = _ANSWERS.dump_json(tuple(answers))
+                self._db.execute(
+                    "INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?)",
+                    (key, digest_of(request), now, final, body),
+                )
+                if final or codes & set(ANEW):
+                    self._db.execute("DELETE FROM questions WHERE key = ?", (key,))
+            if not request.screening:
+                self._put_scores(request, key, answers, now)
         if now - self._cleared > 86400:
             self._cleared = now
             self.forget(now - 86400 * self._days)
+
+    def question(self, key: str, model: str) -> tuple[bytes, int] | None:
+        """The question that a request went out with and has no answer to, and the place of its first row in it."""
+        rows = self._run("SELECT raw, place FROM questions WHERE key = ? AND model = ?", (key, model))
+        return (bytes(rows[0][0]), int(rows[0][1])) if rows else None
+
+    def keep_question(self, key: str, model: str, raw: bytes, place: int) -> None:
+        """Keep a question before it goes out: sent once more after a stop, members count nothing twice."""
+        with self._lock, self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO questions VALUES (?, ?, ?, ?, ?)",
+                (key, model, time.time(), raw, place),
+            )
 
     def beside(self, request: ScoreRequest, key: str, answers: Sequence[ScoreAnswer]) -> None:
         """Keep what a challenger says of the same request; it is nobody's answer."""
@@ -121,6 +151,7 @@ class AnswerStore:
         """Delete what was answered before a time (seconds since 1970)."""
         with self._lock, self._transaction():
             self._db.execute("DELETE FROM requests WHERE made < ?", (before,))
+            self._db.execute("DELETE FROM questions WHERE made < ?", (time.time() - QUESTION_SECONDS,))
             self._db.execute("DELETE FROM scores WHERE made < ?", (before,))
 
     def scores(self, model: str, since: float = 0.0) -> list[tuple[str, float, int, float]]:

@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 
 from fedrisk.clients.store.model_store import State
 from fedrisk.data.dictionary import Dictionary
+from fedrisk.serving.ages import AGES
 from fedrisk.serving.card_model import CardModel
-from fedrisk.serving.gather import Sums
 from fedrisk.serving.grades import grade
 from fedrisk.serving.own_columns import OwnRows
 from fedrisk.serving.score_forms import Ages, ModelShown, ModelUsed, ScoreAnswer, ScoreRequest
+from fedrisk.serving.sums import Sums
 from fedrisk.serving.words import chance, of_code, of_members
-
-AGES: Final = ("fresh", "aging", "old", "missing")
-"""Columns of counts of members by the age of their row."""
 
 POINTS: Final = "points"
 
@@ -119,7 +117,7 @@ def ages_of(counts: Mapping[str, int]) -> Ages:
     """Counts of members by age, with a sentence.
 
     >>> ages_of({"fresh": 2, "aging": 0, "old": 1, "missing": 1}).words
-    '3 of 4 members know it: 2 by records of the last month, 1 by older ones.'
+    '3 of 4 members know it. Records: 2 of the last month, 1 older than three months.'
     """
     members, known = sum(counts.values()), sum(counts[n] for n in AGES[:3])
     if not known:
@@ -127,13 +125,15 @@ def ages_of(counts: Mapping[str, int]) -> Ages:
             told=True, words=f"None of {members} members knows it, or their records are too old.", **counts
         )
     kinds = {
-        "fresh": "records of the last month",
-        "aging": "those of the last three months",
-        "old": "older ones",
+        "fresh": "of the last month",
+        "aging": "of the last three months",
+        "old": "older than three months",
     }
-    parts = ", ".join(f"{counts[name]} by {what}" for name, what in kinds.items() if counts[name])
+    parts = ", ".join(f"{counts[name]} {what}" for name, what in kinds.items() if counts[name])
     return Ages(
-        told=True, words=f"{known} of {members} members know{'s' * (known == 1)} it: {parts}.", **counts
+        told=True,
+        words=f"{known} of {members} members know{'s' * (known == 1)} it. Records: {parts}.",
+        **counts,
     )
 
 
@@ -165,6 +165,7 @@ def shown(model: CardModel, state: State, dictionary: Dictionary | None) -> Mode
         low=low,
         high=high,
         mean=mean,
+        horizon="" if dictionary is None or dictionary.label is None else dictionary.label.horizon,
         notice=model.card.notice,
     )
 

@@ -253,7 +253,7 @@ class Asking:
                 "action": ACTION,
                 "event": "delivery",
                 "counterparty": HUB if several else next(iter(replies)),
-                "kind": f"served.{part.kind}",
+                "kind": f"served_{part.kind}",
                 "protection": "masked_among_holders" if several else "bands_or_points",
                 "digest": digest,
                 "bytes": sum(len(reply.envelope) for reply in replies.values()),

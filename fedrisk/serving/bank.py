@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from fedrisk.clients.node import Node
-from fedrisk.errors import ConfigError, DataError, LaterError, StoreError
+from fedrisk.errors import ConfigError, DataError, LaterError, ProtocolError, StoreError
 from fedrisk.models.model_part import ModelPart
 from fedrisk.serving.answer_store import AnswerStore
 from fedrisk.serving.answering import Answering, shown
@@ -30,11 +30,13 @@ from fedrisk.serving.card_model import CardModel
 from fedrisk.serving.consulting import Table, advised
 from fedrisk.serving.current import CurrentData
 from fedrisk.serving.deployed import CHALLENGER, all_models, card_of, challengers, meant
-from fedrisk.serving.gather import Gatherer, Rows, Sums
+from fedrisk.serving.gather import Gatherer, Rows, part_of
 from fedrisk.serving.later import Later, spare_uses
+from fedrisk.serving.messages import Asked
 from fedrisk.serving.own_columns import Looked, OwnRows, own_rows
 from fedrisk.serving.relay import Relay
 from fedrisk.serving.score_forms import ModelShown, ScoreAnswer, ScoreRequest, ServiceError
+from fedrisk.serving.sums import Sums
 
 FOLDER: Final = "serving"
 """Folder of the institution's store for what serves."""
@@ -54,7 +56,7 @@ log = logging.getLogger("fedrisk")
 class Asks(Protocol):
     """Asks the members of a model; see serving/asking."""
 
-    def ask(self, part: ModelPart, ids: Sequence[str], **how: Any) -> Any:
+    def ask(self, part: ModelPart, ids: Sequence[str], **how: Any) -> Sums:
         """Sums of the members' columns, by row, or codes."""
         ...
 
@@ -82,7 +84,7 @@ class BankService:
                 f"{node.name} is a {node.institution.kind} and scores nobody; a bank's node does. Name a bank's file"
             )
         self._seconds, self._given_table, self._remember = seconds, table, remember
-        self._asking = asking or (None if relay is None else Asking(node, relay))
+        self._asking: Any = asking or (None if relay is None else Asking(node, relay))
         self._answers = AnswerStore(node.store.path / FOLDER, node.institution.policy.serving.answers_days)
         self._gather, self._later, self._advice = Gatherer(), Later(), Table()
         self._lock = threading.Lock()
@@ -145,7 +147,9 @@ class BankService:
     def _answered(self, request: ScoreRequest, key: str) -> tuple[ScoreAnswer, ...]:
         began, setting = time.monotonic(), self._now()
         model, deployed_as = meant(setting.node, request)
-        answers = self._advised(setting, request, self._ask(setting, request, model, deployed_as))
+        answers = self._advised(
+            setting, request, self._ask(setting, request, model, deployed_as, key=request.key)
+        )
         if self._remember:
             self._answers.keep(request, key, answers)
             self._challenge(setting, request, key, model, answers)
@@ -175,41 +179,62 @@ class BankService:
             return tuple(a.model_copy(update={"notice": f"{a.notice or ''} {told}".strip()}) for a in answers)
 
     def _ask(
-        self, setting: "_Setting", request: ScoreRequest, model: CardModel, deployed_as: str
+        self,
+        setting: "_Setting",
+        request: ScoreRequest,
+        model: CardModel,
+        deployed_as: str,
+        *,
+        key: str | None,
     ) -> tuple[ScoreAnswer, ...]:
-        """Answers of one model; asks its members about rows whose own columns are there."""
+        """Answers of one model; asks its members about rows whose own columns are there.
+
+        key: under which the question is kept until there is an answer; None keeps none.
+        """
         own, failure = self._own(setting, request, model), ""
         rows = [k for k in range(len(request.ids)) if k not in own.refused]
         sums: Sums | None = None
         if rows and model.part.holders:
             try:
-                sums = self._gathered(request, model.part, rows)
-            except LaterError as error:
+                sums = self._sums(request, model.part, rows, key)
+            except (LaterError, ProtocolError) as error:
                 self.note(error)
                 failure = "hub"
         asked = rows if model.part.holders else ()
         return tuple(Answering(request, model, deployed_as, own, asked, sums, failure).answers())
 
-    def _gathered(self, request: ScoreRequest, part: ModelPart, rows: Sequence[int]) -> Sums:
-        purpose, product, screening = request.purpose or part.purpose, request.product, request.screening
+    def _sums(self, request: ScoreRequest, part: ModelPart, rows: Sequence[int], key: str | None) -> Sums:
+        """What the members give for these rows of the request, with other requests' rows or by a question kept."""
         asking = self._asking
         if asking is None:
             raise LaterError("this node has no hub to ask through; give node.toml the hub's scoring address")
+        purpose, product, screening = request.purpose or part.purpose, request.product, request.screening
+        how: dict[str, Any] = {
+            "purpose": purpose,
+            "product": product,
+            "screening": screening,
+            "seconds": self._seconds,
+        }
 
-        def ask(together: Rows) -> Any:
-            return asking.ask(
-                part,
-                together.ids,
-                purpose=purpose,
-                product=product,
-                consents=together.consents,
-                screening=screening,
-                seconds=self._seconds,
-            )
+        def ask(together: Rows) -> Sums:
+            keep, more = together.keep, dict[str, Any]()
+            if keep is not None:
+                more["keep"] = lambda raw: keep(raw, 0)
+            sums: Sums = asking.ask(part, together.ids, consents=together.consents, **how, **more)
+            return sums
 
         given = request.consents or ("",) * len(request.ids)
-        mine = Rows(tuple(request.ids[k] for k in rows), tuple(given[k] for k in rows))
-        return self._gather.ask((part.model, purpose, product, screening), mine, ask)
+        ids, consents = tuple(request.ids[k] for k in rows), tuple(given[k] for k in rows)
+        if key is None:
+            return self._gather.ask((part.model, purpose, product, screening), Rows(ids, consents), ask)
+        kept = self._answers.question(key, part.model)
+        if kept is not None and (sums := _asked_again(asking, part, kept, ids, how)) is not None:
+            return sums
+
+        def keep(raw: bytes, place: int) -> None:
+            self._answers.keep_question(key, part.model, raw, place)
+
+        return self._gather.ask((part.model, purpose, product, screening), Rows(ids, consents, keep), ask)
 
     def _own(self, setting: "_Setting", request: ScoreRequest, model: CardModel) -> OwnRows:
         institution = setting.node.institution
@@ -252,7 +277,7 @@ class BankService:
 
         def ask() -> None:
             for model in beside:
-                self._answers.beside(part, key, self._ask(setting, part, model, CHALLENGER))
+                self._answers.beside(part, key, self._ask(setting, part, model, CHALLENGER, key=None))
 
         self._later.offer(ask, self.note)
 
@@ -269,6 +294,28 @@ class _Setting:
 def _mark(file: Path) -> tuple[int, int]:
     found = file.stat()
     return found.st_mtime_ns, found.st_size
+
+
+class _Anew(Exception):
+    """A question that was kept cannot be sent once more."""
+
+
+def _asked_again(
+    asking: Asks, part: ModelPart, kept: tuple[bytes, int], ids: Sequence[str], how: Mapping[str, Any]
+) -> Sums | None:
+    """The rows' part of a question that went out before; None where it is about others, or its keys are gone."""
+    raw, place = kept
+
+    def anew(_: bytes) -> None:
+        # Other requests' rows were in it; those are not to be asked about once more.
+        raise _Anew
+
+    with contextlib.suppress(_Anew, ProtocolError):
+        asked = Asked.from_bytes(raw)
+        if asked.ids[place : place + len(ids)] == tuple(ids):
+            sums = asking.ask(part, asked.ids, consents=asked.consents, **how, kept=raw, keep=anew)
+            return part_of(sums, place, place + len(ids))
+    return None
 
 
 def _only(request: ScoreRequest, rows: Sequence[int]) -> ScoreRequest:

@@ -63,6 +63,9 @@ _TABLES = (
     "create index if not exists scored_day on scored (day)",
 )
 
+_TOGETHER = 500
+"""Enterprises of one query."""
+
 _KEPT = "select digest, answer, entry from question where id = ?"
 
 
@@ -226,12 +229,15 @@ class Page:
     def scored(self, asker: str, enterprises: Sequence[bytes]) -> list[int]:
         """How many scores a bank got of each of these within 30 days, those before each in this list among them."""
         since, found, out = self.now // DAY - SCORE_DAYS + 1, Counter[bytes](), []
-        for enterprise in set(enterprises):
-            row = self._connection.execute(
-                "select sum(number) from scored where asker = ? and enterprise = ? and day >= ?",
-                (asker, enterprise, since),
-            ).fetchone()
-            found[enterprise] = row[0] or 0
+        different = list(dict.fromkeys(enterprises))
+        for start in range(0, len(different), _TOGETHER):
+            some = different[start : start + _TOGETHER]
+            rows = self._connection.execute(
+                "select enterprise, sum(number) from scored where asker = ? and day >= ? and enterprise in "
+                f"({', '.join('?' * len(some))}) group by enterprise",
+                (asker, since, *some),
+            )
+            found.update(dict(rows.fetchall()))
         for enterprise in enterprises:
             out.append(found[enterprise])
             found[enterprise] += 1

@@ -206,8 +206,8 @@ class _Claims:
 
 def _verified(token: str, registers: Sequence[Register]) -> _Claims:
     """Claims of a token that a pinned register signed; _Refused with the code else."""
-    header, payload = _segments(token)
-    kid = _header(_json(header))
+    head, payload = _segments(token)
+    kid = _header(head)
     said = _json(payload)
     register = _text(said, "iss")
     for pinned in registers:
@@ -257,8 +257,10 @@ def _segments(token: str) -> tuple[bytes, bytes]:
     return parts[0], parts[1]
 
 
-def _header(said: dict[str, Any]) -> str | None:
-    """The ``kid``, or None; _Refused for a header outside the profile."""
+@lru_cache(maxsize=64)
+def _header(raw: bytes) -> str | None:
+    """The ``kid``, or None; _Refused for a header outside the profile. A register's tokens have one and the same."""
+    said = _json(raw)
     known = all(isinstance(v, str) for v in said.values()) and said.keys() <= {"alg", "typ", "kid"}
     if not known or said.get("alg") != "EdDSA" or said.get("typ", "JWT").lower() not in _TYPES:
         raise _Refused("consent_form")
@@ -270,9 +272,7 @@ def _json(raw: bytes) -> dict[str, Any]:
     if raw.count(b"[") + raw.count(b"{") > _MOST_BRACKETS:
         raise _Refused("consent_form")
     try:
-        found = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_once, parse_float=_none_of, parse_constant=_none_of
-        )
+        found = _DECODER.decode(raw.decode("utf-8"))
     except (ValueError, RecursionError):
         raise _Refused("consent_form") from None
     if not isinstance(found, dict):
@@ -289,6 +289,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _none_of(text: str) -> Any:
     raise ValueError(text)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_float=_none_of, parse_constant=_none_of)
 
 
 def _text(said: dict[str, Any], name: str, *, printable: bool = True) -> str:

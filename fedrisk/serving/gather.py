@@ -7,14 +7,13 @@ at once (natural batching). Rows keep their own consents and codes, and each req
 
 import threading
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from typing import Final
 
 from fedrisk.serving.messages import MOST_ROWS
+from fedrisk.serving.sums import Sums
 
 AT_ONCE: Final = 2
 """Questions of one kind that are on their way at once before others wait."""
@@ -26,31 +25,24 @@ ALONE: Final = ("quota", "form", "internal")
 """Codes of a whole question that may be the fault of one request in it: each is then asked by itself."""
 
 
-@dataclass(frozen=True)
-class Sums:
-    """What the members of a model gave, by row.
-
-    columns: by name, (rows,) int64. refused: by row, codes by member. failed: codes by member, of the whole question.
-    """
-
-    columns: Mapping[str, NDArray[np.int64]]
-    refused: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
-    failed: Mapping[str, str] = field(default_factory=dict)
+Keep = Callable[[bytes, int], None]
+"""Called before a question goes out, with its bytes and the place of a request's first row in it."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What a request asks: ids and their consents."""
+    """What a request asks: ids and their consents; keep: what the request does with the question that it goes into."""
 
     ids: tuple[str, ...]
     consents: tuple[str, ...]
+    keep: Keep | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
-Ask = Callable[[Rows], Any]
-"""Asks the members one question and waits; shaped as `Sums`."""
+Ask = Callable[[Rows], Sums]
+"""Asks the members one question and waits."""
 
 
 class Gatherer:
@@ -73,7 +65,7 @@ class Gatherer:
         if mine.error is not None:
             raise mine.error
         if mine.in_company and any(code in ALONE for code in mine.sums.failed.values()):
-            return _part(ask(rows), 0, len(rows))
+            return ask(rows)
         return mine.sums
 
 
@@ -83,7 +75,7 @@ class _Waiting:
     taken: bool = False
     done: bool = False
     in_company: bool = False
-    sums: Sums = field(default_factory=lambda: Sums({}))
+    sums: Sums = field(default_factory=lambda: Sums(""))
     error: BaseException | None = None
 
 
@@ -130,16 +122,22 @@ class _Kind:
 
 
 def _send(queue: _Kind, batch: Sequence[_Waiting], ask: Ask) -> None:
+    places = list(accumulate((len(one.rows) for one in batch), initial=0))
+
+    def keep(raw: bytes, place: int) -> None:
+        for one, at in zip(batch, places, strict=False):
+            if one.rows.keep is not None:
+                one.rows.keep(raw, place + at)
+
     try:
         together = Rows(
             tuple(i for one in batch for i in one.rows.ids),
             tuple(c for one in batch for c in one.rows.consents),
+            keep if any(one.rows.keep is not None for one in batch) else None,
         )
         sums = ask(together)
-        at = 0
-        for one in batch:
-            one.sums, one.in_company = _part(sums, at, at + len(one.rows)), len(batch) > 1
-            at += len(one.rows)
+        for one, at in zip(batch, places, strict=False):
+            one.sums, one.in_company = part_of(sums, at, at + len(one.rows)), len(batch) > 1
     except BaseException as error:
         for one in batch:
             one.error = error
@@ -147,8 +145,10 @@ def _send(queue: _Kind, batch: Sequence[_Waiting], ask: Ask) -> None:
         queue.sent(batch)
 
 
-def _part(sums: Any, low: int, high: int) -> Sums:
+def part_of(sums: Sums, low: int, high: int) -> Sums:
     """Rows ``low`` to ``high`` of what came back."""
-    refused = {row - low: dict(codes) for row, codes in sums.refused.items() if low <= row < high}
-    columns = {name: np.asarray(column)[low:high] for name, column in sums.columns.items()}
-    return Sums(columns, refused, dict(sums.failed))
+    return replace(
+        sums,
+        refused={row - low: dict(codes) for row, codes in sums.refused.items() if low <= row < high},
+        columns={name: column[low:high] for name, column in sums.columns.items()},
+    )

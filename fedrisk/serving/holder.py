@@ -28,6 +28,7 @@ from fedrisk.secure.envelope import seal
 from fedrisk.secure.identity import SignedKey
 from fedrisk.secure.masked_sum import pair_mask
 from fedrisk.secure.ring import from_signed
+from fedrisk.serving import registry
 from fedrisk.serving.book import Book, Kept
 from fedrisk.serving.consent import Consents
 from fedrisk.serving.current import CurrentData
@@ -147,20 +148,13 @@ class Holder:
             return self._now
 
     def _check_rules(self, setting: _Setting, question: Question) -> None:
-        part, policy, asked = question.part, setting.policy, question.asked
-        if not setting.node.store.models.state(part.model).serves:
-            raise Refused("approval", f"model {part.model} is not approved here; fedrisk model show says why")
-        today = time.strftime("%Y-%m-%d", time.gmtime(self.clock()))
-        if (policy.valid_from and today < policy.valid_from.isoformat()) or (
-            policy.valid_until and today > policy.valid_until.isoformat()
-        ):
-            raise Refused(
-                "approval", "policy.valid_from or policy.valid_until says that nothing is answered today"
-            )
-        strangers = set() if policy.counterparties is None else {asked.asker, *part.holders} - {self.name}
-        if strangers - set(policy.counterparties or ()):
-            raise Refused("asker", "the bank or a holder of the model is not among policy.counterparties")
-        code = KINDS[part.kind].refused(asked, part, policy)
+        """Refused unless the institution answers this model, to this bank, for this purpose, today."""
+        asked, part = question.asked, question.part
+        try:
+            registry.served(setting.node, part.model, asked.asker)
+        except registry.Unserved as error:
+            raise Refused(error.answer, str(error)) from None
+        code = KINDS[part.kind].refused(asked, part, setting.policy)
         if code:
             raise Refused(code, f"a question of {asked.asker} does not fit the model, or the policy ({code})")
 
@@ -171,11 +165,12 @@ class Holder:
         asked, kind, now = question.asked, KINDS[question.part.kind], self.clock()
         rows = Rows(asked, setting.node.institution, setting.consents, now)
         values = rows.values(kind, question.part, setting.data, now)
-        with self.book.question(now, setting.policy.serving.consent_days) as page:
+        book = self.book
+        with book.question(now, setting.policy.serving.consent_days) as page:
             kept = page.kept(asked.id)
             if kept is not None:
                 return kept, {}
-            enterprises = [self.book.enterprise(id) for id in rows.spelt]
+            enterprises = [book.enterprise(id) for id in rows.spelt]
             rows.count(page, kind, question.part, enterprises, now)
             answered = Answered(
                 asked.id, question.digest, self._masked(question, values, rows.refused), rows.refused
@@ -190,16 +185,16 @@ class Holder:
     def _masked(
         self, question: Question, values: dict[str, NDArray[np.int64]], refused: dict[int, str]
     ) -> dict[str, NDArray[np.uint32]]:
-        asked, gone = question.asked, sorted(refused)
-        shared = self.peers.secrets(question.own, question.peers)
-        out = {}
-        for name, numbers in values.items():
-            column = from_signed(numbers, "uint32")
+        gone, shared = sorted(refused), self.peers.secrets(question.own, question.peers)
+        out: dict[str, NDArray[np.uint32]] = {}
+        for matrix, names in KINDS[question.part.kind].together(list(values)).items():
+            columns = from_signed(np.stack([values[name] for name in names]), "uint32")
             if shared:
-                label = mask_label(asked, question.digest, name)
-                column += pair_mask(shared, self.name, label, column.shape, "uint32")
-            column[gone] = np.frombuffer(secrets.token_bytes(4 * len(gone)), np.uint32)
-            out[name] = column
+                label = mask_label(question.asked, question.digest, matrix)
+                columns += pair_mask(shared, self.name, label, columns.shape, "uint32")
+            random = secrets.token_bytes(4 * len(names) * len(gone))
+            columns[:, gone] = np.frombuffer(random, np.uint32).reshape(len(names), -1)
+            out |= dict(zip(names, columns, strict=True))
         return out
 
     def _enter(self, setting: _Setting, id: str, kept: Kept) -> None:
@@ -265,7 +260,7 @@ def _entry(question: Question, rows: Rows, size: int, policy: Policy) -> dict[st
     return {
         **entry,
         "event": "score",
-        "kind": f"served.{part.kind}",
+        "kind": f"served_{part.kind}",
         "protection": protection,
         "rows": rows.given,
     }

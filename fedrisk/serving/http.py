@@ -1,4 +1,4 @@
-"""The service for a bank's loan system over HTTP and JSON, on this machine alone; OpenAPI 3.1.
+"""The service for a bank's loan system over HTTP and JSON, on this machine alone; OpenAPI 3.0.
 
     POST /v1/scores   1 to 1000 enterprises -> an answer for each
     GET  /v1/models   the bank's models
@@ -36,6 +36,7 @@ from fedrisk.serving.http_forms import (
     ScoresBody,
 )
 from fedrisk.serving.http_guard import App, Guard
+from fedrisk.serving.openapi import as_3_0
 from fedrisk.serving.score_forms import RequestId, ServiceError
 from fedrisk.serving.service_token import ServiceToken
 from fedrisk.serving.words import of_code
@@ -75,20 +76,29 @@ _SWAGGER: Final = {
 }
 
 
+_ABOUT: Final = (
+    "Risk scores of enterprises, by models that institutions built together without showing each other a record. For "
+    "the loan system of one bank, on the machine of its node. A score is advice; the decision stays with the bank.\n\n"
+    "Every request but /v1/health needs the token of the node's file service.token. Send an Idempotency-Key with a "
+    "request for scores: after a lost answer, the same request gets the same answer, and nobody is asked or counted "
+    "twice."
+)
+
+
 def make_app(service: BankService, token: ServiceToken, names: Collection[str]) -> App:
     """The service as an ASGI application; names: HOST:PORT under which it may be asked."""
     app = FastAPI(
         title="fedrisk: scores for a loan system",
-        summary="Risk scores of enterprises, by models that institutions built together without showing records.",
+        description=_ABOUT,
         version="1",
         docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json",
+        openapi_url=None,
         redirect_slashes=False,
     )
     _add_handlers(app, service)
-    _add_pages(app)
     _add_routes(app, service, _signed_in(token))
+    _add_pages(app)
     return Guard(app, names=names, refused=refusal, open_paths=("/v1/health",))
 
 
@@ -248,6 +258,7 @@ def _add_pages(app: FastAPI) -> None:
 
         app.add_api_route(path, page, include_in_schema=False)
 
+    add("/openapi.json", cache(lambda: json.dumps(as_3_0(app.openapi())).encode()), "application/json")
     ours = files("fedrisk.serving") / "page"
     for path, (name, kind) in _FILES.items():
         add(path, cache((ours / name).read_bytes), kind)

@@ -143,7 +143,7 @@ _ANSWERED: Final = ScoreAnswer(
         aging=1,
         old=0,
         missing=0,
-        words="3 of 3 members know it: 2 by records of the last month, 1 by those of the last three months.",
+        words="3 of 3 members know it. Records: 2 of the last month, 1 of the last three months.",
     ),
     made=1795708800.0,
 )

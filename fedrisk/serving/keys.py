@@ -10,7 +10,6 @@ set back, goes with new keys: masks of the keys before can then never cover othe
 """
 
 import contextlib
-import hashlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,12 +20,10 @@ from typing import Final
 from fedrisk.clients.store.store import NodeStore
 from fedrisk.errors import EnvelopeError, ProtocolError, StoreError
 from fedrisk.files import read_kept, write_atomic
+from fedrisk.protocol.scoring import SERVING as SERVING
 from fedrisk.secure.identity import EphemeralKey, SignedKey, pair_secret, verify
 from fedrisk.secure.pins import Pins
 from fedrisk.serving.book import Book
-
-SERVING: Final = hashlib.sha256(b"fedrisk serving v1").hexdigest()
-"""What stands in place of a study's digest in keys and signatures."""
 
 DAY: Final = 86_400.0
 WEEK: Final = 7 * DAY

@@ -45,14 +45,15 @@ class Kind:
 
     refused: code of a question that does not fit the model or the policy, or "".
     limits: what is counted by id. scores: whether scores of one enterprise are counted (policy.per_enterprise).
-    columns: names of what is given; give: numbers by column, (n,), of the n ids of the question at ``places``, which
-    are added up by row.
+    columns: names of what is given; together: which of these have their masks from one stream, by its name.
+    give: numbers by column, (n,), of the n ids of the question at ``places``, which are added up by row.
     """
 
     refused: Callable[[Asked, ModelPart, Policy], str]
     limits: Callable[[Asked, ModelPart, Policy, float], Sequence[Limit]]
     scores: bool
     columns: Callable[[ModelPart, Policy], Sequence[str]]
+    together: Callable[[Sequence[str]], dict[str, list[str]]]
     give: Callable[[Asked, ModelPart, Policy, Found, NDArray[np.intp], float], Columns]
 
 
@@ -74,6 +75,17 @@ def _columns(part: ModelPart, policy: Policy) -> tuple[str, ...]:
     rule = policy.serving.ages
     told = rule == "always" or (rule == "several" and len(part.holders) >= SEVERAL)
     return ("points", *AGES) if told else ("points",)
+
+
+def apart(names: Sequence[str]) -> dict[str, list[str]]:
+    """Each column with masks of its own."""
+    return {name: [name] for name in names}
+
+
+def _together(names: Sequence[str]) -> dict[str, list[str]]:
+    """Ages are given together or not at all, whatever the others give: one stream does for them."""
+    ages = [name for name in AGES if name in names]
+    return {**apart([name for name in names if name not in ages]), **({"ages": ages} if ages else {})}
 
 
 def _give(
@@ -153,7 +165,10 @@ KINDS: Final[dict[str, Kind]] = {
         limits=_measure_limits,
         scores=False,
         columns=_measure_columns,
+        together=apart,
         give=_measure_give,
     ),
-    "scorecard": Kind(refused=_fits, limits=_limits, scores=True, columns=_columns, give=_give),
+    "scorecard": Kind(
+        refused=_fits, limits=_limits, scores=True, columns=_columns, together=_together, give=_give
+    ),
 }

@@ -96,9 +96,9 @@ class Attending:
 
     def _once(self, pool: ThreadPoolExecutor) -> bool:
         """One stream to its end; whether the next begins at once. FedriskError: why there is none."""
-        epoch = self._epoch()
-        stream = _Stream(self._files, _hello(self._answering.key(epoch)))
-        watch = threading.Thread(target=self._watch, args=(stream, epoch), name="fedrisk-attend", daemon=True)
+        key = self._answering.key(self._epoch())
+        stream = _Stream(self._files, _hello(key))
+        watch = threading.Thread(target=self._watch, args=(stream, key), name="fedrisk-attend", daemon=True)
         watch.start()
         try:
             for raw in stream.messages():
@@ -112,19 +112,21 @@ class Attending:
             watch.join()
         raise LaterError("the hub's relay of scores ended the connection; it is opened again")
 
-    def _watch(self, stream: "_Stream", epoch: str) -> None:
-        """Say a new key when the epoch changes; end the stream when it is to be stopped, or its files are new."""
+    def _watch(self, stream: "_Stream", said: SignedKey) -> None:
+        """Say a new key, of a new epoch or after a loss; end the stream when it is to be stopped, or has new files."""
         while not stream.over.wait(_LOOK):
             if self._stop.is_set() or stream.stale:
                 stream.renewing = True
                 stream.close()
                 return
-            if (now := self._epoch()) != epoch:
-                try:
-                    stream.say(_hello(self._answering.key(now)))
-                    epoch = now
-                except FedriskError as error:
-                    log.warning("no key for an epoch", extra={"event": "keys", "code": code_of(error)})
+            try:
+                key = self._answering.key(self._epoch())
+            except FedriskError as error:
+                log.warning("no key for an epoch", extra={"event": "keys", "code": code_of(error)})
+                continue
+            if key != said:
+                stream.say(_hello(key))
+                said = key
 
     def _take(self, raw: bytes, stream: "_Stream", pool: ThreadPoolExecutor) -> None:
         """One message of the relay: a part goes to the pool, what is malformed is noted."""

@@ -1,7 +1,7 @@
 """The service for a bank's loan system over gRPC, on this machine: the same as over HTTP (protocol/loans.proto)."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -46,7 +46,7 @@ def make_server(service: BankService, token: ServiceToken) -> grpc.Server:
     server = grpc.server(
         ThreadPoolExecutor(THREADS, "loans"), options=_OPTIONS, maximum_concurrent_rpcs=MOST_AT_ONCE
     )
-    rpc.add_LoanSystemServicer_to_server(_LoanSystem(service, token), server)
+    rpc.add_LoanSystemServicer_to_server(_LoanSystem(service, token), server)  # type: ignore[no-untyped-call]
     return server
 
 
@@ -126,13 +126,9 @@ def _application(said: pb.Application) -> dict[str, Any]:
 
 
 def _answer(answer: ScoreAnswer) -> pb.ScoreAnswer:
-    return _filled(pb.ScoreAnswer, answer.model_dump(mode="json", exclude_none=True))
+    return ParseDict(answer.model_dump(mode="json", exclude_none=True), pb.ScoreAnswer())
 
 
 def _model(model: ModelShown) -> pb.Model:
     content = model.model_dump(mode="json", exclude_none=True)
-    return _filled(pb.Model, {**content, "columns": [c["name"] for c in content["columns"]]})
-
-
-def _filled(form: Callable[[], Any], content: dict[str, Any]) -> Any:
-    return ParseDict(content, form())
+    return ParseDict({**content, "columns": [c["name"] for c in content["columns"]]}, pb.Model())

@@ -66,8 +66,8 @@ def answer_context(asked: Asked, holder: str) -> Context:
     return Context(asked.model, RELEASE, asked.epoch, f"answer {asked.id}", holder, asked.asker)
 
 
-def mask_label(asked: Asked, digest: str, column: str) -> Label:
-    """What the masks of one column of one question are for: its very bytes, or nothing cancels."""
+def mask_label(asked: Asked, digest: str, matrix: str) -> Label:
+    """What masks of one question are for: its very bytes, or nothing cancels. matrix: columns that go together."""
     return Label(
         study=asked.model,
         attempt=asked.epoch,
@@ -75,7 +75,7 @@ def mask_label(asked: Asked, digest: str, column: str) -> Label:
         sender="",
         counterparty="",
         bank_list=asked.asker,
-        matrix=column,
+        matrix=matrix,
     )
 
 

@@ -157,7 +157,7 @@ class ModelShown(BaseModel):
     """A model of this bank, as a loan system may choose it, with the scale on which its scores lie.
 
     low, high: scores between which nearly all enterprises are. columns: the bank's own columns in it, which may be
-    given as values. holders: who answers beside the bank.
+    given as values. holders: who answers beside the bank. horizon: what default means, in the bank's words.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -174,4 +174,5 @@ class ModelShown(BaseModel):
     low: int
     high: int
     mean: int
+    horizon: str = ""
     notice: str | None = None

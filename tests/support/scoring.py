@@ -25,9 +25,9 @@ from support.consortium import Joined, joined
 from support.hub_process import free_port, wait_for
 
 
-def scoring_consortium(folder, names_and_roles) -> Joined:
+def scoring_consortium(folder, names_and_roles, **how) -> Joined:
     """A joined consortium whose hub relays scores, with certificates for all nodes."""
-    made = joined(folder, names_and_roles)
+    made = joined(folder, names_and_roles, **how)
     address = f"127.0.0.1:{free_port()}"
     for home in (made.home, *made.nodes.values()):
         file = home.path / ("hub.toml" if isinstance(home, HubHome) else "node.toml")

@@ -101,7 +101,7 @@ class Served:
 
     @property
     def token(self) -> Path:
-        return self.node(BANK).store.path / "serving" / "service.token"
+        return self.place.joined.nodes[BANK].path / "service.token"
 
     def loan_system(self) -> LoanSystem:
         return LoanSystem(self.service_port, self.token)

@@ -125,7 +125,7 @@ class Consortium:
             f'kind = "{"bank" if bank else "holder"}"',
             f'store = "{self.store(name)}"',
             f'[table]\nsource = "{name}.csv"',
-            "[policy]\n[policy.serving]",
+            "[policy]\nscore_points = 400\n[policy.serving]",
             *(f"{key} = {value}" for key, value in rules.items()),
             '[dictionary]\nid = "id"\nid_scheme = "opaque"',
             '[[dictionary.columns]]\nname = "value"\nkind = "number"\nmeaning = "m"\nlow = 0\nhigh = 9\nbins = [1, 2]',

@@ -80,7 +80,7 @@ LAYERS = {
     # Models that serve, at institutions; the hub's relay of their questions is server/score_relay.
     "serving": {
         *("errors", "files", "study", "alignment", "secure", "audit", "privacy", "models", "data"),
-        *("institution", "clients", "toml_file", "deploy", "progress", "protocol"),
+        *("institution", "clients", "toml_file", "deploy", "progress", "protocol", "metrics"),
     },
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),

@@ -211,6 +211,8 @@ async function ask(event) {
 // --- answers ------------------------------------------------------------------------------------------------
 
 function tellProblem(title, text, places = []) {
+  $("answer").classList.remove("stale");
+  $("stale").hidden = true;
   $("answer").replaceChildren(make("div", { class: "notice error" },
     make("strong", { text: title }), make("p", { text }),
     places.length ? make("ul", {}, ...places.map((p) => make("li", { text: p }))) : null));
@@ -224,17 +226,28 @@ function showAnswer(answer, passes) {
       make("p", { text: answer.words }),
       passes ? make("p", { text: "“Score” asks again; nobody counts it twice." }) : null));
   } else {
-    parts.push(figures(answer), model ? scale(answer, model) : null, reasons(answer, model), data(answer));
+    parts.push(figures(answer, model), model ? scale(answer, model) : null);
   }
   if (answer.notice) parts.push(make("div", { class: "notice" }, make("p", { text: answer.notice })));
   if (answer.decision) parts.push(advice(answer.decision));
+  if (!answer.code) parts.push(reasons(answer, model), data(answer));
+  if (answer.code.startsWith("own_") && !$("own").hidden) $("own").open = true;
   const time = new Date(answer.made * 1000).toLocaleString();
   parts.push(make("p", { class: "meta", text:
     `Model ${answer.model.name}, version ${answer.model.version} (${answer.model.deployed_as}), ${time}` }));
   $("answer").replaceChildren(...parts.filter((p) => p !== null));
+  $("answer").classList.remove("stale");
+  $("stale").hidden = true;
 }
 
-function figures(answer) {
+function formChanged() {
+  // An answer that stands beside another enterprise's id would be read as that one's.
+  if (!$("answer").querySelector(".who")) return;
+  $("answer").classList.add("stale");
+  $("stale").hidden = false;
+}
+
+function figures(answer, model) {
   const percent = answer.probability * 100;
   const exact = `${number(percent, percent < 10 ? 2 : 1)}%`;
   const span = answer.grade_scale === "public" ? GRADES[answer.grade] : null;
@@ -242,7 +255,7 @@ function figures(answer) {
   return make("div", { class: "head" },
     figure("Score", String(answer.score), "higher is safer"),
     figure("Grade", answer.grade, grade),
-    figure("Chance of default", answer.probability_words, exact, "words"));
+    figure("Chance of default", answer.probability_words, model && model.horizon ? `${exact}: ${model.horizon}` : exact, "words"));
 }
 
 function figure(name, value, small, kind = "") {
@@ -318,10 +331,13 @@ $("sign-out").addEventListener("click", () => showEntrance());
 $("ask").addEventListener("submit", ask);
 $("ask").addEventListener("reset", () => {
   $("answer").replaceChildren(make("p", { class: "empty", text: "The score appears here." }));
+  $("answer").classList.remove("stale");
+  $("stale").hidden = true;
   for (const input of $("ask").querySelectorAll("[aria-invalid]")) wrong(input, "");
   $("own").open = false;
   setTimeout(() => { showTerms(); showColumns(); $("id").focus(); });
 });
+$("ask").addEventListener("input", formChanged);
 $("product").addEventListener("change", showTerms);
 $("model").addEventListener("change", showColumns);
 if (sessionStorage.getItem(KEY)) enter(); else showEntrance();

@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from fedrisk.deploy import pki
-from fedrisk.errors import ConfigError
+from fedrisk.deploy.keys import new_node_key, node_public, private_pem
+from fedrisk.errors import ConfigError, EnvelopeError
 
 KEY, AUTHORITY = pki.new_authority("pilot")
 
@@ -111,3 +113,47 @@ def test_a_servers_certificate_is_no_authority():
     for pem in (server, AUTHORITY + AUTHORITY, AUTHORITY + b"\n"):
         with pytest.raises(ValueError, match="certificate"):
             pki.check_authority(pem.decode())
+
+
+NODE = new_node_key()
+PUBLIC = node_public(NODE)
+
+
+def test_a_nodes_certificate_is_for_its_key_and_name_alone():
+    pem = pki.new_client(KEY, AUTHORITY, "tax", PUBLIC)
+    until = pki.check_client(pem, AUTHORITY, "tax", PUBLIC)
+    assert until - datetime.now(UTC) == pytest.approx(timedelta(days=90), abs=timedelta(minutes=1))
+    found = x509.load_pem_x509_certificate(pem)
+    assert not found.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    usage = found.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+    other = pki.new_authority("pilot")
+    old = datetime.now(UTC) - timedelta(days=9)
+    wrong = [
+        (pem, AUTHORITY, "bank", PUBLIC),
+        (pem, AUTHORITY, "tax", node_public(new_node_key())),
+        (pem, other[1], "tax", PUBLIC),
+        (pki.new_client(*other, "tax", PUBLIC), AUTHORITY, "tax", PUBLIC),
+        (pki.new_client(KEY, AUTHORITY, "tax", PUBLIC, days=1, begin=old), AUTHORITY, "tax", PUBLIC),
+        (pki.new_server(KEY, AUTHORITY, "h.x:1")[1], AUTHORITY, "fedrisk hub", PUBLIC),
+        (pem + pem, AUTHORITY, "tax", PUBLIC),
+        (pem[:300], AUTHORITY, "tax", PUBLIC),
+        (b"", AUTHORITY, "tax", PUBLIC),
+        (pem, b"", "tax", PUBLIC),
+    ]
+    for case in wrong:
+        with pytest.raises(EnvelopeError, match="is not for its key and name"):
+            pki.check_client(*case)
+    assert pki.check_client(pem, other[1] + AUTHORITY, "tax", PUBLIC) == until
+
+
+def test_a_nodes_certificate_is_no_servers(tmp_path):
+    pem = pki.new_client(KEY, AUTHORITY, "127.0.0.1", PUBLIC)
+    with pytest.raises(ssl.SSLError, match="(?i)verify|purpose"):
+        shake_hands(tmp_path, AUTHORITY, private_pem(NODE), pem, "127.0.0.1")
+
+
+def test_a_server_holds_for_the_host_of_its_relay_as_well(tmp_path):
+    made = pki.new_server(KEY, AUTHORITY, "hub.example:1", also=("scores.example:2", "[::2]:3"))
+    for host in ("hub.example", "scores.example", "::2", "127.0.0.1"):
+        shake_hands(tmp_path, AUTHORITY, *made, host)

@@ -15,6 +15,7 @@ from fedrisk.clients.approvals import approve, refuse
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.protocol.payload import Payload, reply
 from fedrisk.recipes import find_recipe, study_from
+from fedrisk.server.certificates import certificate_of
 from fedrisk.server.desk import FRESH, Desk, same_key
 from fedrisk.server.proposals import Proposals
 from support.consortium import joined
@@ -74,10 +75,15 @@ class Office:
     def __post_init__(self):
         self.open()
 
-    def open(self, roster=None):
+    def open(self, roster=None, certify=None):
         """A desk as it is after a start of the hub's work."""
         self.desk = Desk(
-            self.grid, self.joined.hub, self.proposals, roster or self.joined.roster, clock=lambda: self.now
+            self.grid,
+            self.joined.hub,
+            self.proposals,
+            roster or self.joined.roster,
+            clock=lambda: self.now,
+            certify=certify,
         )
 
     def turn(self, **later):
@@ -368,3 +374,69 @@ def test_one_key_in_two_forms():
     for rubbish in (b"", b"-----BEGIN", b"ssh-rsa"):
         assert not same_key(rubbish, text)
         assert not same_key(rubbish, rubbish.decode())
+
+
+def certifying(there, made):
+    """A desk that hands out certificates, whose names and keys it adds to ``made``."""
+
+    def certify(name, public):
+        made.append((name, public))
+        return certificate_of(there.joined.home, name, public)
+
+    there.open(certify=certify)
+
+
+def test_a_node_gets_a_certificate_once_and_the_next_one_a_month_before_it_ends(office):
+    there, made = office("bank", "tax"), []
+    there.now = datetime.now(UTC)
+    certifying(there, made)
+    for _ in range(8):
+        there.turn(seconds=5)
+    keys = {name: there.joined.roster.member(name).flower for name in ("bank", "tax")}
+    assert sorted(made) == sorted(keys.items())
+    assert all(home.certificate.exists() for home in there.joined.nodes.values())
+    assert ("tax", "roster") not in there.grid.asked
+    there.turn(days=59)
+    assert len(made) == 2
+    there.turn(days=2)
+    assert len(made) == 4
+
+
+def test_a_node_that_says_nothing_of_certificates_is_sent_none(office):
+    """One of the version before, which would refuse a field that it does not know."""
+    there, made = office("bank", "tax"), []
+    there.now = datetime.now(UTC)
+    old = {"accepted": there.joined.roster.epoch, "pending": None, "lacks": None}
+    there.grid.instead["tax", "roster"] = Payload(old)
+    certifying(there, made)
+    for _ in range(8):
+        there.turn(seconds=5)
+    assert [name for name, _ in made] == ["bank"]
+
+
+def test_a_key_that_the_roster_has_not_is_given_no_certificate(office):
+    there, made = office("bank", "tax"), []
+    there.now = datetime.now(UTC)
+    said = {
+        "accepted": there.joined.roster.epoch,
+        "pending": None,
+        "lacks": None,
+        "certificate": {"key": there.joined.roster.member("bank").flower, "until": "soon"},
+    }
+    there.grid.instead["tax", "roster"] = Payload(said)
+    certifying(there, made)
+    for _ in range(8):
+        there.turn(seconds=5)
+    assert [name for name, _ in made] == ["bank"]
+
+
+def test_an_authority_that_cannot_sign_stops_nothing_else(office):
+    there = office("bank", "tax")
+    (there.joined.home.path / "ca.key").write_bytes(b"damaged")
+    certifying(there, [])
+    there.turn()
+    there.turn(seconds=5)
+    id = there.submit("bank", "tax").id
+    there.turn(seconds=5)
+    assert ("tax", "propose") in there.grid.asked
+    assert there.words(id)["tax"][0] == "waiting"

@@ -347,7 +347,7 @@ def test_entries_say_who_got_what_and_never_of_whom(bank, world):
     (entry,) = entries(world)
     assert (entry.event, entry.kind, entry.protection) == (
         "score",
-        "served.scorecard",
+        "served_scorecard",
         "masked_among_holders",
     )
     assert (entry.counterparty, entry.rows, entry.digest) == ("bank", 3, digest_of(asked.to_bytes()))
