@@ -7,7 +7,7 @@ grade, as the file that was asked for.
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -86,6 +86,12 @@ class Summary:
             "codes": dict(self.codes.most_common()),
             "words": self.words,
         }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "Summary":
+        """Inverse of `to_dict`."""
+        grades, codes = Counter(content["grades"]), Counter(content["codes"])
+        return cls(content["rows"], content["scored"], content["written"], grades, codes, content["words"])
 
 
 def page_table(page: Page, answers: Sequence[ScoreAnswer]) -> pa.Table:
