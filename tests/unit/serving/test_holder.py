@@ -143,6 +143,22 @@ def test_the_same_question_gets_the_same_bytes_and_counts_once(bank, world):
     assert [e.rows for e in entries(world, event="score")] == [3]
 
 
+def test_the_size_of_an_answer_tells_nothing_of_its_rows(bank, world):
+    """The hub sees sizes: of an answer, of a refused id, of a consent that is missing."""
+    answered = bank.ask(bank.asked(ids=IDS[:1]))
+    world.write("power", (0.0, 1.0), consent='"token"', registers=f'[{{ name = "r", key = "{"0" * 64}" }}]')
+    world.write("court", (0.0, 1.0), consent='"reference"')
+    sizes, codes = {len(answered.envelope)}, set()
+    for to, consent in (("power", "x"), ("power", ""), ("court", "\n"), ("court", "x")):
+        asked = bank.asked(ids=IDS[:1], consents=(consent,))
+        reply = bank.ask(asked, to=to, id=ID)
+        codes.add(bank.opened(asked, reply, of=to).refused.get(0, ""))
+        sizes.add(len(reply.envelope))
+        bank.relay.holders[to].book._connection.execute("delete from question")
+    assert codes == {"consent_form", "consent_missing", ""}
+    assert len(sizes) == 1
+
+
 def test_other_content_under_the_same_id_is_refused(bank, world):
     bank.ask()
     for other in (bank.asked(ids=IDS[:2]), bank.asked(made=int(NOW) + 1), bank.asked(product="x")):
