@@ -10,6 +10,7 @@ A folder that was made before is used again.
 """
 
 import argparse
+import contextlib
 import csv
 import json
 import os
@@ -26,11 +27,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sim_institutions.consent_register import ConsentRegister
 from sim_institutions.consortium import BANK, POWER, TAX, Screen
+from sim_institutions.ids import codes, written
 from sim_institutions.loan_system import Heard, crowd, quantiles
 from sim_institutions.processes import wait_until
 from sim_institutions.serve import HOLDERS, MEMBERS, PURPOSE, STATE, Stage, again, applicants, build, staged
+from sim_institutions.tables import ID
 from sim_institutions.wire import Wire
 
 CLAIMS = {
@@ -45,7 +50,10 @@ CLAIMS = {
     "counted_twice": 0.0,
 }
 PASSING = {"away", "late", "version", "keys", "old", "later", "internal", "hub", "own_table"}
-KEPT_SECONDS = 30.0
+NOBODY = 1 << 40
+"""Numbers of enterprises from here on are of nobody that was simulated."""
+
+CHUNK = 10_000
 
 
 def memory(pid: int, key: str = "VmRSS") -> float:
@@ -93,7 +101,7 @@ class Bench:
 
     def __init__(self, stage: Stage, customers: int) -> None:
         self.stage = stage
-        self.ids = applicants(stage, customers)
+        self.ids = applicants(stage, customers, known=False)
         self.register = ConsentRegister(stage.register.folder / "register", "register")
         until = (datetime.now(UTC) + timedelta(days=30)).date()
         self.register.give(self.ids, BANK, PURPOSE, until)
@@ -141,47 +149,69 @@ class Bench:
             found[what] = 1000 * statistics.median(seconds) if seconds else float("nan")
         return found
 
-    def batch(self, folder: Path, rows: int, *, fresh: int = 0) -> dict[str, Any]:
-        """`fedrisk score` over a list of customers; seconds, peak of its memory, and codes.
-
-        fresh: so many rows more of enterprises that nobody knows, with values of customers.
-        """
-        ids = self.ids[:rows]
-        file, out = folder / f"list-{rows}-{fresh}.csv", folder / f"scores-{rows}-{fresh}.csv"
-        out.unlink(missing_ok=True)
+    def batch(self, folder: Path, rows: int) -> dict[str, Any]:
+        """`fedrisk score` over a list of customers with consents."""
+        file = folder / f"list-{rows}.csv"
         with file.open("w", newline="", encoding="utf-8") as handle:
             writer = csv.writer(handle)
-            writer.writerow(["uscc", "consent"])
-            writer.writerows([i, self.tokens[i]] for i in ids)
-        began = time.monotonic()
-        service = self.stage.bank.start(
-            "score", "node", "champion", file, f"--out={out}", "--column=uscc", "--consent=consent"
+            writer.writerow([ID, "consent"])
+            writer.writerows([i, self.tokens[i]] for i in self.ids[:rows])
+        return self._scored(folder, file)
+
+    def large(self, folder: Path, rows: int) -> dict[str, Any]:
+        """The same over a list of applicants whom nobody knows, with consents, and with values of customers in turn."""
+        import pandas as pd
+
+        file = folder / f"applicants-{rows}.csv"
+        table = pd.read_parquet(self.stage.bank.folder / f"{BANK}.parquet").drop(
+            columns=[ID, "default_12m"], errors="ignore"
         )
-        peak = 0.0
+        rng, none = np.random.default_rng(1), np.zeros(CHUNK, bool)
+        for start in range(0, rows, CHUNK):
+            count = min(CHUNK, rows - start)
+            numbers = NOBODY + start + np.arange(count)
+            made = codes(numbers, none[:count], np.zeros(count, np.int64), 1)
+            ids = [str(i) for i in written(made, "plain", 0.0, rng).to_pylist()]
+            self.register.give(ids, BANK, PURPOSE, (datetime.now(UTC) + timedelta(days=30)).date())
+            part = table.iloc[numbers % len(table)].assign(consent=list(self.consents(ids).values()))
+            part.insert(0, ID, ids)
+            part.to_csv(file, mode="a" if start else "w", header=not start, index=False)
+        return self._scored(folder, file, "--values")
+
+    def _scored(self, folder: Path, file: Path, *options: str) -> dict[str, Any]:
+        """Seconds and peak of memory of a batch, its codes, and scores that are not those of before."""
+        out = folder / f"scores-{file.name}"
+        out.unlink(missing_ok=True)
+        began, peak = time.monotonic(), 0.0
+        words = [
+            "score",
+            "node",
+            "champion",
+            file,
+            f"--out={out}",
+            f"--column={ID}",
+            "--consent=consent",
+            *options,
+        ]
+        service = self.stage.bank.start(*words)
         while service.running:
-            try:
+            # Between its end and the next look there is nothing to read.
+            with contextlib.suppress(OSError, KeyError):
                 peak = max(peak, memory(service.process.pid, "VmHWM"))
-            except (OSError, KeyError):
-                break
             time.sleep(0.1)
-        code = service.process.wait()
         seconds = time.monotonic() - began
-        if code:
+        if service.process.wait():
             raise SystemExit(service.said())
+        found, wrong, rows = Counter[str](), 0, 0
         with out.open(encoding="utf-8") as handle:
-            answers = list(csv.DictReader(handle))
-        wrong = sum(
-            bool(a["score"]) and i in self.right and int(float(a["score"])) != self.right[i]
-            for i, a in zip(ids, answers, strict=False)
-        )
-        codes = Counter(a.get("code", "") for a in answers)
-        return {
-            "rows": len(answers),
-            "seconds": seconds,
-            "peak_mb": peak,
-            "codes": dict(codes),
-            "wrong": wrong,
-        }
+            for answer in csv.DictReader(handle):
+                rows += 1
+                found[answer["code"]] += 1
+                before = self.right.get(answer["id"])
+                wrong += bool(
+                    before is not None and answer["score"] and int(float(answer["score"])) != before
+                )
+        return {"rows": rows, "seconds": seconds, "peak_mb": peak, "codes": dict(found), "wrong": wrong}
 
     def counted(self, name: str) -> int:
         """How many scores a holder has counted."""
@@ -319,6 +349,7 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
             "clients": lambda: bench.at_once(given.requests, 16),
             "batch": lambda: bench.batch(folder, given.batch),
             "tenth": lambda: bench.batch(folder, max(given.batch // 10, 1)),
+            "large": lambda: bench.large(folder, given.large) if given.large else None,
             "faults": lambda: faults(bench, wire, given.fault_requests),
         }.items():
             found[name] = what()
@@ -384,6 +415,7 @@ def table(found: dict[str, Any]) -> str:
             f"batch of {found['tenth']['rows']:,} ids",
             f"{found['tenth']['seconds']:.1f} s, peak {found['tenth']['peak_mb']:.0f} MB",
         ),
+        *_large(found["large"]),
         *(
             (
                 f"{f['fault']}, {f['requests']} questions",
@@ -401,6 +433,17 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join(["| | measured |", "| --- | --- |", *(f"| {a} | {b} |" for a, b in rows)])
 
 
+def _large(found: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if found is None:
+        return []
+    return [
+        (
+            f"list of {found['rows']:,} applicants with values",
+            f"{found['seconds']:.0f} s, peak {found['peak_mb']:.0f} MB",
+        )
+    ]
+
+
 def main() -> int:
     """Measure, print, write; 1 where a claim does not hold."""
     parser = argparse.ArgumentParser(
@@ -411,6 +454,9 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--fault-requests", type=int, default=1000)
     parser.add_argument("--batch", type=int, default=10_000)
+    parser.add_argument(
+        "--large", type=int, default=0, help="also a list of so many applicants, for its memory"
+    )
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("results.json"))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
