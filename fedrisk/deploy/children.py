@@ -73,7 +73,7 @@ def beside(command: Sequence[str] | None, *, what: str, longest: float = LONGEST
         stop = asyncio.Event()
         holds.append((asyncio.get_running_loop(), stop))
         started.set()
-        # In a group of its own: Ctrl-C on a terminal goes to this process alone, which ends it when it has ended itself.
+        # In a group of its own: Ctrl-C on a terminal goes to this process alone, which then ends it in order.
         await supervise(command, stop, what=what, longest=longest, start_new_session=True)
 
     thread = threading.Thread(target=asyncio.run, args=(main(),), name=f"fedrisk-{what}", daemon=True)
