@@ -45,6 +45,8 @@ class ModelPart(BaseModel):
         shares: of enterprises in each bin of these features among the training rows, from the study's released counts;
             what is asked about later is held against it at home (serving/stability).
         values: most different values of the sum of all holders' points: a score tells log2 of it in bits at most.
+        readable: of each of this holder's features, how well its bin is guessed from a score by the form of the card
+            alone, 0 to 1 (models/readable).
         card, calibrated: of a bank, as JSON.
         measure: what is summed, for measures.
     """
@@ -70,6 +72,7 @@ class ModelPart(BaseModel):
     given: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     shares: tuple[tuple[Annotated[float, Field(ge=0, le=1)], ...], ...] = ()
     values: Annotated[int, Field(ge=1)] | None = None
+    readable: tuple[float, ...] = ()
     card: str | None = None
     calibrated: str | None = None
     measure: dict[str, Any] | None = None

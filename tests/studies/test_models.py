@@ -1,10 +1,13 @@
 """A study leaves a model: each member's own part under one id, made without a message or a charge."""
 
+import numpy as np
 import pytest
 
 from fedrisk.clients.attempt import Attempt
 from fedrisk.models.binning import Bins
 from fedrisk.models.model_part import ModelPart
+from fedrisk.models.own_model import FILE, OwnModel
+from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.scorecard.matrices import table_codes
 from fedrisk.recipes.scorecard.model_parts import part_of
 from fedrisk.serving import registry
@@ -81,3 +84,26 @@ def test_own_parts_are_approved_by_rule(run):
         assert (entry.kind, entry.study, entry.counterparty) == ("model_approved_by_rule", "whole", name)
     tax = run.nodes["tax"]
     assert registry.served(tax, part.model, "alfa").institution == "tax"
+
+
+def test_own_models_are_kept_and_say_the_same_of_a_row(run):
+    """Champion, best, personal and alone, for all rows and for one, as in the study's own file of scores."""
+    for name in ("alfa", "beta"):
+        node = run.nodes[name]
+        (part,) = node.store.models.parts()
+        kept = OwnModel.from_bytes(node.store.models.file(part.model, FILE))
+        scores = run.scores(name)
+        table = node.institution.read()
+        assert table.ids.tolist() == scores["id"].tolist()
+        card = Scorecard.from_json(part.calibrated)
+        mine = [b for b in card.bins if b.feature.institution == "bank"]
+        codes = [b.codes(table.frame[b.feature.column]) for b in mine]
+        external = scores["external_points"].to_numpy()
+        every = kept.probability(card, table.frame, codes, external)
+        assert set(every) == {"alone", "personal", "champion", "best"}
+        for model, probability in every.items():
+            assert np.abs(probability - scores[f"{model}_probability"]).max() < 1e-12
+        for row in (0, 7):
+            some = slice(row, row + 1)
+            one = kept.probability(card, table.frame.iloc[some], [c[some] for c in codes], external[some])
+            assert all(abs(p[0] - every[model][row]) < 1e-12 for model, p in one.items())
