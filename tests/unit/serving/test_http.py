@@ -271,7 +271,7 @@ def test_a_request_that_never_comes_to_its_end(client: Client, monkeypatch: pyte
     with socket.create_connection(("127.0.0.1", client.at.http or 0), timeout=20) as wire:
         head = (
             f"POST /v1/scores HTTP/1.1\r\nHost: 127.0.0.1:{client.at.http}\r\nContent-Length: 100\r\n"
-        head += f"Authorization: Bearer {client.token}\r\n\r\n{{"
+            f"Authorization: Bearer {client.token}\r\n\r\n{{"
         )
         wire.sendall(head.encode())
         assert b" 408 " in wire.recv(100)
