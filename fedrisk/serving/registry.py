@@ -20,6 +20,7 @@ from fedrisk.clients.node import Node
 from fedrisk.clients.store.model_store import As, Change, State
 from fedrisk.errors import ConfigError, FedriskError, PolicyError
 from fedrisk.models.model_part import ModelPart
+from fedrisk.models.readable import READABLE
 from fedrisk.serving.measure_rules import broken_rules
 from fedrisk.study import BANK
 
@@ -116,7 +117,8 @@ def in_use(node: Node, product: str = "", name: str | None = None) -> dict[str, 
 def candidate(node: Node, part: ModelPart, files: Mapping[str, bytes] | None = None) -> ModelPart:
     """Keep a part that this institution has just made itself; approved at once where its policy says so.
 
-    The same model once more changes nothing. What stands against an approval by rule is for a person to look at.
+    The same model once more changes nothing. What stands against an approval by rule is for a person to look at,
+    also what the card gives away by its form (:func:`told_by_form`).
     """
     store = node.store.models
     with store.changing():
@@ -209,6 +211,20 @@ def broken(node: Node, part: ModelPart, *, follows: Follows | None) -> list[str]
     return out
 
 
+def told_by_form(part: ModelPart) -> list[str]:
+    """Columns of this holder that scores would give away by the form of the card: a person decides, and no rule.
+
+    An ordinary card may be so where holders have few columns; a crafted one is (models/readable).
+    """
+    features = [str(b["column"]) for b in part.bins]
+    shown = [f for f, value in zip(features, part.readable, strict=False) if value > READABLE]
+    if not shown:
+        return []
+    return [
+        f"the card gives away {', '.join(shown)}: its points lie so that most of its bins are told by a score"
+    ]
+
+
 def refused_before(node: Node, part: ModelPart) -> bool:
     """Whether a person refused the last model of this name that anybody decided on: a person goes on, and no rule."""
     store, last = node.store.models, ("", "")
@@ -228,7 +244,8 @@ def _by_rule(node: Node, part: ModelPart) -> bool:
         return False
     if node.institution.policy.serving.approve != RULE or node.store.models.state(part.model).changes:
         return False
-    return not refused_before(node, part) and not broken(node, part, follows=None)
+    against = [*told_by_form(part), *broken(node, part, follows=None)]
+    return not refused_before(node, part) and not against
 
 
 def _does_not_follow(part: ModelPart, follows: Follows) -> list[str]:

@@ -187,6 +187,17 @@ def test_own_parts_are_approved_by_rule_once_and_not_where_a_check_fails(institu
     assert node.store.models.state(MODEL).name == "retired"
 
 
+def test_what_a_card_gives_away_by_its_form_is_for_a_person(institution):
+    node = institution(serving='approve = "own_parts"')
+    put(node, readable=(0.8, 0.0))
+    assert node.store.models.state(MODEL).name == "candidate"
+    (why,) = registry.told_by_form(node.store.models.part(MODEL))
+    assert "gives away value" in why
+    registry.approve(node, MODEL, who="A", follows=own)
+    put(node, model="cd" * 8, readable=(0.5, 0.0))
+    assert node.store.models.state("cd" * 8).name == "approved"
+
+
 def test_no_rule_goes_on_after_a_person_refused_until_a_person_does(institution):
     node = institution(serving='approve = "own_parts"\nmodels = 9')
     by_hand = institution(serving='approve = "by_hand"')
