@@ -1,11 +1,13 @@
 """``fedrisk model``: models that serve, or could, at an institution: look at them, approve, deploy, compare, retire."""
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fedrisk.cli.common import AsJson, InstitutionFile
+from fedrisk.cli.model_drift import model_drift
 from fedrisk.cli.output import note, tell, tell_json
 
 if TYPE_CHECKING:
@@ -98,6 +100,9 @@ def model_approve(
         node, part.model, who=_who(who), why=why, follows=_follows(node, part), again=again
     )
     _told(node, part, state, as_json)
+    nobody = node.institution.policy.serving.answers_nobody(datetime.now(UTC).date())
+    if part.given is not None and nobody:
+        note(nobody, style="yellow")
 
 
 @model_app.command("refuse")
@@ -180,6 +185,9 @@ def model_compare(
         tell_json({"institution": node.name, "compared": [each.to_dict() for each in found]})
         return
     show_compared(node.name, found)
+
+
+model_app.command("drift")(model_drift)
 
 
 def _chosen(node: "Node", models: list[str], product: str) -> "tuple[ModelPart, list[ModelPart]]":

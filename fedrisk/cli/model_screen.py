@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fedrisk.cli.output import out, plain_table, tell
@@ -70,6 +71,8 @@ def about(node: "Node", part: "ModelPart", state: "State", against: Sequence[str
         "per_day": serving.per_day,
         "per_enterprise": serving.per_enterprise,
         "consent": serving.consent,
+        "consent_words": serving.consent_words,
+        "answers_nobody": "" if part.given is None else serving.answers_nobody(datetime.now(UTC).date()),
         "against": list(against),
         "history": [
             {"time": c.time, "state": c.state, "as": c.as_, "product": c.product, "who": c.who, "by": c.by}
@@ -104,6 +107,8 @@ def show(node: "Node", part: "ModelPart", state: "State", content: Mapping[str, 
         tell(f"{change['time'][:16].replace('T', ' ')} {change['state']}{used} by {by}{why}")
     for reason in content["by_form"]:
         tell(f"look closely: {reason}", "yellow")
+    if content["answers_nobody"]:
+        tell(content["answers_nobody"], "red")
     for reason in content["against"]:
         tell(f"against approving it: {reason}", "red")
 
@@ -120,7 +125,7 @@ def _what_it_tells(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:
         shared = "hidden among the others'" if len(part.holders) > 1 else "seen by the bank as it is"
         lines.append(f"of this holder it has one of {len(content['given'])} numbers, {shared}")
         lines.append(
-            f"consent: {content['consent']}; at most {content['per_day']:,} enterprises a day for each bank, and "
+            f"consent: {content['consent_words']}; at most {content['per_day']:,} enterprises a day for each bank, and "
             f"{content['per_enterprise']} times the same one in 30 days"
         )
     lines.append(f"data older than {part.fresh_days} days count as missing")

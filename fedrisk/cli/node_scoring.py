@@ -9,11 +9,13 @@ from fedrisk import layout
 from fedrisk.cli.hub_scoring import Supervised
 from fedrisk.cli.node import NodeFolder, node_app
 from fedrisk.cli.output import note
+from fedrisk.errors import FedriskError
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
     from fedrisk.deploy.node_home import NodeHome
     from fedrisk.deploy.serving import Status
+    from fedrisk.serving.holder import Holder
     from fedrisk.serving.hub_relay import HubRelay
 
 
@@ -59,17 +61,30 @@ def _serve(home: "NodeHome", institution: "Node", status: "Status", stop: thread
         status.say(connected=connected, since=time.time(), reason=why or None)
         note("connected to the hub's relay of scores" if connected else f"waiting: {why}")
 
-    attending = Attending(files, Holder(institution, relay.keys), stop=stop, news=news)
+    holder = Holder(institution, relay.keys)
+    attending = Attending(files, holder, stop=stop, news=news)
     with contextlib.ExitStack() as stack:
         stack.callback(relay.close)
         thread = threading.Thread(target=attending.run, name="fedrisk-attending")
         thread.start()
         stack.callback(thread.join)
+        tidying = threading.Thread(target=_tidy, args=(holder, stop), name="fedrisk-tidy")
+        tidying.start()
+        stack.callback(tidying.join)
         stack.callback(stop.set)
         if home.service is None and home.service_grpc is None:
             stop.wait()
         else:
             _serve_bank(home, institution, relay, stop)
+
+
+def _tidy(holder: "Holder", stop: threading.Event) -> None:
+    """Open the table before anybody asks; delete keys of weeks that are over, also where nobody does."""
+    with contextlib.suppress(FedriskError, OSError):
+        holder.ready()
+    while not stop.wait(3600):
+        with contextlib.suppress(FedriskError, OSError):
+            holder.tidy()
 
 
 def _serve_bank(home: "NodeHome", institution: "Node", relay: "HubRelay", stop: threading.Event) -> None:

@@ -35,7 +35,7 @@ from fedrisk.serving.current import CurrentData
 from fedrisk.serving.keys import Fetch, Peers, ServingKeys, mark_of
 from fedrisk.serving.kinds import KINDS
 from fedrisk.serving.messages import Answered
-from fedrisk.serving.noting import ACTION, Entries, Noting, consents_digest, plain
+from fedrisk.serving.noting import ACTION, Entries, Noting, consents_digest, kind_of, plain
 from fedrisk.serving.opening import Opening, Question, Refused, answer_context, mask_label
 from fedrisk.serving.relay import Reply
 from fedrisk.serving.rows import Rows
@@ -70,9 +70,9 @@ class Holder:
         self._first, self.name, self.clock = first, first.name, clock
         self.keys = ServingKeys(first.store, first.name, clock=clock)
         self.peers = Peers(self.keys, fetch)
-        self.noting = Noting()
+        self.noting = Noting(clock)
         self._opening = Opening(first, self.keys, self.peers, clock)
-        self._lock = threading.RLock()
+        self._lock, self._reading = threading.Lock(), threading.Lock()
         self._flights: dict[str, tuple[threading.Lock, int]] = {}
         self._now: _Setting | None = None
         self._book: Book | None = None
@@ -89,12 +89,21 @@ class Holder:
                 self._book = self.keys.begin()
             return self._book
 
+    def ready(self) -> None:
+        """Open book and table beforehand, where there is a model to answer: an index of a table may take a while."""
+        if any(self.name in part.holders for part in self._first.store.models.parts()):
+            self._setting()
+
     def tidy(self) -> None:
         """Delete keys of weeks that are over; to be called every hour, also where nobody asks."""
         self.keys.tidy()
 
     def close(self) -> None:
         """Close what is open."""
+        with self._reading:
+            if self._now is not None:
+                self._now.data.close()
+            self._now = None
         with self._lock:
             if self._book is not None:
                 self._book.close()
@@ -113,13 +122,14 @@ class Holder:
     def _answer(self, seen: "_Seen", asker: str, id: str, model: str, envelope: bytes) -> bytes:
         part = self._opening.part(asker, id, model, envelope)
         seen.study = plain(part.name)
-        answered = self.book.kept(id) is not None
-        question = self._opening.opened(part, asker, id, envelope, answered=answered)
+        question = self._opening.opened(part, asker, id, envelope)
         setting = self._setting()
         seen.known = True
         with self._flight(id):
             kept = self.book.kept(id)
             if kept is None:
+                # One that was answered may come again after any time; what was deleted may not.
+                self._opening.check_age(question)
                 self._check_rules(setting, question)
                 kept, seen.refused = self._decide(setting, question)
             if kept.digest != question.digest:
@@ -133,19 +143,27 @@ class Holder:
         """Policy, consents and table, read again when the institution's file or its key changed."""
         store, file = self._first.store, self._first.institution.file
         mark = mark_of(*([file] if file is not None else []), store.path / "identity.key")
-        with self._lock:
-            if self._now is None or self._now.mark != mark:
+        with self._reading:
+            found = self._now
+            if found is None or found.mark != mark:
                 node = self._first if file is None else Node.open(file)
-                secret = None if self._book is None else self._book.secret
-                folder = store.path / "serving"
-                self._now = _Setting(
+                found = self._now = _Setting(
                     mark=mark,
                     node=node,
                     entries=Entries(node),
-                    consents=Consents(node.institution.policy.serving, secret=secret),
-                    data=CurrentData.open(node.institution, folder),
+                    consents=Consents(node.institution.policy.serving, secret=self.book.secret),
+                    data=self._data(node, found),
                 )
-            return self._now
+            return found
+
+    def _data(self, node: Node, before: _Setting | None) -> CurrentData:
+        """The table as it was opened before, where nothing of it changed in the file."""
+        if before is not None and _table_of(before.node) == _table_of(node):
+            return before.data
+        data = CurrentData.open(node.institution, node.store.path / "serving")
+        if before is not None:
+            before.data.close()
+        return data
 
     def _check_rules(self, setting: _Setting, question: Question) -> None:
         """Refused unless the institution answers this model, to this bank, for this purpose, today."""
@@ -234,6 +252,12 @@ class Holder:
                     self._flights[id] = (lock, users - 1)
 
 
+def _table_of(node: Node) -> tuple[Any, ...]:
+    """What of an institution's file says where its rows are, and how they are read."""
+    one = node.institution
+    return (one.table, one.dictionary, one.encoders, one.folder)
+
+
 class _Seen:
     """What is known of a question so far, for the note of a refusal."""
 
@@ -260,7 +284,7 @@ def _entry(question: Question, rows: Rows, size: int, policy: Policy) -> dict[st
     return {
         **entry,
         "event": "score",
-        "kind": f"served_{part.kind}",
+        "kind": kind_of(part.kind, screening=asked.screening),
         "protection": protection,
         "rows": rows.given,
     }

@@ -77,15 +77,10 @@ def _columns(part: ModelPart, policy: Policy) -> tuple[str, ...]:
     return ("points", *AGES) if told else ("points",)
 
 
-def apart(names: Sequence[str]) -> dict[str, list[str]]:
-    """Each column with masks of its own."""
-    return {name: [name] for name in names}
-
-
 def _together(names: Sequence[str]) -> dict[str, list[str]]:
     """Ages are given together or not at all, whatever the others give: one stream does for them."""
     ages = [name for name in AGES if name in names]
-    return {**apart([name for name in names if name not in ages]), **({"ages": ages} if ages else {})}
+    return {"points": ["points"], **({"ages": ages} if ages else {})}
 
 
 def _give(
@@ -129,6 +124,10 @@ def bins_of(part: ModelPart) -> tuple[Bins, ...]:
 _bins: dict[str, tuple[ModelPart, tuple[Bins, ...]]] = {}
 
 
+def _all_together(names: Sequence[str]) -> dict[str, list[str]]:
+    return {"sums": list(names)}
+
+
 def _measure_fits(asked: Asked, part: ModelPart, policy: Policy) -> str:
     """A measure has a rule of its own, which is looked at anew for every question."""
     measure, rule = measure_of(part), rule_of(policy.serving, part.name, asked.asker)
@@ -165,7 +164,7 @@ KINDS: Final[dict[str, Kind]] = {
         limits=_measure_limits,
         scores=False,
         columns=_measure_columns,
-        together=apart,
+        together=_all_together,
         give=_measure_give,
     ),
     "scorecard": Kind(

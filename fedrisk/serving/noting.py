@@ -12,13 +12,15 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from fedrisk.audit.entry import check_text
 from fedrisk.audit.log import AuditLog
 from fedrisk.clients.node import Node
 from fedrisk.errors import ConfigError
+from fedrisk.serving.keys import mark_of
 
 ACTION: Final = "serve"
 """Action of all these entries."""
@@ -37,7 +39,7 @@ class Entries:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._trail: AuditLog | None = None
+        self._trail: tuple[tuple[int, ...], AuditLog] | None = None
         self._gate, self._lock = threading.Lock(), threading.Lock()
         self._waiting: list[_Waiting] = []
 
@@ -62,7 +64,8 @@ class Entries:
     def _write(self, batch: "Sequence[_Waiting]") -> None:
         error: BaseException | None = None
         try:
-            self._open().append([one.draft for one in batch])
+            with self._not_between_keys():
+                self._open().append([one.draft for one in batch])
         except Exception as found:
             # The file may be another one by now (fedrisk audit restore): the next append opens it again.
             self._trail, error = None, found
@@ -70,9 +73,17 @@ class Entries:
             one.done, one.error = True, error
 
     def _open(self) -> AuditLog:
-        if self._trail is None:
-            self._trail = self._node.trail
-        return self._trail
+        """The trail, opened again where the institution changed its key: entries are signed by the present one."""
+        mark = mark_of(self._node.store.path / "identity.key")
+        if self._trail is None or self._trail[0] != mark:
+            self._trail = (mark, self._node.trail)
+        return self._trail[1]
+
+    def _not_between_keys(self) -> AbstractContextManager[None]:
+        """While a change of keys is under way, entries wait for the store: the old key signs none after its last."""
+        store = self._node.store
+        changing = (store.path / "identity.next.key").exists()
+        return store.one_at_a_time() if changing else contextlib.nullcontext()
 
 
 class _Waiting:
@@ -87,7 +98,8 @@ class Noting:
     counts: answered questions under "", refused ones by code, and refused rows by code under ``row.CODE``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self.counts: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._minute, self._strangers = 0, 0
@@ -117,7 +129,7 @@ class Noting:
         """A question was refused, by an error with this code; known: whether it is certain that the asker sent it."""
         with self._lock:
             self.counts[code] += 1
-            minute = int(time.monotonic() // 60)
+            minute = int(self._clock() // 60)
             if minute != self._minute:
                 self._minute, self._strangers = minute, 0
             self._strangers += not known
@@ -139,6 +151,15 @@ def consents_digest(digests: Sequence[str]) -> str | None:
     if len(found) < 2:
         return found[0] if found else None
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()
+
+
+def kind_of(kind: str, *, screening: bool) -> str:
+    """The kind of an entry about an answer: of a model's kind, or of a list that a bank looks through.
+
+    >>> kind_of("scorecard", screening=False), kind_of("scorecard", screening=True)
+    ('served_scorecard', 'served_list')
+    """
+    return "served_list" if screening else f"served_{kind}"
 
 
 def plain(text: str) -> str:

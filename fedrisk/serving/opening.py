@@ -102,13 +102,8 @@ class Opening:
             raise Refused("asker", f"model {model} does not serve the bank that asked")
         return part
 
-    def opened(
-        self, part: ModelPart, asker: str, id: str, envelope: bytes, *, answered: bool = False
-    ) -> Question:
-        """The question, if it is what the bank sealed for this place, now, and under the keys of all holders.
-
-        answered: whether one of that id was; it may come again after any time, and gets the answer that it got.
-        """
+    def opened(self, part: ModelPart, asker: str, id: str, envelope: bytes) -> Question:
+        """The question, if it is what the bank sealed for this place, under the keys of all holders."""
         own, bank, raw = self._unsealed(part, asker, id, envelope)
         try:
             asked = Asked.from_bytes(raw)
@@ -118,11 +113,17 @@ class Opening:
             part.answering(asker)
         ):
             raise Refused("form", f"{asker} asked something else than it said, or of other holders")
-        if not answered and abs(self.clock() - asked.made) > OLDEST:
-            raise Refused("old", f"{asker} asked more than {OLDEST} s ago, or its clock is not this one's")
         if asked.epoch != own.attempt:
             raise Refused("keys", f"{asker} named another epoch than that of the keys it used")
         return Question(asked, digest_of(raw), part, own, bank, self._holders(part, asked, own))
+
+    def check_age(self, question: Question) -> None:
+        """Refused for a question of too long ago, which the book may have forgotten by now, or of tomorrow."""
+        asked = question.asked
+        if abs(self.clock() - asked.made) > OLDEST:
+            raise Refused(
+                "old", f"{asked.asker} asked more than {OLDEST} s ago, or its clock is not this one's"
+            )
 
     def _unsealed(
         self, part: ModelPart, asker: str, id: str, envelope: bytes

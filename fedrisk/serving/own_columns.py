@@ -170,7 +170,7 @@ def _text(value: Value, notation: Notation) -> str | None:
 def _joined(parts: Sequence[tuple[list[int], Any]], column: str, rows: int) -> Any:
     """One column of all rows, in their order."""
     if len(parts) == 1:
-        return parts[0][1][column]
+        return np.asarray(parts[0][1][column])
     arrays = [np.asarray(columns[column]) for _, columns in parts]
     out = np.empty(rows, object if any(a.dtype == object for a in arrays) else np.float64)
     for (places, _), array in zip(parts, arrays, strict=True):

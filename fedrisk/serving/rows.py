@@ -70,7 +70,7 @@ class Rows:
         out = {name: np.zeros(self._asked.rows, np.int64) for name in kind.columns(part, self._policy)}
         if not len(places):
             return out
-        found = data.rows([self.spelt[k] for k in places])
+        found = data.rows([self._asked.ids[k] for k in places])
         for k in places[found.malformed]:
             self._codes[k] = "id"
         given = kind.give(self._asked, part, self._policy, found, places, now)

@@ -4,11 +4,16 @@ import numpy as np
 import pytest
 
 from fedrisk.clients.attempt import Attempt
+from fedrisk.models.binning import Bins
 from fedrisk.models.model_part import ModelPart
 from fedrisk.models.own_model import FILE, OwnModel
 from fedrisk.models.scorecard import Scorecard
+from fedrisk.recipes.scorecard.matrices import table_codes
 from fedrisk.recipes.scorecard.model_parts import part_of
 from fedrisk.serving import registry
+from fedrisk.serving.current import CurrentData
+from fedrisk.serving.drift import read_drift
+from fedrisk.serving.stability import stability
 
 POLICY = {"serving": {"approve": "own_parts"}}
 
@@ -45,6 +50,22 @@ def test_a_holder_keeps_what_it_gave_and_a_bank_its_cards(run):
         part = found[name]
         assert part.role == "bank" and not part.points and part.given is None
         assert part.calibrated == run.results.card.to_json() != part.card
+
+
+def test_rows_that_are_looked_up_have_the_codes_of_the_study_and_are_as_its_training_rows(run, tmp_path):
+    for name in ("tax", "power"):
+        node = run.nodes[name]
+        (part,) = node.store.models.parts()
+        bins = [Bins.from_dict(dict(b)) for b in part.bins]
+        assert [len(s) for s in part.shares] == [b.size for b in bins]
+        assert [sum(s) for s in part.shares] == pytest.approx([1.0] * len(bins))
+        table, data = node.institution.read(), CurrentData.open(node.institution, tmp_path / name)
+        found = data.rows([*table.ids, "unknown"])
+        codes, usable = found.codes(bins, found.known)
+        data.close()
+        assert (codes == table_codes(table.frame, bins)).all() and usable[:-1].all() and not usable[-1]
+        counted = read_drift(tmp_path / name).bins
+        assert {s.rows for s in stability(bins, part.shares, counted)} == {len(codes)}
 
 
 def test_a_part_follows_from_what_the_attempt_kept(run):

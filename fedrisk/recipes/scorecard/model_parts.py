@@ -14,7 +14,7 @@ from fedrisk.models.given_points import most_values
 from fedrisk.models.model_part import FRESH_DAYS, ModelPart, model_id
 from fedrisk.models.readable import readable
 from fedrisk.models.scorecard import Scorecard
-from fedrisk.recipes.scorecard.prepared import told_calibration, told_card
+from fedrisk.recipes.scorecard.prepared import told_calibration, told_card, told_counts
 from fedrisk.recipes.scorecard.score_grid import given_points, grid_step, spans_of
 from fedrisk.serving import registry
 from fedrisk.study import BANK
@@ -51,6 +51,7 @@ def part_of(attempt: Attempt) -> ModelPart:
             update={"card": card.to_json(), "calibrated": told_calibration(attempt).to_json()}
         )
     table, places = given_points(attempt, card), card.features_of(attempt.role)
+    weight = told_counts(attempt)[2].weight
     return ModelPart.model_validate(
         common.model_dump()
         | {
@@ -58,6 +59,7 @@ def part_of(attempt: Attempt) -> ModelPart:
             "points": [card.points[j] for j in places],
             "given": (table.edges, table.values),
             "readable": _readable(attempt, card),
+            "shares": [(weight[j] / weight[j].sum()).tolist() for j in places],
         }
     )
 

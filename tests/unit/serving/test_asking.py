@@ -285,6 +285,25 @@ def test_a_member_that_made_a_new_key_is_found_again(parts, who):
     assert points(asking.ask(part, IDS[:3], **PURPOSE)) == [0, 111, 222]
 
 
+@pytest.mark.parametrize("who", ["tax", "bank"])
+def test_a_member_changes_its_identity_while_it_serves(parts, who):
+    """Entries from then on are signed by the new key, and others take its keys of the week by it alone."""
+    world, wire, asking, _ = parts
+    part, store = world.part(), world.nodes[who].store
+    assert points(asking.ask(part, IDS[:2], **PURPOSE)) == [0, 111]
+    old = store.identity.public
+    store.make_next_identity()
+    assert points(asking.ask(part, IDS[:3], **PURPOSE)) == [0, 111, 222]
+    store.take_next_identity(who)
+    for peers in (asking.peers, *(h.peers for h in wire.relay.holders.values())):
+        peers._fetched.clear()
+    for name in world.names:
+        if name != who:
+            world.nodes[name].store.repin({who: [old, store.identity.public]})
+    assert points(asking.ask(part, IDS[:4], **PURPOSE)) == [0, 111, 222, 333]
+    assert audit_books(world.nodes[who]).entries == 4
+
+
 def test_a_question_that_was_kept_is_answered_as_it_was(parts):
     world, wire, asking, _ = parts
     part, kept = world.part(), []

@@ -158,6 +158,15 @@ def test_its_own_names_are_taken(client: Client) -> None:
         assert client.call("GET", "/v1/models", Host=host, Origin=f"http://{host}").status == 200
 
 
+def test_a_link_in_another_page_opens_the_page(client: Client) -> None:
+    said = client.call("GET", "/", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate")
+    assert said.status == 200
+    assert (
+        client.call("POST", "/v1/scores", "{}", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate").status
+        == 421
+    )
+
+
 def test_elsewhere_than_on_loopback_it_needs_tls() -> None:
     for host in ("0.0.0.0", "192.0.2.1", "::", "bank.example"):
         with pytest.raises(ConfigError, match="token would travel in clear"):
