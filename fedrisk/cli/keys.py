@@ -43,7 +43,8 @@ _NOT_WRITTEN = (("institution", "folder"), ("institution", "file"))
 _STUDY = "study file"
 _INSTITUTION = "institution file"
 _DECISIONS = "table of decisions (decisions.toml)"
-_TOP = ("study", "institution", "decisions", "hub", "node")
+_MEASURE = "measure (for example exposure_elsewhere.toml)"
+_TOP = ("study", "institution", "decisions", "measure", "hub", "node")
 """Sections whose keys stand at the top of their file."""
 
 
@@ -78,7 +79,7 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from fedrisk.privacy.serving_policy import MeasureRule, Register, ServingPolicy
     from fedrisk.privacy.standing import StandingRule
     from fedrisk.recipes import RECIPES
-    from fedrisk.serving import decision_table
+    from fedrisk.serving import decision_table, measures
 
     of_study: dict[str, type[BaseModel]] = {"study": study.Study, "institutions": study.Member}
     of_study |= {
@@ -114,6 +115,8 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         **{k: (_STUDY, m) for k, m in of_study.items()},
         **{k: (_INSTITUTION, m) for k, m in of_institution.items()},
         **{k: (_DECISIONS, m) for k, m in of_decisions.items()},
+        "measure": (_MEASURE, measures.Measure),
+        "terms": (_MEASURE, measures.Term),
         "hub": ("hub file (hub.toml)", HubSettings),
         "node": ("node file (node.toml)", NodeSettings),
     }

@@ -1,11 +1,13 @@
 """``fedrisk model``: models that serve, or could, at an institution: look at them, approve, deploy, compare, retire."""
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fedrisk.cli.common import AsJson, InstitutionFile
+from fedrisk.cli.model_drift import model_drift
 from fedrisk.cli.output import note, tell, tell_json
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ def model_show(institution: InstitutionFile, model: Model, as_json: AsJson = Fal
     part = node.store.models.part(model)
     state = node.store.models.state(part.model)
     against = [] if state.serves else registry.broken(node, part, follows=_follows(node, part))
-    content = about(node, part, state, against)
+    content = about(node, part, state, against) | {"by_form": registry.told_by_form(part)}
     if as_json:
         tell_json(content)
         return
@@ -98,6 +100,9 @@ def model_approve(
         node, part.model, who=_who(who), why=why, follows=_follows(node, part), again=again
     )
     _told(node, part, state, as_json)
+    nobody = node.institution.policy.serving.answers_nobody(datetime.now(UTC).date())
+    if part.given is not None and nobody:
+        note(nobody, style="yellow")
 
 
 @model_app.command("refuse")
@@ -182,6 +187,9 @@ def model_compare(
     show_compared(node.name, found)
 
 
+model_app.command("drift")(model_drift)
+
+
 def _chosen(node: "Node", models: list[str], product: str) -> "tuple[ModelPart, list[ModelPart]]":
     """Which models are compared, the first with each other one."""
     from fedrisk.errors import ConfigError
@@ -214,21 +222,9 @@ def _opened(institution: Any) -> "Node":
 
 def _follows(node: "Node", part: "ModelPart") -> Any:
     """How a part is made anew from what its attempt kept here; None of one that no study made."""
-    from fedrisk.clients import own_results
-    from fedrisk.clients.attempt import Attempt
-    from fedrisk.errors import ConfigError
-    from fedrisk.recipes import recipe_named
+    from fedrisk.engine.kept_parts import follows
 
-    if not part.attempt:
-        return None
-
-    def follows(kept: "ModelPart") -> "ModelPart":
-        recipe = recipe_named(own_results.recipe_name(node, kept.attempt))
-        if recipe.part is None:
-            raise ConfigError(f"recipe {recipe.name} leaves no model that serves")
-        return recipe.part(Attempt(node, node.store.attempt(kept.attempt)))
-
-    return follows
+    return follows(node) if part.attempt else None
 
 
 def _who(said: str | None) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fedrisk.cli.output import out, plain_table, tell
@@ -53,7 +54,8 @@ def about(node: "Node", part: "ModelPart", state: "State", against: Sequence[str
     """Everything that is shown of a model, as plain values. bits: most that a score tells of an enterprise."""
     columns = [
         {"column": b["column"], "kind": b["kind"], "bins": len(p), "least": min(p), "most": max(p)}
-        for b, p in zip(part.bins, part.points, strict=True)
+        | {"readable": part.readable[k] if k < len(part.readable) else None}
+        for k, (b, p) in enumerate(zip(part.bins, part.points, strict=True))
     ]
     serving = node.institution.policy.serving
     return {
@@ -69,6 +71,8 @@ def about(node: "Node", part: "ModelPart", state: "State", against: Sequence[str
         "per_day": serving.per_day,
         "per_enterprise": serving.per_enterprise,
         "consent": serving.consent,
+        "consent_words": serving.consent_words,
+        "answers_nobody": "" if part.given is None else serving.answers_nobody(datetime.now(UTC).date()),
         "against": list(against),
         "history": [
             {"time": c.time, "state": c.state, "as": c.as_, "product": c.product, "who": c.who, "by": c.by}
@@ -85,10 +89,15 @@ def show(node: "Node", part: "ModelPart", state: "State", content: Mapping[str, 
     tell(f"answered by {', '.join(part.holders) or 'nobody else'}: always all of them together")
     if content["columns"]:
         title = f"points that columns of {node.name} give or take"
-        table = plain_table(title, "column", "kind", "bins", "least", "most", right=("bins", "least", "most"))
+        columns = ("column", "kind", "bins", "least", "most", "told")
+        table = plain_table(title, *columns, right=columns[2:])
         for row in content["columns"]:
-            table.add_row(*(str(row[k]) for k in ("column", "kind", "bins", "least", "most")))
+            told = "–" if row["readable"] is None else f"{row['readable']:.0%}"
+            table.add_row(*(str(row[k]) for k in columns[:-1]), told)
         out.print(table)
+        tell(
+            "told: how far from blindly (0 %) to surely (100 %) a score tells its bin, by the card's form alone"
+        )
     for line in _what_it_tells(part, content):
         tell(line)
     for change in content["history"]:
@@ -96,6 +105,10 @@ def show(node: "Node", part: "ModelPart", state: "State", content: Mapping[str, 
         by = f"rule {change['who']}" if change["by"] == "rule" else change["who"] or "?"
         why = f": {change['why']}" if change["why"] else ""
         tell(f"{change['time'][:16].replace('T', ' ')} {change['state']}{used} by {by}{why}")
+    for reason in content["by_form"]:
+        tell(f"look closely: {reason}", "yellow")
+    if content["answers_nobody"]:
+        tell(content["answers_nobody"], "red")
     for reason in content["against"]:
         tell(f"against approving it: {reason}", "red")
 
@@ -112,7 +125,7 @@ def _what_it_tells(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:
         shared = "hidden among the others'" if len(part.holders) > 1 else "seen by the bank as it is"
         lines.append(f"of this holder it has one of {len(content['given'])} numbers, {shared}")
         lines.append(
-            f"consent: {content['consent']}; at most {content['per_day']:,} enterprises a day for each bank, and "
+            f"consent: {content['consent_words']}; at most {content['per_day']:,} enterprises a day for each bank, and "
             f"{content['per_enterprise']} times the same one in 30 days"
         )
     lines.append(f"data older than {part.fresh_days} days count as missing")

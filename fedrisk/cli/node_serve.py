@@ -211,7 +211,19 @@ def _status(home: "NodeHome") -> dict[str, Any]:
     }
     if not about["connected"]:
         about |= _looked(home, about["reason"])
-    return about | _own(home) | {"roster_epoch": _epoch(home)}
+    return about | _own(home) | {"roster_epoch": _epoch(home), "scoring": _scoring(home)}
+
+
+def _scoring(home: "NodeHome") -> dict[str, Any] | None:
+    """How the process that serves scores is; None where this node serves none."""
+    from fedrisk.deploy.serving import SCORING, is_served, read
+
+    if home.scoring is None:
+        return None
+    said, running = read(home.path, SCORING), is_served(home.path, SCORING)
+    connected = running and said.get("connected") is True
+    reason = said.get("reason") if running else None
+    return {"relay": home.scoring, "running": running, "connected": connected, "reason": reason}
 
 
 def _looked(home: "NodeHome", reason: str | None) -> dict[str, Any]:
@@ -261,6 +273,9 @@ def _in_words(about: dict[str, Any]) -> Iterator[str]:
     yield f"{about['name'] or 'this node'} at the hub {about['hub']}: {state}{since}"
     if about["reason"]:
         yield f"  {about['reason']}"
+    if scores := about["scoring"]:
+        there = "connected" if scores["connected"] else scores["reason"] or "not running"
+        yield f"scores          at {scores['relay']}: {there}"
     last = f"{about['last_message']} ({about['last_action']})" if about["last_message"] else "none yet"
     yield f"last message    {last}"
     left = "not used yet" if about["epsilon_left"] is None else f"epsilon {about['epsilon_left']:.2f}"

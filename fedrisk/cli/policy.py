@@ -96,11 +96,7 @@ def _serving_lines(policy: "Policy") -> Iterator[str]:
         "always": "always",
     }
     yield f"how old data are: told {ages[rules.ages]}"
-    yield {
-        "token": f"consent: a token of a register below, valid for at most {rules.consent_days} days",
-        "reference": "consent: a reference is asked for and noted; it proves nothing",
-        "none": "consent: NONE IS ASKED FOR",
-    }[rules.consent]
+    yield f"consent: {rules.consent_words}"
     if rules.consent == "token":
         for register in rules.registers:
             until = "" if register.until is None else f", until {register.until}"

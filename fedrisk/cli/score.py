@@ -141,13 +141,13 @@ def _order(
 def _run(node: "Node", order: "Order", folder: "BatchFolder", relay: "Relay | None") -> "Summary":
     from fedrisk.serving.asking import Asking
     from fedrisk.serving.bank import BankService
-    from fedrisk.serving.batch import KeptAsking, run
+    from fedrisk.serving.batch import SECONDS, KeptAsking, run
     from fedrisk.serving.current import CurrentData
 
     table = CurrentData.open(node.institution, node.store.path / "serving")
 
     def service(asking: KeptAsking | None) -> BankService:
-        return BankService(node, None, asking=asking, table=table, remember=False)
+        return BankService(node, None, asking=asking, table=table, seconds=SECONDS, remember=False)
 
     return run(order, folder, None if relay is None else Asking(node, relay), service)
 

@@ -32,6 +32,9 @@ Floats = NDArray[np.float64]
 DEFAULT_CELLS = 128
 """Cells of the grid on which private edges are found."""
 
+FEW = 32
+"""Rows up to which categories are looked up one by one."""
+
 
 @dataclass(frozen=True)
 class Bins:
@@ -137,10 +140,17 @@ class Bins:
         return out.astype(np.uint8) if self.size <= 256 else out.astype(np.uint16)
 
     def _category_codes(self, values: Values) -> NDArray[np.int64]:
-        place, unique = pd.factorize(pd.Series(values).astype(object), use_na_sentinel=True)
         known = {text: k for k, text in enumerate(self.categories)}
+        if isinstance(values, np.ndarray) and len(values) <= FEW:
+            # One row at a time, as models that serve: pandas takes a millisecond for it.
+            few = [-1 if pd.isna(v) else known.get(_text(v), len(self.categories)) for v in values.tolist()]
+            return self._missing_filled(np.array(few, dtype=np.int64))
+        place, unique = pd.factorize(pd.Series(values).astype(object), use_na_sentinel=True)
         table = np.array([known.get(_text(u), len(self.categories)) for u in unique] + [-1], dtype=np.int64)
-        out = table[place]
+        return self._missing_filled(table[place])
+
+    def _missing_filled(self, out: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Codes with that of missing values in place of -1."""
         gone = out < 0
         if gone.any():
             self._require_missing(int(gone.sum()))
@@ -352,6 +362,8 @@ def _simplex(counts: Floats, total: float) -> Floats:
 
 
 def _numbers(values: Values, feature: Feature) -> Floats:
+    if isinstance(values, np.ndarray) and values.dtype == np.float64:
+        return values
     try:
         out: Floats = pd.to_numeric(pd.Series(values)).to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError):

@@ -42,7 +42,11 @@ class ModelPart(BaseModel):
         fresh_days: after so many days a row counts as missing.
         bins: of this holder's features, as `Bins.to_dict`. points: of each bin, on the scale of the card that is not
             calibrated. given: edges and values of what is given for a sum of points (models/given_points).
+        shares: of enterprises in each bin of these features among the training rows, from the study's released counts;
+            what is asked about later is held against it at home (serving/stability).
         values: most different values of the sum of all holders' points: a score tells log2 of it in bits at most.
+        readable: of each of this holder's features, how well its bin is guessed from a score by the form of the card
+            alone, 0 to 1 (models/readable).
         card, calibrated: of a bank, as JSON.
         measure: what is summed, for measures.
     """
@@ -66,7 +70,9 @@ class ModelPart(BaseModel):
     bins: tuple[dict[str, Any], ...] = ()
     points: tuple[tuple[int, ...], ...] = ()
     given: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    shares: tuple[tuple[Annotated[float, Field(ge=0, le=1)], ...], ...] = ()
     values: Annotated[int, Field(ge=1)] | None = None
+    readable: tuple[float, ...] = ()
     card: str | None = None
     calibrated: str | None = None
     measure: dict[str, Any] | None = None

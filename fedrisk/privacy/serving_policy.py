@@ -89,6 +89,15 @@ class ServingPolicy(BaseModel):
             )
         return self
 
+    @property
+    def consent_words(self) -> str:
+        """What has to come with every enterprise, in words."""
+        return {
+            "token": f"a token of a pinned register, valid for at most {self.consent_days} days",
+            "reference": "a reference, which is noted and proves nothing",
+            "none": "NONE IS ASKED FOR",
+        }[self.consent]
+
     def answers_nobody(self, today: date) -> str:
         """Why no question could ever be answered under these rules, in words; empty where one can.
 

@@ -30,6 +30,8 @@ _OPTIONS = (
     # A connection that is dead is noticed within ten seconds, whoever is silent.
     ("grpc.keepalive_time_ms", 5000),
     ("grpc.keepalive_timeout_ms", 4000),
+    # Without this one a lost ping is waited for a minute.
+    ("grpc.http2.ping_timeout_ms", 4000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 4000),

@@ -68,7 +68,8 @@ class Answering:
 
     def _scores(self, rows: Sequence[int]) -> list[ScoreAnswer]:
         card, pick = self.model.card, list(rows)
-        codes = self.model.codes({name: _rows(column, pick) for name, column in self.own.columns.items()})
+        columns = {name: _rows(column, pick) for name, column in self.own.columns.items()}
+        codes = self.model.codes(columns)
         own = self.model.own_points(codes, len(pick))
         external, places = None, None
         if self.sums is not None:
@@ -78,6 +79,7 @@ class Answering:
         total = self.model.totals(own, external)
         probability = card.probability(total)
         reasons = self.model.reasons(codes, external, len(pick))
+        bank = self.model.own_probability(columns, codes, external)
         return [
             self._answer(
                 row,
@@ -89,6 +91,7 @@ class Answering:
                 reasons=reasons[k],
                 own_points=int(own[k]),
                 external_points=None if external is None else int(external[k]),
+                own_probability=None if bank is None else float(bank[k]),
                 ages=None if places is None else self._ages(int(places[k])),
             )
             for k, row in enumerate(pick)

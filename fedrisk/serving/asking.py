@@ -22,7 +22,7 @@ from fedrisk.secure.identity import EphemeralKey, SignedKey
 from fedrisk.serving.codes import WHOLE
 from fedrisk.serving.keys import Peers, ServingKeys, epoch_of
 from fedrisk.serving.messages import Answered, Asked, digest_of
-from fedrisk.serving.noting import ACTION, HUB, Entries, plain
+from fedrisk.serving.noting import ACTION, HUB, Entries, kind_of, plain
 from fedrisk.serving.opening import answer_context, question_context
 from fedrisk.serving.relay import Relay, Reply
 from fedrisk.serving.sums import Sums, added
@@ -253,7 +253,7 @@ class Asking:
                 "action": ACTION,
                 "event": "delivery",
                 "counterparty": HUB if several else next(iter(replies)),
-                "kind": f"served_{part.kind}",
+                "kind": kind_of(part.kind, screening=asked.screening),
                 "protection": "masked_among_holders" if several else "bands_or_points",
                 "digest": digest,
                 "bytes": sum(len(reply.envelope) for reply in replies.values()),

@@ -104,7 +104,7 @@ class BankService:
         """The bank's scorecards, as a loan system may choose them."""
         node = self._now().node
         dictionary = node.institution.dictionary
-        return [shown(card_of(part), state, dictionary) for part, state in all_models(node)]
+        return [shown(card_of(node, part), state, dictionary) for part, state in all_models(node)]
 
     def products(self) -> tuple[str, ...]:
         """Products of the bank's table of decisions, by name; none without a table, or while it breaks a rule."""
@@ -252,7 +252,7 @@ class BankService:
         except (DataError, ConfigError, StoreError, LaterError) as error:
             self.note(error)
             nothing = np.full(len(request.ids), np.nan)
-            columns = dict.fromkeys((f.column for f in model.features), nothing)
+            columns = dict.fromkeys(model.columns, nothing)
             return OwnRows(columns, dict.fromkeys(range(len(request.ids)), ("own_table", ())))
 
     def _challenge(

@@ -32,7 +32,10 @@ from fedrisk.serving.words import of_code, of_members
 IN_FLIGHT: Final = 3
 """Questions that are on their way at once."""
 
-PATIENCE: Final = 60.0
+SECONDS: Final = 30.0
+"""Seconds for which the answers to a question are waited for: nobody stands at a counter."""
+
+PATIENCE: Final = 90.0
 """Seconds for which a member, or the hub, that is away is asked again before the batch stops."""
 
 PASSING: Final = ("away", "late", "later", "keys")
@@ -169,13 +172,17 @@ def run(
         LaterError, PeerError, QuotaError: a member or the hub failed; the same command goes on.
         Stopped: by hand; the same command goes on.
     """
-    work = _Work(order, folder, asks, service, in_flight, patience)
+    finished = folder.summary()
+    if finished is not None:
+        folder.publish()
+        return Summary.from_dict(finished)
     files = folder.pages(order.counted.pages)
-    left = [k for k in range(order.counted.pages) if not folder.has(k)]
+    left = {k for k in range(order.counted.pages) if not folder.has(k)}
     if left:
-        work.all(set(left))
+        _Work(order, folder, asks, service, in_flight, patience).all(left)
     summary = summarised(files, order.grades)
     put_together(files, folder.result, grades=order.grades, sort=order.sort)
+    folder.finish(summary.to_dict())
     folder.publish()
     return summary
 

@@ -4,6 +4,7 @@
     asked/000012        a question as the members get it, kept before it goes out
     pages/000012        answers of a page, once they are all there
     result.csv          the finished file, before it gets its name
+    summary.json        what came of it, once result.csv is whole
     lock                of the process that works on it
 
 The folder is its owner's alone, since it holds ids and consents; it is removed when the file is there. A page that is
@@ -27,7 +28,7 @@ from fedrisk.errors import ConfigError, StoreError
 from fedrisk.files import private_folder, read_json, read_kept, write_atomic
 from fedrisk.serving.batch_table import write_page
 
-ORDER = "order.json"
+ORDER, SUMMARY = "order.json", "summary.json"
 _REMEDY = "remove the folder, and give the command again: everybody is then asked once more"
 
 
@@ -46,7 +47,8 @@ class BatchFolder:
         order: all that the result follows from, as JSON. ConfigError where the file is there already, the folder is of
         another order, or another process works on it; StoreError where the disk fails.
         """
-        if self.to.exists() and not self._finished():
+        shutil.rmtree(self._done, ignore_errors=True)
+        if self.to.exists() and not self._published():
             raise ConfigError(f"{self.to} exists; name another file with --out, or move this one away")
         try:
             private_folder(self.path)
@@ -65,11 +67,21 @@ class BatchFolder:
         finally:
             os.close(lock)
 
-    def _finished(self) -> bool:
-        """Whether the file is this folder's own result, of a batch that was stopped after its last step."""
+    @property
+    def _done(self) -> Path:
+        """The folder's name while it is removed, so that half of one is never taken for a batch to go on with."""
+        return self.to.with_name(self.to.name + ".done")
+
+    def _published(self) -> bool:
+        """Whether the file is this folder's own result, of a batch that was killed before the folder was removed."""
         with contextlib.suppress(OSError):
             return self.result.samefile(self.to)
         return False
+
+    def summary(self) -> dict[str, Any] | None:
+        """What came of the batch, where only its file has to get its name; None before."""
+        file = self.path / SUMMARY
+        return read_json(file, _REMEDY) if file.is_file() and self.result.is_file() else None
 
     def _begin(self, order: Mapping[str, Any]) -> None:
         file = self.path / ORDER
@@ -111,18 +123,23 @@ class BatchFolder:
         """Files of all pages, in order."""
         return [self._page(k) for k in range(count)]
 
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """The result is whole: nothing of it is written any more."""
+        write_atomic(self.path / SUMMARY, json.dumps(summary).encode())
+
     def publish(self) -> None:
         """Give the result its name, and remove the folder; a file that is there by now stays as it is (ConfigError)."""
         try:
-            if not self._finished():
+            if not self._published():
                 os.link(self.result, self.to)
+            self.path.rename(self._done)
         except FileExistsError:
             raise ConfigError(
                 f"{self.to} was made meanwhile; move it away, and give the same command again: nobody is asked twice"
             ) from None
         except OSError as error:
             raise StoreError(f"{self.to} cannot be written: {error.strerror}; check the folder") from None
-        shutil.rmtree(self.path, ignore_errors=True)
+        shutil.rmtree(self._done, ignore_errors=True)
 
     def _page(self, number: int) -> Path:
         return self.path / "pages" / f"{number:06d}"

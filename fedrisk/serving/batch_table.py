@@ -7,7 +7,7 @@ grade, as the file that was asked for.
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -56,6 +56,9 @@ _SCHEMA = pa.schema(
     ]
 )
 
+_PLAIN = tuple(name for name in _SCHEMA.names if name in ScoreAnswer.model_fields)
+"""Columns that are fields of an answer as they are."""
+
 
 @dataclass
 class Summary:
@@ -84,6 +87,12 @@ class Summary:
             "words": self.words,
         }
 
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "Summary":
+        """Inverse of `to_dict`."""
+        grades, codes = Counter(content["grades"]), Counter(content["codes"])
+        return cls(content["rows"], content["scored"], content["written"], grades, codes, content["words"])
+
 
 def page_table(page: Page, answers: Sequence[ScoreAnswer]) -> pa.Table:
     """Rows of a page in its order; answers: those of its distinct ids, in their order."""
@@ -98,9 +107,7 @@ def page_table(page: Page, answers: Sequence[ScoreAnswer]) -> pa.Table:
 
 def flat(answer: ScoreAnswer) -> dict[str, Any]:
     """One answer as a row; what has several parts in one column is JSON, or a list with commas."""
-    row: dict[str, Any] = {
-        name: getattr(answer, name) for name in _SCHEMA.names if name in type(answer).model_fields
-    }
+    row: dict[str, Any] = {name: getattr(answer, name) for name in _PLAIN}
     row["missing"] = ", ".join(answer.missing)
     row["members"] = ", ".join(f"{name}: {code}" for name, code in sorted(answer.members.items()))
     row["decision"] = None if answer.decision is None else json.dumps(answer.decision, sort_keys=True)

@@ -4,6 +4,7 @@ The arithmetic is that of a study's delivery (recipes/scorecard/delivery): own p
 holders' sum brought to its scale as a whole. The same rows get the same scores, integer for integer.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.data.features import Feature
-from fedrisk.errors import StoreError
+from fedrisk.errors import DataError, StoreError
 from fedrisk.models.binning import Bins
 from fedrisk.models.model_part import ModelPart
+from fedrisk.models.own_model import OwnModel
 from fedrisk.models.scorecard import EXTERNAL, Scorecard
 from fedrisk.study import BANK
 
@@ -24,27 +26,51 @@ REACH = 3.0
 
 @dataclass(frozen=True)
 class CardModel:
-    """A bank's part of a model with its card read; ``card`` is the calibrated one where there is one."""
+    """A bank's part of a model with its card read; ``card`` is the calibrated one where there is one.
+
+    own: the bank's own models that were fitted beside it, where they are kept.
+    """
 
     part: ModelPart
     card: Scorecard
     bins: tuple[Bins, ...]
+    own: OwnModel | None = None
 
     @classmethod
-    def of(cls, part: ModelPart) -> "CardModel":
-        """Read the card of a bank's part; StoreError where it has none, ConfigError where it is damaged."""
+    def of(cls, part: ModelPart, own: bytes | None = None) -> "CardModel":
+        """Read the card of a bank's part, and the file of its own models.
+
+        StoreError where it has no card, ConfigError where either is damaged.
+        """
         text = part.calibrated or part.card
         if text is None:
             raise StoreError(
                 f"model {part.model} has no scorecard in this store; put its folder back from its copy"
             )
         card = Scorecard.from_json(text)
-        return cls(part, card, tuple(b for b in card.bins if b.feature.institution == BANK))
+        bins = tuple(b for b in card.bins if b.feature.institution == BANK)
+        return cls(part, card, bins, None if own is None else OwnModel.from_bytes(own))
 
     @property
     def features(self) -> tuple[Feature, ...]:
         """The bank's own columns in it, in the order of the card."""
         return tuple(b.feature for b in self.bins)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The bank's own columns that are looked up: those of the card, then what only its own models take."""
+        mine = (f.column for f in self.features)
+        return tuple(dict.fromkeys((*mine, *(() if self.own is None else self.own.columns))))
+
+    def own_probability(
+        self, columns: Mapping[str, Any], codes: Sequence[NDArray[Any]], external: NDArray[np.int64] | None
+    ) -> NDArray[np.float64] | None:
+        """By the best of the bank's own models, (n,); None where none is kept, or a column of theirs is not there."""
+        if self.own is None:
+            return None
+        with contextlib.suppress(DataError):
+            return self.own.probability(self.card, columns, codes, external).get("best")
+        return None
 
     @property
     def scale(self) -> tuple[int, int, int]:

@@ -18,11 +18,13 @@ OPTIONS = (
     # A connection that is dead is noticed within ten seconds.
     ("grpc.keepalive_time_ms", 5000),
     ("grpc.keepalive_timeout_ms", 4000),
+    # Without this one a lost ping is waited for a minute.
+    ("grpc.http2.ping_timeout_ms", 4000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
-    # A hub that was restarted is found again soon.
+    # A hub that was restarted is found again soon; min is how long one try to connect may take.
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.min_reconnect_backoff_ms", 4000),
     ("grpc.max_reconnect_backoff_ms", 2000),
     # Each stream begins with the files as they are now, so no connection is shared.
     ("grpc.use_local_subchannel_pool", 1),

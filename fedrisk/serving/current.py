@@ -91,7 +91,7 @@ class Found:
             if not b.feature.is_column:
                 out[at, j] = 0
             elif b.feature.column in self.frame:
-                out[at, j] = b.codes(self.frame[b.feature.column].iloc[at])
+                out[at, j] = b.codes(self.frame[b.feature.column].to_numpy()[at])
             else:
                 out[at, j] = b.missing_place
         if self.counters is not None:

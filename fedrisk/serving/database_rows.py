@@ -46,11 +46,15 @@ _FEWER = {"oracle": 1000, "mssql": 2000}
 
 @dataclass(frozen=True)
 class _Shape:
-    """What is known of the query: its columns as they are written, those that are read, how ids are spelt."""
+    """What is known of the query: its columns as they are written, those that are read, how ids are spelt.
+
+    statements: that ask for rows by the value of their id, and by its spelling without spaces and in capitals.
+    """
 
     header: tuple[str, ...]
     names: tuple[str, ...]
     spellings: Spellings
+    statements: tuple[Any, Any]
     seen: float
 
 
@@ -159,7 +163,8 @@ class DatabaseRows:
             key = table.c[_written(self._key, header)]
             stored = connection.execute(sqlalchemy.select(key).limit(SAMPLE)).scalars().all()
             spellings = Spellings.of(stored, self.taking.dictionary.id_scheme, connection.dialect.name)
-        found = _Shape(header, tuple(there), spellings, time.monotonic())
+        statements = self._statement(header, there, False), self._statement(header, there, True)
+        found = _Shape(header, tuple(there), spellings, statements, time.monotonic())
         self._shape = found
         return found
 
@@ -168,7 +173,7 @@ class DatabaseRows:
         out: list[Any] = []
         with self._connected() as connection:
             most = _most_bound(connection.dialect)
-            statement = self._statement(shape, by_spelling)
+            statement = shape.statements[by_spelling]
             for start in range(0, len(values), most):
                 some = list(values[start : start + most])
                 # Few lengths make few statements, whose plans the database keeps.
@@ -179,18 +184,18 @@ class DatabaseRows:
                 out += [tuple(row[p] for p in places) for row in result]
         return out
 
-    def _statement(self, shape: _Shape, by_spelling: bool) -> Any:
+    def _statement(self, header: Sequence[str], names: Sequence[str], by_spelling: bool) -> Any:
         # Without a type of its own a parameter has that of the column, whose index then serves.
         asked = sqlalchemy.bindparam("ids", expanding=True, type_=NullType())
         lookup = self.taking.source.lookup
         if lookup is not None:
             text = escaped(re.sub(r"\(\s*:ids\s*\)", ":ids", expand(lookup).strip().rstrip(";")))
             return sqlalchemy.text(text.replace("\\:ids", ":ids")).bindparams(asked)
-        table = _subquery(_query(self.taking), shape.header)
-        key: Any = table.c[_written(self._key, shape.header)]
+        table = _subquery(_query(self.taking), header)
+        key: Any = table.c[_written(self._key, header)]
         if by_spelling:
             key = sqlalchemy.func.upper(sqlalchemy.func.replace(key, " ", ""))
-        columns = [table.c[_written(n, shape.header)] for n in shape.names]
+        columns = [table.c[_written(n, header)] for n in names]
         return sqlalchemy.select(*columns).where(key.in_(asked))
 
     @contextmanager

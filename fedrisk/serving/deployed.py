@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from fedrisk.clients.node import Node
 from fedrisk.clients.store.model_store import State
 from fedrisk.models.model_part import ModelPart
+from fedrisk.models.own_model import FILE
 from fedrisk.serving import registry
 from fedrisk.serving.card_model import CardModel
 from fedrisk.serving.score_forms import CHAMPION, ScoreRequest, ServiceError
@@ -47,26 +48,26 @@ def meant(node: Node, request: ScoreRequest) -> tuple[CardModel, str]:
     if len(found) > 1:
         names = ", ".join(f"{p.model} ({p.name}, version {p.version})" for p, _ in found)
         raise ServiceError("model_several", f"They are {names}.")
-    return card_of(found[0][0]), found[0][1]
+    return card_of(node, found[0][0]), found[0][1]
 
 
 def challengers(node: Node, request: ScoreRequest, champion: CardModel) -> list[CardModel]:
     """Models that are deployed as challengers for the request's product and purpose, beside the one that answers."""
     purpose = champion.part.purpose
     return [
-        card_of(p)
+        card_of(node, p)
         for p in _in_use(node, request, CHALLENGER)
         if p.model != champion.part.model and p.purpose == purpose
     ]
 
 
-def card_of(part: ModelPart) -> CardModel:
+def card_of(node: Node, part: ModelPart) -> CardModel:
     """A model with its card read; a part that was read before is not read again."""
     kept = _cards.get(part.model)
     if kept is None or (kept.part is not part and kept.part != part):
         if len(_cards) >= MOST_CARDS:
             _cards.clear()
-        kept = _cards[part.model] = CardModel.of(part)
+        kept = _cards[part.model] = CardModel.of(part, node.store.models.file(part.model, FILE))
     return kept
 
 

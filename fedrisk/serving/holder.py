@@ -35,7 +35,7 @@ from fedrisk.serving.current import CurrentData
 from fedrisk.serving.keys import Fetch, Peers, ServingKeys, mark_of
 from fedrisk.serving.kinds import KINDS
 from fedrisk.serving.messages import Answered
-from fedrisk.serving.noting import ACTION, Entries, Noting, consents_digest, plain
+from fedrisk.serving.noting import ACTION, Entries, Noting, consents_digest, kind_of, plain
 from fedrisk.serving.opening import Opening, Question, Refused, answer_context, mask_label
 from fedrisk.serving.relay import Reply
 from fedrisk.serving.rows import Rows
@@ -284,7 +284,7 @@ def _entry(question: Question, rows: Rows, size: int, policy: Policy) -> dict[st
     return {
         **entry,
         "event": "score",
-        "kind": f"served_{part.kind}",
+        "kind": kind_of(part.kind, screening=asked.screening),
         "protection": protection,
         "rows": rows.given,
     }

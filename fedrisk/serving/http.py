@@ -2,7 +2,7 @@
 
     POST /v1/scores   1 to 1000 enterprises -> an answer for each
     GET  /v1/models   the bank's models
-    GET  /v1/health   whether it answers, and whether its members can be reached
+    GET  /v1/health   whether it answers
     GET  /docs        this description, from the package alone;  /  a page for a loan officer
 
 Errors of a whole request are problem details (RFC 9457) with a code of serving/codes, and repeat nothing of it: what a

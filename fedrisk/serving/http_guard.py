@@ -87,7 +87,10 @@ class Guard:
             return "host"
         if any(origin.lower() not in self._origins for origin in headers.get(b"origin", [])):
             return "host"
-        if headers.get(b"sec-fetch-site", [b"none"])[0] not in (b"none", b"same-origin"):
+        if headers.get(b"sec-fetch-site", [b"none"])[0] not in (b"none", b"same-origin") and not (
+            # A link in another page opens this one's, which is the same for everybody and holds nothing.
+            scope["method"] == "GET" and headers.get(b"sec-fetch-mode") == [b"navigate"]
+        ):
             return "host"
         length = headers.get(b"content-length", [b"0"])[0]
         if not length.isdigit() or int(length) > MOST_BYTES:

@@ -22,6 +22,7 @@ SAMPLE = 1000
 """How many stored ids are looked at."""
 
 _FRACTION = re.compile(r"[0-9]{1,15}\.0+")
+_DIGITS = re.compile(r"[+-]?[0-9.]+")
 _NUMBERS = (int, float, Decimal)
 
 
@@ -87,8 +88,9 @@ class Spellings:
         return texts + ([f"{id}.0"] if self.fraction else [])
 
     def _numbers(self, id: str, decimals: bool, doubles: bool) -> list[Any]:
-        number = number_of(id)
-        if number is None or len(id) > 60:
+        # A look at the characters clears most ids.
+        number = number_of(id) if len(id) <= 60 and _DIGITS.fullmatch(id) else None
+        if number is None:
             return []
         if decimals:
             return [number]

@@ -156,6 +156,15 @@ def consents_digest(digests: Sequence[str]) -> str | None:
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
 
+def kind_of(kind: str, *, screening: bool) -> str:
+    """The kind of an entry about an answer: of a model's kind, or of a list that a bank looks through.
+
+    >>> kind_of("scorecard", screening=False), kind_of("scorecard", screening=True)
+    ('served_scorecard', 'served_list')
+    """
+    return "served_list" if screening else f"served_{kind}"
+
+
 def plain(text: str) -> str:
     """A text as an entry may hold it, else nothing: what others wrote is cut out, never quoted."""
     try:

@@ -99,23 +99,26 @@ def own_rows(
                 day[row] = str(found.day[place])
     if values:
         given = sorted(values)
-        typed, broken = _typed(dictionary, model.bins, [values[k] for k in given], notation)
+        typed, broken = _typed(dictionary, model.columns, [values[k] for k in given], notation)
         parts.append((given, typed))
         refused |= {given[place]: ("own_value", names) for place, names in broken.items()}
-    columns = {b.feature.column: _joined(parts, b.feature.column, rows) for b in model.bins}
+    needed = {b.feature.column for b in model.bins}
+    # What only the bank's own models take may be gone from its table: then they say nothing.
+    there = [c for c in model.columns if c in needed or all(c in columns for _, columns in parts)]
+    columns = {name: _joined(parts, name, rows) for name in there}
     missing = _missing(model.bins, columns, rows)
     for row, names in missing.items():
-        needed = tuple(
+        lacking = tuple(
             b.feature.column for b in model.bins if b.feature.column in names and not b.feature.missing
         )
-        if needed and row not in refused:
-            refused[row] = ("own_missing", needed)
+        if lacking and row not in refused:
+            refused[row] = ("own_missing", lacking)
     return OwnRows(columns, refused, missing, day)
 
 
 def _typed(
     dictionary: Dictionary,
-    bins: Sequence[Bins],
+    names: Sequence[str],
     given: Sequence[Mapping[str, Value]],
     notation: Notation,
 ) -> tuple[dict[str, Any], dict[int, tuple[str, ...]]]:
@@ -126,8 +129,10 @@ def _typed(
         if unknown := len(row.keys() - described.keys()):
             broken[place] = [f"{unknown} that the dictionary does not have"]
     typed = {}
-    for b in bins:
-        column = described[b.feature.column]
+    for name in names:
+        if name not in described:
+            continue
+        column = described[name]
         raw = [row.get(column.name) for row in given]
         typed[column.name], wrong = _typed_column(column, raw, notation)
         for place in wrong:
@@ -165,7 +170,7 @@ def _text(value: Value, notation: Notation) -> str | None:
 def _joined(parts: Sequence[tuple[list[int], Any]], column: str, rows: int) -> Any:
     """One column of all rows, in their order."""
     if len(parts) == 1:
-        return parts[0][1][column]
+        return np.asarray(parts[0][1][column])
     arrays = [np.asarray(columns[column]) for _, columns in parts]
     out = np.empty(rows, object if any(a.dtype == object for a in arrays) else np.float64)
     for (places, _), array in zip(parts, arrays, strict=True):

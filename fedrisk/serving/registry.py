@@ -12,7 +12,7 @@ import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
 from fedrisk.audit.entry import check_text
@@ -20,6 +20,7 @@ from fedrisk.clients.node import Node
 from fedrisk.clients.store.model_store import As, Change, State
 from fedrisk.errors import ConfigError, FedriskError, PolicyError
 from fedrisk.models.model_part import ModelPart
+from fedrisk.models.readable import READABLE
 from fedrisk.serving.measure_rules import broken_rules
 from fedrisk.study import BANK
 
@@ -58,7 +59,7 @@ def now_utc() -> datetime:
 def served(node: Node, model: str, asker: str) -> ModelPart:
     """This institution's part of a model that it answers to ``asker``; to be asked anew for every question.
 
-    model: the whole id. Raises Unserved with the code ``unknown``, ``asker``, ``purpose`` or ``approval``.
+    model: the whole id. Raises Unserved with the code ``unknown``, ``asker``, ``approval`` or ``purpose``.
     """
     store = node.store.models
     if not store.has(model):
@@ -71,11 +72,13 @@ def served(node: Node, model: str, asker: str) -> ModelPart:
     state = store.state(model)
     if not state.serves:
         raise Unserved(f"model {model} is {state.name} at {node.name}, not approved", "approval")
-    if not _purpose_allowed(node, part):
-        raise Unserved(f"purpose {part.purpose} of model {model} is no longer allowed", "purpose")
-    against = [*_policy_today(node, part), *_limits(node, part)]
-    if against:
-        raise Unserved(f"model {model} is not answered: {'; '.join(against)}", "approval")
+    for against, code in (
+        (_dates(node, now_utc().date()) + _limits(node, part), "approval"),
+        (_strangers(node, part), "asker"),
+        (_purpose(node, part), "purpose"),
+    ):
+        if against:
+            raise Unserved(f"model {model} is not answered: {'; '.join(against)}", code)
     return part
 
 
@@ -114,7 +117,8 @@ def in_use(node: Node, product: str = "", name: str | None = None) -> dict[str, 
 def candidate(node: Node, part: ModelPart, files: Mapping[str, bytes] | None = None) -> ModelPart:
     """Keep a part that this institution has just made itself; approved at once where its policy says so.
 
-    The same model once more changes nothing. What stands against an approval by rule is for a person to look at.
+    The same model once more changes nothing. What stands against an approval by rule is for a person to look at,
+    also what the card gives away by its form (:func:`told_by_form`).
     """
     store = node.store.models
     with store.changing():
@@ -127,13 +131,15 @@ def candidate(node: Node, part: ModelPart, files: Mapping[str, bytes] | None = N
 def approve(
     node: Node, said: str, *, who: str, why: str = "", follows: Follows | None, again: bool = False
 ) -> tuple[ModelPart, State]:
-    """A person's approval. follows: how the part is made anew; None for what no study made.
+    """A person's approval. follows: how the part is made anew; None for what no study made, such as a measure.
 
     again: also of a model that was refused or retired. PolicyError names every rule that it breaks.
     """
     store = node.store.models
     with store.changing():
         part = store.part(said)
+        if follows is None and part.kind == "scorecard":
+            raise ConfigError(f"model {part.model} is of a study; say how its part is made anew")
         state = store.state(part.model)
         if state.serves:
             raise ConfigError(f"model {part.model} is {state.name} at {node.name} already")
@@ -194,11 +200,8 @@ def broken(node: Node, part: ModelPart, *, follows: Follows | None) -> list[str]
 
     follows: None for a part that was made in this moment, or by no study.
     """
-    out = [*_policy_today(node, part), *_limits(node, part), *_number(node, part), *_versions(node, part)]
-    if not _purpose_allowed(node, part):
-        out.append(
-            f"purpose {part.purpose} is not among policy.{_purposes(node)[0]} = {list(_purposes(node)[1])}"
-        )
+    out = [*_dates(node, now_utc().date()), *_strangers(node, part), *_purpose(node, part)]
+    out += [*_limits(node, part), *_number(node, part), *_versions(node, part)]
     if part.institution != node.name:
         out.append(f"it is the part of {part.institution}")
     if part.kind == "measure":
@@ -206,6 +209,20 @@ def broken(node: Node, part: ModelPart, *, follows: Follows | None) -> list[str]
     if follows is not None:
         out += _does_not_follow(part, follows)
     return out
+
+
+def told_by_form(part: ModelPart) -> list[str]:
+    """Columns of this holder that scores would give away by the form of the card: a person decides, and no rule.
+
+    An ordinary card may be so where holders have few columns; a crafted one is (models/readable).
+    """
+    features = [str(b["column"]) for b in part.bins]
+    shown = [f for f, value in zip(features, part.readable, strict=False) if value > READABLE]
+    if not shown:
+        return []
+    return [
+        f"the card gives away {', '.join(shown)}: its points lie so that most of its bins are told by a score"
+    ]
 
 
 def refused_before(node: Node, part: ModelPart) -> bool:
@@ -227,7 +244,8 @@ def _by_rule(node: Node, part: ModelPart) -> bool:
         return False
     if node.institution.policy.serving.approve != RULE or node.store.models.state(part.model).changes:
         return False
-    return not refused_before(node, part) and not broken(node, part, follows=None)
+    against = [*told_by_form(part), *broken(node, part, follows=None)]
+    return not refused_before(node, part) and not against
 
 
 def _does_not_follow(part: ModelPart, follows: Follows) -> list[str]:
@@ -241,19 +259,20 @@ def _does_not_follow(part: ModelPart, follows: Follows) -> list[str]:
     return [f"its {', '.join(wrong)} differ from what was released and given in its study"] if wrong else []
 
 
-def _policy_today(node: Node, part: ModelPart) -> list[str]:
-    """Rules of the institution's own file on time and counterparties, which hold for every answer."""
-    policy, today, out = node.institution.policy, now_utc().date(), []
+def _dates(node: Node, today: date) -> list[str]:
+    policy, out = node.institution.policy, []
     if policy.valid_from is not None and today < policy.valid_from:
         out.append(f"policy.valid_from is {policy.valid_from}")
     if policy.valid_until is not None and today > policy.valid_until:
         out.append(f"policy.valid_until was {policy.valid_until}")
-    if policy.counterparties is not None:
-        members = dict.fromkeys((*part.banks, *part.holders))
-        strangers = [m for m in members if m != node.name and m not in policy.counterparties]
-        if strangers:
-            out.append(f"{', '.join(strangers)} not among policy.counterparties")
     return out
+
+
+def _strangers(node: Node, part: ModelPart) -> list[str]:
+    allowed = node.institution.policy.counterparties
+    members = dict.fromkeys((*part.banks, *part.holders))
+    strangers = [m for m in members if m != node.name and allowed is not None and m not in allowed]
+    return [f"{', '.join(strangers)} not among policy.counterparties"] if strangers else []
 
 
 def _limits(node: Node, part: ModelPart) -> list[str]:
@@ -316,15 +335,12 @@ def _measure_rules(node: Node, part: ModelPart) -> list[str]:
     return broken_rules(part, institution.policy.serving, institution.described(), others)
 
 
-def _purposes(node: Node) -> tuple[str, Sequence[str]]:
+def _purpose(node: Node, part: ModelPart) -> list[str]:
     policy = node.institution.policy
+    name, allowed = "purposes", policy.purposes
     if policy.serving.purposes is not None:
-        return "serving.purposes", policy.serving.purposes
-    return "purposes", policy.purposes
-
-
-def _purpose_allowed(node: Node, part: ModelPart) -> bool:
-    return part.purpose in _purposes(node)[1]
+        name, allowed = "serving.purposes", policy.serving.purposes
+    return [] if part.purpose in allowed else [f"purpose {part.purpose} is not among policy.{name}"]
 
 
 def _taken_back(

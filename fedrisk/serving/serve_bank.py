@@ -9,7 +9,7 @@ import ipaddress
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -106,7 +106,9 @@ def _http(service: BankService, token: ServiceToken, listening: Listening, port:
         port = bound.getsockname()[1]
         hosts = {listening.host, *listening.names}
         hosts |= {LOOPBACK, "localhost"} if _is_loopback(listening.host) else set()
-        app = make_app(service, token, [f"[{h}]:{port}" if ":" in h else f"{h}:{port}" for h in hosts])
+        app = make_app(
+            service, token, _names(hosts, port, is_default=port == (443 if listening.is_tls else 80))
+        )
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -132,6 +134,12 @@ def _http(service: BankService, token: ServiceToken, listening: Listening, port:
                     f"the service did not start on port {port}; check that certificate and key belong together"
                 )
             yield port
+
+
+def _names(hosts: Iterable[str], port: int, *, is_default: bool) -> list[str]:
+    """Hosts as browsers and clients name them: with the port, and without where it is the scheme's own."""
+    shown = [f"[{host}]" if ":" in host else host for host in hosts]
+    return [f"{host}:{port}" for host in shown] + (shown if is_default else [])
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from fedrisk.models.binning import Bins
 
@@ -78,7 +78,7 @@ def stability(
 
 
 def _verdict(index: float, n: int, size: int) -> str:
-    if n == 0 or (index > STABLE and n * index <= chi2.ppf(0.95, max(size - 1, 1))):
+    if n == 0 or (index > STABLE and n * index <= chdtri(max(size - 1, 1), 0.05)):
         return "few"
     return "stable" if index <= STABLE else "shifting" if index <= MOVED else "moved"
 

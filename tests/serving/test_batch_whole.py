@@ -109,6 +109,9 @@ def test_screening_asks_about_those_who_consented(consortium, fedrisk, tmp_path)
     assert table["grade"].tolist()[:4] == sorted(table["grade"].tolist()[:4])
     assert table["code"].tolist() == [""] * 4 + ["consent_missing"] * 2
     assert [counted(consortium, name, "screening") for name in HOLDERS] == [4, 4, 4]
+    for name in (*HOLDERS, "bank"):
+        (entry,) = [e for e in consortium.nodes[name].trail.entries() if e.kind == "served_list"]
+        assert entry.rows == 4
     best = table["grade"][0]
     code, _, _ = fedrisk(*what, "best.csv", "--screening", "--grades", best, *members(consortium), "--json")
     assert code == 0

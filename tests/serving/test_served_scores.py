@@ -32,6 +32,8 @@ def test_scores_are_those_of_the_study_integer_for_integer(serving, system, scor
         assert [got[i][column] for i in ids] == scores[column].tolist(), column
     assert [got[i]["probability"] for i in ids] == pytest.approx(scores["probability"].tolist())
     assert [", ".join(got[i]["reasons"]) for i in ids] == scores["reasons"].tolist()
+    best = pytest.approx(scores["best_probability"].tolist(), abs=1e-12)
+    assert [got[i]["own_probability"] for i in ids] == best
 
 
 def test_one_by_one_they_are_the_same_and_the_same_key_asks_nobody_again(serving, system, scores):

@@ -17,6 +17,7 @@ from fedrisk.deploy.hub_home import HubHome
 from fedrisk.deploy.keys import node_public
 from fedrisk.deploy.node_home import NodeHome
 from fedrisk.engine.in_process import run_local
+from fedrisk.engine.kept_parts import follows
 from fedrisk.files import write_atomic
 from fedrisk.recipes import load_study
 from fedrisk.server.certificates import certificate_of, renew_server
@@ -150,7 +151,7 @@ def served(folder: Path, tables: Path) -> Iterator[Served]:
         for name in ROLES:
             node = place.joined.node(name)
             if not node.store.models.state(part.model).serves:
-                registry.approve(node, part.model, who="tester", follows=None)
+                registry.approve(node, part.model, who="tester", follows=follows(node))
         registry.deploy(bank, part.model, as_="champion", who="tester")
         made = Served(place, register, part.model, part.attempt, wire, service, secret)
         try:

@@ -24,6 +24,8 @@ SOURCES = [
     *(ROOT / "fedrisk/cli").glob("hub_*.py"),
     *(ROOT / "fedrisk/cli").glob("node_*.py"),
     ROOT / "fedrisk/cli/compared.py",
+    ROOT / "fedrisk/server/score_serve.py",
+    *(ROOT / "fedrisk/serving" / f"{n}.py" for n in ("channel", "link", "hub_relay")),
 ]
 GAP = "…"
 

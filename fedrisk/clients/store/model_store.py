@@ -70,7 +70,7 @@ class State:
     @property
     def as_(self) -> As | None:
         """Champion where it is one of any product, else challenger; None where it is not deployed."""
-        return min(self.roles.values(), default=None)
+        return max(self.roles.values(), default=None)
 
     @property
     def serves(self) -> bool:

@@ -9,7 +9,7 @@ bank's own store; only a research run, which has no privacy, lets figures out.
 import json
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -33,8 +33,9 @@ from fedrisk.clients.evaluation import (
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import RowOrder, listed, use_of
 from fedrisk.clients.store.attempt_store import Owed
-from fedrisk.errors import ProtocolError
+from fedrisk.errors import ProtocolError, StoreError
 from fedrisk.metrics import auc
+from fedrisk.models.own_model import FILE, OwnModel
 from fedrisk.models.scorecard import EXTERNAL, Scorecard
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipes.scorecard import matrices
@@ -48,8 +49,17 @@ from fedrisk.secure.envelope import open_sealed
 from fedrisk.secure.ring import to_signed
 from fedrisk.study import BANK, NO_PRIVACY
 
+if TYPE_CHECKING:
+    from fedrisk.recipes.scorecard.own_models import OwnModels
+
 LEAST_CLASS = 10
 """Fewest defaults, and fewest others, on which a bank fits models of its own."""
+
+TRIED_ROWS = 200
+"""Customers on whom own models are tried as they were kept."""
+
+SAME = 1e-12
+"""Most that a probability may be another one then: sums over one row are rounded otherwise than over many."""
 
 
 @dataclass(frozen=True)
@@ -258,12 +268,14 @@ def keep_own(attempt: Attempt, card: Scorecard, scored: Scored, frame: pd.DataFr
     out = frame.copy(deep=False)
     kept.tried("points", lambda: put(POINTS, _points_by_column(card, scored).to_parquet(index=False)))
     fit, test = ((scored.use == side) & np.isin(scored.label, (0.0, 1.0)) for side in (TRAINING, HOLD_OUT))
+    files: dict[str, bytes] = {}
     if _two_classes(scored.label[fit], LEAST_CLASS):
-        models = kept.tried("own_models", lambda: _own(attempt, card, scored, fit, kept)) or {}
-        for name, probability in models.items():
-            out[f"{name}_probability"] = probability
-        if models:
+        models = kept.tried("own_models", lambda: _own(attempt, card, scored, fit, kept))
+        if models is not None and models.probability:
+            for name, probability in models.probability.items():
+                out[f"{name}_probability"] = probability
             kept.tried("scores_of_models", lambda: put(SCORES, out.to_parquet(index=False)))
+            kept.tried("own_model", lambda: files.update({FILE: _own_file(card, scored, models)}))
     else:
         kept.without("own_models", f"fewer than {LEAST_CLASS} defaults, or others, in training")
     figures: Figures = dict.fromkeys(("bank_alone_auc", "bank_champion_auc", "scorecard_auc"))
@@ -279,7 +291,7 @@ def keep_own(attempt: Attempt, card: Scorecard, scored: Scored, frame: pd.DataFr
     )
     if card.calibration is not None:
         # Before nothing is owed any more: what cannot be kept now can be fetched.
-        keep_part(attempt)
+        keep_part(attempt, files)
     settle(attempt, content)
     return figures
 
@@ -304,8 +316,8 @@ def _points_by_column(card: Scorecard, scored: Scored) -> pd.DataFrame:
 
 def _own(
     attempt: Attempt, card: Scorecard, scored: Scored, fit: NDArray[np.bool_], kept: OwnKept
-) -> dict[str, NDArray[np.float64]]:
-    """Probabilities of all customers by the bank's own models; which means they are, and which failed, is kept."""
+) -> "OwnModels":
+    """The bank's own models with their probabilities of all customers; which failed is kept."""
     # Banks alone need what fits them, only here, and it is slow to load.
     from fedrisk.recipes.scorecard.own_models import own_models
 
@@ -319,7 +331,19 @@ def _own(
     )
     told = {"best": found.best, "weights": found.weights, "absent": found.absent}
     attempt.node.store.put_result(attempt.state.id, "own_models.json", json.dumps(told).encode())
-    return found.probability
+    return found
+
+
+def _own_file(card: Scorecard, scored: Scored, models: "OwnModels") -> bytes:
+    """The bank's own models as a file, once they say of its customers what they said; StoreError where they do not."""
+    raw = models.kept(beside_holders=scored.external is not None).to_bytes()
+    some = slice(0, TRIED_ROWS)
+    external = None if scored.external is None else scored.external[some]
+    columns = {str(c): scored.inputs[c].iloc[some] for c in scored.inputs}
+    said = OwnModel.from_bytes(raw).probability(card, columns, list(scored.codes[some].T), external)
+    if any(np.abs(p - models.probability[name][some]).max(initial=0) > SAME for name, p in said.items()):
+        raise StoreError("own models as they were kept say something else; they are left out of what serves")
+    return raw
 
 
 def _reasons(card: Scorecard, scored: Scored) -> list[str]:

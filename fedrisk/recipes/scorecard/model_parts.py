@@ -12,8 +12,9 @@ from fedrisk.clients.attempt import Attempt
 from fedrisk.errors import ProtocolError
 from fedrisk.models.given_points import most_values
 from fedrisk.models.model_part import FRESH_DAYS, ModelPart, model_id
+from fedrisk.models.readable import readable
 from fedrisk.models.scorecard import Scorecard
-from fedrisk.recipes.scorecard.prepared import told_calibration, told_card
+from fedrisk.recipes.scorecard.prepared import told_calibration, told_card, told_counts
 from fedrisk.recipes.scorecard.score_grid import given_points, grid_step, spans_of
 from fedrisk.serving import registry
 from fedrisk.study import BANK
@@ -50,12 +51,15 @@ def part_of(attempt: Attempt) -> ModelPart:
             update={"card": card.to_json(), "calibrated": told_calibration(attempt).to_json()}
         )
     table, places = given_points(attempt, card), card.features_of(attempt.role)
+    weight = told_counts(attempt)[2].weight
     return ModelPart.model_validate(
         common.model_dump()
         | {
             "bins": [card.bins[j].to_dict() for j in places],
             "points": [card.points[j] for j in places],
             "given": (table.edges, table.values),
+            "readable": _readable(attempt, card),
+            "shares": [(weight[j] / weight[j].sum()).tolist() for j in places],
         }
     )
 
@@ -68,6 +72,14 @@ def keep_part(attempt: Attempt, files: Mapping[str, bytes] | None = None) -> Mod
     if attempt.research:
         return None
     return registry.candidate(attempt.node, part_of(attempt), files)
+
+
+def _readable(attempt: Attempt, card: Scorecard) -> list[float]:
+    """Of each of this holder's features, how well its bin is guessed from the sum of all holders' points."""
+    places = [j for h in attempt.study.holders for j in card.features_of(h)]
+    found = dict(zip(places, readable([card.points[j] for j in places]), strict=True))
+    # Three digits: the same on machines that add up in another order.
+    return [round(found[j], 3) for j in card.features_of(attempt.role)]
 
 
 def _values(attempt: Attempt, card: Scorecard) -> int | None:

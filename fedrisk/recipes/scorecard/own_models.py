@@ -25,18 +25,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from fedrisk.models.forest import Forest
+from fedrisk.models.own_model import OwnModel, Said
 from fedrisk.models.personal import (
     FOLDS,
+    LinearModel,
     log_loss_terms,
     personal_models,
     stratified_folds,
     without_fold,
 )
-from fedrisk.models.scorecard import FACTOR, Scorecard
+from fedrisk.models.scorecard import Scorecard
 from fedrisk.models.stacking import averaged, stacking_weights
 from fedrisk.study import BANK
 
 if TYPE_CHECKING:
+    from fedrisk.models.champion import Champion
     from fedrisk.recipes.scorecard.delivery import Scored
 
 Floats = NDArray[np.float64]
@@ -57,23 +61,36 @@ VOTES_BESIDE_HOLDERS = {"alone": 1.0, "boosted": 3.0, "near": 3.0}
 
 @dataclass(frozen=True)
 class Member:
-    """One model: log-odds of all customers, (n,), and of the training rows by models that did not see them."""
+    """One model: log-odds of all customers, (n,), and of the training rows by models that did not see them.
+
+    fitted: the model itself, None of a mean or of the card.
+    """
 
     log_odds: Floats
     held_out: Floats
+    fitted: Champion | LinearModel | float | None = None
 
 
 @dataclass
 class OwnModels:
     """A bank's models. probability: by model, (n,). weights: of the members by mean. absent: names that failed.
 
-    best: the name of the model with the least log loss out of fold on the bank's training rows.
+    best: the name of the model with the least log loss out of fold on the bank's training rows. fitted: the members
+    themselves, which means are made of.
     """
 
     probability: dict[str, Floats] = field(default_factory=dict)
     weights: dict[str, dict[str, float]] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
     best: str | None = None
+    fitted: dict[str, Champion | LinearModel | float] = field(default_factory=dict)
+
+    def kept(self, *, beside_holders: bool) -> OwnModel:
+        """All of it as numbers, to be applied to any row."""
+        members = {
+            name: m if isinstance(m, LinearModel | float) else Forest.of(m) for name, m in self.fitted.items()
+        }
+        return OwnModel(members, self.weights, self.best, beside_holders)
 
 
 @dataclass(frozen=True)
@@ -137,6 +154,7 @@ def own_models(
         if several and scored.codes.shape[1]:
             tried("near", lambda: _near(scored, fit, said, total_rows))
         members["scorecard"] = Member(said.log_odds, said.clean[1])
+    out.fitted.update({name: m.fitted for name, m in members.items() if m.fitted is not None})
     _means(out, members, scored.label[fit], VOTES_BESIDE_HOLDERS if beside else VOTES)
     return out
 
@@ -178,10 +196,10 @@ def _boosting(scored: Scored, fit: NDArray[np.bool_], told: tuple[Floats, Floats
     label = scored.label[fit]
     if told is None and not len(scored.inputs.columns):
         rate = float(logit(label.mean()))
-        return Member(np.full(len(fit), rate), np.full(len(label), rate))
+        return Member(np.full(len(fit), rate), np.full(len(label), rate), rate)
     every, training = (None, None) if told is None else told
     model = fit_champion(scored.inputs[fit], label, training)
-    return Member(model.log_odds(scored.inputs, every), model.held_out)
+    return Member(model.log_odds(scored.inputs, every), model.held_out, model)
 
 
 def _near(scored: Scored, fit: NDArray[np.bool_], said: _Card, total_rows: int) -> Member:
@@ -190,7 +208,7 @@ def _near(scored: Scored, fit: NDArray[np.bool_], said: _Card, total_rows: int) 
     spans = [(k, k + 1) for k in range(rows.shape[1])]
     # Not said.clean: curves with and without a fold, side by side and bin by bin, would tell the fold's labels.
     found = personal_models(rows, label, fit, said.log_odds, rows, spans, total_rows=total_rows)
-    return Member(found.logits["personal"], found.held_out["personal"])
+    return Member(found.logits["personal"], found.held_out["personal"], found.models.get("personal"))
 
 
 def _said(card: Scorecard, scored: Scored, fit: NDArray[np.bool_], total_rows: int) -> _Card:
@@ -199,20 +217,17 @@ def _said(card: Scorecard, scored: Scored, fit: NDArray[np.bool_], total_rows: i
     A fold is taken out of the points of each bin, and of the weight of the holders' sum; what it did to single points
     of theirs the bank cannot know.
     """
-    curves, designs, at = [], [], 0
-    spans = []
+    designs, spans, at = [], [], 0
+    said = Said.of(card, list(scored.codes.T), scored.external)
     for k, j in enumerate(card.features_of(BANK) if scored.codes.shape[1] else ()):
-        points = np.asarray(card.points[j])
-        curves.append((card.averages[j] - points[scored.codes[:, k]]) / FACTOR)
-        designs.append(np.eye(len(points))[scored.codes[fit, k]])
-        spans.append((at, at + len(points)))
-        at += len(points)
+        size = len(card.points[j])
+        designs.append(np.eye(size)[scored.codes[fit, k]])
+        spans.append((at, at + size))
+        at += size
     if scored.external is not None:
-        external = card.external_log_odds(scored.external)
-        curves.append(external)
-        designs.append(external[fit, None])
+        designs.append(said.curves[fit, -1][:, None])
         spans.append((at, at + 1))
-    every, shared = np.stack(curves, 1), logit(card.probability(scored.total))
+    every, shared = said.curves, said.log_odds
     label = scored.label[fit]
     folds = stratified_folds(label, FOLDS, 0)
     design = np.concatenate(designs, 1)

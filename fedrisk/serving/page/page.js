@@ -227,6 +227,10 @@ function showAnswer(answer, passes) {
       passes ? make("p", { text: "“Score” asks again; nobody counts it twice." }) : null));
   } else {
     parts.push(figures(answer, model), model ? scale(answer, model) : null);
+    if (answer.own_probability !== null) {
+      parts.push(make("p", { class: "own", text:
+        `The bank's own best model says ${number(answer.own_probability * 100, 1)}%` }));
+    }
   }
   if (answer.notice) parts.push(make("div", { class: "notice" }, make("p", { text: answer.notice })));
   if (answer.decision) parts.push(advice(answer.decision));
@@ -255,7 +259,7 @@ function figures(answer, model) {
   return make("div", { class: "head" },
     figure("Score", String(answer.score), "higher is safer"),
     figure("Grade", answer.grade, grade),
-    figure("Chance of default", answer.probability_words, model && model.horizon ? `${exact}: ${model.horizon}` : exact, "words"));
+    figure("Chance of default", answer.probability_words, model && model.horizon ? `${exact} · ${model.horizon}` : exact, "words"));
 }
 
 function figure(name, value, small, kind = "") {

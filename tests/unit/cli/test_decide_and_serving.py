@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import fedrisk as package
+from support.serving import Consortium
 
 CONFIGS = Path(package.__file__).parents[1] / "configs"
 TABLE = CONFIGS / "decisions.toml"
@@ -137,3 +138,15 @@ def test_a_check_of_a_study_tells_it(fedrisk, consortium):
     )
     told = " ".join("".join(fedrisk(*asked)[1:]).split())
     assert "models would be approved here and answer nothing: policy.serving.consent is" in told
+
+
+def test_who_approves_a_model_is_told_it(fedrisk, tmp_path):
+    made = Consortium(tmp_path / "c", serving={"consent": '"token"'})
+    code, out, _ = fedrisk("model", "show", made.paths["tax"], "0123")
+    assert code == 0
+    assert "consent: a token of a pinned register, valid for at most 366 days" in out
+    assert "no register is pinned: every question about scores would be refused" in out
+    made.write("tax", (0.0,), consent='"none"')
+    _, out, _ = fedrisk("model", "show", made.paths["tax"], "0123")
+    assert "consent: NONE IS ASKED FOR" in out
+    assert "would be refused" not in out

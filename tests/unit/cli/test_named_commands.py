@@ -128,7 +128,16 @@ def wrong_call(command, words):
 
 def names_things(command, word, place):
     """Whether the argument at this place is a plain word of the person's: a name, a key, a column."""
-    plain = {"bank": 0, "holder": 0, "authority": 0, "keys": 0, "declare": 1, "quota": 1}
+    plain = {
+        "bank": 0,
+        "holder": 0,
+        "authority": 0,
+        "keys": 0,
+        "declare": 1,
+        "quota": 1,
+        "score": 1,
+        "ask": 1,
+    }
     return plain.get(command.name) == place and word.isidentifier()
 
 

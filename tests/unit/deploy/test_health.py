@@ -193,3 +193,30 @@ def test_the_first_certificate_to_expire_is_told(tmp_path):
     two.write_bytes(certificate(-1))  # renewed, or worse, while the process runs
     assert figures(health)["fedrisk_certificate_expiry_seconds"] == pytest.approx(-86400, abs=60)
     assert expiry([tmp_path / "none.pem"]) != expiry([tmp_path / "none.pem"])  # nan
+
+
+def test_questions_about_scores_are_counted_by_code_and_time(tmp_path):
+    hub, node = Health("hub"), Health("node")
+    for health in (hub, node):
+        health.count({"event": "question", "peer": "bank", "seconds": 0.03, "code": ""})
+        health.count({"event": "question", "peer": "bank", "seconds": 6.0, "code": "late"})
+        health.count({"event": "question", "seconds": "x"})
+    for said in (hub.metrics().decode(), node.metrics().decode()):
+        assert 'fedrisk_questions_total{code="ok"} 1.0' in said
+        assert 'fedrisk_questions_total{code="late"} 1.0' in said
+        assert 'fedrisk_question_seconds_bucket{le="0.03"} 1.0' in said
+        assert 'fedrisk_refusals_total{code="late"}' not in said
+
+
+def test_who_attends_at_the_relay_is_shown_at_the_hub_alone():
+    hub, node = Health("hub"), Health("node")
+    for health in (hub, node):
+        health.count({"event": "attends", "peer": "tax"})
+        health.count({"event": "attends", "peer": "power"})
+        health.count({"event": "left", "peer": "power"})
+        health.count({"event": "attends", "peer": "a name\nwith a line"})
+    assert 'fedrisk_scoring_online{name="tax"} 1.0' in hub.metrics().decode()
+    assert 'fedrisk_scoring_online{name="power"} 0.0' in hub.metrics().decode()
+    assert "fedrisk_scoring_online" not in node.metrics().decode()
+    hub.count({"event": "scoring_begins"})
+    assert "fedrisk_scoring_online{" not in hub.metrics().decode()

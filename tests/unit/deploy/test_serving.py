@@ -52,3 +52,15 @@ def test_only_news_is_written(tmp_path):
 def test_a_status_that_cannot_be_read_is_none(tmp_path, content):
     (tmp_path / STATUS).write_bytes(content)
     assert read(tmp_path) == {}
+
+
+def test_a_folder_is_served_and_serves_scores_beside_each_other(tmp_path):
+    from fedrisk.deploy.serving import SCORING
+
+    with serving(tmp_path) as one, serving(tmp_path, SCORING) as other:
+        one.say(connected=True)
+        other.say(connected=False)
+        assert is_served(tmp_path) and is_served(tmp_path, SCORING)
+        with pytest.raises(StoreError, match="is served already"), serving(tmp_path, SCORING):
+            pass
+    assert read(tmp_path)["pid"] == read(tmp_path, SCORING)["pid"]

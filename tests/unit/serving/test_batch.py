@@ -1,8 +1,10 @@
 """Batches: rows in order, what is on its way asked by the same bytes, a file that is whole or absent."""
 
 import json
+import os
 import threading
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -210,17 +212,25 @@ def test_two_processes_do_not_work_on_one_batch(batch, tmp_path):
     batch(Members(second), rows=10)
 
 
-def test_a_batch_that_was_killed_after_its_last_step_is_finished(batch, tmp_path, monkeypatch):
-    import shutil
+@pytest.mark.parametrize("step", ["link", "rename"])
+def test_a_batch_that_was_killed_at_its_last_step_is_finished(batch, tmp_path, monkeypatch, step):
+    def killed(*arguments):
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "rmtree", lambda *a, **k: None)
-        batch(Members(), rows=10)
-    assert (tmp_path / "scores.csv.part").exists()
+        patch.setattr(*((os, "link") if step == "link" else (Path, "rename")), killed)
+        with pytest.raises(KeyboardInterrupt):
+            batch(Members(), rows=10)
+    assert (tmp_path / "scores.csv").exists() == (step == "rename")
+    # Nothing of the pages is needed, and nobody is asked.
+    for page in (tmp_path / "scores.csv.part" / "pages").iterdir():
+        page.unlink()
     members = Members()
-    batch(members, rows=10)
+    summary = batch(members, rows=10)
     assert members.sent == []
-    assert not (tmp_path / "scores.csv.part").exists()
+    assert (summary.rows, summary.scored, summary.codes) == (10, 9, {"consent_expired": 1})
+    assert len(pd.read_csv(tmp_path / "scores.csv")) == 10
+    assert list(tmp_path.glob("scores.csv.*")) == []
 
 
 def test_grades_are_chosen_and_sorted(batch, tmp_path):

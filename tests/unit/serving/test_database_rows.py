@@ -156,6 +156,14 @@ def test_ids_that_are_numbers_in_sqlite(tmp_path, ids):
     same_as_in_a_study(found, opened(found, tmp_path))
 
 
+def test_rows_that_only_leaves_out_are_not_known(tmp_path):
+    frame = random_rows(7).assign(place=["4403", "3100"] * 20)
+    found = institution(tmp_path, {**sqlite(frame, tmp_path), "only": {"place": "3100"}})
+    data = opened(found, tmp_path)
+    assert len(same_as_in_a_study(found, data)) == 20
+    assert data.rows(frame["id"].tolist()).known.tolist() == [False, True] * 20
+
+
 def test_a_lookup_of_its_own_finds_ids_that_are_stored_in_another_notation(tmp_path):
     frame = random_rows(7)
     table = sqlite(frame, tmp_path, [f"CN-{i}" for i in frame["id"]])

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,6 +18,7 @@ from fedrisk.serving.channel import Files
 from fedrisk.serving.hub_relay import HubRelay
 from fedrisk.serving.link import Attending, epoch_now
 from fedrisk.serving.relay import Reply
+from sim_institutions.wire import Wire
 from support.hub_process import wait_for
 from support.scoring import Echo, Lying, Relaying, asking, attending, certify, files_of, scoring_consortium
 
@@ -108,6 +110,28 @@ def test_a_renewed_certificate_is_taken_up_by_stream_and_questions(made):
         bank._looked = 0.0
         assert ask(bank, 3).code == "", "the connection that stands is kept"
         certify(made, "bank")
+
+
+@pytest.mark.long
+def test_a_wire_that_is_frozen_is_noticed_by_both_ends_and_comes_back(made):
+    """No byte arrives and no connection is closed: what nobody answers is given up after some ten seconds."""
+    said = []
+    with Relaying(made.home) as relay, Wire(int(made.home.scoring_listen.rpartition(":")[2])) as wire:
+        files = replace(files_of(made, "tax"), address=f"127.0.0.1:{wire.port}")
+        node = Attending(
+            files, Echo(made, "tax"), stop=(stop := threading.Event()), news=lambda c, why: said.append(c)
+        )
+        thread = threading.Thread(target=node.run)
+        thread.start()
+        try:
+            wait_for(lambda: "tax" in relay.relay.connected, 10)
+            wire.freeze()
+            wait_for(lambda: "tax" not in relay.relay.connected and said[-1] is False, 30)
+            wire.mend()
+            wait_for(lambda: "tax" in relay.relay.connected and said[-1] is True, 30)
+        finally:
+            stop.set()
+            thread.join(10)
 
 
 def test_without_a_certificate_of_its_own_nothing_is_opened(made):

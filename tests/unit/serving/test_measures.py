@@ -1,6 +1,7 @@
 """Measures: what each institution gives by hand, that their sum is the plain sum, and that a ratio opens nothing else."""
 
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from fedrisk.secure.ring import to_signed
 from fedrisk.serving.current import Found
 from fedrisk.serving.measures import Measure, check_rows, columns_of_measure, load_measure, measure_of, opened
 
+EXAMPLES = Path(__file__).parents[3] / "configs" / "measures"
 TODAY = date(2026, 11, 26)
 BANKS = ("alfa", "beta", "gamma", "delta")
 EXPOSURE = {
@@ -242,6 +244,13 @@ def test_the_id_is_that_of_the_content():
 def test_rules_of_a_measure(content, changes, said):
     with pytest.raises(ValidationError, match=said):
         measure(content, **changes)
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.toml")), ids=lambda f: f.stem)
+def test_the_examples_are_measures(file):
+    m = load_measure(file)
+    assert m.name == file.stem
+    assert min(m.bits(b) for b in m.banks) > 1
 
 
 def test_a_file_is_read_and_its_broken_rules_are_named(tmp_path):

@@ -1,0 +1,104 @@
+"""``fedrisk model drift``: how an institution's data left its dictionary and the studies of its models."""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from fedrisk.cli.common import AsJson, InstitutionFile
+from fedrisk.cli.output import note, out, plain_table, tell, tell_json
+
+if TYPE_CHECKING:
+    from fedrisk.clients.node import Node
+    from fedrisk.serving.drift import Columns, Drift
+    from fedrisk.serving.stability import Stability
+
+WEEK = 7
+
+
+def model_drift(institution: InstitutionFile, as_json: AsJson = False) -> None:
+    """What was answered by rule since models serve here, by column, and how far who is asked about differs from before.
+
+    Counts are this institution's own; nothing of them leaves.
+    """
+    from fedrisk.clients.node import Node
+    from fedrisk.serving.drift import dumps, read_drift
+
+    node = Node.load(institution)
+    found = read_drift(node.store.path / "serving")
+    models = {} if found is None else _stability(node, found)
+    if as_json:
+        counts = None if found is None else dumps(found)
+        features = {m: [vars(s) for s in features] for m, features in models.items()}
+        tell_json({"institution": node.name, "day": _day(node), "counts": counts, "models": features})
+        return
+    tell(f"{node.name}: {_day(node)}")
+    if found is None:
+        note("nothing was looked up for a model yet")
+        return
+    _show_counts(found)
+    for model, one in models.items():
+        _show_stability(model, one)
+
+
+def _stability(node: "Node", found: "Drift") -> "dict[str, list[Stability]]":
+    """The index of each feature of this institution, by model."""
+    from fedrisk.models.binning import Bins
+    from fedrisk.serving.stability import stability
+
+    out = {}
+    for part in node.store.models.parts():
+        if part.shares:
+            bins = [Bins.from_dict(dict(stored)) for stored in part.bins]
+            out[part.model] = stability(bins, part.shares, found.bins)
+    return out
+
+
+def _day(node: "Node") -> str:
+    """How old rows are said to be."""
+    table = node.institution.table
+    if table is None:
+        return "has no table"
+    if table.updated is not None:
+        return f'the day of a row is in column "{table.updated}"'
+    if table.is_database:
+        return "rows of the database count as of now, since no column says their day ([table] updated)"
+    return "the day of the file stands for all its rows, since no column says theirs ([table] updated)"
+
+
+def _show_counts(found: "Drift") -> None:
+    from fedrisk.serving.drift import KINDS
+
+    today = datetime.now(UTC).date()
+    week = [today - timedelta(days=k) for k in range(WEEK)]
+    tell(
+        f"{found.total_asked:,} rows were looked up since {found.since}, {found.asked.get(today, 0):,} of them today"
+    )
+    columns = ("column", "what", "today", f"{WEEK} days", "since then")
+    table = plain_table("answered by rule (rows)", *columns, right=columns[2:])
+    for column, kinds in sorted(found.total.items()):
+        for kind, total in sorted(kinds.items()):
+            last = [_of(found.days.get(day, {}), column, kind) for day in week]
+            table.add_row(column, KINDS.get(kind, kind), f"{last[0]:,}", f"{sum(last):,}", f"{total:,}")
+    if found.total:
+        out.print(table)
+    else:
+        tell("all of them as the dictionary says")
+
+
+def _of(columns: "Columns", column: str, kind: str) -> int:
+    return columns.get(column, {}).get(kind, 0)
+
+
+_VERDICTS = {
+    "stable": "as in the study",
+    "shifting": "differs from the study",
+    "moved": "differs much: a new study may be due",
+    "few": "too few rows to say",
+}
+
+
+def _show_stability(model: str, features: "list[Stability]") -> None:
+    figures: Any = ("rows", "PSI")
+    table = plain_table(f"model {model}: who is asked about", "column", *figures, "that is", right=figures)
+    for s in features:
+        table.add_row(s.column, f"{s.rows:,}", f"{s.index:.3f}", _VERDICTS[s.verdict])
+    out.print(table)
