@@ -41,6 +41,7 @@ from sim_institutions.institutions import TEMPLATES
 from sim_institutions.loan_system import LoanSystem
 from sim_institutions.processes import Failed, Machine, Service, free_ports, wait_until
 from sim_institutions.profiles import CITY, PROFILES
+from sim_institutions.tables import ID
 
 SOCIAL = "social_insurance"
 HOLDERS = (TAX, POWER, SOCIAL)
@@ -215,8 +216,7 @@ def again(stage: Stage, kept: dict[str, Any]) -> None:
     stage.model = str(kept["model"])
     stage.serve_register()
     stage.consortium.serve_hub()
-    for name in MEMBERS:
-        stage.consortium.serve_node(name)
+    stage.consortium.serve_nodes()
 
 
 def applicants(stage: Stage, count: int = 1) -> list[str]:
@@ -227,10 +227,10 @@ def applicants(stage: Stage, count: int = 1) -> list[str]:
 
     known: set[str] | None = None
     for name in HOLDERS:
-        table = pd.read_parquet(stage.consortium.members[name].folder / f"{name}.parquet", columns=["id"])
-        ids = {str(i) for i in normalise(table["id"].tolist(), "uscc")[0]}
+        table = pd.read_parquet(stage.consortium.members[name].folder / f"{name}.parquet", columns=[ID])
+        ids = {str(i) for i in normalise(table[ID].tolist(), "uscc")[0]}
         known = ids if known is None else known & ids
-    own = pd.read_parquet(stage.bank.folder / f"{BANK}.parquet", columns=["id"])["id"].tolist()
+    own = pd.read_parquet(stage.bank.folder / f"{BANK}.parquet", columns=[ID])[ID].tolist()
     spelt, refused = normalise(own, "uscc")
     found = [
         str(i) for i, s, bad in zip(own, spelt, refused, strict=True) if not bad and str(s) in (known or ())
