@@ -8,7 +8,7 @@ export FLWR_TELEMETRY_ENABLED = 0
 export FLWR_DISABLE_UPDATE_CHECK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: install study test quick lint types unit mangle damage long flower consortium clean
+.PHONY: install study test quick lint types unit mangle damage long flower consortium serve clean
 
 install: $(VENV)/installed
 
@@ -62,6 +62,10 @@ flower: install
 # A hub and three nodes on this machine, over TLS: from the invitation to the report, every command shown.
 consortium: install
 	$(BIN)/python -m sim_institutions.consortium --out build/consortium
+
+# Models that serve: a hub, a bank, three holders and a register of consents, until Ctrl-C; SERVE=--once ends by itself.
+serve: install
+	$(BIN)/python -m sim_institutions.serve --out build/serve $(SERVE)
 
 clean:
 	rm -rf $(VENV) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .hypothesis

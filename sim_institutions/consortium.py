@@ -116,13 +116,22 @@ class Consortium:
         )
         self.screen.said(done.out, most=2)
 
-    def serve_hub(self) -> Service:
+    def serve_hub(self) -> None:
         """Start the hub, and wait until it is ready."""
-        return self._serve(self.hub, "hub", "hub")
+        self.serving[self.hub.name] = self.hub.start("hub", "serve", "hub")
+        self.wait_ready(self.hub.name)
 
-    def serve_node(self, name: str) -> Service:
-        """Start a member's node, and wait until it is connected."""
-        return self._serve(self.members[name], "node", "node")
+    def serve_nodes(self) -> None:
+        """Start all members' nodes, and wait until they are connected."""
+        for name, member in self.members.items():
+            self.serving[name] = member.start("node", "serve", "node")
+        for name in self.members:
+            self.wait_ready(name)
+
+    def wait_ready(self, name: str) -> None:
+        """Wait until a machine's service says that it is ready."""
+        port = self.ports[name]
+        wait_until(f"{name} is ready", lambda: answers(port), self.serving[name])
 
     def join(self, name: str, role: str, *options: str) -> None:
         """Invitation, both sides' words compared as if over the telephone, admission."""
@@ -153,17 +162,12 @@ class Consortium:
         self.screen.say(f"      ({file} goes from {source.name} to {target.name})")
 
     def stop(self, patience: float = 30.0) -> None:
-        """End everything: nodes first, so that they can take their leave of the hub."""
+        """End everything: nodes first and together, so that they can take their leave of the hub."""
+        for member in self.members.values():
+            member.end()
         for machine in [*self.members.values(), self.hub]:
             machine.stop(patience)
         self.serving.clear()
-
-    def _serve(self, machine: Machine, group: str, folder: str) -> Service:
-        service = machine.start(group, "serve", folder)
-        port = self.ports[machine.name]
-        wait_until(f"{machine.name} is ready", lambda: answers(port), service)
-        self.serving[machine.name] = service
-        return service
 
 
 def words_in(text: str, whose: str) -> str:
@@ -300,8 +304,7 @@ def _database(stack: contextlib.ExitStack, screen: Screen) -> Server | None:
 
 def accept_all(consortium: Consortium) -> None:
     """Serve every node, and accept the roster that it holds as pending."""
-    for name in consortium.members:
-        consortium.serve_node(name)
+    consortium.serve_nodes()
     for name, member in consortium.members.items():
         wait_until(f"{name} has a roster", lambda m=member: pending(m), consortium.serving[name])
         # What its own node shows of itself is what its people read to the others.

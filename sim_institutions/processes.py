@@ -192,6 +192,12 @@ class Machine:
         self.services.append(service)
         return service
 
+    def end(self) -> None:
+        """Ask all services that it started to end; `stop` waits for them."""
+        for service in self.services:
+            if service.running:
+                service.process.terminate()
+
     def stop(self, patience: float = 30.0) -> None:
         """End all services that it started, the last first."""
         for service in reversed(self.services):

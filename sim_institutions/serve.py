@@ -41,6 +41,7 @@ from sim_institutions.institutions import TEMPLATES
 from sim_institutions.loan_system import LoanSystem
 from sim_institutions.processes import Failed, Machine, Service, free_ports, wait_until
 from sim_institutions.profiles import CITY, PROFILES
+from sim_institutions.tables import ID
 
 SOCIAL = "social_insurance"
 HOLDERS = (TAX, POWER, SOCIAL)
@@ -215,27 +216,23 @@ def again(stage: Stage, kept: dict[str, Any]) -> None:
     stage.model = str(kept["model"])
     stage.serve_register()
     stage.consortium.serve_hub()
-    for name in MEMBERS:
-        stage.consortium.serve_node(name)
+    stage.consortium.serve_nodes()
 
 
-def applicants(stage: Stage, count: int = 1) -> list[str]:
-    """Customers of the bank whom all holders know, as the bank writes them."""
+def applicants(stage: Stage, count: int = 1, *, known: bool = True) -> list[str]:
+    """Customers of the bank, as it writes them. known: those alone whom all holders know."""
     import pandas as pd
 
     from fedrisk.alignment.ids import normalise
 
-    known: set[str] | None = None
-    for name in HOLDERS:
-        table = pd.read_parquet(stage.consortium.members[name].folder / f"{name}.parquet", columns=["id"])
-        ids = {str(i) for i in normalise(table["id"].tolist(), "uscc")[0]}
-        known = ids if known is None else known & ids
-    own = pd.read_parquet(stage.bank.folder / f"{BANK}.parquet", columns=["id"])["id"].tolist()
+    members = stage.consortium.members
+    own = pd.read_parquet(stage.bank.folder / f"{BANK}.parquet", columns=[ID])[ID].tolist()
     spelt, refused = normalise(own, "uscc")
-    found = [
-        str(i) for i, s, bad in zip(own, spelt, refused, strict=True) if not bad and str(s) in (known or ())
-    ]
-    return found[:count]
+    fits = ~refused
+    for name in HOLDERS if known else ():
+        table = pd.read_parquet(members[name].folder / f"{name}.parquet", columns=[ID])
+        fits &= pd.Series(spelt).isin(normalise(table[ID].tolist(), "uscc")[0]).to_numpy()
+    return [str(i) for i, fit in zip(own, fits, strict=True) if fit][:count]
 
 
 def consent(stage: Stage, enterprise: str, uses: int = 10) -> str:

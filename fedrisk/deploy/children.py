@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 log = logging.getLogger("fedrisk")
 
@@ -24,15 +25,16 @@ async def supervise(
     what: str,
     longest: float = LONGEST_PAUSE,
     stopping: Callable[[], object] = lambda: None,
+    **how: Any,
 ) -> None:
     """Keep a child running until ``stop``; after a death it starts again, later and later if it dies at once.
 
-    what: a word for the log. longest: pause in seconds. stopping: called before it is ended.
+    what: a word for the log. longest: pause in seconds. stopping: called before it is ended. how: of its start.
     """
     pause = FIRST_PAUSE
     while not stop.is_set():
         begun = time.monotonic()
-        child = await asyncio.create_subprocess_exec(*command)
+        child = await asyncio.create_subprocess_exec(*command, **how)
         ended, stopped = asyncio.create_task(child.wait()), asyncio.create_task(stop.wait())
         await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
@@ -71,7 +73,8 @@ def beside(command: Sequence[str] | None, *, what: str, longest: float = LONGEST
         stop = asyncio.Event()
         holds.append((asyncio.get_running_loop(), stop))
         started.set()
-        await supervise(command, stop, what=what, longest=longest)
+        # In a group of its own: Ctrl-C on a terminal goes to this process alone, which then ends it in order.
+        await supervise(command, stop, what=what, longest=longest, start_new_session=True)
 
     thread = threading.Thread(target=asyncio.run, args=(main(),), name=f"fedrisk-{what}", daemon=True)
     thread.start()

@@ -18,6 +18,7 @@ for a day: they are refused as old after minutes, so an id that is deleted canno
 """
 
 import contextlib
+import hashlib
 import hmac
 import secrets
 import sqlite3
@@ -113,11 +114,7 @@ class Book:
             private_file(file)
             connection = sqlite3.connect(file, WAIT, isolation_level=None, check_same_thread=False)
             _prepare(connection, begin)
-            if not secret.exists():
-                write_atomic(secret, secrets.token_bytes(32), replace=False)
-            key = read_kept(secret, PUT_BACK)
-        if len(key) != 32:
-            raise damaged(secret, PUT_BACK)
+            key = _key(connection, secret)
         return cls(folder, connection, key)
 
     def close(self) -> None:
@@ -288,6 +285,20 @@ def _prepare(connection: sqlite3.Connection, begin: Callable[[], None]) -> None:
         with contextlib.suppress(sqlite3.Error):
             connection.execute("rollback")
         raise
+
+
+def _key(connection: sqlite3.Connection, file: Path) -> bytes:
+    """The key beside a book, made with it; StoreError where it is not the one that enterprises were kept under."""
+    row = connection.execute("select value from state where name = 'key'").fetchone()
+    if row is None and not file.exists():
+        write_atomic(file, secrets.token_bytes(32), replace=False)
+    remedy = f"{PUT_BACK}, or delete it and the book beside it: all counts then begin anew"
+    key = read_kept(file, remedy)
+    mark = hashlib.sha256(b"fedrisk key of the book" + key).hexdigest()
+    if len(key) != 32 or (row is not None and row[0] != mark):
+        raise damaged(file, remedy)
+    connection.execute("insert or ignore into state values ('key', ?)", (mark,))
+    return key
 
 
 def _boot() -> str:

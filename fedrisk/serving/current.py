@@ -158,7 +158,7 @@ class CurrentData:
         Raises:
             AwayError: the data cannot be looked up for now; DataError where that stays. No text holds an id or value.
         """
-        given = [i if isinstance(i, str) else None for i in ids]
+        given = [i if isinstance(i, str) and _is_text(i) else None for i in ids]
         spelt, malformed = normalise(given, self._dictionary.id_scheme)
         wanted = spelt.tolist()
         cells = self._rows.cells(wanted, given)
@@ -195,6 +195,15 @@ class CurrentData:
                 values = empty
             out[c.name] = values
         return out
+
+
+def _is_text(given: str) -> bool:
+    """Whether a text can be written down: halves of characters cannot, and no database takes them."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def today() -> date:

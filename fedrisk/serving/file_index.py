@@ -24,11 +24,14 @@ from fedrisk.data.as_it_is import NO_DAY, Taken, Taking
 from fedrisk.data.checks import Checks
 from fedrisk.data.source import where
 from fedrisk.data.table import REFUSED_SHARE, id_texts, row_id
-from fedrisk.errors import DataError
+from fedrisk.errors import DataError, StoreError
 from fedrisk.files import make_folders, read_json, write_atomic
 
 NOWHERE, REPEATED = -1, -2
 """Places of ids that are not in the table, and of those that are there more than once."""
+
+DAMAGED = (OSError, ValueError, KeyError, TypeError, StoreError)
+"""What is raised where an index is not there, or not whole."""
 
 _BLOCK = 100_000
 _HASHED = np.dtype([("high", "<u8"), ("low", "<u8")])
@@ -54,7 +57,7 @@ class Cells:
 
 
 class FileIndex:
-    """An index that is there. Maps its arrays; ValueError, KeyError or OSError where it is damaged."""
+    """An index that is there. Maps its arrays; one of `DAMAGED` where it is not whole."""
 
     def __init__(self, folder: Path) -> None:
         head = read_json(folder / "head.json", "it is built again")
@@ -123,12 +126,21 @@ def build(taking: Taking, base: Path, folder: Path) -> FileIndex:
     try:
         head = _Draft(taking, draft).written(base)
         write_atomic(draft / "head.json", json.dumps(head).encode())
-        if folder.exists():
+        found = _there(folder)
+        if found is None:
             shutil.rmtree(folder, ignore_errors=True)
-        os.rename(draft, folder)
+            os.rename(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return FileIndex(folder)
+    return found or FileIndex(folder)
+
+
+def _there(folder: Path) -> FileIndex | None:
+    """The index that another process made meanwhile."""
+    try:
+        return FileIndex(folder)
+    except DAMAGED:
+        return None
 
 
 class _Draft:

@@ -22,7 +22,7 @@ from fedrisk.data.as_it_is import Taking
 from fedrisk.data.place import expand
 from fedrisk.errors import AwayError, ConfigError, DataError, StoreError
 from fedrisk.files import make_folders
-from fedrisk.serving.file_index import Cells, FileIndex, build
+from fedrisk.serving.file_index import DAMAGED, Cells, FileIndex, build
 
 LOOK_SECONDS = 1.0
 """How often the file is looked at."""
@@ -34,7 +34,6 @@ SHRUNK_SECONDS = 600.0
 """A file with less than half of the rows is taken once it has not changed for so long."""
 
 FORMAT = 1
-_DAMAGED = (OSError, ValueError, KeyError, TypeError, StoreError)
 
 log = logging.getLogger("fedrisk.serving")
 
@@ -62,7 +61,7 @@ class FileRows:
         self._failed: tuple[State | None, float] | None = None
         self._looked = -np.inf
         self._reason = ""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._builder: threading.Thread | None = None
 
     @property
@@ -141,7 +140,7 @@ class FileRows:
     def _load(self, state: State) -> bool:
         try:
             found = FileIndex(self._name(state))
-        except _DAMAGED:
+        except DAMAGED:
             return False
         self._index, self._state = found, state
         return True
@@ -164,7 +163,8 @@ class FileRows:
             elif shrunk and time.time() - state[1] / 1e9 < SHRUNK_SECONDS:
                 reason = "it has less than half of the rows that it had"
             else:
-                self._index, self._state, self._failed = index, state, None
+                with self._lock:
+                    self._index, self._state, self._failed = index, state, None
                 self._clean()
                 log.info("a table was indexed for lookups", extra={"event": "index"})
                 return

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
@@ -60,7 +60,12 @@ STATUS: Final = {
 }
 """HTTP status of each code of a whole request."""
 
-_CODES: Final = {404: "path", 405: "method", 401: "token", 403: "token", 413: "large"}
+_CODES: Final = {404: "path", 405: "method"}
+
+_TOKEN: Final = Depends(
+    HTTPBearer(auto_error=False, description="The content of the node's file service.token.")
+)
+"""For the description; the token is looked at before (http_guard)."""
 
 _FILES: Final = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -97,9 +102,9 @@ def make_app(service: BankService, token: ServiceToken, names: Collection[str]) 
         redirect_slashes=False,
     )
     _add_handlers(app, service)
-    _add_routes(app, service, _signed_in(token))
+    _add_routes(app, service)
     _add_pages(app)
-    return Guard(app, names=names, refused=refusal, open_paths=("/v1/health",))
+    return Guard(app, names=names, refused=refusal, signed_in=token.fits, open_paths=("/v1/health",))
 
 
 def problem(code: str, detail: str = "", places: Collection[str] = ()) -> dict[str, Any]:
@@ -121,26 +126,11 @@ def refusal(code: str) -> tuple[int, bytes]:
 
 
 def _response(code: str, detail: str = "", places: Collection[str] = ()) -> Response:
-    headers = {"www-authenticate": "Bearer"} if code == "token" else {}
-    return Response(
-        json.dumps(problem(code, detail, places)),
-        STATUS[code],
-        headers=headers,
-        media_type="application/problem+json",
-    )
+    body = json.dumps(problem(code, detail, places))
+    return Response(body, STATUS[code], media_type="application/problem+json")
 
 
-def _signed_in(token: ServiceToken) -> Callable[..., None]:
-    bearer = HTTPBearer(auto_error=False, description="The content of the node's file service.token.")
-
-    def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
-        if not token.fits(None if given is None else given.credentials):
-            raise ServiceError("token")
-
-    return check
-
-
-def _add_routes(app: FastAPI, service: BankService, signed_in: Callable[..., None]) -> None:
+def _add_routes(app: FastAPI, service: BankService) -> None:
     def errors(*codes: str) -> dict[int | str, dict[str, Any]]:
         out: dict[int | str, dict[str, Any]] = {}
         for code in ("token", "host", "slow", "large", "busy", "store", "internal", *codes):
@@ -156,7 +146,7 @@ def _add_routes(app: FastAPI, service: BankService, signed_in: Callable[..., Non
 
     @app.post(
         "/v1/scores",
-        dependencies=[Depends(signed_in)],
+        dependencies=[_TOKEN],
         response_model=ScoresBody,
         responses={
             200: {"content": {"application/json": {"examples": EXAMPLE_ANSWERS}}},
@@ -174,7 +164,7 @@ def _add_routes(app: FastAPI, service: BankService, signed_in: Callable[..., Non
 
     @app.get(
         "/v1/models",
-        dependencies=[Depends(signed_in)],
+        dependencies=[_TOKEN],
         response_model=ModelsBody,
         responses=errors(),
         summary="The bank's models",

@@ -48,10 +48,19 @@ class Guard:
     """An ASGI application before another one."""
 
     def __init__(
-        self, app: App, *, names: Collection[str], refused: Refused, open_paths: Collection[str]
+        self,
+        app: App,
+        *,
+        names: Collection[str],
+        refused: Refused,
+        signed_in: Callable[[bytes], bool],
+        open_paths: Collection[str],
     ) -> None:
-        """names: HOST:PORT under which the service may be asked. open_paths: those that need no free place."""
-        self._app, self._refused = app, refused
+        """names: HOST:PORT under which the service may be asked. signed_in: whether a token is the service's.
+
+        open_paths: below /v1/, those that need neither a token nor a free place.
+        """
+        self._app, self._refused, self._signed_in = app, refused, signed_in
         self._names = {name.lower().encode() for name in names}
         self._origins = {
             f"{scheme}://{name.lower()}".encode() for scheme in ("http", "https") for name in names
@@ -82,20 +91,31 @@ class Guard:
         headers: dict[bytes, list[bytes]] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name.lower(), []).append(value)
-        hosts = headers.get(b"host", [])
-        if len(hosts) != 1 or hosts[0].lower() not in self._names:
+        if self._is_foreign(scope, headers):
             return "host"
-        if any(origin.lower() not in self._origins for origin in headers.get(b"origin", [])):
-            return "host"
-        if headers.get(b"sec-fetch-site", [b"none"])[0] not in (b"none", b"same-origin") and not (
-            # A link in another page opens this one's, which is the same for everybody and holds nothing.
-            scope["method"] == "GET" and headers.get(b"sec-fetch-mode") == [b"navigate"]
-        ):
-            return "host"
+        # Before the body is read: whoever has no token learns nothing of how requests are taken.
+        if scope["path"].startswith("/v1/") and scope["path"] not in self._open and not self._is_in(headers):
+            return "token"
         length = headers.get(b"content-length", [b"0"])[0]
         if not length.isdigit() or int(length) > MOST_BYTES:
             return "large"
         return "busy" if self._running >= MOST_AT_ONCE and scope["path"] not in self._open else ""
+
+    def _is_foreign(self, scope: Message, headers: dict[bytes, list[bytes]]) -> bool:
+        """Whether it is asked under another name than its own, or by another page."""
+        hosts = headers.get(b"host", [])
+        if len(hosts) != 1 or hosts[0].lower() not in self._names:
+            return True
+        if any(origin.lower() not in self._origins for origin in headers.get(b"origin", [])):
+            return True
+        # A link in another page opens this one's, which is the same for everybody and holds nothing.
+        opens = scope["method"] == "GET" and headers.get(b"sec-fetch-mode") == [b"navigate"]
+        return not opens and headers.get(b"sec-fetch-site", [b"none"])[0] not in (b"none", b"same-origin")
+
+    def _is_in(self, headers: dict[bytes, list[bytes]]) -> bool:
+        given = headers.get(b"authorization", [b""])
+        scheme, _, token = given[0].partition(b" ")
+        return len(given) == 1 and scheme.lower() == b"bearer" and self._signed_in(token.strip())
 
     async def _served(self, scope: Message, receive: Receive, send: Send) -> None:
         """Take the whole body first, within its limits, then let the application answer."""
@@ -127,6 +147,8 @@ class Guard:
             (b"content-type", b"application/problem+json"),
             (b"content-length", str(len(body)).encode()),
         ]
+        if code == "token":
+            headers.append((b"www-authenticate", b"Bearer"))
         if code == "busy":
             headers.append((b"retry-after", b"1"))
         if code in ("large", "slow"):

@@ -55,8 +55,9 @@ def accepted(now: float) -> tuple[str, ...]:
 
     The next one a few minutes before it begins, for members whose clocks are ahead.
 
-    >>> accepted(1_795_996_800.0), accepted(1_795_996_800.0 - 60), accepted(1_795_996_800.0 + 3 * 86_400)
-    (('2026W48', '2026W47'), ('2026W47', '2026W48'), ('2026W48',))
+    >>> monday = 1_795_996_800.0
+    >>> accepted(monday), accepted(monday - 60), accepted(monday + 3 * DAY)
+    (('2026W49', '2026W48'), ('2026W48', '2026W49'), ('2026W49',))
     """
     since = (now - _MONDAY) % WEEK
     near = [now]

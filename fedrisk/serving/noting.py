@@ -30,6 +30,9 @@ HUB: Final = "hub"
 STRANGERS: Final = 30
 """Refusals of messages that nobody vouches for that are entered in a minute; further ones are only counted."""
 
+MEMBERS: Final = 600
+"""Refusals of banks' own messages that are entered in a minute."""
+
 _log = logging.getLogger("fedrisk.serving")
 _NAME = re.compile(r"[\w.-]{1,64}")
 
@@ -102,7 +105,7 @@ class Noting:
         self._clock = clock
         self.counts: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._minute, self._strangers = 0, 0
+        self._minute, self._entered = 0, Counter[bool]()
 
     def served(self, seconds: float, size: int, refused: Mapping[int, str]) -> None:
         """A question was answered; refused: codes of rows."""
@@ -131,9 +134,9 @@ class Noting:
             self.counts[code] += 1
             minute = int(self._clock() // 60)
             if minute != self._minute:
-                self._minute, self._strangers = minute, 0
-            self._strangers += not known
-            entered = known or self._strangers <= STRANGERS
+                self._minute, self._entered = minute, Counter()
+            self._entered[known] += 1
+            entered = self._entered[known] <= (MEMBERS if known else STRANGERS)
         _log.info("a question about scores was refused", extra={"event": "refused", "code": code})
         if not entered:
             return

@@ -123,8 +123,12 @@ def candidate(node: Node, part: ModelPart, files: Mapping[str, bytes] | None = N
     store = node.store.models
     with store.changing():
         kept = store.put(part, files)
-        if _by_rule(node, kept):
-            _decide(node, kept, Change(time="", state="approved", by="rule", who=RULE))
+        try:
+            if _by_rule(node, kept):
+                _decide(node, kept, Change(time="", state="approved", by="rule", who=RULE))
+        except FedriskError as error:
+            # It stays a candidate: a damaged model of earlier must not fail the study that made this one.
+            node.store.log_error(kept.attempt, "model", error)
     return kept
 
 

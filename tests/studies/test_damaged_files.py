@@ -80,6 +80,7 @@ PATTERNS = (
         "bank/results/*/scorecard.json",
     ),
     *("bank/results/*/scores.parquet", "bank/results/*/own_models.json", "bank/results/*/points.parquet"),
+    *("tax/models/*/part.json", "bank/models/*/part.json", "bank/models/*/own.npz"),
     *("results/metrics.json", "results/scorecard.json", "results/release_record.npz", "results/report.html"),
 )
 FREE = ("bank/out_of_time.json", "bank/errors.log", "bank/pending/*")
@@ -89,6 +90,7 @@ CASES = [(pattern, damage) for pattern in PATTERNS for damage in DAMAGES]
 SAMPLE = {
     *(("bank/ledger.sqlite", "rubbish"), ("bank/pseudonyms/*", "cut"), ("tax/quota.sqlite", "cut")),
     *(("hub/pins.json", "empty"), ("bank/audit.jsonl", "cut"), ("tax/epochs/*.voprf", "empty")),
+    ("tax/models/*/part.json", "rubbish"),
     *(("results/metrics.json", "folder"), ("bank/results/*/own_figures.json", "cut")),
 }
 
@@ -199,6 +201,7 @@ def reading(built: Built) -> list[tuple[str | Path, ...]]:
         ("runs", "show", built.attempt),
         ("compare", built.attempt, built.folder / "results"),
         ("store", "show", bank),
+        *(("model", "list", one) for one in (bank, tax)),
         *(("budget", one) for one in (bank, tax, power)),
         *(("audit", "verify", one) for one in (bank, tax)),
         ("audit", "show", bank),
@@ -264,7 +267,7 @@ def test_commands_that_read(built, call, pattern, damage):
 )
 def test_a_run_charges_nobody_without_a_result(built, call, monkeypatch, pattern, damage):
     """Own models are left out: they take most of the time, and read no store."""
-    monkeypatch.setattr("fedrisk.recipes.scorecard.delivery._own", lambda *a, **k: {}, raising=False)
+    monkeypatch.setattr("fedrisk.recipes.scorecard.delivery._own", lambda *a, **k: None, raising=False)
     file = damaged(built, pattern, damage)
     before = built.charged()
     arguments = ("run", built.study, "--out", built.folder / "again", "--again", *SET)

@@ -27,23 +27,24 @@ SOURCES = [
     ROOT / "fedrisk/server/score_serve.py",
     *(ROOT / "fedrisk/serving" / f"{n}.py" for n in ("channel", "link", "hub_relay")),
 ]
+SERVING = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
 GAP = "…"
 
 
-def commands():
-    """Every line of the page's examples that calls fedrisk."""
-    blocks = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+def commands(page=PAGE):
+    """Every line of a page's examples that calls fedrisk."""
+    blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
     # What is chained, and what a person types inside a sentence.
     parts = [part for line in lines for part in re.split(r"&&|\|", line.partition("  #")[0])]
-    inline = re.findall(r"`(fedrisk [a-z][^`]*)`", PAGE.replace("\n", " "))
+    inline = re.findall(r"`(fedrisk [a-z][^`]*)`", page.replace("\n", " "))
     # A sentence of the tables is no command.
     inline = [text for text in inline if GAP not in text]
     found = [shlex.split(part.replace("...", "")) for part in [*parts, *inline] if "fedrisk " in part]
     return [words[words.index("fedrisk") + 1 :] for words in found if "fedrisk" in words]
 
 
-@pytest.mark.parametrize("words", commands(), ids=lambda words: " ".join(words)[:70])
+@pytest.mark.parametrize("words", [*commands(), *commands(SERVING)], ids=lambda words: " ".join(words)[:70])
 def test_a_command_of_the_page_exists_with_its_options(words):
     command: click.Command = typer.main.get_command(app)
     rest = list(words)

@@ -154,7 +154,7 @@ class ModelStore:
             write_atomic(folder / name, content)
         if self.has(part.model):
             return self._read(part.model)
-        earlier = [p for p in self.parts() if p.name == part.name and p.kind == part.kind]
+        earlier = [p for p in self._whole() if p.name == part.name and p.kind == part.kind]
         kept = part.model_copy(update={"version": 1 + max((p.version for p in earlier), default=0)})
         write_atomic(folder / PART, kept.to_bytes())
         return kept
@@ -188,6 +188,12 @@ class ModelStore:
             yield
         finally:
             lock.__exit__(None, None, None)
+
+    def _whole(self) -> Iterator[ModelPart]:
+        """Parts that can be read: a damaged one of an earlier study must not lose what this one has paid for."""
+        for id in self.ids():
+            with contextlib.suppress(StoreError):
+                yield self._read(id)
 
     def _read(self, id: str) -> ModelPart:
         file = self.path / id / PART

@@ -39,7 +39,7 @@ def score(node: Node, request: Payload) -> Payload:
         raise ProtocolError("scores were asked for before anything was released; run the study again")
     stored = attempt.state.message("score")
     if stored is not None:
-        keep_part(attempt)
+        _leave_model(attempt)
         return unpack(stored)
     row_check.check_passed(attempt)
     partial, version = _partial(attempt, told_card(attempt))
@@ -61,9 +61,17 @@ def score(node: Node, request: Payload) -> Payload:
         answers[bank] = seal(attempt.key, attempt.peers[bank], context, [sums])
     answer = Payload({**charged.body, "further_spends": further}, answers)
     attempt.state.put_message("score", pack(answer))
-    # Not before: only what gives scores leaves a model. Where the disk is full now, the same request comes again.
-    keep_part(attempt)
+    # Not before: only what gives scores leaves a model.
+    _leave_model(attempt)
     return answer
+
+
+def _leave_model(attempt: Attempt) -> None:
+    """Keep this holder's part of the model; scores that were paid for are given also where that fails."""
+    try:
+        keep_part(attempt)
+    except Exception as error:
+        attempt.node.store.log_error(attempt.state.id, "model", error)
 
 
 def score_protection(study: Study, policy: Policy) -> str:

@@ -5,8 +5,10 @@ import contextlib
 import numpy as np
 import pytest
 
+from fedrisk.audit.usage import attempt_rows, usage_rows
 from fedrisk.clients.books import audit_books
 from fedrisk.errors import ConfigError, DataError, LaterError
+from fedrisk.report.words import word
 from fedrisk.secure.envelope import open_sealed, seal
 from fedrisk.secure.identity import EphemeralKey, IdentityKey
 from fedrisk.serving.asking import Asking
@@ -94,6 +96,10 @@ def test_both_sides_enter_the_same_question(parts):
         assert (entry.event, entry.rows, entry.digest) == ("score", 6, sums.digest)
     for name in world.names:
         assert audit_books(world.nodes[name]).entries == 1
+        (row,) = usage_rows(world.nodes[name].trail.entries())
+        assert (row.purpose, row.scores, row.mu) == ("credit_scoring", 6 * (name != "bank"), 0.0)
+        assert attempt_rows(world.nodes[name].trail.entries()) == []
+    assert word("kind", mine.kind) == "scores of a model that serves"
 
 
 def test_rows_that_somebody_refuses_have_no_sum(parts):

@@ -125,6 +125,15 @@ def test_a_lost_book_does_not_begin_anew_silently(book, tmp_path):
         Book.open(tmp_path / "serving", lambda: None)
 
 
+@pytest.mark.parametrize("content", [None, b"", b"x" * 32])
+def test_a_lost_or_another_key_does_not_begin_anew_silently(book, tmp_path, content):
+    book.close()
+    file = tmp_path / "serving" / "book.key"
+    file.unlink() if content is None else file.write_bytes(content)
+    with pytest.raises(StoreError, match=r"book\.key"):
+        Book.open(tmp_path / "serving", lambda: None)
+
+
 def test_a_damaged_book_is_an_error_of_the_store(book, tmp_path):
     book.close()
     (tmp_path / "serving" / "book.sqlite").write_bytes(b"rubbish" * 1000)

@@ -123,6 +123,26 @@ def test_sqlite_takes_its_index_too(tmp_path):
     assert "SEARCH" in plan and "by_id" in plan and "SCAN" not in plan
 
 
+def test_ids_that_no_database_takes_spoil_no_question(server, tmp_path):
+    frame = random_rows(6)
+    into(server, frame, "text", "'X' || g")
+    table = {"source": server, "query": QUERY}
+    data = opened(institution(tmp_path, table, {**DICTIONARY, "id_scheme": "opaque"}), tmp_path)
+    asked = [
+        "\ud800",
+        "a\0b",
+        "\x01",
+        "x" * 5000,
+        "' OR 1=1 --",
+        "%s %(a)s :ids",
+        "1E999999999",
+        frame["id"].iloc[0],
+    ]
+    got = data.rows(asked)
+    assert got.known.tolist() == [False] * 7 + [True] and got.malformed.tolist() == [True] * 3 + [False] * 5
+    data.close()
+
+
 def test_all_ids_of_a_question_are_one_query(tmp_path):
     frame = random_rows(6, 1000)
     data = opened(institution(tmp_path, sqlite(frame, tmp_path)), tmp_path)

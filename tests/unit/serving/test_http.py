@@ -114,7 +114,7 @@ def test_models_and_health(client: Client) -> None:
 @pytest.mark.parametrize("given", ["", f"Bearer {SECRET}", "Bearer", "Basic x", "Bearer é", "bearer  "])
 @pytest.mark.parametrize(("method", "path"), [("GET", "/v1/models"), ("POST", "/v1/scores")])
 def test_without_the_token_nothing_is_said(client: Client, given: str, method: str, path: str) -> None:
-    said = client.call(method, path, Authorization=given)
+    said = client.call(method, path, "{" if method == "POST" else None, Authorization=given)
     assert (said.status, said.body["code"]) == (401, "token")
     assert said.headers["www-authenticate"] == "Bearer"
     assert SECRET not in said.raw.decode()
@@ -270,7 +270,8 @@ def test_a_request_that_never_comes_to_its_end(client: Client, monkeypatch: pyte
     monkeypatch.setattr(http_guard, "SECONDS", 0.2)
     with socket.create_connection(("127.0.0.1", client.at.http or 0), timeout=20) as wire:
         head = (
-            f"POST /v1/scores HTTP/1.1\r\nHost: 127.0.0.1:{client.at.http}\r\nContent-Length: 100\r\n\r\n{{"
+            f"POST /v1/scores HTTP/1.1\r\nHost: 127.0.0.1:{client.at.http}\r\nContent-Length: 100\r\n"
+            f"Authorization: Bearer {client.token}\r\n\r\n{{"
         )
         wire.sendall(head.encode())
         assert b" 408 " in wire.recv(100)

@@ -92,6 +92,13 @@ def test_a_damaged_part_is_named_with_its_remedy(store, content):
         store.parts()
 
 
+def test_a_damaged_model_does_not_stand_in_the_way_of_a_new_one(store):
+    store.put(part())
+    (store.path / ("ab" * 8) / "part.json").write_bytes(b"rubbish")
+    assert store.put(part("cd" * 8)).version == 1
+    assert store.part("cd" * 8).model == "cd" * 8
+
+
 def test_a_part_in_the_wrong_place_is_no_part(store):
     store.put(part())
     (store.path / ("ab" * 8)).rename(store.path / ("cd" * 8))
