@@ -55,7 +55,7 @@ _TABLES = (
         asker text not null, what text not null, period text not null, number integer not null, time integer not null,
         primary key (asker, what, period)) strict, without rowid""",
     """create table if not exists consent (
-        digest text not null, question text not null, time integer not null,
+        digest text not null, question text not null, number integer not null, time integer not null,
         primary key (digest, question)) strict, without rowid""",
     """create table if not exists scored (
         asker text not null, enterprise blob not null, day integer not null, number integer not null,
@@ -63,6 +63,9 @@ _TABLES = (
     "create index if not exists question_time on question (time)",
     "create index if not exists scored_day on scored (day)",
 )
+
+ANEW: Final = 3
+"""Questions that one use of a consent is for, within a day: one that came to nothing, and two in its place."""
 
 _TOGETHER = 500
 """Enterprises of one query."""
@@ -209,18 +212,26 @@ class Page:
         )
 
     def may_use(self, digest: str, uses: int, question: str) -> bool:
-        """Whether a consent may be used in a question: in fewer than ``uses`` other ones so far; 0 counts nothing."""
+        """Whether a consent may be used for a question: for fewer than ``uses`` other ones so far; 0 counts nothing.
+
+        question: the first of those that came to nothing and are asked anew. One that lost a member on its way cost the
+        bank nothing but is a use at those who answered: they answer it `ANEW` times in all within a day.
+        """
         if not uses:
             return True
-        row = self._connection.execute(
-            "select count(*) from consent where digest = ? and question != ?", (digest, question)
+        before = self._connection.execute(
+            "select number, time from consent where digest = ? and question = ?", (digest, question)
         ).fetchone()
+        if before is not None:
+            return bool(before[0] < ANEW and abs(self.now - before[1]) < DAY)
+        row = self._connection.execute("select count(*) from consent where digest = ?", (digest,)).fetchone()
         return int(row[0]) < uses
 
     def use(self, digests: Sequence[str], question: str) -> None:
-        """Consents were used in a question; several rows of one question use one consent once."""
+        """Consents were used for a question; several rows of one question use one consent once."""
         self._connection.executemany(
-            "insert or ignore into consent values (?, ?, ?)", [(d, question, self.now) for d in digests]
+            "insert into consent values (?, ?, 1, ?) on conflict do update set number = number + 1",
+            [(d, question, self.now) for d in dict.fromkeys(digests)],
         )
 
     def scored(self, asker: str, enterprises: Sequence[bytes]) -> list[int]:

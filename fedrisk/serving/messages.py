@@ -42,6 +42,8 @@ class Asked(BaseModel):
         ids: of enterprises, as the bank writes them.
         row_of: the row of each id, rising from 0, where a row is a sum over several; empty where each id is a row.
         consents: by id; empty texts where there is none.
+        repeats: id of a question of the same model that came to nothing because a member failed, and in whose place
+            this one is; the first of them. Members that answered it count a consent once for both (serving/book).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,6 +61,7 @@ class Asked(BaseModel):
     ids: Annotated[tuple[Id, ...], Field(min_length=1, max_length=MOST_ROWS)]
     row_of: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=MOST_ROWS)] = ()
     consents: Annotated[tuple[Consent, ...], Field(max_length=MOST_ROWS)]
+    repeats: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{32})?$")] = ""
 
     @model_validator(mode="after")
     def _fits(self) -> "Asked":
@@ -73,6 +76,11 @@ class Asked(BaseModel):
     def rows(self) -> int:
         """How many rows the answers have."""
         return self.row_of[-1] + 1 if self.row_of else len(self.ids)
+
+    @property
+    def root(self) -> str:
+        """The first of the questions in whose place this one is: its own id where it is in nobody's."""
+        return self.repeats or self.id
 
     def to_bytes(self) -> bytes:
         """JSON with sorted keys, UTF-8."""
@@ -114,10 +122,10 @@ class Answered:
     refused: Mapping[int, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
-        """Head as JSON after its length, the columns' little-endian numbers in the order of their names, and a byte a row.
+        """Head as JSON after its length, the columns' little-endian numbers in the order of their names, a byte a row.
 
-        The byte says why a row is refused, 0 where it is not: the hub sees sizes, and answers to questions of one length
-        have one size, whatever was refused and by which code.
+        The byte says why a row is refused, 0 where it is not: the hub sees sizes, and answers to questions of one
+        length have one size, whatever was refused and by which code.
         """
         names = sorted(self.columns)
         rows = len(self.columns[names[0]]) if names else 0
