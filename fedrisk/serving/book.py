@@ -14,7 +14,8 @@ the system names no start, each commit is synchronised. Counts of the last momen
 trail, which is synchronised with each entry, has them.
 
 Enterprises are kept as HMAC-SHA256 (RFC 2104) under a random key beside the book, for 31 days; questions and answers
-for a day: they are refused as old after minutes, so an id that is deleted cannot come again.
+for a day: they are refused as old after minutes, so an id that is deleted cannot come again. A clock that ran ahead for
+a while and was put back would break that, so the book knows how far it has deleted: :meth:`Book.forgot`.
 """
 
 import contextlib
@@ -40,6 +41,9 @@ SCORE_DAYS: Final = 30
 
 KEPT_PERIODS: Final = 400 * DAY
 """Seconds for which counts of days and months are kept."""
+
+MARGIN: Final = 600
+"""Seconds by which a question may be answered after it was made, and some more."""
 
 WAIT: Final = 20.0
 """Seconds to wait for another process that writes."""
@@ -140,6 +144,17 @@ class Book:
             row = self._connection.execute(_KEPT, (id,)).fetchone()
             return None if row is None else Kept(row[0], row[1], "" if id in self._marks else row[2])
 
+    def forgot(self, made: int) -> bool:
+        """Whether a question that was made then may have been answered and deleted: the clock was put back since."""
+        with self._lock, _guarded(self._folder):
+            row = self._connection.execute("select value from state where name = 'deleted'").fetchone()
+            return row is not None and made <= int(row[0]) + MARGIN
+
+    def begin_anew(self) -> None:
+        """What was deleted cannot come again: the keys under which it was masked are gone."""
+        with self._lock, _guarded(self._folder):
+            self._connection.execute("delete from state where name = 'deleted'")
+
     @contextlib.contextmanager
     def question(self, now: float, consent_days: int = 366) -> Iterator["Page"]:
         """One transaction: all that is done with the page is committed at its end, or nothing where that fails.
@@ -174,6 +189,9 @@ class Book:
         self._swept = now
         c = self._connection
         c.execute("delete from question where time < ?", (now - DAY,))
+        far = c.execute("select value from state where name = 'deleted'").fetchone()
+        far = max(now - DAY, int(far[0])) if far is not None else now - DAY
+        c.execute("insert or replace into state values ('deleted', ?)", (str(far),))
         c.execute("delete from scored where day < ?", (now // DAY - SCORE_DAYS,))
         c.execute("delete from counted where time < ?", (now - KEPT_PERIODS,))
         # Never sooner than after a year: a policy may be short for a while.
