@@ -73,7 +73,8 @@ def model_show(institution: InstitutionFile, model: Model, as_json: AsJson = Fal
     part = node.store.models.part(model)
     state = node.store.models.state(part.model)
     against = [] if state.serves else registry.broken(node, part, follows=_follows(node, part))
-    content = about(node, part, state, against) | {"by_form": registry.told_by_form(part)}
+    by_form = [*registry.told_by_form(part), *registry.told_beside(node, part)]
+    content = about(node, part, state, against) | {"by_form": by_form}
     if as_json:
         tell_json(content)
         return

@@ -229,6 +229,25 @@ def told_by_form(part: ModelPart) -> list[str]:
     ]
 
 
+def told_beside(node: Node, part: ModelPart) -> list[str]:
+    """Models of other holders that serve the same bank: a person decides, and no rule.
+
+    Scores of both are two equations. Where points are alike, as in a card that was made for it, their difference is the
+    points of the holders by which they differ, and the holder that is in one model alone sees nothing of the other.
+    """
+    store, out = node.store.models, []
+    for other in store.parts():
+        shared = set(part.banks) & set(other.banks) - {node.name}
+        apart = set(part.holders) ^ set(other.holders)
+        alike = other.kind == part.kind == "scorecard" and other.model != part.model
+        if alike and shared and apart and store.state(other.model).serves:
+            out.append(
+                f"model {other.model} serves {', '.join(sorted(shared))} too and differs by "
+                f"{', '.join(sorted(apart))}: the difference of both scores may be the points of those alone"
+            )
+    return out
+
+
 def refused_before(node: Node, part: ModelPart) -> bool:
     """Whether a person refused the last model of this name that anybody decided on: a person goes on, and no rule."""
     store, last = node.store.models, ("", "")
@@ -248,7 +267,7 @@ def _by_rule(node: Node, part: ModelPart) -> bool:
         return False
     if node.institution.policy.serving.approve != RULE or node.store.models.state(part.model).changes:
         return False
-    against = [*told_by_form(part), *broken(node, part, follows=None)]
+    against = [*told_by_form(part), *told_beside(node, part), *broken(node, part, follows=None)]
     return not refused_before(node, part) and not against
 
 

@@ -173,6 +173,22 @@ def test_an_old_version_counts_as_one_more(institution):
         registry.approve(node, "cd", who="A", follows=own)
 
 
+def test_no_rule_approves_a_model_of_other_holders_beside_one_that_serves_the_bank(institution):
+    """The same card without one holder: both scores together are that holder's points."""
+    node = institution(serving='approve = "own_parts"\nmodels = 2')
+    put(node)
+    assert registry.served(node, MODEL, "bank").model == MODEL
+    other = part_of(
+        "tax", ("tax", "power", "court"), ("bank",), model="ef" * 8, made=datetime.now(UTC).date()
+    )
+    registry.candidate(node, other)
+    assert node.store.models.state(other.model).name == "candidate"
+    (why,) = registry.told_beside(node, other)
+    assert "differs by court" in why and MODEL in why
+    registry.retire(node, MODEL, who="A. Officer")
+    assert registry.told_beside(node, other) == []
+
+
 def test_own_parts_are_approved_by_rule_once_and_not_where_a_check_fails(institution):
     node = institution(serving='approve = "own_parts"\nmodels = 1')
     put(node)
