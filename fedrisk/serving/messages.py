@@ -6,6 +6,7 @@ ids, keys or members mask differently, and their sum is random numbers.
 
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
@@ -44,6 +45,8 @@ class Asked(BaseModel):
         consents: by id; empty texts where there is none.
         repeats: id of a question of the same model that came to nothing because a member failed, and in whose place
             this one is; the first of them. Members that answered it count a consent once for both (serving/book).
+        salt: 128 bits that the bank draws and the hub never sees: trails hold the question's digest, and whoever knows
+            the rest of it, as the hub does, could try out ids.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,6 +65,7 @@ class Asked(BaseModel):
     row_of: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=MOST_ROWS)] = ()
     consents: Annotated[tuple[Consent, ...], Field(max_length=MOST_ROWS)]
     repeats: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{32})?$")] = ""
+    salt: Hex32 = Field(default_factory=lambda: secrets.token_hex(16))
 
     @model_validator(mode="after")
     def _fits(self) -> "Asked":

@@ -1,6 +1,7 @@
 """The rows of one question at a holder: which are refused and why, what is counted of the others, and their numbers."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,12 +10,15 @@ from fedrisk.alignment.ids import normalise
 from fedrisk.errors import ConfigError
 from fedrisk.institution import Institution
 from fedrisk.models.model_part import ModelPart
-from fedrisk.serving.book import Page
+from fedrisk.serving.book import Page, day_of
 from fedrisk.serving.consent import Checked, Consents
 from fedrisk.serving.current import CurrentData
 from fedrisk.serving.kinds import Kind
 from fedrisk.serving.messages import Asked
 from fedrisk.serving.opening import Refused
+
+MOST_REFUSED: Final = 20_000
+"""Rows that may be refused to a bank in a day (UTC) before all its questions are, or as many as it gets scores."""
 
 
 class Rows:
@@ -96,6 +100,7 @@ class Rows:
                 if number >= self._policy.serving.per_enterprise:
                     self._codes[k] = "enterprise_quota"
         places = self._allowed()
+        self._count_refused(page, now, len(asked.ids) - len(places))
         if not places:
             return
         for limit in kind.limits(asked, part, self._policy, now):
@@ -108,6 +113,15 @@ class Rows:
         page.use([self._checked[k].digest for k in places if self._checked[k].uses], use)
         if kind.scores:
             page.score(asked.asker, [enterprises[k] for k in places])
+
+    def _count_refused(self, page: Page, now: float, number: int) -> None:
+        """Refused rows cost quota of no other kind, and each is kept and entered: a bank gets so many a day."""
+        asker, day = self._asked.asker, day_of(now)
+        if not number:
+            return
+        if page.counted(asker, "refused", day) + number > max(MOST_REFUSED, self._policy.serving.per_day):
+            raise Refused("quota", f"{asker} asks for too much that is refused in {day}")
+        page.count(asker, "refused", day, number)
 
     def _allowed(self) -> list[int]:
         """Places of ids in rows none of whose ids is refused."""

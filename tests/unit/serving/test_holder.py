@@ -48,6 +48,7 @@ class Bank:
             "epoch": epoch,
             "purpose": "credit_scoring",
             "ids": IDS[:3],
+            "salt": "0" * 32,
         } | changes
         said.setdefault("consents", ("",) * len(said["ids"]))
         if "keys" not in said:
@@ -157,6 +158,32 @@ def test_the_size_of_an_answer_tells_nothing_of_its_rows(bank, world):
         bank.relay.holders[to].book._connection.execute("delete from question")
     assert codes == {"consent_form", "consent_missing", ""}
     assert len(sizes) == 1
+
+
+def test_questions_that_are_refused_row_by_row_have_a_quota_too(bank, world, monkeypatch):
+    """Each is kept for a day and entered: without one a bank could fill a holder's disk."""
+    monkeypatch.setattr("fedrisk.serving.rows.MOST_REFUSED", 5)
+    world.write("tax", (0.0, 1.0), consent='"reference"', per_day="5")
+    codes = []
+    for k in range(3):
+        asked = bank.asked(id=f"{k:032x}")
+        context = question_context(MODEL, EPOCH, asked.id, "bank", "tax")
+        envelope = bank.sealed(asked.to_bytes(), context=context)
+        codes.append(bank.ask(asked, id=asked.id, envelope=envelope).code)
+    assert codes == ["", "quota", "quota"]
+    assert (counted(bank, "refused"), counted(bank)) == (3, 0)
+    assert bank.tax.book.kept(f"{1:032x}") is None
+
+
+def test_digests_in_trails_are_of_bytes_that_the_hub_cannot_guess(bank):
+    """All of a question but its ids may be known: two of the same words have other digests."""
+    content = bank.asked().model_dump(exclude={"salt"})
+    one, other = Asked(**content), Asked(**content)
+    assert one.model_copy(update={"salt": other.salt}) == other
+    assert digest_of(one.to_bytes()) != digest_of(other.to_bytes())
+    bare = one.to_bytes().replace(f',"salt":"{one.salt}"'.encode(), b"")
+    assert b"salt" not in bare
+    assert bank.ask(envelope=bank.sealed(bare)) == Reply("form")
 
 
 def test_other_content_under_the_same_id_is_refused(bank, world):
