@@ -24,9 +24,6 @@ from fedrisk.serving.score_forms import ScoreAnswer, ScoreRequest, ServiceError
 
 FILE: Final = "answers.sqlite"
 
-ANEW: Final = ("old", "keys", "repeated", "envelope")
-"""Codes after which a question that was kept is not sent again."""
-
 QUESTION_SECONDS: Final = 86400.0
 """Seconds after which a question is deleted; members forget it then too (serving/book)."""
 
@@ -121,7 +118,7 @@ class AnswerStore:
                     "INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?)",
                     (key, digest_of(request), now, final, body),
                 )
-                if final or codes & set(ANEW):
+                if final:
                     self._db.execute("DELETE FROM questions WHERE key = ?", (key,))
             if not request.screening:
                 self._put_scores(request, key, answers, now)

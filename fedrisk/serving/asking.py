@@ -10,6 +10,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -29,6 +30,9 @@ from fedrisk.serving.sums import Sums, added
 
 AGAIN: Final = ("away", "late", "later")
 """Codes after which the same question is sent again."""
+
+STALE: Final = ("old", "keys", "repeated", "envelope")
+"""Codes after which a question that was kept is asked anew, in place of the one that came to nothing."""
 
 PAUSES: Final = (0.05, 0.6)
 """Shortest and longest seconds between two tries."""
@@ -63,13 +67,15 @@ class Asking:
         seconds: float = 10.0,
         kept: bytes | None = None,
         keep: Callable[[bytes], None] = _kept_nowhere,
+        repeats: str = "",
     ) -> Sums:
         """Sums over all members of a model for each row, or codes.
 
         part: the bank's own part. consents: one for each id. row_of: the row of each id where a row is a sum over
         several. seconds: after which there is no further try. keep: called with the bytes of a question before it goes
         out. kept: such bytes, to be sent once more where they ask the same; members that answered them before give
-        the answer that they gave, and count nothing again.
+        the answer that they gave, and count nothing again. repeats: id of a question that came to nothing, in whose
+        place this one is (`Sums.root`).
 
         Raises:
             LaterError: the relay cannot be reached.
@@ -87,14 +93,39 @@ class Asking:
             "row_of": tuple(row_of),
             "consents": tuple(consents if consents is not None else [""] * len(ids)),
         }
+        gone: list[bytes] = [] if kept is None else [kept]
+
+        def keep_it(raw: bytes) -> None:
+            keep(raw)
+            gone.append(raw)
+
         sums = None if kept is None else self._again(part, said, end, kept)
-        if sums is None:
-            sums = self._once(part, said, end, keep, {})
-        if kept is None and {"keys", "envelope"} & set(sums.failed.values()) and time.monotonic() < end:
-            # A member may have made a new key since: all keys are asked for again.
-            found = self.peers.of(part.answering(self.node.name), epoch_of(self.clock()))
-            sums = self._once(part, said, end, keep, {name: key.public for name, key in found.items()})
-        return sums
+        if sums is None or (kept is not None and set(STALE) & set(sums.failed.values())):
+            sums = self._once(part, said, end, keep_it, repeats or _root_of(gone))
+        if {"keys", "envelope"} & set(sums.failed.values()) and time.monotonic() < end:
+            sums = self._renewed(part, said, end, keep_it, gone)
+        return replace(sums, root=_root_of(gone) or sums.id)
+
+    def _renewed(
+        self,
+        part: ModelPart,
+        said: Mapping[str, Any],
+        end: float,
+        keep: Callable[[bytes], None],
+        gone: Sequence[bytes],
+    ) -> Sums:
+        """The last question once more, after all keys were asked for again: a member may have made a new one.
+
+        Where none did, the very same bytes go: a relay that only says so has nobody count anything twice.
+        """
+        before = Asked.from_bytes(gone[-1])
+        stale = {name: bytes.fromhex(key) for name, key in before.keys.items()}
+        found = self.peers.of(part.answering(self.node.name), before.epoch, other_than=stale)
+        if {name: key.public for name, key in found.items()} == stale:
+            sums = self._again(part, said, end, gone[-1])
+            if sums is not None:
+                return sums
+        return self._once(part, said, end, keep, before.root)
 
     def _again(self, part: ModelPart, said: Mapping[str, Any], end: float, kept: bytes) -> Sums | None:
         """A question that went out before; None where it is another one, or of an epoch that is over."""
@@ -103,7 +134,7 @@ class Asking:
             own = self.keys.own(asked.epoch)
             same = all(getattr(asked, name) == value for name, value in said.items())
             if same and set(asked.keys) == set(part.answering(self.node.name)):
-                peers, failed = self._peers(part, asked.epoch, end, {})
+                peers, failed = self._peers(part, asked.epoch, end)
                 if failed:
                     return Sums(asked.id, failed=failed)
                 if {name: key.public.hex() for name, key in peers.items()} == asked.keys:
@@ -116,18 +147,18 @@ class Asking:
         said: Mapping[str, Any],
         end: float,
         keep: Callable[[bytes], None],
-        stale: Mapping[str, bytes],
+        repeats: str,
     ) -> Sums:
         """One question, under the keys of now."""
         now = self.clock()
         epoch, id = epoch_of(now), secrets.token_hex(16)
         own = self.keys.own(epoch)
-        peers, failed = self._peers(part, epoch, end, stale)
+        peers, failed = self._peers(part, epoch, end)
         if failed:
             return Sums(id, failed=failed)
         keys = {name: peer.public.hex() for name, peer in peers.items()}
         try:
-            asked = Asked(id=id, made=int(now), epoch=epoch, keys=keys, **said)
+            asked = Asked(id=id, made=int(now), epoch=epoch, keys=keys, repeats=repeats, **said)
         except ValidationError:
             raise DataError(
                 "a question about scores has at most 1,000 ids of at most 64 letters, a consent for each, and rows "
@@ -159,16 +190,14 @@ class Asking:
             return Sums(asked.id, failed=failed, digest=digest_of(raw))
         return self._added(part, asked, digest_of(raw), peers, replies)
 
-    def _peers(
-        self, part: ModelPart, epoch: str, end: float, stale: Mapping[str, bytes]
-    ) -> tuple[dict[str, SignedKey], dict[str, str]]:
+    def _peers(self, part: ModelPart, epoch: str, end: float) -> tuple[dict[str, SignedKey], dict[str, str]]:
         """Keys of all holders, or a code for each that has none."""
         found: dict[str, SignedKey] = {}
         unreached: LaterError | None = None
         members = part.answering(self.node.name)
         for pause in _pauses(end):
             try:
-                found, unreached = self.peers.of(members, epoch, other_than=stale), None
+                found, unreached = self.peers.of(members, epoch), None
             except LaterError as error:
                 unreached = error
             if set(found) == set(members):
@@ -260,6 +289,13 @@ class Asking:
                 "rows": rows,
             }
         )
+
+
+def _root_of(gone: Sequence[bytes]) -> str:
+    """The first of the questions that went out, by the last of them; empty where there is none, or it is damaged."""
+    with contextlib.suppress(ProtocolError):
+        return Asked.from_bytes(gone[-1]).root if gone else ""
+    return ""
 
 
 def _pauses(end: float) -> Any:

@@ -220,6 +220,8 @@ class BankService:
             keep, more = together.keep, dict[str, Any]()
             if keep is not None:
                 more["keep"] = lambda raw: keep(raw, 0)
+            if together.repeats:
+                more["repeats"] = together.repeats
             sums: Sums = asking.ask(part, together.ids, consents=together.consents, **how, **more)
             return sums
 
@@ -227,13 +229,14 @@ class BankService:
         ids, consents = tuple(request.ids[k] for k in rows), tuple(given[k] for k in rows)
         if key is None:
             return self._gather.ask((part.model, purpose, product, screening), Rows(ids, consents), ask)
-        kept = self._answers.question(key, part.model)
-        if kept is not None and (sums := _asked_again(asking, part, kept, ids, how)) is not None:
-            return sums
 
         def keep(raw: bytes, place: int) -> None:
             self._answers.keep_question(key, part.model, raw, place)
 
+        kept = self._answers.question(key, part.model)
+        if kept is not None:
+            sums, repeats = _asked_again(asking, part, kept, ids, how)
+            return ask(Rows(ids, consents, keep, repeats)) if sums is None else sums
         return self._gather.ask((part.model, purpose, product, screening), Rows(ids, consents, keep), ask)
 
     def _own(self, setting: "_Setting", request: ScoreRequest, model: CardModel) -> OwnRows:
@@ -302,9 +305,12 @@ class _Anew(Exception):
 
 def _asked_again(
     asking: Asks, part: ModelPart, kept: tuple[bytes, int], ids: Sequence[str], how: Mapping[str, Any]
-) -> Sums | None:
-    """The rows' part of a question that went out before; None where it is about others, or its keys are gone."""
-    raw, place = kept
+) -> tuple[Sums | None, str]:
+    """The rows' part of a question that went out before, and the first question in whose place that one was.
+
+    None where it is about others, is too old for a member that has not answered it, or its keys are gone.
+    """
+    (raw, place), root = kept, ""
 
     def anew(_: bytes) -> None:
         # Other requests' rows were in it; those are not to be asked about once more.
@@ -313,9 +319,10 @@ def _asked_again(
     with contextlib.suppress(_Anew, ProtocolError):
         asked = Asked.from_bytes(raw)
         if asked.ids[place : place + len(ids)] == tuple(ids):
+            root = asked.root
             sums = asking.ask(part, asked.ids, consents=asked.consents, **how, kept=raw, keep=anew)
-            return part_of(sums, place, place + len(ids))
-    return None
+            return part_of(sums, place, place + len(ids)), root
+    return None, root
 
 
 def _only(request: ScoreRequest, rows: Sequence[int]) -> ScoreRequest:

@@ -41,9 +41,6 @@ PATIENCE: Final = 90.0
 PASSING: Final = ("away", "late", "later", "keys")
 """Codes of members after which they are asked again."""
 
-STALE: Final = ("old", "keys", "repeated")
-"""Codes after which a question that was kept is made anew: it was kept for too long."""
-
 HERE: Final = ("hub", "own_table")
 """Codes of the bank's own node that would be those of all rows, and pass."""
 
@@ -139,15 +136,11 @@ class KeptAsking:
                 sums, failed = None, {}
             if sums is not None and not failed:
                 return sums
-            stale = set(failed.values()) & set(STALE)
-            if kept is not None and stale:
-                kept = None
-                continue
             if set(failed.values()) - set(PASSING):
                 raise Halt(_for_good(failed))
             if time.monotonic() >= end or self._stop.wait(pause):
                 raise Halt(LaterError(of_members(failed) if failed else of_code("hub")))
-            kept = None if stale else self._folder.question(self.number)
+            kept = self._folder.question(self.number)
             pause = min(2 * pause, 10.0)
 
     def _keep(self, raw: bytes) -> None:

@@ -14,7 +14,8 @@ the system names no start, each commit is synchronised. Counts of the last momen
 trail, which is synchronised with each entry, has them.
 
 Enterprises are kept as HMAC-SHA256 (RFC 2104) under a random key beside the book, for 31 days; questions and answers
-for a day: they are refused as old after minutes, so an id that is deleted cannot come again.
+for a day: they are refused as old after minutes, so an id that is deleted cannot come again. A clock that ran ahead for
+a while and was put back would break that, so the book knows how far it has deleted: :meth:`Book.forgot`.
 """
 
 import contextlib
@@ -41,6 +42,9 @@ SCORE_DAYS: Final = 30
 KEPT_PERIODS: Final = 400 * DAY
 """Seconds for which counts of days and months are kept."""
 
+MARGIN: Final = 600
+"""Seconds by which a question may be answered after it was made, and some more."""
+
 WAIT: Final = 20.0
 """Seconds to wait for another process that writes."""
 
@@ -55,7 +59,7 @@ _TABLES = (
         asker text not null, what text not null, period text not null, number integer not null, time integer not null,
         primary key (asker, what, period)) strict, without rowid""",
     """create table if not exists consent (
-        digest text not null, question text not null, time integer not null,
+        digest text not null, question text not null, number integer not null, time integer not null,
         primary key (digest, question)) strict, without rowid""",
     """create table if not exists scored (
         asker text not null, enterprise blob not null, day integer not null, number integer not null,
@@ -63,6 +67,9 @@ _TABLES = (
     "create index if not exists question_time on question (time)",
     "create index if not exists scored_day on scored (day)",
 )
+
+ANEW: Final = 3
+"""Questions that one use of a consent is for, within a day: one that came to nothing, and two in its place."""
 
 _TOGETHER = 500
 """Enterprises of one query."""
@@ -137,6 +144,17 @@ class Book:
             row = self._connection.execute(_KEPT, (id,)).fetchone()
             return None if row is None else Kept(row[0], row[1], "" if id in self._marks else row[2])
 
+    def forgot(self, made: int) -> bool:
+        """Whether a question that was made then may have been answered and deleted: the clock was put back since."""
+        with self._lock, _guarded(self._folder):
+            row = self._connection.execute("select value from state where name = 'deleted'").fetchone()
+            return row is not None and made <= int(row[0]) + MARGIN
+
+    def begin_anew(self) -> None:
+        """What was deleted cannot come again: the keys under which it was masked are gone."""
+        with self._lock, _guarded(self._folder):
+            self._connection.execute("delete from state where name = 'deleted'")
+
     @contextlib.contextmanager
     def question(self, now: float, consent_days: int = 366) -> Iterator["Page"]:
         """One transaction: all that is done with the page is committed at its end, or nothing where that fails.
@@ -171,6 +189,9 @@ class Book:
         self._swept = now
         c = self._connection
         c.execute("delete from question where time < ?", (now - DAY,))
+        far = c.execute("select value from state where name = 'deleted'").fetchone()
+        far = max(now - DAY, int(far[0])) if far is not None else now - DAY
+        c.execute("insert or replace into state values ('deleted', ?)", (str(far),))
         c.execute("delete from scored where day < ?", (now // DAY - SCORE_DAYS,))
         c.execute("delete from counted where time < ?", (now - KEPT_PERIODS,))
         # Never sooner than after a year: a policy may be short for a while.
@@ -209,18 +230,26 @@ class Page:
         )
 
     def may_use(self, digest: str, uses: int, question: str) -> bool:
-        """Whether a consent may be used in a question: in fewer than ``uses`` other ones so far; 0 counts nothing."""
+        """Whether a consent may be used for a question: for fewer than ``uses`` other ones so far; 0 counts nothing.
+
+        question: the first of those that came to nothing and are asked anew. One that lost a member on its way cost the
+        bank nothing but is a use at those who answered: they answer it `ANEW` times in all within a day.
+        """
         if not uses:
             return True
-        row = self._connection.execute(
-            "select count(*) from consent where digest = ? and question != ?", (digest, question)
+        before = self._connection.execute(
+            "select number, time from consent where digest = ? and question = ?", (digest, question)
         ).fetchone()
+        if before is not None:
+            return bool(before[0] < ANEW and abs(self.now - before[1]) < DAY)
+        row = self._connection.execute("select count(*) from consent where digest = ?", (digest,)).fetchone()
         return int(row[0]) < uses
 
     def use(self, digests: Sequence[str], question: str) -> None:
-        """Consents were used in a question; several rows of one question use one consent once."""
+        """Consents were used for a question; several rows of one question use one consent once."""
         self._connection.executemany(
-            "insert or ignore into consent values (?, ?, ?)", [(d, question, self.now) for d in digests]
+            "insert into consent values (?, ?, 1, ?) on conflict do update set number = number + 1",
+            [(d, question, self.now) for d in dict.fromkeys(digests)],
         )
 
     def scored(self, asker: str, enterprises: Sequence[bytes]) -> list[int]:

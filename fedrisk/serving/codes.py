@@ -42,7 +42,7 @@ ROWS: Final = (
     "consent_used",  # used in other questions as often as it allows
     "enterprise_quota",  # this enterprise was asked about too often
 )
-"""Codes of one row."""
+"""Codes of one row; their places are what answers hold (serving/messages): new ones come last."""
 
 OWN: Final = (
     "hub",  # the hub cannot be reached

@@ -31,11 +31,15 @@ Keep = Callable[[bytes, int], None]
 
 @dataclass(frozen=True)
 class Rows:
-    """What a request asks: ids and their consents; keep: what the request does with the question that it goes into."""
+    """What a request asks: ids and their consents; keep: what the request does with the question that it goes into.
+
+    repeats: id of a question that came to nothing, in whose place this one is.
+    """
 
     ids: tuple[str, ...]
     consents: tuple[str, ...]
     keep: Keep | None = None
+    repeats: str = ""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -65,7 +69,7 @@ class Gatherer:
         if mine.error is not None:
             raise mine.error
         if mine.in_company and any(code in ALONE for code in mine.sums.failed.values()):
-            return ask(rows)
+            return ask(replace(rows, repeats=mine.sums.root))
         return mine.sums
 
 

@@ -130,6 +130,7 @@ class Holder:
             if kept is None:
                 # One that was answered may come again after any time; what was deleted may not.
                 self._opening.check_age(question)
+                self._check_masks(question)
                 self._check_rules(setting, question)
                 kept, seen.refused = self._decide(setting, question)
             if kept.digest != question.digest:
@@ -164,6 +165,19 @@ class Holder:
         if before is not None:
             before.data.close()
         return data
+
+    def _check_masks(self, question: Question) -> None:
+        """Refused where its masks may have covered other numbers before: its answer may have been deleted.
+
+        That is so where the clock ran ahead, old answers were deleted, and the clock was put back. A new key is made.
+        """
+        if self.book.forgot(question.asked.made):
+            self.keys.drop()
+            self.book.begin_anew()
+        if self.keys.own(question.asked.epoch).public != question.own.public:
+            raise Refused(
+                "keys", "the clock was put back or keys were deleted; questions under old keys are over"
+            )
 
     def _check_rules(self, setting: _Setting, question: Question) -> None:
         """Refused unless the institution answers this model, to this bank, for this purpose, today."""

@@ -73,7 +73,7 @@ class ServingKeys:
 
     def __init__(self, store: NodeStore, name: str, *, clock: Callable[[], float] = time.time) -> None:
         self.store, self.name, self.clock = store, name, clock
-        self._kept: dict[str, EphemeralKey] = {}
+        self._kept: dict[str, tuple[tuple[int, ...], EphemeralKey]] = {}
         self._signed: tuple[str, bytes, SignedKey] | None = None
         self._lock = threading.Lock()
         self._begun = False
@@ -104,15 +104,19 @@ class ServingKeys:
         with self._lock:
             if allowed != self._allowed:
                 self._forget(allowed)
-            if epoch not in self._kept:
-                self._kept[epoch] = self._load(epoch)
-            return self._kept[epoch]
+            file = self.folder / f"{epoch}.key"
+            kept = self._kept.get(epoch)
+            # One that was deleted, by hand or by another process, is used no more.
+            if kept is None or kept[0] != mark_of(file):
+                key = self._load(epoch)
+                self._kept[epoch] = kept = (mark_of(file), key)
+            return kept[1]
 
     def signed(self, epoch: str) -> SignedKey:
         """The public half, signed by the institution's present identity; errors as :meth:`own`."""
         own, identity = self.own(epoch), self.store.identity
         found = self._signed
-        if found is None or found[:2] != (epoch, identity.public):
+        if found is None or (found[0], found[1], found[2].public) != (epoch, identity.public, own.public):
             found = self._signed = (epoch, identity.public, own.signed(identity))
         return found[2]
 

@@ -1,18 +1,20 @@
 """What an institution looks at before it takes part in a measure: its policy, its columns, and what sums tell together.
 
-Two sums over the same columns and different institutions are two equations: their difference is the sum of those by
-which they differ. So an institution takes part in no second measure whose members differ from the first's by fewer
-than it wants behind a sum. It checks that for the institutions that are in both; one that is in the second alone is
-protected by those that are in both, since a measure that one member did not approve answers nobody.
+Two sums that share a column and are not the same sum are two equations. Over other institutions their difference is
+the figure of those by which they differ; with another weight, range, mean or freshness of one institution it is that
+one's alone; and several of them, each far from the other, may leave a single figure together. So an institution takes
+part in measures of one column only where they are one sum: the same institutions and columns, taken alike. Then any two
+measures of willing members have everything in common or nothing, and no combination of them tells more than each.
 """
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from typing import Any
 
 from fedrisk.data.dictionary import Dictionary
 from fedrisk.models.model_part import ModelPart
 from fedrisk.privacy.serving_policy import MeasureRule, ServingPolicy
-from fedrisk.serving.measures import Measure, measure_of
+from fedrisk.serving.measures import LENDING, Measure, measure_of
 
 
 def rule_of(policy: ServingPolicy, name: str, bank: str) -> MeasureRule | None:
@@ -46,7 +48,7 @@ def broken_rules(
     for term in measure.terms_of(me):
         broken += _column(dictionary, term.column, numbers_only=measure.kind == "index")
     for other in others:
-        broken += _difference(policy, measure, measure_of(other), me)
+        broken += _difference(measure, measure_of(other), me)
     return broken
 
 
@@ -83,19 +85,33 @@ def _column(dictionary: Dictionary | None, name: str, *, numbers_only: bool) -> 
     return []
 
 
-def _difference(policy: ServingPolicy, measure: Measure, other: Measure, me: str) -> list[str]:
-    """Whether somebody's number would follow from both sums."""
-    mine = {t.column for t in measure.terms_of(me)} & {t.column for t in other.terms_of(me)}
-    banks = [b for b in measure.banks if b != me]
-    if measure.id == other.id or not mine or not banks:
+def _difference(measure: Measure, other: Measure, me: str) -> list[str]:
+    """Whether both sums together tell more than each: they share a column of this institution's, and differ."""
+    shared = {t.column for t in measure.terms_of(me)} & {t.column for t in other.terms_of(me)}
+    if measure.id == other.id or not shared or all(b == me for b in measure.banks):
         return []
-    rules = [rule_of(policy, measure.name, b) for b in banks]
-    least = max((r.least_members for r in rules if r is not None), default=3)
-    apart = {(t.member, t.column) for t in measure.terms} ^ {(t.member, t.column) for t in other.terms}
-    if not apart or len({member for member, _ in apart}) >= least:
+    apart = _taken(measure) ^ _taken(other)
+    if apart:
+        members = ", ".join(sorted({member for member, *_ in apart}))
+        differs = f"differs from it by {members}, whose number may be the difference of both"
+    elif _range(measure) and _range(other) and _range(measure) != _range(other):
+        differs = "clips it otherwise, so that both together tell how one number is made up of several"
+    elif measure.fresh_days != other.fresh_days:
+        differs = "has other fresh_days, so that both together tell the numbers of those whose rows are older"
+    else:
         return []
     return [
-        f"it sums column {', '.join(sorted(mine))} as measure {other.name} ({other.id}) does, and differs from it by "
-        f"{', '.join(sorted({m for m, _ in apart}))}, whose number would be the difference of both; retire that one "
-        "first"
+        f"it sums column {', '.join(sorted(shared))} as measure {other.name} ({other.id}) does, and {differs}; retire "
+        "that one first, or give both the same terms, range and fresh_days"
     ]
+
+
+def _taken(measure: Measure) -> set[tuple[Any, ...]]:
+    """Whose columns are summed, and how each is turned into a number before it is clipped for all alike."""
+    kind = "lending" if measure.kind in LENDING else measure.kind
+    return {(t.member, t.column, kind, t.low, t.high, t.weight, t.mean, t.deviation) for t in measure.terms}
+
+
+def _range(measure: Measure) -> float | None:
+    """Where all figures are clipped; None for a count, which stands beside every sum of loans anyway."""
+    return measure.clip if measure.kind == "index" else measure.high

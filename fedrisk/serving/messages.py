@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from fedrisk.errors import ProtocolError
 from fedrisk.secure.keystream import encode_fields
-from fedrisk.serving.codes import ROWS
+from fedrisk.serving.codes import OK, ROWS
 from fedrisk.study import Name
 
 MOST_ROWS = 1000
@@ -42,6 +42,8 @@ class Asked(BaseModel):
         ids: of enterprises, as the bank writes them.
         row_of: the row of each id, rising from 0, where a row is a sum over several; empty where each id is a row.
         consents: by id; empty texts where there is none.
+        repeats: id of a question of the same model that came to nothing because a member failed, and in whose place
+            this one is; the first of them. Members that answered it count a consent once for both (serving/book).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,6 +61,7 @@ class Asked(BaseModel):
     ids: Annotated[tuple[Id, ...], Field(min_length=1, max_length=MOST_ROWS)]
     row_of: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=MOST_ROWS)] = ()
     consents: Annotated[tuple[Consent, ...], Field(max_length=MOST_ROWS)]
+    repeats: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{32})?$")] = ""
 
     @model_validator(mode="after")
     def _fits(self) -> "Asked":
@@ -73,6 +76,11 @@ class Asked(BaseModel):
     def rows(self) -> int:
         """How many rows the answers have."""
         return self.row_of[-1] + 1 if self.row_of else len(self.ids)
+
+    @property
+    def root(self) -> str:
+        """The first of the questions in whose place this one is: its own id where it is in nobody's."""
+        return self.repeats or self.id
 
     def to_bytes(self) -> bytes:
         """JSON with sorted keys, UTF-8."""
@@ -114,7 +122,11 @@ class Answered:
     refused: Mapping[int, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
-        """Head as JSON after its length, then the columns' little-endian numbers in the order of their names."""
+        """Head as JSON after its length, the columns' little-endian numbers in the order of their names, a byte a row.
+
+        The byte says why a row is refused, 0 where it is not: the hub sees sizes, and answers to questions of one
+        length have one size, whatever was refused and by which code.
+        """
         names = sorted(self.columns)
         rows = len(self.columns[names[0]]) if names else 0
         head: dict[str, Any] = {
@@ -122,11 +134,11 @@ class Answered:
             "digest": self.digest,
             "columns": names,
             "rows": rows,
-            "refused": {str(row): code for row, code in sorted(self.refused.items())},
         }
         text = json.dumps(head, sort_keys=True, separators=(",", ":")).encode()
         body = b"".join(np.asarray(self.columns[n], "<u4").tobytes() for n in names)
-        return len(text).to_bytes(4, "big") + text + body
+        codes = bytes(_PLACES[self.refused.get(row, OK)] for row in range(rows))
+        return len(text).to_bytes(4, "big") + text + body + codes
 
     @classmethod
     def from_bytes(cls, raw: bytes, rows: int) -> "Answered":
@@ -137,13 +149,18 @@ class Answered:
         except ValidationError:
             raise _malformed() from None
         body, names = raw[4 + size :], head.columns
-        if head.rows != rows or list(names) != sorted(set(names)) or len(body) != 4 * rows * len(names):
+        if head.rows != rows or list(names) != sorted(set(names)) or len(body) != rows * (4 * len(names) + 1):
             raise _malformed()
-        refused = {int(row): code for row, code in head.refused.items()}
-        if any(row >= rows or code not in ROWS for row, code in refused.items()):
+        codes = body[4 * rows * len(names) :]
+        if any(code >= len(_CODES) for code in codes):
             raise _malformed()
-        numbers = np.frombuffer(body, "<u4").reshape(len(names), rows)
+        refused = {row: _CODES[code] for row, code in enumerate(codes) if code}
+        numbers = np.frombuffer(body[: 4 * rows * len(names)], "<u4").reshape(len(names), rows)
         return cls(head.id, head.digest, dict(zip(names, numbers, strict=True)), refused)
+
+
+_CODES: Final = (OK, *ROWS)
+_PLACES: Final = {code: place for place, code in enumerate(_CODES)}
 
 
 class _Head(BaseModel):
@@ -153,7 +170,6 @@ class _Head(BaseModel):
     digest: Hex64
     columns: Annotated[list[Name], Field(min_length=1, max_length=16)]
     rows: int
-    refused: dict[Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,3})$")], str]
 
 
 def _malformed() -> ProtocolError:

@@ -83,9 +83,11 @@ class Rows:
     ) -> None:
         """Refuse rows that come too often, and count what is given; Refused where it is more than the policy allows."""
         asked = self._asked
+        # Of another model it is another question, whatever the bank says.
+        use = f"{asked.root}|{asked.model}"
         for k in self._allowed():
             one = self._checked[k]
-            if one.uses and not page.may_use(one.digest, one.uses, asked.id):
+            if one.uses and not page.may_use(one.digest, one.uses, use):
                 self._codes[k] = "consent_used"
         if kind.scores:
             places = self._allowed()
@@ -103,7 +105,7 @@ class Rows:
                     f"{asked.asker} asks for more {limit.what} than the policy allows in {limit.period}",
                 )
             page.count(asked.asker, limit.what, limit.period, len(places))
-        page.use([self._checked[k].digest for k in places if self._checked[k].uses], asked.id)
+        page.use([self._checked[k].digest for k in places if self._checked[k].uses], use)
         if kind.scores:
             page.score(asked.asker, [enterprises[k] for k in places])
 

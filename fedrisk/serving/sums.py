@@ -30,7 +30,7 @@ class Sums:
             not calibrated. 0 in rows that are refused. Empty where a member failed.
         refused: code by member, by row, for rows that have no sum.
         failed: code by member, where the question as a whole has no answer.
-        digest: of the question, as the trails have it.
+        digest: of the question, as the trails have it. root: id of the first question in whose place it is.
     """
 
     id: str
@@ -38,6 +38,7 @@ class Sums:
     refused: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
+    root: str = ""
 
 
 def added(

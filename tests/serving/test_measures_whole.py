@@ -147,5 +147,5 @@ def test_two_sums_that_differ_by_one_bank_are_not_both_approved(consortium):
     fewer = Measure.model_validate({**content, "name": "exposure_fewer", "terms": AT_BANKS[1:]})
     node = consortium.nodes["beta"]
     registry.candidate(node, fewer.part("beta", "bank"))
-    with pytest.raises(PolicyError, match=r"alfa, whose number would be the difference"):
+    with pytest.raises(PolicyError, match=r"alfa, whose number may be the difference"):
         registry.approve(node, fewer.id, who="officer", follows=None)

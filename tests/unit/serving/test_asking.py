@@ -291,6 +291,18 @@ def test_a_member_that_made_a_new_key_is_found_again(parts, who):
     assert points(asking.ask(part, IDS[:3], **PURPOSE)) == [0, 111, 222]
 
 
+@pytest.mark.parametrize("code", ["keys", "envelope"])
+def test_a_hub_that_speaks_of_other_keys_has_nothing_counted_twice(parts, code):
+    """No key is another one, so the very same bytes go once more."""
+    world, wire, asking, _ = parts
+    wire.change = lambda name, reply, tries: Reply(code) if name == "tax" and tries == 1 else reply
+    assert points(asking.ask(world.part(), IDS[:2], **PURPOSE)) == [0, 111]
+    assert len({sent["court"][0] for sent in wire.sent}) == 1
+    wire.change = lambda name, reply, tries: Reply(code) if name == "tax" else reply()
+    assert asking.ask(world.part(), IDS[:2], **PURPOSE).failed == {"tax": code}
+    assert scored(world, "court") == [2, 2]
+
+
 @pytest.mark.parametrize("who", ["tax", "bank"])
 def test_a_member_changes_its_identity_while_it_serves(parts, who):
     """Entries from then on are signed by the new key, and others take its keys of the week by it alone."""

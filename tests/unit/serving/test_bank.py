@@ -18,6 +18,7 @@ from fedrisk.errors import ConfigError
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.serving.bank import BankService
 from fedrisk.serving.grades import grade
+from fedrisk.serving.relay import Reply
 from fedrisk.serving.score_forms import ScoreRequest, ServiceError
 from support.deployed_bank import BANK, HOLDERS, Place, Wire
 
@@ -328,6 +329,29 @@ def test_a_lost_answer_is_asked_for_by_the_same_question(bank_place: Place, wire
     service.close()
     assert [a.score for a in found] == bank_place.scores["score"][20:22].tolist()
     assert {name: bank_place.counted(name) - n for name, n in before.items()} == dict.fromkeys(HOLDERS, 2)
+
+
+def test_a_question_that_a_member_takes_no_more_is_asked_anew_in_its_place(
+    bank_place: Place, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that answered the first hear of which one it is in place, so that no consent is used twice for it."""
+    ids, said = ids_of(bank_place, 1, start=30), []
+    wire.lost.add("power")
+    service = BankService(bank_place.node(), wire, seconds=0.4)
+    assert score(service, *ids, key="k-old")[0].code == "late"
+    wire.lost.clear()
+    service._seconds = 5.0
+    first, real, ask = wire.asked[-1], wire.ask, service._asking.ask
+
+    def too_late(id: str, *args: Any) -> dict[str, Reply]:
+        return dict.fromkeys(args[1], Reply("old")) if id == first else real(id, *args)
+
+    monkeypatch.setattr(wire, "ask", too_late)
+    monkeypatch.setattr(service._asking, "ask", lambda *a, **how: said.append(how) or ask(*a, **how))
+    assert score(service, *ids, key="k-old")[0].code == ""
+    service.close()
+    assert [how.get("repeats", "") for how in said] == ["", first]
+    assert wire.asked[-1] != first
 
 
 def test_the_store_is_for_its_owner_alone(bank_place: Place, service: BankService) -> None:

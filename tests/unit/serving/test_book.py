@@ -90,6 +90,18 @@ def test_a_consent_is_used_in_as_many_questions_as_it_allows(book):
         assert page.may_use("c", 0, "3")
 
 
+def test_a_use_is_for_a_question_and_two_in_its_place_within_a_day(book):
+    for allowed in (True, True, True, False):
+        with book.question(NOW) as page:
+            assert page.may_use("c", 1, "1") == allowed
+            page.use(["c", "c"], "1")
+    with book.question(NOW) as page:
+        page.use(["d"], "1")
+    for now, allowed in ((NOW + DAY - 1, True), (NOW + DAY, False), (NOW - DAY, False)):
+        with book.question(now) as page:
+            assert page.may_use("d", 1, "1") == allowed
+
+
 def test_scores_are_counted_within_thirty_days(book):
     put(book, "1", number=2)
     one = [book.enterprise("A")]

@@ -1,5 +1,6 @@
 """Consents through real holders: each asks what its policy says, uses are counted for good, and trails tell no id."""
 
+import time
 import tomllib
 from datetime import UTC, datetime, timedelta
 
@@ -10,8 +11,10 @@ from fedrisk.clients.node import Node
 from fedrisk.serving.asking import Asking
 from fedrisk.serving.consent import token_digest
 from fedrisk.serving.local_relay import LocalRelay
+from fedrisk.serving.messages import Asked
+from fedrisk.serving.relay import Reply
 from sim_institutions.consent_register import ConsentRegister
-from support.serving import HOLDERS, IDS, Consortium
+from support.serving import HOLDERS, IDS, MODEL, Clock, Consortium, part_of
 
 ASKED = ("bank", "credit_scoring")
 
@@ -78,6 +81,92 @@ def test_a_token_is_used_once_also_after_a_restart(ask, register):
     assert again.refused == {0: {"court": "consent_used"}}
     resent, _ = ask(IDS[1:2], [token], kept=question)
     assert (resent.refused, resent.columns["points"].tolist()) == ({}, [111])
+
+
+class Unsteady:
+    """The relay of one machine, at which the tax office is away."""
+
+    def __init__(self, relay):
+        self.relay, self.away, self.keys = relay, False, relay.keys
+
+    def ask(self, id, model, envelopes, seconds):
+        there = {n: e for n, e in envelopes.items() if not (self.away and n == "tax")}
+        return {n: Reply("away") for n in envelopes} | self.relay.ask(id, model, there, seconds)
+
+
+@pytest.fixture
+def unsteady(consortium):
+    clock = Clock(time.time())
+    relay = LocalRelay(consortium.paths, clock=clock)
+    wire = Unsteady(relay)
+    yield wire, Asking(Node.open(consortium.paths["bank"]), wire, clock=clock), clock
+    relay.close()
+
+
+def test_a_member_that_made_a_new_key_costs_no_consent(unsteady, consortium, register):
+    """The court answers and uses the token, the tax office has another key: the second question is in its place."""
+    wire, asking, _ = unsteady
+    (first, second) = register.tokens(IDS[:2], *ASKED)
+    part, how = consortium.part(), {"purpose": "credit_scoring"}
+    assert asking.ask(part, IDS[:1], consents=[first], **how).columns["points"].tolist() == [0]
+    wire.relay.holders["tax"].keys.drop()
+    for peers in (asking.peers, *(h.peers for h in wire.relay.holders.values())):
+        peers._fetched.clear()
+    sums = asking.ask(part, IDS[1:2], consents=[second], **how)
+    assert (sums.failed, sums.refused, sums.columns["points"].tolist()) == ({}, {}, [111])
+    assert len(list(consortium.nodes["court"].trail.entries(action="serve", event="score"))) == 3
+
+
+def test_a_member_that_was_away_for_an_hour_costs_no_consent(unsteady, consortium, register):
+    wire, asking, clock = unsteady
+    (token,) = register.tokens(IDS[1:2], *ASKED)
+    part, how = consortium.part(), {"purpose": "credit_scoring", "consents": [token]}
+    wire.away, kept = True, []
+    assert asking.ask(part, IDS[1:2], seconds=1.0, keep=kept.append, **how).failed == {"tax": "away"}
+    clock.now += 3600
+    wire.away = False
+    # The tax office takes no question of an hour ago, and the court has answered it.
+    sums = asking.ask(part, IDS[1:2], kept=kept[0], keep=kept.append, **how)
+    assert (sums.failed, sums.refused, sums.columns["points"].tolist()) == ({}, {}, [111])
+    assert Asked.from_bytes(kept[1]).repeats == Asked.from_bytes(kept[0]).id == sums.root
+
+
+def test_what_a_bank_says_of_failed_questions_makes_no_consent_endless(unsteady, consortium, register):
+    _, asking, clock = unsteady
+    part, how = consortium.part(), {"purpose": "credit_scoring"}
+
+    def codes(token, **more):
+        sums = asking.ask(part, IDS[1:2], consents=[token], **how, **more)
+        return sums.refused.get(0, {}).get("court", ""), sums.root
+
+    first, second, third = (register.tokens(IDS[1:2], *ASKED)[0] for _ in range(3))
+    code, root = codes(first)
+    assert (code, codes(first)[0]) == ("", "consent_used")
+    assert [codes(first, repeats=root)[0] for _ in range(3)] == ["", "", "consent_used"]
+    # A question that the token was not used for is no excuse, nor is one of yesterday.
+    code, _ = codes(second)
+    assert (code, codes(second, repeats=root)[0]) == ("", "consent_used")
+    code, root = codes(third)
+    clock.now += 86_400
+    assert (code, codes(third, repeats=root)[0]) == ("", "consent_used")
+
+
+def test_another_model_is_another_use_whatever_it_repeats(unsteady, consortium, register):
+    _, asking, _ = unsteady
+    (token,) = register.tokens(IDS[1:2], *ASKED)
+    how = {"purpose": "credit_scoring", "consents": [token]}
+    root = asking.ask(consortium.part(), IDS[1:2], **how).root
+    other = "ef" * 8
+    for name in consortium.names:
+        part = part_of(name, consortium.holders, consortium.banks, model=other)
+        consortium.put(part)
+        store = consortium.nodes[name].store.models
+        state = store.path / other / "states.jsonl"
+        state.write_text((store.path / MODEL / "states.jsonl").read_text())
+    sums = asking.ask(
+        part_of("bank", consortium.holders, consortium.banks, model=other), IDS[1:2], repeats=root, **how
+    )
+    assert sums.refused == {0: {"court": "consent_used"}}
 
 
 def test_uses_that_a_token_says(ask, register):

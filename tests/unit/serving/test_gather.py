@@ -29,7 +29,7 @@ class Members:
         if rows.keep is not None:
             rows.keep(b"question %d" % len(rows), 0)
         if self.failed and len(rows) > 1:
-            return Sums("", failed=self.failed)
+            return Sums("", failed=self.failed, root="together")
         refused = {k: {"tax": "consent_used"} for k, c in enumerate(rows.consents) if c == "used"}
         return Sums("", {"points": np.array([int(i) for i in rows.ids])}, refused)
 
@@ -110,6 +110,8 @@ def test_a_quota_that_the_whole_breaks_is_asked_for_one_by_one(
     members.go.set()
     assert [f.result(10).columns["points"].tolist() for f in found] == [[k] for k in range(5)]
     pool.shutdown()
+    # Each by itself is in place of the whole, at whose members consents were used.
+    assert [r.repeats for r in members.asked[3:]] == ["together"] * 3
 
 
 def test_an_error_is_everybodys(members: Members, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,6 +143,22 @@ def test_the_same_question_gets_the_same_bytes_and_counts_once(bank, world):
     assert [e.rows for e in entries(world, event="score")] == [3]
 
 
+def test_the_size_of_an_answer_tells_nothing_of_its_rows(bank, world):
+    """The hub sees sizes: of an answer, of a refused id, of a consent that is missing."""
+    answered = bank.ask(bank.asked(ids=IDS[:1]))
+    world.write("power", (0.0, 1.0), consent='"token"', registers=f'[{{ name = "r", key = "{"0" * 64}" }}]')
+    world.write("court", (0.0, 1.0), consent='"reference"')
+    sizes, codes = {len(answered.envelope)}, set()
+    for to, consent in (("power", "x"), ("power", ""), ("court", "\n"), ("court", "x")):
+        asked = bank.asked(ids=IDS[:1], consents=(consent,))
+        reply = bank.ask(asked, to=to, id=ID)
+        codes.add(bank.opened(asked, reply, of=to).refused.get(0, ""))
+        sizes.add(len(reply.envelope))
+        bank.relay.holders[to].book._connection.execute("delete from question")
+    assert codes == {"consent_form", "consent_missing", ""}
+    assert len(sizes) == 1
+
+
 def test_other_content_under_the_same_id_is_refused(bank, world):
     bank.ask()
     for other in (bank.asked(ids=IDS[:2]), bank.asked(made=int(NOW) + 1), bank.asked(product="x")):
@@ -180,6 +196,35 @@ def test_a_question_that_was_deleted_cannot_come_again(bank):
         # The first page of another day.
         pass
     assert bank.ask(asked, envelope=envelope) == Reply("old")
+
+
+def test_a_clock_that_ran_ahead_and_was_put_back_draws_no_mask_again(bank, world):
+    """Two days ahead, another question has old answers deleted. Back again, the first question is young once more:
+    answered from other data under the same masks, the difference would be the tax office's own."""
+    asked = bank.asked()
+    assert bank.ask(asked).code == ""
+    bank.clock.now += 2 * DAY
+    later = bank.asked(id="cd" * 16)
+    context = question_context(MODEL, EPOCH, later.id, "bank", "tax")
+    assert bank.ask(later, id=later.id, envelope=bank.sealed(later.to_bytes(), context=context)).code == ""
+    assert bank.tax.book.kept(ID) is None
+    bank.clock.now -= 2 * DAY
+    world.write("tax", (2.0, 2.0, 2.0, 2.0))
+    envelope, own = bank.sealed(asked.to_bytes()), bank.tax.keys.own(EPOCH)
+    assert bank.ask(asked, envelope=envelope) == Reply("keys")
+    assert bank.tax.keys.own(EPOCH).public != own.public
+    # Under the new key all goes on; what was sealed for the old one opens no more.
+    assert bank.ask(asked, envelope=envelope) == Reply("envelope")
+    assert bank.ask(bank.asked()).code == ""
+
+
+def test_a_key_that_was_deleted_by_hand_is_used_no_more(bank):
+    """Also by a process that has read it: what was put back from a copy is made safe so."""
+    asked = bank.asked()
+    envelope = bank.sealed(asked.to_bytes())
+    (bank.tax.keys.folder / f"{EPOCH}.key").unlink()
+    assert bank.ask(asked, envelope=envelope) == Reply("envelope")
+    assert bank.tax.key(EPOCH).public.hex() != asked.keys["tax"]
 
 
 def test_envelopes_open_in_their_one_place(bank, world):

@@ -1,9 +1,16 @@
 """Whether an institution takes part in a measure: its policy, its columns, and what two sums tell together."""
 
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
 from fedrisk.data.dictionary import load_dictionary
 from fedrisk.privacy.serving_policy import MeasureRule, ServingPolicy
+from fedrisk.serving.current import Found
 from fedrisk.serving.measure_rules import broken_rules, rule_of
-from fedrisk.serving.measures import Measure
+from fedrisk.serving.measures import Measure, columns_of_measure
 
 BANKS = ("alfa", "beta", "gamma", "delta", "omega")
 NUMBER = {"kind": "number", "meaning": "m", "low": 0, "high": 1e9}
@@ -78,11 +85,77 @@ def test_a_column_that_can_be_summed():
 def test_two_sums_whose_difference_is_somebodys_number():
     one, more = measure(), measure(members=BANKS, name="exposure_more")
     (said,) = broken(more, policy(), others=[one])
-    assert "omega, whose number would be the difference" in said
+    assert "omega, whose number may be the difference" in said
     assert broken(one, policy(), others=[one]) == []
     # The same institutions with other steps have no difference; other columns have nothing to do with it.
     assert broken(measure(name="exposure_again", step=2e4), policy(), others=[one]) == []
     assert broken(measure(members=BANKS, column="late"), policy(), others=[one]) == []
+
+
+NINE = tuple(f"lender_{k}" for k in range(9))
+
+
+def test_sums_that_are_far_apart_open_one_figure_together():
+    """Four sums, each three members or more from every other: the first three less twice the last are 3 - 2 = 1 times
+    beta's figure, whatever the nine others have."""
+    x, y, z = NINE[:3], NINE[3:6], NINE[6:]
+    groups = [x + y, y + z, x + z, x + y + z]
+    figures = dict(zip(("beta", *NINE), (70, 1, 2, 3, 5, 8, 13, 21, 34, 55), strict=True))
+    sums = [sum(figures[m] for m in ("beta", *group)) for group in groups]
+    assert sum(sums[:3]) - 2 * sums[3] == figures["beta"]
+    measures = [measure(members=("beta", *group), name=f"exposure_{k}") for k, group in enumerate(groups)]
+    for k, m in enumerate(measures):
+        assert bool(broken(m, policy(), others=measures[:k])) == bool(k)
+
+
+def index(**changes):
+    """An index of three; changes: of beta's term."""
+    how = {"column": "exposure", "weight": 1.0, "mean": 0.0, "deviation": 10.0}
+    terms = [{"member": m, **how, **(changes if m == "beta" else {})} for m in ("beta", "gamma", "delta")]
+    kind = {"kind": "index", "high": None, "step": 0.01, "clip": 3.0, "name": f"exposure_{len(changes)}"}
+    return measure(terms=terms, **kind)
+
+
+@pytest.mark.parametrize("change", [{"weight": 2.0}, {"mean": 5.0}, {"deviation": 20.0}])
+def test_two_indices_over_the_same_institutions_with_another_weight_or_mean(change):
+    """The difference of both depends on beta's figure alone."""
+    one, other = index(), index(**change)
+    row = pd.DataFrame({"exposure": [12.0, 7.0]})
+    told = {}
+    for m in (one, other):
+        for who in ("beta", "gamma", "delta"):
+            found = Found(row, np.ones(2, bool), np.full(2, np.datetime64("2026-11-20")), np.zeros(2, bool))
+            part = columns_of_measure(m.part(who, "bank"), found, today=date(2026, 11, 26))
+            told[m.id, who] = part["sum"].tolist()
+    assert told[one.id, "beta"] != told[other.id, "beta"]
+    assert all(told[one.id, who] == told[other.id, who] for who in ("gamma", "delta"))
+    (said,) = broken(other, policy(), others=[one])
+    assert "beta, whose number may be the difference" in said
+
+
+def test_two_ratios_of_the_same_columns_with_another_range():
+    def ratio(low):
+        terms = [
+            {"member": "beta", "column": "exposure", "low": low, "high": 1e6},
+            {"member": "gamma", "column": "exposure", "low": 1.0, "high": 1e6},
+        ]
+        return measure(kind="ratio", high=None, step=0.01, name=f"exposure_{low:.0f}", terms=terms)
+
+    rules = policy(least_members=2)
+    assert broken(ratio(1.0), rules) == []
+    (said,) = broken(ratio(100.0), rules, others=[ratio(1.0)])
+    assert "beta, whose number" in said
+
+
+def test_one_sum_in_two_forms_has_one_range_and_one_age():
+    one = measure()
+    related = {"kind": "related", "most_related": 5, "name": "exposure_related"}
+    assert broken(measure(**related), policy(), others=[one]) == []
+    assert broken(measure(kind="count", high=None, step=None), policy(), others=[one]) == []
+    (said,) = broken(measure(high=5e7, name="exposure_half"), policy(), others=[one])
+    assert "clips it otherwise" in said
+    (said,) = broken(measure(fresh_days=31, **related), policy(), others=[one])
+    assert "other fresh_days" in said
 
 
 def test_the_first_rule_that_fits_holds():
