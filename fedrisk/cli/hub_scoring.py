@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Supervised = Annotated[
     bool,
-    typer.Option("--supervised", help="End when the process that started this one is gone.", hidden=True),
+    typer.Option("--supervised", help="End when the process that started this one is gone."),
 ]
 
 

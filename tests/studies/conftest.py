@@ -419,6 +419,24 @@ class Kit:
     BANKS, HOLDERS, COLUMNS = BANKS, HOLDERS, COLUMNS
 
 
+FIVE_FOLDS = (
+    *("test_models", "test_own_verdict", "test_personal_models", "test_real_data"),
+    *("test_nothing_is_lost", "test_scripts", "test_two_engines", "test_whole_study"),
+)
+"""Modules that are about a bank's own models, or that compare what several processes made."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def folds(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Two folds in place of five for a bank's own models: they are a third of a small study's time."""
+    with pytest.MonkeyPatch.context() as patch:
+        if Path(request.module.__file__).stem not in FIVE_FOLDS:
+            for module in ("fedrisk.models.personal", "fedrisk.models.champion"):
+                patch.setattr(f"{module}.FOLDS", 2)
+            patch.setattr("fedrisk.recipes.scorecard.own_models.FOLDS", 2)
+        yield
+
+
 @pytest.fixture(scope="session")
 def kit() -> type[Kit]:
     return Kit
