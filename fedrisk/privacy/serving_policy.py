@@ -52,7 +52,7 @@ class ServingPolicy(BaseModel):
     consent: ``token`` of a pinned register, ``reference``, which is noted in the trail and proves nothing, or ``none``.
     registers: whose tokens are taken. consent_days: longest validity of a token that is taken.
     per_day: most enterprises that one bank gets scores of in a day (UTC).
-    per_enterprise: most scores of one enterprise that one bank gets within 30 days.
+    per_enterprise: most scores of one enterprise that one bank gets within 30 days, and most answers of one measure.
     screening: most enterprises of lists that one bank looks through in a calendar month; 0 allows no lists.
     ages: whether a bank may learn how many members knew an enterprise and how old their data were. ``several``: only
         with three members or more, in whose count one hides among the others.

@@ -202,7 +202,8 @@ class Holder:
             kept = page.kept(asked.id)
             if kept is not None:
                 return kept, {}
-            enterprises = [book.enterprise(id) for id in rows.spelt]
+            under = kind.under(question.part)
+            enterprises = [book.enterprise(under + id) for id in rows.spelt]
             rows.count(page, kind, question.part, enterprises, now)
             answered = Answered(
                 asked.id, question.digest, self._masked(question, values, rows.refused), rows.refused

@@ -44,14 +44,15 @@ class Kind:
     """One kind of model.
 
     refused: code of a question that does not fit the model or the policy, or "".
-    limits: what is counted by id. scores: whether scores of one enterprise are counted (policy.per_enterprise).
+    limits: what is counted by id. under: what answers about one enterprise are counted with (policy.per_enterprise):
+        scores of all models together, each measure by itself.
     columns: names of what is given; together: which of these have their masks from one stream, by its name.
     give: numbers by column, (n,), of the n ids of the question at ``places``, which are added up by row.
     """
 
     refused: Callable[[Asked, ModelPart, Policy], str]
     limits: Callable[[Asked, ModelPart, Policy, float], Sequence[Limit]]
-    scores: bool
+    under: Callable[[ModelPart], str]
     columns: Callable[[ModelPart, Policy], Sequence[str]]
     together: Callable[[Sequence[str]], dict[str, list[str]]]
     give: Callable[[Asked, ModelPart, Policy, Found, NDArray[np.intp], float], Columns]
@@ -162,12 +163,17 @@ KINDS: Final[dict[str, Kind]] = {
     "measure": Kind(
         refused=_measure_fits,
         limits=_measure_limits,
-        scores=False,
+        under=lambda part: f"measure {part.name}|",
         columns=_measure_columns,
         together=_all_together,
         give=_measure_give,
     ),
     "scorecard": Kind(
-        refused=_fits, limits=_limits, scores=True, columns=_columns, together=_together, give=_give
+        refused=_fits,
+        limits=_limits,
+        under=lambda part: "",
+        columns=_columns,
+        together=_together,
+        give=_give,
     ),
 }

@@ -93,12 +93,11 @@ class Rows:
             one = self._checked[k]
             if one.uses and not page.may_use(one.digest, one.uses, use):
                 self._codes[k] = "consent_used"
-        if kind.scores:
-            places = self._allowed()
-            before = page.scored(asked.asker, [enterprises[k] for k in places])
-            for k, number in zip(places, before, strict=True):
-                if number >= self._policy.serving.per_enterprise:
-                    self._codes[k] = "enterprise_quota"
+        places = self._allowed()
+        before = page.scored(asked.asker, [enterprises[k] for k in places])
+        for k, number in zip(places, before, strict=True):
+            if number >= self._policy.serving.per_enterprise:
+                self._codes[k] = "enterprise_quota"
         places = self._allowed()
         self._count_refused(page, now, len(asked.ids) - len(places))
         if not places:
@@ -111,8 +110,7 @@ class Rows:
                 )
             page.count(asked.asker, limit.what, limit.period, len(places))
         page.use([self._checked[k].digest for k in places if self._checked[k].uses], use)
-        if kind.scores:
-            page.score(asked.asker, [enterprises[k] for k in places])
+        page.score(asked.asker, [enterprises[k] for k in places])
 
     def _count_refused(self, page: Page, now: float, number: int) -> None:
         """Refused rows cost quota of no other kind, and each is kept and entered: a bank gets so many a day."""

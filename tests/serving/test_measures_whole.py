@@ -116,6 +116,18 @@ def test_what_is_asked_is_counted_by_month(asking):
     assert ask(asking("beta"), "beta", "sum")[1] is not None
 
 
+def test_one_enterprise_is_not_asked_about_without_end(asking, consortium):
+    """Where one lender alone changes its figure, the difference of two answers is that change."""
+    consortium.write("beta", VALUES["beta"], measures=RULES, per_enterprise="2")
+    alfa = asking("alfa")
+    for _ in range(2):
+        assert ask(alfa, "alfa", "sum", ids=IDS[:1])[1].tolist() == [4.0]
+    found, _, _ = ask(alfa, "alfa", "sum", ids=(f" {IDS[0].lower()} ", IDS[1]))
+    assert found.refused == {0: {"beta": "enterprise_quota"}}
+    # Other measures have counts of their own.
+    assert ask(alfa, "alfa", "count", ids=IDS[:1])[1].tolist() == [2]
+
+
 def test_only_banks_of_the_measure_may_ask(asking, consortium):
     m = measure("sum")
     node = consortium.nodes["gamma"]
