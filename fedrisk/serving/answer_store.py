@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fedrisk.errors import StoreError
 from fedrisk.files import PUT_BACK, make_folders, private_file
-from fedrisk.serving.codes import PASSING
+from fedrisk.serving.codes import PASSING, WHOLE
 from fedrisk.serving.score_forms import ScoreAnswer, ScoreRequest, ServiceError
 
 FILE: Final = "answers.sqlite"
@@ -104,13 +104,14 @@ class AnswerStore:
             raise StoreError(f"{self.path} is damaged; {PUT_BACK}, or delete it") from None
 
     def keep(self, request: ScoreRequest, key: str, answers: Sequence[ScoreAnswer]) -> None:
-        """Keep the answers of a request; one with a code that passes is asked again when the request comes again.
+        """Keep the answers of a request; one without the answers of all members is asked again when it comes again.
 
         key: the request's own, or one under which its scores alone are kept. Nothing is kept of a list that the bank
         looks through.
         """
         codes = {code for a in answers for code in (a.code, *a.members.values())}
-        now, final = time.time(), not codes & set(PASSING)
+        # A member that failed the whole question may be asked again by the same bytes: others have answered them.
+        now, final = time.time(), not codes & {*PASSING, *WHOLE}
         with self._lock, self._transaction():
             if request.key is not None:
                 body = _ANSWERS.dump_json(tuple(answers))

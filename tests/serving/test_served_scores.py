@@ -1,6 +1,7 @@
 """Scores over the whole way, loan system to holders and back: those of the study, and codes where there are none."""
 
 import json
+import re
 import urllib.request
 from datetime import UTC, datetime, timedelta
 
@@ -105,7 +106,10 @@ def test_no_id_consent_or_value_reaches_the_hub_or_a_log(serving, system, scores
     hub = [f for f in serving.place.home.rglob("*") if f.is_file()]
     logs = [*serving.place.folder.rglob("*.jsonl"), *serving.place.folder.rglob("screen-*.txt")]
     logs += [*serving.place.folder.rglob("*errors*"), *serving.place.folder.rglob("scoring-status.json")]
-    found = {f.name: w for f in {*hub, *logs} if f.is_file() for w in searched if w in f.read_bytes()}
+    # Six digits of an amount are found in long hexadecimal digests by chance: words are searched for as words.
+    words = re.compile(rb"(?<![0-9A-Za-z])(?:" + b"|".join(map(re.escape, searched)) + rb")(?![0-9A-Za-z])")
+    found = {f.name: words.search(f.read_bytes()) for f in {*hub, *logs} if f.is_file()}
+    found = {name: hit.group() for name, hit in found.items() if hit}
     assert found == {} and len(logs) >= 4
     assert any(b"question" in f.read_bytes() for f in logs), "the holders' logs have events of questions"
     trails = [serving.node(name).store.path / "audit.jsonl" for name in ("tax", BANK)]

@@ -331,6 +331,22 @@ def test_a_lost_answer_is_asked_for_by_the_same_question(bank_place: Place, wire
     assert {name: bank_place.counted(name) - n for name, n in before.items()} == dict.fromkeys(HOLDERS, 2)
 
 
+@pytest.mark.parametrize("code", ["internal", "envelope", "quota", "form"])
+def test_what_a_hub_says_in_a_members_place_ends_no_request(
+    bank_place: Place, wire: Wire, service: BankService, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """The others have answered and used consents: the same request goes out by the same bytes, counted once."""
+    start = 40 + len(code)
+    ids, real = ids_of(bank_place, 1, start=start), wire.ask
+    before = {name: bank_place.counted(name) for name in HOLDERS}
+    with monkeypatch.context() as patch:
+        patch.setattr(wire, "ask", lambda *a: {**real(*a), "power": Reply(code)})
+        assert score(service, *ids, key=f"k-{code}")[0].code == code
+    found = score(service, *ids, key=f"k-{code}")
+    assert [a.score for a in found] == bank_place.scores["score"][start : start + 1].tolist()
+    assert {name: bank_place.counted(name) - n for name, n in before.items()} == dict.fromkeys(HOLDERS, 1)
+
+
 def test_a_question_that_a_member_takes_no_more_is_asked_anew_in_its_place(
     bank_place: Place, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
