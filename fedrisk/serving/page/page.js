@@ -5,6 +5,8 @@
 const $ = (id) => document.getElementById(id);
 const KEY = "fedrisk-token";
 const PASSING = new Set(["away", "late", "version", "keys", "old", "later", "internal", "hub", "own_table"]);
+// A member that failed the whole question: asked again under the same id, the others use no consent twice.
+const FAILED = new Set([...PASSING, "form", "envelope", "repeated", "unknown", "approval", "asker", "purpose", "quota"]);
 const DECISIONS = { accept: "Accept", refer: "A person decides", decline: "Decline" };
 const PARTS = {
   funding: "Funding", operating: "Operation", expected_loss: "Expected loss", margin: "Margin",
@@ -200,8 +202,9 @@ async function ask(event) {
     tellProblem("No score", `${problem.title}${problem.detail ? ` ${problem.detail}` : ""}`, problem.places || []);
   } else {
     const [answer] = found.answers;
-    const passes = [answer.code, ...Object.values(answer.members)].some((code) => PASSING.has(code));
-    if (!passes) pending = { body: "", key: "" };
+    const codes = [answer.code, ...Object.values(answer.members)];
+    const passes = codes.some((code) => PASSING.has(code));
+    if (!codes.some((code) => FAILED.has(code))) pending = { body: "", key: "" };
     showAnswer(answer, passes);
   }
   $("result-title").focus();

@@ -1,6 +1,7 @@
 """Every code has a sentence, which says what to do and repeats nothing."""
 
 import re
+from importlib.resources import files
 
 import pytest
 
@@ -62,3 +63,11 @@ def test_no_chance_is_said_to_be_none_or_all() -> None:
     assert chance(1.0) == "more than 99 in 100"
     assert chance(0.0099) == "about 10 in 1,000"
     assert chance(0.01) == "about 1 in 100"
+
+
+def test_the_page_keeps_its_request_id_while_a_member_has_failed() -> None:
+    page = (files("fedrisk.serving") / "page" / "page.js").read_text(encoding="utf-8")
+    found = re.findall(r"const (\w+) = new Set\(\[(?:\.\.\.PASSING, )?(.*?)\]\)", page)
+    sets = {name: set(re.findall(r'"(\w+)"', words)) for name, words in found}
+    assert sets["PASSING"] == set(codes.PASSING)
+    assert sets["PASSING"] | sets["FAILED"] == {*codes.PASSING, *codes.WHOLE}
