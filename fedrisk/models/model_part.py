@@ -47,6 +47,8 @@ class ModelPart(BaseModel):
         values: most different values of the sum of all holders' points: a score tells log2 of it in bits at most.
         readable: of each of this holder's features, how well its bin is guessed from a score by the form of the card
             alone, 0 to 1 (models/readable).
+        encoders: digests of this holder's encoders whose columns are among these features, by name: trained again, an
+            encoder says something else, and the points no longer fit.
         card, calibrated: of a bank, as JSON.
         measure: what is summed, for measures.
     """
@@ -73,6 +75,7 @@ class ModelPart(BaseModel):
     shares: tuple[tuple[Annotated[float, Field(ge=0, le=1)], ...], ...] = ()
     values: Annotated[int, Field(ge=1)] | None = None
     readable: tuple[float, ...] = ()
+    encoders: dict[str, str] = Field(default_factory=dict)
     card: str | None = None
     calibrated: str | None = None
     measure: dict[str, Any] | None = None

@@ -6,6 +6,7 @@ and encoders at data holders are trained by the same code, and this is all that 
 ``.npz`` with the weights as float32 and everything else as JSON; nothing in it is pickled.
 """
 
+import hashlib
 import io
 import json
 import math
@@ -74,6 +75,11 @@ class TrainedModel:
         text = json.dumps({"design": self.design, "about": self.about}, sort_keys=True)
         np.savez(out, weights=self.weights.astype(np.float32), json=np.frombuffer(text.encode(), np.uint8))
         return out.getvalue()
+
+    def digest(self) -> str:
+        """SHA-256 (hexadecimal) of weights and design: what its outputs follow from."""
+        design = json.dumps(self.design, sort_keys=True).encode()
+        return hashlib.sha256(design + np.ascontiguousarray(self.weights, "<f4").tobytes()).hexdigest()
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "TrainedModel":

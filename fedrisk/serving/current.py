@@ -152,6 +152,10 @@ class CurrentData:
             encoder.close()
         self.counters.write()
 
+    def encoders(self) -> dict[str, str | None]:
+        """Digests of the encoders as they are installed now, by name; None of one that is not trained."""
+        return {encoder.rule.name: encoder.digest() for encoder in self._encoders}
+
     def rows(self, ids: Sequence[str]) -> Found:
         """The rows of enterprises, in the order of ``ids``, as they are written by whoever asks.
 

@@ -40,6 +40,7 @@ class EncoderRows:
         self._looked = -np.inf
         self._mark: tuple[Any, ...] | None = None
         self._model: TrainedModel | None = None
+        self._digest = ""
 
     def start(self) -> None:
         """Load the encoder and index the histories, where it is trained; ConfigError where it is damaged."""
@@ -48,6 +49,11 @@ class EncoderRows:
     def close(self) -> None:
         """Wait for an index that is being built."""
         self._rows.close()
+
+    def digest(self) -> str | None:
+        """Of the encoder as it is installed now; None while it is not trained."""
+        trained = self._trained()
+        return None if trained is None else self._digest
 
     def columns(self, ids: Sequence[str], known: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:
         """The encoder's columns of normalised ids, as a study's table has them; none while it is not trained.
@@ -83,6 +89,7 @@ class EncoderRows:
                 self._model = self._institution.load_encoder(self.rule.name)
                 if self._model is not None:
                     _one_thread()
+                    self._digest = self._model.digest()
                     self._rows.start()
                 self._mark = mark
             return self._model

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from fedrisk.clients.node import Node
 from fedrisk.errors import AwayError, LaterError, StoreError
+from fedrisk.models.model_part import ModelPart
 from fedrisk.privacy.policy import Policy
 from fedrisk.secure.envelope import seal
 from fedrisk.secure.identity import SignedKey
@@ -186,6 +187,7 @@ class Holder:
             registry.served(setting.node, part.model, asked.asker)
         except registry.Unserved as error:
             raise Refused(error.answer, str(error)) from None
+        _check_encoders(setting, part)
         code = KINDS[part.kind].refused(asked, part, setting.policy)
         if code:
             raise Refused(code, f"a question of {asked.asker} does not fit the model, or the policy ({code})")
@@ -271,6 +273,17 @@ def _table_of(node: Node) -> tuple[Any, ...]:
     """What of an institution's file says where its rows are, and how they are read."""
     one = node.institution
     return (one.table, one.dictionary, one.encoders, one.folder)
+
+
+def _check_encoders(setting: _Setting, part: ModelPart) -> None:
+    """Refused where an encoder behind the model's columns is another one than it was made with."""
+    now = setting.data.encoders() if part.encoders else {}
+    if other := [name for name, digest in part.encoders.items() if now.get(name) != digest]:
+        raise Refused(
+            "approval",
+            f"encoder {', '.join(other)} is not the one that model {part.model} was made with; put its file back into "
+            "the store, or run a study and approve the model that it leaves",
+        )
 
 
 class _Seen:

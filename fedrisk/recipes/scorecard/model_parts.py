@@ -60,6 +60,7 @@ def part_of(attempt: Attempt) -> ModelPart:
             "given": (table.edges, table.values),
             "readable": _readable(attempt, card),
             "shares": [(weight[j] / weight[j].sum()).tolist() for j in places],
+            "encoders": _encoders(attempt, {card.bins[j].feature.column for j in places}),
         }
     )
 
@@ -80,6 +81,14 @@ def _readable(attempt: Attempt, card: Scorecard) -> list[float]:
     found = dict(zip(places, readable([card.points[j] for j in places]), strict=True))
     # Three digits: the same on machines that add up in another order.
     return [round(found[j], 3) for j in card.features_of(attempt.role)]
+
+
+def _encoders(attempt: Attempt, columns: set[str]) -> dict[str, str]:
+    """Digests of this holder's trained encoders that give some of these columns."""
+    institution = attempt.node.institution
+    used = [rule.name for rule in institution.encoders if columns & set(rule.columns)]
+    trained = {name: institution.load_encoder(name) for name in used}
+    return {name: model.digest() for name, model in trained.items() if model is not None}
 
 
 def _values(attempt: Attempt, card: Scorecard) -> int | None:

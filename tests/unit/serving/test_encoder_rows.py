@@ -73,10 +73,16 @@ def test_an_encoder_is_there_once_it_is_trained_and_as_it_was_trained_last(power
     monkeypatch.setattr(encoder_rows, "LOOK_SECONDS", 0.0)
     data = opened(power, tmp_path)
     assert list(data.rows(["E0001"]).frame) == ["x"]
+    assert data.encoders() == {"load": None}
+    seen = set()
     for seed in (1, 2):
         trained(power, seed)
         table = power.read()
+        model = power.load_encoder("load")
+        assert model is not None and data.encoders() == {"load": model.digest()}
+        seen.add(model.digest())
         pd.testing.assert_frame_equal(data.rows(list(table.ids)).frame, table.frame, check_exact=True)
+    assert len(seen) == 2
 
 
 def test_histories_that_are_away_are_no_missing_histories(power, tmp_path, monkeypatch):

@@ -330,6 +330,12 @@ def test_models_that_are_not_here_or_not_approved_are_not_answered(bank, world):
     assert bank.ask().code == ""
 
 
+def test_a_model_is_not_answered_by_an_encoder_that_it_was_not_made_with(bank, world):
+    world.put(part_of("tax", world.holders, world.banks, encoders={"load": "0" * 64}))
+    assert bank.ask() == Reply("approval")
+    assert "encoder load is not the one" in (world.store("tax") / "errors.log").read_text()
+
+
 def test_a_bank_answers_nothing_by_its_own_part(bank):
     envelope = seal(
         bank.tax.keys.own(EPOCH),
