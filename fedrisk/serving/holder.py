@@ -98,6 +98,7 @@ class Holder:
     def tidy(self) -> None:
         """Delete keys of weeks that are over; to be called every hour, also where nobody asks."""
         self.keys.tidy()
+        self.peers.tidy()
 
     def close(self) -> None:
         """Close what is open."""

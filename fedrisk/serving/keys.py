@@ -165,7 +165,7 @@ class Peers:
     def __init__(self, keys: ServingKeys, fetch: Fetch) -> None:
         self.keys, self.fetch = keys, fetch
         self._found: dict[tuple[str, str], tuple[bytes, SignedKey]] = {}
-        self._secrets: dict[tuple[bytes, bytes], bytes] = {}
+        self._secrets: dict[tuple[str, bytes, bytes], bytes] = {}
         self._fetched: dict[tuple[str, str], float] = {}
         self._pins: tuple[tuple[int, ...], Pins] | None = None
 
@@ -203,13 +203,21 @@ class Peers:
         """Secrets shared with each of these, whose keys are verified."""
         out = {}
         for name, peer in peers.items():
-            place = (own.private, peer.public)
+            place = (own.attempt, own.private, peer.public)
             if place not in self._secrets:
                 if len(self._secrets) > 1000:
                     self._secrets.clear()
                 self._secrets[place] = pair_secret(own, peer)
             out[name] = self._secrets[place]
         return out
+
+    def tidy(self) -> None:
+        """Forget secrets and keys of epochs that are over: memory too is what somebody takes with a machine."""
+        allowed = accepted(self.keys.clock())
+        for place in [place for place in tuple(self._secrets) if place[0] not in allowed]:
+            self._secrets.pop(place, None)
+        for who in [who for who in tuple(self._found) if who[1] not in allowed]:
+            self._found.pop(who, None)
 
     def _may_fetch(self, name: str, epoch: str, refused: bool) -> bool:
         """Whether a key is fetched: one that did not fit not again at once, or a bad seal would cost a call each."""

@@ -245,6 +245,19 @@ def test_a_clock_that_ran_ahead_and_was_put_back_draws_no_mask_again(bank, world
     assert bank.ask(bank.asked()).code == ""
 
 
+def test_a_process_forgets_the_secrets_of_weeks_that_are_over(bank):
+    """Files alone are not enough: a node runs for months."""
+    bank.ask()
+    private = bank.tax.keys.own(EPOCH).private
+    memory = (bank.tax.peers._secrets, bank.tax.peers._found, bank.tax.keys._kept)
+    assert all(memory)
+    bank.tax.tidy()
+    assert any(private in place for place in bank.tax.peers._secrets)
+    bank.clock.now += WEEK + 2 * DAY
+    bank.tax.tidy()
+    assert not any(memory)
+
+
 def test_a_key_that_was_deleted_by_hand_is_used_no_more(bank):
     """Also by a process that has read it: what was put back from a copy is made safe so."""
     asked = bank.asked()
