@@ -105,6 +105,7 @@ def test_the_same_scorecard_as_on_one_machine_and_no_record_anywhere_else(start,
     assert set(consortium.stop().values()) == {0}
 
 
+@pytest.mark.long
 def test_a_study_that_one_member_refuses_does_not_run(start):
     consortium: Deployed = start()
     consortium.serve()

@@ -10,6 +10,7 @@ from fedrisk.engine.in_process import load_nodes, run_local
 from fedrisk.errors import ConfigError, PeerError, PolicyError, StoreError
 from fedrisk.server.hub import Hub
 from fedrisk.server.runs import Runs
+from support.long import sampled
 
 
 def set_policy(consortium, name, **rules):
@@ -291,14 +292,14 @@ def secrets_left(consortium):
     return found
 
 
-@pytest.mark.parametrize("action", ["blind", "pseudonyms"])
+@pytest.mark.parametrize("action", sampled(["blind", "pseudonyms"], 2))
 def test_a_study_stopped_by_hand_before_the_rows_are_in_order_leaves_no_secret(consortium, action):
     with pytest.raises(Stop):
         run(consortium, report=stop_at(action))
     assert secrets_left(consortium) == []
 
 
-@pytest.mark.parametrize("action", ["mask", "release"])
+@pytest.mark.parametrize("action", sampled(["mask", "release"], 2))
 def test_a_study_stopped_by_hand_after_that_goes_on_and_leaves_no_secret_then(consortium, action):
     """What it needs to go on stays for a day (test_attempts_that_nobody_closed_are_forgotten_after_a_day)."""
     with pytest.raises(Stop):

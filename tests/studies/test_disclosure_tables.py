@@ -25,6 +25,7 @@ from fedrisk.server.late_tables import LateTables
 from fedrisk.server.results import TABLES_FILE, Results
 from fedrisk.server.runs import Runs
 from fedrisk.server.tables import PATIENCE
+from support.long import sampled
 
 pytestmark = pytest.mark.study
 
@@ -170,7 +171,7 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("what", FOREIGN)
+@pytest.mark.parametrize("what", sampled(FOREIGN, 3))
 def test_a_table_that_is_no_table_of_its_member_is_a_finding(consortium, tmp_path, monkeypatch, what):
     answers(monkeypatch, "tax", FOREIGN[what])
     results = run(consortium, tmp_path)

@@ -309,7 +309,7 @@ def test_a_report_that_cannot_be_written_is_a_warning(consortium, tmp_path, monk
 
 
 @pytest.mark.parametrize(
-    "raised", [BrokenPipeError(), SystemExit(1), UnicodeEncodeError("ascii", "é", 0, 1, "")]
+    "raised", sampled([BrokenPipeError(), SystemExit(1), UnicodeEncodeError("ascii", "é", 0, 1, "")], 3)
 )
 def test_a_screen_that_is_closed_stops_nothing(consortium, tmp_path, raised):
     def report(*what):
@@ -458,7 +458,7 @@ def test_what_others_are_charged_meanwhile_is_no_charge_of_a_stopped_run(consort
     assert set(run.charged) == {"bank", "power", "tax"}
 
 
-@pytest.mark.parametrize("where", ["fedrisk.server.run.with_tables", "fedrisk.api.write_report"])
+@pytest.mark.parametrize("where", sampled(["fedrisk.server.run.with_tables", "fedrisk.api.write_report"], 2))
 def test_a_run_that_is_stopped_after_its_last_exchange_is_finished(consortium, tmp_path, monkeypatch, where):
     def stop(*a, **k):
         raise KeyboardInterrupt

@@ -29,6 +29,7 @@ from fedrisk.secure.ring import to_signed
 from fedrisk.server.journal import Journal
 from fedrisk.study import NO_PRIVACY
 from support.lies import retell
+from support.long import sampled
 
 pytestmark = pytest.mark.study
 
@@ -183,7 +184,8 @@ def test_what_a_bank_sends_is_covered_twice(exact):
 
 
 @pytest.mark.parametrize(
-    ("action", "how"), [("step", "dead"), ("step", "late"), ("unmask", "dead"), ("unmask", "late")]
+    ("action", "how"),
+    sampled([("step", "dead"), ("step", "late"), ("unmask", "late"), ("unmask", "dead")], 2),
 )
 def test_a_lost_bank_leaves_the_sum_of_the_others_right(kit, tmp_path, action, how):
     def lose(asked, step):
@@ -246,7 +248,7 @@ def test_too_few_banks_open_nothing_and_training_goes_on_later(kit, tmp_path):
         run_local(own.study, own.paths, hub=own.hub, research_seed=4, resume=True)
 
 
-@pytest.mark.parametrize("where", ["confirm", "unmask"])
+@pytest.mark.parametrize("where", sampled(["confirm", "unmask"], 2))
 def test_a_run_that_stops_while_masks_are_opened_goes_on_with_the_same_survivors(kit, tmp_path, where):
     """Nodes answer for one list of survivors: a resumed run must not ask the lost one again and name another list."""
 
@@ -484,7 +486,7 @@ DESIGN = {
 
 @pytest.mark.parametrize(
     ("entry", "how"),
-    [(entry, how) for entry, hows in (("rate", RATE), ("design", DESIGN)) for how in hows],
+    sampled([(entry, how) for entry, hows in (("rate", RATE), ("design", DESIGN)) for how in hows], 3),
 )
 def test_what_does_not_follow_from_public_facts_is_refused(private, monkeypatch, entry, how):
     """To a bank whose study went well, the part as the hub told it but for one entry: by its form, or by what follows."""
@@ -550,7 +552,7 @@ def test_messages_of_a_step_that_are_refused(private, action, change):
     assert node.attempt(request).state.load(training.MaskRecord) == before
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, 1.0000001e6, -1e300])
+@pytest.mark.parametrize("value", sampled([np.nan, np.inf, 1.0000001e6, -1e300], 2))
 def test_weights_out_of_range_are_refused(private, value):
     node = private.nodes["alfa"]
     old = next(s for s in private.steps if s.action == "step" and s.sent_step == 1).sent["alfa"]

@@ -26,6 +26,7 @@ from fedrisk.releases.edges import edges_release
 from fedrisk.releases.evaluation import evaluation_release
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.release import Block, Release
+from support.long import sampled
 
 ERROR = 1e-6  # greatest rate of false alarms of any statistical test here
 NO_NOISE = {"privacy": {"epsilon": math.inf}}
@@ -518,7 +519,7 @@ def test_one_holder_in_bands(kit, tmp_path):
     )
 
 
-@pytest.mark.parametrize(("columns", "in_bands"), [(3, True), (2, False)])
+@pytest.mark.parametrize(("columns", "in_bands"), sampled([(3, True), (2, False)], 2))
 def test_two_holders_hide_each_other_where_each_has_columns_enough(kit, tmp_path, columns, in_bands):
     """Tax has three columns and power two: by the default of three, one holder alone would stand behind the sum."""
     policy = {"scores": "bands", **({} if columns == 3 else {"band_columns": columns})}
@@ -845,7 +846,7 @@ def test_evaluation_by_bank(kit, tmp_path):
         assert run.results.to_dict()["by_bank"][bank]["champion_auc"] is None
 
 
-@pytest.mark.parametrize(("name", "seed"), [("beta", None), ("beta", 3), ("tax", None)])
+@pytest.mark.parametrize(("name", "seed"), sampled([("beta", None), ("beta", 3), ("tax", None)], 3))
 def test_no_evaluation_leaves_where_a_policy_forbids_it(kit, tmp_path, name, seed):
     """A bank's, or a holder's, whose records decide the scores."""
     consortium = kit.build(tmp_path, ("alfa", "beta"), ("tax",), enterprises=1500)
