@@ -242,11 +242,12 @@ class Bench:
         begin.wait()
         at = happen()
         clerks.join()
+        # Before more is asked to see whether it has recovered.
+        counted = {name: self.counted(name) - before[name] for name in HOLDERS}
         recovered = self._recovered(heard, at)
         right = [h for h in heard if h.codes == [""]]
         wrong = sum(self.right.get(h.ids[0], h.answers[0]["score"]) != h.answers[0]["score"] for h in right)
         unclear = sum(not set(h.codes) <= {"", *PASSING} for h in heard)
-        counted = {name: self.counted(name) - before[name] for name in HOLDERS}
         return {
             "fault": what,
             "requests": requests,
