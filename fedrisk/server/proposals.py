@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fedrisk.attempt_id import LEAST_PREFIX, meant
 from fedrisk.errors import ConfigError, StoreError
-from fedrisk.files import PUT_BACK, damaged, locked, private_folder, read_kept, write_atomic
+from fedrisk.files import PUT_BACK, damaged, locked, mark_of, private_folder, read_kept, write_atomic
 from fedrisk.server.hub import Hub
 from fedrisk.study import Study, study_from
 
@@ -127,7 +127,7 @@ class Proposals:
 
     def __init__(self, hub: Hub) -> None:
         self.path = hub.path / "proposals"
-        self._known: dict[Path, tuple[tuple[int, int, int], Proposal]] = {}
+        self._known: dict[Path, tuple[tuple[int, ...], Proposal]] = {}
 
     def submit(
         self,
@@ -219,16 +219,16 @@ class Proposals:
 
     def _read(self, file: Path) -> Proposal:
         """A file is read again only where it changed: the hub's work looks at all of them every second."""
-        mark = _mark(file)
+        # Every writing makes a new file.
+        mark = mark_of(file)
         known = self._known.get(file)
-        if known is not None and known[0] == mark:
+        if known is not None and known[0] == mark and any(mark):
             return known[1]
         try:
             found = _adapter().validate_json(read_kept(file, PUT_BACK))
         except ValidationError:
             raise damaged(file, PUT_BACK) from None
-        if mark is not None:
-            self._known[file] = (mark, found)
+        self._known[file] = (mark, found)
         return found
 
     def _write(self, proposal: Proposal) -> None:
@@ -245,15 +245,6 @@ class Proposals:
             raise StoreError(
                 f"{self.path} cannot be written: {error.strerror}; check path, space and permissions"
             ) from None
-
-
-def _mark(file: Path) -> tuple[int, int, int] | None:
-    """What shows that a file changed: every writing makes a new one."""
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def stamp(moment: datetime) -> str:

@@ -10,7 +10,6 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import grpc
 from cryptography import x509
@@ -21,7 +20,7 @@ from fedrisk.deploy.keys import node_key_text, public_key_of
 from fedrisk.deploy.pki import in_time
 from fedrisk.deploy.roster import Roster, RosterMember, epochs, read_epoch
 from fedrisk.errors import ConfigError, FedriskError, code_of
-from fedrisk.files import PUT_BACK, read_json
+from fedrisk.files import PUT_BACK, mark_of, read_json
 from fedrisk.server.certificates import BEFORE
 
 log = logging.getLogger("fedrisk")
@@ -41,7 +40,7 @@ class Members:
     """The members of a hub's newest roster. :meth:`look` reads it again; all else is memory, and safe from threads."""
 
     def __init__(self, home: HubHome) -> None:
-        self._home, self._epoch, self._nodes = home, 0, -1.0
+        self._home, self._epoch, self._nodes = home, 0, tuple[int, ...]()
         self._roster: Roster | None = None
         self._by_key: dict[str, str] = {}
         self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
@@ -53,7 +52,7 @@ class Members:
         What cannot be read leaves everything as it was, and is noted: a disk that is away expels nobody.
         """
         try:
-            newest, nodes = max(epochs(self._home), default=0), _changed_at(self._home.path / "nodes.json")
+            newest, nodes = max(epochs(self._home), default=0), mark_of(self._home.path / "nodes.json")
             if (newest, nodes) == (self._epoch, self._nodes):
                 return False
             roster = read_epoch(self._home, newest)
@@ -117,26 +116,19 @@ def _look_at(certificate: bytes) -> _Seen:
         return _Seen(None, datetime.min.replace(tzinfo=UTC))
 
 
-def _changed_at(file: Path) -> float:
-    try:
-        return file.stat().st_mtime_ns / 1e9
-    except OSError:
-        return 0.0
-
-
 class Certificates:
     """What the relay shows and trusts, read again for new connections whenever one of the files changed."""
 
     def __init__(self, home: HubHome) -> None:
         self._files = [home.path / name for name in ("server.key", "server.pem", "ca.pem", BEFORE)]
-        self._read: tuple[float, ...] = ()
+        self._read: tuple[int, ...] = ()
 
     def credentials(self) -> grpc.ServerCredentials:
         """TLS for both sides: no connection without a certificate of the consortium's authority.
 
         ConfigError or StoreError where a file cannot be used.
         """
-        self._read = tuple(_changed_at(file) for file in self._files)
+        self._read = mark_of(*self._files)
         return grpc.dynamic_ssl_server_credentials(
             self._configuration(),
             self._renewed,  # type: ignore[arg-type]
@@ -151,7 +143,7 @@ class Certificates:
 
     def _renewed(self) -> "grpc.ServerCertificateConfiguration | None":
         """Before each handshake: what is new, None where all is as before."""
-        changed = tuple(_changed_at(file) for file in self._files)
+        changed = mark_of(*self._files)
         if changed == self._read:
             return None
         try:

@@ -15,13 +15,13 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
 
 from fedrisk.clients.node import Node
 from fedrisk.errors import ConfigError, DataError, LaterError, ProtocolError, StoreError
+from fedrisk.files import mark_of
 from fedrisk.models.model_part import ModelPart
 from fedrisk.serving.answer_store import AnswerStore
 from fedrisk.serving.answering import Answering, shown
@@ -135,14 +135,14 @@ class BankService:
         """Node and table as the institution's file says today."""
         file = self._setting.node.institution.file
         with self._lock:
-            if file is not None and _mark(file) != self._setting.mark:
+            if file is not None and mark_of(file) != self._setting.mark:
                 self._setting = self._set(Node.open(file))
             return self._setting
 
     def _set(self, node: Node) -> "_Setting":
         file = node.institution.file
         table = self._given_table or CurrentData.open(node.institution, node.store.path / FOLDER)
-        return _Setting(None if file is None else _mark(file), node, table)
+        return _Setting(None if file is None else mark_of(file), node, table)
 
     def _answered(self, request: ScoreRequest, key: str) -> tuple[ScoreAnswer, ...]:
         began, setting = time.monotonic(), self._now()
@@ -289,14 +289,9 @@ class BankService:
 class _Setting:
     """mark: of the institution's file when node and table were made from it."""
 
-    mark: tuple[int, int] | None
+    mark: tuple[int, ...] | None
     node: Node
     table: Looked
-
-
-def _mark(file: Path) -> tuple[int, int]:
-    found = file.stat()
-    return found.st_mtime_ns, found.st_size
 
 
 class _Anew(Exception):

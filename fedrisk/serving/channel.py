@@ -9,7 +9,7 @@ from fedrisk.deploy.keys import node_public, private_pem
 from fedrisk.deploy.node_home import NodeHome
 from fedrisk.deploy.pki import check_client
 from fedrisk.errors import ConfigError, EnvelopeError, FedriskError, LaterError, VersionError
-from fedrisk.files import PUT_BACK, read_kept
+from fedrisk.files import PUT_BACK, mark_of, read_kept
 from fedrisk.protocol import scoring as rules
 
 OPTIONS = (
@@ -30,8 +30,8 @@ OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 
-Read = tuple[tuple[int, int], ...]
-"""When files were written, and how large they are."""
+Read = tuple[int, ...]
+"""How files were when they were read (`files.mark_of`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class Files:
 
     def read(self) -> Read:
         """How the files are now."""
-        return tuple(_state(file) for file in (self.ca, self.key, self.certificate))
+        return mark_of(self.ca, self.key, self.certificate)
 
     def changed(self, read: Read) -> bool:
         """Whether they are others than they were, and can be used."""
@@ -90,14 +90,6 @@ class Files:
     def channel(self) -> grpc.Channel:
         """A connection, made when it is used; errors as :meth:`credentials`."""
         return grpc.secure_channel(self.address, self.credentials(), OPTIONS)
-
-
-def _state(file: Path) -> tuple[int, int]:
-    try:
-        found = file.stat()
-    except OSError:
-        return (0, -1)
-    return (found.st_mtime_ns, found.st_size)
 
 
 def not_certified(name: str) -> LaterError:

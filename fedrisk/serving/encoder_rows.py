@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fedrisk.data.as_it_is import Taking
+from fedrisk.files import mark_of
 from fedrisk.institution import Institution
 from fedrisk.models.histories import EncoderRule, scaled
 from fedrisk.models.trainable import TrainedModel
@@ -84,7 +85,7 @@ class EncoderRows:
                 return self._model
             self._looked = time.monotonic()
             file = self._institution.installed_encoder(self.rule.name)
-            mark = None if file is None else (file, file.stat().st_mtime_ns, file.stat().st_size)
+            mark = None if file is None else (file, *mark_of(file))
             if mark != self._mark:
                 self._model = self._institution.load_encoder(self.rule.name)
                 if self._model is not None:

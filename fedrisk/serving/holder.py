@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from fedrisk.clients.node import Node
 from fedrisk.errors import AwayError, LaterError, StoreError
+from fedrisk.files import mark_of
 from fedrisk.models.model_part import ModelPart
 from fedrisk.privacy.policy import Policy
 from fedrisk.secure.envelope import seal
@@ -33,7 +34,7 @@ from fedrisk.serving import registry
 from fedrisk.serving.book import Book, Kept
 from fedrisk.serving.consent import Consents
 from fedrisk.serving.current import CurrentData
-from fedrisk.serving.keys import Fetch, Peers, ServingKeys, mark_of
+from fedrisk.serving.keys import Fetch, Peers, ServingKeys
 from fedrisk.serving.kinds import KINDS
 from fedrisk.serving.messages import Answered
 from fedrisk.serving.noting import ACTION, Entries, Noting, consents_digest, kind_of, plain

@@ -19,7 +19,7 @@ from typing import Final
 
 from fedrisk.clients.store.store import NodeStore
 from fedrisk.errors import EnvelopeError, ProtocolError, StoreError
-from fedrisk.files import read_kept, write_atomic
+from fedrisk.files import mark_of, read_kept, write_atomic
 from fedrisk.protocol.scoring import SERVING as SERVING
 from fedrisk.secure.identity import EphemeralKey, SignedKey, pair_secret, verify
 from fedrisk.secure.pins import Pins
@@ -241,16 +241,3 @@ class Peers:
                     self._found.clear()
                 self._found[name, epoch] = (pin, found[name])
         return found
-
-
-def mark_of(*files: Path) -> tuple[int, ...]:
-    """What shows cheaply whether files changed: inode, times and size of each, zeros where one is not there."""
-    out: list[int] = []
-    for file in files:
-        try:
-            found = file.stat()
-        except OSError:
-            out += (0, 0, 0, 0)
-        else:
-            out += (found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
-    return tuple(out)

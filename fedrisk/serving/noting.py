@@ -20,7 +20,7 @@ from fedrisk.audit.entry import check_text
 from fedrisk.audit.log import AuditLog
 from fedrisk.clients.node import Node
 from fedrisk.errors import ConfigError
-from fedrisk.serving.keys import mark_of
+from fedrisk.files import mark_of
 
 ACTION: Final = "serve"
 """Action of all these entries."""

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from fedrisk.errors import ConfigError
-from fedrisk.files import read_kept, tighten, write_atomic
+from fedrisk.files import mark_of, read_kept, tighten, write_atomic
 
 FILE = "service.token"
 LEAST = 32
@@ -23,7 +23,7 @@ class ServiceToken:
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
         self._lock = threading.Lock()
-        self._mark: tuple[int, int, int] | None = None
+        self._mark: tuple[int, ...] | None = None
         self._token = b""
         self._read()
 
@@ -39,8 +39,7 @@ class ServiceToken:
         with self._lock:
             if not self.path.exists():
                 write_atomic(self.path, secrets.token_urlsafe(32).encode() + b"\n", replace=False)
-            found = self.path.stat()
-            mark = (found.st_mtime_ns, found.st_ino, found.st_size)
+            mark = mark_of(self.path)
             if mark == self._mark:
                 return
             tighten(self.path)
