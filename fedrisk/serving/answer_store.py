@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from fedrisk.errors import StoreError
 from fedrisk.files import PUT_BACK, make_folders, private_file
 from fedrisk.serving.codes import PASSING, WHOLE
 from fedrisk.serving.score_forms import ScoreAnswer, ScoreRequest, ServiceError
+from fedrisk.serving.turns import Turns
 
 FILE: Final = "answers.sqlite"
 
@@ -52,7 +53,7 @@ class AnswerStore:
     def __init__(self, folder: Path, days: int) -> None:
         """Open, or make, ``folder/answers.sqlite``; answers older than ``days`` are deleted, now and once a day."""
         self.path, self._days = folder / FILE, days
-        self._lock, self._turns, self._turning = threading.Lock(), dict[str, _Turn](), threading.Lock()
+        self._lock, self._turns = threading.Lock(), Turns()
         self._cleared = 0.0
         try:
             make_folders(folder)
@@ -70,20 +71,9 @@ class AnswerStore:
         with self._lock:
             self._db.close()
 
-    @contextmanager
-    def turn(self, key: str) -> Iterator[None]:
+    def turn(self, key: str) -> AbstractContextManager[None]:
         """One request of that id at a time; the second waits for the first, and finds its answer."""
-        with self._turning:
-            turn = self._turns.setdefault(key, _Turn())
-            turn.waiting += 1
-        try:
-            with turn.lock:
-                yield
-        finally:
-            with self._turning:
-                turn.waiting -= 1
-                if not turn.waiting:
-                    self._turns.pop(key, None)
+        return self._turns.of(key)
 
     def kept(self, request: ScoreRequest) -> tuple[ScoreAnswer, ...] | None:
         """The final answers of a request that came before, None where it has none yet.
@@ -194,11 +184,6 @@ class AnswerStore:
 
     def _failed(self, error: Exception) -> StoreError:
         return StoreError(f"{self.path} cannot be used: {error}; check space and permissions, or {PUT_BACK}")
-
-
-class _Turn:
-    def __init__(self) -> None:
-        self.lock, self.waiting = threading.Lock(), 0
 
 
 def digest_of(request: ScoreRequest) -> bytes:

@@ -136,12 +136,13 @@ class BankService:
         file = self._setting.node.institution.file
         with self._lock:
             if file is not None and mark_of(file) != self._setting.mark:
-                self._setting = self._set(Node.open(file))
+                self._setting = self._set(Node.open(file), self._setting.table)
             return self._setting
 
-    def _set(self, node: Node) -> "_Setting":
+    def _set(self, node: Node, before: Looked | None = None) -> "_Setting":
         file = node.institution.file
-        table = self._given_table or CurrentData.open(node.institution, node.store.path / FOLDER)
+        opened = before if isinstance(before, CurrentData) else None
+        table = self._given_table or CurrentData.reopened(node.institution, node.store.path / FOLDER, opened)
         return _Setting(None if file is None else mark_of(file), node, table)
 
     def _answered(self, request: ScoreRequest, key: str) -> tuple[ScoreAnswer, ...]:

@@ -137,6 +137,16 @@ class CurrentData:
             encoder.start()
         return found
 
+    @classmethod
+    def reopened(cls, institution: Institution, folder: Path, before: CurrentData | None) -> CurrentData:
+        """``before`` where the institution's file says the same table as it did then; else a new one in its place."""
+        if before is not None and _table_of(before._institution) == _table_of(institution):
+            return before
+        found = cls.open(institution, folder)
+        if before is not None:
+            before.close()
+        return found
+
     def _source(self, table: TableSource) -> Rows:
         if table.is_database:
             return DatabaseRows(self._taking, self._institution.folder, today)
@@ -213,3 +223,8 @@ def _is_text(given: str) -> bool:
 def today() -> date:
     """The day now (UTC)."""
     return datetime.now(UTC).date()
+
+
+def _table_of(one: Institution) -> tuple[Any, ...]:
+    """What of an institution's file says where its rows are, and how they are read."""
+    return (one.table, one.dictionary, one.encoders, one.folder)

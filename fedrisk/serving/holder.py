@@ -13,7 +13,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from fedrisk.serving.noting import ACTION, Entries, Noting, consents_digest, kin
 from fedrisk.serving.opening import Opening, Question, Refused, answer_context, mask_label
 from fedrisk.serving.relay import Reply
 from fedrisk.serving.rows import Rows
+from fedrisk.serving.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Holder:
         self.noting = Noting(clock)
         self._opening = Opening(first, self.keys, self.peers, clock)
         self._lock, self._reading = threading.Lock(), threading.Lock()
-        self._flights: dict[str, tuple[threading.Lock, int]] = {}
+        self._turns = Turns()
         self._now: _Setting | None = None
         self._book: Book | None = None
 
@@ -128,7 +129,8 @@ class Holder:
         question = self._opening.opened(part, asker, id, envelope)
         setting = self._setting()
         seen.known = True
-        with self._flight(id):
+        # The same question is worked on once at a time.
+        with self._turns.of(id):
             kept = self.book.kept(id)
             if kept is None:
                 # One that was answered may come again after any time; what was deleted may not.
@@ -156,18 +158,11 @@ class Holder:
                     node=node,
                     entries=Entries(node),
                     consents=Consents(node.institution.policy.serving, secret=self.book.secret),
-                    data=self._data(node, found),
+                    data=CurrentData.reopened(
+                        node.institution, store.path / "serving", None if found is None else found.data
+                    ),
                 )
             return found
-
-    def _data(self, node: Node, before: _Setting | None) -> CurrentData:
-        """The table as it was opened before, where nothing of it changed in the file."""
-        if before is not None and _table_of(before.node) == _table_of(node):
-            return before.data
-        data = CurrentData.open(node.institution, node.store.path / "serving")
-        if before is not None:
-            before.data.close()
-        return data
 
     def _check_masks(self, question: Question) -> None:
         """Refused where its masks may have covered other numbers before: its answer may have been deleted.
@@ -254,27 +249,6 @@ class Holder:
             entries = Entries(self._first) if setting is None else setting.entries
             self.noting.refused(self._first, entries, error, code, asker, seen.study, known=seen.known)
         return code
-
-    @contextlib.contextmanager
-    def _flight(self, id: str) -> Iterator[None]:
-        """The same question is worked on once at a time."""
-        with self._lock:
-            lock, users = self._flights.get(id, (threading.Lock(), 0))
-            self._flights[id] = (lock, users + 1)
-        try:
-            with lock:
-                yield
-        finally:
-            with self._lock:
-                lock, users = self._flights.pop(id)
-                if users > 1:
-                    self._flights[id] = (lock, users - 1)
-
-
-def _table_of(node: Node) -> tuple[Any, ...]:
-    """What of an institution's file says where its rows are, and how they are read."""
-    one = node.institution
-    return (one.table, one.dictionary, one.encoders, one.folder)
 
 
 def _check_encoders(setting: _Setting, part: ModelPart) -> None:

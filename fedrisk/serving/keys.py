@@ -20,6 +20,7 @@ from typing import Final
 from fedrisk.clients.store.store import NodeStore
 from fedrisk.errors import EnvelopeError, ProtocolError, StoreError
 from fedrisk.files import mark_of, read_kept, write_atomic
+from fedrisk.protocol import scoring as rules
 from fedrisk.protocol.scoring import SERVING as SERVING
 from fedrisk.secure.identity import EphemeralKey, SignedKey, pair_secret, verify
 from fedrisk.secure.pins import Pins
@@ -46,8 +47,7 @@ def epoch_of(now: float) -> str:
     >>> epoch_of(0.0), epoch_of(1_795_737_600.0)
     ('1970W01', '2026W48')
     """
-    year, week, _ = datetime.fromtimestamp(now, UTC).isocalendar()
-    return f"{year:04d}W{week:02d}"
+    return rules.epoch_of(datetime.fromtimestamp(now, UTC))
 
 
 def accepted(now: float) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Final
 from fedrisk.clients.node import Node
 from fedrisk.errors import EnvelopeError, FedriskError, ProtocolError
 from fedrisk.models.model_part import ModelPart
+from fedrisk.protocol import scoring as rules
 from fedrisk.secure.envelope import Context, open_sealed
 from fedrisk.secure.identity import EphemeralKey, SignedKey
 from fedrisk.secure.keystream import Label
@@ -27,8 +28,6 @@ MOST_BYTES: Final = 1 << 23
 
 OLDEST: Final = 300
 """Seconds after which a question is not answered any more."""
-
-_HEX = frozenset("0123456789abcdef")
 
 
 class Refused(FedriskError):
@@ -88,7 +87,7 @@ class Opening:
 
     def part(self, asker: str, id: str, model: str, envelope: bytes) -> ModelPart:
         """This institution's part of the model; nothing is opened or computed yet."""
-        if not (_hex(id, 32) and _hex(model, 16) and 0 < len(envelope) <= MOST_BYTES):
+        if not (rules.is_id(id) and rules.is_model(model) and 0 < len(envelope) <= MOST_BYTES):
             raise Refused("form", "a question has no proper id or model, or an envelope of another size")
         models = self._models
         if not models.has(model):
@@ -160,7 +159,3 @@ class Opening:
         if not fits or said[self.name] != own.public:
             raise Refused("keys", "a question names other keys of the holders than those that they signed")
         return found
-
-
-def _hex(text: str, digits: int) -> bool:
-    return len(text) == digits and _HEX.issuperset(text)
