@@ -104,7 +104,7 @@ class Asking:
             sums = self._once(part, said, end, keep_it, repeats or _root_of(gone))
         if {"keys", "envelope"} & set(sums.failed.values()) and time.monotonic() < end:
             sums = self._renewed(part, said, end, keep_it, gone)
-        return replace(sums, root=_root_of(gone) or sums.id)
+        return sums if sums.root else replace(sums, root=_root_of(gone) or sums.id)
 
     def _renewed(
         self,
@@ -136,9 +136,9 @@ class Asking:
             if same and set(asked.keys) == set(part.answering(self.node.name)):
                 peers, failed = self._peers(part, asked.epoch, end)
                 if failed:
-                    return Sums(asked.id, failed=failed)
+                    return Sums(asked.id, failed=failed, root=asked.root)
                 if {name: key.public.hex() for name, key in peers.items()} == asked.keys:
-                    return self._sent(part, asked, kept, own, peers, end)
+                    return replace(self._sent(part, asked, kept, own, peers, end), root=asked.root)
         return None
 
     def _once(
@@ -166,7 +166,7 @@ class Asking:
             ) from None
         raw = asked.to_bytes()
         keep(raw)
-        return self._sent(part, asked, raw, own, peers, end)
+        return replace(self._sent(part, asked, raw, own, peers, end), root=asked.root)
 
     def _sent(
         self,
