@@ -56,6 +56,8 @@ LAYERS = {
         "display_name",
     },
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
+    # Arithmetic on released numbers alone.
+    "analysis": {"releases"},
     "clients": {
         *(
             "errors",
