@@ -18,7 +18,7 @@ from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
 from sqlglot.parser import Parser
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import TokenType
 
 from fedrisk.errors import ConfigError
 
