@@ -42,6 +42,7 @@ from fedrisk.cli.model import model_app
 from fedrisk.cli.node import node_app
 from fedrisk.cli.output import append_log, note, screen
 from fedrisk.cli.policy import policy_app
+from fedrisk.cli.query import query
 from fedrisk.cli.results import own, results
 from fedrisk.cli.root import Root, told
 from fedrisk.cli.runs import compare, runs_app
@@ -67,6 +68,7 @@ for _command in (
     study.run,
     study.show,
     compare,
+    query,
     results,
     own,
     score,

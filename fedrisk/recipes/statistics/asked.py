@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedrisk.data.dictionary import Column
-from fedrisk.data.features import Feature
+from fedrisk.data.features import Feature, feature_of
 from fedrisk.errors import ConfigError
 from fedrisk.models.binning import even_edges
+from fedrisk.recipes.statistics.layout import axis_of
 from fedrisk.recipes.statistics.owners import Extras, Known, Owners
 from fedrisk.recipes.statistics.question import Named, Only, Question, Term
+from fedrisk.recipes.statistics.settings import owner_of
 
 ASKED, OTHER = "asked", "other"
 """Groups of the categories that WHERE names, and of all others: both are cells, at no further price."""
@@ -23,7 +25,7 @@ ASKED, OTHER = "asked", "other"
 EVEN_BINS = 16
 """Bins of a quantile where the dictionary has no public ones: even on the declared grid."""
 
-_FLAG = {"1": "1", "0": "0", "true": "1", "false": "0", "yes": "1", "no": "0"}
+_FLAG = {"1": "yes", "0": "no", "true": "yes", "false": "no"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +150,8 @@ class _Cells:
             raise ConfigError(
                 f"WHERE takes categories, and {column.name} is a number; group by it, and look at its cells"
             )
-        there = tuple(column.categories or ()) if column.kind == "category" else ("0", "1")
+        named = self.by[column.name]
+        there = axis_of(column.name, named, feature_of(column, owner_of(named))).categories[:-1]
         values = _flags(only.values) if column.kind == "flag" else only.values
         if unknown := [v for v in values if v not in there]:
             raise ConfigError(
@@ -217,7 +220,7 @@ def _shared(name: str, column: Column, values: tuple[str, ...]) -> dict[str, Any
     if column.kind == "number":
         raise ConfigError(f"{name} is a number, which has no share; ask for mean({name}) or quantile({name})")
     if column.kind == "flag":
-        if values and _flags(values) != ("1",):
+        if values and _flags(values) != ("yes",):
             raise ConfigError(f"a share of {name} is that of its ones; ask for share({name} = 1)")
         return {}
     there = column.categories or ()

@@ -82,7 +82,8 @@ def known_cells(layout: Layout, table: CellTable) -> int:
 def standard_error(measure: Measure, sigma: float, rows: float, included: float = 1.0) -> float:
     """Expected standard error of a measure in a cell.
 
-    sigma: noise of each number, in plain units of releases/statistics. rows: of the cell, before a draw of each with probability ``included``.
+    sigma: noise of each number, in plain units of releases/statistics. rows: of the cell, before each is drawn with
+    probability ``included``.
 
     >>> round(standard_error(Measure(name="n", kind="count"), 12.0, 500), 1)
     12.0

@@ -11,7 +11,7 @@ be asked, and never passed over: a clause that were ignored would make the figur
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, NoReturn
 
 from sqlglot import exp
@@ -115,6 +115,10 @@ class Question:
     by: tuple[Named, ...] = ()
     owner: str | None = None
     only: tuple[Only, ...] = ()
+
+    def from_owner(self, owner: str) -> "Question":
+        """The same question of this owner."""
+        return replace(self, owner=owner)
 
 
 def parse_question(text: str) -> Question:
