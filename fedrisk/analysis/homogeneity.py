@@ -1,20 +1,21 @@
 """Whether two noisy histograms are of one distribution, and how far apart they are: with the noise taken into account.
 
 Released counts x of a histogram are numbers of enterprises, about Poisson with means l, plus normal noise of known
-variance s^2. If nothing changed but the number of enterprises, the means of the new one are t times those of the old one. So
+variance s^2. If nothing changed but the number of enterprises, the means of the new one are t times those of the old
+one. So
 
     Q(t) = sum over bins of (x_new - t x_old)^2 / (s_new^2 + t l + t^2 (s_old^2 + l))
 
 is chi-squared with one degree of freedom less than there are bins once t is chosen to make it least (a functional
-relationship between two variables with errors of known variance; the least Q is the likelihood ratio). Without noise it
-is Pearson's test of homogeneity. With much noise the least Q is smaller than that distribution, never larger, however weak
-the signal: it is a root of the same eigenvalue problem as the subset Anderson-Rubin statistic, whose size holds with these
-degrees of freedom for any strength (Guggenberger, Kleibergen, Mavroeidis & Chen 2012). Ratios of noisy numbers, which are
-far from normal when totals are small, do not enter. The l are estimated from both histograms together, in the direction
-that is uncorrelated with x_new - t x_old, and are never below 0.
+relationship between two variables with errors of known variance; the least Q is the likelihood ratio). Without noise
+it is Pearson's test of homogeneity. With much noise the least Q is smaller than that distribution, never larger,
+however weak the signal: it is a root of the same eigenvalue problem as the subset Anderson-Rubin statistic, whose
+size holds with these degrees of freedom for any strength (Guggenberger, Kleibergen, Mavroeidis & Chen 2012). Ratios
+of noisy numbers, which are far from normal when totals are small, do not enter. The l are estimated from both
+histograms together, in the direction that is uncorrelated with x_new - t x_old, and are never below 0.
 
-Enterprises that are in both histograms make sampling errors of both alike: what is compared then differs by less than is
-allowed for, and the test finds less than it could. It never finds more for that.
+Enterprises that are in both histograms make sampling errors of both alike: what is compared then differs by less than
+is allowed for, and the test finds less than it could. It never finds more for that.
 """
 
 import math
@@ -72,10 +73,11 @@ class Histogram:
 
     def joined(self, groups: NDArray[np.intp], count: int) -> "Histogram":
         """Bins added up by group."""
-        return Histogram(
-            counts=np.bincount(groups, weights=self.counts, minlength=count),
-            noise=np.bincount(groups, weights=self.noise, minlength=count),
-        )
+        return Histogram(counts=_added(self.counts, groups, count), noise=_added(self.noise, groups, count))
+
+
+def _added(values: Floats, groups: NDArray[np.intp], count: int) -> Floats:
+    return np.asarray(np.bincount(groups, weights=values, minlength=count), np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,8 +184,8 @@ def _coarse(old: Histogram, new: Histogram, most: int) -> tuple[Histogram, Histo
 def stability(old: Histogram, new: Histogram, found: Homogeneity, level: float = 0.95) -> Stability | None:
     """The population stability index, sum of (q - p) log(q / p) over bins, corrected and with its interval.
 
-    Noise and sampling alone make it larger than 0 by the trace of W S, with S the covariance of the shares' difference and
-    W the reciprocal shares; that is taken off. The interval inverts a non-central chi-squared of the same mean and
+    Noise and sampling alone make it larger than 0 by the trace of W S, with S the covariance of the shares' difference
+    and W the reciprocal shares; that is taken off. The interval inverts a non-central chi-squared of the same mean and
     variance (Satterthwaite 1946). Bins that hold little more than their noise are joined, since shares near 0 have no
     logarithm; None where fewer than two are left.
     """
@@ -192,7 +194,7 @@ def stability(old: Histogram, new: Histogram, found: Homogeneity, level: float =
         return None
     count = int(groups.max()) + 1
     old, new = old.joined(groups, count), new.joined(groups, count)
-    pooled = np.bincount(groups, weights=found.pooled, minlength=count)
+    pooled = _added(found.pooled, groups, count)
     shares = pooled / pooled.sum()
     floor = 0.1 * shares
     p, q = np.maximum(old.counts / old.total, floor), np.maximum(new.counts / new.total, floor)

@@ -37,7 +37,9 @@ def told_from_zero(total: Floats, variance: Floats, *, signed: bool = False) -> 
     [True, False, False]
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.where(variance > 0, total / np.sqrt(variance), np.where(total == 0, 0.0, np.sign(total) * np.inf))
+        z = np.where(
+            variance > 0, total / np.sqrt(variance), np.where(total == 0, 0.0, np.sign(total) * np.inf)
+        )
     chance = 2 * ndtr(-np.abs(z)) if signed else ndtr(-z)
     rate = FALSE_RATE if signed else FALSE_RATE / 2
     order = np.sort(chance)

@@ -1,14 +1,14 @@
 """Whether ratios of cells (means, shares) are what they were: from noisy numerators and denominators of two releases.
 
-A cell has a denominator n (enterprises with a value) and a numerator y (ones of a share, the sum of values between -1 and
-1 of a mean). If its ratio r did not change, y - r n is 0 on average in both releases, for any n; its variance is that of
-the noise and, at most, n (1 - r)(r - low) of sampling, low being 0 of a share and -1 of a mean. The least sum of both
-squares over all r is chi-squared with one degree of freedom at most (the subset Anderson-Rubin statistic with two
-equations; Guggenberger, Kleibergen, Mavroeidis & Chen 2012), also where n is little more than noise, where a quotient has
-no normal distribution at all (Fieller 1954). Cells have independent noise, so their statistics add up.
+A cell has a denominator n (enterprises with a value) and a numerator y (ones of a share, the sum of values between -1
+and 1 of a mean). If its ratio r did not change, y - r n is 0 on average in both releases, for any n; its variance is
+that of the noise and, at most, n (1 - r)(r - low) of sampling, low being 0 of a share and -1 of a mean. The least sum
+of both squares over all r is chi-squared with one degree of freedom at most (the subset Anderson-Rubin statistic with
+two equations; Guggenberger, Kleibergen, Mavroeidis & Chen 2012), also where n is little more than noise, where a
+quotient has no normal distribution at all (Fieller 1954). Cells have independent noise, so their statistics add up.
 
-The sampling variance of a share is exact. That of a mean is the greatest that values with this mean can have, as nothing
-about their spread was released: the test is then conservative, the more so the closer values lie together.
+The sampling variance of a share is exact. That of a mean is the greatest that values with this mean can have, as
+nothing about their spread was released: the test is then conservative, the more so the closer values lie together.
 """
 
 from dataclasses import dataclass
@@ -49,9 +49,9 @@ class Cells:
 
 @dataclass(frozen=True, kw_only=True)
 class RatioChange:
-    """statistic: sum over cells. degrees: cells. p: of all cells together. by_cell: chance of each cell alone, (cells,).
+    """statistic: sum over cells. degrees: cells. p: of all cells together.
 
-    old, new: ratios of all cells together.
+    by_cell: chance of each cell alone, (cells,); NaN where it is too small. old, new: ratios of all cells together.
     """
 
     statistic: float

@@ -104,7 +104,9 @@ def _consistent(found: Statistics) -> Statistics:
         relative = dict(zip((t.name for t in layout.tables), ratios, strict=True))
         base = Geometry(layout, relative).base.name
         geometry = Geometry(layout, {name: ratio / relative[base] for name, ratio in relative.items()})
-        totals: Any = {t.name: np.concatenate([found.of(t, m).total for m in measures], 1) for t in layout.tables}
+        totals: Any = {
+            t.name: np.concatenate([found.of(t, m).total for m in measures], 1) for t in layout.tables
+        }
         fitted = geometry.fit(totals)
         tables = geometry.tables
         for name, table in fitted.items():

@@ -47,9 +47,7 @@ class Moments:
 
 def variance(moments: Moments, q: float) -> Interval:
     """Variances of values between -1 and 1, between 0 and 1."""
-    parts = [
-        _variance(moments.part(slice(k, k + _CHUNK)), q) for k in range(0, len(moments.count), _CHUNK)
-    ]
+    parts = [_variance(moments.part(slice(k, k + _CHUNK)), q) for k in range(0, len(moments.count), _CHUNK)]
     names = ("estimate", "error", "low", "high", "bounded")
     return Interval(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
 

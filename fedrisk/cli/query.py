@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fedrisk.cli.common import AsJson
-from fedrisk.cli.output import alert, err, note, out, tell, tell_json
+from fedrisk.cli.output import alert, err, note, out, screen, tell, tell_json
 
 if TYPE_CHECKING:
     from fedrisk.engine.query import Query
@@ -182,10 +182,11 @@ def _show_price(made: "Query", research_seed: int | None) -> None:
     from fedrisk.engine.query import price
 
     priced = price(made, research_seed=research_seed)
-    err.print(price_table(priced.prices, made.study))
-    if priced.expected:
-        err.print(expectation_table(priced.expected, priced.rows))
-        alert(silent_words(priced.expected))
+    if not screen.quiet:
+        err.print(price_table(priced.prices, made.study))
+        if priced.expected:
+            err.print(expectation_table(priced.expected, priced.rows))
+            alert(silent_words(priced.expected))
     reasons = [*priced.found.refused, *(text for line in priced.found.institutions for text in line.refused)]
     for line in priced.found.institutions:
         reasons += [f"{line.name}: {check}" for check in line.errors]

@@ -41,18 +41,13 @@ def price_table(prices: Mapping[str, Assessment], study: Study) -> Table:
 
 def expectation_table(expected: Sequence[Expected], rows: int) -> Table:
     """What errors to expect, in an average cell."""
-    figures = ("cells", "enterprises in one", "expected error", "says something from", "likely silent")
-    table = plain_table(f"expected: {rows:,} enterprises", "figure", "by", *figures, right=figures)
+    cells, by = expected[0].cells, expected[0].table
+    title = f"expected, by {by}: {rows:,} enterprises in {cells:,} cells, {expected[0].rows:,.0f} in an average one"
+    columns = ("error in that cell", "cells say something from", "silent cells")
+    table = plain_table(title, "figure", *columns, right=columns, whole=("figure",))
     for e in expected:
-        table.add_row(
-            e.measure,
-            e.table,
-            f"{e.cells:,}",
-            f"{e.rows:,.0f}",
-            f"± {in_unit(e.error, e.kind, e.unit)}",
-            f"{e.least:,.0f}",
-            f"{e.silent:,.0f}",
-        )
+        least, error = f"{e.least:,.0f} enterprises", f"± {in_unit(e.error, e.kind, e.unit)}"
+        table.add_row(e.measure, error, least, f"about {e.silent:,.0f}")
     return table
 
 
@@ -67,7 +62,7 @@ def silent_words(expected: Sequence[Expected]) -> str:
 
 def picked(frame: pd.DataFrame, shown: Shown) -> pd.DataFrame:
     """The rows that were asked for: of WHERE's categories and of the quantiles that were named."""
-    keep = pd.Series(True, index=frame.index)
+    keep = frame["table"] == shown.table
     for axis, categories in shown.keep.items():
         keep &= frame[axis].isin(categories)
     for measure, levels in shown.quantiles.items():
@@ -82,7 +77,8 @@ def estimates_table(frame: pd.DataFrame, axes: Sequence[str], level: float, stud
     several = bool(frame["measure"].nunique() > 1 or frame["quantile"].notna().any())
     head = [*axes, *(["figure"] if several else []), *figures, "unit"]
     measure = "" if several else f": {_figure(frame.iloc[0])}" if len(frame) else ""
-    table = plain_table(f"study {study}{measure}", *head, right=figures)
+    whole = [name for name in head if name != "unit"]
+    table = plain_table(f"study {study}{measure}", *head, right=figures, whole=whole)
     for row in frame.to_dict("records"):
         table.add_row(*_cells(row, axes, several))
     return table

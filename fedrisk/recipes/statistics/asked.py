@@ -16,6 +16,7 @@ from fedrisk.errors import ConfigError
 from fedrisk.models.binning import even_edges
 from fedrisk.recipes.statistics.layout import axis_of
 from fedrisk.recipes.statistics.owners import Extras, Known, Owners
+from fedrisk.recipes.statistics.plan import WHOLE
 from fedrisk.recipes.statistics.question import Named, Only, Question, Term
 from fedrisk.recipes.statistics.settings import owner_of
 
@@ -30,11 +31,13 @@ _FLAG = {"1": "yes", "0": "no", "true": "yes", "false": "no"}
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """What to show of the results. axes: columns of the table, in order. keep: categories by axis, of what WHERE named.
+    """What to show of the results.
 
+    table: of the release. axes: columns of what is shown, in order. keep: categories by axis, of what WHERE named.
     quantiles: those asked for, by measure; none given is all.
     """
 
+    table: str
     axes: tuple[str, ...]
     keep: Mapping[str, tuple[str, ...]]
     quantiles: Mapping[str, tuple[float, ...]]
@@ -84,7 +87,15 @@ def study_of(
         "statistics": section,
     }
     content["name"] = _study_name(content)
-    return Asked(content=content, shown=Shown(axes=tuple(cells.axes), keep=cells.keep, quantiles=quantiles))
+    return Asked(
+        content=content,
+        shown=Shown(
+            table=", ".join(cells.every) or WHOLE,
+            axes=tuple(cells.axes),
+            keep=cells.keep,
+            quantiles=quantiles,
+        ),
+    )
 
 
 # --- cells ---------------------------------------------------------------------------------------------------
@@ -106,14 +117,13 @@ class _Cells:
             raise ConfigError(
                 f"GROUP BY names {both[0]} and a level of it; ask for {both[0]} alone: every cell of it is in one group"
             )
-        self._more = [self._only(only) for only in question.only]
+        self.every = list(dict.fromkeys([*self.axes, *(self._only(only) for only in question.only)]))
 
     def section(self) -> dict[str, Any]:
         """Their part of the study's section."""
-        every = list(dict.fromkeys([*self.axes, *self._more]))
         out: dict[str, Any] = {"by": list(self.by.values())} if self.by else {}
-        if every:
-            out["tables"] = [{"by": every}]
+        if self.every:
+            out["tables"] = [{"by": self.every}]
         return out | ({"levels": self.levels} if self.levels else {})
 
     def _axis(self, named: Named) -> str:

@@ -23,7 +23,7 @@ from fedrisk.releases.release import Release
 from fedrisk.releases.statistics import MEAN_COUNT, VARIANCE_WEIGHTS, CellTable, Layout, Measure, block_name
 
 REACH = 1.96
-"""Standard deviations by which a denominator has to be above 0 before a cell says anything."""
+"""Standard deviations to each side of an interval."""
 
 _SQUARE = 1 / 3
 """Mean square of a value that lies anywhere between -1 and 1."""
@@ -96,17 +96,22 @@ def standard_error(measure: Measure, sigma: float, rows: float, included: float 
 
 
 def least_rows(measure: Measure, sigma: float) -> float:
-    """Enterprises from which on a cell says more than its noise: its denominator can then be told from 0.
+    """Enterprises from which on a cell says more than its noise, by the rule of analysis/marking.
 
-    Of a count or sum, the number itself.
+    Of a count the number itself, and of a sum where values are half of the bound, can be told from 0. Of the others the
+    interval is half of the public range.
     """
-    a = {
-        "mean": 1 / MEAN_COUNT,
-        "share": math.sqrt(2),
-        "variance": 1 / VARIANCE_WEIGHTS[0],
-        "quantiles": math.sqrt(measure.columns),
-    }
-    return REACH * sigma * a.get(measure.kind, 1.0)
+    return (
+        sigma
+        * {
+            "count": REACH,
+            "sum": 2 * REACH,
+            "mean": 2 * REACH * _MEAN_SPREAD,
+            "share": 4 * REACH * _SHARE_SPREAD,
+            "variance": 4 * REACH * _VARIANCE_SPREAD,
+            "quantiles": 2 * REACH * math.sqrt(measure.columns),
+        }[measure.kind]
+    )
 
 
 def findings(layout: Layout, release: Release, rows: int) -> tuple[Finding, ...]:
@@ -160,22 +165,29 @@ def _bound(measure: Measure) -> float:
     return max(abs(measure.low or 0.0), abs(measure.high or 0.0))
 
 
-def _mean_noise(measure: Measure, sigma: float, rows: float) -> float:
-    a = MEAN_COUNT
-    return _half(measure) * sigma / rows * math.sqrt(1 / (1 - a**2) + _SQUARE / a**2)
-
-
-def _share_noise(_: Measure, sigma: float, rows: float) -> float:
-    # (1 - p)^2 + p^2 is 2/3 on average.
-    return sigma / rows * math.sqrt(2 / 3)
-
-
-def _variance_noise(measure: Measure, sigma: float, rows: float) -> float:
+def _variance_spread() -> float:
     """By the straight line through (count, sum, squares), with a mean square of 1/3 and a squared mean of 1/9."""
     a, b, c = VARIANCE_WEIGHTS
     mean2 = _SQUARE / 3
-    spread = 1 / c**2 + 4 * mean2 / b**2 + (_SQUARE - 2 * mean2) ** 2 / a**2
-    return _half(measure) ** 2 * sigma / rows * math.sqrt(spread)
+    return math.sqrt(1 / c**2 + 4 * mean2 / b**2 + (_SQUARE - 2 * mean2) ** 2 / a**2)
+
+
+_MEAN_SPREAD = math.sqrt(1 / (1 - MEAN_COUNT**2) + _SQUARE / MEAN_COUNT**2)
+_SHARE_SPREAD = math.sqrt(2 / 3)
+"""(1 - p)^2 + p^2 is 2/3 on average."""
+_VARIANCE_SPREAD = _variance_spread()
+
+
+def _mean_noise(measure: Measure, sigma: float, rows: float) -> float:
+    return _half(measure) * sigma / rows * _MEAN_SPREAD
+
+
+def _share_noise(_: Measure, sigma: float, rows: float) -> float:
+    return sigma / rows * _SHARE_SPREAD
+
+
+def _variance_noise(measure: Measure, sigma: float, rows: float) -> float:
+    return _half(measure) ** 2 * sigma / rows * _VARIANCE_SPREAD
 
 
 def _quantile_noise(measure: Measure, sigma: float, rows: float) -> float:
