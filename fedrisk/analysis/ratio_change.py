@@ -38,6 +38,10 @@ class Cells:
     of_total: Floats
     together: Floats
 
+    def together_all(self) -> "Cells":
+        """All cells as one."""
+        return Cells(**{name: np.array([values.sum()]) for name, values in vars(self).items()})
+
     @classmethod
     def of_share(cls, ones: Floats, others: Floats, noise: float) -> "Cells":
         """Ones and others with independent noise of the same variance: the count has both, and shares that of ones."""

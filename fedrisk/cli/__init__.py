@@ -34,6 +34,7 @@ from fedrisk.cli.budget import budget_app
 from fedrisk.cli.check import check
 from fedrisk.cli.decide import decide_app
 from fedrisk.cli.dictionary import dictionary_app
+from fedrisk.cli.drift import drift
 from fedrisk.cli.exits import EXIT_CODES
 from fedrisk.cli.hub import hub_app
 from fedrisk.cli.init import init_app
@@ -69,6 +70,7 @@ for _command in (
     study.show,
     compare,
     query,
+    drift,
     results,
     own,
     score,
