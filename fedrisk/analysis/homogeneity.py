@@ -205,8 +205,10 @@ def stability(old: Histogram, new: Histogram, found: Homogeneity, level: float =
     if mean <= 0:
         return Stability(index=naive, low=naive, high=naive, bins=count)
     scale, degrees = square / mean, mean**2 / square
-    tail = (1 - level) / 2
-    low, high = (scale * _noncentral(naive / scale, degrees, a) for a in (1 - tail, tail))
+    tail, value = (1 - level) / 2, naive / scale
+    low = scale * _noncentral(value, degrees, 1 - tail)
+    # Where less was found than chance makes, the upper end stays that of an index of 0 (CLs; Read 2002), and is not 0.
+    high = scale * _noncentral(value, degrees, tail * float(chi2.cdf(value, degrees)))
     return Stability(index=max(naive - mean, 0.0), low=low, high=high, bins=count)
 
 

@@ -57,7 +57,7 @@ LAYERS = {
     },
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     # Arithmetic on released numbers alone.
-    "analysis": {"releases"},
+    "analysis": {"errors", "study", "models", "releases"},
     "clients": {
         *(
             "errors",
@@ -91,7 +91,7 @@ LAYERS = {
     "engine": {
         *("errors", "files", "findings", "home", "study", "alignment", "deploy"),
         *("audit", "data", "secure", "privacy", "releases"),
-        *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id"),
+        *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id", "toml_file"),
     },
     "report": {"errors", "findings", "metrics", "releases", "models", "recipe", "server"},
     "api": {
@@ -109,7 +109,7 @@ LAYERS = {
         *("errors", "files", "layout", "findings", "home", "renamed"),
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "clients", "tracebacks", "progress", "user"),
-        *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
+        *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving", "analysis"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
