@@ -2,14 +2,14 @@
 
 The shape that everything else of this package reads. What the figures are of:
 
-- A *count* is of enterprises in the cell, a *sum* of the values of those that have one: a missing value, or an enterprise
-  that the measure's owner does not know, adds nothing.
+- A *count* is of enterprises in the cell, a *sum* of the values of those that have one: a missing value, or an
+  enterprise that the measure's owner does not know, adds nothing.
 - A *mean*, *share*, *variance* or *quantile* is of the enterprises that have a value.
 - Values are clipped to the measure's public bounds before they are added.
-- Tables of a study agree with each other (analysis/consistency); tables by coarser levels that were not released follow.
+- Tables of a study agree with each other (analysis/consistency); tables by levels that were not released follow.
 
-A cell that says less than its noise (analysis/marking) has no figure in the frame, so that none can be printed, saved or
-sent by mistake. Arithmetic that carries the errors on may use all cells: ``computed``, or the sums themselves
+A cell that says less than its noise (analysis/marking) has no figure in the frame, so that none can be printed, saved
+or sent by mistake. Arithmetic that carries the errors on may use all cells: ``computed``, or the sums themselves
 (analysis/sums), which are the release.
 """
 

@@ -57,7 +57,7 @@ LAYERS = {
     },
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     # Arithmetic on released numbers alone.
-    "analysis": {"errors", "study", "models", "releases"},
+    "analysis": {"errors", "releases", "study", "models"},
     "clients": {
         *(
             "errors",
@@ -77,7 +77,7 @@ LAYERS = {
     "server": {
         *("errors", "files", "layout", "findings", "home", "progress", "deploy", "display_name", "user"),
         *("study", "alignment", "secure", "audit", "data", "privacy"),
-        *("releases", "models", "protocol", "recipe", "metrics", "tracebacks", "attempt_id"),
+        *("releases", "models", "protocol", "recipe", "metrics", "tracebacks", "attempt_id", "analysis"),
     },
     # Models that serve, at institutions; the hub's relay of their questions is server/score_relay.
     "serving": {
@@ -93,7 +93,7 @@ LAYERS = {
         *("audit", "data", "secure", "privacy", "releases"),
         *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id", "toml_file"),
     },
-    "report": {"errors", "findings", "metrics", "releases", "models", "recipe", "server"},
+    "report": {"errors", "findings", "metrics", "releases", "models", "recipe", "server", "analysis"},
     "api": {
         "errors",
         "attempt_id",
