@@ -57,7 +57,7 @@ LAYERS = {
     },
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     # Arithmetic on released numbers alone.
-    "analysis": {"errors", "releases", "study"},
+    "analysis": {"errors", "releases", "study", "models"},
     "clients": {
         *(
             "errors",
@@ -91,7 +91,7 @@ LAYERS = {
     "engine": {
         *("errors", "files", "findings", "home", "study", "alignment", "deploy"),
         *("audit", "data", "secure", "privacy", "releases"),
-        *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id"),
+        *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id", "toml_file"),
     },
     "report": {"errors", "findings", "metrics", "releases", "models", "recipe", "server", "analysis"},
     "api": {
