@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from fedrisk.privacy.policy import Policy
 from sim_institutions.institutions import Office, label, offices, prefecture_offices
 from sim_institutions.profiles import CORE, PROFILES, Profile
 from sim_institutions.tables import ID, write_tables
@@ -16,7 +17,7 @@ from sim_institutions.tables import ID, write_tables
 WORKERS = 2
 POLICY = {
     "purposes": ["credit_scoring"],
-    "recipes": ["scorecard", "network", "encoder"],
+    "recipes": ["scorecard", "network", "encoder", "statistics"],
 }
 
 
@@ -73,7 +74,7 @@ def institution(
         _pairs({"name": name or office.name, "kind": office.kind}),
         "[table]\n" + _pairs({k: v for k, v in source.items() if k != "only"}),
         *(["[table.only]\n" + _pairs(only)] if only else []),
-        "[policy]\n" + _pairs({"research": research, **POLICY, "scores": "bands"}),
+        "[policy]\n" + _pairs({"research": research, **POLICY, "scores": "bands", **_opened(office)}),
         "[dictionary]\n" + _pairs({"id": ID, "id_scheme": "uscc"}),
         *("[[dictionary.columns]]\n" + _pairs(column) for column in office.columns),
     ]
@@ -84,6 +85,13 @@ def institution(
         parts.append(f'histories = {{ source = "../histories/{office.name}.parquet" }}\n')
         parts += ["[[encoders.series]]\n" + _pairs(dict(one)) for one in office.series]
     return "\n".join(parts)
+
+
+def _opened(office: Office) -> dict[str, Any]:
+    """All columns are open to statistics, which is closed unless a policy names columns."""
+    if "statistics" not in Policy.model_fields:
+        return {}
+    return {"statistics": [column["name"] for column in office.columns]}
 
 
 def study(profile: Profile, enterprises: int, largest: int) -> str:

@@ -12,6 +12,12 @@ from sim_institutions.random_streams import MONTHS, Floats, Ints, autoregressive
 COUNTIES_OF_PREFECTURES = (9, 4, 5, 13, 2, 3, 18, 13, 10, 11, 12)
 PREFECTURES = tuple(f"p{i:02d}" for i in range(1, 12))
 PREFECTURE_OF_COUNTY: Ints = np.repeat(np.arange(11), COUNTIES_OF_PREFECTURES)
+COUNTIES = tuple(
+    f"{prefecture}c{i:02d}"
+    for prefecture, counties in zip(PREFECTURES, COUNTIES_OF_PREFECTURES, strict=True)
+    for i in range(1, counties + 1)
+)
+"""Public categories, "p01c01" the first county of the first prefecture."""
 
 SECTORS = ("trade and services", "light manufacturing", "farming", "crafts and technology")
 TRADE, MANUFACTURING, FARMING, CRAFTS = range(4)

@@ -74,6 +74,13 @@ class Sheet:
             out[delayed, -1] = np.nan
         self.histories[name] = out
 
+    def codes(self, name: str) -> Ints:
+        """Index of each row's category in a column that was collected."""
+        column = self.columns[name]
+        if not isinstance(column, Category):
+            raise TypeError(f"column {name} is no category")
+        return column.code
+
     def observations(self) -> Observations:
         """Everything collected so far."""
         return Observations(self.rows, self.columns, self.histories)
@@ -94,6 +101,11 @@ def covered(enterprises: Enterprises, base: float, rng: np.random.Generator, *, 
 def growth(series: Floats) -> Floats:
     """Mean of the last six months over the mean of the same months a year before, less 1; NaN if unknown."""
     return _ratio(_mean(series[:, LATE]), _mean(series[:, EARLY])) - 1
+
+
+def growth_of_quarter(series: Floats) -> Floats:
+    """Mean of the last three months over the mean of the same months a year before, less 1; NaN if unknown."""
+    return _ratio(_mean(series[:, -3:]), _mean(series[:, -15:-12])) - 1
 
 
 def variation(series: Floats) -> Floats:

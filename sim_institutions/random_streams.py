@@ -22,6 +22,15 @@ def stream(seed: int, *name: str | int) -> np.random.Generator:
     return np.random.default_rng([seed, *"/".join(map(str, name)).encode()])
 
 
+def moving(rng: np.random.Generator) -> np.random.Generator:
+    """The same generator, for what an institution counts or reads anew over time.
+
+    It matters only where one enterprise is observed at several dates (`rolling.Rolling`): what is drawn without it
+    belongs to the enterprise and stays.
+    """
+    return getattr(rng, "moving", rng)
+
+
 def normal(rng: np.random.Generator, *shape: int) -> Floats:
     """Standard normal numbers."""
     return rng.standard_normal(shape, dtype=np.float32)

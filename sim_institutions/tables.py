@@ -64,7 +64,7 @@ def block_tables(job: Job) -> dict[str, Pair]:
     out = {}
     for office in offices(block.profile):
         rng = stream(seed, office.name, number)
-        observed = office.view(block, rng)
+        observed = office.observe(block, rng)
         codes = mistyped(block.enterprises.ids[observed.rows], office.wrong, rng)
         ids = written(codes, office.style, office.odd, rng)
         history = _bytes(history_table(ids, observed)) if observed.histories else None

@@ -35,6 +35,9 @@ from fedrisk.toml_file import load_toml, near_name
 MAX_BINS = 64
 """Most bins of a column: one-hot columns travel masked, and more bins cost traffic and noise for no gain."""
 
+MAX_CATEGORIES = 1024
+"""Most categories of a column that no model uses: cells of statistics, such as counties."""
+
 MOST_NAMED = 6
 """Most columns that one problem names."""
 
@@ -383,9 +386,10 @@ def _category_problems(c: Column) -> list[str]:
                 "a category needs its public list in categories; a list taken from the data would leak"
             )
         return found
-    if not 1 <= len(c.categories) <= MAX_BINS:
+    most = MAX_BINS if c.feature else MAX_CATEGORIES
+    if not 1 <= len(c.categories) <= most:
         found.append(
-            f"categories has {len(c.categories)} entries, allowed are 1 to {MAX_BINS}; shorten with prefix, "
+            f"categories has {len(c.categories)} entries, allowed are 1 to {most}; shorten with prefix, "
             "or group them"
         )
     if twice := sorted({x for x in c.categories if c.categories.count(x) > 1}):
