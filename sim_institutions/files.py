@@ -6,6 +6,7 @@ The same profile, size and seed give the same bytes with the same versions of nu
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,29 +40,52 @@ def write(
 
     research: whether the institutions' policies allow research runs, which have no privacy.
     """
-    chosen = PROFILES[profile]
     rows = write_tables(profile, enterprises, seed, out, workers, say)
+    write_settings(PROFILES[profile], enterprises, rows, out, research=research)
+    return rows
+
+
+def write_settings(
+    profile: Profile,
+    enterprises: int,
+    rows: Mapping[str, int],
+    out: Path,
+    *,
+    research: bool = False,
+    name: str | None = None,
+    histories: bool = True,
+    policy: Mapping[str, Any] = {},
+) -> None:
+    """Write the institutions' files and the study beside the tables.
+
+    name: of the study; by default the profile's. policy: more rules of every institution.
+    """
     folder = out / "institutions"
     folder.mkdir(parents=True, exist_ok=True)
     # In a separate folder, because Flower's engine starts a node for every file in ``institutions``.
     aside = out / "tax_offices"
     aside.mkdir(exist_ok=True)
-    members = offices(chosen)
-    for office in members:
+    rules = {"research": research, "policy": policy}
+    for member in offices(profile):
+        office = member if histories else replace(member, series=())
         _write(
             folder / f"{office.name}.toml",
-            institution(office, {"source": f"../data/{office.name}.parquet"}, research=research),
+            institution(office, {"source": f"../data/{office.name}.parquet"}, **rules),
         )
         if office.name == "tax_office":
-            for name, prefecture in prefecture_offices().items():
+            for part, prefecture in prefecture_offices().items():
                 source = {"source": "../data/tax_office.parquet", "only": {"prefecture": prefecture}}
-                _write(aside / f"{name}.toml", institution(office, source, name, research=research))
-    _write(out / "study.toml", study(chosen, enterprises, max(rows.values())))
-    return rows
+                _write(aside / f"{part}.toml", institution(office, source, part, **rules))
+    _write(out / "study.toml", study(profile, enterprises, max(rows.values()), name))
 
 
 def institution(
-    office: Office, source: Mapping[str, Any], name: str | None = None, *, research: bool = False
+    office: Office,
+    source: Mapping[str, Any],
+    name: str | None = None,
+    *,
+    research: bool = False,
+    policy: Mapping[str, Any] = {},
 ) -> str:
     """The institution file: table, policy and dictionary.
 
@@ -74,7 +98,8 @@ def institution(
         _pairs({"name": name or office.name, "kind": office.kind}),
         "[table]\n" + _pairs({k: v for k, v in source.items() if k != "only"}),
         *(["[table.only]\n" + _pairs(only)] if only else []),
-        "[policy]\n" + _pairs({"research": research, **POLICY, "scores": "bands", **_opened(office)}),
+        "[policy]\n"
+        + _pairs({"research": research, **POLICY, "scores": "bands", **policy, **_opened(office)}),
         "[dictionary]\n" + _pairs({"id": ID, "id_scheme": "uscc"}),
         *("[[dictionary.columns]]\n" + _pairs(column) for column in office.columns),
     ]
@@ -94,16 +119,16 @@ def _opened(office: Office) -> dict[str, Any]:
     return {"statistics": [column["name"] for column in office.columns]}
 
 
-def study(profile: Profile, enterprises: int, largest: int) -> str:
+def study(profile: Profile, enterprises: int, largest: int, name: str | None = None) -> str:
     """The study file: a scorecard of all institutions of the profile.
 
-    ``largest`` is the number of rows of the largest table.
+    ``largest`` is the number of rows of the largest table. name: of the study; by default the profile's.
     """
     members = [{"name": o.name, "role": o.kind} for o in offices(profile)]
     expected = {"default_rate": profile.default_rate, "enterprises": round(enterprises * profile.borrowers)}
     parts = [
         "# A simulated study: labels of the banks, features of all. [expected] are planning figures.",
-        _pairs({"name": profile.name, "purpose": "credit_scoring", "recipe": "scorecard"}),
+        _pairs({"name": name or profile.name, "purpose": "credit_scoring", "recipe": "scorecard"}),
         *("[[institutions]]\n" + _pairs(member) for member in members),
         "[alignment]\n" + _pairs({"authority": CORE[0], "epoch": "2026"}),
         "[privacy]\n" + _pairs({"epsilon": profile.epsilon, "delta": small_delta(largest)}),

@@ -53,7 +53,7 @@ class Geography:
     """What all blocks of a seed share.
 
     weights: share of the enterprises in each county. rural: how rural each county is, about -1 to 2. shocks:
-    by (sector, month), (county, month) and (cluster, month), on the scale of health.
+    by (sector, month), (county, month) and (cluster, month), on the scale of health. first: calendar month of the history's first one, 0 a January.
     """
 
     weights: Floats
@@ -61,11 +61,12 @@ class Geography:
     sector_shocks: Floats
     county_shocks: Floats
     cluster_shocks: Floats
+    first: int = FIRST_MONTH
 
     @property
     def seasons(self) -> Floats:
         """Seasonal effect in each month of the history, (sector, 18)."""
-        return np.take(SEASONS, (FIRST_MONTH + np.arange(MONTHS)) % 12, axis=1)
+        return np.take(SEASONS, (self.first + np.arange(MONTHS)) % 12, axis=1)
 
 
 def draw_geography(seed: int) -> Geography:

@@ -57,9 +57,11 @@ class Office:
         """The columns that models may use."""
         return [column for name in self.templates for column in template(name)]
 
-    def observe(self, block: Block, rng: np.random.Generator) -> Observations:
-        """What it observes of a block, with the columns for statistics."""
-        more = stream(block.seed, self.name, block.number, "cells")
+    def observe(
+        self, block: Block, rng: np.random.Generator, more: np.random.Generator | None = None
+    ) -> Observations:
+        """What it observes of a block, with the columns for statistics, which are drawn from ``more``."""
+        more = stream(block.seed, self.name, block.number, "cells") if more is None else more
         return with_cells(block, self.view(block, rng), self.cells, more, self.bank)
 
 

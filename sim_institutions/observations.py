@@ -11,7 +11,18 @@ import numpy as np
 import pyarrow as pa
 
 from sim_institutions.enterprises import Enterprises
-from sim_institutions.random_streams import MONTHS, Bools, Floats, Ints, coarse, normal, significant, uniform
+from sim_institutions.random_streams import (
+    MONTHS,
+    Bools,
+    Floats,
+    Ints,
+    coarse,
+    moving,
+    normal,
+    observing,
+    significant,
+    uniform,
+)
 
 YEAR = slice(MONTHS - 12, MONTHS)
 # The same six calendar months, a year apart.
@@ -47,6 +58,7 @@ class Sheet:
         self, enterprises: Enterprises, rows: Ints, rng: np.random.Generator, sloppy: float = 1.0
     ) -> None:
         self.rows, self.rng = rows, rng
+        observing(rng, rows)
         # An enterprise with a gap in one column tends to have gaps in others.
         thin = 0.8 * enterprises.thin[rows] + 0.8 * normal(rng, len(rows)) - 0.32
         self._holes = (sloppy * np.exp(thin)).astype(np.float32)
@@ -86,7 +98,7 @@ class Sheet:
         return Observations(self.rows, self.columns, self.histories)
 
     def _missing(self, gap: float) -> Bools:
-        return uniform(self.rng, len(self.rows)) < gap * self._holes
+        return uniform(moving(self.rng), len(self.rows)) < gap * self._holes
 
 
 def covered(enterprises: Enterprises, base: float, rng: np.random.Generator, *, thin: float = 1.5) -> Ints:
@@ -143,7 +155,7 @@ def rare(leaning: Floats, share: float, rng: np.random.Generator, *, most: int) 
     """A count that is above zero in about ``share`` of the rows, more often where ``leaning`` is high."""
     spread = 0.8 * leaning
     chance = share * np.exp(np.minimum(spread - np.var(spread) / 2, 4))
-    hit = uniform(rng, len(leaning)) < chance
+    hit = uniform(moving(rng), len(leaning)) < chance
     return np.minimum(hit * (1 + rng.poisson(0.5, len(leaning))), most).astype(np.float32)
 
 
