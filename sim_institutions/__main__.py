@@ -48,7 +48,8 @@ def main(arguments: list[str] | None = None) -> None:
     if given.seed < 0:
         parser.error(f"--seed {given.seed} is negative; give 0 or more")
     if given.quarters is not None:
-        return _series(parser, given, enterprises)
+        _series(parser, given, enterprises)
+        return
     rows = write(
         enterprises,
         given.seed,

@@ -53,7 +53,8 @@ class Geography:
     """What all blocks of a seed share.
 
     weights: share of the enterprises in each county. rural: how rural each county is, about -1 to 2. shocks:
-    by (sector, month), (county, month) and (cluster, month), on the scale of health. first: calendar month of the history's first one, 0 a January.
+    by (sector, month), (county, month) and (cluster, month), on the scale of health. first: calendar month of
+    the history's first one, 0 a January.
     """
 
     weights: Floats

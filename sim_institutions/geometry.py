@@ -1,4 +1,4 @@
-"""``python -m sim_institutions.geometry``: where the counties lie, a made-up map of the province, into counties.geojson.
+"""``python -m sim_institutions.geometry``: writes counties.geojson, where the counties lie: a made-up map.
 
 An oval is cut into 11 prefectures, and each of these into its counties, by power diagrams (Aurenhammer 1987) whose
 sites move to the middle of their cells (Lloyd 1982) while their weights make the areas as wanted. So counties of one
@@ -6,6 +6,7 @@ prefecture lie together. A smooth distortion of the plane then makes borders loo
 their common border.
 """
 
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -141,7 +142,7 @@ def _edge(start: Points, end: Points, corners: Points) -> list[Points]:
     between = np.flatnonzero((off < SAME) & (at > 1e-6) & (at < 1 - 1e-6))
     stops = [start, *corners[between[np.argsort(at[between])]], end]
     out = []
-    for first, last in zip(stops, stops[1:], strict=False):
+    for first, last in itertools.pairwise(stops):
         # From the smaller end, so that both neighbours compute the same points.
         turned = tuple(first) > tuple(last)
         low, high = (last, first) if turned else (first, last)

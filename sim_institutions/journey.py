@@ -1,7 +1,7 @@
 """How enterprises go on: health month after month beyond the first 18, new courses, shocks, and who stops paying.
 
-`develop_health` gives the months 0 to 17. Every later month follows from the one before and from a stream of its own, so
-months can be added without changing earlier ones. Months are counted from the first of the history, a January.
+`develop_health` gives the months 0 to 17. Every later month follows from the one before and from a stream of its own,
+so months can be added without changing earlier ones. Months are counted from the first of the history, a January.
 
 An enterprise with no course may begin one in any month, at the rate that keeps as many under way as the first 18 months
 have. Distress ends after nine months and three of recovery, a dip after its two to four, a decline or growth after 18;
@@ -61,8 +61,8 @@ UNPAID = 3
 SIX = 6
 # The first month at which the log-odds of default are known: six months of levels, and default three months later.
 FIRST_RISK = 11
-# Common shocks of sectors, counties and clusters after the first 18 months, smaller than those within them: the province
-# as a whole stays near where its rates were calibrated, and a planted shock stands out.
+# Common shocks of sectors, counties and clusters after the first 18 months, smaller than those within them: the
+# province stays near where its rates were calibrated, and a planted shock stands out.
 GROUP_MEMORY, GROUP_SHOCKS = 0.9, 0.07
 
 

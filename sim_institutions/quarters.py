@@ -1,4 +1,4 @@
-"""Writes a series of quarters: tables, institutions' files and studies of each, the truth, and the map of the counties."""
+"""Writes a series of quarters: tables, institutions' files and studies of each, the truth, and the map of counties."""
 
 import json
 from collections.abc import Callable

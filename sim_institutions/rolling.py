@@ -6,9 +6,10 @@ numbers of the months it shares with an earlier one. Whatever the views draw fal
 - by month (shape (n, 18)): one number for each enterprise and month;
 - lasting (n numbers): what the enterprise keeps, such as its usual amount of an invoice;
 - moving (n numbers, `random_streams.moving`): what is counted or read anew over 12 months; a quarter later the number
-  shares nine of the twelve months that it is made of.
+  shares three of the four quarters that it is made of, so the two have a correlation of .75.
 
-Every draw of every month has a stream of its own, so a date needs no earlier one, and months can be added for ever.
+Every draw of every month or quarter has a stream of its own, so a date needs no earlier one, and months can be added
+for ever; dates need not be ends of quarters.
 """
 
 from typing import Any
@@ -33,7 +34,8 @@ class Rolling(np.random.Generator):
 
     def __init__(self, seed: int, office: str, number: int, size: int, month: int, *more: str) -> None:
         super().__init__(np.random.PCG64(0))
-        self._name = (seed, "rolling", office, number, *more)
+        self._seed: int = seed
+        self._name: tuple[str | int, ...] = ("rolling", office, number, *more)
         self._size, self._month = size, month
         self._calls = 0
         self._rows: Ints | None = None
@@ -74,8 +76,7 @@ class Rolling(np.random.Generator):
 
     def permutation(self, x: Any, axis: int = 0) -> Any:
         """A random order, another one in every month; the following draws are for these rows."""
-        seed, *name = self._name
-        rows = stream(seed, *name, "order", self._month).permutation(x)
+        rows = stream(self._seed, *self._name, "order", self._month).permutation(x)
         self.observe(rows)
         return rows
 
@@ -98,15 +99,15 @@ class Rolling(np.random.Generator):
             months = range(main._month - MONTHS, main._month)
             return np.stack([main._vector(call, m, draw)[rows] for m in months], axis=1)
         if self._parent is not None:
-            year = range(main._month - YEAR, main._month)
-            total = sum(main._vector(call, m, normal)[rows] for m in year) / np.float32(np.sqrt(YEAR))
+            total = np.zeros(shape[0], dtype=np.float32)
+            for quarter, weight in quarters_of_year(main._month):
+                total += np.float32(weight) * main._vector(call, f"q{quarter}", normal)[rows]
             return (total if draw is normal else ndtr(total)).astype(np.float32).reshape(shape)
         return main._vector(call, "lasting", draw)[rows].reshape(shape)
 
     def _vector(self, call: int, when: int | str, draw: Any) -> Floats:
         """One number for each enterprise of the block."""
-        seed, *name = self._name
-        found: Floats = draw(stream(seed, *name, call, when), self._size)
+        found: Floats = draw(stream(self._seed, *self._name, call, when), self._size)
         return found
 
 
@@ -114,6 +115,18 @@ class _Moving(Rolling):
     def __init__(self, parent: Rolling) -> None:
         np.random.Generator.__init__(self, np.random.PCG64(0))
         self._parent = parent._parent or parent
+
+
+def quarters_of_year(month: int) -> list[tuple[int, float]]:
+    """Calendar quarters of the 12 months before ``month``, each with its weight in a number of variance 1.
+
+    >>> quarters_of_year(18)
+    [(2, 0.5), (3, 0.5), (4, 0.5), (5, 0.5)]
+    """
+    quarters = np.arange(month - YEAR, month) // 3
+    found, months = np.unique(quarters, return_counts=True)
+    weights = months / np.sqrt((months**2).sum())
+    return list(zip(found.tolist(), weights.tolist(), strict=True))
 
 
 def poisson_quantile(mean: Floats, z: Floats) -> Floats:
