@@ -3,7 +3,6 @@
 The same profile, size and seed give the same bytes with the same versions of numpy and pyarrow.
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,7 +11,9 @@ from typing import Any
 
 from sim_institutions.institutions import Office, label, offices, prefecture_offices
 from sim_institutions.profiles import CORE, PROFILES, Profile
+from sim_institutions.statistics_files import write_statistics
 from sim_institutions.tables import ID, write_tables
+from sim_institutions.toml_text import pairs
 
 WORKERS = 2
 POLICY = {
@@ -75,7 +76,9 @@ def write_settings(
             for part, prefecture in prefecture_offices().items():
                 source = {"source": "../data/tax_office.parquet", "only": {"prefecture": prefecture}}
                 _write(aside / f"{part}.toml", institution(office, source, part, **rules))
-    _write(out / "study.toml", study(profile, enterprises, max(rows.values()), name))
+    largest = max(rows.values())
+    _write(out / "study.toml", study(profile, enterprises, largest, name))
+    write_statistics(profile, out, small_delta(largest), name or "")
 
 
 def institution(
@@ -94,20 +97,20 @@ def institution(
     only = source.get("only")
     parts = [
         f"# Simulated: {office.title}.",
-        _pairs({"name": name or office.name, "kind": office.kind}),
-        "[table]\n" + _pairs({k: v for k, v in source.items() if k != "only"}),
-        *(["[table.only]\n" + _pairs(only)] if only else []),
+        pairs({"name": name or office.name, "kind": office.kind}),
+        "[table]\n" + pairs({k: v for k, v in source.items() if k != "only"}),
+        *(["[table.only]\n" + pairs(only)] if only else []),
         "[policy]\n"
-        + _pairs({"research": research, **POLICY, "scores": "bands", **policy, **_opened(office)}),
-        "[dictionary]\n" + _pairs({"id": ID, "id_scheme": "uscc"}),
-        *("[[dictionary.columns]]\n" + _pairs(column) for column in office.columns),
+        + pairs({"research": research, **POLICY, "scores": "bands", **policy, **_opened(office)}),
+        "[dictionary]\n" + pairs({"id": ID, "id_scheme": "uscc"}),
+        *("[[dictionary.columns]]\n" + pairs(column) for column in office.columns),
     ]
     if office.kind == "bank":
-        parts.append("[dictionary.label]\n" + _pairs(label()))
+        parts.append("[dictionary.label]\n" + pairs(label()))
     if office.series:
-        parts.append("[[encoders]]\n" + _pairs({"name": "months"}))
+        parts.append("[[encoders]]\n" + pairs({"name": "months"}))
         parts.append(f'histories = {{ source = "../histories/{office.name}.parquet" }}\n')
-        parts += ["[[encoders.series]]\n" + _pairs(dict(one)) for one in office.series]
+        parts += ["[[encoders.series]]\n" + pairs(dict(one)) for one in office.series]
     return "\n".join(parts)
 
 
@@ -125,12 +128,12 @@ def study(profile: Profile, enterprises: int, largest: int, name: str | None = N
     expected = {"default_rate": profile.default_rate, "enterprises": round(enterprises * profile.borrowers)}
     parts = [
         "# A simulated study: labels of the banks, features of all. [expected] are planning figures.",
-        _pairs({"name": name or profile.name, "purpose": "credit_scoring", "recipe": "scorecard"}),
-        *("[[institutions]]\n" + _pairs(member) for member in members),
-        "[alignment]\n" + _pairs({"authority": CORE[0], "epoch": "2026"}),
-        "[privacy]\n" + _pairs({"epsilon": profile.epsilon, "delta": small_delta(largest)}),
-        "[holdout]\n" + _pairs({"percent": 30}),
-        "[expected]\n" + _pairs(expected),
+        pairs({"name": name or profile.name, "purpose": "credit_scoring", "recipe": "scorecard"}),
+        *("[[institutions]]\n" + pairs(member) for member in members),
+        "[alignment]\n" + pairs({"authority": CORE[0], "epoch": "2026"}),
+        "[privacy]\n" + pairs({"epsilon": profile.epsilon, "delta": small_delta(largest)}),
+        "[holdout]\n" + pairs({"percent": 30}),
+        "[expected]\n" + pairs(expected),
     ]
     return "\n".join(parts)
 
@@ -151,18 +154,3 @@ def small_delta(rows: int) -> float:
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
-
-
-def _pairs(values: Mapping[str, Any]) -> str:
-    return "".join(f"{key} = {_value(value)}\n" for key, value in values.items())
-
-
-def _value(value: Any) -> str:
-    """A value in TOML: JSON spells text, numbers, truth values and lists alike; a table within a line has ``=``.
-
-    >>> _value({"-1": "nothing had to be paid"})
-    '{ "-1" = "nothing had to be paid" }'
-    """
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{json.dumps(k)} = {_value(v)}" for k, v in value.items()) + " }"
-    return json.dumps(value, ensure_ascii=False)

@@ -12,6 +12,7 @@ from sim_institutions.geometry import write_counties
 from sim_institutions.population import last_month
 from sim_institutions.profiles import PROFILES
 from sim_institutions.series import Series, write_series
+from sim_institutions.statistics_files import fragility_series
 from sim_institutions.truth import Truth
 
 MOST_QUARTERS = 40
@@ -43,6 +44,9 @@ def write_quarters(
             policy=POLICY,
         )
     write_counties(out / "counties.geojson")
+    quarters = [(quarter_name(q), f"q{q}") for q in range(1, series.quarters + 1)]
+    index = fragility_series(quarters, PROFILES[series.profile])
+    (out / "fragility.toml").write_text(index, encoding="utf-8")
     text = json.dumps(as_truth(series, truth), ensure_ascii=False, indent=1)
     (out / "truth.json").write_text(text + "\n", encoding="utf-8")
     pq.write_table(truth.table(), out / "truth.parquet", compression="zstd")
@@ -56,11 +60,22 @@ def as_truth(series: Series, truth: Truth) -> dict[str, Any]:
         "enterprises": series.enterprises,
         "seed": series.seed,
         "quarters": [
-            {"quarter": q, "ends": quarter_ends(q), "folder": f"q{q}"} for q in range(1, series.quarters + 1)
+            {"quarter": q, "name": quarter_name(q), "ends": quarter_ends(q), "folder": f"q{q}"}
+            for q in range(1, series.quarters + 1)
         ],
         "shocks": [shock.to_dict() for shock in series.shocks],
         "cells": list(truth.cells()),
     }
+
+
+def quarter_name(quarter: int) -> str:
+    """Calendar year and quarter.
+
+    >>> quarter_name(1), quarter_name(4)
+    ('2025Q2', '2026Q1')
+    """
+    year, number = divmod(last_month(quarter) // 3 - 1, 4)
+    return f"{FIRST_YEAR + year}Q{number + 1}"
 
 
 def quarter_ends(quarter: int) -> str:
