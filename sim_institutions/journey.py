@@ -18,6 +18,7 @@ from sim_institutions.enterprises import NO_LINK, Enterprises
 from sim_institutions.geography import NO_CLUSTER, Geography
 from sim_institutions.health import (
     BUNCHING,
+    COMMON,
     DECLINE,
     DEPTH,
     DEPTH_SPREAD,
@@ -25,6 +26,7 @@ from sim_institutions.health import (
     DISTRESS,
     ENTERPRISE_SHOCKS,
     GROWTH,
+    LASTING,
     MEMORY,
     MOVING,
     NONE,
@@ -61,6 +63,8 @@ UNPAID = 3
 SIX = 6
 # The first month at which the log-odds of default are known: six months of levels, and default three months later.
 FIRST_RISK = 11
+# Standard deviation of the mean of an enterprise's four lasting parts.
+LASTING_SPREAD = np.float32(LASTING * np.sqrt(COMMON + (1 - COMMON) / 4))
 # Common shocks of sectors, counties and clusters after the first 18 months, smaller than those within them: the
 # province stays near where its rates were calibrated, and a planted shock stands out.
 GROUP_MEMORY, GROUP_SHOCKS = 0.9, 0.07
@@ -70,9 +74,9 @@ GROUP_MEMORY, GROUP_SHOCKS = 0.9, 0.07
 class Journey:
     """n enterprises over so many months; by month first.
 
-    paths, effects: of each moving facet, (months, n): without and by the effect of courses and shocks. course, since:
-    of each month (0 before FIRST_RISK). risk: log-odds of default up to a constant, of each month. geography: with
-    common shocks of all months.
+    paths, effects: of each moving facet, (months, n): without and by the effect of courses and shocks. course, since,
+    depth: of each month (0 before FIRST_RISK). risk: log-odds of default up to a constant, of each month. geography:
+    with common shocks of all months.
     """
 
     enterprises: Enterprises
@@ -83,11 +87,12 @@ class Journey:
     bunched: Floats
     course: Ints
     since: Ints
+    depth: Floats
     risk: Floats
 
-    def window(self, month: int) -> tuple[Geography, Health, dict[str, Floats]]:
-        """The 18 months that end before ``month``: geography, health and effects as one block has them."""
-        seen, last = slice(month - MONTHS, month), month - 1
+    def window(self, month: int, count: int) -> tuple[Geography, Health, dict[str, Floats]]:
+        """The 18 months before ``month``: geography, and the first ``count`` enterprises' health and effects."""
+        seen, last = (slice(month - MONTHS, month), slice(count)), (month - 1, slice(count))
         paths = {name: _turned(path[seen]) for name, path in self.paths.items()}
         effects = {name: _turned(effect[seen]) for name, effect in self.effects.items()}
         levels = {name: path[:, -SIX:].mean(axis=1) for name, path in paths.items()}
@@ -99,7 +104,11 @@ class Journey:
             effect=effects["sales"],
             bunched=_turned(self.bunched[seen]),
             risk=self.risk[last],
-            levels={**levels, "conduct": self.health.conduct},
+            levels={**levels, "conduct": self.health.conduct[:count]},
+            conduct=self.health.conduct[:count],
+            carbon=self.health.carbon[:count],
+            lasting={name: part[:count] for name, part in self.health.lasting.items()},
+            depth=self.depth[last],
         )
         return replace(self.geography, first=(month - MONTHS) % 12), health, effects
 
@@ -146,6 +155,7 @@ def travel(
         steps.bunched,
         steps.course_at,
         steps.since_at,
+        steps.depth_at,
         risk.astype(np.float32),
     )
 
@@ -250,7 +260,7 @@ class _Courses:
             self.course_at[month] = np.where(begun, health.course, NONE)
             self.since_at[month], self.depth_at[month] = health.since, health.depth
         lasting = np.mean(list(health.lasting.values()), axis=0)
-        weak = -WEAKNESS_BRINGS_DISTRESS * (lasting - lasting.mean()) / lasting.std()
+        weak = -WEAKNESS_BRINGS_DISTRESS * lasting / LASTING_SPREAD
         self._weak = np.exp(weak - WEAKNESS_BRINGS_DISTRESS**2 / 2).astype(np.float32)
         first = stream(seed, "courses", number, "onwards")
         # A dip is over by now; a decline or growth of the first months goes on for up to as many again.
@@ -263,8 +273,7 @@ class _Courses:
 
     def step(self, month: int) -> None:
         """One month more."""
-        rng = stream(self._seed, "courses", self._number, month)
-        self._begin(month, rng)
+        self._begin(month)
         age = month - self._since
         effect = self._level + self._shape(age) * self._depth
         over = self._over(month, age)
@@ -277,26 +286,30 @@ class _Courses:
         self.depth_at[month] = self._depth
         self._course = np.where(over, NONE, self._course)
 
-    def _begin(self, month: int, rng: np.random.Generator) -> None:
+    def _begin(self, month: int) -> None:
         """New courses of those that have none."""
         n, free = len(self._course), self._course == NONE
-        bounds, at = np.zeros(n, dtype=np.float32), uniform(rng, n)
+
+        def rng(name: str) -> np.random.Generator:
+            return stream(self._seed, "courses", self._number, month, name)
+
+        bounds, at = np.zeros(n, dtype=np.float32), uniform(rng("which"), n)
         drawn = np.full(n, NONE)
         for kind, share in SHARES.items():
             chance = share / BEGAN[kind] * (self._weak if kind == DISTRESS else 1)
             drawn[(at >= bounds) & (at < bounds + chance)] = kind
             bounds = bounds + chance
         links = (
-            (self._enterprises.supplier, SPREADS_TO_CUSTOMER),
-            (self._enterprises.owner, SPREADS_TO_OWNED),
+            ("supplier", self._enterprises.supplier, SPREADS_TO_CUSTOMER),
+            ("owner", self._enterprises.owner, SPREADS_TO_OWNED),
         )
-        for link, chance in links:
+        for name, link, chance in links:
             # Half of those that it reaches a month later, the other half after two.
             began = (self._course[link] == DISTRESS) & np.isin(month - self._since[link], (1, 2))
-            drawn[(link != NO_LINK) & began & (uniform(rng, n) < chance / 2)] = DISTRESS
+            drawn[(link != NO_LINK) & began & (uniform(rng(name), n) < chance / 2)] = DISTRESS
         new = free & (drawn != NONE)
-        depth = (DEPTH * np.exp(DEPTH_SPREAD * normal(rng, n))).astype(np.float32)
-        length = (2 + 3 * uniform(rng, n)).astype(np.int64)
+        depth = (DEPTH * np.exp(DEPTH_SPREAD * normal(rng("depth"), n))).astype(np.float32)
+        length = (2 + 3 * uniform(rng("length"), n)).astype(np.int64)
         self._course = np.where(new, drawn, self._course)
         self._since = np.where(new, month, self._since)
         self._depth = np.where(new, depth, self._depth)

@@ -71,7 +71,7 @@ class Window(Block):
 
 
 class Population:
-    """One block over ``quarters`` quarters; take its windows in order."""
+    """One block over ``quarters`` quarters. Its first quarters are the same whatever follows."""
 
     def __init__(
         self,
@@ -103,34 +103,26 @@ class Population:
             yield before
 
     def _window(self, quarter: int, before: Window | None) -> Window:
-        month, number = last_month(quarter), f"{self.number}/{quarter}"
-        geography, health, moved = self.journey.window(month)
-        enterprises = replace(
-            self.journey.enterprises, age=np.maximum(self.age(month), 0.1).astype(np.float32)
-        )
-        fell = self._within(month - QUARTER, month)
-        due = self._within(month, month + YEAR)
+        month = last_month(quarter)
+        # Those founded later come after all others.
+        count = int(np.searchsorted(self.founded, month))
+        geography, health, moved = self.journey.window(month, count)
+        enterprises = replace(_first(self.journey.enterprises, count), age=self._age(month, count))
+        fell, due = self._within(month - QUARTER, month, count), self._within(month, month + YEAR, count)
         if before is not None:
             self._close(quarter, before, due)
-        there = (self.founded < month) & ~self.closed
-        asked = self.constants.asked
-        seed = self.seed
-        fresh = lend(
-            self.profile,
-            enterprises,
-            health,
-            geography,
-            asked,
-            seed,
-            self.number if before is None else number,
-        )
-        lending = fresh if before is None else self._lent(quarter, before, fresh, fell, due)
+        there = ~self.closed[:count]
+        named = self.number if before is None else f"{self.number}/{quarter}"
+        asked, seed = self.constants.asked, self.seed
+        lending = lend(self.profile, enterprises, health, geography, asked, seed, named)
+        if before is not None:
+            lending = self._lent(quarter, before, lending, fell, due)
         lending = replace(lending, loan=lending.loan & there[:, None])
         fallen = self._at_banks(lending.loan, fell)
-        self.barred = np.where(fallen.any(axis=1), quarter + BARRED, self.barred)
+        self.barred[:count][fallen.any(axis=1)] = quarter + BARRED
         return Window(
             profile=self.profile,
-            seed=self.seed,
+            seed=seed,
             number=self.number,
             geography=geography,
             enterprises=enterprises,
@@ -143,42 +135,49 @@ class Population:
             moved=moved,
             fallen=fallen,
             there=there,
-            founded=self.founded,
+            founded=self.founded[:count],
         )
 
-    def age(self, month: int) -> Floats:
+    def _age(self, month: int, count: int) -> Floats:
         """Years that each enterprise is old."""
-        passed = (month - MONTHS) / YEAR
-        old = self.journey.enterprises.age + np.float32(passed)
-        return np.where(self.founded > 0, (month - self.founded) / np.float32(YEAR), old).astype(np.float32)
+        founded = self.founded[:count]
+        old = self.journey.enterprises.age[:count] + np.float32((month - MONTHS) / YEAR)
+        young = (month - founded) / np.float32(YEAR)
+        return np.where(founded > 0, young, old).astype(np.float32)
 
-    def _within(self, first: int, end: int) -> Bools:
-        """Who becomes over 90 days late from month ``first`` to before ``end``, (n,)."""
-        return self.late[first:end].any(axis=0)
+    def _within(self, first: int, end: int, count: int) -> Bools:
+        """Who becomes over 90 days late from month ``first`` to before ``end``, (count,)."""
+        found: Bools = self.late[first:end, :count].any(axis=0)
+        return found
 
     def _at_banks(self, loan: Bools, late: Bools) -> Bools:
         """Whose lateness shows at each bank: on each loan with the probability of `lending`, on one for certain."""
-        drawn = np.where(loan, self.draws, 2.0)
+        drawn = np.where(loan, self.draws[: len(loan)], 2.0)
         certain = drawn == drawn.min(axis=1, keepdims=True)
         return loan & late[:, None] & (certain | (drawn < DEFAULTS_THERE_TOO))
 
     def _close(self, quarter: int, before: Window, due: Bools) -> None:
         """Some close: more of those that were late, none of those that are about to be."""
-        at = uniform(stream(self.seed, "closed", self.number, quarter), len(due))
+        count = len(before.there)
+        at = uniform(stream(self.seed, "closed", self.number, quarter), count)
         late = before.fallen.any(axis=1)
-        self.closed |= before.there & np.where(late, at < CLOSED_LATE, (at < CLOSED) & ~due)
+        closes = np.where(late, at < CLOSED_LATE, (at < CLOSED) & ~due[:count])
+        self.closed[:count] |= before.there & closes
 
     def _lent(self, quarter: int, before: Window, fresh: Lending, fell: Bools, due: Bools) -> Lending:
         """Loans at the end of a quarter: those of the quarter before that go on, and new ones."""
-        rng = stream(self.seed, "loans", self.number, quarter)
+        old, count = len(before.there), len(fell)
+        rng = stream(self.seed, "repaid", self.number, quarter)
         # Who is about to be late does not repay first, so that a label is never of a loan that ended in between.
-        ends = (uniform(rng, *before.lending.loan.shape) < REPAID) & ~(fell | due)[:, None]
-        kept = before.lending.loan & ~before.fallen.any(axis=1)[:, None] & ~ends
-        free = ~kept.any(axis=1) & (self.barred < quarter) & ~fell
-        asking = free & (uniform(rng, len(free)) < ASKING)
-        visible = before.lending.visible | fresh.visible & (self.founded > last_month(quarter - 1) - QUARTER)
-        new = fresh.loan & (asking & visible)[:, None]
-        return Lending(visible, asking & visible, kept | new)
+        stays = (uniform(rng, *before.lending.loan.shape) >= REPAID) | (fell | due)[:old, None]
+        kept = np.zeros_like(fresh.loan)
+        kept[:old] = before.lending.loan & ~before.fallen.any(axis=1)[:, None] & stays
+        # Who lenders did not know does not become known; those founded since are known as others are.
+        visible = fresh.visible.copy()
+        visible[:old] = before.lending.visible
+        wish = uniform(stream(self.seed, "asking", self.number, quarter), count) < ASKING
+        asking = wish & visible & ~kept.any(axis=1) & (self.barred[:count] < quarter) & ~fell
+        return Lending(visible, asking, kept | fresh.loan & asking[:, None])
 
 
 def _everybody(
@@ -199,7 +198,7 @@ def _everybody(
         parts.append(replace(new, ids=ids, **links))
         healths.append(develop_health(new, geography, seed, name))
         end = last_month(quarter)
-        founded.append(stream(seed, name, "month").integers(end - QUARTER, end, count))
+        founded.append(np.sort(stream(seed, name, "month").integers(end - QUARTER, end, count)))
     return _joined(parts), _joined(healths), np.concatenate(founded)
 
 
@@ -214,3 +213,8 @@ def _joined(parts: Sequence[Part]) -> Part:
         else:
             found[field.name] = np.concatenate(values)
     return type(first)(**found)
+
+
+def _first(part: Enterprises, count: int) -> Enterprises:
+    """The first ``count`` enterprises; their links are among themselves."""
+    return Enterprises(**{field.name: getattr(part, field.name)[:count] for field in fields(part)})
