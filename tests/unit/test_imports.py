@@ -57,7 +57,7 @@ LAYERS = {
     },
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     # Arithmetic on released numbers alone.
-    "analysis": {"releases"},
+    "analysis": {"errors", "toml_file", "study", "releases"},
     "clients": {
         *(
             "errors",
