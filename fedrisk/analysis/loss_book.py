@@ -104,8 +104,8 @@ def check_several(record: ReleaseRecord, rules: LossRules) -> None:
         if count < least:
             raise ConfigError(
                 f"measure {measure.name} is a sum over {count} institution(s) of {owner}, and shares of losses are "
-                f"made from sums over at least {least}, so that nobody has another bank's own figures; run the study with "
-                "more banks"
+                f"made from sums over at least {least}, so that nobody has another bank's own figures; run the study "
+                "with more banks"
             )
 
 

@@ -65,7 +65,8 @@ class SegmentShare:
 class PoolFigures:
     """Whether the compensation fund is enough; in fen.
 
-    expected: claims on it. quantiles: of the claims, at ADEQUATE. enough: chance that it is. curve: claims at hundredths 1 to 99, for a plot.
+    expected: claims on it. quantiles: of the claims, at ADEQUATE. enough: chance that it is.
+    curve: claims at hundredths 1 to 99, for a plot.
     """
 
     size: int
