@@ -24,7 +24,7 @@ from fedrisk.clients.roster import refuse_strangers, roster_of
 from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.clients.witness import refuse_marked, stated_heads
 from fedrisk.data.dictionary import Dictionary
-from fedrisk.data.features import Feature, features_of
+from fedrisk.data.features import Feature, features_of, to_stated
 from fedrisk.data.table import Table
 from fedrisk.errors import ConfigError, DataError, PolicyError, ProtocolError
 from fedrisk.privacy.accounting import check_epsilon_delta
@@ -214,7 +214,7 @@ def statement_of(
             rows=rows,
             labelled=labelled,
             least_rows=policy.least_rows,
-            features=json.loads(json.dumps([vars(f) for f in brought.features])),
+            features=json.loads(json.dumps([to_stated(f) for f in brought.features])),
             label=facts,
             scores=policy.scores,
             score_values=policy.score_values,
