@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.analysis.loss_book import SAYS, Book, normal_quantile, not_negative
-from fedrisk.analysis.loss_distribution import PANELS, Draws, draw
+from fedrisk.analysis.loss_distribution import PANELS, Draws
 from fedrisk.analysis.loss_rules import LossRules
 from fedrisk.analysis.loss_split import apportion, split_smoothly
 
@@ -180,13 +180,13 @@ def _matched(means: NDArray[np.float64], expected: NDArray[np.float64]) -> NDArr
     return matched
 
 
-def share_losses(book: Book, rules: LossRules, draws: Draws | None = None, *, number: int = 0) -> LossShares:
+def share_losses(book: Book, rules: LossRules, draws: Draws, *, number: int = 0) -> LossShares:
     """Expected losses of parties and segments, losses to come, the pool and the stop, under one set of rules.
 
-    number: which of the book's sets of rules it is. Errors as in :func:`fedrisk.analysis.loss_distribution.draw`.
+    draws: of the same book (:mod:`fedrisk.analysis.loss_distribution`). number: which of the book's sets of rules
+    it is.
     """
-    drawn = draw(book, rules) if draws is None else draws
-    borne = bear(book, number, rules, drawn)
+    borne = bear(book, number, rules, draws)
     segments = _segments(book, number, rules, borne)
     sums, everybody = _sums(segments), list(range(len(rules.parties)))
     parties = tuple(
@@ -206,10 +206,9 @@ def share_losses(book: Book, rules: LossRules, draws: Draws | None = None, *, nu
     )
 
 
-def compare(book: Book, these: LossRules, other: LossRules, draws: Draws | None = None) -> tuple[Change, ...]:
+def compare(book: Book, these: LossRules, other: LossRules, draws: Draws) -> tuple[Change, ...]:
     """What each party gains or loses under other rules; the book is made for both. Changes add up to exactly 0."""
-    drawn = draw(book, these) if draws is None else draws
-    borne = [bear(book, number, rules, drawn) for number, rules in enumerate((these, other))]
+    borne = [bear(book, number, rules, draws) for number, rules in enumerate((these, other))]
     both = zip((these, other), borne, strict=True)
     shares = [_sums(_segments(book, n, rules, one)) for n, (rules, one) in enumerate(both)]
     names = dict.fromkeys((*these.names, *other.names))
@@ -260,8 +259,9 @@ def _segments(book: Book, number: int, rules: LossRules, borne: Borne) -> tuple[
     out = []
     for k, part in enumerate(book.parts[number]):
         expected, error = int(whole[k]), float(np.sqrt(variance[k]))
-        one = bool(sums.says[book.inside[number] == k][0])
-        says = one if counted[k] == 1 else expected >= SAYS * error
+        own = book.inside[number] == k
+        says = bool(sums.says[own][0]) if counted[k] == 1 else expected >= SAYS * error
+        says = says and bool(book.sums["exposure"].says[own].all())
         out.append(
             SegmentShare(
                 title=part.title,

@@ -93,7 +93,10 @@ LAYERS = {
         *("audit", "data", "secure", "privacy", "releases"),
         *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id"),
     },
-    "report": {"errors", "findings", "metrics", "releases", "models", "recipe", "server"},
+    # Pages of what follows from released numbers.
+    "report": {
+        *("errors", "files", "findings", "study", "metrics", "releases", "models", "recipe", "analysis", "server"),
+    },
     "api": {
         "errors",
         "attempt_id",
@@ -109,7 +112,7 @@ LAYERS = {
         *("errors", "files", "layout", "findings", "home", "renamed"),
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "clients", "tracebacks", "progress", "user"),
-        *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
+        *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving", "analysis"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
