@@ -23,7 +23,7 @@ from fedrisk.analysis.loss_rules import LossRules, Model
 from fedrisk.errors import ConfigError
 
 PANELS = 8
-NOISE_DRAWS = 125 * PANELS
+NOISE_DRAWS = 128 * PANELS
 FACTOR_DRAWS = 64
 SEED = 20020101
 
@@ -52,7 +52,7 @@ def draw(
 ) -> Draws:
     """Losses that may come. figure: the sums that foretell them. The same seed gives the same draws.
 
-    noise_draws: a multiple of PANELS.
+    noise_draws: an even multiple of PANELS.
 
     ConfigError where the sums say nothing, or expected losses are more than exposures can lose.
     """
@@ -107,8 +107,8 @@ def _factor(noise_draws: int, factor_draws: int) -> NDArray[np.float64]:
 def _about(rng: np.random.Generator, sums: Sums, draws: int) -> NDArray[np.float64]:
     """What the exact sums may be: normal about the released ones, in pairs to both sides inside each panel."""
     each = draws // PANELS
-    half = rng.normal(size=(PANELS, (each + 1) // 2, len(sums.figure)))
-    both = np.concatenate((half, -half), axis=1)[:, :each]
+    half = rng.normal(size=(PANELS, each // 2, len(sums.figure)))
+    both = np.concatenate((half, -half), axis=1)
     return sums.figure + both.reshape(PANELS * each, -1) * sums.error
 
 
