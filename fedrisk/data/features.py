@@ -179,6 +179,21 @@ def feature_of(c: Column, role: str) -> Feature:
     )
 
 
+def statistic_of(c: Column, role: str) -> Feature:
+    """One column as sums and counts of it are read: nothing of how a model would use it. Errors as `feature_of`."""
+    made = feature_of(c, role)
+    return Feature(
+        institution=role,
+        column=c.name,
+        kind=made.kind,
+        low=made.low,
+        high=made.high,
+        bins=made.bins,
+        special=made.special,
+        unit=c.unit or None,
+    )
+
+
 def to_stated(feature: Feature) -> dict[str, Any]:
     """A feature as its institution states it; without a unit where it has none, as versions before units expect it."""
     return {key: value for key, value in vars(feature).items() if key != "unit" or value is not None}

@@ -4,6 +4,8 @@ A study's layout follows from public things alone (settings and features), by th
 is written into the release record, so that whoever has the record can read the sums.
 """
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -153,6 +155,11 @@ class Layout:
     def to_dict(self) -> dict[str, Any]:
         """As it stands in the release record (``about["layout"]``)."""
         return asdict(self)
+
+    def digest(self) -> str:
+        """SHA-256 (hex): equal layouts have equal digests anywhere."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "Layout":

@@ -6,6 +6,7 @@ value out of bounds is clipped, one that is no number or no category counts as m
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -93,7 +94,7 @@ def _moments(measure: Measure, x: Floats) -> Floats:
     return np.stack([np.full_like(z, a), b * z, c * z * z], axis=1)
 
 
-def _share(measure: Measure, values: "pd.Series[object]") -> Floats:
+def _share(measure: Measure, values: "pd.Series[Any]") -> Floats:
     """(1, 0) for the values that are counted, (0, 1) for others, zeros where there is none."""
     if measure.flag:
         x = _numbers(values)
@@ -103,14 +104,14 @@ def _share(measure: Measure, values: "pd.Series[object]") -> Floats:
     return np.stack([counted & there, ~counted & there], axis=1).astype(np.float64)
 
 
-def _quantities(measure: Measure, values: "pd.Series[object]") -> Floats:
+def _quantities(measure: Measure, values: "pd.Series[Any]") -> Floats:
     """Values of a measure, NaN where there is none, special codes among them."""
     x = _numbers(values).copy()
     x[np.isin(x, _codes(measure.special))] = np.nan
     return x
 
 
-def _numbers(values: "pd.Series[object]") -> Floats:
+def _numbers(values: "pd.Series[Any]") -> Floats:
     """Doubles; NaN for what is no number."""
     return pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64)
 

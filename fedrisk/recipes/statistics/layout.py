@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any, Literal
 
 from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError
@@ -29,8 +30,9 @@ def axis_of(name: str, column: str, feature: Feature) -> Axis:
     categories = (*texts, *meanings, UNKNOWN)
     if len(set(categories)) < len(categories):
         raise ConfigError(f"by: categories of {column} are called alike, or {UNKNOWN}; rename them")
-    kind = "number" if feature.kind == "number" else "flag" if feature.kind == "flag" else "category"
-    return Axis(name=name, column=column, categories=categories, kind=kind, cuts=cuts, special=codes)
+    return Axis(
+        name=name, column=column, categories=categories, kind=_kind(feature), cuts=cuts, special=codes
+    )
 
 
 def level_of(name: str, rule: LevelRule, axis: Axis) -> Axis:
@@ -150,7 +152,13 @@ def _bounds(rule: MeasureRule, feature: Feature) -> tuple[float | None, float | 
     return (None if low is None else float(low)), (None if high is None else float(high))
 
 
-def _with(made: Measure, **parts: object) -> Measure:
+def _kind(feature: Feature) -> Literal["category", "flag", "number"]:
+    if feature.kind == "known":
+        raise ConfigError(f"{feature.name} is no column of a table; count by another")
+    return feature.kind
+
+
+def _with(made: Measure, **parts: Any) -> Measure:
     return Measure(**{**vars(made), **parts})
 
 

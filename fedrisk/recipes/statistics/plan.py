@@ -115,7 +115,7 @@ def sensitivity(joined: bool, bits: int = BITS) -> float:
 
     One unit more than the exact 2^bits: three columns at most are rounded to the nearest, each by half a unit at most.
     """
-    return (math.sqrt(2) if joined else 1.0) * (2**bits + 1)
+    return (math.sqrt(2) if joined else 1.0) * (float(1 << bits) + 1)
 
 
 def check_members(study: Study, features: Sequence[Feature] | None = None) -> None:
