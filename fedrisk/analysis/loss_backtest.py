@@ -6,7 +6,7 @@ that period's factor, so several periods say more than many segments.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -82,7 +82,7 @@ def _like(after: Book, book: Book) -> Book:
 def _period(book: Book, after: Book, rules: LossRules, period: str) -> list[Foretold]:
     figure = "predicted" if "predicted" in book.sums else "expected_loss"
     came = after.sums["matured_loss"]
-    drawn = draw(book, rules, figure=figure, noise_draws=400, seed=_SEED)
+    drawn = draw(_part(book, figure, rules), rules, figure=figure, noise_draws=400, seed=_SEED)
     flat = drawn.losses.reshape(-1, book.groups)
     noisy = flat + np.random.default_rng(_NOISE_SEED).normal(size=flat.shape) * came.error
     exposures = np.repeat(drawn.exposures, drawn.losses.shape[1], axis=0)
@@ -112,6 +112,13 @@ def _period(book: Book, after: Book, rules: LossRules, period: str) -> list[Fore
     for k, part in enumerate(book.parts[0]):
         rows.append(row("segment", part.title, noisy[:, k], float(came.figure[k]), bool(came.says[k])))
     return rows
+
+
+def _part(book: Book, figure: str, rules: LossRules) -> Book:
+    """The book with the part of the foretold loss that falls into one record's period."""
+    sums, part = book.sums[figure], rules.figures.matured_part
+    scaled = replace(sums, figure=sums.figure * part, error=sums.error * part)
+    return replace(book, sums={**book.sums, figure: scaled})
 
 
 def _borne(

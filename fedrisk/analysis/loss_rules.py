@@ -135,7 +135,8 @@ class Figures(Settings):
     exposure, expected_loss: sums; the expected loss of a loan is formed at its bank, probability times loss given
     default times exposure. enterprises: a count of borrowers, for the variation of losses of few loans. matured_loss:
     a sum of losses that came; predicted: the sum that foretold them, by default expected_loss. matured_later: how many
-    records later the losses that a record foretells stand: 0, in the same record. yuan_per_unit: of all sums.
+    records later the losses that a record foretells stand: 0, in the same record. matured_part: the part of the
+    foretold period that these records cover, 0.25 for a quarter of a foretold year. yuan_per_unit: of all sums.
     """
 
     exposure: Name = "exposure"
@@ -144,6 +145,7 @@ class Figures(Settings):
     matured_loss: Name | None = None
     predicted: Name | None = None
     matured_later: Annotated[int, Field(ge=0, le=40)] = 0
+    matured_part: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
     yuan_per_unit: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] = 1.0
 
 
