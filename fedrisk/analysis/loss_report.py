@@ -80,18 +80,21 @@ def loss_report(
     for record in records:
         check_several(record, rules)
     found = [computed(record, level=level) for record in records]
-    books = [make_book(one, [rules]) for one in found]
-    shares = share_losses(books[-1], rules, draw(books[-1], rules))
+    both = [rules] if other is None else [rules, other]
+    # One book and one set of draws, so that figures of the rules are the same wherever they stand; of two sets of rules,
+    # the first one's model foretells the losses, and only who bears them differs.
+    book = make_book(found[-1], both)
+    drawn = draw(book, rules)
+    shares = share_losses(book, rules, drawn)
     changes: tuple[Change, ...] = ()
     second: LossShares | None = None
     if other is not None:
-        both = make_book(found[-1], [rules, other])
-        # The losses are those that the first rules' model foretells; only who bears them differs.
-        drawn = draw(both, rules)
-        changes = compare(both, rules, other, drawn)
-        second = share_losses(both, other, drawn, number=1)
+        changes = compare(book, rules, other, drawn)
+        second = share_losses(book, other, drawn, number=1)
     periods = _periods(records)
-    tested = back_test(books, periods, rules) if rules.figures.matured_loss else None
+    tested = None
+    if rules.figures.matured_loss:
+        tested = back_test([make_book(one, [rules]) for one in found], periods, rules)
     sources = tuple(_source(r, p) for r, p in zip(records, periods, strict=True))
     return LossReport(shares=shares, other=second, changes=changes, tested=tested, sources=sources)
 

@@ -104,6 +104,7 @@ def test_other_rules_move_losses_and_add_none(noisy):
     assert {c.name: c.change > 0 for c in report.changes}["guarantor"]
     assert all(c.low <= c.change <= c.high for c in report.changes)
     assert report.other is not None
+    assert [c.these for c in report.changes] == [p.expected for p in report.shares.parties]
     assert [c.other for c in report.changes] == [p.expected for p in report.other.parties]
 
 
