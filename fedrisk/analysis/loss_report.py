@@ -81,8 +81,8 @@ def loss_report(
         check_several(record, rules)
     found = [computed(record, level=level) for record in records]
     both = [rules] if other is None else [rules, other]
-    # One book and one set of draws, so that figures of the rules are the same wherever they stand; of two sets of rules,
-    # the first one's model foretells the losses, and only who bears them differs.
+    # One book and one set of draws, so that figures of the rules are the same wherever they stand. Of two sets of
+    # rules the first one's model foretells the losses, and only who bears them differs.
     book = make_book(found[-1], both)
     drawn = draw(book, rules)
     shares = share_losses(book, rules, drawn)
