@@ -26,9 +26,6 @@ from scipy.special import ndtri
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
-from support.lent_books import BOUNDS, GRADE_RISK, GRADES, LOSS_GIVEN_DEFAULT, SECTORS, record
-from support.loss_rules import random_case
-
 from fedrisk.analysis.estimates import computed
 from fedrisk.analysis.loss_backtest import back_test
 from fedrisk.analysis.loss_book import make_book
@@ -36,6 +33,8 @@ from fedrisk.analysis.loss_distribution import draw
 from fedrisk.analysis.loss_rules import LossRules
 from fedrisk.analysis.loss_sharing import share_losses
 from fedrisk.analysis.loss_split import split_exactly
+from support.lent_books import BOUNDS, GRADE_RISK, GRADES, LOSS_GIVEN_DEFAULT, SECTORS, record
+from support.loss_rules import random_case
 
 CORRELATION = 0.12
 NAMES = ("guarantor", "reguarantor", "bank", "government")
