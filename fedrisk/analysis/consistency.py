@@ -1,17 +1,18 @@
 """Tables of one study made consistent: one number for each cell, whichever released table it is read from.
 
-Finer and coarser tables of a study are noisy sums over the same enterprises, so the sum of noisy counties is not the noisy
-prefecture. All of them are linear in the (unknown) finest cells x: table t shows y_t = A_t x + noise, with A_t of zeros
-and ones. Generalised least squares over x gives the best linear unbiased numbers, and they agree with each other (Hay,
-Rastogi, Miklau & Suciu 2010, for trees; Li, Miklau, Hay, McGregor & Rastogi 2015, for any set of linear queries).
+Finer and coarser tables of a study are noisy sums over the same enterprises, so the sum of noisy counties is not the
+noisy prefecture. All of them are linear in the (unknown) finest cells x: table t shows y_t = A_t x + noise, with A_t
+of zeros and ones. Generalised least squares over x gives the best linear unbiased numbers, and they agree with each
+other (Hay, Rastogi, Miklau & Suciu 2010, for trees; Li, Miklau, Hay, McGregor & Rastogi 2015, for any set of linear
+queries).
 
 The finest cells may be many and need not be determined (a table by county and one by sector say nothing of county by
-sector), so nothing is solved in them. With z_0 the cells of the largest table and z_1 those of all others,
-z_1 = L z_0 + r, where L = A_1 A_0' (A_0 A_0')^-1, and r is free within the range of A_1 A_1' - L A_0 A_1'. Only
-combinations of y_1 that are orthogonal to that range say anything about z_0; each is a further measurement of it, so that
-the system to be solved is as small as the other tables (Woodbury). Where these are coarser than the largest one, r = 0.
+sector), so nothing is solved in them. With z_0 the cells of the largest table and z_1 those of all others, z_1 = L
+z_0 + r, where L = A_1 A_0' (A_0 A_0')^-1, and r is free within the range of A_1 A_1' - L A_0 A_1'. Only combinations
+of y_1 that are orthogonal to that range say anything about z_0; each is a further measurement of it, so that the
+system to be solved is as small as the other tables (Woodbury). Where these are coarser than the largest one, r = 0.
 
-Estimates are not forced to be non-negative: cutting noise at zero would lift every small cell, and their sums with them.
+Estimates are not forced to be non-negative: cutting noise at zero would lift small cells, and their sums with them.
 """
 
 from collections.abc import Mapping
@@ -197,7 +198,7 @@ class Geometry:
 
     @cached_property
     def _split(self) -> tuple[Floats, Floats]:
-        """Among cells that do not follow from z_0, whitened: orthonormal bases of what says nothing of z_0, and of the rest.
+        """Of cells that do not follow from z_0, whitened: bases of what says nothing of z_0, and of the rest.
 
         Shapes (crossed, rank) and (crossed, others).
         """
@@ -234,7 +235,7 @@ class Geometry:
     def _inverse(self) -> Floats:
         further = self._further
         system = _dense(further @ further.T) + np.eye(further.shape[0])
-        return linalg.cho_solve(linalg.cho_factor(system), np.eye(len(system)))
+        return np.asarray(linalg.cho_solve(linalg.cho_factor(system), np.eye(len(system))))
 
     @cached_property
     def _part(self) -> Any:

@@ -2,14 +2,14 @@
 
 The shape that everything else of this package reads. What the figures are of:
 
-- A *count* is of enterprises in the cell, a *sum* of the values of those that have one: a missing value, or an enterprise
-  that the measure's owner does not know, adds nothing.
+- A *count* is of enterprises in the cell, a *sum* of the values of those that have one: a missing value, or an
+  enterprise that the measure's owner does not know, adds nothing.
 - A *mean*, *share*, *variance* or *quantile* is of the enterprises that have a value.
 - Values are clipped to the measure's public bounds before they are added.
-- Tables of a study agree with each other (analysis/consistency); tables by coarser levels that were not released follow.
+- Tables of a study agree with each other (analysis/consistency); tables by levels that were not released follow.
 
-A cell that says less than its noise (analysis/marking) has no figure in the frame, so that none can be printed, saved or
-sent by mistake. Arithmetic that carries the errors on may use all cells: ``computed``, or the sums themselves
+A cell that says less than its noise (analysis/marking) has no figure in the frame, so that none can be printed, saved
+or sent by mistake. Arithmetic that carries the errors on may use all cells: ``computed``, or the sums themselves
 (analysis/sums), which are the release.
 """
 
@@ -74,7 +74,9 @@ def estimates(record: ReleaseRecord, *, level: float = LEVEL) -> Estimates:
 def computed(record: ReleaseRecord, *, level: float = LEVEL) -> Estimates:
     """The same with the figures of all cells, for arithmetic that carries their errors on; never to be shown."""
     if not 0 < level < 1:
-        raise ConfigError(f"the level of an interval is {level}; it must lie between 0 and 1, for example 0.95")
+        raise ConfigError(
+            f"the level of an interval is {level}; it must lie between 0 and 1, for example 0.95"
+        )
     sums = statistics(record)
     check_names(sums.layout)
     parts = [_rows(sums, table, measure, level) for table in sums.tables for measure in sums.layout.measures]
@@ -94,7 +96,9 @@ def check_names(layout: Layout) -> None:
     """ConfigError where an axis is named as a column of figures."""
     for axis in layout.axes:
         if axis.name in (*BEFORE, *AFTER):
-            raise ConfigError(f"an axis is named {axis.name}, as a column of the results is; give it another name")
+            raise ConfigError(
+                f"an axis is named {axis.name}, as a column of the results is; give it another name"
+            )
 
 
 def _rows(sums: Statistics, table: CellTable, measure: Measure, level: float) -> pd.DataFrame:
@@ -131,5 +135,3 @@ def cell_labels(layout: Layout, table: CellTable) -> dict[str, list[str]]:
         name: [layout.axis(name).categories[k] for k in place]
         for name, place in zip(table.axes, places.tolist(), strict=True)
     }
-
-

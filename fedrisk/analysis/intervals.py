@@ -128,7 +128,7 @@ def _solved(
     quadratic: tuple[Floats, Floats, Floats],
     bounds: tuple[float, float],
 ) -> Interval:
-    """Values R with a R^2 - 2 b R + c <= 0, within the bounds; all of them where a <= 0 (no count can be told from 0)."""
+    """Values R with a R^2 - 2 b R + c <= 0, within the bounds; all of them where a <= 0 (the count may be 0)."""
     a, b, c = quadratic
     least, most = bounds
     known = (a > 0) & (count > 0)
@@ -156,10 +156,10 @@ def quantiles(
 ) -> Mapping[float, Interval]:
     """Quantiles from noisy counts in public bins, (cells, bins); intervals end at edges of bins.
 
-    Of the bin k that holds the p-quantile, the cumulated count C_k is at least p N and C_(k-1) is less. Each of the two is
-    tested at half of the rate, and the bins that pass both are inside. The estimate follows the cumulated counts, made to
-    rise (isotonic regression, Barlow et al. 1972), straight within a bin.
-    edges: (bins + 1,) with both ends; those of the interval are among them.
+    Of the bin k that holds the p-quantile, the cumulated count C_k is at least p N and C_(k-1) is less. Each of the
+    two is tested at half of the rate, and the bins that pass both are inside. The estimate follows the cumulated
+    counts, made to rise (isotonic regression, Barlow et al. 1972), straight within a bin. edges: (bins + 1,) with
+    both ends; those of the interval are among them.
     """
     cells, size = bins.shape
     cumulated = bins.cumsum(1)
@@ -174,7 +174,7 @@ def quantiles(
         reached = distance >= -q * np.sqrt(spread)
         reached[:, -1] = True
         not_before = np.ones_like(reached)
-        not_before[:, 1:] = (distance <= q * np.sqrt(spread))[:, :-1]
+        not_before[:, 1:] = (distance < q * np.sqrt(spread))[:, :-1]
         inside = reached & not_before
         some = inside.any(1)
         first = np.where(some, inside.argmax(1), 0)
@@ -212,4 +212,4 @@ def _rising(values: Floats) -> Floats:
             last, n = means.pop(), sizes.pop()
             means[-1] = (means[-1] * sizes[-1] + last * n) / (sizes[-1] + n)
             sizes[-1] += n
-    return np.maximum(np.repeat(means, sizes), 0.0)
+    return np.asarray(np.maximum(np.repeat(means, sizes), 0.0))

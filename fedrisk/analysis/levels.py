@@ -42,7 +42,9 @@ def _coarser(layout: Layout, axis: Axis) -> list[str]:
 
 
 def _nests(fine: NDArray[np.int64], coarse: NDArray[np.int64]) -> bool:
-    return len(fine) == len(coarse) and len({*zip(fine.tolist(), coarse.tolist(), strict=True)}) == len({*fine})
+    return len(fine) == len(coarse) and len({*zip(fine.tolist(), coarse.tolist(), strict=True)}) == len(
+        {*fine}
+    )
 
 
 def _products(options: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:

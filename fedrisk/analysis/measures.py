@@ -1,4 +1,4 @@
-"""One measure in one table: estimates with intervals in the measure's units, and which cells say less than their noise."""
+"""One measure in one table: estimates with intervals in its units, and which cells say less than their noise."""
 
 import math
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ def columns_of(sums: Statistics, table: CellTable, measure: Measure, q: float) -
 
 
 def values_in(sums: Statistics, table: CellTable, measure: Measure) -> tuple[Floats, Floats] | None:
-    """Noisy numbers of enterprises with a value, among those drawn, and their variances; None where nothing counts them."""
+    """Noisy numbers of drawn enterprises with a value, and their variances; None where nothing counts them."""
     own = sums.of(table, measure)
     if measure.kind == "sum":
         return None
@@ -90,7 +90,7 @@ def _mirrored(found: Interval) -> Interval:
 
 
 def _rows(sums: Statistics, table: CellTable, measure: Measure, q: float) -> Floats | None:
-    """Drawn enterprises that may have a value, at the upper end of their noise; by measures of the same column first."""
+    """Drawn enterprises that may have a value, at the upper end of their noise; of the same column first."""
     others = [m for m in sums.layout.measures if m.kind != "sum"]
     others.sort(key=lambda m: (m.column != measure.column, m.kind != "count"))
     for other in others:

@@ -20,8 +20,8 @@ Floats = NDArray[np.float64]
 class Sums:
     """Sums of one measure in the cells of one table.
 
-    total: (cells, columns of the measure), in the units of releases/statistics.COLUMNS. variance: (cells,), of the noise
-    in each of them; columns are independent of each other, cells of consistent tables are not.
+    total: (cells, columns of the measure), in the units of releases/statistics.COLUMNS. variance: (cells,), of the
+    noise in each of them; columns are independent of each other, cells of consistent tables are not.
     """
 
     total: Floats
@@ -92,19 +92,22 @@ def _read(released: ReleasedSums, layout: Layout, table: CellTable, measure: Mea
 
 def _consistent(found: Statistics) -> Statistics:
     """Each measure made consistent over the tables; measures whose tables stand in the same ratios together."""
-    layout, groups = found.layout, dict[tuple[float, ...], list[Measure]]()
+    layout, by_ratios = found.layout, dict[tuple[float, ...], list[Measure]]()
     for measure in layout.measures:
-        noise = [float(found.of(t, measure).variance[0]) for t in layout.tables]
+        of_tables = [float(found.of(t, measure).variance[0]) for t in layout.tables]
         # Numbers without noise agree already; equal weights leave them as they are.
-        ratios = [v / noise[0] for v in noise] if all(noise) else [1.0] * len(noise)
-        groups.setdefault(tuple(round(r, 9) for r in ratios), []).append(measure)
+        first = of_tables[0] if all(of_tables) else 0.0
+        same = tuple(round(v / first, 9) if first else 1.0 for v in of_tables)
+        by_ratios.setdefault(same, []).append(measure)
     sums = dict[tuple[str, str], Sums]()
     tables: tuple[CellTable, ...] = layout.tables
-    for ratios, measures in groups.items():
+    for ratios, measures in by_ratios.items():
         relative = dict(zip((t.name for t in layout.tables), ratios, strict=True))
         base = Geometry(layout, relative).base.name
         geometry = Geometry(layout, {name: ratio / relative[base] for name, ratio in relative.items()})
-        totals: Any = {t.name: np.concatenate([found.of(t, m).total for m in measures], 1) for t in layout.tables}
+        totals: Any = {
+            t.name: np.concatenate([found.of(t, m).total for m in measures], 1) for t in layout.tables
+        }
         fitted = geometry.fit(totals)
         tables = geometry.tables
         for name, table in fitted.items():

@@ -1,10 +1,10 @@
 """Variances of cells from noisy counts, sums and sums of squares, with profile-likelihood intervals.
 
-With values z between -1 and 1 a cell has the count n, the sum s and the sum of squares t, each with normal noise. A pair
-(mean m, variance w) is consistent with the truth where s - m n = 0 and t - 2 m s + (m^2 - w) n = 0: two linear forms of
-the three numbers, so their noise is normal with known covariance, whatever n is (the same idea as Fieller's for a
-ratio). The distance of the released numbers from a pair is the likelihood ratio; of a variance, its least over all means.
-A variance is inside where this distance is less than ``q`` (a chi-squared with one degree of freedom).
+With values z between -1 and 1 a cell has the count n, the sum s and the sum of squares t, each with normal noise. A
+pair (mean m, variance w) is consistent with the truth where s - m n = 0 and t - 2 m s + (m^2 - w) n = 0: two linear
+forms of the three numbers, so their noise is normal with known covariance, whatever n is (the same idea as Fieller's
+for a ratio). The distance of the released numbers from a pair is the likelihood ratio; of a variance, its least over
+all means. A variance is inside where this distance is less than ``q`` (a chi-squared with one degree of freedom).
 """
 
 from dataclasses import dataclass
@@ -47,9 +47,7 @@ class Moments:
 
 def variance(moments: Moments, q: float) -> Interval:
     """Variances of values between -1 and 1, between 0 and 1."""
-    parts = [
-        _variance(moments.part(slice(k, k + _CHUNK)), q) for k in range(0, len(moments.count), _CHUNK)
-    ]
+    parts = [_variance(moments.part(slice(k, k + _CHUNK)), q) for k in range(0, len(moments.count), _CHUNK)]
     names = ("estimate", "error", "low", "high", "bounded")
     return Interval(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
 

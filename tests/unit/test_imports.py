@@ -77,7 +77,7 @@ LAYERS = {
     "server": {
         *("errors", "files", "layout", "findings", "home", "progress", "deploy", "display_name", "user"),
         *("study", "alignment", "secure", "audit", "data", "privacy"),
-        *("releases", "models", "protocol", "recipe", "metrics", "tracebacks", "attempt_id"),
+        *("releases", "models", "protocol", "recipe", "metrics", "tracebacks", "attempt_id", "analysis"),
     },
     # Models that serve, at institutions; the hub's relay of their questions is server/score_relay.
     "serving": {

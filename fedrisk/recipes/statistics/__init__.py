@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from fedrisk.protocol.actions import Action
 from fedrisk.recipe import Brought, Recipe, Section
-from fedrisk.recipes.statistics.members import is_aligned
+from fedrisk.recipes.statistics.members import asks, closed_columns, is_aligned
 from fedrisk.recipes.statistics.plan import check_members, expect, make_plan
-from fedrisk.recipes.statistics.settings import StatisticsSettings
+from fedrisk.recipes.statistics.settings import StatisticsSettings, spared
 from fedrisk.releases.plan import Plan
 from fedrisk.study import Study
 
@@ -57,4 +57,7 @@ RECIPE = Recipe(
     summary=_summary,
     aligned=is_aligned,
     labels=False,
+    breaks=closed_columns,
+    asks=asks,
+    spared=spared,
 )

@@ -95,7 +95,9 @@ def test_numbers_agree_and_are_surer_than_before():
     by_prefecture = np.bincount(PREFECTURE.groups, by_county)
     assert fitted["prefecture"].total.ravel() == pytest.approx(by_prefecture)
     assert fitted["all"].total.item() == pytest.approx(by_prefecture.sum())
-    assert all((f.variance < 1).all() for n, f in fitted.items() if n in ("county_sector", "prefecture", "all"))
+    assert all(
+        (f.variance < 1).all() for n, f in fitted.items() if n in ("county_sector", "prefecture", "all")
+    )
 
 
 def test_too_many_cells_are_said():
