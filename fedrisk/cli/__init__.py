@@ -2,7 +2,7 @@
 
 ``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``run``, ``show``, ``runs``, ``compare`` for studies;
 ``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions; ``decide`` for a bank's
-table of decisions.
+table of decisions; ``losses`` for what follows from released statistics.
 
 What a command needs is imported inside it, so that help and completion come at once.
 """
@@ -38,6 +38,7 @@ from fedrisk.cli.drift import drift
 from fedrisk.cli.exits import EXIT_CODES
 from fedrisk.cli.hub import hub_app
 from fedrisk.cli.init import init_app
+from fedrisk.cli.losses import losses
 from fedrisk.cli.measure import measure_app
 from fedrisk.cli.model import model_app
 from fedrisk.cli.node import node_app
@@ -73,6 +74,7 @@ for _command in (
     drift,
     results,
     own,
+    losses,
     score,
     usage.meter,
     usage.quota,

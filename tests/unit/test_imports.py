@@ -93,7 +93,10 @@ LAYERS = {
         *("audit", "data", "secure", "privacy", "releases"),
         *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id", "toml_file"),
     },
-    "report": {"errors", "findings", "metrics", "releases", "models", "recipe", "server", "analysis"},
+    # Pages of what follows from released numbers.
+    "report": {
+        *("errors", "files", "findings", "study", "metrics", "releases", "models", "recipe", "analysis", "server"),
+    },
     "api": {
         "errors",
         "attempt_id",
