@@ -31,6 +31,7 @@ def test_in_process_and_flower_simulation_agree(tmp_path, monkeypatch):
         assert here.to_dict()[figure] == there.to_dict()[figure], figure
 
 
+@pytest.mark.long
 @pytest.mark.study
 def test_command_line_of_an_engine_that_fails_says_why(tmp_path):
     write(2000, 5, tmp_path)
