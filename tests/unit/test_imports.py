@@ -95,7 +95,18 @@ LAYERS = {
     },
     # Pages of what follows from released numbers.
     "report": {
-        *("errors", "files", "findings", "study", "metrics", "releases", "models", "recipe", "analysis", "server"),
+        *(
+            "errors",
+            "files",
+            "findings",
+            "study",
+            "metrics",
+            "releases",
+            "models",
+            "recipe",
+            "analysis",
+            "server",
+        ),
     },
     "api": {
         "errors",

@@ -127,6 +127,12 @@ def totals(node: Node, request: Payload) -> Payload:
     return Payload()
 
 
+def conclude(node: Node, request: Payload) -> Payload:
+    """The others' confirmations of the totals, which are checked before this is asked -> nothing."""
+    node.attempt(request).state.still_runs()
+    return Payload()
+
+
 class _Counted:
     """The exact sums of an institution's own rows; the cells of each table are found once."""
 
@@ -148,5 +154,6 @@ class _Counted:
 
 ACTIONS: tuple[Action, ...] = (
     Action(name="release", serve=release, tells={"members": MEMBERS}, last_of_authority=True),
-    Action(name="totals", serve=totals, tells={"totals": TOTALS}, last=True),
+    Action(name="totals", serve=totals, tells={"totals": TOTALS}),
+    Action(name="conclude", serve=conclude, last=True),
 )
