@@ -57,7 +57,7 @@ LAYERS = {
     },
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     # Arithmetic on released numbers alone.
-    "analysis": {"errors", "releases", "study", "models"},
+    "analysis": {"errors", "toml_file", "releases", "study", "models"},
     "clients": {
         *(
             "errors",
@@ -95,7 +95,18 @@ LAYERS = {
     },
     # Pages of what follows from released numbers.
     "report": {
-        *("errors", "files", "findings", "study", "metrics", "releases", "models", "recipe", "analysis", "server"),
+        *(
+            "errors",
+            "files",
+            "findings",
+            "study",
+            "metrics",
+            "releases",
+            "models",
+            "recipe",
+            "analysis",
+            "server",
+        ),
     },
     "api": {
         "errors",
