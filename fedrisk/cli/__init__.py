@@ -2,7 +2,7 @@
 
 ``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``run``, ``show``, ``runs``, ``compare`` for studies;
 ``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions; ``decide`` for a bank's
-table of decisions.
+table of decisions; ``fragility`` on release records.
 
 What a command needs is imported inside it, so that help and completion come at once.
 """
@@ -35,6 +35,7 @@ from fedrisk.cli.check import check
 from fedrisk.cli.decide import decide_app
 from fedrisk.cli.dictionary import dictionary_app
 from fedrisk.cli.exits import EXIT_CODES
+from fedrisk.cli.fragility import fragility
 from fedrisk.cli.hub import hub_app
 from fedrisk.cli.init import init_app
 from fedrisk.cli.measure import measure_app
@@ -70,6 +71,7 @@ for _command in (
     results,
     own,
     score,
+    fragility,
     usage.meter,
     usage.quota,
     keys.keys,

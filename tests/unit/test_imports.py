@@ -57,7 +57,7 @@ LAYERS = {
     },
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     # Arithmetic on released numbers alone.
-    "analysis": {"releases"},
+    "analysis": {"errors", "toml_file", "study", "privacy", "releases"},
     "clients": {
         *(
             "errors",
@@ -93,7 +93,20 @@ LAYERS = {
         *("audit", "data", "secure", "privacy", "releases"),
         *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id"),
     },
-    "report": {"errors", "findings", "metrics", "releases", "models", "recipe", "server"},
+    "report": {
+        *(
+            "errors",
+            "files",
+            "findings",
+            "metrics",
+            "study",
+            "releases",
+            "models",
+            "recipe",
+            "analysis",
+            "server",
+        ),
+    },
     "api": {
         "errors",
         "attempt_id",
@@ -110,6 +123,7 @@ LAYERS = {
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "clients", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
+        *("analysis",),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
