@@ -42,8 +42,7 @@ def settings(**more) -> FragilitySettings:
                     "name": i.name,
                     "measure": i.column,
                     "fragile": i.fragile,
-                    "weight": i.weight,
-                    "transformation": "level",
+                    "serious": i.serious,
                 }
                 for i in source.INDICATORS
             ],
@@ -110,7 +109,7 @@ def pooled(rows: list[dict]) -> dict:
     return {
         "power": rate(total["found"], total["planted"]),
         "power_said": rate(total["found"], total["planted_said"]),
-        "false": rate(total["false"], total["quiet_said"]),
+        "false_alarms": rate(total["false"], total["quiet_said"]),
         "said": round(total["quiet_said"] / max(total["quiet"], 1), 3),
         **total,
     }

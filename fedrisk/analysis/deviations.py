@@ -189,14 +189,15 @@ class _State:
     def _usual(self, value: Floats, errors: Floats, share: Floats) -> Floats:
         """Variance of the cells' own usual moves, a + b / rows, by groups of cells of like size."""
         order = np.argsort(self.rows)
-        sizes, found = [], []
+        sizes, found, precision = [], [], []
         for cells in np.array_split(order, min(SIZE_GROUPS, max(1, len(order) // 20))):
             sizes.append(float(np.mean(1.0 / np.maximum(self.rows[cells], 1.0))))
             found.append(excess_variance(value[:, cells], errors[:, cells], share[:, cells]))
-        inverse = np.array(sizes)
+            # Noise hides more where cells are small: there the variance itself is known less well.
+            hidden = np.nanmedian(errors[:, cells]) if np.isfinite(errors[:, cells]).any() else 0.0
+            precision.append(1.0 / max(found[-1] + float(hidden), 1e-300))
+        inverse, scale = np.array(sizes), np.array(precision) / max(precision)
         design = np.column_stack([np.ones(len(inverse)), inverse / inverse.max()])
-        # Relative errors: small cells have large variances.
-        scale = 1.0 / np.maximum(np.array(found), 0.05 * max(max(found), 1e-300))
         (a, b), _ = nnls(design * scale[:, None], np.array(found) * scale)
         line: Floats = a + b / inverse.max() / np.maximum(self.rows, 1.0)
         return np.asarray(np.maximum(line, 1e-12 * max(max(found), 1e-300)))

@@ -16,7 +16,7 @@ upper one): so a stated share of the cells without a shock raises an alarm.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +25,16 @@ from scipy.stats import norm
 from fedrisk.analysis.deviations import Deviations, Figures, change_matrix, deviations
 from fedrisk.analysis.fragility_panel import Panel, relative_to_usual
 from fedrisk.analysis.fragility_settings import LEAST_REFERENCE, FragilitySettings, Transformation
-from fedrisk.analysis.random_effects import Floats, excess_variance
+from fedrisk.analysis.random_effects import Floats, excess_variance, weighted_median
 from fedrisk.errors import ConfigError
 
 USUAL, POINTS = 50.0, 10.0
 """The index of a cell that is as usual, and points for one usual standard deviation of a typical cell."""
 
 LAGS: dict[Transformation, int] = {"level": 0, "quarter": 1, "year": 4}
+EVIDENT = 3.0
+"""Statistics of earlier quarters above it are shocks, not chance."""
+
 DRAWS = 2000
 """Draws by which ranks are judged; from a fixed seed, so that a page made again says the same."""
 
@@ -88,6 +91,7 @@ def judge(panel: Panel, settings: FragilitySettings, quarter: int) -> Judged:
     found = [_deviations(panel, i, held) for i in range(len(panel.indicators))]
     parts = _stack(panel, found)
     weights = _weights(parts)
+    parts = _centred(parts, weights, panel.group)
     theta, spread, error = _estimates(parts, weights)
     points = POINTS / _one_usual(parts, weights[-1])
     statistic = theta / np.sqrt(spread)
@@ -202,7 +206,7 @@ def _linked(parts: _Parts) -> _Parts:
     roots, axes = np.linalg.eigh(link)
     link = (axes * np.maximum(roots, 0.05)) @ axes.T
     scale = np.sqrt(np.diag(link))
-    return _Parts(**{**vars(parts), "link": link / np.outer(scale, scale)})
+    return replace(parts, link=link / np.outer(scale, scale))
 
 
 def _covariance(own: Floats, shared: Floats, link: Floats) -> Floats:
@@ -235,6 +239,26 @@ def _weights(parts: _Parts) -> Floats:
     return np.moveaxis(np.where(base > 0, found / np.maximum(base, 1e-300), 0.0), -1, -2)
 
 
+def _centred(parts: _Parts, weights: Floats, group: NDArray[np.int64]) -> _Parts:
+    """What all cells of a group did alike is taken out of the shock's direction once more.
+
+    Indicators that a shock moves together each push the middle of all cells a little, always the same way: small in each
+    indicator, not in their sum. The middle is that of cells within two standard deviations of it.
+    """
+    theta, spread, _ = _estimates(parts, weights)
+    root = np.sqrt(spread)
+    shift = np.zeros_like(theta)
+    for g in range(int(group.max()) + 1):
+        cells = group == g
+        near = np.ones_like(theta[:, cells], dtype=bool)
+        for _ in range(5):
+            middle = weighted_median(theta[:, cells], near / root[:, cells] ** 2)[:, None]
+            near = np.abs(theta[:, cells] - middle) < 2 * root[:, cells]
+        shift[:, cells] = middle
+    value = parts.value - np.where(parts.there, shift[:, None] * parts.move[:, None], 0.0)
+    return replace(parts, value=value)
+
+
 def _quadratic(weights: Floats, shared: Floats, link: Floats) -> Floats:
     """Variance of the weighted sum of variables with variances ``shared`` and those correlations, by cell."""
     root = weights * np.sqrt(shared)
@@ -259,8 +283,14 @@ def _estimates(parts: _Parts, weights: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def _threshold(earlier: Floats, rate: float) -> float:
-    """What ``rate`` of cells without a shock exceed: the lower tail of the earlier quarters, mirrored at 0."""
-    held = earlier[np.isfinite(earlier)]
+    """What ``rate`` of cells without a shock exceed: the lower tail of the earlier quarters, mirrored at 0.
+
+    Cells with an evident shock among them are left out: their other quarters are held against it.
+    """
+    with np.errstate(invalid="ignore"):
+        quiet = ~(earlier > EVIDENT).any(axis=0)
+    held = earlier[:, quiet]
+    held = held[np.isfinite(held)]
     usual = float(norm.ppf(1 - rate))
     if len(held) < 10 / rate:
         return usual
