@@ -130,10 +130,10 @@ def main() -> None:
     parser.add_argument("--enterprises", type=int, nargs="+", default=[110_000])
     parser.add_argument("--epsilons", type=float, nargs="+", default=[1.0, math.inf])
     parser.add_argument("--quiet", action="store_true", help="series without any shock")
-    parser.add_argument("--widest", type=float, default=30.0)
+    parser.add_argument("--least", type=float, default=0.5, help="least_found of the settings")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    chosen, results = settings(widest=asked.widest), []
+    chosen, results = settings(least_found=asked.least), []
     for enterprises in asked.enterprises:
         contents = {seed: source.load(seed, enterprises, asked.quiet) for seed in asked.seeds}
         for epsilon in asked.epsilons:

@@ -35,6 +35,9 @@ LAGS: dict[Transformation, int] = {"level": 0, "quarter": 1, "year": 4}
 EVIDENT = 3.0
 """Statistics of earlier quarters above it are shocks, not chance."""
 
+LOWER = (0.05, 0.1, 0.15, 0.2, 0.25)
+"""Quantiles by which the lower tail of a quarter is held against that of the earlier ones."""
+
 DRAWS = 2000
 """Draws by which ranks are judged; from a fixed seed, so that a page made again says the same."""
 
@@ -45,7 +48,8 @@ class Judged:
 
     index, low, high: NaN where withheld. contributions, contribution_errors: (indicators, cells), NaN where one is
     left out. alarm: whether it is higher than all but a share of cells without a shock would be. strength: the
-    statistic over its threshold. withheld: says less than its noise, or has no figures. rank: 1 is the most fragile; 0
+    statistic over its threshold. withheld: says less than its noise, or has no figures. finds: chance that a serious
+    move raises an alarm, 0 where there are no figures. rank: 1 is the most fragile; 0
     where withheld. rank_low, rank_high: nine in ten draws lie between. worst: probability to be among the
     ``settings.worst`` most fragile. common, common_error: (groups,) points that all cells of a group moved alike.
     common_parts: (indicators, groups). reference: the earlier quarters it was held against. statistic:
@@ -61,6 +65,7 @@ class Judged:
     alarm: NDArray[np.bool_]
     strength: Floats
     withheld: NDArray[np.bool_]
+    finds: Floats
     rank: NDArray[np.int64]
     rank_low: NDArray[np.int64]
     rank_high: NDArray[np.int64]
@@ -95,9 +100,12 @@ def judge(panel: Panel, settings: FragilitySettings, quarter: int) -> Judged:
     theta, spread, error = _estimates(parts, weights)
     points = POINTS / _one_usual(parts, weights[-1])
     statistic = theta / np.sqrt(spread)
-    strength = statistic[-1] / _threshold(statistic[:-1], settings.false_alarms)
+    threshold = _threshold(statistic, settings.false_alarms)
+    strength = statistic[-1] / threshold
     half = norm.ppf(0.975) * points * np.sqrt(error[-1])
-    withheld = ~np.isfinite(theta[-1]) | ~(half <= settings.widest)
+    # A serious move is theta = 1: its chance of an alarm, which noise lowers.
+    finds = norm.cdf(1.0 / np.sqrt(spread[-1]) - threshold)
+    withheld = ~(np.isfinite(theta[-1]) & (finds >= settings.least_found))
     index = np.where(withheld, np.nan, USUAL + points * theta[-1])
     own = points * weights[-1]
     left_out = (weights[-1] == 0) | withheld
@@ -113,6 +121,7 @@ def judge(panel: Panel, settings: FragilitySettings, quarter: int) -> Judged:
         alarm=~withheld & (strength > 1.0),
         strength=np.where(withheld, np.nan, strength),
         withheld=withheld,
+        finds=np.nan_to_num(finds),
         rank=ranks[0],
         rank_low=ranks[1],
         rank_high=ranks[2],
@@ -242,8 +251,8 @@ def _weights(parts: _Parts) -> Floats:
 def _centred(parts: _Parts, weights: Floats, group: NDArray[np.int64]) -> _Parts:
     """What all cells of a group did alike is taken out of the shock's direction once more.
 
-    Indicators that a shock moves together each push the middle of all cells a little, always the same way: small in each
-    indicator, not in their sum. The middle is that of cells within two standard deviations of it.
+    Indicators that a shock moves together each push the middle of all cells a little, always the same way: small in
+    each indicator, not in their sum. The middle is that of cells within two standard deviations of it.
     """
     theta, spread, _ = _estimates(parts, weights)
     root = np.sqrt(spread)
@@ -282,19 +291,24 @@ def _estimates(parts: _Parts, weights: Floats) -> tuple[Floats, Floats, Floats]:
     return theta, spread, error
 
 
-def _threshold(earlier: Floats, rate: float) -> float:
+def _threshold(statistic: Floats, rate: float) -> float:
     """What ``rate`` of cells without a shock exceed: the lower tail of the earlier quarters, mirrored at 0.
 
-    Cells with an evident shock among them are left out: their other quarters are held against it.
+    Cells with an evident shock among them are left out: their other quarters are held against it. Moves that last make
+    the latest quarter, which has earlier ones on one side only, more spread than those between others: the threshold
+    grows by as much as this quarter's lower tail is longer.
     """
-    with np.errstate(invalid="ignore"):
-        quiet = ~(earlier > EVIDENT).any(axis=0)
-    held = earlier[:, quiet]
-    held = held[np.isfinite(held)]
     usual = float(norm.ppf(1 - rate))
-    if len(held) < 10 / rate:
+    with np.errstate(invalid="ignore"):
+        quiet = ~(statistic[:-1] > EVIDENT).any(axis=0)
+    earlier, now = (part[np.isfinite(part)] for part in (statistic[:-1, quiet], statistic[-1, quiet]))
+    if len(earlier) < 10 / rate:
         return usual
-    return max(-float(np.quantile(held, rate)), 0.5 * usual)
+    found = max(-float(np.quantile(earlier, rate)), 0.5 * usual)
+    if len(now) < 2 / rate:
+        return found
+    longer = np.quantile(now, LOWER) / np.minimum(np.quantile(earlier, LOWER), -1e-9)
+    return found * float(np.clip(longer.mean(), 1.0, 2.0))
 
 
 def _ranks(

@@ -50,9 +50,9 @@ class Indicator(Settings):
     name: for people. measure: the statistics study's measure. study: name of the study, where several have a measure of
     this name. fragile: whether a cell is more fragile where it is ``high`` or ``low``. weight: how much of it is
     expected in a shock, against the others. transformation: the ``level``, its change on the ``quarter`` before,
-    or on the same quarter a ``year`` before (counts and sums: relative). serious: the move that weighs as much as
-    that of any other indicator of the same weight; by default the usual move of a typical cell. minimum_reliability:
-    share of its usual variation, against noise, below which the indicator is left out in a cell.
+    or on the same quarter a ``year`` before (counts and sums: relative). serious: the move, in the measure's unit, that
+    a person would call serious; by default the usual move of a typical cell. minimum_reliability: variance of a serious
+    move, as a share of that and of all errors, below which the indicator is left out in a cell.
     """
 
     name: Text
@@ -79,8 +79,8 @@ class FragilitySettings(Settings):
     cells: axes of the table that the index is of. common: axes within which moves are common to all cells (``sector``:
     each sector's own move of the whole province is set apart); none is one move for all. reference_quarters:
     earlier quarters that say what is usual, at most. false_alarms: share of cells without a shock that raise an alarm.
-    worst: how many cells are called the worst. widest: half the width of an interval of the index, in points,
-    beyond which a cell says less than its noise and is withheld.
+    worst: how many cells are called the worst. least_found: chance that a serious move of all indicators raises an
+    alarm in a cell, below which the cell says less than its noise and is withheld.
     """
 
     title: Text = "Fragility index of small and micro enterprises"
@@ -91,7 +91,7 @@ class FragilitySettings(Settings):
     reference_quarters: Annotated[int, Field(ge=LEAST_REFERENCE, le=40)] = 8
     false_alarms: Annotated[float, Field(gt=0, le=0.25)] = 0.05
     worst: Annotated[int, Field(ge=1, le=1000)] = 10
-    widest: Annotated[float, Field(gt=0, le=1000)] = 30.0
+    least_found: Annotated[float, Field(ge=0, lt=1)] = 0.5
     map: MapSettings | None = None
 
     @model_validator(mode="after")

@@ -16,6 +16,9 @@ Floats = NDArray[np.float64]
 MIDDLE = 0.6744897501960817
 """Median of the absolute value of a standard normal variable."""
 
+CUT, CUT_SQUARE = 3.0, 0.9866
+"""Residuals are cut at so many standard deviations; mean of the square of a standard normal variable that is."""
+
 HUBER = 1.5
 """Residuals of more standard deviations count as so many; 96 % as precise as a mean where nothing is wrong."""
 
@@ -36,12 +39,18 @@ def excess_variance(residuals: Floats, errors: Floats, share: Floats | float = 1
     if len(squares) < 5:
         return 0.0
 
-    def middle(w: float) -> float:
-        return float(np.median(squares / np.maximum(errors + share * w, 1e-300))) - MIDDLE**2
+    def scaled(w: float) -> Floats:
+        return np.asarray(squares / np.maximum(errors + share * w, 1e-300))
 
-    if middle(0.0) <= 0:
-        return 0.0
-    return _root(middle, float(np.median(squares)) / MIDDLE**2 / float(share.min()))
+    def middle(w: float) -> float:
+        return float(np.median(scaled(w))) - MIDDLE**2
+
+    def cut(w: float) -> float:
+        return float(np.minimum(scaled(w), CUT**2).mean()) - CUT_SQUARE
+
+    high = max(float(squares.mean()), 1e-300) / float(share.min())
+    # Of figures that mostly stay as they are (rare events in small cells) the median is 0: half the cut mean is a floor.
+    return max(_root(middle, high), 0.5 * _root(cut, high))
 
 
 def weighted_median(values: Floats, weights: Floats) -> Floats:
@@ -78,7 +87,9 @@ def huber_weights(values: Floats, variance: Floats, use: NDArray[np.bool_]) -> F
 
 
 def _root(function: Callable[[float], float], high: float) -> float:
-    """Where a falling function, positive at 0, crosses 0."""
+    """Where a falling function crosses 0; 0 where it is not positive there."""
+    if function(0.0) <= 0:
+        return 0.0
     while function(high) > 0:
         high *= 2
     return float(brentq(function, 0.0, high, rtol=1e-6, xtol=1e-300))
