@@ -72,6 +72,10 @@ def _nothing(node: "Node", study: Study, table: "Table", research_seed: int | No
     """No later exchange refuses what could be known when the study is described."""
 
 
+def _always(study: Study) -> bool:
+    return True
+
+
 def _no_baselines(study: Study) -> Mapping[str, Study]:
     return {}
 
@@ -92,7 +96,9 @@ class Recipe:
     summary: sections for the report. baselines: studies to hold a research run against, by heading. requires:
     optional packages, asked for before anything is paid. fetch: at an institution, makes what a study left there once
     more from what its attempt kept; nothing is released or charged. part: at an institution, its part of the model that
-    serves, as it follows from what its attempt kept; None where a recipe leaves none.
+    serves, as it follows from what its attempt kept; None where a recipe leaves none. aligned: whether a study's rows
+    are aligned; without alignment the first exchange of the recipe follows describe, and tells all who takes part.
+    labels: whether banks bring labels, on which something is learnt and evaluated.
 
     The functions import what they need when they are called: a node that never trains never loads torch.
     """
@@ -111,6 +117,8 @@ class Recipe:
     fetch: Callable[["Attempt"], None] | None = None
     part: Callable[["Attempt"], "ModelPart"] | None = None
     baselines: Callable[[Study], Mapping[str, Study]] = _no_baselines
+    aligned: Callable[[Study], bool] = _always
+    labels: bool = True
 
     def checked(self, study: Study, *, where: str = "study") -> Study:
         """The study with this recipe's settings checked and filled in; ConfigError lists what is wrong."""
