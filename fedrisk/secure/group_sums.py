@@ -43,6 +43,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -130,6 +131,11 @@ def left_share(
 
 
 # ------------------------------------------------------------------------------------------------ right party
+
+
+def fresh_secret() -> bytes:
+    """A secret of the right party's own."""
+    return secrets.token_bytes(32)
 
 
 def coefficients(secret: bytes, label: Label, shape: GroupShape) -> Ring:
