@@ -90,6 +90,15 @@ def grouped_tables(layout: Layout) -> tuple[CellTable, ...]:
     return tuple(chosen)
 
 
+def finer_of(layout: Layout, table: CellTable) -> tuple[CellTable, NDArray[np.int64]]:
+    """The grouped table of whose cells a table's are sums, and for each of its cells the one that it is part of."""
+    for finer in grouped_tables(layout):
+        groups = coarser(layout, table, finer)
+        if groups is not None:
+            return finer, groups
+    raise KeyError(table.name)
+
+
 def coarser(layout: Layout, table: CellTable, finer: CellTable) -> NDArray[np.int64] | None:
     """For each cell of a finer table, the cell of ``table`` that it is part of; None where cells are no such sums."""
     shape, found = layout.shape(finer), np.zeros(layout.cells(finer), np.int64)

@@ -1,9 +1,9 @@
 """The statistics recipe at an institution where cells and measures have different owners: sums over aligned rows.
 
 Counted is every place of the lists that is used, for training or held out. The cells' owner is the left party of a
-grouping, a measure's owner the right one (recipes/statistics/groupings, secure/group_sums); each ends with a share of the
-sums, which leaves under its noise and pair masks. Measures of the cells' owner need no grouping: it counts them by itself
-on the same places. The rows of holders and lists are checked beside it (clients/row_check), before anything is charged.
+grouping, a measure's owner the right one (recipes/statistics/groupings, secure/group_sums); each ends with a share of
+the sums, which leaves under its noise and pair masks. Measures of the cells' owner need no grouping: it counts them by
+itself on the same places. The rows of holders and lists are checked beside it (clients/row_check), before anything is charged.
 """
 
 import json
@@ -26,9 +26,10 @@ from fedrisk.protocol.form import SEALED, BlobForm, Form, OfAttempt
 from fedrisk.protocol.order import ORDER, ROWS
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.row_check import CHECK, CHECKED
-from fedrisk.recipes.statistics.columns import Ints, codes, matrix, table_sums
-from fedrisk.recipes.statistics.groupings import Grouping, coarser, grouped_tables, groupings
+from fedrisk.recipes.statistics.columns import Ints
+from fedrisk.recipes.statistics.groupings import Grouping, finer_of, groupings
 from fedrisk.recipes.statistics.members import contributors
+from fedrisk.recipes.statistics.places import codes_at, numbers_at, own_sums
 from fedrisk.recipes.statistics.plan import layout_of, make_plan
 from fedrisk.releases.release import Block
 from fedrisk.releases.statistics import RELEASE, CellTable, Layout, Measure, block_name
@@ -192,22 +193,15 @@ class Joined:
         """This institution's exact part of a block: its shares, or the sums of its own rows on the lists."""
         table, measure = self._blocks[block.name]
         if block.left == block.right:
-            return self._own_sums(table, measure)
+            rows = np.concatenate([self.rows(name) for name in self.attempt.lists])
+            return own_sums(self.layout, table, measure, self.attempt.read().frame, rows, self.bits)
         total = np.zeros(block.shape, np.uint32)
+        finer, groups = finer_of(self.layout, table)
         for grouping in self.groupings:
-            # Of a table that others are made of there are several groupings; each block takes the first that fits.
-            if grouping.owner == block.right and grouping.table == self._grouped(table):
-                groups = coarser(self.layout, table, grouping.table)
-                assert groups is not None
-                total += group_sums.aggregate(
-                    self._columns(grouping, measure), groups, self.layout.cells(table)
-                )
+            if grouping.owner == block.right and grouping.table == finer:
+                own = self._columns(grouping, measure)
+                total += group_sums.aggregate(own, groups, self.layout.cells(table))
         return total
-
-    def _grouped(self, table: CellTable) -> CellTable:
-        """The grouped table of whose cells a table's are sums."""
-        every = grouped_tables(self.layout)
-        return next(t for t in every if coarser(self.layout, table, t) is not None)
 
     def _columns(self, grouping: Grouping, measure: Measure) -> NDArray[np.uint32]:
         """Columns of one measure in the share of a grouping."""
@@ -220,29 +214,15 @@ class Joined:
         layout = self.layout
         return {block_name(t, m): (t, m) for t in layout.tables for m in layout.measures}
 
-    def _own_sums(self, table: CellTable, measure: Measure) -> Ints:
-        frame = self.attempt.read().frame
-        cells = _with_unknown(codes(self.layout, table, frame), self.layout.cells(table) - 1)
-        own = matrix(self.layout, measure, frame, bits=self.bits)
-        # Enterprises are counted whether the cells' owner knows them or not.
-        own = np.concatenate(
-            [own, np.full((1, own.shape[1]), 1 << self.bits if measure.column is None else 0)]
-        )
-        rows = np.concatenate([self.rows(name) for name in self.attempt.lists])
-        return table_sums(cells[rows], own[rows], self.layout.cells(table))
-
     def codes(self, grouping: Grouping) -> Ints:
         """The cell of each counted place of a grouping's list."""
-        own = codes(self.layout, grouping.table, self.attempt.read().frame)
-        return _with_unknown(own, self.layout.cells(grouping.table) - 1)[self.rows(grouping.listed)]
+        frame = self.attempt.read().frame
+        return codes_at(self.layout, grouping.table, frame, self.rows(grouping.listed))
 
     def numbers(self, grouping: Grouping) -> Ints:
-        """The measures of each counted place of a grouping's list, side by side; zeros for unknown enterprises."""
-        frame, rows = self.attempt.read().frame, self.rows(grouping.listed)
-        parts = [matrix(self.layout, m, frame, bits=self.bits) for m in grouping.measures(self.layout)]
-        own = np.concatenate(parts, 1)[rows]
-        own[rows < 0] = 0
-        return own
+        """The measures of each counted place of a grouping's list, side by side."""
+        frame, measures = self.attempt.read().frame, grouping.measures(self.layout)
+        return numbers_at(self.layout, measures, frame, self.rows(grouping.listed), self.bits)
 
     def _secret(self, grouping: Grouping) -> bytes:
         return bytes.fromhex(json.loads(self.attempt.state.secret("dealt"))[grouping.id])
@@ -287,11 +267,6 @@ def take_shares(attempt: Attempt, request: Payload) -> Joined:
         row_check.verify(attempt, request)
         joined.take(request)
     return joined
-
-
-def _with_unknown(own: Ints, unknown: int) -> Ints:
-    """Codes of rows, and behind them, where row -1 finds it, the cell of enterprises that are not there."""
-    return np.concatenate([own, np.array([unknown], np.int64)])
 
 
 def _stored(grouping: Grouping, what: int | str) -> str:

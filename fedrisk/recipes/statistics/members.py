@@ -108,6 +108,7 @@ def _check_joined(study: Study) -> None:
     owner = cells_owner(study)
     if owner in StatisticsSettings.of(study).offices:
         raise ConfigError(
-            f"[statistics] counts by columns of {owner}, which are several offices: each knows a part of the enterprises, "
-            "and those of others would be counted as unknown. Count by columns of one institution, or of the banks"
+            f"[statistics] counts by columns of {owner}, which are several offices: each knows a part of the "
+            "enterprises, and those of others would be counted as unknown. Count by columns of one institution, or of "
+            "the banks"
         )
