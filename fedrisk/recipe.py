@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fedrisk.clients.node import Node
     from fedrisk.data.table import Table
     from fedrisk.models.model_part import ModelPart
+    from fedrisk.privacy.policy import Policy
     from fedrisk.server.outcome import HubSession, Outcome
 
 
@@ -76,6 +77,14 @@ def _always(study: Study) -> bool:
     return True
 
 
+def _no_rules(study: Study, policy: "Policy", institution: str) -> list[str]:
+    return []
+
+
+def _asks_nothing(study: Study) -> tuple[str, ...]:
+    return ()
+
+
 def _no_baselines(study: Study) -> Mapping[str, Study]:
     return {}
 
@@ -98,7 +107,9 @@ class Recipe:
     more from what its attempt kept; nothing is released or charged. part: at an institution, its part of the model that
     serves, as it follows from what its attempt kept; None where a recipe leaves none. aligned: whether a study's rows
     are aligned; without alignment the first exchange of the recipe follows describe, and tells all who takes part.
-    labels: whether banks bring labels, on which something is learnt and evaluated.
+    labels: whether banks bring labels, on which something is learnt and evaluated. breaks: what of a policy a study
+    breaks besides what all recipes share, in words (Policy.broken). asks: what a person who decides about a study reads
+    of its settings.
 
     The functions import what they need when they are called: a node that never trains never loads torch.
     """
@@ -119,6 +130,8 @@ class Recipe:
     baselines: Callable[[Study], Mapping[str, Study]] = _no_baselines
     aligned: Callable[[Study], bool] = _always
     labels: bool = True
+    breaks: Callable[[Study, "Policy", str], list[str]] = _no_rules
+    asks: Callable[[Study], tuple[str, ...]] = _asks_nothing
 
     def checked(self, study: Study, *, where: str = "study") -> Study:
         """The study with this recipe's settings checked and filled in; ConfigError lists what is wrong."""

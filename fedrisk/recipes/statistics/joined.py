@@ -3,7 +3,8 @@
 Counted is every place of the lists that is used, for training or held out. The cells' owner is the left party of a
 grouping, a measure's owner the right one (recipes/statistics/groupings, secure/group_sums); each ends with a share of
 the sums, which leaves under its noise and pair masks. Measures of the cells' owner need no grouping: it counts them by
-itself on the same places. The rows of holders and lists are checked beside it (clients/row_check), before anything is charged.
+itself on the same places. The rows of holders and lists are checked beside it (clients/row_check), before anything is
+charged.
 """
 
 import json

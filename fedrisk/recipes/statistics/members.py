@@ -1,7 +1,14 @@
 """Who counts in a statistics study: owners of cells and measures, the institutions behind them, and who pays."""
 
 from fedrisk.errors import ConfigError
-from fedrisk.recipes.statistics.settings import StatisticsSettings, counted_by, owner_of
+from fedrisk.privacy.policy import Policy
+from fedrisk.recipes.statistics.settings import (
+    StatisticsSettings,
+    column_of,
+    counted_by,
+    owner_of,
+    owners_of,
+)
 from fedrisk.releases.statistics import Measure
 from fedrisk.study import BANK, Study
 
@@ -77,6 +84,30 @@ def contributors(study: Study) -> tuple[str, ...]:
     owners = {*StatisticsSettings.of(study).owners, cells_owner(study), listed_by(study)}
     behind = {name for owner in owners for name in counted_by(study, owner)}
     return tuple(name for name in study.members if name in behind)
+
+
+def own_columns(study: Study, name: str) -> tuple[str, ...]:
+    """The columns of an institution that a study names, in the study's order."""
+    owners = owners_of(study, name)
+    named = [column_of(c) for c in StatisticsSettings.of(study).columns if owner_of(c) in owners]
+    return tuple(dict.fromkeys(named))
+
+
+def closed_columns(study: Study, policy: Policy, name: str) -> list[str]:
+    """Why an institution's policy lets its columns not be counted, in words; nothing where it does."""
+    closed = [column for column in own_columns(study, name) if column not in policy.statistics]
+    if not closed:
+        return []
+    them = "it" if len(closed) == 1 else "them"
+    return [f"the study counts {', '.join(closed)}, and policy.statistics does not open {them}"]
+
+
+def asks(study: Study) -> tuple[str, ...]:
+    """What is counted, for a person who decides about the study."""
+    settings = StatisticsSettings.of(study)
+    tables = "; ".join(", ".join(table.by) or "one number for all" for table in settings.all_tables)
+    measures = [m.kind if m.column is None else f"{m.kind} of {m.column}" for m in settings.measures]
+    return (f"counts {', '.join(measures)}", f"by {tables}")
 
 
 def check_owners(study: Study) -> None:

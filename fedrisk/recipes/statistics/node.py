@@ -26,9 +26,14 @@ from fedrisk.protocol.statements import features_of_roles
 from fedrisk.recipe import Brought
 from fedrisk.recipes.statistics import joined
 from fedrisk.recipes.statistics.columns import Ints, codes, matrix, table_sums
-from fedrisk.recipes.statistics.members import contributors, is_joined, population
+from fedrisk.recipes.statistics.members import (
+    closed_columns,
+    contributors,
+    is_joined,
+    own_columns,
+    population,
+)
 from fedrisk.recipes.statistics.plan import MOST_NUMBERS, check_members, layout_of, make_plan
-from fedrisk.recipes.statistics.settings import StatisticsSettings, column_of, owner_of, owners_of
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.release import Block
 from fedrisk.releases.statistics import RELEASE, Layout, block_name
@@ -38,34 +43,24 @@ from fedrisk.study import BANK, Study
 
 def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
     """The columns that the study names and that the policy opens to statistics, with everything public about them."""
-    names = own_columns(study, node.name)
     dictionary = described(node)
-    _check_policy(node, dictionary, names)
+    _check_policy(node, study, dictionary)
     role = BANK if node.name in study.banks else node.name
-    features = [statistic_of(dictionary.column(name), role) for name in names]
+    features = [statistic_of(dictionary.column(name), role) for name in own_columns(study, node.name)]
     return Brought(features=tuple(features))
 
 
-def own_columns(study: Study, name: str) -> tuple[str, ...]:
-    """The columns of an institution that a study names, in the study's order."""
-    owners = owners_of(study, name)
-    named = [column_of(c) for c in StatisticsSettings.of(study).columns if owner_of(c) in owners]
-    return tuple(dict.fromkeys(named))
-
-
-def _check_policy(node: Node, dictionary: Dictionary, names: tuple[str, ...]) -> None:
+def _check_policy(node: Node, study: Study, dictionary: Dictionary) -> None:
     """PolicyError for a column that the policy does not open; ConfigError where it opens one that there is not."""
-    opened = node.institution.policy.statistics
-    unknown = sorted(set(opened) - {c.name for c in dictionary.columns})
+    policy = node.institution.policy
+    unknown = sorted(set(policy.statistics) - {c.name for c in dictionary.columns})
     if unknown:
         raise ConfigError(
             f"{node.name}: policy.statistics names {', '.join(unknown)}, which are no columns of the dictionary"
         )
-    closed = [name for name in names if name not in opened]
-    if closed:
+    for closed in closed_columns(study, policy, node.name):
         raise PolicyError(
-            f"{node.name}: the study counts {', '.join(closed)}, and policy.statistics does not open "
-            f"{'it' if len(closed) == 1 else 'them'}; add columns there that statistics may use, or leave the study"
+            f"{node.name}: {closed}; add columns there that statistics may use, or take no part"
         )
 
 
@@ -83,6 +78,8 @@ def release(node: Node, request: Payload) -> Payload:
         return _release_joined(attempt, request)
     request.only(())
     plan = agreed_plan(attempt, request)
+    if node.institution.has_table:
+        _check_policy(node, attempt.study, described(node))
     if attempt.name not in contributors(attempt.study):
         return Payload()
     counted = _Counted(layout_of(attempt.study, plan.features), attempt.read().frame)

@@ -60,7 +60,7 @@ def layout_of(study: Study, features: Sequence[Feature]) -> Layout:
     settings = StatisticsSettings.of(study)
     columns = _columns(study, features)
     axes = {name: axis_of(name, column, columns[column]) for name, column in settings.axes.items()}
-    axes |= {name: level_of(name, rule, axes[rule.axis]) for name, rule in settings.levels.items()}
+    axes |= {name: level_of(name, rule, axes[rule.axis]) for name, rule in sorted(settings.levels.items())}
     tables = settings.all_tables
     parts = shares(rule.weight for rule in settings.measures)
     layout = Layout(
