@@ -13,6 +13,7 @@ from fedrisk.errors import ConfigError
 from fedrisk.findings import Finding
 from fedrisk.privacy.accounting import contributor_sigma, sigma_for
 from fedrisk.protocol.form import MOST_ROWS
+from fedrisk.recipes.statistics.expectation import findings
 from fedrisk.recipes.statistics.layout import axis_of, level_of, measure_of
 from fedrisk.recipes.statistics.members import (
     cells_owner,
@@ -176,8 +177,23 @@ def check_members(study: Study, features: Sequence[Feature] | None = None) -> No
 
 
 def expect(study: Study, plan: Plan, rows: Mapping[str, int]) -> tuple[Finding, ...]:
-    """What can be said before the study."""
-    return ()
+    """How far off figures will be, by the public number of rows that are counted."""
+    planned = plan.find(RELEASE)
+    if planned is None or planned.release is None:
+        return ()
+    counted = sum(rows.get(name, 0) for name in counted_rows(study))
+    return findings(layout_of(study, plan.features), planned.release, counted) if counted else ()
+
+
+def counted_rows(study: Study) -> tuple[str, ...]:
+    """Institutions whose rows are the population: the cells' owner's, or, where rows are aligned, the listed ones."""
+    if not is_joined(study):
+        return counted_by(study, cells_owner(study))
+    settings = StatisticsSettings.of(study)
+    measured = [owner_of(m.column) for m in settings.measures if m.column is not None]
+    return counted_by(
+        study, settings.listed or (BANK if study.banks else (measured or [cells_owner(study)])[0])
+    )
 
 
 def _roles(study: Study, owner: str) -> tuple[str, ...]:
