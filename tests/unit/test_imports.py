@@ -109,7 +109,18 @@ LAYERS = {
         *("errors", "files", "layout", "findings", "home", "renamed"),
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "clients", "tracebacks", "progress", "user"),
-        *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving", "analysis"),
+        *(
+            "server",
+            "engine",
+            "report",
+            "recipes",
+            "api",
+            "attempt_id",
+            "toml_file",
+            "serving",
+            "analysis",
+            "releases",
+        ),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
