@@ -4,7 +4,7 @@ A recipe is one dataclass of functions (cf. fedjax's ``FederatedAlgorithm``), in
 Everything that asks "which kind of study is this" asks here.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
@@ -81,6 +81,10 @@ def _no_rules(study: Study, policy: "Policy", institution: str) -> list[str]:
     return []
 
 
+def _as_they_are(settings: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
+    return settings
+
+
 def _asks_nothing(study: Study) -> tuple[str, ...]:
     return ()
 
@@ -109,7 +113,7 @@ class Recipe:
     are aligned; without alignment the first exchange of the recipe follows describe, and tells all who takes part.
     labels: whether banks bring labels, on which something is learnt and evaluated. breaks: what of a policy a study
     breaks besides what all recipes share, in words (Policy.broken). asks: what a person who decides about a study reads
-    of its settings.
+    of its settings. spared: the settings without some optional institutions, where they name any.
 
     The functions import what they need when they are called: a node that never trains never loads torch.
     """
@@ -132,6 +136,7 @@ class Recipe:
     labels: bool = True
     breaks: Callable[[Study, "Policy", str], list[str]] = _no_rules
     asks: Callable[[Study], tuple[str, ...]] = _asks_nothing
+    spared: Callable[[Mapping[str, Any], Collection[str]], Mapping[str, Any]] = _as_they_are
 
     def checked(self, study: Study, *, where: str = "study") -> Study:
         """The study with this recipe's settings checked and filled in; ConfigError lists what is wrong."""
@@ -143,6 +148,12 @@ class Recipe:
         except ConfigError as error:
             raise ConfigError(f"{where} breaks 1 rule(s):\n  {error}") from None
         return full
+
+    def without(self, study: Study, names: Collection[str]) -> Study:
+        """The same study without some institutions, checked; ConfigError where the recipe cannot do without them."""
+        smaller = study.without(names)
+        settings = self.spared(smaller.settings, names)
+        return self.checked(smaller.model_copy(update={"settings": settings}))
 
     def _check_deadlines(self, study: Study) -> None:
         """ConfigError where a deadline is for an action that there is none of: a misspelt one would be no deadline."""

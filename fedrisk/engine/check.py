@@ -55,7 +55,7 @@ def check_study(
         # They would refuse when the study is described, and it would go on without them.
         lost += [replace(_line(name, found[name]), left_out=True) for name in sorted(broken)]
         try:
-            study = recipe.checked(study.without(broken))
+            study = recipe.without(study, broken)
         except FedriskError as error:
             lines = tuple(_line(name, looked) for name, looked in found.items() if name not in broken)
             return Check(

@@ -14,6 +14,9 @@ from typing import Any, Literal
 RELEASE = "statistics"
 """Name of the release."""
 
+CSV, PARQUET = "statistics.csv", "statistics.parquet"
+"""Files of the figures among a study's results."""
+
 UNKNOWN = "(unknown)"
 """The last category of every axis: enterprises whose category is missing, or whom the cells' owner does not know."""
 

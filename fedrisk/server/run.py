@@ -89,7 +89,7 @@ def run_study(
     """
     recipe.require()
     asked = recipe.checked(study)
-    study = recipe.checked(asked.without(without)) if without else asked
+    study = recipe.without(asked, without) if without else asked
 
     def trial(study: Study, attempt: str) -> "_Trial":
         exchange = Exchange(
@@ -109,7 +109,7 @@ def run_study(
         if journal.can_go_on:
             return trial(study, journal.attempt).run()
         trial(study, journal.attempt).abandon()
-        study, attempt = recipe.checked(asked.without(without)) if without else asked, None
+        study, attempt = recipe.without(asked, without) if without else asked, None
     first = trial(study, attempt or new_attempt())
     try:
         return first.run()
@@ -272,7 +272,7 @@ def _without_missing(exchange: Exchange, study: Study, recipe: Recipe) -> Study 
     left_out = set(exchange.missing)
     if not left_out or not left_out <= set(study.optional):
         return None
-    return recipe.checked(study.without(left_out))
+    return recipe.without(study, left_out)
 
 
 def _check_overlap(exchange: Exchange, roster: Roster) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fedrisk.engine.in_process import run_local
 from fedrisk.errors import ConfigError, PeerError
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipes.statistics.columns import codes, matrix, table_sums
@@ -182,6 +183,18 @@ def test_eleven_offices_of_one_kind_are_added_up(kit, tmp_path):
     # Nine others' noise makes up the whole of it, whoever of the eleven looks with a colluder.
     assert block.sigma["tax0"] == pytest.approx(math.sqrt(sum(s * s for s in block.sigma.values()) / 11))
     json.dumps(run.results.to_dict(), allow_nan=False)
+
+
+def test_an_optional_office_that_takes_no_part_is_left_out(kit, tmp_path):
+    made, names = offices(kit, tmp_path, 3)
+    members = [{"name": n, "role": "holder", "optional": n == "tax2"} for n in names]
+    study = made.with_study(institutions=members)
+    made.content["tax2"]["policy"] = {**made.content["tax2"]["policy"], "statistics": []}
+    made.write("tax2")
+    results = run_local(study, made.paths, hub=made.hub)
+    assert results.left_out == ("tax2",)
+    assert results.record.study["settings"]["offices"] == {"tax": ["tax0", "tax1"]}
+    assert {s["institution"] for s in results.spends} == {"tax0", "tax1"}
 
 
 def refused(made, name, said, **how):

@@ -31,6 +31,7 @@ def test_in_process_and_flower_simulation_agree(tmp_path, monkeypatch):
         assert here.to_dict()[figure] == there.to_dict()[figure], figure
 
 
+@pytest.mark.long
 @pytest.mark.study
 def test_command_line_of_an_engine_that_fails_says_why(tmp_path):
     write(2000, 5, tmp_path)
@@ -73,7 +74,7 @@ name = "{name}"
 kind = "holder"
 
 [table]
-source = "{name}.csv"
+source = "../{name}.csv"
 
 [policy]
 recipes = ["statistics"]
@@ -98,7 +99,8 @@ def test_a_study_without_alignment_gives_the_same_numbers_on_both_engines(tmp_pa
     for name in ("north", "south"):
         rows = "\n".join(f"{name}{i},{'ab'[i % 2]},{i}" for i in range(400))
         (tmp_path / f"{name}.csv").write_text(f"id,county,sales\n{rows}\n")
-        (tmp_path / f"{name}.toml").write_text(OFFICE.format(name=name))
+        (tmp_path / "institutions").mkdir(exist_ok=True)
+        (tmp_path / "institutions" / f"{name}.toml").write_text(OFFICE.format(name=name))
     file = tmp_path / "study.toml"
     file.write_text(STATISTICS)
     study = load_study(file)

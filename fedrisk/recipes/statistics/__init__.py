@@ -6,7 +6,7 @@ from fedrisk.protocol.actions import Action
 from fedrisk.recipe import Brought, Recipe, Section
 from fedrisk.recipes.statistics.members import asks, closed_columns, is_aligned
 from fedrisk.recipes.statistics.plan import check_members, expect, make_plan
-from fedrisk.recipes.statistics.settings import StatisticsSettings
+from fedrisk.recipes.statistics.settings import StatisticsSettings, spared
 from fedrisk.releases.plan import Plan
 from fedrisk.study import Study
 
@@ -59,4 +59,5 @@ RECIPE = Recipe(
     labels=False,
     breaks=closed_columns,
     asks=asks,
+    spared=spared,
 )

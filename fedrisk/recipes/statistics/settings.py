@@ -2,8 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Literal
+from collections.abc import Collection, Iterable, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -197,6 +197,12 @@ def owners_of(study: Study, name: str) -> tuple[str, ...]:
     if name in study.banks:
         return (BANK,)
     return (name, *(owner for owner, group in offices.items() if name in group))
+
+
+def spared(settings: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
+    """Settings without some institutions: an office that is optional may be away."""
+    offices = {kind: [n for n in group if n not in names] for kind, group in settings["offices"].items()}
+    return {**settings, "offices": {kind: group for kind, group in offices.items() if group}}
 
 
 def shares(weights: Iterable[float]) -> list[float]:
