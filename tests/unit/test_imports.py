@@ -57,7 +57,7 @@ LAYERS = {
     },
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     # Arithmetic on released numbers alone.
-    "analysis": {"errors", "toml_file", "study", "privacy", "releases"},
+    "analysis": {"errors", "toml_file", "releases", "study", "models"},
     "clients": {
         *(
             "errors",
@@ -77,7 +77,7 @@ LAYERS = {
     "server": {
         *("errors", "files", "layout", "findings", "home", "progress", "deploy", "display_name", "user"),
         *("study", "alignment", "secure", "audit", "data", "privacy"),
-        *("releases", "models", "protocol", "recipe", "metrics", "tracebacks", "attempt_id"),
+        *("releases", "models", "protocol", "recipe", "metrics", "tracebacks", "attempt_id", "analysis"),
     },
     # Models that serve, at institutions; the hub's relay of their questions is server/score_relay.
     "serving": {
@@ -91,15 +91,16 @@ LAYERS = {
     "engine": {
         *("errors", "files", "findings", "home", "study", "alignment", "deploy"),
         *("audit", "data", "secure", "privacy", "releases"),
-        *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id"),
+        *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id", "toml_file"),
     },
+    # Pages of what follows from released numbers.
     "report": {
         *(
             "errors",
             "files",
             "findings",
-            "metrics",
             "study",
+            "metrics",
             "releases",
             "models",
             "recipe",
@@ -123,7 +124,7 @@ LAYERS = {
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "clients", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
-        *("analysis",),
+        *("analysis", "releases"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
