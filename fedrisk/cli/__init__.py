@@ -34,6 +34,7 @@ from fedrisk.cli.budget import budget_app
 from fedrisk.cli.check import check
 from fedrisk.cli.decide import decide_app
 from fedrisk.cli.dictionary import dictionary_app
+from fedrisk.cli.drift import drift
 from fedrisk.cli.exits import EXIT_CODES
 from fedrisk.cli.hub import hub_app
 from fedrisk.cli.init import init_app
@@ -42,6 +43,7 @@ from fedrisk.cli.model import model_app
 from fedrisk.cli.node import node_app
 from fedrisk.cli.output import append_log, note, screen
 from fedrisk.cli.policy import policy_app
+from fedrisk.cli.query import query
 from fedrisk.cli.results import own, results
 from fedrisk.cli.root import Root, told
 from fedrisk.cli.runs import compare, runs_app
@@ -67,6 +69,8 @@ for _command in (
     study.run,
     study.show,
     compare,
+    query,
+    drift,
     results,
     own,
     score,

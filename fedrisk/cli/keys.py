@@ -79,6 +79,8 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from fedrisk.privacy.serving_policy import MeasureRule, Register, ServingPolicy
     from fedrisk.privacy.standing import StandingRule
     from fedrisk.recipes import RECIPES
+    from fedrisk.recipes.statistics.settings import LevelRule, TableRule
+    from fedrisk.recipes.statistics.settings import MeasureRule as MeasureOfStudy
     from fedrisk.serving import decision_table, measures
 
     of_study: dict[str, type[BaseModel]] = {"study": study.Study, "institutions": study.Member}
@@ -88,6 +90,11 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
     }
     of_study |= {recipe.name: recipe.settings for recipe in RECIPES}
+    of_study |= {
+        "statistics.measures": MeasureOfStudy,
+        "statistics.tables": TableRule,
+        "statistics.levels": LevelRule,
+    }
     of_institution: dict[str, type[BaseModel]] = {
         "institution": Institution,
         "table": TableSource,

@@ -138,9 +138,10 @@ def run(
 
 def _print_end(results: "Results", folder: Path, kept: "Sequence[BankKept]") -> None:
     """What there is, each of it looked up."""
+    from fedrisk.releases.statistics import CSV, PARQUET
     from fedrisk.server.results import METRICS
 
-    names = (METRICS, results.model_file, "release_record.npz", "report.html")
+    names = (METRICS, results.model_file, CSV, PARQUET, "release_record.npz", "report.html")
     files = ", ".join(name for name in names if (folder / name).is_file())
     tell(f"run {results.attempt} of study {results.study}")
     tell(f"results in {folder}: {files}")
@@ -171,6 +172,15 @@ def _no_scores(attempt: str, banks: "Sequence[BankKept]") -> str:
     return "\n".join(lines)
 
 
+def _figures(results: "Results") -> dict[str, object]:
+    """Figures of a statistics study as rows; nothing of others."""
+    from fedrisk.analysis.result_files import plain_rows
+    from fedrisk.report.statistics_view import figures_of
+
+    found = figures_of(results)
+    return {} if found is None else {"statistics": plain_rows(found)}
+
+
 def show(
     folder: Annotated[
         Path, typer.Argument(help="Folder of a finished run (its --out), for example results/may.")
@@ -184,7 +194,7 @@ def show(
 
     results = load_results(folder)
     if as_json:
-        output.tell_json(results.to_dict())
+        output.tell_json({**results.to_dict(), **_figures(results)})
         return
     out.print(summary(results))
     tell(f"report: {write_report(results, folder)}")

@@ -243,7 +243,8 @@ def _check_sample(told: Payload, sample_rows: int | None) -> None:
 def _places(attempt: Attempt) -> dict[str, int]:
     """Places of all lists by population, whether the institution knows the enterprise there or not."""
     use = np.concatenate([use_of(attempt, name) for name in attempt.lists])
-    return {"training": int((use == TRAINING).sum()), "holdout": int((use == HOLD_OUT).sum())}
+    training, held = int((use == TRAINING).sum()), int((use == HOLD_OUT).sum())
+    return {"training": training, "holdout": held, "all": training + held}
 
 
 def _keep_split(attempt: Attempt, ids: NDArray[Any]) -> None:

@@ -11,6 +11,7 @@ from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipe import Section
 from fedrisk.report.display import for_people
 from fedrisk.report.scale import by_rule, scale_findings, score_rows, unknown_rows
+from fedrisk.report.statistics_view import figures_of, view
 from fedrisk.report.text import (
     baseline_rows,
     by_price,
@@ -27,6 +28,9 @@ from fedrisk.report.text import (
 )
 from fedrisk.report.words import cell, sentence, word
 from fedrisk.server.results import Results
+
+OPEN_ROWS, MOST_ROWS = 20, 300
+"""Rows of a table of statistics that are open on the page, and that are there at all; the rest is in the file."""
 
 
 def write_report(results: Results, folder: Path) -> Path:
@@ -48,6 +52,17 @@ def render(results: Results) -> str:
     environment = Environment(loader=PackageLoader("fedrisk.report"), autoescape=True)
     environment.filters.update(number=number, cell=cell, sentence=sentence, price=price_words)
     environment.globals.update(word=word)
+    if (found := figures_of(results)) is not None:
+        return environment.get_template("statistics.html.jinja").render(
+            m=results,
+            notice=results.notice,
+            figures=view(found, results.display_names),
+            own_names=names,
+            privacy=privacy_words(results),
+            spends=by_price(results.spends),
+            open=OPEN_ROWS,
+            most=MOST_ROWS,
+        )
     card = results.card
     return environment.get_template("report.html.jinja").render(
         m=results,

@@ -16,6 +16,8 @@ from fedrisk.recipe import Section
 from fedrisk.releases.gradient_sums import STEP
 from fedrisk.report.display import for_people
 from fedrisk.report.scale import ScoreRow, Unknown, by_rule, scale_findings, score_rows, unknown_rows
+from fedrisk.report.statistics_text import head_rows, statistics_view
+from fedrisk.report.statistics_text import tables as statistics_tables
 from fedrisk.report.words import cell, sentence, word
 from fedrisk.server.results import BankFigures, Baseline, DisclosureLine, Results
 
@@ -69,6 +71,8 @@ def summary(results: Results) -> RenderableType:
         parts += _scale(results.card)
     if results.by_bank:
         parts.append(_banks(results.by_bank))
+    if (shown := statistics_view(results)) is not None:
+        parts += statistics_tables(shown)
     parts.append(_spends(results))
     if results.disclosures:
         parts.append(_disclosures(results))
@@ -164,6 +168,19 @@ def _verdict_line(found: Finding, *, first: bool) -> Text:
 
 def _head(r: Results) -> Table:
     head = _pairs(f"study {r.study}")
+    if (shown := statistics_view(r)) is not None:
+        for name, text in head_rows(shown):
+            head.add_row(name, Text(text))
+    else:
+        _model_rows(head, r)
+    head.add_row("privacy", privacy_words(r))
+    head.add_row("time", f"{r.seconds} s, {r.exchanges} exchanges, {r.peak_mb:.0f} MB at most")
+    head.add_row("sent to the hub", ", ".join(f"{n} {b / 1e6:.1f} MB" for n, b in r.bytes_sent.items()))
+    return head
+
+
+def _model_rows(head: Table, r: Results) -> None:
+    """How many enterprises a model was made of, and how good it is."""
     rows = r.rows
     without = sum(rows.unlabelled.values())
     about, scored = ("about ", f"; {without:,} without a label, scored only") if without else ("", "")
@@ -171,10 +188,6 @@ def _head(r: Results) -> Table:
     head.add_row("enterprises", f"{about}{counts}{scored}")
     head.add_row("AUC, KS, Gini, Brier", "  ".join(number(v) for v in (r.auc, r.ks, r.gini, r.brier)))
     head.add_row("standard error of AUC", number(r.auc_standard_error, 4))
-    head.add_row("privacy", privacy_words(r))
-    head.add_row("time", f"{r.seconds} s, {r.exchanges} exchanges, {r.peak_mb:.0f} MB at most")
-    head.add_row("sent to the hub", ", ".join(f"{n} {b / 1e6:.1f} MB" for n, b in r.bytes_sent.items()))
-    return head
 
 
 def _pairs(title: str) -> Table:

@@ -20,6 +20,7 @@ from fedrisk.privacy.accounting import EpsilonByRelation
 from fedrisk.recipe import Section
 from fedrisk.releases.record import FILE as RECORD_FILE
 from fedrisk.releases.record import ReleaseRecord
+from fedrisk.releases.statistics import CSV, PARQUET, RELEASE
 from fedrisk.server.outcome import TrainingFigures
 
 METRICS, CARD_FILE, NETWORK_FILE = "metrics.json", "scorecard.json", "network.npz"
@@ -215,6 +216,7 @@ class Results(StudyFigures):
         content: dict[str, bytes | None] = {
             CARD_FILE: None if self.card is None else (self.card.to_json() + "\n").encode(),
             NETWORK_FILE: self.network,
+            **self._statistics(private),
             RECORD_FILE: None if self.record is None else self.record.to_bytes(),
             TABLES_FILE: tables_to_json(self.tables) if self.tables else None,
             # Last: a folder that has it has everything.
@@ -229,6 +231,21 @@ class Results(StudyFigures):
                     write_atomic(folder / name, file, private=private or name == RECORD_FILE)
         except OSError as error:
             raise _unwritable(folder, error) from None
+
+    def _statistics(self, private: bool) -> dict[str, bytes | None]:
+        """Figures of a statistics study; not in the hub's own store, where they follow from the record."""
+        none: dict[str, bytes | None] = {CSV: None, PARQUET: None}
+        if private or self.record is None or self.record.find(RELEASE) is None:
+            return none
+        # Most processes that read results have none of these.
+        from fedrisk.analysis.estimates import estimates
+        from fedrisk.analysis.result_files import result_files
+
+        try:
+            return {**none, **result_files(estimates(self.record))}
+        except Exception:
+            # The record is what was paid for; the report says what is wrong with it.
+            return none
 
     @classmethod
     def load(cls, folder: Path) -> "Results":

@@ -57,7 +57,7 @@ LAYERS = {
     },
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     # Arithmetic on released numbers alone.
-    "analysis": {"releases"},
+    "analysis": {"errors", "releases", "study", "models"},
     "clients": {
         *(
             "errors",
@@ -77,7 +77,7 @@ LAYERS = {
     "server": {
         *("errors", "files", "layout", "findings", "home", "progress", "deploy", "display_name", "user"),
         *("study", "alignment", "secure", "audit", "data", "privacy"),
-        *("releases", "models", "protocol", "recipe", "metrics", "tracebacks", "attempt_id"),
+        *("releases", "models", "protocol", "recipe", "metrics", "tracebacks", "attempt_id", "analysis"),
     },
     # Models that serve, at institutions; the hub's relay of their questions is server/score_relay.
     "serving": {
@@ -91,9 +91,9 @@ LAYERS = {
     "engine": {
         *("errors", "files", "findings", "home", "study", "alignment", "deploy"),
         *("audit", "data", "secure", "privacy", "releases"),
-        *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id"),
+        *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id", "toml_file"),
     },
-    "report": {"errors", "findings", "metrics", "releases", "models", "recipe", "server"},
+    "report": {"errors", "findings", "metrics", "releases", "models", "recipe", "server", "analysis"},
     "api": {
         "errors",
         "attempt_id",
@@ -110,6 +110,7 @@ LAYERS = {
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "clients", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
+        *("analysis", "releases"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""

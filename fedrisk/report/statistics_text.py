@@ -1,0 +1,66 @@
+"""A statistics study on the screen, with rich."""
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from fedrisk.report.statistics_view import MeasureView, Row, StatisticsView, TableView, figures_of, view
+from fedrisk.report.words import word
+from fedrisk.server.results import Results
+
+MOST_ROWS = 12
+"""Rows of a table on the screen: the largest figures; the report and the file have more."""
+
+
+def statistics_view(results: Results) -> StatisticsView | None:
+    """A statistics study as texts; None of others."""
+    found = figures_of(results)
+    return None if found is None else view(found, results.display_names)
+
+
+def head_rows(shown: StatisticsView) -> list[tuple[str, str]]:
+    """What was asked, and what came of it."""
+    rows = [
+        ("asked", shown.asked),
+        ("of", shown.population),
+        (
+            "figures",
+            f"{shown.figures - shown.silent:,} of {shown.figures:,}, each with its {shown.level} interval",
+        ),
+    ]
+    if shown.silent:
+        rows.append(("not shown", f"{shown.silent:,}, which say less than their noise"))
+    if shown.included is not None:
+        rows.append(("counted with probability", f"{shown.included}; totals are divided by it"))
+    if not shown.consistent:
+        rows.append(("tables", word("statistics", "not_consistent")))
+    return rows
+
+
+def tables(shown: StatisticsView) -> list[RenderableType]:
+    """A table for each measure and each table of cells."""
+    return [part for measure in shown.measures for table in measure.tables for part in _table(measure, table)]
+
+
+def _table(measure: MeasureView, table: TableView) -> list[RenderableType]:
+    title = Text(f"\n{measure.name}: {measure.what}, {table.by}", style="italic")
+    out = Table(box=None, pad_edge=False)
+    out.add_column("", overflow="fold")
+    for column in table.columns:
+        out.add_column(Text(column), justify="right")
+        if not measure.box:
+            out.add_column(word("column", "interval"), justify="right")
+    for row in table.rows[:MOST_ROWS]:
+        out.add_row(Text(row.label), *_cells(measure, row))
+    more = len(table.rows) - MOST_ROWS
+    said = [f"{more:,} more in statistics.csv"] if more > 0 else []
+    if table.silent:
+        said.append(f"{len(table.silent):,} of {table.cells:,} cells say less than their noise")
+    parts: list[RenderableType] = [title, *([out] if table.rows else [])]
+    return [*parts, Text("; ".join(said), style="dim")] if said else parts
+
+
+def _cells(measure: MeasureView, row: Row) -> list[str]:
+    if measure.box:
+        return ["noise" if f is None else f"{f.estimate} ({f.interval})" for f in row.figures]
+    return [text for f in row.shown for text in (f.estimate, f.interval)]

@@ -1,0 +1,250 @@
+"""A statistics study as people read it: measures, tables and rows with figures as texts; for page and screen alike.
+
+Figures that say less than their noise have none here either: they come from analysis/estimates without.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from fedrisk.analysis.estimates import Estimates, estimates
+from fedrisk.releases.statistics import RELEASE, CellTable, Layout, Measure
+from fedrisk.report.words import word
+from fedrisk.server.results import Results
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One figure: estimate and interval as texts, and where they lie in a box of 100 units."""
+
+    estimate: str
+    interval: str
+    place: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One cell: its categories, and its figures (several of quantiles; None where one says less than its noise)."""
+
+    label: str
+    figures: tuple[Figure | None, ...]
+
+    @property
+    def shown(self) -> tuple[Figure, ...]:
+        """Figures that are there."""
+        return tuple(f for f in self.figures if f is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableView:
+    """One table of one measure: rows in falling order, and cells that say less than their noise.
+
+    columns: headings of the figures. first: whether it is the first one of the study. derived: made of cells of a
+    released table. least, most: ends of the box of the bars, as texts; zero: where 0 lies in it.
+    """
+
+    name: str
+    by: str
+    cells: int
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...] = ()
+    silent: tuple[str, ...] = ()
+    least: str = ""
+    most: str = ""
+    zero: float = 0.0
+    first: bool = False
+    derived: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureView:
+    """One measure: what it is of, in words, and its tables: the study's first one, then the smallest."""
+
+    name: str
+    what: str
+    about: str
+    box: bool = False
+    tables: tuple[TableView, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatisticsView:
+    """All of a study: what was asked, in words; how many figures there are, and how many say less than their noise."""
+
+    asked: str
+    population: str
+    cells: int
+    figures: int
+    silent: int
+    level: str
+    included: str | None
+    consistent: bool
+    several: bool
+    measures: tuple[MeasureView, ...] = field(default=(), repr=False)
+
+
+def figures_of(results: Results) -> Estimates | None:
+    """The figures of a statistics study; None of others."""
+    record = results.record
+    return None if record is None or record.find(RELEASE) is None else estimates(record)
+
+
+def view(found: Estimates, names: Mapping[str, str] | None = None) -> StatisticsView:
+    """Estimates as texts. names: display names of institutions."""
+    layout, names = found.layout, names or {}
+    # The first table is what was asked; then the smallest.
+    order = sorted(found.tables, key=lambda t: (t != layout.tables[0], layout.cells(t)))
+    measures = tuple(
+        MeasureView(
+            name=measure.name,
+            what=_what(measure, names),
+            about=_about(measure),
+            box=measure.kind == "quantiles",
+            tables=tuple(_table(found, table, measure) for table in order),
+        )
+        for measure in layout.measures
+    )
+    return StatisticsView(
+        asked=_asked(layout, names),
+        population=word(
+            "statistics", "joined" if layout.joined else "local", owner=_owner(layout.owner, names)
+        ),
+        cells=sum(layout.cells(t) for t in found.tables),
+        figures=len(found.frame),
+        silent=found.withheld,
+        level=f"{found.level:.0%}" if round(found.level, 2) == found.level else f"{found.level:.1%}",
+        included=None if layout.included == 1 else f"{layout.included:.0%}",
+        consistent=found.consistent,
+        several=len(found.tables) > 1,
+        measures=measures,
+    )
+
+
+def _owner(role: str, names: Mapping[str, str]) -> str:
+    return word("statistics", "banks") if role == "bank" else names.get(role, role)
+
+
+def _column(name: str, names: Mapping[str, str]) -> str:
+    owner, _, column = name.partition(".")
+    return f"{column} ({_owner(owner, names)})"
+
+
+def _what(measure: Measure, names: Mapping[str, str]) -> str:
+    """As in: mean of load_growth (power_utility)."""
+    if measure.column is None:
+        return word("statistics", "count")
+    values = ", ".join(measure.values)
+    return word("statistics", measure.kind, column=_column(measure.column, names), values=values)
+
+
+def _asked(layout: Layout, names: Mapping[str, str]) -> str:
+    measures = ", ".join(dict.fromkeys(_what(m, names) for m in layout.measures))
+    by = "; ".join(dict.fromkeys(_by(t) for t in layout.tables))
+    return f"{measures[:1].upper()}{measures[1:]}: {by}"
+
+
+def _by(table: CellTable) -> str:
+    return f"by {' and '.join(table.axes)}" if table.axes else word("statistics", "all")
+
+
+def _about(measure: Measure) -> str:
+    """What the figures are of: who has a value, and to which bounds values are cut."""
+    said = word("statistics", f"about_{measure.kind}")
+    if measure.low is None or measure.high is None or measure.kind in ("count", "share"):
+        return said
+    unit = f" {measure.unit}" if measure.unit else ""
+    ends = f"{measure.low:,.6g}", f"{measure.high:,.6g}"
+    return f"{said} {word('statistics', 'clipped', low=ends[0], high=ends[1] + unit)}"
+
+
+def _table(found: Estimates, table: CellTable, measure: Measure) -> TableView:
+    frame = found.frame
+    own = frame[(frame["table"] == table.name) & (frame["measure"] == measure.name)]
+    several = measure.kind == "quantiles"
+    quantiles = sorted(own["quantile"].unique()) if several else [math.nan]
+    shown = own[own["says"]]
+    box = _box(shown)
+    cells = own[list(table.axes)].agg(" · ".join, axis=1) if table.axes else pd.Series("all", index=own.index)
+    rows = list[tuple[float, Row]]()
+    silent = list[str]()
+    for label, part in own.groupby(cells, sort=False):
+        figures = tuple(_figure(r, measure, box) for r in part.sort_values("quantile").to_dict("records"))
+        row = Row(label=str(label), figures=figures)
+        if row.shown:
+            rows.append((float(part["estimate"].median()), row))
+        else:
+            silent.append(row.label)
+    rows.sort(key=lambda pair: -pair[0])
+    return TableView(
+        name=table.name,
+        by=_by(table),
+        cells=found.layout.cells(table),
+        columns=tuple(_heading(q, measure) for q in quantiles),
+        rows=tuple(row for _, row in rows),
+        silent=tuple(silent),
+        least=amount(box[0], measure),
+        most=amount(box[1], measure),
+        zero=_place(0.0, box),
+        first=table == found.layout.tables[0],
+        derived=table not in found.layout.tables,
+    )
+
+
+def _heading(quantile: float, measure: Measure) -> str:
+    unit = f", {measure.unit}" if measure.unit and measure.kind != "share" else ""
+    if math.isnan(quantile):
+        return measure.kind + unit
+    return ("median" if quantile == 0.5 else f"{quantile:.0%}") + unit
+
+
+def _figure(row: Mapping[Any, Any], measure: Measure, box: tuple[float, float]) -> Figure | None:
+    if not row["says"]:
+        return None
+    error = (row["high"] - row["low"]) / 2
+    low, high = (amount(row[k], measure, error) for k in ("low", "high"))
+    return Figure(
+        estimate=amount(row["estimate"], measure, error),
+        interval=f"{low} to {high}" if low != high else low,
+        place=_place(row["estimate"], box),
+        low=_place(row["low"], box),
+        high=_place(row["high"], box),
+    )
+
+
+def _box(shown: pd.DataFrame) -> tuple[float, float]:
+    """Ends of the box of the bars: all that is shown, and 0."""
+    if shown.empty:
+        return 0.0, 1.0
+    low, high = min(0.0, shown["low"].min()), max(0.0, shown["high"].max())
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+def _place(value: float, box: tuple[float, float]) -> float:
+    return round(100 * min(max((value - box[0]) / (box[1] - box[0]), 0.0), 1.0), 2)
+
+
+def amount(value: float, measure: Measure, error: float = 0.0) -> str:
+    """A figure with as many digits as its error leaves: two of the error itself. Shares in per cent.
+
+    >>> mean = Measure(name="m", kind="mean")
+    >>> amount(12345.678, mean, 21.0), amount(0.01234, mean, 0.0021), amount(-3.0, mean, 0.4)
+    ('12,346', '0.0123', '−3.00')
+    >>> amount(0.01234, Measure(name="s", kind="share"), 0.0021)
+    '1.23%'
+    """
+    percent = measure.kind == "share"
+    if percent:
+        value, error = 100 * value, 100 * error
+    if measure.kind == "count":
+        digits = 0
+    elif error > 0 and math.isfinite(error):
+        digits = min(max(1 - math.floor(math.log10(error)), 0), 8)
+    else:
+        digits = min(max(3 - math.floor(math.log10(abs(value))), 0), 8) if value else 0
+    text = f"{round(value, digits) + 0.0:,.{digits}f}"
+    return text.replace("-", "−") + ("%" if percent else "")

@@ -1,0 +1,62 @@
+"""Results of statistics studies without a study: figures around a record that was made by hand."""
+
+from dataclasses import replace
+
+from fedrisk.privacy.accounting import epsilon_by_relation, mu_for
+from fedrisk.server.results import InstitutionFacts, Results, Rows
+from fedrisk.study import NO_PRIVACY
+
+
+def results_of(record, *, research=False, **figures):
+    """Results whose figures come from a record."""
+    mu = mu_for(1.0, 1e-6)
+    spend = {
+        "institution": "tax",
+        "release": "statistics",
+        "population": "all",
+        "mu": mu,
+        "research": research,
+    }
+    notice = NO_PRIVACY if research else None
+    return Results(
+        **{
+            "study": "regional",
+            "recipe": "statistics",
+            "digest": "0" * 64,
+            "attempt": record.attempt,
+            "engine": "in-process",
+            "research": research,
+            "notice": notice,
+            "research_seed": 1 if research else None,
+            "seconds": 1.5,
+            "exchanges": 2,
+            "rows": Rows(training={}, holdout={}),
+            "epsilon": None if research else 1.0,
+            "nominal_epsilon": 1.0,
+            "delta": 1e-6,
+            "mu": None if research else mu,
+            "epsilon_by_relation": None if research else epsilon_by_relation(mu, 1e-6),
+            "spends": (spend,),
+            "second_release": None,
+            "default_rate": None,
+            "expectation": None,
+            "training": None,
+            "auc": None,
+            "ks": None,
+            "gini": None,
+            "brier": None,
+            "auc_standard_error": None,
+            "calibration": None,
+            "by_bank": None,
+            "bank_alone_auc": None,
+            "bank_champion_auc": None,
+            "bank_personal_auc": None,
+            "bytes_sent": {"tax": 12000},
+            "bytes_received": {"tax": 1000},
+            "peak_mb": 200.0,
+            "institutions": {"tax": InstitutionFacts(role="holder", rows=8000)},
+            "evaluated": False,
+            "record": replace(record, research=research, notice=notice),
+            **figures,
+        }
+    )
