@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.analysis.loss_book import SAYS, Book, normal_quantile, not_negative
+from fedrisk.analysis.loss_book import SAYS, Book, Sums, normal_quantile, not_negative
 from fedrisk.analysis.loss_distribution import PANELS, Draws
 from fedrisk.analysis.loss_rules import LossRules
 from fedrisk.analysis.loss_split import apportion, split_smoothly
@@ -255,13 +255,11 @@ def _segments(book: Book, number: int, rules: LossRules, borne: Borne) -> tuple[
     variance = book.by_segment(number, sums.error**2)
     exposure = book.by_segment(number, book.sums["exposure"].figure)
     width = normal_quantile(book.level)
-    counted = book.by_segment(number, np.ones(book.groups, int))
     out = []
     for k, part in enumerate(book.parts[number]):
         expected, error = int(whole[k]), float(np.sqrt(variance[k]))
         own = book.inside[number] == k
-        says = bool(sums.says[own][0]) if counted[k] == 1 else expected >= SAYS * error
-        says = says and bool(book.sums["exposure"].says[own].all())
+        says = all(_says(book.sums[figure], own) for figure in ("expected_loss", "exposure"))
         out.append(
             SegmentShare(
                 title=part.title,
@@ -270,10 +268,17 @@ def _segments(book: Book, number: int, rules: LossRules, borne: Borne) -> tuple[
                 low=max(0, round(expected - width * error)),
                 high=max(0, round(expected + width * error)),
                 parts=tuple(apportion(expected, borne.by_segment[k].tolist())),
-                says=bool(says),
+                says=says,
             )
         )
     return tuple(out)
+
+
+def _says(sums: Sums, own: NDArray[np.bool_]) -> bool:
+    """Whether the sum over some groups says more than its noise; of one group, what the book says."""
+    if own.sum() == 1:
+        return bool(sums.says[own][0])
+    return bool(sums.figure[own].sum() >= SAYS * np.sqrt((sums.error[own] ** 2).sum()))
 
 
 def _bearing(

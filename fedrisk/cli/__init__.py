@@ -2,7 +2,8 @@
 
 ``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``run``, ``show``, ``runs``, ``compare`` for studies;
 ``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions; ``decide`` for a bank's
-table of decisions; ``losses`` for what follows from released statistics.
+table of decisions; ``query`` for private statistics; ``drift``, ``fragility``, ``losses`` for what follows from
+released numbers.
 
 What a command needs is imported inside it, so that help and completion come at once.
 """
@@ -36,6 +37,7 @@ from fedrisk.cli.decide import decide_app
 from fedrisk.cli.dictionary import dictionary_app
 from fedrisk.cli.drift import drift
 from fedrisk.cli.exits import EXIT_CODES
+from fedrisk.cli.fragility import fragility
 from fedrisk.cli.hub import hub_app
 from fedrisk.cli.init import init_app
 from fedrisk.cli.losses import losses
@@ -76,6 +78,7 @@ for _command in (
     own,
     losses,
     score,
+    fragility,
     usage.meter,
     usage.quota,
     keys.keys,

@@ -228,6 +228,17 @@ def test_one_column_that_is_not_opened_refuses(kit, tmp_path):
     refused(made, "tax", "the study counts growth, and policy.statistics does not open it")
 
 
+def test_a_column_that_is_closed_in_the_middle_of_a_study_is_not_released(kit, tmp_path):
+    made = consortium(kit, tmp_path, (), ("tax",), HOLDER_STUDY, enterprises=300)
+
+    def change(record, step):
+        if step.action == "release":
+            made.content["tax"]["policy"] = {**made.content["tax"]["policy"], "statistics": ["audited"]}
+            made.write("tax")
+
+    refused(made, "tax", "policy.statistics does not open them", change=change)
+
+
 def test_a_recipe_that_the_policy_does_not_name_refuses(kit, tmp_path):
     policies = {"tax": {"recipes": ["scorecard"]}}
     made = consortium(kit, tmp_path, (), ("tax",), HOLDER_STUDY, enterprises=300, policies=policies)

@@ -12,7 +12,7 @@ from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
 from fedrisk.releases.statistics import RELEASE, UNKNOWN, Axis, CellTable, Layout, Measure, block_name
 from fedrisk.secure.identity import IdentityKey
 
-SECTORS = ("agriculture", "manufacturing", "construction", "retail", "transport", "services")
+SECTORS = ("farming", "manufacturing", "construction", "retail", "transport", "services")
 GRADES = ("A", "B", "C")
 GRADE_RISK = {"A": 0.006, "B": 0.02, "C": 0.05}
 HUB = IdentityKey(bytes(range(32)))
