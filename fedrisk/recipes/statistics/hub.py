@@ -1,6 +1,7 @@
 """The statistics recipe at the hub: it adds up what contributors send, and keeps the record.
 
-Exchanges: describe, release, totals, conclude; in a joined study the alignment and those of ``joined_hub`` between them.
+Exchanges: describe, release, totals, conclude. In a joined study the alignment and those of
+``joined_hub`` come before release.
 What everybody reads the numbers by stands in the record beside them.
 """
 
