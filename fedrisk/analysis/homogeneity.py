@@ -233,7 +233,7 @@ def _noncentral(value: float, degrees: float, below: float) -> float:
     upper = max(4 * value, 10.0)
     while apart(upper) > 0:
         upper *= 2
-    return float(brentq(apart, 0.0, upper, xtol=1e-6 * upper))
+    return float(brentq(apart, 0.0, upper, xtol=1e-5 * upper))
 
 
 def _strong(old: Histogram, new: Histogram, found: Homogeneity) -> NDArray[np.intp] | None:
