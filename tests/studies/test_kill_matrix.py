@@ -219,7 +219,7 @@ def test_a_node_that_is_killed_is_asked_again(kit, tmp_path, whole, how, number,
 
 
 class WithoutAlignment(Grid):
-    """Two institutions in each of the three exchanges of a statistics study."""
+    """Two institutions in each of the four exchanges of a statistics study."""
 
     def asked(self):
         return 2
@@ -242,7 +242,7 @@ def counted(kit, scratch):
     """The statistics study as it is when nobody is killed."""
     own = counting(kit, scratch())
     results = study_of(own, WithoutAlignment(own.paths))
-    assert results.exchanges == 3
+    assert results.exchanges == 4
     return own, results
 
 
@@ -255,7 +255,7 @@ def same_numbers(own, results, counted):
     assert not list((own.hub.path / "runs").glob("*/journal"))
 
 
-@pytest.mark.parametrize(("how", "number"), sampled([(h, n) for n in (2, 1, 3) for h in HUB], 4))
+@pytest.mark.parametrize(("how", "number"), sampled([(h, n) for n in (2, 4, 1, 3) for h in HUB], 4))
 def test_a_hub_that_is_killed_goes_on_without_alignment(kit, tmp_path, counted, how, number):
     own = counting(kit, tmp_path)
     with pytest.raises(Killed):
@@ -267,7 +267,7 @@ def test_a_hub_that_is_killed_goes_on_without_alignment(kit, tmp_path, counted, 
         assert journalled.name == results.attempt
 
 
-@pytest.mark.parametrize(("how", "number"), sampled([(h, n) for n in (2, 1, 3) for h in NODE], 4))
+@pytest.mark.parametrize(("how", "number"), sampled([(h, n) for n in (2, 4, 1, 3) for h in NODE], 4))
 def test_a_node_that_is_killed_is_asked_again_without_alignment(kit, tmp_path, counted, how, number):
     own = counting(kit, tmp_path)
     results = study_of(own, WithoutAlignment(own.paths, "node", how, number, "beta"))
