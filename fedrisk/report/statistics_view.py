@@ -4,11 +4,9 @@ Figures that say less than their noise have none here either: they come from ana
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-import pandas as pd
 
 from fedrisk.analysis.estimates import Estimates, estimates
 from fedrisk.releases.statistics import RELEASE, CellTable, Layout, Measure
@@ -99,13 +97,16 @@ def view(found: Estimates, names: Mapping[str, str] | None = None) -> Statistics
     layout, names = found.layout, names or {}
     # The first table is what was asked; then the smallest.
     order = sorted(found.tables, key=lambda t: (t != layout.tables[0], layout.cells(t)))
+    parts = dict[tuple[str, str], list[Mapping[str, Any]]]()
+    for row in found.frame.to_dict("records"):
+        parts.setdefault((row["table"], row["measure"]), []).append({str(k): v for k, v in row.items()})
     measures = tuple(
         MeasureView(
             name=measure.name,
             what=_what(measure, names),
             about=_about(measure),
             box=measure.kind == "quantiles",
-            tables=tuple(_table(found, table, measure) for table in order),
+            tables=tuple(_table(found, t, measure, parts[t.name, measure.name]) for t in order),
         )
         for measure in layout.measures
     )
@@ -162,30 +163,32 @@ def _about(measure: Measure) -> str:
     return f"{said} {word('statistics', 'clipped', low=ends[0], high=ends[1] + unit)}"
 
 
-def _table(found: Estimates, table: CellTable, measure: Measure) -> TableView:
-    frame = found.frame
-    own = frame[(frame["table"] == table.name) & (frame["measure"] == measure.name)]
-    several = measure.kind == "quantiles"
-    quantiles = sorted(own["quantile"].unique()) if several else [math.nan]
-    shown = own[own["says"]]
-    box = _box(shown)
-    cells = own[list(table.axes)].agg(" · ".join, axis=1) if table.axes else pd.Series("all", index=own.index)
-    rows = list[tuple[float, Row]]()
+def _table(
+    found: Estimates, table: CellTable, measure: Measure, own: Sequence[Mapping[str, Any]]
+) -> TableView:
+    """A measure in a table; own: its rows of the frame, cell by cell."""
+    quantiles = list(dict.fromkeys(r["quantile"] for r in own)) if measure.kind == "quantiles" else [math.nan]
+    box = _box([r for r in own if r["says"]])
+    shown = list[tuple[float, Row]]()
     silent = list[str]()
-    for label, part in own.groupby(cells, sort=False):
-        figures = tuple(_figure(r, measure, box) for r in part.sort_values("quantile").to_dict("records"))
-        row = Row(label=str(label), figures=figures)
+    for k in range(0, len(own), len(quantiles)):
+        cell = own[k : k + len(quantiles)]
+        row = Row(
+            label=" · ".join(cell[0][axis] for axis in table.axes) or "all",
+            figures=tuple(_figure(r, measure, box) for r in cell),
+        )
         if row.shown:
-            rows.append((float(part["estimate"].median()), row))
+            places = [r["estimate"] for r in cell if r["says"]]
+            shown.append((places[len(places) // 2], row))
         else:
             silent.append(row.label)
-    rows.sort(key=lambda pair: -pair[0])
+    shown.sort(key=lambda pair: -pair[0])
     return TableView(
         name=table.name,
         by=_by(table),
         cells=found.layout.cells(table),
         columns=tuple(_heading(q, measure) for q in quantiles),
-        rows=tuple(row for _, row in rows),
+        rows=tuple(row for _, row in shown),
         silent=tuple(silent),
         least=amount(box[0], measure),
         most=amount(box[1], measure),
@@ -202,7 +205,7 @@ def _heading(quantile: float, measure: Measure) -> str:
     return ("median" if quantile == 0.5 else f"{quantile:.0%}") + unit
 
 
-def _figure(row: Mapping[Any, Any], measure: Measure, box: tuple[float, float]) -> Figure | None:
+def _figure(row: Mapping[str, Any], measure: Measure, box: tuple[float, float]) -> Figure | None:
     if not row["says"]:
         return None
     error = (row["high"] - row["low"]) / 2
@@ -216,11 +219,11 @@ def _figure(row: Mapping[Any, Any], measure: Measure, box: tuple[float, float]) 
     )
 
 
-def _box(shown: pd.DataFrame) -> tuple[float, float]:
+def _box(shown: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     """Ends of the box of the bars: all that is shown, and 0."""
-    if shown.empty:
-        return 0.0, 1.0
-    low, high = min(0.0, shown["low"].min()), max(0.0, shown["high"].max())
+    low = min((r["low"] for r in shown), default=0.0)
+    high = max((r["high"] for r in shown), default=0.0)
+    low, high = min(0.0, low), max(0.0, high)
     return (low, high) if high > low else (low, low + 1.0)
 
 

@@ -110,6 +110,7 @@ LAYERS = {
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "clients", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
+        *("analysis", "releases"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
