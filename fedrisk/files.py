@@ -27,6 +27,8 @@ def make_folders(folder: Path) -> None:
 
     Folders that are there stay as they are.
     """
+    if folder.is_dir():
+        return
     for missing in reversed([folder, *folder.parents]):
         with contextlib.suppress(FileExistsError):
             if not missing.exists():

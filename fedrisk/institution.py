@@ -60,6 +60,10 @@ class EncoderStatus:
     finding: Finding
 
 
+WITHOUT_LABELS = {"statistics"}
+"""Recipes for which a bank needs no label."""
+
+
 class Institution(BaseModel):
     """One institution as its own machine knows it; ``folder`` is where its file lies, ``file`` the file itself."""
 
@@ -84,7 +88,8 @@ class Institution(BaseModel):
             )
         if self.kind == "regulator" and (self.table is not None or self.dictionary is not None):
             raise ValueError("a regulator brings no records; remove [table] and [dictionary]")
-        if self.kind == "bank" and self.dictionary is not None and self.dictionary.label is None:
+        learns = set(self.policy.recipes) - WITHOUT_LABELS
+        if learns and self.kind == "bank" and self.dictionary is not None and self.dictionary.label is None:
             raise ValueError(
                 "a bank needs [dictionary.label]: which column says default, and over what horizon"
             )

@@ -4,7 +4,7 @@ A recipe is one dataclass of functions (cf. fedjax's ``FederatedAlgorithm``), in
 Everything that asks "which kind of study is this" asks here.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fedrisk.clients.node import Node
     from fedrisk.data.table import Table
     from fedrisk.models.model_part import ModelPart
+    from fedrisk.privacy.policy import Policy
     from fedrisk.server.outcome import HubSession, Outcome
 
 
@@ -72,6 +73,22 @@ def _nothing(node: "Node", study: Study, table: "Table", research_seed: int | No
     """No later exchange refuses what could be known when the study is described."""
 
 
+def _always(study: Study) -> bool:
+    return True
+
+
+def _no_rules(study: Study, policy: "Policy", institution: str) -> list[str]:
+    return []
+
+
+def _as_they_are(settings: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
+    return settings
+
+
+def _asks_nothing(study: Study) -> tuple[str, ...]:
+    return ()
+
+
 def _no_baselines(study: Study) -> Mapping[str, Study]:
     return {}
 
@@ -92,7 +109,11 @@ class Recipe:
     summary: sections for the report. baselines: studies to hold a research run against, by heading. requires:
     optional packages, asked for before anything is paid. fetch: at an institution, makes what a study left there once
     more from what its attempt kept; nothing is released or charged. part: at an institution, its part of the model that
-    serves, as it follows from what its attempt kept; None where a recipe leaves none.
+    serves, as it follows from what its attempt kept; None where a recipe leaves none. aligned: whether a study's rows
+    are aligned; without alignment the first exchange of the recipe follows describe, and tells all who takes part.
+    labels: whether banks bring labels, on which something is learnt and evaluated. breaks: what of a policy a study
+    breaks besides what all recipes share, in words (Policy.broken). asks: what a person who decides about a study reads
+    of its settings. spared: the settings without some optional institutions, where they name any.
 
     The functions import what they need when they are called: a node that never trains never loads torch.
     """
@@ -111,6 +132,11 @@ class Recipe:
     fetch: Callable[["Attempt"], None] | None = None
     part: Callable[["Attempt"], "ModelPart"] | None = None
     baselines: Callable[[Study], Mapping[str, Study]] = _no_baselines
+    aligned: Callable[[Study], bool] = _always
+    labels: bool = True
+    breaks: Callable[[Study, "Policy", str], list[str]] = _no_rules
+    asks: Callable[[Study], tuple[str, ...]] = _asks_nothing
+    spared: Callable[[Mapping[str, Any], Collection[str]], Mapping[str, Any]] = _as_they_are
 
     def checked(self, study: Study, *, where: str = "study") -> Study:
         """The study with this recipe's settings checked and filled in; ConfigError lists what is wrong."""
@@ -122,6 +148,12 @@ class Recipe:
         except ConfigError as error:
             raise ConfigError(f"{where} breaks 1 rule(s):\n  {error}") from None
         return full
+
+    def without(self, study: Study, names: Collection[str]) -> Study:
+        """The same study without some institutions, checked; ConfigError where the recipe cannot do without them."""
+        smaller = study.without(names)
+        settings = self.spared(smaller.settings, names)
+        return self.checked(smaller.model_copy(update={"settings": settings}))
 
     def _check_deadlines(self, study: Study) -> None:
         """ConfigError where a deadline is for an action that there is none of: a misspelt one would be no deadline."""

@@ -21,6 +21,21 @@ if TYPE_CHECKING:
 # Its assertions then say what was compared, as those of test modules do.
 pytest.register_assert_rewrite("support")
 
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test that is marked ``sampled(n)``, every n-th case stays, beginning with the first; the rest are ``long``."""
+    seen: dict[str, int] = {}
+    for item in items:
+        mark = item.get_closest_marker("sampled")
+        if mark is None:
+            continue
+        name = item.nodeid.partition("[")[0]
+        place = seen[name] = seen.get(name, -1) + 1
+        if place % mark.args[0]:
+            item.add_marker(pytest.mark.long)
+
+
 NAMES = ("bank", "tax", "power")
 
 STUDY = """\

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from fedrisk.audit.entry import AuditEntry
 
 _IN, _OUT = ("request", "received"), ("answer", "sent")
+_BOTH = ("training", "holdout")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +82,14 @@ def price(entry: Priced) -> float:
 def charged(entries: Iterable[AuditEntry]) -> float:
     """What entries cost together, in mu, as the ledger counts: of every attempt the dearer population.
 
-    An enterprise is in training or in the hold-out, never in both.
+    An enterprise is in training or in the hold-out, never in both; a release of all touches both.
     """
     parts: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for entry in entries:
         if entry.spend is not None:
-            parts[entry.attempt][str(entry.spend["population"])] += price(entry) ** 2
+            population = str(entry.spend["population"])
+            for side in _BOTH if population == "all" else (population,):
+                parts[entry.attempt][side] += price(entry) ** 2
     return math.sqrt(sum(max(populations.values()) for populations in parts.values()))
 
 

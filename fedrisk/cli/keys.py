@@ -44,7 +44,8 @@ _STUDY = "study file"
 _INSTITUTION = "institution file"
 _DECISIONS = "table of decisions (decisions.toml)"
 _MEASURE = "measure (for example exposure_elsewhere.toml)"
-_TOP = ("study", "institution", "decisions", "measure", "hub", "node")
+_LOSSES = "loss rules (for example rules_4321.toml)"
+_TOP = ("study", "institution", "decisions", "measure", "loss_rules", "hub", "node")
 """Sections whose keys stand at the top of their file."""
 
 
@@ -69,6 +70,7 @@ class Key:
 def models() -> dict[str, tuple[str, type[BaseModel]]]:
     """By section: its file, and the model that checks it."""
     from fedrisk import study
+    from fedrisk.analysis import loss_rules
     from fedrisk.data.dictionary import Column, Dictionary, Label
     from fedrisk.data.source import Part, TableSource
     from fedrisk.deploy.hub_home import HubSettings
@@ -79,6 +81,8 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from fedrisk.privacy.serving_policy import MeasureRule, Register, ServingPolicy
     from fedrisk.privacy.standing import StandingRule
     from fedrisk.recipes import RECIPES
+    from fedrisk.recipes.statistics.settings import LevelRule, TableRule
+    from fedrisk.recipes.statistics.settings import MeasureRule as MeasureOfStudy
     from fedrisk.serving import decision_table, measures
 
     of_study: dict[str, type[BaseModel]] = {"study": study.Study, "institutions": study.Member}
@@ -88,6 +92,11 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
     }
     of_study |= {recipe.name: recipe.settings for recipe in RECIPES}
+    of_study |= {
+        "statistics.measures": MeasureOfStudy,
+        "statistics.tables": TableRule,
+        "statistics.levels": LevelRule,
+    }
     of_institution: dict[str, type[BaseModel]] = {
         "institution": Institution,
         "table": TableSource,
@@ -111,12 +120,23 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         "products.green": decision_table.Green,
         "products.grades": decision_table.GradeRule,
     }
+    of_losses: dict[str, type[BaseModel]] = {
+        "loss_rules": loss_rules.LossRules,
+        "parties": loss_rules.Party,
+        "segments": loss_rules.Segment,
+        "segments.layers": loss_rules.Layer,
+        "stop": loss_rules.Stop,
+        "pool": loss_rules.Pool,
+        "figures": loss_rules.Figures,
+        "model": loss_rules.Model,
+    }
     return {
         **{k: (_STUDY, m) for k, m in of_study.items()},
         **{k: (_INSTITUTION, m) for k, m in of_institution.items()},
         **{k: (_DECISIONS, m) for k, m in of_decisions.items()},
         "measure": (_MEASURE, measures.Measure),
         "terms": (_MEASURE, measures.Term),
+        **{k: (_LOSSES, m) for k, m in of_losses.items()},
         "hub": ("hub file (hub.toml)", HubSettings),
         "node": ("node file (node.toml)", NodeSettings),
     }

@@ -78,7 +78,7 @@ def budget_words(view: "View", *, short: bool = False) -> str:
     if view.asked.research_seed is not None:
         return "no privacy, not charged" if short else "nothing is charged: a research run has no privacy"
     if not found.mu:
-        return "costs nothing" if short else "nothing: the key authority computes on no records"
+        return "costs nothing" if short else "nothing: no records of this institution are computed on"
     if found.code == "budget":
         return "budget does not suffice"
     room = studies_in_words(found.further)
@@ -104,7 +104,8 @@ def _about(view: "View", study: "Study") -> list[str]:
     found = [
         f"  purpose {study.purpose}, recipe {study.recipe}, consent {study.consent or '–'}",
         f"  members: {'; '.join(f'{name}, {role}' for name, role in zip(who, roles, strict=True))}",
-        f"  key authority of the pseudonyms: {study.authority}",
+        *((f"  key authority of the pseudonyms: {study.authority}",) if view.keys else ()),
+        *(f"  {line}" for line in view.asks),
     ]
     if study.optional:
         found.append(

@@ -39,10 +39,10 @@ GROWTH = 1.25
 def blind(node: Node, request: Payload) -> Payload:
     """Everybody's and the hub's ephemeral keys -> blinded ids sealed for the authority, with the number of new ones."""
     attempt = node.attempt(request)
-    study, told = attempt.study, attempt.told("members")
-    keys = _take_members(attempt, told, request)
+    study = attempt.study
+    keys = take_members(attempt, request)
     check_stated(attempt)
-    check_heads(attempt, told)
+    check_heads(attempt, attempt.told("members"))
     if not node.institution.has_table or node.name == study.authority:
         return Payload({"new": 0})
     ids = attempt.read().ids
@@ -66,12 +66,13 @@ def blind(node: Node, request: Payload) -> Payload:
     return Payload({"new": len(new_ids)}, {"blinded": sealed})
 
 
-def _take_members(attempt: Attempt, told: Payload, request: Payload) -> dict[str, SignedKey]:
-    """Check what the hub tells of the members, and keep their keys.
+def take_members(attempt: Attempt, request: Payload) -> dict[str, SignedKey]:
+    """Check what the hub tells of the members with this request, and keep their keys.
 
     Own statement, study and kind of run have to be those of this institution, and the protocol that of the message;
     that the others were told the same, they confirm (clients/common_view).
     """
+    told = attempt.told("members")
     check_protocol(request, told.get("protocol"))
     study, pins = attempt.study, attempt.node.store.pins
     if (told.get("study"), told.get("research_seed")) != (study.digest(), attempt.research_seed):
@@ -257,6 +258,10 @@ class Members(Body):
     statements: dict[str, Statement]
 
 
+MEMBERS = Form(body=Members)
+"""Form of the part ``members`` of the common view, the first that is told."""
+
+
 def _told(study: Study, institution: str) -> str:
     """What the hub learns with the pseudonyms: at a bank of an out-of-time study also a column, on which side it is."""
     return "pseudonyms_and_date_side" if out_of_time.asked(study, institution) else "pseudonyms"
@@ -266,7 +271,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         name="blind",
         serve=blind,
-        tells={"members": Form(body=Members)},
+        tells={"members": MEMBERS},
         sends=Disclosure("blinded_ids", _BLINDED, authority),
     ),
     Action(

@@ -233,7 +233,7 @@ def _covers(asked: Asked, study: Study, name: str, find: Find) -> bool:
         left_out = set(whole.members) - set(study.members)
         if not left_out or name in left_out or not left_out <= set(whole.optional):
             return False
-        smaller, _ = find(whole.without(left_out).model_dump(mode="json"))
+        smaller = recipe.without(whole, left_out)
         if smaller.digest() != study.digest():
             return False
         research = asked.research_seed is not None

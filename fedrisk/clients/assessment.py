@@ -37,7 +37,9 @@ def assess(node: Node, study: Study, recipe: Recipe, *, research: bool = False) 
 
     ConfigError where the institution is no member, or its own file gives it another role.
     """
-    broken = node.institution.policy.broken(study, institution=node.name, research=research)
+    policy = node.institution.policy
+    broken = policy.broken(study, institution=node.name, research=research)
+    broken += recipe.breaks(study, policy, node.name)
     code = PolicyError.code if broken else None
     mu = price_of(study, recipe, node.name, research=research)
     room = node.ledger.left(study=study.name, purpose=study.purpose)

@@ -24,7 +24,7 @@ from fedrisk.clients.roster import refuse_strangers, roster_of
 from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.clients.witness import refuse_marked, stated_heads
 from fedrisk.data.dictionary import Dictionary
-from fedrisk.data.features import Feature, features_of
+from fedrisk.data.features import Feature, features_of, to_stated
 from fedrisk.data.table import Table
 from fedrisk.errors import ConfigError, DataError, PolicyError, ProtocolError
 from fedrisk.privacy.accounting import check_epsilon_delta
@@ -80,7 +80,7 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
     body: dict[str, Any] = {"name": node.name, "member": True, **Spoken.here().to_dict()}
     table, brought = None, Brought()
     if not study.has_table(node.name):
-        statement = Statement(role=role, evaluation_key=evaluation_key(attempt))
+        statement = Statement(role=role, evaluation_key=evaluation_key(attempt, recipe))
     else:
         brought = recipe.brings(node, study, research_seed)
         table = attempt.read()
@@ -88,9 +88,9 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
             rule()
         plan = recipe.plan(study, brought.features)
         check_budget(attempt, plan)
-        statement = statement_of(
-            study, node, len(table), labelled_rows(study, node, table), brought, evaluation_key(attempt)
-        )
+        labelled = labelled_rows(study, recipe, node, table)
+        key = evaluation_key(attempt, recipe)
+        statement = statement_of(study, node, len(table), labelled, brought, key)
         body |= _for_report(attempt, plan)
     stated = statement.model_copy(update={"roster": roster_of(node, study)}).model_dump(mode="json")
     agreement = Agreement(
@@ -176,11 +176,11 @@ def rules_of_table(
     study: Study, recipe: Recipe, node: Node, table: Table, research_seed: int | None
 ) -> Iterator[Rule]:
     """Whether a checked table fits the study, what later exchanges would refuse included."""
-    yield lambda: _check_rows(study, node, table)
+    yield lambda: _check_rows(study, recipe, node, table)
     yield lambda: node.store.has_room(room_for(len(table)) if node.name in study.banks else ROOM >> 2)
     yield lambda: check_epsilon_delta(study.privacy.epsilon, study.privacy.delta, len(table))
     yield lambda: _check_dates(study, node, table)
-    if node.name in study.banks:
+    if recipe.labels and node.name in study.banks:
         yield lambda: out_of_time.check_sides(study, node, table)
         yield lambda: check_labels(study, node, table)
         yield lambda: check_rate(study, node, table)
@@ -214,7 +214,7 @@ def statement_of(
             rows=rows,
             labelled=labelled,
             least_rows=policy.least_rows,
-            features=json.loads(json.dumps([vars(f) for f in brought.features])),
+            features=json.loads(json.dumps([to_stated(f) for f in brought.features])),
             label=facts,
             scores=policy.scores,
             score_values=policy.score_values,
@@ -230,14 +230,15 @@ def statement_of(
         ) from None
 
 
-def labelled_rows(study: Study, node: Node, table: Table) -> int | None:
-    """How many rows have a label, at a bank."""
-    return int(table.labelled.sum()) if node.name in study.banks else None
+def labelled_rows(study: Study, recipe: Recipe, node: Node, table: Table) -> int | None:
+    """How many rows have a label, at a bank; None where labels do not matter."""
+    return int(table.labelled.sum()) if recipe.labels and node.name in study.banks else None
 
 
-def evaluation_key(attempt: Attempt) -> str | None:
-    """Public key of the pseudonyms' evaluations, at the study's key authority."""
-    return own_statement(attempt) if attempt.name == attempt.study.authority else None
+def evaluation_key(attempt: Attempt, recipe: Recipe) -> str | None:
+    """Public key of the pseudonyms' evaluations, at the key authority of a study with pseudonyms."""
+    wanted = attempt.name == attempt.study.authority and recipe.aligned(attempt.study)
+    return own_statement(attempt) if wanted else None
 
 
 def _for_report(attempt: Attempt, plan: Plan) -> dict[str, Any]:
@@ -316,11 +317,11 @@ def check_labels(study: Study, node: Node, table: Table) -> None:
             )
 
 
-def _check_rows(study: Study, node: Node, table: Table) -> None:
-    """Enough rows, at a bank with a label."""
+def _check_rows(study: Study, recipe: Recipe, node: Node, table: Table) -> None:
+    """Enough rows, at a bank with a label where labels matter."""
     least = node.institution.policy.least_rows
     there, what = len(table), "usable rows"
-    if node.name in study.banks:
+    if recipe.labels and node.name in study.banks:
         there, what = int(table.labelled.sum()), "usable rows with a label"
     if there < least:
         raise PolicyError(

@@ -19,7 +19,7 @@ from fedrisk.clients.attempt import Attempt
 from fedrisk.errors import BudgetError, ProtocolError
 from fedrisk.privacy.accounting import compose
 from fedrisk.privacy.noise import discrete_gaussian
-from fedrisk.privacy.spend import Spend
+from fedrisk.privacy.spend import SIDES, Spend
 from fedrisk.protocol.payload import Payload, pack, unpack
 from fedrisk.releases.release import Block, Release
 from fedrisk.secure.keystream import Label
@@ -238,7 +238,10 @@ def _within_budget(attempt: Attempt, spend: Spend) -> None:
     """The study's budget, population by population: the ledger's cap may allow more, the study does not."""
     made = (attempt.state.find(Charges) or Charges()).spends.values()
     others = [Spend.from_dict(s) for s in made if s["release"] != spend.release]
-    mu = compose(s.mu for s in [*others, spend] if s.population == spend.population)
+    mu = max(
+        compose(s.mu for s in [*others, spend] if side in SIDES[s.population])
+        for side in SIDES[spend.population]
+    )
     most = attempt.plan.price[attempt.name]
     if mu > most * (1 + 1e-9):
         raise BudgetError(

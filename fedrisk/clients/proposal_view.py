@@ -17,7 +17,7 @@ from fedrisk.clients.node import Node
 from fedrisk.clients.store.proposal_store import Asked, Stage
 from fedrisk.errors import FedriskError
 from fedrisk.protocol.actions import Action
-from fedrisk.recipe import Recipe
+from fedrisk.recipe import ALIGNMENT, Recipe
 from fedrisk.study import Study
 
 Actions = Callable[[Recipe], Sequence[Action]]
@@ -30,7 +30,8 @@ class View:
 
     stage: how it stands. words: the same in a sentence. until: when it lapses, or its approval does. sends: (kind,
     protection) of what goes to others or to the hub besides releases. releases: names of noisy sums. scores_to: banks
-    that get scores. rules: (pattern of a standing rule, why it does not cover the study); covered where there is none.
+    that get scores. asks: what the study asks for, in words. keys: whether there are pseudonyms, and so a key of them.
+    rules: (pattern of a standing rule, why it does not cover the study); covered where there is none.
     why: why the study cannot be read.
     """
 
@@ -45,6 +46,8 @@ class View:
     releases: tuple[str, ...] = ()
     scores_to: tuple[str, ...] = ()
     rules: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    asks: tuple[str, ...] = ()
+    keys: bool = True
     why: str = ""
 
     @property
@@ -84,6 +87,7 @@ class View:
             "leaves": [{"kind": kind, "protection": protection} for kind, protection in self.sends],
             "releases": [*self.releases],
             "scores_to": [*self.scores_to],
+            "asks": [*self.asks],
             "standing": [{"study": name, "missing": [*missing]} for name, missing in self.rules],
         }
 
@@ -107,10 +111,13 @@ def view(node: Node, asked: Asked, *, find: Find, actions: Actions) -> View:
         releases = tuple(planned.name for planned in recipe.plan(study, ()).planned)
     except FedriskError as error:
         return View(**common, why=str(error))
-    every = actions(recipe)
+    aligned = recipe.aligned(study)
+    every = [action for action in actions(recipe) if aligned or action.name not in ALIGNMENT[1:]]
     return View(
         **common,
         study=study,
+        asks=recipe.asks(study),
+        keys=aligned,
         assessment=found,
         strangers=tuple(unknown_members(node, study)),
         sends=_sends(node, study, every),

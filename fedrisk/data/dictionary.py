@@ -35,6 +35,9 @@ from fedrisk.toml_file import load_toml, near_name
 MAX_BINS = 64
 """Most bins of a column: one-hot columns travel masked, and more bins cost traffic and noise for no gain."""
 
+MOST_CELLS = 4096
+"""Most categories of a column that no model uses, such as the counties of a province: statistics count by them."""
+
 MOST_NAMED = 6
 """Most columns that one problem names."""
 
@@ -383,10 +386,12 @@ def _category_problems(c: Column) -> list[str]:
                 "a category needs its public list in categories; a list taken from the data would leak"
             )
         return found
-    if not 1 <= len(c.categories) <= MAX_BINS:
+    most = MAX_BINS if c.feature else MOST_CELLS
+    if not 1 <= len(c.categories) <= most:
+        remedy = ", or write feature = false" if c.feature and len(c.categories) <= MOST_CELLS else ""
         found.append(
-            f"categories has {len(c.categories)} entries, allowed are 1 to {MAX_BINS}; shorten with prefix, "
-            "or group them"
+            f"categories has {len(c.categories)} entries, allowed are 1 to {most}; shorten with prefix, "
+            f"or group them{remedy}"
         )
     if twice := sorted({x for x in c.categories if c.categories.count(x) > 1}):
         found.append(f"categories repeats {', '.join(map(repr, twice))}; remove the repetition")

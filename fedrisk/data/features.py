@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
 
-from fedrisk.data.dictionary import Dictionary
+from fedrisk.data.dictionary import Column, Dictionary
 from fedrisk.data.special import Special, special_problems
 from fedrisk.errors import ConfigError
 
@@ -41,6 +41,7 @@ class Feature:
         strength: predictive power that an expert expects, in the usual bands of the information value (Siddiqi 2006:
             weak below .1, strong above .3); None counts as medium. Where a study cannot bear all columns, weak ones
             are left out first.
+        unit: of a number, where a study states its sums; features of models have none.
 
     Raises:
         ConfigError: the parts contradict one another.
@@ -59,6 +60,7 @@ class Feature:
     special: Special = ()
     strength: Literal["strong", "medium", "weak"] | None = None
     direction: Literal["increasing", "decreasing"] | None = None
+    unit: str | None = None
 
     def __post_init__(self) -> None:
         name = f"feature {self.institution}.{self.column}"
@@ -150,25 +152,51 @@ def known_feature(institution: str) -> Feature:
 
 def features_of(dictionary: Dictionary, role: str) -> tuple[Feature, ...]:
     """The public features of an institution, in its dictionary's order."""
-    return tuple(
-        Feature(
-            institution=role,
-            column=c.name,
-            kind=c.kind,
-            low=c.low,
-            high=c.high,
-            grid=c.grid,
-            bins=c.categories if c.kind == "category" else c.bins,
-            missing=c.missing == "bin",
-            monotone=c.monotone,
-            bin_count=c.bin_count,
-            special=c.special,
-            strength=c.strength,
-            direction=c.direction,
-        )
-        for c in dictionary.columns
-        if c.feature and c.kind != "date"
+    return tuple(feature_of(c, role) for c in dictionary.columns if c.feature and c.kind != "date")
+
+
+def feature_of(c: Column, role: str) -> Feature:
+    """One column of a dictionary as a feature, also one that models may not use.
+
+    ConfigError where it is a date, or has neither public bounds nor public bins.
+    """
+    if c.kind == "date":
+        raise ConfigError(f"feature {role}.{c.name}: a date is never a feature; leave it out")
+    return Feature(
+        institution=role,
+        column=c.name,
+        kind=c.kind,
+        low=c.low,
+        high=c.high,
+        grid=c.grid,
+        bins=c.categories if c.kind == "category" else c.bins,
+        missing=c.missing == "bin",
+        monotone=c.monotone,
+        bin_count=c.bin_count,
+        special=c.special,
+        strength=c.strength,
+        direction=c.direction,
     )
+
+
+def statistic_of(c: Column, role: str) -> Feature:
+    """One column as sums and counts of it are read: nothing of how a model would use it. Errors as `feature_of`."""
+    made = feature_of(c, role)
+    return Feature(
+        institution=role,
+        column=c.name,
+        kind=made.kind,
+        low=made.low,
+        high=made.high,
+        bins=made.bins,
+        special=made.special,
+        unit=c.unit or None,
+    )
+
+
+def to_stated(feature: Feature) -> dict[str, Any]:
+    """A feature as its institution states it; without a unit where it has none, as versions before units expect it."""
+    return {key: value for key, value in vars(feature).items() if key != "unit" or value is not None}
 
 
 def features_from(content: Sequence[Mapping[str, Any]]) -> list[Feature]:

@@ -55,7 +55,7 @@ def check_study(
         # They would refuse when the study is described, and it would go on without them.
         lost += [replace(_line(name, found[name]), left_out=True) for name in sorted(broken)]
         try:
-            study = recipe.checked(study.without(broken))
+            study = recipe.without(study, broken)
         except FedriskError as error:
             lines = tuple(_line(name, looked) for name, looked in found.items() if name not in broken)
             return Check(
@@ -113,17 +113,20 @@ class _Together:
         self.study, self.recipe, self.found = study, recipe, found
         self.nodes = {name: nodes[name] for name in study.members}
         self.research, self.hub = research_seed is not None, hub
+        self.aligned = recipe.aligned(study)
         self.refused = [*check_public(study, None, hub=hub, research_seed=research_seed).refused]
         self.plan: Plan | None = None
 
     def check(self) -> Check:
         study, found = self.study, self.found
-        common = together.in_common(study, found)
+        common = together.in_common(study, found) if self.aligned else ()
         self._stores(common)
         expectations = self._planned()
         self._said_by_all()
         timed = together.alignment_time(study, found)
-        asked = [*together.check_held_out(study, found), *together.compared(study, found, common)]
+        asked = [*together.compared(study, found, common)]
+        if self.aligned:
+            asked = [*together.check_held_out(study, found), *asked]
         return Check(
             study=study.name,
             content=study,
@@ -139,10 +142,12 @@ class _Together:
         """What the alignment would stop at, and the draw of rows: before the first charge, but after all agreed."""
         study, nodes = self.study, self.nodes
         self._attempt(lambda: together.check_registered(nodes, self.hub))
-        if not self.research:
+        if self.aligned and not self.research:
             self._attempt(lambda: together.check_evaluation_key(study, nodes))
         for name, looked in self.found.items():
             looked.attempt(partial(together.check_heads_of, looked.node, nodes))
+            if not self.aligned:
+                continue
             looked.attempt(partial(together.check_quota, study, nodes, looked, self.research))
             looked.attempt(partial(together.check_drawn, study, self.found, common, name))
 
@@ -157,7 +162,7 @@ class _Together:
     def _planned(self) -> tuple[Finding, ...]:
         """The plan as hub and members would make it from what all state, and what to expect of it."""
         study, recipe = self.study, self.recipe
-        rows = {name: looked.taught for name, looked in self.found.items()}
+        rows = {n: looked.taught if recipe.labels else looked.rows for n, looked in self.found.items()}
         stated = {name: looked.statement for name, looked in self.found.items()}
         statements = {name: said for name, said in stated.items() if said is not None}
         nothing = (Finding("nothing_to_price"),)
@@ -172,7 +177,8 @@ class _Together:
         self._attempt(lambda: self._plan(statements))
         if self.plan is None:
             return nothing
-        unevaluated = () if evaluated(study, statements) else (_not_evaluated(study, statements),)
+        scored = recipe.labels and not evaluated(study, statements)
+        unevaluated = (_not_evaluated(study, statements),) if scored else ()
         return (*charge(study), *unevaluated, *self.plan.findings, *recipe.expect(study, self.plan, rows))
 
     def _plan(self, statements: Statements) -> None:

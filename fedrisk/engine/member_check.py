@@ -102,7 +102,9 @@ def look(study: Study, recipe: Recipe, node: Node, research_seed: int | None) ->
         found.attempt(lambda: _check_budget(study, recipe, found))
     if study.has_table(node.name) and brought is not None:
         found.statement = found.attempt(
-            lambda: statement_of(study, node, found.rows, _labelled(study, found), found.brought, None)
+            lambda: statement_of(
+                study, node, found.rows, _labelled(study, recipe, found), found.brought, None
+            )
         )
     return found
 
@@ -153,15 +155,17 @@ def _look_at_table(
     node, features = found.node, found.brought.features
     for rule in rules_of_table(study, recipe, node, table, research_seed):
         found.attempt(rule)
-    if found.labels is not None and found.labels.labelled:
+    if recipe.labels and found.labels is not None and found.labels.labelled:
         found.asked += label_findings(found.labels, study.expected.default_rate)
     found.asked += column_findings(table, described(node).columns, features)
+    if not recipe.aligned(study):
+        return
     tag = key_tag_of(study, research=research_seed is not None)
     found.new = found.attempt(lambda: ~node.store.pseudonyms.known(tag, table.ids))
 
 
-def _labelled(study: Study, found: Looked) -> int | None:
-    return None if found.table is None else labelled_rows(study, found.node, found.table)
+def _labelled(study: Study, recipe: Recipe, found: Looked) -> int | None:
+    return None if found.table is None else labelled_rows(study, recipe, found.node, found.table)
 
 
 def _check_budget(study: Study, recipe: Recipe, found: Looked) -> None:

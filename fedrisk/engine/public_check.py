@@ -85,7 +85,7 @@ def check_public(
             break
         lost += [replace(lines[name], left_out=True) for name in sorted(broken)]
         try:
-            study = recipe.checked(study.without(broken))
+            study = recipe.without(study, broken)
         except FedriskError as error:
             return _check(study, [*lines.values(), *lost], [str(error)])
     refused = _broken(_rules(study, recipe, roster, hub, research))

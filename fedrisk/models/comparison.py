@@ -58,9 +58,6 @@ def auc_covariance(label: ArrayLike, risks: Mapping[str, ArrayLike]) -> tuple[Fl
     Raises:
         DataError: labels are not 0 and 1, a class has fewer than two rows, or lengths differ.
     """
-    # Loaded where it is used: 22 MB that a node at rest does without.
-    from scipy.stats import rankdata
-
     y = np.asarray(label, dtype=np.float64)
     ones = y == 1
     if y.ndim != 1 or not np.isin(y, (0.0, 1.0)).all() or min(ones.sum(), (~ones).sum()) < 2:
@@ -70,10 +67,10 @@ def auc_covariance(label: ArrayLike, risks: Mapping[str, ArrayLike]) -> tuple[Fl
         r = np.asarray(risk, dtype=np.float64)
         if r.shape != y.shape or not np.isfinite(r).all():
             raise DataError("every score must be finite, and there must be one for each label")
-        ranks = rankdata(r)
+        ranks = _ranks(r)
         # For each default the share of others that it outranks, and for each other the share of defaults above it.
-        above.append((ranks[ones] - rankdata(r[ones])) / (~ones).sum())
-        below.append(1 - (ranks[~ones] - rankdata(r[~ones])) / ones.sum())
+        above.append((ranks[ones] - _ranks(r[ones])) / (~ones).sum())
+        below.append(1 - (ranks[~ones] - _ranks(r[~ones])) / ones.sum())
     v1, v0 = np.stack(above), np.stack(below)
     cover = np.atleast_2d(np.cov(v1)) / v1.shape[1] + np.atleast_2d(np.cov(v0)) / v0.shape[1]
     return v1.mean(1), np.asarray(cover, dtype=np.float64)
@@ -107,3 +104,14 @@ def log_loss_difference(label: ArrayLike, one: ArrayLike, other: ArrayLike) -> D
     if len(gap) < 2:
         raise DataError("two rows at least are needed to know an error")
     return Difference(value=float(gap.mean()), error=float(gap.std(ddof=1)) / math.sqrt(len(gap)))
+
+
+def _ranks(values: Floats) -> Floats:
+    """Rank of each value from 1 on, ties their mean (``scipy.stats.rankdata``, which is 22 MB more).
+
+    >>> _ranks(np.array([0.2, 0.1, 0.2])).tolist()
+    [2.5, 1.0, 2.5]
+    """
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    out: Floats = (np.cumsum(count) - (count - 1) / 2)[place]
+    return out

@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
+from scipy.special import ndtri
 
 from fedrisk.findings import Finding
 from fedrisk.models.binning import Bins
@@ -98,17 +99,12 @@ class Course:
     @property
     def clearly(self) -> bool:
         """Whether it turns beyond its errors; a turn below may be noise."""
-        # Loaded where it is used: 22 MB that a node at rest does without.
-        from scipy.stats import norm
-
-        return min(self.rise, self.fall) > max(2.0, float(norm.isf(TURN / self.bins**2)))
+        return min(self.rise, self.fall) > max(2.0, -float(ndtri(TURN / self.bins**2)))
 
     @property
     def way(self) -> Way | None:
         """Where risk clearly moves one way and does not clearly turn: that way."""
-        from scipy.stats import norm
-
-        if self.clearly or max(self.rise, self.fall) <= float(norm.isf(MOVE / self.bins**2)):
+        if self.clearly or max(self.rise, self.fall) <= -float(ndtri(MOVE / self.bins**2)):
             return None
         return "increasing" if self.rise > self.fall else "decreasing"
 

@@ -25,6 +25,8 @@ class Policy(BaseModel):
     purposes, recipes: of studies that it takes part in.
     roles: roles in which it takes part; None allows any that its file's kind allows.
     columns: columns of its dictionary that studies may use; None allows all that are features.
+    statistics: columns of its dictionary that studies of recipe statistics may count, also such as no model uses
+        (``feature = false``); none unless they are listed. ``columns`` does not matter there.
     counterparties: institutions with which it computes; None allows all whose keys are pinned.
     max_epsilon: most epsilon of one study, read at delta 1e-6 whatever the study's own delta is: the same epsilon is
         a far weaker promise at a larger delta.
@@ -63,6 +65,7 @@ class Policy(BaseModel):
     recipes: tuple[str, ...] = ("scorecard",)
     roles: tuple[Role, ...] | None = None
     columns: tuple[str, ...] | None = None
+    statistics: tuple[str, ...] = ()
     counterparties: tuple[str, ...] | None = None
     max_epsilon: Epsilon = 3.0
     cap_epsilon: Epsilon = 4.0

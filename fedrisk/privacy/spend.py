@@ -3,7 +3,7 @@
 A noisy sum never travels without its Spend. The price is in Gaussian-DP mu (Dong, Roth & Su 2022),
 discreteness of the noise included; ``fedrisk.privacy.accounting`` turns it into epsilon. Hold-out and
 training enterprises are disjoint, so within one attempt at a study the dearer of the two populations is what
-any enterprise can lose.
+any enterprise can lose. A release of population ``all`` touches both, and counts for both.
 
 No privacy is an explicit choice, priced at infinity and shown as such.
 """
@@ -19,7 +19,14 @@ from typing import Any, Literal, get_args
 from fedrisk.errors import ConfigError
 from fedrisk.privacy.accounting import epsilon_for
 
-Population = Literal["training", "holdout"]
+Population = Literal["training", "holdout", "all"]
+
+SIDES: Mapping[str, tuple[str, ...]] = {
+    "training": ("training",),
+    "holdout": ("holdout",),
+    "all": ("training", "holdout"),
+}
+"""The disjoint sides of enterprises that a release of each population is charged to."""
 
 _TEXTS = ("study", "attempt", "release", "what", "institution", "counterparty")
 
@@ -30,7 +37,7 @@ class Spend:
 
     study, attempt: the run it belongs to; a repeated run is a new attempt and a new charge.
     release: which release of the attempt, for example ``"counts"``.
-    population: whose rows it touches; every enterprise is on one side only.
+    population: whose rows it touches; every enterprise is on one side only, and ``all`` are both sides.
     mu: the charged price, discreteness included (0 or more). In a research spend it is the nominal figure
     that
         an honest release of the same noise would cost, and may be infinite (exact figures).
@@ -59,7 +66,7 @@ class Spend:
             if not isinstance(value, str) or not value.strip():
                 raise ConfigError(f"spend: {name} must be a text that is not empty")
         if self.population not in get_args(Population):
-            raise ConfigError("spend: population must be 'training' or 'holdout'")
+            raise ConfigError("spend: population must be 'training', 'holdout' or 'all'")
         if not isinstance(self.research, bool):
             raise ConfigError("spend: research must be true or false")
         for name in ("mu", "delta"):
@@ -112,7 +119,7 @@ class Spend:
 
 
 def total(spends: Iterable[Spend]) -> float:
-    """The price of one attempt at a study: of its two populations the dearer one.
+    """The price of one attempt at a study: of its two populations the dearer one; a release of all counts for both.
 
     Each population costs the root of the sum of its squares. Infinite as soon as one spend is a research one;
     0 for none. Several attempts together: see ``charge``.
@@ -122,10 +129,13 @@ def total(spends: Iterable[Spend]) -> float:
     ...                  what="counts", institution="tax", counterparty="bank")
     >>> total([spend("training", 3.0), spend("training", 4.0), spend("holdout", 4.5)])
     5.0
+    >>> total([spend("training", 3.0), spend("all", 4.0), spend("holdout", 4.5)])
+    6.020797289396148
     """
     prices: dict[str, list[float]] = {"training": [], "holdout": []}
     for spend in spends:
-        prices[spend.population].append(spend.price)
+        for side in SIDES[spend.population]:
+            prices[side].append(spend.price)
     return max(math.hypot(*of_one_side) for of_one_side in prices.values())
 
 

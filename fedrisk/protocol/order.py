@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from scipy.special import bdtr, bdtrik
 
 from fedrisk.errors import DataError
 from fedrisk.protocol.form import BlobForm, Body, Count, Digest, Form
@@ -115,9 +116,20 @@ def shares_of(study: Study) -> dict[str, float]:
 
 def wanted_rows(least: int, share: float, most: int) -> float:
     """Rows below which a draw of a share of ``most`` rows is not believed where a policy asks for ``least`` rows."""
-    from scipy.stats import binom
+    return LEAST_SHARE * _binomial_quantile(CHANCE, min(least, most), share)
 
-    return LEAST_SHARE * float(binom.ppf(CHANCE, min(least, most), share))
+
+def _binomial_quantile(chance: float, draws: int, share: float) -> float:
+    """Least number of draws that come out with at least this chance at or below it (scipy.stats is 22 MB more).
+
+    >>> _binomial_quantile(0.5, 10, 0.5), _binomial_quantile(1e-6, 100, 1.0), _binomial_quantile(1e-6, 0, 0.5)
+    (5.0, 100.0, 0.0)
+    """
+    if draws <= 0 or share >= 1:
+        return float(max(draws, 0))
+    found = float(np.ceil(bdtrik(chance, draws, share)))
+    below = max(found - 1, 0.0)
+    return below if bdtr(below, draws, share) >= chance else found
 
 
 def share_in_common(known: int, places: int, rows: int) -> float:

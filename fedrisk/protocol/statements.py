@@ -46,6 +46,7 @@ class FeatureOf(Body):
     special: Annotated[list[SpecialOf], Field(max_length=MOST_SPECIAL)]
     strength: Literal["strong", "medium", "weak"] | None = None
     direction: Literal["increasing", "decreasing"] | None
+    unit: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
 
 def _checked(content: dict[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from fedrisk import study as studies
 from fedrisk.errors import ConfigError
 from fedrisk.protocol.actions import Action
 from fedrisk.recipe import Recipe
-from fedrisk.recipes import encoder, network, scorecard
+from fedrisk.recipes import encoder, network, scorecard, statistics
 from fedrisk.study import Study
 from fedrisk.toml_file import near_name
 
-RECIPES: tuple[Recipe, ...] = (scorecard.RECIPE, network.RECIPE, encoder.RECIPE)
+RECIPES: tuple[Recipe, ...] = (scorecard.RECIPE, network.RECIPE, encoder.RECIPE, statistics.RECIPE)
 
 
 def recipe_of(study: Study) -> Recipe:

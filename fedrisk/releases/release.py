@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from fedrisk.privacy.spend import Population
 from fedrisk.secure.keystream import Label
 from fedrisk.study import BANK, Study
 
 Ring = Literal["uint16", "uint32", "uint64"]
-Population = Literal["training", "holdout"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,8 +4,10 @@ A study's layout follows from public things alone (settings and features), by th
 is written into the release record, so that whoever has the record can read the sums.
 """
 
+import hashlib
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -54,13 +56,18 @@ class Axis:
 
     name: as it is asked for ("county", "prefecture"). column: "OWNER.column" whose categories these are, or are groups
     of. categories: in order, UNKNOWN last. groups: for each category of the column (UNKNOWN last), the place of its
-    group among ``categories``; None where they are the column's own.
+    group among ``categories``; None where they are the column's own. kind, cuts, special: how a value of the column
+    finds its category (of an axis with groups, as of the column's own axis): by its text, as 0 or 1 of a flag, or
+    between the inner edges of public bins; special codes come behind these, each with a category of its own.
     """
 
     name: str
     column: str
     categories: tuple[str, ...]
     groups: tuple[int, ...] | None = None
+    kind: Literal["category", "flag", "number"] = "category"
+    cuts: tuple[float, ...] = ()
+    special: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +76,8 @@ class Measure:
 
     name: unique. column: "OWNER.column"; None for a count of enterprises. low, high: public bounds to which values are
     clipped. cuts: inner edges of the public bins of quantiles. values: categories that a share counts. share: of the
-    release's mu squared; over all measures they add up to 1.
+    release's mu squared; over all measures they add up to 1. flag: whether the column is one of 0 and 1. special: codes
+    among its numbers that are no quantities: they count as missing.
     """
 
     name: str
@@ -81,6 +89,8 @@ class Measure:
     values: tuple[str, ...] = ()
     unit: str | None = None
     share: float = 1.0
+    flag: bool = False
+    special: tuple[str, ...] = ()
 
     @property
     def columns(self) -> int:
@@ -133,6 +143,10 @@ class Layout:
         """The measure of that name; KeyError where there is none."""
         return {m.name: m for m in self.measures}[name]
 
+    def own_axis(self, axis: Axis) -> Axis:
+        """The axis of the column's own categories, of which the groups of ``axis`` are made; itself without groups."""
+        return axis if axis.groups is None else self.axis(axis.column.partition(".")[2])
+
     def shape(self, table: CellTable) -> tuple[int, ...]:
         """Categories of each axis of a table."""
         return tuple(len(self.axis(name).categories) for name in table.axes)
@@ -145,17 +159,20 @@ class Layout:
         """As it stands in the release record (``about["layout"]``)."""
         return asdict(self)
 
+    def digest(self) -> str:
+        """SHA-256 (hex): equal layouts have equal digests anywhere."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "Layout":
         """Inverse of :meth:`to_dict`; KeyError, TypeError where it is none."""
         axes = tuple(
-            Axis(**{**a, "categories": tuple(a["categories"]), "groups": _tuple(a["groups"])})
-            for a in plain["axes"]
+            Axis(**{**a, **_tuples(a, "categories", "groups", "cuts", "special")}) for a in plain["axes"]
         )
         tables = tuple(CellTable(**{**t, "axes": tuple(t["axes"])}) for t in plain["tables"])
         measures = tuple(
-            Measure(**{**m, "cuts": tuple(m["cuts"]), "values": tuple(m["values"])})
-            for m in plain["measures"]
+            Measure(**{**m, **_tuples(m, "cuts", "values", "special")}) for m in plain["measures"]
         )
         return cls(**{**plain, "axes": axes, "tables": tables, "measures": measures})
 
@@ -165,5 +182,5 @@ def block_name(table: CellTable, measure: Measure) -> str:
     return f"{table.name}|{measure.name}"
 
 
-def _tuple(values: Sequence[int] | None) -> tuple[int, ...] | None:
-    return None if values is None else tuple(values)
+def _tuples(plain: Mapping[str, Any], *names: str) -> dict[str, tuple[Any, ...] | None]:
+    return {name: None if plain[name] is None else tuple(plain[name]) for name in names if name in plain}

@@ -84,8 +84,9 @@ class Outcome:
     or for all (``"bank"``), with the variance of each number; exact ones by score in a research run. figures: what
     banks send of their own models, in research runs only. second_release: which form a scorecard's second release
     had, None for other recipes. expectation: between which bounds the gain was to be expected, from released
-    numbers. findings: what the study did otherwise than the dictionaries ask, and why. verdict: whether the model is
-    worth using, from released numbers, the judgement first.
+    numbers. evaluated: whether there are scores that banks' labels could be held against. findings: what the study
+    did otherwise than the dictionaries ask, and why. verdict: whether the model is worth using, from released numbers,
+    the judgement first.
     """
 
     record: ReleaseRecord
@@ -99,6 +100,7 @@ class Outcome:
     expectation: Finding | None = None
     findings: tuple[Finding, ...] = ()
     verdict: tuple[Finding, ...] = ()
+    evaluated: bool = True
 
     @property
     def pooled_variance(self) -> float:

@@ -45,8 +45,8 @@ from fedrisk.study import Study
 class Roster:
     """A study that everybody agreed to, aligned.
 
-    agreed: answers to describe. lists: order of rows by bank. given: how many rows have a label, as each trainer says
-    (protocol/order.Labelled). training, holdout: rows by bank.
+    agreed: answers to describe. lists: order of rows by bank; none where a recipe does without alignment. given: how
+    many rows have a label, as each trainer says (protocol/order.Labelled). training, holdout: rows by bank.
     """
 
     study: Study
@@ -72,7 +72,7 @@ class Roster:
     def from_payload(cls, study: Study, research_seed: int | None, kept: Payload) -> "Roster":
         """Inverse of :meth:`to_payload`."""
         lists = {}
-        for name in study.trainers:
+        for name in (t for t in study.trainers if f"rows:{t}" in kept.blobs):
             holders = [key.split(":")[2] for key in kept.blobs if key.startswith(f"holder:{name}:")]
             lists[name] = BankList(
                 name,
@@ -170,21 +170,9 @@ def align(
     sample_rows: size beyond which training rows are sampled for a release; None for no sample.
     """
     keys = {name: agreed[name].get("key") for name in study.members}
-    heads = {name: agreed[name].get("signed_head") for name in study.members}
     # Only in memory, and gone when this returns: nothing on the hub's disk opens the pseudonyms afterwards.
-    own, signed = EphemeralKey.generate(hub.identity, HUB, study.digest(), exchange.attempt)
+    own, members = members_part(exchange, study, hub, agreed, research_seed)
     exchange.begin_view(study.digest())
-    statements = {name: agreed[name].get("statement") for name in study.members}
-    members = {
-        "study": study.digest(),
-        "protocol": exchange.protocol,
-        "research_seed": research_seed,
-        "keys": keys,
-        "hub_key": signed.to_dict(),
-        "signed_heads": heads,
-        "witnessed": {name: agreed[name].get("witnessed") for name in study.members},
-        "statements": statements,
-    }
     exchange.tell("members", members)
     blinded = exchange("blind", "keys of all, blinded ids", dict.fromkeys(study.members, Payload()))
     asked = {n: a.raw("blinded") for n, a in blinded.items() if "blinded" in a.blobs}
@@ -218,6 +206,44 @@ def align(
     )
     given = {t: _labelled(t, answers[t]) for t in study.trainers}
     return Roster(study, research_seed, agreed, lists, given)
+
+
+def members_part(
+    exchange: Exchange, study: Study, hub: Hub, agreed: Mapping[str, Payload], research_seed: int | None
+) -> tuple[EphemeralKey, dict[str, Any]]:
+    """The hub's key of the attempt, and the first part of the common view: who takes part, by what all stated."""
+
+    def said(what: str) -> dict[str, Any]:
+        return {name: agreed[name].get(what) for name in study.members}
+
+    own, signed = EphemeralKey.generate(hub.identity, HUB, study.digest(), exchange.attempt)
+    members = {
+        "study": study.digest(),
+        "protocol": exchange.protocol,
+        "research_seed": research_seed,
+        "keys": said("key"),
+        "hub_key": signed.to_dict(),
+        "signed_heads": said("signed_head"),
+        "witnessed": said("witnessed"),
+        "statements": said("statement"),
+    }
+    return own, members
+
+
+def without_alignment(
+    exchange: Exchange, study: Study, hub: Hub, agreed: Mapping[str, Payload], research_seed: int | None
+) -> Payload:
+    """A roster without lists, for the hub's disk, with what all are told of the members once it is there."""
+    _, members = members_part(exchange, study, hub, agreed, research_seed)
+    kept = Roster(study, research_seed, agreed, {}, {}).to_payload()
+    return Payload({**kept.body, "members": members})
+
+
+def tell_members(exchange: Exchange, study: Study, kept: Payload) -> None:
+    """Begin the common view of a study without alignment; with an alignment, that has told its first part already."""
+    if "members" in kept.body:
+        exchange.begin_view(study.digest())
+        exchange.tell("members", kept.get("members"))
 
 
 def _opened(

@@ -30,6 +30,8 @@ from fedrisk.server.roster import (
     little_in_common,
     planned,
     roster_features,
+    tell_members,
+    without_alignment,
 )
 from fedrisk.server.runs import Log, Runs, entry
 from fedrisk.server.summary import summarise
@@ -87,7 +89,7 @@ def run_study(
     """
     recipe.require()
     asked = recipe.checked(study)
-    study = recipe.checked(asked.without(without)) if without else asked
+    study = recipe.without(asked, without) if without else asked
 
     def trial(study: Study, attempt: str) -> "_Trial":
         exchange = Exchange(
@@ -107,7 +109,7 @@ def run_study(
         if journal.can_go_on:
             return trial(study, journal.attempt).run()
         trial(study, journal.attempt).abandon()
-        study, attempt = recipe.checked(asked.without(without)) if without else asked, None
+        study, attempt = recipe.without(asked, without) if without else asked, None
     first = trial(study, attempt or new_attempt())
     try:
         return first.run()
@@ -203,7 +205,8 @@ class _Trial:
         roster = self._roster()
         self.agreed = True
         plan = planned(self.study, roster.agreed, self.recipe.plan)
-        _check_overlap(exchange, roster)
+        if roster.lists:
+            _check_overlap(exchange, roster)
         session = HubSession(exchange, roster, note=log.note)
         session = replace(session, so_far=lambda outcome: log.so_far(self._summed_up(session, outcome)))
         results = self._summed_up(session, self.recipe.hub(session, plan))
@@ -214,7 +217,7 @@ class _Trial:
     def _kept_elsewhere(self) -> tuple[Finding, ...]:
         """What results of one machine would have, and these cannot: banks' own figures, and baselines."""
         study, found = self.study, list[Finding]()
-        if study.banks:
+        if study.banks and self.recipe.labels:
             values = {"names": ", ".join(study.banks), "run": short(self.exchange.attempt)}
             found.append(Finding("kept_at_banks", values))
         baselines = self.recipe.baselines(study)
@@ -223,7 +226,7 @@ class _Trial:
         return tuple(found)
 
     def _roster(self) -> Roster:
-        """Who agreed and the order of rows, made once in an attempt (exchanges 1 to 4).
+        """Who agreed and the order of rows, made once in an attempt (exchanges 1 to 4, or 1 without alignment).
 
         Answers are in memory alone: the pseudonyms are sealed for a key that is never on the hub's disk.
         """
@@ -235,9 +238,13 @@ class _Trial:
                 self.agreed = True
                 self.recipe.members(study, roster_features(study, agreed))
                 sample = planned(study, agreed, self.recipe.plan).sample_rows
+                if not self.recipe.aligned(study):
+                    return without_alignment(exchange, study, hub, agreed, self.research_seed)
                 return align(exchange, study, hub, agreed, self.research_seed, sample).to_payload()
 
-        return Roster.from_payload(self.study, self.research_seed, self.exchange.once(ALIGNED, make))
+        kept = self.exchange.once(ALIGNED, make)
+        tell_members(self.exchange, self.study, kept)
+        return Roster.from_payload(self.study, self.research_seed, kept)
 
     def _summed_up(self, session: HubSession, outcome: Outcome) -> Results:
         """The results with a signed record; without figures where these cannot be made of what was released."""
@@ -265,7 +272,7 @@ def _without_missing(exchange: Exchange, study: Study, recipe: Recipe) -> Study 
     left_out = set(exchange.missing)
     if not left_out or not left_out <= set(study.optional):
         return None
-    return recipe.checked(study.without(left_out))
+    return recipe.without(study, left_out)
 
 
 def _check_overlap(exchange: Exchange, roster: Roster) -> None:

@@ -73,7 +73,7 @@ def summarise(
         institutions=_institutions(roster),
         display_names=study.display_names,
         sections=sections,
-        evaluated=bool(study.banks),
+        evaluated=bool(study.banks) and outcome.evaluated,
         card=outcome.card,
         network=outcome.network,
         record=outcome.record,

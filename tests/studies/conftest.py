@@ -35,7 +35,16 @@ from fedrisk.server.hub import Hub
 from fedrisk.server.journal import ALIGNED, Journal
 from fedrisk.server.outcome import HubSession
 from fedrisk.server.results import Results
-from fedrisk.server.roster import Roster, agree, align, check_overlap, planned, roster_features
+from fedrisk.server.roster import (
+    Roster,
+    agree,
+    align,
+    check_overlap,
+    planned,
+    roster_features,
+    tell_members,
+    without_alignment,
+)
 from fedrisk.server.run import new_attempt
 from fedrisk.server.summary import summarise
 from fedrisk.study import Study
@@ -334,9 +343,16 @@ class Consortium:
             agreed = agree(exchange, study, self.hub, research_seed)
             recipe.members(study, roster_features(study, agreed))
             plan = planned(study, agreed, recipe.plan)
-            roster = align(exchange, study, self.hub, agreed, research_seed, plan.sample_rows)
-        exchange.once(ALIGNED, roster.to_payload)
-        check_overlap(roster)
+            if recipe.aligned(study):
+                roster = align(exchange, study, self.hub, agreed, research_seed, plan.sample_rows)
+                kept = roster.to_payload()
+            else:
+                kept = without_alignment(exchange, study, self.hub, agreed, research_seed)
+        exchange.once(ALIGNED, lambda: kept)
+        tell_members(exchange, study, kept)
+        roster = Roster.from_payload(study, research_seed, kept)
+        if roster.lists:
+            check_overlap(roster)
         session = HubSession(exchange, roster)
         outcome = recipe.hub(session, plan)
         outcome.record = outcome.record.signed(self.hub.identity)

@@ -167,6 +167,7 @@ def test_nothing_on_the_hubs_disk_opens_recorded_pseudonyms_afterwards(pair, mon
     assert not (pair.hub.path / "hub.key").exists()
 
 
+@pytest.mark.long
 def test_each_attempt_has_another_hub_key(pair):
     keys = [pair.run().told("members").get("hub_key")["public"] for _ in range(2)]
     assert keys[0] != keys[1]

@@ -727,6 +727,7 @@ def other_second(content):
     return Payload(content.body, {n: 3 * b for n, b in content.blobs.items()})
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "change",
     [

@@ -221,6 +221,7 @@ def test_the_histogram_carries_the_noise_that_it_states(kit, tmp_path, holders):
     assert len({s.tobytes() for s in standard}) == 3
 
 
+@pytest.mark.long
 def test_weights_and_labels_between_zero_and_one_are_in_the_histogram(kit, tmp_path):
     tables = kit.province(1500)
     tables["alfa"]["bad"] = (tables["alfa"]["bad"] * 2 + np.arange(len(tables["alfa"])) % 2) / 4
@@ -239,6 +240,7 @@ def test_weights_and_labels_between_zero_and_one_are_in_the_histogram(kit, tmp_p
     assert np.average(p, weights=rows["weight"]) == pytest.approx(rate, rel=0.05)
 
 
+@pytest.mark.long
 def test_a_holder_that_knows_every_enterprise(kit, tmp_path):
     tables = kit.province(2500)
     tables["alfa"] = tables["alfa"][tables["alfa"]["id"].isin(tables["tax"]["id"])].reset_index(drop=True)

@@ -60,6 +60,7 @@ def test_trails_agree_hold_and_hold_every_charge(consortium):
     assert not [row for row in table if row[0] == row[1]]
 
 
+@pytest.mark.long
 def test_no_trail_and_no_meter_holds_the_exact_overlap(kit, tmp_path):
     """How many of a bank's customers a holder knows is withheld in the results; so it is here."""
     from fedrisk.audit.usage import usage_rows
@@ -153,6 +154,7 @@ def test_columns_that_a_policy_keeps_back_are_not_used(consortium):
     assert {b.feature.column for b in card.bins if b.feature.institution == "tax"} == {"sales", "(known)"}
 
 
+@pytest.mark.long
 def test_a_holders_trail_says_that_it_sent_no_histogram(consortium):
     """It is charged for the banks' histograms of its scores; what it sent are scores."""
     run(consortium)
@@ -225,6 +227,7 @@ def test_a_study_cannot_do_without_its_only_bank(consortium):
 # --- the ledger ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_lost_ledger_of_a_registered_node_does_not_start_at_zero(consortium):
     run(consortium)
     node = load_nodes(consortium.paths)["tax"]
@@ -326,6 +329,7 @@ def test_a_study_in_which_somebody_refuses_leaves_no_secret(consortium, monkeypa
     assert not Runs(Hub.default()).all()[0].goes_on
 
 
+@pytest.mark.long
 def test_a_study_stopped_before_scores_were_written_leaves_what_they_are_made_from_and_no_key(consortium):
     from fedrisk.clients import own_results
     from fedrisk.recipes import recipe_named
@@ -344,6 +348,7 @@ def test_a_study_stopped_before_scores_were_written_leaves_what_they_are_made_fr
     assert secrets_left(consortium) == []
 
 
+@pytest.mark.long
 def test_a_request_to_the_authority_that_was_not_answered_costs_no_quota_when_asked_again(consortium):
     for _ in range(3):
         with pytest.raises(Stop):
@@ -355,6 +360,7 @@ def test_a_request_to_the_authority_that_was_not_answered_costs_no_quota_when_as
     assert len(debited) == 2  # bank and power, once each
 
 
+@pytest.mark.long
 def test_attempts_that_nobody_closed_are_forgotten_after_a_day(consortium, monkeypatch):
     import os
 
@@ -406,6 +412,7 @@ def test_what_cannot_be_computed_is_not_charged(consortium, monkeypatch):
     assert charged == {e.spend.release for e in node.ledger.entries()} == {"edges"}
 
 
+@pytest.mark.long
 def test_the_meter_charges_what_the_ledger_charges(consortium):
     from fedrisk.audit.usage import usage_rows
 
@@ -416,6 +423,7 @@ def test_the_meter_charges_what_the_ledger_charges(consortium):
         assert row.mu == pytest.approx(node.ledger.spent(), rel=1e-9)
 
 
+@pytest.mark.long
 def test_a_message_that_no_entry_may_hold_is_still_entered_as_a_refusal(consortium):
     from fedrisk.clients.trail import Message, record_refusal
     from fedrisk.errors import ProtocolError

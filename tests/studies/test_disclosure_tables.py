@@ -91,6 +91,7 @@ def test_tables_say_what_the_trails_say_and_lie_with_the_results(consortium, tmp
         assert told.attempt == results.attempt and told.counterparty == "hub"
 
 
+@pytest.mark.long
 def test_tables_are_no_exchange_of_the_study(consortium, tmp_path):
     asked = []
     results = package.run(consortium.study_file, out=tmp_path / "out", report=lambda n, a, w: asked.append(a))
@@ -128,6 +129,7 @@ def hand(consortium, name, folder):
     assert done.exit_code == 0, done.output
 
 
+@pytest.mark.long
 def test_a_node_that_leaves_a_line_out_is_found(consortium, tmp_path, monkeypatch):
     lying(monkeypatch, "power", lambda lines: tuple(e for e in lines if e.event != "received"))
     found = run(consortium, tmp_path).disagreements
@@ -239,6 +241,7 @@ def sign_anew(folder):
     file.write_text(json.dumps(content))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("lie", "code"),
     [
@@ -270,6 +273,7 @@ def test_a_folder_with_neither_is_said_to_hold_nothing(fedrisk, tmp_path):
     assert code == 3 and "is damaged" in err
 
 
+@pytest.mark.long
 def test_who_had_no_part_hands_over_nothing(consortium, tmp_path):
     from fedrisk.clients.hand_over import hand_over as serve
     from fedrisk.errors import ProtocolError
@@ -280,6 +284,7 @@ def test_who_had_no_part_hands_over_nothing(consortium, tmp_path):
         serve(load_nodes(consortium.paths)["tax"], Payload({"attempt": "ab" * 16}))
 
 
+@pytest.mark.long
 def test_an_answer_that_cannot_be_read_costs_no_other_members_table(consortium, tmp_path, monkeypatch):
     def change(name, action, message, serve):
         answer = serve(message)
@@ -346,6 +351,7 @@ def test_a_table_that_was_missing_comes_late(consortium, tmp_path):
     assert before == [len(list(node.trail.entries())) for node in load_nodes(consortium.paths).values()]
 
 
+@pytest.mark.long
 def test_a_late_table_that_is_no_table_of_its_member_is_not_taken(consortium, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         away(patch, "tax", "close", "disclosures")
@@ -370,6 +376,7 @@ def asked_of(name, consortium):
     return len([*load_nodes(consortium.paths)[name].trail.entries(action="disclosures", event="request")])
 
 
+@pytest.mark.long
 def test_a_table_that_is_asked_for_again_is_the_same(consortium, tmp_path):
     """A hub that asks every day must not learn how the institution's trail and ledger go on."""
     results = run(consortium, tmp_path)

@@ -126,6 +126,7 @@ def test_a_scorecard_uses_the_columns(kit, tmp_path):
     assert {"months_1", "months_2", "months_3", "sales", "usage"} <= used
 
 
+@pytest.mark.long
 def test_an_encoder_of_a_research_run_feeds_no_private_study(kit, tmp_path):
     own = offices(kit, tmp_path, banks=("alfa",), study={"name": "card"})
     members = [{"name": n, "role": "holder"} for n in OFFICES]

@@ -216,3 +216,59 @@ def test_a_node_that_is_killed_is_asked_again(kit, tmp_path, whole, how, number,
     results = study_of(own, grid)
     holds(own, results, whole)
     assert traffic(own, results.attempt) == traffic(whole[0], whole[1].attempt)
+
+
+class WithoutAlignment(Grid):
+    """Two institutions in each of the three exchanges of a statistics study."""
+
+    def asked(self):
+        return 2
+
+
+def counting(kit, folder):
+    """Two banks that count into cells, without alignment."""
+    rules = {"recipes": ["statistics"], "statistics": ["grade", "late"]}
+    measures = [{"kind": "count"}, {"kind": "mean", "column": "bank.late"}]
+    study = {"recipe": "statistics", "statistics": {"by": ["bank.grade"], "measures": measures}}
+    return kit.build(folder, ("alfa", "beta"), (), enterprises=300, policy=rules, study=study)
+
+
+def numbers(results):
+    return {b.name: b.total.tolist() for b in results.record.release("statistics").blocks}
+
+
+@pytest.fixture(scope="module")
+def counted(kit, scratch):
+    """The statistics study as it is when nobody is killed."""
+    own = counting(kit, scratch())
+    results = study_of(own, WithoutAlignment(own.paths))
+    assert results.exchanges == 3
+    return own, results
+
+
+def same_numbers(own, results, counted):
+    plain, expected = counted
+    assert numbers(results) == numbers(expected)
+    assert charges(own) == charges(plain) == {"alfa": ["statistics"], "beta": ["statistics"]}
+    trails = {name: list(node.trail.entries(attempt=results.attempt)) for name, node in own.nodes.items()}
+    assert crosscheck(trails, results.attempt) == []
+    assert not list((own.hub.path / "runs").glob("*/journal"))
+
+
+@pytest.mark.parametrize(("how", "number"), sampled([(h, n) for n in (2, 1, 3) for h in HUB], 4))
+def test_a_hub_that_is_killed_goes_on_without_alignment(kit, tmp_path, counted, how, number):
+    own = counting(kit, tmp_path)
+    with pytest.raises(Killed):
+        study_of(own, WithoutAlignment(own.paths, "hub", how, number))
+    results = study_of(own, WithoutAlignment(own.paths), resume=True)
+    same_numbers(own, results, counted)
+    if number > 1:
+        (journalled,) = [run for run in (own.hub.path / "runs").iterdir() if run.is_dir()]
+        assert journalled.name == results.attempt
+
+
+@pytest.mark.parametrize(("how", "number"), sampled([(h, n) for n in (2, 1, 3) for h in NODE], 4))
+def test_a_node_that_is_killed_is_asked_again_without_alignment(kit, tmp_path, counted, how, number):
+    own = counting(kit, tmp_path)
+    results = study_of(own, WithoutAlignment(own.paths, "node", how, number, "beta"))
+    same_numbers(own, results, counted)

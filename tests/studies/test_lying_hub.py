@@ -258,6 +258,7 @@ def test_training_and_hold_out_swapped_for_one_side(kit, tmp_path, whom):
     assert not any({"counts", "evaluation"} & made for made in spends(consortium).values())
 
 
+@pytest.mark.long
 def test_rows_of_other_enterprises_get_no_scores(kit, tmp_path):
     """The hub names, at places of a bank's list, rows of enterprises that are not the bank's customers."""
     consortium = kit.build(tmp_path)
@@ -351,6 +352,7 @@ def other_calibration(run, step, move, members=None):
     return retell(step, "calibration", lambda c: c.update(said), lambda *_: total, members)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("banks", [1, 2])
 def test_a_calibration_that_one_bank_is_told_otherwise(kit, tmp_path, monkeypatch, banks):
     """A bank alone knows its histogram. Of two, each may be told another one: the hold-out is a random sum then."""

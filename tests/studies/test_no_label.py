@@ -301,6 +301,7 @@ def test_a_study_whose_labels_are_taken_for_complete_is_refused_by_the_bank(kit,
 # --- several banks, dates, forms of labels ------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_an_enterprise_with_a_label_at_one_bank_and_none_at_the_other(kit, tmp_path):
     """It is scored at both, and adds to sums through the bank of the draw alone, where that one has its label."""
     consortium = kit.build(tmp_path, ("alfa", "beta"), ("tax",), enterprises=1500, study=EXACT)

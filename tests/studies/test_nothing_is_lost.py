@@ -128,6 +128,7 @@ def test_scores_are_the_same_as_without_a_failure(kit, tmp_path):
     assert (node.store.results(run.attempt) / "own_figures.json").read_bytes() == figures
 
 
+@pytest.mark.long
 def test_a_table_that_changed_since_is_named(kit, tmp_path):
     built = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
 
@@ -298,6 +299,7 @@ def test_what_is_optional_at_the_hub_costs_no_results(consortium, tmp_path, monk
     assert kept_by_banks(results, consortium.study_file)[0].rows == 400
 
 
+@pytest.mark.long
 def test_a_report_that_cannot_be_written_is_a_warning(consortium, tmp_path, monkeypatch):
     def fails(*a):
         raise StoreError("report")
@@ -423,6 +425,7 @@ def test_what_a_run_left_is_told_when_it_is_stopped(consortium, tmp_path):
         fedrisk.run(consortium.study_file, out=tmp_path / "out")
 
 
+@pytest.mark.long
 def test_what_others_are_charged_meanwhile_is_no_charge_of_a_stopped_run(consortium, tmp_path):
     """Two studies share a bank: who stops one is told what that one cost, and no run of somebody else."""
     hub, seen = Hub.default(), []
@@ -513,6 +516,7 @@ def test_who_was_charged_is_told_although_no_answer_came(consortium, tmp_path, m
     assert (stopped.state, list(stopped.charged)) == ("stopped", paid)
 
 
+@pytest.mark.long
 def test_a_study_that_another_process_runs_is_refused_before_anything_is_charged(consortium, tmp_path):
     first, second = [], []
 
@@ -528,6 +532,7 @@ def test_a_study_that_another_process_runs_is_refused_before_anything_is_charged
     assert first == [True]
 
 
+@pytest.mark.long
 def test_the_last_attempt_is_the_last_in_a_copied_store_too(kit, tmp_path):
     """Times of files are those of the copy."""
     built = kit.build(tmp_path, ("alfa",), (), enterprises=600, policy={"cap_epsilon": 20})

@@ -82,6 +82,7 @@ def test_there_is_nothing_to_verify_yet(fedrisk, consortium, words):
     assert "error (store)" in err
 
 
+@pytest.mark.long
 def test_a_grant_before_the_first_study_stays(fedrisk, consortium):
     acts = ("--epsilon", "1", "--reason", "r", "--who", "w")
     assert fedrisk("budget", "grant", consortium.paths["tax"], *acts)[0] == 0
@@ -106,6 +107,7 @@ def two(write_consortium, tmp_path):
     return first, type(first)(tmp_path / "other")
 
 
+@pytest.mark.long
 def test_two_consortia_under_one_home_do_not_share_stores(two, fedrisk, fedrisk_home):
     first, second = two
     run_local(first.study(), first.paths)
@@ -174,6 +176,7 @@ def test_every_spelling_of_a_store_is_one_store(consortium, tmp_path, monkeypatc
         assert load_nodes(consortium.paths)["tax"].store.path == consortium.folder / "vault" / "tax"
 
 
+@pytest.mark.long
 def test_a_relative_home_from_two_folders_is_one_ledger(consortium, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     monkeypatch.setenv("FEDRISK_HOME", "stores")
@@ -215,6 +218,7 @@ def test_research_runs_use_nothing_of_the_quota(consortium):
     assert [e.count for e in tax.quota.events() if e.kind == "debited"] == [400, 314]
 
 
+@pytest.mark.long
 def test_a_research_run_says_nothing_about_the_pseudonyms_of_the_epoch(consortium):
     """What it evaluates without a count is under another key than the one that is counted."""
     from fedrisk.alignment import oprf
@@ -252,6 +256,7 @@ def test_a_wrong_list_that_used_the_quota_up_is_told_with_the_command_that_helps
     assert json.loads(out)["quotas"]["power"] == {"agreed": 628, "used": 628}
 
 
+@pytest.mark.long
 def test_a_size_can_be_agreed_before_the_first_study(consortium, fedrisk):
     """For a table that will grow by more than a quarter, the operator need not wait for a refusal."""
     run_local(

@@ -30,6 +30,7 @@ def test_it_keeps_what_the_holders_say(run):
     assert run.results.to_dict()["by_bank"]["alfa"]["personal_auc"] is not None
 
 
+@pytest.mark.long
 def test_it_is_for_studies_of_several_banks(kit, tmp_path):
     own = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
     assert "personal_probability" not in own.run().scores("alfa").columns
@@ -38,6 +39,7 @@ def test_it_is_for_studies_of_several_banks(kit, tmp_path):
 OWN = {"recalibrated", "alone", "champion", "personal", "best"}
 
 
+@pytest.mark.long
 def test_columns_of_any_kind_cost_no_model_and_no_scores(kit, tmp_path):
     """A column that is empty at one bank, and one whose name was once kept for the holders' score."""
     extra = {"name": "external_score", "kind": "number", "low": 0, "high": 1}
@@ -55,6 +57,7 @@ def test_columns_of_any_kind_cost_no_model_and_no_scores(kit, tmp_path):
         assert not run.nodes[bank].store.errors(run.attempt)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("seed", [None, 4])
 def test_scores_are_there_whatever_becomes_of_the_banks_own_models(kit, tmp_path, monkeypatch, seed):
     def fails(*a, **k):

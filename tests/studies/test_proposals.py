@@ -194,6 +194,7 @@ def test_an_id_is_for_one_study(deployed):
     assert there.describe("tax", other).refusal == "refused"
 
 
+@pytest.mark.long
 def test_a_thousand_proposals_fill_no_disk(deployed):
     there = deployed()
     node = there.node("tax")

@@ -203,6 +203,7 @@ def test_two_regulators_observe_and_one_of_them_may_keep_the_key():
         study_from({**content, "institutions": [{"name": "b", "role": "ministry"}]})
 
 
+@pytest.mark.long
 def test_a_regulator_is_given_the_signed_tables_of_all_members(kit, tmp_path, fedrisk):
     consortium = kit.build(
         tmp_path, ["alfa"], ["tax"], regulators=["office"], study=_KEY_AT_TAX, enterprises=1000

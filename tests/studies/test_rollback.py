@@ -138,6 +138,7 @@ def test_a_hub_that_relays_an_old_head_in_place_of_the_new_one_is_refused(restor
     assert not marks_of(log_of(restored, "alfa"), "tax")  # a hub cannot make a mark
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("signed", [True, False])
 def test_a_head_that_the_institution_never_signed_makes_no_mark(kit, tmp_path, signed):
     """A hub, or another institution, cannot block anybody with a head of its own making."""
@@ -176,6 +177,7 @@ def test_a_ledger_that_alone_is_put_back_with_its_guard_shows(kit, tmp_path):
     assert "budget restore" in said["tax"][0]
 
 
+@pytest.mark.long
 def test_a_clock_that_is_ahead_of_everybody_stops_the_study(kit, tmp_path, monkeypatch):
     consortium = kit.build(tmp_path, ("alfa",), ("tax", "power"), enterprises=400, policy=ROOMY)
     consortium.run()

@@ -541,6 +541,7 @@ def test_other_content_under_the_same_name_is_refused(kit, tmp_path, seed, actio
     assert sorted(tried) == sorted(consortium.study.members)
 
 
+@pytest.mark.long
 def test_replays_after_the_end_change_nothing(kit, tmp_path):
     """Old messages come again when all is over: the stored bytes or a refusal, no charge, no secret anew."""
     consortium = kit.build(tmp_path, ("alfa",), (), enterprises=800)
@@ -559,6 +560,7 @@ def test_replays_after_the_end_change_nothing(kit, tmp_path):
             assert not left_over(node)
 
 
+@pytest.mark.long
 def test_a_message_of_another_attempt_is_refused(kit, tmp_path):
     """Envelopes and keys belong to one attempt: taken into another, they do not open."""
     consortium = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=800)

@@ -133,6 +133,7 @@ def test_the_noise_of_a_step_is_what_the_plan_says(kit, tmp_path):
     assert low < float((z**2).mean()) < high
 
 
+@pytest.mark.long
 def test_in_silo_mode_every_bank_carries_the_whole_noise(kit, tmp_path):
     """One local step of rate r: a bank's change is - r (gradient + its own noise) / rows, and so is the average."""
     training = {"mode": "silo", "steps": 6, "learning_rate": 2.0, "optimiser": "sgd"}
@@ -161,6 +162,7 @@ def test_local_steps_move_the_model_and_proximity_holds_it_back(kit, tmp_path):
     assert once < held < often
 
 
+@pytest.mark.long
 def test_a_research_seed_repeats_the_weights(kit, tmp_path):
     both = consortium(kit, tmp_path, network={"kind": "mlp", "hidden": 4})
     first, again, other = (model(both.run(research_seed=s)).weights for s in (5, 5, 6))
@@ -206,6 +208,7 @@ def test_a_lost_bank_leaves_the_sum_of_the_others_right(kit, tmp_path, action, h
     assert all("beta" not in s.sent for s in run.steps if s.action == "step" and s.sent_step == 2)
 
 
+@pytest.mark.long
 def test_a_late_vector_stays_covered(kit, tmp_path):
     """The hub holds every share that it was ever given, and the late vector: its self mask stays on it."""
 
@@ -229,6 +232,7 @@ def test_a_late_vector_stays_covered(kit, tmp_path):
             training.confirm(run.nodes[bank], again)
 
 
+@pytest.mark.long
 def test_too_few_banks_open_nothing_and_training_goes_on_later(kit, tmp_path):
     whole = consortium(kit, tmp_path / "a", privacy={"epsilon": 8.0})
     uninterrupted = model(whole.run(research_seed=4)).weights
@@ -372,6 +376,7 @@ LIES = {
 """By bank, who was lost as the hub says; without confirmations the sum of alfa and beta came open (n = 5, t = 3)."""
 
 
+@pytest.mark.long
 def test_a_hub_that_names_different_survivors_gets_no_share(kit, tmp_path):
     def lie(run, step):
         if step.action not in ("confirm", "unmask"):
@@ -407,6 +412,7 @@ def test_a_hub_that_names_different_survivors_gets_no_share(kit, tmp_path):
         assert "have confirmed the survivors of step 0" in reason(tmp_path / "again", bank)
 
 
+@pytest.mark.long
 def test_other_weights_for_one_bank_leave_noise_and_no_sum(kit, tmp_path):
     """The masks of a step are bound to the weights: the smallest difference leaves them in the total."""
 

@@ -77,6 +77,7 @@ def consortium(kit, tmp_path):
     return kit.build(tmp_path, ["alfa"], ["tax"], enterprises=1200)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.study
 @pytest.mark.parametrize(
     ("hub", "nodes", "protocols"),

@@ -504,6 +504,7 @@ def band_by_hand(plain, card, holder, table):
     return values[np.searchsorted(kept[1:], exact, side="right")], exact
 
 
+@pytest.mark.long
 def test_one_holder_in_bands(kit, tmp_path):
     """Where one holder stands alone behind the sum and its policy says so, the bank sees at most ten values."""
     consortium = kit.build(tmp_path, policy={"scores": "bands"}, study=NO_NOISE)
@@ -712,6 +713,7 @@ def test_ledger_refuses_the_study_that_would_pass_the_cap(kit, tmp_path):
     assert told.nodes["tax"].ledger.spent() <= cap
 
 
+@pytest.mark.long
 def test_a_ledger_never_pays_twice_for_one_population(kit, tmp_path):
     """Two studies: squares of both, not of releases counted again; spends read back from the disk."""
     consortium = kit.build(tmp_path, enterprises=800, study={"privacy": {"epsilon": 1.0}})
@@ -942,6 +944,7 @@ def test_authority_that_is_a_third_institution(kit, tmp_path):
         assert not run.nodes["regulator"].ledger.entries()
 
 
+@pytest.mark.long
 def test_bank_with_labels_alone(kit, tmp_path):
     """A bank may bring nothing but its labels; the holders' columns make the scorecard."""
     columns = {
@@ -956,6 +959,7 @@ def test_bank_with_labels_alone(kit, tmp_path):
     assert run.results.to_dict()["auc"] > 0.7
 
 
+@pytest.mark.long
 def test_a_bank_refuses_that_its_weighted_labels_be_taken_for_plain_ones(kit, tmp_path):
     """Counts of plain labels have no room for fractions: rounded weights would break the sensitivity."""
     label = {"column": "bad", "positive": [1], "negative": [0], "horizon": "a year", "weight": "weight"}

@@ -257,6 +257,7 @@ def test_budget_before_and_after_a_study(spent):
     assert "spent for life" in out and "further stud" in out
 
 
+@pytest.mark.long
 def test_a_grant_is_recorded_and_raises_the_cap(spent):
     fedrisk, consortium = spent
     before = json.loads(fedrisk("budget", consortium.paths["tax"], "--json")[1])
@@ -329,6 +330,7 @@ def test_the_trail_is_shown_verified_exported_and_a_changed_one_found_out(spent)
     assert "entry 4" in out
 
 
+@pytest.mark.long
 def test_the_authority_shows_and_raises_a_quota(spent):
     fedrisk, consortium = spent
     code, out, _ = fedrisk("quota", consortium.paths["tax"], "bank")
@@ -388,6 +390,7 @@ class Full(io.TextIOBase):
         raise OSError(self.number, os.strerror(self.number))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("number", "exits"), [(errno.EPIPE, 0), (errno.ENOSPC, 9)])
 def test_a_stream_that_takes_nothing_never_loses_a_study(
     consortium, tmp_path, monkeypatch, capsys, number, exits
@@ -437,6 +440,7 @@ def test_what_was_not_foreseen_is_one_line_and_a_private_log(fedrisk, consortium
     assert len(list(log.parent.iterdir())) <= 21
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_options_that_hold_everywhere(fedrisk, consortium, tmp_path, place):
     log = tmp_path / "run.log"

@@ -16,7 +16,7 @@ PLAIN = {
 
 
 def test_names_are_those_of_study_files():
-    assert [r.name for r in RECIPES] == ["scorecard", "network", "encoder"]
+    assert [r.name for r in RECIPES] == ["scorecard", "network", "encoder", "statistics"]
 
 
 def test_what_is_not_installed_is_named_with_the_remedy(monkeypatch):

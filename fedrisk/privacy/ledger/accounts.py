@@ -3,7 +3,8 @@
 There is one account for life, and in every accounting period one for everything, one for each purpose and one
 for each study. Each is a fully adaptive filter (Smith & Thakurta 2022): prices are fixed before noise is
 drawn, mu^2 adds, and the sum stops at a bound fixed beforehand. Within an account an attempt is charged the
-dearer of its two populations, since every enterprise is on one side only; attempts add up.
+dearer of its two populations, since every enterprise is on one side only; a release of all counts on both sides.
+Attempts add up.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from fedrisk.privacy.spend import SIDES
 
 _SMALL, _LARGE = 1e-300, 1e300
 
@@ -29,7 +32,7 @@ class Key(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What the accounts need of a charged release. population: "training" or "holdout"."""
+    """What the accounts need of a charged release. population: "training", "holdout" or "all"."""
 
     study: str
     attempt: str
@@ -78,7 +81,8 @@ def add(accounts: dict[Key, Account], row: Row, db: sqlite3.Connection | None = 
             account.sides[attempt] = [0.0, 0.0] if db is None else _sides(db, account, attempt)
         sides = account.sides[attempt]
         before = max(sides)
-        sides[row.population == "holdout"] += row.mu2
+        for side in SIDES[row.population]:
+            sides[side == "holdout"] += row.mu2
         account.mu2 += max(sides) - before
 
 
@@ -126,8 +130,8 @@ def reserved(db: sqlite3.Connection, period: int | None) -> float:
     """mu^2 of what is debited and neither committed nor cancelled, in one period or (None) ever."""
     row = db.execute(
         "SELECT SUM(MAX(training, holdout)) FROM (SELECT "
-        "SUM(CASE population WHEN 'training' THEN mu2 ELSE 0.0 END) AS training, "
-        "SUM(CASE population WHEN 'holdout' THEN mu2 ELSE 0.0 END) AS holdout "
+        "SUM(CASE WHEN population IN ('training', 'all') THEN mu2 ELSE 0.0 END) AS training, "
+        "SUM(CASE WHEN population IN ('holdout', 'all') THEN mu2 ELSE 0.0 END) AS holdout "
         "FROM release WHERE committed IS NULL AND cancelled IS NULL AND mu2 IS NOT NULL"
         + ("" if period is None else " AND period = ?")
         + " GROUP BY study, attempt)",

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from fedrisk.findings import Finding
 from fedrisk.metrics import auc_standard_error
@@ -49,11 +50,8 @@ def flattered_auc(sd: float, gap: float, rate: float) -> float:
     >>> flattered_auc(10.0, 0.0, 0.1)
     0.5
     """
-    # Loaded where it is used: 22 MB that a node at rest does without.
-    from scipy.stats import norm
-
     within = math.sqrt(max(sd**2 - rate * (1 - rate) * gap**2, 1e-12))
-    return float(norm.cdf(max(gap, 0.0) / within / math.sqrt(2)))
+    return float(ndtr(max(gap, 0.0) / within / math.sqrt(2)))
 
 
 def expected_auc(flattered: float, noise: float, recount: bool) -> Estimate:
@@ -125,9 +123,7 @@ def judged(found: Estimate) -> Finding:
     >>> [judged(Estimate(value=v, error=0.02)).code for v in (0.59, 0.61, 0.7)]
     ['card_worthless', 'card_doubtful', 'card_worth']
     """
-    from scipy.stats import norm
-
-    below = float(norm.cdf((LEAST_AUC - found.value) / max(found.error, 1e-9)))
+    below = float(ndtr((LEAST_AUC - found.value) / max(found.error, 1e-9)))
     code = "card_worthless" if below > 0.5 else "card_doubtful" if below > DOUBT else "card_worth"
     return Finding(code, {"auc": found.value, "error": found.error, "least": LEAST_AUC, "chance": below})
 

@@ -64,6 +64,7 @@ def script(way, tmp_path):
     return [sys.executable, *flags], WORK
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("way", ["file", "module", "folder", "thread", "-c", "stdin", "console"])
 def test_scripts_without_a_guard_end(way, tmp_path):
     """Each runs its work once, with workers, and leaves no process behind."""

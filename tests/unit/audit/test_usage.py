@@ -4,6 +4,7 @@ import csv
 import io
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,6 +90,14 @@ def test_a_small_trail_by_hand():
 
 def test_a_research_spend_is_infinite_whatever_its_nominal_mu():
     assert usage_rows([entry(spend=spend(0.1, True))])[0].mu == math.inf
+
+
+def test_a_release_of_all_counts_for_both_populations():
+    def of(population, mu):
+        return entry("release", spend={**spend(mu), "population": population})
+
+    assert usage_rows([of("all", 4.0), of("holdout", 3.0), of("training", 2.0)])[0].mu == pytest.approx(5.0)
+    assert usage_rows([of("all", 4.0), of("all", 3.0)])[0].mu == pytest.approx(5.0)
 
 
 def test_usage_is_read_from_a_log(tmp_path):

@@ -111,6 +111,15 @@ def test_what_leaves_is_noisy_and_carries_its_price(begin, node):
     assert not outlet.charged(begin(), "gram")
 
 
+@pytest.mark.parametrize(("first", "second"), [("training", "all"), ("holdout", "all"), ("all", "holdout")])
+def test_a_release_of_all_counts_for_both_populations_of_the_budget(begin, node, first, second):
+    outlet.release(begin(), made(name="one", mu=0.8, population=first), REQUEST, plain)
+    with pytest.raises(BudgetError, match="the study has"):
+        outlet.release(begin(), made(name="two", mu=0.7, population=second), REQUEST, plain)
+    outlet.release(begin(), made(name="two", mu=0.59, population=second), REQUEST, plain)
+    assert node.ledger.spent() == pytest.approx(math.hypot(0.8, 0.59))
+
+
 def test_asked_again_the_same_bytes_return_and_cost_nothing(begin, node):
     first = outlet.release(begin(), made(block(sigma=1000.0)), REQUEST, plain)
 

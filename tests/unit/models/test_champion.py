@@ -66,6 +66,7 @@ def test_rows_that_were_fitted_are_predicted_by_a_member_that_did_not_see_them(d
     assert abs(auc(y, model.held_out) - 0.5) < 0.06  # five standard errors of chance
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("values", ["nothing", "one", "no category", "constant", "infinite"])
 def test_columns_without_use_harm_nothing(data, values):
     x, y, external = data

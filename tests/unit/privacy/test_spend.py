@@ -31,7 +31,7 @@ spends = st.lists(
         ),
         st.sampled_from(["autumn", "winter"]),
         st.sampled_from(["1", "2"]),
-        st.sampled_from(["training", "holdout"]),
+        st.sampled_from(["training", "holdout", "all"]),
         st.floats(0.0, 10.0).filter(lambda mu: mu == 0.0 or mu > 1e-100),
     ),
     max_size=12,
@@ -47,6 +47,18 @@ def test_the_larger_population_counts():
     assert total(rows) == 5.0
     assert total(rows[1:]) == 4.9
     assert total([]) == 0.0
+
+
+def test_a_release_of_all_counts_for_both_populations():
+    everybody = replace(BASE, release="statistics", population="all", mu=4.0)
+    held = replace(BASE, release="eval", population="holdout", mu=3.0)
+    trained = replace(BASE, release="counts", population="training", mu=2.0)
+    assert total([everybody]) == 4.0
+    assert total([everybody, held, trained]) == pytest.approx(5.0)
+    assert total([everybody, trained]) == pytest.approx(math.sqrt(20.0))
+    assert charge([everybody, held, trained, replace(everybody, attempt="2")]) == pytest.approx(
+        math.sqrt(41.0)
+    )
 
 
 def test_attempts_add_up_each_with_its_larger_population():

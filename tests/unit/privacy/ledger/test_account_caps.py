@@ -106,7 +106,7 @@ steps = st.lists(
         st.integers(0, 7),
         st.sampled_from(["autumn", "winter"]),
         st.sampled_from(["1", "2"]),
-        st.sampled_from(["training", "holdout"]),
+        st.sampled_from(["training", "holdout", "all"]),
         st.sampled_from(["scoring", "trial"]),
         st.floats(0.0, 0.5),
     ),
@@ -120,7 +120,8 @@ def plain(rows, **chosen):
     sides = {}
     for row in rows:
         both = sides.setdefault((row["study"], row["attempt"]), {"training": 0.0, "holdout": 0.0})
-        both[row["population"]] += row["mu"] ** 2
+        for side in both if row["population"] == "all" else (row["population"],):
+            both[side] += row["mu"] ** 2
     return math.sqrt(sum(max(both.values()) for both in sides.values()))
 
 

@@ -111,7 +111,7 @@ changes = st.fixed_dictionaries(
     {
         "study": st.sampled_from(["autumn", "winter"]),
         "attempt": st.sampled_from(["1", "2"]),
-        "population": st.sampled_from(["training", "holdout"]),
+        "population": st.sampled_from(["training", "holdout", "all"]),
         "mu": prices,
         "research": st.sampled_from([False, False, False, True]),
     }
@@ -127,7 +127,7 @@ def plain_charge(rows):
                 sum(
                     s.mu**2
                     for s in rows
-                    if (s.study, s.attempt, s.population) == (*key, side) and not s.research
+                    if (s.study, s.attempt) == key and s.population in (side, "all") and not s.research
                 )
                 for side in ("training", "holdout")
             )

@@ -80,6 +80,7 @@ def additive(x):
     return -1.2 + x @ np.linspace(0.2, 0.7, x.shape[1])
 
 
+@pytest.mark.long
 def test_banks_only_a_card_that_knows_the_truth_helps_a_small_bank():
     """Mean of four banks with 240 training rows each; the gain is six times its standard error."""
     card, gains = card_of(np.linspace(0.2, 0.7, 6)), []
@@ -94,6 +95,7 @@ def test_banks_only_a_card_that_knows_the_truth_helps_a_small_bank():
     assert np.mean(gains) > 0.015
 
 
+@pytest.mark.long
 def test_a_bank_unlike_the_others_does_not_lose():
     """The card is the wrong way round, and the bank's risk is an interaction that no card can say."""
     card = card_of(np.linspace(-0.2, -0.7, 6))

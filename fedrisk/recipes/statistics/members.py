@@ -1,0 +1,145 @@
+"""Who counts in a statistics study: owners of cells and measures, the institutions behind them, and who pays."""
+
+from fedrisk.errors import ConfigError
+from fedrisk.privacy.policy import Policy
+from fedrisk.recipes.statistics.settings import (
+    StatisticsSettings,
+    column_of,
+    counted_by,
+    owner_of,
+    owners_of,
+)
+from fedrisk.releases.statistics import Measure
+from fedrisk.study import BANK, Study
+
+
+def cells_owner(study: Study) -> str:
+    """The owner of the cells; of a study without any, that of its measures, or of the rows that it counts.
+
+    ConfigError where nothing says whose enterprises are counted.
+    """
+    settings = StatisticsSettings.of(study)
+    if settings.by:
+        return owner_of(settings.by[0])
+    if len(settings.owners) == 1:
+        return settings.owners[0]
+    if settings.listed is not None:
+        return settings.listed
+    roles = [BANK] * bool(study.banks) + list(study.holders)
+    if not settings.owners and len(roles) == 1:
+        return roles[0]
+    raise ConfigError(
+        '[statistics] does not say whose enterprises are counted; name cells in by, or say listed = "bank", or the '
+        "name of a holder"
+    )
+
+
+def is_joined(study: Study) -> bool:
+    """Whether cells and measures are columns of different owners, so that rows have to be aligned."""
+    settings = StatisticsSettings.of(study)
+    owners = {*settings.owners, *([settings.listed] if settings.listed is not None else [])}
+    return len(owners) > 1
+
+
+def is_aligned(study: Study) -> bool:
+    """Whether rows are aligned before anything is counted."""
+    return is_joined(study)
+
+
+def listed_by(study: Study) -> str:
+    """Whose rows are the population of a joined study; ConfigError where that is not said, or can not be."""
+    listed = StatisticsSettings.of(study).listed or (BANK if study.banks else None)
+    if listed is None:
+        raise ConfigError(
+            "[statistics] counts columns of several owners and does not say on whose list; add listed with the name "
+            "of the holder whose enterprises are counted"
+        )
+    if study.banks and listed != BANK:
+        raise ConfigError(
+            f'[statistics] listed = "{listed}": where banks take part, their customers are counted; write '
+            f'listed = "{BANK}", or leave the banks out'
+        )
+    if not study.banks and listed not in study.holders:
+        raise ConfigError(
+            f'[statistics] listed = "{listed}" is no data holder of this study; known are {", ".join(study.holders)}'
+        )
+    return listed
+
+
+def population(study: Study) -> tuple[str, ...]:
+    """The institutions whose lists are counted."""
+    return study.trainers
+
+
+def measure_owner(cells: str, measure: Measure) -> str:
+    """The owner of a measure's numbers; enterprises are counted by the owner of the cells."""
+    return cells if measure.column is None else owner_of(measure.column)
+
+
+def contributors(study: Study) -> tuple[str, ...]:
+    """Institutions whose records are counted, and which pay, in the study's order."""
+    if not is_joined(study):
+        return counted_by(study, cells_owner(study))
+    # Whoever is on a list is counted: the lists' owners pay as well.
+    owners = {*StatisticsSettings.of(study).owners, cells_owner(study), listed_by(study)}
+    behind = {name for owner in owners for name in counted_by(study, owner)}
+    return tuple(name for name in study.members if name in behind)
+
+
+def own_columns(study: Study, name: str) -> tuple[str, ...]:
+    """The columns of an institution that a study names, in the study's order."""
+    owners = owners_of(study, name)
+    named = [column_of(c) for c in StatisticsSettings.of(study).columns if owner_of(c) in owners]
+    return tuple(dict.fromkeys(named))
+
+
+def closed_columns(study: Study, policy: Policy, name: str) -> list[str]:
+    """Why an institution's policy lets its columns not be counted, in words; nothing where it does."""
+    closed = [column for column in own_columns(study, name) if column not in policy.statistics]
+    if not closed:
+        return []
+    them = "it" if len(closed) == 1 else "them"
+    return [f"the study counts {', '.join(closed)}, and policy.statistics does not open {them}"]
+
+
+def asks(study: Study) -> tuple[str, ...]:
+    """What is counted, for a person who decides about the study."""
+    settings = StatisticsSettings.of(study)
+    tables = "; ".join(", ".join(table.by) or "one number for all" for table in settings.all_tables)
+    measures = [m.kind if m.column is None else f"{m.kind} of {m.column}" for m in settings.measures]
+    return (f"counts {', '.join(measures)}", f"by {tables}")
+
+
+def check_owners(study: Study) -> None:
+    """ConfigError where owners or offices are no institutions of the study."""
+    settings = StatisticsSettings.of(study)
+    for name, group in settings.offices.items():
+        if name in study.members or name == BANK:
+            raise ConfigError(f"offices.{name} is called as an institution is; choose another name")
+        strangers = [one for one in group if one not in study.holders]
+        if strangers:
+            raise ConfigError(
+                f"offices.{name} lists {strangers[0]}, which is no data holder of this study; add it to "
+                "[[institutions]], or take it out"
+            )
+    for owner in dict.fromkeys([*settings.owners, cells_owner(study)]):
+        if not counted_by(study, owner):
+            known = [BANK] * bool(study.banks) + [*study.holders, *settings.offices]
+            raise ConfigError(
+                f"[statistics] names columns of {owner}, and owners of columns in this study are {', '.join(known)}; "
+                "correct the name, or add the institution"
+            )
+    if is_joined(study):
+        _check_joined(study)
+
+
+def _check_joined(study: Study) -> None:
+    """ConfigError where rows of several owners cannot be brought together."""
+    listed_by(study)
+    owner = cells_owner(study)
+    if owner in StatisticsSettings.of(study).offices:
+        raise ConfigError(
+            f"[statistics] counts by columns of {owner}, which are several offices: each knows a part of the "
+            "enterprises, and those of others would be counted as unknown. Count by columns of one institution, or of "
+            "the banks"
+        )
