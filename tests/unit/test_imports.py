@@ -57,7 +57,7 @@ LAYERS = {
     },
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     # Arithmetic on released numbers alone.
-    "analysis": {"errors", "releases", "study", "models"},
+    "analysis": {"errors", "toml_file", "releases", "study", "models", "privacy"},
     "clients": {
         *(
             "errors",
@@ -93,7 +93,21 @@ LAYERS = {
         *("audit", "data", "secure", "privacy", "releases"),
         *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id", "toml_file"),
     },
-    "report": {"errors", "findings", "metrics", "releases", "models", "recipe", "server", "analysis"},
+    # Pages of what follows from released numbers.
+    "report": {
+        *(
+            "errors",
+            "files",
+            "findings",
+            "study",
+            "metrics",
+            "releases",
+            "models",
+            "recipe",
+            "analysis",
+            "server",
+        ),
+    },
     "api": {
         "errors",
         "attempt_id",
@@ -109,18 +123,8 @@ LAYERS = {
         *("errors", "files", "layout", "findings", "home", "renamed"),
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "clients", "tracebacks", "progress", "user"),
-        *(
-            "server",
-            "engine",
-            "report",
-            "recipes",
-            "api",
-            "attempt_id",
-            "toml_file",
-            "serving",
-            "analysis",
-            "releases",
-        ),
+        *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
+        *("analysis", "releases"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
