@@ -109,7 +109,7 @@ def one(way: str, seed: int, loans: int) -> dict[str, list[bool]]:
 
 def _true_shares(true: Any, made: LossRules) -> list[int]:
     """Expected losses of parties from exact sums: no noise, many draws of the factor."""
-    return [p.expected for p in share_losses(true, made, draw(true, made, seed=1)).parties]
+    return [p.expected for p in share_losses(true, made, draw(true, made, noise_draws=16, factor_draws=512, seed=1)).parties]
 
 
 def _borne(true: Any, made: LossRules, came: NDArray[np.float64]) -> list[int]:
