@@ -15,9 +15,11 @@ from sim_institutions.geography import Geography, draw_geography
 from sim_institutions.health import Health, defaults, develop_health, staggered
 from sim_institutions.lending import Lending, bank_defaults, lend
 from sim_institutions.profiles import Profile
-from sim_institutions.random_streams import BLOCK_SIZE, Bools, Floats, logistic
+from sim_institutions.random_streams import BLOCK_SIZE, Bools, Floats, logistic, stream, uniform
 
 PILOT = "pilot"
+# Share of borrowers whose loan is guaranteed.
+GUARANTEED = 0.18
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Block:
     """Everything that is true about the enterprises of one block.
 
     number: its place among the blocks. default: who is over 90 days late within the 12 months after the
-    observation date, (n,). bank_default: the same at each bank, (n, banks).
+    observation date, (n,). bank_default: the same at each bank, (n, banks). intercept: of the log-odds of
+    default.
     """
 
     profile: Profile
@@ -48,11 +51,26 @@ class Block:
     lending: Lending
     default: Bools
     bank_default: Bools
+    intercept: float
 
     @cached_property
     def effects(self) -> dict[str, Floats]:
         """Effect on each moving facet of what happened to the enterprises, (n, 18)."""
         return staggered(self.health)
+
+    @property
+    def came_due(self) -> Bools:
+        """Who became over 90 days late at each bank in the period that a table's losses cover, (n, banks)."""
+        return self.bank_default
+
+    @cached_property
+    def guaranteed(self) -> Bools:
+        """Whose loan has a guarantor, (n,)."""
+        return uniform(guarantees(self), len(self.enterprises)) < GUARANTEED
+
+    def fixed(self, name: str) -> Floats:
+        """A number from 0 to 1 that each enterprise keeps, (n,)."""
+        return uniform(stream(self.seed, name, self.number), len(self.enterprises))
 
 
 def generate_block(profile: Profile, seed: int, number: int, n: int, constants: Constants) -> Block:
@@ -72,7 +90,13 @@ def generate_block(profile: Profile, seed: int, number: int, n: int, constants: 
         lending=lending,
         default=default,
         bank_default=bank_defaults(lending, default, seed, number),
+        intercept=constants.intercept,
     )
+
+
+def guarantees(block: Block) -> np.random.Generator:
+    """The stream of guarantees, the same at all guarantors, so that each guaranteed loan has one guarantor."""
+    return np.random.default_rng([block.seed, int.from_bytes(str(block.number).encode(), "big"), 77])
 
 
 def pilot_constants(profile: Profile, seed: int) -> Constants:

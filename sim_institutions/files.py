@@ -3,20 +3,22 @@
 The same profile, size and seed give the same bytes with the same versions of numpy and pyarrow.
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sim_institutions.institutions import Office, label, offices, prefecture_offices
 from sim_institutions.profiles import CORE, PROFILES, Profile
+from sim_institutions.statistics_files import write_statistics
 from sim_institutions.tables import ID, write_tables
+from sim_institutions.toml_text import pairs
 
 WORKERS = 2
 POLICY = {
     "purposes": ["credit_scoring"],
-    "recipes": ["scorecard", "network", "encoder"],
+    "recipes": ["scorecard", "network", "encoder", "statistics"],
 }
 
 
@@ -38,29 +40,54 @@ def write(
 
     research: whether the institutions' policies allow research runs, which have no privacy.
     """
-    chosen = PROFILES[profile]
     rows = write_tables(profile, enterprises, seed, out, workers, say)
+    write_settings(PROFILES[profile], enterprises, rows, out, research=research)
+    return rows
+
+
+def write_settings(
+    profile: Profile,
+    enterprises: int,
+    rows: Mapping[str, int],
+    out: Path,
+    *,
+    research: bool = False,
+    name: str | None = None,
+    histories: bool = True,
+    policy: Mapping[str, Any] = {},
+) -> None:
+    """Write the institutions' files and the study beside the tables.
+
+    name: of the study; by default the profile's. policy: more rules of every institution.
+    """
     folder = out / "institutions"
     folder.mkdir(parents=True, exist_ok=True)
     # In a separate folder, because Flower's engine starts a node for every file in ``institutions``.
     aside = out / "tax_offices"
     aside.mkdir(exist_ok=True)
-    members = offices(chosen)
-    for office in members:
+    rules = {"research": research, "policy": policy}
+    for member in offices(profile):
+        office = member if histories else replace(member, series=())
         _write(
             folder / f"{office.name}.toml",
-            institution(office, {"source": f"../data/{office.name}.parquet"}, research=research),
+            institution(office, {"source": f"../data/{office.name}.parquet"}, **rules),
         )
         if office.name == "tax_office":
-            for name, prefecture in prefecture_offices().items():
+            for part, prefecture in prefecture_offices().items():
                 source = {"source": "../data/tax_office.parquet", "only": {"prefecture": prefecture}}
-                _write(aside / f"{name}.toml", institution(office, source, name, research=research))
-    _write(out / "study.toml", study(chosen, enterprises, max(rows.values())))
-    return rows
+                _write(aside / f"{part}.toml", institution(office, source, part, **rules))
+    largest = max(rows.values())
+    _write(out / "study.toml", study(profile, enterprises, largest, name))
+    write_statistics(profile, out, small_delta(largest), name or "")
 
 
 def institution(
-    office: Office, source: Mapping[str, Any], name: str | None = None, *, research: bool = False
+    office: Office,
+    source: Mapping[str, Any],
+    name: str | None = None,
+    *,
+    research: bool = False,
+    policy: Mapping[str, Any] = {},
 ) -> str:
     """The institution file: table, policy and dictionary.
 
@@ -70,37 +97,43 @@ def institution(
     only = source.get("only")
     parts = [
         f"# Simulated: {office.title}.",
-        _pairs({"name": name or office.name, "kind": office.kind}),
-        "[table]\n" + _pairs({k: v for k, v in source.items() if k != "only"}),
-        *(["[table.only]\n" + _pairs(only)] if only else []),
-        "[policy]\n" + _pairs({"research": research, **POLICY, "scores": "bands"}),
-        "[dictionary]\n" + _pairs({"id": ID, "id_scheme": "uscc"}),
-        *("[[dictionary.columns]]\n" + _pairs(column) for column in office.columns),
+        pairs({"name": name or office.name, "kind": office.kind}),
+        "[table]\n" + pairs({k: v for k, v in source.items() if k != "only"}),
+        *(["[table.only]\n" + pairs(only)] if only else []),
+        "[policy]\n"
+        + pairs({"research": research, **POLICY, "scores": "bands", **policy, **_opened(office)}),
+        "[dictionary]\n" + pairs({"id": ID, "id_scheme": "uscc"}),
+        *("[[dictionary.columns]]\n" + pairs(column) for column in office.columns),
     ]
     if office.kind == "bank":
-        parts.append("[dictionary.label]\n" + _pairs(label()))
+        parts.append("[dictionary.label]\n" + pairs(label()))
     if office.series:
-        parts.append("[[encoders]]\n" + _pairs({"name": "months"}))
+        parts.append("[[encoders]]\n" + pairs({"name": "months"}))
         parts.append(f'histories = {{ source = "../histories/{office.name}.parquet" }}\n')
-        parts += ["[[encoders.series]]\n" + _pairs(dict(one)) for one in office.series]
+        parts += ["[[encoders.series]]\n" + pairs(dict(one)) for one in office.series]
     return "\n".join(parts)
 
 
-def study(profile: Profile, enterprises: int, largest: int) -> str:
+def _opened(office: Office) -> dict[str, Any]:
+    """All columns are open to statistics, which is closed unless a policy names columns."""
+    return {"statistics": [column["name"] for column in office.columns]}
+
+
+def study(profile: Profile, enterprises: int, largest: int, name: str | None = None) -> str:
     """The study file: a scorecard of all institutions of the profile.
 
-    ``largest`` is the number of rows of the largest table.
+    ``largest`` is the number of rows of the largest table. name: of the study; by default the profile's.
     """
     members = [{"name": o.name, "role": o.kind} for o in offices(profile)]
     expected = {"default_rate": profile.default_rate, "enterprises": round(enterprises * profile.borrowers)}
     parts = [
         "# A simulated study: labels of the banks, features of all. [expected] are planning figures.",
-        _pairs({"name": profile.name, "purpose": "credit_scoring", "recipe": "scorecard"}),
-        *("[[institutions]]\n" + _pairs(member) for member in members),
-        "[alignment]\n" + _pairs({"authority": CORE[0], "epoch": "2026"}),
-        "[privacy]\n" + _pairs({"epsilon": profile.epsilon, "delta": small_delta(largest)}),
-        "[holdout]\n" + _pairs({"percent": 30}),
-        "[expected]\n" + _pairs(expected),
+        pairs({"name": name or profile.name, "purpose": "credit_scoring", "recipe": "scorecard"}),
+        *("[[institutions]]\n" + pairs(member) for member in members),
+        "[alignment]\n" + pairs({"authority": CORE[0], "epoch": "2026"}),
+        "[privacy]\n" + pairs({"epsilon": profile.epsilon, "delta": small_delta(largest)}),
+        "[holdout]\n" + pairs({"percent": 30}),
+        "[expected]\n" + pairs(expected),
     ]
     return "\n".join(parts)
 
@@ -121,18 +154,3 @@ def small_delta(rows: int) -> float:
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
-
-
-def _pairs(values: Mapping[str, Any]) -> str:
-    return "".join(f"{key} = {_value(value)}\n" for key, value in values.items())
-
-
-def _value(value: Any) -> str:
-    """A value in TOML: JSON spells text, numbers, truth values and lists alike; a table within a line has ``=``.
-
-    >>> _value({"-1": "nothing had to be paid"})
-    '{ "-1" = "nothing had to be paid" }'
-    """
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{json.dumps(k)} = {_value(v)}" for k, v in value.items()) + " }"
-    return json.dumps(value, ensure_ascii=False)

@@ -12,6 +12,12 @@ from sim_institutions.random_streams import MONTHS, Floats, Ints, autoregressive
 COUNTIES_OF_PREFECTURES = (9, 4, 5, 13, 2, 3, 18, 13, 10, 11, 12)
 PREFECTURES = tuple(f"p{i:02d}" for i in range(1, 12))
 PREFECTURE_OF_COUNTY: Ints = np.repeat(np.arange(11), COUNTIES_OF_PREFECTURES)
+COUNTIES = tuple(
+    f"{prefecture}c{i:02d}"
+    for prefecture, counties in zip(PREFECTURES, COUNTIES_OF_PREFECTURES, strict=True)
+    for i in range(1, counties + 1)
+)
+"""Public categories, "p01c01" the first county of the first prefecture."""
 
 SECTORS = ("trade and services", "light manufacturing", "farming", "crafts and technology")
 TRADE, MANUFACTURING, FARMING, CRAFTS = range(4)
@@ -47,7 +53,8 @@ class Geography:
     """What all blocks of a seed share.
 
     weights: share of the enterprises in each county. rural: how rural each county is, about -1 to 2. shocks:
-    by (sector, month), (county, month) and (cluster, month), on the scale of health.
+    by (sector, month), (county, month) and (cluster, month), on the scale of health. first: calendar month of
+    the history's first one, 0 a January.
     """
 
     weights: Floats
@@ -55,11 +62,12 @@ class Geography:
     sector_shocks: Floats
     county_shocks: Floats
     cluster_shocks: Floats
+    first: int = FIRST_MONTH
 
     @property
     def seasons(self) -> Floats:
         """Seasonal effect in each month of the history, (sector, 18)."""
-        return np.take(SEASONS, (FIRST_MONTH + np.arange(MONTHS)) % 12, axis=1)
+        return np.take(SEASONS, (self.first + np.arange(MONTHS)) % 12, axis=1)
 
 
 def draw_geography(seed: int) -> Geography:

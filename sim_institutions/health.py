@@ -75,7 +75,8 @@ class Health:
     paths: the four moving facets, (n, 18), without the effect of the course. conduct, carbon: (n,). course:
     which one, or NONE. since: month 0 to 17 in which it began. effect: of the course on log sales, (n, 18).
     bunched: effect of the quarterly rhythm on log sales, (n, 18). risk: log-odds of default up to a constant.
-    levels: mean of each facet over the last six months.
+    levels: mean of each facet over the last six months. lasting: part of each moving facet that stays, (n,).
+    depth: of the course's fall in log sales.
     """
 
     paths: dict[str, Floats]
@@ -87,6 +88,8 @@ class Health:
     bunched: Floats
     risk: Floats
     levels: dict[str, Floats]
+    lasting: dict[str, Floats]
+    depth: Floats
 
 
 def develop_health(enterprises: Enterprises, geography: Geography, seed: int, number: int | str) -> Health:
@@ -97,11 +100,11 @@ def develop_health(enterprises: Enterprises, geography: Geography, seed: int, nu
     common = normal(rng, n) + np.float32(CLUSTER_HEALTH) * clustered
     shared = geography.sector_shocks[enterprises.sector] + geography.county_shocks[enterprises.county]
     shared = shared + np.where(clustered[:, None], geography.cluster_shocks[enterprises.cluster], 0)
-    paths, levels = {}, {}
+    paths, levels, stays = {}, {}, {}
     for name in MOVING:
-        lasting = _facet(common, rng)
+        stays[name] = np.float32(LASTING) * _facet(common, rng)
         paths[name] = (
-            np.float32(LASTING) * lasting[:, None]
+            stays[name][:, None]
             + shared
             + np.float32(ENTERPRISE_SHOCKS) * autoregressive(normal(rng, n, MONTHS), MEMORY)
         )
@@ -121,8 +124,10 @@ def develop_health(enterprises: Enterprises, geography: Geography, seed: int, nu
         since=since,
         effect=effect,
         bunched=bunched,
-        risk=_risk(enterprises, levels, carbon, course, since, depth),
+        risk=log_odds(enterprises, levels, carbon, course, since, depth),
         levels=levels,
+        lasting=stays,
+        depth=depth,
     )
 
 
@@ -197,7 +202,7 @@ def _bunched(course: Ints, since: Ints, rng: np.random.Generator) -> Floats:
     return (bunched + rhythm * always[:, None]).astype(np.float32)
 
 
-def _risk(
+def log_odds(
     enterprises: Enterprises,
     levels: dict[str, Floats],
     carbon: Floats,

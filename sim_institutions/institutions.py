@@ -11,10 +11,12 @@ import numpy as np
 
 from sim_institutions import views
 from sim_institutions.block import Block
+from sim_institutions.cells import COLUMNS, FULL, LOAN, PLACE, with_cells
 from sim_institutions.geography import PREFECTURES
 from sim_institutions.ids import Style
 from sim_institutions.observations import Observations
 from sim_institutions.profiles import Profile
+from sim_institutions.random_streams import stream
 from sim_institutions.views.banks import LABEL
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -28,7 +30,7 @@ class Office:
     templates: files below ``templates/`` whose columns make its dictionary. view: what it observes of a
     block. style, odd: how it writes ids, and the share of rows in which it writes them so. wrong: share of
     ids with a mistyped character. series: monthly histories that a sequence encoder may be trained on, with
-    their public bounds.
+    their public bounds. cells: columns for statistics, which no model uses. bank: its number, or None.
     """
 
     name: str
@@ -40,11 +42,27 @@ class Office:
     odd: float = 0.4
     wrong: float = 0.0005
     series: tuple[Mapping[str, Any], ...] = ()
+    cells: tuple[str, ...] = PLACE
+    bank: int | None = None
 
     @property
     def columns(self) -> list[dict[str, Any]]:
-        """The columns of the institution's dictionary."""
+        """The columns of the institution's dictionary: those of models first, then those for statistics alone."""
+        found = self.features
+        known = {column["name"] for column in found}
+        return found + [COLUMNS[name] for name in self.cells if name not in known]
+
+    @property
+    def features(self) -> list[dict[str, Any]]:
+        """The columns that models may use."""
         return [column for name in self.templates for column in template(name)]
+
+    def observe(
+        self, block: Block, rng: np.random.Generator, more: np.random.Generator | None = None
+    ) -> Observations:
+        """What it observes of a block, with the columns for statistics, which are drawn from ``more``."""
+        more = stream(block.seed, self.name, block.number, "cells") if more is None else more
+        return with_cells(block, self.view(block, rng), self.cells, more, self.bank)
 
 
 def template(name: str) -> list[dict[str, Any]]:
@@ -65,6 +83,8 @@ def offices(profile: Profile) -> tuple[Office, ...]:
             view=partial(_bank, number=i),
             style=bank.ids,
             wrong=0.001 * bank.sloppy,
+            cells=(*FULL, "turnover_growth_quarter", *LOAN),
+            bank=i,
         )
         for i, bank in enumerate(profile.banks)
     )
@@ -114,6 +134,7 @@ _HOLDERS = {
             "the tax office: invoices and filings",
             views.tax_office,
             "tax",
+            cells=(*FULL, "invoice_growth_quarter"),
             series=(
                 _series("invoices", "invoices", 30_000),
                 _series("invoice_amount", "yuan", 1e9),
@@ -124,6 +145,7 @@ _HOLDERS = {
             "the power utility: load and bills",
             views.power_utility,
             "power",
+            cells=(*FULL, "load_growth_quarter"),
             style="spaced",
             series=(_series("load", "kWh", 1e7),),
         ),
@@ -132,11 +154,18 @@ _HOLDERS = {
             "social insurance: headcount and contributions",
             views.social_insurance,
             "social_insurance",
+            cells=(*FULL, "headcount_growth_quarter"),
             style="lower",
             series=(_series("headcount", "persons", 5_000),),
         ),
         _holder("court", "the courts: cases and enforcement", views.court, "judicial", style="full_width"),
-        _holder("registry", "the registry: form, age, capital, changes", views.registry, "registration"),
+        _holder(
+            "registry",
+            "the registry: form, age, capital, changes",
+            views.registry,
+            "registration",
+            cells=FULL,
+        ),
         _holder(
             "environment_agency",
             "the environment agency: rating and carbon",
@@ -160,10 +189,15 @@ _HOLDERS = {
             "a fintech company: online trade",
             views.fintech_online,
             "online_trade",
+            cells=(*PLACE, "order_growth_quarter"),
             style="lower",
         ),
         _holder(
-            "fintech_payments", "a fintech company: payments by code", views.fintech_payments, "payments"
+            "fintech_payments",
+            "a fintech company: payments by code",
+            views.fintech_payments,
+            "payments",
+            cells=(*PLACE, "payment_growth_quarter"),
         ),
         *(
             _holder(

@@ -11,7 +11,18 @@ import numpy as np
 import pyarrow as pa
 
 from sim_institutions.enterprises import Enterprises
-from sim_institutions.random_streams import MONTHS, Bools, Floats, Ints, coarse, normal, significant, uniform
+from sim_institutions.random_streams import (
+    MONTHS,
+    Bools,
+    Floats,
+    Ints,
+    coarse,
+    moving,
+    normal,
+    observing,
+    significant,
+    uniform,
+)
 
 YEAR = slice(MONTHS - 12, MONTHS)
 # The same six calendar months, a year apart.
@@ -47,6 +58,7 @@ class Sheet:
         self, enterprises: Enterprises, rows: Ints, rng: np.random.Generator, sloppy: float = 1.0
     ) -> None:
         self.rows, self.rng = rows, rng
+        observing(rng, rows)
         # An enterprise with a gap in one column tends to have gaps in others.
         thin = 0.8 * enterprises.thin[rows] + 0.8 * normal(rng, len(rows)) - 0.32
         self._holes = (sloppy * np.exp(thin)).astype(np.float32)
@@ -74,12 +86,19 @@ class Sheet:
             out[delayed, -1] = np.nan
         self.histories[name] = out
 
+    def codes(self, name: str) -> Ints:
+        """Index of each row's category in a column that was collected."""
+        column = self.columns[name]
+        if not isinstance(column, Category):
+            raise TypeError(f"column {name} is no category")
+        return column.code
+
     def observations(self) -> Observations:
         """Everything collected so far."""
         return Observations(self.rows, self.columns, self.histories)
 
     def _missing(self, gap: float) -> Bools:
-        return uniform(self.rng, len(self.rows)) < gap * self._holes
+        return uniform(moving(self.rng), len(self.rows)) < gap * self._holes
 
 
 def covered(enterprises: Enterprises, base: float, rng: np.random.Generator, *, thin: float = 1.5) -> Ints:
@@ -94,6 +113,11 @@ def covered(enterprises: Enterprises, base: float, rng: np.random.Generator, *, 
 def growth(series: Floats) -> Floats:
     """Mean of the last six months over the mean of the same months a year before, less 1; NaN if unknown."""
     return _ratio(_mean(series[:, LATE]), _mean(series[:, EARLY])) - 1
+
+
+def growth_of_quarter(series: Floats) -> Floats:
+    """Mean of the last three months over the mean of the same months a year before, less 1; NaN if unknown."""
+    return _ratio(_mean(series[:, -3:]), _mean(series[:, -15:-12])) - 1
 
 
 def variation(series: Floats) -> Floats:
@@ -131,7 +155,7 @@ def rare(leaning: Floats, share: float, rng: np.random.Generator, *, most: int) 
     """A count that is above zero in about ``share`` of the rows, more often where ``leaning`` is high."""
     spread = 0.8 * leaning
     chance = share * np.exp(np.minimum(spread - np.var(spread) / 2, 4))
-    hit = uniform(rng, len(leaning)) < chance
+    hit = uniform(moving(rng), len(leaning)) < chance
     return np.minimum(hit * (1 + rng.poisson(0.5, len(leaning))), most).astype(np.float32)
 
 

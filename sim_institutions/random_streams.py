@@ -22,6 +22,23 @@ def stream(seed: int, *name: str | int) -> np.random.Generator:
     return np.random.default_rng([seed, *"/".join(map(str, name)).encode()])
 
 
+def moving(rng: np.random.Generator) -> np.random.Generator:
+    """The same generator, for what an institution counts or reads anew over time.
+
+    It matters only where one enterprise is observed at several dates (`rolling.Rolling`): what is drawn without it
+    belongs to the enterprise and stays.
+    """
+    found: np.random.Generator = getattr(rng, "moving", rng)
+    return found
+
+
+def observing(rng: np.random.Generator, rows: Ints) -> None:
+    """What is drawn from now on is for these enterprises of a block; matters to `rolling.Rolling` alone."""
+    observe = getattr(rng, "observe", None)
+    if observe is not None:
+        observe(rows)
+
+
 def normal(rng: np.random.Generator, *shape: int) -> Floats:
     """Standard normal numbers."""
     return rng.standard_normal(shape, dtype=np.float32)
@@ -54,7 +71,7 @@ def lagged(path: Floats, months: int) -> Floats:
 
 def noisy(level: Floats, share: float, rng: np.random.Generator) -> Floats:
     """A noisy reading of ``level``, both of variance about 1; their correlation is ``share``."""
-    return np.float32(share) * level + np.float32(np.sqrt(1 - share**2)) * normal(rng, *level.shape)
+    return np.float32(share) * level + np.float32(np.sqrt(1 - share**2)) * normal(moving(rng), *level.shape)
 
 
 def logistic(x: Floats) -> Floats:

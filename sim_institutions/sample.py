@@ -40,7 +40,7 @@ class Sample:
     def features(self, institutions: Sequence[str]) -> tuple[Floats, list[str]]:
         """The columns of the institutions' dictionaries as a matrix (n, columns), and their names."""
         described = {"bank" if o.kind == "bank" else o.name: o for o in offices(self.profile)}
-        keys = [(i, c["name"]) for i in institutions for c in described[i].columns]
+        keys = [(i, c["name"]) for i in institutions for c in described[i].features]
         return np.stack([self.columns[k] for k in keys], axis=1), [".".join(k) for k in keys]
 
 

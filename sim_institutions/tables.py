@@ -8,17 +8,18 @@ same order.
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim_institutions.block import Constants, generate_block, pilot_constants
 from sim_institutions.ids import mistyped, written
-from sim_institutions.institutions import Office, offices
+from sim_institutions.institutions import offices
 from sim_institutions.observations import Observations, arrow
 from sim_institutions.profiles import PROFILES
 from sim_institutions.random_streams import BLOCK_SIZE, MONTHS, stream
@@ -29,6 +30,7 @@ ID = "uscc"
 Job = tuple[str, int, int, int, Constants]
 # Point-in-time table and histories of one institution, as Arrow streams.
 Pair = tuple[bytes, bytes | None]
+Task, Made = TypeVar("Task"), TypeVar("Made")
 
 
 def write_tables(
@@ -43,10 +45,10 @@ def write_tables(
     jobs = [
         (profile, seed, i, min(BLOCK_SIZE, enterprises - i * BLOCK_SIZE), constants) for i in range(blocks)
     ]
-    files = {o.name: _Files(out, o) for o in offices(PROFILES[profile])}
+    files = {o.name: InstitutionFiles(out, o.name) for o in offices(PROFILES[profile])}
     started = time.monotonic()
     try:
-        for done, pairs in enumerate(_generated(jobs, min(workers, blocks)), start=1):
+        for done, pairs in enumerate(generated(block_tables, jobs, min(workers, blocks)), start=1):
             for name, pair in pairs.items():
                 files[name].write(pair)
             finished, passed = min(done * BLOCK_SIZE, enterprises), time.monotonic() - started
@@ -64,12 +66,17 @@ def block_tables(job: Job) -> dict[str, Pair]:
     out = {}
     for office in offices(block.profile):
         rng = stream(seed, office.name, number)
-        observed = office.view(block, rng)
+        observed = office.observe(block, rng)
         codes = mistyped(block.enterprises.ids[observed.rows], office.wrong, rng)
         ids = written(codes, office.style, office.odd, rng)
-        history = _bytes(history_table(ids, observed)) if observed.histories else None
-        out[office.name] = (_bytes(point_table(ids, observed)), history)
+        history = history_table(ids, observed) if observed.histories else None
+        out[office.name] = pair(point_table(ids, observed), history)
     return out
+
+
+def pair(point: pa.Table, history: pa.Table | None) -> Pair:
+    """Both tables as they go from process to process."""
+    return _bytes(point), None if history is None else _bytes(history)
 
 
 def point_table(ids: pa.Array, observed: Observations) -> pa.Table:
@@ -88,15 +95,16 @@ def history_table(ids: pa.Array, observed: Observations) -> pa.Table:
     return pa.table(columns)
 
 
-class _Files:
-    """The two Parquet files of an institution."""
+class InstitutionFiles:
+    """The two Parquet files of an institution below a folder; one row group for each block."""
 
-    def __init__(self, out: Path, office: Office) -> None:
+    def __init__(self, out: Path, name: str) -> None:
         self.rows = 0
-        self._paths = (out / "data" / f"{office.name}.parquet", out / "histories" / f"{office.name}.parquet")
+        self._paths = (out / "data" / f"{name}.parquet", out / "histories" / f"{name}.parquet")
         self._writers: dict[Path, pq.ParquetWriter] = {}
 
     def write(self, pair: Pair) -> None:
+        """Write the next block."""
         for path, content in zip(self._paths, pair, strict=True):
             if content is None:
                 continue
@@ -111,20 +119,21 @@ class _Files:
         self.rows += pa.ipc.open_stream(pair[0]).read_all().num_rows
 
     def close(self) -> None:
+        """No block follows."""
         for writer in self._writers.values():
             writer.close()
 
 
-def _generated(jobs: list[Job], workers: int) -> Iterator[dict[str, Pair]]:
-    """The blocks in order. At most one block more than there are workers is under way at a time."""
+def generated(make: Callable[[Task], Made], jobs: Sequence[Task], workers: int) -> Iterator[Made]:
+    """What is made of the blocks in order. At most one block more than there are workers is under way at a time."""
     if workers <= 1:
-        yield from map(block_tables, jobs)
+        yield from map(make, jobs)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting: deque[Future[dict[str, Pair]]] = deque()
+        waiting: deque[Future[Made]] = deque()
         rest = iter(jobs)
         for job in rest:
-            waiting.append(pool.submit(block_tables, job))
+            waiting.append(pool.submit(make, job))
             if len(waiting) > workers:
                 yield waiting.popleft().result()
         while waiting:

@@ -2,7 +2,8 @@
 
 ``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``run``, ``show``, ``runs``, ``compare`` for studies;
 ``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions; ``decide`` for a bank's
-table of decisions; ``losses`` for what follows from released statistics.
+table of decisions; ``query`` for private statistics; ``drift``, ``fragility``, ``losses`` for what follows from
+released numbers.
 
 What a command needs is imported inside it, so that help and completion come at once.
 """
@@ -34,7 +35,9 @@ from fedrisk.cli.budget import budget_app
 from fedrisk.cli.check import check
 from fedrisk.cli.decide import decide_app
 from fedrisk.cli.dictionary import dictionary_app
+from fedrisk.cli.drift import drift
 from fedrisk.cli.exits import EXIT_CODES
+from fedrisk.cli.fragility import fragility
 from fedrisk.cli.hub import hub_app
 from fedrisk.cli.init import init_app
 from fedrisk.cli.losses import losses
@@ -43,6 +46,7 @@ from fedrisk.cli.model import model_app
 from fedrisk.cli.node import node_app
 from fedrisk.cli.output import append_log, note, screen
 from fedrisk.cli.policy import policy_app
+from fedrisk.cli.query import query
 from fedrisk.cli.results import own, results
 from fedrisk.cli.root import Root, told
 from fedrisk.cli.runs import compare, runs_app
@@ -68,10 +72,13 @@ for _command in (
     study.run,
     study.show,
     compare,
+    query,
+    drift,
     results,
     own,
     losses,
     score,
+    fragility,
     usage.meter,
     usage.quota,
     keys.keys,

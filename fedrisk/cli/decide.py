@@ -151,7 +151,7 @@ def _without_words(table: "Decisions", institution: Path) -> list[str]:
     from fedrisk.models.scorecard import EXTERNAL
 
     dictionary = load_institution(institution).described()
-    columns = [] if dictionary is None else [c.name for c in dictionary.columns if c.kind != "date"]
+    columns = [] if dictionary is None else [c.name for c in dictionary.features]
     return [name for name in (*columns, EXTERNAL) if name not in table.reasons]
 
 

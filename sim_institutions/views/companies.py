@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sim_institutions.block import Block
+from sim_institutions.block import GUARANTEED, Block, guarantees
 from sim_institutions.enterprises import NO_LINK
 from sim_institutions.health import DISTRESS
 from sim_institutions.observations import (
@@ -16,9 +16,6 @@ from sim_institutions.observations import (
     year_total,
 )
 from sim_institutions.random_streams import MONTHS, logistic, noisy, normal, uniform
-
-# Share of borrowers whose loan is guaranteed.
-GUARANTEED = 0.18
 
 
 def bureau_supply(block: Block, rng: np.random.Generator) -> Observations:
@@ -110,8 +107,7 @@ def fintech_payments(block: Block, rng: np.random.Generator) -> Observations:
 def guarantor(block: Block, number: int, rng: np.random.Generator) -> Observations:
     """Guarantor ``number`` of eight: loans that it guarantees or guaranteed, and what it had to pay."""
     enterprises, health = block.enterprises, block.health
-    # The same stream at all eight, so that each guaranteed loan has one guarantor.
-    shared = np.random.default_rng([block.seed, int.from_bytes(str(block.number).encode(), "big"), 77])
+    shared = guarantees(block)
     guaranteed = uniform(shared, len(enterprises)) < GUARANTEED
     chosen = np.where(guaranteed, shared.integers(0, 8, len(enterprises)), -1)
     rows = rng.permutation(np.flatnonzero(block.lending.borrower & (chosen == number)))

@@ -172,9 +172,21 @@ def wide(ids, seed):
     return pd.DataFrame({"id": ids} | {f"invoices_m{t + 1:02d}": values[:, t] for t in range(18)})
 
 
-STUDIES = (encoder, vertical, several, horizontal, recount, network, external)
-SAMPLED = (vertical, network)
-"""Studies of the sample: sums of secure products, scores, training with a trainer lost."""
+def counting(kit, folder):
+    """Statistics of the banks' common columns, without alignment; a holder that nothing is counted of sees them."""
+    measures = [{"kind": "count"}, {"kind": "mean", "column": "bank.late"}]
+    study = {"recipe": "statistics", "statistics": {"by": ["bank.grade"], "measures": measures}}
+    own = kit.build(folder, ("alfa", "beta"), ("tax",), enterprises=300, study=study)
+    for name, content in own.content.items():
+        opened = ["grade", "late"] if name != "tax" else []
+        content["policy"] = {**content["policy"], "recipes": ["statistics"], "statistics": opened}
+        own.write(name)
+    return own, {}
+
+
+STUDIES = (encoder, vertical, several, horizontal, recount, network, external, counting)
+SAMPLED = (vertical, network, counting)
+"""Studies of the sample: sums of secure products, scores, training with a trainer lost, statistics."""
 
 
 def play(kit, scratch, make, share, **how_mangled):

@@ -155,7 +155,15 @@ def offices(kit, tmp_path, number, **how):
         {"name": "sales", "kind": "number", "low": -1000, "high": 1000, "unit": "yuan", "feature": False},
     ]
     study = study_of(
-        ["tax.county"], [{"kind": "count"}, {"kind": "mean", "column": "tax.sales"}], offices={"tax": names}
+        ["tax.county"],
+        [{"kind": "count"}, {"kind": "mean", "column": "tax.sales"}],
+        offices={"tax": names},
+        # Messages keep no order of keys: hub and offices have to find one.
+        levels={
+            "zone": {"axis": "county", "groups": {"z": ["a"], "b": ["b"]}},
+            "area": {"axis": "county", "groups": {"x": ["b"], "a": ["a"]}},
+        },
+        tables=[{"by": ["county"]}, {"by": ["zone"]}, {"by": ["area"]}],
     )
     made = consortium(
         kit,
@@ -178,6 +186,8 @@ def test_eleven_offices_of_one_kind_are_added_up(kit, tmp_path):
     layout = Layout.from_dict(run.results.record.release("statistics").about["layout"])
     assert layout.owner == "tax"
     assert layout.axis("county").categories == ("a", "b", "(unknown)")
+    assert layout.axis("zone").categories == ("z", "b", "(unknown)")
+    assert layout.axis("area").categories == ("a", "x", "(unknown)")
     assert layout.measure("mean_sales").unit == "yuan"
     block = run.plan.release("statistics").block("county|count")
     # Nine others' noise makes up the whole of it, whoever of the eleven looks with a colluder.

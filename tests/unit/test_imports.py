@@ -57,7 +57,7 @@ LAYERS = {
     },
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     # Arithmetic on released numbers alone.
-    "analysis": {"errors", "toml_file", "study", "releases"},
+    "analysis": {"errors", "toml_file", "releases", "study", "models", "privacy"},
     "clients": {
         *(
             "errors",
@@ -91,11 +91,22 @@ LAYERS = {
     "engine": {
         *("errors", "files", "findings", "home", "study", "alignment", "deploy"),
         *("audit", "data", "secure", "privacy", "releases"),
-        *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id"),
+        *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id", "toml_file"),
     },
     # Pages of what follows from released numbers.
     "report": {
-        *("errors", "files", "findings", "study", "metrics", "releases", "models", "recipe", "analysis", "server"),
+        *(
+            "errors",
+            "files",
+            "findings",
+            "study",
+            "metrics",
+            "releases",
+            "models",
+            "recipe",
+            "analysis",
+            "server",
+        ),
     },
     "api": {
         "errors",

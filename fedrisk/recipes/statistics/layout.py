@@ -38,7 +38,10 @@ def axis_of(name: str, column: str, feature: Feature) -> Axis:
 def level_of(name: str, rule: LevelRule, axis: Axis) -> Axis:
     """A coarser axis; ConfigError where its groups are not all the axis's categories, each once."""
     own = axis.categories[:-1]
-    groups = {c: place for place, members in enumerate(rule.groups.values()) for c in members}
+    # In the order of the finer axis: a message does not keep the order of names in a file.
+    order = {c: place for place, c in enumerate(own)}
+    names = sorted(rule.groups, key=lambda n: min((order.get(c, -1) for c in rule.groups[n]), default=-1))
+    groups = {c: place for place, group in enumerate(names) for c in rule.groups[group]}
     unknown = sorted(set(groups) - set(own))
     if unknown:
         raise ConfigError(f"levels.{name}: {unknown[0]} is no category of {axis.name}; correct the group")
@@ -53,8 +56,8 @@ def level_of(name: str, rule: LevelRule, axis: Axis) -> Axis:
     return Axis(
         name=name,
         column=axis.column,
-        categories=(*rule.groups, UNKNOWN),
-        groups=(*(groups[c] for c in own), len(rule.groups)),
+        categories=(*names, UNKNOWN),
+        groups=(*(groups[c] for c in own), len(names)),
     )
 
 

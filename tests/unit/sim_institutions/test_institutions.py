@@ -37,12 +37,9 @@ def test_banks_come_first_and_share_one_dictionary(name):
 
 def test_every_institution_observes_the_columns_of_its_dictionary(block):
     for office in offices(block.profile):
-        observed = office.view(block, stream(block.seed, office.name, block.number))
+        observed = office.observe(block, stream(block.seed, office.name, block.number))
         described = {column["name"] for column in office.columns}
         extra = {LABEL} if office.kind == "bank" else set()
-        # The provincial table has the prefecture too, by which the prefectures' offices take their rows.
-        if office.name == "tax_office":
-            extra = {"prefecture"}
         assert set(observed.columns) == described | extra, office.name
         assert {one["name"] for one in office.series} <= set(observed.histories), office.name
 

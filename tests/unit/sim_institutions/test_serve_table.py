@@ -14,7 +14,7 @@ def test_the_table_of_the_simulated_bank(tmp_path):
     give_table(tmp_path)
     found = load_institution(tmp_path / "institution.toml")
     table = load_decisions(found.decisions_path)
-    assert not [c.name for c in found.dictionary.columns if c.kind != "date" and c.name not in table.reasons]
+    assert not [c.name for c in found.dictionary.features if c.name not in table.reasons]
     assert "external data" in table.reasons
     assert (
         advise(table, Case(product="working_capital", probability=0.03, **APPLICATION)).decision == "accept"

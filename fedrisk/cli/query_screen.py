@@ -1,0 +1,135 @@
+"""What ``fedrisk query`` shows: prices, expected errors, and the figures that were asked for."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+
+from fedrisk.cli.output import plain_table
+from fedrisk.clients.assessment import Assessment
+from fedrisk.privacy.ledger.plain import left_in_words, studies_in_words
+from fedrisk.recipes.statistics.asked import Shown
+from fedrisk.recipes.statistics.expectation import Expected, in_unit, silent_cells
+from fedrisk.study import Study
+
+SILENT = "less than its noise"
+"""Stands in place of a figure that says less than its noise."""
+
+
+def price_table(prices: Mapping[str, Assessment], study: Study) -> Table:
+    """What each institution pays, and what it has left."""
+    privacy = study.privacy
+    columns = ("institution", "mu", "left now", "left after", "like it after")
+    table = plain_table(
+        f"price: epsilon {privacy.epsilon:g} at delta {privacy.delta:g}, per enterprise and institution",
+        *columns,
+        right=("mu",),
+    )
+    for name, found in prices.items():
+        paid = "–" if math.isinf(found.mu) else f"{found.mu:.3f}"
+        table.add_row(
+            study.display_names.get(name, name),
+            paid,
+            left_in_words(found.left, found.delta),
+            left_in_words(found.after, found.delta),
+            studies_in_words(found.further),
+        )
+    return table
+
+
+def expectation_table(expected: Sequence[Expected], rows: int) -> Table:
+    """What errors to expect, in an average cell."""
+    cells, by = expected[0].cells, expected[0].table
+    title = f"expected, by {by}: {rows:,} enterprises in {cells:,} cells, {expected[0].rows:,.0f} in an average one"
+    columns = ("error in that cell", "cells say something from", "silent cells")
+    table = plain_table(title, "figure", *columns, right=columns, whole=("figure",))
+    for e in expected:
+        least, error = f"{e.least:,.0f} enterprises", f"± {in_unit(e.error, e.kind, e.unit)}"
+        table.add_row(e.measure, error, least, f"about {e.silent:,.0f}")
+    return table
+
+
+def silent_words(expected: Sequence[Expected]) -> str:
+    """How many figures are likely to be nothing but noise."""
+    cells, silent = sum(e.cells for e in expected), silent_cells(expected)
+    if silent < 0.5:
+        return f"all {cells:,} figures are likely to say more than their noise"
+    more = "; ask by coarser categories, or pay more" if silent > cells / 3 else ""
+    return f"about {silent:,.0f} of {cells:,} figures are likely to say less than their noise, and are not shown{more}"
+
+
+def picked(frame: pd.DataFrame, shown: Shown) -> pd.DataFrame:
+    """The rows that were asked for: of WHERE's categories and of the quantiles that were named."""
+    keep = frame["table"] == shown.table
+    for axis, categories in shown.keep.items():
+        keep &= frame[axis].isin(categories)
+    for measure, levels in shown.quantiles.items():
+        near = frame["quantile"].map(lambda q, levels=levels: any(abs(q - p) < 1e-9 for p in levels))
+        keep &= (frame["measure"] != measure) | near
+    return frame[keep]
+
+
+def estimates_table(frame: pd.DataFrame, axes: Sequence[str], level: float, study: str) -> Table:
+    """Figures with their errors and intervals; a cell that says less than its noise has none."""
+    figures = ("estimate", "±", f"{level:.0%} interval")
+    several = bool(frame["measure"].nunique() > 1 or frame["quantile"].notna().any())
+    head = [*axes, *(["figure"] if several else []), *figures, "unit"]
+    measure = "" if several else f": {_figure(frame.iloc[0])}" if len(frame) else ""
+    whole = [name for name in head if name != "unit"]
+    table = plain_table(f"study {study}{measure}", *head, right=figures, whole=whole)
+    for row in frame.to_dict("records"):
+        table.add_row(*_cells(row, axes, several))
+    return table
+
+
+def _cells(row: Mapping[Any, Any], axes: Sequence[str], several: bool) -> list[str]:
+    head = [*(str(row[a]) for a in axes), *([_figure(row)] if several else [])]
+    unit = str(row["unit"] or "") if isinstance(row["unit"], str) else ""
+    if not row["says"]:
+        return [*head, SILENT, "", "", unit]
+    part = row["kind"] == "share"
+    low, high, error = (
+        _number(row[k], row["standard_error"], part) for k in ("low", "high", "standard_error")
+    )
+    return [
+        *head,
+        _number(row["estimate"], row["standard_error"], part),
+        error,
+        f"{low} to {high}",
+        "%" if part else unit,
+    ]
+
+
+def _figure(row: Any) -> str:
+    quantile = row["quantile"]
+    named = str(row["measure"])
+    return named if quantile is None or math.isnan(quantile) else f"{named}, {quantile:.0%}"
+
+
+def _number(value: float, error: float, part: bool) -> str:
+    """A number with as many digits as its error gives sense to: two of the error's own.
+
+    >>> _number(1234.567, 12.3, False), _number(0.12345, 0.0123, True)
+    ('1,235', '12.3')
+    """
+    scale = 100.0 if part else 1.0
+    value, error = value * scale, error * scale
+    if not math.isfinite(value):
+        return "–"
+    places = 2 if not math.isfinite(error) or error <= 0 else max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:,.{min(places, 10)}f}"
+
+
+def plain_rows(frame: pd.DataFrame, axes: Sequence[str]) -> list[dict[str, Any]]:
+    """The same for programs; what says less than its noise has no figure here either."""
+    out = []
+    for row in frame.to_dict("records"):
+        figures = {k: row[k] if row["says"] else None for k in ("estimate", "standard_error", "low", "high")}
+        quantile = None if math.isnan(row["quantile"]) else row["quantile"]
+        named = {"measure": row["measure"], "kind": row["kind"], "quantile": quantile}
+        out.append(
+            {**{a: row[a] for a in axes}, **named, **figures, "says": bool(row["says"]), "unit": row["unit"]}
+        )
+    return out

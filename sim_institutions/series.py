@@ -1,0 +1,149 @@
+"""``python -m sim_institutions --quarters N``: the tables of one population at the end of each of N quarters.
+
+Folders q1 to qN are like the single simulation: a study, institutions' files, tables, histories. The names, ids and
+stores of the institutions are the same in each, so studies of one quarter after another draw on the same budgets.
+``truth.json`` and ``truth.parquet`` hold what no institution knows, and ``counties.geojson`` where the counties lie.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sim_institutions.block import Constants, pilot_constants
+from sim_institutions.ids import mistyped, written
+from sim_institutions.institutions import Office, offices
+from sim_institutions.observations import Category, Observations
+from sim_institutions.population import Population, Window
+from sim_institutions.profiles import PROFILES
+from sim_institutions.random_streams import BLOCK_SIZE, MONTHS, Bools, Floats, stream
+from sim_institutions.rolling import Rolling
+from sim_institutions.shocks import Shock
+from sim_institutions.tables import InstitutionFiles, Pair, generated, history_table, pair, point_table
+from sim_institutions.truth import Truth, cell_sums, health_by_cell
+from sim_institutions.views.banks import LABEL
+
+# Columns of an enterprise younger than this many months are unknown: there is no year before.
+GROWTH_NEEDS = {"_growth": MONTHS, "_growth_quarter": 15}
+
+
+@dataclass(frozen=True)
+class Series:
+    """What is simulated: a profile, its size and seed, so many quarters, and planted shocks."""
+
+    profile: str
+    enterprises: int
+    seed: int
+    quarters: int
+    shocks: tuple[Shock, ...] = ()
+    histories: bool = True
+
+    @property
+    def blocks(self) -> list[int]:
+        """Enterprises of each block."""
+        left = range(0, self.enterprises, BLOCK_SIZE)
+        return [min(BLOCK_SIZE, self.enterprises - first) for first in left]
+
+    def constants(self) -> Constants:
+        """Of all blocks."""
+        return pilot_constants(PROFILES[self.profile], self.seed)
+
+
+def observed(
+    series: Series, constants: Constants, number: int
+) -> Iterator[tuple[Window, Office, Observations]]:
+    """What each institution observes of block ``number`` at the end of each quarter, in memory."""
+    profile = PROFILES[series.profile]
+    population = Population(
+        profile,
+        series.seed,
+        number,
+        series.blocks[number],
+        constants,
+        series.quarters,
+        series.shocks,
+    )
+    for window in population.windows():
+        for office in offices(profile):
+            yield window, office, observe(office, window)
+
+
+def observe(office: Office, window: Window) -> Observations:
+    """What an institution observes at the end of a quarter: only of enterprises that exist, and only since they do."""
+    place = (window.seed, office.name, window.number, len(window.enterprises), window.month)
+    found = office.observe(window, Rolling(*place), Rolling(*place, "cells"))
+    kept = window.there[found.rows]
+    rows = found.rows[kept]
+    columns = {name: _chosen(values, kept) for name, values in found.columns.items()}
+    histories = {name: values[kept] for name, values in found.histories.items()}
+    begun = window.founded[rows] - (window.month - MONTHS)
+    for path in histories.values():
+        path[np.arange(MONTHS) < begun[:, None]] = np.nan
+    for ending, months in GROWTH_NEEDS.items():
+        for name, values in columns.items():
+            if name.endswith(ending) and not isinstance(values, Category):
+                values[MONTHS - begun < months] = np.nan
+    if office.bank is not None:
+        # A loan that fell due within the quarter has no outcome ahead.
+        columns[LABEL] = np.where(window.fallen[rows, office.bank], np.nan, columns[LABEL]).astype(np.float32)
+    return Observations(rows, columns, histories)
+
+
+def _chosen(values: Floats | Category, kept: Bools) -> Floats | Category:
+    return Category(values.code[kept], values.names) if isinstance(values, Category) else values[kept]
+
+
+Job = tuple[Series, Constants, int]
+Made = tuple[list[dict[str, Pair]], Truth]
+
+
+def series_tables(job: Job) -> Made:
+    """Tables of a block by quarter and institution, and what is true of it."""
+    series, constants, number = job
+    tables: list[dict[str, Pair]] = [{} for _ in range(series.quarters)]
+    truth = Truth.empty(series.quarters)
+    for window, office, found in observed(series, constants, number):
+        rng = stream(window.seed, office.name, window.number, "written", window.month)
+        codes = mistyped(window.enterprises.ids[found.rows], office.wrong, rng)
+        ids = written(codes, office.style, office.odd, rng)
+        history = history_table(ids, found) if found.histories and series.histories else None
+        tables[window.quarter - 1][office.name] = pair(point_table(ids, found), history)
+        truth.add_columns(window.quarter, office, cell_sums(office, found))
+        if not truth.health[window.quarter - 1].any():
+            truth.health[window.quarter - 1] = health_by_cell(window)
+    return tables, truth
+
+
+def write_series(
+    series: Series, out: Path, workers: int, say: Callable[[str], None]
+) -> tuple[list[dict[str, int]], Truth]:
+    """Write all tables below ``out/q1`` and so on; rows of each institution in each quarter, and the truth."""
+    constants = series.constants()
+    jobs: list[Job] = [(series, constants, number) for number in range(len(series.blocks))]
+    names = [office.name for office in offices(PROFILES[series.profile])]
+    files = [
+        {name: InstitutionFiles(out / f"q{quarter + 1}", name) for name in names}
+        for quarter in range(series.quarters)
+    ]
+    truth = Truth.empty(series.quarters)
+    started = time.monotonic()
+    try:
+        for done, (tables, part) in enumerate(
+            generated(series_tables, jobs, min(workers, len(jobs))), start=1
+        ):
+            for quarter, pairs in enumerate(tables):
+                for name, one in pairs.items():
+                    files[quarter][name].write(one)
+            truth.add(part)
+            passed = time.monotonic() - started
+            finished = sum(series.blocks[:done])
+            say(
+                f"{finished:,} of {series.enterprises:,} enterprises, {series.quarters} quarters, {passed:.0f} s"
+            )
+    finally:
+        for quarter_files in files:
+            for file in quarter_files.values():
+                file.close()
+    return [{name: file.rows for name, file in of.items()} for of in files], truth
