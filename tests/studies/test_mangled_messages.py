@@ -197,8 +197,8 @@ def grouping(kit, folder):
     measures = [{"kind": "count"}, {"kind": "mean", "column": "bank.late"}]
     study = {"recipe": "statistics", "statistics": {"by": ["tax.audited"], "measures": measures}}
     own = kit.build(folder, ("alfa",), ("tax",), enterprises=300, study=study, authority="notary")
-    for name, column in (("alfa", "late"), ("tax", "audited")):
-        policy = {**own.content[name]["policy"], "recipes": ["statistics"], "statistics": [column]}
+    for name, opened in (("alfa", ["late"]), ("tax", ["audited"]), ("notary", [])):
+        policy = {**own.content[name]["policy"], "recipes": ["statistics"], "statistics": opened}
         own.content[name]["policy"] = policy
         own.write(name)
     return own, {}
