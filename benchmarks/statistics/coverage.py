@@ -163,7 +163,7 @@ def record_of(
         for measure in layout.measures:
             name = block_name(table, measure)
             sigma = 0.0 if math.isinf(mu) else sensitivity / (mu * math.sqrt(table.share * measure.share))
-            total = sums[name] + sigma * rng.standard_normal(sums[name].shape)
+            total = sums[name] + (sigma * rng.standard_normal(sums[name].shape) if sigma else 0.0)
             blocks.append(
                 ReleasedBlock(name=name, left="tax", right="registry", total=total, variance=sigma**2)
             )

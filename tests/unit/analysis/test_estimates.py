@@ -192,3 +192,17 @@ def test_the_unit_stays(layout, exact):
     frame = estimates(record(replace(layout, measures=measures), exact, 1.0)).frame
     assert set(frame[frame["kind"] == "sum"]["unit"]) == {"yuan"}
     assert isinstance(frame, pd.DataFrame)
+
+
+@pytest.mark.parametrize(("count", "shown"), [(0.5, False), (9.0, True)])
+def test_a_sum_over_what_may_be_nobody_is_not_shown(layout, count, shown):
+    one = replace(
+        layout, axes=(), tables=(replace(layout.tables[2], share=1.0),), measures=layout.measures[:2]
+    )
+    made = experiment.record_of(
+        one, {"all|count": np.array([[count]]), "all|sales": np.array([[4.0]])}, None, float("inf")
+    )
+    released = made.releases[0]
+    blocks = tuple(replace(b, variance=1.0) for b in released.blocks)
+    frame = estimates(replace(made, releases=(replace(released, blocks=blocks),))).frame
+    assert frame[frame["measure"] == "sales"]["says"].tolist() == [shown]
