@@ -126,11 +126,13 @@ class LossShares:
 class Borne:
     """What parties bear in the draws. to_come: (draws, parties). by_segment: (segments, parties), means.
 
-    moved: (noise draws, parties), how far the noise moves their expected losses. claims, stopped: (draws,).
+    moved: (noise draws, parties), how far the noise moves their expected losses. noise: (noise draws, groups), what
+    moves them. claims, stopped: (draws,).
     """
 
     to_come: NDArray[np.float64]
     moved: NDArray[np.float64]
+    noise: NDArray[np.float64]
     by_segment: NDArray[np.float64]
     claims: NDArray[np.float64]
     stopped: NDArray[np.bool_]
@@ -155,6 +157,7 @@ def bear(book: Book, number: int, rules: LossRules, draws: Draws) -> Borne:
     return Borne(
         to_come=np.concatenate(to_come),
         moved=_moved(_matched(mean, book.by_segment(number, draws.expected)).sum(axis=1)),
+        noise=draws.noise,
         by_segment=mean.mean(axis=0),
         claims=np.concatenate(claims),
         stopped=np.concatenate(stopped),
@@ -217,7 +220,7 @@ def compare(book: Book, these: LossRules, other: LossRules, draws: Draws) -> tup
         mine, theirs = (_of(rules, name) for rules in (these, other))
         expected = [0 if k is None else part[k] for k, part in zip((mine, theirs), shares, strict=True)]
         moved = _column(borne[1].moved, theirs) - _column(borne[0].moved, mine)
-        low, high = _around(expected[1] - expected[0], moved, book.level)
+        low, high = _around(expected[1] - expected[0], moved, draws.noise, book.level)
         title = these.title_of(name) if mine is not None else other.title_of(name)
         changes.append(
             Change(
@@ -285,7 +288,7 @@ def _bearing(
     name: str, title: str, expected: int, borne: Borne, columns: Sequence[int], level: float
 ) -> Bearing:
     """A party's figures; its loss to come is drawn, and its expected loss's interval is about the table's figure."""
-    low, high = _around(expected, borne.moved[:, list(columns)].sum(axis=1), level)
+    low, high = _around(expected, borne.moved[:, list(columns)].sum(axis=1), borne.noise, level)
     come = borne.to_come[:, list(columns)].sum(axis=1)
     tail = (1 - level) / 2
     least, most, *quantiles = (round(float(q)) for q in np.quantile(come, [tail, 1 - tail, *ADEQUATE]))
@@ -301,11 +304,20 @@ def _bearing(
     )
 
 
-def _around(figure: int, moved: NDArray[np.float64], level: float) -> tuple[int, int]:
-    """Interval of a figure, by how far the noise moves it."""
-    tail = (1 - level) / 2
-    low, high = np.quantile(moved, [tail, 1 - tail])
-    return round(figure + float(low)), round(figure + float(high))
+def _around(
+    figure: int, moved: NDArray[np.float64], noise: NDArray[np.float64], level: float
+) -> tuple[int, int]:
+    """Interval of a figure, by how far the noise moves it.
+
+    Nearly all of that is linear in the noise of each group, whose variance is known; so its part is not left to chance
+    of the draws (regression), and only the rest is.
+    """
+    slopes: NDArray[Any] = np.zeros(noise.shape[1])
+    if 4 * noise.shape[1] <= len(noise):
+        slopes = np.linalg.lstsq(noise, moved, rcond=None)[0]
+    rest = moved - noise @ slopes
+    reach = normal_quantile(level) * float(np.sqrt((slopes**2).sum() + (rest**2).mean()))
+    return round(figure - reach), round(figure + reach)
 
 
 def _pool(rules: LossRules, borne: Borne) -> PoolFigures | None:
