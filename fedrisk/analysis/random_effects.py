@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 MIDDLE = 0.6744897501960817
 """Median of the absolute value of a standard normal variable."""
 
-CUT, CUT_SQUARE = 3.0, 0.9866
+CUT, CUT_SQUARE = 3.0, 0.995
 """Residuals are cut at so many standard deviations; mean of the square of a standard normal variable that is."""
 
 HUBER = 1.5
@@ -49,7 +49,7 @@ def excess_variance(residuals: Floats, errors: Floats, share: Floats | float = 1
         return float(np.minimum(scaled(w), CUT**2).mean()) - CUT_SQUARE
 
     high = max(float(squares.mean()), 1e-300) / float(share.min())
-    # Of figures that mostly stay as they are (rare events in small cells) the median is 0: half the cut mean is a floor.
+    # Of figures that mostly stay as they are (rare events, small cells) the median is 0: half the cut mean is a floor.
     return max(_root(middle, high), 0.5 * _root(cut, high))
 
 

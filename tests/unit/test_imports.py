@@ -57,7 +57,7 @@ LAYERS = {
     },
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     # Arithmetic on released numbers alone.
-    "analysis": {"errors", "toml_file", "releases", "study", "models"},
+    "analysis": {"errors", "toml_file", "releases", "study", "models", "privacy"},
     "clients": {
         *(
             "errors",
@@ -87,6 +87,7 @@ LAYERS = {
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
         *("releases", "models", "protocol", "recipe", "clients", "server", "serving", "toml_file"),
+        "analysis",
     },
     "engine": {
         *("errors", "files", "findings", "home", "study", "alignment", "deploy"),
