@@ -49,16 +49,16 @@ class Indicator:
 
 
 INDICATORS = (
-    Indicator("tax_office", "invoice_growth_quarter", -1.0, 1.0, "low", 4, 0.3),
+    Indicator("tax_office", "invoice_growth_quarter", -1.0, 1.0, "low", 8, 0.3),
     Indicator("tax_office", "invoice_variation", 0.2, 0.8, "high", 2, 0.05),
     Indicator("tax_office", "filing_gaps", 0, 2, "high", 1, 0.05),
-    Indicator("power_utility", "load_growth_quarter", -0.75, 0.75, "low", 4, 0.2),
+    Indicator("power_utility", "load_growth_quarter", -0.75, 0.75, "low", 8, 0.2),
     Indicator("power_utility", "load_variation", 0.0, 0.4, "high", 2, 0.05),
     Indicator("power_utility", "late_bills", 0, 2, "high", 1, 0.02),
-    Indicator("social_insurance", "headcount_growth_quarter", -0.5, 0.5, "low", 4, 0.1),
+    Indicator("social_insurance", "headcount_growth_quarter", -0.5, 0.5, "low", 8, 0.1),
     Indicator("social_insurance", "contribution_gaps", 0, 3, "high", 1, 0.05),
     Indicator("social_insurance", "staff_turnover", 0.0, 0.6, "high", 1, 0.01),
-    Indicator("bank", "turnover_growth_quarter", -1.0, 1.0, "low", 4, 0.3),
+    Indicator("bank", "turnover_growth_quarter", -1.0, 1.0, "low", 8, 0.3),
     Indicator("bank", "limit_use", 0.0, 1.0, "high", 1, 0.02),
     Indicator("bank", "overdraft_days", 0, 20, "high", 1, 0.5),
 )
