@@ -98,7 +98,8 @@ class FragilitySettings(Settings):
     def _fits(self) -> Self:
         if len(self.quarters) <= LEAST_REFERENCE:
             raise ValueError(
-                f"quarters: {len(self.quarters)} are listed, and an index needs {LEAST_REFERENCE + 1}; list earlier ones"
+                f"quarters: {len(self.quarters)} are listed, and an index needs {LEAST_REFERENCE + 1}; list "
+                "earlier ones"
             )
         for before, after in zip(self.quarters, self.quarters[1:], strict=False):
             if after.number != before.number + 1:

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from support import quarters
 
 from fedrisk.analysis.deviations import Figures, change_matrix, deviations
 from fedrisk.analysis.fragility_index import USUAL, judge, judge_all
 from fedrisk.analysis.fragility_panel import panel_of
 from fedrisk.errors import ConfigError
+from support import quarters
 
 COUNT = 8
 SIGN = np.array([-1, -1, 1])

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support import quarters
 
 from fedrisk.analysis.fragility_panel import CellSums, assemble, panel_of
 from fedrisk.errors import ConfigError
 from fedrisk.releases.statistics import RELEASE, Measure
+from support import quarters
 
 ROWS = np.full(len(quarters.CELLS), 400.0)
 SETTINGS = quarters.settings(5)
@@ -34,7 +34,6 @@ def test_without_noise_the_figures_are_the_means():
 
 
 def test_the_errors_hold_the_noise():
-    means, _ = records(0.0)
     truth = panel_of(SETTINGS, records(0.0)[1])
     ratio = []
     for seed in range(6):

@@ -1,10 +1,10 @@
 """The index's file: what it takes, and how it says what is wrong."""
 
 import pytest
-from support import quarters
 
 from fedrisk.analysis.fragility_settings import load_settings
 from fedrisk.errors import ConfigError
+from support import quarters
 
 FILE = """\
 cells = ["county", "sector"]
