@@ -49,8 +49,8 @@ class Judged:
     index, low, high: NaN where withheld. contributions, contribution_errors: (indicators, cells), NaN where one is left
     out. weights: points for one unit of an indicator in the fragile direction. alarm: whether it is higher than all but
     a share of cells without a shock would be. strength: the statistic over its threshold. withheld: says less than its
-    noise, or has no figures. finds: chance that a serious move raises an alarm, 0 where there are no figures. rank: 1 is
-    the most fragile; 0 where withheld. rank_low, rank_high: nine in ten draws lie between. worst: probability to be
+    noise, or has no figures. finds: chance that a serious move raises an alarm, 0 where there are no figures. rank: 1
+    is the most fragile; 0 where withheld. rank_low, rank_high: nine in ten draws lie between. worst: probability to be
     among the ``settings.worst`` most fragile. common, common_error: (groups,) points that all cells of a group moved
     alike. common_parts: (indicators, groups). reference: the earlier quarters it was held against. statistic: (earlier
     and this quarter, cells).
