@@ -96,9 +96,9 @@ def test_darker_is_worse():
     def light(code):
         return sum(w * int(code[k : k + 2], 16) for w, k in ((0.3, 1), (0.59, 3), (0.11, 5)))
 
-    shades = [light(colour(index)) for index in (45, 55, 65, 75, 90)]
+    shades = [light(colour(index)) for index in (0.2, 0.7, 1.2, 1.7, 9.0)]
     assert all(a - b > 12 for a, b in itertools.pairwise(shades))
-    assert colour(9) != colour(45)
+    assert colour(-1.0) != colour(0.2)
 
 
 def test_the_command(fedrisk, series, tmp_path):
