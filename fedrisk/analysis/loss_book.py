@@ -20,6 +20,7 @@ from fedrisk.errors import ConfigError
 from fedrisk.releases.record import ReleaseRecord
 from fedrisk.releases.statistics import RELEASE, Layout
 from fedrisk.study import BANK
+from fedrisk.toml_file import near_name
 
 LEAST_BANKS = 3
 """A bank that subtracts its own part from a sum over two has the other's."""
@@ -144,6 +145,8 @@ def make_book(found: Estimates, rules: Sequence[LossRules]) -> Book:
     _check_axes(found.frame, axes)
     cells = {role: _cells(found.frame, name, axes) for role, name in wanted.items()}
     keys = list(dict.fromkeys(k for table in cells.values() for k in table))
+    for one in rules:
+        _check_categories(one, axes, keys)
     placed = [[_place(r, dict(zip(axes, key, strict=True))) for key in keys] for r in rules]
     pairs = list(zip(*placed, strict=True))
     # In the order of segments, so that with one set of rules groups are segments.
@@ -174,6 +177,21 @@ def _check_axes(frame: pd.DataFrame, axes: Sequence[str]) -> None:
                 f"the rules have segments by {axis}, and the study counts by {', '.join(known) or 'nothing'}; name "
                 "one of these, or run a study by it"
             )
+
+
+def _check_categories(rules: LossRules, axes: Sequence[str], keys: Sequence[_Key]) -> None:
+    """A misspelt category would take no cell, and another segment silently take them."""
+    known = {axis: list(dict.fromkeys(key[k] for key in keys)) for k, axis in enumerate(axes)}
+    for segment in rules.segments:
+        for axis, values in segment.where.items():
+            for value in values:
+                if value not in known[axis]:
+                    near = near_name(value, known[axis])
+                    hint = f'did you mean "{near}"?' if near else f"there are {', '.join(known[axis][:12])}"
+                    raise ConfigError(
+                        f'segment {segment.name} of rules {rules.name} names {axis} "{value}", and the study has no '
+                        f"such category; {hint}"
+                    )
 
 
 def _cells(frame: pd.DataFrame, measure: str, axes: Sequence[str]) -> dict[_Key, list[Any]]:

@@ -33,12 +33,14 @@ class Draws:
     """Drawn losses and exposures in fen.
 
     losses: (noise draws, factor draws, groups). exposures: (noise draws, groups). expected: (noise draws, groups), what
-    the exact expected losses may be. Noise draws stand panel by panel.
+    the exact expected losses may be. noise: (noise draws, groups), standard normal, by which these are off. Noise draws
+    stand panel by panel.
     """
 
     losses: NDArray[np.float64]
     exposures: NDArray[np.float64]
     expected: NDArray[np.float64]
+    noise: NDArray[np.float64]
 
 
 def draw(
@@ -60,8 +62,10 @@ def draw(
     foretold, exposure = book.sums[figure], book.sums["exposure"]
     given_default = _given_default(book, rules)
     _check(foretold, exposure, given_default)
-    expected = not_negative(_about(rng, foretold, noise_draws), foretold.error)
-    exposures = np.maximum(_about(rng, exposure, noise_draws), 1.0)
+    noise = _pairs(rng, noise_draws, book.groups)
+    expected = not_negative(foretold.figure + noise * foretold.error, foretold.error)
+    exposures = exposure.figure + _pairs(rng, noise_draws, book.groups) * exposure.error
+    exposures = np.maximum(exposures, 1.0)
     most = exposures * given_default
     factor = _factor(len(expected), factor_draws)
     losses = np.empty((len(expected), factor_draws, book.groups))
@@ -78,7 +82,7 @@ def draw(
     # What is left of strata and binomial draws must not move the mean (moment matching).
     mean = losses.sum(axis=2).mean()
     losses *= expected.sum(axis=1).mean() / mean if mean > 0 else 0.0
-    return Draws(losses=losses, exposures=exposures, expected=expected)
+    return Draws(losses=losses, exposures=exposures, expected=expected, noise=noise)
 
 
 def conditional(
@@ -104,12 +108,11 @@ def _factor(noise_draws: int, factor_draws: int) -> NDArray[np.float64]:
     return values
 
 
-def _about(rng: np.random.Generator, sums: Sums, draws: int) -> NDArray[np.float64]:
-    """What the exact sums may be: normal about the released ones, in pairs to both sides inside each panel."""
+def _pairs(rng: np.random.Generator, draws: int, groups: int) -> NDArray[np.float64]:
+    """Standard normal (draws, groups), in pairs to both sides inside each panel."""
     each = draws // PANELS
-    half = rng.normal(size=(PANELS, each // 2, len(sums.figure)))
-    both = np.concatenate((half, -half), axis=1)
-    return sums.figure + both.reshape(PANELS * each, -1) * sums.error
+    half = rng.normal(size=(PANELS, each // 2, groups))
+    return np.concatenate((half, -half), axis=1).reshape(PANELS * each, groups)
 
 
 def _given_default(book: Book, rules: LossRules) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.analysis.loss_book import SAYS, Book, normal_quantile, not_negative
+from fedrisk.analysis.loss_book import SAYS, Book, Sums, normal_quantile, not_negative
 from fedrisk.analysis.loss_distribution import PANELS, Draws
 from fedrisk.analysis.loss_rules import LossRules
 from fedrisk.analysis.loss_split import apportion, split_smoothly
@@ -126,11 +126,13 @@ class LossShares:
 class Borne:
     """What parties bear in the draws. to_come: (draws, parties). by_segment: (segments, parties), means.
 
-    moved: (noise draws, parties), how far the noise moves their expected losses. claims, stopped: (draws,).
+    moved: (noise draws, parties), how far the noise moves their expected losses. noise: (noise draws, groups), what
+    moves them. claims, stopped: (draws,).
     """
 
     to_come: NDArray[np.float64]
     moved: NDArray[np.float64]
+    noise: NDArray[np.float64]
     by_segment: NDArray[np.float64]
     claims: NDArray[np.float64]
     stopped: NDArray[np.bool_]
@@ -155,6 +157,7 @@ def bear(book: Book, number: int, rules: LossRules, draws: Draws) -> Borne:
     return Borne(
         to_come=np.concatenate(to_come),
         moved=_moved(_matched(mean, book.by_segment(number, draws.expected)).sum(axis=1)),
+        noise=draws.noise,
         by_segment=mean.mean(axis=0),
         claims=np.concatenate(claims),
         stopped=np.concatenate(stopped),
@@ -217,7 +220,7 @@ def compare(book: Book, these: LossRules, other: LossRules, draws: Draws) -> tup
         mine, theirs = (_of(rules, name) for rules in (these, other))
         expected = [0 if k is None else part[k] for k, part in zip((mine, theirs), shares, strict=True)]
         moved = _column(borne[1].moved, theirs) - _column(borne[0].moved, mine)
-        low, high = _around(expected[1] - expected[0], moved, book.level)
+        low, high = _around(expected[1] - expected[0], moved, draws.noise, book.level)
         title = these.title_of(name) if mine is not None else other.title_of(name)
         changes.append(
             Change(
@@ -255,13 +258,11 @@ def _segments(book: Book, number: int, rules: LossRules, borne: Borne) -> tuple[
     variance = book.by_segment(number, sums.error**2)
     exposure = book.by_segment(number, book.sums["exposure"].figure)
     width = normal_quantile(book.level)
-    counted = book.by_segment(number, np.ones(book.groups, int))
     out = []
     for k, part in enumerate(book.parts[number]):
         expected, error = int(whole[k]), float(np.sqrt(variance[k]))
         own = book.inside[number] == k
-        says = bool(sums.says[own][0]) if counted[k] == 1 else expected >= SAYS * error
-        says = says and bool(book.sums["exposure"].says[own].all())
+        says = all(_says(book.sums[figure], own) for figure in ("expected_loss", "exposure"))
         out.append(
             SegmentShare(
                 title=part.title,
@@ -270,17 +271,24 @@ def _segments(book: Book, number: int, rules: LossRules, borne: Borne) -> tuple[
                 low=max(0, round(expected - width * error)),
                 high=max(0, round(expected + width * error)),
                 parts=tuple(apportion(expected, borne.by_segment[k].tolist())),
-                says=bool(says),
+                says=says,
             )
         )
     return tuple(out)
+
+
+def _says(sums: Sums, own: NDArray[np.bool_]) -> bool:
+    """Whether the sum over some groups says more than its noise; of one group, what the book says."""
+    if own.sum() == 1:
+        return bool(sums.says[own][0])
+    return bool(sums.figure[own].sum() >= SAYS * np.sqrt((sums.error[own] ** 2).sum()))
 
 
 def _bearing(
     name: str, title: str, expected: int, borne: Borne, columns: Sequence[int], level: float
 ) -> Bearing:
     """A party's figures; its loss to come is drawn, and its expected loss's interval is about the table's figure."""
-    low, high = _around(expected, borne.moved[:, list(columns)].sum(axis=1), level)
+    low, high = _around(expected, borne.moved[:, list(columns)].sum(axis=1), borne.noise, level)
     come = borne.to_come[:, list(columns)].sum(axis=1)
     tail = (1 - level) / 2
     least, most, *quantiles = (round(float(q)) for q in np.quantile(come, [tail, 1 - tail, *ADEQUATE]))
@@ -296,11 +304,20 @@ def _bearing(
     )
 
 
-def _around(figure: int, moved: NDArray[np.float64], level: float) -> tuple[int, int]:
-    """Interval of a figure, by how far the noise moves it."""
-    tail = (1 - level) / 2
-    low, high = np.quantile(moved, [tail, 1 - tail])
-    return round(figure + float(low)), round(figure + float(high))
+def _around(
+    figure: int, moved: NDArray[np.float64], noise: NDArray[np.float64], level: float
+) -> tuple[int, int]:
+    """Interval of a figure, by how far the noise moves it.
+
+    Nearly all of that is linear in the noise of each group, whose variance is known; so its part is not left to chance
+    of the draws (regression), and only the rest is.
+    """
+    slopes: NDArray[Any] = np.zeros(noise.shape[1])
+    if 4 * noise.shape[1] <= len(noise):
+        slopes = np.linalg.lstsq(noise, moved, rcond=None)[0]
+    rest = moved - noise @ slopes
+    reach = normal_quantile(level) * float(np.sqrt((slopes**2).sum() + (rest**2).mean()))
+    return round(figure - reach), round(figure + reach)
 
 
 def _pool(rules: LossRules, borne: Borne) -> PoolFigures | None:

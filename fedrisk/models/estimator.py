@@ -345,6 +345,35 @@ def posterior_weights(
         gram: noisy Psi' Psi, shape (M, M), symmetric; entries within a feature are ignored.
         gram_variance: noise variance of each entry, shape (M, M); entries within a feature are ignored.
     """
+    e = moment_equations(bases, counts, curves, gram, gram_variance)
+    at, first = _offsets(bases), e.first
+    mean, covariance, freedom = _averaged(e.design, e.gram_noise, e.moment, e.moment_noise, first)
+    if len(curves.freedom):
+        freedom += SLOPE * float(mean[first] @ curves.freedom)
+    parts = [b @ mean[i:k] for b, i, k in zip(bases, at, at[1:], strict=False)]
+    contributions = tuple(p - float(w @ p) for p, w in zip(parts, curves.weight, strict=True))
+    return Weights(contributions, mean, covariance, freedom)
+
+
+class Equations(NamedTuple):
+    """moment = design d + noise, for the weights d of all M shape columns; all in sums over the training rows.
+
+    design: h times the Gram matrix, (M, M); also the covariance that sampling gives the moment. gram_noise: variance of
+    its entries, (M, M). moment: of labels and columns, (M,). moment_noise: covariance that the counts' noise gives it.
+    first: (M,), which columns are the curves themselves.
+    """
+
+    design: Floats
+    gram_noise: Floats
+    moment: Floats
+    moment_noise: Floats
+    first: NDArray[np.bool_]
+
+
+def moment_equations(
+    bases: Sequence[Floats], counts: LabelCounts, curves: Curves, gram: Floats, gram_variance: Floats
+) -> Equations:
+    """The equations that :func:`posterior_weights` solves; arguments as there."""
     at = _offsets(bases)
     gram = complete_gram(bases, curves, gram)
     noise = np.array(gram_variance, dtype=np.float64)
@@ -361,12 +390,17 @@ def posterior_weights(
     )
     first = np.zeros(at[-1], dtype=bool)
     first[at[:-1]] = True
-    mean, covariance, freedom = _averaged(gram * h, noise * h**2, moment, moment_noise, first)
-    if len(curves.freedom):
-        freedom += SLOPE * float(mean[first] @ curves.freedom)
-    parts = [b @ mean[i:k] for b, i, k in zip(bases, at, at[1:], strict=False)]
-    contributions = tuple(p - float(w @ p) for p, w in zip(parts, curves.weight, strict=True))
-    return Weights(contributions, mean, covariance, freedom)
+    return Equations(gram * h, noise * h**2, moment, moment_noise, first)
+
+
+def candidate_priors(first: NDArray[np.bool_]) -> list[tuple[Floats, Floats]]:
+    """Variance and mean of the weights, (M,) each, under every candidate prior."""
+    return [
+        (np.where(first, slope, bend) ** 2, np.where(first, centre / SLOPE, 0.0))
+        for slope in SLOPE_SPREADS
+        for bend in BEND_SPREADS
+        for centre in CENTRES
+    ]
 
 
 def _averaged(
@@ -378,15 +412,10 @@ def _averaged(
 
     ``first``: which columns are the curves themselves.
     """
-    candidates = [
-        (np.where(first, slope, bend) ** 2, np.where(first, centre / SLOPE, 0.0))
-        for slope in SLOPE_SPREADS
-        for bend in BEND_SPREADS
-        for centre in CENTRES
-    ]
+    candidates = candidate_priors(first)
     evidences, means = [], []
     for prior, expected in candidates:
-        factor = _cover(design, gram_noise, moment_noise, prior, expected)
+        factor = cover(design, gram_noise, moment_noise, prior, expected)
         residual = moment - design @ expected
         solved = cho_solve(factor, residual)
         evidences.append(-0.5 * float(residual @ solved) - float(np.log(np.diag(factor[0])).sum()))
@@ -397,13 +426,13 @@ def _averaged(
     gain = np.zeros_like(design)
     for (prior, expected), likely in zip(candidates, share, strict=True):
         if likely > LIKELY:
-            factor = _cover(design, gram_noise, moment_noise, prior, expected)
+            factor = cover(design, gram_noise, moment_noise, prior, expected)
             gain += likely * cho_solve(factor, design * prior).T
     noise = design + moment_noise + np.diag(gram_noise @ mean**2)
     return mean, gain @ noise @ gain.T, float((gain * design.T).sum())
 
 
-def _cover(
+def cover(
     design: Floats, gram_noise: Floats, moment_noise: Floats, prior: Floats, expected: Floats
 ) -> tuple[Floats, bool]:
     """Cholesky factor of the moment's covariance under one prior."""

@@ -12,7 +12,7 @@ from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
 from fedrisk.releases.statistics import RELEASE, UNKNOWN, Axis, CellTable, Layout, Measure, block_name
 from fedrisk.secure.identity import IdentityKey
 
-SECTORS = ("agriculture", "manufacturing", "construction", "retail", "transport", "services")
+SECTORS = ("farming", "manufacturing", "construction", "retail", "transport", "services")
 GRADES = ("A", "B", "C")
 GRADE_RISK = {"A": 0.006, "B": 0.02, "C": 0.05}
 HUB = IdentityKey(bytes(range(32)))
@@ -49,11 +49,18 @@ def study(banks: Sequence[str] = ("alfa", "beta", "gama", "delta"), epsilon: flo
     }
 
 
-def layout(measures: Sequence[str]) -> Layout:
-    """Sector by grade, with measures of equal shares."""
+CELLS: Mapping[str, Sequence[str]] = {"sector": SECTORS, "grade": GRADES}
+
+
+def layout(
+    measures: Sequence[str],
+    cells: Mapping[str, Sequence[str]] = CELLS,
+    bounds: Mapping[str, float] = BOUNDS,
+) -> Layout:
+    """Cells of these axes, with measures of equal shares."""
     axes = tuple(
         Axis(name=name, column=f"bank.{name}", categories=(*values, UNKNOWN))
-        for name, values in (("sector", SECTORS), ("grade", GRADES))
+        for name, values in cells.items()
     )
     listed = []
     for name in measures:
@@ -61,14 +68,14 @@ def layout(measures: Sequence[str]) -> Layout:
         if name == "loans":
             listed.append(Measure(name=name, kind="count", share=share))
         else:
-            column, high = f"bank.{name}", BOUNDS.get(name, 1e6)
+            column, high = f"bank.{name}", bounds.get(name, 1e6)
             listed.append(
                 Measure(name=name, kind="sum", column=column, low=0.0, high=high, unit="yuan", share=share)
             )
     return Layout(
         owner="bank",
         axes=axes,
-        tables=(CellTable(name="cells", axes=("sector", "grade")),),
+        tables=(CellTable(name="cells", axes=tuple(cells)),),
         measures=tuple(listed),
     )
 
@@ -81,9 +88,11 @@ def record(
     banks: Sequence[str] = ("alfa", "beta", "gama", "delta"),
     noise: bool = True,
     name: str = "loan_book",
+    cells: Mapping[str, Sequence[str]] = CELLS,
+    bounds: Mapping[str, float] = BOUNDS,
 ) -> ReleaseRecord:
     """A signed record of the sums at epsilon, each measure with its share of the budget."""
-    made = layout(tuple(sums))
+    made = layout(tuple(sums), cells, bounds)
     mu = mu_for(epsilon, 1e-6)
     blocks = []
     for measure in made.measures:

@@ -1,5 +1,6 @@
 """Sums by segment from a study's figures, and which records are refused."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -33,7 +34,7 @@ def noisy(exact):
 
 def test_cells_add_up_to_segments(exact):
     found = computed(record(exact, np.random.default_rng(2), noise=False))
-    farms = {"name": "farms", "where": {"sector": ["agriculture"], "grade": ["A", "B"]}, "layers": [LAYER]}
+    farms = {"name": "farms", "where": {"sector": ["farming"], "grade": ["A", "B"]}, "layers": [LAYER]}
     made = rules(farms, {"name": "others", "by": ["grade"], "layers": [LAYER]})
     lent = make_book(found, [made])
     cells = exact["exposure"].reshape(len(SECTORS) + 1, len(GRADES) + 1)
@@ -77,10 +78,14 @@ def test_two_sets_of_rules_meet_in_the_finest_groups(noisy):
             {"segments": [{"name": "a", "where": {"grade": ["A"]}, "layers": [LAYER]}]},
             "no segment of rules r takes cells of grade B",
         ),
+        (
+            {"segments": [{"name": "a", "where": {"sector": ["farmin"]}, "layers": [LAYER]}]},
+            'names sector "farmin", and the study has no such category; did you mean "farming"?',
+        ),
     ],
 )
 def test_what_the_study_lacks_is_named(noisy, more, told):
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=re.escape(told)):
         make_book(computed(noisy), [rules(**more) if "segments" not in more else rules(*more["segments"])])
 
 
@@ -109,7 +114,7 @@ def test_a_bank_that_was_left_out_is_not_counted(exact):
 
 
 def test_cells_by_bank_are_refused(exact):
-    made = record(exact, np.random.default_rng(3), banks=("agriculture", "retail", "gama"))
+    made = record(exact, np.random.default_rng(3), banks=("farming", "retail", "gama"))
     with pytest.raises(ConfigError, match="cells by sector are single institutions"):
         check_several(made, rules())
 

@@ -7,7 +7,7 @@ import pytest
 from fedrisk.analysis.loss_rules import LossRules, load_loss_rules
 from fedrisk.errors import ConfigError
 
-EXAMPLES = sorted((Path(__file__).parents[3] / "configs" / "losses").glob("*.toml"))
+EXAMPLES = sorted((Path(__file__).parents[3] / "configs" / "losses").glob("rules_*.toml"))
 
 GOOD = """\
 name = "rules"
