@@ -44,7 +44,7 @@ def settings(**more) -> FragilitySettings:
             ],
             "indicators": [
                 {
-                    "name": i.name,
+                    "name": i.title,
                     "measure": i.column,
                     "fragile": i.fragile,
                     "serious": i.serious,
@@ -77,7 +77,13 @@ def studies(epsilon: float, enterprises: int) -> dict[str, tuple[Study, Layout]]
                 "statistics": {
                     "by": [f"{owner}.county", f"{owner}.sector"],
                     "measures": [
-                        {"kind": "mean", "column": i.name, "low": i.low, "high": i.high, "weight": i.weight}
+                        {
+                            "kind": "mean",
+                            "column": f"{i.owner}.{i.column}",
+                            "low": i.low,
+                            "high": i.high,
+                            "weight": i.weight,
+                        }
                         for i in mine
                     ],
                 },
@@ -92,7 +98,12 @@ def studies(epsilon: float, enterprises: int) -> dict[str, tuple[Study, Layout]]
             tables=(CellTable(name="county, sector", axes=("county", "sector")),),
             measures=tuple(
                 Measure(
-                    name=i.column, kind="mean", column=i.name, low=i.low, high=i.high, share=i.weight / weight
+                    name=i.column,
+                    kind="mean",
+                    column=f"{i.owner}.{i.column}",
+                    low=i.low,
+                    high=i.high,
+                    share=i.weight / weight,
                 )
                 for i in mine
             ),
@@ -111,7 +122,7 @@ def sigmas(epsilon: float, enterprises: int) -> np.ndarray:
         for block, measure in zip(release.blocks, layout.measures, strict=True):
             own = sum(s * s for s in block.sigma.values())
             blocks[measure.column] = math.sqrt(own) / 2**release.scale_bits
-    return np.array([blocks[i.name] for i in source.INDICATORS])
+    return np.array([blocks[f"{i.owner}.{i.column}"] for i in source.INDICATORS])
 
 
 def panel(content, chosen: FragilitySettings, sigma: np.ndarray, seed: int) -> Panel:
@@ -123,7 +134,9 @@ def panel(content, chosen: FragilitySettings, sigma: np.ndarray, seed: int) -> P
         chosen,
         {
             (i, q): CellSums(
-                measure=Measure(name=x.column, kind="mean", column=x.name, low=x.low, high=x.high),
+                measure=Measure(
+                    name=x.column, kind="mean", column=f"{x.owner}.{x.column}", low=x.low, high=x.high
+                ),
                 whose=(x.owner,),
                 cells=CELLS,
                 total=noisy[i, q],
