@@ -98,9 +98,9 @@ def check_several(record: ReleaseRecord, rules: LossRules) -> None:
                 "alone; leave that column out of the study"
             )
     for measure in layout.measures:
-        if measure.name not in _used(rules) or measure.column is None:
+        if measure.name not in _used(rules) or (measure.column is None and layout.joined):
             continue
-        owner = measure.column.split(".", 1)[0]
+        owner = layout.owner if measure.column is None else measure.column.split(".", 1)[0]
         count = _contributors(record, owner)
         if count < least:
             raise ConfigError(
@@ -112,7 +112,7 @@ def check_several(record: ReleaseRecord, rules: LossRules) -> None:
 
 def _used(rules: LossRules) -> set[str]:
     figures = rules.figures
-    names = (figures.exposure, figures.expected_loss, figures.matured_loss, figures.predicted)
+    names = (figures.exposure, figures.expected_loss, figures.enterprises, figures.matured_loss, figures.predicted)
     return {name for name in names if name is not None}
 
 
