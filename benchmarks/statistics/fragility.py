@@ -21,9 +21,13 @@ from scipy.stats import beta
 from fedrisk.analysis.fragility_index import judge
 from fedrisk.analysis.fragility_panel import CellSums, Panel, assemble
 from fedrisk.analysis.fragility_settings import FragilitySettings
-from fedrisk.privacy.accounting import mu_for
-from fedrisk.releases.statistics import MEAN_COUNT, Measure
+from fedrisk.privacy.accounting import epsilon_for, mu_for
+from fedrisk.recipes import study_from
+from fedrisk.recipes.statistics.plan import release_of
+from fedrisk.releases.statistics import MEAN_COUNT, UNKNOWN, Axis, CellTable, Layout, Measure
+from fedrisk.study import Study
 from sim_institutions.geography import COUNTIES, SECTORS
+from sim_institutions.profiles import PROFILES
 
 CELLS = tuple((c, s) for c in COUNTIES for s in SECTORS)
 SUM = math.sqrt(1 - MEAN_COUNT**2)
@@ -51,13 +55,62 @@ def settings(**more) -> FragilitySettings:
     )
 
 
+def studies(epsilon: float, enterprises: int) -> dict[str, tuple[Study, Layout]]:
+    """The quarter's studies, one of each owner; all of them together cost epsilon, measures by their weights."""
+    delta, found = min(1e-6, 0.1 / enterprises), {}
+    whole, mu = sum(i.weight for i in source.INDICATORS), mu_for(epsilon, delta)
+    banks = tuple(b.name for b in PROFILES["demo"].banks)
+    for owner in dict.fromkeys(i.owner for i in source.INDICATORS):
+        mine = [i for i in source.INDICATORS if i.owner == owner]
+        weight = sum(i.weight for i in mine)
+        members = banks if owner == "bank" else (owner,)
+        study = study_from(
+            {
+                "name": f"quarterly_{owner}",
+                "purpose": "regulation",
+                "recipe": "statistics",
+                "institutions": [
+                    {"name": m, "role": "bank" if owner == "bank" else "holder"} for m in members
+                ],
+                "privacy": {"epsilon": epsilon_for(mu * math.sqrt(weight / whole), delta), "delta": delta},
+                "statistics": {
+                    "by": [f"{owner}.county", f"{owner}.sector"],
+                    "measures": [
+                        {"kind": "mean", "column": i.name, "low": i.low, "high": i.high, "weight": i.weight}
+                        for i in mine
+                    ],
+                },
+            }
+        )
+        axes = (("county", COUNTIES), ("sector", SECTORS))
+        layout = Layout(
+            owner=owner,
+            axes=tuple(
+                Axis(name=n, column=f"{owner}.{n}", categories=(*named, UNKNOWN)) for n, named in axes
+            ),
+            tables=(CellTable(name="county, sector", axes=("county", "sector")),),
+            measures=tuple(
+                Measure(
+                    name=i.column, kind="mean", column=i.name, low=i.low, high=i.high, share=i.weight / weight
+                )
+                for i in mine
+            ),
+        )
+        found[owner] = study, layout
+    return found
+
+
 def sigmas(epsilon: float, enterprises: int) -> np.ndarray:
-    """Of each indicator's numbers: all of a quarter's studies together cost epsilon, measures by their weights."""
+    """Of each indicator's numbers, from the plans of the studies: all contributors' noise together."""
     if math.isinf(epsilon):
         return np.zeros(len(source.INDICATORS))
-    weights = np.array([i.weight for i in source.INDICATORS])
-    mu = mu_for(epsilon, min(1e-6, 0.1 / enterprises))
-    return 1.0 / (mu * np.sqrt(weights / weights.sum()))
+    blocks = {}
+    for study, layout in studies(epsilon, enterprises).values():
+        release = release_of(study, layout)
+        for block, measure in zip(release.blocks, layout.measures, strict=True):
+            own = sum(s * s for s in block.sigma.values())
+            blocks[measure.column] = math.sqrt(own) / 2**release.scale_bits
+    return np.array([blocks[i.name] for i in source.INDICATORS])
 
 
 def panel(content, chosen: FragilitySettings, sigma: np.ndarray, seed: int) -> Panel:
@@ -71,8 +124,9 @@ def panel(content, chosen: FragilitySettings, sigma: np.ndarray, seed: int) -> P
             (i, q): CellSums(
                 measure=Measure(name=x.column, kind="mean", column=x.name, low=x.low, high=x.high),
                 whose=(x.owner,),
-                numbers=dict(zip(CELLS, noisy[i, q], strict=True)),
-                variance=float(sigma[i] ** 2),
+                cells=CELLS,
+                total=noisy[i, q],
+                variance=np.full(len(CELLS), sigma[i] ** 2),
             )
             for i, x in enumerate(source.INDICATORS)
             for q in range(source.QUARTERS)

@@ -45,7 +45,7 @@ class Indicator:
 
     @property
     def name(self) -> str:
-        return f"{self.owner} {self.column}"
+        return f"{self.owner}.{self.column}"
 
 
 INDICATORS = (

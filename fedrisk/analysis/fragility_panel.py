@@ -16,18 +16,11 @@ from numpy.typing import NDArray
 
 from fedrisk.analysis.fragility_settings import FragilitySettings, Indicator
 from fedrisk.analysis.random_effects import Floats
+from fedrisk.analysis.sums import Statistics, statistics
 from fedrisk.errors import ConfigError
 from fedrisk.privacy.accounting import compose, epsilon_for
 from fedrisk.releases.record import ReleaseRecord
-from fedrisk.releases.statistics import (
-    MEAN_COUNT,
-    RELEASE,
-    UNKNOWN,
-    CellTable,
-    Layout,
-    Measure,
-    block_name,
-)
+from fedrisk.releases.statistics import MEAN_COUNT, UNKNOWN, Measure
 
 RELATIVE = ("count", "sum")
 """Kinds of measures whose moves are relative to the cell's own usual figure: they grow with the cell."""
@@ -76,16 +69,17 @@ class Panel:
 
 @dataclass(frozen=True, kw_only=True)
 class CellSums:
-    """One indicator's released sums in one quarter.
+    """One indicator's sums in one quarter.
 
-    whose: measures of one ``whose`` count the same rows. numbers: by cell, (columns of the measure,). variance: of the
-    noise in each. included: probability with which an enterprise is among the rows.
+    whose: measures of one ``whose`` count the same rows. cells: their categories. total: (cells, columns of the
+    measure). variance: (cells,) of the noise in each. included: probability with which an enterprise is among the rows.
     """
 
     measure: Measure
     whose: tuple[str, ...]
-    numbers: Mapping[Cell, Floats]
-    variance: float
+    cells: tuple[Cell, ...]
+    total: Floats
+    variance: Floats
     included: float = 1.0
 
 
@@ -100,17 +94,25 @@ def panel_of(settings: FragilitySettings, records: Sequence[Sequence[ReleaseReco
     ConfigError where a record has no statistics, an indicator is in no record, or two records of a quarter have it.
     """
     found: dict[tuple[int, int], CellSums] = {}
+    known: set[str] = set()
     for q, of_quarter in enumerate(records):
+        read = [(r, statistics(r)) for r in of_quarter]
+        known |= {
+            f"{m.name} by {' and '.join(t.axes)}"
+            for _, s in read
+            for t in s.tables
+            for m in s.layout.measures
+        }
         for i, indicator in enumerate(settings.indicators):
-            hits = [sums for r in of_quarter if (sums := _sums(r, settings, indicator)) is not None]
+            hits = [sums for r, s in read if (sums := _sums(r, s, settings, indicator)) is not None]
             if len(hits) > 1:
                 raise ConfigError(
                     f"indicator {indicator.name}: {len(hits)} records of {settings.quarters[q].name} have the measure "
-                    f"{indicator.measure} by {', '.join(settings.cells)}; name the study of one"
+                    f"{indicator.measure} by {' and '.join(settings.cells)}; name the study of one"
                 )
             if hits:
                 found[i, q] = hits[0]
-    _all_there(settings, found, records)
+    _all_there(settings, found, known)
     return replace(
         assemble(settings, found),
         prices=tuple(_price(of_quarter) for of_quarter in records),
@@ -118,29 +120,18 @@ def panel_of(settings: FragilitySettings, records: Sequence[Sequence[ReleaseReco
     )
 
 
-def layout_of(record: ReleaseRecord) -> Layout:
-    """The layout of a statistics study's record; ConfigError where it is of another recipe."""
-    released = record.find(RELEASE)
-    if released is None:
-        raise ConfigError(
-            f"the record of {record.study.get('name')} is of the recipe {record.study.get('recipe')}; name records of "
-            "statistics studies"
-        )
-    return Layout.from_dict(released.about["layout"])
-
-
 def assemble(settings: FragilitySettings, found: Mapping[tuple[int, int], CellSums]) -> Panel:
     """The panel of sums by (indicator, quarter)."""
-    cells = sorted({cell for sums in found.values() for cell in sums.numbers})
+    cells = sorted({cell for sums in found.values() for cell in sums.cells})
     shape = (len(settings.indicators), len(settings.quarters), len(cells))
     values, errors = np.full(shape, np.nan), np.full(shape, np.nan)
     rows = np.full((shape[0], shape[2]), np.nan)
-    numbers = {at: np.array([sums.numbers[c] for c in cells]) for at, sums in found.items()}
+    found = {at: _in_order(sums, cells) for at, sums in found.items()}
     for whose in sorted({sums.whose for sums in found.values()}):
         mine = {at: sums for at, sums in found.items() if sums.whose == whose}
-        counts = _pooled_counts(mine, numbers, shape)
+        counts = _pooled_counts(mine, shape)
         for (i, q), sums in mine.items():
-            values[i, q], errors[i, q] = _figures(sums, numbers[i, q], counts[i, q])
+            values[i, q], errors[i, q] = _figures(sums, counts[i, q])
             rows[i] = np.nanmax(counts[i], axis=0) if np.isfinite(counts[i]).any() else np.nan
     keys = [tuple(cell[settings.cells.index(a)] for a in settings.common) for cell in cells]
     groups = sorted(set(keys))
@@ -182,10 +173,12 @@ def relative_to_usual(panel: Panel, held: Sequence[int]) -> Panel:
     return replace(panel, values=values, errors=errors)
 
 
-def _sums(record: ReleaseRecord, settings: FragilitySettings, indicator: Indicator) -> CellSums | None:
+def _sums(
+    record: ReleaseRecord, found: Statistics, settings: FragilitySettings, indicator: Indicator
+) -> CellSums | None:
     """An indicator's sums in a record; None where it has not the measure by the index's cells."""
-    layout = layout_of(record)
-    table = next((t for t in layout.tables if set(t.axes) == set(settings.cells)), None)
+    layout = found.layout
+    table = next((t for t in found.tables if set(t.axes) == set(settings.cells)), None)
     measure = next((m for m in layout.measures if m.name == indicator.measure), None)
     if indicator.study not in (None, record.study.get("name")) or table is None or measure is None:
         return None
@@ -194,61 +187,55 @@ def _sums(record: ReleaseRecord, settings: FragilitySettings, indicator: Indicat
             f"indicator {indicator.name}: {measure.name} is a measure of kind {measure.kind}; take a mean, share, "
             "count or sum"
         )
-    block = record.release(RELEASE).block(block_name(table, measure))
-    if block.total.shape != (layout.cells(table), measure.columns) or not np.isfinite(block.total).all():
-        raise ConfigError(
-            f"the record of {record.study.get('name')}: block {block.name} has not the numbers that its layout "
-            "says; take another copy"
-        )
     order = [table.axes.index(a) for a in settings.cells]
+    sums, places = found.of(table, measure), list(np.ndindex(*layout.shape(table)))
+    named = [tuple(layout.axis(table.axes[k]).categories[place[k]] for k in order) for place in places]
+    use = [n for n, cell in enumerate(named) if UNKNOWN not in cell]
     column = measure.column or f"{layout.owner}."
     return CellSums(
         measure=measure,
         whose=(layout.owner, column.split(".", 1)[0], str(layout.joined)),
-        numbers={
-            tuple(cell[k] for k in order): block.total[n]
-            for n, cell in enumerate(_cells(layout, table))
-            if UNKNOWN not in cell
-        },
-        variance=float(block.variance or 0.0),
+        cells=tuple(named[n] for n in use),
+        total=sums.total[use],
+        variance=sums.variance[use],
         included=layout.included,
     )
 
 
-def _cells(layout: Layout, table: CellTable) -> list[Cell]:
-    return [
-        tuple(layout.axis(a).categories[k] for a, k in zip(table.axes, place, strict=True))
-        for place in np.ndindex(*layout.shape(table))
-    ]
+def _in_order(sums: CellSums, cells: Sequence[Cell]) -> CellSums:
+    """The same with these cells; NaN where there were none."""
+    place = {cell: n for n, cell in enumerate(sums.cells)}
+    at = np.array([place.get(cell, -1) for cell in cells])
+    total = np.where((at >= 0)[:, None], sums.total[at], np.nan)
+    return replace(
+        sums, cells=tuple(cells), total=total, variance=np.where(at >= 0, sums.variance[at], np.nan)
+    )
 
 
-def _counted(sums: CellSums, numbers: Floats) -> tuple[Floats, float] | None:
+def _counted(sums: CellSums) -> tuple[Floats, float] | None:
     """Noisy counts of values by cell, and the variance of their noise; None where the measure has none."""
+    total, variance = sums.total, float(np.nanmedian(sums.variance))
     if sums.measure.kind == "mean":
-        return numbers[:, 0] / MEAN_COUNT, sums.variance / MEAN_COUNT**2
+        return total[:, 0] / MEAN_COUNT, variance / MEAN_COUNT**2
     if sums.measure.kind == "share":
-        return numbers.sum(axis=1), 2 * sums.variance
+        return total.sum(axis=1), 2 * variance
     if sums.measure.kind == "count":
-        return numbers[:, 0], sums.variance
+        return total[:, 0], variance
     return None
 
 
-def _pooled_counts(
-    mine: Mapping[tuple[int, int], CellSums],
-    numbers: Mapping[tuple[int, int], Floats],
-    shape: tuple[int, ...],
-) -> Floats:
+def _pooled_counts(mine: Mapping[tuple[int, int], CellSums], shape: tuple[int, ...]) -> Floats:
     """(indicators, quarters, cells) values behind each figure: pooled over quarters and over measures of the same rows.
 
     A count is taken as (rows of the cell) x (growth of all cells to the quarter) x (share of rows that have the
     measure). NaN where the pooled count is not known well.
     """
-    counted = {at: _counted(sums, numbers[at]) for at, sums in mine.items()}
-    told = {at: c for at, c in counted.items() if c is not None and c[0].sum() > 0}
+    counted = {at: _counted(sums) for at, sums in mine.items()}
+    told = {at: c for at, c in counted.items() if c is not None and np.nansum(c[0]) > 0}
     out = np.full(shape, np.nan)
     if not told:
         return out
-    totals = {at: float(c[0].sum()) for at, c in told.items()}
+    totals = {at: float(np.nansum(c[0])) for at, c in told.items()}
     by_quarter: dict[int, float] = {}
     for (_, q), total in totals.items():
         by_quarter[q] = max(by_quarter.get(q, 0.0), total)
@@ -257,28 +244,28 @@ def _pooled_counts(
     share = {at: totals[at] / base for at in told}
     weight = {at: share[at] ** 2 / max(variance, 1e-12) for at, (_, variance) in told.items()}
     rows = sum(weight[at] * told[at][0] / share[at] for at in told) / sum(weight.values())
-    error = 1.0 / sum(weight.values())
+    error = 1.0 / max(sum(weight.values()), 1e-300)
     rows = np.where(rows > max(KNOWN * math.sqrt(error), 0.5), rows, np.nan)
     for at in mine:
         out[at] = rows * share.get(at, by_quarter.get(at[1], base) / base)
     return out
 
 
-def _figures(sums: CellSums, numbers: Floats, counts: Floats) -> tuple[Floats, Floats]:
+def _figures(sums: CellSums, counts: Floats) -> tuple[Floats, Floats]:
     """Figures of a quarter by cell, and the variances of their noise."""
-    measure = sums.measure
+    measure, total, variance = sums.measure, sums.total, sums.variance
     if measure.kind == "mean":
         middle, half = _middle_and_half(measure)
         scale = half / (SUM_PART * counts)
-        return middle + scale * numbers[:, 1], scale**2 * sums.variance
+        return middle + scale * total[:, 1], scale**2 * variance
     if measure.kind == "share":
         # About the share of all cells, so that the noise of what is not counted helps.
-        all_cells = float(np.clip(numbers[:, 0].sum() / max(numbers.sum(), 1e-12), 0.0, 1.0))
-        value = all_cells + ((1 - all_cells) * numbers[:, 0] - all_cells * numbers[:, 1]) / counts
-        return value, ((1 - all_cells) ** 2 + all_cells**2) * sums.variance / counts**2
+        share = float(np.clip(np.nansum(total[:, 0]) / max(np.nansum(total), 1e-12), 0.0, 1.0))
+        value = share + ((1 - share) * total[:, 0] - share * total[:, 1]) / counts
+        return value, ((1 - share) ** 2 + share**2) * variance / counts**2
     bound = max(abs(measure.low or 0.0), abs(measure.high or 0.0)) if measure.kind == "sum" else 1.0
     unit = bound / sums.included
-    return unit * numbers[:, 0], np.full(len(numbers), unit**2 * sums.variance)
+    return unit * total[:, 0], unit**2 * variance
 
 
 def _middle_and_half(measure: Measure) -> tuple[float, float]:
@@ -287,20 +274,14 @@ def _middle_and_half(measure: Measure) -> tuple[float, float]:
 
 
 def _all_there(
-    settings: FragilitySettings,
-    found: Mapping[tuple[int, int], CellSums],
-    records: Sequence[Sequence[ReleaseRecord]],
+    settings: FragilitySettings, found: Mapping[tuple[int, int], CellSums], known: set[str]
 ) -> None:
     """ConfigError naming the indicators that no record has."""
     there = {i for i, _ in found}
     lost = [x.measure for i, x in enumerate(settings.indicators) if i not in there]
     if lost:
-        layouts = [layout_of(r) for of_quarter in records for r in of_quarter]
-        known = sorted({m.name for layout in layouts for m in layout.measures})
-        tables = sorted({" and ".join(t.axes) or "all" for layout in layouts for t in layout.tables})
         raise ConfigError(
-            f"no record has {', '.join(lost)} by {' and '.join(settings.cells)}; measures there: {', '.join(known)}; "
-            f"tables by: {', '.join(tables)}"
+            f"no record has {', '.join(lost)} by {' and '.join(settings.cells)}; there are: {', '.join(sorted(known))}"
         )
 
 

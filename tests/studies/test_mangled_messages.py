@@ -72,6 +72,13 @@ RULES = (
         "bound",
         "without holders totals come with the request for a release",
     ),
+    Rule(
+        "release",
+        r"common\.members\.(statements|signed_heads|witnessed).*",
+        "bound",
+        "what others say of themselves, told without alignment in the message that asks for the release",
+    ),
+    Rule("totals", r"common\.totals.*", "later", "totals that rows and noise can make: members confirm them"),
     Rule("score|deliver", r"common\.card.*", "bound", "totals by which the same card follows"),
     Rule(
         "prepare",
@@ -210,7 +217,7 @@ def told(mangler):
 def test_a_sample_of_mangled_messages_changes_and_costs_nothing(kit, scratch, make):
     mangler = play(kit, scratch, make, share=4)
     assert not mangler.failures, told(mangler)
-    assert mangler.counts.total() > 100
+    assert mangler.counts.total() > (100 if make is not counting else 40)
 
 
 @pytest.mark.mangle
@@ -218,7 +225,7 @@ def test_a_sample_of_mangled_messages_changes_and_costs_nothing(kit, scratch, ma
 def test_mangled_messages_change_and_cost_nothing(kit, scratch, make):
     mangler = play(kit, scratch, make, share=60)
     assert not mangler.failures, told(mangler)
-    assert mangler.counts.total() > 1000
+    assert mangler.counts.total() > 600
     told(mangler)
 
 

@@ -10,15 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrisk.analysis.card_sums import CardSums
+from fedrisk.analysis.card_sums import GramMatrix as GramMatrix
+from fedrisk.analysis.card_sums import columns_of as columns_of
+from fedrisk.analysis.card_sums import combine_recount as combine_recount
+from fedrisk.analysis.card_sums import curves_of as curves_of
+from fedrisk.analysis.card_sums import gram_matrix as gram_matrix
+from fedrisk.analysis.card_sums import label_counts as label_counts
+from fedrisk.analysis.card_sums import sizes_of as sizes_of
 from fedrisk.data.features import known_feature
-from fedrisk.errors import ConfigError, ProtocolError
+from fedrisk.errors import ProtocolError
 from fedrisk.models.binning import Bins
 from fedrisk.models.calibration import ScoreCounts, fit_calibration
 from fedrisk.models.directions import follow_directions
 from fedrisk.models.estimator import (
     Curves,
     LabelCounts,
-    combine_counts,
     few_positives,
     fit_curves,
     posterior_weights,
@@ -30,11 +37,11 @@ from fedrisk.models.estimator import (
 from fedrisk.models.point_errors import contribution_errors
 from fedrisk.models.scorecard import CLOSE, FACTOR, Scorecard
 from fedrisk.protocol.statements import Statements, binary_labels, weighted
-from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, counts_release, gram_release, own_pairs
+from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, counts_release, gram_release
 from fedrisk.releases.plan import Plan
-from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
+from fedrisk.releases.record import ReleasedSums, ReleaseRecord
 from fedrisk.releases.release import Release
-from fedrisk.study import BANK, HOLDING, NO_PRIVACY, Study
+from fedrisk.study import BANK, NO_PRIVACY, Study
 
 Floats = NDArray[np.float64]
 
@@ -193,38 +200,6 @@ def _other_numbers() -> ProtocolError:
     )
 
 
-@dataclass(frozen=True)
-class GramMatrix:
-    """Noisy Gram matrix of all shape columns, (M, M), and the variance of its entries, at the scale of the counts."""
-
-    gram: Floats
-    variance: Floats
-
-
-def label_counts(released: ReleasedSums, sizes: Mapping[str, Sequence[int]]) -> LabelCounts:
-    """Label counts per feature, roles in the order of ``sizes``."""
-    n1: list[Floats] = []
-    n0: list[Floats] = []
-    variance: list[float] = []
-    for role, widths in sizes.items():
-        if not widths:
-            continue
-        block = released.block(role)
-        for part in np.split(block.total, np.cumsum(widths)[:-1]):
-            n1.append(part[:, 0])
-            n0.append(part[:, 1])
-            variance.append(_variance(block))
-    return LabelCounts(tuple(n1), tuple(n0), np.array(variance))
-
-
-def _variance(block: ReleasedBlock) -> float:
-    if block.variance is None:
-        raise ConfigError(
-            f"block {block.name} of the record says no variance; a scorecard's counts always have one"
-        )
-    return block.variance
-
-
 def card_bins(columns: Sequence[Bins]) -> list[Bins]:
     """Bins of all features of a card from those of its columns.
 
@@ -238,66 +213,6 @@ def card_bins(columns: Sequence[Bins]) -> list[Bins]:
         if institution != BANK and last:
             out.append(Bins.public(known_feature(institution)))
     return out
-
-
-def columns_of(bins: Sequence[Bins]) -> list[Bins]:
-    """The bins of columns, which are counted; the others are made up from their counts."""
-    return [b for b in bins if b.feature.is_column]
-
-
-def sizes_of(bins: Sequence[Bins], roles: Sequence[str]) -> dict[str, list[int]]:
-    """Number of bins of each column, by role."""
-    return {role: [b.size for b in columns_of(bins) if b.feature.institution == role] for role in roles}
-
-
-def curves_of(counts: LabelCounts, bins: Sequence[Bins]) -> Curves:
-    """Curves of all features from the label counts of the columns."""
-    return fit_curves(with_known(counts, bins), bins)
-
-
-def combine_recount(
-    counts: LabelCounts, released: ReleasedSums, bins: Sequence[Bins], chosen: Mapping[str, Sequence[int]]
-) -> LabelCounts:
-    """Both counts as one. chosen: features that were counted a second time, by role."""
-    bins = columns_of(bins)
-    owner = [b.feature.institution for b in bins]
-    first = {role: owner.index(role) if role in owner else 0 for role in chosen}
-    sizes = {role: [bins[first[role] + j].size for j in own] for role, own in chosen.items()}
-    order = [first[role] + j for role, own in chosen.items() for j in own]
-    return combine_counts(counts, label_counts(released, sizes), order)
-
-
-def gram_matrix(
-    released: ReleasedSums,
-    bases: Sequence[Floats],
-    owner: Sequence[str],
-    share: float,
-    bank_share: float | None = None,
-) -> GramMatrix:
-    """The whole matrix from its released blocks.
-
-    share: brings the matrix of a sample to the scale of the counts; bank_share: entries in which banks have a part,
-    where theirs is another one, since customers without a label are not in them.
-    """
-    column_feature = [j for j, b in enumerate(bases) for _ in range(b.shape[1])]
-    column_owner = np.array([owner[j] for j in column_feature])
-    gram = np.zeros((len(column_feature),) * 2)
-    variance = np.zeros_like(gram)
-    for block in released.blocks:
-        rows, columns = (np.flatnonzero(column_owner == role) for role in (block.left, block.right))
-        scale = share if bank_share is None or BANK not in (block.left, block.right) else bank_share
-        value = block.total * scale
-        noise = np.full(block.total.shape, _variance(block) * scale**2)
-        if block.left == block.right:
-            i, j = own_pairs([column_feature[k] for k in rows])
-            upper = (rows[list(i)], rows[list(j)])
-            lower = (rows[list(j)], rows[list(i)])
-            gram[upper], gram[lower] = value, value.T
-            variance[upper], variance[lower] = noise, noise.T
-        else:
-            gram[np.ix_(rows, columns)], gram[np.ix_(columns, rows)] = value, value.T
-            variance[np.ix_(rows, columns)], variance[np.ix_(columns, rows)] = noise, noise.T
-    return GramMatrix(gram, variance)
 
 
 def fit_card(
@@ -358,19 +273,8 @@ def card_from(
 
 def refit(record: ReleaseRecord) -> Scorecard:
     """The scorecard again, from a study's record; ConfigError where the record is of another recipe."""
-    bins = [Bins.from_dict(b) for b in record.release("counts").about["bins"]]
-    roles = [BANK, *(m["name"] for m in record.study["institutions"] if m["role"] in HOLDING)]
-    counts = label_counts(record.release("counts"), sizes_of(bins, roles))
-    again, gram = record.find("recount"), record.find("gram")
-    second = None
-    if again is not None:
-        counts = combine_recount(counts, again, bins, {r: again.about["chosen"][r] for r in roles})
-    bases: tuple[Floats, ...] = ()
-    if gram is not None:
-        owner = [b.feature.institution for b in bins]
-        bases = shape_bases(curves_of(counts, bins))
-        second = gram_matrix(gram, bases, owner, gram.about["share"], gram.about.get("bank_share"))
-    card = fit_card(str(record.study["name"]), bins, counts, second, bases)
+    sums = CardSums.of(record)
+    card = fit_card(str(record.study["name"]), sums.bins, sums.counts, sums.second, sums.bases)
     card = replace(card, notice=NO_PRIVACY) if record.research else card
     rows = record.find("calibration")
     return card if rows is None else calibrate(card, rows)
@@ -387,7 +291,7 @@ def calibrate(
     rows = ScoreCounts(
         positives=block.total[:, 0],
         negatives=block.total[:, 1],
-        variance=_variance(block),
+        variance=noise_variance(block),
         middles=card.stated_log_odds(card.bin_middles(card.calibration_bins(CALIBRATION_BINS))),
         rate=card.rate,
         rate_error=card.rate_error,

@@ -6,6 +6,7 @@ Hub and institutions derive them by the same code from what was released, and co
 import math
 from collections.abc import Mapping, Sequence
 
+from fedrisk.analysis.card_sums import own_pairs as own_pairs
 from fedrisk.errors import ConfigError
 from fedrisk.models.shape_rows import gram_sensitivity, radius_units
 from fedrisk.releases.budget import LABEL_BITS, NOISE_REACH, noise_reach, ring_sigma, scaled, sigmas
@@ -198,18 +199,3 @@ def gram_release(
     return Release(
         name="gram", population="training", mu=mu, ring="uint64", scale_bits=2 * bits, blocks=tuple(blocks)
     )
-
-
-def own_pairs(features: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Columns (i, j), i < j, of one role that belong to different features.
-
-    >>> own_pairs([0, 0, 1])
-    ((0, 1), (2, 2))
-    """
-    pairs = [
-        (i, j)
-        for i in range(len(features))
-        for j in range(i + 1, len(features))
-        if features[i] != features[j]
-    ]
-    return tuple(i for i, _ in pairs), tuple(j for _, j in pairs)

@@ -1,6 +1,7 @@
 """The statistics recipe at the hub: it adds up what contributors send, and keeps the record.
 
-Exchanges: describe, release, totals; in a joined study the alignment and those of ``joined_hub`` come between.
+Exchanges: describe, release, totals, conclude. In a joined study the alignment and those of
+``joined_hub`` come before release.
 What everybody reads the numbers by stands in the record beside them.
 """
 
@@ -23,8 +24,9 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
     outcome = Outcome(record=sums.record, evaluated=False)
     session.so_far(outcome)
     session.exchange.tell("totals", {"layout": layout.digest()}, blobs_of(released))
-    told = [name for name in study.members if study.has_table(name)]
-    session.exchange("totals", "the noisy totals, told to members", dict.fromkeys(told, Payload()))
+    told = dict.fromkeys((name for name in study.members if study.has_table(name)), Payload())
+    session.exchange("totals", "the noisy totals, told to members", told)
+    session.exchange("conclude", "members confirm to each other what they were told", told)
     return outcome
 
 

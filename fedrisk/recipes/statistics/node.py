@@ -74,12 +74,13 @@ def beforehand(node: Node, study: Study, table: Table, research_seed: int | None
 def release(node: Node, request: Payload) -> Payload:
     """Who takes part -> this institution's noisy sums of all cells, masked; nothing where none of its rows count."""
     attempt = node.attempt(request)
+    if node.institution.has_table:
+        # The policy is read again for every message.
+        _check_policy(node, attempt.study, described(node))
     if is_joined(attempt.study):
         return _release_joined(attempt, request)
     request.only(())
     plan = agreed_plan(attempt, request)
-    if node.institution.has_table:
-        _check_policy(node, attempt.study, described(node))
     if attempt.name not in contributors(attempt.study):
         return Payload()
     counted = _Counted(layout_of(attempt.study, plan.features), attempt.read().frame)
@@ -151,6 +152,12 @@ def totals(node: Node, request: Payload) -> Payload:
     return Payload()
 
 
+def conclude(node: Node, request: Payload) -> Payload:
+    """The others' confirmations of the totals, which are checked before this is asked -> nothing."""
+    node.attempt(request).state.still_runs()
+    return Payload()
+
+
 def _counted_at(study: Study) -> tuple[str, ...]:
     """The institutions whose rows are counted, each row once."""
     return population(study) if is_joined(study) else contributors(study)
@@ -185,5 +192,6 @@ ACTIONS: tuple[Action, ...] = (
         receives=joined.MASKED,
         last_of_authority=True,
     ),
-    Action(name="totals", serve=totals, tells={"totals": TOTALS}, last=True),
+    Action(name="totals", serve=totals, tells={"totals": TOTALS}),
+    Action(name="conclude", serve=conclude, last=True),
 )

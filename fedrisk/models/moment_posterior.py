@@ -1,0 +1,90 @@
+"""What the releases of a scorecard study say of its moment: draws, with what is noise and what is sampling told apart.
+
+The estimator takes the weights d of the shape columns as normal under each of its candidate priors, and the released
+moment as design d + sampling + privacy noise (models/estimator). Under one prior the weights given the release are
+normal; what exact sums of the same enterprises would have said is normal too, about the same mean. So a draw of the
+weights is that mean, plus what the noise may have moved it by, plus what other enterprises might:
+
+    noise     P D S^-1 N T^-1 D P,     sampling     P - P D T^-1 D P,     T = D P D + D,     S = T + N
+
+with prior variances P, design D and the noise N of the moment. Priors are drawn by their evidence, as the estimator
+averages them. A moment that is expected for such weights is D d: noise that the prior does not believe is out of it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+
+from fedrisk.models.estimator import Equations, candidate_priors, cover
+
+Floats = NDArray[np.float64]
+
+LIKELY = 1e-3
+"""Share of the evidence from which on a candidate prior is drawn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MomentDraws:
+    """Moments of labels and shape columns, in sums over the training rows.
+
+    mean: (M,), as the releases let it expect. noise: (M, K), as exact sums of the same enterprises may have let it
+    expect. all: (M, K), as it may be, with other enterprises too.
+    """
+
+    mean: Floats
+    noise: Floats
+    all: Floats
+
+
+def moment_draws(equations: Equations, draws: int, rng: np.random.Generator) -> MomentDraws:
+    """Draws of the moment given the releases; rng: for repeatable arithmetic, no privacy hangs on it."""
+    e = equations
+    priors, likely, means = _weighed(e)
+    noise = np.empty((len(e.moment), draws))
+    every = np.empty_like(noise)
+    which = rng.choice(len(priors), draws, p=likely)
+    for k, (prior, expected) in enumerate(priors):
+        at = np.flatnonzero(which == k)
+        if not len(at):
+            continue
+        by_noise, by_sampling = _spreads(e, prior, expected)
+        moved = means[k][:, None] + _normal(by_noise, len(at), rng)
+        noise[:, at] = moved
+        every[:, at] = moved + _normal(by_sampling, len(at), rng)
+    mean = likely @ np.array(means)
+    return MomentDraws(mean=e.design @ mean, noise=e.design @ noise, all=e.design @ every)
+
+
+def _weighed(e: Equations) -> tuple[list[tuple[Floats, Floats]], Floats, list[Floats]]:
+    """Candidate priors that the moment leaves likely, their shares of the evidence, and the weights' means."""
+    priors = candidate_priors(e.first)
+    evidence, means = [], []
+    for prior, expected in priors:
+        factor = cover(e.design, e.gram_noise, e.moment_noise, prior, expected)
+        residual = e.moment - e.design @ expected
+        solved = cho_solve(factor, residual)
+        evidence.append(-0.5 * float(residual @ solved) - float(np.log(np.diag(factor[0])).sum()))
+        means.append(expected + prior * (e.design @ solved))
+    share = np.exp(np.array(evidence) - max(evidence))
+    kept = [k for k in range(len(priors)) if share[k] > LIKELY * share.sum()]
+    likely = share[kept] / share[kept].sum()
+    return [priors[k] for k in kept], likely, [means[k] for k in kept]
+
+
+def _spreads(e: Equations, prior: Floats, expected: Floats) -> tuple[Floats, Floats]:
+    """Covariance of the weights that noise brings, and that sampling brings, (M, M) each, under one prior."""
+    noise = e.moment_noise + np.diag(e.gram_noise @ (expected**2 + prior))
+    exact = (e.design * prior) @ e.design + e.design
+    exact[np.diag_indices_from(exact)] += 1e-6
+    reach = e.design * prior
+    without = cho_solve(cho_factor(exact, lower=True), reach)
+    released = cover(e.design, e.gram_noise, e.moment_noise, prior, expected)
+    return cho_solve(released, reach).T @ noise @ without, np.diag(prior) - reach.T @ without
+
+
+def _normal(covariance: Floats, draws: int, rng: np.random.Generator) -> Floats:
+    value, vector = np.linalg.eigh((covariance + covariance.T) / 2)
+    out: Floats = (vector * np.sqrt(np.maximum(value, 0.0))) @ rng.normal(size=(len(value), draws))
+    return out
