@@ -373,8 +373,12 @@ class Study(Settings):
 
     @property
     def trainers(self) -> tuple[str, ...]:
-        """Institutions whose rows the study is computed on: the banks, or the holders of a study without banks."""
-        return self.banks or self.holders
+        """Institutions whose rows the study is computed on: the banks, or the holders of a study without banks.
+
+        Of these holders the one that the recipe's settings name as ``listed``, where they name one.
+        """
+        listed = self.settings.get("listed")
+        return self.banks or ((listed,) if listed in self.holders else self.holders)
 
     @property
     def threshold(self) -> int:

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sim_institutions.geometry import write_counties
 from sim_institutions.institutions import Office, label, offices, prefecture_offices
 from sim_institutions.profiles import CORE, PROFILES, Profile
-from sim_institutions.statistics_files import write_statistics
+from sim_institutions.statistics_files import write_rules, write_statistics
 from sim_institutions.tables import ID, write_tables
 from sim_institutions.toml_text import pairs
 
@@ -42,6 +43,8 @@ def write(
     """
     rows = write_tables(profile, enterprises, seed, out, workers, say)
     write_settings(PROFILES[profile], enterprises, rows, out, research=research)
+    write_rules(enterprises, out)
+    write_counties(out / "counties.geojson")
     return rows
 
 

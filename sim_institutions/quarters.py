@@ -12,7 +12,7 @@ from sim_institutions.geometry import write_counties
 from sim_institutions.population import last_month
 from sim_institutions.profiles import PROFILES
 from sim_institutions.series import Series, write_series
-from sim_institutions.statistics_files import fragility_series
+from sim_institutions.statistics_files import fragility_series, write_rules
 from sim_institutions.truth import Truth
 
 MOST_QUARTERS = 40
@@ -44,6 +44,7 @@ def write_quarters(
             policy=POLICY,
         )
     write_counties(out / "counties.geojson")
+    write_rules(series.enterprises, out, series=True)
     quarters = [(quarter_name(q), f"q{q}") for q in range(1, series.quarters + 1)]
     index = fragility_series(quarters, PROFILES[series.profile])
     (out / "fragility.toml").write_text(index, encoding="utf-8")

@@ -49,6 +49,8 @@ INDICATORS = (
 )
 """Three of each institution: growth first, how much it varies, then what is not paid."""
 
+RULES = ("4321", "5221")
+
 EPSILON = 1.0
 """Of all indicators of a quarter together, for an enterprise that all four know."""
 
@@ -58,8 +60,18 @@ def owners(profile: Profile) -> tuple[str, ...]:
     return (*CORE, BANK)
 
 
+def write_rules(enterprises: int, out: Path, *, series: bool = False) -> None:
+    """Write two sets of rules of loss sharing."""
+    for digits in RULES:
+        text = loss_rules(digits, enterprises, series=series)
+        (out / f"rules_{digits}.toml").write_text(text, encoding="utf-8")
+
+
 def write_statistics(profile: Profile, out: Path, delta: float, name: str = "") -> None:
-    """Write the studies beside the other files; ``name``, such as "demo_q3", begins their names."""
+    """Write the studies beside the other files.
+
+    name: of the quarter, such as "demo_q3", with which the studies' names begin.
+    """
     prefix = f"{name}_" if name else ""
     for owner in owners(profile):
         text = indicator_study(profile, owner, delta, prefix)
@@ -134,6 +146,38 @@ def joined_study(profile: Profile, delta: float, prefix: str = "") -> str:
         {"by": [f"{owner}.prefecture", f"{owner}.sector"], "listed": BANK},
         measures,
     )
+
+
+def loss_rules(digits: str, enterprises: int, *, series: bool = False) -> str:
+    """Rules of loss sharing for the results of the loss studies: guaranteed loans are shared, the others the banks'.
+
+    digits: tenths of guarantee company, re-guarantor, banks and government, such as "4321". series: whether matured
+    losses are those of the quarter after, in place of those of the year that was foretold.
+    """
+    parties = ("guarantor", "reguarantor", "bank", "government")
+    titles = ("guarantee companies", "re-guarantor", "lending banks", "government")
+    shared = {name: int(tenths) / 10 for name, tenths in zip(parties, digits, strict=True)}
+    later = (
+        {"matured_later": 1, "matured_part": 0.25} if series else {"matured_later": 0, "matured_part": 1.0}
+    )
+    figures = {"enterprises": "loans", "matured_loss": "matured_loss", **later}
+    parts = [
+        f"# Who bears the losses of guaranteed loans, in tenths {digits}; losses of other loans are the banks' own.",
+        pairs(
+            {"name": f"rules_{digits}", "title": digits, "rest": "bank", "order": ["stop", "caps", "pool"]}
+        ),
+        *("[[parties]]\n" + pairs({"name": n, "title": t}) for n, t in zip(parties, titles, strict=True)),
+        "[[segments]]\n" + pairs({"name": "guaranteed", "where": {"guaranteed": ["yes"]}}),
+        "[[segments.layers]]\n" + pairs({"shares": shared}),
+        "[[segments]]\n" + pairs({"name": "others"}),
+        "[[segments.layers]]\n" + pairs({"shares": {"bank": 1.0}}),
+        # The government's part of the expected losses, and half as much again.
+        "[pool]\n"
+        + pairs({"size": 1000 * round(0.075 * enterprises), "pays": ["government"], "beyond": "bank"}),
+        "[figures]\n" + pairs(figures),
+        "[model]\n" + pairs({"asset_correlation": 0.12, "loss_given_default": 0.51, "size_variation": 0.65}),
+    ]
+    return "\n".join(parts)
 
 
 def _whose(owner: str) -> str:

@@ -123,7 +123,7 @@ class Rows:
             "prefecture": np.array(layout.axis("prefecture").groups)[self.cell // 3],
             "all": np.zeros_like(self.cell),
         }
-        place["prefecture_sector"] = place["prefecture"] * 3 + self.cell % 3
+        place["prefecture, sector"] = place["prefecture"] * 3 + self.cell % 3
         out = {}
         for measure in layout.measures:
             rows = self.matrix(measure)

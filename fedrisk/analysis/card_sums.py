@@ -62,6 +62,7 @@ def label_counts(released: ReleasedSums, sizes: Mapping[str, Sequence[int]]) -> 
 
 
 def noise_variance(block: ReleasedBlock) -> float:
+    """Variance of the noise in each number of a block; ConfigError where the record does not say it."""
     if block.variance is None:
         raise ConfigError(
             f"block {block.name} of the record says no variance; a scorecard's counts always have one"

@@ -10,12 +10,12 @@ every column tell something. So b is the moment that the study's prior believes 
 models/moment_posterior); and D_SS, which noise makes singular here and there, is inverted with a ridge of the size of
 its noise. V never falls when columns are added.
 
-V becomes AUC and explained deviance as for two normal classes of the same spread (cf. recipes/scorecard/verdict). A rare
-bin with many defaults has a far larger moment than information, so that each feature's moment is first multiplied by
-the root of the information that its curve has over what two normal classes with the same moment would have.
+V becomes AUC and explained deviance as for two normal classes of the same spread (cf. recipes/scorecard/verdict). A
+rare bin with many defaults has a far larger moment than information, so that each feature's moment is first multiplied
+by the root of the information that its curve has over what two normal classes with the same moment would have.
 
-Where positives were few and no Gram matrix was released, curves are taken to agree as the card's own scale takes them to
-(`score_moments.CORRELATION`).
+Where positives were few and no Gram matrix was released, curves are taken to agree as the card's own scale takes
+them to (`score_moments.CORRELATION`).
 """
 
 import math
@@ -151,7 +151,9 @@ def information(curves: Curves, feature: int) -> float:
     h = rate * (1 - rate)
     moment = float(weight @ (risk - rate) ** 2) / h**2
     entropy = -(rate * math.log(rate) + (1 - rate) * math.log(1 - rate))
-    told = float(weight @ (risk * np.log(risk / rate) + (1 - risk) * np.log((1 - risk) / (1 - rate)))) / entropy
+    told = (
+        float(weight @ (risk * np.log(risk / rate) + (1 - risk) * np.log((1 - risk) / (1 - rate)))) / entropy
+    )
     normal = float(normal_measures(np.array(min(moment, MOST / h)), rate)[0])
     return 1.0 if normal < 1e-6 else float(np.clip(told / normal, *INFORMATION))
 

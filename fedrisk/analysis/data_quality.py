@@ -72,7 +72,9 @@ def data_quality(sums: CardSums) -> dict[str, Quality]:
             missing = float(count[b.missing_place]) if b.feature.missing else 0.0
             columns[b.feature.name] = _share(known - missing, known, variance if b.feature.missing else 0.0)
         out[role] = Quality(
-            coverage=None if role == BANK else coverage, completeness=_mean(list(columns.values())), columns=columns
+            coverage=None if role == BANK else coverage,
+            completeness=_mean(list(columns.values())),
+            columns=columns,
         )
     return out
 
@@ -80,7 +82,9 @@ def data_quality(sums: CardSums) -> dict[str, Quality]:
 def _share(part: float, whole: float, variance: float) -> Share:
     value = float(np.clip(part / max(whole, 1.0), 0.0, 1.0))
     noise = math.sqrt(variance) / max(whole, 1.0)
-    return Share(value=value, error=math.hypot(noise, math.sqrt(value * (1 - value) / max(whole, 1.0))), noise=noise)
+    return Share(
+        value=value, error=math.hypot(noise, math.sqrt(value * (1 - value) / max(whole, 1.0))), noise=noise
+    )
 
 
 def _mean(shares: list[Share]) -> Share:

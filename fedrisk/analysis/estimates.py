@@ -24,14 +24,9 @@ from fedrisk.analysis.measures import columns_of
 from fedrisk.analysis.sums import Statistics, statistics
 from fedrisk.errors import ConfigError
 from fedrisk.releases.record import ReleaseRecord
-from fedrisk.releases.statistics import CellTable, Layout, Measure
+from fedrisk.releases.statistics import AFTER, BEFORE, FIGURES, CellTable, Layout, Measure
 
 LEVEL = 0.95
-
-BEFORE = ("table", "measure", "kind", "quantile")
-AFTER = ("estimate", "standard_error", "low", "high", "says", "unit")
-FIGURES = ["estimate", "low", "high"]
-"""Columns that have no number where a cell says less than its noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +62,7 @@ def estimates(record: ReleaseRecord, *, level: float = LEVEL) -> Estimates:
     """
     found = computed(record, level=level)
     frame = found.frame
-    frame.loc[~frame["says"], FIGURES] = math.nan
+    frame.loc[~frame["says"], list(FIGURES)] = math.nan
     return found
 
 
@@ -78,7 +73,6 @@ def computed(record: ReleaseRecord, *, level: float = LEVEL) -> Estimates:
             f"the level of an interval is {level}; it must lie between 0 and 1, for example 0.95"
         )
     sums = statistics(record)
-    check_names(sums.layout)
     parts = [_rows(sums, table, measure, level) for table in sums.tables for measure in sums.layout.measures]
     columns = [*BEFORE, *(axis.name for axis in sums.layout.axes), *AFTER]
     frame = pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
@@ -90,15 +84,6 @@ def computed(record: ReleaseRecord, *, level: float = LEVEL) -> Estimates:
         research=sums.research,
         consistent=sums.consistent,
     )
-
-
-def check_names(layout: Layout) -> None:
-    """ConfigError where an axis is named as a column of figures."""
-    for axis in layout.axes:
-        if axis.name in (*BEFORE, *AFTER):
-            raise ConfigError(
-                f"an axis is named {axis.name}, as a column of the results is; give it another name"
-            )
 
 
 def _rows(sums: Statistics, table: CellTable, measure: Measure, level: float) -> pd.DataFrame:

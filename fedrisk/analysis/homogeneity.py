@@ -24,7 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.stats import chi2, ncx2
+from scipy.special import chdtr, chndtr
+from scipy.stats import chi2
 
 Floats = NDArray[np.float64]
 
@@ -208,7 +209,7 @@ def stability(old: Histogram, new: Histogram, found: Homogeneity, level: float =
     tail, value = (1 - level) / 2, naive / scale
     low = scale * _noncentral(value, degrees, 1 - tail)
     # Where less was found than chance makes, the upper end stays that of an index of 0 (CLs; Read 2002), and is not 0.
-    high = scale * _noncentral(value, degrees, tail * float(chi2.cdf(value, degrees)))
+    high = scale * _noncentral(value, degrees, tail * float(chdtr(degrees, value)))
     return Stability(index=max(naive - mean, 0.0), low=low, high=high, bins=count)
 
 
@@ -222,18 +223,14 @@ def _noncentral(value: float, degrees: float, below: float) -> float:
     """The non-centrality at which a value is the quantile ``below``; 0 where it is so small already."""
 
     def apart(centre: float) -> float:
-        return (
-            float(ncx2.cdf(value, degrees, centre)) - below
-            if centre
-            else float(chi2.cdf(value, degrees)) - below
-        )
+        return float(chndtr(value, degrees, centre) if centre else chdtr(degrees, value)) - below
 
     if apart(0.0) <= 0:
         return 0.0
     upper = max(4 * value, 10.0)
     while apart(upper) > 0:
         upper *= 2
-    return float(brentq(apart, 0.0, upper, xtol=1e-6 * upper))
+    return float(brentq(apart, 0.0, upper, xtol=1e-5 * upper))
 
 
 def _strong(old: Histogram, new: Histogram, found: Homogeneity) -> NDArray[np.intp] | None:

@@ -23,7 +23,7 @@ def derived_tables(layout: Layout) -> tuple[tuple[CellTable, CellTable], ...]:
             if frozenset(axes) in known or len(set(axes)) < len(axes):
                 continue
             known.add(frozenset(axes))
-            name = _unused("_".join(axes) or "all", names)
+            name = _unused(", ".join(axes), names)
             names.add(name)
             out.append((CellTable(name=name, axes=axes), table))
     return tuple(out)

@@ -76,6 +76,10 @@ def _sum(sums: Statistics, table: CellTable, measure: Measure, q: float) -> tupl
         found = intervals.signed_total(y, own.variance, q, included, _rows(sums, table, measure, q))
     signed = low < 0 < high
     told = marking.told_from_zero(-y if high <= 0 else y, own.variance, signed=signed)
+    counted = _counted(sums, table, measure)
+    # A sum is no more than as many bounds as there are enterprises: where these are known better, they are asked too.
+    if counted is not None and (counted[1] <= own.variance).all():
+        told &= marking.told_from_zero(*counted)
     return _one(found.moved(0.0, bound), (told | (own.variance == 0)) & found.bounded)
 
 
@@ -90,15 +94,19 @@ def _mirrored(found: Interval) -> Interval:
 
 
 def _rows(sums: Statistics, table: CellTable, measure: Measure, q: float) -> Floats | None:
-    """Drawn enterprises that may have a value, at the upper end of their noise; of the same column first."""
-    others = [m for m in sums.layout.measures if m.kind != "sum"]
-    others.sort(key=lambda m: (m.column != measure.column, m.kind != "count"))
-    for other in others:
-        counts_all = other.kind == "count" or other.column == measure.column
-        known = values_in(sums, table, other) if counts_all else None
-        if known is not None:
-            return known[0] + q * np.sqrt(known[1])
-    return None
+    """Drawn enterprises that may have a value, at the upper end of their noise; None where nothing counts them."""
+    known = _counted(sums, table, measure)
+    return None if known is None else known[0] + q * np.sqrt(known[1])
+
+
+def _counted(sums: Statistics, table: CellTable, measure: Measure) -> tuple[Floats, Floats] | None:
+    """Noisy numbers of enterprises that may have a value, and variances; the surest that some measure counts."""
+    found = [
+        values_in(sums, table, other)
+        for other in sums.layout.measures
+        if other.kind == "count" or other.column == measure.column
+    ]
+    return min((f for f in found if f is not None), key=lambda f: float(f[1].sum()), default=None)
 
 
 def _mean(sums: Statistics, table: CellTable, measure: Measure, q: float) -> tuple[Column, ...]:

@@ -97,7 +97,7 @@ def _consistent(found: Statistics) -> Statistics:
         of_tables = [float(found.of(t, measure).variance[0]) for t in layout.tables]
         # Numbers without noise agree already; equal weights leave them as they are.
         first = of_tables[0] if all(of_tables) else 0.0
-        same = tuple(round(v / first, 9) if first else 1.0 for v in of_tables)
+        same = tuple(round(v / first, 6) if first else 1.0 for v in of_tables)
         by_ratios.setdefault(same, []).append(measure)
     sums = dict[tuple[str, str], Sums]()
     tables: tuple[CellTable, ...] = layout.tables

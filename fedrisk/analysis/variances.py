@@ -59,7 +59,8 @@ def _variance(m: Moments, q: float) -> Interval:
     estimate = np.clip(m.squares / n - middle**2, 0, 1 - middle**2)
     drawn = np.maximum(m.count, 0) * (1 - m.included)
     error_of_mean = np.sqrt(of_total + middle**2 * of_count + drawn * estimate) / n
-    means = np.clip(middle[:, None] + error_of_mean[:, None] * np.linspace(-4, 4, _MEANS), -1, 1)
+    # Also means beyond the bounds: a nuisance that is held at its bound would make intervals too short.
+    means = (m.total / n)[:, None] + error_of_mean[:, None] * np.linspace(-4, 4, _MEANS)
     spread = of_squares + 4 * middle**2 * of_total + (middle**2 - estimate) ** 2 * of_count
     spread = spread + drawn * estimate * np.maximum((1 + np.abs(middle)) ** 2 - estimate, 0)
     with np.errstate(invalid="ignore"):

@@ -2,7 +2,8 @@
 
 ``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``run``, ``show``, ``runs``, ``compare`` for studies;
 ``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions; ``decide`` for a bank's
-table of decisions.
+table of decisions; ``query`` for private statistics; ``drift``, ``fragility``, ``losses`` for what follows from
+released numbers.
 
 What a command needs is imported inside it, so that help and completion come at once.
 """
@@ -36,8 +37,10 @@ from fedrisk.cli.decide import decide_app
 from fedrisk.cli.dictionary import dictionary_app
 from fedrisk.cli.drift import drift
 from fedrisk.cli.exits import EXIT_CODES
+from fedrisk.cli.fragility import fragility
 from fedrisk.cli.hub import hub_app
 from fedrisk.cli.init import init_app
+from fedrisk.cli.losses import losses
 from fedrisk.cli.measure import measure_app
 from fedrisk.cli.model import model_app
 from fedrisk.cli.node import node_app
@@ -73,7 +76,9 @@ for _command in (
     drift,
     results,
     own,
+    losses,
     score,
+    fragility,
     usage.meter,
     usage.quota,
     keys.keys,

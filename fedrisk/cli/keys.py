@@ -44,7 +44,8 @@ _STUDY = "study file"
 _INSTITUTION = "institution file"
 _DECISIONS = "table of decisions (decisions.toml)"
 _MEASURE = "measure (for example exposure_elsewhere.toml)"
-_TOP = ("study", "institution", "decisions", "measure", "hub", "node")
+_LOSSES = "loss rules (for example rules_4321.toml)"
+_TOP = ("study", "institution", "decisions", "measure", "loss_rules", "hub", "node")
 """Sections whose keys stand at the top of their file."""
 
 
@@ -69,6 +70,7 @@ class Key:
 def models() -> dict[str, tuple[str, type[BaseModel]]]:
     """By section: its file, and the model that checks it."""
     from fedrisk import study
+    from fedrisk.analysis import loss_rules
     from fedrisk.data.dictionary import Column, Dictionary, Label
     from fedrisk.data.source import Part, TableSource
     from fedrisk.deploy.hub_home import HubSettings
@@ -118,12 +120,23 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         "products.green": decision_table.Green,
         "products.grades": decision_table.GradeRule,
     }
+    of_losses: dict[str, type[BaseModel]] = {
+        "loss_rules": loss_rules.LossRules,
+        "parties": loss_rules.Party,
+        "segments": loss_rules.Segment,
+        "segments.layers": loss_rules.Layer,
+        "stop": loss_rules.Stop,
+        "pool": loss_rules.Pool,
+        "figures": loss_rules.Figures,
+        "model": loss_rules.Model,
+    }
     return {
         **{k: (_STUDY, m) for k, m in of_study.items()},
         **{k: (_INSTITUTION, m) for k, m in of_institution.items()},
         **{k: (_DECISIONS, m) for k, m in of_decisions.items()},
         "measure": (_MEASURE, measures.Measure),
         "terms": (_MEASURE, measures.Term),
+        **{k: (_LOSSES, m) for k, m in of_losses.items()},
         "hub": ("hub file (hub.toml)", HubSettings),
         "node": ("node file (node.toml)", NodeSettings),
     }

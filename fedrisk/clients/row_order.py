@@ -122,7 +122,7 @@ def all_training_rows(attempt: Attempt) -> NDArray[np.int64]:
 def labelled_rows(attempt: Attempt) -> dict[str, list[int]]:
     """How many of the own rows have a label on either side (protocol/order.Labelled); all, where none is needed."""
     study, table = attempt.study, attempt.read()
-    there = table.labelled if attempt.role == BANK else np.ones(len(table), bool)
+    there = table.labelled if _labels(attempt) else np.ones(len(table), bool)
     late = None
     if out_of_time.asked(study, attempt.name):
         late = out_of_time.held(study, attempt.node.institution.dictionary, table)
@@ -134,6 +134,11 @@ def labelled_rows(attempt: Attempt) -> dict[str, list[int]]:
         "training": [int((there & early).sum()), int(early.sum())],
         "holdout": [int((there & late).sum()), int(late.sum())],
     }
+
+
+def _labels(attempt: Attempt) -> bool:
+    """Whether labels matter: at a bank, where it states how many there are."""
+    return attempt.role == BANK and attempt.statements[attempt.name].labelled is not None
 
 
 def teaching(attempt: Attempt, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -199,13 +204,13 @@ def _check_enough(attempt: Attempt, plan: Plan) -> None:
     study, told = attempt.study, attempt.told("order")
     least = attempt.node.institution.policy.least_rows
     shares, table, rows = shares_of(study), attempt.read(), all_training_rows(attempt)
-    most = int(table.labelled.sum()) if attempt.role == BANK else len(table)
+    most = int(table.labelled.sum()) if _labels(attempt) else len(table)
     for what, part in shares.items():
         for name, there in told.get(what).items():
             listed_rows = attempt.statements[name].rows
             _enough(attempt, there, wanted_rows(least, part, listed_rows), f"rows of {name}: {what}")
     there = int((rows >= 0).sum())
-    if attempt.role == BANK:
+    if _labels(attempt):
         # About so many, by what is public. Not counted: a hub that names rows would learn who of them has a label.
         drawn = {attempt.name: told.get("training")[attempt.name]}
         there = labelled_among(told.get("labelled"), drawn, "training")[attempt.name]

@@ -28,7 +28,9 @@ class BankKept:
 
 
 def look_up(results: Results, institutions: Mapping[str, Path]) -> tuple[BankKept, ...]:
-    """What each bank of a run has of it, of those whose files are at hand."""
+    """What each bank of a run has of it, of those whose files are at hand; nothing where there is nothing to score."""
+    if not results.evaluated:
+        return ()
     banks = [name for name, facts in results.institutions.items() if facts.role == "bank"]
     return tuple(_kept(results.attempt, name, institutions[name]) for name in banks if name in institutions)
 

@@ -52,5 +52,6 @@ class RowCheck:
 
 
 def row_checks(study: Study) -> tuple[RowCheck, ...]:
-    """All checks of a study with banks and holders."""
-    return tuple(RowCheck(holder, bank) for holder in study.holders for bank in study.banks)
+    """All checks of a study: of each holder that has no list of its own, with each institution that has one."""
+    others = [holder for holder in study.holders if holder not in study.trainers]
+    return tuple(RowCheck(holder, listed) for holder in others for listed in study.trainers)

@@ -17,6 +17,13 @@ RELEASE = "statistics"
 CSV, PARQUET = "statistics.csv", "statistics.parquet"
 """Files of the figures among a study's results."""
 
+FIGURES = ("estimate", "low", "high")
+"""Columns of the figures that have no number where a cell says less than its noise."""
+
+BEFORE = ("table", "measure", "kind", "quantile")
+AFTER = (FIGURES[0], "standard_error", *FIGURES[1:], "says", "unit")
+"""Columns of the figures before those of the axes, and after them; no axis may be named as one of them is."""
+
 UNKNOWN = "(unknown)"
 """The last category of every axis: enterprises whose category is missing, or whom the cells' owner does not know."""
 

@@ -29,8 +29,8 @@ from fedrisk.report.text import (
 from fedrisk.report.words import cell, sentence, word
 from fedrisk.server.results import Results
 
-OPEN_ROWS, MOST_ROWS = 20, 300
-"""Rows of a table of statistics that are open on the page, and that are there at all; the rest is in the file."""
+OPEN_ROWS = 20
+"""Rows of a table of statistics that are open on the page."""
 
 
 def write_report(results: Results, folder: Path) -> Path:
@@ -61,7 +61,6 @@ def render(results: Results) -> str:
             privacy=privacy_words(results),
             spends=by_price(results.spends),
             open=OPEN_ROWS,
-            most=MOST_ROWS,
         )
     card = results.card
     return environment.get_template("report.html.jinja").render(

@@ -52,10 +52,10 @@ def _table(measure: MeasureView, table: TableView) -> list[RenderableType]:
             out.add_column(word("column", "interval"), justify="right")
     for row in table.rows[:MOST_ROWS]:
         out.add_row(Text(row.label), *_cells(measure, row))
-    more = len(table.rows) - MOST_ROWS
+    more = table.shown - MOST_ROWS
     said = [f"{more:,} more in statistics.csv"] if more > 0 else []
     if table.silent:
-        said.append(f"{len(table.silent):,} of {table.cells:,} cells say less than their noise")
+        said.append(f"{table.cells - table.shown:,} of {table.cells:,} cells say less than their noise")
     parts: list[RenderableType] = [title, *([out] if table.rows else [])]
     return [*parts, Text("; ".join(said), style="dim")] if said else parts
 

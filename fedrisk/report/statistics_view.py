@@ -4,16 +4,17 @@ Figures that say less than their noise have none here either: they come from ana
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-import pandas as pd
 
 from fedrisk.analysis.estimates import Estimates, estimates
 from fedrisk.releases.statistics import RELEASE, CellTable, Layout, Measure
 from fedrisk.report.words import word
 from fedrisk.server.results import Results
+
+MOST_ROWS = 300
+"""Rows of a table that people are shown at most; all are in the file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +43,9 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class TableView:
-    """One table of one measure: rows in falling order, and cells that say less than their noise.
+    """One table of one measure: rows in falling order, and cells that say less than their noise; the first of both.
 
+    shown: how many cells have a figure.
     columns: headings of the figures. first: whether it is the first one of the study. derived: made of cells of a
     released table. least, most: ends of the box of the bars, as texts; zero: where 0 lies in it.
     """
@@ -53,6 +55,7 @@ class TableView:
     cells: int
     columns: tuple[str, ...]
     rows: tuple[Row, ...] = ()
+    shown: int = 0
     silent: tuple[str, ...] = ()
     least: str = ""
     most: str = ""
@@ -99,13 +102,16 @@ def view(found: Estimates, names: Mapping[str, str] | None = None) -> Statistics
     layout, names = found.layout, names or {}
     # The first table is what was asked; then the smallest.
     order = sorted(found.tables, key=lambda t: (t != layout.tables[0], layout.cells(t)))
+    parts = dict[tuple[str, str], list[Mapping[str, Any]]]()
+    for row in found.frame.to_dict("records"):
+        parts.setdefault((row["table"], row["measure"]), []).append({str(k): v for k, v in row.items()})
     measures = tuple(
         MeasureView(
             name=measure.name,
             what=_what(measure, names),
             about=_about(measure),
             box=measure.kind == "quantiles",
-            tables=tuple(_table(found, table, measure) for table in order),
+            tables=tuple(_table(found, t, measure, parts[t.name, measure.name]) for t in order),
         )
         for measure in layout.measures
     )
@@ -138,6 +144,8 @@ def _what(measure: Measure, names: Mapping[str, str]) -> str:
     """As in: mean of load_growth (power_utility)."""
     if measure.column is None:
         return word("statistics", "count")
+    if measure.kind == "share" and not measure.values:
+        return word("statistics", "share_of_ones", column=_column(measure.column, names))
     values = ", ".join(measure.values)
     return word("statistics", measure.kind, column=_column(measure.column, names), values=values)
 
@@ -158,37 +166,47 @@ def _about(measure: Measure) -> str:
     if measure.low is None or measure.high is None or measure.kind in ("count", "share"):
         return said
     unit = f" {measure.unit}" if measure.unit else ""
-    ends = f"{measure.low:,.6g}", f"{measure.high:,.6g}"
+    ends = _bound(measure.low), _bound(measure.high)
     return f"{said} {word('statistics', 'clipped', low=ends[0], high=ends[1] + unit)}"
 
 
-def _table(found: Estimates, table: CellTable, measure: Measure) -> TableView:
-    frame = found.frame
-    own = frame[(frame["table"] == table.name) & (frame["measure"] == measure.name)]
-    several = measure.kind == "quantiles"
-    quantiles = sorted(own["quantile"].unique()) if several else [math.nan]
-    shown = own[own["says"]]
-    box = _box(shown)
-    cells = own[list(table.axes)].agg(" · ".join, axis=1) if table.axes else pd.Series("all", index=own.index)
-    rows = list[tuple[float, Row]]()
-    silent = list[str]()
-    for label, part in own.groupby(cells, sort=False):
-        figures = tuple(_figure(r, measure, box) for r in part.sort_values("quantile").to_dict("records"))
-        row = Row(label=str(label), figures=figures)
-        if row.shown:
-            rows.append((float(part["estimate"].median()), row))
+def _bound(value: float) -> str:
+    text = f"{value:,.0f}" if value == round(value) else f"{value:,.6g}"
+    return text.replace("-", "−")
+
+
+def _table(
+    found: Estimates, table: CellTable, measure: Measure, own: Sequence[Mapping[str, Any]]
+) -> TableView:
+    """A measure in a table; own: its rows of the frame, cell by cell."""
+    quantiles = list(dict.fromkeys(r["quantile"] for r in own)) if measure.kind == "quantiles" else [math.nan]
+    box = _box([r for r in own if r["says"]])
+    shown = list[tuple[float, int]]()
+    silent = list[int]()
+    for k in range(0, len(own), len(quantiles)):
+        places = [r["estimate"] for r in own[k : k + len(quantiles)] if r["says"]]
+        if places:
+            shown.append((-places[len(places) // 2], k))
         else:
-            silent.append(row.label)
-    rows.sort(key=lambda pair: -pair[0])
+            silent.append(k)
+
+    def label(k: int) -> str:
+        return " · ".join(own[k][axis] for axis in table.axes) or "all"
+
+    def row(k: int) -> Row:
+        cell = own[k : k + len(quantiles)]
+        return Row(label=label(k), figures=tuple(_figure(r, measure, box) for r in cell))
+
     return TableView(
         name=table.name,
         by=_by(table),
         cells=found.layout.cells(table),
         columns=tuple(_heading(q, measure) for q in quantiles),
-        rows=tuple(row for _, row in rows),
-        silent=tuple(silent),
-        least=amount(box[0], measure),
-        most=amount(box[1], measure),
+        rows=tuple(row(k) for _, k in sorted(shown)[:MOST_ROWS]),
+        shown=len(shown),
+        silent=tuple(label(k) for k in silent[:MOST_ROWS]),
+        least=amount(box[0], measure, (box[1] - box[0]) / 10),
+        most=amount(box[1], measure, (box[1] - box[0]) / 10),
         zero=_place(0.0, box),
         first=table == found.layout.tables[0],
         derived=table not in found.layout.tables,
@@ -202,7 +220,7 @@ def _heading(quantile: float, measure: Measure) -> str:
     return ("median" if quantile == 0.5 else f"{quantile:.0%}") + unit
 
 
-def _figure(row: Mapping[Any, Any], measure: Measure, box: tuple[float, float]) -> Figure | None:
+def _figure(row: Mapping[str, Any], measure: Measure, box: tuple[float, float]) -> Figure | None:
     if not row["says"]:
         return None
     error = (row["high"] - row["low"]) / 2
@@ -216,11 +234,11 @@ def _figure(row: Mapping[Any, Any], measure: Measure, box: tuple[float, float]) 
     )
 
 
-def _box(shown: pd.DataFrame) -> tuple[float, float]:
+def _box(shown: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     """Ends of the box of the bars: all that is shown, and 0."""
-    if shown.empty:
-        return 0.0, 1.0
-    low, high = min(0.0, shown["low"].min()), max(0.0, shown["high"].max())
+    low = min((r["low"] for r in shown), default=0.0)
+    high = max((r["high"] for r in shown), default=0.0)
+    low, high = min(0.0, low), max(0.0, high)
     return (low, high) if high > low else (low, low + 1.0)
 
 
@@ -234,17 +252,19 @@ def amount(value: float, measure: Measure, error: float = 0.0) -> str:
     >>> mean = Measure(name="m", kind="mean")
     >>> amount(12345.678, mean, 21.0), amount(0.01234, mean, 0.0021), amount(-3.0, mean, 0.4)
     ('12,346', '0.0123', '−3.00')
+    >>> amount(240411930.0, Measure(name="s", kind="sum"), 5.3e7)
+    '240,000,000'
     >>> amount(0.01234, Measure(name="s", kind="share"), 0.0021)
     '1.23%'
     """
     percent = measure.kind == "share"
     if percent:
         value, error = 100 * value, 100 * error
-    if measure.kind == "count":
-        digits = 0
-    elif error > 0 and math.isfinite(error):
-        digits = min(max(1 - math.floor(math.log10(error)), 0), 8)
+    if error > 0 and math.isfinite(error):
+        digits = min(1 - math.floor(math.log10(error)), 8)
     else:
         digits = min(max(3 - math.floor(math.log10(abs(value))), 0), 8) if value else 0
-    text = f"{round(value, digits) + 0.0:,.{digits}f}"
+    if measure.kind == "count":
+        digits = min(digits, 0)
+    text = f"{round(value, digits) + 0.0:,.{max(digits, 0)}f}"
     return text.replace("-", "−") + ("%" if percent else "")

@@ -219,7 +219,7 @@ def test_a_node_that_is_killed_is_asked_again(kit, tmp_path, whole, how, number,
 
 
 class WithoutAlignment(Grid):
-    """Two institutions in each of the three exchanges of a statistics study."""
+    """Two institutions in each of the four exchanges of a statistics study."""
 
     def asked(self):
         return 2
@@ -242,7 +242,7 @@ def counted(kit, scratch):
     """The statistics study as it is when nobody is killed."""
     own = counting(kit, scratch())
     results = study_of(own, WithoutAlignment(own.paths))
-    assert results.exchanges == 3
+    assert results.exchanges == 4
     return own, results
 
 
@@ -255,7 +255,7 @@ def same_numbers(own, results, counted):
     assert not list((own.hub.path / "runs").glob("*/journal"))
 
 
-@pytest.mark.parametrize(("how", "number"), sampled([(h, n) for n in (2, 1, 3) for h in HUB], 4))
+@pytest.mark.parametrize(("how", "number"), sampled([(h, n) for n in (2, 4, 1, 3) for h in HUB], 4))
 def test_a_hub_that_is_killed_goes_on_without_alignment(kit, tmp_path, counted, how, number):
     own = counting(kit, tmp_path)
     with pytest.raises(Killed):
@@ -267,8 +267,66 @@ def test_a_hub_that_is_killed_goes_on_without_alignment(kit, tmp_path, counted, 
         assert journalled.name == results.attempt
 
 
-@pytest.mark.parametrize(("how", "number"), sampled([(h, n) for n in (2, 1, 3) for h in NODE], 4))
+@pytest.mark.parametrize(("how", "number"), sampled([(h, n) for n in (2, 4, 1, 3) for h in NODE], 4))
 def test_a_node_that_is_killed_is_asked_again_without_alignment(kit, tmp_path, counted, how, number):
     own = counting(kit, tmp_path)
     results = study_of(own, WithoutAlignment(own.paths, "node", how, number, "beta"))
     same_numbers(own, results, counted)
+
+
+class Grouped(Grid):
+    """Two institutions, of which the authority alone is asked to evaluate."""
+
+    def asked(self):
+        return 1 if self.number == 3 else 2
+
+
+GROUPED = 9
+
+
+def grouping(kit, folder):
+    """A holder's cells by a bank's measure: rows are aligned and grouped."""
+    rules = {"recipes": ["statistics"]}
+    measures = [{"kind": "count"}, {"kind": "mean", "column": "bank.late"}]
+    study = {"recipe": "statistics", "statistics": {"by": ["tax.audited"], "measures": measures}}
+    made = kit.build(folder, ("alfa",), ("tax",), enterprises=300, policy=rules, study=study)
+    for name, column in (("alfa", "late"), ("tax", "audited")):
+        made.content[name]["policy"] = {**made.content[name]["policy"], "statistics": [column]}
+        made.write(name)
+    return made
+
+
+@pytest.fixture(scope="module")
+def grouped(kit, scratch):
+    """The joined study as it is when nobody is killed."""
+    own = grouping(kit, scratch())
+    results = study_of(own, Grouped(own.paths))
+    assert results.exchanges == GROUPED
+    return own, results
+
+
+def same_sums(own, results, grouped):
+    assert numbers(results) == numbers(grouped[1])
+    assert charges(own) == {"alfa": ["statistics"], "tax": ["statistics"]}
+    trails = {name: list(node.trail.entries(attempt=results.attempt)) for name, node in own.nodes.items()}
+    assert crosscheck(trails, results.attempt) == []
+
+
+ORDERED = (6, 7, 8, 9, 5)
+
+
+@pytest.mark.parametrize(("how", "number"), sampled([(h, n) for n in ORDERED for h in HUB], 8))
+def test_a_hub_that_is_killed_goes_on_with_a_grouping(kit, tmp_path, grouped, how, number):
+    own = grouping(kit, tmp_path)
+    with pytest.raises(Killed):
+        study_of(own, Grouped(own.paths, "hub", how, number))
+    same_sums(own, study_of(own, Grouped(own.paths), resume=True), grouped)
+
+
+VICTIMS = [(h, n, v) for n in ORDERED for h in NODE for v in ("alfa", "tax")]
+
+
+@pytest.mark.parametrize(("how", "number", "victim"), sampled(VICTIMS, 17))
+def test_a_node_that_is_killed_is_asked_again_with_a_grouping(kit, tmp_path, grouped, how, number, victim):
+    own = grouping(kit, tmp_path)
+    same_sums(own, study_of(own, Grouped(own.paths, "node", how, number, victim)), grouped)

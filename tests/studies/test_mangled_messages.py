@@ -72,6 +72,13 @@ RULES = (
         "bound",
         "without holders totals come with the request for a release",
     ),
+    Rule(
+        "release",
+        r"common\.members\.(statements|signed_heads|witnessed).*",
+        "bound",
+        "what others say of themselves, told without alignment in the message that asks for the release",
+    ),
+    Rule("totals", r"common\.totals.*", "later", "totals that rows and noise can make: members confirm them"),
     Rule("score|deliver", r"common\.card.*", "bound", "totals by which the same card follows"),
     Rule(
         "prepare",
@@ -172,9 +179,21 @@ def wide(ids, seed):
     return pd.DataFrame({"id": ids} | {f"invoices_m{t + 1:02d}": values[:, t] for t in range(18)})
 
 
-STUDIES = (encoder, vertical, several, horizontal, recount, network, external)
-SAMPLED = (vertical, network)
-"""Studies of the sample: sums of secure products, scores, training with a trainer lost."""
+def counting(kit, folder):
+    """Statistics of the banks' common columns, without alignment; a holder that nothing is counted of sees them."""
+    measures = [{"kind": "count"}, {"kind": "mean", "column": "bank.late"}]
+    study = {"recipe": "statistics", "statistics": {"by": ["bank.grade"], "measures": measures}}
+    own = kit.build(folder, ("alfa", "beta"), ("tax",), enterprises=300, study=study)
+    for name, content in own.content.items():
+        opened = ["grade", "late"] if name != "tax" else []
+        content["policy"] = {**content["policy"], "recipes": ["statistics"], "statistics": opened}
+        own.write(name)
+    return own, {}
+
+
+STUDIES = (encoder, vertical, several, horizontal, recount, network, external, counting)
+SAMPLED = (vertical, network, counting)
+"""Studies of the sample: sums of secure products, scores, training with a trainer lost, statistics."""
 
 
 def play(kit, scratch, make, share, **how_mangled):
@@ -198,7 +217,7 @@ def told(mangler):
 def test_a_sample_of_mangled_messages_changes_and_costs_nothing(kit, scratch, make):
     mangler = play(kit, scratch, make, share=4)
     assert not mangler.failures, told(mangler)
-    assert mangler.counts.total() > 100
+    assert mangler.counts.total() > (100 if make is not counting else 40)
 
 
 @pytest.mark.mangle
@@ -206,7 +225,7 @@ def test_a_sample_of_mangled_messages_changes_and_costs_nothing(kit, scratch, ma
 def test_mangled_messages_change_and_cost_nothing(kit, scratch, make):
     mangler = play(kit, scratch, make, share=60)
     assert not mangler.failures, told(mangler)
-    assert mangler.counts.total() > 1000
+    assert mangler.counts.total() > 600
     told(mangler)
 
 

@@ -78,7 +78,7 @@ def test_banks_count_their_common_columns(kit, tmp_path):
     made = consortium(kit, tmp_path, ("alfa", "beta", "gama"), (), BANK_STUDY, enterprises=600)
     run = made.run()
     check_sums(run, made.study.banks)
-    assert [s.action for s in run.steps] == ["describe", "release", "totals"]
+    assert [s.action for s in run.steps] == ["describe", "release", "totals", "conclude"]
     released = run.results.record.release("statistics")
     assert released.population == "all"
     assert {s["institution"]: s["mu"] for s in released.spends} == dict.fromkeys(
@@ -155,7 +155,15 @@ def offices(kit, tmp_path, number, **how):
         {"name": "sales", "kind": "number", "low": -1000, "high": 1000, "unit": "yuan", "feature": False},
     ]
     study = study_of(
-        ["tax.county"], [{"kind": "count"}, {"kind": "mean", "column": "tax.sales"}], offices={"tax": names}
+        ["tax.county"],
+        [{"kind": "count"}, {"kind": "mean", "column": "tax.sales"}],
+        offices={"tax": names},
+        # Messages keep no order of keys: hub and offices have to find one.
+        levels={
+            "zone": {"axis": "county", "groups": {"z": ["a"], "b": ["b"]}},
+            "area": {"axis": "county", "groups": {"x": ["b"], "a": ["a"]}},
+        },
+        tables=[{"by": ["county"]}, {"by": ["zone"]}, {"by": ["area"]}],
     )
     made = consortium(
         kit,
@@ -178,6 +186,8 @@ def test_eleven_offices_of_one_kind_are_added_up(kit, tmp_path):
     layout = Layout.from_dict(run.results.record.release("statistics").about["layout"])
     assert layout.owner == "tax"
     assert layout.axis("county").categories == ("a", "b", "(unknown)")
+    assert layout.axis("zone").categories == ("z", "b", "(unknown)")
+    assert layout.axis("area").categories == ("a", "x", "(unknown)")
     assert layout.measure("mean_sales").unit == "yuan"
     block = run.plan.release("statistics").block("county|count")
     # Nine others' noise makes up the whole of it, whoever of the eleven looks with a colluder.
@@ -216,6 +226,17 @@ def test_one_column_that_is_not_opened_refuses(kit, tmp_path):
     policies = {"tax": {"statistics": ["audited", "sales"]}}
     made = consortium(kit, tmp_path, (), ("tax",), HOLDER_STUDY, enterprises=300, policies=policies)
     refused(made, "tax", "the study counts growth, and policy.statistics does not open it")
+
+
+def test_a_column_that_is_closed_in_the_middle_of_a_study_is_not_released(kit, tmp_path):
+    made = consortium(kit, tmp_path, (), ("tax",), HOLDER_STUDY, enterprises=300)
+
+    def change(record, step):
+        if step.action == "release":
+            made.content["tax"]["policy"] = {**made.content["tax"]["policy"], "statistics": ["audited"]}
+            made.write("tax")
+
+    refused(made, "tax", "policy.statistics does not open them", change=change)
 
 
 def test_a_recipe_that_the_policy_does_not_name_refuses(kit, tmp_path):
@@ -298,6 +319,20 @@ def test_a_hub_that_says_another_layout_or_other_totals_is_refused(kit, tmp_path
         made.run(change=change)
     said = {"layout": "by other cells or measures", "total": "alone sent"}.get(what, "cannot have")
     assert said in (made.nodes["tax"].store.path / "errors.log").read_text()
+
+
+def test_a_hub_that_tells_two_offices_other_totals_is_refused_by_all(kit, tmp_path):
+    made, _names = offices(kit, tmp_path, 3)
+
+    def other(part):
+        return Payload(part.body, {name: blob + 0.5 for name, blob in part.blobs.items()})
+
+    def change(record, step):
+        if step.action == "totals":
+            assert kit.retold(step, "totals", other, only=["tax1"])
+
+    with pytest.raises(PeerError, match="exchange 4, conclude: refused by tax0 .*, tax1 .*, tax2"):
+        made.run(change=change)
 
 
 def test_a_research_run_without_privacy_gives_exact_sums(kit, tmp_path):

@@ -1,10 +1,35 @@
-"""Results of statistics studies without a study: figures around a record that was made by hand."""
+"""Records and results of statistics studies without a study: exact sums of made-up rows with the noise of a study."""
 
+import functools
+import importlib.util
 from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
 
 from fedrisk.privacy.accounting import epsilon_by_relation, mu_for
+from fedrisk.secure.identity import IdentityKey
 from fedrisk.server.results import InstitutionFacts, Results, Rows
 from fedrisk.study import NO_PRIVACY
+
+
+@functools.cache
+def coverage_experiment() -> ModuleType:
+    """The module benchmarks/statistics/coverage.py, under a name that no package has."""
+    file = Path(__file__).parents[2] / "benchmarks" / "statistics" / "coverage.py"
+    spec = importlib.util.spec_from_file_location("statistics_coverage", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def made_record(mu=1.0, *, included=1.0, seed=1, changed=lambda layout: layout):
+    """A record of county by sector, county and all, with measures of every kind; ``changed``: another layout."""
+    experiment = coverage_experiment()
+    layout = experiment.layout_of(included)
+    rows = experiment.Rows(layout, np.random.default_rng(4))
+    return experiment.record_of(changed(layout), rows.sums(layout), np.random.default_rng(seed), mu)
 
 
 def results_of(record, *, research=False, **figures):
@@ -56,7 +81,7 @@ def results_of(record, *, research=False, **figures):
             "peak_mb": 200.0,
             "institutions": {"tax": InstitutionFacts(role="holder", rows=8000)},
             "evaluated": False,
-            "record": replace(record, research=research, notice=notice),
+            "record": replace(record, research=research, notice=notice).signed(IdentityKey.generate()),
             **figures,
         }
     )

@@ -57,7 +57,7 @@ LAYERS = {
     },
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     # Arithmetic on released numbers alone.
-    "analysis": {"errors", "releases", "study", "models"},
+    "analysis": {"errors", "toml_file", "releases", "study", "models", "privacy"},
     "clients": {
         *(
             "errors",
@@ -87,13 +87,28 @@ LAYERS = {
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
         *("releases", "models", "protocol", "recipe", "clients", "server", "serving", "toml_file"),
+        "analysis",
     },
     "engine": {
         *("errors", "files", "findings", "home", "study", "alignment", "deploy"),
         *("audit", "data", "secure", "privacy", "releases"),
         *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id", "toml_file"),
     },
-    "report": {"errors", "findings", "metrics", "releases", "models", "recipe", "server", "analysis"},
+    # Pages of what follows from released numbers.
+    "report": {
+        *(
+            "errors",
+            "files",
+            "findings",
+            "study",
+            "metrics",
+            "releases",
+            "models",
+            "recipe",
+            "analysis",
+            "server",
+        ),
+    },
     "api": {
         "errors",
         "attempt_id",

@@ -151,7 +151,8 @@ def test_rules_about_the_whole(content, says):
 
 def test_an_unknown_recipe_is_refused_with_those_there_are():
     with pytest.raises(
-        ConfigError, match=r"^recipe forest is unknown; this version has scorecard, network, encoder$"
+        ConfigError,
+        match=r"^recipe forest is unknown; this version has scorecard, network, encoder, statistics$",
     ):
         study_from({**PLAIN, "recipe": "forest"})
 

@@ -17,6 +17,7 @@ from fedrisk.analysis.card_sums import combine_recount as combine_recount
 from fedrisk.analysis.card_sums import curves_of as curves_of
 from fedrisk.analysis.card_sums import gram_matrix as gram_matrix
 from fedrisk.analysis.card_sums import label_counts as label_counts
+from fedrisk.analysis.card_sums import noise_variance as noise_variance
 from fedrisk.analysis.card_sums import sizes_of as sizes_of
 from fedrisk.data.features import known_feature
 from fedrisk.errors import ProtocolError

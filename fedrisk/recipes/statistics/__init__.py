@@ -41,7 +41,9 @@ def _actions() -> tuple[Action, ...]:
 
 
 def _summary(outcome: "Outcome") -> tuple[Section, ...]:
-    return ()
+    from fedrisk.recipes.statistics.summary import summarise
+
+    return summarise(outcome)
 
 
 RECIPE = Recipe(

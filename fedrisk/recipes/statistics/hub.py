@@ -1,9 +1,12 @@
 """The statistics recipe at the hub: it adds up what contributors send, and keeps the record.
 
-Exchanges: describe, release, totals. What everybody reads the numbers by stands in the record beside them.
+Exchanges: describe, release, totals, conclude. In a joined study the alignment and those of
+``joined_hub`` come before release.
+What everybody reads the numbers by stands in the record beside them.
 """
 
 from fedrisk.protocol.payload import Payload
+from fedrisk.recipes.statistics.joined_hub import joined_sums
 from fedrisk.recipes.statistics.plan import layout_of
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedSums
@@ -17,12 +20,13 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
     study = session.roster.study
     layout = layout_of(study, plan.features)
     sums = NoisySums(session.exchange, session.roster)
-    released = local_sums(session, sums, plan, layout)
+    released = (joined_sums if layout.joined else local_sums)(session, sums, plan, layout)
     outcome = Outcome(record=sums.record, evaluated=False)
     session.so_far(outcome)
     session.exchange.tell("totals", {"layout": layout.digest()}, blobs_of(released))
-    told = [name for name in study.members if study.has_table(name)]
-    session.exchange("totals", "the noisy totals, told to members", dict.fromkeys(told, Payload()))
+    told = dict.fromkeys((name for name in study.members if study.has_table(name)), Payload())
+    session.exchange("totals", "the noisy totals, told to members", told)
+    session.exchange("conclude", "members confirm to each other what they were told", told)
     return outcome
 
 

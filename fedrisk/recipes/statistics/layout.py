@@ -36,11 +36,11 @@ def axis_of(name: str, column: str, feature: Feature) -> Axis:
 
 
 def level_of(name: str, rule: LevelRule, axis: Axis) -> Axis:
-    """A coarser axis; ConfigError where its groups are not all the axis's categories, each once.
-
-    Groups are in the order of their names, since a study's canonical text keeps no other order of keys.
-    """
-    own, names = axis.categories[:-1], sorted(rule.groups)
+    """A coarser axis; ConfigError where its groups are not all the axis's categories, each once."""
+    own = axis.categories[:-1]
+    # In the order of the finer axis: a message does not keep the order of names in a file.
+    order = {c: place for place, c in enumerate(own)}
+    names = sorted(rule.groups, key=lambda n: min((order.get(c, -1) for c in rule.groups[n]), default=-1))
     groups = {c: place for place, group in enumerate(names) for c in rule.groups[group]}
     unknown = sorted(set(groups) - set(own))
     if unknown:

@@ -1,4 +1,4 @@
-"""Who counts in a statistics study: the owner of the cells, the institutions behind it, and who pays."""
+"""Who counts in a statistics study: owners of cells and measures, the institutions behind them, and who pays."""
 
 from fedrisk.errors import ConfigError
 from fedrisk.privacy.policy import Policy
@@ -9,6 +9,7 @@ from fedrisk.recipes.statistics.settings import (
     owner_of,
     owners_of,
 )
+from fedrisk.releases.statistics import Measure
 from fedrisk.study import BANK, Study
 
 
@@ -45,11 +46,42 @@ def is_aligned(study: Study) -> bool:
     return is_joined(study)
 
 
+def listed_by(study: Study) -> str:
+    """Whose rows are the population of a joined study; ConfigError where that is not said, or can not be."""
+    listed = StatisticsSettings.of(study).listed or (BANK if study.banks else None)
+    if listed is None:
+        raise ConfigError(
+            "[statistics] counts columns of several owners and does not say on whose list; add listed with the name "
+            "of the holder whose enterprises are counted"
+        )
+    if study.banks and listed != BANK:
+        raise ConfigError(
+            f'[statistics] listed = "{listed}": where banks take part, their customers are counted; write '
+            f'listed = "{BANK}", or leave the banks out'
+        )
+    if not study.banks and listed not in study.holders:
+        raise ConfigError(
+            f'[statistics] listed = "{listed}" is no data holder of this study; known are {", ".join(study.holders)}'
+        )
+    return listed
+
+
+def population(study: Study) -> tuple[str, ...]:
+    """The institutions whose lists are counted."""
+    return study.trainers
+
+
+def measure_owner(cells: str, measure: Measure) -> str:
+    """The owner of a measure's numbers; enterprises are counted by the owner of the cells."""
+    return cells if measure.column is None else owner_of(measure.column)
+
+
 def contributors(study: Study) -> tuple[str, ...]:
     """Institutions whose records are counted, and which pay, in the study's order."""
     if not is_joined(study):
         return counted_by(study, cells_owner(study))
-    owners = {*StatisticsSettings.of(study).owners, cells_owner(study)}
+    # Whoever is on a list is counted: the lists' owners pay as well.
+    owners = {*StatisticsSettings.of(study).owners, cells_owner(study), listed_by(study)}
     behind = {name for owner in owners for name in counted_by(study, owner)}
     return tuple(name for name in study.members if name in behind)
 
@@ -98,13 +130,16 @@ def check_owners(study: Study) -> None:
                 "correct the name, or add the institution"
             )
     if is_joined(study):
-        _refuse_joined(study)
+        _check_joined(study)
 
 
-def _refuse_joined(study: Study) -> None:
-    """Cells of one owner by measures of another are not there yet."""
-    owners = StatisticsSettings.of(study).owners
-    raise ConfigError(
-        f"[statistics] counts columns of {' and '.join(owners)} together, for which rows have to be aligned, and this "
-        "version counts columns of one owner only; ask for each owner's columns in a study of its own"
-    )
+def _check_joined(study: Study) -> None:
+    """ConfigError where rows of several owners cannot be brought together."""
+    listed_by(study)
+    owner = cells_owner(study)
+    if owner in StatisticsSettings.of(study).offices:
+        raise ConfigError(
+            f"[statistics] counts by columns of {owner}, which are several offices: each knows a part of the "
+            "enterprises, and those of others would be counted as unknown. Count by columns of one institution, or of "
+            "the banks"
+        )

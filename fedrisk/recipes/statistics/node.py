@@ -12,7 +12,7 @@ from fedrisk.clients.align import MEMBERS, take_members
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.describe import described
 from fedrisk.clients.node import Node
-from fedrisk.clients.outlet import Noise
+from fedrisk.clients.outlet import Noise, RingArray
 from fedrisk.clients.row_order import RowOrder
 from fedrisk.clients.witness import check_heads
 from fedrisk.data.dictionary import Dictionary
@@ -24,8 +24,15 @@ from fedrisk.protocol.form import BlobForm, Body, Digest, Form
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import features_of_roles
 from fedrisk.recipe import Brought
+from fedrisk.recipes.statistics import joined
 from fedrisk.recipes.statistics.columns import Ints, codes, matrix, table_sums
-from fedrisk.recipes.statistics.members import closed_columns, contributors, own_columns
+from fedrisk.recipes.statistics.members import (
+    closed_columns,
+    contributors,
+    is_joined,
+    own_columns,
+    population,
+)
 from fedrisk.recipes.statistics.plan import MOST_NUMBERS, check_members, layout_of, make_plan
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.release import Block
@@ -60,20 +67,38 @@ def _check_policy(node: Node, study: Study, dictionary: Dictionary) -> None:
 def beforehand(node: Node, study: Study, table: Table, research_seed: int | None) -> None:
     """ConfigError where the own columns make no layout; every later exchange would refuse it."""
     features = brings(node, study, research_seed).features
-    if node.name in contributors(study):
+    if node.name in contributors(study) and not is_joined(study):
         _Counted(layout_of(study, features), table.frame)
 
 
 def release(node: Node, request: Payload) -> Payload:
     """Who takes part -> this institution's noisy sums of all cells, masked; nothing where none of its rows count."""
     attempt = node.attempt(request)
-    plan = agreed_plan(attempt, request)
     if node.institution.has_table:
+        # The policy is read again for every message.
         _check_policy(node, attempt.study, described(node))
+    if is_joined(attempt.study):
+        return _release_joined(attempt, request)
+    request.only(())
+    plan = agreed_plan(attempt, request)
     if attempt.name not in contributors(attempt.study):
         return Payload()
     counted = _Counted(layout_of(attempt.study, plan.features), attempt.read().frame)
     return outlet.release(attempt, plan.release(RELEASE), request, counted.part)
+
+
+def _release_joined(attempt: Attempt, request: Payload) -> Payload:
+    """The envelopes of counterparts -> this institution's parts of all cells; nothing where none of its rows count."""
+    made = attempt.plan.release(RELEASE)
+    if attempt.name not in contributors(attempt.study):
+        return Payload()
+    # Before anything is paid: what does not open, or was dealt wrongly, costs no budget.
+    taken = None if outlet.charged(attempt, made.name) else joined.take_shares(attempt, request)
+
+    def part(block: Block, noise: Noise) -> RingArray:
+        return noise.add(block, (taken or joined.take_shares(attempt, request)).exact(block))
+
+    return outlet.release(attempt, made, request, part)
 
 
 def agreed_plan(attempt: Attempt, request: Payload) -> Plan:
@@ -115,7 +140,7 @@ def totals(node: Node, request: Payload) -> Payload:
             f"the hub reads the numbers of study {study.name} by other cells or measures than {node.name} agreed to; "
             "nothing of them is kept. Ask the consortium's operator"
         )
-    made, rows = plan.release(RELEASE), sum(attempt.statements[n].rows for n in contributors(study))
+    made, rows = plan.release(RELEASE), sum(attempt.statements[n].rows for n in _counted_at(study))
     checked_totals(made, told.blobs, float(rows), signed=True)
     if attempt.name in contributors(study):
         for name, sent in outlet.sent_alone(attempt, made).items():
@@ -125,6 +150,17 @@ def totals(node: Node, request: Payload) -> Payload:
                     "Ask the consortium's operator"
                 )
     return Payload()
+
+
+def conclude(node: Node, request: Payload) -> Payload:
+    """The others' confirmations of the totals, which are checked before this is asked -> nothing."""
+    node.attempt(request).state.still_runs()
+    return Payload()
+
+
+def _counted_at(study: Study) -> tuple[str, ...]:
+    """The institutions whose rows are counted, each row once."""
+    return population(study) if is_joined(study) else contributors(study)
 
 
 class _Counted:
@@ -147,6 +183,15 @@ class _Counted:
 
 
 ACTIONS: tuple[Action, ...] = (
-    Action(name="release", serve=release, tells={"members": MEMBERS}, last_of_authority=True),
-    Action(name="totals", serve=totals, tells={"totals": TOTALS}, last=True),
+    *joined.ACTIONS,
+    Action(
+        name="release",
+        serve=release,
+        form=joined.RELEASED,
+        tells={"members": MEMBERS},
+        receives=joined.MASKED,
+        last_of_authority=True,
+    ),
+    Action(name="totals", serve=totals, tells={"totals": TOTALS}),
+    Action(name="conclude", serve=conclude, last=True),
 )

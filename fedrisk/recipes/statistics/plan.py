@@ -15,16 +15,31 @@ from fedrisk.privacy.accounting import contributor_sigma, sigma_for
 from fedrisk.protocol.form import MOST_ROWS
 from fedrisk.recipes.statistics.expectation import findings
 from fedrisk.recipes.statistics.layout import axis_of, level_of, measure_of
-from fedrisk.recipes.statistics.members import cells_owner, check_owners, contributors, is_joined
+from fedrisk.recipes.statistics.members import (
+    cells_owner,
+    check_owners,
+    contributors,
+    is_joined,
+    measure_owner,
+)
 from fedrisk.recipes.statistics.settings import StatisticsSettings, column_of, counted_by, owner_of, shares
 from fedrisk.releases.budget import noise_reach, total_mu
 from fedrisk.releases.plan import Plan
-from fedrisk.releases.release import Block, Planned, Release
+from fedrisk.releases.release import Block, Planned, Release, Ring
 from fedrisk.releases.statistics import RELEASE, CellTable, Layout, block_name
 from fedrisk.study import BANK, Study
 
 BITS = 24
 """Fractional bits of all numbers: a million rounded values in one cell are 3e-5 of the least value off in all."""
+
+JOINED_BITS = 16
+"""Fractional bits of a joined study at most; fewer where many rows would leave the ring of 32 bits (see group_sums)."""
+
+LEAST_BITS = 6
+"""Fractional bits at least: a value of a joined study is rounded by 1/128 of its bound at most."""
+
+MOST_PLANNED = 1 << 20
+"""Rows that are reckoned with before their number is known."""
 
 MOST_CELLS = 200_000
 """Most cells of all tables of a study."""
@@ -77,38 +92,65 @@ def make_plan(study: Study, features: Sequence[Feature], rows: int | None = None
     if named and not _stated(study, features):
         planned = Planned(name=RELEASE, population="all", mu=mu)
     else:
-        planned = Planned.of(release_of(study, layout_of(study, features)))
+        planned = Planned.of(release_of(study, layout_of(study, features), rows))
     return Plan(planned=(planned,), price=price, features=tuple(features))
 
 
-def release_of(study: Study, layout: Layout) -> Release:
+def release_of(study: Study, layout: Layout, rows: int | None = None) -> Release:
     """The release of a layout: a block for each table and measure, with each contributor's noise.
 
-    ConfigError where the noise is beyond what a ring holds, or too fine.
+    rows: on all lists of a joined study, where they are known. ConfigError where the noise is beyond what a ring holds,
+    or too fine.
     """
-    mu, names = total_mu(study), contributors(study)
-    blocks = []
-    for table in layout.tables:
-        for measure in layout.measures:
-            part = mu * math.sqrt(table.share * measure.share)
-            sigma = 0.0 if math.isinf(mu) else sigma_for(sensitivity(layout.joined), part)
-            blocks.append(
-                Block(
-                    name=block_name(table, measure),
-                    left=layout.owner,
-                    right=layout.owner,
-                    shape=(layout.cells(table), measure.columns),
-                    sigma=_sigmas(study, sigma, names),
-                )
-            )
-    if any(noise_reach(b.sigma) + (MOST_ROWS << BITS) >= 1 << 62 for b in blocks):
+    bits = BITS
+    if layout.joined:
+        bits, rows = JOINED_BITS, MOST_PLANNED if rows is None else rows
+        while bits > LEAST_BITS and _reach(_blocks(study, layout, bits), rows << bits) >= 1 << 31:
+            bits -= 1
+    blocks = _blocks(study, layout, bits)
+    ring: Ring = "uint32" if layout.joined else "uint64"
+    most = rows << bits if layout.joined and rows is not None else MOST_ROWS << BITS
+    if _reach(blocks, most) >= 1 << (31 if layout.joined else 62):
         raise ConfigError(
             f"privacy.epsilon = {study.privacy.epsilon:g} leaves so little for each table and measure that its noise "
             "is beyond all numbers; ask for fewer, or raise epsilon"
         )
     return Release(
-        name=RELEASE, population="all", mu=mu, ring="uint64", scale_bits=BITS, blocks=tuple(blocks)
+        name=RELEASE, population="all", mu=total_mu(study), ring=ring, scale_bits=bits, blocks=blocks
     )
+
+
+def _blocks(study: Study, layout: Layout, bits: int) -> tuple[Block, ...]:
+    mu = total_mu(study)
+    blocks = []
+    for table in layout.tables:
+        for measure in layout.measures:
+            part = mu * math.sqrt(table.share * measure.share)
+            sigma = 0.0 if math.isinf(mu) else sigma_for(sensitivity(layout.joined, bits), part)
+            right = measure_owner(layout.owner, measure)
+            blocks.append(
+                Block(
+                    name=block_name(table, measure),
+                    left=layout.owner,
+                    right=right,
+                    shape=(layout.cells(table), measure.columns),
+                    sigma=_of_owners(study, sigma, layout.owner, right),
+                )
+            )
+    return tuple(blocks)
+
+
+def _of_owners(study: Study, sigma: float, *owners: str) -> dict[str, float]:
+    """Noise of each institution behind a block's owners; each owner's institutions together have all of it."""
+    noise: dict[str, float] = {}
+    for owner in dict.fromkeys(owners):
+        noise |= _sigmas(study, sigma, counted_by(study, owner))
+    return {name: noise[name] for name in study.members if name in noise}
+
+
+def _reach(blocks: Sequence[Block], most: int) -> int:
+    """How far the largest number may reach, noise included."""
+    return max(noise_reach(block.sigma) for block in blocks) + most
 
 
 def sensitivity(joined: bool, bits: int = BITS) -> float:

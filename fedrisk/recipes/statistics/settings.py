@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from fedrisk.data.features import rising
+from fedrisk.releases.statistics import AFTER, BEFORE
 from fedrisk.study import BANK, Settings, Study
 
 ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}\..{1,200}$")]
@@ -132,6 +133,12 @@ class StatisticsSettings(Settings):
     def _names(self) -> "StatisticsSettings":
         _once("by", self.by)
         _once("the names of measures", (m.title for m in self.measures), "give each a name")
+        taken = [name for name in (*self.axes, *self.levels) if name in (*BEFORE, *AFTER)]
+        if taken:
+            raise ValueError(
+                f"by: no axis can be named {taken[0]}, as a column of the results is; give the column another name in "
+                "the dictionaries of its owner"
+            )
         owners = sorted({owner_of(column) for column in self.by})
         if len(owners) > 1:
             raise ValueError(

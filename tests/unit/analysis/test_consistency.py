@@ -79,9 +79,9 @@ def test_as_dense_least_squares(tables):
 def test_levels_that_were_not_released_are_sums_of_cells():
     names = {t.name: s.name for t, s in derived_tables(layout_of(("county", "sector"), ("prefecture",)))}
     assert names == {
-        "prefecture_sector": "county_sector",
-        "region_sector": "county_sector",
-        "basin_sector": "county_sector",
+        "prefecture, sector": "county_sector",
+        "region, sector": "county_sector",
+        "basin, sector": "county_sector",
         "region": "prefecture",
     }
 

@@ -147,7 +147,7 @@ def test_sizes_by_hand(begin):
         sampled=4,
         labelled=4,
         listed={"alfa": 400, "other": 3},
-        places={"training": 4, "holdout": 2},
+        places={"training": 4, "holdout": 2, "all": 6},
     )
     assert (taken.rows(sampled=False), taken.rows(sampled=True)) == (4, 4)
     assert listed(attempt, "alfa")[:5].tolist() == [4, -1, 2, 0, -1]
@@ -226,7 +226,7 @@ def test_a_bank_has_its_list_alone(begin):
     attempt = begin("alfa")
     rows, use = whole([2, 0, 1], [TRAINING, HOLD_OUT, UNUSED])
     taken = take_order(attempt, order(attempt, rows, use), make_plan)
-    assert (taken.listed, taken.places) == ({"alfa": 400}, {"training": 398, "holdout": 1})
+    assert (taken.listed, taken.places) == ({"alfa": 400}, {"training": 398, "holdout": 1, "all": 399})
     assert taken.training == 398 + 2
 
 
