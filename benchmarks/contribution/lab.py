@@ -146,4 +146,3 @@ def _figures(rows: list[Portfolio], columns: list[Floats], start: float) -> tupl
     loss = -(held * np.log(p) + (1 - held) * np.log(1 - p)).mean()
     constant = -(held * math.log(rate) + (1 - held) * math.log(1 - rate)).mean()
     return 1 - float(loss / constant), auc(held, p) - 0.5
-

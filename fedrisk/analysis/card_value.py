@@ -127,7 +127,7 @@ def normal_measures(variance: Floats, rate: float) -> Floats:
     """Explained deviance and AUC less one half of two normal classes whose log-odds have that variance, (..., 2).
 
     >>> normal_measures(np.array([0.0, 1.0]), 0.05).round(3).tolist()
-    [[0.0, 0.0], [0.117, 0.267]]
+    [[0.0, 0.0], [0.122, 0.266]]
     """
     h = rate * (1 - rate)
     # Distance of the means, in units of the spread within a class.
