@@ -57,7 +57,8 @@ INDICATORS = (
 )
 """Three of each institution: growth first, how much it varies, then what is not paid.
 
-Bounds of growth are about the quartiles of enterprises: a fall moves those in the middle, and noise is as wide as bounds.
+Bounds of growth are about the quartiles of enterprises: a fall moves those in the middle, and noise is as wide as
+bounds.
 """
 
 RULES = ("4321", "5221")
