@@ -98,7 +98,7 @@ def indicator_study(profile: Profile, owner: str, delta: float, prefix: str = ""
     part = sum(i.weight for i in mine) / sum(i.weight for i in INDICATORS)
     # All studies of a quarter compose to EPSILON: mu squared adds up.
     epsilon = math.floor(1000 * epsilon_for(mu_for(EPSILON, delta) * math.sqrt(part), delta)) / 1000
-    measures = [
+    measures: list[dict[str, Any]] = [
         {
             "kind": "mean",
             "column": f"{i.owner}.{i.column}",
@@ -124,7 +124,7 @@ def indicator_study(profile: Profile, owner: str, delta: float, prefix: str = ""
 
 def loss_study(profile: Profile, delta: float, prefix: str = "") -> str:
     """What loss sharing needs of the banks, by sector and by whether a guarantor stands behind the loan."""
-    measures = [
+    measures: list[dict[str, Any]] = [
         {"kind": "count", "name": "loans"},
         {"kind": "sum", "column": "bank.exposure", "name": "exposure", "weight": 2},
         {"kind": "sum", "column": "bank.expected_loss", "name": "expected_loss", "high": 30_000, "weight": 2},
@@ -144,7 +144,7 @@ def loss_study(profile: Profile, delta: float, prefix: str = "") -> str:
 def joined_study(profile: Profile, delta: float, prefix: str = "") -> str:
     """Lateness at the banks by the prefecture and sector of the registry, or of the tax office where there is none."""
     owner = "registry" if "registry" in profile.holders else "tax_office"
-    measures = [
+    measures: list[dict[str, Any]] = [
         {"kind": "count", "name": "borrowers"},
         {"kind": "share", "column": "bank.defaulted", "name": "default_rate", "weight": 2},
         {"kind": "mean", "column": "bank.days_late", "name": "days_late", "high": 30},
