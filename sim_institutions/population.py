@@ -7,7 +7,7 @@ due; whoever becomes over 90 days late leaves the bank's table one quarter later
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -60,7 +60,7 @@ class Window(Block):
         return last_month(self.quarter)
 
     @property
-    def effects(self) -> dict[str, Floats]:  # type: ignore[override]
+    def effects(self) -> dict[str, Floats]:
         """Effect on each moving facet, (n, 18)."""
         return self.moved
 
@@ -111,7 +111,7 @@ class Population:
         fell, due = self._within(month - QUARTER, month, count), self._within(month, month + YEAR, count)
         if before is not None:
             self._close(quarter, before, due)
-        there = ~self.closed[:count]
+        there: Bools = ~self.closed[:count]
         named = self.number if before is None else f"{self.number}/{quarter}"
         asked, seed = self.constants.asked, self.seed
         lending = lend(self.profile, enterprises, health, geography, asked, seed, named)
@@ -154,7 +154,8 @@ class Population:
         """Whose lateness shows at each bank: on each loan with the probability of `lending`, on one for certain."""
         drawn = np.where(loan, self.draws[: len(loan)], 2.0)
         certain = drawn == drawn.min(axis=1, keepdims=True)
-        return loan & late[:, None] & (certain | (drawn < DEFAULTS_THERE_TOO))
+        shows: Bools = loan & late[:, None] & (certain | (drawn < DEFAULTS_THERE_TOO))
+        return shows
 
     def _close(self, quarter: int, before: Window, due: Bools) -> None:
         """Some close: more of those that were late, none of those that are about to be."""
@@ -169,7 +170,7 @@ class Population:
         old, count = len(before.there), len(fell)
         rng = stream(self.seed, "repaid", self.number, quarter)
         # Who is about to be late does not repay first, so that a label is never of a loan that ended in between.
-        stays = (uniform(rng, *before.lending.loan.shape) >= REPAID) | (fell | due)[:old, None]
+        stays = (uniform(rng, *before.lending.loan.shape) >= REPAID) | (fell[:old] | due[:old])[:, None]
         kept = np.zeros_like(fresh.loan)
         kept[:old] = before.lending.loan & ~before.fallen.any(axis=1)[:, None] & stays
         # Who lenders did not know does not become known; those founded since are known as others are.
@@ -205,7 +206,7 @@ def _everybody(
 def _joined(parts: Sequence[Part]) -> Part:
     """The arrays of several parts one after another."""
     first = parts[0]
-    found = {}
+    found: dict[str, Any] = {}
     for field in fields(first):
         values = [getattr(part, field.name) for part in parts]
         if isinstance(values[0], dict):

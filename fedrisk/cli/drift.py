@@ -28,6 +28,9 @@ Rate = Annotated[
     float, typer.Option("--rate", help="Stated rate of false alarms over all comparisons, for example .05.")
 ]
 
+WIDE = 160
+"""Letters of a line where it does not go to a terminal."""
+
 
 def drift(old: Old, new: New, rate: Rate = 0.05, as_json: AsJson = False) -> None:
     """What changed from one study to the next: from their released sums alone, at no further price.
@@ -80,7 +83,8 @@ def _show(found: "Drift") -> None:
     for one in found.called:
         table.add_row(*_row(one, found.rate), style="bold" if one.holm <= found.rate else None)
     if found.called:
-        out.print(table)
+        # A file or a pipe has no width.
+        out.print(table, width=None if out.is_terminal else max(out.width, WIDE), crop=False)
     for one in found.found:
         clear = [name for name, p in one.change.cells if p <= found.rate]
         if clear:

@@ -75,6 +75,13 @@ Purpose = Annotated[
     ),
 ]
 Delta = Annotated[float | None, typer.Option(help="Delta of the price; default: 1e-6.")]
+Like = Annotated[
+    Path | None,
+    typer.Option(
+        "--like",
+        help="A study file whose purpose, delta and key of pseudonyms are taken, for example study.toml.",
+    ),
+]
 Listed = Annotated[
     str | None,
     typer.Option(
@@ -97,6 +104,9 @@ HubOption = Annotated[
     ),
 ]
 
+WIDE = 160
+"""Letters of a line of figures where they do not go to a terminal."""
+
 
 def query(
     question: Text,
@@ -111,6 +121,7 @@ def query(
     purpose: Purpose = None,
     delta: Delta = None,
     listed: Listed = None,
+    like: Like = None,
     again: Again = False,
     research_seed: ResearchSeed = None,
     hub: HubOption = None,
@@ -132,6 +143,7 @@ def query(
         purpose=purpose,
         listed=listed,
         extras=levels,
+        like=like,
     )
     for line in made.text.splitlines():
         note(f"  {line}")
@@ -248,7 +260,9 @@ def _show(results: "Results", shown: "Shown", folder: Path | None, as_json: bool
             }
         )
     else:
-        out.print(estimates_table(frame, shown.axes, found.level, results.study))
+        # A file or a pipe has no width, and a figure that is cut is another figure.
+        wide = None if out.is_terminal else max(out.width, WIDE)
+        out.print(estimates_table(frame, shown.axes, found.level, results.study), width=wide, crop=False)
     note(f"run {results.attempt}; again at no charge: fedrisk runs export {results.attempt} --out DIR")
     if folder is not None:
         note(f"results in {folder}")

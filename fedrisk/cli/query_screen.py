@@ -77,7 +77,7 @@ def estimates_table(frame: pd.DataFrame, axes: Sequence[str], level: float, stud
     several = bool(frame["measure"].nunique() > 1 or frame["quantile"].notna().any())
     head = [*axes, *(["figure"] if several else []), *figures, "unit"]
     measure = "" if several else f": {_figure(frame.iloc[0])}" if len(frame) else ""
-    whole = [name for name in head if name != "unit"]
+    whole = [*figures, *(["figure"] if several else [])]
     table = plain_table(f"study {study}{measure}", *head, right=figures, whole=whole)
     for row in frame.to_dict("records"):
         table.add_row(*_cells(row, axes, several))

@@ -12,7 +12,7 @@ from fedrisk.engine.check import check_study
 from fedrisk.engine.checked import Check
 from fedrisk.errors import ConfigError, FedriskError
 from fedrisk.institution import Institution, load_institution
-from fedrisk.recipes import recipe_of, study_from
+from fedrisk.recipes import load_study, recipe_of, study_from
 from fedrisk.recipes.statistics.asked import Asked, study_of
 from fedrisk.recipes.statistics.expectation import Expected, expected
 from fedrisk.recipes.statistics.owners import Extras, Known
@@ -59,11 +59,13 @@ def make_query(
     purpose: str | None = None,
     listed: str | None = None,
     extras: Path | None = None,
+    like: Path | None = None,
 ) -> Query:
     """The study of a question.
 
     institutions: folder with NAME.toml for each institution that may take part. source: owner of columns that name
-    none, where the question has no FROM. extras: file with [offices] and [levels].
+    none, where the question has no FROM. extras: file with [offices] and [levels]. like: a study file, whose purpose,
+    delta and [alignment] (who keeps the key of the pseudonyms) are taken where none are given.
 
     Errors: ConfigError where the question cannot be asked, or nobody has such columns.
     """
@@ -84,7 +86,9 @@ def make_query(
     made = study_of(
         asked, known, epsilon=epsilon, purpose=purpose or PURPOSE, extras=more, delta=delta, listed=listed
     )
-    if purpose is None:
+    if like is not None:
+        _take(made.content, load_study(like), members, purpose=purpose, delta=delta)
+    elif purpose is None:
         made.content["purpose"] = _purpose([members[m["name"]] for m in made.content["institutions"]])
     study = study_from(made.content, where="the study of this question")
     paths = {name: files[name] for name in study.members}
@@ -167,6 +171,35 @@ def _institutions(folder: Path) -> tuple[dict[str, Path], dict[str, Institution]
             )
         )
     return files, found
+
+
+def _take(
+    content: dict[str, Any],
+    like: Study,
+    members: Mapping[str, Institution],
+    *,
+    purpose: str | None,
+    delta: float | None,
+) -> None:
+    """Purpose, delta and alignment of another study; the keeper of its key becomes a member where rows are aligned."""
+    content["purpose"] = purpose or like.purpose
+    content["privacy"] = {
+        **content["privacy"],
+        "delta": delta or like.privacy.delta,
+        "colluders": like.privacy.colluders,
+    }
+    if "listed" not in content["statistics"]:
+        return
+    there = [m["name"] for m in content["institutions"]]
+    if like.authority not in there:
+        if like.authority not in members:
+            raise ConfigError(
+                f"{like.authority} keeps the key of study {like.name}, and there is no institution file of it; add it"
+            )
+        content["institutions"].append({"name": like.authority, "role": members[like.authority].kind})
+    content["alignment"] = {"authority": like.authority, "epoch": like.alignment.epoch}
+    if like.alignment.inclusion_probability is not None:
+        content["alignment"]["inclusion_probability"] = like.alignment.inclusion_probability
 
 
 def _purpose(members: list[Institution]) -> str:

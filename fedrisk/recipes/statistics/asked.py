@@ -19,6 +19,7 @@ from fedrisk.recipes.statistics.owners import Extras, Known, Owners
 from fedrisk.recipes.statistics.plan import WHOLE
 from fedrisk.recipes.statistics.question import Named, Only, Question, Term
 from fedrisk.recipes.statistics.settings import owner_of
+from fedrisk.study import BANK
 
 ASKED, OTHER = "asked", "other"
 """Groups of the categories that WHERE names, and of all others: both are cells, at no further price."""
@@ -75,9 +76,9 @@ def study_of(
     section = cells.section() | {"measures": measures}
     offices = {n: list(extras.offices[n]) for n in roles if n in extras.offices}
     section |= {"offices": offices} if offices else {}
-    if listed is not None and len(roles) > 1:
-        section["listed"] = owners.owner(listed)
-        roles.append(listed)
+    if len(roles) > 1:
+        section["listed"] = owners.owner(listed) if listed is not None else _listed(roles, measures)
+        roles.append(section["listed"])
     content: dict[str, Any] = {
         "name": "",
         "purpose": purpose,
@@ -96,6 +97,12 @@ def study_of(
             quantiles=quantiles,
         ),
     )
+
+
+def _listed(roles: Sequence[str], measures: Sequence[Mapping[str, Any]]) -> str:
+    """Whose enterprises are counted where several owners are asked: the banks', or else those that are measured."""
+    measured = [owner_of(m["column"]) for m in measures if "column" in m]
+    return BANK if BANK in roles else (measured or [*roles])[0]
 
 
 # --- cells ---------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from fedrisk.recipes.statistics.members import (
     contributors,
     is_joined,
     measure_owner,
+    population,
 )
 from fedrisk.recipes.statistics.settings import StatisticsSettings, column_of, counted_by, owner_of, shares
 from fedrisk.releases.budget import noise_reach, total_mu
@@ -187,13 +188,7 @@ def expect(study: Study, plan: Plan, rows: Mapping[str, int]) -> tuple[Finding, 
 
 def counted_rows(study: Study) -> tuple[str, ...]:
     """Institutions whose rows are the population: the cells' owner's, or, where rows are aligned, the listed ones."""
-    if not is_joined(study):
-        return counted_by(study, cells_owner(study))
-    settings = StatisticsSettings.of(study)
-    measured = [owner_of(m.column) for m in settings.measures if m.column is not None]
-    return counted_by(
-        study, settings.listed or (BANK if study.banks else (measured or [cells_owner(study)])[0])
-    )
+    return population(study) if is_joined(study) else counted_by(study, cells_owner(study))
 
 
 def _roles(study: Study, owner: str) -> tuple[str, ...]:
