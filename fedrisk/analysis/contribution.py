@@ -28,7 +28,7 @@ MOST_EXACT = 12
 """Institutions up to which all subsets are valued."""
 
 DRAWS = 300
-PAIRS = 60
+PAIRS = 40
 """Pairs of orders in which columns come."""
 
 MORE_PAIRS = 1000
