@@ -71,7 +71,7 @@ Look = Annotated[
 Purpose = Annotated[
     str | None,
     typer.Option(
-        help="Purpose, which policies have to allow; default: statistics, or what all policies allow. For example statistics."
+        help="Purpose, which policies have to allow, for example statistics; default: that, or what all allow."
     ),
 ]
 Delta = Annotated[float | None, typer.Option(help="Delta of the price; default: 1e-6. For example 1e-7.")]
