@@ -178,10 +178,10 @@ def _loan(
     rows, n = observed.rows, len(observed.rows)
     rated = RATED / np.sqrt(taste.blind)
     probability = own_probability(block, rows, rated, rng)
-    use = observed.columns["limit_use"]
+    use = observed.numbers("limit_use")
     filled = np.where(np.isnan(use), logistic(normal(rng, n)), use)
-    exposure = np.round(observed.columns["credit_limit"] * np.clip(0.15 + 0.85 * filled, 0, 1), -2)
-    expected = np.where(observed.columns["secured"] == 1, LOST_SECURED, LOST).astype(np.float32)
+    exposure = np.round(observed.numbers("credit_limit") * np.clip(0.15 + 0.85 * filled, 0, 1), -2)
+    expected = np.where(observed.numbers("secured") == 1, LOST_SECURED, LOST).astype(np.float32)
     expected = np.clip(expected + 0.05 * normal(rng, n), 0.05, 0.95)
     lost = rng.beta(LOST_PRECISION * expected, LOST_PRECISION * (1 - expected)).astype(np.float32)
     guaranteed = block.guaranteed[rows]

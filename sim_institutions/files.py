@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sim_institutions.geometry import write_counties
@@ -42,43 +43,46 @@ def write(
     research: whether the institutions' policies allow research runs, which have no privacy.
     """
     rows = write_tables(profile, enterprises, seed, out, workers, say)
-    write_settings(PROFILES[profile], enterprises, rows, out, research=research)
+    write_institutions(PROFILES[profile], out, research=research)
+    write_studies(PROFILES[profile], enterprises, rows, out)
     write_rules(enterprises, out)
     write_counties(out / "counties.geojson")
     return rows
 
 
-def write_settings(
+def write_institutions(
     profile: Profile,
-    enterprises: int,
-    rows: Mapping[str, int],
     out: Path,
     *,
+    tables: str = "..",
     research: bool = False,
-    name: str | None = None,
     histories: bool = True,
-    policy: Mapping[str, Any] = {},
+    policy: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Write the institutions' files and the study beside the tables.
+    """Write the institutions' files below ``out``.
 
-    name: of the study; by default the profile's. policy: more rules of every institution.
+    tables: the folder with tables and histories, as these files see it. policy: more rules of every institution.
     """
     folder = out / "institutions"
     folder.mkdir(parents=True, exist_ok=True)
     # In a separate folder, because Flower's engine starts a node for every file in ``institutions``.
     aside = out / "tax_offices"
     aside.mkdir(exist_ok=True)
-    rules = {"research": research, "policy": policy}
+    more: dict[str, Any] = {"research": research, "policy": policy, "tables": tables}
     for member in offices(profile):
         office = member if histories else replace(member, series=())
-        _write(
-            folder / f"{office.name}.toml",
-            institution(office, {"source": f"../data/{office.name}.parquet"}, **rules),
-        )
+        source = f"{tables}/data/{office.name}.parquet"
+        _write(folder / f"{office.name}.toml", institution(office, {"source": source}, **more))
         if office.name == "tax_office":
             for part, prefecture in prefecture_offices().items():
-                source = {"source": "../data/tax_office.parquet", "only": {"prefecture": prefecture}}
-                _write(aside / f"{part}.toml", institution(office, source, part, **rules))
+                rows = {"source": source, "only": {"prefecture": prefecture}}
+                _write(aside / f"{part}.toml", institution(office, rows, part, **more))
+
+
+def write_studies(
+    profile: Profile, enterprises: int, rows: Mapping[str, int], out: Path, name: str | None = None
+) -> None:
+    """Write the studies of one table, or of one quarter; ``name``: of the scorecard, by default the profile's."""
     largest = max(rows.values())
     _write(out / "study.toml", study(profile, enterprises, largest, name))
     write_statistics(profile, out, small_delta(largest), name or "")
@@ -90,7 +94,8 @@ def institution(
     name: str | None = None,
     *,
     research: bool = False,
-    policy: Mapping[str, Any] = {},
+    policy: Mapping[str, Any] = MappingProxyType({}),
+    tables: str = "..",
 ) -> str:
     """The institution file: table, policy and dictionary.
 
@@ -112,7 +117,7 @@ def institution(
         parts.append("[dictionary.label]\n" + pairs(label()))
     if office.series:
         parts.append("[[encoders]]\n" + pairs({"name": "months"}))
-        parts.append(f'histories = {{ source = "../histories/{office.name}.parquet" }}\n')
+        parts.append(f'histories = {{ source = "{tables}/histories/{office.name}.parquet" }}\n')
         parts += ["[[encoders.series]]\n" + pairs(dict(one)) for one in office.series]
     return "\n".join(parts)
 

@@ -11,8 +11,10 @@ later, as before.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sim_institutions.enterprises import NO_LINK, Enterprises
 from sim_institutions.geography import NO_CLUSTER, Geography
@@ -85,8 +87,8 @@ class Journey:
     paths: dict[str, Floats]
     effects: dict[str, Floats]
     bunched: Floats
-    course: Ints
-    since: Ints
+    course: npt.NDArray[np.int8]
+    since: npt.NDArray[np.int16]
     depth: Floats
     risk: Floats
 
@@ -175,7 +177,7 @@ def _shared(
     enterprises: Enterprises, geography: Geography, months: int, seed: int
 ) -> tuple[Geography, Floats]:
     """The geography with common shocks of all months, and what they add to each enterprise's health, (months, n)."""
-    groups = {}
+    groups: dict[str, Any] = {}
     for name in ("sector", "county", "cluster"):
         path = getattr(geography, f"{name}_shocks")
         out = np.zeros((len(path), months), dtype=np.float32)

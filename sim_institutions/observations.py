@@ -50,6 +50,17 @@ class Observations:
     columns: Mapping[str, Floats | Category]
     histories: Mapping[str, Floats] = field(default_factory=dict)
 
+    def numbers(self, name: str) -> Floats:
+        """A column of numbers or flags; TypeError where it is a category."""
+        found = self.columns[name]
+        if isinstance(found, Category):
+            raise TypeError(f"column {name} is a category")
+        return found
+
+    def codes(self, name: str) -> Ints:
+        """Index of each row's category, -1 where it is missing; TypeError where the column is none."""
+        return _codes(name, self.columns[name])
+
 
 class Sheet:
     """Collects the columns of one institution. Each column gets gaps, more of them where records are thin."""
@@ -88,10 +99,7 @@ class Sheet:
 
     def codes(self, name: str) -> Ints:
         """Index of each row's category in a column that was collected."""
-        column = self.columns[name]
-        if not isinstance(column, Category):
-            raise TypeError(f"column {name} is no category")
-        return column.code
+        return _codes(name, self.columns[name])
 
     def observations(self) -> Observations:
         """Everything collected so far."""
@@ -99,6 +107,12 @@ class Sheet:
 
     def _missing(self, gap: float) -> Bools:
         return uniform(moving(self.rng), len(self.rows)) < gap * self._holes
+
+
+def _codes(name: str, column: Floats | Category) -> Ints:
+    if not isinstance(column, Category):
+        raise TypeError(f"column {name} is no category")
+    return column.code
 
 
 def covered(enterprises: Enterprises, base: float, rng: np.random.Generator, *, thin: float = 1.5) -> Ints:

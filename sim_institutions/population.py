@@ -7,7 +7,7 @@ due; whoever becomes over 90 days late leaves the bank's table one quarter later
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,8 +25,8 @@ from sim_institutions.shocks import Shock
 QUARTER, YEAR = 3, 12
 # Shares of the enterprises: founded in a quarter, and closing in one; and of those that became late, closing.
 FOUNDED, CLOSED, CLOSED_LATE = 0.01, 0.006, 0.4
-# Share of the loans that end in a quarter, and of the enterprises without one that ask for one.
-REPAID, ASKING = 0.06, 0.5
+# Share of the loans that end in a quarter.
+REPAID = 0.06
 # Quarters for which no bank lends to an enterprise that was late.
 BARRED = 4
 # Numbers of founded enterprises begin here, beyond those of all blocks.
@@ -60,7 +60,7 @@ class Window(Block):
         return last_month(self.quarter)
 
     @property
-    def effects(self) -> dict[str, Floats]:  # type: ignore[override]
+    def effects(self) -> dict[str, Floats]:
         """Effect on each moving facet, (n, 18)."""
         return self.moved
 
@@ -94,6 +94,7 @@ class Population:
         self.draws = uniform(stream(seed, "labels", number, "onwards"), len(enterprises), len(profile.banks))
         self.closed = np.zeros(len(enterprises), dtype=bool)
         self.barred = np.zeros(len(enterprises), dtype=np.int64)
+        self.borrowing = 0.0
 
     def windows(self) -> Iterator[Window]:
         """The block at the end of each quarter."""
@@ -111,12 +112,14 @@ class Population:
         fell, due = self._within(month - QUARTER, month, count), self._within(month, month + YEAR, count)
         if before is not None:
             self._close(quarter, before, due)
-        there = ~self.closed[:count]
+        there: Bools = ~self.closed[:count]
         named = self.number if before is None else f"{self.number}/{quarter}"
         asked, seed = self.constants.asked, self.seed
         lending = lend(self.profile, enterprises, health, geography, asked, seed, named)
         if before is not None:
-            lending = self._lent(quarter, before, lending, fell, due)
+            lending = self._lent(quarter, before, lending, fell, due, there)
+        else:
+            self.borrowing = float(lending.borrower.mean())
         lending = replace(lending, loan=lending.loan & there[:, None])
         fallen = self._at_banks(lending.loan, fell)
         self.barred[:count][fallen.any(axis=1)] = quarter + BARRED
@@ -154,7 +157,8 @@ class Population:
         """Whose lateness shows at each bank: on each loan with the probability of `lending`, on one for certain."""
         drawn = np.where(loan, self.draws[: len(loan)], 2.0)
         certain = drawn == drawn.min(axis=1, keepdims=True)
-        return loan & late[:, None] & (certain | (drawn < DEFAULTS_THERE_TOO))
+        shows: Bools = loan & late[:, None] & (certain | (drawn < DEFAULTS_THERE_TOO))
+        return shows
 
     def _close(self, quarter: int, before: Window, due: Bools) -> None:
         """Some close: more of those that were late, none of those that are about to be."""
@@ -164,19 +168,27 @@ class Population:
         closes = np.where(late, at < CLOSED_LATE, (at < CLOSED) & ~due[:count])
         self.closed[:count] |= before.there & closes
 
-    def _lent(self, quarter: int, before: Window, fresh: Lending, fell: Bools, due: Bools) -> Lending:
-        """Loans at the end of a quarter: those of the quarter before that go on, and new ones."""
+    def _lent(
+        self, quarter: int, before: Window, fresh: Lending, fell: Bools, due: Bools, there: Bools
+    ) -> Lending:
+        """Loans at the end of a quarter: those of the quarter before that go on, and new ones.
+
+        As many ask as keep the share of borrowers, where enough would be granted a loan.
+        """
         old, count = len(before.there), len(fell)
         rng = stream(self.seed, "repaid", self.number, quarter)
         # Who is about to be late does not repay first, so that a label is never of a loan that ended in between.
-        stays = (uniform(rng, *before.lending.loan.shape) >= REPAID) | (fell | due)[:old, None]
+        stays = (uniform(rng, *before.lending.loan.shape) >= REPAID) | (fell[:old] | due[:old])[:, None]
         kept = np.zeros_like(fresh.loan)
         kept[:old] = before.lending.loan & ~before.fallen.any(axis=1)[:, None] & stays
         # Who lenders did not know does not become known; those founded since are known as others are.
         visible = fresh.visible.copy()
         visible[:old] = before.lending.visible
-        wish = uniform(stream(self.seed, "asking", self.number, quarter), count) < ASKING
-        asking = wish & visible & ~kept.any(axis=1) & (self.barred[:count] < quarter) & ~fell
+        kept &= there[:, None]
+        able = fresh.applied & visible & there & ~kept.any(axis=1) & (self.barred[:count] < quarter) & ~fell
+        wanted = self.borrowing * there.sum() - kept.any(axis=1).sum()
+        share = wanted / max(int((able & fresh.borrower).sum()), 1)
+        asking = able & (uniform(stream(self.seed, "asking", self.number, quarter), count) < share)
         return Lending(visible, asking, kept | fresh.loan & asking[:, None])
 
 
@@ -205,7 +217,7 @@ def _everybody(
 def _joined(parts: Sequence[Part]) -> Part:
     """The arrays of several parts one after another."""
     first = parts[0]
-    found = {}
+    found: dict[str, Any] = {}
     for field in fields(first):
         values = [getattr(part, field.name) for part in parts]
         if isinstance(values[0], dict):

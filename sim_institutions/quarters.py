@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from sim_institutions.files import WORKERS, write_settings
+from sim_institutions.files import WORKERS, write_institutions, write_studies
 from sim_institutions.geometry import write_counties
 from sim_institutions.population import last_month
 from sim_institutions.profiles import PROFILES
@@ -32,21 +32,23 @@ def write_quarters(
 ) -> list[dict[str, int]]:
     """Write everything into ``out``; returns the number of rows of each institution in each quarter."""
     rows, truth = write_series(series, out, workers, say)
+    profile = PROFILES[series.profile]
+    # One file for each institution, whose table is the quarter's: its store stays the same institution's.
+    write_institutions(
+        profile,
+        out,
+        tables="../${QUARTER}",
+        research=research,
+        histories=series.histories,
+        policy=POLICY,
+    )
     for quarter, of in enumerate(rows, start=1):
-        write_settings(
-            PROFILES[series.profile],
-            series.enterprises,
-            of,
-            out / f"q{quarter}",
-            research=research,
-            name=f"{series.profile}_q{quarter}",
-            histories=series.histories,
-            policy=POLICY,
-        )
+        name = f"{series.profile}_q{quarter}"
+        write_studies(profile, series.enterprises, of, out / f"q{quarter}", name)
     write_counties(out / "counties.geojson")
     write_rules(series.enterprises, out, series=True)
     quarters = [(quarter_name(q), f"q{q}") for q in range(1, series.quarters + 1)]
-    index = fragility_series(quarters, PROFILES[series.profile])
+    index = fragility_series(quarters, profile)
     (out / "fragility.toml").write_text(index, encoding="utf-8")
     text = json.dumps(as_truth(series, truth), ensure_ascii=False, indent=1)
     (out / "truth.json").write_text(text + "\n", encoding="utf-8")

@@ -87,7 +87,8 @@ def observe(office: Office, window: Window) -> Observations:
                 values[MONTHS - begun < months] = np.nan
     if office.bank is not None:
         # A loan that fell due within the quarter has no outcome ahead.
-        columns[LABEL] = np.where(window.fallen[rows, office.bank], np.nan, columns[LABEL]).astype(np.float32)
+        fell = window.fallen[rows, office.bank]
+        columns[LABEL] = np.where(fell, np.nan, found.numbers(LABEL)[kept]).astype(np.float32)
     return Observations(rows, columns, histories)
 
 

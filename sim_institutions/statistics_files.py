@@ -20,7 +20,10 @@ BANK = "bank"
 
 @dataclass(frozen=True)
 class Indicator:
-    """One of the indicators: whose column, public bounds of its mean, which side is fragile, and its weight."""
+    """One of the indicators: whose column, public bounds of its mean, which side is fragile, its weight in the study.
+
+    serious: a move of a cell's mean that a person would call serious.
+    """
 
     owner: str
     column: str
@@ -28,26 +31,35 @@ class Indicator:
     high: float
     fragile: str
     weight: int
+    serious: float
     title: str
 
 
 INDICATORS = (
-    Indicator("tax_office", "invoice_growth_quarter", -1, 1, "low", 4, "invoices on the year before"),
-    Indicator("tax_office", "invoice_variation", 0.2, 0.8, "high", 2, "variation of invoices"),
-    Indicator("tax_office", "filing_gaps", 0, 2, "high", 1, "months without a filing"),
-    Indicator("power_utility", "load_growth_quarter", -0.75, 0.75, "low", 4, "load on the year before"),
-    Indicator("power_utility", "load_variation", 0, 0.4, "high", 2, "variation of load"),
-    Indicator("power_utility", "late_bills", 0, 2, "high", 1, "power bills paid late"),
     Indicator(
-        "social_insurance", "headcount_growth_quarter", -0.5, 0.5, "low", 4, "staff on the year before"
+        "tax_office", "invoice_growth_quarter", -0.4, 0.4, "low", 8, 0.2, "invoices on the year before"
     ),
-    Indicator("social_insurance", "contribution_gaps", 0, 3, "high", 1, "months without contributions"),
-    Indicator("social_insurance", "staff_turnover", 0, 0.6, "high", 1, "staff turnover"),
-    Indicator(BANK, "turnover_growth_quarter", -1, 1, "low", 4, "account turnover on the year before"),
-    Indicator(BANK, "limit_use", 0, 1, "high", 1, "use of credit limits"),
-    Indicator(BANK, "overdraft_days", 0, 20, "high", 1, "days overdrawn"),
+    Indicator("tax_office", "invoice_variation", 0.25, 0.55, "high", 2, 0.04, "variation of invoices"),
+    Indicator("tax_office", "filing_gaps", 0, 2, "high", 1, 0.05, "months without a filing"),
+    Indicator("power_utility", "load_growth_quarter", -0.3, 0.3, "low", 8, 0.12, "load on the year before"),
+    Indicator("power_utility", "load_variation", 0.05, 0.3, "high", 2, 0.04, "variation of load"),
+    Indicator("power_utility", "late_bills", 0, 2, "high", 1, 0.02, "power bills paid late"),
+    Indicator(
+        "social_insurance", "headcount_growth_quarter", -0.2, 0.2, "low", 8, 0.05, "staff on the year before"
+    ),
+    Indicator("social_insurance", "contribution_gaps", 0, 3, "high", 1, 0.05, "months without contributions"),
+    Indicator("social_insurance", "staff_turnover", 0, 0.6, "high", 1, 0.01, "staff turnover"),
+    Indicator(
+        BANK, "turnover_growth_quarter", -0.4, 0.4, "low", 8, 0.2, "account turnover on the year before"
+    ),
+    Indicator(BANK, "limit_use", 0, 1, "high", 1, 0.02, "use of credit limits"),
+    Indicator(BANK, "overdraft_days", 0, 20, "high", 1, 0.5, "days overdrawn"),
 )
-"""Three of each institution: growth first, how much it varies, then what is not paid."""
+"""Three of each institution: growth first, how much it varies, then what is not paid.
+
+Bounds of growth are about the quartiles of enterprises: a fall moves those in the middle, and noise is as wide as
+bounds.
+"""
 
 RULES = ("4321", "5221")
 
@@ -86,7 +98,7 @@ def indicator_study(profile: Profile, owner: str, delta: float, prefix: str = ""
     part = sum(i.weight for i in mine) / sum(i.weight for i in INDICATORS)
     # All studies of a quarter compose to EPSILON: mu squared adds up.
     epsilon = math.floor(1000 * epsilon_for(mu_for(EPSILON, delta) * math.sqrt(part), delta)) / 1000
-    measures = [
+    measures: list[dict[str, Any]] = [
         {
             "kind": "mean",
             "column": f"{i.owner}.{i.column}",
@@ -112,7 +124,7 @@ def indicator_study(profile: Profile, owner: str, delta: float, prefix: str = ""
 
 def loss_study(profile: Profile, delta: float, prefix: str = "") -> str:
     """What loss sharing needs of the banks, by sector and by whether a guarantor stands behind the loan."""
-    measures = [
+    measures: list[dict[str, Any]] = [
         {"kind": "count", "name": "loans"},
         {"kind": "sum", "column": "bank.exposure", "name": "exposure", "weight": 2},
         {"kind": "sum", "column": "bank.expected_loss", "name": "expected_loss", "high": 30_000, "weight": 2},
@@ -132,7 +144,7 @@ def loss_study(profile: Profile, delta: float, prefix: str = "") -> str:
 def joined_study(profile: Profile, delta: float, prefix: str = "") -> str:
     """Lateness at the banks by the prefecture and sector of the registry, or of the tax office where there is none."""
     owner = "registry" if "registry" in profile.holders else "tax_office"
-    measures = [
+    measures: list[dict[str, Any]] = [
         {"kind": "count", "name": "borrowers"},
         {"kind": "share", "column": "bank.defaulted", "name": "default_rate", "weight": 2},
         {"kind": "mean", "column": "bank.days_late", "name": "days_late", "high": 30},
@@ -223,7 +235,7 @@ def fragility_series(quarters: Sequence[tuple[str, str]], profile: Profile) -> s
         parts.append("[[quarters]]\n" + pairs({"name": name, "records": records}))
     parts += [
         "[[indicators]]\n"
-        + pairs({"name": i.title, "measure": i.column, "fragile": i.fragile, "weight": i.weight})
+        + pairs({"name": i.title, "measure": i.column, "fragile": i.fragile, "serious": i.serious})
         for i in INDICATORS
     ]
     return "\n".join(parts)

@@ -30,7 +30,8 @@ ID = "uscc"
 Job = tuple[str, int, int, int, Constants]
 # Point-in-time table and histories of one institution, as Arrow streams.
 Pair = tuple[bytes, bytes | None]
-Task, Made = TypeVar("Task"), TypeVar("Made")
+Task = TypeVar("Task")
+Made = TypeVar("Made")
 
 
 def write_tables(

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from sim_institutions.geography import COUNTIES, SECTORS
 from sim_institutions.institutions import Office
-from sim_institutions.observations import Category, Observations
+from sim_institutions.observations import Observations
 from sim_institutions.population import Window
 from sim_institutions.random_streams import Bools, Floats, Ints, logistic
 
@@ -111,7 +111,7 @@ def cell_sums(office: Office, found: Observations) -> Sums:
     for column in office.columns:
         if column["kind"] not in ("number", "flag"):
             continue
-        values = np.asarray(found.columns[column["name"]], dtype=np.float64)
+        values = found.numbers(column["name"]).astype(np.float64)
         known = ~np.isnan(values) & ~np.isin(values, [float(code) for code in column.get("special", ())])
         clipped = np.clip(values[known], column.get("low", 0), column.get("high", 1))
         by = (cell[known], size)
@@ -147,12 +147,12 @@ def health_by_cell(window: Window) -> Doubles:
 
 
 def _cells(found: Observations) -> Ints:
-    county, sector = found.columns["county"], found.columns["sector"]
-    if not isinstance(county, Category) or not isinstance(sector, Category):
-        raise TypeError("county and sector are categories")
-    of = [np.where(c.code < 0, n - 1, c.code) for c, n in zip((county, sector), SHAPE, strict=True)]
-    return of[0] * SHAPE[1] + of[1]
+    county, sector = (
+        np.where(code < 0, n - 1, code)
+        for code, n in zip((found.codes("county"), found.codes("sector")), SHAPE, strict=True)
+    )
+    return np.asarray(county * SHAPE[1] + sector)
 
 
 def _bins(cell: Ints, size: int, values: Floats | Bools | Doubles) -> Doubles:
-    return np.bincount(cell, weights=np.asarray(values, dtype=np.float64), minlength=size)
+    return np.asarray(np.bincount(cell, weights=np.asarray(values, dtype=np.float64), minlength=size))

@@ -18,7 +18,8 @@ import fragility_cells as source
 import numpy as np
 from scipy.stats import beta
 
-from fedrisk.analysis.fragility_index import judge
+from fedrisk.analysis.deviations import Figures, change_matrix, deviations
+from fedrisk.analysis.fragility_index import USUAL, Judged, judge
 from fedrisk.analysis.fragility_panel import CellSums, Panel, assemble
 from fedrisk.analysis.fragility_settings import FragilitySettings
 from fedrisk.privacy.accounting import epsilon_for, mu_for
@@ -43,7 +44,7 @@ def settings(**more) -> FragilitySettings:
             ],
             "indicators": [
                 {
-                    "name": i.name,
+                    "name": i.title,
                     "measure": i.column,
                     "fragile": i.fragile,
                     "serious": i.serious,
@@ -76,7 +77,13 @@ def studies(epsilon: float, enterprises: int) -> dict[str, tuple[Study, Layout]]
                 "statistics": {
                     "by": [f"{owner}.county", f"{owner}.sector"],
                     "measures": [
-                        {"kind": "mean", "column": i.name, "low": i.low, "high": i.high, "weight": i.weight}
+                        {
+                            "kind": "mean",
+                            "column": f"{i.owner}.{i.column}",
+                            "low": i.low,
+                            "high": i.high,
+                            "weight": i.weight,
+                        }
                         for i in mine
                     ],
                 },
@@ -91,7 +98,12 @@ def studies(epsilon: float, enterprises: int) -> dict[str, tuple[Study, Layout]]
             tables=(CellTable(name="county, sector", axes=("county", "sector")),),
             measures=tuple(
                 Measure(
-                    name=i.column, kind="mean", column=i.name, low=i.low, high=i.high, share=i.weight / weight
+                    name=i.column,
+                    kind="mean",
+                    column=f"{i.owner}.{i.column}",
+                    low=i.low,
+                    high=i.high,
+                    share=i.weight / weight,
                 )
                 for i in mine
             ),
@@ -110,7 +122,7 @@ def sigmas(epsilon: float, enterprises: int) -> np.ndarray:
         for block, measure in zip(release.blocks, layout.measures, strict=True):
             own = sum(s * s for s in block.sigma.values())
             blocks[measure.column] = math.sqrt(own) / 2**release.scale_bits
-    return np.array([blocks[i.name] for i in source.INDICATORS])
+    return np.array([blocks[f"{i.owner}.{i.column}"] for i in source.INDICATORS])
 
 
 def panel(content, chosen: FragilitySettings, sigma: np.ndarray, seed: int) -> Panel:
@@ -122,7 +134,9 @@ def panel(content, chosen: FragilitySettings, sigma: np.ndarray, seed: int) -> P
         chosen,
         {
             (i, q): CellSums(
-                measure=Measure(name=x.column, kind="mean", column=x.name, low=x.low, high=x.high),
+                measure=Measure(
+                    name=x.column, kind="mean", column=f"{x.owner}.{x.column}", low=x.low, high=x.high
+                ),
                 whose=(x.owner,),
                 cells=CELLS,
                 total=noisy[i, q],
@@ -138,6 +152,7 @@ def measured(content, chosen: FragilitySettings, sigma: np.ndarray, seed: int) -
     """For each judged quarter: found and planted, false alarms and quiet cells, all and among those that say something."""
     drawn, begins = panel(content, chosen, sigma, seed), dict(zip(CELLS, content["begins"], strict=True))
     begins = np.array([begins[cell] for cell in drawn.cells])
+    exact = panel(content, chosen, 0 * sigma, seed)
     rows = []
     for quarter in source.JUDGED:
         judged = judge(drawn, chosen, quarter - 1)
@@ -151,10 +166,34 @@ def measured(content, chosen: FragilitySettings, sigma: np.ndarray, seed: int) -
                 "false": int((judged.alarm & quiet).sum()),
                 "quiet_said": int((quiet & said).sum()),
                 "quiet": int(quiet.sum()),
-                "among_worst": int((new & said & (judged.rank <= chosen.worst)).sum()),
+                "found_wide": int((judged.alarm & new & (judged.finds >= 0.8)).sum()),
+                "planted_wide": int((new & (judged.finds >= 0.8)).sum()),
+                **covered(exact, judged, quarter, sigma),
             }
         )
     return rows
+
+
+def covered(exact: Panel, judged: Judged, quarter: int, sigma: np.ndarray) -> dict:
+    """Cells whose interval holds the index of the figures without noise: the same weights on exact deviations."""
+    if not sigma.any():
+        return {"covered": 0, "intervals": 0}
+    true, held = np.zeros(len(exact.cells)), list(range(quarter))
+    for i, x in enumerate(exact.indicators):
+        figures = Figures(
+            values=exact.values[i],
+            errors=exact.errors[i],
+            change=change_matrix(source.QUARTERS, 0),
+            rows=exact.rows[i],
+            group=exact.group,
+        )
+        part = judged.weights[i] * deviations(figures, held).value[-1]
+        true += np.nan_to_num(part if x.fragile == "high" else -part)
+    for g in range(len(exact.groups)):
+        true[exact.group == g] -= np.median(true[(exact.group == g) & ~judged.withheld])
+    said = ~judged.withheld
+    holds = (judged.low <= USUAL + true) & (USUAL + true <= judged.high)
+    return {"covered": int(holds[said].sum()), "intervals": int(said.sum())}
 
 
 def pooled(rows: list[dict]) -> dict:
@@ -163,9 +202,11 @@ def pooled(rows: list[dict]) -> dict:
     return {
         "power": rate(total["found"], total["planted"]),
         "power_said": rate(total["found"], total["planted_said"]),
+        "power_wide": rate(total["found_wide"], total["planted_wide"]),
+        "coverage": rate(total["covered"], total["intervals"]),
         "false_alarms": rate(total["false"], total["quiet_said"]),
         "said": round(total["quiet_said"] / max(total["quiet"], 1), 3),
-        **total,
+        "sums": total,
     }
 
 

@@ -9,7 +9,6 @@ indicator's owner; and in which quarter each cell's shock begins (0: none).
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from sim_institutions.profiles import PROFILES
 from sim_institutions.random_streams import BLOCK_SIZE
 from sim_institutions.rolling import Rolling
 from sim_institutions.shocks import Shock
+from sim_institutions.statistics_files import INDICATORS, Indicator
 
 CACHE = Path(os.environ.get("FEDRISK_CACHE", "/tmp/fedrisk_fragility"))
 QUARTERS = 9
@@ -29,40 +29,6 @@ JUDGED = (7, 8, 9)
 # Shocks that begin in each quarter: a few in the reference period, many in the judged quarters; share of the cells.
 PLANTED = {3: 4, 4: 4, 5: 4, 6: 4, 7: 12, 8: 12, 9: 12}
 SHALLOWEST, DEEPEST = 0.25, 0.6
-
-
-@dataclass(frozen=True)
-class Indicator:
-    """One indicator: owner (bank: all banks), column, bounds and weight in the study, which way is fragile, a serious move."""
-
-    owner: str
-    column: str
-    low: float
-    high: float
-    fragile: str
-    weight: float
-    serious: float
-
-    @property
-    def name(self) -> str:
-        return f"{self.owner}.{self.column}"
-
-
-INDICATORS = (
-    Indicator("tax_office", "invoice_growth_quarter", -1.0, 1.0, "low", 4, 0.3),
-    Indicator("tax_office", "invoice_variation", 0.2, 0.8, "high", 2, 0.05),
-    Indicator("tax_office", "filing_gaps", 0, 2, "high", 1, 0.05),
-    Indicator("power_utility", "load_growth_quarter", -0.75, 0.75, "low", 4, 0.2),
-    Indicator("power_utility", "load_variation", 0.0, 0.4, "high", 2, 0.05),
-    Indicator("power_utility", "late_bills", 0, 2, "high", 1, 0.02),
-    Indicator("social_insurance", "headcount_growth_quarter", -0.5, 0.5, "low", 4, 0.1),
-    Indicator("social_insurance", "contribution_gaps", 0, 3, "high", 1, 0.05),
-    Indicator("social_insurance", "staff_turnover", 0.0, 0.6, "high", 1, 0.01),
-    Indicator("bank", "turnover_growth_quarter", -1.0, 1.0, "low", 4, 0.3),
-    Indicator("bank", "limit_use", 0.0, 1.0, "high", 1, 0.02),
-    Indicator("bank", "overdraft_days", 0, 20, "high", 1, 0.5),
-)
-"""Three of each institution, as a regulator might list them: growth first, how much it varies, then what is not paid."""
 
 
 def planted(seed: int) -> tuple[Shock, ...]:

@@ -22,6 +22,7 @@ import math
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -187,19 +188,22 @@ def main() -> None:
         for seed in range(given.provinces):
             for what, inside in one(way, seed, given.loans).items():
                 held.setdefault(what, []).extend(map(bool, inside))
-        told[way] = {}
-        for what, inside in held.items():
-            count, low_high = sum(inside), wilson(sum(inside), len(inside))
-            told[way][what] = {
-                "inside": count,
-                "of": len(inside),
-                "rate": count / len(inside),
-                "interval": low_high,
-            }
-            print(f"{way:8} {what:52} {count:6} of {len(inside):6} = {count / len(inside):.3f} {low_high}")
-        print(f"{time.perf_counter() - start:.0f} s")
-    if given.out is not None:
-        given.out.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+            if seed + 1 == given.provinces or (seed + 1) % 25 == 0:
+                print(f"{way}, {seed + 1} provinces, {time.perf_counter() - start:.0f} s", flush=True)
+                told[way] = {what: counted(inside) for what, inside in held.items()}
+                if given.out is not None:
+                    given.out.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        for what, found in told[way].items():
+            print(
+                f"{what:52} {found['inside']:6} of {found['of']:6} = {found['rate']:.3f} {found['interval']}"
+            )
+
+
+def counted(inside: Sequence[bool]) -> dict[str, Any]:
+    """How many held, and the rate with its interval."""
+    count = sum(inside)
+    interval = wilson(count, len(inside))
+    return {"inside": count, "of": len(inside), "rate": round(count / len(inside), 4), "interval": interval}
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ them to (`score_moments.CORRELATION`).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +88,7 @@ class CardValue:
             rate=curves.rate,
         )
 
+    @cached_property
     def moments(self) -> Floats:
         """Mean and all draws side by side, (M, 1 + 2 K)."""
         return np.concatenate([self.mean, self.noise, self.all], 1)
@@ -107,22 +109,25 @@ class CardValue:
 
     def _reduced(self, columns: NDArray[np.int64]) -> Floats:
         factor = np.linalg.cholesky(self.design[np.ix_(columns, columns)])
-        out: Floats = solve_triangular(factor, self.moments()[columns], lower=True, check_finite=False)
+        out: Floats = solve_triangular(factor, self.moments[columns], lower=True, check_finite=False)
         return out
 
     def measures(self, variance: Floats) -> Floats:
         """Both MEASURES of a variance of the log-odds: (..., 2)."""
-        most = MOST / (self.rate * (1 - self.rate))
-        grid = most * np.linspace(0, 1, GRID) ** 2
-        table = normal_measures(grid, self.rate)
+        grid, table = self._table
         return np.stack([np.interp(variance, grid, t) for t in table.T], -1)
+
+    @cached_property
+    def _table(self) -> tuple[Floats, Floats]:
+        grid = MOST / (self.rate * (1 - self.rate)) * np.linspace(0, 1, GRID) ** 2
+        return grid, normal_measures(grid, self.rate)
 
 
 def normal_measures(variance: Floats, rate: float) -> Floats:
     """Explained deviance and AUC less one half of two normal classes whose log-odds have that variance, (..., 2).
 
     >>> normal_measures(np.array([0.0, 1.0]), 0.05).round(3).tolist()
-    [[0.0, 0.0], [0.117, 0.267]]
+    [[0.0, 0.0], [0.122, 0.266]]
     """
     h = rate * (1 - rate)
     # Distance of the means, in units of the spread within a class.
@@ -142,7 +147,9 @@ def information(curves: Curves, feature: int) -> float:
     Within INFORMATION.
     """
     rate, weight = curves.rate, curves.weight[feature]
-    risk = np.clip(rate * class_shares(curves, feature)[0] / weight, 1e-6, 1 - 1e-6)
+    filled = weight > 0
+    risk = np.full(len(weight), rate)
+    risk[filled] = np.clip(rate * class_shares(curves, feature)[0][filled] / weight[filled], 1e-6, 1 - 1e-6)
     h = rate * (1 - rate)
     moment = float(weight @ (risk - rate) ** 2) / h**2
     entropy = -(rate * math.log(rate) + (1 - rate) * math.log(1 - rate))

@@ -28,7 +28,7 @@ MOST_EXACT = 12
 """Institutions up to which all subsets are valued."""
 
 DRAWS = 300
-PAIRS = 60
+PAIRS = 40
 """Pairs of orders in which columns come."""
 
 MORE_PAIRS = 1000
@@ -114,7 +114,7 @@ def contributions(record: ReleaseRecord, *, draws: int = DRAWS, seed: int = 0) -
     roles = list(dict.fromkeys(owner))
     groups = [[j for j, o in enumerate(owner) if o == role] for role in roles]
     found = _Found.of(value, groups, rng)
-    names = [b.feature.name if b.feature.is_column else None for b in sums.bins]
+    names = [b.feature.column if b.feature.is_column else None for b in sums.bins]
     spends = [r.mu for r in record.releases if r.name in ("edges", "counts", "recount", "gram")]
     return Contributions(
         study=str(record.study["name"]),

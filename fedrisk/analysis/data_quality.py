@@ -70,7 +70,7 @@ def data_quality(sums: CardSums) -> dict[str, Quality]:
                 continue
             known = max(float(count[: b.known].sum()), 1.0)
             missing = float(count[b.missing_place]) if b.feature.missing else 0.0
-            columns[b.feature.name] = _share(known - missing, known, variance if b.feature.missing else 0.0)
+            columns[b.feature.column] = _share(known - missing, known, variance if b.feature.missing else 0.0)
         out[role] = Quality(
             coverage=None if role == BANK else coverage,
             completeness=_mean(list(columns.values())),

@@ -141,7 +141,9 @@ class _State:
     def _first_guess(self) -> float:
         """Variance of changes between held quarters, half of it; noise subtracted."""
         steps, errors = np.diff(self.z, axis=0), self.noise[1:] + self.noise[:-1]
-        return excess_variance(steps - np.nanmedian(steps, axis=1, keepdims=True), errors, 2.0)
+        some = np.isfinite(steps).any(axis=1, keepdims=True)
+        middle = np.nanmedian(np.where(some, steps, 0.0), axis=1, keepdims=True)
+        return excess_variance(steps - middle, errors, 2.0)
 
     def _moves(self, usual: Floats) -> tuple[Floats, Floats]:
         """Median polish: what moved in all cells of each group, and the variance of that."""

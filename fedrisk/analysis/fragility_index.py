@@ -46,14 +46,14 @@ DRAWS = 2000
 class Judged:
     """One quarter's index; arrays are by cell, in the panel's order, in points.
 
-    index, low, high: NaN where withheld. contributions, contribution_errors: (indicators, cells), NaN where one is
-    left out. alarm: whether it is higher than all but a share of cells without a shock would be. strength: the
-    statistic over its threshold. withheld: says less than its noise, or has no figures. finds: chance that a serious
-    move raises an alarm, 0 where there are no figures. rank: 1 is the most fragile; 0
-    where withheld. rank_low, rank_high: nine in ten draws lie between. worst: probability to be among the
-    ``settings.worst`` most fragile. common, common_error: (groups,) points that all cells of a group moved alike.
-    common_parts: (indicators, groups). reference: the earlier quarters it was held against. statistic:
-    (earlier and this quarter, cells).
+    index, low, high: NaN where withheld. contributions, contribution_errors: (indicators, cells), NaN where one is left
+    out. weights: points for one unit of an indicator in the fragile direction. alarm: whether it is higher than all but
+    a share of cells without a shock would be. strength: the statistic over its threshold. withheld: says less than its
+    noise, or has no figures. finds: chance that a serious move raises an alarm, 0 where there are no figures. rank: 1
+    is the most fragile; 0 where withheld. rank_low, rank_high: nine in ten draws lie between. worst: probability to be
+    among the ``settings.worst`` most fragile. common, common_error: (groups,) points that all cells of a group moved
+    alike. common_parts: (indicators, groups). reference: the earlier quarters it was held against. statistic: (earlier
+    and this quarter, cells).
     """
 
     quarter: str
@@ -62,6 +62,7 @@ class Judged:
     high: Floats
     contributions: Floats
     contribution_errors: Floats
+    weights: Floats
     alarm: NDArray[np.bool_]
     strength: Floats
     withheld: NDArray[np.bool_]
@@ -99,13 +100,14 @@ def judge(panel: Panel, settings: FragilitySettings, quarter: int) -> Judged:
     parts = _centred(parts, weights, panel.group)
     theta, spread, error = _estimates(parts, weights)
     points = POINTS / _one_usual(parts, weights[-1])
-    statistic = theta / np.sqrt(spread)
+    statistic = theta / np.sqrt(np.where(spread > 0, spread, np.nan))
     threshold = _threshold(statistic, settings.false_alarms)
     strength = statistic[-1] / threshold
     half = norm.ppf(0.975) * points * np.sqrt(error[-1])
     # A serious move is theta = 1: its chance of an alarm, which noise lowers.
-    finds = norm.cdf(1.0 / np.sqrt(spread[-1]) - threshold)
-    withheld = ~(np.isfinite(theta[-1]) & (finds >= settings.least_found))
+    there = np.isfinite(theta[-1]) & (spread[-1] > 0)
+    finds = np.where(there, norm.cdf(1.0 / np.sqrt(np.where(there, spread[-1], 1.0)) - threshold), 0.0)
+    withheld = ~(there & (finds >= settings.least_found))
     index = np.where(withheld, np.nan, USUAL + points * theta[-1])
     own = points * weights[-1]
     left_out = (weights[-1] == 0) | withheld
@@ -118,10 +120,11 @@ def judge(panel: Panel, settings: FragilitySettings, quarter: int) -> Judged:
         high=index + half,
         contributions=np.where(left_out, np.nan, own * parts.value[-1]),
         contribution_errors=np.where(left_out, np.nan, own * np.sqrt(parts.error[-1])),
+        weights=np.where(left_out, np.nan, own),
         alarm=~withheld & (strength > 1.0),
         strength=np.where(withheld, np.nan, strength),
         withheld=withheld,
-        finds=np.nan_to_num(finds),
+        finds=finds,
         rank=ranks[0],
         rank_low=ranks[1],
         rank_high=ranks[2],
@@ -255,7 +258,7 @@ def _centred(parts: _Parts, weights: Floats, group: NDArray[np.int64]) -> _Parts
     each indicator, not in their sum. The middle is that of cells within two standard deviations of it.
     """
     theta, spread, _ = _estimates(parts, weights)
-    root = np.sqrt(spread)
+    root = np.sqrt(np.where(spread > 0, spread, np.nan))
     shift = np.zeros_like(theta)
     for g in range(int(group.max()) + 1):
         cells = group == g

@@ -86,7 +86,7 @@ class FragilitySettings(Settings):
     title: Text = "Fragility index of small and micro enterprises"
     cells: Annotated[tuple[Text, ...], Field(min_length=1)]
     common: tuple[Text, ...] = ()
-    quarters: Annotated[tuple[Quarter, ...], Field(min_length=LEAST_REFERENCE + 1)]
+    quarters: Annotated[tuple[Quarter, ...], Field(min_length=1)]
     indicators: Annotated[tuple[Indicator, ...], Field(min_length=1, max_length=64)]
     reference_quarters: Annotated[int, Field(ge=LEAST_REFERENCE, le=40)] = 8
     false_alarms: Annotated[float, Field(gt=0, le=0.25)] = 0.05
@@ -96,6 +96,11 @@ class FragilitySettings(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if len(self.quarters) <= LEAST_REFERENCE:
+            raise ValueError(
+                f"quarters: {len(self.quarters)} are listed, and an index needs {LEAST_REFERENCE + 1}; list "
+                "earlier ones"
+            )
         for before, after in zip(self.quarters, self.quarters[1:], strict=False):
             if after.number != before.number + 1:
                 raise ValueError(

@@ -109,8 +109,10 @@ def _period(book: Book, after: Book, rules: LossRules, period: str) -> list[Fore
     borne = _borne(book, came.figure, came.error, rules, which)
     for k, name in enumerate(rules.names):
         rows.append(row("party", rules.title_of(name), shared[:, k], borne[k], total > 0))
+    # What is not printed as a segment's expected loss is not printed here either.
+    says = came.says & book.sums[figure].says & book.sums["exposure"].says
     for k, part in enumerate(book.parts[0]):
-        rows.append(row("segment", part.title, noisy[:, k], float(came.figure[k]), bool(came.says[k])))
+        rows.append(row("segment", part.title, noisy[:, k], float(came.figure[k]), bool(says[k])))
     return rows
 
 

@@ -98,9 +98,9 @@ def check_several(record: ReleaseRecord, rules: LossRules) -> None:
                 "alone; leave that column out of the study"
             )
     for measure in layout.measures:
-        if measure.name not in _used(rules) or measure.column is None:
+        if measure.name not in _used(rules) or (measure.column is None and layout.joined):
             continue
-        owner = measure.column.split(".", 1)[0]
+        owner = layout.owner if measure.column is None else measure.column.split(".", 1)[0]
         count = _contributors(record, owner)
         if count < least:
             raise ConfigError(
@@ -112,7 +112,13 @@ def check_several(record: ReleaseRecord, rules: LossRules) -> None:
 
 def _used(rules: LossRules) -> set[str]:
     figures = rules.figures
-    names = (figures.exposure, figures.expected_loss, figures.matured_loss, figures.predicted)
+    names = (
+        figures.exposure,
+        figures.expected_loss,
+        figures.enterprises,
+        figures.matured_loss,
+        figures.predicted,
+    )
     return {name for name in names if name is not None}
 
 
@@ -268,17 +274,26 @@ def not_negative(figures: NDArray[np.float64], errors: NDArray[np.float64]) -> N
     Weighted least squares: where a figure has more noise it moves more. Without this, noisy sums that were only cut at
     0 would add up to too much. figures: (..., groups); errors: (groups,).
     """
-    weights = np.where(errors > 0, errors, 0.0) ** 2
-    total = np.maximum(figures.sum(axis=-1, keepdims=True), 0.0)
-    if not weights.any():
-        return np.maximum(figures, 0.0)
-    low = np.zeros_like(total)
-    high = np.full_like(total, max(1.0, float(np.abs(figures).max(initial=0.0))) / weights[weights > 0].min())
-    for _ in range(100):
-        middle = (low + high) / 2
-        above = np.maximum(figures - middle * weights, 0.0).sum(axis=-1, keepdims=True) > total
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return np.where(total > 0, np.maximum(figures - high * weights, 0.0), 0.0)
+    out: NDArray[np.float64] = np.maximum(figures, 0.0)
+    weights = errors**2
+    below = (figures < 0).any(axis=-1)
+    if not (below.any() and weights.any()):
+        return out
+    rows = np.atleast_2d(figures)[np.atleast_1d(below)]
+    total = np.maximum(rows.sum(axis=1, keepdims=True), 0.0)
+    # All that stay above 0 fall by the same multiple of their variance; those with the least for theirs go first.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        worth = np.where(weights > 0, rows / weights, np.where(rows > 0, np.inf, -np.inf))
+    order = np.argsort(-worth, axis=1)
+    sorted_rows = np.take_along_axis(rows, order, axis=1)
+    kept = np.cumsum(weights[order], axis=1)
+    fall = (np.cumsum(sorted_rows, axis=1) - total) / np.maximum(kept, 1e-300)
+    stays = np.take_along_axis(worth, order, axis=1) > fall
+    last = np.maximum(stays.cumprod(axis=1).sum(axis=1) - 1, 0)[:, None]
+    fall = np.where(np.take_along_axis(kept, last, axis=1) > 0, np.take_along_axis(fall, last, axis=1), 0.0)
+    nearest = np.where(total > 0, np.maximum(rows - fall * weights, 0.0), 0.0)
+    out.reshape(-1, figures.shape[-1])[np.atleast_1d(below)] = nearest
+    return out
 
 
 def normal_quantile(level: float) -> float:

@@ -25,6 +25,8 @@ from fedrisk.errors import ConfigError
 PANELS = 8
 NOISE_DRAWS = 128 * PANELS
 FACTOR_DRAWS = 64
+_MOST_NUMBERS = 32_000_000
+"""Numbers that are drawn at most, a quarter of a gigabyte: books of many groups are drawn less often."""
 SEED = 20020101
 
 
@@ -48,13 +50,13 @@ def draw(
     rules: LossRules,
     *,
     figure: str = "expected_loss",
-    noise_draws: int = NOISE_DRAWS,
+    noise_draws: int | None = None,
     factor_draws: int = FACTOR_DRAWS,
     seed: int = SEED,
 ) -> Draws:
     """Losses that may come. figure: the sums that foretell them. The same seed gives the same draws.
 
-    noise_draws: an even multiple of PANELS.
+    noise_draws: an even multiple of PANELS; by default NOISE_DRAWS, fewer where there are very many groups.
 
     ConfigError where the sums say nothing, or expected losses are more than exposures can lose.
     """
@@ -62,6 +64,7 @@ def draw(
     foretold, exposure = book.sums[figure], book.sums["exposure"]
     given_default = _given_default(book, rules)
     _check(foretold, exposure, given_default)
+    noise_draws = noise_draws or _affordable(book.groups, factor_draws)
     noise = _pairs(rng, noise_draws, book.groups)
     expected = not_negative(foretold.figure + noise * foretold.error, foretold.error)
     exposures = exposure.figure + _pairs(rng, noise_draws, book.groups) * exposure.error
@@ -106,6 +109,12 @@ def _factor(noise_draws: int, factor_draws: int) -> NDArray[np.float64]:
     strata = (np.arange(factor_draws) + shift[:, None]) / factor_draws
     values: NDArray[np.float64] = np.repeat(ndtri(strata), noise_draws // PANELS, axis=0)
     return values
+
+
+def _affordable(groups: int, factor_draws: int) -> int:
+    """Noise draws for so many groups."""
+    pairs = _MOST_NUMBERS // (2 * PANELS * factor_draws * groups)
+    return 2 * PANELS * max(8, min(pairs, NOISE_DRAWS // (2 * PANELS)))
 
 
 def _pairs(rng: np.random.Generator, draws: int, groups: int) -> NDArray[np.float64]:

@@ -1,9 +1,9 @@
 """Which cells say less than their noise: one rule, the same at every level and wherever figures are shown.
 
 *Totals* (counts, sums) have nothing that was known of them beforehand, so their noise is held against the number
-itself: a cell says something where it can be told from 0. That is where its standard error is less than about half of
-it; official statistics do not publish estimates with a relative standard error above a third to a half (Statistics
-Canada, ABS).
+itself: a cell says something where it can be told from 0, and a sum where its count can, too, if the study has a
+surer count. That is where its standard error is less than about half of it; official statistics do not publish
+estimates with a relative standard error above a third to a half (Statistics Canada, ABS).
 
 *Means, shares and variances* lie between public bounds, so that much was known beforehand. A cell says something
 where its interval is at most a tenth of the range between them; or where it is at most half of the range and half of

@@ -50,7 +50,8 @@ def excess_variance(residuals: Floats, errors: Floats, share: Floats | float = 1
 
     high = max(float(squares.mean()), 1e-300) / float(share.min())
     # Of figures that mostly stay as they are (rare events, small cells) the median is 0: half the cut mean is a floor.
-    return max(_root(middle, high), 0.5 * _root(cut, high))
+    found = max(_root(middle, high), 0.5 * _root(cut, high))
+    return found if found > 0 or errors.any() else 0.5 * high
 
 
 def weighted_median(values: Floats, weights: Floats) -> Floats:
@@ -72,7 +73,7 @@ def huber_weights(values: Floats, variance: Floats, use: NDArray[np.bool_]) -> F
 
     values, variance: (..., r, c), variance of each value about the middle; use: (..., r, c).
     """
-    held = np.where(use, values, np.nan)
+    held, variance = np.where(use, values, np.nan), np.where(use, variance, 1.0)
     weight = np.where(use, 1.0 / np.maximum(variance, 1e-300), 0.0)
     some = use.any(axis=-2, keepdims=True)
     middle = np.where(some, np.nanmedian(np.where(some, held, 0.0), axis=-2, keepdims=True), 0.0)

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 _MEANS = 33
 """Means that are tried for each variance, within four standard errors of the cell's own."""
 
-_HALVINGS = 26
+_HALVINGS = 20
 _CHUNK = 2_000
 
 
@@ -33,7 +33,7 @@ class Moments:
     noise: tuple[Floats, Floats, Floats]
     included: float = 1.0
 
-    def part(self, place: slice) -> "Moments":
+    def part(self, place: slice | NDArray[np.int64]) -> "Moments":
         """Some of the cells."""
         noise = tuple(v[place] for v in self.noise)
         return Moments(
@@ -66,8 +66,7 @@ def _variance(m: Moments, q: float) -> Interval:
     with np.errstate(invalid="ignore"):
         known = (m.count > 0) & (m.count**2 > q**2 * of_count)
         agrees = _distance(m, means, estimate) <= q**2 + 1e-12
-    low = _end(m, means, estimate, np.zeros_like(estimate), q)
-    high = _end(m, means, estimate, np.ones_like(estimate), q)
+    low, high = _ends(m, means, estimate, q)
     inside = known & agrees
     return Interval(
         estimate=np.where(m.count > 0, estimate, np.nan),
@@ -78,8 +77,15 @@ def _variance(m: Moments, q: float) -> Interval:
     )
 
 
+def _ends(m: Moments, means: Floats, inside: Floats, q: float) -> tuple[Floats, Floats]:
+    """Where variances below and above one that agrees with the numbers begin to contradict them; both at once."""
+    cells = np.tile(np.arange(len(inside)), 2)
+    outside = np.repeat([0.0, 1.0], len(inside))
+    low, high = _end(m.part(cells), means[cells], inside[cells], outside, q).reshape(2, -1)
+    return low, high
+
+
 def _end(m: Moments, means: Floats, inside: Floats, outside: Floats, q: float) -> Floats:
-    """Where variances between one that agrees with the numbers and another one begin to contradict them."""
     there = _distance(m, means, outside) <= q**2
     near, far = inside.copy(), outside.copy()
     for _ in range(_HALVINGS):

@@ -2,8 +2,8 @@
 
 ``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``run``, ``show``, ``runs``, ``compare`` for studies;
 ``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions; ``decide`` for a bank's
-table of decisions; ``query`` for private statistics; ``drift``, ``fragility``, ``losses`` for what follows from
-released numbers.
+table of decisions; ``query`` for private statistics; ``drift``, ``fragility``, ``losses``, ``contribution`` for what
+follows from released numbers.
 
 What a command needs is imported inside it, so that help and completion come at once.
 """
@@ -33,6 +33,7 @@ from fedrisk.cli import (
 from fedrisk.cli.audit import audit_app
 from fedrisk.cli.budget import budget_app
 from fedrisk.cli.check import check
+from fedrisk.cli.contribution import contribution
 from fedrisk.cli.decide import decide_app
 from fedrisk.cli.dictionary import dictionary_app
 from fedrisk.cli.drift import drift
@@ -77,6 +78,7 @@ for _command in (
     results,
     own,
     losses,
+    contribution,
     score,
     fragility,
     usage.meter,

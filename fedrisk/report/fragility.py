@@ -27,14 +27,17 @@ LISTED, COURSES = 20, 12
 """Cells of the ranked list at most (all alarms are there), and of the courses."""
 
 COLOURS: tuple[tuple[float, str, str], ...] = (
-    (40.0, "#b9d3ea", "below 40"),
-    (50.0, "#e6eff7", "40 to 50"),
-    (60.0, "#fdeccb", "50 to 60"),
-    (70.0, "#f6b56d", "60 to 70"),
-    (80.0, "#d3701c", "70 to 80"),
-    (float("inf"), "#7a2f04", "80 and more"),
+    (0.0, "#b9d3ea", "below its usual"),
+    (0.5, "#e6eff7", "as usual"),
+    (1.0, "#fdeccb", "a little above, as chance makes it"),
+    (1.5, "#f6b56d", "alarm"),
+    (2.0, "#d3701c", "clear: 1.5 times the line of alarm"),
+    (float("inf"), "#7a2f04", "very clear: twice the line and more"),
 )
-"""Upper edge, colour and words of each class: blue to brown, told apart by the colour-blind, and darker where worse."""
+"""Upper edge of the strength, colour and words of each class: how sure it is, so that noise alone stays pale.
+
+Blue to brown, told apart by the colour-blind, and darker where it is surer.
+"""
 
 PAGE, TABLE = "fragility.html", "fragility"
 
@@ -136,7 +139,7 @@ def _row(fragility: Fragility, cell: int) -> dict[str, Any]:
         "high": high,
         # On a bar from 0 to 100.
         "bar": [round(min(max(v, 0.0), 100.0), 1) for v in (low, high, float(judged.index[cell]))],
-        "colour": colour(float(judged.index[cell])),
+        "colour": colour(float(judged.strength[cell])),
         "alarm": bool(judged.alarm[cell]),
         "rank": int(judged.rank[cell]),
         "ranks": f"{judged.rank_low[cell]} to {judged.rank_high[cell]}",
@@ -145,9 +148,9 @@ def _row(fragility: Fragility, cell: int) -> dict[str, Any]:
     }
 
 
-def colour(index: float) -> str:
-    """Colour of the class of an index."""
-    return next(c for edge, c, _ in COLOURS if index < edge)
+def colour(strength: float) -> str:
+    """Colour of the class of a strength: the statistic over its threshold."""
+    return next(c for edge, c, _ in COLOURS if strength < edge)
 
 
 def _common(row: dict[str, Any]) -> dict[str, Any]:

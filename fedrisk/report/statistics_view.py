@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fedrisk.analysis.estimates import Estimates, estimates
+from fedrisk.releases.record import ReleaseRecord
 from fedrisk.releases.statistics import RELEASE, CellTable, Layout, Measure
 from fedrisk.report.words import word
 from fedrisk.server.results import Results
@@ -91,10 +92,18 @@ class StatisticsView:
     measures: tuple[MeasureView, ...] = field(default=(), repr=False)
 
 
+_LAST: list[tuple[ReleaseRecord, Estimates]] = []
+"""The figures that were read last: page, screen and JSON of one study ask for the same ones."""
+
+
 def figures_of(results: Results) -> Estimates | None:
     """The figures of a statistics study; None of others."""
     record = results.record
-    return None if record is None or record.find(RELEASE) is None else estimates(record)
+    if record is None or record.find(RELEASE) is None:
+        return None
+    if not (_LAST and _LAST[0][0] is record):
+        _LAST[:] = [(record, estimates(record))]
+    return _LAST[0][1]
 
 
 def view(found: Estimates, names: Mapping[str, str] | None = None) -> StatisticsView:

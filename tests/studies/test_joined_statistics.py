@@ -107,7 +107,7 @@ def test_a_holders_cells_by_measures_of_banks_and_another_holder(kit, tmp_path):
     asked = [s.action for s in run.steps]
     assert asked == [
         *("describe", "blind", "evaluate", "pseudonyms"),
-        *("edges", "mask", "carry", "release", "totals"),
+        *("edges", "mask", "carry", "release", "totals", "conclude"),
     ]
     layout = Layout.from_dict(run.results.record.release("statistics").about["layout"])
     assert (layout.owner, layout.joined, layout.included) == ("tax", True, run.study.inclusion_probability)

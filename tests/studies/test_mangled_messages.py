@@ -58,6 +58,7 @@ RULES = (
         "bound",
         "counts of other members' lists, told in the message that asks for the edges",
     ),
+    Rule("edges", r"common\.order\.labelled.*", "same", "two equal numbers", "swapped.*"),
     Rule(
         "edges",
         r"\[(rows|use|sample):NAME\]",
@@ -65,7 +66,7 @@ RULES = (
         "which rows: what the hub draws; the check of rows comes later",
     ),
     Rule("mask", r"common\.(bins|counts).*", "later", "totals by which the same follows"),
-    Rule("mask", r"secrets.*|\[.*@NAME\]", "hub", "random numbers of the hub; others make wrong sums"),
+    Rule("mask", r"secrets.*|\[.*@NAME(\|\d)?\]", "hub", "random numbers of the hub; others make wrong sums"),
     Rule(
         "release",
         r"common\.(bins|counts).*",
@@ -191,7 +192,19 @@ def counting(kit, folder):
     return own, {}
 
 
-STUDIES = (encoder, vertical, several, horizontal, recount, network, external, counting)
+def grouping(kit, folder):
+    """Statistics of a bank's column by a holder's categories: rows are aligned and grouped."""
+    measures = [{"kind": "count"}, {"kind": "mean", "column": "bank.late"}]
+    study = {"recipe": "statistics", "statistics": {"by": ["tax.audited"], "measures": measures}}
+    own = kit.build(folder, ("alfa",), ("tax",), enterprises=300, study=study, authority="notary")
+    for name, opened in (("alfa", ["late"]), ("tax", ["audited"]), ("notary", [])):
+        policy = {**own.content[name]["policy"], "recipes": ["statistics"], "statistics": opened}
+        own.content[name]["policy"] = policy
+        own.write(name)
+    return own, {}
+
+
+STUDIES = (encoder, vertical, several, horizontal, recount, network, external, counting, grouping)
 SAMPLED = (vertical, network, counting)
 """Studies of the sample: sums of secure products, scores, training with a trainer lost, statistics."""
 

@@ -228,6 +228,12 @@ def test_one_column_that_is_not_opened_refuses(kit, tmp_path):
     refused(made, "tax", "the study counts growth, and policy.statistics does not open it")
 
 
+def test_a_misspelt_column_is_named_with_the_nearest(kit, tmp_path):
+    study = study_of(["tax.audited"], [{"kind": "mean", "column": "tax.grwth"}])
+    made = consortium(kit, tmp_path, (), ("tax",), study, enterprises=300)
+    refused(made, "tax", 'column \\"grwth\\" is not in the dictionary; did you mean \\"growth\\"?')
+
+
 def test_a_column_that_is_closed_in_the_middle_of_a_study_is_not_released(kit, tmp_path):
     made = consortium(kit, tmp_path, (), ("tax",), HOLDER_STUDY, enterprises=300)
 

@@ -9,9 +9,9 @@ from sim_institutions.institutions import prefecture_offices
 from sim_institutions.random_streams import MONTHS
 
 
-def check_tables(out, noted=("uscc",)):
+def check_tables(out, study=None, noted=("uscc",)):
     """Every institution's table agrees with its file, and the banks' dictionaries with one another."""
-    study = load_study(out / "study.toml")
+    study = load_study(study or out / "study.toml")
     rows = []
     for name in study.members:
         institution = load_institution(out / "institutions" / f"{name}.toml")

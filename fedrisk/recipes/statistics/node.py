@@ -44,10 +44,11 @@ from fedrisk.study import BANK, Study
 def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
     """The columns that the study names and that the policy opens to statistics, with everything public about them."""
     dictionary = described(node)
+    # A misspelt name is no column that a policy could open.
+    columns = [dictionary.column(name) for name in own_columns(study, node.name)]
     _check_policy(node, study, dictionary)
     role = BANK if node.name in study.banks else node.name
-    features = [statistic_of(dictionary.column(name), role) for name in own_columns(study, node.name)]
-    return Brought(features=tuple(features))
+    return Brought(features=tuple(statistic_of(column, role) for column in columns))
 
 
 def _check_policy(node: Node, study: Study, dictionary: Dictionary) -> None:

@@ -99,7 +99,7 @@ class StatisticsSettings(Settings):
     by their weights and are made consistent afterwards. levels: coarser axes, by name. offices: names for groups of
     holders of one kind whose dictionaries have the same columns, such as the tax offices of prefectures; each
     counts its own rows. listed: whose rows are the population where owners differ: ``bank``, or a holder; by default
-    the banks where there are any, else the owner of the measures.
+    the banks; where none takes part it has to be said.
     """
 
     by: Annotated[tuple[ColumnName, ...], Field(max_length=8)] = ()

@@ -133,3 +133,23 @@ def test_sums_below_zero_do_not_lift_the_total():
     assert found[0, 1] == 0.0
     # What noise has more of moves more: 3 in all, as variances 1 and 4.
     assert found[0] == pytest.approx([10 - 0.6, 0.0, 5 - 2.4])
+
+
+def test_the_nearest_figures_add_up_and_are_nearest():
+    """Against figures that were moved a little more: none that adds up and is not negative lies nearer."""
+    rng = np.random.default_rng(8)
+    errors = rng.uniform(0.5, 3.0, 6)
+    for _ in range(200):
+        figures = rng.normal(1.0, 3.0, 6)
+        found = not_negative(figures, errors)
+        assert found.sum() == pytest.approx(max(figures.sum(), 0.0), abs=1e-9)
+        assert (found >= 0).all()
+        if figures.sum() <= 0:
+            continue
+        one, other = rng.choice(6, 2, replace=False)
+        step = min(0.01, found[one])
+        moved = found.copy()
+        moved[one] -= step
+        moved[other] += step
+        near, far = (((f - figures) ** 2 / errors**2).sum() for f in (found, moved))
+        assert near <= far + 1e-9

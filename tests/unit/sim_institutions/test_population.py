@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sim_institutions.block import Constants, generate_block
-from sim_institutions.geography import COUNTIES, SECTORS
+from sim_institutions.enterprises import draw_enterprises
+from sim_institutions.geography import COUNTIES, SECTORS, draw_geography
 from sim_institutions.health import DISTRESS
 from sim_institutions.population import FOUNDED, Population, last_month
 from sim_institutions.profiles import PROFILES
@@ -64,6 +65,15 @@ def test_enterprises_stay_some_are_founded_and_some_close(quiet):
         )
     ids = quiet[-1].enterprises.ids
     assert len(np.unique(ids, axis=0)) == len(ids)
+
+
+def test_ids_of_what_is_founded_are_of_no_other_block(quiet):
+    founded = {i.tobytes() for i in quiet[-1].enterprises.ids[N:]}
+    for number in range(1, QUARTERS + 1):
+        others = draw_enterprises(DEMO, draw_geography(4), 4, number, 200).ids
+        assert not founded & {i.tobytes() for i in others}
+    other = list(Population(DEMO, 4, 1, 200, CONSTANTS, 2).windows())[-1].enterprises.ids[200:]
+    assert not founded & {i.tobytes() for i in other}
 
 
 def test_months_that_two_quarters_share_are_the_same(quiet):

@@ -31,13 +31,16 @@ def series(tmp_path_factory):
 
 
 def frame(series, quarter, name):
-    table = load_institution(series / f"q{quarter}" / "institutions" / f"{name}.toml").read()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QUARTER", f"q{quarter}")
+        table = load_institution(series / "institutions" / f"{name}.toml").read()
     return table.frame.set_axis(table.ids, axis=0)
 
 
-def test_every_quarter_is_a_simulation_of_its_own(series):
+def test_every_quarter_can_be_read_through_the_same_files(series, monkeypatch):
     for quarter in range(1, QUARTERS + 1):
-        check_tables(series / f"q{quarter}", noted=("uscc", "late_90_days"))
+        monkeypatch.setenv("QUARTER", f"q{quarter}")
+        check_tables(series, series / f"q{quarter}" / "study.toml", noted=("uscc", "late_90_days"))
         assert load_study(series / f"q{quarter}" / "study.toml").name == f"demo_q{quarter}"
 
 
@@ -127,13 +130,13 @@ def test_studies_of_statistics_name_columns_that_policies_open(series):
         for file in sorted((series / f"q{quarter}").glob("*.toml")):
             study = load_study(file)
             for member in study.members:
-                institution = load_institution(series / f"q{quarter}" / "institutions" / f"{member}.toml")
+                institution = load_institution(series / "institutions" / f"{member}.toml")
                 assert study.recipe in institution.policy.recipes
                 assert set(institution.policy.statistics) == {c.name for c in institution.dictionary.columns}
     owners = {"bank": "city_bank"}
     for one in INDICATORS:
         name = owners.get(one.owner, one.owner)
-        dictionary = load_institution(series / "q1" / "institutions" / f"{name}.toml").dictionary
+        dictionary = load_institution(series / "institutions" / f"{name}.toml").dictionary
         column = dictionary.column(one.column)
         assert column.low <= one.low < one.high <= column.high
 

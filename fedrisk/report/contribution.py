@@ -1,0 +1,180 @@
+"""Contributions for people: a page (contribution.html), a table (contribution.csv) and everything as JSON.
+
+A value that is less than its noise is in none of them as a figure.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader
+
+from fedrisk.analysis.card_value import MEASURES
+from fedrisk.analysis.contribution import KNOWN, Contributions, Player, Worth
+from fedrisk.analysis.data_quality import Share
+from fedrisk.analysis.reward import Reward, Rewards
+from fedrisk.files import write_atomic
+from fedrisk.report.losses import yuan
+from fedrisk.study import BANK, NO_PRIVACY
+
+PAGE, TABLE, PLAIN = "contribution.html", "contribution.csv", "contribution.json"
+_WHY = {
+    "": "",
+    "unreliable": "too little for its error",
+    "floor": "at the floor",
+    "cap": "at the cap",
+}
+
+
+def per_cent(worth: Worth) -> str:
+    """A value in per cent, or a dash where it is less than its noise."""
+    return f"{worth.value:.2%}" if worth.says else "–"
+
+
+def interval(worth: Worth) -> str:
+    """Its interval in per cent; of a value less than its noise the upper end alone."""
+    return f"{worth.low:.2%} to {worth.high:.2%}" if worth.says else f"at most {worth.high:.2%}"
+
+
+def share_of(worth: Worth) -> str:
+    """Its share of the whole, or a dash."""
+    return f"{worth.share:.1%}" if worth.says else "–"
+
+
+def lacking(share: Share) -> str:
+    """A share of 1 in per cent with its error; where what lacks is less than its noise, that it is at least so much."""
+    if share.says:
+        return f"{share.value:.2%} ± {1.96 * share.error:.2%}"
+    return f"at least {share.low:.2%}" if share.noise else f"{share.value:.2%}"
+
+
+def title(institution: str, names: Mapping[str, str]) -> str:
+    """What people read in place of a role."""
+    return "the banks" if institution == BANK else names.get(institution, institution)
+
+
+def why(reward: Reward) -> str:
+    """Why a share is not that of the weights."""
+    return _WHY[reward.why]
+
+
+def write_contribution(
+    found: Contributions, divided: Rewards | None, folder: Path, names: Mapping[str, str]
+) -> list[Path]:
+    """Write page, table and JSON into a folder; StoreError where the disk does not take them."""
+    files = {
+        PAGE: render(found, divided, names),
+        TABLE: table(found),
+        PLAIN: json.dumps(plain(found, divided), indent=1, ensure_ascii=False, allow_nan=False),
+    }
+    for name, text in files.items():
+        write_atomic(folder / name, text.encode())
+    return [folder / name for name in files]
+
+
+def plain(found: Contributions, divided: Rewards | None) -> dict[str, Any]:
+    """Everything for programs."""
+    return {
+        "study": found.study,
+        "research": found.research,
+        "exact": found.exact,
+        "second_moments": found.gram,
+        "whole": {m: _plain_worth(w) for m, w in found.whole.items()},
+        "institutions": [
+            {
+                **_plain_player(p),
+                "alone": {m: _plain_worth(w) for m, w in (p.alone or {}).items()},
+                "lost_without": {m: _plain_worth(w) for m, w in (p.last or {}).items()},
+                "quality": _plain_quality(found, p.institution),
+            }
+            for p in found.institutions
+        ],
+        "columns": [{"column": p.column, **_plain_player(p)} for p in found.columns],
+        "reward": None if divided is None else _plain_rewards(divided),
+    }
+
+
+def _plain_player(player: Player) -> dict[str, Any]:
+    worth = {m: _plain_worth(w) for m, w in player.worth.items()}
+    return {"institution": player.institution, "worth": worth}
+
+
+def _plain_worth(worth: Worth) -> dict[str, Any]:
+    shown = vars(worth) if worth.says else dict.fromkeys(vars(worth)) | {"high": worth.high}
+    return {**shown, "says": worth.says}
+
+
+def _plain_quality(found: Contributions, institution: str) -> dict[str, Any]:
+    quality = found.quality[institution]
+    return {
+        "coverage": None if quality.coverage is None else _plain_share(quality.coverage),
+        "completeness": _plain_share(quality.completeness),
+        "columns": {name: _plain_share(s) for name, s in quality.columns.items()},
+    }
+
+
+def _plain_share(share: Share) -> dict[str, Any]:
+    says = share.says or not share.noise
+    return {"value": share.value if says else None, "low": share.low, "high": share.high if says else 1.0}
+
+
+def _plain_rewards(divided: Rewards) -> dict[str, Any]:
+    return {
+        "rules": divided.rules.name,
+        "amount": f"{divided.rules.fen / 100:.2f}",
+        "left": f"{divided.left / 100:.2f}",
+        "institutions": [{**vars(r), "yuan": f"{r.fen // 100}.{r.fen % 100:02d}"} for r in divided.rewards],
+    }
+
+
+def table(found: Contributions) -> str:
+    """Institutions and columns by measure, as CSV; figures less than their noise are empty."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    names = ("value", "low", "high", "error", "noise", "sampling", "share", "share_low", "share_high")
+    writer.writerow(["institution", "column", "measure", *names])
+    for player in (*found.institutions, *found.columns):
+        for measure in MEASURES:
+            worth = player.worth[measure]
+            figures = [f"{getattr(worth, n):.6g}" if worth.says or n == "high" else "" for n in names]
+            writer.writerow([player.institution, player.column or "", measure, *figures])
+    return out.getvalue()
+
+
+def render(found: Contributions, divided: Rewards | None, names: Mapping[str, str]) -> str:
+    """The page."""
+    environment = Environment(loader=PackageLoader("fedrisk.report"), autoescape=True)
+    environment.filters.update(
+        per_cent=per_cent, interval=interval, share=share_of, yuan=yuan, why=why, lacking=lacking
+    )
+    environment.globals.update(title=lambda name: title(name, names))
+    ordered = sorted(found.institutions, key=lambda p: -p.worth["deviance"].value)
+    return environment.get_template("contribution.html.jinja").render(
+        notice=NO_PRIVACY if found.research else None,
+        c=found,
+        institutions=[(p, {m: _bar(p.worth[m], found.institutions, m) for m in MEASURES}) for p in ordered],
+        columns=[(p, _columns(found, p)) for p in ordered],
+        divided=divided,
+        known=KNOWN,
+        bank=BANK,
+    )
+
+
+def _columns(found: Contributions, institution: Player) -> list[tuple[Player, dict[str, float]]]:
+    own = [p for p in found.columns if p.institution == institution.institution]
+    own.sort(key=lambda p: -p.worth["deviance"].value)
+    return [(p, _bar(p.worth["deviance"], found.columns, "deviance")) for p in own]
+
+
+def _bar(worth: Worth, among: tuple[Player, ...], measure: str) -> dict[str, float]:
+    """Width of a bar, and left end and width of its interval, in per cent of a box."""
+    top = max(max(p.worth[measure].high for p in among), 1e-9)
+    low, high = (100 * min(max(v, 0.0), top) / top for v in (worth.low if worth.says else 0.0, worth.high))
+    return {
+        "value": round(100 * max(worth.value, 0.0) / top if worth.says else 0.0, 2),
+        "low": round(low, 2),
+        "wide": round(high - low, 2),
+    }
