@@ -111,6 +111,20 @@ def test_nothing_says_anything():
     judged = judge(found, chosen, COUNT - 1)
     assert judged.withheld.all()
     assert not judged.alarm.any()
+    # What moved everywhere would be a figure of these cells.
+    assert np.isnan(judged.common).all()
+    assert np.isnan(judged.common_parts).all()
+
+
+def test_a_group_without_figures_is_withheld_and_harms_no_other():
+    found, chosen, _ = panel(8)
+    values = found.values.copy()
+    values[:, :, found.group == 0] = np.nan
+    judged = judge(type(found)(**{**vars(found), "values": values}), chosen, COUNT - 1)
+    assert np.isnan(judged.common[0])
+    assert 0 < judged.common_error[1] < 100
+    assert judged.withheld[found.group == 0].all()
+    assert not judged.withheld[found.group == 1].all()
 
 
 def test_ranks_are_chances():
