@@ -91,7 +91,7 @@ def judge_all(panel: Panel, settings: FragilitySettings) -> list[Judged]:
 
 
 def judge(panel: Panel, settings: FragilitySettings, quarter: int) -> Judged:
-    """The index of one quarter, from it and earlier ones alone, but for counts of rows (pooled by `fragility_panel`)."""
+    """The index of one quarter, from it and earlier ones alone (but counts of rows, which `fragility_panel` pools)."""
     held = _held(panel, settings, quarter)
     panel = relative_to_usual(panel, held)
     found = [_deviations(panel, i, held) for i in range(len(panel.indicators))]
