@@ -41,6 +41,7 @@ def one(enterprises: int) -> dict[str, Any]:
 
     def mark(number: int, action: str, what: str) -> None:
         stages.append((action, time.monotonic(), _cpu(), _peak()))
+        print(*(round(x, 1) if x is not action else x for x in stages[-1]), file=sys.stderr, flush=True)
 
     with tempfile.TemporaryDirectory() as home:
         study, paths = data.build(Path(home), data.Size(enterprises))

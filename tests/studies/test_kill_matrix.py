@@ -281,7 +281,7 @@ class Grouped(Grid):
         return 1 if self.number == 3 else 2
 
 
-GROUPED = 9
+GROUPED = 10
 
 
 def grouping(kit, folder):
@@ -312,7 +312,7 @@ def same_sums(own, results, grouped):
     assert crosscheck(trails, results.attempt) == []
 
 
-ORDERED = (6, 7, 8, 9, 5)
+ORDERED = (6, 7, 8, 9, 10, 5)
 
 
 @pytest.mark.parametrize(("how", "number"), sampled([(h, n) for n in ORDERED for h in HUB], 8))
