@@ -40,9 +40,9 @@ class Worth:
     """A value with its interval at LEVEL.
 
     error: standard error; noise, sampling, orders: its parts by privacy noise, by the draw of enterprises, and by the
-    sampling of orders (0 where all subsets were valued). share: of the whole, with its interval. known: the value of what
-    the releases let expect, without what their uncertainty adds to it. says: False where that is the smaller part, so
-    that the value is not to be printed as a figure.
+    sampling of orders (0 where all subsets were valued). share: of the whole, with its interval. known: the
+    value of what the releases let expect, without what their uncertainty adds to it. says: False where that is the
+    smaller part, so that the value is not to be printed as a figure.
     """
 
     value: float
@@ -59,7 +59,7 @@ class Worth:
 
     @property
     def says(self) -> bool:
-        """Whether more of the value is known than is made by noise and sampling: columns of noise tell something too."""
+        """Whether more of the value is known than is made by noise and sampling."""
         return self.known > self.value / 2
 
 

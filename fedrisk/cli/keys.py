@@ -47,7 +47,17 @@ _MEASURE = "measure (for example exposure_elsewhere.toml)"
 _LOSSES = "loss rules (for example rules_4321.toml)"
 _REWARD = "reward rules (for example rewards.toml)"
 _FRAGILITY = "fragility index (for example fragility.toml)"
-_TOP = ("study", "institution", "decisions", "measure", "loss_rules", "reward_rules", "fragility", "hub", "node")
+_TOP = (
+    "study",
+    "institution",
+    "decisions",
+    "measure",
+    "loss_rules",
+    "reward_rules",
+    "fragility",
+    "hub",
+    "node",
+)
 """Sections whose keys stand at the top of their file."""
 
 
