@@ -24,6 +24,10 @@ from fedrisk.releases.record import ReleaseRecord
 Floats = NDArray[np.float64]
 
 LEVEL = 0.95
+WIDER = 2.25
+"""By how much intervals are wider than the draws: what these leave out (noise of the Gram matrix in the value, curves
+chosen on the counts that they weigh, the form of the card) was measured against retraining; benchmarks/contribution."""
+
 MOST_EXACT = 12
 """Institutions up to which all subsets are valued."""
 
@@ -40,9 +44,9 @@ class Worth:
     """A value with its interval at LEVEL.
 
     error: standard error; noise, sampling, orders: its parts by privacy noise, by the draw of enterprises, and by the
-    sampling of orders (0 where all subsets were valued). share: of the whole, with its interval. known: the
-    value of what the releases let expect, without what their uncertainty adds to it. says: False where that is the
-    smaller part, so that the value is not to be printed as a figure.
+    sampling of orders (0 where all subsets were valued); the rest is what the draws leave out (WIDER). share: of the
+    whole, with its interval. known: the value of what the releases let expect, without what their uncertainty adds to
+    it. says: False where that is the smaller part, so that the value is not to be printed as a figure.
     """
 
     value: float
@@ -216,20 +220,27 @@ def _worth(values: Floats, whole: Floats, orders: float) -> Worth:
     draws = (len(values) - 1) // 2
     noise, every = float(values[1 : 1 + draws].std()), values[1 + draws :]
     tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    low, high = (float(q) for q in np.quantile(every, tails))
+    low, high = _widened(every, tails)
     share = every / np.maximum(whole[1 + draws :], 1e-12)
-    share_low, share_high = (float(q) for q in np.quantile(share, tails))
+    share_low, share_high = _widened(share, tails)
     spread = float(every.std())
     return Worth(
         value=float(every.mean()),
-        low=low - 2 * orders,
+        low=max(low - 2 * orders, 0.0),
         high=high + 2 * orders,
-        error=float(np.hypot(spread, orders)),
+        error=float(np.hypot(WIDER * spread, orders)),
         noise=noise,
         sampling=float(np.sqrt(max(spread**2 - noise**2, 0.0))),
         orders=orders,
         share=float(share.mean()),
         share_low=share_low,
-        share_high=share_high,
+        share_high=min(share_high, 1.0),
         known=float(values[0]),
     )
+
+
+def _widened(draws: Floats, tails: Sequence[float]) -> tuple[float, float]:
+    """Quantiles of draws, WIDER times as far from their mean; a card on more columns is never worse: none below 0."""
+    mean = float(draws.mean())
+    low, high = (mean + WIDER * (float(q) - mean) for q in np.quantile(draws, tails))
+    return max(low, 0.0), high

@@ -56,7 +56,7 @@ class RewardRules(Settings):
     to: Literal["all", "holders"] = "holders"
     floor: Part = 0.0
     cap: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
-    reliability: Annotated[float, Field(ge=1, le=10, allow_inf_nan=False)] = 2.0
+    reliability: Annotated[float, Field(ge=1, le=10, allow_inf_nan=False)] = 1.0
     quality: QualityWeights = QualityWeights()
     declared: Mapping[str, Declared] = Field(default_factory=dict)
 

@@ -35,7 +35,7 @@ def study(values, **qualities):
 
 
 def rules(**more):
-    return RewardRules(**{"name": "r", "amount": "100.00", **more})
+    return RewardRules(**{"name": "r", "amount": "100.00", "reliability": 2.0, **more})
 
 
 def by_name(divided):
