@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -163,10 +164,21 @@ WIDE = 160
 
 
 def tell_table(table: Table) -> None:
-    """A table that was asked for; in a file or a pipe never cut or broken."""
+    """A table that was asked for. Its whole columns are never cut: a figure that is cut is another figure."""
+    wide = max(out.width if out.is_terminal else max(out.width, WIDE), _least_width(table))
     # A console prints nothing wider than itself, whatever width it is asked for.
-    to = out if out.is_terminal else Console(file=out.file, width=max(out.width, WIDE))
-    to.print(table, crop=False)
+    to = out if wide == out.width else Console(file=out.file, width=wide)
+    to.print(table, crop=False, soft_wrap=False)
+
+
+def _least_width(table: Table) -> int:
+    """Letters of a line on which no whole column is cut and no word of the others is broken."""
+    width = 0
+    for column in table.columns:
+        texts = [str(column.header), *map(str, column.cells)]
+        parts = texts if column.no_wrap else [word for text in texts for word in text.split()]
+        width += max((cell_len(part) for part in parts), default=0) + 2
+    return width
 
 
 def plain_table(

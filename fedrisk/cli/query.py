@@ -104,6 +104,7 @@ HubOption = Annotated[
     ),
 ]
 
+
 def query(
     question: Text,
     epsilon: Epsilon,
