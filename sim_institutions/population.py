@@ -25,8 +25,8 @@ from sim_institutions.shocks import Shock
 QUARTER, YEAR = 3, 12
 # Shares of the enterprises: founded in a quarter, and closing in one; and of those that became late, closing.
 FOUNDED, CLOSED, CLOSED_LATE = 0.01, 0.006, 0.4
-# Share of the loans that end in a quarter, and of the enterprises without one that ask for one.
-REPAID, ASKING = 0.06, 0.5
+# Share of the loans that end in a quarter.
+REPAID = 0.06
 # Quarters for which no bank lends to an enterprise that was late.
 BARRED = 4
 # Numbers of founded enterprises begin here, beyond those of all blocks.
@@ -94,6 +94,7 @@ class Population:
         self.draws = uniform(stream(seed, "labels", number, "onwards"), len(enterprises), len(profile.banks))
         self.closed = np.zeros(len(enterprises), dtype=bool)
         self.barred = np.zeros(len(enterprises), dtype=np.int64)
+        self.borrowing = 0.0
 
     def windows(self) -> Iterator[Window]:
         """The block at the end of each quarter."""
@@ -116,7 +117,9 @@ class Population:
         asked, seed = self.constants.asked, self.seed
         lending = lend(self.profile, enterprises, health, geography, asked, seed, named)
         if before is not None:
-            lending = self._lent(quarter, before, lending, fell, due)
+            lending = self._lent(quarter, before, lending, fell, due, there)
+        else:
+            self.borrowing = float(lending.borrower.mean())
         lending = replace(lending, loan=lending.loan & there[:, None])
         fallen = self._at_banks(lending.loan, fell)
         self.barred[:count][fallen.any(axis=1)] = quarter + BARRED
@@ -165,8 +168,13 @@ class Population:
         closes = np.where(late, at < CLOSED_LATE, (at < CLOSED) & ~due[:count])
         self.closed[:count] |= before.there & closes
 
-    def _lent(self, quarter: int, before: Window, fresh: Lending, fell: Bools, due: Bools) -> Lending:
-        """Loans at the end of a quarter: those of the quarter before that go on, and new ones."""
+    def _lent(
+        self, quarter: int, before: Window, fresh: Lending, fell: Bools, due: Bools, there: Bools
+    ) -> Lending:
+        """Loans at the end of a quarter: those of the quarter before that go on, and new ones.
+
+        As many ask as keep the share of borrowers, where enough would be granted a loan.
+        """
         old, count = len(before.there), len(fell)
         rng = stream(self.seed, "repaid", self.number, quarter)
         # Who is about to be late does not repay first, so that a label is never of a loan that ended in between.
@@ -176,8 +184,11 @@ class Population:
         # Who lenders did not know does not become known; those founded since are known as others are.
         visible = fresh.visible.copy()
         visible[:old] = before.lending.visible
-        wish = uniform(stream(self.seed, "asking", self.number, quarter), count) < ASKING
-        asking = wish & visible & ~kept.any(axis=1) & (self.barred[:count] < quarter) & ~fell
+        kept &= there[:, None]
+        able = fresh.applied & visible & there & ~kept.any(axis=1) & (self.barred[:count] < quarter) & ~fell
+        wanted = self.borrowing * there.sum() - kept.any(axis=1).sum()
+        share = wanted / max(int((able & fresh.borrower).sum()), 1)
+        asking = able & (uniform(stream(self.seed, "asking", self.number, quarter), count) < share)
         return Lending(visible, asking, kept | fresh.loan & asking[:, None])
 
 

@@ -36,22 +36,30 @@ class Indicator:
 
 
 INDICATORS = (
-    Indicator("tax_office", "invoice_growth_quarter", -1, 1, "low", 8, 0.3, "invoices on the year before"),
-    Indicator("tax_office", "invoice_variation", 0.2, 0.8, "high", 2, 0.05, "variation of invoices"),
+    Indicator(
+        "tax_office", "invoice_growth_quarter", -0.4, 0.4, "low", 8, 0.2, "invoices on the year before"
+    ),
+    Indicator("tax_office", "invoice_variation", 0.25, 0.55, "high", 2, 0.04, "variation of invoices"),
     Indicator("tax_office", "filing_gaps", 0, 2, "high", 1, 0.05, "months without a filing"),
-    Indicator("power_utility", "load_growth_quarter", -0.75, 0.75, "low", 8, 0.2, "load on the year before"),
-    Indicator("power_utility", "load_variation", 0, 0.4, "high", 2, 0.05, "variation of load"),
+    Indicator("power_utility", "load_growth_quarter", -0.3, 0.3, "low", 8, 0.12, "load on the year before"),
+    Indicator("power_utility", "load_variation", 0.05, 0.3, "high", 2, 0.04, "variation of load"),
     Indicator("power_utility", "late_bills", 0, 2, "high", 1, 0.02, "power bills paid late"),
     Indicator(
-        "social_insurance", "headcount_growth_quarter", -0.5, 0.5, "low", 8, 0.1, "staff on the year before"
+        "social_insurance", "headcount_growth_quarter", -0.2, 0.2, "low", 8, 0.05, "staff on the year before"
     ),
     Indicator("social_insurance", "contribution_gaps", 0, 3, "high", 1, 0.05, "months without contributions"),
     Indicator("social_insurance", "staff_turnover", 0, 0.6, "high", 1, 0.01, "staff turnover"),
-    Indicator(BANK, "turnover_growth_quarter", -1, 1, "low", 8, 0.3, "account turnover on the year before"),
+    Indicator(
+        BANK, "turnover_growth_quarter", -0.4, 0.4, "low", 8, 0.2, "account turnover on the year before"
+    ),
     Indicator(BANK, "limit_use", 0, 1, "high", 1, 0.02, "use of credit limits"),
     Indicator(BANK, "overdraft_days", 0, 20, "high", 1, 0.5, "days overdrawn"),
 )
-"""Three of each institution: growth first, how much it varies, then what is not paid."""
+"""Three of each institution: growth first, how much it varies, then what is not paid.
+
+Bounds of growth are about the quartiles of enterprises: a fall moves those in the middle, and noise is as wide as
+bounds.
+"""
 
 RULES = ("4321", "5221")
 

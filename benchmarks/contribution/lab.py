@@ -42,7 +42,7 @@ HOLDERS = (
 )
 """Of the province `wide`: the demo's holders and four more."""
 
-NEWTON = 3
+NEWTON = 7
 
 
 def province(seed: int, profile: str, enterprises: int) -> Portfolio:
@@ -100,11 +100,11 @@ def _record(data: Portfolio, holdout: int, rng: np.random.Generator) -> ReleaseR
     )
 
 
-def retrain(data: Portfolio, exact: ReleaseRecord, holdout: int) -> dict[str, Floats]:
+def retrain(data: Portfolio, exact: ReleaseRecord, holdout: int, *, logistic: bool) -> dict[str, Floats]:
     """Explained deviance and AUC less one half on the hold-out, (subsets, 2), by kind of model, for all subsets of roles.
 
-    card: the discriminant of the recipe on exact sums, calibrated on training rows. logistic: a logistic regression on
-    the weights of evidence. Bit i of a subset is the i-th role.
+    card: the discriminant of the recipe on exact sums, calibrated on training rows. logistic, where it is asked for: a
+    logistic regression on the weights of evidence. Bit i of a subset is the i-th role.
     """
     sums = CardSums.of(exact)
     counts = with_known(sums.counts, sums.bins)
@@ -120,15 +120,17 @@ def retrain(data: Portfolio, exact: ReleaseRecord, holdout: int) -> dict[str, Fl
     shapes = [
         np.concatenate([sums.bases[j][c] for j, c in enumerate(of)], 1).astype(np.float32) for of in codes
     ]
-    out = {kind: np.zeros((1 << len(roles), 2)) for kind in ("card", "logistic")}
+    kinds = ("card", "logistic") if logistic else ("card",)
+    out = {kind: np.zeros((1 << len(roles), 2)) for kind in kinds}
     for subset in range(1, 1 << len(roles)):
         at = np.flatnonzero(subset >> column & 1)
         design = equations.design[np.ix_(at, at)]
         weights = np.linalg.solve(design + 1.0 * np.eye(len(at)), equations.moment[at]).astype(np.float32)
         scores = [s[:, at] @ weights for s in shapes]
         out["card"][subset] = _figures(rows, [s[:, None].astype(float) for s in scores], 1.0)
-        own = np.flatnonzero(subset >> owner & 1)
-        out["logistic"][subset] = _figures(rows, [e[:, own] for e in evidence], 0.8)
+        if logistic:
+            own = np.flatnonzero(subset >> owner & 1)
+            out["logistic"][subset] = _figures(rows, [e[:, own] for e in evidence], 0.8)
     return out
 
 

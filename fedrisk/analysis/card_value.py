@@ -147,7 +147,9 @@ def information(curves: Curves, feature: int) -> float:
     Within INFORMATION.
     """
     rate, weight = curves.rate, curves.weight[feature]
-    risk = np.clip(rate * class_shares(curves, feature)[0] / weight, 1e-6, 1 - 1e-6)
+    filled = weight > 0
+    risk = np.full(len(weight), rate)
+    risk[filled] = np.clip(rate * class_shares(curves, feature)[0][filled] / weight[filled], 1e-6, 1 - 1e-6)
     h = rate * (1 - rate)
     moment = float(weight @ (risk - rate) ** 2) / h**2
     entropy = -(rate * math.log(rate) + (1 - rate) * math.log(1 - rate))

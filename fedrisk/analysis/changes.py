@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fedrisk.analysis.homogeneity import Histogram, Stability, homogeneity, prepared, stability
 from fedrisk.analysis.ratio_change import Cells, RatioChange, ratio_change
 
-NOISE = "drift_noise"
+NOISE = "noise"
 """Code: noise leaves nothing to say."""
 
 

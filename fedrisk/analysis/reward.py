@@ -2,8 +2,8 @@
 
 Weight of each institution: its Shapley value times a factor for the quality of its data. A negative value counts as
 zero. So does a value that is less than ``reliability`` times its standard error: what could as well be noise earns
-nothing. Shares follow the weights, but none that earns is below ``floor`` or above ``cap``; what is left when all are at
-their cap stays undivided. Fen go by largest remainders (`loss_split.apportion`).
+nothing. Shares follow the weights, but none that earns is below ``floor`` or above ``cap``; what is left when all are
+at their cap stays undivided. Fen go by largest remainders (`loss_split.apportion`).
 """
 
 from collections.abc import Mapping, Sequence

@@ -17,7 +17,7 @@ from fedrisk.models.binning import Bins
 from fedrisk.releases.record import ReleasedBlock, ReleaseRecord
 from fedrisk.study import BANK
 
-OTHER_BINS = "drift_other_bins"
+OTHER_BINS = "other_bins"
 """Code: the two studies have other bins of a column."""
 
 
@@ -40,8 +40,8 @@ def compare(old: ReleaseRecord, new: ReleaseRecord) -> Compared:
         changes += [c for c in found if c is not None]
         if None in found:
             silent[name] = NOISE
-    silent |= {name: "drift_one_study" for name in [*before, *after] if name not in common}
-    notes = ("drift_sampling", "drift_overlap", "drift_training")
+    silent |= {name: "one_study" for name in [*before, *after] if name not in common}
+    notes = ("sampling", "overlap", "training")
     return Compared(changes=tuple(changes), silent=silent, notes=notes)
 
 

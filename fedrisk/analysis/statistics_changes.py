@@ -23,7 +23,7 @@ from fedrisk.releases.statistics import (
 
 Floats = NDArray[np.float64]
 
-SIGNED = "drift_signed_sum"
+SIGNED = "signed_sum"
 """Code: the sampling of a sum of values of both signs cannot be bounded; its mean can be compared."""
 
 
@@ -37,10 +37,10 @@ def compare(old: ReleaseRecord, new: ReleaseRecord) -> Compared:
             changes.append(change)
         else:
             silent[name] = change
-    notes = ["drift_sampling", "drift_overlap"]
+    notes = ["sampling", "overlap"]
     kinds = {m.kind for m in layout.measures}
-    notes += ["drift_mean_bound"] if kinds & {"mean", "variance"} else []
-    notes += ["drift_variance"] if "variance" in kinds else []
+    notes += ["mean_bound"] if kinds & {"mean", "variance"} else []
+    notes += ["variance"] if "variance" in kinds else []
     return Compared(changes=tuple(changes), silent=silent, notes=tuple(notes))
 
 

@@ -72,8 +72,9 @@ def _show(found: "Contributions", names: dict[str, str]) -> None:
         f"all together explain {per_cent(whole['deviance'])} of the deviance ({interval(whole['deviance'])}), "
         f"and rank with an AUC of {0.5 + whole['auc'].value:.3f}"
     )
-    columns = ("deviance", "95 %", "share", "AUC", "alone", "lost without", "known", "complete")
-    table = plain_table("worth by institution (Shapley values)", "institution", *columns, right=columns)
+    columns = ("deviance", "95 %", "share", "AUC", "known", "complete")
+    title_of = "worth by institution (Shapley values)"
+    table = plain_table(title_of, "institution", *columns, right=columns, whole=("institution", "95 %"))
     for player in found.institutions:
         quality, auc = found.quality[player.institution], player.worth["auc"]
         deviance = player.worth["deviance"]
@@ -83,8 +84,6 @@ def _show(found: "Contributions", names: dict[str, str]) -> None:
             interval(deviance),
             share_of(deviance),
             f"{auc.value:+.4f}" if auc.says else "–",
-            per_cent(player.alone["deviance"]) if player.alone else "–",
-            per_cent(player.last["deviance"]) if player.last else "–",
             "–" if quality.coverage is None else f"{quality.coverage.value:.1%}",
             f"{quality.completeness.value:.1%}" if quality.completeness.says else "–",
         )
@@ -93,7 +92,7 @@ def _show(found: "Contributions", names: dict[str, str]) -> None:
         note(f"bank: {len(found.banks)} banks together; from totals nothing can be told of each")
     if not found.gram:
         note("no second moments were released (few defaults): how far columns agree is assumed, not measured")
-    note("worth to this study's card, before any price; not what caused defaults. –: less than its noise")
+    note("worth to this study's card, before any price; not what caused defaults. –: mostly noise")
 
 
 def _show_rewards(divided: "Rewards", names: dict[str, str]) -> None:

@@ -75,8 +75,7 @@ def _plain_change(change: "Change") -> dict[str, Any]:
 
 
 def _show(found: "Drift") -> None:
-    from fedrisk.findings import Finding
-    from fedrisk.report.words import sentence
+    from fedrisk.report.words import word
 
     columns = ("p", "of all", "old", "new", "index")
     table = plain_table("", "what", "", *columns, "95 %", right=(*columns, "95 %"), whole=(*columns, "95 %"))
@@ -90,9 +89,9 @@ def _show(found: "Drift") -> None:
         if clear:
             tell(f"  {one.change.name}: most in {'; '.join(clear)}")
     for name, code in found.silent.items():
-        note(f"{name}: {sentence(Finding(code))}")
+        note(f"{name}: {word('drift', code)}")
     for code in found.notes:
-        note(sentence(Finding(code)))
+        note(word("drift", code))
     tell(_verdict(found), "bold")
 
 

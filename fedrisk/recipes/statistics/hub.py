@@ -1,8 +1,7 @@
 """The statistics recipe at the hub: it adds up what contributors send, and keeps the record.
 
-Exchanges: describe, release, totals, conclude. In a joined study the alignment and those of
-``joined_hub`` come before release.
-What everybody reads the numbers by stands in the record beside them.
+Exchanges: describe, release, totals, conclude. In a joined study the alignment and those of ``joined_hub`` come before
+the release. What everybody reads the numbers by stands in the record beside them.
 """
 
 from fedrisk.protocol.payload import Payload

@@ -9,6 +9,7 @@ from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Bins
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
 from fedrisk.releases.statistics import MEAN_COUNT, UNKNOWN, Axis, CellTable, Layout, Measure, block_name
+from fedrisk.report.words import word
 
 COUNTIES, SECTORS = ("c1", "c2", "c3", UNKNOWN), ("trade", "farming", UNKNOWN)
 NOISE = 8.0
@@ -74,7 +75,7 @@ def test_every_margin_and_measure_is_compared():
         *("growth", "late", "load"),
     }
     assert not found.changed
-    assert {"drift_overlap", "drift_mean_bound"} <= set(found.notes)
+    assert {"overlap", "mean_bound"} <= set(found.notes)
 
 
 @pytest.mark.parametrize("pairs", [40, pytest.param(2000, marks=pytest.mark.long)])
@@ -183,6 +184,17 @@ def test_columns_with_other_edges_are_compared_by_their_histograms():
     assert not same.changed
     (found,) = drift(scorecard(rng), scorecard(rng, edges=(1.5, 2.5), tail=1.5)).found
     assert found.change.name == "tax.sales"
+
+
+def test_every_code_has_words():
+    rng = np.random.default_rng(9)
+    for found in (
+        drift(record(rng), record(rng)),
+        drift(scorecard(rng), scorecard(rng, edges=(1.5, 2.5))),
+        drift(record(rng, rows=5), record(rng, rows=5)),
+    ):
+        for code in (*found.notes, *found.silent.values()):
+            assert word("drift", code) != code
 
 
 def test_adjusted_chances():
