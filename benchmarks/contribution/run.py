@@ -28,7 +28,7 @@ from fedrisk.analysis.contribution import Contributions, contributions  # noqa: 
 from fedrisk.analysis.shapley import shapley_values  # noqa: E402
 
 FIRST = 101
-LOGISTIC = 4
+LOGISTIC = 2
 """Provinces on which a logistic regression is fitted for every subset as well, which takes most of the time."""
 
 

@@ -40,8 +40,9 @@ class Worth:
     """A value with its interval at LEVEL.
 
     error: standard error; noise, sampling, orders: its parts by privacy noise, by the draw of enterprises, and by the
-    sampling of orders (0 where all subsets were valued). share: of the whole, with its interval. says: False where the
-    value is less than the error that noise gives it, and is not to be printed as a figure.
+    sampling of orders (0 where all subsets were valued). share: of the whole, with its interval. known: the
+    value of what the releases let expect, without what their uncertainty adds to it. says: False where that is the
+    smaller part, so that the value is not to be printed as a figure.
     """
 
     value: float
@@ -54,11 +55,12 @@ class Worth:
     share: float
     share_low: float
     share_high: float
+    known: float
 
     @property
     def says(self) -> bool:
-        """Whether the value is more than its noise."""
-        return self.value > self.noise
+        """Whether more of the value is known than is made by noise and sampling."""
+        return self.known > self.value / 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,4 +231,5 @@ def _worth(values: Floats, whole: Floats, orders: float) -> Worth:
         share=float(share.mean()),
         share_low=share_low,
         share_high=share_high,
+        known=float(values[0]),
     )

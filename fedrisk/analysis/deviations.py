@@ -155,7 +155,9 @@ class _State:
             for g in range(groups):
                 cells = self.group == g
                 moved[:, g] = weighted_median((self.z - middle)[:, cells], weight[:, cells])
-                errors[:, g] = 0.5 * np.pi / np.maximum(np.nansum(weight[:, cells], axis=1), 1e-300)
+                known = np.nansum(weight[:, cells], axis=1)
+                # A group without any figure did not move, as far as anybody knows; its cells have none either.
+                errors[:, g] = np.where(known > 0, 0.5 * np.pi / np.maximum(known, 1e-300), 0.0)
             earlier = (self.z - moved[:, self.group])[:-1]
             some = np.isfinite(earlier).any(axis=0)
             middle = np.where(some, np.nanmedian(np.where(some, earlier, 0.0), axis=0), 0.0)

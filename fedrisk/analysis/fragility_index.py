@@ -52,8 +52,8 @@ class Judged:
     noise, or has no figures. finds: chance that a serious move raises an alarm, 0 where there are no figures. rank: 1
     is the most fragile; 0 where withheld. rank_low, rank_high: nine in ten draws lie between. worst: probability to be
     among the ``settings.worst`` most fragile. common, common_error: (groups,) points that all cells of a group moved
-    alike. common_parts: (indicators, groups). reference: the earlier quarters it was held against. statistic: (earlier
-    and this quarter, cells).
+    alike, NaN where all of them are withheld. common_parts: (indicators, groups). reference: the earlier quarters it
+    was held against. statistic: (earlier and this quarter, cells).
     """
 
     quarter: str
@@ -91,7 +91,7 @@ def judge_all(panel: Panel, settings: FragilitySettings) -> list[Judged]:
 
 
 def judge(panel: Panel, settings: FragilitySettings, quarter: int) -> Judged:
-    """The index of one quarter, from it and earlier ones alone."""
+    """The index of one quarter, from it and earlier ones alone (but counts of rows, which `fragility_panel` pools)."""
     held = _held(panel, settings, quarter)
     panel = relative_to_usual(panel, held)
     found = [_deviations(panel, i, held) for i in range(len(panel.indicators))]
@@ -113,6 +113,8 @@ def judge(panel: Panel, settings: FragilitySettings, quarter: int) -> Judged:
     left_out = (weights[-1] == 0) | withheld
     ranks = _ranks(np.where(withheld, np.nan, theta[-1]), error[-1], settings.worst)
     common, common_error, common_parts = _common(panel, found, own, left_out)
+    silent = np.array([withheld[panel.group == g].all() for g in range(len(panel.groups))])
+    common[silent], common_error[silent], common_parts[:, silent] = np.nan, np.nan, np.nan
     return Judged(
         quarter=panel.quarters[quarter],
         index=index,

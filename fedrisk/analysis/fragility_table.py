@@ -97,17 +97,24 @@ def _points(values: Any) -> Any:
 
 
 def common_moves(fragility: Fragility, judged: Judged) -> list[dict[str, Any]]:
-    """What moved everywhere alike: for each group its points above or below its earlier quarters, with an interval."""
+    """What moved everywhere alike: for each group its points above or below its earlier quarters, with an interval.
+
+    Points are None where the group's cells are all withheld.
+    """
     panel = fragility.panel
-    rows = []
+    rows: list[dict[str, Any]] = []
     for g, group in enumerate(panel.groups):
+        name = dict(zip(fragility.settings.common, group, strict=True))
         points, half = float(judged.common[g]), BEYOND * float(judged.common_error[g])
+        if not np.isfinite(points):
+            rows.append({"group": name, "points": None, "low": None, "high": None, "most": []})
+            continue
         parts = sorted(
             zip(judged.common_parts[:, g], panel.indicators, strict=True), key=lambda p: -abs(p[0])
         )
         rows.append(
             {
-                "group": dict(zip(fragility.settings.common, group, strict=True)),
+                "group": name,
                 "points": points,
                 "low": points - half,
                 "high": points + half,

@@ -92,7 +92,7 @@ def _show(found: "Contributions", names: dict[str, str]) -> None:
         note(f"bank: {len(found.banks)} banks together; from totals nothing can be told of each")
     if not found.gram:
         note("no second moments were released (few defaults): how far columns agree is assumed, not measured")
-    note("worth to this study's card, before any price; not what caused defaults. –: less than its noise")
+    note("worth to this study's card, before any price; not what caused defaults. –: mostly noise")
 
 
 def _show_rewards(divided: "Rewards", names: dict[str, str]) -> None:

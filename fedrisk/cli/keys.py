@@ -45,8 +45,19 @@ _INSTITUTION = "institution file"
 _DECISIONS = "table of decisions (decisions.toml)"
 _MEASURE = "measure (for example exposure_elsewhere.toml)"
 _LOSSES = "loss rules (for example rules_4321.toml)"
+_REWARD = "reward rules (for example rewards.toml)"
 _FRAGILITY = "fragility index (for example fragility.toml)"
-_TOP = ("study", "institution", "decisions", "measure", "loss_rules", "fragility", "hub", "node")
+_TOP = (
+    "study",
+    "institution",
+    "decisions",
+    "measure",
+    "loss_rules",
+    "reward_rules",
+    "fragility",
+    "hub",
+    "node",
+)
 """Sections whose keys stand at the top of their file."""
 
 
@@ -71,7 +82,7 @@ class Key:
 def models() -> dict[str, tuple[str, type[BaseModel]]]:
     """By section: its file, and the model that checks it."""
     from fedrisk import study
-    from fedrisk.analysis import fragility_settings, loss_rules
+    from fedrisk.analysis import fragility_settings, loss_rules, reward
     from fedrisk.data.dictionary import Column, Dictionary, Label
     from fedrisk.data.source import Part, TableSource
     from fedrisk.deploy.hub_home import HubSettings
@@ -138,6 +149,9 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         "measure": (_MEASURE, measures.Measure),
         "terms": (_MEASURE, measures.Term),
         **{k: (_LOSSES, m) for k, m in of_losses.items()},
+        "reward_rules": (_REWARD, reward.RewardRules),
+        "quality": (_REWARD, reward.QualityWeights),
+        "declared": (_REWARD, reward.Declared),
         "fragility": (_FRAGILITY, fragility_settings.FragilitySettings),
         "quarters": (_FRAGILITY, fragility_settings.Quarter),
         "indicators": (_FRAGILITY, fragility_settings.Indicator),

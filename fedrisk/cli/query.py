@@ -49,7 +49,7 @@ Levels = Annotated[
     Path | None,
     typer.Option(
         "--levels",
-        help="File with [levels] (prefectures of counties) and [offices], for example levels.toml.",
+        help="File with sections levels (prefectures of counties) and offices, for example levels.toml.",
     ),
 ]
 Keep = Annotated[
@@ -71,10 +71,10 @@ Look = Annotated[
 Purpose = Annotated[
     str | None,
     typer.Option(
-        help="Purpose, which policies have to allow; default: statistics, or what all policies allow."
+        help="Purpose, which policies have to allow, for example statistics; default: that, or what all allow."
     ),
 ]
-Delta = Annotated[float | None, typer.Option(help="Delta of the price; default: 1e-6.")]
+Delta = Annotated[float | None, typer.Option(help="Delta of the price; default: 1e-6. For example 1e-7.")]
 Like = Annotated[
     Path | None,
     typer.Option(
@@ -183,9 +183,9 @@ def _say_how(file: Path, hub: Path, *, kept: bool) -> None:
         raise ConfigError(
             "--hub needs --study, the file that is proposed; for example --study studies/growth.toml"
         )
-    where = f"{shlex.quote(str(hub))} {shlex.quote(str(file))}"
-    tell(f"propose it: fedrisk hub submit {where} --wait --out results/{file.stem}")
-    note(f"before: fedrisk hub check {where} says by what is public whether members would refuse")
+    place, study = shlex.quote(str(hub)), shlex.quote(str(file))
+    tell(f"propose it: fedrisk hub submit {place} {study} --wait --out results/{file.stem}")
+    note(f"would members refuse, by what is public? See fedrisk hub check {place} {study}")
 
 
 def _show_price(made: "Query", research_seed: int | None) -> None:

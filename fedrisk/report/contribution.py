@@ -1,6 +1,6 @@
 """Contributions for people: a page (contribution.html), a table (contribution.csv) and everything as JSON.
 
-A value that is less than its noise is in none of them as a figure.
+A value that is mostly noise is in none of them as a figure.
 """
 
 import csv
@@ -30,12 +30,12 @@ _WHY = {
 
 
 def per_cent(worth: Worth) -> str:
-    """A value in per cent, or a dash where it is less than its noise."""
+    """A value in per cent, or a dash where it is mostly noise."""
     return f"{worth.value:.2%}" if worth.says else "–"
 
 
 def interval(worth: Worth) -> str:
-    """Its interval in per cent; of a value less than its noise the upper end alone."""
+    """Its interval in per cent; of one that is mostly noise the upper end alone."""
     return f"{worth.low:.2%} to {worth.high:.2%}" if worth.says else f"at most {worth.high:.2%}"
 
 
@@ -131,7 +131,7 @@ def _plain_rewards(divided: Rewards) -> dict[str, Any]:
 
 
 def table(found: Contributions) -> str:
-    """Institutions and columns by measure, as CSV; figures less than their noise are empty."""
+    """Institutions and columns by measure, as CSV; figures that are mostly noise are empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = ("value", "low", "high", "error", "noise", "sampling", "share", "share_low", "share_high")

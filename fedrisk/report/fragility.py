@@ -155,6 +155,8 @@ def colour(strength: float) -> str:
 
 def _common(row: dict[str, Any]) -> dict[str, Any]:
     name = " · ".join(row["group"].values()) or "the whole province"
+    if row["points"] is None:
+        return {**row, "name": name, "said": None}
     beyond = row["low"] > 0 or row["high"] < 0
     return {
         **row,

@@ -58,7 +58,6 @@ RULES = (
         "bound",
         "counts of other members' lists, told in the message that asks for the edges",
     ),
-    Rule("edges", r"common\.order\.labelled.*", "same", "two equal numbers", "swapped.*"),
     Rule(
         "edges",
         r"\[(rows|use|sample):NAME\]",
@@ -192,19 +191,7 @@ def counting(kit, folder):
     return own, {}
 
 
-def grouping(kit, folder):
-    """Statistics of a bank's column by a holder's categories: rows are aligned and grouped."""
-    measures = [{"kind": "count"}, {"kind": "mean", "column": "bank.late"}]
-    study = {"recipe": "statistics", "statistics": {"by": ["tax.audited"], "measures": measures}}
-    own = kit.build(folder, ("alfa",), ("tax",), enterprises=300, study=study, authority="notary")
-    for name, opened in (("alfa", ["late"]), ("tax", ["audited"]), ("notary", [])):
-        policy = {**own.content[name]["policy"], "recipes": ["statistics"], "statistics": opened}
-        own.content[name]["policy"] = policy
-        own.write(name)
-    return own, {}
-
-
-STUDIES = (encoder, vertical, several, horizontal, recount, network, external, counting, grouping)
+STUDIES = (encoder, vertical, several, horizontal, recount, network, external, counting)
 SAMPLED = (vertical, network, counting)
 """Studies of the sample: sums of secure products, scores, training with a trainer lost, statistics."""
 

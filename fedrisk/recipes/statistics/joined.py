@@ -30,7 +30,7 @@ from fedrisk.protocol.row_check import CHECK, CHECKED
 from fedrisk.recipes.statistics.columns import Ints
 from fedrisk.recipes.statistics.groupings import Grouping, finer_of, groupings
 from fedrisk.recipes.statistics.members import contributors
-from fedrisk.recipes.statistics.places import codes_at, numbers_at, own_sums
+from fedrisk.recipes.statistics.places import cells_of, numbers_of, own_sums
 from fedrisk.recipes.statistics.plan import layout_of, make_plan
 from fedrisk.releases.release import Block
 from fedrisk.releases.statistics import RELEASE, CellTable, Layout, Measure, block_name
@@ -94,6 +94,8 @@ class Joined:
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
         self._shares: dict[str, NDArray[np.uint32]] = {}
+        self._cells: dict[str, Ints] = {}
+        self._numbers: dict[str, Ints] = {}
 
     @cached_property
     def layout(self) -> Layout:
@@ -218,13 +220,20 @@ class Joined:
 
     def codes(self, grouping: Grouping) -> Ints:
         """The cell of each counted place of a grouping's list."""
-        frame = self.attempt.read().frame
-        return codes_at(self.layout, grouping.table, frame, self.rows(grouping.listed))
+        table = grouping.table
+        if table.name not in self._cells:
+            # Once for all lists of a message: looking categories up costs more than all else here.
+            self._cells[table.name] = cells_of(self.layout, table, self.attempt.read().frame)
+        return self._cells[table.name][self.rows(grouping.listed)]
 
     def numbers(self, grouping: Grouping) -> Ints:
         """The measures of each counted place of a grouping's list, side by side."""
-        frame, measures = self.attempt.read().frame, grouping.measures(self.layout)
-        return numbers_at(self.layout, measures, frame, self.rows(grouping.listed), self.bits)
+        if grouping.owner not in self._numbers:
+            measures = grouping.measures(self.layout)
+            self._numbers[grouping.owner] = numbers_of(
+                self.layout, measures, self.attempt.read().frame, self.bits
+            )
+        return self._numbers[grouping.owner][self.rows(grouping.listed)]
 
     def _secret(self, grouping: Grouping) -> bytes:
         return bytes.fromhex(json.loads(self.attempt.state.secret("dealt"))[grouping.id])

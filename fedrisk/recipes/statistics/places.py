@@ -13,24 +13,33 @@ from fedrisk.recipes.statistics.columns import Ints, codes, matrix, table_sums
 from fedrisk.releases.statistics import CellTable, Layout, Measure
 
 
+def cells_of(layout: Layout, table: CellTable, frame: pd.DataFrame) -> Ints:
+    """The cell of each row of a frame, and last, where row -1 finds it, that of unknown enterprises: (rows + 1,)."""
+    # The last cell is the last category of every axis.
+    return np.concatenate([codes(layout, table, frame), np.array([layout.cells(table) - 1], np.int64)])
+
+
 def codes_at(layout: Layout, table: CellTable, frame: pd.DataFrame, rows: Ints) -> Ints:
     """The cell of each place, (places,)."""
-    # The last cell is the last category of every axis; row -1 finds it.
-    known = codes(layout, table, frame)
-    return np.concatenate([known, np.array([layout.cells(table) - 1], np.int64)])[rows]
+    return cells_of(layout, table, frame)[rows]
+
+
+def numbers_of(layout: Layout, measures: Sequence[Measure], frame: pd.DataFrame, bits: int) -> Ints:
+    """The numbers of some measures side by side for each row, and last those of unknown ones: (rows + 1, columns)."""
+    parts = []
+    for measure in measures:
+        known = matrix(layout, measure, frame, bits=bits)
+        # Enterprises are counted whether somebody knows them or not.
+        absent = np.full((1, known.shape[1]), 1 << bits if measure.column is None else 0, np.int64)
+        parts.append(np.concatenate([known, absent]))
+    return np.concatenate(parts, 1)
 
 
 def numbers_at(
     layout: Layout, measures: Sequence[Measure], frame: pd.DataFrame, rows: Ints, bits: int
 ) -> Ints:
     """The numbers of some measures side by side for each place, (places, columns), in units of 2^-bits."""
-    parts = []
-    for measure in measures:
-        known = matrix(layout, measure, frame, bits=bits)
-        # Enterprises are counted whether somebody knows them or not.
-        absent = np.full((1, known.shape[1]), 1 << bits if measure.column is None else 0, np.int64)
-        parts.append(np.concatenate([known, absent])[rows])
-    return np.concatenate(parts, 1)
+    return numbers_of(layout, measures, frame, bits)[rows]
 
 
 def own_sums(

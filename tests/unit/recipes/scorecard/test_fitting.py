@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from fedrisk.analysis.contribution import contributions
 from fedrisk.data.features import KNOWN
 from fedrisk.errors import ConfigError, ProtocolError
 from fedrisk.models.binning import Bins
@@ -482,3 +483,13 @@ def test_the_record_says_what_card_follows_and_other_histograms_give_others(fini
     assert first.calibration is None
     assert first.calibration_bins(CALIBRATION_BINS).tolist() == pytest.approx(rows.about["score_edges"])
     assert calibrate(first, rows) == card
+
+
+def test_contributions_follow_from_the_record_of_a_run(finished):
+    found = contributions(finished["private"].record, draws=40)
+    values = [p.worth["deviance"].value for p in found.institutions]
+    assert [p.institution for p in found.institutions] == [
+        *dict.fromkeys(b.feature.institution for b in finished["private"].card.bins)
+    ]
+    assert sum(values) == pytest.approx(found.whole["deviance"].value)
+    assert min(values) >= 0
