@@ -119,7 +119,14 @@ def asks(study: Study) -> tuple[str, ...]:
     settings = StatisticsSettings.of(study)
     tables = "; ".join(", ".join(table.by) or "one number for all" for table in settings.all_tables)
     measures = [m.kind if m.column is None else f"{m.kind} of {m.column}" for m in settings.measures]
-    return (f"counts {', '.join(measures)}", f"by {tables}")
+    cells = f", cells by {', '.join(settings.by)}" if settings.by else ""
+    rows = listed_by(study) if is_joined(study) else cells_owner(study)
+    of = f"on the list of {rows}" if is_joined(study) else f"of {rows}"
+    return (
+        f"counts {', '.join(measures)}",
+        f"by {tables}{cells}",
+        f"of all enterprises {of}, held out or not",
+    )
 
 
 def check_owners(study: Study) -> None:

@@ -52,7 +52,13 @@ def test_a_policy_is_closed_until_it_lists_every_column():
 
 def test_who_decides_reads_what_is_counted():
     asked = study(tables=[{"by": ["county"]}, {"by": []}])
-    assert asks(asked) == ("counts count, mean of tax.sales", "by county; one number for all")
+    assert asks(asked) == (
+        "counts count, mean of tax.sales",
+        "by county; one number for all, cells by tax.county",
+        "of all enterprises of tax, held out or not",
+    )
+    joined = study(by=["power.county"], measures=[{"kind": "count"}], listed="north")
+    assert asks(joined)[-1] == "of all enterprises on the list of north, held out or not"
 
 
 def test_a_study_without_an_optional_office_is_one_of_the_others():
