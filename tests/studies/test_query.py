@@ -153,10 +153,17 @@ def test_a_question_that_is_stopped_goes_on_and_is_charged_once(fedrisk, files, 
         code, _, err = asked(fedrisk, files, "count(*) by grade from bank", "--yes")
     assert code == 130
     assert "go on with --resume" in err
-    code, out, _ = asked(fedrisk, files, "count(*) by grade from bank", "--yes", "--resume")
+    assert "Its results are kept at the hub" in err
+    code, out, _ = asked(
+        fedrisk, files, "count(*) by grade from bank", "--yes", "--resume", "--out", files.folder / "out"
+    )
     assert code == 0
     assert "95% interval" in out
+    shown = fedrisk("show", files.folder / "out")[1]
+    assert "other values" in shown and "label" not in shown
     assert {name: len(list(node.ledger.entries())) for name, node in files.nodes.items()} == {
-        "alfa": 1, "beta": 1,
-        "tax": 0, "power": 0,
+        "alfa": 1,
+        "beta": 1,
+        "tax": 0,
+        "power": 0,
     }
