@@ -158,6 +158,17 @@ def alert(text: str, style: str | None = None) -> None:
     err.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
+WIDE = 160
+"""Letters of a table's line in a file or a pipe, which have no width."""
+
+
+def tell_table(table: Table) -> None:
+    """A table that was asked for; in a file or a pipe never cut or broken."""
+    # A console prints nothing wider than itself, whatever width it is asked for.
+    to = out if out.is_terminal else Console(file=out.file, width=max(out.width, WIDE))
+    to.print(table, crop=False)
+
+
 def plain_table(
     title: str,
     *columns: str,

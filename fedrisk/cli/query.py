@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fedrisk.cli.common import AsJson
-from fedrisk.cli.output import alert, err, note, out, screen, tell, tell_json
+from fedrisk.cli.output import alert, err, note, screen, tell, tell_json, tell_table
 
 if TYPE_CHECKING:
     from fedrisk.engine.query import Query
@@ -111,9 +111,6 @@ HubOption = Annotated[
         help="Of a consortium: write the study (--study) and say how it is proposed, for example /srv/hub.",
     ),
 ]
-
-WIDE = 160
-"""Letters of a line of figures where they do not go to a terminal."""
 
 
 def query(
@@ -272,9 +269,7 @@ def _show(results: "Results", shown: "Shown", folder: Path | None, as_json: bool
             }
         )
     else:
-        # A file or a pipe has no width, and a figure that is cut is another figure.
-        wide = None if out.is_terminal else max(out.width, WIDE)
-        out.print(estimates_table(frame, shown.axes, found.level, results.study), width=wide, crop=False)
+        tell_table(estimates_table(frame, shown.axes, found.level, results.study))
     note(f"run {results.attempt}; again at no charge: fedrisk runs export {results.attempt} --out DIR")
     if folder is not None:
         note(f"results in {folder}")
