@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fedrisk.analysis import intervals, marking
 from fedrisk.analysis.homogeneity import Histogram, Stability, homogeneity, prepared, stability
-from fedrisk.analysis.ratio_change import Cells, RatioChange, ratio_change, whole_says
+from fedrisk.analysis.ratio_change import Cells, RatioChange, ratio_change
 
 NOISE = "noise"
 """Code: noise leaves nothing to say."""
@@ -21,11 +21,7 @@ class Change:
     name: of the axis, measure or column. kind: ``shares`` of enterprises over bins or cells, ``ratio`` (means or shares
     of cells), or ``rate`` (defaults by bin). p: chance of as much if nothing changed. statistic, degrees: of the test.
     index: stability index of shares; None where noise leaves none. old, new: enterprises of shares, else the ratio of
-<<<<<<< HEAD
     all cells together, NaN where that says less than its noise (analysis/marking).
-=======
-    all cells together (NaN where there is none, or it says less than its noise).
->>>>>>> h15-s
     cells: those that changed most, with chances adjusted within this comparison (Holm).
     """
 
@@ -97,24 +93,14 @@ def of_ratios(
     if not chances:
         return None
     middle, half = scale
-    # A figure that says less than its noise is shown nowhere.
-    said = [
-        r if whole_says(c, low, middle, half) else float("nan")
-        for c, r in ((old, whole.old), (new, whole.new))
-    ]
     return Change(
         name=name,
         kind=kind,
         p=min(1.0, len(chances) * min(chances)),
         statistic=each.statistic,
         degrees=each.degrees,
-<<<<<<< HEAD
         old=middle + half * whole.old if _says(old, low, scale, included) else np.nan,
         new=middle + half * whole.new if _says(new, low, scale, included) else np.nan,
-=======
-        old=middle + half * said[0],
-        new=middle + half * said[1],
->>>>>>> h15-s
         cells=_clearest(each, labels),
     )
 
