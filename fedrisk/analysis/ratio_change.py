@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from fedrisk.analysis.homogeneity import LEAST_VARIANCE
-from fedrisk.analysis.intervals import Interval, reach
-from fedrisk.analysis.marking import told_from_zero, within_range
 
 Floats = NDArray[np.float64]
 
@@ -123,25 +121,3 @@ def _squares(cells: Cells, r: Floats, low: float) -> Floats:
 def _whole(cells: Cells, low: float) -> float:
     count = float(cells.count.sum())
     return float(np.clip(cells.total.sum() / count, low, 1.0)) if count > 0 else float("nan")
-
-
-def whole_says(cells: Cells, low: float, middle: float, half: float) -> bool:
-    """Whether the ratio of all cells together says more than its noise, by the rule of analysis/marking.
-
-    low: least of a value. middle, half: with which ratios become the measure's units.
-    """
-    count, noise = cells.count.sum(keepdims=True), cells.of_count.sum(keepdims=True)
-    r = _whole(cells, low)
-    if not told_from_zero(count, noise)[0] or not np.isfinite(r):
-        return False
-    variance = cells.of_total.sum() - 2 * r * cells.together.sum() + r**2 * noise
-    error = np.sqrt(np.maximum(variance, 0.0)) / count
-    q, estimate = reach(0.95), np.array([r])
-    found = Interval(
-        estimate=estimate,
-        error=error,
-        low=np.maximum(estimate - q * error, low),
-        high=np.minimum(estimate + q * error, 1.0),
-        bounded=np.ones(1, np.bool_),
-    ).moved(middle, half)
-    return bool(within_range(found, middle + half * low, middle + half)[0])

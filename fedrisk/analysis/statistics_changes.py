@@ -88,7 +88,8 @@ def _measured(
         return of_shares(name, a, b)
     old, new = (_cells(measure, x) for x in pair)
     low = 0.0 if measure.kind == "share" else -1.0
-    return of_ratios(name, old, new, _labels(layout, table), low=low, scale=_scale(measure))
+    labels, scale = _labels(layout, table), _scale(measure)
+    return of_ratios(name, old, new, labels, low=low, scale=scale, included=layout.included)
 
 
 def _spread(

@@ -98,7 +98,7 @@ def _row(one: "Called", rate: float) -> list[str]:
     if c.index is not None:
         index, interval = f"{c.index.index:.3f}", f"{c.index.low:.3f} to {c.index.high:.3f}"
     ratio = c.kind != "shares"
-    old, new = ("–" if math.isnan(v) else f"{v:.4g}" if ratio else f"{v:,.0f}" for v in (c.old, c.new))
+    old, new = ("in noise" if math.isnan(v) else f"{v:.4g}" if ratio else f"{v:,.0f}" for v in (c.old, c.new))
     mark = "changed" if one.holm <= rate else "perhaps" if one.bh <= rate else ""
     return [c.name, mark, _chance(c.p), _chance(one.holm), old, new, index, interval]
 

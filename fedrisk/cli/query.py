@@ -89,6 +89,14 @@ Listed = Annotated[
     ),
 ]
 Again = Annotated[bool, typer.Option("--again", help="Ask, and pay for, a question that was asked before.")]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on with the same question where it was stopped: what was charged is not charged again; for example "
+        'fedrisk query "count(*) from power" --epsilon 1 --resume.',
+    ),
+]
 ResearchSeed = Annotated[
     int | None,
     typer.Option(
@@ -120,6 +128,7 @@ def query(
     listed: Listed = None,
     like: Like = None,
     again: Again = False,
+    resume: Resume = False,
     research_seed: ResearchSeed = None,
     hub: HubOption = None,
     as_json: AsJson = False,
@@ -153,7 +162,7 @@ def query(
             return
         if not yes:
             _ask(made, epsilon)
-        results = _run(made, file, folder, research_seed, again)
+        results = _run(made, file, folder, research_seed, again=again, resume=resume)
     _show(results, made.asked.shown, folder, as_json)
 
 
@@ -219,7 +228,9 @@ def _ask(made: "Query", epsilon: float) -> None:
         raise typer.Exit(0)
 
 
-def _run(made: "Query", file: Path, folder: Path | None, research_seed: int | None, again: bool) -> "Results":
+def _run(
+    made: "Query", file: Path, folder: Path | None, research_seed: int | None, *, again: bool, resume: bool
+) -> "Results":
     from fedrisk import api
     from fedrisk.cli.progress import Progress
 
@@ -232,6 +243,7 @@ def _run(made: "Query", file: Path, folder: Path | None, research_seed: int | No
             institutions=dict(made.paths),
             research_seed=research_seed,
             again=again,
+            resume=resume,
             report=progress.exchange,
         )
 

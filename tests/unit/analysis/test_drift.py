@@ -7,6 +7,7 @@ import pytest
 
 from fedrisk.analysis.changes import Compared
 from fedrisk.analysis.drift import called, drift, holm, step_up
+from fedrisk.analysis.estimates import estimates
 from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Bins
@@ -103,6 +104,19 @@ def test_planted_changes_are_found_and_named():
     assert late.change.new == pytest.approx(0.3, abs=0.03)
     (growth,) = drift(record(rng), record(rng, mean=0.4)).found
     assert growth.change.name == "growth"
+
+
+@pytest.mark.parametrize("rows", [30, 4000])
+def test_a_figure_that_is_withheld_is_withheld_here_too(rows):
+    of = layout(axes=(), tables=(CellTable(name="(all)", axes=()),))
+    of = layout(axes=(), tables=of.tables, measures=of.measures[1:3])
+    rng = np.random.default_rng(6)
+    pair = [record(rng, shares=[1.0], rows=rows, of=of) for _ in range(2)]
+    for place, one in enumerate(pair):
+        shown = estimates(one).frame.set_index("measure")["estimate"]
+        for called in drift(*pair).called:
+            ratio = (called.change.old, called.change.new)[place]
+            assert np.isnan(ratio) == np.isnan(shown[called.change.name]) == (rows == 30)
 
 
 def test_what_cannot_be_compared_is_refused():
