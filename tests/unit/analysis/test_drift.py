@@ -114,9 +114,9 @@ def test_a_figure_that_is_withheld_is_withheld_here_too(rows):
     pair = [record(rng, shares=[1.0], rows=rows, of=of) for _ in range(2)]
     for place, one in enumerate(pair):
         shown = estimates(one).frame.set_index("measure")["estimate"]
-        for called in drift(*pair).called:
-            ratio = (called.change.old, called.change.new)[place]
-            assert np.isnan(ratio) == np.isnan(shown[called.change.name]) == (rows == 30)
+        for each in drift(*pair).called:
+            ratio = (each.change.old, each.change.new)[place]
+            assert np.isnan(ratio) == np.isnan(shown[each.change.name]) == (rows == 30)
 
 
 def test_what_cannot_be_compared_is_refused():
