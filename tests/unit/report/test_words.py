@@ -161,10 +161,15 @@ def test_every_release_of_every_plan_has_words():
     plain = {"name": "s", "purpose": "p", "privacy": {"epsilon": 1.0}}
     for recipe in RECIPES:
         members = holders if recipe.name == "encoder" else banks
-        sections = {"encoder": {"name": "x"}, "statistics": {"by": ["bank.a"], "measures": [{"kind": "count"}]}}
+        sections = {
+            "encoder": {"name": "x"},
+            "statistics": {"by": ["bank.a"], "measures": [{"kind": "count"}]},
+        }
         section = {recipe.name: sections[recipe.name]} if recipe.name in sections else {}
         study = study_from({**plain, "recipe": recipe.name, "institutions": members, **section})
-        columns = [Feature(institution="bank", column="a", kind="flag")] if recipe.name == "statistics" else []
+        columns = (
+            [Feature(institution="bank", column="a", kind="flag")] if recipe.name == "statistics" else []
+        )
         for planned in recipe.plan(study, columns).planned:
             assert known("release", planned.name), (recipe.name, planned.name)
     assert known("release", "edges") and known("release", "external")
