@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrisk.analysis import intervals, marking
 from fedrisk.analysis.homogeneity import Histogram, Stability, homogeneity, prepared, stability
 from fedrisk.analysis.ratio_change import Cells, RatioChange, ratio_change
 
@@ -20,7 +21,7 @@ class Change:
     name: of the axis, measure or column. kind: ``shares`` of enterprises over bins or cells, ``ratio`` (means or shares
     of cells), or ``rate`` (defaults by bin). p: chance of as much if nothing changed. statistic, degrees: of the test.
     index: stability index of shares; None where noise leaves none. old, new: enterprises of shares, else the ratio of
-    all cells together (NaN where there is none).
+    all cells together, NaN where that says less than its noise (analysis/marking).
     cells: those that changed most, with chances adjusted within this comparison (Holm).
     """
 
@@ -80,10 +81,12 @@ def of_ratios(
     low: float = 0.0,
     kind: str = "ratio",
     scale: tuple[float, float] = (0.0, 1.0),
+    included: float = 1.0,
 ) -> Change | None:
     """Ratios of cells: each cell against itself, and all cells together; the smaller p-value counts, twice.
 
-    scale: (middle, half) with which ratios become the measure's units.
+    scale: (middle, half) with which ratios become the measure's units. included: probability with which an enterprise
+    is among the rows.
     """
     each, whole = ratio_change(old, new, low), ratio_change(old.together_all(), new.together_all(), low)
     chances = [c.p for c in (each, whole) if c.degrees]
@@ -96,10 +99,23 @@ def of_ratios(
         p=min(1.0, len(chances) * min(chances)),
         statistic=each.statistic,
         degrees=each.degrees,
-        old=middle + half * whole.old,
-        new=middle + half * whole.new,
+        old=middle + half * whole.old if _says(old, low, scale, included) else np.nan,
+        new=middle + half * whole.new if _says(new, low, scale, included) else np.nan,
         cells=_clearest(each, labels),
     )
+
+
+def _says(cells: Cells, low: float, scale: tuple[float, float], included: float) -> bool:
+    """Whether the ratio of all cells together would be a figure: what is withheld elsewhere is withheld here."""
+    one, q = cells.together_all(), intervals.reach(0.95)
+    middle, half = scale
+    if low < 0:
+        found = intervals.mean(one.count, one.total, (one.of_count, one.of_total), q, included)
+    else:
+        found = intervals.share(one.total, one.count - one.total, one.of_total, q, included)
+    told = marking.told_from_zero(one.count, one.of_count)
+    within = marking.within_range(found.moved(middle, half), middle + low * half, middle + half)
+    return bool((told & within)[0])
 
 
 def _clearest(found: RatioChange, labels: list[str]) -> tuple[tuple[str, float], ...]:

@@ -44,6 +44,11 @@ class Share:
         """Whether what lacks is more than its noise: below that, only that at most so much lacks can be said."""
         return 1 - self.value > self.noise
 
+    @property
+    def lacks(self) -> float:
+        """What lacks, 0 where it is less than its noise: nobody pays for noise, and no factor gives it away."""
+        return 1 - self.value if self.says else 0.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Quality:

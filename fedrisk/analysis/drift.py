@@ -96,6 +96,7 @@ def called(old: ReleaseRecord, new: ReleaseRecord, found: Compared, rate: float)
             called=(),
             silent=found.silent,
             notes=found.notes,
+            research=old.research or new.research,
         )
     chances = [c.p for c in found.changes]
     ordered = sorted(

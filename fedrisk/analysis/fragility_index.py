@@ -102,12 +102,12 @@ def judge(panel: Panel, settings: FragilitySettings, quarter: int) -> Judged:
     points = POINTS / _one_usual(parts, weights[-1])
     statistic = theta / np.sqrt(np.where(spread > 0, spread, np.nan))
     threshold = _threshold(statistic, settings.false_alarms)
+    finds = _finds(theta[-1], spread[-1], threshold)
+    withheld = ~(finds >= max(settings.least_found, 1e-9))
+    # Cells that are withheld raise no alarm, so the rate is held among those that say something.
+    threshold = _threshold(statistic[:, ~withheld], settings.false_alarms)
     strength = statistic[-1] / threshold
     half = norm.ppf(0.975) * points * np.sqrt(error[-1])
-    # A serious move is theta = 1: its chance of an alarm, which noise lowers.
-    there = np.isfinite(theta[-1]) & (spread[-1] > 0)
-    finds = np.where(there, norm.cdf(1.0 / np.sqrt(np.where(there, spread[-1], 1.0)) - threshold), 0.0)
-    withheld = ~(there & (finds >= settings.least_found))
     index = np.where(withheld, np.nan, USUAL + points * theta[-1])
     own = points * weights[-1]
     left_out = (weights[-1] == 0) | withheld
@@ -294,6 +294,12 @@ def _estimates(parts: _Parts, weights: Floats) -> tuple[Floats, Floats, Floats]:
     spread = noise + _quadratic(weights, parts.usual + parts.past, parts.link)
     error = noise + _quadratic(weights, parts.past, parts.link)
     return theta, spread, error
+
+
+def _finds(theta: Floats, spread: Floats, threshold: float) -> Floats:
+    """The chance of an alarm where all indicators move by what is serious (theta = 1); 0 where there are no figures."""
+    there = np.isfinite(theta) & (spread > 0)
+    return np.where(there, norm.cdf(1.0 / np.sqrt(np.where(there, spread, 1.0)) - threshold), 0.0)
 
 
 def _threshold(statistic: Floats, rate: float) -> float:

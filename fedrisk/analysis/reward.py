@@ -153,9 +153,9 @@ def _paid(names: Sequence[str], rules: RewardRules) -> list[str]:
 
 def _factor(quality: Quality, name: str, rules: RewardRules) -> float:
     q, declared = rules.quality, rules.declared.get(name)
-    lacks = q.completeness * (1 - quality.completeness.value)
+    lacks = q.completeness * quality.completeness.lacks
     if quality.coverage is not None:
-        lacks += q.coverage * (1 - quality.coverage.value)
+        lacks += q.coverage * quality.coverage.lacks
     if declared is not None:
         lacks += q.delay * min(declared.delay_days / q.delay_days, 1.0)
     return max(1.0 - lacks, 0.0)

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from fedrisk.analysis.changes import NOISE, Change, Compared, of_ratios, of_shares
 from fedrisk.analysis.homogeneity import Histogram
 from fedrisk.analysis.ratio_change import Cells
+from fedrisk.analysis.sums import Sums, layout_in, read
 from fedrisk.errors import ConfigError
-from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
+from fedrisk.releases.record import ReleasedSums, ReleaseRecord
 from fedrisk.releases.statistics import (
     MEAN_COUNT,
     RELEASE,
@@ -18,7 +19,6 @@ from fedrisk.releases.statistics import (
     CellTable,
     Layout,
     Measure,
-    block_name,
 )
 
 Floats = NDArray[np.float64]
@@ -46,7 +46,7 @@ def compare(old: ReleaseRecord, new: ReleaseRecord) -> Compared:
 
 def _same_layout(old: ReleasedSums, new: ReleasedSums) -> Layout:
     """The layout of both, budgets apart: shares of mu may differ."""
-    first, second = (Layout.from_dict(r.about["layout"]) for r in (old, new))
+    first, second = (layout_in(r) for r in (old, new))
     for what, of in _PARTS.items():
         if of(first) != of(second):
             raise ConfigError(
@@ -74,21 +74,22 @@ def _all(layout: Layout, old: ReleasedSums, new: ReleasedSums) -> list[tuple[str
             continue
         for table in layout.tables:
             name = measure.name if len(layout.tables) == 1 else f"{measure.name} by {table.name}"
-            pair = old.block(block_name(table, measure)), new.block(block_name(table, measure))
+            pair = read(old, layout, table, measure), read(new, layout, table, measure)
             out.append((name, _measured(name, layout, table, measure, pair) or NOISE))
     return out
 
 
 def _measured(
-    name: str, layout: Layout, table: CellTable, measure: Measure, pair: tuple[ReleasedBlock, ReleasedBlock]
+    name: str, layout: Layout, table: CellTable, measure: Measure, pair: tuple[Sums, Sums]
 ) -> Change | None:
     """How values are spread, of quantiles; means or shares of cells, of the others."""
     if measure.kind == "quantiles":
-        a, b = (Histogram.of(x.total.sum(0), _variance(x) * len(x.total)) for x in pair)
+        a, b = (Histogram.of(x.total.sum(0), float(x.variance.sum())) for x in pair)
         return of_shares(name, a, b)
     old, new = (_cells(measure, x) for x in pair)
     low = 0.0 if measure.kind == "share" else -1.0
-    return of_ratios(name, old, new, _labels(layout, table), low=low, scale=_scale(measure))
+    labels, scale = _labels(layout, table), _scale(measure)
+    return of_ratios(name, old, new, labels, low=low, scale=scale, included=layout.included)
 
 
 def _spread(
@@ -105,7 +106,7 @@ def _spread(
         if not axes:
             continue
         name = f"{measure.name} by {', '.join(axes)}"
-        pair = [_margin(layout, table, axes, r.block(block_name(table, measure))) for r in (old, new)]
+        pair = [_margin(layout, table, axes, read(r, layout, table, measure)) for r in (old, new)]
         unit = 1.0 if measure.kind == "count" else abs(measure.high or 1.0)
         out.append((name, of_shares(name, pair[0], pair[1], unit=unit) or NOISE))
     return out
@@ -127,19 +128,19 @@ def _noise(layout: Layout, table: CellTable, axes: tuple[str, ...]) -> float:
     return joined / table.share
 
 
-def _margin(layout: Layout, table: CellTable, axes: tuple[str, ...], block: ReleasedBlock) -> Histogram:
+def _margin(layout: Layout, table: CellTable, axes: tuple[str, ...], block: Sums) -> Histogram:
     shape = layout.shape(table)
     away = tuple(k for k, axis in enumerate(table.axes) if axis not in axes)
     counts = block.total[:, 0].reshape(shape).sum(axis=away)
     joined = math.prod(shape[k] for k in away)
-    return Histogram.of(np.asarray(counts.ravel(), np.float64), _variance(block) * joined)
+    return Histogram.of(np.asarray(counts.ravel(), np.float64), float(block.variance[0]) * joined)
 
 
-def _cells(measure: Measure, block: ReleasedBlock) -> Cells:
+def _cells(measure: Measure, block: Sums) -> Cells:
     """Counts of values and their sums, between -1 and 1 of a mean."""
-    x, v = block.total, np.full(len(block.total), _variance(block))
+    x, v = block.total, block.variance
     if measure.kind == "share":
-        return Cells.of_share(x[:, 0], x[:, 1], _variance(block))
+        return Cells.of_share(x[:, 0], x[:, 1], float(v[0]))
     weights = (
         VARIANCE_WEIGHTS[:2] if measure.kind == "variance" else (MEAN_COUNT, math.sqrt(1 - MEAN_COUNT**2))
     )
@@ -161,11 +162,3 @@ def _labels(layout: Layout, table: CellTable) -> list[str]:
         ", ".join(layout.axis(a).categories[k] for a, k in zip(table.axes, place, strict=True)) or "all"
         for place in places
     ]
-
-
-def _variance(block: ReleasedBlock) -> float:
-    if block.variance is None:
-        raise ConfigError(
-            f"the record does not say how much noise is in {block.name}; take the run's own record"
-        )
-    return block.variance

@@ -55,7 +55,7 @@ def statistics(record: ReleaseRecord) -> Statistics:
             "the record is of no statistics study: it has no release of that kind; name the results of one"
         )
     layout = layout_in(released)
-    raw = {(t.name, m.name): _read(released, layout, t, m) for t in layout.tables for m in layout.measures}
+    raw = {(t.name, m.name): read(released, layout, t, m) for t in layout.tables for m in layout.measures}
     found = Statistics(layout=layout, tables=layout.tables, sums=raw, research=record.research)
     if not layout.tables:
         return found
@@ -76,7 +76,8 @@ def layout_in(released: ReleasedSums) -> Layout:
         ) from None
 
 
-def _read(released: ReleasedSums, layout: Layout, table: CellTable, measure: Measure) -> Sums:
+def read(released: ReleasedSums, layout: Layout, table: CellTable, measure: Measure) -> Sums:
+    """Sums of a block as they were released; ConfigError where they do not fit the layout."""
     block = released.block(block_name(table, measure))
     shape = (layout.cells(table), measure.columns)
     total = np.asarray(block.total, dtype=float)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fedrisk.cli.common import AsJson
-from fedrisk.cli.output import note, out, plain_table, tell, tell_json
+from fedrisk.cli.output import note, plain_table, tell, tell_json, tell_table
 
 if TYPE_CHECKING:
     from fedrisk.analysis.contribution import Contributions
@@ -62,7 +62,7 @@ def contribution(
 
 
 def _show(found: "Contributions", names: dict[str, str]) -> None:
-    from fedrisk.report.contribution import interval, per_cent, share_of, title
+    from fedrisk.report.contribution import auc, interval, lacking, per_cent, share_of, title
     from fedrisk.study import NO_PRIVACY
 
     if found.research:
@@ -70,24 +70,24 @@ def _show(found: "Contributions", names: dict[str, str]) -> None:
     whole = found.whole
     tell(
         f"all together explain {per_cent(whole['deviance'])} of the deviance ({interval(whole['deviance'])}), "
-        f"and rank with an AUC of {0.5 + whole['auc'].value:.3f}"
+        f"and rank with an AUC of {auc(whole['auc'])}"
     )
     columns = ("deviance", "95 %", "share", "AUC", "known", "complete")
     title_of = "worth by institution (Shapley values)"
     table = plain_table(title_of, "institution", *columns, right=columns, whole=("institution", "95 %"))
     for player in found.institutions:
-        quality, auc = found.quality[player.institution], player.worth["auc"]
+        quality, ranks = found.quality[player.institution], player.worth["auc"]
         deviance = player.worth["deviance"]
         table.add_row(
             title(player.institution, names),
             per_cent(deviance),
             interval(deviance),
             share_of(deviance),
-            f"{auc.value:+.4f}" if auc.says else "–",
-            "–" if quality.coverage is None else f"{quality.coverage.value:.1%}",
-            f"{quality.completeness.value:.1%}" if quality.completeness.says else "–",
+            f"{ranks.value:+.4f}" if ranks.says else "–",
+            "–" if quality.coverage is None else lacking(quality.coverage),
+            lacking(quality.completeness),
         )
-    out.print(table)
+    tell_table(table)
     if len(found.banks) > 1:
         note(f"bank: {len(found.banks)} banks together; from totals nothing can be told of each")
     if not found.gram:
@@ -104,7 +104,7 @@ def _show_rewards(divided: "Rewards", names: dict[str, str]) -> None:
     for one in divided.rewards:
         row = (f"{one.factor:.3f}", f"{one.share:.2%}", yuan(one.fen), why(one))
         table.add_row(title(one.institution, names), *row)
-    out.print(table)
+    tell_table(table)
     paid = sum(one.fen for one in divided.rewards)
     left = f"; {yuan(divided.left)} are left undivided" if divided.left else ""
     tell(f"{yuan(paid)} yuan in all{left}")

@@ -28,7 +28,7 @@ def decide_check(
     institution: Annotated[
         Path | None,
         typer.Option(
-            help="The bank's file, whose columns are looked for in [reasons], for example institutions/bank.toml."
+            help="The bank's file, whose columns are looked for among the reasons, for example institutions/bank.toml."
         ),
     ] = None,
     as_json: AsJson = False,

@@ -1,12 +1,13 @@
 """``fedrisk drift``: what changed between two studies, from what both released already."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fedrisk.cli.common import AsJson
-from fedrisk.cli.output import err, note, out, plain_table, tell, tell_json
+from fedrisk.cli.output import err, note, plain_table, tell, tell_json, tell_table
 
 if TYPE_CHECKING:
     from fedrisk.analysis.changes import Change
@@ -27,9 +28,6 @@ New = Annotated[
 Rate = Annotated[
     float, typer.Option("--rate", help="Stated rate of false alarms over all comparisons, for example .05.")
 ]
-
-WIDE = 160
-"""Letters of a line where it does not go to a terminal."""
 
 
 def drift(old: Old, new: New, rate: Rate = 0.05, as_json: AsJson = False) -> None:
@@ -82,8 +80,7 @@ def _show(found: "Drift") -> None:
     for one in found.called:
         table.add_row(*_row(one, found.rate), style="bold" if one.holm <= found.rate else None)
     if found.called:
-        # A file or a pipe has no width.
-        out.print(table, width=None if out.is_terminal else max(out.width, WIDE), crop=False)
+        tell_table(table)
     for one in found.found:
         clear = [name for name, p in one.change.cells if p <= found.rate]
         if clear:
@@ -101,7 +98,7 @@ def _row(one: "Called", rate: float) -> list[str]:
     if c.index is not None:
         index, interval = f"{c.index.index:.3f}", f"{c.index.low:.3f} to {c.index.high:.3f}"
     ratio = c.kind != "shares"
-    old, new = (f"{v:.4g}" if ratio else f"{v:,.0f}" for v in (c.old, c.new))
+    old, new = ("in noise" if math.isnan(v) else f"{v:.4g}" if ratio else f"{v:,.0f}" for v in (c.old, c.new))
     mark = "changed" if one.holm <= rate else "perhaps" if one.bh <= rate else ""
     return [c.name, mark, _chance(c.p), _chance(one.holm), old, new, index, interval]
 

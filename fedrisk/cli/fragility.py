@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fedrisk.cli.common import AsJson
-from fedrisk.cli.output import note, out, plain_table, tell, tell_json
+from fedrisk.cli.output import note, plain_table, tell, tell_json, tell_table
 
 if TYPE_CHECKING:
     from fedrisk.analysis.fragility_table import Fragility
@@ -77,7 +77,7 @@ def _show(found: "Fragility") -> None:
             percent_words(float(judged.worst[c])),
             driver_words(found, judged, c),
         )
-    out.print(table)
+    tell_table(table)
     n = counts(judged, found.settings)
     note(
         f"50 is as usual in a cell, 10 points are a typical cell's usual move; {n['withheld']} cells say less than "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fedrisk.cli.common import AsJson
-from fedrisk.cli.output import out, plain_table, tell, tell_json
+from fedrisk.cli.output import plain_table, tell, tell_json, tell_table
 
 if TYPE_CHECKING:
     from fedrisk.analysis.loss_report import LossReport
@@ -97,23 +97,25 @@ def _show_parties(shares: "LossShares") -> None:
         f"{level} to come",
         *(f"{a:.0%}" for a in ADEQUATE),
     )
-    table = plain_table(f"who bears what, rules {shares.rules.name} (yuan)", "party", *columns, right=columns)
+    table = plain_table(
+        f"who bears what, rules {shares.rules.name} (yuan)", "party", *columns, right=columns, whole=columns
+    )
     for party in (*shares.parties, shares.total):
         noise, come = between(party.low, party.high), between(party.least, party.most)
         share = rate(party.expected, shares.total.expected)
         table.add_row(party.title, yuan(party.expected), share, noise, come, *map(about, party.quantiles))
-    out.print(table)
+    tell_table(table)
 
 
 def _show_segments(shares: "LossShares") -> None:
     from fedrisk.report.losses import yuan
 
     columns = ("exposure", "expected loss", *(p.title for p in shares.parties))
-    table = plain_table("by segment (yuan)", "segment", *columns, right=columns)
+    table = plain_table("by segment (yuan)", "segment", *columns, right=columns, whole=columns)
     for segment in shares.segments:
         figures = (segment.exposure, segment.expected, *segment.parts)
         table.add_row(segment.title, *(yuan(f) if segment.says else "–" for f in figures))
-    out.print(table)
+    tell_table(table)
     if not all(s.says for s in shares.segments):
         tell("–: says less than its noise; it is in the totals")
 
@@ -124,10 +126,12 @@ def _show_changes(report: "LossReport") -> None:
     if report.other is None:
         return
     columns = (report.shares.rules.name, report.other.rules.name, "change", f"{report.shares.level:.0%}")
-    table = plain_table("what other rules would change (yuan)", "party", *columns, right=columns)
+    table = plain_table(
+        "what other rules would change (yuan)", "party", *columns, right=columns, whole=columns
+    )
     for c in report.changes:
         table.add_row(c.title, yuan(c.these), yuan(c.other), yuan(c.change), between(c.low, c.high))
-    out.print(table)
+    tell_table(table)
     if report.other.pool is not None:
         from fedrisk.report.losses import pool_words
 

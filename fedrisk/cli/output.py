@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -156,6 +157,28 @@ def note(text: str, style: str | None = "dim") -> None:
 def alert(text: str, style: str | None = None) -> None:
     """A line that a person has to see beside what was asked for, on standard error; whatever the options say."""
     err.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+WIDE = 160
+"""Letters of a table's line in a file or a pipe, which have no width."""
+
+
+def tell_table(table: Table) -> None:
+    """A table that was asked for. Its whole columns are never cut: a figure that is cut is another figure."""
+    wide = max(out.width if out.is_terminal else max(out.width, WIDE), _least_width(table))
+    # A console prints nothing wider than itself, whatever width it is asked for.
+    to = out if wide == out.width else Console(file=out.file, width=wide)
+    to.print(table, crop=False, soft_wrap=False)
+
+
+def _least_width(table: Table) -> int:
+    """Letters of a line on which no whole column is cut and no word of the others is broken."""
+    width = 0
+    for column in table.columns:
+        texts = [str(column.header), *map(str, column.cells)]
+        parts = texts if column.no_wrap else [word for text in texts for word in text.split()]
+        width += max((cell_len(part) for part in parts), default=0) + 2
+    return width
 
 
 def plain_table(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fedrisk.cli.common import AsJson
-from fedrisk.cli.output import alert, err, note, out, screen, tell, tell_json
+from fedrisk.cli.output import alert, err, note, screen, tell, tell_json, tell_table
 
 if TYPE_CHECKING:
     from fedrisk.engine.query import Query
@@ -89,6 +89,14 @@ Listed = Annotated[
     ),
 ]
 Again = Annotated[bool, typer.Option("--again", help="Ask, and pay for, a question that was asked before.")]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on with the same question where it was stopped: what was charged is not charged again; for example "
+        'fedrisk query "count(*) from power" --epsilon 1 --resume.',
+    ),
+]
 ResearchSeed = Annotated[
     int | None,
     typer.Option(
@@ -103,9 +111,6 @@ HubOption = Annotated[
         help="Of a consortium: write the study (--study) and say how it is proposed, for example /srv/hub.",
     ),
 ]
-
-WIDE = 160
-"""Letters of a line of figures where they do not go to a terminal."""
 
 
 def query(
@@ -123,6 +128,7 @@ def query(
     listed: Listed = None,
     like: Like = None,
     again: Again = False,
+    resume: Resume = False,
     research_seed: ResearchSeed = None,
     hub: HubOption = None,
     as_json: AsJson = False,
@@ -156,7 +162,7 @@ def query(
             return
         if not yes:
             _ask(made, epsilon)
-        results = _run(made, file, folder, research_seed, again)
+        results = _run(made, file, folder, research_seed, again=again, resume=resume)
     _show(results, made.asked.shown, folder, as_json)
 
 
@@ -222,7 +228,9 @@ def _ask(made: "Query", epsilon: float) -> None:
         raise typer.Exit(0)
 
 
-def _run(made: "Query", file: Path, folder: Path | None, research_seed: int | None, again: bool) -> "Results":
+def _run(
+    made: "Query", file: Path, folder: Path | None, research_seed: int | None, *, again: bool, resume: bool
+) -> "Results":
     from fedrisk import api
     from fedrisk.cli.progress import Progress
 
@@ -235,6 +243,7 @@ def _run(made: "Query", file: Path, folder: Path | None, research_seed: int | No
             institutions=dict(made.paths),
             research_seed=research_seed,
             again=again,
+            resume=resume,
             report=progress.exchange,
         )
 
@@ -260,9 +269,7 @@ def _show(results: "Results", shown: "Shown", folder: Path | None, as_json: bool
             }
         )
     else:
-        # A file or a pipe has no width, and a figure that is cut is another figure.
-        wide = None if out.is_terminal else max(out.width, WIDE)
-        out.print(estimates_table(frame, shown.axes, found.level, results.study), width=wide, crop=False)
+        tell_table(estimates_table(frame, shown.axes, found.level, results.study))
     note(f"run {results.attempt}; again at no charge: fedrisk runs export {results.attempt} --out DIR")
     if folder is not None:
         note(f"results in {folder}")

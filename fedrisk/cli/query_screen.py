@@ -46,7 +46,7 @@ def expectation_table(expected: Sequence[Expected], rows: int) -> Table:
     columns = ("error in that cell", "cells say something from", "silent cells")
     table = plain_table(title, "figure", *columns, right=columns, whole=("figure",))
     for e in expected:
-        least, error = f"{e.least:,.0f} enterprises", f"± {in_unit(e.error, e.kind, e.unit)}"
+        least, error = e.from_words, f"± {in_unit(e.error, e.kind, e.unit)}"
         table.add_row(e.measure, error, least, f"about {e.silent:,.0f}")
     return table
 

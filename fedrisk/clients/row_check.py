@@ -37,6 +37,7 @@ from fedrisk.secure.product import left_share, mask, right_share, unpack
 from fedrisk.study import Study
 
 _KEY = b"fedrisk row check key v1"
+_NONE = np.empty((0, 32), np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ def own_checks(attempt: Attempt) -> list[RowCheck]:
 
 def take_dealt(attempt: Attempt, dealt: Mapping[str, str], request: Payload) -> dict[str, bytes]:
     """Secrets and corrections dealt for the checks -> masked factors or hashes, sealed for the other side."""
-    answers = {}
+    answers, values = {}, _of_lists(attempt)
     for check in own_checks(attempt):
         secret, shape = bytes.fromhex(dealt[check.id]), check.shape(len(listed(attempt, check.bank)))
         attempt.state.put_secret(f"mask_{check.id}", secret)
@@ -77,7 +78,7 @@ def take_dealt(attempt: Attempt, dealt: Mapping[str, str], request: Payload) -> 
             if not attempt.state.has_secret(f"factors_{check.id}"):
                 attempt.state.put_secret(f"factors_{check.id}", secrets.token_bytes(32))
         left = attempt.name == check.holder
-        own = _factors(attempt, check) if left else _hashes(attempt, check)
+        own = _factors(attempt, check) if left else _hashes(attempt, check, values)
         blocks = (own[slice(*shape.span(k)), None] for k in range(shape.blocks))
         masked = mask(
             secret, check.label(attempt.study, attempt.state.id), "left" if left else "right", blocks, shape
@@ -92,6 +93,7 @@ def take_dealt(attempt: Attempt, dealt: Mapping[str, str], request: Payload) -> 
 def share(attempt: Attempt, request: Payload) -> dict[str, bytes]:
     """The other side's masked numbers -> at a bank, its shares, sealed for the holders; a holder keeps its own."""
     answers, kept = {}, {}
+    values = _of_lists(attempt)
     for check in own_checks(attempt):
         shape = check.shape(len(listed(attempt, check.bank)))
         label, secret = check.label(attempt.study, attempt.state.id), attempt.state.secret(f"mask_{check.id}")
@@ -103,7 +105,7 @@ def share(attempt: Attempt, request: Payload) -> dict[str, bytes]:
             part = left_share(secret, label, correction, unpack(blocks, "right", shape), shape)
             kept[check.id] = int(part[0, 0])
             continue
-        own = _hashes(attempt, check)
+        own = _hashes(attempt, check, values)
         mine = (own[slice(*shape.span(k)), None] for k in range(shape.blocks))
         part = right_share(secret, label, mine, unpack(blocks, "left", shape), shape)
         there = _context(attempt, check, "share", attempt.name)
@@ -118,13 +120,13 @@ def verify(attempt: Attempt, request: Payload) -> None:
     checks = [c for c in own_checks(attempt) if c.holder == attempt.name]
     if not checks:
         return
-    state = attempt.state.load(RowsChecked)
+    state, values = attempt.state.load(RowsChecked), _pseudonyms(attempt)
     for check in checks:
         context = _context(attempt, check, "share", check.bank)
         (block,) = open_sealed(attempt.key, attempt.peers[check.bank], context, request.raw(check.checked))
         theirs = int.from_bytes(block, "little")
         with np.errstate(over="ignore"):
-            expected = int((_factors(attempt, check) * _hashes(attempt, check)).sum(dtype=np.uint64))
+            expected = int((_factors(attempt, check) * _hashes(attempt, check, values)).sum(dtype=np.uint64))
         if (state.shares[check.id] + theirs) % (1 << 64) != expected:
             raise ProtocolError(
                 f"the rows that the hub names on the list of {check.bank} are not those of the same enterprises here; "
@@ -150,20 +152,32 @@ def _factors(attempt: Attempt, check: RowCheck) -> NDArray[np.uint64]:
     return drawn
 
 
-def _hashes(attempt: Attempt, check: RowCheck) -> NDArray[np.uint64]:
-    """(n,) keyed hashes of the pseudonyms of a list's rows; of unknown enterprises anything."""
-    partner, rows = check.partner(attempt.name), listed(attempt, check.bank)
-    pair = attempt.pair_secrets(partner)[partner]
-    key = HKDF(hashes.SHA256(), 32, salt=None, info=_KEY).derive(pair)
+def _pseudonyms(attempt: Attempt) -> NDArray[np.uint8]:
+    """(rows, 32) pseudonyms of all own rows; ProtocolError where one has none."""
     values, known = attempt.node.store.pseudonyms.of(attempt.key_tag, attempt.read().ids)
     if not known.all():
         # Rows without a pseudonym would all have one hash, and any rows would fit any others.
         raise ProtocolError(
             "rows have no pseudonyms yet; the hub left the alignment out. Run the study again"
         )
-    digests = [hashlib.blake2b(v, key=key, digest_size=8).digest() for v in np.ascontiguousarray(values)]
-    every: NDArray[np.uint64] = np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
-    return every[rows]
+    return np.ascontiguousarray(values)
+
+
+def _of_lists(attempt: Attempt) -> NDArray[np.uint8]:
+    """The same where the institution's own list is checked; nothing elsewhere, whose factors need none."""
+    return _pseudonyms(attempt) if any(c.bank == attempt.name for c in own_checks(attempt)) else _NONE
+
+
+def _hashes(attempt: Attempt, check: RowCheck, values: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """(n,) keyed hashes of the pseudonyms of a list's rows; 0 for unknown enterprises. values: of all own rows."""
+    partner, rows = check.partner(attempt.name), listed(attempt, check.bank)
+    pair = attempt.pair_secrets(partner)[partner]
+    key = HKDF(hashes.SHA256(), 32, salt=None, info=_KEY).derive(pair)
+    known = np.flatnonzero(rows >= 0)
+    digests = [hashlib.blake2b(v, key=key, digest_size=8).digest() for v in values[rows[known]]]
+    out = np.zeros(len(rows), np.uint64)
+    out[known] = np.frombuffer(b"".join(digests), "<u8")
+    return out
 
 
 def _context(attempt: Attempt, check: RowCheck, what: str, sender: str) -> Context:

@@ -14,7 +14,7 @@ from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.errors import ConfigError, FedriskError, OwnerError, Stopped
 from fedrisk.privacy.accounting import epsilon_for
 from fedrisk.privacy.spend import Spend, total
-from fedrisk.recipes import recipe_of
+from fedrisk.recipes import recipe_named, recipe_of
 from fedrisk.server.exchange import Report
 from fedrisk.server.hub import Hub
 from fedrisk.server.journal import Journal
@@ -152,7 +152,9 @@ def what_is_left(run: Run, nodes: Mapping[str, Node]) -> list[str]:
     """What a run that did not come to its end has left, at the hub and at the banks, and the commands that get it."""
     name_of_run, said = short(run.attempt), list[str]()
     if run.can_export:
-        what = "Its results are" if run.results == "whole" else "All but the evaluation of the hold-out is"
+        # Where nothing is learnt, nothing is evaluated on the hold-out.
+        whole = run.results == "whole" or not recipe_named(run.recipe).labels
+        what = "Its results are" if whole else "All but the evaluation of the hold-out is"
         said.append(f"{what} kept at the hub; at no charge: fedrisk runs export {name_of_run} --out FOLDER")
     for name, node in nodes.items():
         entry = None

@@ -111,6 +111,9 @@ def charge(study: Study) -> tuple[Finding, ...]:
         return ()
     r = epsilon_by_relation(mu, privacy.delta)
     values = {"epsilon": privacy.epsilon, "delta": privacy.delta, "mu": mu}
+    if not recipe_of(study).labels:
+        # Any value of a record may be another: no label is all that changes.
+        return (Finding("charged_values", {**values, "replaced": r.replaced}),)
     return (Finding("charged", {**values, "label_flipped": r.label_flipped, "replaced": r.replaced}),)
 
 

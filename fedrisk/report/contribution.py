@@ -6,6 +6,7 @@ A value that is mostly noise is in none of them as a figure.
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,11 @@ _WHY = {
 def per_cent(worth: Worth) -> str:
     """A value in per cent, or a dash where it is mostly noise."""
     return f"{worth.value:.2%}" if worth.says else "–"
+
+
+def auc(whole: Worth) -> str:
+    """The AUC of all together, or a dash."""
+    return f"{0.5 + whole.value:.3f}" if whole.says else "–"
 
 
 def interval(worth: Worth) -> str:
@@ -148,10 +154,10 @@ def render(found: Contributions, divided: Rewards | None, names: Mapping[str, st
     """The page."""
     environment = Environment(loader=PackageLoader("fedrisk.report"), autoescape=True)
     environment.filters.update(
-        per_cent=per_cent, interval=interval, share=share_of, yuan=yuan, why=why, lacking=lacking
+        per_cent=per_cent, interval=interval, share=share_of, yuan=yuan, why=why, lacking=lacking, auc=auc
     )
     environment.globals.update(title=lambda name: title(name, names))
-    ordered = sorted(found.institutions, key=lambda p: -p.worth["deviance"].value)
+    ordered = sorted(found.institutions, key=_order)
     return environment.get_template("contribution.html.jinja").render(
         notice=NO_PRIVACY if found.research else None,
         c=found,
@@ -163,9 +169,15 @@ def render(found: Contributions, divided: Rewards | None, names: Mapping[str, st
     )
 
 
+def _order(player: Player) -> float:
+    """The most valuable first; those that say less than their noise last, in an order that tells nothing of them."""
+    worth = player.worth["deviance"]
+    return -worth.value if worth.says else math.inf
+
+
 def _columns(found: Contributions, institution: Player) -> list[tuple[Player, dict[str, float]]]:
     own = [p for p in found.columns if p.institution == institution.institution]
-    own.sort(key=lambda p: -p.worth["deviance"].value)
+    own.sort(key=_order)
     return [(p, _bar(p.worth["deviance"], found.columns, "deviance")) for p in own]
 
 

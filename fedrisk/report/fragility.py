@@ -80,7 +80,8 @@ def render(fragility: Fragility, shapes: Shapes | None) -> str:
         maps=[] if shapes is None else _maps(fragility, shapes),
         shapes=shapes,
         colours=COLOURS,
-        courses=_courses(fragility, order[:COURSES]),
+        # One quarter has no course.
+        courses=_courses(fragility, order[:COURSES]) if len(fragility.judged) > 1 else [],
         prices=list(zip(panel.quarters, panel.prices, strict=True)),
         absent=panel.absent,
     )

@@ -18,6 +18,7 @@ from fedrisk.report.display import for_people
 from fedrisk.report.scale import ScoreRow, Unknown, by_rule, scale_findings, score_rows, unknown_rows
 from fedrisk.report.statistics_text import head_rows, statistics_view
 from fedrisk.report.statistics_text import tables as statistics_tables
+from fedrisk.report.statistics_view import figures_of
 from fedrisk.report.words import cell, sentence, word
 from fedrisk.server.results import BankFigures, Baseline, DisclosureLine, Results
 
@@ -325,9 +326,13 @@ def privacy_words(r: Results) -> str:
     by = r.epsilon_by_relation
     if r.research or by is None or r.epsilon is None or r.mu is None:
         return "none (research run)"
+    # Of a record that is counted any value may be another: that is no less than another record.
+    values = (
+        "other values" if figures_of(r) is not None else f"label flipped {by.label_flipped:.2f}, replaced"
+    )
     return (
         f"epsilon {r.epsilon:g} at delta {r.delta:g} per enterprise and institution "
-        f"(mu {r.mu:.3f}; label flipped {by.label_flipped:.2f}, replaced {by.replaced:.2f})"
+        f"(mu {r.mu:.3f}; {values} {by.replaced:.2f})"
     )
 
 

@@ -12,6 +12,9 @@ oblivious algorithms do. Three stages keep that filling small, for n rows and C 
    slots belongs to no segment.
 3. **Cells.** The C sums, one for each rank, are brought into the order of the cells.
 
+Which chunk of stage 1 is which cell's, and where in it a row stands, are **drawn at random** (:meth:`Slots.spread`): a
+row's slot is uniform over all slots, whatever its cell is.
+
 B makes stages 1 and 2 together as short as possible: about n + 2 sqrt(n C ln C) slots. **Every row is in exactly one
 slot of each stage, whatever permutations are taken**: no choice of them counts a row twice.
 """
@@ -19,6 +22,7 @@ slot of each stage, whatever permutations are taken**: no choice of them counts 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -126,6 +130,22 @@ class Slots:
         rank = np.empty(self.cells, np.int64)
         rank[by_size] = np.arange(self.cells)
         return first, self._into_ranks(chunks, by_size), rank.astype(np.uint32)
+
+    def spread(
+        self, places: Sequence[Places], chunk_keys: npt.NDArray[np.uint64], slot_keys: npt.NDArray[np.uint64]
+    ) -> tuple[Places, Places, Places]:
+        """The same grouping with chunks, and the slots of each, in random order.
+
+        places: of :meth:`place`. chunk_keys, slot_keys: random numbers for each chunk and slot of stage 1.
+        """
+        first, second, third = places
+        chunks = self.inputs[1]
+        order = np.argsort(chunk_keys, kind="stable")
+        within = np.argsort(slot_keys.reshape(chunks, self.chunk), axis=1, kind="stable")
+        mixed = np.take_along_axis(first.reshape(chunks, self.chunk)[order], within, 1).ravel()
+        where = np.arange(len(second), dtype=np.uint32)
+        where[order] = np.arange(chunks, dtype=np.uint32)
+        return mixed, where[second], third
 
     def _into_chunks(
         self, codes: npt.NDArray[np.integer], counts: npt.NDArray[np.int64], chunks: npt.NDArray[np.int64]

@@ -31,12 +31,16 @@ digest of its shares of t - Y K in every slot, with its second message; the left
 are their negatives: a secret-shared message authentication code over each row, as Eskandarian & Boneh (2022, Clarion,
 section 4) check a shuffle. Numbers are modulo 2^64 and results modulo 2^32, as in SPDZ2k (Cramer, Damgard, Escudero,
 Scholl & Xing 2018), so an error that changes a result passes with probability 2^-33 in each of CHECKS columns: below
-2^-65. An error stands in some slot whatever the cells are, so whether it is noticed tells nothing of them.
+2^-65. An error stands in some slot whatever the cells are, so whether it is noticed tells the hub nothing of them.
 
 **A left party that lies** can send other permutations and nothing else, and what is no permutation is refused. Since
 any permutation puts each row into one slot of each stage, each row of Y is in one cell at most, with weight 1: it could
 as well have had other cells. (In a one-hot product it could weigh a row as it likes.) **A right party that lies** can
 send other numbers: numbers as large as it likes, as in ``product``, which make a row's cell stand out of the noise.
+**It can also use the check** (selective failure, Kiraz & Schoenmakers 2006): errors of its own pass where it knows in
+which slot they arrive. In stages 1 and 2 slots are random (``left_places``), so a guess about a row's cell passes
+about as rarely whether it is right or not. In stage 3 slots are the cells: whether the left party goes on can tell it
+that one cell is the r-th largest, and nobody is charged for that where it is not.
 """
 
 from __future__ import annotations
@@ -90,10 +94,24 @@ def deal(left_secret: bytes, right_secret: bytes, label: Label, shape: GroupShap
 # ------------------------------------------------------------------------------------------------ left party
 
 
+def left_places(
+    own: bytes, label: Label, codes: npt.NDArray[np.integer], shape: GroupShape
+) -> tuple[Places, ...]:
+    """Where the left party's rows go, by stage, in an order of its own. own: a secret that hub and right party lack.
+
+    In an order that follows from the cells the right party could make its messages fit a guess about one row's cell,
+    and see in whether the left party goes on if that is right.
+    """
+    slots = shape.slots
+    chunk_keys = expand(own, replace(label, role="chunks"), (slots.inputs[1],), np.uint64)
+    slot_keys = expand(own, replace(label, role="slots"), (slots.sizes[0],), np.uint64)
+    return slots.spread(slots.place(codes), chunk_keys, slot_keys)
+
+
 def left_message(
     secret: bytes, label: Label, places: Sequence[Places], shape: GroupShape
 ) -> tuple[Places, ...]:
-    """The left party's only message, d by stage: uniform permutations of the slots. places: of ``Slots.place``."""
+    """The left party's only message, d by stage: uniform permutations of the slots. places: of :func:`left_places`."""
     return tuple(_d(secret, label, places[stage], stage, shape) for stage in STAGES)
 
 

@@ -139,3 +139,31 @@ def test_two_answers_are_compared_at_no_price(fedrisk, files, tmp_path):
     code, out, _ = fedrisk("drift", tmp_path / "old", tmp_path / "new", "--json")
     assert json.loads(out)["changed"] is False
     assert fedrisk("budget", files.folder / "alfa.toml", "--json")[1] == before
+
+
+def test_a_question_that_is_stopped_goes_on_and_is_charged_once(fedrisk, files, monkeypatch):
+    from fedrisk.recipes.statistics import hub
+
+    def stop(released):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        # After the release, before members are told the totals.
+        patch.setattr(hub, "blobs_of", stop)
+        code, _, err = asked(fedrisk, files, "count(*) by grade from bank", "--yes")
+    assert code == 130
+    assert "go on with --resume" in err
+    assert "Its results are kept at the hub" in err
+    code, out, _ = asked(
+        fedrisk, files, "count(*) by grade from bank", "--yes", "--resume", "--out", files.folder / "out"
+    )
+    assert code == 0
+    assert "95% interval" in out
+    shown = fedrisk("show", files.folder / "out")[1]
+    assert "other values" in shown and "label" not in shown
+    assert {name: len(list(node.ledger.entries())) for name, node in files.nodes.items()} == {
+        "alfa": 1,
+        "beta": 1,
+        "tax": 0,
+        "power": 0,
+    }

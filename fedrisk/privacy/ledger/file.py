@@ -24,7 +24,7 @@ from fedrisk.errors import StoreError
 from fedrisk.files import tighten
 from fedrisk.privacy.ledger.caps import Calendar
 from fedrisk.privacy.ledger.faults import damaged, lost, store_error
-from fedrisk.privacy.ledger.migration import migrate_from_1
+from fedrisk.privacy.ledger.migration import migrate_from_1, migrate_from_2
 from fedrisk.privacy.ledger.rollback_guard import Mark, guard_path, read_guard, sync_folder, write_guard
 from fedrisk.privacy.ledger.schema import SCHEMA_VERSION, calendar_of, create, version_of
 
@@ -82,7 +82,7 @@ class LedgerFile:
                     self._check_guard(db, mark)
                 return calendar_of(db)
             with _rolled_back_on_error(db):
-                self._bring_tables(db, mark, allowed=allowed)
+                self._bring_tables(db, mark, allowed=allowed, check_guard=check_guard)
             self._advance_guard(db)
             return calendar_of(db)
 
@@ -140,7 +140,9 @@ class LedgerFile:
             if advance_guard or not self.guard_path.exists():
                 self._advance_guard(db, both=not check_guard)
 
-    def _bring_tables(self, db: sqlite3.Connection, mark: Mark | None, *, allowed: bool) -> None:
+    def _bring_tables(
+        self, db: sqlite3.Connection, mark: Mark | None, *, allowed: bool, check_guard: bool
+    ) -> None:
         """Make or migrate the tables, under the lock."""
         version = version_of(db, self.path)
         if version is None:
@@ -149,6 +151,10 @@ class LedgerFile:
             if not allowed:
                 raise lost(self.path, "it is empty")
             create(db)
+        elif version == 2:
+            if check_guard:
+                self._check_guard(db, mark)
+            migrate_from_2(db)
         elif version < SCHEMA_VERSION:
             if mark is not None:
                 raise lost(self.path, "it has the tables of an older version than its guard")

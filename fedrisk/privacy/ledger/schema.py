@@ -9,7 +9,9 @@ from pathlib import Path
 from fedrisk.errors import StoreError
 from fedrisk.privacy.ledger.caps import EPOCH, Calendar
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+"""Version 3 has the tables of version 2, and releases of population ``all``, which a program of version 2 would count
+on neither side of the split: it must not open the file."""
 
 SCHEMA = (
     "CREATE TABLE schema (version INTEGER NOT NULL)",

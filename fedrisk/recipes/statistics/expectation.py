@@ -35,7 +35,8 @@ class Expected:
 
     cells: of the table, those of unknown categories left out. rows: enterprises of an average cell (in a drawn study,
     all of them). error: standard error there, in the measure's unit (of a share, as a part of 1). least: enterprises
-    from which on a cell says anything. silent: how many cells are likely to say less than their noise.
+    from which on a cell says anything; of a sum, where values are half of the bound. silent: how many cells are likely
+    to say less than their noise. amount: sum from which on a cell says anything, whatever the values; None of others.
     """
 
     table: str
@@ -47,6 +48,14 @@ class Expected:
     error: float
     least: float
     silent: float
+    amount: float | None = None
+
+    @property
+    def from_words(self) -> str:
+        """From where on a cell says something; of a sum the sum, as nobody knows how small its values are."""
+        if self.amount is not None:
+            return f"a sum of about {in_unit(self.amount, self.kind, self.unit)}"
+        return f"{self.least:,.0f} enterprises"
 
 
 def expected(layout: Layout, release: Release, rows: int) -> tuple[Expected, ...]:
@@ -69,6 +78,9 @@ def expected(layout: Layout, release: Release, rows: int) -> tuple[Expected, ...
                     error=standard_error(measure, sigma, size, layout.included),
                     least=least,
                     silent=cells * -math.expm1(-least / size),
+                    amount=REACH * _bound(measure) * sigma / layout.included
+                    if measure.kind == "sum"
+                    else None,
                 )
             )
     return tuple(out)
@@ -125,9 +137,10 @@ def findings(layout: Layout, release: Release, rows: int) -> tuple[Finding, ...]
             "rows": e.rows,
             "error": in_unit(e.error, e.kind, e.unit),
             "least": e.least,
+            "from": e.from_words,
             "silent": e.silent,
         }
-        out.append(Finding("statistics_error", values))
+        out.append(Finding("statistics_sum_error" if e.kind == "sum" else "statistics_error", values))
     return tuple(out)
 
 

@@ -37,11 +37,12 @@ from fedrisk.releases.statistics import RELEASE, CellTable, Layout, Measure, blo
 from fedrisk.secure import group_sums
 from fedrisk.secure.envelope import Context, open_sealed, seal
 from fedrisk.secure.group_messages import Carried, GroupShape, Ring, first_of, message_of
-from fedrisk.secure.group_slots import STAGES
+from fedrisk.secure.group_slots import STAGES, Places
 from fedrisk.secure.keystream import Label
 
 OWN = "check_numbers"
-"""Secret of an institution from which it draws the numbers that show what the hub dealt wrongly."""
+"""Secret of an institution: from it the right party draws the numbers that show what the hub dealt wrongly, and the
+left one the order of its rows."""
 
 
 def order(node: Node, request: Payload) -> Payload:
@@ -142,7 +143,7 @@ class Joined:
         """The left party's message, sealed for the right one."""
         shape = self.shape(grouping)
         message = group_sums.left_message(
-            self._secret(grouping), self._label(grouping), shape.slots.place(self.codes(grouping)), shape
+            self._secret(grouping), self._label(grouping), self._places(grouping), shape
         )
         return self._sealed(grouping, "permutations", message)
 
@@ -186,7 +187,7 @@ class Joined:
         return group_sums.left_share(
             self._secret(grouping),
             self._label(grouping),
-            shape.slots.place(self.codes(grouping)),
+            self._places(grouping),
             first,
             Carried.of(carried, shape),
             shape,
@@ -240,11 +241,20 @@ class Joined:
     def _label(self, grouping: Grouping) -> Label:
         return grouping.label(self.attempt.study, self.attempt.state.id)
 
+    def _places(self, grouping: Grouping) -> tuple[Places, ...]:
+        """Where the left party's rows go; the same whenever they are asked for in an attempt."""
+        codes, shape = self.codes(grouping), self.shape(grouping)
+        return group_sums.left_places(self._own(), self._label(grouping), codes, shape)
+
     def _factors(self, grouping: Grouping) -> Ring:
+        return group_sums.coefficients(self._own(), self._label(grouping), self.shape(grouping))
+
+    def _own(self) -> bytes:
+        """This institution's own secret of the attempt, which nobody else has."""
         state = self.attempt.state
         if not state.has_secret(OWN):
             state.put_secret(OWN, group_sums.fresh_secret())
-        return group_sums.coefficients(state.secret(OWN), self._label(grouping), self.shape(grouping))
+        return state.secret(OWN)
 
     def _sealed(self, grouping: Grouping, what: str, blocks: Any) -> bytes:
         attempt, receiver = self.attempt, grouping.partner(self.attempt.name)

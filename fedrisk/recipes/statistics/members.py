@@ -94,12 +94,24 @@ def own_columns(study: Study, name: str) -> tuple[str, ...]:
 
 
 def closed_columns(study: Study, policy: Policy, name: str) -> list[str]:
-    """Why an institution's policy lets its columns not be counted, in words; nothing where it does."""
+    """Why an institution's policy lets its columns not be counted, in words; nothing where it does.
+
+    Offices share their noise as banks do, so ``policy.least_colluders`` holds for them too.
+    """
+    broken, colluders = [], study.privacy.colluders
     closed = [column for column in own_columns(study, name) if column not in policy.statistics]
-    if not closed:
-        return []
-    them = "it" if len(closed) == 1 else "them"
-    return [f"the study counts {', '.join(closed)}, and policy.statistics does not open {them}"]
+    if closed:
+        them = "it" if len(closed) == 1 else "them"
+        broken.append(f"the study counts {', '.join(closed)}, and policy.statistics does not open {them}")
+    counted = {*StatisticsSettings.of(study).owners, cells_owner(study)}
+    shared = [o for o in owners_of(study, name) if o in counted and len(counted_by(study, o)) > 1]
+    # Of several trainers the policy says it itself.
+    if shared and len(study.trainers) == 1 and colluders < policy.least_colluders:
+        broken.append(
+            f"{name} shares its noise with others of {shared[0]}, and privacy.colluders = {colluders} is below "
+            f"policy.least_colluders = {policy.least_colluders}"
+        )
+    return broken
 
 
 def asks(study: Study) -> tuple[str, ...]:
@@ -107,7 +119,14 @@ def asks(study: Study) -> tuple[str, ...]:
     settings = StatisticsSettings.of(study)
     tables = "; ".join(", ".join(table.by) or "one number for all" for table in settings.all_tables)
     measures = [m.kind if m.column is None else f"{m.kind} of {m.column}" for m in settings.measures]
-    return (f"counts {', '.join(measures)}", f"by {tables}")
+    cells = f", cells by {', '.join(settings.by)}" if settings.by else ""
+    rows = listed_by(study) if is_joined(study) else cells_owner(study)
+    of = f"on the list of {rows}" if is_joined(study) else f"of {rows}"
+    return (
+        f"counts {', '.join(measures)}",
+        f"by {tables}{cells}",
+        f"of all enterprises {of}, held out or not",
+    )
 
 
 def check_owners(study: Study) -> None:
@@ -129,8 +148,22 @@ def check_owners(study: Study) -> None:
                 f"[statistics] names columns of {owner}, and owners of columns in this study are {', '.join(known)}; "
                 "correct the name, or add the institution"
             )
+    _check_apart(study)
     if is_joined(study):
         _check_joined(study)
+
+
+def _check_apart(study: Study) -> None:
+    """ConfigError where an institution counts by itself and as one of several offices: figures would be mixed up."""
+    behind: dict[str, str] = {}
+    for owner in dict.fromkeys([*StatisticsSettings.of(study).owners, cells_owner(study)]):
+        for name in counted_by(study, owner):
+            if name in behind:
+                raise ConfigError(
+                    f"[statistics] counts columns of {behind[name]} and of {owner}, and {name} is behind both; name "
+                    "its columns under one of them, or make two studies"
+                )
+            behind[name] = owner
 
 
 def _check_joined(study: Study) -> None:

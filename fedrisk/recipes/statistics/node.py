@@ -52,17 +52,16 @@ def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
 
 
 def _check_policy(node: Node, study: Study, dictionary: Dictionary) -> None:
-    """PolicyError for a column that the policy does not open; ConfigError where it opens one that there is not."""
+    """PolicyError for what the policy does not let be counted; ConfigError where it opens a column that is none."""
     policy = node.institution.policy
     unknown = sorted(set(policy.statistics) - {c.name for c in dictionary.columns})
     if unknown:
         raise ConfigError(
             f"{node.name}: policy.statistics names {', '.join(unknown)}, which are no columns of the dictionary"
         )
-    for closed in closed_columns(study, policy, node.name):
-        raise PolicyError(
-            f"{node.name}: {closed}; add columns there that statistics may use, or take no part"
-        )
+    broken = closed_columns(study, policy, node.name)
+    if broken:
+        raise PolicyError(f"{node.name}: {'; '.join(broken)}; change the policy, or take no part")
 
 
 def beforehand(node: Node, study: Study, table: Table, research_seed: int | None) -> None:

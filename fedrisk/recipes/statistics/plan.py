@@ -6,6 +6,7 @@ that is made zero or another by sqrt 2, since an enterprise may move from one ce
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from fedrisk.data.features import Feature
@@ -78,6 +79,7 @@ def layout_of(study: Study, features: Sequence[Feature]) -> Layout:
         included=study.inclusion_probability if is_joined(study) and len(study.banks) > 1 else 1.0,
         joined=is_joined(study),
     )
+    _check_names(layout)
     _check_size(layout)
     return layout
 
@@ -229,6 +231,16 @@ def _columns(study: Study, features: Sequence[Feature]) -> dict[str, Feature]:
 def _meaning(feature: Feature) -> tuple[object, ...]:
     """What has to be the same wherever a column is counted."""
     return (feature.kind, feature.low, feature.high, feature.bins, feature.special, feature.unit)
+
+
+def _check_names(layout: Layout) -> None:
+    """ConfigError where two blocks would have one name, and one mask: columns may have any letter in their names."""
+    names = [block_name(table, measure) for table in layout.tables for measure in layout.measures]
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise ConfigError(
+            f"two numbers of each cell would be called {twice[0]}; give the measure a name of its own (name = ...)"
+        )
 
 
 def _check_size(layout: Layout) -> None:

@@ -1,9 +1,13 @@
 """Two studies compared by their records: what is compared, at which rate of false alarms, and what is refused."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from fedrisk.analysis.drift import drift, holm, step_up
+from fedrisk.analysis.changes import Compared
+from fedrisk.analysis.drift import called, drift, holm, step_up
+from fedrisk.analysis.estimates import estimates
 from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Bins
@@ -100,6 +104,19 @@ def test_planted_changes_are_found_and_named():
     assert late.change.new == pytest.approx(0.3, abs=0.03)
     (growth,) = drift(record(rng), record(rng, mean=0.4)).found
     assert growth.change.name == "growth"
+
+
+@pytest.mark.parametrize("rows", [30, 4000])
+def test_a_figure_that_is_withheld_is_withheld_here_too(rows):
+    of = layout(axes=(), tables=(CellTable(name="(all)", axes=()),))
+    of = layout(axes=(), tables=of.tables, measures=of.measures[1:3])
+    rng = np.random.default_rng(6)
+    pair = [record(rng, shares=[1.0], rows=rows, of=of) for _ in range(2)]
+    for place, one in enumerate(pair):
+        shown = estimates(one).frame.set_index("measure")["estimate"]
+        for each in drift(*pair).called:
+            ratio = (each.change.old, each.change.new)[place]
+            assert np.isnan(ratio) == np.isnan(shown[each.change.name]) == (rows == 30)
 
 
 def test_what_cannot_be_compared_is_refused():
@@ -202,3 +219,32 @@ def test_adjusted_chances():
     assert holm(chances) == pytest.approx([0.09, 0.004, 0.09, 0.5])
     assert step_up(chances) == pytest.approx([0.16 / 3, 0.004, 0.16 / 3, 0.5])
     assert all(b <= h for b, h in zip(step_up(chances), holm(chances), strict=True))
+
+
+def test_without_privacy_is_said_also_where_noise_leaves_no_comparison():
+    found = called(
+        SimpleNamespace(attempt="a", research=True),
+        SimpleNamespace(attempt="b", research=False),
+        Compared(changes=()),
+        0.05,
+    )
+    assert found.research
+
+
+def test_ratios_that_say_less_than_their_noise_are_no_figures():
+    rng = np.random.default_rng(8)
+    by_name = {c.change.name: c.change for c in drift(record(rng, rows=60), record(rng, rows=4000)).called}
+    assert np.isnan(by_name["growth"].old)
+    assert by_name["growth"].new == pytest.approx(0.1, abs=0.1)
+
+
+def test_a_record_that_does_not_fit_its_layout_is_refused():
+    rng = np.random.default_rng(9)
+    good, bad = record(rng), record(rng)
+    bad.releases[0].about["layout"] = {"of": "another version"}
+    with pytest.raises(ConfigError, match="another version"):
+        drift(good, bad)
+    torn = record(rng)
+    torn.releases[0].blocks[0].total[0] = np.nan
+    with pytest.raises(ConfigError, match="take another copy"):
+        drift(good, torn)

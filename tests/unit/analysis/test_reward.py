@@ -77,6 +77,12 @@ def test_quality_lowers_the_weight():
     assert by_name(divided) == {"tax": 5172, "power": 4828}
 
 
+def test_what_lacks_less_than_its_noise_lowers_no_weight_and_shows_in_no_factor():
+    found = study({"tax": worth(0.5), "power": worth(0.5)}, tax=(1.0, 0.995))
+    divided = rewards(found, rules(quality={"completeness": 0.5}))
+    assert [r.factor for r in divided.rewards] == [1.0, 1.0]
+
+
 def test_nobody_earns():
     divided = rewards(study({"tax": worth(0.0)}), rules())
     assert (by_name(divided), divided.left) == ({"tax": 0}, 10000)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from fedrisk.engine.public_check import check_public
+from fedrisk.engine.public_check import charge, check_public
 from fedrisk.recipes import recipe_of
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.server.hub import Hub
@@ -79,6 +79,16 @@ def test_a_study_of_the_roster_would_run_at_its_price(hub):
     assert prices["bank"] == prices["tax"] > 0 == prices["court"]
     assert [f.code for f in found.expectations] == ["charged", "public_only"]
     assert found.expectations[0].values["mu"] == prices["bank"]
+
+
+def test_a_study_that_counts_says_what_other_values_cost(hub):
+    counted = {"by": ["tax.county"], "measures": [{"kind": "count"}]}
+    content = {"name": "cells", "purpose": "p", "recipe": "statistics", "privacy": {"epsilon": 1.0}}
+    institutions = [{"name": "tax", "role": "holder"}]
+    asked = study_from({**content, "institutions": institutions, "statistics": counted})
+    (found,) = charge(recipe_of(asked).checked(asked))
+    assert found.code == "charged_values"
+    assert set(found.values) == {"epsilon", "delta", "mu", "replaced"}
 
 
 BROKEN = {

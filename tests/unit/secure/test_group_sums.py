@@ -1,5 +1,6 @@
 """Sums over groups: exact, blind on both sides, and stopped where the hub deals wrong numbers or a party lies."""
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,7 @@ from fedrisk.errors import DataError, ProtocolError
 from fedrisk.secure import group_messages, group_sums, keystream
 from fedrisk.secure.envelope import _raw
 from fedrisk.secure.group_messages import CHECKS, Carried, GroupShape, first_of, message_of
+from fedrisk.secure.group_slots import STAGES
 from fedrisk.secure.keystream import Label
 
 LABEL = Label(
@@ -30,11 +32,12 @@ class Parties:
     to_left: bytes = TO_LEFT
     to_right: bytes = TO_RIGHT
     own: bytes = OWN
+    lefts: bytes = b"q" * 32
 
     def __post_init__(self):
         self.shape = GroupShape(len(self.codes), self.cells, self.numbers.shape[1])
         self.dealt = list(group_sums.deal(self.to_left, self.to_right, LABEL, self.shape))
-        self.places = self.shape.slots.place(self.codes)
+        self.places = group_sums.left_places(self.lefts, LABEL, self.codes, self.shape)
         self.message = group_sums.left_message(self.to_left, LABEL, self.places, self.shape)
         self.factors = group_sums.coefficients(self.own, LABEL, self.shape)
 
@@ -239,6 +242,39 @@ def test_a_left_party_that_lies_counts_no_row_twice():
         weights = parties.total()
         assert set(np.unique(weights)) <= {0, 1}
         assert weights.sum(0).max() <= 1
+
+
+def guessing(parties, column=0):
+    """Messages of a right party that guesses: row 0 comes first of all rows, in the largest cell, which is the first."""
+    first, slots, sent, digest = parties.first(), parties.shape.slots, [], hashlib.sha256()
+    first[0][0, column] += np.uint64(1)
+    own = None
+    for stage in STAGES:
+        if stage:
+            rows = slots.inputs[stage]
+            sent.append(own - group_sums._whole(TO_RIGHT, LABEL, "a", stage, rows, parties.shape.width))
+        moved = parties.dealt[stage][parties.message[stage]]
+        told = moved.copy()
+        told[0, column] -= np.uint64(1)
+        digest.update((-group_sums._residues(told, parties.factors)).tobytes())
+        own = slots.summed(stage, moved)
+    return first, Carried(sent[0], sent[1], parties.factors, digest.digest())
+
+
+@pytest.mark.parametrize("cell", [0, 1])
+def test_whether_a_right_party_is_found_out_does_not_depend_on_a_rows_cell(cell):
+    codes = np.array([cell, *[0] * 30, *[1] * 9])
+    parties = Parties(codes, np.zeros((40, 1), np.int64), 2)
+    with pytest.raises(ProtocolError, match="do not fit together"):
+        parties.left(*guessing(parties))
+    # In an order that follows from the cells, the guess is found out where it is wrong, and only there.
+    parties.places = parties.shape.slots.place(codes)
+    parties.message = group_sums.left_message(TO_LEFT, LABEL, parties.places, parties.shape)
+    if cell == 0:
+        parties.left(*guessing(parties))
+        return
+    with pytest.raises(ProtocolError, match="do not fit together"):
+        parties.left(*guessing(parties))
 
 
 def test_messages_of_another_size_are_refused():

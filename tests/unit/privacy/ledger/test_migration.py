@@ -10,6 +10,8 @@ from dataclasses import replace
 import pytest
 
 from fedrisk.errors import StoreError
+from fedrisk.privacy.ledger import file as ledger_file
+from fedrisk.privacy.ledger import schema
 from fedrisk.privacy.ledger.ledger import Ledger
 from fedrisk.privacy.ledger.rollback_guard import read_guard
 
@@ -98,3 +100,27 @@ def test_a_migration_killed_before_its_guard_goes_on(path, version_1):
     assert ledger.audit() == 5
     ledger.commit("b", b"later")
     assert read_guard(path.with_suffix(".seal")).count == 6
+
+
+def test_a_file_of_version_2_is_one_of_today_and_no_earlier_program_opens_it(path, base, monkeypatch):
+    ledger = Ledger(path, 5.0)
+    ledger.debit("a", base, "d", purpose="p")
+    ledger.commit("a", b"bytes")
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE schema SET version = 2")
+    db.close()
+    older = path.read_bytes()
+    ledger = Ledger(path, 5.0)
+    assert ledger.audit() == 2
+    assert ledger.answer("a") == b"bytes"
+    ledger.debit("b", replace(base, release="s", population="all"), "d", purpose="p")
+    assert ledger.audit() == 3
+    with monkeypatch.context() as patch:
+        # It would count the release of everybody on no side.
+        patch.setattr(schema, "SCHEMA_VERSION", 2)
+        patch.setattr(ledger_file, "SCHEMA_VERSION", 2)
+        with pytest.raises(StoreError, match="schema version 3, this program knows 2"):
+            Ledger(path, 5.0)
+    path.write_bytes(older)  # an old copy put back
+    with pytest.raises(StoreError, match="guard"):
+        Ledger(path, 5.0)

@@ -9,14 +9,14 @@ import pytest
 from fedrisk.errors import StoreError
 from fedrisk.privacy.ledger.caps import Calendar
 from fedrisk.privacy.ledger.ledger import Ledger
-from fedrisk.privacy.ledger.schema import calendar_of, create, version_of
+from fedrisk.privacy.ledger.schema import SCHEMA_VERSION, calendar_of, create, version_of
 
 
 def test_new_tables_by_hand():
     db = sqlite3.connect(":memory:", isolation_level=None)
     assert version_of(db, Path("l")) is None
     create(db)
-    assert version_of(db, Path("l")) == 2
+    assert version_of(db, Path("l")) == SCHEMA_VERSION
     assert calendar_of(db) == Calendar(days=365, epoch=date(2026, 1, 1))
     assert db.execute("SELECT count, head, sealed FROM state").fetchall() == [(0, "0" * 64, 0)]
     db.close()
@@ -40,7 +40,7 @@ def test_what_is_no_ledger(tmp_path, path):
 def test_a_newer_schema_is_refused(path):
     Ledger(path, caps=5.0)
     with sqlite3.connect(path) as db:
-        db.execute("UPDATE schema SET version = 3")
+        db.execute("UPDATE schema SET version = 99")
     db.close()
     with pytest.raises(StoreError, match="upgrade the program"):
         Ledger(path, caps=5.0)

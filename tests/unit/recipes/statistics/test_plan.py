@@ -223,3 +223,22 @@ def test_weights_whose_noise_no_ring_holds_is_refused():
     measures = [{"kind": "count"}, {"kind": "mean", "column": "north.sales", "weight": 1e-30}]
     with pytest.raises(ConfigError, match="beyond all numbers"):
         make_plan(study(measures=measures), features())
+
+
+def test_two_blocks_of_one_name_would_have_one_mask_and_are_refused():
+    columns = [
+        *(
+            Feature(institution="north", column=c, kind="category", bins=("x", "y"))
+            for c in ("a", "a|mean_b")
+        ),
+        *(Feature(institution="north", column=c, low=0, high=1) for c in ("c", "b|c")),
+    ]
+    both = {
+        "measures": [
+            {"kind": "mean", "column": "north.b|c"},
+            {"kind": "sum", "column": "north.c", "name": "c"},
+        ]
+    }
+    asked = study(by=["north.a", "north.a|mean_b"], tables=[{"by": ["a"]}, {"by": ["a|mean_b"]}], **both)
+    with pytest.raises(ConfigError, match=r"would be called a\|mean_b\|c; give the measure a name"):
+        layout_of(asked, columns)
