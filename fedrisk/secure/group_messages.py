@@ -27,7 +27,7 @@ class GroupShape:
     """Public sizes of one grouping: rows, cells, and columns of the right party's matrix.
 
     >>> GroupShape(rows=60_000, cells=1_313, columns=24).slots.sizes
-    (87540, 23867, 1313)
+    (83619, 25071, 1313)
     """
 
     rows: int

