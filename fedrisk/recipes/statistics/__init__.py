@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from fedrisk.protocol.actions import Action
 from fedrisk.recipe import Brought, Recipe, Section
-from fedrisk.recipes.statistics.members import asks, closed_columns, is_aligned
+from fedrisk.recipes.statistics.members import asks, closed_columns, is_joined
 from fedrisk.recipes.statistics.plan import check_members, expect, make_plan
 from fedrisk.recipes.statistics.settings import StatisticsSettings, spared
 from fedrisk.releases.plan import Plan
@@ -57,7 +57,7 @@ RECIPE = Recipe(
     hub=_hub,
     actions=_actions,
     summary=_summary,
-    aligned=is_aligned,
+    aligned=is_joined,
     labels=False,
     breaks=closed_columns,
     asks=asks,

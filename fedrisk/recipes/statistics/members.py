@@ -41,11 +41,6 @@ def is_joined(study: Study) -> bool:
     return len(owners) > 1
 
 
-def is_aligned(study: Study) -> bool:
-    """Whether rows are aligned before anything is counted."""
-    return is_joined(study)
-
-
 def listed_by(study: Study) -> str:
     """Whose rows are the population of a joined study; ConfigError where that is not said, or can not be."""
     listed = StatisticsSettings.of(study).listed or (BANK if study.banks else None)

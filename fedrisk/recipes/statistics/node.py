@@ -31,9 +31,8 @@ from fedrisk.recipes.statistics.members import (
     contributors,
     is_joined,
     own_columns,
-    population,
 )
-from fedrisk.recipes.statistics.plan import MOST_NUMBERS, check_members, layout_of, make_plan
+from fedrisk.recipes.statistics.plan import MOST_NUMBERS, check_members, counted_rows, layout_of, make_plan
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.release import Block
 from fedrisk.releases.statistics import RELEASE, Layout, block_name
@@ -140,7 +139,7 @@ def totals(node: Node, request: Payload) -> Payload:
             f"the hub reads the numbers of study {study.name} by other cells or measures than {node.name} agreed to; "
             "nothing of them is kept. Ask the consortium's operator"
         )
-    made, rows = plan.release(RELEASE), sum(attempt.statements[n].rows for n in _counted_at(study))
+    made, rows = plan.release(RELEASE), sum(attempt.statements[n].rows for n in counted_rows(study))
     checked_totals(made, told.blobs, float(rows), signed=True)
     if attempt.name in contributors(study):
         for name, sent in outlet.sent_alone(attempt, made).items():
@@ -156,11 +155,6 @@ def conclude(node: Node, request: Payload) -> Payload:
     """The others' confirmations of the totals, which are checked before this is asked -> nothing."""
     node.attempt(request).state.still_runs()
     return Payload()
-
-
-def _counted_at(study: Study) -> tuple[str, ...]:
-    """The institutions whose rows are counted, each row once."""
-    return population(study) if is_joined(study) else contributors(study)
 
 
 class _Counted:
