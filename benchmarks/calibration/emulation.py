@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit
 
+from fedrisk.analysis.card_sums import columns_of, curves_of, label_counts, own_pairs, sizes_of
 from fedrisk.data.features import Feature
 from fedrisk.metrics import auc
 from fedrisk.models.binning import Bins, grid_histogram
@@ -23,19 +24,8 @@ from fedrisk.models.scorecard import Scorecard
 from fedrisk.models.shape_rows import shape_rows
 from fedrisk.recipes.bins import find_bins
 from fedrisk.recipes.scorecard import matrices
-from fedrisk.recipes.scorecard.fitting import (
-    Facts,
-    Second,
-    calibrate,
-    card_bins,
-    card_from,
-    columns_of,
-    curves_of,
-    label_counts,
-    second_release,
-    sizes_of,
-)
-from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, own_pairs
+from fedrisk.recipes.scorecard.fitting import Facts, Second, calibrate, card_bins, card_from, second_release
+from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS
 from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.releases.record import ReleasedSums
 from fedrisk.releases.release import Release

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fedrisk.analysis.card_sums import sizes_of
 from fedrisk.clients.app import app as client_app
 from fedrisk.clients.node import Node
 from fedrisk.engine.in_process import load_nodes, register
@@ -28,7 +29,7 @@ from fedrisk.protocol.common_view import Part, split, with_parts
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import binary_labels
 from fedrisk.recipes import recipe_of, study_from
-from fedrisk.recipes.scorecard.fitting import card_bins, sizes_of
+from fedrisk.recipes.scorecard.fitting import card_bins
 from fedrisk.releases.plan import Plan
 from fedrisk.server.exchange import Exchange
 from fedrisk.server.hub import Hub

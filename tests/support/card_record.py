@@ -5,18 +5,11 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import expit
 
+from fedrisk.analysis.card_sums import curves_of, label_counts, own_pairs, sizes_of
 from fedrisk.data.features import Feature
 from fedrisk.models.binning import Bins
 from fedrisk.models.shape_rows import shape_rows
-from fedrisk.recipes.scorecard.fitting import (
-    Facts,
-    card_bins,
-    curves_of,
-    label_counts,
-    second_release,
-    sizes_of,
-)
-from fedrisk.recipes.scorecard.forms import own_pairs
+from fedrisk.recipes.scorecard.fitting import Facts, card_bins, second_release
 from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.releases.record import ReleaseRecord
 from fedrisk.releases.totals import released_sums, total_shapes

@@ -12,12 +12,13 @@ from unittest.mock import patch
 
 import numpy as np
 
+from fedrisk.analysis.card_sums import GramMatrix
 from fedrisk.clients.row_order import listed
 from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import LabelCounts, fit_curves, shape_bases, with_known
 from fedrisk.models.scorecard import FACTOR
 from fedrisk.recipes.scorecard import delivery
-from fedrisk.recipes.scorecard.fitting import GramMatrix, fit_card
+from fedrisk.recipes.scorecard.fitting import fit_card
 from fedrisk.server.noisy_sums import NoisySums
 
 RATE, ROUNDS = 0.12, 8

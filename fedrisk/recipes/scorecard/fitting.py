@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.analysis.card_sums import CardSums
-from fedrisk.analysis.card_sums import GramMatrix as GramMatrix
-from fedrisk.analysis.card_sums import columns_of as columns_of
-from fedrisk.analysis.card_sums import combine_recount as combine_recount
-from fedrisk.analysis.card_sums import curves_of as curves_of
-from fedrisk.analysis.card_sums import gram_matrix as gram_matrix
-from fedrisk.analysis.card_sums import label_counts as label_counts
-from fedrisk.analysis.card_sums import noise_variance as noise_variance
-from fedrisk.analysis.card_sums import sizes_of as sizes_of
+from fedrisk.analysis.card_sums import (
+    CardSums,
+    GramMatrix,
+    combine_recount,
+    gram_matrix,
+    noise_variance,
+    sizes_of,
+)
 from fedrisk.data.features import known_feature
 from fedrisk.errors import ProtocolError
 from fedrisk.models.binning import Bins

@@ -6,7 +6,7 @@ Hub and institutions derive them by the same code from what was released, and co
 import math
 from collections.abc import Mapping, Sequence
 
-from fedrisk.analysis.card_sums import own_pairs as own_pairs
+from fedrisk.analysis.card_sums import own_pairs
 from fedrisk.errors import ConfigError
 from fedrisk.models.shape_rows import gram_sensitivity, radius_units
 from fedrisk.releases.budget import LABEL_BITS, NOISE_REACH, noise_reach, ring_sigma, scaled, sigmas

@@ -8,23 +8,14 @@ computed from released numbers alone, and told to all members, who compute it as
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from fedrisk.analysis.card_sums import curves_of, label_counts, sizes_of
 from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import evaluated
 from fedrisk.recipes.bins import drowned_edges, find_bins
 from fedrisk.recipes.scorecard.expectation import GainSizes, expected_gain
-from fedrisk.recipes.scorecard.fitting import (
-    Facts,
-    Second,
-    calibrate,
-    card_bins,
-    card_from,
-    curves_of,
-    label_counts,
-    second_release,
-    sizes_of,
-)
+from fedrisk.recipes.scorecard.fitting import Facts, Second, calibrate, card_bins, card_from, second_release
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, check_16_bits
 from fedrisk.recipes.scorecard.plan import gain_sizes
 from fedrisk.recipes.scorecard.verdict import verdict

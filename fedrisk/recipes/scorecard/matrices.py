@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fedrisk.analysis.card_sums import own_pairs
 from fedrisk.errors import ProtocolError
 from fedrisk.models.binning import Bins
-from fedrisk.recipes.scorecard.forms import own_pairs
 from fedrisk.secure.product import Shape, one_hot
 from fedrisk.secure.ring import from_signed
 

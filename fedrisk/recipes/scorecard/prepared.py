@@ -11,6 +11,7 @@ from typing import Annotated, TypeVar
 import numpy as np
 from pydantic import Field
 
+from fedrisk.analysis.card_sums import columns_of, curves_of, label_counts, sizes_of
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.outlet import sent_alone
 from fedrisk.clients.row_order import RowOrder, own_features
@@ -28,12 +29,8 @@ from fedrisk.recipes.scorecard.fitting import (
     calibrate,
     card_bins,
     card_from,
-    columns_of,
-    curves_of,
-    label_counts,
     owners_of,
     second_release,
-    sizes_of,
 )
 from fedrisk.recipes.scorecard.state import ScorecardState, SecondState
 from fedrisk.releases.record import ReleasedSums

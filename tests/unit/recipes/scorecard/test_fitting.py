@@ -5,6 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
+from fedrisk.analysis.card_sums import (
+    columns_of,
+    combine_recount,
+    curves_of,
+    gram_matrix,
+    label_counts,
+    sizes_of,
+)
 from fedrisk.analysis.contribution import contributions
 from fedrisk.data.features import KNOWN
 from fedrisk.errors import ConfigError, ProtocolError
@@ -15,16 +23,10 @@ from fedrisk.recipes.scorecard.fitting import (
     Facts,
     calibrate,
     card_bins,
-    columns_of,
-    combine_recount,
-    curves_of,
     fit_card,
-    gram_matrix,
-    label_counts,
     owners_of,
     refit,
     second_release,
-    sizes_of,
 )
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS
 from fedrisk.recipes.scorecard.plan import make_plan

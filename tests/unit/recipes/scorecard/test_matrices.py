@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedrisk.analysis.card_sums import own_pairs
 from fedrisk.data.features import Feature, known_feature
 from fedrisk.errors import ProtocolError
 from fedrisk.models.binning import Bins
-from fedrisk.recipes.scorecard.forms import own_pairs
 from fedrisk.recipes.scorecard.matrices import (
     blocks_of,
     gram_vector,

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedrisk.analysis.card_sums import own_pairs
 from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError
 from fedrisk.models.shape_rows import shape_rows
@@ -20,7 +21,6 @@ from fedrisk.recipes.scorecard.forms import (
     counts_release,
     gram_fraction_bits,
     gram_release,
-    own_pairs,
 )
 from fedrisk.recipes.scorecard.matrices import label_matrix
 from fedrisk.recipes.scorecard.plan import SHARES, expect, make_plan, unstated_directions
