@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedrisk.analysis.card_sums import CardSums
+from fedrisk.analysis.intervals import reach
 from fedrisk.models.estimator import with_known
 from fedrisk.study import BANK
 
-Z = 1.96
+LEVEL = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +31,19 @@ class Share:
     noise: float
 
     @property
+    def reach(self) -> float:
+        """How far the interval at 95 % reaches to each side."""
+        return reach(LEVEL) * self.error
+
+    @property
     def low(self) -> float:
         """Lower end of the interval at 95 %."""
-        return max(self.value - Z * self.error, 0.0)
+        return max(self.value - self.reach, 0.0)
 
     @property
     def high(self) -> float:
         """Upper end of the interval at 95 %."""
-        return min(self.value + Z * self.error, 1.0)
+        return min(self.value + self.reach, 1.0)
 
     @property
     def says(self) -> bool:

@@ -7,7 +7,6 @@ over several banks are taken (:func:`check_several`).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -294,12 +293,3 @@ def not_negative(figures: NDArray[np.float64], errors: NDArray[np.float64]) -> N
     nearest = np.where(total > 0, np.maximum(rows - fall * weights, 0.0), 0.0)
     out.reshape(-1, figures.shape[-1])[np.atleast_1d(below)] = nearest
     return out
-
-
-def normal_quantile(level: float) -> float:
-    """Half the width of a two-sided interval of a normal figure, in standard errors.
-
-    >>> round(normal_quantile(0.95), 2)
-    1.96
-    """
-    return NormalDist().inv_cdf(0.5 + level / 2)

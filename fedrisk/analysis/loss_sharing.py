@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.analysis.loss_book import SAYS, Book, Sums, normal_quantile, not_negative
+from fedrisk.analysis.intervals import reach
+from fedrisk.analysis.loss_book import SAYS, Book, Sums, not_negative
 from fedrisk.analysis.loss_distribution import PANELS, Draws
 from fedrisk.analysis.loss_rules import LossRules
 from fedrisk.analysis.loss_split import apportion, split_smoothly
@@ -257,7 +258,7 @@ def _segments(book: Book, number: int, rules: LossRules, borne: Borne) -> tuple[
     whole = book.by_segment(number, np.array(apportion(total, kept.tolist()), object))
     variance = book.by_segment(number, sums.error**2)
     exposure = book.by_segment(number, book.sums["exposure"].figure)
-    width = normal_quantile(book.level)
+    width = reach(book.level)
     out = []
     for k, part in enumerate(book.parts[number]):
         expected, error = int(whole[k]), float(np.sqrt(variance[k]))
@@ -316,8 +317,8 @@ def _around(
     if 4 * noise.shape[1] <= len(noise):
         slopes = np.linalg.lstsq(noise, moved, rcond=None)[0]
     rest = moved - noise @ slopes
-    reach = normal_quantile(level) * float(np.sqrt((slopes**2).sum() + (rest**2).mean()))
-    return round(figure - reach), round(figure + reach)
+    half = reach(level) * float(np.sqrt((slopes**2).sum() + (rest**2).mean()))
+    return round(figure - half), round(figure + half)
 
 
 def _pool(rules: LossRules, borne: Borne) -> PoolFigures | None:

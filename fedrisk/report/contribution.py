@@ -53,7 +53,7 @@ def share_of(worth: Worth) -> str:
 def lacking(share: Share) -> str:
     """A share of 1 in per cent with its error; where what lacks is less than its noise, that it is at least so much."""
     if share.says:
-        return f"{share.value:.2%} ± {1.96 * share.error:.2%}"
+        return f"{share.value:.2%} ± {share.reach:.2%}"
     return f"at least {share.low:.2%}" if share.noise else f"{share.value:.2%}"
 
 

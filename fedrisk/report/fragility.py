@@ -17,6 +17,7 @@ from fedrisk.analysis.fragility_table import (
     drivers,
     frame,
 )
+from fedrisk.analysis.intervals import reach
 from fedrisk.errors import StoreError
 from fedrisk.files import write_atomic
 from fedrisk.report.geometry import Shapes
@@ -126,7 +127,7 @@ def driver_words(fragility: Fragility, judged: Judged, cell: int) -> str:
     found = drivers(fragility.panel, judged, cell)
     if not found:
         return "no single indicator is beyond its errors"
-    shown = [f"{d.name} {signed(d.points, 0)} ± {points_words(1.96 * d.error)}" for d in found[:4]]
+    shown = [f"{d.name} {signed(d.points, 0)} ± {points_words(reach(0.95) * d.error)}" for d in found[:4]]
     return ", ".join(shown) + (f" and {len(found) - 4} more" if len(found) > 4 else "")
 
 
