@@ -45,7 +45,7 @@ def pooled(run):
                     total += table_sums(cells, np.full((len(used), 1), 1 << release.scale_bits), len(total))
                     continue
                 for right in [listed] if owner == "bank" else counted_by(run.study, owner):
-                    numbers = matrix(layout, measure, frames[right].frame, bits=release.scale_bits)
+                    numbers = matrix(measure, frames[right].frame, bits=release.scale_bits)
                     total += table_sums(cells, of_ids(frames[right], numbers, used, 0), len(total))
             out[block_name(table, measure)] = total / 2.0**release.scale_bits
     return out

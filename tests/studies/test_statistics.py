@@ -59,7 +59,7 @@ def exact_sums(run, names):
             for name in names:
                 frame = run.nodes[name].institution.read().frame
                 cells = codes(layout, table, frame)
-                total = total + table_sums(cells, matrix(layout, measure, frame), layout.cells(table))
+                total = total + table_sums(cells, matrix(measure, frame), layout.cells(table))
             out[f"{table.name}|{measure.name}"] = total / 2.0**24
     return out
 

@@ -53,7 +53,7 @@ def axis_codes(axis: Axis, frame: pd.DataFrame) -> Ints:
     return out
 
 
-def matrix(layout: Layout, measure: Measure, frame: pd.DataFrame, *, bits: int = BITS) -> Ints:
+def matrix(measure: Measure, frame: pd.DataFrame, *, bits: int = BITS) -> Ints:
     """The numbers of each row for a measure, (rows, columns), in ring units of 2^-bits.
 
     Each row's norm (L2) is at most 2^bits + 1; zeros where the value is missing, or is a special code.

@@ -27,10 +27,10 @@ from fedrisk.protocol.form import SEALED, BlobForm, Form, OfAttempt
 from fedrisk.protocol.order import ORDER, ROWS
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.row_check import CHECK, CHECKED
-from fedrisk.recipes.statistics.columns import Ints
+from fedrisk.recipes.statistics.columns import Ints, table_sums
 from fedrisk.recipes.statistics.groupings import Grouping, finer_of, groupings
 from fedrisk.recipes.statistics.members import contributors
-from fedrisk.recipes.statistics.places import cells_of, numbers_of, own_sums
+from fedrisk.recipes.statistics.places import cells_of, numbers_of
 from fedrisk.recipes.statistics.plan import layout_of, make_plan
 from fedrisk.releases.release import Block
 from fedrisk.releases.statistics import RELEASE, CellTable, Layout, Measure, block_name
@@ -197,8 +197,8 @@ class Joined:
         """This institution's exact part of a block: its shares, or the sums of its own rows on the lists."""
         table, measure = self._blocks[block.name]
         if block.left == block.right:
-            rows = np.concatenate([self.rows(name) for name in self.attempt.lists])
-            return own_sums(self.layout, table, measure, self.attempt.read().frame, rows, self.bits)
+            cells, numbers = self._table_cells(table)[self._every], self._own_numbers(measure)[self._every]
+            return table_sums(cells, numbers, self.layout.cells(table))
         total = np.zeros(block.shape, np.uint32)
         finer, groups = finer_of(self.layout, table)
         for grouping in self.groupings:
@@ -220,20 +220,30 @@ class Joined:
 
     def codes(self, grouping: Grouping) -> Ints:
         """The cell of each counted place of a grouping's list."""
-        table = grouping.table
-        if table.name not in self._cells:
-            # Once for all lists of a message: looking categories up costs more than all else here.
-            self._cells[table.name] = cells_of(self.layout, table, self.attempt.read().frame)
-        return self._cells[table.name][self.rows(grouping.listed)]
+        return self._table_cells(grouping.table)[self.rows(grouping.listed)]
 
     def numbers(self, grouping: Grouping) -> Ints:
         """The measures of each counted place of a grouping's list, side by side."""
         if grouping.owner not in self._numbers:
             measures = grouping.measures(self.layout)
-            self._numbers[grouping.owner] = numbers_of(
-                self.layout, measures, self.attempt.read().frame, self.bits
-            )
+            self._numbers[grouping.owner] = numbers_of(measures, self.attempt.read().frame, self.bits)
         return self._numbers[grouping.owner][self.rows(grouping.listed)]
+
+    @cached_property
+    def _every(self) -> NDArray[np.int64]:
+        """Row numbers of the counted places of all lists, one list after the other."""
+        return np.concatenate([self.rows(name) for name in self.attempt.lists])
+
+    def _table_cells(self, table: CellTable) -> Ints:
+        """The cell of each row of the institution, and last that of unknown ones."""
+        if table.name not in self._cells:
+            # Once for all lists and measures of a message: looking categories up costs more than all else here.
+            self._cells[table.name] = cells_of(self.layout, table, self.attempt.read().frame)
+        return self._cells[table.name]
+
+    def _own_numbers(self, measure: Measure) -> Ints:
+        """A measure of this institution by its own cells, for each row, and last for unknown ones."""
+        return numbers_of([measure], self.attempt.read().frame, self.bits)
 
     def _secret(self, grouping: Grouping) -> bytes:
         return bytes.fromhex(json.loads(self.attempt.state.secret("dealt"))[grouping.id])

@@ -168,7 +168,7 @@ class _Counted:
     def exact(self, block: Block) -> Ints:
         """Sums of one table and measure, (cells, columns), in ring units."""
         table, measure = self._blocks[block.name]
-        numbers = matrix(self._layout, measure, self._frame)
+        numbers = matrix(measure, self._frame)
         return table_sums(self._cells[table.name], numbers, self._layout.cells(table))
 
     def part(self, block: Block, noise: Noise) -> Ints:

@@ -82,8 +82,7 @@ def sums_of(values):
     frame = frame_of(values)
     return {
         (t.name, m.name): [
-            int(x)
-            for x in table_sums(codes(LAYOUT, t, frame), matrix(LAYOUT, m, frame), LAYOUT.cells(t)).ravel()
+            int(x) for x in table_sums(codes(LAYOUT, t, frame), matrix(m, frame), LAYOUT.cells(t)).ravel()
         ]
         for t in LAYOUT.tables
         for m in LAYOUT.measures
@@ -133,7 +132,7 @@ def test_a_row_counts_in_exactly_one_cell_of_each_table(values):
         cells = codes(LAYOUT, table, frame)
         assert cells.dtype == np.int64
         assert ((cells >= 0) & (cells < LAYOUT.cells(table))).all()
-        count = table_sums(cells, matrix(LAYOUT, LAYOUT.measure("count"), frame), LAYOUT.cells(table))
+        count = table_sums(cells, matrix(LAYOUT.measure("count"), frame), LAYOUT.cells(table))
         assert int(count.sum()) == len(values) << BITS
 
 

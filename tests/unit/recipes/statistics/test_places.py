@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from fedrisk.data.features import Feature
 from fedrisk.recipes import study_from
+from fedrisk.recipes.statistics.columns import table_sums
 from fedrisk.recipes.statistics.groupings import finer_of, groupings
-from fedrisk.recipes.statistics.places import codes_at, numbers_at, own_sums
+from fedrisk.recipes.statistics.places import cells_of, numbers_of
 from fedrisk.recipes.statistics.plan import layout_of, release_of, sensitivity
 from fedrisk.releases.statistics import UNKNOWN, block_name
 from fedrisk.secure import group_sums
@@ -74,8 +75,8 @@ def released(registry, bank, places):
     label = GROUPING.label(STUDY, "attempt1")
     left, right = b"l" * 32, b"r" * 32
     factors = group_sums.coefficients(b"k" * 32, label, shape)
-    spots = shape.slots.place(codes_at(LAYOUT, GROUPING.table, cells, rows))
-    own = numbers_at(LAYOUT, GROUPING.measures(LAYOUT), mine, np.arange(len(bank)), BITS)
+    spots = shape.slots.place(cells_of(LAYOUT, GROUPING.table, cells)[rows])
+    own = numbers_of(GROUPING.measures(LAYOUT), mine, BITS)[: len(bank)]
     dealt = group_sums.deal(left, right, label, shape)
     first = list(group_sums.right_first(right, label, own, factors, shape))
     message = group_sums.left_message(left, label, spots, shape)
@@ -86,7 +87,8 @@ def released(registry, bank, places):
         start = 0
         for measure in LAYOUT.measures:
             if measure not in GROUPING.measures(LAYOUT):
-                total = own_sums(LAYOUT, table, measure, cells, rows, BITS)
+                numbers = numbers_of([measure], cells, BITS)[rows]
+                total = table_sums(cells_of(LAYOUT, table, cells)[rows], numbers, LAYOUT.cells(table))
             else:
                 part = fine[:, start : start + measure.columns]
                 total = group_sums.aggregate(part, finer_of(LAYOUT, table)[1], LAYOUT.cells(table)).view(
@@ -150,6 +152,6 @@ def test_an_enterprise_that_moves_between_cells_moves_the_release_by_all_that_is
 def test_places_that_the_cells_owner_does_not_know_are_in_the_last_cell():
     frame = frame_of([("a", 1.0, 10.0)], "county", "size", "age")
     table = LAYOUT.table("county, size")
-    assert codes_at(LAYOUT, table, frame, np.array([-1, 0])).tolist() == [LAYOUT.cells(table) - 1, 0]
+    assert cells_of(LAYOUT, table, frame)[[-1, 0]].tolist() == [LAYOUT.cells(table) - 1, 0]
     mean, count = LAYOUT.measure("mean_age"), LAYOUT.measure("count")
-    assert numbers_at(LAYOUT, [mean, count], frame, np.array([-1]), BITS).tolist() == [[0, 0, 1 << BITS]]
+    assert numbers_of([mean, count], frame, BITS)[[-1]].tolist() == [[0, 0, 1 << BITS]]
