@@ -15,11 +15,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from fedrisk.analysis.card_sums import columns_of, curves_of, label_counts, own_pairs, sizes_of
+from fedrisk.analysis.card_sums import columns_of, label_counts, own_pairs, sizes_of
 from fedrisk.data.features import Feature
 from fedrisk.metrics import auc
 from fedrisk.models.binning import Bins, grid_histogram
 from fedrisk.models.calibration import logistic_fit
+from fedrisk.models.knowledge import NOTHING, Knowledge
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.models.shape_rows import shape_rows
 from fedrisk.recipes.bins import find_bins
@@ -108,8 +109,8 @@ def split(n: int, seed: int, percent: float = 30.0) -> tuple[NDArray[np.int64], 
     return np.sort(order[cut:]), np.sort(order[:cut])
 
 
-def emulate(data: Portfolio, *, holdout: int, noise: int) -> Emulated:
-    """One study: hold-out by one seed, noise by another."""
+def emulate(data: Portfolio, *, holdout: int, noise: int, known: Knowledge = NOTHING) -> Emulated:
+    """One study: hold-out by one seed, noise by another. known: what is known beforehand."""
     rng = np.random.default_rng(noise)
     study = data.study
     train, held = split(len(data), holdout, study.holdout.percent)
@@ -124,6 +125,7 @@ def emulate(data: Portfolio, *, holdout: int, noise: int) -> Emulated:
         labelled=len(train),
         weighted=False,
         binary=True,
+        known=known,
     )
     edges = _edges(facts, part, rng)
     bins = card_bins(find_bins(study, plan, edges, len(train), plan.mu("counts")))
@@ -131,7 +133,7 @@ def emulate(data: Portfolio, *, holdout: int, noise: int) -> Emulated:
     counted = [c for c, b in zip(codes, bins, strict=True) if b.feature.is_column]
     sizes = sizes_of(bins, study.roles)
     counts = label_counts(_counts(facts.counts(bins), sizes, counted, part.label, rng), sizes)
-    second = second_release(facts, bins, counts, curves_of(counts, bins))
+    second = second_release(facts, bins, counts, facts.curves(bins, counts))
     card = card_from(facts, bins, counts, second, _second(facts, second, bins, codes, part.label, rng))
     training = _points(part, card, codes).sum(1) + card.base_points
     place = np.searchsorted(card.calibration_bins(CALIBRATION_BINS), training, side="right")

@@ -16,6 +16,8 @@ from fedrisk.models.estimator import (
     shape_bases,
     with_known,
 )
+from fedrisk.models.knowledge import GramMatrix
+from fedrisk.models.prior import Prior
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
 from fedrisk.study import BANK, HOLDING
 
@@ -35,14 +37,6 @@ def own_pairs(features: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]
         if features[i] != features[j]
     ]
     return tuple(i for i, _ in pairs), tuple(j for _, j in pairs)
-
-
-@dataclass(frozen=True)
-class GramMatrix:
-    """Noisy Gram matrix of all shape columns, (M, M), and the variance of its entries, at the scale of the counts."""
-
-    gram: Floats
-    variance: Floats
 
 
 def label_counts(released: ReleasedSums, sizes: Mapping[str, Sequence[int]]) -> LabelCounts:
@@ -80,9 +74,9 @@ def sizes_of(bins: Sequence[Bins], roles: Sequence[str]) -> dict[str, list[int]]
     return {role: [b.size for b in columns_of(bins) if b.feature.institution == role] for role in roles}
 
 
-def curves_of(counts: LabelCounts, bins: Sequence[Bins]) -> Curves:
-    """Curves of all features from the label counts of the columns."""
-    return fit_curves(with_known(counts, bins), bins)
+def curves_of(counts: LabelCounts, bins: Sequence[Bins], prior: Prior | None = None) -> Curves:
+    """Curves of all features from the label counts of the columns, and what is known of them from elsewhere."""
+    return fit_curves(with_known(counts, bins), bins, None if prior is None else prior.on(bins))
 
 
 def combine_recount(

@@ -172,8 +172,12 @@ def with_known(counts: LabelCounts, bins: Sequence[Bins]) -> LabelCounts:
     return LabelCounts(tuple(n1), tuple(n0), np.array(variance))
 
 
-def fit_curves(counts: LabelCounts, bins: Sequence[Bins]) -> Curves:
+def fit_curves(
+    counts: LabelCounts, bins: Sequence[Bins], beforehand: Sequence[Floats | None] | None = None
+) -> Curves:
     """Smooth log-odds curve of every feature; zero in bins that hold no more enterprises than their noise.
+
+    beforehand: curves known from elsewhere (models/prior), (bins,) each or None where none is.
 
     Raises:
         ConfigError: the counts do not have the shape of the bins.

@@ -12,10 +12,10 @@ from unittest.mock import patch
 
 import numpy as np
 
-from fedrisk.analysis.card_sums import GramMatrix
 from fedrisk.clients.row_order import listed
 from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import LabelCounts, fit_curves, shape_bases, with_known
+from fedrisk.models.knowledge import GramMatrix
 from fedrisk.models.scorecard import FACTOR
 from fedrisk.recipes.scorecard import delivery
 from fedrisk.recipes.scorecard.fitting import fit_card

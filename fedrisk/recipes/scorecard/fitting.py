@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from fedrisk.analysis.card_sums import (
     CardSums,
-    GramMatrix,
+    columns_of,
     combine_recount,
+    curves_of,
     gram_matrix,
     noise_variance,
     sizes_of,
@@ -27,14 +28,16 @@ from fedrisk.models.estimator import (
     Curves,
     LabelCounts,
     few_positives,
-    fit_curves,
     posterior_weights,
     radii,
     shape_bases,
     stronger_half,
     with_known,
 )
+from fedrisk.models.knowledge import NOTHING, GramMatrix, Knowledge
+from fedrisk.models.memory import remember_counts, remember_gram
 from fedrisk.models.point_errors import contribution_errors
+from fedrisk.models.prior import Prior
 from fedrisk.models.scorecard import CLOSE, FACTOR, Scorecard
 from fedrisk.protocol.statements import Statements, binary_labels, weighted
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, counts_release, gram_release
@@ -55,6 +58,7 @@ class Facts:
 
     training, sampled: rows of all lists, and of the sample. labelled: about so many of the training rows have a label.
     weighted: whether a bank weighs its labels. binary: whether every row has a label, of 0 or 1 and without a weight.
+    known: what is known beforehand, from earlier studies and from elsewhere.
     """
 
     study: Study
@@ -64,12 +68,20 @@ class Facts:
     labelled: int
     weighted: bool
     binary: bool
+    known: Knowledge = NOTHING
 
     @classmethod
     def of(
-        cls, study: Study, plan: Plan, statements: Statements, training: int, sampled: int, labelled: int
+        cls,
+        study: Study,
+        plan: Plan,
+        statements: Statements,
+        training: int,
+        sampled: int,
+        labelled: int,
+        known: Knowledge = NOTHING,
     ) -> "Facts":
-        """Facts from what all members state, and from the counts of the order of rows."""
+        """Facts from what all members state, from the counts of the order of rows, and from what is known."""
         return cls(
             study=study,
             plan=plan,
@@ -78,6 +90,7 @@ class Facts:
             labelled=labelled,
             weighted=weighted(study, statements),
             binary=binary_labels(study, statements),
+            known=known,
         )
 
     def counts(self, bins: Sequence[Bins]) -> Release:
@@ -85,6 +98,14 @@ class Facts:
         sizes = sizes_of(bins, self.study.roles)
         mu = self.plan.mu("counts")
         return counts_release(self.study, sizes, mu, binary_labels=self.binary, rows=self.training)
+
+    def remembered(self, bins: Sequence[Bins], counts: LabelCounts) -> LabelCounts:
+        """A study's own label counts together with those of earlier studies."""
+        return remember_counts(self.known.memory, columns_of(bins), counts).counts
+
+    def curves(self, bins: Sequence[Bins], counts: LabelCounts) -> Curves:
+        """Curves of all features from a study's own label counts and all that is known beforehand."""
+        return curves_of(self.remembered(bins, counts), bins, self.known.prior)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,14 +243,15 @@ def fit_card(
     second: GramMatrix | None,
     bases: Sequence[Floats] = (),
     rounded: Sequence[Sequence[int]] | None = None,
+    prior: Prior | None = None,
 ) -> Scorecard:
     """The scorecard; without a Gram matrix the curves are added up as they are (few positives).
 
     counts: of the columns; both counts as one, where they were counted a second time. rounded: points as another
-    machine rounded them.
+    machine rounded them. prior: curves that are known from elsewhere.
     """
+    curves = curves_of(counts, bins, prior)
     counts = with_known(counts, bins)
-    curves = fit_curves(counts, bins)
     if second is None:
         errors = contribution_errors(curves)
         shaped = follow_directions(bins, curves.curve, errors)
@@ -263,12 +285,18 @@ def card_from(
     rounded: Sequence[Sequence[int]] | None = None,
 ) -> Scorecard:
     """The scorecard from label counts and second release, not calibrated yet."""
+    known, owner = facts.known, [b.feature.institution for b in bins]
+    matrix, bases = None, second.bases
     if second.chosen is not None:
-        both = combine_recount(counts, released, bins, second.chosen)
-        return fit_card(facts.study.name, bins, both, None, rounded=rounded)
-    owner = [b.feature.institution for b in bins]
-    matrix = gram_matrix(released, second.bases, owner, second.share, second.bank_share)
-    return fit_card(facts.study.name, bins, counts, matrix, second.bases, rounded)
+        counts = combine_recount(counts, released, bins, second.chosen)
+    else:
+        matrix = gram_matrix(released, bases, owner, second.share, second.bank_share)
+    if known.memory:
+        curves = facts.curves(bins, counts)
+        bases = bases or shape_bases(curves)
+        matrix = remember_gram(known.memory, bins, bases, curves, matrix)
+    counts = facts.remembered(bins, counts)
+    return fit_card(facts.study.name, bins, counts, matrix, bases, rounded, known.prior)
 
 
 def refit(record: ReleaseRecord) -> Scorecard:

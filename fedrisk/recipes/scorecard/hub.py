@@ -8,7 +8,7 @@ computed from released numbers alone, and told to all members, who compute it as
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from fedrisk.analysis.card_sums import curves_of, label_counts, sizes_of
+from fedrisk.analysis.card_sums import label_counts, sizes_of
 from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.protocol.payload import Payload
@@ -43,7 +43,7 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
     released = sums.ask(first, "label counts", about={"bins": [b.to_dict() for b in bins]})
     counts = label_counts(released, sizes_of(bins, roster.study.roles))
     _check_rings(first, counts, sizes_of(bins, roster.study.roles), facts.training)
-    second = second_release(facts, bins, counts, curves_of(counts, bins))
+    second = second_release(facts, bins, counts, facts.curves(bins, counts))
     tell("counts", _told_second(second), blobs_of(released))
     again = _ask_second(sums, second, bins_sizes=sizes_of(bins, roster.study.roles), rows=facts.training)
     card = card_from(facts, bins, counts, second, again)

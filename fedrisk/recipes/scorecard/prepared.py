@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 import numpy as np
 from pydantic import Field
 
-from fedrisk.analysis.card_sums import columns_of, curves_of, label_counts, sizes_of
+from fedrisk.analysis.card_sums import columns_of, label_counts, sizes_of
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.outlet import sent_alone
 from fedrisk.clients.row_order import RowOrder, own_features
@@ -100,7 +100,7 @@ def told_counts(attempt: Attempt) -> tuple[list[Bins], LabelCounts, Curves]:
         attempt.plan.release("counts"), attempt.told("counts").blobs, float(facts.training), signed=False
     )
     counts = label_counts(released, sizes_of(bins, attempt.study.roles))
-    return bins, counts, curves_of(counts, bins)
+    return bins, counts, facts.curves(bins, counts)
 
 
 def told_card(attempt: Attempt) -> Scorecard:

@@ -1,0 +1,62 @@
+"""What a scorecard study knows before its own counts: earlier studies' released numbers, and curves from elsewhere.
+
+All of it is public to the study's members, and none of it is a release: what is computed from released numbers costs
+no further privacy (post-processing; Dwork & Roth 2014, section 2.1). `fedrisk.models.memory` combines earlier numbers
+with new ones, `fedrisk.models.prior` has curves that are known from elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrisk.models.binning import Bins
+from fedrisk.models.estimator import LabelCounts
+from fedrisk.models.prior import Prior
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class GramMatrix:
+    """Noisy Gram matrix of all shape columns, (M, M), and the variance of its entries, at the scale of the counts."""
+
+    gram: Floats
+    variance: Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastStudy:
+    """The sums that one earlier study released, as a later one takes them.
+
+    study, digest: its name, and the digest of its release record (hexadecimal). ended: when it ended, ISO 8601 in UTC,
+    by which studies are put in order. bins: of all features. counts: of the columns, both counts as one where they were
+    counted a second time. bases: shape columns of every feature, and second: their Gram matrix; none where the study
+    released none. members: who contributed.
+    """
+
+    study: str
+    digest: str
+    ended: str
+    bins: tuple[Bins, ...]
+    counts: LabelCounts
+    bases: tuple[Floats, ...] = ()
+    second: GramMatrix | None = None
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knowledge:
+    """memory: earlier studies, oldest first. prior: curves known from elsewhere."""
+
+    memory: tuple[PastStudy, ...] = ()
+    prior: Prior | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.memory) or self.prior is not None
+
+
+NOTHING = Knowledge()
+"""A study that stands by itself."""
