@@ -16,6 +16,14 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Break:
+    """A change: study, place in the memory; feature, place among the columns, None for the default rate."""
+
+    study: int
+    feature: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Remembered:
     """Counts as they are known after this study, at the scale of its own.
 
@@ -25,6 +33,8 @@ class Remembered:
 
     counts: LabelCounts
     weights: tuple[Floats, ...] = ()
+    gain: float = 1.0
+    breaks: tuple[Break, ...] = ()
 
 
 def remember_counts(memory: Sequence[PastStudy], bins: Sequence[Bins], counts: LabelCounts) -> Remembered:

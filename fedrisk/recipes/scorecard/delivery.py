@@ -42,7 +42,7 @@ from fedrisk.recipes.scorecard import matrices
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS
 from fedrisk.recipes.scorecard.model_parts import keep_part
 from fedrisk.recipes.scorecard.own_verdict import own_figures
-from fedrisk.recipes.scorecard.prepared import told_calibration, told_card
+from fedrisk.recipes.scorecard.prepared import keep_past, told_calibration, told_card
 from fedrisk.recipes.scorecard.scoring import partial_context
 from fedrisk.releases.release import Block, Release
 from fedrisk.secure.envelope import open_sealed
@@ -90,6 +90,7 @@ def calibration(node: Node, request: Payload) -> Payload:
     external = _external(attempt, request, len(listed(attempt, attempt.name)))
     if external is not None:
         attempt.state.put("external", external)
+    keep_past(attempt)
     release = attempt.plan.release("calibration")
 
     def part(block: Block, noise: outlet.Noise) -> NDArray[np.int64]:
