@@ -162,7 +162,8 @@ def test_the_second_release_is_a_gram_matrix_where_positives_suffice():
     assert set(second.radii) == {"bank", "tax"} and min(second.radii.values()) >= LEAST_RADIUS
     assert second.share == 2.0  # half of the rows stand for all
     assert second.release.mu == facts.plan.mu("gram")
-    assert second.about == {"share": 2.0, "radii": second.radii}
+    bases = [b.tolist() for b in second.bases]
+    assert second.about == {"share": 2.0, "radii": second.radii, "bases": bases}
 
 
 def test_where_customers_have_no_label_entries_of_banks_and_of_holders_have_a_scale_each():
