@@ -94,7 +94,8 @@ def test_each_member_keeps_what_was_released_and_not_what_was_remembered(first, 
             assert same_sums(own, there)
             assert (own.digest, own.ended) == ("", "")
     assert (
-        past_study(second.results.record, "").counts.n1[0] == CardSums.released(second.results.record).counts.n1[0]
+        past_study(second.results.record, "").counts.n1[0]
+        == CardSums.released(second.results.record).counts.n1[0]
     ).all()
 
 

@@ -32,11 +32,11 @@ def brought(facts: Facts, bins: Sequence[Bins], counts: LabelCounts) -> tuple[Fi
     return tuple(out)
 
 
-def expected_memory(study: Study, known: Knowledge, features: int) -> tuple[Finding, ...]:
-    """What is said of what is known beforehand before anything is released."""
+def said_before(known: Knowledge) -> tuple[Finding, ...]:
+    """What is known beforehand, for whoever looks before anything is released."""
     out = []
     if known.memory:
-        out.append(Finding("memory_studies", {**_named(known), "features": features}))
+        out.append(Finding("memory_studies", _named(known)))
     if known.prior is not None:
         curves = len(known.prior.curves)
         out.append(Finding("prior_known", {"source": known.prior.source, "curves": curves}))
@@ -46,11 +46,12 @@ def expected_memory(study: Study, known: Knowledge, features: int) -> tuple[Find
 def _memory(study: Study, known: Knowledge, columns: Sequence[Bins], found: Remembered) -> list[Finding]:
     fit = [j for j, weights in enumerate(found.weights) if np.any(np.asarray(weights) > 0)]
     worth = {"worth": found.gain**2, "fit": len(fit), "features": len(columns)}
-    total = total_mu(study)
+    total, values = total_mu(study), {**_named(known), **worth}
     if math.isfinite(total):
         like = epsilon_for(total * found.gain, study.privacy.delta)
-        worth |= {"epsilon": study.privacy.epsilon, "like": like}
-    out = [Finding("memory_used", {**_named(known), **worth})]
+        out = [Finding("memory_used", {**values, "epsilon": study.privacy.epsilon, "like": like})]
+    else:
+        out = [Finding("memory_used_without_noise", values)]
     # A break of this study against the one before; earlier ones were said in their own reports.
     broken = [b for b in found.breaks if b.study == len(known.memory)]
     names = [columns[b.feature].feature.name for b in broken if b.feature is not None]

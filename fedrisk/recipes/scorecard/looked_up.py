@@ -5,7 +5,7 @@ finds the same. Only the hub's own runs are remembered, by records that it signe
 all of them, and members kept what they can compare (clients/store). Curves from elsewhere are a prior instead.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from fedrisk.findings import Finding
 from fedrisk.models.knowledge import Knowledge, PastStudy
 from fedrisk.models.knowledge_file import MOST_STUDIES
 from fedrisk.models.prior import Prior
+from fedrisk.recipes.scorecard.brought import said_before
 from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.recipes.scorecard.remembering import stated
 from fedrisk.recipes.scorecard.settings import ScorecardSettings
@@ -57,7 +58,7 @@ def look_up(study: Study, hub: Hub, research: bool) -> Beforehand:
                 "what the study states of earlier studies is not what the hub keeps under that digest; propose the "
                 "study again from its file"
             )
-        return Beforehand(study=study, knowledge=known, plan=partial(make_plan, known=known))
+        return _beforehand(study, known)
     if not settings.asks_before:
         return Beforehand(study=study, plan=make_plan)
     memory, findings = _memory(study, settings, hub, research)
@@ -65,8 +66,17 @@ def look_up(study: Study, hub: Hub, research: bool) -> Beforehand:
     known = Knowledge(memory=memory, prior=prior)
     full = settings.model_copy(update={"known": stated(known)})
     whole = study.model_copy(update={"settings": full.model_dump(mode="json")})
+    if settings.memory == "auto" and not memory:
+        findings.append(Finding("memory_empty"))
+    return _beforehand(whole, known, findings)
+
+
+def _beforehand(study: Study, known: Knowledge, findings: Sequence[Finding] = ()) -> Beforehand:
     return Beforehand(
-        study=whole, knowledge=known, plan=partial(make_plan, known=known), findings=tuple(findings)
+        study=study,
+        knowledge=known,
+        plan=partial(make_plan, known=known),
+        findings=(*said_before(known), *findings),
     )
 
 
@@ -182,4 +192,4 @@ def _record(run: Run, hub: Hub, runs: Runs) -> ReleaseRecord:
 
 
 def _left_out(run: Run, why: str) -> Finding:
-    return Finding("memory_left_out", {"study": run.study, "run": short(run.attempt), "why": why})
+    return Finding(f"memory_left_out_{why}", {"study": run.study, "run": short(run.attempt)})
