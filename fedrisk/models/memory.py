@@ -45,6 +45,11 @@ def remember_counts(memory: Sequence[PastStudy], bins: Sequence[Bins], counts: L
     return Remembered(counts=counts, weights=tuple(np.zeros(len(memory)) for _ in counts.n1))
 
 
+def smoothed(memory: Sequence[PastStudy], place: int) -> Remembered:
+    """An earlier study's counts with those of all others, before it and after it. place: of the study in memory."""
+    return remember_counts((), memory[place].bins, memory[place].counts)
+
+
 def remember_gram(
     memory: Sequence[PastStudy],
     bins: Sequence[Bins],

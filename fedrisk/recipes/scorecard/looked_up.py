@@ -97,6 +97,26 @@ def find_prior(name: str, research: bool) -> Prior:
         raise ConfigError(f"scorecard.prior: {name}: {error}") from None
 
 
+def finished_named(name: str, hub: Hub) -> PastStudy:
+    """What a finished study of this hub released, by its name, run or record; ConfigError where there is none."""
+    runs = Runs(hub)
+    run = _finished(name, hub, runs)
+    return past_study(_record(run, hub, runs), str(run.ended))
+
+
+def all_finished(hub: Hub) -> list[PastStudy]:
+    """What all finished scorecard studies of this hub released, oldest first; research runs left out."""
+    runs = Runs(hub)
+    return [
+        past_study(_record(run, hub, runs), run.ended)
+        for run in runs.all()
+        if run.state == "finished"
+        and run.recipe == "scorecard"
+        and not run.research
+        and run.ended is not None
+    ]
+
+
 def _memory(
     study: Study, settings: ScorecardSettings, hub: Hub, research: bool
 ) -> tuple[tuple[PastStudy, ...], list[Finding]]:
@@ -128,24 +148,19 @@ def _fitting(
         try:
             record = _record(run, hub, runs)
             why = not_to_be_remembered(record, study, research=research)
+            past = None if why is not None else past_study(record, str(run.ended))
         except (ConfigError, EnvelopeError):
-            findings.append(_left_out(run, "damaged"))
-            continue
-        if why is None:
+            why, past = "damaged", None
+        if past is not None:
             taken += 1
-            yield past_study(record, str(run.ended))
-        elif why in ("holdout", "early"):
+            yield past
+        elif why in ("holdout", "early", "damaged"):
             findings.append(_left_out(run, why))
 
 
 def _named(name: str, study: Study, hub: Hub, runs: Runs, research: bool) -> PastStudy:
     """One earlier study by its name, its run or its record; ConfigError where it is not there or may not be used."""
-    run = _run_of(name, hub, runs)
-    if run.state != "finished" or run.ended is None:
-        raise ConfigError(
-            f"scorecard.memory: run {short(run.attempt)} of study {run.study} is {run.state}; finished studies alone "
-            "are remembered"
-        )
+    run = _finished(name, hub, runs)
     try:
         record = _record(run, hub, runs)
     except EnvelopeError as error:
@@ -156,7 +171,17 @@ def _named(name: str, study: Study, hub: Hub, runs: Runs, research: bool) -> Pas
             f"scorecard.memory: study {run.study} (run {short(run.attempt)}) cannot be remembered: it {_WHY[why]}; "
             "take it out of memory"
         )
-    return past_study(record, run.ended)
+    return past_study(record, str(run.ended))
+
+
+def _finished(name: str, hub: Hub, runs: Runs) -> Run:
+    run = _run_of(name, hub, runs)
+    if run.state != "finished" or run.ended is None:
+        raise ConfigError(
+            f"scorecard.memory: run {short(run.attempt)} of study {run.study} is {run.state}; finished studies alone "
+            "are remembered"
+        )
+    return run
 
 
 def _run_of(name: str, hub: Hub, runs: Runs) -> Run:
