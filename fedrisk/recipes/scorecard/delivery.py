@@ -35,6 +35,7 @@ from fedrisk.clients.row_order import RowOrder, listed, use_of
 from fedrisk.clients.store.attempt_store import Owed
 from fedrisk.errors import ProtocolError, StoreError
 from fedrisk.metrics import auc
+from fedrisk.models.knowledge_file import to_bytes
 from fedrisk.models.own_model import FILE, OwnModel
 from fedrisk.models.scorecard import EXTERNAL, Scorecard
 from fedrisk.protocol.payload import Payload
@@ -45,6 +46,7 @@ from fedrisk.recipes.scorecard.own_verdict import own_figures
 from fedrisk.recipes.scorecard.prepared import keep_past, told_calibration, told_card
 from fedrisk.recipes.scorecard.scoring import partial_context
 from fedrisk.releases.release import Block, Release
+from fedrisk.recipes.scorecard.told_knowledge import known_of
 from fedrisk.secure.envelope import open_sealed
 from fedrisk.secure.ring import to_signed
 from fedrisk.study import BANK, NO_PRIVACY
@@ -235,6 +237,9 @@ def keep_scores(attempt: Attempt, card: Scorecard, frame: pd.DataFrame) -> None:
     """Write what the study is for to the bank's store, and read it back: scores, reasons and the card."""
     put = partial(attempt.node.store.put_result, attempt.state.id)
     put("scorecard.json", card.to_json().encode())
+    known = known_of(attempt)
+    if known:
+        put("knowledge.npz", to_bytes(known))
     put(SCORES, frame.to_parquet(index=False))
     read_back(attempt)
 
