@@ -17,9 +17,10 @@ from fedrisk.models.estimator import (
     shape_bases,
     with_known,
 )
+from fedrisk.models.gram_memory import remember_gram
 from fedrisk.models.knowledge import NOTHING, GramMatrix, Knowledge
 from fedrisk.models.knowledge_file import from_bytes, to_bytes
-from fedrisk.models.memory import remember_counts, remember_gram
+from fedrisk.models.memory import remember_counts
 from fedrisk.models.prior import Prior
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
 from fedrisk.study import BANK, HOLDING

@@ -45,8 +45,8 @@ from fedrisk.recipes.scorecard.model_parts import keep_part
 from fedrisk.recipes.scorecard.own_verdict import own_figures
 from fedrisk.recipes.scorecard.prepared import keep_past, told_calibration, told_card
 from fedrisk.recipes.scorecard.scoring import partial_context
-from fedrisk.releases.release import Block, Release
 from fedrisk.recipes.scorecard.told_knowledge import known_of
+from fedrisk.releases.release import Block, Release
 from fedrisk.secure.envelope import open_sealed
 from fedrisk.secure.ring import to_signed
 from fedrisk.study import BANK, NO_PRIVACY

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from fedrisk.analysis.card_sums import columns_of, curves_of
 from fedrisk.errors import ConfigError
 from fedrisk.models.estimator import shape_bases
-from fedrisk.models.knowledge import PastStudy
-from fedrisk.models.memory import remember_gram, smoothed
+from fedrisk.models.gram_memory import remember_gram
+from fedrisk.models.knowledge import PastStudy, places
+from fedrisk.models.memory import smoothed
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.scorecard.fitting import fit_card
 
@@ -29,8 +30,5 @@ def smoothed_card(memory: Sequence[PastStudy], place: int) -> Scorecard:
 
 def fitting_columns(memory: Sequence[PastStudy], place: int) -> list[int]:
     """How many columns of ``memory[place]`` each study has with the same bins, in the order of ``memory``."""
-    own = {b.feature.name: (b.edges, b.categories) for b in columns_of(memory[place].bins)}
-    return [
-        sum(own.get(b.feature.name) == (b.edges, b.categories) for b in columns_of(past.bins))
-        for past in memory
-    ]
+    own = columns_of(memory[place].bins)
+    return [sum(k is not None for k in places(columns_of(past.bins), own)) for past in memory]
