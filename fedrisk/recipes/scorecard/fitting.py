@@ -34,8 +34,9 @@ from fedrisk.models.estimator import (
     stronger_half,
     with_known,
 )
+from fedrisk.models.gram_memory import remember_gram
 from fedrisk.models.knowledge import NOTHING, GramMatrix, Knowledge
-from fedrisk.models.memory import remember_counts, remember_gram
+from fedrisk.models.memory import remember_counts
 from fedrisk.models.point_errors import contribution_errors
 from fedrisk.models.prior import Prior
 from fedrisk.models.scorecard import CLOSE, FACTOR, Scorecard
