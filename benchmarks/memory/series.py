@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "calibration"))
 
 from emulation import Portfolio, _counts, _edges, _points, _second
+
 from fedrisk.analysis.card_sums import gram_matrix, label_counts, sizes_of
-from fedrisk.metrics import auc
 from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.knowledge import NOTHING, Knowledge, PastStudy
@@ -54,8 +54,14 @@ class Series:
         study = self.data.study
         plan = make_plan(study, self.data.features)
         return Facts(
-            study=study, plan=plan, training=rows, sampled=min(rows, plan.sample_rows or rows), labelled=rows,
-            weighted=False, binary=True, known=known,
+            study=study,
+            plan=plan,
+            training=rows,
+            sampled=min(rows, plan.sample_rows or rows),
+            labelled=rows,
+            weighted=False,
+            binary=True,
+            known=known,
         )
 
     def begin(self, rows: Rows) -> None:
@@ -68,7 +74,9 @@ class Series:
     def settle(self) -> None:
         """From now on bins are public, and no budget goes to edges."""
         columns = [b for b in self.bins if b.feature.is_column]
-        features = tuple(b.feature.with_bins(b.edges) if b.feature.private_edges else b.feature for b in columns)
+        features = tuple(
+            b.feature.with_bins(b.edges) if b.feature.private_edges else b.feature for b in columns
+        )
         self.data = replace(self.data, features=features)
 
     def counts(self, month: Month, facts: Facts) -> LabelCounts:
@@ -89,11 +97,18 @@ class Series:
         codes = [c[month.rows] for c in all_codes]
         released = _second(facts, second, self.bins, codes, month.label, self.rng)
         owner = [b.feature.institution for b in self.bins]
-        matrix = None if second.chosen is not None else gram_matrix(released, second.bases, owner, second.share)
+        matrix = (
+            None if second.chosen is not None else gram_matrix(released, second.bases, owner, second.share)
+        )
         self.past.append(
             PastStudy(
-                study=f"month {len(self.past) + 1}", digest="", ended="", bins=tuple(self.bins), counts=counts,
-                bases=second.bases, second=matrix,
+                study=f"month {len(self.past) + 1}",
+                digest="",
+                ended="",
+                bins=tuple(self.bins),
+                counts=counts,
+                bases=second.bases,
+                second=matrix,
             )
         )
         if not known:
