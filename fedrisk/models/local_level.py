@@ -36,6 +36,15 @@ LEAST_NOISE = 1e-6
 ROUNDS = 40
 """Rounds of the EM algorithm."""
 
+PULL = 0.3
+"""Weight of what is known of the candidates beforehand, in series for each series: change is usual."""
+
+ALONE = 4.0
+"""The same, in series beside these: few series say little about how common a candidate is."""
+
+UNLIKELY = 1e-3
+"""Share in every series up to which a candidate is left out."""
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -98,42 +107,52 @@ class Levels:
     posterior: Floats
 
 
-def levels(observed: Observed, candidates: Candidates) -> Levels:
-    """Filter and smoother (Rauch, Tung & Striebel 1965) for every candidate, averaged by their evidence."""
+def levels(observed: Observed, candidates: Candidates, prior: Floats | None = None) -> Levels:
+    """Filter and smoother (Rauch, Tung & Striebel 1965) for every candidate, averaged by their evidence.
+
+    prior: (H,), how common the candidates are as far as is known beforehand; None for all alike.
+    """
     run = _filtered(observed, candidates)
-    share = posterior_shares(run.evidence)
+    share = posterior_shares(run.evidence, prior)
+    keep = share.max(1) > UNLIKELY
+    run, share = run.of(keep), share[keep] / share[keep].sum(0)
     mean, variance = _smoothed(run)
     each = share[:, None, :, None]
     middle = (each * mean).sum(0)
     between = (each * (mean - middle) ** 2).sum(0)
-    fresh = candidates.redrawn[:, None, None, None] * observed.sampling
-    kept = np.cumprod((1 - run.gain[:, ::-1]), 1)[:, ::-1]
-    after = np.concatenate([kept[:, 1:], np.ones_like(kept[:, :1])], 1)
+    fresh = candidates.redrawn[keep, None, None, None] * observed.sampling
+    # What an observation weighs in the last level: its gain, as far as later observations leave it.
+    left = np.cumprod(1 - run.gain[:, :0:-1], 1)[:, ::-1]
+    weights = run.gain * np.concatenate([left, np.ones_like(run.gain[:, :1])], 1)
     fit = (share[:, None] * run.fit).sum(0)
-    number = observed.valid.sum(1)
-    surprise = np.where(run.tested, chi2.sf(fit, np.maximum(number, 1)), 1.0)
+    posterior = np.zeros((len(keep), share.shape[1]))
+    posterior[keep] = share
     return Levels(
         mean=middle,
         variance=(each * variance).sum(0) + between,
         noise=(each * np.maximum(variance - fresh, 0.0)).sum(0) + between,
-        weights=(each * run.gain * after).sum(0),
+        weights=(each * weights).sum(0),
         jumped=(share[:, None] * run.jumped).sum(0),
-        surprise=surprise,
-        posterior=share,
+        surprise=np.where(run.tested, chi2.sf(fit, np.maximum(observed.valid.sum(1), 1)), 1.0),
+        posterior=posterior,
     )
 
 
-def posterior_shares(evidence: Floats) -> Floats:
+def posterior_shares(evidence: Floats, prior: Floats | None = None) -> Floats:
     """Share of every candidate in every series, (H, J), from log evidences of that shape.
 
-    How common a candidate is over series is their prior, found by EM from even shares.
+    How common a candidate is among the series is found from all of them by EM, with `prior` for as much as PULL further
+    series of each and ALONE more.
     """
     likely = np.exp(evidence - evidence.max(0))
-    common = np.full(len(evidence), 1 / len(evidence))
+    number = evidence.shape[1]
+    first = np.full(len(evidence), 1 / len(evidence)) if prior is None else prior
+    weight = PULL * number + ALONE
+    common = first
     for _ in range(ROUNDS):
         share = likely * common[:, None]
         share /= share.sum(0)
-        common = (share.sum(1) + 1 / len(evidence)) / (evidence.shape[1] + 1)
+        common = (share.sum(1) + weight * first) / (number + weight)
     share = likely * common[:, None]
     out: Floats = share / share.sum(0)
     return out
@@ -151,6 +170,10 @@ class _Run:
     jumped: Floats
     fit: Floats
     tested: Truths
+
+    def of(self, keep: Truths) -> _Run:
+        """The candidates to keep."""
+        return _Run(tested=self.tested, **{k: v[keep] for k, v in vars(self).items() if k != "tested"})
 
 
 def _filtered(o: Observed, c: Candidates) -> _Run:

@@ -25,6 +25,7 @@ from fedrisk.clients.node import Node
 from fedrisk.engine.in_process import load_nodes, register
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.models.binning import Bins
+from fedrisk.models.champion import fit_champion
 from fedrisk.protocol.common_view import Part, split, with_parts
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import binary_labels
@@ -448,9 +449,10 @@ FIVE_FOLDS = (
 
 @pytest.fixture(scope="module", autouse=True)
 def folds(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Two folds in place of five for a bank's own models: they are a third of a small study's time."""
+    """Two folds and few rounds for a bank's own models in place of the usual: they are a third of a small study's time."""
     with pytest.MonkeyPatch.context() as patch:
         if Path(request.module.__file__).stem not in FIVE_FOLDS:
+            patch.setitem(fit_champion.__kwdefaults__, "max_rounds", 10)
             for module in ("fedrisk.models.personal", "fedrisk.models.champion"):
                 patch.setattr(f"{module}.FOLDS", 2)
             patch.setattr("fedrisk.recipes.scorecard.own_models.FOLDS", 2)
