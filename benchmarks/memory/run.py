@@ -161,8 +161,8 @@ def main() -> int:
     given = parser.parse_args()
     jobs = [
         (p, s, e, seed)
-        for p in given.provinces
         for seed in range(given.seeds)
+        for p in given.provinces
         for s in given.scenario or SCENARIOS
         for e in EPSILONS
     ]
