@@ -38,7 +38,7 @@ class PastStudy:
     study, digest: its name, and the digest of its release record (hexadecimal). ended: when it ended, ISO 8601 in UTC,
     by which studies are put in order. bins: of all features. counts: of the columns, both counts as one where they were
     counted a second time. bases: shape columns of every feature, and second: their Gram matrix; none where the study
-    released none. members: who contributed.
+    released none. members: who contributed. attempt: of its run. research: whether it was released without privacy.
     """
 
     study: str
@@ -49,6 +49,8 @@ class PastStudy:
     bases: tuple[Floats, ...] = ()
     second: GramMatrix | None = None
     members: tuple[str, ...] = ()
+    attempt: str = ""
+    research: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
