@@ -20,7 +20,7 @@ from fedrisk.study import BANK, Name, Settings, Study, Training
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Attempt = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,64}$")]
 Moment = Annotated[str, StringConstraints(pattern=r"^[0-9T:.Z-]{20,27}$")]
-Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]
+Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,400}$")]
 
 NONE: Literal["none"] = "none"
 
