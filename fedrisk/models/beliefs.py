@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,16 +80,23 @@ class Beliefs:
         """Columns of which a curve is known."""
         return sum(c is not None for c in self.covariance)
 
-    def draw(self, kind: int, rng: np.random.Generator) -> World:
-        """A world; kind: 0 for one by classes, 1 for one of a logistic model."""
+    def draw(self, seed: int, world: int) -> World:
+        """A world by its number: even ones by classes, odd ones of a logistic model.
+
+        The same number is the same world, whatever columns and bins a study has of it: each column has draws of its
+        own, by its name.
+        """
+        rng = np.random.default_rng([seed, world])
         common = math.exp(SET * rng.standard_normal())
+        own = [np.random.default_rng([seed, world, crc32(c.bins.feature.name.encode())]) for c in self.columns]
+        drawn = np.array([[one.standard_normal() for _ in range(2 + PAIRS)] for one in own])
         columns = [
-            _declared(c, common, rng) if v is None else replace(c, curve=_varied(c, v, rng))
-            for c, v in zip(self.columns, self.covariance, strict=True)
+            _declared(c, common, one) if v is None else replace(c, curve=_varied(c, v, one))
+            for c, v, one in zip(self.columns, self.covariance, own, strict=True)
         ]
-        both = self.correlation or (_correlation(self.columns, rng),) * 2
-        make = logistic_world if kind else class_world
-        return make(self.bins, columns, self.known, both[1 - kind], self.rate, rng)
+        both = self.correlation or (_correlation(self.columns, drawn),) * 2
+        make = logistic_world if world % 2 else class_world
+        return make(self.bins, columns, self.known, both[1 - world % 2], self.rate, rng)
 
 
 def believe(bins: Sequence[Bins], knowledge: Knowledge, rate: float | None, known: float) -> Beliefs:
@@ -243,6 +251,7 @@ def _declared(column: Column, common: float, rng: np.random.Generator) -> Column
     b, f = column.bins, column.bins.feature
     median, deviation = SPREAD[f.strength] if f.strength else UNSTATED[bool(f.leaning)]
     spread = min(common * median * math.exp(deviation * rng.standard_normal()), MOST_SPREAD)
+    curved, sign = rng.standard_normal(), f.leaning or rng.choice([-1, 1])
     weight = np.full(b.known, 1 / b.known) if f.private_edges else rng.dirichlet(np.ones(b.known))
     weight = np.maximum(weight, 1e-4)
     if b.apart:
@@ -252,24 +261,25 @@ def _declared(column: Column, common: float, rng: np.random.Generator) -> Column
     if b.ordered > 1:
         middle = np.cumsum(weight[: b.ordered]) - weight[: b.ordered] / 2
         line = ndtri(np.clip(middle / weight[: b.ordered].sum(), 1e-3, 1 - 1e-3))
-        bend = (line**2 - 1) * rng.standard_normal() / 1.4
-        sign = f.leaning or rng.choice([-1, 1])
+        bend = (line**2 - 1) * curved / 1.4
         curve[: b.ordered] = sign * (math.sqrt(1 - BENT) * line + math.sqrt(BENT) * bend)
     curve -= float(weight @ curve)
     size = math.sqrt(max(float(weight @ curve**2), 1e-12))
     return replace(column, curve=curve * spread / size, weight=weight)
 
 
-def _correlation(columns: Sequence[Column], rng: np.random.Generator) -> Floats:
-    """Correlations as columns of credit data have them, all in the direction of risk: more within an institution."""
+def _correlation(columns: Sequence[Column], drawn: Floats) -> Floats:
+    """Correlations as columns of credit data have them, all in the direction of risk: more within an institution.
+
+    drawn: normal numbers of each column, (columns, 2 + PAIRS).
+    """
     names = [c.bins.feature.institution for c in columns]
     owner = np.array([sorted(set(names)).index(n) for n in names])
-    n = len(columns)
-    common, own = (m + s * rng.standard_normal(n) for m, s in FACTORS)
-    loading = np.column_stack([common, PAIR * rng.standard_normal((n, PAIRS)), np.zeros((n, max(owner) + 1))])
-    loading[np.arange(n), 1 + PAIRS + owner] = own
-    size = np.sqrt(np.maximum((loading**2).sum(1) / 0.95, 1.0))
-    loading /= size[:, None]
+    loading = np.zeros((len(columns), 1 + PAIRS + max(owner) + 1))
+    common, own = (m + s * d for (m, s), d in zip(FACTORS, drawn.T, strict=False))
+    loading[:, 0], loading[:, 1 : 1 + PAIRS] = common, PAIR * drawn[:, 2:]
+    loading[np.arange(len(columns)), 1 + PAIRS + owner] = own
+    loading /= np.sqrt(np.maximum((loading**2).sum(1) / 0.95, 1.0))[:, None]
     out: Floats = loading @ loading.T
     np.fill_diagonal(out, 1.0)
     return out

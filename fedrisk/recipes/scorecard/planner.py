@@ -93,7 +93,7 @@ class Planner:
         facts = self._facts(study, plan)
         out = []
         for k in range(self.simulated):
-            world = beliefs.draw(k % 2, np.random.default_rng([self.seed, k]))
+            world = beliefs.draw(self.seed, k)
             card = simulated_card(facts, world, np.random.default_rng([self.seed, k, 1]))
             out.append((world.auc(-world.score(card.points)), best_auc(world)))
         return out
@@ -102,7 +102,7 @@ class Planner:
         names = tuple(f.name for f in plan.features)
         if names not in self._ceilings:
             beliefs = self._beliefs(self.study, plan)
-            worlds = (beliefs.draw(k % 2, np.random.default_rng([self.seed, k])) for k in range(DRAWN))
+            worlds = (beliefs.draw(self.seed, k) for k in range(DRAWN))
             self._ceilings[names] = [best_auc(world) for world in worlds]
         return self._ceilings[names]
 
