@@ -20,9 +20,18 @@ from scipy.special import ndtri
 from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import Curves, LabelCounts, fit_curves, shape_bases, with_known
 from fedrisk.models.knowledge import Knowledge, PastStudy
-from fedrisk.models.memory import remember_counts, remember_gram
+from fedrisk.models.gram_memory import remember_gram
+from fedrisk.models.memory import remember_counts
 from fedrisk.models.smoothing import prior_precision, residuals
-from fedrisk.models.worlds import Column, World, class_shares, class_world, copula_correlation, logistic_world
+from fedrisk.models.worlds import (
+    Column,
+    World,
+    added_world,
+    class_shares,
+    class_world,
+    copula_correlation,
+    logistic_world,
+)
 
 Floats = NDArray[np.float64]
 
@@ -65,7 +74,7 @@ class Beliefs:
 
     covariance: by column, of its curve, (known bins,) squared; None where nothing but declarations is known, which are
     drawn in another way. correlation: of the copula, of all and within classes, None where no Gram matrix is known.
-    source: "memory", "prior" or "declared", by what most columns are known from.
+    parts: whether the curves are parts of a card, which add up, and not those of columns by themselves.
     """
 
     bins: tuple[Bins, ...]
@@ -74,6 +83,7 @@ class Beliefs:
     known: Mapping[str, float]
     rate: float
     correlation: tuple[Floats, Floats] | None = None
+    parts: bool = False
 
     @property
     def told(self) -> int:
@@ -95,7 +105,7 @@ class Beliefs:
             for c, v, one in zip(self.columns, self.covariance, own, strict=True)
         ]
         both = self.correlation or (_correlation(self.columns, drawn),) * 2
-        make = logistic_world if world % 2 else class_world
+        make = added_world if self.parts else logistic_world if world % 2 else class_world
         return make(self.bins, columns, self.known, both[1 - world % 2], self.rate, rng)
 
 
@@ -115,12 +125,22 @@ def believe(bins: Sequence[Bins], knowledge: Knowledge, rate: float | None, know
         covariance=tuple(covariance),
         known=holders,
         rate=rate or RATE,
+        parts=_of_card(knowledge, columns),
     )
     return _remembering(beliefs, knowledge.memory) if knowledge.memory else beliefs
 
 
 def _prior_curves(columns: Sequence[Bins], knowledge: Knowledge) -> Sequence[Floats | None]:
     return [None] * len(columns) if knowledge.prior is None else knowledge.prior.on(columns)
+
+
+def _of_card(knowledge: Knowledge, columns: Sequence[Bins]) -> bool:
+    """Whether a prior has nothing but a card for most columns; an earlier study has counts."""
+    if knowledge.prior is None or knowledge.memory:
+        return False
+    only = {c.bins.feature.name for c in knowledge.prior.curves if c.shift == c.joint}
+    found = [name for name in knowledge.prior.matched(columns) if name is not None]
+    return 2 * sum(name in only for name in found) > len(columns)
 
 
 def _remembering(beliefs: Beliefs, memory: Sequence[PastStudy]) -> Beliefs:

@@ -111,14 +111,7 @@ def class_shares(column: Column, rate: float) -> tuple[Floats, Floats]:
     """
     weight = np.maximum(column.weight, LEAST_SHARE)
     weight = weight / weight.sum()
-    level = logit(rate)
-    for _ in range(ROUNDS):
-        p = expit(level + column.curve)
-        step = (rate - float(weight @ p)) / max(float(weight @ (p * (1 - p))), 1e-12)
-        level += float(np.clip(step, -1.0, 1.0))
-        if abs(step) < 1e-10:
-            break
-    p = expit(level + column.curve)
+    p = _at_rate(column.curve, rate, weight)
     ones, zeros = (np.maximum(weight * part, LEAST_SHARE * 1e-3) for part in (p, 1 - p))
     return ones / ones.sum(), zeros / zeros.sum()
 
@@ -170,6 +163,42 @@ def logistic_world(
     return World(
         bins=tuple(bins), codes=codes, positive=p / p.sum(), negative=(1 - p) / (1 - p).sum(), rate=rate
     )
+
+
+def added_world(
+    bins: Sequence[Bins],
+    columns: Sequence[Column],
+    known: Mapping[str, float],
+    correlation: Floats,
+    rate: float,
+    rng: np.random.Generator,
+) -> World:
+    """One whose log-odds are the sum of the columns' curves, which are then parts of a card; arguments as before."""
+    codes = _codes(bins, columns, [c.weight for c in columns], known, correlation, SIZE, rng)
+    score, place = np.zeros(SIZE), iter(columns)
+    for b, code in zip(bins, codes, strict=True):
+        if b.feature.is_column:
+            curve = next(place).curve
+            score += np.append(curve, 0.0)[np.minimum(code, len(curve))]
+    p = _at_rate(score, rate)
+    return World(
+        bins=tuple(bins), codes=codes, positive=p / p.sum(), negative=(1 - p) / (1 - p).sum(), rate=rate
+    )
+
+
+def _at_rate(score: Floats, rate: float, weight: Floats | None = None) -> Floats:
+    """Probabilities of these log-odds, shifted so that their mean is the rate."""
+    level = logit(rate)
+    for _ in range(ROUNDS):
+        p = expit(level + score)
+        step = (rate - float(np.average(p, weights=weight))) / max(
+            float(np.average(p * (1 - p), weights=weight)), 1e-12
+        )
+        level += float(np.clip(step, -1.0, 1.0))
+        if abs(step) < 1e-10:
+            break
+    out: Floats = expit(level + score)
+    return out
 
 
 def _with_moments(design: Floats, moment: Floats, rate: float) -> Floats:

@@ -3,11 +3,65 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError
-from fedrisk.study import BANK, Settings, Study, Training
+from fedrisk.models.knowledge_file import MOST_STUDIES
+from fedrisk.study import BANK, Name, Settings, Study, Training
+
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Attempt = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,64}$")]
+Moment = Annotated[str, StringConstraints(pattern=r"^[0-9T:.Z-]{20,27}$")]
+Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]
+
+NONE: Literal["none"] = "none"
+
+
+class Predecessor(Settings):
+    """An earlier study that a study remembers.
+
+    study, attempt: its name and its run. ended: when, UTC in ISO 8601. record: digest of its release record.
+    members: who contributed to it.
+    """
+
+    study: Name
+    attempt: Attempt
+    ended: Moment
+    record: Digest
+    members: tuple[Name, ...]
+
+
+class KnownPrior(Settings):
+    """Curves from elsewhere. source: where they come from, as people read it. digest: of the file they are from."""
+
+    source: Text
+    digest: Digest | None = None
+
+
+class Known(Settings):
+    """What a study knows beforehand, as the hub looked it up when the study was run or proposed.
+
+    digest: of the knowledge (models/knowledge_file); None where nothing was found. memory: the studies in it, oldest
+    first. prior: where its curves from elsewhere come from.
+    """
+
+    digest: Digest | None = None
+    memory: Annotated[tuple[Predecessor, ...], Field(max_length=MOST_STUDIES)] = ()
+    prior: KnownPrior | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Known":
+        if (self.digest is None) != (not self.memory and self.prior is None):
+            raise ValueError("known: a digest goes with studies or a prior, and with neither there is none")
+        return self
 
 SecondRelease = Literal["auto", "gram", "recount"]
 ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}\..{1,128}$")]
@@ -50,19 +104,52 @@ class ScorecardSettings(Settings):
     number of defaults (auto), the Gram matrix, or a second count. There always is one, since with it the order of rows
     is checked (clients/row_check). left_out: columns that are not counted, by name, with the reason. `fedrisk plan`
     chooses all three.
+
+    memory: which earlier studies of the hub are remembered; "auto" for all that fit. prior: a scorecard or release
+    record with curves known from elsewhere, or "generic". known: what the hub found by these two, which it writes when
+    the study is run or proposed; nobody states it by hand.
     """
 
     gram_rows: Annotated[int, Field(ge=1000)] = 200_000
     shares: Shares | None = None
     second: SecondRelease = "auto"
     left_out: Mapping[ColumnName, Reason] = Field(default_factory=dict)
+    memory: Literal["none", "auto"] | Annotated[tuple[Text, ...], Field(min_length=1)] = NONE
+    prior: Text | None = None
+    known: Known | None = None
+
+    @field_validator("memory", mode="before")
+    @classmethod
+    def _one_name(cls, value: Any) -> Any:
+        """A single name is a list of one."""
+        return (value,) if isinstance(value, str) and value not in (NONE, "auto") else value
+
+    @field_validator("memory")
+    @classmethod
+    def _not_too_many(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if isinstance(value, tuple) and len(value) > MOST_STUDIES:
+            raise ValueError(f"memory lists {len(value)} studies; at most {MOST_STUDIES} are remembered")
+        return value
+
+    @model_validator(mode="after")
+    def _asked_for(self) -> "ScorecardSettings":
+        if self.known is not None and not self.asks_before:
+            raise ValueError(
+                "known is what the hub found by memory or prior, and neither is asked for; remove it"
+            )
+        return self
+
+    @property
+    def asks_before(self) -> bool:
+        """Whether anything is to be known beforehand."""
+        return self.memory != NONE or self.prior is not None
 
     @model_serializer(mode="wrap")
-    def _without_choices(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Choices that are not made are left out, so that studies from before there were any keep their digest."""
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without memory, prior and choices where there are none: studies from before there were any keep their digest."""
         content: dict[str, Any] = handler(self)
-        usual = {"shares": None, "second": "auto", "left_out": {}}
-        return {k: v for k, v in content.items() if k not in usual or v != usual[k]}
+        usual = {"memory": NONE, "second": "auto", "left_out": {}}
+        return {k: v for k, v in content.items() if v is not None and (k not in usual or v != usual[k])}
 
 
 def check_members(study: Study, features: Sequence[Feature] | None = None) -> None:
@@ -89,3 +176,18 @@ def check_members(study: Study, features: Sequence[Feature] | None = None) -> No
     without = [r for r in study.roles if r != BANK and not any(f.institution == r for f in features)]
     if without:
         raise ConfigError(f"{', '.join(without)} brings no feature; add columns or leave it out of the study")
+
+
+def asks(study: Study) -> tuple[str, ...]:
+    """What is remembered and known beforehand, for a person who decides about the study."""
+    known = ScorecardSettings.of(study).known
+    if known is None or known.digest is None:
+        return ()
+    said = [
+        f"remembers study {past.study} (run {past.attempt[:8]}, ended {past.ended[:10]}, of {', '.join(past.members)}; "
+        f"record {past.record[:16]})"
+        for past in known.memory
+    ]
+    if known.prior is not None:
+        said.append(f"begins from curves known beforehand: {known.prior.source}")
+    return (*said, f"what it knows beforehand has digest {known.digest}")
