@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from fedrisk.analysis.card_sums import label_counts, sizes_of
+from fedrisk.findings import Finding
 from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.protocol.payload import Payload
@@ -18,6 +19,7 @@ from fedrisk.recipes.scorecard.expectation import GainSizes, expected_gain
 from fedrisk.recipes.scorecard.fitting import Facts, Second, calibrate, card_bins, card_from, second_release
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, check_16_bits
 from fedrisk.recipes.scorecard.plan import gain_sizes
+from fedrisk.recipes.scorecard.themes import said_of, score_sums
 from fedrisk.recipes.scorecard.verdict import verdict
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedSums
@@ -56,7 +58,7 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
         record=sums.record,
         card=card,
         second_release=second.release.name,
-        findings=(*plan.findings, *drowned_edges(plan, edges)),
+        findings=(*plan.findings, *drowned_edges(plan, edges), *_themes(roster, plan)),
     )
     session.so_far(outcome)
     _deliver(sums, plan, outcome, card, partial)
@@ -89,6 +91,11 @@ def _judge(
         (),
         outcome,
     )
+
+
+def _themes(roster: Roster, plan: Plan) -> tuple[Finding, ...]:
+    """Which sums of points banks were given, where the study asks for more than one."""
+    return said_of(roster.study, score_sums(roster.study, plan.features, roster.statements))
 
 
 def facts_of(roster: Roster, plan: Plan) -> Facts:

@@ -98,11 +98,16 @@ def values_of_each(values: int, numbers: int) -> int:
     return each
 
 
-def unmet(study: Study, sums: Sequence[ScoreSum]) -> tuple[Finding, ...]:
-    """A finding where a study asks for themes that are not given by themselves."""
+def said_of(study: Study, sums: Sequence[ScoreSum]) -> tuple[Finding, ...]:
+    """What the report says of a study that asks for themes: which sums banks are given, and which are not alone.
+
+    Empty where it asks for none.
+    """
+    given = ", ".join(f"{s.name} ({' + '.join(s.holders)})" for s in sums)
+    found = (Finding("themes_given", {"number": len(sums), "sums": given}),) if len(sums) > 1 else ()
     asked = sorted({t for parts in _themes(study).values() for t in parts.values()})
     missing = [t for t in asked if t not in {s.name for s in sums}]
-    return (Finding("themes_together", {"themes": ", ".join(missing)}),) if missing else ()
+    return (*found, Finding("themes_together", {"themes": ", ".join(missing)})) if missing else found
 
 
 def _themes(study: Study) -> dict[str, dict[str, str]]:
