@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent / "calibration"), str(HERE.parent / "own_models")]
-from banks import banks_of
-from emulation import Emulated, Portfolio
+sys.path.insert(0, str(HERE.parent / "calibration"))
+sys.path.insert(0, str(HERE.parent / "own_models"))
+from banks import banks_of  # noqa: E402
+from emulation import Emulated, Portfolio  # noqa: E402
 
 from fedrisk.privacy.policy import Policy
 from fedrisk.recipes import recipe_of
