@@ -19,8 +19,8 @@ from scipy.special import ndtri
 
 from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import Curves, LabelCounts, fit_curves, shape_bases, with_known
-from fedrisk.models.knowledge import Knowledge, PastStudy
 from fedrisk.models.gram_memory import remember_gram
+from fedrisk.models.knowledge import Knowledge, PastStudy
 from fedrisk.models.memory import remember_counts
 from fedrisk.models.smoothing import prior_precision, residuals
 from fedrisk.models.worlds import (
@@ -98,7 +98,9 @@ class Beliefs:
         """
         rng = np.random.default_rng([seed, world])
         common = math.exp(SET * rng.standard_normal())
-        own = [np.random.default_rng([seed, world, crc32(c.bins.feature.name.encode())]) for c in self.columns]
+        own = [
+            np.random.default_rng([seed, world, crc32(c.bins.feature.name.encode())]) for c in self.columns
+        ]
         drawn = np.array([[one.standard_normal() for _ in range(2 + PAIRS)] for one in own])
         columns = [
             _declared(c, common, one) if v is None else replace(c, curve=_varied(c, v, one))
