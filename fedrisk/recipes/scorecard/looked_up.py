@@ -83,7 +83,7 @@ def _beforehand(study: Study, known: Knowledge, findings: Sequence[Finding] = ()
 def find_prior(name: str, research: bool) -> Prior:
     """Curves known from elsewhere, of a scorecard or release record, or the ones that ship; ConfigError."""
     if name == GENERIC:
-        return prior_of(GENERIC, b"", research=research)
+        return Prior.generic()
     try:
         content = Path(name).read_bytes()
     except OSError as error:

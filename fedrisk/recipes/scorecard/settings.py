@@ -40,7 +40,7 @@ class Predecessor(Settings):
 
 
 class KnownPrior(Settings):
-    """Curves from elsewhere. source: where they come from, as people read it. digest: of the file they are from."""
+    """Curves from elsewhere. source: where they come from, as people read it. digest: of the curves."""
 
     source: Text
     digest: Digest | None = None
