@@ -96,6 +96,7 @@ def from_bytes(content: bytes) -> Knowledge:
         # Whatever is wrong with a file that somebody else made, it is one error here.
         raise _broken("is damaged, or none at all") from None
     _need(list(memory) == sorted(memory, key=lambda past: past.ended), "its studies stand oldest first")
+    _need(len({past.attempt for past in memory}) == len(memory), "each study is there once")
     return Knowledge(memory=memory, prior=prior)
 
 
@@ -224,7 +225,9 @@ def _prior(plain: Any) -> Prior:
     try:
         prior = Prior.from_dict(plain)
     except ConfigError:
-        raise _broken("breaks a rule: known curves are of their form, in range, and of their digest") from None
+        raise _broken(
+            "breaks a rule: known curves are of their form, in range, and of their digest"
+        ) from None
     edges = [abs(e) for c in prior.curves for e in c.bins.edges]
     _need(max(edges, default=0.0) <= MOST_EDGE, "edges of known curves are in range")
     return prior

@@ -13,7 +13,7 @@ from fedrisk.secure.identity import IdentityKey
 from fedrisk.server import knowledge
 from fedrisk.server.hub import Hub
 from fedrisk.server.runs import Runs
-from tests.support.past_runs import finished, later
+from tests.support.past_runs import bare, finished, later
 
 
 @pytest.fixture
@@ -211,3 +211,21 @@ def test_no_prior_of_a_research_run_or_of_rubbish(hub, tmp_path):
         with pytest.raises(ConfigError, match=why):
             look(later(prior=str(tmp_path / name)), hub)
     assert look(later(prior=str(tmp_path / "release_record.npz")), hub, research=True).knowledge
+
+
+def with_members(*names):
+    bank, holder, *more = names
+    return [{"name": bank, "role": "bank"}, *({"name": n, "role": "holder"} for n in (holder, *more))]
+
+
+def test_nobody_new_is_told_what_an_institution_released_that_is_gone(hub):
+    """Who stays may remember with those who were there, and newcomers with all who were."""
+    own = [m["name"] for m in bare().study["institutions"]]
+    finished(hub, "more", 1, institutions=with_members(*own, "gone"))
+    finished(hub, "fewer", 2)
+    found = look(later(memory="auto", changes={"institutions": with_members(*own)}), hub)
+    assert names(found) == ["more", "fewer"]
+    found = look(later(memory="auto", changes={"institutions": with_members(*own, "new")}), hub)
+    assert names(found) == ["fewer"] and "memory_left_out_strangers" in codes(found)
+    with pytest.raises(ConfigError, match="never told"):
+        look(later(memory=["more"], changes={"institutions": with_members(*own, "new")}), hub)
