@@ -20,6 +20,9 @@ from fedrisk.study import BANK, Name, Settings, Study, Training
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Attempt = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,64}$")]
 Moment = Annotated[str, StringConstraints(pattern=r"^[0-9T:.Z-]{20,27}$")]
+Part = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,47}(\.\S.*)?$", max_length=1049)]
+"""A holder, or one of its columns: ``tax_office``, ``tax_office.vat_paid``."""
+
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]
 
 NONE: Literal["none"] = "none"
@@ -74,12 +77,19 @@ class ScorecardSettings(Settings):
     memory: which earlier studies of the hub are remembered; "auto" for all that fit. prior: a scorecard or release
     record with curves known from elsewhere, or "generic". known: what the hub found by these two, which it writes when
     the study is run or proposed; nobody states it by hand.
+
+    themes: in which sums banks are given the holders' points. None: in one. ``holders``: in one for each holder. Else
+    by name of the theme, its holders or their columns. Whose policy does not allow it stays in one sum with the others
+    (recipes/scorecard/themes).
     """
 
     gram_rows: Annotated[int, Field(ge=1000)] = 200_000
     memory: Literal["none", "auto"] | Annotated[tuple[Text, ...], Field(min_length=1)] = NONE
     prior: Text | None = None
     known: Known | None = None
+    themes: (
+        Literal["holders"] | Annotated[dict[Name, list[Part]], Field(min_length=1, max_length=64)] | None
+    ) = None
 
     @field_validator("memory", mode="before")
     @classmethod
@@ -109,7 +119,7 @@ class ScorecardSettings(Settings):
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without memory and prior where there are none: studies from before there were any keep their digest."""
+        """Without what is not asked for, so that studies from before it could be keep their digest."""
         content: dict[str, Any] = handler(self)
         return {k: v for k, v in content.items() if v is not None and (k, v) != ("memory", NONE)}
 
@@ -123,6 +133,7 @@ def check_members(study: Study, features: Sequence[Feature] | None = None) -> No
         raise ConfigError("institutions: no bank; a study needs at least one institution with labels")
     if study.training != Training():
         raise ConfigError("[training] is for recipes that train a model and this one is scorecard; remove it")
+    _check_themes(study, features)
     if features is None:
         return
     if not features:
@@ -145,3 +156,28 @@ def asks(study: Study) -> tuple[str, ...]:
     if known.prior is not None:
         said.append(f"begins from curves known beforehand: {known.prior.source}")
     return (*said, f"what it knows beforehand has digest {known.digest}")
+
+
+def _check_themes(study: Study, features: Sequence[Feature] | None) -> None:
+    """ConfigError where a theme names no holder of the study, or something twice, or no column once they are known."""
+    themes = ScorecardSettings.of(study).themes
+    if not isinstance(themes, dict):
+        return
+    if "rest" in themes:
+        raise ConfigError(
+            "scorecard.themes: rest is the sum of all that is in no theme; name the theme otherwise"
+        )
+    parts = [part for parts in themes.values() for part in parts]
+    for part in parts:
+        holder, _, column = part.partition(".")
+        if holder not in study.holders:
+            raise ConfigError(
+                f"scorecard.themes: {holder} is no holder of this study; name holders, or their columns as "
+                "HOLDER.COLUMN"
+            )
+        if parts.count(part) > 1:
+            raise ConfigError(f"scorecard.themes: {part} is named twice; points are in one sum only")
+        if column and features is not None and not any(f.name == part for f in features):
+            raise ConfigError(
+                f"scorecard.themes: {part} is no column of this study; see the holder's dictionary"
+            )
