@@ -1,6 +1,6 @@
 """The section ``[scorecard]`` of a study file."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -143,8 +143,33 @@ def check_members(study: Study, features: Sequence[Feature] | None = None) -> No
         raise ConfigError(f"{', '.join(without)} brings no feature; add columns or leave it out of the study")
 
 
+def spared(settings: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
+    """Settings without some institutions: an optional holder, which a theme names, may be away."""
+    if not isinstance(settings.get("themes"), Mapping):
+        return settings
+    left = {
+        t: [p for p in parts if p.partition(".")[0] not in names] for t, parts in settings["themes"].items()
+    }
+    return {**settings, "themes": {t: parts for t, parts in left.items() if parts} or None}
+
+
 def asks(study: Study) -> tuple[str, ...]:
-    """What is remembered and known beforehand, for a person who decides about the study."""
+    """What is remembered and known beforehand, and told by theme, for a person who decides about the study."""
+    return (*_asks_themes(study), *_asks_known(study))
+
+
+def _asks_themes(study: Study) -> tuple[str, ...]:
+    themes = ScorecardSettings.of(study).themes
+    if themes is None:
+        return ()
+    parts = study.holders if themes == "holders" else [f"{t} ({', '.join(p)})" for t, p in themes.items()]
+    return (
+        "gives banks the points of holders whose policies allow it (policy.score_themes) in sums of their own, by "
+        f"theme: {', '.join(parts)}",
+    )
+
+
+def _asks_known(study: Study) -> tuple[str, ...]:
     known = ScorecardSettings.of(study).known
     if known is None or known.digest is None:
         return ()
