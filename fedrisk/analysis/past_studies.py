@@ -93,17 +93,17 @@ def holds_out_the_same(before: Study, study: Study, *, research: bool) -> bool:
     The hub draws by one keyed hash: whoever is held out at a percentage is so at every larger one. By date, whoever has
     a date from a later boundary on has one from an earlier boundary on. In a research run key and pseudonyms follow
     from the seed of the hold-out, the authority and the epoch; elsewhere sides stay when an epoch ends
-    (clients/row_order).
+    (clients/row_order), as far as the bank is still there by whose row an enterprise had one. Which of several banks'
+    dates counts for an enterprise is drawn anew for every roster of banks and epoch.
     """
     one, other = before.holdout, study.holdout
-    if one.kind != other.kind:
+    banks, now = set(before.banks), set(study.banks)
+    key = (before.authority, before.alignment.epoch) == (study.authority, study.alignment.epoch)
+    if one.kind != other.kind or (research and not (key and one.seed == other.seed)):
         return False
     if one.from_date is not None and other.from_date is not None:
-        return one.from_date <= other.from_date
-    drawn = (one.seed, before.authority, before.alignment.epoch)
-    if research and drawn != (other.seed, study.authority, study.alignment.epoch):
-        return False
-    return one.percent >= other.percent
+        return one.from_date <= other.from_date and banks == now and (key or len(now) == 1)
+    return one.percent >= other.percent and (key or banks <= now)
 
 
 def study_before(content: Mapping[str, Any]) -> Study:
