@@ -18,12 +18,12 @@ sys.path.insert(0, str(HERE.parent / "own_models"))
 from banks import banks_of  # noqa: E402
 from emulation import Emulated, Portfolio  # noqa: E402
 
-from fedrisk.privacy.policy import Policy
-from fedrisk.recipes import recipe_of
-from fedrisk.recipes.scorecard import score_grid
-from fedrisk.recipes.scorecard.delivery import Scored
-from fedrisk.recipes.scorecard.themes import ScoreSum
-from fedrisk.study import BANK
+from fedrisk.privacy.policy import Policy  # noqa: E402
+from fedrisk.recipes import recipe_of  # noqa: E402
+from fedrisk.recipes.scorecard import score_grid  # noqa: E402
+from fedrisk.recipes.scorecard.delivery import Scored  # noqa: E402
+from fedrisk.recipes.scorecard.themes import ScoreSum  # noqa: E402
+from fedrisk.study import BANK  # noqa: E402
 
 
 def with_themes(data: Portfolio, themes: Any) -> Portfolio:
