@@ -46,11 +46,9 @@ def features(**columns):
     ]
 
 
-def said(allow, holders=HOLDERS, band_columns=3, values=512):
-    return {
-        h: SimpleNamespace(score_themes=h in allow, band_columns=band_columns, score_values=values)
-        for h in holders
-    }
+def said(allow, holders=HOLDERS, band_columns=3, score_values=512):
+    rules = {"band_columns": band_columns, "score_values": score_values}
+    return {h: SimpleNamespace(score_themes=h in allow, **rules) for h in holders}
 
 
 def names(sums):
@@ -138,6 +136,14 @@ def test_several_numbers_take_no_more_values_together(values, numbers):
     assert (each + 1) ** numbers > values
 
 
+def test_a_holder_is_in_no_more_sums_than_its_values_bear():
+    """Sixteen values are four numbers of two: three themes and what is left over, the first by name."""
+    themes = {t: [f"tax.c{3 * k + j}" for j in range(3)] for k, t in enumerate("dcba")}
+    sums = score_sums(study(themes, ("tax",)), features(tax=13), said(("tax",), ("tax",), score_values=16))
+    assert names(sums) == {t: {"tax": 3} for t in "abc"} | {REST: {"tax": 4}}
+    assert values_of_each(16, numbers_of(sums, "tax")) ** numbers_of(sums, "tax") <= 16
+
+
 def test_numbers_of_a_holder():
     sums = score_sums(study({"vat": ["tax.c0", "tax.c1", "tax.c2"]}), features(**FOUR), said(("tax",)))
     assert [numbers_of(sums, h) for h in ("tax", "grid")] == [2, 1]
@@ -180,7 +186,9 @@ def test_a_holder_is_in_no_more_sums_than_its_values_allow(values, numbers):
     columns = {"tax": 12}
     themes = {f"t{k:02d}": [f"tax.c{k}"] for k in range(12)}
     every = features(**columns)
-    sums = score_sums(study(themes, ("tax",)), every, said(("tax",), ("tax",), band_columns=1, values=values))
+    sums = score_sums(
+        study(themes, ("tax",)), every, said(("tax",), ("tax",), band_columns=1, score_values=values)
+    )
     assert numbers_of(sums, "tax") in (numbers, numbers + 1) and len(sums) <= MOST_THEMES + 1
     assert values_of_each(values, numbers_of(sums, "tax")) ** numbers_of(sums, "tax") <= values
 
