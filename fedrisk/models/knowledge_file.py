@@ -42,7 +42,7 @@ MOST_COUNT, MOST_VARIANCE, MOST_SHAPE = 1e15, 1e30, 1e9
 MOST_EDGE = 1e100
 """Edge of a known curve at most: the middle between two is a number then."""
 
-MOST_SOURCE = 200
+MOST_SOURCE = 400
 """Letters of a prior's source at most."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
