@@ -84,6 +84,11 @@ def finished_named(name: str, hub: Hub) -> PastStudy:
     return past_study(_record(run, hub, runs), str(run.ended))
 
 
+def purpose_of(past: PastStudy, hub: Hub) -> str:
+    """For what purpose institutions released it."""
+    return str(Runs(hub).find(past.attempt).content["purpose"])
+
+
 def all_finished(hub: Hub) -> list[PastStudy]:
     """What all finished scorecard studies of this hub released, oldest first; research runs left out."""
     runs = Runs(hub)
