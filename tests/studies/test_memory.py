@@ -171,3 +171,30 @@ def test_a_whole_run_looks_up_states_and_is_entered_as_it_was_asked_for(consorti
     assert run.content["settings"]["known"]["memory"][0]["attempt"] == first.attempt
     kept = consortium.nodes["alfa"].store.results(results.attempt) / "knowledge.npz"
     assert digest_of(from_bytes(kept.read_bytes())) == run.content["settings"]["known"]["digest"]
+
+
+@pytest.mark.parametrize(
+    ("what", "said"), [("holdout", "trained on enterprises"), ("strangers", "were never told")]
+)
+def test_a_past_that_does_not_go_with_the_study_is_refused_though_the_hub_has_it_approved(
+    consortium, first, what, said
+):
+    before = charged(consortium)
+    past = past_study(first.results.record, Runs(first.hub).find(first.attempt).ended)
+    if what == "strangers":
+        past = replace(past, members=("alfa", "gone"))
+    told = Knowledge(memory=(past,))
+    knowledge.keep(first.hub, told)
+    known = stated(told).model_dump(mode="json")
+    changes = {"holdout": {"percent": 40}} if what == "holdout" else {}
+    study = later(consortium, "may", ["january"], known=known)
+    with pytest.raises(PeerError, match="edges"):
+        consortium.run(study_from({**study.model_dump(mode="json"), **changes}))
+    assert charged(consortium) == before
+    assert said in consortium.nodes["tax"].store.errors(consortium.last.attempt)[-1]["text"]
+
+
+def test_a_member_keeps_the_study_too_and_goes_by_its_own_account(first):
+    for name in MEMBERS:
+        kept = first.nodes[name].store.past.study(first.attempt)
+        assert kept == first.study.model_dump(mode="json")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from fedrisk.protocol.actions import Action
 from fedrisk.recipe import Brought, Recipe, Section
 from fedrisk.recipes.scorecard.plan import expect, make_plan
-from fedrisk.recipes.scorecard.settings import ScorecardSettings, asks, check_members
+from fedrisk.recipes.scorecard.settings import ScorecardSettings, asks, check_members, spared
 from fedrisk.releases.plan import Plan
 from fedrisk.study import Study
 
@@ -81,5 +81,6 @@ RECIPE = Recipe(
     fetch=_fetch,
     part=_part,
     asks=asks,
+    spared=spared,
     knows=_knows,
 )

@@ -34,6 +34,7 @@ _WHY = {
     "same": "is an attempt at this very study",
     "purpose": "was for another purpose",
     "apart": "has no institution in common with this study",
+    "strangers": "has numbers of an institution that is not here, which others who are here were never told",
     "holdout": "trained on enterprises that this study holds out ([holdout] is another one)",
     "early": "was run by an earlier version, and its members kept nothing by which they could check it",
 }
@@ -133,7 +134,7 @@ def _fitting(
         if past is not None:
             taken += 1
             yield past
-        elif why in ("holdout", "early", "damaged"):
+        elif why in ("strangers", "holdout", "early", "damaged"):
             findings.append(_left_out(run, why))
 
 

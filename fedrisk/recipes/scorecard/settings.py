@@ -1,6 +1,6 @@
 """The section ``[scorecard]`` of a study file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -43,7 +43,7 @@ class Predecessor(Settings):
 
 
 class KnownPrior(Settings):
-    """Curves from elsewhere. source: where they come from, as people read it. digest: of the file they are from."""
+    """Curves from elsewhere. source: where they come from, as people read it. digest: of the curves."""
 
     source: Text
     digest: Digest | None = None
@@ -157,7 +157,7 @@ class ScorecardSettings(Settings):
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without memory, prior and choices where there are none: studies from before there were any keep their digest."""
+        """Without what is not asked for, so that studies from before it could be keep their digest."""
         content: dict[str, Any] = handler(self)
         usual = {"memory": NONE, "second": "auto", "left_out": {}}
         return {k: v for k, v in content.items() if v is not None and (k not in usual or v != usual[k])}
@@ -190,8 +190,33 @@ def check_members(study: Study, features: Sequence[Feature] | None = None) -> No
         raise ConfigError(f"{', '.join(without)} brings no feature; add columns or leave it out of the study")
 
 
+def spared(settings: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
+    """Settings without some institutions: an optional holder, which a theme names, may be away."""
+    if not isinstance(settings.get("themes"), Mapping):
+        return settings
+    left = {
+        t: [p for p in parts if p.partition(".")[0] not in names] for t, parts in settings["themes"].items()
+    }
+    return {**settings, "themes": {t: parts for t, parts in left.items() if parts} or None}
+
+
 def asks(study: Study) -> tuple[str, ...]:
-    """What is remembered and known beforehand, for a person who decides about the study."""
+    """What is remembered and known beforehand, and told by theme, for a person who decides about the study."""
+    return (*_asks_themes(study), *_asks_known(study))
+
+
+def _asks_themes(study: Study) -> tuple[str, ...]:
+    themes = ScorecardSettings.of(study).themes
+    if themes is None:
+        return ()
+    parts = study.holders if themes == "holders" else [f"{t} ({', '.join(p)})" for t, p in themes.items()]
+    return (
+        "gives banks the points of holders whose policies allow it (policy.score_themes) in sums of their own, by "
+        f"theme: {', '.join(parts)}",
+    )
+
+
+def _asks_known(study: Study) -> tuple[str, ...]:
     known = ScorecardSettings.of(study).known
     if known is None or known.digest is None:
         return ()

@@ -4,7 +4,8 @@ A theme is what a study calls so: holders of one kind, or some columns of a hold
 their own theme only where its policy says so; those of all others stay in one sum together, the rest. What can be
 subtracted is nothing: a bank gets the sums, each under masks of its own, and no total beside them that they do not add
 up to. So that the rest is not one holder's points, it has to hide: two holders with columns enough, or none. Where it
-does not, the last theme goes into it, until it does or there is one number, as without themes.
+does not, or where there are more numbers than a holder's policy has values for, the last theme goes into it, until it
+does or there is one number, as without themes.
 
 All of it follows from the study, the public columns and what members state: the same at all of them, whatever the hub
 says, and before anything is released.
@@ -22,9 +23,16 @@ from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.scorecard.settings import ScorecardSettings
 from fedrisk.study import Study
 
+MOST_THEMES = 10
+"""Themes of a study at most: a few numbers, which a part of a model has room for."""
+
 
 class Allows(Protocol):
     """What a holder states of its policy, or the policy itself."""
+
+    @property
+    def score_values(self) -> int:
+        """Most values that its numbers may take together."""
 
     @property
     def score_themes(self) -> bool:
@@ -75,7 +83,7 @@ def score_sums(study: Study, features: Sequence[Feature], said: Mapping[str, All
     own = {h: [f.column for f in features if f.institution == h] for h in study.holders}
     placed = {h: _placed(h, own[h], _themes(study), said[h]) for h in study.holders}
     themes = sorted({t for found in placed.values() for t in found.values() if t})
-    while themes and not _hides(placed, said):
+    while themes and (len(themes) > MOST_THEMES or not _hides(placed, said) or _too_many(placed, said)):
         last = themes.pop()
         placed = {h: {c: "" if t == last else t for c, t in found.items()} for h, found in placed.items()}
     return tuple(s for s in (_sum(name, placed) for name in (*themes, "")) if s.columns)
@@ -145,6 +153,11 @@ def _hides(placed: Mapping[str, Mapping[str, str]], said: Mapping[str, Allows]) 
     if len(there) == 1:
         return all(said[h].score_themes and n >= least for h, n in there.items())
     return sum(n >= least for n in there.values()) >= 2
+
+
+def _too_many(placed: Mapping[str, Mapping[str, str]], said: Mapping[str, Allows]) -> bool:
+    """Whether a holder's numbers, of two values at least each, could take more together than its policy allows."""
+    return any(2 ** len(set(found.values())) > said[h].score_values for h, found in placed.items())
 
 
 def _sum(theme: str, placed: Mapping[str, Mapping[str, str]]) -> ScoreSum:
