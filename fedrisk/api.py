@@ -43,11 +43,13 @@ def check(
     institutions: Institutions = None,
     alone: str | Path | None = None,
     research_seed: int | None = None,
+    foresee: bool = False,
 ) -> Check:
     """Whether a study would be refused, what it would cost, and what to expect; nothing is released or spent.
 
     study: path of a study file. overrides: ``key.sub=value``, as after ``--set``. alone: the file of one institution,
-    which looks for itself; no other institution's file is read. research_seed: as of a research run.
+    which looks for itself; no other institution's file is read. research_seed: as of a research run. foresee: also the
+    AUC to be expected, from simulated studies, which take seconds.
 
     Errors: ConfigError where files cannot be read: the study's and all institutions' together.
     """
@@ -66,7 +68,7 @@ def check(
             broken.append(str(error))
             paths = _files_beside(file, institutions)
     if not broken:
-        return check_study(loaded, paths, research_seed=research_seed)
+        return check_study(loaded, paths, research_seed=research_seed, foresee=foresee)
     for path in paths.values():
         try:
             load_institution(path)

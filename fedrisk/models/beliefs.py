@@ -19,8 +19,8 @@ from scipy.special import ndtri
 
 from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import Curves, LabelCounts, fit_curves, shape_bases, with_known
-from fedrisk.models.knowledge import Knowledge, PastStudy
 from fedrisk.models.gram_memory import remember_gram
+from fedrisk.models.knowledge import Knowledge, PastStudy
 from fedrisk.models.memory import remember_counts
 from fedrisk.models.smoothing import prior_precision, residuals
 from fedrisk.models.worlds import (
@@ -90,6 +90,15 @@ class Beliefs:
         """Columns of which a curve is known."""
         return sum(c is not None for c in self.covariance)
 
+    def strength(self) -> Floats:
+        """Spread of each column's log-odds as believed, (columns,): of its known curve, or as declared."""
+        out = []
+        for c, v in zip(self.columns, self.covariance, strict=True):
+            f = c.bins.feature
+            declared = SPREAD[f.strength] if f.strength else UNSTATED[bool(f.leaning)]
+            out.append(declared[0] if v is None else math.sqrt(float(c.weight @ c.curve**2)))
+        return np.array(out)
+
     def draw(self, seed: int, world: int) -> World:
         """A world by its number: even ones by classes, odd ones of a logistic model.
 
@@ -98,7 +107,9 @@ class Beliefs:
         """
         rng = np.random.default_rng([seed, world])
         common = math.exp(SET * rng.standard_normal())
-        own = [np.random.default_rng([seed, world, crc32(c.bins.feature.name.encode())]) for c in self.columns]
+        own = [
+            np.random.default_rng([seed, world, crc32(c.bins.feature.name.encode())]) for c in self.columns
+        ]
         drawn = np.array([[one.standard_normal() for _ in range(2 + PAIRS)] for one in own])
         columns = [
             _declared(c, common, one) if v is None else replace(c, curve=_varied(c, v, one))

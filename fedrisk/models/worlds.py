@@ -134,7 +134,11 @@ def class_world(
         halves.append(_codes(bins, columns, share, known, correlation, SIZE // 2, rng))
     ones = np.repeat([1.0, 0.0], SIZE // 2) / (SIZE // 2)
     return World(
-        bins=tuple(bins), codes=np.concatenate(halves, 1), positive=ones, negative=ones[::-1].copy(), rate=rate
+        bins=tuple(bins),
+        codes=np.concatenate(halves, 1),
+        positive=ones,
+        negative=ones[::-1].copy(),
+        rate=rate,
     )
 
 

@@ -63,6 +63,7 @@ class Known(Settings):
             raise ValueError("known: a digest goes with studies or a prior, and with neither there is none")
         return self
 
+
 SecondRelease = Literal["auto", "gram", "recount"]
 ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}\..{1,128}$")]
 Reason = Annotated[str, Field(pattern=r"^[ -~]{1,200}$")]
@@ -146,7 +147,7 @@ class ScorecardSettings(Settings):
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without memory, prior and choices where there are none: studies from before there were any keep their digest."""
+        """Without what is not asked for or chosen: studies from before there was any of it keep their digest."""
         content: dict[str, Any] = handler(self)
         usual = {"memory": NONE, "second": "auto", "left_out": {}}
         return {k: v for k, v in content.items() if v is not None and (k not in usual or v != usual[k])}

@@ -7,7 +7,6 @@ of bin edges.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +36,9 @@ def simulated_card(facts: Facts, world: World, rng: np.random.Generator) -> Scor
         released = _gram(facts, second, world, rows, rng)
     else:
         own = {role: [s for s in sums if s[0].feature.institution == role] for role in second.chosen}
-        released = _counted(second.release, [own[r][j] for r, picked in second.chosen.items() for j in picked], rng)
+        released = _counted(
+            second.release, [own[r][j] for r, picked in second.chosen.items() for j in picked], rng
+        )
     return card_from(facts, bins, counts, second, released)
 
 
