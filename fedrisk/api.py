@@ -23,6 +23,8 @@ from fedrisk.engine.simulation import run_simulation
 from fedrisk.errors import ConfigError, FedriskError, LeftUndone, Stopped, StoreError, code_of
 from fedrisk.institution import find_institutions, load_institution
 from fedrisk.recipes import load_study as load_study
+from fedrisk.recipes.scorecard.choices import WORLDS, Chosen, choose
+from fedrisk.recipes.scorecard.planner import Planner
 from fedrisk.releases.record import ReleaseRecord
 from fedrisk.report.html import write_report
 from fedrisk.server.exchange import Report
@@ -75,6 +77,25 @@ def check(
         except ConfigError as error:
             broken.append(str(error))
     raise ConfigError("\n".join(broken))
+
+
+def plan(
+    study: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    institutions: Institutions = None,
+) -> Chosen:
+    """Choices of bins, columns and budget by which a scorecard study is expected to gain; nothing is released or spent.
+
+    Errors: ConfigError where the study would be refused, is no scorecard, or does not declare its size.
+    """
+    found = check(study, overrides, institutions=institutions)
+    if found.content.recipe != "scorecard":
+        raise ConfigError(f"study {found.study} builds no scorecard; scorecard studies alone are planned")
+    if found.broken or found.known is None or not found.stated:
+        raise ConfigError(f"study {found.study} would be refused; see fedrisk check, and plan it once it is not")
+    known = found.known
+    return choose(Planner(known.study, found.stated, found.listed, known.knowledge, simulated=WORLDS))
 
 
 def run(

@@ -36,16 +36,16 @@ from fedrisk.models.worlds import (
 
 Floats = NDArray[np.float64]
 
-SPREAD = {"strong": (0.55, 0.35), "medium": (0.32, 0.35), "weak": (0.12, 0.6)}
+SPREAD = {"strong": (0.5, 0.3), "medium": (0.3, 0.3), "weak": (0.1, 0.6)}
 """Median and log-deviation of a column's spread of log-odds by declared strength."""
 
-UNSTATED = {True: (0.28, 0.6), False: (0.14, 0.9)}
+UNSTATED = {True: (0.25, 0.55), False: (0.1, 0.9)}
 """The same where none is declared, with and without a declared direction: experts know the direction of what tells."""
 
 SET = 0.3
 """Log-deviation by which all columns of a consortium are stronger or weaker than elsewhere."""
 
-MOST_SPREAD = 1.2
+MOST_SPREAD = 0.8
 """Greatest spread of a column that is drawn."""
 
 BENT = 0.25
@@ -187,7 +187,7 @@ def _remembering(beliefs: Beliefs, memory: Sequence[PastStudy]) -> Beliefs:
     }
     found = replace(
         beliefs,
-        columns=tuple(columns),
+        columns=_restored(columns, covariance),
         covariance=tuple(covariance),
         known={**beliefs.known, **{k: v for k, v in known.items() if k in beliefs.known}},
         rate=curves.rate,
@@ -268,7 +268,7 @@ def _restored(columns: Sequence[Column], covariance: Sequence[Floats | None]) ->
     """
     square = _usual_square(columns, covariance)
     told = [k for k, v in enumerate(covariance) if v is not None]
-    known = sum(float(columns[k].weight @ np.expm1(columns[k].curve) ** 2) for k in told)
+    known = sum(float(columns[k].weight @ columns[k].curve ** 2) for k in told)
     rough = sum(float(columns[k].weight @ np.diag(v)) for k in told if (v := covariance[k]) is not None)
     factor = math.sqrt(max(square - rough, 0.0) / max(known, 1e-9))
     factor = float(np.clip(factor, 1.0, STEEPER))

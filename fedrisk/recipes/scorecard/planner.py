@@ -32,7 +32,7 @@ Floats = NDArray[np.float64]
 EPSILONS = (0.5, 1.0, 3.0)
 """Budgets for which an expected AUC is shown, besides the study's own."""
 
-SIMULATED, DRAWN = 2, 24
+SIMULATED, DRAWN = 2, 40
 """Worlds in which whole studies are simulated, and worlds in all."""
 
 REACH = 1.645
