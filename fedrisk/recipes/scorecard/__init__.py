@@ -8,7 +8,7 @@ from fedrisk.findings import Finding
 from fedrisk.protocol.actions import Action
 from fedrisk.recipe import Brought, Recipe, Section
 from fedrisk.recipes.scorecard.plan import expect, make_plan
-from fedrisk.recipes.scorecard.settings import ScorecardSettings, asks, check_members
+from fedrisk.recipes.scorecard.settings import ScorecardSettings, asks, check_members, spared
 from fedrisk.releases.plan import Plan
 from fedrisk.study import Study
 
@@ -91,5 +91,6 @@ RECIPE = Recipe(
     fetch=_fetch,
     part=_part,
     asks=asks,
+    spared=spared,
     knows=_knows,
 )

@@ -1,6 +1,6 @@
 """The section ``[scorecard]`` of a study file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -17,12 +17,18 @@ from fedrisk.errors import ConfigError
 from fedrisk.models.knowledge_file import MOST_STUDIES
 from fedrisk.study import BANK, Name, Settings, Study, Training
 
+Part = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,47}(\.\S.*)?$", max_length=1049)]
+"""A holder, or one of its columns: ``tax_office``, ``tax_office.vat_paid``."""
+
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Attempt = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,64}$")]
 Moment = Annotated[str, StringConstraints(pattern=r"^[0-9T:.Z-]{20,27}$")]
-Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]
+Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,400}$")]
 
 NONE: Literal["none"] = "none"
+
+MOST_THEMES = 10
+"""Most sums of points that a bank is given, beside that of the rest."""
 
 
 class Predecessor(Settings):
@@ -40,7 +46,7 @@ class Predecessor(Settings):
 
 
 class KnownPrior(Settings):
-    """Curves from elsewhere. source: where they come from, as people read it. digest: of the file they are from."""
+    """Curves from elsewhere. source: where they come from, as people read it. digest: of the curves."""
 
     source: Text
     digest: Digest | None = None
@@ -109,6 +115,10 @@ class ScorecardSettings(Settings):
     memory: which earlier studies of the hub are remembered; "auto" for all that fit. prior: a scorecard or release
     record with curves known from elsewhere, or "generic". known: what the hub found by these two, which it writes when
     the study is run or proposed; nobody states it by hand.
+
+    themes: in which sums banks are given the holders' points. None: in one. ``holders``: in one for each holder. Else
+    by name of the theme, its holders or their columns. Whose policy does not allow it stays in one sum with the others
+    (recipes/scorecard/themes).
     """
 
     gram_rows: Annotated[int, Field(ge=1000)] = 200_000
@@ -118,6 +128,11 @@ class ScorecardSettings(Settings):
     memory: Literal["none", "auto"] | Annotated[tuple[Text, ...], Field(min_length=1)] = NONE
     prior: Text | None = None
     known: Known | None = None
+    themes: (
+        Literal["holders"]
+        | Annotated[dict[Name, list[Part]], Field(min_length=1, max_length=MOST_THEMES)]
+        | None
+    ) = None
 
     @field_validator("memory", mode="before")
     @classmethod
@@ -162,6 +177,7 @@ def check_members(study: Study, features: Sequence[Feature] | None = None) -> No
         raise ConfigError("institutions: no bank; a study needs at least one institution with labels")
     if study.training != Training():
         raise ConfigError("[training] is for recipes that train a model and this one is scorecard; remove it")
+    _check_themes(study, features)
     if features is None:
         return
     if not features:
@@ -179,11 +195,50 @@ def check_members(study: Study, features: Sequence[Feature] | None = None) -> No
         raise ConfigError(f"{', '.join(without)} brings no feature; add columns or leave it out of the study")
 
 
+def _check_themes(study: Study, features: Sequence[Feature] | None) -> None:
+    """ConfigError where a theme names no holder of the study, or something twice, or no column once they are known."""
+    themes = ScorecardSettings.of(study).themes
+    if themes == "holders" and len(study.holders) > MOST_THEMES:
+        raise ConfigError(
+            f"scorecard.themes: {len(study.holders)} holders, and at most {MOST_THEMES} themes; name themes of "
+            "several holders each"
+        )
+    if not isinstance(themes, dict):
+        return
+    if "rest" in themes:
+        raise ConfigError(
+            "scorecard.themes: rest is the sum of all that is in no theme; name the theme otherwise"
+        )
+    parts = [part for parts in themes.values() for part in parts]
+    for part in parts:
+        holder, _, column = part.partition(".")
+        if holder not in study.holders:
+            raise ConfigError(
+                f"scorecard.themes: {holder} is no holder of this study; name holders, or their columns as "
+                "HOLDER.COLUMN"
+            )
+        if parts.count(part) > 1:
+            raise ConfigError(f"scorecard.themes: {part} is named twice; points are in one sum only")
+        if column and features is not None and not any(f.name == part for f in features):
+            raise ConfigError(
+                f"scorecard.themes: {part} is no column of this study; see the holder's dictionary"
+            )
+
+
+def spared(settings: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
+    """Settings without some institutions: themes without those that are away."""
+    themes = settings.get("themes")
+    if not isinstance(themes, dict):
+        return settings
+    left = {t: [p for p in parts if p.partition(".")[0] not in names] for t, parts in themes.items()}
+    return {**settings, "themes": {t: parts for t, parts in left.items() if parts} or None}
+
+
 def asks(study: Study) -> tuple[str, ...]:
-    """What is remembered and known beforehand, for a person who decides about the study."""
-    known = ScorecardSettings.of(study).known
+    """Themes, and what is remembered and known beforehand, for a person who decides about the study."""
+    known, told = ScorecardSettings.of(study).known, _asked_themes(study)
     if known is None or known.digest is None:
-        return ()
+        return told
     said = [
         f"remembers study {past.study} (run {past.attempt[:8]}, ended {past.ended[:10]}, of {', '.join(past.members)}; "
         f"record {past.record[:16]})"
@@ -191,4 +246,14 @@ def asks(study: Study) -> tuple[str, ...]:
     ]
     if known.prior is not None:
         said.append(f"begins from curves known beforehand: {known.prior.source}")
-    return (*said, f"what it knows beforehand has digest {known.digest}")
+    return (*told, *said, f"what it knows beforehand has digest {known.digest}")
+
+
+def _asked_themes(study: Study) -> tuple[str, ...]:
+    themes = ScorecardSettings.of(study).themes
+    if themes is None:
+        return ()
+    named = (
+        "each holder" if themes == "holders" else "; ".join(f"{t}: {', '.join(p)}" for t, p in themes.items())
+    )
+    return (f"gives banks points in several sums where policies allow it (policy.score_themes): {named}",)
