@@ -33,11 +33,26 @@ To = Annotated[
 ]
 
 
-def memory(named: Named = None, smooth: Smooth = None, to: To = None, as_json: AsJson = False) -> None:
+Evaluations = Annotated[
+    bool,
+    typer.Option("--evaluations", help="What their hold-outs said, and all of them together."),
+]
+
+
+def memory(
+    named: Named = None,
+    smooth: Smooth = None,
+    to: To = None,
+    evaluations: Evaluations = False,
+    as_json: AsJson = False,
+) -> None:
     """What studies released, as a later one remembers it; with --smooth, an earlier scorecard by later studies too.
 
     All of it follows from released numbers, at no further privacy.
     """
+    if evaluations:
+        _evaluations(named or [], as_json)
+        return
     found = _pasts(named or [])
     if not found:
         tell("no finished scorecard study of this hub; the first one is what later ones remember")
@@ -61,6 +76,28 @@ def _pasts(named: Sequence[str]) -> "list[PastStudy]":
     hub = Hub.default()
     found = [finished_named(name, hub) for name in named] if named else all_finished(hub)
     return sorted(found, key=lambda past: (past.ended, past.attempt))
+
+
+def _evaluations(named: Sequence[str], as_json: bool) -> None:
+    """AUC of each study's hold-out and of all together, with standard errors."""
+    from fedrisk.analysis.evaluations import accumulated, evaluation_of
+    from fedrisk.recipes.scorecard.looked_up import finished_records
+    from fedrisk.server.hub import Hub
+
+    records = finished_records(named, Hub.default())
+    found = [(str(r.study["name"]), evaluation_of(r)) for r in records]
+    together = accumulated([e for _, e in found if e is not None])
+    if as_json:
+        each = [{"study": name, "auc": e and e.auc, "error": e and e.error} for name, e in found]
+        every = together and {"auc": together.auc, "noise": together.noise, "error": together.error}
+        tell_json({"studies": each, "together": every})
+        return
+    table = plain_table("evaluations", "study", "AUC", "±", "± by noise", right=("AUC", "±", "± by noise"))
+    for name, e in [*found, ("together", together)]:
+        figures = ("–", "–", "–") if e is None else (f"{e.auc:.3f}", f"{e.error:.3f}", f"{e.noise:.3f}")
+        table.add_row(name, *figures)
+    tell_table(table)
+    tell("the same enterprises are held out in all: their sampling error does not average out, noise does")
 
 
 def _place(found: "Sequence[PastStudy]", name: str) -> int:

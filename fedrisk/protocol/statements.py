@@ -170,7 +170,7 @@ def binary_labels(study: Study, statements: Statements) -> bool:
 
 
 def evaluated(study: Study, statements: Statements) -> bool:
-    """Whether the hold-out is evaluated: as the study asks, and all whose records are behind the scores allow."""
+    """Whether the hold-out is evaluated: the study asks for it, and all whose records stand behind scores allow it."""
     return study.evaluation.release and all(
         statements[name].evaluation for name in (*study.banks, *study.holders)
     )
