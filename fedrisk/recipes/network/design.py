@@ -7,7 +7,8 @@ model.
 from collections.abc import Sequence
 
 from fedrisk.models.binning import Bins
-from fedrisk.models.network import AVERAGED, MOMENTUM, NetworkDesign, default_rate
+from fedrisk.models.network import NetworkDesign
+from fedrisk.models.network_defaults import AVERAGED, MOMENTUM, default_rate
 from fedrisk.models.tuning import Tuning
 from fedrisk.recipes.network.settings import NetworkSettings
 from fedrisk.releases.gradient_sums import TrainingPlan
