@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from fedrisk.data.table import Table
     from fedrisk.models.model_part import ModelPart
     from fedrisk.privacy.policy import Policy
+    from fedrisk.server.hub import Hub
+    from fedrisk.server.knowledge import Beforehand
     from fedrisk.server.outcome import HubSession, Outcome
 
 
@@ -113,7 +115,8 @@ class Recipe:
     are aligned; without alignment the first exchange of the recipe follows describe, and tells all who takes part.
     labels: whether banks bring labels, on which something is learnt and evaluated. breaks: what of a policy a study
     breaks besides what all recipes share, in words (Policy.broken). asks: what a person who decides about a study reads
-    of its settings. spared: the settings without some optional institutions, where they name any.
+    of its settings. spared: the settings without some optional institutions, where they name any. knows: at the hub,
+    the study with what it knows beforehand looked up and stated (server/knowledge); told whether it is a research run.
 
     The functions import what they need when they are called: a node that never trains never loads torch.
     """
@@ -137,6 +140,7 @@ class Recipe:
     breaks: Callable[[Study, "Policy", str], list[str]] = _no_rules
     asks: Callable[[Study], tuple[str, ...]] = _asks_nothing
     spared: Callable[[Mapping[str, Any], Collection[str]], Mapping[str, Any]] = _as_they_are
+    knows: Callable[[Study, "Hub", bool], "Beforehand"] | None = None
 
     def checked(self, study: Study, *, where: str = "study") -> Study:
         """The study with this recipe's settings checked and filled in; ConfigError lists what is wrong."""

@@ -464,6 +464,17 @@ class Study(Settings):
         """The study as canonical JSON, the same text for the same study on every machine."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
 
+    @property
+    def as_asked(self) -> "Study":
+        """The study as its file asks for it: without what the hub looked up when it was run or proposed.
+
+        Which earlier studies it remembers changes with every one that ends (settings ``known``); it is the same study.
+        """
+        if "known" not in self.settings:
+            return self
+        settings = {key: value for key, value in self.settings.items() if key != "known"}
+        return self.model_copy(update={"settings": settings})
+
     def digest(self) -> str:
         """SHA-256 of :meth:`canonical`, hexadecimal."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()

@@ -2,8 +2,8 @@
 
 ``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``run``, ``show``, ``runs``, ``compare`` for studies;
 ``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions; ``decide`` for a bank's
-table of decisions; ``query`` for private statistics; ``drift``, ``fragility``, ``losses``, ``contribution`` for what
-follows from released numbers.
+table of decisions; ``query`` for private statistics; ``drift``, ``fragility``, ``losses``, ``contribution``, ``memory``
+for what follows from released numbers.
 
 What a command needs is imported inside it, so that help and completion come at once.
 """
@@ -43,6 +43,7 @@ from fedrisk.cli.hub import hub_app
 from fedrisk.cli.init import init_app
 from fedrisk.cli.losses import losses
 from fedrisk.cli.measure import measure_app
+from fedrisk.cli.memory import memory
 from fedrisk.cli.model import model_app
 from fedrisk.cli.node import node_app
 from fedrisk.cli.output import append_log, note, screen
@@ -79,6 +80,7 @@ for _command in (
     own,
     losses,
     contribution,
+    memory,
     score,
     fragility,
     usage.meter,

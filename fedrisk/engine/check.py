@@ -28,6 +28,7 @@ from fedrisk.protocol.statements import (
 from fedrisk.recipe import Recipe
 from fedrisk.recipes import recipe_of
 from fedrisk.releases.plan import Plan
+from fedrisk.server import knowledge
 from fedrisk.server.hub import Hub
 from fedrisk.server.roster import check_statements
 from fedrisk.study import Study
@@ -115,12 +116,14 @@ class _Together:
         self.research, self.hub = research_seed is not None, hub
         self.aligned = recipe.aligned(study)
         self.refused = [*check_public(study, None, hub=hub, research_seed=research_seed).refused]
+        self.known = knowledge.Beforehand(study=study, plan=recipe.plan)
         self.plan: Plan | None = None
 
     def check(self) -> Check:
         study, found = self.study, self.found
         common = together.in_common(study, found) if self.aligned else ()
         self._stores(common)
+        self._attempt(self._look_up)
         expectations = self._planned()
         self._said_by_all()
         timed = together.alignment_time(study, found)
@@ -179,11 +182,16 @@ class _Together:
             return nothing
         scored = recipe.labels and not evaluated(study, statements)
         unevaluated = (_not_evaluated(study, statements),) if scored else ()
-        return (*charge(study), *unevaluated, *self.plan.findings, *recipe.expect(study, self.plan, rows))
+        before_all = (*charge(study), *unevaluated, *self.known.findings)
+        return (*before_all, *self.plan.findings, *recipe.expect(study, self.plan, rows))
 
     def _plan(self, statements: Statements) -> None:
         features = features_of_roles(self.study, statements)
-        self.plan = self.recipe.plan(self.study, features, trainer_rows(self.study, statements))
+        self.plan = self.known.plan(self.study, features, trainer_rows(self.study, statements))
+
+    def _look_up(self) -> None:
+        """What the study knows beforehand, by the hub's own runs."""
+        self.known = knowledge.look_up(self.recipe, self.study, self.hub, research=self.research)
 
     def _attempt(self, step: Callable[[], object]) -> None:
         try:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from fedrisk.protocol.actions import Action
 from fedrisk.recipe import Brought, Recipe, Section
 from fedrisk.recipes.scorecard.plan import expect, make_plan
-from fedrisk.recipes.scorecard.settings import ScorecardSettings, check_members
+from fedrisk.recipes.scorecard.settings import ScorecardSettings, asks, check_members
 from fedrisk.releases.plan import Plan
 from fedrisk.study import Study
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from fedrisk.clients.node import Node
     from fedrisk.data.table import Table
     from fedrisk.models.model_part import ModelPart
+    from fedrisk.server.hub import Hub
+    from fedrisk.server.knowledge import Beforehand
     from fedrisk.server.outcome import HubSession, Outcome
 
 
@@ -53,6 +55,12 @@ def _part(attempt: "Attempt") -> "ModelPart":
     return part_of(attempt)
 
 
+def _knows(study: Study, hub: "Hub", research: bool) -> "Beforehand":
+    from fedrisk.recipes.scorecard.looked_up import look_up
+
+    return look_up(study, hub, research)
+
+
 def _summary(outcome: "Outcome") -> tuple[Section, ...]:
     from fedrisk.recipes.scorecard.summary import summarise
 
@@ -72,4 +80,6 @@ RECIPE = Recipe(
     summary=_summary,
     fetch=_fetch,
     part=_part,
+    asks=asks,
+    knows=_knows,
 )

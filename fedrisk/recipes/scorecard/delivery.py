@@ -35,6 +35,7 @@ from fedrisk.clients.row_order import RowOrder, listed, use_of
 from fedrisk.clients.store.attempt_store import Owed
 from fedrisk.errors import ProtocolError, StoreError
 from fedrisk.metrics import auc
+from fedrisk.models.knowledge_file import to_bytes
 from fedrisk.models.own_model import FILE, OwnModel
 from fedrisk.models.scorecard import EXTERNAL, Scorecard
 from fedrisk.protocol.payload import Payload
@@ -42,8 +43,9 @@ from fedrisk.recipes.scorecard import matrices
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS
 from fedrisk.recipes.scorecard.model_parts import keep_part
 from fedrisk.recipes.scorecard.own_verdict import own_figures
-from fedrisk.recipes.scorecard.prepared import told_calibration, told_card
+from fedrisk.recipes.scorecard.prepared import keep_past, told_calibration, told_card
 from fedrisk.recipes.scorecard.scoring import partial_context
+from fedrisk.recipes.scorecard.told_knowledge import known_of
 from fedrisk.releases.release import Block, Release
 from fedrisk.secure.envelope import open_sealed
 from fedrisk.secure.ring import to_signed
@@ -90,6 +92,7 @@ def calibration(node: Node, request: Payload) -> Payload:
     external = _external(attempt, request, len(listed(attempt, attempt.name)))
     if external is not None:
         attempt.state.put("external", external)
+    keep_past(attempt)
     release = attempt.plan.release("calibration")
 
     def part(block: Block, noise: outlet.Noise) -> NDArray[np.int64]:
@@ -234,6 +237,9 @@ def keep_scores(attempt: Attempt, card: Scorecard, frame: pd.DataFrame) -> None:
     """Write what the study is for to the bank's store, and read it back: scores, reasons and the card."""
     put = partial(attempt.node.store.put_result, attempt.state.id)
     put("scorecard.json", card.to_json().encode())
+    known = known_of(attempt)
+    if known:
+        put("knowledge.npz", to_bytes(known))
     put(SCORES, frame.to_parquet(index=False))
     read_back(attempt)
 

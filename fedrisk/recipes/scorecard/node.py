@@ -38,8 +38,8 @@ from fedrisk.recipe import Brought
 from fedrisk.recipes.bins import BINS
 from fedrisk.recipes.scorecard import matrices
 from fedrisk.recipes.scorecard.delivery import calibration, deliver, owed
-from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.recipes.scorecard.prepared import CALIBRATED, CARD, COUNTS, prepared
+from fedrisk.recipes.scorecard.remembering import PART
 from fedrisk.recipes.scorecard.scoring import (
     check_versions,
     received_protection,
@@ -48,6 +48,7 @@ from fedrisk.recipes.scorecard.scoring import (
     versions_left,
 )
 from fedrisk.recipes.scorecard.state import ScorecardState, SecondState
+from fedrisk.recipes.scorecard.told_knowledge import KNOWLEDGE, check_known
 from fedrisk.releases.release import Block, Product, Release, product_label, products
 from fedrisk.secure.envelope import Context, open_sealed, seal
 from fedrisk.secure.product import Shape, left_share, mask, right_share, with_last
@@ -71,7 +72,7 @@ def beforehand(node: Node, study: Study, table: Table, research_seed: int | None
 def edges(node: Node, request: Payload) -> Payload:
     """Order of rows and all public features -> noisy histograms of the columns without public bins."""
     attempt = node.attempt(request)
-    take_order(attempt, request, make_plan)
+    take_order(attempt, request, check_known(attempt))
     check_versions(attempt)
     owed(attempt)
     return release_edges(attempt, request)
@@ -319,7 +320,7 @@ CORRECTION = BlobForm(dtype=("uint16", "uint32", "uint64"), ndim=(2,))
 SUMS_TOLD = {"bins": BINS, "counts": COUNTS}
 
 ACTIONS: tuple[Action, ...] = (
-    Action(name="edges", serve=edges, form=ROWS, tells={"order": ORDER}),
+    Action(name="edges", serve=edges, form=ROWS, tells={PART: KNOWLEDGE, "order": ORDER}),
     Action(
         name="mask",
         serve=mask_matrices,

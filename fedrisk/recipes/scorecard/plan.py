@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from fedrisk.alignment.matching import left_out_likelihood_ratio
 from fedrisk.data.features import Feature
 from fedrisk.findings import Finding
+from fedrisk.models.knowledge import NOTHING, Knowledge
 from fedrisk.recipes.bins import choose_edges, training_rows
 from fedrisk.recipes.scorecard.columns import SHARES, choose_columns
 from fedrisk.recipes.scorecard.expectation import GainSizes, expected_gain
 from fedrisk.recipes.scorecard.forms import calibration_release, counts_release
+from fedrisk.recipes.scorecard.remembering import taken_over
 from fedrisk.recipes.scorecard.settings import ScorecardSettings
 from fedrisk.releases.budget import split, total_mu
 from fedrisk.releases.edges import edges_release
@@ -26,12 +28,16 @@ MOST_NAMES = 20
 """Columns that a finding names."""
 
 
-def make_plan(study: Study, features: Sequence[Feature], rows: int | None = None) -> Plan:
+def make_plan(
+    study: Study, features: Sequence[Feature], rows: int | None = None, *, known: Knowledge = NOTHING
+) -> Plan:
     """All releases of a scorecard study. The forms of counts and Gram matrix follow from what is released before.
 
     rows: on all banks' lists, as they state them. Columns and edges are those that such a study can bear
-    (``choose_columns``, ``choose_edges``); the price does not depend on them.
+    (``choose_columns``, ``choose_edges``); the price does not depend on them. known: beforehand; bins that an earlier
+    study has are taken over, and no edges are released for them.
     """
+    features = taken_over(features, known.memory)
     total, training = total_mu(study), training_rows(study, rows)
     prices = {
         private: split(total, SHARES, without=() if private else ("edges",)) for private in (True, False)

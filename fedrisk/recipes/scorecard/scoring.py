@@ -23,7 +23,7 @@ from fedrisk.privacy.policy import Policy
 from fedrisk.protocol.payload import Payload, pack, spends_in, unpack
 from fedrisk.protocol.statements import evaluated
 from fedrisk.recipes.scorecard.model_parts import keep_part
-from fedrisk.recipes.scorecard.prepared import told_card
+from fedrisk.recipes.scorecard.prepared import keep_past, told_card
 from fedrisk.recipes.scorecard.score_grid import given_points
 from fedrisk.secure.envelope import Context, seal
 from fedrisk.secure.ring import from_signed
@@ -43,6 +43,7 @@ def score(node: Node, request: Payload) -> Payload:
         return unpack(stored)
     row_check.check_passed(attempt)
     partial, version = _partial(attempt, told_card(attempt))
+    keep_past(attempt)
     check_versions(attempt, version)
     # Its records stand behind the scores by which the banks' training rows and hold-out are counted.
     charged = outlet.charge(attempt, attempt.plan.release("calibration"), request)
