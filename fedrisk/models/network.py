@@ -364,6 +364,9 @@ class RiskNetwork(nn.Module):
         self.spans = design.embedded if self.deep else ()
         self.wide = nn.Linear(design.width + 1, 1, bias=False)
         self.products = design.products
+        self.scores: torch.Tensor
+        self.left: torch.Tensor
+        self.right: torch.Tensor
         if self.products is not None:
             left, right = self.products.pairs
             self.register_buffer("scores", torch.from_numpy(self.products.matrix.astype(np.float32)))
@@ -393,8 +396,9 @@ class RiskNetwork(nn.Module):
     def _multiplied(self, x: torch.Tensor) -> torch.Tensor:
         """Products of every two scores, (n, pairs), each row of length at most 1."""
         t = x @ self.scores
-        made = t[:, self.left] * t[:, self.right] / math.sqrt(len(self.left))
-        return made / made.norm(dim=1, keepdim=True).clamp(min=1.0)
+        made: torch.Tensor = t[:, self.left] * t[:, self.right] / math.sqrt(len(self.left))
+        length: torch.Tensor = torch.linalg.vector_norm(made, dim=1, keepdim=True)
+        return made / length.clamp(min=1.0)
 
     def _embedded(self, x: torch.Tensor) -> torch.Tensor:
         parts, at = [], 0
