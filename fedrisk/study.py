@@ -183,11 +183,19 @@ class Holdout(Settings):
 class Evaluation(Settings):
     """What is published of the hold-out: one noisy histogram of score bin by label.
 
-    by_bank: one for each bank, in place of one for all banks together.
+    by_bank: one for each bank, in place of one for all banks together. release: whether it is published at all; a study
+    of a series may go without it, for which nobody is charged for the hold-out.
     """
 
     bins: Annotated[int, Field(ge=4, le=100)] = 24
     by_bank: bool = False
+    release: bool = True
+
+    @model_serializer(mode="wrap")
+    def _without_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Left out where the hold-out is evaluated, so that studies from before there was a choice keep their digest."""
+        content: dict[str, Any] = handler(self)
+        return {k: v for k, v in content.items() if k != "release" or v is not True}
 
 
 class Serving(Settings):

@@ -7,7 +7,7 @@ study releases counts and a Gram matrix with normal noise of the stated variance
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,8 +23,9 @@ from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.knowledge import NOTHING, Knowledge, PastStudy
 from fedrisk.recipes.bins import find_bins
-from fedrisk.recipes.scorecard.fitting import Facts, card_bins, card_from, second_release
+from fedrisk.recipes.scorecard.fitting import Facts, Second, card_bins, card_from, second_release
 from fedrisk.recipes.scorecard.plan import make_plan
+from fedrisk.releases.record import ReleasedSums
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -33,12 +34,31 @@ Codes = list[NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Month:
-    """Who is in a month's study: rows of the portfolio, their labels (rows,), and codes of all rows where they are not
-    those of the portfolio itself."""
+    """A month's study: rows of the portfolio and their labels, (rows,).
+
+    codes: of all rows, where they are not those of the portfolio itself.
+    """
 
     rows: Rows
     label: Floats
     codes: Codes | None = None
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a study has for its card; fitted on demand."""
+
+    facts: Facts
+    bins: list[Bins]
+    counts: LabelCounts
+    second: Second
+    released: ReleasedSums
+
+    def scores(self, data: Portfolio, codes: Codes, known: Knowledge | None = None) -> Floats:
+        """Points of all rows, (n,). known: instead of the study's own memory."""
+        facts = self.facts if known is None else replace(self.facts, known=known)
+        card = card_from(facts, self.bins, self.counts, self.second, self.released)
+        return _points(data, card, codes).sum(1)
 
 
 class Series:
@@ -46,7 +66,9 @@ class Series:
 
     def __init__(self, data: Portfolio, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
-        self.data, self.past, self.bins = data, [], []
+        self.data = data
+        self.past: list[PastStudy] = []
+        self.bins: list[Bins] = []
         self.codes: Codes = []
 
     def facts(self, rows: int, known: Knowledge) -> Facts:
@@ -86,9 +108,9 @@ class Series:
         counted = [c[month.rows] for c, b in zip(codes, self.bins, strict=True) if b.feature.is_column]
         return label_counts(_counts(facts.counts(self.bins), sizes, counted, month.label, self.rng), sizes)
 
-    def study(self, month: Month, remember: Callable[[Sequence[PastStudy]], Sequence[PastStudy]]) -> Card:
-        """One study; what it released is kept for later ones. remember: what of the past it takes."""
-        known = Knowledge(memory=tuple(remember(self.past)))
+    def study(self, month: Month, memory: Sequence[PastStudy]) -> Card:
+        """One study that remembers others; what it released is kept for later ones."""
+        known = Knowledge(memory=tuple(memory))
         facts = self.facts(len(month.rows), known)
         counts = self.counts(month, facts)
         curves = facts.curves(self.bins, counts)
@@ -111,23 +133,6 @@ class Series:
                 second=matrix,
             )
         )
-        if not known:
+        if len(self.past) == 1:
             self.settle()
         return Card(facts, self.bins, counts, second, released)
-
-
-@dataclass(frozen=True)
-class Card:
-    """What a study has for its card; fitted on demand."""
-
-    facts: Facts
-    bins: list[Bins]
-    counts: LabelCounts
-    second: object
-    released: object
-
-    def scores(self, data: Portfolio, codes: Codes, known: Knowledge | None = None) -> Floats:
-        """Points of all rows, (n,). known: instead of the study's own memory."""
-        facts = self.facts if known is None else replace(self.facts, known=known)
-        card = card_from(facts, self.bins, self.counts, self.second, self.released)
-        return _points(data, card, codes).sum(1)

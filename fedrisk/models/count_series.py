@@ -200,9 +200,8 @@ def _coordinates(table: Table, size: Floats) -> tuple[Floats, Floats]:
         inside = slice(0, b.size)
         share = size[j, inside] / size[j, inside].sum()
         apart = b.size - b.ordered if b.ordered else 0
-        kernel: Floats = np.linalg.inv(prior_precision(b.size, b.ordered, STEP, apart))
-        # A feature's curve has mean zero, and its usual square over enterprises is 1.
-        kernel = centred(kernel, share)
+        # A feature's curve has mean zero, and the usual square of its change over enterprises is 1.
+        kernel = centred(np.asarray(np.linalg.inv(prior_precision(b.size, b.ordered, STEP, apart))), share)
         kernel /= max(float(share @ np.diag(kernel)), 1e-12)
         value, vector = np.linalg.eigh(size[j, inside, None] * kernel * size[j, inside])
         turn[j, inside, inside], step[j, inside] = vector, np.sqrt(np.maximum(value, 0.0))

@@ -20,7 +20,7 @@ from fedrisk.models.knowledge import GramMatrix, PastStudy, places
 
 Floats = NDArray[np.float64]
 
-WALKS = (0.0, 0.003, 0.01, 0.03, 0.1)
+WALKS = (0.0, 0.003, 0.01, 0.03)
 """Candidate steps of the correlation of two shape columns from one study to the next."""
 
 LEAST_CORRELATION = 0.05

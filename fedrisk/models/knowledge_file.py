@@ -21,7 +21,7 @@ from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.knowledge import GramMatrix, Knowledge, PastStudy
-from fedrisk.models.prior import Prior, PriorCurve
+from fedrisk.models.prior import Prior
 
 Floats = NDArray[np.float64]
 
@@ -37,7 +37,7 @@ MOST_UNPACKED = 1 << 28
 """Size of its arrays at most: a small file may not unpack to a large one."""
 
 MOST_FEATURES, MOST_SHAPES = 10_000, 64
-MOST_COUNT, MOST_VARIANCE, MOST_SHAPE, MOST_SHIFT = 1e15, 1e30, 1e9, 50.0
+MOST_COUNT, MOST_VARIANCE, MOST_SHAPE, MOST_SOURCE = 1e15, 1e30, 1e9, 400
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ATTEMPT = re.compile(r"[A-Za-z0-9]{1,64}")
@@ -123,18 +123,10 @@ def _head(known: Knowledge) -> dict[str, Any]:
         }
         for past in known.memory
     ]
-    prior = known.prior
-    curves = () if prior is None else prior.curves
     return {
         "version": VERSION,
         "memory": memory,
-        "prior": None
-        if prior is None
-        else {
-            "source": prior.source,
-            "digest": prior.digest,
-            "curves": [{"bins": c.bins.to_dict(), "shift": list(map(float, c.shift))} for c in curves],
-        },
+        "prior": None if known.prior is None else known.prior.to_dict(),
     }
 
 
@@ -220,18 +212,12 @@ def _gram(size: int, arrays: Mapping[str, Any], k: int) -> GramMatrix:
 
 
 def _prior(plain: Mapping[str, Any]) -> Prior:
-    source, digest, curves = plain["source"], plain["digest"], plain["curves"]
-    _need(isinstance(source, str) and len(source) <= 200, "the prior's source is a short text")
-    _need(isinstance(digest, str) and (not digest or _DIGEST.fullmatch(digest) is not None), "digest is hex")
-    _need(isinstance(curves, list) and len(curves) <= MOST_FEATURES, "the prior's curves are listed")
-    return Prior(source=source, digest=digest, curves=tuple(map(_curve, curves)))
-
-
-def _curve(plain: Mapping[str, Any]) -> PriorCurve:
-    bins, shift = Bins.from_dict(plain["bins"]), plain["shift"]
-    _need(isinstance(shift, list) and len(shift) == bins.size, "a known curve has a number for each bin")
-    _need(all(type(v) in (int, float) and abs(v) <= MOST_SHIFT for v in shift), "known curves are in range")
-    return PriorCurve(bins=bins, shift=tuple(map(float, shift)))
+    prior = Prior.from_dict(plain)
+    _need(
+        0 < len(prior.source) <= MOST_SOURCE and prior.source.isprintable(),
+        "a prior's source is a short text",
+    )
+    return prior
 
 
 def _in_range(array: Any, shape: tuple[int, ...], most: float) -> None:

@@ -11,15 +11,19 @@ import pytest
 
 from fedrisk.analysis.card_sums import CardSums, knowledge_of
 from fedrisk.analysis.past_studies import past_study
+from fedrisk.engine.check import check_study
+from fedrisk.engine.in_process import run_local
 from fedrisk.errors import ConfigError, PeerError
 from fedrisk.models.knowledge import Knowledge
 from fedrisk.models.knowledge_file import digest_of, from_bytes, same_sums, to_bytes
 from fedrisk.protocol.payload import Payload
-from fedrisk.recipes import study_from
+from fedrisk.recipes import recipe_of, study_from
 from fedrisk.recipes.scorecard.fitting import refit
 from fedrisk.recipes.scorecard.remembering import stated
 from fedrisk.server import knowledge
 from fedrisk.server.runs import Runs, entry, refuse_again
+
+pytestmark = pytest.mark.study
 
 MEMBERS = ("alfa", "tax")
 
@@ -109,14 +113,8 @@ def test_the_same_study_is_noticed_though_more_would_be_remembered_now(second, c
     again = later(consortium, "february", "auto")
     with pytest.raises(ConfigError, match="february was run"):
         refuse_again(Runs(second.hub), again, research=False, again=False)
-    found = knowledge.look_up(_recipe(), again, second.hub, research=False)
+    found = knowledge.look_up(recipe_of(again), again, second.hub, research=False)
     assert [past.study for past in found.knowledge.memory] == ["january"]
-
-
-def _recipe():
-    from fedrisk.recipes.scorecard import RECIPE
-
-    return RECIPE
 
 
 def test_a_part_that_was_changed_is_refused_before_anything_is_charged(kit, consortium, second):
@@ -159,3 +157,17 @@ def test_a_past_that_members_did_not_see_is_refused_though_all_approved_it(conso
     assert charged(consortium) == before
     said = consortium.nodes["tax"].store.errors(consortium.last.attempt)[-1]["text"]
     assert ("keeps nothing of it" if what == "attempt" else "saw released then") in said
+
+
+def test_a_whole_run_looks_up_states_and_is_entered_as_it_was_asked_for(consortium, first):
+    study = later(consortium, "may", ["january"])
+    found = check_study(study, consortium.paths, hub=consortium.hub)
+    assert found.plan.find("edges") is None and not found.refused
+    assert "memory_studies" in [f.code for f in found.expectations]
+    results = run_local(study, consortium.paths, hub=consortium.hub)
+    run = Runs(consortium.hub).find(results.attempt)
+    assert run.asked == study.as_asked.digest() == recipe_of(study).checked(study).digest()
+    assert run.digest == results.digest != run.asked
+    assert run.content["settings"]["known"]["memory"][0]["attempt"] == first.attempt
+    kept = consortium.nodes["alfa"].store.results(results.attempt) / "knowledge.npz"
+    assert digest_of(from_bytes(kept.read_bytes())) == run.content["settings"]["known"]["digest"]

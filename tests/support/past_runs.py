@@ -6,7 +6,7 @@ from functools import cache
 from fedrisk.analysis.past_studies import KEPT
 from fedrisk.recipes import study_from
 from fedrisk.server.runs import Log, Runs, entry
-from tests.support.card_record import card_record
+from support.card_record import card_record
 
 
 @cache

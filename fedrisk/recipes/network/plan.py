@@ -10,7 +10,7 @@ from fedrisk.recipes.bins import choose_edges, training_rows
 from fedrisk.recipes.network.start import taken_over
 from fedrisk.releases.budget import EDGES_SHARE, total_mu
 from fedrisk.releases.edges import edges_release
-from fedrisk.releases.evaluation import evaluation_release
+from fedrisk.releases.evaluation import planned_evaluation
 from fedrisk.releases.gradient_sums import planned_training, training_findings, training_plan
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.release import Planned, Release
@@ -37,7 +37,7 @@ def make_plan(
     planned = [
         *([Planned.of(edges)] if edges is not None else []),
         planned_training(training),
-        Planned.of(evaluation_release(study, study.evaluation.bins)),
+        *planned_evaluation(study),
     ]
     if study.holders:
         planned.append(Planned(name="external", population="training", mu=2 * total))

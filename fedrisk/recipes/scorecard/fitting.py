@@ -42,6 +42,7 @@ from fedrisk.models.prior import Prior
 from fedrisk.models.scorecard import CLOSE, FACTOR, Scorecard
 from fedrisk.protocol.statements import Statements, binary_labels, weighted
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, counts_release, gram_release
+from fedrisk.recipes.scorecard.settings import ScorecardSettings
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedSums, ReleaseRecord
 from fedrisk.releases.release import Release
@@ -144,12 +145,15 @@ def second_release(
 ) -> Second:
     """Where positives are few, a second count of the stronger features; else the Gram matrix of all shape columns.
 
+    Which of the two, the study's settings may say.
+
     told: chosen features, or bases and radii, as the hub has them: they are taken, so that all members have the same
     numbers to the last digit, once they are those that follow here within rounding. ProtocolError where they are not.
     """
     owner = [b.feature.institution for b in bins]
     columns = [j for j, b in enumerate(bins) if b.feature.is_column]
-    if few_positives(counts.positives, len(columns)):
+    which = ScorecardSettings.of(facts.study).second
+    if which == "recount" or (which == "auto" and few_positives(counts.positives, len(columns))):
         chosen = _chosen(facts.study, [owner[j] for j in columns], stronger_half(curves, columns))
         if told is not None and told != {"chosen": chosen}:
             raise _other_numbers()

@@ -26,6 +26,7 @@ from fedrisk.recipes.scorecard.fitting import Facts, Second, calibrate, card_bin
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, check_16_bits
 from fedrisk.recipes.scorecard.plan import gain_sizes
 from fedrisk.recipes.scorecard.remembering import PART
+from fedrisk.recipes.scorecard.themes import said_of, score_sums
 from fedrisk.recipes.scorecard.verdict import verdict
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedSums
@@ -67,7 +68,7 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
         record=sums.record,
         card=card,
         second_release=second.release.name,
-        findings=(*plan.findings, *drowned_edges(plan, edges)),
+        findings=(*plan.findings, *drowned_edges(plan, edges), *_themes(roster, plan)),
     )
     nothing: tuple[Finding, ...] = ()
     found = session.optional("memory", lambda: brought(facts, bins, counts), nothing, outcome)
@@ -103,6 +104,11 @@ def _judge(
         (),
         outcome,
     )
+
+
+def _themes(roster: Roster, plan: Plan) -> tuple[Finding, ...]:
+    """Which sums of points banks were given, where the study asks for more than one."""
+    return said_of(roster.study, score_sums(roster.study, plan.features, roster.statements))
 
 
 def facts_of(roster: Roster, plan: Plan, known: Knowledge) -> Facts:

@@ -10,15 +10,14 @@ from functools import partial
 from pathlib import Path
 
 from fedrisk.analysis.past_studies import not_to_be_remembered, past_study
-from fedrisk.analysis.prior_files import prior_of
 from fedrisk.attempt_id import short
-from fedrisk.errors import ConfigError, EnvelopeError, FedriskError
+from fedrisk.errors import ConfigError, EnvelopeError
 from fedrisk.findings import Finding
 from fedrisk.models.knowledge import Knowledge, PastStudy
 from fedrisk.models.knowledge_file import MOST_STUDIES
-from fedrisk.models.prior import Prior
 from fedrisk.recipes.scorecard.brought import said_before
 from fedrisk.recipes.scorecard.plan import make_plan
+from fedrisk.recipes.scorecard.prior_files import find_prior
 from fedrisk.recipes.scorecard.remembering import stated
 from fedrisk.recipes.scorecard.settings import ScorecardSettings
 from fedrisk.releases.record import ReleaseRecord
@@ -27,9 +26,6 @@ from fedrisk.server.hub import Hub
 from fedrisk.server.knowledge import Beforehand
 from fedrisk.server.runs import Run, Runs
 from fedrisk.study import Study
-
-GENERIC = "generic"
-"""The prior that ships with fedrisk."""
 
 _WHY = {
     "recipe": "made no scorecard",
@@ -78,23 +74,6 @@ def _beforehand(study: Study, known: Knowledge, findings: Sequence[Finding] = ()
         plan=partial(make_plan, known=known),
         findings=(*said_before(known), *findings),
     )
-
-
-def find_prior(name: str, research: bool) -> Prior:
-    """Curves known from elsewhere, of a scorecard or release record, or the ones that ship; ConfigError."""
-    if name == GENERIC:
-        return prior_of(GENERIC, b"", research=research)
-    try:
-        content = Path(name).read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"scorecard.prior: {name} cannot be read: {error.strerror}; name a scorecard.json, a release_record.npz, "
-            'or "generic"'
-        ) from None
-    try:
-        return prior_of(name, content, research=research)
-    except FedriskError as error:
-        raise ConfigError(f"scorecard.prior: {name}: {error}") from None
 
 
 def finished_named(name: str, hub: Hub) -> PastStudy:

@@ -45,9 +45,7 @@ def past(**changes):
     return replace(made, **changes)
 
 
-PRIOR = Prior(
-    source="another province", digest="cd" * 32, curves=(PriorCurve(bins=AGE, shift=(0.5, 0.0, -0.5, 0.1)),)
-)
+PRIOR = Prior(source="another province", curves=(PriorCurve(bins=AGE, shift=(0.5, 0.0, -0.5, 0.1)),))
 WHOLE = Knowledge(
     memory=(past(), past(study="february", ended="2026-02-28T10:00:00Z", bases=(), second=None)), prior=PRIOR
 )
@@ -122,14 +120,14 @@ def test_the_digest_is_of_the_content_and_of_all_of_it():
         ("twice", lambda head: head["memory"][0].update(bins=[head["memory"][0]["bins"][0]] * 2)),
         ("many", lambda head: head.update(memory=head["memory"][:1] * 25)),
         ("prior", lambda head: head["prior"]["curves"][0].update(shift=[0.0])),
-        ("prior", lambda head: head["prior"]["curves"][0].update(shift=[51.0, 0, 0, 0])),
-        ("prior", lambda head: head["prior"].update(source="x" * 201)),
+        ("prior", lambda head: head["prior"]["curves"][0].update(shift=[51.0, 0.0, 0.0, 0.0])),
+        ("prior", lambda head: head["prior"].update(source="x" * 401)),
         ("version", lambda head: head.update(version=2)),
         ("version", lambda head: head.pop("version")),
     ],
 )  # fmt: skip
 def test_what_breaks_a_rule_is_refused(what, value):
-    with pytest.raises(ConfigError, match="knowledge file|bins|edges") as error:
+    with pytest.raises(ConfigError, match="knowledge file|bins|edges|prior") as error:
         from_bytes(changed(what, value))
     assert "51" not in str(error.value)
 

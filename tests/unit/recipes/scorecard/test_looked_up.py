@@ -13,7 +13,7 @@ from fedrisk.secure.identity import IdentityKey
 from fedrisk.server import knowledge
 from fedrisk.server.hub import Hub
 from fedrisk.server.runs import Runs
-from tests.support.past_runs import finished, later
+from support.past_runs import finished, later
 
 
 @pytest.fixture
