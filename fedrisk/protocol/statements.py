@@ -170,9 +170,7 @@ def binary_labels(study: Study, statements: Statements) -> bool:
 
 
 def evaluated(study: Study, statements: Statements) -> bool:
-    """Whether the hold-out is evaluated: the study asks for it, and every member whose records stand behind the scores
-    allows it.
-    """
+    """Whether the hold-out is evaluated: the study asks for it, and all whose records stand behind scores allow it."""
     return study.evaluation.release and all(
         statements[name].evaluation for name in (*study.banks, *study.holders)
     )

@@ -84,6 +84,22 @@ def finished_named(name: str, hub: Hub) -> PastStudy:
     return past_study(_record(run, hub, runs), str(run.ended))
 
 
+def purpose_of(past: PastStudy, hub: Hub) -> str:
+    """For what purpose institutions released it."""
+    return str(Runs(hub).find(past.attempt).content["purpose"])
+
+
+def finished_records(names: Sequence[str], hub: Hub) -> list[ReleaseRecord]:
+    """Records of finished studies of this hub, oldest first, by names, runs or records; of all where none is named.
+
+    Research runs are left out where none is named. ConfigError where one is not there.
+    """
+    runs = Runs(hub)
+    every = [r for r in runs.all() if r.state == "finished" and r.recipe == "scorecard" and not r.research]
+    found = [_finished(name, hub, runs) for name in names] if names else every
+    return [_record(run, hub, runs) for run in sorted(found, key=lambda r: (str(r.ended), r.attempt))]
+
+
 def all_finished(hub: Hub) -> list[PastStudy]:
     """What all finished scorecard studies of this hub released, oldest first; research runs left out."""
     runs = Runs(hub)

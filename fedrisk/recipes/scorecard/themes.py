@@ -4,8 +4,7 @@ A theme is what a study calls so: holders of one kind, or some columns of a hold
 their own theme only where its policy says so; those of all others stay in one sum together, the rest. What can be
 subtracted is nothing: a bank gets the sums, each under masks of its own, and no total beside them that they do not add
 up to. So that the rest is not one holder's points, it has to hide: two holders with columns enough, or none. Where it
-does not, or where there are more numbers than a holder's policy has values for, the last theme goes into it, until it
-does or there is one number, as without themes.
+does not, the last theme goes into it, until it does or there is one number, as without themes.
 
 All of it follows from the study, the public columns and what members state: the same at all of them, whatever the hub
 says, and before anything is released.
@@ -23,20 +22,17 @@ from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.scorecard.settings import ScorecardSettings
 from fedrisk.study import Study
 
-MOST_THEMES = 10
-"""Themes of a study at most: a few numbers, which a part of a model has room for."""
-
 
 class Allows(Protocol):
     """What a holder states of its policy, or the policy itself."""
 
     @property
-    def score_values(self) -> int:
-        """Most values that its numbers may take together."""
-
-    @property
     def score_themes(self) -> bool:
         """Whether its points may be given in sums of their own."""
+
+    @property
+    def score_values(self) -> int:
+        """Most values that all numbers with its points take together."""
 
     @property
     def band_columns(self) -> int:
@@ -78,12 +74,13 @@ def score_sums(study: Study, features: Sequence[Feature], said: Mapping[str, All
     features: of all roles, those that are counted. said: of each holder.
 
     A holder's columns are in a theme only where they are as many as it asks for of a holder that is to hide another
-    (``policy.band_columns``): a sum of fewer is nearly those columns.
+    (``policy.band_columns``): a sum of fewer is nearly those columns. It is in so many sums at most that two values for
+    each are within its ``policy.score_values``.
     """
     own = {h: [f.column for f in features if f.institution == h] for h in study.holders}
     placed = {h: _placed(h, own[h], _themes(study), said[h]) for h in study.holders}
     themes = sorted({t for found in placed.values() for t in found.values() if t})
-    while themes and (len(themes) > MOST_THEMES or not _hides(placed, said) or _too_many(placed, said)):
+    while themes and not _hides(placed, said):
         last = themes.pop()
         placed = {h: {c: "" if t == last else t for c, t in found.items()} for h, found in placed.items()}
     return tuple(s for s in (_sum(name, placed) for name in (*themes, "")) if s.columns)
@@ -95,7 +92,7 @@ def numbers_of(sums: Sequence[ScoreSum], holder: str) -> int:
 
 
 def values_of_each(values: int, numbers: int) -> int:
-    """Most values of each of several numbers that take at most so many together, and at least two.
+    """Most values of each of several numbers that take at most so many together; two where that is too many.
 
     >>> values_of_each(512, 1), values_of_each(512, 2), values_of_each(512, 3)
     (512, 22, 8)
@@ -138,7 +135,10 @@ def _placed(
     asked = themes.get(holder, {}) if said.score_themes else {}
     found = {c: asked.get(c, asked.get("", "")) for c in columns}
     sizes = {t: sum(f == t for f in found.values()) for t in found.values()}
-    found = {c: t if sizes[t] >= said.band_columns else "" for c, t in found.items()}
+    large = sorted(t for t, n in sizes.items() if t and n >= said.band_columns)
+    # One number is for what is left over.
+    kept = large[: int(math.log2(said.score_values)) - 1]
+    found = {c: t if t in kept else "" for c, t in found.items()}
     most = max(sorted(set(found.values())), key=lambda t: sum(f == t for f in found.values()), default="")
     return {**found, KNOWN: most}
 
@@ -153,11 +153,6 @@ def _hides(placed: Mapping[str, Mapping[str, str]], said: Mapping[str, Allows]) 
     if len(there) == 1:
         return all(said[h].score_themes and n >= least for h, n in there.items())
     return sum(n >= least for n in there.values()) >= 2
-
-
-def _too_many(placed: Mapping[str, Mapping[str, str]], said: Mapping[str, Allows]) -> bool:
-    """Whether a holder's numbers, of two values at least each, could take more together than its policy allows."""
-    return any(2 ** len(set(found.values())) > said[h].score_values for h, found in placed.items())
 
 
 def _sum(theme: str, placed: Mapping[str, Mapping[str, str]]) -> ScoreSum:

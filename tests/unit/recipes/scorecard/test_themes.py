@@ -10,16 +10,8 @@ from fedrisk.data.features import KNOWN, Feature
 from fedrisk.errors import ConfigError
 from fedrisk.protocol.statements import Statement
 from fedrisk.recipes import study_from
-from fedrisk.recipes.scorecard import RECIPE
 from fedrisk.recipes.scorecard.settings import check_members
-from fedrisk.recipes.scorecard.themes import (
-    MOST_THEMES,
-    REST,
-    numbers_of,
-    said_of,
-    score_sums,
-    values_of_each,
-)
+from fedrisk.recipes.scorecard.themes import REST, numbers_of, said_of, score_sums, values_of_each
 
 HOLDERS = ("grid", "power", "staff", "tax")
 
@@ -46,11 +38,9 @@ def features(**columns):
     ]
 
 
-def said(allow, holders=HOLDERS, band_columns=3, values=512):
-    return {
-        h: SimpleNamespace(score_themes=h in allow, band_columns=band_columns, score_values=values)
-        for h in holders
-    }
+def said(allow, holders=HOLDERS, band_columns=3, score_values=512):
+    rules = {"band_columns": band_columns, "score_values": score_values}
+    return {h: SimpleNamespace(score_themes=h in allow, **rules) for h in holders}
 
 
 def names(sums):
@@ -138,6 +128,14 @@ def test_several_numbers_take_no_more_values_together(values, numbers):
     assert (each + 1) ** numbers > values
 
 
+def test_a_holder_is_in_no_more_sums_than_its_values_bear():
+    """Sixteen values are four numbers of two: three themes and what is left over, the first by name."""
+    themes = {t: [f"tax.c{3 * k + j}" for j in range(3)] for k, t in enumerate("dcba")}
+    sums = score_sums(study(themes, ("tax",)), features(tax=13), said(("tax",), ("tax",), score_values=16))
+    assert names(sums) == {t: {"tax": 3} for t in "abc"} | {REST: {"tax": 4}}
+    assert values_of_each(16, numbers_of(sums, "tax")) ** numbers_of(sums, "tax") <= 16
+
+
 def test_numbers_of_a_holder():
     sums = score_sums(study({"vat": ["tax.c0", "tax.c1", "tax.c2"]}), features(**FOUR), said(("tax",)))
     assert [numbers_of(sums, h) for h in ("tax", "grid")] == [2, 1]
@@ -172,39 +170,6 @@ def test_themes_that_name_nothing_are_refused(themes, words):
 def test_a_study_without_themes_keeps_its_digest():
     assert "themes" not in study().settings
     assert study().digest() != study("holders").digest()
-
-
-@pytest.mark.parametrize(("values", "numbers"), [(512, 9), (16, 4), (1 << 16, 10)])
-def test_a_holder_is_in_no_more_sums_than_its_values_allow(values, numbers):
-    """Each number has two values at least: ten of them are 1024, more than 512."""
-    columns = {"tax": 12}
-    themes = {f"t{k:02d}": [f"tax.c{k}"] for k in range(12)}
-    every = features(**columns)
-    sums = score_sums(study(themes, ("tax",)), every, said(("tax",), ("tax",), band_columns=1, values=values))
-    assert numbers_of(sums, "tax") in (numbers, numbers + 1) and len(sums) <= MOST_THEMES + 1
-    assert values_of_each(values, numbers_of(sums, "tax")) ** numbers_of(sums, "tax") <= values
-
-
-def test_an_optional_holder_that_a_theme_names_may_be_away():
-    content = study({"energy": ["grid", "power"], "work": ["staff"], "vat": ["tax.c0"]}).model_dump(
-        mode="json"
-    )
-    for member in content["institutions"]:
-        member["optional"] = member["name"] in ("staff", "grid")
-    smaller = RECIPE.without(study_from(content), ["staff", "grid"])
-    assert smaller.settings["themes"] == {"energy": ["power"], "vat": ["tax.c0"]}
-    assert (
-        "themes"
-        not in RECIPE.without(
-            study_from({**content, "settings": {"themes": {"w": ["staff"]}}}), ["staff"]
-        ).settings
-    )
-
-
-def test_a_person_reads_of_themes_before_agreeing():
-    (line,) = RECIPE.asks(study({"energy": ["grid", "power"]}))
-    assert "energy (grid, power)" in line
-    assert RECIPE.asks(study()) == ()
 
 
 def test_statements_are_as_before_where_no_theme_is_asked_for():
