@@ -1,34 +1,38 @@
-"""Pairs: interactions between two features of one institution, from one number a pair for each class.
+"""Pairs: interactions between two features of one institution, from one number a pair.
 
-A scorecard adds up one curve a feature. Where default depends on a product, such as high debt at a small firm, the
-curves do not say it. Release ``pairs`` does, with few numbers: for every pair i < j of an institution's ordered
-features the sums over training rows of y u_i u_j and (1 - y) u_i u_j, where u is the standardised rank of a feature's
-bin (`rank_columns`). Ranks, not curves, as a feature may matter in a pair and not by itself.
+A scorecard adds up one curve a feature. Where default depends on a product, such as high debt at a small firm, curves do
+not say it. For every pair of an institution's ordered features, release ``pairs`` has the sum over training rows of
+(y - q) p: p is the product of the standardised ranks of both bins (`rank_columns`; ranks, not curves, as a feature may
+matter in a pair and not by itself), less what each feature alone has of it, and q what an additive model of the
+institution's features expects of the row. All of it follows from label counts and Gram matrix (`pair_design`), and an
+institution knows q and p of its rows. This is the score of Rao's test (1948) for the pairs' coefficients; as p has no
+part of either feature alone, errors of q do little (Neyman 1959). The information comes from rows that are drawn from a
+Gaussian copula (Sklar 1959) with the released shares of bins and correlations.
 
-What additive curves alone would make of these sums is known from released numbers: rows are drawn from a Gaussian
-copula (Sklar 1959; Nelsen 2006) that has the released shares of bins and the released sums of all rows, and an
-additive logistic model on them is brought to the released counts of defaults by raking (Deming & Stephan 1940). The
-difference is the score of Rao's test (1948) for the pairs' coefficients, with the information that the drawn rows give.
-Pairs are taken one by one, by greatest evidence of a spike and slab (Mitchell & Beauchamp 1988), only while a pair is
-likelier than not; noise is in the evidence, so a low budget keeps none.
+All coefficients of an institution are normal with one spread, averaged over its candidates by their evidence (MacKay
+1992). One candidate is that there is no interaction at all; unless the others are likelier, no pair is kept. As several
+pairs often say the same, what all say together is projected on the few that say most of it (Goutis & Robert 1998;
+Piironen & Vehtari 2017), which loses little and can be read.
 
-`pair_rows` is what an institution computes on rows; all else works on released numbers and costs no privacy.
+`pair_rows` and `pair_part` are what an institution computes on rows; all else works on released numbers.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, ndtri
+from scipy.optimize import brentq
+from scipy.special import expit, ndtri
 
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import Curves
+from fedrisk.models.estimator import Curves, LabelCounts, posterior_weights
 from fedrisk.models.shape_rows import radius_units
 
 Floats = NDArray[np.float64]
@@ -40,11 +44,14 @@ CLIP = 1.5
 DRAWN = 20_000
 """Rows that are drawn for one institution."""
 
-SLABS = (0.05, 0.1, 0.2, 0.4)
-"""Candidate prior standard deviations of a pair's coefficient, in log-odds for a product of two standardised ranks."""
+SPREADS = (0.0, 0.02, 0.05, 0.1, 0.2)
+"""Candidate standard deviations of the coefficients, in log-odds for a product of two standardised ranks."""
 
-MOST = 8
+MOST = 6
 """Greatest number of pairs of one institution."""
+
+ENOUGH = 0.9
+"""Share of what all pairs say that the kept ones have to say."""
 
 MISFIT = 0.02
 """By how much the copula is wrong about a pair's mean among defaults, in standardised units: .01 to .03 as measured
@@ -53,39 +60,43 @@ MISFIT = 0.02
 LEAST_SHARE = 1 / 3
 """Share of a product's variance that no curve has; with less, as of two columns that say the same, a pair is left out."""
 
-LIKELIER = 1.0
-"""By how much, in logarithms, a pair has to be likelier than none, beyond the number of pairs to choose from."""
+LIKELY = 0.5
+"""Probability above which there is an interaction at all."""
 
 
 @dataclass(frozen=True)
-class PairSums:
-    """Release ``pairs`` of one institution.
+class PairDesign:
+    """What one institution's release is about; all of it follows from numbers released before.
 
-    places: (K, 2), positions of the features of each pair. positives, negatives: sums of clipped products over
-    defaults and others, (K,). variance: of the noise in each. radius: to which rows were clipped.
+    own: positions of its features with ranks. places: (K, 2), pairs as positions among ``own``. tables: per pair the
+    product of ranks by cell, less what each feature alone has of it, (bins, bins). level, shifts: log-odds of the
+    additive model q: at average bins, and per feature of ``own`` and bin. radius: to which rows of products are
+    clipped. information: of the pairs' coefficients, without what curves can do, (K, K). share: of each product's own
+    information that is left in it, (K,). defaults: their expected number.
     """
 
+    own: tuple[int, ...]
     places: tuple[tuple[int, int], ...]
-    positives: Floats
-    negatives: Floats
-    variance: float
+    tables: tuple[Floats, ...]
+    level: float
+    shifts: tuple[Floats, ...]
     radius: float
+    information: Floats
+    share: Floats
+    defaults: float
 
 
 @dataclass(frozen=True)
 class Pair:
     """A pair that is kept.
 
-    left, right: positions of its features. weight: coefficient of the product of ranks, in log-odds; error: its
-    standard deviation. evidence: by how much the logarithm of the odds for the pair rose. table: contribution in
-    log-odds, (bins of left, bins of right), with no effect of either feature alone.
+    left, right: positions of its features. weight: coefficient of the product of ranks, in log-odds. table:
+    contribution in log-odds, (bins of left, bins of right), with no effect of either feature alone.
     """
 
     left: int
     right: int
     weight: float
-    error: float
-    evidence: float
     table: Floats
 
 
@@ -111,16 +122,6 @@ def _ranks(ordered: int, weight: Floats) -> Floats:
     return out
 
 
-def pairs_of(bins: Sequence[Bins], columns: Sequence[Floats], institution: str) -> tuple[tuple[int, int], ...]:
-    """All pairs of an institution's features with ranks: what a study asks for, from public facts and counts alone."""
-    own = [
-        j
-        for j, (b, u) in enumerate(zip(bins, columns, strict=True))
-        if b.feature.institution == institution and b.feature.is_column and np.any(u)
-    ]
-    return tuple(combinations(own, 2))
-
-
 def pair_radius(pairs: int) -> float:
     """Clipping radius of a row's products.
 
@@ -130,34 +131,23 @@ def pair_radius(pairs: int) -> float:
     return CLIP * math.sqrt(max(pairs, 1))
 
 
-def pair_rows(
-    codes: Codes,
-    columns: Sequence[Floats],
-    places: Sequence[tuple[int, int]],
-    radius: float,
-    fraction_bits: int,
-) -> NDArray[np.int64]:
+def pair_rows(codes: Codes, design: PairDesign, fraction_bits: int) -> NDArray[np.int64]:
     """One institution's products in fixed point, each row of integer norm at most radius 2^bits.
 
     Args:
-        codes: bin codes of its features, one array (n,) each.
-        columns: their ranks, (bins,) each.
-        places: pairs, as positions among these features.
-        radius: clipping radius.
+        codes: bin codes of the design's features, one array (n,) each.
+        design: of the institution.
         fraction_bits: fractional bits of the fixed point.
 
     Returns:
         int64 (n, pairs), truncated toward zero.
 
     Raises:
-        DataError: a code has no rank.
+        DataError: a code has no cell.
     """
-    limit = radius_units(radius, fraction_bits)
-    for code, column in zip(codes, columns, strict=True):
-        if len(code) and not 0 <= int(code.min()) <= int(code.max()) < len(column):
-            raise DataError("pair_rows: a bin code lies outside its column; bin the table with the same bins")
-    ranks = np.stack([u[c] for u, c in zip(columns, codes, strict=True)], axis=1)
-    rows = clipped(_products(ranks, places), radius)
+    limit = radius_units(design.radius, fraction_bits)
+    _check(codes, design)
+    rows = clipped(_cells(codes, design), design.radius)
     out = np.trunc(rows * 2.0**fraction_bits).astype(np.int64)
     over = np.flatnonzero(np.square(out).sum(1) > limit**2)
     # Rounding of the floats may leave a row too long; shrink it toward zero until the integers fit.
@@ -167,14 +157,33 @@ def pair_rows(
     return out
 
 
+def pair_part(codes: Codes, design: PairDesign) -> Floats:
+    """What the additive model expects of each row: its probability of default, (n,), within 0 and 1."""
+    _check(codes, design)
+    total = design.level + sum(s[c] for s, c in zip(design.shifts, codes, strict=True))
+    out: Floats = expit(total)
+    return out
+
+
+def _check(codes: Codes, design: PairDesign) -> None:
+    for code, shift in zip(codes, design.shifts, strict=True):
+        if len(code) and not 0 <= int(code.min()) <= int(code.max()) < len(shift):
+            raise DataError("pairs: a bin code lies outside its feature; bin the table with the same bins")
+
+
+def _cells(codes: Codes, design: PairDesign) -> Floats:
+    return np.stack(
+        [t[codes[i], codes[j]] for t, (i, j) in zip(design.tables, design.places, strict=True)], axis=1
+    )
+
+
 def pairs_sensitivity(radii_units: Sequence[int]) -> float:
     """L2 sensitivity of release ``pairs`` in integer units: the root of the sum of squared radii.
 
-    Proof. A row adds y p and (1 - y) p to an institution's sums, p its clipped products, |p| <= R. As y^2 + (1 - y)^2
-    <= 1 for y from 0 to 1, that is a vector of norm at most R. A holder's record, made zero, takes away its own part:
-    at most its R. A bank's record, made zero, takes away its own products and, as y and 1 - y both vanish, the row's
-    part of every holder's sums: at most the root of the sum of R^2. A bank's label that changes from y to y' changes
-    each part by |y - y'| sqrt(2) R; to zero is what the accounting protects from, as in label counts.
+    Proof. A row adds (y - q) p to an institution's sums: p its clipped products, |p| <= R, and |y - q| <= 1. A holder's
+    record, made zero, takes that away, and nothing from other institutions' sums: at most R. A bank's record, made
+    zero, takes away its own (y - q) p and, at each holder, y p, where q p is the holder's own and stays: at most the
+    root of the sum of all R^2.
 
     >>> pairs_sensitivity([3, 4]) >= 5
     True
@@ -191,85 +200,150 @@ def clipped(rows: Floats, radius: float) -> Floats:
     return out
 
 
-def _products(ranks: Floats, places: Sequence[tuple[int, int]]) -> Floats:
-    left, right = (np.array([p[side] for p in places], dtype=np.int64) for side in (0, 1))
-    out: Floats = ranks[:, left] * ranks[:, right]
-    return out
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    """Rows drawn for one institution: codes (N, F), clipped products (N, K), and each row's probability of default."""
-
-    codes: NDArray[np.int64]
-    products: Floats
-    probability: Floats
-    scale: float
-
-
-def fit_pairs(curves: Curves, columns: Sequence[Floats], sums: PairSums, most: int = MOST) -> tuple[Pair, ...]:
-    """The pairs of one institution that the evidence keeps, strongest first; none where noise covers all.
+def pair_design(
+    bins: Sequence[Bins],
+    counts: LabelCounts,
+    curves: Curves,
+    bases: Sequence[Floats],
+    gram: Floats,
+    gram_variance: Floats,
+    institution: str,
+) -> PairDesign | None:
+    """What the release of one institution is about, or None where it has no two ordered features.
 
     Args:
-        curves: of all features, from the label counts.
-        columns: their ranks.
-        sums: what was released.
+        bins: of all features.
+        counts: of all features.
+        curves: from the same counts.
+        bases: shape columns of all features, M in all.
+        gram: noisy Gram matrix of the shape columns, (M, M), and gram_variance: noise variance of its entries.
+        institution: role name.
+    """
+    ranks = rank_columns(bins, curves)
+    mine = [j for j, b in enumerate(bins) if b.feature.institution == institution and b.feature.is_column]
+    own = tuple(j for j in mine if np.any(ranks[j]))
+    if len(own) < 2:
+        return None
+    at = np.concatenate([[0], np.cumsum([b.shape[1] for b in bases])])
+    columns = np.concatenate([np.arange(at[j], at[j + 1]) for j in own])
+    some = _some(curves, own)
+    part = LabelCounts(
+        tuple(counts.n1[j] for j in own), tuple(counts.n0[j] for j in own), counts.variance[list(own)]
+    )
+    among = np.ix_(columns, columns)
+    weights = posterior_weights([bases[j] for j in own], part, some, gram[among], gram_variance[among])
+    correlation = _correlation([bases[j] for j in own], [ranks[j] for j in own], some, gram[among])
+    codes = _drawn(some, correlation)
+    return _designed(own, codes, [ranks[j] for j in own], weights.contributions, some)
+
+
+def _some(curves: Curves, own: Sequence[int]) -> Curves:
+    def of(values: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(values[j] for j in own)
+
+    places = list(own)
+    return Curves(
+        rate=curves.rate,
+        total=curves.total,
+        curve=of(curves.curve),
+        tau=curves.tau[places],
+        weight=of(curves.weight),
+        spread=curves.spread[places],
+        ordered=of(curves.ordered),
+        apart=of(curves.apart),
+        unknown=of(curves.unknown) if curves.unknown else (),
+    )
+
+
+def _designed(
+    own: tuple[int, ...],
+    codes: NDArray[np.int64],
+    ranks: Sequence[Floats],
+    shifts: Sequence[Floats],
+    curves: Curves,
+) -> PairDesign:
+    total = sum(s[codes[:, f]] for f, s in enumerate(shifts))
+    level = brentq(lambda v: float(expit(v + total).mean()) - curves.rate, -30.0, 30.0)
+    probability = expit(level + total)
+    weight = probability * (1 - probability)
+    places = tuple(combinations(range(len(own)), 2))
+    tables = tuple(_table(codes, weight, ranks, i, j) for i, j in places)
+    radius = CLIP * math.sqrt(len(places))
+    scale = curves.total * _known(curves) / DRAWN
+    design = PairDesign(
+        own,
+        places,
+        tables,
+        level,
+        tuple(shifts),
+        radius,
+        np.zeros((0, 0)),
+        np.zeros(0),
+        scale * float(probability.sum()),
+    )
+    products, additive = clipped(_cells(codes.T, design), radius), _additive(codes, ranks)
+    whole = (products * weight[:, None]).T @ products
+    mixed = (products * weight[:, None]).T @ additive
+    alone = (additive * weight[:, None]).T @ additive + 1e-6 * np.eye(additive.shape[1])
+    information = scale * (whole - mixed @ np.linalg.solve(alone, mixed.T))
+    plain = np.stack([ranks[i][codes[:, i]] * ranks[j][codes[:, j]] for i, j in places], axis=1)
+    share = np.diag(information) / np.maximum(scale * (weight @ plain**2), 1e-12)
+    return replace(design, information=information, share=share)
+
+
+def _known(curves: Curves) -> float:
+    """Share of the enterprises that the institution knows."""
+    return 1.0 - (float(curves.weight[0][-1]) if curves.unknown and curves.unknown[0] else 0.0)
+
+
+def _correlation(bases: Sequence[Floats], ranks: Sequence[Floats], curves: Curves, gram: Floats) -> Floats:
+    """Correlations of the ranks, as far as shape columns span them, from the Gram matrix."""
+    at, parts = 0, []
+    total = np.zeros((gram.shape[0], len(ranks)))
+    for f, (base, rank) in enumerate(zip(bases, ranks, strict=True)):
+        weight = curves.weight[f][:, None]
+        part = np.linalg.lstsq((base * weight).T @ base, (base * weight).T @ rank, rcond=1e-9)[0]
+        total[at : at + base.shape[1], f] = part
+        at += base.shape[1]
+        parts.append(part)
+    out = total.T @ gram @ total / (curves.total * _known(curves))
+    np.fill_diagonal(out, 1.0)
+    found: Floats = np.clip((out + out.T) / 2, -0.95, 0.95) * (1 - np.eye(len(out))) + np.eye(len(out))
+    return found
+
+
+def _drawn(curves: Curves, correlation: Floats) -> NDArray[np.int64]:
+    """Codes of drawn rows, (DRAWN, features), from a Gaussian copula with the released shares of bins."""
+    rng = np.random.default_rng(0)
+    half = rng.standard_normal((DRAWN // 2, len(correlation)))
+    normal = np.concatenate([half, -half]) @ _root(2 * np.sin(np.pi * correlation / 6)).T
+    gaps = rng.random(normal.shape)
+    return np.stack([_coded(normal[:, f], gaps[:, f], curves, f) for f in range(len(correlation))], axis=1)
+
+
+def fit_pairs(design: PairDesign, sums: Floats, variance: float, most: int = MOST) -> tuple[Pair, ...]:
+    """The pairs of one institution that the evidence keeps, what says most first; none where noise covers all.
+
+    Args:
+        design: of the release.
+        sums: what was released, (K,).
+        variance: of the noise in each.
         most: greatest number of pairs.
     """
-    if not sums.places:
+    usable = np.flatnonzero(design.share > LEAST_SHARE)
+    if not len(usable):
         return ()
-    own = sorted({j for pair in sums.places for j in pair})
-    drawn = _drawn(curves, columns, sums, own)
-    weight = drawn.probability * (1 - drawn.probability)
-    defaults = drawn.scale * float(drawn.probability.sum())
-    # What the drawn rows miss of the products' means, defaults miss alike.
-    missed = (sums.positives + sums.negatives) / (drawn.scale * DRAWN) - drawn.products.mean(0)
-    score = sums.positives - drawn.scale * (drawn.probability @ drawn.products) - defaults * missed
-    additive = _additive(drawn.codes, [columns[j] for j in own])
-    design = (drawn.products * weight[:, None]).T @ drawn.products
-    mixed = (drawn.products * weight[:, None]).T @ additive
-    alone = (additive * weight[:, None]).T @ additive + 1e-6 * np.eye(additive.shape[1])
-    information = drawn.scale * (design - mixed @ np.linalg.solve(alone, mixed.T))
-    share = np.diag(information) / np.maximum(drawn.scale * np.diag(design), 1e-12)
-    usable = np.flatnonzero(share > LEAST_SHARE)
-    noise = information + (sums.variance + (MISFIT * defaults) ** 2) * np.eye(len(score))
-    keep = np.ix_(usable, usable)
+    information, score = design.information[np.ix_(usable, usable)], np.asarray(sums, float)[usable]
+    noise = information + (variance + (MISFIT * design.defaults) ** 2) * np.eye(len(score))
+    mean, likely = _posterior(score, information, noise)
+    if likely <= LIKELY:
+        return ()
     out = []
-    for at, mean, error, gained in _chosen(score[usable], information[keep], noise[keep], most):
+    for at, coefficient in _projected(mean, information, most):
         k = int(usable[at])
-        left, right = (own.index(j) for j in sums.places[k])
-        table = _table(drawn, weight, columns, own, left, right)
-        out.append(Pair(*sums.places[k], mean, error, gained, mean * table))
+        i, j = design.places[k]
+        out.append(Pair(design.own[i], design.own[j], coefficient, coefficient * design.tables[k]))
     return tuple(out)
-
-
-def _drawn(curves: Curves, columns: Sequence[Floats], sums: PairSums, own: Sequence[int]) -> _Drawn:
-    """Rows from a Gaussian copula with the released shares of bins and the released sums of products."""
-    known = 1.0 - (float(curves.weight[own[0]][-1]) if curves.unknown and curves.unknown[own[0]] else 0.0)
-    scale = curves.total * known / DRAWN
-    rng = np.random.default_rng(0)
-    # Antithetic rows: the means of odd functions are exactly zero.
-    half = rng.standard_normal((DRAWN // 2, len(own)))
-    normal = np.concatenate([half, -half])
-    gaps = rng.random((DRAWN, len(own)))
-    wanted = (sums.positives + sums.negatives) / (scale * DRAWN)
-    places = [(own.index(i), own.index(j)) for i, j in sums.places]
-    correlation = np.eye(len(own))
-    for (i, j), value in zip(places, wanted, strict=True):
-        correlation[i, j] = correlation[j, i] = float(np.clip(value, -0.95, 0.95))
-    codes = np.empty((DRAWN, len(own)), dtype=np.int64)
-    products = np.empty((DRAWN, len(places)))
-    for _ in range(6):
-        z = normal @ _root(correlation).T
-        for f, j in enumerate(own):
-            codes[:, f] = _coded(z[:, f], gaps[:, f], curves, j)
-        ranks = np.stack([columns[j][codes[:, f]] for f, j in enumerate(own)], axis=1)
-        products = clipped(_products(ranks, places), sums.radius)
-        missed = wanted - products.mean(0)
-        for (i, j), value in zip(places, missed, strict=True):
-            moved = float(np.clip(correlation[i, j] + value, -0.98, 0.98))
-            correlation[i, j] = correlation[j, i] = moved
-    return _Drawn(codes, products, _raked(codes, curves, own), scale)
 
 
 def _root(correlation: Floats) -> Floats:
@@ -295,26 +369,6 @@ def _coded(z: Floats, gap: Floats, curves: Curves, j: int) -> NDArray[np.int64]:
     return out.astype(np.int64)
 
 
-def _raked(codes: NDArray[np.int64], curves: Curves, own: Sequence[int], sweeps: int = 30) -> Floats:
-    """Probability of default of drawn rows by the additive model that has each feature's smoothed counts of defaults."""
-    rate = curves.rate
-    shifts = [np.array(curves.curve[j]) * 0.5 for j in own]
-    wanted = []
-    for f, j in enumerate(own):
-        filled = np.bincount(codes[:, f], minlength=len(curves.curve[j])).astype(float)
-        risk = filled * np.clip(rate * np.exp(curves.curve[j]), 1e-6, 0.98)
-        wanted.append(risk * rate * len(codes) / max(float(risk.sum()), 1e-9))
-    total = logit(rate) + sum(s[codes[:, f]] for f, s in enumerate(shifts))
-    for _ in range(sweeps):
-        for f in range(len(own)):
-            found = np.bincount(codes[:, f], expit(total), len(shifts[f]))
-            move = 0.9 * (np.log(np.maximum(wanted[f], 1e-3)) - np.log(np.maximum(found, 1e-3)))
-            move = np.where(found > 0, np.clip(move, -1, 1), 0.0)
-            total = total + move[codes[:, f]]
-    out: Floats = expit(total)
-    return out
-
-
 def _additive(codes: NDArray[np.int64], columns: Sequence[Floats]) -> Floats:
     """What curves can do, in few columns: one, each feature's rank and its powers, and whether it has a value."""
     parts = [np.ones(len(codes))]
@@ -327,52 +381,47 @@ def _additive(codes: NDArray[np.int64], columns: Sequence[Floats]) -> Floats:
     return np.stack(parts, axis=1)
 
 
-def _chosen(
-    score: Floats, information: Floats, noise: Floats, most: int
-) -> list[tuple[int, float, float, float]]:
-    """Pair, coefficient, its error and the evidence, of the pairs that are kept, by one slab for all."""
-    best: list[tuple[int, float, float, float]] = []
-    most_gained = 0.0
-    for slab in SLABS:
-        kept = _forward(score, information, noise, slab, most)
-        gained = sum(k[3] for k in kept)
-        if gained > most_gained:
-            best, most_gained = kept, gained
-    return best
+def _posterior(score: Floats, information: Floats, noise: Floats) -> tuple[Floats, float]:
+    """Mean of all coefficients, averaged over their spreads by evidence, and the probability that there is any."""
+    evidences, means = [], []
+    for spread in SPREADS:
+        covariance = noise + spread**2 * information @ information
+        solved = np.linalg.solve(covariance, score)
+        evidences.append(-0.5 * float(score @ solved) - 0.5 * float(np.linalg.slogdet(covariance)[1]))
+        means.append(spread**2 * information @ solved)
+    likely = np.exp(np.array(evidences) - max(evidences))
+    likely /= likely.sum()
+    mean: Floats = likely @ np.array(means)
+    return mean, 1.0 - float(likely[0])
 
 
-def _forward(
-    score: Floats, information: Floats, noise: Floats, slab: float, most: int
-) -> list[tuple[int, float, float, float]]:
-    """Pairs one by one, each the one by which the evidence rises most."""
-    covariance, asked = noise.copy(), math.log(len(score)) + LIKELIER
-    kept: list[tuple[int, float]] = []
-    while len(kept) < min(most, len(score)):
-        solved = np.linalg.solve(covariance, np.column_stack([score, information]))
-        fitted, through = information @ solved[:, 0], np.einsum("ij,ji->i", information, solved[:, 1:])
-        spread = 1 + slab**2 * through
-        gain = 0.5 * (slab * fitted) ** 2 / spread - 0.5 * np.log(spread)
-        gain[[k for k, _ in kept]] = -np.inf
-        k = int(np.argmax(gain))
-        if gain[k] <= asked:
+def _projected(mean: Floats, information: Floats, most: int) -> list[tuple[int, float]]:
+    """Few pairs that say what all coefficients say, each with its coefficient: those added first that explain most."""
+    wanted = information @ mean
+    whole, kept = float(mean @ wanted), list[int]()
+    while len(kept) < min(most, len(mean)):
+        explained = [
+            -np.inf if k in kept else _explained(wanted, information, [*kept, k]) for k in range(len(mean))
+        ]
+        best = int(np.argmax(explained))
+        kept.append(best)
+        if explained[best] > ENOUGH * whole:
             break
-        kept.append((k, float(gain[k] - asked)))
-        covariance = covariance + slab**2 * np.outer(information[:, k], information[:, k])
-    if not kept:
-        return []
-    among = information[:, [k for k, _ in kept]]
-    precision = among.T @ np.linalg.solve(noise, among) + np.eye(len(kept)) / slab**2
-    mean = np.linalg.solve(precision, among.T @ np.linalg.solve(noise, score))
-    error = np.sqrt(np.diag(np.linalg.inv(precision)))
-    return [(k, float(m), float(e), g) for (k, g), m, e in zip(kept, mean, error, strict=True)]
+    among = information[np.ix_(kept, kept)]
+    return list(zip(kept, np.linalg.solve(among, wanted[kept]).tolist(), strict=True))
+
+
+def _explained(wanted: Floats, information: Floats, kept: Sequence[int]) -> float:
+    among = information[np.ix_(kept, kept)] + 1e-9 * np.eye(len(kept))
+    return float(wanted[kept] @ np.linalg.solve(among, wanted[kept]))
 
 
 def _table(
-    drawn: _Drawn, weight: Floats, columns: Sequence[Floats], own: Sequence[int], left: int, right: int
+    codes: NDArray[np.int64], weight: Floats, ranks: Sequence[Floats], left: int, right: int
 ) -> Floats:
     """Product of two ranks by cell, less what each feature alone has of it, under the drawn rows' weights."""
-    a, b = columns[own[left]], columns[own[right]]
-    cells = drawn.codes[:, left] * len(b) + drawn.codes[:, right]
+    a, b = ranks[left], ranks[right]
+    cells = codes[:, left] * len(b) + codes[:, right]
     mass = np.bincount(cells, weight, len(a) * len(b)).reshape(len(a), len(b))
     table = np.outer(a, b)
     valued = np.outer(a != 0, b != 0)
