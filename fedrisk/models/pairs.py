@@ -53,14 +53,17 @@ MOST = 6
 ENOUGH = 0.9
 """Share of what all pairs say that the kept ones have to say."""
 
-MISFIT = 0.02
+MISFIT = 0.03
 """By how much the copula is wrong about a pair's mean among defaults, in standardised units: .01 to .03 as measured
 (benchmarks/interactions)."""
 
-LEAST_SHARE = 1 / 3
+LEAST_SHARE = 0.5
 """Share of a product's variance that no curve has; with less, as of two columns that say the same, a pair is left out."""
 
-LIKELY = 0.5
+SLOPES = (0.2, 3.0)
+"""Bounds of the slope of the additive model."""
+
+LIKELY = 0.99
 """Probability above which there is an interaction at all."""
 
 
@@ -234,7 +237,8 @@ def pair_design(
     weights = posterior_weights([bases[j] for j in own], part, some, gram[among], gram_variance[among])
     correlation = _correlation([bases[j] for j in own], [ranks[j] for j in own], some, gram[among])
     codes = _drawn(some, correlation)
-    return _designed(own, codes, [ranks[j] for j in own], weights.contributions, some)
+    level, shifts = _expected(codes, weights.contributions, part, some)
+    return _designed(own, codes, [ranks[j] for j in own], level, shifts, some)
 
 
 def _some(curves: Curves, own: Sequence[int]) -> Curves:
@@ -259,12 +263,11 @@ def _designed(
     own: tuple[int, ...],
     codes: NDArray[np.int64],
     ranks: Sequence[Floats],
-    shifts: Sequence[Floats],
+    level: float,
+    shifts: tuple[Floats, ...],
     curves: Curves,
 ) -> PairDesign:
-    total = sum(s[codes[:, f]] for f, s in enumerate(shifts))
-    level = brentq(lambda v: float(expit(v + total).mean()) - curves.rate, -30.0, 30.0)
-    probability = expit(level + total)
+    probability = expit(level + sum(s[codes[:, f]] for f, s in enumerate(shifts)))
     weight = probability * (1 - probability)
     places = tuple(combinations(range(len(own)), 2))
     tables = tuple(_table(codes, weight, ranks, i, j) for i, j in places)
@@ -275,7 +278,7 @@ def _designed(
         places,
         tables,
         level,
-        tuple(shifts),
+        shifts,
         radius,
         np.zeros((0, 0)),
         np.zeros(0),
@@ -289,6 +292,28 @@ def _designed(
     plain = np.stack([ranks[i][codes[:, i]] * ranks[j][codes[:, j]] for i, j in places], axis=1)
     share = np.diag(information) / np.maximum(scale * (weight @ plain**2), 1e-12)
     return replace(design, information=information, share=share)
+
+
+def _expected(
+    codes: NDArray[np.int64], shifts: Sequence[Floats], counts: LabelCounts, curves: Curves
+) -> tuple[float, tuple[Floats, ...]]:
+    """Level and shifts of the additive model, at the slope at which drawn rows have the released mean of defaults."""
+    total = sum(s[codes[:, f]] for f, s in enumerate(shifts))
+    rate = curves.rate
+    # Among defaults, the mean of what the features add up to: known from the counts.
+    wanted = sum(float(n1 @ s) / max(float(n1.sum()), 1.0) for n1, s in zip(counts.n1, shifts, strict=True))
+
+    def level_of(slope: float) -> float:
+        return float(brentq(lambda v: float(expit(v + slope * total).mean()) - rate, -60.0, 60.0))
+
+    def missed(slope: float) -> float:
+        return float((expit(level_of(slope) + slope * total) * total).mean()) / rate - wanted
+
+    low, high = SLOPES
+    slope = (
+        low if missed(low) > 0 else high if missed(high) < 0 else float(brentq(missed, low, high, xtol=1e-6))
+    )
+    return level_of(slope), tuple(slope * s for s in shifts)
 
 
 def _known(curves: Curves) -> float:
