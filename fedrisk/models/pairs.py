@@ -38,7 +38,7 @@ from fedrisk.models.shape_rows import radius_units
 Floats = NDArray[np.float64]
 Codes = Sequence[NDArray[np.integer]] | NDArray[np.integer]
 
-CLIP = 1.5
+CLIP = 1.2
 """Clipping radius of a row's products: times the root of their number, which is their usual norm."""
 
 DRAWN = 20_000
@@ -63,7 +63,7 @@ LEAST_SHARE = 0.5
 SLOPES = (0.2, 3.0)
 """Bounds of the slope of the additive model."""
 
-LIKELY = 0.99
+LIKELY = 0.9
 """Probability above which there is an interaction at all."""
 
 
