@@ -20,6 +20,7 @@ from fedrisk.data.features import Feature
 from fedrisk.metrics import auc
 from fedrisk.models.binning import Bins, grid_histogram
 from fedrisk.models.calibration import logistic_fit
+from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.knowledge import NOTHING, Knowledge
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.models.shape_rows import shape_rows
@@ -83,14 +84,15 @@ class Portfolio:
 class Emulated:
     """What an emulated study leaves.
 
-    card: the calibrated one. first: the one by which holders give points. total, external: scores of all rows, and the
-    holders' part of them, (n,) each.
+    card: the calibrated one. first: the one by which holders give points. counts: of the columns, as they were released
+    first. total, external: scores of all rows, and the holders' part of them, (n,) each.
     """
 
     card: Scorecard
     first: Scorecard
     second: Second
     bins: list[Bins]
+    counts: LabelCounts
     train: NDArray[np.int64]
     held: NDArray[np.int64]
     total: Floats
@@ -145,6 +147,7 @@ def emulate(data: Portfolio, *, holdout: int, noise: int, known: Knowledge = NOT
         first=card,
         second=second,
         bins=bins,
+        counts=counts,
         train=train,
         held=held,
         total=total,
