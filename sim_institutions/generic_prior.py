@@ -1,8 +1,9 @@
 """``python -m sim_institutions.generic_prior``: the library of generic priors that ships with fedrisk, made again.
 
 For the bank's columns and those of the twelve classes of indicators (``templates/``), the curve of default of every
-number and flag, from exact counts of simulated borrowers of three seeds, without noise. Nothing in it is from real data,
-and the library says so of itself. Curves are marginal ones: what a feature says next to others depends on which others.
+number and flag, from exact counts of simulated borrowers of three seeds, without noise. Nothing in it is from real
+data, and the library says so of itself. Curves are marginal ones: what a feature says next to others depends on which
+others.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from scipy.linalg import block_diag, cho_factor, cho_solve
 from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Bins
 from fedrisk.models.smoothing import Smooth, prior_precision, shared_beliefs, shift_modes, smooth_log_odds
-from fedrisk.models.weight_priors import SLOPE, candidate_priors, known_weights
+from fedrisk.models.weight_priors import SLOPE, agrees, candidate_priors, known_weights
 
 Floats = NDArray[np.float64]
 
@@ -428,7 +428,7 @@ def moment_equations(
     if not curves.joint:
         return out
     known = known_weights(bases, curves.joint, [w * curves.total * h for w in curves.weight], out.moment_cost)
-    return out._replace(known=known)
+    return out._replace(known=known) if agrees(known, moment, out.design + moment_noise) else out
 
 
 def _averaged(e: Equations) -> tuple[Floats, Floats, float]:

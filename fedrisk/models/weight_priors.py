@@ -35,6 +35,9 @@ KNOWN_SHARES = (0.25, 0.5, 0.75, 1.0)
 KNOWN_CENTRES, KNOWN_BENDS = (0.0, 0.2, 0.4), (0.0, 0.3)
 """Shares of the curves, and spreads of the modes, beside a share of a card from elsewhere."""
 
+AGREES = 2.0
+"""Standard errors by which the scores of a card from elsewhere have to go with this study's labels to be a candidate."""
+
 
 class Candidate(NamedTuple):
     """A prior of the weights: their variance and mean, (M,) each, and the log of its own weight."""
@@ -89,3 +92,13 @@ def known_weights(
         ridge = np.diag(cost[own] + 1e-9 * np.trace(square) + 1e-12)
         out[own] = np.linalg.solve(square + ridge, weighed @ part)
     return out
+
+
+def agrees(known: Floats, moment: Floats, covariance: Floats) -> bool:
+    """Whether the scores of a card from elsewhere rise with the labels beyond what noise makes of the moment.
+
+    Where the Gram matrix drowns in noise, evidence prefers whatever weights are smallest, of either sign; this asks the
+    label counts alone. known: its weights, (M,). moment: of labels and columns, (M,), with its covariance, (M, M).
+    """
+    error = float(np.sqrt(max(known @ covariance @ known, 0.0)))
+    return float(known @ moment) > AGREES * error > 0.0
