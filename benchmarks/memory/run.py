@@ -1,4 +1,4 @@
-"""What memory brings: the twelfth of twelve monthly studies, with and without those before it.
+"""What memory brings to the twelfth of twelve monthly studies.
 
 Provinces of 30,000 enterprises (about 1,000 defaults in training), epsilon .5 and 1 each month, three hold-outs on which
 no month trained, several noise seeds. Scenarios and what they assume are in `scenarios.py`, the studies in `series.py`.
