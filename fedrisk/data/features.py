@@ -39,8 +39,8 @@ class Feature:
         bin_count: number of ordered bins where the edges are private; None leaves it to the study.
         special: codes among the values of a number or flag, each a bin of its own, with their meanings.
         strength: predictive power that an expert expects, in the usual bands of the information value (Siddiqi 2006:
-            weak below .1, strong above .3); None counts as medium. Where a study cannot bear all columns, weak ones
-            are left out first.
+            weak below .1, strong above .3), which makes curves of that size likelier (models/smoothing). None leaves
+            the size to the counts, and is medium where a study cannot bear all columns: weak ones are left out first.
         unit: of a number, where a study states its sums; features of models have none.
 
     Raises:

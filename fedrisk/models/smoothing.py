@@ -46,6 +46,9 @@ AGAINST = 2.0
 SHARES = (-1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 """Candidate shares of a known curve. Negative ones, so that one that is the wrong way round is seen as such."""
 
+KNOWN_STEPS = STEPS[::2]
+"""Candidate steps beside a known curve; all of STEPS give the same within .0003 of AUC, in twice the time."""
+
 FEATURES = 3.0
 """Weight, in features, of the belief beforehand that all shares are equally frequent."""
 
@@ -208,13 +211,14 @@ def shift_modes(
     apart: int = 0,
     direction: int = 0,
     known: Floats | None = None,
-    steps: tuple[float, ...] = STEPS,
+    steps: tuple[float, ...] | None = None,
 ) -> Modes:
     """Posterior modes of the log-odds shift per bin under every candidate; arguments as in `smooth_log_odds`.
 
     known: a curve that is known from elsewhere, (size,), of which SHARES are candidates; a direction then says nothing
-    further.
+    further. steps: candidate values of tau; None for STEPS, or KNOWN_STEPS beside a known curve.
     """
+    steps = steps or (STEPS if known is None else KNOWN_STEPS)
     n1, n0 = np.asarray(n1, dtype=np.float64), np.asarray(n0, dtype=np.float64)
     shares = (0.0,) if known is None else SHARES
     share = np.repeat(np.array(shares), len(steps))

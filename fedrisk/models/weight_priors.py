@@ -36,7 +36,7 @@ KNOWN_CENTRES, KNOWN_BENDS = (0.0, 0.2, 0.4), (0.0, 0.3)
 """Shares of the curves, and spreads of the modes, beside a share of a card from elsewhere."""
 
 AGREES = 2.0
-"""Standard errors by which the scores of a card from elsewhere have to go with this study's labels to be a candidate."""
+"""Standard errors by which the scores of a card from elsewhere have to go with the labels here, to be a candidate."""
 
 
 class Candidate(NamedTuple):
@@ -100,5 +100,5 @@ def agrees(known: Floats, moment: Floats, covariance: Floats) -> bool:
     Where the Gram matrix drowns in noise, evidence prefers whatever weights are smallest, of either sign; this asks the
     label counts alone. known: its weights, (M,). moment: of labels and columns, (M,), with its covariance, (M, M).
     """
-    error = float(np.sqrt(max(known @ covariance @ known, 0.0)))
+    error = math.sqrt(max(float(known @ covariance @ known), 0.0))
     return float(known @ moment) > AGREES * error > 0.0
