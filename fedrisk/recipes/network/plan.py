@@ -7,6 +7,7 @@ from fedrisk.data.features import Feature
 from fedrisk.findings import Finding
 from fedrisk.models.knowledge import NOTHING, Knowledge
 from fedrisk.recipes.bins import choose_edges, training_rows
+from fedrisk.recipes.network.settings import NetworkSettings
 from fedrisk.recipes.network.start import taken_over
 from fedrisk.releases.budget import EDGES_SHARE, total_mu
 from fedrisk.releases.edges import edges_release
@@ -15,6 +16,10 @@ from fedrisk.releases.gradient_sums import planned_training, training_findings, 
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.release import Planned, Release
 from fedrisk.study import Study
+
+CARD_NOISE = 3e-3
+"""Noise in a number of a step's mean gradient from which a scorecard ranked as well as a network by itself, or better,
+on most sets tried (benchmarks/networks)."""
 
 BINS_SHARE = 0.65
 """Share of mu^2 by whose counts the number of private bins is chosen, as in a scorecard."""
@@ -70,5 +75,19 @@ def mu_of_counts(study: Study, plan: Plan) -> float:
 
 
 def expect(study: Study, plan: Plan, rows: Mapping[str, int]) -> tuple[Finding, ...]:
-    """What can be said before the study: of the noise beside gradients, and of trainers that may be lost."""
-    return training_findings(study, plan.trained, rows)
+    """What can be said before the study: of noise, of kinds and cards, and of trainers that may be lost."""
+    return (*training_findings(study, plan.trained, rows), *_which(study, plan, rows))
+
+
+def _which(study: Study, plan: Plan, rows: Mapping[str, int]) -> tuple[Finding, ...]:
+    """Whether another kind of network, or a scorecard, did better on the sets tried, by public sizes alone."""
+    training, settings = plan.trained, NetworkSettings.of(study)
+    known = sum(rows.get(name, 0) for name in study.trainers)
+    if not training.sigma or not known:
+        return ()
+    out = [Finding("network_mlp", {"steps": training.steps})] if settings.kind == "mlp" else []
+    trained = known * study.inclusion_probability * (1 - study.holdout.percent / 100)
+    noise = training.gradient_noise(trained)
+    if settings.start is None and noise >= CARD_NOISE:
+        out.append(Finding("network_or_card", {"noise": noise, "most": CARD_NOISE}))
+    return tuple(out)
