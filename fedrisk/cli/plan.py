@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 Write = Annotated[
     bool,
-    typer.Option("--write", help="Write what is chosen to the end of the study's file, for all members to read."),
+    typer.Option(
+        "--write", help="Write what is chosen to the end of the study's file, for all members to read."
+    ),
 ]
 
 
@@ -97,7 +99,8 @@ def _plain(chosen: "Chosen", lines: str) -> dict[str, Any]:
     return {
         "expected": {"before": vars(chosen.before), "after": vars(chosen.after)},
         "tried": [
-            {"choice": t.choice.name, "gain": t.gain, "error": t.error, "chosen": t.chosen} for t in chosen.tried
+            {"choice": t.choice.name, "gain": t.gain, "error": t.error, "chosen": t.chosen}
+            for t in chosen.tried
         ],
         "study": lines,
     }

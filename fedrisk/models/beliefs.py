@@ -54,7 +54,7 @@ BENT = 0.25
 SHARE = 0.9
 """Expected share of a known curve."""
 
-USUAL = 0.8
+USUAL = 1.1
 """Mean square of columns' spreads in units of that of a log-normal one without an upper bound."""
 
 STEEPER = 1.6
