@@ -249,8 +249,7 @@ def _posterior(counts: LabelCounts, curves: Curves, j: int, b: Bins) -> Floats:
     n1, n0 = counts.n1[j][: b.known], counts.n0[j][: b.known]
     _, spread, slope = residuals(n1, n0, float(counts.variance[j]), curves.rate, curves.curve[j][: b.known])
     precision = prior_precision(b.known, b.ordered, float(curves.tau[j]), b.apart)
-    out: Floats = np.linalg.inv(precision + np.diag(slope**2 / spread))
-    return out
+    return np.asarray(np.linalg.inv(precision + np.diag(slope**2 / spread)), dtype=np.float64)
 
 
 def _varied(column: Column, covariance: Floats, rng: np.random.Generator) -> Floats:
