@@ -64,7 +64,8 @@ def memory(
     else:
         _show(rows, found[last].study)
     if smooth is not None:
-        _smooth(found, last, to, quiet=as_json)
+        same = _same_purpose(found, last, chosen=bool(named))
+        _smooth(same, same.index(found[last]), to, quiet=as_json)
 
 
 def _pasts(named: Sequence[str]) -> "list[PastStudy]":
@@ -106,6 +107,23 @@ def _place(found: "Sequence[PastStudy]", name: str) -> int:
     if not fits:
         raise ConfigError(f"--smooth {name} is none of these studies; name one of them")
     return fits[-1]
+
+
+def _same_purpose(found: "Sequence[PastStudy]", last: int, *, chosen: bool) -> "list[PastStudy]":
+    """Those for the purpose of the one that is smoothed; ConfigError where others are named."""
+    from fedrisk.errors import ConfigError
+    from fedrisk.recipes.scorecard.looked_up import purpose_of
+    from fedrisk.server.hub import Hub
+
+    hub = Hub.default()
+    purpose = purpose_of(found[last], hub)
+    same = [past for past in found if purpose_of(past, hub) == purpose]
+    if chosen and len(same) < len(found):
+        raise ConfigError(
+            f"{found[last].study} was for {purpose}, and others of these studies for another purpose; institutions "
+            "released their numbers for one purpose each, so name studies of one"
+        )
+    return same
 
 
 def _rows(found: "Sequence[PastStudy]", last: int) -> list[dict[str, Any]]:

@@ -159,20 +159,6 @@ def test_a_past_that_members_did_not_see_is_refused_though_all_approved_it(conso
     assert ("keeps nothing of it" if what == "attempt" else "saw released then") in said
 
 
-def test_a_whole_run_looks_up_states_and_is_entered_as_it_was_asked_for(consortium, first):
-    study = later(consortium, "may", ["january"])
-    found = check_study(study, consortium.paths, hub=consortium.hub)
-    assert found.plan.find("edges") is None and not found.refused
-    assert "memory_studies" in [f.code for f in found.expectations]
-    results = run_local(study, consortium.paths, hub=consortium.hub)
-    run = Runs(consortium.hub).find(results.attempt)
-    assert run.asked == study.as_asked.digest() == recipe_of(study).checked(study).digest()
-    assert run.digest == results.digest != run.asked
-    assert run.content["settings"]["known"]["memory"][0]["attempt"] == first.attempt
-    kept = consortium.nodes["alfa"].store.results(results.attempt) / "knowledge.npz"
-    assert digest_of(from_bytes(kept.read_bytes())) == run.content["settings"]["known"]["digest"]
-
-
 @pytest.mark.parametrize(
     ("what", "said"), [("holdout", "trained on enterprises"), ("strangers", "were never told")]
 )
@@ -198,3 +184,17 @@ def test_a_member_keeps_the_study_too_and_goes_by_its_own_account(first):
     for name in MEMBERS:
         kept = first.nodes[name].store.past.study(first.attempt)
         assert kept == first.study.model_dump(mode="json")
+
+
+def test_a_whole_run_looks_up_states_and_is_entered_as_it_was_asked_for(consortium, first):
+    study = later(consortium, "may", ["january"])
+    found = check_study(study, consortium.paths, hub=consortium.hub)
+    assert found.plan.find("edges") is None and not found.refused
+    assert "memory_studies" in [f.code for f in found.expectations]
+    results = run_local(study, consortium.paths, hub=consortium.hub)
+    run = Runs(consortium.hub).find(results.attempt)
+    assert run.asked == study.as_asked.digest() == recipe_of(study).checked(study).digest()
+    assert run.digest == results.digest != run.asked
+    assert run.content["settings"]["known"]["memory"][0]["attempt"] == first.attempt
+    kept = consortium.nodes["alfa"].store.results(results.attempt) / "knowledge.npz"
+    assert digest_of(from_bytes(kept.read_bytes())) == run.content["settings"]["known"]["digest"]

@@ -84,6 +84,11 @@ def finished_named(name: str, hub: Hub) -> PastStudy:
     return past_study(_record(run, hub, runs), str(run.ended))
 
 
+def purpose_of(past: PastStudy, hub: Hub) -> str:
+    """For what purpose institutions released it."""
+    return str(Runs(hub).find(past.attempt).content["purpose"])
+
+
 def finished_records(names: Sequence[str], hub: Hub) -> list[ReleaseRecord]:
     """Records of finished studies of this hub, oldest first, by names, runs or records; of all where none is named.
 

@@ -4,8 +4,7 @@ A theme is what a study calls so: holders of one kind, or some columns of a hold
 their own theme only where its policy says so; those of all others stay in one sum together, the rest. What can be
 subtracted is nothing: a bank gets the sums, each under masks of its own, and no total beside them that they do not add
 up to. So that the rest is not one holder's points, it has to hide: two holders with columns enough, or none. Where it
-does not, or where there are more numbers than a holder's policy has values for, the last theme goes into it, until it
-does or there is one number, as without themes.
+does not, the last theme goes into it, until it does or there is one number, as without themes.
 
 All of it follows from the study, the public columns and what members state: the same at all of them, whatever the hub
 says, and before anything is released.
@@ -20,7 +19,7 @@ from fedrisk.data.features import KNOWN, Feature
 from fedrisk.findings import Finding
 from fedrisk.models.model_part import REST
 from fedrisk.models.scorecard import Scorecard
-from fedrisk.recipes.scorecard.settings import MOST_THEMES, ScorecardSettings
+from fedrisk.recipes.scorecard.settings import ScorecardSettings
 from fedrisk.study import Study
 
 
@@ -81,7 +80,7 @@ def score_sums(study: Study, features: Sequence[Feature], said: Mapping[str, All
     own = {h: [f.column for f in features if f.institution == h] for h in study.holders}
     placed = {h: _placed(h, own[h], _themes(study), said[h]) for h in study.holders}
     themes = sorted({t for found in placed.values() for t in found.values() if t})
-    while themes and (len(themes) > MOST_THEMES or not _hides(placed, said)):
+    while themes and not _hides(placed, said):
         last = themes.pop()
         placed = {h: {c: "" if t == last else t for c, t in found.items()} for h, found in placed.items()}
     return tuple(s for s in (_sum(name, placed) for name in (*themes, "")) if s.columns)

@@ -128,7 +128,7 @@ def test_the_digest_is_of_the_content_and_of_all_of_it():
         ("twice", lambda head: head["memory"][0].update(bins=[head["memory"][0]["bins"][0]] * 2)),
         ("many", lambda head: head.update(memory=head["memory"][:1] * 25)),
         ("prior", lambda head: head["prior"]["curves"][0].update(shift=[0.0])),
-        ("prior", lambda head: head["prior"]["curves"][0].update(shift=[51.0, 0, 0, 0])),
+        ("prior", lambda head: head["prior"]["curves"][0].update(shift=[51.0, 0.0, 0.0, 0.0])),
         ("prior", lambda head: head["prior"].update(source="x" * 401)),
         ("prior", lambda head: head["prior"].update(source="\u202eknown", digest="")),
         ("prior", lambda head: head["prior"].update(digest="cd" * 32)),

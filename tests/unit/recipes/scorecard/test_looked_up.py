@@ -15,7 +15,7 @@ from fedrisk.secure.identity import IdentityKey
 from fedrisk.server import knowledge
 from fedrisk.server.hub import Hub
 from fedrisk.server.runs import Runs
-from tests.support.past_runs import bare, finished, later
+from support.past_runs import bare, finished, later
 
 LATE = {"kind": "out_of_time", "from_date": "2025-07-01"}
 

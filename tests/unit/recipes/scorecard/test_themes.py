@@ -10,16 +10,8 @@ from fedrisk.data.features import KNOWN, Feature
 from fedrisk.errors import ConfigError
 from fedrisk.protocol.statements import Statement
 from fedrisk.recipes import study_from
-from fedrisk.recipes.scorecard import RECIPE
 from fedrisk.recipes.scorecard.settings import check_members
-from fedrisk.recipes.scorecard.themes import (
-    MOST_THEMES,
-    REST,
-    numbers_of,
-    said_of,
-    score_sums,
-    values_of_each,
-)
+from fedrisk.recipes.scorecard.themes import REST, numbers_of, said_of, score_sums, values_of_each
 
 HOLDERS = ("grid", "power", "staff", "tax")
 
@@ -178,41 +170,6 @@ def test_themes_that_name_nothing_are_refused(themes, words):
 def test_a_study_without_themes_keeps_its_digest():
     assert "themes" not in study().settings
     assert study().digest() != study("holders").digest()
-
-
-@pytest.mark.parametrize(("values", "numbers"), [(512, 9), (16, 4), (1 << 16, 10)])
-def test_a_holder_is_in_no_more_sums_than_its_values_allow(values, numbers):
-    """Each number has two values at least: ten of them are 1024, more than 512."""
-    columns = {"tax": 12}
-    themes = {f"t{k:02d}": [f"tax.c{k}"] for k in range(12)}
-    every = features(**columns)
-    sums = score_sums(
-        study(themes, ("tax",)), every, said(("tax",), ("tax",), band_columns=1, score_values=values)
-    )
-    assert numbers_of(sums, "tax") in (numbers, numbers + 1) and len(sums) <= MOST_THEMES + 1
-    assert values_of_each(values, numbers_of(sums, "tax")) ** numbers_of(sums, "tax") <= values
-
-
-def test_an_optional_holder_that_a_theme_names_may_be_away():
-    content = study({"energy": ["grid", "power"], "work": ["staff"], "vat": ["tax.c0"]}).model_dump(
-        mode="json"
-    )
-    for member in content["institutions"]:
-        member["optional"] = member["name"] in ("staff", "grid")
-    smaller = RECIPE.without(study_from(content), ["staff", "grid"])
-    assert smaller.settings["themes"] == {"energy": ["power"], "vat": ["tax.c0"]}
-    assert (
-        "themes"
-        not in RECIPE.without(
-            study_from({**content, "settings": {"themes": {"w": ["staff"]}}}), ["staff"]
-        ).settings
-    )
-
-
-def test_a_person_reads_of_themes_before_agreeing():
-    (line,) = RECIPE.asks(study({"energy": ["grid", "power"]}))
-    assert "energy (grid, power)" in line
-    assert RECIPE.asks(study()) == ()
 
 
 def test_statements_are_as_before_where_no_theme_is_asked_for():
