@@ -23,8 +23,8 @@ from fedrisk.engine.simulation import run_simulation
 from fedrisk.errors import ConfigError, FedriskError, LeftUndone, Stopped, StoreError, code_of
 from fedrisk.institution import find_institutions, load_institution
 from fedrisk.recipes import load_study as load_study
-from fedrisk.recipes.scorecard.choices import WORLDS, Chosen, choose
-from fedrisk.recipes.scorecard.planner import Planner
+from fedrisk.recipes import recipe_of
+from fedrisk.recipes.scorecard.choices import Chosen
 from fedrisk.releases.record import ReleaseRecord
 from fedrisk.report.html import write_report
 from fedrisk.server.exchange import Report
@@ -90,14 +90,14 @@ def plan(
     Errors: ConfigError where the study would be refused, is no scorecard, or does not declare its size.
     """
     found = check(study, overrides, institutions=institutions)
-    if found.content.recipe != "scorecard":
-        raise ConfigError(f"study {found.study} builds no scorecard; scorecard studies alone are planned")
+    choose = recipe_of(found.content).choose
+    if choose is None:
+        raise ConfigError(f"study {found.study} has nothing to choose; scorecard studies alone are planned")
     if found.broken or found.known is None or not found.stated:
         raise ConfigError(
             f"study {found.study} would be refused; see fedrisk check, and plan it once it is not"
         )
-    known = found.known
-    return choose(Planner(known.study, found.stated, found.listed, known.knowledge, simulated=WORLDS))
+    return choose(found.known, found.stated, found.listed)
 
 
 def run(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fedrisk.data.table import Table
     from fedrisk.models.model_part import ModelPart
     from fedrisk.privacy.policy import Policy
+    from fedrisk.recipes.scorecard.choices import Chosen
     from fedrisk.server.hub import Hub
     from fedrisk.server.knowledge import Beforehand
     from fedrisk.server.outcome import HubSession, Outcome
@@ -111,6 +112,7 @@ class Recipe:
     plan: every release, its noise and its price, from public numbers alone; ConfigError where it cannot be.
     expect: what ``check`` says beforehand, from the plan and the rows of each institution. foresee: what it says after
         seconds of simulation, from the columns and rows that all state and what is known beforehand.
+        choose: how a study may spend, from the same; None where there is nothing to choose.
     brings: at an institution, what it brings into the study; its errors refuse the study.
     beforehand: at an institution, with its table: what an exchange before the first charge would refuse and can be
         known when the study is described; its errors refuse the study.
@@ -147,6 +149,7 @@ class Recipe:
     breaks: Callable[[Study, "Policy", str], list[str]] = _no_rules
     asks: Callable[[Study], tuple[str, ...]] = _asks_nothing
     foresee: Callable[["Beforehand", Sequence[Feature], int | None], tuple[Finding, ...]] = _nothing_foreseen
+    choose: "Callable[[Beforehand, Sequence[Feature], int | None], Chosen] | None" = None
     spared: Callable[[Mapping[str, Any], Collection[str]], Mapping[str, Any]] = _as_they_are
     knows: Callable[[Study, "Hub", bool], "Beforehand"] | None = None
 

@@ -54,7 +54,7 @@ BENT = 0.25
 SHARE = 0.9
 """Expected share of a known curve."""
 
-USUAL = 0.8
+USUAL = 1.1
 """Mean square of columns' spreads in units of that of a log-normal one without an upper bound."""
 
 STEEPER = 1.6
@@ -249,8 +249,7 @@ def _posterior(counts: LabelCounts, curves: Curves, j: int, b: Bins) -> Floats:
     n1, n0 = counts.n1[j][: b.known], counts.n0[j][: b.known]
     _, spread, slope = residuals(n1, n0, float(counts.variance[j]), curves.rate, curves.curve[j][: b.known])
     precision = prior_precision(b.known, b.ordered, float(curves.tau[j]), b.apart)
-    out: Floats = np.linalg.inv(precision + np.diag(slope**2 / spread))
-    return out
+    return np.asarray(np.linalg.inv(precision + np.diag(slope**2 / spread)), dtype=np.float64)
 
 
 def _varied(column: Column, covariance: Floats, rng: np.random.Generator) -> Floats:

@@ -295,4 +295,4 @@ def copula_correlation(covariance: Floats, columns: Sequence[Column]) -> Floats:
         low, high = np.where(made < covariance, middle, low), np.where(made < covariance, high, middle)
     out = (low + high) / 2
     np.fill_diagonal(out, 1.0)
-    return out
+    return np.asarray(out, dtype=np.float64)

@@ -57,7 +57,7 @@ LAYERS = {
     },
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     # Arithmetic on released numbers alone.
-    "analysis": {"errors", "toml_file", "releases", "study", "models", "privacy"},
+    "analysis": {"errors", "toml_file", "releases", "study", "models", "privacy", "metrics"},
     "clients": {
         *(
             "errors",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fedrisk.clients.node import Node
     from fedrisk.data.table import Table
     from fedrisk.models.model_part import ModelPart
+    from fedrisk.recipes.scorecard.choices import Chosen
     from fedrisk.server.hub import Hub
     from fedrisk.server.knowledge import Beforehand
     from fedrisk.server.outcome import HubSession, Outcome
@@ -70,6 +71,13 @@ def _foresee(known: "Beforehand", features: Sequence[Feature], rows: int | None)
     return expected_auc(Planner(known.study, features, rows, known.knowledge))
 
 
+def _choose(known: "Beforehand", features: Sequence[Feature], rows: int | None) -> "Chosen":
+    from fedrisk.recipes.scorecard.choices import WORLDS, choose
+    from fedrisk.recipes.scorecard.planner import Planner
+
+    return choose(Planner(known.study, features, rows, known.knowledge, simulated=WORLDS))
+
+
 def _summary(outcome: "Outcome") -> tuple[Section, ...]:
     from fedrisk.recipes.scorecard.summary import summarise
 
@@ -83,6 +91,7 @@ RECIPE = Recipe(
     plan=make_plan,
     expect=expect,
     foresee=_foresee,
+    choose=_choose,
     brings=_brings,
     beforehand=_beforehand,
     hub=_hub,
