@@ -46,7 +46,7 @@ class Predecessor(Settings):
 
 
 class KnownPrior(Settings):
-    """Curves from elsewhere. source: where they come from, as people read it. digest: of the file they are from."""
+    """Curves from elsewhere. source: where they come from, as people read it. digest: of the curves."""
 
     source: Text
     digest: Digest | None = None
@@ -162,7 +162,7 @@ class ScorecardSettings(Settings):
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without memory, prior, themes and choices where there are none: earlier studies keep their digest."""
+        """Without what is not asked for or chosen: studies from before there was any of it keep their digest."""
         content: dict[str, Any] = handler(self)
         usual = {"memory": NONE, "second": "auto", "left_out": {}}
         return {k: v for k, v in content.items() if v is not None and (k not in usual or v != usual[k])}

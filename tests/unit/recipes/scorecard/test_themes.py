@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from fedrisk.data.features import KNOWN, Feature
 from fedrisk.errors import ConfigError
+from fedrisk.protocol.statements import Statement
 from fedrisk.recipes import study_from
 from fedrisk.recipes.scorecard.settings import check_members
 from fedrisk.recipes.scorecard.themes import REST, numbers_of, said_of, score_sums, values_of_each
@@ -169,3 +170,10 @@ def test_themes_that_name_nothing_are_refused(themes, words):
 def test_a_study_without_themes_keeps_its_digest():
     assert "themes" not in study().settings
     assert study().digest() != study("holders").digest()
+
+
+def test_statements_are_as_before_where_no_theme_is_asked_for():
+    plain = Statement(role="holder")
+    assert not {"score_themes", "band_columns"} & set(plain.model_dump(mode="json"))
+    asked = Statement(role="holder", score_themes=True, band_columns=2)
+    assert Statement.model_validate(asked.model_dump(mode="json")) == asked
