@@ -47,7 +47,8 @@ def summary(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     one, themes = (table[table["study"] == s].set_index(["epsilon", "holdout", "noise"]) for s in STUDIES)
     gain = (themes["champion"] - one["champion"]).groupby("epsilon")
     means = table.groupby(["study", "epsilon"])[["scorecard", "champion", "seconds"]].mean().unstack(0)
-    return means.assign(gain=gain.mean(), error=gain.sem())
+    means[("gain", "")], means[("error", "")] = gain.mean(), gain.sem()
+    return means
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ says, and before anything is released.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from fedrisk.data.features import KNOWN, Feature
@@ -44,10 +44,13 @@ class ScoreSum:
     """One number that a bank is given of each enterprise.
 
     name: the theme's, or REST. columns: by holder, in the study's order, the names of its features that are in it.
+    elsewhere: by holder, those in other sums. Features that a card has besides a holder's columns are in the sum that
+    says whether it knows an enterprise, so that none is in no sum.
     """
 
     name: str
     columns: Mapping[str, frozenset[str]]
+    elsewhere: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def holders(self) -> tuple[str, ...]:
@@ -64,8 +67,12 @@ class ScoreSum:
             j
             for h in (self.holders if holder is None else (holder,))
             for j in (card.features_of(h) if h in self.columns else ())
-            if card.bins[j].feature.column in self.columns[h]
+            if self._has(h, card.bins[j].feature.column)
         ]
+
+    def _has(self, holder: str, column: str) -> bool:
+        inside = self.columns[holder]
+        return column in inside or (KNOWN in inside and column not in self.elsewhere.get(holder, ()))
 
 
 def score_sums(study: Study, features: Sequence[Feature], said: Mapping[str, Allows]) -> tuple[ScoreSum, ...]:
@@ -157,4 +164,6 @@ def _hides(placed: Mapping[str, Mapping[str, str]], said: Mapping[str, Allows]) 
 
 def _sum(theme: str, placed: Mapping[str, Mapping[str, str]]) -> ScoreSum:
     inside = {h: frozenset(c for c, t in found.items() if t == theme) for h, found in placed.items()}
-    return ScoreSum(theme or REST, {h: columns for h, columns in inside.items() if columns})
+    apart = {h: frozenset(c for c, t in found.items() if t != theme) for h, found in placed.items()}
+    there = {h: columns for h, columns in inside.items() if columns}
+    return ScoreSum(theme or REST, there, {h: apart[h] for h in there})

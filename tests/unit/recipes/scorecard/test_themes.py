@@ -177,3 +177,15 @@ def test_statements_are_as_before_where_no_theme_is_asked_for():
     assert not {"score_themes", "band_columns"} & set(plain.model_dump(mode="json"))
     asked = Statement(role="holder", score_themes=True, band_columns=2)
     assert Statement.model_validate(asked.model_dump(mode="json")) == asked
+
+
+def test_what_a_card_has_besides_columns_is_in_one_sum():
+    """A feature that is no column of the study goes where it is said whether the holder knows an enterprise."""
+    asked = study({"vat": ["tax.c0", "tax.c1", "tax.c2"]})
+    vat, rest = score_sums(asked, features(**FOUR), said(("tax",)))
+    columns = ["c0", "c1", "c2", "c3", "c4", "c5", "c0 x c3", KNOWN]
+    card = SimpleNamespace(
+        bins=[SimpleNamespace(feature=SimpleNamespace(column=c)) for c in columns],
+        features_of=lambda holder: list(range(len(columns))),
+    )
+    assert (vat.places(card, "tax"), rest.places(card, "tax")) == ([0, 1, 2], [3, 4, 5, 6, 7])
