@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from fedrisk.data.table import Table
     from fedrisk.models.model_part import ModelPart
     from fedrisk.privacy.policy import Policy
+    from fedrisk.server.hub import Hub
+    from fedrisk.server.knowledge import Beforehand
     from fedrisk.server.outcome import HubSession, Outcome
 
 
@@ -85,6 +87,12 @@ def _as_they_are(settings: Mapping[str, Any], names: Collection[str]) -> Mapping
     return settings
 
 
+def _nothing_foreseen(
+    known: "Beforehand", features: Sequence[Feature], rows: int | None
+) -> tuple[Finding, ...]:
+    return ()
+
+
 def _asks_nothing(study: Study) -> tuple[str, ...]:
     return ()
 
@@ -101,7 +109,8 @@ class Recipe:
     members: who has to take part and to bring columns (once these are known), and which shared sections may be there;
         ConfigError.
     plan: every release, its noise and its price, from public numbers alone; ConfigError where it cannot be.
-    expect: what ``check`` says beforehand, from the plan and the rows of each institution.
+    expect: what ``check`` says beforehand, from the plan and the rows of each institution. foresee: what it says after
+        seconds of simulation, from the columns and rows that all state and what is known beforehand.
     brings: at an institution, what it brings into the study; its errors refuse the study.
     beforehand: at an institution, with its table: what an exchange before the first charge would refuse and can be
         known when the study is described; its errors refuse the study.
@@ -113,7 +122,8 @@ class Recipe:
     are aligned; without alignment the first exchange of the recipe follows describe, and tells all who takes part.
     labels: whether banks bring labels, on which something is learnt and evaluated. breaks: what of a policy a study
     breaks besides what all recipes share, in words (Policy.broken). asks: what a person who decides about a study reads
-    of its settings. spared: the settings without some optional institutions, where they name any.
+    of its settings. spared: the settings without some optional institutions, where they name any. knows: at the hub,
+    the study with what it knows beforehand looked up and stated (server/knowledge); told whether it is a research run.
 
     The functions import what they need when they are called: a node that never trains never loads torch.
     """
@@ -136,7 +146,9 @@ class Recipe:
     labels: bool = True
     breaks: Callable[[Study, "Policy", str], list[str]] = _no_rules
     asks: Callable[[Study], tuple[str, ...]] = _asks_nothing
+    foresee: Callable[["Beforehand", Sequence[Feature], int | None], tuple[Finding, ...]] = _nothing_foreseen
     spared: Callable[[Mapping[str, Any], Collection[str]], Mapping[str, Any]] = _as_they_are
+    knows: Callable[[Study, "Hub", bool], "Beforehand"] | None = None
 
     def checked(self, study: Study, *, where: str = "study") -> Study:
         """The study with this recipe's settings checked and filled in; ConfigError lists what is wrong."""

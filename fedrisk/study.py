@@ -183,11 +183,19 @@ class Holdout(Settings):
 class Evaluation(Settings):
     """What is published of the hold-out: one noisy histogram of score bin by label.
 
-    by_bank: one for each bank, in place of one for all banks together.
+    by_bank: one for each bank, in place of one for all banks together. release: whether it is published at all; a study
+    of a series may go without it, for which nobody is charged for the hold-out.
     """
 
     bins: Annotated[int, Field(ge=4, le=100)] = 24
     by_bank: bool = False
+    release: bool = True
+
+    @model_serializer(mode="wrap")
+    def _without_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Left out where the hold-out is evaluated: studies from before there was a choice keep their digest."""
+        content: dict[str, Any] = handler(self)
+        return {k: v for k, v in content.items() if k != "release" or v is not True}
 
 
 class Serving(Settings):
@@ -463,6 +471,17 @@ class Study(Settings):
     def canonical(self) -> str:
         """The study as canonical JSON, the same text for the same study on every machine."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def as_asked(self) -> "Study":
+        """The study as its file asks for it: without what the hub looked up when it was run or proposed.
+
+        Which earlier studies it remembers changes with every one that ends (settings ``known``); it is the same study.
+        """
+        if "known" not in self.settings:
+            return self
+        settings = {key: value for key, value in self.settings.items() if key != "known"}
+        return self.model_copy(update={"settings": settings})
 
     def digest(self) -> str:
         """SHA-256 of :meth:`canonical`, hexadecimal."""

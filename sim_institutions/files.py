@@ -143,6 +143,9 @@ def study(profile: Profile, enterprises: int, largest: int, name: str | None = N
         "[holdout]\n" + pairs({"percent": 30}),
         "[expected]\n" + pairs(expected),
     ]
+    if name is not None:
+        # One of a series: those before it are remembered.
+        parts.append("[scorecard]\n" + pairs({"memory": "auto"}))
     return "\n".join(parts)
 
 

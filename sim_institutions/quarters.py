@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from fedrisk.analysis.fragility_settings import LEAST_REFERENCE
 from sim_institutions.files import WORKERS, write_institutions, write_studies
 from sim_institutions.geometry import write_counties
 from sim_institutions.population import last_month
@@ -48,8 +49,10 @@ def write_quarters(
     write_counties(out / "counties.geojson")
     write_rules(series.enterprises, out, series=True)
     quarters = [(quarter_name(q), f"q{q}") for q in range(1, series.quarters + 1)]
-    index = fragility_series(quarters, profile)
-    (out / "fragility.toml").write_text(index, encoding="utf-8")
+    if len(quarters) > LEAST_REFERENCE:
+        (out / "fragility.toml").write_text(fragility_series(quarters, profile), encoding="utf-8")
+    else:
+        say(f"no fragility.toml: an index needs {LEAST_REFERENCE + 1} quarters")
     text = json.dumps(as_truth(series, truth), ensure_ascii=False, indent=1)
     (out / "truth.json").write_text(text + "\n", encoding="utf-8")
     pq.write_table(truth.table(), out / "truth.parquet", compression="zstd")

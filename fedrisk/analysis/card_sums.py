@@ -1,5 +1,6 @@
 """What a scorecard study released, as its estimator takes it: label counts, Gram matrix and bins, from a record."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,12 +17,18 @@ from fedrisk.models.estimator import (
     shape_bases,
     with_known,
 )
-from fedrisk.models.knowledge import GramMatrix
+from fedrisk.models.gram_memory import remember_gram
+from fedrisk.models.knowledge import NOTHING, GramMatrix, Knowledge
+from fedrisk.models.knowledge_file import from_bytes, to_bytes
+from fedrisk.models.memory import remember_counts
 from fedrisk.models.prior import Prior
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
 from fedrisk.study import BANK, HOLDING
 
 Floats = NDArray[np.float64]
+
+KNOWLEDGE = "knowledge"
+"""Under what a record keeps what its study knew beforehand, as the file of `fedrisk.models.knowledge_file`."""
 
 
 def own_pairs(features: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -76,7 +83,9 @@ def sizes_of(bins: Sequence[Bins], roles: Sequence[str]) -> dict[str, list[int]]
 
 def curves_of(counts: LabelCounts, bins: Sequence[Bins], prior: Prior | None = None) -> Curves:
     """Curves of all features from the label counts of the columns, and what is known of them from elsewhere."""
-    return fit_curves(with_known(counts, bins), bins, None if prior is None else prior.on(bins))
+    if prior is None:
+        return fit_curves(with_known(counts, bins), bins)
+    return fit_curves(with_known(counts, bins), bins, prior.on(bins), prior.joint_on(bins))
 
 
 def combine_recount(
@@ -129,17 +138,26 @@ class CardSums:
     """All that a scorecard is fitted to.
 
     bins: of all features. counts: of the columns; both counts as one, where they were counted a second time. bases:
-    shape columns of every feature, and second: their Gram matrix; none where positives are few.
+    shape columns of every feature, and second: their Gram matrix; none where positives are few. prior: curves known
+    from elsewhere.
     """
 
     bins: tuple[Bins, ...]
     counts: LabelCounts
     bases: tuple[Floats, ...] = ()
     second: GramMatrix | None = None
+    prior: Prior | None = None
 
     @classmethod
     def of(cls, record: ReleaseRecord) -> "CardSums":
-        """From a study's record; ConfigError where it is of another recipe, or the study ended before its card."""
+        """From a study's record, with what it remembered; ConfigError where it is of another recipe, or has no card."""
+        own, known = cls.released(record), knowledge_of(record)
+        counts, bases, second = with_memory(known, own.bins, own.counts, own.bases, own.second)
+        return cls(bins=own.bins, counts=counts, bases=bases, second=second, prior=known.prior)
+
+    @classmethod
+    def released(cls, record: ReleaseRecord) -> "CardSums":
+        """What the study itself released, without what it remembered; errors as of :meth:`of`."""
         bins = [Bins.from_dict(b) for b in record.release("counts").about["bins"]]
         roles = [BANK, *(m["name"] for m in record.study["institutions"] if m["role"] in HOLDING)]
         counts = label_counts(record.release("counts"), sizes_of(bins, roles))
@@ -150,6 +168,41 @@ class CardSums:
         bases: tuple[Floats, ...] = ()
         if gram is not None:
             owner = [b.feature.institution for b in bins]
-            bases = shape_bases(curves_of(counts, bins))
+            bases = _bases_of(gram, bins, counts)
             second = gram_matrix(gram, bases, owner, gram.about["share"], gram.about.get("bank_share"))
         return cls(bins=tuple(bins), counts=counts, bases=bases, second=second)
+
+
+def _bases_of(gram: ReleasedSums, bins: Sequence[Bins], counts: LabelCounts) -> tuple[Floats, ...]:
+    """Shape columns whose Gram matrix was released; records of earlier versions do not say them, and they follow."""
+    said = gram.about.get("bases")
+    if said is None:
+        return shape_bases(curves_of(counts, bins))
+    return tuple(np.asarray(b, float).reshape(len(b), -1) for b in said)
+
+
+def with_memory(
+    known: Knowledge,
+    bins: Sequence[Bins],
+    counts: LabelCounts,
+    bases: tuple[Floats, ...],
+    second: GramMatrix | None,
+) -> tuple[LabelCounts, tuple[Floats, ...], GramMatrix | None]:
+    """A study's own counts of columns, shape columns and Gram matrix, with those of earlier studies."""
+    if not known.memory:
+        return counts, bases, second
+    counts = remember_counts(known.memory, columns_of(bins), counts).counts
+    curves = curves_of(counts, bins, known.prior)
+    bases = bases or shape_bases(curves)
+    return counts, bases, remember_gram(known.memory, bins, bases, curves, second)
+
+
+def knowledge_of(record: ReleaseRecord) -> Knowledge:
+    """What a study knew beforehand, as its record keeps it; ConfigError where that is damaged."""
+    kept = record.context.get(KNOWLEDGE)
+    return NOTHING if kept is None else from_bytes(base64.b64decode(kept))
+
+
+def knowledge_context(known: Knowledge) -> dict[str, str]:
+    """What is known beforehand, for the context of a record; nothing where that is nothing."""
+    return {KNOWLEDGE: base64.b64encode(to_bytes(known)).decode()} if known else {}

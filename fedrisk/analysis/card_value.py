@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import ndtr
 
-from fedrisk.analysis.card_sums import CardSums
-from fedrisk.models.estimator import Curves, fit_curves, moment_equations, with_known
+from fedrisk.analysis.card_sums import CardSums, curves_of
+from fedrisk.models.estimator import Curves, moment_equations, with_known
 from fedrisk.models.moment_posterior import moment_draws
 from fedrisk.models.score_moments import CORRELATION, class_shares
 
@@ -68,7 +68,7 @@ class CardValue:
     def of(cls, sums: CardSums, draws: int, rng: np.random.Generator) -> "CardValue":
         """From what a study released."""
         counts = with_known(sums.counts, sums.bins)
-        curves = fit_curves(counts, sums.bins)
+        curves = curves_of(sums.counts, sums.bins, sums.prior)
         told = np.sqrt([information(curves, j) for j in range(len(curves.curve))])
         if sums.second is None:
             return _curves_alone(curves, counts.variance, told, draws, rng)

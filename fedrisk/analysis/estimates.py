@@ -36,9 +36,8 @@ class Estimates:
     frame: one row for each table, cell and measure (and quantile), with the columns
         table, measure, kind, quantile (NaN but for quantiles), one column for each axis (its category; None where the
         table has not that axis), estimate, standard_error, low, high (interval at ``level``), says (False where a cell
-        says less than its noise: then estimate, low and high are NaN), unit.
-        All errors include the privacy noise, and of joined studies the draw of who is included. standard_error is there
-        for all cells: it follows from the noise, and says how large a number would have had to be.
+        says less than its noise: then all figures are NaN; the error of a mean would tell its withheld count), unit.
+        All errors include the privacy noise, and of joined studies the draw of who is included.
     layout: of the study. tables: released ones, then those by levels. consistent: whether the tables agree.
     """
 
@@ -62,7 +61,7 @@ def estimates(record: ReleaseRecord, *, level: float = LEVEL) -> Estimates:
     """
     found = computed(record, level=level)
     frame = found.frame
-    frame.loc[~frame["says"], list(FIGURES)] = math.nan
+    frame.loc[~frame["says"], [*FIGURES, "standard_error"]] = math.nan
     return found
 
 

@@ -1,6 +1,7 @@
 """The figures of a statistics study as files: CSV and Parquet, a row for each figure."""
 
 import io
+from dataclasses import replace
 
 import pandas as pd
 
@@ -22,9 +23,9 @@ def result_files(found: Estimates) -> dict[str, bytes]:
     return {CSV: frame.to_csv(index=False).encode("utf-8-sig"), PARQUET: out.getvalue()}
 
 
-def plain_rows(found: Estimates) -> list[dict[str, object]]:
-    """The same rows for JSON; what is not there is null."""
-    frame = _noted(found).astype(object)
+def plain_rows(found: Estimates, only: pd.DataFrame | None = None) -> list[dict[str, object]]:
+    """The same rows for JSON; what is not there is null. only: some of the rows and columns of its frame."""
+    frame = _noted(found if only is None else replace(found, frame=only)).astype(object)
     rows: list[dict[str, object]] = [
         {str(k): v for k, v in row.items()} for row in frame.where(frame.notna(), None).to_dict("records")
     ]

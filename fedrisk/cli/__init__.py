@@ -1,9 +1,9 @@
 """The commands.
 
-``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``run``, ``show``, ``runs``, ``compare`` for studies;
-``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions; ``decide`` for a bank's
-table of decisions; ``query`` for private statistics; ``drift``, ``fragility``, ``losses``, ``contribution`` for what
-follows from released numbers.
+``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``plan``, ``run``, ``show``, ``runs``, ``compare`` for
+studies; ``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions; ``decide`` for a bank's
+table of decisions; ``query`` for private statistics; ``drift``, ``fragility``, ``losses``, ``contribution``, ``memory``
+for what follows from released numbers.
 
 What a command needs is imported inside it, so that help and completion come at once.
 """
@@ -43,9 +43,11 @@ from fedrisk.cli.hub import hub_app
 from fedrisk.cli.init import init_app
 from fedrisk.cli.losses import losses
 from fedrisk.cli.measure import measure_app
+from fedrisk.cli.memory import memory
 from fedrisk.cli.model import model_app
 from fedrisk.cli.node import node_app
 from fedrisk.cli.output import append_log, note, screen
+from fedrisk.cli.plan import plan
 from fedrisk.cli.policy import policy_app
 from fedrisk.cli.query import query
 from fedrisk.cli.results import own, results
@@ -70,6 +72,7 @@ app = typer.Typer(
 )
 for _command in (
     check,
+    plan,
     study.run,
     study.show,
     compare,
@@ -79,6 +82,7 @@ for _command in (
     own,
     losses,
     contribution,
+    memory,
     score,
     fragility,
     usage.meter,

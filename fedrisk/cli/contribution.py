@@ -58,7 +58,7 @@ def contribution(
     if divided is not None:
         _show_rewards(divided, names)
     for path in written:
-        tell(f"written: {path}")
+        note(f"written: {path}")
 
 
 def _show(found: "Contributions", names: dict[str, str]) -> None:

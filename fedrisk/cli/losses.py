@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fedrisk.cli.common import AsJson
-from fedrisk.cli.output import plain_table, tell, tell_json, tell_table
+from fedrisk.cli.output import note, plain_table, tell, tell_json, tell_table
 
 if TYPE_CHECKING:
     from fedrisk.analysis.loss_report import LossReport
@@ -60,7 +60,7 @@ def losses(
         return
     _show(report)
     for path in written:
-        tell(f"written: {path}")
+        note(f"written: {path}")
 
 
 def _show(report: "LossReport") -> None:

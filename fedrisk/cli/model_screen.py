@@ -67,6 +67,7 @@ def about(node: "Node", part: "ModelPart", state: "State", against: Sequence[str
         "columns": columns,
         "given": None if part.given is None else sorted(set(part.given[1])),
         "values": part.values,
+        "themes": [one.name for one in part.sums],
         "bits": None if part.values is None else math.log2(part.values),
         "per_day": serving.per_day,
         "per_enterprise": serving.per_enterprise,
@@ -116,14 +117,27 @@ def show(node: "Node", part: "ModelPart", state: "State", content: Mapping[str, 
 def _what_it_tells(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:
     """What answers tell a bank, in sentences."""
     lines = []
-    if part.values is not None:
+    if part.sums:
+        names = ", ".join(one.name for one in part.sums)
+        lines.append(
+            f"a bank sees {len(part.sums)} sums of points, by theme ({names}), each of at most {part.values} values "
+            f"({content['bits']:.1f} bits), and again whenever the data have changed"
+        )
+    elif part.values is not None:
         lines.append(
             f"a bank sees the sum of all holders' points, which takes at most {part.values} values: a score tells it "
             f"{content['bits']:.1f} bits of an enterprise at most, and again whenever the data have changed"
         )
     if part.given is not None:
         shared = "hidden among the others'" if len(part.holders) > 1 else "seen by the bank as it is"
-        lines.append(f"of this holder it has one of {len(content['given'])} numbers, {shared}")
+        if own := [one for one in part.sums if one.features]:
+            numbers = " and ".join(f"{len(set(one.values))} for {one.name}" for one in own)
+            lines.append(
+                f"of this holder it has one of so many numbers: {numbers}; where it is alone in a theme, the bank sees "
+                "its number as it is"
+            )
+        else:
+            lines.append(f"of this holder it has one of {len(content['given'])} numbers, {shared}")
         lines.append(
             f"consent: {content['consent_words']}; at most {content['per_day']:,} enterprises a day for each bank, and "
             f"{content['per_enterprise']} times the same one in 30 days"

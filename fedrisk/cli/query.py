@@ -251,7 +251,8 @@ def _run(
 def _show(results: "Results", shown: "Shown", folder: Path | None, as_json: bool) -> None:
     """The figures that were asked for, on standard output."""
     from fedrisk.analysis.estimates import estimates
-    from fedrisk.cli.query_screen import estimates_table, picked, plain_rows
+    from fedrisk.analysis.result_files import plain_rows
+    from fedrisk.cli.query_screen import estimates_table, figures_of, picked
     from fedrisk.errors import ConfigError
 
     if results.record is None:
@@ -265,7 +266,7 @@ def _show(results: "Results", shown: "Shown", folder: Path | None, as_json: bool
                 "run": results.attempt,
                 "research": found.research,
                 "level": found.level,
-                "rows": plain_rows(frame, shown.axes),
+                "rows": plain_rows(found, figures_of(frame, shown.axes)),
             }
         )
     else:

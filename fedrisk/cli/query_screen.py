@@ -12,6 +12,8 @@ from fedrisk.clients.assessment import Assessment
 from fedrisk.privacy.ledger.plain import left_in_words, studies_in_words
 from fedrisk.recipes.statistics.asked import Shown
 from fedrisk.recipes.statistics.expectation import Expected, in_unit, silent_cells
+from fedrisk.releases.statistics import FIGURES
+from fedrisk.report.statistics_view import amount
 from fedrisk.study import Study
 
 SILENT = "less than its noise"
@@ -89,17 +91,11 @@ def _cells(row: Mapping[Any, Any], axes: Sequence[str], several: bool) -> list[s
     unit = str(row["unit"] or "") if isinstance(row["unit"], str) else ""
     if not row["says"]:
         return [*head, SILENT, "", "", unit]
-    part = row["kind"] == "share"
-    low, high, error = (
-        _number(row[k], row["standard_error"], part) for k in ("low", "high", "standard_error")
+    kind, error = row["kind"], row["standard_error"]
+    estimate, own, low, high = (
+        amount(row[k], kind, error) for k in ("estimate", "standard_error", "low", "high")
     )
-    return [
-        *head,
-        _number(row["estimate"], row["standard_error"], part),
-        error,
-        f"{low} to {high}",
-        "%" if part else unit,
-    ]
+    return [*head, estimate, own, f"{low} to {high}", unit]
 
 
 def _figure(row: Any) -> str:
@@ -108,28 +104,6 @@ def _figure(row: Any) -> str:
     return named if quantile is None or math.isnan(quantile) else f"{named}, {quantile:.0%}"
 
 
-def _number(value: float, error: float, part: bool) -> str:
-    """A number with as many digits as its error gives sense to: two of the error's own.
-
-    >>> _number(1234.567, 12.3, False), _number(0.12345, 0.0123, True)
-    ('1,235', '12.3')
-    """
-    scale = 100.0 if part else 1.0
-    value, error = value * scale, error * scale
-    if not math.isfinite(value):
-        return "–"
-    places = 2 if not math.isfinite(error) or error <= 0 else max(0, 1 - math.floor(math.log10(error)))
-    return f"{value:,.{min(places, 10)}f}"
-
-
-def plain_rows(frame: pd.DataFrame, axes: Sequence[str]) -> list[dict[str, Any]]:
-    """The same for programs; what says less than its noise has no figure here either."""
-    out = []
-    for row in frame.to_dict("records"):
-        figures = {k: row[k] if row["says"] else None for k in ("estimate", "standard_error", "low", "high")}
-        quantile = None if math.isnan(row["quantile"]) else row["quantile"]
-        named = {"measure": row["measure"], "kind": row["kind"], "quantile": quantile}
-        out.append(
-            {**{a: row[a] for a in axes}, **named, **figures, "says": bool(row["says"]), "unit": row["unit"]}
-        )
-    return out
+def figures_of(frame: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
+    """The columns that programs get of the rows that were asked for."""
+    return frame[[*axes, "measure", "kind", "quantile", *FIGURES, "standard_error", "says", "unit"]]

@@ -88,6 +88,13 @@ def example(kind: str, file: Path) -> str:
     return _EXAMPLE.format(**words) + (_LABEL.format(**words) if kind == "bank" else "")
 
 
+_SERIES = (
+    "",
+    "# [scorecard]",
+    '# memory = "auto"  # for studies that repeat: combine with what earlier ones released, at no further privacy',
+)
+
+
 def study_text(
     name: str,
     purpose: str,
@@ -133,6 +140,7 @@ def study_text(
         "",
         f"{head}  # declared sizes, from which fedrisk check says what the study can gain",
         *expected,
+        *(_SERIES if recipe == "scorecard" else ()),
     ]
     return "\n".join(lines) + "\n"
 

@@ -30,6 +30,8 @@ Figures = dict[str, float | None]
 SCORES = "scores.parquet"
 """File of the bank's scores among its results of an attempt."""
 
+EVALUATION = "evaluation"
+"""Name of the release of the hold-out."""
 
 FIGURES = "own_figures.json"
 """File of its own figures, and of what could not be made, beside it."""
@@ -85,9 +87,8 @@ def evaluate(
     wanted = allowed and evaluated(attempt.study, attempt.statements)
     if wanted and not attempt.node.institution.policy.evaluation:
         raise PolicyError(f"{attempt.name} lets no evaluation figures out (policy.evaluation = false)")
-    release = attempt.plan.release("evaluation")
     # Scores that are there although this was never paid are of the card as it was before, fetched too early.
-    before = outlet.charged(attempt, release.name) and scores_kept(attempt) is not None
+    before = outlet.charged(attempt, EVALUATION) and scores_kept(attempt) is not None
     if not before:
         # Before anything is paid: what cannot be scored refuses the exchange.
         score()
@@ -100,7 +101,12 @@ def evaluate(
             attempt.node.store.log_error(attempt.state.id, action, error)
             return {}
 
-    if attempt.research and wanted:
+    if not wanted:
+        # A study may go without evaluation, and its plan then has none.
+        further()
+        return Payload()
+    release = attempt.plan.release(EVALUATION)
+    if attempt.research:
         return outlet.release_exact(attempt, release, request, lambda: _exact(score(), further()))
     computed: list[bool] = []
 
@@ -108,8 +114,8 @@ def evaluate(
         computed.append(True)
         return noise.add(block, _counts(release, block, score()))
 
-    answer = outlet.release(attempt, release, request, part) if wanted else Payload()
-    if not (wanted and not computed and before):
+    answer = outlet.release(attempt, release, request, part)
+    if computed or not before:
         # Else asked a second time: the stored answer, and the bank has its results already.
         further()
     return answer

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from fedrisk.clients.node import Node
+from fedrisk.data.features import Feature
 from fedrisk.engine import together
 from fedrisk.engine.checked import Check, Line
 from fedrisk.engine.consortium_check import look_at_consortium
@@ -28,6 +29,7 @@ from fedrisk.protocol.statements import (
 from fedrisk.recipe import Recipe
 from fedrisk.recipes import recipe_of
 from fedrisk.releases.plan import Plan
+from fedrisk.server import knowledge
 from fedrisk.server.hub import Hub
 from fedrisk.server.roster import check_statements
 from fedrisk.study import Study
@@ -39,10 +41,12 @@ def check_study(
     *,
     research_seed: int | None = None,
     hub: Hub | None = None,
+    foresee: bool = False,
 ) -> Check:
     """Check everything that can be checked on one machine: what is public, each member's own part, and all together.
 
     research_seed: as for a research run with this seed. hub: whose pins are compared; by default that of this machine.
+    foresee: whether simulated studies say what to expect of it, which takes seconds.
     ConfigError where files cannot be read, with all of them.
     """
     recipe, nodes = recipe_of(study), load_nodes(institutions)
@@ -67,6 +71,9 @@ def check_study(
                 refused=(str(error),),
             )
     checked = _Together(study, recipe, nodes, found, research_seed, hub or Hub.default()).check()
+    if foresee and checked.known is not None and checked.stated and not checked.broken:
+        foreseen = recipe.foresee(checked.known, checked.stated, checked.listed)
+        checked = replace(checked, expectations=(*checked.expectations, *foreseen))
     return replace(checked, institutions=(*checked.institutions, *lost))
 
 
@@ -115,12 +122,16 @@ class _Together:
         self.research, self.hub = research_seed is not None, hub
         self.aligned = recipe.aligned(study)
         self.refused = [*check_public(study, None, hub=hub, research_seed=research_seed).refused]
+        self.known = knowledge.Beforehand(study=study, plan=recipe.plan)
         self.plan: Plan | None = None
+        self.stated: tuple[Feature, ...] = ()
+        self.listed: int | None = None
 
     def check(self) -> Check:
         study, found = self.study, self.found
         common = together.in_common(study, found) if self.aligned else ()
         self._stores(common)
+        self._attempt(self._look_up)
         expectations = self._planned()
         self._said_by_all()
         timed = together.alignment_time(study, found)
@@ -136,6 +147,9 @@ class _Together:
             refused=tuple(self.refused),
             common=common,
             asked=tuple(asked),
+            stated=self.stated,
+            listed=self.listed,
+            known=self.known,
         )
 
     def _stores(self, common: tuple[Common, ...]) -> None:
@@ -179,11 +193,17 @@ class _Together:
             return nothing
         scored = recipe.labels and not evaluated(study, statements)
         unevaluated = (_not_evaluated(study, statements),) if scored else ()
-        return (*charge(study), *unevaluated, *self.plan.findings, *recipe.expect(study, self.plan, rows))
+        before_all = (*charge(study), *unevaluated, *self.known.findings)
+        return (*before_all, *self.plan.findings, *recipe.expect(study, self.plan, rows))
 
     def _plan(self, statements: Statements) -> None:
-        features = features_of_roles(self.study, statements)
-        self.plan = self.recipe.plan(self.study, features, trainer_rows(self.study, statements))
+        self.stated = tuple(features_of_roles(self.study, statements))
+        self.listed = trainer_rows(self.study, statements)
+        self.plan = self.known.plan(self.study, self.stated, self.listed)
+
+    def _look_up(self) -> None:
+        """What the study knows beforehand, by the hub's own runs."""
+        self.known = knowledge.look_up(self.recipe, self.study, self.hub, research=self.research)
 
     def _attempt(self, step: Callable[[], object]) -> None:
         try:
@@ -208,5 +228,7 @@ def _line(name: str, looked: Looked) -> Line:
 
 
 def _not_evaluated(study: Study, statements: Statements) -> Finding:
+    if not study.evaluation.release:
+        return Finding("not_evaluated_now")
     names = [n for n in (*study.banks, *study.holders) if not statements[n].evaluation]
     return Finding("not_evaluated", {"names": ", ".join(names)})

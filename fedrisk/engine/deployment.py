@@ -10,6 +10,7 @@ from fedrisk.engine.public_check import check_public
 from fedrisk.engine.superlink import nodes
 from fedrisk.errors import ConfigError, FedriskError, PeerError, Stopped
 from fedrisk.recipes import recipe_of
+from fedrisk.server import knowledge
 from fedrisk.server.exchange import Report
 from fedrisk.server.hub import Hub
 from fedrisk.server.proposals import DAYS, Proposal, Proposals
@@ -45,6 +46,8 @@ def propose(
     if said:
         raise ConfigError(f"study {checked.name} is not proposed: " + "\n".join(said))
     refuse_again(Runs(hub), checked, research=research_seed is not None, again=again)
+    # What it knows beforehand is part of what members approve.
+    checked = knowledge.kept(recipe_of(checked), checked, hub, research=research_seed is not None)
     return Proposals(hub).submit(checked, research_seed=research_seed, again=again, days=days)
 
 

@@ -120,7 +120,7 @@ def _left(home: HubHome, proposals: Proposals, proposal: Proposal, progress: Pro
     runs = [
         r
         for r in Runs(Hub(home.path)).all()
-        if r.asked == proposal.digest and r.begun[:19] >= proposal.submitted[:19]
+        if r.asked == proposal.whole.as_asked.digest() and r.begun[:19] >= proposal.submitted[:19]
     ]
     charged: tuple[str, ...] = ()
     if runs:

@@ -19,6 +19,7 @@ from fedrisk.protocol.versions import Spoken, common, of_members, of_node
 from fedrisk.recipe import Recipe
 from fedrisk.recipes import recipe_of
 from fedrisk.releases.budget import total_mu
+from fedrisk.server import knowledge
 from fedrisk.server.hub import Hub
 from fedrisk.study import Study
 
@@ -89,16 +90,24 @@ def check_public(
         except FedriskError as error:
             return _check(study, [*lines.values(), *lost], [str(error)])
     refused = _broken(_rules(study, recipe, roster, hub, research))
-    return _check(study, [*lines.values(), *lost], refused)
+    known: tuple[Finding, ...] = ()
+    if roster is not None:
+        try:
+            known = knowledge.look_up(recipe, study, hub, research=research).findings
+        except FedriskError as error:
+            refused.append(str(error))
+    return _check(study, [*lines.values(), *lost], refused, known)
 
 
-def _check(study: Study, lines: Sequence[Line], refused: Sequence[str]) -> Check:
+def _check(
+    study: Study, lines: Sequence[Line], refused: Sequence[str], known: tuple[Finding, ...] = ()
+) -> Check:
     return Check(
         study=study.name,
         content=study,
         institutions=tuple(lines),
         plan=None,
-        expectations=(*charge(study), Finding("public_only")),
+        expectations=(*charge(study), *known, Finding("public_only")),
         refused=tuple(refused),
         public=True,
     )

@@ -16,6 +16,9 @@ from fedrisk.errors import StoreError
 from fedrisk.secure.keystream import encode_fields
 from fedrisk.study import Name
 
+REST = "rest"
+"""Name of the sum of all points that are in no theme."""
+
 FRESH_DAYS = 366
 """Days after which a row counts as missing, where the study names no other number."""
 
@@ -30,6 +33,25 @@ def model_id(study_digest: str, attempt: str, card: str) -> str:
     return hashlib.sha256(raw).hexdigest()[:16]
 
 
+class GivenSum(BaseModel):
+    """One of several sums of points that a bank is given, as one institution has it.
+
+    Attributes:
+        name: of its theme, or of the rest.
+        features: which of this holder's features are in it, none where it gives 0; at a bank places in the card.
+        alone: whether no other holder is in it, so that a bank sees this one's number as it is.
+        edges, values: what this holder gives for a sum of their points (models/given_points); at a bank none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    features: tuple[int, ...] = ()
+    alone: bool = False
+    edges: tuple[int, ...] = ()
+    values: tuple[int, ...] = ()
+
+
 class ModelPart(BaseModel):
     """An institution's part.
 
@@ -41,10 +63,13 @@ class ModelPart(BaseModel):
         institution, role: whose part it is.
         fresh_days: after so many days a row counts as missing.
         bins: of this holder's features, as `Bins.to_dict`. points: of each bin, on the scale of the card that is not
-            calibrated. given: edges and values of what is given for a sum of points (models/given_points).
+            calibrated. given: edges and values of what is given for a sum of points (models/given_points); where there
+            are several sums, those of the one with most values.
+        sums: where a bank is given several sums, by theme, all of them in one order; empty where there is one.
         shares: of enterprises in each bin of these features among the training rows, from the study's released counts;
             what is asked about later is held against it at home (serving/stability).
-        values: most different values of the sum of all holders' points: a score tells log2 of it in bits at most.
+        values: most different values of the sum of all holders' points: a score tells log2 of it in bits at most. Of
+            several sums, of the one with most.
         readable: of each of this holder's features, how well its bin is guessed from a score by the form of the card
             alone, 0 to 1 (models/readable).
         encoders: digests of this holder's encoders whose columns are among these features, by name: trained again, an
@@ -72,6 +97,7 @@ class ModelPart(BaseModel):
     bins: tuple[dict[str, Any], ...] = ()
     points: tuple[tuple[int, ...], ...] = ()
     given: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    sums: Annotated[tuple[GivenSum, ...], Field(max_length=11)] = ()
     shares: tuple[tuple[Annotated[float, Field(ge=0, le=1)], ...], ...] = ()
     values: Annotated[int, Field(ge=1)] | None = None
     readable: tuple[float, ...] = ()

@@ -29,38 +29,62 @@ Floats = NDArray[np.float64]
 FILE = "own.npz"
 """Its name beside a bank's part of a model."""
 
-FORMAT = 1
-"""Of the file."""
+FORMAT = 2
+"""Of the file of models that hear themes; that of others is 1, which all versions read."""
+
+Themes = Mapping[str, NDArray[Any]]
+"""The holders' points by sum, (n,) each, where a bank gets several (recipes/scorecard/themes)."""
 
 
 @dataclass(frozen=True)
 class Said:
-    """What a card says of rows: log-odds, (n,), and curves, (n, m), of which the holders' part is the last."""
+    """What a card says of rows: log-odds, (n,), and curves, (n, m), of which the last ``held`` are the holders'.
+
+    external: the holders' part as one, (n,); None without holders.
+    """
 
     log_odds: Floats
     curves: Floats
+    held: int = 0
+    external: Floats | None = None
 
     @classmethod
-    def of(cls, card: Scorecard, codes: Sequence[NDArray[Any]], external: NDArray[Any] | None) -> "Said":
+    def of(
+        cls,
+        card: Scorecard,
+        codes: Sequence[NDArray[Any]],
+        external: NDArray[Any] | None,
+        themes: Themes | None = None,
+    ) -> "Said":
         """By the codes of the bank's columns, (n,) each, and the holders' points on the card's scale, None without.
 
-        ConfigError where there is neither.
+        themes: the same by theme. ConfigError where there are neither columns nor holders.
         """
         places = card.features_of(BANK) if len(codes) else []
         points = [np.asarray(card.points[j], np.int64) for j in places]
         own = [p[c] for p, c in zip(points, codes, strict=True)]
         curves = [(card.averages[j] - p) / FACTOR for j, p in zip(places, own, strict=True)]
         total = sum(own, start=np.zeros(1, np.int64)) + card.base_points
+        held: list[Floats] = []
+        whole = None
         if external is not None:
-            curves.append(card.external_log_odds(external))
-            total = total + external
-        if not curves:
+            whole, total = card.external_log_odds(external), total + external
+            # Up to a constant each, which no model of them minds.
+            held = [-np.asarray(p, np.float64) / FACTOR for p in (themes or {}).values()] or [whole]
+        if not curves and not held:
             raise ConfigError("a card says nothing of rows without columns and holders")
-        return cls(logit(card.probability(total)), np.stack(curves, 1))
+        return cls(logit(card.probability(total)), np.stack([*curves, *held], 1), len(held), whole)
 
     def told(self, *, beside_holders: bool) -> Floats:
-        """What the bank's columns do not say, (n,): the holders' part, or without holders the whole card's log-odds."""
-        return self.curves[:, -1] if beside_holders else self.log_odds
+        """What the bank's columns do not say: the holders' part, (n,), or without holders the whole card's log-odds.
+
+        Where it comes by theme: the whole part and each theme, (n, 1 + themes).
+        """
+        if not beside_holders or self.external is None:
+            return self.log_odds
+        if self.held == 1:
+            return self.external
+        return np.column_stack([self.external, self.curves[:, -self.held :]])
 
 
 @dataclass(frozen=True)
@@ -72,13 +96,14 @@ class OwnModel:
             also hears the consortium. ``scorecard`` is the card itself and is in none of them.
         weights: of the members, by mean ("personal", "champion").
         best: which of ``scorecard``, ``alone``, ``personal`` and ``champion`` had the least log loss out of fold.
-        beside_holders: whether the study had holders.
+        beside_holders: whether the study had holders. themes: names of the sums that the models hear, where several.
     """
 
     members: Mapping[str, Forest | LinearModel | float]
     weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     best: str | None = None
     beside_holders: bool = True
+    themes: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -92,6 +117,7 @@ class OwnModel:
         columns: Mapping[str, Any],
         codes: Sequence[NDArray[Any]],
         external: NDArray[Any] | None,
+        themes: Themes | None = None,
     ) -> dict[str, Floats]:
         """Probability of default by model, (n,) each: ``alone``, ``personal``, ``champion`` and ``best`` where kept.
 
@@ -102,13 +128,19 @@ class OwnModel:
             columns: the bank's columns by name, (n,) each, typed as in its table.
             codes: bin codes of its columns in the card, in the card's order.
             external: the holders' points on the card's scale, (n,); None in a study without holders.
+            themes: the same by theme.
 
         Raises:
-            DataError: a column is absent, or there are holders' points where the study had none, or the reverse.
+            DataError: a column is absent, or there are holders' points where the study had none, or the reverse, or
+                other themes.
         """
         if (external is None) == self.beside_holders:
             raise DataError("own models hear what holders say exactly where their study had holders")
-        said = Said.of(card, codes, external)
+        if set(themes or {}) != set(self.themes):
+            raise DataError(
+                "own models hear the same themes as in their study; ask the model that they are kept with"
+            )
+        said = Said.of(card, codes, external, {name: (themes or {})[name] for name in self.themes})
         found = {name: self._log_odds(model, columns, said, name) for name, model in self.members.items()}
         final = {name: averaged({m: found[m] for m in w}, w) for name, w in self.weights.items()}
         final |= {"scorecard": said.log_odds} | ({"alone": found["alone"]} if "alone" in found else {})
@@ -137,11 +169,12 @@ class OwnModel:
             else:
                 members[name] = {"constant": model}
         about = {
-            "format": FORMAT,
+            "format": FORMAT if self.themes else 1,
             "members": members,
             "weights": self.weights,
             "best": self.best,
             "beside_holders": self.beside_holders,
+            **({"themes": list(self.themes)} if self.themes else {}),
         }
         out = io.BytesIO()
         text = np.frombuffer(json.dumps(about).encode(), np.uint8)
@@ -155,10 +188,11 @@ class OwnModel:
             with np.load(io.BytesIO(raw), allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             about = json.loads(arrays.pop("about").tobytes())
-            if about["format"] != FORMAT:
+            if about["format"] not in (1, FORMAT):
                 raise ConfigError(f"own models are of format {about['format']}; upgrade fedrisk here")
             members = {name: _member(name, told, arrays) for name, told in about["members"].items()}
-            return cls(members, about["weights"], about["best"], about["beside_holders"])
+            themes = tuple(str(t) for t in about.get("themes", ()))
+            return cls(members, about["weights"], about["best"], about["beside_holders"], themes)
         except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error):
             raise ConfigError(
                 "the file of a bank's own models is damaged; put it back from its copy"

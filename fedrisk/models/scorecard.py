@@ -392,25 +392,30 @@ class Scorecard:
         return middle
 
     def band_edges(self, institution: str, k: int) -> tuple[int, ...]:
-        """Public inner edges, in points, of at most k coarse bands of one institution's sum.
+        """Public inner edges, in points, of at most k coarse bands of one institution's sum: see `bands`."""
+        return self.bands(self.features_of(institution), self.partial_sd[institution], k)[0]
 
-        They are quantiles of the normal with released mean and spread; edges that are equal after rounding
-        become one.
+    def band_points(self, institution: str, k: int) -> tuple[int, ...]:
+        """Points that represent each band, one more than `band_edges`."""
+        return self.bands(self.features_of(institution), self.partial_sd[institution], k)[1]
+
+    def bands(self, places: Sequence[int], sd: float, k: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Public inner edges, in points, of at most k coarse bands of a sum over features, and points of each band.
+
+        Edges are quantiles of the normal with the released mean and the spread ``sd``; those that are equal after
+        rounding become one. A band's points are the normal's mean inside it.
+
+        Raises:
+            ConfigError: k is below 2.
         """
         if k < 2:
             raise ConfigError(f"bands: k is {k}, must be at least 2")
-        mean = sum(self.averages[j] for j in self.features_of(institution))
-        cut = mean + max(self.partial_sd[institution], 1e-9) * ndtri(np.arange(1, k) / k)
-        return tuple(int(v) for v in np.unique(np.ceil(cut)))
-
-    def band_points(self, institution: str, k: int) -> tuple[int, ...]:
-        """Points that represent each band, one more than `band_edges`: the normal's mean inside the band."""
-        mean = sum(self.averages[j] for j in self.features_of(institution))
-        sd = max(self.partial_sd[institution], 1e-9)
-        z = (np.r_[-np.inf, np.array(self.band_edges(institution, k), dtype=float), np.inf] - mean) / sd
+        mean, sd = sum(self.averages[j] for j in places), max(sd, 1e-9)
+        edges = tuple(int(v) for v in np.unique(np.ceil(mean + sd * ndtri(np.arange(1, k) / k))))
+        z = (np.r_[-np.inf, np.array(edges, dtype=float), np.inf] - mean) / sd
         mass = np.maximum(np.diff(ndtr(z)), 1e-12)
         inside = mean - sd * np.diff(np.exp(-(z**2) / 2)) / math.sqrt(2 * math.pi) / mass
-        return tuple(int(v) for v in np.rint(inside))
+        return edges, tuple(int(v) for v in np.rint(inside))
 
     def reasons(
         self, codes: Codes, external: ArrayLike | None = None, k: int = 4, institution: str = "bank"

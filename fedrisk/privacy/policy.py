@@ -40,6 +40,9 @@ class Policy(BaseModel):
         a sum, in which one hides the other: coarse ``bands`` or ``points``.
     score_points: most points that one of its columns may give or take. score_values: most different values that the sum
         of all holders' points may have, so that a version of a score tells a bank log2 of it in bits at most.
+    score_themes: whether a study may have this holder's points given in sums of their own, by theme, in place of one
+        sum with those of all other holders (recipes/scorecard/themes). Its numbers take at most ``score_values`` values
+        together.
     scored_versions: how many different versions of a score a bank may get of one enterprise within
         ``scored_days``; differences between versions are equations about the columns. The default of 13 a year
         holds monthly refits and one more.
@@ -78,6 +81,7 @@ class Policy(BaseModel):
     band_columns: Annotated[int, Field(ge=1)] = 3
     score_points: Annotated[int, Field(ge=1)] = 200
     score_values: Annotated[int, Field(ge=16, le=1 << 16)] = 512
+    score_themes: bool = False
     scored_versions: Annotated[int, Field(ge=0)] = 13
     scored_days: Annotated[int, Field(ge=1)] = 365
     consent: bool = False

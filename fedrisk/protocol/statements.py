@@ -7,7 +7,7 @@ all confirm the same view to each other: so nobody's statement can be changed on
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from fedrisk.data.features import Feature, features_from
 from fedrisk.data.special import MOST_SPECIAL, MOST_TEXT
@@ -63,7 +63,8 @@ class Statement(Body):
 
     rows: usable rows of its table. labelled: at a bank, how many have a label. least_rows: fewest that its policy
     wants. features: its public columns. label: at a bank. scores: bands or points. score_values: most different values
-    of holders' points that it takes part in. evaluation: whether its policy lets the evaluation of a hold-out with its
+    of holders' points that it takes part in. score_themes: whether its points may be given by theme; band_columns: how
+    many columns hide a holder. evaluation: whether its policy lets the evaluation of a hold-out with its
     records out. encoder: design and digest of the encoder that is to be trained. roster: digest of that accepted
     epoch of the consortium's roster in which keys of a member last changed; None on one machine.
     """
@@ -76,10 +77,19 @@ class Statement(Body):
     label: LabelFacts | None = None
     scores: Literal["bands", "points"] = "bands"
     score_values: Annotated[int, Field(ge=16, le=1 << 16)] = 512
+    score_themes: bool = False
+    band_columns: Annotated[int, Field(ge=1)] = 3
     evaluation: bool = True
     encoder: dict[str, Any] | None = None
     evaluation_key: Digest | None = None
     roster: Digest | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_themes(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Themes left out where they are as by default: members of before there were any read the rest."""
+        content: dict[str, Any] = handler(self)
+        usual = {"score_themes": False, "band_columns": 3}
+        return {k: v for k, v in content.items() if k not in usual or v != usual[k]}
 
 
 Statements = Mapping[str, Statement]
@@ -160,5 +170,7 @@ def binary_labels(study: Study, statements: Statements) -> bool:
 
 
 def evaluated(study: Study, statements: Statements) -> bool:
-    """Whether the hold-out is evaluated: every member whose records stand behind the scores allows it."""
-    return all(statements[name].evaluation for name in (*study.banks, *study.holders))
+    """Whether the hold-out is evaluated: the study asks for it, and all whose records stand behind scores allow it."""
+    return study.evaluation.release and all(
+        statements[name].evaluation for name in (*study.banks, *study.holders)
+    )

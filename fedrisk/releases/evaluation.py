@@ -3,7 +3,7 @@
 import math
 
 from fedrisk.releases.budget import LABEL_BITS, scaled, sigmas, total_mu
-from fedrisk.releases.release import Block, Release
+from fedrisk.releases.release import Block, Planned, Release
 from fedrisk.study import BANK, Study
 
 LOGIT_STEPS = 100
@@ -33,6 +33,11 @@ def evaluation_release(study: Study, bins: int) -> Release:
     return Release(
         name="evaluation", population="holdout", mu=mu, ring="uint32", scale_bits=bits, blocks=blocks
     )
+
+
+def planned_evaluation(study: Study) -> list[Planned]:
+    """The evaluation as a plan has it; nothing where the study goes without it."""
+    return [Planned.of(evaluation_release(study, study.evaluation.bins))] if study.evaluation.release else []
 
 
 def logit_edges(study: Study) -> list[float]:

@@ -214,8 +214,8 @@ def _table(
         rows=tuple(row(k) for _, k in sorted(shown)[:MOST_ROWS]),
         shown=len(shown),
         silent=tuple(label(k) for k in silent[:MOST_ROWS]),
-        least=amount(box[0], measure, (box[1] - box[0]) / 10),
-        most=amount(box[1], measure, (box[1] - box[0]) / 10),
+        least=amount(box[0], measure.kind, (box[1] - box[0]) / 10),
+        most=amount(box[1], measure.kind, (box[1] - box[0]) / 10),
         zero=_place(0.0, box),
         first=table == found.layout.tables[0],
         derived=table not in found.layout.tables,
@@ -233,9 +233,9 @@ def _figure(row: Mapping[str, Any], measure: Measure, box: tuple[float, float]) 
     if not row["says"]:
         return None
     error = (row["high"] - row["low"]) / 2
-    low, high = (amount(row[k], measure, error) for k in ("low", "high"))
+    low, high = (amount(row[k], measure.kind, error) for k in ("low", "high"))
     return Figure(
-        estimate=amount(row["estimate"], measure, error),
+        estimate=amount(row["estimate"], measure.kind, error),
         interval=f"{low} to {high}" if low != high else low,
         place=_place(row["estimate"], box),
         low=_place(row["low"], box),
@@ -255,25 +255,26 @@ def _place(value: float, box: tuple[float, float]) -> float:
     return round(100 * min(max((value - box[0]) / (box[1] - box[0]), 0.0), 1.0), 2)
 
 
-def amount(value: float, measure: Measure, error: float = 0.0) -> str:
+def amount(value: float, kind: str, error: float = 0.0) -> str:
     """A figure with as many digits as its error leaves: two of the error itself. Shares in per cent.
 
-    >>> mean = Measure(name="m", kind="mean")
-    >>> amount(12345.678, mean, 21.0), amount(0.01234, mean, 0.0021), amount(-3.0, mean, 0.4)
+    kind: of the measure.
+
+    >>> amount(12345.678, "mean", 21.0), amount(0.01234, "mean", 0.0021), amount(-3.0, "mean", 0.4)
     ('12,346', '0.0123', '−3.00')
-    >>> amount(240411930.0, Measure(name="s", kind="sum"), 5.3e7)
+    >>> amount(240411930.0, "sum", 5.3e7)
     '240,000,000'
-    >>> amount(0.01234, Measure(name="s", kind="share"), 0.0021)
+    >>> amount(0.01234, "share", 0.0021)
     '1.23%'
     """
-    percent = measure.kind == "share"
+    percent = kind == "share"
     if percent:
         value, error = 100 * value, 100 * error
     if error > 0 and math.isfinite(error):
         digits = min(1 - math.floor(math.log10(error)), 8)
     else:
         digits = min(max(3 - math.floor(math.log10(abs(value))), 0), 8) if value else 0
-    if measure.kind == "count":
+    if kind == "count":
         digits = min(digits, 0)
     text = f"{round(value, digits) + 0.0:,.{max(digits, 0)}f}"
     return text.replace("-", "−") + ("%" if percent else "")

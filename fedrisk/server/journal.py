@@ -68,7 +68,8 @@ class Journal:
         found = []
         for begun in (hub.path / "runs").glob(f"{attempt or '*'}/journal/begun"):
             journal = cls(begun.parent)
-            same = (journal.begun["asked"], journal.begun["research_seed"]) == (study.digest(), research_seed)
+            asked = (study.as_asked.digest(), research_seed)
+            same = (journal.begun["asked"], journal.begun["research_seed"]) == asked
             if same and journal.age < KEPT_SECONDS:
                 found.append((journal.age, journal))
         if not found:
@@ -94,7 +95,7 @@ class Journal:
         if not (self.path / "seed").exists():
             self._write("seed", secrets.token_bytes(32))
         about = {
-            "asked": asked.digest(),
+            "asked": asked.as_asked.digest(),
             "content": study.model_dump(mode="json"),
             "research_seed": research_seed,
         }

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fedrisk.errors import code_of
 from fedrisk.findings import Finding
+from fedrisk.models.knowledge import NOTHING, Knowledge
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.releases.record import ReleaseRecord
 from fedrisk.server.exchange import Exchange
@@ -29,13 +30,15 @@ class HubSession:
     """The hub's side of one aligned study.
 
     so_far: keeps what there is; a recipe calls it before its last exchange, so that a hub that is killed in it loses
-    the evaluation alone. note: keeps the whole text of an error that did not end the study.
+    the evaluation alone. note: keeps the whole text of an error that did not end the study. known: what the study knows
+    beforehand (server/knowledge).
     """
 
     exchange: Exchange
     roster: Roster
     so_far: "Callable[[Outcome], None]" = _nothing
     note: Callable[[str, Exception], None] = _nothing
+    known: Knowledge = NOTHING
 
     def optional(self, what: str, make: Callable[[], Made], without: Made, outcome: "Outcome") -> Made:
         """What ``make`` makes of released numbers; ``without`` and a finding where it fails.

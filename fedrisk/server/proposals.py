@@ -157,9 +157,11 @@ class Proposals:
             deadline=stamp(now + timedelta(days=days)),
         )
         with self._locked():
-            same = (made.digest, made.research_seed)
+            same = (study.as_asked.digest(), made.research_seed)
             for other in self.all():
-                if not other.over and other.state != "failed" and (other.digest, other.research_seed) == same:
+                if other.over or other.state == "failed":
+                    continue
+                if (other.whole.as_asked.digest(), other.research_seed) == same:
                     raise ConfigError(
                         f"study {study.name} is proposed already as {other.id} ({other.state}); wait for it, or take "
                         "it back with fedrisk hub withdraw"

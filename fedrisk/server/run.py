@@ -16,6 +16,7 @@ from fedrisk.errors import DataError, FedriskError, LostError, PeerError, Stoppe
 from fedrisk.findings import Finding
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipe import Recipe, Section
+from fedrisk.server import knowledge
 from fedrisk.server.exchange import Exchange, Report
 from fedrisk.server.hub import Hub
 from fedrisk.server.journal import ALIGNED, Journal
@@ -89,7 +90,6 @@ def run_study(
     """
     recipe.require()
     asked = recipe.checked(study)
-    study = recipe.without(asked, without) if without else asked
 
     def trial(study: Study, attempt: str) -> "_Trial":
         exchange = Exchange(
@@ -109,7 +109,10 @@ def run_study(
         if journal.can_go_on:
             return trial(study, journal.attempt).run()
         trial(study, journal.attempt).abandon()
-        study, attempt = recipe.without(asked, without) if without else asked, None
+        attempt = None
+    # What it knows beforehand is looked up once, and stated in the study from then on.
+    study = knowledge.kept(recipe, asked, hub, research=research_seed is not None)
+    study = recipe.without(study, without) if without else study
     first = trial(study, attempt or new_attempt())
     try:
         return first.run()
@@ -204,15 +207,19 @@ class _Trial:
         self._expect()
         roster = self._roster()
         self.agreed = True
-        plan = planned(self.study, roster.agreed, self.recipe.plan)
+        known = self._known()
+        plan = planned(self.study, roster.agreed, known.plan)
         if roster.lists:
             _check_overlap(exchange, roster)
-        session = HubSession(exchange, roster, note=log.note)
+        session = HubSession(exchange, roster, note=log.note, known=known.knowledge)
         session = replace(session, so_far=lambda outcome: log.so_far(self._summed_up(session, outcome)))
         results = self._summed_up(session, self.recipe.hub(session, plan))
         if self.engine == DEPLOYMENT:
             results = replace(results, findings=(*results.findings, *self._kept_elsewhere()))
         return results
+
+    def _known(self) -> knowledge.Beforehand:
+        return knowledge.look_up(self.recipe, self.study, self.hub, research=self.research_seed is not None)
 
     def _kept_elsewhere(self) -> tuple[Finding, ...]:
         """What results of one machine would have, and these cannot: banks' own figures, and baselines."""
@@ -237,7 +244,7 @@ class _Trial:
                 agreed = agree(exchange, study, hub, self.research_seed)
                 self.agreed = True
                 self.recipe.members(study, roster_features(study, agreed))
-                sample = planned(study, agreed, self.recipe.plan).sample_rows
+                sample = planned(study, agreed, self._known().plan).sample_rows
                 if not self.recipe.aligned(study):
                     return without_alignment(exchange, study, hub, agreed, self.research_seed)
                 return align(exchange, study, hub, agreed, self.research_seed, sample).to_payload()

@@ -44,7 +44,8 @@ State = Literal["running", "finished", "failed", "stopped", "killed", "damaged"]
 class Run:
     """One run of a study, as its entry has it.
 
-    asked: digest of the study as it was asked for; digest: as it was run, where optional institutions were left out.
+    asked: digest of the study as it was asked for; digest: as it was run, with what the hub looked up for it, and
+    where optional institutions were left out.
     content: that study. state: "killed" where the process is gone and said nothing. code: of the error that ended it.
     charged: institutions of which priced answers came. goes_on: whether it was stopped and can go on where it was
     (server/journal). results: what lies beside the entry; "before_evaluation" where
@@ -123,8 +124,8 @@ class Runs:
 
     def of(self, study: Study) -> list[Run]:
         """All runs of exactly this study, the newest last."""
-        digest = study.digest()
-        return [run for run in self.all() if digest in (run.asked, run.digest)]
+        digests = {study.digest(), study.as_asked.digest()}
+        return [run for run in self.all() if digests & {run.asked, run.digest}]
 
     def results(self, run: Run) -> Results:
         """The results that were kept of a run; ConfigError where there are none."""
@@ -294,7 +295,7 @@ def entry(study: Study, asked: Study, attempt: str, *, engine: str, research: bo
         study=study.name,
         recipe=study.recipe,
         digest=study.digest(),
-        asked=asked.digest(),
+        asked=asked.as_asked.digest(),
         engine=engine,
         research=research,
         begun=now(),

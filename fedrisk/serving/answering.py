@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,8 @@ from fedrisk.serving.card_model import CardModel
 from fedrisk.serving.grades import grade
 from fedrisk.serving.own_columns import OwnRows
 from fedrisk.serving.score_forms import Ages, ModelShown, ModelUsed, ScoreAnswer, ScoreRequest
-from fedrisk.serving.sums import Sums
+from fedrisk.serving.sums import Sums, by_theme, points_of
 from fedrisk.serving.words import chance, of_code, of_members
-
-POINTS: Final = "points"
 
 
 @dataclass(frozen=True)
@@ -71,15 +69,17 @@ class Answering:
         columns = {name: _rows(column, pick) for name, column in self.own.columns.items()}
         codes = self.model.codes(columns)
         own = self.model.own_points(codes, len(pick))
-        external, places = None, None
+        external, places, themes = None, None, {}
         if self.sums is not None:
             at = {row: place for place, row in enumerate(self.asked)}
             places = np.array([at[row] for row in pick])
-            external = self.model.external(np.asarray(self.sums.columns[POINTS], np.int64)[places])
+            part, given = self.model.part, {n: c[places] for n, c in self.sums.columns.items()}
+            external = self.model.external(points_of(part, given))
+            themes = {name: self.model.external(points) for name, points in by_theme(part, given).items()}
         total = self.model.totals(own, external)
         probability = card.probability(total)
         reasons = self.model.reasons(codes, external, len(pick))
-        bank = self.model.own_probability(columns, codes, external)
+        bank = self.model.own_probability(columns, codes, external, themes)
         return [
             self._answer(
                 row,

@@ -275,6 +275,7 @@ class Asking:
     ) -> None:
         """Enter what came, before it is used."""
         several = len(replies) > 1
+        protection = "masked_among_holders" if several else "bands_or_points"
         self.entries.append(
             {
                 "study": plain(part.name),
@@ -283,7 +284,7 @@ class Asking:
                 "event": "delivery",
                 "counterparty": HUB if several else next(iter(replies)),
                 "kind": kind_of(part.kind, screening=asked.screening),
-                "protection": "masked_among_holders" if several else "bands_or_points",
+                "protection": "masked_or_by_theme" if part.sums else protection,
                 "digest": digest,
                 "bytes": sum(len(reply.envelope) for reply in replies.values()),
                 "rows": rows,

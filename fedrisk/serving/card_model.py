@@ -63,13 +63,17 @@ class CardModel:
         return tuple(dict.fromkeys((*mine, *(() if self.own is None else self.own.columns))))
 
     def own_probability(
-        self, columns: Mapping[str, Any], codes: Sequence[NDArray[Any]], external: NDArray[np.int64] | None
+        self,
+        columns: Mapping[str, Any],
+        codes: Sequence[NDArray[Any]],
+        external: NDArray[np.int64] | None,
+        themes: Mapping[str, NDArray[np.int64]] | None = None,
     ) -> NDArray[np.float64] | None:
         """By the best of the bank's own models, (n,); None where none is kept, or a column of theirs is not there."""
         if self.own is None:
             return None
         with contextlib.suppress(DataError):
-            return self.own.probability(self.card, columns, codes, external).get("best")
+            return self.own.probability(self.card, columns, codes, external, themes).get("best")
         return None
 
     @property

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from fedrisk.clients.node import Node
 from fedrisk.errors import AwayError, LaterError, StoreError
 from fedrisk.files import mark_of
-from fedrisk.models.model_part import ModelPart
+from fedrisk.models.model_part import REST, ModelPart
 from fedrisk.privacy.policy import Policy
 from fedrisk.secure.envelope import seal
 from fedrisk.secure.identity import SignedKey
@@ -284,7 +284,9 @@ def _entry(question: Question, rows: Rows, size: int, policy: Policy) -> dict[st
     }
     if not rows.given:
         return {**entry, "event": "refusal", "kind": "refusal", "code": "rows"}
-    protection = "masked_among_holders" if question.peers else policy.scores
+    protection: str = "masked_among_holders" if question.peers else policy.scores
+    if any(one.features and (one.alone or one.name != REST) for one in part.sums):
+        protection = f"{policy.scores}_by_theme"
     return {
         **entry,
         "event": "score",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fedrisk.errors import ProtocolError
 from fedrisk.models.binning import Bins
 from fedrisk.models.given_points import GivenPoints
-from fedrisk.models.model_part import ModelPart
+from fedrisk.models.model_part import GivenSum, ModelPart
 from fedrisk.privacy.policy import Policy
 from fedrisk.serving.ages import AGES, age_classes
 from fedrisk.serving.book import day_of, month_of
@@ -75,13 +75,20 @@ def _limits(asked: Asked, part: ModelPart, policy: Policy, now: float) -> list[L
 def _columns(part: ModelPart, policy: Policy) -> tuple[str, ...]:
     rule = policy.serving.ages
     told = rule == "always" or (rule == "several" and len(part.holders) >= SEVERAL)
-    return ("points", *AGES) if told else ("points",)
+    points = point_columns(part)
+    return (*points, *AGES) if told else points
+
+
+def point_columns(part: ModelPart) -> tuple[str, ...]:
+    """Names of the sums of points of a model: one, or as many as there are themes and the rest."""
+    return tuple(f"points_{k}" for k in range(len(part.sums))) or ("points",)
 
 
 def _together(names: Sequence[str]) -> dict[str, list[str]]:
     """Ages are given together or not at all, whatever the others give: one stream does for them."""
     ages = [name for name in AGES if name in names]
-    return {"points": ["points"], **({"ages": ages} if ages else {})}
+    points = [name for name in names if name not in AGES]
+    return {"points": points, **({"ages": ages} if ages else {})}
 
 
 def _give(
@@ -95,21 +102,27 @@ def _give(
     today = datetime.fromtimestamp(now, UTC).date()
     points, usable = given_points(part, found, found.usable(today, part.fresh_days))
     classes = age_classes(usable, found.day, today, part.fresh_days)
-    return {"points": points, **{name: (classes == k).astype(np.int64) for k, name in enumerate(AGES)}}
+    given = dict(zip(point_columns(part), points, strict=True))
+    return {**given, **{name: (classes == k).astype(np.int64) for k, name in enumerate(AGES)}}
 
 
 def given_points(
     part: ModelPart, found: Found, usable: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """What a holder gives of each enterprise, (n,), as in the study, and of which it has a row.
+    """What a holder gives of each enterprise, (sums, n), as in the study, and of which it has a row.
 
     Of the others it gives what it gives of enterprises that it does not know.
     """
     codes, usable = found.codes(bins_of(part), usable)
-    exact = np.zeros(len(usable), np.int64)
-    for j, points in enumerate(part.points):
-        exact += np.asarray(points, np.int64)[codes[:, j]]
-    return (exact if part.given is None else GivenPoints(*part.given).of(exact)), usable
+    single = GivenSum(name="", features=tuple(range(len(part.points))))
+    given = []
+    for one in part.sums or (single,):
+        exact = np.zeros(len(usable), np.int64)
+        for j in one.features:
+            exact += np.asarray(part.points[j], np.int64)[codes[:, j]]
+        table = (one.edges, one.values) if part.sums else part.given
+        given.append(exact if table is None else GivenPoints(*table).of(exact))
+    return np.stack(given), usable
 
 
 def bins_of(part: ModelPart) -> tuple[Bins, ...]:

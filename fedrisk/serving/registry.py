@@ -9,6 +9,7 @@ A model that was retired or refused, or that the policy no longer allows, answer
 
 import hashlib
 import json
+import math
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -19,7 +20,7 @@ from fedrisk.audit.entry import check_text
 from fedrisk.clients.node import Node
 from fedrisk.clients.store.model_store import As, Change, State
 from fedrisk.errors import ConfigError, FedriskError, PolicyError
-from fedrisk.models.model_part import ModelPart
+from fedrisk.models.model_part import REST, ModelPart
 from fedrisk.models.readable import READABLE
 from fedrisk.serving.measure_rules import broken_rules
 from fedrisk.study import BANK
@@ -305,7 +306,11 @@ def _limits(node: Node, part: ModelPart) -> list[str]:
         out.append(f"a column gives or takes more than {policy.score_points} points (policy.score_points)")
     if part.given is None:
         return out
-    values = max(part.values or 1, len(set(part.given[1])))
+    themes = [one.name for one in part.sums if one.features and (one.alone or one.name != REST)]
+    if themes and not policy.score_themes:
+        out.append(f"its points are given by theme ({', '.join(themes)}), and policy.score_themes is false")
+    own = math.prod(len(set(one.values)) for one in part.sums)
+    values = max(part.values or 1, len(set(part.given[1])), own)
     if values > policy.score_values:
         out.append(
             f"scores take up to {values} values, more than policy.score_values = {policy.score_values}"

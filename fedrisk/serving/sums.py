@@ -15,6 +15,7 @@ from fedrisk.models.model_part import ModelPart
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.secure.ring import to_signed
 from fedrisk.serving.ages import AGES
+from fedrisk.serving.kinds import point_columns
 from fedrisk.serving.measures import measure_of, opened
 from fedrisk.serving.messages import Answered
 from fedrisk.study import BANK
@@ -26,8 +27,8 @@ class Sums:
 
     Attributes:
         id: of the question.
-        columns: by name, sums over all members of each row, (rows,) int64; "points" on the scale of the card that is
-            not calibrated. 0 in rows that are refused. Empty where a member failed.
+        columns: by name, sums over all members of each row, (rows,) int64; "points", or the points of each theme, on
+            the scale of the card that is not calibrated. 0 in rows that are refused. Empty where a member failed.
         refused: code by member, by row, for rows that have no sum.
         failed: code by member, where the question as a whole has no answer.
         digest: of the question, as the trails have it. root: id of the first question in whose place it is.
@@ -64,12 +65,12 @@ def _scorecard(part: ModelPart, columns: Mapping[str, NDArray[np.int64]], there:
     Of answers to different questions each sum is a random number of 32 bits: that it lies within the span of points of
     the whole card, fewer than 2^13 numbers, has a chance below 2^-18 a row.
     """
-    if "points" not in columns:
-        return False
-    low, high = points_span(part)
-    points = columns["points"][there]
-    if ((points < low) | (points > high)).any():
-        return False
+    for name, (low, high) in zip(point_columns(part), points_spans(part), strict=True):
+        if name not in columns:
+            return False
+        points = columns[name][there]
+        if ((points < low) | (points > high)).any():
+            return False
     if not all(name in columns for name in AGES):
         return not any(name in columns for name in AGES)
     ages = np.stack([columns[name][there] for name in AGES])
@@ -94,16 +95,34 @@ PLAUSIBLE: Final[
 """By kind of model, whether sums are such as its members can give."""
 
 
-def points_span(part: ModelPart) -> tuple[int, int]:
-    """Least and greatest sum that the card can give of all holders' points, before calibration."""
+def by_theme(part: ModelPart, columns: Mapping[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
+    """The holders' points by theme, (rows,) each; empty where there is one sum."""
+    return {
+        one.name: columns[name]
+        for one, name in zip(part.sums, point_columns(part), strict=False)
+        if name in columns
+    }
+
+
+def points_of(part: ModelPart, columns: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+    """The sum of all holders' points, (rows,)."""
+    return np.asarray(np.sum([columns[n] for n in point_columns(part)], axis=0, dtype=np.int64))
+
+
+def points_spans(part: ModelPart) -> tuple[tuple[int, int], ...]:
+    """Least and greatest value that the card can give of each sum of holders' points, before calibration."""
     kept = _spans.get(part.model)
     if kept is None or kept[0] is not part:
         if len(_spans) > 100:
             _spans.clear()
         card = Scorecard.from_json(part.card or "")
-        outside = [p for b, p in zip(card.bins, card.points, strict=True) if b.feature.institution != BANK]
-        kept = _spans[part.model] = (part, (sum(min(p) for p in outside), sum(max(p) for p in outside)))
+        outside = tuple(j for j, b in enumerate(card.bins) if b.feature.institution != BANK)
+        sums = [[card.points[j] for j in one.features] for one in part.sums] or [
+            [card.points[j] for j in outside]
+        ]
+        spans = tuple((sum(min(p) for p in inside), sum(max(p) for p in inside)) for inside in sums)
+        kept = _spans[part.model] = (part, spans)
     return kept[1]
 
 
-_spans: dict[str, tuple[ModelPart, tuple[int, int]]] = {}
+_spans: dict[str, tuple[ModelPart, tuple[tuple[int, int], ...]]] = {}

@@ -25,12 +25,14 @@ from fedrisk.clients.node import Node
 from fedrisk.engine.in_process import load_nodes, register
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.models.binning import Bins
+from fedrisk.models.champion import fit_champion
 from fedrisk.protocol.common_view import Part, split, with_parts
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import binary_labels
 from fedrisk.recipes import recipe_of, study_from
 from fedrisk.recipes.scorecard.fitting import card_bins
 from fedrisk.releases.plan import Plan
+from fedrisk.server import knowledge
 from fedrisk.server.exchange import Exchange
 from fedrisk.server.hub import Hub
 from fedrisk.server.journal import ALIGNED, Journal
@@ -334,16 +336,18 @@ class Consortium:
         present = {name: path for name, path in self.paths.items() if name not in without}
         grid = InProcessGrid(client_app, present, wire=wire)
         attempt = new_attempt()
+        recipe, research = recipe_of(study), research_seed is not None
+        study = knowledge.kept(recipe, study, self.hub, research=research)
+        known = knowledge.look_up(recipe, study, self.hub, research=research)
         journal = Journal.of(self.hub, attempt)
         exchange = Record(grid, attempt, timeout=timeout, report=report, journal=journal)
         journal.begin(recipe_of(study).checked(study), study, research_seed)
         exchange.lose, exchange.change = lose, change
         self.last = exchange
-        recipe = recipe_of(study)
         with exchange.in_memory():
             agreed = agree(exchange, study, self.hub, research_seed)
             recipe.members(study, roster_features(study, agreed))
-            plan = planned(study, agreed, recipe.plan)
+            plan = planned(study, agreed, known.plan)
             if recipe.aligned(study):
                 roster = align(exchange, study, self.hub, agreed, research_seed, plan.sample_rows)
                 kept = roster.to_payload()
@@ -354,7 +358,7 @@ class Consortium:
         roster = Roster.from_payload(study, research_seed, kept)
         if roster.lists:
             check_overlap(roster)
-        session = HubSession(exchange, roster)
+        session = HubSession(exchange, roster, known=known.knowledge)
         outcome = recipe.hub(session, plan)
         outcome.record = outcome.record.signed(self.hub.identity)
         results = summarise(session, outcome, recipe.summary(outcome), engine="in-process", seconds=0.0)
@@ -445,9 +449,10 @@ FIVE_FOLDS = (
 
 @pytest.fixture(scope="module", autouse=True)
 def folds(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Two folds in place of five for a bank's own models: they are a third of a small study's time."""
+    """Two folds and few rounds for a bank's own models in place of the usual: they are a third of a small study's time."""
     with pytest.MonkeyPatch.context() as patch:
         if Path(request.module.__file__).stem not in FIVE_FOLDS:
+            patch.setitem(fit_champion.__kwdefaults__, "max_rounds", 10)
             for module in ("fedrisk.models.personal", "fedrisk.models.champion"):
                 patch.setattr(f"{module}.FOLDS", 2)
             patch.setattr("fedrisk.recipes.scorecard.own_models.FOLDS", 2)

@@ -86,7 +86,7 @@ def test_a_training_row_moves_the_score_of_nobody_else(run, monkeypatch):
     for name in ("read", "by_id"):
         monkeypatch.setattr(attempt, name, never, raising=False)
     monkeypatch.setattr(type(attempt.state), "get", never)
-    given = score_grid.given_points(attempt, first)
+    given = score_grid.given_points(attempt, first, *score_grid.sums_of(attempt))
     # And it is what the bank got, which it brings to the scale of the calibrated card.
     calibration = Scorecard.from_json(json.dumps(run.card)).calibration
     external = set(run.scores("alfa")["external_points"])

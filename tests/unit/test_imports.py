@@ -87,7 +87,7 @@ LAYERS = {
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
         *("releases", "models", "protocol", "recipe", "clients", "server", "serving", "toml_file"),
-        "analysis",
+        *("analysis", "attempt_id"),
     },
     "engine": {
         *("errors", "files", "findings", "home", "study", "alignment", "deploy"),

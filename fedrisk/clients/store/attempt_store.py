@@ -10,8 +10,9 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +75,15 @@ def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
     if kind not in _ADAPTERS:
         _ADAPTERS[kind] = TypeAdapter(kind)
     return _ADAPTERS[kind]
+
+
+@lru_cache(maxsize=64)
+def _parsed(kind: type[Any], content: bytes) -> Any:
+    """A state from its file's content. States are frozen, so that the one of the message before serves again.
+
+    A plan is read with every message, and takes milliseconds to check. ValidationError where it is damaged.
+    """
+    return _adapter(kind).validate_json(content)
 
 
 def _dump(state: Any) -> bytes:
@@ -144,7 +154,7 @@ class AttemptStore:
             if not file.exists():
                 return None
             try:
-                self._states[kind] = _adapter(kind).validate_json(file.read_bytes())
+                self._states[kind] = _parsed(cast(Any, kind), file.read_bytes())
             except (ValidationError, OSError):
                 raise StoreError(f"{file} is damaged or of another version; run the study again") from None
         found: State = self._states[kind]

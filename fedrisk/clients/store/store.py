@@ -21,6 +21,7 @@ read:
     errors.log          full texts of errors, which never leave
     store.json          whose store it is (clients/store/owner)
     proposals/ID.json   what a hub on another machine proposed, and what was decided
+    past/ID.npz         what it saw released in a study, for when a later one remembers it (clients/store/past_store)
     models/ID/          its part of a model that serves or could, with its states (clients/store/model_store)
     deployment.json     the consortium whose hub its node serves: from then on people approve studies first
 
@@ -50,6 +51,7 @@ from fedrisk.audit.signed_head import read_head
 from fedrisk.audit.unmade import UnmadeLog
 from fedrisk.clients.store.attempt_store import AttemptStore, Begun
 from fedrisk.clients.store.model_store import ModelStore
+from fedrisk.clients.store.past_store import PastStore
 from fedrisk.clients.store.proposal_store import ProposalStore
 from fedrisk.clients.store.pseudonym_store import PseudonymStore
 from fedrisk.errors import EnvelopeError, FedriskError, NothingYet, ProtocolError, StoreError, code_of
@@ -334,6 +336,11 @@ class NodeStore:
     def proposals(self) -> ProposalStore:
         """What a hub proposed, and what was decided."""
         return ProposalStore(self.path)
+
+    @property
+    def past(self) -> PastStore:
+        """What was released in studies that it took part in."""
+        return PastStore(self.path / "past")
 
     @property
     def models(self) -> ModelStore:

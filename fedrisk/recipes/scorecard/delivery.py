@@ -7,7 +7,8 @@ bank's own store; only a research run, which has no privacy, lets figures out.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ from fedrisk.clients.row_order import RowOrder, listed, use_of
 from fedrisk.clients.store.attempt_store import Owed
 from fedrisk.errors import ProtocolError, StoreError
 from fedrisk.metrics import auc
+from fedrisk.models.knowledge_file import to_bytes
 from fedrisk.models.own_model import FILE, OwnModel
 from fedrisk.models.scorecard import EXTERNAL, Scorecard
 from fedrisk.protocol.payload import Payload
@@ -42,8 +44,10 @@ from fedrisk.recipes.scorecard import matrices
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS
 from fedrisk.recipes.scorecard.model_parts import keep_part
 from fedrisk.recipes.scorecard.own_verdict import own_figures
-from fedrisk.recipes.scorecard.prepared import told_calibration, told_card
+from fedrisk.recipes.scorecard.prepared import keep_past, told_calibration, told_card
+from fedrisk.recipes.scorecard.score_grid import sums_of
 from fedrisk.recipes.scorecard.scoring import partial_context
+from fedrisk.recipes.scorecard.told_knowledge import known_of
 from fedrisk.releases.release import Block, Release
 from fedrisk.secure.envelope import open_sealed
 from fedrisk.secure.ring import to_signed
@@ -68,7 +72,7 @@ class Scored:
 
     ids, codes (own bins), own (own points), external (holders' points or None), total (score), label (NaN where a
     customer has none), use: (n, ...).
-    inputs: raw columns.
+    inputs: raw columns. by_theme: external by theme, (n, sums), where there are several; each rounded by itself.
     """
 
     ids: NDArray[Any]
@@ -79,6 +83,7 @@ class Scored:
     total: NDArray[np.int64]
     label: NDArray[np.float64]
     use: NDArray[np.uint8]
+    by_theme: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
 
 
 def calibration(node: Node, request: Payload) -> Payload:
@@ -90,6 +95,7 @@ def calibration(node: Node, request: Payload) -> Payload:
     external = _external(attempt, request, len(listed(attempt, attempt.name)))
     if external is not None:
         attempt.state.put("external", external)
+    keep_past(attempt)
     release = attempt.plan.release("calibration")
 
     def part(block: Block, noise: outlet.Noise) -> NDArray[np.int64]:
@@ -145,7 +151,7 @@ def owed(attempt: Attempt) -> None:
         return
     name = attempt.name
     after = "external.npy" if attempt.study.holders else "told_card.message"
-    arrays = ("codes", "external", f"rows_{name}", f"use_{name}")
+    arrays = ("codes", "themes", "external", f"rows_{name}", f"use_{name}")
     # The secret order of rows opens nothing that others sent.
     made_from = Owed(after=after, arrays=arrays, secrets=("rows",))
     attempt.state.keep_until_settled(made_from, room_for(len(attempt.read())))
@@ -197,6 +203,7 @@ def _scored(attempt: Attempt, card: Scorecard) -> Scored:
         external = attempt.state.get("external")
         if card.calibration is not None:
             external = card.scaled_points(card.calibration, external)
+    by_theme = _by_theme(attempt, card, order)
     rows = rows[order]
     codes = attempt.state.get("codes")[rows]
     own = _own_points(card, codes)
@@ -210,30 +217,51 @@ def _scored(attempt: Attempt, card: Scorecard) -> Scored:
         total=own + card.base_points + (0 if external is None else external[order]),
         label=_label(attempt)[rows],
         use=use_of(attempt, attempt.name)[order],
+        by_theme=by_theme,
     )
 
 
+def _by_theme(attempt: Attempt, card: Scorecard, order: NDArray[Any]) -> dict[str, NDArray[np.int64]]:
+    """The holders' points by sum, (n,) each, on the scale of the card; empty where there is one sum."""
+    sums = sums_of(attempt)
+    if len(sums) < 2:
+        return {}
+    given = attempt.state.get("themes")[:, order]
+    if card.calibration is not None:
+        given = card.scaled_points(card.calibration, given)
+    return dict(zip((s.name for s in sums), given, strict=True))
+
+
 def _external(attempt: Attempt, request: Payload, rows: int) -> NDArray[np.int64] | None:
-    """Sum of the holders' points for each place of the list; None in a study without holders."""
+    """Sum of the holders' points for each place of the list; None in a study without holders.
+
+    Where it comes in several sums, by theme, these are kept: (sums, rows).
+    """
     holders = attempt.study.holders
     if not holders:
         return None
-    total = np.zeros(rows, np.uint32)
+    total = np.zeros((len(sums_of(attempt)), rows), np.uint32)
     for name in holders:
         context = partial_context(attempt, name, attempt.name)
-        (block,) = open_sealed(attempt.key, attempt.peers[name], context, request.raw(name))
-        if len(block) != 4 * rows:
+        blocks = list(open_sealed(attempt.key, attempt.peers[name], context, request.raw(name)))
+        if [len(block) for block in blocks] != [4 * rows] * len(total):
             raise ProtocolError(
-                "a holder scored another number of rows than the list has; run the study again"
+                "a holder scored another number of rows or themes than the list has; run the study again"
             )
-        total += np.frombuffer(block, np.uint32)
-    return to_signed(total).astype(np.int64)
+        total += np.stack([np.frombuffer(block, np.uint32) for block in blocks])
+    given = to_signed(total).astype(np.int64)
+    if len(given) > 1:
+        attempt.state.put("themes", given)
+    return np.asarray(given.sum(0))
 
 
 def keep_scores(attempt: Attempt, card: Scorecard, frame: pd.DataFrame) -> None:
     """Write what the study is for to the bank's store, and read it back: scores, reasons and the card."""
     put = partial(attempt.node.store.put_result, attempt.state.id)
     put("scorecard.json", card.to_json().encode())
+    known = known_of(attempt)
+    if known:
+        put("knowledge.npz", to_bytes(known))
     put(SCORES, frame.to_parquet(index=False))
     read_back(attempt)
 
@@ -252,6 +280,8 @@ def _frame(attempt: Attempt, card: Scorecard, scored: Scored) -> pd.DataFrame:
     )
     if scored.external is not None:
         out["external_points"] = scored.external
+    for theme, points in scored.by_theme.items():
+        out[f"external_points:{theme}"] = points
     out["reasons"] = _reasons(card, scored)
     if attempt.research:
         out["notice"] = NO_PRIVACY
@@ -336,11 +366,12 @@ def _own(
 
 def _own_file(card: Scorecard, scored: Scored, models: "OwnModels") -> bytes:
     """The bank's own models as a file, once they say of its customers what they said; StoreError where they do not."""
-    raw = models.kept(beside_holders=scored.external is not None).to_bytes()
+    raw = models.kept(beside_holders=scored.external is not None, themes=tuple(scored.by_theme)).to_bytes()
     some = slice(0, TRIED_ROWS)
     external = None if scored.external is None else scored.external[some]
     columns = {str(c): scored.inputs[c].iloc[some] for c in scored.inputs}
-    said = OwnModel.from_bytes(raw).probability(card, columns, list(scored.codes[some].T), external)
+    themes = {name: points[some] for name, points in scored.by_theme.items()}
+    said = OwnModel.from_bytes(raw).probability(card, columns, list(scored.codes[some].T), external, themes)
     if any(np.abs(p - models.probability[name][some]).max(initial=0) > SAME for name, p in said.items()):
         raise StoreError("own models as they were kept say something else; they are left out of what serves")
     return raw

@@ -18,6 +18,7 @@ from fedrisk.analysis.card_sums import (
     gram_matrix,
     noise_variance,
     sizes_of,
+    with_memory,
 )
 from fedrisk.data.features import known_feature
 from fedrisk.errors import ProtocolError
@@ -35,12 +36,13 @@ from fedrisk.models.estimator import (
     with_known,
 )
 from fedrisk.models.knowledge import NOTHING, GramMatrix, Knowledge
-from fedrisk.models.memory import remember_counts, remember_gram
+from fedrisk.models.memory import Remembered, remember_counts
 from fedrisk.models.point_errors import contribution_errors
 from fedrisk.models.prior import Prior
 from fedrisk.models.scorecard import CLOSE, FACTOR, Scorecard
 from fedrisk.protocol.statements import Statements, binary_labels, weighted
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, counts_release, gram_release
+from fedrisk.recipes.scorecard.settings import ScorecardSettings
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedSums, ReleaseRecord
 from fedrisk.releases.release import Release
@@ -99,13 +101,13 @@ class Facts:
         mu = self.plan.mu("counts")
         return counts_release(self.study, sizes, mu, binary_labels=self.binary, rows=self.training)
 
-    def remembered(self, bins: Sequence[Bins], counts: LabelCounts) -> LabelCounts:
+    def remembered(self, bins: Sequence[Bins], counts: LabelCounts) -> Remembered:
         """A study's own label counts together with those of earlier studies."""
-        return remember_counts(self.known.memory, columns_of(bins), counts).counts
+        return remember_counts(self.known.memory, columns_of(bins), counts)
 
     def curves(self, bins: Sequence[Bins], counts: LabelCounts) -> Curves:
         """Curves of all features from a study's own label counts and all that is known beforehand."""
-        return curves_of(self.remembered(bins, counts), bins, self.known.prior)
+        return curves_of(self.remembered(bins, counts).counts, bins, self.known.prior)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +132,8 @@ class Second:
         if self.chosen is not None:
             return {"chosen": self.chosen}
         banks = {} if self.bank_share == self.share else {"bank_share": self.bank_share}
-        return {"share": self.share, **banks, "radii": self.radii}
+        bases = [b.tolist() for b in self.bases]
+        return {"share": self.share, **banks, "radii": self.radii, "bases": bases}
 
 
 def second_release(
@@ -142,12 +145,15 @@ def second_release(
 ) -> Second:
     """Where positives are few, a second count of the stronger features; else the Gram matrix of all shape columns.
 
+    Which of the two, the study's settings may say.
+
     told: chosen features, or bases and radii, as the hub has them: they are taken, so that all members have the same
     numbers to the last digit, once they are those that follow here within rounding. ProtocolError where they are not.
     """
     owner = [b.feature.institution for b in bins]
     columns = [j for j, b in enumerate(bins) if b.feature.is_column]
-    if few_positives(counts.positives, len(columns)):
+    which = ScorecardSettings.of(facts.study).second
+    if which == "recount" or (which == "auto" and few_positives(counts.positives, len(columns))):
         chosen = _chosen(facts.study, [owner[j] for j in columns], stronger_half(curves, columns))
         if told is not None and told != {"chosen": chosen}:
             raise _other_numbers()
@@ -285,24 +291,21 @@ def card_from(
     rounded: Sequence[Sequence[int]] | None = None,
 ) -> Scorecard:
     """The scorecard from label counts and second release, not calibrated yet."""
-    known, owner = facts.known, [b.feature.institution for b in bins]
-    matrix, bases = None, second.bases
+    owner = [b.feature.institution for b in bins]
+    matrix = None
     if second.chosen is not None:
         counts = combine_recount(counts, released, bins, second.chosen)
     else:
-        matrix = gram_matrix(released, bases, owner, second.share, second.bank_share)
-    if known.memory:
-        curves = facts.curves(bins, counts)
-        bases = bases or shape_bases(curves)
-        matrix = remember_gram(known.memory, bins, bases, curves, matrix)
-    counts = facts.remembered(bins, counts)
-    return fit_card(facts.study.name, bins, counts, matrix, bases, rounded, known.prior)
+        matrix = gram_matrix(released, second.bases, owner, second.share, second.bank_share)
+    counts, bases, matrix = with_memory(facts.known, bins, counts, second.bases, matrix)
+    return fit_card(facts.study.name, bins, counts, matrix, bases, rounded, facts.known.prior)
 
 
 def refit(record: ReleaseRecord) -> Scorecard:
     """The scorecard again, from a study's record; ConfigError where the record is of another recipe."""
     sums = CardSums.of(record)
-    card = fit_card(str(record.study["name"]), sums.bins, sums.counts, sums.second, sums.bases)
+    name = str(record.study["name"])
+    card = fit_card(name, sums.bins, sums.counts, sums.second, sums.bases, prior=sums.prior)
     card = replace(card, notice=NO_PRIVACY) if record.research else card
     rows = record.find("calibration")
     return card if rows is None else calibrate(card, rows)

@@ -8,16 +8,25 @@ computed from released numbers alone, and told to all members, who compute it as
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from fedrisk.analysis.card_sums import label_counts, sizes_of
+import numpy as np
+
+from fedrisk.analysis.card_sums import knowledge_context, label_counts, sizes_of
+from fedrisk.analysis.past_studies import KEPT
+from fedrisk.findings import Finding
 from fedrisk.models.estimator import LabelCounts
+from fedrisk.models.knowledge import Knowledge
+from fedrisk.models.knowledge_file import to_bytes
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import evaluated
 from fedrisk.recipes.bins import drowned_edges, find_bins
+from fedrisk.recipes.scorecard.brought import brought
 from fedrisk.recipes.scorecard.expectation import GainSizes, expected_gain
 from fedrisk.recipes.scorecard.fitting import Facts, Second, calibrate, card_bins, card_from, second_release
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, check_16_bits
 from fedrisk.recipes.scorecard.plan import gain_sizes
+from fedrisk.recipes.scorecard.remembering import PART
+from fedrisk.recipes.scorecard.themes import said_of, score_sums
 from fedrisk.recipes.scorecard.verdict import verdict
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedSums
@@ -34,7 +43,10 @@ from fedrisk.study import BANK, NO_PRIVACY
 def fit(session: HubSession, plan: Plan) -> Outcome:
     """Run the recipe on an aligned study; PeerError where an institution refuses or is lost."""
     roster, tell = session.roster, session.exchange.tell
-    sums, facts = NoisySums(session.exchange, roster), facts_of(roster, plan)
+    sums, facts = NoisySums(session.exchange, roster), facts_of(roster, plan, session.known)
+    sums.record = replace(sums.record, context={KEPT: True, **knowledge_context(facts.known)})
+    if facts.known:
+        tell(PART, {}, {"file": np.frombuffer(to_bytes(facts.known), np.uint8)})
     edges = release_edges(sums, plan)
     columns = find_bins(roster.study, plan, edges, facts.labelled, plan.mu("counts"))
     tell("bins", {"bins": [b.to_dict() for b in columns]}, blobs_of(edges))
@@ -56,8 +68,11 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
         record=sums.record,
         card=card,
         second_release=second.release.name,
-        findings=(*plan.findings, *drowned_edges(plan, edges)),
+        findings=(*plan.findings, *drowned_edges(plan, edges), *_themes(roster, plan)),
     )
+    nothing: tuple[Finding, ...] = ()
+    found = session.optional("memory", lambda: brought(facts, bins, counts), nothing, outcome)
+    outcome.findings = (*outcome.findings, *found)
     session.so_far(outcome)
     _deliver(sums, plan, outcome, card, partial)
     outcome.record = sums.record
@@ -91,12 +106,17 @@ def _judge(
     )
 
 
-def facts_of(roster: Roster, plan: Plan) -> Facts:
+def _themes(roster: Roster, plan: Plan) -> tuple[Finding, ...]:
+    """Which sums of points banks were given, where the study asks for more than one."""
+    return said_of(roster.study, score_sums(roster.study, plan.features, roster.statements))
+
+
+def facts_of(roster: Roster, plan: Plan, known: Knowledge) -> Facts:
     """Public facts of the aligned study."""
     training, sampled, labelled = (
         sum(counts.values()) for counts in (roster.training, roster.sampled, roster.labelled)
     )
-    return Facts.of(roster.study, plan, roster.statements, training, sampled, labelled)
+    return Facts.of(roster.study, plan, roster.statements, training, sampled, labelled, known)
 
 
 def _told_second(second: Second) -> dict[str, object]:

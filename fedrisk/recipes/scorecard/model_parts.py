@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from fedrisk.clients.attempt import Attempt
 from fedrisk.errors import ProtocolError
 from fedrisk.models.given_points import most_values
-from fedrisk.models.model_part import FRESH_DAYS, ModelPart, model_id
+from fedrisk.models.model_part import FRESH_DAYS, GivenSum, ModelPart, model_id
 from fedrisk.models.readable import readable
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.scorecard.prepared import told_calibration, told_card, told_counts
-from fedrisk.recipes.scorecard.score_grid import given_points, grid_step, spans_of
+from fedrisk.recipes.scorecard.score_grid import given_points, grid_step, spans_of, sums_of
 from fedrisk.serving import registry
 from fedrisk.study import BANK
 
@@ -48,16 +48,22 @@ def part_of(attempt: Attempt) -> ModelPart:
     )
     if attempt.role == BANK:
         return common.model_copy(
-            update={"card": card.to_json(), "calibrated": told_calibration(attempt).to_json()}
+            update={
+                "card": card.to_json(),
+                "calibrated": told_calibration(attempt).to_json(),
+                "sums": _sums_at_bank(attempt, card),
+            }
         )
-    table, places = given_points(attempt, card), card.features_of(attempt.role)
+    places, sums = card.features_of(attempt.role), _sums_given(attempt, card)
+    most = max(sums, key=lambda s: len(set(s.values)))
     weight = told_counts(attempt)[2].weight
     return ModelPart.model_validate(
         common.model_dump()
         | {
             "bins": [card.bins[j].to_dict() for j in places],
             "points": [card.points[j] for j in places],
-            "given": (table.edges, table.values),
+            "given": (most.edges, most.values),
+            "sums": [s.model_dump() for s in sums] if len(sums) > 1 else [],
             "readable": _readable(attempt, card),
             "shares": [(weight[j] / weight[j].sum()).tolist() for j in places],
             "encoders": _encoders(attempt, {card.bins[j].feature.column for j in places}),
@@ -76,9 +82,11 @@ def keep_part(attempt: Attempt, files: Mapping[str, bytes] | None = None) -> Mod
 
 
 def _readable(attempt: Attempt, card: Scorecard) -> list[float]:
-    """Of each of this holder's features, how well its bin is guessed from the sum of all holders' points."""
-    places = [j for h in attempt.study.holders for j in card.features_of(h)]
-    found = dict(zip(places, readable([card.points[j] for j in places]), strict=True))
+    """Of each of this holder's features, how well its bin is guessed from the sum of points that it is in."""
+    found: dict[int, float] = {}
+    for one in sums_of(attempt):
+        places = one.places(card)
+        found |= dict(zip(places, readable([card.points[j] for j in places]), strict=True))
     # Three digits: the same on machines that add up in another order.
     return [round(found[j], 3) for j in card.features_of(attempt.role)]
 
@@ -92,7 +100,33 @@ def _encoders(attempt: Attempt, columns: set[str]) -> dict[str, str]:
 
 
 def _values(attempt: Attempt, card: Scorecard) -> int | None:
-    """Most different values of the sum of what all holders give; None where there are none."""
-    if not attempt.study.holders:
-        return None
-    return most_values(spans_of(attempt, card).values(), grid_step(attempt, card))
+    """Most different values of a sum of what holders give; None where there are none."""
+    sums = sums_of(attempt)
+    return max(
+        (most_values(spans_of(card, one).values(), grid_step(attempt, card, one)) for one in sums),
+        default=None,
+    )
+
+
+def _sums_given(attempt: Attempt, card: Scorecard) -> list[GivenSum]:
+    """What this holder gives for each of the sums."""
+    own, out = card.features_of(attempt.role), []
+    for one in sums_of(attempt):
+        if attempt.role not in one.holders:
+            out.append(GivenSum(name=one.name, values=(0,)))
+            continue
+        table = given_points(attempt, card, one)
+        features = tuple(own.index(j) for j in one.places(card, attempt.role))
+        alone = one.holders == (attempt.role,)
+        out.append(
+            GivenSum(name=one.name, features=features, alone=alone, edges=table.edges, values=table.values)
+        )
+    return out
+
+
+def _sums_at_bank(attempt: Attempt, card: Scorecard) -> tuple[GivenSum, ...]:
+    """The sums that a bank is given, where they are several."""
+    sums = sums_of(attempt)
+    if len(sums) < 2:
+        return ()
+    return tuple(GivenSum(name=one.name, features=tuple(one.places(card))) for one in sums)

@@ -38,8 +38,8 @@ from fedrisk.recipe import Brought
 from fedrisk.recipes.bins import BINS
 from fedrisk.recipes.scorecard import matrices
 from fedrisk.recipes.scorecard.delivery import calibration, deliver, owed
-from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.recipes.scorecard.prepared import CALIBRATED, CARD, COUNTS, prepared
+from fedrisk.recipes.scorecard.remembering import PART
 from fedrisk.recipes.scorecard.scoring import (
     check_versions,
     received_protection,
@@ -47,7 +47,9 @@ from fedrisk.recipes.scorecard.scoring import (
     score_protection,
     versions_left,
 )
+from fedrisk.recipes.scorecard.settings import ScorecardSettings
 from fedrisk.recipes.scorecard.state import ScorecardState, SecondState
+from fedrisk.recipes.scorecard.told_knowledge import KNOWLEDGE, check_known
 from fedrisk.releases.release import Block, Product, Release, product_label, products
 from fedrisk.secure.envelope import Context, open_sealed, seal
 from fedrisk.secure.product import Shape, left_share, mask, right_share, with_last
@@ -59,7 +61,11 @@ from fedrisk.study import BANK, Study
 def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
     """All columns that the policy allows; PolicyError where one is of an encoder trained without privacy."""
     node.institution.check_encoders(research=research_seed is not None)
-    return Brought(features=allowed_features(node, described(node)))
+    policy = node.institution.policy
+    # Said where it is asked for alone: other studies' statements are as before there were themes.
+    themes = {"score_themes": policy.score_themes, "band_columns": policy.band_columns}
+    stated = {} if ScorecardSettings.of(study).themes is None else themes
+    return Brought(features=allowed_features(node, described(node)), stated=stated)
 
 
 def beforehand(node: Node, study: Study, table: Table, research_seed: int | None) -> None:
@@ -71,7 +77,7 @@ def beforehand(node: Node, study: Study, table: Table, research_seed: int | None
 def edges(node: Node, request: Payload) -> Payload:
     """Order of rows and all public features -> noisy histograms of the columns without public bins."""
     attempt = node.attempt(request)
-    take_order(attempt, request, make_plan)
+    take_order(attempt, request, check_known(attempt))
     check_versions(attempt)
     owed(attempt)
     return release_edges(attempt, request)
@@ -319,7 +325,7 @@ CORRECTION = BlobForm(dtype=("uint16", "uint32", "uint64"), ndim=(2,))
 SUMS_TOLD = {"bins": BINS, "counts": COUNTS}
 
 ACTIONS: tuple[Action, ...] = (
-    Action(name="edges", serve=edges, form=ROWS, tells={"order": ORDER}),
+    Action(name="edges", serve=edges, form=ROWS, tells={PART: KNOWLEDGE, "order": ORDER}),
     Action(
         name="mask",
         serve=mask_matrices,

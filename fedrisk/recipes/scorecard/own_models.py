@@ -5,7 +5,8 @@ the way. `alone` is boosting on the bank's raw columns. Three things differ from
 of them (`models/stacking`):
 
 - `boosted`, the same with what the consortium says as a column: the holders' log-odds, or in a study without holders
-  the whole card's. Trees find where the card is wrong at this bank.
+  the whole card's. Where holders give their points by theme, each theme is a column too. Trees find where the card is
+  wrong at this bank, and what themes say together with its own columns.
 - `near`, linear near the card (`models/personal`): it draws the bank's curves to those of all banks.
 
 `personal` is the mean of near and alone; `champion` the mean of all three. Beside holders the models that hear them
@@ -85,24 +86,22 @@ class OwnModels:
     best: str | None = None
     fitted: dict[str, Champion | LinearModel | float] = field(default_factory=dict)
 
-    def kept(self, *, beside_holders: bool) -> OwnModel:
-        """All of it as numbers, to be applied to any row."""
+    def kept(self, *, beside_holders: bool, themes: tuple[str, ...] = ()) -> OwnModel:
+        """All of it as numbers, to be applied to any row. themes: that the models hear."""
         members = {
             name: m if isinstance(m, LinearModel | float) else Forest.of(m) for name, m in self.fitted.items()
         }
-        return OwnModel(members, self.weights, self.best, beside_holders)
+        return OwnModel(members, self.weights, self.best, beside_holders, themes)
 
 
 @dataclass(frozen=True)
 class _Card:
     """What the card says of each customer.
 
-    log_odds (n,), curves (n, m): as it is; the holders' part is the last curve. clean: of the training rows as if
-    their fold had not been trained on, curves and log-odds.
+    said: as it is. clean: of the training rows as if their fold had not been trained on, curves and log-odds.
     """
 
-    log_odds: Floats
-    curves: Floats
+    said: Said
     clean: tuple[Floats, Floats]
 
     def told(self, fit: NDArray[np.bool_], beside_holders: bool) -> tuple[Floats, Floats]:
@@ -111,9 +110,8 @@ class _Card:
         The holders' part is given as it is. A bank cannot know which of their bins a fold moved, and a fold taken out
         of the weight of their sum alone stretches it (by .12 on default_credit), which cost .0015 AUC.
         """
-        if beside_holders:
-            return self.curves[:, -1], self.curves[fit, -1]
-        return self.log_odds, self.clean[1]
+        told = self.said.told(beside_holders=beside_holders)
+        return told, told[fit] if beside_holders else self.clean[1]
 
 
 def own_models(
@@ -153,7 +151,7 @@ def own_models(
         tried("boosted", lambda: _boosting(scored, fit, said.told(fit, beside)))
         if several and scored.codes.shape[1]:
             tried("near", lambda: _near(scored, fit, said, total_rows))
-        members["scorecard"] = Member(said.log_odds, said.clean[1])
+        members["scorecard"] = Member(said.said.log_odds, said.clean[1])
     out.fitted.update({name: m.fitted for name, m in members.items() if m.fitted is not None})
     _means(out, members, scored.label[fit], VOTES_BESIDE_HOLDERS if beside else VOTES)
     return out
@@ -203,11 +201,11 @@ def _boosting(scored: Scored, fit: NDArray[np.bool_], told: tuple[Floats, Floats
 
 
 def _near(scored: Scored, fit: NDArray[np.bool_], said: _Card, total_rows: int) -> Member:
-    """The bank's linear model near the card: every column's curve, and the holders' log-odds as one column more."""
-    rows, label = said.curves, scored.label
+    """The bank's linear model near the card: every column's curve, and the holders' log-odds, each theme a column."""
+    rows, label = said.said.curves, scored.label
     spans = [(k, k + 1) for k in range(rows.shape[1])]
     # Not said.clean: curves with and without a fold, side by side and bin by bin, would tell the fold's labels.
-    found = personal_models(rows, label, fit, said.log_odds, rows, spans, total_rows=total_rows)
+    found = personal_models(rows, label, fit, said.said.log_odds, rows, spans, total_rows=total_rows)
     return Member(found.logits["personal"], found.held_out["personal"], found.models.get("personal"))
 
 
@@ -218,18 +216,19 @@ def _said(card: Scorecard, scored: Scored, fit: NDArray[np.bool_], total_rows: i
     of theirs the bank cannot know.
     """
     designs, spans, at = [], [], 0
-    said = Said.of(card, list(scored.codes.T), scored.external)
+    said = Said.of(card, list(scored.codes.T), scored.external, scored.by_theme)
     for k, j in enumerate(card.features_of(BANK) if scored.codes.shape[1] else ()):
         size = len(card.points[j])
         designs.append(np.eye(size)[scored.codes[fit, k]])
         spans.append((at, at + size))
         at += size
-    if scored.external is not None:
-        designs.append(said.curves[fit, -1][:, None])
+    for k in range(said.curves.shape[1] - said.held, said.curves.shape[1]):
+        designs.append(said.curves[fit, k][:, None])
         spans.append((at, at + 1))
+        at += 1
     every, shared = said.curves, said.log_odds
     label = scored.label[fit]
     folds = stratified_folds(label, FOLDS, 0)
     design = np.concatenate(designs, 1)
     clean = without_fold(design, label, shared[fit], every[fit], spans, folds, total_rows, ridge=BIN_ROWS)
-    return _Card(shared, every, clean)
+    return _Card(said, clean)

@@ -10,14 +10,16 @@ from collections.abc import Mapping, Sequence
 from fedrisk.alignment.matching import left_out_likelihood_ratio
 from fedrisk.data.features import Feature
 from fedrisk.findings import Finding
+from fedrisk.models.knowledge import NOTHING, Knowledge
 from fedrisk.recipes.bins import choose_edges, training_rows
 from fedrisk.recipes.scorecard.columns import SHARES, choose_columns
 from fedrisk.recipes.scorecard.expectation import GainSizes, expected_gain
 from fedrisk.recipes.scorecard.forms import calibration_release, counts_release
+from fedrisk.recipes.scorecard.remembering import taken_over
 from fedrisk.recipes.scorecard.settings import ScorecardSettings
 from fedrisk.releases.budget import split, total_mu
 from fedrisk.releases.edges import edges_release
-from fedrisk.releases.evaluation import evaluation_release
+from fedrisk.releases.evaluation import planned_evaluation
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.release import Planned
 from fedrisk.study import BANK, Study
@@ -26,16 +28,18 @@ MOST_NAMES = 20
 """Columns that a finding names."""
 
 
-def make_plan(study: Study, features: Sequence[Feature], rows: int | None = None) -> Plan:
+def make_plan(
+    study: Study, features: Sequence[Feature], rows: int | None = None, *, known: Knowledge = NOTHING
+) -> Plan:
     """All releases of a scorecard study. The forms of counts and Gram matrix follow from what is released before.
 
     rows: on all banks' lists, as they state them. Columns and edges are those that such a study can bear
-    (``choose_columns``, ``choose_edges``); the price does not depend on them.
+    (``choose_columns``, ``choose_edges``); the price does not depend on them. known: beforehand; bins that an earlier
+    study has are taken over, and no edges are released for them.
     """
-    total, training = total_mu(study), training_rows(study, rows)
-    prices = {
-        private: split(total, SHARES, without=() if private else ("edges",)) for private in (True, False)
-    }
+    total, training, settings = total_mu(study), training_rows(study, rows), ScorecardSettings.of(study)
+    prices = {private: _prices(total, settings, private) for private in (True, False)}
+    features = taken_over([f for f in features if f.name not in settings.left_out], known.memory)
     counted = choose_columns(study, features, training, prices[True]["counts"])
     bearable = choose_edges(study, counted.features, training, prices[True]["edges"], prices[False]["counts"])
     features, mus = bearable.features, prices[bearable.private]
@@ -50,18 +54,29 @@ def make_plan(study: Study, features: Sequence[Feature], rows: int | None = None
             mu=mus["counts"],
             deviation=None if counts is None else counts.deviation(),
         ),
-        Planned(name="recount", population="training", mu=mus["gram"]),
-        Planned(name="gram", population="training", mu=mus["gram"]),
+        *_second(settings, mus),
         Planned.of(calibration_release(study, mus["calibration"])),
-        Planned.of(evaluation_release(study, study.evaluation.bins)),
+        *planned_evaluation(study),
     ]
     return Plan(
         planned=tuple(planned),
         price=dict.fromkeys(study.members, total),
         features=features,
-        sample_rows=ScorecardSettings.of(study).gram_rows,
+        sample_rows=settings.gram_rows,
         findings=(*counted.findings, *bearable.findings),
     )
+
+
+def _prices(total: float, settings: ScorecardSettings, private: bool) -> dict[str, float]:
+    """Price mu of each release; without private edges the share of edges goes to the others."""
+    shares = SHARES if settings.shares is None else settings.shares.model_dump()
+    return split(total, shares, without=() if private else ("edges",))
+
+
+def _second(settings: ScorecardSettings, mus: Mapping[str, float]) -> list[Planned]:
+    """The second release: one of the two, where the settings leave open which."""
+    names = ("recount", "gram") if settings.second == "auto" else (settings.second,)
+    return [Planned(name=name, population="training", mu=mus["gram"]) for name in names]
 
 
 def gain_sizes(study: Study, plan: Plan, positives: float, held: float) -> GainSizes:

@@ -11,13 +11,15 @@ from typing import Annotated, TypeVar
 import numpy as np
 from pydantic import Field
 
-from fedrisk.analysis.card_sums import columns_of, label_counts, sizes_of
+from fedrisk.analysis.card_sums import columns_of, combine_recount, gram_matrix, label_counts, sizes_of
+from fedrisk.analysis.past_studies import contributors
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.outlet import sent_alone
 from fedrisk.clients.row_order import RowOrder, own_features
 from fedrisk.errors import FedriskError, ProtocolError
 from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import Curves, LabelCounts
+from fedrisk.models.knowledge import PastStudy
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.protocol.form import Body, Form
 from fedrisk.protocol.payload import Payload
@@ -33,6 +35,7 @@ from fedrisk.recipes.scorecard.fitting import (
     second_release,
 )
 from fedrisk.recipes.scorecard.state import ScorecardState, SecondState
+from fedrisk.recipes.scorecard.told_knowledge import known_of
 from fedrisk.releases.record import ReleasedSums
 from fedrisk.releases.release import Release
 from fedrisk.releases.totals import checked_totals
@@ -89,11 +92,15 @@ def facts_of(attempt: Attempt) -> Facts:
     """Public facts of the study, as this institution knows them."""
     order = attempt.state.load(RowOrder)
     counts = order.training, order.sampled, order.labelled
-    return Facts.of(attempt.study, attempt.plan, attempt.statements, *counts)
+    return Facts.of(attempt.study, attempt.plan, attempt.statements, *counts, known_of(attempt))
 
 
 def told_counts(attempt: Attempt) -> tuple[list[Bins], LabelCounts, Curves]:
-    """Bins of all features, label counts and curves, from the totals that were told."""
+    """Bins of all features, the study's own label counts, and curves, from the totals that were told."""
+    return _once(f"counts|{attempt.view_with('counts')}", lambda: _counts(attempt))
+
+
+def _counts(attempt: Attempt) -> tuple[list[Bins], LabelCounts, Curves]:
     bins = [Bins.from_dict(b) for b in attempt.state.load(ScorecardState).bins]
     facts = facts_of(attempt)
     released = checked_totals(
@@ -101,6 +108,33 @@ def told_counts(attempt: Attempt) -> tuple[list[Bins], LabelCounts, Curves]:
     )
     counts = label_counts(released, sizes_of(bins, attempt.study.roles))
     return bins, counts, facts.curves(bins, counts)
+
+
+def keep_past(attempt: Attempt) -> None:
+    """Keep what the study released, as this institution saw it, for when a later study remembers it."""
+    facts, (bins, counts, _), second = facts_of(attempt), told_counts(attempt), _second(attempt)
+    released, matrix = _told_second(attempt, attempt.told("card"), second), None
+    if second.chosen is not None:
+        counts = combine_recount(counts, released, bins, second.chosen)
+    else:
+        owner = [b.feature.institution for b in bins]
+        matrix = gram_matrix(released, second.bases, owner, second.share, second.bank_share)
+    study = facts.study
+    attempt.node.store.past.keep(
+        PastStudy(
+            study=study.name,
+            digest="",
+            ended="",
+            attempt=attempt.state.id,
+            research=attempt.research,
+            bins=tuple(bins),
+            counts=counts,
+            bases=second.bases,
+            second=matrix,
+            members=contributors([{"name": m.name, "role": m.role} for m in study.institutions]),
+        ),
+        study.model_dump(mode="json"),
+    )
 
 
 def told_card(attempt: Attempt) -> Scorecard:
@@ -231,7 +265,7 @@ def _second(attempt: Attempt) -> Second:
 
 def _once(key: str, make: Callable[[], Made]) -> Made:
     if key not in _made:
-        while len(_made) >= 4:
+        while len(_made) >= 6:
             del _made[next(iter(_made))]
         _made[key] = make()
     made: Made = _made[key]  # type: ignore[assignment]

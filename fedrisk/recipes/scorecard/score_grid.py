@@ -1,49 +1,100 @@
 """What a holder gives for sums of its points: points on the holders' common grid, or points of bands.
 
-Where there are not two holders with several columns each behind the sum, a holder gives coarse bands instead of points,
-unless its policy allows points. Both are on one grid of all holders, so that their sum takes a limited number of values
-whatever the card's points are: crafted points tell no more than honest ones.
+Where there are not two holders with several columns each behind a sum, a holder gives coarse bands instead of points,
+unless its policy allows points. Both are on one grid of all holders of the sum, so that it takes a limited number of
+values whatever the card's points are: crafted points tell no more than honest ones. A holder that is in several sums
+(recipes/scorecard/themes) gives fewer values in each, so that all of them together tell no more of it than one would.
 """
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from fedrisk.clients.attempt import Attempt
-from fedrisk.models.given_points import BANDS, GivenPoints, common_step, holder_shares, merged_bands
+from fedrisk.errors import PolicyError
+from fedrisk.models.given_points import (
+    BANDS,
+    GivenPoints,
+    common_step,
+    holder_shares,
+    merged_bands,
+    sum_shares,
+)
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.scorecard.prepared import told_counts
+from fedrisk.recipes.scorecard.themes import ScoreSum, numbers_of, score_sums, values_of_each
 from fedrisk.study import BANK
 
 
-def given_points(attempt: Attempt, card: Scorecard) -> GivenPoints:
-    """What this holder gives for each sum of its points, from released numbers and the points alone."""
-    study, role, policy = attempt.study, attempt.role, attempt.node.institution.policy
+def sums_of(attempt: Attempt) -> tuple[ScoreSum, ...]:
+    """The sums of a study; PolicyError where this holder's policy of today no longer allows what it stated."""
+    study, said = attempt.study, attempt.statements
+    sums = score_sums(study, attempt.plan.features, said)
+    policy = attempt.node.institution.policy
+    if attempt.role in study.holders and sums != score_sums(
+        study, attempt.plan.features, {**said, attempt.name: policy}
+    ):
+        raise PolicyError(
+            f"{attempt.name}: its policy (score_themes, band_columns) no longer allows the sums by theme that it "
+            "agreed to; no score is given. Run the study again"
+        )
+    return sums
+
+
+def given_points(attempt: Attempt, card: Scorecard, one: ScoreSum) -> GivenPoints:
+    """What this holder gives for each sum of its points that are in one of the sums, from released numbers alone."""
+    role, policy = attempt.role, attempt.node.institution.policy
     # Columns whose points are all the same hide nobody; what unknown enterprises get is the same in all columns.
     known = [card.points[j][: b.known] for j, b in enumerate(card.bins)]
-    columns = {h: sum(len(set(known[j])) > 1 for j in card.columns_of(h)) for h in study.holders}
-    spans, step = spans_of(attempt, card), grid_step(attempt, card)
+    columns = {
+        h: sum(card.bins[j].feature.is_column and len(set(known[j])) > 1 for j in one.places(card, h))
+        for h in one.holders
+    }
+    spans, step = spans_of(card, one), grid_step(attempt, card, one)
     if policy.scores == "points" or sum(n >= policy.band_columns for n in columns.values()) >= 2:
         return GivenPoints.grid(*spans[role], step=step)
+    return _bands(attempt, card, one.places(card, role)).on_grid(*spans[role], step=step)
+
+
+def _bands(attempt: Attempt, card: Scorecard, places: Sequence[int]) -> GivenPoints:
+    """Coarse bands of this holder's points in some features, none of few enterprises."""
     curves = told_counts(attempt)[2]
-    places = card.features_of(role)
-    shares = holder_shares([card.points[j] for j in places], [curves.weight[j] for j in places])
-    bands = merged_bands(card.band_edges(role, BANDS), card.band_points(role, BANDS), shares)
-    return bands.on_grid(*spans[role], step=step)
+    points, weights = [card.points[j] for j in places], [curves.weight[j] for j in places]
+    every = places == card.features_of(attempt.role)
+    sd = card.partial_sd[attempt.role] if every else _spread(points, weights)
+    last = card.bins[places[-1]].feature
+    # Whether it knows an enterprise decides all its columns at once, in the sum that says so.
+    shares = (sum_shares if last.is_column else holder_shares)(points, weights)
+    edges, values = card.bands(places, sd, BANDS)
+    return merged_bands(edges, values, shares)
 
 
-def spans_of(attempt: Attempt, card: Scorecard) -> dict[str, tuple[int, int]]:
-    """Least and greatest sum of points of each holder."""
-    return {h: _span([card.points[j] for j in card.features_of(h)]) for h in attempt.study.holders}
+def _spread(points: Sequence[Sequence[int]], weights: Sequence[np.ndarray]) -> float:
+    """Standard deviation of a sum of points, as if columns were independent, from released shares of bins."""
+    variance = 0.0
+    for p, w in zip(points, weights, strict=True):
+        share, value = w / w.sum(), np.asarray(p, float)
+        variance += float(share @ value**2 - (share @ value) ** 2)
+    return float(np.sqrt(max(variance, 0.0)))
 
 
-def grid_step(attempt: Attempt, card: Scorecard) -> int:
-    """Step of the grid of all holders' points: as many values as each of them states that it takes part in.
+def spans_of(card: Scorecard, one: ScoreSum) -> dict[str, tuple[int, int]]:
+    """Least and greatest sum of points of each holder of a sum."""
+    return {h: _span([card.points[j] for j in one.places(card, h)]) for h in one.holders}
+
+
+def grid_step(attempt: Attempt, card: Scorecard, one: ScoreSum) -> int:
+    """Step of the grid of a sum's points: as many values as each of its holders states that it takes part in.
 
     A holder goes by its policy of today where that is stricter than what it stated.
     """
-    limits = [attempt.statements[h].score_values for h in attempt.study.holders]
-    if attempt.role != BANK:
-        limits.append(attempt.node.institution.policy.score_values)
-    return common_step(spans_of(attempt, card).values(), min(limits))
+    sums = sums_of(attempt)
+    limits = {h: attempt.statements[h].score_values for h in one.holders}
+    if attempt.role != BANK and attempt.name in limits:
+        today = attempt.node.institution.policy.score_values
+        limits[attempt.name] = min(limits[attempt.name], today)
+    each = min(values_of_each(limit, numbers_of(sums, h)) for h, limit in limits.items())
+    return common_step(spans_of(card, one).values(), each)
 
 
 def _span(points: Sequence[Sequence[int]]) -> tuple[int, int]:

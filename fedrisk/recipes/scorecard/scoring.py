@@ -1,12 +1,15 @@
-"""Scores: holders add up the points of their columns; the masked sum reaches the bank alone.
+"""Scores: holders add up the points of their columns; the masked sum reaches the bank alone, or a few sums by theme.
 
 Masks come from the holders' pair keys, so the bank opens the sum and no single part, and the hub nothing.
-Where there are not two holders with several columns each behind the sum, a holder gives coarse bands instead of
+Where there are not two holders with several columns each behind a sum, a holder gives coarse bands instead of
 points, unless its policy allows points; points are on a grid of a limited number of values. So a version of a score
-tells a bank no more of an enterprise than the logarithm of that number in bits. A score is an authorised output, not a
-differentially private one.
+tells a bank no more of an enterprise than the logarithm of that number in bits. Which sums there are, the study and the
+holders' policies say (recipes/scorecard/themes). All holders mask all sums, also those in which none of their points
+are: what a lone holder gives in a theme lies under masks of the others on its way. A score is an authorised output, not
+a differentially private one.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -23,15 +26,17 @@ from fedrisk.privacy.policy import Policy
 from fedrisk.protocol.payload import Payload, pack, spends_in, unpack
 from fedrisk.protocol.statements import evaluated
 from fedrisk.recipes.scorecard.model_parts import keep_part
-from fedrisk.recipes.scorecard.prepared import told_card
-from fedrisk.recipes.scorecard.score_grid import given_points
+from fedrisk.recipes.scorecard.prepared import keep_past, told_card
+from fedrisk.recipes.scorecard.score_grid import given_points, sums_of
+from fedrisk.recipes.scorecard.settings import ScorecardSettings
+from fedrisk.recipes.scorecard.themes import ScoreSum
 from fedrisk.secure.envelope import Context, seal
 from fedrisk.secure.ring import from_signed
 from fedrisk.study import Study
 
 
 def score(node: Node, request: Payload) -> Payload:
-    """The card -> for each bank, this holder's masked partial scores of the bank's whole list, sealed."""
+    """The card -> for each bank, this holder's masked partial scores of the bank's whole list, sealed, sum by sum."""
     attempt = node.attempt(request)
     study = attempt.study
     node.institution.policy.check(study, institution=attempt.name, research=attempt.research)
@@ -43,6 +48,7 @@ def score(node: Node, request: Payload) -> Payload:
         return unpack(stored)
     row_check.check_passed(attempt)
     partial, version = _partial(attempt, told_card(attempt))
+    keep_past(attempt)
     check_versions(attempt, version)
     # Its records stand behind the scores by which the banks' training rows and hold-out are counted.
     charged = outlet.charge(attempt, attempt.plan.release("calibration"), request)
@@ -52,13 +58,13 @@ def score(node: Node, request: Payload) -> Payload:
     _keep_version(attempt, version)
     answers = {}
     for bank in study.banks:
-        sums = from_signed(partial[listed(attempt, bank)], "uint32")
+        sums = from_signed(partial[:, listed(attempt, bank)], "uint32")
         if len(study.holders) > 1:
             sums = outlet.pair_masked(
                 attempt, sums, study.holders, release="score", bank_list=bank, matrix="partial"
             )
         context = partial_context(attempt, attempt.name, bank)
-        answers[bank] = seal(attempt.key, attempt.peers[bank], context, [sums])
+        answers[bank] = seal(attempt.key, attempt.peers[bank], context, list(sums))
     answer = Payload({**charged.body, "further_spends": further}, answers)
     attempt.state.put_message("score", pack(answer))
     # Not before: only what gives scores leaves a model.
@@ -76,34 +82,42 @@ def _leave_model(attempt: Attempt) -> None:
 
 def score_protection(study: Study, policy: Policy) -> str:
     """Code of how partial scores are protected on their way to a bank."""
+    if ScorecardSettings.of(study).themes is not None and policy.score_themes:
+        return "bands_by_theme" if policy.scores == "bands" else "points_by_theme"
     if len(study.holders) > 1:
         return "masked_among_holders"
     return "bands" if policy.scores == "bands" else "points"
 
 
 def received_protection(study: Study, policy: Policy) -> str:
-    """The same at the bank, which does not know a lone holder's policy."""
+    """The same at the bank, which does not know a holder's policy."""
+    if ScorecardSettings.of(study).themes is not None:
+        return "masked_or_by_theme"
     return "masked_among_holders" if len(study.holders) > 1 else "bands_or_points"
 
 
 def _partial(attempt: Attempt, card: Scorecard) -> tuple[NDArray[np.int64], str]:
-    """What this holder gives of each enterprise, (table rows + 1,), and the version of it.
+    """What this holder gives of each enterprise, (sums, table rows + 1), and the version of it.
 
-    Points on the common grid, or points of its band.
+    Points on the common grid, or points of its band; 0 in sums that none of its points are in.
     """
     policy = attempt.node.institution.policy
-    points = [np.asarray(card.points[j], np.int64) for j in card.features_of(attempt.role)]
-    if max(int(np.abs(p).max()) for p in points) > policy.score_points:
+    own = card.features_of(attempt.role)
+    points = {j: np.asarray(card.points[j], np.int64) for j in own}
+    if max(int(np.abs(p).max()) for p in points.values()) > policy.score_points:
         raise PolicyError(
             f"{attempt.name}: a column gives or takes more than {policy.score_points} points "
             "(policy.score_points); no score is given"
         )
     codes = attempt.state.get("codes")
-    exact = np.zeros(len(codes), np.int64)
-    for j, p in enumerate(points):
-        exact += p[codes[:, j]]
-    table = given_points(attempt, card)
-    return table.of(exact), _version(card, table)
+    sums, tables = sums_of(attempt), []
+    out = np.zeros((len(sums), len(codes)), np.int64)
+    for given, one in zip(out, sums, strict=True):
+        if attempt.role in one.holders:
+            tables.append(given_points(attempt, card, one))
+            places = one.places(card, attempt.role)
+            given[:] = tables[-1].of(sum(points[j][codes[:, own.index(j)]] for j in places))
+    return out, _version(card, sums, tables)
 
 
 def check_versions(attempt: Attempt, version: str | None = None) -> None:
@@ -132,9 +146,12 @@ def versions_left(node: Node, study: Study, ids: NDArray[np.object_], version: s
             )
 
 
-def _version(card: Scorecard, table: GivenPoints) -> str:
+def _version(card: Scorecard, sums: Sequence[ScoreSum], tables: Sequence[GivenPoints]) -> str:
     """The version of a score: what decides it is the card, all holders' points in it, and what is given for sums."""
-    content = {"card": card.to_json(), "given": [list(table.edges), list(table.values)]}
+    given = [[list(table.edges), list(table.values)] for table in tables]
+    content: dict[str, object] = {"card": card.to_json(), "given": given[0]}
+    if len(sums) > 1:
+        content |= {"given": given, "sums": [[s.name, s.inside()] for s in sums]}
     return Payload(content).digest()[:16]
 
 

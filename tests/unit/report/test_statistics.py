@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from fedrisk.analysis.estimates import computed, estimates
-from fedrisk.releases.statistics import CSV, FIGURES, PARQUET, Layout, Measure
+from fedrisk.releases.statistics import CSV, FIGURES, PARQUET, Layout
 from fedrisk.report.html import render, write_report
 from fedrisk.report.statistics_view import amount, view
 from fedrisk.report.text import main_figures, summary
@@ -209,7 +209,7 @@ def test_a_study_of_one_cell():
     ],
 )
 def test_amounts(value, kind, error, text):
-    assert amount(value, Measure(name="m", kind=kind), error) == text
+    assert amount(value, kind, error) == text
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")

@@ -140,3 +140,13 @@ def test_an_id_that_fits_none_or_several(proposals):
 def test_what_a_member_is_told_has_no_price(proposals):
     told = proposals.submit(a_study()).to_node()
     assert set(told) == {"id", "study", "digest", "research_seed", "deadline", "over"}
+
+
+def test_a_study_that_would_remember_more_by_now_is_the_same_proposal(proposals):
+    study = a_study(scorecard={"memory": "auto"})
+    looked_up = study.model_copy(
+        update={"settings": {**study.settings, "known": {"digest": None, "memory": []}}}
+    )
+    proposals.submit(looked_up, now=NOW)
+    with pytest.raises(ConfigError, match="proposed already"):
+        proposals.submit(study, now=NOW)

@@ -44,18 +44,23 @@ def card_of(holders):
 def given_by_all(card, holders, limits, scores):
     """What each holder gives, by the real code; the calls need a study, a policy and what all stated."""
     names = [f"h{k}" for k in range(len(holders))]
-    stated = {n: SimpleNamespace(score_values=v) for n, v in zip(names, limits, strict=False)}
+    stated = {
+        n: SimpleNamespace(score_values=v, score_themes=False, band_columns=3)
+        for n, v in zip(names, limits, strict=False)
+    }
     attempts = [
         SimpleNamespace(
-            study=SimpleNamespace(holders=names),
+            study=SimpleNamespace(holders=names, settings={}),
+            plan=SimpleNamespace(features=[b.feature for b in card.bins if b.feature.is_column]),
             role=name,
+            name=name,
             statements=stated,
             weight=[np.full(len(p), 1 / len(p)) for p in card.points],
             node=SimpleNamespace(institution=SimpleNamespace(policy=Policy(scores=how, score_values=limit))),
         )
         for name, limit, how in zip(names, limits, scores, strict=False)
     ]
-    return attempts, [score_grid.given_points(a, card) for a in attempts]
+    return attempts, [score_grid.given_points(a, card, score_grid.sums_of(a)[0]) for a in attempts]
 
 
 def sums_of(tables):
@@ -85,8 +90,9 @@ def test_however_points_are_chosen_the_sum_takes_few_values(holders, limits):
     every = sums_of(tables)
     least = min(limits[: len(holders)])
     assert len(every) <= least
-    spans = score_grid.spans_of(attempts[0], card)
-    stated = most_values(spans.values(), score_grid.grid_step(attempts[0], card))
+    (whole,) = score_grid.sums_of(attempts[0])
+    spans = score_grid.spans_of(card, whole)
+    stated = most_values(spans.values(), score_grid.grid_step(attempts[0], card, whole))
     assert len(every) <= stated <= least
     # Brought to the calibrated scale, whatever the line, they are no more.
     for slope in (0.37, 2.9):
@@ -121,7 +127,8 @@ def test_a_stricter_policy_of_today_makes_a_coarser_grid():
     assert len(table.values) == 201
     strict = Policy(scores="points", score_values=16)
     attempts[0].node = SimpleNamespace(institution=SimpleNamespace(policy=strict))
-    assert len(score_grid.given_points(attempts[0], card).values) <= 16
+    (whole,) = score_grid.sums_of(attempts[0])
+    assert len(score_grid.given_points(attempts[0], card, whole).values) <= 16
 
 
 @given(st.lists(st.tuples(st.integers(-900, 900), st.integers(0, 900)), min_size=1), st.integers(16, 4096))
