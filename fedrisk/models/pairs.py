@@ -1,7 +1,7 @@
 """Pairs: interactions between two features of one institution, from one number a pair.
 
-A scorecard adds up one curve a feature. Where default depends on a product, such as high debt at a small firm, curves do
-not say it. For every pair of an institution's ordered features, release ``pairs`` has the sum over training rows of
+A scorecard adds up one curve a feature. Where default depends on a product, such as high debt at a small firm, curves
+do not say it. For every pair of an institution's ordered features, release ``pairs`` has the sum over training rows of
 (y - q) p: p is the product of the standardised ranks of both bins (`rank_columns`; ranks, not curves, as a feature may
 matter in a pair and not by itself), less what each feature alone has of it, and q what an additive model of the
 institution's features expects of the row. All of it follows from label counts and Gram matrix (`pair_design`), and an
@@ -54,11 +54,11 @@ ENOUGH = 0.9
 """Share of what all pairs say that the kept ones have to say."""
 
 MISFIT = 0.03
-"""By how much the copula is wrong about a pair's mean among defaults, in standardised units: .01 to .03 as measured
-(benchmarks/interactions)."""
+"""By how much the additive model is wrong about a product's mean among defaults, in standardised units: .004 to .02 as
+measured (benchmarks/interactions)."""
 
 LEAST_SHARE = 0.5
-"""Share of a product's variance that no curve has; with less, as of two columns that say the same, a pair is left out."""
+"""Share of a product's variance that no curve has; with less, as of two columns that say the same, it is left out."""
 
 SLOPES = (0.2, 3.0)
 """Bounds of the slope of the additive model."""
@@ -372,9 +372,9 @@ def fit_pairs(design: PairDesign, sums: Floats, variance: float, most: int = MOS
 
 
 def _root(correlation: Floats) -> Floats:
-    """A square root of the nearest correlation matrix, by its eigenvalues."""
+    """The symmetric square root, which is unique, of the matrix without its negative eigenvalues; rows of norm 1."""
     value, vector = np.linalg.eigh(correlation)
-    root = vector * np.sqrt(np.maximum(value, 1e-6))
+    root = (vector * np.sqrt(np.maximum(value, 1e-6))) @ vector.T
     out: Floats = root / np.sqrt(np.square(root).sum(1, keepdims=True))
     return out
 
@@ -447,10 +447,10 @@ def _table(
     """Product of two ranks by cell, less what each feature alone has of it, under the drawn rows' weights."""
     a, b = ranks[left], ranks[right]
     cells = codes[:, left] * len(b) + codes[:, right]
-    mass = np.bincount(cells, weight, len(a) * len(b)).reshape(len(a), len(b))
     table = np.outer(a, b)
     valued = np.outer(a != 0, b != 0)
-    mass = mass * valued
+    inside = np.bincount(cells, weight, len(a) * len(b)).reshape(len(a), len(b))
+    mass: Floats = np.where(valued, inside, 0.0)
     for _ in range(20):
         table -= np.where(valued, _mean(table, mass, 1)[:, None], 0.0)
         table -= np.where(valued, _mean(table, mass, 0)[None, :], 0.0)
