@@ -83,7 +83,9 @@ def sizes_of(bins: Sequence[Bins], roles: Sequence[str]) -> dict[str, list[int]]
 
 def curves_of(counts: LabelCounts, bins: Sequence[Bins], prior: Prior | None = None) -> Curves:
     """Curves of all features from the label counts of the columns, and what is known of them from elsewhere."""
-    return fit_curves(with_known(counts, bins), bins, None if prior is None else prior.on(bins))
+    if prior is None:
+        return fit_curves(with_known(counts, bins), bins)
+    return fit_curves(with_known(counts, bins), bins, prior.on(bins), prior.joint_on(bins))
 
 
 def combine_recount(

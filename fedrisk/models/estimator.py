@@ -33,27 +33,16 @@ from scipy.linalg import block_diag, cho_factor, cho_solve
 
 from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Bins
-from fedrisk.models.smoothing import prior_precision, smooth_log_odds
+from fedrisk.models.smoothing import Smooth, prior_precision, shared_beliefs, shift_modes, smooth_log_odds
+from fedrisk.models.weight_priors import SLOPE, agrees, candidate_priors, known_weights
 
 Floats = NDArray[np.float64]
 
 FEW = 10.0
 """Defaults per feature below which release B is a second count."""
 
-SLOPE = 0.2
-"""Scale of the curve's column in a shape row."""
-
 BEND = 0.5
 """Scale of the modes, in steps of the random walk."""
-
-CENTRES = (0.1, 0.3, 0.5, 0.7, 0.9, 1.1)
-"""Candidate shares of the marginal curve."""
-
-SLOPE_SPREADS = (0.1, 0.3, 1.0, 3.0)
-"""Candidate prior standard deviations of a feature's share of its curve."""
-
-BEND_SPREADS = (0.0, 0.1, 0.3, 1.0)
-"""Candidate prior standard deviations of the modes."""
 
 RATES = (1e-4, 0.9)
 """Bounds of a default rate that is read from noisy counts."""
@@ -134,6 +123,7 @@ class Curves:
         unknown: whether a feature's last bin is of enterprises that its holder does not know, where it is zero.
         covariance: per feature, how the curve would vary with other noise and other enterprises, (bins, bins).
         freedom: effective number of parameters of each curve, (features,).
+        joint: per feature, its part of a card that is known from elsewhere, (bins,), or None; empty where no card is.
     """
 
     rate: float
@@ -147,6 +137,7 @@ class Curves:
     unknown: tuple[bool, ...] = ()
     covariance: tuple[Floats, ...] = ()
     freedom: Floats = field(default_factory=lambda: np.zeros(0))
+    joint: tuple[Floats | None, ...] = ()
 
 
 def with_known(counts: LabelCounts, bins: Sequence[Bins]) -> LabelCounts:
@@ -173,11 +164,15 @@ def with_known(counts: LabelCounts, bins: Sequence[Bins]) -> LabelCounts:
 
 
 def fit_curves(
-    counts: LabelCounts, bins: Sequence[Bins], beforehand: Sequence[Floats | None] | None = None
+    counts: LabelCounts,
+    bins: Sequence[Bins],
+    beforehand: Sequence[Floats | None] | None = None,
+    joint: Sequence[Floats | None] | None = None,
 ) -> Curves:
     """Smooth log-odds curve of every feature; zero in bins that hold no more enterprises than their noise.
 
-    beforehand: curves known from elsewhere (models/prior), (bins,) each or None where none is.
+    beforehand: curves known from elsewhere (models/prior), (bins,) each or None where none is. joint: parts of a card
+    that is known from elsewhere, likewise, which `posterior_weights` takes into account.
 
     Raises:
         ConfigError: the counts do not have the shape of the bins.
@@ -188,25 +183,54 @@ def fit_curves(
     rate = float(np.clip(counts.positives / total, *RATES))
     everybody = (1.0, rate)
     known = {b.feature.institution: _known(counts, j) for j, b in enumerate(bins) if not b.feature.is_column}
-    fits = []
-    for j, b in enumerate(bins):
-        of = everybody if not b.feature.is_column else known.get(b.feature.institution, everybody)
-        fits.append(_curve(counts, j, b, *of))
-    curve, weight = tuple(f.curve for f in fits), tuple(f.weight for f in fits)
+    share, rates = zip(
+        *(known.get(b.feature.institution, everybody) if b.feature.is_column else everybody for b in bins),
+        strict=True,
+    )
+    fits = _smoothed(counts, bins, rates, [None] * len(bins) if beforehand is None else beforehand)
+    parts = [_curve(counts, j, b, share[j], fits[j]) for j, b in enumerate(bins)]
+    curve, weight = tuple(f.curve for f in parts), tuple(f.weight for f in parts)
     spread = np.array([float(w @ c**2) for w, c in zip(weight, curve, strict=True)])
     return Curves(
         rate=rate,
         total=total,
         curve=curve,
-        tau=np.array([f.tau for f in fits]),
+        tau=np.array([f.tau for f in parts]),
         weight=weight,
         spread=spread,
         ordered=tuple(b.ordered for b in bins),
         apart=tuple(b.apart for b in bins),
         unknown=tuple(b.unknown and b.feature.is_column for b in bins),
-        covariance=tuple(f.covariance for f in fits),
-        freedom=np.array([f.freedom for f in fits]),
+        covariance=tuple(f.covariance for f in parts),
+        freedom=np.array([f.freedom for f in parts]),
+        joint=() if joint is None else tuple(joint),
     )
+
+
+def _smoothed(
+    counts: LabelCounts, bins: Sequence[Bins], rates: Sequence[float], beforehand: Sequence[Floats | None]
+) -> list[Smooth]:
+    """Smooth shifts of every feature. rates: default rate among the enterprises that each is about."""
+    fits: dict[int, Smooth] = {}
+    modes = {}
+    for j, (b, known) in enumerate(zip(bins, beforehand, strict=True)):
+        inside = _inside(b)
+        noisy = counts.n1[j][inside], counts.n0[j][inside], float(counts.variance[j]), rates[j]
+        f = b.feature
+        if known is None:
+            fits[j] = smooth_log_odds(
+                *noisy, ordered=b.ordered, apart=b.apart, direction=f.leaning, strength=f.strength
+            )
+        else:
+            modes[j] = shift_modes(*noisy, ordered=b.ordered, apart=b.apart, known=known[inside])
+    for (j, mode), belief in zip(modes.items(), shared_beliefs([*modes.values()]), strict=True):
+        fits[j] = mode.averaged(belief)
+    return [fits[j] for j in range(len(bins))]
+
+
+def _inside(b: Bins) -> slice:
+    """Bins of the enterprises that a feature's curve is about."""
+    return slice(0, b.known if b.unknown and b.feature.is_column else b.size)
 
 
 def _known(counts: LabelCounts, place: int) -> tuple[float, float]:
@@ -227,14 +251,11 @@ class _Curve(NamedTuple):
     freedom: float
 
 
-def _curve(counts: LabelCounts, j: int, b: Bins, known: float, rate: float) -> _Curve:
-    """A feature's curve. known: share of the enterprises that it is about; rate: default rate among them."""
+def _curve(counts: LabelCounts, j: int, b: Bins, known: float, fit: Smooth) -> _Curve:
+    """A feature's curve from its smooth shifts. known: share of the enterprises that it is about."""
     of_known = b.unknown and b.feature.is_column
-    inside = slice(0, b.known if of_known else b.size)
+    inside = _inside(b)
     n1, n0, variance = counts.n1[j][inside], counts.n0[j][inside], float(counts.variance[j])
-    fit = smooth_log_odds(
-        n1, n0, variance, rate, ordered=b.ordered, apart=b.apart, direction=b.feature.leaning
-    )
     filled = np.maximum(n1 + n0, 1.0)
     share = filled / filled.sum()
     # A bin by itself (a category, missing) with no more in it than noise says nothing.
@@ -351,7 +372,7 @@ def posterior_weights(
     """
     e = moment_equations(bases, counts, curves, gram, gram_variance)
     at, first = _offsets(bases), e.first
-    mean, covariance, freedom = _averaged(e.design, e.gram_noise, e.moment, e.moment_noise, first)
+    mean, covariance, freedom = _averaged(e)
     if len(curves.freedom):
         freedom += SLOPE * float(mean[first] @ curves.freedom)
     parts = [b @ mean[i:k] for b, i, k in zip(bases, at, at[1:], strict=False)]
@@ -364,7 +385,8 @@ class Equations(NamedTuple):
 
     design: h times the Gram matrix, (M, M); also the covariance that sampling gives the moment. gram_noise: variance of
     its entries, (M, M). moment: of labels and columns, (M,). moment_noise: covariance that the counts' noise gives it.
-    first: (M,), which columns are the curves themselves.
+    first: (M,), which columns are the curves themselves. known: weights that a card from elsewhere would have, (M,);
+    None where no card is known.
     """
 
     design: Floats
@@ -372,6 +394,14 @@ class Equations(NamedTuple):
     moment: Floats
     moment_noise: Floats
     first: NDArray[np.bool_]
+    known: Floats | None = None
+
+    @property
+    def moment_cost(self) -> Floats:
+        """What a squared weight adds to the noise of the moment, in units of its variance, (M,)."""
+        own = np.maximum(np.diag(self.design + self.moment_noise), 1e-9)
+        cost: Floats = (self.gram_noise / own[:, None]).sum(0)
+        return cost
 
 
 def moment_equations(
@@ -394,46 +424,36 @@ def moment_equations(
     )
     first = np.zeros(at[-1], dtype=bool)
     first[at[:-1]] = True
-    return Equations(gram * h, noise * h**2, moment, moment_noise, first)
+    out = Equations(gram * h, noise * h**2, moment, moment_noise, first)
+    if not curves.joint:
+        return out
+    known = known_weights(bases, curves.joint, [w * curves.total * h for w in curves.weight], out.moment_cost)
+    return out._replace(known=known) if agrees(known, moment, out.design + moment_noise) else out
 
 
-def candidate_priors(first: NDArray[np.bool_]) -> list[tuple[Floats, Floats]]:
-    """Variance and mean of the weights, (M,) each, under every candidate prior."""
-    return [
-        (np.where(first, slope, bend) ** 2, np.where(first, centre / SLOPE, 0.0))
-        for slope in SLOPE_SPREADS
-        for bend in BEND_SPREADS
-        for centre in CENTRES
-    ]
-
-
-def _averaged(
-    design: Floats, gram_noise: Floats, moment: Floats, moment_noise: Floats, first: NDArray[np.bool_]
-) -> tuple[Floats, Floats, float]:
+def _averaged(e: Equations) -> tuple[Floats, Floats, float]:
     """Weights of all shape columns, averaged over the candidate priors by their evidence, and their covariance.
 
     Last the effective number of parameters: the trace of what fits the moment (Hastie & Tibshirani 1990).
-
-    ``first``: which columns are the curves themselves.
     """
-    candidates = candidate_priors(first)
+    candidates = candidate_priors(e.first, e.known)
     evidences, means = [], []
-    for prior, expected in candidates:
-        factor = cover(design, gram_noise, moment_noise, prior, expected)
-        residual = moment - design @ expected
+    for prior, expected, belief in candidates:
+        factor = cover(e.design, e.gram_noise, e.moment_noise, prior, expected)
+        residual = e.moment - e.design @ expected
         solved = cho_solve(factor, residual)
-        evidences.append(-0.5 * float(residual @ solved) - float(np.log(np.diag(factor[0])).sum()))
-        means.append(expected + prior * (design @ solved))
+        evidences.append(-0.5 * float(residual @ solved) - float(np.log(np.diag(factor[0])).sum()) + belief)
+        means.append(expected + prior * (e.design @ solved))
     share = np.exp(np.array(evidences) - max(evidences))
     share /= share.sum()
     mean = share @ np.array(means)
-    gain = np.zeros_like(design)
-    for (prior, expected), likely in zip(candidates, share, strict=True):
+    gain = np.zeros_like(e.design)
+    for (prior, expected, _), likely in zip(candidates, share, strict=True):
         if likely > LIKELY:
-            factor = cover(design, gram_noise, moment_noise, prior, expected)
-            gain += likely * cho_solve(factor, design * prior).T
-    noise = design + moment_noise + np.diag(gram_noise @ mean**2)
-    return mean, gain @ noise @ gain.T, float((gain * design.T).sum())
+            factor = cover(e.design, e.gram_noise, e.moment_noise, prior, expected)
+            gain += likely * cho_solve(factor, e.design * prior).T
+    noise = e.design + e.moment_noise + np.diag(e.gram_noise @ mean**2)
+    return mean, gain @ noise @ gain.T, float((gain * e.design.T).sum())
 
 
 def cover(

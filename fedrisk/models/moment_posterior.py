@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
-from fedrisk.models.estimator import Equations, candidate_priors, cover
+from fedrisk.models.estimator import Equations, cover
+from fedrisk.models.weight_priors import candidate_priors
 
 Floats = NDArray[np.float64]
 
@@ -59,18 +60,18 @@ def moment_draws(equations: Equations, draws: int, rng: np.random.Generator) -> 
 
 def _weighed(e: Equations) -> tuple[list[tuple[Floats, Floats]], Floats, list[Floats]]:
     """Candidate priors that the moment leaves likely, their shares of the evidence, and the weights' means."""
-    priors = candidate_priors(e.first)
+    priors = candidate_priors(e.first, e.known)
     evidence, means = [], []
-    for prior, expected in priors:
+    for prior, expected, belief in priors:
         factor = cover(e.design, e.gram_noise, e.moment_noise, prior, expected)
         residual = e.moment - e.design @ expected
         solved = cho_solve(factor, residual)
-        evidence.append(-0.5 * float(residual @ solved) - float(np.log(np.diag(factor[0])).sum()))
+        evidence.append(-0.5 * float(residual @ solved) - float(np.log(np.diag(factor[0])).sum()) + belief)
         means.append(expected + prior * (e.design @ solved))
     share = np.exp(np.array(evidence) - max(evidence))
     kept = [k for k in range(len(priors)) if share[k] > LIKELY * share.sum()]
     likely = share[kept] / share[kept].sum()
-    return [priors[k] for k in kept], likely, [means[k] for k in kept]
+    return [(priors[k].variance, priors[k].mean) for k in kept], likely, [means[k] for k in kept]
 
 
 def _spreads(e: Equations, prior: Floats, expected: Floats) -> tuple[Floats, Floats]:

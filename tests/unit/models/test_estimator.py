@@ -367,3 +367,24 @@ def test_noise_of_the_unknown_where_one_column_was_counted_twice():
     counts = es.with_known(es.LabelCounts(part, part, np.array([1.0, 4.0, 4.0])), bins)
     assert counts.variance.tolist() == [1.0, 4.0, 4.0, 1.0]
     assert counts.n1[3].tolist() == pytest.approx([90.0, 20.0])
+
+
+@pytest.mark.parametrize("sd", [5.0, 30.0])
+def test_a_card_from_elsewhere_helps_and_a_wrong_one_does_not_hurt(sd):
+    """AUC with a card of other rows, without, and with that card turned round; at 30 the matrix drowns in noise."""
+    rng = np.random.default_rng(11)
+    y, bins, codes = simulate(4000, 1)
+    y2, _, codes2 = simulate(12_000, 2)
+    counts = exact_counts(y, bins, codes, 400.0, rng)
+    curves = es.fit_curves(counts, bins)
+    bases = es.shape_bases(curves)
+    gram = gram_of(bases, codes)
+    noise = np.triu(rng.normal(0, sd, gram.shape), 1)
+    card = fit(y2, bins, codes2)
+    found = {}
+    for name, joint in (("none", ()), ("card", card), ("wrong", tuple(-f for f in card))):
+        known = replace(curves, joint=joint)
+        got = es.fit_weights(bases, counts, known, gram + noise + noise.T, np.full(gram.shape, sd**2))
+        found[name] = auc(y2, score(got, codes2))
+    assert found["card"] > found["none"] + 0.005
+    assert found["wrong"] > found["none"] - 0.005

@@ -1,5 +1,7 @@
 """Smoothing: the mode is the mode, and it denoises."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -9,9 +11,14 @@ from fedrisk.models.smoothing import (
     AGAINST,
     LEVEL,
     MISSING_SPREAD,
+    SHARES,
+    STEPS,
     prior_precision,
     residuals,
+    shared_beliefs,
+    shift_modes,
     smooth_log_odds,
+    step_belief,
 )
 
 
@@ -145,3 +152,80 @@ def test_the_covariance_is_how_the_curve_varies(direction):
     got = np.std([f.shift for f in found], axis=0)
     stated = np.sqrt(np.mean([np.diag(f.covariance) for f in found], axis=0))
     assert np.abs(stated / got - 1).max() < 0.15
+
+
+def counts_of(shift, n, rate, rng, sd):
+    n1 = n * rate * np.exp(shift) + rng.normal(0, sd, len(shift))
+    return n1, n - n1 + rng.normal(0, sd, len(shift))
+
+
+def test_with_an_unknown_curve_there_is_one_share_and_the_modes_are_as_ever():
+    n1, n0 = np.array([10.0, 30, 60]), np.array([990.0, 970, 940])
+    modes = shift_modes(n1, n0, 25.0, 0.033, ordered=3)
+    assert np.array_equal(modes.tau, STEPS) and not modes.share.any()
+    np.testing.assert_allclose(modes.likeliest().shift, smooth_log_odds(n1, n0, 25.0, 0.033, ordered=3).shift)
+
+
+def test_where_counts_are_all_noise_the_curve_is_the_mean_share_of_the_known_one():
+    known = np.array([-0.5, 0.0, 0.5])
+    modes = shift_modes(np.zeros(3), np.zeros(3), 1e8, 0.1, ordered=3, known=known)
+    np.testing.assert_allclose(
+        modes.averaged(np.zeros(len(modes.tau))).shift, np.mean(SHARES) * known, atol=0.01
+    )
+
+
+def test_a_known_curve_helps_and_one_of_the_wrong_sign_is_seen_as_such():
+    """Squared error over 4 draws of 12 features: known below half of unknown; half turned round, still below it."""
+    rng = np.random.default_rng(7)
+    truth = np.linspace(-0.6, 0.6, 8)
+    n, rate, sd = np.full(8, 2500.0), 0.06, 60.0
+    errors = {"none": 0.0, "known": 0.0, "half": 0.0}
+    for _ in range(4):
+        drawn = [counts_of(truth, n, rate, rng, sd) for _ in range(12)]
+        sign = {"known": np.ones(12), "half": np.r_[np.ones(6), -np.ones(6)]}
+        for name in errors:
+            if name == "none":
+                shifts = [smooth_log_odds(*c, sd**2, rate, ordered=8).shift for c in drawn]
+            else:
+                modes = [
+                    shift_modes(*c, sd**2, rate, ordered=8, known=s * truth)
+                    for c, s in zip(drawn, sign[name], strict=True)
+                ]
+                shifts = [m.averaged(b).shift for m, b in zip(modes, shared_beliefs(modes), strict=True)]
+            errors[name] += sum(float(((f - f.mean() - truth) ** 2).sum()) for f in shifts)
+    assert errors["known"] < 0.5 * errors["none"]
+    assert errors["half"] < errors["none"]
+
+
+def test_shares_that_are_frequent_in_others_are_likelier_in_each():
+    rng = np.random.default_rng(3)
+    known = np.linspace(-1, 1, 6)
+    modes = [
+        shift_modes(*counts_of(known, np.full(6, 5000.0), 0.1, rng, 20.0), 400.0, 0.1, ordered=6, known=known)
+        for _ in range(9)
+    ]
+    belief = shared_beliefs(modes)[0]
+    by_share = {s: belief[modes[0].share == s].max() for s in (-1.0, 0.0, 1.0)}
+    assert by_share[1.0] > by_share[0.0] + 1 and by_share[1.0] > by_share[-1.0] + 1
+    assert shared_beliefs([]) == []
+
+
+def test_freedom_of_a_mean_counts_that_the_share_was_chosen():
+    known = np.linspace(-1, 1, 6)
+    counts = counts_of(0.5 * known, np.full(6, 1000.0), 0.1, np.random.default_rng(1), 15.0)
+    modes = shift_modes(*counts, 225.0, 0.1, ordered=6, known=known)
+    one = replace(modes, evidence=np.where(modes.share == 0.5, modes.evidence, -1e9))
+    assert modes.averaged(np.zeros(len(modes.tau))).freedom > one.averaged(np.zeros(len(modes.tau))).freedom
+
+
+def test_a_declared_strength_makes_curves_of_its_size_likelier():
+    """A strong feature whose counts say little is steeper than a weak one with the same counts."""
+    n1, n0 = np.array([95.0, 120, 140, 165]), np.full(4, 2000.0)
+    weak, none, strong = (
+        np.ptp(smooth_log_odds(n1, n0, 900.0, 0.06, ordered=4, direction=1, strength=s).shift)
+        for s in ("weak", None, "strong")
+    )
+    assert weak < strong and none <= strong
+    assert not step_belief(None, 4, 4, 1, STEPS).any()
+    # A step of 1 between two categories, and a declared deviation of .42: the belief peaks at .4.
+    assert STEPS[int(np.argmax(step_belief("medium", 0, 3, 0, STEPS)))] == 0.4

@@ -45,7 +45,7 @@ def attempt(tmp_path, known=None, *, told=None, name="tax", research=False, memb
 def test_what_is_stated_and_told_is_taken(tmp_path):
     known = Knowledge(memory=(PAST,))
     there = attempt(tmp_path, known)
-    there.node.store.past.keep(replace(PAST, digest="", ended=""))
+    there.node.store.past.keep(replace(PAST, digest="", ended=""), bare().study)
     assert digest_of(known_of(there)) == digest_of(known)
     plan = check_known(there)(there.study, ())
     assert plan.price == check_known(attempt(tmp_path))(there.study, ()).price
@@ -80,7 +80,7 @@ def test_a_member_of_an_earlier_study_holds_it_against_its_own_account(tmp_path)
     with pytest.raises(ProtocolError, match="keeps nothing of it"):
         check_known(there)
     counts = replace(PAST.counts, variance=PAST.counts.variance / 2)
-    there.node.store.past.keep(replace(PAST, counts=counts))
+    there.node.store.past.keep(replace(PAST, counts=counts), bare().study)
     with pytest.raises(ProtocolError, match="saw released then"):
         check_known(there)
 
@@ -90,7 +90,7 @@ def test_a_research_run_enters_no_private_study_whatever_the_hub_calls_it(tmp_pa
     with pytest.raises(ProtocolError, match="research run"):
         check_known(attempt(tmp_path, known))
     called_private = attempt(tmp_path, Knowledge(memory=(PAST,)))
-    called_private.node.store.past.keep(known.memory[0])
+    called_private.node.store.past.keep(known.memory[0], bare().study)
     with pytest.raises(ProtocolError, match="saw released then"):
         check_known(called_private)
     same = attempt(tmp_path, known, research=True)
@@ -98,8 +98,26 @@ def test_a_research_run_enters_no_private_study_whatever_the_hub_calls_it(tmp_pa
 
 
 def test_whoever_joined_later_takes_the_word_of_those_who_were_there_and_of_nobody_else(tmp_path):
-    members = [{"name": "new", "role": "bank"}, {"name": "tax", "role": "holder"}]
-    check_known(attempt(tmp_path, Knowledge(memory=(PAST,)), name="new", members=members))
-    strangers = [{"name": "new", "role": "bank"}, {"name": "other", "role": "holder"}]
+    new, known = {"name": "new", "role": "bank"}, Knowledge(memory=(PAST,))
+    check_known(attempt(tmp_path, known, name="new", members=[*bare().study["institutions"], new]))
+    some = [new, {"name": "tax", "role": "holder"}]
+    with pytest.raises(ProtocolError, match="never told"):
+        check_known(attempt(tmp_path, known, name="new", members=some))
+    strangers = [new, {"name": "other", "role": "holder"}]
     with pytest.raises(ProtocolError, match="nobody of this study"):
-        check_known(attempt(tmp_path, Knowledge(memory=(PAST,)), name="new", members=strangers))
+        check_known(attempt(tmp_path, known, name="new", members=strangers))
+
+
+@pytest.mark.parametrize(
+    ("before", "why"),
+    [
+        ({"purpose": "marketing"}, "another purpose"),
+        ({"holdout": {"percent": 20}}, "trained on enterprises"),
+        ({"recipe": 7}, "another version"),
+    ],
+)
+def test_a_member_goes_by_the_study_that_it_kept(tmp_path, before, why):
+    there = attempt(tmp_path, Knowledge(memory=(PAST,)))
+    there.node.store.past.keep(PAST, {**bare().study, **before})
+    with pytest.raises(ProtocolError, match=why):
+        check_known(there)
