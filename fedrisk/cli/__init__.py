@@ -1,8 +1,8 @@
 """The commands.
 
 ``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``plan``, ``run``, ``show``, ``runs``, ``compare`` for
-studies; ``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions; ``decide`` for a bank's
-table of decisions; ``query`` for private statistics; ``drift``, ``fragility``, ``losses``, ``contribution``, ``memory``
+studies; ``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions; ``decide`` for a
+bank's table of decisions; ``query`` for private statistics; ``drift``, ``fragility``, ``losses``, ``contribution``, ``memory``
 for what follows from released numbers.
 
 What a command needs is imported inside it, so that help and completion come at once.
