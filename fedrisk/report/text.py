@@ -98,9 +98,9 @@ def _main(results: Results) -> list[RenderableType]:
 
 def feature_words(bins: Bins) -> str:
     """A feature's name; whether a holder knows an enterprise is no column, and is put into words."""
-    if bins.feature.is_column:
-        return bins.feature.name
-    return sentence(Finding("known_feature", {"holder": bins.feature.institution}))
+    if bins.feature.kind == "known":
+        return sentence(Finding("known_feature", {"holder": bins.feature.institution}))
+    return bins.feature.name
 
 
 def score_cells(row: ScoreRow, curved: bool) -> tuple[str, ...]:
