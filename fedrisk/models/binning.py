@@ -128,7 +128,9 @@ class Bins:
                 codes come from those of its columns (`models/card_pairs.with_pair_codes`).
         """
         if self.feature.kind == "pair":
-            raise DataError(f"{self.feature.name}: a pair has no values; its codes follow from those of its columns")
+            raise DataError(
+                f"{self.feature.name}: a pair has no values; its codes follow from those of its columns"
+            )
         if self.feature.kind == "category":
             out = self._category_codes(values)
         elif self.feature.kind == "known":

@@ -94,9 +94,9 @@ def _moments(design: PairDesign, kept: Sequence[Pair]) -> tuple[float, float]:
     return max(variance, 0.0), float(weight @ design.information[among] @ weight) / max(design.defaults, 1.0)
 
 
-def without_pairs(bins: Sequence[Bins]) -> list[Bins]:
-    """Bins of columns, and of whether holders know an enterprise."""
-    return [b for b in bins if b.feature.kind != "pair"]
+def has_pairs(card: Scorecard) -> bool:
+    """Whether a card has any pair."""
+    return any(b.feature.kind == "pair" for b in card.bins)
 
 
 def pairs_of(card: Scorecard, institution: str) -> list[tuple[int, int, int]]:
@@ -105,7 +105,7 @@ def pairs_of(card: Scorecard, institution: str) -> list[tuple[int, int, int]]:
     ConfigError where a column is not there, or cells are not those of the columns.
     """
     found = []
-    place = {b.feature.column: j for j, b in enumerate(card.bins) if b.feature.institution == institution}
+    place = _columns_of(card, institution)
     for j, b in enumerate(card.bins):
         if b.feature.institution != institution or b.feature.kind != "pair":
             continue
@@ -137,7 +137,8 @@ def bin_shares(card: Scorecard, weights: Sequence[Floats]) -> list[Floats]:
     """
     out: list[Floats] = list(weights)
     for b in card.bins[len(out) :]:
-        (left, right) = _columns_of(card, b)
+        place = _columns_of(card, b.feature.institution)
+        left, right = (place[str(c)] for c in b.feature.bins or ())
         a, c = (np.asarray(weights[k], float) / np.sum(weights[k]) for k in (left, right))
         if not b.unknown:
             out.append(np.outer(a, c).ravel())
@@ -150,11 +151,6 @@ def bin_shares(card: Scorecard, weights: Sequence[Floats]) -> list[Floats]:
     return out
 
 
-def _columns_of(card: Scorecard, pair: Bins) -> tuple[int, int]:
-    place = {
-        b.feature.column: j
-        for j, b in enumerate(card.bins)
-        if b.feature.institution == pair.feature.institution
-    }
-    left, right = (place[str(c)] for c in pair.feature.bins or ())
-    return left, right
+def _columns_of(card: Scorecard, institution: str) -> dict[str, int]:
+    """Position of each of an institution's columns."""
+    return {card.bins[j].feature.column: j for j in card.columns_of(institution)}
