@@ -33,7 +33,15 @@ from fedrisk.recipes.scorecard.fitting import (
     sums_from,
 )
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, check_16_bits
-from fedrisk.recipes.scorecard.pairing import GRAM, PAIRS, Designs, pair_designs, paired, pairs_release
+from fedrisk.recipes.scorecard.pairing import (
+    GRAM,
+    PAIRS,
+    Designs,
+    pair_designs,
+    paired,
+    pairs_release,
+    said_of_pairs,
+)
 from fedrisk.recipes.scorecard.plan import gain_sizes
 from fedrisk.recipes.scorecard.remembering import PART
 from fedrisk.recipes.scorecard.themes import said_of, score_sums
@@ -81,7 +89,12 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
         record=sums.record,
         card=card,
         second_release=second.release.name,
-        findings=(*plan.findings, *drowned_edges(plan, edges), *_themes(roster, plan)),
+        findings=(
+            *plan.findings,
+            *drowned_edges(plan, edges),
+            *_themes(roster, plan),
+            *said_of_pairs(roster.study, card, pairs, gram=second.chosen is None, binary=facts.binary),
+        ),
     )
     nothing: tuple[Finding, ...] = ()
     found = session.optional("memory", lambda: brought(facts, bins, counts), nothing, outcome)

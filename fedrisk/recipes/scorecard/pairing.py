@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.analysis.card_sums import CardSums, curves_of, noise_variance
+from fedrisk.findings import Finding
 from fedrisk.models.binning import Bins
 from fedrisk.models.card_pairs import with_pairs
 from fedrisk.models.estimator import with_known
@@ -120,6 +121,25 @@ def kept_pairs(designs: Designs, released: ReleasedSums) -> dict[str, tuple[Pair
         block = released.block(role)
         out[role] = fit_pairs(design, np.asarray(block.total, float)[:, 0], noise_variance(block))
     return out
+
+
+def said_of_pairs(
+    study: Study, card: Scorecard, released: ReleasedSums | None, *, gram: bool, binary: bool
+) -> tuple[Finding, ...]:
+    """What the report says where a study asks for pairs: what was kept, or why there are none; nothing otherwise."""
+    if ScorecardSettings.of(study).pairs != "auto":
+        return ()
+    if not gram:
+        return (Finding("pairs_beside_recount"),)
+    if not binary:
+        return (Finding("pairs_of_plain_labels"),)
+    if released is None:
+        return (Finding("pairs_of_no_columns"),)
+    looked = sum(block.total.shape[0] for block in released.blocks)
+    names = [b.feature.name for b in card.bins if b.feature.kind == "pair"]
+    if not names:
+        return (Finding("pairs_none", {"looked": looked}),)
+    return (Finding("pairs_kept", {"kept": len(names), "looked": looked, "names": ", ".join(names)}),)
 
 
 def paired(

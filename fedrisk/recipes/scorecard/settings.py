@@ -250,7 +250,7 @@ def spared(settings: Mapping[str, Any], names: Collection[str]) -> Mapping[str, 
 
 def asks(study: Study) -> tuple[str, ...]:
     """Themes, and what is remembered and known beforehand, for a person who decides about the study."""
-    known, told = ScorecardSettings.of(study).known, _asked_themes(study)
+    known, told = ScorecardSettings.of(study).known, (*_asked_themes(study), *_asked_pairs(study))
     if known is None or known.digest is None:
         return told
     said = [
@@ -261,6 +261,15 @@ def asks(study: Study) -> tuple[str, ...]:
     if known.prior is not None:
         said.append(f"begins from curves known beforehand: {known.prior.source}")
     return (*told, *said, f"what it knows beforehand has digest {known.digest}")
+
+
+def _asked_pairs(study: Study) -> tuple[str, ...]:
+    if ScorecardSettings.of(study).pairs == NONE:
+        return ()
+    return (
+        "releases one noisy number for every pair of an institution's ordered columns (scorecard.pairs), within the "
+        "same budget; its card has pairs and is not served",
+    )
 
 
 def _asked_themes(study: Study) -> tuple[str, ...]:
