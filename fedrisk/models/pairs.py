@@ -152,7 +152,7 @@ def pair_rows(codes: Codes, design: PairDesign, fraction_bits: int) -> NDArray[n
         int64 (n, pairs), truncated toward zero.
 
     Raises:
-        DataError: a code has no cell.
+        DataError: a code has no cell, or the design is not of finite numbers.
     """
     limit = radius_units(design.radius, fraction_bits)
     _check(codes, design)
@@ -175,6 +175,10 @@ def pair_part(codes: Codes, design: PairDesign) -> Floats:
 
 
 def _check(codes: Codes, design: PairDesign) -> None:
+    # A number that is none would pass the clipping, and no radius would bound its row.
+    numbers = (*design.tables, *design.shifts, np.array([design.level, design.radius]))
+    if not all(np.isfinite(part).all() for part in numbers):
+        raise DataError("pairs: the products of a design are not finite; nothing follows from such numbers")
     for code, shift in zip(codes, design.shifts, strict=True):
         if len(code) and not 0 <= int(code.min()) <= int(code.max()) < len(shift):
             raise DataError("pairs: a bin code lies outside its feature; bin the table with the same bins")

@@ -12,15 +12,17 @@ from fedrisk.errors import PeerError, ProtocolError
 from fedrisk.models.card_pairs import with_pair_codes
 from fedrisk.models.pairs import pair_part, pair_rows
 from fedrisk.models.scorecard import Scorecard
-from fedrisk.protocol.payload import Payload
 from fedrisk.recipes.scorecard.fitting import refit
 from fedrisk.recipes.scorecard.matrices import table_codes
 from fedrisk.recipes.scorecard.model_parts import part_of
 from fedrisk.recipes.scorecard.pairing import PRODUCT_BITS
 from fedrisk.recipes.scorecard.prepared import told_designs
 from fedrisk.releases.budget import total_mu
+from support.lies import retell, spends
 
+pytestmark = pytest.mark.study
 PAIRS = {"second": "gram", "pairs": "auto"}
+STUDY = {"scorecard": PAIRS, "privacy": {"epsilon": 20.0}}
 
 
 BANK = [
@@ -35,7 +37,7 @@ def interacting(enterprises, seed=3):
     """Default depends on the product of two columns of the bank, and on that of two columns of the tax office."""
     rng = np.random.default_rng(seed)
     u, v, a, b, w = rng.normal(size=(5, enterprises))
-    risk = -2 + 0.5 * u + 0.4 * a + 1.1 * u * v - 1.0 * a * b + 0.3 * w
+    risk = -2 + 0.5 * u + 0.4 * a + 1.8 * u * v - 1.2 * a * b + 0.3 * w
     ids = np.array([f"ENT{i:06d}" for i in range(enterprises)], object)
     bank = {
         "id": ids,
@@ -63,10 +65,9 @@ def interacting(enterprises, seed=3):
 
 
 def built(kit, folder, banks=("alfa", "beta"), **how):
-    study = {"scorecard": PAIRS, "privacy": {"epsilon": 20.0}}
     columns = {**kit.COLUMNS, "bank": BANK}
     return kit.build(
-        folder, banks, kit.HOLDERS, tables=interacting(2500), columns=columns, study=study, **how
+        folder, banks, kit.HOLDERS, tables=interacting(1500), columns=columns, study=STUDY, **how
     )
 
 
@@ -172,19 +173,51 @@ def test_own_models_hear_the_pairs(run):
     assert {"alone_probability", "champion_probability"} <= set(scores)
 
 
-@pytest.mark.parametrize("part", ["gram", "card"])
-def test_totals_that_do_not_follow_are_refused(kit, tmp_path, part):
-    consortium = built(kit, tmp_path, ("alfa",))
+def refused(kit, folder, lie):
+    """The action at which a study stops, and what each member was charged for until then."""
+    columns = {**kit.COLUMNS, "bank": BANK}
+    consortium = kit.build(folder, tables=interacting(1500), columns=columns, study=STUDY)
+    with pytest.raises(PeerError) as caught:
+        consortium.run(change=lie)
+    assert any(f"({code})" in str(caught.value) for code in ("protocol", "config")), str(caught.value)
+    return consortium.last.steps[-1].action, spends(consortium)
+
+
+def test_a_gram_matrix_of_no_numbers_is_refused_before_pairs_are_paid_for(kit, tmp_path):
+    def lie(run, step):
+        def change(name, total):
+            total.flat[0] = np.nan
+            return total
+
+        retell(step, "gram", blobs=change)
+
+    action, charged = refused(kit, tmp_path, lie)
+    assert action == "mask" and not any("pairs" in made for made in charged.values())
+
+
+@pytest.mark.parametrize(
+    "what", ["totals", *(pytest.param(what, marks=pytest.mark.long) for what in ("points", "left_out"))]
+)
+def test_pairs_that_do_not_follow_give_no_scores(kit, tmp_path, what):
+    """Totals of pairs, or points of one, or none at all: not those of the card that members work out."""
 
     def lie(run, step):
-        def other(content):
-            blobs = dict(content.blobs)
-            blobs["tax" if part == "card" else "tax.bank"] = (
-                blobs["tax" if part == "card" else "tax.bank"] * -1 + 40.0
-            )
-            return Payload(content.body, blobs)
+        def change(name, total):
+            return -3 * total
 
-        kit.retold(step, part, other)
+        def card(content):
+            said = json.loads(content["scorecard"])
+            if what == "points":
+                said["points"][0][0] += 9
+            if what == "left_out":
+                kept = [j for j, b in enumerate(said["bins"]) if b["kind"] != "pair"]
+                for key in ("bins", "points", "averages", "errors"):
+                    said[key] = [said[key][j] for j in kept]
+            content["scorecard"] = json.dumps(said)
 
-    with pytest.raises(PeerError):
-        consortium.run(change=lie)
+        if step.action in ("score", "deliver"):
+            retell(step, "card", card, change if what == "totals" else None)
+
+    action, charged = refused(kit, tmp_path, lie)
+    assert action == "score" and not any("evaluation" in made for made in charged.values())
+    assert all("pairs" in made for made in charged.values())
