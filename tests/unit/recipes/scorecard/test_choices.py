@@ -126,3 +126,9 @@ def test_choices_are_written_into_a_study_once(tmp_path) -> None:  # type: ignor
     with pytest.raises(ConfigError, match="write these lines into it by hand"):
         write_choices(file, lines)
     assert file.read_text() == text
+
+
+def test_beside_pairs_only_a_gram_matrix_is_tried() -> None:
+    found = list(choices._spending(None, sized(pairs="auto")))  # type: ignore[arg-type]
+    assert {c.second for c in found} == {"gram"} and len(found) == 3
+    assert {c.second for c in choices._spending(None, sized())} == {"gram", "recount"}  # type: ignore[arg-type]

@@ -1,14 +1,19 @@
 """Release of pairs: what one record changes of its integers, its form, its price and when it is made."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedrisk.data.features import KNOWN, Feature, known_feature
 from fedrisk.errors import ConfigError
-from fedrisk.models.pairs import PairDesign, pair_radius, pairs_sensitivity
+from fedrisk.models.binning import Bins
+from fedrisk.models.card_pairs import with_pairs
+from fedrisk.models.pairs import Pair, PairDesign, pair_radius, pairs_sensitivity
+from fedrisk.models.scorecard import Scorecard
 from fedrisk.models.shape_rows import radius_units
 from fedrisk.recipes import study_from
 from fedrisk.recipes.scorecard.matrices import label_matrix
@@ -19,10 +24,14 @@ from fedrisk.recipes.scorecard.pairing import (
     own_expected,
     own_products,
     pairs_release,
+    said_of_pairs,
 )
 from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.recipes.scorecard.settings import ScorecardSettings, asks
+from fedrisk.recipes.scorecard.themes import ScoreSum
 from fedrisk.releases.budget import total_mu
+from fedrisk.releases.record import ReleasedBlock, ReleasedSums
+from fedrisk.report.words import sentence
 from fedrisk.study import BANK
 from support.studies import features, study
 
@@ -160,3 +169,63 @@ def test_who_asks_for_it():
     assert with_settings(pairs="none").digest() == plain.digest() != asked.digest()
     with pytest.raises((ConfigError, ValueError), match="beside the Gram matrix"):
         ScorecardSettings(pairs="auto", second="recount")
+
+
+def test_what_is_said_of_them():
+    asked, plain, without = with_settings(pairs="auto"), study(), card_of_tax()
+    found = with_pairs(without, {"tax": of_tax()}, {"tax": (Pair(0, 1, 0.5, np.ones((3, 3)), 0.1),)})
+    block = ReleasedBlock(name="tax", left="tax", right=BANK, total=np.ones((1, 1)), variance=1.0)
+    made = ReleasedSums(name="pairs", population="training", mu=1.0, blocks=(block,))
+    usual = {"gram": True, "binary": True}
+    assert said_of_pairs(plain, without, None, **usual) == ()
+    cases = {
+        "pairs_kept": (found, made, usual),
+        "pairs_none": (without, made, usual),
+        "pairs_of_no_columns": (without, None, usual),
+        "pairs_beside_recount": (without, None, {**usual, "gram": False}),
+        "pairs_of_plain_labels": (without, None, {**usual, "binary": False}),
+    }
+    for code, (card, released_sums, how) in cases.items():
+        (said,) = said_of_pairs(asked, card, released_sums, **how)
+        assert said.code == code and sentence(said)
+    assert said_of_pairs(asked, found, made, **usual)[0].values == {
+        "kept": 1,
+        "looked": 1,
+        "names": "tax.a x b",
+    }
+
+
+def test_a_pair_is_in_the_sum_that_says_whether_its_holder_knows_an_enterprise():
+    card = with_pairs(card_of_tax(), {"tax": of_tax()}, {"tax": (Pair(0, 1, 0.5, np.ones((3, 3)), 0.1),)})
+    theme = ScoreSum("t", {"tax": frozenset({"a", KNOWN})}, {"tax": frozenset({"b"})})
+    rest = ScoreSum("rest", {"tax": frozenset({"b"})}, {"tax": frozenset({"a", KNOWN})})
+    assert theme.places(card) == [0, 2, 3] and rest.places(card) == [1]
+
+
+def of_tax():
+    return replace(
+        design(np.random.default_rng(1), 2, 1.0),
+        tables=(np.ones((3, 3)),),
+        information=np.ones((1, 1)),
+        mean=np.zeros(1),
+        moments=np.ones((1, 1)),
+    )
+
+
+def card_of_tax():
+    def flag(name):
+        feature = Feature(institution="tax", column=name, kind="flag", missing=False)
+        return Bins(feature, (0.5,), unknown=True)
+
+    return Scorecard(
+        study="s",
+        bins=(flag("a"), flag("b"), Bins.public(known_feature("tax"))),
+        points=((1, -1, 0), (1, -1, 0), (0, 0)),
+        base_points=550,
+        averages=(0.0, 0.0, 0.0),
+        intercept=-2.0,
+        rate=0.1,
+        sd=30.0,
+        gap=25.0,
+        partial_sd={"tax": 30.0},
+    )
