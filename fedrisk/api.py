@@ -23,6 +23,8 @@ from fedrisk.engine.simulation import run_simulation
 from fedrisk.errors import ConfigError, FedriskError, LeftUndone, Stopped, StoreError, code_of
 from fedrisk.institution import find_institutions, load_institution
 from fedrisk.recipes import load_study as load_study
+from fedrisk.recipes.scorecard.choices import WORLDS, Chosen, choose
+from fedrisk.recipes.scorecard.planner import Planner
 from fedrisk.releases.record import ReleaseRecord
 from fedrisk.report.html import write_report
 from fedrisk.server.exchange import Report
@@ -43,11 +45,13 @@ def check(
     institutions: Institutions = None,
     alone: str | Path | None = None,
     research_seed: int | None = None,
+    foresee: bool = False,
 ) -> Check:
     """Whether a study would be refused, what it would cost, and what to expect; nothing is released or spent.
 
     study: path of a study file. overrides: ``key.sub=value``, as after ``--set``. alone: the file of one institution,
-    which looks for itself; no other institution's file is read. research_seed: as of a research run.
+    which looks for itself; no other institution's file is read. research_seed: as of a research run. foresee: also the
+    AUC to be expected, from simulated studies, which take seconds.
 
     Errors: ConfigError where files cannot be read: the study's and all institutions' together.
     """
@@ -66,13 +70,34 @@ def check(
             broken.append(str(error))
             paths = _files_beside(file, institutions)
     if not broken:
-        return check_study(loaded, paths, research_seed=research_seed)
+        return check_study(loaded, paths, research_seed=research_seed, foresee=foresee)
     for path in paths.values():
         try:
             load_institution(path)
         except ConfigError as error:
             broken.append(str(error))
     raise ConfigError("\n".join(broken))
+
+
+def plan(
+    study: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    institutions: Institutions = None,
+) -> Chosen:
+    """Choices of bins, columns and budget by which a scorecard study is expected to gain; nothing is released or spent.
+
+    Errors: ConfigError where the study would be refused, is no scorecard, or does not declare its size.
+    """
+    found = check(study, overrides, institutions=institutions)
+    if found.content.recipe != "scorecard":
+        raise ConfigError(f"study {found.study} builds no scorecard; scorecard studies alone are planned")
+    if found.broken or found.known is None or not found.stated:
+        raise ConfigError(
+            f"study {found.study} would be refused; see fedrisk check, and plan it once it is not"
+        )
+    known = found.known
+    return choose(Planner(known.study, found.stated, found.listed, known.knowledge, simulated=WORLDS))
 
 
 def run(

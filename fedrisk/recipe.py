@@ -87,6 +87,12 @@ def _as_they_are(settings: Mapping[str, Any], names: Collection[str]) -> Mapping
     return settings
 
 
+def _nothing_foreseen(
+    known: "Beforehand", features: Sequence[Feature], rows: int | None
+) -> tuple[Finding, ...]:
+    return ()
+
+
 def _asks_nothing(study: Study) -> tuple[str, ...]:
     return ()
 
@@ -103,7 +109,8 @@ class Recipe:
     members: who has to take part and to bring columns (once these are known), and which shared sections may be there;
         ConfigError.
     plan: every release, its noise and its price, from public numbers alone; ConfigError where it cannot be.
-    expect: what ``check`` says beforehand, from the plan and the rows of each institution.
+    expect: what ``check`` says beforehand, from the plan and the rows of each institution. foresee: what it says after
+        seconds of simulation, from the columns and rows that all state and what is known beforehand.
     brings: at an institution, what it brings into the study; its errors refuse the study.
     beforehand: at an institution, with its table: what an exchange before the first charge would refuse and can be
         known when the study is described; its errors refuse the study.
@@ -139,6 +146,7 @@ class Recipe:
     labels: bool = True
     breaks: Callable[[Study, "Policy", str], list[str]] = _no_rules
     asks: Callable[[Study], tuple[str, ...]] = _asks_nothing
+    foresee: Callable[["Beforehand", Sequence[Feature], int | None], tuple[Finding, ...]] = _nothing_foreseen
     spared: Callable[[Mapping[str, Any], Collection[str]], Mapping[str, Any]] = _as_they_are
     knows: Callable[[Study, "Hub", bool], "Beforehand"] | None = None
 

@@ -193,7 +193,7 @@ class Evaluation(Settings):
 
     @model_serializer(mode="wrap")
     def _without_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Left out where the hold-out is evaluated, so that studies from before there was a choice keep their digest."""
+        """Left out where the hold-out is evaluated: studies from before there was a choice keep their digest."""
         content: dict[str, Any] = handler(self)
         return {k: v for k, v in content.items() if k != "release" or v is not True}
 

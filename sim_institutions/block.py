@@ -77,7 +77,7 @@ def generate_block(profile: Profile, seed: int, number: int, n: int, constants: 
     """Block ``number`` with ``n`` enterprises."""
     geography = draw_geography(seed)
     enterprises = draw_enterprises(profile, geography, seed, number, n)
-    health = develop_health(enterprises, geography, seed, number)
+    health = develop_health(enterprises, geography, seed, number, interactions=profile.interactions)
     lending = lend(profile, enterprises, health, geography, constants.asked, seed, number)
     default = defaults(health, constants.intercept, seed, number)
     return Block(
@@ -103,7 +103,7 @@ def pilot_constants(profile: Profile, seed: int) -> Constants:
     """The constants that give the profile's approval rate and default rate, by bisection on a pilot block."""
     geography = draw_geography(seed)
     enterprises = draw_enterprises(profile, geography, seed, PILOT, BLOCK_SIZE)
-    health = develop_health(enterprises, geography, seed, PILOT)
+    health = develop_health(enterprises, geography, seed, PILOT, interactions=profile.interactions)
     low, high = -6.0, 6.0
     for _ in range(14):
         asked = (low + high) / 2

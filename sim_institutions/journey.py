@@ -134,6 +134,8 @@ def travel(
     months: int,
     seed: int,
     number: int,
+    *,
+    interactions: bool = False,
 ) -> Journey:
     """``months`` months of a block whose first 18 are ``health``; shocks count quarters from the first 18 months on."""
     common, shared = _shared(enterprises, geography, months, seed)
@@ -147,7 +149,7 @@ def travel(
         shock = _shifted(fall, late)
         paths[name] -= np.float32(FALL) * shock
         effects[name] = _shifted(steps.effect, late) - shock
-    risk = _risk(enterprises, health, paths, steps, months) + np.float32(SHOCK_RISK) * fall
+    risk = _risk(enterprises, health, paths, steps, months, interactions) + np.float32(SHOCK_RISK) * fall
     return Journey(
         enterprises,
         common,
@@ -225,7 +227,12 @@ def _fall(enterprises: Enterprises, shocks: Sequence[Shock], months: int, seed: 
 
 
 def _risk(
-    enterprises: Enterprises, health: Health, paths: dict[str, Floats], steps: "_Courses", months: int
+    enterprises: Enterprises,
+    health: Health,
+    paths: dict[str, Floats],
+    steps: "_Courses",
+    months: int,
+    interactions: bool,
 ) -> Floats:
     """Log-odds of default of each month; NaN before the first for which they are known."""
     out = np.full((months, len(enterprises)), np.nan, dtype=np.float32)
@@ -238,8 +245,10 @@ def _risk(
             sums[name] = sums[name] - path[month - SIX + 1]
         levels = {name: levels[name] for name in (*MOVING, "conduct")}
         since = steps.since_at[month] + (MONTHS - 1 - month)
-        course = steps.course_at[month]
-        out[month] = log_odds(enterprises, levels, health.carbon, course, since, steps.depth_at[month])
+        course, depth = steps.course_at[month], steps.depth_at[month]
+        out[month] = log_odds(
+            enterprises, levels, health.carbon, course, since, depth, interactions=interactions
+        )
     return out
 
 

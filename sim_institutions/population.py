@@ -89,7 +89,9 @@ class Population:
         enterprises, health, self.founded = _everybody(profile, seed, number, n, quarters)
         # The last label looks a year ahead, and who is late then stopped paying three months before.
         months = last_month(quarters) + YEAR - UNPAID
-        self.journey = travel(enterprises, geography, health, shocks, months, seed, number)
+        self.journey = travel(
+            enterprises, geography, health, shocks, months, seed, number, interactions=profile.interactions
+        )
         self.late = unpaid(self.journey, constants.intercept, seed, number)
         self.draws = uniform(stream(seed, "labels", number, "onwards"), len(enterprises), len(profile.banks))
         self.closed = np.zeros(len(enterprises), dtype=bool)
@@ -198,7 +200,8 @@ def _everybody(
     """Enterprises of a block with those founded later, their first 18 months, and in which month each is founded."""
     geography = draw_geography(seed)
     parts = [draw_enterprises(profile, geography, seed, number, n)]
-    healths = [develop_health(parts[0], geography, seed, number)]
+    strong = profile.interactions
+    healths = [develop_health(parts[0], geography, seed, number, interactions=strong)]
     founded = [np.zeros(n, dtype=np.int64)]
     for quarter in range(2, quarters + 1):
         name, count = f"{number}/founded/{quarter}", max(1, round(FOUNDED * n))
@@ -208,7 +211,7 @@ def _everybody(
         start = sum(map(len, parts))
         links = {k: np.where(getattr(new, k) == NO_LINK, NO_LINK, getattr(new, k) + start) for k in LINKS}
         parts.append(replace(new, ids=ids, **links))
-        healths.append(develop_health(new, geography, seed, name))
+        healths.append(develop_health(new, geography, seed, name, interactions=strong))
         end = last_month(quarter)
         founded.append(np.sort(stream(seed, name, "month").integers(end - QUARTER, end, count)))
     return _joined(parts), _joined(healths), np.concatenate(founded)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from sim_institutions.ids import Style
 
-Name = Literal["demo", "consortium", "province"]
+Name = Literal["demo", "interactions", "consortium", "province"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class Profile:
     individually owned businesses of trade and services. invisible: share of enterprises that no lender knows.
     applying: of the others, the share that applies for a loan. approval: of those, the share that gets one.
     smallest: with fewer enterprises the study has too few rows or defaults at some bank. epsilon: of the
-    study.
+    study. interactions: whether default depends on strong interactions (``health.crossed``).
     """
 
     name: Name
@@ -87,6 +87,7 @@ class Profile:
     approval: float
     smallest: int
     epsilon: float = 1.0
+    interactions: bool = False
 
     @property
     def borrowers(self) -> float:
@@ -113,6 +114,20 @@ PROFILES: dict[str, Profile] = {
             applying=1.0,
             approval=0.88,
             smallest=1_000,
+        ),
+        Profile(
+            name="interactions",
+            enterprises=110_000,
+            banks=(CITY, RURAL, QUICK),
+            holders=CORE,
+            default_rate=0.06,
+            individual=0.5,
+            vendors=0.1,
+            invisible=0.0,
+            applying=1.0,
+            approval=0.88,
+            smallest=1_000,
+            interactions=True,
         ),
         Profile(
             name="consortium",

@@ -84,15 +84,16 @@ class Portfolio:
 class Emulated:
     """What an emulated study leaves.
 
-    card: the calibrated one. first: the one by which holders give points. counts: of the columns, as they were released
-    first. total, external: scores of all rows, and the holders' part of them, (n,) each.
+    card: the calibrated one. first: the one by which holders give points. total, external: scores of all rows, and the
+    holders' part of them, (n,) each. counts: of the columns, and again: what the second release gave.
     """
 
     card: Scorecard
     first: Scorecard
     second: Second
-    bins: list[Bins]
     counts: LabelCounts
+    again: ReleasedSums
+    bins: list[Bins]
     train: NDArray[np.int64]
     held: NDArray[np.int64]
     total: Floats
@@ -136,7 +137,8 @@ def emulate(data: Portfolio, *, holdout: int, noise: int, known: Knowledge = NOT
     sizes = sizes_of(bins, study.roles)
     counts = label_counts(_counts(facts.counts(bins), sizes, counted, part.label, rng), sizes)
     second = second_release(facts, bins, counts, facts.curves(bins, counts))
-    card = card_from(facts, bins, counts, second, _second(facts, second, bins, codes, part.label, rng))
+    again = _second(facts, second, bins, codes, part.label, rng)
+    card = card_from(facts, bins, counts, second, again)
     training = _points(part, card, codes).sum(1) + card.base_points
     place = np.searchsorted(card.calibration_bins(CALIBRATION_BINS), training, side="right")
     exact = np.stack([np.bincount(place, w, CALIBRATION_BINS) for w in (part.label, 1 - part.label)], 1)
@@ -146,8 +148,9 @@ def emulate(data: Portfolio, *, holdout: int, noise: int, known: Knowledge = NOT
         card=calibrated,
         first=card,
         second=second,
-        bins=bins,
         counts=counts,
+        again=again,
+        bins=bins,
         train=train,
         held=held,
         total=total,

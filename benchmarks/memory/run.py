@@ -7,16 +7,21 @@ Prints a table and writes results.json next to this file. Needs folders made by
     python -m sim_institutions --enterprises 30000 --seed 101 --out p101
 
     OMP_NUM_THREADS=1 python benchmarks/memory/run.py p101 p102 p103 [--seeds 6] [--jobs 1] [--scenario NAME ...]
+
+`--pack` first writes p101.pkl and so on, which may be named instead of folders where only numpy, scipy, pandas, pydantic
+and scikit-learn are installed.
 """
 
 import argparse
+import contextlib
 import functools
 import json
 import multiprocessing
+import pickle
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +34,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "calibration"))
 from emulation import Portfolio, split
 from portfolios import at_epsilon, from_config
 
-import fedrisk.recipes.scorecard.fitting as fitting
+from fedrisk.analysis import card_sums
 from fedrisk.metrics import auc
 from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.knowledge import Knowledge, PastStudy
 from fedrisk.models.memory import Remembered, remember_counts
+from fedrisk.recipes.scorecard import fitting
 
 EPSILONS = (0.5, 1.0)
 HOLDOUTS = 3
@@ -43,7 +49,9 @@ TARGETS = {0.5: 0.79, 1.0: 0.805}
 
 @functools.lru_cache(maxsize=1)
 def province(folder: str) -> Portfolio:
-    """The portfolio of a simulated province."""
+    """The portfolio of a simulated province, from its folder or as it was packed."""
+    if folder.endswith(".pkl"):
+        return pickle.loads(Path(folder).read_bytes())
     return from_config(Path(folder) / "study.toml")
 
 
@@ -94,15 +102,24 @@ def one(job: tuple[str, str, float, int]) -> dict[str, Any]:
     row |= {"studies": known.studies, "gain": known.gain} | honesty(series, months, known, train)
     row["breaks"] = [[b.study, b.what] for b in known.breaks]
     row["counts only"] = scored(card, Knowledge(memory=tuple(_without_gram(p) for p in past)))
-    fitting.remember_counts = plain_average
-    row["average"] = scored(series.study(last, past))
-    fitting.remember_counts = remember_counts
+    with patched(plain_average):
+        row["average"] = scored(series.study(last, past))
     began = time.process_time()
     row["alone"] = scored(series.study(last, ()))
     row["alone_seconds"] = time.process_time() - began
     series.data = at_epsilon(series.data, np.inf)
     row["no noise"] = scored(series.study(last, ()))
     return row
+
+
+@contextlib.contextmanager
+def patched(remember: Callable[..., Remembered]) -> Iterator[None]:
+    """Studies combine counts in another way."""
+    for module in (fitting, card_sums):
+        module.remember_counts = remember  # type: ignore[attr-defined]
+    yield
+    for module in (fitting, card_sums):
+        module.remember_counts = remember_counts  # type: ignore[attr-defined]
 
 
 def _without_gram(past: PastStudy) -> PastStudy:
@@ -158,7 +175,14 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--scenario", action="append", choices=list(SCENARIOS))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results.json")
+    parser.add_argument(
+        "--pack", action="store_true", help="only write PROVINCE.pkl of each, for another machine"
+    )
     given = parser.parse_args()
+    if given.pack:
+        for folder in given.provinces:
+            Path(f"{folder}.pkl").write_bytes(pickle.dumps(province(folder)))
+        return 0
     jobs = [
         (p, s, e, seed)
         for seed in range(given.seeds)

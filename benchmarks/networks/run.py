@@ -20,16 +20,8 @@ from fedrisk.institution import load_institution
 from fedrisk.metrics import auc
 from fedrisk.models.binning import Bins, edges_from_histogram, grid_histogram
 from fedrisk.models.champion import bank_alone
-from fedrisk.models.network import (
-    AVERAGED,
-    MOMENTUM,
-    NetworkDesign,
-    NetworkTrainee,
-    default_rate,
-    initial_weights,
-    logits,
-    shared_curves,
-)
+from fedrisk.models.network import NetworkDesign, NetworkTrainee, initial_weights, logits, shared_curves
+from fedrisk.models.network_defaults import AVERAGED, MOMENTUM, default_rate
 from fedrisk.models.network_inputs import encode
 from fedrisk.models.personal import personal_models
 from fedrisk.privacy.accounting import contributor_sigma, mu_for

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,12 +18,12 @@ sys.path.insert(0, str(HERE.parent / "own_models"))
 from banks import banks_of  # noqa: E402
 from emulation import Emulated, Portfolio  # noqa: E402
 
-from fedrisk.privacy.policy import Policy
-from fedrisk.recipes import recipe_of
-from fedrisk.recipes.scorecard import score_grid
-from fedrisk.recipes.scorecard.delivery import Scored
-from fedrisk.recipes.scorecard.themes import ScoreSum
-from fedrisk.study import BANK
+from fedrisk.privacy.policy import Policy  # noqa: E402
+from fedrisk.recipes import recipe_of  # noqa: E402
+from fedrisk.recipes.scorecard import score_grid  # noqa: E402
+from fedrisk.recipes.scorecard.delivery import Scored  # noqa: E402
+from fedrisk.recipes.scorecard.themes import ScoreSum  # noqa: E402
+from fedrisk.study import BANK  # noqa: E402
 
 
 def with_themes(data: Portfolio, themes: Any) -> Portfolio:
@@ -97,14 +97,13 @@ def entropy(values: Sequence[NDArray[Any]] | NDArray[Any]) -> float:
     return float(-(share * np.log2(share)).sum())
 
 
-def information(given: Mapping[str, NDArray[Any]], column: NDArray[Any]) -> float:
-    """Mutual information in bits of given numbers with a column's bins, less its bias (Miller 1955).
+def information(given: NDArray[Any], column: NDArray[Any]) -> float:
+    """Mutual information in bits of a given number with a column's bins, less its bias (Miller 1955).
 
     The bias of the plain estimate is about (cells - values - bins + 1) / (2 n ln 2).
     """
-    numbers = list(given.values())
-    plain = entropy(numbers) + entropy(column) - entropy([*numbers, column])
-    cells = [len(np.unique(np.stack(part, 1), axis=0)) for part in ([*numbers, column], numbers, [column])]
+    plain = entropy(given) + entropy(column) - entropy([given, column])
+    cells = [len(np.unique(np.stack(part, 1), axis=0)) for part in ([given, column], [given], [column])]
     bias = (cells[0] - cells[1] - cells[2] + 1) / (2 * len(column) * np.log(2))
     return max(0.0, plain - bias)
 

@@ -84,10 +84,11 @@ def portfolio(name: str) -> Portfolio:
 
 
 def told(data: Portfolio, study: Emulated, given: Given) -> dict[str, Any]:
-    """Bits of what is given, and of the holders' columns in it, on all rows of the study."""
+    """Bits of what is given, and of each of the holders' columns in the number that it is in, on all rows."""
     numbers = given.raw
     columns = columns_of_holders(data, study)
-    bits = {name: information(numbers, column) for name, column in columns.items()}
+    inside = {f"{h}.{c}": one.name for one in given.sums for h, cs in one.columns.items() for c in cs}
+    bits = {name: information(numbers[inside[name]], column) for name, column in columns.items()}
     whole = {name: entropy(column) for name, column in columns.items()}
     most = max(bits, key=lambda name: bits[name])
     return {

@@ -29,9 +29,9 @@ NOISE = (1, 2, 3)
 EPSILONS = (1, 3)
 
 
-def run(what: tuple[str, int, int, int]) -> dict[str, Any]:
+def run(what: tuple[int, int, int, str]) -> dict[str, Any]:
     """One research run, in a home of its own."""
-    name, epsilon, holdout, noise = what
+    epsilon, noise, holdout, name = what
     with tempfile.TemporaryDirectory() as home:
         os.environ["FEDRISK_HOME"] = home
         file = CONFIGS / f"{name}.toml"
@@ -55,10 +55,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--epsilons", type=int, nargs="+", default=EPSILONS)
+    parser.add_argument("--noise", type=int, nargs="+", default=NOISE)
     asked = parser.parse_args()
     rows = []
     with ProcessPoolExecutor(asked.jobs) as pool:
-        for row in pool.map(run, list(product(STUDIES, asked.epsilons, HOLDOUTS, NOISE))):
+        for row in pool.map(run, list(product(asked.epsilons, asked.noise, HOLDOUTS, STUDIES))):
             rows.append(row)
             print({k: v if isinstance(v, str | int) else round(v, 4) for k, v in row.items()}, flush=True)
             (HERE / "whole.json").write_text(json.dumps(rows, indent=0))

@@ -1,6 +1,6 @@
 """An earlier study as a later one remembers it: from its release record, and whether it may be."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from fedrisk.analysis.card_sums import CardSums
@@ -45,22 +45,46 @@ def not_to_be_remembered(record: ReleaseRecord, study: Study, *, research: bool)
     """Why a study may not remember a record, as a code; None where it may.
 
     ``research``, ``private``: only one of the two runs has privacy; numbers without privacy never enter a study with
-    privacy, and hold-outs are drawn otherwise. ``purpose``: released for another purpose. ``holdout``: it trained on
-    enterprises that this study holds out. ``same``: it is an attempt at this very study. ``recipe``: it is no
-    scorecard. ``apart``: no institution is in both. ``early``: its members kept nothing by which they could check it.
+    privacy, and hold-outs are drawn otherwise. ``same``: it is an attempt at this very study. ``recipe``: it is no
+    scorecard. ``early``: its members kept nothing by which they could check it. Else as :func:`unfit`.
     """
-    before = _study_of(record)
+    before = study_before(record.study)
     reasons = {
         "recipe": before.recipe != study.recipe or record.find("counts") is None,
         "research": record.research and not research,
         "private": research and not record.research,
         "same": before.as_asked.digest() == study.as_asked.digest(),
+    }
+    why = next((why for why, holds in reasons.items() if holds), None) or unfit(
+        before, study, research=research
+    )
+    return why or (None if record.context.get(KEPT) else "early")
+
+
+def unfit(before: Study, study: Study, *, research: bool) -> str | None:
+    """Why two studies do not go together, by what they state, as a code: at the hub, and at a member again; None else.
+
+    ``purpose``: released for another purpose. ``apart``, ``strangers``: see :func:`told_to_strangers`. ``holdout``: it
+    trained on enterprises that this study holds out.
+    """
+    was = {*before.banks, *before.holders}
+    reasons = {
         "purpose": before.purpose != study.purpose,
-        "apart": not {*before.banks, *before.holders} & {*study.banks, *study.holders},
+        "apart": not was & {*study.banks, *study.holders},
+        "strangers": told_to_strangers(was, study),
         "holdout": not holds_out_the_same(before, study, research=research),
-        "early": not record.context.get(KEPT),
     }
     return next((why for why, holds in reasons.items() if holds), None)
+
+
+def told_to_strangers(was: Collection[str], study: Study) -> bool:
+    """Whether a study would tell somebody new what an institution released that is not there to agree to it.
+
+    was: who contributed then. Sums of a study were for its members. Who was there and is here approves whom they go to
+    now; for one that is gone nobody does, so that then only those hear of them who have them already.
+    """
+    now = {*study.banks, *study.holders}
+    return bool(set(was) - now and now - set(was))
 
 
 def holds_out_the_same(before: Study, study: Study, *, research: bool) -> bool:
@@ -69,21 +93,22 @@ def holds_out_the_same(before: Study, study: Study, *, research: bool) -> bool:
     The hub draws by one keyed hash: whoever is held out at a percentage is so at every larger one. By date, whoever has
     a date from a later boundary on has one from an earlier boundary on. In a research run key and pseudonyms follow
     from the seed of the hold-out, the authority and the epoch; elsewhere sides stay when an epoch ends
-    (clients/row_order).
+    (clients/row_order), as far as the bank is still there by whose row an enterprise had one. Which of several banks'
+    dates counts for an enterprise is drawn anew for every roster of banks and epoch.
     """
     one, other = before.holdout, study.holdout
-    if one.kind != other.kind:
+    banks, now = set(before.banks), set(study.banks)
+    key = (before.authority, before.alignment.epoch) == (study.authority, study.alignment.epoch)
+    if one.kind != other.kind or (research and not (key and one.seed == other.seed)):
         return False
     if one.from_date is not None and other.from_date is not None:
-        return one.from_date <= other.from_date
-    drawn = (one.seed, before.authority, before.alignment.epoch)
-    if research and drawn != (other.seed, study.authority, study.alignment.epoch):
-        return False
-    return one.percent >= other.percent
+        return one.from_date <= other.from_date and banks == now and (key or len(now) == 1)
+    return one.percent >= other.percent and (key or banks <= now)
 
 
-def _study_of(record: ReleaseRecord) -> Study:
+def study_before(content: Mapping[str, Any]) -> Study:
+    """The study of a record, or of a member's own account; ConfigError where there is none."""
     try:
-        return study_from(dict(record.study), where="the study of a release record")
+        return study_from(dict(content), where="the study of a release record")
     except (TypeError, ValueError):
         raise ConfigError("the release record holds no study; take another copy") from None

@@ -1,7 +1,7 @@
 """The commands.
 
-``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``run``, ``show``, ``runs``, ``compare`` for studies;
-``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions; ``decide`` for a bank's
+``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``plan``, ``run``, ``show``, ``runs``, ``compare`` for
+studies; ``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions; ``decide`` for a bank's
 table of decisions; ``query`` for private statistics; ``drift``, ``fragility``, ``losses``, ``contribution``, ``memory``
 for what follows from released numbers.
 
@@ -47,6 +47,7 @@ from fedrisk.cli.memory import memory
 from fedrisk.cli.model import model_app
 from fedrisk.cli.node import node_app
 from fedrisk.cli.output import append_log, note, screen
+from fedrisk.cli.plan import plan
 from fedrisk.cli.policy import policy_app
 from fedrisk.cli.query import query
 from fedrisk.cli.results import own, results
@@ -71,6 +72,7 @@ app = typer.Typer(
 )
 for _command in (
     check,
+    plan,
     study.run,
     study.show,
     compare,

@@ -21,12 +21,21 @@ ResearchSeed = Annotated[
 ]
 
 
+Quick = Annotated[
+    bool,
+    typer.Option(
+        "--quick", help="Without the AUC to be expected, whose simulated studies take some seconds."
+    ),
+]
+
+
 def check(
     study_file: StudyFile,
     overrides: Overrides = None,
     institutions: Institutions = None,
     institution: Alone = None,
     research_seed: ResearchSeed = None,
+    quick: Quick = False,
     as_json: AsJson = False,
 ) -> None:
     """Look before you run: would anybody refuse, is all as declared, what would it cost, can it gain? Spends nothing.
@@ -43,5 +52,6 @@ def check(
         institutions=institutions,
         alone=institution,
         research_seed=research_seed,
+        foresee=not quick,
     )
     show(found, as_json=as_json)

@@ -33,11 +33,26 @@ To = Annotated[
 ]
 
 
-def memory(named: Named = None, smooth: Smooth = None, to: To = None, as_json: AsJson = False) -> None:
+Evaluations = Annotated[
+    bool,
+    typer.Option("--evaluations", help="What their hold-outs said, and all of them together."),
+]
+
+
+def memory(
+    named: Named = None,
+    smooth: Smooth = None,
+    to: To = None,
+    evaluations: Evaluations = False,
+    as_json: AsJson = False,
+) -> None:
     """What studies released, as a later one remembers it; with --smooth, an earlier scorecard by later studies too.
 
     All of it follows from released numbers, at no further privacy.
     """
+    if evaluations:
+        _evaluations(named or [], as_json)
+        return
     found = _pasts(named or [])
     if not found:
         tell("no finished scorecard study of this hub; the first one is what later ones remember")
@@ -49,7 +64,8 @@ def memory(named: Named = None, smooth: Smooth = None, to: To = None, as_json: A
     else:
         _show(rows, found[last].study)
     if smooth is not None:
-        _smooth(found, last, to, quiet=as_json)
+        same = _same_purpose(found, last, chosen=bool(named))
+        _smooth(same, same.index(found[last]), to, quiet=as_json)
 
 
 def _pasts(named: Sequence[str]) -> "list[PastStudy]":
@@ -62,6 +78,28 @@ def _pasts(named: Sequence[str]) -> "list[PastStudy]":
     return sorted(found, key=lambda past: (past.ended, past.attempt))
 
 
+def _evaluations(named: Sequence[str], as_json: bool) -> None:
+    """AUC of each study's hold-out and of all together, with standard errors."""
+    from fedrisk.analysis.evaluations import accumulated, evaluation_of
+    from fedrisk.recipes.scorecard.looked_up import finished_records
+    from fedrisk.server.hub import Hub
+
+    records = finished_records(named, Hub.default())
+    found = [(str(r.study["name"]), evaluation_of(r)) for r in records]
+    together = accumulated([e for _, e in found if e is not None])
+    if as_json:
+        each = [{"study": name, "auc": e and e.auc, "error": e and e.error} for name, e in found]
+        every = together and {"auc": together.auc, "noise": together.noise, "error": together.error}
+        tell_json({"studies": each, "together": every})
+        return
+    table = plain_table("evaluations", "study", "AUC", "±", "± by noise", right=("AUC", "±", "± by noise"))
+    for name, e in [*found, ("together", together)]:
+        figures = ("–", "–", "–") if e is None else (f"{e.auc:.3f}", f"{e.error:.3f}", f"{e.noise:.3f}")
+        table.add_row(name, *figures)
+    tell_table(table)
+    tell("the same enterprises are held out in all: their sampling error does not average out, noise does")
+
+
 def _place(found: "Sequence[PastStudy]", name: str) -> int:
     from fedrisk.errors import ConfigError
 
@@ -69,6 +107,23 @@ def _place(found: "Sequence[PastStudy]", name: str) -> int:
     if not fits:
         raise ConfigError(f"--smooth {name} is none of these studies; name one of them")
     return fits[-1]
+
+
+def _same_purpose(found: "Sequence[PastStudy]", last: int, *, chosen: bool) -> "list[PastStudy]":
+    """Those for the purpose of the one that is smoothed; ConfigError where others are named."""
+    from fedrisk.errors import ConfigError
+    from fedrisk.recipes.scorecard.looked_up import purpose_of
+    from fedrisk.server.hub import Hub
+
+    hub = Hub.default()
+    purpose = purpose_of(found[last], hub)
+    same = [past for past in found if purpose_of(past, hub) == purpose]
+    if chosen and len(same) < len(found):
+        raise ConfigError(
+            f"{found[last].study} was for {purpose}, and others of these studies for another purpose; institutions "
+            "released their numbers for one purpose each, so name studies of one"
+        )
+    return same
 
 
 def _rows(found: "Sequence[PastStudy]", last: int) -> list[dict[str, Any]]:

@@ -218,8 +218,6 @@ def statement_of(
             label=facts,
             scores=policy.scores,
             score_values=policy.score_values,
-            score_themes=policy.score_themes,
-            band_columns=policy.band_columns,
             evaluation=policy.evaluation,
             evaluation_key=evaluation_key,
             **json.loads(json.dumps(dict(brought.stated))),

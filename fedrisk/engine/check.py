@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from fedrisk.clients.node import Node
+from fedrisk.data.features import Feature
 from fedrisk.engine import together
 from fedrisk.engine.checked import Check, Line
 from fedrisk.engine.consortium_check import look_at_consortium
@@ -40,10 +41,12 @@ def check_study(
     *,
     research_seed: int | None = None,
     hub: Hub | None = None,
+    foresee: bool = False,
 ) -> Check:
     """Check everything that can be checked on one machine: what is public, each member's own part, and all together.
 
     research_seed: as for a research run with this seed. hub: whose pins are compared; by default that of this machine.
+    foresee: whether simulated studies say what to expect of it, which takes seconds.
     ConfigError where files cannot be read, with all of them.
     """
     recipe, nodes = recipe_of(study), load_nodes(institutions)
@@ -68,6 +71,9 @@ def check_study(
                 refused=(str(error),),
             )
     checked = _Together(study, recipe, nodes, found, research_seed, hub or Hub.default()).check()
+    if foresee and checked.known is not None and checked.stated and not checked.broken:
+        foreseen = recipe.foresee(checked.known, checked.stated, checked.listed)
+        checked = replace(checked, expectations=(*checked.expectations, *foreseen))
     return replace(checked, institutions=(*checked.institutions, *lost))
 
 
@@ -118,6 +124,8 @@ class _Together:
         self.refused = [*check_public(study, None, hub=hub, research_seed=research_seed).refused]
         self.known = knowledge.Beforehand(study=study, plan=recipe.plan)
         self.plan: Plan | None = None
+        self.stated: tuple[Feature, ...] = ()
+        self.listed: int | None = None
 
     def check(self) -> Check:
         study, found = self.study, self.found
@@ -139,6 +147,9 @@ class _Together:
             refused=tuple(self.refused),
             common=common,
             asked=tuple(asked),
+            stated=self.stated,
+            listed=self.listed,
+            known=self.known,
         )
 
     def _stores(self, common: tuple[Common, ...]) -> None:
@@ -186,8 +197,9 @@ class _Together:
         return (*before_all, *self.plan.findings, *recipe.expect(study, self.plan, rows))
 
     def _plan(self, statements: Statements) -> None:
-        features = features_of_roles(self.study, statements)
-        self.plan = self.known.plan(self.study, features, trainer_rows(self.study, statements))
+        self.stated = tuple(features_of_roles(self.study, statements))
+        self.listed = trainer_rows(self.study, statements)
+        self.plan = self.known.plan(self.study, self.stated, self.listed)
 
     def _look_up(self) -> None:
         """What the study knows beforehand, by the hub's own runs."""
@@ -216,5 +228,7 @@ def _line(name: str, looked: Looked) -> Line:
 
 
 def _not_evaluated(study: Study, statements: Statements) -> Finding:
+    if not study.evaluation.release:
+        return Finding("not_evaluated_now")
     names = [n for n in (*study.banks, *study.holders) if not statements[n].evaluation]
     return Finding("not_evaluated", {"names": ", ".join(names)})

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from fedrisk.clients.label_rate import Labels
 from fedrisk.data.checks import Check as TableCheck
+from fedrisk.data.features import Feature
 from fedrisk.engine.together import Common
 from fedrisk.findings import Finding
 from fedrisk.releases.plan import Plan
+from fedrisk.server.knowledge import Beforehand
 from fedrisk.study import Study
 
 
@@ -59,7 +61,8 @@ class Check:
     in words. common: enterprises that institutions have in common, where all tables are at hand. asked: what does not
     agree with what was declared. plan: releases with price and noise, None where nothing can be priced. expectations:
     what to expect. alone: whether one member looked alone, without anybody else's files. public: whether only what is
-    public was looked at, without anybody's files.
+    public was looked at, without anybody's files. stated: columns of all roles, as members state them; listed: rows of
+    all trainers' lists; known: what the study knows beforehand. By these three a study is planned.
     """
 
     study: str
@@ -72,6 +75,9 @@ class Check:
     asked: tuple[Finding, ...] = ()
     alone: bool = False
     public: bool = False
+    stated: tuple[Feature, ...] = ()
+    listed: int | None = None
+    known: Beforehand | None = None
 
     @property
     def broken(self) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from fedrisk.data.features import Feature
 from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import Curves, LabelCounts, fit_curves, shape_bases, with_known
 from fedrisk.models.gram_memory import remember_gram
@@ -35,23 +36,32 @@ from fedrisk.models.worlds import (
 
 Floats = NDArray[np.float64]
 
-SPREAD = {"strong": (0.55, 0.35), "medium": (0.32, 0.35), "weak": (0.12, 0.6)}
+SPREAD = {"strong": (0.5, 0.3), "medium": (0.3, 0.3), "weak": (0.1, 0.6)}
 """Median and log-deviation of a column's spread of log-odds by declared strength."""
 
-UNSTATED = {True: (0.28, 0.6), False: (0.14, 0.9)}
+UNSTATED = {True: (0.25, 0.55), False: (0.1, 0.9)}
 """The same where none is declared, with and without a declared direction: experts know the direction of what tells."""
 
 SET = 0.3
 """Log-deviation by which all columns of a consortium are stronger or weaker than elsewhere."""
 
-MOST_SPREAD = 1.2
+MOST_SPREAD = 0.8
 """Greatest spread of a column that is drawn."""
 
 BENT = 0.25
 """Share of a curve without knowledge that is no straight line in the column's ranks."""
 
-SHARE = (0.9, 0.15)
-"""Mean and deviation of the share of a known curve."""
+SHARE = 0.9
+"""Expected share of a known curve."""
+
+USUAL = 0.8
+"""Mean square of columns' spreads in units of that of a log-normal one without an upper bound."""
+
+STEEPER = 1.6
+"""Most by which known curves are made steeper."""
+
+USUAL_CORRELATION = (0.14, 0.2)
+"""Mean and deviation of columns' correlations, to which noisy ones are drawn."""
 
 ROUGH = 0.06
 """Deviation of the rough rest of a curve that a prior knows."""
@@ -90,6 +100,14 @@ class Beliefs:
         """Columns of which a curve is known."""
         return sum(c is not None for c in self.covariance)
 
+    def strength(self) -> Floats:
+        """Spread of each column's log-odds as believed, (columns,): of its known curve, or as declared."""
+        out = []
+        for c, v in zip(self.columns, self.covariance, strict=True):
+            f = c.bins.feature
+            out.append(_usual(f)[0] if v is None else math.sqrt(float(c.weight @ c.curve**2)))
+        return np.array(out)
+
     def draw(self, seed: int, world: int) -> World:
         """A world by its number: even ones by classes, odd ones of a logistic model.
 
@@ -121,13 +139,14 @@ def believe(bins: Sequence[Bins], knowledge: Knowledge, rate: float | None, know
     curves = [None if knowledge.prior is None else c for c in _prior_curves(columns, knowledge)]
     made = [_unknown(b) if c is None else _from_prior(b, c) for b, c in zip(columns, curves, strict=True)]
     covariance = [None if c is None else _rough(b) for b, c in zip(columns, curves, strict=True)]
+    parts = _of_card(knowledge, columns)
     beliefs = Beliefs(
         bins=tuple(bins),
-        columns=tuple(made),
+        columns=tuple(made) if parts else _restored(made, covariance),
         covariance=tuple(covariance),
         known=holders,
         rate=rate or RATE,
-        parts=_of_card(knowledge, columns),
+        parts=parts,
     )
     return _remembering(beliefs, knowledge.memory) if knowledge.memory else beliefs
 
@@ -168,7 +187,7 @@ def _remembering(beliefs: Beliefs, memory: Sequence[PastStudy]) -> Beliefs:
     }
     found = replace(
         beliefs,
-        columns=tuple(columns),
+        columns=_restored(columns, covariance),
         covariance=tuple(covariance),
         known={**beliefs.known, **{k: v for k, v in known.items() if k in beliefs.known}},
         rate=curves.rate,
@@ -211,7 +230,7 @@ def _slope(basis: Floats, column: Column) -> float:
 
 def _shrunk(correlation: Floats, variance: Floats) -> Floats:
     """Noisy correlations, drawn to the mean that is usual for columns of credit data."""
-    mean, spread = FACTORS[0][0] ** 2, 0.2**2
+    mean, spread = USUAL_CORRELATION[0], USUAL_CORRELATION[1] ** 2
     out: Floats = (correlation * spread + mean * variance) / (spread + variance)
     return np.clip(out, -0.99, 0.99)
 
@@ -242,6 +261,34 @@ def _varied(column: Column, covariance: Floats, rng: np.random.Generator) -> Flo
     return out
 
 
+def _restored(columns: Sequence[Column], covariance: Sequence[Floats | None]) -> tuple[Column, ...]:
+    """Known curves of a prior made steeper by what smoothing took, which a prior does not say.
+
+    All by one factor: how strong columns are on the whole is known far better than how strong each is.
+    """
+    square = _usual_square(columns, covariance)
+    told = [k for k, v in enumerate(covariance) if v is not None]
+    known = sum(float(columns[k].weight @ columns[k].curve ** 2) for k in told)
+    rough = sum(float(columns[k].weight @ np.diag(v)) for k in told if (v := covariance[k]) is not None)
+    factor = math.sqrt(max(square - rough, 0.0) / max(known, 1e-9))
+    factor = float(np.clip(factor, 1.0, STEEPER))
+    return tuple(
+        c if v is None else replace(c, curve=factor * c.curve)
+        for c, v in zip(columns, covariance, strict=True)
+    )
+
+
+def _usual_square(columns: Sequence[Column], covariance: Sequence[Floats | None]) -> float:
+    """What columns like the known ones are usually worth."""
+    both = [_usual(c.bins.feature) for c, v in zip(columns, covariance, strict=True) if v is not None]
+    return USUAL * sum(median**2 * math.exp(2 * deviation**2) for median, deviation in both)
+
+
+def _usual(f: Feature) -> tuple[float, float]:
+    """Median and log-deviation of the spread of a column's log-odds, as declared."""
+    return SPREAD[f.strength] if f.strength else UNSTATED[bool(f.leaning)]
+
+
 def _rough(b: Bins) -> Floats:
     return np.eye(b.known) * ROUGH**2
 
@@ -261,7 +308,7 @@ def _from_prior(b: Bins, known: Floats) -> Column:
         if abs(mean) < 1e-9 or spread < 1e-12:
             break
         tilt = float(np.clip(tilt - np.clip(mean / spread, -1, 1), -20, 20))
-    return Column(bins=b, curve=SHARE[0] * (curve - float(weight @ curve)), weight=weight)
+    return Column(bins=b, curve=SHARE * (curve - float(weight @ curve)), weight=weight)
 
 
 def _unknown(b: Bins) -> Column:
@@ -271,14 +318,14 @@ def _unknown(b: Bins) -> Column:
 def _declared(column: Column, common: float, rng: np.random.Generator) -> Column:
     """A column as its declarations let it be: shares of bins, and a curve of the declared direction and strength."""
     b, f = column.bins, column.bins.feature
-    median, deviation = SPREAD[f.strength] if f.strength else UNSTATED[bool(f.leaning)]
+    median, deviation = _usual(f)
     spread = min(common * median * math.exp(deviation * rng.standard_normal()), MOST_SPREAD)
     curved, sign = rng.standard_normal(), f.leaning or rng.choice([-1, 1])
     weight = np.full(b.known, 1 / b.known) if f.private_edges else rng.dirichlet(np.ones(b.known))
     weight = np.maximum(weight, 1e-4)
     if b.apart:
         weight[b.levels :] *= 0.2
-    weight /= weight.sum()
+    weight = weight / weight.sum()
     curve = rng.standard_normal(b.known)
     if b.ordered > 1:
         middle = np.cumsum(weight[: b.ordered]) - weight[: b.ordered] / 2

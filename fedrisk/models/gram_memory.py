@@ -65,7 +65,9 @@ def remember_gram(
     if second is not None:
         own = second.gram[pairs] / size, second.variance[pairs] / size**2
         parts.append(_Pairs(*own, np.zeros(len(size)), np.ones(len(size), bool)))
-    mean, variance = _combined(parts, waits=second is None)
+    curve = np.diff(feature, prepend=-1) > 0
+    kind = curve[pairs[0]].astype(np.int64) + curve[pairs[1]]
+    mean, variance = _combined(parts, kind, waits=second is None)
     gram, noise = np.zeros((2, len(norm), len(norm)))
     for whole, part in ((gram, mean * size), (noise, variance * size**2)):
         whole[pairs] = part
@@ -127,12 +129,13 @@ def _brought(
     return _Brought(gram, noise, np.clip(lost, 0.0, 1.0), seen)
 
 
-def _combined(parts: Sequence[_Pairs], *, waits: bool) -> tuple[Floats, Floats]:
+def _combined(parts: Sequence[_Pairs], kind: NDArray[np.int64], *, waits: bool) -> tuple[Floats, Floats]:
     """Correlations and their variance after all studies, averaged over the walk's candidates by evidence.
 
-    waits: whether a further study follows, which has no matrix of its own.
+    kind: how many of a pair are curves; curves of risk go together more than other columns do. waits: whether a
+    further study follows, which has no matrix of its own.
     """
-    usual = _usual(parts)
+    usual = _usual(parts, kind)
     found = [_walked(parts, usual, walk) for walk in WALKS]
     evidence = np.array([f[2] for f in found])
     share = np.exp(evidence - evidence.max())
@@ -146,26 +149,38 @@ def _combined(parts: Sequence[_Pairs], *, waits: bool) -> tuple[Floats, Floats]:
     return mean, np.where(seen, variance, usual)
 
 
-def _walked(parts: Sequence[_Pairs], usual: float, walk: float) -> tuple[Floats, Floats, float]:
-    """Level, variance and log evidence of the correlations as random walks (see fedrisk.models.local_level)."""
-    mean, variance = np.zeros((2, len(parts[0].value)))
+def _walked(parts: Sequence[_Pairs], usual: Floats, walk: float) -> tuple[Floats, Floats, float]:
+    """Level, variance and log evidence of the correlations as random walks (see fedrisk.models.local_level).
+
+    What old columns cannot say of new ones is about the same in all studies, so it does not average out.
+    """
+    mean, variance, shared = np.zeros((3, len(parts[0].value)))
     known = np.zeros(len(mean), bool)
     evidence = 0.0
     for p in parts:
-        ahead, noise = variance + walk**2, p.noise + p.unsaid * usual
+        unsaid = p.unsaid * usual
+        ahead = variance + walk**2
         both = known & p.seen
-        spread = ahead + noise + LEAST_NOISE
+        spread = ahead + shared**2 + p.noise + unsaid + LEAST_NOISE
         error = p.value - mean
         evidence -= 0.5 * float((error**2 / spread + np.log(spread))[both].sum())
-        gain = np.where(both, ahead / spread, p.seen & ~known)
+        gain = np.where(both, (ahead + shared**2) / spread, p.seen & ~known)
         mean = mean + gain * error
-        variance = np.where(known, (1 - gain) * ahead, np.where(p.seen, noise, 0.0))
+        variance = np.where(known, (1 - gain) ** 2 * ahead, 0.0) + gain**2 * p.noise
+        shared = (1 - gain) * shared + gain * np.sqrt(unsaid)
         known |= p.seen
-    return mean, variance, evidence
+    return mean, variance + shared**2, evidence
 
 
-def _usual(parts: Sequence[_Pairs]) -> float:
-    """Usual squared correlation: the mean square less noise, weighted by how little noise there is."""
-    square = sum(float(((p.value**2 - p.noise) / (p.noise + MUCH) ** 2)[p.seen].sum()) for p in parts)
-    weight = sum(float((1 / (p.noise + MUCH) ** 2)[p.seen].sum()) for p in parts)
-    return max(square / weight if weight else 0.0, LEAST_CORRELATION**2)
+def _usual(parts: Sequence[_Pairs], kind: NDArray[np.int64]) -> Floats:
+    """Usual squared correlation of pairs of each kind: the mean square less noise, weighted by how little noise."""
+    out = np.zeros(len(kind))
+    for one in np.unique(kind):
+        square = weight = 0.0
+        for p in parts:
+            here = p.seen & (kind == one)
+            trust = 1 / (p.noise[here] + MUCH) ** 2
+            square += float((trust * (p.value[here] ** 2 - p.noise[here])).sum())
+            weight += float(trust.sum())
+        out[kind == one] = max(square / weight if weight else 0.0, LEAST_CORRELATION**2)
+    return out

@@ -37,7 +37,13 @@ MOST_UNPACKED = 1 << 28
 """Size of its arrays at most: a small file may not unpack to a large one."""
 
 MOST_FEATURES, MOST_SHAPES = 10_000, 64
-MOST_COUNT, MOST_VARIANCE, MOST_SHAPE, MOST_SOURCE = 1e15, 1e30, 1e9, 400
+MOST_COUNT, MOST_VARIANCE, MOST_SHAPE = 1e15, 1e30, 1e9
+
+MOST_EDGE = 1e100
+"""Edge of a known curve at most: the middle between two is a number then."""
+
+MOST_SOURCE = 400
+"""Letters of a prior's source at most."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ATTEMPT = re.compile(r"[A-Za-z0-9]{1,64}")
@@ -90,6 +96,7 @@ def from_bytes(content: bytes) -> Knowledge:
         # Whatever is wrong with a file that somebody else made, it is one error here.
         raise _broken("is damaged, or none at all") from None
     _need(list(memory) == sorted(memory, key=lambda past: past.ended), "its studies stand oldest first")
+    _need(len({past.attempt for past in memory}) == len(memory), "each study is there once")
     return Knowledge(memory=memory, prior=prior)
 
 
@@ -211,12 +218,18 @@ def _gram(size: int, arrays: Mapping[str, Any], k: int) -> GramMatrix:
     return GramMatrix(out[0], out[1])
 
 
-def _prior(plain: Mapping[str, Any]) -> Prior:
-    prior = Prior.from_dict(plain)
-    _need(
-        0 < len(prior.source) <= MOST_SOURCE and prior.source.isprintable(),
-        "a prior's source is a short text",
-    )
+def _prior(plain: Any) -> Prior:
+    source = plain["source"]
+    _need(isinstance(source, str) and 0 < len(source) <= MOST_SOURCE, "the prior's source is a short text")
+    _need(source.isprintable(), "the prior's source is readable")
+    try:
+        prior = Prior.from_dict(plain)
+    except ConfigError:
+        raise _broken(
+            "breaks a rule: known curves are of their form, in range, and of their digest"
+        ) from None
+    edges = [abs(e) for c in prior.curves for e in c.bins.edges]
+    _need(max(edges, default=0.0) <= MOST_EDGE, "edges of known curves are in range")
     return prior
 
 

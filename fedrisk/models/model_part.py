@@ -39,6 +39,7 @@ class GivenSum(BaseModel):
     Attributes:
         name: of its theme, or of the rest.
         features: which of this holder's features are in it, none where it gives 0; at a bank places in the card.
+        alone: whether no other holder is in it, so that a bank sees this one's number as it is.
         edges, values: what this holder gives for a sum of their points (models/given_points); at a bank none.
     """
 
@@ -46,6 +47,7 @@ class GivenSum(BaseModel):
 
     name: str
     features: tuple[int, ...] = ()
+    alone: bool = False
     edges: tuple[int, ...] = ()
     values: tuple[int, ...] = ()
 

@@ -1,8 +1,10 @@
-"""The banks' risk network: a logistic regression on the encoded columns plus a small residual network.
+"""The banks' risk network: a logistic regression on the encoded columns plus a small part that is not additive.
 
-The log-odds of default are the sum of both (wide and deep, Cheng et al. 2016). The deep part is zero at the
-start, so that training begins with the regression and, where privacy noise leaves no more to be learnt,
-hardly leaves it. Categories of many levels are embedded for the deep part (Guo & Berkhahn 2016). Every part
+The log-odds of default are the sum of both (wide and deep, Cheng et al. 2016). The other part is a residual network
+(mlp), or the products of two columns each (products; models/network_products). It is zero at the start, so that
+training begins with the regression and, where privacy noise leaves no more to be learnt, hardly leaves it. The
+regression may begin at a scorecard's curves (models/network_start). Categories of many levels are embedded for the
+residual network (Guo & Berkhahn 2016). Every part
 is scaled so that an enterprise's gradient is about as long as its error, |p - y|, whatever the number of
 columns and neurons. One clipping radius and one learning rate then fit every study, and neither has to be
 tuned on data.
@@ -33,46 +35,27 @@ from torch import nn
 
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.binning import Bins
+from fedrisk.models.network_defaults import BIAS, HIDDEN, default_hidden
 from fedrisk.models.network_inputs import Coding, InputColumn, from_dict, input_columns, to_dict
+from fedrisk.models.network_products import Products
 from fedrisk.models.personal import LinearModel
 from fedrisk.secure.fixed_point import quantise_rows
 
 Floats = NDArray[np.float64]
 
-VERSION = 1
-"""Of the stored design."""
+Kind = Literal["mlp", "logistic", "products"]
 
-HIDDEN = 32
-"""Most neurons that a study gets unless it asks for more."""
+VERSION, SINCE_PRODUCTS = 1, 2
+"""Of the stored design: the second where it has products, which programs that read the first alone do not know."""
 
 BLOCKS = 0
 """Residual layers unless the study asks for some."""
-
-BIAS = 0.3
-"""Size of the constant input; it is small, since otherwise the rate alone would limit the learning rate."""
 
 EMBED_LEVELS = 12
 """Categories with more inputs than this are embedded."""
 
 EMBED_SIZE = 8
 """Dimensions of an embedding."""
-
-LEAST_HIDDEN = 4
-"""Fewest neurons of a deep part."""
-
-ROOM = 0.1
-"""Noise, over all weights of the first layer, that a step's mean gradient may hold for the deep part."""
-
-RATES = (6.0, 24.0)
-"""Smallest and largest learning rate."""
-
-RATE_NOISE = 1 / 64
-"""Learning rate times noise."""
-
-MOMENTUM = 0.8
-
-AVERAGED = 0.3
-"""Share of the steps, at the end, whose models are averaged into the final one."""
 
 BLOCK_NUMBERS = 1 << 22
 """Numbers of all gradients that are in memory at once."""
@@ -82,8 +65,8 @@ class NetworkRule(Protocol):
     """What a study states about its network (study.Network)."""
 
     @property
-    def kind(self) -> Literal["mlp", "logistic"]:
-        """Logistic regression alone, or with the deep part beside it."""
+    def kind(self) -> Kind:
+        """Logistic regression alone, or with the deep part or products beside it."""
 
     @property
     def hidden(self) -> int | None:
@@ -99,23 +82,27 @@ class NetworkDesign:
     """Everything public about a network except its weights; equal designs make equal networks anywhere.
 
     Attributes:
-        kind: "logistic", or "mlp" with the deep part beside it.
+        kind: "logistic", "mlp" with the deep part beside it, or "products" with products of columns.
         columns: inputs of every column.
         hidden: number of neurons.
         blocks: number of residual layers after the first.
+        products: which columns are multiplied, where the kind is products.
 
     Raises:
         ConfigError: no column, an unknown kind, or a part out of range.
     """
 
-    kind: Literal["mlp", "logistic"] = "mlp"
+    kind: Kind = "mlp"
     columns: tuple[InputColumn, ...]
     hidden: int = HIDDEN
     blocks: int = BLOCKS
+    products: Products | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in ("mlp", "logistic"):
-            raise ConfigError(f"network: kind is {self.kind!r}; use mlp or logistic")
+        if self.kind not in ("mlp", "logistic", "products"):
+            raise ConfigError(f"network: kind is {self.kind!r}; use mlp, logistic or products")
+        if (self.kind == "products") != (self.products is not None):
+            raise ConfigError("network: products belong to the kind products, and to it alone")
         if not self.columns:
             raise ConfigError("network: no column to learn from; name features in the dictionaries")
         if not (1 <= self.hidden <= 1024 and 0 <= self.blocks <= 8):
@@ -131,8 +118,12 @@ class NetworkDesign:
         *,
         noise: float = 0.0,
         coding: Coding = "steps",
+        curves: Sequence[Floats | None] = (),
     ) -> NetworkDesign:
         """Design for these bins; ``rule`` may set kind, hidden and blocks.
+
+        ``curves`` are known ones of the columns on their bins (models/network_start), by which categories are put in
+        order and strong columns found for products.
 
         ``noise`` is that of `default_hidden`, which chooses the neurons where the rule does not. Where it
         leaves no room for neurons, the network is the logistic regression.
@@ -142,6 +133,8 @@ class NetworkDesign:
         if hidden is None:
             hidden = default_hidden(sum(c.width for c in columns), noise)
         kind = "mlp" if rule is None else rule.kind
+        if kind == "products":
+            return cls(kind=kind, columns=columns, products=Products.of(columns, noise, curves))
         blocks = None if rule is None else rule.blocks
         return cls(
             kind=kind if hidden else "logistic",
@@ -172,13 +165,16 @@ class NetworkDesign:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary for JSON."""
-        return {
+        content = {
             "version": VERSION,
             "kind": self.kind,
             "columns": to_dict(self.columns),
             "hidden": self.hidden,
             "blocks": self.blocks,
         }
+        if self.products is None:
+            return content
+        return content | {"version": SINCE_PRODUCTS, "products": self.products.to_dict()}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> NetworkDesign:
@@ -190,58 +186,34 @@ class NetworkDesign:
         parts = dict(content)
         try:
             version = int(parts.pop("version"))
-            if version <= VERSION:
-                return cls(columns=from_dict(parts.pop("columns")), **parts)
+            if version <= SINCE_PRODUCTS:
+                columns, products = from_dict(parts.pop("columns")), parts.pop("products", None)
+                multiplied = None if products is None else Products.from_dict(products, columns)
+                return cls(columns=columns, products=multiplied, **parts)
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"network: the stored design is malformed ({type(error).__name__})") from error
         raise ConfigError(
-            f"network: design version is {version}, this program reads up to {VERSION}; upgrade it"
+            f"network: design version is {version}, this program reads up to {SINCE_PRODUCTS}; upgrade it"
         )
 
 
-def default_hidden(width: int, noise: float) -> int:
-    """Number of neurons that the noise leaves room for: it keeps the noise in a step's mean gradient at ROOM.
-
-    Args:
-        width: number of inputs.
-        noise: standard deviation of the noise in one number of a step's mean gradient, in units of the
-            clipping radius (all public); 0 for no noise.
-
-    Returns:
-        LEAST_HIDDEN to HIDDEN, or 0 where there is room for fewer: then the network is the logistic
-        regression.
-
-    >>> default_hidden(250, 0.0), default_hidden(250, 1.3e-3), default_hidden(600, 4e-3)
-    (32, 23, 0)
-    """
-    if noise <= 0:
-        return HIDDEN
-    room = int((ROOM / noise) ** 2 / width)
-    return 0 if room < LEAST_HIDDEN else min(room, HIDDEN)
-
-
-def default_rate(noise: float) -> float:
-    """Learning rate of gradient steps with momentum MOMENTUM, for the noise of `default_hidden`.
-
-    Inputs have a mean squared length of 1 by design, so the loss has a curvature of at most 1/4 times a share
-    of 1. Rates up to 24 proved stable on every table tried; more noise needs smaller steps
-    (benchmarks/networks).
-
-    >>> [round(default_rate(noise), 1) for noise in (0.0, 5e-4, 1.3e-3, 5e-3)]
-    [24.0, 24.0, 12.0, 6.0]
-    """
-    low, high = RATES
-    return high if noise <= 0 else min(max(RATE_NOISE / noise, low), high)
-
-
-def initial_weights(design: NetworkDesign, seed: int = 0) -> NDArray[np.float32]:
+def initial_weights(
+    design: NetworkDesign, seed: int = 0, regression: Floats | None = None
+) -> NDArray[np.float32]:
     """Weights before training, float32 (d,): random first layers, zeros in the layers that make an output.
 
     The same design and seed give the same bytes. NumPy draws them, so that they do not depend on PyTorch's
-    version.
+    version. ``regression``, (width + 1,), takes the place of zeros there (models/network_start).
+
+    Raises:
+        DataError: it is of another design.
     """
     rng = np.random.default_rng([VERSION, seed])
     parts = [rng.standard_normal(math.prod(shape)) * scale for _, shape, scale in _layout(design)]
+    if regression is not None:
+        if regression.shape != parts[0].shape:
+            raise DataError("network: the weights to begin with are of another design; make them again")
+        parts[0] = regression
     return np.concatenate(parts).astype(np.float32)
 
 
@@ -264,15 +236,15 @@ def shared_curves(
     """What each column and the deep part contribute to the log-odds, for `personal.personal_models`.
 
     Returns:
-        Curves (n, columns), with one more for the deep part of an mlp; and of each column its first input and
-        the one after its last.
+        Curves (n, columns), with one more for what is not additive in an mlp or in products; and of each column its
+        first input and the one after its last.
     """
     x = np.asarray(inputs, dtype=np.float64)
     wide = named_weights(design, weights)["wide.weight"][0].astype(np.float64)
     ends = np.cumsum([0, *(c.width for c in design.columns)]).tolist()
     spans = tuple(pairwise(ends))
     curves = [x[:, a:b] @ wide[a:b] for a, b in spans]
-    if design.kind == "mlp":
+    if design.kind != "logistic":
         curves.append(logits(design, weights, inputs) - x @ wide[:-1] - wide[-1] * BIAS)
     return np.stack(curves, 1), spans
 
@@ -287,7 +259,7 @@ def personal_weights(design: NetworkDesign, weights: NDArray[Any], model: Linear
     wide[:-1] += model.weights
     wide[-1] = model.intercept / BIAS
     named["wide.weight"] = wide[None].astype(np.float32)
-    if design.kind == "mlp":
+    if design.kind != "logistic":
         named["last.weight"] = named["last.weight"] * np.float32(model.slopes[-1])
     return np.concatenate([value.ravel() for value in named.values()])
 
@@ -391,6 +363,16 @@ class RiskNetwork(nn.Module):
         self.deep = design.kind == "mlp"
         self.spans = design.embedded if self.deep else ()
         self.wide = nn.Linear(design.width + 1, 1, bias=False)
+        self.products = design.products
+        self.scores: torch.Tensor
+        self.left: torch.Tensor
+        self.right: torch.Tensor
+        if self.products is not None:
+            left, right = self.products.pairs
+            self.register_buffer("scores", torch.from_numpy(self.products.matrix.astype(np.float32)))
+            self.register_buffer("left", torch.from_numpy(left))
+            self.register_buffer("right", torch.from_numpy(right))
+            self.last = nn.Linear(len(left), 1, bias=False)
         if self.deep:
             plain = design.width - sum(b - a for a, b in self.spans)
             self.embeddings = nn.ModuleList(nn.Linear(b - a, EMBED_SIZE, bias=False) for a, b in self.spans)
@@ -407,7 +389,16 @@ class RiskNetwork(nn.Module):
             for layer in self.middle:
                 h = h + torch.relu(layer(h))
             out = out + self.gain * self.last(h)
+        if self.products is not None:
+            out = out + self.products.gain * self.last(self._multiplied(x))
         return out[:, 0]
+
+    def _multiplied(self, x: torch.Tensor) -> torch.Tensor:
+        """Products of every two scores, (n, pairs), each row of length at most 1."""
+        t = x @ self.scores
+        made: torch.Tensor = t[:, self.left] * t[:, self.right] / math.sqrt(len(self.left))
+        length: torch.Tensor = torch.linalg.vector_norm(made, dim=1, keepdim=True)
+        return made / length.clamp(min=1.0)
 
     def _embedded(self, x: torch.Tensor) -> torch.Tensor:
         parts, at = [], 0
@@ -441,6 +432,8 @@ def _layout(design: NetworkDesign) -> list[tuple[str, tuple[int, ...], float]]:
         for k in range(design.blocks):
             out += [(f"middle.{k}.weight", (h, h), 0.5 * math.sqrt(2 / h)), (f"middle.{k}.bias", (h,), 0.0)]
         out.append(("last.weight", (1, h), 0.0))
+    if design.products is not None:
+        out.append(("last.weight", (1, len(design.products.pairs[0])), 0.0))
     return out
 
 

@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from fedrisk.errors import ConfigError, DataError
-from fedrisk.models.network import BIAS, NetworkDesign, named_weights
+from fedrisk.models.network import NetworkDesign, named_weights
+from fedrisk.models.network_defaults import BIAS
 from fedrisk.models.network_inputs import InputColumn, apart_size, category_texts
+from fedrisk.models.network_products import Products
 
 Categories = Literal["texts", "codes"]
 
@@ -246,6 +248,8 @@ def _network(g: _Graph, design: NetworkDesign, w: dict[str, NDArray[np.float32]]
     wide = w["wide.weight"]
     out = g.node("MatMul", x, g.constant(wide[:, :-1].T))
     out = g.node("Add", out, g.constant(wide[:, -1:] * np.float32(BIAS)))
+    if design.products is not None:
+        return g.node("Add", out, _products(g, design.products, w["last.weight"], x))
     if design.kind != "mlp":
         return out
     parts, at = [], 0
@@ -263,6 +267,16 @@ def _network(g: _Graph, design: NetworkDesign, w: dict[str, NDArray[np.float32]]
         h = g.node("Add", h, more)
     gain = np.float32(np.sqrt(2 / design.hidden))
     return g.node("Add", out, g.node("MatMul", h, g.constant(w["last.weight"].T * gain)))
+
+
+def _products(g: _Graph, products: Products, weight: NDArray[np.float32], x: str) -> str:
+    scores = g.node("MatMul", x, g.constant(products.matrix.astype(np.float32)))
+    left, right = (g.node("Gather", scores, g.constant(side), axis=1) for side in products.pairs)
+    share = g.constant(np.array([[1 / np.sqrt(weight.size)]], dtype=np.float32))
+    made = g.node("Mul", g.node("Mul", left, right), share)
+    one = g.constant(np.ones((1, 1), dtype=np.float32))
+    length = g.node("Max", g.node("ReduceL2", made, axes=[1], keepdims=1), one)
+    return g.node("MatMul", g.node("Div", made, length), g.constant(weight.T * np.float32(products.gain)))
 
 
 def _linear(g: _Graph, x: str, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> str:

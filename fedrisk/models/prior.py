@@ -247,7 +247,9 @@ def _scale(feature: Feature) -> Callable[[Floats], Floats]:
     if feature.grid != "log" or feature.low is None or feature.high is None:
         return lambda x: x
     unit = max(abs(feature.low), abs(feature.high)) / LOG_DECADES
-    return lambda x: np.sign(x) * np.log1p(np.abs(x) / unit)
+    # Edges beyond all measure of the bounds are far, not infinite: nothing between two of those is a number.
+    far = np.finfo(np.float64).max
+    return lambda x: np.sign(x) * np.log1p(np.minimum(np.abs(x) / unit, far))
 
 
 def _middles(bins: Bins, scale: Callable[[Floats], Floats]) -> Floats:

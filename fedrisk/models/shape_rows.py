@@ -57,6 +57,9 @@ def shape_rows(codes: Codes, bases: Sequence[Floats], radius: float, fraction_bi
     for code, base in zip(codes, bases, strict=True):
         if len(code) and not 0 <= int(code.min()) <= int(code.max()) < len(base):
             raise DataError("shape_rows: a bin code lies outside its basis; bin the table with the same bins")
+    # Not a number would be the least integer, whose square is 0 in the ring: a row of any size that no clipping sees.
+    if not all(np.isfinite(base).all() for base in bases):
+        raise ConfigError("shape_rows: a basis has a number that is not finite; run the study again")
     n, width = len(codes[0]), sum(b.shape[1] for b in bases)
     out = np.empty((n, width), dtype=np.int64)
     for start in range(0, n, 65536):

@@ -39,6 +39,9 @@ MOST = 0.97
 LEAST_SHARE = 1e-6
 """Least share of a bin, so that every bin has a place in its column's order."""
 
+MOST_RISK = 0.98
+"""Greatest default rate of a bin."""
+
 RIDGE = 1e-3
 """Pull of a logistic world's weights to zero, where columns nearly repeat each other."""
 
@@ -48,7 +51,11 @@ ROUNDS = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column in a world. curve: log-odds shifts by bin of known enterprises; weight: shares of these bins."""
+    """A column in a world. weight: shares of the bins of known enterprises, (known bins,).
+
+    curve: logarithm of the relative risk of each, as models/smoothing has it; at low rates, a shift of log-odds;
+    where curves are parts of a card (`added_world`), shifts of log-odds.
+    """
 
     bins: Bins
     curve: Floats
@@ -111,8 +118,9 @@ def class_shares(column: Column, rate: float) -> tuple[Floats, Floats]:
     """
     weight = np.maximum(column.weight, LEAST_SHARE)
     weight = weight / weight.sum()
-    p = _at_rate(column.curve, rate, weight)
-    ones, zeros = (np.maximum(weight * part, LEAST_SHARE * 1e-3) for part in (p, 1 - p))
+    risk = np.exp(column.curve)
+    risk = np.minimum(rate * risk / float(weight @ risk), MOST_RISK)
+    ones, zeros = (np.maximum(weight * part, LEAST_SHARE * 1e-3) for part in (risk, 1 - risk))
     return ones / ones.sum(), zeros / zeros.sum()
 
 
@@ -190,14 +198,12 @@ def added_world(
     )
 
 
-def _at_rate(score: Floats, rate: float, weight: Floats | None = None) -> Floats:
+def _at_rate(score: Floats, rate: float) -> Floats:
     """Probabilities of these log-odds, shifted so that their mean is the rate."""
     level = logit(rate)
     for _ in range(ROUNDS):
         p = expit(level + score)
-        step = (rate - float(np.average(p, weights=weight))) / max(
-            float(np.average(p * (1 - p), weights=weight)), 1e-12
-        )
+        step = (rate - float(p.mean())) / max(float((p * (1 - p)).mean()), 1e-12)
         level += float(np.clip(step, -1.0, 1.0))
         if abs(step) < 1e-10:
             break

@@ -7,7 +7,7 @@ all confirm the same view to each other: so nobody's statement can be changed on
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from fedrisk.data.features import Feature, features_from
 from fedrisk.data.special import MOST_SPECIAL, MOST_TEXT
@@ -83,6 +83,13 @@ class Statement(Body):
     encoder: dict[str, Any] | None = None
     evaluation_key: Digest | None = None
     roster: Digest | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_themes(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Themes left out where they are as by default: members of before there were any read the rest."""
+        content: dict[str, Any] = handler(self)
+        usual = {"score_themes": False, "band_columns": 3}
+        return {k: v for k, v in content.items() if k not in usual or v != usual[k]}
 
 
 Statements = Mapping[str, Statement]
@@ -163,9 +170,7 @@ def binary_labels(study: Study, statements: Statements) -> bool:
 
 
 def evaluated(study: Study, statements: Statements) -> bool:
-    """Whether the hold-out is evaluated: the study asks for it, and every member whose records stand behind the scores
-    allows it.
-    """
+    """Whether the hold-out is evaluated: the study asks for it, and all whose records stand behind scores allow it."""
     return study.evaluation.release and all(
         statements[name].evaluation for name in (*study.banks, *study.holders)
     )

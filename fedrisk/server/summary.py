@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from fedrisk.findings import Finding
 from fedrisk.metrics import Metrics, auc_standard_error, calibration_fit, from_histogram
 from fedrisk.privacy.accounting import epsilon_by_relation
 from fedrisk.recipe import Section
@@ -56,7 +57,7 @@ def summarise(
         second_release=outcome.second_release,
         default_rate=None if outcome.card is None else outcome.card.rate,
         expectation=outcome.expectation,
-        findings=outcome.findings,
+        findings=(*outcome.findings, *_went_without(roster, outcome)),
         verdict=outcome.verdict,
         training=outcome.training,
         **vars(_figures(None if total is None else from_histogram(*total))),
@@ -78,6 +79,12 @@ def summarise(
         network=outcome.network,
         record=outcome.record,
     )
+
+
+def _went_without(roster: Roster, outcome: Outcome) -> tuple[Finding, ...]:
+    """That a study was not evaluated because it asked for none."""
+    asked = roster.study.evaluation.release or not (roster.study.banks and outcome.evaluated)
+    return () if asked else (Finding("went_without_evaluation"),)
 
 
 def _calibration(counts: Counts, variance: float) -> tuple[CalibrationGroup, ...]:

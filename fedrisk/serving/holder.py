@@ -284,8 +284,8 @@ def _entry(question: Question, rows: Rows, size: int, policy: Policy) -> dict[st
     }
     if not rows.given:
         return {**entry, "event": "refusal", "kind": "refusal", "code": "rows"}
-    protection = "masked_among_holders" if question.peers else policy.scores
-    if any(one.features and one.name != REST for one in part.sums):
+    protection: str = "masked_among_holders" if question.peers else policy.scores
+    if any(one.features and (one.alone or one.name != REST) for one in part.sums):
         protection = f"{policy.scores}_by_theme"
     return {
         **entry,

@@ -306,7 +306,7 @@ def _limits(node: Node, part: ModelPart) -> list[str]:
         out.append(f"a column gives or takes more than {policy.score_points} points (policy.score_points)")
     if part.given is None:
         return out
-    themes = [one.name for one in part.sums if one.features and one.name != REST]
+    themes = [one.name for one in part.sums if one.features and (one.alone or one.name != REST)]
     if themes and not policy.score_themes:
         out.append(f"its points are given by theme ({', '.join(themes)}), and policy.score_themes is false")
     own = math.prod(len(set(one.values)) for one in part.sums)

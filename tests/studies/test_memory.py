@@ -159,6 +159,33 @@ def test_a_past_that_members_did_not_see_is_refused_though_all_approved_it(conso
     assert ("keeps nothing of it" if what == "attempt" else "saw released then") in said
 
 
+@pytest.mark.parametrize(
+    ("what", "said"), [("holdout", "trained on enterprises"), ("strangers", "were never told")]
+)
+def test_a_past_that_does_not_go_with_the_study_is_refused_though_the_hub_has_it_approved(
+    consortium, first, what, said
+):
+    before = charged(consortium)
+    past = past_study(first.results.record, Runs(first.hub).find(first.attempt).ended)
+    if what == "strangers":
+        past = replace(past, members=("alfa", "gone"))
+    told = Knowledge(memory=(past,))
+    knowledge.keep(first.hub, told)
+    known = stated(told).model_dump(mode="json")
+    changes = {"holdout": {"percent": 40}} if what == "holdout" else {}
+    study = later(consortium, "may", ["january"], known=known)
+    with pytest.raises(PeerError, match="edges"):
+        consortium.run(study_from({**study.model_dump(mode="json"), **changes}))
+    assert charged(consortium) == before
+    assert said in consortium.nodes["tax"].store.errors(consortium.last.attempt)[-1]["text"]
+
+
+def test_a_member_keeps_the_study_too_and_goes_by_its_own_account(first):
+    for name in MEMBERS:
+        kept = first.nodes[name].store.past.study(first.attempt)
+        assert kept == first.study.model_dump(mode="json")
+
+
 def test_a_whole_run_looks_up_states_and_is_entered_as_it_was_asked_for(consortium, first):
     study = later(consortium, "may", ["january"])
     found = check_study(study, consortium.paths, hub=consortium.hub)

@@ -121,6 +121,10 @@ def test_a_policy_that_changed_serves_no_themes(run):
     stricter = replace(tax, institution=tax.institution.model_copy(update={"policy": policy}))
     with pytest.raises(registry.Unserved, match="score_themes is false"):
         registry.served(stricter, part.model, "alfa")
+    # So it is where the holder is alone in the rest, since it allowed that then.
+    rest = part.model_copy(update={"sums": tuple(s.model_copy(update={"name": "rest"}) for s in part.sums)})
+    assert any("score_themes" in line for line in registry._limits(stricter, rest))
+    assert not registry._limits(tax, rest)
 
 
 def test_a_holder_that_does_not_allow_it_leaves_one_number(kit, tmp_path):

@@ -6,13 +6,15 @@ from fedrisk.protocol.actions import Action
 from fedrisk.recipe import Brought, Recipe, Section
 from fedrisk.recipes.network.baselines import baselines
 from fedrisk.recipes.network.plan import expect, make_plan
-from fedrisk.recipes.network.settings import NetworkSettings, check_members
+from fedrisk.recipes.network.settings import NetworkSettings, asks, check_members
 from fedrisk.releases.plan import Plan
 from fedrisk.study import Study
 
 if TYPE_CHECKING:
     from fedrisk.clients.attempt import Attempt
     from fedrisk.clients.node import Node
+    from fedrisk.server.hub import Hub
+    from fedrisk.server.knowledge import Beforehand
     from fedrisk.server.outcome import HubSession, Outcome
 
 
@@ -40,6 +42,12 @@ def _fetch(attempt: "Attempt") -> None:
     fetch(attempt)
 
 
+def _knows(study: Study, hub: "Hub", research: bool) -> "Beforehand":
+    from fedrisk.recipes.network.start_file import look_up
+
+    return look_up(study, hub, research)
+
+
 def _summary(outcome: "Outcome") -> tuple[Section, ...]:
     from fedrisk.server.training_summary import summarise
 
@@ -59,4 +67,6 @@ RECIPE = Recipe(
     fetch=_fetch,
     requires=("torch", "opacus", "onnx"),
     baselines=baselines,
+    asks=asks,
+    knows=_knows,
 )

@@ -6,17 +6,39 @@ model.
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fedrisk.models.binning import Bins
-from fedrisk.models.network import AVERAGED, MOMENTUM, NetworkDesign, default_rate
+from fedrisk.models.knowledge import NOTHING, Knowledge
+from fedrisk.models.network import NetworkDesign, initial_weights
+from fedrisk.models.network_defaults import AVERAGED, MOMENTUM, default_rate
+from fedrisk.models.network_start import start_weights
 from fedrisk.models.tuning import Tuning
 from fedrisk.recipes.network.settings import NetworkSettings
+from fedrisk.recipes.network.start import curves_on
 from fedrisk.releases.gradient_sums import TrainingPlan
 from fedrisk.study import Study
 
 
-def design_of(study: Study, training: TrainingPlan, rows: int, bins: Sequence[Bins]) -> NetworkDesign:
-    """The network of a study with these bins and so many training rows of all trainers."""
-    return NetworkDesign.of(bins, NetworkSettings.of(study), noise=training.gradient_noise(rows))
+def design_of(
+    study: Study, training: TrainingPlan, rows: int, bins: Sequence[Bins], known: Knowledge = NOTHING
+) -> NetworkDesign:
+    """The network of a study with these bins and so many training rows of all trainers, known: at which it begins."""
+    noise, curves = training.gradient_noise(rows), curves_on(bins, known)
+    return NetworkDesign.of(bins, NetworkSettings.of(study), noise=noise, curves=curves)
+
+
+def first_weights(
+    study: Study, design: NetworkDesign, bins: Sequence[Bins], known: Knowledge, seed: int
+) -> NDArray[np.float32]:
+    """Weights before training, (d,): the card's log-odds where the study begins at one, else even odds."""
+    stated = NetworkSettings.of(study).known
+    if stated is None:
+        return initial_weights(design, seed)
+    return initial_weights(
+        design, seed, start_weights(design.columns, curves_on(bins, known), stated.intercept)
+    )
 
 
 def tuning(study: Study, training: TrainingPlan, rows: int) -> Tuning:

@@ -5,16 +5,23 @@ lost), conclude. What is trained and what the hub knows of it are weights and no
 stay with them.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from scipy.special import expit
 
 from fedrisk.findings import Finding
-from fedrisk.models.network import NetworkDesign, initial_weights, named_weights
+from fedrisk.models.binning import Bins
+from fedrisk.models.knowledge import Knowledge
+from fedrisk.models.knowledge_file import to_bytes
+from fedrisk.models.network import NetworkDesign, named_weights
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import evaluated
 from fedrisk.recipes.bins import find_bins
-from fedrisk.recipes.network.design import design_of, tuning
+from fedrisk.recipes.network.design import design_of, first_weights, tuning
 from fedrisk.recipes.network.plan import mu_of_counts
+from fedrisk.recipes.network.start import PART, curves_on
 from fedrisk.releases.evaluation import LOGIT_STEPS, logit_edges
 from fedrisk.releases.plan import Plan
 from fedrisk.server.evaluation import take_evaluation
@@ -34,19 +41,26 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
     roster = session.roster
     study, training = roster.study, plan.trained
     sums = NoisySums(session.exchange, roster)
-    rows = sum(roster.labelled.values())
+    rows, known = sum(roster.labelled.values()), session.known
+    if known:
+        session.exchange.tell(PART, {}, {"file": np.frombuffer(to_bytes(known), np.uint8)})
     released = release_edges(sums, plan)
     bins = find_bins(study, plan, released, rows, mu_of_counts(study, plan))
     session.exchange.tell("bins", {"bins": [b.to_dict() for b in bins]}, blobs_of(released))
-    design = design_of(study, training, rows, bins)
+    design = design_of(study, training, rows, bins, known)
     rounds = Rounds(sums, training, tuning(study, training, rows))
     rounds.set_up(design.to_dict(), {"bins": [b.to_dict() for b in bins], "design": design.to_dict()})
-    trained = rounds.run(initial_weights(design, roster.research_seed or 0))
+    first = first_weights(study, design, bins, known, roster.research_seed or 0)
+    trained = rounds.run(first)
     outcome = Outcome(
         record=sums.record,
         network=rounds.model(trained, design.to_dict()),
         training=rounds.figures(trained, design.kind),
-        findings=(*plan.findings, *_extreme(design, trained, rounds.tuning.rate)),
+        findings=(
+            *plan.findings,
+            *_begun(bins, known, design, first, trained),
+            *_extreme(design, trained, rounds.tuning.rate),
+        ),
     )
     session.so_far(outcome)
     _conclude(rounds, plan, outcome, trained)
@@ -59,9 +73,29 @@ def _extreme(design: NetworkDesign, trained: Trained, rate: float) -> tuple[Find
 
     Inputs have a mean squared length of 1 by design: the root mean square of log-odds is about that of the weights.
     """
-    wide = named_weights(design, trained.final.astype(np.float32))["wide.weight"]
-    odds = float(np.sqrt(np.square(wide[0][:-1]).mean()))
+    odds = _typical(design, trained.final)
     return (Finding("training_extreme", {"odds": odds, "rate": rate}),) if odds > MOST_ODDS else ()
+
+
+def _begun(
+    bins: Sequence[Bins], known: Knowledge, design: NetworkDesign, first: Any, trained: Trained
+) -> tuple[Finding, ...]:
+    """Where the network began, and how far training went from there."""
+    if known.prior is None:
+        return ()
+    fit = sum(curve is not None for curve in curves_on(bins, known))
+    moved = _typical(design, trained.final - first)
+    return (
+        Finding(
+            "start_used", {"source": known.prior.source, "fit": fit, "features": len(bins), "moved": moved}
+        ),
+    )
+
+
+def _typical(design: NetworkDesign, weights: Any) -> float:
+    """Root mean square of the regression's weights, the constant left out."""
+    wide = named_weights(design, weights.astype(np.float32))["wide.weight"]
+    return float(np.sqrt(np.square(wide[0][:-1]).mean()))
 
 
 def _conclude(rounds: Rounds, plan: Plan, outcome: Outcome, trained: Trained) -> None:

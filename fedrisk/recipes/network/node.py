@@ -48,8 +48,10 @@ from fedrisk.protocol.statements import evaluated
 from fedrisk.recipe import Brought
 from fedrisk.recipes.bins import BINS, check_bins, find_bins, told_edges
 from fedrisk.recipes.network.external_score import FEATURE, find_external, refuse_same_name, with_external
-from fedrisk.recipes.network.plan import external_release, make_plan, mu_of_counts
+from fedrisk.recipes.network.plan import external_release, mu_of_counts
 from fedrisk.recipes.network.settings import NetworkSettings
+from fedrisk.recipes.network.start import PART
+from fedrisk.recipes.network.told_start import START, known_start, plan_from
 from fedrisk.releases.evaluation import LOGIT_STEPS, logit_edges
 from fedrisk.study import NO_PRIVACY, Study
 
@@ -101,7 +103,7 @@ def check_label(name: str, dictionary: Dictionary) -> None:
 def edges(node: Node, request: Payload) -> Payload:
     """Order of rows and all public features -> noisy histograms of a bank's columns without public bins."""
     attempt = node.attempt(request)
-    take_order(attempt, request, make_plan)
+    take_order(attempt, request, plan_from(attempt))
     if attempt.name in attempt.study.trainers:
         owed(attempt)
     else:
@@ -296,7 +298,7 @@ def _agreed(attempt: Attempt, rows: int) -> tuple[dict[str, Any], float]:
     from fedrisk.recipes.network.design import design_of, tuning
 
     study, plan = attempt.study, attempt.plan.trained
-    design = design_of(study, plan, rows, own_bins(attempt))
+    design = design_of(study, plan, rows, own_bins(attempt), known_start(attempt))
     return design.to_dict(), tuning(study, plan, rows).rate
 
 
@@ -329,7 +331,7 @@ class Conclude(OfAttempt):
 
 
 ACTIONS: tuple[Action, ...] = (
-    Action(name="edges", serve=edges, form=ROWS, tells={"order": ORDER}),
+    Action(name="edges", serve=edges, form=ROWS, tells={PART: START, "order": ORDER}),
     Action(
         name="prepare",
         serve=prepare,

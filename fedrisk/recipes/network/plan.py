@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from fedrisk.data.features import Feature
 from fedrisk.findings import Finding
+from fedrisk.models.knowledge import NOTHING, Knowledge
 from fedrisk.recipes.bins import choose_edges, training_rows
+from fedrisk.recipes.network.start import taken_over
 from fedrisk.releases.budget import EDGES_SHARE, total_mu
 from fedrisk.releases.edges import edges_release
 from fedrisk.releases.evaluation import planned_evaluation
@@ -18,13 +20,16 @@ BINS_SHARE = 0.65
 """Share of mu^2 by whose counts the number of private bins is chosen, as in a scorecard."""
 
 
-def make_plan(study: Study, features: Sequence[Feature], rows: int | None = None) -> Plan:
-    """All releases. A holder behind an external score is charged twice the study's mu.
+def make_plan(
+    study: Study, features: Sequence[Feature], rows: int | None = None, *, known: Knowledge = NOTHING
+) -> Plan:
+    """All releases; edges that the scorecard has at which a network begins are taken over.
 
-    A record of its own made zero, or another, leaves the bank's part of the enterprise in place, so its clipped
-    gradient goes from one vector to another instead of to zero.
+    A holder behind an external score is charged twice the study's mu. A record of its own made zero, or another, leaves
+    the bank's part of the enterprise in place, so its clipped gradient goes from one vector to another instead of to
+    zero.
     """
-    total = total_mu(study)
+    features, total = taken_over(features, known), total_mu(study)
     mu_edges, mu_counts = total * math.sqrt(EDGES_SHARE), total * math.sqrt(BINS_SHARE / (1 - EDGES_SHARE))
     chosen = choose_edges(study, features, training_rows(study, rows), mu_edges, mu_counts)
     edges = edges_release(study, chosen.features, mu_edges, chosen.cells)

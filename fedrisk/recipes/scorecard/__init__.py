@@ -1,11 +1,14 @@
 """Recipe ``scorecard``: banks and data holders build a scorecard from two releases of noisy sums."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fedrisk.data.features import Feature
+from fedrisk.findings import Finding
 from fedrisk.protocol.actions import Action
 from fedrisk.recipe import Brought, Recipe, Section
 from fedrisk.recipes.scorecard.plan import expect, make_plan
-from fedrisk.recipes.scorecard.settings import ScorecardSettings, asks, check_members
+from fedrisk.recipes.scorecard.settings import ScorecardSettings, asks, check_members, spared
 from fedrisk.releases.plan import Plan
 from fedrisk.study import Study
 
@@ -61,6 +64,12 @@ def _knows(study: Study, hub: "Hub", research: bool) -> "Beforehand":
     return look_up(study, hub, research)
 
 
+def _foresee(known: "Beforehand", features: Sequence[Feature], rows: int | None) -> tuple[Finding, ...]:
+    from fedrisk.recipes.scorecard.planner import Planner, expected_auc
+
+    return expected_auc(Planner(known.study, features, rows, known.knowledge))
+
+
 def _summary(outcome: "Outcome") -> tuple[Section, ...]:
     from fedrisk.recipes.scorecard.summary import summarise
 
@@ -73,6 +82,7 @@ RECIPE = Recipe(
     members=check_members,
     plan=make_plan,
     expect=expect,
+    foresee=_foresee,
     brings=_brings,
     beforehand=_beforehand,
     hub=_hub,
@@ -81,5 +91,6 @@ RECIPE = Recipe(
     fetch=_fetch,
     part=_part,
     asks=asks,
+    spared=spared,
     knows=_knows,
 )

@@ -34,6 +34,7 @@ _WHY = {
     "same": "is an attempt at this very study",
     "purpose": "was for another purpose",
     "apart": "has no institution in common with this study",
+    "strangers": "has numbers of an institution that is not here, which others who are here were never told",
     "holdout": "trained on enterprises that this study holds out ([holdout] is another one)",
     "early": "was run by an earlier version, and its members kept nothing by which they could check it",
 }
@@ -81,6 +82,22 @@ def finished_named(name: str, hub: Hub) -> PastStudy:
     runs = Runs(hub)
     run = _finished(name, hub, runs)
     return past_study(_record(run, hub, runs), str(run.ended))
+
+
+def purpose_of(past: PastStudy, hub: Hub) -> str:
+    """For what purpose institutions released it."""
+    return str(Runs(hub).find(past.attempt).content["purpose"])
+
+
+def finished_records(names: Sequence[str], hub: Hub) -> list[ReleaseRecord]:
+    """Records of finished studies of this hub, oldest first, by names, runs or records; of all where none is named.
+
+    Research runs are left out where none is named. ConfigError where one is not there.
+    """
+    runs = Runs(hub)
+    every = [r for r in runs.all() if r.state == "finished" and r.recipe == "scorecard" and not r.research]
+    found = [_finished(name, hub, runs) for name in names] if names else every
+    return [_record(run, hub, runs) for run in sorted(found, key=lambda r: (str(r.ended), r.attempt))]
 
 
 def all_finished(hub: Hub) -> list[PastStudy]:
@@ -133,7 +150,7 @@ def _fitting(
         if past is not None:
             taken += 1
             yield past
-        elif why in ("holdout", "early", "damaged"):
+        elif why in ("strangers", "holdout", "early", "damaged"):
             findings.append(_left_out(run, why))
 
 

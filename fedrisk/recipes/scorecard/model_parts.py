@@ -117,7 +117,10 @@ def _sums_given(attempt: Attempt, card: Scorecard) -> list[GivenSum]:
             continue
         table = given_points(attempt, card, one)
         features = tuple(own.index(j) for j in one.places(card, attempt.role))
-        out.append(GivenSum(name=one.name, features=features, edges=table.edges, values=table.values))
+        alone = one.holders == (attempt.role,)
+        out.append(
+            GivenSum(name=one.name, features=features, alone=alone, edges=table.edges, values=table.values)
+        )
     return out
 
 

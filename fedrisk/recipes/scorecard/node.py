@@ -47,6 +47,7 @@ from fedrisk.recipes.scorecard.scoring import (
     score_protection,
     versions_left,
 )
+from fedrisk.recipes.scorecard.settings import ScorecardSettings
 from fedrisk.recipes.scorecard.state import ScorecardState, SecondState
 from fedrisk.recipes.scorecard.told_knowledge import KNOWLEDGE, check_known
 from fedrisk.releases.release import Block, Product, Release, product_label, products
@@ -60,7 +61,11 @@ from fedrisk.study import BANK, Study
 def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
     """All columns that the policy allows; PolicyError where one is of an encoder trained without privacy."""
     node.institution.check_encoders(research=research_seed is not None)
-    return Brought(features=allowed_features(node, described(node)))
+    policy = node.institution.policy
+    # Said where it is asked for alone: other studies' statements are as before there were themes.
+    themes = {"score_themes": policy.score_themes, "band_columns": policy.band_columns}
+    stated = {} if ScorecardSettings.of(study).themes is None else themes
+    return Brought(features=allowed_features(node, described(node)), stated=stated)
 
 
 def beforehand(node: Node, study: Study, table: Table, research_seed: int | None) -> None:

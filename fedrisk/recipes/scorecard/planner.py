@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedrisk.data.features import Feature
 from fedrisk.findings import Finding
@@ -26,10 +27,12 @@ from fedrisk.recipes.scorecard.simulation import simulated_card
 from fedrisk.releases.plan import Plan
 from fedrisk.study import Study
 
+Floats = NDArray[np.float64]
+
 EPSILONS = (0.5, 1.0, 3.0)
 """Budgets for which an expected AUC is shown, besides the study's own."""
 
-SIMULATED, DRAWN = 2, 24
+SIMULATED, DRAWN = 2, 40
 """Worlds in which whole studies are simulated, and worlds in all."""
 
 REACH = 1.645
@@ -74,7 +77,7 @@ class Planner:
     def expected(self, study: Study | None = None) -> Expected:
         """Expected AUC; study: one with other choices or another budget, of the same rows."""
         study = study or self.study
-        plan = make_plan(study, self.features, self.rows)
+        plan = self._plan(study)
         found, ceilings = self._found(study, plan), self._ceiling(plan)
         parts = np.array([(auc - 0.5) / max(best - 0.5, 1e-3) for auc, best in found])
         part, best = float(parts.mean()), np.array(ceilings) - 0.5
@@ -97,6 +100,36 @@ class Planner:
             card = simulated_card(facts, world, np.random.default_rng([self.seed, k, 1]))
             out.append((world.auc(-world.score(card.points)), best_auc(world)))
         return out
+
+    def found(self, study: Study) -> Floats:
+        """AUC of the simulated cards, (simulated,), of a study with other choices in the same worlds."""
+        plan = self._plan(study)
+        return np.array([auc for auc, _ in self._found(study, plan)])
+
+    def bins(self, study: Study) -> list[Bins]:
+        """Bins of the columns that a study counts, about."""
+        return planned_bins(study, self._plan(study), self.training or 0.0, self.knowledge)
+
+    def told(self, study: Study) -> tuple[int, int]:
+        """Counted columns whose curve is known beforehand, and all counted ones."""
+        beliefs = self._beliefs(study, self._plan(study))
+        return beliefs.told, len(beliefs.columns)
+
+    def by_strength(self, study: Study) -> list[tuple[str, str]]:
+        """Counted columns, the weakest first: name and institution. By what is known of their curves, or declared.
+
+        Empty where nothing sets them apart.
+        """
+        beliefs = self._beliefs(study, self._plan(study))
+        strength = beliefs.strength()
+        if np.ptp(strength) < 1e-9:
+            return []
+        order = np.argsort(strength, kind="stable")
+        features = [beliefs.columns[j].bins.feature for j in order]
+        return [(f.name, f.institution) for f in features]
+
+    def _plan(self, study: Study) -> Plan:
+        return make_plan(study, self.features, self.rows, known=self.knowledge)
 
     def _ceiling(self, plan: Plan) -> list[float]:
         names = tuple(f.name for f in plan.features)
@@ -126,7 +159,7 @@ class Planner:
         )
 
 
-def _deviation(parts: "np.typing.NDArray[np.float64]") -> float:
+def _deviation(parts: Floats) -> float:
     return float(parts.std(ddof=1)) if len(parts) > 1 else 0.0
 
 
@@ -183,7 +216,7 @@ def at_budget(study: Study, epsilon: float) -> Study:
 
 
 def expected_auc(planner: Planner) -> tuple[Finding, ...]:
-    """What ``check`` says of the AUC to be expected, at several budgets."""
+    """What ``check`` says of the AUC to be expected, at several budgets, and from what."""
     study = planner.study
     if planner.training is None or math.isinf(study.privacy.epsilon):
         return ()
@@ -192,4 +225,6 @@ def expected_auc(planner: Planner) -> tuple[Finding, ...]:
         e = planner.expected(at_budget(study, epsilon))
         values = {"epsilon": e.epsilon, "auc": e.auc, "low": e.low, "high": e.high}
         found.append(Finding("auc_expected", values))
-    return tuple(found)
+    told, of = planner.told(study)
+    source = "auc_known" if 2 * told > of else "auc_unknown"
+    return (*found, Finding(source, {"told": told, "columns": of}))

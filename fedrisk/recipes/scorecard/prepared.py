@@ -132,7 +132,8 @@ def keep_past(attempt: Attempt) -> None:
             bases=second.bases,
             second=matrix,
             members=contributors([{"name": m.name, "role": m.role} for m in study.institutions]),
-        )
+        ),
+        study.model_dump(mode="json"),
     )
 
 

@@ -1,6 +1,6 @@
 """The section ``[scorecard]`` of a study file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -27,6 +27,9 @@ Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,400}$")]
 
 NONE: Literal["none"] = "none"
 
+MOST_THEMES = 10
+"""Most sums of points that a bank is given, beside that of the rest."""
+
 
 class Predecessor(Settings):
     """An earlier study that a study remembers.
@@ -43,7 +46,7 @@ class Predecessor(Settings):
 
 
 class KnownPrior(Settings):
-    """Curves from elsewhere. source: where they come from, as people read it. digest: of the file they are from."""
+    """Curves from elsewhere. source: where they come from, as people read it. digest: of the curves."""
 
     source: Text
     digest: Digest | None = None
@@ -126,7 +129,9 @@ class ScorecardSettings(Settings):
     prior: Text | None = None
     known: Known | None = None
     themes: (
-        Literal["holders"] | Annotated[dict[Name, list[Part]], Field(min_length=1, max_length=64)] | None
+        Literal["holders"]
+        | Annotated[dict[Name, list[Part]], Field(min_length=1, max_length=MOST_THEMES)]
+        | None
     ) = None
 
     @field_validator("memory", mode="before")
@@ -157,7 +162,7 @@ class ScorecardSettings(Settings):
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without memory, prior and choices where there are none: studies from before there were any keep their digest."""
+        """Without what is not asked for or chosen: studies from before there was any of it keep their digest."""
         content: dict[str, Any] = handler(self)
         usual = {"memory": NONE, "second": "auto", "left_out": {}}
         return {k: v for k, v in content.items() if v is not None and (k not in usual or v != usual[k])}
@@ -190,24 +195,14 @@ def check_members(study: Study, features: Sequence[Feature] | None = None) -> No
         raise ConfigError(f"{', '.join(without)} brings no feature; add columns or leave it out of the study")
 
 
-def asks(study: Study) -> tuple[str, ...]:
-    """What is remembered and known beforehand, for a person who decides about the study."""
-    known = ScorecardSettings.of(study).known
-    if known is None or known.digest is None:
-        return ()
-    said = [
-        f"remembers study {past.study} (run {past.attempt[:8]}, ended {past.ended[:10]}, of {', '.join(past.members)}; "
-        f"record {past.record[:16]})"
-        for past in known.memory
-    ]
-    if known.prior is not None:
-        said.append(f"begins from curves known beforehand: {known.prior.source}")
-    return (*said, f"what it knows beforehand has digest {known.digest}")
-
-
 def _check_themes(study: Study, features: Sequence[Feature] | None) -> None:
     """ConfigError where a theme names no holder of the study, or something twice, or no column once they are known."""
     themes = ScorecardSettings.of(study).themes
+    if themes == "holders" and len(study.holders) > MOST_THEMES:
+        raise ConfigError(
+            f"scorecard.themes: {len(study.holders)} holders, and at most {MOST_THEMES} themes; name themes of "
+            "several holders each"
+        )
     if not isinstance(themes, dict):
         return
     if "rest" in themes:
@@ -228,3 +223,37 @@ def _check_themes(study: Study, features: Sequence[Feature] | None) -> None:
             raise ConfigError(
                 f"scorecard.themes: {part} is no column of this study; see the holder's dictionary"
             )
+
+
+def spared(settings: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
+    """Settings without some institutions: themes without those that are away."""
+    themes = settings.get("themes")
+    if not isinstance(themes, dict):
+        return settings
+    left = {t: [p for p in parts if p.partition(".")[0] not in names] for t, parts in themes.items()}
+    return {**settings, "themes": {t: parts for t, parts in left.items() if parts} or None}
+
+
+def asks(study: Study) -> tuple[str, ...]:
+    """Themes, and what is remembered and known beforehand, for a person who decides about the study."""
+    known, told = ScorecardSettings.of(study).known, _asked_themes(study)
+    if known is None or known.digest is None:
+        return told
+    said = [
+        f"remembers study {past.study} (run {past.attempt[:8]}, ended {past.ended[:10]}, of {', '.join(past.members)}; "
+        f"record {past.record[:16]})"
+        for past in known.memory
+    ]
+    if known.prior is not None:
+        said.append(f"begins from curves known beforehand: {known.prior.source}")
+    return (*told, *said, f"what it knows beforehand has digest {known.digest}")
+
+
+def _asked_themes(study: Study) -> tuple[str, ...]:
+    themes = ScorecardSettings.of(study).themes
+    if themes is None:
+        return ()
+    named = (
+        "each holder" if themes == "holders" else "; ".join(f"{t}: {', '.join(p)}" for t, p in themes.items())
+    )
+    return (f"gives banks points in several sums where policies allow it (policy.score_themes): {named}",)

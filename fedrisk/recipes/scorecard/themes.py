@@ -31,6 +31,10 @@ class Allows(Protocol):
         """Whether its points may be given in sums of their own."""
 
     @property
+    def score_values(self) -> int:
+        """Most values that all numbers with its points take together."""
+
+    @property
     def band_columns(self) -> int:
         """Columns that a holder must have to hide another."""
 
@@ -70,7 +74,8 @@ def score_sums(study: Study, features: Sequence[Feature], said: Mapping[str, All
     features: of all roles, those that are counted. said: of each holder.
 
     A holder's columns are in a theme only where they are as many as it asks for of a holder that is to hide another
-    (``policy.band_columns``): a sum of fewer is nearly those columns.
+    (``policy.band_columns``): a sum of fewer is nearly those columns. It is in so many sums at most that two values for
+    each are within its ``policy.score_values``.
     """
     own = {h: [f.column for f in features if f.institution == h] for h in study.holders}
     placed = {h: _placed(h, own[h], _themes(study), said[h]) for h in study.holders}
@@ -87,7 +92,7 @@ def numbers_of(sums: Sequence[ScoreSum], holder: str) -> int:
 
 
 def values_of_each(values: int, numbers: int) -> int:
-    """Most values of each of several numbers that take at most so many together, and at least two.
+    """Most values of each of several numbers that take at most so many together; two where that is too many.
 
     >>> values_of_each(512, 1), values_of_each(512, 2), values_of_each(512, 3)
     (512, 22, 8)
@@ -130,7 +135,10 @@ def _placed(
     asked = themes.get(holder, {}) if said.score_themes else {}
     found = {c: asked.get(c, asked.get("", "")) for c in columns}
     sizes = {t: sum(f == t for f in found.values()) for t in found.values()}
-    found = {c: t if sizes[t] >= said.band_columns else "" for c, t in found.items()}
+    large = sorted(t for t, n in sizes.items() if t and n >= said.band_columns)
+    # One number is for what is left over.
+    kept = large[: int(math.log2(said.score_values)) - 1]
+    found = {c: t if t in kept else "" for c, t in found.items()}
     most = max(sorted(set(found.values())), key=lambda t: sum(f == t for f in found.values()), default="")
     return {**found, KNOWN: most}
 

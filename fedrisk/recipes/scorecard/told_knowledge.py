@@ -7,6 +7,7 @@ present members has nobody who could vouch for it and is refused. Sensitivities 
 
 from functools import lru_cache, partial
 
+from fedrisk.analysis.past_studies import study_before, told_to_strangers, unfit
 from fedrisk.clients.attempt import Attempt
 from fedrisk.errors import ConfigError, ProtocolError
 from fedrisk.models.knowledge import NOTHING, Knowledge, PastStudy
@@ -24,6 +25,13 @@ class KnowledgePart(Body):
 
 KNOWLEDGE = Form(body=KnowledgePart, blobs={"file": BlobForm(dtype="uint8", most=MOST_BYTES)})
 """Form of the part ``knowledge``: the file of what the study knows beforehand (models/knowledge_file)."""
+
+_UNFIT = {
+    "purpose": "was for another purpose",
+    "apart": "has no institution in common with this study",
+    "strangers": "has numbers of an institution that is not here",
+    "holdout": "trained on enterprises that this study holds out",
+}
 
 _REMEDY = "nothing is released. Ask the consortium's operator, and run the study again"
 
@@ -61,6 +69,11 @@ def check_known(attempt: Attempt) -> MakePlan:
             raise ProtocolError(
                 f"nobody of this study took part in {past.study}, which it is to remember; {_REMEDY}"
             )
+        if told_to_strangers(past.members, study):
+            raise ProtocolError(
+                f"{past.study}, which the study is to remember, has numbers of an institution that is not here, which "
+                f"others who are here were never told; {_REMEDY} without it in scorecard.memory"
+            )
         if attempt.name in past.members:
             _check_own(attempt, past)
     return partial(make_plan, known=known)
@@ -76,6 +89,19 @@ def _check_own(attempt: Attempt, past: PastStudy) -> None:
     if not same_sums(own, past):
         raise ProtocolError(
             f"what the hub tells of {past.study} is not what {attempt.name} saw released then; {_REMEDY}"
+        )
+
+    try:
+        before = study_before(attempt.node.store.past.study(past.attempt))
+    except ConfigError:
+        raise ProtocolError(
+            f"what {attempt.name} keeps of {past.study} is of another version; {_REMEDY} without that study in "
+            "scorecard.memory"
+        ) from None
+    why = unfit(before, attempt.study, research=attempt.research)
+    if why is not None:
+        raise ProtocolError(
+            f"{past.study} {_UNFIT[why]}, so this study may not remember it; {_REMEDY} without it in scorecard.memory"
         )
 
 

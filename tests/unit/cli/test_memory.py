@@ -25,6 +25,7 @@ def test_studies_and_a_smoothed_card(fedrisk, home, tmp_path):
     for day, name in enumerate(("january", "february"), 1):
         finished(home, name, day)
     finished(home, "trial", 3, research=True)
+    finished(home, "letters", 4, purpose="marketing")
     code, out, _ = fedrisk("memory")
     assert code == 0 and "january" in out and "february" in out and "trial" not in out
     code, out, _ = fedrisk("memory", "february", "january", "--json")
@@ -39,5 +40,7 @@ def test_studies_and_a_smoothed_card(fedrisk, home, tmp_path):
     assert code != 0 and "none of these" in err
     code, _, err = fedrisk("memory", "january", "--smooth", "january")
     assert code != 0 and "alone" in err
+    code, _, err = fedrisk("memory", "january", "letters", "--smooth", "january")
+    assert code != 0 and "one purpose each" in err
     code, _, err = fedrisk("memory", "january", "trial", "--smooth", "january")
     assert code != 0 and "research" in err

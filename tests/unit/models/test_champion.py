@@ -122,3 +122,18 @@ def test_bad_use_is_refused(data):
         fit_champion(x, np.r_[1, np.zeros(len(x) - 1, dtype=int)])
     with pytest.raises(ConfigError):
         fit_champion(x, y, max_rounds=0)
+
+
+def test_two_themes_tell_what_their_sum_hides():
+    """Two parts that matter only together with the bank's own column, each the other way: the sum is useless there."""
+    rng = np.random.default_rng(5)
+    own = rng.integers(0, 2, 1600)
+    power, tax = rng.normal(size=(2, 1600))
+    risk = 1 / (1 + np.exp(1 - np.where(own == 1, 2 * (power - tax), 2 * (tax - power))))
+    y, x = (rng.random(1600) < risk).astype(int), pd.DataFrame({"own": own})
+    fit, held = np.arange(1600) < 1200, np.arange(1600) >= 1200
+    area = {}
+    for name, given in (("sum", power + tax), ("themes", np.stack([power + tax, power, tax], 1))):
+        model = fit_champion(x[fit], y[fit], given[fit])
+        area[name] = auc(y[held], model.probability(x[held], given[held]))
+    assert area["themes"] > 0.8 > 0.65 > area["sum"]

@@ -120,7 +120,8 @@ def test_a_column_that_is_new_has_zeros_with_the_usual_variance():
     found = remember_gram([world.past(bases)], here, bases, world.curves, None)
     assert found is not None
     assert found.gram[:4, 4:] == pytest.approx(np.zeros((4, 2)))
-    assert (found.variance[:4, 4:] > 10 * found.variance[0, 2]).all()
+    # Correlations are known to .01 or so where they were counted.
+    assert (found.variance[:4, 4:] > 2 * found.variance[0, 2]).all()
 
 
 def test_a_matrix_of_much_noise_weighs_little():

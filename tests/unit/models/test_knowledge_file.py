@@ -45,9 +45,16 @@ def past(**changes):
     return replace(made, **changes)
 
 
-PRIOR = Prior(source="another province", curves=(PriorCurve(bins=AGE, shift=(0.5, 0.0, -0.5, 0.1)),))
+PRIOR = Prior(
+    source="another province",
+    curves=(PriorCurve(bins=AGE, shift=(0.5, 0.0, -0.5, 0.1), joint=(0.2, 0.0, -0.3, 0.0)),),
+)
 WHOLE = Knowledge(
-    memory=(past(), past(study="february", ended="2026-02-28T10:00:00Z", bases=(), second=None)), prior=PRIOR
+    memory=(
+        past(),
+        past(study="february", attempt="a2", ended="2026-02-28T10:00:00Z", bases=(), second=None),
+    ),
+    prior=PRIOR,
 )
 
 
@@ -113,6 +120,7 @@ def test_the_digest_is_of_the_content_and_of_all_of_it():
         ("ended", lambda head: head["memory"][0].update(ended="yesterday")),
         ("order", lambda head: head["memory"][0].update(ended="2026-03-01T00:00:00Z")),
         ("attempt", lambda head: head["memory"][0].update(attempt="../x")),
+        ("again", lambda head: head["memory"][1].update(attempt="a1")),
         ("research", lambda head: head["memory"][0].update(research=0)),
         ("members", lambda head: head["memory"][0].update(members=[""])),
         ("bins", lambda head: head["memory"][0].update(bins=[])),
@@ -122,6 +130,11 @@ def test_the_digest_is_of_the_content_and_of_all_of_it():
         ("prior", lambda head: head["prior"]["curves"][0].update(shift=[0.0])),
         ("prior", lambda head: head["prior"]["curves"][0].update(shift=[51.0, 0.0, 0.0, 0.0])),
         ("prior", lambda head: head["prior"].update(source="x" * 401)),
+        ("prior", lambda head: head["prior"].update(source="\u202eknown", digest="")),
+        ("prior", lambda head: head["prior"].update(digest="cd" * 32)),
+        ("prior", lambda head: head["prior"]["curves"][0].update(shift=[0.5, 0.0, -0.5, 0.2])),
+        ("prior", lambda head: head["prior"].update(digest="") or head["prior"]["curves"][0]["bins"].update(
+            low=-1e308, high=1e308, edges=[-1e308, 1e308])),
         ("version", lambda head: head.update(version=2)),
         ("version", lambda head: head.pop("version")),
     ],

@@ -9,20 +9,20 @@ import torch
 
 from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError, DataError
-from fedrisk.models import network
+from fedrisk.models import network, network_defaults
 from fedrisk.models.binning import Bins
 from fedrisk.models.network import (
     NetworkDesign,
     NetworkTrainee,
-    default_hidden,
-    default_rate,
     initial_weights,
     logits,
     named_weights,
     personal_weights,
     shared_curves,
 )
+from fedrisk.models.network_defaults import default_hidden, default_rate
 from fedrisk.models.network_inputs import encode, input_columns
+from fedrisk.models.network_products import Products
 from fedrisk.models.personal import LinearModel
 from fedrisk.secure.fixed_point import bound, quantise_rows
 
@@ -36,9 +36,10 @@ BINS = [
 COLUMNS = input_columns(BINS)
 LOGISTIC = NetworkDesign(kind="logistic", columns=COLUMNS)
 DEEP = NetworkDesign(columns=COLUMNS, hidden=6, blocks=1)
+PRODUCTS = NetworkDesign(kind="products", columns=COLUMNS, products=Products.of(COLUMNS, 0.0))
 DESIGNS = [
     pytest.param(d, id=f"{d.kind}{d.blocks}")
-    for d in (LOGISTIC, NetworkDesign(columns=COLUMNS, hidden=5), DEEP)
+    for d in (LOGISTIC, NetworkDesign(columns=COLUMNS, hidden=5), DEEP, PRODUCTS)
 ]
 
 
@@ -88,7 +89,7 @@ def test_the_sum_is_that_of_autograd_where_nothing_is_clipped(design):
 def test_logistic_gradients_by_hand():
     x, y = rows(4)
     w = moved(LOGISTIC)
-    z = np.column_stack([x.astype(float), np.full(4, network.BIAS)])
+    z = np.column_stack([x.astype(float), np.full(4, network_defaults.BIAS)])
     p = 1 / (1 + np.exp(-z @ w.astype(float)))
     by_hand = (p - y)[:, None] * z
     norms = np.linalg.norm(by_hand, axis=1)
@@ -235,8 +236,8 @@ def test_curves_add_up_and_a_personal_model_is_a_network(design):
     x, _ = rows()
     w = moved(design)
     curves, spans = shared_curves(design, w, x)
-    assert len(spans) == 3 and curves.shape[1] == 3 + (design.kind == "mlp")
-    constant = float(named_weights(design, w)["wide.weight"][0, -1]) * network.BIAS
+    assert len(spans) == 3 and curves.shape[1] == 3 + (design.kind != "logistic")
+    constant = float(named_weights(design, w)["wide.weight"][0, -1]) * network_defaults.BIAS
     np.testing.assert_allclose(curves.sum(1) + constant, logits(design, w, x), atol=1e-5)
     rng = np.random.default_rng(8)
     model = LinearModel(-0.7, rng.normal(1, 0.5, curves.shape[1]), rng.normal(0, 0.3, design.width))

@@ -18,6 +18,7 @@ from fedrisk.models.network_export import (
     predict_exported,
 )
 from fedrisk.models.network_inputs import encode, input_columns
+from fedrisk.models.network_products import Products
 
 BINS = [
     Bins(Feature(institution="bank", column="age", low=0, high=80), edges=(20.0, 40.1, 60.0)),
@@ -66,6 +67,16 @@ def test_another_runtime_agrees(coding, categories):
     log_odds, probability = session.run(None, feeds(design, FRAME, categories))
     np.testing.assert_allclose(log_odds[:, 0], ours, atol=1e-4)
     np.testing.assert_allclose(probability[:, 0], expit(ours), atol=TOLERANCE)
+
+
+def test_a_file_with_products_predicts_what_the_network_predicts():
+    columns = input_columns(BINS)
+    curves = [np.arange(float(b.size)) for b in BINS]
+    design = NetworkDesign(kind="products", columns=columns, products=Products.of(columns, 0.0, curves))
+    weights = np.random.default_rng(4).normal(0, 2, design.size).astype(np.float32)
+    ours = logits(design, weights, encode(FRAME, BINS))
+    assert check_export(export_network(design, weights), design, FRAME, ours) <= TOLERANCE
+    assert np.ptp(ours) > 0.5
 
 
 def test_a_wrong_file_is_noticed():

@@ -108,6 +108,15 @@ def test_counts_give_marginal_curves():
     assert (np.diff(curve) > 0.4).all()
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_curve_whose_edges_are_beyond_all_measure_is_still_numbers():
+    there = Feature(institution="tax", column="c", low=1e-300, high=1e-290, grid="log")
+    here = Feature(institution="tax", column="c", low=-5.0, high=1e100)
+    curve = PriorCurve(bins=Bins(there, edges=(-1e99, 7.0)), shift=(1.0, 0.0, -1.0, 0.0))
+    (found,) = Prior(source="s", curves=(curve,)).on([Bins(here, edges=(1.0,))])
+    assert np.isfinite(found).all()
+
+
 def test_the_generic_library_says_where_it_comes_from_and_knows_the_classes_of_indicators():
     prior = Prior.generic()
     assert "not from real data" in prior.source

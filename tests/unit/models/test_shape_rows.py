@@ -123,3 +123,10 @@ def test_blocks_of_rows_agree_with_one_block():
     got = shape_rows([code], (base,), 1.5, 12)
     table = shape_rows([np.arange(7)], (base,), 1.5, 12)
     assert np.array_equal(got, table[code])
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_basis_that_is_no_number_is_refused(value):
+    """Its row would be the least integer, which no clipping sees: its square is 0 in 64 bits."""
+    with pytest.raises(ConfigError, match="not finite"):
+        shape_rows([np.array([0, 1])], (np.array([[1.0], [value]]),), 2.0, 3)

@@ -136,3 +136,13 @@ def test_journals_of_days_ago_go_without_another_study(journal, hub, study):
         os.utime(file, (day_ago, day_ago))
     module.drop_old(hub.path / "runs")
     assert not journal.path.exists() and (recent.path / "seed").exists()
+
+
+def test_a_run_goes_on_though_more_would_be_remembered_by_now(hub, study):
+    settings = {**study.settings, "memory": "auto"}
+    asked = study.model_copy(update={"settings": settings})
+    run = study.model_copy(update={"settings": {**settings, "known": {"digest": None, "memory": []}}})
+    there = Journal.of(hub, "b" * 32)
+    there.begin(asked, run, None)
+    assert Journal.latest(hub, asked, None) == Journal.latest(hub, run, None) == there
+    assert there.begun["content"]["settings"]["known"] == {"digest": None, "memory": []}

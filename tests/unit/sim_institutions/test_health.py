@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sim_institutions.enterprises import NO_LINK
+from sim_institutions.geography import draw_geography
 from sim_institutions.health import (
     DECLINE,
     DIP,
@@ -12,7 +13,9 @@ from sim_institutions.health import (
     MOVING,
     NONE,
     SHARES,
+    crossed,
     defaults,
+    develop_health,
     staggered,
 )
 from sim_institutions.random_streams import MONTHS
@@ -66,3 +69,24 @@ def test_a_higher_intercept_only_adds_defaulters(block):
     few, many = (defaults(block.health, intercept, 2, 0) for intercept in (-5.0, -2.0))
     assert few.sum() < many.sum()
     assert not (few & ~many).any()
+
+
+def test_strong_interactions_change_the_risk_and_nothing_that_is_observed(block):
+    strong = develop_health(block.enterprises, draw_geography(2), 2, 0, interactions=True)
+    health = block.health
+    assert all(np.array_equal(strong.paths[name], path) for name, path in health.paths.items())
+    added = crossed(block.enterprises, health.levels, health.course, health.depth)
+    np.testing.assert_allclose(strong.risk - health.risk, added, atol=1e-4)
+
+
+def test_a_product_says_little_of_either_fact_alone(block):
+    """Large and small, old and young, tight and ample liquidity: products are centred, so their means are alike."""
+    health, size = block.health, block.enterprises.size
+    added = crossed(block.enterprises, health.levels, health.course, health.depth)
+    tight = health.levels["liquidity"] < np.median(health.levels["liquidity"])
+    large = size > np.median(size)
+    for group in (tight, large):
+        # About 3,000 in each half, spread 2: standard error of the difference .05.
+        assert abs(added[group].mean() - added[~group].mean()) < 0.8
+    crossing = added[tight & large].mean() - added[tight & ~large].mean() - added[~tight & large].mean()
+    assert crossing + added[~tight & ~large].mean() > 3

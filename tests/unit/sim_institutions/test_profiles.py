@@ -7,7 +7,12 @@ from sim_institutions.profiles import PROFILES
 
 @pytest.mark.parametrize(
     ("name", "banks", "holders", "borrowers"),
-    [("demo", 3, 3, 0.88), ("consortium", 17, 5, 0.8), ("province", 17, 19, 0.4)],
+    [
+        ("demo", 3, 3, 0.88),
+        ("interactions", 3, 3, 0.88),
+        ("consortium", 17, 5, 0.8),
+        ("province", 17, 19, 0.4),
+    ],
 )
 def test_profiles_have_the_institutions_that_the_readme_states(name, banks, holders, borrowers):
     profile = PROFILES[name]

@@ -4,7 +4,8 @@ import pytest
 
 from fedrisk.data.features import Feature
 from fedrisk.models.binning import Bins
-from fedrisk.models.network import NetworkDesign, default_rate
+from fedrisk.models.network import NetworkDesign
+from fedrisk.models.network_defaults import default_rate
 from fedrisk.recipes import study_from
 from fedrisk.recipes.network.design import design_of, tuning
 from fedrisk.releases.budget import total_mu

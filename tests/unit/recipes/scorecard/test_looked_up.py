@@ -5,15 +5,19 @@ from dataclasses import replace
 
 import pytest
 
+from fedrisk.analysis.past_studies import holds_out_the_same
 from fedrisk.errors import ConfigError, StoreError
 from fedrisk.models.knowledge_file import digest_of
+from fedrisk.recipes import study_from
 from fedrisk.recipes.scorecard import RECIPE
 from fedrisk.recipes.scorecard.settings import ScorecardSettings, asks
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.server import knowledge
 from fedrisk.server.hub import Hub
 from fedrisk.server.runs import Runs
-from support.past_runs import finished, later
+from support.past_runs import bare, finished, later
+
+LATE = {"kind": "out_of_time", "from_date": "2025-07-01"}
 
 
 @pytest.fixture
@@ -211,3 +215,43 @@ def test_no_prior_of_a_research_run_or_of_rubbish(hub, tmp_path):
         with pytest.raises(ConfigError, match=why):
             look(later(prior=str(tmp_path / name)), hub)
     assert look(later(prior=str(tmp_path / "release_record.npz")), hub, research=True).knowledge
+
+
+def test_nobody_new_is_told_what_an_institution_released_that_is_gone(hub):
+    """Who stays may remember with those who were there, and newcomers with all who were."""
+    own = bare().study["institutions"]
+    gone, new = ({"name": name, "role": "holder"} for name in ("gone", "new"))
+    finished(hub, "more", 1, institutions=[*own, gone])
+    finished(hub, "fewer", 2)
+    assert names(look(later(memory="auto"), hub)) == ["more", "fewer"]
+    joined = {"institutions": [*own, new]}
+    found = look(later(memory="auto", changes=joined), hub)
+    assert names(found) == ["fewer"] and "memory_left_out_strangers" in codes(found)
+    with pytest.raises(ConfigError, match="never told"):
+        look(later(memory=["more"], changes=joined), hub)
+
+
+def two_banks(*more):
+    return [{"name": n, "role": "bank"} for n in ("first", "second", *more)]
+
+
+@pytest.mark.parametrize(
+    ("before", "changes", "fits"),
+    [
+        # By date the bank decides through which an enterprise contributes, drawn for each roster of banks and epoch.
+        ({"holdout": LATE}, {"holdout": LATE}, True),
+        ({"holdout": LATE}, {"holdout": LATE, "alignment": {"epoch": "next"}}, False),
+        ({"holdout": LATE}, {"holdout": LATE, "institutions": two_banks("third")}, False),
+        # By hash, sides outlive the key where a bank remembers them.
+        ({}, {"alignment": {"epoch": "next"}}, True),
+        ({}, {"institutions": two_banks()[:1]}, True),
+        ({}, {"institutions": two_banks()[:1], "alignment": {"epoch": "next"}}, False),
+    ],
+)
+def test_nobody_is_remembered_as_trained_on_who_is_held_out_now(before, changes, fits):
+    def study(**content):
+        about = {"name": "s", "purpose": "credit_scoring", "privacy": {"epsilon": 1}}
+        alignment = {"authority": "first", **content.pop("alignment", {})}
+        return study_from({**about, "institutions": two_banks(), **content, "alignment": alignment})
+
+    assert holds_out_the_same(study(**before), study(**changes), research=False) is fits

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from fedrisk.data.features import KNOWN, Feature
 from fedrisk.errors import ConfigError
+from fedrisk.protocol.statements import Statement
 from fedrisk.recipes import study_from
 from fedrisk.recipes.scorecard.settings import check_members
 from fedrisk.recipes.scorecard.themes import REST, numbers_of, said_of, score_sums, values_of_each
@@ -37,8 +38,9 @@ def features(**columns):
     ]
 
 
-def said(allow, holders=HOLDERS, band_columns=3):
-    return {h: SimpleNamespace(score_themes=h in allow, band_columns=band_columns) for h in holders}
+def said(allow, holders=HOLDERS, band_columns=3, score_values=512):
+    rules = {"band_columns": band_columns, "score_values": score_values}
+    return {h: SimpleNamespace(score_themes=h in allow, **rules) for h in holders}
 
 
 def names(sums):
@@ -126,6 +128,14 @@ def test_several_numbers_take_no_more_values_together(values, numbers):
     assert (each + 1) ** numbers > values
 
 
+def test_a_holder_is_in_no_more_sums_than_its_values_bear():
+    """Sixteen values are four numbers of two: three themes and what is left over, the first by name."""
+    themes = {t: [f"tax.c{3 * k + j}" for j in range(3)] for k, t in enumerate("dcba")}
+    sums = score_sums(study(themes, ("tax",)), features(tax=13), said(("tax",), ("tax",), score_values=16))
+    assert names(sums) == {t: {"tax": 3} for t in "abc"} | {REST: {"tax": 4}}
+    assert values_of_each(16, numbers_of(sums, "tax")) ** numbers_of(sums, "tax") <= 16
+
+
 def test_numbers_of_a_holder():
     sums = score_sums(study({"vat": ["tax.c0", "tax.c1", "tax.c2"]}), features(**FOUR), said(("tax",)))
     assert [numbers_of(sums, h) for h in ("tax", "grid")] == [2, 1]
@@ -160,3 +170,10 @@ def test_themes_that_name_nothing_are_refused(themes, words):
 def test_a_study_without_themes_keeps_its_digest():
     assert "themes" not in study().settings
     assert study().digest() != study("holders").digest()
+
+
+def test_statements_are_as_before_where_no_theme_is_asked_for():
+    plain = Statement(role="holder")
+    assert not {"score_themes", "band_columns"} & set(plain.model_dump(mode="json"))
+    asked = Statement(role="holder", score_themes=True, band_columns=2)
+    assert Statement.model_validate(asked.model_dump(mode="json")) == asked
