@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ Floats = NDArray[np.float64]
 Codes = NDArray[Any]
 
 
+@lru_cache(maxsize=200)
 def pair_bins(left: Bins, right: Bins) -> Bins:
     """The cells of two columns of one institution as bins: (bins of left) x (bins of right), row by row."""
     cells = [f"{a} | {b}" for a in left.labels() for b in right.labels()]
@@ -99,18 +101,18 @@ def has_pairs(card: Scorecard) -> bool:
     return any(b.feature.kind == "pair" for b in card.bins)
 
 
-def pairs_of(card: Scorecard, institution: str) -> list[tuple[int, int, int]]:
-    """Each pair of an institution: its position in the card, and the positions of its columns.
+def pairs_of(bins: Sequence[Bins], institution: str) -> list[tuple[int, int, int]]:
+    """Each pair of an institution: its position among the bins, and the positions of its columns.
 
     ConfigError where a column is not there, or cells are not those of the columns.
     """
     found = []
-    place = _columns_of(card, institution)
-    for j, b in enumerate(card.bins):
+    place = _columns_of(bins, institution)
+    for j, b in enumerate(bins):
         if b.feature.institution != institution or b.feature.kind != "pair":
             continue
         left, right = (place.get(str(c)) for c in b.feature.bins or ())
-        if left is None or right is None or b != pair_bins(card.bins[left], card.bins[right]):
+        if left is None or right is None or b != pair_bins(bins[left], bins[right]):
             raise ConfigError(f"{b.feature.name}: its cells are not those of two columns of the scorecard")
         found.append((j, left, right))
     return found
@@ -118,7 +120,7 @@ def pairs_of(card: Scorecard, institution: str) -> list[tuple[int, int, int]]:
 
 def with_pair_codes(card: Scorecard, institution: str, codes: Codes) -> Codes:
     """Codes of all features of an institution, (n, features), from those without pairs, in the card's order."""
-    pairs = pairs_of(card, institution)
+    pairs = pairs_of(card.bins, institution)
     if not pairs:
         return codes
     own = card.features_of(institution)
@@ -137,7 +139,7 @@ def bin_shares(card: Scorecard, weights: Sequence[Floats]) -> list[Floats]:
     """
     out: list[Floats] = list(weights)
     for b in card.bins[len(out) :]:
-        place = _columns_of(card, b.feature.institution)
+        place = _columns_of(card.bins, b.feature.institution)
         left, right = (place[str(c)] for c in b.feature.bins or ())
         a, c = (np.asarray(weights[k], float) / np.sum(weights[k]) for k in (left, right))
         if not b.unknown:
@@ -151,6 +153,7 @@ def bin_shares(card: Scorecard, weights: Sequence[Floats]) -> list[Floats]:
     return out
 
 
-def _columns_of(card: Scorecard, institution: str) -> dict[str, int]:
+def _columns_of(bins: Sequence[Bins], institution: str) -> dict[str, int]:
     """Position of each of an institution's columns."""
-    return {card.bins[j].feature.column: j for j in card.columns_of(institution)}
+    features = [(j, b.feature) for j, b in enumerate(bins)]
+    return {f.column: j for j, f in features if f.is_column and f.institution == institution}

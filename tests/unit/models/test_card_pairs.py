@@ -113,7 +113,7 @@ def test_codes_of_pairs_follow_from_those_of_columns():
     assert got.institution_points("tax", list(all_codes.T)).tolist() == expected
     # The bank has none, and its codes are as they were.
     assert with_pair_codes(got, "bank", codes) is codes
-    assert pairs_of(got, "tax") == [(5, 2, 3)] and has_pairs(got) and not has_pairs(card())
+    assert pairs_of(got.bins, "tax") == [(5, 2, 3)] and has_pairs(got) and not has_pairs(card())
 
 
 def test_shares_of_cells_as_if_columns_were_independent():
