@@ -78,7 +78,9 @@ def _lines_of(lines: str, header: str) -> str:
 
 
 def _show(chosen: "Chosen", lines: str) -> None:
-    table = plain_table("choices in simulated studies", "choice", "gain in AUC", "±", "", right=("gain in AUC", "±"))
+    table = plain_table(
+        "choices in simulated studies", "choice", "gain in AUC", "±", "", right=("gain in AUC", "±")
+    )
     for tried in chosen.tried:
         mark = "chosen" if tried.chosen else ""
         table.add_row(tried.choice.name, f"{tried.gain:+.4f}", f"{tried.error:.4f}", mark)
