@@ -51,7 +51,8 @@ def memory(
 ) -> None:
     """What studies released, as a later one remembers it; with --smooth, an earlier scorecard by later studies too.
 
-    "fit" counts columns with the same bins as in the newest study, or in the one that is smoothed. All of it follows from released numbers, at no further privacy.
+    "fit" counts columns with the same bins as in the newest study, or in the one that is smoothed. All of it follows
+    from released numbers, at no further privacy.
     """
     _one_question(smooth, to, evaluations=evaluations)
     if evaluations:
@@ -120,8 +121,8 @@ def _evaluations(named: Sequence[str], as_json: bool) -> None:
         table.add_row(name, *figures)
     tell_table(table)
     tell(
-        "together: the mean of these studies' AUC, each of its own card, weighed by noise; the same enterprises are held "
-        "out in all, so that noise averages out and their sampling error does not"
+        "together: the mean of these studies' AUC, each of its own card, weighed by noise; the same enterprises are "
+        "held out in all, so that noise averages out and their sampling error does not"
     )
     if not all(alike):
         tell(f"* another purpose, hold-out or list of banks than {found[-1][0]}: not taken together with it")
