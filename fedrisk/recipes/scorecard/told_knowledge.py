@@ -16,7 +16,7 @@ from fedrisk.protocol.form import BlobForm, Body, Form
 from fedrisk.recipe import MakePlan
 from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.recipes.scorecard.remembering import PART, stated
-from fedrisk.recipes.scorecard.settings import ScorecardSettings
+from fedrisk.recipes.scorecard.settings import Known, ScorecardSettings
 
 
 class KnowledgePart(Body):
@@ -47,10 +47,10 @@ def known_of(attempt: Attempt) -> Knowledge:
     if not told:
         raise ProtocolError(f"the study remembers earlier ones, and the hub tells none of them; {_REMEDY}")
     try:
-        found = _read(attempt.told(PART).array("file").tobytes())
+        found, said = _read(attempt.told(PART).array("file").tobytes())
     except ConfigError as error:
         raise ProtocolError(f"what the hub tells of earlier studies is not of the form: {error}") from None
-    if stated(found) != known:
+    if said != known:
         raise ProtocolError(
             f"what the hub tells of earlier studies is not what the study states of them; {_REMEDY}"
         )
@@ -107,5 +107,7 @@ def _check_own(attempt: Attempt, past: PastStudy) -> None:
 
 # Several institutions of one process are told the same.
 @lru_cache(maxsize=2)
-def _read(content: bytes) -> Knowledge:
-    return from_bytes(content)
+def _read(content: bytes) -> tuple[Knowledge, Known]:
+    """Knowledge, and how a study states it."""
+    found = from_bytes(content)
+    return found, stated(found)
