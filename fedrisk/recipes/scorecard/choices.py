@@ -130,7 +130,8 @@ def _spending(planner: Planner, study: Study) -> Iterator[Choice]:
     settings = ScorecardSettings.of(study)
     if settings.shares is not None or settings.second != "auto":
         return
-    for second in ("gram", "recount"):
+    # A study that asks for pairs has them beside a Gram matrix alone.
+    for second in ("gram", "recount") if settings.pairs == "none" else ("gram",):
         for counts in (None, *COUNTS):
             name = f"second release: {second}" + (
                 "" if counts is None else f", {counts:.0%} for the label counts"
