@@ -24,6 +24,7 @@ import settings as s
 from emulation import Portfolio, emulate, scores
 
 from fedrisk.metrics import auc
+from fedrisk.models.anchors import Anchor
 from fedrisk.models.knowledge import Knowledge
 from fedrisk.recipes.scorecard.choices import WORLDS, choose
 from fedrisk.recipes.scorecard.planner import Planner
@@ -48,9 +49,9 @@ def one(job: tuple[int, int, bool]) -> dict[str, Any]:
     setting = s.SETTINGS[number]
     warnings.simplefilter("ignore")
     data, others = s.consortium(setting)
-    known = s.knowledge(setting, data)
+    known, anchors = s.knowledge(setting, data)
     begun = time.process_time()
-    planner = Planner(data.study, data.features, len(data), known)
+    planner = Planner(data.study, data.features, len(data), known, anchors=anchors)
     expected = planner.expected()
     seconds = time.process_time() - begun
     made = came_out(data, others, known, draws)
@@ -65,10 +66,11 @@ def one(job: tuple[int, int, bool]) -> dict[str, Any]:
         "came_out": float(np.mean(made)),
         "error": float(np.std(made, ddof=1) / np.sqrt(draws)),
         "draws": made,
+        "evaluated": [[a.auc, a.noise, a.sampling] for a in anchors],
         "seconds": seconds,
     }
     if plan:
-        out |= _planned(data, others, known, draws)
+        out |= _planned(data, others, known, anchors, draws)
     print(
         f"{number:2d} {setting.kind:14s} {setting.data} rows {len(data)} epsilon {setting.epsilon}: expected "
         f"{expected.auc:.3f} ({expected.low:.3f} to {expected.high:.3f}), came out {out['came_out']:.3f} "
@@ -80,10 +82,12 @@ def one(job: tuple[int, int, bool]) -> dict[str, Any]:
     return out
 
 
-def _planned(data: Portfolio, others: Portfolio, known: Knowledge, draws: int) -> dict[str, Any]:
+def _planned(
+    data: Portfolio, others: Portfolio, known: Knowledge, anchors: list[Anchor], draws: int
+) -> dict[str, Any]:
     """The same with what the planner chooses, on the same seeds."""
     begun = time.process_time()
-    chosen = choose(Planner(data.study, data.features, len(data), known, simulated=WORLDS))
+    chosen = choose(Planner(data.study, data.features, len(data), known, anchors=anchors, simulated=WORLDS))
     seconds = time.process_time() - begun
     study: Study = chosen.study
     made = came_out(replace(data, study=study), others, known, draws) if chosen.choices else None

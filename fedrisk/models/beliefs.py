@@ -108,11 +108,11 @@ class Beliefs:
             out.append(_usual(f)[0] if v is None else math.sqrt(float(c.weight @ c.curve**2)))
         return np.array(out)
 
-    def draw(self, seed: int, world: int) -> World:
+    def draw(self, seed: int, world: int, factor: float = 1.0) -> World:
         """A world by its number: even ones by classes, odd ones of a logistic model.
 
         The same number is the same world, whatever columns and bins a study has of it: each column has draws of its
-        own, by its name.
+        own, by its name. factor: by which all curves are steeper than believed.
         """
         rng = np.random.default_rng([seed, world])
         common = math.exp(SET * rng.standard_normal())
@@ -124,6 +124,7 @@ class Beliefs:
             _declared(c, common, one) if v is None else replace(c, curve=_varied(c, v, one))
             for c, v, one in zip(self.columns, self.covariance, own, strict=True)
         ]
+        columns = [replace(c, curve=factor * c.curve) for c in columns]
         both = self.correlation or (_correlation(self.columns, drawn),) * 2
         make = added_world if self.parts else logistic_world if world % 2 else class_world
         return make(self.bins, columns, self.known, both[1 - world % 2], self.rate, rng)
