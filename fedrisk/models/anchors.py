@@ -74,7 +74,9 @@ def anchor_of_card(card: Scorecard) -> Anchor | None:
     # total = v + r (1 - r) v^2, by the rate r, where classes lie v apart: solved for v.
     share = card.rate * (1 - card.rate)
     within = (math.sqrt(1 + 4 * share * total) - 1) / (2 * share) if share > 0 else total
-    return Anchor(auc=float(ndtr(math.sqrt(within / 2))), noise=OF_CARD, sampling=0.0, elsewhere=True, card=card)
+    return Anchor(
+        auc=float(ndtr(math.sqrt(within / 2))), noise=OF_CARD, sampling=0.0, elsewhere=True, card=card
+    )
 
 
 def factors(worlds: int, deviation: float) -> Floats:
