@@ -23,8 +23,12 @@ from fedrisk.study import Study
 
 Floats = NDArray[np.float64]
 
-FACTORS = 0.3
-"""Log-deviation of the factor by which worlds are weaker and stronger, where an anchor says which."""
+FACTORS = 0.1
+"""Log-deviation of the factor by which worlds are weaker and stronger than the curves that are known of them.
+
+About a deviation of .025 of the AUC: with it, nine of ten studies of the provinces and sets on which it was chosen lie
+within the bounds.
+"""
 
 LEAST_ERROR = 0.004
 """Least standard error of an AUC that worlds are held against: simulated studies are not exact."""

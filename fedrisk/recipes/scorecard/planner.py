@@ -3,8 +3,9 @@
 Worlds are drawn from what is known (models/beliefs), and in some of them the whole study is simulated
 (recipes/scorecard/simulation). In many more only the best additive score is computed, whose AUC says how much there is
 to find; the simulated ones say which part of it a study of this size and budget finds. Everything is drawn from a fixed
-seed. What is expected is of the card itself, on all enterprises of such a world; the noise of a hold-out's histogram
-comes on top.
+seed. What an earlier study's evaluation said is held against the same study simulated in the same worlds
+(models/anchors). What is expected is of the card itself, on all enterprises of such a world; the noise of a hold-out's
+histogram comes on top.
 """
 
 import math
@@ -49,9 +50,6 @@ SIMULATED, DRAWN = 4, 40
 
 MOST_ANCHORS = 3
 """Earlier studies that are simulated at most, the newest."""
-
-UNANCHORED = 0.15
-"""Log-deviation of the factor of worlds whose curves are known, where no evaluation says how strong they are."""
 
 PULL = 1e-3
 """Pull to a level line, in squared AUC."""
@@ -151,8 +149,8 @@ class Planner:
         return np.array(out)
 
     def _worlds(self, beliefs: Beliefs) -> Iterator[World]:
-        deviation = FACTORS if self.anchors else UNANCHORED if beliefs.told else 0.0
-        for k, factor in enumerate(factors(DRAWN, deviation)):
+        # Where nothing but declarations is known, beliefs draw strengths of their own.
+        for k, factor in enumerate(factors(DRAWN, FACTORS if beliefs.told else 0.0)):
             yield beliefs.draw(self.seed, k, float(factor))
 
     def _in_worlds(self, beliefs: Beliefs, facts: Facts) -> tuple[Floats, float]:
@@ -171,12 +169,12 @@ class Planner:
         level, slope, left = _line(ceiling[: len(parts)], np.array(parts))
         return 0.5 + np.clip(level + slope * ceiling, 0.0, 1.0) * ceiling, left * float(ceiling.mean())
 
-    def found(self, study: Study) -> Floats:
-        """AUC of the simulated cards, (simulated,), of a study with other choices in the same worlds."""
+    def found(self, study: Study, worlds: int | None = None) -> Floats:
+        """AUC of the simulated cards, (worlds,), of a study with other choices in the same worlds; all if None."""
         plan = self._plan(study)
         beliefs, facts = self._beliefs(study, plan), self._facts(study, plan)
         out = []
-        for k, world in zip(range(self.simulated), self._worlds(beliefs), strict=False):
+        for k, world in zip(range(worlds or self.simulated), self._worlds(beliefs), strict=False):
             card = simulated_card(facts, world, np.random.default_rng([self.seed, k, 1]))
             out.append(world.auc(-world.score(card.points)))
         return np.array(out)
