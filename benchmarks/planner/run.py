@@ -14,12 +14,9 @@ import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
-
-# Jobs share the cores; one of them gains nothing from many threads. Before NumPy is imported.
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
 
 import numpy as np
 from scipy.special import ndtr
@@ -195,6 +192,10 @@ def plan_table(found: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def _begin(folder: str) -> None:
+    s.FOLDER = folder
+
+
 def _show(found: list[dict[str, Any]]) -> None:
     print(table(found))
     if any("plan_seconds" in f for f in found):
@@ -227,7 +228,10 @@ def main() -> None:
     if options.jobs == 1:
         found = [one(job) for job in jobs]
     else:
-        with ProcessPoolExecutor(options.jobs) as pool:
+        # Workers are started anew, so that their NumPy reads this: one of many jobs gains nothing from more threads.
+        os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        pools = get_context("spawn")
+        with ProcessPoolExecutor(options.jobs, pools, _begin, (options.folder,)) as pool:
             found = list(pool.map(one, jobs))
     _show(found)
     if options.out is not None:

@@ -42,8 +42,8 @@ SPREAD = {"strong": (0.5, 0.3), "medium": (0.3, 0.3), "weak": (0.1, 0.6)}
 UNSTATED = {True: (0.3, 0.5), False: (0.085, 0.9)}
 """The same where none is declared, with and without a declared direction: experts know the direction of what tells.
 
-Somewhat stronger than what was read off (.25): chosen such that expectations from declarations alone are as often too high
-as too low on the provinces and sets at hand, since drawn columns are harder to learn than real ones of the same spread.
+Somewhat stronger than what was read off (.25): chosen such that expectations from declarations alone are as often too
+high as too low on the provinces and sets at hand; drawn columns are harder to learn than real ones of the same spread.
 """
 
 SET = 0.3

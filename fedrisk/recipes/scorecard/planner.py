@@ -48,6 +48,9 @@ EPSILONS = (0.5, 1.0, 3.0)
 SIMULATED, DRAWN = 4, 40
 """Worlds in which whole studies are simulated, and worlds in all."""
 
+LEAST_SIMULATED = 2
+"""Worlds in which each of several earlier studies is simulated at least."""
+
 MOST_ANCHORS = 3
 """Earlier studies that are simulated at most, the newest."""
 
@@ -93,6 +96,7 @@ class Planner:
         self.anchors = [a for a in anchors if a.usable][-MOST_ANCHORS:]
         self.seed, self.simulated = seed, simulated
         self._before: tuple[Floats, float] | None = None
+        self._best: dict[tuple[str, ...], Floats] = {}
 
     @property
     def training(self) -> float | None:
@@ -134,7 +138,8 @@ class Planner:
         plan = make_plan(anchor.study, anchor.features, known=anchor.knowledge)
         rows = max(round(anchor.rows), 2)
         facts = _facts_of(anchor.study, plan, rows, anchor.knowledge)
-        return self._in_worlds(self._beliefs(anchor.study, plan), facts)
+        worlds = max(self.simulated // len(self.anchors), LEAST_SIMULATED)
+        return self._in_worlds(self._beliefs(anchor.study, plan), facts, worlds)
 
     def _of_card(self, beliefs: Beliefs, card: Scorecard | None) -> Floats:
         """AUC of a card in every world, by the points of the columns that are there."""
@@ -153,31 +158,38 @@ class Planner:
         for k, factor in enumerate(factors(DRAWN, FACTORS if beliefs.told else 0.0)):
             yield beliefs.draw(self.seed, k, float(factor))
 
-    def _in_worlds(self, beliefs: Beliefs, facts: Facts) -> tuple[Floats, float]:
+    def _in_worlds(
+        self, beliefs: Beliefs, facts: Facts, simulated: int | None = None
+    ) -> tuple[Floats, float]:
         """AUC of a study's card in every world, (DRAWN,), without its noise, and the deviation by that.
 
         Simulated in the first worlds; in all others the best score's AUC, times the part of it that simulated cards
         reach, which grows with what there is to find.
         """
-        best, parts = [], []
-        for k, world in enumerate(self._worlds(beliefs)):
-            best.append(max(best_auc(world) - 0.5, 1e-3))
-            if k < self.simulated:
-                card = simulated_card(facts, world, np.random.default_rng([self.seed, k, 1]))
-                parts.append((world.auc(-world.score(card.points)) - 0.5) / best[-1])
-        ceiling = np.array(best)
-        level, slope, left = _line(ceiling[: len(parts)], np.array(parts))
+        cards = self._cards(beliefs, facts, min(simulated or self.simulated, DRAWN))
+        ceiling = np.maximum(self._ceiling(beliefs) - 0.5, 1e-3)
+        level, slope, left = _line(ceiling[: len(cards)], (cards - 0.5) / ceiling[: len(cards)])
         return 0.5 + np.clip(level + slope * ceiling, 0.0, 1.0) * ceiling, left * float(ceiling.mean())
+
+    def _cards(self, beliefs: Beliefs, facts: Facts, worlds: int) -> Floats:
+        """AUC of the cards of simulated studies in the first worlds, (worlds,)."""
+        out = []
+        for k, world in zip(range(worlds), self._worlds(beliefs), strict=False):
+            card = simulated_card(facts, world, np.random.default_rng([self.seed, k, 1]))
+            out.append(world.auc(-world.score(card.points)))
+        return np.array(out)
+
+    def _ceiling(self, beliefs: Beliefs) -> Floats:
+        """AUC of the best score of every world, (DRAWN,); the number of bins hardly changes it."""
+        names = tuple(b.feature.name for b in beliefs.bins)
+        if names not in self._best:
+            self._best[names] = np.array([best_auc(world) for world in self._worlds(beliefs)])
+        return self._best[names]
 
     def found(self, study: Study, worlds: int | None = None) -> Floats:
         """AUC of the simulated cards, (worlds,), of a study with other choices in the same worlds; all if None."""
         plan = self._plan(study)
-        beliefs, facts = self._beliefs(study, plan), self._facts(study, plan)
-        out = []
-        for k, world in zip(range(worlds or self.simulated), self._worlds(beliefs), strict=False):
-            card = simulated_card(facts, world, np.random.default_rng([self.seed, k, 1]))
-            out.append(world.auc(-world.score(card.points)))
-        return np.array(out)
+        return self._cards(self._beliefs(study, plan), self._facts(study, plan), worlds or self.simulated)
 
     def bins(self, study: Study) -> list[Bins]:
         """Bins of the columns that a study counts, about."""
