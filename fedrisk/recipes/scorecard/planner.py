@@ -313,4 +313,8 @@ def expected_auc(planner: Planner) -> tuple[Finding, ...]:
         found.append(Finding("auc_expected", values))
     told, of = planner.told(study)
     source = "auc_known" if 2 * told > of else "auc_unknown"
-    return (*found, Finding(source, {"told": told, "columns": of}))
+    found.append(Finding(source, {"told": told, "columns": of}))
+    if planner.anchors:
+        auc, error = observed(planner.anchors)
+        found.append(Finding("auc_anchored", {"count": len(planner.anchors), "auc": auc, "error": error}))
+    return tuple(found)
