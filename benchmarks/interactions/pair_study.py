@@ -18,24 +18,19 @@ sys.path.insert(0, str(ROOT / "benchmarks" / "calibration"))
 from emulation import Emulated, Portfolio, emulate  # noqa: E402
 from portfolios import at_epsilon  # noqa: E402
 
-from fedrisk.analysis.card_sums import curves_of, gram_matrix  # noqa: E402
-from fedrisk.models.estimator import with_known  # noqa: E402
-from fedrisk.models.pairs import (  # noqa: E402
-    Pair,
-    PairDesign,
-    fit_pairs,
-    pair_design,
-    pair_part,
-    pair_rows,
-    pairs_sensitivity,
+from fedrisk.analysis.card_sums import CardSums, gram_matrix  # noqa: E402
+from fedrisk.models.pairs import Pair, PairDesign, fit_pairs  # noqa: E402
+from fedrisk.recipes.scorecard.pairing import (  # noqa: E402
+    LABEL_BITS,
+    PRODUCT_BITS,
+    own_expected,
+    own_products,
+    pair_designs,
+    pairs_release,
 )
-from fedrisk.models.shape_rows import radius_units  # noqa: E402
-from fedrisk.releases.budget import ring_sigma, sigmas, total_mu  # noqa: E402
-from fedrisk.releases.release import Block, Release  # noqa: E402
-from fedrisk.study import BANK, Study  # noqa: E402
+from fedrisk.releases.budget import total_mu  # noqa: E402
 
 Floats = NDArray[np.float64]
-BITS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +77,9 @@ def released_pairs(
     codes, label = data.codes(card.bins), data.label[card.train]
     out: list[Pair] = []
     for role, design in designs.items():
-        own = [codes[j][card.train] for j in design.own]
-        rows = pair_rows(own, design, BITS) / 2.0**BITS
-        exact = (label - pair_part(own, design)) @ rows
+        own = np.stack([codes[j][card.train] for j in design.own], axis=1)
+        rows, expected = own_products(own, design), own_expected(own, design) / 2.0**LABEL_BITS
+        exact = (label - expected) @ (rows / 2.0**PRODUCT_BITS)
         variance = release.variance(role)
         noisy = exact + rng.normal(0, 1, len(exact)) * math.sqrt(variance)
         out += fit_pairs(design, noisy, variance)
@@ -96,27 +91,5 @@ def designs_of(data: Portfolio, card: Emulated) -> dict[str, PairDesign]:
     bins, second = card.bins, card.second
     owner = [b.feature.institution for b in bins]
     gram = gram_matrix(card.again, second.bases, owner, second.share, second.bank_share)
-    curves, counts = curves_of(card.counts, bins), with_known(card.counts, bins)
-    found = {
-        role: pair_design(bins, counts, curves, second.bases, gram.gram, gram.variance, role)
-        for role in data.study.roles
-    }
-    return {role: design for role, design in found.items() if design is not None}
-
-
-def pairs_release(study: Study, designs: dict[str, PairDesign], mu: float) -> Release:
-    """The release: for each role one number a pair; of holders by secure products with the banks' labels."""
-    sigma = ring_sigma(pairs_sensitivity([radius_units(d.radius, BITS) for d in designs.values()]), mu)
-    blocks = [
-        Block(
-            name=role,
-            left=role,
-            right=BANK,
-            shape=(len(design.places),),
-            sigma=sigmas(study, sigma, role, BANK),
-        )
-        for role, design in designs.items()
-    ]
-    return Release(
-        name="pairs", population="training", mu=mu, ring="uint64", scale_bits=BITS, blocks=tuple(blocks)
-    )
+    sums = CardSums(bins=tuple(bins), counts=card.counts, bases=second.bases, second=gram)
+    return pair_designs(sums)

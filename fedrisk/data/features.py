@@ -27,12 +27,13 @@ class Feature:
     Attributes:
         institution: role name: "bank" for columns that all banks share, else the holder's name.
         column: name of the column.
-        kind: "number", "category" or "flag" (0 or 1); "known" is no column but whether a holder knows the enterprise
-            at all (:func:`known_feature`).
+        kind: "number", "category" or "flag" (0 or 1). "known" is no column but whether a holder knows the enterprise
+            at all (:func:`known_feature`); "pair" is none either, but two columns together (:func:`pair_feature`).
         low: lower public bound of a number; values below count as the bound.
         high: upper public bound of a number; values above count as the bound.
         grid: scale of the edge histogram. "log" is a symmetric logarithm, for money with heavy tails.
-        bins: public inner edges (number) or categories; None lets a noisy histogram choose the edges.
+        bins: public inner edges (number) or categories; None lets a noisy histogram choose the edges. Of a pair, its
+            two columns.
         missing: whether missing values get a separate bin, after all others.
         monotone: direction of the *risk* as the value rises, if the study imposes one.
         direction: the same as an expectation, from which clear counts may depart. Not together with ``monotone``.
@@ -49,7 +50,7 @@ class Feature:
 
     institution: str
     column: str
-    kind: Literal["number", "category", "flag", "known"] = "number"
+    kind: Literal["number", "category", "flag", "known", "pair"] = "number"
     low: float | None = None
     high: float | None = None
     grid: Literal["linear", "log"] = "linear"
@@ -64,7 +65,7 @@ class Feature:
 
     def __post_init__(self) -> None:
         name = f"feature {self.institution}.{self.column}"
-        if self.kind not in ("number", "category", "flag", "known"):
+        if self.kind not in ("number", "category", "flag", "known", "pair"):
             raise ConfigError(f"{name}: kind is {self.kind!r}; use number, category or flag")
         if (self.kind == "known") != (self.column == KNOWN):
             raise ConfigError(
@@ -77,6 +78,8 @@ class Feature:
             raise ConfigError(f"{name}: strength is {self.strength!r}; use strong, medium, weak or nothing")
         if self.kind == "category":
             self._check_categories(name)
+        elif self.kind == "pair":
+            self._check_pair(name)
         elif self.kind in ("flag", "known"):
             if self.bins is not None:
                 raise ConfigError(f"{name}: a flag has its two bins already; leave bins out")
@@ -98,6 +101,13 @@ class Feature:
             raise ConfigError(f"{name}: bins name a category twice; list each one once")
         if self.monotone is not None or self.direction is not None:
             raise ConfigError(f"{name}: categories have no order; leave monotone and direction out")
+
+    def _check_pair(self, name: str) -> None:
+        parts = self.bins or ()
+        if len(parts) != 2 or not all(isinstance(p, str) for p in parts) or parts[0] == parts[1]:
+            raise ConfigError(f"{name}: a pair names its two columns as bins")
+        if self.missing or self.monotone is not None or self.direction is not None or self.special:
+            raise ConfigError(f"{name}: a pair has no missing values, direction or special codes of its own")
 
     def _check_number(self, name: str) -> None:
         if self.bins is None:
@@ -129,7 +139,7 @@ class Feature:
     @property
     def is_column(self) -> bool:
         """Whether it is a column of a table, which is counted, and not made up from the counts of columns."""
-        return self.kind != "known"
+        return self.kind not in ("known", "pair")
 
     @property
     def leaning(self) -> int:
@@ -148,6 +158,17 @@ def known_feature(institution: str) -> Feature:
     It is made up from the counts of the holder's columns, so no institution states it and it costs no privacy.
     """
     return Feature(institution=institution, column=KNOWN, kind="known", missing=False)
+
+
+def pair_feature(institution: str, left: str, right: str) -> Feature:
+    """Two columns of one institution together: what a card says of them beyond both by themselves (models/pairs).
+
+    >>> pair_feature("tax", "sales", "debt").name
+    'tax.sales x debt'
+    """
+    return Feature(
+        institution=institution, column=f"{left} x {right}", kind="pair", bins=(left, right), missing=False
+    )
 
 
 def features_of(dictionary: Dictionary, role: str) -> tuple[Feature, ...]:

@@ -63,7 +63,7 @@ class Bins:
     unknown: bool = False
 
     def __post_init__(self) -> None:
-        if self.feature.kind == "category":
+        if self.feature.kind in ("category", "pair"):
             if not self.categories or self.edges:
                 raise ConfigError(f"{self.feature.name}: bins of a category are categories, not edges")
         elif self.categories or not rising(self.edges):
@@ -91,11 +91,13 @@ class Bins:
     @property
     def ordered(self) -> int:
         """Number of ordered bins; 0 for categories."""
-        return 0 if self.feature.kind in ("category", "known") else len(self.edges) + 1
+        return 0 if self.feature.kind in ("category", "known", "pair") else len(self.edges) + 1
 
     @property
     def levels(self) -> int:
-        """Number of bins of values, which come first: ordered bins, or categories and "other"."""
+        """Number of bins of values, which come first: ordered bins, or categories and "other", or cells of a pair."""
+        if self.feature.kind == "pair":
+            return len(self.categories)
         return len(self.categories) + 1 if self.feature.kind == "category" else len(self.edges) + 1
 
     @property
@@ -122,8 +124,13 @@ class Bins:
         """Bin code of every value, shape (n,).
 
         Raises:
-            DataError: a value is missing and the feature has no missing bin, or is not a number.
+            DataError: a value is missing and the feature has no missing bin, or is not a number; or it is a pair, whose
+                codes come from those of its columns (`models/card_pairs.with_pair_codes`).
         """
+        if self.feature.kind == "pair":
+            raise DataError(
+                f"{self.feature.name}: a pair has no values; its codes follow from those of its columns"
+            )
         if self.feature.kind == "category":
             out = self._category_codes(values)
         elif self.feature.kind == "known":
@@ -172,6 +179,8 @@ class Bins:
         """
         if self.feature.kind == "category":
             texts = [*self.categories, "other"]
+        elif self.feature.kind == "pair":
+            texts = [*self.categories]
         elif self.feature.kind == "flag":
             texts = ["no", "yes"]
         elif self.feature.kind == "known":

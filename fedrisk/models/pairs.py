@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
@@ -75,7 +75,8 @@ class PairDesign:
     product of ranks by cell, less what each feature alone has of it, (bins, bins). level, shifts: log-odds of the
     additive model q: at average bins, and per feature of ``own`` and bin. radius: to which rows of products are
     clipped. information: of the pairs' coefficients, without what curves can do, (K, K). share: of each product's own
-    information that is left in it, (K,). defaults: their expected number.
+    information that is left in it, (K,). defaults: their expected number. mean, moments: of the products over all
+    enterprises, (K,), and of two of them, (K, K); those that the institution does not know have zeros.
     """
 
     own: tuple[int, ...]
@@ -87,20 +88,25 @@ class PairDesign:
     information: Floats
     share: Floats
     defaults: float
+    mean: Floats = field(default_factory=lambda: np.zeros(0))
+    moments: Floats = field(default_factory=lambda: np.zeros((0, 0)))
 
 
 @dataclass(frozen=True)
 class Pair:
     """A pair that is kept.
 
-    left, right: positions of its features. weight: coefficient of the product of ranks, in log-odds. table:
-    contribution in log-odds, (bins of left, bins of right), with no effect of either feature alone.
+    left, right: positions of its features. weight: coefficient of the product of ranks, in log-odds, and error: its
+    standard error. table: contribution in log-odds, (bins of left, bins of right), with no effect of either feature
+    alone. place: of the pair in its design.
     """
 
     left: int
     right: int
     weight: float
     table: Floats
+    error: float = 0.0
+    place: int = 0
 
 
 def rank_columns(bins: Sequence[Bins], curves: Curves) -> tuple[Floats, ...]:
@@ -129,7 +135,7 @@ def pair_radius(pairs: int) -> float:
     """Clipping radius of a row's products.
 
     >>> pair_radius(4)
-    3.0
+    2.4
     """
     return CLIP * math.sqrt(max(pairs, 1))
 
@@ -146,7 +152,7 @@ def pair_rows(codes: Codes, design: PairDesign, fraction_bits: int) -> NDArray[n
         int64 (n, pairs), truncated toward zero.
 
     Raises:
-        DataError: a code has no cell.
+        DataError: a code has no cell, or the design is not of finite numbers.
     """
     limit = radius_units(design.radius, fraction_bits)
     _check(codes, design)
@@ -169,6 +175,10 @@ def pair_part(codes: Codes, design: PairDesign) -> Floats:
 
 
 def _check(codes: Codes, design: PairDesign) -> None:
+    # A number that is none would pass the clipping, and no radius would bound its row.
+    numbers = (*design.tables, *design.shifts, np.array([design.level, design.radius]))
+    if not all(np.isfinite(part).all() for part in numbers):
+        raise DataError("pairs: the products of a design are not finite; nothing follows from such numbers")
     for code, shift in zip(codes, design.shifts, strict=True):
         if len(code) and not 0 <= int(code.min()) <= int(code.max()) < len(shift):
             raise DataError("pairs: a bin code lies outside its feature; bin the table with the same bins")
@@ -291,7 +301,9 @@ def _designed(
     information = scale * (whole - mixed @ np.linalg.solve(alone, mixed.T))
     plain = np.stack([ranks[i][codes[:, i]] * ranks[j][codes[:, j]] for i, j in places], axis=1)
     share = np.diag(information) / np.maximum(scale * (weight @ plain**2), 1e-12)
-    return replace(design, information=information, share=share)
+    exact = _cells(codes.T, design) * math.sqrt(_known(curves) / DRAWN)
+    mean: Floats = exact.mean(0) * math.sqrt(DRAWN * _known(curves))
+    return replace(design, information=information, share=share, mean=mean, moments=exact.T @ exact)
 
 
 def _expected(
@@ -360,14 +372,17 @@ def fit_pairs(design: PairDesign, sums: Floats, variance: float, most: int = MOS
         return ()
     information, score = design.information[np.ix_(usable, usable)], np.asarray(sums, float)[usable]
     noise = information + (variance + (MISFIT * design.defaults) ** 2) * np.eye(len(score))
-    mean, likely = _posterior(score, information, noise)
+    mean, covariance, likely = _posterior(score, information, noise)
     if likely <= LIKELY:
         return ()
+    kept = _chosen(mean, information, most)
+    onto = np.linalg.solve(information[np.ix_(kept, kept)], information[kept])
+    weights, errors = onto @ mean, np.sqrt(np.maximum(np.diag(onto @ covariance @ onto.T), 0.0))
     out = []
-    for at, coefficient in _projected(mean, information, most):
+    for at, weight, error in zip(kept, weights.tolist(), errors.tolist(), strict=True):
         k = int(usable[at])
         i, j = design.places[k]
-        out.append(Pair(design.own[i], design.own[j], coefficient, coefficient * design.tables[k]))
+        out.append(Pair(design.own[i], design.own[j], weight, weight * design.tables[k], error, k))
     return tuple(out)
 
 
@@ -406,22 +421,25 @@ def _additive(codes: NDArray[np.int64], columns: Sequence[Floats]) -> Floats:
     return np.stack(parts, axis=1)
 
 
-def _posterior(score: Floats, information: Floats, noise: Floats) -> tuple[Floats, float]:
-    """Mean of all coefficients, averaged over their spreads by evidence, and the probability that there is any."""
-    evidences, means = [], []
+def _posterior(score: Floats, information: Floats, noise: Floats) -> tuple[Floats, Floats, float]:
+    """Mean and covariance of all coefficients, averaged over their spreads by evidence; chance that there is any."""
+    evidences, means, squares = [], [], []
     for spread in SPREADS:
         covariance = noise + spread**2 * information @ information
         solved = np.linalg.solve(covariance, score)
         evidences.append(-0.5 * float(score @ solved) - 0.5 * float(np.linalg.slogdet(covariance)[1]))
         means.append(spread**2 * information @ solved)
+        known = information @ np.linalg.solve(covariance, information)
+        squares.append(spread**2 * np.eye(len(score)) - spread**4 * known + np.outer(means[-1], means[-1]))
     likely = np.exp(np.array(evidences) - max(evidences))
     likely /= likely.sum()
     mean: Floats = likely @ np.array(means)
-    return mean, 1.0 - float(likely[0])
+    square: Floats = np.tensordot(likely, np.array(squares), 1)
+    return mean, square - np.outer(mean, mean), 1.0 - float(likely[0])
 
 
-def _projected(mean: Floats, information: Floats, most: int) -> list[tuple[int, float]]:
-    """Few pairs that say what all coefficients say, each with its coefficient: those added first that explain most."""
+def _chosen(mean: Floats, information: Floats, most: int) -> list[int]:
+    """Few pairs that say what all coefficients say: those added first that explain most."""
     wanted = information @ mean
     whole, kept = float(mean @ wanted), list[int]()
     while len(kept) < min(most, len(mean)):
@@ -432,8 +450,7 @@ def _projected(mean: Floats, information: Floats, most: int) -> list[tuple[int, 
         kept.append(best)
         if explained[best] > ENOUGH * whole:
             break
-    among = information[np.ix_(kept, kept)]
-    return list(zip(kept, np.linalg.solve(among, wanted[kept]).tolist(), strict=True))
+    return kept
 
 
 def _explained(wanted: Floats, information: Floats, kept: Sequence[int]) -> float:

@@ -93,9 +93,11 @@ class Prior:
 
     @classmethod
     def from_card(cls, card: Scorecard, source: str | None = None) -> Prior:
-        """The curves of another study's scorecard, from its points: parts of a card."""
+        """The curves of another study's scorecard, from its points: parts of a card. Pairs are not taken over."""
         curves = []
         for b, points, average in zip(card.bins, card.points, card.averages, strict=True):
+            if b.feature.kind == "pair":
+                continue
             shift = _within((average - np.asarray(points, dtype=np.float64)) / FACTOR)
             curves.append(PriorCurve(bins=b, shift=shift, joint=shift))
         return cls(source=source or f"scorecard of study {card.study}", curves=tuple(curves))

@@ -33,8 +33,10 @@ from fedrisk.study import BANK
 Floats = NDArray[np.float64]
 Codes = Sequence[NDArray[np.integer]] | NDArray[np.integer]
 
-VERSION = 2
-"""Of the stored form. Version 2 has standard errors and a calibration; version 1 is read still."""
+VERSION = 3
+"""Of the stored form. Version 2 has standard errors and a calibration, version 3 also pairs; older ones are read still.
+
+A card without pairs is stored as version 2, so that older programs read it."""
 
 DOUBLE = 20.0
 """Points that double the odds of repaying."""
@@ -158,7 +160,7 @@ class Scorecard:
                 variance = slope**2 * moments.columns[b.feature.institution]
                 extra = unknown_log_odds(scaled, curves, bins, b.feature.institution, variance)
                 scaled[j] = scaled[j] + np.array([0.0, extra])
-        points = _rounded([np.clip(-FACTOR * f, -MOST_POINTS, MOST_POINTS) for f in scaled], rounded)
+        points = whole_points([np.clip(-FACTOR * f, -MOST_POINTS, MOST_POINTS) for f in scaled], rounded)
         averages = [float(w @ p) for w, p in zip(curves.weight, points, strict=True)]
         base = _score_of(intercept) - sum(averages)
         return cls(
@@ -224,7 +226,7 @@ class Scorecard:
         level, slope = calibration.line
         stated = float(self.stated_log_odds(self.base_points))
         base = _score_of(level + slope * (stated - calibration.centre))
-        points = _rounded([slope * np.asarray(p, dtype=np.float64) for p in self.points], rounded)
+        points = whole_points([slope * np.asarray(p, dtype=np.float64) for p in self.points], rounded)
         return replace(
             self,
             points=tuple(tuple(int(v) for v in p) for p in points),
@@ -271,7 +273,7 @@ class Scorecard:
         return sorted(range(len(self.points)), key=lambda j: min(self.points[j]) - max(self.points[j]))
 
     def columns_of(self, institution: str) -> list[int]:
-        """Positions of the institution's columns: its features without whether it knows the enterprise."""
+        """Positions of the institution's columns: its features without pairs and whether it knows the enterprise."""
         return [j for j in self._places(institution) if self.bins[j].feature.is_column]
 
     def _places(self, institution: str) -> list[int]:
@@ -451,7 +453,9 @@ class Scorecard:
 
     def to_json(self) -> str:
         """The scorecard as JSON text."""
-        data = {**asdict(self), "bins": [b.to_dict() for b in self.bins]}
+        paired = any(b.feature.kind == "pair" for b in self.bins)
+        bins = [b.to_dict() for b in self.bins]
+        data = {**asdict(self), "bins": bins, "version": VERSION if paired else VERSION - 1}
         return json.dumps(data, indent=1, allow_nan=False)
 
     @classmethod
@@ -493,7 +497,7 @@ def _score_of(log_odds: float) -> float:
     return BASE_SCORE - FACTOR * (log_odds + math.log(BASE_ODDS))
 
 
-def _rounded(raw: Sequence[Floats], rounded: Sequence[Sequence[int]] | None) -> list[NDArray[np.int64]]:
+def whole_points(raw: Sequence[Floats], rounded: Sequence[Sequence[int]] | None) -> list[NDArray[np.int64]]:
     """Whole points: rounded here, or as another machine rounded them where that is rounding and no more."""
     if rounded is None:
         return [np.rint(r).astype(np.int64) for r in raw]

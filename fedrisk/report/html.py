@@ -112,6 +112,8 @@ def _features(results: Results, card: Scorecard) -> list[dict[str, Any]]:
                 _whisker(50 * (p - average), 50 * (e or 0), widest),
             )
             for label, p, e in zip(b.labels(), points, errors or [None] * len(points), strict=True)
+            # Most cells of a pair say nothing: those without values, and of enterprises that are not known.
+            if p or b.feature.kind != "pair"
         ]
         table.append(
             {

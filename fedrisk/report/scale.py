@@ -112,13 +112,13 @@ def scale_findings(results: Results) -> list[Finding]:
 def unknown_rows(card: Scorecard) -> list[Unknown]:
     """What it costs, or gains, not to be known to a holder: all its columns and the event itself, added up."""
     out = []
-    for b in card.bins:
-        if b.feature.is_column:
+    for place, b in enumerate(card.bins):
+        if b.feature.kind != "known":
             continue
         places = card.features_of(b.feature.institution)
         points = sum(card.points[j][-1] - card.averages[j] for j in places)
-        # The event is in the last of the holder's features; its columns' bins have no points of their own.
-        event = (card.errors_of(places[-1]) or (None,))[-1]
+        # The event is a feature of its own; for it the bins of columns and pairs have no points.
+        event = (card.errors_of(place) or (None,))[-1]
         error = None if event is None or event < ESTIMATED else event
         out.append(Unknown(holder=b.feature.institution, points=points, error=error))
     return out

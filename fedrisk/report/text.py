@@ -98,9 +98,9 @@ def _main(results: Results) -> list[RenderableType]:
 
 def feature_words(bins: Bins) -> str:
     """A feature's name; whether a holder knows an enterprise is no column, and is put into words."""
-    if bins.feature.is_column:
-        return bins.feature.name
-    return sentence(Finding("known_feature", {"holder": bins.feature.institution}))
+    if bins.feature.kind == "known":
+        return sentence(Finding("known_feature", {"holder": bins.feature.institution}))
+    return bins.feature.name
 
 
 def score_cells(row: ScoreRow, curved: bool) -> tuple[str, ...]:
@@ -313,12 +313,19 @@ def _points(card: Scorecard) -> RenderableType:
     table.add_column(word("column", "feature"))
     table.add_column(word("column", "points"))
     for j in card.by_spread()[:MOST_ROWS]:
-        pairs = zip(card.points[j], card.errors_of(j) or (), strict=True)
-        table.add_row(
-            feature_words(card.bins[j]),
-            ", ".join(points_words(p, e).replace(" ± ", "±") for p, e in pairs),
-        )
+        table.add_row(feature_words(card.bins[j]), _points_of(card, j))
     return table
+
+
+def _points_of(card: Scorecard, feature: int) -> str:
+    """Points of a feature's bins; the cells of a pair are too many, and are in the card's file and on the page."""
+    points = card.points[feature]
+    if card.bins[feature].feature.kind == "pair":
+        return sentence(
+            Finding("pair_points", {"cells": len(points), "low": min(points), "high": max(points)})
+        )
+    errors = card.errors_of(feature) or ()
+    return ", ".join(points_words(p, e).replace(" ± ", "±") for p, e in zip(points, errors, strict=True))
 
 
 def privacy_words(r: Results) -> str:

@@ -19,6 +19,9 @@ from fedrisk.study import Study
 SHARES = {"edges": EDGES_SHARE, "counts": 0.62, "gram": 0.28, "calibration": 0.05}
 """Shares of mu^2 that did well on several data sets; without private edges theirs goes to the others."""
 
+PAIRS_SHARE = 0.1
+"""Share of mu^2 of release ``pairs``, where a study asks for it; the others have the rest, in their proportions."""
+
 COLUMN_ROOM = 15.0
 """Room (:func:`room_for_gain`) below which weak columns cost more than they bring."""
 

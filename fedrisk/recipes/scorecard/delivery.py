@@ -36,6 +36,7 @@ from fedrisk.clients.row_order import RowOrder, listed, use_of
 from fedrisk.clients.store.attempt_store import Owed
 from fedrisk.errors import ProtocolError, StoreError
 from fedrisk.metrics import auc
+from fedrisk.models.card_pairs import with_pair_codes
 from fedrisk.models.knowledge_file import to_bytes
 from fedrisk.models.own_model import FILE, OwnModel
 from fedrisk.models.scorecard import EXTERNAL, Scorecard
@@ -181,7 +182,8 @@ def _label(attempt: Attempt) -> NDArray[np.float64]:
 def _totals(attempt: Attempt, card: Scorecard) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row numbers of the bank's list, and the scores by a card that is not calibrated yet, (n,) each."""
     rows = listed(attempt, attempt.name)
-    total = card.base_points + _own_points(card, attempt.state.get("codes")[rows])
+    codes = with_pair_codes(card, BANK, attempt.state.get("codes")[rows])
+    total = card.base_points + _own_points(card, codes)
     return rows, total if not attempt.study.holders else total + attempt.state.get("external")
 
 
@@ -205,7 +207,7 @@ def _scored(attempt: Attempt, card: Scorecard) -> Scored:
             external = card.scaled_points(card.calibration, external)
     by_theme = _by_theme(attempt, card, order)
     rows = rows[order]
-    codes = attempt.state.get("codes")[rows]
+    codes = with_pair_codes(card, BANK, attempt.state.get("codes")[rows])
     own = _own_points(card, codes)
     columns = [c.name for c in dictionary.columns if c.feature and c.kind != "date"]
     return Scored(

@@ -42,6 +42,7 @@ from fedrisk.models.prior import Prior
 from fedrisk.models.scorecard import CLOSE, FACTOR, Scorecard
 from fedrisk.protocol.statements import Statements, binary_labels, weighted
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, counts_release, gram_release
+from fedrisk.recipes.scorecard.pairing import PAIRS, asks_pairs, pair_designs, paired
 from fedrisk.recipes.scorecard.settings import ScorecardSettings
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedSums, ReleaseRecord
@@ -104,6 +105,10 @@ class Facts:
     def remembered(self, bins: Sequence[Bins], counts: LabelCounts) -> Remembered:
         """A study's own label counts together with those of earlier studies."""
         return remember_counts(self.known.memory, columns_of(bins), counts)
+
+    def asks_pairs(self, *, gram: bool) -> bool:
+        """Whether pairs are looked for, by which the second release was; see :func:`pairing.asks_pairs`."""
+        return asks_pairs(self.study, gram=gram, binary=self.binary)
 
     def curves(self, bins: Sequence[Bins], counts: LabelCounts) -> Curves:
         """Curves of all features from a study's own label counts and all that is known beforehand."""
@@ -290,7 +295,21 @@ def card_from(
     released: ReleasedSums,
     rounded: Sequence[Sequence[int]] | None = None,
 ) -> Scorecard:
-    """The scorecard from label counts and second release, not calibrated yet."""
+    """The scorecard from label counts and second release, without pairs and not calibrated yet."""
+    sums = sums_from(facts, bins, counts, second, released)
+    return card_of(facts.study.name, sums, rounded)
+
+
+def card_of(study: str, sums: CardSums, rounded: Sequence[Sequence[int]] | None = None) -> Scorecard:
+    """The scorecard of all sums, without pairs. rounded: points as another machine rounded them."""
+    first = None if rounded is None else rounded[: len(sums.bins)]
+    return fit_card(study, sums.bins, sums.counts, sums.second, sums.bases, first, sums.prior)
+
+
+def sums_from(
+    facts: Facts, bins: Sequence[Bins], counts: LabelCounts, second: Second, released: ReleasedSums
+) -> CardSums:
+    """All that a card is fitted to: label counts, second release, and what is known beforehand."""
     owner = [b.feature.institution for b in bins]
     matrix = None
     if second.chosen is not None:
@@ -298,14 +317,16 @@ def card_from(
     else:
         matrix = gram_matrix(released, second.bases, owner, second.share, second.bank_share)
     counts, bases, matrix = with_memory(facts.known, bins, counts, second.bases, matrix)
-    return fit_card(facts.study.name, bins, counts, matrix, bases, rounded, facts.known.prior)
+    return CardSums(bins=tuple(bins), counts=counts, bases=bases, second=matrix, prior=facts.known.prior)
 
 
 def refit(record: ReleaseRecord) -> Scorecard:
     """The scorecard again, from a study's record; ConfigError where the record is of another recipe."""
     sums = CardSums.of(record)
     name = str(record.study["name"])
-    card = fit_card(name, sums.bins, sums.counts, sums.second, sums.bases, prior=sums.prior)
+    card, pairs = card_of(name, sums), record.find(PAIRS)
+    if pairs is not None:
+        card = paired(card, pair_designs(sums), pairs)
     card = replace(card, notice=NO_PRIVACY) if record.research else card
     rows = record.find("calibration")
     return card if rows is None else calibrate(card, rows)

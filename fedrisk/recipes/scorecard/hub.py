@@ -1,8 +1,9 @@
 """The scorecard recipe at the hub: two releases of noisy sums, then arithmetic.
 
 Exchanges: describe, (blind, evaluate, pseudonyms), edges, mask and release of the label counts, mask and release of the
-Gram matrix (or of a second count where positives are few), score, calibrate, deliver. Everything between is
-computed from released numbers alone, and told to all members, who compute it as well and refuse what does not follow.
+Gram matrix (or of a second count where positives are few), mask and release of pairs where the study asks for them,
+score, calibrate, deliver. Everything between is computed from released numbers alone, and told to all members, who
+compute it as well and refuse what does not follow.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fedrisk.analysis.card_sums import knowledge_context, label_counts, sizes_of
+from fedrisk.analysis.card_sums import CardSums, combine_recount, knowledge_context, label_counts, sizes_of
 from fedrisk.analysis.past_studies import KEPT
 from fedrisk.findings import Finding
 from fedrisk.models.estimator import LabelCounts
@@ -22,8 +23,25 @@ from fedrisk.protocol.statements import evaluated
 from fedrisk.recipes.bins import drowned_edges, find_bins
 from fedrisk.recipes.scorecard.brought import brought
 from fedrisk.recipes.scorecard.expectation import GainSizes, expected_gain
-from fedrisk.recipes.scorecard.fitting import Facts, Second, calibrate, card_bins, card_from, second_release
+from fedrisk.recipes.scorecard.fitting import (
+    Facts,
+    Second,
+    calibrate,
+    card_bins,
+    card_of,
+    second_release,
+    sums_from,
+)
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, check_16_bits
+from fedrisk.recipes.scorecard.pairing import (
+    GRAM,
+    PAIRS,
+    Designs,
+    pair_designs,
+    paired,
+    pairs_release,
+    said_of_pairs,
+)
 from fedrisk.recipes.scorecard.plan import gain_sizes
 from fedrisk.recipes.scorecard.remembering import PART
 from fedrisk.recipes.scorecard.themes import said_of, score_sums
@@ -58,20 +76,30 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
     second = second_release(facts, bins, counts, facts.curves(bins, counts))
     tell("counts", _told_second(second), blobs_of(released))
     again = _ask_second(sums, second, bins_sizes=sizes_of(bins, roster.study.roles), rows=facts.training)
-    card = card_from(facts, bins, counts, second, again)
+    sums_all = sums_from(facts, bins, counts, second, again)
+    designs, pairs = _ask_pairs(sums, facts, second, sums_all, again)
+    card = paired(card_of(roster.study.name, sums_all), designs, pairs)
     if roster.research_seed is not None:
         card = replace(card, notice=NO_PRIVACY)
-    tell("card", {"scorecard": card.to_json()}, blobs_of(again))
+    told = pairs if facts.asks_pairs(gram=second.chosen is None) else again
+    tell("card", {"scorecard": card.to_json()}, blobs_of(told))
     partial = _scored(sums)
     card = _calibrated(sums, plan, card, partial)
     outcome = Outcome(
         record=sums.record,
         card=card,
         second_release=second.release.name,
-        findings=(*plan.findings, *drowned_edges(plan, edges), *_themes(roster, plan)),
+        findings=(
+            *plan.findings,
+            *drowned_edges(plan, edges),
+            *_themes(roster, plan),
+            *said_of_pairs(roster.study, card, pairs, gram=second.chosen is None, binary=facts.binary),
+        ),
     )
     nothing: tuple[Finding, ...] = ()
-    found = session.optional("memory", lambda: brought(facts, bins, counts), nothing, outcome)
+    # Earlier studies are remembered with both of their counts, so this one is held against them with both of its own.
+    own = counts if second.chosen is None else combine_recount(counts, again, bins, second.chosen)
+    found = session.optional("memory", lambda: brought(facts, bins, own), nothing, outcome)
     outcome.findings = (*outcome.findings, *found)
     session.so_far(outcome)
     _deliver(sums, plan, outcome, card, partial)
@@ -136,6 +164,21 @@ def _ask_second(
     picked = {role: [bins_sizes[role][j] for j in own] for role, own in second.chosen.items()}
     _check_rings(second.release, label_counts(released, picked), picked, rows)
     return released
+
+
+def _ask_pairs(
+    sums: NoisySums, facts: Facts, second: Second, fitted: CardSums, again: ReleasedSums
+) -> tuple[Designs, ReleasedSums | None]:
+    """Tell the Gram matrix and release what pairs of columns say, where the study asks for it and there are any."""
+    if not facts.asks_pairs(gram=second.chosen is None):
+        return {}, None
+    sums.exchange.tell(GRAM, {}, blobs_of(again))
+    designs = pair_designs(fitted)
+    if not designs:
+        return {}, None
+    release = pairs_release(facts.study, designs, facts.plan.mu(PAIRS))
+    about = {"pairs": {role: len(design.places) for role, design in designs.items()}}
+    return designs, sums.ask(release, "pairs of columns", about=about)
 
 
 def _check_rings(

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from fedrisk.clients.attempt import Attempt
 from fedrisk.errors import ProtocolError
+from fedrisk.models.card_pairs import bin_shares
 from fedrisk.models.given_points import most_values
 from fedrisk.models.model_part import FRESH_DAYS, GivenSum, ModelPart, model_id
 from fedrisk.models.readable import readable
@@ -56,7 +57,7 @@ def part_of(attempt: Attempt) -> ModelPart:
         )
     places, sums = card.features_of(attempt.role), _sums_given(attempt, card)
     most = max(sums, key=lambda s: len(set(s.values)))
-    weight = told_counts(attempt)[2].weight
+    weight = bin_shares(card, told_counts(attempt)[2].weight)
     return ModelPart.model_validate(
         common.model_dump()
         | {

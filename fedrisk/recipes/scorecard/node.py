@@ -28,6 +28,7 @@ from fedrisk.clients.row_order import (
 )
 from fedrisk.data.table import Table
 from fedrisk.errors import DataError, ProtocolError
+from fedrisk.models.binning import Bins
 from fedrisk.models.shape_rows import shape_rows
 from fedrisk.protocol.actions import Action, Disclosure, named, partner
 from fedrisk.protocol.form import SEALED, BlobForm, Form, OfAttempt
@@ -38,7 +39,8 @@ from fedrisk.recipe import Brought
 from fedrisk.recipes.bins import BINS
 from fedrisk.recipes.scorecard import matrices
 from fedrisk.recipes.scorecard.delivery import calibration, deliver, owed
-from fedrisk.recipes.scorecard.prepared import CALIBRATED, CARD, COUNTS, prepared
+from fedrisk.recipes.scorecard.pairing import GRAM, LABEL_BITS, PAIRS, own_columns, own_expected, own_products
+from fedrisk.recipes.scorecard.prepared import CALIBRATED, CARD, COUNTS, GRAM_TOLD, prepared, told_designs
 from fedrisk.recipes.scorecard.remembering import PART
 from fedrisk.recipes.scorecard.scoring import (
     check_versions,
@@ -146,7 +148,7 @@ def release_of_counts(release: Release) -> bool:
 class OfRelease(OfAttempt):
     """Which release a message is about."""
 
-    release: Literal["counts", "recount", "gram"]
+    release: Literal["counts", "recount", "gram", "pairs"]
 
 
 class ToMask(OfRelease):
@@ -184,7 +186,9 @@ class Inputs:
 
     def __post_init__(self) -> None:
         self._shape_rows: dict[str, NDArray[np.int64]] = {}
+        self._products: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
         self._gram = self.release.name == "gram"
+        self._pairs = self.release.name == PAIRS
 
     @property
     def products(self) -> list[Product]:
@@ -221,6 +225,8 @@ class Inputs:
         """The institution's matrix as the left one of a product."""
         if self._gram:
             return matrices.blocks_of(self.shapes(product.bank_list), shape)
+        if self._pairs:
+            return matrices.blocks_of(self.products_of(product.bank_list)[0], shape)
         codes, sizes = self.codes()
         return matrices.one_hot_blocks(codes, self.rows(product.bank_list), sizes, shape)
 
@@ -233,7 +239,13 @@ class Inputs:
     def part(self, block: Block, request: Payload) -> RingArray:
         """The exact part of one block: a sum for a role's block with itself, else the sum of shares."""
         if block.left != block.right:
-            return self._shares(block, request)
+            shares = self._shares(block, request)
+            if self._pairs and self.attempt.role == block.left:
+                shares = np.subtract(shares, from_signed(self._expected(), self.release.ring_of(block)))
+            return shares
+        if self._pairs:
+            rows, expected = self.products_of(self.attempt.name)
+            return (rows.T @ (self.labels()[:, 0] - expected))[:, None]
         if block.with_noise_of is not None:
             return self._histogram()
         if self._gram:
@@ -258,7 +270,8 @@ class Inputs:
         rows = training_rows(attempt, attempt.name)
         weight = None if table.weight is None else table.weight[rows]
         binary = attempt.state.load(ScorecardState).binary_labels
-        return matrices.label_matrix(table.label[rows], weight, self.release.scale_bits, binary=binary)
+        bits = LABEL_BITS if self._pairs else self.release.scale_bits
+        return matrices.label_matrix(table.label[rows], weight, bits, binary=binary or self._pairs)
 
     def label_columns(self, product: Product) -> RingArray:
         """The bank's matrix in a product of label counts: y, or y and 1 - y, (training rows, 1 or 2) in the ring."""
@@ -281,6 +294,25 @@ class Inputs:
             self._shape_rows[bank] = made
         return self._shape_rows[bank]
 
+    def products_of(self, bank: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Products of pairs, (rows, pairs), and how likely the own columns make a default, (rows,), of a list's rows.
+
+        Both follow from what was told, in fixed point; made once for a message.
+        """
+        if bank not in self._products:
+            design = told_designs(self.attempt)[self.attempt.role]
+            bins = [Bins.from_dict(b) for b in self.attempt.state.load(ScorecardState).bins]
+            columns = own_columns(bins, design, self.attempt.role)
+            codes = self.attempt.state.get("codes")[self.rows(bank)][:, columns]
+            self._products[bank] = own_products(codes, design), own_expected(codes, design)
+        return self._products[bank]
+
+    def _expected(self) -> NDArray[np.int64]:
+        """(pairs, 1) what this holder's sums would be, if defaults were as likely as its columns make them."""
+        parts = [self.products_of(name) for name in self.attempt.lists]
+        sums: NDArray[np.int64] = np.sum([rows.T @ expected for rows, expected in parts], axis=0)
+        return sums[:, None]
+
     def _histogram(self) -> NDArray[np.int64]:
         """(bins, 1) rows per bin of this holder's columns."""
         codes, sizes = self.codes()
@@ -294,7 +326,7 @@ class Inputs:
         total = np.zeros(release.columns_of(mine[0]), release.ring_of(block))
         for product in mine:
             total += self._share(product, request, bytes.fromhex(dealt[product.id]))
-        if self._gram:
+        if self._gram or self._pairs:
             return total
         sizes = attempt.state.load(ScorecardState).sizes[block.left]
         own = self.label_columns(mine[0]).sum(0) if attempt.role == block.right else None
@@ -308,7 +340,7 @@ class Inputs:
         if attempt.name == product.left:
             correction = attempt.state.get(f"correction_{self.release.name}_{product.id}")
             return left_share(secret, label, correction, unpack_blocks(blocks, "right", shape), shape)
-        bits = None if self._gram else self.release.scale_bits + 1
+        bits = None if self._gram else (LABEL_BITS if self._pairs else self.release.scale_bits) + 1
         theirs = unpack_blocks(blocks, "left", shape)
         return right_share(secret, label, self.right(product, shape), theirs, shape, own_bits=bits)
 
@@ -322,7 +354,8 @@ class Inputs:
 MASKED = Disclosure("masked_matrix", "masked_sealed", partner)
 
 CORRECTION = BlobForm(dtype=("uint16", "uint32", "uint64"), ndim=(2,))
-SUMS_TOLD = {"bins": BINS, "counts": COUNTS}
+SUMS_TOLD = {"bins": BINS, "counts": COUNTS, GRAM: GRAM_TOLD}
+SCORED_BY = {GRAM: GRAM_TOLD, "card": CARD}
 
 ACTIONS: tuple[Action, ...] = (
     Action(name="edges", serve=edges, form=ROWS, tells={PART: KNOWLEDGE, "order": ORDER}),
@@ -345,7 +378,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         name="score",
         serve=score,
-        tells={"card": CARD},
+        tells=SCORED_BY,
         sends=Disclosure("partial_scores", score_protection, named),
         scores="given",
         last=True,
@@ -354,7 +387,7 @@ ACTIONS: tuple[Action, ...] = (
         name="calibrate",
         serve=calibration,
         form=Form(blobs={"*": SEALED}),
-        tells={"card": CARD},
+        tells=SCORED_BY,
         receives=Disclosure("partial_scores", received_protection, named),
         scores="taken",
     ),

@@ -1,10 +1,12 @@
 """What a scorecard study releases, with how much noise, at which price.
 
 Edges (histograms, where bins are not public), label counts per bin, then the Gram matrix of the smoothed log-odds, or,
-where positives are few, a second count of the stronger features; a histogram of the scores of training rows by which
+where positives are few, a second count of the stronger features; after a Gram matrix, where the study asks for it, one
+number for every pair of columns; a histogram of the scores of training rows by which
 the card is calibrated; last one of the hold-out.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 from fedrisk.alignment.matching import left_out_likelihood_ratio
@@ -12,9 +14,10 @@ from fedrisk.data.features import Feature
 from fedrisk.findings import Finding
 from fedrisk.models.knowledge import NOTHING, Knowledge
 from fedrisk.recipes.bins import choose_edges, training_rows
-from fedrisk.recipes.scorecard.columns import SHARES, choose_columns
+from fedrisk.recipes.scorecard.columns import PAIRS_SHARE, SHARES, choose_columns
 from fedrisk.recipes.scorecard.expectation import GainSizes, expected_gain
 from fedrisk.recipes.scorecard.forms import calibration_release, counts_release
+from fedrisk.recipes.scorecard.pairing import PAIRS
 from fedrisk.recipes.scorecard.remembering import taken_over
 from fedrisk.recipes.scorecard.settings import ScorecardSettings
 from fedrisk.releases.budget import split, total_mu
@@ -70,13 +73,21 @@ def make_plan(
 def _prices(total: float, settings: ScorecardSettings, private: bool) -> dict[str, float]:
     """Price mu of each release; without private edges the share of edges goes to the others."""
     shares = SHARES if settings.shares is None else settings.shares.model_dump()
+    if settings.pairs != "none":
+        shares = {**{name: (1 - PAIRS_SHARE) * share for name, share in shares.items()}, PAIRS: PAIRS_SHARE}
     return split(total, shares, without=() if private else ("edges",))
 
 
 def _second(settings: ScorecardSettings, mus: Mapping[str, float]) -> list[Planned]:
-    """The second release: one of the two, where the settings leave open which."""
-    names = ("recount", "gram") if settings.second == "auto" else (settings.second,)
-    return [Planned(name=name, population="training", mu=mus["gram"]) for name in names]
+    """The second release: one of the two, where the settings leave open which; after a Gram matrix that of pairs.
+
+    Beside a second count there are no pairs, and it has their share.
+    """
+    pairs = mus.get(PAIRS, 0.0)
+    both = {"recount": math.hypot(mus["gram"], pairs), "gram": mus["gram"]}
+    names = both if settings.second == "auto" else (settings.second,)
+    out = [Planned(name=name, population="training", mu=both[name]) for name in names]
+    return out if not pairs else [*out, Planned(name=PAIRS, population="training", mu=pairs)]
 
 
 def gain_sizes(study: Study, plan: Plan, positives: float, held: float) -> GainSizes:

@@ -11,7 +11,14 @@ from typing import Annotated, TypeVar
 import numpy as np
 from pydantic import Field
 
-from fedrisk.analysis.card_sums import columns_of, combine_recount, gram_matrix, label_counts, sizes_of
+from fedrisk.analysis.card_sums import (
+    CardSums,
+    columns_of,
+    combine_recount,
+    gram_matrix,
+    label_counts,
+    sizes_of,
+)
 from fedrisk.analysis.past_studies import contributors
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.outlet import sent_alone
@@ -30,9 +37,19 @@ from fedrisk.recipes.scorecard.fitting import (
     Second,
     calibrate,
     card_bins,
-    card_from,
+    card_of,
     owners_of,
     second_release,
+    sums_from,
+)
+from fedrisk.recipes.scorecard.pairing import (
+    GRAM,
+    PAIRS,
+    Designs,
+    largest_sum,
+    pair_designs,
+    paired,
+    pairs_release,
 )
 from fedrisk.recipes.scorecard.state import ScorecardState, SecondState
 from fedrisk.recipes.scorecard.told_knowledge import known_of
@@ -65,7 +82,11 @@ COUNTS = Form(body=CountsPart, blobs={"*": TOTALS})
 """Form of the part ``counts``: totals of the label counts, and what follows from them."""
 
 CARD = Form(body=CardPart, blobs={"*": TOTALS})
-"""Form of the part ``card``: totals of the second release, and the scorecard that follows, by which rows are scored."""
+"""Form of the part ``card``: totals of the release before it, the second one or pairs, and the scorecard that follows,
+by which rows are scored."""
+
+GRAM_TOLD = Form(body=Body, blobs={"*": TOTALS})
+"""Form of the part ``gram``: totals of the Gram matrix, where pairs are released after it."""
 
 CALIBRATED = Form(body=CardPart, blobs={"*": TOTALS})
 """Form of the part ``calibration``: totals of the calibration histogram, and the calibrated scorecard that follows."""
@@ -83,6 +104,8 @@ def prepared(attempt: Attempt, request: Payload) -> Release:
     if not attempt.plan.prepared(name):
         if name == "counts":
             _prepare_counts(attempt)
+        elif name == PAIRS:
+            _prepare_pairs(attempt)
         else:
             _prepare_second(attempt, name)
     return attempt.plan.release(name)
@@ -113,7 +136,7 @@ def _counts(attempt: Attempt) -> tuple[list[Bins], LabelCounts, Curves]:
 def keep_past(attempt: Attempt) -> None:
     """Keep what the study released, as this institution saw it, for when a later study remembers it."""
     facts, (bins, counts, _), second = facts_of(attempt), told_counts(attempt), _second(attempt)
-    released, matrix = _told_second(attempt, attempt.told("card"), second), None
+    released, matrix = _told_second(attempt, second), None
     if second.chosen is not None:
         counts = combine_recount(counts, released, bins, second.chosen)
     else:
@@ -145,14 +168,70 @@ def told_card(attempt: Attempt) -> Scorecard:
 
 def _card(attempt: Attempt, told: Payload) -> Scorecard:
     card = _computed(lambda: Scorecard.from_json(told.get("scorecard")))
-    facts, (bins, counts, _) = facts_of(attempt), told_counts(attempt)
-    second = _second(attempt)
+    designs, pairs = _told_pairs(attempt, told)
     own = _computed(
-        lambda: card_from(facts, bins, counts, second, _told_second(attempt, told, second), card.points)
+        lambda: paired(
+            card_of(attempt.study.name, told_sums(attempt), card.points), designs, pairs, card.points
+        )
     )
     if attempt.research:
         own = replace(own, notice=NO_PRIVACY)
     return _same(own, card)
+
+
+def told_sums(attempt: Attempt) -> CardSums:
+    """All that the card is fitted to but pairs, from the totals that were told; ProtocolError where nothing follows."""
+    part = GRAM if attempt.was_told(GRAM) else "card"
+    return _once(f"sums|{attempt.view_with(part)}", lambda: _sums(attempt))
+
+
+def _sums(attempt: Attempt) -> CardSums:
+    facts, (bins, counts, _), second = facts_of(attempt), told_counts(attempt), _second(attempt)
+    return _computed(lambda: sums_from(facts, bins, counts, second, _told_second(attempt, second)))
+
+
+def told_designs(attempt: Attempt) -> Designs:
+    """What release ``pairs`` is about, by role, as it follows from the totals that were told."""
+    if not attempt.was_told(GRAM):
+        raise ProtocolError(
+            "pairs of columns were asked for before the Gram matrix was told; run the study again"
+        )
+    key = f"pairs|{attempt.view_with(GRAM)}"
+    return _once(key, lambda: _computed(lambda: pair_designs(told_sums(attempt))))
+
+
+def _told_pairs(attempt: Attempt, told: Payload) -> tuple[Designs, ReleasedSums | None]:
+    """Totals of release ``pairs``, which are told with the card; none where there is none to be released."""
+    _check_asked(attempt)
+    designs = told_designs(attempt) if attempt.was_told(GRAM) else {}
+    if not designs:
+        if attempt.was_told(GRAM) and told.blobs:
+            raise ProtocolError("the hub tells totals of pairs that there are not; run the study again")
+        return {}, None
+    largest = largest_sum(designs, facts_of(attempt).training)
+    return designs, checked_totals(attempt.plan.release(PAIRS), told.blobs, largest, signed=True)
+
+
+def _check_asked(attempt: Attempt) -> None:
+    """ProtocolError unless pairs are released exactly where the study asks for them and its labels allow it."""
+    asked = facts_of(attempt).asks_pairs(gram=not attempt.state.load(SecondState).chosen)
+    if asked != attempt.was_told(GRAM):
+        raise ProtocolError(
+            "the hub leaves out pairs of columns that the study asks for, or asks for some that it does not; run the "
+            "study again, and ask the consortium's operator"
+        )
+
+
+def _prepare_pairs(attempt: Attempt) -> None:
+    """The form of release ``pairs``, from the Gram matrix and what was told before."""
+    _check_asked(attempt)
+    designs, facts = told_designs(attempt), facts_of(attempt)
+    if not designs:
+        raise ProtocolError("the hub asks for pairs of columns, and there are none; run the study again")
+    release = pairs_release(attempt.study, designs, attempt.plan.mu(PAIRS))
+    largest = max(d.radius for d in designs.values())
+    _check_reach(release, facts.training, int(np.ldexp(largest, release.scale_bits)))
+    attempt.state.save(attempt.plan.with_released(release))
 
 
 def told_calibration(attempt: Attempt) -> Scorecard:
@@ -185,7 +264,8 @@ def _same(own: Scorecard, card: Scorecard) -> Scorecard:
     return card
 
 
-def _told_second(attempt: Attempt, told: Payload, second: Second) -> ReleasedSums:
+def _told_second(attempt: Attempt, second: Second) -> ReleasedSums:
+    told = attempt.told(GRAM if attempt.was_told(GRAM) else "card")
     facts, release = facts_of(attempt), attempt.plan.release(second.release.name)
     if second.chosen is not None:
         return checked_totals(release, told.blobs, float(facts.training), signed=False)
@@ -265,7 +345,7 @@ def _second(attempt: Attempt) -> Second:
 
 def _once(key: str, make: Callable[[], Made]) -> Made:
     if key not in _made:
-        while len(_made) >= 6:
+        while len(_made) >= 8:
             del _made[next(iter(_made))]
         _made[key] = make()
     made: Made = _made[key]  # type: ignore[assignment]

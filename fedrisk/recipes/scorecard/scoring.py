@@ -20,6 +20,7 @@ from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import listed
 from fedrisk.errors import PolicyError, ProtocolError
+from fedrisk.models.card_pairs import with_pair_codes
 from fedrisk.models.given_points import GivenPoints
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.privacy.policy import Policy
@@ -109,14 +110,15 @@ def _partial(attempt: Attempt, card: Scorecard) -> tuple[NDArray[np.int64], str]
             f"{attempt.name}: a column gives or takes more than {policy.score_points} points "
             "(policy.score_points); no score is given"
         )
-    codes = attempt.state.get("codes")
+    codes = with_pair_codes(card, attempt.role, attempt.state.get("codes"))
     sums, tables = sums_of(attempt), []
     out = np.zeros((len(sums), len(codes)), np.int64)
     for given, one in zip(out, sums, strict=True):
         if attempt.role in one.holders:
             tables.append(given_points(attempt, card, one))
             places = one.places(card, attempt.role)
-            given[:] = tables[-1].of(sum(points[j][codes[:, own.index(j)]] for j in places))
+            parts = [points[j][codes[:, own.index(j)]] for j in places]
+            given[:] = tables[-1].of(np.sum(parts, axis=0, dtype=np.int64))
     return out, _version(card, sums, tables)
 
 

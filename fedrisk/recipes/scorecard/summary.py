@@ -30,7 +30,7 @@ def _features(card: Scorecard) -> Section:
 
 
 def _name(bins: Bins) -> Cell:
-    if not bins.feature.is_column:
+    if bins.feature.kind == "known":
         return Finding("known_feature", {"holder": bins.feature.institution})
     return bins.feature.name
 

@@ -156,7 +156,7 @@ def _bounds(rule: MeasureRule, feature: Feature) -> tuple[float | None, float | 
 
 
 def _kind(feature: Feature) -> Literal["category", "flag", "number"]:
-    if feature.kind == "known":
+    if feature.kind == "known" or feature.kind == "pair":
         raise ConfigError(f"{feature.name} is no column of a table; count by another")
     return feature.kind
 

@@ -1,5 +1,7 @@
 """Pairs: products of ranks, what a record changes of their sums, and which pairs the evidence keeps."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -171,3 +173,40 @@ def test_sensitivity_wants_positive_integers():
     for wrong in ([], [0], [1.5]):
         with pytest.raises(ConfigError, match="radii"):
             pairs_sensitivity(wrong)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_products_that_are_no_numbers_are_refused(planted, value):
+    codes, _, found = planted
+    table = found.tables[0].copy()
+    table[0, 0] = value
+    broken = replace(found, tables=(table, *found.tables[1:]))
+    for made in (
+        lambda: pair_rows(codes, broken, BITS),
+        lambda: pair_part(codes, replace(found, level=value)),
+    ):
+        with pytest.raises(DataError, match="not finite"):
+            made()
+
+
+def test_products_beyond_all_sense_stay_within_the_radius(planted):
+    codes, _, found = planted
+    huge = replace(found, tables=tuple(t * 1e300 for t in found.tables))
+    rows = pair_rows(codes, huge, BITS)
+    assert (np.square(rows).sum(1) <= radius_units(found.radius, BITS) ** 2).all()
+
+
+def test_errors_of_kept_pairs_are_those_of_their_weights(planted):
+    """Over fresh noise of the release, with many enterprises: weights spread as their stated errors, within a third."""
+    codes, label, found = planted
+    rows = pair_rows(codes, found, BITS) / 2.0**BITS
+    exact = (label - pair_part(codes, found)) @ rows
+    rng, variance = np.random.default_rng(4), 400.0
+    drawn = [
+        {p.place: p for p in fit_pairs(found, exact + rng.normal(0, 20, len(exact)), variance)}
+        for _ in range(200)
+    ]
+    first = [d[0] for d in drawn if 0 in d]
+    spread, stated = np.std([p.weight for p in first]), np.mean([p.error for p in first])
+    # Stated errors also hold the sampling of enterprises, which is the same in all draws.
+    assert len(first) > 150 and spread < 1.33 * stated
