@@ -10,17 +10,24 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from emulation import Portfolio, _counts, _edges, _second, split
+from emulation import Portfolio, _counts, _edges, _points, _second, noisy, scores, split
+from numpy.typing import NDArray
 from portfolios import ROOT, at_epsilon, from_config
 
 from fedrisk.analysis.card_sums import combine_recount, gram_matrix, label_counts, sizes_of
+from fedrisk.metrics import auc_standard_error, from_histogram
+from fedrisk.models.anchors import Anchor, anchor_of_card
 from fedrisk.models.knowledge import NOTHING, Knowledge, PastStudy
 from fedrisk.models.prior import Prior
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.bins import find_bins
-from fedrisk.recipes.scorecard.fitting import Facts, card_bins, card_from, second_release
+from fedrisk.recipes.scorecard.fitting import Facts, calibrate, card_bins, card_from, second_release
+from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS
 from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.recipes.scorecard.remembering import taken_over
+from fedrisk.releases.evaluation import evaluation_release
+from fedrisk.releases.plan import Plan
+from fedrisk.study import BANK
 
 ENTERPRISES = 100_000
 """Of a simulated province, of which a consortium knows a part; the others are what its card is measured on."""
@@ -123,10 +130,15 @@ def consortium(setting: Setting) -> tuple[Portfolio, Portfolio]:
     return at_epsilon(replace(mine, study=study), setting.epsilon), others
 
 
-def released(data: Portfolio, seed: int, known: Knowledge = NOTHING) -> tuple[PastStudy, Scorecard]:
-    """What a study of these rows released, and its card, as `emulate` draws it."""
+def released(
+    data: Portfolio, seed: int, known: Knowledge = NOTHING, holdout: int | None = None
+) -> tuple[PastStudy, Scorecard, Anchor]:
+    """What a study of these rows released, its calibrated card, and what its evaluation said, as `emulate` draws it.
+
+    holdout: seed of the split, the same for all studies of a series.
+    """
     rng = np.random.default_rng([seed, 99])
-    train, _ = split(len(data), seed, data.study.holdout.percent)
+    train, held = split(len(data), seed if holdout is None else holdout, data.study.holdout.percent)
     part = data.rows(train)
     plan = make_plan(data.study, data.features, known=known)
     rows = len(train)
@@ -147,7 +159,8 @@ def released(data: Portfolio, seed: int, known: Knowledge = NOTHING) -> tuple[Pa
     counts = label_counts(_counts(facts.counts(bins), sizes, counted, part.label, rng), sizes)
     second = second_release(facts, bins, counts, facts.curves(bins, counts))
     sums = _second(facts, second, bins, codes, part.label, rng)
-    card = card_from(facts, bins, counts, second, sums)
+    first = card_from(facts, bins, counts, second, sums)
+    card = _calibrated(first, plan, part, codes, rng)
     owner = [b.feature.institution for b in bins]
     if second.chosen is not None:
         counts = combine_recount(counts, sums, bins, second.chosen)
@@ -161,24 +174,63 @@ def released(data: Portfolio, seed: int, known: Knowledge = NOTHING) -> tuple[Pa
         bases=second.bases,
         second=matrix,
     )
-    return past, card
+    auc, noise, sampling = _evaluated(data.rows(held), first, card, rng)
+    anchor = Anchor(
+        auc=auc,
+        noise=noise,
+        sampling=sampling,
+        study=data.study,
+        features=tuple(b.feature for b in bins if b.feature.is_column),
+        rows=float(counts.positives + counts.negatives),
+        knowledge=known,
+    )
+    return past, card, anchor
 
 
-def knowledge(setting: Setting, data: Portfolio) -> Knowledge:
-    """What is known before the study: earlier studies of the same enterprises, or another province's."""
+def _calibrated(
+    card: Scorecard, plan: Plan, part: Portfolio, codes: Sequence[NDArray[np.int64]], rng: np.random.Generator
+) -> Scorecard:
+    score = _points(part, card, codes).sum(1) + card.base_points
+    place = np.searchsorted(card.calibration_bins(CALIBRATION_BINS), score, side="right")
+    exact = np.stack([np.bincount(place, w, CALIBRATION_BINS) for w in (part.label, 1 - part.label)], 1)
+    return calibrate(card, noisy(plan.release("calibration"), {BANK: exact}, rng))
+
+
+def _evaluated(
+    held: Portfolio, first: Scorecard, card: Scorecard, rng: np.random.Generator
+) -> tuple[float, float, float]:
+    """AUC of the hold-out's noisy histogram and its standard errors, by noise and by sampling."""
+    release = evaluation_release(held.study, held.study.evaluation.bins)
+    place = card.risk_bins(scores(held, first, card)[0], card.score_bins(held.study.evaluation.bins))
+    exact = [np.bincount(place, w, held.study.evaluation.bins) for w in (held.label, 1 - held.label)]
+    variance = sum(release.variance(block.name) for block in release.blocks)
+    n1, n0 = (part + rng.normal(0, np.sqrt(variance), len(part)) for part in exact)
+    noise, both = (auc_standard_error(n1, n0, variance, sampling=s) for s in (False, True))
+    return from_histogram(n1, n0).auc, noise, float(np.sqrt(max(both**2 - noise**2, 0.0)))
+
+
+def knowledge(setting: Setting, data: Portfolio) -> tuple[Knowledge, list[Anchor]]:
+    """What is known before the study: earlier studies of the same enterprises, or another province's.
+
+    With what their evaluations said.
+    """
     if setting.prior:
         other = at_epsilon(whole(setting.prior.rstrip("+")), setting.earlier)
         rows = np.random.default_rng(5).permutation(len(other))[:30_000]
-        past, card = released(other.rows(np.sort(rows)), 1)
+        past, card, anchor = released(other.rows(np.sort(rows)), 1)
         if setting.prior.endswith("+"):
-            return Knowledge(prior=Prior.from_card(card))
-        return Knowledge(prior=Prior.from_sums(past.bins, past.counts, card=card))
+            own = anchor_of_card(card)
+            return Knowledge(prior=Prior.from_card(card)), [] if own is None else [own]
+        prior = Prior.from_sums(past.bins, past.counts, card=card)
+        return Knowledge(prior=prior), [replace(anchor, elsewhere=True)]
     memory: list[PastStudy] = []
+    anchors: list[Anchor] = []
     for k in range(setting.memory):
         earlier = at_epsilon(data, setting.earlier)
-        known = Knowledge(memory=tuple(memory))
-        memory.append(released(earlier, 50 + k, known)[0])
-    return Knowledge(memory=tuple(memory))
+        past, _, anchor = released(earlier, 50 + k, Knowledge(memory=tuple(memory)), holdout=50)
+        memory.append(past)
+        anchors.append(anchor)
+    return Knowledge(memory=tuple(memory)), anchors
 
 
 def with_bins(data: Portfolio, known: Knowledge) -> Portfolio:

@@ -39,8 +39,12 @@ Floats = NDArray[np.float64]
 SPREAD = {"strong": (0.5, 0.3), "medium": (0.3, 0.3), "weak": (0.1, 0.6)}
 """Median and log-deviation of a column's spread of log-odds by declared strength."""
 
-UNSTATED = {True: (0.25, 0.55), False: (0.1, 0.9)}
-"""The same where none is declared, with and without a declared direction: experts know the direction of what tells."""
+UNSTATED = {True: (0.3, 0.5), False: (0.085, 0.9)}
+"""The same where none is declared, with and without a declared direction: experts know the direction of what tells.
+
+Somewhat stronger than what was read off (.25): chosen such that expectations from declarations alone are as often too
+high as too low on the provinces and sets at hand; drawn columns are harder to learn than real ones of the same spread.
+"""
 
 SET = 0.3
 """Log-deviation by which all columns of a consortium are stronger or weaker than elsewhere."""
@@ -54,7 +58,7 @@ BENT = 0.25
 SHARE = 0.9
 """Expected share of a known curve."""
 
-USUAL = 1.1
+USUAL = 0.87
 """Mean square of columns' spreads in units of that of a log-normal one without an upper bound."""
 
 STEEPER = 1.6
@@ -108,11 +112,11 @@ class Beliefs:
             out.append(_usual(f)[0] if v is None else math.sqrt(float(c.weight @ c.curve**2)))
         return np.array(out)
 
-    def draw(self, seed: int, world: int) -> World:
+    def draw(self, seed: int, world: int, factor: float = 1.0) -> World:
         """A world by its number: even ones by classes, odd ones of a logistic model.
 
         The same number is the same world, whatever columns and bins a study has of it: each column has draws of its
-        own, by its name.
+        own, by its name. factor: by which all curves are steeper than believed.
         """
         rng = np.random.default_rng([seed, world])
         common = math.exp(SET * rng.standard_normal())
@@ -124,6 +128,7 @@ class Beliefs:
             _declared(c, common, one) if v is None else replace(c, curve=_varied(c, v, one))
             for c, v, one in zip(self.columns, self.covariance, own, strict=True)
         ]
+        columns = [replace(c, curve=factor * c.curve) for c in columns]
         both = self.correlation or (_correlation(self.columns, drawn),) * 2
         make = added_world if self.parts else logistic_world if world % 2 else class_world
         return make(self.bins, columns, self.known, both[1 - world % 2], self.rate, rng)

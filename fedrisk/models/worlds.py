@@ -42,11 +42,14 @@ LEAST_SHARE = 1e-6
 MOST_RISK = 0.98
 """Greatest default rate of a bin."""
 
-RIDGE = 1e-3
+RIDGE = 1e-2
 """Pull of a logistic world's weights to zero, where columns nearly repeat each other."""
 
 ROUNDS = 30
 """Most Newton steps of a fit."""
+
+HALVINGS = 12
+"""Times that a step is halved at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,17 +215,32 @@ def _at_rate(score: Floats, rate: float) -> Floats:
 
 
 def _with_moments(design: Floats, moment: Floats, rate: float) -> Floats:
-    """Probabilities, (n,), of a logistic model whose mean products with the design's columns are the moments."""
+    """Probabilities, (n,), of a logistic model whose mean products with the design's columns are the moments.
+
+    Newton's method on the convex function whose gradient is the difference, each step halved until it falls: moments of
+    noisy curves may contradict one another, and whole steps run away then.
+    """
     pull = RIDGE * rate * np.r_[0.0, (design[:, 1:] ** 2).mean(0)]
     w = np.zeros(design.shape[1])
     w[0] = logit(rate)
+
+    def value(at: Floats) -> float:
+        return float(np.logaddexp(0.0, design @ at).mean() - moment @ at + 0.5 * pull @ at**2)
+
+    now = value(w)
     for _ in range(ROUNDS):
         p = expit(design @ w)
         hessian = (design.T * (p * (1 - p))) @ design / len(design) + np.diag(pull + 1e-12)
-        step = np.linalg.solve(hessian, moment - design.T @ p / len(design) - pull * w)
-        w += step / max(1.0, float(np.abs(step).max()))
-        if np.abs(step).max() < 1e-4:
+        gradient = moment - design.T @ p / len(design) - pull * w
+        step = np.linalg.solve(hessian, gradient)
+        for _ in range(HALVINGS):
+            then = value(w + step)
+            if then <= now - 1e-4 * float(gradient @ step):
+                break
+            step /= 2
+        if then > now or np.abs(step).max() < 1e-4:
             break
+        w, now = w + step, then
     out: Floats = expit(design @ w)
     return out
 

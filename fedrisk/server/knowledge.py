@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fedrisk.errors import ConfigError, StoreError
 from fedrisk.files import PUT_BACK, damaged, private_folder, read_kept, write_atomic
 from fedrisk.findings import Finding
+from fedrisk.models.anchors import Anchor
 from fedrisk.models.knowledge import NOTHING, Knowledge
 from fedrisk.models.knowledge_file import digest_of, from_bytes, to_bytes
 from fedrisk.recipe import MakePlan, Recipe
@@ -22,13 +23,15 @@ class Beforehand:
     """A study with what it knows beforehand.
 
     study: as it is run, with what the hub found stated in it. plan: that takes what is known into account. findings:
-    which earlier studies were left out, and why.
+    which earlier studies were left out, and why. anchors: what earlier cards' evaluations said, oldest first, where the
+    hub has it; only what is expected beforehand follows from them.
     """
 
     study: Study
     plan: MakePlan
     knowledge: Knowledge = NOTHING
     findings: tuple[Finding, ...] = ()
+    anchors: tuple[Anchor, ...] = ()
 
 
 def look_up(recipe: Recipe, study: Study, hub: Hub, *, research: bool) -> Beforehand:

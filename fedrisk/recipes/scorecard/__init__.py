@@ -68,14 +68,15 @@ def _knows(study: Study, hub: "Hub", research: bool) -> "Beforehand":
 def _foresee(known: "Beforehand", features: Sequence[Feature], rows: int | None) -> tuple[Finding, ...]:
     from fedrisk.recipes.scorecard.planner import Planner, expected_auc
 
-    return expected_auc(Planner(known.study, features, rows, known.knowledge))
+    return expected_auc(Planner(known.study, features, rows, known.knowledge, anchors=known.anchors))
 
 
 def _choose(known: "Beforehand", features: Sequence[Feature], rows: int | None) -> "Chosen":
     from fedrisk.recipes.scorecard.choices import WORLDS, choose
     from fedrisk.recipes.scorecard.planner import Planner
 
-    return choose(Planner(known.study, features, rows, known.knowledge, simulated=WORLDS))
+    planner = Planner(known.study, features, rows, known.knowledge, anchors=known.anchors, simulated=WORLDS)
+    return choose(planner)
 
 
 def _summary(outcome: "Outcome") -> tuple[Section, ...]:

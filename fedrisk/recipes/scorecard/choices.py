@@ -1,10 +1,10 @@
 """How a study may spend: choices tried in simulated studies, and kept where they gain two standard errors.
 
-Choices are tried one after another, each against the best so far, in the same worlds: which second release and which
-share of the budget for the label counts, how many bins, and columns left out. What gains less than LEAST, or less than
-twice the standard error of the difference, is not chosen; as the best of several is taken, some of what gains is luck.
-What is chosen is written into the study, since hub and members have to make the same plan and floating-point sums may
-differ between machines; for a series of studies it is written once, for all of them.
+Choices are tried one after another, each against the best so far, in the same worlds, in a few of them first: which
+second release and which share of the budget for the label counts, how many bins, and columns left out. What gains less
+than LEAST, or less than twice the standard error of the difference, is not chosen; as the best of several is taken,
+some of what gains is luck. What is chosen is written into the study, since hub and members have to make the same plan and
+floating-point sums may differ between machines; for a series of studies it is written once, for all of them.
 """
 
 import math
@@ -12,11 +12,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fedrisk.errors import ConfigError
 from fedrisk.recipes.scorecard.columns import SHARES
 from fedrisk.recipes.scorecard.planner import Expected, Planner
 from fedrisk.recipes.scorecard.settings import ScorecardSettings
 from fedrisk.study import Study
+
+Floats = NDArray[np.float64]
 
 LEAST = 0.002
 """AUC that a choice has to bring."""
@@ -34,7 +39,10 @@ KEPT = (0.75, 0.5)
 """Shares of the columns that are tried, those believed to tell most."""
 
 WORLDS = 6
-"""Worlds in which choices are tried."""
+"""Worlds in which the likeliest choices are tried."""
+
+FIRST = 2
+"""Worlds in which all are tried first; the best of a group is then tried in the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,20 +113,27 @@ def choose(planner: Planner) -> Chosen:
     best, found = study, planner.found(study)
     tried, chosen = [], []
     for group in (_spending, _bins, _columns):
-        offers = []
-        for choice in group(planner, best):
-            auc = planner.found(choice.on(best))
-            gain, error = float((auc - found).mean()), float((auc - found).std(ddof=1)) / math.sqrt(len(auc))
-            offers.append((Tried(choice=choice, gain=gain, error=error, chosen=False), auc))
-        top = max(offers, key=lambda o: o[0].gain, default=None)
-        for offer, auc in offers:
-            taken = top is not None and offer is top[0] and _gains(offer)
-            tried.append(replace(offer, chosen=taken))
-            if taken:
-                chosen.append(offer.choice)
-                best, found = offer.choice.on(best), auc
+        choices = list(group(planner, best))
+        gains = [planner.found(c.on(best), FIRST) - found[:FIRST] for c in choices]
+        if not choices:
+            continue
+        top = max(range(len(choices)), key=lambda k: float(gains[k].mean()))
+        auc = planner.found(choices[top].on(best)) if gains[top].mean() > 0 else None
+        if auc is not None:
+            gains[top] = auc - found
+        offers = [_tried(c, gain) for c, gain in zip(choices, gains, strict=True)]
+        if auc is not None and _gains(offers[top]):
+            offers[top] = replace(offers[top], chosen=True)
+            chosen.append(choices[top])
+            best, found = choices[top].on(best), auc
+        tried += offers
     before, after = planner.expected(study), planner.expected(best)
     return Chosen(study=best, before=before, after=after, tried=tuple(tried), choices=tuple(chosen))
+
+
+def _tried(choice: Choice, gain: Floats) -> Tried:
+    error = float(gain.std(ddof=1)) / math.sqrt(len(gain))
+    return Tried(choice=choice, gain=float(gain.mean()), error=error, chosen=False)
 
 
 def _gains(offer: Tried) -> bool:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from fedrisk.analysis.past_studies import not_to_be_remembered, past_study
 from fedrisk.attempt_id import short
-from fedrisk.errors import ConfigError, EnvelopeError
+from fedrisk.errors import ConfigError, EnvelopeError, StoreError
 from fedrisk.findings import Finding
+from fedrisk.models.anchors import Anchor
 from fedrisk.models.knowledge import Knowledge, PastStudy
 from fedrisk.models.knowledge_file import MOST_STUDIES
+from fedrisk.recipes.scorecard.anchoring import anchors_of
 from fedrisk.recipes.scorecard.brought import said_before
 from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.recipes.scorecard.prior_files import find_prior
@@ -55,7 +57,7 @@ def look_up(study: Study, hub: Hub, research: bool) -> Beforehand:
                 "what the study states of earlier studies is not what the hub keeps under that digest; propose the "
                 "study again from its file"
             )
-        return _beforehand(study, known)
+        return _beforehand(study, known, anchors=_anchors(known, settings, hub))
     if not settings.asks_before:
         return Beforehand(study=study, plan=make_plan)
     memory, findings = _memory(study, settings, hub, research)
@@ -67,7 +69,18 @@ def look_up(study: Study, hub: Hub, research: bool) -> Beforehand:
     whole = study.model_copy(update={"settings": full.model_dump(mode="json")})
     if settings.memory == "auto" and not memory:
         findings.append(Finding("memory_empty"))
-    return _beforehand(whole, known, findings)
+    return _beforehand(whole, known, findings, _anchors(known, settings, hub))
+
+
+def _anchors(known: Knowledge, settings: ScorecardSettings, hub: Hub) -> tuple[Anchor, ...]:
+    """What the evaluations of remembered studies said, or the prior's, as far as the hub has them still."""
+    runs, records = Runs(hub), []
+    for past in known.memory:
+        try:
+            records.append(_record(runs.find(past.attempt), hub, runs))
+        except (ConfigError, EnvelopeError, StoreError):
+            continue
+    return anchors_of(records, settings.prior)
 
 
 def _refuse_own(name: str, study: Study, hub: Hub) -> None:
@@ -100,12 +113,15 @@ def own_run(path: Path, hub: Hub) -> Run | None:
     return next((runs.find(attempt) for attempt in same), None)
 
 
-def _beforehand(study: Study, known: Knowledge, findings: Sequence[Finding] = ()) -> Beforehand:
+def _beforehand(
+    study: Study, known: Knowledge, findings: Sequence[Finding] = (), anchors: tuple[Anchor, ...] = ()
+) -> Beforehand:
     return Beforehand(
         study=study,
         knowledge=known,
         plan=partial(make_plan, known=known),
         findings=(*said_before(known), *findings),
+        anchors=anchors,
     )
 
 

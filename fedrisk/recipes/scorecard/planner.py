@@ -3,12 +3,13 @@
 Worlds are drawn from what is known (models/beliefs), and in some of them the whole study is simulated
 (recipes/scorecard/simulation). In many more only the best additive score is computed, whose AUC says how much there is
 to find; the simulated ones say which part of it a study of this size and budget finds. Everything is drawn from a fixed
-seed. What is expected is of the card itself, on all enterprises of such a world; the noise of a hold-out's histogram
-comes on top.
+seed. What an earlier study's evaluation said is held against the same study simulated in the same worlds
+(models/anchors). What is expected is of the card itself, on all enterprises of such a world; the noise of a hold-out's
+histogram comes on top.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,9 +17,21 @@ from numpy.typing import NDArray
 
 from fedrisk.data.features import Feature
 from fedrisk.findings import Finding
+from fedrisk.models.anchors import (
+    ELSEWHERE,
+    FACTORS,
+    LEAST_ERROR,
+    Anchor,
+    expected_given,
+    factors,
+    observed,
+    weights,
+)
 from fedrisk.models.beliefs import Beliefs, believe
 from fedrisk.models.binning import Bins, default_bin_count
 from fedrisk.models.knowledge import NOTHING, Knowledge
+from fedrisk.models.prior import Prior
+from fedrisk.models.scorecard import Scorecard
 from fedrisk.models.worlds import World
 from fedrisk.recipes.bins import training_rows
 from fedrisk.recipes.scorecard.fitting import Facts, card_bins
@@ -32,11 +45,20 @@ Floats = NDArray[np.float64]
 EPSILONS = (0.5, 1.0, 3.0)
 """Budgets for which an expected AUC is shown, besides the study's own."""
 
-SIMULATED, DRAWN = 2, 40
+SIMULATED, DRAWN = 4, 40
 """Worlds in which whole studies are simulated, and worlds in all."""
 
-MISSED = 0.044
-"""Root mean square by which the expected AUC missed where most curves were known beforehand (benchmarks/planner)."""
+LEAST_SIMULATED = 2
+"""Worlds in which each of several earlier studies is simulated at least."""
+
+MOST_ANCHORS = 3
+"""Earlier studies that are simulated at most, the newest."""
+
+PULL = 1e-3
+"""Pull to a level line, in squared AUC."""
+
+MODEL = 0.01
+"""Standard deviation of the AUC by what is wrong with worlds of any kind (benchmarks/planner)."""
 
 REACH = 1.645
 """Standard deviations within which nine of ten studies lie."""
@@ -55,7 +77,8 @@ class Expected:
 class Planner:
     """Expected AUC of a study under any budget and any choices, always in the same worlds.
 
-    rows: on all banks' lists, as they state them. features: of all roles, as they are stated.
+    rows: on all banks' lists, as they state them. features: of all roles, as they are stated. anchors: what came out of
+    earlier studies, oldest first.
     """
 
     def __init__(
@@ -65,12 +88,15 @@ class Planner:
         rows: int | None,
         knowledge: Knowledge = NOTHING,
         *,
+        anchors: Sequence[Anchor] = (),
         seed: int = 0,
         simulated: int = SIMULATED,
     ) -> None:
         self.study, self.features, self.rows, self.knowledge = study, tuple(features), rows, knowledge
+        self.anchors = [a for a in anchors if a.usable][-MOST_ANCHORS:]
         self.seed, self.simulated = seed, simulated
-        self._ceilings: dict[tuple[str, ...], list[float]] = {}
+        self._before: tuple[Floats, float] | None = None
+        self._best: dict[tuple[str, ...], Floats] = {}
 
     @property
     def training(self) -> float | None:
@@ -81,35 +107,89 @@ class Planner:
         """Expected AUC; study: one with other choices or another budget, of the same rows."""
         study = study or self.study
         plan = self._plan(study)
-        found, ceilings = self._found(study, plan), self._ceiling(plan)
-        parts = np.array([(auc - 0.5) / max(best - 0.5, 1e-3) for auc, best in found])
-        part, best = float(parts.mean()), np.array(ceilings) - 0.5
-        spread = math.hypot(part * float(best.std()), float(best.mean()) * _deviation(parts))
-        told, columns = self.told(study)
-        spread = math.hypot(spread, MISSED if 2 * told > columns else 0.0)
-        mean = 0.5 + part * float(best.mean())
+        after, noise = self._in_worlds(self._beliefs(study, plan), self._facts(study, plan))
+        mean, spread = float(after.mean()), float(after.std())
+        if self.anchors:
+            auc, error = observed(self.anchors)
+            before, own = self._before or self._anchored()
+            self._before = before, own
+            mean, spread = expected_given(before, after, auc, math.hypot(error, own, LEAST_ERROR))
+            spread = math.hypot(spread, ELSEWHERE if any(a.elsewhere for a in self.anchors) else 0.0)
+        spread = math.hypot(spread, noise, MODEL)
         return Expected(
             epsilon=study.privacy.epsilon,
-            auc=mean,
-            low=max(mean - REACH * spread, 0.5),
-            high=min(mean + REACH * spread, 1.0),
+            auc=float(np.clip(mean, 0.5, 1.0)),
+            low=float(np.clip(mean - REACH * spread, 0.5, 1.0)),
+            high=float(np.clip(mean + REACH * spread, 0.5, 1.0)),
         )
 
-    def _found(self, study: Study, plan: Plan) -> list[tuple[float, float]]:
-        """AUC of the simulated cards, with that of the best score of the same worlds."""
-        beliefs = self._beliefs(study, plan)
-        facts = self._facts(study, plan)
-        out = []
-        for k in range(self.simulated):
-            world = beliefs.draw(self.seed, k)
-            card = simulated_card(facts, world, np.random.default_rng([self.seed, k, 1]))
-            out.append((world.auc(-world.score(card.points)), best_auc(world)))
-        return out
+    def _anchored(self) -> tuple[Floats, float]:
+        """AUC of the earlier studies together in every world, (DRAWN,), and its deviation by their noise."""
+        found = [self._earlier(a) for a in self.anchors]
+        w = weights(self.anchors)
+        together = np.sum([v * auc for v, (auc, _) in zip(w, found, strict=True)], axis=0)
+        return together, math.sqrt(sum((v * noise) ** 2 for v, (_, noise) in zip(w, found, strict=True)))
 
-    def found(self, study: Study) -> Floats:
-        """AUC of the simulated cards, (simulated,), of a study with other choices in the same worlds."""
+    def _earlier(self, anchor: Anchor) -> tuple[Floats, float]:
+        """The same of one of them."""
+        if anchor.card is not None or anchor.study is None:
+            plan = self._plan(self.study)
+            return self._of_card(self._beliefs(self.study, plan), anchor.card), 0.0
+        plan = make_plan(anchor.study, anchor.features, known=anchor.knowledge)
+        rows = max(round(anchor.rows), 2)
+        facts = _facts_of(anchor.study, plan, rows, anchor.knowledge)
+        worlds = max(self.simulated // len(self.anchors), LEAST_SIMULATED)
+        return self._in_worlds(self._beliefs(anchor.study, plan), facts, worlds)
+
+    def _of_card(self, beliefs: Beliefs, card: Scorecard | None) -> Floats:
+        """AUC of a card in every world, by the points of the columns that are there."""
+        known = None if card is None else Prior.from_card(card).joint_on(beliefs.bins)
+        out = []
+        for world in self._worlds(beliefs):
+            parts = [
+                np.zeros(b.size) if known is None or known[j] is None else known[j]
+                for j, b in enumerate(beliefs.bins)
+            ]
+            out.append(world.auc(world.score([np.asarray(p) for p in parts])))
+        return np.array(out)
+
+    def _worlds(self, beliefs: Beliefs) -> Iterator[World]:
+        # Where nothing but declarations is known, beliefs draw strengths of their own.
+        for k, factor in enumerate(factors(DRAWN, FACTORS if beliefs.told else 0.0)):
+            yield beliefs.draw(self.seed, k, float(factor))
+
+    def _in_worlds(
+        self, beliefs: Beliefs, facts: Facts, simulated: int | None = None
+    ) -> tuple[Floats, float]:
+        """AUC of a study's card in every world, (DRAWN,), without its noise, and the deviation by that.
+
+        Simulated in the first worlds; in all others the best score's AUC, times the part of it that simulated cards
+        reach, which grows with what there is to find.
+        """
+        cards = self._cards(beliefs, facts, min(simulated or self.simulated, DRAWN))
+        ceiling = np.maximum(self._ceiling(beliefs) - 0.5, 1e-3)
+        level, slope, left = _line(ceiling[: len(cards)], (cards - 0.5) / ceiling[: len(cards)])
+        return 0.5 + np.clip(level + slope * ceiling, 0.0, 1.0) * ceiling, left * float(ceiling.mean())
+
+    def _cards(self, beliefs: Beliefs, facts: Facts, worlds: int) -> Floats:
+        """AUC of the cards of simulated studies in the first worlds, (worlds,)."""
+        out = []
+        for k, world in zip(range(worlds), self._worlds(beliefs), strict=False):
+            card = simulated_card(facts, world, np.random.default_rng([self.seed, k, 1]))
+            out.append(world.auc(-world.score(card.points)))
+        return np.array(out)
+
+    def _ceiling(self, beliefs: Beliefs) -> Floats:
+        """AUC of the best score of every world, (DRAWN,); the number of bins hardly changes it."""
+        names = tuple(b.feature.name for b in beliefs.bins)
+        if names not in self._best:
+            self._best[names] = np.array([best_auc(world) for world in self._worlds(beliefs)])
+        return self._best[names]
+
+    def found(self, study: Study, worlds: int | None = None) -> Floats:
+        """AUC of the simulated cards, (worlds,), of a study with other choices in the same worlds; all if None."""
         plan = self._plan(study)
-        return np.array([auc for auc, _ in self._found(study, plan)])
+        return self._cards(self._beliefs(study, plan), self._facts(study, plan), worlds or self.simulated)
 
     def bins(self, study: Study) -> list[Bins]:
         """Bins of the columns that a study counts, about."""
@@ -136,14 +216,6 @@ class Planner:
     def _plan(self, study: Study) -> Plan:
         return make_plan(study, self.features, self.rows, known=self.knowledge)
 
-    def _ceiling(self, plan: Plan) -> list[float]:
-        names = tuple(f.name for f in plan.features)
-        if names not in self._ceilings:
-            beliefs = self._beliefs(self.study, plan)
-            worlds = (beliefs.draw(self.seed, k) for k in range(DRAWN))
-            self._ceilings[names] = [best_auc(world) for world in worlds]
-        return self._ceilings[names]
-
     def _beliefs(self, study: Study, plan: Plan) -> Beliefs:
         bins = planned_bins(study, plan, self.training or 0.0, self.knowledge)
         expected = study.expected
@@ -151,21 +223,30 @@ class Planner:
         return believe(card_bins(bins), self.knowledge, expected.default_rate, known)
 
     def _facts(self, study: Study, plan: Plan) -> Facts:
-        rows = max(round(self.training or 0.0), 2)
-        return Facts(
-            study=study,
-            plan=plan,
-            training=rows,
-            sampled=min(rows, plan.sample_rows or rows),
-            labelled=rows,
-            weighted=False,
-            binary=True,
-            known=self.knowledge,
-        )
+        return _facts_of(study, plan, max(round(self.training or 0.0), 2), self.knowledge)
 
 
-def _deviation(parts: Floats) -> float:
-    return float(parts.std(ddof=1)) if len(parts) > 1 else 0.0
+def _facts_of(study: Study, plan: Plan, rows: int, known: Knowledge) -> Facts:
+    return Facts(
+        study=study,
+        plan=plan,
+        training=rows,
+        sampled=min(rows, plan.sample_rows or rows),
+        labelled=rows,
+        weighted=False,
+        binary=True,
+        known=known,
+    )
+
+
+def _line(x: Floats, y: Floats) -> tuple[float, float, float]:
+    """Level and slope of a line drawn to a level one, as few points need it, and the deviation about it."""
+    if len(x) < 3:
+        return float(y.mean()), 0.0, float(y.std(ddof=1)) if len(x) > 1 else 0.0
+    middle = x - x.mean()
+    slope = float(middle @ y) / (float(middle @ middle) + PULL)
+    left = y - y.mean() - slope * middle
+    return float(y.mean() - slope * x.mean()), slope, math.sqrt(float(left @ left) / (len(x) - 1))
 
 
 def best_auc(world: World) -> float:
@@ -246,4 +327,8 @@ def expected_auc(planner: Planner) -> tuple[Finding, ...]:
     found = [Finding("auc_expected", vars(e)) for e in each]
     told, of = planner.told(study)
     source = "auc_known" if 2 * told > of else "auc_unknown"
-    return (*found, Finding(source, {"told": told, "columns": of}))
+    found.append(Finding(source, {"told": told, "columns": of}))
+    if planner.anchors:
+        auc, error = observed(planner.anchors)
+        found.append(Finding("auc_anchored", {"count": len(planner.anchors), "auc": auc, "error": error}))
+    return tuple(found)

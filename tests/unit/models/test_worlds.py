@@ -86,3 +86,12 @@ def test_a_correlation_comes_back_through_the_copula() -> None:
     own = [float(c.weight @ c.curve**2) for c in columns]
     covariance = np.array([[own[0], made], [made, own[1]]])
     assert copula_correlation(covariance, columns)[0, 1] == pytest.approx(0.6, abs=1e-3)
+
+
+def test_moments_that_contradict_one_another_leave_a_world_that_tells_something() -> None:
+    """Two columns that are nearly one, of opposite strength: whole Newton steps ran away, and the AUC was near .5."""
+    columns = [column("a", 1.2), column("b", 0.1), column("c", 0.6)]
+    both = np.array([[1.0, 0.97, 0.9], [0.97, 1.0, 0.5], [0.9, 0.5, 1.0]])
+    bins = [c.bins for c in columns]
+    world = logistic_world(bins, columns, {}, both, 0.05, np.random.default_rng(0))
+    assert world.auc(np.linspace(-1, 1, 8)[world.codes[0]]) > 0.65

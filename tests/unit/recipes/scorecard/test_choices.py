@@ -93,8 +93,8 @@ def test_what_gains_beyond_chance_is_chosen(monkeypatch: pytest.MonkeyPatch) -> 
     """Cards are better by .01 with a second count, with an error of nothing; all else changes nothing."""
     planner = Planner(sized(), features(), None)
 
-    def found(asked):  # type: ignore[no-untyped-def]
-        return np.full(4, 0.7 + 0.01 * (asked.settings.get("second") == "recount"))
+    def found(asked, worlds=None):  # type: ignore[no-untyped-def]
+        return np.full(worlds or 4, 0.7 + 0.01 * (asked.settings.get("second") == "recount"))
 
     monkeypatch.setattr(planner, "found", found)
     monkeypatch.setattr(planner, "expected", lambda asked: Expected(epsilon=1.0, auc=0.7, low=0.6, high=0.8))
