@@ -2,8 +2,8 @@
 
 Emulated studies (benchmarks/calibration/emulation.py) of three simulated provinces of 30,000 enterprises (seeds 101 to
 103), six noise seeds each, epsilon .5 and 1; curves from elsewhere are those of a province of 60,000 (seed 109), whose
-study ran at epsilon 1. With FEDRISK_DATA also default_credit in two parties. Prints a table, writes results.json next to
-this file, and exits with status 1 if a claim does not hold.
+study ran at epsilon 1. Prints a table, writes results.json next to this file, and exits with status 1 if a claim does
+not hold.
 
     OMP_NUM_THREADS=1 python benchmarks/priors/run.py --jobs 16 [--noises 6] [--folder provinces]
 """

@@ -18,6 +18,7 @@ from fedrisk.recipes.scorecard.model_parts import part_of
 from fedrisk.recipes.scorecard.pairing import PRODUCT_BITS
 from fedrisk.recipes.scorecard.prepared import told_designs
 from fedrisk.releases.budget import total_mu
+from fedrisk.server.runs import Runs, entry
 from support.lies import retell, spends
 
 pytestmark = pytest.mark.study
@@ -31,6 +32,13 @@ BANK = [
     {"name": "age", "kind": "number", "low": 0, "high": 99, "bins": [30.0, 40.0, 50.0]},
     {"name": "grade", "kind": "category", "categories": ["A", "B", "C"]},
 ]
+
+
+def enter(run):
+    """The hub's entry of a run, as run_study makes it."""
+    begun = entry(run.study, run.study, run.attempt, engine="in-process", research=False, out=None)
+    with Runs(run.hub).begin(begun) as log:
+        log.finish(run.results)
 
 
 def interacting(enterprises, seed=3):
@@ -224,3 +232,55 @@ def test_pairs_that_do_not_follow_give_no_scores(kit, tmp_path, what):
     action, charged = refused(kit, tmp_path, lie)
     assert action == "score" and not any("evaluation" in made for made in charged.values())
     assert all("pairs" in made for made in charged.values())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("how", "study", "code"),
+    [
+        (
+            {},
+            {"scorecard": {"pairs": "auto", "second": "auto"}, "privacy": {"epsilon": 3.0}},
+            "pairs_beside_recount",
+        ),
+        (
+            {"label": {"column": "bad", "horizon": "a year", "weight": "weight"}},
+            STUDY,
+            "pairs_of_plain_labels",
+        ),
+        (
+            {"columns": {"bank": BANK[:1], "tax": [{"name": "audited", "kind": "flag"}]}},
+            STUDY,
+            "pairs_of_no_columns",
+        ),
+        ({"holders": ()}, STUDY, "released"),
+    ],
+)
+def test_where_there_are_none_it_is_said_and_nothing_is_charged(kit, tmp_path, how, study, code):
+    parts = {"columns": {**kit.COLUMNS, "bank": BANK}, **how}
+    tables = interacting(300 if code == "pairs_beside_recount" else 1500)
+    tables["alfa"]["weight"] = 0.5
+    consortium = kit.build(tmp_path, tables=tables, study=study, **parts)
+    run = consortium.run()
+    said = {f.code: f for f in run.results.findings}
+    # By chance of the noise a pair of the bank's is kept or not.
+    assert {"pairs_kept", "pairs_none"} & set(said) if code == "released" else code in said
+    paid = any("pairs" in made for made in spends(consortium).values())
+    assert paid == (run.results.record.find("pairs") is not None) == (code == "released")
+    assert refit(run.results.record).same_as(run.results.card)
+    training = [r.mu for r in run.results.record.releases if r.population == "training"]
+    spent = math.sqrt(sum(m * m for m in training)) / total_mu(run.study)
+    assert spent == pytest.approx(1.0 if code in ("released", "pairs_beside_recount") else math.sqrt(0.9))
+
+
+@pytest.mark.long
+def test_a_study_that_remembers_one_with_pairs_reads_its_counts(kit, tmp_path):
+    consortium = built(kit, tmp_path, ("alfa",), policy={"cap_epsilon": 60.0})
+    first = consortium.run(consortium.with_study(name="january"))
+    enter(first)
+    second = consortium.run(consortium.with_study(name="february", scorecard={**PAIRS, "memory": "auto"}))
+    assert "memory_used" in {f.code for f in second.results.findings}
+    assert "tax.sales x growth" in pairs_on(second.results.card)
+    assert refit(second.results.record).same_as(second.results.card)
+    expected, scores = joined_score(second, "alfa")
+    assert (scores["score"].to_numpy() == expected).all()

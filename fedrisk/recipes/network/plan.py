@@ -17,7 +17,7 @@ from fedrisk.releases.plan import Plan
 from fedrisk.releases.release import Planned, Release
 from fedrisk.study import Study
 
-CARD_NOISE = 3e-3
+MUCH_NOISE = 3e-3
 """Noise in a number of a step's mean gradient from which a scorecard ranked as well as a network by itself, or better,
 on most sets tried (benchmarks/networks)."""
 
@@ -88,6 +88,6 @@ def _which(study: Study, plan: Plan, rows: Mapping[str, int]) -> tuple[Finding, 
     out = [Finding("network_mlp", {"steps": training.steps})] if settings.kind == "mlp" else []
     trained = known * study.inclusion_probability * (1 - study.holdout.percent / 100)
     noise = training.gradient_noise(trained)
-    if settings.start is None and noise >= CARD_NOISE:
-        out.append(Finding("network_or_card", {"noise": noise, "most": CARD_NOISE}))
+    if settings.start is None and noise >= MUCH_NOISE:
+        out.append(Finding("network_noisy", {"noise": noise, "most": MUCH_NOISE}))
     return tuple(out)

@@ -119,7 +119,7 @@ class ScorecardSettings(Settings):
     pairs: "auto" releases one number for every pair of an institution's ordered columns after the Gram matrix, and adds
     to the card what two columns say together beyond their curves, where the evidence keeps it (models/pairs). They have
     a tenth of the budget. Not by default: measured (benchmarks/interactions), they close half of the gap to boosting
-    where interactions are strong, at epsilon 3, and cost .002 to .005 AUC where there are few.
+    where interactions are strong, at epsilon 3, and cost .001 to .004 AUC where there are few.
 
     themes: in which sums banks are given the holders' points. None: in one. ``holders``: in one for each holder. Else
     by name of the theme, its holders or their columns. Whose policy does not allow it stays in one sum with the others

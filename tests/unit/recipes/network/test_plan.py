@@ -22,14 +22,14 @@ def codes(rows, epsilon=1.0, **network):
     )
     sizes = {f"b{k}": rows // 3 for k in range(3)}
     found = expect(study, make_plan(study, FEATURES, rows), sizes)
-    return {f.code for f in found} & {"network_mlp", "network_or_card"}
+    return {f.code for f in found} & {"network_mlp", "network_noisy"}
 
 
 @pytest.mark.parametrize(
     ("rows", "settings", "said"),
     [
-        (3_000, {}, {"network_mlp", "network_or_card"}),
-        (3_000, {"kind": "products"}, {"network_or_card"}),
+        (3_000, {}, {"network_mlp", "network_noisy"}),
+        (3_000, {"kind": "products"}, {"network_noisy"}),
         (3_000, {"start": "card.json"}, set()),
         (3_000_000, {}, {"network_mlp"}),
         (3_000_000, {"kind": "logistic"}, set()),
