@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.own_results import entry_of, reason_counts
 from fedrisk.errors import PeerError, ProtocolError
 from fedrisk.models.card_pairs import with_pair_codes
 from fedrisk.models.pairs import pair_part, pair_rows
@@ -284,3 +285,9 @@ def test_a_study_that_remembers_one_with_pairs_reads_its_counts(kit, tmp_path):
     assert refit(second.results.record).same_as(second.results.card)
     expected, scores = joined_score(second, "alfa")
     assert (scores["score"].to_numpy() == expected).all()
+
+
+def test_a_pair_as_a_reason_means_what_its_columns_do(exact):
+    node = exact.nodes["alfa"]
+    rows = {row["column"]: row for row in reason_counts(node, entry_of(node, exact.attempt))}
+    assert rows["debt x late"]["meaning"] == "m x m" and rows["debt"]["meaning"] == "m"
