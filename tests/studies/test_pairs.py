@@ -291,3 +291,17 @@ def test_a_pair_as_a_reason_means_what_its_columns_do(exact):
     node = exact.nodes["alfa"]
     rows = {row["column"]: row for row in reason_counts(node, entry_of(node, exact.attempt))}
     assert rows["debt x late"]["meaning"] == "m x m" and rows["debt"]["meaning"] == "m"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("member", ["alfa", "tax"])
+def test_a_gram_matrix_that_one_member_is_told_otherwise_stops_before_pairs_are_paid_for(
+    kit, tmp_path, member
+):
+    """Masked products are sealed for the view that a member was told, and open to no other."""
+
+    def lie(run, step):
+        retell(step, "gram", blobs=lambda name, total: total * 0.5, members=(member,))
+
+    action, charged = refused(kit, tmp_path, lie)
+    assert action == "release" and not any("pairs" in made for made in charged.values())
