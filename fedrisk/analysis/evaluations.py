@@ -42,13 +42,12 @@ def evaluation_of(record: ReleaseRecord) -> Evaluation | None:
     released = record.find("evaluation")
     if released is None:
         return None
-    # A high score is a low risk; log-odds of a network rise with it.
-    falling = "score_edges" in released.about
-    if not falling and "logit_edges" not in released.about:
+    # Histograms with noise, of either recipe, stand in order of rising risk; exact ones of research runs do not.
+    if not {"score_edges", "logit_edges"} & set(released.about):
         return None
     total = np.sum([block.total for block in released.blocks], axis=0)
     variance = sum(float(block.variance or 0.0) for block in released.blocks)
-    n1, n0 = (total[::-1] if falling else total).T
+    n1, n0 = total.T
     figures = from_histogram(n1, n0)
     noise = auc_standard_error(n1, n0, variance, sampling=False)
     both = auc_standard_error(n1, n0, variance)

@@ -12,6 +12,9 @@ from fedrisk.cli.output import alert, plain_table, tell, tell_json, tell_table
 
 if TYPE_CHECKING:
     from fedrisk.models.knowledge import PastStudy
+    from fedrisk.releases.record import ReleaseRecord
+
+NOTHING_YET = "no finished scorecard study of this hub; the first one is what later ones remember"
 
 Named = Annotated[
     list[str] | None,
@@ -48,14 +51,16 @@ def memory(
 ) -> None:
     """What studies released, as a later one remembers it; with --smooth, an earlier scorecard by later studies too.
 
-    All of it follows from released numbers, at no further privacy.
+    "fit" counts columns with the same bins as in the newest study, or in the one that is smoothed. All of it follows
+    from released numbers, at no further privacy.
     """
+    _one_question(smooth, to, evaluations=evaluations)
     if evaluations:
         _evaluations(named or [], as_json)
         return
     found = _pasts(named or [])
     if not found:
-        tell("no finished scorecard study of this hub; the first one is what later ones remember")
+        tell(NOTHING_YET)
         return
     last = len(found) - 1 if smooth is None else _place(found, smooth)
     rows = _rows(found, last)
@@ -66,6 +71,15 @@ def memory(
     if smooth is not None:
         same = _same_purpose(found, last, chosen=bool(named))
         _smooth(same, same.index(found[last]), to, quiet=as_json)
+
+
+def _one_question(smooth: str | None, to: Path | None, *, evaluations: bool) -> None:
+    from fedrisk.errors import ConfigError
+
+    if evaluations and (smooth is not None or to is not None):
+        raise ConfigError("--evaluations shows hold-outs and makes no card; leave --smooth and --out out")
+    if to is not None and smooth is None:
+        raise ConfigError("--out is the file for a smoothed card; say which study with --smooth NAME")
 
 
 def _pasts(named: Sequence[str]) -> "list[PastStudy]":
@@ -85,19 +99,40 @@ def _evaluations(named: Sequence[str], as_json: bool) -> None:
     from fedrisk.server.hub import Hub
 
     records = finished_records(named, Hub.default())
+    if not records:
+        tell_json({"studies": [], "together": None}) if as_json else tell(NOTHING_YET)
+        return
     found = [(str(r.study["name"]), evaluation_of(r)) for r in records]
-    together = accumulated([e for _, e in found if e is not None])
+    # Only what was measured on the same enterprises, for one purpose, is one figure.
+    alike = [_measured_on(r) == _measured_on(records[-1]) for r in records]
+    together = accumulated([e for (_, e), same in zip(found, alike, strict=True) if e is not None and same])
     if as_json:
-        each = [{"study": name, "auc": e and e.auc, "error": e and e.error} for name, e in found]
+        each = [
+            {"study": name, "auc": e and e.auc, "error": e and e.error, "together": same}
+            for (name, e), same in zip(found, alike, strict=True)
+        ]
         every = together and {"auc": together.auc, "noise": together.noise, "error": together.error}
         tell_json({"studies": each, "together": every})
         return
     table = plain_table("evaluations", "study", "AUC", "±", "± by noise", right=("AUC", "±", "± by noise"))
-    for name, e in [*found, ("together", together)]:
+    rows = [(name if same else f"{name} *", e) for (name, e), same in zip(found, alike, strict=True)]
+    for name, e in [*rows, ("together", together)]:
         figures = ("–", "–", "–") if e is None else (f"{e.auc:.3f}", f"{e.error:.3f}", f"{e.noise:.3f}")
         table.add_row(name, *figures)
     tell_table(table)
-    tell("the same enterprises are held out in all: their sampling error does not average out, noise does")
+    tell(
+        "together: the mean of these studies' AUC, each of its own card, weighed by noise; the same enterprises are "
+        "held out in all, so that noise averages out and their sampling error does not"
+    )
+    if not all(alike):
+        tell(f"* another purpose, hold-out or list of banks than {found[-1][0]}: not taken together with it")
+
+
+def _measured_on(record: "ReleaseRecord") -> tuple[object, ...]:
+    """By what enterprises are held out, and for what."""
+    study = record.study
+    banks = tuple(m["name"] for m in study["institutions"] if m["role"] == "bank")
+    return (record.research, study["purpose"], study["holdout"], banks)
 
 
 def _place(found: "Sequence[PastStudy]", name: str) -> int:

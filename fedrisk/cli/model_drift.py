@@ -47,8 +47,10 @@ def _stability(node: "Node", found: "Drift") -> "dict[str, list[Stability]]":
     out = {}
     for part in node.store.models.parts():
         if part.shares:
-            bins = [Bins.from_dict(dict(stored)) for stored in part.bins]
-            out[part.model] = stability(bins, part.shares, found.bins)
+            every = [Bins.from_dict(dict(stored)) for stored in part.bins]
+            # Shares of a pair's cells were not released, and its cells are not counted.
+            kept = [(b, s) for b, s in zip(every, part.shares, strict=True) if b.feature.kind != "pair"]
+            out[part.model] = stability([b for b, _ in kept], [s for _, s in kept], found.bins)
     return out
 
 

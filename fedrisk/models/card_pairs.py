@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ TIED_ROWS = 100_000
 """Rows that are drawn for the sums of columns that pairs tie together."""
 
 
+@lru_cache(maxsize=200)
 def pair_bins(left: Bins, right: Bins) -> Bins:
     """The cells of two columns of one institution as bins: (bins of left) x (bins of right), row by row."""
     cells = [f"{a} | {b}" for a in left.labels() for b in right.labels()]
@@ -102,30 +104,32 @@ def has_pairs(card: Scorecard) -> bool:
     return any(b.feature.kind == "pair" for b in card.bins)
 
 
-def pairs_of(card: Scorecard, institution: str) -> list[tuple[int, int, int]]:
-    """Each pair of an institution: its position in the card, and the positions of its columns.
+def pairs_of(bins: Sequence[Bins], institution: str) -> list[tuple[int, int, int]]:
+    """Each pair of an institution: its position among the bins, and the positions of its columns.
 
     ConfigError where a column is not there, or cells are not those of the columns.
     """
     found = []
-    place = _columns_of(card, institution)
-    for j, b in enumerate(card.bins):
+    place = _columns_of(bins, institution)
+    for j, b in enumerate(bins):
         if b.feature.institution != institution or b.feature.kind != "pair":
             continue
         left, right = (place.get(str(c)) for c in b.feature.bins or ())
-        if left is None or right is None or b != pair_bins(card.bins[left], card.bins[right]):
+        if left is None or right is None or b != pair_bins(bins[left], bins[right]):
             raise ConfigError(f"{b.feature.name}: its cells are not those of two columns of the scorecard")
         found.append((j, left, right))
     return found
 
 
-def most_points(card: Scorecard, institution: str) -> int:
-    """Most points that one of an institution's features gives or takes; a column with all pairs that it is in."""
-    own = card.features_of(institution)
-    low = {j: np.asarray(card.points[j], np.int64) for j in own if card.bins[j].feature.kind != "pair"}
+def most_points(bins: Sequence[Bins], points: Sequence[Sequence[int]]) -> int:
+    """Most points that one of an institution's features gives or takes; a column with all pairs that it is in.
+
+    bins, points: of all of its features; ConfigError where a pair's cells are not those of two of its columns.
+    """
+    low = {j: np.asarray(p, np.int64) for j, p in enumerate(points) if bins[j].feature.kind != "pair"}
     high = dict(low)
-    for j, left, right in pairs_of(card, institution):
-        cells = np.asarray(card.points[j], np.int64).reshape(card.bins[left].size, -1)
+    for j, left, right in pairs_of(bins, bins[0].feature.institution):
+        cells = np.asarray(points[j], np.int64).reshape(bins[left].size, -1)
         for place, axis in ((left, 1), (right, 0)):
             low[place], high[place] = low[place] + cells.min(axis), high[place] + cells.max(axis)
     return max(int(np.abs(p).max()) for p in (*low.values(), *high.values()))
@@ -133,7 +137,7 @@ def most_points(card: Scorecard, institution: str) -> int:
 
 def with_pair_codes(card: Scorecard, institution: str, codes: Codes) -> Codes:
     """Codes of all features of an institution, (n, features), from those without pairs, in the card's order."""
-    pairs = pairs_of(card, institution)
+    pairs = pairs_of(card.bins, institution)
     if not pairs:
         return codes
     own = card.features_of(institution)
@@ -160,7 +164,7 @@ def tied_features(
     """
     pairs: dict[int, tuple[int, int]] = {}
     if any(card.bins[j].feature.kind == "pair" for j in places):
-        found = pairs_of(card, card.bins[places[0]].feature.institution)
+        found = pairs_of(card.bins, card.bins[places[0]].feature.institution)
         pairs = {j: (left, right) for j, left, right in found if j in places}
     groups: list[set[int]] = []
     for j, ends in pairs.items():
@@ -197,6 +201,28 @@ def _tied(
     return (*(int(v) for v in sums), int(sum(p[-1] for p in counted))), shares
 
 
-def _columns_of(card: Scorecard, institution: str) -> dict[str, int]:
+def bin_shares(card: Scorecard, weights: Sequence[Floats]) -> list[Floats]:
+    """Share of the enterprises in each bin of all features: of pairs as if their columns were independent.
+
+    weights: of all features without pairs, in the card's order.
+    """
+    out: list[Floats] = list(weights)
+    for b in card.bins[len(out) :]:
+        place = _columns_of(card.bins, b.feature.institution)
+        left, right = (place[str(c)] for c in b.feature.bins or ())
+        a, c = (np.asarray(weights[k], float) / np.sum(weights[k]) for k in (left, right))
+        if not b.unknown:
+            out.append(np.outer(a, c).ravel())
+            continue
+        # What a holder does not know it does not know in both columns.
+        inside = np.outer(a[:-1], c[:-1]) * (1 - a[-1]) / max(float(np.outer(a[:-1], c[:-1]).sum()), 1e-12)
+        cells = np.zeros((len(a), len(c)))
+        cells[:-1, :-1], cells[-1, -1] = inside, a[-1]
+        out.append(cells.ravel())
+    return out
+
+
+def _columns_of(bins: Sequence[Bins], institution: str) -> dict[str, int]:
     """Position of each of an institution's columns."""
-    return {card.bins[j].feature.column: j for j in card.columns_of(institution)}
+    features = [(j, b.feature) for j, b in enumerate(bins)]
+    return {f.column: j for j, f in features if f.is_column and f.institution == institution}

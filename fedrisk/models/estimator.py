@@ -65,6 +65,8 @@ class LabelCounts:
         n1: counts of defaults, one array of shape (bins,) per feature.
         n0: counts of others, likewise.
         variance: noise variance of each count of a feature, shape (features,); zero without noise.
+        known_rate_error: standard error of the default rate by noise, where features' variances do not say it: some of
+            them are made up of others' counts, or come from several studies.
 
     Raises:
         ConfigError: the shapes do not fit.
@@ -73,6 +75,7 @@ class LabelCounts:
     n1: tuple[Floats, ...]
     n0: tuple[Floats, ...]
     variance: Floats
+    known_rate_error: float | None = None
 
     def __post_init__(self) -> None:
         if not self.n1 or not len(self.n1) == len(self.n0) == len(self.variance):
@@ -97,6 +100,8 @@ class LabelCounts:
     @property
     def rate_error(self) -> float:
         """Standard error of the default rate by the counts' noise, features averaged as in `positives`."""
+        if self.known_rate_error is not None:
+            return self.known_rate_error
         precision = sum(1 / (max(v, 1e-9) * len(a)) for v, a in zip(self.variance, self.n1, strict=True))
         rows = self.positives + self.negatives
         rate = self.positives / rows
@@ -160,7 +165,8 @@ def with_known(counts: LabelCounts, bins: Sequence[Bins]) -> LabelCounts:
         n0.insert(place, zero)
         # Where some columns were counted twice, their noise is less.
         variance.insert(place, float(np.mean([variance[j] for j in own])) / len(own))
-    return LabelCounts(tuple(n1), tuple(n0), np.array(variance))
+    # What is made up of the columns' counts says nothing of the rate that they have not said.
+    return LabelCounts(tuple(n1), tuple(n0), np.array(variance), counts.rate_error)
 
 
 def fit_curves(

@@ -112,7 +112,7 @@ def _known(studies: Sequence[Study], place: int) -> Remembered:
     risk = defaults(table, scale[:, 0], float(totals[place, 0]), spread)
     left = mean_of(table.valid, risk.variance[place])
     return Remembered(
-        counts=_counts(table, totals[place], risk, spread),
+        counts=_counts(table, totals[place], risk, spread, float(rate.variance[place, 0, 0])),
         weights=tuple(mean_of(table.valid, risk.weights[:-1]).T),
         worth=np.maximum(table.noise[place] / np.maximum(left, LEAST_NOISE), 1.0),
         rate_weights=rate.weights[:-1, 0, 0],
@@ -120,8 +120,13 @@ def _known(studies: Sequence[Study], place: int) -> Remembered:
     )
 
 
-def _counts(table: Table, totals: Floats, defaults: Levels, others: Levels) -> LabelCounts:
-    """Levels as counts with the study's totals; one variance per feature, of what the moment of labels takes."""
+def _counts(
+    table: Table, totals: Floats, defaults: Levels, others: Levels, rate_variance: float
+) -> LabelCounts:
+    """Levels as counts with the study's totals; one variance per feature, of what the moment of labels takes.
+
+    rate_variance: of the default rate's log-odds, which are a series of their own.
+    """
     place, valid = table.place, table.valid
     rate = float(totals[0] / totals.sum())
     one, zero = (mean_of(valid, part.noise[place]) for part in (defaults, others))
@@ -132,7 +137,8 @@ def _counts(table: Table, totals: Floats, defaults: Levels, others: Levels) -> L
     up, down = (
         float(np.clip(t / r, 0.5, 2.0)) for t, r in zip(totals, (raw.positives, raw.negatives), strict=True)
     )
-    return LabelCounts(tuple(up * a for a in n1), tuple(down * a for a in n0), variance)
+    error = rate * (1 - rate) * math.sqrt(max(rate_variance, 0.0))
+    return LabelCounts(tuple(up * a for a in n1), tuple(down * a for a in n0), variance, error)
 
 
 def _breaks(table: Table, rate: Levels, others: Levels, defaults: Levels) -> tuple[Break, ...]:

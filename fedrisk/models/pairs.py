@@ -139,7 +139,7 @@ def pair_radius(pairs: int) -> float:
     """Clipping radius of a row's products.
 
     >>> pair_radius(4)
-    3.0
+    2.4
     """
     return CLIP * math.sqrt(max(pairs, 1))
 

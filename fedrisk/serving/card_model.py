@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fedrisk.data.features import Feature
 from fedrisk.errors import DataError, StoreError
 from fedrisk.models.binning import Bins
+from fedrisk.models.card_pairs import with_pair_codes
 from fedrisk.models.model_part import ModelPart
 from fedrisk.models.own_model import OwnModel
 from fedrisk.models.scorecard import EXTERNAL, Scorecard
@@ -48,7 +49,7 @@ class CardModel:
                 f"model {part.model} has no scorecard in this store; put its folder back from its copy"
             )
         card = Scorecard.from_json(text)
-        bins = tuple(b for b in card.bins if b.feature.institution == BANK)
+        bins = tuple(card.bins[j] for j in card.columns_of(BANK))
         return cls(part, card, bins, None if own is None else OwnModel.from_bytes(own))
 
     @property
@@ -83,8 +84,14 @@ class CardModel:
         return round(mean - REACH * sd), round(mean + REACH * sd), round(mean)
 
     def codes(self, columns: Mapping[str, Any]) -> list[NDArray[Any]]:
-        """Bin codes of the bank's columns, one array (n,) each; DataError where a value is missing that has no bin."""
-        return [b.codes(columns[b.feature.column]) for b in self.bins]
+        """Bin codes of the bank's features, one array (n,) each: of its columns, then of their pairs.
+
+        DataError where a value is missing that has no bin.
+        """
+        codes = [b.codes(columns[b.feature.column]) for b in self.bins]
+        if not codes:
+            return codes
+        return list(with_pair_codes(self.card, BANK, np.stack(codes, axis=1)).T)
 
     def own_points(self, codes: Sequence[NDArray[Any]], rows: int) -> NDArray[np.int64]:
         """Points of the bank's own columns, (rows,)."""

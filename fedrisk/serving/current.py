@@ -20,6 +20,7 @@ from fedrisk.errors import ConfigError
 from fedrisk.files import private_folder
 from fedrisk.institution import Institution
 from fedrisk.models.binning import Bins
+from fedrisk.models.card_pairs import pairs_of
 from fedrisk.serving.ages import AHEAD, stale
 from fedrisk.serving.database_rows import DatabaseRows
 from fedrisk.serving.drift import BY_FLAW, Counters
@@ -88,17 +89,24 @@ class Found:
         at = np.flatnonzero(usable)
         for j, b in enumerate(bins):
             out[:, j] = b.size - 1
-            if not b.feature.is_column:
+            if b.feature.kind == "known":
                 out[at, j] = 0
+            elif b.feature.kind == "pair":
+                continue
             elif b.feature.column in self.frame:
                 out[at, j] = b.codes(self.frame[b.feature.column].to_numpy()[at])
             else:
                 out[at, j] = b.missing_place
+        for role in dict.fromkeys(b.feature.institution for b in bins):
+            for j, left, right in pairs_of(bins, role):
+                out[at, j] = out[at, left] * bins[right].size + out[at, right]
         if self.counters is not None:
             self.counters.note(0, lacking)
             rows = out[~self.malformed]
+            # Cells of a pair are no bins that the study counted: there is nothing to compare them with.
+            counted = [(j, b) for j, b in enumerate(bins) if b.feature.kind != "pair"]
             self.counters.note_bins(
-                {key_of(b): np.bincount(rows[:, j], minlength=b.size).tolist() for j, b in enumerate(bins)}
+                {key_of(b): np.bincount(rows[:, j], minlength=b.size).tolist() for j, b in counted}
             )
         return out, usable
 

@@ -9,13 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fedrisk.analysis.card_sums import CardSums, knowledge_of
+from fedrisk.analysis.card_sums import CardSums, columns_of, knowledge_of
 from fedrisk.analysis.past_studies import past_study
 from fedrisk.engine.check import check_study
 from fedrisk.engine.in_process import run_local
 from fedrisk.errors import ConfigError, PeerError
 from fedrisk.models.knowledge import Knowledge
 from fedrisk.models.knowledge_file import digest_of, from_bytes, same_sums, to_bytes
+from fedrisk.models.memory import remember_counts
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipes import recipe_of, study_from
 from fedrisk.recipes.scorecard.fitting import refit
@@ -57,7 +58,7 @@ def first(consortium):
 
 @pytest.fixture(scope="module")
 def second(consortium, first):
-    run = consortium.run(later(consortium, "february", "auto"))
+    run = consortium.run(later(consortium, "february", "auto", second="recount"))
     enter(run)
     return run
 
@@ -107,10 +108,15 @@ def test_the_report_says_what_was_remembered(second):
     (said,) = [f for f in second.results.findings if f.code == "memory_used"]
     assert said.values["studies"] == 1 and said.values["names"] == "january"
     assert said.values["epsilon"] == second.study.privacy.epsilon
+    own = CardSums.released(second.results.record)
+    known = knowledge_of(second.results.record)
+    whole = remember_counts(known.memory, columns_of(own.bins), own.counts)
+    assert second.results.record.find("recount") is not None
+    assert said.values["worth"] == pytest.approx(whole.studies)
 
 
 def test_the_same_study_is_noticed_though_more_would_be_remembered_now(second, consortium):
-    again = later(consortium, "february", "auto")
+    again = later(consortium, "february", "auto", second="recount")
     with pytest.raises(ConfigError, match="february was run"):
         refuse_again(Runs(second.hub), again, research=False, again=False)
     found = knowledge.look_up(recipe_of(again), again, second.hub, research=False)

@@ -9,8 +9,10 @@ import pytest
 
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.own_results import entry_of, reason_counts
-from fedrisk.errors import PeerError, ProtocolError
+from fedrisk.data.features import KNOWN
+from fedrisk.errors import PeerError
 from fedrisk.models.card_pairs import with_pair_codes
+from fedrisk.models.own_model import FILE
 from fedrisk.models.pairs import pair_part, pair_rows
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.scorecard.fitting import refit
@@ -20,10 +22,18 @@ from fedrisk.recipes.scorecard.pairing import PRODUCT_BITS
 from fedrisk.recipes.scorecard.prepared import told_designs
 from fedrisk.releases.budget import total_mu
 from fedrisk.server.runs import Runs, entry
+from fedrisk.serving import registry
+from fedrisk.serving.asking import Asking
+from fedrisk.serving.card_model import CardModel
+from fedrisk.serving.drift import Counters, read_drift
+from fedrisk.serving.local_relay import LocalRelay
+from fedrisk.serving.messages import MOST_ROWS
+from fedrisk.serving.sums import points_of
 from support.lies import retell, spends
 
 pytestmark = pytest.mark.study
 PAIRS = {"second": "gram", "pairs": "auto"}
+SERVING = {"approve": "own_parts", "consent": "none", "per_day": 100_000, "ages": "always"}
 STUDY = {"scorecard": PAIRS, "privacy": {"epsilon": 20.0}}
 
 
@@ -82,7 +92,7 @@ def built(kit, folder, banks=("alfa", "beta"), **how):
 
 @pytest.fixture(scope="module")
 def run(kit, tmp_path_factory):
-    return built(kit, tmp_path_factory.mktemp("pairs")).run()
+    return built(kit, tmp_path_factory.mktemp("pairs"), policy={"serving": SERVING}).run()
 
 
 @pytest.fixture(scope="module")
@@ -173,11 +183,52 @@ def test_the_release_is_the_sum_of_label_less_expected_times_products(exact):
         assert np.allclose(released.block(role).total[:, 0], wanted, atol=len(y) * 2.0**-16 * 4)
 
 
-def test_a_card_with_pairs_leaves_no_model(run):
+def approved(run, node):
+    """A card whose points tell a column by their form waits for a person, and by its noise this one may be so."""
+    for own in node.store.models.parts():
+        if node.store.models.state(own.model).name == "candidate":
+            follows = part_of(Attempt(node, node.store.attempt(run.attempt)))
+            registry.approve(node, own.model, who="ann", follows=lambda part, made=follows: made)
+
+
+def test_a_card_with_pairs_serves_the_scores_of_the_study(run):
+    """The holders' points as they are asked for, and the bank's own, for the same rows; the bank's own models too."""
+    scores = run.scores("alfa").iloc[:MOST_ROWS]
+    bank = run.nodes["alfa"]
+    (part,) = bank.store.models.parts()
     for node in run.nodes.values():
-        assert not node.store.models.parts()
-        with pytest.raises(ProtocolError, match="not served yet"):
-            part_of(Attempt(node, node.store.attempt(run.attempt)))
+        approved(run, node)
+    relay = LocalRelay({name: n.institution.file for name, n in run.nodes.items()}, "none")
+    sums = Asking(bank, relay.of("alfa")).ask(part, scores["id"].tolist(), purpose=part.purpose)
+    relay.close()
+    assert (sums.failed, sums.refused) == ({}, {})
+    model = CardModel.of(part, bank.store.models.file(part.model, FILE))
+    external = model.external(points_of(part, sums.columns))
+    assert external.tolist() == scores["external_points"].tolist()
+    table = bank.institution.read()
+    place = {enterprise: k for k, enterprise in enumerate(table.ids)}
+    rows = table.frame.iloc[[place[i] for i in scores["id"]]].reset_index(drop=True)
+    columns = {c: rows[c] for c in model.columns}
+    codes = model.codes(columns)
+    assert len(codes) == len(model.card.features_of("bank"))
+    own = model.own_points(codes, len(rows))
+    assert own.tolist() == scores["own_points"].tolist()
+    assert model.totals(own, external).tolist() == scores["score"].tolist()
+    best = model.own_probability(columns, codes, external)
+    assert np.allclose(best, scores["best_probability"], atol=1e-12)
+
+
+def test_a_holders_part_has_its_pairs_and_its_counters_do_not(run):
+    (part,) = run.nodes["tax"].store.models.parts()
+    kinds = [b["kind"] for b in part.bins]
+    assert kinds.count("pair") == sum(n.startswith("tax.") for n in pairs_on(run.results.card)) > 0
+    assert [len(s) for s in part.shares] == [len(p) for p in part.points]
+    assert all(sum(s) == pytest.approx(1.0) for s in part.shares)
+    assert part_of(Attempt(run.nodes["tax"], run.nodes["tax"].store.attempt(run.attempt))) == part
+    folder = run.nodes["tax"].store.path / "serving"
+    Counters.of(folder).write()
+    counted = {key.partition("@")[0] for month in read_drift(folder).bins.values() for key in month}
+    assert counted == {"sales", "growth", "audited", KNOWN}
 
 
 def test_own_models_hear_the_pairs(run):

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fedrisk.analysis.card_sums import CardSums, knowledge_context, label_counts, sizes_of
+from fedrisk.analysis.card_sums import CardSums, combine_recount, knowledge_context, label_counts, sizes_of
 from fedrisk.analysis.past_studies import KEPT
 from fedrisk.findings import Finding
 from fedrisk.models.estimator import LabelCounts
@@ -98,7 +98,9 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
         ),
     )
     nothing: tuple[Finding, ...] = ()
-    found = session.optional("memory", lambda: brought(facts, bins, counts), nothing, outcome)
+    # Earlier studies are remembered with both of their counts, so this one is held against them with both of its own.
+    own = counts if second.chosen is None else combine_recount(counts, again, bins, second.chosen)
+    found = session.optional("memory", lambda: brought(facts, bins, own), nothing, outcome)
     outcome.findings = (*outcome.findings, *found)
     session.so_far(outcome)
     _deliver(sums, plan, outcome, card, partial)

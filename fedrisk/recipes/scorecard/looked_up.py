@@ -60,12 +60,44 @@ def look_up(study: Study, hub: Hub, research: bool) -> Beforehand:
         return Beforehand(study=study, plan=make_plan)
     memory, findings = _memory(study, settings, hub, research)
     prior = None if settings.prior is None else find_prior(settings.prior, research)
+    if prior is not None:
+        _refuse_own(str(settings.prior), study, hub)
     known = Knowledge(memory=memory, prior=prior)
     full = settings.model_copy(update={"known": stated(known)})
     whole = study.model_copy(update={"settings": full.model_dump(mode="json")})
     if settings.memory == "auto" and not memory:
         findings.append(Finding("memory_empty"))
     return _beforehand(whole, known, findings)
+
+
+def _refuse_own(name: str, study: Study, hub: Hub) -> None:
+    """ConfigError where a prior is a study of this hub that an institution of this study was in.
+
+    Its enterprises are this study's own, so that it is no second opinion: taken as one beside the memory of it, points
+    would seem nearly certain. Memory also looks at purpose and hold-out, which a file cannot be asked for.
+    """
+    own = own_run(Path(name), hub)
+    members = {str(m["name"]) for m in (own.content["institutions"] if own else ())}
+    if own is not None and members & {*study.banks, *study.holders}:
+        raise ConfigError(
+            f"scorecard.prior: {name} is of run {short(own.attempt)} of study {own.study}, of this hub and of the same "
+            f'institutions; state memory = "{own.study}" instead, which counts its enterprises once'
+        )
+
+
+def own_run(path: Path, hub: Hub) -> Run | None:
+    """The run of this hub whose record, or very card, a file holds; None where it is of none."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    runs = Runs(hub)
+    if content[:2] == b"PK":
+        record = ReleaseRecord.from_bytes(content)
+        return runs.find(record.attempt) if record.attempt in runs.attempts() else None
+    kept = (runs.path / attempt / "scorecard.json" for attempt in runs.attempts())
+    same = (k.parent.name for k in kept if k.is_file() and k.read_bytes() == content)
+    return next((runs.find(attempt) for attempt in same), None)
 
 
 def _beforehand(study: Study, known: Knowledge, findings: Sequence[Finding] = ()) -> Beforehand:

@@ -2,7 +2,7 @@
 
 Nothing is released, charged or sent for it. A holder has a part once its scores are given, a bank once its own are
 kept; all of them name the model alike, by the study, the attempt and the card by which rows were scored. Research runs,
-which have no privacy, leave no model; nor do studies whose card has pairs of columns, which are not served yet.
+which have no privacy, leave no model.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from fedrisk.clients.attempt import Attempt
 from fedrisk.errors import ProtocolError
-from fedrisk.models.card_pairs import has_pairs
+from fedrisk.models.card_pairs import bin_shares
 from fedrisk.models.given_points import most_values
 from fedrisk.models.model_part import FRESH_DAYS, GivenSum, ModelPart, model_id
 from fedrisk.models.readable import readable
@@ -31,11 +31,6 @@ def part_of(attempt: Attempt) -> ModelPart:
             f"attempt {attempt.state.id} is a research run, which has no privacy; it leaves no model"
         )
     study, card = attempt.study, told_card(attempt)
-    if has_pairs(card):
-        raise ProtocolError(
-            f"the card of study {study.name} has pairs of columns, which are not served yet; it leaves no model. Run a "
-            'study with scorecard.pairs = "none" for one that is to serve'
-        )
     common = ModelPart(
         model=model_id(study.digest(), attempt.state.id, attempt.told("card").get("scorecard")),
         kind="scorecard",
@@ -62,7 +57,7 @@ def part_of(attempt: Attempt) -> ModelPart:
         )
     places, sums = card.features_of(attempt.role), _sums_given(attempt, card)
     most = max(sums, key=lambda s: len(set(s.values)))
-    weight = told_counts(attempt)[2].weight
+    weight = bin_shares(card, told_counts(attempt)[2].weight)
     return ModelPart.model_validate(
         common.model_dump()
         | {
@@ -78,13 +73,11 @@ def part_of(attempt: Attempt) -> ModelPart:
 
 
 def keep_part(attempt: Attempt, files: Mapping[str, bytes] | None = None) -> ModelPart | None:
-    """Keep this member's part as a candidate, or approved where its policy says so.
-
-    None of a research run, and of a card with pairs.
+    """Keep this member's part as a candidate, or approved where its policy says so; None of a research run.
 
     The same once more changes nothing. files: what the member keeps beside it.
     """
-    if attempt.research or has_pairs(told_card(attempt)):
+    if attempt.research:
         return None
     return registry.candidate(attempt.node, part_of(attempt), files)
 

@@ -105,7 +105,7 @@ def _partial(attempt: Attempt, card: Scorecard) -> tuple[NDArray[np.int64], str]
     policy = attempt.node.institution.policy
     own = card.features_of(attempt.role)
     points = {j: np.asarray(card.points[j], np.int64) for j in own}
-    if most_points(card, attempt.role) > policy.score_points:
+    if most_points([card.bins[j] for j in own], [card.points[j] for j in own]) > policy.score_points:
         raise PolicyError(
             f"{attempt.name}: a column, with the pairs that it is in, gives or takes more than {policy.score_points} "
             "points (policy.score_points); no score is given"

@@ -268,7 +268,7 @@ def _asked_pairs(study: Study) -> tuple[str, ...]:
         return ()
     return (
         "releases one noisy number for every pair of an institution's ordered columns (scorecard.pairs), within the "
-        "same budget; its card has pairs and is not served",
+        "same budget",
     )
 
 

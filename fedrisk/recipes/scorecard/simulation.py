@@ -3,7 +3,8 @@
 Nobody's rows are in it. The sums come from a world (models/worlds), noise has the variance that each release states,
 and the card is fitted by the code that hub and members run (recipes/scorecard/fitting). What is left out is what leaves
 the order of scores as it is, or nearly so: the rounding of noise to integers, the calibration histogram, and the noise
-of bin edges.
+of bin edges. Pairs of columns are left out too: a world has none, so of a study that asks for them (scorecard.pairs)
+what is expected is the card beside them, at nine tenths of the budget.
 """
 
 from collections.abc import Mapping, Sequence

@@ -11,6 +11,7 @@ from fedrisk.data.features import Feature, known_feature, pair_feature
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.binning import Bins
 from fedrisk.models.card_pairs import (
+    bin_shares,
     has_pairs,
     most_points,
     pair_bins,
@@ -123,7 +124,7 @@ def test_codes_of_pairs_follow_from_those_of_columns():
     assert got.institution_points("tax", list(all_codes.T)).tolist() == expected
     # The bank has none, and its codes are as they were.
     assert with_pair_codes(got, "bank", codes) is codes
-    assert pairs_of(got, "tax") == [(5, 2, 3)] and has_pairs(got) and not has_pairs(card())
+    assert pairs_of(got.bins, "tax") == [(5, 2, 3)] and has_pairs(got) and not has_pairs(card())
 
 
 def test_a_pair_goes_with_its_columns_where_bands_are_drawn_up():
@@ -145,9 +146,19 @@ def test_a_pair_goes_with_its_columns_where_bands_are_drawn_up():
 
 def test_a_column_has_the_points_of_its_pairs_as_well():
     got = replace(paired(), points=(*card().points, (40, 0, 0, 0, -15, 0, 0, 0, 0)))
-    assert (
-        most_points(got, "tax") == 60 and most_points(got, "bank") == 30 and most_points(card(), "tax") == 40
-    )
+    assert most(got, "tax") == 60 and most(got, "bank") == 30 and most(card(), "tax") == 40
+
+
+def most(card, institution):
+    own = card.features_of(institution)
+    return most_points([card.bins[j] for j in own], [card.points[j] for j in own])
+
+
+def test_shares_of_cells_as_if_columns_were_independent():
+    weights = [np.array(w) for w in ([0.5, 0.5], [0.5, 0.5], [0.3, 0.3, 0.4], [0.15, 0.45, 0.4], [0.6, 0.4])]
+    share = bin_shares(paired(), weights)[-1]
+    assert share.sum() == pytest.approx(1.0) and share[-1] == pytest.approx(0.4)
+    assert share.reshape(3, 3)[:2, :2].tolist() == pytest.approx(np.array([[0.075, 0.225]] * 2))
 
 
 def test_a_card_with_pairs_is_stored_as_another_version():

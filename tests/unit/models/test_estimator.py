@@ -254,6 +254,8 @@ def test_who_is_known_follows_from_the_columns_by_hand():
     assert got.n1[3].tolist() == pytest.approx([78.0, 22.0])
     assert got.n0[3].tolist() == pytest.approx([712.0, 188.0])
     assert got.variance.tolist() == pytest.approx([4.0, 16.0, 16.0, 8.0])
+    # What is made up of the columns' counts is no further evidence on the rate.
+    assert (got.positives, got.rate_error) == pytest.approx((counts.positives, counts.rate_error))
 
 
 def test_each_holder_is_known_by_its_own_columns():

@@ -160,6 +160,16 @@ def test_a_break_of_the_rate_is_reported_and_followed():
     assert 0.3 < found.weights[0].sum() < 0.6
 
 
+def test_the_rate_is_as_unsure_as_its_own_series_says():
+    """Less than a study alone where the rate stands still, and not where it moved: the past says nothing of it then."""
+    before, last = series(6)
+    still = remember_counts(before, columns(3), last).counts
+    assert 0.5 * last.rate_error < still.rate_error < 0.9 * last.rate_error
+    half = LabelCounts(tuple(a / 2 for a in last.n1), last.n0, last.variance)
+    moved = remember_counts(before, columns(3), half).counts
+    assert moved.rate_error > 0.9 * half.rate_error
+
+
 def test_a_column_that_is_new_stands_by_itself():
     memory, counts = series(7)
     bins = (*columns(2), number("new", "tax"))

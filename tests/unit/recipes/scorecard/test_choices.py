@@ -11,7 +11,7 @@ from fedrisk.recipes.scorecard import choices
 from fedrisk.recipes.scorecard import planner as planner_module
 from fedrisk.recipes.scorecard.choices import Choice, Chosen, choose, toml_of
 from fedrisk.recipes.scorecard.plan import make_plan
-from fedrisk.recipes.scorecard.planner import Expected, Planner, expected_auc, planned_bins
+from fedrisk.recipes.scorecard.planner import Expected, Planner, expected_auc, planned_bins, rising
 from fedrisk.report.words import sentence
 from support.studies import study
 
@@ -132,3 +132,13 @@ def test_beside_pairs_only_a_gram_matrix_is_tried() -> None:
     found = list(choices._spending(None, sized(pairs="auto")))  # type: ignore[arg-type]
     assert {c.second for c in found} == {"gram"} and len(found) == 3
     assert {c.second for c in choices._spending(None, sized())} == {"gram", "recount"}  # type: ignore[arg-type]
+
+
+def test_more_budget_is_never_expected_to_be_worse():
+    each = [
+        Expected(epsilon=e, auc=a, low=a - 0.1, high=a + 0.1) for e, a in ((0.5, 0.74), (1, 0.73), (3, 0.76))
+    ]
+    found = rising(each)
+    assert [round(e.auc, 3) for e in found] == [0.735, 0.735, 0.76]
+    assert [round(e.high - e.auc, 3) for e in found] == [0.1, 0.1, 0.1]
+    assert [round(e.auc, 3) for e in rising(found)] == [0.735, 0.735, 0.76] and rising([]) == []

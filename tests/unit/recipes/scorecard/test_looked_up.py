@@ -191,7 +191,7 @@ def test_settings():
 def test_a_prior_of_a_record_and_of_a_card(hub, tmp_path):
     from fedrisk.recipes.scorecard.fitting import refit
 
-    record = finished(hub, "january", 1)
+    record = finished(Hub(tmp_path / "elsewhere"), "january", 1)
     record.save(tmp_path)
     (tmp_path / "card.json").write_text(refit(record).to_json())
     for name in ("release_record.npz", "card.json"):
@@ -204,8 +204,27 @@ def test_a_prior_of_a_record_and_of_a_card(hub, tmp_path):
         assert strong.shift[4] > 0.3 and strong.shift[0] < 0
 
 
+def test_a_study_of_the_same_institutions_is_remembered_and_no_prior(hub, tmp_path):
+    """Beside the memory of it, its evidence would count twice."""
+    from fedrisk.recipes.scorecard.fitting import refit
+
+    record = finished(hub, "january", 1)
+    record.save(tmp_path)
+    card = refit(record).to_json()
+    (Runs(hub).path / record.attempt / "scorecard.json").write_text(card)
+    (tmp_path / "card.json").write_text(card)
+    for name in ("release_record.npz", "card.json"):
+        for memory in ("auto", "none"):
+            with pytest.raises(ConfigError, match='memory = "january"'):
+                look(later(prior=str(tmp_path / name), memory=memory), hub)
+    # Another consortium of the same hub is another province.
+    away = [{"name": f"far_{m['name']}", "role": m["role"]} for m in record.study["institutions"]]
+    other = later(prior=str(tmp_path / "release_record.npz"), changes={"institutions": away})
+    assert look(other, hub).knowledge.prior
+
+
 def test_no_prior_of_a_research_run_or_of_rubbish(hub, tmp_path):
-    finished(hub, "january", 1, research=True).save(tmp_path)
+    finished(Hub(tmp_path / "elsewhere"), "january", 1, research=True).save(tmp_path)
     (tmp_path / "x.json").write_text("{}")
     for name, why in (
         ("release_record.npz", "research"),
