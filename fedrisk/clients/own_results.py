@@ -257,7 +257,9 @@ def _shortfalls(node: Node, entry: Entry, table: pd.DataFrame) -> tuple[Any, Any
         if f"points:{column}" not in points:
             continue
         names.append(column)
-        meanings.append(said.get(column, ""))
+        # A pair means what its two columns do, together.
+        parts = card.bins[j].feature.bins or () if card.bins[j].feature.kind == "pair" else (column,)
+        meanings.append(" x ".join(filter(None, (said.get(str(c), "") for c in parts))))
         less.append(points[f"points:{column}"].to_numpy(float) - card.averages[j])
     if "external_points" in table:
         others = sum(a for j, a in enumerate(card.averages) if j not in mine)

@@ -28,6 +28,9 @@ from fedrisk.study import BANK
 Floats = NDArray[np.float64]
 Codes = NDArray[Any]
 
+TIED_ROWS = 100_000
+"""Rows that are drawn for the sums of columns that pairs tie together."""
+
 
 @lru_cache(maxsize=200)
 def pair_bins(left: Bins, right: Bins) -> Bins:
@@ -118,6 +121,20 @@ def pairs_of(bins: Sequence[Bins], institution: str) -> list[tuple[int, int, int
     return found
 
 
+def most_points(bins: Sequence[Bins], points: Sequence[Sequence[int]]) -> int:
+    """Most points that one of an institution's features gives or takes; a column with all pairs that it is in.
+
+    bins, points: of all of its features; ConfigError where a pair's cells are not those of two of its columns.
+    """
+    low = {j: np.asarray(p, np.int64) for j, p in enumerate(points) if bins[j].feature.kind != "pair"}
+    high = dict(low)
+    for j, left, right in pairs_of(bins, bins[0].feature.institution):
+        cells = np.asarray(points[j], np.int64).reshape(bins[left].size, -1)
+        for place, axis in ((left, 1), (right, 0)):
+            low[place], high[place] = low[place] + cells.min(axis), high[place] + cells.max(axis)
+    return max(int(np.abs(p).max()) for p in (*low.values(), *high.values()))
+
+
 def with_pair_codes(card: Scorecard, institution: str, codes: Codes) -> Codes:
     """Codes of all features of an institution, (n, features), from those without pairs, in the card's order."""
     pairs = pairs_of(card.bins, institution)
@@ -130,6 +147,58 @@ def with_pair_codes(card: Scorecard, institution: str, codes: Codes) -> Codes:
     ]
     kind = np.uint16 if any(card.bins[j].size > 256 for j, _, _ in pairs) else codes.dtype
     return np.concatenate([codes.astype(kind), np.stack(columns, 1).astype(kind)], axis=1)
+
+
+def tied_features(
+    card: Scorecard, places: Sequence[int], weights: Sequence[Floats]
+) -> tuple[list[Sequence[int]], list[Floats]]:
+    """Points and shares of a holder's features as if columns were independent, in order, those tied by pairs first.
+
+    A pair's cell is that of its columns: as if it were independent of them, a band of hardly anybody would seem one of
+    many. So columns that pairs tie together, and these, become one feature: its bins are the sums of their points, in
+    rows that are drawn, and last that of unknown enterprises.
+
+    Args:
+        places: features of the card whose points count; a pair's columns need not be among them.
+        weights: enterprises by bin of all features without pairs, in the card's order.
+    """
+    pairs: dict[int, tuple[int, int]] = {}
+    if any(card.bins[j].feature.kind == "pair" for j in places):
+        found = pairs_of(card.bins, card.bins[places[0]].feature.institution)
+        pairs = {j: (left, right) for j, left, right in found if j in places}
+    groups: list[set[int]] = []
+    for j, ends in pairs.items():
+        near = [g for g in groups if g & set(ends)]
+        groups = [*(g for g in groups if g not in near), {j, *ends}.union(*near)]
+    tied = [_tied(card, sorted(g), pairs, places, weights) for g in groups]
+    alone = [j for j in places if not any(j in g for g in groups)]
+    return (
+        [*(points for points, _ in tied), *(card.points[j] for j in alone)],
+        [*(shares for _, shares in tied), *(weights[j] for j in alone)],
+    )
+
+
+def _tied(
+    card: Scorecard,
+    group: Sequence[int],
+    pairs: Mapping[int, tuple[int, int]],
+    places: Sequence[int],
+    weights: Sequence[Floats],
+) -> tuple[tuple[int, ...], Floats]:
+    rng, codes, gone = np.random.default_rng(0), dict[int, NDArray[np.int64]](), 0.0
+    for j in group:
+        if j in pairs:
+            left, right = pairs[j]
+            codes[j] = codes[left] * card.bins[right].size + codes[right]
+        else:
+            share = np.maximum(np.asarray(weights[j], float), 0.0)
+            gone, inside = float(share[-1] / share.sum()), np.cumsum(share[:-1]) / share[:-1].sum()
+            codes[j] = np.searchsorted(inside[:-1], rng.random(TIED_ROWS), side="right")
+    counted = [np.asarray(card.points[j], np.int64) for j in group if j in places]
+    drawn = sum(p[codes[j]] for p, j in zip(counted, (j for j in group if j in places), strict=True))
+    sums, rows = np.unique(drawn, return_counts=True)
+    shares = np.append(rows / TIED_ROWS * (1 - gone), gone)
+    return (*(int(v) for v in sums), int(sum(p[-1] for p in counted))), shares
 
 
 def bin_shares(card: Scorecard, weights: Sequence[Floats]) -> list[Floats]:

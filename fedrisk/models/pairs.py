@@ -50,6 +50,10 @@ SPREADS = (0.0, 0.02, 0.05, 0.1, 0.2)
 MOST = 6
 """Greatest number of pairs of one institution."""
 
+MOST_COLUMNS = 30
+"""Greatest number of columns of one institution whose pairs are looked at: pairs, and so the noise of each, bytes and
+time, grow with their square. 435 pairs are 100 MB of masked products at 30,000 rows."""
+
 ENOUGH = 0.9
 """Share of what all pairs say that the kept ones have to say."""
 
@@ -224,6 +228,8 @@ def pair_design(
 ) -> PairDesign | None:
     """What the release of one institution is about, or None where it has no two ordered features.
 
+    Of more than MOST_COLUMNS those are taken whose curves differ most, by the label counts.
+
     Args:
         bins: of all features.
         counts: of all features.
@@ -234,7 +240,8 @@ def pair_design(
     """
     ranks = rank_columns(bins, curves)
     mine = [j for j, b in enumerate(bins) if b.feature.institution == institution and b.feature.is_column]
-    own = tuple(j for j in mine if np.any(ranks[j]))
+    ordered = sorted((j for j in mine if np.any(ranks[j])), key=lambda j: -float(curves.spread[j]))
+    own = tuple(sorted(ordered[:MOST_COLUMNS]))
     if len(own) < 2:
         return None
     at = np.concatenate([[0], np.cumsum([b.shape[1] for b in bases])])

@@ -38,8 +38,9 @@ class Policy(BaseModel):
         together).
     scores: what a bank gets of this holder where there are not two holders of ``band_columns`` columns or more behind
         a sum, in which one hides the other: coarse ``bands`` or ``points``.
-    score_points: most points that one of its columns may give or take. score_values: most different values that the sum
-        of all holders' points may have, so that a version of a score tells a bank log2 of it in bits at most.
+    score_points: most points that one of its columns may give or take, with all pairs that it is in. score_values: most
+        different values that the sum of all holders' points may have, so that a version of a score tells a bank log2 of
+        it in bits at most.
     score_themes: whether a study may have this holder's points given in sums of their own, by theme, in place of one
         sum with those of all other holders (recipes/scorecard/themes). Its numbers take at most ``score_values`` values
         together.

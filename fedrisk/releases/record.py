@@ -24,7 +24,10 @@ from numpy.typing import NDArray
 from fedrisk.errors import ConfigError, EnvelopeError
 from fedrisk.files import write_atomic
 
-VERSION = 1
+VERSION = 2
+"""Newest format that is read. A record of a scorecard with pairs is of version 2: programs that do not know of them
+would fit another card to it and not notice. All others are of version 1."""
+
 FILE = "release_record.npz"
 _SIGNED = b"fedrisk release record v1\n"
 
@@ -93,7 +96,7 @@ class ReleaseRecord:
     notice: str | None = None
     releases: tuple[ReleasedSums, ...] = ()
     context: Mapping[str, Any] = field(default_factory=dict)
-    version: int = VERSION
+    version: int = 1
     hub: str = ""
     signature: str = ""
 

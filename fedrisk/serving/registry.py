@@ -20,6 +20,8 @@ from fedrisk.audit.entry import check_text
 from fedrisk.clients.node import Node
 from fedrisk.clients.store.model_store import As, Change, State
 from fedrisk.errors import ConfigError, FedriskError, PolicyError
+from fedrisk.models.binning import Bins
+from fedrisk.models.card_pairs import most_points
 from fedrisk.models.model_part import REST, ModelPart
 from fedrisk.models.readable import READABLE
 from fedrisk.serving.measure_rules import broken_rules
@@ -302,8 +304,11 @@ def _strangers(node: Node, part: ModelPart) -> list[str]:
 def _limits(node: Node, part: ModelPart) -> list[str]:
     """What a holder's answers may tell: points of a column, and values of the sum of all."""
     policy, out = node.institution.policy, []
-    if part.points and max(max(map(abs, p), default=0) for p in part.points) > policy.score_points:
-        out.append(f"a column gives or takes more than {policy.score_points} points (policy.score_points)")
+    bins = [Bins.from_dict(b) for b in part.bins]
+    if part.points and most_points(bins, part.points) > policy.score_points:
+        out.append(
+            f"a column, with its pairs, gives or takes more than {policy.score_points} points (policy.score_points)"
+        )
     if part.given is None:
         return out
     themes = [one.name for one in part.sums if one.features and (one.alone or one.name != REST)]

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.own_results import entry_of, reason_counts
 from fedrisk.data.features import KNOWN
 from fedrisk.errors import PeerError
 from fedrisk.models.card_pairs import with_pair_codes
@@ -126,6 +127,8 @@ def test_every_member_is_charged_for_it_within_the_budget(run):
 
 def test_the_record_gives_the_same_card(run):
     assert refit(run.results.record).same_as(run.results.card)
+    # Programs that know of no pairs read up to version 1, and would fit another card.
+    assert run.results.record.version == 2
 
 
 def joined_score(run, bank):
@@ -333,3 +336,23 @@ def test_a_study_that_remembers_one_with_pairs_reads_its_counts(kit, tmp_path):
     assert refit(second.results.record).same_as(second.results.card)
     expected, scores = joined_score(second, "alfa")
     assert (scores["score"].to_numpy() == expected).all()
+
+
+def test_a_pair_as_a_reason_means_what_its_columns_do(exact):
+    node = exact.nodes["alfa"]
+    rows = {row["column"]: row for row in reason_counts(node, entry_of(node, exact.attempt))}
+    assert rows["debt x late"]["meaning"] == "m x m" and rows["debt"]["meaning"] == "m"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("member", ["alfa", "tax"])
+def test_a_gram_matrix_that_one_member_is_told_otherwise_stops_before_pairs_are_paid_for(
+    kit, tmp_path, member
+):
+    """Masked products are sealed for the view that a member was told, and open to no other."""
+
+    def lie(run, step):
+        retell(step, "gram", blobs=lambda name, total: total * 0.5, members=(member,))
+
+    action, charged = refused(kit, tmp_path, lie)
+    assert action == "release" and not any("pairs" in made for made in charged.values())

@@ -36,6 +36,7 @@ from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, check_16_bits
 from fedrisk.recipes.scorecard.pairing import (
     GRAM,
     PAIRS,
+    RECORD_VERSION,
     Designs,
     pair_designs,
     paired,
@@ -178,7 +179,10 @@ def _ask_pairs(
         return {}, None
     release = pairs_release(facts.study, designs, facts.plan.mu(PAIRS))
     about = {"pairs": {role: len(design.places) for role, design in designs.items()}}
-    return designs, sums.ask(release, "pairs of columns", about=about)
+    released = sums.ask(release, "pairs of columns", about=about)
+    # Older programs would fit a card without pairs to it.
+    sums.record = replace(sums.record, version=RECORD_VERSION)
+    return designs, released
 
 
 def _check_rings(

@@ -44,6 +44,9 @@ PAIRS = "pairs"
 GRAM = "gram"
 """Name of the part of the common view with the totals of the Gram matrix, where pairs are released after it."""
 
+RECORD_VERSION = 2
+"""Version of a record with pairs: older programs, which would fit a card without them, refuse it."""
+
 PRODUCT_BITS = 12
 """Fractional bits of a row's products."""
 

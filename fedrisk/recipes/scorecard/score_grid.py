@@ -12,7 +12,7 @@ import numpy as np
 
 from fedrisk.clients.attempt import Attempt
 from fedrisk.errors import PolicyError
-from fedrisk.models.card_pairs import bin_shares
+from fedrisk.models.card_pairs import tied_features
 from fedrisk.models.given_points import (
     BANDS,
     GivenPoints,
@@ -59,11 +59,10 @@ def given_points(attempt: Attempt, card: Scorecard, one: ScoreSum) -> GivenPoint
 
 def _bands(attempt: Attempt, card: Scorecard, places: Sequence[int]) -> GivenPoints:
     """Coarse bands of this holder's points in some features, none of few enterprises."""
-    every_share = bin_shares(card, told_counts(attempt)[2].weight)
     every = sorted(places) == sorted(card.features_of(attempt.role))
     # Whether it knows an enterprise comes last.
     places = sorted(places, key=lambda j: card.bins[j].feature.kind == "known")
-    points, weights = [card.points[j] for j in places], [every_share[j] for j in places]
+    points, weights = tied_features(card, places, told_counts(attempt)[2].weight)
     sd = card.partial_sd[attempt.role] if every else _spread(points, weights)
     last = card.bins[places[-1]].feature
     # Whether it knows an enterprise decides all its columns at once, in the sum that says so.

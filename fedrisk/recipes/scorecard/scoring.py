@@ -20,7 +20,7 @@ from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import listed
 from fedrisk.errors import PolicyError, ProtocolError
-from fedrisk.models.card_pairs import with_pair_codes
+from fedrisk.models.card_pairs import most_points, with_pair_codes
 from fedrisk.models.given_points import GivenPoints
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.privacy.policy import Policy
@@ -105,10 +105,10 @@ def _partial(attempt: Attempt, card: Scorecard) -> tuple[NDArray[np.int64], str]
     policy = attempt.node.institution.policy
     own = card.features_of(attempt.role)
     points = {j: np.asarray(card.points[j], np.int64) for j in own}
-    if max(int(np.abs(p).max()) for p in points.values()) > policy.score_points:
+    if most_points([card.bins[j] for j in own], [card.points[j] for j in own]) > policy.score_points:
         raise PolicyError(
-            f"{attempt.name}: a column gives or takes more than {policy.score_points} points "
-            "(policy.score_points); no score is given"
+            f"{attempt.name}: a column, with the pairs that it is in, gives or takes more than {policy.score_points} "
+            "points (policy.score_points); no score is given"
         )
     codes = with_pair_codes(card, attempt.role, attempt.state.get("codes"))
     sums, tables = sums_of(attempt), []

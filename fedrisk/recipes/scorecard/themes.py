@@ -44,13 +44,15 @@ class ScoreSum:
     """One number that a bank is given of each enterprise.
 
     name: the theme's, or REST. columns: by holder, in the study's order, the names of its features that are in it.
-    elsewhere: by holder, those in other sums. Features that a card has besides a holder's columns are in the sum that
-    says whether it knows an enterprise, so that none is in no sum.
+    elsewhere: by holder, those in other sums. rest: by holder, those in the rest. Features that a card has besides a
+    holder's columns are in the sum that says whether it knows an enterprise, so that none is in no sum. A pair tells of
+    two columns: it is in the rest where either is, which hides it, else in the sum of its first one.
     """
 
     name: str
     columns: Mapping[str, frozenset[str]]
     elsewhere: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    rest: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def holders(self) -> tuple[str, ...]:
@@ -67,11 +69,14 @@ class ScoreSum:
             j
             for h in (self.holders if holder is None else (holder,))
             for j in (card.features_of(h) if h in self.columns else ())
-            if self._has(h, card.bins[j].feature.column)
+            if self._has(h, card.bins[j].feature)
         ]
 
-    def _has(self, holder: str, column: str) -> bool:
-        inside = self.columns[holder]
+    def _has(self, holder: str, feature: Feature) -> bool:
+        inside, column = self.columns[holder], feature.column
+        if feature.kind == "pair":
+            parts = [str(c) for c in feature.bins or ()]
+            column = next((c for c in parts if c in self.rest.get(holder, ())), parts[0])
         return column in inside or (KNOWN in inside and column not in self.elsewhere.get(holder, ()))
 
 
@@ -166,4 +171,5 @@ def _sum(theme: str, placed: Mapping[str, Mapping[str, str]]) -> ScoreSum:
     inside = {h: frozenset(c for c, t in found.items() if t == theme) for h, found in placed.items()}
     apart = {h: frozenset(c for c, t in found.items() if t != theme) for h, found in placed.items()}
     there = {h: columns for h, columns in inside.items() if columns}
-    return ScoreSum(theme or REST, there, {h: apart[h] for h in there})
+    rest = {h: frozenset(c for c in placed[h] if not placed[h][c]) for h in there}
+    return ScoreSum(theme or REST, there, {h: apart[h] for h in there}, rest)

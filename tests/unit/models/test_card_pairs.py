@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,17 @@ import pytest
 from fedrisk.data.features import Feature, known_feature, pair_feature
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.binning import Bins
-from fedrisk.models.card_pairs import bin_shares, has_pairs, pair_bins, pairs_of, with_pair_codes, with_pairs
+from fedrisk.models.card_pairs import (
+    bin_shares,
+    has_pairs,
+    most_points,
+    pair_bins,
+    pairs_of,
+    tied_features,
+    with_pair_codes,
+    with_pairs,
+)
+from fedrisk.models.given_points import holder_shares
 from fedrisk.models.pairs import Pair, PairDesign
 from fedrisk.models.prior import Prior
 from fedrisk.models.scorecard import FACTOR, Scorecard
@@ -114,6 +125,33 @@ def test_codes_of_pairs_follow_from_those_of_columns():
     # The bank has none, and its codes are as they were.
     assert with_pair_codes(got, "bank", codes) is codes
     assert pairs_of(got.bins, "tax") == [(5, 2, 3)] and has_pairs(got) and not has_pairs(card())
+
+
+def test_a_pair_goes_with_its_columns_where_bands_are_drawn_up():
+    """Two even columns of 20 and -20 points, whose pair gives 40 where they differ: no sum is 80, and half are 40."""
+    even, known = np.array([0.45, 0.45, 0.1]), np.array([0.9, 0.1])
+    points = ((0, 0), (0, 0), (20, -20, 0), (20, -20, 0), (0, 5), (0, 40, 0, 40, 0, 0, 0, 0, 0))
+    got = replace(paired(), points=points)
+    places = [2, 3, 5, 4]
+    found = holder_shares(*tied_features(got, places, [even, even, even, even, known]))
+    assert set(found) == {40, -40, 5} and found[5] == pytest.approx(0.1)
+    assert found[40] == pytest.approx(0.675, abs=0.01) and found[-40] == pytest.approx(0.225, abs=0.01)
+    # Without pairs nothing is drawn.
+    plain, shares = tied_features(got, [2, 3, 4], [even, even, even, even, known])
+    assert plain == [points[2], points[3], points[4]] and shares[0] is even
+    # A pair in a sum that one of its columns is not in.
+    (sums, _), (of_pair, _) = tied_features(got, [2, 5, 4], [even, even, even, even, known])
+    assert set(sums[:-1]) == {20, 60, -20} and of_pair.sum() == pytest.approx(1.0)
+
+
+def test_a_column_has_the_points_of_its_pairs_as_well():
+    got = replace(paired(), points=(*card().points, (40, 0, 0, 0, -15, 0, 0, 0, 0)))
+    assert most(got, "tax") == 60 and most(got, "bank") == 30 and most(card(), "tax") == 40
+
+
+def most(card, institution):
+    own = card.features_of(institution)
+    return most_points([card.bins[j] for j in own], [card.points[j] for j in own])
 
 
 def test_shares_of_cells_as_if_columns_were_independent():

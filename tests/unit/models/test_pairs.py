@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError, DataError
+from fedrisk.models import pairs
 from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import LabelCounts, fit_curves, shape_bases
 from fedrisk.models.pairs import (
     fit_pairs,
     pair_design,
     pair_part,
+    pair_radius,
     pair_rows,
     pairs_sensitivity,
     rank_columns,
@@ -210,3 +212,13 @@ def test_errors_of_kept_pairs_are_those_of_their_weights(planted):
     spread, stated = np.std([p.weight for p in first]), np.mean([p.error for p in first])
     # Stated errors also hold the sampling of enterprises, which is the same in all draws.
     assert len(first) > 150 and spread < 1.33 * stated
+
+
+def test_of_many_columns_those_are_taken_that_tell_most(planted, monkeypatch):
+    """Of three: that on which default depends, and of the others the one with the larger curve."""
+    codes, label, found = planted
+    assert found.own == (0, 1, 2)
+    monkeypatch.setattr(pairs, "MOST_COLUMNS", 2)
+    fewer = designed(codes, label)
+    assert len(fewer.own) == 2 and 0 in fewer.own and len(fewer.places) == 1
+    assert fewer.radius == pair_radius(1) < found.radius

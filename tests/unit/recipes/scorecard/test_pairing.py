@@ -195,11 +195,23 @@ def test_what_is_said_of_them():
     }
 
 
-def test_a_pair_is_in_the_sum_that_says_whether_its_holder_knows_an_enterprise():
+def test_a_pair_is_in_the_rest_where_one_of_its_columns_is_and_else_in_the_sum_of_its_first():
     card = with_pairs(card_of_tax(), {"tax": of_tax()}, {"tax": (Pair(0, 1, 0.5, np.ones((3, 3)), 0.1),)})
-    theme = ScoreSum("t", {"tax": frozenset({"a", KNOWN})}, {"tax": frozenset({"b"})})
-    rest = ScoreSum("rest", {"tax": frozenset({"b"})}, {"tax": frozenset({"a", KNOWN})})
-    assert theme.places(card) == [0, 2, 3] and rest.places(card) == [1]
+    a, b = frozenset({"a", KNOWN}), frozenset({"b"})
+
+    def places(left, right, rest):
+        one, other = ({"tax": part} for part in (left, right))
+        return [
+            ScoreSum(n, c, e, {"tax": rest}).places(card)
+            for n, c, e in (("t", one, other), ("u", other, one))
+        ]
+
+    # A theme of one holder alone must not tell of a column that hides in the rest.
+    assert places(a, b, b) == [[0, 2], [1, 3]]
+    assert places(a, b, a) == [[0, 2, 3], [1]]
+    assert places(a, b, frozenset()) == [[0, 2, 3], [1]]
+    # With both columns elsewhere it does not stay with whether the holder knows an enterprise.
+    assert places(frozenset({KNOWN}), frozenset({"a", "b"}), frozenset()) == [[2], [0, 1, 3]]
 
 
 def of_tax():

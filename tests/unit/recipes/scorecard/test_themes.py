@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedrisk.data.features import KNOWN, Feature
+from fedrisk.data.features import KNOWN, Feature, known_feature, pair_feature
 from fedrisk.errors import ConfigError
 from fedrisk.protocol.statements import Statement
 from fedrisk.recipes import study_from
@@ -180,12 +180,14 @@ def test_statements_are_as_before_where_no_theme_is_asked_for():
 
 
 def test_what_a_card_has_besides_columns_is_in_one_sum():
-    """A feature that is no column of the study goes where it is said whether the holder knows an enterprise."""
+    """Pairs with what they tell of, in the rest where that is; whether the holder knows an enterprise in one sum."""
     asked = study({"vat": ["tax.c0", "tax.c1", "tax.c2"]})
     vat, rest = score_sums(asked, features(**FOUR), said(("tax",)))
-    columns = ["c0", "c1", "c2", "c3", "c4", "c5", "c0 x c3", KNOWN]
+    columns = [SimpleNamespace(column=c, kind="number") for c in ("c0", "c1", "c2", "c3", "c4", "c5")]
+    pairs = [pair_feature("tax", *ends) for ends in (("c0", "c3"), ("c3", "c0"), ("c0", "c1"), ("c4", "c5"))]
+    found = [*columns, known_feature("tax"), *pairs]
     card = SimpleNamespace(
-        bins=[SimpleNamespace(feature=SimpleNamespace(column=c)) for c in columns],
-        features_of=lambda holder: list(range(len(columns))),
+        bins=[SimpleNamespace(feature=f) for f in found],
+        features_of=lambda holder: list(range(len(found))),
     )
-    assert (vat.places(card, "tax"), rest.places(card, "tax")) == ([0, 1, 2], [3, 4, 5, 6, 7])
+    assert (vat.places(card, "tax"), rest.places(card, "tax")) == ([0, 1, 2, 9], [3, 4, 5, 6, 7, 8, 10])
