@@ -128,6 +128,12 @@ def test_choices_are_written_into_a_study_once(tmp_path) -> None:  # type: ignor
     assert file.read_text() == text
 
 
+def test_beside_pairs_only_a_gram_matrix_is_tried() -> None:
+    found = list(choices._spending(None, sized(pairs="auto")))  # type: ignore[arg-type]
+    assert {c.second for c in found} == {"gram"} and len(found) == 3
+    assert {c.second for c in choices._spending(None, sized())} == {"gram", "recount"}  # type: ignore[arg-type]
+
+
 def test_more_budget_is_never_expected_to_be_worse():
     each = [
         Expected(epsilon=e, auc=a, low=a - 0.1, high=a + 0.1) for e, a in ((0.5, 0.74), (1, 0.73), (3, 0.76))
@@ -136,9 +142,3 @@ def test_more_budget_is_never_expected_to_be_worse():
     assert [round(e.auc, 3) for e in found] == [0.735, 0.735, 0.76]
     assert [round(e.high - e.auc, 3) for e in found] == [0.1, 0.1, 0.1]
     assert [round(e.auc, 3) for e in rising(found)] == [0.735, 0.735, 0.76] and rising([]) == []
-
-
-def test_beside_pairs_only_a_gram_matrix_is_tried() -> None:
-    found = list(choices._spending(None, sized(pairs="auto")))  # type: ignore[arg-type]
-    assert {c.second for c in found} == {"gram"} and len(found) == 3
-    assert {c.second for c in choices._spending(None, sized())} == {"gram", "recount"}  # type: ignore[arg-type]
