@@ -3,8 +3,8 @@
 Choices are tried one after another, each against the best so far, in the same worlds, in a few of them first: which
 second release and which share of the budget for the label counts, how many bins, and columns left out. What gains less
 than LEAST, or less than twice the standard error of the difference, is not chosen; as the best of several is taken,
-some of what gains is luck. What is chosen is written into the study, since hub and members have to make the same plan and
-floating-point sums may differ between machines; for a series of studies it is written once, for all of them.
+some of what gains is luck. What is chosen is written into the study, since hub and members have to make the same plan
+and floating-point sums may differ between machines; for a series of studies it is written once, for all of them.
 """
 
 import math
