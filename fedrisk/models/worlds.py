@@ -114,6 +114,7 @@ class World:
 def class_shares(column: Column, rate: float) -> tuple[Floats, Floats]:
     """Shares of a column's bins among defaults and among others, all positive; of a rate that is that of the column.
 
+    >>> from fedrisk.data.features import Feature
     >>> flag = Bins.public(Feature(institution="bank", column="a", kind="flag", missing=False))
     >>> ones, zeros = class_shares(Column(bins=flag, curve=np.zeros(2), weight=np.array([0.25, 0.75])), 0.1)
     >>> ones.round(6).tolist(), zeros.round(6).tolist()

@@ -22,7 +22,6 @@ from fedrisk.recipes.scorecard.pairing import PRODUCT_BITS
 from fedrisk.recipes.scorecard.prepared import told_designs
 from fedrisk.releases.budget import total_mu
 from fedrisk.server.runs import Runs, entry
-from fedrisk.serving import registry
 from fedrisk.serving.asking import Asking
 from fedrisk.serving.card_model import CardModel
 from fedrisk.serving.drift import Counters, read_drift
@@ -30,6 +29,7 @@ from fedrisk.serving.local_relay import LocalRelay
 from fedrisk.serving.messages import MOST_ROWS
 from fedrisk.serving.sums import points_of
 from support.lies import retell, spends
+from support.served import approve_all
 
 pytestmark = pytest.mark.study
 PAIRS = {"second": "gram", "pairs": "auto"}
@@ -183,21 +183,12 @@ def test_the_release_is_the_sum_of_label_less_expected_times_products(exact):
         assert np.allclose(released.block(role).total[:, 0], wanted, atol=len(y) * 2.0**-16 * 4)
 
 
-def approved(run, node):
-    """A card whose points tell a column by their form waits for a person, and by its noise this one may be so."""
-    for own in node.store.models.parts():
-        if node.store.models.state(own.model).name == "candidate":
-            follows = part_of(Attempt(node, node.store.attempt(run.attempt)))
-            registry.approve(node, own.model, who="ann", follows=lambda part, made=follows: made)
-
-
 def test_a_card_with_pairs_serves_the_scores_of_the_study(run):
     """The holders' points as they are asked for, and the bank's own, for the same rows; the bank's own models too."""
     scores = run.scores("alfa").iloc[:MOST_ROWS]
     bank = run.nodes["alfa"]
     (part,) = bank.store.models.parts()
-    for node in run.nodes.values():
-        approved(run, node)
+    approve_all(run)
     relay = LocalRelay({name: n.institution.file for name, n in run.nodes.items()}, "none")
     sums = Asking(bank, relay.of("alfa")).ask(part, scores["id"].tolist(), purpose=part.purpose)
     relay.close()

@@ -5,18 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fedrisk.clients.attempt import Attempt
-from fedrisk.clients.node import Node
 from fedrisk.models.binning import Bins
 from fedrisk.models.given_points import GivenPoints
 from fedrisk.models.own_model import FILE, OwnModel
-from fedrisk.models.readable import READABLE
 from fedrisk.models.scorecard import Scorecard
-from fedrisk.recipes.scorecard.model_parts import part_of
 from fedrisk.serving import registry
 from fedrisk.serving.asking import Asking
 from fedrisk.serving.local_relay import LocalRelay
 from fedrisk.serving.messages import MOST_ROWS
+from support.served import approve_all
 
 SERVING = {"approve": "own_parts", "consent": "none", "per_day": 100_000, "ages": "always"}
 POLICY = {"score_themes": True, "band_columns": 2, "scores": "points", "serving": SERVING}
@@ -90,16 +87,8 @@ def test_the_banks_own_models_hear_the_themes_and_serving_says_the_same(run):
     (part,) = node.store.models.parts()
     kept = OwnModel.from_bytes(node.store.models.file(part.model, FILE))
     assert kept.themes == ("power", "tax") and kept.members["boosted"].consortium == 3
-    # The card gives away one of power's two columns by its form, now that they are in a sum of their own.
-    power = Node.open(run.nodes["power"].institution.file)
-    (own,) = power.store.models.parts()
-    assert max(own.readable) > READABLE and power.store.models.state(own.model).name == "candidate"
-    registry.approve(
-        power,
-        own.model,
-        who="ann",
-        follows=lambda part: part_of(Attempt(power, power.store.attempt(run.attempt))),
-    )
+    # The card may give away one of power's two columns by its form, now that they are in a sum of their own.
+    approve_all(run)
     relay = LocalRelay({name: n.institution.file for name, n in run.nodes.items()}, "none")
     ids = scores["id"].tolist()[:MOST_ROWS]
     sums = Asking(node, relay.of("alfa")).ask(part, ids, purpose=part.purpose)
@@ -114,6 +103,7 @@ def test_the_banks_own_models_hear_the_themes_and_serving_says_the_same(run):
 
 
 def test_a_policy_that_changed_serves_no_themes(run):
+    approve_all(run)
     tax = run.nodes["tax"]
     (part,) = tax.store.models.parts()
     assert registry.served(tax, part.model, "alfa") == part

@@ -7,6 +7,7 @@ from fedrisk.models.scorecard import Scorecard
 from fedrisk.serving.asking import Asking
 from fedrisk.serving.local_relay import LocalRelay
 from fedrisk.serving.messages import MOST_ROWS
+from support.served import approve_all
 
 SERVING = {"approve": "own_parts", "consent": "none", "per_day": 100_000, "ages": "always"}
 
@@ -23,6 +24,7 @@ SERVING = {"approve": "own_parts", "consent": "none", "per_day": 100_000, "ages"
 )
 def test_served_scores_are_those_of_the_study(kit, tmp_path, banks, holders, policy):
     run = kit.build(tmp_path, banks, holders, enterprises=1200, policy={"serving": SERVING, **policy}).run()
+    approve_all(run)
     paths = {name: node.institution.file for name, node in run.nodes.items()}
     relay = LocalRelay(paths, "none")
     for bank in banks:

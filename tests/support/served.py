@@ -11,7 +11,9 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.node import Node
 from fedrisk.deploy.hub_home import HubHome
 from fedrisk.deploy.keys import node_public
@@ -20,6 +22,7 @@ from fedrisk.engine.in_process import run_local
 from fedrisk.engine.kept_parts import follows
 from fedrisk.files import write_atomic
 from fedrisk.recipes import load_study
+from fedrisk.recipes.scorecard.model_parts import part_of
 from fedrisk.server.certificates import certificate_of, renew_server
 from fedrisk.server.hub import Hub
 from fedrisk.serving import registry
@@ -173,3 +176,12 @@ def _relayed(place: Deployed, scoring: int, wired: int, service: int) -> None:
             settings(node.path / "node.toml", service=service)
         certificate = certificate_of(hub, name, node_public(node.key.read_bytes()))
         write_atomic(NodeHome.load(node.path).certificate, certificate.encode())
+
+
+def approve_all(run: Any) -> None:
+    """Approve a study's model wherever it waits for a person: noise decides whether its points tell a column."""
+    for node in run.nodes.values():
+        for own in node.store.models.parts():
+            if node.store.models.state(own.model).name == "candidate":
+                made = part_of(Attempt(node, node.store.attempt(run.attempt)))
+                registry.approve(node, own.model, who="ann", follows=lambda part, made=made: made)
