@@ -87,7 +87,7 @@ def _show(chosen: "Chosen", lines: str) -> None:
     tell_table(table)
     tell(
         "each against the study as it is with what was chosen above it, in the same six simulated worlds; taken is the "
-        "best of each kind, where it gains .002 and two standard errors, and part of that may be luck"
+        "best of each kind, where it gains .005 and two standard errors, and part of that may be luck"
     )
     tell(f"expected AUC as the study is: {_words(chosen.before)}")
     if not lines:

@@ -23,7 +23,7 @@ from fedrisk.study import Study
 
 Floats = NDArray[np.float64]
 
-LEAST = 0.002
+LEAST = 0.005
 """AUC that a choice has to bring."""
 
 ERRORS = 2.0
