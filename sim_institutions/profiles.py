@@ -1,6 +1,6 @@
 """Profiles: which institutions there are, how many enterprises, and who borrows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sim_institutions.ids import Style
@@ -99,36 +99,25 @@ CORE = ("tax_office", "power_utility", "social_insurance")
 GUARANTORS = tuple(f"guarantor_{i:02d}" for i in range(1, 9))
 MARKET = ("bureau_supply", "bureau_utilities", "bureau_conduct", "fintech_online", "fintech_payments")
 
+DEMO = Profile(
+    name="demo",
+    enterprises=110_000,
+    banks=(CITY, RURAL, QUICK),
+    holders=CORE,
+    default_rate=0.06,
+    individual=0.5,
+    vendors=0.1,
+    invisible=0.0,
+    applying=1.0,
+    approval=0.88,
+    smallest=1_000,
+)
+
 PROFILES: dict[str, Profile] = {
     p.name: p
     for p in (
-        Profile(
-            name="demo",
-            enterprises=110_000,
-            banks=(CITY, RURAL, QUICK),
-            holders=CORE,
-            default_rate=0.06,
-            individual=0.5,
-            vendors=0.1,
-            invisible=0.0,
-            applying=1.0,
-            approval=0.88,
-            smallest=1_000,
-        ),
-        Profile(
-            name="interactions",
-            enterprises=110_000,
-            banks=(CITY, RURAL, QUICK),
-            holders=CORE,
-            default_rate=0.06,
-            individual=0.5,
-            vendors=0.1,
-            invisible=0.0,
-            applying=1.0,
-            approval=0.88,
-            smallest=1_000,
-            interactions=True,
-        ),
+        DEMO,
+        replace(DEMO, name="interactions", interactions=True),
         Profile(
             name="consortium",
             enterprises=1_250_000,
