@@ -15,7 +15,7 @@ No real enterprise is in either.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -164,15 +164,10 @@ def logistic_world(
 ) -> World:
     """A world of the second kind; arguments as for `class_world`."""
     codes = _codes(bins, columns, [c.weight for c in columns], known, correlation, SIZE, rng)
-    design, moment, place = [np.ones(SIZE)], [rate], iter(columns)
-    for b, code in zip(bins, codes, strict=True):
-        if not b.feature.is_column:
-            continue
-        c = next(place)
+    design, moment = [np.ones(SIZE)], [rate]
+    for c, inside, value in _curve_values(bins, columns, codes):
         ones, _ = class_shares(c, rate)
         weight = np.maximum(c.weight, LEAST_SHARE)
-        inside = np.minimum(code, len(c.curve))
-        value = np.append(c.curve, 0.0)[inside]
         design.append(value)
         moment.append(float((value * np.append(ones / weight * weight.sum() * rate, rate)[inside]).mean()))
     p = _with_moments(np.stack(design, 1), np.array(moment), rate)
@@ -191,15 +186,23 @@ def added_world(
 ) -> World:
     """One whose log-odds are the sum of the columns' curves, which are then parts of a card; arguments as before."""
     codes = _codes(bins, columns, [c.weight for c in columns], known, correlation, SIZE, rng)
-    score, place = np.zeros(SIZE), iter(columns)
-    for b, code in zip(bins, codes, strict=True):
-        if b.feature.is_column:
-            curve = next(place).curve
-            score += np.append(curve, 0.0)[np.minimum(code, len(curve))]
+    score = np.zeros(SIZE)
+    for _, _, value in _curve_values(bins, columns, codes):
+        score += value
     p = _at_rate(score, rate)
     return World(
         bins=tuple(bins), codes=codes, positive=p / p.sum(), negative=(1 - p) / (1 - p).sum(), rate=rate
     )
+
+
+def _curve_values(
+    bins: Sequence[Bins], columns: Sequence[Column], codes: Codes
+) -> Iterator[tuple[Column, NDArray[np.integer], Floats]]:
+    """Each column with its bin and its curve's value by row, (SIZE,) each; of who is unknown, the bin behind: zero."""
+    counted = [code for b, code in zip(bins, codes, strict=True) if b.feature.is_column]
+    for c, code in zip(columns, counted, strict=True):
+        inside = np.minimum(code, len(c.curve))
+        yield c, inside, np.append(c.curve, 0.0)[inside]
 
 
 def _at_rate(score: Floats, rate: float) -> Floats:
