@@ -75,16 +75,7 @@ class Series:
         """Public facts of a study with so many training rows."""
         study = self.data.study
         plan = make_plan(study, self.data.features)
-        return Facts(
-            study=study,
-            plan=plan,
-            training=rows,
-            sampled=min(rows, plan.sample_rows or rows),
-            labelled=rows,
-            weighted=False,
-            binary=True,
-            known=known,
-        )
+        return Facts.of_plain_labels(study, plan, rows, known)
 
     def begin(self, rows: Rows) -> None:
         """Bins by the first study's rows; later studies have them as public ones."""

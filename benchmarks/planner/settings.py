@@ -142,16 +142,7 @@ def released(
     part = data.rows(train)
     plan = make_plan(data.study, data.features, known=known)
     rows = len(train)
-    facts = Facts(
-        study=data.study,
-        plan=plan,
-        training=rows,
-        sampled=min(rows, plan.sample_rows or rows),
-        labelled=rows,
-        weighted=False,
-        binary=True,
-        known=known,
-    )
+    facts = Facts.of_plain_labels(data.study, plan, rows, known)
     bins = card_bins(find_bins(data.study, plan, _edges(facts, part, rng), rows, plan.mu("counts")))
     codes = part.codes(bins)
     counted = [c for c, b in zip(codes, bins, strict=True) if b.feature.is_column]

@@ -96,6 +96,20 @@ class Facts:
             known=known,
         )
 
+    @classmethod
+    def of_plain_labels(cls, study: Study, plan: Plan, rows: int, known: Knowledge = NOTHING) -> "Facts":
+        """Facts where each of so many training rows has a label of 0 or 1 and no weight, as for a study simulated."""
+        return cls(
+            study=study,
+            plan=plan,
+            training=rows,
+            sampled=min(rows, plan.sample_rows or rows),
+            labelled=rows,
+            weighted=False,
+            binary=True,
+            known=known,
+        )
+
     def counts(self, bins: Sequence[Bins]) -> Release:
         """The release of the label counts."""
         sizes = sizes_of(bins, self.study.roles)

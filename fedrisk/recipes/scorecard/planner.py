@@ -137,7 +137,7 @@ class Planner:
             return self._of_card(self._beliefs(self.study, plan), anchor.card), 0.0
         plan = make_plan(anchor.study, anchor.features, known=anchor.knowledge)
         rows = max(round(anchor.rows), 2)
-        facts = _facts_of(anchor.study, plan, rows, anchor.knowledge)
+        facts = Facts.of_plain_labels(anchor.study, plan, rows, anchor.knowledge)
         worlds = max(self.simulated // len(self.anchors), LEAST_SIMULATED)
         return self._in_worlds(self._beliefs(anchor.study, plan), facts, worlds)
 
@@ -223,20 +223,7 @@ class Planner:
         return believe(card_bins(bins), self.knowledge, expected.default_rate, known)
 
     def _facts(self, study: Study, plan: Plan) -> Facts:
-        return _facts_of(study, plan, max(round(self.training or 0.0), 2), self.knowledge)
-
-
-def _facts_of(study: Study, plan: Plan, rows: int, known: Knowledge) -> Facts:
-    return Facts(
-        study=study,
-        plan=plan,
-        training=rows,
-        sampled=min(rows, plan.sample_rows or rows),
-        labelled=rows,
-        weighted=False,
-        binary=True,
-        known=known,
-    )
+        return Facts.of_plain_labels(study, plan, max(round(self.training or 0.0), 2), self.knowledge)
 
 
 def _line(x: Floats, y: Floats) -> tuple[float, float, float]:
