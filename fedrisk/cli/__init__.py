@@ -50,6 +50,7 @@ from fedrisk.cli.output import append_log, note, screen
 from fedrisk.cli.plan import plan
 from fedrisk.cli.policy import policy_app
 from fedrisk.cli.query import query
+from fedrisk.cli.report import report_app
 from fedrisk.cli.results import own, results
 from fedrisk.cli.root import Root, told
 from fedrisk.cli.runs import compare, runs_app
@@ -116,6 +117,7 @@ app.add_typer(model_app, name="model")
 app.add_typer(hub_app, name="hub")
 app.add_typer(node_app, name="node")
 app.add_typer(measure_app, name="measure")
+app.add_typer(report_app, name="report")
 
 
 @app.callback()

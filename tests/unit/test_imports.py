@@ -24,6 +24,7 @@ LAYERS = {
     "home": {"errors"},
     "user": set(),
     "display_name": set(),
+    "language": {"errors"},
     "toml_file": {"errors"},
     "file_rules": {"toml_file"},
     "study": {"errors", "renamed", "toml_file", "file_rules", "display_name"},
@@ -81,7 +82,18 @@ LAYERS = {
     },
     # Models that serve, at institutions; the hub's relay of their questions is server/score_relay.
     "serving": {
-        *("errors", "files", "study", "alignment", "secure", "audit", "privacy", "models", "data"),
+        *(
+            "language",
+            "errors",
+            "files",
+            "study",
+            "alignment",
+            "secure",
+            "audit",
+            "privacy",
+            "models",
+            "data",
+        ),
         *("institution", "clients", "toml_file", "deploy", "progress", "protocol", "metrics"),
     },
     "recipes": {
@@ -98,6 +110,7 @@ LAYERS = {
     "report": {
         *(
             "errors",
+            "language",
             "files",
             "findings",
             "study",
@@ -111,6 +124,7 @@ LAYERS = {
     },
     "api": {
         "errors",
+        "language",
         "attempt_id",
         "institution",
         "recipes",
@@ -121,7 +135,7 @@ LAYERS = {
         "engine",
     },
     "cli": {
-        *("errors", "files", "layout", "findings", "home", "renamed"),
+        *("language", "errors", "files", "layout", "findings", "home", "renamed"),
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "clients", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),

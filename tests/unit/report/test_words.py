@@ -12,7 +12,6 @@ import fedrisk
 from fedrisk.audit.crosscheck import Disagreement
 from fedrisk.clients.app import SHARED
 from fedrisk.data.features import Feature
-from fedrisk.errors import ConfigError
 from fedrisk.findings import Finding
 from fedrisk.privacy.policy import Policy
 from fedrisk.recipes import RECIPES, study_from
@@ -88,8 +87,8 @@ def kinds(disclosure):
 
 def known(group, code):
     if code.endswith("*"):
-        return any(c.startswith(code[:-1]) for c in _table("en")[group])
-    return code in _table("en")[group] or code.partition(".")[0] in _table("en")[group]
+        return any(c.startswith(code[:-1]) for c in _table()[group])
+    return code in _table()[group] or code.partition(".")[0] in _table()[group]
 
 
 def test_the_codes_are_found():
@@ -192,7 +191,7 @@ def test_sections_columns_and_rows_have_words():
 
 
 def test_every_text_of_the_language_is_well_formed():
-    for group, table in _table("en").items():
+    for group, table in _table().items():
         for code, text in table.items():
             fields = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
             assert all(name.isidentifier() for name in fields), (group, code)
@@ -225,8 +224,3 @@ def test_cells():
     assert cell("learning_rate") == "learning rate"
     assert cell("bank.use") == "bank.use"
     assert cell(Finding("no_noise")) == "none"
-
-
-def test_an_unknown_language_is_refused():
-    with pytest.raises(ConfigError, match="no words for language xx; choose en"):
-        word("kind", "pseudonyms", "xx")

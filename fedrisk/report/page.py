@@ -1,0 +1,38 @@
+"""Pages: jinja templates as one HTML file each, in the language that is spoken, without anything from outside."""
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader
+
+from fedrisk.errors import StoreError
+from fedrisk.language import PLACE, _, either, language, of_kind
+from fedrisk.report.words import cell, sentence, word
+
+
+def render_page(template: str, /, **values: Any) -> str:
+    """A page of ``templates/``: its values, and the filters and words that all pages have.
+
+    A text of a template is ``{{ _("text") }}`` or ``{% trans %}text{% endtrans %}``, with values as ``%(name)s``.
+    """
+    environment = Environment(
+        loader=PackageLoader("fedrisk.report"), autoescape=True, extensions=["jinja2.ext.i18n"]
+    )
+    environment.install_gettext_callables(  # type: ignore[attr-defined]
+        _, lambda one, many, n: either(one, many, n), newstyle=True, pgettext=of_kind
+    )
+    environment.filters.update(cell=cell, sentence=sentence)
+    environment.globals.update(word=word, place=PLACE[language()])
+    return environment.get_template(template).render(**values)
+
+
+def write_page(path: Path, content: str) -> Path:
+    """Write a page; StoreError names the file."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"the page {path} cannot be written: {error.strerror}; check path and space"
+        ) from None
+    return path
