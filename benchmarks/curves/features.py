@@ -1,11 +1,9 @@
 """How often intervals of information values and of PSI contain the truth, and how far values are off."""
 
-import math
-
 import numpy as np
 
 from fedrisk.analysis.card_sums import CardSums
-from fedrisk.analysis.feature_figures import column_values, divergence, stability
+from fedrisk.analysis.feature_figures import column_values, divergence
 from fedrisk.data.features import Feature
 from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import LabelCounts
@@ -44,12 +42,16 @@ def information(rows, rate, noise, trials, seed, sizes=(4, 8, 17), strengths=(0.
     bins = []
     for (b, _, _), _k, _s, _v in made:
         f = b.feature
-        found_missing = Bins(Feature(institution="bank", column=f.column, low=0, high=1, missing=False), edges=b.edges)
+        found_missing = Bins(
+            Feature(institution="bank", column=f.column, low=0, high=1, missing=False), edges=b.edges
+        )
         bins.append(found_missing)
     for _ in range(trials):
         positives = rng.binomial(rows, rate)
         n1 = [rng.multinomial(positives, p1) + rng.normal(0, noise, len(p1)) for (_, p1, _), *_ in made]
-        n0 = [rng.multinomial(rows - positives, p0) + rng.normal(0, noise, len(p0)) for (_, _, p0), *_ in made]
+        n0 = [
+            rng.multinomial(rows - positives, p0) + rng.normal(0, noise, len(p0)) for (_, _, p0), *_ in made
+        ]
         counts = LabelCounts(tuple(n1), tuple(n0), np.full(len(bins), noise**2))
         values = {v.column: v.value for v in column_values(CardSums(bins=tuple(bins), counts=counts))}
         for b, (_, *key) in zip(bins, made, strict=True):

@@ -64,8 +64,8 @@ Marks = Sequence[tuple[float, str]]
 def bars(found: Sequence[Bar], *, alt: str, axis: str = "", marks: Marks = (), dots: bool = False) -> Drawn:
     """Horizontal bars with intervals, the first on top.
 
-    axis: what the values are, with their unit. marks: lines across all bars. dots: marks in place of bars, where zero is
-    no natural start.
+    axis: what the values are, with their unit. marks: lines across all bars. dots: marks in place of bars, where zero
+    is no natural start.
     """
     groups = list(dict.fromkeys(b.group for b in found))
     named = [g for g in groups if g]
@@ -85,7 +85,7 @@ def bars(found: Sequence[Bar], *, alt: str, axis: str = "", marks: Marks = (), d
         axes.set_yticks(range(len(found)), [shortened(b.label, left - 20, TEXT - 1) for b in found])
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")
-        legend(axes, handles, [*named, *(name for _value, name in marks)])
+        legend(axes, handles, [*named, *(name for _value, name in marks)], at=10)
         named_axes(axes, axis, "")
     return Drawn(figure, alt)
 
@@ -127,6 +127,7 @@ def points_of_feature(found: FeaturePoints, title: str | None = None) -> Drawn:
         items,
         alt=_("Points of {column} by bin, with 95% intervals.", column=name),
         axis=_("Points (higher is safer)"),
+        dots=True,
         marks=[(found.average, _("Average enterprise"))],
     )
 

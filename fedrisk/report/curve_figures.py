@@ -120,14 +120,15 @@ def lift(found: Gains, others: Sequence[tuple[str, Gains]] = (), label: str | No
 
 
 def calibration(found: Calibration) -> Drawn:
-    """Observed against predicted default rates, on logarithmic scales where all are above zero."""
-    predicted, observed = 100 * found.predicted, found.observed
+    """Observed against predicted default rates, on logarithmic scales: most enterprises are at low rates."""
+    observed = found.observed
     with style():
         figure, axes = _square(2)
-        top = 1.1 * max(float(predicted.max()), 100 * float(np.nanmax(observed.high)))
-        handles = [_points(axes, predicted, observed, 0, 100), _chance(axes, [0, top], [0, top])]
-        axes.set_xlim(0, top)
-        axes.set_ylim(0, top)
+        low, top = _rates(axes, found)
+        handles = [
+            _points(axes, 100 * found.predicted, _within(observed, low / 100), 0, 100),
+            _chance(axes, [low, top], [low, top]),
+        ]
         legend(axes, handles, [_("Observed, with 95% interval"), _("Predicted as observed")])
         named_axes(axes, _("Predicted default rate (%)"), _("Observed default rate (%)"))
     outside = int(((found.predicted < observed.low) | (found.predicted > observed.high)).sum())
@@ -136,7 +137,7 @@ def calibration(found: Calibration) -> Drawn:
         _(
             "Observed against predicted default rates in {groups} groups; in {outside} the prediction is outside the "
             "interval.",
-            groups=len(predicted),
+            groups=len(found.predicted),
             outside=outside,
         ),
     )
@@ -226,6 +227,28 @@ def _points(axes: "Axes", x: Any, band: Band, k: int, scale: float) -> Any:
     )
 
 
+def _rates(axes: "Axes", found: Calibration) -> tuple[float, float]:
+    """Logarithmic scales of per cent for predicted and observed rates, and their ends."""
+    low = 0.6 * 100 * float(found.predicted.min())
+    seen = found.observed.value[found.observed.value > 0]
+    low = max(min(low, 0.8 * 100 * float(seen.min()) if len(seen) else low), 0.01)
+    top = min(1.4 * 100 * max(float(found.predicted.max()), float(np.nanmax(found.observed.high))), 110.0)
+    ticks = [v for v in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= v <= top]
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis, limits in ((axes.xaxis, axes.set_xlim), (axes.yaxis, axes.set_ylim)):
+        limits(low, top)
+        axis.set_ticks(ticks, [f"{v:g}" for v in ticks])
+        axis.set_ticks([], minor=True)
+    return low, top
+
+
+def _within(band: Band, least: float) -> Band:
+    """A band whose values are not below what a logarithmic scale shows."""
+    value, low, high = (np.maximum(np.nan_to_num(v), least) for v in (band.value, band.low, band.high))
+    return Band(value=value, low=low, high=high)
+
+
 def _band_of(found: Sequence[Estimate]) -> Band:
     value, low, high = (np.array([getattr(e, name) for e in found]) for name in ("value", "low", "high"))
     return Band(value=value, low=low, high=high)
@@ -245,4 +268,3 @@ def _edges(found: ScoreDistribution) -> Any:
     if not np.isfinite(edges[-1]):
         edges[-1] = edges[-2] + 2 * (edges[-2] - edges[-3])
     return edges
-
