@@ -3,7 +3,7 @@
 import html
 from typing import TYPE_CHECKING
 
-from fedrisk.language import _
+from fedrisk.language import of_kind
 from fedrisk.server import results as base
 
 if TYPE_CHECKING:
@@ -39,17 +39,17 @@ class Results(base.Results):
 
     def _repr_html_(self) -> str:
         """What a notebook shows of them: a few figures."""
-        rows = [(_("Study"), self.study), (_("Run"), self.attempt[:8])]
+        rows = [(of_kind("result", "Study"), self.study), (of_kind("result", "Run"), self.attempt[:8])]
         if self.notice:
-            rows.append((_("Notice"), self.notice))
+            rows.append((of_kind("result", "Notice"), self.notice))
         if self.epsilon is not None:
-            rows.append((_("Privacy"), f"epsilon {self.epsilon:g}, delta {self.delta:g}"))
+            rows.append((of_kind("result", "Privacy"), f"epsilon {self.epsilon:g}, delta {self.delta:g}"))
         if self.auc is not None:
             rows.append(("AUC", f"{self.auc:.3f}"))
         if self.ks is not None:
             rows.append(("KS", f"{self.ks:.3f}"))
         if self.default_rate is not None:
-            rows.append((_("Default rate"), f"{self.default_rate:.2%}"))
+            rows.append((of_kind("result", "Default rate"), f"{self.default_rate:.2%}"))
         body = "".join(
             f'<tr><th scope="row" style="text-align:left">{html.escape(a)}</th><td>{html.escape(str(b))}</td></tr>'
             for a, b in rows

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fedrisk.analysis.feature_figures import FeaturePoints, InformationValue
-from fedrisk.language import _
+from fedrisk.language import _, of_kind
 from fedrisk.report.figure_style import (
     COLOURS,
     DASHES,
@@ -126,9 +126,9 @@ def points_of_feature(found: FeaturePoints, title: str | None = None) -> Drawn:
     return bars(
         items,
         alt=_("Points of {column} by bin, with 95% intervals.", column=name),
-        axis=_("Points (higher is safer)"),
+        axis=of_kind("plot", "Points (higher is safer)"),
         dots=True,
-        marks=[(found.average, _("Average enterprise"))],
+        marks=[(found.average, of_kind("plot", "Average enterprise"))],
     )
 
 
@@ -141,7 +141,7 @@ def information_values(found: Sequence[InformationValue], most: int = 20) -> Dra
     return bars(
         items,
         alt=_("Information value of {count} columns, with 95% intervals.", count=len(items)),
-        axis=_("Information value"),
+        axis=of_kind("plot", "Information value"),
     )
 
 

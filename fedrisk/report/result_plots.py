@@ -106,8 +106,8 @@ def _there(found: Found | None) -> Found:
 def _shown(drawn: Drawn) -> Picture:
     if language() == "zh" and len(fonts()) < 2:
         warnings.warn(
-            "matplotlib finds no font with Chinese characters, which saved pictures need; install one, for example Noto "
-            "Sans CJK (notebooks show pictures in the browser's own fonts)",
+            "matplotlib finds no font with Chinese characters, which saved pictures need; install one, for example "
+            "Noto Sans CJK (notebooks show pictures in the browser's own fonts)",
             stacklevel=4,
         )
     drawn.figure.alt = drawn.alt
