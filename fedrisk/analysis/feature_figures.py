@@ -7,6 +7,7 @@ and subtracted. L comes from the card's own smooth curves, which noise hardly mo
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from fedrisk.analysis.card_sums import CardSums, curves_of
 from fedrisk.analysis.curves import LEVEL, Band, Estimate
 from fedrisk.analysis.intervals import reach
+from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import Curves, LabelCounts
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.releases.record import ReleaseRecord
@@ -50,16 +52,34 @@ def information_values(record: ReleaseRecord) -> tuple[InformationValue, ...]:
     if record.find("counts") is None or "bins" not in record.release("counts").about:
         return ()
     sums = CardSums.released(record)
-    columns = [b for b in sums.bins if b.feature.is_column]
-    curves = curves_of(sums.counts, sums.bins)
-    place = [j for j, b in enumerate(sums.bins) if b.feature.is_column]
+    return values_of(sums.counts, sums.bins)
+
+
+def values_of(counts: LabelCounts, bins: Sequence[Bins]) -> tuple[InformationValue, ...]:
+    """The same from label counts of the columns. bins: of all features of the card."""
+    place = [j for j, b in enumerate(bins) if b.feature.is_column]
+    curves = curves_of(counts, bins)
     found = [
         InformationValue(
-            institution=b.feature.institution, column=b.feature.column, value=_value(sums.counts, curves, k, j)
+            institution=bins[j].feature.institution,
+            column=bins[j].feature.column,
+            value=_value(counts, curves, k, j),
         )
-        for k, (b, j) in enumerate(zip(columns, place, strict=True))
+        for k, j in enumerate(place)
     ]
     return tuple(sorted(found, key=lambda v: -v.value.value))
+
+
+def value_of_rows(defaults: ArrayLike, others: ArrayLike) -> Estimate | None:
+    """The same of one column from exact counts by bin, (bins,); None where there is no default or no other."""
+    ones, zeros = np.asarray(defaults, float), np.asarray(others, float)
+    if min(ones.sum(), zeros.sum()) <= 0:
+        return None
+    # Half a row more in each bin: the mean of two shares is not known where one is nothing.
+    p1, p0 = ((v + 0.5) / (v + 0.5).sum() for v in (ones, zeros))
+    d = ones / ones.sum() - zeros / zeros.sum()
+    covariance = _covariance(p1, float(ones.sum()), 0.0) + _covariance(p0, float(zeros.sum()), 0.0)
+    return quadratic(d, covariance, 1 / logarithmic_mean(p1, p0))
 
 
 def _value(counts: LabelCounts, curves: Curves, k: int, j: int) -> Estimate:
@@ -84,7 +104,9 @@ def quadratic(d: Floats, covariance: Floats, weight: Floats) -> Estimate:
     first = max(4 * float(d @ spread @ d) - 2 * second, 0.0)
     error = math.sqrt(first + second)
     half = reach(LEVEL) * error
-    return Estimate(value=max(value, 0.0), low=max(value - half, 0.0), high=max(value + half, 0.0), error=error)
+    return Estimate(
+        value=max(value, 0.0), low=max(value - half, 0.0), high=max(value + half, 0.0), error=error
+    )
 
 
 def logarithmic_mean(a: Floats, b: Floats) -> Floats:
@@ -131,7 +153,10 @@ def stability(
     noise = (2 * math.sqrt(expected_variance * len(a)), 2 * math.sqrt(actual_variance * len(b)))
     if a.sum() <= noise[0] or b.sum() <= noise[1]:
         return None
-    both = [np.maximum(v, max(1e-4 * v.sum(), math.sqrt(w))) for v, w in ((a, expected_variance), (b, actual_variance))]
+    both = [
+        np.maximum(v, max(1e-4 * v.sum(), math.sqrt(w)))
+        for v, w in ((a, expected_variance), (b, actual_variance))
+    ]
     p, q = (v / v.sum() for v in both)
     covariance = _covariance(p, float(a.sum()), expected_variance) + _covariance(
         q, float(b.sum()), actual_variance
