@@ -14,7 +14,7 @@ from fedrisk.analysis.score_counts import counts_of
 from fedrisk.analysis.swap_sets import APPROVED
 from fedrisk.errors import ConfigError
 from fedrisk.files import write_atomic
-from fedrisk.language import _
+from fedrisk.language import _, of_kind
 from fedrisk.models.own_rows import OwnRows
 from fedrisk.releases.record import ReleaseRecord
 from fedrisk.report import bank_columns, bank_curves, bank_scores
@@ -162,7 +162,7 @@ def _tiles(found: OwnFigures, approve: float) -> list[tuple[str, str, str]]:
     out = []
     for name in dict.fromkeys((found.chosen, *([found.own] if found.own else []))):
         if (one := found.model(name)) is not None:
-            label = _("AUC: {model}", model=word("model", name))
+            label = of_kind("bank", "AUC: {model}", model=word("model", name))
             out.append((number(one.roc.auc.value), label, from_to(one.roc.auc, 3)))
     swap = next((s for s in found.swaps if abs(s.approved - approve) < 1e-9), None)
     if swap is not None:
@@ -177,7 +177,12 @@ def _tiles(found: OwnFigures, approve: float) -> list[tuple[str, str, str]]:
             (
                 signed_share(swap.more.value),
                 _("of customers more, at {rate} default rate", rate=share(swap.default_rate)),
-                _("{low} to {high}", low=signed_share(swap.more.low), high=signed_share(swap.more.high)),
+                of_kind(
+                    "bank",
+                    "{low} to {high}",
+                    low=signed_share(swap.more.low),
+                    high=signed_share(swap.more.high),
+                ),
             )
         )
     held = found.defaults + found.others
@@ -205,8 +210,16 @@ def _models(rows: OwnRows, found: OwnFigures, record: ReleaseRecord | None) -> T
         if roc is not None and ks is not None:
             name = _("all banks together, as released with noise")
             body.append([name, _figure(roc.auc), _figure(ks.value), number(2 * roc.auc.value - 1), "", ""])
-    names = (_("AUC (95% interval)"), _("KS (95% interval)"), _("Gini"), _("Brier score"))
-    columns: list[Any] = [_("model"), *((n, "n") for n in (*names, _("AUC less own (90% interval)")))]
+    names = (
+        _("AUC (95% interval)"),
+        _("KS (95% interval)"),
+        of_kind("bank", "Gini"),
+        of_kind("bank", "Brier score"),
+    )
+    columns: list[Any] = [
+        of_kind("bank", "model"),
+        *((n, "n") for n in (*names, _("AUC less own (90% interval)"))),
+    ]
     return Table(_("Models on the bank's own hold-out"), columns, body)
 
 
@@ -215,7 +228,7 @@ def _figure(value: Estimate) -> str:
 
 
 def _low_high(less: Any) -> str:
-    return _("{low} to {high}", low=signed(less["low"]), high=signed(less["high"]))
+    return of_kind("bank", "{low} to {high}", low=signed(less["low"]), high=signed(less["high"]))
 
 
 def _swaps(found: OwnFigures) -> list[Table]:
@@ -228,11 +241,18 @@ def _swaps(found: OwnFigures) -> list[Table]:
         counts = (f"{s.defaults:,.0f}", f"{s.new_defaults:,.0f}")
         groups = [share(v) if v is not None else "–" for v in (s.swapped_in, s.swapped_out)]
         fewer.append([share(s.approved, 0), *counts, change, share(s.swapped), *groups])
-        wide = _("{low} to {high}", low=signed_share(s.more.low), high=signed_share(s.more.high))
+        wide = of_kind(
+            "bank", "{low} to {high}", low=signed_share(s.more.low), high=signed_share(s.more.high)
+        )
         shown = (share(s.default_rate), f"{signed_share(s.more.value)} ({wide})")
         more.append([share(s.approved, 0), *shown])
-    first = _("approved")
-    names = [_("defaults, own model"), _("defaults, this one"), _("change (95% interval)"), _("swapped")]
+    first = of_kind("bank", "approved")
+    names = [
+        _("defaults, own model"),
+        _("defaults, this one"),
+        _("change (95% interval)"),
+        of_kind("bank", "swapped"),
+    ]
     names += [_("default rate of those let in"), _("of those left out")]
     other = [_("default rate, own model"), _("approved more, of all customers (95% interval)")]
     return [
@@ -243,7 +263,7 @@ def _swaps(found: OwnFigures) -> list[Table]:
 
 def _turned(value: Estimate) -> str:
     """The interval of a share of defaults less, as a change of defaults."""
-    return _("{low} to {high}", low=signed_share(-value.high), high=signed_share(-value.low))
+    return of_kind("bank", "{low} to {high}", low=signed_share(-value.high), high=signed_share(-value.low))
 
 
 def _limits(rows: OwnRows, found: OwnFigures) -> list[str]:

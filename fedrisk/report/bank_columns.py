@@ -7,7 +7,7 @@ from fedrisk.analysis.feature_figures import FeaturePoints, InformationValue, fe
 from fedrisk.analysis.own_columns import Shift
 from fedrisk.analysis.own_figures import OwnFigures
 from fedrisk.analysis.own_parts import Period
-from fedrisk.language import _
+from fedrisk.language import _, of_kind
 from fedrisk.models.own_rows import OwnRows
 from fedrisk.models.scorecard import EXTERNAL
 from fedrisk.report import plots as draw
@@ -67,9 +67,9 @@ def values(rows: OwnRows, found: OwnFigures) -> Values | None:
         for v in found.values
     ]
     columns = [
-        _("column"),
-        _("of"),
-        _("meaning"),
+        of_kind("bank", "column"),
+        of_kind("bank", "of"),
+        of_kind("bank", "meaning"),
         (_("all banks, with noise"), "n"),
         (_("this bank, exact"), "n"),
     ]
@@ -83,7 +83,7 @@ def values(rows: OwnRows, found: OwnFigures) -> Values | None:
 
 
 def _owner(rows: OwnRows, institution: str) -> str:
-    return _("this bank") if institution == BANK else institution
+    return of_kind("bank", "this bank") if institution == BANK else institution
 
 
 def _meaning(rows: OwnRows, institution: str, column: str) -> str:
@@ -120,7 +120,7 @@ def _drawn(rows: OwnRows, found: list[FeaturePoints]) -> Figures:
     for p in found[:MOST_DRAWN]:
         meaning = _meaning(rows, p.institution, p.column)
         title = p.column if p.institution == BANK else f"{p.institution}: {p.column}"
-        caption = _("{column}: {meaning}", column=title, meaning=meaning) if meaning else title
+        caption = of_kind("bank", "{column}: {meaning}", column=title, meaning=meaning) if meaning else title
         out.append((caption, draw.points_of_feature(p, title=title)))
     return out
 
@@ -142,8 +142,13 @@ def reasons(rows: OwnRows) -> Table | None:
         ]
         for r in counted
     ]
-    names = (_("first reason of"), _("share"), _("below average"), _("points, mean of those"))
-    columns = [_("column"), _("meaning"), *((n, "n") for n in names)]
+    names = (
+        _("first reason of"),
+        of_kind("bank", "share"),
+        of_kind("bank", "below average"),
+        _("points, mean of those"),
+    )
+    columns = [of_kind("bank", "column"), of_kind("bank", "meaning"), *((n, "n") for n in names)]
     return Table(_("Reasons: where customers have fewer points than the average enterprise"), columns, body)
 
 
@@ -151,8 +156,10 @@ def stability(rows: OwnRows, found: OwnFigures) -> StabilityView:
     """Whether customers have changed against those of the training."""
     by = _("Score against that of training customers, by what customers were used for")
     columns = _("Own columns of all other customers against training customers")
-    score = _shifts(by, _("customers"), [(word("split", s.name), s) for s in found.score_shifts])
-    own = _shifts(columns, _("column"), [(s.name, s) for s in found.column_shifts])
+    score = _shifts(
+        by, of_kind("bank", "customers"), [(word("split", s.name), s) for s in found.score_shifts]
+    )
+    own = _shifts(columns, of_kind("bank", "column"), [(s.name, s) for s in found.column_shifts])
     calm = all(s.verdict == "stable" for s in found.column_shifts)
     return StabilityView(score, own, calm, _periods(found.periods), _over_time(found.periods))
 
@@ -170,8 +177,13 @@ def _shifts(label: str, first: str, shifts: list[tuple[str, Shift]]) -> Table | 
         ]
         for name, s in shifts
     ]
-    names = (_("customers"), _("index (95% interval)"))
-    columns = [first, *((n, "n") for n in names), _("reading"), (_("more points"), "n")]
+    names = (of_kind("bank", "customers"), _("index (95% interval)"))
+    columns = [
+        first,
+        *((n, "n") for n in names),
+        of_kind("bank", "reading"),
+        (of_kind("bank", "more points"), "n"),
+    ]
     return Table(label, columns, body)
 
 
@@ -182,8 +194,13 @@ def _periods(periods: tuple[Period, ...]) -> Table | None:
         [p.name, f"{p.customers:,}", f"{p.defaults:,}", with_interval(p.rate), _figure(p.index)]
         for p in periods
     ]
-    names = (_("customers"), _("defaults"), _("default rate (95% interval)"), _("index (95% interval)"))
-    return Table(_("By time"), [_("period"), *((n, "n") for n in names)], body)
+    names = (
+        of_kind("bank", "customers"),
+        of_kind("bank", "defaults"),
+        _("default rate (95% interval)"),
+        _("index (95% interval)"),
+    )
+    return Table(of_kind("bank", "By time"), [of_kind("bank", "period"), *((n, "n") for n in names)], body)
 
 
 def _over_time(periods: tuple[Period, ...]) -> Plot | None:
@@ -193,4 +210,6 @@ def _over_time(periods: tuple[Period, ...]) -> Plot | None:
     bars = [
         draw.Bar(label=name, value=100 * r.value, low=100 * r.low, high=100 * r.high) for name, r in known
     ]
-    return draw.bars(bars, alt=_("Default rate by period, with 95% intervals."), axis=_("Default rate (%)"))
+    return draw.bars(
+        bars, alt=_("Default rate by period, with 95% intervals."), axis=of_kind("bank", "Default rate (%)")
+    )

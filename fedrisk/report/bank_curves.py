@@ -1,7 +1,7 @@
 """Curves of a bank's report: how well models rank its customers, and whether probabilities came true."""
 
 from fedrisk.analysis.own_figures import OwnFigures
-from fedrisk.language import _
+from fedrisk.language import _, of_kind
 from fedrisk.report import plots as draw
 from fedrisk.report.figure_style import Plot
 from fedrisk.report.words import word
@@ -24,10 +24,19 @@ def plots(found: OwnFigures) -> Figures:
     name = word("model", found.chosen)
     names = [word("model", m.name) for m in others]
     out = [
-        (_("ROC"), draw.roc(one.roc, others=_pairs(names, [m.roc for m in others]), label=name)),
-        (_("KS: {model}", model=name), draw.ks(one.ks)),
-        (_("Gains"), draw.gains(one.gains, others=_pairs(names, [m.gains for m in others]), label=name)),
-        (_("Lift"), draw.lift(one.gains, others=_pairs(names, [m.gains for m in others]), label=name)),
+        (
+            of_kind("bank", "ROC"),
+            draw.roc(one.roc, others=_pairs(names, [m.roc for m in others]), label=name),
+        ),
+        (of_kind("bank", "KS: {model}", model=name), draw.ks(one.ks)),
+        (
+            of_kind("bank", "Gains"),
+            draw.gains(one.gains, others=_pairs(names, [m.gains for m in others]), label=name),
+        ),
+        (
+            of_kind("bank", "Lift"),
+            draw.lift(one.gains, others=_pairs(names, [m.gains for m in others]), label=name),
+        ),
     ]
     if found.distribution is not None:
         out.append((_("Scores of defaults and of others"), draw.score_distribution(found.distribution)))

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from fedrisk.analysis.own_figures import OwnFigures
 from fedrisk.analysis.own_parts import Parts
-from fedrisk.language import _
+from fedrisk.language import _, of_kind
 from fedrisk.report import plots as draw
 from fedrisk.report.bank_words import Table, from_to, share, with_interval
 from fedrisk.report.figure_style import Plot
@@ -40,7 +40,9 @@ def cutoffs(found: OwnFigures) -> Cutoffs | None:
         figures = (c.approved, c.bad_approved, c.bad_refused, c.kept_out)
         body.append([cut, *map(with_interval, figures)])
     first = _("score from") if by_score else _("probability up to")
-    names = (_("approved"), _("95% interval"), _("default rate of those"), _("95% interval")) + (
+    names = (
+        of_kind("bank", "approved"),
+        _("default rate of those"),
         _("default rate of the others"),
         _("defaults kept out"),
     )
@@ -63,7 +65,7 @@ def breakeven(found: OwnFigures) -> Table | None:
     names = [
         _("probability up to"),
         *([_("score from")] if scored else []),
-        _("approved"),
+        of_kind("bank", "approved"),
         _("default rate of those"),
     ]
     columns = [_("good loans that pay for one default"), *((n, "n") for n in names)]
@@ -103,6 +105,6 @@ def _groups(edges: tuple[float, ...]) -> list[str]:
     """Groups between edges, in words; a value equal to an edge is in the upper group."""
     e = [f"{v:.0f}".replace("-", "−") for v in edges]
     if not e:
-        return [_("all")]
+        return [of_kind("bank", "all")]
     middle = [_("{low} to below {high}", low=a, high=b) for a, b in pairwise(e)]
-    return [_("below {edge}", edge=e[0]), *middle, _("from {edge}", edge=e[-1])]
+    return [of_kind("bank", "below {edge}", edge=e[0]), *middle, of_kind("bank", "from {edge}", edge=e[-1])]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedrisk.analysis.curves import Estimate
-from fedrisk.language import _
+from fedrisk.language import of_kind
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ def signed_points(value: float) -> str:
 
 def from_to(value: Estimate, digits: int) -> str:
     """The interval of a figure."""
-    return _("{low} to {high}", low=f"{value.low:.{digits}f}", high=f"{value.high:.{digits}f}")
+    return of_kind("bank", "{low} to {high}", low=f"{value.low:.{digits}f}", high=f"{value.high:.{digits}f}")
 
 
 def shares_from_to(value: Estimate) -> str:
     """The interval of a share."""
-    return _("{low} to {high}", low=share(value.low), high=share(value.high))
+    return of_kind("bank", "{low} to {high}", low=share(value.low), high=share(value.high))
 
 
 def with_interval(value: Estimate | None) -> str:
