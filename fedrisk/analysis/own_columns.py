@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrisk.analysis.card_sums import CardSums
 from fedrisk.analysis.curves import Estimate
-from fedrisk.analysis.feature_figures import stability, value_of_rows, values_of
+from fedrisk.analysis.feature_figures import column_values as released_values
+from fedrisk.analysis.feature_figures import stability
 from fedrisk.models.own_rows import OwnRows
 
 STABLE, MOVED = 0.1, 0.25
@@ -68,13 +70,14 @@ def column_values(rows: OwnRows) -> tuple[ColumnValue, ...]:
     """Every column's information value, the highest first; none where the study has no card."""
     released = {}
     if rows.released is not None:
-        found = values_of(rows.released.counts, rows.released.bins)
+        found = released_values(CardSums(bins=rows.released.bins, counts=rows.released.counts))
         released = {(v.institution, v.column): v.value for v in found}
     labelled = np.isin(rows.label, (0.0, 1.0))
     own = {}
     for name, points in rows.points.items():
         ones, zeros = _levels([points[labelled & (rows.label == side)] for side in (1.0, 0.0)])
-        own[("bank", name)] = value_of_rows(ones, zeros)
+        # The same divergence, of exact counts of defaults and of others.
+        own[("bank", name)] = stability(ones, zeros)
     names = [*released, *(k for k in own if k not in released)]
     out = [
         ColumnValue(institution=k[0], column=k[1], released=released.get(k), own=own.get(k)) for k in names
