@@ -18,12 +18,9 @@ from fedrisk.analysis.validation.check import Basis, Check, Light, by_p
 from fedrisk.analysis.validation.conservatism import LogOddsErrors, Margin
 from fedrisk.analysis.validation.evidence import Evidence
 from fedrisk.analysis.validation.grade_counts import GradeCounts, residuals
-from fedrisk.analysis.validation.low_default import Bounds
+from fedrisk.analysis.validation.low_default import FEW, Bounds
 from fedrisk.analysis.validation.rules import ValidationRules
 from fedrisk.metrics import CalibrationFit
-
-FEW = 20.0
-"""Defaults of a grade below which it counts as one with few."""
 
 
 def basis_of(counts: ScoreCounts) -> Basis:
@@ -37,6 +34,7 @@ def checks(
     """The line of calibration, and all checks of calibration."""
     now, fit = evidence.now, fitted_line(evidence.now)
     found = [_under(now, tests, rules.level), _over(now, tests, rules.level), _portfolio(now, rules.level)]
+    low = any(c.light in ("yellow", "red") for c in found if c.code != "grades_over")
     whole: list[tuple[str, Tested | None]] = [
         ("in_the_large", in_the_large(now)),
         ("hosmer_lemeshow", hosmer_lemeshow(grades)),
@@ -50,8 +48,8 @@ def checks(
             Check(
                 code=code,
                 group="calibration",
-                light=by_p(None if tested is None else tested.p, rules.level),
-                rule="by_p" if tested is not None else "too_few",
+                light=_either_way(tested, rules.level, low=low),
+                rule="either_way" if tested is not None else "too_few",
                 basis=basis_of(now),
                 noise="variance",
                 statistic=None if tested is None else tested.statistic,
@@ -63,6 +61,12 @@ def checks(
             )
         )
     return fit, found
+
+
+def _either_way(tested: Tested | None, level: float, *, low: bool) -> Light:
+    """Light of a test that does not say in which direction: red only where probabilities are too low somewhere."""
+    light = by_p(None if tested is None else tested.p, level)
+    return "yellow" if light == "red" and not low else light
 
 
 def totals(counts: ScoreCounts) -> dict[str, float]:
@@ -155,10 +159,10 @@ def deductions(
 def _few(
     evidence: Evidence, tests: Sequence[GradeTest], margin: Sequence[Margin], bounds: Sequence[Bounds]
 ) -> Check:
-    """Grades with few defaults: whether their probability with margins reaches the least of their own bounds."""
+    """Grades with few defaults: whether their probability with margins reaches the least of the bounds."""
     least = min(bounds, key=lambda b: b.confidence)
     few = [k for k, t in enumerate(tests) if t.defaults < FEW]
-    below = [tests[k].grade for k in few if tests[k].binomial is not None and margin[k].final < least.own[k]]
+    below = [tests[k].grade for k in few if tests[k].binomial is not None and margin[k].final < least.near[k]]
     return Check(
         code="low_default",
         group="low_default",

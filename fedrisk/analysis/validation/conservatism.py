@@ -5,7 +5,8 @@ variance is the sum of parts that are stated apart: sampling of the grade's cust
 customers are known by released counts; the calibration, by sampling and by privacy noise (models/calibration_errors); and
 the points, in which both are together. A calibration made after the points takes a part of their error off again;
 leaving it in errs on the safe side. Categories A and B are a person's judgement, as shares of the probability
-(rules.Conservatism). Probabilities with margins never fall towards risk.
+(rules.Conservatism). A grade is at most as risky as any riskier one, so that the least bound of those from it on is its
+bound too; probabilities with margins therefore never fall towards risk.
 """
 
 from dataclasses import dataclass
@@ -40,7 +41,8 @@ class Margin:
 
     sampling, evaluation, calibration, noise, points: standard errors of ``pd`` by source; evaluation and noise are by
     privacy noise. error: by all of them. data, changes, estimation: margins A, B and C. by_noise: the part of
-    ``estimation`` that would go if there were no privacy noise. final: pd with all margins, never falling towards risk.
+    ``estimation`` that would go if there were no privacy noise. final: pd with all margins, or that of a riskier grade
+    where it is less.
     """
 
     grade: str
@@ -74,7 +76,8 @@ def margins(grades: GradeCounts, errors: LogOddsErrors, rules: Conservatism) -> 
     error = np.sqrt(np.sum(list(squares.values()), axis=0))
     without = np.sqrt(np.sum([squares[n] for n in ("sampling", "calibration", "points")], axis=0))
     estimation = np.minimum(z * error, 1 - pd)
-    final = np.maximum.accumulate(np.minimum(pd * (1 + rules.data + rules.changes) + estimation, 1.0))
+    whole = np.minimum(pd * (1 + rules.data + rules.changes) + estimation, 1.0)
+    final = np.minimum.accumulate(whole[::-1])[::-1]
     return tuple(
         Margin(
             grade=name,

@@ -1,6 +1,6 @@
 """What a validation stands on, gathered by whoever has it: a bank from its rows, anybody from a study's record."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +11,10 @@ from fedrisk.analysis.homogeneity import Histogram
 from fedrisk.analysis.score_counts import ScoreCounts
 from fedrisk.analysis.validation.master_scale import MasterScale
 from fedrisk.analysis.validation.overrides import Overrides
+from fedrisk.models.binning import Bins
 from fedrisk.models.calibration import ScoreCounts as CalibrationCounts
 from fedrisk.models.calibration_errors import CalibrationErrors, calibration_errors
+from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.scorecard import FACTOR, Scorecard
 
 Floats = NDArray[np.float64]
@@ -102,6 +104,20 @@ def development_counts(card: Scorecard, edges: Floats, total: Floats, variance: 
         axis="score",
         probability=card.bin_probabilities(scores),
     )
+
+
+def shares_of(card: Scorecard, bins: Sequence[Bins], counts: LabelCounts) -> dict[int, Floats]:
+    """Shares of training rows by bin, (1, bins), of each feature of the card with released counts; never below 0."""
+    by_name = {(b.feature.institution, b.feature.column): k for k, b in enumerate(bins)}
+    out: dict[int, Floats] = {}
+    for j, b in enumerate(card.bins):
+        k = by_name.get((b.feature.institution, b.feature.column))
+        if k is None or k >= len(counts.n1) or len(counts.n1[k]) != b.size:
+            continue
+        counted = np.maximum(counts.n1[k] + counts.n0[k], 0.0)
+        if counted.sum() > 0:
+            out[j] = (counted / counted.sum())[None, :]
+    return out
 
 
 def point_variance(evidence: Evidence, scale: MasterScale) -> Floats:

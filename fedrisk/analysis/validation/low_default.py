@@ -3,7 +3,8 @@
 Most prudent estimation (Pluto & Tasche 2005, "Thinking positively"): a grade is at most as risky as all grades from it
 to the riskiest together, so that its bound is that of their defaults. Beside it the approach of Benjamin, Cathcart &
 Ryan (2006, "Low default portfolios: a proposal for conservative estimation"): one bound for all grades together, to
-which the model's own probabilities are scaled. Defaults may depend on each other by one common factor (Vasicek 2002).
+which the model's own probabilities are scaled. Where only some grades have few defaults, a grade is taken together with as
+few riskier ones as have enough: the bound is then not that of the whole portfolio. Defaults may depend on each other by one common factor (Vasicek 2002).
 Noise of the counts is convolved (noisy_binomial).
 """
 
@@ -19,17 +20,23 @@ from fedrisk.analysis.validation.noisy_binomial import bound, lower_tail, upper_
 
 Floats = NDArray[np.float64]
 
+FEW = 20.0
+"""Defaults of a grade below which it counts as one with few."""
+
 NODES = 40
 """States of the common factor over which is averaged."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """Upper bounds by grade at one confidence, (g,). own: of the grade's own customers. prudent, scaled: the two approaches,
-    never falling towards risk. central: of all grades together, one number."""
+    """Upper bounds by grade at one confidence, (g,).
+
+    near: of the grade and as many riskier ones next to it as make FEW defaults. prudent, scaled: the two approaches, never
+    falling towards risk. central: of all grades together, one number.
+    """
 
     confidence: float
-    own: tuple[float, ...]
+    near: tuple[float, ...]
     prudent: tuple[float, ...]
     scaled: tuple[float, ...]
     central: float
@@ -51,11 +58,18 @@ def bounds(grades: GradeCounts, confidence: float, correlation: float = 0.0) -> 
     scaled = np.minimum(grades.pd * central / max(mean, 1e-12), 1.0)
     return Bounds(
         confidence=confidence,
-        own=tuple(of(slice(k, k + 1)) for k in places),
+        near=tuple(of(slice(k, _end(grades, k))) for k in places),
         prudent=tuple(float(v) for v in prudent),
         scaled=tuple(float(v) for v in np.maximum.accumulate(scaled)),
         central=central,
     )
+
+
+def _end(grades: GradeCounts, k: int) -> int:
+    """Behind the last of the grades that make FEW defaults from k on; with noise, clearly so many."""
+    counted = np.cumsum(grades.defaults[k:] - 2 * np.sqrt(grades.count_noise[k:]))
+    enough = np.flatnonzero(counted >= FEW)
+    return k + 1 + int(enough[0]) if len(enough) else len(grades.names)
 
 
 def common_bound(defaults: float, size: float, noise: float, confidence: float, correlation: float) -> float:

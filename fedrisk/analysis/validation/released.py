@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrisk.analysis.past_studies import past_study
 from fedrisk.analysis.score_counts import counts_of
-from fedrisk.analysis.validation.evidence import Evidence, card_errors, development_counts
+from fedrisk.analysis.validation.evidence import Evidence, card_errors, development_counts, shares_of
 from fedrisk.errors import ConfigError
 from fedrisk.models.calibration_errors import CalibrationErrors
 from fedrisk.models.scorecard import Scorecard
@@ -37,7 +38,7 @@ def released_evidence(record: ReleaseRecord, card: Scorecard | None, bank: str |
         before=None if histogram is None or card is None else development_counts(card, *histogram),
         card=card,
         calibration=errors_of(record, card),
-        bin_shares={} if card is None else _shares(record, card),
+        bin_shares=_shares(record, card),
         facts={
             "study": str(record.study.get("name", "")),
             "attempt": record.attempt,
@@ -75,21 +76,9 @@ def _privacy(study: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _shares(record: ReleaseRecord, card: Scorecard) -> dict[int, Floats]:
-    """Shares of training rows by bin of each column of the card, (1, bins), from the label counts, never below 0."""
-    released = record.find("counts")
-    if released is None:
+def _shares(record: ReleaseRecord, card: Scorecard | None) -> dict[int, Floats]:
+    """Shares of training rows by bin of each feature of the card; none where the study is no scorecard's."""
+    if card is None or record.find("counts") is None:
         return {}
-    out: dict[int, Floats] = {}
-    at: dict[str, int] = {}
-    for j, bins in enumerate(card.bins):
-        owner = bins.feature.institution
-        block = next((b for b in released.blocks if b.name == owner), None)
-        if block is None or not bins.feature.is_column:
-            continue
-        start = at.get(owner, 0)
-        at[owner] = start + bins.size
-        counted = np.maximum(block.total[start : start + bins.size].sum(1), 0.0)
-        if len(counted) == bins.size and counted.sum() > 0:
-            out[j] = (counted / counted.sum())[None, :]
-    return out
+    past = past_study(record, "")
+    return shares_of(card, past.bins, past.counts)
