@@ -27,6 +27,7 @@ from fedrisk.cli import (
     node_proposals,
     node_scoring,
     node_serve,
+    report_validation,
     study,
     usage,
 )
@@ -104,6 +105,7 @@ _ = (
     node_proposals,
     node_scoring,
     node_serve,
+    report_validation,
 )
 app.add_typer(init_app, name="init")
 app.add_typer(dictionary_app, name="dictionary")

@@ -4,7 +4,7 @@ Category C, general estimation error (EBA/GL/2017/16): a one-sided quantile of t
 variance is the sum of parts that are stated apart: sampling of the grade's customers; noise of the evaluation, where the
 customers are known by released counts; the calibration, by sampling and by privacy noise (models/calibration_errors); and
 the points, in which both are together. A calibration made after the points takes a part of their error off again;
-leaving it in errs on the safe side. Categories A and B are a person's judgement, as shares of the probability
+leaving it in errs on the safe side, and a rule leaves it out. Categories A and B are a person's judgement, as shares of the probability
 (rules.Conservatism). A grade is at most as risky as any riskier one, so that the least bound of those from it on is its
 bound too; probabilities with margins therefore never fall towards risk.
 """
@@ -70,7 +70,7 @@ def margins(grades: GradeCounts, errors: LogOddsErrors, rules: Conservatism) -> 
         "evaluation": np.sqrt(grades.noise) / size,
         "calibration": steep * errors.calibration,
         "noise": steep * errors.noise,
-        "points": steep * errors.points,
+        "points": steep * errors.points * rules.points,
     }
     squares = {name: np.square(part) for name, part in parts.items()}
     error = np.sqrt(np.sum(list(squares.values()), axis=0))

@@ -75,11 +75,13 @@ class Conservatism(Settings):
 
     confidence: one-sided, of the part for estimation error (category C). data, changes: parts for data and methods
     (category A) and for changes of policy or portfolio (category B), as shares of the probability: set by a person.
+    points: whether the error of the points is in the part for estimation error.
     """
 
     confidence: Open = 0.9
     data: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.0
     changes: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.0
+    points: bool = True
 
 
 class LowDefault(Settings):
