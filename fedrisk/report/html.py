@@ -39,7 +39,7 @@ def render(results: Results) -> str:
     """The report as a page."""
     names = {shown: name for name, shown in results.display_names.items()}
     results = for_people(results)
-    filters = {"number": number, "price": price_words}
+    filters: dict[str, Any] = {"number": number, "price": price_words}
     if (found := figures_of(results)) is not None:
         return render_page(
             "statistics.html.jinja",
