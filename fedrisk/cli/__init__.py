@@ -28,6 +28,7 @@ from fedrisk.cli import (
     node_scoring,
     node_serve,
     report_validation,
+    report_bank,
     study,
     usage,
 )
@@ -106,6 +107,7 @@ _ = (
     node_scoring,
     node_serve,
     report_validation,
+    report_bank,
 )
 app.add_typer(init_app, name="init")
 app.add_typer(dictionary_app, name="dictionary")

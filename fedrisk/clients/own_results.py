@@ -51,6 +51,7 @@ class Entry:
     models: tuple[str, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
     owed: bool = False
+    held_from: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -81,6 +82,7 @@ def entry_of(node: Node, attempt: str) -> Entry:
         models=tuple(m for m in MODELS if f"{m}_probability" in columns),
         failed={name: str(why.get("code", "")) for name, why in _absent(folder).items()},
         owed=_owed(state),
+        held_from=str((study.get("holdout") or {}).get("from_date") or ""),
     )
 
 
@@ -273,7 +275,7 @@ def card_of(node: Node, entry: Entry) -> Scorecard | None:
 
 
 def points_of(node: Node, entry: Entry, table: pd.DataFrame) -> pd.DataFrame | None:
-    """Points of each of the bank's columns, ``points:COLUMN``, a row for each of ``table``; None where there are none."""
+    """Points of each of the bank's columns, ``points:COLUMN``, row by row as ``table``; None where there are none."""
     try:
         points = pd.read_parquet(_folder(node, entry) / POINTS)
     except (OSError, ValueError):

@@ -36,6 +36,7 @@ def own_rows(node: Node, entry: Entry, said: Said) -> OwnRows:
         recipe=entry.recipe,
         attempt=entry.attempt,
         when=entry.when,
+        held_from=entry.held_from,
         research=entry.research,
         split=table["split"].to_numpy(object),
         label=table["label"].to_numpy(float),

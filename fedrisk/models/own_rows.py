@@ -43,6 +43,7 @@ class OwnRows:
     Attributes:
         institution: the bank, as studies name it.
         study, recipe, attempt, when: which study this was.
+        held_from: first day of customers that were held out by date; empty where the hold-out was drawn by lot.
         research: whether it was a run without privacy.
         split: what a customer was used for, one of SPLITS.
         label: 1 for a default, 0 for others, between for weighted outcomes, NaN where there is none.
@@ -65,6 +66,7 @@ class OwnRows:
     recipe: str
     attempt: str
     when: str
+    held_from: str = ""
     research: bool
     split: NDArray[np.object_]
     label: Floats

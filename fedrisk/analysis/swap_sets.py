@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fedrisk.analysis.curves import LEVEL, Estimate
 from fedrisk.errors import DataError
 
 Floats = NDArray[np.float64]
@@ -24,28 +25,11 @@ Floats = NDArray[np.float64]
 APPROVED = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Shares of customers approved at which two scores are compared."""
 
-LEVEL = 0.9
-"""Share of intervals that hold the truth, as in models/comparison."""
-
 DRAWS = 1000
 ROWS_DRAWN = 30_000_000
 """Most draws, and most rows drawn in all: a large hold-out needs fewer draws, since its draws differ less."""
 
 FEWEST_DRAWS = 200
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A figure of a sample with the interval that holds the truth nine times in ten."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def shown(self) -> bool:
-        """Whether the interval lies on one side of 0."""
-        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +143,8 @@ def _swap(
 ) -> Swap:
     def estimate(value: float, values: Floats) -> Estimate:
         low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        return Estimate(value=float(value), low=float(low), high=float(high))
+        error = float(values.std())
+        return Estimate(value=float(value), low=float(low), high=float(high), error=error)
 
     old, new, fewer, more = main.tolist()
     taken = [_taken(place, approved) for place in places]
