@@ -27,6 +27,7 @@ from fedrisk.cli import (
     node_proposals,
     node_scoring,
     node_serve,
+    report_validation,
     report_bank,
     study,
     usage,
@@ -105,6 +106,7 @@ _ = (
     node_proposals,
     node_scoring,
     node_serve,
+    report_validation,
     report_bank,
 )
 app.add_typer(init_app, name="init")
