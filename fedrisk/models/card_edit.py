@@ -84,6 +84,10 @@ class CardEdit:
     author: str = ""
 
     def __post_init__(self) -> None:
+        for name in ("points_to_double", "base_score", "base_odds", "long_run_rate"):
+            if (value := getattr(self, name)) is not None:
+                # One form of a number, so that digests are of numbers and not of how they were typed.
+                object.__setattr__(self, name, float(value))
         for text in self.merge:
             merged_places(text)
         for name, ways in (("monotone", self.monotone), ("sign", self.sign)):
@@ -124,9 +128,9 @@ class CardEdit:
     def scale_after(self, scale: Scale) -> Scale:
         """The scale after this edit; ConfigError where it is none."""
         return Scale(
-            scale.double if self.points_to_double is None else float(self.points_to_double),
-            scale.score if self.base_score is None else float(self.base_score),
-            scale.odds if self.base_odds is None else float(self.base_odds),
+            scale.double if self.points_to_double is None else self.points_to_double,
+            scale.score if self.base_score is None else self.base_score,
+            scale.odds if self.base_odds is None else self.base_odds,
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -31,6 +31,8 @@ from fedrisk.study import NO_PRIVACY
 
 Floats = NDArray[np.float64]
 
+Points = Sequence[Sequence[int]]
+
 FARTHEST = 5.0
 """Farthest that the level of a calibration is moved, in log-odds."""
 
@@ -43,7 +45,8 @@ class CardSource:
     """What a card is fitted to, as its study released it.
 
     study, attempt: name and id. sums: with what the study remembered. pairs, calibration: releases, where there were any.
-    research: whether it was released without privacy.
+    research: whether it was released without privacy. released: the card as the study's machines had it, where it is
+    at hand: calibrated, and before that. It is taken where it is the one that follows here within rounding.
     """
 
     study: str
@@ -52,10 +55,12 @@ class CardSource:
     pairs: ReleasedSums | None = None
     calibration: ReleasedSums | None = None
     research: bool = False
+    released: Scorecard | None = None
+    released_first: Scorecard | None = None
 
     @classmethod
-    def of(cls, record: ReleaseRecord) -> "CardSource":
-        """From a record; ConfigError where it is of another recipe, or its study ended before its card."""
+    def of(cls, record: ReleaseRecord, released: Scorecard | None = None) -> "CardSource":
+        """From a record, and the card beside it; ConfigError where it is of another recipe, or its study ended before its card."""
         if record.find("counts") is None or (record.find("gram") is None and record.find("recount") is None):
             raise ConfigError(
                 "the record is of no finished scorecard study, and has no card that could be edited; name the results "
@@ -68,6 +73,7 @@ class CardSource:
             pairs=record.find(PAIRS),
             calibration=record.find("calibration"),
             research=record.research,
+            released=released,
         )
 
     @cached_property
@@ -89,7 +95,9 @@ class CardSource:
     def first(self) -> Scorecard:
         """The released card as it was before its calibration."""
         card = paired(card_of(self.study, self.sums), self.designs, self.pairs)
-        return replace(card, notice=NO_PRIVACY) if self.research else card
+        card = replace(card, notice=NO_PRIVACY) if self.research else card
+        told = self.released_first
+        return told if told is not None and told.same_as(card) else card
 
     @cached_property
     def fitted(self) -> Calibration | None:
@@ -116,26 +124,28 @@ class CardState:
         return np.bincount(origin.codes, weights=np.asarray(weights[origin.place], float))
 
 
-def states_after(source: CardSource, edits: Sequence[CardEdit]) -> list[CardState]:
-    """The released card, and the card after each edit on top of those before it, (edits + 1,).
+def state_after(
+    source: CardSource, edits: Sequence[CardEdit], told: tuple[Scorecard, Scorecard] | None = None
+) -> CardState:
+    """The card after all of the edits, each on top of those before it; none leaves the released card.
 
-    ConfigError where an edit names a feature or a bin that the card does not have then.
+    told: both cards as another machine has them, whose rounding is taken.
+
+    ConfigError where an edit names a feature or a bin that the card does not have then, or what was told does not
+    follow.
     """
-    return [state_after(source, edits[:k]) for k in range(len(edits) + 1)]
-
-
-def state_after(source: CardSource, edits: Sequence[CardEdit]) -> CardState:
-    """The card after all of the edits; errors as of :func:`states_after`."""
     features, scale, long_run = as_released(source.sums.bins), STANDARD, None
     dropped: list[str] = []
     for edit in edits:
         dropped += _dropped_pairs(source, features, edit)
         features, scale = edited_bins(features, edit), edit.scale_after(scale)
         long_run = edit.long_run_rate if edit.long_run_rate is not None else long_run
-    first = source.first if _same(features, source, dropped) else _fitted(source, features, dropped)
-    return CardState(
-        first=first, card=_stated(source, first, scale, long_run), features=features, dropped=tuple(dropped)
-    )
+    points = None if told is None else told[0].points
+    first = source.first if _same(features, source, dropped) else _fitted(source, features, dropped, points)
+    card = _stated(source, first, scale, long_run, None if told is None else told[1].points)
+    if source.released is not None and source.released.same_as(card):
+        card = source.released
+    return CardState(first=first, card=card, features=features, dropped=tuple(dropped))
 
 
 def _same(features: Edited, source: CardSource, dropped: Sequence[str]) -> bool:
@@ -144,7 +154,9 @@ def _same(features: Edited, source: CardSource, dropped: Sequence[str]) -> bool:
     return same and not dropped
 
 
-def _fitted(source: CardSource, features: Edited, dropped: Sequence[str]) -> Scorecard:
+def _fitted(
+    source: CardSource, features: Edited, dropped: Sequence[str], rounded: Points | None
+) -> Scorecard:
     """The card on the bins of the features, not calibrated."""
     sums, bins = source.sums, [b for b, _ in features]
     place = {j: k for k, j in enumerate(j for j, b in enumerate(sums.bins) if b.feature.is_column)}
@@ -156,21 +168,24 @@ def _fitted(source: CardSource, features: Edited, dropped: Sequence[str]) -> Sco
         bases = edited_bases(sums.bases, features, curves)
         second = edited_gram(sums.second, sums.bases, features, bases, source.curves)
     bounds = [Bound(k, o.way, o.steps) for k, (_, o) in enumerate(features) if o.way]
-    card = fit_card(source.study, bins, counts, second, bases, prior=sums.prior, bounds=bounds)
-    card = _with_pairs(source, card, features, dropped)
+    own = None if rounded is None else rounded[: len(bins)]
+    card = fit_card(source.study, bins, counts, second, bases, own, sums.prior, bounds)
+    card = _with_pairs(source, card, features, dropped, rounded)
     return replace(card, notice=NO_PRIVACY) if source.research else card
 
 
-def _stated(source: CardSource, first: Scorecard, scale: Scale, long_run: float | None) -> Scorecard:
+def _stated(
+    source: CardSource, first: Scorecard, scale: Scale, long_run: float | None, rounded: Points | None
+) -> Scorecard:
     """The card calibrated as the released one was, on its scale."""
     fitted = source.fitted
     if fitted is None:
         if scale == STANDARD and long_run is None:
             return first
-        return first.calibrated(AS_STATED, scale=scale, long_run=long_run)
+        return first.calibrated(AS_STATED, rounded, scale=scale, long_run=long_run)
     if first is not source.first:
         fitted = fitted.shifted(_level(source, first, fitted))
-    return first.calibrated(fitted, scale=scale, long_run=long_run)
+    return first.calibrated(fitted, rounded, scale=scale, long_run=long_run)
 
 
 def _level(source: CardSource, first: Scorecard, fitted: Calibration) -> float:
@@ -186,7 +201,7 @@ def _level(source: CardSource, first: Scorecard, fitted: Calibration) -> float:
 def _dropped_pairs(source: CardSource, features: Edited, edit: CardEdit) -> list[str]:
     """Pairs that an edit drops by name; ConfigError where the card has no such pair."""
     columns = {b.feature.name for b, _ in features}
-    there = {_name(source, pair) for found in source.pairs_kept.values() for pair in found}
+    there = {pair_name(source, pair) for found in source.pairs_kept.values() for pair in found}
     said = [name for name in edit.drop if name not in columns and " x " in name]
     wrong = [name for name in said if name not in there]
     if wrong:
@@ -195,22 +210,21 @@ def _dropped_pairs(source: CardSource, features: Edited, edit: CardEdit) -> list
     return said
 
 
-def _name(source: CardSource, pair: Pair) -> str:
+def pair_name(source: CardSource, pair: Pair) -> str:
+    """The name of a pair as the card has it."""
     left, right = (source.sums.bins[j].feature for j in (pair.left, pair.right))
     return f"{left.institution}.{left.column} x {right.column}"
 
 
 def _with_pairs(
-    source: CardSource, card: Scorecard, features: Edited, dropped: Sequence[str]
+    source: CardSource, card: Scorecard, features: Edited, dropped: Sequence[str], rounded: Points | None
 ) -> Scorecard:
     """The pairs that are left, on the cells of the edited bins: each the mean of those that became one."""
     at = {o.place: k for k, (_, o) in enumerate(features)}
     designs, kept = dict(source.designs), {}
-    for role, found in source.pairs_kept.items():
+    for role, found in pairs_left(source, features, dropped).items():
         tables, pairs = list(designs[role].tables), []
         for pair in found:
-            if pair.left not in at or pair.right not in at or _name(source, pair) in dropped:
-                continue
             left, right = (_averaging(source, features[at[j]][1]) for j in (pair.left, pair.right))
             tables[pair.place] = left @ tables[pair.place] @ right.T
             pairs.append(
@@ -218,7 +232,18 @@ def _with_pairs(
             )
         designs[role] = replace(designs[role], tables=tuple(tables))
         kept[role] = pairs
-    return with_pairs(card, designs, kept)
+    return with_pairs(card, designs, kept, rounded)
+
+
+def pairs_left(source: CardSource, features: Edited, dropped: Sequence[str]) -> dict[str, list[Pair]]:
+    """By role, the pairs of the released card that are on the edited one."""
+    there = {o.place for _, o in features}
+    return {
+        role: [
+            p for p in found if {p.left, p.right} <= there and pair_name(source, p) not in dropped
+        ]
+        for role, found in source.pairs_kept.items()
+    }
 
 
 def _averaging(source: CardSource, origin: Origin) -> Floats:
