@@ -32,6 +32,7 @@ from fedrisk.cli import (
 )
 from fedrisk.cli.audit import audit_app
 from fedrisk.cli.budget import budget_app
+from fedrisk.cli.card import card_app
 from fedrisk.cli.check import check
 from fedrisk.cli.contribution import contribution
 from fedrisk.cli.decide import decide_app
@@ -118,6 +119,7 @@ app.add_typer(hub_app, name="hub")
 app.add_typer(node_app, name="node")
 app.add_typer(measure_app, name="measure")
 app.add_typer(report_app, name="report")
+app.add_typer(card_app, name="card")
 
 
 @app.callback()
