@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 import fedrisk
+from fedrisk.models.edited_card import EditedCard, EditEntry, card_digest
 from fedrisk.models.scorecard import Scorecard
 
 
@@ -17,7 +16,7 @@ class About:
     Attributes:
         study: name of its study.
         part: whose part: ``bank``, a holder's name, or ``whole card``.
-        digest: SHA-256 of the stored card.
+        digest: SHA-256 of ``scorecard.json``.
         version: of fedrisk that wrote the export.
         notice: for instance that the card is of a research run, without privacy; None where there is nothing to say.
         calibrated: whether its scale was fitted to training rows.
@@ -33,16 +32,17 @@ class About:
     edits: tuple[str, ...]
 
     @classmethod
-    def of(cls, card: Scorecard, part: str) -> About:
-        """Of a card."""
+    def of(cls, source: Scorecard | EditedCard, part: str) -> About:
+        """Of a card; with its edits, where these are known."""
+        card, history = (source.card, source.history) if isinstance(source, EditedCard) else (source, ())
         return cls(
             study=card.study,
             part=part,
-            digest=hashlib.sha256(card.to_json().encode()).hexdigest(),
+            digest=card_digest(card),
             version=fedrisk.__version__,
             notice=None if card.notice is None else one_line(card.notice),
             calibrated=card.calibration is not None,
-            edits=tuple(_said(edit) for edit in getattr(card, "edits", None) or ()),
+            edits=tuple(_said(entry) for entry in history),
         )
 
     def facts(self) -> dict[str, str]:
@@ -62,7 +62,10 @@ class About:
         if self.notice:
             out.append(f"NOTICE: {self.notice}")
         if not self.calibrated:
-            out.append("NOTICE: the card is not calibrated; its probabilities are a first estimate")
+            out.append(
+                "The card is not calibrated: points are on the scale on which holders give them, and a probability is a "
+                "first estimate"
+            )
         return out + [f"Edit {k}: {text}" for k, text in enumerate(self.edits, start=1)]
 
 
@@ -76,7 +79,17 @@ def one_line(text: str) -> str:
     return " ".join(plain.replace("*/", "* /").replace('"""', "'''").split())
 
 
-def _said(edit: Any) -> str:
+def _said(entry: EditEntry) -> str:
     """One edit of a card, in words."""
-    parts = [str(getattr(edit, key)) for key in ("what", "reason", "author", "day") if getattr(edit, key, None)]
-    return one_line("; ".join(parts) or str(edit))
+    done = ", ".join(
+        f"{name} {_plain(value)}"
+        for name, value in entry.edit.to_dict().items()
+        if value and name not in ("reason", "author")
+    )
+    return one_line(f"{entry.time[:10]}, {entry.edit.author}: {done}; reason: {entry.edit.reason}")
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {v}" for k, v in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

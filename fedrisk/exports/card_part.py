@@ -20,6 +20,7 @@ from fedrisk.errors import ConfigError
 from fedrisk.exports.about import About
 from fedrisk.models.binning import Bins
 from fedrisk.models.card_pairs import pairs_of
+from fedrisk.models.edited_card import EditedCard
 from fedrisk.models.scorecard import EXTERNAL, Scorecard
 from fedrisk.study import BANK
 
@@ -92,12 +93,9 @@ class ExportColumn:
     def cases(self) -> tuple[Case, ...]:
         """All cases, in the order in which they are looked at; the last takes what is left."""
         b, labels = self.bins, self.bins.labels()
-        # Labels list "missing" and "unknown" before special codes, codes the other way round.
-        by_code = labels[: b.levels] + [meaning for _, meaning in b.feature.special]
-        by_code += ["missing"] * b.feature.missing + ["unknown"] * b.unknown
 
         def case(test: Test, value: float | str | None, code: int) -> Case:
-            return Case(test, value, code, self.points[code], by_code[code], self.reasons[code])
+            return Case(test, value, code, self.points[code], labels[code], self.reasons[code])
 
         out = [case("unknown", None, b.size - 1)] if b.unknown and self.knower is not None else []
         if self.is_known:
@@ -109,7 +107,8 @@ class ExportColumn:
         out += [
             case("special", v, b.levels + k) for k, v in enumerate(special_values(b.feature.special))
         ]
-        out += [case("category", text, k) for k, text in enumerate(b.categories)]
+        if self.is_text:
+            out += [case("category", text, k) for k, texts in enumerate(b.category_texts()) for text in texts]
         out += [case("below", edge, k) for k, edge in enumerate(b.edges)]
         return (*out, case("else", None, b.levels - 1))
 
@@ -192,13 +191,16 @@ class CardPart:
     curve: Curve | None
 
     @classmethod
-    def of(cls, card: Scorecard, institution: str | None = BANK) -> CardPart:
+    def of(cls, source: Scorecard | EditedCard, institution: str | None = BANK) -> CardPart:
         """The part of an institution, ``bank`` for that of the banks; None for the whole card.
+
+        source: a card, or one that was edited, whose edits the export lists.
 
         Raises:
             ConfigError: the institution has no column in the card, two columns would be called the same, or the card's
                 probability has another form than exports know.
         """
+        card = source.card if isinstance(source, EditedCard) else source
         whole = institution is None
         if institution not in (None, BANK):
             card.features_of(str(institution))
@@ -221,7 +223,7 @@ class CardPart:
             if card.bins[j].feature.kind == "known"
         }
         return cls(
-            about=About.of(card, "whole card" if whole else str(institution)),
+            about=About.of(source, "whole card" if whole else str(institution)),
             columns=tuple(_column(card, j, names[j], knowers) for j in chosen),
             pairs=_pairs(card, chosen),
             base=constant if holder else card.base_points,

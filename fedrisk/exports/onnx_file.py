@@ -125,13 +125,13 @@ def _code(g: _Graph, column: ExportColumn) -> str:
         return g.cast(g.node("Not", _knows(g, column)), "INT64")
     absent_code = b.missing_place if b.feature.missing else b.size
     if column.is_text:
-        texts = ["", *b.categories]
+        listed = [case for case in column.cases() if case.test == "category"]
         code = g.node(
             "LabelEncoder",
             x,
             domain="ai.onnx.ml",
-            keys_strings=texts,
-            values_int64s=[absent_code, *range(len(b.categories))],
+            keys_strings=["", *(str(case.value) for case in listed)],
+            values_int64s=[absent_code, *(case.code for case in listed)],
             default_int64=b.levels - 1,
         )
     else:

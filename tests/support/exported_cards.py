@@ -10,6 +10,7 @@ from fedrisk.data.features import Feature, known_feature
 from fedrisk.models.binning import Bins
 from fedrisk.models.calibration import Calibration
 from fedrisk.models.card_pairs import pair_bins, with_pair_codes
+from fedrisk.models.scale import STANDARD, Scale
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.study import BANK
 
@@ -30,7 +31,9 @@ def bins(draw, institution, column, *, unknown=False, missing=st.booleans()):
     common = {"institution": institution, "column": column, "kind": kind, "missing": draw(missing)}
     if kind == "category":
         texts = tuple(draw(st.lists(st.sampled_from(TEXTS), min_size=1, max_size=5, unique=True)))
-        return Bins(Feature(**common, bins=texts), categories=texts, unknown=unknown)
+        same = ((texts[-1], texts[0]),) if len(texts) > 2 and draw(st.booleans()) else ()
+        kept = texts[:-1] if same else texts
+        return Bins(Feature(**common, bins=texts), categories=kept, unknown=unknown, same=same)
     special = tuple(draw(st.lists(st.sampled_from(SPECIAL), max_size=2, unique=True)))
     if kind == "flag":
         return Bins(Feature(**common, special=special), edges=(0.5,), unknown=unknown)
@@ -65,6 +68,7 @@ def cards(draw, columns=st.integers(1, 4), holder=st.booleans(), paired=st.boole
         partial_sd={BANK: 20.0} | ({"tax": 9.0} if held else {}),
         notice=draw(st.sampled_from((None, "research run: no privacy"))),
         calibration=draw(st.sampled_from((None, STRAIGHT, BENT))),
+        scale=draw(st.sampled_from((STANDARD, Scale(double=40.0, score=660.0, odds=15.0)))),
     )
 
 
@@ -75,7 +79,7 @@ def near(edge):
 def values_of(b):
     """What a column may hold: every edge and its neighbours, special codes, texts that are not listed, nothing."""
     if b.feature.kind == "category":
-        found = [*b.categories, "not listed", "其他", "2"]
+        found = [*(t for texts in b.category_texts() for t in texts), "not listed", "其他", "2"]
         gone = None
     else:
         found = [v for edge in b.edges for v in near(edge)]

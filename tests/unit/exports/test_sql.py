@@ -108,3 +108,29 @@ def test_postgresql_scores_as_the_card(postgresql, data):
 def test_other_dialects_score_as_the_card_where_they_are_read_as_written(dialect, data):
     part, frame, *expected = drawn(data)
     same(in_duckdb(frame, to_sql(part, dialect, reasons=4), dialect), *expected)
+
+
+@pytest.mark.long
+@FEW
+@given(data=st.data())
+def test_spark_scores_as_the_card_with_the_sql_of_hive(spark, data):
+    """Spark's SQL is Hive's, and its own engine reads the query as it is written."""
+    part, frame, *expected = drawn(data)
+    kinds = ["double" if frame[c].dtype == np.float64 else "string" for c in frame.columns]
+    kinds = ["int" if c == "external_points" else k for c, k in zip(frame.columns, kinds, strict=True)]
+    named = ", ".join("`" + c.replace("`", "``") + f"` {k}" for c, k in zip(frame.columns, kinds, strict=True))
+    rows = [tuple(None if v is None else v for v in row) for row in frame.astype(object).to_numpy().tolist()]
+    spark.createDataFrame(rows, schema=named).createOrReplaceTempView("customers")
+    found = spark.sql(to_sql(part, "hive", reasons=4))
+    table = pd.DataFrame([row.asDict() for row in found.collect()])
+    same(table.sort_values("id", key=lambda s: s.str[1:].astype(int)), *expected)
+
+
+@pytest.fixture(scope="module")
+def spark():
+    session = pytest.importorskip("pyspark.sql").SparkSession
+    builder = session.builder.master("local[1]").config("spark.ui.enabled", "false")
+    found = builder.config("spark.sql.shuffle.partitions", "1").getOrCreate()
+    found.sparkContext.setLogLevel("ERROR")
+    yield found
+    found.stop()
