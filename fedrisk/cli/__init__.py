@@ -16,6 +16,7 @@ from typing import Annotated, TextIO
 import typer
 
 from fedrisk.cli import (
+    card_export,
     hub_check,
     hub_members,
     hub_scoring,
@@ -97,6 +98,7 @@ for _command in (
     app.command()(_command)
 # Commands of a group in files of their own are there once these are imported.
 _ = (
+    card_export,
     hub_check,
     hub_members,
     hub_scoring,
