@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader
-
-from fedrisk.errors import StoreError
 from fedrisk.models.directions import course_finding
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipe import Section
 from fedrisk.report.display import for_people
+from fedrisk.report.page import render_page, write_page
 from fedrisk.report.scale import by_rule, scale_findings, score_rows, unknown_rows
 from fedrisk.report.statistics_view import figures_of, view
 from fedrisk.report.text import (
@@ -26,7 +24,6 @@ from fedrisk.report.text import (
     score_columns,
     unknown_cells,
 )
-from fedrisk.report.words import cell, sentence, word
 from fedrisk.server.results import Results
 
 OPEN_ROWS = 20
@@ -35,25 +32,18 @@ OPEN_ROWS = 20
 
 def write_report(results: Results, folder: Path) -> Path:
     """Write ``report.html`` into the folder of a run; StoreError names the folder."""
-    path = folder / "report.html"
-    try:
-        path.write_text(render(results), encoding="utf-8")
-    except OSError as error:
-        raise StoreError(
-            f"the report {path} cannot be written: {error.strerror}; check path and space"
-        ) from None
-    return path
+    return write_page(folder / "report.html", render(results))
 
 
 def render(results: Results) -> str:
     """The report as a page."""
     names = {shown: name for name, shown in results.display_names.items()}
     results = for_people(results)
-    environment = Environment(loader=PackageLoader("fedrisk.report"), autoescape=True)
-    environment.filters.update(number=number, cell=cell, sentence=sentence, price=price_words)
-    environment.globals.update(word=word)
+    filters = {"number": number, "price": price_words}
     if (found := figures_of(results)) is not None:
-        return environment.get_template("statistics.html.jinja").render(
+        return render_page(
+            "statistics.html.jinja",
+            filters=filters,
             m=results,
             notice=results.notice,
             figures=view(found, results.display_names),
@@ -63,7 +53,10 @@ def render(results: Results) -> str:
             open=OPEN_ROWS,
         )
     card = results.card
-    return environment.get_template("report.html.jinja").render(
+    return render_page(
+        "report.html.jinja",
+        filters=filters,
+        notice=results.notice,
         m=results,
         own_names=names,
         card=card,
