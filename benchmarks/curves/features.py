@@ -3,7 +3,7 @@
 import numpy as np
 
 from fedrisk.analysis.card_sums import CardSums
-from fedrisk.analysis.feature_figures import column_values, divergence
+from fedrisk.analysis.feature_figures import column_values, divergence, stability
 from fedrisk.data.features import Feature
 from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import LabelCounts
@@ -24,7 +24,8 @@ def column(size, shape, strength, rate):
         middle = (low + high) / 2
         p1, p0 = classes(share, middle * curve, rate)
         low, high = (middle, high) if divergence(p1, p0) < strength else (low, middle)
-    feature = Feature(institution="bank", column=f"{shape}_{size}_{strength}", low=0, high=1)
+    name = f"{shape}_{size}_{strength}"
+    feature = Feature(institution="bank", column=name, low=0, high=1, missing=False)
     return Bins(feature, edges=tuple(np.arange(1, size) / size)), p1, p0
 
 
@@ -71,3 +72,21 @@ def information(rows, rate, noise, trials, seed, sizes=(4, 8, 17), strengths=(0.
             }
         )
     return out
+
+
+def psi(rows, noise, shift, trials, seed, size=10):
+    """Coverage of the PSI of two noisy histograms whose true distributions are so far apart."""
+    rng = np.random.default_rng(seed)
+    _, p, q = column(size, "rising", shift, 1e-6)
+    true, found = divergence(p, q), []
+    for _ in range(trials):
+        a, b = (rng.multinomial(rows, s) + rng.normal(0, noise, size) for s in (p, q))
+        found.append(stability(a, b, expected_variance=noise**2, actual_variance=noise**2))
+    return {
+        "rows": rows,
+        "noise": noise,
+        "psi": shift,
+        "coverage": float(np.mean([e.low - 1e-9 <= true <= e.high for e in found])),
+        "mean": float(np.mean([e.value for e in found])),
+        "half_width": float(np.mean([e.high - e.low for e in found])) / 2,
+    }

@@ -8,10 +8,13 @@ import numpy as np
 
 from fedrisk.analysis.feature_figures import FeaturePoints, InformationValue
 from fedrisk.language import _, of_kind
+from fedrisk.report.bin_words import bin_words
 from fedrisk.report.figure_style import (
     COLOURS,
     DASHES,
     FAINT,
+    FILLS,
+    HATCHES,
     INK,
     MARKS,
     TEXT,
@@ -118,7 +121,7 @@ def points_of_feature(found: FeaturePoints, title: str | None = None) -> Drawn:
     """Points by bin of one feature, the noise and the sampling as error bars. title: what to call the feature."""
     name = found.column if title is None else title
     items = [
-        Bar(label=label, value=float(v), low=float(a), high=float(b))
+        Bar(label=bin_words(label), value=float(v), low=float(a), high=float(b))
         for label, v, a, b in zip(
             found.labels, found.points.value, found.points.low, found.points.high, strict=True
         )
@@ -149,7 +152,15 @@ def _bar(axes: "Axes", place: int, bar: Bar, k: int, *, dots: bool) -> Any:
     if dots:
         handle: Any = axes.plot([bar.value], [place], MARKS[k], color=COLOURS[k], markersize=6)[0]
     else:
-        handle = axes.barh(place, bar.value, height=0.62, color=COLOURS[k], alpha=0.75, linewidth=0)
+        handle = axes.barh(
+            place,
+            bar.value,
+            height=0.62,
+            facecolor=FILLS[k],
+            edgecolor=COLOURS[k],
+            hatch=HATCHES[k],
+            linewidth=0.8,
+        )
     if bar.low is not None and bar.high is not None:
         spread = [[max(bar.value - bar.low, 0)], [max(bar.high - bar.value, 0)]]
         axes.errorbar(

@@ -5,7 +5,7 @@ stays text in the page's own fonts, whose widths are not known here; so nothing 
 whatever is long (legends, names of bars) has a line of its own.
 
 Colours are those of Okabe and Ito (2008), which colour-blind people tell apart; dashes and marks tell them apart in
-grey.
+grey. Bars are dark or light, or hatched (FILLS, HATCHES).
 """
 
 import contextlib
@@ -35,6 +35,8 @@ TEXT = 14.0
 INK, FAINT, GRID = "#1c2733", "#566575", "#dde3e9"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#a3568c", "#5f5f5f")
 DASHES = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 3)))
+FILLS = ("#0072b2", "#f8dcc6", "#7fcdb5", "#ecd5e2", "#dcdcdc")
+HATCHES = ("", "//", "", "\\\\", "xx")
 MARKS = ("o", "s", "^", "D", "v")
 
 CHINESE_FONTS = (
