@@ -1,7 +1,8 @@
-"""What the site has besides docs/: pages that lie elsewhere in the repository, notebooks, and links that lead out of it.
+"""What the site has besides docs/: pages that lie elsewhere in the repository, notebooks, and links out of it.
 
-A hook of mkdocs. Benchmarks keep their README beside what redoes them, and the site shows them all; a notebook becomes a
-page with its cells and what they gave; a link to a file that is no page, such as a template of configs/, becomes its path.
+A hook of mkdocs. Benchmarks keep their README beside what redoes them, and the site shows them all. A notebook becomes
+a page with its cells and what they gave. A link to a file that is no page, such as a template of configs/, becomes the
+file's path.
 """
 
 import json
