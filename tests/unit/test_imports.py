@@ -142,7 +142,7 @@ LAYERS = {
         *("language", "errors", "files", "layout", "findings", "home", "renamed"),
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "clients", "tracebacks", "progress", "user"),
-        *("server", "engine", "report", "recipes", "results", "api", "attempt_id", "toml_file", "serving"),
+        *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
         *("analysis", "releases"),
     },
 }
