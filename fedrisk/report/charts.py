@@ -12,7 +12,6 @@ from fedrisk.report.bin_words import bin_words
 from fedrisk.report.figure_style import (
     COLOURS,
     DASHES,
-    FAINT,
     FILLS,
     HATCHES,
     INK,
@@ -78,11 +77,13 @@ def bars(found: Sequence[Bar], *, alt: str, axis: str = "", marks: Marks = (), d
     height = ROW * len(found) + 12 + 12 + room_below(entries)
     with style():
         figure, axes = canvas(height, left=left, below=room_below(entries), above=12)
-        drawn: dict[str, Any] = {}
-        for place, bar in enumerate(found):
-            k = groups.index(bar.group) % 5
-            drawn.setdefault(bar.group, _bar(axes, place, bar, k, dots=dots))
-        handles = [drawn[g] for g in named]
+        handles = [
+            handle
+            for k, group in enumerate(groups)
+            for handle in [_group(axes, found, group, k % 5, dots=dots)]
+            if group
+        ]
+        _intervals(axes, found)
         for k, (value, _name) in enumerate(marks):
             handles.append(axes.axvline(value, color=INK, linewidth=1.2, linestyle=DASHES[(k + 1) % 5]))
         axes.set_ylim(len(found) - 0.4, -0.6)
@@ -153,25 +154,30 @@ def information_values(found: Sequence[InformationValue], most: int = 20) -> Dra
     )
 
 
-def _bar(axes: "Axes", place: int, bar: Bar, k: int, *, dots: bool) -> Any:
+def _group(axes: "Axes", found: Sequence[Bar], group: str, k: int, *, dots: bool) -> Any:
+    """The bars or marks of one group; what its entry in the legend shows."""
+    places = [j for j, bar in enumerate(found) if bar.group == group]
+    values = [found[j].value for j in places]
     if dots:
-        handle: Any = axes.plot([bar.value], [place], MARKS[k], color=COLOURS[k], markersize=6)[0]
-    else:
-        handle = axes.barh(
-            place,
-            bar.value,
-            height=0.62,
-            facecolor=FILLS[k],
-            edgecolor=COLOURS[k],
-            hatch=HATCHES[k],
-            linewidth=0.8,
-        )
-    if bar.low is not None and bar.high is not None:
-        spread = [[max(bar.value - bar.low, 0)], [max(bar.high - bar.value, 0)]]
-        axes.errorbar(
-            [bar.value], [place], xerr=np.array(spread), fmt="none", ecolor=INK, elinewidth=1.3, capsize=3
-        )
-    return handle
+        return axes.plot(values, places, MARKS[k], color=COLOURS[k], markersize=6)[0]
+    return axes.barh(
+        places,
+        values,
+        height=0.62,
+        facecolor=FILLS[k],
+        edgecolor=COLOURS[k],
+        hatch=HATCHES[k],
+        linewidth=0.8,
+    )
 
 
-__all__ = ["FAINT", "Bar", "Line", "bars", "information_values", "lines", "points_of_feature"]
+def _intervals(axes: "Axes", found: Sequence[Bar]) -> None:
+    known = [
+        (j, bar.value, bar.low, bar.high)
+        for j, bar in enumerate(found)
+        if bar.low is not None and bar.high is not None
+    ]
+    if known:
+        place, value, low, high = (np.array(v, float) for v in zip(*known, strict=True))
+        spread = np.maximum([value - low, high - value], 0)
+        axes.errorbar(value, place, xerr=spread, fmt="none", ecolor=INK, elinewidth=1.3, capsize=3)
