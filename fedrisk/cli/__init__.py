@@ -27,6 +27,8 @@ from fedrisk.cli import (
     node_proposals,
     node_scoring,
     node_serve,
+    report_holder,
+    report_operator,
     study,
     usage,
 )
@@ -104,6 +106,8 @@ _ = (
     node_proposals,
     node_scoring,
     node_serve,
+    report_holder,
+    report_operator,
 )
 app.add_typer(init_app, name="init")
 app.add_typer(dictionary_app, name="dictionary")
