@@ -28,8 +28,10 @@ from fedrisk.cli import (
     node_proposals,
     node_scoring,
     node_serve,
-    report_validation,
     report_bank,
+    report_holder,
+    report_operator,
+    report_validation,
     study,
     usage,
 )
@@ -109,8 +111,10 @@ _ = (
     node_proposals,
     node_scoring,
     node_serve,
-    report_validation,
     report_bank,
+    report_holder,
+    report_operator,
+    report_validation,
 )
 app.add_typer(init_app, name="init")
 app.add_typer(dictionary_app, name="dictionary")

@@ -119,6 +119,7 @@ LAYERS = {
             "models",
             "recipe",
             "analysis",
+            "privacy",
             "server",
         ),
     },
