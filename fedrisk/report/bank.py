@@ -319,7 +319,7 @@ def _limits(rows: OwnRows, found: OwnFigures) -> list[str]:
                 "the bank uses today may be better or worse; compare that on the same customers."
             )
         )
-    if rows.recipe != "scorecard":
+    if rows.score is None:
         out.append(
             _("This model gives probabilities alone: there are no points, reasons or information values.")
         )

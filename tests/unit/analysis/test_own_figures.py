@@ -3,13 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
-from support.own_rows import network_rows, own_rows
 
 from fedrisk.analysis import swap_sets
 from fedrisk.analysis.own_columns import column_shifts, column_values, score_shifts
 from fedrisk.analysis.own_figures import own_figures
 from fedrisk.analysis.own_parts import MOST_PERIODS, parts_of, periods_of
 from fedrisk.errors import ConfigError
+from support.own_rows import network_rows, own_rows
 
 
 @pytest.fixture(autouse=True)

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.own_rows import network_rows, own_rows
 
 from fedrisk.analysis import swap_sets
 from fedrisk.errors import ConfigError
 from fedrisk.language import speaking
 from fedrisk.report.bank import bank_figures, bank_page, write_bank_page
 from fedrisk.report.figure_style import Drawn, Plot
+from support import pages
+from support.own_rows import network_rows, own_rows
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,6 +30,18 @@ def rows():
 @pytest.fixture(scope="module")
 def page(rows):
     return bank_page(rows)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    yield from pages.one_browser()
+
+
+@pages.NEEDS_CHROMIUM
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_page_is_readable_everywhere(browser, tmp_path, rows, page, language):
+    with speaking(language):
+        pages.check(browser, tmp_path / "page.html", page if language == "en" else bank_page(rows))
 
 
 @pytest.fixture
@@ -85,7 +98,7 @@ def test_a_page_in_chinese(rows, undrawn):
         page = bank_page(rows)
     text = text_of(page)
     assert 'lang="zh-CN"' in page and "仅供本行使用" in text and "外部数据" in text
-    english = {w for w in re.findall(r"[A-Za-z]{4,}", text)}
+    english = set(re.findall(r"[A-Za-z]{4,}", text))
     names = {"fedrisk", "Brier", "small", "city", "late", "idle", "sales", "share", "limit", "what", "others", "know", "aaaaaaaa"}
     left = english - names - {"missing", "holdout", "from", "date", "a" * 32}
     assert not left, left
