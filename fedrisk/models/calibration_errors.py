@@ -31,7 +31,8 @@ class CalibrationErrors:
         x = np.atleast_1d(np.asarray(stated, dtype=np.float64))
         basis = np.column_stack([np.ones(len(x)), curve(x, self.centre)])[:, : len(self.sampling)]
         sampling, noise = (
-            np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", basis, c, basis), 0.0)) for c in (self.sampling, self.noise)
+            np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", basis, c, basis), 0.0))
+            for c in (self.sampling, self.noise)
         )
         return sampling, noise
 

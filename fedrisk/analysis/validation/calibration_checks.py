@@ -43,7 +43,7 @@ def checks(
         ("slope", slope(now)),
     ]
     for code, tested in whole:
-        values = {} if fit is None or code != "slope" else {"slope": fit.slope, "error": fit.slope_error}
+        values = _values(code, now, fit)
         found.append(
             Check(
                 code=code,
@@ -61,6 +61,12 @@ def checks(
             )
         )
     return fit, found
+
+
+def _values(code: str, now: ScoreCounts, fit: CalibrationFit | None) -> dict[str, float]:
+    if code == "in_the_large":
+        return {"expected": totals(now)["defaults"] - float(residuals(now).value.sum())}
+    return {"slope": fit.slope, "error": fit.slope_error} if fit is not None and code == "slope" else {}
 
 
 def _either_way(tested: Tested | None, level: float, *, low: bool) -> Light:
@@ -92,7 +98,11 @@ def _under(now: ScoreCounts, tests: Sequence[GradeTest], level: float) -> Check:
         p=least,
         level=level,
         **totals(now),
-        values={"grades": len(there), "named": named, "clear": [t.grade for t in there if (t.holm or 0) <= level]},
+        values={
+            "grades": len(there),
+            "named": named,
+            "clear": [t.grade for t in there if (t.holm or 0) <= level],
+        },
     )
 
 

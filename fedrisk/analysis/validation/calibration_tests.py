@@ -65,9 +65,7 @@ def grade_tests(grades: GradeCounts, level: float) -> tuple[GradeTest, ...]:
     there = [k for k, row in enumerate(rows) if row.binomial is not None]
     first = [rows[k].binomial if rows[k].jeffreys is None else rows[k].jeffreys for k in there]
     adjusted = dict(zip(there, holm([p for p in first if p is not None]), strict=True))
-    return tuple(
-        GradeTest(**{**vars(row), "holm": adjusted.get(k)}) for k, row in enumerate(rows)
-    )
+    return tuple(GradeTest(**{**vars(row), "holm": adjusted.get(k)}) for k, row in enumerate(rows))
 
 
 def _grade(grades: GradeCounts, k: int, level: float) -> GradeTest:

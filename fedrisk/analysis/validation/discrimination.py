@@ -92,7 +92,9 @@ def distance(counts: ScoreCounts) -> Measured | None:
     if not enough(counts):
         return None
     found = residuals(counts)
-    expected = [np.cumsum(found.size * q) / max(float(found.size @ q), 1e-12) for q in (found.pd, 1 - found.pd)]
+    expected = [
+        np.cumsum(found.size * q) / max(float(found.size @ q), 1e-12) for q in (found.pd, 1 - found.pd)
+    ]
     cut = int(np.argmax(expected[1] - expected[0]))
     shares, sampling, noise = [], 0.0, 0.0
     for part in (counts.positives, counts.negatives):

@@ -54,7 +54,9 @@ def residuals(counts: ScoreCounts, shift: float = 0.0) -> Residuals:
 def probabilities(counts: ScoreCounts) -> Floats:
     """Predicted probabilities of the cells, kept apart from 0 and 1; ConfigError where there are none."""
     if counts.probability is None:
-        raise ConfigError("counts without predicted probabilities cannot be validated; give the scorecard as well")
+        raise ConfigError(
+            "counts without predicted probabilities cannot be validated; give the scorecard as well"
+        )
     return np.clip(np.asarray(counts.probability, float), 1e-9, 1 - 1e-9)
 
 

@@ -67,7 +67,7 @@ def bounds(grades: GradeCounts, confidence: float, correlation: float = 0.0) -> 
 
 def _end(grades: GradeCounts, k: int) -> int:
     """Behind the last of the grades that make FEW defaults from k on; with noise, clearly so many."""
-    counted = np.cumsum(grades.defaults[k:] - 2 * np.sqrt(grades.count_noise[k:]))
+    counted = np.cumsum(grades.defaults[k:]) - 2 * np.sqrt(np.cumsum(grades.count_noise[k:]))
     enough = np.flatnonzero(counted >= FEW)
     return k + 1 + int(enough[0]) if len(enough) else len(grades.names)
 

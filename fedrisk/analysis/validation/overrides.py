@@ -59,7 +59,10 @@ def overrides(
         )
 
     low, high = jeffreys_interval(float(moved.sum()), len(moved), 1 - level)
-    counted: Sequence[NDArray[np.intp]] = [np.bincount(model[moved], minlength=grades), np.bincount(model, minlength=grades)]
+    counted: Sequence[NDArray[np.intp]] = [
+        np.bincount(model[moved], minlength=grades),
+        np.bincount(model, minlength=grades),
+    ]
     return Overrides(
         recorded=len(moved),
         better=way(final < model),

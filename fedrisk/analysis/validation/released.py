@@ -29,7 +29,9 @@ def released_evidence(record: ReleaseRecord, card: Scorecard | None, bank: str |
             "released numbers; a bank can on its own rows: fedrisk report validation INSTITUTION.toml"
         )
     if now.probability is None:
-        raise ConfigError("the scores of this study mean nothing without its scorecard.json; keep it beside the record")
+        raise ConfigError(
+            "the scores of this study mean nothing without its scorecard.json; keep it beside the record"
+        )
     histogram = None if card is None else calibration_histogram(record)
     return Evidence(
         model="shared",
@@ -62,7 +64,11 @@ def calibration_histogram(record: ReleaseRecord) -> tuple[Floats, Floats, float]
     if released is None or "score_edges" not in released.about:
         return None
     total = np.sum([b.total for b in released.blocks], axis=0)
-    return np.asarray(released.about["score_edges"], float), total, sum(float(b.variance or 0) for b in released.blocks)
+    return (
+        np.asarray(released.about["score_edges"], float),
+        total,
+        sum(float(b.variance or 0) for b in released.blocks),
+    )
 
 
 def sample_of(study: Any) -> str:

@@ -37,7 +37,9 @@ def row_evidence(
     name = rows.main if model == SHARED else model
     if name not in rows.probability:
         there = ", ".join([SHARED, *(m for m in rows.probability if m != rows.main)])
-        raise ConfigError(f"{rows.institution} has no probabilities of model {model} in this attempt; there are {there}")
+        raise ConfigError(
+            f"{rows.institution} has no probabilities of model {model} in this attempt; there are {there}"
+        )
     probability, plain = rows.probability[name], np.isin(rows.label, (0.0, 1.0))
     now, before = rows.held_out, rows.rows_of("training") & plain
     if not 0 < rows.label[now].sum() < now.sum():

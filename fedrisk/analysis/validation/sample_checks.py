@@ -139,9 +139,7 @@ def _fell(name: str, now: ScoreCounts, figures: Mapping[str, Measured], rules: V
     )
 
 
-def _score_shifts(
-    evidence: Evidence, grades: GradeCounts, before: GradeCounts | None
-) -> tuple[Shift, ...]:
+def _score_shifts(evidence: Evidence, grades: GradeCounts, before: GradeCounts | None) -> tuple[Shift, ...]:
     """Of score and grades, where both samples are exact: released histograms of the two have other bins."""
     if before is None or evidence.before is None or not (grades.exact and before.exact):
         return ()
@@ -169,9 +167,7 @@ def _histogram(counts: ScoreCounts, edges: np.ndarray[tuple[int], np.dtype[np.fl
 
 def _columns(columns: Sequence[Column]) -> tuple[Shift, ...]:
     there = [c for c in columns if c.before is not None and c.now is not None]
-    return together(
-        [shift(c.name, c.before, c.now, ordered=c.ordered) for c in there if c.before and c.now]
-    )
+    return together([shift(c.name, c.before, c.now, ordered=c.ordered) for c in there if c.before and c.now])
 
 
 def _against_all(columns: Sequence[Column]) -> tuple[Shift, ...]:
@@ -272,7 +268,11 @@ def _concentration(
     now = found.get("now")
     if now is None:
         return found, Check(
-            code="concentration", group="concentration", light="none", rule="too_few", basis=basis_of(evidence.now)
+            code="concentration",
+            group="concentration",
+            light="none",
+            rule="too_few",
+            basis=basis_of(evidence.now),
         )
     # Released histograms of two samples have other bins, so that their grades are not comparable.
     comparable = "before" in found and grades.exact
