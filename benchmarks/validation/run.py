@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit, logit
 
+from fedrisk.analysis.homogeneity import Histogram
 from fedrisk.analysis.score_counts import ScoreCounts
 from fedrisk.analysis.validation import calibration_tests as ct
 from fedrisk.analysis.validation import noisy_binomial as nb
@@ -28,7 +29,6 @@ from fedrisk.analysis.validation.low_default import bounds
 from fedrisk.analysis.validation.master_scale import DEFAULT_SCALE
 from fedrisk.analysis.validation.rules import Conservatism
 from fedrisk.analysis.validation.stability_tests import shift
-from fedrisk.analysis.homogeneity import Histogram
 from fedrisk.models.calibration import ScoreCounts as CalibrationCounts
 from fedrisk.models.calibration import fit_calibration
 from fedrisk.models.calibration_errors import calibration_errors
@@ -190,7 +190,7 @@ def one(job):
             run[name] += 1
         if tilt == (0.0, 1.0) and k < replications // 5:
             cover(now, population, hits, variance)
-    out = {
+    return {
         "population": population,
         "basis": basis,
         "size": size,
@@ -202,7 +202,6 @@ def one(job):
         "one grade": round(float(np.mean(np.array(singles) <= LEVEL)), 4) if singles else None,
         "covered": {n: round(float(np.mean(h)), 4) for n, h in hits.items()},
     }
-    return out
 
 
 def margin_coverage(job):

@@ -27,8 +27,8 @@ from fedrisk.cli import (
     node_proposals,
     node_scoring,
     node_serve,
-    report_validation,
     report_bank,
+    report_validation,
     study,
     usage,
 )

@@ -39,7 +39,8 @@ Rules = Annotated[
     Path | None,
     typer.Option(
         "--rules",
-        help="Master scale, levels and limits (TOML), for example rules/validation.toml; docs/validation.md has its keys.",
+        help="Master scale, levels and limits (TOML), for example rules/validation.toml; docs/validation.md has "
+        "its keys.",
     ),
 ]
 Model = Annotated[
@@ -79,8 +80,8 @@ def validation(
 ) -> None:
     """Validation of a model: calibration by grade, discrimination, stability, bounds and margins, with traffic lights.
 
-    At a bank on its own rows: the page has exact figures of the bank, and stays there. With --of on the released numbers
-    of a study, each test corrected for their noise. Writes validation.html and validation.json.
+    At a bank on its own rows: the page has exact figures of the bank, and stays there. With --of on the released
+    numbers of a study, each test corrected for their noise. Writes validation.html and validation.json.
     """
     from fedrisk.analysis.validation.pack import validate
     from fedrisk.analysis.validation.rules import load_rules
@@ -136,8 +137,8 @@ def _own(
     given = load_record(record)
     if given.attempt != entry.attempt:
         raise ConfigError(
-            f"--record {record} is of attempt {given.attempt[:8]}, and what is validated of {entry.attempt[:8]}; give the "
-            "record of the same study"
+            f"--record {record} is of attempt {given.attempt[:8]}, and what is validated of {entry.attempt[:8]}; give "
+            "the record of the same study"
         )
     return replace(evidence, calibration=errors_of(given, evidence.card))
 

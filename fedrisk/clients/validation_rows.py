@@ -121,4 +121,6 @@ def _recorded(node: Node, ids: "pd.Series[str]", file: Path) -> NDArray[np.objec
         raise ConfigError(
             f"--overrides {file} names no customer of this attempt; see that ids are spelt alike"
         )
-    return np.where(found.isna(), None, found.to_numpy(object))
+    return np.array(
+        [None if gone else grade for gone, grade in zip(found.isna(), found, strict=True)], object
+    )

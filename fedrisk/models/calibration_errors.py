@@ -27,7 +27,7 @@ class CalibrationErrors:
     noise: Floats
 
     def of(self, stated: ArrayLike) -> tuple[Floats, Floats]:
-        """Standard errors of the true log-odds by sampling and by noise, at log-odds that the first card stated, (n,)."""
+        """Standard errors of the true log-odds by sampling and by noise, at those that the first card stated, (n,)."""
         x = np.atleast_1d(np.asarray(stated, dtype=np.float64))
         basis = np.column_stack([np.ones(len(x)), curve(x, self.centre)])[:, : len(self.sampling)]
         sampling, noise = (
@@ -38,7 +38,7 @@ class CalibrationErrors:
 
 
 def calibration_errors(rows: ScoreCounts, fitted: Calibration) -> CalibrationErrors:
-    """Errors of a calibration from the histogram that it was fitted to. rows: as `calibration.fit_calibration` had it."""
+    """Errors of a calibration from the histogram that it was fitted to. rows: as `fit_calibration` had it."""
     weights = np.array([fitted.level, fitted.slope] + [fitted.bend] * (not fitted.straight))
     size = len(weights)
     basis = np.column_stack([np.ones(len(rows.middles)), curve(rows.stated(), fitted.centre)])[:, :size]

@@ -259,11 +259,10 @@ def _overrides(pack: Pack) -> list[tuple[str, ...]]:
     found = pack.overrides
     if found is None:
         return []
-    rows = [
+    return [
         (title, count(way.customers), count(way.labelled), count(way.defaults), f"{way.expected:.1f}")
         for title, way in ((_("to safer grades"), found.better), (_("to riskier grades"), found.worse))
     ]
-    return rows
 
 
 def _pictures(pack: Pack) -> dict[str, Plot]:

@@ -153,8 +153,8 @@ def rule_words(check: Check) -> str:
             "Yellow where more than {limit} of the grades were changed.", limit=percent(v["limit"], 0)
         ),
         "low_default": lambda: _(
-            "Yellow where a grade with fewer than 20 defaults has a probability, with its margin, below the upper bound "
-            "at {confidence}.",
+            "Yellow where a grade with fewer than 20 defaults has a probability, with its margin, below the upper "
+            "bound at {confidence}.",
             confidence=percent(v["confidence"], 0),
         ),
         "margin": lambda: _(
@@ -193,8 +193,8 @@ def reason(rule: str) -> str:
         "too_few": _("Too few customers or defaults, or too much noise, to say anything."),
         "no_development": _("There are no counts of the development sample with which to compare."),
         "no_rows": _(
-            "Needs the rows of a bank: development and hold-out were released over different score bins. Each bank has it "
-            "in its own pack; fedrisk drift compares two studies."
+            "Needs the rows of a bank: development and hold-out were released over different score bins. Each bank "
+            "has it in its own pack; fedrisk drift compares two studies."
         ),
         "no_columns": _(
             "No column of the bank has both samples: the table could not be read, or this model is not the card."
@@ -203,8 +203,8 @@ def reason(rule: str) -> str:
             "Needs dates in the bank's table (dictionary: as_of) over at least three periods with five defaults each."
         ),
         "not_recorded": _(
-            "Not recorded: fedrisk keeps no decisions of people. Give a CSV file with the columns id and grade, the grade "
-            "after a person's look: --overrides FILE."
+            "Not recorded: fedrisk keeps no decisions of people. Give a CSV file with the columns id and grade, the "
+            "grade after a person's look: --overrides FILE."
         ),
     }[rule]
 
@@ -258,22 +258,26 @@ def _further(check: Check) -> str:
     if check.code in ("psi", "csi", "all_banks"):
         return _("largest index {index}: {name}", index=f"{v['index']:.3f}", name=shift_name(v["worst"]))
     if check.code == "low_default":
-        if not v["few"]:
-            return _("no grade has fewer than 20 defaults")
-        if v["below"]:
-            return _("below the bound: {named}", named=listed(v["below"]))
-        return _("few defaults in {named}; none below the bound", named=listed(v["few"]))
+        return _few(v)
     if check.code == "margin":
         return _("above it: {named}", named=listed(v["above"])) if v["above"] else _("in all grades")
     return ""
+
+
+def _few(v: Mapping[str, Any]) -> str:
+    if not v["few"]:
+        return _("no grade has fewer than 20 defaults")
+    if v["below"]:
+        return _("below the bound: {named}", named=listed(v["below"]))
+    return _("few defaults in {named}; none below the bound", named=listed(v["few"]))
 
 
 def statistic(check: Check) -> str:
     """The statistic with its distribution.
 
     >>> from fedrisk.analysis.validation.check import Check
-    >>> one = Check(code="line", group="calibration", light="green", rule="by_p", basis="rows", statistic=2.5, degrees=2)
-    >>> statistic(one)
+    >>> one = {"code": "line", "group": "calibration", "light": "green", "rule": "by_p", "basis": "rows"}
+    >>> statistic(Check(**one, statistic=2.5, degrees=2))
     'χ² 2.50 (2)'
     """
     if check.statistic is None:

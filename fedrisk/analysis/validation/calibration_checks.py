@@ -1,6 +1,7 @@
 """Checks of calibration with their traffic lights, and of what is deducted: bounds and margins."""
 
 from collections.abc import Sequence
+from typing import TypedDict
 
 from fedrisk.analysis.score_counts import ScoreCounts
 from fedrisk.analysis.validation import noisy_binomial as nb
@@ -75,7 +76,14 @@ def _either_way(tested: Tested | None, level: float, *, low: bool) -> Light:
     return "yellow" if light == "red" and not low else light
 
 
-def totals(counts: ScoreCounts) -> dict[str, float]:
+class Totals(TypedDict):
+    """Customers and defaults of a sample, as counted."""
+
+    customers: float
+    defaults: float
+
+
+def totals(counts: ScoreCounts) -> Totals:
     """Customers and defaults of a sample, as counted."""
     defaults = float(counts.positives.sum())
     return {"customers": defaults + float(counts.negatives.sum()), "defaults": defaults}

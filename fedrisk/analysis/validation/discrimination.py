@@ -50,7 +50,7 @@ class Fallen:
 
 
 def enough(counts: ScoreCounts) -> bool:
-    """Whether there are clearly defaults and others: two of each, and more than four times the noise of their totals."""
+    """Whether there are clearly defaults and others: two of each, and more than four times their totals' noise."""
     least = max(4 * math.sqrt(counts.variance * len(counts.positives)), 1.5)
     return bool(min(counts.positives.sum(), counts.negatives.sum()) > least)
 
