@@ -55,7 +55,6 @@ def bank(
 
     Exact figures of the bank's own customers. The page is written for its owner alone and stays at the bank.
     """
-    from fedrisk.api import load_record
     from fedrisk.cli.results import reason_words
     from fedrisk.clients import own_results
     from fedrisk.clients.node import Node
@@ -65,7 +64,11 @@ def bank(
 
     node = Node.load(institution)
     entry = own_results.find(node, attempt)
-    record = None if results is None else load_record(results)
+    record = None
+    if results is not None:
+        from fedrisk.releases.record import ReleaseRecord
+
+        record = ReleaseRecord.load(results)
     with speaking(language):
         rows = own_rows(node, entry, reason_words())
         figures = bank_figures(rows, model, approve)

@@ -13,6 +13,7 @@ import typer
 from fedrisk.attempt_id import short
 from fedrisk.cli.common import AsJson, InstitutionFile
 from fedrisk.cli.output import alert, out, plain_table, tell, tell_json
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -71,7 +72,13 @@ def results(
         chosen = tuple(c.strip() for c in (columns or "").split(",") if c.strip())
         rows, written = own_results.export(node, entry, to, chosen, again=again, said=reason_words())
         said = {"file": str(to), "attempt": entry.attempt, "rows": rows, "columns": list(written)}
-        words = f"{rows:,} rows of attempt {entry.attempt} in {to}: {', '.join(written)}"
+        words = _(
+            "{rows:,} rows of attempt {attempt} in {to}: {written}",
+            rows=rows,
+            attempt=entry.attempt,
+            to=to,
+            written=", ".join(written),
+        )
         _say(said, words, as_json)
     else:
         entry = own_results.find(node, attempt)
@@ -124,11 +131,11 @@ def _list(node: "Node", entries: "list[Entry]", file: Path, as_json: bool) -> No
         tell_json({"institution": node.name, "attempts": [e.to_dict() for e in entries]})
         return
     columns = ("attempt", "when", "study", "rows scored", "own models")
-    title = f"{node.name}: attempts at studies"
+    title = _("{name}: attempts at studies", name=node.name)
     table = plain_table(title, *columns, right=("rows scored",), whole=("attempt", "when"))
     for entry in entries:
         rows = "–" if entry.rows is None else f"{entry.rows:,}"
-        study = f"{entry.study or '?'} (research)" if entry.research else entry.study or "?"
+        study = _("{study} (research)", study=entry.study or "?") if entry.research else entry.study or "?"
         table.add_row(short(entry.attempt), entry.when[:16].replace("T", " "), study, rows, _models(entry))
     out.print(table)
     for entry in entries:
@@ -139,10 +146,15 @@ def _say_owed(entry: "Entry", file: Path) -> None:
     """What is missing of an attempt and can be made."""
     if not entry.owed:
         return
-    what, name = "scores" if entry.rows is None else "own models and figures", short(entry.attempt)
+    what, name = "scores" if entry.rows is None else _("own models and figures"), short(entry.attempt)
     alert(
-        f"the {what} of {name} are not there; make them from what the attempt kept, at no charge: fedrisk results "
-        f"{shlex.quote(str(file))} fetch {name}",
+        _(
+            "the {what} of {name} are not there; make them from what the attempt kept, at no charge: fedrisk "
+            "results {file} fetch {name}",
+            what=what,
+            name=name,
+            file=shlex.quote(str(file)),
+        ),
         "yellow",
     )
 
@@ -151,7 +163,7 @@ def _models(entry: "Entry") -> str:
     """The bank's own models that are there, and what could not be made, as codes."""
     there = ", ".join(entry.models) or "–"
     failed = ", ".join(f"{name} ({code})" for name, code in entry.failed.items())
-    return f"{there}; not made: {failed}" if failed else there
+    return _("{there}; not made: {failed}", there=there, failed=failed) if failed else there
 
 
 def _fetch(node: "Node", attempt: str | None, file: Path, as_json: bool) -> None:
@@ -173,8 +185,13 @@ def _fetch(node: "Node", attempt: str | None, file: Path, as_json: bool) -> None
         (attempt,) = owed
     attempt = own_results.find(node, attempt).attempt
     entry = own_results.fetch(node, attempt, recipe_named(own_results.recipe_name(node, attempt)))
-    rows = "nothing to score" if entry.rows is None else f"{entry.rows:,} rows scored"
-    words = f"{rows} of attempt {entry.attempt}, at no charge; own models: {_models(entry)}"
+    rows = _("nothing to score") if entry.rows is None else _("{rows:,} rows scored", rows=entry.rows)
+    words = _(
+        "{rows} of attempt {attempt}, at no charge; own models: {entry}",
+        rows=rows,
+        attempt=entry.attempt,
+        entry=_models(entry),
+    )
     _say(entry.to_dict(), words, as_json)
 
 

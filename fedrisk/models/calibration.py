@@ -18,7 +18,7 @@ Flach 2017) about a centre of its own. The hold-out has no part in it.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,6 +163,11 @@ class Calibration:
     def straight(self) -> bool:
         """Whether there is no curvature."""
         return self.bend == 0.0
+
+    def shifted(self, by: float) -> "Calibration":
+        """The calibration whose log-odds are all higher by so much."""
+        level, slope = self.line
+        return replace(self, level=self.level + by, line=(level + by, slope))
 
 
 def curve(stated: Floats, centre: float) -> Floats:

@@ -19,6 +19,7 @@ from fedrisk.models.own_rows import OwnRows
 from fedrisk.releases.record import ReleaseRecord
 from fedrisk.report import bank_columns, bank_curves, bank_scores
 from fedrisk.report.bank_words import Table, from_to, share, signed_share
+from fedrisk.report.curve_figures import said as said_figure
 from fedrisk.report.page import render_page
 from fedrisk.report.text import number, own_sentences, signed
 from fedrisk.report.words import word
@@ -125,7 +126,7 @@ def _name(found: OwnFigures) -> str:
 
 def _auc(found: OwnFigures) -> str:
     one = found.model(found.chosen)
-    return "–" if one is None else f"{number(one.roc.auc.value)} ({from_to(one.roc.auc, 3)})"
+    return "–" if one is None else said_figure(one.roc.auc)
 
 
 def _change(found: OwnFigures, approve: float) -> list[str]:
@@ -201,15 +202,17 @@ def _models(rows: OwnRows, found: OwnFigures, record: ReleaseRecord | None) -> T
     for m in found.models:
         less = against.get(m.name, {}).get("auc")
         beside = "" if less is None else f"{signed(less['value'])} ({_low_high(less)})"
-        figures = (_figure(m.roc.auc), _figure(m.ks.value))
+        figures = (said_figure(m.roc.auc), said_figure(m.ks.value))
         body.append(
-            [word("model", m.name), *figures, number(2 * m.roc.auc.value - 1), number(m.brier, 4), *beside]
+            [word("model", m.name), *figures, number(2 * m.roc.auc.value - 1), number(m.brier, 4), beside]
         )
     if record is not None and (released := counts_of(record, rows.card)) is not None:
         roc, ks = curves.roc(released), curves.ks(released)
         if roc is not None and ks is not None:
             name = _("all banks together, as released with noise")
-            body.append([name, _figure(roc.auc), _figure(ks.value), number(2 * roc.auc.value - 1), "", ""])
+            body.append(
+                [name, said_figure(roc.auc), said_figure(ks.value), number(2 * roc.auc.value - 1), "", ""]
+            )
     names = (
         _("AUC (95% interval)"),
         _("KS (95% interval)"),
@@ -221,10 +224,6 @@ def _models(rows: OwnRows, found: OwnFigures, record: ReleaseRecord | None) -> T
         *((n, "n") for n in (*names, _("AUC less own (90% interval)"))),
     ]
     return Table(_("Models on the bank's own hold-out"), columns, body)
-
-
-def _figure(value: Estimate) -> str:
-    return f"{number(value.value)} ({from_to(value, 3)})"
 
 
 def _low_high(less: Any) -> str:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from fedrisk.analysis.curves import Estimate
 from fedrisk.analysis.feature_figures import FeaturePoints, InformationValue, feature_points
 from fedrisk.analysis.own_columns import Shift
@@ -13,6 +15,7 @@ from fedrisk.models.scorecard import EXTERNAL
 from fedrisk.report import plots as draw
 from fedrisk.report.bank_curves import Figures
 from fedrisk.report.bank_words import Table, share, signed_points, with_interval
+from fedrisk.report.curve_figures import said
 from fedrisk.report.figure_style import Plot
 from fedrisk.report.words import word
 from fedrisk.study import BANK
@@ -30,11 +33,25 @@ class Values:
 
 
 @dataclass(frozen=True)
+class BinBar:
+    """One bin of a holder's column. text: its points with their interval. bar: its length beside the average.
+
+    bar, left, wide: in per cent of the box, of whose middle the average is; the latter two of the interval.
+    """
+
+    label: str
+    text: str
+    bar: float
+    left: float
+    wide: float
+
+
+@dataclass(frozen=True)
 class Points:
-    """Pictures of points by bin, of own and of holders' columns. silent: own columns without points."""
+    """Points by bin: pictures of own columns, bars of holders' ones. silent: own columns without points."""
 
     own: Figures
-    holders: Figures
+    holders: list[tuple[str, list[BinBar]]]
     silent: list[str]
 
 
@@ -87,19 +104,12 @@ def _owner(rows: OwnRows, institution: str) -> str:
 
 
 def _meaning(rows: OwnRows, institution: str, column: str) -> str:
-    said = rows.meanings.get(column, "") if institution == BANK else ""
-    return "" if said == column else said
+    meaning = rows.meanings.get(column, "") if institution == BANK else ""
+    return "" if meaning == column else meaning
 
 
 def _figure(value: Estimate | None) -> str:
-    if value is None:
-        return "–"
-    return _(
-        "{value} ({low} to {high})",
-        value=f"{value.value:.3f}",
-        low=f"{value.low:.3f}",
-        high=f"{value.high:.3f}",
-    )
+    return "–" if value is None else said(value)
 
 
 def points(rows: OwnRows) -> Points | None:
@@ -112,16 +122,51 @@ def points(rows: OwnRows) -> Points | None:
     own = [p for p in telling if p.institution == BANK]
     holders = [p for p in telling if p.institution != BANK]
     silent = [p.column for p in found if p.institution == BANK and not p.points.value.any()]
-    return Points(_drawn(rows, own), _drawn(rows, holders), silent)
+    widest = max((float(np.abs(p.points.value - p.average).max()) for p in holders), default=1.0) or 1.0
+    return Points(
+        _drawn(rows, own), [(f"{p.institution}: {p.column}", _bars(p, widest)) for p in holders], silent
+    )
+
+
+def _bars(p: FeaturePoints, widest: float) -> list[BinBar]:
+    """Bars of one column, on the scale of all holders' columns."""
+
+    def at(value: float) -> float:
+        return min(max(50 + 50 * (value - p.average) / widest, 0.0), 100.0)
+
+    ends = zip(p.labels, p.points.value, p.points.low, p.points.high, strict=True)
+    return [
+        BinBar(
+            label=label,
+            text=_points_words(v, low, high),
+            bar=round(at(v) - 50, 1),
+            left=round(at(low), 1),
+            wide=round(at(high) - at(low), 1),
+        )
+        for label, v, low, high in ends
+    ]
+
+
+def _points_words(value: float, low: float, high: float) -> str:
+    if high - low < 1e-9:
+        return f"{value:.0f}".replace("-", "−")
+    return said_range(f"{value:.0f}", f"{low:.1f}", f"{high:.1f}")
+
+
+def said_range(value: str, low: str, high: str) -> str:
+    """A number with its interval, with true minuses."""
+    text = _("{value} ({low} to {high})", value=value, low=low, high=high)
+    return text.replace("-", "−")
 
 
 def _drawn(rows: OwnRows, found: list[FeaturePoints]) -> Figures:
     out = []
     for p in found[:MOST_DRAWN]:
         meaning = _meaning(rows, p.institution, p.column)
-        title = p.column if p.institution == BANK else f"{p.institution}: {p.column}"
-        caption = of_kind("bank", "{column}: {meaning}", column=title, meaning=meaning) if meaning else title
-        out.append((caption, draw.points_of_feature(p, title=title)))
+        caption = (
+            of_kind("bank", "{column}: {meaning}", column=p.column, meaning=meaning) if meaning else p.column
+        )
+        out.append((caption, draw.points_of_feature(p, title=p.column)))
     return out
 
 
