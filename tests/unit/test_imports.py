@@ -122,7 +122,10 @@ LAYERS = {
             "server",
         ),
     },
+    # The public results: those of the hub, with plots and tables.
+    "results": {"errors", "language", "report", "server"},
     "api": {
+        "results",
         "errors",
         "models",
         "language",
