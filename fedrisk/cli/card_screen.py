@@ -91,14 +91,29 @@ def show_edit(entry: EditEntry) -> None:
         if other is None:
             tell(_("{feature}: information value {one:.3f}, gone with it", feature=name, one=one))
         else:
-            tell(_("{feature}: information value {one:.3f} before, {other:.3f} after", feature=name, one=one, other=other))
+            tell(
+                _(
+                    "{feature}: information value {one:.3f} before, {other:.3f} after",
+                    feature=name,
+                    one=one,
+                    other=other,
+                )
+            )
     if costs["points"]:
         _moved(costs["points"])
     tell("")
 
 
 def _head(entry: EditEntry) -> None:
-    tell(_("edit {number}, {time}, by {author}", number=entry.number, time=entry.time, author=entry.edit.author), "bold")
+    tell(
+        _(
+            "edit {number}, {time}, by {author}",
+            number=entry.number,
+            time=entry.time,
+            author=entry.edit.author,
+        ),
+        "bold",
+    )
     for line in said_of(entry.edit):
         tell(f"  {line}")
     tell(_("  reason: {reason}", reason=entry.edit.reason))
@@ -108,8 +123,20 @@ def said_of(edit: CardEdit) -> list[str]:
     """What an edit does, a line each."""
     out = [_("merge bins {bins}", bins=text) for text in edit.merge]
     for ways, each in (
-        (edit.monotone, {"rising": _("risk of {feature} rises in every step"), "falling": _("risk of {feature} falls in every step")}),
-        (edit.sign, {"rising": _("risk of {feature} rises on the whole"), "falling": _("risk of {feature} falls on the whole")}),
+        (
+            edit.monotone,
+            {
+                "rising": _("risk of {feature} rises in every step"),
+                "falling": _("risk of {feature} falls in every step"),
+            },
+        ),
+        (
+            edit.sign,
+            {
+                "rising": _("risk of {feature} rises on the whole"),
+                "falling": _("risk of {feature} falls on the whole"),
+            },
+        ),
     ):
         out += [each[way].replace("{feature}", name) for name, way in ways.items()]
     out += [_("drop {feature}", feature=name) for name in edit.drop]
@@ -140,7 +167,7 @@ def _auc(costs: Mapping[str, Any]) -> None:
     if held is not None:
         tell(
             _(
-                "  the released card had {auc:.3f} ± {error:.3f} on the hold-out; the edited one was not measured there",
+                "  the released card had {auc:.3f} ± {error:.3f} on the hold-out; the edited one was not measured",
                 auc=held["auc"],
                 error=held["error"],
             )
