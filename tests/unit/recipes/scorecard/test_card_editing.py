@@ -82,7 +82,8 @@ def test_costs_say_what_a_reader_needs(edited):
     assert drop["auc"]["low"] < drop["auc"]["change"] < drop["auc"]["high"] < 0
     assert abs(merge["auc"]["change"]) < abs(drop["auc"]["change"]) / 3
     assert scale["auc"]["change"] == 0 and scale["points"] == []
-    assert scale["mean_probability"][1] == pytest.approx(0.05, rel=0.05)
+    # Bayes' rule: where defaults are .05 of all. Among these rows there are more, who stay riskier than others.
+    assert 0.05 < scale["mean_probability"][1] < 0.065
     assert drop["mean_probability"][1] == pytest.approx(drop["mean_probability"][0], rel=0.04)
     assert merge["information"]["bank.c0"][1] <= merge["information"]["bank.c0"][0]
     assert drop["information"] == {"tax.c0": [pytest.approx(drop["information"]["tax.c0"][0]), None]}
