@@ -16,6 +16,7 @@ from typing import Annotated, TextIO
 import typer
 
 from fedrisk.cli import (
+    card_export,
     hub_check,
     hub_members,
     hub_scoring,
@@ -27,6 +28,8 @@ from fedrisk.cli import (
     node_proposals,
     node_scoring,
     node_serve,
+    report_validation,
+    report_bank,
     study,
     usage,
 )
@@ -95,6 +98,7 @@ for _command in (
     app.command()(_command)
 # Commands of a group in files of their own are there once these are imported.
 _ = (
+    card_export,
     hub_check,
     hub_members,
     hub_scoring,
@@ -105,6 +109,8 @@ _ = (
     node_proposals,
     node_scoring,
     node_serve,
+    report_validation,
+    report_bank,
 )
 app.add_typer(init_app, name="init")
 app.add_typer(dictionary_app, name="dictionary")
