@@ -270,7 +270,7 @@ def _merged(bins: Bins, origin: Origin, places: Sequence[int]) -> tuple[Bins, Or
         raise ConfigError(f"edit: {name} is of kind {kind}, whose bins are not merged; drop it instead")
     if places[-1] >= bins.levels:
         raise ConfigError(
-            f"edit: {name} has {bins.levels} bins of values; special codes, missing values and unknown enterprises keep "
+            f"edit: {name} has {bins.levels} bins of values; special codes, missing and unknown enterprises keep "
             "levels of their own"
         )
     if len(places) == bins.levels:
@@ -332,7 +332,7 @@ def _dropped(features: Edited, names: Sequence[str]) -> Edited:
         at = place_of(features, name)
         if not features[at][0].feature.is_column:
             raise ConfigError(
-                f"edit: {name} says whether the holder knows an enterprise; it goes with the holder's columns, drop these"
+                f"edit: {name} says whether the holder knows an enterprise; drop the holder's columns instead"
             )
         gone.add(at)
     left = [f for k, f in enumerate(features) if k not in gone]

@@ -45,8 +45,8 @@ class CardSource:
     """What a card is fitted to, as its study released it.
 
     study, attempt: name and id. sums: with what the study remembered. pairs, calibration: releases, where there were
-    any. research: whether it was released without privacy. released: the card as the study's machines had it, where it is
-    at hand: calibrated, and before that. It is taken where it is the one that follows here within rounding.
+    any. research: whether it was released without privacy. released: the card as the study's machines had it, where it
+    is at hand: calibrated, and before that. It is taken where it is the one that follows here within rounding.
     """
 
     study: str

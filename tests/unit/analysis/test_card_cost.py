@@ -17,9 +17,7 @@ def world():
 
 
 def parts(spread, *weights):
-    return ScoreParts(
-        contributions=[w * c for w, c in zip(weights, spread.curves.curve, strict=True)]
-    )
+    return ScoreParts(contributions=[w * c for w, c in zip(weights, spread.curves.curve, strict=True)])
 
 
 def test_differences_are_those_of_rows(world):
@@ -58,7 +56,10 @@ def test_noisy_correlations_are_drawn_to_nothing(world):
     sums = spread.sums
     size = len(sums.second.gram)
     drowned = GramMatrix(sums.second.gram, np.full((size, size), 1e18))
-    assert np.abs(believed_gram(drowned, sums.bases, spread.curves).gram).max() < 1e-3 * np.abs(sums.second.gram).max()
+    assert (
+        np.abs(believed_gram(drowned, sums.bases, spread.curves).gram).max()
+        < 1e-3 * np.abs(sums.second.gram).max()
+    )
     clear = believed_gram(sums.second, sums.bases, spread.curves)
     apart = clear.gram != 0
     assert np.allclose(clear.gram[apart], sums.second.gram[apart])

@@ -10,7 +10,9 @@ from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Bins
 from fedrisk.models.card_edit import CardEdit, as_released, edited_bins, merged_places
 
-AGE = Bins.public(Feature(institution="bank", column="age", bins=(1.0, 2.0, 3.0, 4.0), special=(("-9", "none"),)))
+AGE = Bins.public(
+    Feature(institution="bank", column="age", bins=(1.0, 2.0, 3.0, 4.0), special=(("-9", "none"),))
+)
 SECTOR = Bins.public(Feature(institution="tax", column="sector", kind="category", bins=("a", "b", "c", "d")))
 CARD = [AGE, SECTOR, Bins.public(known_feature("tax"))]
 
@@ -75,7 +77,7 @@ def test_a_holder_leaves_with_its_last_column():
         ({"monotone": {"tax.sector": "rising"}}, "no bins in an order"),
         ({"monotone": {"bank.age": "up"}}, "rising or falling"),
         ({"monotone": {"bank.age": "rising"}, "sign": {"bank.age": "rising"}}, "both"),
-        ({"drop": ("tax.(known)",)}, "drop these"),
+        ({"drop": ("tax.(known)",)}, "drop the holder's columns"),
         ({"drop": ("bank.age", "tax.sector")}, "no column would be left"),
         ({"long_run_rate": 4.1}, r"4.1% is 0\.041"),
         ({"points_to_double": 1}, "must lie between"),

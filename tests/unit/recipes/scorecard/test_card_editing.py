@@ -56,7 +56,9 @@ def test_whatever_is_changed_is_seen(record, edited):
     assert "before" in tampered(edited, edit=replace(MERGE, reason="other")).broken()[0]
     assert tampered(edited, after="0" * 64).broken()
     assert replace(edited, history=edited.history[1:]).broken()
-    assert replace(edited, history=edited.history[:2]).broken() == ["the card is not the one after its last edit"]
+    assert replace(edited, history=edited.history[:2]).broken() == [
+        "the card is not the one after its last edit"
+    ]
     other = replace(edited, card=replace(edited.card, base_points=edited.card.base_points + 9))
     assert other.broken() == ["the card is not the one after its last edit"]
     plain = json.loads(edited.to_json())
@@ -71,7 +73,9 @@ def test_a_card_that_does_not_follow_is_seen(record, edited):
     *rest, last = edited.history
     forged = replace(edited, card=card, history=(*rest, replace(last, after=card_digest(card))))
     assert forged.broken() == []
-    assert verify_card(forged, record) == ["the card is not the one that follows from the record by these edits"]
+    assert verify_card(forged, record) == [
+        "the card is not the one that follows from the record by these edits"
+    ]
     assert verify_card(edited, card_record(seed=2)) == ["the edits were made on another release record"]
     with pytest.raises(ConfigError, match="another release record"):
         edit_card(card_record(seed=2), [SCALE], before=edited)

@@ -20,7 +20,6 @@ from fedrisk.recipes.scorecard.fitting import card_of, fit_card, refit
 from support.card_record import card_record
 from support.edited import SMALL, sums_of
 
-
 RECORD = card_record()
 SHARED = CardSource.of(RECORD)
 
@@ -49,7 +48,7 @@ def test_merged_bins_are_as_if_they_had_been_merged_beforehand(seed, first, more
     last = min(first + more, 5)
     if last - first in (0, 4):
         last, first = 3, 2
-    codes, label, sums = sums_of(SMALL, seed)
+    codes, _, sums = sums_of(SMALL, seed)
     source = CardSource(study="s", attempt="a", sums=sums)
     edit = CardEdit(merge=(f"bank.a:{first}-{last}",))
     bins = [b for b, _ in edited_bins(as_released(SMALL), edit)]
@@ -75,7 +74,9 @@ def test_counts_and_variances_add_up(source):
     before, after = source.sums.counts, edited_counts(source.sums.counts, features)
     v = float(before.variance[0])
     assert after.variance_of(0).tolist() == pytest.approx([v, 3 * v, v, v])
-    assert after.n1[0].tolist() == pytest.approx([before.n1[0][0], before.n1[0][1:4].sum(), *before.n1[0][4:]])
+    assert after.n1[0].tolist() == pytest.approx(
+        [before.n1[0][0], before.n1[0][1:4].sum(), *before.n1[0][4:]]
+    )
     assert after.positives == pytest.approx(before.positives)
     assert after.rate_error == pytest.approx(before.rate_error)
 
@@ -111,7 +112,9 @@ def test_a_forced_shape_is_kept_in_every_step(source, few, way):
     """Also against what the rows say: points then fall back to nearly nothing."""
     for one in (source, few):
         state = state_after(one, [CardEdit(monotone={"tax.c0": way})])
-        points = [p for b, p in zip(state.card.bins, state.card.points, strict=True) if b.feature.name == "tax.c0"]
+        points = [
+            p for b, p in zip(state.card.bins, state.card.points, strict=True) if b.feature.name == "tax.c0"
+        ]
         steps = np.diff(points[0][:6])
         assert (steps <= 0).all() if way == "rising" else (steps >= 0).all()
 
@@ -167,7 +170,11 @@ def test_a_long_run_rate_moves_all_odds_alike():
 
 
 def test_older_programs_refuse_what_they_would_score_wrongly():
-    for what, version in (({"points_to_double": 40}, 4), ({"long_run_rate": 0.04}, 4), ({"drop": ("bank.c0",)}, 2)):
+    for what, version in (
+        ({"points_to_double": 40}, 4),
+        ({"long_run_rate": 0.04}, 4),
+        ({"drop": ("bank.c0",)}, 2),
+    ):
         card = state_after(SHARED, [CardEdit(**what)]).card
         assert card._least_version() == version
 
