@@ -63,9 +63,7 @@ class Evidence:
         return self.now.exact
 
 
-def card_errors(
-    card: Scorecard, edges: Floats, total: Floats, variance: float
-) -> CalibrationErrors | None:
+def card_errors(card: Scorecard, edges: Floats, total: Floats, variance: float) -> CalibrationErrors | None:
     """Errors of a card's calibration, from the histogram it was fitted to; None for a card without one.
 
     edges: of its score bins, inner ones, rising, (k - 1,). total: noisy defaults and others by bin, (k, 2).
