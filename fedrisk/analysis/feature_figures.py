@@ -55,7 +55,9 @@ def information_values(record: ReleaseRecord) -> tuple[InformationValue, ...]:
     place = [j for j, b in enumerate(sums.bins) if b.feature.is_column]
     found = [
         InformationValue(
-            institution=b.feature.institution, column=b.feature.column, value=_value(sums.counts, curves, k, j)
+            institution=b.feature.institution,
+            column=b.feature.column,
+            value=_value(sums.counts, curves, k, j),
         )
         for k, (b, j) in enumerate(zip(columns, place, strict=True))
     ]
@@ -84,7 +86,9 @@ def quadratic(d: Floats, covariance: Floats, weight: Floats) -> Estimate:
     first = max(4 * float(d @ spread @ d) - 2 * second, 0.0)
     error = math.sqrt(first + second)
     half = reach(LEVEL) * error
-    return Estimate(value=max(value, 0.0), low=max(value - half, 0.0), high=max(value + half, 0.0), error=error)
+    return Estimate(
+        value=max(value, 0.0), low=max(value - half, 0.0), high=max(value + half, 0.0), error=error
+    )
 
 
 def logarithmic_mean(a: Floats, b: Floats) -> Floats:
@@ -131,7 +135,10 @@ def stability(
     noise = (2 * math.sqrt(expected_variance * len(a)), 2 * math.sqrt(actual_variance * len(b)))
     if a.sum() <= noise[0] or b.sum() <= noise[1]:
         return None
-    both = [np.maximum(v, max(1e-4 * v.sum(), math.sqrt(w))) for v, w in ((a, expected_variance), (b, actual_variance))]
+    both = [
+        np.maximum(v, max(1e-4 * v.sum(), math.sqrt(w)))
+        for v, w in ((a, expected_variance), (b, actual_variance))
+    ]
     p, q = (v / v.sum() for v in both)
     covariance = _covariance(p, float(a.sum()), expected_variance) + _covariance(
         q, float(b.sum()), actual_variance
