@@ -154,14 +154,15 @@ def _loss(results: Results, found: Guarantee) -> dict[str, Any]:
         "is replaced by zeros, so that it adds nothing to any sum; what was chosen by public numbers stays the same. "
         f"The same price reads as epsilon {found.label_flipped:.3g} where a label is flipped, epsilon "
         f"{found.replaced:.3g} where one record takes the place of another, and epsilon {found.everywhere:.3g} where "
-        f"the enterprise's records at all institutions that may know it ({found.institutions} at most) are zeroed at once; "
-        f"all at delta {found.delta:g}.",
+        f"the enterprise's records at all institutions that may know it ({found.institutions} at most) are zeroed at "
+        f"once; all at delta {found.delta:g}.",
         **_units(results),
         "privacy_parameters": {"epsilon": _up(found.zeroed), "delta": found.delta, "rho": found.mu**2 / 2},
         "privacy_parameters_details": f"Gaussian differential privacy (Dong, Roth & Su 2022) of mu = {found.mu:.6g} "
-        f"is accounted; epsilon is its exact reading at this delta, and rho = mu^2 / 2 follows from it. Whoever guesses "
-        f"at even odds whether an enterprise's records were there is right in {100 * found.right:.1f} of 100 cases at "
-        f"most. Over time mu adds up in squares: {repeated}. Each institution's ledger refuses what is above its own cap.",
+        f"is accounted; epsilon is its exact reading at this delta, and rho = mu^2 / 2 follows from it. Whoever "
+        f"guesses at even odds whether an enterprise's records were there is right in {100 * found.right:.1f} of 100 "
+        f"cases at most. Over time mu adds up in squares: {repeated}. Each institution's ledger refuses what is above "
+        "its own cap.",
     }
 
 
@@ -202,8 +203,8 @@ def _implementation(results: Results) -> dict[str, Any]:
         "random source in whole numbers, added in a ring of integers: no floating point is released. "
         f"fedrisk {version('fedrisk')}, Python with Flower as transport. Releases: {_releases(results)}.",
         "composition": "Prices of releases on the same rows add up as mu squared (Gaussian differential privacy); "
-        "training rows and hold-out are disjoint enterprises. No amplification by sampling is claimed. A charge for the noise "
-        "being discrete is in the price.",
+        "training rows and hold-out are disjoint enterprises. No amplification by sampling is claimed. A charge for the "
+        "noise being discrete is in the price.",
         "post_processing": "Everything else, the model and all its figures included, is computed from the released "
         "totals; anybody who holds the signed release record can do it again.",
         "justification": UNSAID,
