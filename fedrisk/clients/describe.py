@@ -23,7 +23,7 @@ from fedrisk.clients.outlet import Charges
 from fedrisk.clients.roster import refuse_strangers, roster_of
 from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.clients.witness import refuse_marked, stated_heads
-from fedrisk.data.dictionary import Dictionary
+from fedrisk.data.dictionary import Column, Dictionary
 from fedrisk.data.features import Feature, features_of, statistic_of, to_stated
 from fedrisk.data.table import Table
 from fedrisk.errors import ConfigError, DataError, PolicyError, ProtocolError
@@ -259,9 +259,15 @@ def _for_report(attempt: Attempt, plan: Plan) -> dict[str, Any]:
     node = attempt.node
     columns = [c for c in described(node).columns if c.feature]
     return {
-        "meanings": {c.name: {"meaning": c.meaning, "unit": c.unit} for c in columns},
+        "meanings": {c.name: _meaning(c) for c in columns},
         "budget_left": _left(attempt, plan),
     }
+
+
+def _meaning(column: Column) -> dict[str, str]:
+    """What the report says of a column: meaning and unit, in Chinese too where the dictionary has it."""
+    chinese = {"meaning_zh": column.meaning_zh} if column.meaning_zh else {}
+    return {"meaning": column.meaning, "unit": column.unit, **chinese}
 
 
 def _left(attempt: Attempt, plan: Plan) -> dict[str, float]:

@@ -152,7 +152,7 @@ def table(found: Contributions) -> str:
 def render(found: Contributions, divided: Rewards | None, names: Mapping[str, str]) -> str:
     """The page."""
     ordered = sorted(found.institutions, key=_order)
-    filters = {
+    filters: dict[str, Any] = {
         "per_cent": per_cent,
         "interval": interval,
         "share": share_of,

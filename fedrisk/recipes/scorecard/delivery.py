@@ -207,9 +207,7 @@ def _scored(attempt: Attempt, card: Scorecard) -> Scored:
     order = attempt.by_id(listed(attempt, attempt.name))
     external = None
     if attempt.study.holders:
-        external = attempt.state.get("external")
-        if card.calibration is not None:
-            external = card.scaled_points(card.calibration, external)
+        external = card.given_points(attempt.state.get("external"))
     by_theme = _by_theme(attempt, card, order)
     rows = rows_by_id(attempt)
     codes = with_pair_codes(card, BANK, attempt.state.get("codes")[rows])
@@ -233,9 +231,7 @@ def _by_theme(attempt: Attempt, card: Scorecard, order: NDArray[Any]) -> dict[st
     sums = sums_of(attempt)
     if len(sums) < 2:
         return {}
-    given = attempt.state.get("themes")[:, order]
-    if card.calibration is not None:
-        given = card.scaled_points(card.calibration, given)
+    given = card.given_points(attempt.state.get("themes")[:, order])
     return dict(zip((s.name for s in sums), given, strict=True))
 
 
