@@ -198,9 +198,7 @@ def gains(counts: ScoreCounts) -> Gains | None:
     share = _rising(np.r_[0.0, np.cumsum(n[::-1])] / n.sum())
     captured = Band(value=_rising(found.value), low=found.low, high=found.high)
     with np.errstate(divide="ignore", invalid="ignore"):
-        values = [
-            np.where(share > 0, v / share, np.nan) for v in (captured.value, captured.low, captured.high)
-        ]
+        values = [np.where(share > 0, v / share, np.nan) for v in (captured.value, captured.low, captured.high)]
     for v in values:
         v[0] = v[1]
     return Gains(

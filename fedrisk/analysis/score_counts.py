@@ -61,9 +61,7 @@ class ScoreCounts:
         if k <= most:
             return self
         if not self.exact:
-            raise ConfigError(
-                "counts with noise are grouped by the figure that needs it, which knows the noise"
-            )
+            raise ConfigError("counts with noise are grouped by the figure that needs it, which knows the noise")
         n = self.positives + self.negatives
         place = np.minimum(((np.cumsum(n) - n / 2) / n.sum() * most).astype(int), most - 1)
         first = np.flatnonzero(np.diff(place, prepend=-1))
@@ -171,9 +169,7 @@ def _block(released: ReleasedSums, bank: str) -> ReleasedBlock:
     for block in released.blocks:
         if block.name == bank:
             return block
-    raise ConfigError(
-        f"the study released no evaluation of {bank} alone; leave the bank out, for all together"
-    )
+    raise ConfigError(f"the study released no evaluation of {bank} alone; leave the bank out, for all together")
 
 
 def _exact(

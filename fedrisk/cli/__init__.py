@@ -30,6 +30,7 @@ from fedrisk.cli import (
     node_serve,
     report_validation,
     report_bank,
+    report_card,
     study,
     usage,
 )
@@ -111,6 +112,7 @@ _ = (
     node_serve,
     report_validation,
     report_bank,
+    report_card,
 )
 app.add_typer(init_app, name="init")
 app.add_typer(dictionary_app, name="dictionary")

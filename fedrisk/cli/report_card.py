@@ -9,6 +9,7 @@ from fedrisk.cli.output import note
 from fedrisk.cli.report import Out, report_app
 
 if TYPE_CHECKING:
+    from fedrisk.models.edited_card import EditedCard
     from fedrisk.server.results import Results
 
 
@@ -43,6 +44,15 @@ def card(
             "--region", help='What the data are about, for the registry, for example "Jiangxi, China".'
         ),
     ] = None,
+    edited: Annotated[
+        str | None,
+        typer.Option(
+            "--edited",
+            help="Folder of the card after edits (fedrisk card edit), where it is that one that is used, for example "
+            "results/may_edited.",
+            show_default=False,
+        ),
+    ] = None,
     record_only: Annotated[
         bool,
         typer.Option(
@@ -64,10 +74,23 @@ def card(
     results, folder = _results(run)
     folder = out or folder
     with speaking(language):
-        written = [] if record_only else write_card(results, folder)
+        written = [] if record_only else write_card(results, folder, _edited(edited))
     written.append(write_deployment(results, folder, curator=curator, region=region))
     for path in written:
         note(f"written: {path}")
+
+
+def _edited(said: str | None) -> "EditedCard | None":
+    """An edited card with its history; ConfigError where there is none."""
+    if said is None:
+        return None
+    from fedrisk.engine.card_files import find_card
+    from fedrisk.errors import ConfigError
+
+    found = find_card(said).edited
+    if found is None:
+        raise ConfigError(f"{said} has no edited card; name the folder that fedrisk card edit wrote")
+    return found
 
 
 def _results(run: str) -> "tuple[Results, Path]":

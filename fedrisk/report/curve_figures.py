@@ -245,3 +245,4 @@ def _edges(found: ScoreDistribution) -> Any:
     if not np.isfinite(edges[-1]):
         edges[-1] = edges[-2] + 2 * (edges[-2] - edges[-3])
     return edges
+

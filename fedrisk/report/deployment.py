@@ -12,6 +12,7 @@ works.
 
 import json
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -172,7 +173,7 @@ def _units(results: Results) -> dict[str, int]:
     return {"number_of_privacy_units": _rounded(rows)} if rows else {}
 
 
-def _model(results: Results, study: dict[str, Any]) -> dict[str, Any]:
+def _model(results: Results, study: Mapping[str, Any]) -> dict[str, Any]:
     colluders = study["privacy"]["colluders"]
     return {
         "model_name": "Federated",
@@ -203,8 +204,8 @@ def _implementation(results: Results) -> dict[str, Any]:
         "random source in whole numbers, added in a ring of integers: no floating point is released. "
         f"fedrisk {version('fedrisk')}, Python with Flower as transport. Releases: {_releases(results)}.",
         "composition": "Prices of releases on the same rows add up as mu squared (Gaussian differential privacy); "
-        "training rows and hold-out are disjoint enterprises. No amplification by sampling is claimed. A charge for the "
-        "noise being discrete is in the price.",
+        "training rows and hold-out are disjoint enterprises. No amplification by sampling is claimed. A charge for "
+        "the noise being discrete is in the price.",
         "post_processing": "Everything else, the model and all its figures included, is computed from the released "
         "totals; anybody who holds the signed release record can do it again.",
         "justification": UNSAID,
@@ -246,5 +247,5 @@ def _rounded(count: int) -> int:
     >>> _rounded(77358), _rounded(7)
     (77000, 7)
     """
-    unit = 10 ** max(len(str(count)) - 2, 0)
+    unit = int(10 ** max(len(str(count)) - 2, 0))
     return round(count / unit) * unit

@@ -166,9 +166,7 @@ def width_of(text: str, size: float = TEXT) -> float:
     >>> width_of("违约率") == 3 * TEXT
     True
     """
-    wide = sum(
-        1.0 if unicodedata.east_asian_width(c) in "WF" else 0.74 if c.isupper() else 0.62 for c in text
-    )
+    wide = sum(1.0 if unicodedata.east_asian_width(c) in "WF" else 0.74 if c.isupper() else 0.62 for c in text)
     return wide * size
 
 

@@ -17,6 +17,7 @@ from fedrisk.analysis.fairness import Fairness, fairness
 from fedrisk.analysis.guarantee import guarantee
 from fedrisk.analysis.score_counts import counts_of
 from fedrisk.errors import ConfigError
+from fedrisk.models.edited_card import EditedCard
 from fedrisk.releases.record import ReleaseRecord
 from fedrisk.server.results import Results
 
@@ -29,8 +30,12 @@ MODELS = ("scorecard", "network")
 HUB = "hub"
 
 
-def card_facts(results: Results) -> dict[str, Any]:
-    """All facts as plain values for JSON: codes and figures, no sentences; ConfigError where there is no model."""
+def card_facts(results: Results, edited: EditedCard | None = None) -> dict[str, Any]:
+    """All facts as plain values for JSON: codes and figures, no sentences.
+
+    edited: the card after edits, where it is that one that is used; figures stay those of the released card.
+    ConfigError where there is no model, or the edited card is of another run or does not hold to its history.
+    """
     record = results.record
     if results.recipe not in MODELS or (results.card is None and results.network is None):
         raise ConfigError(
@@ -52,6 +57,7 @@ def card_facts(results: Results) -> dict[str, Any]:
         "privacy": _privacy(results, record),
         "who_saw_what": _seen(results),
         "beforehand": _beforehand(record),
+        "edits": None if edited is None else _edits(results, edited),
         "versions": _versions(results, record),
     }
 
@@ -207,6 +213,32 @@ def _beforehand(record: ReleaseRecord) -> dict[str, Any]:
     return {
         "memory": [str(earlier.get("study", "")) for earlier in known.get("memory") or ()],
         "prior": str(prior["source"]) if prior and prior.get("source") else None,
+    }
+
+
+def _edits(results: Results, edited: EditedCard) -> dict[str, Any]:
+    """The history of a card after its release, by its digests."""
+    wrong = edited.broken()
+    if edited.attempt != results.attempt:
+        wrong = [f"it is of run {edited.attempt[:8]}, and the results are of run {results.attempt[:8]}"]
+    if wrong:
+        raise ConfigError(f"the edited card does not fit: {wrong[0]}; name the right one (fedrisk card show)")
+    return {
+        "model_sha256": edited.digest,
+        "history": [
+            {
+                "number": entry.number,
+                "time": entry.time,
+                "author": entry.edit.author,
+                "reason": entry.edit.reason,
+                "changes": {
+                    k: v for k, v in entry.edit.to_dict().items() if v and k not in ("author", "reason")
+                },
+                "auc": dict(entry.costs.get("auc", {})),
+                "digest": entry.digest,
+            }
+            for entry in edited.history
+        ],
     }
 
 

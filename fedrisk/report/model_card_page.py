@@ -7,6 +7,7 @@ from typing import Any
 from fedrisk.analysis.fairness import Fairness, Group, GroupColumn, fairness
 from fedrisk.files import write_atomic
 from fedrisk.language import _, of_kind
+from fedrisk.models.edited_card import EditedCard
 from fedrisk.report import plots
 from fedrisk.report.display import for_people
 from fedrisk.report.fairness_words import (
@@ -30,9 +31,9 @@ MOST_BARS = 24
 """Groups of a column in one plot."""
 
 
-def write_card(results: Results, folder: Path) -> list[Path]:
+def write_card(results: Results, folder: Path, edited: EditedCard | None = None) -> list[Path]:
     """Write model_card.html and model_card.json into a folder; errors as of `card_facts`, StoreError."""
-    facts = card_facts(results)
+    facts = card_facts(results, edited)
     page = write_page(folder / HTML, card_page(results, facts))
     file = folder / JSON
     text = json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False)
@@ -60,7 +61,7 @@ def card_page(results: Results, facts: dict[str, Any] | None = None) -> str:
             for role, listed in facts["populations"]["members"].items()
         ],
         windows=_window_rows(facts["windows"], facts["populations"]),
-        edits=[],
+        edits=[] if facts["edits"] is None else [_edit_row(e) for e in facts["edits"]["history"]],
         seen=[_seen_row(line) for line in facts["who_saw_what"]],
         releases=[] if facts["privacy"] is None else _release_rows(facts["privacy"]["releases"]),
         guess="" if facts["privacy"] is None else guess_words(facts["privacy"]["mu"]),
@@ -70,6 +71,20 @@ def card_page(results: Results, facts: dict[str, Any] | None = None) -> str:
         together=[] if found is None else _padded(_group_row(found.together), found),
         versions=_version_rows(facts["versions"]),
     )
+
+
+def _edit_row(edit: dict[str, Any]) -> tuple[str, str, str, str, str]:
+    """Number and what was changed, when, by whom, why, and what it is expected to change."""
+    changes = "; ".join(f"{key}: {_plain(value)}" for key, value in edit["changes"].items())
+    auc = edit["auc"]
+    cost = f"{auc['change']:+.4f} ({auc['low']:+.4f}–{auc['high']:+.4f})" if auc else ""
+    return f"{edit['number']}. {changes}", edit["time"][:10], edit["author"], edit["reason"], cost
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {v}" for k, v in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _columns(facts: dict[str, Any], names: dict[str, str]) -> list[tuple[str, int]]:
