@@ -6,7 +6,8 @@ Usage, after a study by groups (``[evaluation] groups``) whose banks' files are 
 
 The banks' own scores and tables say how the hold-out is made up, exactly. Every draw is a hold-out drawn from it with
 replacement, with noise as a study of the same plan at that epsilon would have. So the truth is known: coverage is of the
-figures of all enterprises, and a difference between two halves that were cut at random is none.
+figures of all enterprises (of sizes, which are of a hold-out and no more, of those drawn), and two halves that are drawn
+from the same enterprises do not differ.
 """
 
 import argparse
@@ -17,9 +18,9 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from fedrisk.analysis.band_means import band_means, spread_over
 from fedrisk.analysis.fairness import fairness
 from fedrisk.api import load_results
+from fedrisk.clients.node import Node
 from fedrisk.metrics import auc_standard_error
 from fedrisk.recipes import load_study, study_from
 from fedrisk.releases.axes import axis_codes
@@ -27,7 +28,6 @@ from fedrisk.releases.evaluation import evaluation_release
 from fedrisk.releases.groups import band_edges, block_of, cut_offs, groups_release
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums
 from fedrisk.releases.statistics import Axis
-from fedrisk.clients.node import Node
 
 HALVES = ("one half", "other half", "(unknown)")
 
@@ -80,10 +80,11 @@ def truth_of(axis, rows, cuts, counts):
 
 def drawn(rng, axes, exact, release, predicted, edges, cuts):
     """Figures of one hold-out drawn with replacement, with noise."""
-    blocks = []
+    blocks, sizes = [], []
     for axis, counts in zip(axes, exact, strict=True):
         total = counts.sum()
         sample = rng.multinomial(int(total), (counts / total).ravel()).reshape(counts.shape)
+        sizes.append(sample.sum((1, 2)))
         variance = release.variance(block_of(axis.name))
         noisy = sample + rng.normal(0, np.sqrt(variance), sample.shape)
         blocks.append(
@@ -96,7 +97,7 @@ def drawn(rng, axes, exact, release, predicted, edges, cuts):
         "predicted": predicted.tolist(),
     }
     sums = ReleasedSums(name="groups", population="holdout", mu=release.mu, blocks=tuple(blocks), about=about)
-    return fairness(SimpleNamespace(find=lambda name: sums, research=False))
+    return fairness(SimpleNamespace(find=lambda name: sums, research=False)), sizes
 
 
 def figures_of(group):
@@ -107,7 +108,7 @@ def figures_of(group):
 def measured(study, rows, axes, edges, predicted, draws, rng):
     """Coverage, half widths, shares told, and differences called sure, at the study's epsilon."""
     cuts = cut_offs(study)
-    halves = rows.assign(half=rng.choice(HALVES[:2], len(rows)))
+    halves = rows.assign(half=HALVES[0])
     axes = [*axes, Axis(name="half", column="bank.half", categories=HALVES)]
     study = study_from(
         {
@@ -123,14 +124,18 @@ def measured(study, rows, axes, edges, predicted, draws, rng):
     release = SimpleNamespace(mu=release.mu, variance=lambda name, r=release: r.variance(r.blocks[0].name))
     exact = [counts_by(axis, halves, edges) for axis in axes]
     truth = [truth_of(axis, halves, cuts, counts) for axis, counts in zip(axes, exact, strict=True)]
+    # Both halves are drawn from the same enterprises.
+    exact[-1] = np.stack([exact[-1][0] / 2, exact[-1][0] / 2, exact[-1][2]])
+    truth[-1][1] = truth[-1][0]
     hits, halfwidths, told, made, false, families = {}, {}, {}, 0, 0, 0
     for _ in range(draws):
-        found = drawn(rng, axes, exact, release, predicted, edges, cuts)
+        found, sizes = drawn(rng, axes, exact, release, predicted, edges, cuts)
         family = False
-        for column, real in zip(found.columns, truth, strict=True):
-            for group, true in zip(column.groups, real, strict=True):
+        for column, real, there in zip(found.columns, truth, sizes, strict=True):
+            for group, true, n in zip(column.groups, real, there, strict=True):
                 if true["size"] == 0:
                     continue
+                true = {**true, "size": n}
                 for name, figure in figures_of(group).items():
                     key = (column.name, group.level, name.split()[0])
                     told.setdefault(key, []).append(figure is not None)

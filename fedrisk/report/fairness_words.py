@@ -54,7 +54,8 @@ def sure_differences(found: Fairness) -> list[str]:
 
 
 def _difference(d: Difference) -> str:
-    values = {"group": group_name(d.level), "column": d.column, "p": f"{max(d.adjusted, 1e-4):.4f}"}
+    p = "< 0.0001" if d.adjusted < 1e-4 else f"{d.adjusted:.4f}"
+    values = {"group": group_name(d.level), "column": d.column, "p": p}
     if d.measure == "approval":
         points = [f"{100 * v:+.1f}" for v in (d.value, d.low, d.high)]
         return _(

@@ -6,7 +6,7 @@ from typing import Any
 
 from fedrisk.analysis.fairness import Fairness, Group, GroupColumn, fairness
 from fedrisk.files import write_atomic
-from fedrisk.language import _, of_kind
+from fedrisk.language import _
 from fedrisk.models.edited_card import EditedCard
 from fedrisk.report import plots
 from fedrisk.report.display import for_people
@@ -67,8 +67,17 @@ def card_page(results: Results, facts: dict[str, Any] | None = None) -> str:
         guess="" if facts["privacy"] is None else guess_words(facts["privacy"]["mu"]),
         price=[] if facts["privacy"] is None else _price_rows(facts["privacy"]),
         fair=None if found is None else _fair(found),
-        group_columns=[] if found is None else _group_columns(found),
-        together=[] if found is None else _padded(_group_row(found.together), found),
+        group_columns=(
+            [
+                _("group"),
+                _("enterprises"),
+                _("observed default rate"),
+                _("predicted"),
+                _("observed over predicted"),
+                "AUC",
+            ]
+        ),
+        approval_columns=[] if found is None else _approval_columns(found),
         versions=_version_rows(facts["versions"]),
     )
 
@@ -209,15 +218,16 @@ def _fair_column(column: GroupColumn, found: Fairness) -> dict[str, Any]:
     silent = [group_name(g.level) for g in column.groups if not g.says]
     return {
         "name": column.name,
-        "rows": [_group_row(g) for g in told],
+        "rows": [_group_row(g) for g in [*told, found.together]],
+        "approvals": [_approval_row(g) for g in told],
         "silent": ", ".join(silent),
         "plots": _fair_plots(column, found) if len(told) > 1 else [],
         "noise": f"{column.deviation:.1f}",
     }
 
 
-def _group_columns(found: Fairness) -> list[str]:
-    """Headings of the table of groups."""
+def _approval_columns(found: Fairness) -> list[str]:
+    """Headings of the table of approvals."""
     cuts = [
         text
         for cut in found.cut_offs
@@ -226,26 +236,12 @@ def _group_columns(found: Fairness) -> list[str]:
             _("ratio to the highest, at {cut}", cut=percent(cut)),
         )
     ]
-    return [
-        _("group"),
-        _("enterprises"),
-        _("observed default rate"),
-        _("predicted"),
-        _("observed over predicted"),
-        "AUC",
-        *cuts,
-    ]
-
-
-def _padded(cells: list[str], found: Fairness) -> list[str]:
-    """The line of all together, which has no ratios."""
-    head, rates = cells[:6], cells[6:]
-    return [*head, *(cell for rate in rates for cell in (rate, ""))][: 6 + 2 * len(found.cut_offs)]
+    return [_("group"), *cuts]
 
 
 def _group_row(group: Group) -> list[str]:
-    """Cells of a group: figures with intervals, or a dash where they say less than their noise."""
-    cells = [
+    """Size and defaults: figures with intervals, or a dash where they say less than their noise."""
+    return [
         group_name(group.level) if group.level else _("all together"),
         figure(group.size, "{:,.0f}"),
         figure(group.observed, "{:.2%}"),
@@ -253,11 +249,12 @@ def _group_row(group: Group) -> list[str]:
         figure(group.calibration, "{:.2f}"),
         figure(group.auc, "{:.3f}"),
     ]
-    for approval in group.approvals:
-        cells.append(figure(approval.rate, "{:.1%}"))
-        if group.level:
-            cells.append(four_fifths_words(approval))
-    return cells
+
+
+def _approval_row(group: Group) -> list[str]:
+    """Approval rates with their ratios."""
+    cells = [cell for a in group.approvals for cell in (figure(a.rate, "{:.1%}"), four_fifths_words(a))]
+    return [group_name(group.level), *cells]
 
 
 def _fair_plots(column: GroupColumn, found: Fairness) -> list[tuple[Plot, str]]:
@@ -269,15 +266,13 @@ def _fair_plots(column: GroupColumn, found: Fairness) -> list[tuple[Plot, str]]:
     out = []
     cut = found.cut_offs[-1]
     rates = [
-        Bar(label=group_name(g.level), value=r.value, low=r.low, high=r.high)
+        Bar(label=group_name(g.level), value=100 * r.value, low=100 * r.low, high=100 * r.high)
         for g in told
         if (r := g.approvals[-1].rate) is not None
     ]
     if len(rates) > 1:
         caption = _("Approval rate at a cut-off of {cut}, by {column}", cut=percent(cut), column=column.name)
-        out.append(
-            (plots.bars(rates, alt=caption, axis=of_kind("axis", "approval rate"), dots=True), caption)
-        )
+        out.append((plots.bars(rates, alt=caption, axis=_("approval rate (%)"), dots=True), caption))
     ratios = [
         Bar(label=group_name(g.level), value=c.value, low=c.low, high=c.high)
         for g in told
