@@ -65,7 +65,8 @@ class ExportColumn:
         bins: its bins.
         points: of each bin.
         average: mean points over enterprises.
-        knower: name of the input that says whether the holder knows the enterprise (1) or not; None where it always does.
+        knower: name of the input that says whether the holder knows the enterprise (1) or not; None where it always
+            does.
     """
 
     name: str

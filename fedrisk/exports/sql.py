@@ -49,8 +49,8 @@ def to_sql(
 ) -> str:
     """The query's text, which gives a row for each row of ``table``.
 
-    Its columns: ``keys`` as they are, ``points_COLUMN`` for each column and pair, ``external_points`` where the part has
-    it, ``score``, ``probability`` for a bank's part or the whole card, and ``reason_1`` to ``reason_N``.
+    Its columns: ``keys`` as they are, ``points_COLUMN`` for each column and pair, ``external_points`` where the part
+    has it, ``score``, ``probability`` for a bank's part or the whole card, and ``reason_1`` to ``reason_N``.
 
     Args:
         part: of a card.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -202,7 +202,7 @@ class ScorecardClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         # A card names its columns by texts.
         return X.set_axis([str(c) for c in X.columns], axis=1), given
 
-    def _names(self, width: int) -> Sequence[str]:
+    def _names(self, width: int) -> list[str]:
         if self.card is None:
             fitted = not hasattr(self, "card_")
             return [f"x{k}" for k in range(width)] if fitted else [b.feature.column for b in self.card_.bins]

@@ -48,7 +48,7 @@ def bins_of_frame(
         way, codes = (monotone or {}).get(name), (special or {}).get(name, {})
         listed = tuple((f"{code:.17g}", str(meaning)) for code, meaning in codes.items())
         values = frame[name]
-        common = {"institution": BANK, "column": str(name)}
+        common: dict[str, Any] = {"institution": BANK, "column": str(name)}
         if pd.api.types.is_bool_dtype(values):
             out.append(Bins.public(Feature(**common, kind="flag", monotone=way, special=listed)))
         elif pd.api.types.is_numeric_dtype(values):
@@ -61,7 +61,7 @@ def bins_of_frame(
 
 
 def _number(
-    common: Mapping[str, Any],
+    common: dict[str, Any],
     x: Floats,
     weight: Floats,
     count: int,

@@ -38,8 +38,8 @@ def fit_local_card(
         bins: of the columns. codes: of each column, (n,).
         label: 1 for default, else 0, (n,). weight: of each row, (n,).
     """
-    n1 = tuple(np.bincount(c, weight * label, b.size) for b, c in zip(bins, codes, strict=True))
-    n0 = tuple(np.bincount(c, weight * (1 - label), b.size) for b, c in zip(bins, codes, strict=True))
+    n1 = tuple(_sums(c, weight * label, b.size) for b, c in zip(bins, codes, strict=True))
+    n0 = tuple(_sums(c, weight * (1 - label), b.size) for b, c in zip(bins, codes, strict=True))
     counts = LabelCounts(n1, n0, np.zeros(len(bins)))
     curves = fit_curves(counts, bins)
     bases = shape_bases(curves)
@@ -66,8 +66,8 @@ def _calibrated(card: Scorecard, codes: Sequence[NDArray[Any]], label: Floats, w
     score = card.base_points + card.institution_points(BANK, list(codes))
     place = np.searchsorted(edges, score, side="right")
     rows = ScoreCounts(
-        positives=np.bincount(place, weight * label, len(edges) + 1),
-        negatives=np.bincount(place, weight * (1 - label), len(edges) + 1),
+        positives=_sums(place, weight * label, len(edges) + 1),
+        negatives=_sums(place, weight * (1 - label), len(edges) + 1),
         variance=1e-6,
         middles=card.stated_log_odds(card.bin_middles(edges)),
         rate=card.rate,
@@ -75,3 +75,8 @@ def _calibrated(card: Scorecard, codes: Sequence[NDArray[Any]], label: Floats, w
         flattery=card.flattery,
     )
     return card.calibrated(fit_calibration(rows, card.intercept + card.sd / FACTOR))
+
+
+def _sums(place: NDArray[Any], weight: Floats, size: int) -> Floats:
+    """Sum of the weights of the rows of each place, (size,)."""
+    return np.bincount(place, weight, size).astype(np.float64)
