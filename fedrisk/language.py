@@ -70,6 +70,11 @@ def checked(code: str) -> str:
     return found
 
 
+def N_(message: str) -> str:
+    """Marks a text that is translated later, where it is shown, such as a constant of a module."""
+    return message
+
+
 def _(message: str, /, **values: Any) -> str:
     """A text in the language that is spoken, with its values put in: ``{name}`` and format as of ``str.format``."""
     return _said(language(), "", message, values)

@@ -20,6 +20,7 @@ from scipy.special import ndtr
 
 from fedrisk.analysis.card_sums import CardSums, curves_of
 from fedrisk.models.estimator import Curves, complete_gram, moment_equations, with_known
+from fedrisk.models.knowledge import GramMatrix
 from fedrisk.models.moment_posterior import moment_draws
 from fedrisk.models.score_moments import CORRELATION, class_shares
 
@@ -31,6 +32,12 @@ DRAWS = 400
 LEVEL = 0.95
 WIDER = 1.0
 """By how much the interval is wider than the draws; measured in benchmarks/card_edit."""
+
+MUCH = 0.01
+"""Squared correlation from which noise makes an entry say less about the usual one."""
+
+LEAST_SPREAD = 0.01
+"""Least spread of the correlations of columns of two features."""
 
 LEAST_WITHIN = 1 / 16
 """Least share of the variance of a score that lies within the classes."""
@@ -72,12 +79,13 @@ class CardSpread:
         if sums.second is None:
             self._moments = _curve_draws(self.curves, draws, rng)
             return
-        counts = with_known(sums.counts, sums.bins)
-        gram = sums.second
+        counts, total = with_known(sums.counts, sums.bins), self.curves.total
+        gram = believed_gram(sums.second, sums.bases, self.curves)
         equations = moment_equations(sums.bases, counts, self.curves, gram.gram, gram.variance)
         found = moment_draws(equations, draws, rng)
-        self._draws = np.concatenate([found.mean[:, None], found.all], 1) / (self.curves.total * self._rate)
-        self._gram = complete_gram(sums.bases, self.curves, gram.gram) / self.curves.total
+        self._draws = np.concatenate([found.mean[:, None], found.all], 1) / (total * self._rate)
+        self._gram = complete_gram(sums.bases, self.curves, gram.gram) / total
+        self._left = _moved(np.sqrt(gram.variance) / total, draws, rng)
 
     def auc(self, score: ScoreParts) -> Floats:
         """AUC by the moment that is expected, and in each draw, (1 + draws,)."""
@@ -104,7 +112,7 @@ class CardSpread:
             error=WIDER * spread,
         )
 
-    def _by_gram(self, shifts: Sequence[Floats]) -> tuple[Floats, float]:
+    def _by_gram(self, shifts: Sequence[Floats]) -> tuple[Floats, Floats]:
         weights, rest = [], 0.0
         for base, share, f in zip(self.sums.bases, self.curves.weight, shifts, strict=True):
             root = np.sqrt(share)
@@ -113,14 +121,48 @@ class CardSpread:
             # What no shape column says goes with nothing else.
             rest += float(share @ (f - base @ found) ** 2)
         beta = np.concatenate(weights)
-        return beta @ self._draws, float(beta @ self._gram @ beta) + rest
+        left = np.einsum("i,kij,j->k", beta, self._left, beta, optimize=True)
+        return beta @ self._draws, float(beta @ self._gram @ beta) + rest + np.r_[0.0, left]
 
-    def _by_curves(self, shifts: Sequence[Floats]) -> tuple[Floats, float]:
+    def _by_curves(self, shifts: Sequence[Floats]) -> tuple[Floats, Floats]:
         root = np.array([math.sqrt(float(w @ f**2)) for w, f in zip(self.curves.weight, shifts, strict=True)])
         cross = CORRELATION * np.outer(root, root)
         np.fill_diagonal(cross, root**2)
         gap: Floats = sum(f @ m for f, m in zip(shifts, self._moments, strict=True))
-        return gap, float(cross.sum())
+        return gap, np.full(len(gap), float(cross.sum()))
+
+
+def believed_gram(second: GramMatrix, bases: Sequence[Floats], curves: Curves) -> GramMatrix:
+    """The Gram matrix as it is believed: each correlation drawn to 0 by its noise, and the variance that is left.
+
+    Correlations of shape columns of two features have a spread of their own where both are curves, one is or none is,
+    found as their mean square less noise, weighted by how little noise there is (empirical Bayes; Efron 2010). As it was
+    released, the matrix says little of a sum of many columns: a card that was fitted to it would seem to be spread less
+    than it is. Entries within a feature follow from the counts and are left out.
+    """
+    norm = np.concatenate([w @ b**2 for w, b in zip(curves.weight, bases, strict=True)]) * curves.total
+    size = np.sqrt(np.maximum(norm, 1e-12))
+    both = np.outer(size, size)
+    owner = np.repeat(np.arange(len(bases)), [b.shape[1] for b in bases])
+    first = (np.diff(owner, prepend=-1) > 0).astype(np.int64)
+    kind, apart = np.add.outer(first, first), owner[:, None] != owner
+    value, noise = second.gram / both, second.variance / both**2
+    share = np.zeros_like(value)
+    for one in range(3):
+        here = apart & (kind == one)
+        trust = 1 / (noise[here] + MUCH) ** 2
+        if len(trust):
+            usual = float(trust @ (value[here] ** 2 - noise[here]) / trust.sum())
+            usual = max(usual, LEAST_SPREAD**2)
+            share[here] = usual / (usual + noise[here])
+    return GramMatrix(second.gram * share, second.variance * share)
+
+
+def _moved(deviation: Floats, draws: int, rng: np.random.Generator) -> Floats:
+    """Draws of what may be added to each entry of a symmetric matrix, (draws, M, M)."""
+    out = np.triu(rng.normal(size=(draws, *deviation.shape)) * deviation, 1)
+    moved: Floats = out + np.swapaxes(out, 1, 2)
+    return moved
 
 
 def _curve_draws(curves: Curves, draws: int, rng: np.random.Generator) -> list[Floats]:

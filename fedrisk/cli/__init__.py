@@ -28,6 +28,8 @@ from fedrisk.cli import (
     node_proposals,
     node_scoring,
     node_serve,
+    report_validation,
+    report_bank,
     study,
     usage,
 )
@@ -107,6 +109,8 @@ _ = (
     node_proposals,
     node_scoring,
     node_serve,
+    report_validation,
+    report_bank,
 )
 app.add_typer(init_app, name="init")
 app.add_typer(dictionary_app, name="dictionary")

@@ -12,6 +12,7 @@ from rich.table import Table
 from fedrisk.cli.common import AsJson, InstitutionFile, look
 from fedrisk.cli.output import about_use, alert, out, tell, tell_json
 from fedrisk.errors import ConfigError, NothingYet, StoreError
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.audit.entry import AuditEntry
@@ -51,11 +52,11 @@ def audit_show(
         return
     for (day, study, purpose, consent, name), of_one in groupby(entries, key=_heading):
         if not (study or name):
-            tell(f"{day}  between studies")
+            tell(_("{day}  between studies", day=day))
             out.print(_entries_table(list(of_one)))
             continue
         tell(f"{day}  {about_use(study, purpose, consent)}")
-        tell(f"            attempt {name or '–'}")
+        tell(_("            attempt {name}", name=name or "–"))
         out.print(_entries_table(list(of_one)))
 
 
@@ -72,7 +73,9 @@ def _entries_table(entries: list["AuditEntry"]) -> Table:
         table.add_column(justify="right" if width == 6 else "left", width=width, overflow="fold")
     for e in entries:
         price = (
-            "" if e.spend is None else ("no privacy" if e.spend["research"] else f"mu {e.spend['mu']:.4f}")
+            ""
+            if e.spend is None
+            else (_("no privacy") if e.spend["research"] else _("mu {mu:.4f}", mu=e.spend["mu"]))
         )
         what = ", ".join(part for part in (e.code or word("kind", e.kind), e.note, price) if part)
         size = f"{e.bytes / 1000:,.1f}k" if e.bytes else ""
@@ -115,23 +118,37 @@ def audit_verify(
             tell_json({"institution": node.name, "holds": False, **asdict(found)})
             raise typer.Exit(1)
         for note in () if as_json else notes:
-            tell(f"note: {note}")
+            tell(_("note: {note}", note=note))
         if not found.ok:
-            where = "" if found.first_broken is None else f"entry {found.first_broken}: "
-            tell(f"broken: {where}{found.why}", "red")
+            where = (
+                ""
+                if found.first_broken is None
+                else _("entry {first_broken}: ", first_broken=found.first_broken)
+            )
+            tell(_("broken: {where}{why}", where=where, why=found.why), "red")
             raise typer.Exit(1)
     books = audit_books(node)
     if as_json:
         figures = {"entries": books.entries, "charges": books.charges, "unentered": len(books.unentered)}
         tell_json({"institution": node.name, "holds": True, **figures, "notes": notes})
         return
-    tell(f"{node.name}: {books.entries} entries hold", "green")
+    tell(_("{name}: {entries} entries hold", name=node.name, entries=books.entries), "green")
     if node.institution.has_table:
-        tell(f"{node.name}: {books.charges} charges of the ledger hold, and are those of the trail", "green")
+        tell(
+            _(
+                "{name}: {charges} charges of the ledger hold, and are those of the trail",
+                name=node.name,
+                charges=books.charges,
+            ),
+            "green",
+        )
     if books.unentered:
         tell(
-            f"note: charges that are not in the trail yet: {len(books.unentered)}, of a process that was killed or is "
-            "still at it; they are entered with the next study"
+            _(
+                "note: charges that are not in the trail yet: {unentered}, of a process that was killed or is "
+                "still at it; they are entered with the next study",
+                unentered=len(books.unentered),
+            )
         )
 
 
@@ -151,9 +168,13 @@ def audit_restore(
     with node.store.one_at_a_time():
         folder = restore_trail(node, reason=reason, who=who)
     alert(
-        f"recorded; what was there is kept in {folder}. Institutions that keep heads of it refuse studies with "
-        f"{node.name} until they have answered ('fedrisk audit answer FILE {node.name} --reason TEXT'); tell them what "
-        "happened"
+        _(
+            "recorded; what was there is kept in {folder}. Institutions that keep heads of it refuse studies with "
+            "{name} until they have answered ('fedrisk audit answer FILE {name} --reason TEXT'); tell them what "
+            "happened",
+            folder=folder,
+            name=node.name,
+        )
     )
 
 
@@ -185,7 +206,7 @@ def audit_export(
         raise StoreError(
             f"{error.filename or to} cannot be written: {error.strerror}; name another folder"
         ) from None
-    tell(f"{point.count} entries in {to}")
+    tell(_("{count} entries in {to}", count=point.count, to=to))
 
 
 @audit_app.command("answer")
@@ -213,10 +234,12 @@ def audit_answer(
     node = Node.open(institution)
     with node.store.one_at_a_time():
         answer(node, peer, reason=reason, who=who)
-    tell(f"recorded in the trail of {node.name}; the heads are kept as evidence")
+    tell(_("recorded in the trail of {name}; the heads are kept as evidence", name=node.name))
     if peer == node.name:
         tell(
-            "what the trail has is charged again; charge by hand (lower the cap) what was released since the copy",
+            _(
+                "what the trail has is charged again; charge by hand (lower the cap) what was released since the copy"
+            ),
             "bold red",
         )
 
@@ -278,17 +301,45 @@ def audit_compare(
 def _tell_compared(found: "Compared", broken: list[str], differ: list[tuple[str, str]]) -> None:
     """What was found, for people."""
     for name, trail in found.trails.items():
-        why = f"broken at {trail.result.first_broken}: {trail.result.why}"
-        tell(f"{name}: {f'{trail.result.entries} entries hold' if trail.result.ok else why}; key {trail.key}")
+        why = _(
+            "broken at {first_broken}: {why}", first_broken=trail.result.first_broken, why=trail.result.why
+        )
+        tell(
+            _(
+                "{name}: {entries}; key {key}",
+                name=name,
+                entries=_("{entries} entries hold", entries=trail.result.entries) if trail.result.ok else why,
+                key=trail.key,
+            )
+        )
     for table in found.tables:
         tell(
-            f"{table.institution}: table of attempt {table.attempt} holds, {len(table.lines)} lines; key {table.key}"
+            _(
+                "{institution}: table of attempt {attempt} holds, {lines} lines; key {key}",
+                institution=table.institution,
+                attempt=table.attempt,
+                lines=len(table.lines),
+                key=table.key,
+            )
         )
     for words in broken:
         tell(words, "red")
     for attempt, words in differ:
         tell(f"{attempt}: {words}", "red")
     for attempt, name in found.absent:
-        tell(f"{attempt}: neither table nor trail of {name} is here, and others name it")
-    tables = f", {len(found.tables)} signed tables" if found.tables else ""
-    tell(f"{len(found.trails)} trails{tables}, {len(found.attempts)} attempts compared")
+        tell(
+            _(
+                "{attempt}: neither table nor trail of {name} is here, and others name it",
+                attempt=attempt,
+                name=name,
+            )
+        )
+    tables = _(", {tables} signed tables", tables=len(found.tables)) if found.tables else ""
+    tell(
+        _(
+            "{trails} trails{tables}, {attempts} attempts compared",
+            trails=len(found.trails),
+            tables=tables,
+            attempts=len(found.attempts),
+        )
+    )

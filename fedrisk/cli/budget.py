@@ -7,6 +7,7 @@ from rich.table import Table
 
 from fedrisk.cli.common import AsJson, InstitutionFile, ShowFirst, look
 from fedrisk.cli.output import alert, out, tell, tell_json
+from fedrisk.language import N_, _
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -65,8 +66,13 @@ def budget_grant(
     else:
         after = node.ledger.grant(epsilon=epsilon, reason=reason, who=who)
     tell(
-        f"granted: the cap was epsilon {before.cap.epsilon:.2f} and is {after.cap.epsilon:.2f}; left was "
-        f"{left_in_words(before.left.mu)} and is {left_in_words(after.left.mu)}"
+        _(
+            "granted: the cap was epsilon {epsilon:.2f} and is {epsilon2:.2f}; left was {mu} and is {mu2}",
+            epsilon=before.cap.epsilon,
+            epsilon2=after.cap.epsilon,
+            mu=left_in_words(before.left.mu),
+            mu2=left_in_words(after.left.mu),
+        )
     )
     _print_budget(node, after)
 
@@ -87,12 +93,18 @@ def budget_restore(
     with node.store.one_at_a_time():
         done = restore_ledger(node, reason=reason, who=who)
     alert(
-        f"recorded; releases charged again from the audit trail: {done.charged}. What is in neither of the two is not "
-        "charged: lower the cap for it",
+        _(
+            "recorded; releases charged again from the audit trail: {charged}. What is in neither of the two is "
+            "not charged: lower the cap for it",
+            charged=done.charged,
+        ),
         "bold red",
     )
     if done.kept is not None:
-        kept = f"the ledger did not hold and is kept as {done.kept}; grants that were in it have to be made again"
+        kept = _(
+            "the ledger did not hold and is kept as {kept}; grants that were in it have to be made again",
+            kept=done.kept,
+        )
         alert(kept, "bold red")
     _print_budget(node, node.ledger.report())
 
@@ -100,23 +112,29 @@ def budget_restore(
 def _print_budget(node: "Node", report: "BudgetReport") -> None:
     from fedrisk.privacy.ledger.plain import epsilon_down, percent_used
 
-    period = "for life" if report.period_start is None else f"{report.period_start} to {report.period_end}"
-    tell(f"privacy budget of {node.name}, {period}, epsilon at delta 1e-6")
+    period = (
+        _("for life")
+        if report.period_start is None
+        else _(
+            "{period_start} to {period_end}", period_start=report.period_start, period_end=report.period_end
+        )
+    )
+    tell(_("privacy budget of {name}, {period}, epsilon at delta 1e-6", name=node.name, period=period))
     used = percent_used(report.spent.mu, report.cap.mu)
     full = round(used / 2)
-    bar = f"[{'#' * full}{'.' * (50 - full)}] {used} % used, {100 - used} % left"
-    tell(bar)
+    bar = "#" * full + "." * (50 - full)
+    tell(f"[{bar}] " + _("{used} % used, {left} % left", used=used, left=100 - used))
     table = Table("", "epsilon", "mu", show_header=True)
     for label, title in _AMOUNTS:
         amount = getattr(report, label)
         epsilon = epsilon_down(amount.mu) if label == "left" else amount.epsilon
-        table.add_row(title, f"{epsilon:.2f}", f"{amount.mu:.4f}")
+        table.add_row(_(title), f"{epsilon:.2f}", f"{amount.mu:.4f}")
         if label == "cap" and report.granted.mu:
-            table.add_row("  of it granted", f"{report.granted_epsilon:.2f}", "")
+            table.add_row(_("  of it granted"), f"{report.granted_epsilon:.2f}", "")
     out.print(table)
-    for title, parts in (("study", report.by_study), ("purpose", report.by_purpose)):
+    for title, parts in ((_("study"), report.by_study), (_("purpose"), report.by_purpose)):
         if parts:
-            table = Table(title, "spent, epsilon", "cap", "left")
+            table = Table(title, _("spent, epsilon"), _("cap"), _("left"))
             for key, part in parts.items():
                 cap = "–" if part.cap is None else f"{part.cap.epsilon:.2f}"
                 left = "–" if part.left is None else f"{epsilon_down(part.left.mu):.2f}"
@@ -125,17 +143,21 @@ def _print_budget(node: "Node", report: "BudgetReport") -> None:
     for line in _room(node, report):
         tell(line)
     tell(
-        f"{report.entries} releases, {report.research} of them in research runs without privacy. Shares are of mu "
-        "squared, which adds up; epsilon does not. A cap a period is no lifetime guarantee."
+        _(
+            "{entries} releases, {research} of them in research runs without privacy. Shares are of mu squared, "
+            "which adds up; epsilon does not. A cap a period is no lifetime guarantee.",
+            entries=report.entries,
+            research=report.research,
+        )
     )
 
 
 _AMOUNTS = (
-    ("cap", "cap"),
-    ("spent", "spent"),
-    ("reserved", "  of it reserved"),
-    ("left", "left"),
-    ("lifetime", "spent for life"),
+    ("cap", N_("cap")),
+    ("spent", N_("spent")),
+    ("reserved", N_("  of it reserved")),
+    ("left", N_("left")),
+    ("lifetime", N_("spent for life")),
 )
 
 
@@ -149,9 +171,9 @@ def _room(node: "Node", report: "BudgetReport") -> list[str]:
     for epsilon in sorted({1.0, node.institution.policy.max_epsilon}):
         each = mu_for(epsilon, DELTA)
         number = studies_left(report.spent.mu, report.cap.mu, each)
-        line = f"{studies_in_words(number)} of epsilon {epsilon:g}"
+        line = _("{number} of epsilon {epsilon:g}", number=studies_in_words(number), epsilon=epsilon)
         if number == 0:
             needed = grant_up(report.spent.mu, report.cap.mu, each)
-            line += f"; one more needs a grant of epsilon {needed:.2f}"
+            line += _("; one more needs a grant of epsilon {needed:.2f}", needed=needed)
         lines.append(line)
     return lines

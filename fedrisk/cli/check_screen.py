@@ -19,6 +19,7 @@ from fedrisk.cli import output
 from fedrisk.data.checks import Check as TableCheck
 from fedrisk.engine.checked import Check, Line
 from fedrisk.findings import Finding
+from fedrisk.language import _, either, of_kind
 from fedrisk.report.words import sentence, word
 
 MOST_NAMES = 6
@@ -58,16 +59,18 @@ def verdict(found: Check) -> Text:
     """The last line."""
     name, reasons = found.study, found.reasons
     asked = len([*_asked(found, False)])
-    look = f"; {asked} thing{'s' * (asked > 1)} worth a look" if asked else ""
-    whose = f"{found.institutions[0].name} alone would" if found.alone else "would"
-    whose = "by what is public would" if found.public else whose
+    look = either("; {count} thing worth a look", "; {count} things worth a look", asked) if asked else ""
+    if found.alone:
+        good = _("{institution} alone would take part", institution=found.institutions[0].name)
+        bad = _("{institution} alone would refuse", institution=found.institutions[0].name)
+    elif found.public:
+        good, bad = _("by what is public would run"), _("by what is public would be refused")
+    else:
+        good, bad = _("would run"), _("would be refused")
     if not reasons:
-        good = "take part" if found.alone else "run"
-        return Text(f"study {name}: {whose} {good}{look}", style="bold green")
-    refuse = "refuse" if found.alone else "be refused"
-    return Text(
-        f"study {name}: {whose} {refuse}, for {reasons} reason{'s' * (reasons > 1)}{look}", style="bold red"
-    )
+        return Text(_("study {name}: {verdict}", name=name, verdict=good) + look, style="bold green")
+    why = either(", for {count} reason", ", for {count} reasons", reasons)
+    return Text(_("study {name}: {verdict}", name=name, verdict=bad) + why + look, style="bold red")
 
 
 def plain(found: Check) -> dict[str, Any]:
@@ -135,15 +138,27 @@ def _both(name: str, shown: Mapping[str, str]) -> str:
 
 def _institutions(found: Check) -> RenderableType:
     study = found.content
-    privacy = "no privacy" if math.isinf(study.privacy.epsilon) else f"epsilon {study.privacy.epsilon:g}"
-    title = _title(f"study {study.name}: {study.purpose}, {study.recipe}, {privacy}")
+    privacy = (
+        _("no privacy")
+        if math.isinf(study.privacy.epsilon)
+        else _("epsilon {epsilon:g}", epsilon=study.privacy.epsilon)
+    )
+    title = _title(
+        _(
+            "study {name}: {purpose}, {recipe}, {privacy}",
+            name=study.name,
+            purpose=study.purpose,
+            recipe=study.recipe,
+            privacy=privacy,
+        )
+    )
     if found.public:
         return Group(title, _members(found))
     table = _table("institution", "role", "rows", "columns", "positive", "new ids")
     for line in found.institutions:
         table.add_row(
             _both(line.name, study.display_names),
-            f"{line.role}, left out" if line.left_out else line.role,
+            _role(line),
             f"{line.rows:,}",
             str(line.features),
             _positive(line),
@@ -153,13 +168,18 @@ def _institutions(found: Check) -> RenderableType:
     return Group(title, table)
 
 
+def _role(line: Line) -> str:
+    role = word("role", line.role)
+    return _("{role}, left out", role=role) if line.left_out else role
+
+
 def _members(found: Check) -> RenderableType:
     """Members as a roster knows them, with what they would be charged."""
     table = _table("institution", "role", "fedrisk", "mu")
     for line in found.institutions:
         table.add_row(
             _both(line.name, found.content.display_names),
-            f"{line.role}, left out" if line.left_out else line.role,
+            _role(line),
             line.speaks or "–",
             "–" if line.mu is None else f"{line.mu:.3f}",
             style="red" if line.broken else None,
@@ -176,7 +196,7 @@ def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns:
         left = column in ("institution", "role", "release", "noise, in enterprises", "")
-        table.add_column(column, justify="left" if left else "right", overflow="fold")
+        table.add_column(output.heading(column), justify="left" if left else "right", overflow="fold")
     return table
 
 
@@ -210,16 +230,16 @@ def noise_words(deviation: tuple[float, float] | None) -> str:
     """Noise of a planned release in words.
 
     >>> noise_words(None), noise_words((6.789, 6.789)), noise_words((13.9, 24.2))
-    ('follows from earlier releases', '± 6.79', '± 14 to 24')
+    ('follows from earlier releases', '± 6.79', '± 14–24')
     """
     if deviation is None:
-        return "follows from earlier releases"
+        return _("follows from earlier releases")
     low, high = deviation
     if high == 0:
-        return "none"
+        return of_kind("noise", "none")
     if high < 10:
         return f"± {high:.3g}"
-    return f"± {low:.0f}" if round(low) == round(high) else f"± {low:.0f} to {high:.0f}"
+    return f"± {low:.0f}" if round(low) == round(high) else f"± {low:.0f}–{high:.0f}"
 
 
 Remark = tuple[str | None, str]
@@ -282,7 +302,9 @@ def _checks(
     for group in groups.values():
         (name, first), owners = group[0], {name for name, _ in group}
         if len(group) == 1:
-            rows = f" ({first.rows:,} rows, {first.share:.2%})" if first.rows else ""
+            rows = (
+                _(" ({rows:,} rows, {share:.2%})", rows=first.rows, share=first.share) if first.rows else ""
+            )
             where = first.for_owner() if owner else ""
             yield (
                 name,
@@ -290,7 +312,9 @@ def _checks(
             )
             continue
         named = [
-            (f"{n}." if len(owners) > 1 else "") + c.column + (f" ({c.rows:,} rows)" if c.rows else "")
+            (f"{n}." if len(owners) > 1 else "")
+            + c.column
+            + (_(" ({rows:,} rows)", rows=c.rows) if c.rows else "")
             for n, c in group
         ]
         rule, remedy = (_alike([getattr(c, key) for _, c in group]) for key in ("rule", "remedy"))
@@ -320,11 +344,13 @@ def _column(found: Finding) -> str:
     """A column with the figures that the finding is about."""
     v = found.values
     figures = [f"{v['value']}"] if "value" in v else []
-    figures += [f"{v['rows']:,} rows"] if "rows" in v else []
+    figures += [_("{rows:,} rows", rows=v["rows"])] if "rows" in v else []
     figures += [f"{v['share']:.1%}"] if "share" in v and found.code != "column_constant" else []
     return str(v["column"]) + (f" ({', '.join(figures)})" if figures else "")
 
 
 def _names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMES} more (--verbose)" if len(names) > MOST_NAMES else ""
+    more = (
+        _(" and {names} more (--verbose)", names=len(names) - MOST_NAMES) if len(names) > MOST_NAMES else ""
+    )
     return ", ".join(names[:MOST_NAMES]) + more

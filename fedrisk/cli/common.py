@@ -8,6 +8,7 @@ from click import Context
 from typer.core import TyperGroup
 
 from fedrisk.cli.output import note
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -81,7 +82,10 @@ def look(institution: Path) -> "Node":
     node = Node.load(institution)
     if node.store.unused:
         note(
-            f"note: nothing here yet: no study has run at {node.name}, and its store {node.store.path} is made by the "
-            "first one"
+            _(
+                "note: nothing here yet: no study has run at {name}, and its store {path} is made by the first one",
+                name=node.name,
+                path=node.store.path,
+            )
         )
     return node

@@ -6,6 +6,7 @@ import typer
 
 from fedrisk.cli.output import alert
 from fedrisk.errors import ConfigError
+from fedrisk.language import _
 
 
 def compare(whose: str, words: str, given: str | None, *, yes: bool = False) -> None:
@@ -28,7 +29,7 @@ def compare(whose: str, words: str, given: str | None, *, yes: bool = False) -> 
         raise ConfigError(
             f'the words of {whose} were not compared; ask for them over another channel, and give them as --words "..."'
         )
-    alert(f"words of {whose}: {words}", style="bold")
-    question = "Did the other side say these eight words to you, over the telephone or face to face?"
+    alert(_("words of {whose}: {words}", whose=whose, words=words), style="bold")
+    question = _("Did the other side say these eight words to you, over the telephone or face to face?")
     if not typer.confirm(question, default=False, err=True):
         raise ConfigError(f"the words of {whose} were not compared; nothing was done")

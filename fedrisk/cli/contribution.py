@@ -7,6 +7,7 @@ import typer
 
 from fedrisk.cli.common import AsJson
 from fedrisk.cli.output import note, plain_table, tell, tell_json, tell_table
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.analysis.contribution import Contributions
@@ -58,7 +59,7 @@ def contribution(
     if divided is not None:
         _show_rewards(divided, names)
     for path in written:
-        note(f"written: {path}")
+        note(_("written: {path}", path=path))
 
 
 def _show(found: "Contributions", names: dict[str, str]) -> None:
@@ -69,11 +70,15 @@ def _show(found: "Contributions", names: dict[str, str]) -> None:
         tell(NO_PRIVACY, "bold white on red")
     whole = found.whole
     tell(
-        f"all together explain {per_cent(whole['deviance'])} of the deviance ({interval(whole['deviance'])}), "
-        f"and rank with an AUC of {auc(whole['auc'])}"
+        _(
+            "all together explain {deviance} of the deviance ({deviance2}), and rank with an AUC of {auc}",
+            deviance=per_cent(whole["deviance"]),
+            deviance2=interval(whole["deviance"]),
+            auc=auc(whole["auc"]),
+        )
     )
     columns = ("deviance", "95 %", "share", "AUC", "known", "complete")
-    title_of = "worth by institution (Shapley values)"
+    title_of = _("worth by institution (Shapley values)")
     table = plain_table(title_of, "institution", *columns, right=columns, whole=("institution", "95 %"))
     for player in found.institutions:
         quality, ranks = found.quality[player.institution], player.worth["auc"]
@@ -89,10 +94,16 @@ def _show(found: "Contributions", names: dict[str, str]) -> None:
         )
     tell_table(table)
     if len(found.banks) > 1:
-        note(f"bank: {len(found.banks)} banks together; from totals nothing can be told of each")
+        note(
+            _("bank: {banks} banks together; from totals nothing can be told of each", banks=len(found.banks))
+        )
     if not found.gram:
-        note("no second moments were released (few defaults): how far columns agree is assumed, not measured")
-    note("worth to this study's card, before any price; not what caused defaults. –: mostly noise")
+        note(
+            _(
+                "no second moments were released (few defaults): how far columns agree is assumed, not measured"
+            )
+        )
+    note(_("worth to this study's card, before any price; not what caused defaults. –: mostly noise"))
 
 
 def _show_rewards(divided: "Rewards", names: dict[str, str]) -> None:
@@ -100,11 +111,13 @@ def _show_rewards(divided: "Rewards", names: dict[str, str]) -> None:
     from fedrisk.report.losses import yuan
 
     columns = ("quality factor", "share", "yuan")
-    table = plain_table(f"reward, rules {divided.rules.name}", "institution", *columns, "", right=columns)
+    table = plain_table(
+        _("reward, rules {name}", name=divided.rules.name), "institution", *columns, "", right=columns
+    )
     for one in divided.rewards:
         row = (f"{one.factor:.3f}", f"{one.share:.2%}", yuan(one.fen), why(one))
         table.add_row(title(one.institution, names), *row)
     tell_table(table)
     paid = sum(one.fen for one in divided.rewards)
-    left = f"; {yuan(divided.left)} are left undivided" if divided.left else ""
-    tell(f"{yuan(paid)} yuan in all{left}")
+    left = _("; {left} are left undivided", left=yuan(divided.left)) if divided.left else ""
+    tell(_("{paid} yuan in all{left}", paid=yuan(paid), left=left))

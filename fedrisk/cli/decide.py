@@ -8,6 +8,7 @@ import typer
 
 from fedrisk.cli.common import AsJson
 from fedrisk.cli.output import note, out, plain_table, tell, tell_json
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.serving.decision_table import Decisions, GradeRule, Product
@@ -46,7 +47,10 @@ def decide_check(
         _show_rest(table)
     if lacking:
         note(
-            f"[reasons] has no words for {', '.join(lacking)}; an applicant would be told the column's name",
+            _(
+                "[reasons] has no words for {lacking}; an applicant would be told the column's name",
+                lacking=", ".join(lacking),
+            ),
             style="yellow",
         )
         raise typer.Exit(1)
@@ -109,18 +113,28 @@ def lines_of(table: "Decisions", advice: "Advice") -> Iterator[str]:
     def words(code: str) -> str:
         return table.rules.get(code, RULES[code])
 
-    grade = f"grade {advice.grade}" if advice.grade else "no grade"
-    yield f"{advice.decision.upper()}: {advice.product}, {grade}, {advice.months} months"
-    yield f"by: {'; '.join(words(code) for code in advice.rules)}"
+    grade = _("grade {grade}", grade=advice.grade) if advice.grade else _("no grade")
+    yield _(
+        "{decision}: {product}, {grade}, {months} months",
+        decision=advice.decision.upper(),
+        product=advice.product,
+        grade=grade,
+        months=advice.months,
+    )
+    yield _("by: {rules}", rules="; ".join(words(code) for code in advice.rules))
     if advice.limit is not None:
-        yield f"limit: {advice.limit:,} {advice.currency}"
+        yield _("limit: {limit:,} {currency}", limit=advice.limit, currency=advice.currency)
     if advice.rate is not None:
         parts = " ".join(
             f"{'-' if p.rate < 0 else '+'} {p.name} {percent(abs(p.rate))}" for p in advice.parts
         )
-        yield f"rate: {percent(advice.rate)} a year = {parts.removeprefix('+ ')}"
+        yield _(
+            "rate: {rate} a year = {parts}",
+            rate=percent(advice.rate),
+            parts=parts.removeprefix("+ "),
+        )
     if advice.reasons:
-        yield "reasons to be told:"
+        yield _("reasons to be told:")
         yield from (f"  {number}. {text}" for number, text in enumerate(advice.reasons, 1))
     yield advice.notice
 
@@ -159,8 +173,15 @@ def _show(table: "Decisions", product: "Product") -> None:
     from fedrisk.serving.decision_table import POINTS, expected_loss, in_points
 
     shown = plain_table(
-        f"{product.name}: {product.least:,} to {product.most:,} {product.currency}, {product.least_months} to "
-        f"{product.most_months} months",
+        _(
+            "{name}: {least:,} to {most:,} {currency}, {least_months} to {most_months} months",
+            name=product.name,
+            least=product.least,
+            most=product.most,
+            currency=product.currency,
+            least_months=product.least_months,
+            most_months=product.most_months,
+        ),
         *("grade", "probability", "advice", "limit", "of turnover", "margin", "rate from", "rate to"),
         right=("limit", "of turnover", "margin", "rate from", "rate to"),
         whole=("probability", "limit", "rate from", "rate to"),
@@ -179,16 +200,27 @@ def _show(table: "Decisions", product: "Product") -> None:
             for p in (low, grade.up_to)
         ]
         shown.add_row(
-            grade.name, f"{100 * low:g} to {100 * grade.up_to:g} %", rule.decision, *_offer(rule, ends)
+            grade.name,
+            _("{low:g} to {up_to:g} %", low=100 * low, up_to=100 * grade.up_to),
+            rule.decision,
+            *_offer(rule, ends),
         )
         low = grade.up_to
     out.print(shown)
     tell(
-        f"  rate: funding {percent(product.funding)}, operating {percent(product.operating)}, loss in a default "
-        f"{100 * product.lgd:g} %, floor {percent(product.floor)}, cap {percent(product.cap)}{_green(product)}"
+        _(
+            "  rate: funding {funding}, operating {operating}, loss in a default {lgd:g} %, floor {floor}, cap "
+            "{cap}{product}",
+            funding=percent(product.funding),
+            operating=percent(product.operating),
+            lgd=100 * product.lgd,
+            floor=percent(product.floor),
+            cap=percent(product.cap),
+            product=_green(product),
+        )
     )
     if product.exposure is not None:
-        tell(f"  {product.exposure} is taken off the limit by turnover")
+        tell(_("  {exposure} is taken off the limit by turnover", exposure=product.exposure))
     tell("")
 
 
@@ -209,26 +241,29 @@ def _green(product: "Product") -> str:
     if product.green is None:
         return ""
     whom = (
-        "those that are flagged"
+        _("those that are flagged")
         if product.green.measure is None
-        else f"{product.green.measure} up to {product.green.at_most:g}"
+        else _("{measure} up to {at_most:g}", measure=product.green.measure, at_most=product.green.at_most)
     )
-    return f", green {percent(product.green.discount)} off for {whom}"
+    return _(", green {discount} off for {whom}", discount=percent(product.green.discount), whom=whom)
 
 
 def _show_rest(table: "Decisions") -> None:
     from fedrisk.serving.decisions import NOTICE
 
     counts: list[tuple[str, Any]] = [
-        ("do not know the enterprise", table.refer.missing),
-        ("know it from old data only", table.refer.old),
+        (_("do not know the enterprise"), table.refer.missing),
+        (_("know it from old data only"), table.refer.old),
     ]
     for what, least in counts:
         if least:
-            tell(f"a person looks where {least} member(s) or more {what}")
+            tell(_("a person looks where {least} member(s) or more {what}", least=least, what=what))
     if table.refer.withheld:
-        tell("a person looks where members may not tell this")
+        tell(_("a person looks where members may not tell this"))
     tell(
-        f"the probability counts defaults within {table.pd_months} months; rates are those of the shortest term"
+        _(
+            "the probability counts defaults within {pd_months} months; rates are those of the shortest term",
+            pd_months=table.pd_months,
+        )
     )
     tell(f"{NOTICE}")

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from fedrisk.cli.common import AsJson, Force, Horizon, IdColumn, LabelColumn, Negative, Positive, Query
 from fedrisk.cli.output import alert, out, tell, tell_json
+from fedrisk.language import _
 from fedrisk.user import user_name
 
 if TYPE_CHECKING:
@@ -138,15 +139,17 @@ def confirm(
     if not (everything or column):
         _show(left)
     done = sum(e.drafted for e in before) - len(left)
-    said = f"{done} confirmed, " if everything or column else ""
-    tell(f"{said}{len(left)} to confirm in {file}")
+    said = _("{done} confirmed, ", done=done) if everything or column else ""
+    tell(_("{said}{left} to confirm in {file}", said=said, left=len(left), file=file))
     if left:
-        hint = "confirm them with --all, or one by one with --column; correct one: fedrisk dictionary declare"
+        hint = _(
+            "confirm them with --all, or one by one with --column; correct one: fedrisk dictionary declare"
+        )
         alert(hint)
 
 
 def _show(left: "list[Entry]") -> None:
-    table = Table("column", "kind", "what becomes public")
+    table = Table(_("column"), _("kind"), _("what becomes public"))
     for entry in left:
         given = {
             k: v
@@ -195,7 +198,7 @@ def declare(
     text = declared(read_text(file), column, _settings(settings), by=by or user_name(), day=_today())
     rewrite(file, text)
     left = sum(e.drafted for e in entries(text))
-    tell(f"{column} is declared; {left} to confirm in {file}")
+    tell(_("{column} is declared; {left} to confirm in {file}", column=column, left=left, file=file))
 
 
 def _settings(given: list[str]) -> dict[str, Any]:

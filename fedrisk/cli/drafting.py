@@ -13,6 +13,7 @@ from fedrisk.data.draft.roles import Kind, LabelFound
 from fedrisk.data.draft.write import dictionary_text, read_with
 from fedrisk.data.source import TableSource
 from fedrisk.errors import ConfigError
+from fedrisk.language import _
 from fedrisk.study import checked
 
 
@@ -33,7 +34,9 @@ def drafted(table: str, query: str | None, kind: Kind, hints: Hints) -> tuple[Dr
     _refuse_password(table)
     given = {"source": table} | given_query
     source = checked(
-        TableSource, given, where=f"table {table if '://' not in table else 'from the database'}"
+        TableSource,
+        given,
+        where=_("table {table}", table=table if "://" not in table else _("from the database")),
     )
     draft = draft_dictionary(source, Path.cwd(), kind=kind, id_column=hints.id, label_column=hints.label)
     if draft.label is not None and (hints.positive or hints.negative):
@@ -66,31 +69,64 @@ def show_draft(draft: Draft, file: Path | None, print_line: Any = None) -> None:
     say = print_line or tell
     kinds = Counter(p.kind for p in draft.columns)
     listed = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
-    place = f"{file} is written. " if file is not None else ""
-    say(f"{place}{draft.rows:,} rows{' and more' if draft.more else ''}; described: {listed or 'nothing'}")
+    place = _("{file} is written. ", file=file) if file is not None else ""
+    say(
+        _(
+            "{place}{rows:,} rows{more}; described: {listed}",
+            place=place,
+            rows=draft.rows,
+            more=_(" and more") if draft.more else "",
+            listed=listed or "nothing",
+        )
+    )
     if draft.settings:
-        say(f"  read with {read_with(draft)}")
+        say(_("  read with {draft}", draft=read_with(draft)))
     if draft.id.repeated:
         say(
-            f"  {draft.id.repeated:,} rows share their id with another: roll the rows of an enterprise up into one"
+            _(
+                "  {repeated:,} rows share their id with another: roll the rows of an enterprise up into one",
+                repeated=draft.id.repeated,
+            )
         )
-    scheme = f", {draft.id.valid:.0%} valid credit codes" if draft.id.valid > 0 else ""
-    say(f"  id: {draft.id.column or 'none found, fill it in'} ({draft.id.scheme}{scheme})")
+    scheme = _(", {valid:.0%} valid credit codes", valid=draft.id.valid) if draft.id.valid > 0 else ""
+    say(
+        _(
+            "  id: {column} ({scheme}{scheme2})",
+            column=draft.id.column or _("none found, fill it in"),
+            scheme=draft.id.scheme,
+            scheme2=scheme,
+        )
+    )
     if draft.kind == "bank":
         label = draft.label
-        say(f"  label: {label.column if label else 'none found, fill it in'}{_outcome(label)}")
+        say(
+            _(
+                "  label: {column}{label}",
+                column=label.column if label else _("none found, fill it in"),
+                label=_outcome(label),
+            )
+        )
     for column in draft.left_out:
-        say(f"  left out: {column.source}: {column.left_out}")
+        say(_("  left out: {source}: {left_out}", source=column.source, left_out=column.left_out))
     shown = file or "FILE"
     for name in draft.telling:
         say(
-            f"  look at: {name} goes with the outcome nearly one to one. When is it known? If only afterwards: "
-            f"fedrisk dictionary declare {shown} {draft.names[name]} feature=false. It stays in the draft: what labels "
-            "say of a column must not decide what is in a public dictionary"
+            _(
+                "  look at: {name} goes with the outcome nearly one to one. When is it known? If only afterwards: "
+                "fedrisk dictionary declare {shown} {names} feature=false. It stays in the draft: what labels say "
+                "of a column must not decide what is in a public dictionary",
+                name=name,
+                shown=shown,
+                names=draft.names[name],
+            )
         )
     say(
-        f"No study takes it before somebody has confirmed its columns ({len(draft.features)} to look at): "
-        f"fedrisk dictionary confirm {shown}"
+        _(
+            "No study takes it before somebody has confirmed its columns ({features} to look at): fedrisk "
+            "dictionary confirm {shown}",
+            features=len(draft.features),
+            shown=shown,
+        )
     )
 
 
@@ -98,6 +134,11 @@ def _outcome(label: LabelFound | None) -> str:
     if label is None:
         return ""
     if not label.positive:
-        return ": say which values mean default"
-    rest = f"; {label.without:,} rows without" if label.without else ""
-    return f": {', '.join(label.positive)} is default, {', '.join(label.negative)} is none{rest}"
+        return _(": say which values mean default")
+    rest = _("; {without:,} rows without", without=label.without) if label.without else ""
+    return _(
+        ": {positive} is default, {negative} is none{rest}",
+        positive=", ".join(label.positive),
+        negative=", ".join(label.negative),
+        rest=rest,
+    )

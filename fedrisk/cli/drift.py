@@ -8,6 +8,7 @@ import typer
 
 from fedrisk.cli.common import AsJson
 from fedrisk.cli.output import err, note, plain_table, tell, tell_json, tell_table
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.analysis.changes import Change
@@ -44,7 +45,7 @@ def drift(old: Old, new: New, rate: Rate = 0.05, as_json: AsJson = False) -> Non
         tell_json(plain(found))
         return
     if found.research:
-        err.print("[bold white on red] research run: no privacy [/]")
+        err.print(_("[bold white on red] research run: no privacy [/]"))
     _show(found)
 
 
@@ -84,7 +85,7 @@ def _show(found: "Drift") -> None:
     for one in found.found:
         clear = [name for name, p in one.change.cells if p <= found.rate]
         if clear:
-            tell(f"  {one.change.name}: most in {'; '.join(clear)}")
+            tell(_("  {name}: most in {clear}", name=one.change.name, clear="; ".join(clear)))
     for name, code in found.silent.items():
         note(f"{name}: {word('drift', code)}")
     for code in found.notes:
@@ -96,9 +97,14 @@ def _row(one: "Called", rate: float) -> list[str]:
     c = one.change
     index, interval = "", ""
     if c.index is not None:
-        index, interval = f"{c.index.index:.3f}", f"{c.index.low:.3f} to {c.index.high:.3f}"
+        index, interval = (
+            f"{c.index.index:.3f}",
+            _("{low:.3f} to {high:.3f}", low=c.index.low, high=c.index.high),
+        )
     ratio = c.kind != "shares"
-    old, new = ("in noise" if math.isnan(v) else f"{v:.4g}" if ratio else f"{v:,.0f}" for v in (c.old, c.new))
+    old, new = (
+        _("in noise") if math.isnan(v) else f"{v:.4g}" if ratio else f"{v:,.0f}" for v in (c.old, c.new)
+    )
     mark = "changed" if one.holm <= rate else "perhaps" if one.bh <= rate else ""
     return [c.name, mark, _chance(c.p), _chance(one.holm), old, new, index, interval]
 
@@ -115,8 +121,17 @@ def _chance(p: float) -> str:
 def _verdict(found: "Drift") -> str:
     rate = f"{found.rate:.0%}"
     if not found.called:
-        return "nothing can be said: noise leaves no comparison"
+        return _("nothing can be said: noise leaves no comparison")
     if not found.changed:
-        return f"no change is shown, at a false-alarm rate of {rate} (p {_chance(found.p)}); that proves no standstill"
+        return _(
+            "no change is shown, at a false-alarm rate of {rate} (p {p}); that proves no standstill",
+            rate=rate,
+            p=_chance(found.p),
+        )
     names = ", ".join(c.change.name for c in found.found)
-    return f"changed, at a false-alarm rate of {rate}: {names} (p {_chance(found.p)})"
+    return _(
+        "changed, at a false-alarm rate of {rate}: {names} (p {p})",
+        rate=rate,
+        names=names,
+        p=_chance(found.p),
+    )

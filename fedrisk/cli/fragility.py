@@ -7,6 +7,7 @@ import typer
 
 from fedrisk.cli.common import AsJson
 from fedrisk.cli.output import note, plain_table, tell, tell_json, tell_table
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.analysis.fragility_table import Fragility
@@ -50,7 +51,7 @@ def fragility(
     else:
         _show(found)
     for path in written:
-        note(f"written: {path}")
+        note(_("written: {path}", path=path))
 
 
 def _show(found: "Fragility") -> None:
@@ -62,7 +63,7 @@ def _show(found: "Fragility") -> None:
     if panel.research:
         tell(NO_PRIVACY, "bold red")
     tell(headline(found), "bold")
-    axes, worst = panel.axes, f"among {found.settings.worst} worst"
+    axes, worst = panel.axes, _("among {worst} worst", worst=found.settings.worst)
     right = ("rank", "index", worst)
     table = plain_table(
         "the most fragile cells", "rank", *axes, "index", "alarm", worst, "driven by", right=right
@@ -80,8 +81,11 @@ def _show(found: "Fragility") -> None:
     tell_table(table)
     n = counts(judged, found.settings)
     note(
-        f"50 is as usual in a cell, 10 points are a typical cell's usual move; {n['withheld']} cells say less than "
-        "their noise and are withheld"
+        _(
+            "50 is as usual in a cell, 10 points are a typical cell's usual move; {withheld} cells say less than "
+            "their noise and are withheld",
+            withheld=n["withheld"],
+        )
     )
     for quarter, indicator in panel.absent:
-        note(f"{quarter}: no record of {indicator}")
+        note(_("{quarter}: no record of {indicator}", quarter=quarter, indicator=indicator))

@@ -2,19 +2,18 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fedrisk.cli.common import AsJson, Force
 from fedrisk.cli.hub import HubFolder, hub_app
 from fedrisk.cli.output import note, out, plain_table, tell, tell_json
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.deploy.hub_home import HubHome
-    from fedrisk.deploy.kit import Request
     from fedrisk.deploy.roster import Roster
-    from fedrisk.deploy.rotation import Rotation
 
 MemberName = Annotated[
     str,
@@ -73,11 +72,13 @@ def hub_init(
         "scoring_listen": scoring_listen,
     }
     home = make_hub(hub, {key: value for key, value in given.items() if value is not None})
-    tell(f"hub of {home.name}: {home.path}")
-    tell(f"words of the hub: {words_of_hub(home)}")
-    tell("every institution compares them when it joins; invite one with fedrisk hub invite")
+    tell(_("hub of {name}: {path}", name=home.name, path=home.path))
+    tell(_("words of the hub: {home}", home=words_of_hub(home)))
+    tell(_("every institution compares them when it joins; invite one with fedrisk hub invite"))
     note(
-        "keep copies of identity.key, ca.key, holdout.key and bank.key in a safe place: nothing can replace them"
+        _(
+            "keep copies of identity.key, ca.key, holdout.key and bank.key in a safe place: nothing can replace them"
+        )
     )
 
 
@@ -115,9 +116,23 @@ def hub_invite(
     _free(file, force)
     kit = invite(home, name, role, display_name=display_name, days=days, renew=renew)
     _write(file, kit.to_bytes())
-    tell(f"{file} invites {kit.name} as {kit.role} to {kit.consortium}, until {kit.expires}")
-    tell(f"words of the hub: {kit.hub_words}")
-    tell(f"read these words to {kit.name} by telephone when it joins; then it reads its own to you")
+    tell(
+        _(
+            "{file} invites {name} as {role} to {consortium}, until {expires}",
+            file=file,
+            name=kit.name,
+            role=kit.role,
+            consortium=kit.consortium,
+            expires=kit.expires,
+        )
+    )
+    tell(_("words of the hub: {hub_words}", hub_words=kit.hub_words))
+    tell(
+        _(
+            "read these words to {name} by telephone when it joins; then it reads its own to you",
+            name=kit.name,
+        )
+    )
 
 
 @hub_app.command("admit")
@@ -147,22 +162,43 @@ def hub_admit(
     if isinstance(asked, Request):
         membership.check_request(home, asked)
         note(
-            f"{asked.name} asks to join {home.name} as {asked.role}, with fedrisk {asked.fedrisk}", style=None
+            _(
+                "{name} asks to join {name2} as {role}, with fedrisk {fedrisk}",
+                name=asked.name,
+                name2=home.name,
+                role=asked.role,
+                fedrisk=asked.fedrisk,
+            ),
+            style=None,
         )
-        compare(f"the request of {asked.name}", asked.words, words)
+        compare(_("the request of {name}", name=asked.name), asked.words, words)
         roster = membership.admit(home, asked, register)
         tell(
-            f"{asked.name} is a member of {home.name} as {asked.role}, from epoch {roster.epoch} of the roster on"
+            _(
+                "{name} is a member of {name2} as {role}, from epoch {epoch} of the roster on",
+                name=asked.name,
+                name2=home.name,
+                role=asked.role,
+                epoch=roster.epoch,
+            )
         )
     else:
         membership.check_rotation(home, asked)
         _nothing_runs(home, asked.name)
-        note(f"{asked.name} changes keys; its old key signed that", style=None)
-        compare(f"the rotation of {asked.name}", asked.words, words)
+        note(_("{name} changes keys; its old key signed that", name=asked.name), style=None)
+        compare(_("the rotation of {name}", name=asked.name), asked.words, words)
         roster = membership.admit_rotation(home, asked, register)
-        tell(f"{asked.name} has new keys from epoch {roster.epoch} of the roster on")
+        tell(
+            _("{name} has new keys from epoch {epoch} of the roster on", name=asked.name, epoch=roster.epoch)
+        )
         if asked.flower != asked.old_flower:
-            tell(f"once its node is connected with the new one: fedrisk hub retire {hub} {asked.name}")
+            tell(
+                _(
+                    "once its node is connected with the new one: fedrisk hub retire {hub} {name}",
+                    hub=hub,
+                    name=asked.name,
+                )
+            )
     _tell_roster(roster)
 
 
@@ -188,9 +224,16 @@ def hub_expel(
     refused = [p for p in proposals.open() if name in p.whole.members]
     for proposal in refused:
         proposals.update(proposal.id, state="refused", code="roster")
-    tell(f"{name} was expelled from {home.name}, in epoch {roster.epoch} of the roster")
+    tell(
+        _(
+            "{name} was expelled from {name2}, in epoch {epoch} of the roster",
+            name=name,
+            name2=home.name,
+            epoch=roster.epoch,
+        )
+    )
     if refused:
-        tell(f"proposals refused for that: {', '.join(p.id for p in refused)}")
+        tell(_("proposals refused for that: {refused}", refused=", ".join(p.id for p in refused)))
     _tell_roster(roster)
 
 
@@ -210,7 +253,13 @@ def hub_roster(hub: HubFolder, as_json: AsJson = False) -> None:
         )
         return
     tell(
-        f"{roster.consortium}, epoch {roster.epoch} of {roster.made}; words of the hub: {words_of_hub(home)}"
+        _(
+            "{consortium}, epoch {epoch} of {made}; words of the hub: {home}",
+            consortium=roster.consortium,
+            epoch=roster.epoch,
+            made=roster.made,
+            home=words_of_hub(home),
+        )
     )
     print_members(roster)
 
@@ -231,9 +280,9 @@ def hub_retire(hub: HubFolder, name: MemberName) -> None:
     for key in sorted(old):
         unregister(home, name, key)
     tell(
-        f"{name}: {len(old)} earlier key(s) of its node are let in no longer"
+        _("{name}: {old} earlier key(s) of its node are let in no longer", name=name, old=len(old))
         if old
-        else f"{name} has no other key"
+        else _("{name} has no other key", name=name)
     )
 
 
@@ -264,31 +313,51 @@ def hub_renew(
     home = HubHome.load(hub)
     if following:
         roster = hand_out_authority(home)
-        tell(f"nodes are told of the next authority with epoch {roster.epoch} of the roster")
-        tell(f"in {pki.AHEAD_DAYS} days or later: fedrisk hub renew-certificate {hub} --use-next")
+        tell(_("nodes are told of the next authority with epoch {epoch} of the roster", epoch=roster.epoch))
+        tell(
+            _(
+                "in {days} days or later: fedrisk hub renew-certificate {hub} --use-next",
+                days=pki.AHEAD_DAYS,
+                hub=hub,
+            )
+        )
         return
     if use:
         use_next_authority(home, at_once=at_once)
     else:
         renew_server(home)
-    for file, what in (("server.pem", "server's certificate"), ("ca.pem", "authority")):
+    for file, what in (("server.pem", _("server's certificate")), ("ca.pem", "authority")):
         left = pki.days_left(read_kept(home.path / file, PUT_BACK))
-        tell(f"{what}: {left:.0f} days left")
-    tell("start fedrisk hub serve again to take it up")
+        tell(_("{what}: {left:.0f} days left", what=what, left=left))
+    tell(_("start fedrisk hub serve again to take it up"))
 
 
 def print_members(roster: "Roster") -> None:
     """A line for each member of an epoch, and who was expelled."""
     table = plain_table("", "name", "role", "shown as", "since", "fedrisk", "words", whole=("name",))
     for one in roster.members:
-        row = (one.name, one.role, one.display_name or "", f"epoch {one.since}", one.fedrisk, one.words)
+        row = (
+            one.name,
+            one.role,
+            one.display_name or "",
+            _("epoch {since}", since=one.since),
+            one.fedrisk,
+            one.words,
+        )
         table.add_row(*row)
     out.print(table)
     for gone in roster.expelled:
-        tell(f"{gone.name} was expelled in epoch {gone.epoch}, at {gone.when}")
+        tell(
+            _(
+                "{name} was expelled in epoch {epoch}, at {when}",
+                name=gone.name,
+                epoch=gone.epoch,
+                when=gone.when,
+            )
+        )
 
 
-def _asked(file: Path) -> "Request | Rotation":
+def _asked(file: Path) -> Any:
     """A request or a rotation, whichever the file is."""
     from fedrisk.deploy.kit import Request
     from fedrisk.deploy.rotation import Rotation
@@ -323,7 +392,13 @@ def _nothing_runs(home: "HubHome", name: str) -> None:
 
 
 def _tell_roster(roster: "Roster") -> None:
-    note(f"nodes are told when they next ask; words of epoch {roster.epoch}: {roster.words}")
+    note(
+        _(
+            "nodes are told when they next ask; words of epoch {epoch}: {words}",
+            epoch=roster.epoch,
+            words=roster.words,
+        )
+    )
 
 
 def _free(file: Path, force: bool) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from fedrisk.cli.hub import HubFolder, hub_app
 from fedrisk.cli.output import note
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.deploy.hub_home import HubHome
@@ -48,5 +49,8 @@ async def _until_stopped(home: "HubHome") -> None:
     await serve(
         home,
         stop,
-        ready=lambda _: note(f"scores are relayed at {home.scoring_listen}, to members alone", style=None),
+        ready=lambda served: note(
+            _("scores are relayed at {scoring_listen}, to members alone", scoring_listen=home.scoring_listen),
+            style=None,
+        ),
     )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedrisk.attempt_id import short
 from fedrisk.cli.output import alert, out, plain_table, screen, tell
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.deploy.hub_home import HubHome
@@ -35,9 +36,11 @@ def node_table(home: "HubHome") -> list[dict[str, Any]] | None:
 
 def print_proposals(home: "HubHome") -> None:
     """A line for each proposal, the newest last."""
+    from fedrisk.report.words import word
+
     found = _proposals(home).all()
     if not found:
-        tell("no proposals; make one with fedrisk hub submit")
+        tell(_("no proposals; make one with fedrisk hub submit"))
         return
     columns = ("proposal", "submitted", "study", "state", "agreed", "waiting for", "run")
     table = plain_table("proposals", *columns, right=("agreed",), whole=("proposal", "run"))
@@ -46,8 +49,8 @@ def print_proposals(home: "HubHome") -> None:
             short(p.id),
             p.submitted[:16].replace("T", " "),
             p.whole.name,
-            p.state if p.code is None else f"{p.state} ({p.code})",
-            f"{len(p.members('agreed'))} of {len(p.whole.members)}",
+            word("state", p.state) if p.code is None else f"{word('state', p.state)} ({p.code})",
+            _("{agreed} of {members}", agreed=len(p.members("agreed")), members=len(p.whole.members)),
             ", ".join(p.members("waiting")) if p.state == "open" else "–",
             "–" if p.attempt is None else short(p.attempt),
         )
@@ -68,7 +71,11 @@ def print_nodes(home: "HubHome") -> None:
     found = node_table(home)
     if found is None:
         alert(
-            f"no hub serves in {home.path}, so nodes are not known; start it with fedrisk hub serve", "yellow"
+            _(
+                "no hub serves in {path}, so nodes are not known; start it with fedrisk hub serve",
+                path=home.path,
+            ),
+            "yellow",
         )
         return
     table = plain_table("nodes", "node", "state", "last contact", "connected since")
@@ -115,7 +122,7 @@ def print_one(
     if proposal is not None:
         _print_proposal(home, proposal)
     if run is not None:
-        tell(f"run {run.attempt} of study {run.study}", "bold")
+        tell(_("run {attempt} of study {study}", attempt=run.attempt, study=run.study), "bold")
         for line in about(run, f"fedrisk hub show {home.path} {short(run.attempt)} --out FOLDER"):
             tell(line)
     if results is not None:
@@ -124,21 +131,27 @@ def print_one(
 
 def _print_proposal(home: "HubHome", proposal: "Proposal") -> None:
     from fedrisk.engine.deployment import why
+    from fedrisk.report.words import word
 
-    tell(f"proposal {proposal.id} of study {proposal.whole.name}", "bold")
-    research = "" if proposal.research_seed is None else "; research run: NO PRIVACY"
+    tell(_("proposal {id} of study {name}", id=proposal.id, name=proposal.whole.name), "bold")
+    research = "" if proposal.research_seed is None else _("; research run: NO PRIVACY")
     tell(
-        f"{proposal.state}; submitted {_moment(proposal.submitted)}, waits until {_moment(proposal.deadline)} UTC"
-        f"{research}"
+        _(
+            "{state}; submitted {submitted}, waits until {deadline} UTC{research}",
+            state=word("state", proposal.state),
+            submitted=_moment(proposal.submitted),
+            deadline=_moment(proposal.deadline),
+            research=research,
+        )
     )
-    tell(f"study digest {proposal.digest[:16]}")
+    tell(_("study digest {digest}", digest=proposal.digest[:16]))
     table = plain_table("", "member", "role", "word", "code", "at")
     for name in proposal.whole.members:
         answer = proposal.answers.get(name)
-        word, code, at = ("not heard", "–", "–")
+        said, code, at = (_("not heard"), "–", "–")
         if answer is not None:
-            word, code, at = answer.state, answer.code or "–", _moment(answer.at)
-        table.add_row(name, proposal.whole.role_of(name), word, code, at)
+            said, code, at = word("state", answer.state), answer.code or "–", _moment(answer.at)
+        table.add_row(name, proposal.whole.role_of(name), said, code, at)
     out.print(table)
     if proposal.state in ("failed", "refused", "lapsed"):
         tell(str(why(home, proposal)))

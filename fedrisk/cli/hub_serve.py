@@ -13,6 +13,7 @@ from fedrisk import layout
 from fedrisk.cli.common import AsJson, StudyFile
 from fedrisk.cli.hub import HubFolder, hub_app
 from fedrisk.cli.output import alert, note, out, tell, tell_json
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.deploy.hub_home import HubHome
@@ -42,21 +43,32 @@ def serve(hub: HubFolder) -> None:
 def _say_who(home: "HubHome", until: str) -> None:
     """What the hub listens on, and who may reach what."""
     health = (
-        "none (health is not set)" if home.health is None else f"127.0.0.1:{home.health}, this machine alone"
+        _("none (health is not set)")
+        if home.health is None
+        else _("127.0.0.1:{health}, this machine alone", health=home.health)
     )
     for line in (
-        f"hub of {home.name} serves; stop it with Ctrl-C or SIGTERM",
-        f"  for nodes, public: {home.listen} (TLS, certificate until {until}), known to nodes as {home.address}; "
-        "registered nodes alone, nine paths, everything else is 404",
+        _("hub of {name} serves; stop it with Ctrl-C or SIGTERM", name=home.name),
+        _(
+            "  for nodes, public: {listen} (TLS, certificate until {until}), known to nodes as {address}; "
+            "registered nodes alone, nine paths, everything else is 404",
+            listen=home.listen,
+            until=until,
+            address=home.address,
+        ),
         *(
             [
-                f"  for scores: {home.scoring_listen}, known to nodes as {home.scoring}; members' certificates alone"
+                _(
+                    "  for scores: {scoring_listen}, known to nodes as {scoring}; members' certificates alone",
+                    scoring_listen=home.scoring_listen,
+                    scoring=home.scoring,
+                )
             ]
             if home.scoring is not None
             else []
         ),
-        f"  for this hub's own commands: {home.path / 'control.sock'}, this user alone",
-        f"  health and figures: {health}",
+        _("  for this hub's own commands: {path}, this user alone", path=home.path / "control.sock"),
+        _("  health and figures: {health}", health=health),
     ):
         note(line, style=None)
 
@@ -123,14 +135,19 @@ def submit(
     home, study = HubHome.load(hub), load_study(study_file)
     _prepare(folder, again)
     if research_seed is not None:
-        alert(" research run: no privacy ", "bold white on red")
+        alert(_(" research run: no privacy "), "bold white on red")
     proposal = propose(study, home, research_seed=research_seed, again=again, days=days)
     tell(
-        f"proposal {proposal.id} of study {study.name}, open until {proposal.deadline[:16].replace('T', ' ')} UTC"
+        _(
+            "proposal {id} of study {name}, open until {deadline} UTC",
+            id=proposal.id,
+            name=study.name,
+            deadline=proposal.deadline[:16].replace("T", " "),
+        )
     )
-    tell(f"asked: {', '.join(study.members)}")
+    tell(_("asked: {members}", members=", ".join(study.members)))
     if not wait:
-        note(f"see it with fedrisk hub show {hub} {proposal.id}")
+        note(_("see it with fedrisk hub show {hub} {id}", hub=hub, id=proposal.id))
         return
     _warn_unless_serving(home)
     with _progress() as report:
@@ -155,7 +172,7 @@ def propose_and_wait(
     home, study = HubHome.load(hub), load_study(study_file, overrides)
     _prepare(folder, again)
     if research_seed is not None:
-        alert(" research run: no privacy ", "bold white on red")
+        alert(_(" research run: no privacy "), "bold white on red")
     with _progress() as report:
         results = run_deployed(
             study, home, research_seed=research_seed, again=again, said=_say_state, report=report
@@ -176,7 +193,7 @@ def _warn_unless_serving(home: "HubHome") -> None:
     try:
         nodes(home.path)
     except NotServing as error:
-        alert(f"warning: {error}; the proposal waits", "yellow")
+        alert(_("warning: {error}; the proposal waits", error=error), "yellow")
 
 
 @contextlib.contextmanager
@@ -207,9 +224,18 @@ def _print_results(home: "HubHome", results: "Results", folder: Path | None, aga
         _write(home, results, folder, again)
     with contextlib.suppress(OSError, UnicodeError, SystemExit):
         out.print((summary if output.screen.verbose else main_figures)(results))
-    tell(f"run {results.attempt} of study {results.study}")
-    where = f"results in {folder}" if folder is not None else "results are kept at the hub"
-    tell(f"{where}; all tables: fedrisk hub show {home.path} {short(results.attempt)} --verbose")
+    tell(_("run {attempt} of study {study}", attempt=results.attempt, study=results.study))
+    where = (
+        _("results in {folder}", folder=folder) if folder is not None else _("results are kept at the hub")
+    )
+    tell(
+        _(
+            "{where}; all tables: fedrisk hub show {path} {attempt} --verbose",
+            where=where,
+            path=home.path,
+            attempt=short(results.attempt),
+        )
+    )
 
 
 def _write(home: "HubHome", results: "Results", folder: Path, again: bool) -> None:
@@ -282,7 +308,7 @@ def show(
         print_one(home, proposal, run, results)
     if folder is not None and results is not None:
         _write(home, results, folder, again)
-        note(f"results of run {results.attempt} in {folder}")
+        note(_("results of run {attempt} in {folder}", attempt=results.attempt, folder=folder))
     elif folder is not None:
         from fedrisk.errors import ConfigError
 
@@ -303,7 +329,7 @@ def withdraw(hub: HubFolder, name: Id) -> None:
     from fedrisk.server.proposals import Proposals
 
     taken = Proposals(Hub(HubHome.load(hub).path)).withdraw(name)
-    tell(f"proposal {taken.id} of study {taken.whole.name} is withdrawn")
+    tell(_("proposal {id} of study {name} is withdrawn", id=taken.id, name=taken.whole.name))
 
 
 @hub_app.command("resume")
@@ -322,4 +348,11 @@ def resume(hub: HubFolder, name: Id) -> None:
         raise ConfigError(f"proposal {found.id} is {found.state}; only one whose run failed can go on")
     Journal.latest(store, found.whole, found.research_seed, found.attempt)
     proposals.update(found.id, state="ready", code=None)
-    tell(f"proposal {found.id} of study {found.whole.name} goes on as run {found.attempt}")
+    tell(
+        _(
+            "proposal {id} of study {name} goes on as run {attempt}",
+            id=found.id,
+            name=found.whole.name,
+            attempt=found.attempt,
+        )
+    )

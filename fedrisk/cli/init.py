@@ -9,6 +9,7 @@ import typer
 
 from fedrisk.cli.common import Force, Horizon, IdColumn, LabelColumn, Negative, Positive, Query
 from fedrisk.cli.output import tell
+from fedrisk.language import _
 from fedrisk.study import HOLDING, WITHOUT_TABLE
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def authority(
     _check_name(name)
     file = to or Path("institutions") / f"{name}.toml"
     write_new(file, institution_text(name, _one_of(role, WITHOUT_TABLE), file, (), None), force=force)
-    tell(f"{file} is written")
+    tell(_("{file} is written", file=file))
 
 
 @init_app.command()
@@ -173,7 +174,7 @@ def study(
     file = to or Path("study.toml")
     write_new(file, text, force=force)
     load_study(file)
-    tell(f"{file} is written; look before you run: fedrisk check {file}")
+    tell(_("{file} is written; look before you run: fedrisk check {file}", file=file))
     _missing(file, [m["name"] for m in members])
 
 
@@ -190,7 +191,13 @@ def _missing(file: Path, names: list[str]) -> None:
     folder = file.resolve().parent / "institutions"
     for name in names:
         if not (folder / f"{name}.toml").is_file():
-            tell(f"{name} has no file in {folder} yet: fedrisk init bank, holder or authority {name}")
+            tell(
+                _(
+                    "{name} has no file in {folder} yet: fedrisk init bank, holder or authority {name}",
+                    name=name,
+                    folder=folder,
+                )
+            )
 
 
 def _member(given: str, role: str) -> dict[str, str]:
@@ -238,7 +245,12 @@ def _institution(
         lines = ["[table]", f'source = "../data/{name}.csv"  # CSV, Parquet, or a database URL with query']
         write_new(file, institution_text(name, kind, file, lines, None), force=force)
         tell(
-            f"{file} is written; fill it in, or let it be drafted: {_command(kind)} {name} --table TABLE --force"
+            _(
+                "{file} is written; fill it in, or let it be drafted: {kind} {name} --table TABLE --force",
+                file=file,
+                kind=_command(kind),
+                name=name,
+            )
         )
         return
     draft, text, settings = drafted(table, query, "bank" if kind == "bank" else "holder", hints)

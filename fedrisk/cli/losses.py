@@ -7,6 +7,7 @@ import typer
 
 from fedrisk.cli.common import AsJson
 from fedrisk.cli.output import note, plain_table, tell, tell_json, tell_table
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.analysis.loss_report import LossReport
@@ -60,7 +61,7 @@ def losses(
         return
     _show(report)
     for path in written:
-        note(f"written: {path}")
+        note(_("written: {path}", path=path))
 
 
 def _show(report: "LossReport") -> None:
@@ -78,11 +79,17 @@ def _show(report: "LossReport") -> None:
     if report.tested is not None:
         level = f"{report.tested.level:.0%}"
         counts = [
-            f"{k} of {n} {what}"
+            _("{k} of {n} {what}", k=k, n=n, what=what)
             for what in ("total", "party", "segment")
             for k, n in [report.tested.count(what)]
         ]
-        tell(f"back-test, losses that came inside their {level} intervals: {', '.join(counts)}")
+        tell(
+            _(
+                "back-test, losses that came inside their {level} intervals: {counts}",
+                level=level,
+                counts=", ".join(counts),
+            )
+        )
 
 
 def _show_parties(shares: "LossShares") -> None:
@@ -93,12 +100,16 @@ def _show_parties(shares: "LossShares") -> None:
     columns = (
         "expected loss",
         "share",
-        f"{level} by the noise",
-        f"{level} to come",
+        _("{level} by the noise", level=level),
+        _("{level} to come", level=level),
         *(f"{a:.0%}" for a in ADEQUATE),
     )
     table = plain_table(
-        f"who bears what, rules {shares.rules.name} (yuan)", "party", *columns, right=columns, whole=columns
+        _("who bears what, rules {name} (yuan)", name=shares.rules.name),
+        "party",
+        *columns,
+        right=columns,
+        whole=columns,
     )
     for party in (*shares.parties, shares.total):
         noise, come = between(party.low, party.high), between(party.least, party.most)
@@ -117,7 +128,7 @@ def _show_segments(shares: "LossShares") -> None:
         table.add_row(segment.title, *(yuan(f) if segment.says else "–" for f in figures))
     tell_table(table)
     if not all(s.says for s in shares.segments):
-        tell("–: says less than its noise; it is in the totals")
+        tell(_("–: says less than its noise; it is in the totals"))
 
 
 def _show_changes(report: "LossReport") -> None:
@@ -135,4 +146,4 @@ def _show_changes(report: "LossReport") -> None:
     if report.other.pool is not None:
         from fedrisk.report.losses import pool_words
 
-        tell(f"under {report.other.rules.name}: {pool_words(report.other.pool)}")
+        tell(_("under {name}: {pool}", name=report.other.rules.name, pool=pool_words(report.other.pool)))

@@ -8,6 +8,7 @@ import typer
 from fedrisk.cli.asking import Members, Place, institution_file, way_to_members
 from fedrisk.cli.common import AsJson, InstitutionFile
 from fedrisk.cli.output import note, out, plain_table, tell, tell_json
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -55,12 +56,23 @@ def add(place: Place, file: MeasureFile, as_json: AsJson = False) -> None:
     if as_json:
         tell_json(content)
         return
-    tell(f"measure {measure.name} has the id {part.model} at {node.name}")
+    tell(
+        _(
+            "measure {name} has the id {model} at {name2}",
+            name=measure.name,
+            model=part.model,
+            name2=node.name,
+        )
+    )
     for rule in against:
-        note(f"not to be approved yet: {rule}", "yellow")
+        note(_("not to be approved yet: {rule}", rule=rule), "yellow")
     if not against:
         note(
-            f"once you have looked at it: fedrisk model approve {node.institution.file} {part.model[:8]}",
+            _(
+                "once you have looked at it: fedrisk model approve {file} {model}",
+                file=node.institution.file,
+                model=part.model[:8],
+            ),
             style=None,
         )
 
@@ -91,7 +103,7 @@ def show(
     for one in shown:
         show_measure(*one)
     if not shown:
-        note(f"no measure was added at {node.name}", style=None)
+        note(_("no measure was added at {name}", name=node.name), style=None)
 
 
 @measure_app.command("ask")

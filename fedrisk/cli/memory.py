@@ -9,12 +9,13 @@ import typer
 from fedrisk.attempt_id import short
 from fedrisk.cli.common import AsJson
 from fedrisk.cli.output import alert, plain_table, tell, tell_json, tell_table
+from fedrisk.language import N_, _
 
 if TYPE_CHECKING:
     from fedrisk.models.knowledge import PastStudy
     from fedrisk.releases.record import ReleaseRecord
 
-NOTHING_YET = "no finished scorecard study of this hub; the first one is what later ones remember"
+NOTHING_YET = N_("no finished scorecard study of this hub; the first one is what later ones remember")
 
 Named = Annotated[
     list[str] | None,
@@ -60,7 +61,7 @@ def memory(
         return
     found = _pasts(named or [])
     if not found:
-        tell(NOTHING_YET)
+        tell(_(NOTHING_YET))
         return
     last = len(found) - 1 if smooth is None else _place(found, smooth)
     rows = _rows(found, last)
@@ -100,7 +101,7 @@ def _evaluations(named: Sequence[str], as_json: bool) -> None:
 
     records = finished_records(named, Hub.default())
     if not records:
-        tell_json({"studies": [], "together": None}) if as_json else tell(NOTHING_YET)
+        tell_json({"studies": [], "together": None}) if as_json else tell(_(NOTHING_YET))
         return
     found = [(str(r.study["name"]), evaluation_of(r)) for r in records]
     # Only what was measured on the same enterprises, for one purpose, is one figure.
@@ -121,11 +122,18 @@ def _evaluations(named: Sequence[str], as_json: bool) -> None:
         table.add_row(name, *figures)
     tell_table(table)
     tell(
-        "together: the mean of these studies' AUC, each of its own card, weighed by noise; the same enterprises are "
-        "held out in all, so that noise averages out and their sampling error does not"
+        _(
+            "together: the mean of these studies' AUC, each of its own card, weighed by noise; the same "
+            "enterprises are held out in all, so that noise averages out and their sampling error does not"
+        )
     )
     if not all(alike):
-        tell(f"* another purpose, hold-out or list of banks than {found[-1][0]}: not taken together with it")
+        tell(
+            _(
+                "* another purpose, hold-out or list of banks than {found}: not taken together with it",
+                found=found[-1][0],
+            )
+        )
 
 
 def _measured_on(record: "ReleaseRecord") -> tuple[object, ...]:
@@ -191,13 +199,13 @@ def _show(rows: Sequence[dict[str, Any]], of: str) -> None:
     right = ("columns", "fit", "defaults", "kB")
     table = plain_table("memory", "run", "ended", "study", *right, "record", right=right)
     for row in rows:
-        name = f"{row['study']} (research)" if row["research"] else row["study"]
+        name = _("{study} (research)", study=row["study"]) if row["research"] else row["study"]
         numbers = (row["columns"], row["fitting"], row["defaults"], kilobytes(row["bytes"]))
         table.add_row(
             short(row["run"]), row["ended"][:10], name, *(f"{n:,}" for n in numbers), row["record"][:16]
         )
     tell_table(table)
-    tell(f"fit: columns with the same bins as in {of}")
+    tell(_("fit: columns with the same bins as in {of}", of=of))
 
 
 def kilobytes(size: int) -> int:
@@ -224,6 +232,13 @@ def _smooth(found: "Sequence[PastStudy]", place: int, to: Path | None, *, quiet:
     if to is not None:
         write_atomic(to, card.to_json().encode())
         if not quiet:
-            tell(f"written: {to}, the scorecard of {past.study} by {len(found)} studies")
+            tell(
+                _(
+                    "written: {to}, the scorecard of {study} by {found} studies",
+                    to=to,
+                    study=past.study,
+                    found=len(found),
+                )
+            )
     elif not quiet:
-        alert("the card is made and written nowhere; name a file with --out", "yellow")
+        alert(_("the card is made and written nowhere; name a file with --out"), "yellow")

@@ -9,6 +9,7 @@ import typer
 from fedrisk.cli.common import AsJson, InstitutionFile
 from fedrisk.cli.model_drift import model_drift
 from fedrisk.cli.output import note, tell, tell_json
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -55,8 +56,11 @@ def model_list(institution: InstitutionFile, as_json: AsJson = False) -> None:
         return
     if not found:
         note(
-            f"no model at {node.name} yet: a scorecard study leaves one when it ends, and a research run leaves none, "
-            "since it has no privacy"
+            _(
+                "no model at {name} yet: a scorecard study leaves one when it ends, and a research run leaves "
+                "none, since it has no privacy",
+                name=node.name,
+            )
         )
         return
     show_list(node.name, found)
@@ -155,7 +159,7 @@ def model_deploy(
     part, state, former = registry.deploy(node, model, as_=as_.value, product=product, who=_who(who), why=why)
     _told(node, part, state, as_json)
     if former is not None:
-        note(f"model {former.model} was the champion before and is a challenger now")
+        note(_("model {model} was the champion before and is a challenger now", model=former.model))
 
 
 @model_app.command("compare")
@@ -240,4 +244,13 @@ def _told(node: "Node", part: "ModelPart", state: "State", as_json: bool) -> Non
     if as_json:
         tell_json({"institution": node.name, **summary_of(part, state)})
         return
-    tell(f"model {part.model} ({part.name}, version {part.version}) is {state_words(state)} at {node.name}")
+    tell(
+        _(
+            "model {model} ({name}, version {version}) is {state} at {name2}",
+            model=part.model,
+            name=part.name,
+            version=part.version,
+            state=state_words(state),
+            name2=node.name,
+        )
+    )

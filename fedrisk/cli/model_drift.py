@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedrisk.cli.common import AsJson, InstitutionFile
 from fedrisk.cli.output import note, out, plain_table, tell, tell_json
+from fedrisk.language import N_, _
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -32,7 +33,7 @@ def model_drift(institution: InstitutionFile, as_json: AsJson = False) -> None:
         return
     tell(f"{node.name}: {_day(node)}")
     if found is None:
-        note("nothing was looked up for a model yet")
+        note(_("nothing was looked up for a model yet"))
         return
     _show_counts(found)
     for model, one in models.items():
@@ -58,12 +59,12 @@ def _day(node: "Node") -> str:
     """How old rows are said to be."""
     table = node.institution.table
     if table is None:
-        return "has no table"
+        return _("has no table")
     if table.updated is not None:
-        return f'the day of a row is in column "{table.updated}"'
+        return _('the day of a row is in column "{updated}"', updated=table.updated)
     if table.is_database:
-        return "rows of the database count as of now, since no column says their day ([table] updated)"
-    return "the day of the file stands for all its rows, since no column says theirs ([table] updated)"
+        return _("rows of the database count as of now, since no column says their day ([table] updated)")
+    return _("the day of the file stands for all its rows, since no column says theirs ([table] updated)")
 
 
 def _show_counts(found: "Drift") -> None:
@@ -72,9 +73,14 @@ def _show_counts(found: "Drift") -> None:
     today = datetime.now(UTC).date()
     week = [today - timedelta(days=k) for k in range(WEEK)]
     tell(
-        f"{found.total_asked:,} rows were looked up since {found.since}, {found.asked.get(today, 0):,} of them today"
+        _(
+            "{total_asked:,} rows were looked up since {since}, {asked:,} of them today",
+            total_asked=found.total_asked,
+            since=found.since,
+            asked=found.asked.get(today, 0),
+        )
     )
-    columns = ("column", "what", "today", f"{WEEK} days", "since then")
+    columns = ("column", "what", "today", _("{days} days", days=WEEK), "since then")
     table = plain_table("answered by rule (rows)", *columns, right=columns[2:])
     for column, kinds in sorted(found.total.items()):
         for kind, total in sorted(kinds.items()):
@@ -83,7 +89,7 @@ def _show_counts(found: "Drift") -> None:
     if found.total:
         out.print(table)
     else:
-        tell("all of them as the dictionary says")
+        tell(_("all of them as the dictionary says"))
 
 
 def _of(columns: "Columns", column: str, kind: str) -> int:
@@ -91,16 +97,18 @@ def _of(columns: "Columns", column: str, kind: str) -> int:
 
 
 _VERDICTS = {
-    "stable": "as in the study",
-    "shifting": "differs from the study",
-    "moved": "differs much: a new study may be due",
-    "few": "too few rows to say",
+    "stable": N_("as in the study"),
+    "shifting": N_("differs from the study"),
+    "moved": N_("differs much: a new study may be due"),
+    "few": N_("too few rows to say"),
 }
 
 
 def _show_stability(model: str, features: "list[Stability]") -> None:
     figures: Any = ("rows", "PSI")
-    table = plain_table(f"model {model}: who is asked about", "column", *figures, "that is", right=figures)
+    table = plain_table(
+        _("model {model}: who is asked about", model=model), "column", *figures, "that is", right=figures
+    )
     for s in features:
-        table.add_row(s.column, f"{s.rows:,}", f"{s.index:.3f}", _VERDICTS[s.verdict])
+        table.add_row(s.column, f"{s.rows:,}", f"{s.index:.3f}", _(_VERDICTS[s.verdict]))
     out.print(table)

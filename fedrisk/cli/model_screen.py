@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fedrisk.cli.output import out, plain_table, tell
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -32,16 +33,25 @@ def summary_of(part: "ModelPart", state: "State") -> dict[str, Any]:
 
 def state_words(state: "State") -> str:
     """A state in words, with what a bank uses it as."""
+    from fedrisk.report.words import word
+
     if not state.roles:
-        return state.name
-    used = [f"{as_}{f' for {product}' if product else ''}" for product, as_ in sorted(state.roles.items())]
-    return f"{state.name} as {', '.join(used)}"
+        return word("state", state.name)
+    used = [_used(as_, product) for product, as_ in sorted(state.roles.items())]
+    return _("{state} as {used}", state=word("state", state.name), used=", ".join(used))
+
+
+def _used(as_: str, product: str | None) -> str:
+    from fedrisk.report.words import word
+
+    role = word("state", as_)
+    return _("{role} for {product}", role=role, product=product) if product else role
 
 
 def show_list(name: str, found: "Sequence[tuple[ModelPart, State]]") -> None:
     """A line for each model."""
     columns = ("model", "name", "version", "made", "state", "banks", "holders")
-    table = plain_table(f"{name}: models", *columns, right=("version",), whole=("model", "made"))
+    table = plain_table(_("{name}: models", name=name), *columns, right=("version",), whole=("model", "made"))
     for part, state in found:
         members = ", ".join(part.banks), ", ".join(part.holders) or "–"
         table.add_row(
@@ -85,11 +95,25 @@ def about(node: "Node", part: "ModelPart", state: "State", against: Sequence[str
 
 def show(node: "Node", part: "ModelPart", state: "State", content: Mapping[str, Any]) -> None:
     """One model for a person who approves."""
-    tell(f"model {part.model}: {part.name}, version {part.version}, made {part.made}; {state_words(state)}")
-    tell(f"purpose {part.purpose}; asked by {', '.join(part.banks)}")
-    tell(f"answered by {', '.join(part.holders) or 'nobody else'}: always all of them together")
+    tell(
+        _(
+            "model {model}: {name}, version {version}, made {made}; {state}",
+            model=part.model,
+            name=part.name,
+            version=part.version,
+            made=part.made,
+            state=state_words(state),
+        )
+    )
+    tell(_("purpose {purpose}; asked by {banks}", purpose=part.purpose, banks=", ".join(part.banks)))
+    tell(
+        _(
+            "answered by {holders}: always all of them together",
+            holders=", ".join(part.holders) or _("nobody else"),
+        )
+    )
     if content["columns"]:
-        title = f"points that columns of {node.name} give or take"
+        title = _("points that columns of {name} give or take", name=node.name)
         columns = ("column", "kind", "bins", "least", "most", "told")
         table = plain_table(title, *columns, right=columns[2:])
         for row in content["columns"]:
@@ -97,21 +121,32 @@ def show(node: "Node", part: "ModelPart", state: "State", content: Mapping[str, 
             table.add_row(*(str(row[k]) for k in columns[:-1]), told)
         out.print(table)
         tell(
-            "told: how far from blindly (0 %) to surely (100 %) a score tells its bin, by the card's form alone"
+            _(
+                "told: how far from blindly (0 %) to surely (100 %) a score tells its bin, by the card's form alone"
+            )
         )
     for line in _what_it_tells(part, content):
         tell(line)
     for change in content["history"]:
-        used = f" as {change['as']}" if change["as"] else ""
-        by = f"rule {change['who']}" if change["by"] == "rule" else change["who"] or "?"
+        used = _(" as {as_}", as_=change["as"]) if change["as"] else ""
+        by = _("rule {who}", who=change["who"]) if change["by"] == "rule" else change["who"] or "?"
         why = f": {change['why']}" if change["why"] else ""
-        tell(f"{change['time'][:16].replace('T', ' ')} {change['state']}{used} by {by}{why}")
+        tell(
+            _(
+                "{time} {state}{used} by {by}{why}",
+                time=change["time"][:16].replace("T", " "),
+                state=change["state"],
+                used=used,
+                by=by,
+                why=why,
+            )
+        )
     for reason in content["by_form"]:
-        tell(f"look closely: {reason}", "yellow")
+        tell(_("look closely: {reason}", reason=reason), "yellow")
     if content["answers_nobody"]:
         tell(content["answers_nobody"], "red")
     for reason in content["against"]:
-        tell(f"against approving it: {reason}", "red")
+        tell(_("against approving it: {reason}", reason=reason), "red")
 
 
 def _what_it_tells(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:
@@ -120,47 +155,90 @@ def _what_it_tells(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:
     if part.sums:
         names = ", ".join(one.name for one in part.sums)
         lines.append(
-            f"a bank sees {len(part.sums)} sums of points, by theme ({names}), each of at most {part.values} values "
-            f"({content['bits']:.1f} bits), and again whenever the data have changed"
+            _(
+                "a bank sees {sums} sums of points, by theme ({names}), each of at most {values} values "
+                "({bits:.1f} bits), and again whenever the data have changed",
+                sums=len(part.sums),
+                names=names,
+                values=part.values,
+                bits=content["bits"],
+            )
         )
     elif part.values is not None:
         lines.append(
-            f"a bank sees the sum of all holders' points, which takes at most {part.values} values: a score tells it "
-            f"{content['bits']:.1f} bits of an enterprise at most, and again whenever the data have changed"
+            _(
+                "a bank sees the sum of all holders' points, which takes at most {values} values: a score tells it "
+                "{bits:.1f} bits of an enterprise at most, and again whenever the data have changed",
+                values=part.values,
+                bits=content["bits"],
+            )
         )
     if part.given is not None:
-        shared = "hidden among the others'" if len(part.holders) > 1 else "seen by the bank as it is"
+        shared = _("hidden among the others'") if len(part.holders) > 1 else _("seen by the bank as it is")
         if own := [one for one in part.sums if one.features]:
-            numbers = " and ".join(f"{len(set(one.values))} for {one.name}" for one in own)
+            numbers = _(" and ").join(
+                _("{values} for {name}", values=len(set(one.values)), name=one.name) for one in own
+            )
             lines.append(
-                f"of this holder it has one of so many numbers: {numbers}; where it is alone in a theme, the bank sees "
-                "its number as it is"
+                _(
+                    "of this holder it has one of so many numbers: {numbers}; where it is alone in a theme, the "
+                    "bank sees its number as it is",
+                    numbers=numbers,
+                )
             )
         else:
-            lines.append(f"of this holder it has one of {len(content['given'])} numbers, {shared}")
+            lines.append(
+                _(
+                    "of this holder it has one of {given} numbers, {shared}",
+                    given=len(content["given"]),
+                    shared=shared,
+                )
+            )
         lines.append(
-            f"consent: {content['consent_words']}; at most {content['per_day']:,} enterprises a day for each bank, and "
-            f"{content['per_enterprise']} times the same one in 30 days"
+            _(
+                "consent: {consent_words}; at most {per_day:,} enterprises a day for each bank, and "
+                "{per_enterprise} times the same one in 30 days",
+                consent_words=content["consent_words"],
+                per_day=content["per_day"],
+                per_enterprise=content["per_enterprise"],
+            )
         )
-    lines.append(f"data older than {part.fresh_days} days count as missing")
+    lines.append(_("data older than {fresh_days} days count as missing", fresh_days=part.fresh_days))
     return lines
 
 
 def show_compared(name: str, found: "Sequence[Compared]") -> None:
     """Champion and challengers, a table and a sentence for each challenger."""
     for one in found:
-        title = f"{name}: {one.rows:,} enterprises held out by both, default rate {one.rate:.2%}"
+        title = _(
+            "{name}: {rows:,} enterprises held out by both, default rate {rate:.2%}",
+            name=name,
+            rows=one.rows,
+            rate=one.rate,
+        )
         columns = ("model", "", "AUC", "Brier", "mean probability")
         table = plain_table(title, *columns, right=columns[2:])
         for figures, what in ((one.champion, "champion"), (one.challenger, "challenger")):
             numbers = f"{figures.auc:.4f}", f"{figures.brier:.4f}", f"{figures.probability:.2%}"
             table.add_row(figures.model[:8], what, *numbers)
         out.print(table)
-        gaps = [f"{d.value:+.4f} ({d.low:+.4f} to {d.high:+.4f})" for d in (one.auc, one.log_loss)]
+        gaps = [
+            _("{value:+.4f} ({low:+.4f} to {high:+.4f})", value=d.value, low=d.low, high=d.high)
+            for d in (one.auc, one.log_loss)
+        ]
         tell(
-            f"the challenger is {one.verdict}: AUC {gaps[0]}, log loss {gaps[1]}; intervals hold nine times in ten"
+            _(
+                "the challenger is {verdict}: AUC {gaps}, log loss {gaps2}; intervals hold nine times in ten",
+                verdict=one.verdict,
+                gaps=gaps[0],
+                gaps2=gaps[1],
+            )
         )
         tell(
-            f"{one.moved:,} of {one.rows:,} enterprises come into another band of 20 points, "
-            f"by {one.most} bands at most"
+            _(
+                "{moved:,} of {rows:,} enterprises come into another band of 20 points, by {most} bands at most",
+                moved=one.moved,
+                rows=one.rows,
+                most=one.most,
+            )
         )

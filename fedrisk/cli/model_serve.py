@@ -8,6 +8,7 @@ import typer
 from fedrisk.cli.asking import Members, Place, institution_file, way_to_members
 from fedrisk.cli.model import model_app
 from fedrisk.cli.output import note, tell, tell_json
+from fedrisk.language import _
 
 Pem = typer.Option(help="PEM file, where others reach the service than this machine, for example bank.pem.")
 
@@ -69,6 +70,6 @@ def model_serve(
         if as_json:
             tell_json({"bank": node.name, "address": address, "grpc": at.grpc, "token": str(at.token)})
         else:
-            tell(f"{node.name} answers at {address}/")
-            note(f"the token is in {at.token}; Ctrl-C ends the service")
+            tell(_("{name} answers at {address}/", name=node.name, address=address))
+            note(_("the token is in {token}; Ctrl-C ends the service", token=at.token))
         stop.wait()

@@ -8,6 +8,7 @@ import typer
 from fedrisk.cli.common import AsJson
 from fedrisk.cli.node import NodeFolder, node_app
 from fedrisk.cli.output import note, tell, tell_json
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -65,18 +66,30 @@ def node_init(
 
     invitation = Kit.read(kit)
     invitation.verify()
-    compare(f"the hub of {invitation.consortium}", invitation.hub_words, words, yes=yes)
+    compare(
+        _("the hub of {consortium}", consortium=invitation.consortium), invitation.hub_words, words, yes=yes
+    )
     ports = {"service": service, "service_grpc": service_grpc}
     given = {key: port for key, port in ports.items() if port is not None}
     home, request = join(invitation, institution, node, health=health, service=given)
     file = to or Path(f"{request.name}.request.json")
     write_atomic(file, request.to_bytes())
-    tell(f"words of this request: {request.words}")
-    tell(f"words of the hub:      {invitation.hub_words}")
+    tell(_("words of this request: {words}", words=request.words))
+    tell(_("words of the hub:      {hub_words}", hub_words=invitation.hub_words))
     tell(
-        f"{file}: send it to the operator of {invitation.consortium}, and read the words of the request by telephone"
+        _(
+            "{file}: send it to the operator of {consortium}, and read the words of the request by telephone",
+            file=file,
+            consortium=invitation.consortium,
+        )
     )
-    tell(f"node of {request.name}: {home.path}; start it with fedrisk node serve once it was admitted")
+    tell(
+        _(
+            "node of {name}: {path}; start it with fedrisk node serve once it was admitted",
+            name=request.name,
+            path=home.path,
+        )
+    )
 
 
 @node_app.command("roster")
@@ -150,10 +163,12 @@ def node_rotate(
     rotation = rotate(home, institution, member, identity=both or identity, flower=both or node_key)
     file = to or Path(f"{rotation.name}.rotation.json")
     write_atomic(file, rotation.to_bytes())
-    tell(f"words of this rotation: {rotation.words}")
-    tell(f"{file}: send it to the hub's operator, and read the words by telephone")
+    tell(_("words of this rotation: {words}", words=rotation.words))
+    tell(_("{file}: send it to the hub's operator, and read the words by telephone", file=file))
     tell(
-        "the old keys hold until the roster with the new ones is accepted here: fedrisk node roster NODE --accept"
+        _(
+            "the old keys hold until the roster with the new ones is accepted here: fedrisk node roster NODE --accept"
+        )
     )
 
 
@@ -172,7 +187,7 @@ def _accept(institution: "Node", rosters: "Rosters", words: list[str], yes: bool
     with node.store.one_at_a_time():
         accept(node, rosters)
     if renewed and not next_node_key(rosters.home).exists():
-        note("the node's key changed: start fedrisk node serve again", style="bold")
+        note(_("the node's key changed: start fedrisk node serve again"), style="bold")
 
 
 def _show(rosters: "Rosters") -> None:
@@ -180,19 +195,26 @@ def _show(rosters: "Rosters") -> None:
 
     accepted, pending = rosters.accepted, rosters.pending
     if accepted is None:
-        tell("no roster was accepted yet")
+        tell(_("no roster was accepted yet"))
     else:
-        tell(f"{accepted.consortium}, accepted epoch {accepted.epoch} of {accepted.made}")
-        tell(f"words of the epoch, the same at all members: {accepted.words}")
+        tell(
+            _(
+                "{consortium}, accepted epoch {epoch} of {made}",
+                consortium=accepted.consortium,
+                epoch=accepted.epoch,
+                made=accepted.made,
+            )
+        )
+        tell(_("words of the epoch, the same at all members: {words}", words=accepted.words))
         print_members(accepted)
     if not pending:
         tell(
-            "nothing is pending"
+            _("nothing is pending")
             if accepted
-            else "nothing is pending either: serve the node, and the hub tells it"
+            else _("nothing is pending either: serve the node, and the hub tells it")
         )
         return
-    tell(f"pending: epoch {pending[-1].epoch}; accept it with --accept", "yellow")
+    tell(_("pending: epoch {epoch}; accept it with --accept", epoch=pending[-1].epoch), "yellow")
     for change in rosters.changes():
         tell(f"  {change.text}{f'; words: {change.words}' if change.words else ''}")
 

@@ -13,6 +13,7 @@ import typer
 from fedrisk.cli.common import AsJson, look
 from fedrisk.cli.node import NodeFolder, node_app
 from fedrisk.cli.output import note, out, tell, tell_json
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -54,7 +55,7 @@ def node_proposals(node: NodeFolder, proposal: ProposalId = None, as_json: AsJso
         tell_json({"institution": institution.name, "proposals": [view.to_dict() for view in views]})
         return
     if not views:
-        note(f"nothing was proposed to {institution.name} yet", style=None)
+        note(_("nothing was proposed to {name} yet", name=institution.name), style=None)
         return
     from fedrisk.cli.proposals_screen import table
 
@@ -62,7 +63,12 @@ def node_proposals(node: NodeFolder, proposal: ProposalId = None, as_json: AsJso
     waiting = sum(view.stage == "waiting" for view in views)
     if waiting:
         note(
-            f"{waiting} wait for a decision: fedrisk node proposals {folder} ID shows one in full", style=None
+            _(
+                "{waiting} wait for a decision: fedrisk node proposals {folder} ID shows one in full",
+                waiting=waiting,
+                folder=folder,
+            ),
+            style=None,
         )
 
 
@@ -76,10 +82,10 @@ def node_approve(node: NodeFolder, proposal: ProposalId = None, who: Who = None)
     folder, said = _folder_and_id(node, proposal)
     institution = _open(folder)
     with institution.store.one_at_a_time():
-        asked, _ = approve(institution, _needed(said), who=who or user_name(), find=find_recipe)
+        asked, _found = approve(institution, _needed(said), who=who or user_name(), find=find_recipe)
     _show(_view(institution, asked))
     days = institution.institution.policy.approval_days
-    note(f"recorded; it holds for one run that begins within {days} days", style=None)
+    note(_("recorded; it holds for one run that begins within {days} days", days=days), style=None)
 
 
 @node_app.command("refuse")
@@ -101,7 +107,14 @@ def node_refuse(
     with institution.store.one_at_a_time():
         asked = refuse(institution, _needed(said), reason=reason, who=who or user_name())
     name = asked.study.get("name")
-    tell(f"refused: proposal {asked.id}, study {name}; the hub learns the code {asked.decision_code} alone")
+    tell(
+        _(
+            "refused: proposal {id}, study {name}; the hub learns the code {decision_code} alone",
+            id=asked.id,
+            name=name,
+            decision_code=asked.decision_code,
+        )
+    )
 
 
 def _folder_and_id(node: Path, proposal: str | None) -> tuple[Path, str | None]:

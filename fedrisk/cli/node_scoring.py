@@ -10,6 +10,7 @@ from fedrisk.cli.hub_scoring import Supervised
 from fedrisk.cli.node import NodeFolder, node_app
 from fedrisk.cli.output import note
 from fedrisk.errors import FedriskError
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -44,7 +45,7 @@ def node_scoring(node: NodeFolder, supervised: Supervised = False) -> None:
         if supervised:
             until_orphaned(stop.set)
         _serve(home, institution, status, stop)
-    note(f"{institution.name} serves no scores any more")
+    note(_("{name} serves no scores any more", name=institution.name))
 
 
 def _serve(home: "NodeHome", institution: "Node", status: "Status", stop: threading.Event) -> None:
@@ -59,7 +60,7 @@ def _serve(home: "NodeHome", institution: "Node", status: "Status", stop: thread
 
     def news(connected: bool, why: str) -> None:
         status.say(connected=connected, since=time.time(), reason=why or None)
-        note("connected to the hub's relay of scores" if connected else f"waiting: {why}")
+        note(_("connected to the hub's relay of scores") if connected else _("waiting: {why}", why=why))
 
     holder = Holder(institution, relay.keys)
     attending = Attending(files, holder, stop=stop, news=news)

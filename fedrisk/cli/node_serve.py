@@ -16,6 +16,7 @@ from fedrisk.cli.common import AsJson
 from fedrisk.cli.node import NodeFolder, node_app
 from fedrisk.cli.output import note, out, plain_table, tell, tell_json
 from fedrisk.errors import ConfigError, FedriskError
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.cli.node_watch import NodeWatch
@@ -72,7 +73,7 @@ def node_serve(
     ):
         status.say(name=institution.name, hub=home.hub)
         served = _serve(home, status, watch, stop, once)
-    note(f"{institution.name} has ended; {served} messages were served")
+    note(_("{name} has ended; {served} messages were served", name=institution.name, served=served))
 
 
 def _serve(home: "NodeHome", status: "Status", watch: "NodeWatch", stop: threading.Event, once: bool) -> int:
@@ -146,7 +147,7 @@ def _tell_news(state: "LinkState", status: "Status") -> None:
         ahead=state.ahead,
         certificate_until=state.certificate_until,
     )
-    note("connected to the hub" if state.connected else f"waiting: {state.reason}")
+    note(_("connected to the hub") if state.connected else _("waiting: {reason}", reason=state.reason))
 
 
 @contextlib.contextmanager
@@ -268,26 +269,47 @@ def _epoch(home: "NodeHome") -> int | None:
 
 
 def _in_words(about: dict[str, Any]) -> Iterator[str]:
-    state = "connected" if about["connected"] else "not connected" if about["running"] else "not running"
-    since = f" since {about['since']}" if about["since"] else ""
-    yield f"{about['name'] or 'this node'} at the hub {about['hub']}: {state}{since}"
+    state = (
+        "connected" if about["connected"] else _("not connected") if about["running"] else _("not running")
+    )
+    since = _(" since {since}", since=about["since"]) if about["since"] else ""
+    yield _(
+        "{name} at the hub {hub}: {state}{since}",
+        name=about["name"] or _("this node"),
+        hub=about["hub"],
+        state=state,
+        since=since,
+    )
     if about["reason"]:
         yield f"  {about['reason']}"
     if scores := about["scoring"]:
-        there = "connected" if scores["connected"] else scores["reason"] or "not running"
-        yield f"scores          at {scores['relay']}: {there}"
-    last = f"{about['last_message']} ({about['last_action']})" if about["last_message"] else "none yet"
-    yield f"last message    {last}"
-    left = "not used yet" if about["epsilon_left"] is None else f"epsilon {about['epsilon_left']:.2f}"
-    yield f"budget left     {about.get('store') or left}"
+        there = "connected" if scores["connected"] else scores["reason"] or _("not running")
+        yield _("scores          at {relay}: {there}", relay=scores["relay"], there=there)
+    last = f"{about['last_message']} ({about['last_action']})" if about["last_message"] else _("none yet")
+    yield _("last message    {last}", last=last)
+    left = (
+        _("not used yet")
+        if about["epsilon_left"] is None
+        else _("epsilon {epsilon_left:.2f}", epsilon_left=about["epsilon_left"])
+    )
+    yield _("budget left     {store}", store=about.get("store") or left)
     waiting = about["proposals_waiting"]
-    yield f"proposals       {'–' if waiting is None else f'{waiting} waiting'}"
+    yield _(
+        "proposals       {waiting}",
+        waiting="–" if waiting is None else _("{waiting} waiting", waiting=waiting),
+    )
     epoch = about["roster_epoch"]
-    yield f"roster          {'none accepted' if epoch is None else f'epoch {epoch}'}"
+    yield _(
+        "roster          {epoch}",
+        epoch=_("none accepted") if epoch is None else _("epoch {epoch}", epoch=epoch),
+    )
     days = about["certificate_days"]
-    yield f"certificate     {'–' if days is None else f'{days:.0f} days left'}"
+    yield _("certificate     {days}", days="–" if days is None else _("{days:.0f} days left", days=days))
     ahead = about["clock_ahead"]
-    yield f"clock           {'–' if ahead is None else f'{ahead:+.0f} s against the hub'}"
+    yield _(
+        "clock           {ahead}",
+        ahead="–" if ahead is None else _("{ahead:+.0f} s against the hub", ahead=ahead),
+    )
 
 
 def _moment(seconds: object) -> str | None:
@@ -321,7 +343,11 @@ def node_errors(
         tell_json(found)
         return
     if not found:
-        tell("no errors" if attempt is None else f"no errors of an attempt that begins with {attempt}")
+        tell(
+            _("no errors")
+            if attempt is None
+            else _("no errors of an attempt that begins with {attempt}", attempt=attempt)
+        )
         return
     table = plain_table("", "when", "attempt", "action", "code", "why", whole=("when", "code"))
     for entry in found:

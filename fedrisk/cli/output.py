@@ -21,6 +21,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fedrisk.files import private_append
+from fedrisk.language import _, of_kind
 
 PLAIN = "fedrisk_plain"
 """Name of the error handler of `codecs` by which a stream prints what its encoding lacks."""
@@ -181,6 +182,11 @@ def _least_width(table: Table) -> int:
     return width
 
 
+def heading(text: str) -> str:
+    """A heading of a table in the language that is spoken; names and sentences stay as they are."""
+    return of_kind("heading", text)
+
+
 def plain_table(
     title: str,
     *columns: str,
@@ -192,11 +198,11 @@ def plain_table(
 
     least: letters that a line of a column holds at least, on a narrow screen.
     """
-    table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False)
+    table = Table(title=escape(heading(title)), title_justify="left", box=None, pad_edge=False)
     for column in columns:
         side: Literal["left", "right"] = "right" if column in right else "left"
         table.add_column(
-            column,
+            heading(column),
             justify=side,
             no_wrap=column in whole,
             min_width=(least or {}).get(column),
@@ -211,7 +217,12 @@ def about_use(study: str, purpose: str, consent: str | None) -> str:
     >>> about_use("s", "credit_scoring", None)
     'study s, purpose credit_scoring, consent –'
     """
-    return f"study {study or '–'}, purpose {purpose or '–'}, consent {consent or '–'}"
+    return _(
+        "study {study}, purpose {purpose}, consent {consent}",
+        study=study or "–",
+        purpose=purpose or "–",
+        consent=consent or "–",
+    )
 
 
 def fail(text: str, kind: str = "") -> None:

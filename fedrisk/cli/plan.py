@@ -8,6 +8,7 @@ import typer
 
 from fedrisk.cli.common import AsJson, Institutions, Overrides, StudyFile
 from fedrisk.cli.output import note, plain_table, tell, tell_json, tell_table
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.recipes.scorecard.choices import Chosen
@@ -44,7 +45,7 @@ def plan(
         _show(chosen, lines)
     if write and lines:
         write_choices(study_file, lines)
-        note(f"written to {study_file}; read it, and let the members check it")
+        note(_("written to {study_file}; read it, and let the members check it", study_file=study_file))
 
 
 def write_choices(file: Path, lines: str) -> None:
@@ -61,7 +62,9 @@ def write_choices(file: Path, lines: str) -> None:
         header = f"[{section}]"
         twice = [key for key in keys if key in there.get(section, {})]
         if twice or "settings" in there or (section in there and header not in text.splitlines()):
-            what = f"{section}.{twice[0]}" if twice else f"a section {header} in another form"
+            what = (
+                f"{section}.{twice[0]}" if twice else _("a section {header} in another form", header=header)
+            )
             raise ConfigError(f"{file} has {what} already; write these lines into it by hand:\n{lines}")
         own = _lines_of(lines, header)
         if section in there:
@@ -86,19 +89,27 @@ def _show(chosen: "Chosen", lines: str) -> None:
         table.add_row(tried.choice.name, f"{tried.gain:+.4f}", f"{tried.error:.4f}", mark)
     tell_table(table)
     tell(
-        "each against the study as it is with what was chosen above it, in the same six simulated worlds; taken is the "
-        "best of each kind, where it gains .005 and two standard errors, and part of that may be luck"
+        _(
+            "each against the study as it is with what was chosen above it, in the same six simulated worlds; "
+            "taken is the best of each kind, where it gains .005 and two standard errors, and part of that may be "
+            "luck"
+        )
     )
-    tell(f"expected AUC as the study is: {_words(chosen.before)}")
+    tell(_("expected AUC as the study is: {before}", before=_words(chosen.before)))
     if not lines:
-        tell("nothing gains as much: leave the study as it is")
+        tell(_("nothing gains as much: leave the study as it is"))
         return
-    tell(f"expected AUC as chosen: {_words(chosen.after)}")
+    tell(_("expected AUC as chosen: {after}", after=_words(chosen.after)))
     tell(lines)
 
 
 def _words(e: "Expected") -> str:
-    return f"{e.auc:.3f}, between {e.low:.3f} and {e.high:.3f} in nine of ten simulated studies like it"
+    return _(
+        "{auc:.3f}, between {low:.3f} and {high:.3f} in nine of ten simulated studies like it",
+        auc=e.auc,
+        low=e.low,
+        high=e.high,
+    )
 
 
 def _plain(chosen: "Chosen", lines: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import typer
 
 from fedrisk.cli.common import AsJson, InstitutionFile, Overrides, StudyFile, look
 from fedrisk.cli.output import tell, tell_json
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.privacy.policy import Policy
@@ -42,12 +43,21 @@ def policy_check(
             raise typer.Exit(1)
         return
     tell(
-        f"{node.name}, study {study.name}: costs epsilon {study.privacy.epsilon:g} (mu {found.mu:.3f}); left now "
-        f"{left_in_words(found.left, found.delta)}, after it {left_in_words(found.after, found.delta)} at delta "
-        f"{found.delta:g}, with {studies_in_words(found.further)} like it"
+        _(
+            "{name}, study {name2}: costs epsilon {epsilon:g} (mu {mu:.3f}); left now {left}, after it {after} at "
+            "delta {delta:g}, with {further} like it",
+            name=node.name,
+            name2=study.name,
+            epsilon=study.privacy.epsilon,
+            mu=found.mu,
+            left=left_in_words(found.left, found.delta),
+            after=left_in_words(found.after, found.delta),
+            delta=found.delta,
+            further=studies_in_words(found.further),
+        )
     )
     for rule in found.broken:
-        tell(f"  refused: {rule}", "red")
+        tell(_("  refused: {rule}", rule=rule), "red")
     if found.broken:
         raise typer.Exit(1)
     tell("allowed", "green")
@@ -81,28 +91,52 @@ def _serving_lines(policy: "Policy") -> Iterator[str]:
     from fedrisk.serving.consent import thumbprint
 
     rules = policy.serving
-    yield f"purposes: {', '.join(policy.purposes if rules.purposes is None else rules.purposes)}"
-    by = (
-        "a person approves each"
-        if rules.approve == "by_hand"
-        else "those that follow from an own study serve by themselves"
+    yield _(
+        "purposes: {purposes}",
+        purposes=", ".join(policy.purposes if rules.purposes is None else rules.purposes),
     )
-    yield f"models: at most {rules.models} for one bank at once; {by}"
-    yield f"scores: {rules.per_day:,} a day for one bank, and {rules.per_enterprise} of one enterprise within 30 days"
-    yield f"lists: {f'{rules.screening:,} enterprises a month for one bank' if rules.screening else 'none'}"
+    by = (
+        _("a person approves each")
+        if rules.approve == "by_hand"
+        else _("those that follow from an own study serve by themselves")
+    )
+    yield _("models: at most {models} for one bank at once; {by}", models=rules.models, by=by)
+    yield _(
+        "scores: {per_day:,} a day for one bank, and {per_enterprise} of one enterprise within 30 days",
+        per_day=rules.per_day,
+        per_enterprise=rules.per_enterprise,
+    )
+    yield _(
+        "lists: {screening}",
+        screening=_("{screening:,} enterprises a month for one bank", screening=rules.screening)
+        if rules.screening
+        else "none",
+    )
     ages = {
-        "never": "to nobody",
-        "several": "where three members or more stand behind it",
+        "never": _("to nobody"),
+        "several": _("where three members or more stand behind it"),
         "always": "always",
     }
-    yield f"how old data are: told {ages[rules.ages]}"
-    yield f"consent: {rules.consent_words}"
+    yield _("how old data are: told {ages}", ages=ages[rules.ages])
+    yield _("consent: {consent_words}", consent_words=rules.consent_words)
     if rules.consent == "token":
         for register in rules.registers:
-            until = "" if register.until is None else f", until {register.until}"
-            yield f"  {register.name}: key {register.key} (kid {thumbprint(register.key)}){until}"
+            until = "" if register.until is None else _(", until {until}", until=register.until)
+            yield _(
+                "  {name}: key {key} (kid {key2}){until}",
+                name=register.name,
+                key=register.key,
+                key2=thumbprint(register.key),
+                until=until,
+            )
     for measure in rules.measures:
         yield (
-            f"measure {measure.measure}: for {', '.join(measure.banks) or 'nobody'}, {measure.per_month:,} enterprises "
-            f"a month, with {measure.least_members} members or more"
+            _(
+                "measure {measure}: for {banks}, {per_month:,} enterprises a month, with {least_members} members "
+                "or more",
+                measure=measure.measure,
+                banks=", ".join(measure.banks) or "nobody",
+                per_month=measure.per_month,
+                least_members=measure.least_members,
+            )
         )

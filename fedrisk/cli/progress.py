@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from rich.status import Status
 
 from fedrisk.cli.output import err, note, screen
+from fedrisk.language import _
 from fedrisk.progress import listening
 
 PATIENCE = 5.0
@@ -24,7 +25,14 @@ class Progress:
         """A line before each exchange."""
         self._end()
         note(
-            f"{time.monotonic() - self._start:6.1f} s  exchange {number:2d}  {action:<10} {what}", style=None
+            _(
+                "{seconds:6.1f} s  exchange {number:2d}  {action:<10} {what}",
+                seconds=time.monotonic() - self._start,
+                number=number,
+                action=action,
+                what=what,
+            ),
+            style=None,
         )
 
     def step(self, what: str, done: int, of: int) -> None:
@@ -36,9 +44,9 @@ class Progress:
             if done >= of:
                 self._end()
             return
-        text = f"{what}: {done:,} of {of:,}"
+        text = _("{what}: {done:,} of {of:,}", what=what, done=done, of=of)
         if done:
-            text += f", about {_duration((now - self._began) / done * (of - done))} left"
+            text += _(", about {time} left", time=_duration((now - self._began) / done * (of - done)))
         if err.is_terminal and screen.log_file is None:
             self._status = self._status or err.status(text)
             self._status.update(text)
@@ -71,4 +79,8 @@ def _duration(seconds: float) -> str:
     if seconds < 60:
         return f"{int(seconds) + 1} s"
     minutes = int(seconds / 60) + 1
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+    return (
+        _("{minutes} min", minutes=minutes)
+        if minutes < 100
+        else _("{minutes} h {minutes2} min", minutes=minutes // 60, minutes2=minutes % 60)
+    )

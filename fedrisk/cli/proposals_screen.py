@@ -6,6 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fedrisk.cli.output import plain_table
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.clients.proposal_view import View
@@ -17,7 +18,7 @@ _STYLES = {"waiting": "bold", "agreed": "green", "used": "green", "refused": "re
 def table(name: str, views: "list[View]") -> Table:
     """All proposals, a line each."""
     made = plain_table(
-        f"proposals to {name}",
+        _("proposals to {name}", name=name),
         "id",
         "state",
         "study",
@@ -29,7 +30,7 @@ def table(name: str, views: "list[View]") -> Table:
     )
     for view in views:
         content = view.asked.study
-        epsilon, after = "", "cannot be read"
+        epsilon, after = "", _("cannot be read")
         if view.study is not None:
             over = view.stage in ("refused", "lapsed")
             epsilon = f"{view.study.privacy.epsilon:g}"
@@ -50,21 +51,21 @@ def lines(view: "View") -> list[tuple[str, str | None]]:
     """One proposal in full: lines with their style."""
     asked, study = view.asked, view.study
     said: list[tuple[str, str | None]] = [
-        (f"proposal {asked.id}: study {asked.study.get('name')}", "bold"),
+        (_("proposal {id}: study {name}", id=asked.id, name=asked.study.get("name")), "bold"),
         (f"  {view.words}", _STYLES[view.stage]),
     ]
     if asked.decision is not None and asked.decision.reason:
-        said.append((f"  reason, kept here: {asked.decision.reason}", None))
+        said.append((_("  reason, kept here: {reason}", reason=asked.decision.reason), None))
     if view.stage in ("waiting", "agreed"):
-        said.append((f"  lapses {view.until:%Y-%m-%d %H:%M} UTC", None))
+        said.append((_("  lapses {until:%Y-%m-%d %H:%M} UTC", until=view.until), None))
     if study is None:
-        return [*said, (f"  it cannot be read here: {view.why}", "red")]
+        return [*said, (_("  it cannot be read here: {why}", why=view.why), "red")]
     return [
         *said,
         *((line, None) for line in _about(view, study)),
         *_rules(view),
         *((line, None) for line in _leaves(view, study)),
-        (f"  digest {asked.digest}", "dim"),
+        (_("  digest {digest}", digest=asked.digest), "dim"),
     ]
 
 
@@ -76,18 +77,24 @@ def budget_words(view: "View", *, short: bool = False) -> str:
     if found is None:
         return ""
     if view.asked.research_seed is not None:
-        return "no privacy, not charged" if short else "nothing is charged: a research run has no privacy"
+        return (
+            _("no privacy, not charged") if short else _("nothing is charged: a research run has no privacy")
+        )
     if not found.mu:
-        return "costs nothing" if short else "nothing: no records of this institution are computed on"
+        return _("costs nothing") if short else _("nothing: no records of this institution are computed on")
     if found.code == "budget":
-        return "budget does not suffice"
+        return _("budget does not suffice")
     room = studies_in_words(found.further)
     if short:
         return room
-    return (
-        f"epsilon {_epsilon(found.mu, found.delta)} (mu {found.mu:.3f}) at delta {found.delta:g}; left now "
-        f"{left_in_words(found.left, found.delta)}, after it {left_in_words(found.after, found.delta)}, with {room} "
-        "like it"
+    return _(
+        "epsilon {mu} (mu {mu2:.3f}) at delta {delta:g}; left now {left}, after it {after}, with {room} like it",
+        mu=_epsilon(found.mu, found.delta),
+        mu2=found.mu,
+        delta=found.delta,
+        left=left_in_words(found.left, found.delta),
+        after=left_in_words(found.after, found.delta),
+        room=room,
     )
 
 
@@ -98,56 +105,83 @@ def _epsilon(mu: float, delta: float) -> str:
 
 
 def _about(view: "View", study: "Study") -> list[str]:
+    from fedrisk.report.words import word
+
     shown = study.display_names
     who = [f"{shown[m.name]} ({m.name})" if m.name in shown else m.name for m in study.institutions]
-    roles = [f"{m.role}, optional" if m.optional else m.role for m in study.institutions]
+    roles = [word("role", m.role) for m in study.institutions]
+    roles = [
+        _("{role}, optional", role=role) if m.optional else role
+        for role, m in zip(roles, study.institutions, strict=True)
+    ]
     found = [
-        f"  purpose {study.purpose}, recipe {study.recipe}, consent {study.consent or '–'}",
-        f"  members: {'; '.join(f'{name}, {role}' for name, role in zip(who, roles, strict=True))}",
-        *((f"  key authority of the pseudonyms: {study.authority}",) if view.keys else ()),
+        _(
+            "  purpose {purpose}, recipe {recipe}, consent {consent}",
+            purpose=study.purpose,
+            recipe=study.recipe,
+            consent=study.consent or "–",
+        ),
+        _(
+            "  members: {who}",
+            who="; ".join((f"{name}, {role}" for name, role in zip(who, roles, strict=True))),
+        ),
+        *(
+            (_("  key authority of the pseudonyms: {authority}", authority=study.authority),)
+            if view.keys
+            else ()
+        ),
         *(f"  {line}" for line in view.asks),
     ]
     if study.optional:
         found.append(
-            "  an approval covers the study without its optional members too, if it costs no more here"
+            _("  an approval covers the study without its optional members too, if it costs no more here")
         )
     if view.asked.research_seed is not None:
-        found.append("  RESEARCH RUN: no privacy; exact figures leave, for public or simulated data alone")
-    return [*found, f"  price here: {budget_words(view)}"]
+        found.append(_("  RESEARCH RUN: no privacy; exact figures leave, for public or simulated data alone"))
+    return [*found, _("  price here: {view}", view=budget_words(view))]
 
 
 def _rules(view: "View") -> list[tuple[str, str | None]]:
     found = view.assessment
     broken = () if found is None else found.broken
-    said: list[tuple[str, str | None]] = [(f"  breaks: {rule}", "red") for rule in broken]
+    said: list[tuple[str, str | None]] = [(_("  breaks: {rule}", rule=rule), "red") for rule in broken]
     if not broken:
-        said.append(("  meets every rule of the policy", "green"))
+        said.append((_("  meets every rule of the policy"), "green"))
     if view.strangers:
         said.append(
             (
-                f"  not in the accepted roster: {', '.join(view.strangers)}; look at fedrisk node roster first",
+                _(
+                    "  not in the accepted roster: {strangers}; look at fedrisk node roster first",
+                    strangers=", ".join(view.strangers),
+                ),
                 "red",
             )
         )
     for name, missing in view.rules:
-        covers = f"does not cover it: {'; '.join(missing)}" if missing else "covers it"
-        said.append((f"  standing rule {name} {covers}", None))
+        covers = _("does not cover it: {missing}", missing="; ".join(missing)) if missing else _("covers it")
+        said.append((_("  standing rule {name} {covers}", name=name, covers=covers), None))
     if not view.rules:
-        said.append(("  there is no standing rule (policy.standing), so a person decides", None))
+        said.append((_("  there is no standing rule (policy.standing), so a person decides"), None))
     return said
 
 
 def _leaves(view: "View", study: "Study") -> list[str]:
     from fedrisk.report.words import word
 
-    found = ["  what leaves institutions in such a study:"]
+    found = [_("  what leaves institutions in such a study:")]
     found += [
         f"    {word('kind', kind)}: {word('protection', protection)}" for kind, protection in view.sends
     ]
     if view.releases:
         names = ", ".join(word("release", name) for name in view.releases)
-        found.append(f"    noisy sums ({names}): {word('protection', 'discrete_gaussian_masked')}")
+        found.append(
+            _(
+                "    noisy sums ({names}): {protection}",
+                names=names,
+                protection=word("protection", "discrete_gaussian_masked"),
+            )
+        )
     shown = study.display_names
     who = ", ".join(shown.get(name, name) for name in view.scores_to)
-    found.append(f"  scores go to: {who or 'nobody'}")
+    found.append(_("  scores go to: {who}", who=who or "nobody"))
     return found

@@ -12,6 +12,7 @@ import typer
 
 from fedrisk.cli.common import AsJson
 from fedrisk.cli.output import alert, err, note, screen, tell, tell_json, tell_table
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.engine.query import Query
@@ -173,7 +174,7 @@ def _study_file(made: "Query", kept: Path | None) -> Iterator[Path]:
 
     if kept is not None:
         write_new(kept, made.text, force=kept.exists() and kept.read_text(encoding="utf-8") == made.text)
-        note(f"study file: {kept}")
+        note(_("study file: {kept}", kept=kept))
         yield kept
         return
     with tempfile.TemporaryDirectory(prefix="fedrisk-query-") as place:
@@ -190,8 +191,21 @@ def _say_how(file: Path, hub: Path, *, kept: bool) -> None:
             "--hub needs --study, the file that is proposed; for example --study studies/growth.toml"
         )
     place, study = shlex.quote(str(hub)), shlex.quote(str(file))
-    tell(f"propose it: fedrisk hub submit {place} {study} --wait --out results/{file.stem}")
-    note(f"would members refuse, by what is public? See fedrisk hub check {place} {study}")
+    tell(
+        _(
+            "propose it: fedrisk hub submit {place} {study} --wait --out results/{stem}",
+            place=place,
+            study=study,
+            stem=file.stem,
+        )
+    )
+    note(
+        _(
+            "would members refuse, by what is public? See fedrisk hub check {place} {study}",
+            place=place,
+            study=study,
+        )
+    )
 
 
 def _show_price(made: "Query", research_seed: int | None) -> None:
@@ -224,7 +238,9 @@ def _ask(made: "Query", epsilon: float) -> None:
             "nobody is there to say yes; --yes asks and charges at once, --look shows the price alone"
         )
     who = ", ".join(made.study.members)
-    if not typer.confirm(f"Ask, and charge epsilon {epsilon:g} at {who}?", default=False, err=True):
+    if not typer.confirm(
+        _("Ask, and charge epsilon {epsilon:g} at {who}?", epsilon=epsilon, who=who), default=False, err=True
+    ):
         raise typer.Exit(0)
 
 
@@ -235,7 +251,7 @@ def _run(
     from fedrisk.cli.progress import Progress
 
     if research_seed is not None:
-        err.print("[bold white on red] research run: no privacy [/]")
+        err.print(_("[bold white on red] research run: no privacy [/]"))
     with Progress().watching() as progress:
         return api.run(
             file,
@@ -271,6 +287,11 @@ def _show(results: "Results", shown: "Shown", folder: Path | None, as_json: bool
         )
     else:
         tell_table(estimates_table(frame, shown.axes, found.level, results.study))
-    note(f"run {results.attempt}; again at no charge: fedrisk runs export {results.attempt} --out DIR")
+    note(
+        _(
+            "run {attempt}; again at no charge: fedrisk runs export {attempt} --out DIR",
+            attempt=results.attempt,
+        )
+    )
     if folder is not None:
-        note(f"results in {folder}")
+        note(_("results in {folder}", folder=folder))

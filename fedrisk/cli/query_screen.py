@@ -9,6 +9,7 @@ from rich.table import Table
 
 from fedrisk.cli.output import plain_table
 from fedrisk.clients.assessment import Assessment
+from fedrisk.language import N_, _
 from fedrisk.privacy.ledger.plain import left_in_words, studies_in_words
 from fedrisk.recipes.statistics.asked import Shown
 from fedrisk.recipes.statistics.expectation import Expected, in_unit, silent_cells
@@ -16,7 +17,7 @@ from fedrisk.releases.statistics import FIGURES
 from fedrisk.report.statistics_view import amount
 from fedrisk.study import Study
 
-SILENT = "less than its noise"
+SILENT = N_("less than its noise")
 """Stands in place of a figure that says less than its noise."""
 
 
@@ -25,7 +26,11 @@ def price_table(prices: Mapping[str, Assessment], study: Study) -> Table:
     privacy = study.privacy
     columns = ("institution", "mu", "left now", "left after", "like it after")
     table = plain_table(
-        f"price: epsilon {privacy.epsilon:g} at delta {privacy.delta:g}, per enterprise and institution",
+        _(
+            "price: epsilon {epsilon:g} at delta {delta:g}, per enterprise and institution",
+            epsilon=privacy.epsilon,
+            delta=privacy.delta,
+        ),
         *columns,
         right=("mu",),
     )
@@ -44,12 +49,18 @@ def price_table(prices: Mapping[str, Assessment], study: Study) -> Table:
 def expectation_table(expected: Sequence[Expected], rows: int) -> Table:
     """What errors to expect, in an average cell."""
     cells, by = expected[0].cells, expected[0].table
-    title = f"expected, by {by}: {rows:,} enterprises in {cells:,} cells, {expected[0].rows:,.0f} in an average one"
+    title = _(
+        "expected, by {by}: {rows:,} enterprises in {cells:,} cells, {rows2:,.0f} in an average one",
+        by=by,
+        rows=rows,
+        cells=cells,
+        rows2=expected[0].rows,
+    )
     columns = ("error in that cell", "cells say something from", "silent cells")
     table = plain_table(title, "figure", *columns, right=columns, whole=("figure",))
     for e in expected:
         least, error = e.from_words, f"± {in_unit(e.error, e.kind, e.unit)}"
-        table.add_row(e.measure, error, least, f"about {e.silent:,.0f}")
+        table.add_row(e.measure, error, least, _("about {silent:,.0f}", silent=e.silent))
     return table
 
 
@@ -57,9 +68,14 @@ def silent_words(expected: Sequence[Expected]) -> str:
     """How many figures are likely to be nothing but noise."""
     cells, silent = sum(e.cells for e in expected), silent_cells(expected)
     if silent < 0.5:
-        return f"all {cells:,} figures are likely to say more than their noise"
-    more = "; ask by coarser categories, or pay more" if silent > cells / 3 else ""
-    return f"about {silent:,.0f} of {cells:,} figures are likely to say less than their noise, and are not shown{more}"
+        return _("all {cells:,} figures are likely to say more than their noise", cells=cells)
+    more = _("; ask by coarser categories, or pay more") if silent > cells / 3 else ""
+    return _(
+        "about {silent:,.0f} of {cells:,} figures are likely to say less than their noise, and are not shown{more}",
+        silent=silent,
+        cells=cells,
+        more=more,
+    )
 
 
 def picked(frame: pd.DataFrame, shown: Shown) -> pd.DataFrame:
@@ -75,12 +91,14 @@ def picked(frame: pd.DataFrame, shown: Shown) -> pd.DataFrame:
 
 def estimates_table(frame: pd.DataFrame, axes: Sequence[str], level: float, study: str) -> Table:
     """Figures with their errors and intervals; a cell that says less than its noise has none."""
-    figures = ("estimate", "±", f"{level:.0%} interval")
+    figures = ("estimate", "±", _("{level:.0%} interval", level=level))
     several = bool(frame["measure"].nunique() > 1 or frame["quantile"].notna().any())
     head = [*axes, *(["figure"] if several else []), *figures, "unit"]
     measure = "" if several else f": {_figure(frame.iloc[0])}" if len(frame) else ""
     whole = [*figures, *(["figure"] if several else [])]
-    table = plain_table(f"study {study}{measure}", *head, right=figures, whole=whole)
+    table = plain_table(
+        _("study {study}{measure}", study=study, measure=measure), *head, right=figures, whole=whole
+    )
     for row in frame.to_dict("records"):
         table.add_row(*_cells(row, axes, several))
     return table
@@ -90,12 +108,12 @@ def _cells(row: Mapping[Any, Any], axes: Sequence[str], several: bool) -> list[s
     head = [*(str(row[a]) for a in axes), *([_figure(row)] if several else [])]
     unit = str(row["unit"] or "") if isinstance(row["unit"], str) else ""
     if not row["says"]:
-        return [*head, SILENT, "", "", unit]
+        return [*head, _(SILENT), "", "", unit]
     kind, error = row["kind"], row["standard_error"]
     estimate, own, low, high = (
         amount(row[k], kind, error) for k in ("estimate", "standard_error", "low", "high")
     )
-    return [*head, estimate, own, f"{low} to {high}", unit]
+    return [*head, estimate, own, _("{low} to {high}", low=low, high=high), unit]
 
 
 def _figure(row: Any) -> str:

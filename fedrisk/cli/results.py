@@ -13,10 +13,11 @@ import typer
 from fedrisk.attempt_id import short
 from fedrisk.cli.common import AsJson, InstitutionFile
 from fedrisk.cli.output import alert, out, plain_table, tell, tell_json
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
-    from fedrisk.clients.own_results import Entry
+    from fedrisk.clients.own_results import Entry, Said
 
 
 class What(StrEnum):
@@ -69,9 +70,15 @@ def results(
     elif to is not None:
         entry = own_results.find(node, attempt)
         chosen = tuple(c.strip() for c in (columns or "").split(",") if c.strip())
-        rows, written = own_results.export(node, entry, to, chosen, again=again)
+        rows, written = own_results.export(node, entry, to, chosen, again=again, said=reason_words())
         said = {"file": str(to), "attempt": entry.attempt, "rows": rows, "columns": list(written)}
-        words = f"{rows:,} rows of attempt {entry.attempt} in {to}: {', '.join(written)}"
+        words = _(
+            "{rows:,} rows of attempt {attempt} in {to}: {written}",
+            rows=rows,
+            attempt=entry.attempt,
+            to=to,
+            written=", ".join(written),
+        )
         _say(said, words, as_json)
     else:
         entry = own_results.find(node, attempt)
@@ -102,6 +109,16 @@ def own(
     show_figures(figures)
 
 
+def reason_words() -> "Said":
+    """In which words reasons are told: those of the language that is spoken."""
+    from fedrisk.clients.own_results import Said
+    from fedrisk.language import language
+    from fedrisk.models.scorecard import EXTERNAL
+    from fedrisk.report.words import word
+
+    return Said(language=language(), external=word("reason_meaning", EXTERNAL))
+
+
 def _say(content: Any, words: str, as_json: bool) -> None:
     if as_json:
         tell_json(content)
@@ -114,11 +131,11 @@ def _list(node: "Node", entries: "list[Entry]", file: Path, as_json: bool) -> No
         tell_json({"institution": node.name, "attempts": [e.to_dict() for e in entries]})
         return
     columns = ("attempt", "when", "study", "rows scored", "own models")
-    title = f"{node.name}: attempts at studies"
+    title = _("{name}: attempts at studies", name=node.name)
     table = plain_table(title, *columns, right=("rows scored",), whole=("attempt", "when"))
     for entry in entries:
         rows = "–" if entry.rows is None else f"{entry.rows:,}"
-        study = f"{entry.study or '?'} (research)" if entry.research else entry.study or "?"
+        study = _("{study} (research)", study=entry.study or "?") if entry.research else entry.study or "?"
         table.add_row(short(entry.attempt), entry.when[:16].replace("T", " "), study, rows, _models(entry))
     out.print(table)
     for entry in entries:
@@ -129,10 +146,15 @@ def _say_owed(entry: "Entry", file: Path) -> None:
     """What is missing of an attempt and can be made."""
     if not entry.owed:
         return
-    what, name = "scores" if entry.rows is None else "own models and figures", short(entry.attempt)
+    what, name = "scores" if entry.rows is None else _("own models and figures"), short(entry.attempt)
     alert(
-        f"the {what} of {name} are not there; make them from what the attempt kept, at no charge: fedrisk results "
-        f"{shlex.quote(str(file))} fetch {name}",
+        _(
+            "the {what} of {name} are not there; make them from what the attempt kept, at no charge: fedrisk "
+            "results {file} fetch {name}",
+            what=what,
+            name=name,
+            file=shlex.quote(str(file)),
+        ),
         "yellow",
     )
 
@@ -141,7 +163,7 @@ def _models(entry: "Entry") -> str:
     """The bank's own models that are there, and what could not be made, as codes."""
     there = ", ".join(entry.models) or "–"
     failed = ", ".join(f"{name} ({code})" for name, code in entry.failed.items())
-    return f"{there}; not made: {failed}" if failed else there
+    return _("{there}; not made: {failed}", there=there, failed=failed) if failed else there
 
 
 def _fetch(node: "Node", attempt: str | None, file: Path, as_json: bool) -> None:
@@ -163,8 +185,13 @@ def _fetch(node: "Node", attempt: str | None, file: Path, as_json: bool) -> None
         (attempt,) = owed
     attempt = own_results.find(node, attempt).attempt
     entry = own_results.fetch(node, attempt, recipe_named(own_results.recipe_name(node, attempt)))
-    rows = "nothing to score" if entry.rows is None else f"{entry.rows:,} rows scored"
-    words = f"{rows} of attempt {entry.attempt}, at no charge; own models: {_models(entry)}"
+    rows = _("nothing to score") if entry.rows is None else _("{rows:,} rows scored", rows=entry.rows)
+    words = _(
+        "{rows} of attempt {attempt}, at no charge; own models: {entry}",
+        rows=rows,
+        attempt=entry.attempt,
+        entry=_models(entry),
+    )
     _say(entry.to_dict(), words, as_json)
 
 
@@ -173,7 +200,8 @@ def _show(node: "Node", entry: "Entry", as_json: bool) -> None:
     from fedrisk.clients import own_results
 
     figures = own_results.figures(node, entry)
-    summary, reasons = own_results.summary(node, entry), own_results.reason_counts(node, entry)
+    summary = own_results.summary(node, entry)
+    reasons = own_results.reason_counts(node, entry, reason_words())
     if as_json:
         content = {
             "institution": node.name,

@@ -8,6 +8,7 @@ from rich.markup import escape
 from fedrisk.cli.output import out, plain_table, tell
 from fedrisk.clients.node import Node
 from fedrisk.clients.own_results import Entry
+from fedrisk.language import _, either
 from fedrisk.report.text import number, own_sentences, signed
 from fedrisk.report.words import word
 
@@ -17,9 +18,17 @@ SHOWN = ("scorecard", "recalibrated", "alone", "personal", "champion")
 
 def show_head(node: Node, entry: Entry) -> None:
     """Which attempt this is about."""
-    tell(f"{node.name}, attempt {entry.attempt}, study {entry.study} ({entry.recipe})")
+    tell(
+        _(
+            "{name}, attempt {attempt}, study {study} ({recipe})",
+            name=node.name,
+            attempt=entry.attempt,
+            study=entry.study,
+            recipe=entry.recipe,
+        )
+    )
     if entry.research:
-        tell("research run: no privacy", "bold white on red")
+        tell(_("research run: no privacy"), "bold white on red")
 
 
 def show_figures(figures: dict[str, Any]) -> None:
@@ -30,7 +39,10 @@ def show_figures(figures: dict[str, Any]) -> None:
     else:
         _verdict(verdict)
     for name, why in (figures.get("absent") or {}).items():
-        tell(f"not made: {name} ({why['code']}): {why['reason']}", "yellow")
+        tell(
+            _("not made: {name} ({code}): {reason}", name=name, code=why["code"], reason=why["reason"]),
+            "yellow",
+        )
 
 
 def _plain(figures: dict[str, Any]) -> None:
@@ -44,7 +56,7 @@ def _plain(figures: dict[str, Any]) -> None:
 def _verdict(verdict: dict[str, Any]) -> None:
     defaults, others = verdict["defaults"], verdict["others"]
     numbers = ("AUC", "±", "log loss", "less own", "from", "to")
-    title = f"own hold-out: {defaults:,} defaults, {others:,} others"
+    title = _("own hold-out: {defaults:,} defaults, {others:,} others", defaults=defaults, others=others)
     table = plain_table(title, "model", *numbers, right=numbers)
     for name, figures in verdict["models"].items():
         beside = verdict["against_own"].get(name, {}).get("auc")
@@ -71,9 +83,14 @@ def show_tables(figures: Mapping[str, Any], summary: dict[str, Any], reasons: li
 
 
 def _scores(summary: dict[str, Any]) -> None:
-    parts = ", ".join(f"{count:,} {name}" for name, count in summary["split"].items())
+    parts = ", ".join(f"{count:,} {word('split', name)}" for name, count in summary["split"].items())
     numbers = ("mean", "least", "5%", "25%", "half", "75%", "95%", "most")
-    table = plain_table(f"scores of {summary['rows']:,} customers ({parts})", "", *numbers, right=numbers)
+    table = plain_table(
+        _("scores of {rows:,} customers ({parts})", rows=summary["rows"], parts=parts),
+        "",
+        *numbers,
+        right=numbers,
+    )
     for name, found in summary.items():
         if name in ("rows", "split"):
             continue
@@ -86,10 +103,8 @@ def _scores(summary: dict[str, Any]) -> None:
 def _reasons(reasons: list[dict[str, Any]]) -> None:
     if not reasons:
         return
-    title, numbers = (
-        "reasons: where customers have fewer points than the average enterprise",
-        ("first reason", "below", "points"),
-    )
+    title = _("reasons: where customers have fewer points than the average enterprise")
+    numbers = ("first reason", "below", "points")
     table = plain_table(title, "column", "meaning", *numbers, right=numbers)
     counted = [row for row in reasons if row["first"] or row["below_average"]]
     for row in counted:
@@ -104,7 +119,9 @@ def _reasons(reasons: list[dict[str, Any]]) -> None:
     out.print(table)
     rest = len(reasons) - len(counted)
     if rest:
-        tell(f"{rest} more {'column is' if rest == 1 else 'columns are'} nobody's reason")
+        tell(
+            either("{count} more column is nobody's reason", "{count} more columns are nobody's reason", rest)
+        )
 
 
 def _quality(tables: dict[str, Any], models: list[str]) -> None:
@@ -118,14 +135,14 @@ def _quality(tables: dict[str, Any], models: list[str]) -> None:
 def _gains(tables: dict[str, Any], models: list[str]) -> None:
     """Share of all defaults that the riskiest tenths hold, model by model, and their lift."""
     columns = ("riskiest", *(word("model_short", name) for name in models))
-    title = "gains: of all defaults, how many the riskiest tenths hold (and lift of each)"
+    title = _("gains: of all defaults, how many the riskiest tenths hold (and lift of each)")
     table = plain_table(title, *columns, right=columns)
     for k in range(max(len(tables[name]["gains"]) for name in models)):
         cells = []
         for name in models:
             rows = tables[name]["gains"]
             cells.append(f"{rows[k]['caught']:.0%} ({rows[k]['lift']:.1f})" if k < len(rows) else "")
-        table.add_row(f"{k + 1}. tenth", *cells)
+        table.add_row(_("{k}. tenth", k=k + 1), *cells)
     out.print(table)
 
 
@@ -135,9 +152,9 @@ def _cutoffs(tables: dict[str, Any], models: list[str]) -> None:
     columns = (
         "at most",
         *(word("model_short", name) for name in models),
-        *(["least score"] if scored else []),
+        *([_("least score")] if scored else []),
     )
-    title = "cut-offs: default rate of those approved (share of all defaults kept out)"
+    title = _("cut-offs: default rate of those approved (share of all defaults kept out)")
     table = plain_table(title, *columns, right=columns)
     for k in range(len(tables[models[0]]["cutoffs"])):
         rows = [tables[name]["cutoffs"][k] for name in models]

@@ -1,6 +1,7 @@
 """The command ``fedrisk`` itself: options that hold everywhere, help of arguments, and errors that end it.
 
-Every command and group has ``--quiet``, ``--verbose`` and ``--log-file``, at whatever place of the line they stand.
+Every command and group has ``--quiet``, ``--verbose``, ``--log-file`` and ``--language``, at whatever place of the line
+they stand.
 """
 
 import contextlib
@@ -19,7 +20,9 @@ from typer.models import ArgumentInfo
 
 from fedrisk.cli.exits import report
 from fedrisk.cli.output import fail, finish, prepare, screen
+from fedrisk.errors import ConfigError
 from fedrisk.files import private_append
+from fedrisk.language import LANGUAGES, checked, speaking
 
 EVERYWHERE = "Everywhere"
 """Panel of a help screen with the options that every command has."""
@@ -37,6 +40,8 @@ class Root(TyperGroup):
                 # click says it as well.
                 command.suggest_commands = False
             own = {name: p for p in command.params for name in p.opts}
+            if "--json" in own:
+                own["--json"].callback = _for_programs
             for option in _options():
                 if option.opts[0] not in own:
                     command.params.append(option)
@@ -173,7 +178,34 @@ def _options() -> list[click.Parameter]:
             help="Append notes, progress and errors to this file too, for example run.log.",
             **shared,
         ),
+        TyperOption(
+            param_decls=["--language"],
+            metavar="|".join(LANGUAGES),
+            is_eager=True,
+            callback=_speak,
+            help="Language of what people read, for example zh; else that of FEDRISK_LANGUAGE, else of the locale.",
+            **shared,
+        ),
     ]
+
+
+def _speak(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Speaks the language until the command has ended, its errors told."""
+    if value is None or ctx.resilient_parsing:
+        return value
+    try:
+        code = checked(value)
+    except ConfigError as error:
+        raise click.BadParameter(str(error), ctx, parameter) from None
+    ctx.find_root().with_resource(speaking(code))
+    return code
+
+
+def _for_programs(ctx: click.Context, parameter: click.Parameter, value: bool) -> bool:
+    """What is for programs is English, whatever people read."""
+    if value and not ctx.resilient_parsing:
+        ctx.find_root().with_resource(speaking("en"))
+    return value
 
 
 def _open_log(file: Path) -> None:

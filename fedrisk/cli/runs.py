@@ -11,6 +11,7 @@ from rich.table import Table
 from fedrisk.attempt_id import short
 from fedrisk.cli.common import AsJson
 from fedrisk.cli.output import alert, out, plain_table, screen, tell, tell_json
+from fedrisk.language import _, either
 
 if TYPE_CHECKING:
     from fedrisk.server.compare import Comparison, Side
@@ -26,7 +27,15 @@ Attempt = Annotated[
 ]
 
 
-LEAST = {"run": 8, "begun": 10, "study": 5, "state": 4, "epsilon": 2, "AUC": 5, "results": 4}
+LEAST = {
+    "run": 8,
+    "begun": 10,
+    "study": 5,
+    "state": 4,
+    "epsilon": 2,
+    "AUC": 5,
+    "results": 4,
+}
 """Columns of the table of runs, with the letters that a line of each holds at least, on a screen of 50 columns."""
 
 NARROW = 70
@@ -43,7 +52,7 @@ def runs(context: typer.Context, as_json: AsJson = False) -> None:
         tell_json([run.to_dict() for run in found])
         return
     if not found:
-        tell(f"no runs in {_runs().path}")
+        tell(_("no runs in {path}", path=_runs().path))
         return
     out.print(table_of(found))
 
@@ -72,7 +81,7 @@ def show(attempt: Attempt, as_json: AsJson = False) -> None:
         kept = registry.results(run).to_dict() if run.can_export else None
         tell_json({"run": run.to_dict(), "results": kept})
         return
-    tell(f"run {run.attempt} of study {run.study}", "bold")
+    tell(_("run {attempt} of study {study}", attempt=run.attempt, study=run.study), "bold")
     for line in about(run, f"fedrisk runs export {short(run.attempt)} --out FOLDER"):
         tell(line)
     if run.can_export:
@@ -98,10 +107,12 @@ def export(
     prepare(folder, again=again)
     save(results, folder, registry)
     write_report(results, folder)
-    tell(f"results of run {run.attempt} in {folder}")
+    tell(_("results of run {attempt} in {folder}", attempt=run.attempt, folder=folder))
     if run.results == "before_evaluation":
         alert(
-            "warning: this run ended before its hold-out was evaluated; model and released numbers are whole",
+            _(
+                "warning: this run ended before its hold-out was evaluated; model and released numbers are whole"
+            ),
             "yellow",
         )
 
@@ -135,10 +146,12 @@ def _runs() -> Any:
 
 
 def _state(run: "Run") -> str:
-    state: str = run.state
+    from fedrisk.report.words import word
+
+    state = word("state", run.state)
     if run.code is not None:
         state += f" ({run.code})"
-    return f"{state}, research" if run.research else state
+    return _("{state}, research", state=state) if run.research else state
 
 
 def _cells(run: "Run") -> tuple[str, str, str]:
@@ -157,28 +170,43 @@ def _where(run: "Run") -> str:
     if run.out is not None and lies_in(run, Path(run.out)):
         path = Path(run.out)
         return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-    return {"none": "–", "before_evaluation": "at the hub, no evaluation", "whole": "at the hub"}[run.results]
+    return {"none": "–", "before_evaluation": _("at the hub, no evaluation"), "whole": _("at the hub")}[
+        run.results
+    ]
 
 
 def about(run: "Run", export: str) -> list[str]:
     """What the entry of a run says, in lines; ``export``: the command that writes its results once more."""
-    charged = ", ".join(run.charged) or "nobody"
+    charged = ", ".join(run.charged) or _("nobody")
     if run.state not in ("finished", "running"):
         # A debit whose answer never came is known to the member's ledger alone.
-        charged += ", as far as the hub heard (fedrisk budget FILE is what counts)"
+        charged += _(", as far as the hub heard (fedrisk budget FILE is what counts)")
     lines = [
-        f"begun {run.begun[:19]}, {_state(run)}" + ("" if run.ended is None else f" {run.ended[:19]}"),
-        f"recipe {run.recipe}, engine {run.engine}, study digest {run.digest[:16]}",
-        f"{run.exchanges} exchange{'' if run.exchanges == 1 else 's'}; charged: {charged}",
-        f"results: {_where(run)}",
+        _("begun {begun}, {run}", begun=run.begun[:19], run=_state(run))
+        + ("" if run.ended is None else f" {run.ended[:19]}"),
+        _(
+            "recipe {recipe}, engine {engine}, study digest {digest}",
+            recipe=run.recipe,
+            engine=run.engine,
+            digest=run.digest[:16],
+        ),
+        either(
+            "{count} exchange; charged: {charged}",
+            "{count} exchanges; charged: {charged}",
+            run.exchanges,
+            charged=charged,
+        ),
+        _("results: {run}", run=_where(run)),
     ]
     if run.goes_on:
         lines.append(
-            "it can go on where it was stopped, within a day, and what was charged is not charged again: the same "
-            "command with --resume, or on a hub fedrisk hub resume"
+            _(
+                "it can go on where it was stopped, within a day, and what was charged is not charged again: the "
+                "same command with --resume, or on a hub fedrisk hub resume"
+            )
         )
     if run.can_export:
-        lines.append(f"to write them once more, at no charge: {export}")
+        lines.append(_("to write them once more, at no charge: {export}", export=export))
     return lines
 
 
@@ -199,10 +227,10 @@ def _side(name: str) -> "Side":
 
 def _print_keys(found: "Comparison") -> None:
     if found.same_study is None:
-        tell("what the studies say is not known: a release record is missing")
+        tell(_("what the studies say is not known: a release record is missing"))
         return
     if found.same_study:
-        tell("the same study")
+        tell(_("the same study"))
         return
     table = plain_table("what differs in the studies", "key", found.one, found.other)
     for key in found.keys:
@@ -228,7 +256,7 @@ def _print_figures(found: "Comparison") -> None:
         difference = "–" if figure.difference is None else signed(figure.difference, digits)
         if figure.error is not None:
             difference += f" ± {figure.error:.3f}"
-        judged = {None: "", True: "more than noise", False: "within noise"}[figure.more_than_noise]
+        judged = {None: "", True: _("more than noise"), False: _("within noise")}[figure.more_than_noise]
         table.add_row(
             word("figure", figure.code),
             _with_error(figure.one, figure.one_error, digits),

@@ -8,6 +8,7 @@ import typer
 from fedrisk.cli.asking import Members, Place, institution_file, way_to_members
 from fedrisk.cli.common import AsJson
 from fedrisk.cli.output import note, out, plain_table, tell_json
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -119,7 +120,7 @@ def _order(
     if screening and consent is None:
         raise ConfigError("a list is looked through with consents alone; name their column with --consent")
     try:
-        card, _ = meant(node, ScoreRequest(ids=("x",), model=model, purpose=purpose, product=product))
+        card, _request = meant(node, ScoreRequest(ids=("x",), model=model, purpose=purpose, product=product))
     except ServiceError as error:
         raise ConfigError(f"{error} See fedrisk model list {node.institution.file}") from None
     listed = ListFile(ids, column or dictionary.id, consent, screening=screening)
@@ -154,18 +155,21 @@ def _run(node: "Node", order: "Order", folder: "BatchFolder", relay: "Relay | No
 
 def _show(summary: "Summary", order: "Order", to: Path) -> None:
     """What came of it, and why rows have no score."""
-    note(f"{summary.written:,} rows in {to}", style=None)
+    note(_("{written:,} rows in {to}", written=summary.written, to=to), style=None)
     table = plain_table(
-        f"{summary.rows:,} enterprises, {summary.scored:,} with a score",
+        _("{rows:,} enterprises, {scored:,} with a score", rows=summary.rows, scored=summary.scored),
         "answer",
         "rows",
         "what it says",
         right=("rows",),
     )
     for grade, count in sorted(summary.grades.items()):
-        table.add_row(f"grade {grade}", f"{count:,}", "")
+        table.add_row(_("grade {grade}", grade=grade), f"{count:,}", "")
     for code, count in summary.codes.most_common():
         table.add_row(code, f"{count:,}", summary.words.get(code, ""))
     out.print(table)
     if order.screening and summary.codes:
-        note(f"{summary.codes.total():,} of the list were not answered, for the reasons above", style=None)
+        note(
+            _("{codes:,} of the list were not answered, for the reasons above", codes=summary.codes.total()),
+            style=None,
+        )

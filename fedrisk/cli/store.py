@@ -7,6 +7,7 @@ import typer
 
 from fedrisk.cli.common import AsJson, InstitutionFile, ShowFirst
 from fedrisk.cli.output import tell, tell_json
+from fedrisk.language import _
 
 store_app = typer.Typer(
     cls=ShowFirst,
@@ -37,21 +38,36 @@ def store_show(institution: InstitutionFile, as_json: AsJson = False) -> None:
         }
         tell_json(about)
         return
-    lines = [f"store of {loaded.name}: {folder}"]
+    lines = [_("store of {name}: {folder}", name=loaded.name, folder=folder)]
     if not there:
-        lines.append("nothing here yet; the first study makes it")
+        lines.append(_("nothing here yet; the first study makes it"))
     elif record is None:
-        lines.append("an earlier version made it; the next study enters whose it is")
+        lines.append(_("an earlier version made it; the next study enters whose it is"))
     else:
-        lines.append(f"belongs to {record.owner.name} ({record.owner.kind}) of {record.owner.file}")
+        lines.append(
+            _(
+                "belongs to {name} ({kind}) of {file}",
+                name=record.owner.name,
+                kind=record.owner.kind,
+                file=record.owner.file,
+            )
+        )
         lines += [
-            f"adopted {act['time']} by {act['who']}, from {act['from']}: {act['reason']}"
+            _(
+                "adopted {time} by {who}, from {from_}: {reason}",
+                time=act["time"],
+                who=act["who"],
+                from_=act["from"],
+                reason=act["reason"],
+            )
             for act in record.history
         ]
     if not mine:
-        lines.append(f"{loaded.file} is another institution; fedrisk store adopt makes it the owner")
+        lines.append(
+            _("{file} is another institution; fedrisk store adopt makes it the owner", file=loaded.file)
+        )
     if there:
-        lines.append(f"holds {', '.join(name for name in there if not name.startswith('.'))}")
+        lines.append(_("holds {there}", there=", ".join(name for name in there if not name.startswith("."))))
     for line in lines:
         tell(line)
 
@@ -63,7 +79,7 @@ def store_adopt(
     ],
     reason: Annotated[
         str, typer.Option(help='Why; recorded in the store, for example --reason "folder renamed".')
-    ] = "not stated",
+    ] = _("not stated"),
 ) -> None:
     """Make each file the owner of its store: after a folder was renamed or a table moved. Ledger and quota go on."""
     from fedrisk.clients.store import owner
@@ -74,12 +90,18 @@ def store_adopt(
         loaded = load_institution(path)
         folder = loaded.store_path
         if not folder.is_dir():
-            tell(f"{loaded.name}: nothing in {folder} yet, nothing to adopt")
+            tell(_("{name}: nothing in {folder} yet, nothing to adopt", name=loaded.name, folder=folder))
             continue
         with NodeStore(folder).one_at_a_time():
             before = owner.adopt(folder, loaded, reason=reason)
-        whose = "a file that is not known" if before is None else before.file
+        whose = _("a file that is not known") if before is None else before.file
         tell(
-            f"{loaded.name}: store {folder} belongs to {loaded.file} now, and belonged to {whose}; ledger, quota, "
-            "keys and pseudonyms go on"
+            _(
+                "{name}: store {folder} belongs to {file} now, and belonged to {whose}; ledger, quota, keys and "
+                "pseudonyms go on",
+                name=loaded.name,
+                folder=folder,
+                file=loaded.file,
+                whose=whose,
+            )
         )

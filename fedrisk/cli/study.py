@@ -13,6 +13,7 @@ from fedrisk.attempt_id import short
 from fedrisk.cli import output
 from fedrisk.cli.common import AsJson, Institutions, Overrides, StudyFile
 from fedrisk.cli.output import err, out, tell
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.engine.look_up import BankKept
@@ -107,9 +108,9 @@ def run(
             "--set, --institutions and --resume are for the in-process engine; write a study file"
         )
     if research_seed is not None:
-        err.print("[bold white on red] research run: no privacy [/]")
+        err.print(_("[bold white on red] research run: no privacy [/]"))
     if engine is Engine.FLOWER:
-        output.note("running on Flower's simulation engine; this takes a minute", style=None)
+        output.note(_("running on Flower's simulation engine; this takes a minute"), style=None)
     with Progress().watching() as progress:
         results = api.run(
             study_file,
@@ -143,31 +144,31 @@ def _print_end(results: "Results", folder: Path, kept: "Sequence[BankKept]") -> 
 
     names = (METRICS, results.model_file, CSV, PARQUET, "release_record.npz", "report.html")
     files = ", ".join(name for name in names if (folder / name).is_file())
-    tell(f"run {results.attempt} of study {results.study}")
-    tell(f"results in {folder}: {files}")
-    tell(f"all tables: fedrisk show {shlex.quote(str(folder))}")
+    tell(_("run {attempt} of study {study}", attempt=results.attempt, study=results.study))
+    tell(_("results in {folder}: {files}", folder=folder, files=files))
+    tell(_("all tables: fedrisk show {folder}", folder=shlex.quote(str(folder))))
     for bank in kept:
         if bank.rows is None:
             continue
-        models = f"; own models: {', '.join(bank.models)}" if bank.models else ""
-        tell(f"scores at {bank.bank}: {bank.rows:,} rows{models}")
+        models = _("; own models: {models}", models=", ".join(bank.models)) if bank.models else ""
+        tell(_("scores at {bank}: {rows:,} rows{models}", bank=bank.bank, rows=bank.rows, models=models))
         file = shlex.quote(str(bank.file))
         if bank.owed:
             fetch = f"fedrisk results {file} fetch {short(results.attempt)}"
-            tell(f"  own models and figures are missing; at no charge: {fetch}")
+            tell(_("  own models and figures are missing; at no charge: {fetch}", fetch=fetch))
         if bank.failed:
             failed = ", ".join(f"{name} ({code})" for name, code in bank.failed.items())
-            tell(f"  not made: {failed}; why: fedrisk results {file} show")
+            tell(_("  not made: {failed}; why: fedrisk results {file} show", failed=failed, file=file))
 
 
 def _no_scores(attempt: str, banks: "Sequence[BankKept]") -> str:
     """What to do where scores are not in a bank's store."""
-    lines = ["the study is finished and charged, and its results are saved; but scores are missing:"]
+    lines = [_("the study is finished and charged, and its results are saved; but scores are missing:")]
     for bank in banks:
         file = shlex.quote(str(bank.file))
         fetch = f"fedrisk results {file} fetch {short(attempt)}"
-        remedy = f"{fetch} makes them, at no charge, once the store can be written"
-        other = "its store cannot be read; see that it can, and look again with fedrisk results"
+        remedy = _("{fetch} makes them, at no charge, once the store can be written", fetch=fetch)
+        other = _("its store cannot be read; see that it can, and look again with fedrisk results")
         lines.append(f"{bank.bank}: {remedy if bank.owed else f'{other} {file}'}")
     return "\n".join(lines)
 
@@ -197,4 +198,4 @@ def show(
         output.tell_json({**results.to_dict(), **_figures(results)})
         return
     out.print(summary(results))
-    tell(f"report: {write_report(results, folder)}")
+    tell(_("report: {results}", results=write_report(results, folder)))

@@ -11,6 +11,7 @@ from rich.markup import escape
 from fedrisk.attempt_id import short
 from fedrisk.cli.common import AsJson, InstitutionFile, look
 from fedrisk.cli.output import about_use, out, plain_table, tell, tell_json
+from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.audit.usage import AttemptUsage, UsageRow
@@ -48,7 +49,7 @@ _SUMS = ("asked", "given", "refused", "mu", "rows", "scores", "MB in", "MB out")
 
 def _print_months(name: str, rows: list["UsageRow"]) -> None:
     for purpose in sorted({row.purpose for row in rows}):
-        title = f"use of {name}, purpose {purpose or '–'}"
+        title = _("use of {name}, purpose {purpose}", name=name, purpose=purpose or "–")
         table = plain_table(title, "month", "with", *_SUMS, right=_SUMS)
         for row in rows:
             if row.purpose == purpose:
@@ -115,9 +116,16 @@ def quota(
         return
     for n, (agreed, used) in found.items():
         shown = (
-            "none agreed yet" if agreed is None else f"{used:,} of {agreed:,} used, {agreed - used:,} left"
+            _("none agreed yet")
+            if agreed is None
+            else _(
+                "{used:,} of {agreed:,} used, {agreed2:,} left",
+                used=used,
+                agreed=agreed,
+                agreed2=agreed - used,
+            )
         )
-        tell(f"{n}, epoch {epoch}: {shown}")
+        tell(_("{n}, epoch {epoch}: {shown}", n=n, epoch=epoch, shown=shown))
 
 
 def _partners(node: "Node", name: str | None) -> list[str]:

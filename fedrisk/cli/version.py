@@ -8,6 +8,7 @@ import typer
 
 from fedrisk.cli.common import AsJson
 from fedrisk.cli.output import tell, tell_json
+from fedrisk.language import _
 
 PACKAGES = (
     "flwr",
@@ -25,13 +26,13 @@ PACKAGES = (
 
 def own_version() -> str:
     """Version of fedrisk, as it is installed."""
-    return _installed("fedrisk") or "not installed"
+    return _installed("fedrisk") or _("not installed")
 
 
 def version(as_json: AsJson = False) -> None:
     """Versions of fedrisk, Python and the packages that results depend on; for a report of an error."""
     found = {"fedrisk": own_version(), "python": platform.python_version(), "system": platform.platform()}
-    found |= {name: _installed(name) or "not installed" for name in PACKAGES}
+    found |= {name: _installed(name) or _("not installed") for name in PACKAGES}
     if as_json:
         tell_json(found)
         return
@@ -45,7 +46,7 @@ def show_version(wanted: bool) -> None:
         if "--verbose" in sys.argv[1:]:
             version()
         else:
-            tell(f"fedrisk {own_version()}")
+            tell(_("fedrisk {own_version}", own_version=own_version()))
         raise typer.Exit
 
 

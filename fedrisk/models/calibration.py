@@ -48,6 +48,9 @@ LEAST_SLOPE = 0.05
 STEEPEST = 3.0
 """Greatest change of the log density from one bin to the next."""
 
+PRIOR = (2.0, 0.5, 0.7)
+"""Standard deviations of the normal prior of level, slope and bend: about the stated log-odds, 1 and 0."""
+
 WITHIN = 21
 """Points at which a bin's mean probability is worked out."""
 
@@ -257,10 +260,10 @@ def fit_calibration(rows: ScoreCounts, centre: float) -> Calibration:
 def _posterior(basis: Floats, rows: ScoreCounts, centre: float) -> tuple[Floats, float]:
     """Posterior mode of the weights of the basis, and its log evidence by Laplace's approximation."""
     size = basis.shape[1]
-    mean, precision = np.array([centre, 1.0, 0.0])[:size], 1 / np.array([2.0, 0.5, 0.7])[:size] ** 2
+    mean, precision = np.array([centre, 1.0, 0.0])[:size], 1 / np.array(PRIOR)[:size] ** 2
     w = mean.copy()
     for k in range(ROUNDS + 1):
-        residual, slope, cover = _residuals(expit(basis @ w), rows)
+        residual, slope, cover = residuals(expit(basis @ w), rows)
         design = np.vstack([slope[:, None] * basis, slope @ basis])
         factor = cho_factor(cover, lower=True)
         solved = cho_solve(factor, np.column_stack([residual, design]))
@@ -274,7 +277,7 @@ def _posterior(basis: Floats, rows: ScoreCounts, centre: float) -> tuple[Floats,
     return w, float(evidence)
 
 
-def _residuals(p: Floats, rows: ScoreCounts) -> tuple[Floats, Floats, Floats]:
+def residuals(p: Floats, rows: ScoreCounts) -> tuple[Floats, Floats, Floats]:
     """Residuals of all bins and of the rate, (bins + 1,); slope of each bin's in the log-odds; their covariance."""
     n1, n0 = np.asarray(rows.positives, dtype=np.float64), np.asarray(rows.negatives, dtype=np.float64)
     count = np.maximum(n1 + n0, 1.0)

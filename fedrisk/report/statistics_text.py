@@ -4,6 +4,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from fedrisk.language import _
 from fedrisk.report.statistics_view import MeasureView, Row, StatisticsView, TableView, figures_of, view
 from fedrisk.report.words import word
 from fedrisk.server.results import Results
@@ -21,19 +22,29 @@ def statistics_view(results: Results) -> StatisticsView | None:
 def head_rows(shown: StatisticsView) -> list[tuple[str, str]]:
     """What was asked, and what came of it."""
     rows = [
-        ("asked", shown.asked),
-        ("of", shown.population),
+        (_("asked"), shown.asked),
+        (_("of"), shown.population),
         (
-            "figures",
-            f"{shown.figures - shown.silent:,} of {shown.figures:,}, each with its {shown.level} interval",
+            _("figures"),
+            _(
+                "{figures:,} of {figures2:,}, each with its {level} interval",
+                figures=shown.figures - shown.silent,
+                figures2=shown.figures,
+                level=shown.level,
+            ),
         ),
     ]
     if shown.silent:
-        rows.append(("not shown", f"{shown.silent:,}, which say less than their noise"))
+        rows.append((_("not shown"), _("{silent:,}, which say less than their noise", silent=shown.silent)))
     if shown.included is not None:
-        rows.append(("counted with probability", f"{shown.included}; totals are divided by it"))
+        rows.append(
+            (
+                _("counted with probability"),
+                _("{included}; totals are divided by it", included=shown.included),
+            )
+        )
     if not shown.consistent:
-        rows.append(("tables", word("statistics", "not_consistent")))
+        rows.append((_("tables"), word("statistics", "not_consistent")))
     return rows
 
 
@@ -53,9 +64,15 @@ def _table(measure: MeasureView, table: TableView) -> list[RenderableType]:
     for row in table.rows[:MOST_ROWS]:
         out.add_row(Text(row.label), *_cells(measure, row))
     more = table.shown - MOST_ROWS
-    said = [f"{more:,} more in statistics.csv"] if more > 0 else []
+    said = [_("{more:,} more in statistics.csv", more=more)] if more > 0 else []
     if table.silent:
-        said.append(f"{table.cells - table.shown:,} of {table.cells:,} cells say less than their noise")
+        said.append(
+            _(
+                "{cells:,} of {cells2:,} cells say less than their noise",
+                cells=table.cells - table.shown,
+                cells2=table.cells,
+            )
+        )
     parts: list[RenderableType] = [title, *([out] if table.rows else [])]
     return [*parts, Text("; ".join(said), style="dim")] if said else parts
 

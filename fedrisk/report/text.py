@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fedrisk.findings import Finding
+from fedrisk.language import _, of_kind
 from fedrisk.models.binning import Bins
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipe import Section
@@ -105,7 +106,7 @@ def feature_words(bins: Bins) -> str:
 
 def score_cells(row: ScoreRow, curved: bool) -> tuple[str, ...]:
     """Score, odds, probability, and where the calibration is curved the probability by 20 points alone."""
-    odds = f"{row.odds:,.0f} to 1" if row.odds >= 10 else f"{row.odds:.1f} to 1"
+    odds = _("{odds:,.0f} to 1", odds=row.odds) if row.odds >= 10 else _("{odds:.1f} to 1", odds=row.odds)
     cells = (str(row.score), odds, _percent(row.probability))
     return (*cells, _percent(row.rule)) if curved else cells
 
@@ -168,15 +169,26 @@ def _verdict_line(found: Finding, *, first: bool) -> Text:
 
 
 def _head(r: Results) -> Table:
-    head = _pairs(f"study {r.study}")
+    head = _pairs(_("study {study}", study=r.study))
     if (shown := statistics_view(r)) is not None:
         for name, text in head_rows(shown):
             head.add_row(name, Text(text))
     else:
         _model_rows(head, r)
-    head.add_row("privacy", privacy_words(r))
-    head.add_row("time", f"{r.seconds} s, {r.exchanges} exchanges, {r.peak_mb:.0f} MB at most")
-    head.add_row("sent to the hub", ", ".join(f"{n} {b / 1e6:.1f} MB" for n, b in r.bytes_sent.items()))
+    head.add_row(_("privacy"), privacy_words(r))
+    head.add_row(
+        _("time"),
+        _(
+            "{seconds} s, {exchanges} exchanges, {peak_mb:.0f} MB at most",
+            seconds=r.seconds,
+            exchanges=r.exchanges,
+            peak_mb=r.peak_mb,
+        ),
+    )
+    head.add_row(
+        _("sent to the hub"),
+        ", ".join(_("{n} {b:.1f} MB", n=n, b=b / 1000000.0) for n, b in r.bytes_sent.items()),
+    )
     return head
 
 
@@ -184,11 +196,19 @@ def _model_rows(head: Table, r: Results) -> None:
     """How many enterprises a model was made of, and how good it is."""
     rows = r.rows
     without = sum(rows.unlabelled.values())
-    about, scored = ("about ", f"; {without:,} without a label, scored only") if without else ("", "")
-    counts = f"{sum(rows.training.values()):,} training, {sum(rows.holdout.values()):,} hold-out"
-    head.add_row("enterprises", f"{about}{counts}{scored}")
-    head.add_row("AUC, KS, Gini, Brier", "  ".join(number(v) for v in (r.auc, r.ks, r.gini, r.brier)))
-    head.add_row("standard error of AUC", number(r.auc_standard_error, 4))
+    about, scored = (
+        (_("about "), _("; {without:,} without a label, scored only", without=without))
+        if without
+        else ("", "")
+    )
+    counts = _(
+        "{training:,} training, {holdout:,} hold-out",
+        training=sum(rows.training.values()),
+        holdout=sum(rows.holdout.values()),
+    )
+    head.add_row(_("enterprises"), f"{about}{counts}{scored}")
+    head.add_row(_("AUC, KS, Gini, Brier"), "  ".join(number(v) for v in (r.auc, r.ks, r.gini, r.brier)))
+    head.add_row(_("standard error of AUC"), number(r.auc_standard_error, 4))
 
 
 def _pairs(title: str) -> Table:
@@ -213,9 +233,9 @@ def own_models(by_bank: Mapping[str, BankFigures] | None) -> dict[str, str]:
 
 def _banks(by_bank: Mapping[str, BankFigures]) -> Table:
     own = own_models(by_bank)
-    table = Table(title="by bank", title_justify="left")
+    table = Table(title=_("by bank"), title_justify="left")
     for column in ("bank", "hold-out", "AUC", "KS", "Brier", *own.values()):
-        table.add_column(column, justify="left" if column == "bank" else "right")
+        table.add_column(of_kind("heading", column), justify="left" if column == "bank" else "right")
     for name, b in by_bank.items():
         figures = [number(getattr(b, k)) for k in ("auc", "ks", "brier", *own)]
         table.add_row(name, f"{b.holdout:,}", *figures)
@@ -242,7 +262,11 @@ def grouped(spends: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         if spend["release"].startswith(STEP):
             own = steps[spend["institution"]]
             prices = [float(s["mu"]) if s["mu"] is not None else math.inf for s in own]
-            out[place] = {**spend, "release": f"training, {len(own)} steps", "mu": math.hypot(*prices)}
+            out[place] = {
+                **spend,
+                "release": _("training, {own} steps", own=len(own)),
+                "mu": math.hypot(*prices),
+            }
     return out
 
 
@@ -264,10 +288,10 @@ def by_price(spends: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _baselines(results: Results) -> RenderableType:
-    title = "baselines on the same rows, at the same epsilon"
+    title = _("baselines on the same rows, at the same epsilon")
     table = Table(title=title, title_justify="left")
     for column in ("model", "AUC", "+-", "KS", "Brier", "exchanges"):
-        table.add_column(column, justify="left" if column == "model" else "right")
+        table.add_column(of_kind("heading", column), justify="left" if column == "model" else "right")
     for row in baseline_rows(results):
         table.add_row(*row)
     return table
@@ -278,7 +302,7 @@ def baseline_rows(r: Results) -> list[tuple[str, ...]]:
     kind = r.recipe if r.training is None else f"{r.recipe} ({r.training.kind})"
     rows: list[tuple[str, ...]] = []
     this = Baseline(
-        model=f"this {kind}",
+        model=_("this {kind}", kind=kind),
         auc=r.auc,
         auc_standard_error=r.auc_standard_error,
         ks=r.ks,
@@ -290,7 +314,13 @@ def baseline_rows(r: Results) -> list[tuple[str, ...]]:
             rows.append((f"{b.model}: {b.failed}", *("–",) * 5))
             continue
         figures = (number(v) for v in (b.auc, b.auc_standard_error, b.ks, b.brier))
-        rows.append((b.model if b.same_rows else f"{b.model} (on other rows)", *figures, str(b.exchanges)))
+        rows.append(
+            (
+                b.model if b.same_rows else _("{model} (on other rows)", model=b.model),
+                *figures,
+                str(b.exchanges),
+            )
+        )
     return rows
 
 
@@ -332,37 +362,45 @@ def privacy_words(r: Results) -> str:
     """The guarantee in one line; a research run says that it has none."""
     by = r.epsilon_by_relation
     if r.research or by is None or r.epsilon is None or r.mu is None:
-        return "none (research run)"
+        return _("none (research run)")
     # Of a record that is counted any value may be another: that is no less than another record.
     values = (
-        "other values" if figures_of(r) is not None else f"label flipped {by.label_flipped:.2f}, replaced"
+        _("other values")
+        if figures_of(r) is not None
+        else _("label flipped {label_flipped:.2f}, replaced", label_flipped=by.label_flipped)
     )
-    return (
-        f"epsilon {r.epsilon:g} at delta {r.delta:g} per enterprise and institution "
-        f"(mu {r.mu:.3f}; {values} {by.replaced:.2f})"
+    return _(
+        "epsilon {epsilon:g} at delta {delta:g} per enterprise and institution (mu {mu:.3f}; {values} {replaced:.2f})",
+        epsilon=r.epsilon,
+        delta=r.delta,
+        mu=r.mu,
+        values=values,
+        replaced=by.replaced,
     )
 
 
 def _spends(results: Results) -> RenderableType:
-    table = Table(title="what the releases cost each institution (mu)", title_justify="left")
+    table = Table(title=_("what the releases cost each institution (mu)"), title_justify="left")
     for column in ("release", "of", "mu", "charged to each of"):
-        table.add_column(column, justify="right" if column == "mu" else "left")
+        table.add_column(of_kind("heading", column), justify="right" if column == "mu" else "left")
     for s in by_price(results.spends):
-        price = "no privacy" if s["research"] else f"{s['mu']:.4f}"
+        price = _("no privacy") if s["research"] else f"{s['mu']:.4f}"
         table.add_row(word("release", s["release"]), s["population"], price, s["institution"])
     return table
 
 
 def price_words(line: DisclosureLine) -> str:
     """The price of what was seen."""
-    return "–" if line.mu == 0 else ("no privacy" if line.mu is None else f"{line.mu:.4f}")
+    return "–" if line.mu == 0 else (_("no privacy") if line.mu is None else f"{line.mu:.4f}")
 
 
 def _disclosures(results: Results) -> RenderableType:
     """Who saw what, from the audit trails of the run."""
-    table = Table(title="who saw what, from the audit trails", title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        title=_("who saw what, from the audit trails"), title_justify="left", box=None, pad_edge=False
+    )
     for column in ("from", "to", "what", "mu", "kB"):
-        table.add_column(column, justify="right" if column in ("mu", "kB") else "left")
+        table.add_column(of_kind("heading", column), justify="right" if column in ("mu", "kB") else "left")
     for d in results.disclosures:
         what = word("kind", d.kind)
         table.add_row(d.institution, d.counterparty, what, price_words(d), f"{d.bytes / 1000:,.0f}")
@@ -371,7 +409,10 @@ def _disclosures(results: Results) -> RenderableType:
 
 def _compared(results: Results) -> Text:
     found = [sentence(f) for f in results.disagreements]
-    words = "; ".join(found) if found else "what each says it sent, the other says it received"
+    words = "; ".join(found) if found else _("what each says it sent, the other says it received")
     if results.not_compared:
-        words += f"; without {', '.join(results.not_compared)}, of which there is no table"
-    return Text(f"trails compared: {words}", style="bold red" if found else "dim")
+        words += _(
+            "; without {not_compared}, of which there is no table",
+            not_compared=", ".join(results.not_compared),
+        )
+    return Text(_("trails compared: {words}", words=words), style="bold red" if found else "dim")

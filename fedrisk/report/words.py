@@ -49,6 +49,9 @@ def sentence(finding: Finding) -> str:
     for name in ("model", "use"):
         if name in values and finding.code.startswith("own_"):
             values[name] = word("model", str(values[name]))
+    for name in ("way", "stated"):
+        if name in values and finding.code.startswith("curve_"):
+            values[name] = word("way", str(values[name]))
     if "chance" in values:
         values["chance"] = _chance(float(values["chance"]))
     return word("finding", finding.code, **values)

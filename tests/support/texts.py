@@ -14,7 +14,7 @@ import fedrisk
 from fedrisk.language import catalogue
 
 ROOT = Path(fedrisk.__file__).parent
-CALLS = {"_": 1, "of_kind": 2, "either": 2}
+CALLS = {"_": 1, "N_": 1, "of_kind": 2, "either": 2}
 """Functions of fedrisk.language that translate, with the number of their texts."""
 
 
@@ -34,6 +34,38 @@ def of_python():
             elif node.func.id != "of_kind" and texts:
                 found[("", texts[0])] = path
     return found
+
+
+TABLES = {"plain_table", "_table"}
+"""Functions that translate the headings which they are given."""
+
+HEADINGS = {"columns", "column", "figures", "numbers", "right", "head", "SUMS", "LEAST"}
+"""Names of variables whose texts become headings."""
+
+
+def of_headings():
+    """{(kind, text): file} of headings of tables on the screen."""
+    found = {}
+    for path in sorted(p for folder in ("cli", "report") for p in (ROOT / folder).glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for text in _headings(node):
+                if any(c.isalpha() for c in text):
+                    found[("heading", text)] = path
+    return found
+
+
+def _headings(node):
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in TABLES:
+        among = node.args
+    elif isinstance(node, ast.Assign | ast.For):
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        named = isinstance(target, ast.Name) and target.id.strip("_") in HEADINGS
+        content = node.value if isinstance(node, ast.Assign) else node.iter
+        keys = content.keys if named and isinstance(content, ast.Dict) and target.id == "LEAST" else []
+        among = getattr(content, "elts", keys) if named else []
+    else:
+        among = []
+    return [a.value for a in among if isinstance(a, ast.Constant) and isinstance(a.value, str)]
 
 
 def of_templates():
@@ -56,7 +88,7 @@ def of_codes():
 
 
 def every():
-    return {**of_python(), **of_templates(), **of_codes()}
+    return {**of_python(), **of_headings(), **of_templates(), **of_codes()}
 
 
 def missing(code):
