@@ -42,7 +42,7 @@ _PUBLIC = {
     "Policy": "fedrisk.privacy.policy",
     "Recipe": "fedrisk.recipe",
     "ReleaseRecord": "fedrisk.releases.record",
-    "Results": "fedrisk.server.results",
+    "Results": "fedrisk.results",
     "Scorecard": "fedrisk.models.scorecard",
     "Study": "fedrisk.study",
     "load_institution": "fedrisk.institution",
@@ -84,7 +84,7 @@ if TYPE_CHECKING:
     from fedrisk.privacy.policy import Policy
     from fedrisk.recipe import Recipe
     from fedrisk.releases.record import ReleaseRecord
-    from fedrisk.server.results import Results
+    from fedrisk.results import Results
     from fedrisk.study import Study
 
 

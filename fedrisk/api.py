@@ -33,9 +33,10 @@ from fedrisk.recipes.scorecard.choices import Chosen
 from fedrisk.recipes.scorecard.fitting import refit
 from fedrisk.releases.record import ReleaseRecord
 from fedrisk.report.html import write_report
+from fedrisk.results import Results
 from fedrisk.server.exchange import Report
 from fedrisk.server.hub import Hub
-from fedrisk.server.results import Results, prepare
+from fedrisk.server.results import prepare
 from fedrisk.server.run import finished
 from fedrisk.server.runs import Runs, refuse_again, save
 from fedrisk.study import Study, members_named
@@ -151,18 +152,20 @@ def run(
                 "the flower engine needs a folder for results and takes no overrides, other institutions or resume; "
                 "write a study file"
             )
-        results = run_simulation(file, folder, research_seed=research_seed)
+        results = Results.of(run_simulation(file, folder, research_seed=research_seed))
     else:
         paths = _found(file, loaded, institutions)
-        results = run_local(
-            loaded, paths, research_seed=research_seed, report=report, resume=resume, out=folder
+        results = Results.of(
+            run_local(loaded, paths, research_seed=research_seed, report=report, resume=resume, out=folder)
         )
     with _stopped_late(results):
         if engine != "flower" and (baselines if baselines is not None else research_seed is not None):
             # They may take long: first what is there.
             _write(results, folder, hub, start, again=again)
-            results = run_baselines(
-                results, loaded, lambda other: run_local(other, paths, research_seed=research_seed)
+            results = Results.of(
+                run_baselines(
+                    results, loaded, lambda other: run_local(other, paths, research_seed=research_seed)
+                )
             )
         return _write(results, folder, hub, start, again=again)
 

@@ -122,7 +122,10 @@ LAYERS = {
             "server",
         ),
     },
+    # The public results: those of the hub, with plots and tables.
+    "results": {"errors", "language", "report", "server"},
     "api": {
+        "results",
         "errors",
         "models",
         "language",
@@ -139,7 +142,7 @@ LAYERS = {
         *("language", "errors", "files", "layout", "findings", "home", "renamed"),
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "clients", "tracebacks", "progress", "user"),
-        *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
+        *("server", "engine", "report", "recipes", "results", "api", "attempt_id", "toml_file", "serving"),
         *("analysis", "releases"),
     },
 }
