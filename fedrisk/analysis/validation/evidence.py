@@ -15,7 +15,8 @@ from fedrisk.models.binning import Bins
 from fedrisk.models.calibration import ScoreCounts as CalibrationCounts
 from fedrisk.models.calibration_errors import CalibrationErrors, calibration_errors
 from fedrisk.models.estimator import LabelCounts
-from fedrisk.models.scorecard import FACTOR, Scorecard
+from fedrisk.models.scale import STANDARD
+from fedrisk.models.scorecard import Scorecard
 
 Floats = NDArray[np.float64]
 
@@ -91,9 +92,10 @@ def development_counts(card: Scorecard, edges: Floats, total: Floats, variance: 
     if card.calibration is None:
         return None
     level, slope = card.calibration.line
-    stated = level + slope * (card.stated_log_odds(edges) - card.calibration.centre)
-    now = -stated * FACTOR
-    shift = float(card.stated_log_odds(0.0)) * FACTOR
+    # The histogram is of scores before the calibration, which are on the standard scale.
+    stated = level + slope * (STANDARD.log_odds(edges) - card.calibration.centre)
+    now = -stated * card.scale.factor
+    shift = float(card.stated_log_odds(0.0)) * card.scale.factor
     scores = now + shift
     return ScoreCounts(
         positives=total[::-1, 0].copy(),
@@ -130,7 +132,7 @@ def point_variance(evidence: Evidence, scale: MasterScale) -> Floats:
     if card is None or card.errors is None:
         return out
     for j, errors in enumerate(card.errors):
-        square = np.square(np.asarray(errors)) / FACTOR**2
+        square = np.square(np.asarray(errors)) / card.scale.factor**2
         if j in evidence.bin_shares:
             out += np.broadcast_to(np.square(evidence.bin_shares[j]) @ square, (scale.size,))
         else:
