@@ -44,10 +44,24 @@ _PUBLIC = {
     "ReleaseRecord": "fedrisk.releases.record",
     "Results": "fedrisk.results",
     "Scorecard": "fedrisk.models.scorecard",
-    "Study": "fedrisk.study",
+    "Column": "fedrisk.data.dictionary",
+    "Label": "fedrisk.data.dictionary",
+    "Member": "fedrisk.study",
+    "ScorecardClassifier": "fedrisk.local.classifier",
+    "Study": "fedrisk.study_in_code",
+    "draft_dictionary": "fedrisk.local.draft",
+    "export_card": "fedrisk.exports.export",
+    "load_dictionary": "fedrisk.data.dictionary",
     "load_institution": "fedrisk.institution",
 }
 __all__ = [
+    "Column",
+    "Label",
+    "Member",
+    "ScorecardClassifier",
+    "draft_dictionary",
+    "export_card",
+    "load_dictionary",
     "CardEdit",
     "Check",
     "Dictionary",
@@ -85,7 +99,12 @@ if TYPE_CHECKING:
     from fedrisk.recipe import Recipe
     from fedrisk.releases.record import ReleaseRecord
     from fedrisk.results import Results
-    from fedrisk.study import Study
+    from fedrisk.data.dictionary import Column, Label, load_dictionary
+    from fedrisk.exports.export import export_card
+    from fedrisk.local.classifier import ScorecardClassifier
+    from fedrisk.local.draft import draft_dictionary
+    from fedrisk.study import Member
+    from fedrisk.study_in_code import Study
 
 
 def __getattr__(name: str) -> Any:
