@@ -22,7 +22,7 @@ from fedrisk.cli.exits import report
 from fedrisk.cli.output import fail, finish, prepare, screen
 from fedrisk.errors import ConfigError
 from fedrisk.files import private_append
-from fedrisk.language import LANGUAGES, checked, speaking
+from fedrisk.language import LANGUAGES, _, checked, speaking
 
 EVERYWHERE = "Everywhere"
 """Panel of a help screen with the options that every command has."""
@@ -121,8 +121,11 @@ def _tell_lost_output() -> bool:
     lost = finish()
     if lost is not None:
         fail(
-            f"standard output could not be written: {lost.strerror}; what the command does is done, only what it shows "
-            "is lost. Free space, or send it elsewhere, and look with fedrisk show, budget or audit",
+            _(
+                "standard output could not be written: {reason}; what the command does is done, only what it shows is "
+                "lost. Free space, or send it elsewhere, and look with fedrisk show, budget or audit",
+                reason=lost.strerror,
+            ),
             "store",
         )
     return lost is not None

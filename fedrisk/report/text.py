@@ -385,7 +385,7 @@ def _spends(results: Results) -> RenderableType:
         table.add_column(of_kind("heading", column), justify="right" if column == "mu" else "left")
     for s in by_price(results.spends):
         price = _("no privacy") if s["research"] else f"{s['mu']:.4f}"
-        table.add_row(word("release", s["release"]), s["population"], price, s["institution"])
+        table.add_row(word("release", s["release"]), word("split", s["population"]), price, s["institution"])
     return table
 
 
