@@ -8,7 +8,7 @@ export FLWR_TELEMETRY_ENABLED = 0
 export FLWR_DISABLE_UPDATE_CHECK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: install study test quick lint types unit mangle damage long flower consortium serve clean
+.PHONY: install study test quick lint types docs unit mangle damage long flower consortium serve clean
 
 install: $(VENV)/installed
 
@@ -24,7 +24,7 @@ study: install
 	$(BIN)/fedrisk check $(DEMO)/study.toml
 	$(BIN)/fedrisk run $(DEMO)/study.toml --out $(DEMO)/results
 
-test: lint types unit
+test: lint types docs unit
 
 # While you work: format, and the tests of single files that are quick.
 quick: install
@@ -38,6 +38,10 @@ lint: install
 
 types: install
 	$(BIN)/mypy
+
+# The documentation as a site in build/site, which opens without a network; a broken link or reference fails.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 unit: install
 	$(BIN)/python -m pytest -n 2 --dist worksteal

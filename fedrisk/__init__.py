@@ -30,8 +30,12 @@ _PUBLIC = {
     "load_study": "fedrisk.api",
     "load_results": "fedrisk.api",
     "load_record": "fedrisk.api",
+    "edit_card": "fedrisk.api",
+    "verify_card": "fedrisk.api",
+    "CardEdit": "fedrisk.models.card_edit",
     "Check": "fedrisk.engine.check",
     "Dictionary": "fedrisk.data.dictionary",
+    "EditedCard": "fedrisk.models.edited_card",
     "FedriskError": "fedrisk.errors",
     "Institution": "fedrisk.institution",
     "Ledger": "fedrisk.privacy.ledger.ledger",
@@ -44,8 +48,10 @@ _PUBLIC = {
     "load_institution": "fedrisk.institution",
 }
 __all__ = [
+    "CardEdit",
     "Check",
     "Dictionary",
+    "EditedCard",
     "FedriskError",
     "Institution",
     "Ledger",
@@ -56,19 +62,23 @@ __all__ = [
     "Scorecard",
     "Study",
     "check",
+    "edit_card",
     "load_institution",
     "load_record",
     "load_results",
     "load_study",
     "run",
+    "verify_card",
 ]
 
 if TYPE_CHECKING:
-    from fedrisk.api import check, load_record, load_results, load_study, run
+    from fedrisk.api import check, edit_card, load_record, load_results, load_study, run, verify_card
     from fedrisk.data.dictionary import Dictionary
     from fedrisk.engine.checked import Check
     from fedrisk.errors import FedriskError
     from fedrisk.institution import Institution, load_institution
+    from fedrisk.models.card_edit import CardEdit
+    from fedrisk.models.edited_card import EditedCard
     from fedrisk.models.scorecard import Scorecard
     from fedrisk.privacy.ledger.ledger import Ledger
     from fedrisk.privacy.policy import Policy

@@ -15,6 +15,7 @@ from typing import Literal
 
 from fedrisk.attempt_id import short
 from fedrisk.engine.baselines import run_baselines
+from fedrisk.engine.card_files import CardOnDisk, find_card, load_record_of, save_edited
 from fedrisk.engine.check import check_member, check_study
 from fedrisk.engine.checked import Check
 from fedrisk.engine.in_process import charged_by, load_nodes, run_local, what_is_left
@@ -22,9 +23,14 @@ from fedrisk.engine.look_up import BankKept, look_up
 from fedrisk.engine.simulation import run_simulation
 from fedrisk.errors import ConfigError, FedriskError, LeftUndone, Stopped, StoreError, code_of
 from fedrisk.institution import find_institutions, load_institution
+from fedrisk.models.card_edit import CardEdit
+from fedrisk.models.edited_card import EditedCard
 from fedrisk.recipes import load_study as load_study
 from fedrisk.recipes import recipe_of
+from fedrisk.recipes.scorecard.card_editing import edit_card as make_edited
+from fedrisk.recipes.scorecard.card_editing import verify_card as verify_edited
 from fedrisk.recipes.scorecard.choices import Chosen
+from fedrisk.recipes.scorecard.fitting import refit
 from fedrisk.releases.record import ReleaseRecord
 from fedrisk.report.html import write_report
 from fedrisk.server.exchange import Report
@@ -236,6 +242,66 @@ def load_record(path: str | Path, *, hub: bytes | None = None) -> ReleaseRecord:
     Errors: ConfigError where it cannot be read, EnvelopeError where it is not what the hub signed.
     """
     return ReleaseRecord.load(Path(path), hub=hub)
+
+
+def edit_card(
+    of: str | Path | ReleaseRecord | Results | EditedCard,
+    edits: CardEdit | Sequence[CardEdit],
+    *,
+    record: str | Path | ReleaseRecord | None = None,
+    out: str | Path | None = None,
+) -> EditedCard:
+    """A released card after edits, with its history and what each edit costs; nothing is released or charged.
+
+    of: a folder of results, a run of this hub, an edited card's folder, results, a record, or a card that was edited
+    already. edits: in order, each on top of those before it. record: the release record, where ``of`` is an edited card
+    by itself. out: a new folder for the card; None keeps it in memory.
+
+    Errors: ConfigError where an edit lacks its reason or author, names what the card has not, or would change nothing;
+    EnvelopeError where the record is not what its hub signed.
+    """
+    found = _card_of(of)
+    source = found.record if record is None else _record_of(record)
+    if source is None:
+        raise ConfigError(
+            "the release record is not beside the card, and weights cannot be solved again without it; name it, or "
+            "ask the hub's operator for the folder of the run"
+        )
+    released = found.card if found.edited is None else None
+    chosen = (edits,) if isinstance(edits, CardEdit) else tuple(edits)
+    card = make_edited(source, chosen, before=found.edited, released=released)
+    if out is not None:
+        save_edited(card, source, Path(out))
+    return card
+
+
+def verify_card(
+    card: str | Path | EditedCard, *, record: str | Path | ReleaseRecord | None = None
+) -> list[str]:
+    """What does not fit of an edited card's history, in words; empty where all does.
+
+    With a record (that of the card's folder, or ``record``) also whether its edits lead to this very card.
+    """
+    found = _card_of(card)
+    if found.edited is None:
+        raise ConfigError(f"{found.place}: the card was never edited, and has no history to verify")
+    return verify_edited(found.edited, found.record if record is None else _record_of(record))
+
+
+def _card_of(of: str | Path | ReleaseRecord | Results | EditedCard) -> CardOnDisk:
+    if isinstance(of, str | Path):
+        return find_card(str(of))
+    if isinstance(of, EditedCard):
+        return CardOnDisk(place=Path(), card=of.card, edited=of)
+    if isinstance(of, ReleaseRecord):
+        return CardOnDisk(place=Path(), card=refit(of), record=of)
+    if of.card is None:
+        raise ConfigError(f"study {of.study} left no scorecard that could be edited")
+    return CardOnDisk(place=Path(), card=of.card, record=of.record)
+
+
+def _record_of(record: str | Path | ReleaseRecord) -> ReleaseRecord:
+    return record if isinstance(record, ReleaseRecord) else load_record_of(str(record))
 
 
 def _files_beside(file: Path, institutions: Institutions) -> Mapping[str, Path]:

@@ -159,6 +159,7 @@ class Recipe:
         full = study.model_copy(update={"settings": settings.model_dump(mode="json")})
         try:
             self._check_deadlines(study)
+            self._check_groups(study)
             self.members(full, None)
         except ConfigError as error:
             raise ConfigError(f"{where} breaks 1 rule(s):\n  {error}") from None
@@ -179,6 +180,14 @@ class Recipe:
         if unknown:
             raise ConfigError(
                 f"deadlines.{unknown[0]} is of no action of recipe {self.name}; there are {', '.join(sorted(known))}"
+            )
+
+    def _check_groups(self, study: Study) -> None:
+        """ConfigError where an evaluation by groups is asked for and nothing would be evaluated."""
+        if study.evaluation.groups and not (self.labels and study.banks):
+            raise ConfigError(
+                f"evaluation.groups is of models that banks' labels are held against, and recipe {self.name} makes "
+                "none; remove it"
             )
 
     def require(self) -> None:

@@ -180,22 +180,61 @@ class Holdout(Settings):
         return self
 
 
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+OF_GROUPS = ("cut_offs", "group_bands", "group_share")
+"""Keys of an evaluation that say something only where it is by groups."""
+
+
 class Evaluation(Settings):
     """What is published of the hold-out: one noisy histogram of score bin by label.
 
     by_bank: one for each bank, in place of one for all banks together. release: whether it is published at all; a study
     of a series may go without it, for which nobody is charged for the hold-out.
+    groups: columns of the banks with public levels (sector, county, size) by which the hold-out is counted as well,
+    from the same budget (releases/groups). cut_offs: probabilities of default from which on an application would be
+    refused, rising; by default twice the expected default rate. group_bands: bands of the probability in each group.
+    group_share: of the hold-out's mu squared, for all groups' columns together.
     """
 
     bins: Annotated[int, Field(ge=4, le=100)] = 24
     by_bank: bool = False
     release: bool = True
+    groups: Annotated[tuple[Name, ...], Field(max_length=8)] = ()
+    cut_offs: tuple[Share, ...] = ()
+    group_bands: Annotated[int, Field(ge=2, le=12)] = 6
+    group_share: Annotated[float, Field(ge=0.05, le=0.95)] = 0.4
+
+    @model_validator(mode="after")
+    def _of_groups(self) -> "Evaluation":
+        if not self.groups:
+            stray = [key for key in OF_GROUPS if key in self.model_fields_set]
+            if stray:
+                raise ValueError(
+                    f"evaluation.{stray[0]} is about groups and none are named; add evaluation.groups"
+                )
+            return self
+        if not self.release:
+            raise ValueError(
+                "evaluation.groups needs the evaluation, and evaluation.release = false; remove one"
+            )
+        twice = sorted({name for name in self.groups if self.groups.count(name) > 1})
+        if twice:
+            raise ValueError(f"evaluation.groups names {twice[0]} twice; name each column once")
+        if list(self.cut_offs) != sorted(set(self.cut_offs)):
+            raise ValueError("evaluation.cut_offs must rise; put them in order, each once")
+        if len(self.cut_offs) >= self.group_bands:
+            raise ValueError(
+                "evaluation.group_bands must be more than there are cut_offs; raise it, or name fewer"
+            )
+        return self
 
     @model_serializer(mode="wrap")
     def _without_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Left out where the hold-out is evaluated: studies from before there was a choice keep their digest."""
+        """Left out where it is as usual: studies from before there was a choice keep their digest."""
         content: dict[str, Any] = handler(self)
-        return {k: v for k, v in content.items() if k != "release" or v is not True}
+        absent = ("groups", *OF_GROUPS) if not self.groups else ()
+        return {k: v for k, v in content.items() if (k != "release" or v is not True) and k not in absent}
 
 
 class Serving(Settings):

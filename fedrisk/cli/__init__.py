@@ -16,6 +16,7 @@ from typing import Annotated, TextIO
 import typer
 
 from fedrisk.cli import (
+    card_export,
     hub_check,
     hub_members,
     hub_scoring,
@@ -27,11 +28,14 @@ from fedrisk.cli import (
     node_proposals,
     node_scoring,
     node_serve,
+    report_validation,
+    report_bank,
     study,
     usage,
 )
 from fedrisk.cli.audit import audit_app
 from fedrisk.cli.budget import budget_app
+from fedrisk.cli.card import card_app
 from fedrisk.cli.check import check
 from fedrisk.cli.contribution import contribution
 from fedrisk.cli.decide import decide_app
@@ -96,6 +100,7 @@ for _command in (
     app.command()(_command)
 # Commands of a group in files of their own are there once these are imported.
 _REGISTERED = (
+    card_export,
     hub_check,
     hub_members,
     hub_scoring,
@@ -106,6 +111,8 @@ _REGISTERED = (
     node_proposals,
     node_scoring,
     node_serve,
+    report_validation,
+    report_bank,
 )
 app.add_typer(init_app, name="init")
 app.add_typer(dictionary_app, name="dictionary")
@@ -120,6 +127,7 @@ app.add_typer(hub_app, name="hub")
 app.add_typer(node_app, name="node")
 app.add_typer(measure_app, name="measure")
 app.add_typer(report_app, name="report")
+app.add_typer(card_app, name="card")
 
 
 @app.callback()

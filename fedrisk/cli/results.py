@@ -17,7 +17,7 @@ from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
-    from fedrisk.clients.own_results import Entry
+    from fedrisk.clients.own_results import Entry, Said
 
 
 class What(StrEnum):
@@ -70,7 +70,7 @@ def results(
     elif to is not None:
         entry = own_results.find(node, attempt)
         chosen = tuple(c.strip() for c in (columns or "").split(",") if c.strip())
-        rows, written = own_results.export(node, entry, to, chosen, again=again)
+        rows, written = own_results.export(node, entry, to, chosen, again=again, said=reason_words())
         said = {"file": str(to), "attempt": entry.attempt, "rows": rows, "columns": list(written)}
         words = _(
             "{rows:,} rows of attempt {attempt} in {to}: {written}",
@@ -107,6 +107,16 @@ def own(
         return
     show_head(node, entry)
     show_figures(figures)
+
+
+def reason_words() -> "Said":
+    """In which words reasons are told: those of the language that is spoken."""
+    from fedrisk.clients.own_results import Said
+    from fedrisk.language import language
+    from fedrisk.models.scorecard import EXTERNAL
+    from fedrisk.report.words import word
+
+    return Said(language=language(), external=word("reason_meaning", EXTERNAL))
 
 
 def _say(content: Any, words: str, as_json: bool) -> None:
@@ -190,7 +200,8 @@ def _show(node: "Node", entry: "Entry", as_json: bool) -> None:
     from fedrisk.clients import own_results
 
     figures = own_results.figures(node, entry)
-    summary, reasons = own_results.summary(node, entry), own_results.reason_counts(node, entry)
+    summary = own_results.summary(node, entry)
+    reasons = own_results.reason_counts(node, entry, reason_words())
     if as_json:
         content = {
             "institution": node.name,

@@ -26,6 +26,7 @@ from fedrisk.clients.witness import check_heads
 from fedrisk.errors import EnvelopeError, ProtocolError, QuotaError
 from fedrisk.protocol.actions import Action, Disclosure, authority
 from fedrisk.protocol.form import MOST_ROWS, SEALED, Body, Form, Hex, Seed
+from fedrisk.protocol.groups import check_groups
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import Statement, features_of_roles
 from fedrisk.secure.envelope import Context, open_sealed, seal
@@ -100,6 +101,7 @@ def take_members(attempt: Attempt, request: Payload) -> dict[str, SignedKey]:
                 "yet, or the hub told them different ones. Compare the words of the epoch (fedrisk node roster)"
             )
     features_of_roles(study, attempt.statements)
+    check_groups(study, attempt.statements)
     hub = SignedKey.from_dict(told.get("hub_key"))
     verify(hub, pins.of_hub(), HUB, study.digest(), attempt.state.id)
     own = {name: key.to_dict() for name, key in keys.items()}

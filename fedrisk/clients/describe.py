@@ -23,8 +23,8 @@ from fedrisk.clients.outlet import Charges
 from fedrisk.clients.roster import refuse_strangers, roster_of
 from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.clients.witness import refuse_marked, stated_heads
-from fedrisk.data.dictionary import Dictionary
-from fedrisk.data.features import Feature, features_of, to_stated
+from fedrisk.data.dictionary import Column, Dictionary
+from fedrisk.data.features import Feature, features_of, statistic_of, to_stated
 from fedrisk.data.table import Table
 from fedrisk.errors import ConfigError, DataError, PolicyError, ProtocolError
 from fedrisk.privacy.accounting import check_epsilon_delta
@@ -36,6 +36,7 @@ from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import LabelFacts, Statement
 from fedrisk.protocol.versions import Spoken
 from fedrisk.recipe import Brought, Recipe
+from fedrisk.releases.axes import axis_of
 from fedrisk.releases.plan import Plan
 from fedrisk.secure.identity import EphemeralKey
 from fedrisk.study import BANK, Role, Study
@@ -215,6 +216,7 @@ def statement_of(
             labelled=labelled,
             least_rows=policy.least_rows,
             features=json.loads(json.dumps([to_stated(f) for f in brought.features])),
+            groups=json.loads(json.dumps([to_stated(f) for f in group_columns(study, node)])),
             label=facts,
             scores=policy.scores,
             score_values=policy.score_values,
@@ -228,6 +230,17 @@ def statement_of(
             f"{node.name}: its dictionary says more than a statement to other members may hold "
             f"({', '.join(sorted(keys))}); shorten it"
         ) from None
+
+
+def group_columns(study: Study, node: Node) -> tuple[Feature, ...]:
+    """A bank's columns by which its hold-out is counted, with their public levels; ConfigError where they have none."""
+    if node.name not in study.banks:
+        return ()
+    dictionary = described(node)
+    found = tuple(statistic_of(dictionary.column(name), BANK) for name in study.evaluation.groups)
+    for feature in found:
+        axis_of(feature.column, f"{node.name}.{feature.column}", feature, key="evaluation.groups")
+    return found
 
 
 def labelled_rows(study: Study, recipe: Recipe, node: Node, table: Table) -> int | None:
@@ -246,9 +259,15 @@ def _for_report(attempt: Attempt, plan: Plan) -> dict[str, Any]:
     node = attempt.node
     columns = [c for c in described(node).columns if c.feature]
     return {
-        "meanings": {c.name: {"meaning": c.meaning, "unit": c.unit} for c in columns},
+        "meanings": {c.name: _meaning(c) for c in columns},
         "budget_left": _left(attempt, plan),
     }
+
+
+def _meaning(column: Column) -> dict[str, str]:
+    """What the report says of a column: meaning and unit, in Chinese too where the dictionary has it."""
+    chinese = {"meaning_zh": column.meaning_zh} if column.meaning_zh else {}
+    return {"meaning": column.meaning, "unit": column.unit, **chinese}
 
 
 def _left(attempt: Attempt, plan: Plan) -> dict[str, float]:

@@ -1,15 +1,16 @@
 """What a bank keeps of a study, and lets out of its hold-out, whatever the model.
 
 The order is the same for every recipe. Scores are written first, before the release of the hold-out is paid; then one
-histogram of score bin by label leaves, noisy and masked, with its answer on the disk; then the bank fits models for
-itself. Where scores or own figures cannot be written, or the process is killed on the way, the study goes on, since it
-was paid for: what they are made from stays on the disk until both are there (``AttemptStore.keep_until_settled``,
-clients/own_results). Research runs, which have no privacy, let exact counts and the figures of the bank's models out
-instead.
+histogram of score bin by label leaves, noisy and masked, with its answer on the disk, and beside it, where the study
+asks for them, counts by group (releases/groups); then the bank fits models for itself. Where scores or own figures
+cannot be written, or the process is killed on the way, the study goes on, since it was paid for: what they are made
+from stays on the disk until both are there (``AttemptStore.keep_until_settled``, clients/own_results). Research runs,
+which have no privacy, let exact counts and the figures of the bank's models out instead.
 """
 
 import contextlib
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,8 +22,11 @@ from numpy.typing import NDArray
 from fedrisk.clients import outlet
 from fedrisk.clients.attempt import Attempt
 from fedrisk.errors import DataError, FedriskError, PolicyError, StoreError, code_of
-from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.groups import evaluation_releases, group_axes
+from fedrisk.protocol.payload import Payload, spends_in
 from fedrisk.protocol.statements import evaluated
+from fedrisk.releases.axes import axis_codes
+from fedrisk.releases.groups import band_edges, block_of
 from fedrisk.releases.release import Block, Release
 
 Made = TypeVar("Made")
@@ -48,12 +52,14 @@ class HoldOut:
     """A bank's hold-out, scored, (n,) each.
 
     label: labels, of rows that have one. bins: score bins of the noisy histogram. exact: whole numbers by which a
-    research run counts.
+    research run counts. probability: predicted, of default. rows: of the bank's table.
     """
 
     label: NDArray[np.float64]
     bins: NDArray[np.integer]
     exact: NDArray[np.int64]
+    probability: NDArray[np.float64]
+    rows: NDArray[np.int64]
 
 
 def split_of(use: NDArray[np.uint8], label: NDArray[np.float64]) -> NDArray[Any]:
@@ -105,20 +111,42 @@ def evaluate(
         # A study may go without evaluation, and its plan then has none.
         further()
         return Payload()
-    release = attempt.plan.release(EVALUATION)
-    if attempt.research:
-        return outlet.release_exact(attempt, release, request, lambda: _exact(score(), further()))
+    made = evaluation_releases(attempt.study, attempt.plan, attempt.statements)
     computed: list[bool] = []
 
-    def part(block: Block, noise: outlet.Noise) -> NDArray[Any]:
-        computed.append(True)
-        return noise.add(block, _counts(release, block, score()))
+    def answer(release: Release) -> Payload:
+        if attempt.research:
+            return outlet.release_exact(
+                attempt, release, request, lambda: _exact(attempt, release, score(), further)
+            )
 
-    answer = outlet.release(attempt, release, request, part)
-    if computed or not before:
+        def part(block: Block, noise: outlet.Noise) -> NDArray[Any]:
+            computed.append(True)
+            return noise.add(block, _counts(attempt, release, block, score()))
+
+        return outlet.release(attempt, release, request, part)
+
+    answers = [answer(release) for release in made]
+    if not attempt.research and (computed or not before):
         # Else asked a second time: the stored answer, and the bank has its results already.
         further()
-    return answer
+    return _answered(answers)
+
+
+def charge_evaluation(attempt: Attempt, request: Payload) -> Payload:
+    """Charge a holder, whose records stand behind the scores, for all that is released of the hold-out; the Spends."""
+    made = evaluation_releases(attempt.study, attempt.plan, attempt.statements)
+    return _answered([outlet.charge(attempt, release, request) for release in made])
+
+
+def _answered(answers: Sequence[Payload]) -> Payload:
+    """The answers of several releases as one: the first with the arrays and Spends of all; empty without any."""
+    if not answers:
+        return Payload()
+    first, *others = answers
+    spends = [spend for answer in others for spend in spends_in(answer)]
+    blobs = {name: blob for answer in answers for name, blob in answer.blobs.items()}
+    return Payload({**first.body, **({"further_spends": spends} if spends else {})}, blobs)
 
 
 class OwnKept:
@@ -200,17 +228,50 @@ def rows_of_scores(file: Path) -> int | None:
         return None
 
 
-def _counts(release: Release, block: Block, held: HoldOut) -> NDArray[np.int64]:
-    """(score bins, 2) label counts in ring units."""
-    unit, size = 2**release.scale_bits, block.shape[0]
+def _counts(attempt: Attempt, release: Release, block: Block, held: HoldOut) -> NDArray[np.int64]:
+    """Label counts in ring units: (score bins, 2), or (levels, bands, 2) of a column of groups."""
+    unit = 2**release.scale_bits
     positive = np.rint(held.label * unit).astype(np.int64)
-    sums = [np.bincount(held.bins, part, size) for part in (positive, unit - positive)]
-    counts: NDArray[np.int64] = np.rint(np.stack(sums, 1)).astype(np.int64)
-    return counts
+    sums = _summed(attempt, release, block, held, positive, unit - positive)
+    return np.rint(sums).astype(np.int64)
 
 
-def _exact(held: HoldOut, figures: Figures) -> Payload:
-    """Exact label counts by whole number, from the least number on, and figures of the bank's models."""
+def _summed(
+    attempt: Attempt,
+    release: Release,
+    block: Block,
+    held: HoldOut,
+    positive: NDArray[Any],
+    negative: NDArray[Any],
+) -> NDArray[np.float64]:
+    """Sums of both labels by the cells of a block, in its shape."""
+    cells = math.prod(block.shape[:-1])
+    place = held.bins if release.name == EVALUATION else _group_cells(attempt, block, held)
+    # Doubles hold whole numbers of this size exactly.
+    sums = np.stack([np.bincount(place, part, cells) for part in (positive, negative)], 1)
+    return np.asarray(sums, np.float64).reshape(block.shape)
+
+
+def _group_cells(attempt: Attempt, block: Block, held: HoldOut) -> NDArray[np.int64]:
+    """Level and band of each row of the hold-out as one number, (n,)."""
+    (axis,) = [a for a in group_axes(attempt.study, attempt.statements) if block_of(a.name) == block.name]
+    level = axis_codes(axis, attempt.read().frame[axis.name].iloc[held.rows])
+    band = np.searchsorted(band_edges(attempt.study), held.probability, side="right")
+    return np.asarray(level * block.shape[1] + band)
+
+
+def _exact(attempt: Attempt, release: Release, held: HoldOut, further: Callable[[], Figures]) -> Payload:
+    """What a research run lets out in place of a release.
+
+    Of the hold-out exact label counts by whole number, from the least number on, and figures of the bank's models; of
+    groups exact label counts.
+    """
+    if release.name != EVALUATION:
+        sums = {
+            b.name: _summed(attempt, release, b, held, held.label, 1 - held.label) for b in release.blocks
+        }
+        return Payload({}, sums)
+    figures = further()
     first = int(held.exact.min()) if len(held.exact) else 0
     counts = {
         "positives": np.bincount(held.exact - first, held.label),

@@ -51,6 +51,7 @@ class Entry:
     models: tuple[str, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
     owed: bool = False
+    held_from: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -81,6 +82,7 @@ def entry_of(node: Node, attempt: str) -> Entry:
         models=tuple(m for m in MODELS if f"{m}_probability" in columns),
         failed={name: str(why.get("code", "")) for name, why in _absent(folder).items()},
         owed=_owed(state),
+        held_from=str((study.get("holdout") or {}).get("from_date") or ""),
     )
 
 
@@ -123,7 +125,21 @@ def scores(node: Node, entry: Entry) -> pd.DataFrame:
         ) from None
 
 
-def with_reasons(node: Node, entry: Entry) -> pd.DataFrame:
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """In which words reasons are told. language: of the meanings of columns, where the dictionary has it.
+
+    external: the meaning of EXTERNAL, which is in no dictionary.
+    """
+
+    language: str = "en"
+    external: str = "what the data holders know of it, all together"
+
+
+IN_ENGLISH = Said()
+
+
+def with_reasons(node: Node, entry: Entry, said: Said = IN_ENGLISH) -> pd.DataFrame:
     """The scores with up to REASONS reasons of each customer: ``reason_K``, ``reason_K_points``, ``reason_K_meaning``.
 
     A reason is a column of the bank in which the customer has fewer points than the average enterprise, those furthest
@@ -131,7 +147,7 @@ def with_reasons(node: Node, entry: Entry) -> pd.DataFrame:
     one in the bank's dictionary. Scores of a network have no reasons.
     """
     table = scores(node, entry)
-    short = _shortfalls(node, entry, table)
+    short = _shortfalls(node, entry, table, said)
     if short is None:
         return table
     names, meanings, less = short
@@ -147,10 +163,15 @@ def with_reasons(node: Node, entry: Entry) -> pd.DataFrame:
     return table
 
 
-def reason_counts(node: Node, entry: Entry) -> list[dict[str, Any]]:
-    """How often each column is a customer's first reason and how many points it costs on the mean; most often first."""
-    table = scores(node, entry)
-    short = _shortfalls(node, entry, table)
+def reason_counts(
+    node: Node, entry: Entry, said: Said = IN_ENGLISH, table: pd.DataFrame | None = None
+) -> list[dict[str, Any]]:
+    """How often each column is a customer's first reason and how many points it costs on the mean; most often first.
+
+    table: the scores, where they were read already.
+    """
+    table = scores(node, entry) if table is None else table
+    short = _shortfalls(node, entry, table, said)
     if short is None:
         return []
     names, meanings, less = short
@@ -185,7 +206,13 @@ def summary(node: Node, entry: Entry) -> dict[str, Any]:
 
 
 def export(
-    node: Node, entry: Entry, to: Path, columns: Sequence[str] = (), *, again: bool = False
+    node: Node,
+    entry: Entry,
+    to: Path,
+    columns: Sequence[str] = (),
+    *,
+    again: bool = False,
+    said: Said = IN_ENGLISH,
 ) -> tuple[int, tuple[str, ...]]:
     """Write the scores with their reasons to a CSV or Parquet file, for its owner only; rows and columns written.
 
@@ -197,7 +224,7 @@ def export(
         raise ConfigError(f"--to {to}: scores are exported as .csv or .parquet; name a file that ends so")
     if to.exists() and not again:
         raise ConfigError(f"{to} exists; name another file, or say --again to overwrite it")
-    table = with_reasons(node, entry)
+    table = with_reasons(node, entry, said)
     missing = [c for c in columns if c not in table]
     if missing:
         raise ConfigError(
@@ -239,18 +266,32 @@ def recipe_name(node: Node, attempt: str) -> str:
     return str(content.get("recipe", "scorecard"))
 
 
-def _shortfalls(node: Node, entry: Entry, table: pd.DataFrame) -> tuple[Any, Any, Any] | None:
-    """Names and meanings of reasons, and points below the average, (n, m); None where points are not kept by column."""
-    folder = _folder(node, entry)
+def card_of(node: Node, entry: Entry) -> Scorecard | None:
+    """The card by which the bank's customers were scored; None where there is none, or it cannot be read."""
     try:
-        card = Scorecard.from_json((folder / "scorecard.json").read_text(encoding="utf-8"))
-        points = pd.read_parquet(folder / POINTS)
+        return Scorecard.from_json((_folder(node, entry) / "scorecard.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, FedriskError):
+        return None
+
+
+def points_of(node: Node, entry: Entry, table: pd.DataFrame) -> pd.DataFrame | None:
+    """Points of each of the bank's columns, ``points:COLUMN``, row by row as ``table``; None where there are none."""
+    try:
+        points = pd.read_parquet(_folder(node, entry) / POINTS)
+    except (OSError, ValueError):
         return None
     if len(points) != len(table) or (points["id"].to_numpy() != table["id"].to_numpy()).any():
         return None
-    said = _meanings(node)
-    names, meanings, less = [], [], []
+    return points
+
+
+def _shortfalls(node: Node, entry: Entry, table: pd.DataFrame, said: Said) -> tuple[Any, Any, Any] | None:
+    """Names and meanings of reasons, and points below the average, (n, m); None where points are not kept by column."""
+    card, points = card_of(node, entry), points_of(node, entry, table)
+    if card is None or points is None:
+        return None
+    means = meanings(node, said.language)
+    names, texts, less = [], [], []
     mine = card.features_of(BANK)
     for j in mine:
         column = card.bins[j].feature.column
@@ -259,21 +300,22 @@ def _shortfalls(node: Node, entry: Entry, table: pd.DataFrame) -> tuple[Any, Any
         names.append(column)
         # A pair means what its two columns do, together.
         parts = card.bins[j].feature.bins or () if card.bins[j].feature.kind == "pair" else (column,)
-        meanings.append(" x ".join(filter(None, (said.get(str(c), "") for c in parts))))
+        texts.append(" x ".join(filter(None, (means.get(str(c), "") for c in parts))))
         less.append(points[f"points:{column}"].to_numpy(float) - card.averages[j])
     if "external_points" in table:
         others = sum(a for j, a in enumerate(card.averages) if j not in mine)
         names.append(EXTERNAL)
-        meanings.append("what the data holders know of it, all together")
+        texts.append(said.external)
         less.append(table["external_points"].to_numpy(float) - others)
     if not names:
         return None
-    return np.array(names, object), np.array(meanings, object), np.stack(less, 1)
+    return np.array(names, object), np.array(texts, object), np.stack(less, 1)
 
 
-def _meanings(node: Node) -> dict[str, str]:
+def meanings(node: Node, language: str) -> dict[str, str]:
+    """What the bank's columns mean, in a language where the dictionary has it."""
     dictionary = node.institution.described()
-    return {} if dictionary is None else {c.name: c.meaning for c in dictionary.columns}
+    return {} if dictionary is None else {c.name: c.meaning_in(language) for c in dictionary.columns}
 
 
 def _folder(node: Node, entry: Entry) -> Path:

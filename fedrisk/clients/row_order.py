@@ -96,6 +96,12 @@ def listed(attempt: Attempt, name: str) -> NDArray[np.int64]:
     return rows
 
 
+def rows_by_id(attempt: Attempt) -> NDArray[np.int64]:
+    """Row numbers of a trainer's own list, in the order of its table's ids."""
+    rows = listed(attempt, attempt.name)
+    return rows[attempt.by_id(rows)]
+
+
 def use_of(attempt: Attempt, name: str) -> NDArray[np.uint8]:
     """What each place of a list is used for: training, hold-out or nothing."""
     use: NDArray[np.uint8] = attempt.state.get(f"use_{name}")

@@ -91,6 +91,8 @@ class Column(_Frozen):
     ``monotone`` is a constraint, which the points keep whatever the counts say; ``direction`` is an expectation,
     from which they depart where the counts clearly say so.
 
+    ``meaning_zh`` is the meaning in Chinese, shown to those who read Chinese in place of ``meaning``.
+
     >>> Column(name="age", kind="number", meaning="years", low=18, high=100, bins=8).bin_count
     8
     >>> trades = {"-9.0": "no record", "-8": "no usable trade"}
@@ -102,6 +104,7 @@ class Column(_Frozen):
     kind: Literal["number", "category", "flag", "date"]
     unit: str = ""
     meaning: str = Field(min_length=1)
+    meaning_zh: str | None = Field(default=None, min_length=1)
     low: float | None = None
     high: float | None = None
     bins: tuple[float, ...] | None = None
@@ -147,6 +150,15 @@ class Column(_Frozen):
     def table_name(self) -> str:
         """The name of the column in the institution's table."""
         return self.source or self.name
+
+    def meaning_in(self, language: str) -> str:
+        """What it means in a language (ISO 639-1), in that of ``meaning`` where the dictionary has no other.
+
+        >>> age = Column(name="age", kind="flag", meaning="of age", meaning_zh="成年")
+        >>> age.meaning_in("zh"), age.meaning_in("en")
+        ('成年', 'of age')
+        """
+        return self.meaning_zh if language == "zh" and self.meaning_zh else self.meaning
 
 
 class Label(_Frozen):
@@ -229,10 +241,11 @@ class Dictionary(_Frozen):
         bins are public.
         """
         own = {"source", "missing_values"}
-        # Left out where there are none, so that dictionaries from before there were any keep their digest.
-        columns = [
-            c.model_dump(mode="json", exclude=own if c.special else own | {"special"}) for c in self.columns
-        ]
+        columns = []
+        for c in self.columns:
+            # Left out where there are none, so that dictionaries from before there were any keep their digest.
+            none = {key for key in ("special", "meaning_zh") if not getattr(c, key)}
+            columns.append(c.model_dump(mode="json", exclude=own | none))
         label = None
         if self.label is not None:
             label = {
@@ -454,7 +467,7 @@ def _unfinished(d: Dictionary) -> list[str]:
         codes = {f"label: {key}": v for key in ("positive", "negative") for v in getattr(d.label, key)}
         texts |= {"label: column": d.label.column, "label: horizon": d.label.horizon, **codes}
     for c in d.columns:
-        texts[f'column "{c.name}": meaning'] = c.meaning
+        texts |= {f'column "{c.name}": {k}': getattr(c, k) or "" for k in ("meaning", "meaning_zh")}
         texts |= {
             f'column "{c.name}": meaning of special code {code}': meaning for code, meaning in c.special
         }

@@ -31,7 +31,20 @@ _BY_KIND = {
 }
 """Keys that a column of a kind has no use for, and that go when its kind is declared."""
 
-_ORDER = ("name", "kind", "source", "unit", "meaning", "low", "high", "bins", "grid", "categories", "prefix")
+_ORDER = (
+    "name",
+    "kind",
+    "source",
+    "unit",
+    "meaning",
+    "meaning_zh",
+    "low",
+    "high",
+    "bins",
+    "grid",
+    "categories",
+    "prefix",
+)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from scipy.special import ndtr, ndtri
 
 from fedrisk.data.features import Feature
 from fedrisk.models.knowledge import NOTHING, Knowledge
-from fedrisk.models.scorecard import FACTOR, Scorecard
+from fedrisk.models.scorecard import Scorecard
 from fedrisk.study import Study
 
 Floats = NDArray[np.float64]
@@ -74,7 +74,7 @@ def anchor_of_card(card: Scorecard) -> Anchor | None:
     """
     if card.calibration is None or not math.isfinite(card.sd):
         return None
-    total = (card.sd / FACTOR) ** 2
+    total = (card.sd / card.scale.factor) ** 2
     # total = v + r (1 - r) v^2, by the rate r, where classes lie v apart: solved for v.
     share = card.rate * (1 - card.rate)
     within = (math.sqrt(1 + 4 * share * total) - 1) / (2 * share) if share > 0 else total

@@ -43,7 +43,7 @@ class Bins:
     The codes are in this order: ordered bins or categories, then "other" (categories only), then special codes in
     the order of declaration, then missing, then enterprises that the holder does not know (``unknown``). A value equal
     to an edge falls in the upper bin; a value equal to a special code falls in the bin of that code, whatever the edges
-    are.
+    are. ``same``: further categories, each with the one of ``categories`` that it counts as, where an edit merged them.
 
     >>> age = Feature(institution="bank", column="age", low=18, high=80)
     >>> bins = Bins(age, edges=(30.0, 45.0))
@@ -61,6 +61,7 @@ class Bins:
     edges: tuple[float, ...] = ()
     categories: tuple[str, ...] = field(default=())
     unknown: bool = False
+    same: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if self.feature.kind in ("category", "pair"):
@@ -68,8 +69,22 @@ class Bins:
                 raise ConfigError(f"{self.feature.name}: bins of a category are categories, not edges")
         elif self.categories or not rising(self.edges):
             raise ConfigError(f"{self.feature.name}: edges must be finite, in strictly rising order")
+        self._check_same()
         if self.size > 65536:
             raise ConfigError(f"{self.feature.name}: {self.size} bins, at most 65536; state fewer")
+
+    def _check_same(self) -> None:
+        merged = [text for text, _ in self.same]
+        own = set(self.categories)
+        if self.same and (
+            self.feature.kind != "category"
+            or len({*merged}) < len(merged)
+            or own & {*merged}
+            or not own >= {category for _, category in self.same}
+        ):
+            raise ConfigError(
+                f"{self.feature.name}: a category that counts as another one is named once, and the other is a bin"
+            )
 
     @classmethod
     def public(cls, feature: Feature) -> Bins:
@@ -147,7 +162,7 @@ class Bins:
         return out.astype(np.uint8) if self.size <= 256 else out.astype(np.uint16)
 
     def _category_codes(self, values: Values) -> NDArray[np.int64]:
-        known = {text: k for k, text in enumerate(self.categories)}
+        known = {text: k for k, texts in enumerate(self.category_texts()) for text in texts}
         if isinstance(values, np.ndarray) and len(values) <= FEW:
             # One row at a time, as models that serve: pandas takes a millisecond for it.
             few = [-1 if pd.isna(v) else known.get(_text(v), len(self.categories)) for v in values.tolist()]
@@ -171,6 +186,15 @@ class Bins:
                 'them; set missing = "bin" in the dictionary or fill them in'
             )
 
+    def category_texts(self) -> list[tuple[str, ...]]:
+        """Texts of each bin of a category, in the order of its codes, without "other".
+
+        >>> sector = Feature(institution="bank", column="sector", kind="category", bins=("a", "b", "c"))
+        >>> Bins(sector, categories=("a", "c"), same=(("b", "a"),)).category_texts()
+        [('a', 'b'), ('c',)]
+        """
+        return [(c, *(text for text, other in self.same if other == c)) for c in self.categories]
+
     def labels(self) -> list[str]:
         """Readable text for each code, in order.
 
@@ -178,7 +202,7 @@ class Bins:
         ['no', 'yes', 'missing']
         """
         if self.feature.kind == "category":
-            texts = [*self.categories, "other"]
+            texts = [*(" + ".join(texts) for texts in self.category_texts()), "other"]
         elif self.feature.kind == "pair":
             texts = [*self.categories]
         elif self.feature.kind == "flag":
@@ -221,6 +245,8 @@ class Bins:
             "edges": list(self.edges),
             "categories": list(self.categories),
             "unknown": self.unknown,
+            # Left out where there is none, so that earlier programs read the bins.
+            **({"same": [list(pair) for pair in self.same]} if self.same else {}),
         }
 
     @classmethod
@@ -235,10 +261,11 @@ class Bins:
             edges = tuple(float(e) for e in parts.pop("edges"))
             categories = tuple(str(c) for c in parts.pop("categories"))
             unknown = bool(parts.pop("unknown", False))  # absent in cards of earlier versions
+            same = tuple((str(text), str(other)) for text, other in parts.pop("same", ()))
             feature = Feature(**{**parts, **tuples_of(parts)})
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"bins: the stored form is malformed ({type(error).__name__})") from error
-        return cls(feature, edges, categories, unknown)
+        return cls(feature, edges, categories, unknown, same)
 
 
 def grid_marks(feature: Feature, cells: int = DEFAULT_CELLS) -> Floats:

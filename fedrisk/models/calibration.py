@@ -18,7 +18,7 @@ Flach 2017) about a centre of its own. The hold-out has no part in it.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,9 @@ LEAST_SLOPE = 0.05
 
 STEEPEST = 3.0
 """Greatest change of the log density from one bin to the next."""
+
+PRIOR = (2.0, 0.5, 0.7)
+"""Standard deviations of the normal prior of level, slope and bend: about the stated log-odds, 1 and 0."""
 
 WITHIN = 21
 """Points at which a bin's mean probability is worked out."""
@@ -161,6 +164,11 @@ class Calibration:
         """Whether there is no curvature."""
         return self.bend == 0.0
 
+    def shifted(self, by: float) -> "Calibration":
+        """The calibration whose log-odds are all higher by so much."""
+        level, slope = self.line
+        return replace(self, level=self.level + by, line=(level + by, slope))
+
 
 def curve(stated: Floats, centre: float) -> Floats:
     """The two functions that a calibration weighs, (n, 2): L - centre, and softplus of it, zero at the centre."""
@@ -252,10 +260,10 @@ def fit_calibration(rows: ScoreCounts, centre: float) -> Calibration:
 def _posterior(basis: Floats, rows: ScoreCounts, centre: float) -> tuple[Floats, float]:
     """Posterior mode of the weights of the basis, and its log evidence by Laplace's approximation."""
     size = basis.shape[1]
-    mean, precision = np.array([centre, 1.0, 0.0])[:size], 1 / np.array([2.0, 0.5, 0.7])[:size] ** 2
+    mean, precision = np.array([centre, 1.0, 0.0])[:size], 1 / np.array(PRIOR)[:size] ** 2
     w = mean.copy()
     for k in range(ROUNDS + 1):
-        residual, slope, cover = _residuals(expit(basis @ w), rows)
+        residual, slope, cover = residuals(expit(basis @ w), rows)
         design = np.vstack([slope[:, None] * basis, slope @ basis])
         factor = cho_factor(cover, lower=True)
         solved = cho_solve(factor, np.column_stack([residual, design]))
@@ -269,7 +277,7 @@ def _posterior(basis: Floats, rows: ScoreCounts, centre: float) -> tuple[Floats,
     return w, float(evidence)
 
 
-def _residuals(p: Floats, rows: ScoreCounts) -> tuple[Floats, Floats, Floats]:
+def residuals(p: Floats, rows: ScoreCounts) -> tuple[Floats, Floats, Floats]:
     """Residuals of all bins and of the rate, (bins + 1,); slope of each bin's in the log-odds; their covariance."""
     n1, n0 = np.asarray(rows.positives, dtype=np.float64), np.asarray(rows.negatives, dtype=np.float64)
     count = np.maximum(n1 + n0, 1.0)

@@ -69,7 +69,7 @@ def with_pairs(
     units = [np.abs(designs[role].tables[p.place]).ravel() * p.error for role, p in pairs]
     means = [float(designs[role].mean[p.place]) * p.weight for role, p in pairs]
     errors = None if card.errors is None else (*card.errors, *point_errors(units, FACTOR))
-    moments = {role: _moments(designs[role], found) for role, found in kept.items() if found}
+    moments = {role: pair_moments(designs[role], found) for role, found in kept.items() if found}
     spread = {role: variance for role, (variance, _) in moments.items()}
     return replace(
         card,
@@ -88,7 +88,7 @@ def with_pairs(
     )
 
 
-def _moments(design: PairDesign, kept: Sequence[Pair]) -> tuple[float, float]:
+def pair_moments(design: PairDesign, kept: Sequence[Pair]) -> tuple[float, float]:
     """Of the sum of an institution's pairs: its variance, and its mean among defaults less that of others; log-odds.
 
     As products have no part of any curve, they go with nothing else that is in a score.

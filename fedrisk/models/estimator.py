@@ -67,6 +67,8 @@ class LabelCounts:
         variance: noise variance of each count of a feature, shape (features,); zero without noise.
         known_rate_error: standard error of the default rate by noise, where features' variances do not say it: some of
             them are made up of others' counts, or come from several studies.
+        by_bin: noise variance of each count, (bins,) per feature, where bins were added up; ``variance`` is then their
+            mean. Empty where all counts of a feature have the same.
 
     Raises:
         ConfigError: the shapes do not fit.
@@ -76,6 +78,7 @@ class LabelCounts:
     n0: tuple[Floats, ...]
     variance: Floats
     known_rate_error: float | None = None
+    by_bin: tuple[Floats, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.n1 or not len(self.n1) == len(self.n0) == len(self.variance):
@@ -86,6 +89,20 @@ class LabelCounts:
             raise ConfigError("label counts: n1 and n0 of a feature must be vectors of the same length")
         if not (np.isfinite(self.variance).all() and (np.asarray(self.variance) >= 0).all()):
             raise ConfigError("label counts: variances must be finite and not negative")
+        if self.by_bin and [v.shape for v in self.by_bin] != [a.shape for a in self.n1]:
+            raise ConfigError("label counts: by_bin must have one variance per bin of every feature")
+
+    def variance_of(self, feature: int) -> Floats:
+        """Noise variance of each count of a feature, (bins,)."""
+        if self.by_bin:
+            return self.by_bin[feature]
+        return np.full(len(self.n1[feature]), float(self.variance[feature]))
+
+    def _precision(self, feature: int) -> float:
+        """Of the sum of a feature's counts."""
+        if self.by_bin:
+            return 1 / max(float(self.by_bin[feature].sum()), 1e-9)
+        return 1 / (max(float(self.variance[feature]), 1e-9) * len(self.n1[feature]))
 
     @property
     def positives(self) -> float:
@@ -102,13 +119,13 @@ class LabelCounts:
         """Standard error of the default rate by the counts' noise, features averaged as in `positives`."""
         if self.known_rate_error is not None:
             return self.known_rate_error
-        precision = sum(1 / (max(v, 1e-9) * len(a)) for v, a in zip(self.variance, self.n1, strict=True))
+        precision = sum(self._precision(j) for j in range(len(self.n1)))
         rows = self.positives + self.negatives
         rate = self.positives / rows
         return math.sqrt(((1 - rate) ** 2 + rate**2) / precision) / rows
 
     def _total(self, parts: tuple[Floats, ...]) -> float:
-        precision = [1 / (max(v, 1e-9) * len(a)) for v, a in zip(self.variance, parts, strict=True)]
+        precision = [self._precision(j) for j in range(len(parts))]
         return max(float(np.average([a.sum() for a in parts], weights=precision)), 1.0)
 
 
@@ -153,6 +170,7 @@ def with_known(counts: LabelCounts, bins: Sequence[Bins]) -> LabelCounts:
         bins: of all features; "known" after the columns of its institution.
     """
     n1, n0, variance = list(counts.n1), list(counts.n0), [float(v) for v in counts.variance]
+    by_bin = list(counts.by_bin)
     for place, b in enumerate(bins):
         if b.feature.is_column:
             continue
@@ -164,9 +182,12 @@ def with_known(counts: LabelCounts, bins: Sequence[Bins]) -> LabelCounts:
         n1.insert(place, one)
         n0.insert(place, zero)
         # Where some columns were counted twice, their noise is less.
-        variance.insert(place, float(np.mean([variance[j] for j in own])) / len(own))
+        each = [float(by_bin[j][-1]) if by_bin else variance[j] for j in own]
+        variance.insert(place, float(np.mean(each)) / len(own))
+        if counts.by_bin:
+            by_bin.insert(place, np.full(2, variance[place]))
     # What is made up of the columns' counts says nothing of the rate that they have not said.
-    return LabelCounts(tuple(n1), tuple(n0), np.array(variance), counts.rate_error)
+    return LabelCounts(tuple(n1), tuple(n0), np.array(variance), counts.rate_error, tuple(by_bin))
 
 
 def fit_curves(
@@ -221,7 +242,7 @@ def _smoothed(
     modes = {}
     for j, (b, known) in enumerate(zip(bins, beforehand, strict=True)):
         inside = _inside(b)
-        noisy = counts.n1[j][inside], counts.n0[j][inside], float(counts.variance[j]), rates[j]
+        noisy = counts.n1[j][inside], counts.n0[j][inside], counts.variance_of(j)[inside], rates[j]
         f = b.feature
         if known is None:
             fits[j] = smooth_log_odds(
@@ -261,11 +282,11 @@ def _curve(counts: LabelCounts, j: int, b: Bins, known: float, fit: Smooth) -> _
     """A feature's curve from its smooth shifts. known: share of the enterprises that it is about."""
     of_known = b.unknown and b.feature.is_column
     inside = _inside(b)
-    n1, n0, variance = counts.n1[j][inside], counts.n0[j][inside], float(counts.variance[j])
+    n1, n0, variance = counts.n1[j][inside], counts.n0[j][inside], counts.variance_of(j)[inside]
     filled = np.maximum(n1 + n0, 1.0)
     share = filled / filled.sum()
     # A bin by itself (a category, missing) with no more in it than noise says nothing.
-    said = (np.arange(len(n1)) < b.ordered) | (n1 + n0 > max(EMPTY * np.sqrt(2 * variance), 0.5))
+    said = (np.arange(len(n1)) < b.ordered) | (n1 + n0 > np.maximum(EMPTY * np.sqrt(2 * variance), 0.5))
     middle = share * said / max(float((share * said).sum()), 1e-12)
     curve = np.where(said, fit.shift - float(middle @ fit.shift), 0.0)
     covariance = centred(fit.covariance, middle) * np.outer(said, said)
@@ -377,13 +398,18 @@ def posterior_weights(
         gram_variance: noise variance of each entry, shape (M, M); entries within a feature are ignored.
     """
     e = moment_equations(bases, counts, curves, gram, gram_variance)
-    at, first = _offsets(bases), e.first
+    first = e.first
     mean, covariance, freedom = _averaged(e)
     if len(curves.freedom):
         freedom += SLOPE * float(mean[first] @ curves.freedom)
-    parts = [b @ mean[i:k] for b, i, k in zip(bases, at, at[1:], strict=False)]
-    contributions = tuple(p - float(w @ p) for p, w in zip(parts, curves.weight, strict=True))
-    return Weights(contributions, mean, covariance, freedom)
+    return Weights(weighed(bases, curves, mean), mean, covariance, freedom)
+
+
+def weighed(bases: Sequence[Floats], curves: Curves, weights: Floats) -> tuple[Floats, ...]:
+    """Contributions that weights of all shape columns make, with mean zero under the bin weights, (bins,) each."""
+    at = _offsets(bases)
+    parts = [b @ weights[i:k] for b, i, k in zip(bases, at, at[1:], strict=False)]
+    return tuple(p - float(w @ p) for p, w in zip(parts, curves.weight, strict=True))
 
 
 class Equations(NamedTuple):
@@ -425,9 +451,8 @@ def moment_equations(
     moment = np.concatenate(
         [b.T @ (n1 * (1 - rate) - n0 * rate) for b, n1, n0 in zip(bases, counts.n1, counts.n0, strict=True)]
     )
-    moment_noise = block_diag(
-        *[b.T @ b * v * ((1 - rate) ** 2 + rate**2) for b, v in zip(bases, counts.variance, strict=True)]
-    )
+    spread = (1 - rate) ** 2 + rate**2
+    moment_noise = block_diag(*[_moment_noise(b, counts, j) * spread for j, b in enumerate(bases)])
     first = np.zeros(at[-1], dtype=bool)
     first[at[:-1]] = True
     out = Equations(gram * h, noise * h**2, moment, moment_noise, first)
@@ -435,6 +460,14 @@ def moment_equations(
         return out
     known = known_weights(bases, curves.joint, [w * curves.total * h for w in curves.weight], out.moment_cost)
     return out._replace(known=known) if agrees(known, moment, out.design + moment_noise) else out
+
+
+def _moment_noise(base: Floats, counts: LabelCounts, feature: int) -> Floats:
+    """Covariance that noise of one kind of counts gives a feature's part of the moment, in units of labels."""
+    if counts.by_bin:
+        return base.T @ (counts.by_bin[feature][:, None] * base)
+    out: Floats = base.T @ base * counts.variance[feature]
+    return out
 
 
 def _averaged(e: Equations) -> tuple[Floats, Floats, float]:

@@ -74,8 +74,8 @@ def places(there: Sequence[Bins], here: Sequence[Bins]) -> list[int | None]:
 def same_bins(one: Bins, other: Bins) -> bool:
     """Whether two studies' bins of a column mean the same, code by code."""
     f, g = one.feature, other.feature
-    same = (f.institution, f.column, f.kind, f.missing, one.categories, one.unknown) == (
-        *(g.institution, g.column, g.kind, g.missing, other.categories, other.unknown),
+    same = (f.institution, f.column, f.kind, f.missing, one.categories, one.unknown, one.same) == (
+        *(g.institution, g.column, g.kind, g.missing, other.categories, other.unknown, other.same),
     )
     codes = [code for code, _ in f.special] == [code for code, _ in g.special]
     close = len(one.edges) == len(other.edges) and np.allclose(one.edges, other.edges, rtol=CLOSE, atol=CLOSE)

@@ -42,7 +42,7 @@ class MomentDraws:
 def moment_draws(equations: Equations, draws: int, rng: np.random.Generator) -> MomentDraws:
     """Draws of the moment given the releases; rng: for repeatable arithmetic, no privacy hangs on it."""
     e = equations
-    priors, likely, means = _weighed(e)
+    priors, likely, means = likely_priors(e)
     noise = np.empty((len(e.moment), draws))
     every = np.empty_like(noise)
     which = rng.choice(len(priors), draws, p=likely)
@@ -58,8 +58,8 @@ def moment_draws(equations: Equations, draws: int, rng: np.random.Generator) -> 
     return MomentDraws(mean=e.design @ mean, noise=e.design @ noise, all=e.design @ every)
 
 
-def _weighed(e: Equations) -> tuple[list[tuple[Floats, Floats]], Floats, list[Floats]]:
-    """Candidate priors that the moment leaves likely, their shares of the evidence, and the weights' means."""
+def likely_priors(e: Equations) -> tuple[list[tuple[Floats, Floats]], Floats, list[Floats]]:
+    """Candidate priors that the moment leaves likely, their shares of the evidence, and the weights' means under each."""
     priors = candidate_priors(e.first, e.known)
     evidence, means = [], []
     for prior, expected, belief in priors:

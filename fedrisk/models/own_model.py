@@ -20,7 +20,7 @@ from scipy.special import expit, logit
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.forest import Forest
 from fedrisk.models.personal import LinearModel
-from fedrisk.models.scorecard import FACTOR, Scorecard
+from fedrisk.models.scorecard import Scorecard
 from fedrisk.models.stacking import averaged
 from fedrisk.study import BANK
 
@@ -63,14 +63,14 @@ class Said:
         places = card.features_of(BANK) if len(codes) else []
         points = [np.asarray(card.points[j], np.int64) for j in places]
         own = [p[c] for p, c in zip(points, codes, strict=True)]
-        curves = [(card.averages[j] - p) / FACTOR for j, p in zip(places, own, strict=True)]
+        curves = [(card.averages[j] - p) / card.scale.factor for j, p in zip(places, own, strict=True)]
         total = sum(own, start=np.zeros(1, np.int64)) + card.base_points
         held: list[Floats] = []
         whole = None
         if external is not None:
             whole, total = card.external_log_odds(external), total + external
             # Up to a constant each, which no model of them minds.
-            held = [-np.asarray(p, np.float64) / FACTOR for p in (themes or {}).values()] or [whole]
+            held = [-np.asarray(p, np.float64) / card.scale.factor for p in (themes or {}).values()] or [whole]
         if not curves and not held:
             raise ConfigError("a card says nothing of rows without columns and holders")
         return cls(logit(card.probability(total)), np.stack([*curves, *held], 1), len(held), whole)

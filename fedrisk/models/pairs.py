@@ -248,7 +248,10 @@ def pair_design(
     columns = np.concatenate([np.arange(at[j], at[j + 1]) for j in own])
     some = _some(curves, own)
     part = LabelCounts(
-        tuple(counts.n1[j] for j in own), tuple(counts.n0[j] for j in own), counts.variance[list(own)]
+        tuple(counts.n1[j] for j in own),
+        tuple(counts.n0[j] for j in own),
+        counts.variance[list(own)],
+        by_bin=tuple(counts.by_bin[j] for j in own) if counts.by_bin else (),
     )
     among = np.ix_(columns, columns)
     weights = posterior_weights([bases[j] for j in own], part, some, gram[among], gram_variance[among])

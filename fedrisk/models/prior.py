@@ -31,7 +31,7 @@ from fedrisk.data.features import LOG_DECADES, Feature
 from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import LabelCounts, fit_curves, with_known
-from fedrisk.models.scorecard import FACTOR, Scorecard
+from fedrisk.models.scorecard import Scorecard
 from fedrisk.study import BANK
 
 Floats = NDArray[np.float64]
@@ -98,7 +98,7 @@ class Prior:
         for b, points, average in zip(card.bins, card.points, card.averages, strict=True):
             if b.feature.kind == "pair":
                 continue
-            shift = _within((average - np.asarray(points, dtype=np.float64)) / FACTOR)
+            shift = _within((average - np.asarray(points, dtype=np.float64)) / card.scale.factor)
             curves.append(PriorCurve(bins=b, shift=shift, joint=shift))
         return cls(source=source or f"scorecard of study {card.study}", curves=tuple(curves))
 

@@ -6,6 +6,9 @@ the odds of repaying, and 600 points mean odds of 30 to 1. An institution adds u
 sum over institutions and the base are the score. Everything in a scorecard comes from released numbers. This
 includes the spread of the score, which determines the calibration (the mean predicted probability is the released
 rate), the bins of the evaluation histogram and the coarse bands of one holder's part.
+
+An edited card (models/card_edit) may state its scores on another scale, and expect another rate in the long run. Points
+of holders stay on the standard scale, on which they are given; a bank brings their sum to the scale of its card.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.special import expit, ndtr, ndtri
+from scipy.special import expit, logit, ndtr, ndtri
 
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.binning import Bins
@@ -27,26 +30,22 @@ from fedrisk.models.calibration import Calibration
 from fedrisk.models.directions import make_monotone
 from fedrisk.models.estimator import Curves, LabelCounts
 from fedrisk.models.point_errors import ROUNDING, point_errors
+from fedrisk.models.scale import STANDARD, Scale
 from fedrisk.models.score_moments import first_calibration, score_moments, unknown_log_odds
 from fedrisk.study import BANK
 
 Floats = NDArray[np.float64]
 Codes = Sequence[NDArray[np.integer]] | NDArray[np.integer]
 
-VERSION = 3
-"""Of the stored form. Version 2 has standard errors and a calibration, version 3 also pairs; older ones are read still.
+VERSION = 4
+"""Of the stored form. Version 2 has standard errors and a calibration, version 3 also pairs, version 4 also what only
+edits make: another scale, a long-run rate, categories that count as one. Older ones are read still.
 
-A card without pairs is stored as version 2, so that older programs read it."""
+A card is stored as the oldest version that holds it, so that older programs read it; they refuse what they would score
+wrongly."""
 
-DOUBLE = 20.0
-"""Points that double the odds of repaying."""
-
-BASE_SCORE = 600.0
-BASE_ODDS = 30.0
-"""Odds of repaying at the base score."""
-
-FACTOR = DOUBLE / math.log(2)
-"""Points per unit of log-odds."""
+FACTOR = STANDARD.factor
+"""Points per unit of log-odds on the standard scale, on which every card is fitted."""
 
 EXTERNAL = "external data"
 """Name of the reason that stands for all other institutions."""
@@ -89,6 +88,9 @@ class Scorecard:
         errors: standard error of every number of points (models/point_errors), in the shape of ``points``; None on
             cards of version 1.
         calibration: fitted to training rows; None on a card that was not calibrated yet, and on those of version 1.
+        scale: on which scores and points are stated.
+        long_run: rate that the probabilities expect in the long run, where an edit set one (King & Zeng 2001);
+            ``rate`` stays what was released.
         version: of the stored form.
     """
 
@@ -107,6 +109,8 @@ class Scorecard:
     calibration: Calibration | None = None
     rate_error: float = 0.0
     flattery: float = 0.0
+    scale: Scale = STANDARD
+    long_run: float | None = None
     version: int = VERSION
 
     def __post_init__(self) -> None:
@@ -162,7 +166,7 @@ class Scorecard:
                 scaled[j] = scaled[j] + np.array([0.0, extra])
         points = whole_points([np.clip(-FACTOR * f, -MOST_POINTS, MOST_POINTS) for f in scaled], rounded)
         averages = [float(w @ p) for w, p in zip(curves.weight, points, strict=True)]
-        base = _score_of(intercept) - sum(averages)
+        base = STANDARD.score_of(intercept) - sum(averages)
         return cls(
             study=study,
             bins=tuple(bins),
@@ -181,12 +185,8 @@ class Scorecard:
 
     def same_as(self, other: Scorecard) -> bool:
         """Whether two cards say the same within rounding: same bins and points, every other number nearly so."""
-        if (self.study, self.bins, self.points, self.notice) != (
-            other.study,
-            other.bins,
-            other.points,
-            other.notice,
-        ):
+        same = ("study", "bins", "points", "notice", "scale", "long_run")
+        if any(getattr(self, name) != getattr(other, name) for name in same):
             return False
         names = [*self.partial_sd]
         if names != [*other.partial_sd] or abs(self.base_points - other.base_points) > 1:
@@ -216,35 +216,60 @@ class Scorecard:
         ]
 
     def calibrated(
-        self, calibration: Calibration, rounded: Sequence[Sequence[int]] | None = None
+        self,
+        calibration: Calibration,
+        rounded: Sequence[Sequence[int]] | None = None,
+        *,
+        scale: Scale = STANDARD,
+        long_run: float | None = None,
     ) -> Scorecard:
-        """The card on the scale of its calibration: 20 points double the odds, by the straight line that fits best.
+        """The card on the scale of its calibration: by the straight line that fits best, points double the odds.
 
         Points are multiplied by the line's slope and rounded again. A curvature stays out of the points, which would
         not add up any more; it is in `probability`. ``rounded``: as for `from_weights`.
+
+        scale: on which the calibrated card states its scores. long_run: rate that it expects, by which the intercept
+        is moved as Bayes' rule says where the classes stay what they are (Elkan 2001; King & Zeng 2001).
         """
+        if long_run is not None:
+            calibration = calibration.shifted(float(logit(long_run) - logit(self.rate)))
         level, slope = calibration.line
         stated = float(self.stated_log_odds(self.base_points))
-        base = _score_of(level + slope * (stated - calibration.centre))
-        points = whole_points([slope * np.asarray(p, dtype=np.float64) for p in self.points], rounded)
+        base = scale.score_of(level + slope * (stated - calibration.centre))
+        steps = slope * scale.ratio
+        points = whole_points([steps * np.asarray(p, dtype=np.float64) for p in self.points], rounded)
         return replace(
             self,
             points=tuple(tuple(int(v) for v in p) for p in points),
             base_points=round(base),
-            averages=tuple(slope * a for a in self.averages),
+            averages=tuple(steps * a for a in self.averages),
             intercept=level + slope * (self.intercept - calibration.centre),
-            sd=slope * self.sd,
+            sd=steps * self.sd,
             flattery=slope * self.flattery,
-            gap=slope * self.gap,
-            partial_sd={name: slope * sd for name, sd in self.partial_sd.items()},
-            errors=None if self.errors is None else tuple(_scaled_errors(e, slope) for e in self.errors),
+            gap=steps * self.gap,
+            partial_sd={name: steps * sd for name, sd in self.partial_sd.items()},
+            errors=None if self.errors is None else tuple(_scaled_errors(e, steps) for e in self.errors),
             calibration=calibration,
+            scale=scale,
+            long_run=long_run,
         )
 
     @staticmethod
-    def scaled_points(calibration: Calibration, points: ArrayLike) -> NDArray[np.int64]:
+    def scaled_points(
+        calibration: Calibration, points: ArrayLike, scale: Scale = STANDARD
+    ) -> NDArray[np.int64]:
         """Points, or sums of points, of a card without calibration on the scale of the calibrated one."""
-        return np.rint(calibration.line[1] * np.asarray(points, dtype=np.float64)).astype(np.int64)
+        steps = calibration.line[1] * scale.ratio
+        return np.rint(steps * np.asarray(points, dtype=np.float64)).astype(np.int64)
+
+    def given_points(self, points: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Holders' points, or sums of them, as they are given, on the scale of this card; in the shape of ``points``.
+
+        They are given by the card without calibration, on the standard scale.
+        """
+        if self.calibration is None:
+            return points
+        return self.scaled_points(self.calibration, points, self.scale)
 
     def errors_of(self, feature: int) -> tuple[float, ...] | None:
         """Standard errors of a feature's points; None on cards of earlier versions."""
@@ -255,7 +280,7 @@ class Scorecard:
         average = sum(
             a for a, b in zip(self.averages, self.bins, strict=True) if b.feature.institution != BANK
         )
-        return (average - np.asarray(points, dtype=np.float64)) / FACTOR
+        return (average - np.asarray(points, dtype=np.float64)) / self.scale.factor
 
     def features_of(self, institution: str) -> list[int]:
         """Positions of the institution's features.
@@ -326,12 +351,9 @@ class Scorecard:
         mean, sd = self.score_distribution()
         return mean + sd * np.linspace(-CALIBRATION_REACH[1], -CALIBRATION_REACH[0], k - 1)
 
-    @staticmethod
-    def stated_log_odds(score: ArrayLike) -> Floats:
-        """Log-odds of default that scores stand for by their scale: 600 for odds of 30 to 1, 20 to double them."""
-        s = np.asarray(score, dtype=np.float64)
-        out: Floats = -(s - BASE_SCORE) / FACTOR - math.log(BASE_ODDS)
-        return out
+    def stated_log_odds(self, score: ArrayLike) -> Floats:
+        """Log-odds of default that scores stand for by the card's scale, in the shape of ``score``."""
+        return self.scale.log_odds(score)
 
     def score_distribution(self) -> tuple[float, float]:
         """Mean and standard deviation of the score over enterprises, from released numbers."""
@@ -385,6 +407,14 @@ class Scorecard:
         weight = np.exp(weight - weight.max(axis=1, keepdims=True))
         out: Floats = (weight * self.probability(score)).sum(1) / weight.sum(1)
         return out[::-1].copy()
+
+    def mean_probability(self) -> float:
+        """Mean probability of default over enterprises, scores spread as for `bin_probabilities`."""
+        low, high, within = self._classes()
+        grid = np.linspace(low - 6 * within, high + 6 * within, 4 * POINTS_IN_BIN + 1)
+        ones, zeros = (np.exp(-(((grid - m) / within) ** 2) / 2) for m in (low, high))
+        weight = self.rate * ones / ones.sum() + (1 - self.rate) * zeros / zeros.sum()
+        return float(weight @ self.probability(grid))
 
     def bin_middles(self, edges: ArrayLike) -> Floats:
         """Middle of each score bin, rising in the score, (k,); half a step beyond the last edges in the outer bins."""
@@ -453,10 +483,18 @@ class Scorecard:
 
     def to_json(self) -> str:
         """The scorecard as JSON text."""
-        paired = any(b.feature.kind == "pair" for b in self.bins)
-        bins = [b.to_dict() for b in self.bins]
-        data = {**asdict(self), "bins": bins, "version": VERSION if paired else VERSION - 1}
+        data = {**asdict(self), "bins": [b.to_dict() for b in self.bins], "version": self._least_version()}
+        # Cards of studies are stored as before there were edits, to the letter: their digests name models.
+        for name, value in (("scale", STANDARD), ("long_run", None)):
+            if getattr(self, name) == value:
+                del data[name]
         return json.dumps(data, indent=1, allow_nan=False)
+
+    def _least_version(self) -> int:
+        """The oldest version of the stored form that holds this card."""
+        if self.scale != STANDARD or self.long_run is not None or any(b.same for b in self.bins):
+            return 4
+        return 3 if any(b.feature.kind == "pair" for b in self.bins) else 2
 
     @classmethod
     def from_json(cls, text: str) -> Scorecard:
@@ -486,15 +524,12 @@ class Scorecard:
                 data["calibration"] = Calibration(**fitted)
             if (errors := data.get("errors")) is not None:
                 data["errors"] = tuple(tuple(float(v) for v in e) for e in errors)
+            if (scale := data.get("scale")) is not None:
+                data["scale"] = Scale(**{name: float(v) for name, v in scale.items()})
             data["version"] = VERSION
             return cls(**data)
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError("scorecard: the stored form is malformed; put it back from its copy") from error
-
-
-def _score_of(log_odds: float) -> float:
-    """The score that stands for log-odds of default; inverse of `Scorecard.stated_log_odds`."""
-    return BASE_SCORE - FACTOR * (log_odds + math.log(BASE_ODDS))
 
 
 def whole_points(raw: Sequence[Floats], rounded: Sequence[Sequence[int]] | None) -> list[NDArray[np.int64]]:

@@ -104,7 +104,7 @@ def prior_precision(size: int, ordered: int, tau: float, apart: int) -> Floats:
 
 
 def residuals(
-    n1: Floats, n0: Floats, variance: float, rate: float, shift: Floats
+    n1: Floats, n0: Floats, variance: float | Floats, rate: float, shift: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """Residual, its variance and the model's mean (also its slope in the shift) per bin.
 
@@ -172,7 +172,7 @@ class Modes:
 def smooth_log_odds(
     n1: Floats,
     n0: Floats,
-    variance: float,
+    variance: float | Floats,
     rate: float,
     *,
     ordered: int,
@@ -186,7 +186,7 @@ def smooth_log_odds(
     Args:
         n1: noisy counts of defaults, shape (size,).
         n0: noisy counts of others, shape (size,).
-        variance: noise variance of each count.
+        variance: noise variance of each count, or of all, shape (size,).
         rate: mean default rate, inside (0, 1).
         ordered: number of ordered bins, which come first; 0 for categories.
         apart: number of last bins with levels of their own: special codes and missing.
@@ -204,7 +204,7 @@ def smooth_log_odds(
 def shift_modes(
     n1: Floats,
     n0: Floats,
-    variance: float,
+    variance: float | Floats,
     rate: float,
     *,
     ordered: int,

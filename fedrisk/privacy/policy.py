@@ -47,8 +47,10 @@ class Policy(BaseModel):
     scored_versions: how many different versions of a score a bank may get of one enterprise within
         ``scored_days``; differences between versions are equations about the columns. The default of 13 a year
         holds monthly refits and one more.
-    consent: whether scores need a study that names a register of consents.
-    evaluation: whether the bank's private evaluation histogram may leave.
+    consent: whether scores need a study that names a register of consents. evaluation: whether the bank's private
+    evaluation histogram may leave. groups: at a bank, columns of its dictionary, also such as no model uses, by whose
+    levels an evaluation may be counted
+        as well (how a model serves enterprises of one sector, county or size); none unless they are listed.
     out_of_time: whether, at a bank, studies may hold out enterprises by date. The hub and every data holder then learn
         of each of the bank's enterprises whether its date is before the boundary: an exact bit, no noise. One
         boundary a period (clients/out_of_time).
@@ -87,6 +89,7 @@ class Policy(BaseModel):
     scored_days: Annotated[int, Field(ge=1)] = 365
     consent: bool = False
     evaluation: bool = True
+    groups: tuple[str, ...] = ()
     out_of_time: bool = False
     research: bool = False
     pin: Literal["by_hand", "first_use_by_roster"] = "by_hand"
@@ -134,6 +137,7 @@ class Policy(BaseModel):
             *self._parties(study, institution),
             *self._privacy(study, research),
             *self._holdout(study, institution, research),
+            *self._groups(study, institution),
         ]
 
     def _dates(self, today: date) -> list[str]:
@@ -200,3 +204,14 @@ class Policy(BaseModel):
                 "at this bank on or after holdout.from_date, and policy.out_of_time is false"
             )
         return broken
+
+    def _groups(self, study: Study, institution: str) -> list[str]:
+        """Columns by which a bank's hold-out would be counted; of a holder nothing is."""
+        if institution not in study.banks:
+            return []
+        closed = [column for column in study.evaluation.groups if column not in self.groups]
+        if not closed:
+            return []
+        return [
+            f"the evaluation is by {', '.join(closed)} (evaluation.groups), which policy.groups does not list"
+        ]

@@ -62,7 +62,8 @@ class Statement(Body):
     """One member's statement.
 
     rows: usable rows of its table. labelled: at a bank, how many have a label. least_rows: fewest that its policy
-    wants. features: its public columns. label: at a bank. scores: bands or points. score_values: most different values
+    wants. features: its public columns. groups: at a bank, the columns by which the hold-out is counted, in the
+    study's order (protocol/groups). label: at a bank. scores: bands or points. score_values: most different values
     of holders' points that it takes part in. score_themes: whether its points may be given by theme; band_columns: how
     many columns hide a holder. evaluation: whether its policy lets the evaluation of a hold-out with its
     records out. encoder: design and digest of the encoder that is to be trained. roster: digest of that accepted
@@ -74,6 +75,7 @@ class Statement(Body):
     labelled: Count | None = None
     least_rows: Annotated[int, Field(ge=1)] = 1
     features: Annotated[list[Stated], Field(max_length=10_000)] = Field(default_factory=list)
+    groups: Annotated[list[Stated], Field(max_length=8)] = Field(default_factory=list)
     label: LabelFacts | None = None
     scores: Literal["bands", "points"] = "bands"
     score_values: Annotated[int, Field(ge=16, le=1 << 16)] = 512
@@ -85,10 +87,10 @@ class Statement(Body):
     roster: Digest | None = None
 
     @model_serializer(mode="wrap")
-    def _without_themes(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Themes left out where they are as by default: members of before there were any read the rest."""
+    def _without_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What is as by default left out: members of before there were themes or groups read the rest."""
         content: dict[str, Any] = handler(self)
-        usual = {"score_themes": False, "band_columns": 3}
+        usual = {"score_themes": False, "band_columns": 3, "groups": []}
         return {k: v for k, v in content.items() if k not in usual or v != usual[k]}
 
 

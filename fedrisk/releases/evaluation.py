@@ -3,6 +3,7 @@
 import math
 
 from fedrisk.releases.budget import LABEL_BITS, scaled, sigmas, total_mu
+from fedrisk.releases.groups import planned_groups
 from fedrisk.releases.release import Block, Planned, Release
 from fedrisk.study import BANK, Study
 
@@ -18,9 +19,10 @@ def evaluation_release(study: Study, bins: int) -> Release:
 
     Sensitivity 1 for a bank's record, which is in one cell or in none. A holder's record, made zero or another, moves
     the enterprise from one cell to another of the same label: sqrt(2) wherever holders stand behind the scores. Banks
-    alone carry the full noise each, as nobody else's covers them.
+    alone carry the full noise each, as nobody else's covers them. Price: `evaluation_mu`; together with that of the
+    groups, as Gaussian mechanisms compose, it is the budget of the hold-out.
     """
-    mu, sensitivity = total_mu(study), math.sqrt(2) if study.holders else 1.0
+    mu, sensitivity = evaluation_mu(study), math.sqrt(2) if study.holders else 1.0
     if study.evaluation.by_bank:
         bits, sigma = scaled(sensitivity, mu, 1, 0, LABEL_BITS)
         blocks = tuple(
@@ -35,9 +37,17 @@ def evaluation_release(study: Study, bins: int) -> Release:
     )
 
 
+def evaluation_mu(study: Study) -> float:
+    """Price of the histogram: all of the hold-out's budget but the share of the groups (releases/groups)."""
+    total, rule = total_mu(study), study.evaluation
+    return total * math.sqrt(1 - rule.group_share) if rule.groups else total
+
+
 def planned_evaluation(study: Study) -> list[Planned]:
-    """The evaluation as a plan has it; nothing where the study goes without it."""
-    return [Planned.of(evaluation_release(study, study.evaluation.bins))] if study.evaluation.release else []
+    """The evaluation as a plan has it, and its groups; nothing where the study goes without it."""
+    if not study.evaluation.release:
+        return []
+    return [Planned.of(evaluation_release(study, study.evaluation.bins)), *planned_groups(study)]
 
 
 def logit_edges(study: Study) -> list[float]:

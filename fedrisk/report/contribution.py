@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader
-
 from fedrisk.analysis.card_value import MEASURES
 from fedrisk.analysis.contribution import KNOWN, Contributions, Player, Worth
 from fedrisk.analysis.data_quality import Share
 from fedrisk.analysis.reward import Reward, Rewards
 from fedrisk.files import write_atomic
 from fedrisk.report.losses import yuan
+from fedrisk.report.page import render_page
 from fedrisk.study import BANK, NO_PRIVACY
 
 PAGE, TABLE, PLAIN = "contribution.html", "contribution.csv", "contribution.json"
@@ -152,13 +151,20 @@ def table(found: Contributions) -> str:
 
 def render(found: Contributions, divided: Rewards | None, names: Mapping[str, str]) -> str:
     """The page."""
-    environment = Environment(loader=PackageLoader("fedrisk.report"), autoescape=True)
-    environment.filters.update(
-        per_cent=per_cent, interval=interval, share=share_of, yuan=yuan, why=why, lacking=lacking, auc=auc
-    )
-    environment.globals.update(title=lambda name: title(name, names))
     ordered = sorted(found.institutions, key=_order)
-    return environment.get_template("contribution.html.jinja").render(
+    filters: dict[str, Any] = {
+        "per_cent": per_cent,
+        "interval": interval,
+        "share": share_of,
+        "yuan": yuan,
+        "why": why,
+        "lacking": lacking,
+        "auc": auc,
+    }
+    return render_page(
+        "contribution.html.jinja",
+        filters=filters,
+        title=lambda name: title(name, names),
         notice=NO_PRIVACY if found.research else None,
         c=found,
         institutions=[(p, {m: _bar(p.worth[m], found.institutions, m) for m in MEASURES}) for p in ordered],

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader
 
 from fedrisk.analysis.fragility_index import USUAL, Judged
 from fedrisk.analysis.fragility_table import (
@@ -21,6 +20,7 @@ from fedrisk.analysis.intervals import reach
 from fedrisk.errors import StoreError
 from fedrisk.files import write_atomic
 from fedrisk.report.geometry import Shapes
+from fedrisk.report.page import render_page
 from fedrisk.report.text import signed
 from fedrisk.study import NO_PRIVACY
 
@@ -62,11 +62,11 @@ def write_fragility(fragility: Fragility, folder: Path, shapes: Shapes | None) -
 def render(fragility: Fragility, shapes: Shapes | None) -> str:
     """The page; without shapes there is no map."""
     judged, panel = fragility.last, fragility.panel
-    environment = Environment(loader=PackageLoader("fedrisk.report"), autoescape=True)
-    environment.filters.update(points=points_words, percent=percent_words)
     order = by_rank(judged)
     listed = [c for n, c in enumerate(order) if n < LISTED or judged.alarm[c]]
-    return environment.get_template("fragility.html.jinja").render(
+    return render_page(
+        "fragility.html.jinja",
+        filters={"points": points_words, "percent": percent_words},
         notice=NO_PRIVACY if panel.research else None,
         s=fragility.settings,
         j=judged,

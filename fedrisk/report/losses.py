@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader
-
 from fedrisk.analysis.loss_report import LossReport
 from fedrisk.analysis.loss_rules import Layer, LossRules
 from fedrisk.analysis.loss_sharing import ADEQUATE, Bearing, Change, LossShares, PoolFigures
 from fedrisk.files import write_atomic
+from fedrisk.report.page import render_page
 from fedrisk.study import NO_PRIVACY
 
 PAGE, TABLE, PLAIN = "losses.html", "losses.csv", "losses.json"
@@ -133,14 +132,15 @@ def table(shares: LossShares) -> str:
 
 def render(report: LossReport) -> str:
     """The page."""
-    environment = Environment(loader=PackageLoader("fedrisk.report"), autoescape=True)
-    environment.filters.update(yuan=yuan, about=about, chance=chance)
-    environment.globals.update(rate=rate, between=between)
     shares = report.shares
     both = [one for one in (shares, report.other) if one is not None]
     names = dict.fromkeys(name for one in both for name in one.rules.names)
     colours = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(names)}
-    return environment.get_template("losses.html.jinja").render(
+    return render_page(
+        "losses.html.jinja",
+        filters={"yuan": yuan, "about": about, "chance": chance},
+        rate=rate,
+        between=between,
         notice=NO_PRIVACY if report.research else None,
         r=report,
         shares=shares,

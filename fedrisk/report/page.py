@@ -1,5 +1,11 @@
-"""Pages: jinja templates as one HTML file each, in the language that is spoken, without anything from outside."""
+"""Pages: jinja templates as one HTML file each, in the language that is spoken, without anything from outside.
 
+Pages extend ``base.html.jinja``; their parts (tiles, tables, plots, folded sections) are macros of another template,
+``parts.html.jinja``.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +16,36 @@ from fedrisk.language import PLACE, _, either, language, of_kind
 from fedrisk.report.words import cell, sentence, word
 
 
-def render_page(template: str, /, **values: Any) -> str:
+def render_page(
+    template: str, /, *, filters: Mapping[str, Callable[..., Any]] | None = None, **values: Any
+) -> str:
     """A page of ``templates/``: its values, and the filters and words that all pages have.
 
     A text of a template is ``{{ _("text") }}`` or ``{% trans %}text{% endtrans %}``, with values as ``%(name)s``.
+    filters: those that this page alone has. ``notice``: where true, the page says in red that it is of a run
+    without privacy.
     """
+    environment = _environment()
+    if filters:
+        # Templates are compiled once for all pages; filters are looked up when they are compiled.
+        environment = environment.overlay()
+        environment.filters = {**environment.filters, **filters}
+    return environment.get_template(template).render(**{"notice": None, "place": PLACE[language()], **values})
+
+
+@cache
+def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("fedrisk.report"), autoescape=True, extensions=["jinja2.ext.i18n"]
+        loader=PackageLoader("fedrisk.report"),
+        autoescape=True,
+        extensions=["jinja2.ext.i18n"],
     )
     environment.install_gettext_callables(  # type: ignore[attr-defined]
         _, lambda one, many, n: either(one, many, n), newstyle=True, pgettext=of_kind
     )
     environment.filters.update(cell=cell, sentence=sentence)
-    environment.globals.update(word=word, place=PLACE[language()])
-    return environment.get_template(template).render(**values)
+    environment.globals.update(word=word)
+    return environment
 
 
 def write_page(path: Path, content: str) -> Path:

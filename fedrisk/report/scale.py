@@ -12,7 +12,7 @@ from scipy.special import expit
 from fedrisk.findings import Finding
 from fedrisk.metrics import CalibrationFit
 from fedrisk.models.point_errors import ROUNDING
-from fedrisk.models.scorecard import BASE_ODDS, BASE_SCORE, DOUBLE, Scorecard
+from fedrisk.models.scorecard import Scorecard
 from fedrisk.server.results import Results
 
 REACH = (-3.5, 2.5)
@@ -30,7 +30,7 @@ STRAIGHT = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreRow:
-    """A score with its odds of repaying and its probability of default; rule: that by 20 points alone."""
+    """A score with its odds of repaying and its probability of default; rule: that by the points that double the odds alone."""
 
     score: int
     odds: float
@@ -54,7 +54,8 @@ def score_rows(card: Scorecard) -> list[ScoreRow]:
     """Probabilities at round scores over the range in which enterprises are."""
     mean, sd = card.score_distribution()
     low, high = (mean + reach * sd for reach in REACH)
-    step = DOUBLE * max(1, math.ceil((high - low) / DOUBLE / MOST_SCORES))
+    double = card.scale.double
+    step = double * max(1, math.ceil((high - low) / double / MOST_SCORES))
     scores = np.arange(math.ceil(low / step), math.floor(high / step) + 1) * step
     if not len(scores):
         scores = np.array([round(mean)])
@@ -67,7 +68,13 @@ def score_rows(card: Scorecard) -> list[ScoreRow]:
 
 def scale_finding(card: Scorecard) -> Finding:
     """What points mean: a straight line, or with a curvature."""
-    values = {"base": BASE_SCORE, "odds": BASE_ODDS, "double": DOUBLE, "probability": 1 / (1 + BASE_ODDS)}
+    scale = card.scale
+    values = {
+        "base": scale.score,
+        "odds": scale.odds,
+        "double": scale.double,
+        "probability": 1 / (1 + scale.odds),
+    }
     if card.calibration is None:
         return Finding("scale_not_calibrated", values)
     if card.calibration.straight:
@@ -79,8 +86,9 @@ def scale_finding(card: Scorecard) -> Finding:
 
 
 def _factor(card: Scorecard, score: float) -> float:
-    """By what DOUBLE points about that score multiply the odds."""
-    p = card.probability(np.array([score - DOUBLE / 2, score + DOUBLE / 2]))
+    """By what the points that double the odds on average multiply them about that score."""
+    half = card.scale.double / 2
+    p = card.probability(np.array([score - half, score + half]))
     odds = (1 - p) / p
     return float(odds[1] / odds[0])
 

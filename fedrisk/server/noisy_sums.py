@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrisk.protocol.groups import evaluation_releases
 from fedrisk.protocol.order import SALT_BYTES, uses_digest
 from fedrisk.protocol.payload import Payload, spends_in
 from fedrisk.protocol.row_check import RowCheck, row_checks
@@ -183,9 +184,9 @@ def spends_of(release: str, answers: Mapping[str, Payload]) -> list[dict[str, An
 def release_edges(sums: NoisySums, plan: Plan) -> ReleasedSums | None:
     """The order goes out, noisy histograms come back: None where all bins are public."""
     answers = send_order(sums, "order of rows, noisy edge histograms")
-    if plan.prepared("evaluation"):
-        # Holders behind an external score are charged for it here, as they take part in nothing later.
-        sums.keep_charged(plan.release("evaluation"), answers)
+    # Holders behind an external score are charged for it here, as they take part in nothing later.
+    for release in evaluation_releases(sums.roster.study, plan, sums.roster.statements):
+        sums.keep_charged(release, answers)
     return sums.total(plan.release("edges"), answers) if plan.prepared("edges") else None
 
 

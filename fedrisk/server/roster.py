@@ -15,6 +15,7 @@ from fedrisk.alignment.matching import HOLD_OUT, TRAINING, BankList, match
 from fedrisk.data.features import Feature
 from fedrisk.errors import DataError, ProtocolError
 from fedrisk.privacy.accounting import check_epsilon_delta
+from fedrisk.protocol.groups import check_groups
 from fedrisk.protocol.order import (
     Labelled,
     check_common,
@@ -138,6 +139,7 @@ def check_statements(study: Study, statements: Statements) -> None:
     rows = max(said.rows for said in statements.values())
     check_epsilon_delta(study.privacy.epsilon, study.privacy.delta, rows)
     features_of_roles(study, statements)
+    check_groups(study, statements)
     same_encoders(study, statements)
 
 

@@ -101,8 +101,7 @@ class CardModel:
 
     def external(self, points: NDArray[np.int64]) -> NDArray[np.int64]:
         """The holders' sums of points, as they come, on the scale of the card."""
-        calibration = self.card.calibration
-        return points if calibration is None else self.card.scaled_points(calibration, points)
+        return self.card.given_points(points)
 
     def totals(self, own: NDArray[np.int64], external: NDArray[np.int64] | None) -> NDArray[np.int64]:
         """Scores, (n,)."""

@@ -17,7 +17,10 @@ from fedrisk.errors import ConfigError, DataError
 from fedrisk.metrics import auc, brier
 from fedrisk.models.comparison import Difference, auc_difference, log_loss_difference
 from fedrisk.models.model_part import ModelPart
-from fedrisk.models.scorecard import DOUBLE
+from fedrisk.models.scale import STANDARD
+
+BAND = STANDARD.double
+"""Points of a band: scores of a study's hold-out are on the standard scale."""
 
 LEAST_CLASS = 2
 """Fewest defaults, and fewest others, that are compared."""
@@ -91,7 +94,7 @@ def compare(node: Node, champion: ModelPart, challenger: ModelPart) -> Compared:
             f"scored, and needs {LEAST_CLASS} defaults and {LEAST_CLASS} others; let both be of studies with a hold-out"
         )
     p, q = (both[name].to_numpy(float) for name in ("probability", "probability_other"))
-    bands = np.floor(both["score_other"] / DOUBLE) - np.floor(both["score"] / DOUBLE)
+    bands = np.floor(both["score_other"] / BAND) - np.floor(both["score"] / BAND)
     return Compared(
         rows=len(both),
         rate=float(label.mean()),

@@ -105,7 +105,7 @@ LAYERS = {
         *("analysis", "attempt_id"),
     },
     "engine": {
-        *("errors", "files", "findings", "home", "study", "alignment", "deploy"),
+        *("errors", "files", "findings", "home", "study", "alignment", "deploy", "models"),
         *("audit", "data", "secure", "privacy", "releases"),
         *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id", "toml_file"),
     },
@@ -128,6 +128,7 @@ LAYERS = {
     },
     "api": {
         "errors",
+        "models",
         "language",
         "attempt_id",
         "institution",

@@ -113,9 +113,10 @@ def _conclude(rounds: Rounds, plan: Plan, outcome: Outcome, trained: Trained) ->
     half = (edges[1] - edges[0]) / 2
     take_evaluation(
         rounds.sums,
-        plan.release("evaluation"),
+        plan,
         answers,
         outcome,
+        inner=expit(np.array(edges)),
         probability=expit(np.array([edges[0] - half, *(e + half for e in edges)])),
         about={"logit_edges": edges},
         exact=lambda n1, n0, steps: (n1, n0, expit(steps / LOGIT_STEPS)),

@@ -26,6 +26,7 @@ from fedrisk.clients.evaluation import (
     Figures,
     HoldOut,
     OwnKept,
+    charge_evaluation,
     evaluate,
     read_back,
     room_for,
@@ -33,7 +34,7 @@ from fedrisk.clients.evaluation import (
     split_of,
 )
 from fedrisk.clients.node import Node
-from fedrisk.clients.row_order import RowOrder, listed, take_order, use_of
+from fedrisk.clients.row_order import RowOrder, listed, rows_by_id, take_order, use_of
 from fedrisk.clients.store.attempt_store import Owed
 from fedrisk.data.dictionary import Dictionary
 from fedrisk.errors import ConfigError, DataError
@@ -44,7 +45,6 @@ from fedrisk.protocol.actions import Action
 from fedrisk.protocol.form import Form, OfAttempt
 from fedrisk.protocol.order import ORDER, ROWS
 from fedrisk.protocol.payload import Payload
-from fedrisk.protocol.statements import evaluated
 from fedrisk.recipe import Brought
 from fedrisk.recipes.bins import BINS, check_bins, find_bins, told_edges
 from fedrisk.recipes.network.external_score import FEATURE, find_external, refuse_same_name, with_external
@@ -109,9 +109,7 @@ def edges(node: Node, request: Payload) -> Payload:
     else:
         # A holder behind an external score is charged for the whole study: for the evaluation here, for the training
         # in the next exchange.
-        if not evaluated(attempt.study, attempt.statements):
-            return Payload()
-        return outlet.charge(attempt, attempt.plan.release("evaluation"), request)
+        return charge_evaluation(attempt, request)
     return release_edges(attempt, request)
 
 
@@ -141,6 +139,8 @@ def conclude(node: Node, request: Payload) -> Payload:
             label=scored().label[part],
             bins=np.searchsorted(edges, logit, side="right"),
             exact=np.rint(logit * LOGIT_STEPS).astype(np.int64),
+            probability=expit(logit),
+            rows=rows_by_id(attempt)[part],
         )
 
     return evaluate(
@@ -186,9 +186,8 @@ def score(attempt: Attempt, model: TrainedModel) -> Scored:
     from fedrisk.models.network_inputs import encode
 
     table = attempt.read()
-    rows = listed(attempt, attempt.name)
-    order = attempt.by_id(rows)
-    rows = rows[order]
+    rows = rows_by_id(attempt)
+    order = attempt.by_id(listed(attempt, attempt.name))
     if table.label is None:
         raise DataError(f"{attempt.name} is a bank and has no label; name it in [dictionary.label]")
     frame = with_external(attempt, table.frame, table.ids).iloc[rows]

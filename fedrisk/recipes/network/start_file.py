@@ -15,7 +15,7 @@ from fedrisk.errors import ConfigError
 from fedrisk.findings import Finding
 from fedrisk.models.knowledge import NOTHING, Knowledge
 from fedrisk.models.prior import MOST_SHIFT, Prior, PriorCurve
-from fedrisk.models.scorecard import FACTOR, Scorecard
+from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.network.plan import make_plan
 from fedrisk.recipes.network.settings import MOST_ODDS, NetworkSettings
 from fedrisk.recipes.network.start import stated
@@ -88,7 +88,7 @@ def read_start(name: str, *, research: bool) -> tuple[Knowledge, float]:
 
 def _shift(points: tuple[int, ...], average: float) -> tuple[float, ...]:
     """More points are less risk."""
-    return tuple(float(v) for v in np.clip((average - np.asarray(points)) / FACTOR, -MOST_SHIFT, MOST_SHIFT))
+    return tuple(float(v) for v in np.clip((average - np.asarray(points)) / card.scale.factor, -MOST_SHIFT, MOST_SHIFT))
 
 
 def _beforehand(study: Study, known: Knowledge) -> Beforehand:

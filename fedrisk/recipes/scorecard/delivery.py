@@ -32,7 +32,7 @@ from fedrisk.clients.evaluation import (
     split_of,
 )
 from fedrisk.clients.node import Node
-from fedrisk.clients.row_order import RowOrder, listed, use_of
+from fedrisk.clients.row_order import RowOrder, listed, rows_by_id, use_of
 from fedrisk.clients.store.attempt_store import Owed
 from fedrisk.errors import ProtocolError, StoreError
 from fedrisk.metrics import auc
@@ -131,7 +131,13 @@ def deliver(node: Node, request: Payload) -> Payload:
         # Only rows with a label: the others are in no cell, and whether one is there shows in the noisy counts alone.
         part = (scored().use == HOLD_OUT) & ~np.isnan(scored().label)
         total = scored().total[part]
-        return HoldOut(label=scored().label[part], bins=card.risk_bins(total, edges), exact=total)
+        return HoldOut(
+            label=scored().label[part],
+            bins=card.risk_bins(total, edges),
+            exact=total,
+            probability=card.probability(total),
+            rows=rows_by_id(attempt)[part],
+        )
 
     return evaluate(
         attempt,
@@ -198,15 +204,12 @@ def _scored(attempt: Attempt, card: Scorecard) -> Scored:
     table, dictionary = attempt.read(), attempt.node.institution.dictionary
     if dictionary is None:
         raise ProtocolError(f"{attempt.name} has no dictionary; run the study again")
-    rows = listed(attempt, attempt.name)
-    order = attempt.by_id(rows)
+    order = attempt.by_id(listed(attempt, attempt.name))
     external = None
     if attempt.study.holders:
-        external = attempt.state.get("external")
-        if card.calibration is not None:
-            external = card.scaled_points(card.calibration, external)
+        external = card.given_points(attempt.state.get("external"))
     by_theme = _by_theme(attempt, card, order)
-    rows = rows[order]
+    rows = rows_by_id(attempt)
     codes = with_pair_codes(card, BANK, attempt.state.get("codes")[rows])
     own = _own_points(card, codes)
     columns = [c.name for c in dictionary.columns if c.feature and c.kind != "date"]
@@ -228,9 +231,7 @@ def _by_theme(attempt: Attempt, card: Scorecard, order: NDArray[Any]) -> dict[st
     sums = sums_of(attempt)
     if len(sums) < 2:
         return {}
-    given = attempt.state.get("themes")[:, order]
-    if card.calibration is not None:
-        given = card.scaled_points(card.calibration, given)
+    given = card.given_points(attempt.state.get("themes")[:, order])
     return dict(zip((s.name for s in sums), given, strict=True))
 
 

@@ -23,12 +23,14 @@ from fedrisk.analysis.card_sums import (
 from fedrisk.data.features import known_feature
 from fedrisk.errors import ProtocolError
 from fedrisk.models.binning import Bins
-from fedrisk.models.calibration import ScoreCounts, fit_calibration
+from fedrisk.models.bounded_weights import Bound, bounded_curves, bounded_weights
+from fedrisk.models.calibration import Calibration, ScoreCounts, fit_calibration
 from fedrisk.models.directions import follow_directions
 from fedrisk.models.estimator import (
     Curves,
     LabelCounts,
     few_positives,
+    moment_equations,
     posterior_weights,
     radii,
     shape_bases,
@@ -269,22 +271,26 @@ def fit_card(
     bases: Sequence[Floats] = (),
     rounded: Sequence[Sequence[int]] | None = None,
     prior: Prior | None = None,
+    bounds: Sequence[Bound] = (),
 ) -> Scorecard:
     """The scorecard; without a Gram matrix the curves are added up as they are (few positives).
 
     counts: of the columns; both counts as one, where they were counted a second time. rounded: points as another
-    machine rounded them. prior: curves that are known from elsewhere.
+    machine rounded them. prior: curves that are known from elsewhere. bounds: signs and shapes that an edit forces.
     """
     curves = curves_of(counts, bins, prior)
     counts = with_known(counts, bins)
     if second is None:
         errors = contribution_errors(curves)
-        shaped = follow_directions(bins, curves.curve, errors)
+        shaped = bounded_curves(follow_directions(bins, curves.curve, errors), curves, bins, bounds)
         freedom = float(curves.freedom.sum())
         return Scorecard.from_weights(
             study, bins, shaped, counts, curves, errors=errors, freedom=freedom, rounded=rounded
         )
     weights = posterior_weights(bases, counts, curves, second.gram, second.variance)
+    if bounds:
+        equations = moment_equations(bases, counts, curves, second.gram, second.variance)
+        weights = bounded_weights(weights, equations, bases, curves, bins, bounds)
     errors = contribution_errors(curves, bases, weights)
     shaped = follow_directions(bins, weights.contributions, errors)
     return Scorecard.from_weights(
@@ -353,6 +359,11 @@ def calibrate(
 
     rounded: points as another machine rounded them.
     """
+    return card.calibrated(calibration_of(card, released), rounded)
+
+
+def calibration_of(card: Scorecard, released: ReleasedSums) -> Calibration:
+    """The calibration that fits the histogram of the scores of a card that is not calibrated yet."""
     block = released.block(BANK)
     rows = ScoreCounts(
         positives=block.total[:, 0],
@@ -363,4 +374,4 @@ def calibrate(
         rate_error=card.rate_error,
         flattery=card.flattery,
     )
-    return card.calibrated(fit_calibration(rows, card.intercept + card.sd / FACTOR), rounded)
+    return fit_calibration(rows, card.intercept + card.sd / FACTOR)

@@ -235,11 +235,12 @@ def _deliver(
     edges = card.score_bins(study.evaluation.bins)
     take_evaluation(
         sums,
-        plan.release("evaluation"),
+        plan,
         answers,
         outcome,
         charged=partial,
         probability=card.bin_probabilities(edges),
+        inner=card.probability(edges)[::-1],
         about={"score_edges": edges.tolist()},
         # A high score is a low risk.
         exact=lambda n1, n0, scores: (

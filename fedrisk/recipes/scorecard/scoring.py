@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fedrisk.clients import outlet, row_check
 from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.evaluation import charge_evaluation
 from fedrisk.clients.node import Node
 from fedrisk.clients.row_order import listed
 from fedrisk.errors import PolicyError, ProtocolError
@@ -25,7 +26,6 @@ from fedrisk.models.given_points import GivenPoints
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.privacy.policy import Policy
 from fedrisk.protocol.payload import Payload, pack, spends_in, unpack
-from fedrisk.protocol.statements import evaluated
 from fedrisk.recipes.scorecard.model_parts import keep_part
 from fedrisk.recipes.scorecard.prepared import keep_past, told_card
 from fedrisk.recipes.scorecard.score_grid import given_points, sums_of
@@ -53,9 +53,7 @@ def score(node: Node, request: Payload) -> Payload:
     check_versions(attempt, version)
     # Its records stand behind the scores by which the banks' training rows and hold-out are counted.
     charged = outlet.charge(attempt, attempt.plan.release("calibration"), request)
-    further = []
-    if evaluated(study, attempt.statements):
-        further = spends_in(outlet.charge(attempt, attempt.plan.release("evaluation"), request))
+    further = spends_in(charge_evaluation(attempt, request))
     _keep_version(attempt, version)
     answers = {}
     for bank in study.banks:

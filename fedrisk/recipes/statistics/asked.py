@@ -14,11 +14,11 @@ from fedrisk.data.dictionary import Column
 from fedrisk.data.features import Feature, feature_of
 from fedrisk.errors import ConfigError
 from fedrisk.models.binning import even_edges
-from fedrisk.recipes.statistics.layout import axis_of
 from fedrisk.recipes.statistics.owners import Extras, Known, Owners
 from fedrisk.recipes.statistics.plan import WHOLE
 from fedrisk.recipes.statistics.question import Named, Only, Question, Term
 from fedrisk.recipes.statistics.settings import owner_of
+from fedrisk.releases.axes import axis_of
 from fedrisk.study import BANK
 
 ASKED, OTHER = "asked", "other"

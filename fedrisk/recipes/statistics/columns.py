@@ -5,17 +5,16 @@ NaN where missing, special codes among them; categories as texts, None where mis
 value out of bounds is clipped, one that is no number or no category counts as missing.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fedrisk.data.special import special_values
 from fedrisk.recipes.statistics.plan import BITS
 from fedrisk.recipes.statistics.settings import column_of
-from fedrisk.releases.statistics import MEAN_COUNT, VARIANCE_WEIGHTS, Axis, CellTable, Layout, Measure
+from fedrisk.releases.axes import axis_codes, code_values, doubles
+from fedrisk.releases.statistics import MEAN_COUNT, VARIANCE_WEIGHTS, CellTable, Layout, Measure
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -26,30 +25,11 @@ def codes(layout: Layout, table: CellTable, frame: pd.DataFrame) -> Ints:
     out = np.zeros(len(frame), np.int64)
     for name in table.axes:
         axis = layout.axis(name)
-        place = axis_codes(layout.own_axis(axis), frame)
+        own = layout.own_axis(axis)
+        place = axis_codes(own, frame[column_of(own.column)])
         if axis.groups is not None:
             place = np.asarray(axis.groups, np.int64)[place]
         out = out * len(axis.categories) + place
-    return out
-
-
-def axis_codes(axis: Axis, frame: pd.DataFrame) -> Ints:
-    """The place of each row among a column's own categories, (rows,)."""
-    values, unknown = frame[column_of(axis.column)], len(axis.categories) - 1
-    if axis.kind == "category":
-        listed = pd.Index(axis.categories[:-1], dtype=object)
-        place = listed.get_indexer(pd.Index(values.astype(object)))
-        return np.where(place < 0, unknown, place).astype(np.int64)
-    x = _numbers(values)
-    out = np.full(len(x), unknown, np.int64)
-    if axis.kind == "flag":
-        out[x == 0.0], out[x == 1.0] = 0, 1
-    else:
-        there = ~np.isnan(x)
-        out[there] = np.searchsorted(np.asarray(axis.cuts), x[there], side="right")
-    first = unknown - len(axis.special)
-    for k, code in enumerate(_codes(axis.special)):
-        out[x == code] = first + k
     return out
 
 
@@ -97,7 +77,7 @@ def _moments(measure: Measure, x: Floats) -> Floats:
 def _share(measure: Measure, values: "pd.Series[Any]") -> Floats:
     """(1, 0) for the values that are counted, (0, 1) for others, zeros where there is none."""
     if measure.flag:
-        x = _numbers(values)
+        x = doubles(values)
         return np.stack([x == 1.0, x == 0.0], axis=1).astype(np.float64)
     counted = values.isin(measure.values).to_numpy(dtype=bool)
     there = values.notna().to_numpy(dtype=bool)
@@ -106,18 +86,9 @@ def _share(measure: Measure, values: "pd.Series[Any]") -> Floats:
 
 def _quantities(measure: Measure, values: "pd.Series[Any]") -> Floats:
     """Values of a measure, NaN where there is none, special codes among them."""
-    x = _numbers(values).copy()
-    x[np.isin(x, _codes(measure.special))] = np.nan
+    x = doubles(values).copy()
+    x[np.isin(x, code_values(measure.special))] = np.nan
     return x
-
-
-def _numbers(values: "pd.Series[Any]") -> Floats:
-    """Doubles; NaN for what is no number."""
-    return pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64)
-
-
-def _codes(special: Sequence[str]) -> list[float]:
-    return [float(value) for value in special_values(tuple((code, "") for code in special))]
 
 
 def table_sums(cells: Ints, numbers: Ints, count: int) -> Ints:

@@ -1,38 +1,12 @@
 """Axes and measures of a statistics release, from the public columns that institutions state."""
 
 from collections.abc import Mapping
-from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError
 from fedrisk.recipes.statistics.settings import LARGEST, LevelRule, MeasureRule
 from fedrisk.releases.statistics import UNKNOWN, Axis, Measure
-
-
-def axis_of(name: str, column: str, feature: Feature) -> Axis:
-    """The axis of a column's own categories; ConfigError where it has no public ones."""
-    codes = tuple(code for code, _ in feature.special)
-    meanings = [meaning for _, meaning in feature.special]
-    cuts: tuple[float, ...] = ()
-    if feature.kind == "category":
-        texts = [str(b) for b in feature.bins or ()]
-    elif feature.kind == "flag":
-        texts = ["no", "yes"]
-    elif feature.bins is not None:
-        cuts = tuple(float(b) for b in feature.bins)
-        texts = _intervals(cuts)
-    else:
-        raise ConfigError(
-            f"by: {column} is a number without public bins, so it has no cells; state bins in the dictionary, or "
-            "count by another column"
-        )
-    categories = (*texts, *meanings, UNKNOWN)
-    if len(set(categories)) < len(categories):
-        raise ConfigError(f"by: categories of {column} are called alike, or {UNKNOWN}; rename them")
-    return Axis(
-        name=name, column=column, categories=categories, kind=_kind(feature), cuts=cuts, special=codes
-    )
 
 
 def level_of(name: str, rule: LevelRule, axis: Axis) -> Axis:
@@ -155,23 +129,5 @@ def _bounds(rule: MeasureRule, feature: Feature) -> tuple[float | None, float | 
     return (None if low is None else float(low)), (None if high is None else float(high))
 
 
-def _kind(feature: Feature) -> Literal["category", "flag", "number"]:
-    if feature.kind == "known" or feature.kind == "pair":
-        raise ConfigError(f"{feature.name} is no column of a table; count by another")
-    return feature.kind
-
-
 def _with(made: Measure, **parts: Any) -> Measure:
     return Measure(**{**vars(made), **parts})
-
-
-def _intervals(cuts: tuple[float, ...]) -> list[str]:
-    """Readable intervals between inner edges; with all digits where fewer would make two alike.
-
-    >>> _intervals((0.5, 2.0))
-    ['< 0.5', '0.5 to < 2', '>= 2']
-    """
-    e = [f"{cut:.6g}" for cut in cuts]
-    if len(set(e)) < len(e):
-        e = [repr(cut) for cut in cuts]
-    return [f"< {e[0]}", *(f"{a} to < {b}" for a, b in pairwise(e)), f">= {e[-1]}"] if e else ["any"]

@@ -15,7 +15,7 @@ from fedrisk.findings import Finding
 from fedrisk.privacy.accounting import contributor_sigma, sigma_for
 from fedrisk.protocol.form import MOST_ROWS
 from fedrisk.recipes.statistics.expectation import findings
-from fedrisk.recipes.statistics.layout import axis_of, level_of, measure_of
+from fedrisk.recipes.statistics.layout import level_of, measure_of
 from fedrisk.recipes.statistics.members import (
     cells_owner,
     check_owners,
@@ -25,6 +25,7 @@ from fedrisk.recipes.statistics.members import (
     population,
 )
 from fedrisk.recipes.statistics.settings import StatisticsSettings, column_of, counted_by, owner_of, shares
+from fedrisk.releases.axes import axis_of
 from fedrisk.releases.budget import noise_reach, total_mu
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.release import Block, Planned, Release, Ring

@@ -169,8 +169,8 @@ def test_json_round_trip_and_newer_version():
     _, _, bins, f, counts, curves = fitted(monotone="increasing")
     got = sc.Scorecard.from_weights("s", bins, f, counts, curves)
     assert sc.Scorecard.from_json(got.to_json()) == got
-    newer = {**json.loads(got.to_json()), "version": 4, "shiny": True}
-    with pytest.raises(ConfigError, match=r"version is 4.*upgrade"):
+    newer = {**json.loads(got.to_json()), "version": 5, "shiny": True}
+    with pytest.raises(ConfigError, match=r"version is 5.*upgrade"):
         sc.Scorecard.from_json(json.dumps(newer))
     for text in ("", "[]", "{}", '{"version": 1}'):
         with pytest.raises(ConfigError):
@@ -266,7 +266,7 @@ def test_bad_cards_and_codes_are_refused():
     with pytest.raises(ConfigError):
         card(points=((1,), (1, 2), (1, 2)))
     with pytest.raises(ConfigError):
-        card(version=4)
+        card(version=5)
     with pytest.raises(DataError):
         card().institution_points("tax", [np.array([2])])
     with pytest.raises(DataError):

@@ -1,0 +1,195 @@
+"""Checks of calibration with their traffic lights, and of what is deducted: bounds and margins."""
+
+from collections.abc import Sequence
+
+from fedrisk.analysis.score_counts import ScoreCounts
+from fedrisk.analysis.validation import noisy_binomial as nb
+from fedrisk.analysis.validation.calibration_tests import (
+    GradeTest,
+    Tested,
+    fitted_line,
+    hosmer_lemeshow,
+    in_the_large,
+    line,
+    slope,
+    spiegelhalter,
+)
+from fedrisk.analysis.validation.check import Basis, Check, Light, by_p
+from fedrisk.analysis.validation.conservatism import LogOddsErrors, Margin
+from fedrisk.analysis.validation.evidence import Evidence
+from fedrisk.analysis.validation.grade_counts import GradeCounts, residuals
+from fedrisk.analysis.validation.low_default import FEW, Bounds
+from fedrisk.analysis.validation.rules import ValidationRules
+from fedrisk.metrics import CalibrationFit
+
+
+def basis_of(counts: ScoreCounts) -> Basis:
+    """What counts are: a bank's own rows, or released."""
+    return "rows" if counts.exact else "released"
+
+
+def checks(
+    evidence: Evidence, grades: GradeCounts, tests: Sequence[GradeTest], rules: ValidationRules
+) -> tuple[CalibrationFit | None, list[Check]]:
+    """The line of calibration, and all checks of calibration."""
+    now, fit = evidence.now, fitted_line(evidence.now)
+    found = [_under(now, tests, rules.level), _over(now, tests, rules.level), _portfolio(now, rules.level)]
+    low = any(c.light in ("yellow", "red") for c in found if c.code != "grades_over")
+    whole: list[tuple[str, Tested | None]] = [
+        ("in_the_large", in_the_large(now)),
+        ("hosmer_lemeshow", hosmer_lemeshow(grades)),
+        ("spiegelhalter", spiegelhalter(now)),
+        ("line", line(now)),
+        ("slope", slope(now)),
+    ]
+    for code, tested in whole:
+        values = {} if fit is None or code != "slope" else {"slope": fit.slope, "error": fit.slope_error}
+        found.append(
+            Check(
+                code=code,
+                group="calibration",
+                light=_either_way(tested, rules.level, low=low),
+                rule="either_way" if tested is not None else "too_few",
+                basis=basis_of(now),
+                noise="variance",
+                statistic=None if tested is None else tested.statistic,
+                degrees=0 if tested is None else tested.degrees,
+                p=None if tested is None else tested.p,
+                level=rules.level,
+                **totals(now),
+                values=values,
+            )
+        )
+    return fit, found
+
+
+def _either_way(tested: Tested | None, level: float, *, low: bool) -> Light:
+    """Light of a test that does not say in which direction: red only where probabilities are too low somewhere."""
+    light = by_p(None if tested is None else tested.p, level)
+    return "yellow" if light == "red" and not low else light
+
+
+def totals(counts: ScoreCounts) -> dict[str, float]:
+    """Customers and defaults of a sample, as counted."""
+    defaults = float(counts.positives.sum())
+    return {"customers": defaults + float(counts.negatives.sum()), "defaults": defaults}
+
+
+def _under(now: ScoreCounts, tests: Sequence[GradeTest], level: float) -> Check:
+    """Whether some grade's probability is too low."""
+    there = [t for t in tests if t.holm is not None]
+    first = [_first(t) for t in there]
+    least = min((t.holm for t in there if t.holm is not None), default=None)
+    named = [t.grade for t, p in zip(there, first, strict=True) if p <= level]
+    light: Light = "none" if least is None else "red" if least <= level else "yellow" if named else "green"
+    return Check(
+        code="grades_under",
+        group="calibration",
+        light=light,
+        rule="grades_holm" if there else "too_few",
+        basis=basis_of(now),
+        noise="convolved",
+        p=least,
+        level=level,
+        **totals(now),
+        values={"grades": len(there), "named": named, "clear": [t.grade for t in there if (t.holm or 0) <= level]},
+    )
+
+
+def _first(test: GradeTest) -> float:
+    found = test.binomial if test.jeffreys is None else test.jeffreys
+    return 1.0 if found is None else found
+
+
+def _over(now: ScoreCounts, tests: Sequence[GradeTest], level: float) -> Check:
+    """Whether some grade's probability is too high: prudent, and dear for customers."""
+    from fedrisk.analysis.drift import holm
+
+    there = [t for t in tests if t.over is not None]
+    adjusted = holm([t.over for t in there if t.over is not None])
+    named = [t.grade for t, p in zip(there, adjusted, strict=True) if p <= level]
+    return Check(
+        code="grades_over",
+        group="calibration",
+        light="none" if not there else "yellow" if named else "green",
+        rule="grades_over" if there else "too_few",
+        basis=basis_of(now),
+        noise="convolved",
+        p=min(adjusted, default=None),
+        level=level,
+        **totals(now),
+        values={"grades": len(there), "named": named},
+    )
+
+
+def _portfolio(now: ScoreCounts, level: float) -> Check:
+    """Jeffreys test of all grades together."""
+    found, counted = residuals(now), totals(now)
+    size, total = counted["customers"], float(found.value.sum())
+    pd = float(found.size @ found.pd) / max(float(found.size.sum()), 1e-12)
+    if now.exact:
+        p = nb.jeffreys_test(counted["defaults"], size, pd)
+    else:
+        p = nb.upper_tail(total, float(found.size.sum()), pd, float(found.noise.sum()))
+    return Check(
+        code="portfolio",
+        group="calibration",
+        light=by_p(p, level),
+        rule="by_p",
+        basis=basis_of(now),
+        noise="convolved",
+        p=p,
+        level=level,
+        **counted,
+        values={"expected": counted["defaults"] - total, "pd": pd},
+    )
+
+
+def deductions(
+    evidence: Evidence,
+    tests: Sequence[GradeTest],
+    margin: Sequence[Margin],
+    bounds: Sequence[Bounds],
+    errors: LogOddsErrors,
+) -> list[Check]:
+    """Checks of low-default bounds and margins."""
+    return [_few(evidence, tests, margin, bounds), _covered(evidence, tests, margin, errors)]
+
+
+def _few(
+    evidence: Evidence, tests: Sequence[GradeTest], margin: Sequence[Margin], bounds: Sequence[Bounds]
+) -> Check:
+    """Grades with few defaults: whether their probability with margins reaches the least of the bounds."""
+    least = min(bounds, key=lambda b: b.confidence)
+    few = [k for k, t in enumerate(tests) if t.defaults < FEW]
+    below = [tests[k].grade for k in few if tests[k].binomial is not None and margin[k].final < least.near[k]]
+    return Check(
+        code="low_default",
+        group="low_default",
+        light="yellow" if below else "green",
+        rule="low_default",
+        basis=basis_of(evidence.now),
+        noise="convolved",
+        **totals(evidence.now),
+        values={"few": [tests[k].grade for k in few], "below": below, "confidence": least.confidence},
+    )
+
+
+def _covered(
+    evidence: Evidence, tests: Sequence[GradeTest], margin: Sequence[Margin], errors: LogOddsErrors
+) -> Check:
+    """Whether what was observed lies clearly above a probability with its margin."""
+    above = [
+        t.grade for t, m in zip(tests, margin, strict=True) if t.binomial is not None and t.low > m.final
+    ]
+    shares = [m.by_noise / m.estimation for m in margin if m.estimation > 0]
+    return Check(
+        code="margin",
+        group="conservatism",
+        light="red" if above else "green",
+        rule="margin",
+        basis="rows_and_released" if evidence.exact else "released",
+        noise="inside",
+        **totals(evidence.now),
+        values={"above": above, "by_noise": max(shares, default=0.0), "known": errors.known},
+    )

@@ -1,0 +1,84 @@
+"""``fedrisk report bank``: a bank's own report of a study, from its own store, for its owner alone."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedrisk.attempt_id import short
+from fedrisk.cli.common import AsJson, InstitutionFile
+from fedrisk.cli.output import note, tell, tell_json
+from fedrisk.cli.report import Out, report_app
+
+
+@report_app.command("bank")
+def bank(
+    institution: InstitutionFile,
+    attempt: Annotated[
+        str | None,
+        typer.Argument(
+            help="Attempt, or the beginning of its id, for example 1f3a9c02; default: the last with scores.",
+            show_default=False,
+        ),
+    ] = None,
+    path: Out = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose figures are in the foreground: scorecard, recalibrated, champion, personal, alone (of a "
+            "network: shared, personal, local), for example champion; default: the one to use.",
+            show_default=False,
+        ),
+    ] = None,
+    approve: Annotated[
+        float,
+        typer.Option(
+            help="Share of customers approved at which it is said first what the model would change, for example 0.7."
+        ),
+    ] = 0.8,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--results",
+            help="Results of the run that the operator handed over, folder or release record: figures of all banks "
+            "together, with their noise, come beside the bank's own. For example results/may.",
+            show_default=False,
+        ),
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(help="Language of the page: en or zh, for example zh.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """At a bank: is the consortium's model better than its own, what would it change, and where are its limits.
+
+    Exact figures of the bank's own customers. The page is written for its owner alone and stays at the bank.
+    """
+    from fedrisk.cli.results import reason_words
+    from fedrisk.clients import own_results
+    from fedrisk.clients.node import Node
+    from fedrisk.clients.own_rows import own_rows
+    from fedrisk.language import speaking
+    from fedrisk.report.bank import bank_figures, bank_page, write_bank_page
+
+    node = Node.load(institution)
+    entry = own_results.find(node, attempt)
+    record = None
+    if results is not None:
+        from fedrisk.releases.record import ReleaseRecord
+
+        record = ReleaseRecord.load(results)
+    with speaking(language):
+        rows = own_rows(node, entry, reason_words())
+        figures = bank_figures(rows, model, approve)
+        if as_json:
+            tell_json(figures.to_dict())
+            return
+        page = bank_page(rows, approve=approve, record=record, figures=figures)
+    file = path or Path(f"report_{node.name}_{short(entry.attempt)}.html")
+    if file.suffix.lower() not in (".html", ".htm"):
+        file = file / f"report_{node.name}_{short(entry.attempt)}.html"
+    write_bank_page(file, page)
+    tell(str(file))
+    note("exact figures of the bank's own customers: readable for its owner alone; leave it at the bank")

@@ -1,0 +1,160 @@
+"""Figures of any numbers with intervals: bars and lines; and those of a scorecard's features."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fedrisk.analysis.feature_figures import FeaturePoints, InformationValue
+from fedrisk.language import _
+from fedrisk.report.figure_style import (
+    COLOURS,
+    DASHES,
+    FAINT,
+    INK,
+    MARKS,
+    TEXT,
+    Drawn,
+    canvas,
+    legend,
+    named_axes,
+    room_below,
+    shortened,
+    style,
+    width_of,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ROW = 24.0
+"""Units of height of one bar."""
+
+NAMES = 200.0
+"""Most units of width for the names of bars."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One bar with its interval. label: what people read. group: bars of one group have one colour and one legend."""
+
+    label: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    group: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line with its band. label: for the legend. x, y: (n,). low, high: (n,), both or neither."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+
+
+Marks = Sequence[tuple[float, str]]
+"""Values on the scale that matter, such as limits, with their names for the legend."""
+
+
+def bars(found: Sequence[Bar], *, alt: str, axis: str = "", marks: Marks = (), dots: bool = False) -> Drawn:
+    """Horizontal bars with intervals, the first on top.
+
+    axis: what the values are, with their unit. marks: lines across all bars. dots: marks in place of bars, where zero is
+    no natural start.
+    """
+    groups = list(dict.fromkeys(b.group for b in found))
+    named = [g for g in groups if g]
+    entries = len(named) + len(marks)
+    left = 22 + min(NAMES, max((width_of(b.label, TEXT - 1) for b in found), default=0))
+    height = ROW * len(found) + 12 + 12 + room_below(entries)
+    with style():
+        figure, axes = canvas(height, left=left, below=room_below(entries), above=12)
+        drawn: dict[str, Any] = {}
+        for place, bar in enumerate(found):
+            k = groups.index(bar.group) % 5
+            drawn.setdefault(bar.group, _bar(axes, place, bar, k, dots=dots))
+        handles = [drawn[g] for g in named]
+        for k, (value, _name) in enumerate(marks):
+            handles.append(axes.axvline(value, color=INK, linewidth=1.2, linestyle=DASHES[(k + 1) % 5]))
+        axes.set_ylim(len(found) - 0.4, -0.6)
+        axes.set_yticks(range(len(found)), [shortened(b.label, left - 20, TEXT - 1) for b in found])
+        axes.tick_params(axis="y", length=0)
+        axes.grid(visible=False, axis="y")
+        legend(axes, handles, [*named, *(name for _value, name in marks)])
+        named_axes(axes, axis, "")
+    return Drawn(figure, alt)
+
+
+def lines(
+    found: Sequence[Line], *, alt: str, across: str = "", up: str = "", marks: Marks = (), zero: bool = True
+) -> Drawn:
+    """Lines with bands. across, up: what the axes are. marks: lines across. zero: the scale begins there."""
+    entries = len(found) + len(marks)
+    with style():
+        figure, axes = canvas(280 + room_below(entries), left=64, below=room_below(entries))
+        handles = []
+        for k, line in enumerate(found):
+            if line.low is not None and line.high is not None:
+                axes.fill_between(line.x, line.low, line.high, color=COLOURS[k % 5], alpha=0.2, linewidth=0)
+            few = MARKS[k % 5] if len(line.x) <= 24 else None
+            handles += axes.plot(
+                line.x, line.y, color=COLOURS[k % 5], linestyle=DASHES[k % 5], marker=few, markersize=5
+            )
+        for k, (value, _name) in enumerate(marks):
+            handles.append(axes.axhline(value, color=INK, linewidth=1.2, linestyle=DASHES[(k + 1) % 5]))
+        if zero:
+            axes.set_ylim(0, None)
+        legend(axes, handles, [*(line.label for line in found), *(name for _value, name in marks)])
+        named_axes(axes, across, up)
+    return Drawn(figure, alt)
+
+
+def points_of_feature(found: FeaturePoints, title: str | None = None) -> Drawn:
+    """Points by bin of one feature, the noise and the sampling as error bars. title: what to call the feature."""
+    name = found.column if title is None else title
+    items = [
+        Bar(label=label, value=float(v), low=float(a), high=float(b))
+        for label, v, a, b in zip(
+            found.labels, found.points.value, found.points.low, found.points.high, strict=True
+        )
+    ]
+    return bars(
+        items,
+        alt=_("Points of {column} by bin, with 95% intervals.", column=name),
+        axis=_("Points (higher is safer)"),
+        marks=[(found.average, _("Average enterprise"))],
+    )
+
+
+def information_values(found: Sequence[InformationValue], most: int = 20) -> Drawn:
+    """Information value of each feature, highest first, coloured by who has it."""
+    items = [
+        Bar(label=v.column, value=v.value.value, low=v.value.low, high=v.value.high, group=v.institution)
+        for v in found[:most]
+    ]
+    return bars(
+        items,
+        alt=_("Information value of {count} columns, with 95% intervals.", count=len(items)),
+        axis=_("Information value"),
+    )
+
+
+def _bar(axes: "Axes", place: int, bar: Bar, k: int, *, dots: bool) -> Any:
+    if dots:
+        handle: Any = axes.plot([bar.value], [place], MARKS[k], color=COLOURS[k], markersize=6)[0]
+    else:
+        handle = axes.barh(place, bar.value, height=0.62, color=COLOURS[k], alpha=0.75, linewidth=0)
+    if bar.low is not None and bar.high is not None:
+        spread = [[max(bar.value - bar.low, 0)], [max(bar.high - bar.value, 0)]]
+        axes.errorbar(
+            [bar.value], [place], xerr=np.array(spread), fmt="none", ecolor=INK, elinewidth=1.3, capsize=3
+        )
+    return handle
+
+
+__all__ = ["FAINT", "Bar", "Line", "bars", "information_values", "lines", "points_of_feature"]

@@ -1,0 +1,248 @@
+"""Figures of a score's curves, as analysis/curves has them."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fedrisk.analysis.curves import Band, Calibration, Cutoff, Estimate, Gains, Ks, Roc, ScoreDistribution
+from fedrisk.language import _
+from fedrisk.report.figure_style import (
+    COLOURS,
+    DASHES,
+    FAINT,
+    INK,
+    MARKS,
+    Drawn,
+    canvas,
+    legend,
+    named_axes,
+    room_below,
+    style,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+HEIGHT = 300.0
+"""Units of a figure's height without its legend."""
+
+
+def said(value: Estimate, digits: int = 3) -> str:
+    """A number with its interval, as texts say it.
+
+    >>> from fedrisk.language import speaking
+    >>> with speaking("en"):
+    ...     said(Estimate(value=0.7, low=0.65, high=0.75, error=0.025))
+    '0.700 (0.650 to 0.750)'
+    """
+    return _(
+        "{value} ({low} to {high})",
+        value=f"{value.value:.{digits}f}",
+        low=f"{value.low:.{digits}f}",
+        high=f"{value.high:.{digits}f}",
+    )
+
+
+def roc(found: Roc, others: Sequence[tuple[str, Roc]] = (), label: str | None = None) -> Drawn:
+    """ROC curve with its band, and others' without."""
+    name = _("This card") if label is None else label
+    with style():
+        figure, axes = _square(2 + len(others))
+        x = 100 * found.false_positive
+        handles = [_banded(axes, x, found.true_positive, 0, 100)]
+        texts = [_("{name}: AUC {auc}", name=name, auc=said(found.auc))]
+        for k, (other, curve) in enumerate(others, 1):
+            handles.append(_line(axes, 100 * curve.false_positive, 100 * curve.true_positive.value, k))
+            texts.append(_("{name}: AUC {auc}", name=other, auc=said(curve.auc)))
+        handles.append(_chance(axes, [0, 100], [0, 100]))
+        legend(axes, handles, [*texts, _("Without any information")])
+        named_axes(axes, _("Others refused (%)"), _("Defaults refused (%)"))
+    return Drawn(figure, _("ROC curve. {curves}", curves="; ".join(texts)))
+
+
+def ks(found: Ks) -> Drawn:
+    """The two cumulative distributions, and where they are furthest apart."""
+    with style():
+        figure, axes = _square(3)
+        x = 100 * found.position
+        handles = [_line(axes, x, 100 * found.bad, 1), _line(axes, x, 100 * found.good, 0)]
+        at = [100 * found.position[found.at]] * 2
+        ends = [100 * found.bad[found.at], 100 * found.good[found.at]]
+        handles.append(axes.plot(at, ends, color=INK, linewidth=1.5, marker="_", markersize=9)[0])
+        distance = _("Largest distance: KS {ks}", ks=said(found.value))
+        legend(axes, handles, [_("Defaults"), _("Others"), distance])
+        named_axes(axes, _("Enterprises, safest first (%)"), _("Cumulated share (%)"))
+    return Drawn(figure, _("Cumulated defaults and others by risk. {distance}", distance=distance))
+
+
+def gains(found: Gains, others: Sequence[tuple[str, Gains]] = (), label: str | None = None) -> Drawn:
+    """Share of defaults among the riskiest."""
+    with style():
+        figure, axes = _square(2 + len(others))
+        names = [_("This card") if label is None else label]
+        handles = [_banded(axes, 100 * found.share, found.captured, 0, 100)]
+        for k, (other, curve) in enumerate(others, 1):
+            handles.append(_line(axes, 100 * curve.share, 100 * curve.captured.value, k))
+            names.append(other)
+        handles.append(_chance(axes, [0, 100], [0, 100]))
+        legend(axes, handles, [*names, _("In no order")])
+        named_axes(axes, _("Enterprises, riskiest first (%)"), _("Share of all defaults among them (%)"))
+    reached = float(np.interp(0.1, found.share, found.captured.value))
+    return Drawn(
+        figure,
+        _("Gains: the riskiest 10% of enterprises have {share} of all defaults.", share=f"{reached:.0%}"),
+    )
+
+
+def lift(found: Gains, others: Sequence[tuple[str, Gains]] = (), label: str | None = None) -> Drawn:
+    """How many times the average default rate the riskiest have."""
+    with style():
+        figure, axes = canvas(HEIGHT + 20 * (2 + len(others)), left=52, below=room_below(2 + len(others)))
+        names = [_("This card") if label is None else label]
+        handles = [_banded(axes, 100 * found.share, found.lift, 0, 1)]
+        for k, (other, curve) in enumerate(others, 1):
+            handles.append(_line(axes, 100 * curve.share, curve.lift.value, k))
+            names.append(other)
+        handles.append(_chance(axes, [0, 100], [1, 1]))
+        axes.set_xlim(0, 100)
+        axes.set_ylim(0, 1.15 * max(float(np.nanmax(found.lift.high[1:])), 1.5))
+        legend(axes, handles, [*names, _("Average default rate: {rate}", rate=f"{found.base:.2%}")])
+        named_axes(axes, _("Enterprises, riskiest first (%)"), _("Default rate, times the average"))
+    reached = float(np.interp(0.1, found.share, found.lift.value))
+    return Drawn(
+        figure,
+        _(
+            "Lift: the riskiest 10% of enterprises default {times} times as often as the average.",
+            times=f"{reached:.1f}",
+        ),
+    )
+
+
+def calibration(found: Calibration) -> Drawn:
+    """Observed against predicted default rates, on logarithmic scales where all are above zero."""
+    predicted, observed = 100 * found.predicted, found.observed
+    with style():
+        figure, axes = _square(2)
+        top = 1.1 * max(float(predicted.max()), 100 * float(np.nanmax(observed.high)))
+        handles = [_points(axes, predicted, observed, 0, 100), _chance(axes, [0, top], [0, top])]
+        axes.set_xlim(0, top)
+        axes.set_ylim(0, top)
+        legend(axes, handles, [_("Observed, with 95% interval"), _("Predicted as observed")])
+        named_axes(axes, _("Predicted default rate (%)"), _("Observed default rate (%)"))
+    outside = int(((found.predicted < observed.low) | (found.predicted > observed.high)).sum())
+    return Drawn(
+        figure,
+        _(
+            "Observed against predicted default rates in {groups} groups; in {outside} the prediction is outside the "
+            "interval.",
+            groups=len(predicted),
+            outside=outside,
+        ),
+    )
+
+
+def score_distribution(found: ScoreDistribution) -> Drawn:
+    """Scores of defaults and of others, as densities: bins are not equally wide."""
+    edges = _edges(found)
+    width = np.diff(edges)
+    with style():
+        figure, axes = canvas(HEIGHT + 40, left=52, below=room_below(2))
+        handles = []
+        for k, band in ((1, found.bad), (0, found.good)):
+            value, low, high = (100 * np.asarray(v) / width for v in (band.value, band.low, band.high))
+            axes.stairs(high, edges, baseline=low, fill=True, color=COLOURS[k], alpha=0.2, linewidth=0)
+            handles.append(axes.stairs(value, edges, baseline=None, color=COLOURS[k], linestyle=DASHES[k]))
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_ylim(0, None)
+        legend(axes, handles, [_("Defaults"), _("Others")])
+        named_axes(axes, axis_name(found.axis), _("Share for each unit of the scale (%)"))
+    return Drawn(figure, _("Distribution of defaults and of others over the scores."))
+
+
+def cutoffs(found: Sequence[Cutoff]) -> Drawn:
+    """Bad rate of the approved, and under it the share of defaults kept out, by the share that is approved."""
+    x = 100 * np.array([c.approved.value for c in found])
+    upper, lower = (_band_of([getattr(c, name) for c in found]) for name in ("bad_approved", "kept_out"))
+    height = 440.0
+    with style():
+        figure, axes = canvas(height, left=52, below=52 + 196)
+        box = axes.get_position()
+        under = figure.add_axes((box.x0, 52 / height, box.width, 150 / height))
+        for part, band, k in ((axes, upper, 0), (under, lower, 1)):
+            _banded(part, x, band, k, 100)
+            part.plot(x, 100 * band.value, MARKS[k], color=COLOURS[k], markersize=4)
+            part.set_xlim(0, 100)
+            part.set_ylim(0, 1.08 * 100 * float(band.high.max()))
+        named_axes(under, _("Enterprises approved (%)"), _("Default rate of the approved (%)"))
+        figure.text(10 / 460, (52 + 150 + 16) / height, _("Share of all defaults kept out (%)"), va="center")
+    return Drawn(
+        figure, _("Default rate of the approved and share of defaults kept out, by the share approved.")
+    )
+
+
+def axis_name(axis: str) -> str:
+    """What a scale of scores is called."""
+    return {
+        "score": _("Score (higher is safer)"),
+        "log_odds": _("Log-odds of default"),
+        "probability": _("Predicted probability of default"),
+        "risk": _("Risk"),
+    }[axis]
+
+
+def _square(entries: int) -> "tuple[Any, Axes]":
+    figure, axes = canvas(HEIGHT + 20 * entries, left=52, below=room_below(entries))
+    axes.set_xlim(0, 100)
+    axes.set_ylim(0, 101)
+    return figure, axes
+
+
+def _banded(axes: "Axes", x: Any, band: Band, k: int, scale: float) -> Any:
+    y, low, high = (scale * np.asarray(v) for v in (band.value, band.low, band.high))
+    axes.fill_between(x, low, high, color=COLOURS[k], alpha=0.2, linewidth=0)
+    return _line(axes, x, y, k)
+
+
+def _line(axes: "Axes", x: Any, y: Any, k: int) -> Any:
+    return axes.plot(x, y, color=COLOURS[k % 5], linestyle=DASHES[k % 5])[0]
+
+
+def _chance(axes: "Axes", x: Any, y: Any) -> Any:
+    return axes.plot(x, y, color=FAINT, linewidth=1, linestyle=(0, (2, 2)))[0]
+
+
+def _points(axes: "Axes", x: Any, band: Band, k: int, scale: float) -> Any:
+    y, low, high = (scale * np.asarray(v) for v in (band.value, band.low, band.high))
+    return axes.errorbar(
+        x,
+        y,
+        yerr=[np.maximum(y - low, 0), np.maximum(high - y, 0)],
+        fmt=MARKS[k],
+        color=COLOURS[k],
+        markersize=5,
+        elinewidth=1.5,
+        capsize=3,
+    )
+
+
+def _band_of(found: Sequence[Estimate]) -> Band:
+    value, low, high = (np.array([getattr(e, name) for e in found]) for name in ("value", "low", "high"))
+    return Band(value=value, low=low, high=high)
+
+
+def _edges(found: ScoreDistribution) -> Any:
+    """Ends of bins as one rising array; open ones get twice the width of their neighbour."""
+    low, high = found.low.copy(), found.high.copy()
+    if np.array_equal(low, high):
+        middle = (low[1:] + low[:-1]) / 2
+        return np.r_[low[0] - (middle[0] - low[0]), middle, high[-1] + (high[-1] - middle[-1])]
+    edges = np.r_[low[0], high]
+    # Groups of exact scores have gaps between them.
+    edges[1:-1] = (high[:-1] + low[1:]) / 2
+    if not np.isfinite(edges[0]):
+        edges[0] = edges[1] - 2 * (edges[2] - edges[1])
+    if not np.isfinite(edges[-1]):
+        edges[-1] = edges[-2] + 2 * (edges[-2] - edges[-3])
+    return edges
+
