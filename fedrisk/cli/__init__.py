@@ -28,8 +28,8 @@ from fedrisk.cli import (
     node_proposals,
     node_scoring,
     node_serve,
-    report_validation,
     report_bank,
+    report_validation,
     study,
     usage,
 )

@@ -19,6 +19,7 @@ from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.models import ArgumentInfo
 
 from fedrisk.cli.exits import report
+from fedrisk.cli.help import translating
 from fedrisk.cli.output import fail, finish, prepare, screen
 from fedrisk.errors import ConfigError
 from fedrisk.files import private_append
@@ -39,6 +40,7 @@ class Root(TyperGroup):
             if isinstance(command, TyperGroup):
                 # click says it as well.
                 command.suggest_commands = False
+            setattr(command, "format_help", translating(command))  # noqa: B010
             own = {name: p for p in command.params for name in p.opts}
             if "--json" in own:
                 own["--json"].callback = _for_programs

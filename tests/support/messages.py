@@ -64,7 +64,9 @@ def _said(node, *, lower, said=False, words=0, inside=False):
         if node.exc is not None and _raises(node) not in PROGRAMS:
             yield from _said(node.exc, lower=lower, said=True, inside=inside)
         return
-    if said and (isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))):
+    if said and (
+        isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+    ):
         yield node, words
     for field, child in _children(node):
         here, least = said, words
@@ -72,7 +74,9 @@ def _said(node, *, lower, said=False, words=0, inside=False):
             name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
             if name in TRANSLATES:
                 return
-            here = said or (lower and field == "args" and (name in SAYS or name.startswith(("_refuse", "_need"))))
+            here = said or (
+                lower and field == "args" and (name in SAYS or name.startswith(("_refuse", "_need")))
+            )
         elif isinstance(node, ast.Subscript) and field == "slice":
             here = False
         elif lower and isinstance(node, ast.Return | ast.Yield | ast.Assign | ast.AnnAssign):

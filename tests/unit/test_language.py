@@ -8,6 +8,7 @@ from babel.messages.pofile import read_po
 
 from fedrisk.errors import ConfigError
 from fedrisk.language import LANGUAGES, VARIABLE, _, catalogue, language, speak, speaking
+from support.help_texts import of_help
 from support.messages import of_messages
 from support.texts import ROOT, every
 
@@ -46,7 +47,7 @@ def test_translations_have_the_values_of_their_texts(code):
 
 @pytest.mark.parametrize("code", OTHERS)
 def test_no_text_is_translated_twice_or_left_from_before(code):
-    said, seen = {**every(), **of_messages()}, dict[tuple[str, str], Path]()
+    said, seen = {**every(), **of_messages(), **of_help()}, dict[tuple[str, str], Path]()
     for path, message in entries(code):
         key = (message.context or "", message.id if isinstance(message.id, str) else message.id[0])
         assert key not in seen, f"{key} is in {path.name} and in {seen[key].name}"
