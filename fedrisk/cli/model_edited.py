@@ -29,15 +29,17 @@ def model_edited(
     from fedrisk.cli.model_screen import summary_of
     from fedrisk.clients.node import Node
     from fedrisk.engine.card_files import find_card
-    from fedrisk.engine.kept_parts import take_edited
+    from fedrisk.engine.kept_parts import edited_part
     from fedrisk.errors import ConfigError
     from fedrisk.language import _
+    from fedrisk.models.edited_card import FILE
+    from fedrisk.serving import registry
 
     edited = find_card(str(card)).edited
     if edited is None:
         raise ConfigError(f"{card}: this card was not edited; members have the study's own card already")
     node = Node.load(institution).opened()
-    part = take_edited(node, edited)
+    part = registry.candidate(node, edited_part(node, edited), {FILE: edited.to_json().encode()})
     if as_json:
         tell_json({"institution": node.name, **summary_of(part, node.store.models.state(part.model))})
         return

@@ -11,7 +11,6 @@ from fedrisk.errors import ConfigError, StoreError
 from fedrisk.models.edited_card import FILE, EditedCard
 from fedrisk.recipe import Recipe
 from fedrisk.recipes import recipe_named
-from fedrisk.serving import registry
 
 if TYPE_CHECKING:
     from fedrisk.models.model_part import ModelPart
@@ -31,8 +30,8 @@ def follows(node: Node) -> "Callable[[ModelPart], ModelPart]":
     return made
 
 
-def take_edited(node: Node, edited: EditedCard) -> "ModelPart":
-    """Keep an institution's part of an edited card as a candidate, with the card; a person approves it.
+def edited_part(node: Node, edited: EditedCard) -> "ModelPart":
+    """An institution's part of an edited card, to be kept as a candidate with the card beside it.
 
     The card has to follow by its edits from what this institution was told in the study: ConfigError or ProtocolError
     where it does not, or where the institution was not in the study.
@@ -42,7 +41,7 @@ def take_edited(node: Node, edited: EditedCard) -> "ModelPart":
             f"{node.name} took no part in attempt {edited.attempt} of study {edited.study}, of which the card is; it "
             "has nothing to serve of it"
         )
-    return registry.candidate(node, _edited(node, edited), {FILE: edited.to_json().encode()})
+    return _edited(node, edited)
 
 
 def _edited(node: Node, card: EditedCard) -> "ModelPart":

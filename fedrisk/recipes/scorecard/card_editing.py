@@ -111,7 +111,10 @@ class EditDesk:
         before, after = (self._values(state) for state in (one, other))
         bins = [{b.feature.name: b for b, _ in s.features} for s in (one, other)]
         changed = [name for name, b in bins[0].items() if bins[1].get(name) != b]
-        return {name: [before[name], after.get(name)] for name in changed}
+        found: dict[str, list[float | None]] = {}
+        for name in changed:
+            found[name] = [before[name], after.get(name)]
+        return found
 
     def _values(self, state: CardState) -> dict[str, float]:
         bins = [b for b, _ in state.features]
@@ -130,7 +133,8 @@ class EditDesk:
             then, now = (_points_on(state, j) for state in (one, other))
             if then is None:
                 continue
-            for label, p, q in zip(b.labels(), then, now or [None] * len(then), strict=True):
+            after: Sequence[float | None] = [None] * len(then) if now is None else now
+            for label, p, q in zip(b.labels(), then, after, strict=True):
                 size = abs(p - (q or 0.0))
                 if size > 1:
                     moved.append((size, {"feature": b.feature.name, "bin": label, "before": p, "after": q}))

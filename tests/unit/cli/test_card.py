@@ -41,6 +41,7 @@ def test_a_card_is_edited_shown_and_verified(fedrisk, folder, tmp_path):
     assert code == 1 and json.loads(out)["wrong"] == ["the card is not the one after its last edit"]
 
 
+@pytest.mark.long
 def test_nothing_is_written_without_a_place(fedrisk, folder):
     code, out, _ = fedrisk("card", "edit", folder, "--base", "500", "--reason", "r", "--json")
     assert code == 0 and json.loads(out)["edits"][0]["edit"]["base_score"] == 500.0

@@ -39,6 +39,14 @@ def test_digests_chain(record, edited):
     assert [e.time for e in edited.history] == ["2026-03-01T12:00:00Z"] * 3
 
 
+def test_a_history_goes_on(record):
+    other = replace(SCALE, points_to_double=30, reason="another system")
+    first = edit_card(record, [SCALE], now=NOON)
+    on = edit_card(record, [other], before=EditedCard.from_json(first.to_json()), now=NOON)
+    assert on.broken() == [] and on.history[:1] == first.history and on.card.scale.double == 30
+
+
+@pytest.mark.long
 def test_a_history_goes_on_as_if_it_had_been_made_at_once(record, edited):
     steps = edit_card(record, [MERGE], now=NOON)
     for edit in (DROP, SCALE):
