@@ -1,9 +1,11 @@
-"""What the site has besides docs/: pages that lie elsewhere in the repository, and links that lead out of it.
+"""What the site has besides docs/: pages that lie elsewhere in the repository, notebooks, and links out of it.
 
-A hook of mkdocs. Benchmarks keep their README beside what redoes them, and the site shows them all; a link to a file that
-is no page, such as a template of configs/, becomes the file's path.
+A hook of mkdocs. Benchmarks keep their README beside what redoes them, and the site shows them all. A notebook becomes
+a page with its cells and what they gave. A link to a file that is no page, such as a template of configs/, becomes the
+file's path.
 """
 
+import json
 import posixpath
 import re
 from pathlib import Path
@@ -34,7 +36,33 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if page.startswith("benchmarks/"):
             rows.append(f"- [{_title(text)}]({posixpath.basename(page)})")
     files.append(File.generated(config, "benchmarks/index.md", content="\n".join(rows) + "\n"))
+    for notebook in sorted((ROOT / "docs").glob("*.ipynb")):
+        text = cells_of(notebook)
+        files.append(File.generated(config, f"{notebook.stem}.md", content=text))
     return files
+
+
+def cells_of(notebook: Path) -> str:
+    """A notebook as a page: its text, its code, and the texts and plots that are kept in it."""
+    parts = []
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(source)
+            continue
+        parts.append(f"```python\n{source}\n```")
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            text = "".join(output.get("text", data.get("text/plain", "")))
+            if "image/svg+xml" in data:
+                parts.append("".join(data["image/svg+xml"]))
+            elif "image/png" in data:
+                parts.append(
+                    f"![what the cell draws](data:image/png;base64,{''.join(data['image/png']).strip()})"
+                )
+            elif text.strip():
+                parts.append(f"```text\n{text.rstrip()}\n```")
+    return "\n\n".join(parts) + "\n"
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:

@@ -42,12 +42,26 @@ _PUBLIC = {
     "Policy": "fedrisk.privacy.policy",
     "Recipe": "fedrisk.recipe",
     "ReleaseRecord": "fedrisk.releases.record",
-    "Results": "fedrisk.server.results",
+    "Results": "fedrisk.results",
     "Scorecard": "fedrisk.models.scorecard",
-    "Study": "fedrisk.study",
+    "Column": "fedrisk.data.dictionary",
+    "Label": "fedrisk.data.dictionary",
+    "Member": "fedrisk.study",
+    "ScorecardClassifier": "fedrisk.local.classifier",
+    "Study": "fedrisk.study_in_code",
+    "draft_dictionary": "fedrisk.local.draft",
+    "export_card": "fedrisk.exports.export",
+    "load_dictionary": "fedrisk.data.dictionary",
     "load_institution": "fedrisk.institution",
 }
 __all__ = [
+    "Column",
+    "Label",
+    "Member",
+    "ScorecardClassifier",
+    "draft_dictionary",
+    "export_card",
+    "load_dictionary",
     "CardEdit",
     "Check",
     "Dictionary",
@@ -84,8 +98,13 @@ if TYPE_CHECKING:
     from fedrisk.privacy.policy import Policy
     from fedrisk.recipe import Recipe
     from fedrisk.releases.record import ReleaseRecord
-    from fedrisk.server.results import Results
-    from fedrisk.study import Study
+    from fedrisk.results import Results
+    from fedrisk.data.dictionary import Column, Label, load_dictionary
+    from fedrisk.exports.export import export_card
+    from fedrisk.local.classifier import ScorecardClassifier
+    from fedrisk.local.draft import draft_dictionary
+    from fedrisk.study import Member
+    from fedrisk.study_in_code import Study
 
 
 def __getattr__(name: str) -> Any:

@@ -44,7 +44,14 @@ def commands(page=PAGE):
     return [words[words.index("fedrisk") + 1 :] for words in found if "fedrisk" in words]
 
 
-@pytest.mark.parametrize("words", [*commands(), *commands(SERVING)], ids=lambda words: " ".join(words)[:70])
+HOW_TO = [
+    c for page in sorted((ROOT / "docs" / "how-to").glob("*.md")) for c in commands(page.read_text("utf-8"))
+]
+
+
+@pytest.mark.parametrize(
+    "words", [*commands(), *commands(SERVING), *HOW_TO], ids=lambda words: " ".join(words)[:70]
+)
 def test_a_command_of_the_page_exists_with_its_options(words):
     command: click.Command = typer.main.get_command(app)
     rest = list(words)
