@@ -43,6 +43,7 @@ from fedrisk.server.runs import Runs, refuse_again, save
 from fedrisk.shown_progress import ShownProgress
 from fedrisk.study import Study, members_named
 
+
 def check(
     study: str | Path | Study,
     overrides: Sequence[str] = (),

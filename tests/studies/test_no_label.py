@@ -349,7 +349,9 @@ def test_a_hold_out_by_date_with_loans_that_have_no_outcome_yet(by_date):
     node = run.nodes["alfa"]
     own = own_rows(node, own_results.find(node, run.attempt), own_results.Said())
     assert own.held_from == "2024-01-01" and own.research
-    assert (own.day == scores.join(table.set_index("id")["day"])["day"].to_numpy().astype("datetime64[D]")).all()
+    assert (
+        own.day == scores.join(table.set_index("id")["day"])["day"].to_numpy().astype("datetime64[D]")
+    ).all()
     periods = periods_of(own, "scorecard")
     assert sum(p.customers for p in periods) == len(table)
     assert sum(p.defaults for p in periods) == int(scores["label"].sum())

@@ -81,7 +81,9 @@ def own_rows(n=1500, seed=0, **changes):
 def judged(rows):
     """The rows with the verdict that a bank keeps of them."""
     held = rows.held_out
-    return replace(rows, verdict=own_verdict(rows.label[held], {m: p[held] for m, p in rows.probability.items()}))
+    return replace(
+        rows, verdict=own_verdict(rows.label[held], {m: p[held] for m, p in rows.probability.items()})
+    )
 
 
 def network_rows(n=600, **changes):
@@ -89,6 +91,4 @@ def network_rows(n=600, **changes):
     made = own_rows(n, verdict=None)
     mine = {"shared": made.probability["champion"], "local": made.probability["alone"]}
     nothing = {"score": None, "own_points": None, "external_points": None, "points": {}, "card": None}
-    return replace(
-        made, recipe="network", main="shared", probability=mine, reasons=(), **nothing, **changes
-    )
+    return replace(made, recipe="network", main="shared", probability=mine, reasons=(), **nothing, **changes)

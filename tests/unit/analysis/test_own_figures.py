@@ -114,12 +114,16 @@ def test_both_parts_of_the_score(rows):
     assert found.own.value == pytest.approx(roc_auc_score(y, -rows.own_points[held]))
     assert found.external.value == pytest.approx(roc_auc_score(y, -rows.external_points[held]))
     assert sum(c.customers for row in found.cells for c in row) == held.sum()
-    low = (rows.own_points[held] < found.own_edges[0]) & (rows.external_points[held] < found.external_edges[0])
+    low = (rows.own_points[held] < found.own_edges[0]) & (
+        rows.external_points[held] < found.external_edges[0]
+    )
     assert found.cells[0][0].rate.value == pytest.approx(y[low].mean())
     assert parts_of(replace(rows, external_points=None)) is None
 
 
-@pytest.mark.parametrize(("days", "first", "count"), [(200, "2024-01", 7), (700, "2024 Q1", 8), (3000, "2024", 9)])
+@pytest.mark.parametrize(
+    ("days", "first", "count"), [(200, "2024-01", 7), (700, "2024 Q1", 8), (3000, "2024", 9)]
+)
 def test_periods_are_few_whatever_the_span(rows, days, first, count):
     day = np.datetime64("2024-01-01") + np.linspace(0, days, len(rows.label)).astype(int)
     found = periods_of(replace(rows, day=day), "scorecard")

@@ -135,7 +135,8 @@ FULL = {
 def test_a_meaning_in_chinese_is_public_and_dictionaries_without_it_are_as_before():
     plain = {"name": "late", "kind": "flag", "meaning": "was late"}
     one, two = (
-        load_dictionary({"id": "id", "columns": [{**plain, **more}]}) for more in ({}, {"meaning_zh": "曾逾期"})
+        load_dictionary({"id": "id", "columns": [{**plain, **more}]})
+        for more in ({}, {"meaning_zh": "曾逾期"})
     )
     assert "meaning_zh" not in one.public()["columns"][0]
     assert two.public()["columns"][0]["meaning_zh"] == "曾逾期"

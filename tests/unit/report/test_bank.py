@@ -99,7 +99,21 @@ def test_a_page_in_chinese(rows, undrawn):
     text = text_of(page)
     assert 'lang="zh-CN"' in page and "仅供本行使用" in text and "外部数据" in text
     english = set(re.findall(r"[A-Za-z]{4,}", text))
-    names = {"fedrisk", "Brier", "small", "city", "late", "idle", "sales", "share", "limit", "what", "others", "know", "aaaaaaaa"}
+    names = {
+        "fedrisk",
+        "Brier",
+        "small",
+        "city",
+        "late",
+        "idle",
+        "sales",
+        "share",
+        "limit",
+        "what",
+        "others",
+        "know",
+        "aaaaaaaa",
+    }
     left = english - names - {"missing", "holdout", "from", "date", "a" * 32}
     assert not left, left
 
