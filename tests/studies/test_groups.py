@@ -268,3 +268,16 @@ def test_levels_that_the_hub_tells_one_member_otherwise_stop_the_study(kit, tmp_
 def test_a_study_without_groups_is_what_it_was(kit, tmp_path):
     consortium = built(kit, tmp_path, banks=1, evaluation={})
     assert consortium.study.model_dump(mode="json")["evaluation"] == {"bins": 24, "by_bank": False}
+
+
+@pytest.mark.long
+def test_a_network_is_evaluated_by_groups_too(kit, tmp_path):
+    policy = {"research": True, "groups": list(COLUMNS), "recipes": ["network"]}
+    study = {**STUDY, "recipe": "network", "training": {"steps": 4}}
+    run = kit.build(tmp_path, kit.BANKS[:2], (), policy=policy, enterprises=1200, study=study).run()
+    block, levels = by_grade(run)
+    noise = (block.total - exact_counts(run, "grade", levels)).ravel()
+    assert 6 < float(noise @ noise) / block.variance < 90
+    for node in run.nodes.values():
+        made = [e.spend.mu for e in node.ledger.entries() if e.spend.population == "holdout"]
+        assert compose(made) == pytest.approx(total_mu(run.study))
