@@ -29,6 +29,7 @@ from fedrisk.cli import (
     node_scoring,
     node_serve,
     report_bank,
+    report_card,
     report_holder,
     report_operator,
     report_validation,
@@ -65,6 +66,8 @@ from fedrisk.cli.store import store_app
 from fedrisk.cli.version import show_version, version
 from fedrisk.errors import LeftUndone
 from fedrisk.home import RelativeHome
+from fedrisk.language import _
+from fedrisk.language_patterns import retold
 from fedrisk.renamed import OldWord
 
 _CODES = "\n\n".join(f"{code}: {meaning}" for code, meaning in EXIT_CODES.items())
@@ -99,7 +102,7 @@ for _command in (
 ):
     app.command()(_command)
 # Commands of a group in files of their own are there once these are imported.
-_ = (
+_REGISTERED = (
     card_export,
     hub_check,
     hub_members,
@@ -112,6 +115,7 @@ _ = (
     node_scoring,
     node_serve,
     report_bank,
+    report_card,
     report_holder,
     report_operator,
     report_validation,
@@ -171,9 +175,9 @@ def _warn(
         # Python says a warning once only until a library touches the filters.
         if str(message) not in _said:
             _said.add(str(message))
-            note(f"note: {message}", style=None)
+            note(_("note: {note}", note=retold(str(message))), style=None)
     elif issubclass(category, LeftUndone):
-        note(f"warning: {message}", style="yellow")
+        note(_("warning: {note}", note=retold(str(message))), style="yellow")
     else:
         logging.getLogger("py.warnings").warning("%s: %s", category.__name__, message)
 

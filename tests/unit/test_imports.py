@@ -25,6 +25,8 @@ LAYERS = {
     "user": set(),
     "display_name": set(),
     "language": {"errors"},
+    # English messages of lower layers, found again by their pattern.
+    "language_patterns": {"language"},
     "toml_file": {"errors"},
     "file_rules": {"toml_file"},
     "study": {"errors", "renamed", "toml_file", "file_rules", "display_name"},
@@ -84,6 +86,7 @@ LAYERS = {
     "serving": {
         *(
             "language",
+            "language_patterns",
             "errors",
             "files",
             "study",
@@ -111,6 +114,7 @@ LAYERS = {
         *(
             "errors",
             "language",
+            "language_patterns",
             "files",
             "findings",
             "study",
@@ -123,7 +127,10 @@ LAYERS = {
             "server",
         ),
     },
+    # The public results: those of the hub, with plots and tables.
+    "results": {"errors", "language", "report", "server"},
     "api": {
+        "results",
         "errors",
         "models",
         "language",
@@ -137,7 +144,7 @@ LAYERS = {
         "engine",
     },
     "cli": {
-        *("language", "errors", "files", "layout", "findings", "home", "renamed"),
+        *("language", "language_patterns", "errors", "files", "layout", "findings", "home", "renamed"),
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "clients", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
