@@ -12,7 +12,7 @@ from fedrisk.models.calibration_errors import calibration_errors
 MIDDLES = np.linspace(-6.0, 1.0, 12)
 SIZE = np.array([300, 900, 2000, 3500, 5000, 5500, 4500, 3000, 1600, 800, 300, 100])
 AT = np.array([-5.0, -3.0, -1.0])
-FITS = 90
+FITS = 60
 
 
 def spread(rng, *, variance, sampling):
@@ -47,13 +47,13 @@ def spread(rng, *, variance, sampling):
 
 
 def test_errors_are_the_spread_by_sampling_and_by_noise():
-    """A standard deviation of 90 draws is known to 7.5 %; those with a bend are left out, which narrows a little."""
+    """A standard deviation of 60 draws is known to 9 %; those with a bend are left out, which narrows a little."""
     rng = np.random.default_rng(0)
     by_sampling, errors = spread(rng, variance=0.0, sampling=True)
     by_noise, _ = spread(rng, variance=300.0, sampling=False)
     sampling, noise = errors.of(AT)
-    assert by_sampling == pytest.approx(sampling, rel=0.3)
-    assert by_noise == pytest.approx(noise, rel=0.3)
+    assert by_sampling == pytest.approx(sampling, rel=0.35)
+    assert by_noise == pytest.approx(noise, rel=0.35)
 
 
 def test_without_noise_no_error_is_by_noise():

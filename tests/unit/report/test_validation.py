@@ -1,5 +1,7 @@
 """The page of a validation: readable in both languages, on rows and on released numbers; every check has its words."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from fedrisk.analysis.validation.rules import ValidationRules
 from fedrisk.language import speaking
 from fedrisk.models.validation_rows import ValidationRows
 from fedrisk.report import validation_words as words
-from fedrisk.report.validation import render_validation, write_validation
+from fedrisk.report.validation import write_validation
 from support import pages
 from support.own_rows import own_rows
 from support.validated import record
@@ -39,20 +41,27 @@ def test_every_check_says_what_it_is_what_came_out_and_by_which_rule(packs, kind
         assert (check.light == "none") == (check.rule in words.REASONS)
 
 
-def test_the_page_says_how_noise_was_corrected_and_whose_figures_they_are(packs):
-    page = render_validation(packs["released"])
-    assert "released numbers alone" in page and words.noise_words(packs["released"].checks[0]) in page
-    assert "exact figures, for the bank and its validator alone" in render_validation(packs["rows"])
+@pytest.fixture(scope="module")
+def written(packs, tmp_path_factory):
+    """Pages of rows in English and of released numbers in Chinese, with the file beside."""
+    folder = tmp_path_factory.mktemp("validation")
+    found = {"rows": write_validation(packs["rows"], folder / "rows")}
+    with speaking("zh"):
+        found["released"] = write_validation(packs["released"], folder / "released")
+    return found
 
 
-def test_page_and_file_are_written(packs, tmp_path):
-    page, file = write_validation(packs["rows"], tmp_path / "new")
-    assert page.name == "validation.html" and file.read_text(encoding="utf-8").startswith("{")
+def test_the_page_says_whose_figures_they_are_and_the_file_is_not_translated(written):
+    page, file = written["rows"]
+    assert "exact figures, for the bank and its validator alone" in page.read_text(encoding="utf-8")
+    assert page.name == "validation.html" and file.name == "validation.json"
+    page, file = written["released"]
+    assert "仅基于研究的已发布数值" in page.read_text(encoding="utf-8")
+    assert json.loads(file.read_text(encoding="utf-8"))["checks"][0]["code"] == "grades_under"
 
 
 @pages.NEEDS_CHROMIUM
-def test_pages_are_readable(packs, tmp_path):
+def test_pages_are_readable(written):
     for browser in pages.one_browser():
-        pages.check(browser, tmp_path / "rows.html", render_validation(packs["rows"]))
-        with speaking("zh"):
-            pages.check(browser, tmp_path / "released.html", render_validation(packs["released"]), axe=False)
+        pages.check(browser, written["rows"][0])
+        pages.check(browser, written["released"][0], axe=False)
