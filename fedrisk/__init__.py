@@ -55,28 +55,28 @@ _PUBLIC = {
     "load_institution": "fedrisk.institution",
 }
 __all__ = [
-    "Column",
-    "Label",
-    "Member",
-    "ScorecardClassifier",
-    "draft_dictionary",
-    "export_card",
-    "load_dictionary",
     "CardEdit",
     "Check",
+    "Column",
     "Dictionary",
     "EditedCard",
     "FedriskError",
     "Institution",
+    "Label",
     "Ledger",
+    "Member",
     "Policy",
     "Recipe",
     "ReleaseRecord",
     "Results",
     "Scorecard",
+    "ScorecardClassifier",
     "Study",
     "check",
+    "draft_dictionary",
     "edit_card",
+    "export_card",
+    "load_dictionary",
     "load_institution",
     "load_record",
     "load_results",
@@ -87,10 +87,13 @@ __all__ = [
 
 if TYPE_CHECKING:
     from fedrisk.api import check, edit_card, load_record, load_results, load_study, run, verify_card
-    from fedrisk.data.dictionary import Dictionary
+    from fedrisk.data.dictionary import Column, Dictionary, Label, load_dictionary
     from fedrisk.engine.checked import Check
     from fedrisk.errors import FedriskError
+    from fedrisk.exports.export import export_card
     from fedrisk.institution import Institution, load_institution
+    from fedrisk.local.classifier import ScorecardClassifier
+    from fedrisk.local.draft import draft_dictionary
     from fedrisk.models.card_edit import CardEdit
     from fedrisk.models.edited_card import EditedCard
     from fedrisk.models.scorecard import Scorecard
@@ -99,10 +102,6 @@ if TYPE_CHECKING:
     from fedrisk.recipe import Recipe
     from fedrisk.releases.record import ReleaseRecord
     from fedrisk.results import Results
-    from fedrisk.data.dictionary import Column, Label, load_dictionary
-    from fedrisk.exports.export import export_card
-    from fedrisk.local.classifier import ScorecardClassifier
-    from fedrisk.local.draft import draft_dictionary
     from fedrisk.study import Member
     from fedrisk.study_in_code import Study
 

@@ -147,7 +147,12 @@ class Institution(BaseModel, metaclass=Stated):
     def _at_home(self, folder: Path) -> "Institution":
         """The same with a table's whole path, where the file moves to another folder."""
         table = self.table
-        if table is None or table.is_database or self._frame is not None or folder.resolve() == self.folder.resolve():
+        if (
+            table is None
+            or table.is_database
+            or self._frame is not None
+            or folder.resolve() == self.folder.resolve()
+        ):
             return self
         if "$" in table.source or Path(table.source).expanduser().is_absolute():
             return self

@@ -29,8 +29,8 @@ from pydantic import (
 from fedrisk.display_name import checked_display_name, same_to_the_eye
 from fedrisk.errors import ConfigError, VersionError
 from fedrisk.file_rules import Stated, broken_rules
-from fedrisk.renamed import STUDY_KEYS, STUDY_VALUES, renamed
 from fedrisk.files import write_atomic
+from fedrisk.renamed import STUDY_KEYS, STUDY_VALUES, renamed
 from fedrisk.toml_file import load_toml, toml_text
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]

@@ -42,9 +42,7 @@ class Study(studies.Study, metaclass=_AnyStudy):
         if isinstance(members, Mapping):
             members = [{"name": name, "role": role} for name, role in members.items()]
         elif isinstance(members, Sequence) and not isinstance(members, str):
-            members = [
-                {"name": m.name, "role": m.kind} if isinstance(m, Institution) else m for m in members
-            ]
+            members = [{"name": m.name, "role": m.kind} if isinstance(m, Institution) else m for m in members]
         listed = {} if members is None else {"institutions": members}
         return renamed({**content, **listed}, STUDY_KEYS, STUDY_VALUES, where="study")
 

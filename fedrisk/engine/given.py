@@ -51,7 +51,11 @@ class Given:
 
     def alone(self, institution: str | Path | Institution) -> Path:
         """The file of one institution that looks for itself."""
-        return self._path(institution.name, institution) if isinstance(institution, Institution) else Path(institution)
+        return (
+            self._path(institution.name, institution)
+            if isinstance(institution, Institution)
+            else Path(institution)
+        )
 
     def paths(self, institutions: Institutions) -> Mapping[str, Path]:
         """The institution file of every member.
@@ -74,12 +78,16 @@ class Given:
             self.study.save(self.folder / STUDY_FILE)
         return paths
 
-    def _named(self, institutions: Mapping[str, Path | Institution] | Sequence[Institution]) -> dict[str, Path | Institution]:
+    def _named(
+        self, institutions: Mapping[str, Path | Institution] | Sequence[Institution]
+    ) -> dict[str, Path | Institution]:
         if isinstance(institutions, Mapping):
             return dict(institutions)
         wrong = [each for each in institutions if not isinstance(each, Institution)]
         if wrong:
-            raise ConfigError("a list of institutions has Institution objects; give paths by name, as a dictionary")
+            raise ConfigError(
+                "a list of institutions has Institution objects; give paths by name, as a dictionary"
+            )
         names = [each.name for each in institutions]
         if twice := sorted({n for n in names if names.count(n) > 1}):
             raise ConfigError(f"institutions: {', '.join(twice)} is given more than once; names are unique")

@@ -34,7 +34,9 @@ class DictionaryDraft:
 
         ConfigError lists the rules that it breaks.
         """
-        return DictionaryDraft(dictionary_file.declared(self.text, column, settings, by=user_name(), day=_today()))
+        return DictionaryDraft(
+            dictionary_file.declared(self.text, column, settings, by=user_name(), day=_today())
+        )
 
     def confirmed(self, columns: Sequence[str] | None = None, *, by: str = "") -> Dictionary:
         """The dictionary, once a person has read the draft: bounds and categories are public from then on.
@@ -63,7 +65,9 @@ def draft_dictionary(
     Errors: ConfigError for a column that is not there, DataError where the table cannot be read.
     """
     with tempfile.TemporaryDirectory() as folder:
-        table.set_axis([str(c) for c in table.columns], axis=1).to_parquet(f"{folder}/table.parquet", index=False)
+        table.set_axis([str(c) for c in table.columns], axis=1).to_parquet(
+            f"{folder}/table.parquet", index=False
+        )
         source = TableSource(source="table.parquet")
         draft = drafted_from(source, Path(folder), kind=kind, id_column=id, label_column=label)
     return DictionaryDraft(dictionary_text(draft, horizon=horizon))
