@@ -30,8 +30,8 @@ DRAWS = 400
 """Draws of what the releases leave open."""
 
 LEVEL = 0.95
-WIDER = 1.0
-"""By how much the interval is wider than the draws; measured in benchmarks/card_edit."""
+WIDER = 1.3
+"""By how much the interval is wider than the draws, which leave out the form of the score; benchmarks/card_edit."""
 
 MUCH = 0.01
 """Squared correlation from which noise makes an entry say less about the usual one."""
@@ -140,8 +140,8 @@ def believed_gram(second: GramMatrix, bases: Sequence[Floats], curves: Curves) -
 
     Correlations of columns of two features have a spread of their own where both are curves, one is or none is,
     found as their mean square less noise, weighted by how little noise there is (empirical Bayes; Efron 2010). As it
-    was released, the matrix says little of a sum of many columns: a card that was fitted to it would seem to be spread less
-    than it is. Entries within a feature follow from the counts and are left out.
+    was released, the matrix says little of a sum of many columns: a card that was fitted to it would seem to be spread
+    less than it is. Entries within a feature follow from the counts and are left out.
     """
     norm = np.concatenate([w @ b**2 for w, b in zip(curves.weight, bases, strict=True)]) * curves.total
     size = np.sqrt(np.maximum(norm, 1e-12))

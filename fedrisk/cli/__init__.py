@@ -28,8 +28,11 @@ from fedrisk.cli import (
     node_proposals,
     node_scoring,
     node_serve,
-    report_validation,
     report_bank,
+    report_card,
+    report_holder,
+    report_operator,
+    report_validation,
     study,
     usage,
 )
@@ -63,6 +66,8 @@ from fedrisk.cli.store import store_app
 from fedrisk.cli.version import show_version, version
 from fedrisk.errors import LeftUndone
 from fedrisk.home import RelativeHome
+from fedrisk.language import _
+from fedrisk.language_patterns import retold
 from fedrisk.renamed import OldWord
 
 _CODES = "\n\n".join(f"{code}: {meaning}" for code, meaning in EXIT_CODES.items())
@@ -97,7 +102,7 @@ for _command in (
 ):
     app.command()(_command)
 # Commands of a group in files of their own are there once these are imported.
-_ = (
+_REGISTERED = (
     card_export,
     hub_check,
     hub_members,
@@ -109,8 +114,11 @@ _ = (
     node_proposals,
     node_scoring,
     node_serve,
-    report_validation,
     report_bank,
+    report_card,
+    report_holder,
+    report_operator,
+    report_validation,
 )
 app.add_typer(init_app, name="init")
 app.add_typer(dictionary_app, name="dictionary")
@@ -167,9 +175,9 @@ def _warn(
         # Python says a warning once only until a library touches the filters.
         if str(message) not in _said:
             _said.add(str(message))
-            note(f"note: {message}", style=None)
+            note(_("note: {note}", note=retold(str(message))), style=None)
     elif issubclass(category, LeftUndone):
-        note(f"warning: {message}", style="yellow")
+        note(_("warning: {note}", note=retold(str(message))), style="yellow")
     else:
         logging.getLogger("py.warnings").warning("%s: %s", category.__name__, message)
 

@@ -13,6 +13,7 @@ from fedrisk.cli.common import AsJson, InstitutionFile, look
 from fedrisk.cli.output import about_use, alert, out, tell, tell_json
 from fedrisk.errors import ConfigError, NothingYet, StoreError
 from fedrisk.language import _
+from fedrisk.language_patterns import retold
 
 if TYPE_CHECKING:
     from fedrisk.audit.entry import AuditEntry
@@ -118,14 +119,14 @@ def audit_verify(
             tell_json({"institution": node.name, "holds": False, **asdict(found)})
             raise typer.Exit(1)
         for note in () if as_json else notes:
-            tell(_("note: {note}", note=note))
+            tell(_("note: {note}", note=retold(note)))
         if not found.ok:
             where = (
                 ""
                 if found.first_broken is None
                 else _("entry {first_broken}: ", first_broken=found.first_broken)
             )
-            tell(_("broken: {where}{why}", where=where, why=found.why), "red")
+            tell(_("broken: {where}{why}", where=where, why=retold(found.why)), "red")
             raise typer.Exit(1)
     books = audit_books(node)
     if as_json:
@@ -302,7 +303,9 @@ def _tell_compared(found: "Compared", broken: list[str], differ: list[tuple[str,
     """What was found, for people."""
     for name, trail in found.trails.items():
         why = _(
-            "broken at {first_broken}: {why}", first_broken=trail.result.first_broken, why=trail.result.why
+            "broken at {first_broken}: {why}",
+            first_broken=trail.result.first_broken,
+            why=retold(trail.result.why),
         )
         tell(
             _(

@@ -8,6 +8,7 @@ from rich.table import Table
 from fedrisk.cli.common import AsJson, InstitutionFile, ShowFirst, look
 from fedrisk.cli.output import alert, out, tell, tell_json
 from fedrisk.language import N_, _
+from fedrisk.language_patterns import retold
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -70,8 +71,8 @@ def budget_grant(
             "granted: the cap was epsilon {epsilon:.2f} and is {epsilon2:.2f}; left was {mu} and is {mu2}",
             epsilon=before.cap.epsilon,
             epsilon2=after.cap.epsilon,
-            mu=left_in_words(before.left.mu),
-            mu2=left_in_words(after.left.mu),
+            mu=retold(left_in_words(before.left.mu)),
+            mu2=retold(left_in_words(after.left.mu)),
         )
     )
     _print_budget(node, after)
@@ -171,7 +172,7 @@ def _room(node: "Node", report: "BudgetReport") -> list[str]:
     for epsilon in sorted({1.0, node.institution.policy.max_epsilon}):
         each = mu_for(epsilon, DELTA)
         number = studies_left(report.spent.mu, report.cap.mu, each)
-        line = _("{number} of epsilon {epsilon:g}", number=studies_in_words(number), epsilon=epsilon)
+        line = _("{number} of epsilon {epsilon:g}", number=retold(studies_in_words(number)), epsilon=epsilon)
         if number == 0:
             needed = grant_up(report.spent.mu, report.cap.mu, each)
             line += _("; one more needs a grant of epsilon {needed:.2f}", needed=needed)

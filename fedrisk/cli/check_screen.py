@@ -20,6 +20,7 @@ from fedrisk.data.checks import Check as TableCheck
 from fedrisk.engine.checked import Check, Line
 from fedrisk.findings import Finding
 from fedrisk.language import _, either, of_kind
+from fedrisk.language_patterns import retold
 from fedrisk.report.words import sentence, word
 
 MOST_NAMES = 6
@@ -264,10 +265,10 @@ def _block(title: str, remarks: Sequence[Remark], style: str = "") -> list[Rende
 
 def _refused(found: Check, *, owner: bool = True) -> Iterator[Remark]:
     """Every reason, errors of tables among them; owner: with the rows and values that are for the owner's screen."""
-    yield from ((None, text) for text in found.refused)
+    yield from ((None, retold(text)) for text in found.refused)
     for line in found.institutions:
         if not line.left_out:
-            yield from ((line.name, text) for text in line.refused)
+            yield from ((line.name, retold(text)) for text in line.refused)
             yield from _checks([(line.name, c) for c in line.errors], verbose=True, owner=owner)
 
 
@@ -276,7 +277,7 @@ def _asked(found: Check, verbose: bool) -> Iterator[Remark]:
     for line in found.institutions:
         if line.left_out:
             texts = [
-                *line.refused,
+                *map(retold, line.refused),
                 *(text for _, text in _checks([(None, c) for c in line.errors], verbose=True)),
             ]
             yield line.name, sentence(Finding("left_out_optional", {"reasons": "; ".join(texts)}))
@@ -308,7 +309,8 @@ def _checks(
             where = first.for_owner() if owner else ""
             yield (
                 name,
-                f"{first.column}: {first.rule}{rows}; {first.remedy}" + (f" [{where}]" if where else ""),
+                _told(first.column + rows, retold(first.rule), retold(first.remedy))
+                + (f" [{where}]" if where else ""),
             )
             continue
         named = [
@@ -317,8 +319,12 @@ def _checks(
             + (_(" ({rows:,} rows)", rows=c.rows) if c.rows else "")
             for n, c in group
         ]
-        rule, remedy = (_alike([getattr(c, key) for _, c in group]) for key in ("rule", "remedy"))
-        yield None if len(owners) > 1 else name, f"{_names(named)}: {rule}; {remedy}"
+        rule, remedy = (_alike([retold(getattr(c, key)) for _, c in group]) for key in ("rule", "remedy"))
+        yield None if len(owners) > 1 else name, _told(_names(named), rule, remedy)
+
+
+def _told(what: str, rule: str, remedy: str) -> str:
+    return _("{what}: {rule}; {remedy}", what=what, rule=rule, remedy=remedy)
 
 
 def _alike(texts: Sequence[str]) -> str:

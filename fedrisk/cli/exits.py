@@ -17,6 +17,8 @@ from fedrisk.cli.output import append_log, err, fail, screen
 from fedrisk.errors import FedriskError, Stopped
 from fedrisk.files import make_folders
 from fedrisk.home import home
+from fedrisk.language import _
+from fedrisk.language_patterns import retold
 from fedrisk.tracebacks import place_of, redacted
 
 EXIT_CODES = {
@@ -73,9 +75,9 @@ def report(error: BaseException) -> int:
     """Say on standard error what went wrong, in one line; the exit code."""
     if isinstance(error, KeyboardInterrupt):
         err.print()
-        fail(str(error) if isinstance(error, Stopped) else "stopped by hand", "stopped")
+        fail(retold(str(error)) if isinstance(error, Stopped) else _("stopped by hand"), "stopped")
     elif isinstance(error, FedriskError):
-        fail(str(error), error.code)
+        fail(retold(str(error)), error.code)
     else:
         fail(*_unforeseen(error))
     if screen.verbose:
@@ -86,24 +88,35 @@ def report(error: BaseException) -> int:
 def _unforeseen(error: BaseException) -> tuple[str, str]:
     """Text and kind of what no error class of fedrisk names; the whole goes to the log."""
     log = _keep(redacted(error))
-    where = f"the whole text is in {log}" if log else "no log could be written; see it with --verbose"
-    if isinstance(error, OSError) and error.strerror:
-        names = " and ".join(str(n) for n in (error.filename, error.filename2) if n is not None)
-        thing = names or "a file or connection"
-        return f"{thing}: {error.strerror}; check path, space and permissions ({where})", "store"
-    if isinstance(error, sqlite3.Error):
-        return f"a file of the store cannot be used by SQLite; bring it back from its copy ({where})", "store"
-    if isinstance(error, MemoryError):
-        return (
-            f"the memory does not suffice; end other programs, or take a larger machine ({where})",
-            "internal",
-        )
-    place = place_of(error)
-    return (
-        f"{type(error).__name__}{f' in {place}' if place else ''}, which fedrisk did not foresee; nothing that was "
-        f"saved is lost. Try again, and report it with the log: {where}",
-        "internal",
+    where = (
+        _("the whole text is in {log}", log=log)
+        if log
+        else _("no log could be written; see it with --verbose")
     )
+    if isinstance(error, OSError) and error.strerror:
+        names = ", ".join(str(n) for n in (error.filename, error.filename2) if n is not None)
+        thing = names or _("a file or connection")
+        return _(
+            "{thing}: {reason}; check path, space and permissions ({where})",
+            thing=thing,
+            reason=error.strerror,
+            where=where,
+        ), "store"
+    if isinstance(error, sqlite3.Error):
+        return _(
+            "a file of the store cannot be used by SQLite; bring it back from its copy ({where})", where=where
+        ), "store"
+    if isinstance(error, MemoryError):
+        return _(
+            "the memory does not suffice; end other programs, or take a larger machine ({where})", where=where
+        ), "internal"
+    place = place_of(error)
+    return _(
+        "{error}, which fedrisk did not foresee; nothing that was saved is lost. Try again, and report it with the "
+        "log: {where}",
+        error=f"{type(error).__name__}{f' in {place}' if place else ''}",
+        where=where,
+    ), "internal"
 
 
 def _keep(text: str) -> Path | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from fedrisk.attempt_id import short
 from fedrisk.cli.output import alert, out, plain_table, screen, tell
 from fedrisk.language import _
+from fedrisk.language_patterns import retold
 
 if TYPE_CHECKING:
     from fedrisk.deploy.hub_home import HubHome
@@ -154,7 +155,7 @@ def _print_proposal(home: "HubHome", proposal: "Proposal") -> None:
         table.add_row(name, proposal.whole.role_of(name), said, code, at)
     out.print(table)
     if proposal.state in ("failed", "refused", "lapsed"):
-        tell(str(why(home, proposal)))
+        tell(retold(str(why(home, proposal))))
 
 
 def _proposals(home: "HubHome") -> Any:

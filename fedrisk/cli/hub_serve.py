@@ -14,6 +14,7 @@ from fedrisk.cli.common import AsJson, StudyFile
 from fedrisk.cli.hub import HubFolder, hub_app
 from fedrisk.cli.output import alert, note, out, tell, tell_json
 from fedrisk.language import _
+from fedrisk.language_patterns import retold
 
 if TYPE_CHECKING:
     from fedrisk.deploy.hub_home import HubHome
@@ -193,7 +194,7 @@ def _warn_unless_serving(home: "HubHome") -> None:
     try:
         nodes(home.path)
     except NotServing as error:
-        alert(_("warning: {error}; the proposal waits", error=error), "yellow")
+        alert(_("warning: {error}; the proposal waits", error=retold(str(error))), "yellow")
 
 
 @contextlib.contextmanager

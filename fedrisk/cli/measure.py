@@ -9,6 +9,7 @@ from fedrisk.cli.asking import Members, Place, institution_file, way_to_members
 from fedrisk.cli.common import AsJson, InstitutionFile
 from fedrisk.cli.output import note, out, plain_table, tell, tell_json
 from fedrisk.language import _
+from fedrisk.language_patterns import retold
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -65,7 +66,7 @@ def add(place: Place, file: MeasureFile, as_json: AsJson = False) -> None:
         )
     )
     for rule in against:
-        note(_("not to be approved yet: {rule}", rule=rule), "yellow")
+        note(_("not to be approved yet: {rule}", rule=retold(rule)), "yellow")
     if not against:
         note(
             _(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedrisk.cli.output import out, plain_table, tell
 from fedrisk.language import _
+from fedrisk.language_patterns import retold
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -142,11 +143,11 @@ def show(node: "Node", part: "ModelPart", state: "State", content: Mapping[str, 
             )
         )
     for reason in content["by_form"]:
-        tell(_("look closely: {reason}", reason=reason), "yellow")
+        tell(_("look closely: {reason}", reason=retold(reason)), "yellow")
     if content["answers_nobody"]:
         tell(content["answers_nobody"], "red")
     for reason in content["against"]:
-        tell(_("against approving it: {reason}", reason=reason), "red")
+        tell(_("against approving it: {reason}", reason=retold(reason)), "red")
 
 
 def _what_it_tells(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:
@@ -198,7 +199,7 @@ def _what_it_tells(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:
             _(
                 "consent: {consent_words}; at most {per_day:,} enterprises a day for each bank, and "
                 "{per_enterprise} times the same one in 30 days",
-                consent_words=content["consent_words"],
+                consent_words=retold(content["consent_words"]),
                 per_day=content["per_day"],
                 per_enterprise=content["per_enterprise"],
             )

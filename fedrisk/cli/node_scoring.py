@@ -11,6 +11,7 @@ from fedrisk.cli.node import NodeFolder, node_app
 from fedrisk.cli.output import note
 from fedrisk.errors import FedriskError
 from fedrisk.language import _
+from fedrisk.language_patterns import retold
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -60,7 +61,9 @@ def _serve(home: "NodeHome", institution: "Node", status: "Status", stop: thread
 
     def news(connected: bool, why: str) -> None:
         status.say(connected=connected, since=time.time(), reason=why or None)
-        note(_("connected to the hub's relay of scores") if connected else _("waiting: {why}", why=why))
+        note(
+            _("connected to the hub's relay of scores") if connected else _("waiting: {why}", why=retold(why))
+        )
 
     holder = Holder(institution, relay.keys)
     attending = Attending(files, holder, stop=stop, news=news)

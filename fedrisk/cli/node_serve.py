@@ -17,6 +17,7 @@ from fedrisk.cli.node import NodeFolder, node_app
 from fedrisk.cli.output import note, out, plain_table, tell, tell_json
 from fedrisk.errors import ConfigError, FedriskError
 from fedrisk.language import _
+from fedrisk.language_patterns import retold
 
 if TYPE_CHECKING:
     from fedrisk.cli.node_watch import NodeWatch
@@ -147,7 +148,11 @@ def _tell_news(state: "LinkState", status: "Status") -> None:
         ahead=state.ahead,
         certificate_until=state.certificate_until,
     )
-    note(_("connected to the hub") if state.connected else _("waiting: {reason}", reason=state.reason))
+    note(
+        _("connected to the hub")
+        if state.connected
+        else _("waiting: {reason}", reason=retold(state.reason or ""))
+    )
 
 
 @contextlib.contextmanager

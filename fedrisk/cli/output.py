@@ -227,7 +227,7 @@ def about_use(study: str, purpose: str, consent: str | None) -> str:
 
 def fail(text: str, kind: str = "") -> None:
     """Say on standard error what went wrong: "error (kind): text". Shown whatever the options say."""
-    err.print(f"[bold red]error[/]{f' ({kind})' if kind else ''}: ", end="", highlight=False)
+    err.print(f"[bold red]{_('error')}[/]{f' ({kind})' if kind else ''}: ", end="", highlight=False)
     err.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

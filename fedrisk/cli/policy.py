@@ -9,6 +9,7 @@ import typer
 from fedrisk.cli.common import AsJson, InstitutionFile, Overrides, StudyFile, look
 from fedrisk.cli.output import tell, tell_json
 from fedrisk.language import _
+from fedrisk.language_patterns import retold
 
 if TYPE_CHECKING:
     from fedrisk.privacy.policy import Policy
@@ -50,14 +51,14 @@ def policy_check(
             name2=study.name,
             epsilon=study.privacy.epsilon,
             mu=found.mu,
-            left=left_in_words(found.left, found.delta),
-            after=left_in_words(found.after, found.delta),
+            left=retold(left_in_words(found.left, found.delta)),
+            after=retold(left_in_words(found.after, found.delta)),
             delta=found.delta,
-            further=studies_in_words(found.further),
+            further=retold(studies_in_words(found.further)),
         )
     )
     for rule in found.broken:
-        tell(_("  refused: {rule}", rule=rule), "red")
+        tell(_("  refused: {rule}", rule=retold(rule)), "red")
     if found.broken:
         raise typer.Exit(1)
     tell("allowed", "green")
@@ -118,7 +119,7 @@ def _serving_lines(policy: "Policy") -> Iterator[str]:
         "always": "always",
     }
     yield _("how old data are: told {ages}", ages=ages[rules.ages])
-    yield _("consent: {consent_words}", consent_words=rules.consent_words)
+    yield _("consent: {consent_words}", consent_words=retold(rules.consent_words))
     if rules.consent == "token":
         for register in rules.registers:
             until = "" if register.until is None else _(", until {until}", until=register.until)

@@ -8,6 +8,7 @@ from rich.status import Status
 
 from fedrisk.cli.output import err, note, screen
 from fedrisk.language import _
+from fedrisk.language_patterns import retold
 from fedrisk.progress import listening
 
 PATIENCE = 5.0
@@ -30,7 +31,7 @@ class Progress:
                 seconds=time.monotonic() - self._start,
                 number=number,
                 action=action,
-                what=what,
+                what=retold(what),
             ),
             style=None,
         )
@@ -44,7 +45,7 @@ class Progress:
             if done >= of:
                 self._end()
             return
-        text = _("{what}: {done:,} of {of:,}", what=what, done=done, of=of)
+        text = _("{what}: {done:,} of {of:,}", what=retold(what), done=done, of=of)
         if done:
             text += _(", about {time} left", time=_duration((now - self._began) / done * (of - done)))
         if err.is_terminal and screen.log_file is None:

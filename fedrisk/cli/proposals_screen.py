@@ -7,6 +7,7 @@ from rich.table import Table
 
 from fedrisk.cli.output import plain_table
 from fedrisk.language import _
+from fedrisk.language_patterns import retold
 
 if TYPE_CHECKING:
     from fedrisk.clients.proposal_view import View
@@ -59,7 +60,7 @@ def lines(view: "View") -> list[tuple[str, str | None]]:
     if view.stage in ("waiting", "agreed"):
         said.append((_("  lapses {until:%Y-%m-%d %H:%M} UTC", until=view.until), None))
     if study is None:
-        return [*said, (_("  it cannot be read here: {why}", why=view.why), "red")]
+        return [*said, (_("  it cannot be read here: {why}", why=retold(view.why)), "red")]
     return [
         *said,
         *((line, None) for line in _about(view, study)),
@@ -84,7 +85,7 @@ def budget_words(view: "View", *, short: bool = False) -> str:
         return _("costs nothing") if short else _("nothing: no records of this institution are computed on")
     if found.code == "budget":
         return _("budget does not suffice")
-    room = studies_in_words(found.further)
+    room = retold(studies_in_words(found.further))
     if short:
         return room
     return _(
@@ -92,8 +93,8 @@ def budget_words(view: "View", *, short: bool = False) -> str:
         mu=_epsilon(found.mu, found.delta),
         mu2=found.mu,
         delta=found.delta,
-        left=left_in_words(found.left, found.delta),
-        after=left_in_words(found.after, found.delta),
+        left=retold(left_in_words(found.left, found.delta)),
+        after=retold(left_in_words(found.after, found.delta)),
         room=room,
     )
 
@@ -144,7 +145,9 @@ def _about(view: "View", study: "Study") -> list[str]:
 def _rules(view: "View") -> list[tuple[str, str | None]]:
     found = view.assessment
     broken = () if found is None else found.broken
-    said: list[tuple[str, str | None]] = [(_("  breaks: {rule}", rule=rule), "red") for rule in broken]
+    said: list[tuple[str, str | None]] = [
+        (_("  breaks: {rule}", rule=retold(rule)), "red") for rule in broken
+    ]
     if not broken:
         said.append((_("  meets every rule of the policy"), "green"))
     if view.strangers:
@@ -158,7 +161,11 @@ def _rules(view: "View") -> list[tuple[str, str | None]]:
             )
         )
     for name, missing in view.rules:
-        covers = _("does not cover it: {missing}", missing="; ".join(missing)) if missing else _("covers it")
+        covers = (
+            _("does not cover it: {missing}", missing="; ".join(map(retold, missing)))
+            if missing
+            else _("covers it")
+        )
         said.append((_("  standing rule {name} {covers}", name=name, covers=covers), None))
     if not view.rules:
         said.append((_("  there is no standing rule (policy.standing), so a person decides"), None))

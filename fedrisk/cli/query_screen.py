@@ -10,6 +10,7 @@ from rich.table import Table
 from fedrisk.cli.output import plain_table
 from fedrisk.clients.assessment import Assessment
 from fedrisk.language import N_, _
+from fedrisk.language_patterns import retold
 from fedrisk.privacy.ledger.plain import left_in_words, studies_in_words
 from fedrisk.recipes.statistics.asked import Shown
 from fedrisk.recipes.statistics.expectation import Expected, in_unit, silent_cells
@@ -39,9 +40,9 @@ def price_table(prices: Mapping[str, Assessment], study: Study) -> Table:
         table.add_row(
             study.display_names.get(name, name),
             paid,
-            left_in_words(found.left, found.delta),
-            left_in_words(found.after, found.delta),
-            studies_in_words(found.further),
+            retold(left_in_words(found.left, found.delta)),
+            retold(left_in_words(found.after, found.delta)),
+            retold(studies_in_words(found.further)),
         )
     return table
 

@@ -9,6 +9,7 @@ from fedrisk.cli.output import out, plain_table, tell
 from fedrisk.clients.node import Node
 from fedrisk.clients.own_results import Entry
 from fedrisk.language import _, either
+from fedrisk.language_patterns import retold
 from fedrisk.report.text import number, own_sentences, signed
 from fedrisk.report.words import word
 
@@ -40,7 +41,12 @@ def show_figures(figures: dict[str, Any]) -> None:
         _verdict(verdict)
     for name, why in (figures.get("absent") or {}).items():
         tell(
-            _("not made: {name} ({code}): {reason}", name=name, code=why["code"], reason=why["reason"]),
+            _(
+                "not made: {name} ({code}): {reason}",
+                name=name,
+                code=why["code"],
+                reason=retold(why["reason"]),
+            ),
             "yellow",
         )
 
@@ -96,8 +102,15 @@ def _scores(summary: dict[str, Any]) -> None:
             continue
         values = [found["mean"], *found["quantiles"]]
         shown = [f"{v:.0f}" if name == "score" else f"{v:.3f}" for v in values]
-        table.add_row(name.replace("_probability", ""), *shown)
+        table.add_row(_figure(name), *shown)
     out.print(table)
+
+
+def _figure(name: str) -> str:
+    """What a line of figures is of: score, probability, or the probability by a model."""
+    if name in ("score", "probability"):
+        return word("column", name)
+    return word("model_short", name.replace("_probability", ""))
 
 
 def _reasons(reasons: list[dict[str, Any]]) -> None:
@@ -111,7 +124,7 @@ def _reasons(reasons: list[dict[str, Any]]) -> None:
         points = f"{row['mean_points']:.1f}".replace("-", "−")
         counts = (f"{row['first']:,}", f"{row['below_average']:,}")
         table.add_row(
-            escape(row["column"]),
+            escape(word("reason", row["column"])),
             "" if row["meaning"] == row["column"] else escape(row["meaning"]),
             *counts,
             points,

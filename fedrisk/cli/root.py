@@ -19,10 +19,11 @@ from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.models import ArgumentInfo
 
 from fedrisk.cli.exits import report
+from fedrisk.cli.help import translating
 from fedrisk.cli.output import fail, finish, prepare, screen
 from fedrisk.errors import ConfigError
 from fedrisk.files import private_append
-from fedrisk.language import LANGUAGES, checked, speaking
+from fedrisk.language import LANGUAGES, _, checked, speaking
 
 EVERYWHERE = "Everywhere"
 """Panel of a help screen with the options that every command has."""
@@ -39,6 +40,7 @@ class Root(TyperGroup):
             if isinstance(command, TyperGroup):
                 # click says it as well.
                 command.suggest_commands = False
+            setattr(command, "format_help", translating(command))  # noqa: B010
             own = {name: p for p in command.params for name in p.opts}
             if "--json" in own:
                 own["--json"].callback = _for_programs
@@ -121,8 +123,11 @@ def _tell_lost_output() -> bool:
     lost = finish()
     if lost is not None:
         fail(
-            f"standard output could not be written: {lost.strerror}; what the command does is done, only what it shows "
-            "is lost. Free space, or send it elsewhere, and look with fedrisk show, budget or audit",
+            _(
+                "standard output could not be written: {reason}; what the command does is done, only what it shows is "
+                "lost. Free space, or send it elsewhere, and look with fedrisk show, budget or audit",
+                reason=lost.strerror,
+            ),
             "store",
         )
     return lost is not None

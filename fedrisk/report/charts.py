@@ -22,6 +22,7 @@ from fedrisk.report.figure_style import (
     canvas,
     legend,
     named_axes,
+    readable_scale,
     room_below,
     shortened,
     style,
@@ -87,6 +88,7 @@ def bars(found: Sequence[Bar], *, alt: str, axis: str = "", marks: Marks = (), d
         axes.set_ylim(len(found) - 0.4, -0.6)
         axes.set_yticks(range(len(found)), [shortened(b.label, left - 20, TEXT - 1) for b in found])
         axes.tick_params(axis="y", length=0)
+        readable_scale(axes.xaxis, [v for b in found for v in (b.value, b.low, b.high) if v is not None])
         axes.grid(visible=False, axis="y")
         legend(axes, handles, [*named, *(name for _value, name in marks)], at=10)
         named_axes(axes, axis, "")
@@ -112,6 +114,9 @@ def lines(
             handles.append(axes.axhline(value, color=INK, linewidth=1.2, linestyle=DASHES[(k + 1) % 5]))
         if zero:
             axes.set_ylim(0, None)
+        readable_scale(axes.yaxis, [float(v) for line in found for v in line.y])
+        if all(float(v).is_integer() for line in found for v in line.x):
+            axes.locator_params(axis="x", integer=True)
         legend(axes, handles, [*(line.label for line in found), *(name for _value, name in marks)])
         named_axes(axes, across, up)
     return Drawn(figure, alt)

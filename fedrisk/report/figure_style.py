@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
     from fedrisk.report.picture import Picture
@@ -158,6 +159,17 @@ def legend(axes: "Axes", handles: Sequence[Any], labels: Sequence[str], at: floa
         ncols=1,
     )
 
+
+def readable_scale(axis: "Axis", values: Sequence[float]) -> None:
+    """Great numbers of a scale as 200 k or 2 M, which need no power of ten beside it."""
+    from matplotlib.ticker import EngFormatter
+
+    if max((abs(v) for v in values), default=0.0) >= GREAT:
+        axis.set_major_formatter(EngFormatter())
+
+
+GREAT = 100_000.0
+"""From here on numbers of a scale are in thousands or millions."""
 
 LEGEND_LINE = 20.0
 """Units that a line of a legend takes."""

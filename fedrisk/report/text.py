@@ -214,7 +214,7 @@ def _model_rows(head: Table, r: Results) -> None:
 def _pairs(title: str) -> Table:
     table = Table(title=title, title_justify="left", show_header=False, box=None)
     table.add_column(style="dim")
-    table.add_column()
+    table.add_column(overflow="fold")
     return table
 
 
@@ -382,10 +382,12 @@ def privacy_words(r: Results) -> str:
 def _spends(results: Results) -> RenderableType:
     table = Table(title=_("what the releases cost each institution (mu)"), title_justify="left")
     for column in ("release", "of", "mu", "charged to each of"):
-        table.add_column(of_kind("heading", column), justify="right" if column == "mu" else "left")
+        table.add_column(
+            of_kind("heading", column), justify="right" if column == "mu" else "left", overflow="fold"
+        )
     for s in by_price(results.spends):
         price = _("no privacy") if s["research"] else f"{s['mu']:.4f}"
-        table.add_row(word("release", s["release"]), s["population"], price, s["institution"])
+        table.add_row(word("release", s["release"]), word("split", s["population"]), price, s["institution"])
     return table
 
 
@@ -400,7 +402,9 @@ def _disclosures(results: Results) -> RenderableType:
         title=_("who saw what, from the audit trails"), title_justify="left", box=None, pad_edge=False
     )
     for column in ("from", "to", "what", "mu", "kB"):
-        table.add_column(of_kind("heading", column), justify="right" if column in ("mu", "kB") else "left")
+        table.add_column(
+            of_kind("heading", column), justify="right" if column in ("mu", "kB") else "left", overflow="fold"
+        )
     for d in results.disclosures:
         what = word("kind", d.kind)
         table.add_row(d.institution, d.counterparty, what, price_words(d), f"{d.bytes / 1000:,.0f}")

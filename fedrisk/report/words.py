@@ -11,6 +11,7 @@ from typing import Any
 
 from fedrisk.findings import Finding
 from fedrisk.language import _, of_kind
+from fedrisk.language_patterns import retold
 from fedrisk.recipe import Cell
 
 
@@ -52,6 +53,9 @@ def sentence(finding: Finding) -> str:
     for name in ("way", "stated"):
         if name in values and finding.code.startswith("curve_"):
             values[name] = word("way", str(values[name]))
+    for name in ("reason", "reasons", "state", "source"):
+        if isinstance(values.get(name), str):
+            values[name] = retold(values[name])
     if "chance" in values:
         values["chance"] = _chance(float(values["chance"]))
     return word("finding", finding.code, **values)

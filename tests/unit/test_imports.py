@@ -25,6 +25,8 @@ LAYERS = {
     "user": set(),
     "display_name": set(),
     "language": {"errors"},
+    # English messages of lower layers, found again by their pattern.
+    "language_patterns": {"language"},
     "toml_file": {"errors"},
     "file_rules": {"errors", "toml_file"},
     "study": {"errors", "files", "renamed", "toml_file", "file_rules", "display_name"},
@@ -87,6 +89,7 @@ LAYERS = {
     "serving": {
         *(
             "language",
+            "language_patterns",
             "errors",
             "files",
             "study",
@@ -116,6 +119,7 @@ LAYERS = {
         *(
             "errors",
             "language",
+            "language_patterns",
             "files",
             "findings",
             "progress",
@@ -125,6 +129,7 @@ LAYERS = {
             "models",
             "recipe",
             "analysis",
+            "privacy",
             "server",
         ),
     },
@@ -145,10 +150,10 @@ LAYERS = {
         "engine",
     },
     "cli": {
-        *("language", "errors", "files", "layout", "findings", "home", "renamed"),
+        *("language", "language_patterns", "errors", "files", "layout", "findings", "home", "renamed"),
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "exports", "clients", "tracebacks", "progress", "user"),
-        *("server", "engine", "report", "recipes", "results", "api", "attempt_id", "toml_file", "serving"),
+        *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
         *("analysis", "releases"),
     },
 }

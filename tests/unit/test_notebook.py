@@ -22,7 +22,11 @@ def test_its_cells_name_what_is_there_and_hold_no_outputs(notebook):
     used = set()
     for cell in cells:
         for node in ast.walk(ast.parse("".join(cell["source"]))):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "fedrisk":
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "fedrisk"
+            ):
                 used.add(node.attr)
             if isinstance(node, ast.ImportFrom) and node.module == "fedrisk":
                 used |= {alias.name for alias in node.names}

@@ -398,9 +398,7 @@ def test_unreadable_files_are_named(tmp_path):
 
 @pytest.mark.parametrize("rate", [1e30, 1000.1, 0.0, -3.0, math.inf, math.nan])
 def test_a_learning_rate_at_which_nothing_is_learnt_is_refused_in_words(rate):
-    with pytest.raises(
-        ConfigError, match=r"learning_rate = .* is out of range \(0, 1000\].*Leave it out"
-    ):
+    with pytest.raises(ConfigError, match=r"learning_rate = .* is out of range \(0, 1000\].*Leave it out"):
         Training(learning_rate=rate)
 
 

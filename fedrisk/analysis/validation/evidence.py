@@ -23,8 +23,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column of the bank over its bins. before, now: development and validation sample. whole: all banks' training
-    rows, released with noise; None where that is not there. ordered: whether neighbouring bins are alike."""
+    """A column of the bank over its bins.
+
+    before, now: development and validation sample. whole: all banks' training rows, released with noise; None where
+    that is not there. ordered: whether neighbouring bins are alike.
+    """
 
     name: str
     before: Histogram | None
@@ -38,11 +41,11 @@ class Evidence:
     """What there is to validate on.
 
     model: name of the model whose probabilities are validated. sample: ``holdout``, or ``out_of_time`` where it is by
-    date. now, before: counts of validation and development sample by score; both exact or both with noise. columns: of
-    the bank, where there are rows. periods: validation sample by period of the bank's dates, oldest first. card: of the
-    study, where the model has one. calibration: its errors, where the calibration histogram is there. bin_shares: shares
-    of customers by grade and bin for each feature of the card whose bins are known, (g, bins); a single row stands for
-    all grades. facts: what is stated beside, for the page and the file.
+    date. now, before: counts of validation and development sample by score; both exact or both with noise. columns:
+    of the bank, where there are rows. periods: validation sample by period of the bank's dates, oldest first. card:
+    of the study, where the model has one. calibration: its errors, where the calibration histogram is there.
+    bin_shares: shares of customers by grade and bin for each feature of the card whose bins are known, (g, bins); a
+    single row stands for all grades. facts: what is stated beside, for the page and the file.
     """
 
     model: str
@@ -63,9 +66,7 @@ class Evidence:
         return self.now.exact
 
 
-def card_errors(
-    card: Scorecard, edges: Floats, total: Floats, variance: float
-) -> CalibrationErrors | None:
+def card_errors(card: Scorecard, edges: Floats, total: Floats, variance: float) -> CalibrationErrors | None:
     """Errors of a card's calibration, from the histogram it was fitted to; None for a card without one.
 
     edges: of its score bins, inner ones, rising, (k - 1,). total: noisy defaults and others by bin, (k, 2).

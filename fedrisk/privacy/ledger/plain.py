@@ -97,7 +97,9 @@ def studies_in_words(number: int | None) -> str:
         return "no limit on further studies"
     if number >= _MANY:
         return "room for more than a million further studies"
-    return f"room for {number if number else 'no'} further stud{'ies' if number > 1 else 'y'}"
+    if number == 0:
+        return "room for no further study"
+    return f"room for {number} further stud{'ies' if number > 1 else 'y'}"
 
 
 def grant_for_epsilon(cap: float, epsilon: float) -> float:

@@ -128,11 +128,12 @@ class CardState:
 
 
 def state_after(
-    source: CardSource, edits: Sequence[CardEdit], told: tuple[Scorecard, Scorecard] | None = None
+    source: CardSource, edits: Sequence[CardEdit], told: tuple[Scorecard, Scorecard | None] | None = None
 ) -> CardState:
     """The card after all of the edits, each on top of those before it; none leaves the released card.
 
-    told: both cards as another machine has them, whose rounding is taken.
+    told: both cards as another machine has them, whose rounding is taken; without the second where the source has no
+    calibration.
 
     ConfigError where an edit names a feature or a bin that the card does not have then, or what was told does not
     follow.
@@ -145,7 +146,8 @@ def state_after(
         long_run = edit.long_run_rate if edit.long_run_rate is not None else long_run
     points = None if told is None else told[0].points
     first = source.first if _same(features, source, dropped) else _fitted(source, features, dropped, points)
-    card = _stated(source, first, scale, long_run, None if told is None else told[1].points)
+    stated = None if told is None or told[1] is None else told[1].points
+    card = _stated(source, first, scale, long_run, stated)
     if source.released is not None and source.released.same_as(card):
         card = source.released
     return CardState(first=first, card=card, features=features, dropped=tuple(dropped))

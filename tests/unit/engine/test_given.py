@@ -76,7 +76,9 @@ def test_institutions_of_a_study_made_in_code(home, tmp_path):
     assert paths == {"alfa": home / "in_code" / "small" / "institutions" / "alfa.toml"}
     assert load_study(home / "in_code" / "small" / "study.toml").digest() == given.study.digest()
     file = bank().save(tmp_path)
-    assert given.paths({"alfa": file}) == given.paths({"alfa": fedrisk.load_institution(file)}) == {"alfa": file}
+    assert (
+        given.paths({"alfa": file}) == given.paths({"alfa": fedrisk.load_institution(file)}) == {"alfa": file}
+    )
     assert given.paths(tmp_path) == {"alfa": file}
 
 
