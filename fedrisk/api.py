@@ -34,13 +34,13 @@ from fedrisk.recipes.scorecard.choices import Chosen
 from fedrisk.recipes.scorecard.fitting import refit
 from fedrisk.releases.record import ReleaseRecord
 from fedrisk.report.html import write_report
+from fedrisk.report.run_progress import ShownProgress
 from fedrisk.results import Results
 from fedrisk.server.exchange import Report
 from fedrisk.server.hub import Hub
 from fedrisk.server.results import prepare
 from fedrisk.server.run import finished
 from fedrisk.server.runs import Runs, refuse_again, save
-from fedrisk.shown_progress import ShownProgress
 from fedrisk.study import Study, members_named
 
 
@@ -56,8 +56,9 @@ def check(
     """Whether a study would be refused, what it would cost, and what to expect; nothing is released or spent.
 
     study: path of a study file, or a `Study`. overrides: ``key.sub=value``, as after ``--set``. institutions: as for
-    :func:`run`. alone: one institution, or its file, which looks for itself; no other institution's file is read. research_seed: as of a research run. foresee: also the
-    AUC to be expected, from simulated studies, which take seconds.
+    :func:`run`. alone: one institution, or its file, which looks for itself; no other institution's file is read.
+    research_seed: as of a research run. foresee: also the AUC to be expected, from simulated studies, which takes
+    seconds.
 
     Errors: ConfigError where files cannot be read: the study's and all institutions' together.
     """
