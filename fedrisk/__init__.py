@@ -42,27 +42,41 @@ _PUBLIC = {
     "Policy": "fedrisk.privacy.policy",
     "Recipe": "fedrisk.recipe",
     "ReleaseRecord": "fedrisk.releases.record",
-    "Results": "fedrisk.server.results",
+    "Results": "fedrisk.results",
     "Scorecard": "fedrisk.models.scorecard",
-    "Study": "fedrisk.study",
+    "Column": "fedrisk.data.dictionary",
+    "Label": "fedrisk.data.dictionary",
+    "Member": "fedrisk.study",
+    "ScorecardClassifier": "fedrisk.local.classifier",
+    "Study": "fedrisk.study_in_code",
+    "draft_dictionary": "fedrisk.local.draft",
+    "export_card": "fedrisk.exports.export",
+    "load_dictionary": "fedrisk.data.dictionary",
     "load_institution": "fedrisk.institution",
 }
 __all__ = [
     "CardEdit",
     "Check",
+    "Column",
     "Dictionary",
     "EditedCard",
     "FedriskError",
     "Institution",
+    "Label",
     "Ledger",
+    "Member",
     "Policy",
     "Recipe",
     "ReleaseRecord",
     "Results",
     "Scorecard",
+    "ScorecardClassifier",
     "Study",
     "check",
+    "draft_dictionary",
     "edit_card",
+    "export_card",
+    "load_dictionary",
     "load_institution",
     "load_record",
     "load_results",
@@ -73,10 +87,13 @@ __all__ = [
 
 if TYPE_CHECKING:
     from fedrisk.api import check, edit_card, load_record, load_results, load_study, run, verify_card
-    from fedrisk.data.dictionary import Dictionary
+    from fedrisk.data.dictionary import Column, Dictionary, Label, load_dictionary
     from fedrisk.engine.checked import Check
     from fedrisk.errors import FedriskError
+    from fedrisk.exports.export import export_card
     from fedrisk.institution import Institution, load_institution
+    from fedrisk.local.classifier import ScorecardClassifier
+    from fedrisk.local.draft import draft_dictionary
     from fedrisk.models.card_edit import CardEdit
     from fedrisk.models.edited_card import EditedCard
     from fedrisk.models.scorecard import Scorecard
@@ -84,8 +101,9 @@ if TYPE_CHECKING:
     from fedrisk.privacy.policy import Policy
     from fedrisk.recipe import Recipe
     from fedrisk.releases.record import ReleaseRecord
-    from fedrisk.server.results import Results
-    from fedrisk.study import Study
+    from fedrisk.results import Results
+    from fedrisk.study import Member
+    from fedrisk.study_in_code import Study
 
 
 def __getattr__(name: str) -> Any:

@@ -18,11 +18,12 @@ from fedrisk.engine.baselines import run_baselines
 from fedrisk.engine.card_files import CardOnDisk, find_card, load_record_of, save_edited
 from fedrisk.engine.check import check_member, check_study
 from fedrisk.engine.checked import Check
+from fedrisk.engine.given import Given, Institutions
 from fedrisk.engine.in_process import charged_by, load_nodes, run_local, what_is_left
 from fedrisk.engine.look_up import BankKept, look_up
 from fedrisk.engine.simulation import run_simulation
 from fedrisk.errors import ConfigError, FedriskError, LeftUndone, Stopped, StoreError, code_of
-from fedrisk.institution import find_institutions, load_institution
+from fedrisk.institution import Institution, find_institutions, load_institution
 from fedrisk.models.card_edit import CardEdit
 from fedrisk.models.edited_card import EditedCard
 from fedrisk.recipes import load_study as load_study
@@ -33,50 +34,46 @@ from fedrisk.recipes.scorecard.choices import Chosen
 from fedrisk.recipes.scorecard.fitting import refit
 from fedrisk.releases.record import ReleaseRecord
 from fedrisk.report.html import write_report
+from fedrisk.results import Results
 from fedrisk.server.exchange import Report
 from fedrisk.server.hub import Hub
-from fedrisk.server.results import Results, prepare
+from fedrisk.server.results import prepare
 from fedrisk.server.run import finished
 from fedrisk.server.runs import Runs, refuse_again, save
+from fedrisk.shown_progress import ShownProgress
 from fedrisk.study import Study, members_named
-
-Institutions = Mapping[str, Path] | Path | None
-"""Paths of institution files by name, or the folder with NAME.toml for each; None looks beside the study file."""
 
 
 def check(
-    study: str | Path,
+    study: str | Path | Study,
     overrides: Sequence[str] = (),
     *,
     institutions: Institutions = None,
-    alone: str | Path | None = None,
+    alone: str | Path | Institution | None = None,
     research_seed: int | None = None,
     foresee: bool = False,
 ) -> Check:
     """Whether a study would be refused, what it would cost, and what to expect; nothing is released or spent.
 
-    study: path of a study file. overrides: ``key.sub=value``, as after ``--set``. alone: the file of one institution,
-    which looks for itself; no other institution's file is read. research_seed: as of a research run. foresee: also the
+    study: path of a study file, or a `Study`. overrides: ``key.sub=value``, as after ``--set``. institutions: as for
+    :func:`run`. alone: one institution, or its file, which looks for itself; no other institution's file is read. research_seed: as of a research run. foresee: also the
     AUC to be expected, from simulated studies, which take seconds.
 
     Errors: ConfigError where files cannot be read: the study's and all institutions' together.
     """
-    file, broken = Path(study), []
+    broken, paths, given = list[str](), dict[str, Path](), None
     try:
-        loaded = load_study(file, overrides)
-    except ConfigError as error:
-        broken.append(str(error))
-        paths = _files_beside(file, institutions) if alone is None else {}
-    else:
+        given = Given.of(study, overrides)
         if alone is not None:
-            return check_member(loaded, Path(alone), research_seed=research_seed)
-        try:
-            paths = _found(file, loaded, institutions)
-        except ConfigError as error:
-            broken.append(str(error))
-            paths = _files_beside(file, institutions)
-    if not broken:
-        return check_study(loaded, paths, research_seed=research_seed, foresee=foresee)
+            return check_member(given.study, given.alone(alone), research_seed=research_seed)
+        paths = dict(given.paths(institutions))
+    except ConfigError as error:
+        if alone is not None or isinstance(study, Study):
+            raise
+        broken.append(str(error))
+        paths = dict(_files_beside(Path(study), institutions))
+    if given is not None and not broken:
+        return check_study(given.study, paths, research_seed=research_seed, foresee=foresee)
     for path in paths.values():
         try:
             load_institution(path)
@@ -86,7 +83,7 @@ def check(
 
 
 def plan(
-    study: str | Path,
+    study: str | Path | Study,
     overrides: Sequence[str] = (),
     *,
     institutions: Institutions = None,
@@ -107,7 +104,7 @@ def plan(
 
 
 def run(
-    study: str | Path,
+    study: str | Path | Study,
     overrides: Sequence[str] = (),
     *,
     out: str | Path | None = None,
@@ -118,17 +115,22 @@ def run(
     resume: bool = False,
     again: bool = False,
     report: Report | None = None,
+    progress: bool = False,
 ) -> Results:
     """Run a study on this machine, every institution a Flower node with its file, store and policy.
 
-    study: path of a study file. overrides: ``key.sub=value``, as after ``--set``. out: folder for results, release
+    study: path of a study file, or a `Study`. overrides: ``key.sub=value``, as after ``--set``, for a file.
+    institutions: a folder with NAME.toml for each, files or `Institution` objects by name, or a list of such objects;
+    None looks beside the study file. Those made in code are written, with their tables, to a folder of the study below
+    FEDRISK_HOME. out: folder for results, release
     record and report; None writes them to the hub's own store alone (``fedrisk runs``). Banks keep their scores in
     their stores. engine: in this process, or the same app on Flower's simulation engine. research_seed: repeatable
     noise and exact figures, NO PRIVACY; only where every policy allows research. baselines: run the recipe's baselines
     on the same rows as well, each charged as a study of its own; None does so in research runs alone. resume: go on
     with a run that was stopped, at no further charge for what was paid. again: run and charge a study that was run
     before, and overwrite results in ``out``. report: called before each exchange with its number, action and a few
-    words; what it raises is ignored.
+    words; what it raises is ignored. progress: show the exchanges, in a notebook as one line that changes, else as
+    lines on standard error.
 
     What is optional and fails (the report, baselines, the comparison of trails) is a warning or a finding; the results
     are there all the same.
@@ -137,32 +139,49 @@ def run(
     agree. ConfigError where the study was run before, or ``out`` holds results, and ``again`` is not said. StoreError
     where the results cannot be written to ``out``: it names the command that writes them elsewhere, at no charge.
     """
-    start, file = time.monotonic(), Path(study)
-    loaded = load_study(file, overrides)
+    if progress:
+        with ShownProgress().watching(report) as shown:
+            return run(
+                study,
+                overrides,
+                out=out,
+                institutions=institutions,
+                engine=engine,
+                research_seed=research_seed,
+                baselines=baselines,
+                resume=resume,
+                again=again,
+                report=shown,
+            )
+    start, given = time.monotonic(), Given.of(study, overrides)
+    loaded = given.study
+    paths = given.paths(institutions) if given.file is None else None
     folder, hub = None if out is None else Path(out), Hub.default()
     if not resume:
         refuse_again(Runs(hub), loaded, research=research_seed is not None, again=again)
-        _warn_of_failed(Runs(hub), loaded, file, institutions)
+        _warn_of_failed(Runs(hub), given, paths or institutions)
     if folder is not None:
         prepare(folder, again=again)
     if engine == "flower":
-        if overrides or institutions is not None or resume or folder is None:
+        if given.file is None or overrides or institutions is not None or resume or folder is None:
             raise ConfigError(
                 "the flower engine needs a folder for results and takes no overrides, other institutions or resume; "
                 "write a study file"
             )
-        results = run_simulation(file, folder, research_seed=research_seed)
+        results = Results.of(run_simulation(given.file, folder, research_seed=research_seed))
     else:
-        paths = _found(file, loaded, institutions)
-        results = run_local(
-            loaded, paths, research_seed=research_seed, report=report, resume=resume, out=folder
+        paths = paths or given.paths(institutions)
+        results = Results.of(
+            run_local(loaded, paths, research_seed=research_seed, report=report, resume=resume, out=folder)
         )
     with _stopped_late(results):
         if engine != "flower" and (baselines if baselines is not None else research_seed is not None):
             # They may take long: first what is there.
             _write(results, folder, hub, start, again=again)
-            results = run_baselines(
-                results, loaded, lambda other: run_local(other, paths, research_seed=research_seed)
+            results = Results.of(
+                run_baselines(
+                    results, loaded, lambda other: run_local(other, paths or {}, research_seed=research_seed)
+                )
             )
         return _write(results, folder, hub, start, again=again)
 
@@ -198,14 +217,14 @@ def _write(results: Results, folder: Path | None, hub: Hub, start: float, *, aga
     return results
 
 
-def _warn_of_failed(runs: Runs, study: Study, file: Path, institutions: Institutions) -> None:
+def _warn_of_failed(runs: Runs, given: Given, institutions: Institutions) -> None:
     """Say that the last run of exactly this study failed after it was charged: nothing of that comes back."""
-    last = next(iter(reversed(runs.of(study))), None)
+    last = next(iter(reversed(runs.of(given.study))), None)
     if last is None or last.state in ("finished", "running"):
         return
     left, charged = list[str](), last.charged
     with contextlib.suppress(FedriskError):
-        nodes = load_nodes(_found(file, study, institutions))
+        nodes = load_nodes(given.paths(institutions))
         left, charged = what_is_left(last, nodes), charged_by(last, nodes)
     if not charged:
         return
@@ -219,14 +238,14 @@ def _warn_of_failed(runs: Runs, study: Study, file: Path, institutions: Institut
 
 
 def kept_by_banks(
-    results: Results, study: str | Path, *, institutions: Institutions = None
+    results: Results, study: str | Path | Study, *, institutions: Institutions = None
 ) -> tuple[BankKept, ...]:
     """What each bank of a run on this machine has of it in its own store, read back now.
 
     study, institutions: as they were given to :func:`run`.
     """
-    if isinstance(institutions, Mapping):
-        return look_up(results, institutions)
+    if isinstance(study, Study) or (institutions is not None and not isinstance(institutions, str | Path)):
+        return look_up(results, Given.of(study).paths(institutions))
     return look_up(results, find_institutions(Path(study), tuple(results.institutions), institutions))
 
 
@@ -306,15 +325,10 @@ def _record_of(record: str | Path | ReleaseRecord) -> ReleaseRecord:
 
 def _files_beside(file: Path, institutions: Institutions) -> Mapping[str, Path]:
     """Institution files where the study cannot say whose they are: those of its folder that it names, if any."""
-    if isinstance(institutions, Mapping):
-        return institutions
-    folder = institutions or file.resolve().parent / "institutions"
+    if institutions is not None and not isinstance(institutions, str | Path):
+        named = institutions.items() if isinstance(institutions, Mapping) else ()
+        return {name: path for name, path in named if isinstance(path, Path)}
+    folder = Path(institutions or file.resolve().parent / "institutions")
     named = members_named(file)
     found = {path.stem: path for path in sorted(folder.glob("*.toml"))}
     return {name: path for name, path in found.items() if not named or name in named}
-
-
-def _found(file: Path, study: Study, institutions: Institutions) -> Mapping[str, Path]:
-    if isinstance(institutions, Mapping):
-        return institutions
-    return find_institutions(file, study.members, institutions)

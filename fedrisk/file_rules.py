@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic._internal._model_construction import ModelMetaclass
 
+from fedrisk.errors import ConfigError
 from fedrisk.toml_file import near_name
 
 _SECRET = ("source", "query", "store")
@@ -44,6 +46,22 @@ _RANGES = {
     "less_than": ("lt", "below"),
     "less_than_equal": ("le", "at most"),
 }
+
+
+class Stated(ModelMetaclass):
+    """Metaclass of models that people make in code: what they break is said as it is of a file, as a ConfigError.
+
+    Models inside of them, and models read from files, are checked as before, so that all rules are told together.
+    """
+
+    def __call__(cls, *args: Any, **content: Any) -> Any:
+        """The model; ConfigError with one line for each rule that it breaks."""
+        try:
+            return super().__call__(*args, **content)
+        except ValidationError as error:
+            broken = broken_rules(error, typing.cast(type[BaseModel], cls), content)
+        lines = "\n".join(f"  {line}" for line in broken)
+        raise ConfigError(f"{cls.__name__.lower()} breaks {len(broken)} rule(s):\n{lines}")
 
 
 def broken_rules(

@@ -22,22 +22,28 @@ are not there. ::
 import contextlib
 import dataclasses
 import hashlib
+import io
 import math
 import os
 import re
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.place import expand
 from fedrisk.data.source import TableSource
 from fedrisk.data.table import Table, read_table
 from fedrisk.errors import ConfigError, DataError, PolicyError
+from fedrisk.file_rules import Stated
 from fedrisk.files import PUT_BACK, read_kept, write_atomic
 from fedrisk.findings import Finding
 from fedrisk.home import home as home
@@ -47,7 +53,7 @@ from fedrisk.models.trainable import TrainedModel
 from fedrisk.privacy.policy import Policy
 from fedrisk.renamed import INSTITUTION_KEYS, INSTITUTION_VALUES, renamed
 from fedrisk.study import HOLDING, WITHOUT_TABLE, Name, Role, checked
-from fedrisk.toml_file import load_toml
+from fedrisk.toml_file import load_toml, toml_text
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,11 @@ WITHOUT_LABELS = {"statistics"}
 """Recipes for which a bank needs no label."""
 
 
-class Institution(BaseModel):
-    """One institution as its own machine knows it; ``folder`` is where its file lies, ``file`` the file itself."""
+class Institution(BaseModel, metaclass=Stated):
+    """One institution as its own machine knows it; ``folder`` is where its file lies, ``file`` the file itself.
+
+    Made in code, ``table`` may be a DataFrame: it is written beside the institution's file when that is saved.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,6 +88,7 @@ class Institution(BaseModel):
     decisions: str | None = None
     folder: Path = Path(".")
     file: Path | None = None
+    _frame: pd.DataFrame | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _complete(self) -> "Institution":
@@ -103,6 +113,58 @@ class Institution(BaseModel):
             if twice := sorted({n for n in names if names.count(n) > 1}):
                 raise ValueError(f"encoders: {', '.join(twice)} is used twice; rename the encoder")
         return self
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_frame(cls, content: Any, handler: ModelWrapValidatorHandler["Institution"]) -> "Institution":
+        frame = content.get("table") if isinstance(content, Mapping) else None
+        if not isinstance(frame, pd.DataFrame):
+            return handler(content)
+        made = handler({**content, "table": {"source": f"{content.get('name')}.parquet"}})
+        made._frame = frame
+        return made
+
+    def to_toml(self) -> str:
+        """The institution as its file has it, without what is as by default; read again, it is the same."""
+        content = self.model_dump(exclude_defaults=True, exclude={"folder", "file", "dictionary"})
+        if self.dictionary is not None:
+            content["dictionary"] = self.dictionary.stated()
+        return toml_text(content)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``NAME.toml`` to a folder, and a table that is a DataFrame beside it; the path of the file.
+
+        Both are readable by their owner alone. Relative paths of a table in a file are made whole where the institution
+        was read from another folder. DataError where the DataFrame has a column that no file can hold, StoreError
+        where the files cannot be written.
+        """
+        folder, file = Path(folder), Path(folder) / f"{self.name}.toml"
+        if self._frame is not None:
+            write_atomic(folder / f"{self.name}.parquet", _parquet(self.name, self._frame))
+        write_atomic(file, self._at_home(folder).to_toml().encode())
+        return file
+
+    def _at_home(self, folder: Path) -> "Institution":
+        """The same with a table's whole path, where the file moves to another folder."""
+        table = self.table
+        if (
+            table is None
+            or table.is_database
+            or self._frame is not None
+            or folder.resolve() == self.folder.resolve()
+        ):
+            return self
+        if "$" in table.source or Path(table.source).expanduser().is_absolute():
+            return self
+        whole = str((self.folder / table.source).resolve())
+        return self.model_copy(update={"table": table.model_copy(update={"source": whole})})
+
+    @property
+    def as_file(self) -> Path | None:
+        """Its file where that says exactly this; None where it was made or changed in code."""
+        if self.file is None or self._frame is not None or not self.file.is_file():
+            return None
+        return self.file if load_institution(self.file) == self else None
 
     @property
     def has_table(self) -> bool:
@@ -143,6 +205,10 @@ class Institution(BaseModel):
         """
         if self.table is None or self.dictionary is None:
             raise ConfigError(f"institution {self.name} is an {self.kind} and has no table to read")
+        if self._frame is not None:
+            with tempfile.TemporaryDirectory() as folder:
+                write_atomic(Path(folder) / self.table.source, _parquet(self.name, self._frame))
+                return self.encoded(read_table(self.table, self.dictionary, base=folder))
         return self.encoded(read_table(self.table, self.dictionary, base=self.folder))
 
     def encoded(self, table: Table) -> Table:
@@ -317,6 +383,31 @@ def _check_rule(institution: str, rule: EncoderRule, about: dict[str, Any]) -> N
 def _not_private(about: dict[str, Any]) -> bool:
     mu = about["mu"]
     return bool(about["research"]) or mu is None or not math.isfinite(mu)
+
+
+def _parquet(name: str, frame: pd.DataFrame) -> bytes:
+    """A DataFrame as a Parquet file; DataError where a column has values of several kinds."""
+    content = io.BytesIO()
+    broken = ""
+    try:
+        frame.set_axis([str(c) for c in frame.columns], axis=1).to_parquet(content, index=False)
+    except (pa.ArrowException, ValueError, TypeError):
+        # The reader's own words quote values.
+        broken = next((str(c) for c in frame.columns if not _writable(frame[c])), "(its names)")
+    if broken:
+        raise DataError(
+            f"table of {name}: column {broken} has values of several kinds, or its name stands twice; bring it to one "
+            "kind, for example with astype(str)"
+        )
+    return content.getvalue()
+
+
+def _writable(values: "pd.Series[Any]") -> bool:
+    try:
+        pa.array(values, from_pandas=True)
+    except (pa.ArrowException, ValueError, TypeError):
+        return False
+    return True
 
 
 def load_institution(path: str | Path) -> Institution:

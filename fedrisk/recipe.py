@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fedrisk.clients.attempt import Attempt
     from fedrisk.clients.node import Node
     from fedrisk.data.table import Table
+    from fedrisk.models.edited_card import EditedCard
     from fedrisk.models.model_part import ModelPart
     from fedrisk.privacy.policy import Policy
     from fedrisk.recipes.scorecard.choices import Chosen
@@ -120,7 +121,8 @@ class Recipe:
     summary: sections for the report. baselines: studies to hold a research run against, by heading. requires:
     optional packages, asked for before anything is paid. fetch: at an institution, makes what a study left there once
     more from what its attempt kept; nothing is released or charged. part: at an institution, its part of the model that
-    serves, as it follows from what its attempt kept; None where a recipe leaves none. aligned: whether a study's rows
+    serves, as it follows from what its attempt kept; None where a recipe leaves none. edited_part: the same of an
+    edited card, once it follows from what its attempt kept. aligned: whether a study's rows
     are aligned; without alignment the first exchange of the recipe follows describe, and tells all who takes part.
     labels: whether banks bring labels, on which something is learnt and evaluated. breaks: what of a policy a study
     breaks besides what all recipes share, in words (Policy.broken). asks: what a person who decides about a study reads
@@ -143,6 +145,7 @@ class Recipe:
     beforehand: Callable[["Node", Study, "Table", int | None], None] = _nothing
     fetch: Callable[["Attempt"], None] | None = None
     part: Callable[["Attempt"], "ModelPart"] | None = None
+    edited_part: Callable[["Attempt", "EditedCard"], "ModelPart"] | None = None
     baselines: Callable[[Study], Mapping[str, Study]] = _no_baselines
     aligned: Callable[[Study], bool] = _always
     labels: bool = True

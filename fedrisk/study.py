@@ -28,9 +28,10 @@ from pydantic import (
 
 from fedrisk.display_name import checked_display_name, same_to_the_eye
 from fedrisk.errors import ConfigError, VersionError
-from fedrisk.file_rules import broken_rules
+from fedrisk.file_rules import Stated, broken_rules
+from fedrisk.files import write_atomic
 from fedrisk.renamed import STUDY_KEYS, STUDY_VALUES, renamed
-from fedrisk.toml_file import load_toml
+from fedrisk.toml_file import load_toml, toml_text
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 Role = Literal["bank", "holder", "guarantor", "bureau", "authority", "regulator"]
@@ -54,7 +55,7 @@ BANK = "bank"
 may be called so."""
 
 
-class Settings(BaseModel):
+class Settings(BaseModel, metaclass=Stated):
     """Frozen, and strict about keys: a misspelt key is an error, never a silent default.
 
     Base of every section of a study file; each recipe has one for a section of its own name.
@@ -525,6 +526,17 @@ class Study(Settings):
     def digest(self) -> str:
         """SHA-256 of :meth:`canonical`, hexadecimal."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+    def to_toml(self) -> str:
+        """The study as a file has it, without what is as by default; read again, it is the same study."""
+        content = self.model_dump(exclude_defaults=True)
+        settings = content.pop("settings", {})
+        return toml_text({**content, "recipe": self.recipe, self.recipe: settings})
+
+    def save(self, file: str | Path) -> Path:
+        """Write :meth:`to_toml` to a file, and its path; StoreError where it cannot be written."""
+        write_atomic(Path(file), self.to_toml().encode(), private=False)
+        return Path(file)
 
 
 def study_from(content: Mapping[str, Any], *, where: str = "study") -> Study:

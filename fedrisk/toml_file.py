@@ -7,9 +7,11 @@ named as what they are, with the remedy. For an error of syntax the line is look
 import difflib
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import tomli_w
 
 from fedrisk.errors import ConfigError
 
@@ -35,6 +37,26 @@ def load_toml(path: Path, *, what: str) -> dict[str, Any]:
         raise ConfigError(f"{what} {path} is not valid TOML: {_syntax(path, text, str(error))}") from None
     except RecursionError:
         raise ConfigError(f"{what} {path} is not valid TOML: brackets are nested too deep") from None
+
+
+def toml_text(content: Mapping[str, Any]) -> str:
+    """A mapping as the text of a TOML file; what is None or an empty section is left out.
+
+    >>> print(toml_text({"name": "s", "privacy": {"epsilon": 1.0, "unit": None}}))
+    name = "s"
+    <BLANKLINE>
+    [privacy]
+    epsilon = 1.0
+    <BLANKLINE>
+    """
+    return tomli_w.dumps(_plain(content))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        inner = {str(k): _plain(v) for k, v in value.items() if v is not None}
+        return {k: v for k, v in inner.items() if v != {}}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def near_name(word: str, known: list[str], *, cutoff: float = 0.6) -> str:

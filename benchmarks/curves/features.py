@@ -1,7 +1,5 @@
 """How often intervals of information values and of PSI contain the truth, and how far values are off."""
 
-import math
-
 import numpy as np
 
 from fedrisk.analysis.card_sums import CardSums
@@ -26,7 +24,8 @@ def column(size, shape, strength, rate):
         middle = (low + high) / 2
         p1, p0 = classes(share, middle * curve, rate)
         low, high = (middle, high) if divergence(p1, p0) < strength else (low, middle)
-    feature = Feature(institution="bank", column=f"{shape}_{size}_{strength}", low=0, high=1)
+    name = f"{shape}_{size}_{strength}"
+    feature = Feature(institution="bank", column=name, low=0, high=1, missing=False)
     return Bins(feature, edges=tuple(np.arange(1, size) / size)), p1, p0
 
 
@@ -44,12 +43,16 @@ def information(rows, rate, noise, trials, seed, sizes=(4, 8, 17), strengths=(0.
     bins = []
     for (b, _, _), _k, _s, _v in made:
         f = b.feature
-        found_missing = Bins(Feature(institution="bank", column=f.column, low=0, high=1, missing=False), edges=b.edges)
+        found_missing = Bins(
+            Feature(institution="bank", column=f.column, low=0, high=1, missing=False), edges=b.edges
+        )
         bins.append(found_missing)
     for _ in range(trials):
         positives = rng.binomial(rows, rate)
         n1 = [rng.multinomial(positives, p1) + rng.normal(0, noise, len(p1)) for (_, p1, _), *_ in made]
-        n0 = [rng.multinomial(rows - positives, p0) + rng.normal(0, noise, len(p0)) for (_, _, p0), *_ in made]
+        n0 = [
+            rng.multinomial(rows - positives, p0) + rng.normal(0, noise, len(p0)) for (_, _, p0), *_ in made
+        ]
         counts = LabelCounts(tuple(n1), tuple(n0), np.full(len(bins), noise**2))
         values = {v.column: v.value for v in column_values(CardSums(bins=tuple(bins), counts=counts))}
         for b, (_, *key) in zip(bins, made, strict=True):
@@ -69,3 +72,21 @@ def information(rows, rate, noise, trials, seed, sizes=(4, 8, 17), strengths=(0.
             }
         )
     return out
+
+
+def psi(rows, noise, shift, trials, seed, size=10):
+    """Coverage of the PSI of two noisy histograms whose true distributions are so far apart."""
+    rng = np.random.default_rng(seed)
+    _, p, q = column(size, "rising", shift, 1e-6)
+    true, found = divergence(p, q), []
+    for _ in range(trials):
+        a, b = (rng.multinomial(rows, s) + rng.normal(0, noise, size) for s in (p, q))
+        found.append(stability(a, b, expected_variance=noise**2, actual_variance=noise**2))
+    return {
+        "rows": rows,
+        "noise": noise,
+        "psi": shift,
+        "coverage": float(np.mean([e.low - 1e-9 <= true <= e.high for e in found])),
+        "mean": float(np.mean([e.value for e in found])),
+        "half_width": float(np.mean([e.high - e.low for e in found])) / 2,
+    }

@@ -5,6 +5,8 @@ changes in the whole population is worked out on two million enterprises; of eac
 interval of analysis/swap_sets holds that.
 
     PYTHONPATH=. python benchmarks/reports/swap_coverage.py [HOLD-OUTS]
+
+What swap_coverage.json has already is not done again: delete it to begin anew.
 """
 
 import json
@@ -55,7 +57,13 @@ def covered(seed, n, rate, better, times):
                 [(getattr(s, name).low, getattr(s, name).high) for s in swaps(y, o, w, SHARES, seed=k)]
             )
     true = {"fewer": (truth[0] - truth[1]) * n / POPULATION, "fewer_share": truth[2], "more": truth[3]}
-    out = {"rows": n, "default_rate": rate, "better": better, "mean_defaults": float(np.mean(defaults))}
+    out = {
+        "rows": n,
+        "default_rate": rate,
+        "better": better,
+        "mean_defaults": float(np.mean(defaults)),
+        "hold_outs": times,
+    }
     for name, rows in found.items():
         ends = np.array(rows)
         out[name] = {
@@ -71,12 +79,13 @@ def covered(seed, n, rate, better, times):
 
 
 if __name__ == "__main__":
-    times = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    results = []
+    times = int(sys.argv[1]) if len(sys.argv) > 1 else 400
+    file = Path(__file__).with_name("swap_coverage.json")
+    results = json.loads(file.read_text())["settings"] if file.exists() else []
+    done = [(r["rows"], r["default_rate"], r["better"]) for r in results]
     for seed, setting in enumerate(SETTINGS):
+        if setting in done:
+            continue
         results.append(covered(seed, *setting, times))
         print(json.dumps(results[-1]), flush=True)
-    file = Path(__file__).with_name("swap_coverage.json")
-    file.write_text(
-        json.dumps({"hold_outs": times, "level": swap_sets.LEVEL, "settings": results}, indent=1) + "\n"
-    )
+        file.write_text(json.dumps({"level": swap_sets.LEVEL, "settings": results}, indent=1) + "\n")

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit, logit
 
+from fedrisk.analysis.homogeneity import Histogram
 from fedrisk.analysis.score_counts import ScoreCounts
 from fedrisk.analysis.validation import calibration_tests as ct
 from fedrisk.analysis.validation import noisy_binomial as nb
@@ -28,7 +29,6 @@ from fedrisk.analysis.validation.low_default import bounds
 from fedrisk.analysis.validation.master_scale import DEFAULT_SCALE
 from fedrisk.analysis.validation.rules import Conservatism
 from fedrisk.analysis.validation.stability_tests import shift
-from fedrisk.analysis.homogeneity import Histogram
 from fedrisk.models.calibration import ScoreCounts as CalibrationCounts
 from fedrisk.models.calibration import fit_calibration
 from fedrisk.models.calibration_errors import calibration_errors
@@ -50,8 +50,18 @@ SETTINGS = [
 def study_of(epsilon):
     """A study of three banks and a holder."""
     banks = [{"name": f"bank{k}", "role": "bank"} for k in range(3)]
-    plain = {"name": "sizes", "purpose": "credit_scoring", "institutions": [*banks, {"name": "tax", "role": "holder"}]}
-    return study_from({**plain, "alignment": {"authority": "tax", "epoch": "1"}, "privacy": {"epsilon": epsilon, "delta": 9e-7}})
+    plain = {
+        "name": "sizes",
+        "purpose": "credit_scoring",
+        "institutions": [*banks, {"name": "tax", "role": "holder"}],
+    }
+    return study_from(
+        {
+            **plain,
+            "alignment": {"authority": "tax", "epoch": "1"},
+            "privacy": {"epsilon": epsilon, "delta": 9e-7},
+        }
+    )
 
 
 def noise_of(epsilon):
@@ -81,8 +91,13 @@ def counts_of(rng, population, n, d, variance):
     if variance is None:
         there = n > 0
         return ScoreCounts(
-            positives=d[there].astype(float), negatives=(n - d)[there].astype(float), variance=0.0,
-            low=p[there], high=p[there], axis="probability", probability=p[there],
+            positives=d[there].astype(float),
+            negatives=(n - d)[there].astype(float),
+            variance=0.0,
+            low=p[there],
+            high=p[there],
+            axis="probability",
+            probability=p[there],
         )
     share = shares(population)
     both = np.cumsum(share * p / (share @ p) + share * (1 - p) / (share @ (1 - p))) / 2
@@ -91,7 +106,13 @@ def counts_of(rng, population, n, d, variance):
     noisy = [np.bincount(place, x, BINS) + rng.normal(0, math.sqrt(variance), BINS) for x in (d, n - d)]
     low = np.arange(BINS, dtype=float)
     return ScoreCounts(
-        positives=noisy[0], negatives=noisy[1], variance=variance, low=low, high=low + 1, axis="risk", probability=mean
+        positives=noisy[0],
+        negatives=noisy[1],
+        variance=variance,
+        low=low,
+        high=low + 1,
+        axis="risk",
+        probability=mean,
     )
 
 
@@ -110,12 +131,16 @@ def tests_of(counts, before):
     r, total = residuals(counts), float(counts.positives.sum())
     pd, size = float(r.size @ r.pd) / float(r.size.sum()), float(r.size.sum())
     found["portfolio"] = (
-        nb.jeffreys_test(total, size, pd) if counts.exact
+        nb.jeffreys_test(total, size, pd)
+        if counts.exact
         else nb.upper_tail(float(r.value.sum()), size, pd, float(r.noise.sum()))
     )
     for name, tested in (
-        ("in the large", ct.in_the_large(counts)), ("Hosmer-Lemeshow", ct.hosmer_lemeshow(grades)),
-        ("Spiegelhalter", ct.spiegelhalter(counts)), ("line", ct.line(counts)), ("slope", ct.slope(counts)),
+        ("in the large", ct.in_the_large(counts)),
+        ("Hosmer-Lemeshow", ct.hosmer_lemeshow(grades)),
+        ("Spiegelhalter", ct.spiegelhalter(counts)),
+        ("line", ct.line(counts)),
+        ("slope", ct.slope(counts)),
     ):
         found[name] = 1.0 if tested is None else tested.p
     old = by_grade(before, DEFAULT_SCALE)
@@ -165,15 +190,18 @@ def one(job):
             run[name] += 1
         if tilt == (0.0, 1.0) and k < replications // 5:
             cover(now, population, hits, variance)
-    out = {
-        "population": population, "basis": basis, "size": size, "epsilon": epsilon, "tilt": list(tilt),
+    return {
+        "population": population,
+        "basis": basis,
+        "size": size,
+        "epsilon": epsilon,
+        "tilt": list(tilt),
         "noise_sd": None if variance is None else round(math.sqrt(variance), 2),
         "replications": replications,
         "rejected": {n: round(rejected[n] / run[n], 4) for n in run},
         "one grade": round(float(np.mean(np.array(singles) <= LEVEL)), 4) if singles else None,
         "covered": {n: round(float(np.mean(h)), 4) for n, h in hits.items()},
     }
-    return out
 
 
 def margin_coverage(job):
@@ -194,8 +222,12 @@ def margin_coverage(job):
         d = rng.binomial(n, truth)
         noisy = [np.bincount(place, x, 12) + rng.normal(0, math.sqrt(variance), 12) for x in (d, n - d)]
         rows = CalibrationCounts(
-            positives=noisy[0], negatives=noisy[1], variance=variance, middles=middles,
-            rate=d.sum() / n.sum() + rng.normal(0, 5e-4), rate_error=5e-4,
+            positives=noisy[0],
+            negatives=noisy[1],
+            variance=variance,
+            middles=middles,
+            rate=d.sum() / n.sum() + rng.normal(0, 5e-4),
+            rate_error=5e-4,
         )
         fitted = fit_calibration(rows, centre + 1.0)
         p = expit(fitted.log_odds(GRID))
@@ -203,20 +235,32 @@ def margin_coverage(job):
         y = rng.binomial(m, truth)
         there = m > 0
         counts = ScoreCounts(
-            positives=y[there].astype(float), negatives=(m - y)[there].astype(float), variance=0.0,
-            low=p[there], high=p[there], axis="probability", probability=p[there],
+            positives=y[there].astype(float),
+            negatives=(m - y)[there].astype(float),
+            variance=0.0,
+            low=p[there],
+            high=p[there],
+            axis="probability",
+            probability=p[there],
         )
         grades = by_grade(counts, DEFAULT_SCALE)
         stated = fitted.centre + (logit(grades.pd) - fitted.level) / fitted.slope
         sampling, noise = calibration_errors(rows, fitted).of(stated)
         nothing = np.zeros(DEFAULT_SCALE.size)
-        found = margins(grades, LogOddsErrors(calibration=sampling, noise=noise, points=nothing), Conservatism())
+        found = margins(
+            grades, LogOddsErrors(calibration=sampling, noise=noise, points=nothing), Conservatism()
+        )
         code = DEFAULT_SCALE.codes(p)
         for k in np.flatnonzero(grades.tested):
             true = float((m * truth)[code == k].sum() / m[code == k].sum())
             reached += found[k].final >= true
             tested += 1
-    return {"population": population, "epsilon": epsilon, "confidence": 0.9, "covered": round(reached / tested, 4)}
+    return {
+        "population": population,
+        "epsilon": epsilon,
+        "confidence": 0.9,
+        "covered": round(reached / tested, 4),
+    }
 
 
 def main():
@@ -235,12 +279,26 @@ def main():
     ]
     with ProcessPoolExecutor(asked.workers) as pool:
         found = list(pool.map(one, jobs))
-        kept = list(pool.map(margin_coverage, [(p, e, max(n // 5, 20), 7) for p in POPULATIONS for e in (3.0, 1.0, 0.5)]))
+        kept = list(
+            pool.map(
+                margin_coverage, [(p, e, max(n // 5, 20), 7) for p in POPULATIONS for e in (3.0, 1.0, 0.5)]
+            )
+        )
     error = round(math.sqrt(LEVEL * (1 - LEVEL) / n), 4)
-    asked.out.write_text(json.dumps({"level": LEVEL, "monte_carlo_error": error, "runs": found, "margins": kept}, indent=1))
+    asked.out.write_text(
+        json.dumps({"level": LEVEL, "monte_carlo_error": error, "runs": found, "margins": kept}, indent=1)
+    )
     for f in found:
         if f["tilt"] == [0.0, 1.0]:
-            print(f["population"], f["basis"], f["size"], f["epsilon"], f["rejected"], f["one grade"], f["covered"])
+            print(
+                f["population"],
+                f["basis"],
+                f["size"],
+                f["epsilon"],
+                f["rejected"],
+                f["one grade"],
+                f["covered"],
+            )
     print(kept)
 
 

@@ -114,6 +114,35 @@ def contributions(record: ReleaseRecord, *, draws: int = DRAWS, seed: int = 0) -
             "that was finished, name its results"
         )
     sums = CardSums.of(record)
+    found = valued(sums, draws=draws, seed=seed)
+    spends = [r.mu for r in record.releases if r.name in ("edges", "counts", "recount", "gram")]
+    return Contributions(
+        study=str(record.study["name"]),
+        research=record.research,
+        notice=record.notice,
+        banks=tuple(m["name"] for m in record.study["institutions"] if m["role"] == "bank"),
+        institutions=found.institutions,
+        columns=found.columns,
+        whole=found.whole,
+        exact=found.exact,
+        gram=sums.second is not None,
+        quality=data_quality(sums),
+        mu=float(np.sqrt(np.square(spends).sum())),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Valued:
+    """Values by institution and column, and of all together; exact: whether all subsets were valued."""
+
+    institutions: tuple[Player, ...]
+    columns: tuple[Player, ...]
+    whole: dict[str, Worth]
+    exact: bool
+
+
+def valued(sums: CardSums, *, draws: int = DRAWS, seed: int = 0) -> Valued:
+    """The same from the sums that a study released, as every member of it has them too."""
     rng = np.random.default_rng(seed)
     value = CardValue.of(sums, draws, rng)
     owner = [b.feature.institution for b in sums.bins]
@@ -121,12 +150,7 @@ def contributions(record: ReleaseRecord, *, draws: int = DRAWS, seed: int = 0) -
     groups = [[j for j, o in enumerate(owner) if o == role] for role in roles]
     found = _Found.of(value, groups, rng)
     names = [b.feature.column if b.feature.is_column else None for b in sums.bins]
-    spends = [r.mu for r in record.releases if r.name in ("edges", "counts", "recount", "gram")]
-    return Contributions(
-        study=str(record.study["name"]),
-        research=record.research,
-        notice=record.notice,
-        banks=tuple(m["name"] for m in record.study["institutions"] if m["role"] == "bank"),
+    return Valued(
         institutions=tuple(
             Player(
                 institution=role,
@@ -143,9 +167,6 @@ def contributions(record: ReleaseRecord, *, draws: int = DRAWS, seed: int = 0) -
         ),
         whole=found.worths(found.whole[None], 0),
         exact=found.exact,
-        gram=sums.second is not None,
-        quality=data_quality(sums),
-        mu=float(np.sqrt(np.square(spends).sum())),
     )
 
 

@@ -7,8 +7,8 @@ them are unbiased, those of clipped ones are not.
 A share r of noisy counts, a of a + b, is inside its interval where a - r (a + b) is less than 1.96 of its standard
 deviations at r from zero. Without noise this is the score interval (Wilson 1927), without sampling Fieller's (1954).
 
-Sources: ROC and variance of its area (DeLong, DeLong & Clarke-Pearson 1988), to whose variance the noise is added; gains,
-lift, cut-offs, KS as in credit practice (Siddiqi 2017).
+Sources: variance of the area under the ROC curve (DeLong, DeLong & Clarke-Pearson 1988), to which that of the noise is
+added; gains, lift, cut-offs and KS as in credit practice (Siddiqi 2017).
 """
 
 import math
@@ -27,6 +27,10 @@ LEVEL = 0.95
 
 MOST_POINTS = 100
 """Points of a curve from rows; figures such as the AUC are of all rows."""
+
+
+NOISY_BINS = 12
+"""Most bins of a distribution of scores with noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,21 +174,25 @@ def ks(counts: ScoreCounts) -> Ks | None:
     """Largest distance of the cumulative distributions; None where there are not clearly defaults and others."""
     if not counts.usable:
         return None
-    some = counts.grouped(MOST_POINTS) if counts.exact else counts
-    n1, n0 = some.positives, some.negatives
-    bad, good = (np.r_[0.0, np.cumsum(v)] / v.sum() for v in (n1, n0))
+    n1, n0, v = counts.positives, counts.negatives, counts.variance
+    bad, good = (np.r_[0.0, np.cumsum(n)] / n.sum() for n in (n1, n0))
     position = np.r_[0.0, np.cumsum(n1 + n0)] / (n1 + n0).sum()
-    at = int(np.argmax(_smooth(good - bad)[1:-1])) + 1 if not counts.exact else int(np.argmax(good - bad))
-    variance = sum(_share_variance(v, c, counts.variance)[at] for v, c in ((n1, bad), (n0, good)))
-    ends = some.low if some.axis == "score" else some.high
+    # A noisy maximum is too high, and stands where noise was highest: its place is that of the smoothed distance.
+    apart = good - bad
+    at = int(np.argmax(apart)) if counts.exact else int(np.argmax(_smooth(apart)[1:-1])) + 1
+    variance = sum(_share_variance(n, share, v)[at] for n, share in ((n1, bad), (n0, good)))
+    # Of very many distinct scores, as many as a picture shows.
+    shown = np.unique(np.r_[np.linspace(0, len(n1), MOST_POINTS + 1).round().astype(int), at])
+    shown = shown if len(n1) > MOST_POINTS else np.arange(len(n1) + 1)
+    ends = counts.low if counts.axis == "score" else counts.high
     return Ks(
-        position=_rising(position),
-        bad=_rising(bad),
-        good=_rising(good),
-        value=_estimate(float(good[at] - bad[at]), math.sqrt(variance), 0.0, 1.0),
-        at=at,
+        position=_rising(position[shown]),
+        bad=_rising(bad[shown]),
+        good=_rising(good[shown]),
+        value=_estimate(float(apart[at]), math.sqrt(variance), 0.0, 1.0),
+        at=int(np.searchsorted(shown, at)),
         cut=float(ends[max(at - 1, 0)]),
-        axis=some.axis,
+        axis=counts.axis,
     )
 
 
@@ -198,7 +206,9 @@ def gains(counts: ScoreCounts) -> Gains | None:
     share = _rising(np.r_[0.0, np.cumsum(n[::-1])] / n.sum())
     captured = Band(value=_rising(found.value), low=found.low, high=found.high)
     with np.errstate(divide="ignore", invalid="ignore"):
-        values = [np.where(share > 0, v / share, np.nan) for v in (captured.value, captured.low, captured.high)]
+        values = [
+            np.where(share > 0, v / share, np.nan) for v in (captured.value, captured.low, captured.high)
+        ]
     for v in values:
         v[0] = v[1]
     return Gains(
@@ -217,7 +227,8 @@ def calibration(counts: ScoreCounts, groups: int = 12) -> Calibration | None:
     n = np.maximum(n1 + n0, 0)
     place = np.minimum(((np.cumsum(n) - n / 2) / n.sum() * groups).astype(int), groups - 1)
     a, b, size, expected, bins = (
-        np.bincount(place, w, groups) for w in (n1, n0, n, n * counts.probability, np.ones(len(n)))
+        np.bincount(place, w, groups).astype(float)
+        for w in (n1, n0, n, n * counts.probability, np.ones(len(n)))
     )
     there = (size > 0) & (a + b > 0)
     a, b, size, expected, bins = (w[there] for w in (a, b, size, expected, bins))
@@ -229,14 +240,23 @@ def score_distribution(counts: ScoreCounts, most: int = 30) -> ScoreDistribution
     if not counts.usable:
         return None
     some = counts.grouped(most)
+    n1, n0, first = some.positives, some.negatives, np.arange(len(some.positives))
+    if not counts.exact:
+        # Neighbours together, so that noise leaves a shape to be seen.
+        first = np.arange(0, len(n1), -(-len(n1) // NOISY_BINS))
+    cells = np.diff(np.r_[first, len(n1)]).astype(float)
     turned = slice(None, None, -1 if some.axis == "score" else 1)
     bands = []
-    for n in (some.positives, some.negatives):
-        one = np.ones(len(n))
-        found = share_band(n, n.sum() - n, counts.variance, one, one * (len(n) - 1))
+    for n in (n1, n0):
+        part = np.add.reduceat(n, first)
+        found = share_band(part, n.sum() - part, counts.variance, cells, len(n) - cells)
         bands.append(Band(value=found.value[turned], low=found.low[turned], high=found.high[turned]))
     return ScoreDistribution(
-        low=some.low[turned], high=some.high[turned], bad=bands[0], good=bands[1], axis=some.axis
+        low=np.minimum.reduceat(some.low, first)[turned],
+        high=np.maximum.reduceat(some.high, first)[turned],
+        bad=bands[0],
+        good=bands[1],
+        axis=some.axis,
     )
 
 

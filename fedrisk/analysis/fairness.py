@@ -19,8 +19,9 @@ differences would seem to be there by chance alone, so p-values are adjusted ove
 1979).
 
 A group whose figures say less than their noise has none (``too few to say``), wherever figures are shown: no size where
-it cannot be told from 0 among all of its column; no rate, ratio or AUC whose interval is as wide as what was known
-before.
+it cannot be told from 0 among all of its column; nothing of its defaults where they are known to less than about a
+third. Whether they are follows from the defaults that were predicted, not from those that the noisy counts show: groups
+would else be shown just where noise makes them look bad.
 """
 
 import math
@@ -49,8 +50,11 @@ FOUR_FIFTHS = 0.8
 WITHIN = 0.02
 """How far a group's mean probability within bands may be from that of all, in proportion (one standard deviation)."""
 
-WIDEST_SHARE, WIDEST_AUC = 0.5, 0.25
-"""Width of an interval of a share, and of an AUC, from which on it says nothing."""
+WIDEST_SHARE = 0.3
+"""Width of the interval of an approval rate from which on it says nothing."""
+
+FEW, FEW_FOR_AUC = 1 / 3, 1 / 5
+"""Relative standard error of defaults, were there as many as predicted, beyond which rates and AUC are not shown."""
 
 SURE = 0.05
 """Adjusted p-value below which a difference is called one."""
@@ -128,7 +132,7 @@ class GroupColumn:
 
 @dataclass(frozen=True, kw_only=True)
 class Fairness:
-    """Figures of all columns. together: of all enterprises, by the bands of the first column."""
+    """Figures of all columns. together: of all enterprises, by the bands of the shortest."""
 
     columns: tuple[GroupColumn, ...]
     together: Group
@@ -158,7 +162,7 @@ def fairness(record: ReleaseRecord) -> Fairness | None:
         differences += table.differences(name, groups)
     return Fairness(
         columns=tuple(columns),
-        together=tables[0].everybody(),
+        together=min(tables, key=lambda table: len(table.counts)).everybody(),
         differences=_adjusted(differences),
         cut_offs=about.cuts,
         mu=released.mu,
@@ -205,8 +209,20 @@ class _Cells:
 
     def observed(self) -> Estimate | None:
         """Default rate."""
-        found = share_of(float(self.n1.sum()), float(self.n0.sum()), self.variance, self.bands, self.bands)
-        return found if found.low > 0 and found.high - found.low <= 2 * found.value else None
+        if self.uncertain > FEW:
+            return None
+        return share_of(float(self.n1.sum()), float(self.n0.sum()), self.variance, self.bands, self.bands)
+
+    @property
+    def expected(self) -> float:
+        """Defaults that were predicted."""
+        return float((self.n1 + self.n0) @ self.about.predicted)
+
+    @property
+    def uncertain(self) -> float:
+        """Relative standard error of observed over predicted defaults, were there as many as predicted."""
+        e = self.expected
+        return self._ratio_error(1.0, e) if e > 0 else math.inf
 
     def approval(self, cut: float) -> Estimate | None:
         """Share below a cut-off."""
@@ -228,8 +244,8 @@ class _Cells:
     def calibration(self) -> Estimate | None:
         """Observed over predicted: those ratios k for which defaults less k times predicted ones may be zero."""
         p, v, q = self.about.predicted, self.variance, reach(LEVEL)
-        d, e = float(self.n1.sum()), float((self.n1 + self.n0) @ p)
-        if e <= 0 or d <= 0:
+        d, e = float(self.n1.sum()), self.expected
+        if self.uncertain > FEW:
             return None
         # Variance at ratio k: v sum((1 - k p)^2 + (k p)^2) of the noise, k e of the draw, (k WITHIN e)^2.
         a = e**2 * (1 - (q * WITHIN) ** 2) - q**2 * 2 * v * float(p @ p)
@@ -238,10 +254,8 @@ class _Cells:
         if a <= 0 or b**2 < 4 * a * c:
             return None
         low, high = ((b + s * math.sqrt(b**2 - 4 * a * c)) / (2 * a) for s in (-1, 1))
-        value = d / e
-        if low <= 0 or high - low > 2 * value:
-            return None
-        return Estimate(value=value, low=low, high=high, error=self._ratio_error(value, e))
+        value = max(d / e, 0.0)
+        return Estimate(value=value, low=max(low, 0.0), high=high, error=self._ratio_error(value, e))
 
     def _ratio_error(self, k: float, e: float) -> float:
         p = self.about.predicted
@@ -260,8 +274,7 @@ class _Cells:
             axis="probability",
             probability=self.about.predicted,
         )
-        found = area(counts) if counts.usable else None
-        return None if found is None or found.high - found.low > WIDEST_AUC else found
+        return area(counts) if self.uncertain <= FEW_FOR_AUC and counts.usable else None
 
     def figures(self, level: str, share: Estimate | None) -> Group:
         """All figures but ratios."""

@@ -1,13 +1,13 @@
 """What each feature of a scorecard tells: information value, and points by bin, with intervals; and PSI.
 
 The information value of a feature (Siddiqi 2017; Jeffreys' divergence of its two distributions) is the sum over bins of
-d ln(p1 / p0), d = p1 - p0, p1 and p0 the shares of defaults and of others in the bin. It equals the sum of d^2 / L, L the
-logarithmic mean of p1 and p0. Noise and sampling make the expectation of d^2 too large by d's variance, which is known
-and subtracted. L comes from the card's own smooth curves, which noise hardly moves.
+d ln(p1 / p0), d = p1 - p0, p1 and p0 the shares of defaults and of others in the bin. It equals the sum of d^2 / L, L
+the logarithmic mean of p1 and p0. Noise and sampling make the expectation of d^2 too large by d's variance, which is
+known and subtracted. L comes from the card's own smooth curves, which noise hardly moves.
 
-A bin that few enterprises fall into would bring more noise than it tells. So bins are merged, neighbours with neighbours
-and the rare ones of categories, as far as both errors together are least: the noise that is left, and what merging hides
-of a middling column. What it hides by the curves is added to the value again, and to its error.
+A bin that few enterprises fall into would bring more noise than it tells. So bins are merged, neighbours with
+neighbours and the rare ones of categories, as far as both errors together are least: the noise that is left, and what
+merging hides of a middling column. What it hides by the curves is added to the value again, and to its error.
 """
 
 import math
@@ -61,9 +61,15 @@ class FeaturePoints:
 
 def information_values(record: ReleaseRecord) -> tuple[InformationValue, ...]:
     """Of every column of a scorecard study, by its label counts, the highest first; none for another recipe."""
-    if record.find("counts") is None or "bins" not in record.release("counts").about:
+    if not has_counts(record):
         return ()
     return column_values(CardSums.released(record))
+
+
+def has_counts(record: ReleaseRecord) -> bool:
+    """Whether a record has label counts by bin, as scorecard studies release them."""
+    released = record.find("counts")
+    return released is not None and "bins" in released.about
 
 
 def column_values(sums: CardSums) -> tuple[InformationValue, ...]:
@@ -73,7 +79,9 @@ def column_values(sums: CardSums) -> tuple[InformationValue, ...]:
     place = [j for j, b in enumerate(sums.bins) if b.feature.is_column]
     found = [
         InformationValue(
-            institution=b.feature.institution, column=b.feature.column, value=_value(sums.counts, curves, k, b, j)
+            institution=b.feature.institution,
+            column=b.feature.column,
+            value=_value(sums.counts, curves, k, b, j),
         )
         for k, (b, j) in enumerate(zip(columns, place, strict=True))
     ]
@@ -129,15 +137,17 @@ def _merging(p1: Floats, p0: Floats, ordered: int, covariance: Floats) -> Floats
 def merged(share: Floats, ordered: int, least: float) -> Floats:
     """Which bins are taken as one, (groups, bins) of zeros and ones, so that all groups but one have this share.
 
-    ordered: how many bins come in an order, first; only neighbours of them are merged, and others with one another. What
-    is too small for a group joins the last one.
+    ordered: how many bins come in an order, first; only neighbours of them are merged, and others with one another.
+    What is too small for a group joins the last one.
 
     >>> merged(np.array([0.3, 0.1, 0.3, 0.3]), 4, 0.35)
     array([[1., 1., 0., 0.],
            [0., 0., 1., 1.]])
     """
     group, groups, size = np.zeros(len(share), int), 0, 0.0
-    for place, i in enumerate([*range(ordered), *sorted(range(ordered, len(share)), key=lambda i: -share[i])]):
+    for place, i in enumerate(
+        [*range(ordered), *sorted(range(ordered, len(share)), key=lambda i: -share[i])]
+    ):
         if place == ordered and size and groups:
             # What is left of the ordered bins joins the last group of them.
             group[group == groups] = groups - 1
@@ -163,9 +173,9 @@ def divergence(p: Floats, q: Floats) -> float:
 def quadratic(d: Floats, covariance: Floats, weight: Floats, hidden: float = 0.0) -> Estimate:
     """Sum of weight times the square of the mean of d, with its interval; d's variance is subtracted.
 
-    The variance of the sum grows with the sum itself, from what d's alone gives it. So the upper end is the greatest sum
-    that is not contradicted, by its own variance: a sum that came out small by chance has no small interval. The lower
-    end goes by the variance at the value. hidden: a further error.
+    The variance of the sum grows with the sum itself, from what d's alone gives it. So the upper end is the greatest
+    sum that is not contradicted, by its own variance: a sum that came out small by chance has no small interval. The
+    lower end goes by the variance at the value. hidden: a further error.
     """
     value = float(weight @ (d**2 - np.diag(covariance)))
     spread = weight[:, None] * covariance * weight
@@ -225,7 +235,10 @@ def stability(
     noise = (2 * math.sqrt(expected_variance * len(a)), 2 * math.sqrt(actual_variance * len(b)))
     if a.sum() <= noise[0] or b.sum() <= noise[1]:
         return None
-    both = [np.maximum(v, max(1e-4 * v.sum(), math.sqrt(w))) for v, w in ((a, expected_variance), (b, actual_variance))]
+    both = [
+        np.maximum(v, max(1e-4 * v.sum(), math.sqrt(w)))
+        for v, w in ((a, expected_variance), (b, actual_variance))
+    ]
     p, q = (v / v.sum() for v in both)
     covariance = _covariance(p, float(a.sum()), expected_variance) + _covariance(
         q, float(b.sum()), actual_variance

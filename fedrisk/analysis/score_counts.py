@@ -61,7 +61,9 @@ class ScoreCounts:
         if k <= most:
             return self
         if not self.exact:
-            raise ConfigError("counts with noise are grouped by the figure that needs it, which knows the noise")
+            raise ConfigError(
+                "counts with noise are grouped by the figure that needs it, which knows the noise"
+            )
         n = self.positives + self.negatives
         place = np.minimum(((np.cumsum(n) - n / 2) / n.sum() * most).astype(int), most - 1)
         first = np.flatnonzero(np.diff(place, prepend=-1))
@@ -145,7 +147,10 @@ def counts_of_rows(
     if not np.isin(y, (0.0, 1.0)).all() or not np.isfinite(r).all():
         raise DataError("labels must be 0 or 1 and scores finite; leave out rows without either")
     value, place = np.unique(r, return_inverse=True)
-    n1, n = np.bincount(place, y, len(value)), np.bincount(place, minlength=len(value)).astype(float)
+    n1, n = (
+        np.bincount(place, y, len(value)).astype(float),
+        np.bincount(place, minlength=len(value)).astype(float),
+    )
     mean: Floats | None = None
     if axis == "probability":
         mean = value
@@ -169,7 +174,9 @@ def _block(released: ReleasedSums, bank: str) -> ReleasedBlock:
     for block in released.blocks:
         if block.name == bank:
             return block
-    raise ConfigError(f"the study released no evaluation of {bank} alone; leave the bank out, for all together")
+    raise ConfigError(
+        f"the study released no evaluation of {bank} alone; leave the bank out, for all together"
+    )
 
 
 def _exact(

@@ -29,6 +29,9 @@ from fedrisk.cli import (
     node_scoring,
     node_serve,
     report_bank,
+    report_card,
+    report_holder,
+    report_operator,
     report_validation,
     study,
     usage,
@@ -111,8 +114,11 @@ _REGISTERED = (
     node_proposals,
     node_scoring,
     node_serve,
-    report_validation,
     report_bank,
+    report_card,
+    report_holder,
+    report_operator,
+    report_validation,
 )
 app.add_typer(init_app, name="init")
 app.add_typer(dictionary_app, name="dictionary")

@@ -26,8 +26,8 @@ Merge = Annotated[
     list[str] | None,
     typer.Option(
         "--merge",
-        help='Bins that become one, numbered from 1 as `fedrisk card show` has them, for example "bank.turnover:2-4", or '
-        '"bank.sector:1,5" for categories; may be given several times.',
+        help='Bins that become one, numbered from 1 as in `fedrisk card show`, for example "bank.turnover:2-4", or for '
+        'categories "bank.sector:1,5"; may be given several times.',
     ),
 ]
 Monotone = Annotated[
@@ -70,19 +70,22 @@ Author = Annotated[
 Edits = Annotated[
     Path | None,
     typer.Option(
-        "--edits", help="File (TOML) with a table [[edit]] for each edit, in place of these options, for example edits.toml."
+        "--edits",
+        help="File (TOML) with a table [[edit]] for each edit, in place of these options, for example edits.toml.",
     ),
 ]
 To = Annotated[
     Path | None,
     typer.Option(
-        "--out", help="New folder for the edited card, for example results/may_edited. Without it nothing is written."
+        "--out",
+        help="New folder for the edited card, for example results/may_edited. Without it nothing is written.",
     ),
 ]
 Record = Annotated[
     str | None,
     typer.Option(
-        "--record", help="Folder, file or run with the release record, where it is not beside the card, for example results/may."
+        "--record",
+        help="Folder, file or run with the release record, where it is not beside the card, for example results/may.",
     ),
 ]
 
@@ -178,9 +181,7 @@ def card_verify(card: Card, record: Record = None, as_json: AsJson = False) -> N
         raise typer.Exit(1)
 
 
-def _edits(
-    file: Path | None, acts: dict[str, Any], reason: str, author: str
-) -> "tuple[CardEdit, ...]":
+def _edits(file: Path | None, acts: dict[str, Any], reason: str, author: str) -> "tuple[CardEdit, ...]":
     """The edits of a file; none where the options say the edit."""
     from fedrisk.engine.card_files import load_edits
     from fedrisk.errors import ConfigError

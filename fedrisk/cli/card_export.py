@@ -33,8 +33,8 @@ def card_export(
     card: Annotated[
         Path,
         typer.Argument(
-            help="A card's file, the folder with a study's results, or an institution's own file, which exports its own "
-            "part of its last study, for example results, results/scorecard.json or institutions/bank.toml.",
+            help="A card's file, the folder with a study's results, or an institution's own file, which exports its "
+            "own part of its last study, for example results, results/scorecard.json or institutions/bank.toml.",
             show_default=False,
         ),
     ],

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fedrisk.cli.output import plain_table, tell, tell_table
-from fedrisk.language import _
+from fedrisk.language import _, of_kind
 from fedrisk.models.card_edit import CardEdit
 from fedrisk.models.edited_card import EditedCard, EditEntry
 from fedrisk.models.scorecard import Scorecard
@@ -53,7 +53,13 @@ def show_card(card: Scorecard) -> None:
     tell(_("released rate {rate:.2%}, base points {base}", rate=card.rate, base=card.base_points))
     if card.long_run is not None:
         tell(_("the probabilities expect {rate:.2%} in the long run, set by an edit", rate=card.long_run))
-    head = (_("feature"), _("no."), _("bin"), _("points"), "±")
+    head = (
+        of_kind("card edit", "feature"),
+        of_kind("card edit", "no."),
+        of_kind("card edit", "bin"),
+        of_kind("card edit", "points"),
+        "±",
+    )
     table = plain_table("", *head, right=(head[1], head[3], "±"), whole=(head[3], "±"))
     for j, b in enumerate(card.bins):
         errors = card.errors_of(j)
@@ -91,27 +97,39 @@ def show_edit(entry: EditEntry) -> None:
         if other is None:
             tell(_("{feature}: information value {one:.3f}, gone with it", feature=name, one=one))
         else:
-            tell(_("{feature}: information value {one:.3f} before, {other:.3f} after", feature=name, one=one, other=other))
+            tell(
+                _(
+                    "{feature}: information value {one:.3f} before, {other:.3f} after",
+                    feature=name,
+                    one=one,
+                    other=other,
+                )
+            )
     if costs["points"]:
         _moved(costs["points"])
     tell("")
 
 
 def _head(entry: EditEntry) -> None:
-    tell(_("edit {number}, {time}, by {author}", number=entry.number, time=entry.time, author=entry.edit.author), "bold")
+    tell(
+        _(
+            "edit {number}, {time}, by {author}",
+            number=entry.number,
+            time=entry.time,
+            author=entry.edit.author,
+        ),
+        "bold",
+    )
     for line in said_of(entry.edit):
         tell(f"  {line}")
-    tell(_("  reason: {reason}", reason=entry.edit.reason))
+    tell(f"  {_('reason: {reason}', reason=entry.edit.reason)}")
 
 
 def said_of(edit: CardEdit) -> list[str]:
     """What an edit does, a line each."""
     out = [_("merge bins {bins}", bins=text) for text in edit.merge]
-    for ways, each in (
-        (edit.monotone, {"rising": _("risk of {feature} rises in every step"), "falling": _("risk of {feature} falls in every step")}),
-        (edit.sign, {"rising": _("risk of {feature} rises on the whole"), "falling": _("risk of {feature} falls on the whole")}),
-    ):
-        out += [each[way].replace("{feature}", name) for name, way in ways.items()]
+    out += [_shape(name, way, steps=True) for name, way in edit.monotone.items()]
+    out += [_shape(name, way, steps=False) for name, way in edit.sign.items()]
     out += [_("drop {feature}", feature=name) for name in edit.drop]
     if edit.points_to_double is not None:
         out.append(_("{points:g} points double the odds", points=edit.points_to_double))
@@ -122,6 +140,16 @@ def said_of(edit: CardEdit) -> list[str]:
     if edit.long_run_rate is not None:
         out.append(_("long-run rate {rate:.2%}", rate=edit.long_run_rate))
     return out
+
+
+def _shape(feature: str, way: str, *, steps: bool) -> str:
+    if steps and way == "rising":
+        return _("risk of {feature} rises in every step", feature=feature)
+    if steps:
+        return _("risk of {feature} falls in every step", feature=feature)
+    if way == "rising":
+        return _("risk of {feature} rises on the whole", feature=feature)
+    return _("risk of {feature} falls on the whole", feature=feature)
 
 
 def _auc(costs: Mapping[str, Any]) -> None:
@@ -140,7 +168,7 @@ def _auc(costs: Mapping[str, Any]) -> None:
     if held is not None:
         tell(
             _(
-                "  the released card had {auc:.3f} ± {error:.3f} on the hold-out; the edited one was not measured there",
+                "the released card had {auc:.3f} ± {error:.3f} on the hold-out; the edited one was not measured",
                 auc=held["auc"],
                 error=held["error"],
             )
@@ -148,7 +176,12 @@ def _auc(costs: Mapping[str, Any]) -> None:
 
 
 def _moved(points: list[dict[str, Any]]) -> None:
-    head = (_("feature"), _("bin"), _("before"), _("after"))
+    head = (
+        of_kind("card edit", "feature"),
+        of_kind("card edit", "bin"),
+        of_kind("card edit", "before"),
+        of_kind("card edit", "after"),
+    )
     title = _("bins whose points changed most, by 20 points that double the odds")
     table = plain_table(title, *head, right=head[2:], whole=head[2:])
     for row in points:

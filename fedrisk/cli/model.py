@@ -8,6 +8,7 @@ import typer
 
 from fedrisk.cli.common import AsJson, InstitutionFile
 from fedrisk.cli.model_drift import model_drift
+from fedrisk.cli.model_edited import model_edited
 from fedrisk.cli.output import note, tell, tell_json
 from fedrisk.language import _
 
@@ -193,6 +194,7 @@ def model_compare(
 
 
 model_app.command("drift")(model_drift)
+model_app.command("edited")(model_edited)
 
 
 def _chosen(node: "Node", models: list[str], product: str) -> "tuple[ModelPart, list[ModelPart]]":

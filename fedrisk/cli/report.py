@@ -16,3 +16,14 @@ Out = Annotated[
         "--out", help="File or folder to write to, for example reports/may.html.", show_default=False
     ),
 ]
+
+
+def page_file(path: Path | None, name: str, folder: Path | None = None) -> Path:
+    """Where a page goes: the file, or in the folder, that was named; else into ``folder``, or here.
+
+    >>> page_file(Path("may.html"), "x.html").name, str(page_file(Path("reports"), "x.html"))
+    ('may.html', 'reports/x.html')
+    """
+    if path is None:
+        return Path(name) if folder is None else folder / name
+    return path if path.suffix.lower() in (".html", ".htm") else path / name

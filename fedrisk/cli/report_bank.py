@@ -9,6 +9,7 @@ from fedrisk.attempt_id import short
 from fedrisk.cli.common import AsJson, InstitutionFile
 from fedrisk.cli.output import note, tell, tell_json
 from fedrisk.cli.report import Out, report_app
+from fedrisk.language import _
 
 
 @report_app.command("bank")
@@ -45,10 +46,6 @@ def bank(
             show_default=False,
         ),
     ] = None,
-    language: Annotated[
-        str | None,
-        typer.Option(help="Language of the page: en or zh, for example zh.", show_default=False),
-    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """At a bank: is the consortium's model better than its own, what would it change, and where are its limits.
@@ -59,7 +56,6 @@ def bank(
     from fedrisk.clients import own_results
     from fedrisk.clients.node import Node
     from fedrisk.clients.own_rows import own_rows
-    from fedrisk.language import speaking
     from fedrisk.report.bank import bank_figures, bank_page, write_bank_page
 
     node = Node.load(institution)
@@ -69,16 +65,15 @@ def bank(
         from fedrisk.releases.record import ReleaseRecord
 
         record = ReleaseRecord.load(results)
-    with speaking(language):
-        rows = own_rows(node, entry, reason_words())
-        figures = bank_figures(rows, model, approve)
-        if as_json:
-            tell_json(figures.to_dict())
-            return
-        page = bank_page(rows, approve=approve, record=record, figures=figures)
+    rows = own_rows(node, entry, reason_words())
+    figures = bank_figures(rows, model, approve)
+    if as_json:
+        tell_json(figures.to_dict())
+        return
+    page = bank_page(rows, approve=approve, record=record, figures=figures)
     file = path or Path(f"report_{node.name}_{short(entry.attempt)}.html")
     if file.suffix.lower() not in (".html", ".htm"):
         file = file / f"report_{node.name}_{short(entry.attempt)}.html"
     write_bank_page(file, page)
     tell(str(file))
-    note("exact figures of the bank's own customers: readable for its owner alone; leave it at the bank")
+    note(_("exact figures of the bank's own customers: readable for its owner alone; leave it at the bank"))

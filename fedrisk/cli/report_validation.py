@@ -8,6 +8,7 @@ import typer
 from fedrisk.cli.common import AsJson
 from fedrisk.cli.output import note, plain_table, tell, tell_json, tell_table
 from fedrisk.cli.report import Out, report_app
+from fedrisk.language import of_kind
 
 if TYPE_CHECKING:
     from fedrisk.analysis.validation.evidence import Evidence
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
 
 File = Annotated[
     Path | None,
-    typer.Argument(help="The bank's own file (TOML), for example institutions/bank.toml.", show_default=False),
+    typer.Argument(
+        help="The bank's own file (TOML), for example institutions/bank.toml.", show_default=False
+    ),
 ]
 Attempt = Annotated[
     str | None,
-    typer.Argument(help="Which attempt at a study, for example 1f3a9c02; default: the last one.", show_default=False),
+    typer.Argument(
+        help="Which attempt at a study, for example 1f3a9c02; default: the last one.", show_default=False
+    ),
 ]
 Of = Annotated[
     Path | None,
@@ -34,7 +39,8 @@ Rules = Annotated[
     Path | None,
     typer.Option(
         "--rules",
-        help="Master scale, levels and limits (TOML), for example rules/validation.toml; docs/validation.md has its keys.",
+        help="Master scale, levels and limits (TOML), for example rules/validation.toml; docs/validation.md has "
+        "its keys.",
     ),
 ]
 Model = Annotated[
@@ -74,15 +80,17 @@ def validation(
 ) -> None:
     """Validation of a model: calibration by grade, discrimination, stability, bounds and margins, with traffic lights.
 
-    At a bank on its own rows: the page has exact figures of the bank, and stays there. With --of on the released numbers
-    of a study, each test corrected for their noise. Writes validation.html and validation.json.
+    At a bank on its own rows: the page has exact figures of the bank, and stays there. With --of on the released
+    numbers of a study, each test corrected for their noise. Writes validation.html and validation.json.
     """
     from fedrisk.analysis.validation.pack import validate
     from fedrisk.analysis.validation.rules import load_rules
     from fedrisk.report.validation import write_validation
 
     if (institution is None) == (of is None):
-        raise typer.BadParameter("give a bank's file, or --of with the results of a study", param_hint="INSTITUTION")
+        raise typer.BadParameter(
+            "give a bank's file, or --of with the results of a study", param_hint="INSTITUTION"
+        )
     stated = load_rules(rules)
     if institution is not None:
         evidence = _own(institution, attempt, stated, model, overrides, record)
@@ -96,7 +104,7 @@ def validation(
         return
     _show(pack)
     for path in written:
-        note(f"written: {path}")
+        note(of_kind("validation", "written: {path}", path=path))
 
 
 def _own(
@@ -129,8 +137,8 @@ def _own(
     given = load_record(record)
     if given.attempt != entry.attempt:
         raise ConfigError(
-            f"--record {record} is of attempt {given.attempt[:8]}, and what is validated of {entry.attempt[:8]}; give the "
-            "record of the same study"
+            f"--record {record} is of attempt {given.attempt[:8]}, and what is validated of {entry.attempt[:8]}; give "
+            "the record of the same study"
         )
     return replace(evidence, calibration=errors_of(given, evidence.card))
 
@@ -157,8 +165,11 @@ def _show(pack: "Pack") -> None:
     tell(words.verdict(pack), "bold")
     if said := words.level_words(pack):
         tell(said)
-    table = plain_table("", "check", "light", "result", "p", right=("p",), whole=("p", "light"))
+    check, light, result, p = words.columns()
+    table = plain_table("", check, light, result, p, right=(p,), whole=(p, light))
     for c in pack.checks:
         style = {"red": "red", "yellow": "yellow"}.get(c.light)
-        table.add_row(words.name(c.code), words.light_words(c.light), words.result(c), words.chance(c.p), style=style)
+        table.add_row(
+            words.name(c.code), words.light_words(c.light), words.result(c), words.chance(c.p), style=style
+        )
     tell_table(table)

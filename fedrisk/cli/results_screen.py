@@ -124,8 +124,8 @@ def _reasons(reasons: list[dict[str, Any]]) -> None:
         points = f"{row['mean_points']:.1f}".replace("-", "−")
         counts = (f"{row['first']:,}", f"{row['below_average']:,}")
         table.add_row(
-            escape(retold(row["column"])),
-            "" if row["meaning"] == row["column"] else escape(retold(row["meaning"])),
+            escape(word("reason", row["column"])),
+            "" if row["meaning"] == row["column"] else escape(row["meaning"]),
             *counts,
             points,
         )

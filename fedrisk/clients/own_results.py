@@ -345,6 +345,11 @@ def _when(state: AttemptStore, folder: Path) -> str:
     return datetime.fromtimestamp(when, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def study_of(node: Node, entry: Entry) -> dict[str, Any]:
+    """The study of an attempt as it was described here; nothing where the attempt's state is gone or damaged."""
+    return _study(AttemptStore(node.store.path / "attempts" / entry.attempt))[0]
+
+
 def _study(state: AttemptStore) -> tuple[dict[str, Any], Begun | None]:
     """Content of the attempt's study; nothing where its state is gone or damaged."""
     try:

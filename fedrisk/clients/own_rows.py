@@ -17,9 +17,6 @@ from fedrisk.errors import FedriskError
 from fedrisk.models.knowledge import PastStudy
 from fedrisk.models.own_rows import OwnRows, Reason
 
-SHARED = {"scorecard": "scorecard"}
-"""What the consortium's model is called by recipe; ``shared`` of others."""
-
 
 def own_rows(node: Node, entry: Entry, said: Said) -> OwnRows:
     """The bank's customers of an attempt with all that it keeps of them.
@@ -28,7 +25,8 @@ def own_rows(node: Node, entry: Entry, said: Said) -> OwnRows:
     """
     table = own_results.scores(node, entry)
     figures = own_results.figures(node, entry)
-    main = SHARED.get(entry.recipe, "shared")
+    # A card gives a score beside its probabilities; what is trained gives probabilities alone.
+    main = "scorecard" if "score" in table else "shared"
     models = {m: table[f"{m}_probability"].to_numpy(float) for m in entry.models if m != "best"}
     return OwnRows(
         institution=node.name,

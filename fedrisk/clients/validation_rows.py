@@ -92,7 +92,9 @@ def _calibration(node: Node, entry: Entry) -> CalibrationHistogram | None:
     except FedriskError:
         return None
     return CalibrationHistogram(
-        edges=first.calibration_bins(len(block.total)), total=block.total, variance=float(block.variance or 0.0)
+        edges=first.calibration_bins(len(block.total)),
+        total=block.total,
+        variance=float(block.variance or 0.0),
     )
 
 
@@ -102,7 +104,9 @@ def _recorded(node: Node, ids: "pd.Series[str]", file: Path) -> NDArray[np.objec
         table = pd.read_csv(file, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         why = "does not exist" if isinstance(error, FileNotFoundError) else "cannot be read as CSV"
-        raise ConfigError(f"--overrides {file} {why}; give a CSV file with the columns id and grade") from None
+        raise ConfigError(
+            f"--overrides {file} {why}; give a CSV file with the columns id and grade"
+        ) from None
     if not {"id", "grade"} <= set(table.columns):
         raise ConfigError(f"--overrides {file} needs the columns id and grade")
     dictionary = node.institution.dictionary
@@ -114,5 +118,9 @@ def _recorded(node: Node, ids: "pd.Series[str]", file: Path) -> NDArray[np.objec
         raise DataError(f"--overrides {file}: some ids come twice; keep the last grade of each customer")
     found = kept.reindex(pd.Index(ids))
     if found.isna().all():
-        raise ConfigError(f"--overrides {file} names no customer of this attempt; see that ids are spelt alike")
-    return np.where(found.isna(), None, found.to_numpy(object))
+        raise ConfigError(
+            f"--overrides {file} names no customer of this attempt; see that ids are spelt alike"
+        )
+    return np.array(
+        [None if gone else grade for gone, grade in zip(found.isna(), found, strict=True)], object
+    )

@@ -29,8 +29,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from fedrisk.data.special import Special, special_problems
 from fedrisk.data.text import Codes, Value, canonical
 from fedrisk.errors import ConfigError
-from fedrisk.file_rules import broken_rules
-from fedrisk.toml_file import load_toml, near_name
+from fedrisk.file_rules import Stated, broken_rules
+from fedrisk.toml_file import load_toml, near_name, toml_text
 
 MAX_BINS = 64
 """Most bins of a column: one-hot columns travel masked, and more bins cost traffic and noise for no gain."""
@@ -68,7 +68,7 @@ _SHARED = (
 )
 
 
-class _Frozen(BaseModel):
+class _Frozen(BaseModel, metaclass=Stated):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -255,12 +255,31 @@ class Dictionary(_Frozen):
             }
         return {"id_scheme": self.id_scheme, "columns": columns, "label": label, "as_of": self.as_of}
 
+    def stated(self) -> dict[str, Any]:
+        """What a file says of it under ``[dictionary]``, without what is as by default."""
+        content = self.model_dump(exclude_defaults=True)
+        content["columns"] = [_stated_column(c) for c in self.columns]
+        if self.label is not None:
+            content["label"] = self.label.model_dump(exclude_defaults=True)
+        return content
+
+    def to_toml(self) -> str:
+        """The dictionary as a file of its own has it; read again, it is the same."""
+        return toml_text({"dictionary": self.stated()})
+
     def public_digest(self) -> str:
         """SHA-256 (hex) of `public` in canonical JSON; equal dictionaries have equal digests anywhere."""
         text = json.dumps(
             self.public(), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
         )
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _stated_column(c: Column) -> dict[str, Any]:
+    content = c.model_dump(exclude_defaults=True)
+    if c.special:
+        content["special"] = dict(c.special)
+    return content
 
 
 def load_dictionary(source: str | Path | Mapping[str, Any]) -> Dictionary:

@@ -39,9 +39,9 @@ class CardOnDisk:
 
 
 def find_card(said: str) -> CardOnDisk:
-    """The card of a folder of results, of an edited card's folder or file, of a scorecard.json, or of a run of this hub.
+    """The card of a folder of results, an edited card's folder or file, a scorecard.json, or a run of this hub.
 
-    The record is verified by its signature. ConfigError where there is none, EnvelopeError where the record was changed.
+    The record is verified by its signature. ConfigError where there is none, EnvelopeError where it was changed.
     """
     path = Path(said)
     if path.is_dir():
@@ -49,7 +49,9 @@ def find_card(said: str) -> CardOnDisk:
     if path.is_file():
         return _of_file(path)
     if path.suffix or "/" in said:
-        raise ConfigError(f"there is no card at {said}; name a folder of results, a card's file, or a run of this hub")
+        raise ConfigError(
+            f"there is no card at {said}; name a folder of results, a card's file, or a run of this hub"
+        )
     runs = Runs(Hub.default())
     return _of_folder(runs.path / runs.find(said).attempt)
 
@@ -86,7 +88,7 @@ def save_edited(card: EditedCard, record: ReleaseRecord, folder: Path) -> None:
     taken = [name for name in (METRICS, CARD_FILE, FILE) if (folder / name).exists()]
     if taken:
         raise ConfigError(
-            f"{folder} has {taken[0]} already, and an edited card never takes the place of another one; name a new folder"
+            f"{folder} has {taken[0]} already, and an edited card never takes the place of another; name a new folder"
         )
     make_writable(folder)
     content = {
@@ -100,7 +102,9 @@ def save_edited(card: EditedCard, record: ReleaseRecord, folder: Path) -> None:
 
 def _of_folder(folder: Path) -> CardOnDisk:
     if not any((folder / name).is_file() for name in (FILE, CARD_FILE)):
-        raise ConfigError(f"{folder} has no card ({CARD_FILE} or {FILE}); name the results of a scorecard study")
+        raise ConfigError(
+            f"{folder} has no card ({CARD_FILE} or {FILE}); name the results of a scorecard study"
+        )
     record = ReleaseRecord.load(folder) if (folder / RECORD_FILE).is_file() else None
     edited = _edited(folder / FILE) if (folder / FILE).is_file() else None
     card = edited.card if edited is not None else _card(folder / CARD_FILE)

@@ -63,16 +63,16 @@ class About:
             out.append(f"NOTICE: {self.notice}")
         if not self.calibrated:
             out.append(
-                "The card is not calibrated: points are on the scale on which holders give them, and a probability is a "
-                "first estimate"
+                "The card is not calibrated: points are on the scale on which holders give them, and a probability is "
+                "a first estimate"
             )
         return out + [f"Edit {k}: {text}" for k, text in enumerate(self.edits, start=1)]
 
 
 def one_line(text: str) -> str:
-    """A text as one printable line, which cannot end a comment or begin another.
+    r"""A text as one printable line, which cannot end a comment or begin another.
 
-    >>> one_line("a\\nb */ -- c")
+    >>> one_line("a\nb */ -- c")
     'a b * / -- c'
     """
     plain = "".join(c if c.isprintable() else " " for c in text)

@@ -65,7 +65,8 @@ class ExportColumn:
         bins: its bins.
         points: of each bin.
         average: mean points over enterprises.
-        knower: name of the input that says whether the holder knows the enterprise (1) or not; None where it always does.
+        knower: name of the input that says whether the holder knows the enterprise (1) or not; None where it always
+            does.
     """
 
     name: str
@@ -104,9 +105,7 @@ class ExportColumn:
             out.append(case("missing", None, b.missing_place))
         else:
             out.append(Case("missing", None, None, None, "missing, which is refused", self.name))
-        out += [
-            case("special", v, b.levels + k) for k, v in enumerate(special_values(b.feature.special))
-        ]
+        out += [case("special", v, b.levels + k) for k, v in enumerate(special_values(b.feature.special))]
         if self.is_text:
             out += [case("category", text, k) for k, texts in enumerate(b.category_texts()) for text in texts]
         out += [case("below", edge, k) for k, edge in enumerate(b.edges)]
@@ -218,9 +217,7 @@ class CardPart:
         names = {j: _input_name(card.bins[j], whole=whole) for j in chosen}
         _refuse_twice([*names.values()])
         knowers = {
-            card.bins[j].feature.institution: names[j]
-            for j in chosen
-            if card.bins[j].feature.kind == "known"
+            card.bins[j].feature.institution: names[j] for j in chosen if card.bins[j].feature.kind == "known"
         }
         return cls(
             about=About.of(source, "whole card" if whole else str(institution)),
@@ -244,9 +241,7 @@ class CardPart:
 
 
 def _external(card: Scorecard) -> External | None:
-    held = [
-        a for a, b in zip(card.averages, card.bins, strict=True) if b.feature.institution != BANK
-    ]
+    held = [a for a, b in zip(card.averages, card.bins, strict=True) if b.feature.institution != BANK]
     return External(sum(held), round(sum(held))) if held else None
 
 
@@ -254,7 +249,9 @@ def _input_name(bins: Bins, *, whole: bool) -> str:
     feature = bins.feature
     if feature.kind == "known":
         return f"{feature.institution}_known"
-    return f"{feature.institution}_{feature.column}" if whole and feature.institution != BANK else feature.column
+    return (
+        f"{feature.institution}_{feature.column}" if whole and feature.institution != BANK else feature.column
+    )
 
 
 def _refuse_twice(names: list[str]) -> None:

@@ -42,8 +42,8 @@ def export_card(
     Args:
         card: a released card, or one that was edited.
         form: ``sql``, ``pmml``, ``onnx`` or ``python``.
-        part: ``bank`` for the banks' columns, with the holders' points as an input; a holder's name for its own columns;
-            ``whole`` for all columns.
+        part: ``bank`` for the banks' columns, with the holders' points as an input; a holder's name for its own
+            columns; ``whole`` for all columns.
         dialect, table, keys: of SQL: the database's kind, the table's name, and columns that are passed on.
         reasons: how many reasons the result has, 0 for none; Python has a function for them.
         file: of Python: its name.

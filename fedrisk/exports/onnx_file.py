@@ -35,7 +35,9 @@ def to_onnx(part: CardPart, *, reasons: int = 4) -> bytes:
     except ImportError:
         raise ConfigError("ONNX files need the package onnx; run pip install onnx") from None
     if not part.columns:
-        raise ConfigError("this part of the card has no column, so there is nothing to score; export another part")
+        raise ConfigError(
+            "this part of the card has no column, so there is nothing to score; export another part"
+        )
     g = _Graph()
     total = _graph(g, part, min(reasons, len(part.parts)))
     graph = helper.make_graph(g.nodes, part.about.study, _inputs(part), total, g.constants)

@@ -251,7 +251,7 @@ def _times(parent: Element, factor: float) -> Element:
 
 
 def _line(parent: Element, part: CardPart) -> None:
-    """start + step x score."""
+    """Start + step x score."""
     if part.curve is None:
         return
     total = _apply(parent, "+")

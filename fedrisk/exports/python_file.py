@@ -75,10 +75,10 @@ def score(row):
 
 '''
 
-_EXTERNAL = '''    given = _number(row, {name!r})
+_EXTERNAL = """    given = _number(row, {name!r})
     given = {default} if math.isnan(given) else int(given)
     out.append(({name!r}, given, {average!r}, {reason!r}))
-'''
+"""
 
 _PROBABILITY = '''
 def probability(score):
@@ -115,7 +115,7 @@ def _text(value):
 
 '''
 
-_MAIN = '''
+_MAIN = """
 if __name__ == "__main__":
     rows = list(csv.DictReader(sys.stdin))
     out = csv.writer(sys.stdout)
@@ -123,7 +123,7 @@ if __name__ == "__main__":
     for row in rows:
         total = score(row)
         out.writerow([{values}])
-'''
+"""
 
 
 def to_python(part: CardPart, file: str = "card.py") -> str:
@@ -140,7 +140,9 @@ def to_python(part: CardPart, file: str = "card.py") -> str:
         columns="".join(_column(c) for c in part.columns),
         pairs="".join(_pair(p) for p in part.pairs),
     )
-    said = "Score of one enterprise; higher is safer" if part.curve else "Points of this institution's columns"
+    said = (
+        "Score of one enterprise; higher is safer" if part.curve else "Points of this institution's columns"
+    )
     code = _CODE.replace("{external}", _external(part)).replace("{said}", said)
     titles, values = ["score"], ["total"]
     if part.curve is not None:
@@ -148,7 +150,9 @@ def to_python(part: CardPart, file: str = "card.py") -> str:
         values.append("probability(total)")
     titles += [f"reason_{k}" for k in range(1, 5)]
     values.append("*reasons(row)")
-    main = _MAIN.replace("{titles}", ", ".join(f'"{t}"' for t in titles)).replace("{values}", ", ".join(values))
+    main = _MAIN.replace("{titles}", ", ".join(f'"{t}"' for t in titles)).replace(
+        "{values}", ", ".join(values)
+    )
     return head + code.lstrip("\n") + _probability(part) + _REASONS + main
 
 

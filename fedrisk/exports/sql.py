@@ -49,8 +49,8 @@ def to_sql(
 ) -> str:
     """The query's text, which gives a row for each row of ``table``.
 
-    Its columns: ``keys`` as they are, ``points_COLUMN`` for each column and pair, ``external_points`` where the part has
-    it, ``score``, ``probability`` for a bank's part or the whole card, and ``reason_1`` to ``reason_N``.
+    Its columns: ``keys`` as they are, ``points_COLUMN`` for each column and pair, ``external_points`` where the part
+    has it, ``score``, ``probability`` for a bank's part or the whole card, and ``reason_1`` to ``reason_N``.
 
     Args:
         part: of a card.
@@ -65,7 +65,9 @@ def to_sql(
     if dialect not in DIALECTS:
         raise ConfigError(f"dialect is {dialect}; use {', '.join(DIALECTS)}")
     if not _TABLE.fullmatch(table):
-        raise ConfigError(f"table {table!r} is no table's name; write it as in the database, for example s.customers")
+        raise ConfigError(
+            f"table {table!r} is no table's name; write it as in the database, for example s.customers"
+        )
     d = DIALECTS[dialect]
     both = sorted({k.casefold() for k in keys} & {c.casefold() for c in part.inputs})
     if both:
@@ -237,7 +239,9 @@ def _last(part: CardPart, names: _Names, d: Dialect, source: str) -> str:
         columns.append(d.name(EXTERNAL_POINTS))
     columns.append(d.name(names.score))
     if part.curve is not None:
-        columns.append(f"{_probability(part, d.as_double(d.name(names.score)), d)} AS {d.name(names.probability)}")
+        columns.append(
+            f"{_probability(part, d.as_double(d.name(names.score)), d)} AS {d.name(names.probability)}"
+        )
     for rank, name in enumerate(names.reasons, start=1):
         columns.append(f"{_reason(part, names, rank, d)} AS {d.name(name)}")
     return _select(columns, source)

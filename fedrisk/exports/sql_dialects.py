@@ -21,8 +21,8 @@ class Dialect:
         text_of: a column as a text.
         as_double: an expression's value as a double.
         longest: most bytes of a name.
-        fence, fenced: words after AS of an inner query, and in place of its SELECT, so that the planner computes it once
-            and does not write it into the outer ones.
+        fence, fenced: words after AS of an inner query, and in place of its SELECT, so that the planner computes it
+            once and does not write it into the outer ones.
     """
 
     name: Callable[[str], str]

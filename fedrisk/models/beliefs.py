@@ -252,7 +252,9 @@ def _columns(bins: Sequence[Bins]) -> list[Bins]:
 def _posterior(counts: LabelCounts, curves: Curves, j: int, b: Bins) -> Floats:
     """Posterior covariance of a curve, (known bins,) squared, under the chosen step of its random walk."""
     n1, n0 = counts.n1[j][: b.known], counts.n0[j][: b.known]
-    _, spread, slope = residuals(n1, n0, counts.variance_of(j)[: b.known], curves.rate, curves.curve[j][: b.known])
+    _, spread, slope = residuals(
+        n1, n0, counts.variance_of(j)[: b.known], curves.rate, curves.curve[j][: b.known]
+    )
     precision = prior_precision(b.known, b.ordered, float(curves.tau[j]), b.apart)
     return np.asarray(np.linalg.inv(precision + np.diag(slope**2 / spread)), dtype=np.float64)
 

@@ -87,7 +87,7 @@ def bounded_curves(
 ) -> tuple[Floats, ...]:
     """Contributions that are the curves themselves, nearest to those given within the bounds, by their enterprises.
 
-    Steps are looked after by `directions.make_monotone`; here the line of a curve that slopes the wrong way is taken off.
+    Steps are looked after by `directions.make_monotone`; of a curve that slopes the wrong way its line is taken off.
     """
     out = list(contributions)
     for bound in bounds:
@@ -130,5 +130,3 @@ def _root(covariance: Floats) -> Floats:
     value, vector = np.linalg.eigh((covariance + covariance.T) / 2)
     out: Floats = (vector * np.sqrt(np.maximum(value, 0.0))) @ vector.T
     return out
-
-

@@ -27,17 +27,18 @@ class CalibrationErrors:
     noise: Floats
 
     def of(self, stated: ArrayLike) -> tuple[Floats, Floats]:
-        """Standard errors of the true log-odds by sampling and by noise, at log-odds that the first card stated, (n,)."""
+        """Standard errors of the true log-odds by sampling and by noise, at those that the first card stated, (n,)."""
         x = np.atleast_1d(np.asarray(stated, dtype=np.float64))
         basis = np.column_stack([np.ones(len(x)), curve(x, self.centre)])[:, : len(self.sampling)]
         sampling, noise = (
-            np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", basis, c, basis), 0.0)) for c in (self.sampling, self.noise)
+            np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", basis, c, basis), 0.0))
+            for c in (self.sampling, self.noise)
         )
         return sampling, noise
 
 
 def calibration_errors(rows: ScoreCounts, fitted: Calibration) -> CalibrationErrors:
-    """Errors of a calibration from the histogram that it was fitted to. rows: as `calibration.fit_calibration` had it."""
+    """Errors of a calibration from the histogram that it was fitted to. rows: as `fit_calibration` had it."""
     weights = np.array([fitted.level, fitted.slope] + [fitted.bend] * (not fitted.straight))
     size = len(weights)
     basis = np.column_stack([np.ones(len(rows.middles)), curve(rows.stated(), fitted.centre)])[:, :size]

@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +98,9 @@ class CardEdit:
                 )
         twice = sorted({*self.monotone} & {*self.sign})
         if twice:
-            raise ConfigError(f"edit: {twice[0]} is both monotone and signed; a monotone shape has a sign already")
+            raise ConfigError(
+                f"edit: {twice[0]} is both monotone and signed; a monotone shape has a sign already"
+            )
         rate = self.long_run_rate
         if rate is not None and not RATE[0] <= rate <= RATE[1]:
             raise ConfigError(
@@ -107,7 +109,9 @@ class CardEdit:
         self.scale_after(STANDARD)
         for name, text in (("reason", self.reason), ("author", self.author)):
             if len(text) > MOST_SAID or any(not c.isprintable() for c in text):
-                raise ConfigError(f"edit: {name} is one line of at most {MOST_SAID} characters; it is kept for good")
+                raise ConfigError(
+                    f"edit: {name} is one line of at most {MOST_SAID} characters; it is kept for good"
+                )
 
     @property
     def moves_points(self) -> bool:
@@ -179,7 +183,7 @@ def ways_of(said: Mapping[str, str]) -> dict[str, Way]:
     >>> ways_of({"bank.age": "decreasing"})
     {'bank.age': 'falling'}
     """
-    return {str(name): WAYS.get(str(way), way) for name, way in said.items()}  # type: ignore[misc]
+    return {str(name): WAYS.get(str(way), cast(Way, way)) for name, way in said.items()}
 
 
 def merged_places(text: str) -> tuple[str, tuple[int, ...]]:
@@ -199,7 +203,9 @@ def merged_places(text: str) -> tuple[str, tuple[int, ...]]:
         first = int(part[1])  # type: ignore[index]
         places |= set(range(first, int(part[2] or first) + 1))  # type: ignore[index]
     if len(places) < 2 or 0 in places:
-        raise ConfigError(f"edit: merge {text!r} names no two bins; they are numbered from 1, see fedrisk card show")
+        raise ConfigError(
+            f"edit: merge {text!r} names no two bins; they are numbered from 1, see fedrisk card show"
+        )
     return name.strip(), tuple(sorted(p - 1 for p in places))
 
 
@@ -264,8 +270,8 @@ def _merged(bins: Bins, origin: Origin, places: Sequence[int]) -> tuple[Bins, Or
         raise ConfigError(f"edit: {name} is of kind {kind}, whose bins are not merged; drop it instead")
     if places[-1] >= bins.levels:
         raise ConfigError(
-            f"edit: {name} has {bins.levels} bins of values; special codes, missing and unknown enterprises keep levels "
-            "of their own"
+            f"edit: {name} has {bins.levels} bins of values; special codes, missing and unknown enterprises keep "
+            "levels of their own"
         )
     if len(places) == bins.levels:
         raise ConfigError(f"edit: {name} would have one bin left, which says nothing; drop it instead")
@@ -326,7 +332,7 @@ def _dropped(features: Edited, names: Sequence[str]) -> Edited:
         at = place_of(features, name)
         if not features[at][0].feature.is_column:
             raise ConfigError(
-                f"edit: {name} says whether the holder knows an enterprise, and goes with the holder's columns; drop these"
+                f"edit: {name} says whether the holder knows an enterprise; drop the holder's columns instead"
             )
         gone.add(at)
     left = [f for k, f in enumerate(features) if k not in gone]

@@ -155,5 +155,3 @@ def card_digest(card: Scorecard) -> str:
 
 def _sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-

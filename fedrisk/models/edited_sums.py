@@ -41,16 +41,14 @@ def edited_counts(counts: LabelCounts, columns: Edited) -> LabelCounts:
 def _added(values: Floats, origin: Origin) -> Floats:
     if _plain(origin):
         return values
-    return np.bincount(origin.codes, weights=values)
+    return np.asarray(np.bincount(origin.codes, weights=values), dtype=np.float64)
 
 
 def _plain(origin: Origin) -> bool:
     return int(origin.codes[-1]) + 1 == len(origin.codes)
 
 
-def edited_bases(
-    bases: Sequence[Floats], features: Edited, curves: Curves
-) -> tuple[Floats, ...]:
+def edited_bases(bases: Sequence[Floats], features: Edited, curves: Curves) -> tuple[Floats, ...]:
     """Shape columns of an edited card: those of the released one where nothing changed, else of the new curve.
 
     bases: of all features of the released card. features: of the edited one; curves: on its bins.

@@ -76,6 +76,8 @@ class ModelPart(BaseModel):
             encoder says something else, and the points no longer fit.
         card, calibrated: of a bank, as JSON.
         measure: what is summed, for measures.
+        edited: digest of the file of the edited card that it is of (models/edited_card), which lies beside it; empty
+            where it is of the card that its study made.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -105,6 +107,7 @@ class ModelPart(BaseModel):
     card: str | None = None
     calibrated: str | None = None
     measure: dict[str, Any] | None = None
+    edited: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
 
     def answering(self, bank: str) -> tuple[str, ...]:
         """Who answers when ``bank`` asks: all holders but itself, where it is one of them."""
@@ -112,7 +115,9 @@ class ModelPart(BaseModel):
 
     def to_bytes(self) -> bytes:
         """JSON, for the institution's own store."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()
+        # Parts of studies are stored as before there were edits, so that older programs read them.
+        left_out = None if self.edited else {"edited"}
+        return json.dumps(self.model_dump(mode="json", exclude=left_out), sort_keys=True).encode()
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> "ModelPart":

@@ -59,7 +59,7 @@ def moment_draws(equations: Equations, draws: int, rng: np.random.Generator) -> 
 
 
 def likely_priors(e: Equations) -> tuple[list[tuple[Floats, Floats]], Floats, list[Floats]]:
-    """Candidate priors that the moment leaves likely, their shares of the evidence, and the weights' means under each."""
+    """Candidate priors that the moment leaves likely, their shares of the evidence, and means of the weights."""
     priors = candidate_priors(e.first, e.known)
     evidence, means = [], []
     for prior, expected, belief in priors:

@@ -70,7 +70,9 @@ class Said:
         if external is not None:
             whole, total = card.external_log_odds(external), total + external
             # Up to a constant each, which no model of them minds.
-            held = [-np.asarray(p, np.float64) / card.scale.factor for p in (themes or {}).values()] or [whole]
+            held = [-np.asarray(p, np.float64) / card.scale.factor for p in (themes or {}).values()] or [
+                whole
+            ]
         if not curves and not held:
             raise ConfigError("a card says nothing of rows without columns and holders")
         return cls(logit(card.probability(total)), np.stack([*curves, *held], 1), len(held), whole)

@@ -1,4 +1,4 @@
-"""What a validation at a bank needs beside its rows (models/own_rows): bins of its columns, recorded grades, calibration."""
+"""What a validation at a bank needs beside its rows: bins of its columns, recorded grades, calibration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,10 +26,10 @@ class CalibrationHistogram:
 class ValidationRows:
     """Beside OwnRows, and in the same order of rows, (n,).
 
-    codes: bin of each own column of the card, by name; -1 where the customer is not in the table any more. sizes: bins
-    of each. from_table: whether codes are the card's own bins; else customers with equal points in a column are one bin.
-    recorded: grade after a person looked at it, None where there is none; None without a file of them. sample: how the
-    hold-out was drawn, ``holdout`` or ``out_of_time``. calibration: None where it is not kept.
+    codes: bin of each own column of the card, by name; -1 where the customer is not in the table any more. sizes:
+    bins of each. from_table: whether codes are the card's own bins; else customers with equal points in a column are
+    one bin. recorded: grade after a person looked at it, None where there is none; None without a file of them.
+    sample: how the hold-out was drawn, ``holdout`` or ``out_of_time``. calibration: None where it is not kept.
     """
 
     codes: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)

@@ -7,6 +7,8 @@ with noise. It is made at the bank from the bank's own store, is written for its
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from fedrisk.analysis import curves
 from fedrisk.analysis.curves import Estimate
 from fedrisk.analysis.own_figures import OwnFigures, own_figures
@@ -14,6 +16,7 @@ from fedrisk.analysis.score_counts import counts_of
 from fedrisk.analysis.swap_sets import APPROVED
 from fedrisk.errors import ConfigError
 from fedrisk.files import write_atomic
+from fedrisk.findings import Finding
 from fedrisk.language import _, of_kind
 from fedrisk.models.own_rows import OwnRows
 from fedrisk.releases.record import ReleaseRecord
@@ -22,7 +25,7 @@ from fedrisk.report.bank_words import Table, from_to, share, signed_share
 from fedrisk.report.curve_figures import said as said_figure
 from fedrisk.report.page import render_page
 from fedrisk.report.text import number, own_sentences, signed
-from fedrisk.report.words import word
+from fedrisk.report.words import sentence, word
 
 APPROVE = 0.8
 """Share of customers approved at which the page says first what a model would change."""
@@ -110,13 +113,20 @@ def _answer(rows: OwnRows, found: OwnFigures, approve: float) -> list[str]:
     said: list[str] = []
     if rows.verdict is not None:
         use, *_others = own_sentences(rows.verdict)
-        said = [use, *(_change(found, approve))]
+        said = [use, *_ranks(rows, found), *_change(found, approve)]
     else:
         said = [
             _("{model} has an AUC of {auc} on the bank's own hold-out.", model=_name(found), auc=_auc(found)),
             *(_change(found, approve)),
         ]
     return said
+
+
+def _ranks(rows: OwnRows, found: OwnFigures) -> list[str]:
+    """How much better the chosen model ranks than the bank's own, as the verdict says."""
+    findings = TypeAdapter(list[Finding]).validate_python((rows.verdict or {}).get("findings", []))
+    texts = [sentence(f) for f in findings if f.values.get("model") == found.chosen]
+    return [text[:1].upper() + text[1:] for text in texts]
 
 
 def _name(found: OwnFigures) -> str:
@@ -309,7 +319,7 @@ def _limits(rows: OwnRows, found: OwnFigures) -> list[str]:
                 "the bank uses today may be better or worse; compare that on the same customers."
             )
         )
-    if rows.recipe != "scorecard":
+    if rows.score is None:
         out.append(
             _("This model gives probabilities alone: there are no points, reasons or information values.")
         )

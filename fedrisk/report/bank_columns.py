@@ -11,7 +11,6 @@ from fedrisk.analysis.own_figures import OwnFigures
 from fedrisk.analysis.own_parts import Period
 from fedrisk.language import _, of_kind
 from fedrisk.models.own_rows import OwnRows
-from fedrisk.models.scorecard import EXTERNAL
 from fedrisk.report import plots as draw
 from fedrisk.report.bank_curves import Figures
 from fedrisk.report.bank_words import Table, share, signed_points, with_interval
@@ -178,7 +177,7 @@ def reasons(rows: OwnRows) -> Table | None:
     total = max(sum(r.first for r in rows.reasons), 1)
     body = [
         [
-            word("reason", EXTERNAL) if r.column == EXTERNAL else r.column,
+            word("reason", r.column),
             "" if r.meaning == r.column else r.meaning,
             f"{r.first:,}",
             share(r.first / total, 1),

@@ -19,35 +19,39 @@ DRAWN = 4
 
 def features(results: Results, card: Scorecard) -> list[dict[str, Any]]:
     """Features by the spread of their points, each bin with a bar relative to the widest one."""
-    widest = (
-        max(max(abs(p - a) for p in points) for points, a in zip(card.points, card.averages, strict=True))
-        or 1
-    )
-    table = []
-    for j, (b, points, average) in enumerate(zip(card.bins, card.points, card.averages, strict=True)):
-        errors = card.errors_of(j)
-        bars = [
-            (
-                label,
-                points_words(p, e),
-                round(50 * (p - average) / widest, 1),
-                None if e is None or by_rule(e) else e,
-                _whisker(50 * (p - average), 50 * (e or 0), widest),
-            )
-            for label, p, e in zip(b.labels(), points, errors or [None] * len(points), strict=True)
-            # Most cells of a pair say nothing: those without values, and of enterprises that are not known.
-            if p or b.feature.kind != "pair"
-        ]
-        table.append(
-            {
-                "name": feature_words(b),
-                "meaning": meaning(results, b.feature.institution, b.feature.column),
-                "spread": max(points) - min(points),
-                "bars": bars,
-                "course": course_finding(b, points, errors),
-            }
-        )
+    table = [
+        {
+            "name": feature_words(b),
+            "meaning": meaning(results, b.feature.institution, b.feature.column),
+            "spread": max(points) - min(points),
+            "bars": bin_bars(card, j),
+            "course": course_finding(b, points, card.errors_of(j)),
+        }
+        for j, (b, points) in enumerate(zip(card.bins, card.points, strict=True))
+    ]
     return sorted(table, key=lambda row: -row["spread"])
+
+
+def bin_bars(card: Scorecard, j: int) -> list[tuple[str, str, float, float | None, tuple[float, float]]]:
+    """Bins of one feature: label, points in words, length of the bar, error, left end and width of the error's line.
+
+    Lengths are in per cent of a box, relative to the widest bar of the whole card.
+    """
+    widest = max(max(abs(p - a) for p in q) for q, a in zip(card.points, card.averages, strict=True)) or 1
+    b, points, average = card.bins[j], card.points[j], card.averages[j]
+    errors = card.errors_of(j) or [None] * len(points)
+    return [
+        (
+            label,
+            points_words(p, e),
+            round(50 * (p - average) / widest, 1),
+            None if e is None or by_rule(e) else e,
+            _whisker(50 * (p - average), 50 * (e or 0), widest),
+        )
+        for label, p, e in zip(b.labels(), points, errors, strict=True)
+        # Most cells of a pair say nothing: those without values, and of enterprises that are not known.
+        if p or b.feature.kind != "pair"
+    ]
 
 
 def plots(results: Results, card: Scorecard) -> list[tuple[Plot, str, str]]:
@@ -86,7 +90,11 @@ def line_of(section: Section) -> Plot | None:
     title = _("length of the change")
     return drawn.lines(
         [drawn.Line(label=title, x=list(steps), y=list(section.line))],
-        alt=_("Length of the change that each step proposed, from {first} to {last}.", first=f"{section.line[0]:.3g}", last=f"{section.line[-1]:.3g}"),
+        alt=_(
+            "Length of the change that each step proposed, from {first} to {last}.",
+            first=f"{section.line[0]:.3g}",
+            last=f"{section.line[-1]:.3g}",
+        ),
         across=_("step"),
         up=title,
     )

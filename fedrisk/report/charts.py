@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fedrisk.analysis.feature_figures import FeaturePoints, InformationValue
-from fedrisk.language import _
+from fedrisk.language import _, of_kind
+from fedrisk.report.bin_words import bin_words
 from fedrisk.report.figure_style import (
     COLOURS,
     DASHES,
     FAINT,
+    FILLS,
+    HATCHES,
     INK,
     MARKS,
     TEXT,
@@ -19,6 +22,7 @@ from fedrisk.report.figure_style import (
     canvas,
     legend,
     named_axes,
+    readable_scale,
     room_below,
     shortened,
     style,
@@ -64,8 +68,8 @@ Marks = Sequence[tuple[float, str]]
 def bars(found: Sequence[Bar], *, alt: str, axis: str = "", marks: Marks = (), dots: bool = False) -> Drawn:
     """Horizontal bars with intervals, the first on top.
 
-    axis: what the values are, with their unit. marks: lines across all bars. dots: marks in place of bars, where zero is
-    no natural start.
+    axis: what the values are, with their unit. marks: lines across all bars. dots: marks in place of bars, where zero
+    is no natural start.
     """
     groups = list(dict.fromkeys(b.group for b in found))
     named = [g for g in groups if g]
@@ -84,8 +88,9 @@ def bars(found: Sequence[Bar], *, alt: str, axis: str = "", marks: Marks = (), d
         axes.set_ylim(len(found) - 0.4, -0.6)
         axes.set_yticks(range(len(found)), [shortened(b.label, left - 20, TEXT - 1) for b in found])
         axes.tick_params(axis="y", length=0)
+        readable_scale(axes.xaxis, [v for b in found for v in (b.value, b.low, b.high) if v is not None])
         axes.grid(visible=False, axis="y")
-        legend(axes, handles, [*named, *(name for _value, name in marks)])
+        legend(axes, handles, [*named, *(name for _value, name in marks)], at=10)
         named_axes(axes, axis, "")
     return Drawn(figure, alt)
 
@@ -109,6 +114,9 @@ def lines(
             handles.append(axes.axhline(value, color=INK, linewidth=1.2, linestyle=DASHES[(k + 1) % 5]))
         if zero:
             axes.set_ylim(0, None)
+        readable_scale(axes.yaxis, [float(v) for line in found for v in line.y])
+        if all(float(v).is_integer() for line in found for v in line.x):
+            axes.locator_params(axis="x", integer=True)
         legend(axes, handles, [*(line.label for line in found), *(name for _value, name in marks)])
         named_axes(axes, across, up)
     return Drawn(figure, alt)
@@ -118,7 +126,7 @@ def points_of_feature(found: FeaturePoints, title: str | None = None) -> Drawn:
     """Points by bin of one feature, the noise and the sampling as error bars. title: what to call the feature."""
     name = found.column if title is None else title
     items = [
-        Bar(label=label, value=float(v), low=float(a), high=float(b))
+        Bar(label=bin_words(label), value=float(v), low=float(a), high=float(b))
         for label, v, a, b in zip(
             found.labels, found.points.value, found.points.low, found.points.high, strict=True
         )
@@ -126,8 +134,9 @@ def points_of_feature(found: FeaturePoints, title: str | None = None) -> Drawn:
     return bars(
         items,
         alt=_("Points of {column} by bin, with 95% intervals.", column=name),
-        axis=_("Points (higher is safer)"),
-        marks=[(found.average, _("Average enterprise"))],
+        axis=of_kind("plot", "Points (higher is safer)"),
+        dots=True,
+        marks=[(found.average, of_kind("plot", "Average enterprise"))],
     )
 
 
@@ -140,7 +149,7 @@ def information_values(found: Sequence[InformationValue], most: int = 20) -> Dra
     return bars(
         items,
         alt=_("Information value of {count} columns, with 95% intervals.", count=len(items)),
-        axis=_("Information value"),
+        axis=of_kind("plot", "Information value"),
     )
 
 
@@ -148,7 +157,15 @@ def _bar(axes: "Axes", place: int, bar: Bar, k: int, *, dots: bool) -> Any:
     if dots:
         handle: Any = axes.plot([bar.value], [place], MARKS[k], color=COLOURS[k], markersize=6)[0]
     else:
-        handle = axes.barh(place, bar.value, height=0.62, color=COLOURS[k], alpha=0.75, linewidth=0)
+        handle = axes.barh(
+            place,
+            bar.value,
+            height=0.62,
+            facecolor=FILLS[k],
+            edgecolor=COLOURS[k],
+            hatch=HATCHES[k],
+            linewidth=0.8,
+        )
     if bar.low is not None and bar.high is not None:
         spread = [[max(bar.value - bar.low, 0)], [max(bar.high - bar.value, 0)]]
         axes.errorbar(

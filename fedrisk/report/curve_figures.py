@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fedrisk.analysis.curves import Band, Calibration, Cutoff, Estimate, Gains, Ks, Roc, ScoreDistribution
-from fedrisk.language import _
+from fedrisk.language import _, of_kind
 from fedrisk.report.figure_style import (
     COLOURS,
     DASHES,
@@ -46,7 +46,7 @@ def said(value: Estimate, digits: int = 3) -> str:
 
 def roc(found: Roc, others: Sequence[tuple[str, Roc]] = (), label: str | None = None) -> Drawn:
     """ROC curve with its band, and others' without."""
-    name = _("This card") if label is None else label
+    name = of_kind("plot", "This card") if label is None else label
     with style():
         figure, axes = _square(2 + len(others))
         x = 100 * found.false_positive
@@ -56,8 +56,8 @@ def roc(found: Roc, others: Sequence[tuple[str, Roc]] = (), label: str | None = 
             handles.append(_line(axes, 100 * curve.false_positive, 100 * curve.true_positive.value, k))
             texts.append(_("{name}: AUC {auc}", name=other, auc=said(curve.auc)))
         handles.append(_chance(axes, [0, 100], [0, 100]))
-        legend(axes, handles, [*texts, _("Without any information")])
-        named_axes(axes, _("Others refused (%)"), _("Defaults refused (%)"))
+        legend(axes, handles, [*texts, of_kind("plot", "Without any information")])
+        named_axes(axes, of_kind("plot", "Others refused (%)"), of_kind("plot", "Defaults refused (%)"))
     return Drawn(figure, _("ROC curve. {curves}", curves="; ".join(texts)))
 
 
@@ -71,8 +71,10 @@ def ks(found: Ks) -> Drawn:
         ends = [100 * found.bad[found.at], 100 * found.good[found.at]]
         handles.append(axes.plot(at, ends, color=INK, linewidth=1.5, marker="_", markersize=9)[0])
         distance = _("Largest distance: KS {ks}", ks=said(found.value))
-        legend(axes, handles, [_("Defaults"), _("Others"), distance])
-        named_axes(axes, _("Enterprises, safest first (%)"), _("Cumulated share (%)"))
+        legend(axes, handles, [of_kind("plot", "Defaults"), of_kind("plot", "Others"), distance])
+        named_axes(
+            axes, of_kind("plot", "Enterprises, safest first (%)"), of_kind("plot", "Cumulated share (%)")
+        )
     return Drawn(figure, _("Cumulated defaults and others by risk. {distance}", distance=distance))
 
 
@@ -80,14 +82,18 @@ def gains(found: Gains, others: Sequence[tuple[str, Gains]] = (), label: str | N
     """Share of defaults among the riskiest."""
     with style():
         figure, axes = _square(2 + len(others))
-        names = [_("This card") if label is None else label]
+        names = [of_kind("plot", "This card") if label is None else label]
         handles = [_banded(axes, 100 * found.share, found.captured, 0, 100)]
         for k, (other, curve) in enumerate(others, 1):
             handles.append(_line(axes, 100 * curve.share, 100 * curve.captured.value, k))
             names.append(other)
         handles.append(_chance(axes, [0, 100], [0, 100]))
-        legend(axes, handles, [*names, _("In no order")])
-        named_axes(axes, _("Enterprises, riskiest first (%)"), _("Share of all defaults among them (%)"))
+        legend(axes, handles, [*names, of_kind("plot", "In no order")])
+        named_axes(
+            axes,
+            of_kind("plot", "Enterprises, riskiest first (%)"),
+            of_kind("plot", "Share of all defaults among them (%)"),
+        )
     reached = float(np.interp(0.1, found.share, found.captured.value))
     return Drawn(
         figure,
@@ -99,7 +105,7 @@ def lift(found: Gains, others: Sequence[tuple[str, Gains]] = (), label: str | No
     """How many times the average default rate the riskiest have."""
     with style():
         figure, axes = canvas(HEIGHT + 20 * (2 + len(others)), left=52, below=room_below(2 + len(others)))
-        names = [_("This card") if label is None else label]
+        names = [of_kind("plot", "This card") if label is None else label]
         handles = [_banded(axes, 100 * found.share, found.lift, 0, 1)]
         for k, (other, curve) in enumerate(others, 1):
             handles.append(_line(axes, 100 * curve.share, curve.lift.value, k))
@@ -108,7 +114,11 @@ def lift(found: Gains, others: Sequence[tuple[str, Gains]] = (), label: str | No
         axes.set_xlim(0, 100)
         axes.set_ylim(0, 1.15 * max(float(np.nanmax(found.lift.high[1:])), 1.5))
         legend(axes, handles, [*names, _("Average default rate: {rate}", rate=f"{found.base:.2%}")])
-        named_axes(axes, _("Enterprises, riskiest first (%)"), _("Default rate, times the average"))
+        named_axes(
+            axes,
+            of_kind("plot", "Enterprises, riskiest first (%)"),
+            of_kind("plot", "Default rate, times the average"),
+        )
     reached = float(np.interp(0.1, found.share, found.lift.value))
     return Drawn(
         figure,
@@ -120,23 +130,30 @@ def lift(found: Gains, others: Sequence[tuple[str, Gains]] = (), label: str | No
 
 
 def calibration(found: Calibration) -> Drawn:
-    """Observed against predicted default rates, on logarithmic scales where all are above zero."""
-    predicted, observed = 100 * found.predicted, found.observed
+    """Observed against predicted default rates, on logarithmic scales: most enterprises are at low rates."""
+    observed = found.observed
     with style():
         figure, axes = _square(2)
-        top = 1.1 * max(float(predicted.max()), 100 * float(np.nanmax(observed.high)))
-        handles = [_points(axes, predicted, observed, 0, 100), _chance(axes, [0, top], [0, top])]
-        axes.set_xlim(0, top)
-        axes.set_ylim(0, top)
-        legend(axes, handles, [_("Observed, with 95% interval"), _("Predicted as observed")])
-        named_axes(axes, _("Predicted default rate (%)"), _("Observed default rate (%)"))
+        low, top = _rates(axes, found)
+        handles = [
+            _points(axes, 100 * found.predicted, _within(observed, low / 100), 0, 100),
+            _chance(axes, [low, top], [low, top]),
+        ]
+        legend(
+            axes,
+            handles,
+            [of_kind("plot", "Observed, with 95% interval"), of_kind("plot", "Predicted as observed")],
+        )
+        named_axes(
+            axes, of_kind("plot", "Predicted default rate (%)"), of_kind("plot", "Observed default rate (%)")
+        )
     outside = int(((found.predicted < observed.low) | (found.predicted > observed.high)).sum())
     return Drawn(
         figure,
         _(
             "Observed against predicted default rates in {groups} groups; in {outside} the prediction is outside the "
             "interval.",
-            groups=len(predicted),
+            groups=len(found.predicted),
             outside=outside,
         ),
     )
@@ -155,8 +172,8 @@ def score_distribution(found: ScoreDistribution) -> Drawn:
             handles.append(axes.stairs(value, edges, baseline=None, color=COLOURS[k], linestyle=DASHES[k]))
         axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(0, None)
-        legend(axes, handles, [_("Defaults"), _("Others")])
-        named_axes(axes, axis_name(found.axis), _("Share for each unit of the scale (%)"))
+        legend(axes, handles, [of_kind("plot", "Defaults"), of_kind("plot", "Others")])
+        named_axes(axes, axis_name(found.axis), of_kind("plot", "Share for each unit of the scale (%)"))
     return Drawn(figure, _("Distribution of defaults and of others over the scores."))
 
 
@@ -174,8 +191,17 @@ def cutoffs(found: Sequence[Cutoff]) -> Drawn:
             part.plot(x, 100 * band.value, MARKS[k], color=COLOURS[k], markersize=4)
             part.set_xlim(0, 100)
             part.set_ylim(0, 1.08 * 100 * float(band.high.max()))
-        named_axes(under, _("Enterprises approved (%)"), _("Default rate of the approved (%)"))
-        figure.text(10 / 460, (52 + 150 + 16) / height, _("Share of all defaults kept out (%)"), va="center")
+        named_axes(
+            under,
+            of_kind("plot", "Enterprises approved (%)"),
+            of_kind("plot", "Default rate of the approved (%)"),
+        )
+        figure.text(
+            10 / 460,
+            (52 + 150 + 16) / height,
+            of_kind("plot", "Share of all defaults kept out (%)"),
+            va="center",
+        )
     return Drawn(
         figure, _("Default rate of the approved and share of defaults kept out, by the share approved.")
     )
@@ -184,10 +210,10 @@ def cutoffs(found: Sequence[Cutoff]) -> Drawn:
 def axis_name(axis: str) -> str:
     """What a scale of scores is called."""
     return {
-        "score": _("Score (higher is safer)"),
-        "log_odds": _("Log-odds of default"),
-        "probability": _("Predicted probability of default"),
-        "risk": _("Risk"),
+        "score": of_kind("plot", "Score (higher is safer)"),
+        "log_odds": of_kind("plot", "Log-odds of default"),
+        "probability": of_kind("plot", "Predicted probability of default"),
+        "risk": of_kind("plot", "Risk"),
     }[axis]
 
 
@@ -226,6 +252,28 @@ def _points(axes: "Axes", x: Any, band: Band, k: int, scale: float) -> Any:
     )
 
 
+def _rates(axes: "Axes", found: Calibration) -> tuple[float, float]:
+    """Logarithmic scales of per cent for predicted and observed rates, and their ends."""
+    low = 0.6 * 100 * float(found.predicted.min())
+    seen = found.observed.value[found.observed.value > 0]
+    low = max(min(low, 0.8 * 100 * float(seen.min()) if len(seen) else low), 0.01)
+    top = min(1.4 * 100 * max(float(found.predicted.max()), float(np.nanmax(found.observed.high))), 110.0)
+    ticks = [v for v in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= v <= top]
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis, limits in ((axes.xaxis, axes.set_xlim), (axes.yaxis, axes.set_ylim)):
+        limits(low, top)
+        axis.set_ticks(ticks, [f"{v:g}" for v in ticks])
+        axis.set_ticks([], minor=True)
+    return low, top
+
+
+def _within(band: Band, least: float) -> Band:
+    """A band whose values are not below what a logarithmic scale shows."""
+    value, low, high = (np.maximum(np.nan_to_num(v), least) for v in (band.value, band.low, band.high))
+    return Band(value=value, low=low, high=high)
+
+
 def _band_of(found: Sequence[Estimate]) -> Band:
     value, low, high = (np.array([getattr(e, name) for e in found]) for name in ("value", "low", "high"))
     return Band(value=value, low=low, high=high)
@@ -245,4 +293,3 @@ def _edges(found: ScoreDistribution) -> Any:
     if not np.isfinite(edges[-1]):
         edges[-1] = edges[-2] + 2 * (edges[-2] - edges[-3])
     return edges
-

@@ -1,10 +1,11 @@
 """How pictures look, and a figure of matplotlib as SVG that stands in a page.
 
-Drawn for WIDTH units, about as many pixels as a phone has: text of 14 units stays legible there and in print. Text stays
-text in the page's own fonts, whose widths are not known here; so nothing is placed by measuring text, and whatever is
-long (legends, names of bars) has a line of its own.
+Drawn for WIDTH units, about as many pixels as a phone has: text of 14 units stays legible there and in print. Text
+stays text in the page's own fonts, whose widths are not known here; so nothing is placed by measuring text, and
+whatever is long (legends, names of bars) has a line of its own.
 
-Colours are those of Okabe and Ito (2008), which colour-blind people tell apart; dashes and marks tell them apart in grey.
+Colours are those of Okabe and Ito (2008), which colour-blind people tell apart; dashes and marks tell them apart in
+grey. Bars are dark or light, or hatched (FILLS, HATCHES).
 """
 
 import contextlib
@@ -17,11 +18,14 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+
+    from fedrisk.report.picture import Picture
 
 WIDTH = 460.0
 """Units of a picture's width."""
@@ -32,6 +36,8 @@ TEXT = 14.0
 INK, FAINT, GRID = "#1c2733", "#566575", "#dde3e9"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#a3568c", "#5f5f5f")
 DASHES = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 3)))
+FILLS = ("#0072b2", "#f8dcc6", "#7fcdb5", "#ecd5e2", "#dcdcdc")
+HATCHES = ("", "//", "", "\\\\", "xx")
 MARKS = ("o", "s", "^", "D", "v")
 
 CHINESE_FONTS = (
@@ -63,7 +69,7 @@ class Plot:
 class Drawn:
     """A figure of matplotlib with what it shows, in words."""
 
-    figure: "Figure"
+    figure: "Picture"
     alt: str
 
     def plot(self) -> Plot:
@@ -110,22 +116,22 @@ def style() -> Iterator[None]:
         "svg.hashsalt": "fedrisk",
         "path.simplify": True,
     }
-    with mpl.rc_context(settings):
+    with mpl.rc_context(cast(Any, settings)):
         yield
 
 
-def canvas(height: float, *, left: float, below: float, above: float = 26.0) -> "tuple[Figure, Axes]":
+def canvas(height: float, *, left: float, below: float, above: float = 26.0) -> "tuple[Picture, Axes]":
     """A figure of WIDTH and a height, with one pair of axes that leaves these units free on its sides."""
-    from matplotlib.figure import Figure
+    from fedrisk.report.picture import Picture
 
-    figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=144)
+    figure = Picture(figsize=(WIDTH / 72, height / 72), dpi=144)
     box = (left / WIDTH, below / height, (WIDTH - left - 16) / WIDTH, (height - below - above) / height)
     return figure, figure.add_axes(box)
 
 
 def named_axes(axes: "Axes", across: str, up: str) -> None:
     """What the axes are: under the lower one, and above the left one, where text needs not be turned."""
-    figure = axes.get_figure()
+    figure = axes.get_figure(root=True)
     assert figure is not None
     height = figure.get_figheight() * 72
     box = axes.get_position()
@@ -133,15 +139,18 @@ def named_axes(axes: "Axes", across: str, up: str) -> None:
     figure.text(10 / WIDTH, 1 - 14 / height, up, ha="left", va="center")
 
 
-def legend(axes: "Axes", handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """A legend at the bottom of the figure, one entry a line."""
-    figure = axes.get_figure()
+def legend(axes: "Axes", handles: Sequence[Any], labels: Sequence[str], at: float | None = None) -> None:
+    """A legend at the bottom of the figure, one entry a line. at: units from the left; about where the axes begin."""
+    figure = axes.get_figure(root=True)
     assert figure is not None
     figure.legend(
-        handles,
-        labels,
+        list(handles),
+        list(labels),
         loc="lower left",
-        bbox_to_anchor=(axes.get_position().x0 - 8 / WIDTH, 2 / (figure.get_figheight() * 72)),
+        bbox_to_anchor=(
+            (axes.get_position().x0 * WIDTH - 8 if at is None else at) / WIDTH,
+            2 / (figure.get_figheight() * 72),
+        ),
         frameon=False,
         borderaxespad=0,
         borderpad=0,
@@ -150,6 +159,17 @@ def legend(axes: "Axes", handles: Sequence[Any], labels: Sequence[str]) -> None:
         ncols=1,
     )
 
+
+def readable_scale(axis: "Axis", values: Sequence[float]) -> None:
+    """Great numbers of a scale as 200 k or 2 M, which need no power of ten beside it."""
+    from matplotlib.ticker import EngFormatter
+
+    if max((abs(v) for v in values), default=0.0) >= GREAT:
+        axis.set_major_formatter(EngFormatter())
+
+
+GREAT = 100_000.0
+"""From here on numbers of a scale are in thousands or millions."""
 
 LEGEND_LINE = 20.0
 """Units that a line of a legend takes."""
@@ -166,7 +186,9 @@ def width_of(text: str, size: float = TEXT) -> float:
     >>> width_of("违约率") == 3 * TEXT
     True
     """
-    wide = sum(1.0 if unicodedata.east_asian_width(c) in "WF" else 0.74 if c.isupper() else 0.62 for c in text)
+    wide = sum(
+        1.0 if unicodedata.east_asian_width(c) in "WF" else 0.74 if c.isupper() else 0.62 for c in text
+    )
     return wide * size
 
 
@@ -188,7 +210,7 @@ def figure_svg(figure: "Figure", alt: str) -> Plot:
         # Text is drawn by the page's fonts, not by matplotlib's.
         warnings.filterwarnings("ignore", message="Glyph")
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        FigureCanvasSVG(figure).print_svg(out, metadata=nothing)
+        FigureCanvasSVG(figure).print_svg(out, metadata=nothing)  # type: ignore[no-untyped-call]
     return Plot(_embedded(out.getvalue(), alt, figure.get_figwidth() * 72, figure.get_figheight() * 72), alt)
 
 

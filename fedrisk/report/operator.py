@@ -4,7 +4,8 @@ It stands on the hub's results alone: released numbers, public facts, and what e
 the study. Statistics studies have a page of their own (statistics_view.py).
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fedrisk.language import _
@@ -64,19 +65,23 @@ def operator_page(results: Results, begun: str | None = None) -> str:
         if card is None
         else (score_columns(is_curved(card)), [score_cells(r, is_curved(card)) for r in score_rows(card)]),
         unknown=[] if card is None else [unknown_cells(row) for row in unknown_rows(card)],
-        sections=[(s, card_view.line_of(s)) for s in results.sections if card is None or s.code != "features"],
+        sections=[
+            (s, card_view.line_of(s)) for s in results.sections if card is None or s.code != "features"
+        ],
         baselines=baseline_rows(results) if results.baselines else [],
         own_models=own_models(results.by_bank),
         spends=[{**s, "mu": price_of(s["mu"])} for s in by_price(results.spends)],
         seen=seen(results),
-        selection=[(n, i.label) for n, i in results.institutions.items() if i.label],
+        selection=selection(results),
     )
 
 
 def why_not_evaluated(results: Results) -> str:
     """Why a page has no figures of quality."""
     if not results.evaluated:
-        return _("An encoder is trained without labels; what its columns are worth shows in the studies that use them.")
+        return _(
+            "An encoder is trained without labels; what its columns are worth shows in the studies that use them."
+        )
     if any(f.code == "went_without_evaluation" for f in results.findings):
         return _("This study asked for no evaluation, so that nothing was spent on it.")
     return _("No evaluation figures: a bank's policy does not let them out.")
@@ -98,7 +103,7 @@ def gain_tile(results: Results) -> tuple[str, str, str] | None:
         return None
     v: Mapping[str, Any] = found.values
     note = _(
-        "{lower} to {upper} in half of all studies of this size; each bank measures its own",
+        "{lower} to {upper} in half of all such studies; each bank measures its own",
         lower=signed(v["lower"], 2),
         upper=signed(v["upper"], 2),
     )
@@ -109,13 +114,29 @@ def budgets(results: Results) -> list[dict[str, Any]]:
     """By institution: price of this study in mu, epsilon left before and after, and the part that is left of it."""
     rows = []
     for name, facts in results.institutions.items():
-        own = [price_of(s["mu"]) ** 2 for s in results.spends if s["institution"] == name]
+        mu = charged(s for s in results.spends if s["institution"] == name)
         left = facts.budget_left or {}
         after = left.get("after", left.get("epsilon"))
         before = left.get("before")
         share = None if after is None or not before else after / before
-        rows.append({"name": name, "mu": sum(own) ** 0.5, "before": before, "after": after, "share": share})
+        rows.append({"name": name, "mu": mu, "before": before, "after": after, "share": share})
     return rows
+
+
+def charged(spends: Iterable[Mapping[str, Any]]) -> float:
+    """What releases of one study cost together, in mu: an enterprise is in training or in the hold-out, never in both.
+
+    >>> charged([{"population": "training", "mu": 3.0}, {"population": "training", "mu": 4.0}])
+    5.0
+    >>> charged([{"population": "training", "mu": 3.0}, {"population": "holdout", "mu": 4.0}])
+    4.0
+    """
+    sides = {"training": 0.0, "holdout": 0.0}
+    for spend in spends:
+        population = spend["population"]
+        for side in sides if population == "all" else (population,):
+            sides[side] = sides.get(side, 0.0) + price_of(spend["mu"]) ** 2
+    return math.sqrt(max(sides.values()))
 
 
 def health(results: Results) -> list[tuple[str, str]]:
@@ -132,7 +153,9 @@ def health(results: Results) -> list[tuple[str, str]]:
     if results.left_out:
         rows.append((_("left out: they refused, or were not there"), ", ".join(results.left_out)))
     if results.training is not None:
-        lost = ", ".join(_("{name} from step {step}", name=n, step=s) for n, s in results.training.lost.items())
+        lost = ", ".join(
+            _("{name} from step {step}", name=n, step=s) for n, s in results.training.lost.items()
+        )
         rows.append((_("lost during training"), lost or _("nobody")))
     if not results.tables and not results.disclosures:
         told = _("not there")
@@ -153,3 +176,11 @@ def seen(results: Results) -> list[tuple[str, list[tuple[str, list[DisclosureLin
         table.setdefault(line.institution, {}).setdefault(line.counterparty, []).append(line)
     return [(sender, list(to.items())) for sender, to in table.items()]
 
+
+def selection(results: Results) -> list[tuple[str, dict[str, Any]]]:
+    """What default means, and who has a label: banks that say the same together."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, facts in results.institutions.items():
+        if facts.label:
+            found.setdefault((facts.label["horizon"], facts.label["selection"]), []).append(name)
+    return [(", ".join(names), {"horizon": h, "selection": s}) for (h, s), names in found.items()]

@@ -77,9 +77,7 @@ def information_values(found: Sequence[InformationValue], *, most: int = 20) -> 
     return charts.information_values(found, most).plot()
 
 
-def bars(
-    found: Sequence[Bar], *, alt: str, axis: str = "", marks: Marks = (), dots: bool = False
-) -> Plot:
+def bars(found: Sequence[Bar], *, alt: str, axis: str = "", marks: Marks = (), dots: bool = False) -> Plot:
     """Horizontal bars with intervals, the first on top.
 
     alt: what they show, in words. axis: what the values are, with their unit. marks: values with names, drawn across

@@ -30,7 +30,7 @@ STRAIGHT = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreRow:
-    """A score with its odds of repaying and its probability of default; rule: that by the points that double the odds alone."""
+    """A score with its odds of repaying and its probability of default; rule: that by the card's scale alone."""
 
     score: int
     odds: float

@@ -1,16 +1,21 @@
 """The validation pack: one page for people, and ``validation.json`` for programs."""
 
+import hashlib
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup, escape
 
 from fedrisk.analysis import curves
 from fedrisk.analysis.curves import Band, Calibration
+from fedrisk.analysis.validation.check import Check
 from fedrisk.analysis.validation.pack import Pack
 from fedrisk.analysis.validation.stability_tests import Shift
-from fedrisk.language import _
+from fedrisk.language import _, of_kind
 from fedrisk.report import plots
 from fedrisk.report import validation_words as words
 from fedrisk.report.page import render_page, write_page
@@ -20,6 +25,13 @@ from fedrisk.report.validation_words import chance, count, percent
 
 PAGE, FILE = "validation.html", "validation.json"
 """Files of a pack."""
+
+ERRORS = ("pd", "sampling", "calibration", "noise", "evaluation", "points", "error")
+MARGINS = ("pd", "data", "changes", "estimation", "by_noise", "final")
+"""Columns of the two tables of margins."""
+
+LEAST_EXPECTED = 2.0
+"""Expected defaults of a grade from which its ratio is drawn: below it the interval is wider than the plot."""
 
 LEAST_POINT = 0.5
 """Customers of a grade from which it stands on a plot."""
@@ -36,6 +48,7 @@ def render_validation(pack: Pack) -> str:
     """The page, in the language that is spoken."""
     return render_page(
         "validation.html.jinja",
+        filters={"codes": _codes},
         notice=pack.evidence.facts.get("research"),
         pack=pack,
         facts=pack.evidence.facts,
@@ -43,7 +56,9 @@ def render_validation(pack: Pack) -> str:
         w=words,
         verdict=words.verdict(pack),
         level=words.level_words(pack),
-        counts={light: sum(c.light == light for c in pack.checks) for light in ("green", "yellow", "red", "none")},
+        counts={
+            light: sum(c.light == light for c in pack.checks) for light in ("green", "yellow", "red", "none")
+        },
         tiles=_tiles(pack),
         checks=[_check(c) for c in pack.checks],
         grades=_grades(pack),
@@ -54,7 +69,10 @@ def render_validation(pack: Pack) -> str:
         shares=_shares(pack),
         bounds=_bounds(pack),
         bound_columns=_bound_columns(pack),
-        margins=_margins(pack),
+        errors=_margins(
+            pack, ERRORS if not pack.evidence.exact else [e for e in ERRORS if e != "evaluation"]
+        ),
+        margins=_margins(pack, MARGINS),
         overrides=_overrides(pack),
         pictures=_pictures(pack),
         by_hand=checklist(),
@@ -65,20 +83,38 @@ def render_validation(pack: Pack) -> str:
 def _tiles(pack: Pack) -> list[tuple[str, str, str]]:
     found, now = [], pack.evidence.now
     n1, n0 = float(now.positives.sum()), float(now.negatives.sum())
-    found.append((count(n1 + n0), _("customers"), _("{count} defaults", count=count(n1))))
+    found.append(
+        (
+            count(n1 + n0),
+            of_kind("validation", "customers"),
+            of_kind("validation", "{count} defaults", count=count(n1)),
+        )
+    )
     if pack.line is not None:
-        wanted = _("{predicted} expected", predicted=percent(pack.line.predicted))
-        found.append((percent(pack.line.observed), _("default rate"), wanted))
+        wanted = of_kind("validation", "{predicted} expected", predicted=percent(pack.line.predicted))
+        found.append((percent(pack.line.observed), of_kind("validation", "default rate"), wanted))
     if (auc := pack.figures.get("auc_now")) is not None:
         low, high = auc.interval(1 - pack.rules.level)
-        found.append((f"{auc.value:.3f}", "AUC", _("{low} to {high}", low=f"{low:.3f}", high=f"{high:.3f}")))
+        found.append(
+            (
+                f"{auc.value:.3f}",
+                "AUC",
+                of_kind("validation", "{low} to {high}", low=f"{low:.3f}", high=f"{high:.3f}"),
+            )
+        )
     if (ks := pack.figures.get("ks_now")) is not None:
         low, high = ks.interval(1 - pack.rules.level)
-        found.append((f"{ks.value:.3f}", "KS", _("{low} to {high}", low=f"{low:.3f}", high=f"{high:.3f}")))
+        found.append(
+            (
+                f"{ks.value:.3f}",
+                "KS",
+                of_kind("validation", "{low} to {high}", low=f"{low:.3f}", high=f"{high:.3f}"),
+            )
+        )
     return found
 
 
-def _check(check: Any) -> dict[str, str]:
+def _check(check: Check) -> dict[str, str]:
     return {
         "code": check.code,
         "group": words.group_words(check.group),
@@ -89,45 +125,59 @@ def _check(check: Any) -> dict[str, str]:
         "statistic": words.statistic(check),
         "p": chance(check.p),
         "rule": words.rule_words(check),
-        "customers": count(check.customers),
-        "defaults": count(check.defaults),
+        "sizes": _sizes(check),
         "basis": words.basis_words(check),
-        "noise": words.noise_words(check) if check.basis != "nothing" else "–",
+        "noise": "" if check.correction == "none" else words.noise_words(check),
     }
 
 
-def _grades(pack: Pack) -> list[tuple[str, ...]]:
+def _sizes(check: Check) -> str:
+    if check.customers is None:
+        return ""
+    if check.defaults is None:
+        return of_kind("validation", "{customers} customers", customers=count(check.customers))
+    return of_kind(
+        "validation",
+        "{customers} customers, {defaults} defaults",
+        customers=count(check.customers),
+        defaults=count(check.defaults),
+    )
+
+
+def _grades(pack: Pack) -> list[dict[str, Any]]:
     rows = []
     for test, (low, high) in zip(pack.grades, pack.scale.spans(), strict=True):
         there = test.binomial is not None
         first = (test.jeffreys,) if pack.evidence.exact else ()
         rows.append(
-            (
-                test.grade,
-                f"{percent(low)}–{percent(high)}",
-                count(test.size),
-                count(test.defaults),
-                percent(test.pd),
-                percent(min(max(test.rate, 0.0), 1.0) if there else None),
-                f"{percent(test.low)}–{percent(test.high)}" if there else "–",
-                *(chance(p) for p in (*first, test.binomial, test.normal, test.holm, test.over)),
-            )
+            {
+                "grade": test.grade,
+                "span": f"{percent(low)}–{percent(high)}",
+                "size": count(test.size),
+                "defaults": count(test.defaults),
+                "pd": percent(test.pd),
+                "rate": percent(min(max(test.rate, 0.0), 1.0) if there else None),
+                "interval": f"{percent(test.low)}–{percent(test.high)}" if there else "",
+                "chances": [chance(p) for p in (*first, test.binomial, test.normal, test.holm, test.over)],
+            }
         )
     return rows
 
 
 def _figures(pack: Pack) -> list[tuple[str, ...]]:
-    """AUC, Gini and KS, in development and now."""
-    rows, level = [], 1 - pack.rules.level
+    """AUC, Gini and KS, in development and now; errors by sampling and noise apart where there is noise."""
+    rows, level, exact = [], 1 - pack.rules.level, pack.evidence.exact
     for title, key, factor in (("AUC", "auc", 1.0), ("Gini", "auc", 2.0), ("KS", "ks", 1.0)):
-        cells = []
+        cells: list[str] = []
         for when in ("before", "now"):
             m = pack.figures.get(f"{key}_{when}")
             if m is None:
-                cells += ["–", "–", "–"]
+                cells += ["–"] * (1 if exact else 3)
                 continue
             value, low, high = (2 * v - 1 if title == "Gini" else v for v in (m.value, *m.interval(level)))
-            cells += [words.interval(value, low, high), f"{factor * m.sampling:.4f}", f"{factor * m.noise:.4f}"]
+            cells.append(words.interval(value, low, high))
+            if not exact:
+                cells += [f"{factor * m.sampling:.3f}", f"{factor * m.noise:.3f}"]
         rows.append((title, *cells))
     return rows
 
@@ -165,45 +215,54 @@ def _periods(pack: Pack) -> list[tuple[str, ...]]:
 
 
 def _shares(pack: Pack) -> list[tuple[str, ...]]:
+    """Customers by grade; those of development on rows alone, since its released histogram has other bins."""
     now, before = (pack.concentration.get(k) for k in ("now", "before"))
     if now is None:
         return []
+    columns = [
+        c for c in (before if pack.evidence.exact else None, now) if c is not None or pack.evidence.exact
+    ]
     return [
-        (grade, percent(None if before is None else before.shares[k], 1), percent(now.shares[k], 1))
+        (grade, *(percent(None if c is None else c.shares[k], 1) for c in columns))
         for k, grade in enumerate(pack.scale.names)
     ]
 
 
 def _bounds(pack: Pack) -> list[tuple[str, ...]]:
-    rows = []
-    for k, test in enumerate(pack.grades):
-        cells = [test.grade, count(test.defaults), percent(pack.margins[k].pd), percent(pack.margins[k].final)]
-        for bound in pack.bounds:
-            cells += [percent(bound.near[k]), percent(bound.prudent[k]), percent(bound.scaled[k])]
-        rows.append(tuple(cells))
-    return rows
+    most = max(pack.bounds, key=lambda b: b.confidence)
+    return [
+        (
+            test.grade,
+            count(test.defaults),
+            percent(pack.margins[k].pd),
+            percent(pack.margins[k].final),
+            *(percent(b.near[k]) for b in pack.bounds),
+            percent(most.prudent[k]),
+            percent(most.scaled[k]),
+        )
+        for k, test in enumerate(pack.grades)
+    ]
 
 
 def _bound_columns(pack: Pack) -> list[tuple[str, str]]:
-    titles = _("near, {level}"), _("prudent, {level}"), _("scaled, {level}")
-    return [(t.format(level=percent(b.confidence, 0)), "n") for b in pack.bounds for t in titles]
+    most = max(b.confidence for b in pack.bounds)
+    titles = [_("near, {level}", level=percent(b.confidence, 0)) for b in pack.bounds]
+    titles += [_("prudent, {level}", level=percent(most, 0)), _("scaled, {level}", level=percent(most, 0))]
+    return [(title, "n") for title in titles]
 
 
-def _margins(pack: Pack) -> list[tuple[str, ...]]:
-    parts = ("pd", "sampling", "calibration", "noise", "evaluation", "points", "error")
-    after = ("data", "changes", "estimation", "by_noise", "final")
-    return [(m.grade, *(percent(getattr(m, name)) for name in (*parts, *after))) for m in pack.margins]
+def _margins(pack: Pack, parts: Sequence[str]) -> list[tuple[str, ...]]:
+    return [(m.grade, *(percent(getattr(m, name)) for name in parts)) for m in pack.margins]
 
 
 def _overrides(pack: Pack) -> list[tuple[str, ...]]:
     found = pack.overrides
     if found is None:
         return []
-    rows = [
+    return [
         (title, count(way.customers), count(way.labelled), count(way.defaults), f"{way.expected:.1f}")
         for title, way in ((_("to safer grades"), found.better), (_("to riskier grades"), found.worse))
     ]
-    return rows
 
 
 def _pictures(pack: Pack) -> dict[str, Plot]:
@@ -218,24 +277,46 @@ def _pictures(pack: Pack) -> dict[str, Plot]:
         )
         predicted, size = (np.array(v) for v in zip(*((g.pd, g.size) for g in there), strict=True))
         out["calibration"] = plots.calibration(Calibration(predicted=predicted, observed=band, count=size))
+    if ratios := _ratios(pack):
+        out["ratios"] = plots.bars(
+            ratios,
+            alt=_("Observed default rate of each grade over its probability, with intervals"),
+            axis=_("observed over predicted"),
+            marks=[(1.0, _("as predicted"))],
+            dots=True,
+        )
     found = curves.roc(pack.evidence.now)
     if found is not None:
         before = None if pack.evidence.before is None else curves.roc(pack.evidence.before)
-        others = [] if before is None else [(_("development"), before)]
-        out["roc"] = plots.roc(found, others=others, label=_("validation"))
+        others = [] if before is None else [(of_kind("validation", "development"), before)]
+        out["roc"] = plots.roc(found, others=others, label=of_kind("validation", "validation"))
     if (spread := pack.concentration.get("now")) is not None:
         out["shares"] = plots.bars(
             [Bar(label=n, value=100 * s) for n, s in zip(pack.scale.names, spread.shares, strict=True)],
             alt=_("Share of customers in each grade"),
-            axis=_("customers, %"),
-            marks=[(100 * pack.rules.limits.largest_grade, _("limit"))],
+            axis=of_kind("validation", "customers, %"),
+            marks=[(100 * pack.rules.limits.largest_grade, of_kind("validation", "limit"))],
         )
     return out
 
 
+def _ratios(pack: Pack) -> list[Bar]:
+    """Observed over predicted rate of grades in which enough defaults are expected to say something."""
+    return [
+        Bar(label=g.grade, value=min(max(g.rate, 0.0), 1.0) / g.pd, low=g.low / g.pd, high=g.high / g.pd)
+        for g in pack.grades
+        if g.binomial is not None and g.pd * g.size >= LEAST_EXPECTED
+    ]
+
+
+def _codes(text: str) -> Markup:
+    """Options of the command in a text, as code that is not broken at its hyphens."""
+    return Markup(
+        re.sub(r"--[a-z]+(?: FILE| recalibrated)?", r'<code class="whole">\g<0></code>', str(escape(text)))
+    )
+
+
 def _digest(pack: Pack) -> str | None:
     """SHA-256 of the card that was validated, for comparison with the one in use."""
-    import hashlib
-
     card = pack.evidence.card
     return None if card is None else hashlib.sha256(card.to_json().encode()).hexdigest()

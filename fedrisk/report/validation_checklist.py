@@ -46,8 +46,10 @@ def _model() -> list[ByHand]:
         ),
         ByHand(
             task=_("Defaults that come together"),
-            here=_("the tests take defaults as independent; a bad year makes more of them than chance would. Bounds can "
-                   "take a correlation: [low_default] correlation"),
+            here=_(
+                "the tests take defaults as independent; a bad year makes more of them than chance would. Bounds can "
+                "take a correlation: [low_default] correlation"
+            ),
             us=_("outcomes analysis; limits of the tests"),
             eu=_("dispersion of default rates in the general estimation error"),
             china=_("stress tests of a risk model"),

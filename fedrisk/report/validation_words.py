@@ -43,57 +43,63 @@ def count(value: float | None) -> str:
 def light_words(light: str) -> str:
     """What a light means."""
     return {
-        "green": _("no objection"),
-        "yellow": _("look at it"),
-        "red": _("objection"),
-        "none": _("not assessed"),
+        "green": of_kind("validation", "no objection"),
+        "yellow": of_kind("validation", "look at it"),
+        "red": of_kind("validation", "objection"),
+        "none": of_kind("validation", "not assessed"),
     }[light]
+
+
+def columns() -> tuple[str, str, str, str]:
+    """Headings of a short table of checks: check, light, result, p."""
+    check, light = of_kind("validation", "check"), of_kind("validation", "light")
+    return check, light, of_kind("validation", "result"), of_kind("validation", "p")
 
 
 def group_words(group: str) -> str:
     """Heading of a group of checks."""
     return {
-        "calibration": _("Calibration"),
-        "discrimination": _("Discrimination"),
-        "stability": _("Stability"),
-        "concentration": _("Concentration"),
-        "overrides": _("Overrides"),
-        "representativeness": _("Representativeness"),
-        "low_default": _("Grades with few defaults"),
-        "conservatism": _("Margin of conservatism"),
+        "calibration": of_kind("validation", "Calibration"),
+        "discrimination": of_kind("validation", "Discrimination"),
+        "stability": of_kind("validation", "Stability"),
+        "concentration": of_kind("validation", "Concentration"),
+        "overrides": of_kind("validation", "Overrides"),
+        "representativeness": of_kind("validation", "Representativeness"),
+        "low_default": of_kind("validation", "Grades with few defaults"),
+        "conservatism": of_kind("validation", "Margin of conservatism"),
     }[group]
 
 
 def name(code: str) -> str:
-    """What a check asks."""
+    """What a check is about, as a noun, so that it stands in a list of what is to be looked at."""
     return {
-        "grades_under": _("No grade's probability is too low"),
-        "grades_over": _("No grade's probability is too high"),
-        "portfolio": _("The portfolio's probability is not too low"),
+        "grades_under": _("Probabilities of grades, too low"),
+        "grades_over": _("Probabilities of grades, too high"),
+        "portfolio": _("Probability of the portfolio, too low"),
         "in_the_large": _("Defaults in the large"),
         "hosmer_lemeshow": _("Hosmer-Lemeshow test over grades"),
         "spiegelhalter": _("Spiegelhalter test"),
         "line": _("Level and slope together (Cox)"),
         "slope": _("Slope of the log-odds"),
-        "auc": _("AUC is high enough"),
-        "auc_fell": _("AUC did not fall since development"),
-        "ks_fell": _("KS did not fall since development"),
-        "psi": _("Scores and grades are spread as in development (PSI)"),
-        "csi": _("The bank's columns are spread as in development (CSI)"),
-        "periods": _("Normal test over several periods"),
-        "concentration": _("Customers are not concentrated in few grades"),
-        "overrides": _("Grades are seldom changed by people"),
-        "all_banks": _("The bank's customers are like those of all banks"),
-        "low_default": _("Grades with few defaults reach an upper bound"),
-        "margin": _("Probabilities with margins cover what was observed"),
+        "auc": _("Level of the AUC"),
+        "auc_fell": _("Fall of the AUC since development"),
+        "ks_fell": _("Fall of the KS since development"),
+        "psi": _("Shift of score and grades (PSI)"),
+        "csi": _("Shift of the bank's columns (CSI)"),
+        "periods": _("Rates over several periods (normal test)"),
+        "concentration": _("Concentration in few grades"),
+        "overrides": _("Overrides by people"),
+        "all_banks": _("Difference from all banks' customers"),
+        "low_default": _("Upper bounds of grades with few defaults"),
+        "margin": _("Margins against what was observed"),
     }[code]
 
 
 def basis_words(check: Check) -> str:
     """What a check stands on."""
     return {
-        "rows": _("exact rows"),
-        "released": _("released counts"),
+        "rows": of_kind("validation", "exact rows"),
+        "released": of_kind("validation", "released counts"),
         "rows_and_released": _("exact rows, and released numbers"),
         "card": _("figures of the card"),
         "file": _("the bank's file"),
@@ -147,8 +153,8 @@ def rule_words(check: Check) -> str:
             "Yellow where more than {limit} of the grades were changed.", limit=percent(v["limit"], 0)
         ),
         "low_default": lambda: _(
-            "Yellow where a grade with fewer than 20 defaults has a probability, with its margin, below the upper bound "
-            "at {confidence}.",
+            "Yellow where a grade with fewer than 20 defaults has a probability, with its margin, below the upper "
+            "bound at {confidence}.",
             confidence=percent(v["confidence"], 0),
         ),
         "margin": lambda: _(
@@ -187,8 +193,8 @@ def reason(rule: str) -> str:
         "too_few": _("Too few customers or defaults, or too much noise, to say anything."),
         "no_development": _("There are no counts of the development sample with which to compare."),
         "no_rows": _(
-            "Needs the rows of a bank: development and hold-out were released over different score bins. Each bank has it "
-            "in its own pack; fedrisk drift compares two studies."
+            "Needs the rows of a bank: development and hold-out were released over different score bins. Each bank "
+            "has it in its own pack; fedrisk drift compares two studies."
         ),
         "no_columns": _(
             "No column of the bank has both samples: the table could not be read, or this model is not the card."
@@ -197,8 +203,8 @@ def reason(rule: str) -> str:
             "Needs dates in the bank's table (dictionary: as_of) over at least three periods with five defaults each."
         ),
         "not_recorded": _(
-            "Not recorded: fedrisk keeps no decisions of people. Give a CSV file with the columns id and grade, the grade "
-            "after a person's look: --overrides FILE."
+            "Not recorded: fedrisk keeps no decisions of people. Give a CSV file with the columns id and grade, the "
+            "grade after a person's look: --overrides FILE."
         ),
     }[rule]
 
@@ -212,15 +218,16 @@ def result(check: Check) -> str:
         if not v["named"]:
             return _("none of {count} grades", count=v["grades"])
         return _("grades {named}", named=listed(v["named"]))
-    found = {
-        "portfolio": lambda: _(
+    if check.code in ("portfolio", "in_the_large"):
+        return _(
             "{defaults} defaults, {expected} expected",
             defaults=count(check.defaults),
             expected=count(v["expected"]),
+        )
+    found = {
+        "slope": lambda: (
+            _("slope {slope} ± {error}", slope=f"{v['slope']:.2f}", error=f"{v['error']:.2f}") if v else ""
         ),
-        "slope": lambda: _("slope {slope} ± {error}", slope=f"{v['slope']:.2f}", error=f"{v['error']:.2f}")
-        if v
-        else "",
         "auc": lambda: interval(v["auc"], v["low"], v["high"]),
         "auc_fell": lambda: _(
             "{before} in development, {now} now", before=f"{v['before']:.3f}", now=f"{v['now']:.3f}"
@@ -246,25 +253,31 @@ def result(check: Check) -> str:
 
 def _further(check: Check) -> str:
     v = check.values
+    if check.code == "hosmer_lemeshow":
+        return of_kind("validation", "{count} groups", count=check.degrees)
     if check.code in ("psi", "csi", "all_banks"):
         return _("largest index {index}: {name}", index=f"{v['index']:.3f}", name=shift_name(v["worst"]))
     if check.code == "low_default":
-        if not v["few"]:
-            return _("no grade has fewer than 20 defaults")
-        if v["below"]:
-            return _("below the bound: {named}", named=listed(v["below"]))
-        return _("few defaults in {named}; none below the bound", named=listed(v["few"]))
+        return _few(v)
     if check.code == "margin":
         return _("above it: {named}", named=listed(v["above"])) if v["above"] else _("in all grades")
     return ""
+
+
+def _few(v: Mapping[str, Any]) -> str:
+    if not v["few"]:
+        return _("no grade has fewer than 20 defaults")
+    if v["below"]:
+        return _("below the bound: {named}", named=listed(v["below"]))
+    return _("few defaults in {named}; none below the bound", named=listed(v["few"]))
 
 
 def statistic(check: Check) -> str:
     """The statistic with its distribution.
 
     >>> from fedrisk.analysis.validation.check import Check
-    >>> one = Check(code="line", group="calibration", light="green", rule="by_p", basis="rows", statistic=2.5, degrees=2)
-    >>> statistic(one)
+    >>> one = {"code": "line", "group": "calibration", "light": "green", "rule": "by_p", "basis": "rows"}
+    >>> statistic(Check(**one, statistic=2.5, degrees=2))
     'χ² 2.50 (2)'
     """
     if check.statistic is None:
@@ -281,7 +294,9 @@ def listed(names: Sequence[str]) -> str:
 
 def shift_name(code: str) -> str:
     """What score and grades are called; columns keep their names."""
-    return {"score": _("score"), "grades": _("grades")}.get(code, code)
+    return {"score": of_kind("validation", "score"), "grades": of_kind("validation", "grades")}.get(
+        code, code
+    )
 
 
 def interval(value: float, low: float, high: float) -> str:
@@ -290,7 +305,9 @@ def interval(value: float, low: float, high: float) -> str:
     >>> interval(.8, .78, .82)
     '0.800 (0.780 to 0.820)'
     """
-    return _("{value} ({low} to {high})", value=f"{value:.3f}", low=f"{low:.3f}", high=f"{high:.3f}")
+    return of_kind(
+        "validation", "{value} ({low} to {high})", value=f"{value:.3f}", low=f"{low:.3f}", high=f"{high:.3f}"
+    )
 
 
 def verdict(pack: Pack) -> str:

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -248,7 +248,7 @@ class Results(StudyFigures):
             return none
 
     @classmethod
-    def load(cls, folder: Path) -> "Results":
+    def load(cls, folder: Path) -> Self:
         """Read back what :meth:`save` wrote; ConfigError where it is not there or malformed."""
         file = folder / METRICS
         if folder.is_file():

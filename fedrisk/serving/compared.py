@@ -118,6 +118,11 @@ def _figures(model: str, label: Any, probability: Any) -> Figures:
 
 def _held_out(node: Node, part: ModelPart) -> pd.DataFrame:
     """Id, score, probability and label of the rows that a model's study held out."""
+    if part.edited:
+        raise ConfigError(
+            f"model {part.model} is of an edited card, by which nobody scored the hold-out; what its edits cost is in "
+            "its history, see fedrisk card show"
+        )
     file = node.store.path / "results" / part.attempt / SCORES
     try:
         table = pd.read_parquet(file, columns=["id", "score", "probability", "label", "split"])

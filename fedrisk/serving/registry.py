@@ -248,7 +248,26 @@ def told_beside(node: Node, part: ModelPart) -> list[str]:
                 f"model {other.model} serves {', '.join(sorted(shared))} too and differs by "
                 f"{', '.join(sorted(apart))}: the difference of both scores may be the points of those alone"
             )
+        if part.study == other.study and part.edited != other.edited and store.state(other.model).changes:
+            out += _edited_beside(node, part, other)
     return out
+
+
+def _edited_beside(node: Node, part: ModelPart, other: ModelPart) -> list[str]:
+    """A card and another edit of it: whoever has both scores of an enterprise has their difference.
+
+    Also of a model that was retired: its scores may have been kept.
+    """
+    if node.name in part.banks:
+        return []
+    points = [{str(b["column"]): p for b, p in zip(m.bins, m.points, strict=True)} for m in (part, other)]
+    changed = sorted(name for name in {*points[0], *points[1]} if points[0].get(name) != points[1].get(name))
+    if not changed:
+        return []
+    return [
+        f"it is an edit of the card of model {other.model}, or the other way round, and differs from it here in "
+        f"{', '.join(changed)}: a bank that has both scores of an enterprise has the points of these columns together"
+    ]
 
 
 def refused_before(node: Node, part: ModelPart) -> bool:
@@ -264,9 +283,10 @@ def refused_before(node: Node, part: ModelPart) -> bool:
 def _by_rule(node: Node, part: ModelPart) -> bool:
     """Whether the policy approves a part that was made in this moment: never one on which somebody decided.
 
-    A measure follows from no study of this institution, so that a person decides on each.
+    A measure follows from no study of this institution, and an edited card was edited by somebody else: a person
+    decides on each.
     """
-    if part.kind == "measure":
+    if part.kind == "measure" or part.edited:
         return False
     if node.institution.policy.serving.approve != RULE or node.store.models.state(part.model).changes:
         return False
@@ -347,7 +367,8 @@ def _versions(node: Node, part: ModelPart) -> list[str]:
     if part.kind == "measure" or node.name in part.banks:
         return []
     since = now_utc().date() - timedelta(days=policy.scored_days)
-    further = part.made <= since
+    # Scores of an edited card are others than those that the study gave.
+    further = part.made <= since or bool(part.edited)
     over = [
         bank
         for bank in part.banks

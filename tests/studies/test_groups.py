@@ -1,38 +1,42 @@
-"""The hold-out by groups: what leaves, what it costs, and that nothing else moves, on whole studies."""
+"""The hold-out by groups: what leaves, what it costs, and who may refuse it, on whole studies through the real handlers."""
 
 import math
 
 import numpy as np
 import pytest
 
+from fedrisk.analysis.fairness import fairness
 from fedrisk.errors import PeerError
+from fedrisk.privacy.accounting import compose
+from fedrisk.protocol.common_view import split
+from fedrisk.protocol.payload import spends_in
+from fedrisk.recipes.scorecard.delivery import deliver
 from fedrisk.releases.budget import total_mu
 from fedrisk.releases.groups import band_edges, block_of
+from support.lies import retell, spends
 
 pytestmark = pytest.mark.study
 
-COLUMN = "grade"
+COLUMNS = ("grade", "late")
+ASKED = {"groups": list(COLUMNS), "cut_offs": [0.25], "group_bands": 4}
+STUDY = {"privacy": {"epsilon": 3.0}, "expected": {"default_rate": 0.2}, "evaluation": ASKED}
+
+
+def built(kit, folder, *, banks=2, groups=COLUMNS, enterprises=900, **how):
+    policy = {"research": True, "scores": "points", "groups": list(groups)}
+    return kit.build(
+        folder, kit.BANKS[:banks], policy=policy, enterprises=enterprises, study={**STUDY, **how}
+    )
 
 
 @pytest.fixture(scope="module")
-def consortium(kit, scratch):
-    policy = {"research": True, "groups": [COLUMN, "late"]}
-    study = {
-        "privacy": {"epsilon": 3.0},
-        "expected": {"default_rate": 0.2},
-        "evaluation": {"groups": [COLUMN, "late"], "cut_offs": [0.25], "group_bands": 4},
-    }
-    return kit.build(scratch(), kit.BANKS[:2], ("tax",), policy=policy, enterprises=2500, study=study)
-
-
-@pytest.fixture(scope="module")
-def run(consortium):
-    return consortium.run()
+def run(kit, scratch):
+    return built(kit, scratch(), banks=1, enterprises=2500).run()
 
 
 def exact_counts(run, column, levels):
     """(levels, bands, 2) of all banks, from their own scores and tables."""
-    edges, out = band_edges(run.study), np.zeros((len(levels), 4, 2))
+    edges, out = band_edges(run.study), np.zeros((len(levels), ASKED["group_bands"], 2))
     for bank in run.study.banks:
         scores = run.scores(bank)
         held = scores[scores["split"] == "holdout"]
@@ -44,13 +48,125 @@ def exact_counts(run, column, levels):
     return out
 
 
-def test_counts_by_group_leave_with_the_noise_that_was_paid_for(run):
+def by_grade(run):
     released = run.results.record.release("groups")
-    block = released.block(block_of(COLUMN))
-    levels = released.about["columns"][0]["categories"]
-    exact = exact_counts(run, COLUMN, levels)
-    assert block.total.shape == exact.shape
-    noise = block.total - exact
-    # Chance below 1e-9 that one of 32 numbers is further off than 6.6 deviations.
-    assert np.abs(noise).max() < 6.6 * math.sqrt(block.variance)
-    assert np.abs(noise).max() > 0
+    return released.block(block_of("grade")), list(released.about["columns"][0]["categories"])
+
+
+def test_counts_by_group_leave_with_the_noise_that_was_paid_for(run):
+    block, levels = by_grade(run)
+    noise = (block.total - exact_counts(run, "grade", levels)).ravel()
+    assert list(levels) == ["A", "B", "C", "(unknown)"]
+    assert len(noise) == 4 * 4 * 2
+    # Chi squared with 32 degrees lies beyond these bounds with a chance below 1e-6 each way.
+    assert 6 < float(noise @ noise) / block.variance < 90
+
+
+def test_the_release_spends_what_it_is_charged_and_no_less(run):
+    """A holder's record moves an enterprise from band to band of the same level and label, in every column at once."""
+    edges, scores = band_edges(run.study), run.scores("alfa")
+    held = scores[scores["split"] == "holdout"]
+    card, every = run.results.card, np.unique(scores["external_points"])
+    moved = 0.0
+    for score, own in zip(held["score"], held["external_points"], strict=True):
+        before, after = (
+            np.searchsorted(edges, card.probability(s), side="right") for s in (score, score - own + every)
+        )
+        # One cell less and one more in each column.
+        moved = max(moved, math.sqrt(2 * len(COLUMNS)) if (after != before).any() else 0.0)
+    block, _ = by_grade(run)
+    charged = {s["institution"]: s["mu"] for s in run.results.record.release("groups").spends}
+    audited = moved / math.sqrt(block.variance)
+    assert set(charged) == {"alfa", "tax"}
+    assert 0.95 * charged["tax"] < audited <= charged["tax"] * (1 + 1e-9)
+
+
+def test_evaluation_and_groups_are_the_budget_of_the_hold_out_together(run):
+    for node in run.nodes.values():
+        made = {e.spend.release: e.spend for e in node.ledger.entries() if e.spend.population == "holdout"}
+        assert set(made) == {"evaluation", "groups"}
+        assert compose(s.mu for s in made.values()) == pytest.approx(total_mu(run.study))
+
+
+def test_the_trail_has_both_releases_of_the_hold_out(run):
+    for name, behind in (("alfa", "noisy_sums"), ("tax", "charged_behind")):
+        kinds = [entry.kind for entry in run.nodes[name].trail.entries()]
+        assert {f"{behind}.evaluation", f"{behind}.groups"} <= set(kinds), name
+
+
+def test_asked_again_a_bank_gives_the_bytes_that_it_gave(run):
+    step = run.step("deliver")
+    again = deliver(run.nodes["alfa"], split(step.sent["alfa"])[0])
+    assert {s["release"] for s in spends_in(again)} == {"evaluation", "groups"}
+    for name, blob in again.blobs.items():
+        assert np.array_equal(blob, step.answers["alfa"].blobs[name]), name
+
+
+def test_figures_of_fairness_follow_from_the_record(run):
+    found = fairness(run.results.record)
+    assert [c.name for c in found.columns] == list(COLUMNS)
+    assert found.cut_offs == (0.25,)
+    exact = exact_counts(run, "grade", by_grade(run)[1])
+    grade = found.columns[0]
+    told = [(g, n) for g, n in zip(grade.groups, exact.sum((1, 2)), strict=True) if g.says]
+    assert told
+    for group, n in told:
+        # Six deviations.
+        assert abs(group.size.value - n) < 6 * group.size.error
+
+
+def test_without_privacy_counts_are_exact(kit, tmp_path):
+    study = {"privacy": {"epsilon": math.inf}}
+    run = built(kit, tmp_path, **study).run(research_seed=1)
+    block, levels = by_grade(run)
+    assert block.variance == 0
+    assert np.array_equal(block.total, exact_counts(run, "grade", levels))
+    found = fairness(run.results.record)
+    assert found.research
+    about = run.results.record.release("groups").about
+    held = np.concatenate([run.scores(b).query("split == 'holdout'")["probability"] for b in run.study.banks])
+    band = np.searchsorted(band_edges(run.study), held, side="right")
+    means = [held[band == k].mean() for k in range(4)]
+    assert about["predicted"] == pytest.approx(means, rel=1e-6)
+
+
+def test_a_bank_whose_policy_does_not_list_a_column_refuses_the_study(kit, tmp_path):
+    consortium = built(kit, tmp_path, banks=1, groups=["grade"])
+    with pytest.raises(PeerError, match="refused"):
+        consortium.run()
+    log = (consortium.nodes["alfa"].store.path / "errors.log").read_text()
+    assert "late (evaluation.groups), which policy.groups does not list" in log
+    assert not any(spends(consortium).values())
+
+
+def test_banks_with_other_levels_stop_before_anything_is_charged(kit, tmp_path):
+    consortium = built(kit, tmp_path)
+    columns = consortium.content["beta"]["dictionary"]["columns"]
+    other = [{**c, "special": [["-1", "none"]]} if c["name"] == "late" else c for c in columns]
+    consortium.content["beta"]["dictionary"] = {**consortium.content["beta"]["dictionary"], "columns": other}
+    consortium.write("beta")
+    with pytest.raises(Exception, match="late"):
+        consortium.run()
+    assert not any(spends(consortium).values())
+
+
+def test_levels_that_the_hub_tells_one_member_otherwise_stop_the_study(kit, tmp_path):
+    """Another order of levels at one bank would put its enterprises into other groups' cells."""
+    consortium = built(kit, tmp_path)
+
+    def lie(run, step):
+        def change(content):
+            stated = content["statements"]["beta"]["groups"][0]
+            stated["bins"] = stated["bins"][::-1]
+
+        if step.action == "blind":
+            retell(step, "members", change, members=["alfa"])
+
+    with pytest.raises(PeerError):
+        consortium.run(change=lie)
+    assert not any(spends(consortium).values())
+
+
+def test_a_study_without_groups_is_what_it_was(kit, tmp_path):
+    consortium = built(kit, tmp_path, banks=1, evaluation={})
+    assert consortium.study.model_dump(mode="json")["evaluation"] == {"bins": 24, "by_bank": False}

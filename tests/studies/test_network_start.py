@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from fedrisk.clients import own_results
 from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.own_rows import own_rows
 from fedrisk.errors import ConfigError, PeerError
 from fedrisk.models.knowledge_file import from_bytes, to_bytes
 from fedrisk.models.network import NetworkDesign, logits
@@ -16,6 +18,7 @@ from fedrisk.models.scorecard import FACTOR
 from fedrisk.models.trainable import TrainedModel
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipes.network.node import own_bins
+from fedrisk.report.bank import bank_figures, bank_page
 
 pytestmark = pytest.mark.study
 
@@ -84,6 +87,13 @@ def test_the_first_weights_are_the_card(run, card):
     )
     got = logits(design, weights, encode(frame, bins))
     np.testing.assert_allclose(expit(got), expit(expected), atol=1e-4)
+
+
+def test_a_banks_page_of_a_network_has_probabilities_alone(run):
+    node = run.nodes["alfa"]
+    rows = own_rows(node, own_results.find(node, run.attempt), own_results.Said())
+    page = bank_page(rows, figures=bank_figures(rows))
+    assert rows.main == "shared" and "probabilities alone" in page and "Points by bin" not in page
 
 
 def test_another_start_than_the_study_states_is_refused_before_anything_is_charged(kit, consortium, file):

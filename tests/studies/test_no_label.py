@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 
 from fedrisk.alignment.matching import HOLD_OUT, TRAINING, UNUSED
+from fedrisk.analysis.own_parts import periods_of
+from fedrisk.clients import own_results
 from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.own_rows import own_rows
 from fedrisk.errors import PeerError
 from fedrisk.metrics import auc
 from fedrisk.protocol.order import uses_digest
@@ -343,6 +346,15 @@ def test_a_hold_out_by_date_with_loans_that_have_no_outcome_yet(by_date):
     scores = run.scores("alfa").set_index("id")
     assert (scores.loc[table["id"].iloc[young], "split"] == "no label").all() and len(scores) == len(table)
     assert totals(run)["evaluation", "alfa"].sum() == rows.holdout["alfa"]
+    node = run.nodes["alfa"]
+    own = own_rows(node, own_results.find(node, run.attempt), own_results.Said())
+    assert own.held_from == "2024-01-01" and own.research
+    assert (
+        own.day == scores.join(table.set_index("id")["day"])["day"].to_numpy().astype("datetime64[D]")
+    ).all()
+    periods = periods_of(own, "scorecard")
+    assert sum(p.customers for p in periods) == len(table)
+    assert sum(p.defaults for p in periods) == int(scores["label"].sum())
 
 
 @pytest.mark.parametrize("side", ["before", "on or after"])

@@ -1,8 +1,10 @@
 """What a bank's own hold-out says stays at the bank; what released numbers say stands first in everybody's report."""
 
+import html
 import json
 
 import pytest
+from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from fedrisk.cli import app
@@ -38,6 +40,35 @@ def test_a_bank_reads_its_own_verdict(run):
     assert json.loads(as_json.output)["verdict"] == verdict
     other = CliRunner().invoke(app, ["own", str(built.paths["tax"])])
     assert other.exit_code != 0
+
+
+def test_the_banks_page_has_figures_of_its_rows_and_of_nobody_elses_store(run, tmp_path):
+    """It is made while the stores of the other institutions and of the hub are away."""
+    built, done = run
+    own, page = built.paths["alfa"], tmp_path / "alfa.html"
+    asked = ["report", "bank", str(own), done.attempt[:8], "--out", str(page)]
+    others = [*(node.store.path for name, node in done.nodes.items() if name != "alfa"), done.hub.path]
+    moved = [path.rename(tmp_path / f"{path.name}.away") for path in others]
+    try:
+        shown = CliRunner().invoke(app, asked)
+        as_json = CliRunner().invoke(app, [*asked, "--json"])
+    finally:
+        for there, path in zip(moved, others, strict=True):
+            there.rename(path)
+    assert shown.exit_code == 0 and page.stat().st_mode & 0o777 == 0o600
+    figures = json.loads(as_json.output)
+    rows = done.scores("alfa").query("split == 'holdout'")
+    text = html.unescape(page.read_text(encoding="utf-8"))
+    for one in figures["models"]:
+        column = "probability" if one["name"] == "scorecard" else f"{one['name']}_probability"
+        auc = roc_auc_score(rows["label"], rows[column])
+        assert one["roc"]["auc"]["value"] == pytest.approx(auc) and f"{auc:.3f}" in text
+    assert done.attempt in text and f"of {len(rows):,} customers" in text
+    other = CliRunner().invoke(app, ["report", "bank", str(built.paths["tax"])])
+    assert other.exit_code != 0 and "keeps figures of no study" in other.output
+    # A model that is not there.
+    wrong = CliRunner().invoke(app, [*asked, "--model", "personal"])
+    assert wrong.exit_code != 0
 
 
 def test_nothing_of_it_leaves(run):

@@ -22,11 +22,13 @@ NAMES = ("age", "limit use", "负债率", 'od"d', "Select", "back`tick", "group"
 BENT = Calibration(centre=-2.5, level=-2.3, slope=0.8, bend=0.35, line=(-2.35, 0.95))
 STRAIGHT = Calibration(centre=-2.5, level=-2.3, slope=0.9, bend=0.0, line=(-2.3, 0.9))
 
-points = st.integers(-200, 200)
+EITHER = st.booleans()
+FEW = st.integers(1, 4)
+ROWS = st.integers(1, 12)
 
 
 @st.composite
-def bins(draw, institution, column, *, unknown=False, missing=st.booleans()):
+def bins(draw, institution, column, *, unknown=False, missing=EITHER):
     kind = draw(st.sampled_from(("number", "number", "category", "flag")))
     common = {"institution": institution, "column": column, "kind": kind, "missing": draw(missing)}
     if kind == "category":
@@ -43,7 +45,7 @@ def bins(draw, institution, column, *, unknown=False, missing=st.booleans()):
 
 
 @st.composite
-def cards(draw, columns=st.integers(1, 4), holder=st.booleans(), paired=st.booleans(), missing=st.booleans()):
+def cards(draw, columns=FEW, holder=EITHER, paired=EITHER, missing=EITHER):
     names = draw(st.lists(st.sampled_from(NAMES), min_size=draw(columns), max_size=4, unique=True))
     found = [draw(bins(BANK, name, missing=missing)) for name in names]
     held = []
@@ -90,7 +92,7 @@ def values_of(b):
 
 
 @st.composite
-def tables(draw, card, rows=st.integers(1, 12)):
+def tables(draw, card, rows=ROWS):
     """Columns by (institution, column), with one of 0 and 1 for each holder that knows."""
     n = draw(rows)
     out = {}

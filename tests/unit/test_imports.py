@@ -123,10 +123,14 @@ LAYERS = {
             "models",
             "recipe",
             "analysis",
+            "privacy",
             "server",
         ),
     },
+    # The public results: those of the hub, with plots and tables.
+    "results": {"errors", "language", "report", "server"},
     "api": {
+        "results",
         "errors",
         "models",
         "language",

@@ -1,6 +1,7 @@
 """Checks of calibration with their traffic lights, and of what is deducted: bounds and margins."""
 
 from collections.abc import Sequence
+from typing import TypedDict
 
 from fedrisk.analysis.score_counts import ScoreCounts
 from fedrisk.analysis.validation import noisy_binomial as nb
@@ -43,7 +44,7 @@ def checks(
         ("slope", slope(now)),
     ]
     for code, tested in whole:
-        values = {} if fit is None or code != "slope" else {"slope": fit.slope, "error": fit.slope_error}
+        values = _values(code, now, fit)
         found.append(
             Check(
                 code=code,
@@ -63,13 +64,26 @@ def checks(
     return fit, found
 
 
+def _values(code: str, now: ScoreCounts, fit: CalibrationFit | None) -> dict[str, float]:
+    if code == "in_the_large":
+        return {"expected": totals(now)["defaults"] - float(residuals(now).value.sum())}
+    return {"slope": fit.slope, "error": fit.slope_error} if fit is not None and code == "slope" else {}
+
+
 def _either_way(tested: Tested | None, level: float, *, low: bool) -> Light:
     """Light of a test that does not say in which direction: red only where probabilities are too low somewhere."""
     light = by_p(None if tested is None else tested.p, level)
     return "yellow" if light == "red" and not low else light
 
 
-def totals(counts: ScoreCounts) -> dict[str, float]:
+class Totals(TypedDict):
+    """Customers and defaults of a sample, as counted."""
+
+    customers: float
+    defaults: float
+
+
+def totals(counts: ScoreCounts) -> Totals:
     """Customers and defaults of a sample, as counted."""
     defaults = float(counts.positives.sum())
     return {"customers": defaults + float(counts.negatives.sum()), "defaults": defaults}
@@ -92,7 +106,11 @@ def _under(now: ScoreCounts, tests: Sequence[GradeTest], level: float) -> Check:
         p=least,
         level=level,
         **totals(now),
-        values={"grades": len(there), "named": named, "clear": [t.grade for t in there if (t.holm or 0) <= level]},
+        values={
+            "grades": len(there),
+            "named": named,
+            "clear": [t.grade for t in there if (t.holm or 0) <= level],
+        },
     )
 
 

@@ -1,10 +1,10 @@
 """Whether probabilities of default are right: by grade, over all grades, in the large, and in their spread.
 
-By grade: Jeffreys and binomial test, and the normal one, each that the grade's probability is not too low; Holm (1979)
-keeps the chance of any false alarm among the grades. Over all: Hosmer & Lemeshow (1980) on groups that were not fitted,
-so with as many degrees of freedom as groups; Spiegelhalter (1986); defaults in the large; slope and line of the log-odds
-(Cox 1958) as score tests. Every statistic is a sum of residuals over its variance by sampling and noise together
-(grade_counts), so that its distribution does not depend on the noise.
+By grade: Jeffreys and binomial test, and the normal one, each that the grade's probability is not too low; Holm
+(1979) keeps the chance of any false alarm among the grades. Over all: Hosmer & Lemeshow (1980) on groups that were
+not fitted, so with as many degrees of freedom as groups; Spiegelhalter (1986); defaults in the large; slope and line
+of the log-odds (Cox 1958) as score tests. Every statistic is a sum of residuals over its variance by sampling and
+noise together (grade_counts), so that its distribution does not depend on the noise.
 """
 
 import math
@@ -65,9 +65,7 @@ def grade_tests(grades: GradeCounts, level: float) -> tuple[GradeTest, ...]:
     there = [k for k, row in enumerate(rows) if row.binomial is not None]
     first = [rows[k].binomial if rows[k].jeffreys is None else rows[k].jeffreys for k in there]
     adjusted = dict(zip(there, holm([p for p in first if p is not None]), strict=True))
-    return tuple(
-        GradeTest(**{**vars(row), "holm": adjusted.get(k)}) for k, row in enumerate(rows)
-    )
+    return tuple(GradeTest(**{**vars(row), "holm": adjusted.get(k)}) for k, row in enumerate(rows))
 
 
 def _grade(grades: GradeCounts, k: int, level: float) -> GradeTest:

@@ -24,9 +24,9 @@ class Check:
     """One check.
 
     code: what is checked; group: calibration, discrimination, stability, concentration, overrides, low_default,
-    conservatism or representativeness. statistic, degrees, p: of the test, where it is one; level: at which it is read.
-    light, rule: verdict, and code of the rule that set it. customers, defaults: what it stands on, noisy where released.
-    values: further figures.
+    conservatism or representativeness. statistic, degrees, p: of the test, where it is one; level: at which it is
+    read. light, rule: verdict, and code of the rule that set it. customers, defaults: what it stands on, noisy where
+    released. values: further figures.
     """
 
     code: str

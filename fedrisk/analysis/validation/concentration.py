@@ -1,9 +1,9 @@
 """How far customers are concentrated in few grades: Herfindahl index, largest grade, and whether it grew.
 
-The index is scaled as in the ECB's instructions for reporting validation results (2019, concentration in rating grades):
-with the coefficient of variation CV = sqrt(K sum (R_k - 1/K)^2) of the shares R of K grades,
-HI = 1 + log((CV^2 + 1) / K) / log K, which is 0 where all grades are alike and 1 where one has everybody. The test
-against development is theirs too. Noise alone makes the sum of squared shares larger; that is taken off.
+The index is scaled as in the ECB's instructions for reporting validation results (2019, concentration in rating
+grades): with the coefficient of variation CV = sqrt(K sum (R_k - 1/K)^2) of the shares R of K grades, HI = 1 +
+log((CV^2 + 1) / K) / log K, which is 0 where all grades are alike and 1 where one has everybody. The test against
+development is theirs too. Noise alone makes the sum of squared shares larger; that is taken off.
 """
 
 import math

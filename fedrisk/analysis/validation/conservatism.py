@@ -1,12 +1,13 @@
 """The margin of conservatism on each grade's probability of default, with the privacy noise in it, part by part.
 
-Category C, general estimation error (EBA/GL/2017/16): a one-sided quantile of the error of the grade's probability. Its
-variance is the sum of parts that are stated apart: sampling of the grade's customers; noise of the evaluation, where the
-customers are known by released counts; the calibration, by sampling and by privacy noise (models/calibration_errors); and
-the points, in which both are together. A calibration made after the points takes a part of their error off again;
-leaving it in errs on the safe side, and a rule leaves it out. Categories A and B are a person's judgement, as shares of the probability
-(rules.Conservatism). A grade is at most as risky as any riskier one, so that the least bound of those from it on is its
-bound too; probabilities with margins therefore never fall towards risk.
+Category C, general estimation error (EBA/GL/2017/16): a one-sided quantile of the error of the grade's probability.
+Its variance is the sum of parts that are stated apart: sampling of the grade's customers; noise of the evaluation,
+where the customers are known by released counts; the calibration, by sampling and by privacy noise
+(models/calibration_errors); and the points, in which both are together. A calibration made after the points takes a
+part of their error off again; leaving it in errs on the safe side, and a rule leaves it out. Categories A and B are a
+person's judgement, as shares of the probability (rules.Conservatism). A grade is at most as risky as any riskier one,
+so that the least bound of those from it on is its bound too; probabilities with margins therefore never fall towards
+risk.
 """
 
 from dataclasses import dataclass
@@ -25,8 +26,8 @@ Floats = NDArray[np.float64]
 class LogOddsErrors:
     """Standard errors of the log-odds of each grade, (g,). noise: of the calibration, by privacy noise alone.
 
-    calibration: by sampling of training rows. points: of the points, mean over the grade's customers. known: whether the
-    calibration's errors are; else only that of the rate is in ``noise``.
+    calibration: by sampling of training rows. points: of the points, mean over the grade's customers. known: whether
+    the calibration's errors are; else only that of the rate is in ``noise``.
     """
 
     calibration: Floats

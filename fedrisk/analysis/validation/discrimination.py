@@ -50,7 +50,7 @@ class Fallen:
 
 
 def enough(counts: ScoreCounts) -> bool:
-    """Whether there are clearly defaults and others: two of each, and more than four times the noise of their totals."""
+    """Whether there are clearly defaults and others: two of each, and more than four times their totals' noise."""
     least = max(4 * math.sqrt(counts.variance * len(counts.positives)), 1.5)
     return bool(min(counts.positives.sum(), counts.negatives.sum()) > least)
 
@@ -92,7 +92,9 @@ def distance(counts: ScoreCounts) -> Measured | None:
     if not enough(counts):
         return None
     found = residuals(counts)
-    expected = [np.cumsum(found.size * q) / max(float(found.size @ q), 1e-12) for q in (found.pd, 1 - found.pd)]
+    expected = [
+        np.cumsum(found.size * q) / max(float(found.size @ q), 1e-12) for q in (found.pd, 1 - found.pd)
+    ]
     cut = int(np.argmax(expected[1] - expected[0]))
     shares, sampling, noise = [], 0.0, 0.0
     for part in (counts.positives, counts.negatives):

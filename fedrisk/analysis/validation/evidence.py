@@ -15,15 +15,19 @@ from fedrisk.models.binning import Bins
 from fedrisk.models.calibration import ScoreCounts as CalibrationCounts
 from fedrisk.models.calibration_errors import CalibrationErrors, calibration_errors
 from fedrisk.models.estimator import LabelCounts
-from fedrisk.models.scorecard import FACTOR, Scorecard
+from fedrisk.models.scale import STANDARD
+from fedrisk.models.scorecard import Scorecard
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column of the bank over its bins. before, now: development and validation sample. whole: all banks' training
-    rows, released with noise; None where that is not there. ordered: whether neighbouring bins are alike."""
+    """A column of the bank over its bins.
+
+    before, now: development and validation sample. whole: all banks' training rows, released with noise; None where
+    that is not there. ordered: whether neighbouring bins are alike.
+    """
 
     name: str
     before: Histogram | None
@@ -37,11 +41,11 @@ class Evidence:
     """What there is to validate on.
 
     model: name of the model whose probabilities are validated. sample: ``holdout``, or ``out_of_time`` where it is by
-    date. now, before: counts of validation and development sample by score; both exact or both with noise. columns: of
-    the bank, where there are rows. periods: validation sample by period of the bank's dates, oldest first. card: of the
-    study, where the model has one. calibration: its errors, where the calibration histogram is there. bin_shares: shares
-    of customers by grade and bin for each feature of the card whose bins are known, (g, bins); a single row stands for
-    all grades. facts: what is stated beside, for the page and the file.
+    date. now, before: counts of validation and development sample by score; both exact or both with noise. columns:
+    of the bank, where there are rows. periods: validation sample by period of the bank's dates, oldest first. card:
+    of the study, where the model has one. calibration: its errors, where the calibration histogram is there.
+    bin_shares: shares of customers by grade and bin for each feature of the card whose bins are known, (g, bins); a
+    single row stands for all grades. facts: what is stated beside, for the page and the file.
     """
 
     model: str
@@ -62,9 +66,7 @@ class Evidence:
         return self.now.exact
 
 
-def card_errors(
-    card: Scorecard, edges: Floats, total: Floats, variance: float
-) -> CalibrationErrors | None:
+def card_errors(card: Scorecard, edges: Floats, total: Floats, variance: float) -> CalibrationErrors | None:
     """Errors of a card's calibration, from the histogram it was fitted to; None for a card without one.
 
     edges: of its score bins, inner ones, rising, (k - 1,). total: noisy defaults and others by bin, (k, 2).
@@ -91,9 +93,10 @@ def development_counts(card: Scorecard, edges: Floats, total: Floats, variance: 
     if card.calibration is None:
         return None
     level, slope = card.calibration.line
-    stated = level + slope * (card.stated_log_odds(edges) - card.calibration.centre)
-    now = -stated * FACTOR
-    shift = float(card.stated_log_odds(0.0)) * FACTOR
+    # The histogram is of scores before the calibration, which are on the standard scale.
+    stated = level + slope * (STANDARD.log_odds(edges) - card.calibration.centre)
+    now = -stated * card.scale.factor
+    shift = float(card.stated_log_odds(0.0)) * card.scale.factor
     scores = now + shift
     return ScoreCounts(
         positives=total[::-1, 0].copy(),
@@ -130,7 +133,7 @@ def point_variance(evidence: Evidence, scale: MasterScale) -> Floats:
     if card is None or card.errors is None:
         return out
     for j, errors in enumerate(card.errors):
-        square = np.square(np.asarray(errors)) / FACTOR**2
+        square = np.square(np.asarray(errors)) / card.scale.factor**2
         if j in evidence.bin_shares:
             out += np.broadcast_to(np.square(evidence.bin_shares[j]) @ square, (scale.size,))
         else:

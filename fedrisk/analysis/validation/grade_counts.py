@@ -36,8 +36,8 @@ class Residuals:
 def residuals(counts: ScoreCounts, shift: float = 0.0) -> Residuals:
     """Residuals of all cells, if log-odds of default were those stated plus ``shift``.
 
-    Customers are estimated in the direction that is uncorrelated with r: else a cell whose noise happens to make r large
-    would be given a wrong variance by the same noise. ConfigError where the counts have no probabilities.
+    Customers are estimated in the direction that is uncorrelated with r: else a cell whose noise happens to make r
+    large would be given a wrong variance by the same noise. ConfigError where the counts have no probabilities.
     """
     p = probabilities(counts)
     if shift:
@@ -54,8 +54,10 @@ def residuals(counts: ScoreCounts, shift: float = 0.0) -> Residuals:
 def probabilities(counts: ScoreCounts) -> Floats:
     """Predicted probabilities of the cells, kept apart from 0 and 1; ConfigError where there are none."""
     if counts.probability is None:
-        raise ConfigError("counts without predicted probabilities cannot be validated; give the scorecard as well")
-    return np.clip(np.asarray(counts.probability, float), 1e-9, 1 - 1e-9)
+        raise ConfigError(
+            "counts without predicted probabilities cannot be validated; give the scorecard as well"
+        )
+    return np.asarray(np.clip(np.asarray(counts.probability, float), 1e-9, 1 - 1e-9))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +91,7 @@ class GradeCounts:
     def tested(self) -> NDArray[np.bool_]:
         """Which grades have customers: more than twice the noise of their number."""
         least = 2 * np.sqrt(2 * self.count_noise)
-        return (self.cells > 0) & (self.size > np.maximum(least, 0.5))
+        return np.asarray((self.cells > 0) & (self.size > np.maximum(least, 0.5)))
 
 
 def by_grade(counts: ScoreCounts, scale: MasterScale) -> GradeCounts:
@@ -97,7 +99,7 @@ def by_grade(counts: ScoreCounts, scale: MasterScale) -> GradeCounts:
     found, code = residuals(counts), scale.codes(probabilities(counts))
 
     def added(values: Floats) -> Floats:
-        return np.bincount(code, values, scale.size)
+        return np.asarray(np.bincount(code, values, scale.size), np.float64)
 
     cells = np.bincount(code, minlength=scale.size)
     weight = added(found.size)
@@ -113,7 +115,7 @@ def by_grade(counts: ScoreCounts, scale: MasterScale) -> GradeCounts:
         residual=added(found.value),
         sampling=added(found.sampling),
         noise=added(found.noise),
-        count_noise=counts.variance * cells,
+        count_noise=np.asarray(counts.variance * cells, np.float64),
         cells=cells,
         exact=counts.exact,
     )

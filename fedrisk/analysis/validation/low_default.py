@@ -1,11 +1,11 @@
 """Upper bounds of default probabilities where there are few defaults.
 
-Most prudent estimation (Pluto & Tasche 2005, "Thinking positively"): a grade is at most as risky as all grades from it
-to the riskiest together, so that its bound is that of their defaults. Beside it the approach of Benjamin, Cathcart &
-Ryan (2006, "Low default portfolios: a proposal for conservative estimation"): one bound for all grades together, to
-which the model's own probabilities are scaled. Where only some grades have few defaults, a grade is taken together with as
-few riskier ones as have enough: the bound is then not that of the whole portfolio. Defaults may depend on each other by one common factor (Vasicek 2002).
-Noise of the counts is convolved (noisy_binomial).
+Most prudent estimation (Pluto & Tasche 2005, "Thinking positively"): a grade is at most as risky as all grades from
+it to the riskiest together, so that its bound is that of their defaults. Beside it the approach of Benjamin, Cathcart
+& Ryan (2006, "Low default portfolios: a proposal for conservative estimation"): one bound for all grades together, to
+which the model's own probabilities are scaled. Where only some grades have few defaults, a grade is taken together
+with as few riskier ones as have enough: the bound is then not that of the whole portfolio. Defaults may depend on
+each other by one common factor (Vasicek 2002). Noise of the counts is convolved (noisy_binomial).
 """
 
 import math
@@ -31,8 +31,8 @@ NODES = 40
 class Bounds:
     """Upper bounds by grade at one confidence, (g,).
 
-    near: of the grade and as many riskier ones next to it as make FEW defaults. prudent, scaled: the two approaches, never
-    falling towards risk. central: of all grades together, one number.
+    near: of the grade and as many riskier ones next to it as make FEW defaults. prudent, scaled: the two approaches,
+    never falling towards risk. central: of all grades together, one number.
     """
 
     confidence: float
@@ -67,7 +67,7 @@ def bounds(grades: GradeCounts, confidence: float, correlation: float = 0.0) -> 
 
 def _end(grades: GradeCounts, k: int) -> int:
     """Behind the last of the grades that make FEW defaults from k on; with noise, clearly so many."""
-    counted = np.cumsum(grades.defaults[k:] - 2 * np.sqrt(grades.count_noise[k:]))
+    counted = np.cumsum(grades.defaults[k:]) - 2 * np.sqrt(np.cumsum(grades.count_noise[k:]))
     enough = np.flatnonzero(counted >= FEW)
     return k + 1 + int(enough[0]) if len(enough) else len(grades.names)
 

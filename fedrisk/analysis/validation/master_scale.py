@@ -33,8 +33,8 @@ class MasterScale:
             raise ConfigError("master scale: edges must rise, from the safest grade to the riskiest")
         if len(self.names) != len(self.edges) + 1 or len(set(self.names)) != len(self.names):
             raise ConfigError(
-                f"master scale: {len(self.edges)} edges make {len(self.edges) + 1} grades, and each needs a name of its "
-                f"own; there are {len(set(self.names))}"
+                f"master scale: {len(self.edges)} edges make {len(self.edges) + 1} grades, and each needs a name "
+                f"of its own; there are {len(set(self.names))}"
             )
 
     @classmethod

@@ -54,7 +54,8 @@ def jeffreys_interval(defaults: float, size: float, level: float) -> tuple[float
 def upper_tail(residual: float, size: float, pd: float, noise: float) -> float:
     """Chance of such a residual or a larger one, if ``pd`` were right.
 
-    residual: defaults less size * pd. noise: its variance by noise; 0 for exact counts, where this is the binomial test.
+    residual: defaults less size * pd. noise: its variance by noise; 0 for exact counts, where this is the binomial
+    test.
 
     >>> round(upper_tail(5 - 1, 100, 0.01, 0.0), 4), round(1 - 0.9966, 4)
     (0.0034, 0.0034)
@@ -82,9 +83,9 @@ def lower_tail(residual: float, size: float, pd: float, noise: float) -> float:
 def upper_bound(defaults: float, size: float, noise: float, confidence: float) -> float:
     """Highest rate that the counts do not contradict, one-sided (Clopper & Pearson 1934; with noise convolved).
 
-    noise: variance of the noise of ``defaults``, and of that of the others, which is assumed to be the same. Where noise
-    made so few defaults that they contradict a rate of 0 as well, chances are taken in proportion to that at 0 (CLs,
-    Read 2002), so that the bound is never 0 by luck.
+    noise: variance of the noise of ``defaults``, and of that of the others, which is assumed to be the same. Where
+    noise made so few defaults that they contradict a rate of 0 as well, chances are taken in proportion to that at 0
+    (CLs, Read 2002), so that the bound is never 0 by luck.
 
     >>> round(upper_bound(0, 100, 0.0, 0.9), 4)
     0.0228

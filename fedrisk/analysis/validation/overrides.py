@@ -13,8 +13,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Direction:
-    """Customers whose grade was moved one way. defaults, labelled: among those with an outcome. expected: defaults that
-    the model foretold for them."""
+    """Customers whose grade was moved one way.
+
+    labelled: those with an outcome. defaults: among them. expected: defaults that the model foretold for them.
+    """
 
     customers: int
     labelled: int
@@ -24,8 +26,11 @@ class Direction:
 
 @dataclass(frozen=True, kw_only=True)
 class Overrides:
-    """recorded: customers with a recorded grade. better, worse: moved towards safety and towards risk. rate, low, high:
-    share moved, with its interval. by_grade: (moved, recorded) by the model's grade, in the order of the scale."""
+    """What people changed.
+
+    recorded: customers with a recorded grade. better, worse: moved towards safety and towards risk. rate, low, high:
+    share moved, with its interval. by_grade: (moved, recorded) by the model's grade, in the order of the scale.
+    """
 
     recorded: int
     better: Direction
@@ -44,7 +49,7 @@ def overrides(
     grades: int,
     level: float,
 ) -> Overrides | None:
-    """Overrides of customers whose final grade is recorded, (n,) each; None where there are none. label: NaN if none."""
+    """Overrides of customers whose final grade is recorded, (n,) each; None for none. label: NaN if none."""
     if not len(model):
         return None
     moved = model != final
@@ -59,7 +64,10 @@ def overrides(
         )
 
     low, high = jeffreys_interval(float(moved.sum()), len(moved), 1 - level)
-    counted: Sequence[NDArray[np.intp]] = [np.bincount(model[moved], minlength=grades), np.bincount(model, minlength=grades)]
+    counted: Sequence[NDArray[np.intp]] = [
+        np.bincount(model[moved], minlength=grades),
+        np.bincount(model, minlength=grades),
+    ]
     return Overrides(
         recorded=len(moved),
         better=way(final < model),

@@ -22,8 +22,8 @@ from fedrisk.analysis.validation.master_scale import MasterScale
 from fedrisk.analysis.validation.overrides import Overrides
 from fedrisk.analysis.validation.rules import ValidationRules
 from fedrisk.analysis.validation.stability_tests import Shift
-from fedrisk.models.scorecard import Scorecard
 from fedrisk.metrics import CalibrationFit
+from fedrisk.models.scorecard import Scorecard
 
 SCHEMA, VERSION = "fedrisk.validation", 1
 """Name and version of the form of ``validation.json``."""
@@ -62,7 +62,7 @@ class Pack:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, with schema and version; numbers that are not there are None."""
-        return _plain(
+        plain: dict[str, Any] = _plain(
             {
                 "schema": SCHEMA,
                 "version": VERSION,
@@ -94,6 +94,7 @@ class Pack:
                 "calibration_errors_known": self.calibration_known,
             }
         )
+        return plain
 
 
 def validate(evidence: Evidence, rules: ValidationRules) -> Pack:
@@ -129,7 +130,7 @@ def validate(evidence: Evidence, rules: ValidationRules) -> Pack:
 
 
 def log_odds_errors(evidence: Evidence, grades: GradeCounts, scale: MasterScale) -> LogOddsErrors:
-    """Errors of each grade's log-odds: of the calibration where it is known, else of the card's rate alone; of points."""
+    """Errors of each grade's log-odds: of calibration where it is known, else of the card's rate; of points."""
     size, points = len(grades.names), np.sqrt(point_variance(evidence, scale))
     card, known = evidence.card, evidence.calibration
     nothing = np.zeros(size)

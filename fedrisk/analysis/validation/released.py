@@ -19,8 +19,8 @@ Floats = NDArray[np.float64]
 def released_evidence(record: ReleaseRecord, card: Scorecard | None, bank: str | None = None) -> Evidence:
     """Evidence of a scorecard or network study for its operator, or for anybody with its record.
 
-    bank: one bank's hold-out, where the study releases it by bank. ConfigError where the study was not evaluated, or has
-    no probabilities.
+    bank: one bank's hold-out, where the study releases it by bank. ConfigError where the study was not evaluated, or
+    has no probabilities.
     """
     now = counts_of(record, card, bank)
     if now is None:
@@ -29,7 +29,9 @@ def released_evidence(record: ReleaseRecord, card: Scorecard | None, bank: str |
             "released numbers; a bank can on its own rows: fedrisk report validation INSTITUTION.toml"
         )
     if now.probability is None:
-        raise ConfigError("the scores of this study mean nothing without its scorecard.json; keep it beside the record")
+        raise ConfigError(
+            "the scores of this study mean nothing without its scorecard.json; keep it beside the record"
+        )
     histogram = None if card is None else calibration_histogram(record)
     return Evidence(
         model="shared",
@@ -57,12 +59,16 @@ def errors_of(record: ReleaseRecord, card: Scorecard | None) -> CalibrationError
 
 
 def calibration_histogram(record: ReleaseRecord) -> tuple[Floats, Floats, float] | None:
-    """Inner score edges, noisy counts (k, 2) and their noise variance of the calibration histogram, where there is one."""
+    """Of the calibration histogram, where there is one: inner score edges, noisy counts (k, 2), noise variance."""
     released = record.find("calibration")
     if released is None or "score_edges" not in released.about:
         return None
     total = np.sum([b.total for b in released.blocks], axis=0)
-    return np.asarray(released.about["score_edges"], float), total, sum(float(b.variance or 0) for b in released.blocks)
+    return (
+        np.asarray(released.about["score_edges"], float),
+        total,
+        sum(float(b.variance or 0) for b in released.blocks),
+    )
 
 
 def sample_of(study: Any) -> str:

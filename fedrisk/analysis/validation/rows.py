@@ -37,13 +37,15 @@ def row_evidence(
     name = rows.main if model == SHARED else model
     if name not in rows.probability:
         there = ", ".join([SHARED, *(m for m in rows.probability if m != rows.main)])
-        raise ConfigError(f"{rows.institution} has no probabilities of model {model} in this attempt; there are {there}")
+        raise ConfigError(
+            f"{rows.institution} has no probabilities of model {model} in this attempt; there are {there}"
+        )
     probability, plain = rows.probability[name], np.isin(rows.label, (0.0, 1.0))
     now, before = rows.held_out, rows.rows_of("training") & plain
     if not 0 < rows.label[now].sum() < now.sum():
         raise DataError(
-            f"the hold-out of {rows.institution} has no defaults, or nothing but defaults, so that no test says anything; "
-            "validate on released numbers of all banks, or on a longer period"
+            f"the hold-out of {rows.institution} has no defaults, or nothing but defaults, so that no test says "
+            "anything; validate on released numbers of all banks, or on a longer period"
         )
     shared = model == SHARED
     return Evidence(
@@ -145,7 +147,7 @@ def _bin_shares(
 
 
 def _periods(rows: OwnRows, probability: Floats, now: Bools) -> tuple[tuple[str, ScoreCounts], ...]:
-    """The hold-out by year, quarter or month of the bank's dates, whichever makes three periods with enough defaults."""
+    """The hold-out by year, quarter or month of the bank's dates, the first that makes three periods."""
     if rows.day is None:
         return ()
     dated = now & ~np.isnat(rows.day)

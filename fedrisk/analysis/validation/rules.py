@@ -1,4 +1,4 @@
-"""What a validation holds a model against: master scale, levels, limits and deductions, from a TOML file of the bank."""
+"""What a validation holds a model against: master scale, levels, limits, deductions, from a TOML file."""
 
 from pathlib import Path
 from typing import Annotated, Self

@@ -5,18 +5,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import ndtr
+from numpy.typing import NDArray
+from scipy.stats import t
 
 from fedrisk.analysis.homogeneity import Histogram
 from fedrisk.analysis.score_counts import ScoreCounts
 from fedrisk.analysis.validation.calibration_checks import basis_of, totals
-from fedrisk.analysis.validation.check import Check, Light
+from fedrisk.analysis.validation.check import Check, Light, by_p
 from fedrisk.analysis.validation.concentration import Concentration, concentration, grown
 from fedrisk.analysis.validation.discrimination import Measured, area, distance, enough, fallen
 from fedrisk.analysis.validation.evidence import Column, Evidence
 from fedrisk.analysis.validation.grade_counts import GradeCounts, residuals
 from fedrisk.analysis.validation.rules import Limits, ValidationRules
 from fedrisk.analysis.validation.stability_tests import Shift, shift, together
+
+Floats = NDArray[np.float64]
 
 SCORE_GROUPS = 10
 """Groups of about equally many customers of development, over which the score's stability is measured."""
@@ -139,9 +142,7 @@ def _fell(name: str, now: ScoreCounts, figures: Mapping[str, Measured], rules: V
     )
 
 
-def _score_shifts(
-    evidence: Evidence, grades: GradeCounts, before: GradeCounts | None
-) -> tuple[Shift, ...]:
+def _score_shifts(evidence: Evidence, grades: GradeCounts, before: GradeCounts | None) -> tuple[Shift, ...]:
     """Of score and grades, where both samples are exact: released histograms of the two have other bins."""
     if before is None or evidence.before is None or not (grades.exact and before.exact):
         return ()
@@ -154,24 +155,23 @@ def _score_shifts(
     )
 
 
-def _edges(counts: ScoreCounts) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _edges(counts: ScoreCounts) -> Floats:
     """Probabilities that part a sample into SCORE_GROUPS about equally large groups, inner edges."""
     size, pd = counts.positives + counts.negatives, residuals(counts).pd
     place = np.cumsum(size) / size.sum() * SCORE_GROUPS
     wanted = [int(np.searchsorted(place, k)) for k in range(1, SCORE_GROUPS)]
-    return np.unique(pd[np.minimum(wanted, len(pd) - 1)])
+    return np.asarray(np.unique(pd[np.minimum(wanted, len(pd) - 1)]))
 
 
-def _histogram(counts: ScoreCounts, edges: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Histogram:
+def _histogram(counts: ScoreCounts, edges: Floats) -> Histogram:
     place = np.searchsorted(edges, residuals(counts).pd, side="left")
-    return Histogram.of(np.bincount(place, counts.positives + counts.negatives, len(edges) + 1), 0.0)
+    counted = np.bincount(place, counts.positives + counts.negatives, len(edges) + 1)
+    return Histogram.of(np.asarray(counted, np.float64), 0.0)
 
 
 def _columns(columns: Sequence[Column]) -> tuple[Shift, ...]:
     there = [c for c in columns if c.before is not None and c.now is not None]
-    return together(
-        [shift(c.name, c.before, c.now, ordered=c.ordered) for c in there if c.before and c.now]
-    )
+    return together([shift(c.name, c.before, c.now, ordered=c.ordered) for c in there if c.before and c.now])
 
 
 def _against_all(columns: Sequence[Column]) -> tuple[Shift, ...]:
@@ -236,10 +236,11 @@ def _period(name: str, counts: ScoreCounts) -> Period:
 
 
 def _periods(evidence: Evidence, periods: Sequence[Period], level: float) -> Check:
-    """The normal test of several periods (Basel Committee 2005, Working Paper 14): whether rates are above what was
-    foretold, allowing for good and bad years. Their spread is estimated, so that Student's distribution is its own."""
-    from scipy.stats import t
+    """The normal test of several periods (Basel Committee 2005, Working Paper 14).
 
+    Whether rates are above what was foretold, allowing for good and bad years: their spread is estimated, so that the
+    statistic has Student's distribution.
+    """
     if len(periods) < LEAST_PERIODS:
         return Check(code="periods", group="stability", light="none", rule="no_periods", basis="nothing")
     gaps = np.array([(p.defaults - p.expected) / max(p.customers, 1.0) for p in periods])
@@ -249,7 +250,7 @@ def _periods(evidence: Evidence, periods: Sequence[Period], level: float) -> Che
     return Check(
         code="periods",
         group="stability",
-        light="red" if p <= level / 5 else "yellow" if p <= level else "green",
+        light=by_p(p, level),
         rule="by_p",
         basis=basis_of(evidence.now),
         statistic=value,
@@ -257,7 +258,7 @@ def _periods(evidence: Evidence, periods: Sequence[Period], level: float) -> Che
         p=p,
         level=level,
         **totals(evidence.now),
-        values={"periods": len(gaps), "least": float(ndtr(-max(p.z for p in periods)))},
+        values={"periods": len(gaps)},
     )
 
 
@@ -272,7 +273,11 @@ def _concentration(
     now = found.get("now")
     if now is None:
         return found, Check(
-            code="concentration", group="concentration", light="none", rule="too_few", basis=basis_of(evidence.now)
+            code="concentration",
+            group="concentration",
+            light="none",
+            rule="too_few",
+            basis=basis_of(evidence.now),
         )
     # Released histograms of two samples have other bins, so that their grades are not comparable.
     comparable = "before" in found and grades.exact

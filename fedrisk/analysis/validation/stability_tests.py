@@ -1,7 +1,7 @@
 """Whether a score and its columns are spread over the validation sample as over development: PSI and CSI.
 
-The population stability index (Lewis 1994; Siddiqi 2017) is larger than 0 by sampling and noise alone; what these add is
-taken off, and it has an interval and a test (analysis/homogeneity). The same index of a column is called CSI.
+The population stability index (Lewis 1994; Siddiqi 2017) is larger than 0 by sampling and noise alone; what these add
+is taken off, and it has an interval and a test (analysis/homogeneity). The same index of a column is called CSI.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ MOST_BINS = 20
 class Shift:
     """One score, grade or column. bins: compared. index: corrected; plain: as counted. low, high: interval of index.
 
-    statistic, degrees, p: of the test that nothing moved; holm: p adjusted for all that are compared together. index and
-    its interval are None where noise leaves none, and p is None where it leaves no test.
+    statistic, degrees, p: of the test that nothing moved; holm: p adjusted for all that are compared together. index
+    and its interval are None where noise leaves none, and p is None where it leaves no test.
     """
 
     name: str

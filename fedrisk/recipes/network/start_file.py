@@ -73,7 +73,7 @@ def read_start(name: str, *, research: bool) -> tuple[Knowledge, float]:
     if not (math.isfinite(card.intercept) and abs(card.intercept) <= MOST_ODDS):
         raise ConfigError(f"network.start: {name} has no sensible default rate; take another one")
     curves = tuple(
-        PriorCurve(bins=b, shift=_shift(points, average))
+        PriorCurve(bins=b, shift=_shift(points, average, card.scale.factor))
         for b, points, average in zip(card.bins, card.points, card.averages, strict=True)
         if b.feature.institution == BANK and b.feature.is_column
     )
@@ -86,9 +86,9 @@ def read_start(name: str, *, research: bool) -> tuple[Knowledge, float]:
     return Knowledge(prior=Prior(source=source[:MOST_SOURCE], curves=curves)), float(card.intercept)
 
 
-def _shift(points: tuple[int, ...], average: float) -> tuple[float, ...]:
+def _shift(points: tuple[int, ...], average: float, factor: float) -> tuple[float, ...]:
     """More points are less risk."""
-    return tuple(float(v) for v in np.clip((average - np.asarray(points)) / card.scale.factor, -MOST_SHIFT, MOST_SHIFT))
+    return tuple(float(v) for v in np.clip((average - np.asarray(points)) / factor, -MOST_SHIFT, MOST_SHIFT))
 
 
 def _beforehand(study: Study, known: Knowledge) -> Beforehand:

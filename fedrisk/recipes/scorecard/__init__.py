@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fedrisk.clients.attempt import Attempt
     from fedrisk.clients.node import Node
     from fedrisk.data.table import Table
+    from fedrisk.models.edited_card import EditedCard
     from fedrisk.models.model_part import ModelPart
     from fedrisk.recipes.scorecard.choices import Chosen
     from fedrisk.server.hub import Hub
@@ -79,6 +80,12 @@ def _choose(known: "Beforehand", features: Sequence[Feature], rows: int | None) 
     return choose(planner)
 
 
+def _edited_part(attempt: "Attempt", edited: "EditedCard") -> "ModelPart":
+    from fedrisk.recipes.scorecard.model_parts import edited_part_of
+
+    return edited_part_of(attempt, edited)
+
+
 def _summary(outcome: "Outcome") -> tuple[Section, ...]:
     from fedrisk.recipes.scorecard.summary import summarise
 
@@ -100,6 +107,7 @@ RECIPE = Recipe(
     summary=_summary,
     fetch=_fetch,
     part=_part,
+    edited_part=_edited_part,
     asks=asks,
     spared=spared,
     knows=_knows,

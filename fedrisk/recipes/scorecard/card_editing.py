@@ -16,6 +16,7 @@ from fedrisk.errors import ConfigError
 from fedrisk.models.card_edit import CardEdit
 from fedrisk.models.card_pairs import pair_moments
 from fedrisk.models.edited_card import EditedCard, EditEntry, card_digest
+from fedrisk.models.edited_sums import edited_counts
 from fedrisk.models.scorecard import FACTOR, Scorecard
 from fedrisk.recipes.scorecard.edited import CardSource, CardState, pairs_left, state_after
 from fedrisk.releases.record import ReleaseRecord
@@ -107,14 +108,12 @@ class EditDesk:
 
     def _information(self, one: CardState, other: CardState) -> dict[str, list[float | None]]:
         """Information value before and after, of features whose bins or shape are other ones, or that are gone."""
-        values = [self._values(state) for state in (one, other)]
+        before, after = (self._values(state) for state in (one, other))
         bins = [{b.feature.name: b for b, _ in s.features} for s in (one, other)]
         changed = [name for name, b in bins[0].items() if bins[1].get(name) != b]
-        return {name: [values[0][name], values[1].get(name)] for name in changed}
+        return {name: [before[name], after.get(name)] for name in changed}
 
     def _values(self, state: CardState) -> dict[str, float]:
-        from fedrisk.models.edited_sums import edited_counts
-
         bins = [b for b, _ in state.features]
         released = [b for b in self.source.sums.bins if b.feature.is_column]
         place = {b.feature.name: k for k, b in enumerate(released)}
@@ -208,6 +207,7 @@ def _points_on(state: CardState, place: int) -> list[float] | None:
 
 def _plain(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Figures rounded to six digits: the same history on machines that add up in another order."""
+
     def rounded(value: Any) -> Any:
         if isinstance(value, float):
             return float(f"{value:.6g}")

@@ -44,9 +44,9 @@ AS_STATED = Calibration(0.0, 0.0, 1.0, 0.0, (0.0, 1.0))
 class CardSource:
     """What a card is fitted to, as its study released it.
 
-    study, attempt: name and id. sums: with what the study remembered. pairs, calibration: releases, where there were any.
-    research: whether it was released without privacy. released: the card as the study's machines had it, where it is
-    at hand: calibrated, and before that. It is taken where it is the one that follows here within rounding.
+    study, attempt: name and id. sums: with what the study remembered. pairs, calibration: releases, where there were
+    any. research: whether it was released without privacy. released: the card as the study's machines had it, where it
+    is at hand: calibrated, and before that. It is taken where it is the one that follows here within rounding.
     """
 
     study: str
@@ -60,7 +60,10 @@ class CardSource:
 
     @classmethod
     def of(cls, record: ReleaseRecord, released: Scorecard | None = None) -> "CardSource":
-        """From a record, and the card beside it; ConfigError where it is of another recipe, or its study ended before its card."""
+        """From a record, and the card beside it.
+
+        ConfigError where it is of another recipe, or its study ended before its card.
+        """
         if record.find("counts") is None or (record.find("gram") is None and record.find("recount") is None):
             raise ConfigError(
                 "the record is of no finished scorecard study, and has no card that could be edited; name the results "
@@ -109,8 +112,8 @@ class CardSource:
 class CardState:
     """A card after some edits.
 
-    first: before its calibration, by which holders give points. card: calibrated, on its scale, as it is read. features:
-    its bins without pairs, and where they come from. dropped: names of pairs that were dropped.
+    first: before its calibration, by which holders give points. card: calibrated, on its scale, as it is read.
+    features: its bins without pairs, and where they come from. dropped: names of pairs that were dropped.
     """
 
     first: Scorecard
@@ -121,15 +124,16 @@ class CardState:
     def share(self, place: int, weights: Sequence[Floats]) -> Floats:
         """Share of the enterprises in each bin of a feature; weights: of the released card's features."""
         origin = self.features[place][1]
-        return np.bincount(origin.codes, weights=np.asarray(weights[origin.place], float))
+        return np.asarray(np.bincount(origin.codes, weights=weights[origin.place]), dtype=np.float64)
 
 
 def state_after(
-    source: CardSource, edits: Sequence[CardEdit], told: tuple[Scorecard, Scorecard] | None = None
+    source: CardSource, edits: Sequence[CardEdit], told: tuple[Scorecard, Scorecard | None] | None = None
 ) -> CardState:
     """The card after all of the edits, each on top of those before it; none leaves the released card.
 
-    told: both cards as another machine has them, whose rounding is taken.
+    told: both cards as another machine has them, whose rounding is taken; without the second where the source has no
+    calibration.
 
     ConfigError where an edit names a feature or a bin that the card does not have then, or what was told does not
     follow.
@@ -142,7 +146,8 @@ def state_after(
         long_run = edit.long_run_rate if edit.long_run_rate is not None else long_run
     points = None if told is None else told[0].points
     first = source.first if _same(features, source, dropped) else _fitted(source, features, dropped, points)
-    card = _stated(source, first, scale, long_run, None if told is None else told[1].points)
+    stated = None if told is None or told[1] is None else told[1].points
+    card = _stated(source, first, scale, long_run, stated)
     if source.released is not None and source.released.same_as(card):
         card = source.released
     return CardState(first=first, card=card, features=features, dropped=tuple(dropped))
@@ -163,7 +168,8 @@ def _fitted(
     columns = [(b, replace(o, place=place[o.place])) for b, o in features if b.feature.is_column]
     counts = edited_counts(sums.counts, columns)
     curves = curves_of(counts, bins, sums.prior)
-    bases, second = (), None
+    bases: tuple[Floats, ...] = ()
+    second = None
     if sums.second is not None:
         bases = edited_bases(sums.bases, features, curves)
         second = edited_gram(sums.second, sums.bases, features, bases, source.curves)
@@ -239,9 +245,7 @@ def pairs_left(source: CardSource, features: Edited, dropped: Sequence[str]) -> 
     """By role, the pairs of the released card that are on the edited one."""
     there = {o.place for _, o in features}
     return {
-        role: [
-            p for p in found if {p.left, p.right} <= there and pair_name(source, p) not in dropped
-        ]
+        role: [p for p in found if {p.left, p.right} <= there and pair_name(source, p) not in dropped]
         for role, found in source.pairs_kept.items()
     }
 
@@ -252,4 +256,5 @@ def _averaging(source: CardSource, origin: Origin) -> Floats:
     weight = np.maximum(source.curves.weight[place], 1e-12)
     out = np.zeros((int(codes.max()) + 1, len(codes)))
     out[codes, np.arange(len(codes))] = weight
-    return out / out.sum(1, keepdims=True)
+    shares: Floats = out / out.sum(1, keepdims=True)
+    return shares

@@ -5,20 +5,29 @@ kept; all of them name the model alike, by the study, the attempt and the card b
 which have no privacy, leave no model.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fedrisk.clients.attempt import Attempt
-from fedrisk.errors import ProtocolError
+from fedrisk.errors import ConfigError, ProtocolError
 from fedrisk.models.card_pairs import bin_shares
+from fedrisk.models.edited_card import EditedCard
 from fedrisk.models.given_points import most_values
 from fedrisk.models.model_part import FRESH_DAYS, GivenSum, ModelPart, model_id
 from fedrisk.models.readable import readable
 from fedrisk.models.scorecard import Scorecard
-from fedrisk.recipes.scorecard.prepared import told_calibration, told_card, told_counts
+from fedrisk.recipes.scorecard.edited import state_after
+from fedrisk.recipes.scorecard.prepared import told_calibration, told_card, told_counts, told_source
 from fedrisk.recipes.scorecard.score_grid import given_points, grid_step, spans_of, sums_of
 from fedrisk.serving import registry
 from fedrisk.study import BANK
+
+Floats = NDArray[np.float64]
 
 
 def part_of(attempt: Attempt) -> ModelPart:
@@ -26,13 +35,74 @@ def part_of(attempt: Attempt) -> ModelPart:
 
     ProtocolError where the study never came so far, or what was told does not follow.
     """
+    _refuse_research(attempt)
+    card, text = told_card(attempt), attempt.told("card").get("scorecard")
+    calibrated = told_calibration(attempt) if attempt.role == BANK else None
+    # A bank keeps the card as it is; how enterprises spread over bins is for what holders give.
+    weights = () if attempt.role == BANK else told_counts(attempt)[2].weight
+    return _part(attempt, _Told(card, calibrated, weights, text))
+
+
+def edited_part_of(attempt: Attempt, edited: EditedCard) -> ModelPart:
+    """This member's part of an edited card, once the card follows by its edits from what the attempt was told.
+
+    A holder holds the card by which points are given against it, a bank the calibrated one as well.
+
+    ConfigError where it does not, or where a holder of the study has no column on it any more; ProtocolError as of
+    :func:`part_of`.
+    """
+    _refuse_research(attempt)
+    wrong = edited.broken() if edited.history else ["nothing of it was edited"]
+    if wrong or edited.attempt != attempt.state.id:
+        raise ConfigError(f"the edited card is not taken: {'; '.join(wrong) or 'it is of another study'}")
+    source = told_source(attempt)
+    told = source.calibration is not None
+    state = state_after(source, edited.edits, (edited.first, edited.card if told else None))
+    follows = state.first.same_as(edited.first) and (not told or state.card.same_as(edited.card))
+    if not follows:
+        raise ConfigError(
+            "the edited card does not follow by its edits from what this institution was told in the study; it is not "
+            "taken. Ask who edited it for the file as it was written"
+        )
+    gone = [
+        h for h in attempt.study.holders if not any(b.feature.institution == h for b in edited.first.bins)
+    ]
+    if gone:
+        raise ConfigError(
+            f"{', '.join(gone)} has no column on the edited card, and a model that serves is of all holders of its "
+            "study; run a study without it"
+        )
+    weights = [state.share(k, source.curves.weight) for k in range(len(state.features))]
+    text = edited.to_json()
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    part = _part(attempt, _Told(edited.first, edited.card, weights, text))
+    return part.model_copy(update={"edited": digest})
+
+
+class _Told(NamedTuple):
+    """A card with what parts of it need.
+
+    card: by which holders give points. calibrated: as banks read it. weights: enterprises by bin of all features
+    without pairs. text: by which the model is named.
+    """
+
+    card: Scorecard
+    calibrated: Scorecard | None
+    weights: Sequence[Floats]
+    text: str
+
+
+def _refuse_research(attempt: Attempt) -> None:
     if attempt.research:
         raise ProtocolError(
             f"attempt {attempt.state.id} is a research run, which has no privacy; it leaves no model"
         )
-    study, card = attempt.study, told_card(attempt)
+
+
+def _part(attempt: Attempt, told: _Told) -> ModelPart:
+    study, card = attempt.study, told.card
     common = ModelPart(
-        model=model_id(study.digest(), attempt.state.id, attempt.told("card").get("scorecard")),
+        model=model_id(study.digest(), attempt.state.id, told.text),
         kind="scorecard",
         name=study.name,
         version=1,
@@ -51,13 +121,13 @@ def part_of(attempt: Attempt) -> ModelPart:
         return common.model_copy(
             update={
                 "card": card.to_json(),
-                "calibrated": told_calibration(attempt).to_json(),
+                "calibrated": None if told.calibrated is None else told.calibrated.to_json(),
                 "sums": _sums_at_bank(attempt, card),
             }
         )
-    places, sums = card.features_of(attempt.role), _sums_given(attempt, card)
+    places, sums = card.features_of(attempt.role), _sums_given(attempt, told)
     most = max(sums, key=lambda s: len(set(s.values)))
-    weight = bin_shares(card, told_counts(attempt)[2].weight)
+    weight = bin_shares(card, told.weights)
     return ModelPart.model_validate(
         common.model_dump()
         | {
@@ -109,14 +179,15 @@ def _values(attempt: Attempt, card: Scorecard) -> int | None:
     )
 
 
-def _sums_given(attempt: Attempt, card: Scorecard) -> list[GivenSum]:
+def _sums_given(attempt: Attempt, told: _Told) -> list[GivenSum]:
     """What this holder gives for each of the sums."""
-    own, out = card.features_of(attempt.role), []
+    card, out = told.card, []
+    own = card.features_of(attempt.role)
     for one in sums_of(attempt):
         if attempt.role not in one.holders:
             out.append(GivenSum(name=one.name, values=(0,)))
             continue
-        table = given_points(attempt, card, one)
+        table = given_points(attempt, card, one, told.weights)
         features = tuple(own.index(j) for j in one.places(card, attempt.role))
         alone = one.holders == (attempt.role,)
         out.append(

@@ -32,6 +32,7 @@ from fedrisk.protocol.form import Body, Form
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipes.bins import TOTALS, check_bins, find_bins, told_edges
 from fedrisk.recipes.scorecard import matrices
+from fedrisk.recipes.scorecard.edited import CardSource
 from fedrisk.recipes.scorecard.fitting import (
     Facts,
     Second,
@@ -57,7 +58,7 @@ from fedrisk.releases.record import ReleasedSums
 from fedrisk.releases.release import Release
 from fedrisk.releases.totals import checked_totals
 from fedrisk.secure.ring import check_bound
-from fedrisk.study import NO_PRIVACY
+from fedrisk.study import BANK, NO_PRIVACY
 
 Made = TypeVar("Made")
 
@@ -188,6 +189,26 @@ def told_sums(attempt: Attempt) -> CardSums:
 def _sums(attempt: Attempt) -> CardSums:
     facts, (bins, counts, _), second = facts_of(attempt), told_counts(attempt), _second(attempt)
     return _computed(lambda: sums_from(facts, bins, counts, second, _told_second(attempt, second)))
+
+
+def told_source(attempt: Attempt) -> CardSource:
+    """What the card is fitted to, as this institution was told it: what edits of the card start from here.
+
+    Holders are not told the calibration, as their points do not depend on it.
+    """
+    source = CardSource(
+        study=attempt.study.name,
+        attempt=attempt.state.id,
+        sums=told_sums(attempt),
+        pairs=_told_pairs(attempt, attempt.told("card"))[1],
+        research=attempt.research,
+        released_first=told_card(attempt),
+    )
+    if attempt.role != BANK:
+        return source
+    rows, release = float(facts_of(attempt).training), attempt.plan.release("calibration")
+    released = checked_totals(release, attempt.told("calibration").blobs, rows, signed=False)
+    return replace(source, calibration=released, released=told_calibration(attempt))
 
 
 def told_designs(attempt: Attempt) -> Designs:

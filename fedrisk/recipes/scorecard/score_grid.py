@@ -9,6 +9,7 @@ values whatever the card's points are: crafted points tell no more than honest o
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedrisk.clients.attempt import Attempt
 from fedrisk.errors import PolicyError
@@ -26,6 +27,8 @@ from fedrisk.recipes.scorecard.prepared import told_counts
 from fedrisk.recipes.scorecard.themes import ScoreSum, numbers_of, score_sums, values_of_each
 from fedrisk.study import BANK
 
+Weights = Sequence[NDArray[np.float64]]
+
 
 def sums_of(attempt: Attempt) -> tuple[ScoreSum, ...]:
     """The sums of a study; PolicyError where this holder's policy of today no longer allows what it stated."""
@@ -42,8 +45,13 @@ def sums_of(attempt: Attempt) -> tuple[ScoreSum, ...]:
     return sums
 
 
-def given_points(attempt: Attempt, card: Scorecard, one: ScoreSum) -> GivenPoints:
-    """What this holder gives for each sum of its points that are in one of the sums, from released numbers alone."""
+def given_points(
+    attempt: Attempt, card: Scorecard, one: ScoreSum, weights: Weights | None = None
+) -> GivenPoints:
+    """What this holder gives for each sum of its points that are in one of the sums, from released numbers alone.
+
+    weights: enterprises by bin of all features without pairs, in the card's order; None where the card is the study's.
+    """
     role, policy = attempt.role, attempt.node.institution.policy
     # Columns whose points are all the same hide nobody; what unknown enterprises get is the same in all columns.
     known = [card.points[j][: b.known] for j, b in enumerate(card.bins)]
@@ -54,15 +62,16 @@ def given_points(attempt: Attempt, card: Scorecard, one: ScoreSum) -> GivenPoint
     spans, step = spans_of(card, one), grid_step(attempt, card, one)
     if policy.scores == "points" or sum(n >= policy.band_columns for n in columns.values()) >= 2:
         return GivenPoints.grid(*spans[role], step=step)
-    return _bands(attempt, card, one.places(card, role)).on_grid(*spans[role], step=step)
+    weights = told_counts(attempt)[2].weight if weights is None else weights
+    return _bands(attempt, card, one.places(card, role), weights).on_grid(*spans[role], step=step)
 
 
-def _bands(attempt: Attempt, card: Scorecard, places: Sequence[int]) -> GivenPoints:
+def _bands(attempt: Attempt, card: Scorecard, places: Sequence[int], every_weight: Weights) -> GivenPoints:
     """Coarse bands of this holder's points in some features, none of few enterprises."""
     every = sorted(places) == sorted(card.features_of(attempt.role))
     # Whether it knows an enterprise comes last.
     places = sorted(places, key=lambda j: card.bins[j].feature.kind == "known")
-    points, weights = tied_features(card, places, told_counts(attempt)[2].weight)
+    points, weights = tied_features(card, places, every_weight)
     sd = card.partial_sd[attempt.role] if every else _spread(points, weights)
     last = card.bins[places[-1]].feature
     # Whether it knows an enterprise decides all its columns at once, in the sum that says so.

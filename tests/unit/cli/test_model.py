@@ -1,11 +1,18 @@
 """``fedrisk model``: what a person sees, decides and compares, on the models of two studies."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from fedrisk.clients.node import Node
+from fedrisk.models.card_edit import CardEdit
+from fedrisk.models.edited_card import card_digest
+from fedrisk.recipes.scorecard.card_editing import edit_card
+from fedrisk.releases.record import ReleaseRecord
+from fedrisk.serving.card_model import CardModel
 
 pytestmark = pytest.mark.study
 
@@ -109,3 +116,51 @@ def test_without_models_it_says_how_one_comes(consortium, fedrisk):
     code, _, err = fedrisk("model", "approve", consortium.paths["tax"], "abcd")
     assert code != 0 and "there is no model at tax yet" in err
     assert not Node.load(consortium.paths["tax"]).store.path.exists()
+
+
+def test_an_edited_card_is_a_candidate_that_a_person_approves(place, model, fedrisk, tmp_path):
+    """Hub edits, members make it anew from what they were told; nothing is taken on trust, and no rule approves it."""
+    to, said = tmp_path / "edited", ("--reason", "gaps are not stable", "--author", "A. Officer")
+    code, _, err = fedrisk(
+        "card", "edit", place.attempt[:8], *said, "--drop", "tax.gaps", "--pdo", "40", "--out", to
+    )
+    assert code == 0, err
+    found = {}
+    for name in ("bank", "tax", "power"):
+        code, out, err = model("edited", name, to, "--json")
+        assert code == 0, err
+        found[name] = json.loads(out)
+    assert len({m["model"] for m in found.values()}) == 1
+    assert {m["state"] for m in found.values()} == {"candidate"}
+    id = found["tax"]["model"]
+    part = Node.load(place.paths["tax"]).store.models.part(id)
+    assert [b["column"] for b in part.bins] == ["sales", "(known)"] and part.edited
+    bank = CardModel.of(Node.load(place.paths["bank"]).store.models.part(id))
+    assert bank.card.scale.double == 40 and bank.external(np.array([10])).tolist() == [
+        round(10 * 2 * bank.card.calibration.line[1])
+    ]
+    code, out, err = model("approve", "power", id[:8], "--reason", "agreed")
+    assert code == 0, err
+    # What was taken is held against what follows once more: another file in its place is seen.
+    file = Node.load(place.paths["tax"]).store.models.path / id / "edited_card.json"
+    raw = file.read_bytes()
+    file.write_bytes(raw.replace(b"not stable", b"too stable"))
+    code, _, err = model("approve", "tax", id[:8], "--reason", "agreed")
+    assert code == 5 and "is another one" in err
+    file.write_bytes(raw)
+    code, _, err = model("compare", "bank", place.first, id)
+    assert code == 3 and "nobody scored the hold-out" in err
+
+
+def test_a_card_that_does_not_follow_is_not_taken(place, model, tmp_path):
+    record = ReleaseRecord.load(place.home / "hub" / "runs" / place.attempt)
+    edit = CardEdit(drop=("tax.gaps",), reason="r", author="a")
+    made = edit_card(record, [edit])
+    points = ((9, *made.first.points[0][1:]), *made.first.points[1:])
+    first = replace(made.first, points=points)
+    forged = replace(made, first=first, history=(replace(made.history[0], given=card_digest(first)),))
+    assert forged.broken() == []
+    file = tmp_path / "edited_card.json"
+    file.write_text(forged.to_json())
+    code, _, err = model("edited", "tax", file)
+    assert code == 3 and "not those that follow" in err

@@ -142,6 +142,11 @@ def test_a_bank_exports_scores_with_reasons(fedrisk, place, bank, tmp_path, kind
     code, _, err = fedrisk("results", bank, "export", "--to", file)
     assert code != 0 and "--again" in err
     assert fedrisk("results", bank, "export", "--to", file, "--again", "--columns", "id,score")[0] == 0
+    assert fedrisk("results", bank, "export", "--to", file, "--again", "--language", "zh")[0] == 0
+    chinese = pd.read_csv(file) if kind == "csv" else pd.read_parquet(file)
+    said = dict(zip(chinese["reason_1"], chinese["reason_1_meaning"], strict=True))
+    assert said["external data"] == "各数据持有方所掌握信息的合计"
+    assert fedrisk("results", bank, "export", "--to", file, "--again", "--columns", "id,score")[0] == 0
     if kind == "csv":
         assert next(csv.reader(file.open())) == ["id", "score"]
 

@@ -132,6 +132,19 @@ FULL = {
 }
 
 
+def test_a_meaning_in_chinese_is_public_and_dictionaries_without_it_are_as_before():
+    plain = {"name": "late", "kind": "flag", "meaning": "was late"}
+    one, two = (
+        load_dictionary({"id": "id", "columns": [{**plain, **more}]})
+        for more in ({}, {"meaning_zh": "曾逾期"})
+    )
+    assert "meaning_zh" not in one.public()["columns"][0]
+    assert two.public()["columns"][0]["meaning_zh"] == "曾逾期"
+    assert one.public_digest() != two.public_digest() and same_features(one, two) == []
+    with pytest.raises(ConfigError, match="meaning_zh says"):
+        load_dictionary({"id": "id", "columns": [{**plain, "meaning_zh": "FILL IN: 含义"}]})
+
+
 def test_digest_covers_the_public_parts_and_only_these():
     digest = load_dictionary(FULL).public_digest()
     # Fixed for ever: institutions compare digests that different machines and versions made.

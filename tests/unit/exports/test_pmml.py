@@ -1,5 +1,4 @@
 import os
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -7,7 +6,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from fedrisk.exports.card_part import CardPart
-from fedrisk.exports.pmml import NAMESPACE, to_pmml
+from fedrisk.exports.pmml import to_pmml
 from support import exported_cards as made
 
 
@@ -57,5 +56,7 @@ def test_a_bank_scores_as_by_the_card(jpmml, tmp_path, data):
     np.testing.assert_allclose(found["probability"], card.probability(expected), rtol=0, atol=1e-9)
     # An engine ranks columns above the average too; the card's reasons come first.
     names = [c for c in found if str(c).startswith("reason_")]
-    for row, reasons in zip(found[names].to_numpy().tolist(), card.reasons(list(codes.T), external), strict=True):
+    for row, reasons in zip(
+        found[names].to_numpy().tolist(), card.reasons(list(codes.T), external), strict=True
+    ):
         assert tuple(row[: len(reasons)]) == reasons

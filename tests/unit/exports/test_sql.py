@@ -8,7 +8,6 @@ import sqlglot
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from fedrisk.errors import ConfigError
 from fedrisk.exports.card_part import CardPart
 from fedrisk.exports.sql import to_sql
 from sim_institutions.postgresql import Unavailable, running
@@ -53,12 +52,18 @@ def in_duckdb(frame, query, dialect):
         # Oracle's own words for doubles, which sqlglot does not read.
         query = query.replace("/*+ MATERIALIZE */ ", "").replace("/*+ MATERIALIZE */", "")
         query = re.sub(r'(CAST\("(?:[^"]|"")+" AS BINARY_DOUBLE\)) IS NOT NAN', r"NOT isnan(\1)", query)
-        query = re.sub(r"(?<![\w.\"'])(-?[\d.]+(?:e[-+]?\d+)?)d(?![\w\"'])", r"CAST('\1' AS BINARY_DOUBLE)", query)
-    (read,) = sqlglot.transpile(query, read=dialect, write="duckdb", unsupported_level=sqlglot.ErrorLevel.RAISE)
+        query = re.sub(
+            r"(?<![\w.\"'])(-?[\d.]+(?:e[-+]?\d+)?)d(?![\w\"'])", r"CAST('\1' AS BINARY_DOUBLE)", query
+        )
+    (read,) = sqlglot.transpile(
+        query, read=dialect, write="duckdb", unsupported_level=sqlglot.ErrorLevel.RAISE
+    )
     with duckdb.connect() as connection:
         connection.register("given", frame)
         kinds = ["DOUBLE" if frame[c].dtype == np.float64 else "VARCHAR" for c in frame.columns]
-        kinds = ["INTEGER" if c == "external_points" else k for c, k in zip(frame.columns, kinds, strict=True)]
+        kinds = [
+            "INTEGER" if c == "external_points" else k for c, k in zip(frame.columns, kinds, strict=True)
+        ]
         quoted = ['"' + c.replace('"', '""') + '"' for c in frame.columns]
         cast = ", ".join(f"CAST({q} AS {k}) AS {q}" for q, k in zip(quoted, kinds, strict=True))
         connection.execute(f"CREATE TABLE customers AS SELECT {cast} FROM given")
@@ -118,7 +123,9 @@ def test_spark_scores_as_the_card_with_the_sql_of_hive(spark, data):
     part, frame, *expected = drawn(data)
     kinds = ["double" if frame[c].dtype == np.float64 else "string" for c in frame.columns]
     kinds = ["int" if c == "external_points" else k for c, k in zip(frame.columns, kinds, strict=True)]
-    named = ", ".join("`" + c.replace("`", "``") + f"` {k}" for c, k in zip(frame.columns, kinds, strict=True))
+    named = ", ".join(
+        "`" + c.replace("`", "``") + f"` {k}" for c, k in zip(frame.columns, kinds, strict=True)
+    )
     rows = [tuple(None if v is None else v for v in row) for row in frame.astype(object).to_numpy().tolist()]
     spark.createDataFrame(rows, schema=named).createOrReplaceTempView("customers")
     found = spark.sql(to_sql(part, "hive", reasons=4))

@@ -1,5 +1,6 @@
 """The report and the summary: complete, escaped, without anything from outside, honest about research runs."""
 
+import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -12,10 +13,12 @@ from fedrisk.findings import Finding
 from fedrisk.models.directions import course_finding
 from fedrisk.privacy.accounting import EpsilonByRelation
 from fedrisk.report.html import render, write_report
+from fedrisk.report.operator import budgets
 from fedrisk.report.text import feature_words, number, points_words, privacy_words, summary
 from fedrisk.report.words import sentence
 from fedrisk.server.results import BankFigures, CalibrationGroup
 from fedrisk.study import NO_PRIVACY
+from support import pages
 
 pytestmark = pytest.mark.slow
 
@@ -67,12 +70,12 @@ def shown(results):
 
 def test_the_page_is_well_formed_and_complete(both):
     page = Page(render(both))
-    for word in ("Study tiny", "Privacy", "Institutions", "Scorecard", both.digest):
+    for word in ("Study tiny", "Privacy", "Who took part", "Scorecard", both.digest):
         assert word in page.text
     for b in both.card.bins:
         assert feature_words(b) in page.text
         assert "(known)" not in page.text
-    assert sum(tag == "details" for tag, _ in page.tags) == len(both.card.bins)
+    assert sum(tag == "table" for tag, _ in page.tags) >= len(both.card.bins)
     assert "NaN" not in page.text
     assert "None" not in page.text
 
@@ -105,18 +108,34 @@ def test_a_curve_that_turns_is_marked(finished):
 
 def test_nothing_comes_from_outside(both):
     text = render(both)
-    assert not re.search(r"https?:|//[a-z]|@import|url\(|<script|<link|<iframe|<img", text)
+    assert not re.search(r"https?:|//[a-z]|@import|url\([^#]|<script|<link|<iframe|<img", text)
     assert not [
-        a for _, attrs in Page(text).tags for a in attrs if a in ("src", "href") or a.startswith("on")
+        a
+        for _, attrs in Page(text).tags
+        for a, value in attrs.items()
+        if a == "src" or (a == "href" and not value.startswith("#")) or a.startswith("on")
     ]
+    assert not pages.of_file(text)
 
 
 def test_a_research_run_is_marked_in_red(finished):
     page = Page(render(finished["research"]))
     assert NO_PRIVACY in page.text
     assert ("p", {"class": "alarm"}) in page.tags
-    assert "none (research run)" in page.text
+    assert "There is no privacy in this run" in page.text
     assert "at delta" not in page.text
+    assert "blind guess" not in page.text
+
+
+def test_a_run_of_infinite_epsilon_is_reported(finished):
+    """Prices are without end in memory, and the text "inf" in files."""
+    for price in (math.inf, "inf", None):
+        spends = tuple({**s, "mu": price, "research": True} for s in finished["research"].spends)
+        results = changed(finished["research"], spends=spends, nominal_epsilon=None)
+        page = Page(render(results))
+        assert ("p", {"class": "alarm"}) in page.tags
+        assert page.text.count("no privacy") > len(results.institutions)
+        assert "inf" not in re.sub("information|inform", "", page.text)
 
 
 def test_a_private_run_states_its_guarantee(finished):
@@ -168,35 +187,28 @@ def test_categories_are_escaped(finished):
     assert "<i onclick" not in render(replace(results, card=Card()))
 
 
-@pytest.mark.parametrize(
-    "rows",
-    [
-        None,
-        (),
-        (CalibrationGroup(predicted=0.2, observed=0.5, count=0.0),),
-        (CalibrationGroup(predicted=0.2, observed=0.5, count=-3.0),),
-    ],
-)
-def test_without_calibration_there_is_no_plot(finished, rows):
+@pytest.mark.parametrize("rows", [None, (), (CalibrationGroup(predicted=0.2, observed=0.5, count=0.0),)])
+def test_groups_without_enterprises_are_not_shown(finished, rows):
     page = Page(render(changed(finished["private"], calibration=rows, calibration_fit=None)))
-    assert "Calibration on the hold-out" not in page.text
-    assert not any(tag == "svg" for tag, _ in page.tags)
+    assert "Calibration in figures" not in page.text
 
 
-def test_points_of_the_calibration_plot_by_hand(finished):
-    rows = (
-        CalibrationGroup(predicted=0.1, observed=0.2, count=25.0),
-        CalibrationGroup(predicted=0.4, observed=0.3, count=100.0),
-        CalibrationGroup(predicted=0.9, observed=0.0, count=0.0),
+def test_curves_have_their_intervals(both):
+    text = render(both)
+    for caption in ("ROC curve", "KS", "gains", "calibration", "information value"):
+        assert caption in text
+    assert len(re.findall(r'<div role="img"', text)) >= 6
+    assert re.search(
+        rf"<b>{both.auc:.3f}</b><span>AUC</span><small>0\.\d{{3}} to [01]\.\d{{3}}</small>", text
     )
-    page = Page(render(changed(finished["private"], calibration=rows)))
-    circles = [a for tag, a in page.tags if tag == "circle"]
-    # The square of 240 ends at 1.05 times the greatest rate, .42; areas go with counts.
-    assert [(a["cx"], a["cy"], a["r"]) for a in circles] == [
-        ("57.1", "125.7", "3.5"),
-        ("228.6", "68.6", "5.0"),
-    ]
-    assert "predicted, to 42%" in page.text
+
+
+def test_what_a_study_cost_is_the_dearer_of_its_two_populations(finished):
+    """Each line of the budgets says the study's own mu, and no sum over training and hold-out."""
+    results = finished["private"]
+    rows = budgets(results)
+    assert [r["name"] for r in rows] == [*results.institutions]
+    assert max(r["mu"] for r in rows) == pytest.approx(results.mu, rel=1e-6)
 
 
 def test_missing_figures_are_dashes(finished):
@@ -204,7 +216,6 @@ def test_missing_figures_are_dashes(finished):
         ("auc", "ks", "gini", "brier", "auc_standard_error", "calibration", "calibration_fit")
     )
     page = Page(render(changed(finished["private"], **none)))
-    assert "–" in page.text
     assert "a bank's policy does not let them out" in page.text
     assert "None" not in page.text
     assert "–  –  –  –" in shown(changed(finished["private"], **none))
