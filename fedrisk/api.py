@@ -327,8 +327,8 @@ def _record_of(record: str | Path | ReleaseRecord) -> ReleaseRecord:
 def _files_beside(file: Path, institutions: Institutions) -> Mapping[str, Path]:
     """Institution files where the study cannot say whose they are: those of its folder that it names, if any."""
     if institutions is not None and not isinstance(institutions, str | Path):
-        named = institutions.items() if isinstance(institutions, Mapping) else ()
-        return {name: path for name, path in named if isinstance(path, Path)}
+        given = institutions.items() if isinstance(institutions, Mapping) else ()
+        return {name: path for name, path in given if isinstance(path, Path)}
     folder = Path(institutions or file.resolve().parent / "institutions")
     named = members_named(file)
     found = {path.stem: path for path in sorted(folder.glob("*.toml"))}
