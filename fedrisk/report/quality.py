@@ -11,6 +11,7 @@ from fedrisk.analysis.score_counts import ScoreCounts, counts_of
 from fedrisk.language import _
 from fedrisk.report import plots
 from fedrisk.report.plots import Plot
+from fedrisk.report.words import word
 from fedrisk.server.results import CalibrationGroup, Results
 
 
@@ -60,7 +61,7 @@ def _tiles(results: Results, counts: ScoreCounts | None) -> Iterator[tuple[str, 
     apart = None if counts is None else curves.ks(counts)
     yield _figure(results.ks), "KS", "" if apart is None else span(apart.value)
     twice = "" if auc is None else _range(2 * auc.low - 1, 2 * auc.high - 1)
-    yield _figure(results.gini), "Gini", twice
+    yield _figure(results.gini), word("figure", "gini"), twice
     fit = results.calibration_fit
     half = 0.0 if fit is None else reach(curves.LEVEL) * fit.observed_error
     if fit is not None:
