@@ -57,7 +57,7 @@ def card_page(results: Results, facts: dict[str, Any] | None = None) -> str:
         quality=quality_of(results),
         columns=_columns(facts, names),
         member_rows=[
-            (word("role", role), ", ".join(listed))
+            (word("role", role), listed(members))
             for role, members in facts["populations"]["members"].items()
         ],
         windows=_window_rows(facts["windows"], facts["populations"]),
