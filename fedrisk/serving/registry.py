@@ -248,7 +248,9 @@ def told_beside(node: Node, part: ModelPart) -> list[str]:
                 f"model {other.model} serves {', '.join(sorted(shared))} too and differs by "
                 f"{', '.join(sorted(apart))}: the difference of both scores may be the points of those alone"
             )
-        if part.study == other.study and part.edited != other.edited and store.state(other.model).changes:
+        # The scores of the card without edits were given in the study, whatever became of it here.
+        given = not other.edited or bool(store.state(other.model).changes)
+        if part.study == other.study and part.edited != other.edited and given:
             out += _edited_beside(node, part, other)
     return out
 
@@ -362,17 +364,22 @@ def _number(node: Node, part: ModelPart) -> list[str]:
 
 
 def _versions(node: Node, part: ModelPart) -> list[str]:
-    """Serving a version that its study gave is no new version, while that study is within ``scored_days``."""
-    policy = node.institution.policy
+    """Serving a version that its study gave is no new version, while that study is within ``scored_days``.
+
+    An edited card is always one more: its scores are others than those that the study gave. So is each other one that
+    served the bank within that time, also where it was retired: its scores may have been kept.
+    """
+    policy, store = node.institution.policy, node.store
     if part.kind == "measure" or node.name in part.banks:
         return []
     since = now_utc().date() - timedelta(days=policy.scored_days)
-    # Scores of an edited card are others than those that the study gave.
     further = part.made <= since or bool(part.edited)
+    edits = [p for p in store.models.parts() if p.edited and p.model != part.model and _gave(node, p, since)]
     over = [
         bank
         for bank in part.banks
-        if node.store.pseudonyms.versions_since(bank, since) + further > policy.scored_versions
+        if store.pseudonyms.versions_since(bank, since) + sum(bank in p.banks for p in edits) + further
+        > policy.scored_versions
     ]
     if not over:
         return []
@@ -380,6 +387,13 @@ def _versions(node: Node, part: ModelPart) -> list[str]:
         f"{', '.join(over)} would get more than {policy.scored_versions} versions of scores within "
         f"{policy.scored_days} days (policy.scored_versions)"
     ]
+
+
+def _gave(node: Node, part: ModelPart, since: date) -> bool:
+    """Whether a model was answered here at any time after a day."""
+    state = node.store.models.state(part.model)
+    approved = any(change.state == "approved" for change in state.changes)
+    return approved and (state.serves or state.changes[-1].time[:10] > since.isoformat())
 
 
 def _measure_rules(node: Node, part: ModelPart) -> list[str]:
