@@ -148,7 +148,7 @@ def _unprotected(results: Results, study: Mapping[str, Any]) -> Iterator[str]:
     )
     if _holders(results) and any(facts.role == "bank" for facts in results.institutions.values()):
         yield "Which of its own enterprises are on a bank's list, to each data holder."
-    if study["holdout"]["kind"] == "out_of_time":
+    if (study.get("holdout") or {}).get("kind") == "out_of_time":
         yield (
             "Of each enterprise of a bank, whether its date is before the date from which enterprises are held out, to "
             "the hub and every data holder."

@@ -33,6 +33,7 @@ from fedrisk.report.quality import Quality
 from fedrisk.report.result_frames import ResultFrames
 from fedrisk.report.validation import FILE, PAGE, render_validation, write_validation
 from fedrisk.results import Results
+from fedrisk.study import NO_PRIVACY
 
 pytestmark = pytest.mark.slow
 
@@ -234,6 +235,18 @@ def test_no_page_of_one_reader_is_left_readable_for_others(finished, tmp_path, q
     assert {n for n, file in files.items() if file.stat().st_mode & 0o077} <= {HTML, JSON}
     made = [tmp_path / "new", *(tmp_path / "new").rglob("*")]
     assert len(made) == 4 and not [path.name for path in made if path.stat().st_mode & 0o077]
+
+
+def test_a_run_without_privacy_has_a_card_that_says_so_and_no_deployment_record(
+    finished, tmp_path, quick, fedrisk
+):
+    finished["research"].save(tmp_path)
+    code, _, err = fedrisk("report", "card", tmp_path)
+    assert code == 0, err
+    assert json.loads((tmp_path / JSON).read_text())["model"]["notice"] == NO_PRIVACY
+    assert not (tmp_path / "deployment.json").exists()
+    code, _, err = fedrisk("report", "card", tmp_path, "--record-only")
+    assert code != 0 and "nothing to register" in err
 
 
 def test_what_a_policy_withheld_is_nowhere_on_the_page(finished):
