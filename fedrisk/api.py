@@ -34,13 +34,13 @@ from fedrisk.recipes.scorecard.choices import Chosen
 from fedrisk.recipes.scorecard.fitting import refit
 from fedrisk.releases.record import ReleaseRecord
 from fedrisk.report.html import write_report
+from fedrisk.report.run_progress import ShownProgress
 from fedrisk.results import Results
 from fedrisk.server.exchange import Report
 from fedrisk.server.hub import Hub
 from fedrisk.server.results import prepare
 from fedrisk.server.run import finished
 from fedrisk.server.runs import Runs, refuse_again, save
-from fedrisk.shown_progress import ShownProgress
 from fedrisk.study import Study, members_named
 
 
@@ -56,8 +56,9 @@ def check(
     """Whether a study would be refused, what it would cost, and what to expect; nothing is released or spent.
 
     study: path of a study file, or a `Study`. overrides: ``key.sub=value``, as after ``--set``. institutions: as for
-    :func:`run`. alone: one institution, or its file, which looks for itself; no other institution's file is read. research_seed: as of a research run. foresee: also the
-    AUC to be expected, from simulated studies, which take seconds.
+    :func:`run`. alone: one institution, or its file, which looks for itself; no other institution's file is read.
+    research_seed: as of a research run. foresee: also the AUC to be expected, from simulated studies, which takes
+    seconds.
 
     Errors: ConfigError where files cannot be read: the study's and all institutions' together.
     """
@@ -120,17 +121,16 @@ def run(
     """Run a study on this machine, every institution a Flower node with its file, store and policy.
 
     study: path of a study file, or a `Study`. overrides: ``key.sub=value``, as after ``--set``, for a file.
-    institutions: a folder with NAME.toml for each, files or `Institution` objects by name, or a list of such objects;
-    None looks beside the study file. Those made in code are written, with their tables, to a folder of the study below
-    FEDRISK_HOME. out: folder for results, release
-    record and report; None writes them to the hub's own store alone (``fedrisk runs``). Banks keep their scores in
-    their stores. engine: in this process, or the same app on Flower's simulation engine. research_seed: repeatable
-    noise and exact figures, NO PRIVACY; only where every policy allows research. baselines: run the recipe's baselines
-    on the same rows as well, each charged as a study of its own; None does so in research runs alone. resume: go on
-    with a run that was stopped, at no further charge for what was paid. again: run and charge a study that was run
-    before, and overwrite results in ``out``. report: called before each exchange with its number, action and a few
-    words; what it raises is ignored. progress: show the exchanges, in a notebook as one line that changes, else as
-    lines on standard error.
+    institutions: a folder with NAME.toml for each, files or `Institution` objects by name, or a list of such
+    objects; None looks beside the study file. Those made in code are written, with their tables, to a folder of the
+    study below FEDRISK_HOME. out: folder for results, release record and report; None writes them to the hub's own
+    store alone (``fedrisk runs``). Banks keep their scores in their stores. engine: in this process, or the same
+    app on Flower's simulation engine. research_seed: repeatable noise and exact figures, NO PRIVACY; only where
+    every policy allows research. baselines: run the recipe's baselines on the same rows as well, each charged as a
+    study of its own; None does so in research runs alone. resume: go on with a run that was stopped, at no further
+    charge for what was paid. again: run and charge a study that was run before, and overwrite results in ``out``.
+    report: called before each exchange with its number, action and a few words; what it raises is ignored.
+    progress: show the exchanges, in a notebook as one line that changes, else as lines on standard error.
 
     What is optional and fails (the report, baselines, the comparison of trails) is a warning or a finding; the results
     are there all the same.
@@ -139,31 +139,44 @@ def run(
     agree. ConfigError where the study was run before, or ``out`` holds results, and ``again`` is not said. StoreError
     where the results cannot be written to ``out``: it names the command that writes them elsewhere, at no charge.
     """
-    if progress:
-        with ShownProgress().watching(report) as shown:
-            return run(
-                study,
-                overrides,
-                out=out,
-                institutions=institutions,
-                engine=engine,
-                research_seed=research_seed,
-                baselines=baselines,
-                resume=resume,
-                again=again,
-                report=shown,
-            )
-    start, given = time.monotonic(), Given.of(study, overrides)
-    loaded = given.study
+    with ShownProgress().watching(report) if progress else contextlib.nullcontext(report) as shown:
+        return _run(
+            Given.of(study, overrides),
+            Path(out) if out is not None else None,
+            institutions,
+            engine=engine,
+            research_seed=research_seed,
+            baselines=baselines,
+            resume=resume,
+            again=again,
+            report=shown,
+            plain=not overrides,
+        )
+
+
+def _run(
+    given: Given,
+    folder: Path | None,
+    institutions: Institutions,
+    *,
+    engine: Literal["in-process", "flower"],
+    research_seed: int | None,
+    baselines: bool | None,
+    resume: bool,
+    again: bool,
+    report: Report | None,
+    plain: bool,
+) -> Results:
+    """See :func:`run`; plain: whether the study is as its file says."""
+    start, loaded, hub = time.monotonic(), given.study, Hub.default()
     paths = given.paths(institutions) if given.file is None else None
-    folder, hub = None if out is None else Path(out), Hub.default()
     if not resume:
         refuse_again(Runs(hub), loaded, research=research_seed is not None, again=again)
         _warn_of_failed(Runs(hub), given, paths or institutions)
     if folder is not None:
         prepare(folder, again=again)
     if engine == "flower":
-        if given.file is None or overrides or institutions is not None or resume or folder is None:
+        if given.file is None or not plain or institutions is not None or resume or folder is None:
             raise ConfigError(
                 "the flower engine needs a folder for results and takes no overrides, other institutions or resume; "
                 "write a study file"
@@ -212,7 +225,7 @@ def _write(results: Results, folder: Path | None, hub: Hub, start: float, *, aga
             f"the report could not be written ({code_of(error)}); the results are in {folder}, and "
             f"`fedrisk show {folder}` writes the report again",
             LeftUndone,
-            stacklevel=3,
+            stacklevel=4,
         )
     return results
 
@@ -233,7 +246,7 @@ def _warn_of_failed(runs: Runs, given: Given, institutions: Institutions) -> Non
         f"run {short(last.attempt)} of this study, begun {last.begun[:10]}, {last.state} after "
         f"{', '.join(charged)} were charged; that stays charged, and this run is charged as well{kept}",
         LeftUndone,
-        stacklevel=3,
+        stacklevel=4,
     )
 
 
@@ -326,8 +339,8 @@ def _record_of(record: str | Path | ReleaseRecord) -> ReleaseRecord:
 def _files_beside(file: Path, institutions: Institutions) -> Mapping[str, Path]:
     """Institution files where the study cannot say whose they are: those of its folder that it names, if any."""
     if institutions is not None and not isinstance(institutions, str | Path):
-        named = institutions.items() if isinstance(institutions, Mapping) else ()
-        return {name: path for name, path in named if isinstance(path, Path)}
+        given = institutions.items() if isinstance(institutions, Mapping) else ()
+        return {name: path for name, path in given if isinstance(path, Path)}
     folder = Path(institutions or file.resolve().parent / "institutions")
     named = members_named(file)
     found = {path.stem: path for path in sorted(folder.glob("*.toml"))}

@@ -24,6 +24,9 @@ POLICY = {
 }
 
 
+GROUPS = ("sector", "size_class", "prefecture", "county")
+
+
 def _silent(_: str) -> None:
     """Say nothing."""
 
@@ -109,7 +112,16 @@ def institution(
         "[table]\n" + pairs({k: v for k, v in source.items() if k != "only"}),
         *(["[table.only]\n" + pairs(only)] if only else []),
         "[policy]\n"
-        + pairs({"research": research, **POLICY, "scores": "bands", **policy, **_opened(office)}),
+        + pairs(
+            {
+                "research": research,
+                **POLICY,
+                "scores": "bands",
+                **policy,
+                **_opened(office),
+                **_groups(office),
+            }
+        ),
         "[dictionary]\n" + pairs({"id": ID, "id_scheme": "uscc"}),
         *("[[dictionary.columns]]\n" + pairs(column) for column in office.columns),
     ]
@@ -125,6 +137,13 @@ def institution(
 def _opened(office: Office) -> dict[str, Any]:
     """All columns are open to statistics, which is closed unless a policy names columns."""
     return {"statistics": [column["name"] for column in office.columns]}
+
+
+def _groups(office: Office) -> dict[str, Any]:
+    """Columns by which a bank lets an evaluation be counted: what the register says of an enterprise."""
+    there = {column["name"] for column in office.columns}
+    listed = [name for name in GROUPS if name in there]
+    return {"groups": listed} if office.kind == "bank" and listed else {}
 
 
 def study(profile: Profile, enterprises: int, largest: int, name: str | None = None) -> str:

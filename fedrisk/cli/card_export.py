@@ -8,7 +8,8 @@ import typer
 
 from fedrisk.cli.card import card_app
 from fedrisk.cli.common import AsJson, Force
-from fedrisk.cli.output import tell, tell_json
+from fedrisk.cli.output import alert, tell, tell_json
+from fedrisk.language import _
 
 
 class As(StrEnum):
@@ -100,6 +101,14 @@ def card_export(
     if as_json:
         tell_json({"file": str(to), "form": as_.value, **about.facts()})
         return
-    tell(f"{to}: {chosen} of the card of study {about.study}, digest {about.digest[:12]}")
+    tell(
+        _(
+            "{file}: {part} of the card of study {study}, digest {digest}",
+            file=to,
+            part=chosen,
+            study=about.study,
+            digest=about.digest[:12],
+        )
+    )
     if about.notice:
-        tell(f"notice: {about.notice}")
+        alert(_("notice: {notice}", notice=about.notice), "yellow")

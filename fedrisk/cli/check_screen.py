@@ -309,7 +309,7 @@ def _checks(
             where = first.for_owner() if owner else ""
             yield (
                 name,
-                _told(first.column + rows, retold(first.rule), retold(first.remedy))
+                _told(first.column, retold(first.rule) + rows, retold(first.remedy))
                 + (f" [{where}]" if where else ""),
             )
             continue

@@ -8,7 +8,7 @@ import typer
 from fedrisk.cli.common import AsJson
 from fedrisk.cli.output import note, plain_table, tell, tell_json, tell_table
 from fedrisk.cli.report import Out, report_app
-from fedrisk.language import of_kind
+from fedrisk.language import of_kind, speaking
 
 if TYPE_CHECKING:
     from fedrisk.analysis.validation.evidence import Evidence
@@ -28,11 +28,12 @@ Attempt = Annotated[
     ),
 ]
 Of = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--of",
-        help="In place of a bank's file: results of a study, validated on released numbers alone, for example "
-        "results/may.",
+        help="In place of a bank's file: a run of this hub (attempt, or its first letters) or a folder of results, "
+        "validated on released numbers alone, for example results/may.",
+        show_default=False,
     ),
 ]
 Rules = Annotated[
@@ -66,6 +67,12 @@ Record = Annotated[
 ]
 
 
+Language = Annotated[
+    str | None,
+    typer.Option("--language", help="Language of the page: en or zh, for example zh.", show_default=False),
+]
+
+
 @report_app.command("validation")
 def validation(
     institution: File = None,
@@ -76,6 +83,7 @@ def validation(
     model: Model = "shared",
     overrides: OverridesFile = None,
     record: Record = None,
+    language: Language = None,
     as_json: AsJson = False,
 ) -> None:
     """Validation of a model: calibration by grade, discrimination, stability, bounds and margins, with traffic lights.
@@ -95,16 +103,16 @@ def validation(
     if institution is not None:
         evidence = _own(institution, attempt, stated, model, overrides, record)
     else:
-        evidence = _released(of or Path(), attempt, model, overrides)
+        evidence = _released(of or "", attempt, model, overrides)
     pack = validate(evidence, stated)
-    folder = out or Path("validation")
-    written = write_validation(pack, folder)
-    if as_json:
-        tell_json({"files": [str(path) for path in written], **pack.to_dict()})
-        return
-    _show(pack)
-    for path in written:
-        note(of_kind("validation", "written: {path}", path=path))
+    with speaking(language):
+        written = write_validation(pack, out or Path("validation"))
+        if as_json:
+            tell_json({"files": [str(path) for path in written], **pack.to_dict()})
+            return
+        _show(pack)
+        for path in written:
+            note(of_kind("validation", "written: {path}", path=path))
 
 
 def _own(
@@ -143,17 +151,27 @@ def _own(
     return replace(evidence, calibration=errors_of(given, evidence.card))
 
 
-def _released(of: Path, attempt: str | None, model: str, overrides: Path | None) -> "Evidence":
+def _released(of: str, attempt: str | None, model: str, overrides: Path | None) -> "Evidence":
     from fedrisk.analysis.validation.released import released_evidence
     from fedrisk.api import load_record, load_results
+    from fedrisk.errors import ConfigError
+    from fedrisk.server.hub import Hub
+    from fedrisk.server.runs import Runs
 
     for name, value in (("ATTEMPT", attempt), ("--overrides", overrides)):
         if value is not None:
             raise typer.BadParameter("is of a bank's rows, and goes with a bank's file", param_hint=name)
     if model != "shared":
         raise typer.BadParameter("a bank's own models are validated at the bank", param_hint="--model")
-    folder = of.parent if of.is_file() else of
-    return released_evidence(load_record(of), load_results(folder).card)
+    path = Path(of)
+    if path.exists():
+        folder = path.parent if path.is_file() else path
+        return released_evidence(load_record(path), load_results(folder).card)
+    registry = Runs(Hub.default())
+    results = registry.results(registry.find(of))
+    if results.record is None:
+        raise ConfigError(f"run {of} has no release record; name the folder of its results")
+    return released_evidence(results.record, results.card)
 
 
 def _show(pack: "Pack") -> None:

@@ -68,15 +68,12 @@ def band_edges(study: Study) -> Floats:
     """
     rate = study.expected.default_rate or RATE
     edges = logit(rate) + BAND_REACH * np.linspace(-1, 1, study.evaluation.group_bands + 1)[1:-1]
-    free = np.ones(len(edges), dtype=bool)
+    out, free = expit(edges), np.ones(len(edges), dtype=bool)
     for cut in cut_offs(study):
         place = int(np.argmin(np.where(free, np.abs(edges - logit(cut)), np.inf)))
-        edges[place], free[place] = logit(cut), False
-    out = np.sort(expit(edges))
-    # Exactly the number that the study says, so that it is found again.
-    for cut in cut_offs(study):
-        out[int(np.argmin(np.abs(out - cut)))] = cut
-    return out
+        # Exactly the number that the study says, so that it is found again.
+        out[place], free[place] = cut, False
+    return np.sort(out)
 
 
 def groups_mu(study: Study) -> float:

@@ -219,7 +219,7 @@ def _fair_column(column: GroupColumn, found: Fairness) -> dict[str, Any]:
     return {
         "name": column.name,
         "rows": [_group_row(g) for g in [*told, found.together]],
-        "approvals": [_approval_row(g) for g in told],
+        "approvals": [_approval_row(g) for g in told if any(a.rate for a in g.approvals)],
         "silent": ", ".join(silent),
         "plots": _fair_plots(column, found) if len(told) > 1 else [],
         "noise": f"{column.deviation:.1f}",

@@ -53,6 +53,7 @@ def render_validation(pack: Pack) -> str:
         pack=pack,
         facts=pack.evidence.facts,
         exact=pack.evidence.exact,
+        own=pack.evidence.own,
         w=words,
         verdict=words.verdict(pack),
         level=words.level_words(pack),
@@ -219,9 +220,7 @@ def _shares(pack: Pack) -> list[tuple[str, ...]]:
     now, before = (pack.concentration.get(k) for k in ("now", "before"))
     if now is None:
         return []
-    columns = [
-        c for c in (before if pack.evidence.exact else None, now) if c is not None or pack.evidence.exact
-    ]
+    columns = [c for c in (before if pack.evidence.own else None, now) if c is not None or pack.evidence.own]
     return [
         (grade, *(percent(None if c is None else c.shares[k], 1) for c in columns))
         for k, grade in enumerate(pack.scale.names)

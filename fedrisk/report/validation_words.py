@@ -123,7 +123,7 @@ def rule_words(check: Check) -> str:
     level = check.level or 0.05
     v = check.values
     shown = {"level": f"{level:g}", "fifth": f"{level / 5:g}"}
-    if check.rule in _REASONS:
+    if check.rule in REASONS:
         return reason(check.rule)
     if check.rule in ("by_p", "either_way", "grades_holm", "grades_over"):
         return _calibration_rule(check.rule, shown)
@@ -184,7 +184,8 @@ def _calibration_rule(rule: str, shown: Mapping[str, str]) -> str:
     }[rule]()
 
 
-_REASONS = ("too_few", "no_development", "no_rows", "no_columns", "no_periods", "not_recorded")
+REASONS = ("too_few", "no_development", "no_rows", "no_columns", "no_periods", "not_recorded")
+"""Rules that say why something was not assessed."""
 
 
 def reason(rule: str) -> str:
@@ -212,7 +213,7 @@ def reason(rule: str) -> str:
 def result(check: Check) -> str:
     """What came out, in one line; empty where nothing did."""
     v = check.values
-    if check.rule in _REASONS:
+    if check.rule in REASONS:
         return ""
     if check.code in ("grades_under", "grades_over"):
         if not v["named"]:

@@ -37,6 +37,7 @@ from fedrisk.serving.http_forms import (
 )
 from fedrisk.serving.http_guard import App, Guard
 from fedrisk.serving.openapi import as_3_0
+from fedrisk.serving.page_words import script
 from fedrisk.serving.score_forms import RequestId, ServiceError
 from fedrisk.serving.service_token import ServiceToken
 from fedrisk.serving.words import of_code
@@ -71,6 +72,7 @@ _FILES: Final = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/language.js": ("language.js", "text/javascript; charset=utf-8"),
     "/docs": ("docs.html", "text/html; charset=utf-8"),
     "/docs.js": ("docs.js", "text/javascript; charset=utf-8"),
 }
@@ -249,6 +251,7 @@ def _add_pages(app: FastAPI) -> None:
         app.add_api_route(path, page, include_in_schema=False)
 
     add("/openapi.json", cache(lambda: json.dumps(as_3_0(app.openapi())).encode()), "application/json")
+    add("/words.js", cache(lambda: script().encode()), "text/javascript; charset=utf-8")
     ours = files("fedrisk.serving") / "page"
     for path, (name, kind) in _FILES.items():
         add(path, cache((ours / name).read_bytes), kind)

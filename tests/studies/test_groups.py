@@ -1,18 +1,27 @@
 """The hold-out by groups: what leaves, what it costs, and who may refuse it, on whole studies through the real handlers."""
 
+import hashlib
+import json
 import math
+from dataclasses import replace
+from importlib.resources import files
 
+import jsonschema
 import numpy as np
 import pytest
 
 from fedrisk.analysis.fairness import fairness
-from fedrisk.errors import PeerError
+from fedrisk.errors import ConfigError, PeerError
+from fedrisk.language import speaking
 from fedrisk.privacy.accounting import compose
 from fedrisk.protocol.common_view import split
 from fedrisk.protocol.payload import spends_in
 from fedrisk.recipes.scorecard.delivery import deliver
 from fedrisk.releases.budget import total_mu
 from fedrisk.releases.groups import band_edges, block_of
+from fedrisk.report.deployment import deployment_record, write_deployment
+from fedrisk.report.model_card_page import card_page, write_card
+from support import pages
 from support.lies import retell, spends
 
 pytestmark = pytest.mark.study
@@ -115,6 +124,95 @@ def test_figures_of_fairness_follow_from_the_record(run):
         assert abs(group.size.value - n) < 6 * group.size.error
 
 
+# --- what is written of it ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def written(run, scratch):
+    """Model card and deployment record as the command writes them."""
+    folder = scratch()
+    write_card(run.results, folder)
+    write_deployment(run.results, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    yield from pages.one_browser()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pages.NEEDS_CHROMIUM
+def test_the_model_card_is_a_page_for_screens_phones_and_print(run, browser, tmp_path, language):
+    with speaking(language):
+        page = card_page(run.results)
+    pages.check(browser, tmp_path / "card.html", page, axe=language == "en")
+
+
+def test_the_model_card_says_what_the_record_says(run, written):
+    facts = json.loads((written / "model_card.json").read_text())
+    assert facts["versions"]["record_sha256"] == run.results.record.digest()
+    assert (
+        facts["versions"]["model_sha256"]
+        == hashlib.sha256((run.results.card.to_json() + "\n").encode()).hexdigest()
+    )
+    assert facts["privacy"]["mu"] == pytest.approx(total_mu(run.study))
+    assert facts["privacy"]["highest_mu"] == pytest.approx(total_mu(run.study))
+    assert [c["name"] for c in facts["fairness"]["columns"]] == list(COLUMNS)
+    assert facts["edits"] is None
+
+
+def test_nothing_in_them_is_of_one_institution(run, written):
+    """No number of rows, no budget and no column's meaning: figures are of all, and prices are what the study says."""
+    content = "".join((written / name).read_text() for name in ("model_card.json", "deployment.json"))
+    for facts in run.results.institutions.values():
+        assert f"{facts.rows}" not in json.dumps(
+            json.loads((written / "model_card.json").read_text())["populations"]
+        )
+        assert "budget_left" not in content and "meanings" not in content
+    deployment = (written / "deployment.json").read_text()
+    assert not any(name in deployment for name in (*run.nodes, str(run.nodes["alfa"].store.path)))
+
+
+def test_withheld_figures_are_nowhere(run, written):
+    found = fairness(run.results.record)
+    facts = json.loads((written / "model_card.json").read_text())
+    for column, plain in zip(found.columns, facts["fairness"]["columns"], strict=True):
+        for group, told in zip(column.groups, plain["groups"], strict=True):
+            assert told["says"] == group.says
+            for name in ("size", "observed", "calibration", "auc"):
+                assert (told[name] is None) == (getattr(group, name) is None)
+
+
+def test_the_deployment_record_keeps_to_the_schema_of_the_registry(written):
+    schema = json.loads((files("fedrisk.report") / "schemas" / "dp_deployment.schema.json").read_text())
+    check = jsonschema.Draft7Validator(schema, format_checker=jsonschema.Draft7Validator.FORMAT_CHECKER)
+    check.check_schema(schema)
+    record = json.loads((written / "deployment.json").read_text())
+    check.validate(record)
+    loss = record["deployment"]["privacy_loss"]["privacy_parameters"]
+    # Rounded up, so that a promise is never made to look better.
+    assert 3.0 <= loss["epsilon"] < 3.0001
+    assert loss["rho"] == pytest.approx(facts_mu(written) ** 2 / 2)
+    del record["deployment"]["basic"]["name"]
+    with pytest.raises(jsonschema.ValidationError, match="'name' is a required property"):
+        check.validate(record)
+
+
+def facts_mu(written):
+    return json.loads((written / "model_card.json").read_text())["privacy"]["mu"]
+
+
+def test_a_run_without_privacy_is_not_registered(run):
+    with pytest.raises(ConfigError, match="nothing to register"):
+        deployment_record(replace(run.results, research=True))
+
+
+def test_without_a_model_there_is_no_model_card(run):
+    with pytest.raises(ConfigError, match="--record-only"):
+        write_card(replace(run.results, recipe="statistics"), run.hub.path)
+
+
 def test_without_privacy_counts_are_exact(kit, tmp_path):
     study = {"privacy": {"epsilon": math.inf}}
     run = built(kit, tmp_path, **study).run(research_seed=1)
@@ -170,3 +268,16 @@ def test_levels_that_the_hub_tells_one_member_otherwise_stop_the_study(kit, tmp_
 def test_a_study_without_groups_is_what_it_was(kit, tmp_path):
     consortium = built(kit, tmp_path, banks=1, evaluation={})
     assert consortium.study.model_dump(mode="json")["evaluation"] == {"bins": 24, "by_bank": False}
+
+
+@pytest.mark.long
+def test_a_network_is_evaluated_by_groups_too(kit, tmp_path):
+    policy = {"research": True, "groups": list(COLUMNS), "recipes": ["network"]}
+    study = {**STUDY, "recipe": "network", "training": {"steps": 4}}
+    run = kit.build(tmp_path, kit.BANKS[:2], (), policy=policy, enterprises=1200, study=study).run()
+    block, levels = by_grade(run)
+    noise = (block.total - exact_counts(run, "grade", levels)).ravel()
+    assert 6 < float(noise @ noise) / block.variance < 90
+    for node in run.nodes.values():
+        made = [e.spend.mu for e in node.ledger.entries() if e.spend.population == "holdout"]
+        assert compose(made) == pytest.approx(total_mu(run.study))

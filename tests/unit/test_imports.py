@@ -28,8 +28,8 @@ LAYERS = {
     # English messages of lower layers, found again by their pattern.
     "language_patterns": {"language"},
     "toml_file": {"errors"},
-    "file_rules": {"toml_file"},
-    "study": {"errors", "renamed", "toml_file", "file_rules", "display_name"},
+    "file_rules": {"errors", "toml_file"},
+    "study": {"errors", "files", "renamed", "toml_file", "file_rules", "display_name"},
     "metrics": {"errors"},
     "secure": {"errors"},
     "alignment": {"errors", "progress"},
@@ -42,7 +42,7 @@ LAYERS = {
     "models": {"errors", "findings", "progress", "study", "data", "secure", "metrics"},
     # Columns of a trained encoder; torch only once there is one.
     "institution": {
-        *("errors", "files", "findings", "home", "renamed"),
+        *("errors", "files", "file_rules", "findings", "home", "renamed"),
         *("study", "toml_file", "data", "privacy", "models"),
     },
     "protocol": {"errors", "study", "data", "secure", "privacy", "releases"},
@@ -58,6 +58,9 @@ LAYERS = {
         "secure",
         "display_name",
     },
+    # A card in the forms of other systems, and one table's own card in the clear.
+    "exports": {"errors", "study", "data", "models"},
+    "local": {"study", "data", "models", "exports", "user"},
     "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
     # Arithmetic on released numbers alone.
     "analysis": {"errors", "toml_file", "releases", "study", "models", "privacy", "metrics"},
@@ -104,7 +107,9 @@ LAYERS = {
         *("releases", "models", "protocol", "recipe", "clients", "server", "serving", "toml_file"),
         *("analysis", "attempt_id"),
     },
+    "study_in_code": {"study", "file_rules", "institution", "recipes", "renamed"},
     "engine": {
+        "exports",
         *("errors", "files", "findings", "home", "study", "alignment", "deploy", "models"),
         *("audit", "data", "secure", "privacy", "releases"),
         *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id", "toml_file"),
@@ -117,6 +122,7 @@ LAYERS = {
             "language_patterns",
             "files",
             "findings",
+            "progress",
             "study",
             "metrics",
             "releases",
@@ -146,7 +152,7 @@ LAYERS = {
     "cli": {
         *("language", "language_patterns", "errors", "files", "layout", "findings", "home", "renamed"),
         *("study", "institution", "data", "privacy", "audit", "deploy"),
-        *("models", "clients", "tracebacks", "progress", "user"),
+        *("models", "exports", "clients", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
         *("analysis", "releases"),
     },

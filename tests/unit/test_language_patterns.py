@@ -10,8 +10,9 @@ from fedrisk.language_patterns import Pattern, retold
 from support.messages import missing as without_translation
 from support.messages import of_messages, template
 
-MOST_WITHOUT = 785
-"""Messages that have no translation yet, as support.messages counts them: fewer with time, and never more."""
+LEAST_TRANSLATED = 1700
+"""Messages that have a translation, as ``python -m support.messages zh`` counts them: more with time, and never fewer.
+A message whose English changes needs its entry in messages.po changed with it."""
 
 TEXTS = {
     "{what} {path} does not exist; {hint}": "{what}{path}不存在；{hint}",
@@ -97,8 +98,7 @@ def test_texts_are_read_from_the_source_with_names_for_their_values():
 
 
 def test_most_messages_are_translated_and_none_loses_its_translation():
-    lacking = without_translation("zh")
-    assert len(lacking) <= MOST_WITHOUT, [text for _, text in lacking][:20]
+    assert len(of_messages()) - len(without_translation("zh")) >= LEAST_TRANSLATED
 
 
 def test_every_translated_message_is_found_again():

@@ -45,7 +45,8 @@ class Evidence:
     of the bank, where there are rows. periods: validation sample by period of the bank's dates, oldest first. card:
     of the study, where the model has one. calibration: its errors, where the calibration histogram is there.
     bin_shares: shares of customers by grade and bin for each feature of the card whose bins are known, (g, bins); a
-    single row stands for all grades. facts: what is stated beside, for the page and the file.
+    single row stands for all grades. own: whether it stands on a bank's own rows. facts: what is stated beside, for the
+    page and the file.
     """
 
     model: str
@@ -58,6 +59,7 @@ class Evidence:
     calibration: CalibrationErrors | None = None
     bin_shares: Mapping[int, Floats] = field(default_factory=dict)
     overrides: Overrides | None = None
+    own: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property

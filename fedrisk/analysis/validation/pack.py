@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ class Pack:
                 "light": self.light,
                 "model": self.evidence.model,
                 "sample": self.evidence.sample,
-                "basis": "rows" if self.evidence.exact else "released",
+                "basis": "rows" if self.evidence.own else "released",
                 "facts": dict(self.evidence.facts),
                 "rules": self.rules.model_dump(mode="json", exclude={"scale"}),
                 "scale": [
@@ -113,7 +113,7 @@ def validate(evidence: Evidence, rules: ValidationRules) -> Pack:
         evidence=evidence,
         rules=rules,
         scale=scale,
-        checks=(*checks, *sample.checks, *further),
+        checks=tuple(_standing(c, evidence) for c in (*checks, *sample.checks, *further)),
         grades=tests,
         margins=margin,
         bounds=bound,
@@ -126,6 +126,17 @@ def validate(evidence: Evidence, rules: ValidationRules) -> Pack:
         concentration=sample.concentration,
         overrides=evidence.overrides,
         calibration_known=errors.known,
+    )
+
+
+def _standing(check: Check, evidence: Evidence) -> Check:
+    """A check as it stands: released exact counts, of research runs, are no bank's rows and carry no noise."""
+    released = not evidence.own and check.basis in ("rows", "rows_and_released")
+    quiet = evidence.exact and not evidence.own
+    return replace(
+        check,
+        basis="released" if released else check.basis,
+        noise="none" if quiet else check.noise,
     )
 
 

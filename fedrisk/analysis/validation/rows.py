@@ -58,6 +58,7 @@ def row_evidence(
         card=rows.card if shared else None,
         calibration=_calibration(rows.card, more) if shared else None,
         bin_shares=_bin_shares(rows, more, scale.codes(probability), now, scale) if shared else {},
+        own=True,
         overrides=_overrides(rows, more, probability, scale, level),
         facts=_facts(rows, more),
     )

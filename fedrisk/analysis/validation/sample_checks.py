@@ -143,8 +143,8 @@ def _fell(name: str, now: ScoreCounts, figures: Mapping[str, Measured], rules: V
 
 
 def _score_shifts(evidence: Evidence, grades: GradeCounts, before: GradeCounts | None) -> tuple[Shift, ...]:
-    """Of score and grades, where both samples are exact: released histograms of the two have other bins."""
-    if before is None or evidence.before is None or not (grades.exact and before.exact):
+    """Of score and grades, on rows alone: released histograms of the two samples have other bins."""
+    if before is None or evidence.before is None or not evidence.own:
         return ()
     scores = [_histogram(c, _edges(evidence.before)) for c in (evidence.before, evidence.now)]
     return together(
@@ -187,7 +187,7 @@ def _moved(
     limits, level = rules.limits, rules.level
     tested = [s for s in shifts if s.holm is not None and s.index is not None]
     if not tested:
-        rule = "no_rows" if not evidence.exact else "no_columns" if not shifts else "too_few"
+        rule = "no_rows" if not evidence.own else "no_columns" if not shifts else "too_few"
         return Check(code=code, group=group, light="none", rule=rule, basis="nothing")
     lights = [_shift_light(s, limits, level) for s in tested]
     worst = max(tested, key=lambda s: (s.index or 0.0) * ((s.holm or 0.0) <= level))
@@ -280,7 +280,7 @@ def _concentration(
             basis=basis_of(evidence.now),
         )
     # Released histograms of two samples have other bins, so that their grades are not comparable.
-    comparable = "before" in found and grades.exact
+    comparable = "before" in found and evidence.own
     z, p = grown(found["before"], now) if comparable else (None, None)
     crowded, more = now.most > rules.limits.largest_grade, p is not None and p <= rules.level
     return found, Check(

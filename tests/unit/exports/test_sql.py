@@ -96,7 +96,7 @@ def same(found, expected, probability, reasons):
 QUICK = (Phase.explicit, Phase.generate)
 
 FEW = settings(
-    max_examples=12, deadline=None, phases=QUICK, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=4, deadline=None, phases=QUICK, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -301,7 +301,18 @@ def test_what_nobody_foresaw_stays_at_home(client: Client, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/page.js", "/page.css", "/docs", "/docs.js", "/swagger-ui.css", "/openapi.json"]
+    "path",
+    [
+        "/",
+        "/page.js",
+        "/language.js",
+        "/words.js",
+        "/page.css",
+        "/docs",
+        "/docs.js",
+        "/swagger-ui.css",
+        "/openapi.json",
+    ],
 )
 def test_pages_load_nothing_from_elsewhere(client: Client, path: str) -> None:
     said = client.call("GET", path, Authorization="")

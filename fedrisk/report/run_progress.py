@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from fedrisk.language import _
 from fedrisk.progress import listening
 
 Report = Callable[[int, str, str], None]
@@ -42,17 +43,22 @@ class ShownProgress:
         def report(number: int, action: str, what: str) -> None:
             self._lines.append((self._seconds, number, action, what))
             self._step = ""
-            self._show(f"exchange {number:2d}  {action:<10} {what}")
+            self._show(f"{_('exchange')} {number:2d}  {action:<10} {what}")
             if also is not None:
                 also(number, action, what)
 
-        ended = "stopped"
+        finished = False
         try:
             with listening(self._on_step):
                 yield report
-            ended = "finished"
+            finished = True
         finally:
-            self._step = f"{ended} after {len(self._lines)} exchanges"
+            count = len(self._lines)
+            self._step = (
+                _("finished after {count} exchanges", count=count)
+                if finished
+                else _("stopped after {count} exchanges", count=count)
+            )
             self._show(self._step)
 
     @property
@@ -64,7 +70,7 @@ class ShownProgress:
         if self._display is None or now - self._said < STEP_SECONDS:
             return
         self._said = now
-        self._step = f"{what}: {done:,} of {of:,}"
+        self._step = _("{what}: {done} of {of}", what=what, done=f"{done:,}", of=f"{of:,}")
         self._show("")
 
     def _show(self, line: str) -> None:
@@ -75,7 +81,8 @@ class ShownProgress:
 
     def _table(self) -> str:
         """The exchanges so far, and what is being computed."""
-        head = "".join(f"<th scope='col'>{name}</th>" for name in ("seconds", "exchange", "action", "what"))
+        names = (_("seconds"), _("exchange"), _("action"), _("what"))
+        head = "".join(f"<th scope='col'>{html.escape(name)}</th>" for name in names)
         rows = "".join(
             f"<tr><td>{at:.1f}</td><td>{number}</td><td>{html.escape(action)}</td><td>{html.escape(what)}</td></tr>"
             for at, number, action, what in self._lines
@@ -87,9 +94,9 @@ class ShownProgress:
 
     def _last(self) -> str:
         if not self._lines:
-            return "beginning"
-        _, number, action, what = self._lines[-1]
-        return f"exchange {number}, {action}: {what}"
+            return _("beginning")
+        number, action, what = self._lines[-1][1:]
+        return f"{_('exchange')} {number}, {action}: {what}"
 
 
 def _display() -> Callable[[str], Any] | None:
@@ -100,5 +107,7 @@ def _display() -> Callable[[str], Any] | None:
         return None
     from IPython.display import HTML, display
 
-    handle = display(HTML("<p>beginning</p>"), display_id=True)
-    return lambda text: handle.update(HTML(text))
+    show: Any = display
+    page: Any = HTML
+    handle = show(page(f"<p>{html.escape(_('beginning'))}</p>"), display_id=True)
+    return lambda text: handle.update(page(text))

@@ -1,0 +1,153 @@
+"""Nothing in a report that its reader had no right to: each page stands on its reader's own store, or on results.
+
+Whatever the others keep is changed or gone, and the page stays the same to the letter; and what a policy withheld is
+nowhere on a page.
+"""
+
+import json
+import os
+import re
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from fedrisk.clients import own_results
+from fedrisk.clients.member_study import last_attempt, member_study
+from fedrisk.clients.node import Node
+from fedrisk.clients.own_rows import own_rows
+from fedrisk.language import speaking
+from fedrisk.report.bank import bank_page
+from fedrisk.report.holder import holder_page
+from fedrisk.report.html import render
+
+pytestmark = pytest.mark.slow
+
+MARKERS = ("9.87654", "31415926", "marker-of-a-reason", "271828")
+"""In the others' private things, and nowhere else."""
+
+
+@pytest.fixture(scope="module")
+def consortium(finished, tmp_path_factory):
+    """Folder of the tiny consortium whose private run is in ``finished``, with its stores: a copy."""
+    attempt = finished["private"].attempt
+    base = tmp_path_factory.getbasetemp()
+    found = next(f for f in base.glob("finished*") if list(f.glob(f"home/institutions/*/attempts/{attempt}")))
+    folder = tmp_path_factory.mktemp("rights") / "copy"
+    shutil.copytree(found, folder)
+    return folder
+
+
+def node_of(folder, name):
+    """A node of the copy; its store's owner is not asked, since the files have moved."""
+    from fedrisk.clients.store.store import NodeStore
+    from fedrisk.institution import load_institution
+
+    institution = load_institution(folder / "consortium" / "institutions" / f"{name}.toml")
+    return Node(institution, NodeStore(folder / "home" / "institutions" / name, make=False))
+
+
+def holder(folder, name, attempt):
+    node = node_of(folder, name)
+    with speaking("en"):
+        return holder_page(member_study(node, last_attempt(node, attempt)))
+
+
+def bank(folder, attempt):
+    from fedrisk.cli.results import reason_words
+
+    node = node_of(folder, "bank")
+    with speaking("en"):
+        return bank_page(own_rows(node, own_results.find(node, attempt), reason_words()))
+
+
+PAGES = {
+    "bank": bank,
+    "tax": lambda folder, attempt: holder(folder, "tax", attempt),
+    "power": lambda folder, attempt: holder(folder, "power", attempt),
+}
+
+
+@pytest.fixture(scope="module")
+def before(consortium, finished):
+    """The page of each reader, while all is there."""
+    return {who: page(consortium, finished["private"].attempt) for who, page in PAGES.items()}
+
+
+@pytest.mark.parametrize("reader", PAGES)
+def test_a_members_page_stands_on_its_own_store_alone(consortium, finished, before, reader, tmp_path):
+    """All that others keep is gone or says something else: the page is the same to the letter."""
+    folder = tmp_path / "changed"
+    shutil.copytree(consortium, folder)
+    for other in {"bank", "tax", "power"} - {reader}:
+        own = folder / "home" / "institutions" / other
+        shutil.rmtree(own)
+        own.mkdir()
+        (own / "own_figures.json").write_text(json.dumps({"auc": MARKERS[0], "reason": MARKERS[2]}))
+        (folder / "consortium" / "data" / f"{other}.csv").write_text(f"id,bad\n1,{MARKERS[1]}\n")
+        file = folder / "consortium" / "institutions" / f"{other}.toml"
+        file.write_text(re.sub(r"(max_epsilon|cap_epsilon) = \S+", rf"\1 = {MARKERS[3]}", file.read_text()))
+    for left in (folder / "home").iterdir():
+        if left.name != "institutions":
+            shutil.rmtree(left) if left.is_dir() else os.remove(left)
+    page = PAGES[reader](folder, finished["private"].attempt)
+    assert page == before[reader]
+    assert not [m for m in MARKERS if m in page]
+
+
+def test_a_holders_page_has_no_figure_of_a_bank_and_no_budget_of_others(consortium, finished, before):
+    """Nothing of the bank's own comparison, and no other member's meanings or budget, also where they were told."""
+    attempt, results = finished["private"].attempt, finished["private"]
+    figures = own_results.figures(
+        node_of(consortium, "bank"), own_results.find(node_of(consortium, "bank"), attempt)
+    )
+    exact = {f"{v:.{d}f}" for v in _numbers(figures) for d in (4, 5) if 0 < abs(v) < 1}
+    for who in ("tax", "power"):
+        text = re.sub(r"<svg.*?</svg>|<style.*?</style>", "", before[who], flags=re.DOTALL)
+        shown = set(re.findall(r"\d\.\d{4,5}", text))
+        prices = {
+            f"{m.mu:.4f}"
+            for m in member_study(
+                node_of(consortium, who), last_attempt(node_of(consortium, who), attempt)
+            ).left
+        }
+        assert not (shown & exact) - prices
+        for other in results.institutions.keys() - {who}:
+            told = results.institutions[other].meanings or {}
+            own = {m["meaning"] for m in (results.institutions[who].meanings or {}).values()}
+            assert not [
+                m["meaning"] for m in told.values() if m["meaning"] not in own and m["meaning"] in text
+            ]
+
+
+def _numbers(plain):
+    if isinstance(plain, dict):
+        return [n for v in plain.values() for n in _numbers(v)]
+    if isinstance(plain, list):
+        return [n for v in plain for n in _numbers(v)]
+    return [plain] if isinstance(plain, float) else []
+
+
+def test_the_operators_page_stands_on_the_results_alone(finished, tmp_path, monkeypatch):
+    """No store is read for it, not even the hub's. What is exact is not on it: whom holders know, banks apart."""
+    monkeypatch.setenv("FEDRISK_HOME", str(tmp_path / "nowhere"))
+    results = finished["private"]
+    page = render(replace(results, by_bank=None))
+    assert not (tmp_path / "nowhere").exists()
+    assert results.attempt in page
+    assert results.rows.overlap is None
+    assert "not published" in page
+    assert "<h2>Banks</h2>" not in page
+
+
+def test_what_a_policy_withheld_is_nowhere_on_the_page(finished):
+    """Where no evaluation may be told there is no curve of it either, though counts might lie in a record."""
+    results = finished["private"]
+    none = dict.fromkeys(
+        ("auc", "ks", "gini", "brier", "auc_standard_error", "calibration", "calibration_fit")
+    )
+    page = render(replace(results, by_bank=None, **none))
+    assert "a bank&#39;s policy does not let them out" in page
+    for caption in ("ROC curve", "Calibration in figures", "What a cut-off lets in", "<span>KS</span>"):
+        assert caption not in page
+    assert f"{results.auc:.3f}" not in re.sub(r"<p class=\"verdict.*?</p>", "", page)

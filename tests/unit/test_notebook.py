@@ -1,0 +1,44 @@
+"""The notebook of the documentation: its cells compile and name what is there; as a long test it is run."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+import fedrisk
+
+FILE = Path(fedrisk.__file__).parents[1] / "docs" / "notebook.ipynb"
+
+
+@pytest.fixture(scope="module")
+def notebook():
+    return json.loads(FILE.read_text(encoding="utf-8"))
+
+
+def test_its_cells_name_what_is_there_and_hold_no_outputs(notebook):
+    cells = [c for c in notebook["cells"] if c["cell_type"] == "code"]
+    assert len(cells) > 10 and not any(c["outputs"] for c in cells)
+    used = set()
+    for cell in cells:
+        for node in ast.walk(ast.parse("".join(cell["source"]))):
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "fedrisk"
+            ):
+                used.add(node.attr)
+            if isinstance(node, ast.ImportFrom) and node.module == "fedrisk":
+                used |= {alias.name for alias in node.names}
+    assert {"run", "check", "Study", "Institution", "ScorecardClassifier", "export_card"} <= used
+    assert used <= set(fedrisk.__all__)
+    assert all(getattr(fedrisk, name) is not None for name in used)
+
+
+@pytest.mark.long
+def test_it_runs(notebook, tmp_path):
+    import nbformat
+    from nbclient import NotebookClient
+
+    content = nbformat.from_dict(notebook)
+    NotebookClient(content, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
