@@ -144,7 +144,7 @@ class ModelStore:
         return state
 
     def edits_served(self, bank: str, since: date, *, but: str = "") -> int:
-        """How many edited cards served a bank after a day, each a version of scores of its own; ``but``: is not counted.
+        """How many edited cards served a bank after a day, each a version of scores of its own; ``but`` is not counted.
 
         One that was retired counts until its last day is past.
         """
