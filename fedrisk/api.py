@@ -315,9 +315,10 @@ def verify_card(
     With a record (that of the card's folder, or ``record``) also whether its edits lead to this very card.
     """
     found = _card_of(card)
-    if found.edited is None:
+    source = found.record if record is None else _record_of(record)
+    if found.edited is None or not (found.edited.history or source):
         raise ConfigError(f"{found.place}: the card was never edited, and has no history to verify")
-    return verify_edited(found.edited, found.record if record is None else _record_of(record))
+    return verify_edited(found.edited, source)
 
 
 def _card_of(of: str | Path | ReleaseRecord | Results | EditedCard) -> CardOnDisk:
