@@ -6,7 +6,7 @@ from typing import Any
 
 from fedrisk.analysis.fairness import Fairness, Group, GroupColumn, fairness
 from fedrisk.files import write_atomic
-from fedrisk.language import _
+from fedrisk.language import _, listed
 from fedrisk.models.edited_card import EditedCard
 from fedrisk.report import plots
 from fedrisk.report.display import for_people
@@ -58,7 +58,7 @@ def card_page(results: Results, facts: dict[str, Any] | None = None) -> str:
         columns=_columns(facts, names),
         member_rows=[
             (word("role", role), ", ".join(listed))
-            for role, listed in facts["populations"]["members"].items()
+            for role, members in facts["populations"]["members"].items()
         ],
         windows=_window_rows(facts["windows"], facts["populations"]),
         edits=[] if facts["edits"] is None else [_edit_row(e) for e in facts["edits"]["history"]],
@@ -93,7 +93,7 @@ def _edit_row(edit: dict[str, Any]) -> tuple[str, str, str, str, str]:
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{k} {v}" for k, v in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return listed(value) if isinstance(value, list | tuple) else str(value)
 
 
 def _columns(facts: dict[str, Any], names: dict[str, str]) -> list[tuple[str, int]]:
@@ -220,7 +220,7 @@ def _fair_column(column: GroupColumn, found: Fairness) -> dict[str, Any]:
         "name": column.name,
         "rows": [_group_row(g) for g in [*told, found.together]],
         "approvals": [_approval_row(g) for g in told if any(a.rate for a in g.approvals)],
-        "silent": ", ".join(silent),
+        "silent": listed(silent),
         "plots": _fair_plots(column, found) if len(told) > 1 else [],
         "noise": f"{column.deviation:.1f}",
     }
