@@ -82,7 +82,7 @@ def render(fragility: Fragility, shapes: Shapes | None) -> str:
         withheld=[" · ".join(panel.cells[c]) for c in np.flatnonzero(judged.withheld)],
         maps=[] if shapes is None else _maps(fragility, shapes),
         shapes=shapes,
-        colours=COLOURS,
+        colours=[(edge, shade, _(words)) for edge, shade, words in COLOURS],
         # One quarter has no course.
         courses=_courses(fragility, order[:COURSES]) if len(fragility.judged) > 1 else [],
         prices=list(zip(panel.quarters, panel.prices, strict=True)),
@@ -135,9 +135,9 @@ def percent_words(value: float) -> str:
     """A chance in per cent; none is said to be 0 or 1.
 
     >>> percent_words(0.0), percent_words(0.42), percent_words(1.0)
-    ('< 1 %', '42 %', '> 99 %')
+    ('< 1%', '42%', '> 99%')
     """
-    return "< 1 %" if value < 0.01 else "> 99 %" if value > 0.99 else f"{value:.0%}".replace("%", " %")
+    return "< 1%" if value < 0.01 else "> 99%" if value > 0.99 else f"{value:.0%}"
 
 
 def driver_words(fragility: Fragility, judged: Judged, cell: int) -> str:
