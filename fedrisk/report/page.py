@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader
 
 from fedrisk.files import write_atomic
 from fedrisk.language import PLACE, _, either, language, listed, of_kind
-from fedrisk.report.words import cell, sentence, word
+from fedrisk.report.words import cell, sentence, together, word
 
 
 def render_page(
@@ -43,7 +43,7 @@ def _environment() -> Environment:
     environment.install_gettext_callables(  # type: ignore[attr-defined]
         _, lambda one, many, n: either(one, many, n), newstyle=True, pgettext=of_kind
     )
-    environment.filters.update(cell=cell, sentence=sentence, listed=listed)
+    environment.filters.update(cell=cell, sentence=sentence, listed=listed, together=together)
     environment.globals.update(word=word)
     return environment
 

@@ -190,7 +190,7 @@ def _alike(said: Any, found: Any) -> bool:
         return same and all(_alike(s, f) for s, f in zip(said, found, strict=True))
     if found is None or said is None:
         return found is said
-    return abs(said - found) <= ROUNDED + ROUNDED * abs(found)
+    return bool(abs(said - found) <= ROUNDED + ROUNDED * abs(found))
 
 
 def _check_said(edits: Sequence[CardEdit]) -> None:
