@@ -8,8 +8,8 @@ Noisy counts are never clipped at zero before they are added up: clipping makes 
 one half. `area` and `distance` are the AUC and the KS that every page quotes.
 
 Sources: AUC as the Mann-Whitney statistic with ties one half (Hanley & McNeil 1982), its variance by placements
-(DeLong, DeLong & Clarke-Pearson 1988); Brier score (Brier 1950); KS, Gini and PSI as in credit practice (Siddiqi 2017); the mean
-of the largest point of a random walk with a parabolic drift (Groeneboom 1989).
+(DeLong, DeLong & Clarke-Pearson 1988); Brier score (Brier 1950); KS, Gini and PSI as in credit practice (Siddiqi
+2017); the mean of the largest point of a random walk with a parabolic drift (Groeneboom 1989).
 """
 
 from __future__ import annotations
