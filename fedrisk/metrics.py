@@ -255,7 +255,7 @@ def _optimism(auc_: float, p: float, n: float) -> float:
     if apart < 1e-6:
         return most
     bend = apart / 2 * math.sqrt(2 * math.pi) * math.exp(apart**2 / 8)
-    return min(0.6955 * square ** (2 / 3) * bend ** (-1 / 3), most)
+    return float(min(0.6955 * square ** (2 / 3) * bend ** (-1 / 3), most))
 
 
 def calibration_fit(

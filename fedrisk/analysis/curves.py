@@ -270,13 +270,20 @@ def _evenly(counts: ScoreCounts, most: int) -> ScoreCounts:
     place = np.floor(counts.low / step + 1e-9).astype(int) - first
     k = int(place.max()) + 1
     turned = slice(None, None, -1 if counts.axis == "score" else 1)
-    low = step * (first + np.arange(k))
+    n1, n0, low = (
+        np.asarray(v, np.float64)
+        for v in (
+            np.bincount(place, counts.positives, k),
+            np.bincount(place, counts.negatives, k),
+            step * (first + np.arange(k)),
+        )
+    )
     return ScoreCounts(
-        positives=np.bincount(place, counts.positives, k)[turned],
-        negatives=np.bincount(place, counts.negatives, k)[turned],
+        positives=n1[turned],
+        negatives=n0[turned],
         variance=0.0,
         low=low[turned],
-        high=(low + step)[turned],
+        high=np.asarray(low + step, np.float64)[turned],
         axis=counts.axis,
     )
 

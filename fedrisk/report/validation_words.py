@@ -7,7 +7,6 @@ from fedrisk.analysis.validation.check import Check
 from fedrisk.analysis.validation.pack import Pack
 from fedrisk.language import _, of_kind
 
-
 BLIND = 4.0
 """Times as many defaults as expected that a sample must be able to show, or it is said to show nothing."""
 

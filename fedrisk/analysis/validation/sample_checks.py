@@ -13,11 +13,12 @@ from fedrisk.analysis.score_counts import ScoreCounts
 from fedrisk.analysis.validation.calibration_checks import basis_of, totals
 from fedrisk.analysis.validation.check import Check, Light, by_p
 from fedrisk.analysis.validation.concentration import Concentration, concentration, grown
-from fedrisk.analysis.validation.discrimination import Measured, area, distance, enough, fallen
+from fedrisk.analysis.validation.discrimination import area, distance, enough, fallen
 from fedrisk.analysis.validation.evidence import Column, Evidence
 from fedrisk.analysis.validation.grade_counts import GradeCounts, residuals
 from fedrisk.analysis.validation.rules import Limits, ValidationRules
 from fedrisk.analysis.validation.stability_tests import Shift, shift, together
+from fedrisk.metrics import Measured
 
 Floats = NDArray[np.float64]
 

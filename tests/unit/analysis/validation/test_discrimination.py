@@ -7,7 +7,8 @@ from fedrisk import metrics
 from fedrisk.analysis import curves
 from fedrisk.analysis.curves import area as area_of_curves
 from fedrisk.analysis.score_counts import ScoreCounts, counts_of_rows
-from fedrisk.analysis.validation.discrimination import Measured, area, distance, fallen
+from fedrisk.analysis.validation.discrimination import area, distance, fallen
+from fedrisk.metrics import Measured
 from fedrisk.models.comparison import auc_covariance
 
 
