@@ -121,17 +121,16 @@ def run(
     """Run a study on this machine, every institution a Flower node with its file, store and policy.
 
     study: path of a study file, or a `Study`. overrides: ``key.sub=value``, as after ``--set``, for a file.
-    institutions: a folder with NAME.toml for each, files or `Institution` objects by name, or a list of such objects;
-    None looks beside the study file. Those made in code are written, with their tables, to a folder of the study below
-    FEDRISK_HOME. out: folder for results, release
-    record and report; None writes them to the hub's own store alone (``fedrisk runs``). Banks keep their scores in
-    their stores. engine: in this process, or the same app on Flower's simulation engine. research_seed: repeatable
-    noise and exact figures, NO PRIVACY; only where every policy allows research. baselines: run the recipe's baselines
-    on the same rows as well, each charged as a study of its own; None does so in research runs alone. resume: go on
-    with a run that was stopped, at no further charge for what was paid. again: run and charge a study that was run
-    before, and overwrite results in ``out``. report: called before each exchange with its number, action and a few
-    words; what it raises is ignored. progress: show the exchanges, in a notebook as one line that changes, else as
-    lines on standard error.
+    institutions: a folder with NAME.toml for each, files or `Institution` objects by name, or a list of such
+    objects; None looks beside the study file. Those made in code are written, with their tables, to a folder of the
+    study below FEDRISK_HOME. out: folder for results, release record and report; None writes them to the hub's own
+    store alone (``fedrisk runs``). Banks keep their scores in their stores. engine: in this process, or the same
+    app on Flower's simulation engine. research_seed: repeatable noise and exact figures, NO PRIVACY; only where
+    every policy allows research. baselines: run the recipe's baselines on the same rows as well, each charged as a
+    study of its own; None does so in research runs alone. resume: go on with a run that was stopped, at no further
+    charge for what was paid. again: run and charge a study that was run before, and overwrite results in ``out``.
+    report: called before each exchange with its number, action and a few words; what it raises is ignored.
+    progress: show the exchanges, in a notebook as one line that changes, else as lines on standard error.
 
     What is optional and fails (the report, baselines, the comparison of trails) is a warning or a finding; the results
     are there all the same.
@@ -140,31 +139,44 @@ def run(
     agree. ConfigError where the study was run before, or ``out`` holds results, and ``again`` is not said. StoreError
     where the results cannot be written to ``out``: it names the command that writes them elsewhere, at no charge.
     """
-    if progress:
-        with ShownProgress().watching(report) as shown:
-            return run(
-                study,
-                overrides,
-                out=out,
-                institutions=institutions,
-                engine=engine,
-                research_seed=research_seed,
-                baselines=baselines,
-                resume=resume,
-                again=again,
-                report=shown,
-            )
-    start, given = time.monotonic(), Given.of(study, overrides)
-    loaded = given.study
+    with ShownProgress().watching(report) if progress else contextlib.nullcontext(report) as shown:
+        return _run(
+            Given.of(study, overrides),
+            Path(out) if out is not None else None,
+            institutions,
+            engine=engine,
+            research_seed=research_seed,
+            baselines=baselines,
+            resume=resume,
+            again=again,
+            report=shown,
+            plain=not overrides,
+        )
+
+
+def _run(
+    given: Given,
+    folder: Path | None,
+    institutions: Institutions,
+    *,
+    engine: Literal["in-process", "flower"],
+    research_seed: int | None,
+    baselines: bool | None,
+    resume: bool,
+    again: bool,
+    report: Report | None,
+    plain: bool,
+) -> Results:
+    """See :func:`run`; plain: whether the study is as its file says."""
+    start, loaded, hub = time.monotonic(), given.study, Hub.default()
     paths = given.paths(institutions) if given.file is None else None
-    folder, hub = None if out is None else Path(out), Hub.default()
     if not resume:
         refuse_again(Runs(hub), loaded, research=research_seed is not None, again=again)
         _warn_of_failed(Runs(hub), given, paths or institutions)
     if folder is not None:
         prepare(folder, again=again)
     if engine == "flower":
-        if given.file is None or overrides or institutions is not None or resume or folder is None:
+        if given.file is None or not plain or institutions is not None or resume or folder is None:
             raise ConfigError(
                 "the flower engine needs a folder for results and takes no overrides, other institutions or resume; "
                 "write a study file"
@@ -213,7 +225,7 @@ def _write(results: Results, folder: Path | None, hub: Hub, start: float, *, aga
             f"the report could not be written ({code_of(error)}); the results are in {folder}, and "
             f"`fedrisk show {folder}` writes the report again",
             LeftUndone,
-            stacklevel=3,
+            stacklevel=4,
         )
     return results
 
@@ -234,7 +246,7 @@ def _warn_of_failed(runs: Runs, given: Given, institutions: Institutions) -> Non
         f"run {short(last.attempt)} of this study, begun {last.begun[:10]}, {last.state} after "
         f"{', '.join(charged)} were charged; that stays charged, and this run is charged as well{kept}",
         LeftUndone,
-        stacklevel=3,
+        stacklevel=4,
     )
 
 
@@ -303,9 +315,10 @@ def verify_card(
     With a record (that of the card's folder, or ``record``) also whether its edits lead to this very card.
     """
     found = _card_of(card)
-    if found.edited is None:
+    source = found.record if record is None else _record_of(record)
+    if found.edited is None or not (found.edited.history or source):
         raise ConfigError(f"{found.place}: the card was never edited, and has no history to verify")
-    return verify_edited(found.edited, found.record if record is None else _record_of(record))
+    return verify_edited(found.edited, source)
 
 
 def _card_of(of: str | Path | ReleaseRecord | Results | EditedCard) -> CardOnDisk:

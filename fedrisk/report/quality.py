@@ -11,6 +11,7 @@ from fedrisk.analysis.score_counts import ScoreCounts, counts_of
 from fedrisk.language import _
 from fedrisk.report import plots
 from fedrisk.report.plots import Plot
+from fedrisk.report.words import word
 from fedrisk.server.results import CalibrationGroup, Results
 
 
@@ -62,7 +63,7 @@ def _tiles(results: Results, counts: ScoreCounts | None) -> Iterator[tuple[str, 
     ks = results.ks if apart is None else apart.value.value
     yield _figure(ks), "KS", "" if apart is None else span(apart.value)
     twice = "" if auc is None else _range(2 * auc.low - 1, 2 * auc.high - 1)
-    yield _figure(results.gini if auc is None else 2 * auc.value - 1), "Gini", twice
+    yield _figure(results.gini if auc is None else 2 * auc.value - 1), word("figure", "gini"), twice
     fit = results.calibration_fit
     half = 0.0 if fit is None else reach(curves.LEVEL) * fit.observed_error
     if fit is not None:

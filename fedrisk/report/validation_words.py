@@ -1,11 +1,11 @@
 """What the page of a validation says of its checks: names, results, rules, and why something was not assessed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from fedrisk.analysis.validation.check import Check
 from fedrisk.analysis.validation.pack import Pack
-from fedrisk.language import _, of_kind
+from fedrisk.language import _, listed, of_kind
 
 BLIND = 4.0
 """Times as many defaults as expected that a sample must be able to show, or it is said to show nothing."""
@@ -289,11 +289,6 @@ def statistic(check: Check) -> str:
     if check.code == "periods":
         return f"t {check.statistic:.2f} ({check.degrees})"
     return f"χ² {check.statistic:.2f} ({check.degrees})" if check.degrees else f"z {check.statistic:.2f}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names one after the other."""
-    return of_kind("list", ", ").join(names)
 
 
 def shift_name(code: str) -> str:

@@ -134,12 +134,11 @@ LAYERS = {
         ),
     },
     # The public results: those of the hub, with plots and tables.
-    "results": {"errors", "language", "report", "server"},
+    "results": {"language", "report", "server"},
     "api": {
         "results",
         "errors",
         "models",
-        "language",
         "attempt_id",
         "institution",
         "recipes",

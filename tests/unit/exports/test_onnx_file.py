@@ -22,7 +22,7 @@ def scored(part, frame):
     return dict(zip(names, session.run(names, feeds), strict=True))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.data())
 def test_a_bank_scores_as_by_the_card(data):
     card = data.draw(made.cards())

@@ -37,7 +37,7 @@ def scored(jpmml, part, frame, path, reasons=4):
 
 
 @settings(
-    max_examples=12,
+    max_examples=4,
     deadline=None,
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -17,7 +17,7 @@ def rows_of(frame):
     return frame.astype(object).to_dict("records")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_a_bank_scores_as_by_the_card(data):
     card = data.draw(made.cards())
@@ -38,7 +38,7 @@ def test_a_bank_scores_as_by_the_card(data):
     assert [tuple(own["reasons"](row)) for row in rows] == said
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.data())
 def test_the_whole_card_and_a_holder_score_as_by_the_card(data):
     card = data.draw(made.cards(holder=st.just(True)))

@@ -60,7 +60,7 @@ def test_it_stands_in_pipelines_and_searches():
     assert grid.fit(x, y).best_params_["scorecardclassifier__bins"] in (2, 6)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.data())
 def test_a_released_card_scores_as_it_does(data):
     card = data.draw(made.cards())
