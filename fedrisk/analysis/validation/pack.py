@@ -107,7 +107,7 @@ def validate(evidence: Evidence, rules: ValidationRules) -> Pack:
     bound = tuple(bounds(grades, c, rules.low_default.correlation) for c in rules.low_default.confidence)
     line, checks = calibration_checks.checks(evidence, grades, tests, rules)
     sample = sample_checks.checks(evidence, grades, before, rules)
-    further = calibration_checks.deductions(evidence, tests, margin, bound, errors)
+    further = calibration_checks.deductions(evidence, grades, tests, margin, bound, errors)
     return Pack(
         evidence=evidence,
         rules=rules,

@@ -127,11 +127,13 @@ def _fell(name: str, now: ScoreCounts, figures: Mapping[str, Measured], rules: V
             basis="nothing",
         )
     found = fallen(before, after)
-    shown = found.p <= rules.level
+    light = by_p(found.p, rules.level)
+    if light == "red" and found.fall <= rules.limits.fall:
+        light = "yellow"
     return Check(
         code=f"{name}_fell",
         group="discrimination",
-        light="green" if not shown else "red" if found.fall > rules.limits.fall else "yellow",
+        light=light,
         rule="fell",
         basis=basis_of(now),
         noise="variance",
