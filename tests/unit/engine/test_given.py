@@ -94,7 +94,9 @@ def test_an_institution_has_one_store_and_ledger_in_all_studies_that_are_made_in
 
 def test_an_institution_that_is_changed_in_code_keeps_its_store(tmp_path):
     """Its paths begin at its file; from another folder the ledger would be a new one."""
-    read = fedrisk.load_institution(bank(store="own", decisions="table.csv").save(tmp_path / "one"))
+    file = bank().save(tmp_path / "one")
+    file.write_text('store = "own"\ndecisions = "table.csv"\n' + file.read_text())
+    read = fedrisk.load_institution(file)
     changed = read.model_copy(update={"policy": fedrisk.Policy(purposes=("other",))})
     moved = fedrisk.load_institution(Given.of(study()).paths([changed])["alfa"])
     assert moved.store_path == read.store_path == tmp_path / "one" / "own"
