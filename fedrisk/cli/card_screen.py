@@ -8,6 +8,7 @@ from fedrisk.language import _, of_kind
 from fedrisk.models.card_edit import CardEdit
 from fedrisk.models.edited_card import EditedCard, EditEntry
 from fedrisk.models.scorecard import Scorecard
+from fedrisk.report.bin_words import bin_words
 
 SHORT = 12
 """Letters of a digest that are shown."""
@@ -63,7 +64,7 @@ def show_card(card: Scorecard) -> None:
     table = plain_table("", *head, right=(head[1], head[3], "±"), whole=(head[3], "±"))
     for j, b in enumerate(card.bins):
         errors = card.errors_of(j)
-        for k, (label, points) in enumerate(zip(b.labels(), card.points[j], strict=True)):
+        for k, (label, points) in enumerate(zip(map(bin_words, b.labels()), card.points[j], strict=True)):
             error = "" if errors is None else f"{errors[k]:.1f}"
             table.add_row(b.feature.name if k == 0 else "", str(k + 1), label, str(points), error)
     tell_table(table)

@@ -22,6 +22,7 @@ from fedrisk.report.page import render_page, write_page
 from fedrisk.report.plots import Bar, Plot
 from fedrisk.report.validation_checklist import checklist
 from fedrisk.report.validation_words import chance, count, percent
+from fedrisk.report.words import word
 
 PAGE, FILE = "validation.html", "validation.json"
 """Files of a pack."""
@@ -179,7 +180,7 @@ def _figures(pack: Pack) -> list[tuple[str, ...]]:
             cells.append(words.interval(value, low, high))
             if not exact:
                 cells += [f"{factor * m.sampling:.3f}", f"{factor * m.noise:.3f}"]
-        rows.append((title, *cells))
+        rows.append((word("figure", "gini") if title == "Gini" else title, *cells))
     return rows
 
 

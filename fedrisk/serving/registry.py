@@ -367,18 +367,21 @@ def _number(node: Node, part: ModelPart) -> list[str]:
 
 
 def _versions(node: Node, part: ModelPart) -> list[str]:
-    """Serving a version that its study gave is no new version, while that study is within ``scored_days``."""
-    policy = node.institution.policy
+    """Serving a version that its study gave is no new version, while that study is within ``scored_days``.
+
+    An edited card is always one more: its scores are others than those that the study gave. So is each other one that
+    served the bank within that time, also where it was retired: its scores may have been kept.
+    """
+    policy, store = node.institution.policy, node.store
     if part.kind == "measure" or node.name in part.banks:
         return []
     since = now_utc().date() - timedelta(days=policy.scored_days)
-    # Scores of an edited card are others than those that the study gave, and than those of each other edit of it.
     further = part.made <= since or bool(part.edited)
     over = [
         bank
         for bank in part.banks
-        if node.store.pseudonyms.versions_since(bank, since)
-        + node.store.models.edits_served(bank, since, but=part.model)
+        if store.pseudonyms.versions_since(bank, since)
+        + store.models.edits_served(bank, since, but=part.model)
         + further
         > policy.scored_versions
     ]
