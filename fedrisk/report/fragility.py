@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fedrisk.analysis.fragility_index import USUAL, Judged
+from fedrisk.analysis.fragility_settings import FragilitySettings
 from fedrisk.analysis.fragility_table import (
     Fragility,
     by_rank,
@@ -71,6 +72,7 @@ def render(fragility: Fragility, shapes: Shapes | None) -> str:
         filters={"points": points_words, "percent": percent_words},
         notice=NO_PRIVACY if panel.research else None,
         s=fragility.settings,
+        title=_title(fragility.settings),
         j=judged,
         panel=panel,
         usual=USUAL,
@@ -90,6 +92,14 @@ def render(fragility: Fragility, shapes: Shapes | None) -> str:
     )
 
 
+def _title(settings: FragilitySettings) -> str:
+    """The file's title; where it states none, that of the language that is spoken."""
+    usual = FragilitySettings.model_fields["title"].default
+    if settings.title == usual:
+        return _("Fragility index of small and micro enterprises")
+    return settings.title
+
+
 def headline(fragility: Fragility) -> str:
     """The quarter in one sentence."""
     judged, settings = fragility.last, fragility.settings
@@ -100,7 +110,9 @@ def headline(fragility: Fragility) -> str:
         )
     many = n["alarms"] > n["by_chance"] * 1.5
     said = _(
-        N_("{quarter}: {alarms} of {cells} cells raise an alarm, more than the {chance} that chance would raise")
+        N_(
+            "{quarter}: {alarms} of {cells} cells raise an alarm, more than the {chance} that chance would raise"
+        )
         if many
         else N_(
             "{quarter}: {alarms} of {cells} cells raise an alarm, about as many as the {chance} that chance would raise"
@@ -198,7 +210,11 @@ def _common_words(row: dict[str, Any], *, beyond: bool) -> str:
         if fragile
         else N_("less fragile than in the earlier quarters")
     )
-    return _("{said}; most by {indicators}", said=said, indicators=together(row["most"])) if row["most"] else said
+    return (
+        _("{said}; most by {indicators}", said=said, indicators=together(row["most"]))
+        if row["most"]
+        else said
+    )
 
 
 def _maps(fragility: Fragility, shapes: Shapes) -> list[dict[str, Any]]:
