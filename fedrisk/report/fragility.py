@@ -20,11 +20,11 @@ from fedrisk.analysis.fragility_table import (
 from fedrisk.analysis.intervals import reach
 from fedrisk.errors import StoreError
 from fedrisk.files import write_atomic
-from fedrisk.language import N_, _
+from fedrisk.language import N_, _, listed
 from fedrisk.report.geometry import Shapes
 from fedrisk.report.page import render_page
 from fedrisk.report.text import signed
-from fedrisk.report.words import listed, together
+from fedrisk.report.words import together
 from fedrisk.study import NO_PRIVACY
 
 LISTED, COURSES = 20, 12

@@ -11,12 +11,12 @@ from fedrisk.analysis.loss_report import LossReport
 from fedrisk.analysis.loss_rules import Layer, LossRules
 from fedrisk.analysis.loss_sharing import ADEQUATE, Bearing, Change, LossShares, PoolFigures
 from fedrisk.files import write_atomic
-from fedrisk.language import N_, _, language, of_kind
+from fedrisk.language import N_, _, language, listed, of_kind
 from fedrisk.releases.statistics import UNKNOWN
 from fedrisk.report import plots
 from fedrisk.report.page import render_page
 from fedrisk.report.plots import Plot
-from fedrisk.report.words import listed, together
+from fedrisk.report.words import together
 from fedrisk.study import NO_PRIVACY
 
 PAGE, TABLE, PLAIN = "losses.html", "losses.csv", "losses.json"

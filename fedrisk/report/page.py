@@ -11,9 +11,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
-from fedrisk.errors import StoreError
-from fedrisk.language import PLACE, _, either, language, of_kind
-from fedrisk.report.words import cell, listed, sentence, together, word
+from fedrisk.files import write_atomic
+from fedrisk.language import PLACE, _, either, language, listed, of_kind
+from fedrisk.report.words import cell, sentence, together, word
 
 
 def render_page(
@@ -48,13 +48,11 @@ def _environment() -> Environment:
     return environment
 
 
-def write_page(path: Path, content: str) -> Path:
-    """Write a page; StoreError names the file."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise StoreError(
-            f"the page {path} cannot be written: {error.strerror}; check path and space"
-        ) from None
+def write_page(path: Path, content: str, *, private: bool = True) -> Path:
+    """Write a page whole, for its owner alone, also where it takes the place of one that others can read.
+
+    private: false for a page that whoever has the model may have; then the umask says who can read it. StoreError names
+    the file.
+    """
+    write_atomic(path, content.encode("utf-8"), private=private)
     return path

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fedrisk.analysis.estimates import Estimates, estimates
-from fedrisk.language import _, of_kind
+from fedrisk.language import _, listed, of_kind
 from fedrisk.releases.record import ReleaseRecord
 from fedrisk.releases.statistics import RELEASE, UNKNOWN, CellTable, Layout, Measure
-from fedrisk.report.words import listed, together, word
+from fedrisk.report.words import together, word
 from fedrisk.server.results import Results
 
 MOST_ROWS = 300

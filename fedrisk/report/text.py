@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fedrisk.findings import Finding
-from fedrisk.language import _, of_kind
+from fedrisk.language import _, listed, of_kind
 from fedrisk.models.binning import Bins
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipe import Section
@@ -418,6 +418,6 @@ def _compared(results: Results) -> Text:
     if results.not_compared:
         words += _(
             "; without {not_compared}, of which there is no table",
-            not_compared=", ".join(results.not_compared),
+            not_compared=listed(results.not_compared),
         )
     return Text(_("trails compared: {words}", words=words), style="bold red" if found else "dim")

@@ -80,11 +80,6 @@ def cell(value: Cell, group: str = "row") -> str:
     return word(group, value) if isinstance(value, str) else str(value)
 
 
-def listed(names: Iterable[str]) -> str:
-    """Names one after the other."""
-    return of_kind("list", ", ").join(names)
-
-
 def together(names: Iterable[str]) -> str:
     """Few names that belong together.
 
