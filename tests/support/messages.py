@@ -14,6 +14,7 @@ from pathlib import Path
 import fedrisk
 from fedrisk.language import catalogue
 from fedrisk.language_patterns import KIND, LEAST_LETTERS
+from support.texts import parsed
 
 ROOT = Path(fedrisk.__file__).parent
 TRANSLATES = {
@@ -51,7 +52,7 @@ def of_messages():
     found = {}
     for path in sorted(ROOT.rglob("*.py")):
         lower = path.relative_to(ROOT).parts[0] not in WITHOUT | {"cli"}
-        for node, words in _said(ast.parse(path.read_text(encoding="utf-8")), lower=lower):
+        for node, words in _said(parsed(path), lower=lower):
             if _words(node) >= words and (text := template(node)):
                 found[(KIND, text)] = path
     return found
