@@ -36,6 +36,32 @@ def test_examples_of_python_name_what_is_there():
     assert used <= set(fedrisk.__all__)
 
 
+def anchors(page):
+    """Headings of a page as GitHub and the site write them behind #."""
+    heads = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", head.strip().lower()).replace(" ", "-") for head in heads}
+
+
+def test_links_lead_somewhere_in_the_repository_too():
+    root = DOCS.parent
+    broken = []
+    for page in [
+        *PAGES,
+        root / "CONTRIBUTING.md",
+        root / "CHANGELOG.md",
+        *root.glob("benchmarks/**/README.md"),
+    ]:
+        text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+            path, _, anchor = target.partition("#")
+            there = page.parent / path if path else page
+            if re.match(r"[a-z]+:", target) or (there.exists() and not (anchor and there.suffix == ".md")):
+                continue
+            if not there.exists() or anchor not in anchors(there):
+                broken.append(f"{page.relative_to(root)}: {target}")
+    assert not broken
+
+
 def test_the_reference_has_every_public_name():
     shown = re.findall(r"heading: fedrisk\.(\w+)", (DOCS / "reference" / "python.md").read_text("utf-8"))
     assert sorted(shown) == sorted(fedrisk.__all__)
