@@ -10,7 +10,7 @@ English.
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import cache
 from importlib.resources import files
@@ -91,6 +91,15 @@ def either(one: str, many: str, count: int, /, **values: Any) -> str:
     code = language()
     translated = catalogue(code).get(("", one), None) if code != "en" else None
     return (chosen if translated is None else translated).format(count=count, **values)
+
+
+def listed(names: Iterable[Any]) -> str:
+    """Names one after the other, with the sign that the language that is spoken has between them.
+
+    >>> listed(["a", "b"])
+    'a, b'
+    """
+    return ("、" if language() == "zh" else ", ").join(map(str, names))
 
 
 def _said(code: str, kind: str, message: str, values: Mapping[str, Any]) -> str:

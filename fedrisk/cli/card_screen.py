@@ -8,6 +8,7 @@ from fedrisk.language import _, of_kind
 from fedrisk.models.card_edit import CardEdit
 from fedrisk.models.edited_card import EditedCard, EditEntry
 from fedrisk.models.scorecard import Scorecard
+from fedrisk.report.bin_words import bin_words
 
 SHORT = 12
 """Letters of a digest that are shown."""
@@ -63,7 +64,7 @@ def show_card(card: Scorecard) -> None:
     table = plain_table("", *head, right=(head[1], head[3], "±"), whole=(head[3], "±"))
     for j, b in enumerate(card.bins):
         errors = card.errors_of(j)
-        for k, (label, points) in enumerate(zip(b.labels(), card.points[j], strict=True)):
+        for k, (label, points) in enumerate(zip(map(bin_words, b.labels()), card.points[j], strict=True)):
             error = "" if errors is None else f"{errors[k]:.1f}"
             table.add_row(b.feature.name if k == 0 else "", str(k + 1), label, str(points), error)
     tell_table(table)
@@ -78,6 +79,14 @@ def show_history(card: EditedCard) -> None:
         _auc(entry.costs)
     wrong = card.broken()
     tell("")
+    if not card.history:
+        tell(_("nothing of it was edited, so that no digest says which card it is"))
+        return
+    tell(
+        _(
+            "what edits cost is shown as it was said then; fedrisk card verify works it out again from the record"
+        )
+    )
     if not wrong:
         tell(_("all digests fit"))
     for line in wrong:
@@ -153,6 +162,8 @@ def _shape(feature: str, way: str, *, steps: bool) -> str:
 
 
 def _auc(costs: Mapping[str, Any]) -> None:
+    if not costs:
+        return
     auc, held = costs["auc"], costs["holdout"]
     if auc["change"] == auc["low"] == auc["high"] == 0:
         tell(_("AUC: the same; no rank changes but by rounding"))

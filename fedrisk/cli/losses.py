@@ -94,7 +94,7 @@ def _show(report: "LossReport") -> None:
 
 def _show_parties(shares: "LossShares") -> None:
     from fedrisk.analysis.loss_sharing import ADEQUATE
-    from fedrisk.report.losses import about, between, rate, yuan
+    from fedrisk.report.losses import about, between, rate, whole_title, yuan
 
     level = f"{shares.level:.0%}"
     columns = (
@@ -114,7 +114,9 @@ def _show_parties(shares: "LossShares") -> None:
     for party in (*shares.parties, shares.total):
         noise, come = between(party.low, party.high), between(party.least, party.most)
         share = rate(party.expected, shares.total.expected)
-        table.add_row(party.title, yuan(party.expected), share, noise, come, *map(about, party.quantiles))
+        table.add_row(
+            whole_title(party.title), yuan(party.expected), share, noise, come, *map(about, party.quantiles)
+        )
     tell_table(table)
 
 

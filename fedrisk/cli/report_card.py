@@ -67,7 +67,7 @@ def card(
     card. deployment.json is in the form of the Differential Privacy Deployments Registry, as a draft for a person to
     complete.
     """
-    from fedrisk.language import speaking
+    from fedrisk.language import _, speaking
     from fedrisk.report.deployment import write_deployment
     from fedrisk.report.model_card_page import write_card
 
@@ -75,9 +75,10 @@ def card(
     folder = out or folder
     with speaking(language):
         written = [] if record_only else write_card(results, folder, _edited(edited))
-    written.append(write_deployment(results, folder, curator=curator, region=region))
+    if record_only or not results.research:
+        written.append(write_deployment(results, folder, curator=curator, region=region))
     for path in written:
-        note(f"written: {path}")
+        note(_("written: {path}", path=path))
 
 
 def _edited(said: str | None) -> "EditedCard | None":

@@ -32,7 +32,7 @@ def holder(
     """
     from fedrisk.attempt_id import short
     from fedrisk.clients.member_study import last_attempt, member_study
-    from fedrisk.language import speaking
+    from fedrisk.language import _, speaking
     from fedrisk.report.holder import holder_page, write_holder_page
 
     node = look(institution)
@@ -41,4 +41,4 @@ def holder(
         page = holder_page(found)
     file = page_file(path, f"report_{node.name}_{short(found.attempt)}.html")
     tell(str(write_holder_page(file, page)))
-    note("it says what this institution's policy and budget are: readable for its owner alone")
+    note(_("it says what this institution's policy and budget are: readable for its owner alone"))

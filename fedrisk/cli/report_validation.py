@@ -8,7 +8,7 @@ import typer
 from fedrisk.cli.common import AsJson
 from fedrisk.cli.output import note, plain_table, tell, tell_json, tell_table
 from fedrisk.cli.report import Out, report_app
-from fedrisk.language import of_kind, speaking
+from fedrisk.language import _, speaking
 
 if TYPE_CHECKING:
     from fedrisk.analysis.validation.evidence import Evidence
@@ -112,7 +112,7 @@ def validation(
             return
         _show(pack)
         for path in written:
-            note(of_kind("validation", "written: {path}", path=path))
+            note(_("written: {path}", path=path))
 
 
 def _own(

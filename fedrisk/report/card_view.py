@@ -8,6 +8,7 @@ from fedrisk.models.directions import course_finding
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipe import Section
 from fedrisk.report import plots as drawn
+from fedrisk.report.bin_words import bin_words
 from fedrisk.report.plots import Plot
 from fedrisk.report.scale import by_rule
 from fedrisk.report.text import feature_words, points_words
@@ -42,7 +43,7 @@ def bin_bars(card: Scorecard, j: int) -> list[tuple[str, str, float, float | Non
     errors = card.errors_of(j) or [None] * len(points)
     return [
         (
-            label,
+            bin_words(label),
             points_words(p, e),
             round(50 * (p - average) / widest, 1),
             None if e is None or by_rule(e) else e,

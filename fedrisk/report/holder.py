@@ -13,7 +13,7 @@ from fedrisk.analysis.card_sums import CardSums
 from fedrisk.analysis.contribution import Player, Worth, valued
 from fedrisk.analysis.feature_figures import InformationValue, column_values, feature_points
 from fedrisk.files import write_atomic
-from fedrisk.language import _, either
+from fedrisk.language import _, either, listed
 from fedrisk.models.member_study import Budget, MemberStudy, Moved
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.privacy.accounting import epsilon_for
@@ -279,7 +279,7 @@ def _summed(moved: Sequence[Moved]) -> list[tuple[str, str, str, int, str, str]]
     return [
         (
             word("kind", kind),
-            ", ".join(dict.fromkeys(m.other for m in group)),
+            listed(dict.fromkeys(m.other for m in group)),
             word("protection", protection),
             len(group),
             f"{sum(m.bytes for m in group) / 1000:,.0f}",
@@ -302,7 +302,7 @@ def _states(found: MemberStudy) -> list[tuple[str, str, str, str]]:
         (
             f"{m.model[:8]} v{m.version}",
             words.get(m.state, m.state),
-            ", ".join(m.banks),
+            listed(m.banks),
             "–" if m.values is None else _("at most {bits} bits", bits=f"{math.log2(m.values):.1f}"),
         )
         for m in found.models

@@ -6,7 +6,7 @@ from typing import Any
 
 from fedrisk.analysis.fairness import Fairness, Group, GroupColumn, fairness
 from fedrisk.files import write_atomic
-from fedrisk.language import _
+from fedrisk.language import _, listed
 from fedrisk.models.edited_card import EditedCard
 from fedrisk.report import plots
 from fedrisk.report.display import for_people
@@ -34,7 +34,7 @@ MOST_BARS = 24
 def write_card(results: Results, folder: Path, edited: EditedCard | None = None) -> list[Path]:
     """Write model_card.html and model_card.json into a folder; errors as of `card_facts`, StoreError."""
     facts = card_facts(results, edited)
-    page = write_page(folder / HTML, card_page(results, facts))
+    page = write_page(folder / HTML, card_page(results, facts), private=False)
     file = folder / JSON
     text = json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False)
     write_atomic(file, (text + "\n").encode(), private=False)
@@ -57,8 +57,7 @@ def card_page(results: Results, facts: dict[str, Any] | None = None) -> str:
         quality=quality_of(results),
         columns=_columns(facts, names),
         member_rows=[
-            (word("role", role), ", ".join(listed))
-            for role, listed in facts["populations"]["members"].items()
+            (word("role", role), listed(members)) for role, members in facts["populations"]["members"].items()
         ],
         windows=_window_rows(facts["windows"], facts["populations"]),
         edits=[] if facts["edits"] is None else [_edit_row(e) for e in facts["edits"]["history"]],
@@ -93,7 +92,7 @@ def _edit_row(edit: dict[str, Any]) -> tuple[str, str, str, str, str]:
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{k} {v}" for k, v in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return listed(value) if isinstance(value, list | tuple) else str(value)
 
 
 def _columns(facts: dict[str, Any], names: dict[str, str]) -> list[tuple[str, int]]:
@@ -136,11 +135,11 @@ def _window_rows(windows: dict[str, Any], populations: dict[str, Any]) -> list[t
         (_("features observed from"), windows.get("observation_start")),
         (_("features observed to"), windows.get("as_of")),
         (_("outcome known to"), windows.get("outcome_end")),
-        (_("enterprises in training"), f"{populations['training']:,}"),
-        (_("enterprises held out"), f"{populations['holdout']:,}"),
+        (_("enterprises in training"), f"≈ {populations['training']:,}"),
+        (_("enterprises held out"), f"≈ {populations['holdout']:,}"),
         (
             _("without a label, scored only"),
-            f"{populations['unlabelled']:,}" if populations["unlabelled"] else None,
+            f"≈ {populations['unlabelled']:,}" if populations["unlabelled"] else None,
         ),
         (_("hold-out"), _holdout(populations)),
         (_("share of enterprises that take part, drawn at random"), _share(populations["included"])),
@@ -220,7 +219,7 @@ def _fair_column(column: GroupColumn, found: Fairness) -> dict[str, Any]:
         "name": column.name,
         "rows": [_group_row(g) for g in [*told, found.together]],
         "approvals": [_approval_row(g) for g in told if any(a.rate for a in g.approvals)],
-        "silent": ", ".join(silent),
+        "silent": listed(silent),
         "plots": _fair_plots(column, found) if len(told) > 1 else [],
         "noise": f"{column.deviation:.1f}",
     }

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fedrisk.language import _
+from fedrisk.language import _, listed
 from fedrisk.report import card_view
 from fedrisk.report.display import for_people
 from fedrisk.report.page import render_page
@@ -28,7 +28,7 @@ from fedrisk.report.text import (
     signed,
     unknown_cells,
 )
-from fedrisk.report.words import sentence
+from fedrisk.report.words import sentence, word
 from fedrisk.server.results import DisclosureLine, Results
 
 VERDICTS = {"card_worthless": "alarm", "card_doubtful": "doubt"}
@@ -145,17 +145,15 @@ def health(results: Results) -> list[tuple[str, str]]:
     rows = [
         (_("exchanges"), f"{results.exchanges:,}"),
         (_("time"), _("{seconds} s", seconds=f"{results.seconds:,.0f}")),
-        (_("engine"), results.engine),
+        (_("engine"), word("engine", results.engine)),
         (_("sent to the hub"), f"{sent:,.1f} MB"),
         (_("received from the hub"), f"{received:,.1f} MB"),
         (_("most memory at the hub"), f"{results.peak_mb:,.0f} MB"),
     ]
     if results.left_out:
-        rows.append((_("left out: they refused, or were not there"), ", ".join(results.left_out)))
+        rows.append((_("left out: they refused, or were not there"), listed(results.left_out)))
     if results.training is not None:
-        lost = ", ".join(
-            _("{name} from step {step}", name=n, step=s) for n, s in results.training.lost.items()
-        )
+        lost = listed(_("{name} from step {step}", name=n, step=s) for n, s in results.training.lost.items())
         rows.append((_("lost during training"), lost or _("nobody")))
     if not results.tables and not results.disclosures:
         told = _("not there")
@@ -165,7 +163,7 @@ def health(results: Results) -> list[tuple[str, str]]:
         told = _("they agree")
     rows.append((_("audit trails of sender and receiver"), told))
     if results.not_compared:
-        rows.append((_("not compared, as there is no table"), ", ".join(results.not_compared)))
+        rows.append((_("not compared, as there is no table"), listed(results.not_compared)))
     return rows
 
 
@@ -173,7 +171,8 @@ def seen(results: Results) -> list[tuple[str, list[tuple[str, list[DisclosureLin
     """Who sent what to whom: by sender, then by receiver."""
     table: dict[str, dict[str, list[DisclosureLine]]] = {}
     for line in results.disclosures:
-        table.setdefault(line.institution, {}).setdefault(line.counterparty, []).append(line)
+        other = _("hub") if line.counterparty == "hub" else line.counterparty
+        table.setdefault(line.institution, {}).setdefault(other, []).append(line)
     return [(sender, list(to.items())) for sender, to in table.items()]
 
 
@@ -183,4 +182,4 @@ def selection(results: Results) -> list[tuple[str, dict[str, Any]]]:
     for name, facts in results.institutions.items():
         if facts.label:
             found.setdefault((facts.label["horizon"], facts.label["selection"]), []).append(name)
-    return [(", ".join(names), {"horizon": h, "selection": s}) for (h, s), names in found.items()]
+    return [(listed(names), {"horizon": h, "selection": s}) for (h, s), names in found.items()]

@@ -11,9 +11,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
-from fedrisk.errors import StoreError
-from fedrisk.language import PLACE, _, either, language, of_kind
-from fedrisk.report.words import cell, sentence, word
+from fedrisk.files import write_atomic
+from fedrisk.language import PLACE, _, either, language, listed, of_kind
+from fedrisk.report.words import cell, sentence, together, word
 
 
 def render_page(
@@ -43,18 +43,16 @@ def _environment() -> Environment:
     environment.install_gettext_callables(  # type: ignore[attr-defined]
         _, lambda one, many, n: either(one, many, n), newstyle=True, pgettext=of_kind
     )
-    environment.filters.update(cell=cell, sentence=sentence)
+    environment.filters.update(cell=cell, sentence=sentence, listed=listed, together=together)
     environment.globals.update(word=word)
     return environment
 
 
-def write_page(path: Path, content: str) -> Path:
-    """Write a page; StoreError names the file."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise StoreError(
-            f"the page {path} cannot be written: {error.strerror}; check path and space"
-        ) from None
+def write_page(path: Path, content: str, *, private: bool = True) -> Path:
+    """Write a page whole, for its owner alone, also where it takes the place of one that others can read.
+
+    private: false for a page that whoever has the model may have; then the umask says who can read it. StoreError names
+    the file.
+    """
+    write_atomic(path, content.encode("utf-8"), private=private)
     return path

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fedrisk.findings import Finding
-from fedrisk.language import _, of_kind
+from fedrisk.language import _, listed, of_kind
 from fedrisk.models.binning import Bins
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipe import Section
@@ -299,7 +299,8 @@ def _baselines(results: Results) -> RenderableType:
 
 def baseline_rows(r: Results) -> list[tuple[str, ...]]:
     """Model, AUC, its error, KS, Brier score, exchanges: of this study first, then of its baselines."""
-    kind = r.recipe if r.training is None else f"{r.recipe} ({r.training.kind})"
+    name = word("recipe", r.recipe)
+    kind = name if r.training is None else f"{name} ({r.training.kind})"
     rows: list[tuple[str, ...]] = []
     this = Baseline(
         model=_("this {kind}", kind=kind),
@@ -417,6 +418,6 @@ def _compared(results: Results) -> Text:
     if results.not_compared:
         words += _(
             "; without {not_compared}, of which there is no table",
-            not_compared=", ".join(results.not_compared),
+            not_compared=listed(results.not_compared),
         )
     return Text(_("trails compared: {words}", words=words), style="bold red" if found else "dim")

@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 from fedrisk.analysis import curves
 from fedrisk.analysis.curves import Band, Calibration
 from fedrisk.analysis.validation.check import Check
+from fedrisk.analysis.validation.conservatism import Margin
 from fedrisk.analysis.validation.pack import Pack
 from fedrisk.analysis.validation.stability_tests import Shift
 from fedrisk.language import _, of_kind
@@ -22,6 +23,7 @@ from fedrisk.report.page import render_page, write_page
 from fedrisk.report.plots import Bar, Plot
 from fedrisk.report.validation_checklist import checklist
 from fedrisk.report.validation_words import chance, count, percent
+from fedrisk.report.words import word
 
 PAGE, FILE = "validation.html", "validation.json"
 """Files of a pack."""
@@ -57,6 +59,7 @@ def render_validation(pack: Pack) -> str:
         w=words,
         verdict=words.verdict(pack),
         level=words.level_words(pack),
+        power=words.power_words(pack),
         counts={
             light: sum(c.light == light for c in pack.checks) for light in ("green", "yellow", "red", "none")
         },
@@ -179,7 +182,7 @@ def _figures(pack: Pack) -> list[tuple[str, ...]]:
             cells.append(words.interval(value, low, high))
             if not exact:
                 cells += [f"{factor * m.sampling:.3f}", f"{factor * m.noise:.3f}"]
-        rows.append((title, *cells))
+        rows.append((word("figure", "gini") if title == "Gini" else title, *cells))
     return rows
 
 
@@ -251,7 +254,13 @@ def _bound_columns(pack: Pack) -> list[tuple[str, str]]:
 
 
 def _margins(pack: Pack, parts: Sequence[str]) -> list[tuple[str, ...]]:
-    return [(m.grade, *(percent(getattr(m, name)) for name in parts)) for m in pack.margins]
+    return [(m.grade, *(_margin(m, name) for name in parts)) for m in pack.margins]
+
+
+def _margin(found: Margin, name: str) -> str:
+    """One figure of a margin; what is by noise from its least to its most."""
+    told = percent(getattr(found, name))
+    return told if name != "by_noise" else f"{told}–{percent(found.by_noise_most)}"
 
 
 def _overrides(pack: Pack) -> list[tuple[str, ...]]:

@@ -24,7 +24,7 @@ TERMS = {
     "privacy budget": "隐私预算",
     "scorecard": "评分卡|scorecard",
     "standard errors?": "标准误",
-    "audit trail": "审计轨迹",
+    "audit (?:trail|log)": "审计轨迹",
     "data holders?": "数据持有方",
     "key authority": "密钥机构",
     "consents?": "授权|consent",

@@ -10,7 +10,7 @@ from fedrisk.language_patterns import Pattern, retold
 from support.messages import missing as without_translation
 from support.messages import of_messages, template
 
-LEAST_TRANSLATED = 1700
+LEAST_TRANSLATED = 2250
 """Messages that have a translation, as ``python -m support.messages zh`` counts them: more with time, and never fewer.
 A message whose English changes needs its entry in messages.po changed with it."""
 

@@ -243,7 +243,7 @@ def together(errors: Sequence[OwnerError]) -> OwnerError:
 
 
 def _remedy(files: Sequence[str]) -> str:
-    named = "each" if len(files) > 1 else "it"
+    named = "each of them" if len(files) > 1 else "this one"
     return (
         f"Two institutions must not share a ledger, a quota or pseudonyms. Give {named} a store of its own: another "
         'FEDRISK_HOME for the whole consortium, another name, or store = "..." in the file. Where it is the same '

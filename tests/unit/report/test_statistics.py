@@ -72,7 +72,7 @@ def test_the_page_is_whole_and_says_what_it_has_to(results):
         "Study regional",
         "Number of enterprises, sum of sales (tax)",
         "say less than their noise",
-        "epsilon at delta 1e-06",
+        "at delta 1e-06",
         "95% of them hold the true figure",
         "All tables agree with each other",
         "What these figures do not say",
