@@ -62,10 +62,9 @@ def test_the_page_says_whose_figures_they_are_and_the_file_is_not_translated(wri
 
 
 @pages.NEEDS_CHROMIUM
-def test_pages_are_readable(written):
-    for browser in pages.one_browser():
-        pages.check(browser, written["rows"][0])
-        pages.check(browser, written["released"][0], axe=False)
+def test_pages_are_readable(browser, written):
+    pages.check(browser, written["rows"][0])
+    pages.check(browser, written["released"][0], axe=False)
 
 
 def test_a_sample_that_shows_nothing_is_not_called_sound():
