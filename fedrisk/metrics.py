@@ -4,8 +4,12 @@ Rows exist only inside an institution. What it releases is a histogram, usually 
 can be computed from that too. Label 1 is default. *Risk* rises with the probability of default, so a
 scorecard's points (higher is safer) must be negated, or its bins reversed.
 
-Sources: AUC as the Mann-Whitney statistic with ties one half (Hanley & McNeil 1982), its variance from the
-same paper; Brier score (Brier 1950); KS, Gini and PSI as in credit practice (Siddiqi 2017).
+Noisy counts are never clipped at zero before they are added up: clipping makes the tails longer, and draws the AUC to
+one half. `area` and `distance` are the AUC and the KS that every page quotes.
+
+Sources: AUC as the Mann-Whitney statistic with ties one half (Hanley & McNeil 1982), its variance by placements
+(DeLong, DeLong & Clarke-Pearson 1988); Brier score (Brier 1950); KS, Gini and PSI as in credit practice (Siddiqi
+2017); the mean of the largest point of a random walk with a parabolic drift (Groeneboom 1989).
 """
 
 from __future__ import annotations
@@ -16,10 +20,34 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
 
 from fedrisk.errors import ConfigError, DataError
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A figure of counts with its standard error, by sampling and by noise.
+
+    optimism: by how much it is too large on the average; an interval stands about the value less this.
+    """
+
+    value: float
+    sampling: float
+    noise: float
+    optimism: float = 0.0
+
+    @property
+    def error(self) -> float:
+        """By both."""
+        return math.hypot(self.sampling, self.noise)
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Two-sided interval, between 0 and 1."""
+        half, middle = float(ndtri((1 + level) / 2)) * self.error, self.value - self.optimism
+        return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 @dataclass(frozen=True)
@@ -31,7 +59,7 @@ class Metrics:
         gini: 2 auc - 1.
         ks: largest distance of the two cumulative distributions.
         brier: mean squared error of the probability; nan without probabilities.
-        positives: (noisy) number of defaults, after clipping counts at zero.
+        positives: (noisy) number of defaults.
         negatives: (noisy) number of other enterprises, likewise.
     """
 
@@ -107,7 +135,7 @@ def psi(expected: ArrayLike, actual: ArrayLike) -> float:
     >>> round(psi([50, 50], [50, 50]), 6), round(psi([50, 50], [25, 75]), 6)
     (0.0, 0.274653)
     """
-    a, b = _histogram(expected, "expected"), _histogram(actual, "actual")
+    a, b = (np.maximum(_histogram(v, name), 0.0) for v, name in ((expected, "expected"), (actual, "actual")))
     if a.shape != b.shape:
         raise ConfigError(f"psi: histograms have {len(a)} and {len(b)} bins; use the same bins")
     if not (a.sum() > 0 and b.sum() > 0):
@@ -121,14 +149,17 @@ def from_histogram(
     negatives: ArrayLike,
     probability_per_bin: ArrayLike | None = None,
     *,
+    variance: float = 0.0,
     within_bin: bool = False,
 ) -> Metrics:
     """All figures from counts per score bin, bins in order of *rising risk*.
 
     Args:
-        positives: counts of defaults, shape (bins,), possibly noisy; negative counts count as zero.
+        positives: counts of defaults, shape (bins,), possibly noisy.
         negatives: counts of other enterprises, likewise.
-        probability_per_bin: predicted probability of each bin, for the Brier score.
+        probability_per_bin: predicted probability of each bin, for the Brier score, and for the place of the KS of
+            noisy counts.
+        variance: of the noise of each count.
         within_bin: whether to add discrimination inside bins to the AUC. In a bin whose log-odds rise by d
             from end to end it is 1/2 + d/12 to first order; d comes from the predicted probabilities of the
             neighbouring bins, so it adds no noise. It assumes that the model ranks inside a bin as it does
@@ -143,14 +174,88 @@ def from_histogram(
     p = None if probability_per_bin is None else _bin_probabilities(probability_per_bin, n1.shape)
     if within_bin and p is None:
         raise ConfigError("within_bin needs probability_per_bin")
-    area = _auc(n1, n0)
+    whole = _auc(n1, n0)
     if within_bin and p is not None and len(p) > 1 and n1.sum() > 0 and n0.sum() > 0:
-        area += _area_within_bins(n1, n0, p)
+        whole += _area_within_bins(n1, n0, p)
     total = float(n1.sum() + n0.sum())
     score = math.nan
     if p is not None and total > 0:
-        score = float((n1 * (1 - p) ** 2 + n0 * p**2).sum() / total)
-    return Metrics(area, 2 * area - 1, _ks(n1, n0), score, float(n1.sum()), float(n0.sum()))
+        score = max(float((n1 * (1 - p) ** 2 + n0 * p**2).sum() / total), 0.0)
+    apart = _ks(n1, n0, place_of_ks(n1, n0, p) if variance > 0 else None)
+    return Metrics(whole, 2 * whole - 1, apart, score, float(n1.sum()), float(n0.sum()))
+
+
+def area(positives: ArrayLike, negatives: ArrayLike, variance: float) -> Measured:
+    """AUC of counts with noise of that variance, bins in order of rising risk; both totals above 0."""
+    n1, n0 = _histogram(positives, "positives"), _histogram(negatives, "negatives")
+    p, n = float(n1.sum()), float(n0.sum())
+    below, above = (np.cumsum(n0) - n0 / 2) / n, (p - np.cumsum(n1) + n1 / 2) / p
+    value = float(n1 @ below / p)
+    moved1, moved0 = (below - value) ** 2, (above - value) ** 2
+    drawn = max(float(n1 @ moved1), 0.0) / max(p * (p - 1), 1.0)
+    drawn += max(float(n0 @ moved0), 0.0) / max(n * (n - 1), 1.0)
+    noise = variance * float(moved1.sum() / p**2 + moved0.sum() / n**2)
+    return Measured(value=min(max(value, 0.0), 1.0), sampling=math.sqrt(drawn), noise=math.sqrt(noise))
+
+
+def distance(
+    positives: ArrayLike,
+    negatives: ArrayLike,
+    variance: float,
+    probability_per_bin: ArrayLike | None = None,
+) -> tuple[Measured, int]:
+    """KS, and behind how many bins it stands (1 to bins); arguments as of `area`.
+
+    Exact counts: the largest distance, as everybody computes it, with what it is too large by in ``optimism``. Noisy
+    ones: the distance where the probabilities put it, or where there are none, at the largest smoothed distance, since
+    the largest noisy one is mostly noise.
+    """
+    n1, n0 = _histogram(positives, "positives"), _histogram(negatives, "negatives")
+    at = place_of_ks(n1, n0, None if variance <= 0 else probability_per_bin, smooth=variance > 0)
+    p, n, k = float(n1.sum()), float(n0.sum()), len(n1)
+    bad, good = float(n1[:at].sum()) / p, float(n0[:at].sum()) / n
+    drawn = noise = 0.0
+    for share, total in ((bad, p), (good, n)):
+        r = min(max(share, 0.0), 1.0)
+        drawn += r * (1 - r) / total
+        noise += variance * (at * (1 - r) ** 2 + (k - at) * r**2) / total**2
+    found = Measured(
+        value=min(max(good - bad, 0.0), 1.0),
+        sampling=math.sqrt(drawn),
+        noise=math.sqrt(noise),
+        optimism=0.0 if variance > 0 else _optimism(_auc(n1, n0), p, n),
+    )
+    return found, at
+
+
+def place_of_ks(n1: Floats, n0: Floats, probability: ArrayLike | None = None, *, smooth: bool = False) -> int:
+    """Behind how many bins the distance of the distributions is largest: by the counts, or by their probabilities."""
+    if probability is not None:
+        q, n = np.asarray(probability, np.float64), np.maximum(n1 + n0, 0.0)
+        n1, n0, smooth = n * q, n * (1 - q), False
+    bad, good = (np.cumsum(v) / max(float(v.sum()), 1e-300) for v in (n1, n0))
+    apart = good - bad
+    if smooth:
+        padded = np.r_[0.0, apart, apart[-1]]
+        apart = np.convolve(padded, np.array([0.25, 0.5, 0.25]), mode="valid")
+    return int(np.argmax(apart)) + 1
+
+
+def _optimism(auc_: float, p: float, n: float) -> float:
+    """By how much the largest distance of two empirical distributions is too large on the average.
+
+    Near the largest distance, the empirical one is it less a t^2 plus a random walk whose variance rises by s^2 = 1 / p
+    + 1 / n with the share t of customers. The mean of the largest point of such a walk is .6955 s^(4/3) a^(-1/3)
+    (Groeneboom 1989). a is that of two normal classes with this AUC; where they are not apart, the mean of a Brownian
+    bridge's largest point is the limit.
+    """
+    square = 1 / p + 1 / n
+    apart = math.sqrt(2) * float(ndtri(min(max(auc_, 0.5), 1 - 1e-9)))
+    most = math.sqrt(math.pi / 8 * square)
+    if apart < 1e-6:
+        return most
+    bend = apart / 2 * math.sqrt(2 * math.pi) * math.exp(apart**2 / 8)
+    return float(min(0.6955 * square ** (2 / 3) * bend ** (-1 / 3), most))
 
 
 def calibration_fit(
@@ -225,35 +330,23 @@ def auc_standard_error(
 ) -> float:
     """Standard error of the AUC of a histogram with independent noise in every count, to first order.
 
-    Clipping of negative counts is not accounted for. The result is nan without positives or negatives.
+    The result is nan without positives or negatives.
 
     Args:
         positives: noisy counts of defaults, shape (bins,), bins in order of rising risk.
         negatives: noisy counts of other enterprises.
         variance: noise variance of each count.
-        sampling: whether to add the sampling variance of the AUC itself (Hanley & McNeil 1982, exponential
-            approximation).
+        sampling: whether to add the sampling variance of the AUC itself (DeLong et al. 1988).
     """
     n1, n0 = _histogram(positives, "positives"), _histogram(negatives, "negatives")
     if n1.shape != n0.shape:
         raise ConfigError(f"histogram: {len(n1)} and {len(n0)} bins; positives and negatives need the same")
     if not (math.isfinite(variance) and variance >= 0):
         raise ConfigError(f"variance is {variance}, must be finite and at least 0")
-    p, n = float(n1.sum()), float(n0.sum())
-    if p <= 0 or n <= 0:
+    if min(n1.sum(), n0.sum()) <= 0:
         return math.nan
-    area = _auc(n1, n0)
-    # Per bin, the probability that a default in it outranks another enterprise, and the reverse.
-    below = (np.cumsum(n0) - n0 / 2) / n
-    above = ((p - np.cumsum(n1)) + n1 / 2) / p
-    square = variance * (
-        float(((below - area) ** 2).sum()) / p**2 + float(((above - area) ** 2).sum()) / n**2
-    )
-    if sampling:
-        q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
-        spread = area * (1 - area) + (p - 1) * (q1 - area**2) + (n - 1) * (q2 - area**2)
-        square += max(spread, 0.0) / (p * n)
-    return math.sqrt(square)
+    found = area(n1, n0, variance)
+    return found.error if sampling else found.noise
 
 
 def _bin_probabilities(probability_per_bin: ArrayLike, shape: tuple[int, ...]) -> Floats:
@@ -274,13 +367,16 @@ def _auc(n1: NDArray[Any], n0: NDArray[Any]) -> float:
     p, n = float(n1.sum()), float(n0.sum())
     if p <= 0 or n <= 0:
         return math.nan
-    return float((n1 * (np.cumsum(n0) - n0 / 2)).sum() / (p * n))
+    return min(max(float((n1 * (np.cumsum(n0) - n0 / 2)).sum() / (p * n)), 0.0), 1.0)
 
 
-def _ks(n1: NDArray[Any], n0: NDArray[Any]) -> float:
+def _ks(n1: NDArray[Any], n0: NDArray[Any], at: int | None = None) -> float:
+    """The largest distance, either way, or that behind so many bins."""
     p, n = float(n1.sum()), float(n0.sum())
     if p <= 0 or n <= 0:
         return math.nan
+    if at is not None:
+        return min(max(float(n0[:at].sum() / n - n1[:at].sum() / p), 0.0), 1.0)
     return float(np.abs(np.cumsum(n1) / p - np.cumsum(n0) / n).max())
 
 
@@ -303,8 +399,7 @@ def _histogram(counts: ArrayLike, name: str) -> Floats:
     out: NDArray[Any] = np.asarray(counts, dtype=np.float64)
     if out.ndim != 1 or not len(out) or not np.isfinite(out).all():
         raise ConfigError(f"{name} must be a vector of finite counts, at least one")
-    clipped: Floats = np.maximum(out, 0.0)
-    return clipped
+    return out
 
 
 def _check_probability(p: Floats) -> None:

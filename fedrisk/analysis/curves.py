@@ -17,8 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrisk import metrics
 from fedrisk.analysis.intervals import reach
 from fedrisk.analysis.score_counts import Axis, ScoreCounts
+from fedrisk.metrics import Measured
 
 Floats = NDArray[np.float64]
 
@@ -159,28 +161,20 @@ def roc(counts: ScoreCounts) -> Roc | None:
 
 def area(counts: ScoreCounts) -> Estimate:
     """AUC of counts that are usable, ties one half, with the variance of DeLong et al. (1988) and that of noise."""
-    n1, n0 = counts.positives, counts.negatives
-    p, n = n1.sum(), n0.sum()
-    below = (np.cumsum(n0) - n0 / 2) / n
-    above = ((p - np.cumsum(n1)) + n1 / 2) / p
-    value = float(n1 @ below / p)
-    moved1, moved0 = (below - value) ** 2, (above - value) ** 2
-    sampling = max(n1 @ moved1, 0.0) / max(p * (p - 1), 1.0) + max(n0 @ moved0, 0.0) / max(n * (n - 1), 1.0)
-    noise = counts.variance * (moved1.sum() / p**2 + moved0.sum() / n**2)
-    return _estimate(value, math.sqrt(sampling + noise), 0.0, 1.0)
+    return estimate_of(metrics.area(counts.positives, counts.negatives, counts.variance))
 
 
 def ks(counts: ScoreCounts) -> Ks | None:
-    """Largest distance of the cumulative distributions; None where there are not clearly defaults and others."""
+    """Largest distance of the cumulative distributions; None where there are not clearly defaults and others.
+
+    Its interval takes off by how much the largest of many distances is too large (metrics.distance).
+    """
     if not counts.usable:
         return None
     n1, n0, v = counts.positives, counts.negatives, counts.variance
     bad, good = (np.r_[0.0, np.cumsum(n)] / n.sum() for n in (n1, n0))
     position = np.r_[0.0, np.cumsum(n1 + n0)] / (n1 + n0).sum()
-    # A noisy maximum is too high, and stands where noise was highest: its place is that of the smoothed distance.
-    apart = good - bad
-    at = int(np.argmax(apart)) if counts.exact else int(np.argmax(_smooth(apart)[1:-1])) + 1
-    variance = sum(_share_variance(n, share, v)[at] for n, share in ((n1, bad), (n0, good)))
+    found, at = metrics.distance(n1, n0, v, counts.probability)
     # Of very many distinct scores, as many as a picture shows.
     shown = np.unique(np.r_[np.linspace(0, len(n1), MOST_POINTS + 1).round().astype(int), at])
     shown = shown if len(n1) > MOST_POINTS else np.arange(len(n1) + 1)
@@ -189,7 +183,7 @@ def ks(counts: ScoreCounts) -> Ks | None:
         position=_rising(position[shown]),
         bad=_rising(bad[shown]),
         good=_rising(good[shown]),
-        value=_estimate(float(apart[at]), math.sqrt(variance), 0.0, 1.0),
+        value=estimate_of(found),
         at=int(np.searchsorted(shown, at)),
         cut=float(ends[max(at - 1, 0)]),
         axis=counts.axis,
@@ -236,10 +230,15 @@ def calibration(counts: ScoreCounts, groups: int = 12) -> Calibration | None:
 
 
 def score_distribution(counts: ScoreCounts, most: int = 30) -> ScoreDistribution | None:
-    """Share of defaults and of others by score bin; None where there are not clearly defaults and others."""
+    """Share of defaults and of others by score bin; None where there are not clearly defaults and others.
+
+    Exact counts by value are in equally wide bins with round ends, at most so many.
+    """
     if not counts.usable:
         return None
-    some = counts.grouped(most)
+    some = counts
+    if counts.exact:
+        some = _evenly(counts, most) if np.array_equal(counts.low, counts.high) else counts.grouped(most)
     n1, n0, first = some.positives, some.negatives, np.arange(len(some.positives))
     if not counts.exact:
         # Neighbours together, so that noise leaves a shape to be seen.
@@ -258,6 +257,45 @@ def score_distribution(counts: ScoreCounts, most: int = 30) -> ScoreDistribution
         good=bands[1],
         axis=some.axis,
     )
+
+
+def _evenly(counts: ScoreCounts, most: int) -> ScoreCounts:
+    """Exact counts in equally wide bins with round ends, empty ones too; as they are where all are one value."""
+    least, span = float(counts.low.min()), float(np.ptp(counts.low))
+    if not span > 0:
+        return counts
+    # One bin may be needed beyond those that the span fills.
+    step = round_step(span / max(most - 1, 1))
+    first = math.floor(least / step)
+    place = np.floor(counts.low / step + 1e-9).astype(int) - first
+    k = int(place.max()) + 1
+    turned = slice(None, None, -1 if counts.axis == "score" else 1)
+    n1, n0, low = (
+        np.asarray(v, np.float64)
+        for v in (
+            np.bincount(place, counts.positives, k),
+            np.bincount(place, counts.negatives, k),
+            step * (first + np.arange(k)),
+        )
+    )
+    return ScoreCounts(
+        positives=n1[turned],
+        negatives=n0[turned],
+        variance=0.0,
+        low=low[turned],
+        high=np.asarray(low + step, np.float64)[turned],
+        axis=counts.axis,
+    )
+
+
+def round_step(least: float) -> float:
+    """The least of 1, 2, 5, 10, 20, 50 and so on, and .5, .2, .1 and so on, that is not below a number above 0.
+
+    >>> round_step(11.3), round_step(0.034)
+    (20.0, 0.05)
+    """
+    unit = 10.0 ** math.floor(math.log10(least))
+    return next(float(f"{m * unit:.12g}") for m in (1, 2, 5, 10) if m * unit >= least * (1 - 1e-9))
 
 
 def cutoffs(counts: ScoreCounts, rows: int = 12) -> tuple[Cutoff, ...]:
@@ -326,14 +364,6 @@ def _shares_above(n: Floats, variance: float) -> Band:
     return Band(value=value, low=low, high=high)
 
 
-def _share_variance(n: Floats, share: Floats, variance: float) -> Floats:
-    """Variance of cumulated shares, (k + 1,)."""
-    k, total = len(n), float(n.sum())
-    many, r = np.arange(k + 1.0), np.clip(share, 0, 1)
-    out: Floats = r * (1 - r) / total + variance * (many * (1 - r) ** 2 + (k - many) * r**2) / total**2
-    return out
-
-
 def _rising(values: Floats) -> Floats:
     """The nearest curve from 0 to 1 that never falls (pooling adjacent violators, Barlow et al. 1972)."""
     from scipy.optimize import isotonic_regression
@@ -343,14 +373,7 @@ def _rising(values: Floats) -> Floats:
     return out
 
 
-def _smooth(values: Floats) -> Floats:
-    """Mean over three neighbours, by which the place of a noisy maximum is found."""
-    padded = np.r_[values[0], values, values[-1]]
-    out: Floats = np.convolve(padded, np.array([0.25, 0.5, 0.25]), mode="valid")
-    return out
-
-
-def _estimate(value: float, error: float, least: float, most: float) -> Estimate:
-    half = reach(LEVEL) * error
-    low, high = max(value - half, least), min(value + half, most)
-    return Estimate(value=float(np.clip(value, least, most)), low=low, high=high, error=error)
+def estimate_of(found: Measured) -> Estimate:
+    """A figure between 0 and 1 with its interval, which stands about the value less what it is too large by."""
+    low, high = found.interval(LEVEL)
+    return Estimate(value=found.value, low=low, high=high, error=found.error)

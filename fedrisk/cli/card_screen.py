@@ -79,6 +79,14 @@ def show_history(card: EditedCard) -> None:
         _auc(entry.costs)
     wrong = card.broken()
     tell("")
+    if not card.history:
+        tell(_("nothing of it was edited, so that no digest says which card it is"))
+        return
+    tell(
+        _(
+            "what edits cost is shown as it was said then; fedrisk card verify works it out again from the record"
+        )
+    )
     if not wrong:
         tell(_("all digests fit"))
     for line in wrong:
@@ -154,6 +162,8 @@ def _shape(feature: str, way: str, *, steps: bool) -> str:
 
 
 def _auc(costs: Mapping[str, Any]) -> None:
+    if not costs:
+        return
     auc, held = costs["auc"], costs["holdout"]
     if auc["change"] == auc["low"] == auc["high"] == 0:
         tell(_("AUC: the same; no rank changes but by rounding"))

@@ -75,7 +75,8 @@ def card(
     folder = out or folder
     with speaking(language):
         written = [] if record_only else write_card(results, folder, _edited(edited))
-    written.append(write_deployment(results, folder, curator=curator, region=region))
+    if record_only or not results.research:
+        written.append(write_deployment(results, folder, curator=curator, region=region))
     for path in written:
         note(_("written: {path}", path=path))
 

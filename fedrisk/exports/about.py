@@ -36,8 +36,8 @@ class About:
         """Of a card; with its edits, where these are known."""
         card, history = (source.card, source.history) if isinstance(source, EditedCard) else (source, ())
         return cls(
-            study=card.study,
-            part=part,
+            study=one_line(card.study),
+            part=one_line(part),
             digest=card_digest(card),
             version=fedrisk.__version__,
             notice=None if card.notice is None else one_line(card.notice),

@@ -10,6 +10,8 @@ Each column is a list of cases in the order in which they are looked at. It give
 from __future__ import annotations
 
 import math
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,6 +31,12 @@ EXTERNAL_POINTS = "external_points"
 
 CLOSE = 1e-11
 """How far a probability by the exported formula may be from the card's own."""
+
+UNSAFE = frozenset(("Cc", "Cs", "Zl", "Zp"))
+"""Unicode categories of characters that end a line, or that files and databases do not take."""
+
+TURNING = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that show a text in another order than it is read in (Boucher & Anderson 2023)."""
 
 Test = Literal["unknown", "missing", "special", "category", "below", "else"]
 
@@ -216,6 +224,7 @@ class CardPart:
             constant, chosen = sum(card.points[j][0] for j in known), [j for j in chosen if j not in known]
         names = {j: _input_name(card.bins[j], whole=whole) for j in chosen}
         _refuse_twice([*names.values()])
+        _refuse_unsafe([*names.values(), *(text for j in chosen for text in _texts(card.bins[j]))])
         knowers = {
             card.bins[j].feature.institution: names[j] for j in chosen if card.bins[j].feature.kind == "known"
         }
@@ -252,6 +261,33 @@ def _input_name(bins: Bins, *, whole: bool) -> str:
     return (
         f"{feature.institution}_{feature.column}" if whole and feature.institution != BANK else feature.column
     )
+
+
+def free_name(wanted: str, taken: Iterable[str]) -> str:
+    """A name that none of the others has, whatever their capitals, with underscores behind where it has to be another.
+
+    >>> free_name("score", ["Score", "id"])
+    'score_'
+    """
+    others = {name.casefold() for name in taken}
+    while wanted.casefold() in others:
+        wanted += "_"
+    return wanted
+
+
+def _texts(bins: Bins) -> list[str]:
+    """Categories, and meanings of special codes."""
+    return [text for texts in bins.category_texts() for text in texts] + [m for _, m in bins.feature.special]
+
+
+def _refuse_unsafe(texts: Iterable[str]) -> None:
+    for text in texts:
+        if not text or any(unicodedata.category(c) in UNSAFE or c in TURNING for c in text):
+            raise ConfigError(
+                f"the export would have a column or category called {text!r}, which is empty or has characters that "
+                "files and databases do not take; check where the card comes from, or rename it in the dictionary and "
+                "run the study again"
+            )
 
 
 def _refuse_twice(names: list[str]) -> None:

@@ -6,13 +6,14 @@ the file gives the card's points exactly and its probability to rounding. This n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.errors import ConfigError
-from fedrisk.exports.card_part import EXTERNAL_POINTS, CardPart, ExportColumn, ExportPair
+from fedrisk.exports.card_part import EXTERNAL_POINTS, CardPart, ExportColumn, ExportPair, free_name
 from fedrisk.models.scorecard import EXTERNAL
 
 OPSET, ML_OPSET, IR_VERSION = 17, 2, 8
@@ -24,8 +25,8 @@ def to_onnx(part: CardPart, *, reasons: int = 4) -> bytes:
     Inputs, each (n, 1): a column of numbers is double, NaN where missing; one of texts is string, empty where missing;
     ``external_points`` is double, NaN for the average. Outputs: ``score`` double (n, 1), ``probability`` double (n, 1)
     for a bank's part or the whole card, ``points`` int64 (n, columns and pairs, in order), and ``reasons`` string
-    (n, N), empty where there are fewer. Score and probability are NaN where a value is missing for which the card has
-    no points.
+    (n, N), empty where there are fewer. An output that is called like an input has an underscore behind its name. Score
+    and probability are NaN where a value is missing for which the card has no points.
 
     Errors: ConfigError where the package onnx is not installed, or there is no column.
     """
@@ -38,9 +39,9 @@ def to_onnx(part: CardPart, *, reasons: int = 4) -> bytes:
         raise ConfigError(
             "this part of the card has no column, so there is nothing to score; export another part"
         )
-    g = _Graph()
+    g = _Graph(part.inputs)
     total = _graph(g, part, min(reasons, len(part.parts)))
-    graph = helper.make_graph(g.nodes, part.about.study, _inputs(part), total, g.constants)
+    graph = helper.make_graph(g.nodes, part.about.study or "card", _inputs(part), total, g.constants)
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
     model = helper.make_model(graph, opset_imports=opsets, producer_name="fedrisk", ir_version=IR_VERSION)
     model.producer_version = part.about.version
@@ -51,17 +52,25 @@ def to_onnx(part: CardPart, *, reasons: int = 4) -> bytes:
 
 
 class _Graph:
-    """Nodes and constants of a graph that grows; names are numbers, since columns may be called anything."""
+    """Nodes and constants of a graph that grows; names are numbers, since columns may be called anything.
 
-    def __init__(self) -> None:
+    inputs: names of these.
+    """
+
+    def __init__(self, inputs: Sequence[str]) -> None:
+        self.inputs = frozenset(inputs)
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
+
+    def free(self, wanted: str) -> str:
+        """A name that no input has."""
+        return free_name(wanted, self.inputs)
 
     def node(self, kind: str, *inputs: str, out: str = "", domain: str = "", **attributes: Any) -> str:
         """Adds a node; the name of its output."""
         from onnx import helper
 
-        name = out or f"@{len(self.nodes)}"
+        name = out or self.free(f"@{len(self.nodes)}")
         self.nodes.append(helper.make_node(kind, list(inputs), [name], domain=domain, **attributes))
         return name
 
@@ -69,7 +78,7 @@ class _Graph:
         """Adds a constant tensor; its name."""
         from onnx import TensorProto, helper, numpy_helper
 
-        name = f"#{len(self.constants)}"
+        name = self.free(f"#{len(self.constants)}")
         if kind is str:
             texts = np.asarray(values, dtype=object)
             raw = [t.encode() for t in texts.ravel()]
@@ -101,7 +110,7 @@ def _graph(g: _Graph, part: CardPart, reasons: int) -> list[Any]:
     codes = [_code(g, c) for c in part.columns]
     given = [_gathered(g, c.points, code) for c, code in zip(part.columns, codes, strict=True)]
     given += [_gathered(g, p.points, _cell(g, p, codes)) for p in part.pairs]
-    points = g.node("Concat", *given, out="points", axis=1)
+    points = g.node("Concat", *given, out=g.free("points"), axis=1)
     parts = g.cast(points, "DOUBLE")
     if part.external is not None:
         default = g.constant([[part.external.default]])
@@ -109,14 +118,14 @@ def _graph(g: _Graph, part: CardPart, reasons: int) -> list[Any]:
         parts = g.node("Concat", parts, g.node("Where", absent, default, EXTERNAL_POINTS), axis=1)
     summed = g.node("ReduceSum", parts, g.constant([1], np.int64), keepdims=1)
     score = g.node("Add", summed, g.constant([[part.base]]))
-    score = g.node("Add", score, _refused(g, part, codes), out="score")
-    ends = [("score", TensorProto.DOUBLE, 1), ("points", TensorProto.INT64, len(given))]
+    score = g.node("Add", score, _refused(g, part, codes), out=g.free("score"))
+    ends = [(score, TensorProto.DOUBLE, 1), (points, TensorProto.INT64, len(given))]
     if part.curve is not None:
         _probability(g, part, score)
-        ends.insert(1, ("probability", TensorProto.DOUBLE, 1))
+        ends.insert(1, (g.free("probability"), TensorProto.DOUBLE, 1))
     if reasons:
         _reasons(g, part, codes, parts, reasons)
-        ends.append(("reasons", TensorProto.STRING, reasons))
+        ends.append((g.free("reasons"), TensorProto.STRING, reasons))
     return [helper.make_tensor_value_info(name, kind, ["n", width]) for name, kind, width in ends]
 
 
@@ -194,7 +203,7 @@ def _probability(g: _Graph, part: CardPart, score: str) -> None:
         level = g.constant([[c.level - c.bend * float(np.log(2))]])
         z = g.node("Add", g.node("Add", straight, bent), level)
     below = g.node("Add", one, g.node("Exp", g.node("Neg", z)))
-    g.node("Div", one, below, out="probability")
+    g.node("Div", one, below, out=g.free("probability"))
 
 
 def _reasons(g: _Graph, part: CardPart, codes: list[str], parts: str, most: int) -> None:
@@ -203,7 +212,7 @@ def _reasons(g: _Graph, part: CardPart, codes: list[str], parts: str, most: int)
     short = g.node("Sub", averages, parts)
     from onnx import helper
 
-    largest, place = f"@{len(g.nodes)}.values", f"@{len(g.nodes)}.places"
+    largest, place = g.free(f"@{len(g.nodes)}.values"), g.free(f"@{len(g.nodes)}.places")
     size = g.constant([most], np.int64)
     g.nodes.append(helper.make_node("TopK", [short, size], [largest, place], axis=1, largest=1, sorted=1))
     texts, starts = _texts(part)
@@ -213,7 +222,7 @@ def _reasons(g: _Graph, part: CardPart, codes: list[str], parts: str, most: int)
     offsets = g.node("Add", g.node("Concat", *codes, *[zero] * rest, axis=1), g.constant([starts], np.int64))
     found = g.node("Gather", g.constant(texts, str), g.node("GatherElements", offsets, place, axis=1), axis=0)
     falls = g.node("Greater", largest, g.constant([[1e-9]]))
-    g.node("Where", falls, found, g.constant([[""]], str), out="reasons")
+    g.node("Where", falls, found, g.constant([[""]], str), out=g.free("reasons"))
 
 
 def _texts(part: CardPart) -> tuple[NDArray[Any], list[int]]:

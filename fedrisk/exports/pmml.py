@@ -10,12 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from fedrisk.exports.card_part import EXTERNAL_POINTS, CardPart, Case, ExportColumn
+from fedrisk.exports.card_part import EXTERNAL_POINTS, CardPart, Case, ExportColumn, free_name
 from fedrisk.models.scorecard import EXTERNAL
 
 NAMESPACE = "http://www.dmg.org/PMML-4_4"
 VERSION = "4.4"
-SCORE, PROBABILITY = "score", "probability"
+
+
+def _score(part: CardPart) -> str:
+    """The score's name: an engine takes an input of that name for it."""
+    return free_name("score", part.inputs)
+
 
 MOST_EXPONENT = 700.0
 """Beyond it a probability is 0 or 1 to 300 digits."""
@@ -23,6 +28,8 @@ MOST_EXPONENT = 700.0
 
 def to_pmml(part: CardPart, *, reasons: int = 4) -> str:
     """The document's text: inputs by name, outputs ``score``, ``probability`` and ``reason_1`` to ``reason_N``.
+
+    An output that is called like an input has an underscore behind its name.
 
     A holder's part has no probability. reasons: how many, 0 for none; an engine ranks all columns, also those above the
     average. A missing value for which the card has no points is invalid, and an engine refuses the row.
@@ -67,16 +74,16 @@ def _model(root: Element, part: CardPart, reasons: int) -> None:
     if part.pairs:
         local = SubElement(model, "LocalTransformations")
         for k in sorted({k for p in part.pairs for k in (p.left, p.right)}):
-            field = {"name": _bin_field(part.columns[k]), "optype": "continuous", "dataType": "integer"}
+            field = {"name": _bin_field(part, k), "optype": "continuous", "dataType": "integer"}
             _bin(SubElement(local, "DerivedField", field), part.columns[k], part.columns[k].cases())
         for number, pair in enumerate(part.pairs):
-            field = {"name": f"cell_{number + 1}", "optype": "categorical", "dataType": "integer"}
+            field = {"name": _cell_field(part, number), "optype": "categorical", "dataType": "integer"}
             derived = SubElement(local, "DerivedField", field)
             total = _apply(derived, "+")
             product = _apply(total, "*")
-            _field(product, _bin_field(part.columns[pair.left]))
+            _field(product, _bin_field(part, pair.left))
             _constant(product, str(pair.width), "integer")
-            _field(total, _bin_field(part.columns[pair.right]))
+            _field(total, _bin_field(part, pair.right))
     _characteristics(model, part)
 
 
@@ -103,12 +110,12 @@ def _schema(model: Element, part: CardPart) -> None:
 def _output(model: Element, part: CardPart, reasons: int) -> None:
     output = SubElement(model, "Output")
     number = {"optype": "continuous", "dataType": "double"}
-    SubElement(output, "OutputField", {"name": SCORE, "feature": "predictedValue", **number})
+    SubElement(output, "OutputField", {"name": _score(part), "feature": "predictedValue", **number})
     if part.curve is not None:
-        field = {"name": PROBABILITY, "feature": "transformedValue", **number}
+        field = {"name": free_name("probability", part.inputs), "feature": "transformedValue", **number}
         _probability(SubElement(output, "OutputField", field), part)
     for k in range(1, reasons + 1):
-        field = {"name": f"reason_{k}", "optype": "categorical", "dataType": "string"}
+        field = {"name": free_name(f"reason_{k}", part.inputs), "optype": "categorical", "dataType": "string"}
         SubElement(output, "OutputField", {**field, "feature": "reasonCode", "rank": str(k)})
 
 
@@ -130,7 +137,7 @@ def _characteristics(model: Element, part: CardPart) -> None:
         parent = characteristic(pair.name, pair.average)
         for code, points in enumerate(pair.points):
             attribute = SubElement(parent, "Attribute", {"partialScore": str(points)})
-            _simple(attribute, f"cell_{number + 1}", "equal", str(code))
+            _simple(attribute, _cell_field(part, number), "equal", str(code))
     if part.external is not None:
         attribute = SubElement(characteristic(EXTERNAL, part.external.average), "Attribute")
         SubElement(attribute, "True")
@@ -173,8 +180,12 @@ def _constant(parent: Element, value: str, kind: str = "double") -> None:
     SubElement(parent, "Constant", {"dataType": kind}).text = value
 
 
-def _bin_field(column: ExportColumn) -> str:
-    return f"bin of {column.name}"
+def _bin_field(part: CardPart, column: int) -> str:
+    return free_name(f"bin of {part.columns[column].name}", part.inputs)
+
+
+def _cell_field(part: CardPart, pair: int) -> str:
+    return free_name(f"cell_{pair + 1}", part.inputs)
 
 
 def _bin(parent: Element, column: ExportColumn, cases: tuple[Case, ...]) -> None:
@@ -256,4 +267,4 @@ def _line(parent: Element, part: CardPart) -> None:
         return
     total = _apply(parent, "+")
     _constant(total, repr(part.curve.start))
-    _field(_times(total, part.curve.step), SCORE)
+    _field(_times(total, part.curve.step), _score(part))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fedrisk.exports.about import one_line
 from fedrisk.exports.card_part import EXTERNAL_POINTS, CardPart, Case, ExportColumn, ExportPair
 from fedrisk.models.scorecard import EXTERNAL
 
@@ -133,9 +134,9 @@ def to_python(part: CardPart, file: str = "card.py") -> str:
     example at its top.
     """
     head = _HEAD.format(
-        about="\n".join(part.about.lines()),
-        file=file,
-        inputs="\n".join(f"    {name}" for name in part.inputs),
+        about="\n".join(_documented(line) for line in part.about.lines()),
+        file=_documented(file),
+        inputs="\n".join(f"    {_documented(name)}" for name in part.inputs),
         base=part.base,
         columns="".join(_column(c) for c in part.columns),
         pairs="".join(_pair(p) for p in part.pairs),
@@ -154,6 +155,11 @@ def to_python(part: CardPart, file: str = "card.py") -> str:
         "{values}", ", ".join(values)
     )
     return head + code.lstrip("\n") + _probability(part) + _REASONS + main
+
+
+def _documented(text: str) -> str:
+    """A text inside the docstring, which it cannot end."""
+    return one_line(text).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _column(column: ExportColumn) -> str:

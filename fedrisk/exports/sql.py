@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fedrisk.errors import ConfigError
-from fedrisk.exports.card_part import EXTERNAL_POINTS, CardPart, Case, ExportColumn, ExportPair
+from fedrisk.exports.about import one_line
+from fedrisk.exports.card_part import EXTERNAL_POINTS, CardPart, Case, ExportColumn, ExportPair, free_name
 from fedrisk.exports.sql_dialects import DIALECTS, Dialect
 
 DialectName = Literal["postgresql", "oracle", "hive"]
@@ -81,12 +82,33 @@ def to_sql(
     fence = f"{d.fence} " if names.reasons and d.fence else ""
     body = ",\n".join(f"{name} AS {fence}(\n{text}\n)" for name, text in steps)
     comment = [*part.about.lines(), *_how(part, dialect)]
-    head = "".join(f"-- {line}\n" for line in comment)
+    head = "".join(f"-- {_commented(line)}\n" for line in comment)
+    _refuse_names((*keys, *part.inputs), d)
     return f"{head}WITH {body}\n{_last(part, names, d, steps[-1][0])}\n"
+
+
+def _commented(text: str) -> str:
+    """A text in a comment, without what clients look for in comments too: quotes, variables, ends of statements."""
+    return one_line(text).translate(str.maketrans(";'\"`$&", "      "))
+
+
+def _refuse_names(names: Iterable[str], d: Dialect) -> None:
+    """ConfigError where a name has a part that the database takes in no name."""
+    for name in names:
+        found = next((part for part in d.never if part in name), None)
+        if found is not None:
+            raise ConfigError(
+                f"the column {name!r} has {found} in its name, which this database does not take; export another form, "
+                "or rename the column in the dictionary and run the study again"
+            )
 
 
 def _how(part: CardPart, dialect: str) -> list[str]:
     said = [f"Dialect: {dialect}. Replace the table's name and the key columns by your own."]
+    if dialect == "oracle":
+        said.append(
+            "In SQL*Plus and SQLcl say SET DEFINE OFF first, so that texts are taken as they are written"
+        )
     if part.external is not None:
         said.append(
             f"{EXTERNAL_POINTS}: the sum of the holders' points, from the consortium; NULL stands for "
@@ -99,10 +121,9 @@ def _names(part: CardPart, keys: Sequence[str], reasons: int, d: Dialect) -> _Na
     taken = {n.casefold() for n in (*keys, *part.inputs)}
 
     def new(wanted: str, number: int = 0) -> str:
-        name = wanted if len(wanted.encode()) <= d.longest else f"{wanted.split('_')[0]}_{number}"
-        while name.casefold() in taken:
-            name += "_"
-        taken.add(name.casefold())
+        short = wanted if len(wanted.encode()) <= d.longest else f"{wanted.split('_')[0]}_{number}"
+        name = free_name(short, taken)
+        taken.add(name)
         return name
 
     paired = {k for p in part.pairs for k in (p.left, p.right)}
@@ -156,7 +177,7 @@ def _case(column: ExportColumn, results: Sequence[int | None], d: Dialect) -> st
     lines = []
     for case, result in zip(column.cases(), results, strict=True):
         value = "NULL" if result is None else str(result)
-        label = "".join(c for c in case.label if c.isprintable())
+        label = _commented(case.label)
         if case.test == "else":
             lines.append(f"    ELSE {value}  -- {label}")
         else:

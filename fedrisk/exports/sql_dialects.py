@@ -20,7 +20,7 @@ class Dialect:
         double_of: a column as a double, NULL where it is not a number.
         text_of: a column as a text.
         as_double: an expression's value as a double.
-        longest: most bytes of a name.
+        longest: most bytes of a name. never: what no name may have in it.
         fence, fenced: words after AS of an inner query, and in place of its SELECT, so that the planner computes it
             once and does not write it into the outer ones.
     """
@@ -32,6 +32,7 @@ class Dialect:
     text_of: Callable[[str], str]
     as_double: Callable[[str], str]
     longest: int
+    never: tuple[str, ...] = ()
     fence: str = ""
     fenced: str = "SELECT"
 
@@ -86,7 +87,8 @@ def _hive_name(name: str) -> str:
 
 
 def _hive_text(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    """Hive puts the values of ${variables} into texts before it reads them."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\u0024{") + "'"
 
 
 def _hive_number(x: float) -> str:
@@ -118,6 +120,7 @@ DIALECTS = {
         text_of=lambda name: f"TO_CHAR({_oracle_name(name)})",
         as_double=lambda said: f"CAST({said} AS BINARY_DOUBLE)",
         longest=128,
+        never=('"',),
         fenced="SELECT /*+ MATERIALIZE */",
     ),
     "hive": Dialect(
@@ -128,5 +131,6 @@ DIALECTS = {
         text_of=lambda name: f"CAST({_hive_name(name)} AS STRING)",
         as_double=lambda said: f"CAST({said} AS DOUBLE)",
         longest=128,
+        never=("${",),
     ),
 }

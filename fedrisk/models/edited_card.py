@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +23,12 @@ FORMAT = 1
 """Of the stored form."""
 
 FILE = "edited_card.json"
+
+MOST_ENTRIES = 1000
+"""Most edits of one card."""
+
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
+_SHA = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,32 +128,69 @@ class EditedCard:
         """
         try:
             plain = json.loads(text)
-            if int(plain["format"]) > FORMAT:
+            if type(plain["format"]) is not int or plain["format"] < 1:
+                raise ValueError("no format")
+            if plain["format"] > FORMAT:
                 raise ConfigError(
                     f"edited card: format is {plain['format']}, this program reads {FORMAT}; upgrade fedrisk"
                 )
+            if not isinstance(plain["history"], list) or len(plain["history"]) > MOST_ENTRIES:
+                raise ValueError("no history")
             return cls(
-                study=str(plain["study"]),
-                attempt=str(plain["attempt"]),
+                study=_line(plain["study"]),
+                attempt=_line(plain["attempt"]),
                 first=Scorecard.from_json(json.dumps(plain["first"])),
                 card=Scorecard.from_json(json.dumps(plain["card"])),
                 history=tuple(_entry(e) for e in plain["history"]),
             )
         except ConfigError:
             raise
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
             raise ConfigError("edited card: the file is none, or damaged; take another copy") from None
 
 
 def _entry(plain: Mapping[str, Any]) -> EditEntry:
     parts = {k: v for k, v in plain.items() if k != "digest"}
     entry = EditEntry(**{**parts, "edit": CardEdit.from_dict(parts["edit"])})
+    digests = [entry.record, entry.before, entry.after, entry.given]
+    digests += [entry.previous] if entry.number != 1 or entry.previous else []
+    if type(entry.number) is not int or not _TIME.fullmatch(entry.time):
+        raise ValueError("no entry")
+    if not all(_SHA.fullmatch(digest) for digest in digests):
+        raise ValueError("no digest")
+    _check_costs(entry.costs)
     if plain.get("digest") != entry.digest:
         raise ConfigError(
             f"edited card: edit {entry.number} was changed after it was made (its digest is another one); take another "
             "copy"
         )
     return entry
+
+
+def _line(text: object) -> str:
+    if not isinstance(text, str) or not text.isprintable():
+        raise ValueError("no line of text")
+    return text
+
+
+def _check_costs(costs: Mapping[str, Any]) -> None:
+    """ValueError, KeyError or TypeError where costs are not of the form in which they are shown; there may be none."""
+    if not costs:
+        return
+    held = costs["holdout"]
+    rows = [costs["auc"][name] for name in ("change", "low", "high")]
+    rows += [] if held is None else [held["auc"], held["error"]]
+    for name in ("mean_probability", "spread", "features"):
+        before, after = costs[name]
+        rows += [before, after]
+    for name, (before, after) in costs["information"].items():
+        rows += [before, *(() if after is None else (after,))]
+        _line(name)
+    for point in costs["points"]:
+        rows += [point["before"], *(() if point["after"] is None else (point["after"],))]
+        _line(point["feature"])
+    if any(type(v) not in (int, float) or not math.isfinite(v) for v in rows):
+        raise ValueError("no costs")
 
 
 def card_digest(card: Scorecard) -> str:

@@ -50,6 +50,9 @@ FACTOR = STANDARD.factor
 EXTERNAL = "external data"
 """Name of the reason that stands for all other institutions."""
 
+FARTHEST = 1_000_000
+"""Points of a stored card lie between this and its negative, on whichever scale."""
+
 MOST_POINTS = 200
 """Most points that one feature gives or takes."""
 
@@ -506,7 +509,7 @@ class Scorecard:
         try:
             data: dict[str, Any] = json.loads(text)
             version = int(data["version"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
             raise ConfigError(
                 "scorecard: not a stored scorecard, or damaged; put it back from its copy"
             ) from error
@@ -527,9 +530,26 @@ class Scorecard:
             if (scale := data.get("scale")) is not None:
                 data["scale"] = Scale(**{name: float(v) for name, v in scale.items()})
             data["version"] = VERSION
-            return cls(**data)
-        except (KeyError, TypeError, ValueError) as error:
+            card = cls(**data)
+            card._check_stored()
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ConfigError("scorecard: the stored form is malformed; put it back from its copy") from error
+        return card
+
+    def _check_stored(self) -> None:
+        """ValueError where something is not of the type that it must be: what is written into exports is what it is."""
+        texts = [self.study, *self.partial_sd, *(() if self.notice is None else (self.notice,))]
+        texts += [text for b in self.bins for text in (b.feature.institution, b.feature.column)]
+        numbers = [self.intercept, self.rate, self.rate_error, self.sd, self.gap, self.flattery]
+        numbers += [*self.averages, *self.partial_sd.values(), *(v for e in self.errors or () for v in e)]
+        numbers += [v for v in (self.long_run,) if v is not None]
+        if (c := self.calibration) is not None:
+            numbers += [c.centre, c.level, c.slope, c.bend, *c.line]
+        whole = [self.base_points, *(v for p in self.points for v in p)]
+        fits = all(isinstance(t, str) for t in texts)
+        fits = fits and all(type(v) in (int, float) and math.isfinite(v) for v in numbers)
+        if not fits or any(type(v) is not int or abs(v) > FARTHEST for v in whole):
+            raise ValueError("not of the types of a card")
 
 
 def whole_points(raw: Sequence[Floats], rounded: Sequence[Sequence[int]] | None) -> list[NDArray[np.int64]]:

@@ -12,7 +12,7 @@ works.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -77,7 +77,7 @@ def deployment_record(
             "basic": _basic(
                 results, study["purpose"], curator, region, date or f"{datetime.now(UTC):%Y-%m-%d}"
             ),
-            "dp_variant": _variant(results),
+            "dp_variant": _variant(results, study),
             "privacy_loss": _loss(results, found),
             "deployment_model": _model(results, study),
             "implementation": _implementation(results),
@@ -131,20 +131,31 @@ def _holders(results: Results) -> int:
     return sum(f.role != "bank" and f.rows > 0 for f in results.institutions.values())
 
 
-def _variant(results: Results) -> dict[str, Any]:
-    scores = (
-        " Scores of its own customers are given to each bank as an authorised output, without noise."
-        if results.evaluated
-        else ""
-    )
+def _variant(results: Results, study: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "variant_name": "Approximate DP",
         "data_domain": "Tables of the institutions with one row for each enterprise; values are clipped to public "
         "bounds or public categories, labels lie between 0 and 1.",
-        "unprotected_quantities": "Numbers of usable rows and of rows with a label of each institution, to the "
-        "members; which pseudonyms are at which institution, to the hub, which lacks the key of them. Nothing else of "
-        f"records leaves without noise.{scores}",
+        "unprotected_quantities": " ".join(_unprotected(results, study)),
     }
+
+
+def _unprotected(results: Results, study: Mapping[str, Any]) -> Iterator[str]:
+    """What is exact, by whom it is seen: what docs/threat-model.md says under "Membership"."""
+    yield (
+        "Numbers of usable rows and of rows with a label of each institution, to the members; which pseudonyms are at "
+        "which institution, to the hub, which lacks the key of them."
+    )
+    if _holders(results) and any(facts.role == "bank" for facts in results.institutions.values()):
+        yield "Which of its own enterprises are on a bank's list, to each data holder."
+    if (study.get("holdout") or {}).get("kind") == "out_of_time":
+        yield (
+            "Of each enterprise of a bank, whether its date is before the date from which enterprises are held out, to "
+            "the hub and every data holder."
+        )
+    yield "Nothing else of records leaves without noise."
+    if results.evaluated:
+        yield "Scores of its own customers are given to each bank as an authorised output, without noise."
 
 
 def _loss(results: Results, found: Guarantee) -> dict[str, Any]:
@@ -170,7 +181,7 @@ def _loss(results: Results, found: Guarantee) -> dict[str, Any]:
 def _units(results: Results) -> dict[str, int]:
     """About how many enterprises, where rows are known."""
     rows = sum(results.rows.training.values()) + sum(results.rows.holdout.values())
-    return {"number_of_privacy_units": _rounded(rows)} if rows else {}
+    return {"number_of_privacy_units": rounded(rows)} if rows else {}
 
 
 def _model(results: Results, study: Mapping[str, Any]) -> dict[str, Any]:
@@ -241,10 +252,10 @@ def _up(epsilon: float) -> float:
     return round(math.ceil(epsilon / unit - 1e-6) * unit, 12)
 
 
-def _rounded(count: int) -> int:
-    """Two digits: about how many.
+def rounded(count: int) -> int:
+    """Two digits: about how many. Numbers of rows are not protected among members, and no business of others.
 
-    >>> _rounded(77358), _rounded(7)
+    >>> rounded(77358), rounded(7)
     (77000, 7)
     """
     unit = int(10 ** max(len(str(count)) - 2, 0))

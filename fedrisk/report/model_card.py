@@ -1,10 +1,13 @@
 """Facts of a model card (Mitchell et al. 2019): what a model is, for whom, how good and fair, and its price in privacy.
 
 Everything in it the hub knows from released numbers, from the study and from what members stated to all. No
-institution's budget, number of rows, table or file is in it. So whoever may have the model may have its card.
+institution's budget, number of rows, table or file is in it, and nothing of how its machine fared. Numbers of rows of
+all banks together are rounded: in a study of one bank exact ones would be its own. So whoever may have the model may
+have its card.
 """
 
 import hashlib
+import math
 import platform
 from collections import Counter
 from collections.abc import Mapping
@@ -19,6 +22,7 @@ from fedrisk.analysis.score_counts import counts_of
 from fedrisk.errors import ConfigError
 from fedrisk.models.edited_card import EditedCard
 from fedrisk.releases.record import ReleaseRecord
+from fedrisk.report.deployment import rounded
 from fedrisk.server.results import Results
 
 FORMAT = 1
@@ -27,7 +31,8 @@ FORMAT = 1
 MODELS = ("scorecard", "network")
 """Recipes that make a score."""
 
-HUB = "hub"
+OF_MACHINES = ("table_missing", "kept_at_banks", "baselines_apart", "left_undone", "memory_left_out")
+"""Codes, or how they begin, of findings that say how members' machines and the hub fared, and nothing of the model."""
 
 
 def card_facts(results: Results, edited: EditedCard | None = None) -> dict[str, Any]:
@@ -40,13 +45,13 @@ def card_facts(results: Results, edited: EditedCard | None = None) -> dict[str, 
     if results.recipe not in MODELS or (results.card is None and results.network is None):
         raise ConfigError(
             f"study {results.study} is of recipe {results.recipe} and has no model that scores; a model card is of a "
-            "scorecard or a network. Its deployment record: fedrisk report card --record-only"
+            "scorecard or a network. Its deployment record: fedrisk report card RUN --record-only"
         )
     if record is None:
         raise ConfigError(
             f"the results of {results.study} are without their release record; put it back beside them, or name the run"
         )
-    return {
+    facts = {
         "format": FORMAT,
         "model": _model(results, record),
         "purpose": record.study["purpose"],
@@ -60,6 +65,17 @@ def card_facts(results: Results, edited: EditedCard | None = None) -> dict[str, 
         "edits": None if edited is None else _edits(results, edited),
         "versions": _versions(results, record),
     }
+    plain: dict[str, Any] = _finite(facts)
+    return plain
+
+
+def _finite(value: Any) -> Any:
+    """The value with None in place of prices that are infinite, since there is no privacy: JSON knows neither."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {k: _finite(v) for k, v in value.items()}
+    return [_finite(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def _model(results: Results, record: ReleaseRecord) -> dict[str, Any]:
@@ -78,7 +94,7 @@ def _model(results: Results, record: ReleaseRecord) -> dict[str, Any]:
         "columns": dict(columns),
         "pairs": 0 if card is None else sum(b.feature.kind == "pair" for b in card.bins),
         "verdict": [asdict(f) for f in results.verdict],
-        "findings": [asdict(f) for f in results.findings],
+        "findings": [asdict(f) for f in results.findings if not f.code.startswith(OF_MACHINES)],
     }
 
 
@@ -97,9 +113,9 @@ def _populations(results: Results, record: ReleaseRecord) -> dict[str, Any]:
     study = record.study
     return {
         "members": _members(results),
-        "training": sum(results.rows.training.values()),
-        "holdout": sum(results.rows.holdout.values()),
-        "unlabelled": sum(results.rows.unlabelled.values()),
+        "training": rounded(sum(results.rows.training.values())),
+        "holdout": rounded(sum(results.rows.holdout.values())),
+        "unlabelled": rounded(sum(results.rows.unlabelled.values())),
         "holdout_kind": study["holdout"]["kind"],
         "holdout_percent": study["holdout"]["percent"],
         "included": study["alignment"].get("inclusion_probability"),

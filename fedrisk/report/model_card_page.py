@@ -34,7 +34,7 @@ MOST_BARS = 24
 def write_card(results: Results, folder: Path, edited: EditedCard | None = None) -> list[Path]:
     """Write model_card.html and model_card.json into a folder; errors as of `card_facts`, StoreError."""
     facts = card_facts(results, edited)
-    page = write_page(folder / HTML, card_page(results, facts))
+    page = write_page(folder / HTML, card_page(results, facts), private=False)
     file = folder / JSON
     text = json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False)
     write_atomic(file, (text + "\n").encode(), private=False)
@@ -57,8 +57,7 @@ def card_page(results: Results, facts: dict[str, Any] | None = None) -> str:
         quality=quality_of(results),
         columns=_columns(facts, names),
         member_rows=[
-            (word("role", role), listed(members))
-            for role, members in facts["populations"]["members"].items()
+            (word("role", role), listed(members)) for role, members in facts["populations"]["members"].items()
         ],
         windows=_window_rows(facts["windows"], facts["populations"]),
         edits=[] if facts["edits"] is None else [_edit_row(e) for e in facts["edits"]["history"]],
@@ -136,11 +135,11 @@ def _window_rows(windows: dict[str, Any], populations: dict[str, Any]) -> list[t
         (_("features observed from"), windows.get("observation_start")),
         (_("features observed to"), windows.get("as_of")),
         (_("outcome known to"), windows.get("outcome_end")),
-        (_("enterprises in training"), f"{populations['training']:,}"),
-        (_("enterprises held out"), f"{populations['holdout']:,}"),
+        (_("enterprises in training"), f"≈ {populations['training']:,}"),
+        (_("enterprises held out"), f"≈ {populations['holdout']:,}"),
         (
             _("without a label, scored only"),
-            f"{populations['unlabelled']:,}" if populations["unlabelled"] else None,
+            f"≈ {populations['unlabelled']:,}" if populations["unlabelled"] else None,
         ),
         (_("hold-out"), _holdout(populations)),
         (_("share of enterprises that take part, drawn at random"), _share(populations["included"])),

@@ -57,11 +57,13 @@ def _tiles(results: Results, counts: ScoreCounts | None) -> Iterator[tuple[str, 
             error=error,
         )
     )
-    yield _figure(results.auc), "AUC", "" if auc is None else span(auc)
+    # Stored figures of earlier versions clipped noisy counts: what stands beside an interval is of the same counts.
+    yield _figure(results.auc if auc is None else auc.value), "AUC", "" if auc is None else span(auc)
     apart = None if counts is None else curves.ks(counts)
-    yield _figure(results.ks), "KS", "" if apart is None else span(apart.value)
+    ks = results.ks if apart is None else apart.value.value
+    yield _figure(ks), "KS", "" if apart is None else span(apart.value)
     twice = "" if auc is None else _range(2 * auc.low - 1, 2 * auc.high - 1)
-    yield _figure(results.gini), word("figure", "gini"), twice
+    yield _figure(results.gini if auc is None else 2 * auc.value - 1), word("figure", "gini"), twice
     fit = results.calibration_fit
     half = 0.0 if fit is None else reach(curves.LEVEL) * fit.observed_error
     if fit is not None:

@@ -67,28 +67,12 @@ class ResultFrames:
         """Figures of the hold-out: bank ("" for all), metric, value, low, high (where an interval is known)."""
         r = self._results
         rows: list[tuple[Any, ...]] = []
-        counts = self._counts()
-        found = None if counts is None else (curves.roc(counts), curves.ks(counts))
-        ends: dict[str, tuple[float, float]] = {}
-        if found is not None and found[0] is not None and found[1] is not None:
-            auc, ks = found[0].auc, found[1].value
-            ends = {
-                "auc": (auc.low, auc.high),
-                "gini": (2 * auc.low - 1, 2 * auc.high - 1),
-                "ks": (ks.low, ks.high),
-            }
         for bank, figures in [("", r), *(r.by_bank or {}).items()]:
+            known = _with_intervals(self._counts()) if not bank else {}
             for name in ("auc", "gini", "ks", "brier"):
                 value = getattr(figures, name)
                 if value is not None:
-                    rows.append(
-                        (
-                            bank,
-                            name,
-                            value,
-                            *(ends.get(name, (np.nan, np.nan)) if not bank else (np.nan, np.nan)),
-                        )
-                    )
+                    rows.append((bank, name, *known.get(name, (value, np.nan, np.nan))))
         return pd.DataFrame(rows, columns=["bank", "metric", "value", "low", "high"])
 
     @property
@@ -158,6 +142,17 @@ class ResultFrames:
     def _counts(self) -> ScoreCounts | None:
         record = self._results.record
         return None if record is None else counts_of(record, self._results.card)
+
+
+def _with_intervals(counts: ScoreCounts | None) -> dict[str, tuple[float, float, float]]:
+    """AUC, Gini and KS of counts with their intervals; empty where they say nothing."""
+    found = None if counts is None else (curves.roc(counts), curves.ks(counts))
+    if found is None or found[0] is None or found[1] is None:
+        return {}
+    auc, ks = found[0].auc, found[1].value
+    ends = (auc.value, auc.low, auc.high)
+    gini = tuple(2 * v - 1 for v in ends)
+    return {"auc": ends, "gini": (gini[0], gini[1], gini[2]), "ks": (ks.value, ks.low, ks.high)}
 
 
 def _frame(names: list[str], columns: Sequence[Any] | None) -> pd.DataFrame:

@@ -11,8 +11,8 @@ from typing import Any
 from fedrisk.analysis.estimates import Estimates, estimates
 from fedrisk.language import _, listed, of_kind
 from fedrisk.releases.record import ReleaseRecord
-from fedrisk.releases.statistics import RELEASE, CellTable, Layout, Measure
-from fedrisk.report.words import word
+from fedrisk.releases.statistics import RELEASE, UNKNOWN, CellTable, Layout, Measure
+from fedrisk.report.words import together, word
 from fedrisk.server.results import Results
 
 MOST_ROWS = 300
@@ -147,7 +147,7 @@ def _owner(role: str, names: Mapping[str, str]) -> str:
 
 def _column(name: str, names: Mapping[str, str]) -> str:
     owner, _dot, column = name.partition(".")
-    return of_kind("statistics", "{name} ({owner})", name=column, owner=_owner(owner, names))
+    return _("{column} ({owner})", column=column, owner=_owner(owner, names))
 
 
 def _what(measure: Measure, names: Mapping[str, str]) -> str:
@@ -162,16 +162,12 @@ def _what(measure: Measure, names: Mapping[str, str]) -> str:
 
 def _asked(layout: Layout, names: Mapping[str, str]) -> str:
     measures = listed(dict.fromkeys(_what(m, names) for m in layout.measures))
-    by = "; ".join(dict.fromkeys(_by(t) for t in layout.tables))
-    return of_kind("statistics", "{measures}: {by}", measures=measures[:1].upper() + measures[1:], by=by)
+    by = of_kind("list", "; ").join(dict.fromkeys(_by(t) for t in layout.tables))
+    return _("{measures}: {by}", measures=measures[:1].upper() + measures[1:], by=by)
 
 
 def _by(table: CellTable) -> str:
-    return (
-        of_kind("statistics", "by {axes}", axes=_(" and ").join(table.axes))
-        if table.axes
-        else word("statistics", "all")
-    )
+    return _("by {axes}", axes=together(table.axes)) if table.axes else word("statistics", "all")
 
 
 def _about(measure: Measure) -> str:
@@ -205,7 +201,7 @@ def _table(
             silent.append(k)
 
     def label(k: int) -> str:
-        return " · ".join(own[k][axis] for axis in table.axes) or "all"
+        return " · ".join(category_words(own[k][axis]) for axis in table.axes) or of_kind("cells", "all")
 
     def row(k: int) -> Row:
         cell = own[k : k + len(quantiles)]
@@ -234,6 +230,11 @@ def _heading(quantile: float, measure: Measure) -> str:
     return (_("median") if quantile == 0.5 else f"{quantile:.0%}") + unit
 
 
+def category_words(name: str) -> str:
+    """What people read in place of a category: its name, or a word for enterprises without one."""
+    return _("(unknown)") if name == UNKNOWN else name
+
+
 def _figure(row: Mapping[str, Any], measure: Measure, box: tuple[float, float]) -> Figure | None:
     if not row["says"]:
         return None
@@ -241,7 +242,7 @@ def _figure(row: Mapping[str, Any], measure: Measure, box: tuple[float, float]) 
     low, high = (amount(row[k], measure.kind, error) for k in ("low", "high"))
     return Figure(
         estimate=amount(row["estimate"], measure.kind, error),
-        interval=of_kind("bank", "{low} to {high}", low=low, high=high) if low != high else low,
+        interval=_("{low} to {high}", low=low, high=high) if low != high else low,
         place=_place(row["estimate"], box),
         low=_place(row["low"], box),
         high=_place(row["high"], box),

@@ -301,7 +301,8 @@ def _baselines(results: Results) -> RenderableType:
 
 def baseline_rows(r: Results) -> list[tuple[str, ...]]:
     """Model, AUC, its error, KS, Brier score, exchanges: of this study first, then of its baselines."""
-    kind = r.recipe if r.training is None else f"{r.recipe} ({r.training.kind})"
+    name = word("recipe", r.recipe)
+    kind = name if r.training is None else f"{name} ({r.training.kind})"
     rows: list[tuple[str, ...]] = []
     this = Baseline(
         model=_("this {kind}", kind=kind),

@@ -60,7 +60,7 @@ def summarise(
         findings=(*outcome.findings, *_went_without(roster, outcome)),
         verdict=outcome.verdict,
         training=outcome.training,
-        **vars(_figures(None if total is None else from_histogram(*total))),
+        **vars(_figures(None if total is None else from_histogram(*total, variance=outcome.pooled_variance))),
         auc_standard_error=_standard_error(total, outcome),
         calibration=None if total is None else _calibration(total, outcome.pooled_variance),
         calibration_fit=None if total is None else calibration_fit(*total, outcome.pooled_variance),
@@ -163,7 +163,7 @@ def _by_bank(roster: Roster, outcome: Outcome) -> dict[str, BankFigures] | None:
             continue
         own = outcome.figures.get(bank, {})
         table[bank] = BankFigures(
-            **vars(_figures(from_histogram(*counts))),
+            **vars(_figures(from_histogram(*counts, variance=outcome.pooled_variance))),
             alone_auc=own.get("bank_alone_auc"),
             champion_auc=own.get("bank_champion_auc"),
             personal_auc=own.get("bank_personal_auc"),

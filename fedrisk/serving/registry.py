@@ -21,9 +21,10 @@ from fedrisk.clients.node import Node
 from fedrisk.clients.store.model_store import As, Change, State
 from fedrisk.errors import ConfigError, FedriskError, PolicyError
 from fedrisk.models.binning import Bins
+from fedrisk.models.card_difference import moved_points
 from fedrisk.models.card_pairs import most_points
 from fedrisk.models.model_part import REST, ModelPart
-from fedrisk.models.readable import READABLE
+from fedrisk.models.readable import READABLE, readable
 from fedrisk.serving.measure_rules import broken_rules
 from fedrisk.study import BANK
 
@@ -248,7 +249,8 @@ def told_beside(node: Node, part: ModelPart) -> list[str]:
                 f"model {other.model} serves {', '.join(sorted(shared))} too and differs by "
                 f"{', '.join(sorted(apart))}: the difference of both scores may be the points of those alone"
             )
-        if part.study == other.study and part.edited != other.edited and store.state(other.model).changes:
+        same = part.study == other.study and part.edited != other.edited
+        if same and (not other.edited or store.state(other.model).changes):
             out += _edited_beside(node, part, other)
     return out
 
@@ -256,17 +258,20 @@ def told_beside(node: Node, part: ModelPart) -> list[str]:
 def _edited_beside(node: Node, part: ModelPart, other: ModelPart) -> list[str]:
     """A card and another edit of it: whoever has both scores of an enterprise has their difference.
 
-    Also of a model that was retired: its scores may have been kept.
+    The study itself gave scores by the card that it made, whether or not that ever served; scores of a model that was
+    retired may have been kept. What is said of the columns holds for a bank to which the other holders' points are
+    known, and so is the most that any bank may learn.
     """
     if node.name in part.banks:
         return []
-    points = [{str(b["column"]): p for b, p in zip(m.bins, m.points, strict=True)} for m in (part, other)]
-    changed = sorted(name for name in {*points[0], *points[1]} if points[0].get(name) != points[1].get(name))
-    if not changed:
+    apart = {name: d for name, d in moved_points(part, other).items() if set(d) != {0}}
+    if not apart:
         return []
+    told = [f"{name} {share:.0%}" for name, share in zip(apart, readable(list(apart.values())), strict=True)]
     return [
-        f"it is an edit of the card of model {other.model}, or the other way round, and differs from it here in "
-        f"{', '.join(changed)}: a bank that has both scores of an enterprise has the points of these columns together"
+        f"it is an edit of the card of model {other.model}, or the other way round, and a bank that has both scores of "
+        f"an enterprise has their difference; of what it differs in here that tells at most: {', '.join(told)} "
+        "(100%: its part of the difference is read exactly)"
     ]
 
 
@@ -362,17 +367,23 @@ def _number(node: Node, part: ModelPart) -> list[str]:
 
 
 def _versions(node: Node, part: ModelPart) -> list[str]:
-    """Serving a version that its study gave is no new version, while that study is within ``scored_days``."""
-    policy = node.institution.policy
+    """Serving a version that its study gave is no new version, while that study is within ``scored_days``.
+
+    An edited card is always one more: its scores are others than those that the study gave. So is each other one that
+    served the bank within that time, also where it was retired: its scores may have been kept.
+    """
+    policy, store = node.institution.policy, node.store
     if part.kind == "measure" or node.name in part.banks:
         return []
     since = now_utc().date() - timedelta(days=policy.scored_days)
-    # Scores of an edited card are others than those that the study gave.
     further = part.made <= since or bool(part.edited)
     over = [
         bank
         for bank in part.banks
-        if node.store.pseudonyms.versions_since(bank, since) + further > policy.scored_versions
+        if store.pseudonyms.versions_since(bank, since)
+        + store.models.edits_served(bank, since, but=part.model)
+        + further
+        > policy.scored_versions
     ]
     if not over:
         return []

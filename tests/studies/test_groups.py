@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from dataclasses import replace
 from importlib.resources import files
 
@@ -12,6 +13,7 @@ import pytest
 
 from fedrisk.analysis.fairness import fairness
 from fedrisk.errors import ConfigError, PeerError
+from fedrisk.findings import Finding
 from fedrisk.language import speaking
 from fedrisk.privacy.accounting import compose
 from fedrisk.protocol.common_view import split
@@ -19,8 +21,10 @@ from fedrisk.protocol.payload import spends_in
 from fedrisk.recipes.scorecard.delivery import deliver
 from fedrisk.releases.budget import total_mu
 from fedrisk.releases.groups import band_edges, block_of
-from fedrisk.report.deployment import deployment_record, write_deployment
+from fedrisk.report.deployment import deployment_record, rounded, write_deployment
+from fedrisk.report.model_card import card_facts
 from fedrisk.report.model_card_page import card_page, write_card
+from fedrisk.study import NO_PRIVACY
 from support import pages
 from support.lies import retell, spends
 
@@ -136,11 +140,6 @@ def written(run, scratch):
     return folder
 
 
-@pytest.fixture(scope="module")
-def browser():
-    yield from pages.one_browser()
-
-
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pages.NEEDS_CHROMIUM
 def test_the_model_card_is_a_page_for_screens_phones_and_print(run, browser, tmp_path, language):
@@ -170,8 +169,44 @@ def test_nothing_in_them_is_of_one_institution(run, written):
             json.loads((written / "model_card.json").read_text())["populations"]
         )
         assert "budget_left" not in content and "meanings" not in content
+    # Of one bank the numbers of all are its own: two digits of them are told.
+    rows = run.results.rows
+    told = re.findall(r"≈ ([\d,]+)", (written / "model_card.html").read_text())
+    assert {f"{rounded(rows.training['alfa']):,}", f"{rounded(rows.holdout['alfa']):,}"} <= set(told)
+    assert not {f"{n:,}" for n in (rows.training["alfa"], rows.holdout["alfa"])} & set(told)
+    facts = json.loads((written / "model_card.json").read_text())["populations"]
+    assert facts["training"] == rounded(rows.training["alfa"]) != rows.training["alfa"]
     deployment = (written / "deployment.json").read_text()
     assert not any(name in deployment for name in (*run.nodes, str(run.nodes["alfa"].store.path)))
+
+
+def test_how_members_machines_fared_is_not_in_the_card(run):
+    """Whose table is missing and why, and what the hub could not do, is the operator's."""
+    told = [
+        Finding("table_missing", {"institution": "marker_member", "code": "marker_code"}),
+        Finding("left_undone", {"part": "marker_part", "code": "marker_code"}),
+        Finding("memory_left_out_damaged", {"study": "marker_study", "run": "marker_run"}),
+        Finding("columns_left_out", {"names": "tax.sales"}),
+    ]
+    facts = card_facts(replace(run.results, findings=tuple(told)))
+    assert "marker" not in json.dumps(facts)
+    assert [f["code"] for f in facts["model"]["findings"]] == ["columns_left_out"]
+
+
+def test_what_is_not_protected_is_said_where_the_public_reads_it(run, written):
+    """As docs/threat-model.md has it: who is on a bank's list, and on which side of a date, is exact to holders."""
+
+    def said(results):
+        return deployment_record(results)["deployment"]["dp_variant"]["unprotected_quantities"]
+
+    assert "Which of its own enterprises are on a bank's list, to each data holder." in said(run.results)
+    assert "whether its date" not in said(run.results)
+    assert "on which side of the date" not in (written / "model_card.html").read_text()
+    study = run.results.record.study
+    by_date = {**study, "holdout": {**study["holdout"], "kind": "out_of_time", "from_date": "2024-01-01"}}
+    other = replace(run.results, record=replace(run.results.record, study=by_date))
+    assert "whether its date is before the date from which enterprises are held out" in said(other)
+    assert "on which side of the date" in card_page(other)
 
 
 def test_withheld_figures_are_nowhere(run, written):
@@ -226,6 +261,12 @@ def test_without_privacy_counts_are_exact(kit, tmp_path):
     band = np.searchsorted(band_edges(run.study), held, side="right")
     means = [held[band == k].mean() for k in range(4)]
     assert about["predicted"] == pytest.approx(means, rel=1e-6)
+    # Exact figures never go without the word that there is no privacy.
+    page, file = write_card(run.results, tmp_path / "card")
+    assert json.loads(file.read_text())["model"]["notice"] == NO_PRIVACY
+    text = page.read_text()
+    assert "There is no privacy in this run" in text and "Counts by group are exact" in text
+    assert "noise of their own" not in text
 
 
 def test_a_bank_whose_policy_does_not_list_a_column_refuses_the_study(kit, tmp_path):

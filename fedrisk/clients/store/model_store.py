@@ -11,6 +11,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -141,6 +142,20 @@ class ModelStore:
             except ValidationError:
                 raise damaged(file, _STATES_REMEDY) from None
         return state
+
+    def edits_served(self, bank: str, since: date, *, but: str = "") -> int:
+        """How many edited cards served a bank after a day, each a version of scores of its own; ``but`` is not counted.
+
+        One that was retired counts until its last day is past.
+        """
+        count = 0
+        for part in self.parts():
+            if not part.edited or part.model == but or bank not in part.banks:
+                continue
+            state = self.state(part.model)
+            approved = any(c.state == "approved" for c in state.changes)
+            count += approved and (state.serves or state.changes[-1].time[:10] > since.isoformat())
+        return count
 
     def put(self, part: ModelPart, files: Mapping[str, bytes] | None = None) -> ModelPart:
         """Keep a part with files of its own, and give it its version; the part as it is kept.

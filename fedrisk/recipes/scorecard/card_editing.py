@@ -23,6 +23,12 @@ from fedrisk.releases.record import ReleaseRecord
 
 Floats = NDArray[np.float64]
 
+KNOWN_COSTS = ("auc", "holdout", "mean_probability", "spread", "features", "information")
+"""Figures of an entry that are worked out once more."""
+
+ROUNDED = 2e-3
+"""How far they may be from those of another machine, by themselves and in proportion."""
+
 MOST_SHOWN = 12
 """Most bins whose points changed that an entry of the history has."""
 
@@ -145,20 +151,46 @@ class EditDesk:
 def verify_card(card: EditedCard, record: ReleaseRecord | None = None) -> list[str]:
     """What does not fit of an edited card, in words; empty where all does.
 
-    Digests of the history first; with a record also whether the very edits lead from it to this card, within rounding.
+    Digests of the history first; with a record also whether the very edits lead from it to this card, and cost what the
+    history says, within rounding.
     """
     out = card.broken()
     if record is None or out:
         return out
     if card.history and card.history[0].record != record.digest():
         return ["the edits were made on another release record"]
+    source = CardSource.of(record)
     try:
-        state = state_after(CardSource.of(record), card.edits, (card.first, card.card))
+        state = state_after(source, card.edits, (card.first, card.card))
     except ConfigError as error:
         return [f"the edits do not lead to this card: {error}"]
     if not (state.card.same_as(card.card) and state.first.same_as(card.first)):
         return ["the card is not the one that follows from the record by these edits"]
-    return []
+    return _wrong_costs(EditDesk(source, record), card)
+
+
+def _wrong_costs(desk: EditDesk, card: EditedCard) -> list[str]:
+    """Which edits are said to cost something else than they do."""
+    out, states = [], [desk.state(card.edits[:k]) for k in range(len(card.history) + 1)]
+    for place, entry in enumerate(card.history):
+        found = desk.costs(*states[place : place + 2])
+        wrong = [name for name in KNOWN_COSTS if not _alike(entry.costs.get(name), found[name])]
+        if wrong:
+            out.append(f"edit {entry.number}: what it is said to cost does not follow ({', '.join(wrong)})")
+    return out
+
+
+def _alike(said: Any, found: Any) -> bool:
+    """Whether figures of two machines are the same ones, whose points may be rounded differently."""
+    if isinstance(found, Mapping):
+        same = isinstance(said, Mapping) and set(said) == set(found)
+        return same and all(_alike(said[name], value) for name, value in found.items())
+    if isinstance(found, list):
+        same = isinstance(said, list) and len(said) == len(found)
+        return same and all(_alike(s, f) for s, f in zip(said, found, strict=True))
+    if not isinstance(found, int | float) or not isinstance(said, int | float):
+        return found is said
+    return bool(abs(said - found) <= ROUNDED + ROUNDED * abs(found))
 
 
 def _check_said(edits: Sequence[CardEdit]) -> None:

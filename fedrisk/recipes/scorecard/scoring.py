@@ -138,6 +138,7 @@ def versions_left(node: Node, study: Study, ids: NDArray[np.object_], version: s
     since = datetime.now(UTC).date() - timedelta(days=policy.scored_days)
     for bank in study.banks:
         versions = store.scored_versions(bank, since, ids, version or "next")
+        versions = versions + node.store.models.edits_served(bank, since)
         over = int((versions > policy.scored_versions).sum())
         if over:
             raise PolicyError(

@@ -35,6 +35,12 @@ def test_a_card_is_edited_shown_and_verified(fedrisk, folder, tmp_path):
     code, out, _ = fedrisk("card", "verify", to)
     assert code == 0 and "1 edit; all digests fit" in out and "lead to this card" in out
     plain = json.loads((to / "edited_card.json").read_text())
+    lonely = tmp_path / "edited_card.json"
+    lonely.write_text(json.dumps({**plain, "history": []}))
+    code, out, _ = fedrisk("card", "show", lonely)
+    assert code == 0 and "nothing of it was edited" in out and "digests fit" not in out
+    code, _, err = fedrisk("card", "verify", lonely)
+    assert code == 3 and "never edited" in err
     plain["card"]["base_points"] += 5
     (to / "edited_card.json").write_text(json.dumps(plain))
     code, out, _ = fedrisk("card", "verify", to, "--json")

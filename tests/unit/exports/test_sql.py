@@ -8,6 +8,7 @@ import sqlglot
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from fedrisk.errors import ConfigError
 from fedrisk.exports.card_part import CardPart
 from fedrisk.exports.sql import to_sql
 from sim_institutions.postgresql import Unavailable, running
@@ -112,6 +113,10 @@ def test_postgresql_scores_as_the_card(postgresql, data):
 @given(data=st.data())
 def test_other_dialects_score_as_the_card_where_they_are_read_as_written(dialect, data):
     part, frame, *expected = drawn(data)
+    if dialect == "oracle" and any('"' in name for name in part.inputs):
+        with pytest.raises(ConfigError, match="which this database does not take"):
+            to_sql(part, dialect)
+        return
     same(in_duckdb(frame, to_sql(part, dialect, reasons=4), dialect), *expected)
 
 

@@ -1,6 +1,6 @@
 """The life of a model at an institution: who decides what, what is checked, and what is answered afterwards."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -60,7 +60,7 @@ def kinds(node):
 def put(node, model=MODEL, **changes):
     made = {"made": datetime.now(UTC).date(), "model": model, **changes}
     if node.institution.kind == "holder":
-        made |= {"points": ((0, 5, 10, 15, 20), (0, 0)), "given": ((3, 8, 13, 18), (0, 5, 10, 15, 20))}
+        made = {"points": ((0, 5, 10, 15, 20), (0, 0)), "given": ((3, 8, 13, 18), (0, 5, 10, 15, 20))} | made
     return registry.candidate(node, part_of(node.name, ("tax", "power"), ("bank",), **made))
 
 
@@ -173,6 +173,38 @@ def test_an_old_version_counts_as_one_more(institution):
         registry.approve(node, "cd", who="A", follows=own)
 
 
+EDITED, LATER = "cd" * 8, "ef" * 8
+
+
+def test_each_edit_that_served_counts_as_a_version(institution):
+    """Also once it is retired: scores by one after the other would tell columns one by one."""
+    node = institution(policy="scored_versions = 2\nscored_days = 30")
+    for model, mark in ((EDITED, "a"), (LATER, "b")):
+        put(node, model=model, edited=mark * 64)
+        registry.approve(node, model, who="A", follows=own)
+        registry.retire(node, model, who="A")
+    put(node, model=MODEL, edited="c" * 64)
+    with pytest.raises(PolicyError, match="more than 2 versions of scores within 30 days"):
+        registry.approve(node, MODEL, who="A", follows=own)
+    models, today = node.store.models, datetime.now(UTC).date()
+    assert models.edits_served("bank", today - timedelta(days=1)) == 2
+    assert models.edits_served("bank", today) == 0 and models.edits_served("city", date(2020, 1, 1)) == 0
+
+
+def test_an_edit_is_shown_with_what_it_tells_beside_the_card_that_the_study_made(institution):
+    """The bank has scores by that one from the study, whether or not anybody approved it."""
+    node = institution()
+    put(node)
+    other = put(node, model=EDITED, edited="a" * 64, points=((0, 0, 0, 15, 20), (0, 0)))
+    (why,) = registry.told_beside(node, other)
+    assert MODEL in why and "tells at most: value 100%" in why
+    assert registry.told_beside(node, node.store.models.part(MODEL)) == []
+    registry.refuse(node, EDITED, who="A")
+    assert EDITED in registry.told_beside(node, node.store.models.part(MODEL))[0]
+    same = put(node, model=LATER, edited="b" * 64)
+    assert not any(f"card of model {MODEL}" in line for line in registry.told_beside(node, same))
+
+
 def test_no_rule_approves_a_model_of_other_holders_beside_one_that_serves_the_bank(institution):
     """The same card without one holder: both scores together are that holder's points."""
     node = institution(serving='approve = "own_parts"\nmodels = 2')
@@ -187,6 +219,41 @@ def test_no_rule_approves_a_model_of_other_holders_beside_one_that_serves_the_ba
     assert "differs by court" in why and MODEL in why
     registry.retire(node, MODEL, who="A. Officer")
     assert registry.told_beside(node, other) == []
+
+
+def edit(node, model, digest):
+    """An edited card of the study whose model is MODEL: other points of the holder's columns."""
+    points = ((0, 9, 10, 15, 20), (0, 0))
+    made = {"made": datetime.now(UTC).date(), "given": ((3, 8, 13, 18), (0, 5, 10, 15, 20)), "points": points}
+    return registry.candidate(
+        node, part_of(node.name, ("tax", "power"), ("bank",), model=model, edited=digest, **made)
+    )
+
+
+def test_who_approves_an_edited_card_is_told_of_the_scores_that_the_study_gave(institution):
+    """The bank has them whatever became of the study's own model here: nobody decided on it, or it was refused."""
+    node = institution()
+    put(node)
+    other = edit(node, "ef" * 8, "e" * 64)
+    (why,) = registry.told_beside(node, other)
+    assert MODEL in why and "has the points of these columns together" in why
+    # Nobody has scores of an edit on which nobody decided.
+    assert registry.told_beside(node, node.store.models.part(MODEL)) == []
+
+
+def test_each_edited_card_that_served_is_a_version_of_its_own(institution):
+    """Else a bank could be served with one edit after another, each a further equation about the columns."""
+    node = institution(policy="scored_versions = 2")
+    put(node)
+    for k in range(3):
+        edit(node, f"e{k}" * 8, f"{k}" * 64)
+    registry.approve(node, "e0", who="A", follows=own)
+    registry.retire(node, "e0", who="A")
+    registry.approve(node, "e1", who="A", follows=own)
+    registry.retire(node, "e1", who="A")
+    with pytest.raises(PolicyError, match="more than 2 versions of scores within 365 days"):
+        registry.approve(node, "e2", who="A", follows=own)
+    registry.approve(node, MODEL, who="A", follows=own)
 
 
 def test_own_parts_are_approved_by_rule_once_and_not_where_a_check_fails(institution):

@@ -129,3 +129,50 @@ def test_edits_that_say_too_little_are_refused(record, edit, said):
 def test_a_study_without_a_card_has_nothing_to_edit(record):
     with pytest.raises(ConfigError, match="no finished scorecard study"):
         edit_card(replace(record, releases=()), [MERGE])
+
+
+def forged(edited, place, **what):
+    """The history with one entry changed, and all digests after it made anew."""
+    out = list(edited.history)
+    out[place] = replace(out[place], **what)
+    for k in range(1, len(out)):
+        out[k] = replace(out[k], previous=out[k - 1].digest)
+    return replace(edited, history=tuple(out))
+
+
+def test_a_cost_that_was_forged_with_all_digests_is_found_from_the_record(record):
+    edited = edit_card(record, [SCALE], now=NOON)
+    costs = edited.history[0].costs
+    wrong = {"mean_probability": [0.05, 0.01], "auc": {**costs["auc"], "change": 0.03}, "spread": None}
+    made = forged(edited, 0, costs={**costs, **wrong})
+    assert made.broken() == []
+    assert verify_card(made, record) == [
+        "edit 1: what it is said to cost does not follow (auc, mean_probability, spread)"
+    ]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"number": "1"},
+        {"time": "\x1b[31mnow"},
+        {"before": 7},
+        {"record": "0" * 63},
+        {"costs": {"auc": {}}},
+        {"costs": {"auc": {"change": "x", "low": 0, "high": 0}}},
+    ],
+)
+def test_an_entry_of_another_form_is_no_entry(edited, wrong):
+    made = forged(edited, 0, **wrong)
+    with pytest.raises(ConfigError, match="damaged"):
+        EditedCard.from_json(made.to_json())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"format": 0}, {"format": True}, {"history": {}}, {"study": "a\x1b[2J"}, {"attempt": 7}]
+)
+def test_a_file_of_another_form_is_no_edited_card(edited, wrong):
+    plain = json.loads(edited.to_json()) | wrong
+    for text in (json.dumps(plain), "[" * 100_000):
+        with pytest.raises(ConfigError, match="damaged"):
+            EditedCard.from_json(text)
