@@ -122,10 +122,10 @@ def run(
 
     study: path of a study file, or a `Study`. overrides: ``key.sub=value``, as after ``--set``, for a file.
     institutions: a folder with NAME.toml for each, files or `Institution` objects by name, or a list of such
-    objects; None looks beside the study file. Those made in code are written, with their tables, to a folder of the
-    study below FEDRISK_HOME. out: folder for results, release record and report; None writes them to the hub's own
-    store alone (``fedrisk runs``). Banks keep their scores in their stores. engine: in this process, or the same
-    app on Flower's simulation engine. research_seed: repeatable noise and exact figures, NO PRIVACY; only where
+    objects; None looks beside the study file. Those made in code are written, with their tables, to a folder below
+    FEDRISK_HOME, one for all studies. out: folder for results, release record and report; None writes them to the
+    hub's own store alone (``fedrisk runs``). Banks keep their scores in their stores. engine: in this process, or the
+    same app on Flower's simulation engine. research_seed: repeatable noise and exact figures, NO PRIVACY; only where
     every policy allows research. baselines: run the recipe's baselines on the same rows as well, each charged as a
     study of its own; None does so in research runs alone. resume: go on with a run that was stopped, at no further
     charge for what was paid. again: run and charge a study that was run before, and overwrite results in ``out``.

@@ -145,19 +145,32 @@ class Institution(BaseModel, metaclass=Stated):
         return file
 
     def _at_home(self, folder: Path) -> "Institution":
-        """The same with a table's whole path, where the file moves to another folder."""
-        table = self.table
-        if (
-            table is None
-            or table.is_database
-            or self._frame is not None
-            or folder.resolve() == self.folder.resolve()
-        ):
+        """The same with whole paths, where the file moves to another folder: what it names stays where it is.
+
+        A store above all: from another folder it would be a new one, whose ledger begins at nothing.
+        """
+        if folder.resolve() == self.folder.resolve():
             return self
-        if "$" in table.source or Path(table.source).expanduser().is_absolute():
-            return self
-        whole = str((self.folder / table.source).resolve())
-        return self.model_copy(update={"table": table.model_copy(update={"source": whole})})
+        changed: dict[str, Any] = {}
+        for name, said in (("store", self.store), ("decisions", self.decisions)):
+            if said is not None:
+                changed[name] = self._whole(said)
+        if self.table is not None and self._frame is None:
+            changed["table"] = self._moved(self.table)
+        if self.encoders:
+            changed["encoders"] = tuple(
+                rule.model_copy(update={"histories": self._moved(rule.histories)}) for rule in self.encoders
+            )
+        return self.model_copy(update=changed)
+
+    def _moved(self, table: TableSource) -> TableSource:
+        return table if table.is_database else table.model_copy(update={"source": self._whole(table.source)})
+
+    def _whole(self, said: str) -> str:
+        """A path that does not begin at the file's folder; variables stay as they are where they begin it."""
+        if said.startswith("$") or Path(said).expanduser().is_absolute():
+            return said
+        return str(self.folder.resolve() / said)
 
     @property
     def as_file(self) -> Path | None:

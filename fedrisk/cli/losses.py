@@ -121,13 +121,13 @@ def _show_parties(shares: "LossShares") -> None:
 
 
 def _show_segments(shares: "LossShares") -> None:
-    from fedrisk.report.losses import yuan
+    from fedrisk.report.losses import whole_title, yuan
 
     columns = ("exposure", "expected loss", *(p.title for p in shares.parties))
     table = plain_table("by segment (yuan)", "segment", *columns, right=columns, whole=columns)
     for segment in shares.segments:
         figures = (segment.exposure, segment.expected, *segment.parts)
-        table.add_row(segment.title, *(yuan(f) if segment.says else "–" for f in figures))
+        table.add_row(whole_title(segment.title), *(yuan(f) if segment.says else "–" for f in figures))
     tell_table(table)
     if not all(s.says for s in shares.segments):
         tell(_("–: says less than its noise; it is in the totals"))

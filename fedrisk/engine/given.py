@@ -1,7 +1,7 @@
 """What a study is run or checked from: files, or objects that were made in code.
 
 Institutions are read anew from their files with every message, as on machines of their own. Those that were made in
-code are written to a folder of the study below FEDRISK_HOME first, readable by their owner alone, with their tables.
+code are written below FEDRISK_HOME first, readable by their owner alone, with their tables.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ None looks beside the study file.
 FOLDER = "in_code"
 """Below FEDRISK_HOME: folders of studies that were made in code."""
 
+INSTITUTIONS = "institutions"
+"""Below FOLDER: those of all studies. An institution is one, with its store and ledger, whichever study it is in."""
+
 STUDY_FILE = "study.toml"
 
 
@@ -46,7 +49,7 @@ class Given:
 
     @property
     def folder(self) -> Path:
-        """Where what was made in code is written."""
+        """Where a study that was made in code is written."""
         return home() / FOLDER / self.study.name
 
     def alone(self, institution: str | Path | Institution) -> Path:
@@ -98,4 +101,4 @@ class Given:
             return Path(institution)
         if name != institution.name:
             raise ConfigError(f"institution {institution.name} is given as {name}; give it by its own name")
-        return institution.as_file or institution.save(self.folder / "institutions")
+        return institution.as_file or institution.save(home() / FOLDER / INSTITUTIONS)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fedrisk.analysis.fragility_index import USUAL, Judged
+from fedrisk.analysis.fragility_settings import FragilitySettings
 from fedrisk.analysis.fragility_table import (
     Fragility,
     by_rank,
@@ -71,6 +72,7 @@ def render(fragility: Fragility, shapes: Shapes | None) -> str:
         filters={"points": points_words, "percent": percent_words},
         notice=NO_PRIVACY if panel.research else None,
         s=fragility.settings,
+        title=_title(fragility.settings),
         j=judged,
         panel=panel,
         usual=USUAL,
@@ -88,6 +90,14 @@ def render(fragility: Fragility, shapes: Shapes | None) -> str:
         prices=list(zip(panel.quarters, panel.prices, strict=True)),
         absent=panel.absent,
     )
+
+
+def _title(settings: FragilitySettings) -> str:
+    """The file's title; where it states none, that of the language that is spoken."""
+    usual = FragilitySettings.model_fields["title"].default
+    if settings.title == usual:
+        return _("Fragility index of small and micro enterprises")
+    return settings.title
 
 
 def headline(fragility: Fragility) -> str:

@@ -12,6 +12,7 @@ from fedrisk.analysis.loss_rules import Layer, LossRules
 from fedrisk.analysis.loss_sharing import ADEQUATE, Bearing, Change, LossShares, PoolFigures
 from fedrisk.files import write_atomic
 from fedrisk.language import N_, _, language, listed, of_kind
+from fedrisk.releases.statistics import UNKNOWN
 from fedrisk.report import plots
 from fedrisk.report.page import render_page
 from fedrisk.report.plots import Plot
@@ -87,8 +88,10 @@ def chance(value: float) -> str:
 
 
 def whole_title(title: str) -> str:
-    """What a party, a segment or a period's row is called; a sum over all in words."""
-    return of_kind("losses", "all together") if title == "all together" else title
+    """What a party, a segment or a row of a period is called, with words for all and for the unknown."""
+    if title == "all together":
+        return of_kind("losses", "all together")
+    return title.replace(UNKNOWN, _("(unknown)"))
 
 
 def verdict(report: LossReport) -> list[str]:
@@ -130,7 +133,7 @@ def pool_words(pool: PoolFigures) -> str:
         "The pool of {size} pays all claims in {chance} of the years drawn: {which}.",
         size=about(pool.size),
         chance=chance(pool.enough),
-        which=listed(filter(None, (enough, short))),
+        which=_("{enough}, {short}", enough=enough, short=short) if enough and short else enough or short,
     )
 
 

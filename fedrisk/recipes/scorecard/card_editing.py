@@ -188,7 +188,7 @@ def _alike(said: Any, found: Any) -> bool:
     if isinstance(found, list):
         same = isinstance(said, list) and len(said) == len(found)
         return same and all(_alike(s, f) for s, f in zip(said, found, strict=True))
-    if found is None or said is None:
+    if not isinstance(found, int | float) or not isinstance(said, int | float):
         return found is said
     return bool(abs(said - found) <= ROUNDED + ROUNDED * abs(found))
 

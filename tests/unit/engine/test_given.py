@@ -2,6 +2,7 @@ import pandas as pd
 import pytest
 
 import fedrisk
+from fedrisk.clients.node import Node
 from fedrisk.engine.given import Given
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.recipes import load_study
@@ -73,13 +74,34 @@ def test_a_column_that_no_file_can_hold_is_named_and_its_values_are_not():
 def test_institutions_of_a_study_made_in_code(home, tmp_path):
     given = Given.of(study())
     paths = given.paths([bank()])
-    assert paths == {"alfa": home / "in_code" / "small" / "institutions" / "alfa.toml"}
+    assert paths == {"alfa": home / "in_code" / "institutions" / "alfa.toml"}
     assert load_study(home / "in_code" / "small" / "study.toml").digest() == given.study.digest()
     file = bank().save(tmp_path)
     assert (
         given.paths({"alfa": file}) == given.paths({"alfa": fedrisk.load_institution(file)}) == {"alfa": file}
     )
     assert given.paths(tmp_path) == {"alfa": file}
+
+
+def test_an_institution_has_one_store_and_ledger_in_all_studies_that_are_made_in_code(home):
+    stores = []
+    for name in ("first", "second"):
+        node = Node.open(Given.of(study(name=name)).paths([bank()])["alfa"])
+        assert node.ledger.entries() == ()
+        stores.append(node.store.path)
+    assert stores == [home / "institutions" / "alfa"] * 2
+
+
+def test_an_institution_that_is_changed_in_code_keeps_its_store(tmp_path):
+    """Its paths begin at its file; from another folder the ledger would be a new one."""
+    file = bank().save(tmp_path / "one")
+    file.write_text('store = "own"\ndecisions = "table.csv"\n' + file.read_text())
+    read = fedrisk.load_institution(file)
+    changed = read.model_copy(update={"policy": fedrisk.Policy(purposes=("other",))})
+    moved = fedrisk.load_institution(Given.of(study()).paths([changed])["alfa"])
+    assert moved.store_path == read.store_path == tmp_path / "one" / "own"
+    assert moved.decisions_path == tmp_path / "one" / "table.csv"
+    assert moved.read().digest == read.read().digest
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,11 @@ def trail_codes(group):
                     yield from values_of(value, ast.Module([tree, *trees().values()], []))
 
 
+@pytest.mark.parametrize("name", [r.name for r in RECIPES])
+def test_every_recipe_has_words(name):
+    assert name in _table()["recipe"]
+
+
 def test_codes_of_the_trail_have_words():
     kinds, protections = set(trail_codes("kind")), set(trail_codes("protection"))
     assert {"refusal", "charged_not_sent.*"} <= kinds
