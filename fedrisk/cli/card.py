@@ -71,7 +71,7 @@ Edits = Annotated[
     Path | None,
     typer.Option(
         "--edits",
-        help="File (TOML) with a table [[edit]] for each edit, in place of these options, for example edits.toml.",
+        help="File (TOML) with a table `edit` for each edit, in place of these options, for example edits.toml.",
     ),
 ]
 To = Annotated[

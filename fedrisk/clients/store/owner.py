@@ -227,7 +227,7 @@ def _still_there(record: Record) -> bool:
 
 def _other(folder: Path, record: Record, institution: Institution) -> OwnerError:
     owner, file = record.owner, str(institution.file)
-    was = f"{owner.name} ({owner.kind}, {owner.file or '?'})"
+    was = f"{owner.name} ({owner.kind}, {owner.file or 'a file that is not known'})"
     if owner.file == file:
         was += ", which named another table with other ids"
     whose = f"store {folder} belongs to {was}; this is {institution.name} ({institution.kind}, {file})"
