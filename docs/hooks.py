@@ -2,7 +2,7 @@
 
 A hook of mkdocs. Benchmarks keep their README beside what redoes them, and the site shows them all. A notebook becomes
 a page with its cells and what they gave. A link to a file that is no page, such as a template of configs/, becomes the
-file's path.
+file's path; a link whose words are a file's name gets the title of that page.
 """
 
 import json
@@ -22,20 +22,23 @@ def elsewhere() -> dict[str, str]:
     """Pages of the site by the path of the file, within the repository, that they are made from."""
     pages = {f: f for f in ("CONTRIBUTING.md", "CHANGELOG.md")}
     pages["sim_institutions/README.md"] = "sim_institutions.md"
+    pages["benchmarks/README.md"] = "benchmarks/index.md"
     for readme in sorted((ROOT / "benchmarks").glob("*/README.md")):
         pages[readme.relative_to(ROOT).as_posix()] = f"benchmarks/{readme.parent.name}.md"
     return pages
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that lie elsewhere, and the list of benchmarks."""
-    rows = ["# Benchmarks", "", "Every claim with its figures and the command that redoes them.", ""]
-    for source, page in elsewhere().items():
-        text = (ROOT / source).read_text(encoding="utf-8")
-        files.append(File.generated(config, page, content=_linked(text, source, page)))
-        if page.startswith("benchmarks/"):
-            rows.append(f"- [{_title(text)}]({posixpath.basename(page)})")
-    files.append(File.generated(config, "benchmarks/index.md", content="\n".join(rows) + "\n"))
+    """Add the pages that lie elsewhere; that of all benchmarks gets a list of them."""
+    pages = elsewhere()
+    texts = {page: (ROOT / source).read_text(encoding="utf-8") for source, page in pages.items()}
+    single = [page for page in texts if page.startswith("benchmarks/") and page != "benchmarks/index.md"]
+    rows = [f"- [{_title(texts[page])}]({posixpath.basename(page)})" for page in single]
+    for source, page in pages.items():
+        text = _linked(texts[page], source, page)
+        if page == "benchmarks/index.md":
+            text += "\n## All benchmarks\n\n" + "\n".join(rows) + "\n"
+        files.append(File.generated(config, page, content=text))
     for notebook in sorted((ROOT / "docs").glob("*.ipynb")):
         text = cells_of(notebook)
         files.append(File.generated(config, f"{notebook.stem}.md", content=text))
@@ -43,7 +46,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def cells_of(notebook: Path) -> str:
-    """A notebook as a page: its text, its code, and the texts and plots that are kept in it."""
+    """A notebook as a page: its text, its code, and the texts, tables and plots that are kept in it."""
     parts = []
     for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"])
@@ -54,12 +57,8 @@ def cells_of(notebook: Path) -> str:
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             text = "".join(output.get("text", data.get("text/plain", "")))
-            if "image/svg+xml" in data:
-                parts.append("".join(data["image/svg+xml"]))
-            elif "image/png" in data:
-                parts.append(
-                    f"![what the cell draws](data:image/png;base64,{''.join(data['image/png']).strip()})"
-                )
+            if "text/html" in data:
+                parts.append(f'<div class="output">{_plain_html("".join(data["text/html"]))}</div>')
             elif text.strip():
                 parts.append(f"```text\n{text.rstrip()}\n```")
     return "\n\n".join(parts) + "\n"
@@ -70,6 +69,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     if page.file.generated_by is not None:
         return markdown
     return _linked(markdown, f"docs/{page.file.src_uri}", page.file.src_uri)
+
+
+def _plain_html(text: str) -> str:
+    """What a cell shows, without a style and a class of its own, so that tables look as all tables of the site."""
+    text = re.sub(r"(?s)<style.*?</style>", "", text)
+    text = re.sub(r'<table border="1" class="dataframe">', "<table>", text)
+    return re.sub(r"\s*\n\s*", " ", text)
 
 
 def _title(text: str) -> str:
@@ -88,9 +94,13 @@ def _linked(text: str, source: str, page: str) -> str:
         path = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
         if (ROOT / path).is_dir():
             path = f"{path}/README.md"
+        path = f"{path.removesuffix('.ipynb')}.md" if path.endswith(".ipynb") else path
         place = pages.get(path) or (path.removeprefix("docs/") if path.startswith("docs/") else None)
         if place is None:
-            return words if words.strip("`") == path else f"{words} (`{path.removesuffix('/README.md')}`)"
+            path = path.removesuffix("/README.md")
+            return words if words.strip("`") == path else f"{words} (`{path}`)"
+        if re.fullmatch(r"[\w./-]+\.md", words) and (ROOT / path).is_file():
+            words = _title((ROOT / path).read_text(encoding="utf-8"))
         way = posixpath.relpath(place, posixpath.dirname(page) or ".")
         return f"[{words}]({way}{'#' + anchor if anchor else ''})"
 

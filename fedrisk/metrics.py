@@ -8,8 +8,8 @@ Noisy counts are never clipped at zero before they are added up: clipping makes 
 one half. `area` and `distance` are the AUC and the KS that every page quotes.
 
 Sources: AUC as the Mann-Whitney statistic with ties one half (Hanley & McNeil 1982), its variance by placements
-(DeLong, DeLong & Clarke-Pearson 1988); Brier score (Brier 1950); KS, Gini and PSI as in credit practice (Siddiqi 2017); the mean
-of the largest point of a random walk with a parabolic drift (Groeneboom 1989).
+(DeLong, DeLong & Clarke-Pearson 1988); Brier score (Brier 1950); KS, Gini and PSI as in credit practice (Siddiqi
+2017); the mean of the largest point of a random walk with a parabolic drift (Groeneboom 1989).
 """
 
 from __future__ import annotations
@@ -255,7 +255,7 @@ def _optimism(auc_: float, p: float, n: float) -> float:
     if apart < 1e-6:
         return most
     bend = apart / 2 * math.sqrt(2 * math.pi) * math.exp(apart**2 / 8)
-    return min(0.6955 * square ** (2 / 3) * bend ** (-1 / 3), most)
+    return float(min(0.6955 * square ** (2 / 3) * bend ** (-1 / 3), most))
 
 
 def calibration_fit(

@@ -1,10 +1,12 @@
 """A tiny consortium on the disk: one bank, a tax office and a power utility, with their files and a study."""
 
 import csv
+import functools
 import json
 import os
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,12 @@ import pytest
 if TYPE_CHECKING:
     from fedrisk.server.results import Results
     from fedrisk.study import Study
+    from support.browser import Browser
+
+# Folders of tests are in memory where the machine has room there: stores wait for the disk after every entry.
+MEMORY = Path("/dev/shm")
+if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 # Its assertions then say what was compared, as those of test modules do.
 pytest.register_assert_rewrite("support")
@@ -165,9 +173,40 @@ def fedrisk_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
+@functools.cache
+def _command_tree() -> Callable[[Any], Any]:
+    import typer.main
+
+    return functools.cache(typer.main.get_command)
+
+
+@pytest.fixture
+def one_command_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All commands and options are put together once for all calls in this process, not at each call."""
+    monkeypatch.setattr("typer.main.get_command", _command_tree())
+
+
+@pytest.fixture
+def unplotted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without pictures, which are half of what a report takes; tests marked ``plots`` draw them.
+
+    What plots show is in tests/unit/report; here it is about the command that writes the page.
+    """
+    if request.node.get_closest_marker("plots"):
+        return
+    from support.unplotted import without_plots
+
+    without_plots(monkeypatch)
+
+
 @pytest.fixture
 def fedrisk(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fedrisk_home: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fedrisk_home: Path,
+    tmp_path: Path,
+    unplotted: None,
+    one_command_tree: None,
 ) -> Callable[..., tuple[int, str, str]]:
     """Calls the entry point as the installed command does; (exit code, standard output, errors) as plain text."""
     from fedrisk import cli
@@ -187,6 +226,14 @@ def fedrisk(
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("NO_COLOR", "1")
     return call
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """One headless Chromium for all pages that are looked at; `pages.check` sets its size anew."""
+    from support import pages
+
+    yield from pages.one_browser()
 
 
 @pytest.fixture(scope="session")

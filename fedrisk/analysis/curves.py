@@ -230,10 +230,15 @@ def calibration(counts: ScoreCounts, groups: int = 12) -> Calibration | None:
 
 
 def score_distribution(counts: ScoreCounts, most: int = 30) -> ScoreDistribution | None:
-    """Share of defaults and of others by score bin; None where there are not clearly defaults and others."""
+    """Share of defaults and of others by score bin; None where there are not clearly defaults and others.
+
+    Exact counts by value are in equally wide bins with round ends, at most so many.
+    """
     if not counts.usable:
         return None
-    some = counts.grouped(most)
+    some = counts
+    if counts.exact:
+        some = _evenly(counts, most) if np.array_equal(counts.low, counts.high) else counts.grouped(most)
     n1, n0, first = some.positives, some.negatives, np.arange(len(some.positives))
     if not counts.exact:
         # Neighbours together, so that noise leaves a shape to be seen.
@@ -252,6 +257,45 @@ def score_distribution(counts: ScoreCounts, most: int = 30) -> ScoreDistribution
         good=bands[1],
         axis=some.axis,
     )
+
+
+def _evenly(counts: ScoreCounts, most: int) -> ScoreCounts:
+    """Exact counts in equally wide bins with round ends, empty ones too; as they are where all are one value."""
+    least, span = float(counts.low.min()), float(np.ptp(counts.low))
+    if not span > 0:
+        return counts
+    # One bin may be needed beyond those that the span fills.
+    step = round_step(span / max(most - 1, 1))
+    first = math.floor(least / step)
+    place = np.floor(counts.low / step + 1e-9).astype(int) - first
+    k = int(place.max()) + 1
+    turned = slice(None, None, -1 if counts.axis == "score" else 1)
+    n1, n0, low = (
+        np.asarray(v, np.float64)
+        for v in (
+            np.bincount(place, counts.positives, k),
+            np.bincount(place, counts.negatives, k),
+            step * (first + np.arange(k)),
+        )
+    )
+    return ScoreCounts(
+        positives=n1[turned],
+        negatives=n0[turned],
+        variance=0.0,
+        low=low[turned],
+        high=np.asarray(low + step, np.float64)[turned],
+        axis=counts.axis,
+    )
+
+
+def round_step(least: float) -> float:
+    """The least of 1, 2, 5, 10, 20, 50 and so on, and .5, .2, .1 and so on, that is not below a number above 0.
+
+    >>> round_step(11.3), round_step(0.034)
+    (20.0, 0.05)
+    """
+    unit = 10.0 ** math.floor(math.log10(least))
+    return next(float(f"{m * unit:.12g}") for m in (1, 2, 5, 10) if m * unit >= least * (1 - 1e-9))
 
 
 def cutoffs(counts: ScoreCounts, rows: int = 12) -> tuple[Cutoff, ...]:

@@ -94,7 +94,7 @@ def _show(report: "LossReport") -> None:
 
 def _show_parties(shares: "LossShares") -> None:
     from fedrisk.analysis.loss_sharing import ADEQUATE
-    from fedrisk.report.losses import about, between, rate, yuan
+    from fedrisk.report.losses import about, between, rate, whole_title, yuan
 
     level = f"{shares.level:.0%}"
     columns = (
@@ -114,18 +114,20 @@ def _show_parties(shares: "LossShares") -> None:
     for party in (*shares.parties, shares.total):
         noise, come = between(party.low, party.high), between(party.least, party.most)
         share = rate(party.expected, shares.total.expected)
-        table.add_row(party.title, yuan(party.expected), share, noise, come, *map(about, party.quantiles))
+        table.add_row(
+            whole_title(party.title), yuan(party.expected), share, noise, come, *map(about, party.quantiles)
+        )
     tell_table(table)
 
 
 def _show_segments(shares: "LossShares") -> None:
-    from fedrisk.report.losses import yuan
+    from fedrisk.report.losses import whole_title, yuan
 
     columns = ("exposure", "expected loss", *(p.title for p in shares.parties))
     table = plain_table("by segment (yuan)", "segment", *columns, right=columns, whole=columns)
     for segment in shares.segments:
         figures = (segment.exposure, segment.expected, *segment.parts)
-        table.add_row(segment.title, *(yuan(f) if segment.says else "–" for f in figures))
+        table.add_row(whole_title(segment.title), *(yuan(f) if segment.says else "–" for f in figures))
     tell_table(table)
     if not all(s.says for s in shares.segments):
         tell(_("–: says less than its noise; it is in the totals"))

@@ -225,9 +225,14 @@ def about_use(study: str, purpose: str, consent: str | None) -> str:
     )
 
 
+def _between(kind: str) -> str:
+    """What stands between "error" and its text."""
+    return of_kind("error", " ({kind}): ", kind=kind) if kind else of_kind("error", ": ")
+
+
 def fail(text: str, kind: str = "") -> None:
     """Say on standard error what went wrong: "error (kind): text". Shown whatever the options say."""
-    err.print(f"[bold red]{_('error')}[/]{f' ({kind})' if kind else ''}: ", end="", highlight=False)
+    err.print(f"[bold red]{_('error')}[/]{_between(kind)}", end="", highlight=False)
     err.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -19,7 +19,7 @@ from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.models import ArgumentInfo
 
 from fedrisk.cli.exits import report
-from fedrisk.cli.help import translating
+from fedrisk.cli.help import show_usage_error, translating
 from fedrisk.cli.output import fail, finish, prepare, screen
 from fedrisk.errors import ConfigError
 from fedrisk.files import private_append
@@ -55,15 +55,21 @@ class Root(TyperGroup):
         """Forgets what an earlier call in the same process was told."""
         screen.quiet, screen.verbose, screen.log_file, screen.failed = False, False, None, None
         prepare()
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            show_usage_error(error)
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; errors are told in one line."""
         try:
             with _ending_as_by_hand():
                 done = super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit, click.Abort) as error:
             _tell_lost_output()
+            if isinstance(error, click.UsageError):
+                show_usage_error(error)
             raise
         except (Exception, KeyboardInterrupt) as error:
             raise typer.Exit(told(error)) from None

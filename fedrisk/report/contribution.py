@@ -16,22 +16,27 @@ from fedrisk.analysis.contribution import KNOWN, Contributions, Player, Worth
 from fedrisk.analysis.data_quality import Share
 from fedrisk.analysis.reward import Reward, Rewards
 from fedrisk.files import write_atomic
+from fedrisk.language import N_, _
 from fedrisk.report.losses import yuan
 from fedrisk.report.page import render_page
 from fedrisk.study import BANK, NO_PRIVACY
 
 PAGE, TABLE, PLAIN = "contribution.html", "contribution.csv", "contribution.json"
 _WHY = {
-    "": "",
-    "unreliable": "too little for its error",
-    "floor": "at the floor",
-    "cap": "at the cap",
+    "unreliable": N_("too little for its error"),
+    "floor": N_("at the floor"),
+    "cap": N_("at the cap"),
 }
+
+
+def minus(text: str) -> str:
+    """A figure with a true minus."""
+    return text.replace("-", "−")
 
 
 def per_cent(worth: Worth) -> str:
     """A value in per cent, or a dash where it is mostly noise."""
-    return f"{worth.value:.2%}" if worth.says else "–"
+    return minus(f"{worth.value:.2%}") if worth.says else "–"
 
 
 def auc(whole: Worth) -> str:
@@ -41,7 +46,8 @@ def auc(whole: Worth) -> str:
 
 def interval(worth: Worth) -> str:
     """Its interval in per cent; of one that is mostly noise the upper end alone."""
-    return f"{worth.low:.2%} to {worth.high:.2%}" if worth.says else f"at most {worth.high:.2%}"
+    low, high = minus(f"{worth.low:.2%}"), f"{worth.high:.2%}"
+    return _("{low} to {high}", low=low, high=high) if worth.says else _("at most {high}", high=high)
 
 
 def share_of(worth: Worth) -> str:
@@ -53,17 +59,17 @@ def lacking(share: Share) -> str:
     """A share of 1 in per cent with its error; where what lacks is less than its noise, that it is at least so much."""
     if share.says:
         return f"{share.value:.2%} ± {share.reach:.2%}"
-    return f"at least {share.low:.2%}" if share.noise else f"{share.value:.2%}"
+    return _("at least {low}", low=f"{share.low:.2%}") if share.noise else f"{share.value:.2%}"
 
 
 def title(institution: str, names: Mapping[str, str]) -> str:
     """What people read in place of a role."""
-    return "the banks" if institution == BANK else names.get(institution, institution)
+    return _("the banks") if institution == BANK else names.get(institution, institution)
 
 
 def why(reward: Reward) -> str:
     """Why a share is not that of the weights."""
-    return _WHY[reward.why]
+    return _(_WHY[reward.why]) if reward.why else ""
 
 
 def write_contribution(
@@ -160,6 +166,7 @@ def render(found: Contributions, divided: Rewards | None, names: Mapping[str, st
         "why": why,
         "lacking": lacking,
         "auc": auc,
+        "minus": minus,
     }
     return render_page(
         "contribution.html.jinja",

@@ -160,9 +160,12 @@ def calibration(found: Calibration) -> Drawn:
 
 
 def score_distribution(found: ScoreDistribution) -> Drawn:
-    """Scores of defaults and of others, as densities: bins are not equally wide."""
+    """Scores of defaults and of others: shares by bin, or densities where bins are not equally wide."""
     edges = _edges(found)
-    width = np.diff(edges)
+    width, axis = np.diff(edges), of_kind("plot", "Share for each unit of the scale (%)")
+    if np.allclose(width, width[0]):
+        axis = of_kind("plot", "Share in each bin of {width} (%)", width=f"{width[0]:.4g}")
+        width = np.ones(len(width))
     with style():
         figure, axes = canvas(HEIGHT + 40, left=52, below=room_below(2))
         handles = []
@@ -171,9 +174,10 @@ def score_distribution(found: ScoreDistribution) -> Drawn:
             axes.stairs(high, edges, baseline=low, fill=True, color=COLOURS[k], alpha=0.2, linewidth=0)
             handles.append(axes.stairs(value, edges, baseline=None, color=COLOURS[k], linestyle=DASHES[k]))
         axes.set_xlim(edges[0], edges[-1])
+        axes.xaxis.set_major_formatter(lambda v, _place: f"{v:g}".replace("-", "−"))
         axes.set_ylim(0, None)
         legend(axes, handles, [of_kind("plot", "Defaults"), of_kind("plot", "Others")])
-        named_axes(axes, axis_name(found.axis), of_kind("plot", "Share for each unit of the scale (%)"))
+        named_axes(axes, axis_name(found.axis), axis)
     return Drawn(figure, _("Distribution of defaults and of others over the scores."))
 
 

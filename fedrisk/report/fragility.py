@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fedrisk.analysis.fragility_index import USUAL, Judged
+from fedrisk.analysis.fragility_settings import FragilitySettings
 from fedrisk.analysis.fragility_table import (
     Fragility,
     by_rank,
@@ -19,21 +20,23 @@ from fedrisk.analysis.fragility_table import (
 from fedrisk.analysis.intervals import reach
 from fedrisk.errors import StoreError
 from fedrisk.files import write_atomic
+from fedrisk.language import N_, _, listed
 from fedrisk.report.geometry import Shapes
 from fedrisk.report.page import render_page
 from fedrisk.report.text import signed
+from fedrisk.report.words import together
 from fedrisk.study import NO_PRIVACY
 
 LISTED, COURSES = 20, 12
 """Cells of the ranked list at most (all alarms are there), and of the courses."""
 
 COLOURS: tuple[tuple[float, str, str], ...] = (
-    (0.0, "#b9d3ea", "below its usual"),
-    (0.5, "#e6eff7", "as usual"),
-    (1.0, "#fdeccb", "a little above, as chance makes it"),
-    (1.5, "#f6b56d", "alarm"),
-    (2.0, "#d3701c", "clear: 1.5 times the line of alarm"),
-    (float("inf"), "#7a2f04", "very clear: twice the line and more"),
+    (0.0, "#b9d3ea", N_("below its usual")),
+    (0.5, "#e6eff7", N_("as usual")),
+    (1.0, "#fdeccb", N_("a little above, as chance makes it")),
+    (1.5, "#f6b56d", N_("alarm")),
+    (2.0, "#d3701c", N_("clear: 1.5 times the line of alarm")),
+    (float("inf"), "#7a2f04", N_("very clear: twice the line and more")),
 )
 """Upper edge of the strength, colour and words of each class: how sure it is, so that noise alone stays pale.
 
@@ -69,6 +72,7 @@ def render(fragility: Fragility, shapes: Shapes | None) -> str:
         filters={"points": points_words, "percent": percent_words},
         notice=NO_PRIVACY if panel.research else None,
         s=fragility.settings,
+        title=_title(fragility.settings),
         j=judged,
         panel=panel,
         usual=USUAL,
@@ -80,7 +84,7 @@ def render(fragility: Fragility, shapes: Shapes | None) -> str:
         withheld=[" · ".join(panel.cells[c]) for c in np.flatnonzero(judged.withheld)],
         maps=[] if shapes is None else _maps(fragility, shapes),
         shapes=shapes,
-        colours=COLOURS,
+        colours=[(edge, shade, _(words)) for edge, shade, words in COLOURS],
         # One quarter has no course.
         courses=_courses(fragility, order[:COURSES]) if len(fragility.judged) > 1 else [],
         prices=list(zip(panel.quarters, panel.prices, strict=True)),
@@ -88,20 +92,46 @@ def render(fragility: Fragility, shapes: Shapes | None) -> str:
     )
 
 
+def _title(settings: FragilitySettings) -> str:
+    """The file's title; where it states none, that of the language that is spoken."""
+    usual = FragilitySettings.model_fields["title"].default
+    if settings.title == usual:
+        return _("Fragility index of small and micro enterprises")
+    return settings.title
+
+
 def headline(fragility: Fragility) -> str:
     """The quarter in one sentence."""
     judged, settings = fragility.last, fragility.settings
     n = counts(judged, settings)
     if not n["said"]:
-        return f"{judged.quarter}: no cell says more than its noise; nothing can be said of any."
-    more = "more than" if n["alarms"] > n["by_chance"] * 1.5 else "about as many as"
-    said = f"{n['alarms']} of {n['said']} cells raise an alarm, {more} the {n['by_chance']:.0f} that chance would raise"
+        return _(
+            "{quarter}: no cell says more than its noise; nothing can be said of any.", quarter=judged.quarter
+        )
+    many = n["alarms"] > n["by_chance"] * 1.5
+    said = _(
+        N_(
+            "{quarter}: {alarms} of {cells} cells raise an alarm, more than the {chance} that chance would raise"
+        )
+        if many
+        else N_(
+            "{quarter}: {alarms} of {cells} cells raise an alarm, about as many as the {chance} that chance would raise"
+        ),
+        quarter=judged.quarter,
+        alarms=n["alarms"],
+        cells=n["said"],
+        chance=f"{n['by_chance']:.0f}",
+    )
+    if not n["alarms"]:
+        return _("{said}.", said=said)
     order = by_rank(judged)
-    if n["alarms"]:
-        first = next((c for c in order if judged.alarm[c]), order[0])
-        cell = " · ".join(fragility.panel.cells[first])
-        said += f"; the most fragile of them is {cell}, at {points_words(float(judged.index[first]))}"
-    return f"{judged.quarter}: {said}."
+    first = next((c for c in order if judged.alarm[c]), order[0])
+    return _(
+        "{said}; the most fragile of them is {cell}, at {points}.",
+        said=said,
+        cell=" · ".join(fragility.panel.cells[first]),
+        points=points_words(float(judged.index[first])),
+    )
 
 
 def points_words(value: float) -> str:
@@ -117,18 +147,19 @@ def percent_words(value: float) -> str:
     """A chance in per cent; none is said to be 0 or 1.
 
     >>> percent_words(0.0), percent_words(0.42), percent_words(1.0)
-    ('< 1 %', '42 %', '> 99 %')
+    ('< 1%', '42%', '> 99%')
     """
-    return "< 1 %" if value < 0.01 else "> 99 %" if value > 0.99 else f"{value:.0%}".replace("%", " %")
+    return "< 1%" if value < 0.01 else "> 99%" if value > 0.99 else f"{value:.0%}"
 
 
 def driver_words(fragility: Fragility, judged: Judged, cell: int) -> str:
     """What raised a cell's index by more than its errors, in points."""
     found = drivers(fragility.panel, judged, cell)
     if not found:
-        return "no single indicator is beyond its errors"
+        return _("no single indicator is beyond its errors")
     shown = [f"{d.name} {signed(d.points, 0)} ± {points_words(reach(0.95) * d.error)}" for d in found[:4]]
-    return ", ".join(shown) + (f" and {len(found) - 4} more" if len(found) > 4 else "")
+    said = listed(shown)
+    return _("{drivers} and {count} more", drivers=said, count=len(found) - 4) if len(found) > 4 else said
 
 
 def _row(fragility: Fragility, cell: int) -> dict[str, Any]:
@@ -144,7 +175,7 @@ def _row(fragility: Fragility, cell: int) -> dict[str, Any]:
         "colour": colour(float(judged.strength[cell])),
         "alarm": bool(judged.alarm[cell]),
         "rank": int(judged.rank[cell]),
-        "ranks": f"{judged.rank_low[cell]} to {judged.rank_high[cell]}",
+        "ranks": _("{low} to {high}", low=judged.rank_low[cell], high=judged.rank_high[cell]),
         "worst": float(judged.worst[cell]),
         "drivers": driver_words(fragility, judged, cell),
     }
@@ -156,17 +187,34 @@ def colour(strength: float) -> str:
 
 
 def _common(row: dict[str, Any]) -> dict[str, Any]:
-    name = " · ".join(row["group"].values()) or "the whole province"
+    name = " · ".join(row["group"].values()) or _("the whole province")
     if row["points"] is None:
         return {**row, "name": name, "said": None}
     beyond = row["low"] > 0 or row["high"] < 0
     return {
         **row,
         "name": name,
-        "beyond": beyond,
+        "words": _common_words(row, beyond=beyond),
         "said": signed(row["points"], 1),
         "half": row["high"] - row["points"],
     }
+
+
+def _common_words(row: dict[str, Any], *, beyond: bool) -> str:
+    """What a common move says, and which indicators moved most."""
+    if not beyond:
+        return _("as in the earlier quarters")
+    fragile = row["points"] > 0
+    said = _(
+        N_("more fragile than in the earlier quarters")
+        if fragile
+        else N_("less fragile than in the earlier quarters")
+    )
+    return (
+        _("{said}; most by {indicators}", said=said, indicators=together(row["most"]))
+        if row["most"]
+        else said
+    )
 
 
 def _maps(fragility: Fragility, shapes: Shapes) -> list[dict[str, Any]]:
@@ -213,7 +261,7 @@ def _courses(fragility: Fragility, cells: Sequence[int]) -> list[dict[str, Any]]
                 "band": " ".join(f"{x},{y}" for x, y in band),
                 "dots": [(x, height(v)) for x, v, _, _, alarm in said if alarm],
                 "usual": height(USUAL),
-                "last": points_words(course[-1][0]) if np.isfinite(course[-1][0]) else "withheld",
+                "last": points_words(course[-1][0]) if np.isfinite(course[-1][0]) else _("withheld"),
             }
         )
     return found

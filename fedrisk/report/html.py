@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from fedrisk.releases.statistics import UNKNOWN
 from fedrisk.report.display import for_people
-from fedrisk.report.operator import operator_page
+from fedrisk.report.operator import operator_page, selection
 from fedrisk.report.page import render_page, write_page
 from fedrisk.report.plain_privacy import mu_words, price_of
-from fedrisk.report.statistics_view import figures_of, view
+from fedrisk.report.statistics_view import category_words, figures_of, view
 from fedrisk.report.text import by_price, number, price_words, privacy_words
 from fedrisk.server.results import Results
 
@@ -36,5 +37,7 @@ def render(results: Results, begun: str | None = None) -> str:
         own_names=names,
         privacy=privacy_words(results),
         spends=[{**s, "mu": price_of(s["mu"])} for s in by_price(results.spends)],
+        selection=selection(results),
         open=OPEN_ROWS,
+        unknown=category_words(UNKNOWN),
     )

@@ -11,12 +11,17 @@ from fedrisk.analysis.loss_report import LossReport
 from fedrisk.analysis.loss_rules import Layer, LossRules
 from fedrisk.analysis.loss_sharing import ADEQUATE, Bearing, Change, LossShares, PoolFigures
 from fedrisk.files import write_atomic
+from fedrisk.language import N_, _, language, listed, of_kind
+from fedrisk.releases.statistics import UNKNOWN
+from fedrisk.report import plots
 from fedrisk.report.page import render_page
+from fedrisk.report.plots import Plot
+from fedrisk.report.words import together
 from fedrisk.study import NO_PRIVACY
 
 PAGE, TABLE, PLAIN = "losses.html", "losses.csv", "losses.json"
 COLOURS = ("#2b5d8a", "#3f7d58", "#b3541e", "#7a5c99", "#8a7a2b", "#566677", "#a23b5a", "#2b8a86")
-_WIDTH, _PLOT = 620, 150
+_STEPS = {"stop": N_("stop"), "caps": N_("caps"), "pool": N_("pool")}
 
 
 def yuan(fen: int) -> str:
@@ -36,7 +41,7 @@ def about(fen: int) -> str:
     ('21.83 billion yuan', '456 yuan', '−1.23 million yuan')
     """
     number, unit = _scaled(fen, _unit(fen))
-    return f"{number} {unit}"
+    return number + unit
 
 
 def between(low: int, high: int) -> str:
@@ -46,15 +51,20 @@ def between(low: int, high: int) -> str:
     '0.00 to 21.83 billion yuan'
     """
     size = _unit(max(low, high, key=abs))
-    (first, unit), (second, _) = _scaled(low, size), _scaled(high, size)
-    return f"{first} to {second} {unit}"
+    first, second = (_scaled(v, size)[0] for v in (low, high))
+    return _("{low} to {high}", low=first, high=second) + size[1]
 
 
-_UNITS = ((1e9, "billion yuan"), (1e6, "million yuan"))
+_UNITS = {
+    "en": ((1e9, " billion yuan"), (1e6, " million yuan"), (1.0, " yuan")),
+    "zh": ((1e8, "亿元"), (1e4, "万元"), (1.0, "元")),
+}
+"""Units of money by language, the largest first: they go by other powers of ten, so no text is the other's."""
 
 
 def _unit(fen: int) -> tuple[float, str]:
-    return next(((size, word) for size, word in _UNITS if abs(fen) / 100 >= 0.9995 * size), (1.0, "yuan"))
+    units = _UNITS.get(language(), _UNITS["en"])
+    return next(((size, word) for size, word in units[:-1] if abs(fen) / 100 >= 0.9995 * size), units[-1])
 
 
 def _scaled(fen: int, unit: tuple[float, str]) -> tuple[str, str]:
@@ -74,22 +84,38 @@ def chance(value: float) -> str:
     >>> chance(0.9999), chance(0.42), chance(0.0)
     ('over 99.9%', '42.0%', 'under 0.1%')
     """
-    return "under 0.1%" if value < 0.001 else "over 99.9%" if value > 0.999 else f"{value:.1%}"
+    return _("under 0.1%") if value < 0.001 else _("over 99.9%") if value > 0.999 else f"{value:.1%}"
+
+
+def whole_title(title: str) -> str:
+    """What a party, a segment or a row of a period is called, with words for all and for the unknown."""
+    if title == "all together":
+        return of_kind("losses", "all together")
+    return title.replace(UNKNOWN, _("(unknown)"))
 
 
 def verdict(report: LossReport) -> list[str]:
     """What the figures come to, the expected loss first."""
     shares, total = report.shares, report.shares.total
     said = [
-        f"An expected loss of {about(total.expected)} ({between(total.low, total.high)} by the noise), "
-        f"{rate(total.expected, shares.exposure)} of an exposure of {about(shares.exposure)}."
+        _(
+            "An expected loss of {amount} ({between} by the noise), {rate} of an exposure of {exposure}.",
+            amount=about(total.expected),
+            between=between(total.low, total.high),
+            rate=rate(total.expected, shares.exposure),
+            exposure=about(shares.exposure),
+        )
     ]
     if shares.pool is not None:
         said.append(pool_words(shares.pool))
     if shares.stop_chance is not None and shares.rules.stop is not None:
         stop = shares.rules.stop
-        what = "compensation stops" if stop.ends == "compensation" else "new business stops"
-        said.append(f"In {chance(shares.stop_chance)} of the years drawn {what} (above {stop.rate:.1%}).")
+        words = (
+            N_("In {chance} of the years drawn compensation stops (above {rate}).")
+            if stop.ends == "compensation"
+            else N_("In {chance} of the years drawn new business stops (above {rate}).")
+        )
+        said.append(_(words, chance=chance(shares.stop_chance), rate=f"{stop.rate:.1%}"))
     return said
 
 
@@ -97,14 +123,18 @@ def pool_words(pool: PoolFigures) -> str:
     """Whether the compensation fund is enough, in a sentence."""
     held = [f"{level:.0%}" for level, holds in zip(ADEQUATE, pool.adequate, strict=True) if holds]
     missed = [
-        f"{level:.0%} (short by {about(quantile - pool.size)})"
+        _("{level} (short by {amount})", level=f"{level:.0%}", amount=about(quantile - pool.size))
         for level, quantile in zip(ADEQUATE, pool.quantiles, strict=True)
         if quantile > pool.size
     ]
-    words = f"The pool of {about(pool.size)} pays all claims in {chance(pool.enough)} of the years drawn"
-    enough = f"enough at {' and '.join(held)}" if held else ""
-    short = f"not enough at {' and '.join(missed)}" if missed else ""
-    return f"{words}: {', '.join(filter(None, (enough, short)))}."
+    enough = _("enough at {levels}", levels=together(held)) if held else ""
+    short = _("not enough at {levels}", levels=together(missed)) if missed else ""
+    return _(
+        "The pool of {size} pays all claims in {chance} of the years drawn: {which}.",
+        size=about(pool.size),
+        chance=chance(pool.enough),
+        which=_("{enough}, {short}", enough=enough, short=short) if enough and short else enough or short,
+    )
 
 
 def write_losses(report: LossReport, folder: Path) -> list[Path]:
@@ -149,6 +179,9 @@ def render(report: LossReport) -> str:
         adequate=[f"{level:.0%}" for level in ADEQUATE],
         bars=[_stack(one, colours) for one in both],
         colours=colours,
+        whole=whole_title,
+        order=[_("layers"), *(_(_STEPS[step]) for step in shares.rules.order)],
+        pays=[] if shares.rules.pool is None else map(shares.rules.title_of, shares.rules.pool.pays),
         whiskers=_whiskers(shares.parties),
         curve=None if shares.pool is None else _curve(shares.pool),
         moves=_moves(report.changes),
@@ -162,21 +195,12 @@ def render(report: LossReport) -> str:
 
 def layer_words(rules: LossRules, layer: Layer) -> str:
     """One layer as a sentence."""
-    parts = ", ".join(f"{rules.title_of(p)} {s:.4g}" for p, s in _per_cent(layer).items())
+    parts = listed(f"{rules.title_of(p)} {100 * s:.4g}%" for p, s in layer.shares.items() if s > 0)
     if layer.up_to_yuan is not None:
-        return f"up to {layer.up_to_yuan:,.2f} yuan: {parts}"
-    return f"up to {layer.up_to:.4g} of the exposure: {parts}" if layer.up_to is not None else parts
-
-
-def _per_cent(layer: Layer) -> dict[str, Any]:
-    return {p: _Percent(100 * s) for p, s in layer.shares.items() if s > 0}
-
-
-class _Percent(float):
-    """A float that is written with its sign of per cent."""
-
-    def __format__(self, spec: str) -> str:
-        return f"{float(self).__format__(spec)} %"
+        return _("up to {amount} yuan: {parts}", amount=f"{layer.up_to_yuan:,.2f}", parts=parts)
+    if layer.up_to is not None:
+        return _("up to {share} of the exposure: {parts}", share=f"{layer.up_to:.4g}", parts=parts)
+    return parts
 
 
 def _stack(shares: LossShares, colours: Mapping[str, str]) -> dict[str, Any]:
@@ -205,19 +229,21 @@ def _whiskers(parties: Sequence[Bearing]) -> list[dict[str, Any]]:
     ]
 
 
-def _curve(pool: PoolFigures) -> dict[str, Any]:
-    """Chance that claims stay below an amount, as a line in a box; where the pool and the two quantiles are."""
-    top = max(pool.size, *pool.quantiles, 1) * 1.08
-
-    def across(amount: float) -> float:
-        return round(_WIDTH * min(amount / top, 1.0), 1)
-
-    points = " ".join(f"{across(c)},{round(_PLOT * (1 - k / 100), 1)}" for k, c in enumerate(pool.curve, 1))
-    marks = [
-        {"x": across(q), "y": round(_PLOT * (1 - level), 1), "text": f"{level:.0%}"}
-        for level, q in zip(ADEQUATE, pool.quantiles, strict=True)
-    ]
-    return {"points": points, "pool": across(pool.size), "marks": marks, "width": _WIDTH, "height": _PLOT}
+def _curve(pool: PoolFigures) -> Plot:
+    """How high claims are in so many years, against what the pool holds."""
+    size, unit = _unit(max(pool.size, *pool.quantiles))
+    share = [float(k) for k in range(1, len(pool.curve) + 1)]
+    return plots.lines(
+        [plots.Line(label=_("claims"), x=share, y=[claims / 100 / size for claims in pool.curve])],
+        alt=_(
+            "Claims below which so many years stay: {figures}; the pool holds {pool}.",
+            figures=listed(f"{a:.0%} {about(q)}" for a, q in zip(ADEQUATE, pool.quantiles, strict=True)),
+            pool=about(pool.size),
+        ),
+        across=_("years with claims below, in %"),
+        up=_("claims, {unit}", unit=unit.strip()),
+        marks=[(pool.size / 100 / size, _("the pool"))],
+    )
 
 
 def _moves(changes: Sequence[Change]) -> list[dict[str, Any]]:

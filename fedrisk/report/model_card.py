@@ -45,7 +45,7 @@ def card_facts(results: Results, edited: EditedCard | None = None) -> dict[str, 
     if results.recipe not in MODELS or (results.card is None and results.network is None):
         raise ConfigError(
             f"study {results.study} is of recipe {results.recipe} and has no model that scores; a model card is of a "
-            "scorecard or a network. Its deployment record: fedrisk report card --record-only"
+            "scorecard or a network. Its deployment record: fedrisk report card RUN --record-only"
         )
     if record is None:
         raise ConfigError(

@@ -57,8 +57,7 @@ def card_page(results: Results, facts: dict[str, Any] | None = None) -> str:
         quality=quality_of(results),
         columns=_columns(facts, names),
         member_rows=[
-            (word("role", role), ", ".join(listed))
-            for role, members in facts["populations"]["members"].items()
+            (word("role", role), listed(members)) for role, members in facts["populations"]["members"].items()
         ],
         windows=_window_rows(facts["windows"], facts["populations"]),
         edits=[] if facts["edits"] is None else [_edit_row(e) for e in facts["edits"]["history"]],

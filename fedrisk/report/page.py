@@ -5,7 +5,7 @@ Pages extend ``base.html.jinja``; their parts (tiles, tables, plots, folded sect
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader
 
 from fedrisk.files import write_atomic
 from fedrisk.language import PLACE, _, either, language, listed, of_kind
-from fedrisk.report.words import cell, sentence, word
+from fedrisk.report.words import cell, sentence, together, word
 
 
 def render_page(
@@ -25,12 +25,18 @@ def render_page(
     filters: those that this page alone has. ``notice``: where true, the page says in red that it is of a run
     without privacy.
     """
+    environment = _with_filters(tuple((filters or {}).items()))
+    return environment.get_template(template).render(**{"notice": None, "place": PLACE[language()], **values})
+
+
+@lru_cache(maxsize=8)
+def _with_filters(filters: tuple[tuple[str, Callable[..., Any]], ...]) -> Environment:
+    """The environment with further filters; kept, because filters are looked up when a template is compiled."""
     environment = _environment()
     if filters:
-        # Templates are compiled once for all pages; filters are looked up when they are compiled.
         environment = environment.overlay()
-        environment.filters = {**environment.filters, **filters}
-    return environment.get_template(template).render(**{"notice": None, "place": PLACE[language()], **values})
+        environment.filters = {**environment.filters, **dict(filters)}
+    return environment
 
 
 @cache
@@ -43,7 +49,7 @@ def _environment() -> Environment:
     environment.install_gettext_callables(  # type: ignore[attr-defined]
         _, lambda one, many, n: either(one, many, n), newstyle=True, pgettext=of_kind
     )
-    environment.filters.update(cell=cell, sentence=sentence, listed=listed)
+    environment.filters.update(cell=cell, sentence=sentence, listed=listed, together=together)
     environment.globals.update(word=word)
     return environment
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fedrisk.analysis.estimates import Estimates, estimates
+from fedrisk.language import _, listed, of_kind
 from fedrisk.releases.record import ReleaseRecord
-from fedrisk.releases.statistics import RELEASE, CellTable, Layout, Measure
-from fedrisk.report.words import word
+from fedrisk.releases.statistics import RELEASE, UNKNOWN, CellTable, Layout, Measure
+from fedrisk.report.words import together, word
 from fedrisk.server.results import Results
 
 MOST_ROWS = 300
@@ -145,8 +146,8 @@ def _owner(role: str, names: Mapping[str, str]) -> str:
 
 
 def _column(name: str, names: Mapping[str, str]) -> str:
-    owner, _, column = name.partition(".")
-    return f"{column} ({_owner(owner, names)})"
+    owner, _dot, column = name.partition(".")
+    return _("{column} ({owner})", column=column, owner=_owner(owner, names))
 
 
 def _what(measure: Measure, names: Mapping[str, str]) -> str:
@@ -155,18 +156,18 @@ def _what(measure: Measure, names: Mapping[str, str]) -> str:
         return word("statistics", "count")
     if measure.kind == "share" and not measure.values:
         return word("statistics", "share_of_ones", column=_column(measure.column, names))
-    values = ", ".join(measure.values)
+    values = listed(measure.values)
     return word("statistics", measure.kind, column=_column(measure.column, names), values=values)
 
 
 def _asked(layout: Layout, names: Mapping[str, str]) -> str:
-    measures = ", ".join(dict.fromkeys(_what(m, names) for m in layout.measures))
-    by = "; ".join(dict.fromkeys(_by(t) for t in layout.tables))
-    return f"{measures[:1].upper()}{measures[1:]}: {by}"
+    measures = listed(dict.fromkeys(_what(m, names) for m in layout.measures))
+    by = of_kind("list", "; ").join(dict.fromkeys(_by(t) for t in layout.tables))
+    return _("{measures}: {by}", measures=measures[:1].upper() + measures[1:], by=by)
 
 
 def _by(table: CellTable) -> str:
-    return f"by {' and '.join(table.axes)}" if table.axes else word("statistics", "all")
+    return _("by {axes}", axes=together(table.axes)) if table.axes else word("statistics", "all")
 
 
 def _about(measure: Measure) -> str:
@@ -200,7 +201,7 @@ def _table(
             silent.append(k)
 
     def label(k: int) -> str:
-        return " · ".join(own[k][axis] for axis in table.axes) or "all"
+        return " · ".join(category_words(own[k][axis]) for axis in table.axes) or of_kind("cells", "all")
 
     def row(k: int) -> Row:
         cell = own[k : k + len(quantiles)]
@@ -225,8 +226,13 @@ def _table(
 def _heading(quantile: float, measure: Measure) -> str:
     unit = f", {measure.unit}" if measure.unit and measure.kind != "share" else ""
     if math.isnan(quantile):
-        return measure.kind + unit
-    return ("median" if quantile == 0.5 else f"{quantile:.0%}") + unit
+        return word("measure", measure.kind) + unit
+    return (_("median") if quantile == 0.5 else f"{quantile:.0%}") + unit
+
+
+def category_words(name: str) -> str:
+    """What people read in place of a category: its name, or a word for enterprises without one."""
+    return _("(unknown)") if name == UNKNOWN else name
 
 
 def _figure(row: Mapping[str, Any], measure: Measure, box: tuple[float, float]) -> Figure | None:
@@ -236,7 +242,7 @@ def _figure(row: Mapping[str, Any], measure: Measure, box: tuple[float, float]) 
     low, high = (amount(row[k], measure.kind, error) for k in ("low", "high"))
     return Figure(
         estimate=amount(row["estimate"], measure.kind, error),
-        interval=f"{low} to {high}" if low != high else low,
+        interval=_("{low} to {high}", low=low, high=high) if low != high else low,
         place=_place(row["estimate"], box),
         low=_place(row["low"], box),
         high=_place(row["high"], box),

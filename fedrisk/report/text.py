@@ -119,8 +119,10 @@ def score_columns(curved: bool) -> tuple[str, ...]:
 
 def unknown_cells(row: Unknown) -> tuple[str, str]:
     """Holder, and how many points less than the average enterprise one has that it does not know."""
-    error = f", {word('row', 'neutral')}" if row.error is None else f" ± {row.error:.1f}"
-    return row.holder, f"{-row.points:.1f}".replace("-", "−") + error
+    points = f"{-row.points:.1f}".replace("-", "−")
+    if row.error is None:
+        return row.holder, of_kind("unknown", "{points}, by rule", points=points)
+    return row.holder, f"{points} ± {row.error:.1f}"
 
 
 def points_words(points: int, error: float | None) -> str:
@@ -299,7 +301,8 @@ def _baselines(results: Results) -> RenderableType:
 
 def baseline_rows(r: Results) -> list[tuple[str, ...]]:
     """Model, AUC, its error, KS, Brier score, exchanges: of this study first, then of its baselines."""
-    kind = r.recipe if r.training is None else f"{r.recipe} ({r.training.kind})"
+    name = word("recipe", r.recipe)
+    kind = name if r.training is None else f"{name} ({r.training.kind})"
     rows: list[tuple[str, ...]] = []
     this = Baseline(
         model=_("this {kind}", kind=kind),
@@ -407,7 +410,8 @@ def _disclosures(results: Results) -> RenderableType:
         )
     for d in results.disclosures:
         what = word("kind", d.kind)
-        table.add_row(d.institution, d.counterparty, what, price_words(d), f"{d.bytes / 1000:,.0f}")
+        other = _("hub") if d.counterparty == "hub" else d.counterparty
+        table.add_row(d.institution, other, what, price_words(d), f"{d.bytes / 1000:,.0f}")
     return Group(table, _compared(results))
 
 

@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 from fedrisk.analysis import curves
 from fedrisk.analysis.curves import Band, Calibration
 from fedrisk.analysis.validation.check import Check
+from fedrisk.analysis.validation.conservatism import Margin
 from fedrisk.analysis.validation.pack import Pack
 from fedrisk.analysis.validation.stability_tests import Shift
 from fedrisk.language import _, of_kind
@@ -58,6 +59,7 @@ def render_validation(pack: Pack) -> str:
         w=words,
         verdict=words.verdict(pack),
         level=words.level_words(pack),
+        power=words.power_words(pack),
         counts={
             light: sum(c.light == light for c in pack.checks) for light in ("green", "yellow", "red", "none")
         },
@@ -252,7 +254,13 @@ def _bound_columns(pack: Pack) -> list[tuple[str, str]]:
 
 
 def _margins(pack: Pack, parts: Sequence[str]) -> list[tuple[str, ...]]:
-    return [(m.grade, *(percent(getattr(m, name)) for name in parts)) for m in pack.margins]
+    return [(m.grade, *(_margin(m, name) for name in parts)) for m in pack.margins]
+
+
+def _margin(found: Margin, name: str) -> str:
+    """One figure of a margin; what is by noise from its least to its most."""
+    told = percent(getattr(found, name))
+    return told if name != "by_noise" else f"{told}–{percent(found.by_noise_most)}"
 
 
 def _overrides(pack: Pack) -> list[tuple[str, ...]]:

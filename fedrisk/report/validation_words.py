@@ -1,11 +1,14 @@
 """What the page of a validation says of its checks: names, results, rules, and why something was not assessed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from fedrisk.analysis.validation.check import Check
 from fedrisk.analysis.validation.pack import Pack
-from fedrisk.language import _, of_kind
+from fedrisk.language import _, listed, of_kind
+
+BLIND = 4.0
+"""Times as many defaults as expected that a sample must be able to show, or it is said to show nothing."""
 
 
 def percent(value: float | None, digits: int = 2) -> str:
@@ -133,9 +136,9 @@ def rule_words(check: Check) -> str:
             least=f"{v['least']:g}",
         ),
         "fell": lambda: _(
-            "Yellow where the one-sided test of a fall is at or below {level}; red where the fall is above {limit} as "
-            "well.",
-            level=shown["level"],
+            "Yellow where the one-sided test of a fall is at or below {level}; red where it is at or below {fifth} and "
+            "the fall is above {limit}.",
+            **shown,
             limit=f"{v['limit']:g}",
         ),
         "index": lambda: _(
@@ -153,8 +156,8 @@ def rule_words(check: Check) -> str:
             "Yellow where more than {limit} of the grades were changed.", limit=percent(v["limit"], 0)
         ),
         "low_default": lambda: _(
-            "Yellow where a grade with fewer than 20 defaults has a probability, with its margin, below the upper "
-            "bound at {confidence}.",
+            "Yellow where a grade with fewer than 20 defaults and the riskier ones that its bound takes in have a mean "
+            "probability, with margins, below the upper bound at {confidence}.",
             confidence=percent(v["confidence"], 0),
         ),
         "margin": lambda: _(
@@ -172,9 +175,9 @@ def _calibration_rule(rule: str, shown: Mapping[str, str]) -> str:
             **shown,
         ),
         "grades_holm": lambda: _(
-            "Yellow where a grade's test is at or below {level}; red where it still is once adjusted for the number of "
-            "grades (Holm).",
-            level=shown["level"],
+            "Yellow where a grade's test, adjusted for the number of grades (Holm), is at or below {level}, red where "
+            "it is at or below {fifth}.",
+            **shown,
         ),
         "grades_over": lambda: _(
             "Yellow where a grade has so few defaults that its test, adjusted for the number of grades, is at or below "
@@ -288,11 +291,6 @@ def statistic(check: Check) -> str:
     return f"χ² {check.statistic:.2f} ({check.degrees})" if check.degrees else f"z {check.statistic:.2f}"
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names one after the other."""
-    return of_kind("list", ", ").join(names)
-
-
 def shift_name(code: str) -> str:
     """What score and grades are called; columns keep their names."""
     return {"score": of_kind("validation", "score"), "grades": of_kind("validation", "grades")}.get(
@@ -318,7 +316,26 @@ def verdict(pack: Pack) -> str:
         return _("There are objections: {named}", named=red)
     if yellow:
         return _("No objections; to be looked at: {named}", named=yellow)
+    by_code = {c.code: c for c in pack.checks}
+    found = by_code["portfolio"].values.get("found")
+    if by_code["auc"].light == "none" and (found is None or found > BLIND):
+        return _("The model could not be assessed: too few customers or defaults, or too much noise.")
     return _("No test objects to the model.")
+
+
+def power_words(pack: Pack) -> str:
+    """What the sample could show at all, in one sentence; empty where probabilities are too low anyway."""
+    portfolio = next(c for c in pack.checks if c.code == "portfolio")
+    found = portfolio.values.get("found")
+    if portfolio.light == "red":
+        return ""
+    if found is None:
+        return _("No defaults are expected, so that no test of calibration can find anything.")
+    return _(
+        "What this sample can show: the portfolio's test finds, in four of five cases, that {times} times as many "
+        "customers default as expected. Smaller errors may pass.",
+        times=f"{found:.2f}",
+    )
 
 
 def level_words(pack: Pack) -> str:

@@ -5,6 +5,7 @@ as it is, so that an entry of another version stays readable.
 """
 
 import tomllib
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -77,3 +78,12 @@ def cell(value: Cell, group: str = "row") -> str:
     if isinstance(value, Finding):
         return sentence(value)
     return word(group, value) if isinstance(value, str) else str(value)
+
+
+def together(names: Iterable[str]) -> str:
+    """Few names that belong together.
+
+    >>> together(["county", "sector"])
+    'county and sector'
+    """
+    return of_kind("list", " and ").join(names)

@@ -205,7 +205,7 @@ def test_an_enterprise_that_a_holder_does_not_know_is_one_event(exact):
 def test_the_histogram_carries_the_noise_that_it_states(kit, tmp_path, holders):
     """Three runs with repeatable noise, 24 counts each: their squares by the stated variance are a chi-square."""
     study = {"privacy": {"epsilon": 1.0}}
-    consortium = kit.build(tmp_path, ("alfa", "beta"), holders, enterprises=1500, study=study)
+    consortium = kit.build(tmp_path, ("alfa", "beta"), holders, enterprises=700, study=study)
     mu = split(total_mu(consortium.study), SHARES)["calibration"]
     standard = []
     for seed in (1, 2, 3):
@@ -259,7 +259,9 @@ def test_a_holder_that_knows_every_enterprise(kit, tmp_path):
 
 
 def test_holders_are_charged_with_their_scores_and_banks_with_their_histograms(kit, tmp_path):
-    consortium = kit.build(tmp_path, ("alfa", "beta"), kit.HOLDERS, study={"privacy": {"epsilon": 1.0}})
+    consortium = kit.build(
+        tmp_path, ("alfa", "beta"), kit.HOLDERS, study={"privacy": {"epsilon": 1.0}}, enterprises=900
+    )
     run = consortium.run()
     mu = mu_for(1.0, 1e-6)
     wanted = {"calibration": split(mu, SHARES)["calibration"], "evaluation": mu}
@@ -287,7 +289,7 @@ def test_holders_are_charged_with_their_scores_and_banks_with_their_histograms(k
 
 def test_secrets_of_the_attempt_are_gone_once_an_institution_gave_its_last_answer(kit, tmp_path):
     """A holder's with its scores: what it confirms of the card is made before."""
-    consortium = kit.build(tmp_path, ("alfa",), kit.HOLDERS, enterprises=1200)
+    consortium = kit.build(tmp_path, ("alfa",), kit.HOLDERS, enterprises=700)
     left = {}
 
     def look(number, action, what):
@@ -339,7 +341,7 @@ def no_card(run, card):
 )
 def test_a_calibrated_card_that_does_not_follow_gives_no_scores(kit, tmp_path, change):
     """Told to all banks alike; nothing of the hold-out is released, and no bank keeps scores by that card."""
-    consortium = kit.build(tmp_path, ("alfa", "beta"), ("tax",), enterprises=1200)
+    consortium = kit.build(tmp_path, ("alfa", "beta"), ("tax",), enterprises=700)
     told = []
 
     def lie(run, step):
@@ -361,7 +363,7 @@ def test_a_calibrated_card_that_does_not_follow_gives_no_scores(kit, tmp_path, c
 
 @pytest.mark.parametrize("what", sampled(["moved", "larger than the rows", "nan", "shape"], 2))
 def test_totals_of_the_histogram_that_the_card_does_not_follow_from(kit, tmp_path, what):
-    consortium = kit.build(tmp_path, ("alfa", "beta"), ("tax",), enterprises=1200)
+    consortium = kit.build(tmp_path, ("alfa", "beta"), ("tax",), enterprises=700)
 
     def lie(run, step):
         def other(block, total):
@@ -380,7 +382,7 @@ def test_totals_of_the_histogram_that_the_card_does_not_follow_from(kit, tmp_pat
 
 def test_a_bank_that_is_told_another_card_for_scores_opens_nothing(kit, tmp_path):
     """The holders sealed their sums for the card that they were told."""
-    consortium = kit.build(tmp_path, ("alfa",), kit.HOLDERS, enterprises=1200)
+    consortium = kit.build(tmp_path, ("alfa",), kit.HOLDERS, enterprises=700)
 
     def lie(run, step):
         def other(content):

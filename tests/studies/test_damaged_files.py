@@ -17,6 +17,7 @@ import pytest
 
 from fedrisk import cli
 from fedrisk.cli.exits import EXIT_CODES
+from support.unplotted import without_plots
 
 pytestmark = pytest.mark.study
 
@@ -148,6 +149,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
         path.write_text(path.read_text().replace("cap_epsilon = 20.0", "cap_epsilon = 90.0"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FEDRISK_HOME", str(folder / "home"))
+        without_plots(patch)
         api.run(tiny.study_file, ["privacy.epsilon=2"], out=folder / "results")
     (attempt,) = [f for f in (folder / "home" / "hub" / "runs").iterdir() if f.is_dir()]
     (folder / "kept_attempt" / attempt.name).mkdir(parents=True)
@@ -174,7 +176,7 @@ def built(whole, tmp_path, monkeypatch) -> Iterator[Built]:
 
 
 @pytest.fixture
-def call(monkeypatch, capsys):
+def call(monkeypatch, capsys, unplotted, one_command_tree):
     """(exit code, standard output, errors) of the installed command."""
 
     def run(*arguments):

@@ -140,11 +140,6 @@ def written(run, scratch):
     return folder
 
 
-@pytest.fixture(scope="module")
-def browser():
-    yield from pages.one_browser()
-
-
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pages.NEEDS_CHROMIUM
 def test_the_model_card_is_a_page_for_screens_phones_and_print(run, browser, tmp_path, language):

@@ -59,7 +59,7 @@ def test_totals_that_are_no_numbers_are_refused_before_anything_is_computed(
 @pytest.mark.parametrize("value", sampled(NOT_FINITE, 2))
 @pytest.mark.parametrize("field", ["bases", "radii"])
 def test_bases_and_radii_that_do_not_follow_are_refused(kit, tmp_path, field, value):
-    consortium = kit.build(tmp_path, enterprises=2500)
+    consortium = kit.build(tmp_path, enterprises=900)
     told = []
 
     def lie(run, step):
@@ -80,7 +80,7 @@ def test_bases_and_radii_that_do_not_follow_are_refused(kit, tmp_path, field, va
 
 def test_a_small_radius_for_another_member_gives_no_smaller_noise(kit, tmp_path):
     """Noise of the Gram matrix follows from all radii: a member that trusts the hub for them adds too little."""
-    consortium = kit.build(tmp_path, enterprises=2500)
+    consortium = kit.build(tmp_path, enterprises=900)
 
     def lie(run, step):
         def change(content):
@@ -192,7 +192,7 @@ def research_for_all_but_one(run, step):
 
 def test_a_research_run_told_to_four_of_five_banks(kit, tmp_path):
     """Four banks whose noise is seeded, the fifth not: the hub takes four noises off."""
-    consortium = kit.build(tmp_path, kit.BANKS[:3], ())
+    consortium = kit.build(tmp_path, kit.BANKS[:3], (), enterprises=900)
     with pytest.raises(PeerError, match="protocol"):
         consortium.run(change=research_for_all_but_one)
     assert not any(spends(consortium).values())
@@ -200,7 +200,7 @@ def test_a_research_run_told_to_four_of_five_banks(kit, tmp_path):
 
 def test_a_research_run_with_a_roster_for_each_member(kit, tmp_path):
     """The same lie kept up in the common view, to each member as it was told: the others do not confirm."""
-    consortium = kit.build(tmp_path, kit.BANKS[:3], ())
+    consortium = kit.build(tmp_path, kit.BANKS[:3], (), enterprises=900)
 
     def lie(run, step):
         research_for_all_but_one(run, step)
@@ -215,7 +215,7 @@ def test_a_research_run_with_a_roster_for_each_member(kit, tmp_path):
 
 @pytest.mark.parametrize("what", sampled(["features", "rows", "label"], 2))
 def test_a_statement_changed_on_the_way(kit, tmp_path, what):
-    consortium = kit.build(tmp_path, ("alfa", "beta"), ("tax",))
+    consortium = kit.build(tmp_path, ("alfa", "beta"), ("tax",), enterprises=900)
 
     def lie(run, step):
         def change(content):
@@ -239,7 +239,7 @@ def test_a_statement_changed_on_the_way(kit, tmp_path, what):
 @pytest.mark.parametrize("whom", sampled([["alfa"], ["tax"]], 2))
 def test_training_and_hold_out_swapped_for_one_side(kit, tmp_path, whom):
     """An enterprise that one side trains on and the other holds out would be paid for once and used twice."""
-    consortium = kit.build(tmp_path)
+    consortium = kit.build(tmp_path, enterprises=900)
 
     def lie(run, step):
         if step.action != "edges":
@@ -280,7 +280,7 @@ def test_rows_of_other_enterprises_get_no_scores(kit, tmp_path):
 
 
 def test_an_order_that_does_not_fit_the_other_sides(kit, tmp_path):
-    consortium = kit.build(tmp_path)
+    consortium = kit.build(tmp_path, enterprises=900)
 
     def lie(run, step):
         if step.action == "edges":
@@ -296,7 +296,7 @@ def test_an_order_that_does_not_fit_the_other_sides(kit, tmp_path):
 
 def test_one_training_row_is_refused(kit, tmp_path):
     """All rows but one held out: the sums of one enterprise."""
-    consortium = kit.build(tmp_path)
+    consortium = kit.build(tmp_path, enterprises=900)
 
     def lie(run, step):
         if step.action != "edges":
@@ -317,7 +317,7 @@ def test_one_training_row_is_refused(kit, tmp_path):
 
 def test_banks_that_are_told_other_totals_make_a_sum_of_random_numbers(kit, tmp_path):
     """Without holders, totals come in the very message that asks for the next release: masks are bound to them."""
-    consortium = kit.build(tmp_path, kit.BANKS[:2], (), enterprises=2500)
+    consortium = kit.build(tmp_path, kit.BANKS[:2], (), enterprises=900)
 
     def lie(run, step):
         def change(block, total):
@@ -356,7 +356,7 @@ def other_calibration(run, step, move, members=None):
 @pytest.mark.parametrize("banks", [1, 2])
 def test_a_calibration_that_one_bank_is_told_otherwise(kit, tmp_path, monkeypatch, banks):
     """A bank alone knows its histogram. Of two, each may be told another one: the hold-out is a random sum then."""
-    consortium = kit.build(tmp_path, kit.BANKS[:banks], enterprises=1500)
+    consortium = kit.build(tmp_path, kit.BANKS[:banks], enterprises=900)
 
     def keep(card, released, rounded=None):
         consortium.last.variance = released.block("bank").variance
@@ -382,7 +382,7 @@ def test_a_calibration_that_one_bank_is_told_otherwise(kit, tmp_path, monkeypatc
 
 
 def test_budget_is_not_spent_on_envelopes_that_do_not_open(kit, tmp_path):
-    consortium = kit.build(tmp_path)
+    consortium = kit.build(tmp_path, enterprises=900)
 
     def lie(run, step):
         if step.action == "release" and step.sent["tax"].body.get("release") == "counts":
@@ -400,7 +400,7 @@ def test_rows_without_pseudonyms_are_not_checked(kit, tmp_path, monkeypatch):
     """A hub that leaves the alignment out: all rows would have one and the same hash, and fit any others."""
     from fedrisk.server import roster
 
-    consortium = kit.build(tmp_path)
+    consortium = kit.build(tmp_path, enterprises=900)
     honest = consortium.run()
     places = dict(honest.roster.lists)
 

@@ -108,7 +108,7 @@ def test_what_a_bank_knows_of_them_enters_no_release(kit, tmp_path, recipe):
         tmp_path,
         banks,
         holders,
-        enterprises=1500,
+        enterprises=900,
         study=EXACT if recipe == "scorecard" else NETWORK,
         policy={"recipes": ["scorecard", "network"]},
     )
@@ -128,7 +128,7 @@ def test_what_a_bank_knows_of_them_enters_no_release(kit, tmp_path, recipe):
 
 def test_sums_are_those_of_the_rows_with_a_label(kit, tmp_path):
     """Label counts, calibration and evaluation against plain counting of the bank's own rows."""
-    consortium = kit.build(tmp_path, enterprises=2500, study=EXACT)
+    consortium = kit.build(tmp_path, enterprises=900, study=EXACT)
     take_labels(consortium, "alfa", 0.4)
     run = consortium.run(research_seed=2)
     scores, sums = run.scores("alfa"), totals(run)
@@ -205,7 +205,7 @@ def test_sides_are_kept_for_all_so_that_a_label_that_comes_later_finds_its_side(
 @pytest.mark.parametrize("honest", sampled([False, True], 2))
 def test_a_hub_that_trains_on_whom_it_likes_gets_nothing_of_rows_without_a_label(kit, tmp_path, honest):
     """It swaps the sides of rows without a label, the same for all members: no sum moves."""
-    consortium = kit.build(tmp_path, enterprises=2500, study=EXACT)
+    consortium = kit.build(tmp_path, enterprises=1200, study=EXACT)
     without = take_labels(consortium, "alfa", 0.4)
     moved = []
 
@@ -382,7 +382,7 @@ def test_too_few_labels_are_too_few_rows(kit, tmp_path):
 @pytest.mark.parametrize("weight", sampled(["weight", None], 2))
 def test_soft_and_weighted_labels_may_be_absent_too(kit, tmp_path, weight):
     label = {"column": "bad", "horizon": "a year", **({"weight": weight} if weight else {})}
-    consortium = kit.build(tmp_path, enterprises=2500, study=EXACT, label=label)
+    consortium = kit.build(tmp_path, enterprises=900, study=EXACT, label=label)
     without = take_labels(consortium, "alfa", 0.3)
     run = consortium.run(research_seed=2)
     scores = run.scores("alfa").set_index("id")

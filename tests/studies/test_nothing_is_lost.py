@@ -30,7 +30,7 @@ from fedrisk.server.hub import Hub
 from fedrisk.server.runs import Runs
 from support.long import sampled
 
-pytestmark = pytest.mark.study
+pytestmark = [pytest.mark.study, pytest.mark.usefixtures("unplotted")]
 
 SCORECARD = recipe_named("scorecard")
 

@@ -53,7 +53,7 @@ def same_numbers(one, other):
 
 def test_earlier_requests_in_any_order_give_the_same_numbers_and_cost_nothing(kit, tmp_path):
     """After every exchange those of before come again, the newest first; the study then goes on."""
-    consortium = kit.build(tmp_path, ["alfa", "beta"], ["tax", "power"], enterprises=1200)
+    consortium = kit.build(tmp_path, ["alfa", "beta"], ["tax", "power"], enterprises=700)
     there, seen = Again(consortium), []
 
     def change(record, step):
@@ -89,7 +89,7 @@ def test_a_request_with_other_content_after_a_fault_is_refused(kit, tmp_path, ac
     """The answer is lost on the node's full disk, after masks and noise were drawn; the hub asks for something else."""
     from fedrisk.clients.store.attempt_store import AttemptStore
 
-    consortium = kit.build(tmp_path, ["alfa"], ["tax"], enterprises=1200)
+    consortium = kit.build(tmp_path, ["alfa"], ["tax"], enterprises=700)
     there, found = Again(consortium), []
     keep = AttemptStore.keep_answer
 

@@ -112,7 +112,7 @@ def test_a_regulator_states_nothing_and_is_charged_nothing(observed):
 def test_the_others_wait_for_the_regulators_confirmation(kit, tmp_path):
     """A hub that tells the regulator other facts than the rest is found out before anything is charged."""
     consortium = kit.build(
-        tmp_path, ["alfa"], ["tax"], regulators=["office"], study=_KEY_AT_TAX, enterprises=1000
+        tmp_path, ["alfa"], ["tax"], regulators=["office"], study=_KEY_AT_TAX, enterprises=600
     )
 
     def fewer(part):
@@ -132,7 +132,7 @@ _KEY_AT_TAX = {"alignment": {"authority": "tax"}}
 
 
 def test_a_regulator_keeps_the_key_where_nobody_else_is_named(kit, tmp_path):
-    consortium = kit.build(tmp_path, ["alfa"], ["tax"], regulators=["office"], enterprises=1000)
+    consortium = kit.build(tmp_path, ["alfa"], ["tax"], regulators=["office"], enterprises=600)
     run = consortium.run()
     assert run.study.authority == "office" and run.study.observers == ()
     assert set(sent_to(run, "office")) <= {"describe", "blind", "evaluate", "close"}
@@ -143,7 +143,7 @@ def test_a_regulator_keeps_the_key_where_nobody_else_is_named(kit, tmp_path):
 def test_a_hub_that_asks_a_regulator_for_more_gets_nothing(observed, kit, tmp_path):
     """Each action of a study, asked of the regulator with what a holder was sent."""
     consortium = kit.build(
-        tmp_path, ["alfa"], ["tax", "power"], regulators=["office"], study=_KEY_AT_TAX, enterprises=1000
+        tmp_path, ["alfa"], ["tax", "power"], regulators=["office"], study=_KEY_AT_TAX, enterprises=600
     )
 
     def change(record, step):
@@ -160,7 +160,7 @@ def test_a_hub_that_asks_a_regulator_for_more_gets_nothing(observed, kit, tmp_pa
 
 
 def test_a_study_and_a_file_that_call_it_differently_are_refused(kit, tmp_path):
-    consortium = kit.build(tmp_path, ["alfa"], ["tax"], roles={"tax": "bureau"}, enterprises=1000)
+    consortium = kit.build(tmp_path, ["alfa"], ["tax"], roles={"tax": "bureau"}, enterprises=600)
     members = [{"name": "alfa", "role": "bank"}, {"name": "tax", "role": "holder"}]
     with pytest.raises(PeerError, match="no agreement from tax"):
         consortium.run(consortium.with_study(institutions=members))
@@ -175,7 +175,7 @@ def test_a_policy_names_the_roles_that_it_takes(kit, tmp_path):
         ["tax"],
         roles={"tax": "bureau"},
         policy={"roles": ["bank", "holder"]},
-        enterprises=1000,
+        enterprises=600,
     )
     with pytest.raises(PeerError, match="no agreement from tax"):
         consortium.run()
@@ -206,7 +206,7 @@ def test_two_regulators_observe_and_one_of_them_may_keep_the_key():
 @pytest.mark.long
 def test_a_regulator_is_given_the_signed_tables_of_all_members(kit, tmp_path, fedrisk):
     consortium = kit.build(
-        tmp_path, ["alfa"], ["tax"], regulators=["office"], study=_KEY_AT_TAX, enterprises=1000
+        tmp_path, ["alfa"], ["tax"], regulators=["office"], study=_KEY_AT_TAX, enterprises=600
     )
     register(consortium.nodes, consortium.hub)
     study, grid = consortium.study, InProcessGrid(client_app, consortium.paths)

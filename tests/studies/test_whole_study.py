@@ -690,7 +690,9 @@ def test_spends_add_up_to_the_budget_and_all_pay_the_same(kit, tmp_path, banks):
 
 def test_ledger_refuses_the_study_that_would_pass_the_cap(kit, tmp_path):
     """Squares of mu add up: three studies of epsilon 1 fit below 2.0 at delta 1e-6, the fourth does not."""
-    consortium = kit.build(tmp_path, study={"privacy": {"epsilon": 1.0}}, policy={"cap_epsilon": 2.0})
+    consortium = kit.build(
+        tmp_path, study={"privacy": {"epsilon": 1.0}}, policy={"cap_epsilon": 2.0}, enterprises=900
+    )
     consortium.content["alfa"]["policy"] = {**consortium.content["alfa"]["policy"], "cap_epsilon": 20.0}
     consortium.write("alfa")
     mu, cap = mu_for(1.0, 1e-6), mu_for(2.0, 1e-6)

@@ -14,6 +14,7 @@ from pathlib import Path
 import fedrisk
 from fedrisk.language import catalogue
 from fedrisk.language_patterns import KIND, LEAST_LETTERS
+from support.texts import parsed
 
 ROOT = Path(fedrisk.__file__).parent
 TRANSLATES = {
@@ -56,7 +57,7 @@ def of_messages():
     for path in sorted(ROOT.rglob("*.py")):
         within = path.relative_to(ROOT)
         lower = WITHOUT.isdisjoint({within.parts[0], within.as_posix()}) and within.parts[0] != "cli"
-        for node, words in _said(ast.parse(path.read_text(encoding="utf-8")), lower=lower):
+        for node, words in _said(parsed(path), lower=lower):
             if _words(node) >= words and (text := template(node)):
                 found[(KIND, text)] = path
     return found

@@ -1,13 +1,8 @@
 """What every page for people has to be: readable on any screen and on paper, accessible, whole without network.
 
-One browser for a module, and one call for a page::
+The fixture ``browser`` is one for all pages, and one call is for a page::
 
     pytestmark = pages.NEEDS_CHROMIUM
-
-
-    @pytest.fixture(scope="module")
-    def browser():
-        yield from pages.one_browser()
 
 
     def test_my_page_is_readable(browser, tmp_path):
@@ -37,7 +32,7 @@ SMALLEST_TEXT = 7.0
 
 
 def one_browser() -> Iterator[Browser]:
-    """A browser for a fixture of a module."""
+    """A browser, for a fixture."""
     browser = Browser(WIDE, 900)
     yield browser
     browser.close()

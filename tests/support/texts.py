@@ -6,6 +6,7 @@
 import ast
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment
@@ -18,6 +19,12 @@ CALLS = {"_": 1, "N_": 1, "of_kind": 2, "either": 2}
 """Functions of fedrisk.language that translate, with the number of their texts."""
 
 
+@cache
+def parsed(path):
+    """Syntax tree of a Python file of the package; kept, since several look for texts of theirs."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def of_python():
     """{(kind, text): file} of every call in a Python file whose texts are literals."""
     found = {}
@@ -25,7 +32,7 @@ def of_python():
         source = path.read_text(encoding="utf-8")
         if "fedrisk.language" not in source:
             continue
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(parsed(path)):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CALLS):
                 continue
             texts = [a.value for a in node.args[: CALLS[node.func.id]] if isinstance(a, ast.Constant)]
@@ -47,7 +54,7 @@ def of_headings():
     """{(kind, text): file} of headings of tables on the screen."""
     found = {}
     for path in sorted(p for folder in ("cli", "report") for p in (ROOT / folder).glob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             for text in _headings(node):
                 if any(c.isalpha() for c in text):
                     found[("heading", text)] = path
@@ -87,6 +94,7 @@ def of_codes():
     return {(f"word {group}", text): path for group, texts in groups.items() for text in texts.values()}
 
 
+@cache
 def every():
     return {**of_python(), **of_headings(), **of_templates(), **of_codes()}
 

@@ -18,7 +18,7 @@ from fedrisk.cli.reference import page
 from fedrisk.engine.in_process import load_nodes
 from fedrisk.server.hub import Hub
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unplotted")]
 
 
 # --- help ---------------------------------------------------------------------------------------------------
@@ -123,6 +123,7 @@ def test_check_tells_what_is_wrong_with_a_table(fedrisk, consortium):
 # --- run and show -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.plots
 def test_run_and_show(fedrisk, consortium, tmp_path):
     folder = tmp_path / "out [1]"
     code, out, err = fedrisk("run", consortium.study_file, "--out", folder, "--set", "privacy.epsilon=4")

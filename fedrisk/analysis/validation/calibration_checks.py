@@ -1,5 +1,6 @@
 """Checks of calibration with their traffic lights, and of what is deducted: bounds and margins."""
 
+import math
 from collections.abc import Sequence
 from typing import TypedDict
 
@@ -19,9 +20,12 @@ from fedrisk.analysis.validation.check import Basis, Check, Light, by_p
 from fedrisk.analysis.validation.conservatism import LogOddsErrors, Margin
 from fedrisk.analysis.validation.evidence import Evidence
 from fedrisk.analysis.validation.grade_counts import GradeCounts, residuals
-from fedrisk.analysis.validation.low_default import FEW, Bounds
+from fedrisk.analysis.validation.low_default import FEW, Bounds, near
 from fedrisk.analysis.validation.rules import ValidationRules
 from fedrisk.metrics import CalibrationFit
+
+POWER = 0.8
+"""Of cases in which a test finds what `least_found` says."""
 
 
 def basis_of(counts: ScoreCounts) -> Basis:
@@ -91,15 +95,12 @@ def totals(counts: ScoreCounts) -> Totals:
 
 def _under(now: ScoreCounts, tests: Sequence[GradeTest], level: float) -> Check:
     """Whether some grade's probability is too low."""
-    there = [t for t in tests if t.holm is not None]
-    first = [_first(t) for t in there]
-    least = min((t.holm for t in there if t.holm is not None), default=None)
-    named = [t.grade for t, p in zip(there, first, strict=True) if p <= level]
-    light: Light = "none" if least is None else "red" if least <= level else "yellow" if named else "green"
+    there = [(t.grade, t.holm) for t in tests if t.holm is not None]
+    least = min((p for _, p in there), default=None)
     return Check(
         code="grades_under",
         group="calibration",
-        light=light,
+        light=by_p(least, level),
         rule="grades_holm" if there else "too_few",
         basis=basis_of(now),
         noise="convolved",
@@ -108,15 +109,10 @@ def _under(now: ScoreCounts, tests: Sequence[GradeTest], level: float) -> Check:
         **totals(now),
         values={
             "grades": len(there),
-            "named": named,
-            "clear": [t.grade for t in there if (t.holm or 0) <= level],
+            "named": [grade for grade, p in there if p <= level],
+            "clear": [grade for grade, p in there if p <= level / 5],
         },
     )
-
-
-def _first(test: GradeTest) -> float:
-    found = test.binomial if test.jeffreys is None else test.jeffreys
-    return 1.0 if found is None else found
 
 
 def _over(now: ScoreCounts, tests: Sequence[GradeTest], level: float) -> Check:
@@ -159,38 +155,76 @@ def _portfolio(now: ScoreCounts, level: float) -> Check:
         p=p,
         level=level,
         **counted,
-        values={"expected": counted["defaults"] - total, "pd": pd},
+        values={
+            "expected": counted["defaults"] - total,
+            "pd": pd,
+            "found": least_found(
+                float(found.size @ found.pd), float(found.sampling.sum()), float(found.noise.sum()), level
+            ),
+        },
     )
+
+
+def least_found(expected: float, sampling: float, noise: float, level: float) -> float | None:
+    """How many times as many defaults as expected the portfolio's test finds in POWER of cases; None for none expected.
+
+    sampling, noise: variances of the defaults, if probabilities were right. Sampling rises with the defaults.
+
+    >>> round(least_found(400.0, 380.0, 0.0, 0.05), 2), round(least_found(20.0, 19.0, 0.0, 0.05), 2)
+    (1.13, 1.65)
+    """
+    if expected <= 0:
+        return None
+    times, limit = 1.0, nb.normal_quantile(1 - level) * math.sqrt(sampling + noise)
+    for _ in range(50):
+        times = 1 + (limit + nb.normal_quantile(POWER) * math.sqrt(times * sampling + noise)) / expected
+    return times
 
 
 def deductions(
     evidence: Evidence,
+    grades: GradeCounts,
     tests: Sequence[GradeTest],
     margin: Sequence[Margin],
     bounds: Sequence[Bounds],
     errors: LogOddsErrors,
 ) -> list[Check]:
     """Checks of low-default bounds and margins."""
-    return [_few(evidence, tests, margin, bounds), _covered(evidence, tests, margin, errors)]
+    return [_few(evidence, grades, tests, margin, bounds), _covered(evidence, tests, margin, errors)]
 
 
 def _few(
-    evidence: Evidence, tests: Sequence[GradeTest], margin: Sequence[Margin], bounds: Sequence[Bounds]
+    evidence: Evidence,
+    grades: GradeCounts,
+    tests: Sequence[GradeTest],
+    margin: Sequence[Margin],
+    bounds: Sequence[Bounds],
 ) -> Check:
-    """Grades with few defaults: whether their probability with margins reaches the least of the bounds."""
+    """Grades with few defaults: whether probabilities with margins reach the least of the bounds.
+
+    A bound is of a grade and riskier ones together, so that their mean is held against it: the grade's own probability
+    lies below it also where all are right.
+    """
     least = min(bounds, key=lambda b: b.confidence)
     few = [k for k, t in enumerate(tests) if t.defaults < FEW]
-    below = [tests[k].grade for k in few if tests[k].binomial is not None and margin[k].final < least.near[k]]
+    tested = [k for k in few if tests[k].binomial is not None]
+    below = [tests[k].grade for k in tested if _together(grades, margin, near(grades, k)) < least.near[k]]
     return Check(
         code="low_default",
         group="low_default",
-        light="yellow" if below else "green",
-        rule="low_default",
+        light="none" if few and not tested else "yellow" if below else "green",
+        rule="too_few" if few and not tested else "low_default",
         basis=basis_of(evidence.now),
         noise="convolved",
         **totals(evidence.now),
         values={"few": [tests[k].grade for k in few], "below": below, "confidence": least.confidence},
     )
+
+
+def _together(grades: GradeCounts, margin: Sequence[Margin], which: slice) -> float:
+    """Mean probability with margins over the customers of some grades."""
+    size = [max(float(v), 0.0) for v in grades.size[which]]
+    return sum(n * m.final for n, m in zip(size, margin[which], strict=True)) / max(sum(size), 1e-12)
 
 
 def _covered(
@@ -200,12 +234,13 @@ def _covered(
     above = [
         t.grade for t, m in zip(tests, margin, strict=True) if t.binomial is not None and t.low > m.final
     ]
+    tested = any(t.binomial is not None for t in tests)
     shares = [m.by_noise / m.estimation for m in margin if m.estimation > 0]
     return Check(
         code="margin",
         group="conservatism",
-        light="red" if above else "green",
-        rule="margin",
+        light="red" if above else "green" if tested else "none",
+        rule="margin" if tested else "too_few",
         basis="rows_and_released" if evidence.exact else "released",
         noise="inside",
         **totals(evidence.now),

@@ -41,9 +41,10 @@ class Margin:
     """One grade, all as probabilities.
 
     sampling, evaluation, calibration, noise, points: standard errors of ``pd`` by source; evaluation and noise are by
-    privacy noise. error: by all of them. data, changes, estimation: margins A, B and C. by_noise: the part of
-    ``estimation`` that would go if there were no privacy noise. final: pd with all margins, or that of a riskier grade
-    where it is less.
+    privacy noise. error: by all of them. data, changes, estimation: margins A, B and C. by_noise, by_noise_most: the
+    part of ``estimation`` that would go if there were no privacy noise, at least and at most: the error of the points,
+    in which noise and sampling are together, is taken to have none of it, or to be all noise. final: pd with all
+    margins, or that of a riskier grade where it is less.
     """
 
     grade: str
@@ -58,6 +59,7 @@ class Margin:
     changes: float
     estimation: float
     by_noise: float
+    by_noise_most: float
     final: float
 
 
@@ -75,7 +77,10 @@ def margins(grades: GradeCounts, errors: LogOddsErrors, rules: Conservatism) -> 
     }
     squares = {name: np.square(part) for name, part in parts.items()}
     error = np.sqrt(np.sum(list(squares.values()), axis=0))
-    without = np.sqrt(np.sum([squares[n] for n in ("sampling", "calibration", "points")], axis=0))
+    without, sampled = (
+        z * np.sqrt(np.sum([squares[n] for n in names], axis=0))
+        for names in (("sampling", "calibration", "points"), ("sampling", "calibration"))
+    )
     estimation = np.minimum(z * error, 1 - pd)
     whole = np.minimum(pd * (1 + rules.data + rules.changes) + estimation, 1.0)
     final = np.minimum.accumulate(whole[::-1])[::-1]
@@ -88,7 +93,8 @@ def margins(grades: GradeCounts, errors: LogOddsErrors, rules: Conservatism) -> 
             data=float(rules.data * pd[k]),
             changes=float(rules.changes * pd[k]),
             estimation=float(estimation[k]),
-            by_noise=float(max(estimation[k] - z * without[k], 0.0)),
+            by_noise=float(max(estimation[k] - without[k], 0.0)),
+            by_noise_most=float(max(estimation[k] - sampled[k], 0.0)),
             final=float(final[k]),
         )
         for k, name in enumerate(grades.names)

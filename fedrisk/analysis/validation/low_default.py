@@ -58,18 +58,18 @@ def bounds(grades: GradeCounts, confidence: float, correlation: float = 0.0) -> 
     scaled = np.minimum(grades.pd * central / max(mean, 1e-12), 1.0)
     return Bounds(
         confidence=confidence,
-        near=tuple(of(slice(k, _end(grades, k))) for k in places),
+        near=tuple(of(near(grades, k)) for k in places),
         prudent=tuple(float(v) for v in prudent),
         scaled=tuple(float(v) for v in np.maximum.accumulate(scaled)),
         central=central,
     )
 
 
-def _end(grades: GradeCounts, k: int) -> int:
-    """Behind the last of the grades that make FEW defaults from k on; with noise, clearly so many."""
+def near(grades: GradeCounts, k: int) -> slice:
+    """Grade k and as many riskier ones next to it as make FEW defaults; with noise, clearly so many."""
     counted = np.cumsum(grades.defaults[k:]) - 2 * np.sqrt(np.cumsum(grades.count_noise[k:]))
     enough = np.flatnonzero(counted >= FEW)
-    return k + 1 + int(enough[0]) if len(enough) else len(grades.names)
+    return slice(k, k + 1 + int(enough[0]) if len(enough) else len(grades.names))
 
 
 def common_bound(defaults: float, size: float, noise: float, confidence: float, correlation: float) -> float:

@@ -14,7 +14,6 @@ from fedrisk.analysis.validation.calibration_tests import GradeTest, grade_tests
 from fedrisk.analysis.validation.check import Check, Light, worst
 from fedrisk.analysis.validation.concentration import Concentration
 from fedrisk.analysis.validation.conservatism import LogOddsErrors, Margin, margins
-from fedrisk.analysis.validation.discrimination import Measured
 from fedrisk.analysis.validation.evidence import Evidence, point_variance
 from fedrisk.analysis.validation.grade_counts import GradeCounts, by_grade
 from fedrisk.analysis.validation.low_default import Bounds, bounds
@@ -22,7 +21,7 @@ from fedrisk.analysis.validation.master_scale import MasterScale
 from fedrisk.analysis.validation.overrides import Overrides
 from fedrisk.analysis.validation.rules import ValidationRules
 from fedrisk.analysis.validation.stability_tests import Shift
-from fedrisk.metrics import CalibrationFit
+from fedrisk.metrics import CalibrationFit, Measured
 from fedrisk.models.scorecard import Scorecard
 
 SCHEMA, VERSION = "fedrisk.validation", 1
@@ -108,7 +107,7 @@ def validate(evidence: Evidence, rules: ValidationRules) -> Pack:
     bound = tuple(bounds(grades, c, rules.low_default.correlation) for c in rules.low_default.confidence)
     line, checks = calibration_checks.checks(evidence, grades, tests, rules)
     sample = sample_checks.checks(evidence, grades, before, rules)
-    further = calibration_checks.deductions(evidence, tests, margin, bound, errors)
+    further = calibration_checks.deductions(evidence, grades, tests, margin, bound, errors)
     return Pack(
         evidence=evidence,
         rules=rules,

@@ -13,11 +13,12 @@ from fedrisk.analysis.score_counts import ScoreCounts
 from fedrisk.analysis.validation.calibration_checks import basis_of, totals
 from fedrisk.analysis.validation.check import Check, Light, by_p
 from fedrisk.analysis.validation.concentration import Concentration, concentration, grown
-from fedrisk.analysis.validation.discrimination import Measured, area, distance, enough, fallen
+from fedrisk.analysis.validation.discrimination import area, distance, enough, fallen
 from fedrisk.analysis.validation.evidence import Column, Evidence
 from fedrisk.analysis.validation.grade_counts import GradeCounts, residuals
 from fedrisk.analysis.validation.rules import Limits, ValidationRules
 from fedrisk.analysis.validation.stability_tests import Shift, shift, together
+from fedrisk.metrics import Measured
 
 Floats = NDArray[np.float64]
 
@@ -126,11 +127,13 @@ def _fell(name: str, now: ScoreCounts, figures: Mapping[str, Measured], rules: V
             basis="nothing",
         )
     found = fallen(before, after)
-    shown = found.p <= rules.level
+    light = by_p(found.p, rules.level)
+    if light == "red" and found.fall <= rules.limits.fall:
+        light = "yellow"
     return Check(
         code=f"{name}_fell",
         group="discrimination",
-        light="green" if not shown else "red" if found.fall > rules.limits.fall else "yellow",
+        light=light,
         rule="fell",
         basis=basis_of(now),
         noise="variance",

@@ -227,10 +227,10 @@ def _still_there(record: Record) -> bool:
 
 def _other(folder: Path, record: Record, institution: Institution) -> OwnerError:
     owner, file = record.owner, str(institution.file)
-    was = f"{owner.name} ({owner.kind}) of {owner.file or 'a file that is not known'}"
+    was = f"{owner.name} ({owner.kind}, {owner.file or '?'})"
     if owner.file == file:
         was += ", which named another table with other ids"
-    whose = f"store {folder} belongs to {was}; this is {institution.name} ({institution.kind}) of {file}"
+    whose = f"store {folder} belongs to {was}; this is {institution.name} ({institution.kind}, {file})"
     return OwnerError(f"{whose}. {_remedy([file])}", whose=whose, file=file)
 
 

@@ -156,3 +156,17 @@ def test_intervals_contain_the_truth_as_often_as_they_say():
             at[0] <= np.interp(0.2, roc.false_positive, roc.true_positive.value) <= at[1],
         )
     assert (hits >= 275).all() and (hits <= 296).all(), hits
+
+
+def test_a_distribution_of_rows_has_equally_wide_round_bins():
+    rng = np.random.default_rng(0)
+    score, label = np.round(rng.normal(600, 40, 2000)), (np.arange(2000) < 300).astype(int)
+    for axis, values in (("score", score), ("probability", rng.beta(1, 12, 2000))):
+        found = curves.score_distribution(counts_of_rows(label, values, axis=axis))
+        width = found.high - found.low
+        assert np.allclose(width, width[0]) and len(width) <= 30
+        assert width[0] in (5.0, 10.0, 20.0) if axis == "score" else width[0] <= 0.05
+        wanted, _ = np.histogram(values[label == 1], np.r_[found.low, found.high[-1]])
+        assert found.bad.value == pytest.approx(wanted / 300) and found.good.value.sum() == pytest.approx(1)
+    one = curves.score_distribution(counts_of_rows([0, 1], [3, 3], axis="score"))
+    assert one.bad.value.tolist() == [1.0]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedrisk.analysis.contribution import contributions
+from support import pages
 from support.card_record import card_record
 
 RULES = Path(__file__).parents[3] / "configs" / "contribution" / "rewards.toml"
@@ -43,6 +44,24 @@ def test_screen_and_files(fedrisk, results, tmp_path):
     plain = json.loads(out)
     assert (code, plain["reward"]) == (0, None)
     assert [p["institution"] for p in plain["institutions"]] == ["bank", "tax", "power", "court"]
+
+
+def test_the_page_is_in_the_language_that_is_asked_for(fedrisk, results, tmp_path):
+    code, _, _ = fedrisk("contribution", results, "--rules", RULES, "--out", tmp_path, "--language", "zh")
+    page = (tmp_path / "contribution.html").read_text(encoding="utf-8")
+    assert code == 0
+    assert "收益分配，规则data_pool_2026" in page
+    for english in ("noise", "institution", "yuan", "deviance<", "at most"):
+        assert english not in page
+
+
+@pytest.mark.long
+@pages.NEEDS_CHROMIUM
+@pytest.mark.parametrize("code", ["en", "zh"])
+def test_the_page_is_readable(fedrisk, results, tmp_path, code):
+    assert fedrisk("--language", code, "contribution", results, "--rules", RULES, "--out", tmp_path)[0] == 0
+    for browser in pages.one_browser():
+        pages.check(browser, tmp_path / "contribution.html")
 
 
 def test_what_is_less_than_its_noise_is_nowhere_a_figure(fedrisk, tmp_path):

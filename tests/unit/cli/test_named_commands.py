@@ -16,7 +16,7 @@ from fedrisk.cli import app
 from fedrisk.cli.common import ShowFirst
 
 ROOT = Path(__file__).parents[3]
-PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "sim_institutions" / "README.md"]
+PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "sim_institutions" / "README.md"]
 CALL = re.compile(r"(?<![\w./{@-])(.?)\bfedrisk ([a-z]+\b[^\n`;#&>]*)")
 WORD = re.compile(r"""'[^'\s]*=[^']*'|"[^"]*"|[^\s'"]+""")
 BRACKETS = re.compile(r"(?<=\s)\[([^\]\"]*)\]")

@@ -10,6 +10,7 @@ import pytest
 from fedrisk import cli
 from fedrisk.cli import output
 from fedrisk.cli.results_screen import _reasons
+from support.unplotted import without_plots
 
 pytestmark = pytest.mark.slow
 
@@ -20,6 +21,7 @@ def place(tmp_path_factory, tiny_writer):
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FEDRISK_HOME", str(folder / "home"))
+        without_plots(patch)
         tiny = tiny_writer(folder / "consortium")
         import fedrisk
 
@@ -29,7 +31,7 @@ def place(tmp_path_factory, tiny_writer):
 
 
 @pytest.fixture
-def fedrisk(place, monkeypatch, capsys):
+def fedrisk(place, monkeypatch, capsys, unplotted, one_command_tree):
     def call(*arguments, width=80):
         monkeypatch.setenv("FEDRISK_HOME", str(place[0] / "home"))
         monkeypatch.setenv("NO_COLOR", "1")

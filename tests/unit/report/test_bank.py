@@ -32,11 +32,6 @@ def page(rows):
     return bank_page(rows)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    yield from pages.one_browser()
-
-
 @pages.NEEDS_CHROMIUM
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_page_is_readable_everywhere(browser, tmp_path, rows, page, language):

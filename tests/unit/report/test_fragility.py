@@ -12,12 +12,18 @@ import pytest
 from fedrisk.analysis.fragility_panel import load_records, panel_of
 from fedrisk.analysis.fragility_settings import load_settings
 from fedrisk.analysis.fragility_table import Fragility, by_rank, frame, summary
+from fedrisk.language import speaking
 from fedrisk.report.fragility import colour, render
 from fedrisk.report.geometry import load_shapes
-from support import quarters
+from support import pages, quarters
 
 COUNT = 6
 HIT = quarters.CELLS.index(("c07", "trade"))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    yield from pages.one_browser()
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +55,14 @@ def test_the_page(series, found):
     assert "Growth &lt;growth&gt;" in page
     assert "<growth>" not in page
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+@pages.NEEDS_CHROMIUM
+@pytest.mark.parametrize("code", [pytest.param("en", marks=pytest.mark.long), "zh"])
+def test_the_page_is_readable(browser, series, found, tmp_path, code):
+    with speaking(code):
+        page = render(found, load_shapes(series.parent / "map.geojson", "county"))
+    pages.check(browser, tmp_path / "page.html", page)
 
 
 def test_a_withheld_cell_has_no_figure_anywhere(series, found):

@@ -5,8 +5,9 @@ import pytest
 
 from fedrisk.analysis.loss_report import loss_report
 from fedrisk.analysis.loss_rules import LossRules
-from fedrisk.report.losses import pool_words, table, verdict, write_losses
-from support.browser import CHROMIUM, Browser
+from fedrisk.language import speaking
+from fedrisk.report.losses import about, between, pool_words, render, table, verdict, write_losses
+from support import pages
 from support.lent_books import book, record
 
 SHARES = {"guarantor": 0.5, "bank": 0.3, "city": 0.2}
@@ -24,6 +25,11 @@ def rules(name, size, by=()):
             "figures": {"enterprises": "loans", "matured_loss": "expected_loss"},
         }
     )
+
+
+@pytest.fixture(scope="module")
+def browser():
+    yield from pages.one_browser()
 
 
 @pytest.fixture(scope="module")
@@ -52,17 +58,19 @@ def test_the_table_adds_up_as_the_page_says(report):
     ]
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-def test_the_page_on_a_desk_and_on_a_phone(report, tmp_path):
-    page, *_ = write_losses(report, tmp_path)
-    browser = Browser(1100, 800)
-    try:
-        for width in (1100, 400):
-            browser.size(width, 800)
-            browser.open(page.as_uri())
-            assert browser.run("document.documentElement.scrollWidth") <= width
-            assert "Is the pool enough?" in browser.run("document.body.innerText")
-        assert browser.told == []
-        assert [address for address in browser.asked if not address.startswith("file:")] == []
-    finally:
-        browser.close()
+@pages.NEEDS_CHROMIUM
+@pytest.mark.parametrize("code", [pytest.param("en", marks=pytest.mark.long), "zh"])
+def test_the_page_is_readable(browser, report, tmp_path, code):
+    with speaking(code):
+        page, *_ = write_losses(report, tmp_path)
+    pages.check(browser, page)
+
+
+def test_the_page_in_chinese_counts_money_as_the_chinese_do(report):
+    with speaking("zh"):
+        page = render(report)
+        assert about(2_182_507_193_600) == "218.25亿元"
+        assert between(91_000_000, 182_507_193_600) == "0.01至18.25亿元"
+    assert "资金池是否足够" in page
+    for english in ("yuan", "expected", "pool", "(unknown)"):
+        assert english not in page

@@ -22,11 +22,6 @@ FAULTY = """<!doctype html><html><head><title>x</title></head><body><main><h1>x<
 <table style="width:900px"><tr><td>wide</td></tr></table><script>1</script></main></body></html>"""
 
 
-@pytest.fixture(scope="module")
-def browser():
-    yield from pages.one_browser()
-
-
 def test_every_fault_of_a_page_is_found(browser, tmp_path):
     with pytest.raises(AssertionError) as told:
         pages.check(browser, tmp_path / "faulty.html", FAULTY)

@@ -20,7 +20,7 @@ from fedrisk.server.results import BankFigures, CalibrationGroup
 from fedrisk.study import NO_PRIVACY
 from support import pages
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unplotted")]
 
 VOID = {"meta", "line", "circle", "br"}
 
@@ -68,6 +68,7 @@ def shown(results):
 # --- page ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.plots
 def test_the_page_is_well_formed_and_complete(both):
     page = Page(render(both))
     for word in ("Study tiny", "Privacy", "Who took part", "Scorecard", both.digest):
@@ -106,6 +107,7 @@ def test_a_curve_that_turns_is_marked(finished):
     assert "turns beyond its errors" in page.text
 
 
+@pytest.mark.plots
 def test_nothing_comes_from_outside(both):
     text = render(both)
     assert not re.search(r"https?:|//[a-z]|@import|url\([^#]|<script|<link|<iframe|<img", text)
@@ -147,6 +149,7 @@ def test_a_private_run_states_its_guarantee(finished):
     assert "not differentially private" in page.text
 
 
+@pytest.mark.plots
 def test_text_of_institutions_is_escaped(finished):
     """Meanings come from the institutions' own files; one of the consortium's holds markup on purpose."""
     text = render(finished["private"])
@@ -193,6 +196,7 @@ def test_groups_without_enterprises_are_not_shown(finished, rows):
     assert "Calibration in figures" not in page.text
 
 
+@pytest.mark.plots
 def test_curves_have_their_intervals(both):
     text = render(both)
     for caption in ("ROC curve", "KS", "gains", "calibration", "information value"):

@@ -1,6 +1,7 @@
 """The page of a validation: readable in both languages, on rows and on released numbers; every check has its words."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,7 +62,16 @@ def test_the_page_says_whose_figures_they_are_and_the_file_is_not_translated(wri
 
 
 @pages.NEEDS_CHROMIUM
-def test_pages_are_readable(written):
-    for browser in pages.one_browser():
-        pages.check(browser, written["rows"][0])
-        pages.check(browser, written["released"][0], axe=False)
+def test_pages_are_readable(browser, written):
+    pages.check(browser, written["rows"][0])
+    pages.check(browser, written["released"][0], axe=False)
+
+
+def test_a_sample_that_shows_nothing_is_not_called_sound():
+    """Noise far beyond the counts: nothing is assessed, and the page says so first."""
+    pack = validate(released_evidence(*record()), RULES)
+    hidden = replace(pack.evidence.now, variance=1e7)
+    nothing = validate(replace(pack.evidence, now=hidden, before=None), RULES)
+    assert "No test objects" not in words.verdict(nothing)
+    times = next(c for c in nothing.checks if c.code == "portfolio").values["found"]
+    assert times > 10 and f"{times:.2f}" in words.power_words(nothing)

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
+from fedrisk import metrics
+from fedrisk.analysis import curves
 from fedrisk.analysis.curves import area as area_of_curves
 from fedrisk.analysis.score_counts import ScoreCounts, counts_of_rows
-from fedrisk.analysis.validation.discrimination import Measured, area, distance, fallen
+from fedrisk.analysis.validation.discrimination import area, distance, fallen
+from fedrisk.metrics import Measured
 from fedrisk.models.comparison import auc_covariance
 
 
@@ -64,3 +67,16 @@ def test_a_fall_is_one_sided():
 def test_too_little_says_nothing():
     assert area(binned([1, 0, 0], [5, 5, 5], [0.1, 0.2, 0.3], 0.0)) is None
     assert distance(binned([9, 9, 9], [90, 90, 90], [0.1, 0.2, 0.3], 900.0)) is None
+
+
+@pytest.mark.parametrize("variance", [0.0, 30.0])
+def test_one_figure_has_one_value_on_every_page(variance):
+    """Validation, curves of pages, and what the hub writes into its results."""
+    counts = binned([-4, 60, 120], [900, 500, 200], [0.02, 0.1, 0.4], variance)
+    hub = metrics.from_histogram(
+        counts.positives, counts.negatives, counts.probability, variance=counts.variance
+    )
+    assert area(counts).value == curves.roc(counts).auc.value == pytest.approx(hub.auc)
+    assert distance(counts).value == curves.ks(counts).value.value == pytest.approx(hub.ks)
+    told = curves.ks(counts).value
+    assert distance(counts).interval(0.95) == pytest.approx((told.low, told.high))
