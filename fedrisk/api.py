@@ -121,16 +121,16 @@ def run(
     """Run a study on this machine, every institution a Flower node with its file, store and policy.
 
     study: path of a study file, or a `Study`. overrides: ``key.sub=value``, as after ``--set``, for a file.
-    institutions: a folder with NAME.toml for each, files or `Institution` objects by name, or a list of such
-    objects; None looks beside the study file. Those made in code are written, with their tables, to a folder below
+    institutions: a folder with NAME.toml for each, files or `Institution` objects by name, or a list of such objects;
+    None looks beside the study file. Those made in code are written, with their tables, to a folder below
     FEDRISK_HOME, one for all studies. out: folder for results, release record and report; None writes them to the
     hub's own store alone (``fedrisk runs``). Banks keep their scores in their stores. engine: in this process, or the
     same app on Flower's simulation engine. research_seed: repeatable noise and exact figures, NO PRIVACY; only where
     every policy allows research. baselines: run the recipe's baselines on the same rows as well, each charged as a
     study of its own; None does so in research runs alone. resume: go on with a run that was stopped, at no further
     charge for what was paid. again: run and charge a study that was run before, and overwrite results in ``out``.
-    report: called before each exchange with its number, action and a few words; what it raises is ignored.
-    progress: show the exchanges, in a notebook as one line that changes, else as lines on standard error.
+    report: called before each exchange with its number, action and a few words; what it raises is ignored. progress:
+    show the exchanges, in a notebook as one line that changes, else as lines on standard error.
 
     What is optional and fails (the report, baselines, the comparison of trails) is a warning or a finding; the results
     are there all the same.

@@ -260,7 +260,7 @@ def place_of(features: Edited, name: str) -> int:
     if name in names:
         return names.index(name)
     near = difflib.get_close_matches(name, names, 1, 0.5)
-    meant = f"; did you mean {near[0]}?" if near else ""
+    meant = f"; did you mean {near[0]}?" if near else "."
     raise ConfigError(f"edit: the card has no feature {name}{meant} See fedrisk card show for all of them")
 
 

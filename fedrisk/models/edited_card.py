@@ -129,13 +129,13 @@ class EditedCard:
         try:
             plain = json.loads(text)
             if type(plain["format"]) is not int or plain["format"] < 1:
-                raise ValueError("no format")
+                raise ValueError
             if plain["format"] > FORMAT:
                 raise ConfigError(
                     f"edited card: format is {plain['format']}, this program reads {FORMAT}; upgrade fedrisk"
                 )
             if not isinstance(plain["history"], list) or len(plain["history"]) > MOST_ENTRIES:
-                raise ValueError("no history")
+                raise ValueError
             return cls(
                 study=_line(plain["study"]),
                 attempt=_line(plain["attempt"]),
@@ -155,9 +155,9 @@ def _entry(plain: Mapping[str, Any]) -> EditEntry:
     digests = [entry.record, entry.before, entry.after, entry.given]
     digests += [entry.previous] if entry.number != 1 or entry.previous else []
     if type(entry.number) is not int or not _TIME.fullmatch(entry.time):
-        raise ValueError("no entry")
+        raise ValueError
     if not all(_SHA.fullmatch(digest) for digest in digests):
-        raise ValueError("no digest")
+        raise ValueError
     _check_costs(entry.costs)
     if plain.get("digest") != entry.digest:
         raise ConfigError(
@@ -169,7 +169,7 @@ def _entry(plain: Mapping[str, Any]) -> EditEntry:
 
 def _line(text: object) -> str:
     if not isinstance(text, str) or not text.isprintable():
-        raise ValueError("no line of text")
+        raise ValueError
     return text
 
 
@@ -190,7 +190,7 @@ def _check_costs(costs: Mapping[str, Any]) -> None:
         rows += [point["before"], *(() if point["after"] is None else (point["after"],))]
         _line(point["feature"])
     if any(type(v) not in (int, float) or not math.isfinite(v) for v in rows):
-        raise ValueError("no costs")
+        raise ValueError
 
 
 def card_digest(card: Scorecard) -> str:

@@ -549,7 +549,7 @@ class Scorecard:
         fits = all(isinstance(t, str) for t in texts)
         fits = fits and all(type(v) in (int, float) and math.isfinite(v) for v in numbers)
         if not fits or any(type(v) is not int or abs(v) > FARTHEST for v in whole):
-            raise ValueError("not of the types of a card")
+            raise ValueError
 
 
 def whole_points(raw: Sequence[Floats], rounded: Sequence[Sequence[int]] | None) -> list[NDArray[np.int64]]:

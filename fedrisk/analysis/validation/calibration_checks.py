@@ -171,7 +171,7 @@ def least_found(expected: float, sampling: float, noise: float, level: float) ->
     sampling, noise: variances of the defaults, if probabilities were right. Sampling rises with the defaults.
 
     >>> round(least_found(400.0, 380.0, 0.0, 0.05), 2), round(least_found(20.0, 19.0, 0.0, 0.05), 2)
-    (1.13, 1.65)
+    (1.12, 1.59)
     """
     if expected <= 0:
         return None

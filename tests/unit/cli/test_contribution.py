@@ -56,12 +56,12 @@ def test_the_page_is_in_the_language_that_is_asked_for(fedrisk, results, tmp_pat
 
 
 @pytest.mark.long
+@pytest.mark.plots
 @pages.NEEDS_CHROMIUM
 @pytest.mark.parametrize("code", ["en", "zh"])
-def test_the_page_is_readable(fedrisk, results, tmp_path, code):
+def test_the_page_is_readable(fedrisk, browser, results, tmp_path, code):
     assert fedrisk("--language", code, "contribution", results, "--rules", RULES, "--out", tmp_path)[0] == 0
-    for browser in pages.one_browser():
-        pages.check(browser, tmp_path / "contribution.html")
+    pages.check(browser, tmp_path / "contribution.html")
 
 
 def test_what_is_less_than_its_noise_is_nowhere_a_figure(fedrisk, tmp_path):

@@ -22,11 +22,6 @@ HIT = quarters.CELLS.index(("c07", "trade"))
 
 
 @pytest.fixture(scope="module")
-def browser():
-    yield from pages.one_browser()
-
-
-@pytest.fixture(scope="module")
 def series(tmp_path_factory):
     """A series in which one cell has a shock and ten cells are too small to say anything."""
     means = quarters.moves(COUNT, 3)

@@ -28,11 +28,6 @@ def rules(name, size, by=()):
 
 
 @pytest.fixture(scope="module")
-def browser():
-    yield from pages.one_browser()
-
-
-@pytest.fixture(scope="module")
 def report():
     rng = np.random.default_rng(3)
     made = record(book(rng, loans=4_000), rng)

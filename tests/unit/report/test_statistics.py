@@ -55,11 +55,6 @@ def screen(what):
 
 
 @pytest.fixture(scope="module")
-def browser():
-    yield from pages.one_browser()
-
-
-@pytest.fixture(scope="module")
 def record():
     return made_record()
 

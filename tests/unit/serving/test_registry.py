@@ -221,41 +221,6 @@ def test_no_rule_approves_a_model_of_other_holders_beside_one_that_serves_the_ba
     assert registry.told_beside(node, other) == []
 
 
-def edit(node, model, digest):
-    """An edited card of the study whose model is MODEL: other points of the holder's columns."""
-    points = ((0, 9, 10, 15, 20), (0, 0))
-    made = {"made": datetime.now(UTC).date(), "given": ((3, 8, 13, 18), (0, 5, 10, 15, 20)), "points": points}
-    return registry.candidate(
-        node, part_of(node.name, ("tax", "power"), ("bank",), model=model, edited=digest, **made)
-    )
-
-
-def test_who_approves_an_edited_card_is_told_of_the_scores_that_the_study_gave(institution):
-    """The bank has them whatever became of the study's own model here: nobody decided on it, or it was refused."""
-    node = institution()
-    put(node)
-    other = edit(node, "ef" * 8, "e" * 64)
-    (why,) = registry.told_beside(node, other)
-    assert MODEL in why and "has the points of these columns together" in why
-    # Nobody has scores of an edit on which nobody decided.
-    assert registry.told_beside(node, node.store.models.part(MODEL)) == []
-
-
-def test_each_edited_card_that_served_is_a_version_of_its_own(institution):
-    """Else a bank could be served with one edit after another, each a further equation about the columns."""
-    node = institution(policy="scored_versions = 2")
-    put(node)
-    for k in range(3):
-        edit(node, f"e{k}" * 8, f"{k}" * 64)
-    registry.approve(node, "e0", who="A", follows=own)
-    registry.retire(node, "e0", who="A")
-    registry.approve(node, "e1", who="A", follows=own)
-    registry.retire(node, "e1", who="A")
-    with pytest.raises(PolicyError, match="more than 2 versions of scores within 365 days"):
-        registry.approve(node, "e2", who="A", follows=own)
-    registry.approve(node, MODEL, who="A", follows=own)
-
-
 def test_own_parts_are_approved_by_rule_once_and_not_where_a_check_fails(institution):
     node = institution(serving='approve = "own_parts"\nmodels = 1')
     put(node)

@@ -107,7 +107,7 @@ def test_a_dropped_column_is_as_if_it_had_never_been(source, few):
         assert found.same_as(card_of("small", without))
 
 
-@pytest.mark.parametrize("way", ["rising", "falling"])
+@pytest.mark.parametrize("way", ["rising", pytest.param("falling", marks=pytest.mark.long)])
 def test_a_forced_shape_is_kept_in_every_step(source, few, way):
     """Also against what the rows say: points then fall back to nearly nothing."""
     for one in (source,) if way == "rising" else (source, few):
