@@ -174,7 +174,9 @@ def score_distribution(found: ScoreDistribution) -> Drawn:
             axes.stairs(high, edges, baseline=low, fill=True, color=COLOURS[k], alpha=0.2, linewidth=0)
             handles.append(axes.stairs(value, edges, baseline=None, color=COLOURS[k], linestyle=DASHES[k]))
         axes.set_xlim(edges[0], edges[-1])
-        axes.xaxis.set_major_formatter(lambda v, _place: f"{v:g}".replace("-", "−"))
+        # A score at the left edge would stand on the 0 of the other axis.
+        first = edges[0] + 0.04 * (edges[-1] - edges[0])
+        axes.xaxis.set_major_formatter(lambda v, _place: "" if v < first else f"{v:g}".replace("-", "−"))
         axes.set_ylim(0, None)
         legend(axes, handles, [of_kind("plot", "Defaults"), of_kind("plot", "Others")])
         named_axes(axes, axis_name(found.axis), axis)
