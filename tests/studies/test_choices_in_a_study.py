@@ -22,4 +22,5 @@ def test_choices_hold_on_both_sides_and_no_hold_out_is_charged(kit, tmp_path):
     assert {spend["population"] for spend in results.spends} == {"training"}
     assert [f.code for f in results.findings if "evaluation" in f.code] == ["went_without_evaluation"]
     assert len(run.scores("alfa"))
-    assert "Not evaluated in this study." in write_report(results, tmp_path).read_text(encoding="utf-8")
+    page = write_report(results, tmp_path).read_text(encoding="utf-8")
+    assert "This study asked for no evaluation" in page

@@ -65,7 +65,7 @@ def test_exact_scores_of_several_banks_lie_on_one_scale():
 def test_a_whole_run_has_the_figures_of_its_results(finished):
     for results in finished.values():
         found = counts_of(results.record, results.card)
-        figures = from_histogram(found.positives, found.negatives, found.probability)
+        figures = from_histogram(found.positives, found.negatives, found.probability, variance=found.variance)
         assert (figures.auc, figures.ks) == pytest.approx((results.auc, results.ks))
         assert figures.brier == pytest.approx(results.brier)
 

@@ -28,7 +28,7 @@ def test_figures_by_bank(finished):
         "b1": (np.array([1.0, 4.0]), np.array([6.0, 2.0]), np.array([0.1, 0.6])),
         "b2": (np.array([2.0, 2.0]), np.array([5.0, 5.0]), np.array([0.1, 0.6])),
     }
-    released = SimpleNamespace(evaluation=counts, figures={})
+    released = SimpleNamespace(evaluation=counts, figures={}, pooled_variance=0.0)
 
     def roster(by_bank, seed=None):
         study = SimpleNamespace(evaluation=SimpleNamespace(by_bank=by_bank), banks=("b1", "b2"))
@@ -42,5 +42,5 @@ def test_figures_by_bank(finished):
     assert [t.holdout for t in table.values()] == [13, 14]
     assert table["b1"].alone_auc is None
     assert summary._by_bank(roster(False, seed=1), released) == table
-    total = SimpleNamespace(evaluation={"bank": counts["b1"]}, figures={})
+    total = SimpleNamespace(evaluation={"bank": counts["b1"]}, figures={}, pooled_variance=0.0)
     assert summary._by_bank(roster(True), total) is None  # one histogram of all banks is no bank's
