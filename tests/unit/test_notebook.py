@@ -1,4 +1,4 @@
-"""The notebook of the documentation: its cells compile and name what is there; as a long test it is run."""
+"""The notebook of the documentation: its cells compile and name what is there, and it runs whole."""
 
 import ast
 import json
@@ -43,10 +43,9 @@ def test_its_cells_name_what_is_there(notebook):
     assert all(getattr(fedrisk, name) is not None for name in used)
 
 
-@pytest.mark.long
-def test_it_runs(notebook, tmp_path):
+def test_it_runs(tmp_path):
     import nbformat
     from nbclient import NotebookClient
 
-    content = nbformat.from_dict(notebook)
+    content = nbformat.read(FILE, as_version=4)
     NotebookClient(content, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
