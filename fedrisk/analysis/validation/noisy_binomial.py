@@ -60,16 +60,10 @@ def upper_tail(residual: float, size: float, pd: float, noise: float) -> float:
     >>> round(upper_tail(5 - 1, 100, 0.01, 0.0), 4), round(1 - 0.9966, 4)
     (0.0034, 0.0034)
     """
-    n = max(round(size), 0)
     if noise <= 0:
+        n = max(round(size), 0)
         return float(binom.sf(round(residual + n * pd) - 1, n, pd))
-    sd = math.sqrt(n * pd * (1 - pd))
-    if 2 * REACH * sd > MOST_TERMS:
-        return float(ndtr(-residual / math.hypot(sd, math.sqrt(noise))))
-    low = max(0, math.floor(n * pd - REACH * sd) - 1)
-    high = min(n, math.ceil(n * pd + REACH * sd) + 10)
-    d = np.arange(low, high + 1)
-    return float(binom.pmf(d, n, pd) @ ndtr((d - n * pd - residual) / math.sqrt(noise)))
+    return _summed(residual, size, pd, noise, 1)
 
 
 def lower_tail(residual: float, size: float, pd: float, noise: float) -> float:
@@ -77,7 +71,20 @@ def lower_tail(residual: float, size: float, pd: float, noise: float) -> float:
     if noise <= 0:
         n = max(round(size), 0)
         return float(binom.cdf(round(residual + n * pd), n, pd))
-    return 1.0 - upper_tail(residual, size, pd, noise)
+    # Summed for itself: of a tail far below rounding, one less the other would leave rounding alone.
+    return _summed(residual, size, pd, noise, -1)
+
+
+def _summed(residual: float, size: float, pd: float, noise: float, side: int) -> float:
+    """A tail of the convolution; side: 1 for the upper one, -1 for the lower one."""
+    n = max(round(size), 0)
+    sd = math.sqrt(n * pd * (1 - pd))
+    if 2 * REACH * sd > MOST_TERMS:
+        return float(ndtr(-side * residual / math.hypot(sd, math.sqrt(noise))))
+    low = max(0, math.floor(n * pd - REACH * sd) - 1)
+    high = min(n, math.ceil(n * pd + REACH * sd) + 10)
+    d = np.arange(low, high + 1)
+    return float(binom.pmf(d, n, pd) @ ndtr(side * (d - n * pd - residual) / math.sqrt(noise)))
 
 
 def upper_bound(defaults: float, size: float, noise: float, confidence: float) -> float:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.special import betainc
@@ -63,8 +63,15 @@ def test_bounds_by_hand():
 
 
 @given(st.floats(-40.0, 60.0), st.floats(30.0, 500.0), st.floats(1.0, 200.0))
+@example(-8.0, 429.0, 1.0)
 @settings(max_examples=40, deadline=None)
 def test_intervals_with_noise_are_whole(defaults, size, noise):
     low, high = nb.interval(defaults, size, noise, 0.95)
     assert 0 <= low <= high <= 1 and high > 0
-    assert nb.upper_bound(defaults, size, noise, 0.9) <= nb.upper_bound(defaults, size, noise, 0.975) <= 1
+    bounds = [nb.upper_bound(defaults, size, noise, confidence) for confidence in (0.9, 0.975)]
+    assert bounds[0] <= bounds[1] + 1e-9 and bounds[1] <= 1
+
+
+def test_far_fewer_defaults_than_noise_explains_have_a_small_bound():
+    """Eight below none where noise has a deviation of 1: the tail is below the rounding of 1."""
+    assert 0 < nb.upper_bound(-8.0, 429.0, 1.0, 0.975) < 0.02
