@@ -8,7 +8,7 @@ import typer
 from fedrisk.attempt_id import short
 from fedrisk.cli.common import AsJson, InstitutionFile
 from fedrisk.cli.output import note, tell, tell_json
-from fedrisk.cli.report import Out, report_app
+from fedrisk.cli.report import Out, page_file, report_app
 from fedrisk.language import _
 
 
@@ -56,7 +56,8 @@ def bank(
     from fedrisk.clients import own_results
     from fedrisk.clients.node import Node
     from fedrisk.clients.own_rows import own_rows
-    from fedrisk.report.bank import bank_figures, bank_page, write_bank_page
+    from fedrisk.report.bank import bank_figures, bank_page
+    from fedrisk.report.page import write_page
 
     node = Node.load(institution)
     entry = own_results.find(node, attempt)
@@ -71,9 +72,5 @@ def bank(
         tell_json(figures.to_dict())
         return
     page = bank_page(rows, approve=approve, record=record, figures=figures)
-    file = path or Path(f"report_{node.name}_{short(entry.attempt)}.html")
-    if file.suffix.lower() not in (".html", ".htm"):
-        file = file / f"report_{node.name}_{short(entry.attempt)}.html"
-    write_bank_page(file, page)
-    tell(str(file))
+    tell(str(write_page(page_file(path, f"report_{node.name}_{short(entry.attempt)}.html"), page)))
     note(_("exact figures of the bank's own customers: readable for its owner alone; leave it at the bank"))

@@ -20,10 +20,6 @@ def holder(
         ),
     ] = None,
     path: Out = None,
-    language: Annotated[
-        str | None,
-        typer.Option(help="Language of the page: en or zh, for example zh.", show_default=False),
-    ] = None,
 ) -> None:
     """At a data holder: what its columns were worth, what left, what it cost, what is left, and who may use what.
 
@@ -32,13 +28,12 @@ def holder(
     """
     from fedrisk.attempt_id import short
     from fedrisk.clients.member_study import last_attempt, member_study
-    from fedrisk.language import _, speaking
-    from fedrisk.report.holder import holder_page, write_holder_page
+    from fedrisk.language import _
+    from fedrisk.report.holder import holder_page
+    from fedrisk.report.page import write_page
 
     node = look(institution)
     found = member_study(node, last_attempt(node, attempt))
-    with speaking(language):
-        page = holder_page(found)
     file = page_file(path, f"report_{node.name}_{short(found.attempt)}.html")
-    tell(str(write_holder_page(file, page)))
+    tell(str(write_page(file, holder_page(found))))
     note(_("it says what this institution's policy and budget are: readable for its owner alone"))

@@ -4,7 +4,6 @@ Exact figures of the bank's own customers, with intervals; beside them what the 
 with noise. It is made at the bank from the bank's own store, is written for its owner alone, and says so.
 """
 
-from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -15,7 +14,6 @@ from fedrisk.analysis.own_figures import OwnFigures, own_figures
 from fedrisk.analysis.score_counts import counts_of
 from fedrisk.analysis.swap_sets import APPROVED
 from fedrisk.errors import ConfigError
-from fedrisk.files import write_atomic
 from fedrisk.findings import Finding
 from fedrisk.language import _, of_kind
 from fedrisk.models.own_rows import OwnRows
@@ -90,12 +88,6 @@ def bank_page(
         stability=bank_columns.stability(rows, found),
         limits=_limits(rows, found),
     )
-
-
-def write_bank_page(path: Path, content: str) -> Path:
-    """Write the page for its owner alone (mode 600); StoreError names the file."""
-    write_atomic(path, content.encode("utf-8"))
-    return path
 
 
 def _answer(rows: OwnRows, found: OwnFigures, approve: float) -> list[str]:

@@ -6,13 +6,11 @@ no bank's figures, and of other members no more than the card and the released s
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from fedrisk.analysis.card_sums import CardSums
 from fedrisk.analysis.contribution import Player, Worth, valued
 from fedrisk.analysis.feature_figures import InformationValue, column_values, feature_points
-from fedrisk.files import write_atomic
 from fedrisk.language import _, either, listed
 from fedrisk.models.member_study import Budget, MemberStudy, Moved
 from fedrisk.models.scorecard import Scorecard
@@ -56,12 +54,6 @@ def holder_page(found: MemberStudy) -> str:
         state=_states(found),
         rules=_rules(found),
     )
-
-
-def write_holder_page(path: Path, content: str) -> Path:
-    """Write the page for its owner alone (mode 600); StoreError names the file."""
-    write_atomic(path, content.encode("utf-8"))
-    return path
 
 
 class _Worth:

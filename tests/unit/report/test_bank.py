@@ -8,8 +8,9 @@ import pytest
 from fedrisk.analysis import swap_sets
 from fedrisk.errors import ConfigError
 from fedrisk.language import speaking
-from fedrisk.report.bank import bank_figures, bank_page, write_bank_page
+from fedrisk.report.bank import bank_figures, bank_page
 from fedrisk.report.figure_style import Drawn, Plot
+from fedrisk.report.page import write_page
 from support import pages
 from support.own_rows import network_rows, own_rows
 
@@ -142,5 +143,5 @@ def test_what_could_not_be_made_is_said_as_text(rows, undrawn):
 
 
 def test_it_is_written_for_its_owner_alone(tmp_path):
-    file = write_bank_page(tmp_path / "in" / "page.html", "<p>…</p>")
+    file = write_page(tmp_path / "in" / "page.html", "<p>…</p>")
     assert file.read_text(encoding="utf-8") == "<p>…</p>" and file.stat().st_mode & 0o777 == 0o600

@@ -28,12 +28,13 @@ from fedrisk.clients.validation_rows import validation_rows
 from fedrisk.findings import Finding
 from fedrisk.language import speaking
 from fedrisk.report import plots
-from fedrisk.report.bank import bank_page, write_bank_page
+from fedrisk.report.bank import bank_page
 from fedrisk.report.deployment import deployment_record
-from fedrisk.report.holder import holder_page, write_holder_page
+from fedrisk.report.holder import holder_page
 from fedrisk.report.html import render, write_report
 from fedrisk.report.model_card import card_facts
 from fedrisk.report.model_card_page import HTML, JSON, card_page, write_card
+from fedrisk.report.page import write_page
 from fedrisk.report.quality import Quality
 from fedrisk.report.result_frames import ResultFrames
 from fedrisk.report.validation import FILE, PAGE, render_validation, write_validation
@@ -43,7 +44,7 @@ from support.unplotted import PLOTS
 
 pytestmark = pytest.mark.slow
 
-MARKERS = ("9.87654", "31415926", "marker-of-a-reason", "271828")
+MARKERS = ("9.87654", "31415926", "marker-of-a-reason", "271828182845")
 """In the others' private things, and nowhere else."""
 
 
@@ -162,7 +163,9 @@ def test_a_holders_page_has_no_figure_of_a_bank_and_no_budget_of_others(consorti
                 node_of(consortium, who), last_attempt(node_of(consortium, who), attempt)
             ).left
         }
-        assert not (shown & exact) - prices
+        # Edges of bins are the card's, which members have; a share of few rows can be one by chance.
+        edges = set(re.findall(r"\d\.\d{4,5}", " ".join(x for b in results.card.bins for x in b.labels())))
+        assert not (shown & exact) - prices - edges
         for other in results.institutions.keys() - {who}:
             told = results.institutions[other].meanings or {}
             own = {m["meaning"] for m in (results.institutions[who].meanings or {}).values()}
@@ -193,7 +196,7 @@ def test_the_operators_page_stands_on_the_results_alone(finished, tmp_path, monk
 
 NO_PLOTS = Quality(tiles=[], plots=[], groups=[])
 
-PRIVATE_FACTS = {"before": 271828.0, "after": 314159.0, "epsilon": 271828.0}
+PRIVATE_FACTS = {"before": 271828182845.0, "after": 314159265358.0, "epsilon": 271828182845.0}
 """What an institution says of its budget to the operator."""
 
 
@@ -226,9 +229,9 @@ def test_what_goes_to_the_public_has_nothing_of_members_besides_the_model(finish
         }
     assert not (tmp_path / "nowhere").exists()
     for name, text in public.items():
-        assert not [m for m in (*MARKERS, "271828", "314159") if m in text], name
+        assert not [m for m in (*MARKERS, "271828182845", "314159265358") if m in text], name
     # Budgets and who did not hand over a table are the operator's to know.
-    assert "271,828" in render(results) or "271828" in render(results)
+    assert "271,828,182,845" in render(results) or "271828182845" in render(results)
 
 
 @pytest.fixture
@@ -246,8 +249,8 @@ def test_no_page_of_one_reader_is_left_readable_for_others(finished, tmp_path, q
     for file in files.values():
         file.write_text("before")
         file.chmod(0o644)
-    write_bank_page(files["bank.html"], "<p>page</p>")
-    write_holder_page(files["holder.html"], "<p>page</p>")
+    write_page(files["bank.html"], "<p>page</p>")
+    write_page(files["holder.html"], "<p>page</p>")
     write_report(results, tmp_path)
     write_card(results, tmp_path)
     for folder in (tmp_path, tmp_path / "new" / "pack"):
