@@ -12,6 +12,8 @@ from fedrisk.language import _
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
+    from fedrisk.server.results import Results
+    from fedrisk.server.runs import Run
 
 InstitutionFile = Annotated[
     Path,
@@ -89,3 +91,16 @@ def look(institution: Path) -> "Node":
             )
         )
     return node
+
+
+def run_or_folder(said: str) -> "tuple[Results, Run | None]":
+    """Results of a folder, or of a run of this machine's hub with its entry; ConfigError where there is neither."""
+    from fedrisk.api import load_results
+    from fedrisk.server.hub import Hub
+    from fedrisk.server.runs import Runs
+
+    if Path(said).is_dir():
+        return load_results(said), None
+    runs = Runs(Hub.default())
+    run = runs.find(said)
+    return runs.results(run), run

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fedrisk.cli.common import run_or_folder
 from fedrisk.cli.output import note
 from fedrisk.cli.report import Out, report_app
 
@@ -23,12 +24,6 @@ def card(
         ),
     ],
     out: Out = None,
-    language: Annotated[
-        str | None,
-        typer.Option(
-            "--language", help="Language of the page: en or zh, for example zh.", show_default=False
-        ),
-    ] = None,
     curator: Annotated[
         str | None,
         typer.Option(
@@ -67,14 +62,13 @@ def card(
     card. deployment.json is in the form of the Differential Privacy Deployments Registry, as a draft for a person to
     complete.
     """
-    from fedrisk.language import _, speaking
+    from fedrisk.language import _
     from fedrisk.report.deployment import write_deployment
     from fedrisk.report.model_card_page import write_card
 
     results, folder = _results(run)
     folder = out or folder
-    with speaking(language):
-        written = [] if record_only else write_card(results, folder, _edited(edited))
+    written = [] if record_only else write_card(results, folder, _edited(edited))
     if record_only or not results.research:
         written.append(write_deployment(results, folder, curator=curator, region=region))
     for path in written:
@@ -94,16 +88,7 @@ def _edited(said: str | None) -> "EditedCard | None":
     return found
 
 
-def _results(run: str) -> "tuple[Results, Path]":
+def _results(said: str) -> "tuple[Results, Path]":
     """Results of a run, and where its card goes if nobody says."""
-    from fedrisk.api import load_results
-    from fedrisk.server.hub import Hub
-    from fedrisk.server.runs import Runs
-
-    folder = Path(run)
-    if folder.is_dir():
-        return load_results(folder), folder
-    runs = Runs(Hub.default())
-    found = runs.find(run)
-    results: Results = runs.results(found)
-    return results, Path(f"{found.study}_card")
+    results, run = run_or_folder(said)
+    return results, Path(said) if run is None else Path(f"{run.study}_card")

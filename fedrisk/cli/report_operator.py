@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fedrisk.cli.common import run_or_folder
 from fedrisk.cli.output import tell
 from fedrisk.cli.report import Out, page_file, report_app
 
@@ -22,40 +23,30 @@ def operator(
         ),
     ],
     path: Out = None,
-    language: Annotated[
-        str | None,
-        typer.Option(help="Language of the page: en or zh, for example zh.", show_default=False),
-    ] = None,
 ) -> None:
     """For the operator: did the study work, who took part, what was gained, what is left of budgets, how it went.
 
     From released numbers and what members said of themselves; no bank's own figures are in it.
     """
-    from fedrisk.language import speaking
     from fedrisk.report.html import render
     from fedrisk.report.page import write_page
 
     results, begun, folder = _found(run)
-    with speaking(language):
-        page = render(results, begun)
     name = f"report_{results.study}_{results.attempt[:8]}.html" if folder is None else "report.html"
-    tell(str(write_page(page_file(path, name, folder), page)))
+    tell(str(write_page(page_file(path, name, folder), render(results, begun))))
 
 
 def _found(name: str) -> "tuple[Results, str | None, Path | None]":
     """Results of a folder or a run, when the run began where that is known, and the folder."""
-    from fedrisk.api import load_results
     from fedrisk.errors import ConfigError
     from fedrisk.server.hub import Hub
     from fedrisk.server.runs import Runs
 
-    registry, folder = Runs(Hub.default()), Path(name)
-    if folder.is_dir():
-        results = load_results(folder)
-        try:
-            return results, registry.find(results.attempt).begun, folder
-        except ConfigError:
-            # Of another machine's hub, or forgotten here.
-            return results, None, folder
-    run = registry.find(name)
-    return registry.results(run), run.begun, None
+    results, run = run_or_folder(name)
+    if run is not None:
+        return results, run.begun, None
+    try:
+        return results, Runs(Hub.default()).find(results.attempt).begun, Path(name)
+    except ConfigError:
+        # Of another machine's hub, or forgotten here.
+        return results, None, Path(name)

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from fedrisk.attempt_id import short
-from fedrisk.cli.common import AsJson
+from fedrisk.cli.common import AsJson, run_or_folder
 from fedrisk.cli.output import alert, out, plain_table, screen, tell, tell_json
 from fedrisk.language import _, either
 
@@ -212,17 +212,13 @@ def about(run: "Run", export: str) -> list[str]:
 
 def _side(name: str) -> "Side":
     """A run by its attempt or its folder; ConfigError where there is neither."""
-    from fedrisk.api import load_results
     from fedrisk.server.compare import Side
 
-    folder = Path(name)
-    if folder.is_dir():
-        results = load_results(folder)
+    results, run = run_or_folder(name)
+    if run is None:
         content = None if results.record is None else results.record.study
         return Side(name=name, results=results, content=content)
-    registry = _runs()
-    run = registry.find(name)
-    return Side(name=short(run.attempt), results=registry.results(run), content=run.content or None)
+    return Side(name=short(run.attempt), results=results, content=run.content or None)
 
 
 def _print_keys(found: "Comparison") -> None:

@@ -3,7 +3,7 @@
 The other half of clients/evaluation.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -75,16 +75,7 @@ def _take_exact(
         outcome.figures[bank] = dict(answer.get("figures"))
         total = np.stack([n1, n0], 1)
         blocks.append(ReleasedBlock(name=bank, left=bank, right=bank, total=total, variance=0.0))
-    sums.keep(
-        ReleasedSums(
-            name=release.name,
-            population=release.population,
-            mu=release.mu,
-            blocks=tuple(blocks),
-            spends=tuple(spends_of(release.name, charged)),
-            about={"first": first},
-        )
-    )
+    _keep_exact(sums, release, blocks, charged, {"first": first})
 
 
 def _take_exact_groups(
@@ -104,6 +95,16 @@ def _take_exact_groups(
         )
         for b in release.blocks
     ]
+    _keep_exact(sums, release, blocks, charged, _about_groups(sums, *spread))
+
+
+def _keep_exact(
+    sums: NoisySums,
+    release: Release,
+    blocks: Sequence[ReleasedBlock],
+    charged: Mapping[str, Payload],
+    about: Mapping[str, Any],
+) -> None:
     sums.keep(
         ReleasedSums(
             name=release.name,
@@ -111,7 +112,7 @@ def _take_exact_groups(
             mu=release.mu,
             blocks=tuple(blocks),
             spends=tuple(spends_of(release.name, charged)),
-            about=_about_groups(sums, *spread),
+            about=about,
         )
     )
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.analysis.homogeneity import Histogram
 from fedrisk.analysis.validation import calibration_checks, sample_checks
 from fedrisk.analysis.validation.calibration_tests import GradeTest, grade_tests
 from fedrisk.analysis.validation.check import Check, Light, worst
@@ -159,11 +158,6 @@ def _first_stated(card: Scorecard, pd: NDArray[np.float64]) -> NDArray[np.float6
         return np.log(pd / (1 - pd))
     level, slope = card.calibration.line
     return np.asarray(card.calibration.centre + (np.log(pd / (1 - pd)) - level) / slope)
-
-
-def histogram_of(grades: GradeCounts) -> Histogram:
-    """Customers by grade, with their noise."""
-    return Histogram.of(grades.size, 2 * grades.count_noise)
 
 
 def _plain(value: Any) -> Any:
