@@ -114,6 +114,12 @@ LAYERS = {
         *("audit", "data", "secure", "privacy", "releases"),
         *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id", "toml_file"),
     },
+    # The laboratory: attacks on studies between real nodes, and sweeps of studies.
+    "attacks": {
+        *("analysis", "clients", "engine", "models", "protocol"),
+        *("recipes", "releases", "server", "study"),
+    },
+    "lab": {"data"},
     # Pages of what follows from released numbers.
     "report": {
         *(

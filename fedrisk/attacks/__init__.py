@@ -1,0 +1,1 @@
+"""Attacks on studies: real nodes and messages, on tables made for it; never on anybody's records."""

@@ -1,0 +1,14 @@
+"""All attacks by name. A new one joins with its module's name here; each module has its `ATTACK`."""
+
+import importlib
+
+from fedrisk.attacks.attack import Attack
+
+MODULES: tuple[str, ...] = ()
+"""Modules of this package with an attack, in the order in which they run."""
+
+
+def attacks() -> dict[str, Attack]:
+    """Every attack, by name."""
+    found: list[Attack] = [importlib.import_module(f"fedrisk.attacks.{name}").ATTACK for name in MODULES]
+    return {attack.name: attack for attack in found}
