@@ -83,8 +83,14 @@ def compared(asked: Mapping[str, Manifest], made: rounds.Round) -> list[Move]:
     for name, manifest in asked.items():
         if any(key.startswith(f"{name}.") for key in made.done):
             new = values(manifest, made.tree / "benchmarks" / name)
-            out += moves(manifest, values(manifest, BENCHMARKS / name), new)
+            out += moves(manifest, values(manifest, BENCHMARKS / name), new, _busy(manifest, made))
     return out
+
+
+def _busy(manifest: Manifest, made: rounds.Round) -> set[str]:
+    """Results files that were made while the machine had other work."""
+    loads = {run.name: made.done.get(f"{manifest.folder}.{run.name}", {}).get("load", 0.0) for run in manifest.runs}
+    return {file for run in manifest.runs if loads[run.name] > rounds.QUIET for file in run.writes}
 
 
 def adopt(asked: Mapping[str, Manifest], work: Path) -> int:

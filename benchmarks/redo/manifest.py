@@ -38,7 +38,7 @@ class Run(_Part):
 
     command: behind ``python``, from the root. before: commands that prepare it, such as a simulation. minutes: on two
     idle cores. needs: what has to be there. fresh: files of the folder that a new round begins without. also:
-    variables. {scratch} in words stands for a folder of this run alone.
+    variables. jobs: processors that it keeps busy. {scratch} in words stands for a folder of this run alone.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Run(_Part):
     writes: tuple[str, ...] = ("results.json",)
     fresh: tuple[str, ...] = ()
     also: dict[str, str] = {}
+    jobs: float = 1
 
 
 class Claim(_Part):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.redo.figures import Figure
 from benchmarks.redo.manifest import Manifest
 
-STATES = ("broken", "gone", "not met", "moved", "mended", "new", "holds", "same")
+STATES = ("broken", "gone", "not met", "moved", "busy", "mended", "new", "holds", "same")
 """From what is worst to what is nothing; the first two end a round with exit code 1."""
 
 BAD = ("broken", "gone")
@@ -19,7 +19,7 @@ class Move:
     """A figure before and after.
 
     state: broken (held before, does not now), gone (was there, is not now), not met (neither before nor now), moved
-    (by more than repeats differ), mended (did not hold before), new (was not there), holds, same (has no bound).
+    (by more than repeats differ), busy (seconds beside other work, not judged), mended (did not hold before), new (was not there), holds, same (has no bound).
     """
 
     folder: str
@@ -30,23 +30,37 @@ class Move:
     state: str
 
 
-def moves(made: Manifest, old: Mapping[str, float | None], new: Mapping[str, float | None]) -> list[Move]:
-    """All figures of a folder, before and after."""
+def moves(
+    made: Manifest,
+    old: Mapping[str, float | None],
+    new: Mapping[str, float | None],
+    busy: Collection[str] = (),
+) -> list[Move]:
+    """All figures of a folder, before and after. busy: results files that were made while the machine had other work."""
     return [
-        Move(folder=made.folder, name=name, figure=f, old=old[name], new=new[name], state=_state(f, old[name], new[name]))
+        Move(
+            folder=made.folder,
+            name=name,
+            figure=f,
+            old=old[name],
+            new=new[name],
+            state=_state(f, old[name], new[name], busy=f.timing and f.file in busy),
+        )
         for name, f in made.figures.items()
         # What neither run has was not asked for.
         if (old[name], new[name]) != (None, None)
     ]
 
 
-def _state(figure: Figure, old: float | None, new: float | None) -> str:
+def _state(figure: Figure, old: float | None, new: float | None, *, busy: bool) -> str:
     if new is None:
         return "gone"
     holds = figure.holds(new)
     before = None if old is None else figure.holds(old)
+    if busy and (holds is False or (old is not None and abs(new - old) > figure.same)):
+        return "busy"
     if holds is False:
-        return "not met" if before is False else "broken"
+        return "broken" if before else "not met"
     if old is None:
         return "new"
     if before is False:

@@ -21,6 +21,8 @@ from benchmarks.redo.manifest import BENCHMARKS, Manifest, Run
 
 ROOT = BENCHMARKS.parent
 COPIED = ("fedrisk", "sim_institutions", "benchmarks", "configs", "docs", "tests", "pyproject.toml")
+QUIET = 0.7
+"""Load by other work up to which seconds are judged."""
 LEFT = shutil.ignore_patterns("__pycache__", "*.pyc", ".mypy_cache", ".ruff_cache")
 
 
@@ -131,6 +133,8 @@ def redo(made: Round, manifest: Manifest, run: Run) -> str | None:
                 return f"{' '.join(words)} ended with status {code}"
     if code not in (0, 1) or any(before.get(n) == t for n, t in _times(here, run).items()):
         return f"ended with status {code} and left {', '.join(run.writes)} as it was"
+    # At the end the run itself is part of the load.
+    load = max(load, os.getloadavg()[0] - run.jobs)
     made.done[key] = {"seconds": time.monotonic() - began, "load": load}
     made.keep()
     return None

@@ -99,7 +99,7 @@ def test_a_round_says_what_it_lacks(tree, tmp_path, capsys, monkeypatch):
         (2.5, 2.6, "not met"),
         (2.5, 1.0, "mended"),
         (None, 1.0, "new"),
-        (None, 3.0, "broken"),
+        (None, 3.0, "not met"),
         (1.0, None, "gone"),
     ],
 )
@@ -108,6 +108,15 @@ def test_states_of_a_figure(tree, old, new, state):
     (found,) = moves(made, {"c: x": old}, {"c: x": new})
     assert found.state == state
     assert as_table([found]).splitlines()[-1].endswith(f"| at most 2 | {state} |")
+
+
+@pytest.mark.parametrize(("new", "state"), [(1.05, "holds"), (1.5, "busy"), (3.0, "busy")])
+def test_seconds_beside_other_work_are_not_judged(tree, new, state):
+    file = tree / "benchmarks" / "good" / "claim.toml"
+    file.write_text(file.read_text() + "timing = true\n")
+    made = load_all(tree / "benchmarks")["good"]
+    (found,) = moves(made, {"c: x": 1.0}, {"c: x": new}, {"results.json"})
+    assert found.state == state
 
 
 def test_only_names_folders_or_runs(tree):
