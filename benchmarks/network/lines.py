@@ -49,10 +49,19 @@ class Line:
 def own_namespace() -> None:
     """Give this process, before it has threads, a network and mounts of its own: nothing is left when it ends."""
     if sys.platform != "linux" or os.geteuid() != 0:
-        raise Missing("network namespaces need root on Linux; run it as root, or in a container that may (CAP_SYS_ADMIN)")
+        raise Missing(
+            "network namespaces need root on Linux; run it as root, or in a container that may (CAP_SYS_ADMIN)"
+        )
     if _libc.unshare(NEW_NETWORK | 0x00020000):
-        raise Missing(f"this machine gives no namespaces ({os.strerror(ctypes.get_errno())}); allow CAP_SYS_ADMIN")
-    for words in ("mount --make-rprivate /", "mkdir -p /run/netns", "mount -t tmpfs none /run/netns", "ip link set lo up"):
+        raise Missing(
+            f"this machine gives no namespaces ({os.strerror(ctypes.get_errno())}); allow CAP_SYS_ADMIN"
+        )
+    for words in (
+        "mount --make-rprivate /",
+        "mkdir -p /run/netns",
+        "mount -t tmpfs none /run/netns",
+        "ip link set lo up",
+    ):
         ip(words)
 
 
@@ -226,7 +235,11 @@ class _Way:
 
 def carry(descriptors: list[int]) -> None:
     """Carry packets between pairs of devices until the end; standard input says bandwidth and delay."""
-    ways = [_Way(a, b) for k in range(0, len(descriptors), 2) for a, b in (descriptors[k : k + 2], descriptors[k : k + 2][::-1])]
+    ways = [
+        _Way(a, b)
+        for k in range(0, len(descriptors), 2)
+        for a, b in (descriptors[k : k + 2], descriptors[k : k + 2][::-1])
+    ]
     by_source = {way.source: way for way in ways}
     second_a_byte = delay = 0.0
     while True:
@@ -262,7 +275,10 @@ def tried(lines: Lines, name: str, megabytes: int = 20) -> dict[str, float]:
                 while s.recv(1 << 16):
                     pass
             seconds = time.monotonic() - began
-            return {"handshake_ms": round(1000 * shaken, 1), "megabits": round(megabytes * 8.389 / seconds, 1)}
+            return {
+                "handshake_ms": round(1000 * shaken, 1),
+                "megabits": round(megabytes * 8.389 / seconds, 1),
+            }
 
         threading.Thread(target=serve, daemon=True).start()
         inside(name, ask)

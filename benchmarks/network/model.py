@@ -70,7 +70,9 @@ def fit(rows: Sequence[Row]) -> dict[str, Any]:
     return {**model, "round_trips_an_exchange": float(trips), "seconds_a_second_of_bytes": float(share)}
 
 
-def predicted(model: dict[str, Any], rows: float, features: float, megabits: float, milliseconds: float) -> Row:
+def predicted(
+    model: dict[str, Any], rows: float, features: float, megabits: float, milliseconds: float
+) -> Row:
     """Seconds and megabytes of a study, and those of each exchange."""
     size = np.array(_size(rows, features))
     parts = {}
@@ -134,7 +136,11 @@ def as_table(found: Row) -> str:
             f"said {c['said_megabytes']:.0f} MB, measured {c['megabytes']:.0f} ({c['megabytes_error']:+.0%})"
         )
     shape, over = found["shape"], found["shape"]["over_lines"]
-    lines += ["", f"| {shape['rows']:,} x {shape['features']:,}: exchange | GB | line, s | work, s |", "| --- | ---: | ---: | ---: |"]
+    lines += [
+        "",
+        f"| {shape['rows']:,} x {shape['features']:,}: exchange | GB | line, s | work, s |",
+        "| --- | ---: | ---: | ---: |",
+    ]
     for name, p in sorted(over["exchanges"].items(), key=lambda item: -item[1]["line_s"] - item[1]["work_s"]):
         lines.append(f"| {name} | {p['megabytes'] / 1000:.2f} | {p['line_s']:.0f} | {p['work_s']:.0f} |")
     lines.append(f"| all | {over['megabytes'] / 1000:.1f} | {over['seconds']:.0f} together | |")

@@ -138,7 +138,12 @@ def measure(sizes: list[tuple[int, int]], ways: dict[tuple[int, int], list[Line]
                     number += 1
                     study = institutions(folder / "data", *size, number)
                     lines.change(line)
-                    row = {"rows": size[0], "features": size[1], "megabits": line.megabits, "milliseconds": line.milliseconds}
+                    row = {
+                        "rows": size[0],
+                        "features": size[1],
+                        "megabits": line.megabits,
+                        "milliseconds": line.milliseconds,
+                    }
                     row |= {"load": os.getloadavg()[0], "by": lines.by, **study_once(made, study, lines)}
                     lines.change(FREE)
                     megabytes = sum(map(sum, row["moved"].values())) / 1e6
@@ -151,8 +156,12 @@ def measure(sizes: list[tuple[int, int]], ways: dict[tuple[int, int], list[Line]
 
 def main() -> int:
     """Measure, fit, extrapolate, write, judge."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", nargs="+", help="ROWSxFEATURES, for example 5000x15: tried, nothing written")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--sizes", nargs="+", help="ROWSxFEATURES, for example 5000x15: tried, nothing written"
+    )
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("results.json"))
     given = parser.parse_args()

@@ -83,13 +83,17 @@ def in_the_clear(study: Study, paths: Mapping[str, Path], out: Path) -> dict[str
         own = [c for c, b in zip(codes, bins, strict=True) if b.feature.institution == BANK]
         external = total - card.base_points - card.institution_points(BANK, own)
         reasons = [", ".join(r) for r in card.reasons(own, external)]
-        frame = pd.DataFrame({"id": ids, "score": total, "probability": card.probability(total), "reasons": reasons})
+        frame = pd.DataFrame(
+            {"id": ids, "score": total, "probability": card.probability(total), "reasons": reasons}
+        )
         frame.to_parquet(out / "scores.parquet", index=False)
         figures = {"auc": auc(data.label[held], -total[held].astype(float))}
     return {"seconds": watch.seconds, **figures}
 
 
-def _joined(study: Study, loaded: Mapping[str, Any], tables: Mapping[str, Any]) -> tuple[lab.Portfolio, NDArray[Any]]:
+def _joined(
+    study: Study, loaded: Mapping[str, Any], tables: Mapping[str, Any]
+) -> tuple[lab.Portfolio, NDArray[Any]]:
     """All rows of all banks with the holders' columns of the same id, and their ids."""
     banks = [tables[name] for name in study.banks]
     ids = np.concatenate([np.asarray(t.ids) for t in banks])

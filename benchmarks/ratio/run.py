@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import cProfile
+import itertools
 import json
 import os
 import pstats
@@ -59,7 +60,7 @@ def private(folder: Path, *, first: bool) -> dict[str, Any]:
     assert len(paths) == BANKS + HOLDERS
     marks = [("start", began), *stages, ("end", ended)]
     exchanges: dict[str, float] = {}
-    for (name, at), (_, then) in zip(marks, marks[1:], strict=False):
+    for (name, at), (_, then) in itertools.pairwise(marks):
         exchanges[name] = exchanges.get(name, 0.0) + then - at
     moved = sum(results.bytes_sent.values()) + sum(results.bytes_received.values())
     return {
@@ -141,7 +142,8 @@ def ratios(sides: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
             "ids matched beforehand": (second - aligned) / base,
             "pseudonyms kept, own models and report on both sides": second / (base + beside),
             "pseudonyms kept, without own models and report": (second - beside) / base,
-            "processor seconds, pseudonyms kept": middle("second", "processor_seconds") / middle("clear", "processor_seconds"),
+            "processor seconds, pseudonyms kept": middle("second", "processor_seconds")
+            / middle("clear", "processor_seconds"),
         },
     }
 
@@ -157,25 +159,31 @@ def table(found: dict[str, Any]) -> str:
         cells = [f"{found[n]['ratios'][name]:.1f}" for n in sizes]
         lines.append(f"| ratio: {name} | {' | '.join(cells)} |")
     for which in ("first", "second", "clear"):
-        lines += ["", f"| {which}: seconds | {' | '.join(f'{int(n):,}' for n in sizes)} |", "| --- |" + " ---: |" * len(sizes)]
+        lines += [
+            "",
+            f"| {which}: seconds | {' | '.join(f'{int(n):,}' for n in sizes)} |",
+            "| --- |" + " ---: |" * len(sizes),
+        ]
         rows = {n: found[n][which][-1]["where"] for n in sizes}
-        for place in sorted({p for r in rows.values() for p in r}, key=lambda p: -rows[sizes[-1]].get(p, 0.0)):
+        for place in sorted(
+            {p for r in rows.values() for p in r}, key=lambda p: -rows[sizes[-1]].get(p, 0.0)
+        ):
             lines.append(f"| {place} | {' | '.join(f'{rows[n].get(place, 0.0):.2f}' for n in sizes)} |")
     return "\n".join(lines)
 
 
 def profile(rows: int) -> None:
-    """Print the functions in which a second study of so many enterprises spends its time."""
+    """Print the functions in which a study of so many enterprises, pseudonyms kept, spends its processor seconds."""
     from benchmarks.scale import data
     from fedrisk import api
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        data.build(folder, data.Size(rows, FEATURES, BANKS, HOLDERS, EPSILON), cached=False)
-        side(folder, "first")
+        data.build(folder, data.Size(rows, FEATURES, BANKS, HOLDERS, EPSILON))
         os.environ["FEDRISK_HOME"] = str(folder / "home")
-        watch = cProfile.Profile()
-        watch.runcall(api.run, folder / "study.toml", out=folder / "second", institutions=folder, again=True)
+        # Of this process's processor, so that other work on the machine is not in it.
+        watch = cProfile.Profile(time.process_time)
+        watch.runcall(api.run, folder / "study.toml", out=folder / "second", institutions=folder)
         stats = pstats.Stats(watch)
         stats.sort_stats("tottime").print_stats(45)
         stats.sort_stats("cumtime").print_stats("fedrisk", 60)
@@ -183,7 +191,9 @@ def profile(rows: int) -> None:
 
 def main() -> int:
     """Measure, write, judge."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--repeats", type=int, default=0, help="0: three, and one above 500,000 rows")
     parser.add_argument("--profile", type=int, metavar="ROWS")

@@ -18,7 +18,11 @@ from typing import Any
 
 PLACES: dict[str, tuple[str, ...]] = {
     "tables: read and checked": ("fedrisk.institution:Institution.read",),
-    "alignment: proofs made": ("fedrisk.alignment.oprf:_terms", "fedrisk.alignment.dleq:prove", "fedrisk.alignment.dleq:fold_blinded"),
+    "alignment: proofs made": (
+        "fedrisk.alignment.oprf:_terms",
+        "fedrisk.alignment.dleq:prove",
+        "fedrisk.alignment.dleq:fold_blinded",
+    ),
     "alignment: proofs verified": ("fedrisk.alignment.oprf:verify",),
     "alignment: blinded ids": (
         "fedrisk.alignment.oprf:blind",
@@ -147,6 +151,10 @@ def watched() -> Iterator[Clock]:
 
 def _holders(function: Any, name: str) -> list[Any]:
     """Modules that know a function by its name."""
-    known = [m for n, m in list(sys.modules.items()) if n.startswith("fedrisk") or n == getattr(function, "__module__", "")]
+    known = [
+        m
+        for n, m in list(sys.modules.items())
+        if n.startswith("fedrisk") or n == getattr(function, "__module__", "")
+    ]
     known += [sys.modules["os"]] if getattr(function, "__module__", "") == "posix" else []
     return [m for m in known if m is not None and m.__dict__.get(name) is function]
