@@ -119,7 +119,7 @@ LAYERS = {
         *("analysis", "clients", "engine", "models", "protocol"),
         *("recipes", "releases", "server", "study"),
     },
-    "lab": {"data"},
+    "lab": {"data", "errors", "files", "institution", "privacy", "recipes", "study", "toml_file"},
     # Pages of what follows from released numbers.
     "report": {
         *(
