@@ -119,7 +119,7 @@ LAYERS = {
         *("analysis", "clients", "engine", "models", "protocol"),
         *("recipes", "releases", "server", "study"),
     },
-    "lab": {"data"},
+    "lab": {"data", "errors", "files", "institution", "privacy", "recipes", "study", "toml_file"},
     # Pages of what follows from released numbers.
     "report": {
         *(
@@ -159,7 +159,7 @@ LAYERS = {
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "exports", "clients", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
-        *("analysis", "releases"),
+        *("analysis", "releases", "lab"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
