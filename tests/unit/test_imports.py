@@ -119,7 +119,7 @@ LAYERS = {
         *("analysis", "clients", "engine", "models", "protocol"),
         *("recipes", "releases", "server", "study"),
     },
-    "lab": {"data"},
+    "lab": {"data", "errors", "metrics", "privacy"},
     # Pages of what follows from released numbers.
     "report": {
         *(
