@@ -119,7 +119,7 @@ LAYERS = {
         *("analysis", "clients", "engine", "models", "protocol"),
         *("recipes", "releases", "server", "study"),
     },
-    "lab": {"data", "errors", "metrics", "privacy"},
+    "lab": {"data", "errors", "local", "metrics", "models", "privacy", "study"},
     # Pages of what follows from released numbers.
     "report": {
         *(
