@@ -119,7 +119,11 @@ LAYERS = {
         *("analysis", "clients", "engine", "models", "protocol"),
         *("recipes", "releases", "server", "study"),
     },
-    "lab": {"data", "errors", "metrics", "privacy"},
+    "lab": {
+        *("errors", "files", "home", "toml_file", "tracebacks", "metrics"),
+        *("study", "institution", "data", "privacy", "releases", "alignment"),
+        *("clients", "server", "engine", "recipes"),
+    },
     # Pages of what follows from released numbers.
     "report": {
         *(
