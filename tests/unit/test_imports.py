@@ -122,7 +122,7 @@ LAYERS = {
     "lab": {
         *("errors", "files", "home", "toml_file", "tracebacks", "metrics"),
         *("study", "institution", "data", "privacy", "releases", "alignment"),
-        *("clients", "server", "engine", "recipes"),
+        *("models", "local", "clients", "server", "engine", "recipes"),
     },
     # Pages of what follows from released numbers.
     "report": {
