@@ -3,7 +3,7 @@
 ``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``plan``, ``run``, ``show``, ``runs``, ``compare`` for
 studies; ``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions; ``decide`` for
 a bank's table of decisions; ``query`` for private statistics; ``drift``, ``fragility``, ``losses``, ``contribution``,
-``memory`` for what follows from released numbers.
+``memory`` for what follows from released numbers; ``bench`` for research on public or simulated data.
 
 What a command needs is imported inside it, so that help and completion come at once.
 """
@@ -37,6 +37,7 @@ from fedrisk.cli import (
     usage,
 )
 from fedrisk.cli.audit import audit_app
+from fedrisk.cli.bench import bench
 from fedrisk.cli.budget import budget_app
 from fedrisk.cli.card import card_app
 from fedrisk.cli.check import check
@@ -95,6 +96,7 @@ for _command in (
     memory,
     score,
     fragility,
+    bench,
     usage.meter,
     usage.quota,
     keys.keys,

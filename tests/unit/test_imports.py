@@ -119,7 +119,11 @@ LAYERS = {
         *("analysis", "clients", "engine", "models", "protocol"),
         *("recipes", "releases", "server", "study"),
     },
-    "lab": {"data", "errors", "local", "metrics", "models", "privacy", "study"},
+    "lab": {
+        *("errors", "files", "home", "toml_file", "tracebacks", "metrics"),
+        *("study", "institution", "data", "privacy", "releases", "alignment"),
+        *("models", "local", "clients", "server", "engine", "recipes"),
+    },
     # Pages of what follows from released numbers.
     "report": {
         *(
