@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -39,21 +39,13 @@ from fedrisk.report.sweep_words import (
 from fedrisk.study import NO_PRIVACY
 from fedrisk.toml_file import toml_text
 
+if TYPE_CHECKING:
+    from fedrisk.lab.sweep import Sweep
+
 PAGE = "index.html"
 
 
-class About(Protocol):
-    """What the page says of the sweep itself; `fedrisk.lab.sweep.Sweep` is one."""
-
-    name: str
-    title: str
-
-    def model_dump(self) -> dict[str, Any]:
-        """The content of its file."""
-        ...
-
-
-def write_sweep_page(folder: Path, rows: pd.DataFrame, sweep: About | None) -> Path:
+def write_sweep_page(folder: Path, rows: pd.DataFrame, sweep: "Sweep | None") -> Path:
     """Write ``index.html`` into the folder of a sweep; StoreError where the disk does not take it.
 
     rows: the columns of `fedrisk.lab.cell.Row`. sweep: what the rows are of; None where that is not known.
@@ -62,7 +54,7 @@ def write_sweep_page(folder: Path, rows: pd.DataFrame, sweep: About | None) -> P
     return write_page(folder / PAGE, render(rows, sweep, folder.name), private=False)
 
 
-def render(rows: pd.DataFrame, sweep: About | None = None, folder: str = "sweep") -> str:
+def render(rows: pd.DataFrame, sweep: "Sweep | None" = None, folder: str = "sweep") -> str:
     """The page. folder: the name of its folder, for the command that makes it again."""
     rows = _with_quoted(rows)
     found = panels(rows)
@@ -98,17 +90,17 @@ def _with_quoted(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([*rows.to_dict("records"), *added.to_dict("records")], columns=rows.columns)
 
 
-def _title(sweep: About | None) -> str:
+def _title(sweep: "Sweep | None") -> str:
     if sweep is None:
         return _("Sweep: privacy against accuracy")
     return sweep.title or _("Sweep {name}: privacy against accuracy", name=sweep.name)
 
 
-def _file(sweep: About | None) -> str:
+def _file(sweep: "Sweep | None") -> str:
     return "SWEEP.toml" if sweep is None else f"{sweep.name}.toml"
 
 
-def _plain(sweep: About | None) -> str:
+def _plain(sweep: "Sweep | None") -> str:
     return "" if sweep is None else toml_text(sweep.model_dump())
 
 
