@@ -165,7 +165,7 @@ LAYERS = {
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "exports", "clients", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
-        *("analysis", "releases"),
+        *("analysis", "releases", "lab"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
