@@ -3,7 +3,7 @@
 ``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``plan``, ``run``, ``show``, ``runs``, ``compare`` for
 studies; ``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions; ``decide`` for
 a bank's table of decisions; ``query`` for private statistics; ``drift``, ``fragility``, ``losses``, ``contribution``,
-``memory`` for what follows from released numbers; ``data-set`` for studies on public and simulated data.
+``memory`` for what follows from released numbers; ``bench`` and ``data-set`` for research on public or simulated data.
 
 What a command needs is imported inside it, so that help and completion come at once.
 """
@@ -32,11 +32,13 @@ from fedrisk.cli import (
     report_card,
     report_holder,
     report_operator,
+    report_sweep,
     report_validation,
     study,
     usage,
 )
 from fedrisk.cli.audit import audit_app
+from fedrisk.cli.bench import bench
 from fedrisk.cli.budget import budget_app
 from fedrisk.cli.card import card_app
 from fedrisk.cli.check import check
@@ -96,6 +98,7 @@ for _command in (
     memory,
     score,
     fragility,
+    bench,
     usage.meter,
     usage.quota,
     keys.keys,
@@ -119,6 +122,7 @@ _REGISTERED = (
     report_card,
     report_holder,
     report_operator,
+    report_sweep,
     report_validation,
 )
 app.add_typer(init_app, name="init")

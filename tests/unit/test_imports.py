@@ -119,7 +119,11 @@ LAYERS = {
         *("analysis", "clients", "engine", "models", "protocol"),
         *("recipes", "releases", "server", "study"),
     },
-    "lab": {"data", "errors", "files", "institution", "privacy", "recipes", "study", "toml_file"},
+    "lab": {
+        *("errors", "files", "home", "toml_file", "tracebacks", "metrics"),
+        *("study", "institution", "data", "privacy", "releases", "alignment"),
+        *("models", "local", "clients", "server", "engine", "recipes"),
+    },
     # Pages of what follows from released numbers.
     "report": {
         *(
@@ -137,6 +141,8 @@ LAYERS = {
             "analysis",
             "privacy",
             "server",
+            "lab",
+            "toml_file",
         ),
     },
     # The public results: those of the hub, with plots and tables.
