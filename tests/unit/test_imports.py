@@ -116,7 +116,7 @@ LAYERS = {
     },
     # The laboratory: attacks on studies between real nodes, and sweeps of studies.
     "attacks": {
-        *("analysis", "clients", "engine", "models", "protocol"),
+        *("analysis", "clients", "engine", "home", "models", "protocol"),
         *("recipes", "releases", "server", "study"),
     },
     "lab": {
@@ -143,6 +143,7 @@ LAYERS = {
             "server",
             "lab",
             "toml_file",
+            "attacks",
         ),
     },
     # The public results: those of the hub, with plots and tables.
@@ -165,7 +166,7 @@ LAYERS = {
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "exports", "clients", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
-        *("analysis", "releases", "lab"),
+        *("analysis", "releases", "lab", "attacks"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
