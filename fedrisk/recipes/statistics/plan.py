@@ -2,9 +2,9 @@
 
 One release of all tables by all measures. Each pair of table and measure has its part of mu squared by the weights that
 the study states; a record that is made zero moves each pair's numbers by 1 at most (L2), a record of a joined study
-that is made zero or another by sqrt 2, since an enterprise may move from one cell to another. Measures of several offices
-are one number of a cell, and nothing keeps an enterprise from being known at each of them: then what all k have of it
-moves when the cells' owner's record does, k sqrt 2, and the noise of the cells' owner is made for that.
+that is made zero or another by sqrt 2, since an enterprise may move from one cell to another. Measures of k offices are
+one number of a cell, and nothing keeps an enterprise from being known at each of them: what all have of it moves when
+the cells' owner's record does, by k sqrt 2, and the noise of the cells' owner is made for that.
 """
 
 import math
@@ -178,9 +178,10 @@ def _reach(blocks: Sequence[Block], most: int) -> int:
 
 
 def sensitivity(joined: bool, bits: int = BITS) -> float:
-    """Most by which a record moves the numbers of one table and measure, in ring units (L2), but for offices.
+    """Most by which a record moves the numbers of one table and measure, in ring units (L2).
 
-    Times :func:`parts_of_an_enterprise` for a record of the cells' owner. One unit more than the exact 2^bits: three columns at most are rounded to the nearest, each by half a unit at most.
+    Of a record of the cells' owner times :func:`parts_of_an_enterprise`. One unit more than the exact 2^bits: three
+    columns at most are rounded to the nearest, each by half a unit at most.
     """
     return (math.sqrt(2) if joined else 1.0) * (float(1 << bits) + 1)
 
