@@ -41,7 +41,9 @@ def run_tests(root: Path, node_ids: Collection[str], *, workers: int = 2) -> dic
     workers: processes that pytest spreads them over; 1 runs them here in one.
     """
     there = [i for i in sorted(node_ids) if exists(root, i)]
-    missing = {i: TestResult(outcome="not run", note="there is no such test") for i in node_ids if i not in there}
+    missing = {
+        i: TestResult(outcome="not run", note="there is no such test") for i in node_ids if i not in there
+    }
     if not there:
         return missing
     with tempfile.TemporaryDirectory(prefix="fedrisk-conformance-") as folder:
@@ -50,7 +52,9 @@ def run_tests(root: Path, node_ids: Collection[str], *, workers: int = 2) -> dic
         return {**results(there, _cases(report)), **missing}
 
 
-def results(node_ids: Iterable[str], cases: Mapping[str, Sequence[tuple[Outcome, float]]]) -> dict[str, TestResult]:
+def results(
+    node_ids: Iterable[str], cases: Mapping[str, Sequence[tuple[Outcome, float]]]
+) -> dict[str, TestResult]:
     """The result of each test from those of its cases.
 
     >>> results(["a::b"], {"a::b": [("passed", 1.0), ("not run", 0.0)]})["a::b"].outcome
@@ -105,5 +109,3 @@ def _outcome(case: ElementTree.Element) -> Outcome:
     if kinds & {"failure", "error"}:
         return "failed"
     return "not run" if "skipped" in kinds else "passed"
-
-

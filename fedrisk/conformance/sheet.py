@@ -14,10 +14,30 @@ from fedrisk.conformance.outcomes import TestResult
 from fedrisk.conformance.requirement import Catalogue, Requirement, Standard
 from fedrisk.files import write_atomic
 from fedrisk.language import speaking
-from fedrisk.report.conformance import RequirementLine, Result, Sheet, StandardPart, TestLine, markdown, render
+from fedrisk.report.conformance import (
+    RequirementLine,
+    Result,
+    Sheet,
+    StandardPart,
+    TestLine,
+    markdown,
+    render,
+)
 from fedrisk.report.page import write_page
 
-PACKAGES = ("fedrisk", "cryptography", "pyhpke", "rbcl", "opendp", "flwr", "grpcio", "numpy", "scipy", "torch", "pytest")
+PACKAGES = (
+    "fedrisk",
+    "cryptography",
+    "pyhpke",
+    "rbcl",
+    "opendp",
+    "flwr",
+    "grpcio",
+    "numpy",
+    "scipy",
+    "torch",
+    "pytest",
+)
 """Packages whose versions a sheet states: those that protect something, compute it, or test it."""
 
 SOURCES = ("fedrisk", "sim_institutions", "tests")

@@ -97,7 +97,8 @@ def verdict(sheet: Sheet) -> str:
             others=n["not claimed"],
         )
     return _(
-        "Of {claimed} requirements that are claimed, {failed} failed and {silent} did not run; {others} are not claimed.",
+        "Of {claimed} requirements that are claimed, {failed} failed and {silent} did not run; "
+        "{others} are not claimed.",
         claimed=claimed,
         failed=n["failed"],
         silent=n["not run"],
@@ -133,7 +134,10 @@ def markdown(sheet: Sheet) -> str:
     lines += [f"- {name}: {version}" for name, version in sheet.versions.items()]
     for part in sheet.parts:
         lines += ["", f"## {part.name}: {part.title}", "", f"{part.edition}. {part.source}", ""]
-        lines += [_row([_("clause"), _("requirement"), _("result"), _("how it is tested")]), "| --- | --- | --- | --- |"]
+        lines += [
+            _row([_("clause"), _("requirement"), _("result"), _("how it is tested")]),
+            "| --- | --- | --- | --- |",
+        ]
         lines += [_row(_cells(line)) for line in part.lines]
     return "\n".join(lines) + "\n"
 
@@ -141,7 +145,9 @@ def markdown(sheet: Sheet) -> str:
 def _cells(line: RequirementLine) -> list[str]:
     sure = CLAUSES.get(line.clause_checked)
     clause = line.clause + (f" ({_(sure)})" if sure and line.clause else "")
-    tests = [f"`{t.id}`" + ("" if t.outcome == "passed" else f" **{_(_WORDS[t.outcome])}**") for t in line.tests]
+    tests = [
+        f"`{t.id}`" + ("" if t.outcome == "passed" else f" **{_(_WORDS[t.outcome])}**") for t in line.tests
+    ]
     how = "<br>".join([*tests, *([line.reason] if line.reason else [])])
     return [clause, f"{line.text} ({line.id})", f"**{_(RESULTS[line.result])}**", how]
 

@@ -1,6 +1,5 @@
 """The relay of scores over TLS on loopback: who is let in, how questions come back, and what is refused."""
 
-import contextlib
 import logging
 import socket
 import ssl
