@@ -146,6 +146,8 @@ LAYERS = {
             "attacks",
         ),
     },
+    # Lists of requirements with the tests that check them, and the proofs; the sheet of a self-check is a page of report.
+    "conformance": {"errors", "files", "language", "report"},
     # The public results: those of the hub, with plots and tables.
     "results": {"language", "report", "server"},
     "api": {
