@@ -30,18 +30,20 @@ class Step:
         return int(next(iter(self.sent.values())).body.get("step", -1))
 
 
-def retold(step: Step, name: str, change: Callable[[Payload], Payload], *, only: Sequence[str] = ()) -> bool:
+def retold(
+    step: Step, name: str, change: Callable[[Payload], Payload], *, only: Sequence[str] | None = None
+) -> list[str]:
     """Change a part of the common view on its way, for all who are told it with this step or for ``only`` some.
 
-    Whether it was in the step at all. Told alike to all, members confirm it to each other: what is left to them is
+    Returns who was told otherwise. Told alike to all, members confirm it to each other: what is left to them is
     whether it follows from the totals.
     """
-    found = False
+    found = []
     for member, payload in step.sent.items():
         own, parts, codes = split(payload)
-        if (only and member not in only) or name not in [p.name for p in parts]:
+        if (only is not None and member not in only) or name not in [p.name for p in parts]:
             continue
-        found = True
+        found.append(member)
         new = [Part(p.number, p.name, change(p.content)) if p.name == name else p for p in parts]
         step.sent[member] = with_parts(own, new, codes)
     return found

@@ -9,6 +9,7 @@ import json
 import numpy as np
 import pytest
 
+from fedrisk.attacks.lies import part, retell, spends
 from fedrisk.clients.row_order import uses_digest
 from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.errors import PeerError
@@ -16,7 +17,6 @@ from fedrisk.models.scorecard import Scorecard
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipes.scorecard.fitting import calibrate
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums
-from support.lies import part, retell, spends
 from support.long import sampled
 
 pytestmark = pytest.mark.study

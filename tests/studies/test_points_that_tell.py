@@ -10,8 +10,8 @@ import math
 import numpy as np
 import pytest
 
+from fedrisk.attacks.crafted import bits, codes_of, guessed, lying
 from fedrisk.models.readable import READABLE, readable
-from support.crafted import bits, codes_of, guessed, lying
 
 pytestmark = pytest.mark.study
 
