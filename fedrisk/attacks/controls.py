@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
 

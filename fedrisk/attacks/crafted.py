@@ -1,8 +1,8 @@
 """Totals by which a lying hub makes a scorecard that tells bins: what a bank and a hub that collude can do at most.
 
 Members take no card that does not follow from the totals, so the liars invent totals: default counts whose curves come
-out as the points they want, and a Gram matrix that says that no two columns have anything in common. Noise and the members'
-own smoothing are in the way; a few rounds of correction make up for most of it.
+out as the points they want, and a Gram matrix that says that no two columns have anything in common. Noise and
+the members' smoothing are in the way; a few rounds of correction make up for most of it.
 """
 
 import math

@@ -9,14 +9,18 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.attacks.consortium import Run
+from fedrisk.analysis.card_sums import sizes_of
+from fedrisk.attacks.recorded import Record
+from fedrisk.models.binning import Bins
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipes.scorecard import node as scorecard_node
+from fedrisk.recipes.scorecard.fitting import card_bins
 from fedrisk.releases.release import Block, Product, Release, product_label, products
 from fedrisk.secure import product as secure_product
 from fedrisk.secure.keystream import expand
 from fedrisk.secure.ring import ring_product
 from fedrisk.server.noisy_sums import NoisySums
+from fedrisk.study import Study
 
 Ring = NDArray[Any]
 
@@ -53,14 +57,15 @@ def witnessing() -> Iterator[Witnessed]:
 
 @dataclass(frozen=True)
 class Dealt:
-    """One secure product as the hub knows it, with R and T of its own dealing, and what the left party sent.
+    """One secure product as the hub knows it, with R, S and T of its own dealing, and what the left party sent.
 
-    r: (rows, left). t: (left, right). received: (left, right), the left party's part of the block.
+    r: (rows, left). s: (rows, right). t: (left, right). received: (left, right), the left party's part of the block.
     """
 
     release: str
     product: Product
     r: Ring
+    s: Ring
     t: Ring
     received: Ring
 
@@ -69,39 +74,39 @@ class Dealt:
         return ring_product(self.r, np.ascontiguousarray(y)) - self.t
 
 
-def dealt_products(run: Run, seen: Witnessed) -> list[Dealt]:
+def dealt_products(study: Study, record: Record, seen: Witnessed) -> list[Dealt]:
     """The products of a study with one bank, so that each part is the share of one product."""
     return [
-        _dealt(run, release, product, len(seen.matrices[release.name, product.id, "right"]))
+        _dealt(study, record, release, product, len(seen.matrices[release.name, product.id, "right"]))
         for release in seen.releases.values()
-        for product in products(run.study, release)
+        for product in products(study, release)
     ]
 
 
-def _dealt(run: Run, release: Release, product: Product, rows: int) -> Dealt:
-    sent: dict[str, Payload] = run.step("mask", release.name).sent
+def _dealt(study: Study, record: Record, release: Release, product: Product, rows: int) -> Dealt:
+    sent: dict[str, Payload] = record.step("mask", release.name).sent
     block = release.block(product.block)
-    label = product_label(run.study.digest(), run.attempt, release, product)
-    left, right = (
-        bytes.fromhex(sent[n].body["secrets"][product.id]) for n in (product.left, product.right)
-    )
+    label = product_label(study.digest(), record.attempt, release, product)
+    left, right = (bytes.fromhex(sent[n].body["secrets"][product.id]) for n in (product.left, product.right))
     columns, ring = release.columns_of(product), release.ring_of(block)
-    received = run.step("release", release.name).answers[product.left].array(block.name)
-    kept = received if len(received) == columns[0] else received[_not_last(run, release, block)]
+    received = record.step("release", release.name).answers[product.left].array(block.name)
+    kept = received if len(received) == columns[0] else received[_not_last(study, record, release, block)]
     return Dealt(
         release=release.name,
         product=product,
         r=expand(left, replace(label, role="R", block=0), (rows, columns[0]), ring),
+        s=expand(right, replace(label, role="S", block=0), (rows, columns[1]), ring),
         t=expand(right, replace(label, role="T", block=0), columns, ring),
         received=kept[:, : columns[1]],
     )
 
 
-def _not_last(run: Run, release: Release, block: Block) -> NDArray[np.bool_]:
+def _not_last(study: Study, record: Record, release: Release, block: Block) -> NDArray[np.bool_]:
     """Rows of a block of counts but those of each feature's last bin, which its own product does not have."""
-    sizes = run.sizes[block.left]
+    bins = card_bins([Bins.from_dict(b) for b in record.told_part("bins").get("bins")])
+    sizes = sizes_of(bins, study.roles)[block.left]
     if release.name == "recount":
-        sizes = [sizes[j] for j in run.told("counts").get("chosen")[block.left]]
+        sizes = [sizes[j] for j in record.told_part("counts").get("chosen")[block.left]]
     out = np.ones(sum(sizes), bool)
     out[np.cumsum(sizes) - 1] = False
     return out

@@ -1,7 +1,7 @@
 """Intervals of the figures of attacks: so wide that all attacks together raise a false alarm once in a thousand runs.
 
-A figure counts as broken where the lower end of its interval lies above chance or claim. That happens to a sound product
-with probability (1 - CONFIDENCE) / 2 for each figure; with up to 40 figures .001 is left for all of them together
+A figure counts as broken where the lower end of its interval lies above chance or claim. That happens to a sound
+product with probability (1 - CONFIDENCE) / 2 for each figure, and with up to 40 figures .001 for all of them together
 (Bonferroni).
 """
 
@@ -32,9 +32,7 @@ def deviation(draws: ArrayLike, confidence: float = CONFIDENCE) -> tuple[float, 
     """Standard deviation of Gaussian draws of mean zero, with its interval by chi-square: (estimate, low, high)."""
     values = np.asarray(draws, np.float64).ravel()
     square, tail = float(values @ values), (1 - confidence) / 2
-    low, high = (
-        math.sqrt(square / stats.chi2.ppf(q, len(values))) for q in (1 - tail, tail)
-    )
+    low, high = (math.sqrt(square / stats.chi2.ppf(q, len(values))) for q in (1 - tail, tail))
     return math.sqrt(square / len(values)), low, high
 
 

@@ -16,6 +16,20 @@ Change = Callable[["Record", "Step"], None]
 """What a hub that deviates does to a step's messages before they are sent."""
 
 
+class Stopped(Exception):
+    """The hub goes no further, since it has seen what it wanted."""
+
+
+def before(action: str) -> Change:
+    """A hub that stops before the first exchange of an action, by raising `Stopped`."""
+
+    def stop(record: "Record", step: "Step") -> None:
+        if step.action == action:
+            raise Stopped
+
+    return stop
+
+
 @dataclass
 class Step:
     """One exchange: what was sent to whom and what came back, by institution."""
@@ -59,6 +73,21 @@ class Record(Exchange):
         self.change: Change | None = None
         self._gone: Mapping[str, str] = {}
         self.late: dict[tuple[str, int], dict[str, Payload]] = {}
+
+    def told_part(self, name: str) -> Payload:
+        """A part of the common view, as the hub told it to all members alike."""
+        (found,) = [p.content for p in self._parts if p.name == name]
+        return found
+
+    def step(self, action: str, release: str | None = None) -> Step:
+        """The exchange of that action, and for mask and release of that release."""
+
+        def fits(step: Step) -> bool:
+            first = next(iter(step.sent.values())).body
+            return step.action == action and (release is None or first.get("release") == release)
+
+        (found,) = [s for s in self.steps if fits(s)]
+        return found
 
     def roll_call(self, members: Any, content: Any, *args: Any, **how: Any) -> dict[str, Payload]:
         """The roll call, kept and changed like any other exchange."""
