@@ -27,7 +27,7 @@ from fedrisk.attacks.controls import one_colluder_too_many, reused_key_stream, w
 from fedrisk.attacks.dealt import Dealt, Ring, dealt_products, witnessing
 from fedrisk.attacks.intervals import CONFIDENCE, deviation, share, uneven
 from fedrisk.attacks.recorded import Record
-from fedrisk.attacks.small_province import BANKS, HOLDERS, province
+from fedrisk.attacks.small_province import BANKS, COLUMNS, HOLDERS, province
 from fedrisk.clients.outlet import Noise
 from fedrisk.releases.release import Block
 from fedrisk.secure.ring import to_signed
@@ -237,26 +237,34 @@ def _opened(folder: Path, effort: Effort) -> Iterator[Measured]:
 def _colluding(folder: Path, effort: Effort) -> Iterator[Measured]:
     """Three banks, of which none is to be tolerated as a colluder: one that looks takes off what it knows, then two.
 
-    What is left in a total besides all other records is the noise of the honest. A record moves the counts of all its
+    What is left in a total besides all other records is the noise of the honest; a column of many bins gives many draws
+    of it. A record moves the counts of all its
     columns by one, and so many standard deviations are what is left to it: the mu that is really spent.
     """
     study = {"privacy": {"epsilon": 1.0, "colluders": 0}}
     rules = {"least_colluders": 0}
-    consortium = build(folder, BANKS, (), enterprises=ENTERPRISES, study=study, policy=rules)
+    wide = {
+        "name": "debt",
+        "kind": "number",
+        "low": 0,
+        "high": 1_000_000,
+        "bins": list(range(1000, 64_000, 1000)),
+    }
+    columns = {"bank": [wide, *COLUMNS["bank"][1:]]}
+    consortium = build(folder, BANKS, (), enterprises=ENTERPRISES, study=study, policy=rules, columns=columns)
     begun, drawn, counts = time.monotonic(), list[dict[str, Ring]](), None
-    for _ in range(3 if effort.quick else 40):
+    for _ in range(6 if effort.quick else 40):
         with witnessing() as seen, _noises(drawn):
             consortium.stopped("calibrate", wire=False)
         counts = seen.releases["counts"]
     assert counts is not None
-    columns = len(consortium.content[BANKS[0]]["dictionary"]["columns"])
-    moved = math.sqrt(columns) * 2**counts.scale_bits
+    moved = math.sqrt(len(columns["bank"])) * 2**counts.scale_bits
     for colluders, control in ((1, ""), (2, "one_colluder_too_many")):
         honest = [np.sum([noise[b] for b in BANKS[colluders:]], axis=0).ravel() for noise in drawn]
         sd, low, high = deviation(np.concatenate(honest))
         yield _figure(
             f"label counts, {colluders} of 3 banks look", "mu", begun, party=BANKS[-1], value=moved / sd,
-            low=moved / high, high=moved / low, claimed=counts.mu, control=control, trials=len(drawn),
+            low=moved / high, high=moved / low, claimed=counts.mu, control=control, trials=sum(h.size for h in honest),
             method="Dong, Roth & Su (2022)",
         )  # fmt: skip
 
