@@ -152,10 +152,21 @@ class Consortium:
             content[key] = {**content.get(key, {}), **value} if isinstance(value, Mapping) else value
         return study_from(content)
 
-    def stopped(self, action: str, study: Study | None = None, **how: Any) -> Record:
-        """A study that the hub stops before the first exchange of an action: what it has seen by then."""
+    def stopped(
+        self, action: str, study: Study | None = None, *, lie: Change | None = None, **how: Any
+    ) -> Record:
+        """A study that the hub stops before the first exchange of an action: what it has seen by then.
+
+        lie: what it does to its messages until then.
+        """
+
+        def change(record: Record, step: Step) -> None:
+            before(action)(record, step)
+            if lie is not None:
+                lie(record, step)
+
         with contextlib.suppress(Stopped):
-            self.run(study, change=before(action), **how)
+            self.run(study, change=change, **how)
         return self.last
 
     def run(

@@ -13,8 +13,14 @@ from unittest.mock import patch
 import numpy.typing as npt
 from numpy.typing import NDArray
 
-from fedrisk.clients import outlet
+from fedrisk.clients import common_view, outlet, row_check
+from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.resend import Incoming
+from fedrisk.models.scorecard import Scorecard
+from fedrisk.privacy.ledger.ledger import Ledger
+from fedrisk.protocol.payload import Payload
 from fedrisk.recipes.scorecard import node as scorecard_node
+from fedrisk.recipes.scorecard import prepared
 from fedrisk.secure.envelope import Context, open_sealed
 from fedrisk.secure.identity import EphemeralKey, SignedKey
 from fedrisk.secure.keystream import Label
@@ -56,3 +62,50 @@ def one_colluder_too_many(name: str) -> Iterator[dict[str, list[bytes]]]:
 
     with patch.object(scorecard_node, "open_sealed", opened):
         yield handed
+
+
+@contextmanager
+def without_card_check() -> Iterator[None]:
+    """Members score by whatever card the hub tells them, whether it follows from the totals or not."""
+
+    def told(attempt: Attempt, content: Payload) -> Scorecard:
+        return Scorecard.from_json(content.get("scorecard"))
+
+    with patch.object(prepared, "_card", told):
+        yield
+
+
+@contextmanager
+def without_common_view() -> Iterator[None]:
+    """Members confirm nothing to each other, and masks are made for the attempt alone, whatever each was told."""
+
+    def of_attempt(self: Attempt) -> str:
+        return self.view_after(())
+
+    with (
+        patch.object(common_view, "_check_confirmed", lambda *_: None),
+        patch.object(common_view, "_with_codes", lambda attempt, view, codes: view),
+        patch.object(Attempt, "view", property(of_attempt)),
+    ):
+        yield
+
+
+@contextmanager
+def without_row_check() -> Iterator[None]:
+    """Holders take the hub's word for which of their rows stand on a bank's list."""
+    with (
+        patch.object(row_check, "verify", lambda *_: None),
+        patch.object(row_check, "check_passed", lambda *_: None),
+    ):
+        yield
+
+
+@contextmanager
+def without_kept_answers() -> Iterator[None]:
+    """A request that comes again is answered anew, with other noise, at the price of once."""
+    with (
+        patch.object(Ledger, "answer", lambda self, release_id: None),
+        patch.object(Ledger, "commit", lambda self, release_id, answer: None),
+        patch.object(Incoming, "kept", lambda self: None),
+    ):
+        yield

@@ -28,6 +28,7 @@ from fedrisk.recipes.scorecard.fitting import fit_card
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums
 from fedrisk.releases.release import Release
 from fedrisk.server.noisy_sums import NoisySums
+from fedrisk.study import BANK
 
 RATE, ROUNDS = 0.12, 8
 
@@ -46,9 +47,24 @@ class Loot:
 
 
 @contextmanager
+def opening() -> Iterator[Loot]:
+    """A bank that keeps what it opens; yields it."""
+    loot, opened = Loot(), delivery._external
+
+    def kept(attempt: Attempt, request: Payload, rows: int) -> NDArray[np.int64] | None:
+        out = opened(attempt, request, rows)
+        if out is not None:
+            loot.ids, loot.external = attempt.read().ids[listed(attempt, attempt.name)], out
+        return out
+
+    with patch.object(delivery, "_external", kept):
+        yield loot
+
+
+@contextmanager
 def lying(targets: Targets) -> Iterator[Loot]:
     """A hub that tells invented totals, and a bank that keeps what it opens; yields their loot."""
-    loot, total, opened = Loot(), NoisySums.total, delivery._external
+    total = NoisySums.total
 
     def told(
         self: NoisySums,
@@ -64,14 +80,34 @@ def lying(targets: Targets) -> Iterator[Loot]:
             return replace(out, blocks=tuple(replace(b, total=np.zeros_like(b.total)) for b in out.blocks))
         return out
 
-    def kept(attempt: Attempt, request: Payload, rows: int) -> NDArray[np.int64] | None:
-        out = opened(attempt, request, rows)
-        if out is not None:
-            loot.ids, loot.external = attempt.read().ids[listed(attempt, attempt.name)], out
+    with patch.object(NoisySums, "total", told), opening() as loot:
+        yield loot
+
+
+def one_column(name: str) -> Targets:
+    """Points that leave wide gaps between the bins of one column; the others' points differ by as little as counts."""
+
+    def targets(columns: Sequence[Bins]) -> list[Floats]:
+        out = []
+        for c in columns:
+            steps = np.arange(c.known, dtype=float)
+            out.append(22 * steps if c.feature.column == name else 3 * (steps % 2))
         return out
 
-    with patch.object(NoisySums, "total", told), patch.object(delivery, "_external", kept):
-        yield loot
+    return targets
+
+
+def digits(columns: Sequence[Bins]) -> list[Floats]:
+    """Points that are the digits of one number which names all bins of the holders together."""
+    out, place = [], 1
+    for c in columns:
+        steps = np.zeros(c.known)
+        if c.feature.institution != BANK:
+            # No further than a column's points may go; digits overlap from there on.
+            steps = np.minimum(place * np.arange(c.known, dtype=float), 170)
+            place *= c.known
+        out.append(steps)
+    return out
 
 
 def invented(out: ReleasedSums, bins: Sequence[Bins], targets: Targets) -> tuple[ReleasedBlock, ...]:

@@ -13,10 +13,9 @@ it opens, and one more colluding bank than a sum withstands. Neither of the last
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +23,10 @@ from numpy.typing import NDArray
 from fedrisk.attacks.attack import Attack, Effort, Measured
 from fedrisk.attacks.consortium import build
 from fedrisk.attacks.controls import one_colluder_too_many, reused_key_stream, without_pair_masks
-from fedrisk.attacks.dealt import Dealt, Ring, dealt_products, witnessing
+from fedrisk.attacks.dealt import Dealt, Ring, dealt_products, noises, witnessing
 from fedrisk.attacks.intervals import CONFIDENCE, deviation, share, uneven
 from fedrisk.attacks.recorded import Record
 from fedrisk.attacks.small_province import BANKS, COLUMNS, HOLDERS, province
-from fedrisk.clients.outlet import Noise
-from fedrisk.releases.release import Block
 from fedrisk.secure.ring import to_signed
 
 NAME = "dealing_hub"
@@ -254,7 +251,7 @@ def _colluding(folder: Path, effort: Effort) -> Iterator[Measured]:
     consortium = build(folder, BANKS, (), enterprises=ENTERPRISES, study=study, policy=rules, columns=columns)
     begun, drawn, counts = time.monotonic(), list[dict[str, Ring]](), None
     for _ in range(6 if effort.quick else 40):
-        with witnessing() as seen, _noises(drawn):
+        with witnessing() as seen, noises(drawn):
             consortium.stopped("calibrate", wire=False)
         counts = seen.releases["counts"]
     assert counts is not None
@@ -267,23 +264,6 @@ def _colluding(folder: Path, effort: Effort) -> Iterator[Measured]:
             low=moved / high, high=moved / low, claimed=counts.mu, control=control, trials=sum(h.size for h in honest),
             method="Dong, Roth & Su (2022)",
         )  # fmt: skip
-
-
-@contextmanager
-def _noises(drawn: list[dict[str, Ring]]) -> Iterator[None]:
-    """Keeps each institution's noise of the label counts, an entry for each study."""
-    draw = Noise._draw
-    study: dict[str, Ring] = {}
-
-    def kept(self: Noise, block: Block, what: str) -> Ring | None:
-        noise = draw(self, block, what)
-        if self._release.name == "counts" and noise is not None:
-            study[self._attempt.name] = noise
-        return noise
-
-    with patch.object(Noise, "_draw", kept):
-        yield
-    drawn.append(study)
 
 
 ATTACK = Attack(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fedrisk.analysis.card_sums import sizes_of
 from fedrisk.attacks.recorded import Record
+from fedrisk.clients.outlet import Noise
 from fedrisk.models.binning import Bins
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipes.scorecard import node as scorecard_node
@@ -53,6 +54,23 @@ def witnessing() -> Iterator[Witnessed]:
 
     with patch.object(NoisySums, "total", seen), patch.object(scorecard_node, "mask", masked):
         yield out
+
+
+@contextmanager
+def noises(drawn: list[dict[str, Ring]], release: str = "counts") -> Iterator[None]:
+    """Keeps each institution's noise of one release, an entry for each study that runs meanwhile."""
+    draw = Noise._draw
+    study: dict[str, Ring] = {}
+
+    def kept(self: Noise, block: Block, what: str) -> Ring | None:
+        noise = draw(self, block, what)
+        if self._release.name == release and noise is not None:
+            study[self._attempt.name] = noise
+        return noise
+
+    with patch.object(Noise, "_draw", kept):
+        yield
+    drawn.append(study)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedrisk.protocol.common_view import Part, split, with_parts
-from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.payload import Payload, from_record, request
 from fedrisk.server.exchange import Exchange
 
 Lose = Callable[[str, Any], Mapping[str, str]]
@@ -88,6 +88,12 @@ class Record(Exchange):
 
         (found,) = [s for s in self.steps if fits(s)]
         return found
+
+    def ask_once(self, name: str, action: str, payload: Payload) -> Payload:
+        """One message to one institution beside the study, as a hub may send it."""
+        stamped = Payload({**payload.body, "attempt": self.attempt}, payload.blobs)
+        (answer,) = self._grid.send_and_receive([request(stamped, action, self._nodes[name], ttl=60)])
+        return from_record(answer.content)
 
     def roll_call(self, members: Any, content: Any, *args: Any, **how: Any) -> dict[str, Payload]:
         """The roll call, kept and changed like any other exchange."""
