@@ -32,7 +32,7 @@ from fedrisk.attacks.hub_lies import LIES, Lie, points_of_one, rows_of_others, t
 from fedrisk.attacks.intervals import CONFIDENCE, deviation, share
 from fedrisk.attacks.lies import spends
 from fedrisk.attacks.recorded import Record, Step, Stopped
-from fedrisk.attacks.small_province import BANKS, COLUMNS, HOLDERS
+from fedrisk.attacks.small_province import BANKS, COLUMNS, HOLDERS, MANY_STUDIES
 from fedrisk.errors import PeerError
 from fedrisk.models.binning import Bins
 from fedrisk.protocol.common_view import split as without_view
@@ -166,7 +166,7 @@ def _seeded(folder: Path, effort: Effort) -> Iterator[Measured]:
         "bins": list(range(1000, 64_000, 1000)),
     }
     columns = {"bank": [wide, *COLUMNS["bank"][1:]]}
-    rules = {"least_colluders": 0}
+    rules = {**MANY_STUDIES, "least_colluders": 0}
     consortium = build(folder, BANKS, (), enterprises=ENTERPRISES, study=study, policy=rules, columns=columns)
     begun, drawn, released = time.monotonic(), list[dict[str, Ring]](), None
     for _ in range(6 if effort.quick else 20):
