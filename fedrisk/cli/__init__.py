@@ -3,7 +3,7 @@
 ``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``plan``, ``run``, ``show``, ``runs``, ``compare`` for
 studies; ``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions; ``decide`` for
 a bank's table of decisions; ``query`` for private statistics; ``drift``, ``fragility``, ``losses``, ``contribution``,
-``memory`` for what follows from released numbers.
+``memory`` for what follows from released numbers; ``attack`` for attacks on the product itself.
 
 What a command needs is imported inside it, so that help and completion come at once.
 """
@@ -36,6 +36,7 @@ from fedrisk.cli import (
     study,
     usage,
 )
+from fedrisk.cli.attack import attack
 from fedrisk.cli.audit import audit_app
 from fedrisk.cli.budget import budget_app
 from fedrisk.cli.card import card_app
@@ -95,6 +96,7 @@ for _command in (
     memory,
     score,
     fragility,
+    attack,
     usage.meter,
     usage.quota,
     keys.keys,

@@ -116,7 +116,7 @@ LAYERS = {
     },
     # The laboratory: attacks on studies between real nodes, and sweeps of studies.
     "attacks": {
-        *("analysis", "clients", "engine", "models", "protocol"),
+        *("analysis", "clients", "engine", "home", "models", "protocol"),
         *("recipes", "releases", "server", "study"),
     },
     "lab": {"data"},
@@ -137,6 +137,7 @@ LAYERS = {
             "analysis",
             "privacy",
             "server",
+            "attacks",
         ),
     },
     # The public results: those of the hub, with plots and tables.
@@ -159,7 +160,7 @@ LAYERS = {
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "exports", "clients", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
-        *("analysis", "releases"),
+        *("analysis", "releases", "attacks"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""

@@ -1,0 +1,36 @@
+"""Negative controls: a protection switched off, in this process alone and only while the block lasts.
+
+An attack that does not succeed then would say nothing of the product. Nothing outside this package may import this
+module.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from fedrisk.clients import outlet
+
+
+@contextmanager
+def replaced(owner: Any, name: str, new: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """``owner.name`` is ``new`` while the block lasts; what it was before."""
+    before = getattr(owner, name)
+    setattr(owner, name, new)
+    try:
+        yield before
+    finally:
+        setattr(owner, name, before)
+
+
+@contextmanager
+def without_noise() -> Iterator[None]:
+    """Institutions add no noise to what they release, and charge for it as if they did."""
+
+    def nothing(sigma: float, shape: tuple[int, ...], **_: Any) -> Any:
+        return np.zeros(math.prod(shape), np.int64).reshape(shape)
+
+    with replaced(outlet, "discrete_gaussian", nothing):
+        yield
