@@ -19,8 +19,8 @@ Coins = NDArray[np.bool_]
 FAMILY = 1e-3
 """Most that the chance may be that any verdict of an attack is wrong by bad luck."""
 
-FIGURES = 100
-"""Figures that an attack yields at most: each has its share of the family's chance."""
+FIGURES = 300
+"""Figures of all attacks of inference together, at most: each has its share of the family's chance."""
 
 CONFIDENCE = 1 - 2 * FAMILY / FIGURES
 """Of each figure's interval, half of the rest on either side."""

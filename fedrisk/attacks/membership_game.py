@@ -30,7 +30,7 @@ RIDGE = 1e-9
 
 
 @dataclass(frozen=True)
-class Played:
+class Games:
     """Games of many studies, each number (studies, targets).
 
     coin: who took part. outsider, holder: log likelihood ratios of those who know all others; outsider_mu, holder_mu:
@@ -48,7 +48,7 @@ class Played:
 
 def play(
     simulator: Simulator, targets: Sequence[int], studies: int, rng: np.random.Generator, holder: str
-) -> Played:
+) -> Games:
     """So many studies, in each of which every row has its own coin. holder: who looks from inside."""
     rows, at = simulator.rows, np.asarray(targets)
     found: dict[str, list[Floats]] = {}
@@ -60,19 +60,19 @@ def play(
     table = {name: np.array(values) for name, values in found.items()}
     coins = table.pop("coin").astype(bool)
     seen = Seen(coins, table.pop("confidence"), table.pop("model"), table.pop("filtered"))
-    return Played(coin=coins, seen=seen, **table)
+    return Games(coin=coins, seen=seen, **table)
 
 
 def _looked_at(
     simulator: Simulator, made: Study, coin: NDArray[np.bool_], at: NDArray[np.intp], holder: str
 ) -> dict[str, Floats]:
-    totals, layers = _layers(simulator, made)
+    totals, layers = layers_of(simulator, made)
     whole = np.concatenate([layer.parts for layer in layers], 1)
-    noise = _noise_of(layers, "")
+    noise = noise_of(layers, "")
     out: dict[str, Floats] = {"coin": coin[at].astype(float)}
     out["outsider"], out["outsider_mu"] = _knows_others(totals, whole, noise, coin, at)
     of_bank = np.concatenate([layer.of_bank() for layer in layers], 1)
-    inside = _noise_of(layers, holder)
+    inside = noise_of(layers, holder)
     out["holder"], out["holder_mu"] = _knows_others(totals, whole, inside, coin, at, of_bank)
     out["filtered"] = _knows_population(totals, whole, noise, at)
     out["confidence"] = confidence(simulator.rows, made.card, simulator.scores(made.card))[at]
@@ -81,7 +81,7 @@ def _looked_at(
 
 
 @dataclass(frozen=True)
-class _Layer:
+class Layer:
     """What all rows add to one release, (n, numbers of all blocks), blocks one after the other."""
 
     release: Release
@@ -97,14 +97,14 @@ class _Layer:
         return out
 
 
-def _layer(parts: Parts) -> _Layer:
+def _layer(parts: Parts) -> Layer:
     ends = np.cumsum([0, *(parts.rows[b.name].shape[1] for b in parts.release.blocks)])
     places = [slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
     stacked = np.concatenate([parts.rows[b.name] for b in parts.release.blocks], 1)
-    return _Layer(parts.release, stacked, tuple(zip(parts.release.blocks, places, strict=True)))
+    return Layer(parts.release, stacked, tuple(zip(parts.release.blocks, places, strict=True)))
 
 
-def _layers(simulator: Simulator, made: Study) -> tuple[Floats, list[_Layer]]:
+def layers_of(simulator: Simulator, made: Study) -> tuple[Floats, list[Layer]]:
     """Totals of all releases as one vector, and the layers that they are made of."""
     facts = simulator.rows.facts
     second = simulator.second_parts(made.second)
@@ -116,7 +116,7 @@ def _layers(simulator: Simulator, made: Study) -> tuple[Floats, list[_Layer]]:
     return np.concatenate([*first, *again, made.calibration]), layers
 
 
-def _noise_of(layers: Sequence[_Layer], viewer: str) -> Floats:
+def noise_of(layers: Sequence[Layer], viewer: str) -> Floats:
     """Covariance of the noise that a viewer does not know, (numbers, numbers); nobody: that of an outsider."""
     size = sum(layer.parts.shape[1] for layer in layers)
     out, start = np.zeros((size, size)), 0
@@ -175,6 +175,14 @@ def confidence(rows: Rows, card: Scorecard, scores: NDArray[np.int64]) -> Floats
 def outlying(simulator: Simulator, number: int) -> list[int]:
     """Rows that stand out most among the others in the first release, by their distance from what others do."""
     layer = _layer(simulator.first)
-    covariance = _noise_of([layer], "") + layer.parts.T @ layer.parts / 4
+    covariance = noise_of([layer], "") + layer.parts.T @ layer.parts / 4
     weighted = np.linalg.solve(covariance, layer.parts.T).T
     return [int(k) for k in np.argsort(-(weighted * layer.parts).sum(1), kind="stable")[:number]]
+
+
+def standing(simulator: Simulator, rng: np.random.Generator, holder: str, number: int) -> list[int]:
+    """Rows whose absence shows most to those who know all others, in one study of half of the rows."""
+    every = np.arange(len(simulator.rows))
+    made = simulator.study(rng.random(len(every)) < 0.5, rng)
+    found = _looked_at(simulator, made, np.zeros(len(every), bool), every, holder)
+    return [int(k) for k in np.argsort(-found["holder_mu"], kind="stable")[:number]]

@@ -147,7 +147,7 @@ class Simulator:
         raw = self.noisy(self.first.release, self.first.exact(weight), rng)
         released = _as_told(self.first.release, raw)
         counts = label_counts(released, sizes_of(bins, facts.study.roles))
-        second = second_release(facts, bins, counts, facts.curves(bins, counts))
+        second = self.second_of(released)
         again = self.second_parts(second)
         raw_again = self.noisy(again.release, again.exact(weight), rng)
         card = card_from(facts, bins, counts, second, _as_told(again.release, raw_again))
@@ -164,6 +164,12 @@ class Simulator:
             first=card,
             card=calibrated,
         )
+
+    def second_of(self, released: ReleasedSums) -> Second:
+        """The second release as it follows from the first."""
+        facts, bins = self.rows.facts, self.rows.bins
+        counts = label_counts(released, sizes_of(bins, facts.study.roles))
+        return second_release(facts, bins, counts, facts.curves(bins, counts))
 
     def noisy(self, release: Release, exact: Totals, rng: np.random.Generator) -> Totals:
         """Sums with every contributor's noise, by block; a block with another's noise has it too."""
