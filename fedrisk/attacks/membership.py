@@ -88,16 +88,21 @@ def run(folder: Path, effort: Effort) -> Iterator[Measured]:
     for epsilon in size.epsilons:
         simulator = Simulator(_at(rows, epsilon, found.plan.features))
         yield from _figures(simulator, _games(simulator, size, rng), size)
-    small = _at(rows.taken(_few(rows, size.small_bank)), 3.0, found.plan.features)
+    small = _at(rows.taken(few(rows, size.small_bank)), 3.0, found.plan.features)
     without = Simulator(small, noise=False)
     yield from _figures(without, _games(without, size, rng), size, control="noise")
 
 
+def stated_at(rows: Rows, epsilon: float, features: Any, number: int) -> Rows:
+    """The rows in studies of a budget and of so many training rows, which are public. features: of the columns."""
+    return rows.at(epsilon, number, lambda study, count: make_plan(study, features, count))
+
+
 def _at(rows: Rows, epsilon: float, features: Any) -> Rows:
-    return rows.at(epsilon, len(rows) // 2, lambda study, count: make_plan(study, features, count))
+    return stated_at(rows, epsilon, features, len(rows) // 2)
 
 
-def _few(rows: Rows, number: int) -> NDArray[np.intp]:
+def few(rows: Rows, number: int) -> NDArray[np.intp]:
     """Rows of a small bank, those that were made to stand out among them."""
     crafted = np.flatnonzero([str(enterprise).startswith("CRAFTED") for enterprise in rows.ids])
     others = np.setdiff1d(np.arange(len(rows)), crafted)

@@ -60,6 +60,7 @@ def real_study(run: Run, simulator: Simulator) -> Study:
     name = second.release.name
     return Study(
         counts=counts,
+        own={},
         gram=raw(record.release(name), second.release),
         calibration=record.release("calibration").block(BANK).total.ravel(),
         second=second,

@@ -103,11 +103,13 @@ class Rows:
 class Study:
     """One simulated study: all that it released, and what follows from it.
 
-    counts, gram: totals, by block, as the hub opens them before anything is subtracted. second: the second release as
+    counts, gram: totals, by block, as the hub opens them before anything is subtracted. own: by holder, the noise of its
+    own in its total of defaults, which it knows. second: the second release as
     it follows from the first. card: calibrated. first: the same before its calibration.
     """
 
     counts: Totals
+    own: Totals
     gram: Totals
     calibration: Floats
     second: Second
@@ -144,7 +146,7 @@ class Simulator:
         """One study of the rows that take part, (n,)."""
         facts, bins = self.rows.facts, self.rows.bins
         weight = part.astype(float)
-        raw = self.noisy(self.first.release, self.first.exact(weight), rng)
+        raw, own = self._drawn(self.first.release, self.first.exact(weight), rng)
         released = _as_told(self.first.release, raw)
         counts = label_counts(released, sizes_of(bins, facts.study.roles))
         second = self.second_of(released)
@@ -158,6 +160,7 @@ class Simulator:
         calibrated = calibrate(card, _as_told(release, total))
         return Study(
             counts=raw,
+            own={name: noise[name] for name, noise in own.items() if name in noise},
             gram=raw_again,
             calibration=total[BANK],
             second=second,
@@ -173,6 +176,12 @@ class Simulator:
 
     def noisy(self, release: Release, exact: Totals, rng: np.random.Generator) -> Totals:
         """Sums with every contributor's noise, by block; a block with another's noise has it too."""
+        return self._drawn(release, exact, rng)[0]
+
+    def _drawn(
+        self, release: Release, exact: Totals, rng: np.random.Generator
+    ) -> tuple[Totals, dict[str, dict[str, Floats]]]:
+        """The same, and the noise of each contributor by block."""
         unit = 2.0**release.scale_bits
         drawn: dict[str, dict[str, Floats]] = {}
         out = {}
@@ -186,7 +195,7 @@ class Simulator:
             if block.with_noise_of is not None:
                 total = total + sum(drawn[block.with_noise_of][name] for name in block.sigma)
             out[block.name] = total
-        return out
+        return out, drawn
 
     def second_parts(self, second: Second) -> Parts:
         """What each row adds to the second release, whichever it is."""
