@@ -8,7 +8,7 @@ export FLWR_TELEMETRY_ENABLED = 0
 export FLWR_DISABLE_UPDATE_CHECK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: install study test quick lint types docs unit mangle damage long flower consortium serve clean benchmarks \
+.PHONY: install study test quick lint types docs unit mangle damage conformance long flower consortium serve clean benchmarks \
 	benchmarks-history
 
 install: $(VENV)/installed
@@ -58,6 +58,10 @@ long: install
 # Every file of every store damaged in every way, and all commands on it; a sample of it is part of the tests.
 damage: install
 	$(BIN)/python -m pytest -n 2 -m damage -rP tests/studies/test_damaged_files.py
+
+# A self-check against NIST SP 800-226 and JR/T 0196-2020: the tests of each requirement, as a sheet in build/conformance.
+conformance: install
+	$(BIN)/python -m fedrisk.conformance --out build/conformance
 
 # The same study as a plain Flower app, on Flower's own simulation engine.
 flower: install
