@@ -76,18 +76,21 @@ PLACES: dict[str, tuple[str, ...]] = {
 
 
 class Clock:
-    """Seconds by place; each belongs to the innermost place that is open."""
+    """Seconds, and processor seconds of this process, by place; each belongs to the innermost place that is open."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.processor: defaultdict[str, float] = defaultdict(float)
         self.open: list[str] = []
-        self.last = time.perf_counter()
+        self.last, self.last_processor = time.perf_counter(), time.process_time()
 
     def turn(self) -> None:
         """Give the time since the last turn to the place that is open now."""
-        now = time.perf_counter()
-        self.seconds[self.open[-1] if self.open else "all else"] += now - self.last
-        self.last = now
+        now, processor = time.perf_counter(), time.process_time()
+        place = self.open[-1] if self.open else "all else"
+        self.seconds[place] += now - self.last
+        self.processor[place] += processor - self.last_processor
+        self.last, self.last_processor = now, processor
 
     @contextmanager
     def within(self, place: str) -> Iterator[None]:
