@@ -121,8 +121,9 @@ def _plain(found: "Outcome", page: Path | None) -> dict[str, Any]:
         "cells": len(found.cells),
         "there_before": found.there,
         "failed": [
-            {"cell": cell.digest, "data_set": cell.data_set, "recipe": cell.recipe, "error": code}
-            for cell, code in found.failed.items()
+            {"cell": c.digest, "data_set": c.data_set, "recipe": c.recipe, "error": found.failed[c.digest]}
+            for c in found.cells
+            if c.digest in found.failed
         ],
         "failed_baselines": found.failed_baselines,
         "left_out": {name: list(packages) for name, packages in found.without.items()},
