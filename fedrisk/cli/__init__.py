@@ -32,6 +32,7 @@ from fedrisk.cli import (
     report_card,
     report_holder,
     report_operator,
+    report_sweep,
     report_validation,
     study,
     usage,
@@ -120,6 +121,7 @@ _REGISTERED = (
     report_card,
     report_holder,
     report_operator,
+    report_sweep,
     report_validation,
 )
 app.add_typer(init_app, name="init")

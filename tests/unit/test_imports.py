@@ -141,6 +141,8 @@ LAYERS = {
             "analysis",
             "privacy",
             "server",
+            "lab",
+            "toml_file",
         ),
     },
     # The public results: those of the hub, with plots and tables.
