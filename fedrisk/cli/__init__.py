@@ -3,7 +3,8 @@
 ``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``plan``, ``run``, ``show``, ``runs``, ``compare`` for
 studies; ``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions; ``decide`` for
 a bank's table of decisions; ``query`` for private statistics; ``drift``, ``fragility``, ``losses``, ``contribution``,
-``memory`` for what follows from released numbers; ``bench`` for research on public or simulated data.
+``memory`` for what follows from released numbers; ``bench`` and ``data-set`` for research on public and simulated
+data.
 
 What a command needs is imported inside it, so that help and completion come at once.
 """
@@ -43,6 +44,7 @@ from fedrisk.cli.budget import budget_app
 from fedrisk.cli.card import card_app
 from fedrisk.cli.check import check
 from fedrisk.cli.contribution import contribution
+from fedrisk.cli.data_set import data_set_app
 from fedrisk.cli.decide import decide_app
 from fedrisk.cli.dictionary import dictionary_app
 from fedrisk.cli.drift import drift
@@ -138,6 +140,7 @@ app.add_typer(node_app, name="node")
 app.add_typer(measure_app, name="measure")
 app.add_typer(report_app, name="report")
 app.add_typer(card_app, name="card")
+app.add_typer(data_set_app, name="data-set")
 
 
 @app.callback()

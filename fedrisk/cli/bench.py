@@ -97,14 +97,9 @@ def bench(
 
 def _page(found: "Outcome", folder: Path) -> Path | None:
     """The page with plots, where there is anything to show; a warning where it cannot be made."""
-    from importlib import import_module
-
     from fedrisk.lab.sweep_folder import PAGE
+    from fedrisk.report.sweep_page import write_sweep_page
 
-    try:
-        write_sweep_page = import_module("fedrisk.report.sweep_page").write_sweep_page
-    except ModuleNotFoundError:
-        return None
     if found.rows["auc"].notna().sum() == 0:
         return None
     write_sweep_page(folder, found.rows, found.sweep)
