@@ -1,5 +1,6 @@
 """``fedrisk bench``: a sweep of studies with baselines on the same rows, for research on privacy and accuracy."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,7 +57,7 @@ def bench(
     """
     from fedrisk.cli.bench_screen import SweepProgress, show
     from fedrisk.lab.sweep import load_sweep
-    from fedrisk.lab.sweep_folder import PAGE, RESULTS
+    from fedrisk.lab.sweep_folder import RESULTS
     from fedrisk.lab.sweep_run import run_sweep
 
     sweep = load_sweep(sweep_file)
@@ -71,7 +72,7 @@ def bench(
         show(found)
         tell(_("written: {path}", path=folder / RESULTS))
         if page is not None:
-            tell(_("written: {path}", path=folder / PAGE))
+            tell(_("written: {path}", path=page))
     for name, packages in found.without.items():
         note(
             _(
@@ -96,14 +97,22 @@ def bench(
 
 
 def _page(found: "Outcome", folder: Path) -> Path | None:
-    """The page with plots, where there is anything to show; a warning where it cannot be made."""
-    from fedrisk.lab.sweep_folder import PAGE
+    """The page, where there is anything to show; a warning where it cannot be made: the results are there."""
+    from fedrisk.errors import LeftUndone, code_of
     from fedrisk.report.sweep_page import write_sweep_page
 
-    if found.rows["auc"].notna().sum() == 0:
+    if not found.rows["auc"].notna().any():
         return None
-    write_sweep_page(folder, found.rows, found.sweep)
-    return folder / PAGE
+    try:
+        return write_sweep_page(folder, found.rows, found.sweep)
+    except Exception as error:
+        warnings.warn(
+            f"the page could not be written ({code_of(error)}); the results are in {folder}, and "
+            f"`fedrisk report sweep {folder}` writes it again",
+            LeftUndone,
+            stacklevel=2,
+        )
+        return None
 
 
 def _plain(found: "Outcome", page: Path | None) -> dict[str, Any]:
