@@ -3,8 +3,8 @@
 ``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``plan``, ``run``, ``show``, ``runs``, ``compare`` for
 studies; ``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions; ``decide`` for
 a bank's table of decisions; ``query`` for private statistics; ``drift``, ``fragility``, ``losses``, ``contribution``,
-``memory`` for what follows from released numbers; ``bench`` and ``data-set`` for research on public and simulated
-data.
+``memory`` for what follows from released numbers; ``bench`` and ``data-set`` for research on public or simulated data;
+``attack`` for attacks on the product itself.
 
 What a command needs is imported inside it, so that help and completion come at once.
 """
@@ -38,6 +38,7 @@ from fedrisk.cli import (
     study,
     usage,
 )
+from fedrisk.cli.attack import attack
 from fedrisk.cli.audit import audit_app
 from fedrisk.cli.bench import bench
 from fedrisk.cli.budget import budget_app
@@ -99,6 +100,7 @@ for _command in (
     memory,
     score,
     fragility,
+    attack,
     bench,
     usage.meter,
     usage.quota,
