@@ -15,17 +15,15 @@ from typing import Any
 from fedrisk.errors import ConfigError
 from fedrisk.files import write_atomic
 from fedrisk.institution import find_institutions
-from fedrisk.lab.data_set_rules import DataSetFile
+from fedrisk.lab.data_set_file import file_of, stated_in
+from fedrisk.lab.data_set_rules import SOURCES, DataSetFile
 from fedrisk.lab.expected import expected_of
 from fedrisk.lab.parties import PartyTable, drawn, from_institutions, from_table, with_bins
 from fedrisk.lab.simulated import simulated
 from fedrisk.lab.written import write_party
-from fedrisk.recipes import RECIPES, study_from
-from fedrisk.study import checked, load_study
-from fedrisk.toml_file import load_toml, near_name
-
-FOLDER = Path("configs", "data_sets")
-"""Where data sets are found by their names: below the current folder, or else beside the package."""
+from fedrisk.recipes import RECIPES, find_recipe
+from fedrisk.study import checked, load_study, study_from
+from fedrisk.toml_file import load_toml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +52,11 @@ class DataSet:
         """Its name, which the study that is written has too."""
         return self.rules.name
 
+    @property
+    def origin(self) -> str:
+        """Where its rows come from: "study", "table" or "province"."""
+        return next(key for key in SOURCES if getattr(self.rules, key) is not None)
+
     def prepare(
         self,
         folder: str | Path,
@@ -74,12 +77,12 @@ class DataSet:
         Stores of the institutions lie below FEDRISK_HOME, as always.
         """
         folder = Path(folder)
-        base, parties = self._parties(Path(cache) if cache else folder / "provinces", seed)
-        whole = [p.name for p in parties]
+        base, banks, parties = self._parties(Path(cache) if cache else folder / "provinces", seed)
         parties = drawn(parties, self.rules, seed)
         parties = [with_bins(p, bins) for p in self._taking_part(parties, institutions)]
-        content = self._study(base, parties, whole)
-        study = study_from(content, where=f"study of data set {self.name}")
+        where = f"study of data set {self.name}"
+        study = study_from(self._study(base, banks, parties), where=where)
+        find_recipe(study.model_dump(), where=where)
         folder.mkdir(parents=True, exist_ok=True)
         about = (
             f"# Data set {self.name}: {self.rules.title}.\n# {self.rules.citation} ({self.rules.licence})\n"
@@ -94,45 +97,40 @@ class DataSet:
             rows=sum(len(p.table) for p in parties if p.is_bank),
         )
 
-    def _parties(self, cache: Path, seed: int) -> tuple[dict[str, Any], list[PartyTable]]:
-        """What the study file says before anything is drawn, and all parties with their rows."""
+    def _parties(self, cache: Path, seed: int) -> tuple[dict[str, Any], tuple[str, ...], list[PartyTable]]:
+        """What the study file says before anything is drawn, all banks of that, and the parties with their rows."""
         rules = self.rules
         if rules.table is not None:
-            return {}, self._ordered(from_table(rules, self.file.parent, seed))
+            parties = from_table(rules, self.file.parent, seed)
+            banks = tuple(p.name for p in parties if p.is_bank)
+            by_name = {p.name: p for p in parties}
+            return {}, banks, [by_name[n] for n in self._chosen(tuple(by_name), banks)]
         if rules.province is not None:
             file = simulated(rules.province, seed, cache) / "study.toml"
         else:
-            file = self.file.parent / str(rules.study)
+            file = Path(str(rules.study))
         study = load_study(file)
         names = self._chosen(study.members, study.banks)
-        parties = from_institutions(find_institutions(file, names))
-        return load_toml(file, what="study"), parties
+        return load_toml(file, what="study"), study.banks, from_institutions(find_institutions(file, names))
 
     def _chosen(self, members: Sequence[str], banks: Sequence[str]) -> tuple[str, ...]:
-        """Members of an existing study that take part, in order."""
+        """Members that take part, in order; ConfigError where the file asks for others, or for more banks."""
         names = self.rules.members or tuple(members)
         if strange := [n for n in names if n not in members]:
             raise ConfigError(
-                f"data set {self.name}: members names {', '.join(strange)}, which the study does not have; it has "
-                f"{', '.join(members)}"
+                f"data set {self.name}: members names {', '.join(strange)}, and there are {', '.join(members)}; "
+                "correct the names"
             )
-        if self.rules.province is not None and self.rules.province.banks is not None:
-            left = [n for n in names if n in banks]
-            if self.rules.province.banks > len(left):
-                raise ConfigError(
-                    f"data set {self.name}: [province] banks = {self.rules.province.banks}, and there are {len(left)}; "
-                    "ask for fewer, or for another profile"
-                )
-            gone = set(left[self.rules.province.banks :])
-            names = tuple(n for n in names if n not in gone)
-        return names
-
-    def _ordered(self, parties: list[PartyTable]) -> list[PartyTable]:
-        """The parties of a table in the order of members, where that is given."""
-        if self.rules.members is None:
-            return parties
-        by_name = {p.name: p for p in parties}
-        return [by_name[n] for n in self._chosen(list(by_name), ())]
+        most = None if self.rules.province is None else self.rules.province.banks
+        if most is None:
+            return names
+        left = [n for n in names if n in banks]
+        if most > len(left):
+            raise ConfigError(
+                f"data set {self.name}: [province] banks = {most}, and there are {len(left)}; ask for fewer, or for "
+                "another profile"
+            )
+        return tuple(n for n in names if n not in left[most:])
 
     def _taking_part(self, parties: list[PartyTable], institutions: int | None) -> list[PartyTable]:
         """The first so many; ConfigError where no bank is among them, or there are not so many."""
@@ -152,7 +150,7 @@ class DataSet:
         return first
 
     def _study(
-        self, base: Mapping[str, Any], parties: Sequence[PartyTable], whole: Sequence[str]
+        self, base: Mapping[str, Any], banks: Sequence[str], parties: Sequence[PartyTable]
     ) -> dict[str, Any]:
         """The content of the study file."""
         rules = self.rules
@@ -167,7 +165,7 @@ class DataSet:
             # Every enterprise is at one bank only, so that being left out could tell nothing.
             alignment["inclusion_probability"] = 1.0
         content["alignment"] = alignment
-        content["expected"] = expected_of(rules, content.get("expected", {}), parties, whole)
+        content["expected"] = expected_of(rules, content.get("expected", {}), banks, parties)
         return _merged(content, rules.settings)
 
 
@@ -176,67 +174,9 @@ def load_data_set(name_or_path: str | Path) -> DataSet:
 
     ConfigError names the file and every rule that it breaks.
     """
-    file = _file_of(name_or_path)
-    content = _with_parent(file, seen=())
-    rules = checked(DataSetFile, content, where=f"data set {file}")
+    file = file_of(name_or_path)
+    rules = checked(DataSetFile, stated_in(file), where=f"data set {file}")
     return DataSet(rules=rules, file=file.resolve())
-
-
-def data_set_names() -> tuple[str, ...]:
-    """Names of the data sets that can be called by name."""
-    return tuple(sorted({f.stem for folder in _folders() for f in folder.glob("*.toml")}))
-
-
-def _folders() -> list[Path]:
-    beside = Path(__file__).resolve().parent.parent.parent
-    return [folder for folder in (Path.cwd() / FOLDER, beside / FOLDER) if folder.is_dir()]
-
-
-def _file_of(name_or_path: str | Path) -> Path:
-    said = str(name_or_path)
-    if said.endswith(".toml") or "/" in said or isinstance(name_or_path, Path):
-        return Path(name_or_path)
-    for folder in _folders():
-        if (folder / f"{said}.toml").is_file():
-            return folder / f"{said}.toml"
-    known = list(data_set_names())
-    near = near_name(said, known)
-    remedy = f"did you mean {near}?" if near else f"there are {', '.join(known) or 'none'}"
-    raise ConfigError(
-        f"there is no data set {said}; {remedy} A file of your own is named by its path, NAME.toml"
-    )
-
-
-def _with_parent(file: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    """The file's content with all that it takes over by ``like``, and with whole paths.
-
-    ConfigError where a file is like itself by a circle.
-    """
-    content = dict(load_toml(file, what="data set"))
-    base = file.resolve().parent
-    if isinstance(content.get("study"), str):
-        content["study"] = str(base / content["study"])
-    table = content.get("table")
-    if isinstance(table, Mapping) and isinstance(source := table.get("source"), str):
-        whole = source if source.startswith("$") or "://" in source else str(base / Path(source).expanduser())
-        content["table"] = {**table, "source": whole}
-    if isinstance(content.get("dictionary"), str):
-        content["dictionary"] = _dictionary(base / content["dictionary"])
-    like = content.pop("like", None)
-    if not isinstance(like, str):
-        return content if like is None else {**content, "like": like}
-    parent = base / f"{like}.toml" if (base / f"{like}.toml").is_file() else _file_of(like)
-    if parent.resolve() in (*seen, file.resolve()):
-        raise ConfigError(
-            f"data set {file}: like = {like} leads back to this file; name another, or remove it"
-        )
-    return {**_with_parent(parent, (*seen, file.resolve())), **content}
-
-
-def _dictionary(file: Path) -> Any:
-    """The dictionary of a file of its own, or of an institution's file."""
-    content = load_toml(file, what="dictionary")
-    return content.get("dictionary", content)
 
 
 def _merged(content: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

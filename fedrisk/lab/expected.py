@@ -8,12 +8,12 @@ from fedrisk.lab.parties import PartyTable
 
 
 def expected_of(
-    rules: DataSetFile, base: Mapping[str, Any], parties: Sequence[PartyTable], whole: Sequence[str]
+    rules: DataSetFile, base: Mapping[str, Any], banks: Sequence[str], parties: Sequence[PartyTable]
 ) -> dict[str, Any]:
     """``[expected]`` of a study: default rate and enterprises after sampling, thinning and leaving banks out.
 
-    base: what the study file stated before. whole: names of all institutions of the data set; of the banks among them
-    only those in ``parties`` take part, each with its stated share of the enterprises or an equal one.
+    base: what the study file stated before. banks: names of all banks of which the stated figures are; those among
+    ``parties`` take part, each with its stated share of the enterprises, or an equal one.
     """
     stated = dict(base)
     if rules.expected is not None:
@@ -26,22 +26,17 @@ def expected_of(
             positives = rules.thin.positives or rate * number
             negatives = rules.thin.negatives or (1 - rate) * number
             number, rate = positives + negatives, positives / (positives + negatives)
-        number = max(1, round(number * _kept_share(rules, parties, whole)))
-        stated["enterprises"] = number
+        stated["enterprises"] = max(1, round(number * _kept_share(rules, banks, parties)))
     if rate is not None:
         stated["default_rate"] = float(f"{rate:.4g}")
-    if rules.knows:
-        holders = [p.name for p in parties if not p.is_bank]
-        if holders and "known" not in stated:
-            stated["known"] = sum(rules.knows.get(h, 1.0) for h in holders) / len(holders)
+    holders = [p.name for p in parties if not p.is_bank]
+    if rules.knows and holders and "known" not in stated:
+        stated["known"] = float(f"{sum(rules.knows.get(h, 1.0) for h in holders) / len(holders):.4g}")
     return stated
 
 
-def _kept_share(rules: DataSetFile, parties: Sequence[PartyTable], whole: Sequence[str]) -> float:
+def _kept_share(rules: DataSetFile, banks: Sequence[str], parties: Sequence[PartyTable]) -> float:
     """Share of the enterprises that the banks which take part have, by stated numbers."""
     weights = {name: float(p.enterprises or p.share or 1.0) for p in rules.parties for name in p.names}
-    kept = [weights.get(p.name, 1.0) for p in parties if p.is_bank]
-    holders = {n for p in rules.parties if p.role != "bank" for n in p.names}
-    holders |= {p.name for p in parties if not p.is_bank}
-    every = [weights.get(name, 1.0) for name in whole if name not in holders]
-    return sum(kept) / sum(every)
+    kept = sum(weights.get(p.name, 1.0) for p in parties if p.is_bank)
+    return kept / sum(weights.get(name, 1.0) for name in banks)

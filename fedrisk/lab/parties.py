@@ -90,7 +90,9 @@ def from_table(rules: DataSetFile, base: Path, seed: int) -> list[PartyTable]:
     source, dictionary = rules.table, rules.dictionary
     if source is None or dictionary is None:
         raise ConfigError(f"data set {rules.name} has no [table] with a dictionary; add both")
-    dictionary = _without(dictionary, rules.left_out)
+    held = {c.name for p in rules.parties for c in columns_of(p, rules)}
+    columns = tuple(c for c in dictionary.columns if c.name in held or c.name == dictionary.as_of)
+    dictionary = dictionary.model_copy(update={"columns": columns})
     whole = read_table(source, dictionary, base=base)
     banks = [p for p in rules.parties if p.role == "bank"]
     owned = (
@@ -98,14 +100,9 @@ def from_table(rules: DataSetFile, base: Path, seed: int) -> list[PartyTable]:
         if any(p.only for p in banks)
         else _by_draw(rules, banks, whole, seed)
     )
-    taken = {c for p in rules.parties if p.role != "bank" for c in p.columns or ()}
     out = []
     for party in rules.parties:
-        columns = [
-            c
-            for c in dictionary.columns
-            if (c.name in party.columns if party.columns else c.name not in taken)
-        ]
+        own = columns_of(party, rules)
         for name in party.names:
             rows = owned.get(name, np.ones(len(whole), dtype=bool))
             if not rows.any():
@@ -113,7 +110,7 @@ def from_table(rules: DataSetFile, base: Path, seed: int) -> list[PartyTable]:
                     f"data set {rules.name}: bank {name} gets no row; raise its share or alpha, correct only, or take "
                     "another seed"
                 )
-            out.append(_party(name, party, columns, dictionary, whole, rows))
+            out.append(_party(name, party, own, dictionary, whole, rows))
     return out
 
 
@@ -125,7 +122,7 @@ def _party(
         update={
             "columns": tuple(columns),
             "label": dictionary.label if bank else None,
-            "as_of": dictionary.as_of if any(c.name == dictionary.as_of for c in columns) else None,
+            "as_of": next((c.name for c in columns if c.name == dictionary.as_of), None),
         }
     )
     table = replace(
@@ -144,14 +141,18 @@ def _party(
     return PartyTable(institution=institution, table=table).at(rows)
 
 
-def _without(dictionary: Dictionary, left_out: Mapping[str, str]) -> Dictionary:
-    return dictionary.model_copy(
-        update={
-            "columns": tuple(
-                c for c in dictionary.columns if c.name not in left_out and c.table_name not in left_out
-            )
-        }
-    )
+def columns_of(party: Party, rules: DataSetFile) -> list[Column]:
+    """The columns that a party of a table holds, in the dictionary's order."""
+    if rules.dictionary is None:
+        return []
+    taken = {c for p in rules.parties if p.role != "bank" for c in p.columns or ()}
+    return [
+        c
+        for c in rules.dictionary.columns
+        if c.name not in rules.left_out
+        and c.table_name not in rules.left_out
+        and (c.name in party.columns if party.columns else c.name not in taken)
+    ]
 
 
 def _by_value(

@@ -116,7 +116,7 @@ LAYERS = {
     },
     # The laboratory: attacks on studies between real nodes, and sweeps of studies.
     "attacks": {
-        *("analysis", "clients", "engine", "models", "protocol"),
+        *("analysis", "clients", "engine", "home", "models", "protocol"),
         *("recipes", "releases", "server", "study"),
     },
     "lab": {
@@ -143,8 +143,11 @@ LAYERS = {
             "server",
             "lab",
             "toml_file",
+            "attacks",
         ),
     },
+    # Lists of requirements with the tests that check them, and the proofs; the sheet of a self-check is a page of report.
+    "conformance": {"errors", "files", "language", "report"},
     # The public results: those of the hub, with plots and tables.
     "results": {"language", "report", "server"},
     "api": {
@@ -165,7 +168,7 @@ LAYERS = {
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "exports", "clients", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
-        *("analysis", "releases", "lab"),
+        *("analysis", "releases", "lab", "attacks"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
