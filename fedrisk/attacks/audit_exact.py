@@ -24,6 +24,7 @@ from scipy.stats import chi2
 from fedrisk.attacks.audit_rows import Row
 from fedrisk.attacks.audit_trial import Trial, Tried
 from fedrisk.attacks.exact_parts import Heard, Place
+from fedrisk.privacy.accounting import flipped_mu
 from fedrisk.releases.gradient_sums import STEP
 from fedrisk.releases.release import Block, Release
 from fedrisk.secure.ring import to_signed
@@ -33,9 +34,6 @@ Floats = NDArray[np.float64]
 
 FALSE_ALARM = 1e-9
 """Chance that noise as it should be counts as too little, for one release."""
-
-FACTOR = {"zeroed": 1.0, "flipped": math.sqrt(2), "replaced": 2.0}
-"""What is promised, in mu, for a record that is made zero, whose label is another, or that is another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +184,11 @@ def _factor(trial: Trial, party: str, relation: str, kind: str) -> float:
     """What is promised of a release's price; one that the institution adds nothing to is priced for any move."""
     blocks = [b for name, r in trial.base.releases.items() if kind_of(name) == kind for b in r.blocks]
     contributes = any(party in b.contributors for b in blocks)
-    return FACTOR[relation] if contributes and not trial.setting.moves else 1.0
+    if not contributes or trial.setting.moves:
+        return 1.0
+    if relation == "flipped":
+        return flipped_mu(1.0, clipped=kind == "training")
+    return 2.0 if relation == "replaced" else 1.0
 
 
 class NoiseLeft:
