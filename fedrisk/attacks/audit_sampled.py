@@ -18,8 +18,11 @@ from fedrisk.attacks.exact_parts import Draw, Place
 from fedrisk.attacks.tradeoff import Bounds, mu_of_rates
 from fedrisk.releases.release import Block
 
-MOST_NUMBERS = 1 << 21
+AT_ONCE = 1 << 21
 """Numbers that are drawn at once."""
+
+MOST_NUMBERS = 15_000_000
+"""Numbers that are drawn for one release at most, by each institution: there are fewer runs of one that is large."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,11 @@ class _Test:
     weights: Mapping[tuple[str, str, int], NDArray[np.float64]]
     square: float
 
+    @property
+    def numbers(self) -> int:
+        """How many numbers have a weight."""
+        return sum(int(np.count_nonzero(weight)) for weight in self.weights.values())
+
 
 def sampled(trial: Trial, runs: int, alpha: float) -> list[Sampled]:
     """For each release of a setting that was audited exactly, the same by samples of its noise.
@@ -53,7 +61,8 @@ def sampled(trial: Trial, runs: int, alpha: float) -> list[Sampled]:
     """
     noise = NoiseLeft(trial)
     tests = _tests(trial, noise)
-    sums = {kind: np.zeros(2 * runs) for kind in tests}
+    each = {kind: min(runs, MOST_NUMBERS // (2 * test.numbers)) for kind, test in tests.items()}
+    sums = {kind: np.zeros(2 * each[kind]) for kind in tests}
 
     def draw(place: Place, block: Block, sampler: Draw) -> None:
         name, release, _, k = place
@@ -61,17 +70,18 @@ def sampled(trial: Trial, runs: int, alpha: float) -> list[Sampled]:
             weight = test.weights.get((release, block.name, k))
             party = test.spent.party or trial.host
             if weight is not None and name in noise.honest(party, trial.base.releases[release], block):
-                sums[kind] += _drawn(block, sampler, weight, 2 * runs)
+                sums[kind] += _drawn(sampler, weight, 2 * each[kind])
 
     trial.again(trial.runs[-1].rows, draw)
-    return [_guessed(kind, test, sums[kind], runs, alpha) for kind, test in tests.items()]
+    return [_guessed(kind, test, sums[kind], each[kind], alpha) for kind, test in tests.items()]
 
 
-def _drawn(block: Block, sampler: Draw, weight: NDArray[np.float64], runs: int) -> NDArray[np.float64]:
-    """(runs,) weighted noise of one institution for one block."""
-    step = max(1, MOST_NUMBERS // weight.size)
+def _drawn(sampler: Draw, weight: NDArray[np.float64], runs: int) -> NDArray[np.float64]:
+    """(runs,) weighted noise of one institution for one block; numbers without a weight need none."""
+    weight = weight[weight != 0]
+    step = max(1, AT_ONCE // weight.size)
     parts = [
-        np.asarray(sampler(block, min(step, runs - start)), np.float64).reshape(-1, weight.size) @ weight
+        np.asarray(sampler(min(step, runs - start), weight.size), np.float64) @ weight
         for start in range(0, runs, step)
     ]
     return np.concatenate(parts)
