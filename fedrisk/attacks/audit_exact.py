@@ -23,7 +23,7 @@ from scipy.stats import chi2
 
 from fedrisk.attacks.audit_rows import Row
 from fedrisk.attacks.audit_trial import Trial, Tried
-from fedrisk.attacks.exact_parts import Heard, Place
+from fedrisk.attacks.exact_parts import Heard
 from fedrisk.privacy.accounting import flipped_mu
 from fedrisk.releases.gradient_sums import STEP
 from fedrisk.releases.release import Block, Release
@@ -113,9 +113,10 @@ def _same(one: Any, other: Any) -> bool:
 def spent_between(
     trial: Trial, noise: "NoiseLeft", one: Heard, other: Heard, party: str, relation: str
 ) -> Spent:
+    """What the change from one run to another spends, where it is of one institution's record."""
     square, study = defaultdict[str, float](float), trial.run.study
     population: dict[str, str] = {}
-    for (name, block, draw), moved in moves(one, other).items():
+    for (name, block, _), moved in moves(one, other).items():
         release = trial.base.releases[name]
         population[kind_of(name)] = release.population
         if relation == "zeroed" and party and not takes_part(study, party, release.block(block)):

@@ -192,7 +192,8 @@ class EpsilonByRelation:
     """One price, read as epsilon at ``delta`` for three different things to hide about an enterprise.
 
     ``zeroed``: its whole contribution (mu, the unit of all accounts); ``label_flipped``: a default where
-    there was none (`flipped_mu`: sqrt 2 mu where labels are counted, 2 mu where a record adds a clipped gradient); ``replaced``: one enterprise instead of another (2 mu).
+    there was none (`flipped_mu`: sqrt 2 mu where labels are counted, 2 mu where a record adds a clipped
+    gradient); ``replaced``: one enterprise instead of another (2 mu).
     """
 
     mu: float
