@@ -27,9 +27,10 @@ class Repeated:
 class Guarantee:
     """One institution's price of a study, for one enterprise, read in several ways; epsilons at ``delta``.
 
-    zeroed, label_flipped, replaced: what is to be hidden, see `epsilon_by_relation`; label_mu: of the second. right: most of 100 guesses between
-    the enterprise's rows there and none that can be right. institutions: that an enterprise may be known to, at most;
-    everywhere: epsilon where all of its rows at all of them are to be hidden at once (group privacy: mu adds up).
+    zeroed, label_flipped, replaced: what is to be hidden, see `epsilon_by_relation`; label_mu: price of the second.
+    right: most of 100 guesses between the enterprise's rows there and none that can be right. institutions: that an
+    enterprise may be known to, at most; everywhere: epsilon where all of its rows at all of them are to be hidden at
+    once (group privacy: mu adds up).
     """
 
     mu: float

@@ -40,7 +40,7 @@ SIGMA_MIN = 4.0
 """Least noise of one contributor, in ring units, for which the price of discreteness was verified."""
 
 LABEL_IN_COUNTS = math.sqrt(2.0)
-"""What a flipped label costs, in prices of a record made zero, where labels are counted: it leaves one cell for another."""
+"""What a flipped label costs, in prices of a record made zero, where labels are counted: one cell for another."""
 
 LABEL_IN_VECTORS = 2.0
 """The same where a label turns a whole vector round, such as a clipped gradient, or is a value that is summed."""

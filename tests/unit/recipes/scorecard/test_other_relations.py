@@ -29,7 +29,7 @@ def pair_sums(rows, owners):
     return (rows[list(left)] * rows[list(right)]).astype(float)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(SEEDS)
 def test_other_relations_cost_no_more_than_is_said(seed):
     """A label flipped sqrt(2) times, a record replaced at most twice: for counts and Gram matrix even sqrt(2) times.
