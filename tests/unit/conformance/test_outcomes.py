@@ -74,7 +74,9 @@ def test_tests_are_run_by_their_ids(tmp_path, capfd, monkeypatch):
     file = tmp_path / "tests" / "test_them.py"
     file.parent.mkdir()
     (tmp_path / "conftest.py").write_text(CONFTEST)
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -q -m 'not long and not mangle and not damage'\n")
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\naddopts = -q -m 'not long and not mangle and not damage'\n"
+    )
     file.write_text(TESTS)
     names = ("good", "bad", "skipped", "long", "of_minutes", "nowhere")
     found = run_tests(tmp_path, [f"tests/test_them.py::test_{name}" for name in names], workers=1)
