@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from fedrisk.attacks.consortium import Run
 from fedrisk.models.binning import Bins
+from fedrisk.models.knowledge import NOTHING
 from fedrisk.models.network import NetworkDesign, NetworkTrainee, logits
 from fedrisk.models.network_inputs import encode
 from fedrisk.models.tuning import Tuning
 from fedrisk.recipes.network.design import design_of, first_weights, tuning
-from fedrisk.models.knowledge import NOTHING
 from fedrisk.releases.gradient_sums import TrainingPlan
 from fedrisk.secure.fixed_point import BITS, dequantise
 from fedrisk.server.optimiser import Optimiser
