@@ -26,7 +26,7 @@ from fedrisk.attacks.controls import one_colluder_too_many, reused_key_stream, w
 from fedrisk.attacks.dealt import Dealt, Ring, dealt_products, noises, witnessing
 from fedrisk.attacks.intervals import CONFIDENCE, deviation, share, uneven
 from fedrisk.attacks.recorded import Record
-from fedrisk.attacks.small_province import BANKS, COLUMNS, HOLDERS, MANY_STUDIES, province
+from fedrisk.attacks.small_province import BANKS, CHEAP, COLUMNS, HOLDERS, MANY_STUDIES, province
 from fedrisk.secure.ring import to_signed
 
 NAME = "dealing_hub"
@@ -72,7 +72,7 @@ def _figure(target: str, figure: str, begun: float, **more: Any) -> Measured:
 def _numbers(folder: Path, effort: Effort) -> Iterator[Measured]:
     """A label of a bank, and a number of a holder's row: of two candidates, which is the true one?"""
     consortium, rng = (
-        build(folder, holders=HOLDERS, enterprises=ENTERPRISES, policy=MANY_STUDIES),
+        build(folder, holders=HOLDERS, enterprises=ENTERPRISES, policy=MANY_STUDIES, study=CHEAP),
         np.random.default_rng(effort.seed),
     )
     for control, studies in (("", 2 if effort.quick else 30), ("pair_masks", 1 if effort.quick else 3)):
@@ -116,7 +116,7 @@ def _size(number: Ring) -> float:
 
 def _digits(folder: Path, effort: Effort) -> Iterator[Measured]:
     """How far half bytes of the parts of sums are from uniform."""
-    consortium = build(folder, BANKS[:2], ("tax",), enterprises=ENTERPRISES, policy=MANY_STUDIES)
+    consortium = build(folder, BANKS[:2], ("tax",), enterprises=ENTERPRISES, policy=MANY_STUDIES, study=CHEAP)
     for control, studies in (("", 1 if effort.quick else 20), ("pair_masks", 1)):
         begun, counts, sizes = time.monotonic(), np.zeros(16, np.int64), 0
         for _ in range(studies):

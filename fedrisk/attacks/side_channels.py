@@ -28,7 +28,7 @@ from fedrisk.attacks.attack import Attack, Effort, Measured
 from fedrisk.attacks.consortium import Consortium, build
 from fedrisk.attacks.intervals import CONFIDENCE, share
 from fedrisk.attacks.recorded import Record
-from fedrisk.attacks.small_province import MANY_STUDIES
+from fedrisk.attacks.small_province import CHEAP, MANY_STUDIES
 from fedrisk.clients.answer_steps import GROWTH, AnswerSteps
 from fedrisk.errors import PeerError
 from fedrisk.models.champion import fit_champion
@@ -83,7 +83,10 @@ CHANGES: dict[str, tuple[str, Change]] = {
 
 
 def _sizes(folder: Path, effort: Effort) -> Iterator[Measured]:
-    consortium, begun = build(folder, enterprises=ENTERPRISES, policy=MANY_STUDIES), time.monotonic()
+    consortium, begun = (
+        build(folder, enterprises=ENTERPRISES, policy=MANY_STUDIES, study=CHEAP),
+        time.monotonic(),
+    )
     first = consortium.run(wire=False)
     tables = {name: table.reset_index(drop=True) for name, table in consortium.tables.items()}
     rows = _rows_of_one(first.scores("alfa"), tables)
@@ -218,7 +221,7 @@ class _Waiting:
 
 def two_tables(folder: Path, searched: int) -> list[_Waiting]:
     """A bank's table, and that with the label flipped, of so many that are searched, that moves boosting most."""
-    consortium = build(folder / "c", enterprises=ENTERPRISES, policy=MANY_STUDIES)
+    consortium = build(folder / "c", enterprises=ENTERPRISES, policy=MANY_STUDIES, study=CHEAP)
     scores = consortium.run(wire=False).scores("alfa")
     table = consortium.tables["alfa"].sort_values("id", ignore_index=True)
     fit = table["id"].isin(scores["id"][scores["split"] == "training"]).to_numpy()
