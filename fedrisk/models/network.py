@@ -319,14 +319,21 @@ class NetworkTrainee:
         Raises:
             DataError: the weights are of another design.
         """
-        total, at = np.zeros(self.size, dtype=np.int64), 0
-        there = self._there if rows is None else self._there[rows]
+        total = np.zeros(self.size, dtype=np.int64)
+        for part in self.clipped_rows(weights, clip, bits, rows):
+            total += part.sum(0)
+        return total
+
+    def clipped_rows(
+        self, weights: NDArray[Any], clip: float, bits: int, rows: NDArray[np.int64] | None = None
+    ) -> Iterator[NDArray[np.int64]]:
+        """What each enterprise adds to :meth:`clipped_sum`, one block of rows after the other, (block, d) each."""
+        there, at = self._there if rows is None else self._there[rows], 0
         for part in self._gradients(weights, rows):
             # Zeros before anything is added up: what a row's gradient would be without its label is nobody's business.
             part[~there[at : at + len(part)]] = 0.0
-            total += quantise_rows(part, clip, bits).sum(0)
+            yield quantise_rows(part, clip, bits)
             at += len(part)
-        return total
 
     def _gradients(
         self, weights: NDArray[Any], rows: NDArray[np.int64] | None

@@ -4,6 +4,7 @@
 """
 
 import ast
+import inspect
 import sys
 import tomllib
 from functools import cache
@@ -12,6 +13,7 @@ from pathlib import Path
 from jinja2 import Environment
 
 import fedrisk
+from fedrisk.attacks.registry import attacks
 from fedrisk.language import catalogue
 
 ROOT = Path(fedrisk.__file__).parent
@@ -94,9 +96,18 @@ def of_codes():
     return {(f"word {group}", text): path for group, texts in groups.items() for text in texts.values()}
 
 
+def of_attacks():
+    """{(kind, text): file} of what attacks say of themselves."""
+    return {
+        ("attack", text): Path(inspect.getfile(attack.run))
+        for attack in attacks().values()
+        for text in attack.texts
+    }
+
+
 @cache
 def every():
-    return {**of_python(), **of_headings(), **of_templates(), **of_codes()}
+    return {**of_python(), **of_headings(), **of_templates(), **of_codes(), **of_attacks()}
 
 
 def missing(code):

@@ -116,10 +116,14 @@ LAYERS = {
     },
     # The laboratory: attacks on studies between real nodes, and sweeps of studies.
     "attacks": {
-        *("analysis", "clients", "engine", "models", "protocol"),
+        *("analysis", "clients", "engine", "home", "models", "protocol"),
         *("recipes", "releases", "server", "study"),
     },
-    "lab": {"data"},
+    "lab": {
+        *("errors", "files", "home", "toml_file", "tracebacks", "metrics"),
+        *("study", "institution", "data", "privacy", "releases", "alignment"),
+        *("models", "local", "clients", "server", "engine", "recipes"),
+    },
     # Pages of what follows from released numbers.
     "report": {
         *(
@@ -137,8 +141,13 @@ LAYERS = {
             "analysis",
             "privacy",
             "server",
+            "lab",
+            "toml_file",
+            "attacks",
         ),
     },
+    # Lists of requirements with the tests that check them, and the proofs; the sheet of a self-check is a page of report.
+    "conformance": {"errors", "files", "language", "report"},
     # The public results: those of the hub, with plots and tables.
     "results": {"language", "report", "server"},
     "api": {
@@ -159,7 +168,7 @@ LAYERS = {
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "exports", "clients", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
-        *("analysis", "releases"),
+        *("analysis", "releases", "lab", "attacks"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""

@@ -1,0 +1,77 @@
+"""Words for what attacks left: targets, parties, figures, controls and verdicts (fedrisk/attacks)."""
+
+import math
+
+from fedrisk.attacks.attack import Measured
+from fedrisk.attacks.playing import Played
+from fedrisk.language import _, either
+from fedrisk.report.words import word
+
+
+def said_target(figure: Measured) -> str:
+    """What was attacked, whose record or secret it is, and the control that was set, in words."""
+    parts = [word("attack_target", part) for part in figure.target.split("/")]
+    said = ", ".join(parts)
+    if figure.party:
+        said = _("{target}: {party}", target=said, party=word("attack_party", figure.party))
+    return said
+
+
+def control_words(figure: Measured) -> str:
+    """Which protection was switched off; empty where none was."""
+    return word("attack_control", figure.control) if figure.control else ""
+
+
+def number(value: float | None) -> str:
+    """A figure to three digits, a dash for none.
+
+    >>> number(0.12345), number(None), number(float("inf"))
+    ('0.123', '–', '∞')
+    """
+    if value is None:
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return f"{value:.3g}".replace("-", "−")
+
+
+def interval(figure: Measured) -> str:
+    """Estimate's interval, or that the figure is exact."""
+    if figure.low == figure.high:
+        return _("exact")
+    return _("{low} to {high}", low=number(figure.low), high=number(figure.high))
+
+
+def figure_words(figure: Measured) -> str:
+    """A figure with what it is held against, on one line."""
+    said = _(
+        "{figure} {value} ({interval})",
+        figure=word("attack_figure", figure.figure),
+        value=number(figure.value),
+        interval=interval(figure),
+    )
+    if figure.claimed is not None:
+        said += _(", claimed {claimed}", claimed=number(figure.claimed))
+    if figure.chance is not None:
+        said += _(", by chance {chance}", chance=number(figure.chance))
+    return said
+
+
+def verdict_words(code: str) -> str:
+    """A verdict or an outcome in words."""
+    return word("attack_verdict", code.replace(" ", "_"))
+
+
+def outcome_words(played: Played) -> str:
+    """One attack in a line."""
+    controls = [f for f in played.figures if f.control]
+    plain = len(played.figures) - len(controls)
+    said = _(
+        "{name}: {outcome}; {figures}, {controls}, {seconds:.0f} s",
+        name=played.attack.name,
+        outcome=verdict_words(played.outcome),
+        figures=either("{count} figure", "{count} figures", plain),
+        controls=either("{count} control", "{count} controls", len(controls)),
+        seconds=played.seconds,
+    )
+    return said + (_("; stopped by {failed}", failed=played.failed) if played.failed else "")
