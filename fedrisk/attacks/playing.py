@@ -69,9 +69,7 @@ def play(
             except Exception as error:
                 # Its tables are made up: the text may be shown.
                 failed = f"{type(error).__name__}: {error}".splitlines()[0]
-        yield Played(
-            attack=attack, figures=tuple(figures), seconds=time.monotonic() - start, failed=failed
-        )
+        yield Played(attack=attack, figures=tuple(figures), seconds=time.monotonic() - start, failed=failed)
 
 
 @contextmanager
