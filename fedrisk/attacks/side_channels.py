@@ -37,7 +37,6 @@ from fedrisk.clients import outlet
 from fedrisk.clients.answer_steps import GROWTH, AnswerSteps
 from fedrisk.errors import PeerError
 from fedrisk.models.champion import fit_champion
-from fedrisk.privacy.noise import discrete_gaussian
 from fedrisk.protocol.common_view import CONFIRM, split
 from fedrisk.protocol.payload import Payload
 
@@ -228,10 +227,11 @@ class _Waiting:
 @contextmanager
 def same_noise() -> Iterator[None]:
     """Noise that is the same in each study, so that times of two studies differ by the record alone."""
-    numbers = itertools.count()
+    draw, numbers = vars(outlet)["discrete_gaussian"], itertools.count()
 
     def drawn(sigma: float, shape: Any, **_: Any) -> NDArray[Any]:
-        return discrete_gaussian(sigma, shape, research_seed=next(numbers).to_bytes(32, "big"))
+        made: NDArray[Any] = draw(sigma, shape, research_seed=next(numbers).to_bytes(32, "big"))
+        return made
 
     with patch.object(outlet, "discrete_gaussian", drawn):
         yield
