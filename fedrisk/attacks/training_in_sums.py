@@ -97,9 +97,7 @@ class Trainer:
         self._trainee = NetworkTrainee(self.design, rows.inputs, rows.label)
         self._first = first_weights(rows.study, self.design, rows.bins, NOTHING, 0).astype(float)
 
-    def train(
-        self, part: NDArray[np.bool_], targets: NDArray[np.intp], rng: np.random.Generator
-    ) -> Training:
+    def train(self, part: NDArray[np.bool_], targets: NDArray[np.intp], rng: np.random.Generator) -> Training:
         """One training on the rows that take part, (n,); targets: whose likelihood ratios are worked out."""
         plan, optimiser, path = self.rows.plan, Optimiser(self._first, self.tuning), []
         variance = plan.variance if self.noise else 0.0
