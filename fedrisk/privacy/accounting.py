@@ -39,6 +39,12 @@ EPSILON_MAX = 100.0
 SIGMA_MIN = 4.0
 """Least noise of one contributor, in ring units, for which the price of discreteness was verified."""
 
+LABEL_IN_COUNTS = math.sqrt(2.0)
+"""What a flipped label costs, in prices of a record made zero, where labels are counted: one cell for another."""
+
+LABEL_IN_VECTORS = 2.0
+"""The same where a label turns a whole vector round, such as a clipped gradient, or is a value that is summed."""
+
 _DISCRETENESS = 1.0 / 20.0
 _SQRT_HALF = math.sqrt(0.5)
 _LOG_TWO_PI = math.log(2.0 * math.pi)
@@ -192,7 +198,7 @@ class EpsilonByRelation:
     """One price, read as epsilon at ``delta`` for three different things to hide about an enterprise.
 
     ``zeroed``: its whole contribution (mu, the unit of all accounts); ``label_flipped``: a default where
-    there was none (sqrt 2 mu); ``replaced``: one enterprise instead of another (2 mu).
+    there was none (sqrt 2 mu in a scorecard, 2 mu elsewhere); ``replaced``: one enterprise instead of another (2 mu).
     """
 
     mu: float
@@ -202,8 +208,10 @@ class EpsilonByRelation:
     replaced: float
 
 
-def epsilon_by_relation(mu: float, delta: float) -> EpsilonByRelation:
+def epsilon_by_relation(mu: float, delta: float, *, label: float = LABEL_IN_COUNTS) -> EpsilonByRelation:
     """The epsilons of ``mu`` under the three adjacencies that the documentation promises.
+
+    label: LABEL_IN_COUNTS, or LABEL_IN_VECTORS where more than label counts are released.
 
     >>> r = epsilon_by_relation(mu_for(1.0, 1e-6), 1e-6)
     >>> round(r.zeroed, 2), round(r.label_flipped, 2), round(r.replaced, 2)
@@ -213,7 +221,7 @@ def epsilon_by_relation(mu: float, delta: float) -> EpsilonByRelation:
         mu=mu,
         delta=delta,
         zeroed=epsilon_for(mu, delta),
-        label_flipped=epsilon_for(math.sqrt(2.0) * mu, delta),
+        label_flipped=epsilon_for(label * mu, delta),
         replaced=epsilon_for(2.0 * mu, delta),
     )
 

@@ -61,7 +61,7 @@ LAYERS = {
     # A card in the forms of other systems, and one table's own card in the clear.
     "exports": {"errors", "study", "data", "models"},
     "local": {"study", "data", "models", "exports", "user"},
-    "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
+    "recipe": {"errors", "findings", "study", "data", "privacy", "releases", "protocol"},
     # Arithmetic on released numbers alone.
     "analysis": {"errors", "toml_file", "releases", "study", "models", "privacy", "metrics"},
     "clients": {
@@ -116,8 +116,8 @@ LAYERS = {
     },
     # The laboratory: attacks on studies between real nodes, and sweeps of studies.
     "attacks": {
-        *("analysis", "clients", "engine", "home", "models", "protocol"),
-        *("recipes", "releases", "server", "study"),
+        *("alignment", "analysis", "clients", "engine", "errors", "home", "models", "privacy"),
+        *("protocol", "recipes", "releases", "secure", "server", "study"),
     },
     "lab": {
         *("errors", "files", "home", "toml_file", "tracebacks", "metrics"),

@@ -82,6 +82,21 @@ def test_banks_that_are_unlike_share_out_each_class(stated, tmp_path):
     assert [len(found[n]) for n in ("bank_1", "bank_2")] == [20, 20]
 
 
+def test_a_split_may_be_over_a_column_that_nobody_holds(stated, tmp_path):
+    banks = [{"name": "bank", "role": "bank", "count": 2}]
+    office = OFFICE | {"columns": ["sales"]}
+    stated_so = {"parties": [*banks, office], "left_out": {"trade": "too coarse"}}
+    split = {"kind": "dirichlet", "over": "trade", "alpha": 1e9}
+    made = stated(split=split, **stated_so).prepare(tmp_path / "out")
+    farms = {f"L{k:02d}" for k in range(0, 40, 2)}
+    assert [len(ids(made)[n] & farms) for n in ("bank_1", "bank_2")] == [10, 10]
+    # Nobody of a shop defaults, so that a bank of shops could learn nothing.
+    with pytest.raises(
+        DataError, match="gets no row with a default, or none without; raise its share, alpha"
+    ):
+        stated(split=split | {"alpha": 1e-6}, **stated_so).prepare(tmp_path / "out")
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_exactly_so_many_positives_are_kept_and_the_others_are_nowhere(stated, tmp_path, seed):
     made = stated(thin={"positives": 3}).prepare(tmp_path / "out", seed=seed)
@@ -136,6 +151,11 @@ def test_the_first_institutions_keep_their_rows(stated, tmp_path):
     assert list(few.institutions) == ["bank_1", "bank_2"]
     assert all(ids(few)[n] == ids(all_)[n] for n in few.institutions)
     assert load_study(few.study).expected.enterprises == 20
+    again = one.prepare(tmp_path / "all", institutions=1)
+    assert [f.stem for f in again.study.parent.glob("institutions/*")] == ["bank_1"]
+    (tmp_path / "all" / "study.toml").write_text('name = "another"\n')
+    with pytest.raises(ConfigError, match="has another study"):
+        one.prepare(tmp_path / "all")
 
 
 def test_members_say_who_takes_part_and_in_which_order(stated, tmp_path):
@@ -190,6 +210,7 @@ def test_a_file_that_is_like_another(stated, tmp_path):
         ({"split": {"overlap": 0.1}}, "[split] is for several banks without only"),
         ({"split": {"kind": "dirichlet"}}, "needs alpha"),
         ({"split": {"alpha": 1.0}}, "over and alpha are for kind"),
+        ({"split": {"kind": "dirichlet", "alpha": 1.0, "over": "late"}}, "late is no category or flag"),
     ],
 )
 def test_wrong_files_are_told_in_words(stated, changes, told):
