@@ -235,7 +235,6 @@ def _fit_scale(axes: "Axes", values: Sequence[float], studies: Sequence[float], 
 
 
 def _values(
-    panel: Panel,
     chosen: Sequence[Series],
     value: Any,
     published: Sequence[Any],
