@@ -168,7 +168,7 @@ def _row(f: Measured) -> dict[str, Any]:
         "share": f"{f.value / f.claimed:.0%}" if f.claimed and math.isfinite(f.value / f.claimed) else "",
         "verdict": words.verdict_words(f.verdict),
         "bad": f.verdict in ("broken", "control failed"),
-        "tries": f"{f.trials:,}",
+        "tries": either("{count:,} try", "{count:,} tries", f.trials),
         "method": f.method,
     }
 
