@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from fedrisk.clients import outlet
+from fedrisk.models.given_points import GivenPoints
+from fedrisk.recipes.scorecard import score_grid, scoring
 
 
 @contextmanager
@@ -33,4 +35,15 @@ def without_noise() -> Iterator[None]:
         return np.zeros(math.prod(shape), np.int64).reshape(shape)
 
     with replaced(outlet, "discrete_gaussian", nothing):
+        yield
+
+
+@contextmanager
+def unbounded_points() -> Iterator[None]:
+    """Holders give every sum of their points as it is: no bands, and no limit of values (``policy.score_values``)."""
+
+    def as_it_is(attempt: Any, card: Any, one: Any, weights: Any = None) -> GivenPoints:
+        return GivenPoints.grid(*score_grid.spans_of(card, one)[attempt.role], step=1)
+
+    with replaced(score_grid, "given_points", as_it_is), replaced(scoring, "given_points", as_it_is):
         yield

@@ -70,6 +70,7 @@ def run(folder: Path, effort: Effort) -> Iterator[Measured]:
         stated = stated_at(rows, epsilon, found.plan.features, len(rows))
         yield from _by_coin(stated, size.coins, rng)
         yield from _by_split(stated, size.splits, rng)
+        yield from _by_difference(stated, size.coins, rng)
     small = rows.taken(few(rows, size.small_bank))
     small = stated_at(small, 3.0, found.plan.features, len(small))
     yield from _by_coin(small, size.coins, rng, control="noise")
@@ -160,36 +161,26 @@ def _guess(simulator: Simulator, made: Study, part: NDArray[np.bool_]) -> Floats
 
 
 def _by_difference(
-    rows: Rows, studies: int, rng: np.random.Generator, control: str
+    rows: Rows, studies: int, rng: np.random.Generator, control: str = ""
 ) -> Iterator[Measured]:
     """Two studies that differ by one customer: without noise the holder's totals differ by its label."""
+    # Each of both studies has its price.
     mu = FLIPPED * total_mu(rows.facts.study) * math.sqrt(2)
-    simulator, right = Simulator(rows, noise=False), 0
-    score, coin = np.zeros(studies), np.zeros(studies, bool)
-    first = simulator.first
-    for k in range(studies):
-        part, target = rng.random(len(rows)) < 0.7, int(rng.integers(len(rows)))
-        part[target] = False
-        before = simulator.noisy(first.release, first.exact(part.astype(float)), rng)
-        part[target] = True
-        after = simulator.noisy(first.release, first.exact(part.astype(float)), rng)
-        score[k] = (after[HOLDER] - before[HOLDER]).sum() - 0.5
-        coin[k] = rows.label[target] == 1
-        right += int((score[k] > 0) == coin[k])
-    found = accuracy(score, coin)
+    simulator, first = Simulator(rows, noise=not control), Simulator(rows).first
+    coin = rng.random(studies) < 0.5
+    score = np.zeros(studies)
+    for k, bad in enumerate(coin):
+        part, target = rng.random(len(rows)) < 0.7, int(rng.choice(np.flatnonzero(rows.label == bad)))
+        totals = []
+        for there in (True, False):
+            part[target] = there
+            totals.append(simulator.noisy(first.release, first.exact(part.astype(float)), rng)[HOLDER])
+        # One more in one bin of each of the holder's columns, where it defaulted.
+        score[k] = first.rows[f"{HOLDER}.all"][target] @ (totals[0] - totals[1] - 0.5)
     target_name = f"scorecard/two_studies/random/epsilon_{rows.facts.study.privacy.epsilon:g}"
-    # Labels are no fair coins here: guessing that nobody defaults is the chance.
-    chance = float(max(coin.mean(), 1 - coin.mean()))
-    claimed = min(1.0, chance + 2 * gdp_accuracy(mu) - 1)
-    yield _measured(
-        target_name,
-        "accuracy",
-        found,
-        "Neyman & Pearson (1933)",
-        chance=chance,
-        claimed=claimed,
-        control=control,
-    )
+    found, claimed = accuracy(score, coin), gdp_accuracy(mu)
+    method = "Neyman & Pearson (1933)"
+    yield _measured(target_name, "accuracy", found, method, chance=0.5, claimed=claimed, control=control)
 
 
 def _measured(target: str, figure: str, found: Estimate, method: str, **about: Any) -> Measured:

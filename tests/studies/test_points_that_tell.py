@@ -10,8 +10,8 @@ import math
 import numpy as np
 import pytest
 
+from fedrisk.attacks.crafted_totals import bits, codes_of, digits, guessed, lying, one_column
 from fedrisk.models.readable import READABLE, readable
-from support.crafted import bits, codes_of, guessed, lying
 
 pytestmark = pytest.mark.study
 
@@ -26,32 +26,6 @@ RULES = {
 
 def build(kit, folder, **rules):
     return kit.build(folder, ("alfa",), kit.HOLDERS, enterprises=1500, policy={**RULES, **rules})
-
-
-def one_column(name):
-    """Points that leave wide gaps between the bins of one column; the others' points differ by as little as counts."""
-
-    def targets(columns):
-        out = []
-        for c in columns:
-            steps = np.arange(c.known, dtype=float)
-            out.append(22 * steps if c.feature.column == name else 3 * (steps % 2))
-        return out
-
-    return targets
-
-
-def digits(columns):
-    """Points that are the digits of one number which names all bins of the holders together."""
-    out, place = [], 1
-    for c in columns:
-        steps = np.zeros(c.known)
-        if c.feature.institution != "bank":
-            # No further than a column's points may go; digits overlap from there on.
-            steps = np.minimum(place * np.arange(c.known, dtype=float), 170)
-            place *= c.known
-        out.append(steps)
-    return out
 
 
 def attacked(consortium, targets, **study):
