@@ -5,7 +5,7 @@ module.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ from fedrisk.recipes.scorecard import score_grid, scoring
 
 
 @contextmanager
-def replaced(owner: Any, name: str, new: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+def replaced(owner: Any, name: str, new: Any) -> Iterator[Any]:
     """``owner.name`` is ``new`` while the block lasts; what it was before."""
     before = getattr(owner, name)
     setattr(owner, name, new)

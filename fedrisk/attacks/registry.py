@@ -4,7 +4,7 @@ import importlib
 
 from fedrisk.attacks.attack import Attack
 
-MODULES: tuple[str, ...] = ()
+MODULES: tuple[str, ...] = ("audit",)
 """Modules of this package with an attack, in the order in which they run."""
 
 
