@@ -8,7 +8,8 @@ export FLWR_TELEMETRY_ENABLED = 0
 export FLWR_DISABLE_UPDATE_CHECK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: install study test quick lint types docs unit mangle damage long flower consortium serve clean
+.PHONY: install study test quick lint types docs unit mangle damage conformance long flower consortium serve clean benchmarks \
+	benchmarks-history
 
 install: $(VENV)/installed
 
@@ -58,6 +59,10 @@ long: install
 damage: install
 	$(BIN)/python -m pytest -n 2 -m damage -rP tests/studies/test_damaged_files.py
 
+# A self-check against NIST SP 800-226 and JR/T 0196-2020: the tests of each requirement, as a sheet in build/conformance.
+conformance: install
+	$(BIN)/python -m fedrisk.conformance --out build/conformance
+
 # The same study as a plain Flower app, on Flower's own simulation engine.
 flower: install
 	test -d $(DEMO)/data || $(BIN)/python -m sim_institutions --out $(DEMO)
@@ -70,6 +75,14 @@ consortium: install
 # Models that serve: a hub, a bank, three holders and a register of consents, until Ctrl-C; SERVE=--once ends by itself.
 serve: install
 	$(BIN)/python -m sim_institutions.serve --out build/serve $(SERVE)
+
+# Everything that benchmarks/ claims once more, in a copy of the source, ten to twelve hours; what moved, and a line of history
+# for each. Goes on where it was stopped; fails where a claim that held does not hold any more. BENCHMARKS="--quick", for example.
+benchmarks: install
+	$(BIN)/python -m benchmarks.redo $(BENCHMARKS)
+
+benchmarks-history: install
+	$(BIN)/python -m benchmarks.redo history $(BENCHMARKS)
 
 clean:
 	rm -rf $(VENV) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .hypothesis

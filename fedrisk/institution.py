@@ -140,7 +140,7 @@ class Institution(BaseModel, metaclass=Stated):
         """
         folder, file = Path(folder), Path(folder) / f"{self.name}.toml"
         if self._frame is not None:
-            write_atomic(folder / f"{self.name}.parquet", _parquet(self.name, self._frame))
+            write_atomic(folder / f"{self.name}.parquet", parquet_of(self.name, self._frame))
         write_atomic(file, self._at_home(folder).to_toml().encode())
         return file
 
@@ -158,10 +158,15 @@ class Institution(BaseModel, metaclass=Stated):
         if self.table is not None and self._frame is None:
             changed["table"] = self._moved(self.table)
         if self.encoders:
-            changed["encoders"] = tuple(
-                rule.model_copy(update={"histories": self._moved(rule.histories)}) for rule in self.encoders
-            )
+            changed["encoders"] = self.encoders_at_home
         return self.model_copy(update=changed)
+
+    @property
+    def encoders_at_home(self) -> tuple[EncoderRule, ...]:
+        """The encoders with whole paths, for a file in another folder."""
+        return tuple(
+            rule.model_copy(update={"histories": self._moved(rule.histories)}) for rule in self.encoders
+        )
 
     def _moved(self, table: TableSource) -> TableSource:
         return table if table.is_database else table.model_copy(update={"source": self._whole(table.source)})
@@ -220,7 +225,7 @@ class Institution(BaseModel, metaclass=Stated):
             raise ConfigError(f"institution {self.name} is an {self.kind} and has no table to read")
         if self._frame is not None:
             with tempfile.TemporaryDirectory() as folder:
-                write_atomic(Path(folder) / self.table.source, _parquet(self.name, self._frame))
+                write_atomic(Path(folder) / self.table.source, parquet_of(self.name, self._frame))
                 return self.encoded(read_table(self.table, self.dictionary, base=folder))
         return self.encoded(read_table(self.table, self.dictionary, base=self.folder))
 
@@ -398,7 +403,7 @@ def _not_private(about: dict[str, Any]) -> bool:
     return bool(about["research"]) or mu is None or not math.isfinite(mu)
 
 
-def _parquet(name: str, frame: pd.DataFrame) -> bytes:
+def parquet_of(name: str, frame: pd.DataFrame) -> bytes:
     """A DataFrame as a Parquet file; DataError where a column has values of several kinds."""
     content = io.BytesIO()
     broken = ""

@@ -82,6 +82,7 @@ class CalibrationFit:
         slope: of true log-odds over predicted ones (Cox 1958). Below 1 probabilities are spread too far apart, above 1
             not far enough.
         slope_error: its standard error, with that of the noise.
+        intercept: of the same line, where predicted log-odds are zero; None in results of earlier versions.
     """
 
     predicted: float
@@ -89,6 +90,7 @@ class CalibrationFit:
     observed_error: float
     slope: float
     slope_error: float
+    intercept: float | None = None
 
 
 def auc(label: ArrayLike, risk: ArrayLike) -> float:
@@ -275,8 +277,8 @@ def calibration_fit(
 
     >>> p = np.array([0.2, 0.5, 0.8])
     >>> fit = calibration_fit(100 * p, 100 * (1 - p), p, 0.0)
-    >>> round(fit.slope, 6), round(fit.observed, 6)
-    (1.0, 0.5)
+    >>> round(fit.slope, 6), round(abs(fit.intercept), 6), round(fit.observed, 6)
+    (1.0, 0.0, 0.5)
     """
     n1, n0, q = (np.asarray(v, dtype=np.float64) for v in (positives, negatives, probability_per_bin))
     _bin_probabilities(q, n1.shape)
@@ -297,8 +299,8 @@ def calibration_fit(
 
 def _logistic_line(
     n1: Floats, n0: Floats, count: Floats, stated: Floats, variance: float
-) -> tuple[float, float] | None:
-    """(slope, its standard error) of true log-odds over stated ones; None where it does not settle."""
+) -> tuple[float, float, float] | None:
+    """(slope, its standard error, intercept) of true log-odds over stated ones; None where it does not settle."""
     basis = np.column_stack([np.ones(len(stated)), stated])
     w = np.array([0.0, 1.0])
     for _ in range(100):
@@ -310,7 +312,7 @@ def _logistic_line(
         step = np.linalg.solve(hessian, basis.T @ (steep * residual / spread))
         w = w + np.clip(step, -0.5, 0.5)
         if np.abs(step).max() < 1e-9:
-            return float(w[1]), float(np.sqrt(np.linalg.inv(hessian)[1, 1]))
+            return float(w[1]), float(np.sqrt(np.linalg.inv(hessian)[1, 1])), float(w[0])
     return None
 
 

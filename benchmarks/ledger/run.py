@@ -1,4 +1,6 @@
-"""Ledger: time of a release, and of every question at 100,000 spends. Prints a table, then checks the claims.
+"""Ledger: time of a release, and of every question at 100,000 spends.
+
+Prints a table, writes results.json next to this file, then checks the claims.
 
 Run from the root of the project: ``python benchmarks/ledger/run.py [FOLDER]``, where FOLDER is on the disk to
 measure. Takes about a minute on one core. A release waits for the disk nine times; the time of one such wait
@@ -7,6 +9,7 @@ is measured separately and printed too.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -29,6 +32,7 @@ REPEATS = 100
 SYNCS_A_RELEASE = 9
 MOST_MS_A_RELEASE = 5.0
 MOST_MS_AN_ANSWER = 50.0
+ANSWERS = ("of it debit", "spent", "left", "reserve_check", "open", "report")
 
 BASE = Spend(
     study="autumn",
@@ -120,7 +124,15 @@ def main() -> None:
     all_syncs = SYNCS_A_RELEASE * sync
     print(f"one synced write of 4 KiB: {sync:.2f} ms, {SYNCS_A_RELEASE} of them: {all_syncs:.2f} ms")
     print(f"file at {SIZES[-1]:,} spends: {megabytes:.0f} MB")
-    for row in ("of it debit", "spent", "left", "reserve_check", "open", "report"):
+    found = {
+        **{str(size): row for size, row in results.items()},
+        "syncs_ms": all_syncs,
+        "megabytes": megabytes,
+        "slowest_answer_ms": max(results[SIZES[-1]][row] for row in ANSWERS),
+        "overhead_ms": max(results[size]["release"] for size in SIZES[:2]) - all_syncs,
+    }
+    Path(__file__).with_name("results.json").write_text(json.dumps(found, indent=1) + "\n")
+    for row in ANSWERS:
         if results[SIZES[-1]][row] > MOST_MS_AN_ANSWER:
             sys.exit(f"claim failed: {row} takes more than {MOST_MS_AN_ANSWER:g} ms")
     for size in SIZES[:2]:

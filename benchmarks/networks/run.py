@@ -11,6 +11,7 @@ import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -288,6 +289,19 @@ def show(what: str, rows: list[dict]) -> None:
     print(out.round(4).to_string())
 
 
+def lenders(rows: list[dict]) -> dict[str, Any]:
+    """Of personal networks by epsilon: banks that are worse than alone beyond the error, better, better beyond it."""
+    table = pd.DataFrame(rows)
+    table = table[table["kind"] == "mlp"].assign(gain=table["personal"] - table["local"])
+    out: dict[str, Any] = {}
+    for epsilon, part in table.groupby("epsilon", sort=False):
+        by = part.groupby("bank")
+        gain, error = by["gain"].mean(), np.maximum(by["gain"].sem(), by["sampling"].mean())
+        counts = {"worse": gain < -2 * error, "better": gain > 0, "better by two errors": gain > 2 * error}
+        out[str(epsilon)] = {name: int(which.sum()) for name, which in counts.items()}
+    return out
+
+
 def main() -> int:
     """Run one experiment, by name."""
     what, seeds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 5
@@ -297,6 +311,8 @@ def main() -> int:
     for row in rows:
         row["epsilon"] = "none" if math.isinf(row["epsilon"]) else row["epsilon"]
     kept[what] = rows
+    if what == "sba":
+        kept["lenders"] = lenders(rows)
     RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
     return 0
 

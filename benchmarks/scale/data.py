@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fedrisk.alignment import oprf
 from fedrisk.clients.store.store import NodeStore
 from fedrisk.recipes import load_study
 from fedrisk.study import Study
@@ -44,8 +45,8 @@ class Size:
     epsilon: float = 1.0
 
 
-def build(folder: Path, size: Size, seed: int = 1) -> tuple[Study, dict[str, Path]]:
-    """Write tables, institution files and the study; fill the caches of pseudonyms."""
+def build(folder: Path, size: Size, seed: int = 1, *, cached: bool = True) -> tuple[Study, dict[str, Path]]:
+    """Write tables, institution files and the study; fill the caches of pseudonyms, unless they are to be made."""
     rng = np.random.default_rng(seed)
     n = size.enterprises
     folder.mkdir(parents=True, exist_ok=True)
@@ -53,7 +54,10 @@ def build(folder: Path, size: Size, seed: int = 1) -> tuple[Study, dict[str, Pat
     holders = [HOLDERS[i] if i < len(HOLDERS) else f"holder_{i}" for i in range(size.holders)]
     study = load_study(_study(folder, size, banks, holders))
     people = _Customers(rng, n)
-    writer = _Writer(folder, f"{study.authority}@{study.alignment.epoch}", rng, people)
+    # As after an alignment: the authority has the epoch's key, and everybody keeps its public one.
+    home = NodeStore(folder / "stores" / study.authority)
+    key = oprf.public_key(home.authority_key(study.alignment.epoch)) if cached else None
+    writer = _Writer(folder, f"{study.authority}@{study.alignment.epoch}@voprf", key, rng, people)
     of_bank = max(1, round(BANK_SHARE * size.features)) if holders else size.features
     # A few large banks, many small ones.
     pull = 1 / np.arange(1, size.banks + 1) ** 0.7
@@ -85,10 +89,11 @@ class _Customers:
 
 @dataclass(frozen=True)
 class _Writer:
-    """Writes what institutions have; tag: of the study's pseudonyms in an institution's store."""
+    """Writes what institutions have; key: of the study's pseudonyms; None fills in none."""
 
     folder: Path
     tag: str
+    key: bytes | None
     rng: Any
     people: _Customers
 
@@ -119,7 +124,10 @@ class _Writer:
         }
         path = self.folder / f"{name}.toml"
         path.write_text("".join(f"{key} = {toml(value)}\n" for key, value in content.items()))
-        NodeStore(store).keep_pseudonyms(self.tag, people.ids[rows].astype(object), people.pseudonyms[rows])
+        if self.key is not None:
+            kept = NodeStore(store).pseudonyms
+            kept.keep_key(self.tag, self.key)
+            kept.keep(self.tag, people.ids[rows].astype(object), people.pseudonyms[rows])
         return path
 
 

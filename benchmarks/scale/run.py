@@ -105,7 +105,7 @@ def one(enterprises: int, features: int, banks: int, holders: int) -> dict[str, 
         "megabytes": round((sum(sent.values()) + sum(received.values())) / 1e6, 1),
         "most_sent_by_one_mb": round(max(sent.values()) / 1e6, 1),
         "exchanges": m["exchanges"],
-        "branch": m["branch"],
+        "branch": m["second_release"],
         "load": [round(x, 1) for x in (*load[:1], *os.getloadavg()[:1])],
         "stages": watch.figures(),
     }

@@ -263,7 +263,21 @@ def pseudonyms(ids: Sequence[bytes], key: bytes, *, pool: Executor | None = None
 
 def processors() -> int:
     """Processors that this process may use; in a container they are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min([there, *_limit])
+
+
+_limit: list[int] = []
+
+
+def limit_processors(count: int) -> None:
+    """Let this process use at most so many from now on; for one of several that share a machine.
+
+    It holds for pools that are made afterwards. ConfigError where ``count`` is below 1.
+    """
+    if count < 1:
+        raise ConfigError(f"the number of processors is {count}; give at least 1")
+    _limit[:] = [count]
 
 
 def _chunks(n: int) -> list[tuple[int, int]]:

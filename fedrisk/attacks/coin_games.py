@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
-from scipy.stats import beta, rankdata, t
+from scipy.stats import rankdata, t
+
+from fedrisk.attacks import intervals
 
 Floats = NDArray[np.float64]
 Coins = NDArray[np.bool_]
@@ -40,15 +42,12 @@ class Estimate:
 
 
 def share(hits: float, trials: int) -> Estimate:
-    """A probability from hits in independent trials (Clopper & Pearson 1934).
+    """A probability from hits in independent trials.
 
     >>> share(0, 10).low, share(10, 10).high
     (0.0, 1.0)
     """
-    tail = (1 - CONFIDENCE) / 2
-    low = 0.0 if hits <= 0 else float(beta.ppf(tail, hits, trials - hits + 1))
-    high = 1.0 if hits >= trials else float(beta.ppf(1 - tail, hits + 1, trials - hits))
-    return Estimate(hits / max(trials, 1), low, high, trials)
+    return Estimate(hits / max(trials, 1), *intervals.share(hits, trials, CONFIDENCE), trials)
 
 
 def area(score: Floats, coin: Coins) -> Estimate:

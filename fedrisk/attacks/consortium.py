@@ -3,6 +3,7 @@
 The study runs in this process through the same handlers, files and messages as anywhere else.
 """
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from fedrisk.analysis.card_sums import sizes_of
-from fedrisk.attacks.recorded import Change, Lose, Record, Step
+from fedrisk.attacks.recorded import Change, Lose, Record, Step, Stopped, before
 from fedrisk.attacks.small_province import COLUMNS, province
 from fedrisk.clients.app import app as client_app
 from fedrisk.clients.node import Node
@@ -91,8 +92,7 @@ class Run:
 
     def told(self, name: str) -> Payload:
         """A part of the common view, as the hub told it to all members alike."""
-        (found,) = [p.content for p in self.exchange._parts if p.name == name]
-        return found
+        return self.exchange.told_part(name)
 
     @property
     def binary_labels(self) -> bool:
@@ -107,13 +107,7 @@ class Run:
 
     def step(self, action: str, release: str | None = None) -> Step:
         """The exchange of that action, and for mask and release of that release."""
-
-        def fits(step: Step) -> bool:
-            first = next(iter(step.sent.values())).body
-            return step.action == action and (release is None or first.get("release") == release)
-
-        (found,) = [s for s in self.steps if fits(s)]
-        return found
+        return self.exchange.step(action, release)
 
 
 @dataclass
@@ -157,6 +151,23 @@ class Consortium:
         for key, value in changes.items():
             content[key] = {**content.get(key, {}), **value} if isinstance(value, Mapping) else value
         return study_from(content)
+
+    def stopped(
+        self, action: str, study: Study | None = None, *, lie: Change | None = None, **how: Any
+    ) -> Record:
+        """A study that the hub stops before the first exchange of an action: what it has seen by then.
+
+        lie: what it does to its messages until then.
+        """
+
+        def change(record: Record, step: Step) -> None:
+            before(action)(record, step)
+            if lie is not None:
+                lie(record, step)
+
+        with contextlib.suppress(Stopped):
+            self.run(study, change=change, **how)
+        return self.last
 
     def run(
         self,

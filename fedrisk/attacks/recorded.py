@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedrisk.protocol.common_view import Part, split, with_parts
-from fedrisk.protocol.payload import Payload
+from fedrisk.protocol.payload import Payload, from_record, request
 from fedrisk.server.exchange import Exchange
 
 Lose = Callable[[str, Any], Mapping[str, str]]
@@ -14,6 +14,20 @@ Lose = Callable[[str, Any], Mapping[str, str]]
 
 Change = Callable[["Record", "Step"], None]
 """What a hub that deviates does to a step's messages before they are sent."""
+
+
+class Stopped(Exception):
+    """The hub goes no further, since it has seen what it wanted."""
+
+
+def before(action: str) -> Change:
+    """A hub that stops before the first exchange of an action, by raising `Stopped`."""
+
+    def stop(record: "Record", step: "Step") -> None:
+        if step.action == action:
+            raise Stopped
+
+    return stop
 
 
 @dataclass
@@ -30,18 +44,20 @@ class Step:
         return int(next(iter(self.sent.values())).body.get("step", -1))
 
 
-def retold(step: Step, name: str, change: Callable[[Payload], Payload], *, only: Sequence[str] = ()) -> bool:
+def retold(
+    step: Step, name: str, change: Callable[[Payload], Payload], *, only: Sequence[str] | None = None
+) -> list[str]:
     """Change a part of the common view on its way, for all who are told it with this step or for ``only`` some.
 
-    Whether it was in the step at all. Told alike to all, members confirm it to each other: what is left to them is
+    Returns who was told otherwise. Told alike to all, members confirm it to each other: what is left to them is
     whether it follows from the totals.
     """
-    found = False
+    found = []
     for member, payload in step.sent.items():
         own, parts, codes = split(payload)
-        if (only and member not in only) or name not in [p.name for p in parts]:
+        if (only is not None and member not in only) or name not in [p.name for p in parts]:
             continue
-        found = True
+        found.append(member)
         new = [Part(p.number, p.name, change(p.content)) if p.name == name else p for p in parts]
         step.sent[member] = with_parts(own, new, codes)
     return found
@@ -57,6 +73,27 @@ class Record(Exchange):
         self.change: Change | None = None
         self._gone: Mapping[str, str] = {}
         self.late: dict[tuple[str, int], dict[str, Payload]] = {}
+
+    def told_part(self, name: str) -> Payload:
+        """A part of the common view, as the hub told it to all members alike."""
+        (found,) = [p.content for p in self._parts if p.name == name]
+        return found
+
+    def step(self, action: str, release: str | None = None) -> Step:
+        """The exchange of that action, and for mask and release of that release."""
+
+        def fits(step: Step) -> bool:
+            first = next(iter(step.sent.values())).body
+            return step.action == action and (release is None or first.get("release") == release)
+
+        (found,) = [s for s in self.steps if fits(s)]
+        return found
+
+    def ask_once(self, name: str, action: str, payload: Payload) -> Payload:
+        """One message to one institution beside the study, as a hub may send it."""
+        stamped = Payload({**payload.body, "attempt": self.attempt}, payload.blobs)
+        (answer,) = self._grid.send_and_receive([request(stamped, action, self._nodes[name], ttl=60)])
+        return from_record(answer.content)
 
     def roll_call(self, members: Any, content: Any, *args: Any, **how: Any) -> dict[str, Payload]:
         """The roll call, kept and changed like any other exchange."""

@@ -4,7 +4,7 @@ A bank gets a sum of points of every enterprise on its list by each version of a
 a list, which give the same sum (`docs/serving.md`). It knows the card, and we grant it the joint distribution of all
 columns in the population, so that bits are those of the best attack there can be (`score_reading`). Two banks: one that
 takes the cards of honest studies, and one that has the hub on its side, so that the totals are made up such that points
-tell bins (`crafted_totals`).
+tell bins (`crafted`).
 
 The bound is a policy's: ``score_values`` different values of a sum, ten bands where a holder gives bands, and
 ``scored_versions`` versions a year. It is a bound of the number of bits, not of which ones.
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from fedrisk.attacks.attack import Attack, Effort, Measured
 from fedrisk.attacks.consortium import Consortium, build
 from fedrisk.attacks.controls import unbounded_points
-from fedrisk.attacks.crafted_totals import Targets, bits, digits, lying, one_column
+from fedrisk.attacks.crafted import Targets, bits, digits, lying, one_column
 from fedrisk.attacks.score_reading import Population, Version
 from fedrisk.attacks.small_province import HOLDERS, province
 from fedrisk.models.given_points import BANDS

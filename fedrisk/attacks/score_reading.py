@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fedrisk.attacks.consortium import Run
-from fedrisk.attacks.crafted_totals import codes_in
+from fedrisk.attacks.crafted import codes_in
 from fedrisk.clients.attempt import Attempt
 from fedrisk.models.binning import Bins
 from fedrisk.models.given_points import GivenPoints

@@ -3,7 +3,8 @@
 ``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``plan``, ``run``, ``show``, ``runs``, ``compare`` for
 studies; ``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions; ``decide`` for
 a bank's table of decisions; ``query`` for private statistics; ``drift``, ``fragility``, ``losses``, ``contribution``,
-``memory`` for what follows from released numbers; ``attack`` for attacks on the product itself.
+``memory`` for what follows from released numbers; ``bench`` and ``data-set`` for research on public or simulated data;
+``attack`` for attacks on the product itself.
 
 What a command needs is imported inside it, so that help and completion come at once.
 """
@@ -32,16 +33,19 @@ from fedrisk.cli import (
     report_card,
     report_holder,
     report_operator,
+    report_sweep,
     report_validation,
     study,
     usage,
 )
 from fedrisk.cli.attack import attack
 from fedrisk.cli.audit import audit_app
+from fedrisk.cli.bench import bench
 from fedrisk.cli.budget import budget_app
 from fedrisk.cli.card import card_app
 from fedrisk.cli.check import check
 from fedrisk.cli.contribution import contribution
+from fedrisk.cli.data_set import data_set_app
 from fedrisk.cli.decide import decide_app
 from fedrisk.cli.dictionary import dictionary_app
 from fedrisk.cli.drift import drift
@@ -97,6 +101,7 @@ for _command in (
     score,
     fragility,
     attack,
+    bench,
     usage.meter,
     usage.quota,
     keys.keys,
@@ -120,6 +125,7 @@ _REGISTERED = (
     report_card,
     report_holder,
     report_operator,
+    report_sweep,
     report_validation,
 )
 app.add_typer(init_app, name="init")
@@ -136,6 +142,7 @@ app.add_typer(node_app, name="node")
 app.add_typer(measure_app, name="measure")
 app.add_typer(report_app, name="report")
 app.add_typer(card_app, name="card")
+app.add_typer(data_set_app, name="data-set")
 
 
 @app.callback()

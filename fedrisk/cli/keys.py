@@ -47,6 +47,7 @@ _MEASURE = "measure (for example exposure_elsewhere.toml)"
 _LOSSES = "loss rules (for example rules_4321.toml)"
 _REWARD = "reward rules (for example rewards.toml)"
 _FRAGILITY = "fragility index (for example fragility.toml)"
+_DATA_SET = "data set (for example configs/data_sets/taiwan.toml)"
 _TOP = (
     "study",
     "institution",
@@ -55,6 +56,7 @@ _TOP = (
     "loss_rules",
     "reward_rules",
     "fragility",
+    "data_set",
     "hub",
     "node",
 )
@@ -88,6 +90,7 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from fedrisk.deploy.hub_home import HubSettings
     from fedrisk.deploy.node_home import NodeSettings
     from fedrisk.institution import Institution
+    from fedrisk.lab import data_set_rules
     from fedrisk.models.histories import EncoderRule, Series
     from fedrisk.privacy.policy import Policy
     from fedrisk.privacy.serving_policy import MeasureRule, Register, ServingPolicy
@@ -142,6 +145,14 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         "figures": loss_rules.Figures,
         "model": loss_rules.Model,
     }
+    of_data_set: dict[str, type[BaseModel]] = {
+        "data_set": data_set_rules.DataSetFile,
+        "data_set.parties": data_set_rules.Party,
+        "data_set.split": data_set_rules.Split,
+        "data_set.sample": data_set_rules.Sample,
+        "data_set.thin": data_set_rules.Thin,
+        "data_set.province": data_set_rules.Province,
+    }
     return {
         **{k: (_STUDY, m) for k, m in of_study.items()},
         **{k: (_INSTITUTION, m) for k, m in of_institution.items()},
@@ -156,6 +167,7 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         "quarters": (_FRAGILITY, fragility_settings.Quarter),
         "indicators": (_FRAGILITY, fragility_settings.Indicator),
         "map": (_FRAGILITY, fragility_settings.MapSettings),
+        **{k: (_DATA_SET, m) for k, m in of_data_set.items()},
         "hub": ("hub file (hub.toml)", HubSettings),
         "node": ("node file (node.toml)", NodeSettings),
     }
@@ -250,7 +262,8 @@ def markdown() -> str:
             lines += ["", f"## The {file}"]
         if key.section != section:
             section = key.section
-            title = section if section in _TOP else f"`[{section}]`"
+            # Two files have a section parties: the name here tells them apart, and the heading is as people write it.
+            title = section if section in _TOP else f"`[{section.removeprefix('data_set.')}]`"
             about = words().get(section, {}).get("_about", "")
             lines += ["", f"### {title}", "", about, "", "| key | type | default | meaning | example |"]
             lines += ["| --- | --- | --- | --- | --- |"]

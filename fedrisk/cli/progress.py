@@ -47,7 +47,7 @@ class Progress:
             return
         text = _("{what}: {done:,} of {of:,}", what=retold(what), done=done, of=of)
         if done:
-            text += _(", about {time} left", time=_duration((now - self._began) / done * (of - done)))
+            text += _(", about {time} left", time=duration((now - self._began) / done * (of - done)))
         if err.is_terminal and screen.log_file is None:
             self._status = self._status or err.status(text)
             self._status.update(text)
@@ -71,10 +71,10 @@ class Progress:
             self._status = None
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """In words, roughly.
 
-    >>> _duration(7.2), _duration(100), _duration(8000)
+    >>> duration(7.2), duration(100), duration(8000)
     ('8 s', '2 min', '2 h 14 min')
     """
     if seconds < 60:

@@ -131,7 +131,7 @@ def _about(view: "View", study: "Study") -> list[str]:
             if view.keys
             else ()
         ),
-        *(f"  {line}" for line in view.asks),
+        *(f"  {retold(line)}" for line in view.asks),
     ]
     if study.optional:
         found.append(

@@ -18,6 +18,7 @@ from fedrisk.clients.store.proposal_store import Asked, Stage
 from fedrisk.errors import FedriskError
 from fedrisk.protocol.actions import Action
 from fedrisk.recipe import ALIGNMENT, Recipe
+from fedrisk.releases.groups import asked_groups
 from fedrisk.study import Study
 
 Actions = Callable[[Recipe], Sequence[Action]]
@@ -116,7 +117,7 @@ def view(node: Node, asked: Asked, *, find: Find, actions: Actions) -> View:
     return View(
         **common,
         study=study,
-        asks=recipe.asks(study),
+        asks=(*recipe.asks(study), *asked_groups(study)),
         keys=aligned,
         assessment=found,
         strangers=tuple(unknown_members(node, study)),

@@ -3,6 +3,8 @@
 The link to the hub is handed in, so that the loop knows nothing of a network. Which institution it serves, the caller
 says, from the node's own folder: nothing that comes with a message, and no configuration of a run, chooses a file.
 
+An answer leaves at the end of a step of time (clients/answer_steps), whatever it took to make.
+
 A node that is asked to stop takes no new message and finishes the one in hand: from the ledger's entry on, an answer
 was paid for.
 """
@@ -21,6 +23,7 @@ from typing import Protocol
 
 from flwr.app import Context, Message, RecordDict
 
+from fedrisk.clients.answer_steps import AnswerSteps
 from fedrisk.errors import FedriskError, code_of
 from fedrisk.protocol import payload
 
@@ -103,6 +106,7 @@ def serve(
     raises ends the loop.
     """
     poll, count, worked = poll or Poll(), 0, float("-inf")
+    steps = AnswerSteps.drawn()
     # What the imports made stays for good, and need not be looked at after each message.
     gc.collect()
     gc.freeze()
@@ -114,8 +118,11 @@ def serve(
                 break
             stop.wait(poll.pause(time.monotonic() - worked))
             continue
+        began = time.monotonic()
         about, reply = answer(app, message, context)
         del message
+        # Not by ``stop``: how long the work took must not show when a node is asked to end either.
+        time.sleep(max(0.0, steps.end(time.monotonic() - began) - (time.monotonic() - began)))
         link.send(reply)
         del reply
         count, worked = count + 1, time.monotonic()

@@ -156,7 +156,7 @@ def _examine(source: TableSource, dictionary: Dictionary, base: Path) -> tuple[T
     ids, frame = ids[order], frame.iloc[order].reset_index(drop=True)
     label = None if label is None else label[order]
     weight = None if weight is None else weight[order]
-    digest = _digest(ids, frame, label, weight, dictionary)
+    digest = table_digest(ids, frame, label, weight, dictionary)
     return Table(ids, frame, label, weight, digest, tuple(checks)), checks
 
 
@@ -358,7 +358,7 @@ def _label(
     return label, weight
 
 
-def _digest(
+def table_digest(
     ids: Objects, frame: pd.DataFrame, label: Floats | None, weight: Floats | None, d: Dictionary
 ) -> str:
     """SHA-256 of all parts, each with its name and length, so that no two tables give the same bytes."""

@@ -49,11 +49,6 @@ def stopping() -> bool:
     return send("STOPPING=1")
 
 
-def extend(seconds: float) -> bool:
-    """Stopping takes so much longer: a release in hand is finished first."""
-    return send(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}")
-
-
 def every() -> float | None:
     """Seconds between two calls of :func:`alive`, half of what the watchdog waits; None without a watchdog."""
     text, owner = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")

@@ -40,10 +40,12 @@ class Row:
 
     kind: a "study" of fedrisk, a "baseline" on the same rows, or a figure "quoted" from a publication, which is never
     mixed with the measured ones. model: "scorecard", "champion", "bank alone", "pooled boosting" and others. private:
-    whether the model itself is differentially private at ``epsilon``; others repeat over epsilon. auc_low, auc_high:
-    95 % interval of AUC on this hold-out. calibration_slope, calibration_intercept: of the logistic recalibration
-    (Cox 1958). bytes: all messages between the hub and the institutions, both ways. seconds: wall clock of the study,
-    or of fitting and scoring. error: code of what went wrong, where the model failed; figures are None then.
+    whether the model itself is differentially private at ``epsilon``; others repeat over epsilon. label_private:
+    whether only its labels are, and features were used as they are; it depends on epsilon all the same. auc_low,
+    auc_high: 95 % interval of AUC on this hold-out. calibration_slope, calibration_intercept: of the logistic
+    recalibration (Cox 1958). bytes: all messages between the hub and the institutions, both ways. seconds: wall clock
+    of the study, or of fitting and scoring. error: code of what went wrong, where the model failed; figures are None
+    then. source: of a quoted figure, where it was published and under what conditions.
     """
 
     cell: str
@@ -57,6 +59,7 @@ class Row:
     kind: Literal["study", "baseline", "quoted"]
     model: str
     private: bool
+    label_private: bool = False
     auc: float | None = None
     auc_low: float | None = None
     auc_high: float | None = None
@@ -78,3 +81,4 @@ class Row:
     versions: str = ""
     data_digest: str = ""
     research: bool = True
+    source: str = ""

@@ -1,7 +1,7 @@
 """The rows of a study in one table, on the study's own split: what baselines learn from and are measured on."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -32,17 +32,35 @@ class Split:
         return [c for c, f in zip(self.frame.columns, self.features, strict=True) if f.institution == "bank"]
 
 
+class Fit(Protocol):
+    """What a baseline does with the rows of a study."""
+
+    def __call__(self, split: Split, epsilon: float, delta: float, seed: int) -> NDArray[np.float64]:
+        """The probability of default of every row, (rows,); labels are taken of training rows alone.
+
+        epsilon, delta: the price of a private baseline, in the unit of a study; others look at neither. seed: of
+        everything that is drawn.
+        """
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
     """A model without fedrisk on the rows of a study.
 
-    name: as in the results. private: trained with differential privacy at the cell's epsilon (in the clear otherwise,
-    and fitted once for all epsilons). needs: packages of optional extras; where one is missing the baseline is left
-    out and said so. fit: given the split, epsilon and a seed, the probability of default of every row, (rows,); it
-    looks at labels of training rows alone.
+    name: as in the results. private: trained with differential privacy for each row at the cell's epsilon.
+    label_private: the labels alone are protected at the cell's epsilon, features are not. Neither: trained in the
+    clear, and fitted once for all epsilons. needs: packages of optional extras, by the name they are imported by; where
+    one is missing the baseline is left out and said so. fit: gives the probability of default of every row.
     """
 
     name: str
     private: bool
+    label_private: bool = False
     needs: tuple[str, ...] = ()
-    fit: Callable[[Split, float, int], NDArray[np.float64]]
+    fit: Fit
+
+    @property
+    def at_epsilon(self) -> bool:
+        """Whether it depends on epsilon, so that each epsilon needs a fit of its own."""
+        return self.private or self.label_private

@@ -54,6 +54,17 @@ RATE = 0.1
 """Default rate around which bands lie where a study expects none, as score bins do."""
 
 
+def asked_groups(study: Study) -> tuple[str, ...]:
+    """What a person who decides about the study reads of its groups; nothing where it names none."""
+    named = study.evaluation.groups
+    if not named:
+        return ()
+    return (
+        f"counts the hold-out by groups of enterprises ({', '.join(named)}; evaluation.groups), within the budget of "
+        "the hold-out",
+    )
+
+
 def cut_offs(study: Study) -> tuple[float, ...]:
     """Probabilities of default from which on an application would be refused, rising."""
     rate = study.expected.default_rate or RATE

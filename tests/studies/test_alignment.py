@@ -7,10 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from fedrisk.alignment import dleq, oprf, ristretto
+from fedrisk.attacks.lies import part, retell
 from fedrisk.errors import EnvelopeError, PeerError
 from fedrisk.secure.envelope import Context, open_sealed
 from fedrisk.secure.identity import HUB, EphemeralKey, IdentityKey, SignedKey
-from support.lies import part, retell
 
 pytestmark = pytest.mark.study
 

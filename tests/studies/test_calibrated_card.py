@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from fedrisk.attacks.lies import retell, spends
 from fedrisk.errors import PeerError
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.privacy.accounting import mu_for
@@ -15,7 +16,6 @@ from fedrisk.protocol.payload import spends_in
 from fedrisk.recipes.scorecard.columns import SHARES
 from fedrisk.recipes.scorecard.fitting import refit
 from fedrisk.releases.budget import split, total_mu
-from support.lies import retell, spends
 from support.long import sampled
 
 pytestmark = pytest.mark.study

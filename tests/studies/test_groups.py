@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from fedrisk.analysis.fairness import fairness
+from fedrisk.attacks.lies import retell, spends
 from fedrisk.errors import ConfigError, PeerError
 from fedrisk.findings import Finding
 from fedrisk.language import speaking
@@ -26,7 +27,6 @@ from fedrisk.report.model_card import card_facts
 from fedrisk.report.model_card_page import card_page, write_card
 from fedrisk.study import NO_PRIVACY
 from support import pages
-from support.lies import retell, spends
 
 pytestmark = pytest.mark.study
 

@@ -4,19 +4,15 @@ Every attack plays on the real handlers. It has to be refused with a generic cod
 exchange that the lie is about; where the refusal comes later, what the hub got has to be noise of random numbers.
 """
 
-import json
-
 import numpy as np
 import pytest
 
-from fedrisk.clients.row_order import uses_digest
-from fedrisk.clients.store.attempt_store import Begun
+from fedrisk.attacks import hub_lies
+from fedrisk.attacks.lies import part, retell, spends
 from fedrisk.errors import PeerError
 from fedrisk.models.scorecard import Scorecard
-from fedrisk.protocol.payload import Payload
 from fedrisk.recipes.scorecard.fitting import calibrate
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums
-from support.lies import part, retell, spends
 from support.long import sampled
 
 pytestmark = pytest.mark.study
@@ -42,16 +38,7 @@ def test_totals_that_are_no_numbers_are_refused_before_anything_is_computed(
 ):
     """NaN in a curve became -2^63 in a shape row, its square 0, and noise no longer hid the parity of a count."""
     consortium = kit.build(tmp_path, enterprises=900)
-
-    def lie(run, step):
-        def change(block, total):
-            total.flat[0] = value
-            return total
-
-        if step.action == action:
-            retell(step, name, blobs=change)
-
-    assert refused(consortium, lie) == action
+    assert refused(consortium, hub_lies.totals_that_are_none(action, name, value)) == action
     last = {"mask": {"gram", "recount", "evaluation"}, "score": {"evaluation"}}[action]
     assert not any(last & made for made in spends(consortium).values())
 
@@ -81,15 +68,7 @@ def test_bases_and_radii_that_do_not_follow_are_refused(kit, tmp_path, field, va
 def test_a_small_radius_for_another_member_gives_no_smaller_noise(kit, tmp_path):
     """Noise of the Gram matrix follows from all radii: a member that trusts the hub for them adds too little."""
     consortium = kit.build(tmp_path, enterprises=900)
-
-    def lie(run, step):
-        def change(content):
-            content["radii"] = {role: r / 50 for role, r in content["radii"].items()}
-
-        if step.action == "mask":
-            retell(step, "counts", change)
-
-    assert refused(consortium, lie) == "mask"
+    assert refused(consortium, hub_lies.small_radii(1 / 50)) == "mask"
     assert not any("gram" in made for made in spends(consortium).values())
 
 
@@ -99,22 +78,7 @@ def test_a_small_radius_for_another_member_gives_no_smaller_noise(kit, tmp_path)
 def test_points_that_number_a_holders_bins_give_no_scores(kit, tmp_path):
     """Points 1, 6, 36, ... by bin: their sum names the bin of every column."""
     consortium = kit.build(tmp_path, holders=("tax", "power"))
-
-    def lie(run, step):
-        def change(content):
-            card = json.loads(content["scorecard"])
-            unit = 1
-            for j, b in enumerate(card["bins"]):
-                if b["institution"] != "bank":
-                    size = len(card["points"][j])
-                    card["points"][j] = [unit * k for k in range(size)]
-                    unit *= size
-            content["scorecard"] = json.dumps(card)
-
-        if step.action in ("score", "deliver"):
-            retell(step, "card", change)
-
-    assert refused(consortium, lie, ("protocol", "config")) == "score"
+    assert refused(consortium, hub_lies.points_as_digits(), ("protocol", "config")) == "score"
     assert not any("evaluation" in made for made in spends(consortium).values())
 
 
@@ -184,53 +148,26 @@ def test_bands_do_not_depend_on_rows(kit, tmp_path):
 # --- members are told different things ----------------------------------------------------------------------
 
 
-def research_for_all_but_one(run, step):
-    if step.action == "describe":
-        for node, payload in list(step.sent.items())[:-1]:
-            step.sent[node] = Payload({**payload.body, "research_seed": 7}, payload.blobs)
-
-
 def test_a_research_run_told_to_four_of_five_banks(kit, tmp_path):
     """Four banks whose noise is seeded, the fifth not: the hub takes four noises off."""
     consortium = kit.build(tmp_path, kit.BANKS[:3], (), enterprises=900)
     with pytest.raises(PeerError, match="protocol"):
-        consortium.run(change=research_for_all_but_one)
+        consortium.run(change=hub_lies.research_for_all_but_one)
     assert not any(spends(consortium).values())
 
 
 def test_a_research_run_with_a_roster_for_each_member(kit, tmp_path):
     """The same lie kept up in the common view, to each member as it was told: the others do not confirm."""
     consortium = kit.build(tmp_path, kit.BANKS[:3], (), enterprises=900)
-
-    def lie(run, step):
-        research_for_all_but_one(run, step)
-        if step.action == "blind":
-            for member in step.sent:
-                if consortium.nodes[member].store.attempt(run.attempt).load(Begun).research_seed == 7:
-                    retell(step, "members", lambda c: c.update(research_seed=7), members=[member])
-
-    assert refused(consortium, lie) == "evaluate"
+    assert refused(consortium, hub_lies.two_kinds_of_run(consortium)) == "evaluate"
     assert not any(spends(consortium).values())
 
 
 @pytest.mark.parametrize("what", sampled(["features", "rows", "label"], 2))
 def test_a_statement_changed_on_the_way(kit, tmp_path, what):
     consortium = kit.build(tmp_path, ("alfa", "beta"), ("tax",), enterprises=900)
-
-    def lie(run, step):
-        def change(content):
-            said = content["statements"]["alfa"]
-            if what == "features":
-                said["features"] = said["features"][:1]
-            elif what == "rows":
-                said["rows"] += 1
-            else:
-                said["label"]["binary"] = not said["label"]["binary"]
-
-        if step.action == "blind":
-            # Not to alfa itself, which would see it at once.
-            retell(step, "members", change, members=["beta", "tax"])
-
+    # Not to alfa itself, which would see it at once.
+    lie = hub_lies.other_statement("alfa", what, ["beta", "tax"])
     action = refused(consortium, lie, ("protocol", "config"))
     assert action in ("blind", "evaluate", "pseudonyms")
     assert not any(spends(consortium).values())
@@ -240,21 +177,7 @@ def test_a_statement_changed_on_the_way(kit, tmp_path, what):
 def test_training_and_hold_out_swapped_for_one_side(kit, tmp_path, whom):
     """An enterprise that one side trains on and the other holds out would be paid for once and used twice."""
     consortium = kit.build(tmp_path, enterprises=900)
-
-    def lie(run, step):
-        if step.action != "edges":
-            return
-        for member in whom:
-            payload = step.sent[member]
-            use = payload.array("use:alfa").copy()
-            first, second = np.flatnonzero(use == 0)[0], np.flatnonzero(use == 1)[0]
-            use[first], use[second] = 1, 0
-            blobs = {**payload.blobs, "use:alfa": use}
-            step.sent[member] = Payload(payload.body, blobs)
-            digest = uses_digest(payload.array("salt:alfa"), use, None)
-            retell(step, "order", lambda c, d=digest: c["uses"].update(alfa=d), members=[member])
-
-    assert refused(consortium, lie) == "mask"
+    assert refused(consortium, hub_lies.other_uses(whom)) == "mask"
     assert not any({"counts", "evaluation"} & made for made in spends(consortium).values())
 
 
@@ -262,56 +185,20 @@ def test_training_and_hold_out_swapped_for_one_side(kit, tmp_path, whom):
 def test_rows_of_other_enterprises_get_no_scores(kit, tmp_path):
     """The hub names, at places of a bank's list, rows of enterprises that are not the bank's customers."""
     consortium = kit.build(tmp_path)
-
-    def lie(run, step):
-        if step.action == "edges":
-            payload = step.sent["tax"]
-            rows = payload.array("rows:alfa").copy()
-            known = np.flatnonzero(rows >= 0)
-            spare = sorted(set(range(rows.max() + 1)) - set(rows[known].tolist()))
-            place = known[-1]
-            rows[place] = spare[0] if spare else rows[known[0]]
-            assert spare
-            step.sent["tax"] = Payload(payload.body, {**payload.blobs, "rows:alfa": rows})
-
-    action = refused(consortium, lie)
-    assert action == "mask"
+    assert refused(consortium, hub_lies.rows_of_others()) == "mask"
     assert not any({"gram", "recount", "evaluation"} & made for made in spends(consortium).values())
 
 
 def test_an_order_that_does_not_fit_the_other_sides(kit, tmp_path):
     consortium = kit.build(tmp_path, enterprises=900)
-
-    def lie(run, step):
-        if step.action == "edges":
-            payload = step.sent["tax"]
-            rows = payload.array("rows:alfa").copy()
-            known = np.flatnonzero(rows >= 0)
-            rows[known] = np.roll(rows[known], 1)
-            step.sent["tax"] = Payload(payload.body, {**payload.blobs, "rows:alfa": rows})
-
-    assert refused(consortium, lie) == "mask"
+    assert refused(consortium, hub_lies.order_that_does_not_fit()) == "mask"
     assert not any({"gram", "recount", "evaluation"} & made for made in spends(consortium).values())
 
 
 def test_one_training_row_is_refused(kit, tmp_path):
     """All rows but one held out: the sums of one enterprise."""
     consortium = kit.build(tmp_path, enterprises=900)
-
-    def lie(run, step):
-        if step.action != "edges":
-            return
-        use = None
-        for member, payload in list(step.sent.items()):
-            use = payload.array("use:alfa").copy()
-            use[:] = 1
-            use[0] = 0
-            step.sent[member] = Payload(payload.body, {**payload.blobs, "use:alfa": use})
-        digest = uses_digest(next(iter(step.sent.values())).array("salt:alfa"), use, None)
-        counts = {"training": {"alfa": 1}, "sampled": {"alfa": 1}, "holdout": {"alfa": len(use) - 1}}
-        retell(step, "order", lambda c: c.update(**counts, uses={"alfa": digest}))
-
-    assert refused(consortium, lie, ("policy", "refused", "protocol")) == "edges"
+    assert refused(consortium, hub_lies.one_training_row(), ("policy", "refused", "protocol")) == "edges"
     assert not any(spends(consortium).values())
 
 
@@ -383,16 +270,7 @@ def test_a_calibration_that_one_bank_is_told_otherwise(kit, tmp_path, monkeypatc
 
 def test_budget_is_not_spent_on_envelopes_that_do_not_open(kit, tmp_path):
     consortium = kit.build(tmp_path, enterprises=900)
-
-    def lie(run, step):
-        if step.action == "release" and step.sent["tax"].body.get("release") == "counts":
-            payload = step.sent["tax"]
-            blobs = dict(payload.blobs)
-            name = next(n for n in blobs if n.startswith("tax@"))
-            blobs[name] = blobs[name][:-1] + bytes([blobs[name][-1] ^ 1])
-            step.sent["tax"] = Payload(payload.body, blobs)
-
-    assert refused(consortium, lie, ("envelope",)) == "release"
+    assert refused(consortium, hub_lies.broken_envelope(), ("envelope",)) == "release"
     assert "counts" not in spends(consortium)["tax"]
 
 

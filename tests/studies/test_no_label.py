@@ -8,6 +8,7 @@ import pytest
 
 from fedrisk.alignment.matching import HOLD_OUT, TRAINING, UNUSED
 from fedrisk.analysis.own_parts import periods_of
+from fedrisk.attacks.lies import retell, spends
 from fedrisk.clients import own_results
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.own_rows import own_rows
@@ -15,7 +16,6 @@ from fedrisk.errors import PeerError
 from fedrisk.metrics import auc
 from fedrisk.protocol.order import uses_digest
 from fedrisk.protocol.payload import Payload
-from support.lies import retell, spends
 from support.long import sampled
 
 pytestmark = pytest.mark.study

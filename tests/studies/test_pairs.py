@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fedrisk.attacks.lies import retell, spends
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.own_results import entry_of, reason_counts
 from fedrisk.data.features import KNOWN
@@ -28,7 +29,6 @@ from fedrisk.serving.drift import Counters, read_drift
 from fedrisk.serving.local_relay import LocalRelay
 from fedrisk.serving.messages import MOST_ROWS
 from fedrisk.serving.sums import points_of
-from support.lies import retell, spends
 from support.served import approve_all
 
 pytestmark = pytest.mark.study

@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pytest
 
-from fedrisk.attacks.crafted_totals import bits, codes_of, digits, guessed, lying, one_column
+from fedrisk.attacks.crafted import bits, codes_of, digits, guessed, lying, one_column
 from fedrisk.models.readable import READABLE, readable
 
 pytestmark = pytest.mark.study

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import CliRunner
 
+from fedrisk.attacks.lies import retell
 from fedrisk.audit.witness import marks_of
 from fedrisk.cli import app
 from fedrisk.clients import witness
 from fedrisk.errors import PeerError
-from support.lies import retell
 
 pytestmark = pytest.mark.study
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2
 
+from fedrisk.attacks.lies import retell
 from fedrisk.clients import training, training_forms
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.row_order import training_rows
@@ -28,7 +29,6 @@ from fedrisk.secure.fixed_point import dequantise
 from fedrisk.secure.ring import to_signed
 from fedrisk.server.journal import Journal
 from fedrisk.study import NO_PRIVACY
-from support.lies import retell
 from support.long import sampled
 
 pytestmark = pytest.mark.study

@@ -2,6 +2,7 @@
 
 import pytest
 
+from fedrisk.attacks.lies import retell, spends
 from fedrisk.data.features import Feature
 from fedrisk.engine.check import check_study
 from fedrisk.errors import PeerError
@@ -10,7 +11,6 @@ from fedrisk.recipes.scorecard.columns import SHARES
 from fedrisk.releases.budget import total_mu
 from fedrisk.report.html import render
 from fedrisk.report.words import sentence
-from support.lies import retell, spends
 
 pytestmark = pytest.mark.study
 

@@ -119,7 +119,11 @@ LAYERS = {
         *("analysis", "clients", "engine", "home", "models", "protocol"),
         *("recipes", "releases", "server", "study"),
     },
-    "lab": {"data"},
+    "lab": {
+        *("errors", "files", "home", "toml_file", "tracebacks", "metrics"),
+        *("study", "institution", "data", "privacy", "releases", "alignment"),
+        *("models", "local", "clients", "server", "engine", "recipes"),
+    },
     # Pages of what follows from released numbers.
     "report": {
         *(
@@ -137,9 +141,13 @@ LAYERS = {
             "analysis",
             "privacy",
             "server",
+            "lab",
+            "toml_file",
             "attacks",
         ),
     },
+    # Lists of requirements with the tests that check them, and the proofs; the sheet of a self-check is a page of report.
+    "conformance": {"errors", "files", "language", "report"},
     # The public results: those of the hub, with plots and tables.
     "results": {"language", "report", "server"},
     "api": {
@@ -160,7 +168,7 @@ LAYERS = {
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "exports", "clients", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
-        *("analysis", "releases", "attacks"),
+        *("analysis", "releases", "lab", "attacks"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""

@@ -32,7 +32,14 @@ from fedrisk.recipes.statistics.members import (
     is_joined,
     own_columns,
 )
-from fedrisk.recipes.statistics.plan import MOST_NUMBERS, check_members, counted_rows, layout_of, make_plan
+from fedrisk.recipes.statistics.plan import (
+    MOST_NUMBERS,
+    check_members,
+    counted_rows,
+    layout_of,
+    make_plan,
+    most_parts,
+)
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.release import Block
 from fedrisk.releases.statistics import RELEASE, Layout, block_name
@@ -140,7 +147,7 @@ def totals(node: Node, request: Payload) -> Payload:
             "nothing of them is kept. Ask the consortium's operator"
         )
     made, rows = plan.release(RELEASE), sum(attempt.statements[n].rows for n in counted_rows(study))
-    checked_totals(made, told.blobs, float(rows), signed=True)
+    checked_totals(made, told.blobs, float(rows * most_parts(study, layout)), signed=True)
     if attempt.name in contributors(study):
         for name, sent in outlet.sent_alone(attempt, made).items():
             if not np.array_equal(sent, told.array(name)):

@@ -2,7 +2,9 @@
 
 One release of all tables by all measures. Each pair of table and measure has its part of mu squared by the weights that
 the study states; a record that is made zero moves each pair's numbers by 1 at most (L2), a record of a joined study
-that is made zero or another by sqrt 2, since an enterprise may move from one cell to another.
+that is made zero or another by sqrt 2, since an enterprise may move from one cell to another. Measures of k offices are
+one number of a cell, and nothing keeps an enterprise from being known at each of them: what all have of it moves when
+the cells' owner's record does, by k sqrt 2, and the noise of the cells' owner is made for that.
 """
 
 import math
@@ -108,7 +110,7 @@ def release_of(study: Study, layout: Layout, rows: int | None = None) -> Release
     """
     bits = BITS
     if layout.joined:
-        bits, rows = JOINED_BITS, MOST_PLANNED if rows is None else rows
+        bits, rows = JOINED_BITS, (MOST_PLANNED if rows is None else rows) * most_parts(study, layout)
         while bits > LEAST_BITS and _reach(_blocks(study, layout, bits), rows << bits) >= 1 << 31:
             bits -= 1
     blocks = _blocks(study, layout, bits)
@@ -130,25 +132,43 @@ def _blocks(study: Study, layout: Layout, bits: int) -> tuple[Block, ...]:
     for table in layout.tables:
         for measure in layout.measures:
             part = mu * math.sqrt(table.share * measure.share)
-            sigma = 0.0 if math.isinf(mu) else sigma_for(sensitivity(layout.joined, bits), part)
-            right = measure_owner(layout.owner, measure)
+            right, most = measure_owner(layout.owner, measure), sensitivity(layout.joined, bits)
+            own, cells = (
+                0.0 if math.isinf(mu) else sigma_for(most * times, part)
+                for times in (1, parts_of_an_enterprise(study, layout, right))
+            )
             blocks.append(
                 Block(
                     name=block_name(table, measure),
                     left=layout.owner,
                     right=right,
                     shape=(layout.cells(table), measure.columns),
-                    sigma=_of_owners(study, sigma, layout.owner, right),
+                    sigma=_of_owners(study, {right: own, layout.owner: cells}),
                 )
             )
     return tuple(blocks)
 
 
-def _of_owners(study: Study, sigma: float, *owners: str) -> dict[str, float]:
-    """Noise of each institution behind a block's owners; each owner's institutions together have all of it."""
+def parts_of_an_enterprise(study: Study, layout: Layout, right: str) -> int:
+    """How many institutions at most add to one number of a block for the same enterprise: the offices of its measures.
+
+    An enterprise is on one bank's list alone, as each member checks (clients/row_order), so banks count as one. Offices
+    may each know it, and neither they nor the cells' owner can see whether another one does.
+    """
+    return 1 if right in (layout.owner, BANK) else len(counted_by(study, right))
+
+
+def most_parts(study: Study, layout: Layout) -> int:
+    """The largest of :func:`parts_of_an_enterprise` over all measures: so many values of a row a number may have."""
+    owners = {measure_owner(layout.owner, measure) for measure in layout.measures}
+    return max((parts_of_an_enterprise(study, layout, owner) for owner in owners), default=1)
+
+
+def _of_owners(study: Study, sigma: Mapping[str, float]) -> dict[str, float]:
+    """Noise of each institution behind a block's owners; each owner's institutions together have all of its sigma."""
     noise: dict[str, float] = {}
-    for owner in dict.fromkeys(owners):
-        noise |= _sigmas(study, sigma, counted_by(study, owner))
+    for owner, whole in sigma.items():
+        noise |= _sigmas(study, whole, counted_by(study, owner))
     return {name: noise[name] for name in study.members if name in noise}
 
 
@@ -160,7 +180,8 @@ def _reach(blocks: Sequence[Block], most: int) -> int:
 def sensitivity(joined: bool, bits: int = BITS) -> float:
     """Most by which a record moves the numbers of one table and measure, in ring units (L2).
 
-    One unit more than the exact 2^bits: three columns at most are rounded to the nearest, each by half a unit at most.
+    Of a record of the cells' owner times :func:`parts_of_an_enterprise`. One unit more than the exact 2^bits: three
+    columns at most are rounded to the nearest, each by half a unit at most.
     """
     return (math.sqrt(2) if joined else 1.0) * (float(1 << bits) + 1)
 

@@ -24,7 +24,6 @@ def test_states_arrive(supervisor):
     assert notify.alive() and supervisor.recv(999) == b"WATCHDOG=1"
     assert notify.alive("busy") and supervisor.recv(999) == b"WATCHDOG=1\nSTATUS=busy"
     assert notify.stopping() and supervisor.recv(999) == b"STOPPING=1"
-    assert notify.extend(1.5) and supervisor.recv(999) == b"EXTEND_TIMEOUT_USEC=1500000"
 
 
 @pytest.mark.parametrize("address", [None, "", "relative", "/no/such/socket"])

@@ -11,7 +11,7 @@ from fedrisk.errors import ConfigError
 from fedrisk.privacy.accounting import compose
 from fedrisk.releases.budget import total_mu
 from fedrisk.releases.evaluation import planned_evaluation
-from fedrisk.releases.groups import band_edges, cut_offs, groups_release, planned_groups
+from fedrisk.releases.groups import asked_groups, band_edges, cut_offs, groups_release, planned_groups
 from fedrisk.releases.statistics import Axis
 from fedrisk.study import study_from
 
@@ -121,3 +121,9 @@ def test_what_contradicts_itself_is_refused(evaluation, said):
         return
     with pytest.raises(ConfigError, match=said):
         study(**evaluation)
+
+
+def test_who_decides_about_the_study_reads_by_which_groups():
+    (line,) = asked_groups(study())
+    assert "sector, size" in line and "hold-out" in line
+    assert asked_groups(study(groups=[])) == ()

@@ -1,8 +1,11 @@
 """The relay of scores over TLS on loopback: who is let in, how questions come back, and what is refused."""
 
 import logging
+import socket
+import ssl
 import threading
 import time
+import warnings
 from datetime import UTC, datetime, timedelta
 
 import grpc
@@ -134,6 +137,52 @@ def expired(made):
         *above, "bank", node_public(key), days=1, begin=datetime.now(UTC) - timedelta(days=5)
     )
     return grpc.ssl_channel_credentials(files.ca.read_bytes(), private_pem(key), old)
+
+
+def hands(made, tmp_path, *, lowest=None, highest=None, ciphers=None, host="localhost", certificate=True):
+    """A TLS handshake of a member's certificate with the relay, by OpenSSL: version and cipher; SSLError."""
+    files = files_of(made, "bank")
+    context = ssl.create_default_context(cafile=files.ca)
+    context.set_alpn_protocols(["h2"])
+    if certificate:
+        (tmp_path / "key.pem").write_bytes(private_pem(files.key.read_bytes()))
+        context.load_cert_chain(files.certificate, tmp_path / "key.pem")
+    with warnings.catch_warnings():
+        # What nobody should use is deprecated in Python as well.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = lowest or ssl.TLSVersion.TLSv1_2
+        context.maximum_version = highest or ssl.TLSVersion.TLSv1_3
+    if ciphers is not None:
+        context.set_ciphers(ciphers)
+    address, _, port = files.address.rpartition(":")
+    with (
+        socket.create_connection((address, int(port)), 5) as plain,
+        context.wrap_socket(plain, server_hostname=host) as channel,
+    ):
+        # With TLS 1.3 a server that misses a certificate says so after the handshake; else it begins with HTTP/2.
+        channel.settimeout(5)
+        if not channel.recv(1):
+            raise ConnectionResetError
+        return channel.version(), channel.cipher()[0]
+
+
+def test_only_tls_of_today_is_spoken(made, tmp_path):
+    """TLS 1.2 or 1.3 with authenticated encryption and fresh keys; nothing older, and no weaker cipher (RFC 9325)."""
+    old, new = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_2
+    with Relaying(made.home):
+        assert hands(made, tmp_path)[0] == "TLSv1.3"
+        version, cipher = hands(made, tmp_path, highest=new)
+        assert (
+            version == "TLSv1.2" and cipher.startswith("ECDHE-") and ("GCM" in cipher or "CHACHA" in cipher)
+        )
+        for weak in (
+            {"lowest": old, "highest": ssl.TLSVersion.TLSv1_1, "ciphers": "ALL:@SECLEVEL=0"},
+            {"highest": new, "ciphers": "ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA384"},
+            {"host": "elsewhere.example"},
+            {"certificate": False},
+        ):
+            with pytest.raises(OSError):
+                hands(made, tmp_path, **weak)
 
 
 def test_a_certificate_for_a_key_that_the_roster_has_not_opens_nothing(made, notes):

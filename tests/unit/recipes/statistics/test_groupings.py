@@ -1,11 +1,14 @@
 """What a joined study groups: which tables, between whom, and how coarser cells are made of finer ones."""
 
+import math
+
 import numpy as np
 import pytest
 
 from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError
 from fedrisk.recipes import study_from
+from fedrisk.recipes.statistics.columns import table_sums
 from fedrisk.recipes.statistics.groupings import coarser, finer_of, grouped_tables, groupings
 from fedrisk.recipes.statistics.plan import JOINED_BITS, LEAST_BITS, layout_of, release_of
 from fedrisk.releases.release import parties
@@ -121,6 +124,28 @@ def test_both_owners_of_a_block_carry_the_whole_noise_for_a_move_between_cells()
     unit = 2.0**release.scale_bits
     exact = np.sqrt(2) / (release.mu * np.sqrt(1 / 3))
     assert one.sigma["reg"] / unit == pytest.approx(exact, rel=1e-4)
+
+
+def test_the_cells_owner_hides_an_enterprise_that_every_office_knows():
+    """Its cell moves what all offices have of it, in one number: k sqrt 2. Each office's own record moves by its part."""
+    members, offices = ("b1", "reg", "north", "south"), {"power": ["north", "south"]}
+    measures = [{"kind": "mean", "column": "power.load"}, {"kind": "sum", "column": "bank.debt"}]
+    made = study(members, offices=offices, measures=measures)
+    layout = layout_of(made, FEATURES)
+    release = release_of(made, layout, rows=1000)
+    unit, part = 2**release.scale_bits, release.mu * math.sqrt(1 / 2)
+    for name, known in (("county, sector|mean_load", 2), ("county, sector|sum_debt", 1)):
+        # Both offices, or the bank, have the most of the enterprise that there may be, and its county changes.
+        rows = np.zeros((2, release.block(name).shape[1]), np.int64)
+        rows[:, 0] = known * unit
+        before, after = (table_sums(np.array(c), rows[:1], 12) for c in ([0], [5]))
+        moved = math.sqrt(int(((before - after) ** 2).sum()))
+        assert moved == pytest.approx(known * math.sqrt(2) * unit)
+        assert moved / release.block(name).sigma["reg"] <= part
+        assert moved / release.block(name).sigma["reg"] == pytest.approx(part, rel=1e-3)
+    assert release.block("county, sector|mean_load").sigma["north"] == pytest.approx(
+        release.block("county, sector|mean_load").sigma["reg"] / 2, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("rows", [1, 1000, 1_000_000, 20_000_000])

@@ -1,0 +1,1 @@
+"""Redoing what benchmarks/ claims: manifests, figures, what moved, history, and the table of claims."""
