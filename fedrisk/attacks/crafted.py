@@ -184,7 +184,7 @@ def codes_in(
         if name == BANK or not b.feature.is_column:
             continue
         table = tables[name].drop_duplicates(id_column)
-        places = pd.Index(table[id_column].astype(str)).get_indexer(ids.astype(str))
+        places = pd.Index(table[id_column].astype(str)).get_indexer(pd.Index(ids.astype(str)))
         codes = np.full(len(ids), b.size - 1)
         codes[places >= 0] = b.codes(table[b.feature.column].iloc[places[places >= 0]])
         found[name, b.feature.column] = codes

@@ -1,14 +1,14 @@
 """Which of its enterprises default at a bank: what a data holder infers of labels from all that it sees.
 
-A holder sees the totals that all members are told, with its own noise in them, the card, its own columns, the order of
-rows, and masked matrices. Masked matrices are numbers of a ring under one-time masks, so that they are uniform whatever
-the labels are (`tests/unit/secure`). Attacks on labels by gradients or embeddings (Li et al. 2022; Fu et al. 2022) have
-nothing to work on: in a scorecard nobody sends a holder anything of a single row, and a network behind an external score
-is trained at banks alone; holders get neither gradients nor losses.
+A holder sees the totals that all members are told, with its own noise in them, the card, its own columns, the order
+of rows, and masked matrices. These are numbers of a ring under one-time masks, so that they are uniform whatever the
+labels are (`tests/unit/secure`). Attacks on labels by gradients or embeddings (Li et al. 2022; Fu et al. 2022) have
+nothing to work on: in a scorecard nobody sends a holder anything of a single row, and a network behind an external
+score is trained at banks alone; holders get neither gradients nor losses.
 
-What a card says of an enterprise that was never in the study is inference from a model, which it is made for. So a label
-is leaked only as far as it is guessed better with its row in the training than without: by a coin in place of one label,
-with all other labels known, or by the difference between training rows and hold-out.
+What a card says of an enterprise that was never in the study is inference from a model, which it is made for. So a
+label is leaked only as far as it is guessed better with its row in the training than without: by a coin in place of
+one label, with all other labels known, or by the difference between training rows and hold-out.
 """
 
 import math
@@ -77,9 +77,7 @@ def run(folder: Path, effort: Effort) -> Iterator[Measured]:
     yield from _by_difference(small, size.coins, rng, control="noise")
 
 
-def _by_coin(
-    rows: Rows, studies: int, rng: np.random.Generator, control: str = ""
-) -> Iterator[Measured]:
+def _by_coin(rows: Rows, studies: int, rng: np.random.Generator, control: str = "") -> Iterator[Measured]:
     """The label of one row is a coin, all others are known to the holder."""
     mu, kind = FLIPPED * total_mu(rows.facts.study), f"epsilon_{rows.facts.study.privacy.epsilon:g}"
     coin = rng.random(studies) < 0.5
@@ -157,7 +155,7 @@ def _guess(simulator: Simulator, made: Study, part: NDArray[np.bool_]) -> Floats
     inside = hot[part]
     spread = inside.T @ (inside * (p * (1 - p))[part, None]) + (variance + 1e-9) * np.eye(hot.shape[1])
     left = np.linalg.solve(spread, total - p[part] @ inside)
-    return np.where(part, odds + hot @ left, odds)
+    return np.asarray(np.where(part, odds + hot @ left, odds), float)
 
 
 def _by_difference(

@@ -37,7 +37,7 @@ YEAR = Policy.model_fields["scored_versions"].default
 """Versions of a score of one enterprise that a bank gets in a year, by a policy that says nothing of it."""
 
 FEW_VALUES = 16
-"""The fewest values that a policy may allow, under which the control is played: more bits than these are in any card."""
+"""The fewest values that a policy may allow; under these the control is played, as any card has more bits."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,9 @@ def run(folder: Path, effort: Effort) -> Iterator[Measured]:
         made = _consortium(folder, access, effort)
         yield from _told(access, made, [None] * versions, population)
     targets = [digits, *(one_column(c) for c in ("sales", "growth", "usage"))]
-    yield from _told(POINTS, _consortium(folder, POINTS, effort, "crafted"), targets[: size.crafted], population)
+    yield from _told(
+        POINTS, _consortium(folder, POINTS, effort, "crafted"), targets[: size.crafted], population
+    )
     yield from _told(FEW, _consortium(folder, FEW, effort), [digits], population)
     with unbounded_points():
         made = _consortium(folder, FEW, effort, "unbounded")
@@ -158,9 +160,7 @@ def _best_column(
     return _bits(target, told[best], len(population), min(claimed, own[best]), "")
 
 
-def _opened(
-    access: Access, version: Version, listed: Population, external: Ints, control: str
-) -> Measured:
+def _opened(access: Access, version: Version, listed: Population, external: Ints, control: str) -> Measured:
     """Customers of whom the bank opened another sum than follows here from card and grid: none."""
     wrong = float(np.mean(sum(version.seen(listed)) != external))
     return Measured(
@@ -176,9 +176,7 @@ def _opened(
     )
 
 
-def _bits(
-    target: str, value: float, trials: int, claimed: float | None, control: str
-) -> Measured:
+def _bits(target: str, value: float, trials: int, claimed: float | None, control: str) -> Measured:
     value = max(value, 0.0)
     return Measured(
         attack=NAME,

@@ -1,10 +1,10 @@
 """What a sum of points tells of the bins behind it, for a whole population, by the cards of real studies.
 
 Cards and what each holder gives for a sum (points on a grid, or bands) are made by the nodes of a study that ran
-(`recipes/scorecard/score_grid`). They are then applied to enterprises of a province of any size, so that bits are those
-of a population and not of a few customers. Who reads knows card, grid and the joint distribution of all columns: a sum is
-a function of the bins, so that what it tells of them in bits is the entropy of the sum itself, and no attack
-(equations, paths or a learnt inverse: Luo et al. 2021) gets more.
+(`recipes/scorecard/score_grid`). They are then applied to enterprises of a province of any size, so that bits are
+those of a population and not of a few customers. Who reads knows card, grid and the joint distribution of all
+columns: a sum is a function of the bins, so that what it tells of them in bits is the entropy of the sum itself, and
+no attack (equations, paths or a learnt inverse: Luo et al. 2021) gets more.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,7 +52,10 @@ class Version:
     def seen(self, population: "Population") -> list[Ints]:
         """What a bank gets of each enterprise, (n,) by sum."""
         return [
-            sum((self._part(one, h, population) for h in one.holders), start=np.zeros(len(population), np.int64))
+            sum(
+                (self._part(one, h, population) for h in one.holders),
+                start=np.zeros(len(population), np.int64),
+            )
             for one in self.sums
         ]
 

@@ -42,7 +42,7 @@ def share_above(count: int, of: int, alpha: float) -> float:
 
 
 def mu_of_rates(false_positives: int, false_negatives: int, runs: int, alpha: float) -> Bounds:
-    """mu of a test that was wrong so often in so many runs with and as many without the record.
+    """Mu of a test that was wrong so often in so many runs with and as many without the record.
 
     Each bound holds with probability 1 - alpha at least: by half of it for each of the two rates.
 
@@ -58,14 +58,14 @@ def mu_of_rates(false_positives: int, false_negatives: int, runs: int, alpha: fl
 
 
 def _apart(false_positive: float, false_negative: float) -> float:
-    """mu of the curve through two rates."""
+    """Mu of the curve through two rates."""
     if min(false_positive, false_negative) <= 0:
         return math.inf
     return -float(ndtri(min(false_positive, 1.0))) - float(ndtri(min(false_negative, 1.0)))
 
 
 def mu_of_guesses(right: int, guesses: int, records: int, alpha: float, most: float = 40.0) -> Bounds:
-    """mu of one run in which so many guesses of so many records' coins were right; the upper end is not bounded.
+    """Mu of one run in which so many guesses of so many records' coins were right; the upper end is not bounded.
 
     guesses: how many coins the attacker guesses, fixed beforehand; it says nothing of the others. low: the largest mu
     that is ruled out at level alpha. value: what the share of right guesses comes to where every coin is guessed.

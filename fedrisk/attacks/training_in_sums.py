@@ -1,8 +1,8 @@
 """A network trained over noisy sums on real rows, again and again: who takes part is drawn anew each time.
 
-Bins and rows are those of a study between real nodes (`TrainingRows.of`). Gradients are clipped by the code that a bank
-runs (`models/network`), the hub's steps are its own (`server/optimiser`, `recipes/network/design`); what is simulated is
-the way of the sums to the hub, and noise of the variance that the plan states. Loads PyTorch.
+Bins and rows are those of a study between real nodes (`TrainingRows.of`). Gradients are clipped by the code that a
+bank runs (`models/network`), the hub's steps are its own (`server/optimiser`, `recipes/network/design`); what is
+simulated is the way of the sums to the hub, and noise of the variance that the plan states. Loads PyTorch.
 """
 
 from dataclasses import dataclass, replace
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from fedrisk.attacks.consortium import Run
 from fedrisk.models.binning import Bins
+from fedrisk.models.knowledge import NOTHING
 from fedrisk.models.network import NetworkDesign, NetworkTrainee, logits
 from fedrisk.models.network_inputs import encode
 from fedrisk.models.tuning import Tuning
 from fedrisk.recipes.network.design import design_of, first_weights, tuning
-from fedrisk.models.knowledge import NOTHING
 from fedrisk.releases.gradient_sums import TrainingPlan
 from fedrisk.secure.fixed_point import BITS, dequantise
 from fedrisk.server.optimiser import Optimiser
@@ -79,7 +79,7 @@ class TrainingRows:
 class Training:
     """One training: the published weights, and likelihood ratios of who knows all others and all steps' sums.
 
-    ratio, distance: of the targets, (targets,): log likelihood ratio, and the distance of both hypotheses in deviations.
+    ratio, distance: of the targets, (targets,): log likelihood ratio, and distance of both hypotheses in deviations.
     """
 
     weights: Floats
@@ -97,9 +97,7 @@ class Trainer:
         self._trainee = NetworkTrainee(self.design, rows.inputs, rows.label)
         self._first = first_weights(rows.study, self.design, rows.bins, NOTHING, 0).astype(float)
 
-    def train(
-        self, part: NDArray[np.bool_], targets: NDArray[np.intp], rng: np.random.Generator
-    ) -> Training:
+    def train(self, part: NDArray[np.bool_], targets: NDArray[np.intp], rng: np.random.Generator) -> Training:
         """One training on the rows that take part, (n,); targets: whose likelihood ratios are worked out."""
         plan, optimiser, path = self.rows.plan, Optimiser(self._first, self.tuning), []
         variance = plan.variance if self.noise else 0.0
